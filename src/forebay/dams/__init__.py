@@ -1,0 +1,1 @@
+"""The dams: what they are, which gauges watch them, in which units."""

@@ -1,0 +1,156 @@
+"""Finding and reading dam files: the built-in catalogue and the user's own TOML."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import polars as pl
+from pydantic import BaseModel, ValidationError
+
+from forebay.dams.dam import Dam
+from forebay.errors import ConfigError
+
+MAX_BYTES = 1 << 20
+
+
+def catalogue() -> dict[str, str]:
+    """Text of every built-in dam file, by dam id."""
+    folder = resources.files("forebay.dams") / "catalogue"
+    return {
+        p.name.removesuffix(".toml"): p.read_text("utf-8")
+        for p in sorted(folder.iterdir(), key=lambda p: p.name)
+        if p.name.endswith(".toml")
+    }
+
+
+def load_dam(id_or_path: str) -> Dam:
+    """The dam of the catalogue with this id, or the one that a TOML file describes.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such dam or file, or its content is wrong: one sentence with file, key, value and what is
+        allowed.
+
+    Examples
+    --------
+    >>> load_dam("demo").simulated
+    True
+    """
+    built_in = catalogue()
+    if id_or_path in built_in:
+        return _parse(built_in[id_or_path], f"built-in dam {id_or_path}", Path())
+    path = Path(id_or_path)
+    if not path.is_file():
+        raise ConfigError(
+            f"dam {id_or_path!r} is neither in the catalogue ({', '.join(built_in)}) nor a file; "
+            "give one of these or the path of a dam file (TOML)"
+        )
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: {path.stat().st_size} bytes is too long for a dam file; allowed are {MAX_BYTES}")
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; save the dam file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    return _parse(text, str(path), path.parent)
+
+
+def _parse(text: str, where: str, folder: Path) -> Dam:
+    try:
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}") from None
+    try:
+        for gauge in content.get("gauges", []):
+            if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict) and "path" in gauge["file"]:
+                gauge["file"]["path"] = str(folder / str(gauge["file"]["path"]))
+        content["storage_curves"] = [_curve_points(curve, folder) for curve in content.get("storage_curves", [])]
+        return Dam.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_fault(error)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except (TypeError, AttributeError):
+        raise ConfigError(f"{where}: gauges and storage_curves must be lists of tables ([[gauges]])") from None
+
+
+def _curve_points(curve: object, folder: Path) -> object:
+    """A storage curve whose points stand in a CSV file (`file = {path, level, storage}`), with the points read."""
+    if not isinstance(curve, dict) or "file" not in curve:
+        return curve
+    layout = curve["file"]
+    if not isinstance(layout, dict) or set(layout) != {"path", "level", "storage"}:
+        raise ConfigError(f"storage_curves.file = {layout!r} must be a table with just path, level and storage")
+    path = folder / str(layout["path"])
+    names = [str(layout["level"]), str(layout["storage"])]
+    try:
+        table = pl.read_csv(path, infer_schema=False).rename(str.strip)
+        points = table.select(pl.col(names).str.replace_all(",", "").cast(pl.Float64)).drop_nulls()
+    except FileNotFoundError:
+        raise ConfigError(f"storage_curves.file.path {str(path)!r} does not exist") from None
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"storage_curves.file {str(path)!r} has no columns of numbers {names}: {reason}") from None
+    rest = {key: value for key, value in curve.items() if key != "file"}
+    return rest | {"source": rest.get("source", path.name), "points": tuple(points.unique(names[0], keep="last").sort(
+        names[0]).iter_rows())}
+
+
+def _first_fault(error: ValidationError) -> str:
+    """One sentence on the first fault: key, value, what is allowed."""
+    fault = error.errors(include_url=False)[0]
+    where = _dotted(fault["loc"])
+    given = repr(fault["input"])
+    given = given if len(given) <= 80 else given[:77] + "…"
+    if fault["type"] == "extra_forbidden":
+        parent = _model_at(fault["loc"][:-1])
+        allowed = f"; allowed are {', '.join(_keys(parent))}" if parent else ""
+        return f"key {where} is unknown (value {given}){allowed}"
+    if fault["type"] == "missing":
+        return f"key {where} is missing"
+    reason = re.sub(r"^(Value|Assertion) error, ", "", fault["msg"])
+    if fault["type"] == "value_error":
+        return f"{where}: {reason}" if where else reason
+    return f"{where} = {given}: {reason[0].lower()}{reason[1:]}"
+
+
+def _dotted(loc: Sequence[int | str]) -> str:
+    """A key as people write it: gauges[2].unit, counted from 1.
+
+    >>> _dotted(("gauges", 1, "unit"))
+    'gauges[2].unit'
+    """
+    text = ""
+    for part in loc:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _model_at(loc: Sequence[int | str]) -> type[BaseModel] | None:
+    """The pydantic model that describes the table at `loc`."""
+    model: type[BaseModel] | None = Dam
+    for part in loc:
+        if isinstance(part, str) and model is not None:
+            fields = {(f.alias or name): f for name, f in model.model_fields.items()}
+            model = _model_in(fields[part].annotation) if part in fields else None
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # Any: an annotation can be any object
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (tuple, Union, UnionType):
+        return next((m for m in map(_model_in, get_args(annotation)) if m), None)
+    return None
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [f.alias or name for name, f in model.model_fields.items()]

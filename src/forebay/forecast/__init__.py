@@ -1,0 +1,1 @@
+"""A forecast from the newest observations."""

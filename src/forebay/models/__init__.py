@@ -1,0 +1,1 @@
+"""The references, the models, and the intervals around their forecasts."""

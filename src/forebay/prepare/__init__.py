@@ -1,0 +1,1 @@
+"""From observations to one screened row per local day, and to the models' inputs."""

@@ -1,0 +1,163 @@
+"""Settings: defaults, then `forebay.toml`, then the environment, each value with where it came from.
+
+An environment variable is `FOREBAY_` and the key, with two underscores between levels:
+``FOREBAY_SOURCES__WATERNSW__URL=http://127.0.0.1:8080/``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from forebay.errors import ConfigError
+
+FILE_NAME = "forebay.toml"
+PREFIX = "FOREBAY_"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSettings(_Frozen):
+    """How one service is reached; null means: as in `http`."""
+
+    url: str
+
+    @field_validator("url")
+    @classmethod
+    def _starts_with_http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} must start with http:// or https://")
+        return url
+
+
+class HttpSettings(_Frozen):
+    """Limits of every request: waits in seconds, sizes in bytes."""
+
+    connect_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    read_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    deadline_s: Annotated[float, Field(gt=0, le=7200)] = 180.0
+    attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    first_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    longest_wait_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+
+
+def _services() -> dict[str, SourceSettings]:
+    base = {
+        "waternsw": "https://realtimedata.waternsw.com.au/cgi/webservice.exe",
+        "vicwater": "https://data.water.vic.gov.au/WMIS/cgi/webservice.exe",
+        "qldwater": "https://water-monitoring.information.qld.gov.au/cgi/webservice.exe",
+    }
+    return {name: SourceSettings(url=url) for name, url in base.items()}
+
+
+def data_folder() -> Path:
+    """The user's data folder for forebay, by the platform's custom."""
+    from platformdirs import user_data_path
+
+    return user_data_path("forebay", appauthor=False)
+
+
+class Settings(_Frozen):
+    """All settings.
+
+    Attributes
+    ----------
+    archive
+        URL of the archive; by default an SQLite file in the user's data folder.
+    output
+        Folder under which `forebay run` makes one folder per dam.
+    provisional_days
+        Newest days that a fetch asks for again, because agencies still revise them.
+    sources, http
+        Base URL of each service; limits of every request.
+    """
+
+    archive: str = Field(default_factory=lambda: f"sqlite:///{data_folder() / 'forebay.db'}")
+    output: str = "runs"
+    provisional_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    sources: Mapping[str, SourceSettings] = Field(default_factory=_services)
+    http: HttpSettings = HttpSettings()
+
+
+def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    """Settings in force, and for each key ("sources.waternsw.url") where its value came from.
+
+    Parameters
+    ----------
+    folder
+        Where `forebay.toml` is looked for.
+    environ
+        The environment; other variables than `FOREBAY_…` are ignored.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not TOML, or a key or value is wrong: names where, key, value and what is allowed.
+    """
+    merged: dict[str, object] = {}
+    origin: dict[str, str] = {}
+    path = folder / FILE_NAME
+    for key, value in _leaves(_read(path)):
+        _put(merged, key, value)
+        origin[key] = str(path)
+    for name in sorted(environ):
+        if name.startswith(PREFIX):
+            key = name.removeprefix(PREFIX).lower().replace("__", ".")
+            _put(merged, key, environ[name])
+            origin[key] = f"environment ({name})"
+    settings = _validated(merged, origin)
+    every = [key for key, _ in _leaves(settings.model_dump())]
+    return settings, {key: origin.get(key, "default") for key in every}
+
+
+def _read(path: Path) -> dict[str, Any]:  # Any: TOML values are of several types
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: see _read
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _put(tree: dict[str, object], dotted: str, value: object) -> None:
+    *path, last = dotted.split(".")
+    for part in path:
+        below = tree.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"setting {dotted!r}: {part!r} holds a value, so nothing can stand below it")
+        tree = below
+    tree[last] = value
+
+
+def _validated(given: dict[str, object], origin: Mapping[str, str]) -> Settings:
+    sources = given.get("sources", {})
+    known = _services()
+    if isinstance(sources, dict):
+        for name in sources:
+            if name not in known:
+                raise ConfigError(f"setting 'sources.{name}' is unknown; allowed are {', '.join(known)}")
+        given = given | {"sources": {n: s.model_dump() for n, s in known.items()} | sources}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        where = origin.get(key, "settings")
+        if fault["type"] == "extra_forbidden":
+            raise ConfigError(f"{where}: setting {key!r} is unknown; see `forebay settings` for those there are") from None
+        raise ConfigError(f"{where}: setting {key} = {fault['input']!r}: {fault['msg']}") from None

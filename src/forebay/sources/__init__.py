@@ -1,0 +1,33 @@
+"""The public gauge services, files and the simulation: one module each, all behind one call.
+
+A fetch gives the readings of one gauge for a span of local days, or raises; it never gives part of what was asked as if
+it were whole. A gauge without readings in that span gives an empty table.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Protocol
+
+import polars as pl
+
+from forebay.dams.dam import Dam, Gauge
+from forebay.settings import Settings
+
+
+class Fetch(Protocol):
+    """What every source offers."""
+
+    def __call__(
+        self, gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        """Readings (`tables.READINGS`) of `gauge` whose local day lies in `since` … `until`, both included.
+
+        Without `since` from the start of the station's record. Raises `SourceError`, or `ConfigError` where the dam
+        file asks for something that the source does not have.
+        """
+        ...
+
+
+SOURCES: dict[str, Fetch] = {}
+"""The fetch of every source that a dam file may name."""

@@ -1,0 +1,117 @@
+"""The contract of every table that passes between rooms: columns, types, units, key.
+
+Instants are UTC (`pl.Datetime("us", "UTC")`), days are station-local dates (`pl.Date`), lead times whole days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from forebay.errors import DataError
+
+INSTANT = pl.Datetime("us", "UTC")
+QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+"""Probabilities at which every forecast is given; the point forecast is 0.5."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table's contract: its name, its columns with their types, and the columns that identify a row."""
+
+    name: str
+    columns: Mapping[str, pl.DataType]
+    key: tuple[str, ...]
+
+    def check(self, frame: pl.DataFrame, *, unique: bool = False) -> pl.DataFrame:
+        """`frame` with just this table's columns, in order.
+
+        Raises
+        ------
+        DataError
+            If a column is absent or of another type, or (with `unique`) a key stands twice.
+        """
+        for column, dtype in self.columns.items():
+            if column not in frame.columns:
+                raise DataError(f"table {self.name}: column {column!r} is missing; it has {frame.columns}")
+            if frame.schema[column] != dtype:
+                raise DataError(f"table {self.name}: column {column!r} is {frame.schema[column]}, must be {dtype}")
+        if unique and frame.select(self.key).is_duplicated().any():
+            raise DataError(f"table {self.name}: {list(self.key)} must identify a row, but some stand twice")
+        return frame.select(self.columns)
+
+    def empty(self) -> pl.DataFrame:
+        """A frame of this table without rows."""
+        return pl.DataFrame(schema=self.columns)
+
+
+_SERIES: dict[str, pl.DataType] = {
+    "source": pl.String(),
+    "station": pl.String(),
+    "variable": pl.String(),
+    "aggregate": pl.String(),
+}
+
+READINGS = Table(
+    "readings",
+    _SERIES
+    | {
+        "time": INSTANT,  # start of the interval
+        "interval": pl.Int32(),  # seconds; 86,400 is one local day (23 or 25 h at a clock change), 0 an instant
+        "value": pl.Float64(),  # canonical unit of the variable; null when missing
+        "raw_value": pl.String(),  # as published
+        "quality": pl.String(),  # good, fair, poor, estimated, unknown, missing
+        "quality_code": pl.String(),  # as published
+    },
+    ("source", "station", "variable", "aggregate", "time", "interval"),
+)
+"""What a source delivers: observations before the archive has stamped them."""
+
+OBSERVATIONS = Table(
+    "observations", {**READINGS.columns, "fetched_at": INSTANT}, (*READINGS.key, "fetched_at")
+)
+"""Every version of every reading; a revision is a row of its own with a later `fetched_at`."""
+
+FORECASTS = Table(
+    "forecasts",
+    {
+        "dam": pl.String(),
+        "model": pl.String(),
+        "init_date": pl.Date(),
+        "init_time": INSTANT,  # the instant that ends init_date
+        "lead_time": pl.Int32(),  # days
+        "valid_date": pl.Date(),
+        "quantile": pl.Float64(),
+        "change": pl.Float64(),  # dam's unit: level on valid_date minus level on init_date
+        "level": pl.Float64(),  # dam's unit
+    },
+    ("dam", "model", "init_date", "lead_time", "quantile"),
+)
+
+SCORES = Table(
+    "scores",
+    {
+        "dam": pl.String(),
+        "model": pl.String(),
+        "window": pl.String(),
+        "regime": pl.String(),
+        "lead_time": pl.Int32(),
+        "metric": pl.String(),
+        "value": pl.Float64(),
+        "n": pl.Int64(),
+        "low": pl.Float64(),  # 90% band; null where none is computed
+        "high": pl.Float64(),
+    },
+    ("dam", "model", "window", "regime", "lead_time", "metric"),
+)
+
+
+def flag_of(column: str) -> str:
+    """Name of the daily frame's column that holds the flags of `column`.
+
+    >>> flag_of("reservoir_level")
+    'reservoir_level_flag'
+    """
+    return f"{column}_flag"

@@ -1,0 +1,1 @@
+"""Hindcasts, and how good they were."""
