@@ -1,0 +1,98 @@
+"""Agencies' quality codes, as one scale: good, fair, poor, estimated, unknown, missing.
+
+Codes differ by agency. A code that is not listed is "unknown": its value is kept. Only what says that there is no
+value is "missing"; the number beside such a code is garbage. Tables: the Bureau of Meteorology's classes A (good),
+B (fair), C (estimated), E (unknown) and F (poor) of each agency's codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+import polars as pl
+
+UNKNOWN = "unknown"
+MISSING = "missing"
+
+_CLASSES: dict[str, dict[str, str]] = {
+    "waternsw": {
+        "good": "1-6 34 38",
+        "fair": "7-10 30 32 33 36 40 44 52 57 58 60 62-64 67 68 77",
+        "estimated": "11 39 51 66 75 80 82 91 94 95",
+        UNKNOWN: "26 41 45 46 61 65 100 130 140 145",
+        "poor": "12 17 31 35 54 69 71 151-153 180",
+        MISSING: "201 255",  # of class F those that read "data unavailable"
+    },
+    "vicwater": {
+        "good": "1-3 5 6 8-10 13-15 20 26 30 31 239",
+        "fair": "32 35 50 75-77 237",
+        "estimated": "36 104 148 150",
+        UNKNOWN: "4 42 100 146 149 152 160 165 170 235 236 238 240",
+        "poor": "151 153 155 161 180 190 200 201 250 254 255",
+    },
+    "qldwater": {
+        "good": "1 9 10 15 19 20 26 31 32 59 69 80",
+        "fair": "30 33-37 79",
+        "estimated": "60 119",
+        UNKNOWN: "38 130 140 150",
+        "poor": "39 151 160 170 180 200",
+    },
+}
+
+_NO_VALUE = re.compile(r"\b(unavailable|not available|missing|no data)\b", re.IGNORECASE)
+# What such a text may speak of instead: values put in the place of missing ones, a part of the interval, or the
+# grading itself ("quality not available").
+_BUT_VALUE = re.compile(
+    r"(?<!no )(?<!not )\b(in-?fill|fill|estimat|interpolat|correlat|synth|simulat|replac|reconstruct|deriv|model|patch)"
+    r"|\b(some|part|partly|partial|quality|rating|gauging)\b|%",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=8)
+def grades(agency: str) -> Mapping[str, str]:
+    """Grade of each listed quality code of `agency`; what is not listed is "unknown".
+
+    >>> grades("waternsw")["201"], grades("waternsw").get("155", "unknown")
+    ('missing', 'unknown')
+    """
+    table = {code: grade for grade, codes in _CLASSES.get(agency, {}).items() for code in _codes(codes)}
+    return MappingProxyType(table)
+
+
+def _codes(text: str) -> list[str]:
+    """The codes of a list like "1-3 8"."""
+    spans = [part.partition("-") for part in text.split()]
+    return [str(code) for low, _, high in spans for code in range(int(low), int(high or low) + 1)]
+
+
+def says_missing(text: str) -> bool:
+    """Whether a code's text says that there is no value (and not that one was put in its place).
+
+    >>> says_missing("Data Unavailable"), says_missing("Missing data, infilled by correlation")
+    (True, False)
+    """
+    return bool(_NO_VALUE.search(text)) and not _BUT_VALUE.search(text)
+
+
+def grade(code: pl.Expr, agency: str, texts: Mapping[str, str] | None = None) -> pl.Expr:
+    """Grade of each quality code (text), by the agency's table and by the texts that the answer itself gives.
+
+    Parameters
+    ----------
+    code
+        Codes as published, as text; null is "unknown".
+    agency
+        Whose codes they are; of an agency without a table every code is "unknown" unless its text says otherwise.
+    texts
+        Code → text, as in a Hydstra answer's `quality_codes`; one that says that there is no value makes its code
+        "missing", whatever the table says.
+    """
+    without_value = {number: MISSING for number, text in (texts or {}).items() if says_missing(text)}
+    table = {**grades(agency), **without_value}
+    if not table:
+        return pl.when(code.is_null()).then(pl.lit(UNKNOWN)).otherwise(pl.lit(UNKNOWN))
+    return code.replace_strict(table, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)
