@@ -40,7 +40,7 @@ class Table:
                 raise DataError(f"table {self.name}: column {column!r} is {frame.schema[column]}, must be {dtype}")
         if unique and frame.select(self.key).is_duplicated().any():
             raise DataError(f"table {self.name}: {list(self.key)} must identify a row, but some stand twice")
-        return frame.select(self.columns)
+        return frame.select(list(self.columns))
 
     def empty(self) -> pl.DataFrame:
         """A frame of this table without rows."""
