@@ -1,0 +1,97 @@
+"""Scores of forecasts, pure functions of arrays: `f(forecast, observed)`.
+
+Arrays are of shape (n,), quantile forecasts of shape (n, k); no value may be missing (pair first). All have the unit of
+the forecast unless a formula says that they have none. Definitions follow Wilks, *Statistical Methods in the
+Atmospheric Sciences* (4th ed., 2019), chapter 9, where no other source is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def mae(forecast: Array, observed: Array) -> float:
+    """Mean absolute error, 0 is perfect.
+
+    >>> mae(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
+    1.0
+    """
+    return float(np.mean(np.abs(forecast - observed)))
+
+
+def rmse(forecast: Array, observed: Array) -> float:
+    """Root mean square error, 0 is perfect."""
+    return float(np.sqrt(np.mean((forecast - observed) ** 2)))
+
+
+def bias(forecast: Array, observed: Array) -> float:
+    """Mean error, forecast minus observed; 0 is perfect."""
+    return float(np.mean(forecast - observed))
+
+
+def nse(forecast: Array, observed: Array) -> float:
+    """Nash–Sutcliffe efficiency, 1 is perfect, 0 the mean of the observed (Nash and Sutcliffe, 1970).
+
+    NaN where nothing varies.
+    """
+    spread = np.sum((observed - observed.mean()) ** 2)
+    return float(1 - np.sum((forecast - observed) ** 2) / spread) if spread > 0 else float("nan")
+
+
+def kge(forecast: Array, observed: Array) -> float:
+    """Kling–Gupta efficiency, 1 is perfect, with the bias as (μ_f − μ_o)/σ_o.
+
+    The bias ratio of Gupta et al. (2009), μ_f/μ_o, has no meaning for changes, whose mean is near 0; this form is the
+    one of Tang et al. (2021). NaN where forecast or observed is constant.
+    """
+    spread_f, spread_o = float(np.std(forecast)), float(np.std(observed))
+    if not (spread_f > 0 and spread_o > 0):
+        return float("nan")
+    correlation = float(np.corrcoef(forecast, observed)[0, 1])
+    shift = (float(forecast.mean()) - float(observed.mean())) / spread_o
+    return float(1 - np.sqrt((correlation - 1) ** 2 + (spread_f / spread_o - 1) ** 2 + shift**2))
+
+
+def skill(score: float, reference: float) -> float:
+    """Share of the reference's error that the forecast avoids: 1 − score/reference; NaN if the reference is perfect."""
+    return 1 - score / reference if reference > 0 else float("nan")
+
+
+def largest(observed: Array, share: float) -> NDArray[np.intp]:
+    """Indices of the ceil(share · n) largest values of `observed` (of equal ones, the earlier).
+
+    >>> largest(np.array([0.0, 2.0, 1.0, 3.0]), 0.5).tolist()
+    [3, 1]
+    """
+    count = int(np.ceil(share * len(observed)))
+    return np.argsort(-observed, kind="stable")[:count]
+
+
+def pinball(quantiles: Array, observed: Array, probabilities: Sequence[float]) -> float:
+    """Mean pinball (quantile) loss over all rows and probabilities, 0 is perfect (Koenker and Bassett, 1978).
+
+    For probability p the loss is p·(o − q) where o ≥ q, else (1 − p)·(q − o).
+    """
+    p = np.asarray(probabilities)
+    miss = observed[:, None] - quantiles
+    return float(np.mean(np.where(miss >= 0, p * miss, (p - 1) * miss)))
+
+
+def coverage(low: Array, high: Array, observed: Array) -> float:
+    """Share of observed values within [low, high], without unit."""
+    return float(np.mean((observed >= low) & (observed <= high)))
+
+
+def width(low: Array, high: Array) -> float:
+    """Mean width of the intervals [low, high]."""
+    return float(np.mean(high - low))
+
+
+def share_above(high: Array, observed: Array) -> float:
+    """Share of observed values above `high`, without unit."""
+    return float(np.mean(observed > high))

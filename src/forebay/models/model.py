@@ -1,0 +1,30 @@
+"""What every model of the change of the level offers."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Model(Protocol):
+    """A forecast of the change L(d + lead_time) − L(d) from what was known at the end of day d.
+
+    `inputs` has one row per init date and the columns that `prepare.features` makes, in any order; a model takes those
+    that it knows. Nulls are allowed: a model handles them or refuses them by name. `target` is the change in the dam's
+    unit, without nulls. Learned attributes end in an underscore.
+    """
+
+    lead_time: int
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Learn from past samples; gives itself back. Raises `ModelError` if they are too few."""
+        ...
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """The expected change for each row, shape (n,), in the target's unit; never NaN."""
+        ...

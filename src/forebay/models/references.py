@@ -1,0 +1,94 @@
+"""The four references: what anyone can forecast without a model. A model must beat the best of them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from forebay.errors import ModelError
+from forebay.models.model import Array
+
+LAST = "last_change"
+DAY = "day_of_year"
+WINDOW_DAYS = 15
+
+
+class NoChange:
+    """The level stays as it is."""
+
+    def __init__(self, lead_time: int) -> None:
+        self.lead_time = lead_time
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """Zero for each row."""
+        return np.zeros(len(inputs))
+
+
+class LastChange:
+    """The last known daily change goes on: `lead_time` times it."""
+
+    def __init__(self, lead_time: int) -> None:
+        self.lead_time = lead_time
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """Lead time × last change; zero before the record's first change."""
+        return self.lead_time * inputs[LAST].fill_null(0.0).to_numpy()
+
+
+class DampedChange:
+    """The last known daily change times φ, the factor with the least absolute error on the past.
+
+    The minimiser of Σ|y − φ·x| is the median of y/x weighted by |x| (Bloomfield and Steiger, 1983).
+    """
+
+    def __init__(self, lead_time: int) -> None:
+        self.lead_time = lead_time
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Learn φ from the rows whose last change is known and not zero; 0 if there are none."""
+        change = inputs[LAST].fill_null(0.0).to_numpy()
+        moved = change != 0
+        ratio, weight = target[moved] / change[moved], np.abs(change[moved])
+        order = np.argsort(ratio, kind="stable")
+        half = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
+        self.factor_ = float(ratio[order][half]) if moved.any() else 0.0
+        return self
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """φ × last change; zero before the record's first change."""
+        return self.factor_ * inputs[LAST].fill_null(0.0).to_numpy()
+
+
+class Climatology:
+    """The median change of past years within 15 days of the same day of the year."""
+
+    def __init__(self, lead_time: int) -> None:
+        self.lead_time = lead_time
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Learn one median per day of the year; where no past day lies near, the median of all."""
+        if len(target) == 0:
+            raise ModelError("climatology needs at least 1 past change, but there are none")
+        day = inputs[DAY].to_numpy()
+        medians = np.full(367, float(np.median(target)))
+        for this in range(1, 367):
+            apart = np.abs(day - this)
+            near = np.minimum(apart, 366 - apart) <= WINDOW_DAYS
+            if near.any():
+                medians[this] = np.median(target[near])
+        self.medians_ = medians
+        return self
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """The median of the row's day of the year."""
+        return self.medians_[inputs[DAY].to_numpy()]

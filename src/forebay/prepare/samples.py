@@ -1,0 +1,125 @@
+"""The samples that models learn from and are judged on: inputs, levels and regimes of every init date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forebay.dams.dam import Dam, Spell
+from forebay.errors import DataError
+from forebay.prepare import features
+from forebay.prepare.daily import usable
+from forebay.tables import flag_of
+
+WET_MM, DRY_MM = 15.0, 1.0
+NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "incomplete")
+"""Flags that the agency or the dam file sets; the program's own screen never removes a verification target."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One entry per consecutive day d, from the record's first to the last init date.
+
+    Attributes
+    ----------
+    dates
+        The days, `datetime64[D]`, shape (n,).
+    inputs
+        What was known at the end of each day; n rows.
+    level
+        The target as known and usable, in the dam's unit; NaN where missing. Models learn from it.
+    observed
+        The target as it stands now, unscreened: forecasts are judged against it; NaN where it has no value or lies in a
+        spell that the dam file excludes from verification.
+    regimes
+        Regime name → whether each day belongs to it, as known at init; a regime that cannot be told is absent.
+    """
+
+    dates: NDArray[np.datetime64]
+    inputs: pl.DataFrame
+    level: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    regimes: dict[str, NDArray[np.bool_]]
+
+    def change(self, level: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
+        """level(d + lead_time) − level(d) per day; NaN where either is missing or not yet."""
+        made = np.full(len(level), np.nan)
+        if lead_time < len(level):
+            made[:-lead_time] = level[lead_time:] - level[:-lead_time]
+        return made
+
+    def position(self, day: object) -> int:
+        """Index of `day` (date or datetime64), clipped to 0 … n."""
+        return int(np.clip((np.datetime64(day, "D") - self.dates[0]).astype(int), 0, len(self.dates)))  # type: ignore[call-overload]  # numpy's stubs miss date | datetime64
+
+
+def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples:
+    """Samples of every day of `known`.
+
+    Parameters
+    ----------
+    known
+        Daily frame of each reading's first version, up to the last init date: what a hindcast may use.
+    newest
+        Daily frame of the versions held now, over at least the same days. The last init date's inputs and the observed
+        levels come from here.
+
+    Raises
+    ------
+    DataError
+        If the target has no usable value at all.
+    """
+    target = dam.target.variable
+    usable_known, usable_newest = usable(known, dam), usable(newest, dam)
+    if usable_known[target].null_count() == len(usable_known):
+        raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
+    last = known["date"][-1]
+    inputs = features.build(usable_known, dam)
+    now = features.build(usable_newest.filter(pl.col("date") <= last), dam)
+    inputs = pl.concat([inputs.head(-1), now.tail(1)])
+    level = usable_known[target].to_numpy().astype(float)
+    level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
+    dates = known["date"].to_numpy().astype("datetime64[D]")
+    return Samples(
+        dates=dates,
+        inputs=inputs.drop("date"),
+        level=level,
+        observed=_observed(newest, dam, len(dates)),
+        regimes=_regimes(inputs, dam, level),
+    )
+
+
+def in_spells(dates: NDArray[np.datetime64], spells: tuple[Spell, ...]) -> NDArray[np.bool_]:
+    """Whether each of `dates` lies in one of `spells`."""
+    inside = np.zeros(len(dates), bool)
+    for spell in spells:
+        inside |= (dates >= np.datetime64(spell.from_)) & (dates <= np.datetime64(spell.to))
+    return inside
+
+
+def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:
+    target = dam.target.variable
+    flag = pl.col(flag_of(target))
+    kept = pl.when(flag.is_null() | ~flag.is_in(NO_VALUE_FLAGS)).then(pl.col(target)).cast(pl.Float64)
+    level = newest.select(kept).to_series().to_numpy().astype(float)[:days].copy()
+    level[in_spells(newest["date"].to_numpy().astype("datetime64[D]")[:days], dam.hindcast.verification_exclude)] = np.nan
+    return level
+
+
+def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    regimes: dict[str, NDArray[np.bool_]] = {"all": np.ones(len(inputs), bool)}
+    if "rain_3d" in inputs.columns:
+        rain = inputs["rain_3d"].cast(float).to_numpy()
+        regimes |= {"wet": rain > WET_MM, "dry": rain < DRY_MM}
+    elif rises := [f"{c}_rise" for c in dam.columns("inflow", "stream")]:
+        rise = inputs.select(rises).to_numpy().astype(float)
+        warm_up = rise[: max(1, int(0.4 * len(rise)))]
+        if np.isfinite(warm_up).any(axis=0).all():
+            regimes["wet"] = (rise > np.nanquantile(warm_up, 0.9, axis=0)).any(axis=1)
+    if dam.full_supply is not None:
+        full = dam.full_supply.on(inputs["date"]).to_numpy().astype(float)
+        regimes["near_full"] = level >= full - features.near_full_margin(dam)
+    return regimes

@@ -1,0 +1,137 @@
+"""The rolling-origin hindcast: every forecast that would have been issued, with only what was known then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forebay.dams.dam import Dam
+from forebay.dams.local_time import to_utc
+from forebay.errors import DataError, ModelError
+from forebay.models.intervals import error_quantiles
+from forebay.models.model import Array, Model
+from forebay.prepare.samples import Samples
+from forebay.tables import FORECASTS, QUANTILES
+
+WARM_UP = 0.4
+"""Share of the record before the first scored init date, where the dam file names no start."""
+FALLBACK = "damped_change"
+"""What `default` is while the past is too short for its model."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Point forecasts of one model: lead time → expected change per day, shape (n,); NaN where none was made."""
+
+    changes: dict[int, Array]
+    replaced: dict[int, date] = field(default_factory=dict)
+    """Lead time → last init date on which the model had too little past and `damped_change` stood in for it."""
+
+
+def scored_from(samples: Samples, dam: Dam) -> int:
+    """Index of the first scored init date: the dam file's start, or after the first 40% of the record."""
+    if dam.hindcast.start is not None:
+        return samples.position(dam.hindcast.start)
+    return int(np.ceil(WARM_UP * len(samples.dates)))
+
+
+def first_origin(samples: Samples, dam: Dam) -> int:
+    """Index of the first hindcast day: half-way to the first scored one, so that intervals have past errors by then."""
+    start = scored_from(samples, dam)
+    if start >= len(samples.dates):
+        raise DataError(
+            f"the hindcast starts on {dam.hindcast.start}, but the record of {dam.name} ends on {samples.dates[-1]}; "
+            "set hindcast.start in the dam file to an earlier day"
+        )
+    return max(1, start // 2)
+
+
+def refit_days(dates: NDArray[np.datetime64], origin: int) -> list[int]:
+    """Indices of the days on which models are fitted anew: the first hindcast day, then each 1 January."""
+    years = dates.astype("datetime64[Y]")
+    new_year = np.flatnonzero((years != np.roll(years, 1)) & (np.arange(len(dates)) > origin))
+    return [origin, *map(int, new_year)]
+
+
+def point_forecasts(
+    samples: Samples, dam: Dam, models: Mapping[str, Callable[[int], Model]], *, progress: Progress | None = None
+) -> dict[str, Points]:
+    """Expected changes of every model, lead time and day from the first origin on.
+
+    A model fitted on refit day R learns from the days whose valid date lies before R, and forecasts until the next
+    refit day. Where it refuses for lack of past days, `damped_change` stands in, and `Points.replaced` says so.
+    """
+    origin = first_origin(samples, dam)
+    starts = refit_days(samples.dates, origin)
+    spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
+    made = {name: Points({h: np.full(len(samples.dates), np.nan) for h in dam.hindcast.leads}) for name in models}
+    for done, lead in enumerate(dam.hindcast.leads):
+        target = samples.change(samples.level, lead)
+        for name, make in models.items():
+            for start, end in spans:
+                try:
+                    made[name].changes[lead][start:end] = _fit_predict(make(lead), samples, target, (start, end))
+                except ModelError:
+                    stand_in = models[FALLBACK](lead)
+                    made[name].changes[lead][start:end] = _fit_predict(stand_in, samples, target, (start, end))
+                    made[name].replaced[lead] = samples.dates[end - 1].item()
+        if progress:
+            progress("hindcast", done + 1, len(dam.hindcast.leads))
+    return made
+
+
+def _fit_predict(model: Model, samples: Samples, target: Array, span: tuple[int, int]) -> Array:
+    start, end = span
+    past = np.flatnonzero(np.isfinite(target[: max(0, start - model.lead_time)]))
+    model.fit(samples.inputs[past], target[past])
+    return model.predict(samples.inputs[start:end])
+
+
+def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> pl.DataFrame:
+    """`points` with their quantiles as a table (`tables.FORECASTS`), one row per model, init date, lead and quantile.
+
+    Intervals come from each model's own past errors; where fewer than 20 are known, only the median is given. Days
+    without a usable level have no forecast: a level cannot be stated from an unknown one.
+    """
+    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
+    parts = []
+    for name, point in points.items():
+        for lead, change in point.changes.items():
+            errors = samples.change(samples.observed, lead) - change
+            offsets = error_quantiles(errors, wet, samples.dates, lead_time=lead)
+            rows = np.flatnonzero(np.isfinite(change))
+            parts.append(_rows(samples, rows, (change[:, None] + offsets)[rows]).with_columns(
+                pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
+            ))
+    return _finish(pl.concat(parts), dam)
+
+
+def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
+    level = np.where(np.isfinite(samples.level), samples.level, samples.observed)[rows]
+    return pl.DataFrame({
+        "init_date": np.repeat(samples.dates[rows], len(QUANTILES)),
+        "quantile": np.tile(QUANTILES, len(rows)),
+        "change": changes.ravel(),
+        "level": (changes + level[:, None]).ravel(),
+    }).filter(pl.col("change").is_finite() & pl.col("level").is_finite())
+
+
+def _finish(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    days = pl.duration(days=pl.col("lead_time"))
+    return FORECASTS.check(
+        table.with_columns(
+            pl.lit(dam.id).alias("dam"),
+            pl.col("init_date").cast(pl.Date),
+        ).with_columns(
+            to_utc(pl.col("init_date").cast(pl.Datetime("us")) + pl.duration(days=1), dam.time_zone).alias("init_time"),
+            (pl.col("init_date") + days).alias("valid_date"),
+        )
+    )

@@ -1,0 +1,162 @@
+"""Scores of a hindcast by lead, window and regime, with bootstrap bands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forebay import metrics
+from forebay.dams.dam import Dam
+from forebay.models import REFERENCES
+from forebay.models.model import Array
+from forebay.prepare.samples import Samples, in_spells
+from forebay.tables import QUANTILES, SCORES
+from forebay.verify.hindcast import scored_from
+
+BLOCK_DAYS = 60
+RESAMPLES = 500
+BAND = (5.0, 95.0)
+LAST = 0.2
+"""Share of the record's days in the window `last20`."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Forecasts of all models on one lead time's scored days, row by row beside what came.
+
+    quantiles: model → shape (n, 7); observed: shape (n,); days: index of each row's init date.
+    """
+
+    quantiles: dict[str, Array]
+    observed: Array
+    days: NDArray[np.intp]
+
+    def rows(self, chosen: NDArray[np.bool_]) -> Paired:
+        """The rows whose init date is `chosen` (one flag per day of the record)."""
+        keep = chosen[self.days]
+        return Paired({m: q[keep] for m, q in self.quantiles.items()}, self.observed[keep], self.days[keep])
+
+
+def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
+    """Window name → whether each init date lies in it: `all`, `last20`, and those of the dam file."""
+    index = np.arange(len(samples.dates))
+    start = scored_from(samples, dam)
+    made = {"all": index >= start, "last20": index >= max(start, len(index) - int(LAST * len(index)))}
+    for window in dam.hindcast.windows:
+        made[window.name] = in_spells(samples.dates, (window,)) & ~in_spells(samples.dates, window.exclude)
+    return {name: inside for name, inside in made.items() if inside.any()}
+
+
+def scored(samples: Samples, lead_time: int) -> NDArray[np.bool_]:
+    """The fixed scored set: days whose own level and whose level `lead_time` days later were observed."""
+    return np.isfinite(samples.change(samples.observed, lead_time))
+
+
+def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam) -> pl.DataFrame:
+    """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
+
+    Years are scored as regimes `y2012`, … of the window `all`. The 90% bands of MAE and of skill come from resampling
+    60-day blocks, the same blocks for a model and its reference.
+    """
+    cards = [pl.DataFrame(schema=SCORES.columns)]
+    spans = windows(samples, dam)
+    years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
+    for lead in dam.hindcast.leads:
+        paired = _pair(forecasts, samples, lead)
+        for window, inside in spans.items():
+            for regime, belongs in samples.regimes.items():
+                cards.append(_card(paired.rows(inside & belongs), dam, (window, regime, lead)))
+        for year in np.unique(years[spans["all"]]) if "all" in spans else []:
+            cards.append(_card(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
+    return SCORES.check(pl.concat(cards), unique=True)
+
+
+def _pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
+    """All models' quantiles on the days that are scored and that every model forecast."""
+    change = samples.change(samples.observed, lead)
+    table = forecasts.filter(pl.col("lead_time") == lead)
+    wide: dict[str, Array] = {}
+    for (model,), rows in table.group_by("model", maintain_order=True):
+        of_model = np.full((len(samples.dates), len(QUANTILES)), np.nan)
+        day = (rows["init_date"].to_numpy().astype("datetime64[D]") - samples.dates[0]).astype(int)
+        of_model[day, np.searchsorted(QUANTILES, rows["quantile"].to_numpy() - 1e-9)] = rows["change"].to_numpy()
+        wide[str(model)] = of_model
+    middle = QUANTILES.index(0.5)
+    common = np.isfinite(change)
+    for quantiles in wide.values():
+        common &= np.isfinite(quantiles[:, middle])
+    days = np.flatnonzero(common)
+    return Paired({m: q[days] for m, q in wide.items()}, change[days], days)
+
+
+def _card(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
+    """Scores of one window, regime and lead; no rows where nothing can be scored."""
+    window, regime, lead = cell
+    n = len(paired.observed)
+    if n == 0:
+        return SCORES.empty()
+    middle = QUANTILES.index(0.5)
+    misses = {m: np.abs(q[:, middle] - paired.observed) for m, q in paired.quantiles.items()}
+    resampled = _block_sums(misses, paired.days)
+    rows = []
+    for model, quantiles in paired.quantiles.items():
+        for metric, value in _values(quantiles, paired.observed):
+            rows.append((model, metric, value, None, None))
+        low, high = _band(resampled[model] / resampled["n"])
+        rows.append((model, "mae", float(misses[model].mean()), low, high))
+        for reference in REFERENCES:
+            if reference in misses:
+                value = metrics.skill(float(misses[model].mean()), float(misses[reference].mean()))
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    band = _band(1 - resampled[model] / resampled[reference])
+                rows.append((model, f"skill_{reference}", value, *band))
+    table = pl.DataFrame(rows, schema=["model", "metric", "value", "low", "high"], orient="row")
+    return table.with_columns(
+        pl.lit(dam.id).alias("dam"),
+        pl.lit(window).alias("window"),
+        pl.lit(regime).alias("regime"),
+        pl.lit(lead, pl.Int32).alias("lead_time"),
+        pl.lit(n, pl.Int64).alias("n"),
+        pl.col("value", "low", "high").cast(pl.Float64).fill_nan(None),
+    ).select(list(SCORES.columns))
+
+
+def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
+    """Every metric without a band. Interval scores only where all rows have an interval."""
+    point = quantiles[:, QUANTILES.index(0.5)]
+    yield "rmse", metrics.rmse(point, observed)
+    yield "nse", metrics.nse(point, observed)
+    yield "kge", metrics.kge(point, observed)
+    yield "bias", metrics.bias(point, observed)
+    for share, name in ((0.05, "mae_top5"), (0.01, "mae_top1")):
+        top = metrics.largest(observed, share)
+        yield name, metrics.mae(point[top], observed[top])
+    if np.isfinite(quantiles).all():
+        yield "pinball", metrics.pinball(quantiles, observed, QUANTILES)
+        for low, high, share in ((0.1, 0.9, 80), (0.05, 0.95, 90)):
+            ends = quantiles[:, QUANTILES.index(low)], quantiles[:, QUANTILES.index(high)]
+            yield f"coverage_{share}", metrics.coverage(*ends, observed)
+            yield f"width_{share}", metrics.width(*ends)
+        yield "above_95", metrics.share_above(quantiles[:, QUANTILES.index(0.95)], observed)
+
+
+def _block_sums(misses: dict[str, Array], days: NDArray[np.intp]) -> dict[str, Array]:
+    """Sums of absolute errors (and of days, "n") over resampled 60-day blocks, shape (500,) each; seeded."""
+    block = days // BLOCK_DAYS
+    block = np.searchsorted(np.unique(block), block)
+    count = int(block[-1]) + 1
+    drawn = np.random.default_rng(20120101).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
+    sums = {m: drawn @ np.bincount(block, miss, count) for m, miss in misses.items()}
+    return sums | {"n": drawn @ np.bincount(block, minlength=count)}
+
+
+def _band(resampled: Array) -> tuple[float | None, float | None]:
+    finite = resampled[np.isfinite(resampled)]
+    if len(finite) < len(resampled):
+        return None, None
+    low, high = np.percentile(finite, BAND)
+    return float(low), float(high)
