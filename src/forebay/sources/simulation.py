@@ -1,0 +1,349 @@
+"""The simulated catchment and reservoir of the dam `demo`: weather → rivers → lake, day by day, from a seed.
+
+Every step is a published model, named at its function; docs/simulation.md gives the equations and parameters.
+
+A day depends only on the seed, the first year and the days before it, so a longer simulation never changes a shorter
+one. Chance comes in blocks of one calendar year, from the raw bits of a counter-based generator: those stay the same
+in every numpy version, the normal and exponential variates that numpy makes from them may not (NEP 19).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from statistics import NormalDist
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+DAYS = 366  # rows of a year's block; the last stays unused in common years
+S_PER_DAY = 86_400.0
+ML_PER_MM_KM2 = 1.0  # a millimetre over a square kilometre is a megalitre
+STEPS_PER_SPILL_DAY = 24
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place where rain falls: its position, its rain relative to the catchment's, its gauge if it has one."""
+
+    east_km: float
+    north_km: float
+    rain_ratio: float
+    station: str | None = None
+
+
+SITES = (
+    Site(2.0, 1.0, 1.02, "SIM-RAIN-1"),
+    Site(-9.0, 14.0, 1.16, "SIM-RAIN-2"),
+    Site(-16.0, -10.0, 1.30, "SIM-RAIN-3"),
+    Site(8.0, -13.0, 0.98, "SIM-RAIN-4"),
+    Site(-21.0, 4.0, 1.04, "SIM-RAIN-5"),
+    Site(-38.0, 24.0, 0.98),
+    Site(-52.0, 8.0, 0.90),
+    Site(-34.0, -22.0, 0.96),
+    Site(-48.0, -38.0, 0.88),
+)
+RAIN_STATIONS = tuple(site.station for site in SITES if site.station)
+
+
+@dataclass(frozen=True)
+class River:
+    """A sub-catchment and the gauged river that drains it into the lake.
+
+    `gr4j` is (X1 mm, X2 mm/d, X3 mm, X4 d); `rating` is (zero of the gauge m, C m³/s, exponent); `travel_days` from the
+    gauge to the lake, below a day.
+    """
+
+    station: str
+    area_km2: float
+    sites: tuple[int, ...]
+    gr4j: tuple[float, float, float, float]
+    rating: tuple[float, float, float]
+    travel_days: float
+
+
+RIVERS = (
+    River("SIM-RIVER-1", 2050.0, (1, 4, 5, 6), (300.0, -4.0, 26.0, 1.8), (0.08, 24.0, 1.8), 0.6),
+    River("SIM-RIVER-2", 1550.0, (0, 2, 7, 8), (260.0, -3.5, 22.0, 1.5), (0.21, 17.0, 1.7), 0.4),
+)
+
+FULL_SUPPLY_M = 186.5
+BED_M = 130.5
+FULL_STORAGE_ML = 800_000.0
+SHAPE = 2.6  # V ∝ depth^2.6: a drowned river valley
+CURVE_M = tuple(BED_M + step for step in range(67))
+CURVE_ML = tuple(
+    float(round(FULL_STORAGE_ML * ((level - BED_M) / (FULL_SUPPLY_M - BED_M)) ** SHAPE, -1)) for level in CURVE_M
+)
+CREST_M = 200.0  # length of the ungated weir
+WEIR_C = 2.1  # m^0.5/s, ogee crest
+DEMAND_ML = 440.0
+RELEASE_ML = 60.0  # inflow up to this passes the dam for the river below
+RESTRICTIONS = ((0.20, 0.55), (0.35, 0.70), (0.50, 0.82), (0.60, 0.92))  # below this share of storage, this share of demand
+START_SHARE = 0.8
+
+
+def draws(seed: int, year: int, purpose: int, columns: int) -> Floats:
+    """Uniform numbers in (0, 1), 366 × `columns`, that belong to (seed, year, purpose)."""
+    bits = np.random.Philox(np.random.SeedSequence([seed, year, purpose])).random_raw(DAYS * columns)
+    whole: Floats = (bits >> np.uint64(11)).astype(np.float64)
+    return ((whole + 0.5) * 2.0**-53).reshape(DAYS, columns)
+
+
+def normals(uniform: Floats) -> Floats:
+    """Standard normal numbers with the given probabilities."""
+    quantile = NormalDist().inv_cdf
+    return np.array([quantile(p) for p in uniform.ravel()]).reshape(uniform.shape)
+
+
+def _probabilities(normal: Floats) -> Floats:
+    return np.array([0.5 * math.erfc(-z * math.sqrt(0.5)) for z in normal.ravel()]).reshape(normal.shape)
+
+
+def _season(peak: int) -> Floats:
+    """Cosine over the year's block that is 1 on day `peak` of the year."""
+    return np.cos(2 * np.pi * (np.arange(DAYS) + 1 - peak) / 365.25)
+
+
+def _correlated(normal: Floats, reach_km: float) -> Floats:
+    """Standard normal numbers, one column per site, whose correlation is exp(−distance/`reach_km`)."""
+    place = np.array([(site.east_km, site.north_km) for site in SITES])
+    distance = np.sqrt(((place[:, None, :] - place[None, :, :]) ** 2).sum(axis=2))
+    return normal @ np.linalg.cholesky(np.exp(-distance / reach_km)).T
+
+
+@dataclass(frozen=True)
+class YearOfChance:
+    """What chance decides in one year, before the days are chained: rows are days, columns sites.
+
+    `occurrence` and `amount` are what the rain needs (probability; mm if wet), `storm` is (start probability, random
+    number, duration d, depth mm), `pattern` a storm's factor per site, `evaporation` mm/d on a clear day.
+    """
+
+    wetness: Floats
+    demand: Floats
+    occurrence: Floats
+    amount: Floats
+    storm: Floats
+    pattern: Floats
+    evaporation: Floats
+
+
+def chance_of_year(seed: int, year: int) -> YearOfChance:
+    """The random part of one year's weather.
+
+    Rain amounts are mixed exponential (Woolhiser & Roldán 1982; Wilks 1999 found it better than the gamma at all of 30
+    stations), correlated between sites by normal copulas (Wilks 1998); one draw for the whole catchment picks the
+    mixture's part, so that a day of heavy rain is one everywhere. Storm depths are generalised Pareto.
+    """
+    sites = len(SITES)
+    single = draws(seed, year, 0, 7)
+    occurrence = _probabilities(_correlated(normals(draws(seed, year, 1, sites)), 700.0))
+    rest = _probabilities(_correlated(normals(draws(seed, year, 2, sites)), 300.0))
+    season = (1 + 0.30 * _season(45))[:, None]
+    mean = np.where(single[:, :1] < 0.60, 1.8, 13.0) * season
+    ratio = np.array([site.rain_ratio for site in SITES])
+    pattern = np.exp(0.35 * _correlated(normals(draws(seed, year, 3, sites)), 40.0) - 0.35**2 / 2)
+    depth = 25.0 + 45.0 / 0.22 * (single[:, 1] ** -0.22 - 1)
+    storm = np.column_stack(
+        [1.5 / 365.25 * (1 + 0.5 * _season(95)), single[:, 2], 2 + np.floor(3 * single[:, 3]), depth]
+    )
+    noise = normals(single[:, 4:7])
+    evaporation = np.maximum(0.3, (3.4 + 1.9 * _season(5)) * (1 + 0.15 * noise[:, 2]))
+    return YearOfChance(noise[:, 0], noise[:, 1], occurrence, -mean * ratio * np.log(rest), storm, pattern, evaporation)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Rain (mm, days × sites), evaporation of open water (mm) and the scatter of demand (standard normal)."""
+
+    rain: Floats
+    evaporation: Floats
+    demand: Floats
+
+
+def weather(seed: int, days: Sequence[date]) -> Weather:
+    """Daily weather of whole years.
+
+    Wet or dry is a two-state Markov chain at each site, seasonal, with correlated draws (Richardson 1981; Wilks 1998).
+    A slow wetness index (AR(1), e-folding 240 days) shifts its probabilities and the storms', because daily models
+    without one have too few droughts (Katz & Parlange 1998) and floods there follow ENSO (Power & Callaghan 2016).
+    """
+    years = range(days[0].year, days[-1].year + 1)
+    chance = {year: chance_of_year(seed, year) for year in years}
+    row = [(chance[day.year], day.timetuple().tm_yday - 1) for day in days]
+    season = _season(60)
+    rain = np.zeros((len(days), len(SITES)))
+    evaporation, demand = np.zeros(len(days)), np.zeros(len(days))
+    wet = np.zeros(len(SITES), dtype=bool)
+    index, scatter = 0.0, 0.0
+    keep = math.exp(-1 / 240)
+    for t, (year, i) in enumerate(row):
+        index = keep * index + math.sqrt(1 - keep**2) * float(year.wetness[i])
+        scatter = 0.7 * scatter + math.sqrt(1 - 0.7**2) * float(year.demand[i])
+        shift = math.exp(0.22 * index) * (1 + 0.15 * season[i])
+        wet = year.occurrence[i] < np.where(wet, 0.56 * min(1.5, math.sqrt(shift)), min(0.6, 0.19 * shift))
+        rain[t] += np.where(wet, year.amount[i], 0.0)
+        start, number, length, depth = year.storm[i]
+        if number < start * math.exp(0.6 * index):
+            _add_storm(rain[t : t + int(length)], depth * year.pattern[i], int(length))
+        evaporation[t] = year.evaporation[i] * (0.65 if rain[t].mean() > 1.0 else 1.0)
+        demand[t] = scatter
+    return Weather(rain, evaporation, demand)
+
+
+def _add_storm(rain: Floats, depth: Floats, length: int) -> None:
+    """Spread an east coast low's depth per site (mm) over its days, most of it in the middle."""
+    share = [math.sin(math.pi * (day + 0.5) / length) ** 2 for day in range(length)]
+    ratio = np.array([site.rain_ratio for site in SITES])
+    for day in range(len(rain)):
+        rain[day] += depth * ratio * share[day] / sum(share)
+
+
+def unit_hydrographs(x4: float) -> tuple[list[float], list[float]]:
+    """Ordinates of GR4J's two unit hydrographs, of time base x4 and 2·x4 days."""
+
+    def first(t: float) -> float:
+        return min(1.0, t / x4) ** 2.5
+
+    def second(t: float) -> float:
+        return 0.5 * (t / x4) ** 2.5 if t <= x4 else 1 - 0.5 * max(0.0, 2 - t / x4) ** 2.5
+
+    quick = [first(k + 1) - first(k) for k in range(math.ceil(x4))]
+    return quick, [second(k + 1) - second(k) for k in range(math.ceil(2 * x4))]
+
+
+def gr4j(rain: Sequence[float], evaporation: Sequence[float], parameters: tuple[float, float, float, float]) -> Floats:
+    """Runoff (mm/d) by GR4J (Perrin, Michel & Andréassian 2003, J. Hydrol. 279, 275–289).
+
+    Parameters
+    ----------
+    rain, evaporation
+        Areal rain and potential evapotranspiration, mm/d.
+    parameters
+        X1 capacity of the production store (mm), X2 exchange with the ground (mm/d), X3 capacity of the routing store
+        (mm), X4 time base of the unit hydrograph (d).
+    """
+    x1, x2, x3, x4 = parameters
+    quick, slow = unit_hydrographs(x4)
+    to_store, direct = [0.0] * (len(rain) + len(slow)), [0.0] * (len(rain) + len(slow))
+    production, routing = 0.5 * x1, 0.4 * x3
+    runoff = np.empty(len(rain))
+    for t, (p, e) in enumerate(zip(rain, evaporation, strict=True)):
+        fill = production / x1
+        if p >= e:
+            wet = math.tanh((p - e) / x1)
+            stored = x1 * (1 - fill**2) * wet / (1 + fill * wet)
+            effective = p - e - stored
+        else:
+            dry = math.tanh((e - p) / x1)
+            stored = -production * (2 - fill) * dry / (1 + (1 - fill) * dry)
+            effective = 0.0
+        production += stored
+        percolation = production * (1 - (1 + (4 / 9 * production / x1) ** 4) ** -0.25)
+        production -= percolation
+        effective += percolation
+        for k, share in enumerate(quick):
+            to_store[t + k] += 0.9 * share * effective
+        for k, share in enumerate(slow):
+            direct[t + k] += 0.1 * share * effective
+        exchange = x2 * (routing / x3) ** 3.5
+        routing = max(0.0, routing + to_store[t] + exchange)
+        out = routing * (1 - (1 + (routing / x3) ** 4) ** -0.25)
+        routing -= out
+        runoff[t] = out + max(0.0, direct[t] + exchange)
+    return runoff
+
+
+def level_of(storage_ml: float) -> float:
+    """Reservoir level (m) by the storage curve, linear between its points."""
+    i = min(max(bisect_right(CURVE_ML, storage_ml), 1), len(CURVE_ML) - 1)
+    return CURVE_M[i - 1] + (storage_ml - CURVE_ML[i - 1]) / (CURVE_ML[i] - CURVE_ML[i - 1]) * (CURVE_M[i] - CURVE_M[i - 1])
+
+
+def _area_km2(storage_ml: float) -> float:
+    """Area of the lake: the slope of the storage curve (a megalitre per metre is 0.001 km²)."""
+    i = min(max(bisect_right(CURVE_ML, storage_ml), 1), len(CURVE_ML) - 1)
+    return (CURVE_ML[i] - CURVE_ML[i - 1]) / (CURVE_M[i] - CURVE_M[i - 1]) / 1000
+
+
+def _over_the_weir(storage: float, net: float) -> tuple[float, float, float]:
+    """(storage at the day's end, spill, mean level) of a day with `net` ML of other gains, in hourly steps.
+
+    Free flow over an ungated ogee crest, Q = C·B·h^1.5 (USBR 1987, Design of Small Dams, 3rd ed., ch. 9).
+    """
+    spill, levels = 0.0, 0.0
+    for _ in range(STEPS_PER_SPILL_DAY):
+        storage += net / STEPS_PER_SPILL_DAY
+        head = max(0.0, level_of(storage) - FULL_SUPPLY_M)
+        flow = WEIR_C * CREST_M * head**1.5 * S_PER_DAY / 1000 / STEPS_PER_SPILL_DAY
+        over = min(flow, max(0.0, storage - FULL_STORAGE_ML))
+        storage -= over
+        spill += over
+        levels += level_of(storage)
+    return storage, spill, levels / STEPS_PER_SPILL_DAY
+
+
+def reservoir(inflow_ml: Floats, lake_rain_mm: Floats, air: Weather, days: Sequence[date]) -> pl.DataFrame:
+    """The lake's daily water balance: storage(d) = storage(d−1) + inflow + rain − evaporation − demand − release − spill.
+
+    Demand is seasonal, scatters, and is restricted in steps as the storage falls; the release passes small inflows on
+    to the river below. Columns in ML but for `level_end_m` (at the day's end) and `level_m` (the day's mean).
+    """
+    names = ("inflow_ml", "lake_rain_ml", "lake_evaporation_ml", "demand_ml", "release_ml", "spill_ml", "storage_ml")
+    rows: list[tuple[float, ...]] = []
+    storage = START_SHARE * FULL_STORAGE_ML
+    for t, day in enumerate(days):
+        area = _area_km2(storage) * ML_PER_MM_KM2
+        gain = float(lake_rain_mm[t]) * area
+        inflow = float(inflow_ml[t])
+        share = storage / FULL_STORAGE_ML
+        allowed = next((part for below, part in RESTRICTIONS if share < below), 1.0)
+        season = 1 + 0.16 * math.cos(2 * math.pi * (day.timetuple().tm_yday - 15) / 365.25)
+        demand = DEMAND_ML * season * allowed * math.exp(0.25 * float(air.demand[t]))
+        release = min(inflow, RELEASE_ML)
+        loss = min(float(air.evaporation[t]) * area, 0.5 * storage)
+        demand = min(demand, max(0.0, storage + inflow + gain - loss - release))
+        net = inflow + gain - loss - demand - release
+        before, after, spill = level_of(storage), storage + net, 0.0
+        mean = (before + level_of(after)) / 2
+        if max(after, storage) > FULL_STORAGE_ML:
+            after, spill, mean = _over_the_weir(storage, net)
+        storage = after
+        rows.append((inflow, gain, loss, demand, release, spill, storage, level_of(storage), mean))
+    return pl.DataFrame(rows, schema=[*names, "level_end_m", "level_m"], orient="row")
+
+
+def simulate_nature(seed: int, days: Sequence[date]) -> pl.DataFrame:
+    """What happens on `days` (whole calendar years): one row per day, without any fault of observation.
+
+    Columns: `date`; `catchment_rain_mm`, `evaporation_mm`; the balance of `reservoir`; for each gauge, named by its
+    station, what it stands in: rain in mm, stage in m (daily mean).
+    """
+    air = weather(seed, days)
+    evaporation = air.evaporation.tolist()
+    inflow, areal = np.zeros(len(days)), np.zeros(len(days))
+    stages: dict[str, list[float]] = {}
+    for river in RIVERS:
+        rain = sum((air.rain[:, site] for site in river.sites), np.zeros(len(days))) / len(river.sites)
+        flow = gr4j(rain.tolist(), evaporation, river.gr4j) * river.area_km2 * ML_PER_MM_KM2
+        zero, c, exponent = river.rating
+        stages[river.station] = [zero + (q * 1000 / S_PER_DAY / c) ** (1 / exponent) for q in flow.tolist()]
+        inflow += (1 - river.travel_days) * flow + river.travel_days * np.concatenate([flow[:1], flow[:-1]])
+        areal += rain * river.area_km2
+    balance = reservoir(inflow, air.rain[:, 0], air, days)
+    gauged = {site.station: air.rain[:, i] for i, site in enumerate(SITES) if site.station}
+    return pl.DataFrame({
+        "date": days,
+        "catchment_rain_mm": areal / sum(river.area_km2 for river in RIVERS),
+        "evaporation_mm": air.evaporation,
+        **{name: balance[name] for name in balance.columns},
+        **gauged,
+        **stages,
+    })
