@@ -1,0 +1,55 @@
+"""Which version of each reading counts: pure functions from versions to versions.
+
+`versions` are rows of `database.VERSION_COLUMNS`, sorted by series, time, fetched_at; a key is (series, time).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from forebay.dams.dam import Gauge
+from forebay.dams.local_time import to_local, to_utc
+from forebay.dams.variables import DAY_S
+
+KEY = ("series", "time")
+
+
+def newest_versions(versions: pl.DataFrame) -> pl.DataFrame:
+    """The last version of each key."""
+    return versions.unique(KEY, keep="last", maintain_order=True)
+
+
+def first_versions(versions: pl.DataFrame) -> pl.DataFrame:
+    """The first version of each key."""
+    return versions.unique(KEY, keep="first", maintain_order=True)
+
+
+def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time_zone: str) -> pl.DataFrame:
+    """The version of each key that counts as known at `instant`, had the gauge been fetched all along.
+
+    A key's first version counts as known at its interval's end plus the gauge's latency if it was fetched later than
+    that (a record fetched today was published long ago); a revision counts from its fetched_at on.
+    """
+    published = interval_end(pl.col("time"), gauge, time_zone) + gauge.ready_after
+    first = pl.col("fetched_at") == pl.col("fetched_at").min().over(KEY)
+    known = pl.when(first).then(pl.min_horizontal("fetched_at", published)).otherwise("fetched_at")
+    return newest_versions(versions.filter(known <= instant))
+
+
+def interval_end(start: pl.Expr, gauge: Gauge, time_zone: str) -> pl.Expr:
+    """The instant that ends the interval of `gauge` that begins at `start` (UTC).
+
+    A day is a local day, 23 or 25 hours long where the clocks change; an instantaneous reading ends when it begins.
+    """
+    if gauge.table_interval != DAY_S:
+        return start + timedelta(seconds=gauge.table_interval)
+    # Where clocks change at the day's start (São Paulo until 2019) a day begins at 01:00, the next at 00:00: so the end
+    # is told from the gauge's day start, and from the row's own clock only where that is another one.
+    since_midnight = timedelta(hours=gauge.day_start.hour, minutes=gauge.day_start.minute)
+    clock = to_local(start, time_zone)
+    begins = (clock - since_midnight).dt.truncate("1d") + since_midnight
+    day = timedelta(days=1)
+    on_time = to_utc(begins, time_zone) == start
+    return pl.when(on_time).then(to_utc(begins + day, time_zone)).otherwise(to_utc(clock + day, time_zone))
