@@ -22,7 +22,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from forebay.errors import ConfigError, DataError, ForebayError
+from forebay.errors import ConfigError, ForebayError
 from forebay.tables import INSTANT, OBSERVATIONS
 
 SCHEMA_VERSION = 1
@@ -270,7 +270,7 @@ _SQLITE_FAULTS: dict[str, tuple[type[ForebayError], str]] = {
     "SQLITE_CANTOPEN": (ConfigError, "cannot be opened: see that its folder exists and can be written"),
     "SQLITE_READONLY": (ConfigError, "cannot be written: file or folder is read-only; choose another with --archive"),
     "SQLITE_NOTADB": (ConfigError, "is not an SQLite database; give the path of an archive or of a new file"),
-    "SQLITE_CORRUPT": (DataError, "is damaged; restore the file from a copy, or fetch into a new archive"),
+    "SQLITE_CORRUPT": (ForebayError, "is damaged; restore the file from a copy, or fetch into a new archive"),
     "SQLITE_FULL": (ForebayError, "cannot grow: the disk is full; free some space and do the same again"),
     "SQLITE_IOERR": (ForebayError, "cannot be read or written: the disk failed or is full; mend that and do it again"),
     "SQLITE_BUSY": (ForebayError, f"was locked by another process for {BUSY_TIMEOUT_S:.0f} s; try again later"),

@@ -1,0 +1,211 @@
+"""Bringing the archive up to date: which gauges, which days, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from forebay.archive.store import Appended, Archive
+from forebay.dams.dam import Dam, Gauge
+from forebay.dams.local_time import local_date, to_local
+from forebay.errors import ConfigError, DataError, SourceError
+from forebay.settings import Settings
+from forebay.sources import SOURCES, Fetch
+from forebay.tables import INSTANT, READINGS, Table
+
+FETCHES = Table(
+    "fetches",
+    {
+        "gauge": pl.String(),  # the gauge's column in the daily frame
+        "source": pl.String(),
+        "station": pl.String(),
+        "rows": pl.Int64(),  # readings that came this time
+        "new": pl.Int64(),  # of these: of days (hours, …) not held before
+        "revised": pl.Int64(),  # of these: other than what was held
+        "missing": pl.Int64(),  # days without a reading between the first and the last held one
+        "unavailable": pl.Int64(),  # readings held that say "no value" (quality missing)
+        "newest": INSTANT,  # start of the newest interval of which a value is held
+        "age": pl.Int64(),  # days from that to today, station-local
+        "error": pl.String(),  # why this gauge could not be fetched; null if it could
+    },
+    ("gauge",),
+)
+"""What a fetch did, a row per gauge. With `since` or `until`, missing and unavailable count these days only."""
+
+Progress = Callable[[Gauge, int], None]
+"""Told each gauge as its turn comes, with the number of gauges that are done."""
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """When a fetch happens, and which station-local days it asks for.
+
+    Attributes
+    ----------
+    now
+        The instant of the fetch: what it stores is stamped with it.
+    since
+        First day; without it each gauge goes on from what is held of it, `provisional_days` before its newest reading,
+        and a gauge of which nothing is held starts with the station's record. It does not look for holes further back:
+        give `since` to fill them.
+    until
+        Last day; without it the day of `now`.
+    """
+
+    now: datetime
+    since: date | None = None
+    until: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.now.utcoffset() is None:
+            raise ConfigError(f"now = {self.now} has no time zone; give an instant like 2024-05-01T00:00:00+00:00")
+        if self.since and self.until and self.until < self.since:
+            raise ConfigError(f"until ({self.until}) must not be before since ({self.since})")
+
+    def last_day(self, time_zone: str) -> date:
+        """The last day that is asked for: none after today."""
+        today = local_date(self.now, time_zone)
+        if self.since is not None and self.since > today:
+            raise ConfigError(f"since ({self.since}) must not be after today ({today}, station-local)")
+        return min(self.until or today, today)
+
+
+@dataclass(frozen=True)
+class FetchReport:
+    """What came of a fetch.
+
+    Attributes
+    ----------
+    table
+        `FETCHES`, in the dam file's order of gauges.
+    errors
+        Why a gauge could not be fetched, by its column.
+    failure
+        Set where there is nothing to go on with: no gauge could be fetched, or not the target's, of which nothing is
+        held either. Its text is one sentence for the person at the keyboard. A caller who can do with what is held
+        looks at `errors` instead.
+    """
+
+    table: pl.DataFrame
+    errors: Mapping[str, SourceError | DataError]
+    failure: SourceError | None
+
+
+def fetch_dam(  # noqa: D417
+    dam: Dam,
+    archive: Archive,
+    *,
+    settings: Settings,
+    request: FetchRequest,
+    progress: Progress | None = None,
+    sources: Mapping[str, Fetch] = SOURCES,
+) -> FetchReport:
+    """Report of bringing `archive` up to date with the gauges of `dam`, one after the other.
+
+    A gauge that fails stops no other: each gauge's readings are kept, whole, as they come.
+
+    Parameters
+    ----------
+    sources
+        The fetch of each source that the gauges name.
+
+    Raises
+    ------
+    ConfigError
+        If `since` lies in the future, or the dam file asks for something that a source does not have: mend it first.
+    ForebayError
+        If the archive cannot be written.
+    """
+    until = request.last_day(dam.time_zone)
+    errors: dict[str, SourceError | DataError] = {}
+    rows = []
+    for done, gauge in enumerate(dam.gauges):
+        if progress is not None:
+            progress(gauge, done)
+        appended = Appended(0, 0, 0, 0)
+        try:
+            since = request.since or _resume(gauge, dam, archive, settings.provisional_days)
+            if since is None or since <= until:
+                readings = _fetch(sources, gauge)(gauge, dam, since, until, settings=settings, now=request.now)
+                appended = archive.append(_of_gauge(readings, gauge), request.now)
+        except (SourceError, DataError) as error:
+            errors[gauge.column] = error
+        rows.append(_row(gauge, appended, errors) | _held(gauge, dam, archive, request))
+    table = FETCHES.check(pl.DataFrame(rows, schema_overrides=FETCHES.columns), unique=True)
+    return FetchReport(table, errors, _failure(dam, archive, errors))
+
+
+def _resume(gauge: Gauge, dam: Dam, archive: Archive, provisional_days: int) -> date | None:
+    """The day to go on from: agencies still revise the newest days; null where nothing is held."""
+    newest = archive.newest(gauge)
+    return None if newest is None else local_date(newest, dam.time_zone) - timedelta(days=provisional_days)
+
+
+def _fetch(sources: Mapping[str, Fetch], gauge: Gauge) -> Fetch:
+    if gauge.source not in sources:
+        raise ConfigError(f"gauge {gauge.column}: source {gauge.source!r} is not there; there are {', '.join(sources)}")
+    return sources[gauge.source]
+
+
+def _of_gauge(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
+    """`readings`, refused where they are of another series: the archive would hold what nobody reads."""
+    readings = READINGS.check(readings)
+    for name, expected in gauge.series.items():
+        other = readings.filter(pl.col(name).ne_missing(expected))
+        if other.height:
+            raise DataError(
+                f"source {gauge.source} gave {name} {other[name][0]!r} where gauge {gauge.column} has {expected!r}; "
+                "nothing was kept of it: report this as a fault of the source"
+            )
+    return readings
+
+
+def _row(gauge: Gauge, appended: Appended, errors: Mapping[str, Exception]) -> dict[str, object]:
+    """What a fetch did for `gauge`."""
+    error = errors.get(gauge.column)
+    return {
+        "gauge": gauge.column,
+        "source": gauge.source,
+        "station": gauge.station,
+        "rows": appended.rows,
+        "new": appended.new,
+        "revised": appended.revised,
+        "error": None if error is None else str(error),
+    }
+
+
+def _held(gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> dict[str, object]:
+    """What is held of `gauge` afterwards: missing, unavailable, newest, age."""
+    since_midnight = timedelta(hours=gauge.day_start.hour, minutes=gauge.day_start.minute)
+    day = (to_local(pl.col("time"), dam.time_zone) - since_midnight).dt.date()
+    held = archive.as_of([gauge]).select("time", "value", "quality", day.alias("day"))
+    usable = held.filter(pl.col("value").is_not_null()).tail(1)
+    asked = held.filter(pl.col("day").is_between(request.since or date.min, request.until or date.max))
+    first, last = asked.select(pl.col("day").min().alias("first"), pl.col("day").max().alias("last")).row(0)
+    today = local_date(request.now, dam.time_zone)
+    return {
+        "missing": (last - first).days + 1 - asked["day"].n_unique() if asked.height else 0,
+        "unavailable": asked.filter(pl.col("quality") == "missing").height,
+        "newest": usable["time"].first(),
+        "age": (today - usable["day"][0]).days if usable.height else None,
+    }
+
+
+def _failure(dam: Dam, archive: Archive, errors: Mapping[str, SourceError | DataError]) -> SourceError | None:
+    """Why there is nothing to go on with, if so."""
+    target = dam.target_gauge
+    first = next(iter(errors.values()), None)
+    if first is None:
+        return None
+    if len(errors) == len(dam.gauges):
+        text = f"none of the {len(dam.gauges)} gauges of {dam.id} could be fetched; the first: {first}"
+    elif target.column in errors and archive.newest(target) is None:
+        first = errors[target.column]
+        text = f"the target gauge of {dam.id} could not be fetched, and nothing is held of it: {first}"
+    else:
+        return None
+    retryable = isinstance(first, SourceError) and first.retryable
+    return SourceError(text, retryable=retryable, retry_after=getattr(first, "retry_after", None))
