@@ -42,7 +42,7 @@ _CLASSES: dict[str, dict[str, str]] = {
     },
 }
 
-_NO_VALUE = re.compile(r"\b(unavailable|not available|missing|no data)\b", re.IGNORECASE)
+_NO_VALUE = re.compile(r"\b(unavailable|not available|not recorded|missing|no data|data lost)\b", re.IGNORECASE)
 # What such a text may speak of instead: values put in the place of missing ones, a part of the interval, or the
 # grading itself ("quality not available").
 _BUT_VALUE = re.compile(
