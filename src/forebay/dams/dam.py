@@ -197,7 +197,11 @@ class Sentinels(_Frozen):
 
 
 class FileLayout(_Frozen):
-    """Where a CSV file keeps a gauge: its path (relative to the dam file) and its columns."""
+    """Where a CSV file keeps a gauge: its path (relative to the dam file) and its columns.
+
+    `dam` is set by the reader of the dam file: two dams' files may both have a column "level", so in the archive the
+    source of a file's series is "csv:" and the dam's id.
+    """
 
     path: str
     date: str
@@ -207,6 +211,7 @@ class FileLayout(_Frozen):
     quality_codes: Literal["waternsw", "vicwater", "qldwater"] | None = None
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     decimal_comma: bool = False
+    dam: str = ""
 
 
 class HydstraSeries(_Frozen):
@@ -311,7 +316,7 @@ class Gauge(_Frozen):
     def series(self) -> dict[str, str | int]:
         """What identifies its series in the archive: source, station, variable, aggregate, interval."""
         return {
-            "source": self.source,
+            "source": f"csv:{self.file.dam}" if self.file else self.source,
             "station": self.station,
             "variable": self.variable,
             "aggregate": self.reading,

@@ -71,7 +71,7 @@ def _parse(text: str, where: str, folder: Path) -> Dam:
     try:
         for gauge in content.get("gauges", []):
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict) and "path" in gauge["file"]:
-                gauge["file"]["path"] = str(folder / str(gauge["file"]["path"]))
+                gauge["file"] |= {"path": str(folder / str(gauge["file"]["path"])), "dam": str(content.get("id", ""))}
         content["storage_curves"] = [_curve_points(curve, folder) for curve in content.get("storage_curves", [])]
         return Dam.model_validate(content)
     except ValidationError as error:
