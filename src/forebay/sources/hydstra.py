@@ -17,6 +17,7 @@ import polars as pl
 from forebay.dams.dam import Dam, Gauge
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
+from forebay.sources.csv_files import local_day
 from forebay.sources.quality import MISSING, grade
 from forebay.sources.transport import Request, open_transport
 from forebay.tables import INSTANT, READINGS
@@ -290,9 +291,9 @@ def _conversion(unit: str, gauge: Gauge) -> tuple[float, float]:
 def fetch(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
-    """Readings of a gauge of WaterNSW, Victoria or Queensland; see `forebay.sources.source.Fetch`.
+    """Readings of a gauge of WaterNSW, Victoria or Queensland; see `forebay.sources.Fetch`.
 
-    An interval that has not ended by `now` is left out. Days are the station's, by its own fixed offset.
+    An interval that has not ended by `now` is left out: its mean or total is not yet what it will be.
     """
     url = settings.sources[gauge.source].url
     with open_transport(settings.http) as send:
@@ -301,11 +302,12 @@ def fetch(
             call = {"function": function, "version": version, "params": params}
             return send(Request(url, json.dumps(call, separators=(",", ":")).encode()))
 
-        return fetch_through(ask, gauge, since, until, now=now)
+        readings = fetch_through(ask, gauge, since, until, now=now)
+    return readings.filter(local_day(gauge, dam.time_zone).is_between(since or date.min, until))
 
 
 def fetch_through(ask: Ask, gauge: Gauge, since: date | None, until: date, *, now: datetime) -> pl.DataFrame:
-    """What `fetch` does, with `ask` in the place of the service."""
+    """Readings that `ask` gives of a gauge, from a day before `since` to a day after `until`, where there are any."""
     codes = _variable_codes(gauge)
     parts = [READINGS.empty()]
     try:
@@ -378,29 +380,25 @@ def _same(code: str, other: str) -> bool:
         return code == other
 
 
-def _span(
-    gauge: Gauge, record: _Record, since: date | None, until: date, now: datetime
-) -> tuple[datetime, datetime]:
-    """Times, as the service stamps them, of the first and the last interval to ask for (station-local)."""
-    step = timedelta(seconds=gauge.interval_s or 0)
+def _span(gauge: Gauge, record: _Record, since: date | None, until: date, now: datetime) -> tuple[datetime, datetime]:
+    """Times, as the service stamps them, of the first and the last interval to ask for (station-local).
+
+    They reach a day beyond `since` and `until`: which local day an interval belongs to is decided on the readings.
+    """
+    step, day = timedelta(seconds=gauge.interval_s or 0), timedelta(days=1)
     clock = gauge.reading_at or gauge.day_start
 
-    def start_of(day: date) -> datetime:
-        return datetime.combine(day, clock)
-
     def interval_at(time: datetime) -> datetime:
-        midnight = start_of(time.date())
-        return midnight + (time - midnight) // step * step
+        start = datetime.combine(time.date(), clock)
+        return start + (time - start) // step * step
 
     here = now.astimezone(UTC).replace(tzinfo=None) + record.utc_offset
     ends_after_stamp = step if gauge.stamp == "start" and gauge.table_interval else timedelta(0)
-    starts_before_stamp = step if gauge.stamp == "end" else timedelta(0)
     first = interval_at(record.start)
-    if since is not None:
-        first = max(first, start_of(since) + starts_before_stamp)
-    last_day_end = start_of(min(until, here.date()) + timedelta(days=1))
-    last = min(last_day_end - step + starts_before_stamp, interval_at(record.end), interval_at(here - ends_after_stamp))
-    return first, last
+    if since is not None and since > first.date():
+        first = max(first, datetime.combine(since - day, clock))
+    last = datetime.combine(min(until, here.date()) + 2 * day, clock) - step
+    return first, min(last, interval_at(record.end), interval_at(here - ends_after_stamp))
 
 
 def _calls(span: tuple[datetime, datetime], step: timedelta) -> Iterator[tuple[datetime, datetime]]:
