@@ -69,8 +69,8 @@ class River:
 
 
 RIVERS = (
-    River("SIM-RIVER-1", 2050.0, (1, 4, 5, 6), (300.0, -4.0, 26.0, 1.8), (0.08, 24.0, 1.8), 0.6),
-    River("SIM-RIVER-2", 1550.0, (0, 2, 7, 8), (260.0, -3.5, 22.0, 1.5), (0.21, 17.0, 1.7), 0.4),
+    River("SIM-RIVER-1", 2050.0, (1, 4, 5, 6), (300.0, -4.0, 26.0, 1.8), (0.05, 34.0, 1.8), 0.6),
+    River("SIM-RIVER-2", 1550.0, (0, 2, 7, 8), (260.0, -3.5, 22.0, 1.5), (0.15, 34.0, 1.7), 0.4),
 )
 
 FULL_SUPPLY_M = 186.5
@@ -85,7 +85,8 @@ CREST_M = 200.0  # length of the ungated weir
 WEIR_C = 2.1  # m^0.5/s, ogee crest
 DEMAND_ML = 440.0
 RELEASE_ML = 60.0  # inflow up to this passes the dam for the river below
-RESTRICTIONS = ((0.20, 0.55), (0.35, 0.70), (0.50, 0.82), (0.60, 0.92))  # below this share of storage, this share of demand
+# (share of full storage, share of demand that is still met below it), the strictest first
+RESTRICTIONS = ((0.20, 0.55), (0.35, 0.70), (0.50, 0.82), (0.60, 0.92))
 START_SHARE = 0.8
 
 
@@ -108,7 +109,8 @@ def _probabilities(normal: Floats) -> Floats:
 
 def _season(peak: int) -> Floats:
     """Cosine over the year's block that is 1 on day `peak` of the year."""
-    return np.cos(2 * np.pi * (np.arange(DAYS) + 1 - peak) / 365.25)
+    season: Floats = np.cos(2 * np.pi * (np.arange(DAYS) + 1 - peak) / 365.25)
+    return season
 
 
 def _correlated(normal: Floats, reach_km: float) -> Floats:
@@ -210,10 +212,10 @@ def unit_hydrographs(x4: float) -> tuple[list[float], list[float]]:
     """Ordinates of GR4J's two unit hydrographs, of time base x4 and 2·x4 days."""
 
     def first(t: float) -> float:
-        return min(1.0, t / x4) ** 2.5
+        return math.pow(min(1.0, t / x4), 2.5)
 
     def second(t: float) -> float:
-        return 0.5 * (t / x4) ** 2.5 if t <= x4 else 1 - 0.5 * max(0.0, 2 - t / x4) ** 2.5
+        return 0.5 * math.pow(t / x4, 2.5) if t <= x4 else 1 - 0.5 * math.pow(max(0.0, 2 - t / x4), 2.5)
 
     quick = [first(k + 1) - first(k) for k in range(math.ceil(x4))]
     return quick, [second(k + 1) - second(k) for k in range(math.ceil(2 * x4))]
@@ -261,15 +263,21 @@ def gr4j(rain: Sequence[float], evaporation: Sequence[float], parameters: tuple[
     return runoff
 
 
+def _segment(storage_ml: float) -> int:
+    """Index of the storage curve's point above `storage_ml`."""
+    return min(max(bisect_right(CURVE_ML, storage_ml), 1), len(CURVE_ML) - 1)
+
+
 def level_of(storage_ml: float) -> float:
     """Reservoir level (m) by the storage curve, linear between its points."""
-    i = min(max(bisect_right(CURVE_ML, storage_ml), 1), len(CURVE_ML) - 1)
-    return CURVE_M[i - 1] + (storage_ml - CURVE_ML[i - 1]) / (CURVE_ML[i] - CURVE_ML[i - 1]) * (CURVE_M[i] - CURVE_M[i - 1])
+    i = _segment(storage_ml)
+    share = (storage_ml - CURVE_ML[i - 1]) / (CURVE_ML[i] - CURVE_ML[i - 1])
+    return CURVE_M[i - 1] + share * (CURVE_M[i] - CURVE_M[i - 1])
 
 
 def _area_km2(storage_ml: float) -> float:
     """Area of the lake: the slope of the storage curve (a megalitre per metre is 0.001 km²)."""
-    i = min(max(bisect_right(CURVE_ML, storage_ml), 1), len(CURVE_ML) - 1)
+    i = _segment(storage_ml)
     return (CURVE_ML[i] - CURVE_ML[i - 1]) / (CURVE_M[i] - CURVE_M[i - 1]) / 1000
 
 
@@ -291,10 +299,11 @@ def _over_the_weir(storage: float, net: float) -> tuple[float, float, float]:
 
 
 def reservoir(inflow_ml: Floats, lake_rain_mm: Floats, air: Weather, days: Sequence[date]) -> pl.DataFrame:
-    """The lake's daily water balance: storage(d) = storage(d−1) + inflow + rain − evaporation − demand − release − spill.
+    """The lake's daily water balance.
 
-    Demand is seasonal, scatters, and is restricted in steps as the storage falls; the release passes small inflows on
-    to the river below. Columns in ML but for `level_end_m` (at the day's end) and `level_m` (the day's mean).
+    storage(d) = storage(d−1) + inflow + rain on the lake − evaporation − demand − release − spill. Demand is seasonal,
+    scatters, and is restricted in steps as the storage falls; the release passes small inflows on to the river below.
+    Columns in ML but for `level_end_m` (at the day's end) and `level_m` (the day's mean).
     """
     names = ("inflow_ml", "lake_rain_ml", "lake_evaporation_ml", "demand_ml", "release_ml", "spill_ml", "storage_ml")
     rows: list[tuple[float, ...]] = []

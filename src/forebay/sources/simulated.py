@@ -1,0 +1,260 @@
+"""The source `simulated`: gauges of the dam `demo`, read with the faults that real gauges have.
+
+`simulation` says what happens in the catchment and the lake; here instruments look at it. They round, drift and fail,
+and their readings leave in the same table, with quality codes of the same agency (NSW), as those of a real service.
+What was true, and which readings are wrong, stays in `Truth`, for tests: it never enters the archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from forebay.dams.dam import Dam, Gauge
+from forebay.dams.local_time import local_date, to_utc
+from forebay.dams.variables import DAY_S
+from forebay.errors import ConfigError
+from forebay.settings import Settings
+from forebay.sources.quality import MISSING, grade
+from forebay.sources.simulation import RAIN_STATIONS, RIVERS, Floats, draws, normals, simulate_nature
+from forebay.tables import READINGS
+
+SEED = 22
+FIRST_DAY = date(2010, 1, 1)
+LEVEL_STATION = "SIM-LEVEL"
+VARIABLE_OF = {
+    LEVEL_STATION: "reservoir_level",
+    **dict.fromkeys(RAIN_STATIONS, "rainfall"),
+    **dict.fromkeys((river.station for river in RIVERS), "stream_level"),
+}
+"""What each simulated station measures."""
+
+AGENCY = "waternsw"
+GOOD_CODE = "4"
+UNLISTED_CODE = "155"  # as on the crest of Warragamba's flood of August 2020
+BUCKET_MM = 0.2  # a tipping bucket counts whole tips
+NOISE_M = {"reservoir_level": 0.0015, "stream_level": 0.002}  # waves, wind set-up; rounding to 1 mm comes on top
+DECIMALS = {"reservoir_level": 3, "stream_level": 3, "rainfall": 2}
+GARBAGE = {
+    "reservoir_level": ("-86.895", "0.000", "999.090"),
+    "stream_level": ("999.090", "-0.412", "0.000"),
+    "rainfall": ("", "0.00", "-99.00"),
+}
+"""What stands beside a code that says unavailable."""
+
+PER_YEAR = {"unavailable": 0.8, "outage": 0.25, "spike": 0.3}
+"""How often a gauge's faults begin, by kind; an outage gives no row at all."""
+
+WASHED_OUT_M, WASHED_OUT = 3.0, 0.15  # stage above which a stream gauge may fail, with this probability a day
+
+
+class LevelFault(NamedTuple):
+    """A dated spell of wrong or oddly coded levels; `offset_m` is what a spike adds."""
+
+    first: date
+    last: date
+    kind: str
+    offset_m: float = 0.0
+
+
+LEVEL_FAULTS = (
+    LevelFault(date(2011, 3, 4), date(2011, 3, 7), "spike", -9.6),
+    LevelFault(date(2013, 8, 19), date(2013, 8, 19), "spike", 4.25),
+    LevelFault(date(2016, 5, 2), date(2016, 5, 25), "stuck"),
+    LevelFault(date(2018, 11, 10), date(2018, 11, 11), "spike", -2.3),
+    LevelFault(date(2019, 6, 3), date(2019, 6, 14), "unlisted"),
+    LevelFault(date(2023, 9, 12), date(2023, 9, 13), "spike", 6.1),
+    LevelFault(date(2024, 7, 9), date(2024, 7, 30), "stuck"),
+)
+"""Faults of the level with good (or unlisted) codes; the dam file excludes those of the scored years by date."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of the simulated dam, and what its gauges said.
+
+    Attributes
+    ----------
+    days
+        One row per day, as `simulation.simulate_nature`: weather, the lake's balance, what each gauge stands in.
+    gauges
+        One row per gauge and day: `station`, `date`, `true_value` (mm or m, daily total or mean), `fault` (null,
+        spike, stuck, unlisted, unavailable, outage), `raw_value` and `quality_code` as published (null in an outage).
+    """
+
+    days: pl.DataFrame
+    gauges: pl.DataFrame
+
+
+def simulate(seed: int, first_day: date, last_day: date) -> Truth:
+    """Truth and readings from `first_day` to `last_day`, both included.
+
+    The simulation starts on 1 January of the first day's year, with moist ground and the lake at 80%; days of two calls
+    agree bit for bit where seed and first year are the same.
+
+    Examples
+    --------
+    >>> truth = simulate(7, date(2010, 1, 1), date(2010, 1, 31))
+    >>> truth.days.height, truth.gauges["station"].n_unique()
+    (31, 8)
+    """
+    if last_day < first_day:
+        raise ConfigError(f"the simulation's last day {last_day} must not be before its first, {first_day}")
+    whole = _whole_years(seed, first_day.year, last_day.year)
+    asked = pl.col("date").is_between(first_day, last_day)
+    return Truth(whole.days.filter(asked), whole.gauges.filter(asked))
+
+
+@lru_cache(maxsize=4)
+def _whole_years(seed: int, first: int, last: int) -> Truth:
+    """Truth of the years `first` … `last`: whole ones, so that a year's arithmetic never depends on where it is cut."""
+    days = [date.fromordinal(n) for n in range(date(first, 1, 1).toordinal(), date(last, 12, 31).toordinal() + 1)]
+    nature = simulate_nature(seed, days)
+    readings = [
+        _read_gauge(seed, number, station, nature.select("date", true_value="level_m" if number == 0 else station))
+        for number, station in enumerate(VARIABLE_OF)
+    ]
+    return Truth(nature, pl.concat(readings))
+
+
+def _read_gauge(seed: int, number: int, station: str, true: pl.DataFrame) -> pl.DataFrame:
+    """One gauge's rows of `Truth.gauges` from its true daily values."""
+    variable = VARIABLE_OF[station]
+    days: list[date] = true["date"].to_list()
+    chance = _chance(seed, number, days)
+    value = true["true_value"].to_numpy()
+    shown = _instrument(variable, value, normals(chance[:, 5]))
+    kind: list[str | None] = [None] * len(days)
+    code = [GOOD_CODE] * len(days)
+    garbage: dict[int, str] = {}
+    for fault in _faults(variable, days, chance, value):
+        span = slice(fault.start, fault.stop)
+        kind[span] = [fault.kind] * len(days[span])
+        code[span] = [fault.code] * len(days[span])
+        if fault.kind == "stuck":
+            # A worn float: it moves by some millimetres, so no two readings need be equal.
+            shown[span] = shown[fault.start] + np.round(0.0015 * normals(chance[span, 6]), 3)
+        shown[span] += fault.offset
+        if fault.kind == "unavailable":
+            garbage.update(dict.fromkeys(range(fault.start, fault.stop), GARBAGE[variable][fault.garbage]))
+    text = [f"{v:.{DECIMALS[variable]}f}" for v in shown.tolist()]
+    raw = [None if k == "outage" else garbage[i] if k == "unavailable" else text[i] for i, k in enumerate(kind)]
+    codes = [None if k == "outage" else c for k, c in zip(kind, code, strict=True)]
+    seen = {"fault": kind, "raw_value": raw, "quality_code": codes}
+    schema = dict.fromkeys(seen, pl.String())
+    return true.select(pl.lit(station).alias("station"), "date", "true_value").hstack(pl.DataFrame(seen, schema=schema))
+
+
+def _chance(seed: int, number: int, days: Sequence[date]) -> Floats:
+    """Seven uniform numbers a day that belong to gauge `number`.
+
+    Columns: start of a spike, of unavailable values, of an outage; size or duration; code; noise; garbage or stuck.
+    """
+    years = range(days[0].year, days[-1].year + 1)
+    blocks = [draws(seed, year, 100 + number, 7)[: (date(year, 12, 31) - date(year, 1, 1)).days + 1] for year in years]
+    return np.concatenate(blocks)
+
+
+def _instrument(variable: str, value: Floats, noise: Floats) -> Floats:
+    """What a sound gauge shows: rain in whole tips of its bucket, levels with a little noise, rounded to 1 mm."""
+    if variable == "rainfall":
+        tips = np.floor(np.cumsum(value) / BUCKET_MM)  # what is left in the bucket counts on the next day
+        return np.diff(tips, prepend=0.0) * BUCKET_MM
+    return np.round(value + NOISE_M[variable] * noise, DECIMALS[variable])
+
+
+class _Fault(NamedTuple):
+    kind: str
+    start: int  # position of the first day
+    stop: int  # and of the one after the last
+    code: str = GOOD_CODE
+    offset: float = 0.0
+    garbage: int = 0
+
+
+def _faults(variable: str, days: Sequence[date], chance: Floats, value: Floats) -> Iterator[_Fault]:
+    """Faults of one gauge, those that hide others last."""
+    if variable == "reservoir_level":
+        for spell in LEVEL_FAULTS:
+            start, stop = (spell.first - days[0]).days, (spell.last - days[0]).days + 1
+            if stop > 0 and start < len(days):
+                code = UNLISTED_CODE if spell.kind == "unlisted" else GOOD_CODE
+                yield _Fault(spell.kind, max(0, start), stop, code, spell.offset_m)
+    else:
+        for t in _starts(chance[:, 0], PER_YEAR["spike"]):
+            size = 80 + 300 * chance[t, 3] if variable == "rainfall" else 1.5 + 6 * chance[t, 3]
+            yield _Fault("spike", t, t + 1, GOOD_CODE, float(np.round(size / BUCKET_MM) * BUCKET_MM))
+    washed_out = (value > WASHED_OUT_M) & (chance[:, 4] < WASHED_OUT) if variable == "stream_level" else value < -np.inf
+    for t in sorted({*_starts(chance[:, 1], PER_YEAR["unavailable"]), *np.flatnonzero(washed_out).tolist()}):
+        code = "255" if chance[t, 4] < 0.6 else "201"
+        garbage = int(chance[t, 6] * len(GARBAGE[variable]))
+        yield _Fault("unavailable", t, t + _duration(chance[t, 3], 6.0), code, 0.0, garbage)
+    for t in _starts(chance[:, 2], PER_YEAR["outage"]):
+        yield _Fault("outage", t, t + _duration(chance[t, 3], 3.0))
+
+
+def _starts(uniform: Floats, per_year: float) -> list[int]:
+    return [int(t) for t in np.flatnonzero(uniform < per_year / 365.25)]
+
+
+def _duration(uniform: float, median_days: float) -> int:
+    """Days until a gauge is mended: log-normal, from one day to eight months."""
+    spread = 1.5 * float(normals(np.array([uniform]))[0])
+    return int(np.clip(round(median_days * np.exp(spread)), 1, 240))
+
+
+def fetch(
+    gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+) -> pl.DataFrame:
+    """Readings of a simulated gauge, by the contract of `sources.Fetch`.
+
+    The record starts on `FIRST_DAY` and ends on the day before `now`, by the dam's clock. `settings` has nothing to say
+    here: there is no service to reach.
+
+    Raises
+    ------
+    ConfigError
+        If the station does not exist, or the gauge asks for another variable or another kind of day than it has.
+    """
+    _check(gauge)
+    first, last = max(since or FIRST_DAY, FIRST_DAY), min(until, local_date(now, dam.time_zone) - timedelta(days=1))
+    if last < first:
+        return READINGS.empty()
+    rows = simulate(SEED, FIRST_DAY, last).gauges.filter(
+        pl.col("station") == gauge.station, pl.col("date") >= first, pl.col("raw_value").is_not_null()
+    )
+    quality = grade(pl.col("quality_code"), AGENCY)
+    readings = rows.select(
+        *(pl.lit(gauge.series[key]).alias(key) for key in ("source", "station", "variable", "aggregate")),
+        to_utc(pl.col("date"), dam.time_zone).alias("time"),
+        pl.lit(DAY_S, pl.Int32).alias("interval"),
+        pl.when(quality != MISSING).then(pl.col("raw_value").replace("", None)).cast(pl.Float64).alias("value"),
+        "raw_value",
+        quality.alias("quality"),
+        "quality_code",
+    )
+    return READINGS.check(readings, unique=True)
+
+
+def _check(gauge: Gauge) -> None:
+    variable = VARIABLE_OF.get(gauge.station)
+    if variable is None:
+        raise ConfigError(f"simulated station {gauge.station!r} does not exist; there are {', '.join(VARIABLE_OF)}")
+    if gauge.variable != variable:
+        raise ConfigError(f"simulated station {gauge.station!r} measures {variable}, not {gauge.variable}")
+    daily = gauge.interval == "day" and gauge.day_start == time(0) and gauge.reading == gauge.kind.aggregate
+    if not daily:
+        raise ConfigError(
+            f"simulated station {gauge.station!r} gives the {gauge.kind.aggregate} of days from 00:00, "
+            f"not the {gauge.reading} by {gauge.interval} from {gauge.day_start:%H:%M}; leave these keys out"
+        )
+    if gauge.unit != gauge.kind.unit:
+        raise ConfigError(
+            f"simulated station {gauge.station!r} gives {variable} in {gauge.kind.unit}, not in {gauge.unit!r}"
+        )
