@@ -104,7 +104,7 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
     merged: dict[str, object] = {}
     origin: dict[str, str] = {}
     path = folder / FILE_NAME
-    for key, value in _leaves(_read(path)):
+    for key, value in leaves(_read(path)):
         _put(merged, key, value)
         origin[key] = str(path)
     for name in sorted(environ):
@@ -113,7 +113,7 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
             _put(merged, key, environ[name])
             origin[key] = f"environment ({name})"
     settings = _validated(merged, origin)
-    every = [key for key, _ in _leaves(settings.model_dump())]
+    every = [key for key, _ in leaves(settings.model_dump())]
     return settings, {key: origin.get(key, "default") for key in every}
 
 
@@ -126,10 +126,11 @@ def _read(path: Path) -> dict[str, Any]:  # Any: TOML values are of several type
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
 
 
-def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: see _read
+def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: see _read
+    """(dotted key, value) of every setting in a nested table."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{above}{key}.")
+            yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
 

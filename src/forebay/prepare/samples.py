@@ -105,7 +105,9 @@ def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:
     flag = pl.col(flag_of(target))
     kept = pl.when(flag.is_null() | ~flag.is_in(NO_VALUE_FLAGS)).then(pl.col(target)).cast(pl.Float64)
     level = newest.select(kept).to_series().to_numpy().astype(float)[:days].copy()
-    level[in_spells(newest["date"].to_numpy().astype("datetime64[D]")[:days], dam.hindcast.verification_exclude)] = np.nan
+    level[in_spells(newest["date"].to_numpy().astype("datetime64[D]")[:days], dam.hindcast.verification_exclude)] = (
+        np.nan
+    )
     return level
 
 

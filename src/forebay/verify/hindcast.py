@@ -108,20 +108,24 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
             errors = samples.change(samples.observed, lead) - change
             offsets = error_quantiles(errors, wet, samples.dates, lead_time=lead)
             rows = np.flatnonzero(np.isfinite(change))
-            parts.append(_rows(samples, rows, (change[:, None] + offsets)[rows]).with_columns(
-                pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
-            ))
+            parts.append(
+                _rows(samples, rows, (change[:, None] + offsets)[rows]).with_columns(
+                    pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
+                )
+            )
     return _finish(pl.concat(parts), dam)
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
     level = np.where(np.isfinite(samples.level), samples.level, samples.observed)[rows]
-    return pl.DataFrame({
-        "init_date": np.repeat(samples.dates[rows], len(QUANTILES)),
-        "quantile": np.tile(QUANTILES, len(rows)),
-        "change": changes.ravel(),
-        "level": (changes + level[:, None]).ravel(),
-    }).filter(pl.col("change").is_finite() & pl.col("level").is_finite())
+    return pl.DataFrame(
+        {
+            "init_date": np.repeat(samples.dates[rows], len(QUANTILES)),
+            "quantile": np.tile(QUANTILES, len(rows)),
+            "change": changes.ravel(),
+            "level": (changes + level[:, None]).ravel(),
+        }
+    ).filter(pl.col("change").is_finite() & pl.col("level").is_finite())
 
 
 def _finish(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:

@@ -1,0 +1,252 @@
+"""The command line: one command per step, in the words of the rooms.
+
+Exit codes: 0 done, 1 failed, 2 bad usage (an argument, a setting or a dam file is wrong).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from forebay import __version__
+from forebay.errors import ConfigError, ForebayError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from forebay.archive.fetch import FetchReport
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.pipeline import Outcome
+    from forebay.settings import Settings
+
+DamArgument = Annotated[str, Parameter(help="Id of a built-in dam (see `forebay dams`) or path of a dam file (TOML).")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+ArchiveUrl = Annotated[
+    str | None, Parameter(name="--archive", help="URL of the archive, such as sqlite:///forebay.db.")
+]
+
+app = App(
+    name="forebay",
+    version=__version__,
+    help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
+)
+
+
+@app.command
+def dams(*, as_json: Json = False) -> None:
+    """List the built-in dams.
+
+    Example: forebay dams
+    """
+    from forebay.dams.dam_file import catalogue, load_dam
+    from forebay.show import terminal
+
+    listed = [load_dam(name) for name in catalogue()]
+    rows = [
+        {"id": d.id, "name": d.name, "country": d.country, "target": f"{d.target.variable} ({d.target.unit})",
+         "gauges": len(d.gauges), "simulated": d.simulated}
+        for d in listed
+    ]  # fmt: skip
+    _say(rows, as_json, lambda: terminal.table("Built-in dams", rows))
+
+
+@app.command
+def settings(*, as_json: Json = False) -> None:
+    """Print the settings in force and where each value came from.
+
+    Example: forebay settings
+    """
+    from forebay.settings import leaves
+    from forebay.show import terminal
+
+    chosen, origin = _settings()
+    rows = [{"setting": k, "value": _without_password(v), "from": origin[k]} for k, v in leaves(chosen.model_dump())]
+    _say(rows, as_json, lambda: terminal.table("Settings in force", rows))
+
+
+@app.command
+def fetch(
+    dam: DamArgument,
+    *,
+    since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None,
+    until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None,
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the archive up to date with a dam's gauges.
+
+    Example: forebay fetch warragamba --since 2020-01-01
+    """
+    from forebay.dams.dam_file import load_dam
+    from forebay.show import terminal
+
+    chosen, _ = _settings()
+    this = load_dam(dam)
+    with _open(archive, chosen) as held:
+        report = _fetch(this, held, chosen, span=(since, until))
+    rows = report.table.to_dicts()
+    _say(rows, as_json, lambda: terminal.table(f"{this.name}: the archive's gauges", rows))
+    if report.failure is not None:
+        raise report.failure
+    if (since or until) and not report.table["rows"].sum():
+        raise ForebayError(
+            f"no gauge of {this.name} has a reading from {since or 'its start'} to {until or 'today'}; "
+            "choose other days with --since and --until"
+        )
+
+
+@app.command
+def daily(
+    dam: DamArgument,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="File to write: .csv, .parquet or .json.")],
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Write one row per local day, all gauges joined, a flag beside each value, from what the archive holds.
+
+    Example: forebay daily warragamba -o warragamba.parquet
+    """
+    from forebay.dams.dam_file import load_dam
+    from forebay.prepare.daily import join, write_daily
+    from forebay.show import terminal
+
+    chosen, _ = _settings()
+    this = load_dam(dam)
+    with _open(archive, chosen) as held:
+        readings = held.as_of(this.gauges)
+    if readings.is_empty():
+        raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
+    frame = join(readings, this)
+    write_daily(frame, output)
+    made = {"file": str(output), "days": len(frame), "from": frame["date"][0], "to": frame["date"][-1]}
+    _say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
+
+
+@app.command
+def run(
+    dam: DamArgument,
+    *,
+    init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest level.")] = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/<dam>.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch, hindcast, forecast and report: the whole way from gauges to a page that an operator can read.
+
+    Example: forebay run demo
+    """
+    from forebay import pipeline
+    from forebay.dams.dam_file import load_dam
+    from forebay.show import terminal
+
+    chosen, _ = _settings()
+    this = load_dam(dam)
+    folder = output or Path(chosen.output) / this.id
+    pipeline.check_writable(folder)
+    now = datetime.now(UTC)
+    with _open(archive, chosen) as held:
+        fetched = _fetch(this, held, chosen, span=(None, None))
+        if fetched.failure is not None and held.newest(this.target_gauge) is None:
+            raise fetched.failure
+        days = pipeline.read_days(this, held, now=now, init_date=init)
+    with terminal.progress() as progress:
+        outcome = pipeline.forecast_dam(this, days, now=now, fetched=fetched, progress=progress)
+    files = pipeline.write_outcome(outcome, fetched, folder)
+    _say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
+
+
+def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
+    issued = outcome.issued
+    return {
+        "dam": outcome.dam.id,
+        "simulated": outcome.dam.simulated,
+        "unit": outcome.dam.target.unit,
+        "init_date": issued.init_date,
+        "init_time": issued.init_time,
+        "issue_time": issued.issue_time,
+        "age_days": issued.age_days,
+        "current": not issued.stale,
+        "lacks": issued.lacks,
+        "forecast": issued.forecasts.to_dicts(),
+        "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),
+        "files": [str(path) for path in files],
+    }
+
+
+def _settings() -> tuple[Settings, dict[str, str]]:
+    import os
+
+    from forebay.settings import load_settings
+
+    return load_settings(Path.cwd(), os.environ)
+
+
+def _open(url: str | None, chosen: Settings) -> AbstractContextManager[Archive]:
+    from forebay.archive.store import open_archive
+
+    return open_archive(url or chosen.archive)
+
+
+def _fetch(dam: Dam, held: Archive, chosen: Settings, *, span: tuple[date | None, date | None]) -> FetchReport:
+    from forebay.archive.fetch import FetchRequest, fetch_dam
+    from forebay.show import terminal
+
+    request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
+    with terminal.progress() as progress:
+        report = fetch_dam(
+            dam,
+            held,
+            settings=chosen,
+            request=request,
+            progress=lambda gauge, done: progress(f"fetch {gauge.title}", done, len(dam.gauges)),
+        )
+        progress("fetched", len(dam.gauges), len(dam.gauges))
+    return report
+
+
+def _without_password(value: object) -> object:
+    """An archive URL without its password, anything else as it is."""
+    if isinstance(value, str) and "://" in value:
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            return make_url(value).render_as_string(hide_password=True)
+        except ArgumentError:
+            return "(not a URL)"
+    return value
+
+
+def _say(content: object, as_json: bool, show: object) -> None:
+    """Print `content` as JSON, or call `show`."""
+    if as_json:
+        print(json.dumps(content, default=str, indent=1, allow_nan=False))
+    elif callable(show):
+        show()
+
+
+def main() -> None:
+    """Run the command line; any error that forebay raises on purpose ends in one sentence and an exit code."""
+    try:
+        app(exit_on_error=False, print_error=False)
+    except (CycloptsError, ConfigError) as error:
+        print(f"forebay: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ForebayError as error:
+        print(f"forebay: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("forebay: stopped; what was fetched so far is kept", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,148 @@
+"""A forecast from the newest observations, and what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from forebay.dams.dam import Dam
+from forebay.dams.local_time import init_time
+from forebay.errors import DataError
+from forebay.models.intervals import MIN_ERRORS
+from forebay.prepare.daily import usable
+from forebay.prepare.samples import Samples
+from forebay.verify.hindcast import FALLBACK, Points
+
+DEFAULT = "default"
+STALE_DAYS = 3
+"""A forecast whose newest level is older than this is never called current."""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A forecast and what a reader must know beside it.
+
+    Attributes
+    ----------
+    init_date, init_time
+        The last day whose level it starts from, and the instant (UTC) that ends it.
+    issue_time
+        When it was made (UTC).
+    forecasts
+        `tables.FORECASTS` of that init date, every model.
+    lacks
+        Sentences on what the forecast lacks.
+    """
+
+    init_date: date
+    init_time: datetime
+    issue_time: datetime
+    forecasts: pl.DataFrame
+    lacks: tuple[str, ...]
+
+    @property
+    def age_days(self) -> int:
+        """Whole days from the end of the init date to the issue time."""
+        return max(0, (self.issue_time - self.init_time) // timedelta(days=1))
+
+    @property
+    def stale(self) -> bool:
+        """Whether it starts from a level too old to be called current."""
+        return self.age_days > STALE_DAYS
+
+
+def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None) -> date:
+    """The last day with a usable level, or `wanted` if it has one.
+
+    Raises
+    ------
+    DataError
+        If no day, or not the wanted one, has a usable level.
+    """
+    target = dam.target.variable
+    days = usable(daily, dam).filter(pl.col(target).is_not_null())["date"]
+    if days.is_empty():
+        raise DataError(f"{dam.name}: gauge {dam.target_gauge.station} has no usable {target}; nothing can be forecast")
+    if wanted is None:
+        return days[-1]
+    if wanted not in days:
+        nearest = min(days, key=lambda d: abs(d - wanted))
+        raise DataError(
+            f"{dam.name} has no usable {target} on {wanted}; the nearest day that has one is {nearest} "
+            f"(the record runs from {days[0]} to {days[-1]})"
+        )
+    return wanted
+
+
+def issue(hindcast: pl.DataFrame, dam: Dam, init_date: date, *, now: datetime, lacks: tuple[str, ...]) -> Issued:
+    """The forecast of `init_date`, as the hindcast made it for that day: the same models, the same intervals."""
+    return Issued(
+        init_date,
+        init_time(init_date, dam.time_zone),
+        now,
+        hindcast.filter(pl.col("init_date") == init_date),
+        lacks,
+    )
+
+
+def what_it_lacks(daily: pl.DataFrame, samples: Samples, dam: Dam, points: Mapping[str, Points]) -> tuple[str, ...]:
+    """Sentences on what a forecast from the last day of `daily` lacks; none if it lacks nothing."""
+    return (*_thin_past(samples, dam, points), *_silent_gauges(daily, dam), *_unknowns(samples, dam))
+
+
+def _thin_past(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> list[str]:
+    said = []
+    last = samples.dates[-1].item()
+    short = [h for h, until in points[DEFAULT].replaced.items() if until == last]
+    if short:
+        said.append(
+            f"The record ({len(samples.dates)} days) is too short for the regression: "
+            f"{FALLBACK} stands in at leads {', '.join(map(str, short))}."
+        )
+    thin = []
+    for lead, change in points[DEFAULT].changes.items():
+        known = np.isfinite(samples.change(samples.observed, lead) - change)
+        if int(known.sum()) < MIN_ERRORS:
+            thin.append(str(lead))
+    if thin:
+        said.append(f"No intervals at leads {', '.join(thin)}: fewer than {MIN_ERRORS} past forecasts can be checked.")
+    if len(samples.dates) > 1 and np.nanmax(samples.level) == np.nanmin(samples.level):
+        said.append(f"The level never changed in {len(samples.dates)} days: is the gauge stuck?")
+    return said
+
+
+def _silent_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
+    known = usable(daily, dam)
+    last = known["date"][-1]
+    said = []
+    for gauge in dam.gauges:
+        days = known.filter(pl.col(gauge.column).is_not_null())["date"]
+        if days.is_empty():
+            said.append(f"{gauge.title} has no usable value at all; the models do without it.")
+        elif (late := (last - days[-1]).days) > 0:
+            said.append(
+                f"{gauge.title} is silent since {days[-1]} ({late} day{'s' if late > 1 else ''}); the models take its "
+                "absence into account, and nothing was put in its place."
+            )
+    return said
+
+
+def _unknowns(samples: Samples, dam: Dam) -> list[str]:
+    said = []
+    if not any(gauge.role not in ("target", "storage") for gauge in dam.gauges):
+        said.append("No gauge but the level's own: rain and inflow are not known to the forecast.")
+    elif not dam.columns("rainfall"):
+        said.append("No rain gauge: rain is known only once it shows in the inflow or the level.")
+    if dam.full_supply is None:
+        said.append("The full supply level is not in the dam file: distance to full supply and spills cannot be told.")
+    gauge = dam.target_gauge
+    if gauge.reading == "instantaneous" and gauge.reading_at is not None:
+        said.append(
+            f"The level is read at {gauge.reading_at:%H:%M}, so a lead of 1 day reaches to the next reading and the "
+            "rain since the last one is not yet in it."
+        )
+    return said

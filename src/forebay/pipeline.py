@@ -1,0 +1,164 @@
+"""The main job: fetch → archive → daily → hindcast → forecast → report, each step a room of the house."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from forebay.archive.fetch import FetchReport
+from forebay.archive.store import Archive
+from forebay.dams.dam import Dam
+from forebay.dams.local_time import init_time
+from forebay.errors import ConfigError, DataError
+from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
+from forebay.models import MODELS
+from forebay.prepare.daily import join, usable
+from forebay.prepare.samples import Samples, make_samples
+from forebay.tables import FORECASTS
+from forebay.show.story import Reading, Report
+from forebay.verify import hindcast, scorecard
+
+DEFAULT_MODEL = "huber"
+"""The model that a user gets as `default`."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """The daily frame twice, up to the same init date.
+
+    known: from the first version of every reading, what a hindcast may use; newest: from the versions held now. `reading` is the newest single
+    reading of the target, which may be later than the init date.
+    """
+
+    known: pl.DataFrame
+    newest: pl.DataFrame
+    init_date: date
+    reading: Reading | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that the main job made of one dam."""
+
+    dam: Dam
+    days: Days
+    samples: Samples
+    hindcast: pl.DataFrame
+    scores: pl.DataFrame
+    issued: Issued
+
+
+def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | None = None) -> Days:
+    """Daily frames of all that the archive holds of `dam`, up to the last usable level (or to `init_date`).
+
+    Raises
+    ------
+    DataError
+        If the archive holds no usable level, or none on `init_date`.
+    """
+    until = now if init_date is None else init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
+    newest = join(archive.known_at(dam.gauges, until, dam.time_zone), dam)
+    chosen = choose_init_date(newest, dam, init_date)
+    target = dam.target.variable
+    first = usable(newest, dam).filter(pl.col(target).is_not_null())["date"][0]
+    span = pl.col("date").is_between(first, chosen)
+    known = join(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen)
+    reading = newest_reading(dam, archive, until=until)
+    return Days(known.filter(span), newest.filter(span), chosen, reading)
+
+
+def forecast_dam(
+    dam: Dam,
+    days: Days,
+    *,
+    now: datetime,
+    fetched: FetchReport | None = None,
+    progress: hindcast.Progress | None = None,
+) -> Outcome:
+    """Hindcast, scores and forecast of a dam from its daily frames."""
+    samples = make_samples(days.known, days.newest, dam)
+    points = hindcast.point_forecasts(samples, dam, MODELS, progress=progress)
+    points["default"] = points[DEFAULT_MODEL]
+    table = hindcast.forecast_table(samples, dam, points)
+    lacks = what_it_lacks(days.newest, samples, dam, points)
+    if fetched is not None:
+        lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
+    issued = issue(table, dam, days.init_date, now=now, lacks=lacks)
+    if issued.forecasts.is_empty():
+        raise DataError(f"{dam.name}: {len(days.known)} days are too few for a forecast; at least 3 are needed")
+    return Outcome(dam, days, samples, table, scorecard.score(table, samples, dam), issued)
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder`, and raise `ConfigError` if it cannot be written: before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"forebay")
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    reason = error.strerror or str(error)
+    return ConfigError(f"folder {str(folder)!r} cannot be written: {reason}; choose another with -o DIR")
+
+
+def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[Path]:
+    """The report, its charts and the tables in `folder`; gives their paths.
+
+    All are written into a folder beside it first and then moved, so that none is ever half there.
+
+    Raises
+    ------
+    ConfigError
+        If the folder cannot be written.
+    """
+    from forebay.show.report import write_report
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
+            stage = Path(unfinished)
+            outcome.issued.forecasts.write_csv(stage / "forecast.csv")
+            outcome.scores.write_csv(stage / "scores.csv")
+            FORECASTS.check(outcome.hindcast).write_parquet(stage / "hindcast.parquet")
+            write_report(report_of(outcome, fetched), stage)
+            made = sorted(path for path in stage.iterdir() if path.is_file())
+            for path in made:
+                os.replace(path, folder / path.name)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return [folder / path.name for path in made]
+
+
+def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
+    """What the report shows of an outcome."""
+    issued, dam = outcome.issued, outcome.dam
+    return Report(
+        dam=dam,
+        now=issued.issue_time,
+        init_date=issued.init_date,
+        age_days=issued.age_days,
+        newest=outcome.days.reading,
+        daily=outcome.days.newest,
+        forecasts=issued.forecasts,
+        hindcast=outcome.hindcast.filter(pl.col("init_date") < issued.init_date),
+        scores=outcome.scores,
+        lacks=issued.lacks,
+        gauge_table=fetched.table,
+    )
+
+
+def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:
+    """The newest reading of the target that has a value, as known at `until`."""
+    rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null()).tail(1)
+    if rows.is_empty():
+        return None
+    value = rows.select(dam.in_target_unit(pl.col("value"))).item()
+    return Reading(rows["time"][0], value, rows["quality"][0], dam.target.datum)
