@@ -22,14 +22,16 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
+from math import isfinite
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import to_utc
 from forebay.errors import ConfigError, DataError
-from forebay.prepare.screen import of_gauge, reason
+from forebay.prepare.screen import of_gauge, reasons
 from forebay.sources import csv_files
 from forebay.tables import flag_of
 
@@ -39,6 +41,7 @@ UNUSABLE = frozenset({"unavailable", "absent", "incomplete", "sentinel", "range"
 _GRADES = ("estimated", "unknown", "poor")
 _WORST_LAST = pl.Enum(["fine", *_GRADES, "unavailable", "range", "sentinel"])
 _HOUR_S = 3600
+_PLAIN = pl.QueryOptFlags(comm_subplan_elim=False, comm_subexpr_elim=False)  # nothing is common: searching costs 1 ms
 
 
 def join(
@@ -80,13 +83,13 @@ def from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
     contents = [[csv_files.content_of(group[0]) for group in of_dam] for of_dam in groups]
     quick = [all(gauge.interval == "day" for gauge in dam.gauges) for dam in dams]
     plans = [
-        _flagged(csv_files.days(content, group), group, dam)
+        _flagged(csv_files.days(content, group, shown=frozenset(_GRADES)), group, dam)
         for dam, of_dam, texts, is_quick in zip(dams, groups, contents, quick, strict=True)
         for group, content in zip(of_dam, texts, strict=True)
         if is_quick
     ]
     try:
-        parts = iter(pl.collect_all(plans, engine="in-memory"))
+        parts = iter(pl.collect_all(plans, engine="in-memory", optimizations=_PLAIN))
     except pl.exceptions.PolarsError:
         if len(dams) > 1:  # find the dam whose file is not clean
             return [frame for dam in dams for frame in from_files([dam])]
@@ -95,7 +98,7 @@ def from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
     for dam, of_dam, texts, is_quick in zip(dams, groups, contents, quick, strict=True):
         days = [next(parts) for _ in of_dam] if is_quick else []
         if is_quick and all(_is_clean(part) for part in days):
-            frames.append(_on_axis([part.sort("date") for part in days], dam, None, None))
+            frames.append(_on_axis(days, dam, None, None))
         else:
             readings = [csv_files.parse(text, group, dam) for text, group in zip(texts, of_dam, strict=True)]
             frames.append(join(pl.concat(readings), dam))
@@ -141,11 +144,11 @@ def write_daily(frame: pl.DataFrame, path: Path) -> None:
 
 
 def _flag(value: pl.Expr, quality: pl.Expr, gauge: Gauge) -> pl.Expr:
-    """The flag of a reading: unavailable, then what the screen says, then the agency's grade."""
-    graded = pl.when(quality.is_in(_GRADES)).then(quality)
-    return (
-        pl.when(value.is_null()).then(pl.lit("unavailable")).otherwise(pl.coalesce(reason(value, gauge), graded))
-    )
+    """The flag of a reading: unavailable, then what the screen says, then the agency's grade if it is worth a flag."""
+    flag = pl.when(value.is_null()).then(pl.lit("unavailable"))
+    for name, speaks_against in reasons(value, gauge).items():
+        flag = flag.when(speaks_against).then(pl.lit(name))
+    return flag.otherwise(quality)
 
 
 def _shown(value: pl.Expr, gauge: Gauge, dam: Dam) -> pl.Expr:
@@ -163,10 +166,10 @@ def _flagged(days: pl.LazyFrame, gauges: Sequence[Gauge], dam: Dam) -> pl.LazyFr
 
 
 def _is_clean(days: pl.DataFrame) -> bool:
-    """Whether there are dates in all rows, none twice, and no infinite number, so that `parse` has nothing to say."""
+    """Whether all rows have a date, by rising order, and all numbers are finite: then `parse` has nothing to mend."""
     dates = days["date"]
-    infinite = days.select(pl.any_horizontal(pl.selectors.float().is_infinite().any())).item()
-    return not (dates.has_nulls() or dates.is_duplicated().any() or infinite)
+    in_order = not dates.has_nulls() and dates.is_sorted() and dates.n_unique() == len(dates)
+    return in_order and all(isfinite(days[column].sum()) for column in days.columns[1::2])
 
 
 def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
@@ -176,7 +179,7 @@ def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
         "time",
         value,
         csv_files.local_day(gauge, dam.time_zone).alias("date"),
-        _flag(value, pl.col("quality"), gauge).alias("flag"),
+        _flag(value, pl.when(pl.col("quality").is_in(_GRADES)).then("quality"), gauge).alias("flag"),
     )
     days = flagged if gauge.interval == "day" else _aggregated(flagged, gauge, dam)
     twice = days.filter(pl.col("date").is_duplicated())
@@ -240,16 +243,18 @@ def _on_axis(parts: Sequence[pl.DataFrame], dam: Dam, first_day: date | None, la
     days = pl.Series("date", [], pl.Date)
     if first is not None and last is not None:
         days = pl.date_range(first, last, eager=True).alias("date")
-    columns = {"dam": pl.Series("dam", [dam.id], pl.String).new_from_index(0, len(days)), "date": days}
-    for part in parts:
-        placed = part
-        if len(part) != len(days) or not part["date"].equals(days):
-            placed = days.to_frame().join(part, on="date", how="left", maintain_order="left").with_columns(
-                pl.when(pl.col(column).is_null()).then(pl.col(flag_of(column)).fill_null("absent")).otherwise(
-                    flag_of(column)
-                ).alias(flag_of(column))
-                for column in part.columns[1::2]
-            )
-        columns |= {series.name: series for series in placed.iter_columns()}
+    columns = {series.name: series for part in parts for series in _placed(part, days).iter_columns()}
     order = [name for gauge in dam.gauges for name in (gauge.column, flag_of(gauge.column))]
-    return pl.DataFrame(columns).select("dam", "date", *order)
+    named = pl.Series("dam", [dam.id], pl.String).new_from_index(0, len(days))
+    return pl.DataFrame({"dam": named, "date": days} | {name: columns[name] for name in order})
+
+
+def _placed(part: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
+    """The rows of `part` (date, then values and flags by turns) on `days`, with absent ones where it has none."""
+    within = part.filter(pl.col("date").is_between(days[0], days[-1])) if len(days) else part.clear()
+    if len(within) == len(days):
+        return within
+    absent = part.clear(1).with_columns(pl.lit("absent").alias(flag) for flag in part.columns[2::2])
+    row_of_day = np.full(len(days), len(within))
+    row_of_day[within["date"].to_physical().to_numpy() - days.to_physical()[0]] = np.arange(len(within))
+    return pl.concat([within, absent])[row_of_day]

@@ -11,12 +11,12 @@ import polars as pl
 from forebay.dams.dam import Dam, Gauge
 
 
-def reason(value: pl.Expr, gauge: Gauge) -> pl.Expr:
-    """Why `value` (canonical unit) cannot be true, or null."""
-    suspects = pl.when(out_of_range(value, gauge)).then(pl.lit("range"))
-    if gauge.sentinels.values or gauge.sentinels.below is not None or gauge.sentinels.above is not None:
-        return pl.when(is_sentinel(value, gauge)).then(pl.lit("sentinel")).otherwise(suspects)
-    return suspects
+def reasons(value: pl.Expr, gauge: Gauge) -> dict[str, pl.Expr]:
+    """What can speak against a `value` (canonical unit) of the gauge: reason → whether it does, by precedence."""
+    given = gauge.sentinels
+    has_sentinels = given.values or given.below is not None or given.above is not None
+    checks = {"sentinel": is_sentinel(value, gauge)} if has_sentinels else {}
+    return checks | {"range": out_of_range(value, gauge)}
 
 
 def is_sentinel(value: pl.Expr, gauge: Gauge) -> pl.Expr:
@@ -52,7 +52,10 @@ def screen(readings: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     readings
         Rows as `tables.READINGS`, of one version each.
     """
-    parts = [
-        of_gauge(readings, gauge).with_columns(reason(pl.col("value"), gauge).alias("reason")) for gauge in dam.gauges
-    ]
+    parts = []
+    for gauge in dam.gauges:
+        first = pl.coalesce(
+            pl.when(is_so).then(pl.lit(name)) for name, is_so in reasons(pl.col("value"), gauge).items()
+        )
+        parts.append(of_gauge(readings, gauge).with_columns(first.alias("reason")))
     return pl.concat(parts)

@@ -13,6 +13,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,9 @@ from forebay.settings import Settings
 from forebay.sources.quality import MISSING, UNKNOWN, grades
 from forebay.tables import READINGS
 
+GRADES = ("good", "fair", "poor", "estimated", UNKNOWN, MISSING)
 _ROW = "row of the file"
+_EMPTY = ("", "NaN", "nan")
 _STAMP = "stamp"
 _A_DAY = timedelta(days=1)
 
@@ -88,15 +91,16 @@ def parse(content: bytes, gauges: Sequence[Gauge], dam: Dam) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def days(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
-    """The same as days, for daily gauges with equal `stamps`: date, and per gauge `column` and `column_quality`.
+def days(content: bytes, gauges: Sequence[Gauge], *, shown: frozenset[str] = frozenset(GRADES)) -> pl.LazyFrame:
+    """The same as days, for one of the groups of `together`: date, and per gauge `column` and `column_quality`.
 
-    Values are canonical and null where missing. It is the quick way for a clean file: collecting it raises a
-    `PolarsError`, or gives null or repeated dates, where `parse` mends or explains.
+    Values are canonical and null where missing; of the grades only those of `shown` are given, else null. It is the
+    quick way for a clean file: collecting it raises a `PolarsError`, or gives null or repeated dates or numbers that
+    are not finite, where `parse` mends or explains.
     """
     first = gauges[0]
     day = _start_date(first) + _A_DAY if _ends_next_day(first) else _start_date(first)
-    cells = [cell for g in gauges for cell in (value(g).alias(g.column), grade(g).alias(f"{g.column}_quality"))]
+    cells = [cell for g in gauges for cell in (value(g).alias(g.column), grade(g, shown=shown).alias(f"{g.column}_quality"))]
     return _scan(content, gauges).select(day.alias("date"), *cells)
 
 
@@ -125,25 +129,36 @@ def together(gauges: Iterable[Gauge]) -> list[list[Gauge]]:
 def value(gauge: Gauge) -> pl.Expr:
     """The gauge's number in its variable's canonical unit; null where there is none or its code says so."""
     factor, offset = gauge.kind.conversion(gauge.unit)
-    number = _number(gauge).cast(pl.Float64).fill_nan(None)
+    number = _number(gauge).cast(pl.Float64)
     number = number if factor == 1 else number * factor
     number = number if offset == 0 else number + offset
     without = [code for code, its in _grades(gauge).items() if its == MISSING]
     if _layout(gauge).quality is None or not without:
         return number
-    return pl.when(_code(gauge).is_in(without).fill_null(False).not_()).then(number)
+    has_value = pl.all_horizontal([_code(gauge).ne_missing(code) for code in without])
+    return pl.when(has_value).then(number)
 
 
-def grade(gauge: Gauge) -> pl.Expr:
-    """The grade that the gauge's quality code stands for."""
+def grade(gauge: Gauge, *, shown: frozenset[str] = frozenset(GRADES)) -> pl.Expr:
+    """The grade that the gauge's quality code stands for; null if it is not among those to be `shown`."""
+    unlisted = UNKNOWN if UNKNOWN in shown else None
     if _layout(gauge).quality is None:
-        return pl.lit("good")
-    listed = _grades(gauge)
-    if not listed:
-        return pl.lit(UNKNOWN)
-    # Looking up by position costs a quarter of `replace_strict`, and this is half of the work on a file.
-    position = _code(gauge).cast(pl.Enum(list(listed)), strict=False).to_physical()
-    return pl.lit(pl.Series(list(listed.values()))).gather(position).fill_null(UNKNOWN)
+        return pl.lit("good" if "good" in shown else None, pl.String)
+    if _layout(gauge).quality_codes is None:
+        return pl.lit(unlisted, pl.String)
+    # Looking up by position costs a quarter of `replace_strict`, and this is half of the work on a file. The last
+    # place is that of codes which are not listed.
+    codes, meanings = _lookup(_layout(gauge).quality_codes, shown)
+    position = _code(gauge).cast(codes, strict=False).to_physical().fill_null(len(meanings) - 1)
+    return pl.lit(meanings).gather(position)
+
+
+@lru_cache(maxsize=64)
+def _lookup(agency: str, shown: frozenset[str]) -> tuple[pl.Enum, pl.Series]:
+    """The agency's codes, and the grade of each (null if not shown), with that of unlisted codes last."""
+    table = grades(agency)
+    meanings = [its if its in shown else None for its in (*table.values(), UNKNOWN)]
+    return pl.Enum(list(table)), pl.Series(meanings, dtype=pl.String)
 
 
 def _readings(cells: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) -> pl.DataFrame:
@@ -259,7 +274,7 @@ def _scan(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
 
 def _cells(content: bytes, gauges: Sequence[Gauge]) -> pl.DataFrame:
     """The needed columns as text without spaces around, null where empty, and the row's number from 0."""
-    table = _scan(content, gauges).with_columns(pl.all().str.strip_chars().replace("", None))
+    table = _scan(content, gauges).with_columns(pl.all().str.strip_chars().replace(_EMPTY, None))
     try:
         return table.with_row_index(_ROW).collect(engine="in-memory")
     except pl.exceptions.PolarsError as error:
