@@ -1,0 +1,112 @@
+"""The one maker of synthetic input: a small simulated dam with its daily frame, forecasts and scores.
+
+Nothing here is an observation: levels are a random walk with one flood, and every dam says `simulated`. Forecasts are
+persistence with intervals from the walk's own past changes, so that tables have the shape of real ones.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from forebay import tables
+from forebay.dams.dam import Dam
+from forebay.dams.local_time import init_time
+from forebay.tables import QUANTILES, flag_of
+
+FIRST_DAY = date(2018, 1, 1)
+FLOOD_ONSET = date(2020, 2, 9)
+"""Last day before the synthetic flood."""
+FLOOD_M = (4.0, 2.0, 0.5)
+"""Rise on each day of the synthetic flood, m."""
+LEADS = (1, 2, 3, 4, 5, 6, 7)
+MODELS = ("default", "no_change", "last_change", "damped_change", "climatology", "huber")
+
+
+def dam(*, name: str = "Synthetic Dam", full_supply: float = 100.0, notes: str = "") -> Dam:
+    """A simulated dam with a level gauge, two rain gauges and a river; level in m above a datum."""
+    rain = [{"role": "rainfall", "station": s, "variable": "rainfall", "unit": "mm"} for s in ("r1", "r2")]
+    gauges = [
+        {"role": "target", "station": "lake", "name": "The lake", "variable": "reservoir_level", "unit": "m"},
+        *rain,
+        {"role": "stream", "station": "creek", "name": "A creek", "variable": "stream_level", "unit": "m"},
+    ]
+    return Dam.model_validate(
+        {
+            "id": "synthetic",
+            "name": name,
+            "country": "Nowhere",
+            "latitude": 0.0,
+            "longitude": 0.0,
+            "time_zone": "+10:00",
+            "licence": "none: simulated",
+            "notes": notes,
+            "simulated": True,
+            "full_supply": full_supply,
+            "target": {"variable": "reservoir_level", "unit": "m", "datum": "metres above nothing"},
+            "hindcast": {"windows": [{"name": "T1", "from": date(2020, 1, 1), "to": date(2020, 12, 31)}]},
+            "gauges": [gauge | {"source": "simulated"} for gauge in gauges],
+        }
+    )
+
+
+def daily(of: Dam, *, days: int = 1200, seed: int = 1) -> pl.DataFrame:
+    """A daily frame: dam, date, a column and its flag per gauge, with gaps, garbage and a flood."""
+    rng = np.random.default_rng(seed)
+    dates = pl.date_range(FIRST_DAY, FIRST_DAY + timedelta(days=days - 1), eager=True)
+    level = 95 + np.cumsum(rng.normal(0, 0.02, days))
+    at = (FLOOD_ONSET - FIRST_DAY).days
+    for k, rise in enumerate(FLOOD_M, start=1):
+        level[at + k :] += rise
+    columns: dict[str, pl.Series] = {"dam": pl.Series([of.id]).new_from_index(0, days), "date": dates}
+    for gauge in of.gauges:
+        values = level if gauge.role == "target" else rng.gamma(0.3, 12.0, days)
+        flags: list[str | None] = [None] * days
+        start = int(rng.integers(0, 200))
+        for state, first, length in (("unavailable", start, 40), ("poor", start + 90, 25), ("absent", start + 300, 3)):
+            flags[first : first + length] = [state] * length
+        missing = pl.Series([f in ("unavailable", "absent") for f in flags])
+        columns[gauge.column] = pl.select(pl.when(~missing).then(pl.Series(values))).to_series()
+        columns[flag_of(gauge.column)] = pl.Series(flags, dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def forecasts(of: Dam, frame: pl.DataFrame, inits: list[date]) -> pl.DataFrame:
+    """`tables.FORECASTS` of every model from `inits`: persistence, spread as the root of the lead."""
+    normal = dict(zip(QUANTILES, (-1.645, -1.282, -0.674, 0.0, 0.674, 1.282, 1.645), strict=True))
+    level = dict(frame.select("date", of.target_gauge.column).iter_rows())
+    rows = []
+    for init in inits:
+        start = level.get(init)
+        if start is None:
+            continue
+        for rank, model in enumerate(MODELS):
+            for lead in LEADS:
+                for quantile, z in normal.items():
+                    change = 0.001 * rank * lead + z * 0.02 * lead**0.5
+                    valid = init + timedelta(days=lead)
+                    at = init_time(init, of.time_zone)
+                    rows.append((of.id, model, init, at, lead, valid, quantile, change, start + change))
+    return tables.FORECASTS.check(pl.DataFrame(rows, schema=tables.FORECASTS.columns, orient="row"), unique=True)
+
+
+def scores(of: Dam) -> pl.DataFrame:
+    """`tables.SCORES` in every window and regime; the default beats every reference, and `huber` equals it."""
+    rows = []
+    for window, regime in (("all", "all"), ("last20", "all"), ("T1", "all"), ("all", "wet"), ("all", "y2020")):
+        for rank, model in enumerate(MODELS):
+            mae = 0.01 if model == "huber" else 0.01 + 0.002 * rank
+            for lead in LEADS:
+                metrics = {"mae": mae * lead, "mae_top5": mae * lead * 6, "coverage_80": 0.81, "coverage_90": 0.89}
+                for name in MODELS[1:5]:
+                    metrics[f"skill_{name}"] = 1 - mae / (0.01 + 0.002 * MODELS.index(name))
+                for metric, value in metrics.items():
+                    band = (value - 0.1, value + 0.1) if metric.startswith("skill") else (None, None)
+                    rows.append((of.id, model, window, regime, lead, metric, value, 300, *band))
+    return tables.SCORES.check(pl.DataFrame(rows, schema=tables.SCORES.columns, orient="row"), unique=True)
+
+
+NOW = datetime(2021, 4, 15, 3, 0, tzinfo=UTC)
+"""About a day after the end of the synthetic daily frame."""
