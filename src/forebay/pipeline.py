@@ -19,8 +19,8 @@ from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lack
 from forebay.models import MODELS
 from forebay.prepare.daily import join, usable
 from forebay.prepare.samples import Samples, make_samples
-from forebay.tables import FORECASTS
 from forebay.show.story import Reading, Report
+from forebay.tables import FORECASTS
 from forebay.verify import hindcast, scorecard
 
 DEFAULT_MODEL = "huber"
@@ -31,8 +31,8 @@ DEFAULT_MODEL = "huber"
 class Days:
     """The daily frame twice, up to the same init date.
 
-    known: from the first version of every reading, what a hindcast may use; newest: from the versions held now. `reading` is the newest single
-    reading of the target, which may be later than the init date.
+    known: from the first version of every reading, what a hindcast may use; newest: from the versions held now.
+    reading: the newest single reading of the target, which may be later than the init date.
     """
 
     known: pl.DataFrame

@@ -64,8 +64,8 @@ def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None) -> date
         If no day, or not the wanted one, has a usable level.
     """
     target = dam.target.variable
-    days = usable(daily, dam).filter(pl.col(target).is_not_null())["date"]
-    if days.is_empty():
+    days: list[date] = usable(daily, dam).filter(pl.col(target).is_not_null())["date"].to_list()
+    if not days:
         raise DataError(f"{dam.name}: gauge {dam.target_gauge.station} has no usable {target}; nothing can be forecast")
     if wanted is None:
         return days[-1]

@@ -91,4 +91,4 @@ class Climatology:
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The median of the row's day of the year."""
-        return self.medians_[inputs[DAY].to_numpy()]
+        return np.asarray(self.medians_[inputs[DAY].to_numpy()])

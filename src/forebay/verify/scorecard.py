@@ -102,7 +102,7 @@ def _card(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
     middle = QUANTILES.index(0.5)
     misses = {m: np.abs(q[:, middle] - paired.observed) for m, q in paired.quantiles.items()}
     resampled = _block_sums(misses, paired.days)
-    rows = []
+    rows: list[tuple[str, str, float, float | None, float | None]] = []
     for model, quantiles in paired.quantiles.items():
         for metric, value in _values(quantiles, paired.observed):
             rows.append((model, metric, value, None, None))
@@ -151,7 +151,7 @@ def _block_sums(misses: dict[str, Array], days: NDArray[np.intp]) -> dict[str, A
     count = int(block[-1]) + 1
     drawn = np.random.default_rng(20120101).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
     sums = {m: drawn @ np.bincount(block, miss, count) for m, miss in misses.items()}
-    return sums | {"n": drawn @ np.bincount(block, minlength=count)}
+    return sums | {"n": drawn @ np.bincount(block, minlength=count).astype(float)}
 
 
 def _band(resampled: Array) -> tuple[float | None, float | None]:
