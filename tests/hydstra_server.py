@@ -190,10 +190,11 @@ def _trace(site: str, start: date, end: date, last_day: date) -> Json | None:
     """One site's trace, with zeros beyond the period of record; None if the period asked for lies wholly beyond."""
     series = gauges()[site]
     record = [day for day in series.days if day <= last_day]
-    if not record or end < min(record) or start > max(record):
+    first, last = min(record, default=date.max), max(record, default=date.min)
+    if end < first or start > last:
         return None
     days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
-    held = {day: series.days[day] for day in record} | {d: PADDED for d in days if not min(record) <= d <= max(record)}
+    held = {day: series.days[day] for day in record} | {d: PADDED for d in days if not first <= d <= last}
     points = [{"v": held[d][0], "t": int(f"{d:%Y%m%d}000000"), "q": held[d][1]} for d in days if d in held]
     codes = {str(point["q"]) for point in points}
     return {

@@ -39,7 +39,7 @@ class Request:
     @property
     def host(self) -> str:
         """Host (and port, where one is given) that is asked."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
+        return self.url.partition("//")[2].partition("/")[0].rpartition("@")[2]
 
 
 class Send(Protocol):
@@ -208,8 +208,11 @@ def _retry_after(header: str | None, now: datetime) -> float | None:
 
 def _redirected(request: Request, location: str) -> Request:
     """The same request at the redirect's target, which must be the same host, or the same host over https."""
-    target = replace(request, url=urljoin(request.url, location))
-    old, new = urlsplit(request.url), urlsplit(target.url)
+    try:
+        target = replace(request, url=urljoin(request.url, location))
+        old, new = urlsplit(request.url), urlsplit(target.url)
+    except ValueError as error:
+        raise SourceError(f"{request.host} redirects to {location!r}, which is no URL ({error}); try later") from None
     secured = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
     if not (secured or (old.scheme, old.netloc) == (new.scheme, new.netloc)):
         raise SourceError(

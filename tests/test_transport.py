@@ -1,0 +1,277 @@
+"""The transport on a real loopback server that answers as each test scripts it."""
+
+import gzip
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+import forebay
+from forebay.errors import SourceError
+from forebay.settings import HttpSettings
+from forebay.sources.transport import Request, _retry_after, open_transport
+
+QUICK = HttpSettings(first_wait_s=0, connect_timeout_s=2, read_timeout_s=2, deadline_s=5)
+
+
+@dataclass
+class Script:
+    """What a server does with its first, second, … request, and what it was asked."""
+
+    steps: list[Callable[[BaseHTTPRequestHandler], None]]
+    asked: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *connection: Any, script: Script) -> None:  # Any: what the server hands to its handlers
+        self.script = script
+        super().__init__(*connection)
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        script = self.script
+        step = script.steps[min(len(script.asked), len(script.steps) - 1)]
+        script.asked.append((self.command, self.path, body, self.headers.get("User-Agent")))
+        script.times.append(time.monotonic())
+        step(self)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(*steps: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tuple[str, Script]]:
+    script = Script(list(steps))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, script=script))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/service", script
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def status(code: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def step(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return step
+
+
+def drip(piece: bytes, *, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Callable[[BaseHTTPRequestHandler], None]:
+    """Sends `piece` again and again, often enough that no single read times out."""
+
+    def step(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        try:
+            handler.wfile.write(head)
+            for _ in range(400):
+                handler.wfile.write(piece)
+                time.sleep(0.02)
+        except OSError:
+            pass  # the client has had enough
+
+    return step
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+
+def stay_silent(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+    time.sleep(0.6)
+
+
+def ask(url: str, limits: HttpSettings = QUICK, body: bytes | None = b"{}") -> bytes:
+    with open_transport(limits) as send:
+        return send(Request(url, body))
+
+
+def test_a_post_carries_its_body_and_names_the_program() -> None:
+    with serving(status(200, b"answer")) as (url, script):
+        assert ask(url, body=b'{"a":1}') == b"answer"
+    assert script.asked == [("POST", "/service", b'{"a":1}', f"forebay/{forebay.__version__}")]
+
+
+def test_without_a_body_it_is_a_get() -> None:
+    with serving(status(200, b"answer")) as (url, script):
+        assert ask(f"{url}?x=1", body=None) == b"answer"
+    assert script.asked[0][:2] == ("GET", "/service?x=1")
+
+
+def test_one_connection_serves_several_requests() -> None:
+    peers = set()
+
+    def step(handler: BaseHTTPRequestHandler) -> None:
+        peers.add(handler.client_address)
+        status(200, b"x")(handler)
+
+    with serving(step) as (url, script), open_transport(QUICK) as send:
+        assert [send(Request(url)) for _ in range(3)] == [b"x"] * 3
+    assert (len(script.asked), len(peers)) == (3, 1)
+
+
+@pytest.mark.parametrize("code", [408, 429, 502, 503, 504])
+def test_a_busy_service_is_asked_again(code: int) -> None:
+    with serving(status(code), status(code), status(200, b"at last")) as (url, script):
+        assert ask(url) == b"at last"
+    assert len(script.asked) == 3
+
+
+@pytest.mark.parametrize("fault", [hang_up, stay_silent])
+def test_a_broken_or_silent_connection_is_tried_again(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
+    limits = QUICK.model_copy(update={"read_timeout_s": 0.3})
+    with serving(fault, status(200, b"at last")) as (url, _):
+        assert ask(url, limits) == b"at last"
+
+
+def test_it_gives_up_after_the_set_number_of_attempts() -> None:
+    limits = QUICK.model_copy(update={"attempts": 3})
+    told = r"127\.0\.0\.1:\d+ .*status 503"
+    with serving(status(503)) as (url, script), pytest.raises(SourceError, match=told) as caught:
+        ask(url, limits)
+    assert len(script.asked) == 3
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("code", [400, 404, 500, 501])
+def test_another_status_is_an_error_at_once(code: int) -> None:
+    with serving(status(code)) as (url, script), pytest.raises(SourceError, match=f"status {code}.*settings") as caught:
+        ask(url)
+    assert len(script.asked) == 1
+    assert not caught.value.retryable
+
+
+def test_waits_grow() -> None:
+    limits = QUICK.model_copy(update={"first_wait_s": 0.1, "attempts": 4})
+    with serving(status(503)) as (url, script), pytest.raises(SourceError):
+        ask(url, limits)
+    waits = [later - earlier for earlier, later in itertools.pairwise(script.times)]
+    # first wait × 2, × 4 and so on, and up to 0.1 s of jitter on each
+    assert all(wait >= least for wait, least in zip(waits, (0.1, 0.2, 0.4), strict=True)), waits
+
+
+@pytest.mark.parametrize(("asked_s", "longest_s", "waited_s"), [("1", 60.0, 1.0), ("3600", 0.4, 0.4), ("0", 60.0, 0.0)])
+def test_retry_after_is_honoured_up_to_the_longest_wait(asked_s: str, longest_s: float, waited_s: float) -> None:
+    limits = QUICK.model_copy(update={"longest_wait_s": longest_s})
+    with serving(status(429, Retry_After=asked_s), status(200, b"ok")) as (url, script):
+        assert ask(url, limits) == b"ok"
+    assert waited_s <= script.times[1] - script.times[0] < waited_s + 0.9
+
+
+def test_the_error_tells_what_the_service_asked_to_wait() -> None:
+    limits = QUICK.model_copy(update={"attempts": 1})
+    with serving(status(503, Retry_After="3600")) as (url, _), pytest.raises(SourceError) as caught:
+        ask(url, limits)
+    assert caught.value.retry_after == 3600
+
+
+def test_retry_after_may_be_a_date_and_nonsense_is_ignored() -> None:
+    now = datetime(2020, 1, 1, tzinfo=UTC)
+    assert _retry_after("Wed, 01 Jan 2020 00:02:00 GMT", now) == 120
+    assert _retry_after("Wed, 01 Jan 2020 00:00:30 -0000", now) == 30
+    assert _retry_after("Tue, 31 Dec 2019 00:00:00 GMT", now) == 0
+    assert _retry_after("soon", now) is None
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        drip(b" "),
+        drip(b"X-A: b\r\n", head=b"HTTP/1.1 200 OK\r\n"),
+        drip(b"1\r\nx\r\n", head=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    ],
+    ids=["body", "headers", "chunks"],
+)
+def test_a_slow_drip_ends_at_the_deadline(slow: Callable[[BaseHTTPRequestHandler], None]) -> None:
+    limits = QUICK.model_copy(update={"deadline_s": 0.5, "attempts": 1})
+    with serving(slow) as (url, _):
+        began = time.monotonic()
+        with pytest.raises(SourceError, match=r"after 0\.5 s \(http\.deadline_s\)") as caught:
+            ask(url, limits)
+        assert time.monotonic() - began < 2
+    assert caught.value.retryable
+
+
+def test_after_a_deadline_the_next_attempt_has_a_fresh_one() -> None:
+    limits = QUICK.model_copy(update={"deadline_s": 0.5})
+    with serving(drip(b" "), status(200, b"whole")) as (url, _):
+        assert ask(url, limits) == b"whole"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content_Encoding": "gzip"}])
+def test_an_answer_that_is_too_long_is_refused(headers: dict[str, str]) -> None:
+    body = gzip.compress(b"x" * 500_000) if headers else b"x" * 500_000
+    limits = QUICK.model_copy(update={"max_bytes": 100_000})
+    told = "more than 100000 bytes"
+    with serving(status(200, body, **headers)) as (url, script), pytest.raises(SourceError, match=told):
+        ask(url, limits)
+    assert len(script.asked) == 1
+
+
+def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:
+    with serving(status(302, Location="/moved"), status(200, b"here")) as (url, script):
+        assert ask(url, body=b"{}") == b"here"
+    assert [step[:3] for step in script.asked] == [("POST", "/service", b"{}"), ("POST", "/moved", b"{}")]
+
+
+@pytest.mark.parametrize("target", ["http://localhost:1/x", "//127.0.0.1:1/x", "ftp://127.0.0.1/x"])
+def test_a_redirect_to_another_host_is_not_followed(target: str) -> None:
+    with serving(status(301, Location=target)) as (url, script), pytest.raises(SourceError, match="another host") as caught:
+        ask(url)
+    assert len(script.asked) == 1
+    assert not caught.value.retryable
+
+
+def test_a_redirect_to_what_is_no_url_is_an_error() -> None:
+    with serving(status(301, Location="http://[x/")) as (url, _), pytest.raises(SourceError, match="which is no URL"):
+        ask(url)
+
+
+def test_redirects_in_a_circle_end() -> None:
+    told = "more than 5 times"
+    with serving(status(307, Location="/service")) as (url, script), pytest.raises(SourceError, match=told):
+        ask(url)
+    assert len(script.asked) == 6
+
+
+def test_a_host_that_does_not_listen_is_named() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(SourceError, match=f"127.0.0.1:{port} cannot be reached") as caught:
+        ask(f"http://127.0.0.1:{port}/", QUICK.model_copy(update={"attempts": 2}))
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("url", ["http://[broken/", "gopher://127.0.0.1/", "http://"])
+def test_what_is_no_url_is_not_tried_again(url: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        ask(url)
+    assert not caught.value.retryable
+
+
+def test_a_password_in_the_url_is_not_repeated() -> None:
+    assert Request("https://me:secret@gauges.test:8080/x").host == "gauges.test:8080"
