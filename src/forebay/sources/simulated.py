@@ -66,10 +66,10 @@ class LevelFault(NamedTuple):
 LEVEL_FAULTS = (
     LevelFault(date(2011, 3, 4), date(2011, 3, 7), "spike", -9.6),
     LevelFault(date(2013, 8, 19), date(2013, 8, 19), "spike", 4.25),
-    LevelFault(date(2016, 5, 2), date(2016, 5, 25), "stuck"),
+    LevelFault(date(2015, 12, 2), date(2015, 12, 25), "stuck"),
     LevelFault(date(2018, 11, 10), date(2018, 11, 11), "spike", -2.3),
-    LevelFault(date(2019, 6, 3), date(2019, 6, 14), "unlisted"),
-    LevelFault(date(2023, 9, 12), date(2023, 9, 13), "spike", 6.1),
+    LevelFault(date(2020, 7, 1), date(2020, 7, 12), "unlisted"),
+    LevelFault(date(2023, 11, 14), date(2023, 11, 15), "spike", 6.1),
     LevelFault(date(2024, 7, 9), date(2024, 7, 30), "stuck"),
 )
 """Faults of the level with good (or unlisted) codes; the dam file excludes those of the scored years by date."""

@@ -125,7 +125,7 @@ class YearOfChance:
     """What chance decides in one year, before the days are chained: rows are days, columns sites.
 
     `occurrence` and `amount` are what the rain needs (probability; mm if wet), `storm` is (start probability, random
-    number, duration d, depth mm), `pattern` a storm's factor per site, `evaporation` mm/d on a clear day.
+    number, duration d, depth mm), `pattern` the factor per site of the day's storm rain, `evaporation` mm/d when dry.
     """
 
     wetness: Floats
@@ -151,7 +151,7 @@ def chance_of_year(seed: int, year: int) -> YearOfChance:
     season = (1 + 0.30 * _season(45))[:, None]
     mean = np.where(single[:, :1] < 0.60, 1.8, 13.0) * season
     ratio = np.array([site.rain_ratio for site in SITES])
-    pattern = np.exp(0.35 * _correlated(normals(draws(seed, year, 3, sites)), 40.0) - 0.35**2 / 2)
+    pattern = np.exp(0.25 * _correlated(normals(draws(seed, year, 3, sites)), 40.0) - 0.25**2 / 2)
     depth = 25.0 + 45.0 / 0.22 * (single[:, 1] ** -0.22 - 1)
     storm = np.column_stack(
         [1.5 / 365.25 * (1 + 0.5 * _season(95)), single[:, 2], 2 + np.floor(3 * single[:, 3]), depth]
@@ -184,6 +184,8 @@ def weather(seed: int, days: Sequence[date]) -> Weather:
     rain = np.zeros((len(days), len(SITES)))
     evaporation, demand = np.zeros(len(days)), np.zeros(len(days))
     wet = np.zeros(len(SITES), dtype=bool)
+    ratio = np.array([site.rain_ratio for site in SITES])
+    storms: list[tuple[int, int, float]] = []  # first day, days, depth in mm
     index, scatter = 0.0, 0.0
     keep = math.exp(-1 / 240)
     for t, (year, i) in enumerate(row):
@@ -194,18 +196,23 @@ def weather(seed: int, days: Sequence[date]) -> Weather:
         rain[t] += np.where(wet, year.amount[i], 0.0)
         start, number, length, depth = year.storm[i]
         if number < start * math.exp(0.6 * index):
-            _add_storm(rain[t : t + int(length)], depth * year.pattern[i], int(length))
+            storms.append((t, int(length), float(depth)))
+        storms = [storm for storm in storms if t < storm[0] + storm[1]]
+        for begun, lasts, fall in storms:
+            rain[t] += fall * _storm_share(t - begun, lasts) * ratio * year.pattern[i]
         evaporation[t] = year.evaporation[i] * (0.65 if rain[t].mean() > 1.0 else 1.0)
         demand[t] = scatter
     return Weather(rain, evaporation, demand)
 
 
-def _add_storm(rain: Floats, depth: Floats, length: int) -> None:
-    """Spread an east coast low's depth per site (mm) over its days, most of it in the middle."""
-    share = [math.sin(math.pi * (day + 0.5) / length) ** 2 for day in range(length)]
-    ratio = np.array([site.rain_ratio for site in SITES])
-    for day in range(len(rain)):
-        rain[day] += depth * ratio * share[day] / sum(share)
+def _storm_share(day: int, length: int) -> float:
+    """Share of an east coast low's depth that falls on `day` of `length`: most of it in the middle.
+
+    >>> [round(_storm_share(day, 4), 2) for day in range(4)]
+    [0.07, 0.43, 0.43, 0.07]
+    """
+    weights = [math.sin(math.pi * (k + 0.5) / length) ** 2 for k in range(length)]
+    return weights[day] / sum(weights)
 
 
 def unit_hydrographs(x4: float) -> tuple[list[float], list[float]]:
