@@ -13,8 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from forebay.dams.variables import VARIABLES
 from forebay.errors import DataError
 
-type Points = Sequence[tuple[float, float]]
-
 
 class StorageCurve(BaseModel):
     """Level against storage from one survey; in force from `valid_from` until the next curve's.
@@ -23,7 +21,7 @@ class StorageCurve(BaseModel):
     linear, beyond them unknown.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     survey_date: date | None = None
     valid_from: date | None = None

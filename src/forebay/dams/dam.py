@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -61,15 +62,31 @@ def _known_source(text: str) -> str:
     return text
 
 
+def _known_variable(text: str) -> str:
+    if text not in VARIABLES:
+        raise ValueError(f"variable {text!r} is unknown; allowed are {', '.join(VARIABLES)}")
+    return text
+
+
+def _each_once(what: str, names: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} {name} stands twice; each may stand once")
+        seen.add(name)
+
+
 def _known_zone(text: str) -> str:
     zone(text)
     return text
 
 
 def _clock(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"\d{2}:\d{2}", value):
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
         raise ValueError(f"{value!r} must be a clock time like '08:00'")
-    return value
+    return time.fromisoformat(value)
 
 
 Clock = Annotated[time, BeforeValidator(_clock)]
@@ -77,7 +94,7 @@ TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Dated(_Frozen):
@@ -107,6 +124,11 @@ class RulePoint(_Frozen):
         return self
 
 
+_LINE_KINDS = (
+    'give a number, or one of dated = [{from = DAY, value = …}, …] and rule_curve = [{day = "MM-DD", value = …}, …]'
+)
+
+
 class Line(_Frozen):
     """A level (or storage) that is constant, changes on dates, or follows a rule curve over the year.
 
@@ -121,15 +143,18 @@ class Line(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _number(cls, value: object) -> object:
-        return {"value": value} if isinstance(value, int | float) else value
+        if isinstance(value, dict | Line):
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{value!r} is not a level; {_LINE_KINDS}")
+        return {"value": value}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if (self.value is not None) + bool(self.dated) + bool(self.rule_curve) != 1:
-            raise ValueError(
-                "give a number, or one of dated = [{from = DAY, value = …}, …] and "
-                'rule_curve = [{day = "MM-DD", value = …}, …]'
-            )
+            raise ValueError(_LINE_KINDS)
+        _each_once("dated: day", (step.from_ for step in self.dated))
+        _each_once("rule_curve: day", (point.day for point in self.rule_curve))
         return self
 
     def on(self, days: pl.Series) -> pl.Series:
@@ -143,7 +168,7 @@ class Line(_Frozen):
         points = sorted((p.day_of_year, p.value) for p in self.rule_curve)
         first, last = points[0], points[-1]
         closed = [(last[0] - 366, last[1]), *points, (first[0] + 366, first[1])]
-        in_leap_year = pl.select(pl.date(2000, days.dt.month(), days.dt.day()).dt.ordinal_day()).to_series()
+        in_leap_year = days.dt.replace(year=2000).dt.ordinal_day()
         return pl.Series(np.interp(in_leap_year.to_numpy(), *np.array(closed).T))
 
 
@@ -168,6 +193,10 @@ class Spell(_Frozen):
         return self
 
 
+DEFAULT_WINDOWS = ("all", "last20")
+"""Windows that every hindcast is scored over: all after the warm-up, and the last 20% of the days."""
+
+
 class Window(Spell):
     """A named span of init dates over which a hindcast is scored."""
 
@@ -186,6 +215,16 @@ class Hindcast(_Frozen):
     windows: tuple[Window, ...] = ()
     verification_exclude: tuple[Spell, ...] = ()
     near_full_margin: Annotated[float | None, Field(gt=0)] = None
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        if list(self.leads) != sorted(set(self.leads)):
+            raise ValueError(f"leads = {list(self.leads)} must rise, each standing once")
+        _each_once("windows: name", (window.name for window in self.windows))
+        for window in self.windows:
+            if window.name in DEFAULT_WINDOWS:
+                raise ValueError(f"windows: name {window.name!r} is taken: every dam has {', '.join(DEFAULT_WINDOWS)}")
+        return self
 
 
 class Sentinels(_Frozen):
@@ -248,8 +287,8 @@ class Gauge(_Frozen):
 
     role: Role
     source: Annotated[str, AfterValidator(_known_source)]
-    station: str
-    variable: str
+    station: Annotated[str, Field(min_length=1)]
+    variable: Annotated[str, AfterValidator(_known_variable)]
     unit: str
     name: str = ""
     reading: Literal["mean", "total", "instantaneous"]
@@ -276,8 +315,6 @@ class Gauge(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.variable not in VARIABLES:
-            raise ValueError(f"variable {self.variable!r} is unknown; allowed are {', '.join(VARIABLES)}")
         if self.variable not in ROLE_VARIABLES[self.role]:
             raise ValueError(
                 f"variable {self.variable!r} does not fit role {self.role!r}; allowed are "
@@ -285,11 +322,13 @@ class Gauge(_Frozen):
             )
         VARIABLES[self.variable].conversion(self.unit)
         if self.interval_s is None:
-            raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', or minutes like '15min'")
+            raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")
         if (self.reading_at is not None) != (self.reading == "instantaneous" and self.interval == "day"):
-            raise ValueError("reading_at goes with reading = \"instantaneous\" and interval = \"day\", and is needed there")
+            raise ValueError('reading_at goes with reading = "instantaneous" and interval = "day", and is needed there')
         if (self.file is None) == (self.source == "csv"):
-            raise ValueError("a gauge with source = \"csv\" needs a [gauges.file] table, and no other gauge may have one")
+            raise ValueError('a gauge with source = "csv" needs a [gauges.file] table, and no other gauge may have one')
+        if self.valid_range is not None and not self.valid_range[0] < self.valid_range[1]:
+            raise ValueError(f"valid_range = {list(self.valid_range)} must be [lowest, highest]")
         return self
 
     @property
@@ -382,6 +421,7 @@ class Dam(_Frozen):
             raise ValueError(
                 f"gauges: the target gauge measures {targets[0].variable!r}, but [target] says {self.target.variable!r}"
             )
+        _each_once("thresholds: name", (threshold.name for threshold in self.thresholds))
         seen: dict[str, Gauge] = {}
         for gauge in self.gauges:
             if gauge.column in seen:

@@ -47,14 +47,19 @@ def load_dam(id_or_path: str) -> Dam:
     if id_or_path in built_in:
         return _parse(built_in[id_or_path], f"built-in dam {id_or_path}", Path())
     path = Path(id_or_path)
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # a name longer than the system allows
+        found = False
+    if not found:
         raise ConfigError(
             f"dam {id_or_path!r} is neither in the catalogue ({', '.join(built_in)}) nor a file; "
             "give one of these or the path of a dam file (TOML)"
         )
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: {path.stat().st_size} bytes is too long for a dam file; allowed are {MAX_BYTES}")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ConfigError(f"{path}: {size} bytes is too long for a dam file; allowed are {MAX_BYTES}")
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; save the dam file as UTF-8") from None
@@ -70,16 +75,28 @@ def _parse(text: str, where: str, folder: Path) -> Dam:
         raise ConfigError(f"{where} is not valid TOML: {error}") from None
     try:
         for gauge in content.get("gauges", []):
-            if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict) and "path" in gauge["file"]:
-                gauge["file"] |= {"path": str(folder / str(gauge["file"]["path"])), "dam": str(content.get("id", ""))}
+            if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):
+                gauge["file"] |= _below(gauge["file"], folder) | {"dam": str(content.get("id", ""))}
         content["storage_curves"] = [_curve_points(curve, folder) for curve in content.get("storage_curves", [])]
-        return Dam.model_validate(content)
+        return Dam.model_validate(_tuples(content), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_first_fault(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     except (TypeError, AttributeError):
         raise ConfigError(f"{where}: gauges and storage_curves must be lists of tables ([[gauges]])") from None
+
+
+def _below(layout: dict[str, object], folder: Path) -> dict[str, object]:
+    path = layout.get("path")
+    return {"path": str(folder / path)} if isinstance(path, str) else {}
+
+
+def _tuples(content: object) -> object:
+    """TOML's lists as tuples, which is what a strict model accepts for them (strict: "1" and true are no numbers)."""
+    if isinstance(content, dict):
+        return {key: _tuples(value) for key, value in content.items()}
+    return tuple(map(_tuples, content)) if isinstance(content, list) else content
 
 
 def _curve_points(curve: object, folder: Path) -> object:
@@ -106,9 +123,10 @@ def _curve_points(curve: object, folder: Path) -> object:
 
 def _first_fault(error: ValidationError) -> str:
     """One sentence on the first fault: key, value, what is allowed."""
-    fault = error.errors(include_url=False)[0]
+    faults = error.errors(include_url=False)
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])  # a misspelt key is also missing
     where = _dotted(fault["loc"])
-    given = repr(fault["input"])
+    given = repr(list(fault["input"]) if isinstance(fault["input"], tuple) else fault["input"])
     given = given if len(given) <= 80 else given[:77] + "…"
     if fault["type"] == "extra_forbidden":
         parent = _model_at(fault["loc"][:-1])
@@ -117,6 +135,11 @@ def _first_fault(error: ValidationError) -> str:
     if fault["type"] == "missing":
         return f"key {where} is missing"
     reason = re.sub(r"^(Value|Assertion) error, ", "", fault["msg"])
+    if fault["type"] in ("model_type", "model_attributes_type") and (model := _model_at(fault["loc"])):
+        return f"{where} = {given}: must be a table; its keys are {', '.join(_keys(model))}"
+    if fault["type"] == "date_type":
+        return f"{where} = {given}: must be a day like 2012-01-31, without quotes"
+    reason = reason.replace("Tuple", "list").replace("tuple", "list").replace(" after validation", "")
     if fault["type"] == "value_error":
         return f"{where}: {reason}" if where else reason
     return f"{where} = {given}: {reason[0].lower()}{reason[1:]}"
