@@ -79,8 +79,8 @@ class Settings(_Frozen):
         Base URL of each service; limits of every request.
     """
 
-    archive: str = Field(default_factory=lambda: f"sqlite:///{data_folder() / 'forebay.db'}")
-    output: str = "runs"
+    archive: str = Field(min_length=1, default_factory=lambda: f"sqlite:///{data_folder() / 'forebay.db'}")
+    output: Annotated[str, Field(min_length=1)] = "runs"
     provisional_days: Annotated[int, Field(ge=0, le=3650)] = 30
     sources: Mapping[str, SourceSettings] = Field(default_factory=_services)
     http: HttpSettings = HttpSettings()
@@ -122,14 +122,14 @@ def _read(path: Path) -> dict[str, Any]:  # Any: TOML values are of several type
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: see _read
     """(dotted key, value) of every setting in a nested table."""
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
@@ -147,18 +147,30 @@ def _put(tree: dict[str, object], dotted: str, value: object) -> None:
 
 def _validated(given: dict[str, object], origin: Mapping[str, str]) -> Settings:
     sources = given.get("sources", {})
-    known = _services()
     if isinstance(sources, dict):
-        for name in sources:
+        known: dict[str, object] = {name: source.model_dump() for name, source in _services().items()}
+        for name, own in sources.items():
             if name not in known:
-                raise ConfigError(f"setting 'sources.{name}' is unknown; allowed are {', '.join(known)}")
-        given = given | {"sources": {n: s.model_dump() for n, s in known.items()} | sources}
+                where = _where(f"sources.{name}", origin)
+                raise ConfigError(f"{where}: setting 'sources.{name}' is unknown; allowed are {', '.join(known)}")
+            default = known[name]
+            known[name] = default | own if isinstance(default, dict) and isinstance(own, dict) else own
+        given = given | {"sources": known}
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in fault["loc"])
-        where = origin.get(key, "settings")
+        where = _where(key, origin)
         if fault["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: setting {key!r} is unknown; see `forebay settings` for those there are") from None
-        raise ConfigError(f"{where}: setting {key} = {fault['input']!r}: {fault['msg']}") from None
+            raise ConfigError(f"{where}: setting {key!r} is unknown; `forebay settings` names all") from None
+        if fault["type"] in ("model_type", "mapping_type", "dict_type"):
+            reason = "this names a group of settings, not one"
+        else:
+            reason = fault["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: setting {key} = {fault['input']!r}: {reason[0].lower()}{reason[1:]}") from None
+
+
+def _where(key: str, origin: Mapping[str, str]) -> str:
+    """Where `key`, or something below it, was set."""
+    return next((place for k, place in origin.items() if k == key or k.startswith(f"{key}.")), "settings")
