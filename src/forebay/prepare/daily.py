@@ -41,6 +41,8 @@ UNUSABLE = frozenset({"unavailable", "absent", "incomplete", "sentinel", "range"
 _GRADES = ("estimated", "unknown", "poor")
 _WORST_LAST = pl.Enum(["fine", *_GRADES, "unavailable", "range", "sentinel"])
 _HOUR_S = 3600
+_NO_DAY, _NO_VALUE = pl.Series("date", [None], pl.Date), pl.Series([None], dtype=pl.Float64)
+_ABSENT = pl.Series(["absent"])
 _PLAIN = pl.QueryOptFlags(comm_subplan_elim=False, comm_subexpr_elim=False)  # nothing is common: searching costs 1 ms
 
 
@@ -145,10 +147,10 @@ def write_daily(frame: pl.DataFrame, path: Path) -> None:
 
 def _flag(value: pl.Expr, quality: pl.Expr, gauge: Gauge) -> pl.Expr:
     """The flag of a reading: unavailable, then what the screen says, then the agency's grade if it is worth a flag."""
-    flag = pl.when(value.is_null()).then(pl.lit("unavailable"))
-    for name, speaks_against in reasons(value, gauge).items():
-        flag = flag.when(speaks_against).then(pl.lit(name))
-    return flag.otherwise(quality)
+    flag = quality
+    for name, speaks_against in reversed(reasons(value, gauge).items()):
+        flag = pl.when(speaks_against).then(pl.lit(name)).otherwise(flag)
+    return pl.when(value.is_null()).then(pl.lit("unavailable")).otherwise(flag)
 
 
 def _shown(value: pl.Expr, gauge: Gauge, dam: Dam) -> pl.Expr:
@@ -185,8 +187,8 @@ def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
     twice = days.filter(pl.col("date").is_duplicated())
     if not twice.is_empty():
         raise DataError(
-            f"gauge {gauge.column}: {len(twice)} readings on {twice['date'].unique_counts().len()} days that should "
-            f"have one each, first on {twice['date'].min()}; say how often it reads with interval in the dam file"
+            f"gauge {gauge.column}: {len(twice)} readings on {twice['date'].n_unique()} days that should have one each, "
+            f"first on {twice['date'].min()!s}; say how often it reads with interval in the dam file"
         )
     return days.select("date", _shown(value, gauge, dam), pl.col("flag").alias(flag_of(gauge.column))).sort("date")
 
@@ -251,10 +253,11 @@ def _on_axis(parts: Sequence[pl.DataFrame], dam: Dam, first_day: date | None, la
 
 def _placed(part: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
     """The rows of `part` (date, then values and flags by turns) on `days`, with absent ones where it has none."""
-    within = part.filter(pl.col("date").is_between(days[0], days[-1])) if len(days) else part.clear()
-    if len(within) == len(days):
-        return within
-    absent = part.clear(1).with_columns(pl.lit("absent").alias(flag) for flag in part.columns[2::2])
-    row_of_day = np.full(len(days), len(within))
-    row_of_day[within["date"].to_physical().to_numpy() - days.to_physical()[0]] = np.arange(len(within))
-    return pl.concat([within, absent])[row_of_day]
+    if len(part) != 0 and (part["date"][0] < days[0] or part["date"][-1] > days[-1]):
+        part = part.filter(pl.col("date").is_between(days[0], days[-1]))
+    if len(part) == len(days):
+        return part
+    row_of_day = np.full(len(days), len(part))
+    row_of_day[part["date"].to_physical().to_numpy() - days.to_physical()[0]] = np.arange(len(part))
+    absent = [(_ABSENT if name in part.columns[2::2] else _NO_VALUE).alias(name) for name in part.columns[1:]]
+    return pl.concat([part, pl.DataFrame([_NO_DAY, *absent])])[row_of_day]
