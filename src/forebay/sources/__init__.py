@@ -13,6 +13,7 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.settings import Settings
+from forebay.sources import csv_files, hydstra, simulated
 
 
 class Fetch(Protocol):
@@ -29,5 +30,11 @@ class Fetch(Protocol):
         ...
 
 
-SOURCES: dict[str, Fetch] = {}
+SOURCES: dict[str, Fetch] = {
+    "waternsw": hydstra.fetch,
+    "vicwater": hydstra.fetch,
+    "qldwater": hydstra.fetch,
+    "csv": csv_files.fetch,
+    "simulated": simulated.fetch,
+}
 """The fetch of every source that a dam file may name."""

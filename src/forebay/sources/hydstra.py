@@ -302,12 +302,13 @@ def fetch(
             call = {"function": function, "version": version, "params": params}
             return send(Request(url, json.dumps(call, separators=(",", ":")).encode()))
 
-        readings = fetch_through(ask, gauge, since, until, now=now)
-    return readings.filter(local_day(gauge, dam.time_zone).is_between(since or date.min, until))
+        return fetch_through(ask, gauge, dam, since, until, now=now)
 
 
-def fetch_through(ask: Ask, gauge: Gauge, since: date | None, until: date, *, now: datetime) -> pl.DataFrame:
-    """Readings that `ask` gives of a gauge, from a day before `since` to a day after `until`, where there are any."""
+def fetch_through(
+    ask: Ask, gauge: Gauge, dam: Dam, since: date | None, until: date, *, now: datetime
+) -> pl.DataFrame:
+    """What `fetch` gives, with `ask` in the place of the service."""
     codes = _variable_codes(gauge)
     parts = [READINGS.empty()]
     try:
@@ -322,7 +323,8 @@ def fetch_through(ask: Ask, gauge: Gauge, since: date | None, until: date, *, no
     except SourceError as error:
         where = f"{gauge.source}, station {gauge.station}"
         raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
-    return READINGS.check(pl.concat(parts), unique=True)
+    day = local_day(gauge, dam.time_zone)
+    return READINGS.check(pl.concat(parts).filter(day.is_between(since or date.min, until)), unique=True)
 
 
 def _variable_codes(gauge: Gauge) -> tuple[str, str]:

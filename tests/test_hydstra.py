@@ -1,0 +1,582 @@
+import csv
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.dams.dam import Gauge
+from forebay.dams.dam_file import load_dam
+from forebay.errors import ConfigError, SourceError
+from forebay.settings import Settings
+from forebay.sources import hydstra
+from forebay.sources.transport import Request, open_transport
+from forebay.tables import READINGS
+from tests.hydstra_server import gauges, hydstra_server
+from tests.shared import SHARED, needs_shared
+
+Json = Any  # Any: a JSON value
+DAM = load_dam("warragamba")
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+RECORDINGS = SHARED / "recordings" / "hydstra"
+DATA = SHARED / "data" / "warragamba"
+
+
+@lru_cache(maxsize=1)
+def manifest() -> list[dict[str, Json]]:
+    path = RECORDINGS / "MANIFEST.json"
+    entries: list[dict[str, Json]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    return entries
+
+
+def recorded(name: str) -> bytes:
+    return next(RECORDINGS.glob(name)).read_bytes()
+
+
+def settings_for(url: str) -> Settings:
+    return Settings.model_validate(
+        {
+            "sources": {name: {"url": url} for name in ("waternsw", "vicwater", "qldwater")},
+            "http": {"first_wait_s": 0, "connect_timeout_s": 5, "read_timeout_s": 10, "deadline_s": 20},
+        }
+    )
+
+
+def gauge(**keys: Json) -> Gauge:
+    """A stream-level gauge of WaterNSW, with other keys where they are given."""
+    base = {"role": "stream", "source": "waternsw", "station": "1", "variable": "stream_level", "unit": "m"}
+    return Gauge.model_validate(base | keys)
+
+
+def answer(
+    points: list[Json], *, unit: str = "Metres", zone: str = "10.0", codes: Mapping[str, str] | None = None
+) -> bytes:
+    """An answer to get_ts_traces with one trace of stage."""
+    details = {"variable": "100.00", "name": "Stream Water Level", "units": unit}
+    trace = {
+        "error_num": 0,
+        "site": "1",
+        "site_details": {"timezone": zone},
+        "quality_codes": codes or {},
+        "varfrom_details": details,
+        "varto_details": details,
+        "trace": points,
+    }
+    return json.dumps({"error_num": 0, "return": {"traces": [trace]}}).encode()
+
+
+def readings(*points: Json, of: Gauge | None = None, **keys: Json) -> pl.DataFrame:
+    (trace,) = hydstra.parse_ts_traces(answer(list(points), **keys))
+    return hydstra.readings_of(trace, of or gauge())
+
+
+class Service:
+    """Stands in for a service where it matters what is asked, or where the server has no such gauge.
+
+    With `daily` its values are the days of the month on which an interval starts; without, it has none.
+    """
+
+    def __init__(
+        self, *, start: str = "20200101000000", end: str = "20201231234500", zone: str = "10.0", daily: bool = False
+    ) -> None:
+        self.period = {"period_start": start, "period_end": end}
+        self.zone, self.daily = zone, daily
+        self.asked: list[dict[str, Json]] = []
+
+    def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+        self.asked.append({"function": function, "version": version, **params})
+        if function == "get_variable_list":
+            stage = {"variable": "100.00", "name": "Stream Water Level", "units": "Metres", **self.period}
+            site = {"site": "1", "site_details": {"timezone": self.zone, "name": "A"}, "variables": [stage]}
+            return json.dumps({"error_num": 0, "return": {"sites": [site]}}).encode()
+        if not self.daily:
+            return b'{"error_num":126,"error_msg":"No data within specified period"}'
+        start, end = (datetime.strptime(params[key], hydstra.CLOCK) for key in ("start_time", "end_time"))
+        days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
+        points = [{"v": f"{day:%d}", "t": int(f"{day:%Y%m%d%H%M%S}"), "q": 1} for day in days]
+        return answer(points, zone=self.zone)
+
+    @property
+    def spans(self) -> list[tuple[str, str]]:
+        return [(call["start_time"], call["end_time"]) for call in self.asked if call["function"] == "get_ts_traces"]
+
+
+PARSERS: dict[str, Callable[[bytes], Json]] = {
+    "get_ts_traces": hydstra.parse_ts_traces,
+    "get_variable_list": hydstra.parse_variable_list,
+    "get_datasources_by_site": hydstra.parse_datasources,
+    "get_groups": hydstra.parse_groups,
+}
+
+
+# --- parsers, on the recordings
+
+
+@needs_shared
+def test_there_are_thirty_recordings() -> None:
+    assert len(manifest()) == 30
+    assert sorted({entry["error_num"] for entry in manifest()}) == [0, 120, 126]
+
+
+@needs_shared
+@pytest.mark.parametrize("entry", manifest(), ids=[entry["file"] for entry in manifest()])
+def test_every_recording_is_read_whole(entry: dict[str, Json]) -> None:
+    content = (RECORDINGS / entry["file"]).read_bytes()
+    told = json.loads(content).get("return")
+    if entry["error_num"] == 120:
+        with pytest.raises(SourceError, match=r"error 120 \(Missing top-level \"version\" item"):
+            hydstra.parse_ts_traces(content)
+        return
+    function = entry["request_body"]["function"]
+    parsed = PARSERS[function](content)
+    if entry["error_num"] == 126:
+        assert len(parsed) == 0
+    elif function == "get_ts_traces":
+        assert [len(trace.points) for trace in parsed] == [len(trace["trace"]) for trace in told["traces"]]
+        assert all(trace.utc_offset == timedelta(hours=10) for trace in parsed)
+    elif function == "get_groups":
+        assert len(parsed) == sum(len(group["stations"]) for group in told) > 0
+    else:
+        member = {"get_variable_list": "variables", "get_datasources_by_site": "datasources"}[function]
+        assert len(parsed) == sum(len(site[member]) for site in told["sites"])
+
+
+@needs_shared
+def test_a_recorded_trace_becomes_readings_in_canonical_units() -> None:
+    (trace,) = hydstra.parse_ts_traces(recorded("waternsw__get_ts_traces__416050*"))
+    discharge = gauge(station="416050", variable="discharge", unit="ML/d")
+    table = hydstra.readings_of(trace, discharge)
+    assert (trace.variable, trace.unit) == ("141.00", "Megalitres/Day")
+    first, last = table.row(0, named=True), table.row(-1, named=True)
+    assert first["time"] == datetime(1987, 10, 7, 22, tzinfo=UTC)  # sent as 1987-10-08 08:00 at +10
+    assert first["value"] == pytest.approx(44.521 * 1000 / 86_400)  # ML/d in m³/s
+    assert (first["raw_value"], first["quality_code"], first["quality"]) == ("44.521", "140", "unknown")
+    assert (last["value"], last["raw_value"], last["quality"]) == (None, "800.974", "missing")  # code 255
+    assert table["value"].null_count() == table["quality_code"].is_in(["201", "255"]).sum() == 492
+
+
+@needs_shared
+def test_two_sites_in_one_answer_are_told_apart() -> None:
+    traces = hydstra.parse_ts_traces(recorded("*422028-410007*"))
+    assert [(trace.site, len(trace.points)) for trace in traces] == [("422028", 366), ("410007", 366)]
+
+
+@needs_shared
+def test_the_variable_list_names_periods_and_units() -> None:
+    listed = hydstra.parse_variable_list(recorded("qld__get_variable_list*"))
+    stage = listed.row(0, named=True)
+    assert stage["variable"] == "100.00"
+    assert stage["units"] == "Metres"
+    assert stage["period_start"] == datetime(1967, 7, 18, 23, 59)
+    assert stage["period_end"] == datetime(2024, 12, 4, 9, 5)
+
+
+@needs_shared
+def test_the_storage_group_names_dams() -> None:
+    groups = hydstra.parse_groups(recorded("waternsw__get_groups__GROUP-WATER*"))
+    assert groups.filter(pl.col("station").is_null() | pl.col("group").is_null()).is_empty()
+
+
+def test_a_long_answer_parses_in_well_under_a_second() -> None:
+    start = datetime(1960, 1, 1)
+    days = [int((start + timedelta(days=n)).strftime("%Y%m%d%H%M%S")) for n in range(23_317)]  # sources.md
+    content = answer([{"v": "0.838", "t": day, "q": 15} for day in days])
+    began = time.process_time()
+    table = hydstra.readings_of(hydstra.parse_ts_traces(content)[0], gauge())
+    assert time.process_time() - began < 1  # 0.05 s measured
+    assert len(table) == 23_317
+
+
+# --- envelope
+
+
+@pytest.mark.parametrize("result", ["return", "_return"])
+@pytest.mark.parametrize("error", ["error_num", "err_num", "_error_num"])
+def test_every_form_of_the_envelope(result: str, error: str) -> None:
+    assert hydstra.result_of(json.dumps({error: 0, result: {"a": 1}, "disclaimer": "x"})) == {"a": 1}
+    assert hydstra.result_of(json.dumps({error: 126, error.replace("num", "msg"): "No data"})) is None
+    with pytest.raises(SourceError, match=r"error 80 \(no such source\); check the gauge's hydstra\.datasource"):
+        hydstra.result_of(json.dumps({error: "80", error.replace("num", "msg"): "no such source"}))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"<html>We are down</html>", "not JSON, it begins '<html>We"),
+        (b'{"error_num":0,"return":{"traces":[', "not JSON"),
+        (b"", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1]", "is not a Hydstra answer"),
+        (b'{"error_num":0}', "has no result, only 'error_num'"),
+        (b'{"error_num":"many"}', "'many' is not a number"),
+        (b'{"return":{}}', "lacks 'traces'"),
+        (b'{"return":{"traces":{}}}', "where a list was due"),
+        (b'{"return":{"traces":[7]}}', "where an object was due"),
+        (b'{"return":{"traces":[{"error_num":83,"error_msg":"no site"}]}}', r"error 83 \(no site\)"),
+        (answer([{"v": "1", "q": 1}]), r"not \{v, t, q\}"),
+        (answer([{"v": "1", "t": 2020, "q": 1}]), "time '2020' is not 14 digits"),
+        (answer([{"v": "1", "t": 20200230000000, "q": 1}]), "time '20200230000000' is not"),
+        (answer([], zone="east"), "timezone 'east' is not hours"),
+        (answer([], zone="99"), "timezone '99' is not hours"),
+    ],
+)
+def test_what_is_no_answer_is_refused_in_one_sentence(content: bytes, told: str) -> None:
+    with pytest.raises(SourceError, match=told):
+        hydstra.parse_ts_traces(content)
+
+
+def test_a_trace_without_data_is_left_out() -> None:
+    content = json.loads(answer([{"v": "1", "t": 20200101000000, "q": 1}]))
+    content["return"]["traces"].append({"error_num": 126, "error_msg": "No data"})
+    assert len(hydstra.parse_ts_traces(json.dumps(content))) == 1
+
+
+def test_an_answer_may_be_in_the_windows_code_page_or_begin_with_a_mark() -> None:
+    assert hydstra.result_of('{"return": "Gauge at 5°"}'.encode("cp1252")) == "Gauge at 5°"
+    assert hydstra.result_of(b"\xef\xbb\xbf" + b'{"return": 1}') == 1
+
+
+# --- points
+
+
+def test_a_value_may_be_empty_and_an_unavailable_one_is_kept_as_published_only() -> None:
+    table = readings(
+        {"v": "1.5", "t": 20200101000000, "q": 4},
+        {"v": "", "t": 20200102000000, "q": 4},
+        {"v": "-86.895", "t": 20200103000000, "q": 201},
+        {"v": "0.000", "t": 20200104000000, "q": 255},
+        {"v": 2.5, "t": "20200105000000", "q": 155},
+        {"v": None, "t": 20200106000000, "q": None},
+    )
+    assert table["value"].to_list() == [1.5, None, None, None, 2.5, None]
+    assert table["raw_value"].to_list() == ["1.5", "", "-86.895", "0.000", "2.5", None]
+    assert table["quality"].to_list() == ["good", "missing", "missing", "missing", "unknown", "missing"]
+    assert table["quality_code"].to_list() == ["4", "4", "201", "255", "155", None]
+
+
+def test_the_answers_texts_decide_for_other_agencies() -> None:
+    points = [{"v": "0.000", "t": 20200101000000, "q": 255}]
+    silent = readings(*points, of=gauge(source="vicwater"))
+    told = readings(*points, of=gauge(source="vicwater"), codes={"255": "Missing data"})
+    assert (silent["quality"][0], silent["value"][0]) == ("poor", 0.0)
+    assert (told["quality"][0], told["value"][0]) == ("missing", None)
+
+
+@pytest.mark.parametrize(
+    ("unit", "of", "given", "canonical"),
+    [
+        ("Metres", gauge(), "2", 2.0),
+        ("Metres", gauge(unit="ft"), "2", 2.0),
+        ("Feet", gauge(), "2", 0.6096),
+        ("Millimetres", gauge(), "2000", 2.0),
+        ("Megalitres/Day", gauge(variable="discharge", unit="m3/s"), "86.4", 1.0),
+        ("megalitres/day", gauge(variable="discharge", unit="ML/d"), "86.4", 1.0),
+        ("Cumecs", gauge(variable="discharge", unit="ML/d"), "3", 3.0),
+    ],
+)
+def test_values_are_converted_from_the_answers_own_unit(unit: str, of: Gauge, given: str, canonical: float) -> None:
+    table = readings({"v": given, "t": 20200101000000, "q": 1}, of=of, unit=unit)
+    assert table["value"][0] == pytest.approx(canonical)
+
+
+@pytest.mark.parametrize("unit", ["Furlongs", "Hectares", "", "Megalitres"])
+def test_a_unit_that_does_not_fit_is_refused(unit: str) -> None:
+    with pytest.raises(SourceError, match=f"unit '{unit}' is not one for stream_level"):
+        readings({"v": "1", "t": 20200101000000, "q": 1}, unit=unit)
+
+
+def test_a_value_that_is_no_number_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"value '1\.2\.3' is not a number"):
+        readings({"v": "1.2.3", "t": 20200101000000, "q": 1})
+
+
+def test_a_point_that_comes_twice_counts_once_and_two_values_for_a_time_are_refused() -> None:
+    point = {"v": "1", "t": 20200101000000, "q": 1}
+    assert len(readings(point, point)) == 1
+    with pytest.raises(SourceError, match="two values for 2019-12-31 14:00 UTC"):
+        readings(point, point | {"v": "2"})
+
+
+# --- time
+
+
+@pytest.mark.parametrize(
+    ("sent", "zone", "utc"),
+    [
+        (20200101000000, "10.0", datetime(2019, 12, 31, 14)),
+        (20200101095959, "10.0", datetime(2019, 12, 31, 23, 59, 59)),
+        (20200101100000, "10.0", datetime(2020, 1, 1)),
+        (20200301000000, "10.0", datetime(2020, 2, 29, 14)),
+        (20191006023000, "10.0", datetime(2019, 10, 5, 16, 30)),  # people's clocks change that night
+        (20200101000000, "9.5", datetime(2019, 12, 31, 14, 30)),
+        (20200101000000, "-3.5", datetime(2020, 1, 1, 3, 30)),
+        (20200101000000, 0, datetime(2020, 1, 1)),
+    ],
+)
+def test_station_local_time_is_exact_in_utc(sent: int, zone: str, utc: datetime) -> None:
+    assert readings({"v": "1", "t": sent, "q": 1}, zone=zone)["time"][0] == utc.replace(tzinfo=UTC)
+
+
+@given(
+    local=st.datetimes(datetime(1850, 1, 1), datetime(2150, 1, 1)).map(lambda time: time.replace(microsecond=0)),
+    quarters=st.integers(-56, 56),
+)
+def test_any_local_time_at_any_offset_comes_back(local: datetime, quarters: int) -> None:
+    offset = timedelta(minutes=15 * quarters)
+    (time_utc,) = readings({"v": "1", "t": int(f"{local:%Y%m%d%H%M%S}"), "q": 1}, zone=str(quarters / 4))["time"]
+    assert time_utc.replace(tzinfo=None) + offset == local
+
+
+@pytest.mark.parametrize(("interval", "shift"), [("day", timedelta(days=1)), ("15min", timedelta(minutes=15))])
+def test_a_stamp_at_the_end_is_moved_to_the_start(interval: str, shift: timedelta) -> None:
+    point = {"v": "1", "t": 20200102000000, "q": 1}
+    table = readings(point, of=gauge(stamp="end", interval=interval))
+    assert table["time"][0] == datetime(2020, 1, 1, 14, tzinfo=UTC) - shift
+
+
+# --- what is asked for
+
+
+@pytest.mark.parametrize(
+    ("keys", "params"),
+    [
+        ({}, {"var_list": "100.00", "datasource": "CP", "data_type": "mean", "interval": "day", "multiplier": 1}),
+        ({"source": "vicwater"}, {"datasource": "A"}),
+        ({"source": "qldwater"}, {"datasource": "A"}),
+        ({"role": "rainfall", "variable": "rainfall", "unit": "mm"}, {"var_list": "10.00", "data_type": "tot"}),
+        ({"variable": "discharge", "unit": "ML/d"}, {"varfrom": "100.00", "varto": "141.00"}),
+        ({"hydstra": {"variable": "100.09", "datasource": "TE"}}, {"var_list": "100.09", "datasource": "TE"}),
+        ({"hydstra": {"varfrom": "100.00", "varto": "140.00"}}, {"varfrom": "100.00", "varto": "140.00"}),
+        ({"interval": "hour"}, {"interval": "hour", "multiplier": 1}),
+        ({"interval": "15min"}, {"interval": "minute", "multiplier": 15}),
+        ({"interval": "hour", "reading": "instantaneous"}, {"data_type": "start"}),
+    ],
+)
+def test_the_gauge_says_what_is_asked_for(keys: dict[str, Json], params: dict[str, Json]) -> None:
+    asked = hydstra._traces_params(
+        gauge(**keys), hydstra._variable_codes(gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
+    )
+    assert asked.items() >= {**params, "start_time": "20200101000000", "end_time": "20200131000000"}.items()
+    assert ("var_list" in asked) != ("varfrom" in asked)
+
+
+def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
+    inflow = gauge(role="inflow", variable="inflow", unit="m3/s")
+    with pytest.raises(ConfigError, match=r"inflow has no Hydstra variable.*hydstra\.variable"):
+        hydstra.fetch_through(Service(), inflow, DAM, None, date(2020, 2, 1), now=NOW)
+
+
+def test_nothing_is_asked_for_beyond_the_period_of_record() -> None:
+    service = Service(start="20200110093000", end="20200120101500")
+    hydstra.fetch_through(service, gauge(), DAM, None, date(2023, 1, 1), now=NOW)
+    hydstra.fetch_through(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), now=NOW)
+    assert service.spans == [("20200110000000", "20200120000000")] * 2
+
+
+def test_a_period_outside_of_the_record_is_not_asked_for() -> None:
+    service = Service(start="20200110093000", end="20200120101500")
+    assert hydstra.fetch_through(service, gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), now=NOW).is_empty()
+    assert hydstra.fetch_through(service, gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), now=NOW).is_empty()
+    assert service.spans == []
+
+
+def test_a_day_that_has_not_ended_at_the_station_is_not_asked_for() -> None:
+    service = Service(end="20200120101500")
+    for now in (datetime(2020, 1, 19, 13, 59, tzinfo=UTC), datetime(2020, 1, 19, 14, 0, tzinfo=UTC)):
+        hydstra.fetch_through(service, gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now=now)
+    assert [end for _, end in service.spans] == ["20200118000000", "20200119000000"]
+
+
+def test_nine_oclock_rain_days_are_anchored_at_nine() -> None:
+    service = Service()
+    rain_like = gauge(day_start="09:00")
+    hydstra.fetch_through(service, rain_like, DAM, date(2020, 3, 1), date(2020, 3, 2), now=NOW)
+    ((start, end),) = service.spans
+    assert start.endswith("090000")
+    assert end.endswith("090000")
+    assert start <= "20200229090000"  # 09:00 to 09:00, complete on 1 March
+    assert end >= "20200301090000"  # complete on 2 March
+
+
+@pytest.mark.parametrize(
+    ("keys", "zone", "time_zone", "days"),
+    [
+        ({}, "10.0", "+10:00", ["01", "02"]),
+        ({"day_start": "09:00"}, "10.0", "+10:00", ["29", "01"]),  # complete at 09:00 on 1 and 2 March
+        ({"reading": "instantaneous", "reading_at": "08:00"}, "10.0", "+10:00", ["01", "02"]),
+        ({"stamp": "end"}, "10.0", "+10:00", ["02", "03"]),  # the end of 1 March is stamped 2 March 00:00
+        ({}, "10.0", "Australia/Sydney", ["01", "02"]),  # summer time: the station's midnight is the dam's 01:00
+        ({}, "9.5", "+10:00", ["01", "02"]),
+    ],
+)
+def test_a_reading_belongs_to_the_local_day_on_which_it_is_complete(
+    keys: dict[str, Json], zone: str, time_zone: str, days: list[str]
+) -> None:
+    dam = DAM.model_copy(update={"time_zone": time_zone})
+    service = Service(zone=zone, daily=True)
+    table = hydstra.fetch_through(service, gauge(**keys), dam, date(2020, 3, 1), date(2020, 3, 2), now=NOW)
+    assert table["raw_value"].to_list() == days
+
+
+def test_long_periods_are_asked_for_in_parts_that_join_without_overlap() -> None:
+    service = Service(start="20100101000000", end="20121231234500")
+    hydstra.fetch_through(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), now=NOW)
+    clock = [tuple(datetime.strptime(end, hydstra.CLOCK) for end in span) for span in service.spans]
+    step = timedelta(minutes=15)
+    assert clock[0][0] == datetime(2010, 1, 1)
+    assert clock[-1][1] == datetime(2012, 12, 31, 23, 45)
+    assert all(later[0] - earlier[1] == step for earlier, later in zip(clock, clock[1:], strict=False))
+    assert max((end - start) // step + 1 for start, end in clock) == hydstra.POINTS_PER_CALL == 20_000
+
+
+def test_a_variable_that_the_station_does_not_have_is_named_with_those_it_has() -> None:
+    rain = gauge(role="rainfall", variable="rainfall", unit="mm")
+    with pytest.raises(SourceError, match=r"waternsw, station 1: .* no record of variable 10\.00, only of 100\.00"):
+        hydstra.fetch_through(Service(), rain, DAM, None, date(2020, 2, 1), now=NOW)
+
+
+def test_an_answer_of_another_variable_is_refused() -> None:
+    asked = gauge(hydstra={"varfrom": "100.00", "varto": "141.00"})
+    with pytest.raises(SourceError, match=r"holds variable 100\.00 where 141\.00 was asked for"):
+        hydstra._wanted(answer([]), asked.station, "141.00")
+
+
+# --- against the server
+
+
+def published(station: str) -> dict[date, tuple[str, int]]:
+    """A gauge's days as the CSV file has them: value (text) and quality code."""
+    for path in DATA.glob("*.csv"):
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = {"v": "v", "q": "q"} if station == "212242" else {c[0]: c for c in rows[0] if f"_{station}_" in c}
+        if set(names.values()) <= set(rows[0]) and names:
+            return {datetime.strptime(r["t"], hydstra.CLOCK).date(): (r[names["v"]], int(r[names["q"]])) for r in rows}
+    raise AssertionError(station)
+
+
+@needs_shared
+def test_all_gauges_of_warragamba_come_as_the_files_have_them() -> None:
+    dam = load_dam("warragamba")
+    with hydstra_server() as url:
+        for of in dam.gauges:
+            table = hydstra.fetch(of, dam, None, date(2023, 12, 31), settings=settings_for(url), now=NOW)
+            file = published(of.station)
+            assert len(table) == len(file) == (5097 if of.role == "target" else 5096)  # domain.md 2
+            assert READINGS.check(table, unique=True).equals(table)
+            for row in table.iter_rows(named=True):
+                day = (row["time"].replace(tzinfo=None) + timedelta(hours=10)).date()
+                raw, code = file[day]
+                unavailable = code in (201, 255) or raw == ""
+                assert (row["raw_value"], row["quality_code"]) == (raw, str(code))
+                assert row["value"] == (None if unavailable else float(raw))
+                assert (row["quality"] == "missing") == unavailable
+            if of.role == "target":
+                assert table["value"].null_count() == 457  # domain.md 2
+
+
+@needs_shared
+def test_an_incremental_fetch_sees_what_was_added() -> None:
+    dam = load_dam("warragamba")
+    lengths = []
+    for last_day in (date(2020, 2, 8), date(2020, 2, 10)):
+        with hydstra_server(last_day=last_day) as url:
+            table = hydstra.fetch(
+                dam.target_gauge, dam, date(2020, 2, 1), date(2020, 3, 1), settings=settings_for(url), now=NOW
+            )
+        lengths.append(len(table))
+    assert lengths == [8, 10]
+
+
+@needs_shared
+def test_zeros_beyond_the_record_never_come_in() -> None:
+    """The server pads, as the real one may; so asking it directly gives days that nobody measured."""
+    call = {
+        "function": "get_ts_traces",
+        "version": "2",
+        "params": {"site_list": "212242", "datasource": "CP", "var_list": "130.00", "interval": "day", "multiplier": 1}
+        | {"data_type": "mean", "start_time": "20220110000000", "end_time": "20220120000000"},
+    }
+    dam = load_dam("warragamba")
+    with hydstra_server() as url, open_transport(settings_for(url).http) as send:
+        (padded,) = hydstra.parse_ts_traces(send(Request(url, json.dumps(call).encode())))
+        table = hydstra.fetch(
+            dam.target_gauge, dam, date(2022, 1, 10), date(2022, 1, 20), settings=settings_for(url), now=NOW
+        )
+    assert len(padded.points) == 11
+    assert len(table) == 3
+
+
+def fetch_level(of: Gauge) -> pl.DataFrame:
+    with hydstra_server() as url:
+        return hydstra.fetch(of, load_dam("warragamba"), None, date(2020, 1, 1), settings=settings_for(url), now=NOW)
+
+
+@needs_shared
+def test_an_unknown_site_is_empty() -> None:
+    assert fetch_level(gauge(station="999999")).is_empty()
+
+
+@needs_shared
+def test_an_unknown_datasource_is_an_error_that_names_source_and_station() -> None:
+    with pytest.raises(SourceError, match="waternsw, station 212250: the service reports error 80"):
+        fetch_level(gauge(station="212250", hydstra={"datasource": "XX"}))
+
+
+@needs_shared
+def test_a_recorded_request_to_the_server_gets_its_recorded_answer() -> None:
+    with hydstra_server() as url, open_transport(settings_for(url).http) as send:
+        for entry in manifest():
+            body = entry.get("request_body_exact")
+            request = Request(url, body.encode()) if body else Request(url)
+            assert send(request) == (RECORDINGS / entry["file"]).read_bytes()
+            if body:
+                assert send(Request(f"{url}?{quote(body)}&ver=2")) == (RECORDINGS / entry["file"]).read_bytes()
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        ({}, 120),
+        ({"function": "get_nothing", "version": "1", "params": {}}, 100),
+        ({"site_list": ""}, 84),
+        ({"site_list": "999999"}, 83),
+        ({"datasource": "XX"}, 80),
+        ({"start_time": "20201301000000"}, 21),
+        ({"start_time": "20200101990000"}, 22),
+        ({"start_time": "20220101000000", "end_time": "20210101000000"}, 23),
+        ({"start_time": "19900101000000", "end_time": "19900201000000"}, 126),
+    ],
+)
+def test_the_server_reports_errors_as_the_service_does(call: dict[str, Json], number: int) -> None:
+    period = {"start_time": "20200101000000", "end_time": "20200201000000"}
+    asked = {"site_list": "212242", "datasource": "CP", "var_list": "130.00", "interval": "day", "data_type": "mean"}
+    if call and "function" not in call:
+        call = {"function": "get_ts_traces", "version": "2", "params": {**asked, **period, **call}}
+    with hydstra_server() as url, open_transport(settings_for(url).http) as send:
+        told = json.loads(send(Request(url, json.dumps(call).encode())))
+    assert told["error_num"] == number
+    assert "return" not in told
+
+
+@needs_shared
+def test_the_server_wants_a_user_agent_and_answers_as_text_html() -> None:
+    assert len(gauges()) == 8
+    with hydstra_server() as url:
+        parts = urlsplit(url)
+        for agent, status in (("", 502), ("someone/1.0", 200)):
+            connection = http.client.HTTPConnection(parts.netloc)
+            connection.request("GET", parts.path, headers={"User-Agent": agent})
+            response = connection.getresponse()
+            assert (response.status, response.headers["Content-Type"]) == (status, "text/html")
+            response.read()
+            connection.close()

@@ -1,0 +1,117 @@
+"""What every source must do, whatever stands behind it."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.dams.dam import SOURCE_NAMES, Dam, Gauge
+from forebay.dams.dam_file import load_dam
+from forebay.settings import Settings
+from forebay.sources import SOURCES
+from forebay.tables import READINGS
+from tests.hydstra_server import hydstra_server
+from tests.shared import needs_shared
+
+NOW = datetime(2022, 1, 20, tzinfo=UTC)
+HYDSTRA = ("waternsw", "vicwater", "qldwater")
+QUALITIES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[Settings]:
+    with hydstra_server() as url:
+        yield Settings.model_validate(
+            {"sources": {name: {"url": url} for name in HYDSTRA}, "http": {"first_wait_s": 0, "deadline_s": 20}}
+        )
+
+
+def dam_of(source: str) -> Dam:
+    """A dam whose gauges come from `source`."""
+    if source == "simulated":
+        return load_dam("demo")
+    if source == "csv":
+        return load_dam(str(Path(__file__).parent / "dams" / "warragamba.toml"))
+    live = load_dam("warragamba")
+    return live.model_copy(update={"gauges": tuple(g.model_copy(update={"source": source}) for g in live.gauges)})
+
+
+def fetch(gauge: Gauge, dam: Dam, since: date | None, until: date, settings: Settings) -> pl.DataFrame:
+    return SOURCES[gauge.source](gauge, dam, since, until, settings=settings, now=NOW)
+
+
+def local_days(readings: pl.DataFrame) -> pl.Series:
+    """Days of readings of calendar-day gauges at +10:00, as all of these are."""
+    return (readings["time"].dt.replace_time_zone(None) + timedelta(hours=10)).dt.date()
+
+
+def test_there_is_a_fetch_for_every_source_that_a_dam_file_may_name() -> None:
+    assert tuple(SOURCES) == SOURCE_NAMES
+
+
+@pytest.fixture(params=[pytest.param(name, marks=needs_shared if name != "simulated" else ()) for name in SOURCE_NAMES])
+def dam(request: pytest.FixtureRequest) -> Dam:
+    return dam_of(request.param)
+
+
+def test_the_table_is_that_of_readings(dam: Dam, settings: Settings) -> None:
+    for gauge in (dam.target_gauge, dam.gauges[1], dam.gauges[-1]):
+        readings = fetch(gauge, dam, date(2019, 1, 1), date(2020, 12, 31), settings)
+        assert readings.schema == READINGS.columns
+        assert READINGS.check(readings, unique=True).height > 600  # of 731 days, less outages
+        assert readings["time"].is_sorted()
+        for column, held in gauge.series.items():
+            assert readings[column].unique().to_list() == [held]
+        assert set(readings["quality"]) <= QUALITIES
+        assert not readings.filter(pl.col("quality") != "missing")["value"].is_null().any()
+        assert readings.filter(pl.col("quality") == "missing")["value"].is_null().all()
+
+
+def test_both_ends_of_the_period_are_in_it(dam: Dam, settings: Settings) -> None:
+    readings = fetch(dam.target_gauge, dam, date(2020, 2, 25), date(2020, 3, 5), settings)
+    assert local_days(readings).to_list() == pl.date_range(date(2020, 2, 25), date(2020, 3, 5), eager=True).to_list()
+
+
+def test_one_day_is_a_period(dam: Dam, settings: Settings) -> None:
+    readings = fetch(dam.target_gauge, dam, date(2020, 3, 1), date(2020, 3, 1), settings)
+    assert local_days(readings).to_list() == [date(2020, 3, 1)]
+
+
+def test_without_a_first_day_it_begins_with_the_record(dam: Dam, settings: Settings) -> None:
+    whole = fetch(dam.target_gauge, dam, None, date(2015, 1, 1), settings)
+    early = fetch(dam.target_gauge, dam, date(1900, 1, 1), date(2015, 1, 1), settings)
+    assert whole.equals(early)
+    assert len(whole) > 1800  # five years: the shortest record, that of `demo`, starts in 2010
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        (date(1950, 1, 1), date(1950, 12, 31)),
+        (date(2030, 1, 1), date(2030, 1, 31)),
+        (date(2020, 2, 2), date(2020, 2, 1)),
+    ],
+)
+def test_a_period_without_readings_gives_an_empty_table(dam: Dam, settings: Settings, since: date, until: date) -> None:
+    assert fetch(dam.target_gauge, dam, since, until, settings).equals(READINGS.empty())
+
+
+def test_a_second_fetch_gives_the_same(dam: Dam, settings: Settings) -> None:
+    first, second = (fetch(dam.gauges[1], dam, date(2019, 1, 1), date(2020, 1, 1), settings) for _ in range(2))
+    assert first.equals(second)
+
+
+@needs_shared
+def test_service_and_files_agree(settings: Settings) -> None:
+    """The archive must not care whether Warragamba came over HTTP or from a CSV file."""
+    live, files = dam_of("waternsw"), dam_of("csv")
+    for over_http, from_file in zip(live.gauges, files.gauges, strict=True):
+        first, second = (
+            fetch(gauge, dam, None, date(2022, 1, 12), settings)
+            .drop("source")
+            .with_columns(pl.col("raw_value").fill_null(""))  # of an empty cell; answers have ""
+            for gauge, dam in ((over_http, live), (from_file, files))
+        )
+        assert first.equals(second), over_http.station
