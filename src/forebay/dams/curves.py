@@ -55,8 +55,8 @@ class StorageCurve(BaseModel):
         Where the curve is flat (dead storage of 0 below the outlet, say) a storage has many levels.
         """
         at, volume = np.array(self.points).T
-        last = np.append(np.diff(volume) > 0, True)
-        found = np.interp(storage.to_numpy(), volume[last], at[last], left=np.nan, right=np.nan)
+        # Of points with equal storage np.interp takes the last, which is the highest level.
+        found = np.interp(storage.to_numpy(), volume, at, left=np.nan, right=np.nan)
         return pl.Series(storage.name, found, nan_to_null=True)
 
 
