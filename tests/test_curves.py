@@ -1,0 +1,114 @@
+"""`forebay.dams.curves`: storage never falls as the level rises, and each is the other's inverse."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from forebay.dams.curves import StorageCurve, curve_on
+from forebay.errors import DataError
+
+
+def curve(*points: tuple[float, float], valid_from: date | None = None) -> StorageCurve:
+    return StorageCurve(level_unit="m", storage_unit="ML", points=points, valid_from=valid_from)
+
+
+@st.composite
+def curves(draw: st.DrawFn, *, flat: bool = True) -> StorageCurve:
+    """A curve of 2 to 12 points; with `flat` some steps may add no storage."""
+    more = st.one_of(st.just(0), st.integers(1, 5000)) if flat else st.integers(1, 5000)
+    steps = draw(st.lists(st.tuples(st.integers(1, 50), more), min_size=1, max_size=11))
+    level, storage = draw(st.integers(-100, 1000)), draw(st.integers(0, 10_000))
+    points = [(float(level), float(storage))]
+    for rise, added in steps:
+        level, storage = level + rise, storage + added
+        points.append((float(level), float(storage)))
+    return curve(*points)
+
+
+def inside(of: StorageCurve, share: float) -> float:
+    """The level that lies `share` of the way up the curve."""
+    lowest, highest = of.points[0][0], of.points[-1][0]
+    return min(max(lowest + share * (highest - lowest), lowest), highest)
+
+
+shares = st.floats(0, 1)
+
+
+@given(curves(), shares, shares)
+def test_storage_never_falls_as_the_level_rises(of: StorageCurve, one: float, other: float) -> None:
+    low, high = sorted([inside(of, one), inside(of, other)])
+    less, more = of.storage(pl.Series([low, high]))
+    assert less <= more + 1e-9
+
+
+@given(curves(flat=False), shares)
+def test_level_of_the_storage_of_a_level_is_that_level(of: StorageCurve, share: float) -> None:
+    level = inside(of, share)
+    assert of.level(of.storage(pl.Series([level])))[0] == pytest.approx(level, abs=1e-6)
+
+
+@given(curves(), shares)
+def test_storage_of_the_level_of_a_storage_is_that_storage_also_where_the_curve_is_flat(
+    of: StorageCurve, share: float
+) -> None:
+    storage = of.storage(pl.Series([inside(of, share)]))
+    assert of.storage(of.level(storage))[0] == pytest.approx(storage[0], rel=1e-9, abs=1e-6)
+
+
+@given(curves())
+def test_the_surveyed_points_are_kept(of: StorageCurve) -> None:
+    levels = pl.Series([level for level, _ in of.points])
+    assert of.storage(levels).to_list() == [storage for _, storage in of.points]
+
+
+def test_beyond_the_survey_nothing_is_known() -> None:
+    of = curve((10.0, 100.0), (20.0, 300.0))
+    assert of.storage(pl.Series([9.99, 10.0, 15.0, 20.0, 20.01, None])).to_list() == [None, 100, 200, 300, None, None]
+    assert of.level(pl.Series([99.0, 100.0, 200.0, 300.0, 301.0, None])).to_list() == [None, 10, 15, 20, None, None]
+
+
+def test_a_flat_stretch_gives_the_highest_level_that_holds_the_storage() -> None:
+    of = curve((0.0, 0.0), (5.0, 0.0), (10.0, 50.0), (12.0, 50.0))
+    asked = [0.0, 25.0, 50.0]
+    assert of.level(pl.Series(asked)).to_list() == [5.0, 7.5, 12.0]
+    assert [of.level(pl.Series([storage]))[0] for storage in asked] == [5.0, 7.5, 12.0]
+
+
+def test_the_series_keep_their_names() -> None:
+    of = curve((0.0, 0.0), (1.0, 1.0))
+    assert of.storage(pl.Series("level", [0.5])).name == "level"
+    assert of.level(pl.Series("storage", [0.5])).name == "storage"
+
+
+@pytest.mark.parametrize(
+    ("points", "sentence"),
+    [
+        (((1.0, 5.0), (1.0, 6.0)), r"\(1, 5\) is followed by \(1, 6\)"),
+        (((2.0, 5.0), (1.0, 6.0)), r"\(2, 5\) is followed by \(1, 6\)"),
+        (((1.0, 5.0), (2.0, 4.0)), r"\(1, 5\) is followed by \(2, 4\)"),
+        (((1.0, 5.0),), "at least 2 items"),
+        (((1.0, 5.0), (2.0, float("nan"))), "finite number"),
+    ],
+)
+def test_a_curve_that_is_none_is_refused(points: tuple[tuple[float, float], ...], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        curve(*points)
+
+
+def test_the_newest_curve_that_has_started_is_in_force() -> None:
+    first, second, third = (curve((0.0, 0.0), (1.0, volume), valid_from=day) for volume, day in [
+        (10.0, None), (9.0, date(2000, 1, 1)), (8.0, date(2010, 6, 1))])  # fmt: skip
+    every = [third, first, second]  # the dam file's order does not matter
+    assert curve_on(every, date(1999, 12, 31)) is first
+    assert curve_on(every, date(2000, 1, 1)) is second
+    assert curve_on(every, date(2010, 5, 31)) is second
+    assert curve_on(every, date(2010, 6, 1)) is third
+
+
+def test_a_day_before_every_curve_has_none() -> None:
+    with pytest.raises(DataError, match="no storage curve is in force on 1999-12-31; add one"):
+        curve_on([curve((0.0, 0.0), (1.0, 1.0), valid_from=date(2000, 1, 1))], date(1999, 12, 31))

@@ -1,0 +1,26 @@
+"""`forebay.errors`: one tree, and what a caller can rely on."""
+
+import pytest
+
+from forebay.errors import ConfigError, DataError, ForebayError, ModelError, SourceError
+
+
+@pytest.mark.parametrize("kind", [ConfigError, SourceError, DataError, ModelError])
+def test_every_error_is_a_forebay_error_with_its_sentence(kind: type[ForebayError]) -> None:
+    with pytest.raises(ForebayError, match=r"^level 5 is too high$"):
+        raise kind("level 5 is too high")
+
+
+def test_source_error_is_not_retryable_unless_it_says_so() -> None:
+    error = SourceError("no answer")
+    assert (error.retryable, error.retry_after) == (False, None)
+
+
+def test_source_error_keeps_the_wait_that_the_service_asked_for() -> None:
+    error = SourceError("busy", retryable=True, retry_after=30.0)
+    assert (str(error), error.retryable, error.retry_after) == ("busy", True, 30.0)
+
+
+def test_config_error_is_a_value_error_so_that_validators_pass_it_on() -> None:
+    assert issubclass(ConfigError, ValueError)
+    assert not issubclass(DataError, ValueError)

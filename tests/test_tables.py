@@ -1,0 +1,85 @@
+"""`forebay.tables`: a frame that breaks its contract is refused, one that keeps it comes back in order."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from forebay import tables
+from forebay.errors import DataError
+from forebay.tables import Table
+
+ALL = [tables.READINGS, tables.OBSERVATIONS, tables.FORECASTS, tables.SCORES]
+
+
+def reading(value: float) -> dict[str, object]:
+    return {
+        "source": "csv",
+        "station": "1",
+        "variable": "rainfall",
+        "aggregate": "total",
+        "time": datetime(2020, 1, 1, tzinfo=UTC),
+        "interval": 86_400,
+        "value": value,
+        "raw_value": str(value),
+        "quality": "good",
+        "quality_code": "1",
+    }
+
+
+def readings(*values: float) -> pl.DataFrame:
+    return pl.DataFrame([reading(value) for value in values], schema=tables.READINGS.columns)
+
+
+@pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
+def test_an_empty_table_keeps_its_own_contract(table: Table) -> None:
+    empty = table.check(table.empty(), unique=True)
+    assert empty.is_empty()
+    assert dict(empty.schema) == dict(table.columns)
+
+
+@pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
+def test_the_key_consists_of_columns(table: Table) -> None:
+    assert set(table.key) <= set(table.columns)
+
+
+def test_check_puts_columns_in_order_and_leaves_others_out() -> None:
+    shuffled = readings(1.0).with_columns(note=pl.lit("x")).select(pl.all().reverse()).select(pl.all())
+    given = shuffled.select(list(reversed(shuffled.columns)))
+    assert tables.READINGS.check(given).equals(readings(1.0))
+
+
+def test_check_names_the_missing_column() -> None:
+    with pytest.raises(DataError, match=r"^table readings: column 'value' is missing; it has \['source'"):
+        tables.READINGS.check(readings(1.0).drop("value"))
+
+
+def test_check_names_the_column_of_another_type() -> None:
+    with pytest.raises(DataError, match=r"column 'value' is Float32, must be Float64$"):
+        tables.READINGS.check(readings(1.0).cast({"value": pl.Float32}))
+
+
+def test_instants_without_a_zone_are_refused() -> None:
+    naive = readings(1.0).with_columns(pl.col("time").dt.replace_time_zone(None))
+    with pytest.raises(DataError, match="column 'time' is Datetime"):
+        tables.READINGS.check(naive)
+
+
+def test_a_key_that_stands_twice_is_refused_only_where_asked() -> None:
+    twice = readings(1.0, 2.0)
+    assert len(tables.READINGS.check(twice)) == 2
+    with pytest.raises(DataError, match="must identify a row, but some stand twice"):
+        tables.READINGS.check(twice, unique=True)
+
+
+def test_a_revision_is_another_observation_but_no_other_reading() -> None:
+    fetched = pl.Series("fetched_at", [datetime(2020, 1, 2, tzinfo=UTC), datetime(2020, 1, 3, tzinfo=UTC)]).cast(
+        tables.INSTANT
+    )
+    both = readings(1.0, 2.0).with_columns(fetched)
+    assert len(tables.OBSERVATIONS.check(both, unique=True)) == 2
+
+
+def test_quantiles_rise_and_hold_the_point_forecast() -> None:
+    assert list(tables.QUANTILES) == sorted(set(tables.QUANTILES))
+    assert 0.5 in tables.QUANTILES

@@ -1,0 +1,70 @@
+"""`forebay.dams.variables`: every unit converts both ways, and the factors are those of the standards."""
+
+import math
+
+import pytest
+
+from forebay.dams.dam import ROLE_VARIABLES
+from forebay.dams.variables import TARGETS, VARIABLES, Variable
+from forebay.errors import ConfigError
+
+EVERY_UNIT = [(variable, unit) for variable in VARIABLES.values() for unit in variable.units]
+
+
+@pytest.mark.parametrize("value", [-40.0, 0.0, 0.001, 1.0, 12345.678])
+@pytest.mark.parametrize(("variable", "unit"), EVERY_UNIT, ids=lambda part: getattr(part, "name", part))
+def test_every_unit_converts_there_and_back(variable: Variable, unit: str, value: float) -> None:
+    back = variable.from_canonical(variable.to_canonical(value, unit), unit)
+    assert math.isclose(back, value, rel_tol=1e-12, abs_tol=1e-9)
+
+
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
+def test_every_variable_is_whole(variable: Variable) -> None:
+    assert variable.conversion(variable.unit) == (1.0, 0.0)
+    assert variable.aggregate in ("mean", "total")
+    assert variable.plausible[0] < variable.plausible[1]
+    assert any(variable.name in variables for variables in ROLE_VARIABLES.values()), "no gauge could have it"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "unit", "canonical"),
+    [
+        ("reservoir_level", 1.0, "ft", 0.3048),  # international foot, exact (1959)
+        ("storage", 1.0, "ac-ft", 1.23348183754752),  # 43,560 ft³
+        ("storage", 1.0, "MG", 3.785411784),  # US liquid gallon = 231 in³, exact
+        ("storage", 1.0, "hm3", 1000.0),  # 10⁶ m³ = 10⁹ L
+        ("discharge", 1.0, "ft3/s", 0.028316846592),  # 0.3048³
+        ("discharge", 86.4, "ML/d", 1.0),
+        ("discharge", 1.0, "mgd", 0.0438126363888889),  # 3,785.411784 m³ in 86,400 s
+        ("inflow", 1.0, "ac-ft/d", 0.0142764101568),  # 1,233.48183754752 m³ in 86,400 s
+        ("rainfall", 2.0, "in", 50.8),
+        ("temperature", 212.0, "degF", 100.0),
+        ("temperature", -40.0, "degF", -40.0),
+    ],
+)
+def test_conversions_are_those_of_the_standards(variable: str, value: float, unit: str, canonical: float) -> None:
+    assert VARIABLES[variable].to_canonical(value, unit) == pytest.approx(canonical, rel=1e-12)
+
+
+def test_an_unknown_unit_is_named_with_those_allowed() -> None:
+    with pytest.raises(ConfigError, match=r"^unit 'm' is not one of rainfall's units: mm, in, cm$"):
+        VARIABLES["rainfall"].conversion("m")
+
+
+def test_targets_are_variables_that_a_target_gauge_may_have() -> None:
+    assert ROLE_VARIABLES["target"] == TARGETS
+    assert set(TARGETS) <= set(VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("rainfall", 0.0),
+        ("rainfall", 1825.0),  # mm in a day, Foc-Foc, Réunion, 1966 (WMO archive of extremes)
+        ("temperature", -89.2),  # °C, Vostok 1983 (WMO archive of extremes)
+        ("temperature", 56.7),  # °C, Furnace Creek 1913 (WMO archive of extremes)
+    ],
+)
+def test_plausible_ranges_keep_what_was_really_observed(variable: str, value: float) -> None:
+    low, high = VARIABLES[variable].plausible
+    assert low <= value <= high
