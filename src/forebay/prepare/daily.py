@@ -187,8 +187,8 @@ def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
     twice = days.filter(pl.col("date").is_duplicated())
     if not twice.is_empty():
         raise DataError(
-            f"gauge {gauge.column}: {len(twice)} readings on {twice['date'].n_unique()} days that should have one each, "
-            f"first on {twice['date'].min()!s}; say how often it reads with interval in the dam file"
+            f"gauge {gauge.column}: {len(twice)} readings on {twice['date'].n_unique()} days that should have one "
+            f"each, first on {twice['date'].min()!s}; say how often it reads with interval in the dam file"
         )
     return days.select("date", _shown(value, gauge, dam), pl.col("flag").alias(flag_of(gauge.column))).sort("date")
 

@@ -100,7 +100,9 @@ def days(content: bytes, gauges: Sequence[Gauge], *, shown: frozenset[str] = fro
     """
     first = gauges[0]
     day = _start_date(first) + _A_DAY if _ends_next_day(first) else _start_date(first)
-    cells = [cell for g in gauges for cell in (value(g).alias(g.column), grade(g, shown=shown).alias(f"{g.column}_quality"))]
+    cells: list[pl.Expr] = []
+    for gauge in gauges:
+        cells += [value(gauge).alias(gauge.column), grade(gauge, shown=shown).alias(f"{gauge.column}_quality")]
     # Here the reader itself turns text into numbers, at no cost, and the cast in `value` has nothing left to do.
     numbers = [g.file.value for g in gauges if g.file and not g.file.decimal_comma]
     return _scan(content, gauges, numbers=numbers).select(day.alias("date"), *cells)

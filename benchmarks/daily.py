@@ -1,0 +1,129 @@
+"""From CSV text to the joined daily frame with flags: forebay against pandas, on one dam and on 200 copies of it.
+
+Run: ``python benchmarks/daily.py [DAM FILE]`` (default ``tests/dams/warragamba.toml``; needs the extra ``bench``).
+Both sides start from the files and end with equal frames, which is checked. Rounds alternate between the two, so that
+other work on the machine meets both; the best of several is printed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam_file import load_dam
+from forebay.prepare.daily import from_files
+from forebay.sources.quality import grades
+
+COPIES = 200
+FLAGGED = ("estimated", "unknown", "poor")
+
+
+def in_pandas(dam: Dam) -> pd.DataFrame:
+    """The daily frame of a dam with daily files, the way a practised user of pandas writes it."""
+    files: dict[str, list[Gauge]] = {}
+    for gauge in dam.gauges:
+        files.setdefault(_file(gauge).path, []).append(gauge)
+    tables = [_table(path, gauges) for path, gauges in files.items()]
+    days = pd.date_range(min(t.index[0] for t in tables), max(t.index[-1] for t in tables), name="date")
+    placed = []
+    for table in tables:
+        wide = table.reindex(days)
+        absent = ~days.isin(table.index)
+        if absent.any():
+            wide.loc[absent, list(wide.columns[1::2])] = "absent"
+        placed.append(wide)
+    joined = pd.concat(placed, axis=1).reset_index()
+    joined.insert(0, "dam", dam.id)
+    return joined
+
+
+def _table(path: str, gauges: Sequence[Gauge]) -> pd.DataFrame:
+    """Values and flags of one file's gauges by day."""
+    layout = _file(gauges[0])
+    used = [name for g in gauges for name in (_file(g).value, _file(g).quality) if name]
+    raw = pd.read_csv(path, usecols=[layout.date, *used], dtype={layout.date: str})
+    columns = {}
+    for gauge in gauges:
+        value, code = raw[_file(gauge).value], raw[_file(gauge).quality]
+        # Straight from code to flag, so that each row is looked up once.
+        flag_of_code = {int(c): "unavailable" if g == "missing" else g for c, g in grades("waternsw").items()}
+        flag = code.map({c: f if f in (*FLAGGED, "unavailable") else "" for c, f in flag_of_code.items()})
+        flag = flag.fillna("unknown").to_numpy(object)
+        missing = (flag == "unavailable") | value.isna().to_numpy()
+        low, high = gauge.valid_range or gauge.kind.plausible
+        outside = ((value < low) | (value > high)).to_numpy()
+        flag = np.where(missing, "unavailable", np.where(outside, "range", flag))
+        columns[gauge.column] = value.mask(missing)
+        columns[f"{gauge.column}_flag"] = np.where(flag == "", None, flag)
+    day = pd.to_datetime(raw[layout.date], format=layout.date_format)
+    return pd.DataFrame(columns).set_axis(pd.DatetimeIndex(day, name="date"))
+
+
+def _file(gauge: Gauge):  # type: ignore[no-untyped-def]  # the layout, which a csv gauge always has
+    assert gauge.file is not None
+    return gauge.file
+
+
+def check_equal(ours: pl.DataFrame, theirs: pd.DataFrame) -> None:
+    """Raise an AssertionError unless both frames hold the same."""
+    assert ours.columns == list(theirs.columns), (ours.columns, list(theirs.columns))
+    assert ours["date"].to_list() == [stamp.date() for stamp in theirs["date"]]
+    for name in ours.columns[2:]:
+        column = theirs[name]
+        plain = [None if pd.isna(item) else item for item in column]
+        assert ours[name].to_list() == plain, name
+
+
+def compare(title: str, ours: Callable[[], object], theirs: Callable[[], object], *, rounds: int) -> None:
+    """Print the best time of each side over alternating rounds, and the ratio."""
+    best = [float("inf"), float("inf")]
+    for _ in range(rounds):
+        for side, run in enumerate((ours, theirs)):
+            start = time.perf_counter()
+            run()
+            best[side] = min(best[side], time.perf_counter() - start)
+    print(f"{title}: forebay {best[0] * 1e3:.1f} ms, pandas {best[1] * 1e3:.1f} ms, ratio {best[1] / best[0]:.1f}")
+
+
+def copies(path: Path, folder: Path) -> list[Dam]:
+    """The dam file with all its CSV files, copied into folders of their own, and loaded."""
+    text = path.read_text("utf-8")
+    sources = set(re.findall(r'path = "([^"]+)"', text))
+    for source in sources:
+        text = text.replace(source, Path(source).name)
+    dams = []
+    for number in range(COPIES):
+        place = folder / str(number)
+        place.mkdir()
+        for source in sources:
+            shutil.copy(path.parent / source, place)
+        (place / "dam.toml").write_text(text, "utf-8")
+        dams.append(load_dam(str(place / "dam.toml")))
+    return dams
+
+
+def main(path: Path) -> None:
+    """Compare on the dam, then on its copies."""
+    dam = load_dam(str(path))
+    check_equal(from_files([dam])[0], in_pandas(dam))
+    compare(f"1 dam ({dam.id})", lambda: from_files([dam]), lambda: in_pandas(dam), rounds=40)
+    with tempfile.TemporaryDirectory() as folder:
+        dams = copies(path, Path(folder))
+        for ours, one in zip(from_files(dams), dams, strict=True):
+            assert ours.equals(from_files([one])[0])
+        check_equal(from_files(dams)[-1], in_pandas(dams[-1]))
+        compare(f"{COPIES} dams", lambda: from_files(dams), lambda: [in_pandas(d) for d in dams], rounds=3)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "tests/dams/warragamba.toml"))
