@@ -87,6 +87,7 @@ class Service:
     def __init__(
         self, *, start: str = "20200101000000", end: str = "20201231234500", zone: str = "10.0", daily: bool = False
     ) -> None:
+        self.listed_under = {"CP", "A"}
         self.period = {"period_start": start, "period_end": end}
         self.zone, self.daily = zone, daily
         self.asked: list[dict[str, Json]] = []
@@ -95,7 +96,9 @@ class Service:
         self.asked.append({"function": function, "version": version, **params})
         if function == "get_variable_list":
             stage = {"variable": "100.00", "name": "Stream Water Level", "units": "Metres", **self.period}
-            site = {"site": "1", "site_details": {"timezone": self.zone, "name": "A"}, "variables": [stage]}
+            site: Json = {"site": "1", "site_details": {"timezone": self.zone, "name": "A"}, "variables": [stage]}
+            if params["datasource"] not in self.listed_under:
+                site["variables"] = []
             return json.dumps({"error_num": 0, "return": {"sites": [site]}}).encode()
         if not self.daily:
             return b'{"error_num":126,"error_msg":"No data within specified period"}'
@@ -441,6 +444,29 @@ def test_a_variable_that_the_station_does_not_have_is_named_with_those_it_has() 
     rain = gauge(role="rainfall", variable="rainfall", unit="mm")
     with pytest.raises(SourceError, match=r"waternsw, station 1: .* no record of variable 10\.00, only of 100\.00"):
         hydstra.fetch_through(Service(), rain, DAM, None, date(2020, 2, 1), now=NOW)
+
+
+def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive() -> None:
+    service = Service(daily=True)
+    service.listed_under = {"A"}
+    table = hydstra.fetch_through(service, gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), now=NOW)
+    assert len(table) == 2
+    assert [(call["function"], call["datasource"]) for call in service.asked] == [
+        ("get_variable_list", "CP"),
+        ("get_variable_list", "A"),
+        ("get_ts_traces", "CP"),
+    ]
+
+
+def test_a_record_without_a_period_is_an_error() -> None:
+    with pytest.raises(SourceError, match=r"no record of variable 100\.00"):
+        hydstra.fetch_through(Service(start=""), gauge(), DAM, None, date(2020, 3, 2), now=NOW)
+
+
+def test_codes_are_compared_as_numbers_where_they_are_numbers() -> None:
+    assert hydstra._same("10", "10.00")
+    assert hydstra._same("X1", "X1")
+    assert not hydstra._same("X1", "10.00")
 
 
 def test_an_answer_of_another_variable_is_refused() -> None:
