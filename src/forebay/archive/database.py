@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
 import polars as pl
 import sqlalchemy as sa
@@ -248,12 +249,22 @@ def _lock(connection: sa.Connection) -> None:
 
 def _tune(engine: sa.Engine) -> None:
     """Write-ahead logging, which the file remembers: a reader and a writer do not wait for each other."""
-    if engine.dialect.name == "sqlite":
-        connection = engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    give_up = monotonic() + BUSY_TIMEOUT_S
+    try:
+        while True:
+            try:
+                connection.cursor().execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # This one statement does not heed the timeout when another process makes the same archive.
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > give_up:
+                    raise
+                sleep(0.01)
+    finally:
+        connection.close()
 
 
 def _frame(

@@ -10,10 +10,11 @@ import polars as pl
 
 from forebay.archive.store import Appended, Archive
 from forebay.dams.dam import Dam, Gauge
-from forebay.dams.local_time import local_date, to_local
+from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.settings import Settings
 from forebay.sources import SOURCES, Fetch
+from forebay.sources.csv_files import local_day
 from forebay.tables import INSTANT, READINGS, Table
 
 FETCHES = Table(
@@ -25,8 +26,8 @@ FETCHES = Table(
         "rows": pl.Int64(),  # readings that came this time
         "new": pl.Int64(),  # of these: of days (hours, …) not held before
         "revised": pl.Int64(),  # of these: other than what was held
-        "missing": pl.Int64(),  # days without a reading between the first and the last held one
-        "unavailable": pl.Int64(),  # readings held that say "no value" (quality missing)
+        "missing": pl.Int64(),  # days without any reading, between the first and the last that have one
+        "unavailable": pl.Int64(),  # readings held that the agency marks as missing
         "newest": INSTANT,  # start of the newest interval of which a value is held
         "age": pl.Int64(),  # days from that to today, station-local
         "error": pl.String(),  # why this gauge could not be fetched; null if it could
@@ -48,8 +49,8 @@ class FetchRequest:
     now
         The instant of the fetch: what it stores is stamped with it.
     since
-        First day; without it each gauge goes on from what is held of it, `provisional_days` before its newest reading,
-        and a gauge of which nothing is held starts with the station's record. It does not look for holes further back:
+        First day; without it each gauge goes on from what is held of it, `provisional_days` before its newest reading;
+        a file, and a gauge of which nothing is held, starts with its record. Holes further back are not looked for:
         give `since` to fill them.
     until
         Last day; without it the day of `now`.
@@ -94,7 +95,7 @@ class FetchReport:
     failure: SourceError | None
 
 
-def fetch_dam(  # noqa: D417
+def fetch_dam(
     dam: Dam,
     archive: Archive,
     *,
@@ -105,17 +106,22 @@ def fetch_dam(  # noqa: D417
 ) -> FetchReport:
     """Report of bringing `archive` up to date with the gauges of `dam`, one after the other.
 
-    A gauge that fails stops no other: each gauge's readings are kept, whole, as they come.
+    A gauge whose source fails stops no other, and what a gauge gave is kept, whole, before the next one's turn.
 
     Parameters
     ----------
+    request
+        When, and which days.
+    progress
+        Called as each gauge's turn comes.
     sources
         The fetch of each source that the gauges name.
 
     Raises
     ------
     ConfigError
-        If `since` lies in the future, or the dam file asks for something that a source does not have: mend it first.
+        If `since` lies in the future, or the dam file asks for something that a source does not have: another try would
+        end in the same way, so that is to be mended first.
     ForebayError
         If the archive cannot be written.
     """
@@ -139,8 +145,11 @@ def fetch_dam(  # noqa: D417
 
 
 def _resume(gauge: Gauge, dam: Dam, archive: Archive, provisional_days: int) -> date | None:
-    """The day to go on from: agencies still revise the newest days; null where nothing is held."""
-    newest = archive.newest(gauge)
+    """The day to go on from, null for the start of the record.
+
+    Agencies still revise the newest days. A file costs nothing to read whole, and may be corrected anywhere.
+    """
+    newest = archive.newest(gauge) if gauge.file is None else None
     return None if newest is None else local_date(newest, dam.time_zone) - timedelta(days=provisional_days)
 
 
@@ -179,9 +188,8 @@ def _row(gauge: Gauge, appended: Appended, errors: Mapping[str, Exception]) -> d
 
 def _held(gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> dict[str, object]:
     """What is held of `gauge` afterwards: missing, unavailable, newest, age."""
-    since_midnight = timedelta(hours=gauge.day_start.hour, minutes=gauge.day_start.minute)
-    day = (to_local(pl.col("time"), dam.time_zone) - since_midnight).dt.date()
-    held = archive.as_of([gauge]).select("time", "value", "quality", day.alias("day"))
+    day = local_day(gauge, dam.time_zone).alias("day")
+    held = archive.as_of([gauge]).select("time", "value", "quality", day)
     usable = held.filter(pl.col("value").is_not_null()).tail(1)
     asked = held.filter(pl.col("day").is_between(request.since or date.min, request.until or date.max))
     first, last = asked.select(pl.col("day").min().alias("first"), pl.col("day").max().alias("last")).row(0)

@@ -1,0 +1,245 @@
+"""The archive's database: several processes, killed processes, and places that cannot be used."""
+
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import threading
+import time as clock
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Barrier, Event
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.archive import database
+from forebay.archive.store import Appended, Archive, open_archive
+from forebay.errors import ConfigError, ForebayError
+from tests.readings import LEVEL, MONDAY, day_contents, readings
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'folder' / 'forebay.db'}"
+
+
+KEYS = 3000
+
+
+def batch(value: float) -> pl.DataFrame:
+    """`KEYS` readings that all have this value."""
+    return readings(LEVEL, day_contents(date(2015, 1, 1), [value] * KEYS))
+
+
+def write_on(url: str, started: Event) -> None:
+    """Revise every reading again and again, until killed."""
+    with open_archive(url) as archive:
+        value = archive.as_of([LEVEL])["value"].max() or 0.0
+        assert isinstance(value, float)
+        while True:
+            value += 1
+            archive.append(batch(value), MONDAY + timedelta(days=value))
+            started.set()
+
+
+def held_values(archive: Archive) -> list[float]:
+    """The one value that all readings have (none before the first append); another number of rows is an error."""
+    held = archive.as_of([LEVEL])
+    assert held.height in (0, KEYS)
+    values: list[float] = held["value"].unique().to_list()
+    return values
+
+
+@pytest.fixture
+def writer(url: str) -> Iterator[Callable[[], SpawnProcess]]:
+    """Starts a process that writes; what still runs is killed at the end."""
+    spawn = multiprocessing.get_context("spawn")
+    started: list[SpawnProcess] = []
+
+    def start() -> SpawnProcess:
+        event = spawn.Event()
+        process = spawn.Process(target=write_on, args=(url, event))
+        process.start()
+        started.append(process)
+        assert event.wait(60)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def test_a_reader_sees_whole_appends_while_another_process_writes(
+    url: str, writer: Callable[[], SpawnProcess]
+) -> None:
+    writer()
+    with open_archive(url) as archive:
+        seen: list[float] = []
+        until = clock.monotonic() + 20
+        while len(set(seen)) < 4 and clock.monotonic() < until:
+            values = held_values(archive)
+            assert len(values) == 1
+            seen += values
+        assert len(set(seen)) >= 4
+        assert seen == sorted(seen)
+
+
+def test_a_killed_writer_leaves_whole_appends(url: str, writer: Callable[[], SpawnProcess]) -> None:
+    last = 0.0
+    for wait_s in (0.0, 0.017, 0.043, 0.071):
+        process = writer()
+        clock.sleep(wait_s)
+        process.kill()
+        process.join()
+        with open_archive(url) as archive:
+            (value,) = held_values(archive)
+            assert value > last
+            last = value + 1
+            assert archive.append(batch(last), MONDAY + timedelta(days=last)).revised == KEYS
+
+
+def open_only(url: str, gate: Barrier) -> None:
+    gate.wait(60)
+    open_archive(url).close()
+
+
+def test_two_processes_may_make_the_same_archive_at_once(url: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    gate = spawn.Barrier(3)
+    processes = [spawn.Process(target=open_only, args=(url, gate)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+# --- places that cannot be used -------------------------------------------------------------------------------------
+
+
+def mount(*options: str) -> None:
+    """Run mount; where that is not permitted the test is skipped (in CI it fails)."""
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if done.returncode and os.environ.get("CI") == "true":
+        pytest.fail(f"mount is not permitted: {done.stderr}")
+    if done.returncode:
+        pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 512 KiB (chmod would not stop root)."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder))
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_keeps_what_was_held_and_the_append_works_when_there_is_room(small_disk: Path) -> None:
+    with open_archive(f"sqlite:///{small_disk}/forebay.db") as archive:
+        few = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
+        many = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 12_000))
+        archive.append(few, MONDAY)
+        with pytest.raises(ForebayError, match=r"forebay\.db cannot grow: the disk is full; free some space"):
+            archive.append(many, MONDAY)
+        assert archive.as_of([LEVEL]).height == 100
+        mount("-o", "remount,size=16m", str(small_disk))
+        assert archive.append(many, MONDAY) == Appended(12_000, new=11_900, revised=0, unchanged=100)
+
+
+def test_an_archive_that_does_not_fit_at_all(small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(500 * 1024))
+    with pytest.raises(ForebayError, match="the disk is full|is full"):
+        open_archive(f"sqlite:///{small_disk}/forebay.db")
+
+
+def test_a_folder_that_cannot_be_written(small_disk: Path) -> None:
+    with open_archive(f"sqlite:///{small_disk}/held.db") as archive:
+        archive.append(batch(1.0).head(10), MONDAY)
+    mount("-o", "remount,ro", str(small_disk))
+    for name in ("new.db", "held.db"):
+        with pytest.raises(ConfigError, match=rf"{name} cannot be (opened|written)"):
+            open_archive(f"sqlite:///{small_disk}/{name}")
+    with pytest.raises(ConfigError, match="cannot be made .Read-only file system.; choose another"):
+        open_archive(f"sqlite:///{small_disk}/below/new.db")
+
+
+def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
+    text = tmp_path / "levels.csv"
+    text.write_text("date,level\n" * 200)
+    with pytest.raises(ConfigError, match=r"levels\.csv is not an SQLite database"):
+        open_archive(f"sqlite:///{text}")
+    assert text.read_text() == "date,level\n" * 200
+    with pytest.raises(ConfigError, match="is a folder"):
+        open_archive(f"sqlite:///{tmp_path}")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        open_archive(f"sqlite:///{text}/forebay.db")
+
+
+def test_a_database_of_another_program_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "places.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bookmarks (title TEXT)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="database of another program .it has the tables bookmarks."):
+        open_archive(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+def test_an_archive_of_a_newer_forebay_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "SCHEMA_VERSION", 7)
+        open_archive(url).close()
+    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 1; use the forebay that wrote it"):
+        open_archive(url)
+
+
+@pytest.mark.parametrize("wrong", ["forebay.db", "", "mysql://me:secret@host/x", "postgres://me:secret@host/x",
+                                   "postgresql+psycopg://me:secret@host:port/x", "sqlite://", "sqlite:///:memory:",
+                                   "sqlite://host/x.db", "sqlite:///x.db?mode=ro"])  # fmt: skip
+def test_urls_that_are_not_allowed(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="sqlite:///PATH") as caught:
+        open_archive(wrong)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_damaged_archive_is_named(url: str) -> None:
+    with open_archive(url) as archive:
+        archive.append(batch(1.0), MONDAY)
+    path = Path(url.removeprefix("sqlite:///"))
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(ForebayError, match=r"archive sqlite:///.* is damaged; restore the file"), \
+            open_archive(url) as archive:  # fmt: skip
+        archive.as_of([LEVEL])
+
+
+def test_making_an_archive_waits_for_another_that_makes_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(url.removeprefix("sqlite:///"))
+    path.parent.mkdir()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    with monkeypatch.context() as patch, pytest.raises(ForebayError, match="was locked by another process"):
+        patch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+        open_archive(url)
+    release = threading.Timer(0.2, other.rollback)
+    release.start()
+    open_archive(url).close()
+    release.join()
+    other.close()
+
+
+def test_a_lock_that_stays_ends_in_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    with open_archive(url) as one, open_archive(url) as other, one._database.writing():
+        assert other.as_of([LEVEL]).is_empty()  # a reader does not wait
+        with pytest.raises(ForebayError, match="was locked by another process"):
+            other.append(batch(1.0), MONDAY)

@@ -1,0 +1,270 @@
+"""Bringing an archive up to date, with files and with sources that fail."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.archive.fetch import FETCHES, FetchRequest, fetch_dam
+from forebay.archive.store import Archive, open_archive
+from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam_file import load_dam
+from forebay.dams.local_time import day_start, local_date
+from forebay.errors import ConfigError, ForebayError, SourceError
+from forebay.settings import Settings
+from forebay.sources import csv_files
+from forebay.tables import READINGS
+from tests import synthetic
+from tests.readings import readings
+from tests.shared import PROJECT, needs_shared
+
+ZONE = "+10:00"
+TODAY = date(2024, 3, 10)
+NOW = day_start(TODAY, ZONE) + timedelta(hours=6)
+SETTINGS = Settings(provisional_days=10)
+ALL = FetchRequest(NOW)
+
+
+class Agency:
+    """A gauge service in this process: a number a day since `FIRST`, revised or broken off as a test wants it."""
+
+    FIRST = date(2024, 1, 1)
+
+    def __init__(self) -> None:
+        self.asked: dict[str, tuple[date | None, date]] = {}
+        self.broken: dict[str, SourceError] = {}
+        self.revised: dict[date, float] = {}
+        self.without_reading: set[date] = set()
+        self.unavailable: set[date] = set()
+
+    def fetch(
+        self, gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        self.asked[gauge.station] = (since, until)
+        if gauge.station in self.broken:
+            raise self.broken[gauge.station]
+        last = min(until, local_date(now, dam.time_zone) - timedelta(days=1))
+        first = max(since or self.FIRST, self.FIRST)
+        days = [first + timedelta(days=k) for k in range((last - first).days + 1)]
+        contents = {}
+        for day in days:
+            if day in self.without_reading:
+                continue
+            value = self.revised.get(day, float(day.toordinal() % 100))
+            held = (None, "0.000", "missing", "255") if day in self.unavailable else (value, str(value), "good", "1")
+            contents[day_start(day, dam.time_zone)] = held
+        return readings(gauge, contents)
+
+
+@pytest.fixture
+def agency() -> Agency:
+    return Agency()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with open_archive(f"sqlite:///{tmp_path}/forebay.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def dam() -> Dam:
+    return synthetic.dam()
+
+
+def report(dam: Dam, archive: Archive, agency: Agency, request: FetchRequest = ALL) -> pl.DataFrame:
+    """The table of a fetch."""
+    return fetch_dam(dam, archive, settings=SETTINGS, request=request, sources={"simulated": agency.fetch}).table
+
+
+def test_a_first_fetch_brings_the_whole_record(dam: Dam, archive: Archive, agency: Agency) -> None:
+    agency.without_reading = {date(2024, 2, 1), date(2024, 2, 2)}
+    agency.unavailable = {TODAY - timedelta(days=1), date(2024, 1, 5)}
+    table = report(dam, archive, agency)
+    assert table.schema == FETCHES.empty().schema
+    assert table["gauge"].to_list() == [gauge.column for gauge in dam.gauges]
+    assert agency.asked == {gauge.station: (None, TODAY) for gauge in dam.gauges}
+    days = (TODAY - Agency.FIRST).days - 2
+    assert table.row(0, named=True) == {
+        "gauge": "reservoir_level",
+        "source": "simulated",
+        "station": "lake",
+        "rows": days,
+        "new": days,
+        "revised": 0,
+        "missing": 2,
+        "unavailable": 2,
+        "newest": day_start(TODAY - timedelta(days=2), ZONE),  # yesterday's reading has no value
+        "age": 2,
+        "error": None,
+    }
+
+
+def test_the_next_fetch_goes_on_from_what_is_held_and_finds_late_revisions(
+    dam: Dam, archive: Archive, agency: Agency
+) -> None:
+    report(dam, archive, agency, FetchRequest(NOW - timedelta(days=3), until=date(2024, 3, 1)))
+    agency.revised = {date(2024, 1, 20): -1.0, date(2024, 2, 25): -2.0}  # the first is older than provisional_days
+    table = report(dam, archive, agency)
+    assert set(agency.asked.values()) == {(date(2024, 2, 20), TODAY)}
+    assert table.select("rows", "new", "revised", "age").row(0) == (19, 8, 1, 1)
+    again = report(dam, archive, agency)
+    assert again.select("new", "revised").rows() == [(0, 0)] * len(dam.gauges)
+
+
+def test_since_and_until_are_passed_on_and_counted_within(dam: Dam, archive: Archive, agency: Agency) -> None:
+    agency.without_reading = {date(2024, 1, 10), date(2024, 2, 10)}
+    agency.unavailable = {date(2024, 1, 11), date(2024, 2, 11)}
+    report(dam, archive, agency)
+    table = report(dam, archive, agency, FetchRequest(NOW, date(2024, 2, 5), date(2024, 2, 20)))
+    assert set(agency.asked.values()) == {(date(2024, 2, 5), date(2024, 2, 20))}
+    assert table.select("rows", "new", "missing", "unavailable").row(0) == (15, 0, 1, 1)
+    report(dam, archive, agency, FetchRequest(NOW, date(2024, 2, 5), date(2030, 1, 1)))
+    assert set(agency.asked.values()) == {(date(2024, 2, 5), TODAY)}
+
+
+def test_nothing_is_asked_of_days_before_those_held(dam: Dam, archive: Archive, agency: Agency) -> None:
+    report(dam, archive, agency)
+    agency.asked.clear()
+    assert report(dam, archive, agency, FetchRequest(NOW, until=date(2024, 1, 31)))["rows"].sum() == 0
+    assert agency.asked == {}
+
+
+def test_a_gauge_that_fails_stops_no_other(dam: Dam, archive: Archive, agency: Agency) -> None:
+    agency.broken = {"r1": SourceError("station r1 is unknown to the service")}
+    told: list[tuple[str, int]] = []
+    done = fetch_dam(
+        dam,
+        archive,
+        settings=SETTINGS,
+        request=ALL,
+        progress=lambda gauge, before: told.append((gauge.station, before)),
+        sources={"simulated": agency.fetch},
+    )
+    assert told == [("lake", 0), ("r1", 1), ("r2", 2), ("creek", 3)]
+    assert done.errors == {"rainfall_r1": agency.broken["r1"]}
+    assert done.failure is None
+    failed = done.table.filter(pl.col("error").is_not_null())
+    assert failed.select("gauge", "error", "rows", "missing", "newest", "age").rows() == [
+        ("rainfall_r1", "station r1 is unknown to the service", 0, 0, None, None)
+    ]
+    assert done.table["rows"].to_list() == [69, 0, 69, 69]
+
+
+def test_failure_says_in_a_sentence_that_there_is_nothing_to_go_on_with(
+    dam: Dam, archive: Archive, agency: Agency
+) -> None:
+    def failure() -> SourceError | None:
+        sources = {"simulated": agency.fetch}
+        return fetch_dam(dam, archive, settings=SETTINGS, request=ALL, sources=sources).failure
+
+    down = SourceError("the service is down", retryable=True, retry_after=60)
+    agency.broken = {gauge.station: down for gauge in dam.gauges}
+    found = failure()
+    assert str(found) == "none of the 4 gauges of synthetic could be fetched; the first: the service is down"
+    assert found is not None
+    assert (found.retryable, found.retry_after) == (True, 60)
+
+    agency.broken = {"lake": down}
+    assert str(failure()) == (
+        "the target gauge of synthetic could not be fetched, and nothing is held of it: the service is down"
+    )
+    agency.broken = {}
+    assert failure() is None
+    agency.broken = {"lake": down}
+    assert failure() is None  # what is held of the target can be gone on with
+
+
+def test_readings_of_another_series_are_refused(dam: Dam, archive: Archive, agency: Agency) -> None:
+    def confused(
+        gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        given = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
+        return given.with_columns(station=pl.lit("creek"))
+
+    done = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, sources={"simulated": confused})
+    assert "gave station 'creek' where gauge reservoir_level has 'lake'" in str(done.errors["reservoir_level"])
+    assert done.table["rows"].to_list() == [0, 0, 0, 69]
+
+
+def test_requests_that_make_no_sense(dam: Dam, archive: Archive, agency: Agency) -> None:
+    with pytest.raises(ConfigError, match=r"until \(2024-01-01\) must not be before since \(2024-02-01\)"):
+        FetchRequest(NOW, since=date(2024, 2, 1), until=date(2024, 1, 1))
+    with pytest.raises(ConfigError, match="has no time zone"):
+        FetchRequest(datetime(2024, 1, 1))
+    with pytest.raises(ConfigError, match=r"since \(2024-03-11\) must not be after today \(2024-03-10"):
+        report(dam, archive, agency, FetchRequest(NOW, since=date(2024, 3, 11)))
+    with pytest.raises(ConfigError, match="gauge reservoir_level: source 'simulated' is not there; there are csv"):
+        fetch_dam(dam, archive, settings=SETTINGS, request=ALL, sources={"csv": agency.fetch})
+
+
+def dam_with_file(folder: Path) -> Dam:
+    """A dam whose level stands in `level.csv`."""
+    path = folder / "dam.toml"
+    path.write_text(
+        """
+        id = "file_dam"
+        name = "A dam of a file"
+        country = "Nowhere"
+        latitude = 0.0
+        longitude = 0.0
+        time_zone = "+10:00"
+        target = { variable = "reservoir_level", unit = "m", datum = "metres above nothing" }
+        [[gauges]]
+        role = "target"
+        source = "csv"
+        station = "lake"
+        variable = "reservoir_level"
+        unit = "m"
+        file = { path = "level.csv", date = "day", value = "level" }
+        """
+    )
+    return load_dam(str(path))
+
+
+def test_a_file_is_read_whole_each_time_so_that_a_correction_anywhere_is_found(
+    archive: Archive, tmp_path: Path
+) -> None:
+    def fetch(now: datetime) -> dict[str, object]:
+        done = fetch_dam(of, archive, settings=SETTINGS, request=FetchRequest(now), sources={"csv": csv_files.fetch})
+        return done.table.select("rows", "new", "revised").row(0, named=True)
+
+    lines = [f"{date(2020, 1, 1) + timedelta(days=k)},{k / 100}" for k in range(400)]
+    of = dam_with_file(tmp_path)
+    (tmp_path / "level.csv").write_text("\n".join(["day,level", *lines]))
+    assert fetch(NOW) == {"rows": 400, "new": 400, "revised": 0}
+    lines[3] = "2020-01-04,7.5"
+    (tmp_path / "level.csv").write_text("\n".join(["day,level", *lines, "2021-02-04,4.0"]))
+    assert fetch(NOW + timedelta(days=1)) == {"rows": 401, "new": 1, "revised": 1}
+    assert archive.first_known(of.gauges)["value"][3] == 0.03
+    assert archive.as_of(of.gauges)["value"][3] == 7.5
+
+
+def test_an_archive_that_cannot_be_written_stops_the_fetch(dam: Dam, tmp_path: Path, agency: Agency) -> None:
+    path = tmp_path / "forebay.db"
+    with open_archive(f"sqlite:///{path}") as archive:
+        report(dam, archive, agency, FetchRequest(NOW, until=date(2024, 2, 1)))
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(ForebayError, match="is damaged"), open_archive(f"sqlite:///{path}") as archive:
+        report(dam, archive, agency)
+
+
+@needs_shared
+def test_the_warragamba_files_come_in_whole(archive: Archive) -> None:
+    dam = load_dam(str(PROJECT / "tests" / "dams" / "warragamba.toml"))
+    now = datetime(2022, 1, 20, tzinfo=UTC)
+    sources = {"csv": csv_files.fetch}
+    first = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now), sources=sources)
+    assert first.errors == {}
+    level = first.table.row(0, named=True)
+    # shared/domain.md, 2: 5097 level days to 2022-01-12, 457 of them unavailable; 5096 rain and stream days
+    assert (level["rows"], level["new"], level["missing"], level["unavailable"]) == (5097, 5097, 0, 457)
+    assert first.table["rows"].to_list()[1:] == [5096] * 7
+    assert level["age"] == (date(2022, 1, 20) - local_date(level["newest"], dam.time_zone)).days
+    again = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now), sources=sources)
+    assert again.table.select("new", "revised").sum().row(0) == (0, 0)
+    assert archive.as_of(dam.gauges).select(READINGS.key).is_duplicated().any() is False

@@ -1,0 +1,154 @@
+"""The views of the archive: by hand at clock changes, and against a model in plain Python."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forebay.archive.store import Archive, open_archive
+from forebay.dams.dam import Gauge
+from forebay.dams.local_time import day_start
+from forebay.tables import OBSERVATIONS, READINGS
+from tests.readings import GAUGES, GOOD, HOURLY, INSTANTANEOUS, LEVEL, MONDAY, RAIN, Content, gauge, readings
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with open_archive(f"sqlite:///{tmp_path}/forebay.db") as opened:
+        yield opened
+
+
+def test_a_record_fetched_late_counts_as_known_when_it_was_published(archive: Archive) -> None:
+    zone = "Australia/Sydney"
+    day = day_start(date(2017, 10, 1), zone)  # clocks go forward at 02:00: 23 hours
+    rain_day = day_start(date(2017, 10, 1), zone, RAIN.day_start)  # 24 hours, and published 6.5 hours later
+    archive.append(pl.concat([readings(LEVEL, {day: GOOD}), readings(RAIN, {rain_day: GOOD})]), MONDAY)
+    for of, known in ((LEVEL, day + timedelta(hours=23)), (RAIN, rain_day + timedelta(hours=30.5))):
+        assert archive.known_at([of], known, zone).height == 1
+        assert archive.known_at([of], known - timedelta(microseconds=1), zone).is_empty()
+
+
+def test_what_was_fetched_before_its_interval_ended_counts_from_then_on(archive: Archive) -> None:
+    day = day_start(date(2017, 10, 2), "+10:00")
+    noon = day + timedelta(hours=12)
+    archive.append(readings(LEVEL, {day: GOOD}), noon)
+    assert archive.known_at([LEVEL], noon, "+10:00").height == 1
+    assert archive.known_at([LEVEL], noon - timedelta(microseconds=1), "+10:00").is_empty()
+
+
+def test_a_series_that_serves_as_two_gauges_is_given_once_and_as_late_as_the_later(archive: Archive) -> None:
+    day = day_start(date(2017, 10, 2), "+10:00")
+    late = gauge(LEVEL.station, role="upstream_level", latency_h=5)
+    archive.append(readings(LEVEL, {day: GOOD}), MONDAY)
+    for order in ([LEVEL, late], [late, LEVEL]):
+        assert archive.as_of(order).height == 1
+        assert archive.known_at(order, day + timedelta(hours=28), "+10:00").is_empty()
+        assert archive.known_at(order, day + timedelta(hours=29), "+10:00").height == 1
+
+
+def test_a_day_that_starts_at_another_clock_time_than_the_gauge_s_lasts_a_local_day(archive: Archive) -> None:
+    start = day_start(date(2017, 10, 2), "+10:00") + timedelta(hours=7)
+    archive.append(readings(LEVEL, {start: GOOD}), MONDAY)
+    assert archive.known_at([LEVEL], start + timedelta(hours=24), "+10:00").height == 1
+    assert archive.known_at([LEVEL], start + timedelta(hours=23), "+10:00").is_empty()
+
+
+def test_where_clocks_change_at_midnight_the_day_still_ends_at_midnight(archive: Archive) -> None:
+    zone = "America/Sao_Paulo"
+    day, following = (day_start(date(2017, 10, d), zone) for d in (15, 16))
+    assert following - day == timedelta(hours=23)
+    archive.append(readings(LEVEL, {day: GOOD}), MONDAY)
+    assert archive.known_at([LEVEL], following, zone).height == 1
+    assert archive.known_at([LEVEL], following - timedelta(microseconds=1), zone).is_empty()
+
+
+# --- against a model in plain Python --------------------------------------------------------------------------------
+
+ZONES = ("+10:00", "Australia/Sydney", "America/Sao_Paulo", "America/New_York")
+CLOCK_CHANGES = (date(2017, 10, 1), date(2017, 10, 15), date(2017, 11, 5), date(2018, 4, 1))
+"""Sydney forward, São Paulo forward (at midnight), New York back, Sydney back."""
+LOCAL_DAYS = [change + timedelta(days=k) for change in CLOCK_CHANGES for k in (-1, 0, 1)]
+CONTENTS: list[Content] = [GOOD, (2.0, "2.0", "good", "1"), (None, "0.0", "missing", "255"), (1.0, "1.0", "fair", None)]
+FETCHED = st.integers(0, 400).map(lambda half_days: datetime(2017, 9, 28, tzinfo=UTC) + timedelta(hours=12 * half_days))
+BATCH = st.dictionaries(st.tuples(st.sampled_from(GAUGES), st.sampled_from(LOCAL_DAYS)), st.sampled_from(CONTENTS))
+HISTORY = st.dictionaries(FETCHED, BATCH, max_size=5)
+Versions = dict[tuple[str, datetime], list[tuple[datetime, Content]]]
+
+
+def start_of(of: Gauge, day: date, zone: str) -> datetime:
+    """When the interval begins of which `of` has a reading on `day`."""
+    return day_start(day, zone, of.reading_at or of.day_start)
+
+
+def end_of(of: Gauge, day: date, zone: str) -> datetime:
+    """When that interval ends."""
+    if of is HOURLY:
+        return start_of(of, day, zone) + timedelta(hours=1)
+    return start_of(of, day, zone) if of is INSTANTANEOUS else day_start(day + timedelta(days=1), zone, of.day_start)
+
+
+def appended(archive: Archive, history: dict[datetime, dict[tuple[Gauge, date], Content]], zone: str) -> Versions:
+    """Append `history` and keep its versions in plain Python too."""
+    kept: Versions = {}
+    for fetched_at, batch in sorted(history.items()):
+        for (of, day), content in batch.items():
+            versions = kept.setdefault((of.station, start_of(of, day, zone)), [])
+            if not versions or versions[-1][1] != content:
+                versions.append((fetched_at, content))
+        tables = [readings(of, {start_of(of, day, zone): content}) for (of, day), content in batch.items()]
+        archive.append(pl.concat([READINGS.empty(), *tables]), fetched_at)
+    return kept
+
+
+def shown(view: pl.DataFrame) -> dict[tuple[str, datetime], tuple[datetime, Content]]:
+    """A view as the model has it."""
+    names = ("station", "time", "fetched_at", "value", "raw_value", "quality", "quality_code")
+    return {(station, time): (at, tuple(content)) for station, time, at, *content in view.select(names).iter_rows()}
+
+
+@settings(max_examples=60)
+@given(history=HISTORY, instant=FETCHED, zone=st.sampled_from(ZONES))
+def test_views_equal_a_model_in_plain_python(
+    history: dict[datetime, dict[tuple[Gauge, date], Content]], instant: datetime, zone: str
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, open_archive(f"sqlite:///{folder}/forebay.db") as archive:
+        kept = appended(archive, history, zone)
+        as_of = {key: [v for v in versions if v[0] <= instant] for key, versions in kept.items()}
+        assert shown(archive.as_of(GAUGES, instant)) == {key: held[-1] for key, held in as_of.items() if held}
+        assert shown(archive.as_of(GAUGES)) == {key: versions[-1] for key, versions in kept.items()}
+        assert shown(archive.first_known(GAUGES)) == {key: versions[0] for key, versions in kept.items()}
+
+        published = {
+            (of.station, start_of(of, day, zone)): end_of(of, day, zone) + of.ready_after
+            for of in GAUGES
+            for day in LOCAL_DAYS
+        }
+        known = {
+            key: [v for k, v in enumerate(versions) if (min(v[0], published[key]) if k == 0 else v[0]) <= instant]
+            for key, versions in kept.items()
+        }
+        assert shown(archive.known_at(GAUGES, instant, zone)) == {key: held[-1] for key, held in known.items() if held}
+
+
+@settings(max_examples=30)
+@given(history=HISTORY, later=BATCH, instant=FETCHED)
+def test_what_was_held_or_known_at_an_instant_never_changes_afterwards(
+    history: dict[datetime, dict[tuple[Gauge, date], Content]],
+    later: dict[tuple[Gauge, date], Content],
+    instant: datetime,
+) -> None:
+    past = {fetched_at: batch for fetched_at, batch in history.items() if fetched_at <= instant}
+    with tempfile.TemporaryDirectory() as folder, open_archive(f"sqlite:///{folder}/forebay.db") as archive:
+        appended(archive, past, "+10:00")
+        before = archive.as_of(GAUGES, instant), archive.known_at(GAUGES, instant, "+10:00")
+        revised = {key: (9.0, "9.0", "poor", "31") for key in later}
+        appended(archive, {instant + timedelta(hours=1): revised}, "+10:00")
+        assert archive.as_of(GAUGES, instant).equals(before[0])
+        known = archive.known_at(GAUGES, instant, "+10:00")
+        held = before[1].join(known, on=OBSERVATIONS.columns.keys(), how="semi", nulls_equal=True)
+        assert held.equals(before[1])  # late first versions may join what was known, revisions change nothing
