@@ -416,7 +416,7 @@ class Dam(_Frozen):
     def _gauges_fit(self) -> Self:
         targets = [g for g in self.gauges if g.role == "target"]
         if len(targets) != 1:
-            raise ValueError(f"gauges: exactly one must have role = \"target\", not {len(targets)}")
+            raise ValueError(f'gauges: exactly one must have role = "target", not {len(targets)}')
         if targets[0].variable != self.target.variable:
             raise ValueError(
                 f"gauges: the target gauge measures {targets[0].variable!r}, but [target] says {self.target.variable!r}"

@@ -117,8 +117,10 @@ def _curve_points(curve: object, folder: Path) -> object:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"storage_curves.file {str(path)!r} has no columns of numbers {names}: {reason}") from None
     rest = {key: value for key, value in curve.items() if key != "file"}
-    return rest | {"source": rest.get("source", path.name), "points": tuple(points.unique(names[0], keep="last").sort(
-        names[0]).iter_rows())}
+    return rest | {
+        "source": rest.get("source", path.name),
+        "points": tuple(points.unique(names[0], keep="last").sort(names[0]).iter_rows()),
+    }
 
 
 def _first_fault(error: ValidationError) -> str:
