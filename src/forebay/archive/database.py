@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -74,11 +74,10 @@ class Database:
         parsed = _parsed(url)
         self.where = parsed.render_as_string(hide_password=True)
         self._engine = _engine(parsed, self.where)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             self._prepare()
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     def close(self) -> None:
         """Close every connection."""
