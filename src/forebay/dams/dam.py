@@ -339,7 +339,8 @@ class Gauge(_Frozen):
         if self.interval == "hour":
             return 3600
         match = _INTERVAL.fullmatch(self.interval)
-        return int(match[1]) * 60 if match and 0 < int(match[1]) <= 720 else None
+        minutes = int(match[1]) if match else 0
+        return minutes * 60 if 0 < minutes <= 720 and 1440 % minutes == 0 else None
 
     @property
     def table_interval(self) -> int:
