@@ -1,0 +1,79 @@
+"""`forebay.dams.dam`: levels that are constant, dated or follow a rule curve; roles and sources that fit together."""
+
+from datetime import date, timedelta
+from typing import get_args
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.dams.dam import ROLE_VARIABLES, SOURCE_NAMES, Line, Role
+from forebay.sources import SOURCES
+
+days = st.dates(date(1999, 1, 1), date(2030, 12, 31))
+
+
+def value_on(line: Line, day: date) -> float | None:
+    value = line.on(pl.Series([day])).item()
+    assert value is None or isinstance(value, float)
+    return value
+
+
+@given(days)
+def test_a_constant_holds_always(day: date) -> None:
+    assert value_on(Line.model_validate(12), day) == 12.0
+
+
+def test_dated_values_hold_from_their_day_on_in_any_order_of_the_file() -> None:
+    steps = [{"from": date(2010, 1, 1), "value": 2.0}, {"from": date(2000, 1, 1), "value": 1.0}]
+    line = Line.model_validate({"dated": steps})
+    asked = pl.Series([date(1999, 12, 31), date(2000, 1, 1), date(2009, 12, 31), date(2010, 1, 1), date(2024, 6, 1)])
+    assert line.on(asked).to_list() == [None, 1.0, 1.0, 2.0, 2.0]
+
+
+RULE = Line.model_validate({"rule_curve": [{"day": "07-01", "value": 10.0}, {"day": "01-11", "value": 20.0}]})
+
+
+def test_a_rule_curve_has_its_points_values_on_their_days() -> None:
+    assert value_on(RULE, date(2021, 7, 1)) == 10.0
+    assert value_on(RULE, date(2021, 1, 11)) == 20.0
+
+
+def test_a_rule_curve_closes_over_the_new_year() -> None:
+    # from 07-01 (day 183 of a leap year) to 01-11 (day 11 + 366) there are 194 days
+    assert value_on(RULE, date(2020, 12, 31)) == pytest.approx(10 + 10 * (366 - 183) / 194)
+    assert value_on(RULE, date(2021, 1, 1)) == pytest.approx(10 + 10 * (367 - 183) / 194)
+
+
+@given(days)
+def test_a_rule_curve_never_jumps_and_stays_between_its_points(day: date) -> None:
+    today, tomorrow = RULE.on(pl.Series([day, day + timedelta(days=1)]))
+    assert 10.0 <= today <= 20.0
+    assert abs(tomorrow - today) <= 2 * 10 / 172 + 1e-9  # the steeper side has 172 days; at most 29 February is skipped
+
+
+@given(days)
+def test_a_rule_curve_is_the_same_every_year(day: date) -> None:
+    if (day.month, day.day) != (2, 29):
+        assert value_on(RULE, day) == value_on(RULE, day.replace(year=2001))
+
+
+def test_a_rule_curve_of_one_point_is_constant_and_29_february_has_a_value() -> None:
+    line = Line.model_validate({"rule_curve": [{"day": "02-29", "value": 3.0}]})
+    assert line.on(pl.Series([date(2020, 2, 29), date(2021, 2, 28), date(2021, 12, 31)])).to_list() == [3.0, 3.0, 3.0]
+
+
+@given(st.lists(days, max_size=5))
+def test_a_line_has_one_value_for_each_day_asked(asked: list[date]) -> None:
+    dated = {"dated": [{"from": date(2000, 1, 1), "value": 1}]}
+    for line in (Line.model_validate(1.0), RULE, Line.model_validate(dated)):
+        assert len(line.on(pl.Series(asked, dtype=pl.Date))) == len(asked)
+
+
+def test_every_source_that_a_dam_file_may_name_can_be_fetched() -> None:
+    assert set(SOURCE_NAMES) == set(SOURCES)
+
+
+def test_every_role_has_variables() -> None:
+    assert set(get_args(Role)) == set(ROLE_VARIABLES)
