@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam, FileLayout, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.prepare.daily import from_files
 from forebay.sources.quality import grades
 
 COPIES = 200
-FLAGGED = ("estimated", "unknown", "poor")
+_FLAG_OF_GRADE = {name: name for name in ("estimated", "unknown", "poor")} | {"missing": "unavailable"}
+_FLAG_OF_CODE = {int(code): _FLAG_OF_GRADE.get(grade) for code, grade in grades("waternsw").items()}
 
 
 def in_pandas(dam: Dam) -> pd.DataFrame:
@@ -52,24 +53,22 @@ def _table(path: str, gauges: Sequence[Gauge]) -> pd.DataFrame:
     layout = _file(gauges[0])
     used = [name for g in gauges for name in (_file(g).value, _file(g).quality) if name]
     raw = pd.read_csv(path, usecols=[layout.date, *used], dtype={layout.date: str})
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for gauge in gauges:
-        value, code = raw[_file(gauge).value], raw[_file(gauge).quality]
-        # Straight from code to flag, so that each row is looked up once.
-        flag_of_code = {int(c): "unavailable" if g == "missing" else g for c, g in grades("waternsw").items()}
-        flag = code.map({c: f if f in (*FLAGGED, "unavailable") else "" for c, f in flag_of_code.items()})
-        flag = flag.fillna("unknown").to_numpy(object)
-        missing = (flag == "unavailable") | value.isna().to_numpy()
+        value = raw[_file(gauge).value].to_numpy(copy=True)
+        # Looking up each different code once, not each row's, is the fastest way found.
+        position, codes = pd.factorize(raw[_file(gauge).quality])
+        flag = np.array([_FLAG_OF_CODE.get(code, "unknown") for code in codes], object)[position]
+        missing = (flag == "unavailable") | np.isnan(value)
         low, high = gauge.valid_range or gauge.kind.plausible
-        outside = ((value < low) | (value > high)).to_numpy()
-        flag = np.where(missing, "unavailable", np.where(outside, "range", flag))
-        columns[gauge.column] = value.mask(missing)
-        columns[f"{gauge.column}_flag"] = np.where(flag == "", None, flag)
+        flag[(value < low) | (value > high)] = "range"
+        flag[missing], value[missing] = "unavailable", np.nan
+        columns[gauge.column], columns[f"{gauge.column}_flag"] = value, flag
     day = pd.to_datetime(raw[layout.date], format=layout.date_format)
-    return pd.DataFrame(columns).set_axis(pd.DatetimeIndex(day, name="date"))
+    return pd.DataFrame(columns, index=pd.DatetimeIndex(day, name="date"))
 
 
-def _file(gauge: Gauge):  # type: ignore[no-untyped-def]  # the layout, which a csv gauge always has
+def _file(gauge: Gauge) -> FileLayout:
     assert gauge.file is not None
     return gauge.file
 

@@ -80,9 +80,9 @@ def parse(content: bytes, gauges: Sequence[Gauge], dam: Dam) -> pl.DataFrame:
     Examples
     --------
     >>> from forebay.dams.dam_file import load_dam
-    >>> dam = load_dam("tests/dams/canyon.toml")
-    >>> parse(b"date,level\\n2010-01-01,899.45\\n", [dam.target_gauge], dam)["raw_value"].to_list()
-    ['899.45']
+    >>> dam = load_dam("tests/dams/warragamba.toml")
+    >>> parse(b"v,t,q\\n-0.600,20200812000000,155\\n", [dam.target_gauge], dam).row(0)[-4:]
+    (-0.6, '-0.600', 'unknown', '155')
     """
     if not gauges:
         return READINGS.empty()

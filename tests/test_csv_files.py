@@ -1,0 +1,164 @@
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.dams.dam import Dam
+from forebay.errors import ConfigError, SourceError
+from forebay.settings import Settings
+from forebay.sources import csv_files
+from forebay.tables import READINGS
+
+NOW = datetime(2021, 1, 1, tzinfo=UTC)
+
+
+def make(path: Path | str, *, zone: str = "+10:00", gauge: dict[str, object] | None = None, **layout: object) -> Dam:
+    """A dam with one level gauge in the file `path`; `layout` and `gauge` change what the tests vary."""
+    columns = {"path": str(path), "date": "date", "value": "level"} | layout
+    target = {"role": "target", "source": "csv", "station": "s", "variable": "reservoir_level", "unit": "m"}
+    return Dam.model_validate(
+        {
+            "id": "one",
+            "name": "One",
+            "country": "Nowhere",
+            "latitude": 0.0,
+            "longitude": 0.0,
+            "time_zone": zone,
+            "target": {"variable": "reservoir_level", "unit": "m", "datum": "none"},
+            "gauges": [target | {"file": columns} | (gauge or {})],
+        }
+    )
+
+
+def parsed(text: str | bytes, dam: Dam) -> pl.DataFrame:
+    content = text if isinstance(text, bytes) else text.encode()
+    readings = csv_files.parse(content, [dam.target_gauge], dam)
+    return READINGS.check(readings, unique=True)
+
+
+def test_value_text_quality_and_instant() -> None:
+    dam = make("x.csv", quality="q", quality_codes="waternsw")
+    table = parsed("date,level,q\n2020-01-01,1.50,4\n2020-01-02,9.9,255\n2020-01-03,,4\n2020-01-04,2,155\n", dam)
+    assert table["value"].to_list() == [1.5, None, None, 2.0]
+    assert table["raw_value"].to_list() == ["1.50", "9.9", None, "2"]
+    assert table["quality"].to_list() == ["good", "missing", "missing", "unknown"]
+    assert table["quality_code"].to_list() == ["4", "255", "4", "155"]
+    assert table["time"][0] == datetime(2019, 12, 31, 14, tzinfo=UTC)
+    assert table["interval"].unique().to_list() == [86_400]
+
+
+def test_a_number_without_a_code_is_unknown_where_the_file_has_codes_and_good_where_it_has_none() -> None:
+    text = "date,level,q\n2020-01-01,1.5,\n"
+    assert parsed(text, make("x.csv", quality="q", quality_codes="waternsw"))["quality"].to_list() == ["unknown"]
+    assert parsed(text, make("x.csv", quality="q"))["quality"].to_list() == ["unknown"]
+    assert parsed(text, make("x.csv"))["quality"].to_list() == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("\ufeffdate,level\r\n2020-01-01,1.5\r\n\r\n2020-01-02,2\r\n\r\n", {}),
+        ('date,level\n2020-01-01,"1.5"\n2020-01-02," 2 "\n', {}),
+        ("date; level ;x\n2020-01-01;1,5;\n2020-01-02; 2;\n", {"separator": ";", "decimal_comma": True}),
+        ('date,level\n2020-01-02,2\n"2020-01-01","1.5"\n', {}),
+        ("level,date\n1.5,01/01/2020\n2,02/01/2020\n", {"date_format": "%d/%m/%Y"}),
+    ],
+    ids=["BOM and blank lines", "quoted", "decimal comma", "not in order", "other date format"],
+)
+def test_layouts(text: str, layout: dict[str, object]) -> None:
+    table = parsed(text, make("x.csv", zone="+00:00", **layout))
+    assert table["value"].to_list() == [1.5, 2.0]
+    assert table["time"].dt.date().to_list() == [date(2020, 1, 1), date(2020, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("gauge", "start"),
+    [
+        ({"day_start": "09:00"}, "2020-01-02 09:00"),
+        ({"day_start": "09:00", "stamp": "end"}, "2020-01-01 09:00"),
+        ({"stamp": "end"}, "2020-01-01 00:00"),
+        ({"reading": "instantaneous", "reading_at": "08:00"}, "2020-01-02 08:00"),
+    ],
+)
+def test_stamp_day_start_and_hour_of_reading(gauge: dict[str, object], start: str) -> None:
+    time = parsed("date,level\n2020-01-02,1\n", make("x.csv", zone="+00:00", gauge=gauge))["time"]
+    assert time[0].strftime("%Y-%m-%d %H:%M") == start
+
+
+def test_hours_where_clocks_go_back_are_two_instants() -> None:
+    dam = make("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
+    text = "date,level\n2020-11-01 00:00,0\n2020-11-01 01:00,1\n2020-11-01 01:00,2\n2020-11-01 02:00,3\n"
+    table = parsed(text, dam)
+    assert table["time"].dt.hour().to_list() == [5, 6, 7, 8]
+    assert table["value"].to_list() == [0, 1, 2, 3]
+
+
+def test_a_stamp_at_the_end_of_the_hour() -> None:
+    layout = {"date_format": "%Y-%m-%d %H:%M"}
+    dam = make("x.csv", zone="+00:00", gauge={"interval": "hour", "stamp": "end"}, **layout)
+    assert parsed("date,level\n2020-01-02 00:00,1\n", dam)["time"][0] == datetime(2020, 1, 1, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("date,level\n2020-01-01,1\n2020-01-02,n/a\n", SourceError, r"line 3: 'n/a' in column 'level' is no number"),
+        ("date,level\n2020-01-01,1\n\n2020-01-03,inf\n", SourceError, r"line 4: 'inf' in column 'level' is no number"),
+        ('date,level\n"2020-01-01",1\n01.02.2020,1\n', SourceError, r"line 3: '01.02.2020' in column 'date' is no date"),
+        ("date,level\n2020-01-01,1\n,1\n", SourceError, r"line 3: '' in column 'date' is no date"),
+        ("date,level\n2020-01-01,1\n2020-01-02,1\n2020-01-01,2\n", SourceError, r"line 4: the time 2020-01-01"),
+        ("", SourceError, r"x\.csv is empty"),
+        ("\n\n", SourceError, r"x\.csv is empty"),
+        ("date,stage\n2020-01-01,1\n", ConfigError, r"'level' is not a column of x\.csv; its columns are 'date', 'stage'"),
+        ("date,level\n2020-01-01,1,2\n", SourceError, r"x\.csv cannot be read as a table"),
+        (b"date,level\n2020-01-01,\xe9\n", SourceError, r"x\.csv cannot be read as a table .* UTF-8"),
+    ],
+)
+def test_errors_name_the_line_and_the_text(text: str | bytes, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        parsed(text, make("x.csv"))
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"gauge reservoir_level: file.path 'no/such.csv' cannot be read \(No such file"):
+        csv_files.content_of(make("no/such.csv").target_gauge)
+
+
+def test_a_date_format_with_an_offset_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'%Y-%m-%d%z' holds an offset"):
+        parsed("date,level\n2020-01-01+0100,1\n", make("x.csv", date_format="%Y-%m-%d%z"))
+
+
+def test_fetch_gives_the_days_asked_for_and_sees_a_changed_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("date,level\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n")
+    dam = make(path)
+
+    def fetch(since: date | None, until: date) -> list[float]:
+        return csv_files.fetch(dam.target_gauge, dam, since, until, settings=Settings(), now=NOW)["value"].to_list()
+
+    assert fetch(date(2020, 1, 2), date(2020, 1, 2)) == [2.0]
+    assert fetch(None, date(2020, 1, 2)) == [1.0, 2.0]
+    assert fetch(date(2021, 1, 1), date(2021, 1, 2)) == []
+    path.write_text("date,level\n2020-01-02,5\n")
+    assert fetch(None, date(2020, 1, 3)) == [5.0]
+
+
+def _either(read: Callable[[], list[float | None]]) -> list[float | None] | None:
+    """What is read, or None if it is refused."""
+    try:
+        return read()
+    except (SourceError, pl.exceptions.PolarsError):
+        return None
+
+
+@given(st.text("0123456789+-.eE", min_size=1, max_size=8))
+def test_the_quick_reader_and_the_careful_one_agree_on_every_number(text: str) -> None:
+    content, dam = f"date,level\n2020-01-01,{text}\n".encode(), make("x.csv")
+    careful = _either(lambda: parsed(content, dam)["value"].to_list())
+    quick = _either(lambda: csv_files.days(content, [dam.target_gauge]).collect()["reservoir_level"].to_list())
+    assert quick is None or quick == careful or quick == [float("inf")] or quick == [float("-inf")]

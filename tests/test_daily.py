@@ -1,0 +1,227 @@
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.dams.dam import Dam
+from forebay.dams.local_time import day_start
+from forebay.errors import ConfigError, DataError, SourceError
+from forebay.prepare.daily import UNUSABLE, from_files, join, usable, write_daily
+from forebay.tables import READINGS
+from tests.test_csv_files import make
+
+FIRST = date(2020, 1, 1)
+GRADES = ("good", "fair", "poor", "estimated", "unknown", "missing")
+
+
+def gauge_readings(dam: Dam, rows: list[tuple[datetime, float | None, str]]) -> pl.DataFrame:
+    """Readings of the dam's target gauge: (time, value, quality)."""
+    series = dam.target_gauge.series
+    return READINGS.check(
+        pl.DataFrame(
+            [
+                {**series, "time": t, "value": v, "raw_value": None, "quality": q, "quality_code": None}
+                for t, v, q in rows
+            ],
+            schema=READINGS.columns,
+        )
+    )
+
+
+def hours(dam: Dam, day: date, count: int, *, quality: str = "good") -> list[tuple[datetime, float | None, str]]:
+    """One reading for each of the first `count` hours of a local day, valued 0, 1, 2 …"""
+    start = day_start(day, dam.time_zone)
+    return [(start + timedelta(hours=n), float(n), quality) for n in range(count)]
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 40),
+        st.tuples(st.one_of(st.none(), st.floats(-1e6, 1e6)), st.sampled_from(GRADES)),
+        min_size=1,
+    )
+)
+def test_every_day_is_there_and_nothing_is_invented(held: dict[int, tuple[float | None, str]]) -> None:
+    dam = make("x.csv")
+    rows = [
+        (day_start(FIRST + timedelta(days=n), dam.time_zone), None if grade == "missing" else value, grade)
+        for n, (value, grade) in held.items()
+    ]
+    frame = join(gauge_readings(dam, rows), dam)
+    first, last = FIRST + timedelta(days=min(held)), FIRST + timedelta(days=max(held))
+    assert frame["date"].to_list() == pl.date_range(first, last, eager=True).to_list()
+    for day, value, flag in frame.select("date", "reservoir_level", "reservoir_level_flag").iter_rows():
+        number = (day - FIRST).days
+        if number not in held:
+            assert (value, flag) == (None, "absent")
+            continue
+        given_value, grade = held[number]
+        if given_value is None or grade == "missing":
+            assert (value, flag) == (None, "unavailable")
+        else:
+            assert value == given_value
+            expected = None if grade in ("good", "fair") else grade
+            assert flag == (expected if -500 <= given_value <= 9000 else "range")
+    kept = usable(frame, dam)
+    bad = frame["reservoir_level_flag"].is_in(list(UNUSABLE)).fill_null(False)
+    assert kept.filter(bad)["reservoir_level"].null_count() == bad.sum()
+    assert kept.filter(~bad).equals(frame.filter(~bad))
+
+
+def test_rain_until_nine_belongs_to_the_day_that_it_ends_on() -> None:
+    dam = make("x.csv", gauge={"day_start": "09:00"})
+    frame = join(gauge_readings(dam, [(day_start(FIRST, "+10:00") + timedelta(hours=9), 1.0, "good")]), dam)
+    assert frame["date"].to_list() == [FIRST + timedelta(days=1)]
+
+
+def test_an_instantaneous_reading_belongs_to_its_day() -> None:
+    dam = make("x.csv", gauge={"reading": "instantaneous", "reading_at": "08:00"})
+    frame = join(gauge_readings(dam, [(datetime(2020, 1, 1, 22, tzinfo=UTC), 1.0, "good")]), dam)
+    assert frame["date"].to_list() == [date(2020, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "length"),
+    [
+        ("America/Chicago", date(2020, 3, 8), 23),
+        ("America/Chicago", date(2020, 11, 1), 25),
+        ("America/Chicago", date(2020, 6, 1), 24),
+        ("America/Sao_Paulo", date(2018, 11, 4), 23),  # 00:00 does not exist
+        ("America/Sao_Paulo", date(2018, 2, 17), 25),
+        ("+05:30", date(2020, 1, 1), 24),
+    ],
+)
+def test_hours_become_a_day_of_its_own_length(zone: str, day: date, length: int) -> None:
+    dam = make("x.csv", zone=zone, gauge={"interval": "hour", "share_required": 1.0})
+    whole = join(gauge_readings(dam, hours(dam, day, length)), dam)
+    assert whole.select("date", "reservoir_level", "reservoir_level_flag").rows() == [(day, (length - 1) / 2, None)]
+    short = join(gauge_readings(dam, hours(dam, day, length - 1)), dam)
+    assert short["reservoir_level_flag"].to_list() == ["incomplete"]
+    assert short["reservoir_level"].to_list() == [(length - 2) / 2]  # kept beside its flag
+    after = join(gauge_readings(dam, hours(dam, day, length + 1)), dam)
+    assert after["date"].to_list() == [day, day + timedelta(days=1)]
+
+
+@pytest.mark.parametrize("day", [date(2018, 11, 3), date(2018, 11, 4), date(2018, 11, 5)])
+def test_daily_means_keep_their_day_where_midnight_does_not_exist(day: date) -> None:
+    dam = make("x.csv", zone="America/Sao_Paulo")
+    frame = join(gauge_readings(dam, [(day_start(day, dam.time_zone), 1.0, "good")]), dam)
+    assert frame["date"].to_list() == [day]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected"), [("mean", 11.5), ("total", 276.0), ("min", 0.0), ("max", 23.0), ("last", 23.0)]
+)
+def test_aggregates(aggregate: str, expected: float) -> None:
+    dam = make("x.csv", gauge={"interval": "hour", "aggregate": aggregate})
+    assert join(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
+
+
+def test_a_day_of_mixed_grades_takes_the_worst_and_leaves_unusable_hours_out() -> None:
+    dam = make("x.csv", gauge={"interval": "hour", "sentinels": {"values": [-9999.0]}})
+    rows = hours(dam, FIRST, 24)
+    rows[3] = (rows[3][0], 3.0, "estimated")
+    rows[4] = (rows[4][0], 4.0, "poor")
+    rows[5] = (rows[5][0], -9999.0, "good")
+    frame = join(gauge_readings(dam, rows), dam)
+    assert frame["reservoir_level_flag"].to_list() == ["poor"]
+    assert frame["reservoir_level"][0] == pytest.approx((276 - 5) / 23)
+    only_bad = [(time, -9999.0, "good") for time, _, _ in rows]
+    empty = join(gauge_readings(dam, only_bad), dam)
+    assert empty["reservoir_level_flag"].to_list() == ["sentinel"]
+    assert empty["reservoir_level"].to_list() == [None]
+
+
+def test_quarter_hours_count_as_their_hours() -> None:
+    dam = make("x.csv", gauge={"interval": "15min", "share_required": 0.5})
+    start = day_start(FIRST, dam.time_zone)
+    crowded = [(start + timedelta(minutes=15 * n), 1.0, "good") for n in range(44)]  # 11 hours, whole
+    spread = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # 12 hours, one quarter of each
+    assert join(gauge_readings(dam, crowded), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
+    assert join(gauge_readings(dam, spread), dam)["reservoir_level_flag"].to_list() == [None]
+
+
+def test_first_and_last_day_bound_the_axis() -> None:
+    dam = make("x.csv")
+    rows = [(day_start(FIRST + timedelta(days=n), dam.time_zone), float(n), "good") for n in range(5)]
+    inside = join(gauge_readings(dam, rows), dam, first_day=date(2020, 1, 2), last_day=date(2020, 1, 3))
+    assert inside["reservoir_level"].to_list() == [1.0, 2.0]
+    around = join(gauge_readings(dam, rows), dam, first_day=date(2019, 12, 31), last_day=date(2020, 1, 6))
+    assert around["reservoir_level"].to_list() == [None, 0.0, 1.0, 2.0, 3.0, 4.0, None]
+    assert around["reservoir_level_flag"].to_list() == ["absent", *[None] * 5, "absent"]
+
+
+def test_without_any_reading_the_frame_is_empty_or_all_absent() -> None:
+    dam = make("x.csv")
+    assert join(READINGS.empty(), dam).is_empty()
+    asked = join(READINGS.empty(), dam, first_day=FIRST, last_day=FIRST)
+    assert asked["reservoir_level_flag"].to_list() == ["absent"]
+
+
+def test_two_readings_of_one_day_are_refused() -> None:
+    dam = make("x.csv")
+    start = day_start(FIRST, dam.time_zone)
+    rows = [(start, 1.0, "good"), (start + timedelta(hours=3), 2.0, "good")]
+    with pytest.raises(DataError, match="2 readings on 1 days that should have one each, first on 2020-01-01"):
+        join(gauge_readings(dam, rows), dam)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date,level\n2020-01-03,3\n2020-01-01,1\n",
+        "date,level\n2020-01-01, 1\n\n2020-01-03,3\n\n",
+        'date,level\n2020-01-01,"1"\n2020-01-02,NaN\n2020-01-03,""\n',
+    ],
+    ids=["not in order", "blank lines and spaces", "quotes and NaN"],
+)
+def test_files_that_are_not_clean_are_read_as_carefully_as_readings(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    frame = from_files([make(path)])[0]
+    assert len(frame) == 3
+    assert frame["reservoir_level"][0] == 1.0
+    assert frame["reservoir_level_flag"][1] in ("absent", "unavailable")
+
+
+def test_one_wrong_file_among_many_is_named(tmp_path: Path) -> None:
+    dams = []
+    for number, text in enumerate(["1", "oops", "3"]):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(f"date,level\n2020-01-01,{text}\n")
+        dams.append(make(path))
+    with pytest.raises(SourceError, match=r"1\.csv, line 2: 'oops'"):
+        from_files(dams)
+    path.write_text("date,level\n2020-01-01,inf\n")
+    with pytest.raises(SourceError, match="'inf' in column 'level' is no number"):
+        from_files(dams[2:])
+
+
+def test_an_hourly_file_goes_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("date,level\n" + "".join(f"2020-01-01 {h:02}:00,{h}\n" for h in range(24)))
+    frame = from_files([make(path, gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")])[0]
+    assert frame["reservoir_level"].to_list() == [11.5]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_write_daily(tmp_path: Path, suffix: str) -> None:
+    dam = make("x.csv")
+    rows = [(day_start(FIRST + timedelta(days=n), dam.time_zone), 1.5, "good") for n in (0, 2)]
+    frame = join(gauge_readings(dam, rows), dam)
+    path = tmp_path / f"daily{suffix}"
+    write_daily(frame, path)
+    read = {".csv": pl.read_csv, ".parquet": pl.read_parquet, ".json": pl.read_json}[suffix](path)
+    assert read.with_columns(pl.col("date").cast(pl.String).str.to_date()).equals(frame)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_write_daily_refuses_other_suffixes_and_folders_that_are_not_there(tmp_path: Path) -> None:
+    frame = join(READINGS.empty(), make("x.csv"))
+    with pytest.raises(ConfigError, match=r"suffix '.xlsx' is unknown; allowed are .csv, .parquet and .json"):
+        write_daily(frame, tmp_path / "daily.xlsx")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_daily(frame, tmp_path / "nowhere" / "daily.csv")

@@ -1,0 +1,112 @@
+"""Every dam of the shared data: its file loads, is read whole, and its numbers are those of the text."""
+
+import csv
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.dams.dam import Gauge
+from forebay.dams.dam_file import load_dam
+from forebay.prepare.daily import from_files, join
+from forebay.sources import csv_files
+from forebay.tables import READINGS, flag_of
+from tests.shared import needs_shared
+
+FILES = sorted((Path(__file__).parent / "dams").glob("*.toml"))
+NAMES = {"warragamba", "bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira"}
+
+pytestmark = needs_shared
+
+
+def test_every_dam_of_the_shared_data_has_a_file() -> None:
+    assert {path.stem for path in FILES} == NAMES
+    assert {load_dam(str(path)).id for path in FILES} == NAMES
+
+
+def _rows(gauge: Gauge) -> list[dict[str, str]]:
+    assert gauge.file is not None
+    with open(gauge.file.path, encoding="utf-8-sig", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_is_read_whole(path: Path) -> None:
+    dam = load_dam(str(path))
+    for gauge in dam.gauges:
+        readings = READINGS.check(csv_files.parse(csv_files.content_of(gauge), [gauge], dam), unique=True)
+        rows = _rows(gauge)
+        assert gauge.file is not None
+        assert [text or "" for text in readings["raw_value"]] == [row[gauge.file.value] for row in rows]
+        for row, value in list(zip(rows, readings["value"], strict=True))[:: len(rows) // 50]:
+            if value is not None:
+                expected = gauge.kind.to_canonical(float(row[gauge.file.value]), gauge.unit)
+                assert value == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_quick_way_gives_the_same_frame(path: Path) -> None:
+    dam = load_dam(str(path))
+    readings = [csv_files.parse(csv_files.content_of(gauge), [gauge], dam) for gauge in dam.gauges]
+    frame = join(pl.concat(readings), dam)
+    assert frame.equals(from_files([dam])[0])
+    target = dam.target_gauge
+    assert target.file is not None
+    published = [float(row[target.file.value] or "nan") for row in _rows(target)]
+    shown = frame.filter(pl.col(flag_of(target.column)).is_null())[target.column]
+    assert set(shown.round(6)) <= {round(number, 6) for number in published}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_full_supply_lies_within_what_was_observed(path: Path) -> None:
+    dam = load_dam(str(path))
+    frame = from_files([dam])[0]
+    level = frame.filter(pl.col(flag_of(dam.target_gauge.column)).is_null())[dam.target_gauge.column]
+    assert dam.full_supply is not None
+    full = dam.full_supply.on(frame["date"])[0]
+    top, low = level.max(), level.quantile(0.1)
+    assert isinstance(top, float)
+    assert low is not None
+    assert low < full < top
+
+
+def test_units_of_each_agency() -> None:
+    """One figure per unit, copied from the files' first lines."""
+    first = {path.stem: from_files([load_dam(str(path))])[0].row(0, named=True) for path in FILES}
+    assert first["lavon"]["reservoir_level"] == pytest.approx(492.41)  # ft, the target's own unit
+    assert first["lavon"]["storage_08060500"] == pytest.approx(414842.347 * 1.23348183754752)  # ac-ft → ML
+    assert first["lavon"]["rainfall_rain_in"] == pytest.approx(0.1183122217046022 * 25.4)  # in → mm
+    assert first["lavon"]["temperature_temp_F"] == pytest.approx((35.236444898368 - 32) / 1.8)  # degF → degC
+    assert first["cannonsville"]["storage"] == pytest.approx(60488)  # MG, the target's own unit
+    assert first["cannonsville"]["release_release"] == pytest.approx(42 * 3785.411784 / 86400)  # mgd → m3/s
+    assert first["cantareira"]["inflow_inflow"] == pytest.approx(2618784 / 86400)  # m3/d → m3/s
+    assert first["warragamba"]["rainfall_563035"] == 1.5
+
+
+def test_the_level_of_bilancino_is_read_in_the_morning() -> None:
+    dam = load_dam(str(next(path for path in FILES if path.stem == "bilancino")))
+    readings = csv_files.parse(csv_files.content_of(dam.target_gauge), [dam.target_gauge], dam)
+    assert str(readings["time"][0]) == "2002-06-03 07:00:00+00:00"  # 08:00 at UTC+1
+    assert readings["interval"].unique().to_list() == [0]
+
+
+def test_warragamba_has_the_outages_that_domain_md_counts() -> None:
+    frame = from_files([load_dam(str(next(path for path in FILES if path.stem == "warragamba")))])[0]
+    assert len(frame) == 5097
+    out = frame["reservoir_level_flag"].eq_missing("unavailable")
+    assert out.sum() == 457
+    lengths = pl.DataFrame({"out": out, "run": out.rle_id()}).filter("out").group_by("run").len()["len"]
+    assert sorted(lengths, reverse=True)[:4] == [101, 84, 80, 79]
+    assert len(lengths) == 15
+    crest = frame.filter(pl.col("date").is_between(pl.date(2020, 8, 12), pl.date(2020, 8, 26)))
+    assert crest["reservoir_level_flag"].to_list() == ["unknown"] * 15  # code 155: kept, and flagged
+    assert crest["reservoir_level"].null_count() == 0
+    assert frame["rainfall_563035_flag"][-1] == "absent"  # rain ends a day before the level
+
+
+def test_sentinels_of_conroe_are_flagged_and_kept() -> None:
+    frame = from_files([load_dam(str(next(path for path in FILES if path.stem == "conroe")))])[0]
+    odd = frame.filter(pl.col("reservoir_level_flag") == "sentinel")
+    assert odd["date"].dt.to_string().to_list() == [f"2019-07-0{day}" for day in range(2, 8)]
+    assert odd["reservoir_level"].round(3).to_list() == [-999999.0] * 6
+    assert odd["storage_08067600_flag"].to_list() == ["sentinel"] * 6
