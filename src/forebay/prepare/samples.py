@@ -30,7 +30,10 @@ class Samples:
     inputs
         What was known at the end of each day; n rows.
     level
-        The target as known and usable, in the dam's unit; NaN where missing. Models learn from it.
+        The target as known and usable, in the dam's unit; NaN where missing. Forecasts start from it.
+    trusted
+        `level` without the spells that the dam file excludes from verification; NaN where missing. Inputs are made
+        from it, models and intervals learn from it.
     observed
         The target as it stands now, unscreened: forecasts are judged against it; NaN where it has no value or lies in a
         spell that the dam file excludes from verification.
@@ -41,6 +44,7 @@ class Samples:
     dates: NDArray[np.datetime64]
     inputs: pl.DataFrame
     level: NDArray[np.float64]
+    trusted: NDArray[np.float64]
     observed: NDArray[np.float64]
     regimes: dict[str, NDArray[np.bool_]]
 
@@ -77,16 +81,18 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
     if usable_known[target].null_count() == len(usable_known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     last = known["date"][-1]
-    inputs = features.build(usable_known, dam)
-    now = features.build(usable_newest.filter(pl.col("date") <= last), dam)
+    inputs = features.build(_without_excluded(usable_known, dam), dam)
+    now = features.build(_without_excluded(usable_newest.filter(pl.col("date") <= last), dam), dam)
     inputs = pl.concat([inputs.head(-1), now.tail(1)])
     level = usable_known[target].to_numpy().astype(float)
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
     dates = known["date"].to_numpy().astype("datetime64[D]")
+    excluded = in_spells(dates, dam.hindcast.verification_exclude)
     return Samples(
         dates=dates,
         inputs=inputs.drop("date"),
         level=level,
+        trusted=np.where(excluded, np.nan, level),
         observed=_observed(newest, dam, len(dates)),
         regimes=_regimes(inputs, dam, level),
     )
@@ -98,6 +104,12 @@ def in_spells(dates: NDArray[np.datetime64], spells: tuple[Spell, ...]) -> NDArr
     for spell in spells:
         inside |= (dates >= np.datetime64(spell.from_)) & (dates <= np.datetime64(spell.to))
     return inside
+
+
+def _without_excluded(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`daily` without the target's values in spells that the dam file excludes from verification, as known wrong."""
+    excluded = in_spells(daily["date"].to_numpy().astype("datetime64[D]"), dam.hindcast.verification_exclude)
+    return daily.with_columns(pl.when(~pl.Series(excluded)).then(dam.target.variable).alias(dam.target.variable))
 
 
 def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:

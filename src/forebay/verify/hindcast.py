@@ -74,7 +74,7 @@ def point_forecasts(
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
     made = {name: Points({h: np.full(len(samples.dates), np.nan) for h in dam.hindcast.leads}) for name in models}
     for done, lead in enumerate(dam.hindcast.leads):
-        target = samples.change(samples.level, lead)
+        target = samples.change(samples.trusted, lead)
         for name, make in models.items():
             for start, end in spans:
                 try:
@@ -105,7 +105,7 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     parts = []
     for name, point in points.items():
         for lead, change in point.changes.items():
-            errors = samples.change(samples.observed, lead) - change
+            errors = samples.change(samples.trusted, lead) - change
             offsets = error_quantiles(errors, wet, samples.dates, lead_time=lead)
             rows = np.flatnonzero(np.isfinite(change))
             parts.append(
