@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -79,7 +80,7 @@ class Settings(_Frozen):
         Base URL of each service; limits of every request.
     """
 
-    archive: str = Field(min_length=1, default_factory=lambda: f"sqlite:///{data_folder() / 'forebay.db'}")
+    archive: str = Field(min_length=1, default_factory=lambda: f"sqlite:///{quote(str(data_folder() / 'forebay.db'))}")
     output: Annotated[str, Field(min_length=1)] = "runs"
     provisional_days: Annotated[int, Field(ge=0, le=3650)] = 30
     sources: Mapping[str, SourceSettings] = Field(default_factory=_services)
