@@ -15,6 +15,8 @@ from forebay.prepare.daily import usable
 from forebay.tables import flag_of
 
 WET_MM, DRY_MM = 15.0, 1.0
+WARM_UP = 0.4
+"""Share of the record before the first scored init date, where the dam file names no start."""
 NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "incomplete")
 """Flags that the agency or the dam file sets; the program's own screen never removes a verification target."""
 
@@ -123,16 +125,23 @@ def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:
     return level
 
 
+def _is_steep(rise: pl.Series, warm_up: int) -> NDArray[np.bool_]:
+    """Whether each rise is among the top 10% of the warm-up's; within the warm-up, of the days until then."""
+    steep = rise.rolling_quantile(0.9, "linear", window_size=warm_up, min_samples=1).to_numpy().copy()
+    steep[warm_up:] = steep[warm_up - 1]
+    return np.asarray(rise.to_numpy() > steep)
+
+
 def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
     regimes: dict[str, NDArray[np.bool_]] = {"all": np.ones(len(inputs), bool)}
     if "rain_3d" in inputs.columns:
         rain = inputs["rain_3d"].cast(float).to_numpy()
         regimes |= {"wet": rain > WET_MM, "dry": rain < DRY_MM}
     elif rises := [f"{c}_rise" for c in dam.columns("inflow", "stream")]:
-        rise = inputs.select(rises).to_numpy().astype(float)
-        warm_up = rise[: max(1, int(0.4 * len(rise)))]
-        if np.isfinite(warm_up).any(axis=0).all():
-            regimes["wet"] = (rise > np.nanquantile(warm_up, 0.9, axis=0)).any(axis=1)
+        warm_up = max(1, int(WARM_UP * len(inputs)))
+        told = [inputs[rise].cast(pl.Float64) for rise in rises if inputs[rise].head(warm_up).count() > 0]
+        if told:
+            regimes["wet"] = np.logical_or.reduce([_is_steep(rise, warm_up) for rise in told])
     if dam.full_supply is not None:
         full = dam.full_supply.on(inputs["date"]).to_numpy().astype(float)
         regimes["near_full"] = level >= full - features.near_full_margin(dam)

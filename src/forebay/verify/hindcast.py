@@ -15,11 +15,9 @@ from forebay.dams.local_time import to_utc
 from forebay.errors import DataError, ModelError
 from forebay.models.intervals import error_quantiles
 from forebay.models.model import Array, Model
-from forebay.prepare.samples import Samples
+from forebay.prepare.samples import WARM_UP, Samples
 from forebay.tables import FORECASTS, QUANTILES
 
-WARM_UP = 0.4
-"""Share of the record before the first scored init date, where the dam file names no start."""
 FALLBACK = "damped_change"
 """What `default` is while the past is too short for its model."""
 
