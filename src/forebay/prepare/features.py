@@ -115,14 +115,15 @@ def catchment_rain(daily: pl.DataFrame, dam: Dam) -> pl.Series:
 
 
 def antecedent_precipitation_index(rain: pl.Series) -> pl.Series:
-    """API(d) = 0.9 · API(d − 1) + rain(d), in mm (Kohler and Linsley, 1951).
+    """API(d) = 0.9 · API(d − 1) + rain(d), in mm, from 0 before the first day (Kohler and Linsley, 1951).
 
     On a day without any rain reading the mean of all days before stands in for it: a named rule, since the index is a
     memory that one lost day must not erase.
     """
     mean_so_far = rain.fill_null(0.0).cum_sum() / rain.is_not_null().cum_sum()
     filled = rain.fill_null(mean_so_far).fill_nan(None).fill_null(0.0)
-    return filled.ewm_mean(alpha=1 - API_DECAY, adjust=False) / (1 - API_DECAY)
+    from_nothing = pl.concat([pl.Series([0.0]), filled.rename("")])  # ewm_mean starts at the first value itself
+    return from_nothing.ewm_mean(alpha=1 - API_DECAY, adjust=False)[1:] / (1 - API_DECAY)
 
 
 def near_full_margin(dam: Dam) -> float:
@@ -136,4 +137,4 @@ def near_full_margin(dam: Dam) -> float:
         return 0.5 / VARIABLES["reservoir_level"].conversion(dam.target.unit)[0]
     if dam.target.variable == "storage_percent" or dam.full_supply is None:
         return 2.0
-    return 0.02 * float(dam.full_supply.on(pl.Series([date(2001, 1, 1)]))[0] or 1.0)
+    return 0.02 * float(dam.full_supply.on(pl.Series([date.max]))[0])  # what is in force last
