@@ -14,7 +14,7 @@ from forebay.archive.fetch import FetchReport
 from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
-from forebay.errors import ConfigError, DataError
+from forebay.errors import ConfigError
 from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
 from forebay.models import MODELS
 from forebay.prepare.daily import join, usable
@@ -89,8 +89,6 @@ def forecast_dam(
     if fetched is not None:
         lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
     issued = issue(table, dam, days.init_date, now=now, lacks=lacks)
-    if issued.forecasts.is_empty():
-        raise DataError(f"{dam.name}: {len(days.known)} days are too few for a forecast; at least 3 are needed")
     return Outcome(dam, days, samples, table, scorecard.score(table, samples, dam), issued)
 
 

@@ -15,7 +15,7 @@ from forebay.errors import DataError
 from forebay.models.intervals import MIN_ERRORS
 from forebay.prepare.daily import usable
 from forebay.prepare.samples import Samples
-from forebay.verify.hindcast import FALLBACK, Points
+from forebay.verify.hindcast import FALLBACK, Points, interval_offsets
 
 DEFAULT = "default"
 STALE_DAYS = 3
@@ -103,13 +103,16 @@ def _thin_past(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> list
             f"The record ({len(samples.dates)} days) is too short for the regression: "
             f"{FALLBACK} stands in at leads {', '.join(map(str, short))}."
         )
-    thin = []
-    for lead, change in points[DEFAULT].changes.items():
-        known = np.isfinite(samples.change(samples.observed, lead) - change)
-        if int(known.sum()) < MIN_ERRORS:
-            thin.append(str(lead))
+    thin = [
+        str(lead)
+        for lead, change in points[DEFAULT].changes.items()
+        if np.isnan(interval_offsets(samples, change, lead_time=lead)[-1]).any()
+    ]
     if thin:
-        said.append(f"No intervals at leads {', '.join(thin)}: fewer than {MIN_ERRORS} past forecasts can be checked.")
+        said.append(
+            f"No intervals at leads {', '.join(thin)}: at the start of the month fewer than {MIN_ERRORS} past "
+            "forecasts could be checked."
+        )
     if len(samples.dates) > 1 and np.nanmax(samples.level) == np.nanmin(samples.level):
         said.append(f"The level never changed in {len(samples.dates)} days: is the gauge stuck?")
     return said

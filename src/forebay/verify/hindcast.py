@@ -44,6 +44,10 @@ def scored_from(samples: Samples, dam: Dam) -> int:
 def first_origin(samples: Samples, dam: Dam) -> int:
     """Index of the first hindcast day: half-way to the first scored one, so that intervals have past errors by then."""
     start = scored_from(samples, dam)
+    if len(samples.dates) < 2:
+        raise DataError(
+            f"{dam.name}: a usable level on {samples.dates[0]} only; a forecast needs at least 2 days that have one"
+        )
     if start >= len(samples.dates):
         raise DataError(
             f"the hindcast starts on {dam.hindcast.start}, but the record of {dam.name} ends on {samples.dates[-1]}; "
@@ -99,19 +103,24 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     Intervals come from each model's own past errors; where fewer than 20 are known, only the median is given. Days
     without a usable level have no forecast: a level cannot be stated from an unknown one.
     """
-    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
     parts = []
     for name, point in points.items():
         for lead, change in point.changes.items():
-            errors = samples.change(samples.trusted, lead) - change
-            offsets = error_quantiles(errors, wet, samples.dates, lead_time=lead)
             rows = np.flatnonzero(np.isfinite(change))
+            changes = change[:, None] + interval_offsets(samples, change, lead_time=lead)
             parts.append(
-                _rows(samples, rows, (change[:, None] + offsets)[rows]).with_columns(
+                _rows(samples, rows, changes[rows]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
                 )
             )
     return _finish(pl.concat(parts), dam)
+
+
+def interval_offsets(samples: Samples, change: Array, *, lead_time: int) -> Array:
+    """What turns each day's expected change into its quantiles, shape (n, 7); NaN where too few errors were known."""
+    errors = samples.change(samples.trusted, lead_time) - change
+    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
+    return error_quantiles(errors, wet, samples.dates, lead_time=lead_time)
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
