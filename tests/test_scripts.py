@@ -1,0 +1,179 @@
+"""`scripts/`: each sets itself up once, and again where it must, on a real virtual environment.
+
+The scripts are copied into a small project that needs nothing from a package registry: its build backend stands beside
+it, and notes each installation.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.shared import PROJECT
+
+SCRIPTS = sorted([*(PROJECT / "scripts").iterdir(), PROJECT / ".ci" / "run"])
+
+PYPROJECT = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[project]
+name = "forebay"
+version = "1"
+
+[project.optional-dependencies]
+dev = []
+
+[project.scripts]
+forebay = "forebay:main"
+"""
+BACKEND = '''\
+"""Builds a wheel with a command that prints its arguments and folder; fails while a file "broken" is there."""
+
+import zipfile
+from pathlib import Path
+
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    with open("installations", "a") as log:
+        log.write("one\\n")
+    if Path("broken").exists():
+        raise SystemExit("the build is broken off")
+    info = "forebay-1.dist-info"
+    with zipfile.ZipFile(Path(folder) / "forebay-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("forebay.py", "import os, sys\\ndef main(): print(os.getcwd(), *sys.argv[1:], sep='|')\\n")
+        named = "Metadata-Version: 2.1\\nName: forebay\\nVersion: 1\\nProvides-Extra: dev\\n"
+        wheel.writestr(f"{info}/METADATA", named)
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\\nforebay = forebay:main\\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return "forebay-1-py3-none-any.whl"
+'''
+
+
+def call(*words: str | Path, cwd: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE_", "COV_", "PYTHON"))}
+    if path is not None:
+        environ["PATH"] = path
+    return subprocess.run(
+        list(map(str, words)), cwd=cwd, env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def installations(project: Path) -> int:
+    log = project / "installations"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def new_project(folder: Path) -> Path:
+    project = folder / "a project"  # people's folders have spaces in their names
+    shutil.copytree(PROJECT / "scripts", project / "scripts")
+    (project / "pyproject.toml").write_text(PYPROJECT)
+    (project / "backend.py").write_text(BACKEND)
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that is set up already; tests leave it so."""
+    made = new_project(tmp_path_factory.mktemp("set up"))
+    done = call(made / "scripts" / "setup", "", cwd=made)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_scripts_can_be_run_and_stop_at_the_first_fault(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    assert call("bash", "-n", script, cwd=PROJECT).stderr == ""
+    assert "\nset -" in script.read_text()
+
+
+def test_a_second_call_installs_nothing_and_says_nothing(project: Path) -> None:
+    before = installations(project)
+    again = call(project / "scripts" / "setup", "", cwd=project)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    assert installations(project) == before >= 1
+
+
+def test_an_extra_is_installed_once_and_the_plain_call_afterwards_installs_nothing(project: Path) -> None:
+    before = installations(project)
+    for extras in ("dev", "dev", ""):
+        assert call(project / "scripts" / "setup", extras, cwd=project).returncode == 0
+    assert installations(project) == before + 1
+
+
+def test_a_changed_pyproject_is_installed_again(project: Path) -> None:
+    before = installations(project)
+    with (project / "pyproject.toml").open("a") as file:
+        file.write("# changed\n")
+    for _ in range(2):
+        assert call(project / "scripts" / "setup", "", cwd=project).returncode == 0
+    assert installations(project) == before + 1
+
+
+def test_an_installation_that_failed_says_why_and_is_done_again(project: Path) -> None:
+    (project / "broken").touch()
+    with (project / "pyproject.toml").open("a") as file:
+        file.write("# changed once more\n")
+    failed = call(project / "scripts" / "setup", "", cwd=project)
+    assert failed.returncode != 0
+    assert "the build is broken off" in failed.stderr
+    (project / "broken").unlink()
+    assert call(project / "scripts" / "setup", "", cwd=project).returncode == 0
+    before = installations(project)
+    assert call(project / "scripts" / "setup", "", cwd=project).returncode == 0
+    assert installations(project) == before
+
+
+def test_a_broken_environment_is_made_anew(project: Path) -> None:
+    for pip in (project / ".venv").glob("lib/python*/site-packages/pip"):
+        shutil.rmtree(pip)
+    assert call(project / "scripts" / "setup", "", cwd=project).returncode == 0
+    assert call(project / ".venv" / "bin" / "python", "-c", "import pip, forebay", cwd=project).returncode == 0
+
+
+def test_a_project_that_was_moved_is_installed_where_it_is_now(project: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(project, moved, symlinks=True)
+    before = installations(moved)
+    assert call(moved / "scripts" / "run", cwd=tmp_path).stdout == f"{tmp_path}|run|demo\n"
+    assert installations(moved) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        ([], "run|demo"),
+        (["--json"], "run|demo|--json"),
+        (["warragamba"], "run|warragamba"),
+        (["my dams/lake.toml", "-o", "out"], "run|my dams/lake.toml|-o|out"),
+    ],
+)
+def test_run_takes_a_dam_and_options_and_works_in_the_callers_folder(
+    project: Path, tmp_path: Path, given: list[str], passed: str
+) -> None:
+    done = call(project / "scripts" / "run", *given, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}|{passed}\n")
+
+
+def test_without_a_python_that_is_new_enough_one_sentence_says_so(tmp_path: Path) -> None:
+    project = new_project(tmp_path)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "cat", "cut", "dirname", "env", "grep", "head", "id", "rm", "sha256sum"):
+        found = shutil.which(name)
+        assert found is not None
+        (tools / name).symlink_to(found)
+    old = tools / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")  # as a Python 3.10 answers the question whether it is new enough
+    old.chmod(0o755)
+    done = call(project / "scripts" / "setup", "", cwd=tmp_path, path=str(tools))
+    assert done.returncode != 0
+    assert done.stderr.startswith("forebay: no Python 3.11 or newer found")
+    assert done.stderr.count("\n") == 1
+    assert not (project / ".venv").exists()
