@@ -188,7 +188,7 @@ def test_only_the_demo_is_simulated() -> None:
         ('station = "1"', 'station = "1"\nreading_at = "08:00"', "gauges[1]: reading_at goes with reading = "),
         ('station = "1"', 'station = "1"\nreading = "instantaneous"', "gauges[1]: reading_at goes with reading = "),
         ('station = "1"', 'station = "1"\nlatency_h = -1', "gauges[1].latency_h = -1: input should be greater than or"),
-        ('station = "1"', 'station = "1"\nlatency_h = "4"', "gauges[1].latency_h = '4': input should be a valid numbe"),
+        ('station = "1"', 'station = "1"\nlatency_h = "4"', "gauges[1].latency_h = '4': input should be a valid"),
         ('station = "1"', 'station = "1"\nlatency_h = true', "gauges[1].latency_h = True: input should be a valid num"),
         ('station = "1"', 'station = "1"\nvalid_range = [5, 1]', "gauges[1]: valid_range = [5.0, 1.0] must be [lowest"),
         ('source = "waternsw"', 'source = "csv"', 'gauges[1]: a gauge with source = "csv" needs a [gauges.file] table'),
