@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
-from forebay.show.coverage import FINE
 from forebay.show.story import quantile_column
+from forebay.show.tallies import FINE
 from forebay.tables import QUANTILES
 
 if TYPE_CHECKING:
@@ -23,12 +23,33 @@ if TYPE_CHECKING:
     AnyChart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart
     Panel: TypeAlias = tuple[str, AnyChart]
 
+Spec: TypeAlias = dict[str, Any]  # Any: Vega-Lite's JSON nests freely
+
 WIDTH = 860
 PANEL_WIDTH, PANEL_HEIGHT = 270, 170
 INK, FORECAST, FULL, GRID = "#1b2733", "#0072b2", "#a63c00", "#e3e7eb"
 BAND_90, BAND_80 = "#cfe3f1", "#93c2e0"
 OBSERVED, LATER, MEDIAN, IN_80, IN_90 = "observed", "observed later", "forecast median", "80% interval", "90% interval"
 _SERIES = {OBSERVED: INK, MEDIAN: FORECAST, IN_80: BAND_80, IN_90: BAND_90}
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+_CONFIG: Spec = {
+    "background": "#ffffff",
+    "font": _FONT,
+    "view": {"stroke": None},
+    "title": {"anchor": "start", "color": INK, "fontSize": 13, "fontWeight": 600, "offset": 12},
+    "axis": {
+        "domainColor": "#9aa3ab",
+        "tickColor": "#9aa3ab",
+        "gridColor": GRID,
+        "labelColor": "#46525c",
+        "titleColor": "#46525c",
+        "titleFontWeight": 500,
+        "labelLimit": 190,
+    },
+    "axisX": {"grid": False},
+    "legend": {"orient": "bottom", "direction": "horizontal", "columns": 6, "labelColor": INK, "titleColor": INK},
+}
 
 MODEL_COLOURS = {
     "default": FORECAST,
@@ -62,8 +83,12 @@ class Heading:
     simulated: bool
 
     def title(self, text: str) -> str:
-        """The chart's title."""
-        return f"{self.dam}{' · SIMULATED' if self.simulated else ''} · {text}"
+        """A picture's title."""
+        return f"{self.dam} · {self.panel(text)}"
+
+    def panel(self, text: str) -> str:
+        """The title of a picture's part."""
+        return f"SIMULATED · {text}" if self.simulated else text
 
 
 def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFrame, heading: Heading) -> AnyChart:
@@ -92,11 +117,11 @@ def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFram
             .transform_calculate(series="datum.name")
         )
     zoom = alt.selection_interval(bind="scales", encodings=["x"], zoom="wheel![event.shiftKey]", name="days")
-    title = heading.title("daily values and forecast for 1 to 7 days")
+    title = heading.title("observations and forecast")
     return alt.layer(*layers).add_params(zoom).properties(width=WIDTH, height=340, title=title)
 
 
-def rise_panels(observed: pl.DataFrame, fans: pl.DataFrame) -> list[Panel]:
+def rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Heading) -> list[Panel]:
     """One small chart per init date, all on the same axes: what was forecast from it, and what came.
 
     Parameters
@@ -111,7 +136,7 @@ def rise_panels(observed: pl.DataFrame, fans: pl.DataFrame) -> list[Panel]:
     colour = _series_colour({OBSERVED: INK, LATER: FULL, **_SERIES})
     ends = _padded(pl.concat([observed["level"], fans["q05"], fans["q95"]]).drop_nulls())
     days = observed["date"].to_list()
-    x, y = _day("date", days), _level("level", "", ends)
+    x, y = _day("date", days), _level("level", heading.axis, ends)
     panels: list[Panel] = []
     for init in fans["init_date"].unique().sort():
         own = fans.filter(pl.col("init_date") == init)
@@ -124,7 +149,7 @@ def rise_panels(observed: pl.DataFrame, fans: pl.DataFrame) -> list[Panel]:
             .encode(x=x, y=y, color=colour, tooltip=_seen_tips())
         )
         layers = [*_fan_layers(own, colour, y, x), _observed_layer(before, colour, y, x), open_points]
-        title = f"issued at the end of {_short(init)}"
+        title = heading.panel(f"issued at the end of {_short(init)}")
         panels.append((str(init), alt.layer(*layers).properties(width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title)))
     return panels
 
@@ -149,17 +174,41 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
                 strokeDash=alt.StrokeDash("model:N", title=None, scale=alt.Scale(domain=models, range=dashes)),
                 tooltip=["model:N", alt.Tooltip("lead_time:O", title="lead, days"), "mae:Q", "n:Q"],
             )
-            .properties(width=PANEL_WIDTH + 130, height=PANEL_HEIGHT + 40, title=name)
+            .properties(width=PANEL_WIDTH + 130, height=PANEL_HEIGHT + 40, title=heading.panel(name))
         )
         panels.append((name, chart))
     return panels
 
 
-def together(panels: Sequence[Panel], title: str, columns: int) -> alt.ConcatChart:
+def together(panels: Sequence[Panel], title: str, columns: int) -> AnyChart:
     """Panels as one picture, for a file."""
     import altair as alt
 
     return alt.concat(*(panel for _, panel in panels), columns=columns, title=title)
+
+
+def for_file(chart: AnyChart) -> Spec:
+    """The chart's Vega-Lite text, of a fixed size and with its legend."""
+    return {**chart.to_dict(), "config": _CONFIG}
+
+
+def for_page(chart: AnyChart) -> Spec:
+    """The chart's Vega-Lite text for a page: as wide as the place where it stands, its legend left to the page."""
+    fit = {"type": "fit-x", "contains": "padding"}
+    config = {**_CONFIG, "legend": {"disable": True}}
+    return {**chart.to_dict(), "config": config, "width": "container", "autosize": fit}
+
+
+def legend(spec: Spec) -> list[tuple[str, str]]:
+    """(name, colour) of all that the chart shows, in order."""
+    if isinstance(spec.get("color"), dict):
+        scale = spec["color"].get("scale", {})
+        return list(zip(scale.get("domain", []), scale.get("range", []), strict=True))
+    for part in spec.values():
+        for inner in part if isinstance(part, list) else [part]:
+            if isinstance(inner, dict) and (found := legend(inner)):
+                return found
+    return []
 
 
 def coverage_chart(spells: pl.DataFrame, heading: Heading) -> AnyChart:
@@ -184,7 +233,7 @@ def coverage_chart(spells: pl.DataFrame, heading: Heading) -> AnyChart:
                 x2="end:T",
                 y=alt.Y("gauge:N", title=None, sort=gauges, scale=alt.Scale(domain=gauges)),
                 color=alt.Color("state:N", title="readings", scale=alt.Scale(domain=states, range=colours)),
-                stroke=alt.Stroke("state:N", legend=None, scale=alt.Scale(domain=states, range=colours)),
+                stroke=alt.Stroke("state:N", title="readings", scale=alt.Scale(domain=states, range=colours)),
                 tooltip=["gauge:N", "state:N", _date_tip("start", "from"), _date_tip("end", "until before"), "days:Q"],
             )
         )
@@ -244,7 +293,7 @@ def _day(column: str, days: list[date] | None = None) -> alt.X:
     import altair as alt
 
     if days is None:
-        return alt.X(f"{column}:T", title=None)
+        return alt.X(f"{column}:T", title=None, axis=alt.Axis(format="%d %b", tickCount=9, labelOverlap=True))
     ends = [alt.DateTime(year=d.year, month=d.month, date=d.day) for d in (min(days), max(days))]
     return alt.X(f"{column}:T", title=None, scale=alt.Scale(domain=ends), axis=alt.Axis(tickCount=4, format="%d %b"))
 

@@ -12,13 +12,11 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from forebay.dams.dam import Dam
+from forebay.prepare.daily import UNUSABLE
 from forebay.tables import QUANTILES, flag_of
 
 DEFAULT = "default"
 SHOWN_LEADS = (1, 3, 7)
-UNUSABLE = ("range", "sentinel", "spike", "step", "flat", "rate")
-"""Flags of a reading that is not what the gauge should show; a rise that rests on one is not told as a rise."""
-
 DAY = timedelta(days=1)
 
 
@@ -103,10 +101,11 @@ def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
             schema=dict(zip(keys, (pl.Date, pl.Int32, pl.Date), strict=True))
             | dict.fromkeys(("start", *QUANTILE_COLUMNS), pl.Float64)
         )
+    level = pl.col("level").fill_nan(None)
     wide = own.group_by(keys).agg(
         (pl.col("level") - pl.col("change")).median().alias("start"),
         *(
-            pl.col("level").filter((pl.col("quantile") - q).abs() < 1e-9).first().alias(quantile_column(q))
+            level.filter((pl.col("quantile") - q).abs() < 1e-9).first().alias(quantile_column(q))
             for q in QUANTILES
         ),
     )
@@ -184,7 +183,7 @@ def largest_rise(daily: pl.DataFrame, hindcast: pl.DataFrame, dam: Dam, around_d
     inits = hindcast.filter(pl.col("model") == DEFAULT)["init_date"].unique().sort()
     if inits.is_empty():
         return None
-    doubtful = pl.col(flag_of(column)).is_in(UNUSABLE).fill_null(False) | excluded(dam)
+    doubtful = pl.col(flag_of(column)).is_in(list(UNUSABLE)).fill_null(False) | excluded(dam)
     levels = daily.sort("date").select("date", level=pl.when(~doubtful).then(pl.col(column)))
     level = pl.col("level")
     after, before = [level.shift(-k) for k in (1, 2, 3)], [level.shift(k) for k in (0, 1, 2)]
@@ -231,7 +230,7 @@ def told_and_seen(
         date, level, as `observed` makes them.
 
     Changes are from the level that the forecast started from; low and high bound the 90% interval. The verdict is
-    "inside 80%", "inside 90%", "above 90%", "below 90%" or "not observed".
+    "inside 80%", "inside 90%", "above 90%", "below 90%", "no interval" or "not observed".
     """
     seen = (
         fans.filter(pl.col("lead_time").is_in(list(leads)))
@@ -242,6 +241,8 @@ def told_and_seen(
     verdict = (
         pl.when(level.is_null())
         .then(pl.lit("not observed"))
+        .when(pl.col("q05").is_null() | pl.col("q95").is_null())
+        .then(pl.lit("no interval"))
         .when(level.is_between("q10", "q90"))
         .then(pl.lit("inside 80%"))
         .when(level.is_between("q05", "q95"))

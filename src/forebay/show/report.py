@@ -1,0 +1,152 @@
+"""The report of one dam: `report.html`, one file that opens without a network, and its pictures as PNG and SVG."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from forebay.show import charts, grounds, sections, tallies
+from forebay.show.page import VEGA_LITE, Html, document, element, joined
+from forebay.show.story import DAY, Reading, Report, Rise, fan, largest_rise, lines, observed
+
+__all__ = ["Reading", "Report", "render", "write_report"]
+
+SHOWN_DAYS = 60
+"""Days of observations before the forecast."""
+_PNG_SCALE = 2.0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The report's charts: one, or several panels that a file shows together."""
+
+    forecast: charts.AnyChart
+    rise: list[charts.Panel]
+    scores: list[charts.Panel]
+    coverage: charts.AnyChart
+
+    def for_files(self, heading: charts.Heading) -> dict[str, charts.Spec]:
+        """Vega-Lite text of each picture, by the name of its file; pictures without content are left out."""
+        whole = {"forecast": self.forecast, "coverage": self.coverage}
+        if self.rise:
+            title = heading.title("forecasts around the largest rise")
+            whole["largest_rise"] = charts.together(self.rise, title, 3)
+        if self.scores:
+            whole["scores"] = charts.together(self.scores, heading.title("mean absolute error by lead"), 2)
+        return {name: charts.for_file(chart) for name, chart in whole.items()}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the pictures and sections show, made once."""
+
+    fan: pl.DataFrame
+    recent: pl.DataFrame
+    near: pl.DataFrame
+    all_lines: pl.DataFrame
+    rise: Rise | None
+    rise_fans: pl.DataFrame
+    rise_levels: pl.DataFrame
+    spells: pl.DataFrame
+    step_days: int
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write report.html and each chart as PNG and SVG into `folder`; their paths.
+
+    Everything is made in a folder inside it first and then moved file by file, so nothing half-written ever stands
+    under its name.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+    import vl_convert
+
+    html, specs = render(report)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as unfinished:
+        made = Path(unfinished)
+        (made / "report.html").write_bytes(html.encode())
+        for name, spec in specs.items():
+            svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+            (made / f"{name}.svg").write_text(svg, "utf-8")
+            (made / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
+        names = sorted(path.name for path in made.iterdir())
+        for name in names:
+            os.replace(made / name, folder / name)
+    return [folder / name for name in names]
+
+
+def render(report: Report) -> tuple[str, dict[str, charts.Spec]]:
+    """The page's text, and the Vega-Lite text of each picture by the name of its file."""
+    heading = charts.Heading(report.dam.name, sections.Wording(report.dam).axis, report.dam.simulated)
+    tables = _tables(report)
+    pictures = _pictures(report, tables, heading)
+    page = document(f"{report.dam.name}: forecast from {report.init_date}", _body(report, tables, pictures))
+    return page, pictures.for_files(heading)
+
+
+def _tables(report: Report) -> Tables:
+    dam, daily = report.dam, report.daily
+    ahead = fan(report.forecasts)
+    recent = observed(daily, dam, report.init_date - SHOWN_DAYS * DAY, report.init_date)
+    shown = pl.concat(
+        [
+            recent.select("date", low="level", high="level"),
+            ahead.select(date="valid_date", low="q05", high="q95"),
+        ]
+    )
+    near, every = lines(dam, shown)
+    found = largest_rise(daily, report.hindcast, dam)
+    around = found.issued if found else ()
+    fans = fan(report.hindcast.filter(pl.col("init_date").is_in(list(around))))
+    levels = recent.clear()
+    if found:
+        levels = observed(daily, dam, around[0] - 3 * DAY, max([*fans["valid_date"], found.onset + DAY]))
+    spells, step = tallies.coverage_spells(daily, dam)
+    return Tables(ahead, recent, near, every, found, fans, levels, spells, step)
+
+
+def _pictures(report: Report, tables: Tables, heading: charts.Heading) -> Pictures:
+    kinds = [("all", "all"), *(pair for pair in tallies.regimes_scored(report.scores) if pair[1] in grounds.REGIMES)]
+    errors = [
+        (grounds.REGIMES[regime].capitalize(), table)
+        for window, regime in kinds
+        if not (table := tallies.error_by_lead(report.scores, window, regime)).is_empty()
+    ]
+    return Pictures(
+        charts.forecast_chart(tables.recent, tables.fan, tables.near, heading),
+        charts.rise_panels(tables.rise_levels, tables.rise_fans, heading),
+        charts.error_panels(errors, heading),
+        charts.coverage_chart(tables.spells, heading),
+    )
+
+
+def _body(report: Report, tables: Tables, pictures: Pictures) -> Html:
+    counts = tallies.coverage_counts(report.daily, report.dam)
+    rise_specs = [charts.for_page(chart) for _, chart in pictures.rise]
+    score_specs = [charts.for_page(chart) for _, chart in pictures.scores]
+    no_script = "The charts need JavaScript, which this file brings along; they also lie beside it as PNG and SVG."
+    made = f"Made by forebay at {report.now:%Y-%m-%d %H:%M} UTC. Data: {report.dam.licence or 'licence not stated'}."
+    return joined(
+        (
+            sections.head(report, tables.fan),
+            Html("<main>"),
+            element("noscript", element("p", no_script)),
+            sections.forecast(report, tables.fan, tables.all_lines, charts.for_page(pictures.forecast)),
+            sections.rise(report, tables.rise, tables.rise_fans, tables.rise_levels, rise_specs),
+            grounds.scores(report, score_specs),
+            grounds.coverage(report, counts, tables.step_days, charts.for_page(pictures.coverage)),
+            grounds.dam_and_gauges(report),
+            grounds.lacks(report),
+            grounds.glossary(report.dam),
+            Html("</main>"),
+            element("footer", made),
+        )
+    )
