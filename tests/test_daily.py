@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ FIRST = date(2020, 1, 1)
 GRADES = ("good", "fair", "poor", "estimated", "unknown", "missing")
 
 
-def gauge_readings(dam: Dam, rows: list[tuple[datetime, float | None, str]]) -> pl.DataFrame:
+def gauge_readings(dam: Dam, rows: Sequence[tuple[datetime, float | None, str]]) -> pl.DataFrame:
     """Readings of the dam's target gauge: (time, value, quality)."""
     series = dam.target_gauge.series
     return READINGS.check(
@@ -214,7 +215,13 @@ def test_write_daily(tmp_path: Path, suffix: str) -> None:
     frame = join(gauge_readings(dam, rows), dam)
     path = tmp_path / f"daily{suffix}"
     write_daily(frame, path)
-    read = {".csv": pl.read_csv, ".parquet": pl.read_parquet, ".json": pl.read_json}[suffix](path)
+    match suffix:
+        case ".csv":
+            read = pl.read_csv(path)
+        case ".parquet":
+            read = pl.read_parquet(path)
+        case _:
+            read = pl.read_json(path)
     assert read.with_columns(pl.col("date").cast(pl.String).str.to_date()).equals(frame)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
