@@ -6,6 +6,7 @@ persistence with intervals from the walk's own past changes, so that tables have
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -110,3 +111,44 @@ def scores(of: Dam) -> pl.DataFrame:
 
 NOW = datetime(2021, 4, 15, 3, 0, tzinfo=UTC)
 """About a day after the end of the synthetic daily frame."""
+
+
+def dam_of(*gauges: Mapping[str, object], unit: str = "m", **keys: object) -> Dam:  # keys: any of a dam file's
+    """A simulated dam of `gauges`, with a level gauge "lake" before them unless one of them is the target."""
+    level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": unit}
+    target = next((gauge for gauge in gauges if gauge["role"] == "target"), None)
+    every = gauges if target else (level, *gauges)
+    return Dam.model_validate(
+        {
+            "id": "small",
+            "name": "Small Dam",
+            "country": "Nowhere",
+            "latitude": 0.0,
+            "longitude": 0.0,
+            "time_zone": "+10:00",
+            "simulated": True,
+            "target": {"variable": (target or level)["variable"], "unit": unit, "datum": "above nothing"},
+            "gauges": [{"source": "simulated"} | dict(gauge) for gauge in every],
+        }
+        | keys
+    )
+
+
+def rain_gauge(station: str = "r1", **keys: object) -> dict[str, object]:
+    """A rain gauge as a dam file has it; `keys` are added."""
+    return {"role": "rainfall", "station": station, "variable": "rainfall", "unit": "mm"} | keys
+
+
+def frame_of(of: Dam, columns: Mapping[str, Sequence[float | str | None]]) -> pl.DataFrame:
+    """A daily frame from `FIRST_DAY` on with `columns` as given; a gauge that is not given is absent, a flag null."""
+    days = len(next(iter(columns.values())))
+    made = {
+        "dam": pl.Series([of.id] * days),
+        "date": pl.date_range(FIRST_DAY, FIRST_DAY + timedelta(days=days - 1), eager=True),
+    }
+    for gauge in of.gauges:
+        name, flag = gauge.column, flag_of(gauge.column)
+        made[name] = pl.Series(columns.get(name, [None] * days), dtype=pl.Float64)
+        absent = pl.select(pl.when(made[name].is_null()).then(pl.lit("absent"))).to_series()
+        made[flag] = pl.Series(columns[flag], dtype=pl.String) if flag in columns else absent
+    return pl.DataFrame(made)

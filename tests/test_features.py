@@ -1,0 +1,131 @@
+"""Each input by hand on a few days, and by how many days a gauge comes too late."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import pytest
+
+from forebay.dams.dam import Dam
+from forebay.prepare import features
+from tests.synthetic import dam_of, frame_of, rain_gauge
+
+Column = list[float | None]
+
+
+def column(of: Dam, name: str, columns: Mapping[str, Sequence[float | None]]) -> Column:
+    """Input `name` of the frame of `columns`."""
+    made: Column = features.build(frame_of(of, columns), of)[name].to_list()
+    return made
+
+
+LEVEL_ONLY = dam_of()
+
+
+def test_the_last_change_is_carried_across_a_gap_and_its_lags_are_not() -> None:
+    level = {"reservoir_level": [1.0, 1.5, None, 3.0, 3.25, 3.0]}
+    assert column(LEVEL_ONLY, "last_change", level) == [None, 0.5, 0.5, 0.5, 0.25, -0.25]
+    assert column(LEVEL_ONLY, "change_lag1", level) == [None, None, 0.5, None, None, 0.25]
+    assert column(LEVEL_ONLY, "change_lag2", level) == [None, None, None, 0.5, None, None]
+
+
+def test_the_median_change_needs_five_changes() -> None:
+    level = {"reservoir_level": [0.0, 1.0, 1.0, 3.0, 3.5, 6.5, 6.6]}  # changes 1, 0, 2, .5, 3, .1
+    made = column(LEVEL_ONLY, "median_change_30d", level)
+    assert made[:5] == [None] * 5
+    assert made[5:] == pytest.approx([1.0, 0.75])
+
+
+def test_the_season_closes_over_the_new_year() -> None:
+    made = features.build(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0] * 366}), LEVEL_ONLY)
+    assert made["day_of_year"].to_list() == [*range(1, 366), 1]  # synthetic days start on 1 January of a common year
+    angle = 2 * math.pi * 32 / 365.25
+    assert made.row(31, named=True)["season_sin"] == pytest.approx(math.sin(angle))
+    assert made.row(31, named=True)["season_cos"] == pytest.approx(math.cos(angle))
+
+
+TWO_GAUGES = dam_of(rain_gauge("a"), rain_gauge("b"))
+RAIN = {"rainfall_a": [0.0, 10.0, None, None, 4.0], "rainfall_b": [2.0, 20.0, 6.0, None, None]}
+
+
+def test_missing_rain_is_not_zero() -> None:
+    assert column(TWO_GAUGES, "rain_lag0", RAIN) == [1.0, 15.0, 6.0, None, 4.0]
+    assert column(TWO_GAUGES, "rain_lag1", RAIN) == [None, 1.0, 15.0, 6.0, None]
+    assert column(TWO_GAUGES, "rain_lag2", RAIN) == [None, None, 1.0, 15.0, 6.0]
+
+
+def test_three_days_of_rain_need_two_of_them() -> None:
+    assert column(TWO_GAUGES, "rain_3d", RAIN) == [None, 16.0, 22.0, 21.0, 10.0]
+    assert column(TWO_GAUGES, "rain_3d", {"rainfall_a": [5.0, None, None, 1.0]}) == [None, None, None, None]
+
+
+def test_the_wetness_index_outlives_a_day_without_rain_readings() -> None:
+    """API(d) = .9·API(d−1) + rain(d); on day 4 the mean of 1, 15, 6 mm stands in."""
+    first = [1.0, 0.9 + 15, 0.9 * 15.9 + 6]
+    fourth = 0.9 * first[2] + 22 / 3
+    api = [*first, fourth, 0.9 * fourth + 4]
+    assert column(TWO_GAUGES, "api", RAIN) == pytest.approx(api)
+    assert column(TWO_GAUGES, "rain_api", RAIN)[:3] == pytest.approx([1.0, 15 * api[1], 6 * api[2]])
+    assert column(TWO_GAUGES, "rain_api", RAIN)[3] is None
+    assert column(TWO_GAUGES, "rain_api_lag1", RAIN)[2] == pytest.approx(15 * api[1])
+    assert column(TWO_GAUGES, "rain_3d_api", RAIN)[1] == pytest.approx(16 * api[1])
+
+
+def test_the_wetness_index_before_any_reading_is_zero() -> None:
+    dry = features.antecedent_precipitation_index(pl.Series([None, None, 3.0, None], dtype=pl.Float64))
+    assert dry.to_list() == pytest.approx([0.0, 0.0, 3.0, 0.9 * 3 + 3])
+
+
+def test_streams_and_flows_give_value_rise_and_root() -> None:
+    dam = dam_of(
+        {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"},
+        {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"},
+        {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"},
+        {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
+    )
+    given = {"stream_level_s": [1.0, 1.5, None, 2.0], "inflow_i": [4.0, -9.0, 0.0, 25.0], "temperature_t": [20.0] * 4}
+    made = features.build(frame_of(dam, given), dam)
+    assert made["stream_level_s"].to_list() == [1.0, 1.5, None, 2.0]
+    assert made["stream_level_s_rise"].to_list() == [None, 0.5, None, None]
+    assert made["inflow_i_root"].to_list() == [2.0, -3.0, 0.0, 5.0]
+    assert "stream_level_s_root" not in made.columns
+    assert made["release_r_rise"].null_count() == 4
+    assert not any("temperature" in name or "rain" in name for name in made.columns)
+
+
+LATE = {
+    "in time": ({}, {}, 0),
+    "as late as the target": ({"latency_h": 30}, {"latency_h": 30}, 0),
+    "six hours late": ({"latency_h": 6}, {}, 1),
+    "a day late": ({"latency_h": 24}, {}, 1),
+    "25 hours late": ({"latency_h": 25}, {}, 2),
+    "target six hours late too": ({"latency_h": 6}, {"latency_h": 6}, 0),
+    "rain day ends at nine on its day": ({"day_start": "09:00"}, {}, 0),
+    "rain day ends at nine, had by midnight": ({"day_start": "09:00", "latency_h": 15}, {}, 0),
+    "rain day ends at nine, had after midnight": ({"day_start": "09:00", "latency_h": 15.5}, {}, 1),
+    "stamped at its end": ({"day_start": "09:00", "stamp": "end"}, {}, 0),
+    "read at eight, had by midnight": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 16}, {}, 0),
+    "read at eight, had after midnight": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 17}, {}, 1),
+}
+
+
+@pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
+def test_delay(rain: dict[str, object], level: dict[str, object], days: int) -> None:
+    target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    dam = dam_of(target | level, rain_gauge("a", **rain))
+    assert features.delay_days(dam.gauges[1], dam) == days
+    assert features.delay_days(dam.target_gauge, dam) == 0
+    given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
+    assert column(dam, "rain_lag0", given) == ([None] * days + [1.0, 2.0, 3.0, 4.0])[:4]
+
+
+def test_the_margin_of_near_full() -> None:
+    assert features.near_full_margin(dam_of()) == 0.5
+    assert features.near_full_margin(dam_of(unit="ft")) == pytest.approx(0.5 / 0.3048)
+    assert features.near_full_margin(dam_of(hindcast={"near_full_margin": 0.2})) == 0.2
+    storage = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+    assert features.near_full_margin(dam_of(storage, unit="ML", full_supply=5000.0)) == 100
+    dated = {"dated": [{"from": "2010-01-01", "value": 5000.0}, {"from": "2030-01-01", "value": 6000.0}]}
+    assert features.near_full_margin(dam_of(storage, unit="ML", full_supply=dated)) == 120
+    percent = storage | {"variable": "storage_percent", "unit": "%"}
+    assert features.near_full_margin(dam_of(percent, unit="%", full_supply=129.2)) == 2

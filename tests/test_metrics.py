@@ -1,0 +1,101 @@
+"""Scores against values by hand, against scikit-learn, and what must always hold of them."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss, r2_score
+
+from forebay import metrics
+from forebay.metrics import Array
+from forebay.tables import QUANTILES
+
+FORECAST = np.array([1.0, 2.0, 4.0, 3.0])
+OBSERVED = np.array([1.0, 3.0, 2.0, 2.0])  # errors 0, −1, 2, 1; mean 2; squared deviations 1, 1, 0, 0
+
+levels = st.floats(-50, 50, allow_nan=False).map(lambda x: round(x, 3))  # gauges give millimetres
+pairs = st.integers(2, 40).flatmap(
+    lambda n: st.tuples(arrays(float, n, elements=levels), arrays(float, n, elements=levels))
+)
+
+
+def test_values_by_hand() -> None:
+    assert metrics.mae(FORECAST, OBSERVED) == 1.0
+    assert metrics.rmse(FORECAST, OBSERVED) == pytest.approx(math.sqrt(1.5))
+    assert metrics.bias(FORECAST, OBSERVED) == 0.5
+    assert metrics.nse(FORECAST, OBSERVED) == 1 - 6 / 2
+    assert metrics.skill(0.03, 0.04) == pytest.approx(0.25)
+    assert metrics.coverage(np.array([0.0, 3.0, 2.0, 5.0]), np.array([2.0, 4.0, 3.0, 6.0]), OBSERVED) == 0.75
+    assert metrics.width(np.array([0.0, 3.0]), np.array([2.0, 4.0])) == 1.5
+    assert metrics.share_above(np.array([1.0, 2.0, 2.5, 1.0]), OBSERVED) == 0.5
+
+
+def test_kge_by_hand() -> None:
+    """Forecast 2·o − 1: correlation 1, spread ratio 2, shift (2·2 − 1 − 2)/σ_o with σ_o = √½."""
+    assert metrics.kge(2 * OBSERVED - 1, OBSERVED) == pytest.approx(1 - math.sqrt(1 + 2))
+
+
+def test_pinball_by_hand() -> None:
+    """o = 3 above q = 1 by 2, o = 0 below q = 1 by 1, at p = .9: (.9·2 + .1·1)/2."""
+    assert metrics.pinball(np.array([[1.0], [1.0]]), np.array([3.0, 0.0]), [0.9]) == pytest.approx(0.95)
+
+
+def test_largest_rounds_up_and_prefers_the_earlier() -> None:
+    observed = np.array([1.0, 5.0, 5.0, 0.0, 2.0])
+    assert metrics.largest(observed, 0.05).tolist() == [1]
+    assert metrics.largest(observed, 0.41).tolist() == [1, 2, 4]
+
+
+def test_what_cannot_be_told_is_nan() -> None:
+    assert math.isnan(metrics.nse(FORECAST, np.ones(4)))
+    assert math.isnan(metrics.kge(np.ones(4), OBSERVED))
+    assert math.isnan(metrics.kge(FORECAST, np.ones(4)))
+    assert math.isnan(metrics.skill(0.1, 0.0))
+
+
+@given(pairs)
+def test_as_scikit_learn(pair: tuple[Array, Array]) -> None:
+    forecast, observed = pair
+    assert metrics.mae(forecast, observed) == pytest.approx(mean_absolute_error(observed, forecast), abs=1e-9)
+    if np.ptp(observed) > 0:
+        assert metrics.nse(forecast, observed) == pytest.approx(r2_score(observed, forecast), rel=1e-9, abs=1e-9)
+    quantiles = forecast[:, None] + np.linspace(-1, 1, len(QUANTILES))
+    theirs = [mean_pinball_loss(observed, quantiles[:, k], alpha=p) for k, p in enumerate(QUANTILES)]
+    assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(theirs), abs=1e-9)
+
+
+@given(pairs)
+def test_ranges(pair: tuple[Array, Array]) -> None:
+    forecast, observed = pair
+    assert abs(metrics.bias(forecast, observed)) <= metrics.mae(forecast, observed) + 1e-12
+    assert metrics.mae(forecast, observed) <= metrics.rmse(forecast, observed) * (1 + 1e-12) + 1e-12
+    for score in (metrics.nse(forecast, observed), metrics.kge(forecast, observed)):
+        assert math.isnan(score) or score <= 1
+    assert 0 <= metrics.coverage(forecast - 1, forecast + 1, observed) <= 1
+    assert metrics.pinball(forecast[:, None], observed, [0.5]) == pytest.approx(metrics.mae(forecast, observed) / 2)
+
+
+@pytest.mark.parametrize("score", [metrics.mae, metrics.rmse, metrics.bias, metrics.nse, metrics.kge])
+@given(pair=pairs, unit=st.sampled_from([0.3048, 3.2808, 1000.0]), datum=st.floats(-10, 10))
+def test_a_unit_scales_errors_and_leaves_efficiencies(
+    score: Callable[[Array, Array], float], pair: tuple[Array, Array], unit: float, datum: float
+) -> None:
+    forecast, observed = pair
+    assume(np.ptp(observed) > 0.01 and np.ptp(forecast) > 0.01)
+    factor = 1.0 if score in (metrics.nse, metrics.kge) else unit
+    before, after = score(forecast, observed), score(forecast * unit + datum, observed * unit + datum)
+    assert after == pytest.approx(before * factor, rel=1e-6, abs=1e-9 * unit)
+
+
+@given(pairs)
+def test_a_perfect_forecast(pair: tuple[Array, Array]) -> None:
+    observed = pair[0]
+    assume(np.ptp(observed) > 0.01)
+    assert metrics.mae(observed, observed) == metrics.rmse(observed, observed) == 0
+    assert metrics.nse(observed, observed) == 1
+    assert metrics.kge(observed, observed) == pytest.approx(1, abs=1e-7)
+    assert metrics.skill(metrics.mae(observed, observed), 0.5) == 1
