@@ -1,0 +1,182 @@
+"""One conformance suite for all models, and what each reference forecasts by hand."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.errors import ModelError
+from forebay.models import MODELS, REFERENCES
+from forebay.models.model import Array, Model
+from forebay.models.references import Climatology, DampedChange, LastChange
+from forebay.prepare import features
+from tests import synthetic
+
+LEADS = (1, 7)
+every_model = pytest.mark.parametrize(("make", "lead"), list(itertools.product(MODELS.values(), LEADS)))
+
+
+@pytest.fixture(scope="module")
+def past() -> tuple[pl.DataFrame, Array]:
+    """Inputs with gaps of every kind, and changes that depend on some of them."""
+    dam = synthetic.dam()
+    frame = synthetic.daily(dam, days=900)
+    inputs = features.build(frame, dam).drop("date")
+    change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)
+    return inputs, change.to_numpy() + np.random.default_rng(5).normal(0, 0.01, len(inputs))
+
+
+@every_model
+def test_shape_and_no_nan(make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]) -> None:
+    inputs, target = past
+    model = make(lead)
+    assert model.fit(inputs, target) is model
+    assert model.lead_time == lead
+    for rows in (inputs, inputs.head(1), inputs.head(0)):
+        made = model.predict(rows)
+        assert made.shape == (len(rows),)
+        assert made.dtype == float
+        assert np.isfinite(made).all()
+
+
+@every_model
+def test_the_same_again(make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]) -> None:
+    inputs, target = past
+    first, second = (make(lead).fit(inputs, target).predict(inputs) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@every_model
+def test_row_and_column_order_do_not_matter(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
+    inputs, target = past
+    order = np.random.default_rng(1).permutation(len(target))
+    shuffled = make(lead).fit(inputs[order].select(inputs.columns[::-1]), target[order])
+    np.testing.assert_allclose(
+        shuffled.predict(inputs), make(lead).fit(inputs, target).predict(inputs), rtol=1e-6, atol=1e-6
+    )
+
+
+@every_model
+def test_a_row_is_forecast_alone_as_among_others(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
+    inputs, target = past
+    model = make(lead).fit(inputs, target)
+    np.testing.assert_allclose(model.predict(inputs[500:501]), model.predict(inputs)[500:501], rtol=1e-9, atol=1e-12)
+
+
+@every_model
+def test_inputs_that_are_missing_or_never_vary(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
+    """A gauge without any reading in training; then one that reports in training and never again."""
+    inputs, target = past
+    silent = inputs.with_columns(pl.lit(None, pl.Float64).alias("rain_lag0"), pl.lit(3.0).alias("api"))
+    assert np.isfinite(make(lead).fit(silent, target).predict(inputs)).all()
+    assert np.isfinite(make(lead).fit(inputs, target).predict(silent)).all()
+    nothing = inputs.with_columns(pl.lit(None, pl.Float64).alias(c) for c in inputs.columns if c != "day_of_year")
+    assert np.isfinite(make(lead).fit(inputs, target).predict(nothing)).all()
+
+
+@every_model
+def test_too_few_days_work_or_are_refused_by_name(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
+    inputs, target = past
+    for few in (0, 1, 3, 60):
+        try:
+            made = make(lead).fit(inputs.head(few), target[:few]).predict(inputs)
+        except ModelError as refused:
+            assert str(few) in str(refused) or few == 0
+        else:
+            assert np.isfinite(made).all()
+
+
+@every_model
+@pytest.mark.parametrize("constant", [0.0, 0.25])
+def test_a_constant_target(
+    make: Callable[[int], Model], lead: int, constant: float, past: tuple[pl.DataFrame, Array]
+) -> None:
+    inputs, target = past
+    made = make(lead).fit(inputs, np.full_like(target, constant)).predict(inputs)
+    assert np.isfinite(made).all()
+    if make is MODELS["huber"] or make is MODELS["climatology"]:
+        np.testing.assert_allclose(made, constant, atol=1e-3)
+
+
+@every_model
+def test_a_unit_changes_nothing_but_the_unit(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
+    inputs, target = past
+    levels = ["last_change", "change_lag1", "change_lag2", "median_change_30d"]
+    feet = make(lead).fit(inputs.with_columns(pl.col(levels) / 0.3048), target / 0.3048)
+    made = feet.predict(inputs.with_columns(pl.col(levels) / 0.3048)) * 0.3048
+    np.testing.assert_allclose(made, make(lead).fit(inputs, target).predict(inputs), rtol=1e-6, atol=1e-9)
+
+
+def test_every_reference_is_a_model() -> None:
+    assert list(MODELS)[: len(REFERENCES)] == list(REFERENCES) == [
+        "no_change",
+        "last_change",
+        "damped_change",
+        "climatology",
+    ]  # fmt: skip
+
+
+def _changes(*values: float | None) -> pl.DataFrame:
+    return pl.DataFrame({"last_change": pl.Series(values, dtype=pl.Float64)})
+
+
+def test_last_change_goes_on_for_the_lead() -> None:
+    assert LastChange(3).predict(_changes(0.5, None, -0.25)).tolist() == [1.5, 0.0, -0.75]
+
+
+def test_damped_change_has_the_least_absolute_error() -> None:
+    """Ratios 2, .5, 1 with weights 1, 4, 2: half of 7 is reached at .5."""
+    model = DampedChange(1).fit(_changes(1.0, -4.0, 2.0, 0.0, None), np.array([2.0, -2.0, 2.0, 9.0, 9.0]))
+    assert model.factor_ == 0.5
+    rng = np.random.default_rng(3)
+    change, target = rng.normal(size=200), rng.normal(size=200)
+    best = DampedChange(1).fit(_changes(*change), target).factor_
+    errors = [np.abs(target - factor * change).sum() for factor in np.linspace(-3, 3, 2001)]
+    assert np.abs(target - best * change).sum() <= min(errors) + 1e-12
+
+
+def test_climatology_takes_the_median_of_days_within_fifteen() -> None:
+    days = np.array([1, 16, 17, 352, 351, 200])
+    model = Climatology(1).fit(pl.DataFrame({"day_of_year": days}), np.array([1.0, 2.0, 50.0, 3.0, 60.0, -5.0]))
+    asked = pl.DataFrame({"day_of_year": [1, 200, 366, 100]})
+    # day 1: days 1, 16 and, over the new year, 352; day 366: days 1 and 352, 351; day 100: none near, so all
+    assert model.predict(asked).tolist() == [2.0, -5.0, 3.0, 2.5]
+
+
+def test_huber_finds_a_line_through_outliers() -> None:
+    rng = np.random.default_rng(2)
+    inputs = pl.DataFrame({"a": rng.normal(size=500), "b": rng.normal(5, 2, size=500)})
+    target = 2 * inputs["a"].to_numpy() - 0.5 * inputs["b"].to_numpy() + 1 + rng.normal(0, 0.01, 500)
+    target[::25] += 100
+    made = MODELS["huber"](1).fit(inputs, target).predict(pl.DataFrame({"b": [5.0, 5.0], "a": [0.0, 1.0]}))
+    assert made == pytest.approx([-1.5, 0.5], abs=0.02)
+
+
+def test_huber_learns_what_a_silent_gauge_means() -> None:
+    """The gauge fails in floods: rises are large where it is silent."""
+    rng = np.random.default_rng(4)
+    silent = rng.random(600) < 0.2
+    inputs = pl.DataFrame({"a": rng.normal(size=600)}).with_columns(
+        pl.when(~pl.Series(silent)).then("a").alias("a"), pl.Series("season_sin", rng.normal(size=600))
+    )
+    model = MODELS["huber"](1).fit(inputs, np.where(silent, 1.0, 0.0) + rng.normal(0, 0.01, 600))
+    made = model.predict(pl.DataFrame({"a": [None, 0.0], "season_sin": [0.0, 0.0]}, schema_overrides={"a": pl.Float64}))
+    assert made == pytest.approx([1.0, 0.0], abs=0.02)
+
+
+def test_huber_refuses_inputs_that_never_vary() -> None:
+    constant = pl.DataFrame({"a": [1.0] * 300, "day_of_year": [1] * 300})
+    with pytest.raises(ModelError, match=r"needs an input that varies, but none of \['a'\] does"):
+        MODELS["huber"](1).fit(constant, np.arange(300.0))
