@@ -80,3 +80,26 @@ def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
     documented = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", text, re.MULTILINE))
     _, origin = load_settings(tmp_path, {})
     assert documented == set(origin)
+
+
+def test_every_key_of_a_dam_file_is_documented() -> None:
+    from forebay.dams import curves, dam
+
+    page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
+    models = (
+        dam.Dam,
+        dam.Target,
+        dam.Gauge,
+        dam.FileLayout,
+        dam.Hindcast,
+        dam.Window,
+        dam.Sentinels,
+        dam.HydstraSeries,
+    )
+    for model in (*models, dam.Line, dam.RulePoint, dam.Threshold, curves.StorageCurve):
+        for name, field in model.model_fields.items():
+            if not field.exclude:
+                key = field.alias or name
+                assert f"`{key}`" in page or f"{key} = " in page, (
+                    f"docs/dam_file.md does not name {model.__name__}.{key}"
+                )

@@ -250,7 +250,7 @@ class FileLayout(_Frozen):
     quality_codes: Literal["waternsw", "vicwater", "qldwater"] | None = None
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     decimal_comma: bool = False
-    dam: str = ""
+    dam: Annotated[str, Field(exclude=True)] = ""
 
 
 class HydstraSeries(_Frozen):

@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from forebay.dams.dam import Dam
+from forebay.dams.dam import Dam, FileLayout
 from forebay.errors import ConfigError
 
 MAX_BYTES = 1 << 20
@@ -76,6 +76,8 @@ def _parse(text: str, where: str, folder: Path) -> Dam:
     try:
         for gauge in content.get("gauges", []):
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):
+                if "dam" in gauge["file"]:
+                    raise ConfigError(f"key gauges.file.dam is unknown; allowed are {', '.join(_keys(FileLayout))}")
                 gauge["file"] |= _below(gauge["file"], folder) | {"dam": str(content.get("id", ""))}
         content["storage_curves"] = [_curve_points(curve, folder) for curve in content.get("storage_curves", [])]
         return Dam.model_validate(_tuples(content), strict=True)
@@ -178,4 +180,5 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:  # Any: an annotation 
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    return [f.alias or name for name, f in model.model_fields.items()]
+    """The keys that a dam file may have in this table."""
+    return [f.alias or name for name, f in model.model_fields.items() if not f.exclude]
