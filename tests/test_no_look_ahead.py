@@ -1,0 +1,211 @@
+"""No look-ahead: whatever comes after an init_time, nothing that was known, made or issued until then changes.
+
+Everything after a day is replaced by other values, flags and gaps, in all gauges, the target's too; of gauges that come
+late, also what was not there yet on that day. Inputs, regimes,
+forecasts and intervals up to that day must stay equal to the last bit. Leaks built on purpose must be caught.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from forebay.dams.dam import Dam, Hindcast
+from forebay.models import MODELS
+from forebay.models.intervals import error_quantiles
+from forebay.models.model import Array, Model
+from forebay.models.regression import Huber
+from forebay.prepare import features, samples
+from forebay.prepare.samples import Samples, make_samples
+from forebay.tables import QUANTILES, flag_of
+from forebay.verify import hindcast
+from tests import synthetic
+
+DAYS = 520
+LEADS = (1, 3)
+FLAGS = (None, None, None, "poor", "unknown", "range", "unavailable", "absent", "sentinel", "incomplete")
+STREAM = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
+DAMS = {
+    "rain and a river": synthetic.dam(),
+    "a river alone": synthetic.dam_of(STREAM, full_supply=100.0),
+    "late rain, an inflow, feet": synthetic.dam_of(
+        synthetic.rain_gauge(day_start="09:00", latency_h=30),
+        {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s", "latency_h": 5},
+        unit="ft",
+        full_supply=320.0,
+    ),
+}
+Makers = Mapping[str, Callable[[int], Model]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that was there at the end of a day: inputs and regimes per day, and the forecasts issued."""
+
+    days: pl.DataFrame
+    forecasts: pl.DataFrame
+
+
+def seen(frame: pl.DataFrame, dam: Dam, day: int, makers: Makers) -> Seen:
+    """What a hindcast over `frame` shows of the days up to number `day`."""
+    made = make_samples(frame, frame, dam)
+    table = hindcast.forecast_table(made, dam, hindcast.point_forecasts(made, dam, makers))
+    regimes = {f"is {name}": pl.Series(belongs) for name, belongs in made.regimes.items()}
+    return Seen(
+        made.inputs.with_columns(**regimes, level=made.level, trusted=made.trusted).head(day + 1),
+        table.filter(pl.col("init_date") <= made.dates[day].item()),
+    )
+
+
+def with_another_future(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> pl.DataFrame:
+    """`frame` with other values, flags and gaps in all that is not known at the end of day number `day`."""
+    rng = np.random.default_rng(seed)
+    columns = []
+    for gauge in dam.gauges:
+        later = pl.Series(np.arange(len(frame)) > day - features.delay_days(gauge, dam))
+        values = rng.normal(rng.normal(0, 100), rng.choice([0.0, 0.1, 50.0]), len(frame))
+        values = np.where(rng.random(len(frame)) < rng.choice([0.0, 0.3, 1.0]), np.nan, values)
+        flags = pl.Series(rng.choice(np.array(FLAGS, object), len(frame)).tolist(), dtype=pl.String)
+        columns += [
+            pl.when(later).then(pl.Series(values, nan_to_null=True)).otherwise(gauge.column).alias(gauge.column),
+            pl.when(later).then(flags).otherwise(flag_of(gauge.column)).alias(flag_of(gauge.column)),
+        ]
+    return frame.with_columns(columns)
+
+
+def check_no_look_ahead(dam: Dam, day: int, seed: int, makers: Makers = MODELS) -> None:
+    """Fail if anything up to `day` changes with what comes after it."""
+    dam = dam.model_copy(update={"hindcast": Hindcast(leads=LEADS)})
+    frame = synthetic.daily(dam, days=DAYS)
+    other = with_another_future(frame, dam, day, seed)
+    before, after = (seen(of, dam, day, makers) for of in (frame, other))
+    common = [name for name in before.days.columns if name in after.days.columns]
+    assert_frame_equal(before.days.select(common), after.days.select(common), check_exact=True)
+    # a regime that can no longer be told is one that no day up to `day` belongs to
+    for days in (before.days, after.days):
+        assert not any(days[name].any() for name in days.columns if name not in common)
+    assert_frame_equal(before.forecasts, after.forecasts, check_exact=True)
+
+
+@pytest.mark.parametrize("dam", DAMS.values(), ids=DAMS)
+@settings(max_examples=12)
+@given(day=st.integers(20, DAYS - 1), seed=st.integers(0, 2**32 - 1))
+def test_nothing_known_by_then_changes_with_what_comes_later(dam: Dam, day: int, seed: int) -> None:
+    check_no_look_ahead(dam, day, seed)
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_forecast_before_the_last_changes_with_revisions(seed: int) -> None:
+    """What the archive holds now may differ from what it held first, on every day: only the last forecast knows."""
+    dam = DAMS["rain and a river"].model_copy(update={"hindcast": Hindcast(leads=LEADS)})
+    known = synthetic.daily(dam, days=DAYS)
+    revised = with_another_future(known, dam, -1, seed)
+    tables = []
+    for newest in (known, revised):
+        made = make_samples(known, newest, dam)
+        table = hindcast.forecast_table(made, dam, hindcast.point_forecasts(made, dam, MODELS))
+        has_level = known.filter(pl.col("reservoir_level").is_not_null()).head(-1)["date"].implode()
+        tables.append(table.filter(pl.col("init_date").is_in(has_level)))
+    assert_frame_equal(*tables, check_exact=True)
+
+
+class Centred(Huber):
+    """A leak: takes the mean of all rows that it is asked for, later ones too, before it forecasts."""
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """Forecast from inputs less their mean."""
+        numbers = [name for name in inputs.columns if name != "day_of_year"]
+        return super().predict(inputs.with_columns(pl.col(numbers) - pl.col(numbers).mean()))
+
+
+class Peeks(Huber):
+    """A leak: learns from rows that it must not have, kept from wherever they were seen."""
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Learn from all that there is, whatever is given."""
+        del inputs, target
+        past = np.flatnonzero(np.isfinite(self.everything[1]))
+        return super().fit(self.everything[0][past], self.everything[1][past])
+
+    everything: tuple[pl.DataFrame, Array]
+
+
+def test_a_model_that_looks_at_later_rows_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1, {**MODELS, "leaky": Centred})
+
+
+def test_a_regime_told_by_later_days_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def steep_of_all(rise: pl.Series, warm_up: int) -> Array:
+        del warm_up
+        return np.asarray((rise > rise.quantile(0.9)).fill_null(False).to_numpy())
+
+    monkeypatch.setattr(samples, "_is_steep", steep_of_all)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["a river alone"], 150, 1)
+
+
+def test_a_model_that_learns_from_the_future_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    point_forecasts = hindcast.point_forecasts
+
+    def tell_all(of: Samples, dam: Dam, makers: Makers) -> dict[str, hindcast.Points]:
+        Peeks.everything = (of.inputs, of.change(of.trusted, 1))
+        return point_forecasts(of, dam, makers)
+
+    monkeypatch.setattr(hindcast, "point_forecasts", tell_all)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1, {**MODELS, "leaky": Peeks})
+
+
+@pytest.mark.parametrize("leak", ["shift(-1)", "backward fill", "centred mean", "mean of all"])
+def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
+    build = features.build
+    rain = pl.col("rain_lag0")
+    leaks = {
+        "shift(-1)": rain.shift(-1),
+        "backward fill": rain.backward_fill(),
+        "centred mean": rain.rolling_mean(3, min_samples=1, center=True),
+        "mean of all": rain - rain.mean(),
+    }
+    monkeypatch.setattr(features, "build", lambda *given: build(*given).with_columns(leaks[leak].alias("leak")))
+    day = 250
+    if leak == "backward fill":  # shows only where the day itself has a gap
+        monkeypatch.setattr(
+            synthetic, "daily", lambda *a, daily=synthetic.daily, **k: _without_rain(daily(*a, **k), day)
+        )
+    with pytest.raises(AssertionError, match="leak"):
+        check_no_look_ahead(DAMS["rain and a river"], day, 1)
+
+
+def _without_rain(frame: pl.DataFrame, day: int) -> pl.DataFrame:
+    columns = [name for name in frame.columns if name.startswith("rainfall") and not name.endswith("flag")]
+    return frame.with_columns(pl.when(pl.int_range(len(frame)) != day).then(pl.col(columns)).name.keep())
+
+
+def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_all(errors: Array, wet: Array, init_dates: Array, *, lead_time: int) -> Array:
+        del wet, init_dates, lead_time
+        return np.tile(np.nanquantile(errors, QUANTILES), (len(errors), 1))
+
+    monkeypatch.setattr(hindcast, "error_quantiles", from_all)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1)
+
+
+def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classical slip: at lead h the errors of the last h days are not known yet."""
+
+    def too_early(errors: Array, wet: Array, init_dates: Array, *, lead_time: int) -> Array:
+        return error_quantiles(errors, wet, init_dates, lead_time=lead_time - 1)  # type: ignore[arg-type]  # arrays of days and flags
+
+    monkeypatch.setattr(hindcast, "error_quantiles", too_early)
+    first_of_month = 365 + 31  # intervals are renewed then, and keep what they took
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], first_of_month, 1)
