@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
-from forebay.show.story import quantile_column
+from forebay.show.story import DAY, quantile_column
 from forebay.show.tallies import FINE
 from forebay.tables import QUANTILES
 
@@ -45,11 +45,15 @@ _CONFIG: Spec = {
         "labelColor": "#46525c",
         "titleColor": "#46525c",
         "titleFontWeight": 500,
-        "labelLimit": 190,
+        "labelFontSize": 11,
+        "titleFontSize": 11.5,
+        "labelLimit": 240,
     },
     "axisX": {"grid": False},
     "legend": {"orient": "bottom", "direction": "horizontal", "columns": 6, "labelColor": INK, "titleColor": INK},
 }
+
+_ON_PAGE: Spec = {"axisY": {"labelLimit": 150}}
 
 MODEL_COLOURS = {
     "default": FORECAST,
@@ -107,7 +111,8 @@ def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFram
 
     names = lines["name"].unique(maintain_order=True).to_list()
     colour = _series_colour({**_SERIES, **_line_colours(names)})
-    x, y = _day("date"), _level("level", heading.axis)
+    days = [*observed["date"], *fan["valid_date"]]
+    x, y = _day("date", [min(days) - DAY, max(days) + DAY], ticks=9), _level("level", heading.axis)
     layers: list[alt.Chart] = [*_fan_layers(fan, colour, y, x), _observed_layer(observed, colour, y, x)]
     if names:
         layers.append(
@@ -117,7 +122,8 @@ def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFram
             .transform_calculate(series="datum.name")
         )
     zoom = alt.selection_interval(bind="scales", encodings=["x"], zoom="wheel![event.shiftKey]", name="days")
-    title = heading.title("observations and forecast")
+    since = f" from the end of {_short(fan['init_date'][0])}" if len(fan) else ", none could be issued"
+    title = heading.title(f"forecast{since}, after the last days' observations")
     return alt.layer(*layers).add_params(zoom).properties(width=WIDTH, height=340, title=title)
 
 
@@ -133,10 +139,12 @@ def rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Heading) ->
     """
     import altair as alt
 
+    if fans.is_empty():
+        return []
     colour = _series_colour({OBSERVED: INK, LATER: FULL, **_SERIES})
     ends = _padded(pl.concat([observed["level"], fans["q05"], fans["q95"]]).drop_nulls())
     days = observed["date"].to_list()
-    x, y = _day("date", days), _level("level", heading.axis, ends)
+    x, y = _day("date", [min(days) - DAY, max(days) + DAY]), _level("level", heading.axis, ends)
     panels: list[Panel] = []
     for init in fans["init_date"].unique().sort():
         own = fans.filter(pl.col("init_date") == init)
@@ -162,6 +170,7 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
     others = iter(OTHER_COLOURS * (1 + len(models) // len(OTHER_COLOURS)))
     colours = [MODEL_COLOURS.get(m) or next(others) for m in models]
     dashes = [[1, 0] if m == "default" else [[6, 3], [2, 2], [8, 3, 2, 3], [4, 2]][k % 4] for k, m in enumerate(models)]
+    lines = alt.Legend(title=None, symbolType="stroke", symbolSize=300)
     panels: list[Panel] = []
     for name, table in errors:
         chart = (
@@ -170,8 +179,8 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
             .encode(
                 x=alt.X("lead_time:O", title="lead, days", axis=alt.Axis(labelAngle=0)),
                 y=alt.Y("mae:Q", title=f"MAE, {heading.axis}", scale=alt.Scale(zero=True)),
-                color=alt.Color("model:N", title=None, scale=alt.Scale(domain=models, range=colours)),
-                strokeDash=alt.StrokeDash("model:N", title=None, scale=alt.Scale(domain=models, range=dashes)),
+                color=alt.Color("model:N", legend=lines, scale=alt.Scale(domain=models, range=colours)),
+                strokeDash=alt.StrokeDash("model:N", legend=lines, scale=alt.Scale(domain=models, range=dashes)),
                 tooltip=["model:N", alt.Tooltip("lead_time:O", title="lead, days"), "mae:Q", "n:Q"],
             )
             .properties(width=PANEL_WIDTH + 130, height=PANEL_HEIGHT + 40, title=heading.panel(name))
@@ -189,14 +198,32 @@ def together(panels: Sequence[Panel], title: str, columns: int) -> AnyChart:
 
 def for_file(chart: AnyChart) -> Spec:
     """The chart's Vega-Lite text, of a fixed size and with its legend."""
-    return {**chart.to_dict(), "config": _CONFIG}
+    return {**_text(chart), "config": _CONFIG}
 
 
 def for_page(chart: AnyChart) -> Spec:
-    """The chart's Vega-Lite text for a page: as wide as the place where it stands, its legend left to the page."""
+    """The chart's Vega-Lite text for a page: as wide as its place; the page itself has its title and legend."""
     fit = {"type": "fit-x", "contains": "padding"}
-    config = {**_CONFIG, "legend": {"disable": True}}
-    return {**chart.to_dict(), "config": config, "width": "container", "autosize": fit}
+    spec: Spec = _without_legends(_text(chart))
+    return {**spec, "config": {**_CONFIG, **_ON_PAGE}, "width": "container", "autosize": fit}
+
+
+def _text(chart: AnyChart) -> Spec:
+    """Not validated here: that takes longer than drawing, and the tests validate every chart."""
+    spec: Spec = chart.to_dict(validate=False)
+    return spec
+
+
+def _without_legends(part: Any) -> Any:  # Any: Vega-Lite's JSON nests freely
+    if isinstance(part, list):
+        return [_without_legends(inner) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    inner = {key: _without_legends(value) for key, value in part.items() if key != "datasets"}
+    for channel in ("color", "stroke", "strokeDash"):
+        if isinstance(inner.get(channel), dict):
+            inner[channel] = {**inner[channel], "legend": None}
+    return inner | {"datasets": part["datasets"]} if "datasets" in part else inner
 
 
 def legend(spec: Spec) -> list[tuple[str, str]]:
@@ -289,13 +316,12 @@ def _line_colours(names: list[str]) -> dict[str, str]:
     return {n: FULL if n == "Full supply" else OTHER_COLOURS[k % len(OTHER_COLOURS)] for k, n in enumerate(names)}
 
 
-def _day(column: str, days: list[date] | None = None) -> alt.X:
+def _day(column: str, ends: list[date], ticks: int = 4) -> alt.X:
     import altair as alt
 
-    if days is None:
-        return alt.X(f"{column}:T", title=None, axis=alt.Axis(format="%d %b", tickCount=9, labelOverlap=True))
-    ends = [alt.DateTime(year=d.year, month=d.month, date=d.day) for d in (min(days), max(days))]
-    return alt.X(f"{column}:T", title=None, scale=alt.Scale(domain=ends), axis=alt.Axis(tickCount=4, format="%d %b"))
+    domain = [alt.DateTime(year=d.year, month=d.month, date=d.day) for d in ends]
+    axis = alt.Axis(tickCount=ticks, format="%d %b", labelOverlap=True)
+    return alt.X(f"{column}:T", title=None, scale=alt.Scale(domain=domain), axis=axis)
 
 
 def _level(column: str, axis: str, ends: list[float] | None = None) -> alt.Y:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge, Line
+from forebay.dams.dam import Dam, Gauge, Line, Window
 from forebay.models import REFERENCES
 from forebay.show import charts
 from forebay.show.page import Html, element, joined, pairs, table
@@ -22,8 +22,8 @@ _HOW_TO_READ = (
     ("MAE", "the mean absolute error: by how much the forecast was off on average; less is better."),
     (
         "Skill",
-        "the share of the best reference's MAE that the forecast saves: 0 is no better than that reference, below 0 is "
-        "worse. The band holds 90% of resampled records; where it reaches below 0 the gain is not certain.",
+        "the share of the best reference's MAE (underlined) that the forecast saves: 0 is no better than that one, "
+        "below 0 is worse. The band holds 90% of resampled records; where it reaches below 0 the gain is not certain.",
     ),
     ("In 80%, in 90%", "the share of days whose level lay inside the interval; 80% and 90% would be right."),
     ("MAE, top 5%", "the mean absolute error on the 5% of days with the largest changes: floods, above all."),
@@ -51,8 +51,8 @@ def scores(report: Report, specs: Sequence[charts.Spec]) -> Html:
     if report.scores.is_empty():
         said = "No forecast of the hindcast could be scored: the record is too short, or the level is too seldom there."
         return section("scores", report.dam, element("p", said))
-    named = {w.name: f"{w.name}, {w.from_} to {w.to}" for w in report.dam.hindcast.windows}
-    titles = {"all": "all, after the warm-up", "last20": "last fifth of the days"} | named
+    named = {w.name: _titled(w.name, _span(w)) for w in report.dam.hindcast.windows}
+    titles = {"all": _titled("all", "after the warm-up"), "last20": _titled("last20", "last fifth of the days")} | named
     years = _standings(report, years_scored(report.scores), {}, by="regime")
     same = same_as_default(report.scores)
     intro = (
@@ -77,29 +77,38 @@ def scores(report: Report, specs: Sequence[charts.Spec]) -> Html:
     )
 
 
-def _standings(report: Report, rows: list[tuple[str, str]], titles: Mapping[str, str], *, by: str) -> Html:
+def _standings(report: Report, rows: list[tuple[str, str]], titles: Mapping[str, object], *, by: str) -> Html:
     words = Wording(report.dam)
     standings = side_by_side(report.scores, rows)
     if standings.is_empty():
         return Html("")
     cells = [
         (
-            titles.get(row[by], row[by].removeprefix("y")),
+            titles.get(row[by], row[by].removeprefix("y")) if row["first"] else "",
             str(row["lead_time"]),
             f"{row['n']:,}",
             element("b", words.error(row["mae"])),
-            *(words.error(row[name]) for name in REFERENCES),
+            *(element("u" if name == row["best"] else "span", words.error(row[name])) for name in REFERENCES),
             _skill(row),
             _percent(row["coverage_80"]),
             _percent(row["coverage_90"]),
             words.error(row["mae_top5"]),
         )
-        for row in standings.iter_rows(named=True)
+        for row in standings.with_columns(first=pl.col(by).is_first_distinct()).iter_rows(named=True)
     ]
     headers = ("", "Lead, days", "Days", "MAE", *(_spaced(name) for name in REFERENCES))
-    tail = ("Skill against the best", "In 80%", "In 90%", "MAE, top 5%")
+    tail = ("Skill (90% band)", "In 80%", "In 90%", "MAE, top 5%")
     caption = f"Errors in {words.unit}: MAE of the forecast, then of each reference"
     return table((*headers, *tail), cells, caption=caption)
+
+
+def _titled(name: str, what: str) -> Html:
+    return joined((name, element("span", what, css="under")))
+
+
+def _span(window: Window) -> str:
+    left_out = ", ".join(f"{spell.from_} to {spell.to}" for spell in window.exclude)
+    return f"{window.from_} to {window.to}{f', without {left_out}' if left_out else ''}"
 
 
 def _spaced(name: str) -> str:
@@ -110,7 +119,7 @@ def _skill(row: Mapping[str, Any]) -> Html | str:  # Any: a row holds texts and 
     if row["best"] is None:
         return "–"
     band = f"{number(row['skill_low'], 2, signed=True)} to {number(row['skill_high'], 2, signed=True)}"
-    return joined((number(row["skill"], 2, signed=True), element("span", f"{band}, {_spaced(row['best'])}")))
+    return joined((number(row["skill"], 2, signed=True), element("span", band, css="under")))
 
 
 def _percent(share: float | None) -> str:

@@ -67,12 +67,12 @@ def pairs(entries: Iterable[tuple[object, object]]) -> Html:
 
 def chart(name: str, spec: Spec) -> Html:
     """A place where the page's script draws `spec`; the text of a dam file inside cannot end the script element."""
-    text = json.dumps(spec, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps({**spec, "title": None}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     safe = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    title = spec.get("title")
-    label = escaped(title if isinstance(title, str) else name)
-    place = f'<div class="chart" id="{escaped(name)}" role="img" aria-label="{label}"></div>'
-    return Html(f'{place}<script type="application/json" data-chart="{escaped(name)}">{safe}</script>')
+    title = escaped(spec.get("title", name))
+    place = f'<div class="chart" id="{escaped(name)}" role="img" aria-label="{title}"></div>'
+    script = f'<script type="application/json" data-chart="{escaped(name)}">{safe}</script>'
+    return Html(f'<p class="title">{title}</p>{place}{script}')
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> Html:
@@ -161,12 +161,18 @@ a { color: var(--blue); }
 .figures strong { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; line-height: 1.35; }
 .figures span { display: block; font-size: .875rem; color: var(--soft); }
 .scroll { overflow-x: auto; margin: 12px 0; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: 0 0 6px; }
-th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; vertical-align: bottom; }
-th.number, td.number { text-align: right; white-space: nowrap; }
-td span { display: block; font-size: .8125rem; color: var(--soft); }
+th.number, td.number { text-align: right; }
+td { white-space: nowrap; }
+td:first-child .under { white-space: normal; min-width: 6rem; max-width: 11rem; }
+td:last-child:not(.number) { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
+.scroll th:first-child, .scroll td:first-child { position: sticky; left: 0; background: var(--paper); }
+.title { font-weight: 600; font-size: .9rem; margin: 10px 0 2px; max-width: none; }
+u { text-underline-offset: 3px; }
+td .under { display: block; font-size: .8125rem; color: var(--soft); }
 td .hit { color: var(--good); } td .miss { color: var(--bad); font-weight: 600; }
 tr.first td { border-top: 2px solid var(--line); }
 dl { display: grid; grid-template-columns: minmax(130px, max-content) 1fr; gap: 4px 18px; margin: 10px 0; }

@@ -12,14 +12,14 @@ from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import zone
 from forebay.show import charts
 from forebay.show.page import Html, chart, element, escaped, joined, legend, table
-from forebay.show.story import DAY, Report, Rise, told_and_seen
+from forebay.show.story import DAY, Report, Rise, near_full, told_and_seen
 
 _DECIMALS = {"m": 3, "ft": 2, "cm": 1, "mm": 0, "%": 2, "GL": 2, "hm3": 2}
 _VERDICTS = {
     "inside 80%": ("hit", "inside the 80% interval"),
     "inside 90%": ("hit", "inside the 90% interval"),
-    "above 90%": ("miss", "missed: above the 90% interval"),
-    "below 90%": ("miss", "missed: below the 90% interval"),
+    "above 90%": ("miss", "missed, above the 90% interval"),
+    "below 90%": ("miss", "missed, below the 90% interval"),
     "not observed": ("", "not observed"),
     "no interval": ("", "no interval was given"),
 }
@@ -109,18 +109,15 @@ def head(report: Report, fan: pl.DataFrame) -> Html:
     day = day_text(report.init_date)
     if report.stale:
         title = f"{dam.name}: {what} as of {day}, {report.age_days:,} days old"
-        under = "Forecast from the last usable day; what has happened since is not in it."
+        under = "The forecast starts from the last usable day; what has happened since is not in it."
     else:
-        title = f"{dam.name}: {what}, next days"
-        under = f"Forecast from all that was known at the end of {day} ({_zone(dam)})."
+        title = f"{dam.name}: {what} forecast from {day}"
+        under = f"From all that was known at the end of that day ({_zone(dam)})."
     simulated = "SIMULATED: weather, river and lake are invented; this is no forecast of a real dam."
     shown = (
         element("h1", title),
-        element("p", under, css="sub"),
         element("p", simulated, css="simulated") if dam.simulated else "",
-        element("p", f"As of {day}, {report.age_days:,} days old: not a view of today.", css="stale")
-        if report.stale
-        else "",
+        element("p", under, css="stale" if report.stale else "sub"),
         _figures(report, fan, words),
     )
     links = (Html(f'<li><a href="#{name}">{escaped(text)}</a></li>') for name, text in _TITLES.items())
@@ -155,12 +152,12 @@ def _newest_reading(report: Report, words: Wording) -> Html:
     reading = report.newest
     if reading is None:
         return _figure("Newest single reading", "none", "the target's gauge gave no reading")
-    stamp = f"{_clock_text(reading.time, report.dam)}, quality {reading.quality}"
+    gauge = report.dam.target_gauge
     return _figure(
         "Newest single reading",
         words.value(reading.value),
-        f"{_what_was_read(report.dam.target_gauge)} {stamp}",
-        f"{_age(report.now - reading.time)} old; {reading.datum}",
+        f"{_what_was_read(gauge)} {_clock_text(reading.time, report.dam)}, quality {reading.quality}",
+        f"{_age(report.now - reading.time - timedelta(seconds=gauge.table_interval))} old; {reading.datum}",
     )
 
 
@@ -171,7 +168,7 @@ def _figure(title: str, value: str, *lines: str) -> Html:
 def _what_was_read(gauge: Gauge) -> str:
     if gauge.reading == "instantaneous":
         return "read at"
-    return f"{gauge.reading} of the {'day' if gauge.interval == 'day' else gauge.interval} from"
+    return f"{gauge.reading} of the {gauge.interval} from"
 
 
 def _age(age: timedelta) -> str:
@@ -214,6 +211,11 @@ def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: c
     )
     if "reading at" not in words.daily:
         explained += f" A {words.daily} is neither an instant nor a peak: within a flood day the level can be higher."
+    if near_full(report.dam, report.init_date, start):
+        facts.append(
+            "The level is near full supply, where people at the gates control it: expect less of the forecast, as the "
+            "scores near full supply show."
+        )
     see = Html('<a href="#lacks">see what</a>.')
     lacking = element("p", f"This forecast lacks {_plural(len(report.lacks), 'thing')}: ", see, css="lacks")
     return section(
@@ -289,7 +291,7 @@ def _rise_verdicts(found: Rise, fans: pl.DataFrame, levels: pl.DataFrame, words:
     if not eve.is_empty():
         row = eve.row(0, named=True)
         told_change = f"{words.bare(row['change'], signed=True)} {words.unit}"
-        came = f"{words.bare(row['observed'], signed=True)} {words.unit}: {_VERDICTS[row['verdict']][1]}"
+        came = f"{words.bare(row['observed'], signed=True)} {words.unit}; {_VERDICTS[row['verdict']][1]}"
         said.append(
             f"On the eve, {day_text(found.onset)}, the forecast for the next day was {told_change} (90% interval "
             f"{words.between(row['low'], row['high'], signed=True)}); it came to {came}."
@@ -311,7 +313,7 @@ def _told_cell(row: dict[str, object] | None, words: Wording) -> Html | str:
         return "–"
     names = ("change", "low", "high", "observed")
     change, low, high, observed = (value if isinstance(value := row[k], float) else None for k in names)
-    css, verdict = _VERDICTS[str(row["verdict"])]
+    css, _ = _VERDICTS[str(row["verdict"])]
     told = f"{words.bare(change, signed=True)} ({words.between(low, high, signed=True)})"
-    came = f"came {words.bare(observed, signed=True)}" if observed is not None else ""
-    return joined((escaped(told), element("span", came), element("span", verdict, css=css)))
+    came = f"came {words.bare(observed, signed=True)}, {row['verdict']}" if observed is not None else "not observed"
+    return joined((escaped(told), element("span", came, css=f"under {css}")))

@@ -13,6 +13,7 @@ import polars as pl
 
 from forebay.dams.dam import Dam
 from forebay.prepare.daily import UNUSABLE
+from forebay.prepare.features import near_full_margin
 from forebay.tables import QUANTILES, flag_of
 
 DEFAULT = "default"
@@ -152,6 +153,14 @@ def lines(dam: Dam, shown: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     empty = pl.DataFrame(schema={"name": pl.String, "date": pl.Date, "value": pl.Float64})
     flat = pl.DataFrame(rows, schema={"name": pl.String, "value": pl.Float64, "near": pl.Boolean})
     return pl.concat([empty, *near]), flat
+
+
+def near_full(dam: Dam, day: date, level: float) -> bool:
+    """Whether `level` counts as near the full supply level in force on `day`."""
+    if dam.full_supply is None:
+        return False
+    full = dam.full_supply.on(pl.Series([day]))[0]
+    return full is not None and bool(level >= full - near_full_margin(dam))
 
 
 @dataclass(frozen=True)

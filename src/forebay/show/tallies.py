@@ -111,9 +111,8 @@ def same_as_default(scores: pl.DataFrame) -> list[str]:
 
 def gauge_labels(dam: Dam) -> dict[str, str]:
     """A distinct name for people of every gauge, by its column of the daily frame."""
-    names = {g.column: g.title if g.station in g.title else f"{g.title} · {g.station}" for g in dam.gauges}
-    counted = list(names.values())
-    return {column: name if counted.count(name) == 1 else column for column, name in names.items()}
+    titles = [g.title for g in dam.gauges]
+    return {g.column: g.title if titles.count(g.title) == 1 else f"{g.title} ({g.column})" for g in dam.gauges}
 
 
 def present_gauges(daily: pl.DataFrame, dam: Dam) -> list[Gauge]:
