@@ -1,0 +1,143 @@
+"""Which day a forecast starts from, how old it is, and each sentence on what it lacks."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from forebay.dams.dam import Dam
+from forebay.errors import DataError
+from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
+from forebay.models import MODELS
+from forebay.prepare.samples import make_samples
+from forebay.tables import FORECASTS
+from forebay.verify import hindcast
+from tests import synthetic
+from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+
+
+def day(number: int) -> date:
+    return FIRST_DAY + timedelta(days=number)
+
+
+LEVELS: list[float | None] = [1.0, None, 2.0, 3.0, 99.0, None]
+FLAGS = [None, "absent", "poor", None, "sentinel", "unavailable"]
+
+
+def test_the_last_day_with_a_usable_level() -> None:
+    dam = dam_of()
+    frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
+    assert choose_init_date(frame, dam, None) == day(3)
+    assert choose_init_date(frame, dam, day(2)) == day(2), "a poor value is usable"
+
+
+@pytest.mark.parametrize(("wanted", "nearest"), [(1, 0), (4, 3), (5, 3), (-400, 0)])
+def test_a_wanted_day_without_a_level_names_the_nearest(wanted: int, nearest: int) -> None:
+    dam = dam_of()
+    frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
+    with pytest.raises(DataError) as told:
+        choose_init_date(frame, dam, day(wanted))
+    assert str(told.value) == (
+        f"Small Dam has no usable reservoir_level on {day(wanted)}; the nearest day that has one is {day(nearest)} "
+        f"(the record runs from {day(0)} to {day(3)})"
+    )
+
+
+def test_no_usable_level() -> None:
+    dam = dam_of()
+    frame = frame_of(dam, {"reservoir_level": [None, None]})
+    with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level; nothing can be forecast"):
+        choose_init_date(frame, dam, None)
+
+
+@pytest.mark.parametrize(
+    ("hours", "age", "stale"),
+    [(-5, 0, False), (0, 0, False), (23, 0, False), (72, 3, False), (95, 3, False), (96, 4, True)],
+)
+def test_age(hours: int, age: int, stale: bool) -> None:
+    ends = datetime(2020, 5, 2, 14, tzinfo=UTC)
+    issued = Issued(date(2020, 5, 2), ends, ends + timedelta(hours=hours), FORECASTS.empty(), ())
+    assert (issued.age_days, issued.stale) == (age, stale)
+
+
+def test_the_forecast_is_the_hindcast_of_its_day() -> None:
+    dam = synthetic.dam()
+    frame = synthetic.daily(dam)
+    table = synthetic.forecasts(dam, frame, [date(2021, 4, 13), date(2021, 4, 14)])
+    issued = issue(table, dam, date(2021, 4, 14), now=synthetic.NOW, lacks=("Rain.",))
+    assert set(issued.forecasts["init_date"]) == {date(2021, 4, 14)}
+    assert set(issued.forecasts["model"]) == set(synthetic.MODELS)
+    assert issued.init_time == datetime(2021, 4, 14, 14, tzinfo=UTC)
+    assert (issued.age_days, issued.stale, issued.lacks) == (0, False, ("Rain.",))
+
+
+STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
+FULL = {"full_supply": 100.0}
+
+
+def lacks(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]:
+    """What a forecast from the last of `days` days lacks; gauges report all of them unless `columns` says otherwise."""
+    rng = np.random.default_rng(1)
+    given = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges} | columns
+    frame = frame_of(dam, given)
+    samples = make_samples(frame, frame, dam)
+    points = hindcast.point_forecasts(samples, dam, MODELS)
+    points["default"] = points["huber"]
+    return what_it_lacks(frame, samples, dam, points)
+
+
+def test_nothing_is_lacking() -> None:
+    assert lacks(dam_of(rain_gauge(), STREAM, hindcast={"leads": (1, 7)}, **FULL), 700) == ()
+
+
+def test_a_short_record_has_no_regression_and_no_intervals() -> None:
+    said = lacks(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 30)
+    assert said == (
+        "The record (30 days) is too short for the regression: damped_change stands in at leads 1, 7.",
+        "No intervals at leads 1, 7: at the start of the month fewer than 20 past forecasts could be checked.",
+    )
+
+
+def test_it_says_at_which_leads_intervals_are_missing() -> None:
+    """37 days to 6 February, the first forecast on day 7: on 1 February the errors of 24 days are known at lead 1."""
+    said = lacks(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
+    assert "No intervals at leads 7: at the start of the month" in said[1]
+
+
+def test_a_level_that_never_changes() -> None:
+    said = lacks(dam_of(rain_gauge(), hindcast={"leads": (1,)}, **FULL), 60, reservoir_level=[3.0] * 60)
+    assert "The level never changed in 60 days: is the gauge stuck?" in said
+
+
+def test_silent_gauges() -> None:
+    dam = dam_of(rain_gauge(), rain_gauge("r2"), STREAM, hindcast={"leads": (1,)}, **FULL)
+    said = lacks(
+        dam, 700, rainfall_r1=[None] * 700, rainfall_r2=[1.0] * 699 + [None], stream_level_s=[1.0] * 690 + [None] * 10
+    )
+    rest = "; the models take its absence into account, and nothing was put in its place."
+    assert said == (
+        "Rainfall r1 has no usable value at all; the models do without it.",
+        f"Rainfall r2 is silent since {day(698)} (1 day){rest}",
+        f"Coxs River is silent since {day(689)} (10 days){rest}",
+    )
+
+
+def test_what_no_gauge_tells() -> None:
+    assert lacks(dam_of(hindcast={"leads": (1,)}), 700) == (
+        "No gauge but the level's own: rain and inflow are not known to the forecast.",
+        "The full supply level is not in the dam file: distance to full supply and spills cannot be told.",
+    )
+    assert lacks(dam_of(STREAM, hindcast={"leads": (1,)}, **FULL), 700) == (
+        "No rain gauge: rain is known only once it shows in the inflow or the level.",
+    )
+
+
+def test_a_level_read_at_an_hour() -> None:
+    target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    dam = dam_of(
+        target | {"reading": "instantaneous", "reading_at": "08:00"}, rain_gauge(), hindcast={"leads": (1,)}, **FULL
+    )
+    assert lacks(dam, 700) == (
+        "The level is read at 08:00, so a lead of 1 day reaches to the next reading and the rain since the last one is "
+        "not yet in it.",
+    )

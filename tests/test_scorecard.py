@@ -1,0 +1,243 @@
+"""Scores per window, regime and lead: by hand, on the same days for all models, with bands that hold the value."""
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay import tables
+from forebay.dams.dam import Dam
+from forebay.models import REFERENCES
+from forebay.models.model import Array
+from forebay.prepare.samples import Samples
+from forebay.tables import QUANTILES
+from forebay.verify import scorecard
+from tests.synthetic import FIRST_DAY, dam_of
+
+SPREAD = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
+"""Offsets of the quantiles in the tables made here."""
+DAYS = 400
+
+
+def day(number: int) -> object:
+    return FIRST_DAY + timedelta(days=number)
+
+
+def samples_of(observed: list[float], **regimes: list[bool]) -> Samples:
+    """Samples without inputs: scoring needs none."""
+    level = np.array(observed, float)
+    dates = np.datetime64(FIRST_DAY, "D") + np.arange(len(level))
+    belongs = {"all": [True] * len(level)} | regimes
+    return Samples(dates, pl.DataFrame(), level, level, level, {k: np.array(v, bool) for k, v in belongs.items()})
+
+
+def table_of(of: Samples, dam: Dam, changes: dict[str, Array], *, spread: Array = SPREAD) -> pl.DataFrame:
+    """Forecasts of each model at every lead: its expected change per day (NaN: none), and `spread` around it."""
+    parts = []
+    for model, change in changes.items():
+        rows = np.flatnonzero(np.isfinite(change))
+        made = {
+            "init_date": np.repeat(of.dates[rows], len(QUANTILES)),
+            "quantile": np.tile(QUANTILES, len(rows)),
+            "change": (change[rows, None] + spread).ravel(),
+        }
+        parts += [pl.DataFrame(made).with_columns(model=pl.lit(model), lead_time=lead) for lead in dam.hindcast.leads]
+    return pl.concat(parts)
+
+
+def cell(
+    scores: pl.DataFrame, metric: str, *, model: str = "default", window: str = "all", regime: str = "all"
+) -> dict[str, object]:
+    """The one row of a score at lead 1."""
+    where = {"metric": metric, "model": model, "window": window, "regime": regime, "lead_time": 1}
+    return scores.filter(pl.col(key) == what for key, what in where.items()).row(0, named=True)
+
+
+SMALL = dam_of(hindcast={"leads": (1,), "start": FIRST_DAY})
+#  changes 1, −1, 2, 0; forecast errors (observed minus forecast) 0, −2, 1.5, −.5; wet on the first and third day
+OBSERVED = [0.0, 1.0, 0.0, 2.0, 2.0]
+FORECAST = np.array([1.0, 1.0, 0.5, 0.5, 9.0])
+WET = [True, False, True, False, True]
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> pl.DataFrame:
+    samples = samples_of(OBSERVED, wet=WET)
+    changes = {"no_change": np.zeros(5), "default": FORECAST}
+    return scorecard.score(table_of(samples, SMALL, changes), samples, SMALL)
+
+
+def test_values_by_hand(by_hand: pl.DataFrame) -> None:
+    expected = {
+        "mae": 1.0,
+        "rmse": np.sqrt(6.5 / 4),
+        "bias": 0.25,
+        "nse": 1 - 6.5 / 5,
+        "skill_no_change": 0.0,  # no_change's errors are 1, 1, 2, 0
+        "mae_top5": 1.5,  # one day: the change of 2
+        "mae_top1": 1.5,
+        "coverage_80": 1.0,  # the bounds −2 and 2 themselves count
+        "coverage_90": 1.0,
+        "width_80": 4.0,
+        "width_90": 6.0,
+        "above_95": 0.0,
+    }
+    for metric, value in expected.items():
+        assert cell(by_hand, metric)["value"] == pytest.approx(value, abs=1e-12), metric
+        assert cell(by_hand, metric)["n"] == 4
+    missed = np.array([0.0, -2.0, 1.5, -0.5])[:, None] - SPREAD
+    p = np.array(QUANTILES)
+    assert cell(by_hand, "pinball")["value"] == pytest.approx(np.where(missed > 0, p * missed, (p - 1) * missed).mean())
+
+
+def test_regimes_and_years_by_hand(by_hand: pl.DataFrame) -> None:
+    assert cell(by_hand, "mae", regime="wet")["value"] == 0.75
+    assert cell(by_hand, "mae", regime="wet")["n"] == 2
+    assert cell(by_hand, "mae", regime="y2018")["value"] == 1.0
+    assert by_hand.filter(pl.col("regime") == "y2019").is_empty()
+
+
+def test_it_keeps_the_contract(by_hand: pl.DataFrame) -> None:
+    tables.SCORES.check(by_hand, unique=True)
+    assert not any(by_hand[name].is_nan().any() for name in ("value", "low", "high"))
+    references = [name for name in REFERENCES if name != "no_change"]
+    assert by_hand.filter(pl.col("metric").is_in([f"skill_{name}" for name in references])).is_empty()
+
+
+def test_what_has_no_value_is_null() -> None:
+    """An observed level that never changes has no efficiency, and no skill against a perfect no_change."""
+    samples = samples_of([2.0] * 5)
+    made = scorecard.score(table_of(samples, SMALL, {"no_change": np.zeros(5), "default": FORECAST}), samples, SMALL)
+    for metric in ("nse", "kge", "skill_no_change"):
+        assert cell(made, metric)["value"] is None
+    assert cell(made, "skill_no_change")["low"] is None
+    assert cell(made, "mae", model="no_change")["value"] == 0
+
+
+def test_a_perfect_forecast() -> None:
+    rng = np.random.default_rng(1)
+    samples = samples_of(list(np.cumsum(rng.normal(size=DAYS))))
+    change = np.append(np.diff(samples.observed), 0.0)
+    dam = dam_of(hindcast={"leads": (1,)})
+    made = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(DAYS), "default": change}), samples, dam)
+    perfect = {
+        "mae": 0,
+        "rmse": 0,
+        "bias": 0,
+        "nse": 1,
+        "skill_no_change": 1,
+        "mae_top5": 0,
+        "coverage_80": 1,
+        "above_95": 0,
+    }
+    for metric, value in perfect.items():
+        assert cell(made, metric)["value"] == pytest.approx(value, abs=1e-12)
+    assert cell(made, "kge")["value"] == pytest.approx(1)
+    assert cell(made, "mae")["n"] == DAYS - 160 - 1, "after the first 40% of the record, less the last day"
+    assert cell(made, "mae", window="last20")["n"] == 80 - 1
+
+
+SCORED = 438 - 30 - 1 - 1
+"""Of two years the last 60%, less a gap of 30 days, the day before it and the last day."""
+
+
+@pytest.fixture(scope="module")
+def two_years() -> tuple[Samples, Dam, dict[str, Array]]:
+    """Two years of a random walk, a missing spell, two models."""
+    rng = np.random.default_rng(2)
+    level = np.cumsum(rng.normal(size=730))
+    level[300:330] = np.nan
+    dam = dam_of(
+        hindcast={
+            "leads": (1,),
+            "windows": [
+                {"name": "W", "from": day(500), "to": day(599)},
+                {"name": "Wx", "from": day(500), "to": day(599), "exclude": [{"from": day(510), "to": day(529)}]},
+                {"name": "never", "from": day(5000), "to": day(5001)},
+            ],
+        }
+    )
+    change = np.append(np.diff(level), 0.0)
+    return samples_of(list(level)), dam, {"no_change": np.zeros(730), "default": change + rng.normal(0, 0.5, 730)}
+
+
+def test_windows_of_the_dam_file(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    made = scorecard.score(table_of(samples, dam, changes), samples, dam)
+    assert cell(made, "mae", window="W")["n"] == 100
+    assert cell(made, "mae", window="Wx")["n"] == 80
+    assert set(made["window"]) == {"all", "last20", "W", "Wx"}
+    scored = np.isfinite(samples.change(samples.observed, 1))[292:]
+    assert cell(made, "mae")["n"] == scored.sum() == SCORED
+    assert set(made["regime"]) == {"all", "y2018", "y2019"}
+
+
+def test_bands_hold_the_value_and_are_the_same_again(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    made, again = (scorecard.score(table_of(samples, dam, changes), samples, dam) for _ in range(2))
+    assert made.equals(again)
+    banded = made.filter(pl.col("window") == "all", pl.col("low").is_not_null())
+    assert set(banded["metric"]) == {"mae", "skill_no_change"}
+    assert (banded["low"] <= banded["value"] + 1e-12).all()
+    assert (banded["high"] >= banded["value"] - 1e-12).all()
+    skill = cell(made, "skill_no_change")
+    assert skill["low"] < skill["value"] < skill["high"]  # type: ignore[operator]  # numbers
+    itself = cell(made, "skill_no_change", model="no_change")
+    assert (itself["value"], itself["low"], itself["high"]) == (0, 0, 0), (
+        "the same blocks for a model and its reference"
+    )
+
+
+def test_all_models_are_scored_on_the_same_days(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    fewer = changes["default"].copy()
+    fewer[600:650] = np.nan
+    made = scorecard.score(table_of(samples, dam, changes | {"default": fewer}), samples, dam)
+    n = made.group_by("window", "regime").agg(pl.col("n").n_unique())
+    assert (n["n"] == 1).all()
+    assert cell(made, "mae", model="no_change")["n"] == SCORED - 50
+
+
+def test_a_regime_without_days_has_no_rows(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    dry = [False] * 730
+    near_full = [number < 100 for number in range(730)]  # in the warm-up only
+    samples = samples_of(list(samples.observed), dry=dry, near_full=near_full)
+    made = scorecard.score(table_of(samples, dam, changes), samples, dam)
+    assert {"dry", "near_full"}.isdisjoint(made["regime"])
+
+
+def test_intervals_are_scored_only_where_all_days_have_one(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    table = table_of(samples, dam, changes)
+    early = (pl.col("init_date") < day(400)) & (pl.col("quantile") != 0.5)
+    made = scorecard.score(table.filter(~early), samples, dam)
+    of_intervals = ("pinball", "coverage_80", "coverage_90", "width_80", "width_90", "above_95")
+    for metric in of_intervals:
+        assert made.filter(pl.col("metric") == metric, pl.col("window") == "all", pl.col("regime") == "all").is_empty()
+        assert cell(made, metric, window="W")["n"] == 100
+    assert cell(made, "mae")["n"] == SCORED
+
+
+def test_nothing_to_score() -> None:
+    """Two days: one forecast, whose day is yet to come."""
+    samples = samples_of([1.0, 2.0])
+    dam = dam_of(hindcast={"leads": (1,)})
+    made = scorecard.score(table_of(samples, dam, {"default": np.array([np.nan, 0.0])}), samples, dam)
+    assert tables.SCORES.check(made).is_empty()
+
+
+def test_a_unit_scales_errors_and_leaves_skill(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    feet = samples_of(list(samples.observed / 0.3048))
+    metres = scorecard.score(table_of(samples, dam, changes), samples, dam)
+    in_feet = {model: change / 0.3048 for model, change in changes.items()}
+    made = scorecard.score(table_of(feet, dam, in_feet, spread=SPREAD / 0.3048), feet, dam)
+    free = ("nse", "kge", "skill_no_change", "coverage_80", "coverage_90", "above_95")
+    both = metres.join(made, on=tables.SCORES.key, suffix="_ft")
+    assert len(both) == len(metres) == len(made)
+    factor = pl.when(pl.col("metric").is_in(free)).then(1.0).otherwise(0.3048)
+    for name in ("value", "low", "high"):
+        apart = both.select((pl.col(name) - pl.col(f"{name}_ft") * factor).abs().max()).item()
+        assert apart < 1e-9
