@@ -150,13 +150,15 @@ def coverage(report: Report, counts: pl.DataFrame, step_days: int, spec: charts.
 def dam_and_gauges(report: Report) -> Html:
     """The dam, its storage curves, and where each gauge comes from."""
     dam = report.dam
-    headers = ("Role", "Gauge", "Source", "Station", "Variable", "Unit", "Reading", "Day starts", "Known after", "File")
+    headers = ["Role", "Gauge", "Source", "Station", "Variable", "Unit", "Reading", "Day starts", "Known after"]
+    if any(gauge.file for gauge in dam.gauges):
+        headers.append("File")
     return section(
         "dam",
         dam,
         pairs(_facts(dam)),
         element("h3", "Where each gauge comes from"),
-        table(headers, [_gauge_row(g) for g in dam.gauges], texts=len(headers)),
+        table(headers, [_gauge_row(g)[: len(headers)] for g in dam.gauges], texts=len(headers)),
         element("h3", "What the last fetch brought"),
         _as_it_is(report.gauge_table),
     )
@@ -225,7 +227,7 @@ def _as_it_is(frame: pl.DataFrame) -> Html:
     shown = [c for c in frame.columns if frame[c].null_count() < len(frame)]
     texts = next((k for k, c in enumerate(shown) if frame.schema[c] != pl.String), len(shown))
     rows = [tuple(_cell(value) for value in row) for row in frame.select(shown).iter_rows()]
-    return table([_spaced(c) for c in shown], rows, texts=texts)
+    return table([{"age": "age, days"}.get(c, _spaced(c)) for c in shown], rows, texts=texts)
 
 
 def _cell(value: object) -> str:

@@ -161,7 +161,7 @@ a { color: var(--blue); }
 .figures strong { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; line-height: 1.35; }
 .figures span { display: block; font-size: .875rem; color: var(--soft); }
 .scroll { overflow-x: auto; margin: 12px 0; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; font-size: .875rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: 0 0 6px; }
 th, td { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; vertical-align: bottom; }

@@ -104,7 +104,7 @@ def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
         )
     level = pl.col("level").fill_nan(None)
     wide = own.group_by(keys).agg(
-        (pl.col("level") - pl.col("change")).median().alias("start"),
+        (level - pl.col("change").fill_nan(None)).median().alias("start"),
         *(
             level.filter((pl.col("quantile") - q).abs() < 1e-9).first().alias(quantile_column(q))
             for q in QUANTILES
