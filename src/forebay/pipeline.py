@@ -93,10 +93,10 @@ def forecast_dam(
 
 
 def check_writable(folder: Path) -> None:
-    """Make `folder`, and raise `ConfigError` if it cannot be written: before the work, not after it."""
+    """Raise `ConfigError` if `folder` cannot be made or written: before the work, not after it. Leaves nothing."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"forebay")
     except OSError as error:
         raise _unwritable(folder, error) from None
