@@ -26,18 +26,19 @@ def line(text: str) -> None:
 
 
 def table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print `rows`, a column per key; columns without any value are left out."""
+    """Print `title`, then `rows`, a column per key; columns without any value are left out."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     shown = [key for key in (rows[0] if rows else {}) if any(row[key] is not None for row in rows)]
-    made = Table(title=escape(title), title_justify="left", header_style="bold")
+    made = Table(header_style="bold")
     for key in shown:
         numeric = all(isinstance(row[key], int | float | None) for row in rows)
         made.add_column(key, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         made.add_row(*(escape(_text(row[key])) for key in shown))
+    line(title)  # as a table's title it would be folded to the table's width
     _print(Console(), made)
 
 
