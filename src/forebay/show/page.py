@@ -182,6 +182,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(280px, 1fr)); gap: 14px; }
 .panels.wide { grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; padding: 0; margin: 6px 0; }
+.legend svg { outline: 1px solid #9aa3ab; border-radius: 2px; }
 .legend li { display: flex; align-items: center; gap: 6px; }
 summary { cursor: pointer; color: var(--blue); margin: 8px 0; }
 footer { padding-bottom: 40px; }
@@ -195,7 +196,8 @@ footer { padding-bottom: 40px; }
 @media (max-width: 560px) { main, header, nav, footer { padding-left: 10px; padding-right: 10px; }
   section { padding: 14px 12px; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 8px; } }
-@media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --ground: #fff; } body { font-size: 11pt; }
+@media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --ground: #fff; --soft: #444;
+  --line: #bbb; --blue: #00588c; --warn: #fff; --bad: #a63c00; --good: #00684b; } body { font-size: 11pt; }
   nav { display: none; }
   section { border: 0; padding: 0; } .chart, tr, .figures div { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; } table { font-size: 8.5pt; } }

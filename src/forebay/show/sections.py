@@ -210,10 +210,10 @@ def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: c
         f"{words.value(start)}, the {words.daily} of that day. All values are {words.unit}, {report.dam.target.datum}."
     )
     if "reading at" not in words.daily:
-        explained += f" A {words.daily} is neither an instant nor a peak: within a flood day the level can be higher."
+        explained += f" A {words.daily} is neither an instant nor a peak: within the day it can stand higher."
     if near_full(report.dam, report.init_date, start):
         facts.append(
-            "The level is near full supply, where people at the gates control it: expect less of the forecast, as the "
+            "The lake is near full supply, where people at the gates control it: expect less of the forecast, as the "
             "scores near full supply show."
         )
     see = Html('<a href="#lacks">see what</a>.')
