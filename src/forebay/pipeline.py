@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from dataclasses import dataclass
@@ -61,7 +62,11 @@ def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | No
     DataError
         If the archive holds no usable level, or none on `init_date`.
     """
-    until = now if init_date is None else init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
+    until = now
+    if init_date is not None:
+        held = archive.known_at([dam.target_gauge], now, dam.time_zone)
+        choose_init_date(join(held, dam), dam, init_date)  # its error names the nearest of all days
+        until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
     newest = join(archive.known_at(dam.gauges, until, dam.time_zone), dam)
     chosen = choose_init_date(newest, dam, init_date)
     target = dam.target.variable
@@ -125,7 +130,7 @@ def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[
             stage = Path(unfinished)
             outcome.issued.forecasts.write_csv(stage / "forecast.csv")
             outcome.scores.write_csv(stage / "scores.csv")
-            FORECASTS.check(outcome.hindcast).write_parquet(stage / "hindcast.parquet")
+            (stage / "hindcast.parquet").write_bytes(_parquet(FORECASTS.check(outcome.hindcast)))
             write_report(report_of(outcome, fetched), stage)
             made = sorted(path for path in stage.iterdir() if path.is_file())
             for path in made:
@@ -133,6 +138,13 @@ def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[
     except OSError as error:
         raise _unwritable(folder, error) from None
     return [folder / path.name for path in made]
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    """`table` as a Parquet file; polars itself, on a full disk, raises an error that is no `OSError`."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
