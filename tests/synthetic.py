@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -152,3 +153,23 @@ def frame_of(of: Dam, columns: Mapping[str, Sequence[float | str | None]]) -> pl
         absent = pl.select(pl.when(made[name].is_null()).then(pl.lit("absent"))).to_series()
         made[flag] = pl.Series(columns[flag], dtype=pl.String) if flag in columns else absent
     return pl.DataFrame(made)
+
+
+def written(of: Dam, frame: pl.DataFrame, folder: Path) -> Path:
+    """The dam file of `of` in `folder`, its gauges read from `small.csv` there, a column per gauge of `frame`."""
+    values = [gauge.column for gauge in of.gauges]
+    frame.select("date", *values).write_csv(folder / "small.csv")
+    lines = [f'{key} = "{value}"' for key, value in (("id", of.id), ("name", of.name), ("country", of.country))]
+    lines += ["latitude = 0.0", "longitude = 0.0", f'time_zone = "{of.time_zone}"', "simulated = true"]
+    if of.full_supply is not None:
+        lines += [f"full_supply = {of.full_supply.value}"]
+    lines += ["[target]", *(f'{key} = "{value}"' for key, value in of.target.model_dump().items())]
+    lines += ["[hindcast]", f"leads = {list(of.hindcast.leads)}"]
+    for gauge in of.gauges:
+        named = gauge.model_dump(include={"role", "station", "name", "variable", "unit"})
+        lines += ["[[gauges]]", 'source = "csv"', *(f'{key} = "{value}"' for key, value in named.items())]
+        lines += [f"latency_h = {gauge.latency_h}"]
+        lines += ["[gauges.file]", 'path = "small.csv"', 'date = "date"', f'value = "{gauge.column}"']
+    path = folder / f"{of.id}.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path

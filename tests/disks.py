@@ -1,0 +1,29 @@
+"""Disks that are full or cannot be written, for real: tests run as root, whom chmod does not stop."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def mount(*options: str) -> None:
+    """Run mount; where that is not permitted the test is skipped (in CI it fails)."""
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if done.returncode and os.environ.get("CI") == "true":
+        pytest.fail(f"mount is not permitted: {done.stderr}")
+    if done.returncode:
+        pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A disk of `size` ("512k") at `folder`, which is made."""
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,0 +1,227 @@
+"""The main job on small synthetic dams: units, replay, what it writes and where it cannot."""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from forebay import pipeline, tables
+from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
+from forebay.archive.store import open_archive
+from forebay.dams.dam import Dam
+from forebay.dams.dam_file import load_dam
+from forebay.dams.local_time import init_time
+from forebay.errors import ConfigError, DataError, SourceError
+from forebay.pipeline import Outcome
+from forebay.settings import Settings
+from tests import synthetic
+from tests.disks import mount, small_disk
+from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+
+DAYS = 600
+LEADS = {"leads": (1, 3)}
+METRES = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS)
+FEET = dam_of(rain_gauge(), unit="ft", full_supply=96.0 / 0.3048, hindcast=LEADS)
+LAST = FIRST_DAY + timedelta(days=DAYS - 1)
+NOW = init_time(LAST, "+10:00") + timedelta(hours=1)
+
+
+def record(days: int = DAYS) -> pl.DataFrame:
+    """A level (m) near full that rises with yesterday's rain, and the rain."""
+    rng = np.random.default_rng(7)
+    rain = np.where(rng.random(days) < 0.3, rng.gamma(1.0, 12.0, days), 0.0)
+    level = 95.5 + np.cumsum(0.01 * np.append(0.0, rain[:-1]) - 0.01 * rain.mean() + rng.normal(0, 0.01, days))
+    level[50:60] = np.nan
+    columns = {"reservoir_level": [None if np.isnan(x) else float(x) for x in level], "rainfall_r1": rain.tolist()}
+    return frame_of(METRES, columns)
+
+
+def fetched(path: Path, folder: Path, now: datetime) -> tuple[Dam, FetchReport]:
+    """The dam of the file at `path`, fetched at `now` into the archive in `folder`."""
+    dam = load_dam(str(path))
+    with open_archive(f"sqlite:///{folder}/archive.db") as archive:
+        return dam, fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))
+
+
+def made(path: Path, folder: Path, *, now: datetime = NOW, init: date | None = None) -> tuple[Outcome, FetchReport]:
+    """The main job up to the report, as `forebay run` does it."""
+    dam, report = fetched(path, folder, now)
+    with open_archive(f"sqlite:///{folder}/archive.db") as archive:
+        days = pipeline.read_days(dam, archive, now=now, init_date=init)
+    return pipeline.forecast_dam(dam, days, now=now, fetched=report), report
+
+
+@pytest.fixture(scope="module")
+def in_metres(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, FetchReport]:
+    folder = tmp_path_factory.mktemp("metres")
+    return made(synthetic.written(METRES, record(), folder), folder)
+
+
+def test_from_files_to_a_forecast(in_metres: tuple[Outcome, FetchReport]) -> None:
+    outcome, _ = in_metres
+    tables.FORECASTS.check(outcome.hindcast, unique=True)
+    tables.SCORES.check(outcome.scores, unique=True)
+    assert outcome.issued.init_date == LAST
+    assert (outcome.issued.age_days, outcome.issued.stale, outcome.issued.lacks) == (0, False, ())
+    issued = outcome.issued.forecasts
+    assert set(issued["model"]) == {*synthetic.MODELS}
+    assert len(issued) == len(synthetic.MODELS) * 2 * len(tables.QUANTILES)
+    columns = ["lead_time", "quantile", "level"]
+    default, huber = (issued.filter(pl.col("model") == m).select(columns) for m in ("default", pipeline.DEFAULT_MODEL))
+    assert_frame_equal(default, huber)
+    assert set(outcome.scores["regime"]) >= {"all", "wet", "dry", "near_full", "y2018"}
+
+
+def test_rain_that_raises_the_level_a_day_later_beats_every_reference(in_metres: tuple[Outcome, FetchReport]) -> None:
+    skill = in_metres[0].scores.filter(
+        pl.col("metric").str.starts_with("skill"), pl.col("model") == "default", pl.col("window") == "all",
+        pl.col("regime") == "all", pl.col("lead_time") == 1,
+    )  # fmt: skip
+    assert skill["value"].min() > 0.3  # type: ignore[operator]  # a number
+
+
+@pytest.mark.parametrize("gauge_unit", ["m", "ft"])
+def test_a_unit_changes_nothing_but_the_unit_of_the_output(
+    in_metres: tuple[Outcome, FetchReport], tmp_path: Path, gauge_unit: str
+) -> None:
+    """The target in feet, its gauge in metres or feet: forecasts and scores are those in metres, to 1e-6."""
+    level = pl.col("reservoir_level")
+    frame = record().with_columns(level / 0.3048 if gauge_unit == "ft" else level)
+    path = synthetic.written(FEET, frame, tmp_path)
+    if gauge_unit == "m":
+        text = path.read_text()
+        first_gauge = text.index('unit = "ft"', text.index("[[gauges]]"))
+        path.write_text(text[:first_gauge] + 'unit = "m"' + text[first_gauge + len('unit = "ft"') :])
+    feet = made(path, tmp_path)[0]
+    metres = in_metres[0]
+    for name in ("change", "level"):
+        np.testing.assert_allclose(feet.hindcast[name] * 0.3048, metres.hindcast[name], rtol=1e-6, atol=1e-7)
+    assert_frame_equal(feet.hindcast.drop("change", "level"), metres.hindcast.drop("change", "level"))
+    free = ("nse", "kge", "coverage_80", "coverage_90", "above_95")
+    has_unit = ~(pl.col("metric").is_in(free) | pl.col("metric").str.starts_with("skill"))
+    scaled = feet.scores.with_columns(
+        pl.when(has_unit).then(pl.col(c) * 0.3048).otherwise(c).alias(c) for c in ("value", "low", "high")
+    )
+    assert_frame_equal(scaled, metres.scores, rel_tol=1e-6, abs_tol=1e-6)
+
+
+def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_path: Path) -> None:
+    """--init DATE uses what was known that day: later days, and revisions of earlier ones, do not count."""
+    issue_day = DAYS - 40
+    whole = record()
+    init = FIRST_DAY + timedelta(days=issue_day - 1)
+    path = synthetic.written(METRES, whole.head(issue_day), tmp_path)
+    at_issue = made(path, tmp_path, now=init_time(init, "+10:00") + timedelta(hours=2))[0]
+    assert at_issue.issued.init_date == init
+    lately = pl.col("date").is_between(init - timedelta(days=20), init)
+    revised = whole.with_columns(
+        pl.when(lately).then(pl.col(c) + shift).otherwise(c).alias(c)
+        for c, shift in (("reservoir_level", 0.3), ("rainfall_r1", 25.0))
+    )
+    synthetic.written(METRES, revised, tmp_path)
+    again, report = made(path, tmp_path, init=init)
+    assert report.table["revised"].to_list() == [21, 21]
+    assert_frame_equal(again.issued.forecasts, at_issue.issued.forecasts, check_exact=True)
+    assert_frame_equal(again.hindcast, at_issue.hindcast, check_exact=True)
+    assert again.days.reading == at_issue.days.reading
+    current = made(path, tmp_path)[0]
+    assert current.issued.init_date == LAST
+    same_day = current.hindcast.filter(
+        pl.col("init_date") == init, pl.col("model") == "no_change", pl.col("lead_time") == 1
+    )
+    assert same_day.filter(pl.col("quantile") == 0.5)["level"][0] == pytest.approx(
+        at_issue.days.known["reservoir_level"][-1]
+    )
+
+
+def test_the_newest_reading_may_be_later_than_the_forecasts_first_day(tmp_path: Path) -> None:
+    frame = record().with_columns(pl.when(pl.col("date") < LAST).then("reservoir_level").alias("reservoir_level"))
+    outcome, _ = made(synthetic.written(METRES, frame, tmp_path), tmp_path)
+    reading = outcome.days.reading
+    assert outcome.issued.init_date == LAST - timedelta(days=1)
+    assert reading is not None
+    assert reading.time == init_time(LAST - timedelta(days=2), "+10:00")
+    assert reading.value == pytest.approx(frame["reservoir_level"][-2])
+
+
+def test_days_before_the_first_and_after_the_last_level_do_not_count(tmp_path: Path) -> None:
+    inside = pl.col("date").is_between(FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
+    frame = record().with_columns(pl.when(inside).then("reservoir_level").alias("reservoir_level"))
+    dam, _ = fetched(synthetic.written(METRES, frame, tmp_path), tmp_path, NOW)
+    with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
+        days = pipeline.read_days(dam, archive, now=NOW)
+        early = FIRST_DAY + timedelta(days=2)
+        with pytest.raises(DataError, match=f"no usable reservoir_level on {early}; the nearest day that has one is"):
+            pipeline.read_days(dam, archive, now=NOW, init_date=early)
+    for frame in (days.known, days.newest):
+        assert (frame["date"][0], frame["date"][-1]) == (FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
+        assert frame["date"].n_unique() == len(frame) == DAYS - 8
+
+
+def test_an_archive_without_the_dam(tmp_path: Path) -> None:
+    with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
+        with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level"):
+            pipeline.read_days(METRES, archive, now=NOW)
+        assert pipeline.newest_reading(METRES, archive, until=NOW) is None
+
+
+def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: tuple[Outcome, FetchReport]) -> None:
+    outcome, report = in_metres
+    failed = FetchReport(report.table, {"rainfall_r1": SourceError("no answer within 10 s")}, None)
+    again = pipeline.forecast_dam(outcome.dam, outcome.days, now=NOW, fetched=failed)
+    assert again.issued.lacks == ("rainfall_r1 could not be fetched: no answer within 10 s",)
+
+
+def test_what_is_written(in_metres: tuple[Outcome, FetchReport], tmp_path: Path) -> None:
+    outcome, report = in_metres
+    folder = tmp_path / "deep" / "below"
+    files = pipeline.write_outcome(outcome, report, folder)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in files}, "nothing else is left"
+    assert {path.name for path in files} >= {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"}
+    assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), outcome.hindcast)
+    assert pl.read_csv(folder / "forecast.csv").columns == list(tables.FORECASTS.columns)
+    assert pl.read_csv(folder / "scores.csv").columns == list(tables.SCORES.columns)
+    assert "imulated" in (folder / "report.html").read_text()
+
+
+def test_a_folder_that_can_be_written_is_not_made_yet(tmp_path: Path) -> None:
+    pipeline.check_writable(tmp_path / "not" / "yet")
+    pipeline.check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            ConfigError, match=r"folder '.*' cannot be written: Not a directory; choose another with -o"
+        ):
+            pipeline.check_writable(folder)
+
+
+def test_a_folder_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        mount("-o", "remount,ro", str(disk))
+        for folder in (disk, disk / "below"):
+            with pytest.raises(
+                ConfigError, match="cannot be written: Read-only file system; choose another with -o DIR"
+            ):
+                pipeline.check_writable(folder)
+
+
+@pytest.mark.parametrize("room", ["8k", "256k", "600k"])
+def test_a_disk_that_fills_up_keeps_nothing_half_written(
+    in_metres: tuple[Outcome, FetchReport], tmp_path: Path, room: str
+) -> None:
+    """Full at forecast.csv, at hindcast.parquet, and within the report."""
+    outcome, report = in_metres
+    with small_disk(tmp_path / "disk", room) as disk:
+        folder = disk / "run"
+        with pytest.raises(
+            ConfigError, match=r"cannot be written: No space left on device.*; choose another with -o DIR"
+        ):
+            pipeline.write_outcome(outcome, report, folder)
+        assert list(folder.iterdir()) == []
