@@ -14,7 +14,6 @@ from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.settings import Settings
 from forebay.sources import SOURCES, Fetch
-from forebay.sources.csv_files import local_day
 from forebay.tables import INSTANT, READINGS, Table
 
 FETCHES = Table(
@@ -188,7 +187,7 @@ def _row(gauge: Gauge, appended: Appended, errors: Mapping[str, Exception]) -> d
 
 def _held(gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> dict[str, object]:
     """What is held of `gauge` afterwards: missing, unavailable, newest, age."""
-    day = local_day(gauge, dam.time_zone).alias("day")
+    day = gauge.local_day(dam.time_zone).alias("day")
     held = archive.as_of([gauge]).select("time", "value", "quality", day)
     usable = held.filter(pl.col("value").is_not_null()).tail(1)
     asked = held.filter(pl.col("day").is_between(request.since or date.min, request.until or date.max))

@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from forebay.dams.curves import StorageCurve
-from forebay.dams.local_time import zone
+from forebay.dams.local_time import to_local, zone
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
 
 Role = Literal[
@@ -377,6 +377,26 @@ class Gauge(_Frozen):
     def ready_after(self) -> timedelta:
         """From a value's interval's end until it can be had."""
         return timedelta(hours=self.latency_h)
+
+    @property
+    def ends_next_day(self) -> bool:
+        """Whether a daily value's interval runs into the day after the one that it starts on."""
+        return self.reading_at is None and self.day_start != time(0)
+
+    def local_day(self, time_zone: str) -> pl.Expr:
+        """The first local day by whose end a reading is complete, from the column `time`, its interval's start.
+
+        A calendar-day mean belongs to its day, the rain of 9:00 on day d to 9:00 on day d+1 to d+1, an instantaneous
+        reading to the day that it lies in.
+        """
+        start = to_local(pl.col("time"), time_zone).dt.date()
+        if self.table_interval == 0:
+            return start
+        if self.interval == "day":
+            # Not by adding hours: where a clock change skips midnight, the day starts at 01:00 and has 23 h.
+            return start + timedelta(days=1) if self.ends_next_day else start
+        end = pl.col("time") + timedelta(seconds=self.table_interval)
+        return to_local(end - timedelta(microseconds=1), time_zone).dt.date()
 
 
 class Target(_Frozen):

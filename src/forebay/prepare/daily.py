@@ -180,7 +180,7 @@ def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
     flagged = rows.select(
         "time",
         value,
-        csv_files.local_day(gauge, dam.time_zone).alias("date"),
+        gauge.local_day(dam.time_zone).alias("date"),
         _flag(value, pl.when(pl.col("quality").is_in(_GRADES)).then("quality"), gauge).alias("flag"),
     )
     days = flagged if gauge.interval == "day" else _aggregated(flagged, gauge, dam)

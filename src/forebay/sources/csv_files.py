@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from forebay.dams.dam import Dam, FileLayout, Gauge
-from forebay.dams.local_time import to_local, to_utc, zone
+from forebay.dams.local_time import to_utc, zone
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources.quality import MISSING, UNKNOWN, grades
@@ -48,25 +48,8 @@ def fetch(
         If the file holds what cannot be read: names the line and the text.
     """
     readings = parse(content_of(gauge), [gauge], dam)
-    day = local_day(gauge, dam.time_zone)
+    day = gauge.local_day(dam.time_zone)
     return readings.filter(day.is_between(since or date.min, until))
-
-
-def local_day(gauge: Gauge, time_zone: str) -> pl.Expr:
-    """The first local day by whose end a reading is complete, from the column `time`.
-
-    A calendar-day mean belongs to its day, the rain of 9:00 on day d to 9:00 on day d+1 to d+1, an instantaneous
-    reading to the day that it lies in.
-    """
-    start = pl.col("time")
-    if gauge.table_interval == 0:
-        return to_local(start, time_zone).dt.date()
-    if gauge.interval == "day":
-        # Not by adding hours: where a clock change skips midnight, the day starts at 01:00 and has 23 h.
-        day = to_local(start, time_zone).dt.date()
-        return day + _A_DAY if _ends_next_day(gauge) else day
-    end = start + timedelta(seconds=gauge.table_interval)
-    return to_local(end - timedelta(microseconds=1), time_zone).dt.date()
 
 
 def parse(content: bytes, gauges: Sequence[Gauge], dam: Dam) -> pl.DataFrame:
@@ -99,7 +82,7 @@ def days(content: bytes, gauges: Sequence[Gauge], *, shown: frozenset[str] = fro
     are not finite, where `parse` mends or explains.
     """
     first = gauges[0]
-    day = _start_date(first) + _A_DAY if _ends_next_day(first) else _start_date(first)
+    day = _start_date(first) + _A_DAY if first.ends_next_day else _start_date(first)
     cells: list[pl.Expr] = []
     for gauge in gauges:
         cells += [value(gauge).alias(gauge.column), grade(gauge, shown=shown).alias(f"{gauge.column}_quality")]
@@ -216,11 +199,6 @@ def _start_date(gauge: Gauge) -> pl.Expr:
     """Date on which the interval of a daily value starts, or on which it is read."""
     day = pl.col(_layout(gauge).date).str.to_date(_layout(gauge).date_format)
     return day - _A_DAY if gauge.stamp == "end" and gauge.reading_at is None else day
-
-
-def _ends_next_day(gauge: Gauge) -> bool:
-    """Whether a daily value's interval runs into the day after the one that it starts on."""
-    return gauge.reading_at is None and gauge.day_start != time(0)
 
 
 def _layout(gauge: Gauge) -> FileLayout:

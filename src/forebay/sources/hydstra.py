@@ -17,7 +17,6 @@ import polars as pl
 from forebay.dams.dam import Dam, Gauge
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
-from forebay.sources.csv_files import local_day
 from forebay.sources.quality import MISSING, grade
 from forebay.sources.transport import Request, open_transport
 from forebay.tables import INSTANT, READINGS
@@ -323,7 +322,7 @@ def fetch_through(
     except SourceError as error:
         where = f"{gauge.source}, station {gauge.station}"
         raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
-    day = local_day(gauge, dam.time_zone)
+    day = gauge.local_day(dam.time_zone)
     return READINGS.check(pl.concat(parts).filter(day.is_between(since or date.min, until)), unique=True)
 
 
