@@ -237,7 +237,7 @@ def _say(content: object, as_json: bool, show: object) -> None:
 def main() -> None:
     """Run the command line; any error that forebay raises on purpose ends in one sentence and an exit code."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except (CycloptsError, ConfigError) as error:
         print(f"forebay: {error}", file=sys.stderr)
         sys.exit(2)
