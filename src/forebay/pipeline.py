@@ -24,8 +24,6 @@ from forebay.show.story import Reading, Report
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast, scorecard
 
-DEFAULT_MODEL = "huber"
-"""The model that a user gets as `default`."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def forecast_dam(
     """Hindcast, scores and forecast of a dam from its daily frames."""
     samples = make_samples(days.known, days.newest, dam)
     points = hindcast.point_forecasts(samples, dam, MODELS, progress=progress)
-    points["default"] = points[DEFAULT_MODEL]
+    points = hindcast.with_default(points, samples)
     table = hindcast.forecast_table(samples, dam, points)
     lacks = what_it_lacks(days.newest, samples, dam, points)
     if fetched is not None:

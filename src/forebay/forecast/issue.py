@@ -106,7 +106,7 @@ def _thin_past(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> list
     thin = [
         str(lead)
         for lead, change in points[DEFAULT].changes.items()
-        if np.isnan(interval_offsets(samples, change, lead_time=lead)[-1]).any()
+        if np.isnan(interval_offsets(samples, points, DEFAULT, lead_time=lead)[-1]).any()
     ]
     if thin:
         said.append(

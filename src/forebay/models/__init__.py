@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from forebay.models.boosting import BoostedHuber, Trees
 from forebay.models.model import Model
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
-from forebay.models.regression import Huber
+from forebay.models.regression import Huber, WetRidge
 
 REFERENCES: dict[str, Callable[[int], Model]] = {
     "no_change": NoChange,
@@ -16,5 +17,11 @@ REFERENCES: dict[str, Callable[[int], Model]] = {
 }
 """What every model is measured against, by name; each takes the lead time in days."""
 
-MODELS: dict[str, Callable[[int], Model]] = {**REFERENCES, "huber": Huber}
+MODELS: dict[str, Callable[[int], Model]] = {
+    **REFERENCES,
+    "huber": Huber,
+    "wet_ridge": WetRidge,
+    "trees": Trees,
+    "boosted_huber": BoostedHuber,
+}
 """Every model, by name; each takes the lead time in days."""

@@ -1,8 +1,17 @@
-"""Intervals around a point forecast, from the model's own past out-of-sample errors."""
+"""Intervals around a point forecast, from the model's own past out-of-sample errors.
+
+Errors are first divided by the size that they could be expected to have (a regression of log|error| on the state of the
+day), then their quantiles, conformal in the sense of Vovk et al. (2005) on an expanding window and apart for wet days,
+are multiplied by the expected size of today.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from forebay.models.model import Array
@@ -10,47 +19,130 @@ from forebay.tables import QUANTILES
 
 MIN_ERRORS = 20
 """Fewer past errors than this give no interval."""
+MIN_SCALED = 100
+"""Fewer past errors than this are not told apart by the state of the day."""
 
 Days = NDArray[np.datetime64]
 
 
-def error_quantiles(errors: Array, wet: NDArray[np.bool_], init_dates: Days, *, lead_time: int) -> Array:
-    """Quantiles of the errors that were known on each init date, apart for wet and other days.
+@dataclass(frozen=True)
+class State:
+    """What the size of an error depends on, per consecutive init date.
 
-    An error of init date d is known once its valid date d + lead_time is over. The quantiles are renewed on the first
-    of each month from all errors known by then: those of days as wet as this one if there are at least 20, else those
-    of all days. The median is set to 0, so that the point forecast is the .5 quantile, and the others keep to their
-    side of it.
+    Attributes
+    ----------
+    init_dates
+        Shape (n,).
+    wet
+        Whether the day counts as wet, shape (n,): errors of wet days are calibrated apart.
+    sizes
+        Nonnegative measures of how much is going on (recent changes, rain, rises), shape (n, k); NaN where unknown.
+    """
+
+    init_dates: Days
+    wet: NDArray[np.bool_]
+    sizes: Array
+
+    def beside(self, *more: Array) -> State:
+        """The same with further columns of sizes."""
+        return State(self.init_dates, self.wet, np.column_stack([self.sizes, *more]))
+
+
+def state_of(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> State:
+    """The state of each day from the models' inputs: changes, rain, rises, by magnitude."""
+    chosen = [c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns]
+    chosen += [c for c in inputs.columns if c.endswith("_rise")]
+    return State(init_dates, wet, np.abs(inputs.select(chosen).cast(pl.Float64).to_numpy()))
+
+
+def error_quantiles(
+    errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float] = QUANTILES
+) -> Array:
+    """Quantiles of the errors as known on each init date.
+
+    An error of init date d is known once its valid date d + lead_time is over. The expected size of errors is learned
+    anew each 1 January (each month while fewer than 400 errors are known), the quantiles on the first of each month,
+    from all errors known by then: those of days as wet as this one if there are at least 20, else all. The median is 0,
+    so that the point forecast is the .5 quantile, and the others keep to their side of it.
 
     Parameters
     ----------
     errors
         Observed minus forecast per init date, shape (n,), in the target's unit; NaN where unknown.
-    wet
-        Whether the init date counts as wet, shape (n,).
-    init_dates
-        Consecutive days, shape (n,).
     lead_time
         Days.
+    probabilities
+        Rising.
 
     Returns
     -------
     array
-        Shape (n, 7), to be added to the point forecast; NaN before 20 errors are known.
+        Shape (n, number of probabilities), to be added to the point forecast; NaN before 20 errors are known.
     """
-    offsets = np.full((len(errors), len(QUANTILES)), np.nan)
-    starts = np.flatnonzero(np.diff(init_dates.astype("datetime64[M]"), prepend=np.datetime64("1000-01", "M")) != 0)
-    for first, after in zip(starts, [*starts[1:], len(errors)], strict=True):
-        past = slice(0, max(0, first - lead_time + 1))
-        known = np.isfinite(errors[past])
+    asked = np.asarray(probabilities)
+    offsets = np.full((len(errors), len(asked)), np.nan)
+    size: Array | None = None
+    for first, after in _months(state.init_dates):
+        past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
+        if len(past) < MIN_ERRORS:
+            continue
+        if size is None or len(past) < 400 or _starts_year(state.init_dates[first]):
+            size = _expected_size(errors, state.sizes, past)
         for kind in (False, True):
-            rows = np.flatnonzero(wet[first:after] == kind) + first
-            alike = errors[past][known & (wet[past] == kind)]
-            sample = alike if len(alike) >= MIN_ERRORS else errors[past][known]
-            if len(rows) and len(sample) >= MIN_ERRORS:
-                offsets[rows] = np.quantile(sample, QUANTILES)
-    middle = QUANTILES.index(0.5)
-    offsets[:, :middle] = np.minimum(offsets[:, :middle], 0.0)
-    offsets[:, middle + 1 :] = np.maximum(offsets[:, middle + 1 :], 0.0)
-    offsets[:, middle] = 0.0
+            rows = np.flatnonzero(state.wet[first:after] == kind) + first
+            alike = past[state.wet[past] == kind]
+            sample = alike if len(alike) >= MIN_ERRORS else past
+            if len(rows):
+                drawn = _conformal(errors[sample] / size[sample], asked, lead_time)
+                offsets[rows] = size[rows, None] * drawn
+    return _around_median(offsets, asked)
+
+
+def _months(days: Days) -> Iterator[tuple[int, int]]:
+    """(first, after last) index of each month's days."""
+    starts = np.flatnonzero(np.diff(days.astype("datetime64[M]"), prepend=np.datetime64("1000-01", "M")) != 0)
+    yield from zip(map(int, starts), [*map(int, starts[1:]), len(days)], strict=True)
+
+
+def _starts_year(day: np.datetime64) -> bool:
+    return bool(day.astype("datetime64[Y]").astype("datetime64[M]") == day.astype("datetime64[M]"))
+
+
+def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp]) -> Array:
+    """Expected |error| of every day, learned on `past`: ridge regression of log|error| on the logs of the sizes.
+
+    Each size is taken in units of its median on the past days on which it was not 0; an unknown one counts as the
+    average. Days beyond what the past has seen count as its extremes.
+    """
+    unit = float(np.median(np.abs(errors[past]))) or float(np.mean(np.abs(errors[past]))) or 1.0
+    if len(past) < MIN_SCALED:
+        return np.full(len(errors), unit)
+    from sklearn.linear_model import Ridge
+
+    learned = np.where(sizes[past] > 0, sizes[past], np.nan)
+    seen = np.isfinite(learned).any(axis=0)
+    logs = np.log1p(sizes[:, seen] / np.nanmedian(learned[:, seen], axis=0))
+    center, spread = np.nanmean(logs[past], axis=0), np.nanstd(logs[past], axis=0)
+    standard = np.clip(np.nan_to_num((logs - center) / np.maximum(spread, 1e-9)), -4, 6)
+    regression = Ridge(alpha=10.0).fit(standard[past], np.log(np.abs(errors[past]) + 0.1 * unit))
+    return np.asarray(np.exp(regression.predict(standard)))
+
+
+def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
+    """Quantiles of `scaled`, widened for the finite sample.
+
+    Split conformal prediction takes the quantile at p · (n + 1)/n. Errors of neighbouring days are not independent:
+    those of a lead of h days overlap, and weather lasts, so that n errors count as n / 2h.
+    """
+    effective = len(scaled) / (2 * lead_time)
+    distance = np.abs(probabilities - 0.5) * (effective + 1) / effective
+    asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(distance, 0.5)
+    return np.asarray(np.quantile(scaled, asked))
+
+
+def _around_median(offsets: Array, probabilities: Array) -> Array:
+    below, above = probabilities < 0.5, probabilities > 0.5
+    offsets[:, below] = np.minimum(offsets[:, below], 0.0)
+    offsets[:, above] = np.maximum(offsets[:, above], 0.0)
+    offsets[:, ~below & ~above] *= 0.0
     return offsets

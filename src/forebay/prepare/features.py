@@ -18,6 +18,10 @@ API_DECAY = 0.9
 """Share of the antecedent precipitation index that is left a day later (0.85–0.98 in Linsley et al., 1949)."""
 
 
+CONTEXT = "context_"
+"""Beginning of the names of inputs that are for trees only."""
+
+
 def build(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """One row per day of `daily` (usable values only): `date` and the inputs, null where they are not known.
 
@@ -31,13 +35,14 @@ def build(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     DataFrame
         date; last_change and its lags; median_change_30d; day_of_year, season_sin, season_cos;
         rain_… of the mean of the rain gauges that report (mm), api, rain × api; per stream, inflow, release and
-        upstream gauge its value and its 1-day rise.
+        upstream gauge its value and its 1-day rise; and `context_…` columns.
     """
     known = daily.sort("date").with_columns(
         pl.col(g.column).shift(days) for g in dam.gauges if (days := delay_days(g, dam)) > 0
     )
     frame = known.select("date", *_level(dam), *_season())
-    return frame.with_columns(*_flows(known, dam), *_rain(known, dam))
+    frame = frame.with_columns(*_flows(known, dam), *_rain(known, dam))
+    return frame.with_columns(*_context(known, frame, dam))
 
 
 def delay_days(gauge: Gauge, dam: Dam) -> int:
@@ -107,6 +112,40 @@ def _rain(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
         (rain * api).shift(1).alias("rain_api_lag1"),
         (three * api).alias("rain_3d_api"),
     ]
+
+
+def _context(known: pl.DataFrame, frame: pl.DataFrame, dam: Dam) -> list[pl.Series]:
+    """The state that the dam is in: level, longer sums and means.
+
+    They tell which rule people run the dam by, which changes at thresholds: something for trees, through which no line
+    should be drawn. Models that draw lines leave the columns aside whose names begin with `context_`.
+    """
+    change = frame["last_change"]
+    level = known[dam.target.variable]
+    made = [
+        change.rolling_mean(3, min_samples=1).alias("change_3d"),
+        change.rolling_mean(7, min_samples=2).alias("change_7d"),
+        change.rolling_median(90, min_samples=20).alias("median_change_90d"),
+        _below_full(known, dam) if dam.full_supply else level.alias("level"),
+    ]
+    if "rain_lag0" in frame.columns:
+        rain = frame["rain_lag0"]
+        made += [rain.rolling_sum(days, min_samples=round(0.7 * days)).alias(f"rain_{days}d") for days in (7, 14, 30)]
+    for gauge in dam.gauges:
+        if gauge.role in ("stream", "inflow"):
+            flow = known[gauge.column]
+            made += [
+                flow.diff(3).alias(f"{gauge.column}_rise_3d"),
+                (flow - flow.rolling_mean(30, min_samples=10)).alias(f"{gauge.column}_anomaly_30d"),
+            ]
+    return [column.alias(f"{CONTEXT}{column.name}") for column in made]
+
+
+def _below_full(known: pl.DataFrame, dam: Dam) -> pl.Series:
+    """Distance below full supply in margins, from −2 to 20."""
+    assert dam.full_supply is not None
+    below = dam.full_supply.on(known["date"]) - known[dam.target.variable]
+    return (below / near_full_margin(dam)).clip(-2, 20).alias("below_full")
 
 
 def catchment_rain(daily: pl.DataFrame, dam: Dam) -> pl.Series:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no types published
 
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import to_utc
 from forebay.errors import DataError, ModelError
-from forebay.models.intervals import error_quantiles
+from forebay.models import REFERENCES
+from forebay.models.blend import blend
+from forebay.models.intervals import error_quantiles, state_of
 from forebay.models.model import Array, Model
 from forebay.prepare.samples import WARM_UP, Samples
 from forebay.tables import FORECASTS, QUANTILES
 
 FALLBACK = "damped_change"
 """What `default` is while the past is too short for its model."""
+
+DEFAULT = "default"
+MAIN = "boosted_huber"
+"""The model whose want of past days the forecast reports."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -75,18 +84,37 @@ def point_forecasts(
     starts = refit_days(samples.dates, origin)
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
     made = {name: Points({h: np.full(len(samples.dates), np.nan) for h in dam.hindcast.leads}) for name in models}
-    for done, lead in enumerate(dam.hindcast.leads):
-        target = samples.change(samples.trusted, lead)
+    # The matrices are small: more threads within one product would only wait for each other.
+    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        work = [pool.submit(_forecast_lead, samples, lead, models, spans) for lead in dam.hindcast.leads]
+        for done, future in enumerate(as_completed(work)):
+            if progress:
+                progress("hindcast", done + 1, len(work))
+        for lead, future in zip(dam.hindcast.leads, work, strict=True):
+            for name, (change, replaced) in future.result().items():
+                made[name].changes[lead] = change
+                if replaced is not None:
+                    made[name].replaced[lead] = replaced
+    return made
+
+
+def _forecast_lead(
+    samples: Samples, lead: int, models: Mapping[str, Callable[[int], Model]], spans: Sequence[tuple[int, int]]
+) -> dict[str, tuple[Array, date | None]]:
+    """Each model's expected changes at one lead time, and the last init date on which `damped_change` stood in."""
+    target = samples.change(samples.trusted, lead)
+    made: dict[str, tuple[Array, date | None]] = {}
+    for name in models:
+        made[name] = (np.full(len(samples.dates), np.nan), None)
+    for start, end in spans:
         for name, make in models.items():
-            for start, end in spans:
-                try:
-                    made[name].changes[lead][start:end] = _fit_predict(make(lead), samples, target, (start, end))
-                except ModelError:
-                    stand_in = models[FALLBACK](lead)
-                    made[name].changes[lead][start:end] = _fit_predict(stand_in, samples, target, (start, end))
-                    made[name].replaced[lead] = samples.dates[end - 1].item()
-        if progress:
-            progress("hindcast", done + 1, len(dam.hindcast.leads))
+            change, replaced = made[name]
+            try:
+                change[start:end] = _fit_predict(make(lead), samples, target, (start, end))
+            except ModelError:
+                change[start:end] = _fit_predict(models[FALLBACK](lead), samples, target, (start, end))
+                replaced = samples.dates[end - 1].item()
+            made[name] = (change, replaced)
     return made
 
 
@@ -107,7 +135,7 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     for name, point in points.items():
         for lead, change in point.changes.items():
             rows = np.flatnonzero(np.isfinite(change))
-            changes = change[:, None] + interval_offsets(samples, change, lead_time=lead)
+            changes = change[:, None] + interval_offsets(samples, points, name, lead_time=lead)
             parts.append(
                 _rows(samples, rows, changes[rows]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
@@ -116,11 +144,32 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     return _finish(pl.concat(parts), dam)
 
 
-def interval_offsets(samples: Samples, change: Array, *, lead_time: int) -> Array:
-    """What turns each day's expected change into its quantiles, shape (n, 7); NaN where too few errors were known."""
-    errors = samples.change(samples.trusted, lead_time) - change
+def interval_offsets(samples: Samples, points: Mapping[str, Points], model: str, *, lead_time: int) -> Array:
+    """What turns a model's expected changes into their quantiles, shape (n, 7); NaN where too few errors were known.
+
+    The size of its errors is told by the state of the day, the size of the change that it expects, and the spread of
+    what all models expect.
+    """
+    change = points[model].changes[lead_time]
     wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
-    return error_quantiles(errors, wet, samples.dates, lead_time=lead_time)
+    each = np.stack([point.changes[lead_time] for name, point in points.items() if name not in REFERENCES])
+    spread = each.max(axis=0) - each.min(axis=0) if len(each) > 1 else np.zeros(len(change))
+    state = state_of(samples.inputs, wet, samples.dates).beside(np.abs(change), spread)
+    return error_quantiles(samples.change(samples.trusted, lead_time) - change, state, lead_time=lead_time)
+
+
+def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Points]:
+    """`points` and beside them `default`, the blend of all: what a user gets."""
+    leads = next(iter(points.values())).changes
+    blended = {
+        lead: blend(
+            {name: point.changes[lead] for name, point in points.items()},
+            samples.change(samples.trusted, lead),
+            lead_time=lead,
+        )[0]
+        for lead in leads
+    }
+    return {**points, DEFAULT: Points(blended, points[MAIN].replaced)}
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:

@@ -1,0 +1,63 @@
+"""One forecast from several models: weights from each model's own past out-of-sample errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forebay.models.model import Array
+
+PRIOR = {"trees": 10.0, "boosted_huber": 10.0}
+"""Weights before any error is known, relative to 1 for any other model."""
+LEARNING_RATE = 0.8
+
+
+def blend(forecasts: Mapping[str, Array], observed: Array, *, lead_time: int) -> tuple[Array, dict[str, Array]]:
+    """The blended forecast of each day, and each model's weight on it.
+
+    Exponentially weighted average with linearised absolute loss (Cesa-Bianchi and Lugosi, 2006, chapter 2): a model
+    loses weight for what leaning towards it would have cost the blend so far. The loss is measured in units of the root
+    of the sum of squares of the largest loss per day, so that neither the unit nor the dam's liveliness matters.
+
+    Parameters
+    ----------
+    forecasts
+        Model → expected change per day, shape (n,); NaN where none was made. Days are consecutive.
+    observed
+        Change that came, shape (n,); NaN where unknown. That of day d is used from day d + lead_time on.
+    lead_time
+        Days.
+
+    Returns
+    -------
+    array, dict
+        Expected change per day, shape (n,), NaN where any model has none; model → weight, shape (n,), summing to 1.
+    """
+    names = list(forecasts)
+    each = np.column_stack([forecasts[name] for name in names])
+    prior = np.log([PRIOR.get(name, 1.0) for name in names])
+    usable = np.isfinite(each).all(axis=1)
+    weights = np.full(each.shape, np.nan)
+    regret, size = np.zeros(len(names)), 0.0
+    for day in range(len(each)):
+        past = day - lead_time
+        if past >= 0 and usable[past] and np.isfinite(observed[past]):
+            cost = _cost(each[past], weights[past], observed[past])
+            regret += cost
+            size += float(np.max(np.abs(cost))) ** 2
+        if usable[day]:
+            weights[day] = _softmax(prior - LEARNING_RATE * regret / np.sqrt(size) if size > 0 else prior)
+    return np.sum(each * weights, axis=1), {name: weights[:, k] for k, name in enumerate(names)}
+
+
+def _cost(each: Array, weights: Array, observed: float) -> Array:
+    """What leaning towards each model would have cost: the gradient of |blend − observed| along it."""
+    made = float(weights @ each)
+    return np.asarray(np.sign(made - observed) * (each - made))
+
+
+def _softmax(logarithms: NDArray[np.float64]) -> Array:
+    raised = np.exp(logarithms - logarithms.max())
+    return np.asarray(raised / raised.sum())

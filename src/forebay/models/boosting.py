@@ -1,0 +1,92 @@
+"""Gradient-boosted trees (LightGBM), alone and on what the regression leaves unexplained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import polars as pl
+
+from forebay.errors import ModelError
+from forebay.models.model import Array
+from forebay.models.regression import MIN_ROWS, fitted_huber
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+PARAMETERS = {
+    "objective": "l1",
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.8,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "max_bin": 127,
+    "seed": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbose": -1,
+}
+ROUNDS, CORRECTION_ROUNDS = 150, 100
+
+
+class Trees:
+    """LightGBM with L1 loss on all inputs; a missing input takes the branch that served the training rows best.
+
+    Trees cannot forecast beyond the changes that they have seen: they serve dry days and ordinary rises.
+
+    Attributes
+    ----------
+    booster_
+        The fitted trees, for targets in units of `scale_`.
+    columns_
+        Inputs used, in order.
+    """
+
+    def __init__(self, lead_time: int, rounds: int = ROUNDS) -> None:
+        self.lead_time = lead_time
+        self.rounds = rounds
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Grow the trees; `ModelError` with fewer than 200 rows."""
+        import lightgbm
+
+        if len(target) < MIN_ROWS:
+            raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
+        self.columns_ = sorted(inputs.columns)
+        self.scale_ = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
+        # In one order whatever order the rows come in, so that the bags are the same
+        order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in self.columns_[:3]] + [target]).T)
+        rows = lightgbm.Dataset(self._matrix(inputs)[order], target[order] / self.scale_)
+        self.booster_: Booster = lightgbm.train(PARAMETERS, rows, self.rounds)
+        return self
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """The expected change of each row."""
+        made = self.booster_.predict(self._matrix(inputs), num_threads=1)
+        return np.asarray(made, float) * self.scale_
+
+    def _matrix(self, inputs: pl.DataFrame) -> Array:
+        return np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
+
+
+class BoostedHuber:
+    """Huber regression, corrected by trees grown on its residuals.
+
+    The line carries the forecast beyond what was seen before, the trees bend it where the dam's answer is not a line.
+    """
+
+    def __init__(self, lead_time: int) -> None:
+        self.lead_time = lead_time
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Fit the line, then the trees on what it leaves; `ModelError` with fewer than 200 rows."""
+        self.line_ = fitted_huber(self.lead_time, inputs, target)
+        self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).fit(inputs, target - self.line_.predict(inputs))
+        return self
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """The expected change of each row."""
+        return self.line_.predict(inputs) + self.correction_.predict(inputs)
