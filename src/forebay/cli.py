@@ -35,6 +35,7 @@ app = App(
     name="forebay",
     version=__version__,
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
+    suppress_keyboard_interrupt=False,  # main says what was kept
 )
 
 
