@@ -4,6 +4,8 @@ The dams here are small and simulated, written as files; Warragamba's gauges com
 """
 
 import re
+import signal
+import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -329,6 +331,19 @@ def test_a_reader_that_goes_away() -> None:
         said = process.stderr.read()
     assert "Traceback" not in said
     assert process.returncode == 1
+
+
+def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a service keeps us waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        command = [sys.executable, "-c", "from forebay.cli import main; main()", "fetch", "warragamba"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            connection.close()
+    assert (process.returncode, out, err) == (130, "", "forebay: stopped; what was fetched so far is kept\n")
 
 
 # --- the live dam, on loopback --------------------------------------------------------------------------------------
