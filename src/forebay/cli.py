@@ -74,6 +74,7 @@ def settings(*, as_json: Json = False) -> None:
 @app.command
 def fetch(
     dam: DamArgument,
+    /,
     *,
     since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None,
     until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None,
@@ -105,6 +106,7 @@ def fetch(
 @app.command
 def daily(
     dam: DamArgument,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="File to write: .csv, .parquet or .json.")],
     archive: ArchiveUrl = None,
@@ -133,10 +135,11 @@ def daily(
 @app.command
 def run(
     dam: DamArgument,
+    /,
     *,
     init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest level.")] = None,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/<dam>.")
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ and the id of the dam.")
     ] = None,
     archive: ArchiveUrl = None,
     as_json: Json = False,
