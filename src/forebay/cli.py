@@ -139,7 +139,7 @@ def run(
     *,
     init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest level.")] = None,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ and the id of the dam.")
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ID.")
     ] = None,
     archive: ArchiveUrl = None,
     as_json: Json = False,
