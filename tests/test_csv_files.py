@@ -160,5 +160,5 @@ def _either(read: Callable[[], pl.Series]) -> list[float | None] | None:
 def test_the_quick_reader_and_the_careful_one_agree_on_every_number(text: str) -> None:
     content, dam = f"date,level\n2020-01-01,{text}\n".encode(), make("x.csv")
     careful = _either(lambda: parsed(content, dam)["value"])
-    quick = _either(lambda: csv_files.days(content, [dam.target_gauge]).collect()["reservoir_level"])
+    quick = _either(lambda: csv_files.clean(content, [dam.target_gauge]).collect()["level"])
     assert quick is None or quick == careful or quick == [float("inf")] or quick == [float("-inf")]

@@ -35,6 +35,7 @@ app = App(
     name="forebay",
     version=__version__,
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
+    suppress_keyboard_interrupt=False,  # main says what was kept
 )
 
 
@@ -73,6 +74,7 @@ def settings(*, as_json: Json = False) -> None:
 @app.command
 def fetch(
     dam: DamArgument,
+    /,
     *,
     since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None,
     until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None,
@@ -104,6 +106,7 @@ def fetch(
 @app.command
 def daily(
     dam: DamArgument,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="File to write: .csv, .parquet or .json.")],
     archive: ArchiveUrl = None,
@@ -132,10 +135,11 @@ def daily(
 @app.command
 def run(
     dam: DamArgument,
+    /,
     *,
     init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest level.")] = None,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/<dam>.")
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ID.")
     ] = None,
     archive: ArchiveUrl = None,
     as_json: Json = False,

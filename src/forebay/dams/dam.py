@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from forebay.dams.curves import StorageCurve
 from forebay.dams.local_time import to_local, zone
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
 
+Numbers = TypeVar("Numbers", pl.Expr, pl.Series)
 Role = Literal[
     "target",
     "rainfall",
@@ -462,7 +463,7 @@ class Dam(_Frozen):
         """Columns of the daily frame whose gauges have one of `roles`."""
         return [g.column for g in self.gauges if g.role in roles]
 
-    def in_target_unit(self, canonical: pl.Expr) -> pl.Expr:
+    def in_target_unit(self, canonical: Numbers) -> Numbers:
         """Canonical values of the target's variable, in the target's unit."""
         factor, offset = VARIABLES[self.target.variable].conversion(self.target.unit)
         return (canonical - offset) / factor

@@ -13,6 +13,8 @@ from forebay.models.model import Array
 LAST = "last_change"
 DAY = "day_of_year"
 WINDOW_DAYS = 15
+MIN_MOVED = 30
+"""Fewer past changes than this do not tell a factor from chance."""
 
 
 class NoChange:
@@ -55,13 +57,13 @@ class DampedChange:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Learn φ from the rows whose last change is known and not zero; 0 if there are none."""
+        """Learn φ from the rows whose last change is known and not zero; 0 if there are fewer than 30."""
         change = inputs[LAST].fill_null(0.0).to_numpy()
         moved = change != 0
         ratio, weight = target[moved] / change[moved], np.abs(change[moved])
         order = np.argsort(ratio, kind="stable")
         half = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
-        self.factor_ = float(ratio[order][half]) if moved.any() else 0.0
+        self.factor_ = float(ratio[order][half]) if moved.sum() >= MIN_MOVED else 0.0
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:

@@ -6,37 +6,48 @@ a number that the dam file says means "no value"; "range", beyond what the gauge
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 
 
-def reasons(value: pl.Expr, gauge: Gauge) -> dict[str, pl.Expr]:
-    """What can speak against a `value` (canonical unit) of the gauge: reason → whether it does, by precedence."""
+def reasons(values: pl.Series, gauge: Gauge) -> dict[str, pl.Series]:
+    """What can speak against `values` (canonical unit) of the gauge: reason → whether it does, by precedence."""
     given = gauge.sentinels
     has_sentinels = given.values or given.below is not None or given.above is not None
-    checks = {"sentinel": is_sentinel(value, gauge)} if has_sentinels else {}
-    return checks | {"range": out_of_range(value, gauge)}
+    checks = {"sentinel": are_sentinels(values, gauge)} if has_sentinels else {}
+    return checks | {"range": out_of_range(values, gauge)}
 
 
-def is_sentinel(value: pl.Expr, gauge: Gauge) -> pl.Expr:
-    """Whether `value` (canonical unit) is one of the gauge's numbers that mean "no value"."""
+def first_reason(values: pl.Series, gauge: Gauge, *, otherwise: pl.Series) -> pl.Series:
+    """The first of `reasons` that speaks against each of `values`; `otherwise` where none does."""
+    for name, speaks_against in reversed(reasons(values, gauge).items()):
+        if speaks_against.any():
+            otherwise = pl.Series([name]).zip_with(speaks_against, otherwise)
+    return otherwise
+
+
+def are_sentinels(values: pl.Series, gauge: Gauge) -> pl.Series:
+    """Whether each of `values` (canonical unit) is one of the gauge's numbers that mean "no value"."""
     # The same arithmetic as the value's own conversion, so that equal numbers stay equal.
     convert, given = gauge.kind.to_canonical, gauge.sentinels
-    tests = [value.is_in([convert(number, gauge.unit) for number in given.values])] if given.values else []
+    tests = [values == convert(number, gauge.unit) for number in given.values]
     if given.below is not None:
-        tests.append(value < convert(given.below, gauge.unit))
+        tests.append(values < convert(given.below, gauge.unit))
     if given.above is not None:
-        tests.append(value > convert(given.above, gauge.unit))
-    return pl.any_horizontal(tests) if tests else pl.lit(False)
+        tests.append(values > convert(given.above, gauge.unit))
+    return reduce(or_, tests)
 
 
-def out_of_range(value: pl.Expr, gauge: Gauge) -> pl.Expr:
-    """Whether `value` (canonical unit) lies outside the gauge's valid range, or else its variable's plausible one."""
+def out_of_range(values: pl.Series, gauge: Gauge) -> pl.Series:
+    """Whether each of `values` (canonical unit) lies outside the gauge's valid range, or else the plausible one."""
     low, high = gauge.kind.plausible
     if gauge.valid_range is not None:
         low, high = (gauge.kind.to_canonical(bound, gauge.unit) for bound in gauge.valid_range)
-    return ~value.is_between(low, high)
+    return (values < low) | (values > high)
 
 
 def of_gauge(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
@@ -54,8 +65,7 @@ def screen(readings: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """
     parts = []
     for gauge in dam.gauges:
-        first = pl.coalesce(
-            pl.when(is_so).then(pl.lit(name)) for name, is_so in reasons(pl.col("value"), gauge).items()
-        )
-        parts.append(of_gauge(readings, gauge).with_columns(first.alias("reason")))
+        rows = of_gauge(readings, gauge)
+        none = pl.Series([None], dtype=pl.String).new_from_index(0, len(rows))
+        parts.append(rows.with_columns(first_reason(rows["value"], gauge, otherwise=none).alias("reason")))
     return pl.concat(parts)

@@ -1,7 +1,7 @@
 """Readings from CSV files in whatever layout the dam file describes.
 
-A file is read as text; every number, stamp and code becomes a value by the expressions below, whether the readings are
-wanted as rows (`parse`, `fetch`) or, one column per gauge, as days (`days`).
+Every number, stamp and code becomes a value by the expressions below, whether the readings are wanted as rows (`parse`,
+`fetch`: the file is read as text, so that errors can show it) or, one column per gauge, as days (`clean`).
 
 A quality code is graded by the gauge's `quality_codes`; a code that is not listed, and a number without a code in a
 file that has codes, is "unknown". Numbers of files without a quality column are "good": nothing says otherwise.
@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -23,7 +25,7 @@ from forebay.dams.dam import Dam, FileLayout, Gauge
 from forebay.dams.local_time import to_utc, zone
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
-from forebay.sources.quality import MISSING, UNKNOWN, grades
+from forebay.sources.quality import CODE, MISSING, UNKNOWN, grades_by_number
 from forebay.tables import READINGS
 
 GRADES = ("good", "fair", "poor", "estimated", UNKNOWN, MISSING)
@@ -31,6 +33,9 @@ _ROW = "row of the file"
 _EMPTY = ("", "NaN", "nan")
 _STAMP = "stamp"
 _A_DAY = timedelta(days=1)
+_NO_VALUE = pl.Series([None], dtype=pl.Float64)
+_FIRST_LINE = re.compile(rb"^.*\S.*$", re.MULTILINE)
+_ALL_TEXT: Mapping[str, pl.DataType] = {}
 
 
 def fetch(
@@ -74,21 +79,53 @@ def parse(content: bytes, gauges: Sequence[Gauge], dam: Dam) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def days(content: bytes, gauges: Sequence[Gauge], *, shown: frozenset[str] = frozenset(GRADES)) -> pl.LazyFrame:
-    """The same as days, for one of the groups of `together`: date, and per gauge `column` and `column_quality`.
+class Cells(NamedTuple):
+    """What a file says of a gauge, line by line: numbers in the gauge's unit, and codes (`quality.CODE`) if graded."""
 
-    Values are canonical and null where missing; of the grades only those of `shown` are given, else null. It is the
-    quick way for a clean file: collecting it raises a `PolarsError`, or gives null or repeated dates or numbers that
-    are not finite, where `parse` mends or explains.
+    number: pl.Series
+    code: pl.Series | None
+
+
+def clean(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
+    """The columns of a file that one of the groups of `together` needs, typed as `stamps_of` and `cells_of` want them.
+
+    It is the quick way for a clean file: collecting it raises a `PolarsError`, or gives null or repeated stamps or
+    numbers that are not finite, where `parse` mends or explains.
     """
-    first = gauges[0]
-    day = _start_date(first) + _A_DAY if first.ends_next_day else _start_date(first)
-    cells: list[pl.Expr] = []
-    for gauge in gauges:
-        cells += [value(gauge).alias(gauge.column), grade(gauge, shown=shown).alias(f"{gauge.column}_quality")]
-    # Here the reader itself turns text into numbers, at no cost, and the cast in `value` has nothing left to do.
-    numbers = [g.file.value for g in gauges if g.file and not g.file.decimal_comma]
-    return _scan(content, gauges, numbers=numbers).select(day.alias("date"), *cells)
+    layouts = [_layout(gauge) for gauge in gauges]
+    types: dict[str, pl.DataType] = {layout.value: pl.Float64() for layout in layouts if not layout.decimal_comma}
+    types |= {layout.quality: CODE for layout in layouts if layout.quality and layout.quality_codes}
+    # With types the reader itself turns text into numbers, at no cost.
+    table = _scan(content, gauges, types=types)
+    with_comma = [_number(gauge) for gauge, layout in zip(gauges, layouts, strict=True) if layout.decimal_comma]
+    return table.with_columns(with_comma) if with_comma else table
+
+
+def stamps_of(table: pl.DataFrame, gauge: Gauge) -> pl.Series:
+    """The stamps, as text, in a table of `clean`."""
+    return table.get_column(_layout(gauge).date)
+
+
+def cells_of(table: pl.DataFrame, gauge: Gauge) -> Cells:
+    """The gauge's part of a table of `clean`."""
+    layout = _layout(gauge)
+    code = table.get_column(layout.quality) if layout.quality and layout.quality_codes else None
+    return Cells(table.get_column(layout.value).cast(pl.Float64), code)
+
+
+def days(stamps: Sequence[pl.Series], gauges: Sequence[Gauge]) -> list[pl.Series]:
+    """The local days that each file's stamps name, as `Gauge.local_day` says, by a daily gauge of each file."""
+    read: list[tuple[object, pl.Series, pl.Series]] = []
+    for texts, gauge in zip(stamps, gauges, strict=True):
+        means, count = (_layout(gauge).date_format, gauge.stamp, gauge.reading_at, gauge.ends_next_day), len(texts)
+        # A dam's files mostly hold the same days, and comparing texts costs a tenth of reading them.
+        same = (its for meant, known, its in read if meant == means and texts.equals(known.head(count)))
+        found = next(same, None)
+        if found is None:
+            found = texts.to_frame().select(_start_date(gauge, texts.name)).to_series()
+            found = found + _A_DAY if gauge.ends_next_day else found
+        read.append((means, texts, found.head(count)))
+    return [found for _, _, found in read]
 
 
 def content_of(gauge: Gauge) -> bytes:
@@ -113,52 +150,57 @@ def together(gauges: Iterable[Gauge]) -> list[list[Gauge]]:
     return list(groups.values())
 
 
-def value(gauge: Gauge) -> pl.Expr:
-    """The gauge's number in its variable's canonical unit; null where there is none or its code says so."""
+def values(cells: Cells, gauge: Gauge) -> pl.Series:
+    """The gauge's numbers in its variable's canonical unit; null where there is none or its code says so."""
     factor, offset = gauge.kind.conversion(gauge.unit)
-    number = _number(gauge).cast(pl.Float64)
-    number = number if factor == 1 else number * factor
+    number = cells.number if factor == 1 else cells.number * factor
     number = number if offset == 0 else number + offset
-    without = [code for code, its in _grades(gauge).items() if its == MISSING]
-    if _layout(gauge).quality is None or not without:
+    agency = _layout(gauge).quality_codes
+    if cells.code is None or agency is None:
         return number
-    has_value = pl.all_horizontal([_code(gauge).ne_missing(code) for code in without])
-    return pl.when(has_value).then(number)
+    return number.zip_with(_looked_up(cells.code, _has_value(agency)), _NO_VALUE)
 
 
-def grade(gauge: Gauge, *, shown: frozenset[str] = frozenset(GRADES)) -> pl.Expr:
-    """The grade that the gauge's quality code stands for; null if it is not among those to be `shown`."""
-    unlisted = UNKNOWN if UNKNOWN in shown else None
-    if _layout(gauge).quality is None:
-        return pl.lit("good" if "good" in shown else None, pl.String)
-    if _layout(gauge).quality_codes is None:
-        return pl.lit(unlisted, pl.String)
-    # Looking up by position costs a quarter of `replace_strict`, and this is half of the work on a file. The last
-    # place is that of codes which are not listed.
-    codes, meanings = _lookup(_layout(gauge).quality_codes, shown)
-    position = _code(gauge).cast(codes, strict=False).to_physical().fill_null(len(meanings) - 1)
-    return pl.lit(meanings).gather(position)
+def quality(cells: Cells, gauge: Gauge, *, shown: frozenset[str] = frozenset(GRADES)) -> pl.Series:
+    """The grades that the gauge's quality codes stand for; null if not among those to be `shown`."""
+    agency = _layout(gauge).quality_codes
+    if cells.code is not None and agency is not None:
+        return _looked_up(cells.code, _shown_grades(agency, shown))
+    grade = "good" if _layout(gauge).quality is None else UNKNOWN
+    return pl.Series([grade if grade in shown else None], dtype=pl.String).new_from_index(0, len(cells.number))
+
+
+def _looked_up(code: pl.Series, meanings: pl.Series) -> pl.Series:
+    """The meaning of each code; the last one is that of no code."""
+    # By position, which costs a tenth of `replace_strict`.
+    return meanings[code.cast(pl.UInt16).fill_null(len(meanings) - 1) if code.null_count() else code]
+
+
+@lru_cache(maxsize=8)
+def _has_value(agency: str) -> pl.Series:
+    return pl.Series([its != MISSING for its in grades_by_number(agency)])
 
 
 @lru_cache(maxsize=64)
-def _lookup(agency: str, shown: frozenset[str]) -> tuple[pl.Enum, pl.Series]:
-    """The agency's codes, and the grade of each (null if not shown), with that of unlisted codes last."""
-    table = grades(agency)
-    meanings = [its if its in shown else None for its in (*table.values(), UNKNOWN)]
-    return pl.Enum(list(table)), pl.Series(meanings, dtype=pl.String)
+def _shown_grades(agency: str, shown: frozenset[str]) -> pl.Series:
+    return pl.Series([its if its in shown else None for its in grades_by_number(agency)], dtype=pl.String)
 
 
 def _readings(cells: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) -> pl.DataFrame:
     """Readings of one gauge, by rising time, from the file's cells."""
     _refuse_unreadable(cells, gauge, content=content)
-    has_code = _layout(gauge).quality is not None
-    start = _local_start(gauge).alias(_STAMP)
+    layout = _layout(gauge)
+    graded = layout.quality is not None and layout.quality_codes is not None
+    typed = cells.select(_number(gauge).alias("number"), *([_code(gauge).alias("code")] if graded else []))
+    said = Cells(typed["number"], typed.get_column("code", default=None))
     table = cells.select(
-        start,
-        value(gauge).alias("value"),
-        pl.col(_layout(gauge).value).alias("raw_value"),
-        grade(gauge).alias("quality"),
-        (_code(gauge) if has_code else pl.lit(None, pl.String)).alias("quality_code"),
+        _local_start(gauge).alias(_STAMP),
+        values(said, gauge).alias("value"),
+        pl.col(layout.value).alias("raw_value"),
+        quality(said, gauge).alias("quality"),
+        pl.lit(None, pl.String).alias("quality_code")
+        if layout.quality is None
+        else pl.col(layout.quality).alias("quality_code"),
         _ROW,
     )
     table = table.with_columns(
@@ -190,14 +232,14 @@ def _instants(stamps: pl.Series, time_zone: str) -> pl.Series:
 def _local_start(gauge: Gauge) -> pl.Expr:
     """Clock time at which each reading's interval starts; of a daily value only the date of its stamp counts."""
     if gauge.interval == "day":
-        return _start_date(gauge).dt.combine(gauge.reading_at or gauge.day_start)
+        return _start_date(gauge, _layout(gauge).date).dt.combine(gauge.reading_at or gauge.day_start)
     stamp = pl.col(_layout(gauge).date).str.to_datetime(_layout(gauge).date_format, time_unit="us")
     return stamp - timedelta(seconds=gauge.table_interval) if gauge.stamp == "end" else stamp
 
 
-def _start_date(gauge: Gauge) -> pl.Expr:
-    """Date on which the interval of a daily value starts, or on which it is read."""
-    day = pl.col(_layout(gauge).date).str.to_date(_layout(gauge).date_format)
+def _start_date(gauge: Gauge, stamps: str) -> pl.Expr:
+    """Date on which the interval of a daily value starts, or on which it is read, from the column `stamps` (text)."""
+    day = pl.col(stamps).str.to_date(_layout(gauge).date_format, cache=False)  # stamps seldom stand twice
     return day - _A_DAY if gauge.stamp == "end" and gauge.reading_at is None else day
 
 
@@ -212,19 +254,16 @@ def _layout(gauge: Gauge) -> FileLayout:
     return gauge.file
 
 
-def _number(gauge: Gauge) -> pl.Expr:
-    """The gauge's number as text that a cast understands."""
-    text = pl.col(_layout(gauge).value)
-    return text.str.replace(",", ".", literal=True) if _layout(gauge).decimal_comma else text
+def _number(gauge: Gauge, *, strict: bool = True) -> pl.Expr:
+    """The gauge's number."""
+    cell = pl.col(_layout(gauge).value)
+    text = cell.str.replace(",", ".", literal=True) if _layout(gauge).decimal_comma else cell
+    return text.cast(pl.Float64, strict=strict)
 
 
 def _code(gauge: Gauge) -> pl.Expr:
-    return pl.col(_layout(gauge).quality or "")
-
-
-def _grades(gauge: Gauge) -> dict[str, str]:
-    agency = _layout(gauge).quality_codes
-    return dict(grades(agency)) if agency else {}
+    """The gauge's quality code; null where there is none, or none that an agency has."""
+    return pl.col(_layout(gauge).quality or "").cast(CODE, strict=False)
 
 
 def _columns(gauges: Iterable[Gauge]) -> list[str]:
@@ -234,11 +273,12 @@ def _columns(gauges: Iterable[Gauge]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _scan(content: bytes, gauges: Sequence[Gauge], *, numbers: Iterable[str] = ()) -> pl.LazyFrame:
-    """The file's needed columns, `numbers` as such and others as text, by their names without spaces around."""
+def _scan(content: bytes, gauges: Sequence[Gauge], *, types: Mapping[str, pl.DataType] = _ALL_TEXT) -> pl.LazyFrame:
+    """The file's needed columns, of these `types` or else text, by their names without spaces around."""
     layout = _layout(gauges[0])
-    first = next((line for line in content.split(b"\n", 8)[:8] if line.strip()), b"")
-    header = next(csv.reader([first.decode("utf-8-sig", "replace").strip()], delimiter=layout.separator), [])
+    first = _FIRST_LINE.search(content)
+    text = first[0].decode("utf-8-sig", "replace").strip() if first else ""
+    header = next(csv.reader([text], delimiter=layout.separator), [])
     if not header:
         raise SourceError(f"{layout.path} is empty; a header line and at least a column of dates must be there")
     names = [name.strip() for name in header]
@@ -248,8 +288,8 @@ def _scan(content: bytes, gauges: Sequence[Gauge], *, numbers: Iterable[str] = (
         raise ConfigError(
             f"gauge {users}: {absent!r} is not a column of {layout.path}; its columns are {', '.join(map(repr, names))}"
         )
-    types = {header[names.index(name)]: pl.Float64 for name in numbers}
-    table = pl.scan_csv(content, infer_schema=False, schema_overrides=types, separator=layout.separator, glob=False)
+    found = {header[names.index(name)]: kind for name, kind in types.items()}
+    table = pl.scan_csv(content, infer_schema=False, schema_overrides=found, separator=layout.separator, glob=False)
     if names != header:
         table = table.rename({old: new for old, new in zip(header, names, strict=True) if old != new})
     return table.select(_columns(gauges))
@@ -284,7 +324,7 @@ def _refuse_unreadable(cells: pl.DataFrame, gauge: Gauge, *, content: bytes) -> 
             f"{_where(gauge, content, row)}: {text or ''!r} in column {layout.date!r} is no date of the form "
             f"{layout.date_format!r}; correct it, or date_format in the dam file"
         )
-    number = cells.select(_number(gauge).cast(pl.Float64, strict=False)).to_series()
+    number = cells.select(_number(gauge, strict=False)).to_series()
     no_number = cells.filter(texts.is_not_null() & (number.is_null() | number.is_infinite()))
     if not no_number.is_empty():
         row, text = no_number.row(0, named=True)[_ROW], no_number[layout.value][0]

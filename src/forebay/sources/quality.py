@@ -16,6 +16,8 @@ import polars as pl
 
 UNKNOWN = "unknown"
 MISSING = "missing"
+CODE = pl.UInt8()
+"""Codes as numbers: no agency has one beyond 255."""
 
 _CLASSES: dict[str, dict[str, str]] = {
     "waternsw": {
@@ -61,6 +63,16 @@ def grades(agency: str) -> Mapping[str, str]:
     """
     table = {code: grade for grade, codes in _CLASSES.get(agency, {}).items() for code in _codes(codes)}
     return MappingProxyType(table)
+
+
+@lru_cache(maxsize=8)
+def grades_by_number(agency: str) -> tuple[str, ...]:
+    """Grade of each of the codes 0 to 255 of `agency`, and last that of a number without a code.
+
+    >>> grades_by_number("waternsw")[201], len(grades_by_number("waternsw"))
+    ('missing', 257)
+    """
+    return tuple(grades(agency).get(str(code), UNKNOWN) for code in (*range(256), None))
 
 
 def _codes(text: str) -> list[str]:

@@ -51,11 +51,6 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
     return {name: inside for name, inside in made.items() if inside.any()}
 
 
-def scored(samples: Samples, lead_time: int) -> NDArray[np.bool_]:
-    """The fixed scored set: days whose own level and whose level `lead_time` days later were observed."""
-    return np.isfinite(samples.change(samples.observed, lead_time))
-
-
 def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam) -> pl.DataFrame:
     """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
 

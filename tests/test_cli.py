@@ -1,0 +1,363 @@
+"""Every command as it is called: what it prints, its exit code, and how bad input ends.
+
+The dams here are small and simulated, written as files; Warragamba's gauges come from a real server on loopback.
+"""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.dams.dam import Dam
+from forebay.tables import SCORES
+from tests import synthetic
+from tests.command_line import Ended, forebay
+from tests.disks import mount, small_disk
+from tests.hydstra_server import hydstra_server
+from tests.shared import needs_shared
+from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+
+LEADS = {"leads": (1, 3)}
+WITH_RAIN = dam_of(rain_gauge(), full_supply=1.0, hindcast=LEADS)
+FILES = {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet", "forecast.png", "forecast.svg"}
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a folder of the test's own, with an archive there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
+
+
+def write(of: Dam = WITH_RAIN, days: int = 520, **columns: list[float | None]) -> Path:
+    """A dam file in the current folder; its gauges report every day unless `columns` says otherwise."""
+    rng = np.random.default_rng(days)
+    given = {gauge.column: rng.gamma(0.3, 10.0, days).tolist() for gauge in of.gauges}
+    given["reservoir_level"] = np.cumsum(rng.normal(0, 0.05, days)).tolist()
+    return synthetic.written(of, frame_of(of, given | columns), Path())
+
+
+def one_sentence(ended: Ended, code: int, pattern: str) -> None:
+    """Check that a command ended with `code`, nothing on standard output, and one sentence on the error stream."""
+    assert ended.code == code
+    assert ended.out == ""
+    assert re.fullmatch(r"forebay: [^\n]+\n", ended.err), ended.err
+    assert re.search(pattern, ended.err), ended.err
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def test_dams() -> None:
+    assert "demo" in forebay("dams").out
+    listed = forebay("dams", "--json").json
+    assert [row["id"] for row in listed] == ["demo", "warragamba"]
+    assert [row["simulated"] for row in listed] == [True, False]
+    assert listed[1] | {"name": "Warragamba Dam", "target": "reservoir_level (m)", "gauges": 8} == listed[1]
+
+
+def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOREBAY_ARCHIVE", "postgresql+psycopg://me:secret@127.0.0.1/gauges")
+    (tmp_path / "forebay.toml").write_text("provisional_days = 7\n")
+    ended = forebay("settings", "--json")
+    rows = {row["setting"]: row for row in ended.json}
+    assert rows["provisional_days"] == {
+        "setting": "provisional_days",
+        "value": 7,
+        "from": str(tmp_path / "forebay.toml"),
+    }
+    assert rows["archive"]["from"] == "environment (FOREBAY_ARCHIVE)"
+    assert rows["http.attempts"]["from"] == "default"
+    assert "secret" not in ended.out + forebay("settings").out
+    assert "***" in rows["archive"]["value"]
+
+
+def test_an_archive_that_is_no_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOREBAY_ARCHIVE", "://me:secret@")
+    assert "secret" not in forebay("settings", "--json").out
+
+
+def test_fetch_again_brings_nothing_new() -> None:
+    path = write(days=40)
+    first, second = (forebay("fetch", path, "--json") for _ in range(2))
+    assert first.code == second.code == 0
+    assert [(row["gauge"], row["rows"], row["new"]) for row in first.json] == [
+        ("reservoir_level", 40, 40),
+        ("rainfall_r1", 40, 40),
+    ]
+    assert [(row["new"], row["revised"]) for row in second.json] == [(0, 0), (0, 0)]
+    assert "Small Dam" in forebay("fetch", path).out
+
+
+def test_fetch_of_some_days_into_another_archive(tmp_path: Path) -> None:
+    path = write(days=40)
+    other = f"sqlite:///{tmp_path}/other.db"
+    span = ("--since", FIRST_DAY + timedelta(days=10), "--until", FIRST_DAY + timedelta(days=19))
+    ended = forebay("fetch", path, *span, "--archive", other, "--json")
+    assert [row["rows"] for row in ended.json] == [10, 10]
+    assert (tmp_path / "other.db").is_file()
+    assert not (tmp_path / "archive.db").exists()
+
+
+def test_fetch_of_an_empty_period() -> None:
+    path = write(days=40)
+    ended = forebay("fetch", path, "--since", "1990-01-01", "--until", "1990-01-31", "--json")
+    assert ended.code == 1
+    assert [row["rows"] for row in ended.json] == [0, 0]
+    assert ended.err == (
+        "forebay: no gauge of Small Dam has a reading from 1990-01-01 to 1990-01-31; choose other days with --since "
+        "and --until\n"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "json"])
+def test_daily(suffix: str) -> None:
+    path = write(days=40)
+    assert forebay("fetch", path).code == 0
+    ended = forebay("daily", path, "-o", f"days.{suffix}", "--json")
+    assert ended.json == {"file": f"days.{suffix}", "days": 40, "from": "2018-01-01", "to": "2018-02-09"}
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}[suffix]
+    columns = ["dam", "date", "reservoir_level", "reservoir_level_flag", "rainfall_r1", "rainfall_r1_flag"]
+    assert read(f"days.{suffix}").columns == columns
+    assert forebay("daily", path, "-o", f"days.{suffix}").out == f"days.{suffix}: 40 days, 2018-01-01 to 2018-02-09\n"
+
+
+def test_daily_of_an_archive_that_holds_nothing(tmp_path: Path) -> None:
+    path = write(days=40)
+    one_sentence(
+        forebay("daily", path, "-o", "days.csv"), 1, "the archive holds nothing of Small Dam; run `forebay fetch"
+    )
+    assert not (tmp_path / "days.csv").exists()
+
+
+def test_daily_of_another_suffix() -> None:
+    path = write(days=40)
+    forebay("fetch", path)
+    one_sentence(forebay("daily", path, "-o", "days.xls"), 2, r"suffix '.xls' is unknown; allowed are \.csv")
+
+
+def test_run(tmp_path: Path) -> None:
+    ended = forebay("run", write())
+    assert ended.code == 0
+    assert ended.err == ""
+    assert "Small Dam (SIMULATED): reservoir_level (m), forecast as of 2019-06-04, " in ended.out
+    assert "days old\n" in ended.out
+    assert "Hindcast: mean absolute error (m) on the same days for all" in ended.out
+    assert ended.out.endswith("Report: runs/small/report.html\n")
+    assert {path.name for path in (tmp_path / "runs/small").iterdir()} >= FILES
+
+
+def test_run_for_machines(tmp_path: Path) -> None:
+    path = write()
+    init = FIRST_DAY + timedelta(days=500)
+    ended = forebay("run", path, "--init", init, "-o", "out", "--json")
+    said = ended.json
+    keys = {"dam": "small", "simulated": True, "unit": "m", "init_date": str(init), "current": False, "lacks": []}
+    assert said | keys == said
+    assert said["init_time"] == f"{init} 14:00:00+00:00"
+    assert said["age_days"] > 2000
+    assert {(row["model"], row["lead_time"]) for row in said["forecast"]} >= {("default", 1), ("no_change", 3)}
+    assert {row["valid_date"] for row in said["forecast"]} == {str(init + timedelta(days=h)) for h in (1, 3)}
+    assert {row["regime"] for row in said["scores"]} == {"all"}
+    assert set(said["scores"][0]) == set(SCORES.columns)
+    assert {Path(file).name for file in said["files"]} == {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_run_from_a_day_without_a_level(tmp_path: Path) -> None:
+    path = write()
+    one_sentence(
+        forebay("run", path, "--init", "2030-01-01"),
+        1,
+        "no usable reservoir_level on 2030-01-01; the nearest day that has one is 2019-06-04 .the record runs from",
+    )
+    one_sentence(forebay("run", path, "--init", "2001-01-01"), 1, "the nearest day that has one is 2018-01-01")
+    assert not (tmp_path / "runs").exists()
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+BAD_USAGE = {
+    "no such command": (["forecats"], "forecats"),
+    "no dam": (["run"], "requires an argument"),
+    "no such dam": (["run", "waragamba"], "'waragamba' is neither in the catalogue .demo, warragamba. nor a file"),
+    "no such option": (["run", "demo", "--leads", "3"], "--leads"),
+    "no date": (["fetch", "demo", "--since", "tomorrow"], 'unable to convert "tomorrow" into date'),
+    "wrong order": (["fetch", "demo", "--since", "2020-01-02", "--until", "2020-01-01"], "must not be before since"),
+    "the future": (["fetch", "demo", "--since", "2999-01-01"], r"since \(2999-01-01\) must not be after today"),
+    "no archive": (["fetch", "demo", "--archive", "gauges.db"], "gauges.db"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "pattern"), BAD_USAGE.values(), ids=BAD_USAGE)
+def test_bad_usage(arguments: list[str], pattern: str) -> None:
+    one_sentence(forebay(*arguments), 2, pattern)
+
+
+def test_a_setting_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOREBAY_HTTP__ATTEMPTS", "many")
+    one_sentence(forebay("run", "demo"), 2, r"FOREBAY_HTTP__ATTEMPTS.* http.attempts = 'many': ")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = write(days=40)
+    (tmp_path / "small.csv").unlink()
+    one_sentence(forebay("run", path), 2, r"gauge reservoir_level: file.path 'small.csv' cannot be read .No such file")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("text", ["", "date,reservoir_level,rainfall_r1\n"], ids=["empty", "header only"])
+def test_a_file_without_any_day(tmp_path: Path, text: str) -> None:
+    path = write(days=40)
+    (tmp_path / "small.csv").write_text(text)
+    one_sentence(forebay("run", path), 1, "small.csv is empty|gauge lake has no usable reservoir_level; nothing can be")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_service_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", "http://127.0.0.1:9/cgi/webservice.exe")  # a closed port
+    monkeypatch.setenv("FOREBAY_HTTP__ATTEMPTS", "1")
+    one_sentence(
+        forebay("run", "warragamba"),
+        1,
+        "none of the 8 gauges of warragamba could be fetched; the first: waternsw, station 212242: 127.0.0.1:9 cannot",
+    )
+    assert not (tmp_path / "runs").exists()
+    ended = forebay("fetch", "warragamba", "--json")
+    assert ended.code == 1
+    assert all("cannot be reached" in row["error"] for row in ended.json)
+
+
+def test_a_level_without_any_value(tmp_path: Path) -> None:
+    path = write(days=100, reservoir_level=[None] * 100)
+    one_sentence(forebay("run", path), 1, "gauge lake has no usable reservoir_level; nothing can be forecast")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_single_level(tmp_path: Path) -> None:
+    path = write(days=50, reservoir_level=[None] * 20 + [1.0] + [None] * 29)
+    one_sentence(forebay("run", path), 1, "a usable level on 2018-01-21 only; a forecast needs at least 2 days")
+    assert not (tmp_path / "runs").exists()
+
+
+THIN = {
+    "its level only": (dam_of(full_supply=1.0, hindcast=LEADS), 520, {}, "No gauge but the level's own"),
+    "a gauge without any data": (
+        WITH_RAIN,
+        520,
+        {"rainfall_r1": [None] * 520},
+        "Rainfall r1 has no usable value at all",
+    ),
+    "30 days": (WITH_RAIN, 30, {}, "The record (30 days) is too short for the regression: damped_change stands in"),
+    "2 days": (WITH_RAIN, 2, {}, "No intervals at leads 1, 3"),
+    "a level that never changes": (WITH_RAIN, 520, {"reservoir_level": [3.0] * 520}, "is the gauge stuck?"),
+}
+
+
+@pytest.mark.parametrize(("dam", "days", "columns", "sentence"), THIN.values(), ids=THIN)
+def test_a_forecast_that_says_what_it_lacks(
+    dam: Dam, days: int, columns: dict[str, list[float | None]], sentence: str
+) -> None:
+    ended = forebay("run", write(dam, days, **columns), "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert any(sentence in lack for lack in ended.json["lacks"])
+    medians = [row for row in ended.json["forecast"] if row["quantile"] == 0.5 and row["model"] == "default"]
+    assert [row["lead_time"] for row in medians] == [1, 3]
+    names = {Path(file).name for file in ended.json["files"]}
+    assert names >= FILES
+    page = Path("runs/small/report.html").read_text()
+    assert sentence.replace("'", "&#x27;") in page or sentence in page
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    path = write(days=40)
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        mount("-o", "remount,ro", str(disk))
+        ended = forebay("run", path, "-o", disk / "out")
+    one_sentence(ended, 2, r"folder '.*disk/out' cannot be written: Read-only file system; choose another with -o DIR")
+    assert not (tmp_path / "archive.db").exists(), "told before the work, not after it"
+
+
+def test_a_disk_that_fills_up(tmp_path: Path) -> None:
+    path = write(days=40)
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        ended = forebay("run", path, "-o", disk / "out")
+        one_sentence(ended, 2, "disk/out' cannot be written: No space left on device.*; choose another with -o DIR")
+        assert list((disk / "out").iterdir()) == []
+
+
+def test_what_stood_there_before_stays_when_a_run_fails(tmp_path: Path) -> None:
+    path = write(days=40)
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        assert forebay("run", path, "-o", disk).code == 0
+        before = {file.name: file.read_bytes() for file in disk.iterdir()}
+        mount("-o", "remount,size=" + str(sum(map(len, before.values())) + 300_000), str(disk))
+        assert forebay("run", path, "-o", disk).code == 2
+        assert {file.name: file.read_bytes() for file in disk.iterdir()} == before
+
+
+# --- the process ----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    heavy = {"polars", "numpy", "sqlalchemy", "sklearn", "lightgbm", "altair", "httpx2", "rich", "pydantic", "scipy"}
+    code = "import sys, forebay.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(done.stdout.split())
+
+
+def test_the_installed_program() -> None:
+    code = "from forebay.cli import main; main()"
+    for arguments, status in ((["dams", "--json"], 0), (["nope"], 2)):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away() -> None:
+    """`forebay dams --json | head -0`: no traceback."""
+    code = "from forebay.cli import main; main()"
+    command = [sys.executable, "-c", code, "dams", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert "Traceback" not in said
+    assert process.returncode == 1
+
+
+def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a service keeps us waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        command = [sys.executable, "-c", "from forebay.cli import main; main()", "fetch", "warragamba"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            connection.close()
+    assert (process.returncode, out, err) == (130, "", "forebay: stopped; what was fetched so far is kept\n")
+
+
+# --- the live dam, on loopback --------------------------------------------------------------------------------------
+
+
+@needs_shared
+def test_warragamba_from_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    with hydstra_server() as url:
+        monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
+        ended = forebay("run", "warragamba", "--json")
+        assert (ended.code, ended.err) == (0, "")
+        again = forebay("fetch", "warragamba", "--json")
+    assert ended.json["init_date"] == "2022-01-11"
+    n = {(row["window"], row["lead_time"]): row["n"] for row in ended.json["scores"]}
+    assert [n["T10", lead] for lead in (1, 3, 7)] == [3418, 3401, 3376]
+    assert again.code == 0
+    assert [(row["new"], row["revised"]) for row in again.json] == [(0, 0)] * 8

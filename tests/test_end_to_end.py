@@ -1,0 +1,86 @@
+"""From a dam file to a report, as a user does it: `forebay run DAM`. Slow: each dam is a whole run."""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.models import REFERENCES
+from forebay.tables import FORECASTS, QUANTILES, SCORES
+from tests.command_line import forebay
+from tests.shared import PROJECT, needs_shared
+
+DAMS = sorted(path.stem for path in (PROJECT / "tests/dams").glob("*.toml"))
+REAL = [pytest.param(str(PROJECT / f"tests/dams/{name}.toml"), marks=needs_shared, id=name) for name in DAMS]
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
+
+
+@needs_shared
+def test_warragamba_from_its_files_to_a_report() -> None:
+    ended = forebay("run", PROJECT / "tests/dams/warragamba.toml", "-o", "report")
+
+    # In the terminal: what is forecast, how good such forecasts were, and where the report is.
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("Warragamba Dam: reservoir_level (m), forecast as of 2022-01-11, ")
+    assert ended.out.endswith("Report: report/report.html\n")
+
+    # In the folder: the page, its pictures, the tables, and nothing else.
+    pictures = {
+        f"{name}.{kind}" for name in ("coverage", "forecast", "largest_rise", "scores") for kind in ("png", "svg")
+    }
+    tables = {"forecast.csv", "scores.csv", "hindcast.parquet"}
+    assert {path.name for path in Path("report").iterdir()} == pictures | tables | {"report.html"}
+    assert Path("report/forecast.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("report/forecast.svg").read_text().startswith("<svg")
+
+    # The forecast: leads 1 to 7 from the last good level, seven quantiles that do not cross.
+    forecast = pl.read_csv("report/forecast.csv", try_parse_dates=True)
+    assert forecast.columns == list(FORECASTS.columns)
+    assert set(forecast["init_date"]) == {date(2022, 1, 11)}
+    default = forecast.filter(pl.col("model") == "default").sort("lead_time", "quantile")
+    assert default["lead_time"].to_list() == [lead for lead in range(1, 8) for _ in QUANTILES]
+    assert default["quantile"].to_list() == list(QUANTILES) * 7
+    assert default.group_by("lead_time").agg(pl.col("level").is_sorted())["level"].all()
+
+    # The scores: on the fixed set of days, better than every reference at 1, 3 and 7 days.
+    scores = pl.read_csv("report/scores.csv")
+    assert scores.columns == list(SCORES.columns)
+    mae = scores.filter(pl.col("metric") == "mae", pl.col("regime") == "all")
+    for window, days in {"T10": (3418, 3401, 3376), "T4": (1441, 1435, 1427), "T4x": (1421, 1415, 1407)}.items():
+        for lead, n in zip((1, 3, 7), days, strict=True):
+            cell = mae.filter(pl.col("window") == window, pl.col("lead_time") == lead)
+            assert set(cell["n"]) == {n}
+            error = dict(cell["model", "value"].iter_rows())
+            assert error["default"] < min(error[reference] for reference in REFERENCES)
+
+    # The hindcast, whole: anyone can score it again.
+    hindcast = FORECASTS.check(pl.read_parquet("report/hindcast.parquet"), unique=True)
+    assert set(hindcast["model"]) == {*REFERENCES, "huber", "default"}
+    assert set(hindcast["lead_time"]) == set(range(1, 8))
+
+    # The page: one file, with the warning that its newest level is old.
+    page = Path("report/report.html").read_text()
+    assert "Warragamba Dam" in page
+    assert "as of Tue 11 Jan 2022" in page
+    assert 'src="http' not in page
+
+
+@pytest.mark.parametrize("dam", ["demo", *(dam for dam in REAL if dam.id != "warragamba")])
+def test_every_other_dam_runs_through(dam: str) -> None:
+    ended = forebay("run", dam, "-o", "report", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    said = ended.json
+    medians = [row for row in said["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
+    assert [row["lead_time"] for row in medians] == list(range(1, 8))
+    assert {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"} <= {Path(f).name for f in said["files"]}
+    assert all(Path(file).stat().st_size > 0 for file in said["files"])
+    assert said["simulated"] == (dam == "demo")
+    assert said["current"] == (dam == "demo"), "the demo's record ends yesterday, the files' years ago"
+    windows = {row["window"] for row in said["scores"]}
+    assert windows >= {"all", "last20"}

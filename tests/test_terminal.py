@@ -1,0 +1,106 @@
+"""What the terminal shows of tables and forecasts."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.dams.local_time import init_time
+from forebay.forecast.issue import Issued
+from forebay.show import terminal
+from tests import synthetic
+
+INIT = date(2021, 4, 14)
+DAM = synthetic.dam()
+
+
+def issued(*, lacks: tuple[str, ...] = ()) -> Issued:
+    """The synthetic dam's last forecast, issued hours later."""
+    table = synthetic.forecasts(DAM, synthetic.daily(DAM), [INIT])
+    return Issued(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, table, lacks)
+
+
+def test_a_table_leaves_out_columns_without_any_value(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.table("A [title]", [{"a": None, "b": 1.0, "c": None}, {"a": None, "b": None, "c": "[x]"}])
+    title, _, head, _, first, second, *_ = capsys.readouterr().out.splitlines()
+    assert title == "A [title]"
+    assert [cell.strip() for cell in head.strip("┃").split("┃")] == ["b", "c"]
+    assert [cell.strip() for cell in first.strip("│").split("│")] == ["1", "–"]
+    assert [cell.strip() for cell in second.strip("│").split("│")] == ["–", "[x]"]
+
+
+def test_a_table_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.table("Nothing", [])
+    assert capsys.readouterr().out.startswith("Nothing\n")
+
+
+def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+    terminal.table("Cells", [{"at": at, "yes": True, "no": False, "n": 12_345, "x": 1234.5678, "small": 0.000123456}])
+    out = capsys.readouterr().out
+    assert all(text in out for text in ("2020-01-02 03:04Z", "yes", "no", "12345", "1,235", "0.0001235"))
+
+
+def test_the_outcome_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    said = issued(lacks=("No rain gauge.",))
+    terminal.outcome(said, synthetic.scores(DAM), DAM, [Path("out/forecast.csv"), Path("out/report.html")])
+    out = capsys.readouterr().out
+    assert out.startswith("Synthetic Dam (SIMULATED): reservoir_level (m), forecast from 2021-04-14\n")
+    assert "Hindcast: mean absolute error (m) on the same days for all" in out
+    assert out.endswith("  · No rain gauge.\nReport: out/report.html\n")
+
+
+def test_an_old_forecast_is_never_called_current(capsys: pytest.CaptureFixture[str]) -> None:
+    old = replace(issued(), issue_time=synthetic.NOW + timedelta(days=9))
+    terminal.outcome(old, synthetic.scores(DAM).clear(), DAM.model_copy(update={"simulated": False}), [])
+    out = capsys.readouterr().out
+    assert out.startswith("Synthetic Dam: reservoir_level (m), forecast as of 2021-04-14, 9 days old\n")
+    assert "Hindcast" not in out
+    assert "Report" not in out
+
+
+def test_a_row_per_lead() -> None:
+    rows = terminal.forecast_rows(issued().forecasts)
+    assert [row["lead"] for row in rows] == [f"{lead} d" for lead in synthetic.LEADS]
+    first = issued().forecasts.filter(pl.col("model") == "default", pl.col("lead_time") == 1).sort("quantile")["level"]
+    assert rows[0] == {
+        "lead": "1 d",
+        "day": "Thu 2021-04-15",
+        "median": f"{first[3]:.3f}",
+        "80% interval": f"{first[1]:.3f} … {first[5]:.3f}",
+        "90% interval": f"{first[0]:.3f} … {first[6]:.3f}",
+    }
+
+
+def test_a_forecast_without_intervals() -> None:
+    rows = terminal.forecast_rows(issued().forecasts.filter(pl.col("quantile") == 0.5))
+    assert all(row["80% interval"] is row["90% interval"] is None for row in rows)
+
+
+def test_a_row_per_window_and_shown_lead() -> None:
+    rows = terminal.score_rows(synthetic.scores(DAM))
+    assert [(row["window"], row["lead"]) for row in rows] == [
+        (window, f"{lead} d") for window in ("T1", "all", "last20") for lead in terminal.SHOWN_LEADS
+    ]
+    assert list(rows[0])[2:] == [
+        "n",
+        "default",
+        "no_change",
+        "last_change",
+        "damped_change",
+        "climatology",
+        "90% coverage",
+    ]
+    assert rows[0]["default"] == pytest.approx(0.01)
+    assert rows[0]["no_change"] == pytest.approx(0.012)
+
+
+def test_progress_takes_what_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody looks there is no bar."""
+    with terminal.progress() as tell:
+        tell("hindcast", 1, 7)
+        tell("hindcast", 7, 7)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.strip()) == ("", "")
