@@ -11,7 +11,7 @@ from forebay.models.model import Array
 
 PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
 """Weights before any error is known, relative to 1 for any other model."""
-LEARNING_RATE = 0.3
+LEARNING_RATE = 0.4
 
 
 def blend(forecasts: Mapping[str, Array], observed: Array, *, lead_time: int) -> tuple[Array, dict[str, Array]]:

@@ -132,9 +132,9 @@ def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
     """Quantiles of `scaled`, widened for the finite sample.
 
     Split conformal prediction takes the quantile at p · (n + 1)/n. Errors of neighbouring days are not independent:
-    those of a lead of h days overlap, and weather lasts, so that n errors count as n / 2h.
+    those of a lead of h days overlap, and weather lasts, so that n errors count as n / 3h.
     """
-    effective = len(scaled) / (2 * lead_time)
+    effective = len(scaled) / (3 * lead_time)
     distance = np.abs(probabilities - 0.5) * (effective + 1) / effective
     asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(distance, 0.5)
     return np.asarray(np.quantile(scaled, asked))
