@@ -82,7 +82,7 @@ def error_quantiles(
     asked = np.asarray(probabilities)
     offsets = np.full((len(errors), len(asked)), np.nan)
     size: Array | None = None
-    for first, after in _months(state.init_dates):
+    for first, after in months(state.init_dates):
         past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
         if len(past) < MIN_ERRORS:
             continue
@@ -98,8 +98,8 @@ def error_quantiles(
     return _around_median(offsets, asked)
 
 
-def _months(days: Days) -> Iterator[tuple[int, int]]:
-    """(first, after last) index of each month's days."""
+def months(days: Days) -> Iterator[tuple[int, int]]:
+    """(first, after last) index of each month's days; `days` are consecutive."""
     starts = np.flatnonzero(np.diff(days.astype("datetime64[M]"), prepend=np.datetime64("1000-01", "M")) != 0)
     yield from zip(map(int, starts), [*map(int, starts[1:]), len(days)], strict=True)
 
