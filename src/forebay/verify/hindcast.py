@@ -86,6 +86,8 @@ def point_forecasts(
     starts = refit_days(samples.dates, origin)
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
     made = {name: Points({h: np.full(len(samples.dates), np.nan) for h in dam.hindcast.leads}) for name in models}
+    import sklearn.linear_model  # noqa: F401  # its libraries must be there before their threads can be limited
+
     # The matrices are small: more threads within one product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         work = [pool.submit(_forecast_lead, samples, lead, models, spans) for lead in dam.hindcast.leads]
