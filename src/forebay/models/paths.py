@@ -48,7 +48,7 @@ def join_leads(
         Shape (n, leads, members): the same values, each lead's in its new order.
     """
     members = marginals.shape[2]
-    complete = np.isfinite(errors).all(axis=1)
+    complete = np.asarray(np.isfinite(errors).all(axis=1))
     joined = marginals.copy()
     for first, after in months(days):
         past = np.flatnonzero(complete[: max(0, first - max(leads) + 1)])

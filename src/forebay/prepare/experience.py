@@ -1,4 +1,4 @@
-"""Days that lie outside of what models could learn from: more rain, wetter, higher, lower or quicker than ever known."""
+"""Days outside of what models could learn from: more rain, wetter, higher, lower or quicker than ever known."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path
     table(f"{dam.name}{simulated}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
     if rows := score_rows(scores):
         table(f"Hindcast: mean absolute error ({unit}) on the same days for all", rows)
-    for sentence in issued.lacks:
+    for sentence in (*issued.outside_experience, *issued.lacks):
         line(f"  · {sentence}")
     report = next((path for path in files if path.name == "report.html"), None)
     if report:
@@ -123,3 +123,18 @@ def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
         row |= {"90% coverage": value.get(("default", "coverage_90"))}
         rows.append(row)
     return sorted(rows, key=lambda row: str(row["window"]))
+
+
+def reviewed(
+    dam: Dam, rows: Sequence[Mapping[str, object]], late: Sequence[Mapping[str, object]], folder: Path
+) -> None:
+    """Print the scores of a hindcast, those with late drivers beside them if there are any, and where the files are."""
+    simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
+    named = f"{dam.name}{simulated}: errors in {dam.target.unit}"
+    if not rows:
+        line(f"{named}: no forecast of the hindcast could be scored; the record is too short or the level too rare")
+    else:
+        table(f"{named}, `default` against the best reference of each row", rows)
+    if late:
+        table(f"{named}, with every driver known a day later", late)
+    line(f"Scores, forecasts, diagnostics and charts: {folder}")

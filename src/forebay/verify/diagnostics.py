@@ -44,8 +44,8 @@ class Diagnostics:
     peaks
         init_date, lead_time, observed, q05, q50, q95: the days of the 5% largest observed changes.
     largest_misses
-        init_date, lead_time, observed, q05, q50, q95, miss (observed − forecast), then what was known: inputs, values of
-        streams and flows, and `flags`, the gauges whose reading of that day was doubted. One day of each event.
+        init_date, lead_time, observed, q05, q50, q95, miss (observed − forecast), then what was known: inputs,
+        streams and inflows, and `flags`, the gauges whose reading of that day was doubted. One day of each event.
     """
 
     reliability: pl.DataFrame
@@ -173,7 +173,7 @@ def _largest_misses(scored: pl.DataFrame, samples: Samples, dam: Dam, daily: pl.
         for g in dam.gauges
         if flag_of(g.column) in daily.columns
     ]
-    doubted = daily.select("date", flags=pl.concat_str(flags, separator="; ", ignore_nulls=True) if flags else pl.lit(""))
+    doubted = daily.select("date", flags=pl.concat_str(flags, separator="; ", ignore_nulls=True))
     columns = [c for c in _INPUTS if c in samples.inputs.columns]
     columns += [c for c in dam.columns("stream", "inflow", "upstream_level") if c in samples.inputs.columns]
     known = samples.inputs.select(columns).with_columns(date=pl.Series(samples.dates).cast(pl.Date))

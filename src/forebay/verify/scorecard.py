@@ -26,15 +26,25 @@ MIDDLE = QUANTILES.index(0.5)
 EVENT_GAP = 10
 """Days without a large rise that make the next one an event of its own."""
 
-DailyScores = Mapping[str, Mapping[int, Array]]
-"""Model → lead time → score of each day of the record, shape (n,)."""
+
+@dataclass(frozen=True)
+class Beside:
+    """What a table of quantiles does not hold, of the models that have it, per day of the record.
+
+    crps: model → lead time → CRPS of the day's sample paths, shape (n,), NaN where there is none.
+    outside: model → whether the day was outside experience, shape (n,).
+    """
+
+    crps: Mapping[str, Mapping[int, Array]] = field(default_factory=dict)
+    outside: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
 
 
 @dataclass(frozen=True)
 class Paired:
     """Forecasts of all models on one lead time's scored days, row by row beside what came.
 
-    quantiles: model → shape (n, 7); observed: shape (n,); days: index of each row's init date; crps: model → shape (n,).
+    quantiles: model → shape (n, 7); observed: shape (n,); days: index of each row's init date; crps: model → (n,).
     """
 
     quantiles: dict[str, Array]
@@ -59,30 +69,25 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
     return {name: inside for name, inside in made.items() if inside.any()}
 
 
-def score(
-    forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, crps: DailyScores | None = None
-) -> pl.DataFrame:
+def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside | None = None) -> pl.DataFrame:
     """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
 
     Years are scored as regimes `y2012`, … of the window `all`. The 90% bands of MAE and of skill come from resampling
-    60-day blocks, the same blocks for a model and its reference. `share_forecast` alone counts other days: all those of
-    the window and regime, whether or not what came is known.
-
-    Parameters
-    ----------
-    crps
-        CRPS of each day's sample paths, of the models that have some; the mean is scored.
+    60-day blocks, the same blocks for a model and its reference. `share_forecast` and `outside_experience` count other
+    days: all those of the window and regime, whether or not what came is known.
     """
+    beside = beside or Beside()
     cards = [pl.DataFrame(schema=SCORES.columns)]
     spans = windows(samples, dam)
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
     for lead in dam.hindcast.leads:
         wide = _wide(forecasts, samples, lead)
-        paired = _pair(wide, samples, lead, {m: of[lead] for m, of in (crps or {}).items()})
+        paired = _pair(wide, samples, lead, {m: of[lead] for m, of in beside.crps.items()})
         for window, inside in spans.items():
             for regime, belongs in samples.regimes.items():
                 cell = (window, regime, lead)
-                cards += [_card(paired.rows(inside & belongs), dam, cell), _share(wide, inside & belongs, dam, cell)]
+                cards.append(_card(paired.rows(inside & belongs), dam, cell))
+                cards.append(_shares(wide, beside, inside & belongs, dam=dam, cell=cell))
         for year in np.unique(years[spans["all"]]) if "all" in spans else []:
             cards.append(_card(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
     return SCORES.check(pl.concat(cards), unique=True)
@@ -113,12 +118,18 @@ def _pair(wide: dict[str, Array], samples: Samples, lead: int, crps: dict[str, A
     return Paired({m: q[days] for m, q in wide.items()}, change[days], days, {m: c[days] for m, c in crps.items()})
 
 
-def _share(wide: dict[str, Array], chosen: NDArray[np.bool_], dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
-    """Share of the chosen days on which each model issued a forecast."""
+def _shares(
+    wide: dict[str, Array], beside: Beside, chosen: NDArray[np.bool_], *, dam: Dam, cell: tuple[str, str, int]
+) -> pl.DataFrame:
+    """Shares of the chosen days on which each model issued a forecast, and which were outside experience."""
     days = int(chosen.sum())
     if days == 0:
         return SCORES.empty()
-    rows = [(m, "share_forecast", float(np.isfinite(q[chosen, MIDDLE]).mean()), None, None) for m, q in wide.items()]
+    rows: list[_Row] = []
+    for model, quantiles in wide.items():
+        rows.append((model, "share_forecast", float(np.isfinite(quantiles[chosen, MIDDLE]).mean()), None, None))
+        if model in beside.outside:
+            rows.append((model, "outside_experience", float(beside.outside[model][chosen].mean()), None, None))
     return _table(rows, dam, cell, days)
 
 
