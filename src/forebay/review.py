@@ -20,7 +20,7 @@ from forebay.verify.hindcast import DEFAULT, Progress
 ON_TIME, LATE_DRIVERS = "on_time", "late_drivers"
 """Names of the hindcasts. One with causal screens in place of the agencies' codes is to come with the screens."""
 _FIRST_LEADS = (1, 3, 7)
-_SUMMARY = ("top5", "pinball", "crps", "cover_80", "cover_90", "above_95", "events")
+_SUMMARY = ("top 5%", "pinball", "crps", "in 80%", "in 90%", "above 95%", "events")
 _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_95", "events")
 
 
@@ -83,7 +83,7 @@ def late_rows(made: Mapping[str, Verified], dam: Dam) -> list[dict[str, object]]
         rows.append(
             {k: row[k] for k in (*keys, "n", "mae")}
             | {"mae late": later, "cost": f"{100 * (later / mae - 1):+.1f}%" if mae > 0 else None}
-            | {"cover_90 late": other["cover_90"], "skill late": other["skill"]}
+            | {"in 90% late": other["in 90%"], "skill late": other["skill"]}
         )
     return rows
 

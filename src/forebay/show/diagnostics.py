@@ -28,7 +28,7 @@ _READ = {
     "should: all at 1 is right, high ends mean intervals that are too narrow, a slope means a bias.",
     "rolling": "Share of the last 365 days' outcomes inside the 90% interval: it should stay near 0.9; a dip is a year "
     "in which the intervals were too narrow.",
-    "peaks": "Each point is one of the 5% of days with the largest rises, with its 90% interval: on the diagonal the "
+    "peaks": "Each point is one of the 5% of days with the largest rises, with its 90% interval (cut off at the picture's edge): on the diagonal the "
     "median was right, below it the rise was under-forecast; such days are chosen by what came, so most lie below.",
     "misses": "The largest errors of the median, one day of each event, with what was known on that day: where rain or "
     "a river is missing or doubted, the forecast could not know.",
@@ -150,7 +150,7 @@ def _rolling(rows: pl.DataFrame, heading: charts.Heading) -> charts.AnyChart | N
     leads = shown["lead"].unique(maintain_order=True).to_list()
     scale = alt.Scale(domain=leads, range=[_LEAD_COLOURS[k % len(_LEAD_COLOURS)] for k in range(len(leads))])
     lines = alt.Chart(shown).mark_line(strokeWidth=1.6).encode(
-        x=alt.X("init_date:T", title=None),
+        x=alt.X("init_date:T", title=None, axis=alt.Axis(format="%Y", tickCount="year")),
         y=alt.Y("coverage_90:Q", title="share inside 90%, last 365 days", scale=alt.Scale(zero=False)),
         color=alt.Color("lead:N", scale=scale, legend=alt.Legend(title="lead")),
         tooltip=["init_date:T", "lead:N", "coverage_90:Q", "n:Q"],
@@ -168,10 +168,18 @@ def _peaks(rows: pl.DataFrame, heading: charts.Heading) -> charts.AnyChart:
     ).row(0)
     unit = heading.axis.rsplit(", ", 1)[-1]
     base = alt.Chart(rounded).encode(x=alt.X("observed:Q", title=f"change that came, {unit}"))
-    interval = base.mark_rule(color=charts.BAND_80).encode(y=alt.Y("q05:Q", title=f"change forecast, {unit}"), y2="q95")
+    # The longest intervals would press all the rest together: they run out of the picture, the tooltip has their ends.
+    y = alt.Y("q05:Q", title=f"change forecast, {unit}", scale=alt.Scale(domain=_with_room(*ends), nice=False))
+    interval = base.mark_rule(color=charts.BAND_80, clip=True).encode(y=y, y2="q95")
     tips = ["init_date:T", "observed:Q", "q05:Q", "q50:Q", "q95:Q"]
     median = base.mark_circle(color=charts.FORECAST, size=26, opacity=1).encode(y="q50:Q", tooltip=tips)
     return alt.layer(interval, median, _diagonal(ends, "observed", "q50"))
+
+
+def _with_room(low: float | None, high: float | None) -> list[float]:
+    low, high = low or 0.0, high or 0.0
+    room = 0.1 * (high - low) or 1.0
+    return [low - room, high + room]
 
 
 def section_of(report: Report, drawn: Pictures | None) -> Html:

@@ -125,6 +125,20 @@ def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: str(row["window"]))
 
 
+def _compact(row: Mapping[str, object], *more: str) -> dict[str, object]:
+    """A row of scores as texts of few digits, without its window unless `more` names it."""
+    left_out = {"window", "best reference", "its mae", "90% band"} - set(more)
+    made: dict[str, object] = {}
+    for name, value in row.items():
+        if name not in left_out:
+            made[name] = f"{value:.3g}" if isinstance(value, float) else value
+        elif name == "best reference":
+            made["best reference"] = f"{value} {row['its mae']:.3g}" if value else None
+        elif name == "90% band":
+            made["90% band"] = value
+    return made
+
+
 def reviewed(
     dam: Dam, rows: Sequence[Mapping[str, object]], late: Sequence[Mapping[str, object]], folder: Path
 ) -> None:
@@ -133,8 +147,9 @@ def reviewed(
     named = f"{dam.name}{simulated}: errors in {dam.target.unit}"
     if not rows:
         line(f"{named}: no forecast of the hindcast could be scored; the record is too short or the level too rare")
-    else:
-        table(f"{named}, `default` against the best reference of each row", rows)
+    for window in dict.fromkeys(str(row["window"]) for row in rows):
+        title = f"{named}, window {window}; `default` against the best reference of each row"
+        table(title, [_compact(row) for row in rows if row["window"] == window])
     if late:
-        table(f"{named}, with every driver known a day later", late)
+        table(f"{named}, with every driver known a day later", [_compact(row, "window") for row in late])
     line(f"Scores, forecasts, diagnostics and charts: {folder}")

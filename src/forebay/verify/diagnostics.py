@@ -89,9 +89,9 @@ def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.D
 def _scored(forecasts: pl.DataFrame, samples: Samples, dam: Dam, lead: int) -> pl.DataFrame:
     """init_date, lead_time, observed, each quantile as "0.05" …, q05 …, and is_<regime>: a row per scored day."""
     inside = windows(samples, dam).get("all", np.zeros(len(samples.dates), bool))
-    paired = pair(forecasts, samples, lead).rows(inside)
-    none = np.full((len(paired.days), len(QUANTILES)), np.nan)
-    quantiles = paired.quantiles.get(MODEL, none)
+    every = pair(forecasts, samples, lead)
+    paired = every.rows(inside if MODEL in every.quantiles else np.zeros(len(inside), bool))
+    quantiles = paired.quantiles.get(MODEL, np.full((0, len(QUANTILES)), np.nan))
     return pl.DataFrame(
         {
             "init_date": pl.Series(samples.dates[paired.days]).cast(pl.Date),

@@ -86,8 +86,9 @@ def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside
         for window, inside in spans.items():
             for regime, belongs in samples.regimes.items():
                 cell = (window, regime, lead)
-                cards.append(_card(paired.rows(inside & belongs), dam, cell))
-                cards.append(_shares(wide, beside, inside & belongs, dam=dam, cell=cell))
+                card = _card(paired.rows(inside & belongs), dam, cell)
+                if not card.is_empty():
+                    cards += [card, _shares(wide, beside, inside & belongs, dam=dam, cell=cell)]
         for year in np.unique(years[spans["all"]]) if "all" in spans else []:
             cards.append(_card(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
     return SCORES.check(pl.concat(cards), unique=True)
@@ -123,8 +124,6 @@ def _shares(
 ) -> pl.DataFrame:
     """Shares of the chosen days on which each model issued a forecast, and which were outside experience."""
     days = int(chosen.sum())
-    if days == 0:
-        return SCORES.empty()
     rows: list[_Row] = []
     for model, quantiles in wide.items():
         rows.append((model, "share_forecast", float(np.isfinite(quantiles[chosen, MIDDLE]).mean()), None, None))
