@@ -123,13 +123,13 @@ def main(path: Path) -> None:
     """Compare on the dam, then on its copies."""
     dam = load_dam(str(path))
     check_equal(from_files([dam])[0], in_pandas(dam))
-    one, same = lambda: from_files([dam]), lambda: in_pandas(dam)
-    compare(f"1 dam ({dam.id}), alternating", one, same, rounds=40)
-    compare(f"1 dam ({dam.id}), in a row", one, same, rounds=8, in_a_row=5)
+    ours, theirs = lambda: from_files([dam]), lambda: in_pandas(dam)
+    compare(f"1 dam ({dam.id}), alternating", ours, theirs, rounds=40)
+    compare(f"1 dam ({dam.id}), in a row", ours, theirs, rounds=8, in_a_row=5)
     with tempfile.TemporaryDirectory() as folder:
         dams = copies(path, Path(folder))
-        for ours, one in zip(from_files(dams), dams, strict=True):
-            assert ours.equals(from_files([one])[0])
+        for frame, one in zip(from_files(dams), dams, strict=True):
+            assert frame.equals(from_files([one])[0])
         check_equal(from_files(dams)[-1], in_pandas(dams[-1]))
         compare(f"{COPIES} dams", lambda: from_files(dams), lambda: [in_pandas(d) for d in dams], rounds=5)
 
