@@ -17,7 +17,10 @@ JUMP = 6.0
 """A change is a jump beyond this many times the 99% quantile of unsupported changes in its direction."""
 WEATHER_JUMP = 2.5
 """The same for temperature and the like, which nothing supports and whose quantile is that of all changes."""
-RETURN = 0.3
+COLLAPSE = 4.0
+"""Water that falls by this many times the 99% quantile of all a lake's falls (a river's rises), back to just where it was
+before it rose, never rose: not even a flood ends so."""
+RETURN, RETURN_JUST = 0.3, 0.1
 """An excursion has returned when it is nearer to where it left than this share of its jump."""
 STEP_DAYS = 10
 LATE_EVIDENCE_DAYS = 2
@@ -32,17 +35,20 @@ EDGE = 1.5
 """A stuck spell begins with the first value within this many typical changes of its middle."""
 REST_SHARE = 0.01
 """A level at which the lake rested on this share of its past days (a spillway) is no sign of a stuck gauge."""
+FLOOD_TAKES_DAYS = 3
+"""Days of flood evidence during which a gauge must have stood still to be stuck for sure, and days a flood may take."""
 CATCH_UP = 4.0
 """After a stuck spell, changes beyond this many typical ones are catching up."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Per day: the largest believable rise and fall in a day without evidence, and the typical change."""
+    """Per day: the largest believable rise and fall in a day without evidence, the typical change, and a collapse."""
 
     rise: Floats
     fall: Floats
     typical: Floats
+    collapse: Floats
 
 
 def thresholds(value: Floats, evidence: Evidence, *, kind: str) -> Thresholds:
@@ -57,18 +63,22 @@ def thresholds(value: Floats, evidence: Evidence, *, kind: str) -> Thresholds:
     typical = learned(np.abs(change), 0.5)
     smallest = np.fmin.accumulate(np.where(change != 0, np.abs(change), np.nan))  # the gauge's resolution, so far
     typical = np.fmax(typical, np.concatenate([[np.nan], smallest[:-1]]) * np.where(np.isfinite(typical), 1, np.nan))
+    never = np.full(len(value), np.nan)
     if kind == "weather":
         bound = WEATHER_JUMP * learned(np.abs(change), 0.99, warm_up=365)
-        return Thresholds(bound, bound, typical)
-    rise = JUMP * learned(np.where((change > 0) & ~evidence.rise, change, np.nan), 0.99)
-    fall = JUMP * learned(np.where((change < 0) & ~evidence.fall, -change, np.nan), 0.99)
-    if kind == "river":
-        fall = np.full(len(value), np.nan)
-    return Thresholds(np.fmax(rise, 10 * typical), np.fmax(fall, 10 * typical) if kind == "lake" else fall, typical)
+        return Thresholds(bound, bound, typical, never)
+    rises, falls = np.where(change > 0, change, np.nan), np.where(change < 0, -change, np.nan)
+    rise = np.fmax(JUMP * learned(np.where(evidence.rise, np.nan, rises), 0.99), 10 * typical)
+    if kind == "river":  # its floods come and go: the common ones among them need no evidence
+        common = learned(rises, 0.98, warm_up=100)
+        return Thresholds(np.maximum(rise, common), never, typical, COLLAPSE * learned(rises, 0.99, warm_up=100))
+    fall = np.fmax(JUMP * learned(np.where(evidence.fall, np.nan, falls), 0.99), 10 * typical)
+    every_fall = learned(falls, 0.99)
+    return Thresholds(rise, np.fmax(fall, 2 * every_fall), typical, np.fmax(COLLAPSE * every_fall, 10 * typical))
 
 
-def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, steps: bool) -> list[Finding]:
-    """Jumps, spikes, unit slips and (if `steps`) steps of datum.
+def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -> list[Finding]:
+    """Jumps, spikes, and of a lake unit slips and steps of datum.
 
     A jump is doubted on its own day. It becomes a spike when the gauge returns, a step when it stays for 10 days, and
     is believed after all when evidence comes late. A change over a gap is judged by its mean over the days of the gap.
@@ -78,66 +88,75 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, steps: bool)
         return []
     level, gap = value[good], np.diff(good, prepend=good[0])
     change = np.diff(level, prepend=level[0])
-    rising = (change > bounds.rise[good] * gap) & ~_within(evidence.rise, good, gap)
+    supported = _since_last(evidence.rise, good, gap)
+    rising = (change > bounds.rise[good] * gap) & ~supported
     falling = (change < -bounds.fall[good] * gap) & ~evidence.fall[good]
+    collapsing = change < -bounds.collapse[good] * gap
     found: list[Finding] = []
     resume = 0
-    for at in np.flatnonzero(rising | falling).tolist():
+    for at in np.flatnonzero(rising | falling | collapsing).tolist():
         if at <= resume:
             continue
-        start = _unnoticed_start(level, good, evidence.rise, at, resume)
+        start = None if not (rising[at] or falling[at]) else _mirror(level, good, at, resume, RETURN)
+        if start is not None and level[start] > level[start - 1] and supported[start]:
+            start = None
+        if start is None and collapsing[at]:
+            start = _mirror(level, good, at, resume, RETURN_JUST)
         if start is not None:
             found.append(Finding(good[start:at], "spike", int(good[at]), float(level[start - 1])))
             resume = at
-            continue
-        made, resume = _excursion(level, good, at, bounds, evidence if rising[at] else None, steps=steps)
-        found += made
+        elif rising[at] or falling[at]:
+            late = evidence.rise if rising[at] else np.zeros_like(evidence.rise)
+            made, resume = _excursion(level, good, at, bounds, late, is_lake=kind == "lake")
+            found += made
     return found
 
 
-def _within(supported: Bools, good: Days, gap: Days) -> Bools:
+def _since_last(supported: Bools, good: Days, gap: Days) -> Bools:
     """Whether a rise since the reading before was supported on any day since."""
     total = np.concatenate([[0], np.cumsum(supported)])
-    return total[good + 1] > total[good + 1 - np.maximum(gap, 1)]
+    return np.asarray(total[good + 1] > total[good + 1 - np.maximum(gap, 1)])
 
 
-def _unnoticed_start(level: Floats, good: Days, supported: Bools, at: int, resume: int) -> int | None:
-    """Where the excursion began that ends with the jump `at`, if an earlier unsupported change mirrors it."""
+def _mirror(level: Floats, good: Days, at: int, resume: int, share: float) -> int | None:
+    """Where the excursion began that ends with the jump `at`: an opposite change from (nearly) the same level."""
     jump = level[at] - level[at - 1]
     for start in range(at - 1, max(resume, 0), -1):
         if good[at] - good[start] > LOOK_BACK_DAYS:
             return None
         change = level[start] - level[start - 1]
-        mirrors = change * jump < 0 and abs(change) >= 0.6 * abs(jump)
-        if mirrors and abs(level[at] - level[start - 1]) <= RETURN * abs(jump):
-            return None if change > 0 and supported[good[start]] else start
+        is_opposite = change * jump < 0 and abs(change) >= 0.6 * abs(jump)
+        if is_opposite and abs(level[at] - level[start - 1]) <= share * abs(jump):
+            return start
     return None
 
 
 def _excursion(
-    level: Floats, good: Days, at: int, bounds: Thresholds, evidence: Evidence | None, *, steps: bool
+    level: Floats, good: Days, at: int, bounds: Thresholds, late: Bools, *, is_lake: bool
 ) -> tuple[list[Finding], int]:
-    """Findings of the excursion that begins with the jump `at`, and the position from which all is well again."""
+    """Findings of the excursion that begins with the jump `at`, and the position from which all is well again.
+
+    `late` tells the days on which evidence for it comes in.
+    """
     base, first = float(level[at - 1]), int(good[at])
-    jump = level[at] - base
+    size = abs(level[at] - base)
     typical = float(np.nan_to_num(bounds.typical[first]))
-    slipped = _is_slip(level[at], base, float(np.nanmax([bounds.rise[first], 10 * typical])))
-    name = "unit" if slipped else "jump"
+    slipped = is_lake and _is_slip(level[at], base, float(np.nanmax([bounds.rise[first], 10 * typical])))
     for k in range(at + 1, len(good)):
-        day = int(good[k])
-        back = RETURN * abs(jump) if not slipped else max(RETURN * abs(jump), 0)
-        if abs(level[k] - base) <= back + min(typical * (day - first), RETURN * abs(jump)):
-            days = good[at:k]
+        day, days = int(good[k]), good[at:k]
+        if abs(level[k] - base) <= RETURN * size + min(typical * (day - first), RETURN * size):
             if slipped:
                 return [Finding(days, "unit", first, base)], k
             return [Finding(days, "jump", first, base, day), Finding(days, "spike", day, base)], k
-        if evidence is not None and first < day <= first + LATE_EVIDENCE_DAYS and evidence.rise[day] and not slipped:
-            return [Finding(good[at:k], name, first, base, day)], k
-        if day - first >= STEP_DAYS and not slipped:
-            doubted = Finding(good[at:k], name, first, base, day)
-            is_step = steps and _is_alone(level, at)
-            return [doubted, *([Finding(good[at : at + 1], "step", day, base)] if is_step else [])], k
-    return [Finding(good[at:], name, first, base)], len(good)
+        if slipped:
+            continue
+        believed = [Finding(days, "jump", first, base, day)]
+        if day <= first + LATE_EVIDENCE_DAYS and late[day]:
+            return believed, k
+        if day - first >= STEP_DAYS:
+            is_step = is_lake and _is_alone(level, at)
+            return believed + ([Finding(good[at : at + 1], "step", day, base)] if is_step else []), k
+    return [Finding(good[at:], "unit" if slipped else "jump", first, base)], len(good)
 
 
 def _is_alone(level: Floats, at: int) -> bool:
@@ -155,12 +174,15 @@ def _is_slip(value: float, before: float, allowed: float) -> bool:
     return any(abs(value * factor - before) <= allowed for factor in SLIPS)
 
 
-def stuck(value: Floats, typical: Floats) -> list[Finding]:
+def stuck(value: Floats, typical: Floats, evidence: Evidence) -> list[Finding]:
     """Spells in which a lake's gauge hardly moves for 15 days or more, and the days on which it catches up.
 
-    Known on the 15th day. A spell at a level where the lake has rested before is not told from a full reservoir.
+    Doubted from the 15th day on. A gauge that was stuck catches up with a leap that nothing supports; one that moves on
+    gently was right, and the doubt is withdrawn, unless the spell saw a flood come and did not move: then it holds. A
+    spell at a level where the lake has rested before, without a flood, is not told from a full reservoir.
     """
     quiet = np.flatnonzero(_range(value, STUCK_DAYS) <= STUCK * typical * STUCK_DAYS).tolist()
+    floods = np.concatenate([[0], np.cumsum(evidence.flood)])
     found: list[Finding] = []
     done = -1
     for known in quiet:
@@ -168,29 +190,41 @@ def stuck(value: Floats, typical: Floats) -> list[Finding]:
         if first <= done:
             continue
         middle, scale = float(np.median(value[first : known + 1])), float(typical[known])
-        if _rested_before(value[:first], middle, scale):
+        unmoved = bool(floods[known + 1] - floods[first + FLOOD_TAKES_DAYS] >= FLOOD_TAKES_DAYS)
+        if not unmoved and _rested_before(value[:first], middle, scale):
             continue
         while first > done + 1 and abs(value[first - 1] - middle) <= EDGE * scale:
             first -= 1
         last = known
         while last + 1 < len(value) and abs(value[last + 1] - middle) <= EDGE * scale:
             last += 1
-        found.append(Finding(np.arange(first, last + 1), "stuck", known, middle))
-        done = _catch_up(value, last, scale, found)
+        arrived = _arrival(value, last, scale, evidence)
+        moved_on = last + 1 if arrived == last and last + 1 < len(value) and not unmoved else None
+        found.append(Finding(np.arange(first, last + 1), "stuck", known, middle, moved_on))
+        found += _catching_up(last, arrived, len(value))
+        done = arrived
     return found
 
 
-def _catch_up(value: Floats, last: int, typical: float, found: list[Finding]) -> int:
-    """Add to `found` the days after `last` on which the gauge catches up; the last of them holds once it rests."""
+def _arrival(value: Floats, last: int, typical: float, evidence: Evidence) -> int:
+    """Last of the days on which the gauge catches up after `last`; `last` itself if it moves on gently."""
     day = last
-    while day + 1 < len(value) and abs(value[day + 1] - value[day]) > CATCH_UP * typical and day - last < STEP_DAYS:
+    while day + 1 < len(value) and day - last < STEP_DAYS:
+        change = value[day + 1] - value[day]
+        explained = evidence.rise[day + 1] if change > 0 else evidence.fall[day + 1]
+        if not abs(change) > CATCH_UP * typical or explained:
+            break
         day += 1
-    if day > last:
-        if day - 1 > last:
-            found.append(Finding(np.arange(last + 1, day), "stuck", last + 1))
-        arrived = day + 1 if day + 1 < len(value) else None
-        found.append(Finding(np.arange(day, day + 1), "stuck", day, np.nan, arrived))
     return day
+
+
+def _catching_up(last: int, arrived: int, days: int) -> list[Finding]:
+    """The days after `last` up to `arrived`: each doubted on its own day, the last believed when the gauge rests."""
+    found = [Finding(np.arange(last + 1, arrived), "stuck", last + 1)] if arrived > last + 1 else []
+    if arrived > last:
+        rests = arrived + 1 if arrived + 1 < days else None
+        found.append(Finding(np.arange(arrived, arrived + 1), "stuck", arrived, np.nan, rests))
+    return found
 
 
 def _range(value: Floats, days: int) -> Floats:

@@ -14,9 +14,9 @@ import numpy as np
 from forebay.dams.dam import Dam, Gauge
 from forebay.prepare.findings import Bools, Floats, day_changes, learned, moving_sum, seen_lately
 
-WET = 0.90
-"""Quantile of a gauge's own past above which its rain, rise or flow is evidence of a flood."""
-RAIN_DAYS, FLOOD_DAYS = 4, 10
+WET, FLOOD = 0.90, 0.98
+"""Quantiles of a gauge's own past above which its rain, rise or flow supports a rise, and tells of a flood."""
+RAIN_DAYS, FLOOD_DAYS, A_YEAR = 4, 10, 365
 _WATER = ("stream", "inflow", "upstream_level", "upstream_release")
 
 
@@ -30,33 +30,53 @@ class Evidence:
         Whether a rise is supported, or cannot be ruled out because no other gauge reports.
     fall
         Whether a fall is supported: a flood in the last days, or a large release.
-    any_gauge
-        Whether there is any other gauge that could support a rise.
+    flood
+        Whether other gauges tell of a flood: the lake must move.
     """
 
     rise: Bools
     fall: Bools
-    any_gauge: bool
+    flood: Bools
 
 
 def evidence_for(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> Evidence:
     """What supports rises and falls of `gauge`, from the usable values of all gauges (column → one value per day)."""
-    days = len(values[gauge.column])
-    votes = [_rain_vote(dam, values)] if gauge.role != "rainfall" and dam.columns("rainfall") else []
+    signs, told = [], np.zeros(len(values[gauge.column]), bool)
+    if gauge.role != "rainfall" and dam.columns("rainfall"):
+        rain = catchment_rain(dam, values)
+        signs.append([moving_sum(rain, RAIN_DAYS)])
+        told |= _can_tell(rain)
     for other in dam.gauges:
-        if other.column != gauge.column and other.role in _WATER:
-            votes.append(_water_vote(values[other.column]))
-    if gauge.role not in ("target", "storage"):  # of the lake itself the storage is only another reading
-        votes.append(_rise_vote(values[dam.target_gauge.column]))
-    told = np.logical_or.reduce([np.isfinite(vote) for vote in votes]) if votes else np.zeros(days, bool)
-    flood = np.logical_or.reduce([vote > 0 for vote in votes]) if votes else np.zeros(days, bool)
-    released = [values[g.column] for g in dam.gauges if g.role == "release"]
-    opened = [_high(value) > 0 for value in released]
+        # Of the lake itself the storage is only another reading.
+        is_lake = other.role == "target" and gauge.role not in ("target", "storage")
+        if other.column != gauge.column and (is_lake or other.role in _WATER):
+            value = values[other.column]
+            signs.append(_rises(value) if is_lake else [value, *_rises(value)])
+            told |= _can_tell(value)
+    wet = _any_above(signs, WET, told)
+    opened = [value > learned(value, WET) for value in (values[g.column] for g in dam.gauges if g.role == "release")]
     return Evidence(
-        rise=flood | ~told,
-        fall=np.logical_or.reduce([seen_lately(flood, FLOOD_DAYS), *opened]),
-        any_gauge=bool(votes),
+        rise=wet | ~told,
+        fall=np.logical_or.reduce([seen_lately(wet, FLOOD_DAYS), *opened]),
+        flood=_any_above(signs, FLOOD, told),
     )
+
+
+def _any_above(signs: list[list[Floats]], quantile: float, told: Bools) -> Bools:
+    """Whether any sign is above nothing and above this quantile of its own past."""
+    above = [(sign > 0) & (sign > learned(sign, quantile)) for group in signs for sign in group]
+    return np.asarray(np.logical_or.reduce(above)) if above else np.zeros_like(told)
+
+
+def _can_tell(value: Floats) -> Bools:
+    """Whether a gauge reports and has done so long enough to know its wet days from others."""
+    return np.isfinite(value) & np.isfinite(learned(value, WET, warm_up=A_YEAR))
+
+
+def _rises(value: Floats) -> list[Floats]:
+    """Rise over one day and over two."""
+    two_before = np.concatenate([np.full(2, np.nan), value[:-2]])[: len(value)]
+    return [day_changes(value), value - two_before]
 
 
 def catchment_rain(dam: Dam, values: dict[str, Floats]) -> Floats:
@@ -75,23 +95,14 @@ def mean_of(series: list[Floats]) -> Floats:
     return np.where(count > 0, np.nansum(stacked, 0) / np.maximum(count, 1), np.nan)
 
 
-def _rain_vote(dam: Dam, values: dict[str, Floats]) -> Floats:
-    """1 where the rain of the last days is high for this catchment, 0 where not, NaN where no gauge reports."""
-    return _high(moving_sum(catchment_rain(dam, values), RAIN_DAYS))
+def middle_of(series: list[Floats]) -> Floats:
+    """Median per day of what is there, which one wrong gauge of three or more does not move; NaN where nothing is.
 
-
-def _water_vote(value: Floats) -> Floats:
-    """1 where a river or an inflow is high or has risen much in the last days."""
-    return np.fmax(_high(value), _rise_vote(value))
-
-
-def _rise_vote(value: Floats) -> Floats:
-    rise = value - np.concatenate([np.full(2, np.nan), value[:-2]])[: len(value)]
-    return np.fmax(_high(rise), _high(day_changes(value)))
-
-
-def _high(value: Floats) -> Floats:
-    """1 where above the `WET` quantile of its own past (and above nothing), 0 where not, NaN where not known."""
-    bound = learned(value, WET)
-    high = ((value > bound) & (value > 0)).astype(float)
-    return np.where(np.isfinite(value) & np.isfinite(bound), high, np.nan)
+    >>> middle_of([np.array([1.0]), np.array([90.0]), np.array([2.0]), np.array([np.nan])]).tolist()
+    [2.0]
+    """
+    stacked = np.sort(np.stack(series), axis=0)  # NaN last
+    count = np.isfinite(stacked).sum(0)
+    days = np.arange(stacked.shape[1])
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(series) - 1)
+    return np.asarray((stacked[low, days] + stacked[high, days]) / 2)

@@ -86,8 +86,8 @@ def _findings(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> list[Finding
         return []  # people decide on releases: no past bounds them
     evidence = evidence_for(gauge, dam, values)
     bounds = thresholds(value, evidence, kind=kind)
-    found = jumps(value, bounds, evidence, steps=kind == "lake")
-    return found + (stuck(value, bounds.typical) if kind == "lake" else [])
+    found = jumps(value, bounds, evidence, kind=kind)
+    return found + (stuck(value, bounds.typical, evidence) if kind == "lake" else [])
 
 
 def as_known(daily: pl.DataFrame, found: pl.DataFrame, day: date, dam: Dam) -> pl.DataFrame:

@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forebay.prepare.evidence import mean_of
+from forebay.prepare.evidence import middle_of
 from forebay.prepare.findings import Finding, Floats, day_changes, learned, moving_sum
 
 ALONE = 4.0
-"""Rain beyond what neighbours explain is doubted above this many times its own 99% quantile on wet days."""
+"""Rain beyond what neighbours explain is doubted above this many times the 98% quantile of that excess on wet days …"""
+HEAVY = 0.98
+"""… and above this quantile of the gauge's own wet days: a summer storm over one gauge is small and real."""
 SHARE_SEEN = 0.25
 """Rain is explained where a neighbour had this share of it on that day or one beside it."""
 LONE_RECORD = 4.0
@@ -23,7 +25,7 @@ LONE_RECORD = 4.0
 BLOCK_DAYS, BLOCK_DAYS_BOTH = 90, 45
 BLOCK_RAIN_SHARE = 0.3
 """Share of the neighbours' average block that must have fallen for a block's slope to be told."""
-SLOPE_MADS, SLOPE_LOG = 5.0, float(np.log(1.75))
+SLOPE_MADS, SLOPE_LOG = 3.0, float(np.log(1.75))
 """A slope is wrong beyond both: so many scaled median absolute deviations, and this factor."""
 LASTING_BLOCKS = 2
 """Blocks in a row that must be wrong to the same side: one block alone can be a few local storms."""
@@ -43,7 +45,7 @@ def rain_findings(rain: Floats, others: list[Floats], lake: Floats) -> list[Find
     """Findings of one rain gauge, from its daily totals, its neighbours' and the level of the lake."""
     if not others:
         return [*_lone_extremes(rain, lake), *_repeated(rain)]
-    near = mean_of(others)
+    near = middle_of(others)
     return [*_alone(rain, others), *_blocked(rain, near), *_scale(rain, near), *_repeated(rain)]
 
 
@@ -53,9 +55,11 @@ def _alone(rain: Floats, others: list[Floats]) -> list[Finding]:
     before = np.concatenate([[np.nan], highest[:-1]])
     seen = np.fmax(highest, before)
     excess = rain - seen
-    bound = ALONE * learned(np.where(rain > 1, excess, np.nan), 0.99)
+    wet = rain > 1
+    bound = ALONE * learned(np.where(wet, excess, np.nan), 0.98)
+    heavy = rain > learned(np.where(wet, rain, np.nan), HEAVY)
     found = []
-    for day in np.flatnonzero((excess > bound) & (seen < SHARE_SEEN * rain)).tolist():
+    for day in np.flatnonzero((excess > bound) & heavy & (seen < SHARE_SEEN * rain)).tolist():
         seen_later = day + 1 < len(rain) and highest[day + 1] >= SHARE_SEEN * rain[day]
         found.append(Finding(np.array([day]), "neighbours", day, float(seen[day]), day + 1 if seen_later else None))
     return found
@@ -88,7 +92,7 @@ def _blocked(rain: Floats, near: Floats) -> list[Finding]:
     collected = np.where(np.isfinite(rain) & dry, np.nan_to_num(near), 0.0)
     running = np.cumsum(collected)
     start = np.maximum.accumulate(np.where(dry, 0, np.arange(len(rain))))
-    since = np.where(dry, running - running[start], 0.0)
+    since = np.where(np.isfinite(rain), np.where(dry, running - running[start], 0.0), np.nan)
     bound = np.fmax(DRY_FACTOR * learned(since, 0.999, warm_up=365), DRY_FACTOR * learned(near, 0.99, warm_up=365))
     found = []
     wrong = since > bound
