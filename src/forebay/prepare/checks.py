@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forebay.prepare.evidence import Evidence
+from forebay.prepare.evidence import GATE_DAYS, Evidence
 from forebay.prepare.findings import Bools, Days, Finding, Floats, day_changes, learned
 
 JUMP = 6.0
@@ -20,8 +20,11 @@ WEATHER_JUMP = 2.5
 COLLAPSE = 4.0
 """Water that falls by this many times the 99% quantile of all a lake's falls (a river's rises), back to just where it was
 before it rose, never rose: not even a flood ends so."""
-RETURN, RETURN_JUST = 0.3, 0.1
-"""An excursion has returned when it is nearer to where it left than this share of its jump."""
+BEYOND_GATES = 3.0
+"""A fall of a lake beyond this many times a collapse is doubted whatever was released."""
+RETURN, RETURN_JUST, SUDDEN = 0.3, 0.1, 0.6
+"""An excursion has returned when it is nearer to where it left than this share of its jump (strictly: the second), and
+as a spike does when one change makes this share (the third) of the way: water returns by and by."""
 STEP_DAYS = 10
 LATE_EVIDENCE_DAYS = 2
 LOOK_BACK_DAYS = 10
@@ -74,7 +77,7 @@ def thresholds(value: Floats, evidence: Evidence, *, kind: str) -> Thresholds:
         return Thresholds(np.maximum(rise, common), never, typical, COLLAPSE * learned(rises, 0.99, warm_up=100))
     fall = np.fmax(JUMP * learned(np.where(evidence.fall, np.nan, falls), 0.99), 10 * typical)
     every_fall = learned(falls, 0.99)
-    return Thresholds(rise, np.fmax(fall, 2 * every_fall), typical, np.fmax(COLLAPSE * every_fall, 10 * typical))
+    return Thresholds(rise, np.fmax(fall, 3 * every_fall), typical, np.fmax(COLLAPSE * every_fall, 10 * typical))
 
 
 def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -> list[Finding]:
@@ -90,8 +93,10 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
     change = np.diff(level, prepend=level[0])
     supported = _since_last(evidence.rise, good, gap)
     rising = (change > bounds.rise[good] * gap) & ~supported
-    falling = (change < -bounds.fall[good] * gap) & ~evidence.fall[good]
     collapsing = change < -bounds.collapse[good] * gap
+    falling = (change < -bounds.fall[good] * gap) & ~evidence.fall[good]
+    if kind == "lake":
+        falling |= change < -BEYOND_GATES * bounds.collapse[good] * gap
     found: list[Finding] = []
     resume = 0
     for at in np.flatnonzero(rising | falling | collapsing).tolist():
@@ -105,6 +110,9 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
         if start is not None:
             found.append(Finding(good[start:at], "spike", int(good[at]), float(level[start - 1])))
             resume = at
+        elif collapsing[at] and not falling[at]:
+            made, resume = _collapse(level, good, at, is_lake=kind == "lake")
+            found += made
         elif rising[at] or falling[at]:
             late = evidence.rise if rising[at] else np.zeros_like(evidence.rise)
             made, resume = _excursion(level, good, at, bounds, late, is_lake=kind == "lake")
@@ -125,7 +133,7 @@ def _mirror(level: Floats, good: Days, at: int, resume: int, share: float) -> in
         if good[at] - good[start] > LOOK_BACK_DAYS:
             return None
         change = level[start] - level[start - 1]
-        is_opposite = change * jump < 0 and abs(change) >= 0.6 * abs(jump)
+        is_opposite = change * jump < 0 and abs(change) >= SUDDEN * abs(jump)
         if is_opposite and abs(level[at] - level[start - 1]) <= share * abs(jump):
             return start
     return None
@@ -147,7 +155,9 @@ def _excursion(
         if abs(level[k] - base) <= RETURN * size + min(typical * (day - first), RETURN * size):
             if slipped:
                 return [Finding(days, "unit", first, base)], k
-            return [Finding(days, "jump", first, base, day), Finding(days, "spike", day, base)], k
+            believed = [Finding(days, "jump", first, base, day)]
+            sudden = abs(level[k] - level[k - 1]) >= SUDDEN * size
+            return believed + ([Finding(days, "spike", day, base)] if sudden else []), k
         if slipped:
             continue
         believed = [Finding(days, "jump", first, base, day)]
@@ -157,6 +167,23 @@ def _excursion(
             is_step = is_lake and _is_alone(level, at)
             return believed + ([Finding(good[at : at + 1], "step", day, base)] if is_step else []), k
     return [Finding(good[at:], "unit" if slipped else "jump", first, base)], len(good)
+
+
+def _collapse(level: Floats, good: Days, at: int, *, is_lake: bool) -> tuple[list[Finding], int]:
+    """Findings of a fall that a flood or a release may explain.
+
+    It does not if the level springs back to just where it was, or stays at once after days without a rise.
+    """
+    base, size = float(level[at - 1]), abs(level[at] - level[at - 1])
+    for k in range(at + 1, len(good)):
+        if abs(level[k] - base) <= RETURN_JUST * size and level[k] - level[k - 1] >= SUDDEN * size:
+            return [Finding(good[at:k], "spike", int(good[k]), base)], k
+        if good[k] - good[at] >= STEP_DAYS:
+            had_risen = base - level[max(0, at - GATE_DAYS) : at].min() > RETURN * size
+            if is_lake and _is_alone(level, at) and not had_risen:
+                return [Finding(good[at : at + 1], "step", int(good[k]), base)], k
+            break
+    return [], at
 
 
 def _is_alone(level: Floats, at: int) -> bool:
@@ -177,9 +204,9 @@ def _is_slip(value: float, before: float, allowed: float) -> bool:
 def stuck(value: Floats, typical: Floats, evidence: Evidence) -> list[Finding]:
     """Spells in which a lake's gauge hardly moves for 15 days or more, and the days on which it catches up.
 
-    Doubted from the 15th day on. A gauge that was stuck catches up with a leap that nothing supports; one that moves on
-    gently was right, and the doubt is withdrawn, unless the spell saw a flood come and did not move: then it holds. A
-    spell at a level where the lake has rested before, without a flood, is not told from a full reservoir.
+    A spell is only noted ("still") from its 15th day on: lakes do rest. It is stuck once a flood came and it did not
+    move, or once it catches up with a leap that nothing supports. A spell at a level where the lake has rested before
+    (a full reservoir) needs the flood to be noted at all.
     """
     quiet = np.flatnonzero(_range(value, STUCK_DAYS) <= STUCK * typical * STUCK_DAYS).tolist()
     floods = np.concatenate([[0], np.cumsum(evidence.flood)])
@@ -190,20 +217,30 @@ def stuck(value: Floats, typical: Floats, evidence: Evidence) -> list[Finding]:
         if first <= done:
             continue
         middle, scale = float(np.median(value[first : known + 1])), float(typical[known])
-        unmoved = bool(floods[known + 1] - floods[first + FLOOD_TAKES_DAYS] >= FLOOD_TAKES_DAYS)
-        if not unmoved and _rested_before(value[:first], middle, scale):
+        first, last = _spell(value, (first, known), middle, EDGE * scale, done)
+        seen = floods[known + 1 : last + 2] - floods[min(first + FLOOD_TAKES_DAYS, known)]
+        unmoved = np.flatnonzero(seen >= FLOOD_TAKES_DAYS)
+        if len(unmoved) == 0 and _rested_before(value[:first], middle, scale):
             continue
-        while first > done + 1 and abs(value[first - 1] - middle) <= EDGE * scale:
-            first -= 1
-        last = known
-        while last + 1 < len(value) and abs(value[last + 1] - middle) <= EDGE * scale:
-            last += 1
-        arrived = _arrival(value, last, scale, evidence)
-        moved_on = last + 1 if arrived == last and last + 1 < len(value) and not unmoved else None
-        found.append(Finding(np.arange(first, last + 1), "stuck", known, middle, moved_on))
-        found += _catching_up(last, arrived, len(value))
-        done = arrived
+        days, ended = np.arange(first, last + 1), last + 1 if last + 1 < len(value) else None
+        found.append(Finding(days, "still", known, middle, ended))
+        done = _arrival(value, last, scale, evidence)
+        if len(unmoved) > 0:
+            found.append(Finding(days, "stuck", known + int(unmoved[0]), middle))
+        elif done > last:
+            found.append(Finding(days, "stuck", last + 1, middle))
+        found += _catching_up(last, done, len(value))
     return found
+
+
+def _spell(value: Floats, core: tuple[int, int], middle: float, edge: float, done: int) -> tuple[int, int]:
+    """First and last day of the run around `core` whose values lie within `edge` of `middle`, after day `done`."""
+    first, last = core
+    while first > done + 1 and abs(value[first - 1] - middle) <= edge:
+        first -= 1
+    while last + 1 < len(value) and abs(value[last + 1] - middle) <= edge:
+        last += 1
+    return first, last
 
 
 def _arrival(value: Floats, last: int, typical: float, evidence: Evidence) -> int:

@@ -16,7 +16,8 @@ from forebay.prepare.findings import Bools, Floats, day_changes, learned, moving
 
 WET, FLOOD = 0.90, 0.98
 """Quantiles of a gauge's own past above which its rain, rise or flow supports a rise, and tells of a flood."""
-RAIN_DAYS, FLOOD_DAYS, A_YEAR = 4, 10, 365
+RAIN_DAYS, FLOOD_DAYS, GATE_DAYS, A_YEAR = 4, 10, 30, 365
+"""Days over which rain is summed, that a flood's water takes to arrive, that gates take to let it go."""
 _WATER = ("stream", "inflow", "upstream_level", "upstream_release")
 
 
@@ -55,10 +56,11 @@ def evidence_for(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> Evidence:
             told |= _can_tell(value)
     wet = _any_above(signs, WET, told)
     opened = [value > learned(value, WET) for value in (values[g.column] for g in dam.gauges if g.role == "release")]
+    flood = _any_above(signs, FLOOD, told)
     return Evidence(
-        rise=wet | ~told,
-        fall=np.logical_or.reduce([seen_lately(wet, FLOOD_DAYS), *opened]),
-        flood=_any_above(signs, FLOOD, told),
+        rise=wet | seen_lately(flood, FLOOD_DAYS) | ~told,
+        fall=np.logical_or.reduce([seen_lately(wet, FLOOD_DAYS), seen_lately(flood, GATE_DAYS), *opened]),
+        flood=flood,
     )
 
 

@@ -25,17 +25,18 @@ REASONS = {
     "jump": "a change beyond any that evidence or the gauge's past supports; of this day, not yet explained",
     "spike": "left and returned",
     "unit": "a factor of 10, 100 or 1000 or a foot-metre slip brings it back to what was expected",
-    "stuck": "hardly moved, or repeated itself, for longer than the water does; and its catching up",
+    "stuck": "did not move while a flood came, or leapt to catch up after standing still, or repeated its rain",
     "neighbours": "rain gauges around it say otherwise",
     "scale": "its sums against its neighbours' bend (double mass)",
     "sentinel": "a number that the dam file says means no value",
     "range": "beyond what the gauge can measure",
+    "still": "hardly moved for 15 days or more: perhaps stuck, perhaps at rest",
     "step": "first day of another datum: both sides hold, the change across is missing",
 }
 """Every reason of a flag, and what it means."""
 
-VALID = frozenset({"step"})
-"""Reasons that leave the value valid."""
+VALID = frozenset({"still", "step"})
+"""Reasons that leave the value valid: it is used."""
 
 FLAGS = Table(
     "flags",
@@ -213,7 +214,8 @@ def _rows(found: list[Finding], gauge: Gauge, dates: pl.Series, value: Floats) -
 
 
 def _without(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """`frame` with the values of the days in `known` nulled."""
+    """`frame` with the values of the days in `known` nulled, but for those that stand still."""
+    known = known.filter(pl.col("reason") != "still")
     if frame.is_empty():
         return frame
     first = frame["date"][0]
