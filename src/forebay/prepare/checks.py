@@ -18,8 +18,8 @@ JUMP = 6.0
 WEATHER_JUMP = 2.5
 """The same for temperature and the like, which nothing supports and whose quantile is that of all changes."""
 COLLAPSE = 4.0
-"""Water that falls by this many times the 99% quantile of all a lake's falls (a river's rises), back to just where it was
-before it rose, never rose: not even a flood ends so."""
+"""Water that falls by this many times the 99% quantile of all a lake's falls (a river's rises), back to just where it
+was before it rose, never rose: not even a flood ends so."""
 BEYOND_GATES = 3.0
 """A fall of a lake beyond this many times a collapse is doubted whatever was released."""
 RETURN, RETURN_JUST, SUDDEN = 0.3, 0.1, 0.6
@@ -96,7 +96,10 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
     collapsing = change < -bounds.collapse[good] * gap
     falling = (change < -bounds.fall[good] * gap) & ~evidence.fall[good]
     if kind == "lake":
-        falling |= change < -BEYOND_GATES * bounds.collapse[good] * gap
+        falling |= (change < -BEYOND_GATES * bounds.collapse[good] * gap) & (level < _lowest_before(level))
+        slips = _slips(level, np.fmax(bounds.rise[good], 10 * bounds.typical[good]))
+        rising |= slips & (change > 0)
+        falling |= slips & (change < 0)
     found: list[Finding] = []
     resume = 0
     for at in np.flatnonzero(rising | falling | collapsing).tolist():
@@ -149,7 +152,8 @@ def _excursion(
     base, first = float(level[at - 1]), int(good[at])
     size = abs(level[at] - base)
     typical = float(np.nan_to_num(bounds.typical[first]))
-    slipped = is_lake and _is_slip(level[at], base, float(np.nanmax([bounds.rise[first], 10 * typical])))
+    allowed = np.full(2, np.nanmax([bounds.rise[first], 10 * typical, 0.0]))
+    slipped = is_lake and bool(_slips(level[at - 1 : at + 1], allowed)[1])
     for k in range(at + 1, len(good)):
         day, days = int(good[k]), good[at:k]
         if abs(level[k] - base) <= RETURN * size + min(typical * (day - first), RETURN * size):
@@ -164,7 +168,7 @@ def _excursion(
         if day <= first + LATE_EVIDENCE_DAYS and late[day]:
             return believed, k
         if day - first >= STEP_DAYS:
-            is_step = is_lake and _is_alone(level, at)
+            is_step = is_lake and _is_step(level, at)
             return believed + ([Finding(good[at : at + 1], "step", day, base)] if is_step else []), k
     return [Finding(good[at:], "unit" if slipped else "jump", first, base)], len(good)
 
@@ -179,26 +183,38 @@ def _collapse(level: Floats, good: Days, at: int, *, is_lake: bool) -> tuple[lis
         if abs(level[k] - base) <= RETURN_JUST * size and level[k] - level[k - 1] >= SUDDEN * size:
             return [Finding(good[at:k], "spike", int(good[k]), base)], k
         if good[k] - good[at] >= STEP_DAYS:
-            had_risen = base - level[max(0, at - GATE_DAYS) : at].min() > RETURN * size
-            if is_lake and _is_alone(level, at) and not had_risen:
-                return [Finding(good[at : at + 1], "step", int(good[k]), base)], k
-            break
+            is_step = is_lake and _is_step(level, at)
+            return ([Finding(good[at : at + 1], "step", int(good[k]), base)], k) if is_step else ([], at)
     return [], at
 
 
-def _is_alone(level: Floats, at: int) -> bool:
-    """Whether a jump stands between two quiet days, as a moved datum does and a flood or a drawdown does not."""
-    jump = abs(level[at] - level[at - 1])
+def _is_step(level: Floats, at: int) -> bool:
+    """Whether a jump stands between two quiet days, as a moved datum does and a flood or a drawdown does not.
+
+    A fall that takes back what rose in the last days is no step either.
+    """
+    jump = level[at] - level[at - 1]
     before = abs(level[at - 1] - level[at - 2]) if at > 1 else 0.0
     after = abs(level[at + 1] - level[at]) if at + 1 < len(level) else 0.0
-    return bool(max(before, after) < RETURN * jump)
+    had_risen = level[at - 1] - level[max(0, at - GATE_DAYS) : at].min() > RETURN * abs(jump)
+    return bool(max(before, after) < RETURN * abs(jump) and not (jump < 0 and had_risen))
 
 
-def _is_slip(value: float, before: float, allowed: float) -> bool:
-    """Whether a factor of `SLIPS` brings `value` back to what it was before; told only where values are large."""
-    if abs(before) <= 5 * allowed:
-        return False
-    return any(abs(value * factor - before) <= allowed for factor in SLIPS)
+def _lowest_before(level: Floats) -> Floats:
+    """Lowest of the readings before each, up to `GATE_DAYS` of them; infinite before the first."""
+    padded = np.concatenate([np.full(GATE_DAYS, np.inf), level[:-1]])
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, GATE_DAYS).min(1))
+
+
+def _slips(level: Floats, allowed: Floats) -> Bools:
+    """Whether a factor of `SLIPS` brings each level back to within `allowed` of the one before.
+
+    Told only where levels are large beside what is allowed; no flood multiplies a lake by such a factor overnight.
+    """
+    before = np.concatenate([[np.nan], level[:-1]])
+    factors = np.array(SLIPS)[:, None]
+    back = np.abs(level * factors - before) <= allowed
+    return np.asarray(back.any(0) & (np.abs(before) > 5 * allowed) & (np.abs(level - before) > allowed))
 
 
 def stuck(value: Floats, typical: Floats, evidence: Evidence) -> list[Finding]:

@@ -42,7 +42,7 @@ class Finding(NamedTuple):
 def learned(values: Floats, quantile: float, *, warm_up: int = WARM_UP_DAYS) -> Floats:
     """For each day the quantile of all earlier finite `values`; NaN until there are `warm_up` of them.
 
-    The smallest value that at least this share of them does not exceed. It is renewed whenever the record has grown by a
+    The smallest value that at least this share of them does not exceed. Renewed whenever the record has grown by a
     tenth, so that a long record costs fifty sorts, not thousands; a day's figure depends on earlier days only.
 
     Examples

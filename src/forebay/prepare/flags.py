@@ -71,8 +71,10 @@ def flags(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     ordered = daily.sort("date")
     seen = usable(ordered, dam)
     values = {gauge.column: _floats(seen[gauge.column]) for gauge in dam.gauges}
-    parts = [_given(ordered, gauge) for gauge in dam.gauges]
-    parts += [_rows(_findings(gauge, dam, values), gauge, ordered["date"], values[gauge.column]) for gauge in dam.gauges]
+    parts = []
+    for gauge in dam.gauges:
+        found = _findings(gauge, dam, values)
+        parts += [_given(ordered, gauge), _rows(found, gauge, ordered["date"], values[gauge.column])]
     return FLAGS.check(pl.concat(parts).unique(FLAGS.key, keep="first").sort("gauge", "date", "known_on", "reason"))
 
 
@@ -103,7 +105,7 @@ def as_known(daily: pl.DataFrame, found: pl.DataFrame, day: date, dam: Dam) -> p
 
 
 def masked(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, *, lag: int) -> pl.DataFrame:
-    """The usable daily frame, each value as it was seen `lag` days after its own: what lag `lag` of an input may use."""
+    """The usable daily frame, each value as seen `lag` days after its own: what an input of that lag may use."""
     then = pl.col("date") + timedelta(days=lag)
     known = found.filter(
         pl.col("known_on") <= then, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > then)

@@ -1,13 +1,11 @@
 """Rain gauges against their neighbours: single days that nobody else saw, blocked gauges, and the scale (double mass).
 
 Double-mass analysis (Kohler, 1949; Searcy and Hardison, 1960) sets the running sum of one gauge against that of its
-neighbours: a bend is a change of the gauge. Here its slope is taken by blocks of 90 days, and a block whose slope differs
-from the median of all blocks so far is flagged.
+neighbours: a bend is a change of the gauge. Here its slope is taken by blocks of 90 days; blocks whose slope differs
+from the median of all blocks so far are flagged.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +21,7 @@ SHARE_SEEN = 0.25
 LONE_RECORD = 4.0
 """Without neighbours: rain above this many times the highest of at least two years is doubted."""
 BLOCK_DAYS, BLOCK_DAYS_BOTH = 90, 45
-BLOCK_RAIN_SHARE = 0.3
+BLOCK_RAIN_SHARE = 0.5
 """Share of the neighbours' average block that must have fallen for a block's slope to be told."""
 SLOPE_MADS, SLOPE_LOG = 3.0, float(np.log(1.75))
 """A slope is wrong beyond both: so many scaled median absolute deviations, and this factor."""
@@ -35,18 +33,14 @@ SAME_DAYS = 4
 SLIP_FACTORS = (10.0, 25.4, 0.1, 1 / 25.4)
 
 
-class _Block(NamedTuple):
-    first: int
-    last: int
-    slope: float  # log of own rain over the neighbours'; NaN where too little fell
-
-
 def rain_findings(rain: Floats, others: list[Floats], lake: Floats) -> list[Finding]:
     """Findings of one rain gauge, from its daily totals, its neighbours' and the level of the lake."""
     if not others:
         return [*_lone_extremes(rain, lake), *_repeated(rain)]
-    near = middle_of(others)
-    return [*_alone(rain, others), *_blocked(rain, near), *_scale(rain, near), *_repeated(rain)]
+    alone = _alone(rain, others)
+    believed = rain.copy()
+    believed[[int(day) for finding in alone for day in finding.days]] = np.nan  # one false storm must not bend a scale
+    return [*alone, *_blocked(rain, others), *_scale(believed, others), *_repeated(rain)]
 
 
 def _alone(rain: Floats, others: list[Floats]) -> list[Finding]:
@@ -86,8 +80,9 @@ def _repeated(rain: Floats) -> list[Finding]:
     return [Finding(np.arange(end - SAME_DAYS + 1, end + 1), "stuck", end) for end in ends]
 
 
-def _blocked(rain: Floats, near: Floats) -> list[Finding]:
-    """Dry spells of the gauge during which its neighbours collected far more than in any before."""
+def _blocked(rain: Floats, others: list[Floats]) -> list[Finding]:
+    """Dry spells of the gauge during which each of its neighbours collected far more than in any before."""
+    near = np.fmin.reduce(others)
     dry = np.nan_to_num(rain) < 0.1
     collected = np.where(np.isfinite(rain) & dry, np.nan_to_num(near), 0.0)
     running = np.cumsum(collected)
@@ -103,57 +98,65 @@ def _blocked(rain: Floats, near: Floats) -> list[Finding]:
     return found
 
 
-def _scale(rain: Floats, near: Floats) -> list[Finding]:
+def _scale(rain: Floats, others: list[Floats]) -> list[Finding]:
     """Blocks whose slope against the neighbours differs from the gauge's median slope, as each block's end knows it."""
-    blocks = _blocks(rain, near)
-    slopes = np.array([block.slope for block in blocks])
-    open_since: dict[int, int] = {}
+    slopes = np.stack([_slopes(rain, other) for other in others])
+    blocks = slopes.shape[1]
+    open_since: dict[int, tuple[int, str]] = {}
     found: list[Finding] = []
-    for now in range(LASTING_BLOCKS, len(blocks)):
-        wrong = _wrong_slopes(slopes[: now + 1])
+    for now in range(LASTING_BLOCKS, blocks):
+        off = _off(slopes[:, : now + 1])
+        wrong = _lasting(off)
+        end = (now + 1) * BLOCK_DAYS - 1
         for b in range(now + 1):
             if b in open_since and not wrong[b]:
-                found.append(_scale_finding(blocks, b, open_since.pop(b), slopes[: now + 1], blocks[now].last, rain))
-            elif wrong[b]:
-                open_since.setdefault(b, blocks[now].last)
-    return found + [_scale_finding(blocks, b, known, slopes, None, rain) for b, known in open_since.items()]
+                found.append(_of_block(rain, b, *open_since.pop(b), withdrawn=end))
+            elif wrong[b] and b not in open_since:
+                is_slip = any(abs(off[b] - np.log(factor)) < 0.25 for factor in SLIP_FACTORS)
+                open_since[b] = (end, "unit" if is_slip else "scale")
+    return found + [_of_block(rain, b, *since, withdrawn=None) for b, since in open_since.items()]
 
 
-def _blocks(rain: Floats, near: Floats) -> list[_Block]:
-    both = np.isfinite(rain) & np.isfinite(near)
-    own, theirs = np.where(both, rain, 0.0), np.where(both, near, 0.0)
-    made: list[_Block] = []
-    collected, days = 0.0, 0
-    for first in range(0, len(rain) - BLOCK_DAYS + 1, BLOCK_DAYS):
-        part = slice(first, first + BLOCK_DAYS)
-        mine, fell, count = own[part].sum(), theirs[part].sum(), int(both[part].sum())
-        collected, days = collected + fell, days + count
-        enough = count >= BLOCK_DAYS_BOTH and fell >= BLOCK_RAIN_SHARE * collected / max(days, 1) * count and fell > 0
-        slope = float(np.log((mine + 0.1) / (fell + 0.1))) if enough else np.nan
-        made.append(_Block(first, first + BLOCK_DAYS - 1, slope))
-    return made
+def _slopes(rain: Floats, other: Floats) -> Floats:
+    """Log of the gauge's rain over a neighbour's by blocks; NaN where they share too few days or too little fell."""
+    both = (rain >= 0) & (other >= 0)
+    count, mine, theirs = (
+        np.where(both, values, 0.0)[: len(rain) // BLOCK_DAYS * BLOCK_DAYS].reshape(-1, BLOCK_DAYS).sum(1)
+        for values in (np.ones_like(rain), rain, other)
+    )
+    usual = np.cumsum(theirs) / np.maximum(np.cumsum(count), 1) * count
+    enough = (count >= BLOCK_DAYS_BOTH) & (theirs >= BLOCK_RAIN_SHARE * usual) & (theirs > 0)
+    return np.where(enough, np.log((mine + 0.1) / (theirs + 0.1)), np.nan)
 
 
-def _wrong_slopes(slopes: Floats) -> list[bool]:
-    """Which blocks differ from the median of those told, and have a neighbour in time that does to the same side."""
-    told = slopes[np.isfinite(slopes)]
-    if len(told) <= LASTING_BLOCKS:
-        return [False] * len(slopes)
-    middle = np.median(told)
-    bound = max(SLOPE_MADS * 1.4826 * float(np.median(np.abs(told - middle))), SLOPE_LOG)
-    side = np.where(np.abs(slopes - middle) > bound, np.sign(slopes - middle), 0)
-    order = np.flatnonzero(np.isfinite(slopes))
-    lasting = np.zeros(len(slopes), bool)
+def _off(slopes: Floats) -> Floats:
+    """How far each block's slope is off the gauge's median, by most of its neighbours; NaN where untold.
+
+    Of the neighbours' answers the one in the middle counts by size, the smaller of two: a gauge is not off because one
+    neighbour is.
+    """
+    off = slopes - middle_of(list(slopes.T))[:, None]
+    rank = np.argsort(np.abs(off), axis=0)  # NaN last
+    told = np.isfinite(off).sum(0)
+    middle = np.maximum(told - 1, 0) // 2
+    blocks = np.arange(off.shape[1])
+    return np.asarray(off[rank[middle, blocks], blocks])
+
+
+def _lasting(off: Floats) -> list[bool]:
+    """Which blocks are off, the block told before or after too and to the same side."""
+    order = np.flatnonzero(np.isfinite(off))
+    if len(order) <= LASTING_BLOCKS:
+        return [False] * len(off)
+    bound = max(SLOPE_MADS * 1.4826 * float(np.median(np.abs(off[order]))), SLOPE_LOG)
+    side = np.where(np.abs(off) > bound, np.sign(off), 0)
+    lasting = np.zeros(len(off), bool)
     for one, following in zip(order[:-1], order[1:], strict=True):
         if side[one] != 0 and side[one] == side[following]:
             lasting[[one, following]] = True
     return [bool(x) for x in lasting]
 
 
-def _scale_finding(
-    blocks: list[_Block], b: int, known: int, slopes: Floats, withdrawn: int | None, rain: Floats
-) -> Finding:
-    days = np.arange(blocks[b].first, blocks[b].last + 1)
-    off = blocks[b].slope - float(np.nanmedian(slopes))
-    reason = "unit" if any(abs(off - np.log(f)) < 0.25 for f in SLIP_FACTORS) else "scale"
+def _of_block(rain: Floats, block: int, known: int, reason: str, *, withdrawn: int | None) -> Finding:
+    days = np.arange(block * BLOCK_DAYS, (block + 1) * BLOCK_DAYS)
     return Finding(days[np.isfinite(rain[days])], reason, known, np.nan, withdrawn)
