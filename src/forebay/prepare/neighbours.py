@@ -23,7 +23,7 @@ LONE_RECORD = 4.0
 BLOCK_DAYS, BLOCK_DAYS_BOTH = 90, 45
 BLOCK_RAIN_SHARE = 0.5
 """Share of the neighbours' average block that must have fallen for a block's slope to be told."""
-SLOPE_MADS, SLOPE_LOG = 3.0, float(np.log(1.75))
+SLOPE_MADS, SLOPE_LOG = 3.0, float(np.log(2.0))
 """A slope is wrong beyond both: so many scaled median absolute deviations, and this factor."""
 LASTING_BLOCKS = 2
 """Blocks in a row that must be wrong to the same side: one block alone can be a few local storms."""
