@@ -23,10 +23,12 @@ LONE_RECORD = 4.0
 BLOCK_DAYS, BLOCK_DAYS_BOTH = 90, 45
 BLOCK_RAIN_SHARE = 0.5
 """Share of the neighbours' average block that must have fallen for a block's slope to be told."""
-SLOPE_MADS, SLOPE_LOG = 3.0, float(np.log(2.0))
-"""A slope is wrong beyond both: so many scaled median absolute deviations, and this factor."""
-LASTING_BLOCKS = 2
-"""Blocks in a row that must be wrong to the same side: one block alone can be a few local storms."""
+SLOPE_MADS, SLOPE_LOG = 3.0, float(np.log(1.75))
+"""The bound of a slope: so many scaled median absolute deviations, at least this factor; by the root more where less
+rain than usual fell, as it is then told by fewer storms."""
+LASTING_BLOCKS, EACH, TOGETHER = 2, 0.7, 2.5
+"""Blocks in a row that must be off to the same side, each by this share of the bound and together by this many bounds:
+one block alone can be a few local storms."""
 DRY_FACTOR = 3.0
 """A gauge is blocked when neighbours collect so many times what they ever did between two rains of the gauge."""
 SAME_DAYS = 4
@@ -101,12 +103,13 @@ def _blocked(rain: Floats, others: list[Floats]) -> list[Finding]:
 def _scale(rain: Floats, others: list[Floats]) -> list[Finding]:
     """Blocks whose slope against the neighbours differs from the gauge's median slope, as each block's end knows it."""
     slopes = np.stack([_slopes(rain, other) for other in others])
+    weight = np.sqrt(np.clip(_share_of_usual(middle_of(others)), 0, 1))
     blocks = slopes.shape[1]
     open_since: dict[int, tuple[int, str]] = {}
     found: list[Finding] = []
     for now in range(LASTING_BLOCKS, blocks):
         off = _off(slopes[:, : now + 1])
-        wrong = _lasting(off)
+        wrong = _lasting(off, weight[: now + 1])
         end = (now + 1) * BLOCK_DAYS - 1
         for b in range(now + 1):
             if b in open_since and not wrong[b]:
@@ -120,13 +123,21 @@ def _scale(rain: Floats, others: list[Floats]) -> list[Finding]:
 def _slopes(rain: Floats, other: Floats) -> Floats:
     """Log of the gauge's rain over a neighbour's by blocks; NaN where they share too few days or too little fell."""
     both = (rain >= 0) & (other >= 0)
-    count, mine, theirs = (
-        np.where(both, values, 0.0)[: len(rain) // BLOCK_DAYS * BLOCK_DAYS].reshape(-1, BLOCK_DAYS).sum(1)
-        for values in (np.ones_like(rain), rain, other)
-    )
-    usual = np.cumsum(theirs) / np.maximum(np.cumsum(count), 1) * count
-    enough = (count >= BLOCK_DAYS_BOTH) & (theirs >= BLOCK_RAIN_SHARE * usual) & (theirs > 0)
+    mine, theirs = (_block_sums(np.where(both, values, 0.0)) for values in (rain, other))
+    share = _share_of_usual(np.where(both, other, np.nan))
+    enough = (_block_sums(both.astype(float)) >= BLOCK_DAYS_BOTH) & (share >= BLOCK_RAIN_SHARE)
     return np.where(enough, np.log((mine + 0.1) / (theirs + 0.1)), np.nan)
+
+
+def _share_of_usual(rain: Floats) -> Floats:
+    """Rain of each block over what the mean of all days so far gives for as many days; 0 where nothing fell so far."""
+    days, total = _block_sums(np.isfinite(rain).astype(float)), _block_sums(np.nan_to_num(rain))
+    usual = np.cumsum(total) / np.maximum(np.cumsum(days), 1) * days
+    return np.divide(total, usual, out=np.zeros_like(total), where=usual > 0)
+
+
+def _block_sums(values: Floats) -> Floats:
+    return np.asarray(values[: len(values) // BLOCK_DAYS * BLOCK_DAYS].reshape(-1, BLOCK_DAYS).sum(1))
 
 
 def _off(slopes: Floats) -> Floats:
@@ -143,18 +154,21 @@ def _off(slopes: Floats) -> Floats:
     return np.asarray(off[rank[middle, blocks], blocks])
 
 
-def _lasting(off: Floats) -> list[bool]:
-    """Which blocks are off, the block told before or after too and to the same side."""
+def _lasting(off: Floats, weight: Floats) -> list[bool]:
+    """Which blocks are off, in a run of blocks to the same side that is long and large enough."""
     order = np.flatnonzero(np.isfinite(off))
+    lasting = [False] * len(off)
     if len(order) <= LASTING_BLOCKS:
-        return [False] * len(off)
+        return lasting
     bound = max(SLOPE_MADS * 1.4826 * float(np.median(np.abs(off[order]))), SLOPE_LOG)
-    side = np.where(np.abs(off) > bound, np.sign(off), 0)
-    lasting = np.zeros(len(off), bool)
-    for one, following in zip(order[:-1], order[1:], strict=True):
-        if side[one] != 0 and side[one] == side[following]:
-            lasting[[one, following]] = True
-    return [bool(x) for x in lasting]
+    size = off[order] * weight[order] / bound
+    side = np.where(np.abs(size) > EACH, np.sign(size), 0)
+    edges = np.flatnonzero(np.diff(side, prepend=2, append=2))
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        if side[start] != 0 and stop - start >= LASTING_BLOCKS and np.abs(size[start:stop]).sum() >= TOGETHER:
+            for block in order[start:stop]:
+                lasting[block] = True
+    return lasting
 
 
 def _of_block(rain: Floats, block: int, known: int, reason: str, *, withdrawn: int | None) -> Finding:
