@@ -121,7 +121,7 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
     return layered
 
 
-def _neighbour_panel(series: pl.DataFrame, axis: str) -> AnyChart:
+def _neighbour_panel(series: pl.DataFrame, title: str) -> AnyChart:
     import altair as alt
 
     made: AnyChart = (
@@ -129,9 +129,9 @@ def _neighbour_panel(series: pl.DataFrame, axis: str) -> AnyChart:
         .mark_line(color=OTHER_COLOURS[1], strokeWidth=0.8)
         .encode(
             x=alt.X("date:T", title=None, axis=alt.Axis(labels=False, ticks=False, gridColor=GRID)),
-            y=alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, titleLimit=90)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3)),
         )
-        .properties(width=WIDTH, height=80)
+        .properties(width=WIDTH, height=80, title=alt.Title(title, fontSize=11, fontWeight=500, offset=4))
     )
     return made
 
@@ -155,10 +155,12 @@ def _doubted(found: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def _neighbours(gauge: Gauge, dam: Dam) -> Sequence[Gauge]:
-    """Gauges that bear evidence on this one: its own kind first, then the lake, then the rest of the water."""
-    rank = {gauge.variable: 0, dam.target.variable: 1, "rainfall": 2}
+    """Gauges that bear evidence on this one: its own kind, the lake, then the rest of the water, each kind by turns."""
     others = [other for other in dam.gauges if other.column != gauge.column and other.role != "temperature"]
-    return sorted(others, key=lambda other: rank.get(other.variable, 3))[:SHOWN_NEIGHBOURS]
+    rank = {gauge.variable: 0, dam.target.variable: 1}
+    of_kind = {other.column: sum(o.variable == other.variable for o in others[:k]) for k, other in enumerate(others)}
+    by_turns = sorted(others, key=lambda other: (of_kind[other.column], rank.get(other.variable, 2)))
+    return by_turns[:SHOWN_NEIGHBOURS]
 
 
 def _ends(values: pl.Series) -> tuple[float, float]:
