@@ -1,7 +1,6 @@
 """The screen on records: the simulated dam, whose faults are known, and the real ones with their known traps.
 
-Hindcast MAE of `huber` with inputs as the causal screen knew them, against inputs from the usable frame (measured with
-`build_as_known` in place of `features.build` in `make_samples`, same rows): HINDCAST
+What it does to forecasts stands in docs/screening.md.
 """
 
 from __future__ import annotations
