@@ -26,7 +26,6 @@ from forebay.tables import FORECASTS
 from forebay.verify import hindcast, scorecard
 
 
-
 @dataclass(frozen=True)
 class Days:
     """The daily frame twice, up to the same init date.
