@@ -5,7 +5,7 @@ late, also what was not there yet on that day. Inputs, regimes,
 forecasts and intervals up to that day must stay equal to the last bit. Leaks built on purpose must be caught.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,12 +18,13 @@ from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
 from forebay.models import MODELS
-from forebay.models.intervals import error_quantiles
+from forebay.models.intervals import State, error_quantiles
 from forebay.models.model import Array, Model
 from forebay.models.regression import Huber
 from forebay.prepare import features, samples
+from forebay.prepare.experience import experience, outside_days
 from forebay.prepare.samples import Samples, make_samples
-from forebay.tables import QUANTILES, flag_of
+from forebay.tables import flag_of
 from forebay.verify import hindcast
 from tests import synthetic
 
@@ -46,20 +47,28 @@ Makers = Mapping[str, Callable[[int], Model]]
 
 @dataclass(frozen=True)
 class Seen:
-    """All that was there at the end of a day: inputs and regimes per day, and the forecasts issued."""
+    """All that was there at the end of a day: inputs and regimes per day, forecasts issued, sample paths of a model."""
 
     days: pl.DataFrame
     forecasts: pl.DataFrame
+    paths: Array
 
 
 def seen(frame: pl.DataFrame, dam: Dam, day: int, makers: Makers) -> Seen:
     """What a hindcast over `frame` shows of the days up to number `day`."""
     made = make_samples(frame, frame, dam)
-    table = hindcast.forecast_table(made, dam, hindcast.point_forecasts(made, dam, makers))
+    points = hindcast.point_forecasts(made, dam, makers)
+    table = hindcast.forecast_table(made, dam, points)
+    paths = hindcast.sample_paths(made, points, hindcast.marginals(made, points, "no_change"), "no_change")
+    starts = hindcast.refit_days(made.dates, hindcast.first_origin(made, dam))
+    beyond = outside_days(experience(made, starts, max(LEADS)), len(made.dates))
     regimes = {f"is {name}": pl.Series(belongs) for name, belongs in made.regimes.items()}
     return Seen(
-        made.inputs.with_columns(**regimes, level=made.level, trusted=made.trusted).head(day + 1),
+        made.inputs.with_columns(
+            **regimes, level=made.level, trusted=made.trusted, outside_experience=pl.Series(beyond)
+        ).head(day + 1),
         table.filter(pl.col("init_date") <= made.dates[day].item()),
+        paths[: day + 1],
     )
 
 
@@ -91,6 +100,7 @@ def check_no_look_ahead(dam: Dam, day: int, seed: int, makers: Makers = MODELS) 
     for days in (before.days, after.days):
         assert not any(days[name].any() for name in days.columns if name not in common)
     assert_frame_equal(before.forecasts, after.forecasts, check_exact=True)
+    np.testing.assert_array_equal(before.paths, after.paths)
 
 
 @pytest.mark.parametrize("dam", DAMS.values(), ids=DAMS)
@@ -190,9 +200,9 @@ def _without_rain(frame: pl.DataFrame, day: int) -> pl.DataFrame:
 
 
 def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_all(errors: Array, wet: Array, init_dates: Array, *, lead_time: int) -> Array:
-        del wet, init_dates, lead_time
-        return np.tile(np.nanquantile(errors, QUANTILES), (len(errors), 1))
+    def from_all(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
+        del state, lead_time
+        return np.tile(np.nanquantile(errors, probabilities), (len(errors), 1))
 
     monkeypatch.setattr(hindcast, "error_quantiles", from_all)
     with pytest.raises(AssertionError):
@@ -202,10 +212,22 @@ def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch)
 def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classical slip: at lead h the errors of the last h days are not known yet."""
 
-    def too_early(errors: Array, wet: Array, init_dates: Array, *, lead_time: int) -> Array:
-        return error_quantiles(errors, wet, init_dates, lead_time=lead_time - 1)  # type: ignore[arg-type]  # arrays of days and flags
+    def too_early(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
+        # the widening for few errors divides by the lead: as good as none of it, the slip is what shall be caught
+        return error_quantiles(errors, state, lead_time=max(lead_time - 1, 1), probabilities=probabilities)
 
     monkeypatch.setattr(hindcast, "error_quantiles", too_early)
     first_of_month = 365 + 31  # intervals are renewed then, and keep what they took
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], first_of_month, 1)
+
+
+def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    join = hindcast.join_leads
+
+    def too_early(members: Array, errors: Array, *, leads: Sequence[int], days: Array, wet: Array) -> Array:
+        return join(members, errors, leads=[0 for _ in leads], days=days, wet=wet)
+
+    monkeypatch.setattr(hindcast, "join_leads", too_early)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 365 + 31, 1, {"no_change": MODELS["no_change"]})

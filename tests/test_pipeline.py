@@ -187,6 +187,23 @@ def test_what_is_written(in_metres: tuple[Outcome, FetchReport], tmp_path: Path)
     assert "imulated" in (folder / "report.html").read_text()
 
 
+def test_what_is_verified(in_metres: tuple[Outcome, FetchReport]) -> None:
+    """Paths agree with the intervals, their CRPS is scored, and late rain makes a rain-fed dam harder to forecast."""
+    outcome, _ = in_metres
+    own = outcome.issued.forecasts.filter(pl.col("model") == "default")
+    for k, lead in enumerate((1, 3)):
+        members = np.sort(outcome.verified.paths[-1, k])
+        for quantile in (0.05, 0.25, 0.75, 0.95):
+            told = own.filter(pl.col("lead_time") == lead, pl.col("quantile") == quantile)["change"].item()
+            assert members[round(quantile * len(members) - 0.5)] == pytest.approx(told, abs=1e-12)
+    shown = outcome.scores.filter(pl.col("window") == "all", pl.col("regime") == "all", pl.col("model") == "default")
+    metrics = dict(shown.filter(pl.col("lead_time") == 1).select("metric", "value").iter_rows())
+    assert metrics["crps"] == pytest.approx(2 * metrics["pinball"], rel=0.25), "of 50 and of 7 quantiles"
+    assert metrics["share_forecast"] == 1
+    assert 0 <= metrics["outside_experience"] < 1
+    assert len(outcome.verified.diagnostics.peaks) > 0
+
+
 def test_a_folder_that_can_be_written_is_not_made_yet(tmp_path: Path) -> None:
     pipeline.check_writable(tmp_path / "not" / "yet")
     pipeline.check_writable(tmp_path)

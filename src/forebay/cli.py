@@ -18,7 +18,6 @@ from forebay import __version__
 from forebay.errors import ConfigError, ForebayError
 
 if TYPE_CHECKING:
-
     from forebay.archive.fetch import FetchReport
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
@@ -133,6 +132,7 @@ def daily(
 
 
 @app.command
+<<<<<<< HEAD
 def hindcast(
     dam: DamArgument,
     /,
@@ -142,10 +142,19 @@ def hindcast(
     ] = False,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
+=======
+def screen(
+    dam: DamArgument,
+    /,
+    *,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for pictures; by default runs/<dam>/screening.")
+>>>>>>> 55512d248b8b37bd5adf9e4dcbc493a1e7c6f168
     ] = None,
     archive: ArchiveUrl = None,
     as_json: Json = False,
 ) -> None:
+<<<<<<< HEAD
     """Show how good the forecasts would have been, each made from what was known then; fetches nothing.
 
     Example: forebay hindcast warragamba --late-drivers
@@ -169,6 +178,33 @@ def hindcast(
     costs = review.late_rows(made, this) if late_drivers else []
     content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
     _say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
+=======
+    """Doubt what gauges say: spikes, steps, stuck and slipped values, each with the day from which it is known.
+
+    Example: forebay screen warragamba
+    """
+    from forebay import pipeline
+    from forebay.dams.dam_file import load_dam
+    from forebay.prepare.daily import join
+    from forebay.prepare.datum import on_one_datum
+    from forebay.prepare.flags import flags, spells
+    from forebay.show import screening, terminal
+
+    chosen, _ = _settings()
+    this = load_dam(dam)
+    folder = output or Path(chosen.output) / this.id / "screening"
+    pipeline.check_writable(folder)
+    with _open(archive, chosen) as held:
+        readings = held.as_of(this.gauges)
+    if readings.is_empty():
+        raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
+    frame = on_one_datum(join(readings, this), this)
+    found = flags(frame, this)
+    files = screening.write_screening(frame, found, this, folder)
+    runs = spells(found).to_dicts()
+    summary = {"dam": this.id, "simulated": this.simulated, "spells": runs, "files": [str(path) for path in files]}
+    _say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
+>>>>>>> 55512d248b8b37bd5adf9e4dcbc493a1e7c6f168
 
 
 @app.command
