@@ -24,7 +24,8 @@ def known() -> tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]:
     plain = synthetic.dam()
     dam = plain.model_copy(update={"hindcast": plain.hindcast.model_copy(update={"start": START, "windows": ()})})
     frame = synthetic.daily(dam, days=DAYS)
-    table = synthetic.forecasts(dam, frame, frame["date"].to_list()).filter(pl.col("model").is_in(["default", "no_change"]))
+    table = synthetic.forecasts(dam, frame, frame["date"].to_list())
+    table = table.filter(pl.col("model").is_in(["default", "no_change"]))
     return frame, table, make_samples(frame, frame, dam), dam
 
 
@@ -57,7 +58,8 @@ def test_ranks_add_up_and_agree_with_the_reliability(made: Diagnostics) -> None:
     assert sums["expected"].to_list() == pytest.approx([1.0] * len(sums))
     assert sums["observed"].to_list() == pytest.approx([1.0] * len(sums))
     below = made.rank_histogram.with_columns(pl.col("observed").cum_sum().over("regime", "lead_time"))
-    both = below.join(made.reliability, left_on=["regime", "lead_time", "high"], right_on=["regime", "lead_time", "quantile"])
+    reliability = made.reliability.rename({"quantile": "high"})
+    both = below.join(reliability, on=["regime", "lead_time", "high"])
     assert len(both) == len(made.reliability)
     assert both["observed"].to_list() == pytest.approx(both["observed_right"].to_list())
     assert set(made.rank_histogram["regime"]) == {"all", "wet"}
@@ -65,7 +67,8 @@ def test_ranks_add_up_and_agree_with_the_reliability(made: Diagnostics) -> None:
 
 def test_coverage_by_year_and_over_the_last_365_days(made: Diagnostics, outcomes: pl.DataFrame) -> None:
     inside = outcomes.with_columns(hit=pl.col("level").is_between("0.05", "0.95"))
-    for year, n, share in made.coverage_by_year.filter(pl.col("lead_time") == 3).select("year", "n", "coverage_90").iter_rows():
+    by_year = made.coverage_by_year.filter(pl.col("lead_time") == 3).select("year", "n", "coverage_90")
+    for year, n, share in by_year.iter_rows():
         own = inside.filter(pl.col("init_date").dt.year() == year)
         assert (n, share) == (len(own), pytest.approx(own["hit"].mean()))
     rolled = made.rolling_coverage.filter(pl.col("lead_time") == 3)
@@ -96,7 +99,7 @@ def test_the_largest_miss_is_the_flood_and_is_listed_once(made: Diagnostics) -> 
 
 def test_the_gauges_in_doubt_are_named(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> None:
     frame, table, samples, dam = known
-    doubted = frame.with_columns(pl.lit("poor").alias("stream_level_creek_flag"), pl.lit("range").alias("rainfall_r1_flag"))
+    doubted = frame.with_columns(stream_level_creek_flag=pl.lit("poor"), rainfall_r1_flag=pl.lit("range"))
     misses = diagnose(table, samples, dam, daily=doubted).largest_misses
     assert misses["flags"].str.contains("A creek: poor").all()
     assert misses["flags"].str.contains("range").all()

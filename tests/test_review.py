@@ -50,7 +50,8 @@ def test_the_references_do_not_use_drivers(made: Mapping[str, Verified]) -> None
 def test_a_row_names_the_best_reference_of_its_days() -> None:
     of = synthetic.dam()
     rows = review.score_rows(synthetic.scores(of), of)
-    assert {(row["window"], row["days"]) for row in rows} == {("all", "all"), ("all", "wet"), ("last20", "all"), ("T1", "all")}
+    cells = {("all", "all"), ("all", "wet"), ("last20", "all"), ("T1", "all")}
+    assert {(row["window"], row["days"]) for row in rows} == cells
     assert [row["lead"] for row in rows[:3]] == ["1 d", "3 d", "7 d"]
     assert {row["best reference"] for row in rows} == {"no_change"}
     assert rows[0]["n"] == 300

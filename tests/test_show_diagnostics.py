@@ -42,7 +42,7 @@ def test_the_report_shows_each_with_a_sentence_on_how_to_read_it() -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<(script|style).*?</\1>", " ", html, flags=re.DOTALL)))
     for title in ("Reliability", "Rank histogram", "Coverage by year", "The largest rises", "Largest misses"):
         assert title in text
-    for start in ("Points on the diagonal are right", "Each bar is how often", "Share of the last 365 days", "Each point is"):
+    for start in ("Points on the diagonal are", "Each bar is how often", "Share of the last 365", "Each point is"):
         assert start in text
     assert "lower bound of the uncertainty" in text
     assert set(specs) >= {"reliability", "rank_histogram", "peaks", "rolling_coverage"}

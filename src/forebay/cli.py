@@ -132,7 +132,6 @@ def daily(
 
 
 @app.command
-<<<<<<< HEAD
 def hindcast(
     dam: DamArgument,
     /,
@@ -142,19 +141,10 @@ def hindcast(
     ] = False,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
-=======
-def screen(
-    dam: DamArgument,
-    /,
-    *,
-    output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Folder for pictures; by default runs/<dam>/screening.")
->>>>>>> 55512d248b8b37bd5adf9e4dcbc493a1e7c6f168
     ] = None,
     archive: ArchiveUrl = None,
     as_json: Json = False,
 ) -> None:
-<<<<<<< HEAD
     """Show how good the forecasts would have been, each made from what was known then; fetches nothing.
 
     Example: forebay hindcast warragamba --late-drivers
@@ -178,7 +168,19 @@ def screen(
     costs = review.late_rows(made, this) if late_drivers else []
     content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
     _say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
-=======
+
+
+@app.command
+def screen(
+    dam: DamArgument,
+    /,
+    *,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for pictures; by default runs/<dam>/screening.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
     """Doubt what gauges say: spikes, steps, stuck and slipped values, each with the day from which it is known.
 
     Example: forebay screen warragamba
@@ -204,7 +206,6 @@ def screen(
     runs = spells(found).to_dicts()
     summary = {"dam": this.id, "simulated": this.simulated, "spells": runs, "files": [str(path) for path in files]}
     _say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
->>>>>>> 55512d248b8b37bd5adf9e4dcbc493a1e7c6f168
 
 
 @app.command

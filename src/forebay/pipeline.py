@@ -22,16 +22,14 @@ from forebay.errors import ConfigError
 from forebay.forecast.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
 from forebay.models import MODELS
 from forebay.prepare.daily import join, usable
-<<<<<<< HEAD
-from forebay.prepare.experience import experience, outside_days
-=======
 from forebay.prepare.datum import on_one_datum
->>>>>>> 55512d248b8b37bd5adf9e4dcbc493a1e7c6f168
+from forebay.prepare.experience import experience, outside_days
 from forebay.prepare.samples import Samples, make_samples
 from forebay.show.story import Reading, Report
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast, scorecard
 from forebay.verify.diagnostics import Diagnostics, diagnose
+
 
 @dataclass(frozen=True)
 class Days:
