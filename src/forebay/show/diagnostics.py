@@ -29,7 +29,8 @@ _READ = {
     "rolling": "Share of the last 365 days' outcomes inside the 90% interval: it should stay near 0.9; a dip is a year "
     "in which the intervals were too narrow.",
     "peaks": "Each point is one of the 5% of days with the largest rises, with its 90% interval (cut off "
-    "at the picture's edge): on the diagonal the median was right, below it the rise was under-forecast; such days are chosen by what came, so most lie below.",
+    "at the picture's edge): on the diagonal the median was right, below "
+    "it the rise was under-forecast; such days are chosen by what came, so most lie below.",
     "misses": "The largest errors of the median, one day of each event, with what was known on that day: where rain or "
     "a river is missing or doubted, the forecast could not know.",
     "whole": "CRPS and pinball judge the whole distribution, in the level's unit (less is better); above 95% should be "
