@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -78,7 +79,9 @@ def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress |
         work = task.load()
         made = []
         for done, item in enumerate(items):
-            made.append(work(item))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Keras' own use of numpy: not a caller's to mend
+                made.append(work(item))
             if progress:
                 progress(done + 1)
         return made

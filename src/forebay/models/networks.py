@@ -323,9 +323,11 @@ def _fit_item(item: Item) -> Item:
     keras.utils.set_random_seed(seed)
     _restart(model, build(tuple(plan["layers"]), Normalisation(item["mean"], item["variance"])))
     judged = (item["val_x"], item["val_y"]) if "val_x" in item else None
+    # A model's first fit draws random numbers before it begins, later ones do not: so the order of rows is seeded here.
+    seeded = keras.callbacks.LambdaCallback(on_train_begin=lambda _: keras.utils.set_random_seed(seed))
     seen = model.fit(
         item["x"], item["y"], validation_data=judged, epochs=plan["epochs"], batch_size=plan["batch"],
-        shuffle=plan["reshuffle"], verbose=0,
+        shuffle=plan["reshuffle"], verbose=0, callbacks=[seeded],
     ).history  # fmt: skip
     return {"keras": _bytes(_saved(model))} | {name: np.array(losses) for name, losses in seen.items()}
 
