@@ -124,7 +124,8 @@ def _run_elsewhere(task: Task, items: Sequence[Item], backend: str) -> list[Item
         given, told = Path(folder) / "given.npz", Path(folder) / "told.npz"
         _write(given, items)
         call = "from forebay.models.backends import serve; import sys; serve(*sys.argv[1:])"
-        command = [_interpreter(backend), "-c", call, task.module, task.function, given, told]
+        words = ("-c", call, task.module, task.function, str(given), str(told))
+        command = [str(_interpreter(backend)), *words]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

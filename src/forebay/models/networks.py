@@ -98,8 +98,8 @@ def _matrix(table: pl.DataFrame, columns: Sequence[str]) -> Floats:
         missing = len(table) - int(table[column].cast(pl.Float64).is_finite().sum())
         if missing:
             raise ModelError(
-                f"column {column!r} has {missing} rows of {len(table)} without a finite number; a net needs one in every "
-                "row, so leave these rows out"
+                f"column {column!r} has {missing} rows of {len(table)} without a finite number; a net needs one in "
+                "every row, so leave these rows out"
             )
     return table.select(columns).to_numpy().astype(np.float32)
 
@@ -224,7 +224,7 @@ def predict_all(
     ModelError
         If an input is absent or has missing values.
     """
-    items = [{"keras": _bytes(net.content), "inputs": _matrix(table, net.names)} for net, table in pairs]
+    items: list[Item] = [{"keras": _bytes(net.content), "inputs": _matrix(table, net.names)} for net, table in pairs]
     made = backends.run(Task(__name__, "_predict_item"), items, backend=backend)
     return [told["prediction"].astype(np.float64) for told in made]
 
@@ -257,6 +257,8 @@ def _check(job: Fit) -> None:
     unknown = [kind for kind, _ in job.layers if kind not in LAYERS]
     if unknown:
         raise ModelError(f"layer {unknown[0]!r} is not known; allowed are {', '.join(LAYERS)}")
+    if any(kind == "normalisation" for kind, _ in job.layers[1:]):
+        raise ModelError("layer 'normalisation' must be the first of a net")
     if len(job.fitted) < job.training.batch:
         raise ModelError(f"{len(job.fitted)} rows are fewer than one batch of {job.training.batch}; give more rows")
 
@@ -282,10 +284,13 @@ def _item(job: Fit) -> Item:
 
 
 def _network(told: Item, job: Fit) -> Network:
-    losses = {name: told[name] for name in ("loss", "val_loss") if name in told}
+    losses: dict[str, Any] = {name: told[name] for name in ("loss", "val_loss") if name in told}
     if not all(np.isfinite(column).all() for column in losses.values()):
-        raise ModelError(f"the loss of the net with seed {job.seed} did not stay finite; lower the rate {job.training.rate}")
-    history = pl.DataFrame({"epoch": np.arange(1, job.training.epochs + 1), "val_loss": None, **losses}, schema=_HISTORY)
+        raise ModelError(
+            f"the loss of the net with seed {job.seed} did not stay finite; lower the rate {job.training.rate}"
+        )
+    columns: dict[str, Any] = {"epoch": np.arange(1, job.training.epochs + 1), "val_loss": None, **losses}
+    history = pl.DataFrame(columns, schema=_HISTORY)
     return Network(told["keras"].tobytes(), job.fitted.names, history)
 
 
@@ -303,8 +308,7 @@ def build(layers: Layers, scale: Normalisation) -> keras.Model:
     made: list[keras.Layer] = [keras.Input(shape=(len(scale.mean),))]
     for kind, number in layers:
         if kind == "normalisation":
-            # Mean and variance are given, not adapted: they then stand in the file and load on every backend.
-            made.append(keras.layers.Normalization(mean=scale.mean.tolist(), variance=scale.variance.tolist()))
+            made.append(_normaliser(scale))
         elif kind == "dropout":
             made.append(keras.layers.Dropout(number))
         elif kind == "dense":
@@ -314,35 +318,48 @@ def build(layers: Layers, scale: Normalisation) -> keras.Model:
     return keras.Sequential(made)
 
 
+def _normaliser(scale: Normalisation) -> keras.Layer:
+    import keras
+
+    # Mean and variance are given, not adapted: they then stand in the file and load on every backend.
+    return keras.layers.Normalization(mean=scale.mean.tolist(), variance=scale.variance.tolist())
+
+
 def _fit_item(item: Item) -> Item:
     import keras
 
     plan: dict[str, Any] = json.loads(str(item["plan"]))  # Any: JSON
     seed = plan.pop("seed")
-    model = _compiled(json.dumps(plan), item["mean"].tobytes(), item["variance"].tobytes())
+    scale = Normalisation(item["mean"], item["variance"])
+    first, *others = plan["layers"]
+    # What is compiled knows no scale, so that it serves every net of this shape: it is given rows already normalised.
+    learning = others if first[0] == "normalisation" else plan["layers"]
+    given = (lambda x: keras.ops.convert_to_numpy(_normaliser(scale)(x))) if len(others) == len(learning) else np.asarray
+    model = _compiled(json.dumps(learning), plan["rate"], len(scale.mean))
     keras.utils.set_random_seed(seed)
-    _restart(model, build(tuple(plan["layers"]), Normalisation(item["mean"], item["variance"])))
-    judged = (item["val_x"], item["val_y"]) if "val_x" in item else None
+    whole = build(plan["layers"], scale)
+    _restart(model, whole)
+    judged = (given(item["val_x"]), item["val_y"]) if "val_x" in item else None
     # A model's first fit draws random numbers before it begins, later ones do not: so the order of rows is seeded here.
     seeded = keras.callbacks.LambdaCallback(on_train_begin=lambda _: keras.utils.set_random_seed(seed))
     seen = model.fit(
-        item["x"], item["y"], validation_data=judged, epochs=plan["epochs"], batch_size=plan["batch"],
+        given(item["x"]), item["y"], validation_data=judged, epochs=plan["epochs"], batch_size=plan["batch"],
         shuffle=plan["reshuffle"], verbose=0, callbacks=[seeded],
     ).history  # fmt: skip
-    return {"keras": _bytes(_saved(model))} | {name: np.array(losses) for name, losses in seen.items()}
+    for trained, its in zip(model.trainable_variables, whole.trainable_variables, strict=True):
+        its.assign(trained)
+    return {"keras": _bytes(_saved(whole))} | {name: np.array(losses) for name, losses in seen.items()}
 
 
-@lru_cache(maxsize=2)
-def _compiled(plan_text: str, mean: bytes, variance: bytes) -> keras.Model:
-    """A model for the plan, compiled once for all its seeds: that takes as long as fitting it."""
+@lru_cache(maxsize=4)
+def _compiled(layers: str, rate: float, inputs: int) -> keras.Model:
+    """A model of these layers (JSON), compiled once for all seeds and rows: that takes longer than fitting it."""
     import keras
 
-    plan = json.loads(plan_text)
-    scale = Normalisation(np.frombuffer(mean, np.float32), np.frombuffer(variance, np.float32))
-    model = build(tuple(plan["layers"]), scale)
+    model = build(json.loads(layers), Normalisation(np.zeros(inputs, np.float32), np.ones(inputs, np.float32)))
     # jit on TensorFlow makes such a small net three times slower, and torch has no use for it.
     on_jax = keras.backend.backend() == "jax"
-    model.compile(optimizer=keras.optimizers.Adam(plan["rate"]), loss="mean_absolute_error", jit_compile=on_jax)
+    model.compile(optimizer=keras.optimizers.Adam(rate), loss="mean_absolute_error", jit_compile=on_jax)
     model.optimizer.build(model.trainable_variables)
     return model
 

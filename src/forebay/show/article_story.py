@@ -92,13 +92,19 @@ class Fault:
 
 @dataclass(frozen=True)
 class SameDays:
-    """MAE (m) of the corrected net and of others at one day ahead, on the same `n` days from `first` to `last`."""
+    """The corrected net and others at one day ahead, on the same `n` days from `first` to `last`, all in metres.
+
+    `mae`, `bias` (mean of forecast minus observed) and `top5` (MAE on the 5% largest rises) by name: "net" is the mean
+    over the seeds, "default" the project's own forecast.
+    """
 
     recipe: str
     n: int
     first: str
     last: str
     mae: Mapping[str, float]
+    bias: Mapping[str, float]
+    top5: Mapping[str, float]
 
 
 @dataclass(frozen=True)
