@@ -138,14 +138,17 @@ def _own(outcome: pipeline.Outcome) -> tuple[pl.DataFrame, str]:
 
     table = of("default", "mae", "mae")
     for model, metric, name in (
-        ("no_change", "mae", "no_change"), ("last_change", "mae", "last_change"), ("default", "coverage_90", "coverage_90")
-    ):  # fmt: skip
+        ("no_change", "mae", "no_change"),
+        ("last_change", "mae", "last_change"),
+        ("default", "coverage_90", "coverage_90"),
+    ):
         table = table.join(of(model, metric, name).drop(f"n_{name}"), on="lead_time", how="left")
     return table.rename({"n_mae": "n"}).sort("lead_time"), window
 
 
 def _same_days(nets: Sequence[Tried], outcome: pipeline.Outcome) -> SameDays:
-    """The corrected nets of one recipe beside the hindcast's models, on the test days that the hindcast is scored on."""
+    """The corrected nets of one recipe beside the hindcast's models, on the test days that the hindcast is scored "
+    "on."""
     trial = nets[0].trial
     test = trial.split.test
     days = pl.DataFrame({

@@ -127,8 +127,11 @@ def _label(published: Sequence[Tried], ahead: Sequence[Tried]) -> Fault:
         _on(published, days),
         _on(ahead, days),
         f"the {len(days)} test days that have both labels",
-        f"The day's rain and the change it brings are both known at the end of the day: that is a nowcast. “Yesterday's "
-        f"change again” reaches {then:.4f} m on the first label and {now:.4f} m on the second.",
+        "The day's rain and the change it brings are both known at the end of the day: that is a nowcast. "
+        "“Yesterday's "
+        f"change again” reaches {then:.4f} m on the first label and {now:.4f} m on the second. Rain takes a day or "
+        "more to "
+        "reach the dam, so its inputs tell a net no less of tomorrow's change than of today's.",
     )
 
 
@@ -174,8 +177,10 @@ def _codes(published: Sequence[Tried], good: Sequence[Tried]) -> Fault:
         float(np.mean([net.mae() for net in published])),
         after,
         f"{len(published[0].trial.split.test)} test rows → the {len(good[0].trial.split.test)} of them that are real",
-        f"{len(bad)} of {len(rows.table)} labels rest on a level that is marked unavailable, most of them flat stretches "
-        f"that are easy to hit; the largest fake changes are {', '.join(f'{j:+.2f}' for j in jumps)} m. On the real rows "
+        f"{len(bad)} of {len(rows.table)} labels rest on a level that is marked unavailable, most of them flat "
+        "stretches "
+        f"that are easy to hit; the largest fake changes are {', '.join(f'{j:+.2f}' for j in jumps)} m. On the real "
+        "rows "
         f"the published net reaches {_on(published, _test_days(good[0])):.4f} m.",
     )
 
@@ -215,7 +220,7 @@ def _outcome(record: Record, published: Sequence[Tried]) -> Fault:
         float(np.mean([net.mae() for net in published])),
         float(np.mean([metrics.mae(one, target) for one in predictions])),
         f"{len(first.split.test)} test rows → the same and the {len(dropped)} that were dropped",
-        f"The filter hides {', '.join(f'{c:+.2f} m on {d}' for d, c in _changes(unfiltered, dropped))}.",
+        f"The filter hides {', '.join(f'a fall of {-c:.2f} m on {d}' for d, c in _changes(unfiltered, dropped))}.",
     )
 
 
@@ -242,7 +247,8 @@ def _pairs(published: Sequence[Tried], paired: Sequence[Tried], normalised: Sequ
         reached(published),
         reached(normalised),
         "the test rows of each seed with their own labels",
-        f"The livebook's net predicts a constant: its predictions have a standard deviation of {spread(published):.5f} m, "
+        "The livebook's net predicts a constant: its predictions have a standard deviation of "
+        f"{spread(published):.5f} m, "
         f"and the median of the training labels reaches {median:.4f} m. Pairs kept alone: {reached(paired):.4f} m, "
         f"standard deviation {spread(paired):.4f} m; with normalisation {spread(normalised):.4f} m.",
     )
@@ -252,7 +258,7 @@ def baseline_fault(results: Sequence[Result], own: pl.DataFrame) -> Fault:
     """Fault 7, from what is known already: the first published recipe against the last change."""
     first = results[0]
     leads = "; ".join(
-        f"{lead} d ahead {mae:.4f} m, with a 90% interval that held {coverage:.0%} of the outcomes"
+        f"{lead} d ahead {mae:.4f} m ({coverage:.0%} inside its 90% interval)"
         for lead, mae, coverage in own.select("lead_time", "mae", "coverage_90").iter_rows()
     )
     return Fault(

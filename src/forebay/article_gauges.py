@@ -57,7 +57,10 @@ def dam_of_files(folder: Path) -> Dam:
         If the folder is not there, or one of the three files is not in it exactly once.
     """
     if not folder.is_dir():
-        raise ConfigError(f"folder {str(folder)!r} does not exist; give with --data the one with the article's CSV files")
+        raise ConfigError(
+            f"folder {str(folder)!r} does not exist; give with --data the one with the article's CSV files, or leave "
+            "--data out to fetch the readings"
+        )
     paths = {role: _only(folder, pattern) for role, pattern in FILES.items()}
     dam = load_dam("warragamba")
     gauges = tuple(_in_file(gauge, paths[gauge.role], dam) for gauge in dam.gauges)
@@ -68,7 +71,8 @@ def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         raise ConfigError(
-            f"folder {str(folder)!r} holds {len(found)} files named {pattern}, must be 1; give with --data the folder with "
+            f"folder {str(folder)!r} holds {len(found)} files named {pattern}, must be 1; give with --data the folder "
+            "with "
             f"the article's three files ({', '.join(FILES.values())}), or leave --data out to fetch the readings"
         )
     return found[0]
@@ -84,7 +88,12 @@ def _in_file(gauge: Gauge, path: Path, dam: Dam) -> Gauge:
 
 
 def gather(
-    dam: Dam, archive: Archive, *, settings: Settings, now: datetime, progress: Callable[[Gauge, int], None] | None = None
+    dam: Dam,
+    archive: Archive,
+    *,
+    settings: Settings,
+    now: datetime,
+    progress: Callable[[Gauge, int], None] | None = None,
 ) -> Record:
     """The record of all gauges of `dam`, brought into `archive` first.
 

@@ -300,7 +300,8 @@ def _validated(train: Rows, test: Rows) -> Split:
 
 
 def _livebook(count: int, seed: int, *, in_pairs: bool) -> Split:
-    """Features in one random order, labels in a second one: the article's livebook shuffles them one after the other."""
+    """Features in one random order, labels in a second one: the article's livebook shuffles them one after the "
+    "other."""
     random = np.random.RandomState(seed)
     features = random.permutation(count)
     labels = features if in_pairs else random.permutation(count)

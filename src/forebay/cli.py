@@ -180,7 +180,6 @@ def article(
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the page; by default runs/article.")
     ] = None,
-    archive: ArchiveUrl = None,
     as_json: Json = False,
 ) -> None:
     """Run the article's recipes, as published and as corrected, and write a page that sets them side by side.
@@ -199,18 +198,16 @@ def article(
     pipeline.check_writable(folder)
     now = datetime.now(UTC)
     with terminal.progress() as progress:
-        with nullcontext() if data else _open(archive, chosen) as held:
+        with nullcontext() if data else _open(None, chosen) as held:
             record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
         told = recipes.run(record, choice, now=now, progress=progress)
     recipes.write(told, folder)
-    _say(
-        recipes.listed(told.story.results),
-        as_json,
-        lambda: (
-            terminal.table("The article's recipes: test MAE (m)", recipes.rows(told.story)),
-            terminal.line(f"Page: {folder / 'article.html'}"),
-        ),
-    )
+
+    def show() -> None:
+        terminal.table("The article's recipes: test MAE (m)", recipes.rows(told.story))
+        terminal.line(f"Page: {folder / 'article.html'}")
+
+    _say(recipes.listed(told.story.results), as_json, show)
 
 
 def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:

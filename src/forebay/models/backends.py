@@ -114,7 +114,8 @@ def _interpreter(backend: str) -> Path:
             "`pip install 'forebay[nets,export]'`"
         )
     raise ConfigError(
-        f"backend {backend!r} is not installed, neither here nor in {beside.parents[1]}; run `scripts/backends {backend}`"
+        f"backend {backend!r} is not installed, neither here nor in {beside.parents[1]}; run `scripts/backends "
+        f"{backend}`"
     )
 
 

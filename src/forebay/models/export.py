@@ -63,7 +63,8 @@ def write_all(exports: list[tuple[Network, pl.DataFrame, Path]]) -> list[float]:
         difference = float(np.max(np.abs(run_onnx(content, inputs.select(net.names)) - by_keras), initial=0.0))
         if not difference <= TOLERANCE:
             raise ModelError(
-                f"{path.name}: onnxruntime and Keras differ by {difference:.2g}, allowed is {TOLERANCE:g}; the file was "
+                f"{path.name}: onnxruntime and Keras differ by {difference:.2g}, allowed is {TOLERANCE:g}; the file "
+                "was "
                 "not written, so use the .keras file and report this net"
             )
         _write_whole(path, content)

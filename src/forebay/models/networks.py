@@ -334,7 +334,11 @@ def _fit_item(item: Item) -> Item:
     first, *others = plan["layers"]
     # What is compiled knows no scale, so that it serves every net of this shape: it is given rows already normalised.
     learning = others if first[0] == "normalisation" else plan["layers"]
-    given = (lambda x: keras.ops.convert_to_numpy(_normaliser(scale)(x))) if len(others) == len(learning) else np.asarray
+    normaliser = _normaliser(scale) if learning is others else None
+
+    def given(inputs: Floats) -> Floats:
+        return keras.ops.convert_to_numpy(normaliser(inputs)) if normaliser else inputs
+
     model = _compiled(json.dumps(learning), plan["rate"], len(scale.mean))
     keras.utils.set_random_seed(seed)
     whole = build(plan["layers"], scale)

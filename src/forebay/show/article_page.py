@@ -10,6 +10,7 @@ from forebay.show.article_words import COMPLAINTS, NAMES, WORDS
 from forebay.show.page import VEGA_LITE, Html, chart, document, element, escaped, joined, legend, pairs, table
 
 _PNG_SCALE = 2.0
+_TITLE = "The article, as published and as corrected"
 _SECTIONS = {
     "recipes": "The recipes side by side",
     "faults": "Seven faults, and what each costs",
@@ -53,7 +54,7 @@ def render(story: Story) -> str:
             element("footer", f"Made by forebay. Data: {story.licence or 'licence not stated'}."),
         )
     )
-    return document("The article, as published and as corrected", body)
+    return document(_TITLE, body)
 
 
 def metres(value: float | None, *, signed: bool = False) -> str:
@@ -72,6 +73,10 @@ def _reached(result: Result) -> str:
     return f"{metres(result.mean())}{deviation}"
 
 
+def _named(result: Result) -> Html:
+    return joined((RECIPE_TITLES[result.recipe], element("span", result.variant)))
+
+
 def _section(ident: str, *content: object) -> Html:
     return element("section", element("h2", _SECTIONS[ident]), *content, ident=ident)
 
@@ -79,15 +84,17 @@ def _section(ident: str, *content: object) -> Html:
 def _head(story: Story) -> Html:
     links = (Html(f'<li><a href="#{ident}">{escaped(title)}</a></li>') for ident, title in _SECTIONS.items())
     lead = (
-        "“Elixir vs Python for real world AI/ML” (Alembic, 2023) predicts how far the water level of Warragamba Dam moves "
-        "in a day, with a small neural net, in Python and in Elixir. Here all of it was run again on the same readings, "
+        "“Elixir vs Python for real world AI/ML” (Alembic, 2023) predicts how far the water level of Warragamba Dam "
+        "moves "
+        "in a day, with a small neural net, in Python and in Elixir. Here all of it was run again on the same "
+        "readings, "
         "faults included; beside it stands each recipe without its faults, what every fault costs, and what a forecast "
         "reaches on the same days. All errors are mean absolute errors (MAE) in metres: smaller is better."
     )
     boxes = [_box(result, story) for result in story.results if result.variant == "published"]
     return joined(
         (
-            element("header", element("h1", "The article, as published and as corrected"), element("p", lead, css="sub")),
+            element("header", element("h1", _TITLE), element("p", lead, css="sub")),
             element("nav", element("ul", *links)),
             element("header", element("div", *boxes, *_own_box(story), css="figures")),
         )
@@ -120,7 +127,7 @@ def _own_box(story: Story) -> list[Html]:
 def _recipes(story: Story) -> Html:
     rows = [
         (
-            result.title,
+            _named(result),
             f"{result.rows}",
             f"{result.train} / {result.validation} / {result.test}",
             metres(story.published.get(result.recipe)) if result.variant == "published" else "",
@@ -129,10 +136,11 @@ def _recipes(story: Story) -> Html:
         )
         for result in story.results
     ]
-    headers = ("recipe", "rows", "train / validation / test", "the article's MAE", "our MAE", *map(NAMES.get, BASELINES))
+    headers = ("recipe", "rows", "train / validation / test", "the article's MAE", "our MAE")
     first = story.results[0]
     notes = [
-        f"Nets on {first.backend}, {len(first.mae)} seeds: mean ± standard deviation. In the two Python recipes the "
+        f"Nets on {first.backend}; mean ± standard deviation over {len(first.mae)} seed(s). In the two Python recipes "
+        "the "
         "validation rows are counted within the training rows, as Keras splits them off there.",
         "No change predicts 0, the median is that of the training labels, the last change is the one known when the "
         "label's day begins; Huber regression and LightGBM (L1) see the net's inputs and rows.",
@@ -142,17 +150,22 @@ def _recipes(story: Story) -> Html:
             notes.append(
                 f"{result.title}: the split is drawn anew for each seed, so its baselines are taken on "
                 f"{result.baselines_on}, pairs kept. One row of −55 m (2009-03-07, from a level marked unavailable the "
-                f"day after) adds .059 to a test MAE where it falls into the test. The net's predictions have a standard "
+                "day after) adds .059 to a test MAE where it falls into the test. The net's predictions have a "
+                "standard "
                 f"deviation of {', '.join(f'{s:.5f}' for s in result.spread)} m: it has collapsed to a constant."
             )
     corrected = (
-        "Corrected means: the label is tomorrow's change, L(d+1) − L(d); days whose level or gauges are marked unavailable "
+        "Corrected means: the label is tomorrow's change, L(d+1) − L(d); days whose level or gauges are marked "
+        "unavailable "
         "are left out and not set to 0; the last 20% of the days are the test; pairs stay pairs; the past change is an "
         "input; the normalisation is fitted on the rows that the net learns from. Its test is another time, with other "
         "floods, so its numbers are to be read against the baselines in their row and not against the row above."
     )
     return _section(
-        "recipes", table(headers, rows, texts=1), element("p", corrected), *(element("p", n, css="small") for n in notes)
+        "recipes",
+        table((*headers, *map(NAMES.get, BASELINES)), rows, texts=1),
+        element("p", corrected),
+        *(element("p", note, css="small") for note in notes),
     )
 
 
@@ -169,7 +182,8 @@ def _faults(faults: tuple[Fault, ...]) -> Html:
         for fault in faults
     ]
     intro = (
-        "One change at a time, from the published recipe: the MAE as published, the MAE with this one fault mended, and "
+        "One change at a time, from the published recipe: the MAE as published, the MAE with this one fault mended, "
+        "and "
         "the difference. A plus says that the published number was too good by that much; a minus, that the fault made "
         "the net worse by that much."
     )
@@ -196,6 +210,7 @@ def _same_days(story: Story) -> Html:
         "same-days",
         element("p", _spans(story.same_days)),
         table(headers, rows, texts=1),
+        element("p", _lesson(story.same_days)),
         element("h3", f"The project's own forecast in its hindcast (window {story.own_window})"),
         element("p", "Fitted anew each year, with what was known on each day; every lead with its interval."),
         table(own_headers, own, texts=1),
@@ -205,8 +220,24 @@ def _same_days(story: Story) -> Html:
 def _spans(same_days: tuple[SameDays, ...]) -> str:
     spans = "; ".join(f"{RECIPE_TITLES[one.recipe]} {one.first} to {one.last}" for one in same_days)
     return (
-        "The corrected nets, the project's own forecast (model default) and the plain references, all from the same days "
+        "The corrected nets, the project's own forecast (model default) and the plain references, all from the same "
+        "days "
         f"to the same next day, none of which any of them was fitted on: {spans}."
+    )
+
+
+def _lesson(same_days: tuple[SameDays, ...]) -> str:
+    """What these figures say of the nets."""
+    worse = [RECIPE_TITLES[one.recipe] for one in same_days if one.mae["net"] > one.mae["last_change"]]
+    if not worse:
+        return "Each corrected net is better than saying yesterday's change again."
+    return (
+        f"Corrected or not, a small net is no forecast yet: {', '.join(worse)}: saying yesterday's change again is "
+        "better. "
+        "What it takes is inputs that remember (past changes, rain summed over days, how wet the ground is), a robust "
+        "fit "
+        "that can go beyond what was seen, judgement against plain references on days that were not fitted on, and an "
+        "interval that says how sure it is."
     )
 
 
@@ -216,7 +247,10 @@ def _charts(results: tuple[Result, ...]) -> Html:
         drawn.append(element("h3", result.title))
         drawn.append(_drawn(f"{result.stem}-prediction", article_charts.prediction_chart(result)))
         drawn.append(_drawn(f"{result.stem}-history", article_charts.loss_chart(result)))
-    intro = "Drag to pan, turn the wheel to zoom, double-click to go back. The nets' first seed; Keras' loss is that under dropout."
+    intro = (
+        "Drag a prediction chart to pan, turn the wheel to zoom, double-click to go back. Predictions are those of the "
+        "first seed; Keras' loss is taken under dropout, so it lies above the validation loss."
+    )
     return _section("charts", element("p", intro), *drawn)
 
 

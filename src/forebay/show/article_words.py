@@ -20,14 +20,18 @@ COMPLAINTS = (
     ),
     (
         "There is no helper to split into train, validation and test.",
-        "article_recipes.split_rows and networks.split_validation; networks.shuffle and networks.batches keep inputs and "
+        "article_recipes.split_rows and networks.split_validation; networks.shuffle and networks.batches keep inputs "
+        "and "
         "labels together.",
     ),
     (
         "There is no normalising layer.",
         "networks.normalisation(rows), fitted on training rows; it is the net's first layer and stands in its file.",
     ),
-    ("The loss history cannot be got out.", "net.history is a frame: epoch, loss, val_loss; written as CSV and Parquet."),
+    (
+        "The loss history cannot be got out.",
+        "net.history is a frame: epoch, loss, val_loss; written as CSV and Parquet.",
+    ),
     ("Frames are changed behind one's back.", "Polars frames are not changed: each step gives a new table."),
     (
         "Filters are hard to read.",
@@ -35,7 +39,8 @@ COMPLAINTS = (
     ),
     (
         "There is no outflow data.",
-        "A dam file may name gauges of inflow and release, and the models then use them. None is published for this dam, "
+        "A dam file may name gauges of inflow and release, and the models then use them. None is published for this "
+        "dam, "
         "so here the complaint stands.",
     ),
     (
@@ -50,16 +55,17 @@ COMPLAINTS = (
     ),
     (
         "Predictions lean to low values.",
-        "On the same days the corrected net's mean error is {net_bias} m, that of the project's own forecast {own_bias} m.",
+        "On the same days the corrected net's mean error is {net_bias} m, that of the project's own forecast "
+        "{own_bias} m.",
     ),
 )
 
 WORDS = (
     ("MAE", "mean absolute error: how far predictions are off on average, in metres of water level"),
     ("L(d)", "the mean level of day d, in metres relative to full supply"),
-    ("nowcast", "a statement about a day that is over, from the readings of that day; a forecast is about a day to come"),
+    ("nowcast", "a statement about a day that is over, from that day's readings; a forecast is about a day to come"),
     ("epoch", "one pass over all training rows"),
-    ("dropout", "while a net learns, half of its numbers are set to 0 at random, which makes its training loss look high"),
+    ("dropout", "while a net learns, half of its numbers are set to 0 at random: its training loss looks high"),
     ("validation", "rows on which the loss is watched while a net learns, without learning from them"),
     ("bias", "mean of forecast minus observed: below 0 the forecasts are too low"),
     ("90% interval", "the range that 90 of 100 outcomes should fall into"),
