@@ -287,7 +287,7 @@ def sample(count: int, share: float, seed: int) -> Rows:
     Examples
     --------
     >>> sample(10, 0.8, 12345).tolist()
-    [7, 3, 9, 0, 8, 6, 4, 1]
+    [0, 7, 3, 9, 6, 4, 1, 8]
     """
     chosen: Rows = np.random.RandomState(seed).choice(count, round(share * count), replace=False)
     return chosen

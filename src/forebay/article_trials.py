@@ -87,9 +87,7 @@ def result(tried: Sequence[Tried], backend: str) -> Result:
         spread=tuple(float(np.std(one.prediction[one.trial.split.test])) for one in tried),
         baselines=baselines_on_all(rows) if everywhere else baselines(rows, split.train, split.test),
         baselines_on="all rows, the fitted ones in 5 random folds" if everywhere else "test rows",
-        history=pl.concat(
-            one.network.history.select(pl.lit(one.trial.seed).alias("seed"), pl.all()) for one in tried
-        ),
+        history=pl.concat(one.network.history.select(pl.lit(one.trial.seed).alias("seed"), pl.all()) for one in tried),
         predictions=_predictions(tried[0]),
     )
 

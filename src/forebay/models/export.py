@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.errors import ConfigError, ModelError
-from forebay.models import backends, networks
+from forebay.models import backends, keras_nets, networks
 from forebay.models.backends import Item, Task
 from forebay.models.networks import Network
 
@@ -97,7 +97,7 @@ def _export_item(item: Item) -> Item:
     """The net as ONNX; runs where Keras runs on jax."""
     import tempfile
 
-    model = networks.loaded(item["keras"].tobytes())
+    model = keras_nets.loaded(item["keras"].tobytes())
     model(np.zeros((1, model.input_shape[1]), np.float32))  # Keras refuses to export what was never called
     with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
         path = Path(folder) / "net.onnx"

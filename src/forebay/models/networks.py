@@ -20,9 +20,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -32,13 +31,11 @@ from forebay.errors import ModelError
 from forebay.models import backends
 from forebay.models.backends import Item, Progress, Task
 
-if TYPE_CHECKING:
-    import keras
-
 Floats: TypeAlias = NDArray[np.float32]
 Layers: TypeAlias = tuple[tuple[str, float], ...]
 """A net from input to output: ("normalisation", 0), ("dropout", share), ("dense", units), ("relu", 0)."""
 
+_KERAS_SIDE = "forebay.models.keras_nets"
 LAYERS = ("normalisation", "dropout", "dense", "relu")
 
 
@@ -203,7 +200,7 @@ def fit_all(jobs: Sequence[Fit], *, backend: str = "jax", progress: Progress | N
     """
     for job in jobs:
         _check(job)
-    made = backends.run(Task(__name__, "_fit_item"), [_item(job) for job in jobs], backend=backend, progress=progress)
+    made = backends.run(Task(_KERAS_SIDE, "fit_item"), [_item(job) for job in jobs], backend=backend, progress=progress)
     return [_network(told, job) for told, job in zip(made, jobs, strict=True)]
 
 
@@ -212,9 +209,7 @@ def predict(network: Network, inputs: pl.DataFrame, *, backend: str = "jax") -> 
     return predict_all([(network, inputs)], backend=backend)[0]
 
 
-def predict_all(
-    pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str = "jax"
-) -> list[NDArray[np.float64]]:
+def predict_all(pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str = "jax") -> list[NDArray[np.float64]]:
     """Predictions of each net for its rows, all in one process.
 
     Raises
@@ -224,8 +219,10 @@ def predict_all(
     ModelError
         If an input is absent or has missing values.
     """
-    items: list[Item] = [{"keras": _bytes(net.content), "inputs": _matrix(table, net.names)} for net, table in pairs]
-    made = backends.run(Task(__name__, "_predict_item"), items, backend=backend)
+    items: list[Item] = [
+        {"keras": np.frombuffer(net.content, np.uint8), "inputs": _matrix(table, net.names)} for net, table in pairs
+    ]
+    made = backends.run(Task(_KERAS_SIDE, "predict_item"), items, backend=backend)
     return [told["prediction"].astype(np.float64) for told in made]
 
 
@@ -292,115 +289,3 @@ def _network(told: Item, job: Fit) -> Network:
     columns: dict[str, Any] = {"epoch": np.arange(1, job.training.epochs + 1), "val_loss": None, **losses}
     history = pl.DataFrame(columns, schema=_HISTORY)
     return Network(told["keras"].tobytes(), job.fitted.names, history)
-
-
-def _bytes(content: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(content, np.uint8)
-
-
-# What follows runs in the process that has the backend.
-
-
-def build(layers: Layers, scale: Normalisation) -> keras.Model:
-    """The net as a Keras model, untrained, for inputs of shape (n, k)."""
-    import keras
-
-    made: list[keras.Layer] = [keras.Input(shape=(len(scale.mean),))]
-    for kind, number in layers:
-        if kind == "normalisation":
-            made.append(_normaliser(scale))
-        elif kind == "dropout":
-            made.append(keras.layers.Dropout(number))
-        elif kind == "dense":
-            made.append(keras.layers.Dense(int(number)))
-        else:
-            made.append(keras.layers.ReLU())
-    return keras.Sequential(made)
-
-
-def _normaliser(scale: Normalisation) -> keras.Layer:
-    import keras
-
-    # Mean and variance are given, not adapted: they then stand in the file and load on every backend.
-    return keras.layers.Normalization(mean=scale.mean.tolist(), variance=scale.variance.tolist())
-
-
-def _fit_item(item: Item) -> Item:
-    import keras
-
-    plan: dict[str, Any] = json.loads(str(item["plan"]))  # Any: JSON
-    seed = plan.pop("seed")
-    scale = Normalisation(item["mean"], item["variance"])
-    first, *others = plan["layers"]
-    # What is compiled knows no scale, so that it serves every net of this shape: it is given rows already normalised.
-    learning = others if first[0] == "normalisation" else plan["layers"]
-    normaliser = _normaliser(scale) if learning is others else None
-
-    def given(inputs: Floats) -> Floats:
-        return keras.ops.convert_to_numpy(normaliser(inputs)) if normaliser else inputs
-
-    model = _compiled(json.dumps(learning), plan["rate"], len(scale.mean))
-    keras.utils.set_random_seed(seed)
-    whole = build(plan["layers"], scale)
-    _restart(model, whole)
-    judged = (given(item["val_x"]), item["val_y"]) if "val_x" in item else None
-    # A model's first fit draws random numbers before it begins, later ones do not: so the order of rows is seeded here.
-    seeded = keras.callbacks.LambdaCallback(on_train_begin=lambda _: keras.utils.set_random_seed(seed))
-    seen = model.fit(
-        given(item["x"]), item["y"], validation_data=judged, epochs=plan["epochs"], batch_size=plan["batch"],
-        shuffle=plan["reshuffle"], verbose=0, callbacks=[seeded],
-    ).history  # fmt: skip
-    for trained, its in zip(model.trainable_variables, whole.trainable_variables, strict=True):
-        its.assign(trained)
-    return {"keras": _bytes(_saved(whole))} | {name: np.array(losses) for name, losses in seen.items()}
-
-
-@lru_cache(maxsize=4)
-def _compiled(layers: str, rate: float, inputs: int) -> keras.Model:
-    """A model of these layers (JSON), compiled once for all seeds and rows: that takes longer than fitting it."""
-    import keras
-
-    model = build(json.loads(layers), Normalisation(np.zeros(inputs, np.float32), np.ones(inputs, np.float32)))
-    # jit on TensorFlow makes such a small net three times slower, and torch has no use for it.
-    on_jax = keras.backend.backend() == "jax"
-    model.compile(optimizer=keras.optimizers.Adam(rate), loss="mean_absolute_error", jit_compile=on_jax)
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-def _restart(model: keras.Model, fresh: keras.Model) -> None:
-    """Give `model` the weights and random state of `fresh`, and an optimiser that has seen nothing."""
-    for old, new in zip(model.variables, fresh.variables, strict=True):
-        old.assign(new)
-    for state in model.optimizer.variables:
-        if state is not model.optimizer.learning_rate:
-            state.assign(state.value * 0)
-
-
-def _saved(model: keras.Model) -> bytes:
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
-        path = Path(folder) / "net.keras"
-        model.save(path)
-        return path.read_bytes()
-
-
-def loaded(content: bytes) -> keras.Model:
-    """The Keras model of a `.keras` file's content, in safe mode, without its optimiser."""
-    import tempfile
-
-    import keras
-
-    with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
-        path = Path(folder) / "net.keras"
-        path.write_bytes(content)
-        # Compiling fails under another backend than the one that saved; predicting does not need it.
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-
-
-def _predict_item(item: Item) -> Item:
-    import keras
-
-    prediction = loaded(item["keras"].tobytes())(item["inputs"], training=False)
-    return {"prediction": keras.ops.convert_to_numpy(prediction)[:, 0]}
