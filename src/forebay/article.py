@@ -202,6 +202,7 @@ def listed(results: Sequence[Result]) -> list[dict[str, object]]:
             "mae_sd": r.deviation(),
             "baselines": dict(r.baselines),
             "baselines_on": r.baselines_on,
+            "baselines_test": dict(r.baselines_test),
         }
         for r in results
     ]

@@ -257,6 +257,7 @@ def _pairs(published: Sequence[Tried], paired: Sequence[Tried], normalised: Sequ
 def baseline_fault(results: Sequence[Result], own: pl.DataFrame) -> Fault:
     """Fault 7, from what is known already: the first published recipe against the last change."""
     first = results[0]
+    on = "the tests of all seeds" if first.recipe == "elixir" else f"the {first.test} test rows"
     leads = "; ".join(
         f"{lead} d ahead {mae:.4f} m ({coverage:.0%} inside its 90% interval)"
         for lead, mae, coverage in own.select("lead_time", "mae", "coverage_90").iter_rows()
@@ -266,7 +267,7 @@ def baseline_fault(results: Sequence[Result], own: pl.DataFrame) -> Fault:
         "No baseline, no interval, one day only",
         "the net → “yesterday's change again”, which needs no net",
         first.mean(),
-        first.baselines["last_change"],
-        f"recipe {first.recipe}: {first.baselines_on}" if first.recipe == "elixir" else f"the {first.test} test rows",
+        first.baselines_test["last_change"],
+        f"{on} of the recipe {first.recipe}",
         f"The project's own forecast over its hindcast: {leads}.",
     )

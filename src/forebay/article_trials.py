@@ -74,6 +74,7 @@ def result(tried: Sequence[Tried], backend: str) -> Result:
     recipe, rows, split = first.recipe, first.rows, first.split
     apart = recipe.split in ("shuffle", "shuffle in pairs")  # the livebook counts its validation rows apart
     everywhere = recipe.split == "shuffle"
+    on_test = _baselines_of([one.trial for one in tried] if everywhere else [first])
     return Result(
         recipe=recipe.name,
         variant=recipe.variant,
@@ -85,8 +86,9 @@ def result(tried: Sequence[Tried], backend: str) -> Result:
         test=len(split.test),
         mae=tuple(one.mae() for one in tried),
         spread=tuple(float(np.std(one.prediction[one.trial.split.test])) for one in tried),
-        baselines=baselines_on_all(rows) if everywhere else baselines(rows, split.train, split.test),
+        baselines=baselines_on_all(rows) if everywhere else on_test,
         baselines_on="all rows, the fitted ones in 5 random folds" if everywhere else "test rows",
+        baselines_test=on_test,
         history=pl.concat(one.network.history.select(pl.lit(one.trial.seed).alias("seed"), pl.all()) for one in tried),
         predictions=_predictions(tried[0]),
     )
@@ -105,6 +107,19 @@ def _predictions(tried: Tried) -> pl.DataFrame:
             "prediction": tried.prediction[rows],
         }
     ).sort("date")
+
+
+def _baselines_of(given: Sequence[Trial]) -> dict[str, float]:
+    """Mean MAE of each baseline over the trials' tests, on the rows that the test's labels are of."""
+    reached = []
+    for trial in given:
+        fitted, validating, test = trial.split.label_rows or (
+            trial.split.fitted,
+            trial.split.validating,
+            trial.split.test,
+        )
+        reached.append(baselines(trial.rows, np.concatenate([fitted, validating]), test))
+    return {name: float(np.mean([one[name] for one in reached])) for name in BASELINES}
 
 
 def baselines(rows: RecipeRows, train: Rows, test: Rows) -> dict[str, float]:

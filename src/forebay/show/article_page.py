@@ -108,7 +108,7 @@ def _box(result: Result, story: Story) -> Html:
         "div",
         element("h3", f"{RECIPE_TITLES[result.recipe]}, as published"),
         element("strong", f"{_reached(result)} m"),
-        element("span", f"{said}; yesterday's change again: {metres(result.baselines['last_change'])}"),
+        element("span", f"{said}; yesterday's change again: {metres(result.baselines_test['last_change'])}"),
     )
 
 
@@ -132,11 +132,11 @@ def _recipes(story: Story) -> Html:
             f"{result.train} / {result.validation} / {result.test}",
             metres(story.published.get(result.recipe)) if result.variant == "published" else "",
             _reached(result),
-            *(metres(result.baselines[name]) for name in BASELINES),
+            *(metres(result.baselines_test[name]) for name in BASELINES),
         )
         for result in story.results
     ]
-    headers = ("recipe", "rows", "train / validation / test", "the article's MAE", "our MAE")
+    headers = ("recipe", "rows", "train / validation / test", "the article", "our MAE")
     first = story.results[0]
     notes = [
         f"Nets on {first.backend}; mean ± standard deviation over {len(first.mae)} seed(s). In the two Python recipes "
@@ -147,12 +147,13 @@ def _recipes(story: Story) -> Html:
     ]
     for result in story.results:
         if result.baselines_on != "test rows":
+            everywhere = ", ".join(f"{NAMES[name]} {metres(result.baselines[name])}" for name in BASELINES)
             notes.append(
-                f"{result.title}: the split is drawn anew for each seed, so its baselines are taken on "
-                f"{result.baselines_on}, pairs kept. One row of −55 m (2009-03-07, from a level marked unavailable the "
-                "day after) adds .059 to a test MAE where it falls into the test. The net's predictions have a "
-                "standard "
-                f"deviation of {', '.join(f'{s:.5f}' for s in result.spread)} m: it has collapsed to a constant."
+                f"{result.title}: the split is drawn anew for each seed, so its row holds means over the tests of all "
+                f"seeds. On {result.baselines_on}: {everywhere}; the row of −55 m (2009-03-07, from a level marked "
+                "unavailable the day after) is among them, and adds .059 to a test MAE where it falls into the test. The "
+                f"net's predictions have a standard deviation of {', '.join(f'{s:.5f}' for s in result.spread)} m: it "
+                "has collapsed to a constant near the median."
             )
     corrected = (
         "Corrected means: the label is tomorrow's change, L(d+1) − L(d); days whose level or gauges are marked "
@@ -171,24 +172,19 @@ def _recipes(story: Story) -> Html:
 
 def _faults(faults: tuple[Fault, ...]) -> Html:
     rows = [
-        (
-            f"{fault.number}",
-            joined((fault.title, element("span", fault.told))),
-            joined((fault.changed, element("span", f"On {fault.rows}."))),
-            metres(fault.published),
-            metres(fault.corrected),
-            metres(fault.cost, signed=True),
-        )
-        for fault in faults
+        (f"{f.number}", f.title, metres(f.published), metres(f.corrected), metres(f.cost, signed=True)) for f in faults
     ]
     intro = (
-        "One change at a time, from the published recipe: the MAE as published, the MAE with this one fault mended, "
-        "and "
+        "One change at a time, from the published recipe: the MAE as published, the MAE with this one fault mended, and "
         "the difference. A plus says that the published number was too good by that much; a minus, that the fault made "
         "the net worse by that much."
     )
-    headers = ("", "fault", "as published → mended", "as published, m", "mended, m", "difference, m")
-    return _section("faults", element("p", intro), table(headers, rows, texts=3))
+    headers = ("", "fault", "as published, m", "mended, m", "difference, m")
+    details = (
+        joined((element("h3", f"{f.number} · {f.title}"), element("p", f"{f.changed}. On {f.rows}. {f.told}")))
+        for f in faults
+    )
+    return _section("faults", element("p", intro), table(headers, rows, texts=2), *details)
 
 
 def _same_days(story: Story) -> Html:

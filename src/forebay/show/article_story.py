@@ -23,7 +23,10 @@ class Result:
     spread
         Standard deviation of the net's test predictions, one per seed: near 0 is a constant.
     baselines
-        MAE of each of `BASELINES` on the rows that `baselines_on` names.
+        MAE of each of `BASELINES` on the rows that `baselines_on` names: the test rows, or all where every seed has
+        another test.
+    baselines_test
+        The same on the test rows; the mean over the seeds where every seed has another test.
     history
         seed, epoch, loss, val_loss.
     predictions
@@ -42,6 +45,7 @@ class Result:
     spread: tuple[float, ...]
     baselines: Mapping[str, float]
     baselines_on: str
+    baselines_test: Mapping[str, float]
     history: pl.DataFrame = field(repr=False)
     predictions: pl.DataFrame = field(repr=False)
 
@@ -66,7 +70,7 @@ class Result:
         return float((sum((m - self.mean()) ** 2 for m in self.mae) / (len(self.mae) - 1)) ** 0.5)
 
 
-RECIPE_TITLES = {"python": "Python", "elixir": "Elixir", "multi-day": "Python, several days"}
+RECIPE_TITLES = {"python": "Python", "elixir": "Elixir", "multi-day": "Multi-day"}
 
 
 @dataclass(frozen=True)
