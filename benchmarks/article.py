@@ -3,7 +3,9 @@
 Run: ``python benchmarks/article.py FOLDER [ROUNDS]`` with the folder of the article's three CSV files (needs the extras
 ``nets`` and ``bench``, and ``scripts/backends tensorflow``). Both sides start a Python of their own, read the three
 files, make the same 4717 rows, fit the same net for 30 epochs and print its test MAE. Rounds alternate between the two,
-so that other work on the machine meets both; the best of several and their ratio are printed.
+so that other work on the machine meets both; the best of several and their ratio are printed. forebay's first round
+compiles for jax, the others find that in the user's cache (as on any second run on a machine); give 1 round and an
+empty ``XDG_CACHE_HOME`` to time the first.
 """
 
 from __future__ import annotations
@@ -68,9 +70,7 @@ def seconds(python: Path, program: str, folder: Path) -> tuple[float, int, float
     """Wall time of the program in a process of its own, the rows that it made, and its test MAE."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     start = time.perf_counter()
-    done = subprocess.run(
-        [python, "-c", program, folder], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([python, "-c", program, folder], env=environment, capture_output=True, text=True, check=False)
     took = time.perf_counter() - start
     if done.returncode != 0:
         sys.exit(f"{python} failed: {done.stderr.strip().splitlines()[-1]}")

@@ -139,7 +139,8 @@ def test_every_result_has_its_files(folder: Path) -> None:
     assert history.columns == ["seed", "epoch", "loss", "val_loss"]
     assert len(history) == 50
     predictions = pl.read_parquet(folder / "python-published-prediction.parquet")
-    assert predictions["part"].value_counts().sort("part").rows() == [("test", 943), ("train", 3019), ("validation", 755)]
+    parts = predictions["part"].value_counts().sort("part").rows()
+    assert parts == [("test", 943), ("train", 3019), ("validation", 755)]
     net = networks.load(folder / "python-published-seed0.keras")
     assert net.names[0] == "v_563035_10"
 

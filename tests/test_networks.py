@@ -85,7 +85,8 @@ def test_the_history_is_a_frame_of_all_epochs_and_the_loss_falls() -> None:
 
 def test_a_net_learns_what_there_is_to_learn() -> None:
     table = rain_table()
-    made = networks.fit(replace(job(epochs=60), layers=(("normalisation", 0), ("dense", 16), ("relu", 0), ("dense", 1))))
+    plain = (("normalisation", 0), ("dense", 16), ("relu", 0), ("dense", 1))
+    made = networks.fit(replace(job(epochs=60), layers=plain))
     errors = np.abs(networks.predict(made, table) - table["change"].to_numpy())
     assert errors.mean() < 0.5 * np.abs(table["change"].to_numpy() - table["change"].median()).mean()
 

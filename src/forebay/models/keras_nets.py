@@ -60,10 +60,10 @@ def fit_item(item: Item) -> Item:
     first, *others = plan["layers"]
     # What is compiled knows no scale, so that it serves every net of this shape: it is given rows already normalised.
     learning = others if first[0] == "normalisation" else plan["layers"]
-    normaliser = _normaliser(scale) if learning is others else None
 
     def given(inputs: Floats) -> Floats:
-        return keras.ops.convert_to_numpy(normaliser(inputs)) if normaliser else inputs
+        # by numpy, as the layer does it: each operation of the backend's would be compiled for this alone
+        return (inputs - scale.mean) / np.maximum(np.sqrt(scale.variance), 1e-7) if learning is others else inputs
 
     model = _compiled(json.dumps(learning), plan["rate"], len(scale.mean))
     keras.utils.set_random_seed(seed)
@@ -100,7 +100,7 @@ def _restart(model: keras.Model, fresh: keras.Model) -> None:
         old.assign(new)
     for state in model.optimizer.variables:
         if state is not model.optimizer.learning_rate:
-            state.assign(state.value * 0)
+            state.assign(np.zeros(state.shape, state.dtype))
 
 
 def _saved(model: keras.Model) -> bytes:

@@ -151,8 +151,8 @@ def _recipes(story: Story) -> Html:
             notes.append(
                 f"{result.title}: the split is drawn anew for each seed, so its row holds means over the tests of all "
                 f"seeds. On {result.baselines_on}: {everywhere}; the row of −55 m (2009-03-07, from a level marked "
-                "unavailable the day after) is among them, and adds .059 to a test MAE where it falls into the test. The "
-                f"net's predictions have a standard deviation of {', '.join(f'{s:.5f}' for s in result.spread)} m: it "
+                "unavailable the day after) is among them: it adds .059 to a test MAE where it falls into the test. "
+                f"The net's predictions have a standard deviation of {', '.join(f'{s:.5f}' for s in result.spread)} m: it "
                 "has collapsed to a constant near the median."
             )
     corrected = (
@@ -175,9 +175,9 @@ def _faults(faults: tuple[Fault, ...]) -> Html:
         (f"{f.number}", f.title, metres(f.published), metres(f.corrected), metres(f.cost, signed=True)) for f in faults
     ]
     intro = (
-        "One change at a time, from the published recipe: the MAE as published, the MAE with this one fault mended, and "
-        "the difference. A plus says that the published number was too good by that much; a minus, that the fault made "
-        "the net worse by that much."
+        "One change at a time, from the published recipe: the MAE as published, the MAE with this one fault mended, "
+        "and the difference. A plus says that the published number was too good by that much; a minus, that the "
+        "fault made the net worse by that much."
     )
     headers = ("", "fault", "as published, m", "mended, m", "difference, m")
     details = (
