@@ -140,7 +140,7 @@ def _days(held: pl.DataFrame, gauge: Gauge, dam: Dam, mark: str) -> pl.DataFrame
     try:
         table = own.select(
             to_local(pl.col("time"), dam.time_zone).dt.date().alias("date"),
-            pl.col("raw_value").cast(pl.Float64).alias(f"v{mark}"),
+            pl.col("raw_value").replace("", None).cast(pl.Float64).alias(f"v{mark}"),  # a service's empty cell
             pl.col("quality_code").cast(pl.Int64).alias(f"q{mark}"),
         )
     except pl.exceptions.InvalidOperationError:

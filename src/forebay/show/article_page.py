@@ -152,8 +152,8 @@ def _recipes(story: Story) -> Html:
                 f"{result.title}: the split is drawn anew for each seed, so its row holds means over the tests of all "
                 f"seeds. On {result.baselines_on}: {everywhere}; the row of −55 m (2009-03-07, from a level marked "
                 "unavailable the day after) is among them: it adds .059 to a test MAE where it falls into the test. "
-                f"The net's predictions have a standard deviation of {', '.join(f'{s:.5f}' for s in result.spread)} m: it "
-                "has collapsed to a constant near the median."
+                "The net's predictions have a standard deviation of "
+                f"{', '.join(f'{s:.5f}' for s in result.spread)} m: it has collapsed to a constant near the median."
             )
     corrected = (
         "Corrected means: the label is tomorrow's change, L(d+1) − L(d); days whose level or gauges are marked "
