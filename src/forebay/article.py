@@ -239,6 +239,7 @@ def write(told: Told, folder: Path) -> list[Path]:
     from forebay.show.article_page import write_page
 
     pipeline.check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
         stage = Path(unfinished)
         write_page(told.story, stage)

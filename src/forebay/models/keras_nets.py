@@ -63,7 +63,9 @@ def fit_item(item: Item) -> Item:
 
     def given(inputs: Floats) -> Floats:
         # by numpy, as the layer does it: each operation of the backend's would be compiled for this alone
-        return (inputs - scale.mean) / np.maximum(np.sqrt(scale.variance), 1e-7) if learning is others else inputs
+        if learning is not others:
+            return inputs
+        return ((inputs - scale.mean) / np.maximum(np.sqrt(scale.variance), 1e-7)).astype(np.float32)
 
     model = _compiled(json.dumps(learning), plan["rate"], len(scale.mean))
     keras.utils.set_random_seed(seed)

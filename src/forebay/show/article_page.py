@@ -181,7 +181,12 @@ def _faults(faults: tuple[Fault, ...]) -> Html:
     )
     headers = ("", "fault", "as published, m", "mended, m", "difference, m")
     details = (
-        joined((element("h3", f"{f.number} · {f.title}"), element("p", f"{f.changed}. On {f.rows}. {f.told}")))
+        joined(
+            (
+                element("h3", f"{f.number} · {f.title}"),
+                element("p", f"{f.changed[0].upper()}{f.changed[1:]}. On {f.rows}. {f.told}"),
+            )
+        )
         for f in faults
     )
     return _section("faults", element("p", intro), table(headers, rows, texts=2), *details)
