@@ -19,6 +19,8 @@ from forebay.tables import QUANTILES
 
 MIN_ERRORS = 20
 """Fewer past errors than this give no interval."""
+MOST_LIVELY = 0.999
+"""Share of the past days whose expected size of errors bounds that of any day: a line through logs explodes."""
 MIN_SCALED = 100
 """Fewer past errors than this are not told apart by the state of the day."""
 
@@ -125,9 +127,11 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp]) -> Array
     seen = np.isfinite(learned).any(axis=0)
     logs = np.log1p(sizes[:, seen] / np.nanmedian(learned[:, seen], axis=0))
     center, spread = np.nanmean(logs[past], axis=0), np.nanstd(logs[past], axis=0)
-    standard = np.clip(np.nan_to_num((logs - center) / np.maximum(spread, 1e-9)), -4, 6)
+    standard = np.nan_to_num((logs - center) / np.maximum(spread, 1e-9))
+    standard = np.clip(standard, standard[past].min(axis=0), standard[past].max(axis=0))
     regression = Ridge(alpha=10.0).fit(standard[past], np.log(np.abs(errors[past]) + 0.1 * unit))
-    return np.asarray(np.exp(regression.predict(standard)))
+    size = np.exp(regression.predict(standard))
+    return np.asarray(np.minimum(size, np.quantile(size[past], MOST_LIVELY)))
 
 
 def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:

@@ -245,6 +245,4 @@ def crps_by_day(samples: Samples, members: Array, leads: Sequence[int]) -> dict[
 
     How members are joined over the leads does not matter here: `marginals` and `sample_paths` give the same.
     """
-    return {
-        lead: crps_ensemble(members[:, k], samples.change(samples.observed, lead)) for k, lead in enumerate(leads)
-    }
+    return {lead: crps_ensemble(members[:, k], samples.change(samples.observed, lead)) for k, lead in enumerate(leads)}

@@ -39,7 +39,6 @@ class Beside:
     outside: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
-
 @dataclass(frozen=True)
 class Paired:
     """Forecasts of all models on one lead time's scored days, row by row beside what came.
