@@ -141,8 +141,9 @@ def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
     those of a lead of h days overlap, and weather lasts, so that n errors count as n / 3h.
     """
     effective = len(scaled) / (3 * lead_time)
-    distance = np.abs(probabilities - 0.5) * (effective + 1) / effective
-    asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(distance, 0.5)
+    nominal = np.abs(probabilities - 0.5)
+    at_most = (0.5 + nominal) / 2  # half of the nominal tail stays: beyond, single errors would rule
+    asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, at_most)
     return np.asarray(np.quantile(scaled, asked))
 
 
