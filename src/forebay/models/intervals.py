@@ -19,6 +19,8 @@ from forebay.tables import QUANTILES
 
 MIN_ERRORS = 20
 """Fewer past errors than this give no interval."""
+KEPT_TAIL = 0.4
+"""Share of its nominal tail that a widened quantile keeps: beyond it, single errors would rule."""
 MOST_LIVELY = 0.999
 """Share of the past days whose expected size of errors bounds that of any day: a line through logs explodes."""
 MIN_SCALED = 100
@@ -142,7 +144,7 @@ def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
     """
     effective = len(scaled) / (3 * lead_time)
     nominal = np.abs(probabilities - 0.5)
-    at_most = (0.5 + nominal) / 2  # half of the nominal tail stays: beyond, single errors would rule
+    at_most = 0.5 - KEPT_TAIL * (0.5 - nominal)
     asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, at_most)
     return np.asarray(np.quantile(scaled, asked))
 
