@@ -2,7 +2,7 @@
 
 Everything after a day is replaced by other values, flags and gaps, in all gauges, the target's too; of gauges that come
 late, also what was not there yet on that day. Inputs, regimes,
-forecasts and intervals up to that day must stay equal to the last bit. Leaks built on purpose must be caught.
+forecasts, the blend's too, and intervals up to that day must stay equal to the last bit. Leaks built on purpose must be caught.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,8 @@ from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
 from forebay.models import MODELS
-from forebay.models.intervals import error_quantiles
+from forebay.models.blend import blend
+from forebay.models.intervals import State, error_quantiles
 from forebay.models.model import Array, Model
 from forebay.models.regression import Huber
 from forebay.prepare import features, samples
@@ -52,10 +53,16 @@ class Seen:
     forecasts: pl.DataFrame
 
 
+def forecasts_of(made: Samples, dam: Dam, makers: Makers) -> pl.DataFrame:
+    """All forecasts of a hindcast, those of the blend too."""
+    points = hindcast.point_forecasts(made, dam, makers)
+    return hindcast.forecast_table(made, dam, hindcast.with_default(points, made))
+
+
 def seen(frame: pl.DataFrame, dam: Dam, day: int, makers: Makers) -> Seen:
     """What a hindcast over `frame` shows of the days up to number `day`."""
     made = make_samples(frame, frame, dam)
-    table = hindcast.forecast_table(made, dam, hindcast.point_forecasts(made, dam, makers))
+    table = forecasts_of(made, dam, makers)
     regimes = {f"is {name}": pl.Series(belongs) for name, belongs in made.regimes.items()}
     return Seen(
         made.inputs.with_columns(**regimes, level=made.level, trusted=made.trusted).head(day + 1),
@@ -110,7 +117,7 @@ def test_no_forecast_before_the_last_changes_with_revisions(seed: int) -> None:
     tables = []
     for newest in (known, revised):
         made = make_samples(known, newest, dam)
-        table = hindcast.forecast_table(made, dam, hindcast.point_forecasts(made, dam, MODELS))
+        table = forecasts_of(made, dam, MODELS)
         has_level = known.filter(pl.col("reservoir_level").is_not_null()).head(-1)["date"].implode()
         tables.append(table.filter(pl.col("init_date").is_in(has_level)))
     assert_frame_equal(*tables, check_exact=True)
@@ -190,8 +197,8 @@ def _without_rain(frame: pl.DataFrame, day: int) -> pl.DataFrame:
 
 
 def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_all(errors: Array, wet: Array, init_dates: Array, *, lead_time: int) -> Array:
-        del wet, init_dates, lead_time
+    def from_all(errors: Array, state: State, *, lead_time: int) -> Array:
+        del state, lead_time
         return np.tile(np.nanquantile(errors, QUANTILES), (len(errors), 1))
 
     monkeypatch.setattr(hindcast, "error_quantiles", from_all)
@@ -202,10 +209,36 @@ def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch)
 def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classical slip: at lead h the errors of the last h days are not known yet."""
 
-    def too_early(errors: Array, wet: Array, init_dates: Array, *, lead_time: int) -> Array:
-        return error_quantiles(errors, wet, init_dates, lead_time=lead_time - 1)  # type: ignore[arg-type]  # arrays of days and flags
+    def too_early(errors: Array, state: State, *, lead_time: int) -> Array:
+        earlier = np.append(errors[1:], np.nan)  # as if each error were known a day before its valid date
+        return error_quantiles(earlier, state, lead_time=lead_time)
 
     monkeypatch.setattr(hindcast, "error_quantiles", too_early)
     first_of_month = 365 + 31  # intervals are renewed then, and keep what they took
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], first_of_month, 1)
+
+
+def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_tomorrow(errors: Array, state: State, *, lead_time: int) -> Array:
+        return error_quantiles(errors, state.beside(np.roll(state.sizes, -1, axis=0)), lead_time=lead_time)
+
+    monkeypatch.setattr(hindcast, "error_quantiles", with_tomorrow)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1)
+
+
+@pytest.mark.parametrize("known_after", [0, -1])
+def test_weights_from_errors_that_are_not_known_yet_are_caught(
+    monkeypatch: pytest.MonkeyPatch, known_after: int
+) -> None:
+    """At lead 3, the change of a day that is not over; at any lead, one that has hardly begun."""
+
+    def too_early(
+        forecasts: Mapping[str, Array], observed: Array, *, lead_time: int
+    ) -> tuple[Array, dict[str, Array]]:
+        return blend(forecasts, observed, lead_time=max(1, lead_time - 1) if known_after == 0 else 1)
+
+    monkeypatch.setattr(hindcast, "blend", too_early)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1)
