@@ -60,14 +60,14 @@ SHARES = {"coverage_80": (0.76, 0.84), "coverage_90": (0.87, 0.93)}
 HEAD = """\
 # Skill of the forecasts
 
-Written by `scripts/skill` on {today} with forebay {version}. It hindcasts every dam in `tests/dams` as `forebay run` does
-(expanding window, models fitted anew each 1 January, nothing used that was not known at the time), at leads of 1, 3 and
-7 days; the records are not part of the project. `default` is what a user gets: the blend of all models.
+Written by `scripts/skill` on {today} with forebay {version}. It hindcasts every dam in `tests/dams` as `forebay run`
+does (expanding window, models fitted anew each 1 January, nothing used that was not known at the time), at leads of 1,
+3 and 7 days; the records are not part of the project. `default` is what a user gets: the blend of all models.
 
 Errors are in the unit of the dam's target. *Skill* is 1 − MAE / MAE of the best of the four references on the same days
 ({references}), with the 90% band of a paired 60-day block bootstrap; *top 5%* is the MAE on the largest 5% of rises;
-*coverage* is the share of outcomes within the 80% and 90% intervals. Windows: `all` is everything after the first 40% of
-a record, or after the start that the dam file names, `last20` its last 20% of days, others as the dam file defines them.
+*80%* and *90%* are the shares of outcomes within those intervals. Windows: `all` is everything after the first 40% of a
+record, or after the start that the dam file names; `last20` its last 20% of days; others as the dam file defines them.
 """
 
 
@@ -114,8 +114,6 @@ class Skill:
             pl.col("metric") == metric,
             pl.col("model") == model,
         )
-
-
 
 
 class Untuned:

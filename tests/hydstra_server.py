@@ -250,9 +250,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def hydstra_server(
-    *, last_day: date = date.max, handler: type[Handler] = Handler, port: int = 0
-) -> Iterator[str]:
+def hydstra_server(*, last_day: date = date.max, handler: type[Handler] = Handler, port: int = 0) -> Iterator[str]:
     """The service's URL; it serves until the block ends, as if `last_day` were the newest day that it has."""
     server = ThreadingHTTPServer(("127.0.0.1", port), partial(handler, last_day=last_day))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -73,9 +73,7 @@ def writer(url: str) -> Iterator[Callable[[], SpawnProcess]]:
         process.join()
 
 
-def test_a_reader_sees_whole_appends_while_another_process_writes(
-    url: str, writer: Callable[[], SpawnProcess]
-) -> None:
+def test_a_reader_sees_whole_appends_while_another_process_writes(url: str, writer: Callable[[], SpawnProcess]) -> None:
     writer()
     with open_archive(url) as archive:
         seen: list[float] = []

@@ -159,7 +159,8 @@ def test_errors_whose_size_depends_on_the_day_are_covered_on_quiet_and_on_lively
         inside = (errors >= made[:, low]) & (errors <= made[:, high])
         assert inside[judged].mean() == pytest.approx(share, abs=0.02)
         for third in range(3):
-            assert inside[judged & (thirds == third)].mean() == pytest.approx(share, abs=0.08)
+            covered = inside[judged & (thirds == third)].mean()
+            assert share - 0.06 < covered < share + 0.1, "on quiet days rather too wide than too narrow"
     width = made[:, -1] - made[:, 0]
     assert width[judged & (thirds == 2)].mean() > 3 * width[judged & (thirds == 0)].mean()
 
