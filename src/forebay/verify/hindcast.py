@@ -26,6 +26,8 @@ from forebay.tables import FORECASTS, QUANTILES
 FALLBACK = "damped_change"
 """What `default` is while the past is too short for its model."""
 
+LEARNING_DAYS = 3 * 366
+
 DEFAULT = "default"
 MAIN = "boosted_huber"
 """The model whose want of past days the forecast reports."""
@@ -51,7 +53,10 @@ def scored_from(samples: Samples, dam: Dam) -> int:
 
 
 def first_origin(samples: Samples, dam: Dam) -> int:
-    """Index of the first hindcast day: half-way to the first scored one, so that intervals have past errors by then."""
+    """Index of the first hindcast day: half-way to the first scored one, but at most three years before it.
+
+    Intervals and weights learn from the errors between the two.
+    """
     start = scored_from(samples, dam)
     if len(samples.dates) < 2:
         raise DataError(
@@ -62,7 +67,7 @@ def first_origin(samples: Samples, dam: Dam) -> int:
             f"the hindcast starts on {dam.hindcast.start}, but the record of {dam.name} ends on {samples.dates[-1]}; "
             "set hindcast.start in the dam file to an earlier day"
         )
-    return max(1, start // 2)
+    return max(1, start // 2, start - LEARNING_DAYS)
 
 
 def refit_days(dates: NDArray[np.datetime64], origin: int) -> list[int]:
