@@ -52,13 +52,13 @@ def test_models_that_agree_keep_their_weights() -> None:
     assert mixed.tolist() == same.tolist()
 
 
-def test_a_model_that_is_always_right_gains_the_weight() -> None:
+@pytest.mark.parametrize("other", ["no_change", "trees"])  # which starts with 30 times the weight of any other
+def test_a_model_that_is_always_right_gains_the_weight(other: str) -> None:
     each, came = made_up(1, 1000)
-    for prior, least in (("no_change", 0.8), ("trees", 0.5)):  # `trees` starts with 30 times the weight
-        weights = blend({"right": came, prior: each["off"], "b": each["far"]}, came, lead_time=1)[1]
-        gained = weights["right"][np.isfinite(weights["right"])]
-        assert gained[0] < 0.34
-        assert gained[-1] > least, prior
+    weights = blend({"right": came, other: each["off"]}, came, lead_time=1)[1]
+    gained = weights["right"][np.isfinite(weights["right"])]
+    assert gained[0] == pytest.approx(1 / (1 + PRIOR.get(other, 1.0)))
+    assert gained[-1] > 0.95
 
 
 def test_a_model_that_gets_bad_loses_it_again() -> None:

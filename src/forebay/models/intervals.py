@@ -144,5 +144,5 @@ def _around_median(offsets: Array, probabilities: Array) -> Array:
     below, above = probabilities < 0.5, probabilities > 0.5
     offsets[:, below] = np.minimum(offsets[:, below], 0.0)
     offsets[:, above] = np.maximum(offsets[:, above], 0.0)
-    offsets[:, ~below & ~above] *= 0.0
+    offsets[:, ~below & ~above] = 0.0  # known before any error is
     return offsets

@@ -159,8 +159,8 @@ def interval_offsets(samples: Samples, points: Mapping[str, Points], model: str,
     """
     change = points[model].changes[lead_time]
     wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
-    each = np.stack([point.changes[lead_time] for name, point in points.items() if name not in REFERENCES])
-    spread = each.max(axis=0) - each.min(axis=0) if len(each) > 1 else np.zeros(len(change))
+    each = [point.changes[lead_time] for name, point in points.items() if name not in REFERENCES]
+    spread = np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
     state = state_of(samples.inputs, wet, samples.dates).beside(np.abs(change), spread)
     return error_quantiles(samples.change(samples.trusted, lead_time) - change, state, lead_time=lead_time)
 
