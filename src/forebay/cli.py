@@ -18,7 +18,6 @@ from forebay import __version__
 from forebay.errors import ConfigError, ForebayError
 
 if TYPE_CHECKING:
-
     from forebay.archive.fetch import FetchReport
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
