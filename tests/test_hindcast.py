@@ -15,7 +15,7 @@ from forebay.errors import DataError, ModelError
 from forebay.models import MODELS, REFERENCES
 from forebay.models.model import Array
 from forebay.models.references import DampedChange, NoChange
-from forebay.prepare.daily import from_files
+from forebay.prepare.daily import from_files, usable
 from forebay.prepare.samples import Samples, make_samples
 from forebay.verify import hindcast, scorecard
 from tests import synthetic
@@ -249,6 +249,8 @@ def warragamba() -> Scored:
     dam = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
     dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": SHOWN})})
     frame = from_files([dam])[0]
+    days = usable(frame, dam).filter(pl.col("reservoir_level").is_not_null())["date"]
+    frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))  # as `forebay run` does
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     return Scored(scorecard.score(hindcast.forecast_table(samples, dam, points), samples, dam))
