@@ -9,6 +9,17 @@ from hypothesis import settings
 settings.register_profile("forebay", deadline=None, derandomize=True, database=None)  # the same cases on every machine
 settings.load_profile("forebay")
 
+SPREAD = {"test_cli.py", "test_end_to_end.py", "test_no_look_ahead.py"}
+"""Modules whose tests are long and share nothing: with `--dist loadgroup` any worker takes any of them, at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of any other module go to one worker, which makes their fixtures once."""
+    for item in items:
+        if item.path.name not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+
 
 @pytest.fixture(autouse=True)
 def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

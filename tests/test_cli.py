@@ -21,7 +21,7 @@ from tests import synthetic
 from tests.command_line import Ended, forebay
 from tests.disks import mount, small_disk
 from tests.hydstra_server import hydstra_server
-from tests.shared import needs_shared
+from tests.shared import PROJECT, needs_shared
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
 LEADS = {"leads": (1, 3)}
@@ -377,10 +377,13 @@ def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_shared
-def test_warragamba_from_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warragamba_from_its_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The catalogue's dam file at three leads, for time; then its gauges once more by the catalogue's id."""
+    text = (PROJECT / "src/forebay/dams/catalogue/warragamba.toml").read_text("utf-8")
+    (tmp_path / "warragamba.toml").write_text(text.replace("[hindcast]\n", "[hindcast]\nleads = [1, 3, 7]\n"), "utf-8")
     with hydstra_server() as url:
         monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
-        ended = forebay("run", "warragamba", "--json")
+        ended = forebay("run", "warragamba.toml", "--json")
         assert (ended.code, ended.err) == (0, "")
         again = forebay("fetch", "warragamba", "--json")
     assert ended.json["init_date"] == "2022-01-11"

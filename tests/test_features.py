@@ -139,3 +139,38 @@ def test_the_margin_of_near_full() -> None:
     assert features.near_full_margin(dam_of(storage, unit="ML", full_supply=dated)) == 120
     percent = storage | {"variable": "storage_percent", "unit": "%"}
     assert features.near_full_margin(dam_of(percent, unit="%", full_supply=129.2)) == 2
+
+
+def test_the_context_is_apart_and_by_hand() -> None:
+    stream = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
+    dam = dam_of(rain_gauge("a"), stream, full_supply=10.0)
+    days = 40
+    level = [9.0 + 0.25 * (day % 2) for day in range(days)]  # changes of +.25 and −.25 in turn
+    flow = [float(day) for day in range(days)]
+    columns = {"reservoir_level": level, "rainfall_a": [2.0] * 30 + [None] * 10, "stream_level_s": flow}
+    made = features.build(frame_of(dam, columns), dam)
+    context = made.select(name for name in made.columns if name.startswith(features.CONTEXT))
+    assert [name.removeprefix(features.CONTEXT) for name in context.columns] == [
+        "change_3d", "change_7d", "median_change_90d", "below_full", "rain_7d", "rain_14d", "rain_30d",
+        "stream_level_s_rise_3d", "stream_level_s_anomaly_30d",
+    ]  # fmt: skip
+    last = {name.removeprefix(features.CONTEXT): value for name, value in context.row(-1, named=True).items()}
+    assert last["change_3d"] == pytest.approx(0.25 / 3)
+    assert last["change_7d"] == pytest.approx(0.25 / 7)
+    assert last["median_change_90d"] == pytest.approx(0.25)  # 20 rises and 19 falls in 39 days
+    assert last["below_full"] == pytest.approx((10.0 - 9.25) / 0.5)
+    assert (last["rain_7d"], last["rain_14d"], last["rain_30d"]) == (None, None, None), "10 days without a reading"
+    assert context["context_rain_7d"][31] == 10.0, "5 readings in 7 days are enough, and nothing stands for the others"
+    assert last["stream_level_s_rise_3d"] == 3.0
+    assert last["stream_level_s_anomaly_30d"] == pytest.approx(14.5)
+
+
+def test_the_context_of_a_dam_whose_full_level_is_unknown() -> None:
+    made = features.build(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0, 2.0]}), LEVEL_ONLY)
+    assert made["context_level"].to_list() == [1.0, 2.0]
+    assert "context_below_full" not in made.columns
+
+
+def test_a_level_far_from_full_supply_counts_as_far() -> None:
+    dam = dam_of(full_supply=10.0)
+    assert column(dam, "context_below_full", {"reservoir_level": [-500.0, 10.0, 60.0]}) == [20.0, 0.0, -2.0]

@@ -81,8 +81,7 @@ def lacks(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]
     given = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges} | columns
     frame = frame_of(dam, given)
     samples = make_samples(frame, frame, dam)
-    points = hindcast.point_forecasts(samples, dam, MODELS)
-    points["default"] = points["huber"]
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     return what_it_lacks(frame, samples, dam, points)
 
 

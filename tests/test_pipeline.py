@@ -15,6 +15,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError, DataError, SourceError
+from forebay.models import MODELS
 from forebay.pipeline import Outcome
 from forebay.settings import Settings
 from tests import synthetic
@@ -67,11 +68,13 @@ def test_from_files_to_a_forecast(in_metres: tuple[Outcome, FetchReport]) -> Non
     assert outcome.issued.init_date == LAST
     assert (outcome.issued.age_days, outcome.issued.stale, outcome.issued.lacks) == (0, False, ())
     issued = outcome.issued.forecasts
-    assert set(issued["model"]) == {*synthetic.MODELS}
-    assert len(issued) == len(synthetic.MODELS) * 2 * len(tables.QUANTILES)
-    columns = ["lead_time", "quantile", "level"]
-    default, huber = (issued.filter(pl.col("model") == m).select(columns) for m in ("default", pipeline.DEFAULT_MODEL))
-    assert_frame_equal(default, huber)
+    assert set(issued["model"]) == {*MODELS, "default"}
+    assert len(issued) == (len(MODELS) + 1) * 2 * len(tables.QUANTILES)
+    medians = issued.filter(pl.col("quantile") == 0.5)
+    for lead in LEADS["leads"]:
+        made = dict(medians.filter(pl.col("lead_time") == lead)["model", "level"].iter_rows())
+        default = made.pop("default")
+        assert min(made.values()) < default < max(made.values()), "a blend of them, and none of them"
     assert set(outcome.scores["regime"]) >= {"all", "wet", "dry", "near_full", "y2018"}
 
 

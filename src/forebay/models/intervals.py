@@ -121,12 +121,12 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp]) -> Array
     average. Days beyond what the past has seen count as its extremes.
     """
     unit = float(np.median(np.abs(errors[past]))) or float(np.mean(np.abs(errors[past]))) or 1.0
-    if len(past) < MIN_SCALED:
+    learned = np.where(sizes[past] > 0, sizes[past], np.nan)
+    seen = np.isfinite(learned).any(axis=0)
+    if len(past) < MIN_SCALED or not seen.any():
         return np.full(len(errors), unit)
     from sklearn.linear_model import Ridge
 
-    learned = np.where(sizes[past] > 0, sizes[past], np.nan)
-    seen = np.isfinite(learned).any(axis=0)
     logs = np.log1p(sizes[:, seen] / np.nanmedian(learned[:, seen], axis=0))
     center, spread = np.nanmean(logs[past], axis=0), np.nanstd(logs[past], axis=0)
     standard = np.nan_to_num((logs - center) / np.maximum(spread, 1e-9))
@@ -153,5 +153,5 @@ def _around_median(offsets: Array, probabilities: Array) -> Array:
     below, above = probabilities < 0.5, probabilities > 0.5
     offsets[:, below] = np.minimum(offsets[:, below], 0.0)
     offsets[:, above] = np.maximum(offsets[:, above], 0.0)
-    offsets[:, ~below & ~above] = 0.0
+    offsets[:, ~below & ~above] = 0.0  # known before any error is
     return offsets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import warnings
 from typing import Self
 
@@ -94,11 +95,15 @@ def fitted_huber(lead_time: int, inputs: pl.DataFrame, target: Array) -> Huber:
     digest.update(repr(inputs.columns).encode())
     digest.update(np.ascontiguousarray(inputs.to_numpy(), dtype=float).tobytes())
     key = (lead_time, digest.digest())
-    if key not in _FITTED:
-        _FITTED[key] = Huber(lead_time).fit(inputs, target)
-        while len(_FITTED) > KEPT_FITS:
-            _FITTED.pop(next(iter(_FITTED)))
-    return _FITTED[key]
+    with _KEEPING:
+        fitted = _FITTED.get(key)
+    if fitted is None:
+        fitted = Huber(lead_time).fit(inputs, target)
+        with _KEEPING:
+            _FITTED[key] = fitted
+            while len(_FITTED) > KEPT_FITS:
+                del _FITTED[next(iter(_FITTED))]
+    return fitted
 
 
 class WetRidge:
@@ -141,6 +146,7 @@ class WetRidge:
 
 
 _FITTED: dict[tuple[int, bytes], Huber] = {}
+_KEEPING = threading.Lock()  # the hindcast fits its leads in threads
 
 
 def _distinct(missing: np.ndarray) -> list[int]:

@@ -1,0 +1,113 @@
+"""The wet-day ridge, and fits that are kept; what holds for every model stands in test_models."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.errors import ModelError
+from forebay.models import regression
+from forebay.models.regression import KEPT_FITS, MIN_WET_ROWS, WET_MM, Huber, WetRidge, fitted_huber
+
+N = 1000
+RNG = np.random.default_rng(21)
+RAIN = np.where(RNG.random(N) < 0.15, RNG.gamma(1.0, 20.0, N), 0.0)
+INPUTS = pl.DataFrame({"last_change": RNG.normal(0, 0.01, N), "rain_3d": RAIN, "api": RNG.gamma(2, 5, N)})
+TARGET = 0.7 * INPUTS["last_change"].to_numpy() + 0.001 * RAIN + np.where(RAIN > 40, 0.02 * (RAIN - 40), 0.0)
+TARGET = TARGET + RNG.normal(0, 0.005, N)
+
+
+def test_on_wet_days_the_mean_of_line_and_ridge_on_others_the_line() -> None:
+    model, line = WetRidge(1).fit(INPUTS, TARGET), Huber(1).fit(INPUTS, TARGET)
+    lively = np.abs(INPUTS["last_change"].to_numpy())
+    wet = (WET_MM < RAIN) | (lively > np.quantile(lively, 0.85))
+    made, lined = model.predict(INPUTS), line.predict(INPUTS)
+    np.testing.assert_array_equal(made[~wet], lined[~wet])
+    np.testing.assert_allclose(made[wet], (lined[wet] + model.ridge_.predict(line.design(INPUTS)[wet])) / 2)
+
+
+def test_floods_are_less_too_low_than_by_the_line_alone() -> None:
+    """What it is for: Huber's loss discounts the few large rises."""
+    flood = RAIN > 60
+    line, ridge = (model(1).fit(INPUTS, TARGET).predict(INPUTS)[flood] for model in (Huber, WetRidge))
+    assert np.abs(ridge - TARGET[flood]).mean() < 0.9 * np.abs(line - TARGET[flood]).mean()
+
+
+def test_without_rain_gauges_a_day_is_wet_by_its_last_change() -> None:
+    level_only = INPUTS.select("last_change")
+    made = WetRidge(1).fit(level_only, TARGET).predict(level_only)
+    differs = made != Huber(1).fit(level_only, TARGET).predict(level_only)
+    lively = np.abs(INPUTS["last_change"].to_numpy())
+    np.testing.assert_array_equal(differs, lively > np.quantile(lively, 0.85))
+
+
+def test_an_unknown_rain_or_change_is_not_wet() -> None:
+    nothing = pl.DataFrame({c: [None] for c in INPUTS.columns}, schema=INPUTS.schema)
+    model = WetRidge(1).fit(INPUTS, TARGET)
+    assert model.predict(nothing).tolist() == model.line_.predict(nothing).tolist()
+
+
+def test_too_few_wet_days_are_refused() -> None:
+    still = INPUTS.with_columns(pl.lit(0.01).alias("last_change"))
+    wet = RAIN > WET_MM
+    few = np.flatnonzero(~wet | (np.cumsum(wet) < MIN_WET_ROWS))
+    with pytest.raises(ModelError, match="wet_ridge needs at least 50 wet days to learn from, but there are 49"):
+        WetRidge(1).fit(still[few], TARGET[few])
+
+
+@pytest.fixture
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regression, "_FITTED", {})
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_the_same_content_is_fitted_once() -> None:
+    first = fitted_huber(1, INPUTS, TARGET)
+    assert fitted_huber(1, INPUTS.clone().rechunk(), TARGET.copy()) is first
+    np.testing.assert_array_equal(first.predict(INPUTS), Huber(1).fit(INPUTS, TARGET).predict(INPUTS))
+
+
+NUDGED = TARGET.copy()
+NUDGED[500] += 1e-12
+OTHERS = {
+    "lead": (2, INPUTS, TARGET),
+    "one value": (1, INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").otherwise(3.0)), TARGET),
+    "one gap": (1, INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").alias("api")), TARGET),
+    "a name": (1, INPUTS.rename({"api": "context_api"}), TARGET),
+    "two names swapped": (1, INPUTS.rename({"api": "rain_3d", "rain_3d": "api"}), TARGET),
+    "target": (1, INPUTS, NUDGED),
+    "fewer rows": (1, INPUTS.head(-1), TARGET[:-1]),
+}
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+@pytest.mark.parametrize(("lead", "inputs", "target"), OTHERS.values(), ids=OTHERS)
+def test_other_content_is_fitted_anew(lead: int, inputs: pl.DataFrame, target: np.ndarray) -> None:
+    first = fitted_huber(1, INPUTS, TARGET)
+    other = fitted_huber(lead, inputs, target)
+    assert other is not first
+    np.testing.assert_array_equal(other.predict(inputs), Huber(lead).fit(inputs, target).predict(inputs))
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_only_the_last_fits_are_kept() -> None:
+    first = fitted_huber(1, INPUTS, TARGET)
+    for rows in range(KEPT_FITS):
+        fitted_huber(1, INPUTS.head(300 + rows), TARGET[: 300 + rows])
+    assert len(regression._FITTED) == KEPT_FITS
+    assert fitted_huber(1, INPUTS, TARGET) is not first
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_threads_that_fit_at_once_get_what_is_theirs() -> None:
+    """The hindcast fits its leads in threads; more of them here than fits are kept."""
+    spans = [300 + k % 40 for k in range(200)]
+    one_step = INPUTS.head(339)
+
+    def intercept(rows: int) -> float:
+        return fitted_huber(1, one_step.head(rows), TARGET[:rows]).intercept_
+
+    alone = {rows: Huber(1).fit(one_step.head(rows), TARGET[:rows]).intercept_ for rows in set(spans)}
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(intercept, spans)) == [alone[rows] for rows in spans]
