@@ -17,13 +17,12 @@ from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError
 from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
-from forebay.models import MODELS
+from forebay.models import models_for
 from forebay.prepare.daily import join, usable
 from forebay.prepare.samples import Samples, make_samples
 from forebay.show.story import Reading, Report
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast, scorecard
-
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def forecast_dam(
 ) -> Outcome:
     """Hindcast, scores and forecast of a dam from its daily frames."""
     samples = make_samples(days.known, days.newest, dam)
-    points = hindcast.point_forecasts(samples, dam, MODELS, progress=progress)
+    points = hindcast.point_forecasts(samples, dam, models_for(dam), progress=progress)
     points = hindcast.with_default(points, samples)
     table = hindcast.forecast_table(samples, dam, points)
     lacks = what_it_lacks(days.newest, samples, dam, points)
