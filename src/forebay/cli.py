@@ -181,6 +181,7 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "current": not issued.stale,
         "lacks": issued.lacks,
         "forecast": issued.forecasts.to_dicts(),
+        "explanation": issued.explanation.to_dicts(),
         "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],
     }

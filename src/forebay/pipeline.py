@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError
+from forebay.forecast.explain import explain
 from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
 from forebay.models import models_for
 from forebay.prepare.daily import join, usable
@@ -91,6 +92,7 @@ def forecast_dam(
     if fetched is not None:
         lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
     issued = issue(table, dam, days.init_date, now=now, lacks=lacks)
+    issued = replace(issued, explanation=explain(samples, dam, points, yesterday=issued.age_days == 0))
     return Outcome(dam, days, samples, table, scorecard.score(table, samples, dam), issued)
 
 
@@ -126,6 +128,7 @@ def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
             stage = Path(unfinished)
             outcome.issued.forecasts.write_csv(stage / "forecast.csv")
+            outcome.issued.explanation.write_csv(stage / "explanation.csv")
             outcome.scores.write_csv(stage / "scores.csv")
             (stage / "hindcast.parquet").write_bytes(_parquet(FORECASTS.check(outcome.hindcast)))
             write_report(report_of(outcome, fetched), stage)
@@ -159,6 +162,7 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         scores=outcome.scores,
         lacks=issued.lacks,
         gauge_table=fetched.table,
+        explanation=issued.explanation,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -15,6 +15,7 @@ from forebay.errors import DataError
 from forebay.models.intervals import MIN_ERRORS
 from forebay.prepare.daily import usable
 from forebay.prepare.samples import Samples
+from forebay.tables import EXPLANATION
 from forebay.verify.hindcast import FALLBACK, Points, interval_offsets
 
 DEFAULT = "default"
@@ -36,6 +37,8 @@ class Issued:
         `tables.FORECASTS` of that init date, every model.
     lacks
         Sentences on what the forecast lacks.
+    explanation
+        `tables.EXPLANATION`: what moved `default`.
     """
 
     init_date: date
@@ -43,6 +46,7 @@ class Issued:
     issue_time: datetime
     forecasts: pl.DataFrame
     lacks: tuple[str, ...]
+    explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
 
     @property
     def age_days(self) -> int:

@@ -6,7 +6,7 @@ Everything here is `table → table` and pure; drawing (`charts`) and wording (`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -14,7 +14,7 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.prepare.daily import UNUSABLE
 from forebay.prepare.features import near_full_margin
-from forebay.tables import QUANTILES, flag_of
+from forebay.tables import EXPLANATION, QUANTILES, flag_of
 
 DEFAULT = "default"
 SHOWN_LEADS = (1, 3, 7)
@@ -51,6 +51,8 @@ class Report:
         Sentences on what the forecast lacks.
     gauge_table
         What the last fetch brought, a row per gauge; shown as it is.
+    explanation
+        `tables.EXPLANATION` of the forecast.
     """
 
     dam: Dam
@@ -64,6 +66,7 @@ class Report:
     scores: pl.DataFrame
     lacks: tuple[str, ...]
     gauge_table: pl.DataFrame
+    explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
 
     @property
     def stale(self) -> bool:
