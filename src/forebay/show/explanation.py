@@ -130,8 +130,8 @@ def section(report: Report, specs: Sequence[charts.Spec]) -> Html:
         )
     how = (
         "Each number is what one cause added to the forecast median, against what a usual day brings; together they "
-        "are the change forecast. It tells what the models went by, not what the lake obeys: causes that come together, "
-        "such as rain and a rising river, share their effect."
+        "are the change forecast. It tells what the models went by, not what the lake obeys: causes that come "
+        "together, such as rain and a rising river, share their effect."
     )
     return sections.section(
         "explanation",
