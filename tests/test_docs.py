@@ -93,6 +93,7 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
         dam.FileLayout,
         dam.Hindcast,
         dam.Window,
+        dam.DatumOffset,
         dam.Sentinels,
         dam.HydstraSeries,
     )

@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from forebay.sources.quality import grade, grades, says_missing
+from forebay.sources.quality import NO_CODE, grade, grades, grades_by_number, says_missing
 from tests.shared import SHARED, needs_shared
 
 GRADES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
@@ -43,6 +43,14 @@ def test_a_code_that_is_not_listed_is_unknown_never_missing() -> None:
     codes = pl.Series("code", ["155", "205", "nonsense", None])
     graded = codes.to_frame().select(grade(pl.col("code"), "waternsw")).to_series()
     assert graded.to_list() == ["unknown"] * 4
+
+
+@pytest.mark.parametrize("agency", ["waternsw", "vicwater", "qldwater"])
+def test_by_number_or_by_text_a_code_has_the_same_grade(agency: str) -> None:
+    by_number, by_text = grades_by_number(agency), grades(agency)
+    assert [by_text.get(str(code), "unknown") for code in range(NO_CODE)] == list(by_number[:NO_CODE])
+    assert by_number[NO_CODE:] == ("unknown",)
+    assert all(str(int(code)) == code and int(code) < NO_CODE for code in by_text)
 
 
 def test_an_agency_without_a_table_has_only_unknown_codes() -> None:

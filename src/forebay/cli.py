@@ -133,6 +133,44 @@ def daily(
 
 
 @app.command
+def screen(
+    dam: DamArgument,
+    /,
+    *,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for pictures; by default runs/<dam>/screening.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Doubt what gauges say: spikes, steps, stuck and slipped values, each with the day from which it is known.
+
+    Example: forebay screen warragamba
+    """
+    from forebay import pipeline
+    from forebay.dams.dam_file import load_dam
+    from forebay.prepare.daily import join
+    from forebay.prepare.datum import on_one_datum
+    from forebay.prepare.flags import flags, spells
+    from forebay.show import screening, terminal
+
+    chosen, _ = _settings()
+    this = load_dam(dam)
+    folder = output or Path(chosen.output) / this.id / "screening"
+    pipeline.check_writable(folder)
+    with _open(archive, chosen) as held:
+        readings = held.as_of(this.gauges)
+    if readings.is_empty():
+        raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
+    frame = on_one_datum(join(readings, this), this)
+    found = flags(frame, this)
+    files = screening.write_screening(frame, found, this, folder)
+    runs = spells(found).to_dicts()
+    summary = {"dam": this.id, "simulated": this.simulated, "spells": runs, "files": [str(path) for path in files]}
+    _say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
+
+
+@app.command
 def run(
     dam: DamArgument,
     /,

@@ -194,6 +194,14 @@ class Spell(_Frozen):
         return self
 
 
+class DatumOffset(_Frozen):
+    """From a day on the target's readings are `offset` (its unit) higher than on the datum that the dam file names."""
+
+    from_: Annotated[date, Field(alias="from")]
+    offset: float
+    reason: str = ""
+
+
 DEFAULT_WINDOWS = ("all", "last20")
 """Windows that every hindcast is scored over: all after the warm-up, and the last 20% of the days."""
 
@@ -431,6 +439,7 @@ class Dam(_Frozen):
     full_supply: Line | None = None
     thresholds: tuple[Threshold, ...] = ()
     storage_curves: tuple[StorageCurve, ...] = ()
+    datum_offsets: tuple[DatumOffset, ...] = ()
     hindcast: Hindcast = Hindcast()
     gauges: Annotated[tuple[Gauge, ...], Field(min_length=1)]
 
@@ -444,6 +453,7 @@ class Dam(_Frozen):
                 f"gauges: the target gauge measures {targets[0].variable!r}, but [target] says {self.target.variable!r}"
             )
         _each_once("thresholds: name", (threshold.name for threshold in self.thresholds))
+        _each_once("datum_offsets: from", (offset.from_ for offset in self.datum_offsets))
         seen: dict[str, Gauge] = {}
         for gauge in self.gauges:
             if gauge.column in seen:

@@ -43,7 +43,8 @@ _GRADES = frozenset({"estimated", "unknown", "poor"})  # those that are worth a 
 _HOUR_S = 3600
 _NO_DAY, _NO_VALUE = pl.Series("date", [None], pl.Date), pl.Series([None], dtype=pl.Float64)
 _ABSENT, _UNAVAILABLE = pl.Series(["absent"]), pl.Series(["unavailable"])
-_AT_ONCE = 16  # dams: their files together are small, and few enough to stay in the processor's cache
+_DAMS_AT_ONCE = 16  # few enough for what was read of them to be in the processor's cache still
+_FILES_AT_ONCE = 100  # from 500 on, polars warns of a deadlock
 # The reader's plan needs no more than this, and looking for more costs 0.2 ms a dam.
 _PLAIN = pl.QueryOptFlags.none(projection_pushdown=True)
 
@@ -83,7 +84,7 @@ def from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
     ConfigError, SourceError
         As `csv_files.fetch`.
     """
-    return [frame for at in range(0, len(dams), _AT_ONCE) for frame in _from_files(dams[at : at + _AT_ONCE])]
+    return [frame for at in range(0, len(dams), _DAMS_AT_ONCE) for frame in _from_files(dams[at : at + _DAMS_AT_ONCE])]
 
 
 def _from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
@@ -98,7 +99,7 @@ def _from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
         if is_quick
     ]
     try:
-        tables = iter(pl.collect_all(plans, engine="streaming", optimizations=_PLAIN))
+        tables = iter(_read(plans))
     except pl.exceptions.PolarsError:
         if len(dams) > 1:  # find the dam whose file is not clean
             return [frame for dam in dams for frame in _from_files([dam])]
@@ -112,6 +113,12 @@ def _from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
         else:
             frames.append(_on_axis(parts, dam, None, None))
     return frames
+
+
+def _read(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
+    """The plans' tables."""
+    some = (plans[at : at + _FILES_AT_ONCE] for at in range(0, len(plans), _FILES_AT_ONCE))
+    return [table for few in some for table in pl.collect_all(few, engine="streaming", optimizations=_PLAIN)]
 
 
 def usable(frame: pl.DataFrame, dam: Dam) -> pl.DataFrame:
@@ -180,7 +187,7 @@ def _clean_days(
         return None
     parts = []
     for table, group, days in zip(tables, groups, dates, strict=True):
-        if days.null_count() or not (np.diff(days.to_physical().to_numpy()) > 0).all():
+        if days.null_count() or not (np.diff(days.cast(pl.Int32).to_numpy()) > 0).all():
             return None
         columns = [days.alias("date")]
         for gauge in group:
@@ -283,7 +290,7 @@ def _placed(part: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
         part = _absent(part, before).vstack(part) if before else part
         return part.vstack(_absent(part, after)) if after else part
     row_of_day = np.full(len(days), len(part))
-    row_of_day[dates.to_physical().to_numpy() - days.to_physical()[0]] = np.arange(len(part))
+    row_of_day[dates.cast(pl.Int32).to_numpy() - days.cast(pl.Int32)[0]] = np.arange(len(part))
     return part.vstack(_absent(part, 1))[row_of_day]
 
 

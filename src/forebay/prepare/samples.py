@@ -12,6 +12,7 @@ from forebay.dams.dam import Dam, Spell
 from forebay.errors import DataError
 from forebay.prepare import features
 from forebay.prepare.daily import usable
+from forebay.prepare.flags import as_known, build_as_known, flags
 from forebay.tables import flag_of
 
 WET_MM, DRY_MM = 15.0, 1.0
@@ -83,8 +84,10 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
     if usable_known[target].null_count() == len(usable_known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     last = known["date"][-1]
-    inputs = features.build(_without_excluded(usable_known, dam), dam)
-    now = features.build(_without_excluded(usable_newest.filter(pl.col("date") <= last), dam), dam)
+    kept = _without_excluded(known, dam)
+    inputs = build_as_known(kept, flags(kept, dam), dam, features.build)
+    kept = _without_excluded(newest.filter(pl.col("date") <= last), dam)
+    now = features.build(as_known(kept, flags(kept, dam), last, dam), dam)
     inputs = pl.concat([inputs.head(-1), now.tail(1)])
     level = usable_known[target].to_numpy().astype(float)
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]

@@ -92,6 +92,16 @@ def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path
         line(f"Report: {report}")
 
 
+def spells(dam: Dam, runs: Sequence[Mapping[str, object]], page: Path) -> None:
+    """Print the spells that the screen doubts, and where their pictures are."""
+    simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
+    if runs:
+        table(f"{dam.name}{simulated}: what the screen doubts (medians of each spell)", runs)
+    else:
+        line(f"{dam.name}{simulated}: the screen doubts nothing")
+    line(f"Pictures: {page}")
+
+
 def forecast_rows(forecasts: pl.DataFrame) -> list[dict[str, object]]:
     """A row per lead of `default`: day, median, 80% and 90% interval."""
     wide = forecasts.filter(pl.col("model") == "default").pivot(

@@ -3,8 +3,9 @@
 Every number, stamp and code becomes a value by the expressions below, whether the readings are wanted as rows (`parse`,
 `fetch`: the file is read as text, so that errors can show it) or, one column per gauge, as days (`clean`).
 
-A quality code is graded by the gauge's `quality_codes`; a code that is not listed, and a number without a code in a
-file that has codes, is "unknown". Numbers of files without a quality column are "good": nothing says otherwise.
+A quality code is a number ("04" is 4), graded by the gauge's `quality_codes`; a code that is not listed, and a number
+without a code in a file that has codes, is "unknown". Numbers of files without a quality column are "good": nothing
+says otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from forebay.dams.dam import Dam, FileLayout, Gauge
 from forebay.dams.local_time import to_utc, zone
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
-from forebay.sources.quality import CODE, MISSING, UNKNOWN, grades_by_number
+from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
 from forebay.tables import READINGS
 
 GRADES = ("good", "fair", "poor", "estimated", UNKNOWN, MISSING)
@@ -34,6 +35,7 @@ _EMPTY = ("", "NaN", "nan")
 _STAMP = "stamp"
 _A_DAY = timedelta(days=1)
 _NO_VALUE = pl.Series([None], dtype=pl.Float64)
+_NUMBERS = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S")  # date formats whose stamps are read faster as such
 _FIRST_LINE = re.compile(rb"^.*\S.*$", re.MULTILINE)
 _ALL_TEXT: Mapping[str, pl.DataType] = {}
 
@@ -80,10 +82,13 @@ def parse(content: bytes, gauges: Sequence[Gauge], dam: Dam) -> pl.DataFrame:
 
 
 class Cells(NamedTuple):
-    """What a file says of a gauge, line by line: numbers in the gauge's unit, and codes (`quality.CODE`) if graded."""
+    """What a file says of a gauge, line by line: numbers in the gauge's unit, and codes where they are graded.
+
+    A code is given as its place in `quality.grades_by_number`.
+    """
 
     number: pl.Series
-    code: pl.Series | None
+    place: pl.Series | None
 
 
 def clean(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
@@ -94,6 +99,8 @@ def clean(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
     """
     layouts = [_layout(gauge) for gauge in gauges]
     types: dict[str, pl.DataType] = {layout.value: pl.Float64() for layout in layouts if not layout.decimal_comma}
+    if layouts[0].date_format in _NUMBERS:
+        types[layouts[0].date] = pl.Int64()
     types |= {layout.quality: CODE for layout in layouts if layout.quality and layout.quality_codes}
     # With types the reader itself turns text into numbers, at no cost.
     table = _scan(content, gauges, types=types)
@@ -102,29 +109,30 @@ def clean(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
 
 
 def stamps_of(table: pl.DataFrame, gauge: Gauge) -> pl.Series:
-    """The stamps, as text, in a table of `clean`."""
+    """The stamps in a table of `clean`: as text, or as numbers where their form makes them such."""
     return table.get_column(_layout(gauge).date)
 
 
 def cells_of(table: pl.DataFrame, gauge: Gauge) -> Cells:
     """The gauge's part of a table of `clean`."""
     layout = _layout(gauge)
-    code = table.get_column(layout.quality) if layout.quality and layout.quality_codes else None
-    return Cells(table.get_column(layout.value).cast(pl.Float64), code)
+    place = _place(table.get_column(layout.quality)) if layout.quality and layout.quality_codes else None
+    return Cells(table.get_column(layout.value).cast(pl.Float64), place)
 
 
 def days(stamps: Sequence[pl.Series], gauges: Sequence[Gauge]) -> list[pl.Series]:
     """The local days that each file's stamps name, as `Gauge.local_day` says, by a daily gauge of each file."""
     read: list[tuple[object, pl.Series, pl.Series]] = []
-    for texts, gauge in zip(stamps, gauges, strict=True):
-        means, count = (_layout(gauge).date_format, gauge.stamp, gauge.reading_at, gauge.ends_next_day), len(texts)
-        # A dam's files mostly hold the same days, and comparing texts costs a tenth of reading them.
-        same = (its for meant, known, its in read if meant == means and texts.equals(known.head(count)))
-        found = next(same, None)
+    for of_file, gauge in zip(stamps, gauges, strict=True):
+        form, count = _layout(gauge).date_format, len(of_file)
+        offset = _from_stamp_to_start(gauge) + _A_DAY * gauge.ends_next_day
+        # A dam's files mostly hold the same days, and comparing stamps costs a tenth of reading them as dates.
+        alike = (read_before for read_before in read if read_before[0] == (form, offset))
+        found = next((its_days for _, its, its_days in alike if of_file.equals(its.head(count))), None)
         if found is None:
-            found = texts.to_frame().select(_start_date(gauge, texts.name)).to_series()
-            found = found + _A_DAY if gauge.ends_next_day else found
-        read.append((means, texts, found.head(count)))
+            found = of_file.cast(pl.String).str.to_date(form, cache=False)  # as the same stamp seldom stands twice
+            found = found + offset if offset else found
+        read.append(((form, offset), of_file, found.head(count)))
     return [found for _, _, found in read]
 
 
@@ -156,24 +164,24 @@ def values(cells: Cells, gauge: Gauge) -> pl.Series:
     number = cells.number if factor == 1 else cells.number * factor
     number = number if offset == 0 else number + offset
     agency = _layout(gauge).quality_codes
-    if cells.code is None or agency is None:
+    if cells.place is None or agency is None:
         return number
-    return number.zip_with(_looked_up(cells.code, _has_value(agency)), _NO_VALUE)
+    return number.zip_with(_has_value(agency)[cells.place], _NO_VALUE)
 
 
 def quality(cells: Cells, gauge: Gauge, *, shown: frozenset[str] = frozenset(GRADES)) -> pl.Series:
     """The grades that the gauge's quality codes stand for; null if not among those to be `shown`."""
     agency = _layout(gauge).quality_codes
-    if cells.code is not None and agency is not None:
-        return _looked_up(cells.code, _shown_grades(agency, shown))
+    if cells.place is not None and agency is not None:
+        return _shown_grades(agency, shown)[cells.place]
     grade = "good" if _layout(gauge).quality is None else UNKNOWN
     return pl.Series([grade if grade in shown else None], dtype=pl.String).new_from_index(0, len(cells.number))
 
 
-def _looked_up(code: pl.Series, meanings: pl.Series) -> pl.Series:
-    """The meaning of each code; the last one is that of no code."""
-    # By position, which costs a tenth of `replace_strict`.
-    return meanings[code.cast(pl.UInt16).fill_null(len(meanings) - 1) if code.null_count() else code]
+def _place(code: pl.Series) -> pl.Series:
+    """Each code's place in `quality.grades_by_number`: looking up by it costs a tenth of `replace_strict`."""
+    place = code.cast(pl.UInt32)
+    return place.fill_null(NO_CODE) if place.null_count() else place
 
 
 @lru_cache(maxsize=8)
@@ -190,9 +198,8 @@ def _readings(cells: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) ->
     """Readings of one gauge, by rising time, from the file's cells."""
     _refuse_unreadable(cells, gauge, content=content)
     layout = _layout(gauge)
-    graded = layout.quality is not None and layout.quality_codes is not None
-    typed = cells.select(_number(gauge).alias("number"), *([_code(gauge).alias("code")] if graded else []))
-    said = Cells(typed["number"], typed.get_column("code", default=None))
+    place = _place(cells[layout.quality].cast(CODE, strict=False)) if layout.quality else None
+    said = Cells(cells.select(_number(gauge)).to_series(), place)
     table = cells.select(
         _local_start(gauge).alias(_STAMP),
         values(said, gauge).alias("value"),
@@ -231,16 +238,17 @@ def _instants(stamps: pl.Series, time_zone: str) -> pl.Series:
 
 def _local_start(gauge: Gauge) -> pl.Expr:
     """Clock time at which each reading's interval starts; of a daily value only the date of its stamp counts."""
+    stamp, form = pl.col(_layout(gauge).date).str, _layout(gauge).date_format
     if gauge.interval == "day":
-        return _start_date(gauge, _layout(gauge).date).dt.combine(gauge.reading_at or gauge.day_start)
-    stamp = pl.col(_layout(gauge).date).str.to_datetime(_layout(gauge).date_format, time_unit="us")
-    return stamp - timedelta(seconds=gauge.table_interval) if gauge.stamp == "end" else stamp
+        day = stamp.to_date(form) + _from_stamp_to_start(gauge)
+        return day.dt.combine(gauge.reading_at or gauge.day_start)
+    return stamp.to_datetime(form, time_unit="us") + _from_stamp_to_start(gauge)
 
 
-def _start_date(gauge: Gauge, stamps: str) -> pl.Expr:
-    """Date on which the interval of a daily value starts, or on which it is read, from the column `stamps` (text)."""
-    day = pl.col(stamps).str.to_date(_layout(gauge).date_format, cache=False)  # stamps seldom stand twice
-    return day - _A_DAY if gauge.stamp == "end" and gauge.reading_at is None else day
+def _from_stamp_to_start(gauge: Gauge) -> timedelta:
+    """From a stamp to the start of its interval, or to the reading; of a daily value in days."""
+    length = _A_DAY if gauge.interval == "day" else timedelta(seconds=gauge.table_interval)
+    return -length if gauge.stamp == "end" and gauge.reading_at is None else timedelta(0)
 
 
 def _layout(gauge: Gauge) -> FileLayout:
@@ -259,11 +267,6 @@ def _number(gauge: Gauge, *, strict: bool = True) -> pl.Expr:
     cell = pl.col(_layout(gauge).value)
     text = cell.str.replace(",", ".", literal=True) if _layout(gauge).decimal_comma else cell
     return text.cast(pl.Float64, strict=strict)
-
-
-def _code(gauge: Gauge) -> pl.Expr:
-    """The gauge's quality code; null where there is none, or none that an agency has."""
-    return pl.col(_layout(gauge).quality or "").cast(CODE, strict=False)
 
 
 def _columns(gauges: Iterable[Gauge]) -> list[str]:

@@ -18,6 +18,8 @@ UNKNOWN = "unknown"
 MISSING = "missing"
 CODE = pl.UInt8()
 """Codes as numbers: no agency has one beyond 255."""
+NO_CODE = 256
+"""Place in `grades_by_number` of a number without a code, or with one that no agency has."""
 
 _CLASSES: dict[str, dict[str, str]] = {
     "waternsw": {
@@ -67,12 +69,12 @@ def grades(agency: str) -> Mapping[str, str]:
 
 @lru_cache(maxsize=8)
 def grades_by_number(agency: str) -> tuple[str, ...]:
-    """Grade of each of the codes 0 to 255 of `agency`, and last that of a number without a code.
+    """Grade of each of the codes 0 to 255 of `agency`, and last (`NO_CODE`) that of a number without a code.
 
     >>> grades_by_number("waternsw")[201], len(grades_by_number("waternsw"))
     ('missing', 257)
     """
-    return tuple(grades(agency).get(str(code), UNKNOWN) for code in (*range(256), None))
+    return tuple(grades(agency).get(str(code), UNKNOWN) for code in range(NO_CODE + 1))
 
 
 def _codes(text: str) -> list[str]:

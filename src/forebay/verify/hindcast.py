@@ -26,6 +26,8 @@ from forebay.tables import FORECASTS, QUANTILES
 FALLBACK = "damped_change"
 """What `default` is while the past is too short for its model."""
 
+LEARNING_DAYS = 3 * 366
+
 DEFAULT = "default"
 MAIN = "boosted_huber"
 """The model whose want of past days the forecast reports."""
@@ -64,7 +66,10 @@ def scored_from(samples: Samples, dam: Dam) -> int:
 
 
 def first_origin(samples: Samples, dam: Dam) -> int:
-    """Index of the first hindcast day: half-way to the first scored one, so that intervals have past errors by then."""
+    """Index of the first hindcast day: half-way to the first scored one, but at most three years before it.
+
+    Intervals and weights learn from the errors between the two.
+    """
     start = scored_from(samples, dam)
     if len(samples.dates) < 2:
         raise DataError(
@@ -75,7 +80,7 @@ def first_origin(samples: Samples, dam: Dam) -> int:
             f"the hindcast starts on {dam.hindcast.start}, but the record of {dam.name} ends on {samples.dates[-1]}; "
             "set hindcast.start in the dam file to an earlier day"
         )
-    return max(1, start // 2)
+    return max(1, start // 2, start - LEARNING_DAYS)
 
 
 def refit_days(dates: NDArray[np.datetime64], origin: int) -> list[int]:
@@ -97,6 +102,8 @@ def point_forecasts(
     starts = refit_days(samples.dates, origin)
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
     made = {name: Points({h: np.full(len(samples.dates), np.nan) for h in dam.hindcast.leads}) for name in models}
+    import sklearn.linear_model  # noqa: F401  # its libraries must be there before their threads can be limited
+
     # The matrices are small: more threads within one product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         work = [pool.submit(_forecast_lead, samples, lead, models, spans) for lead in dam.hindcast.leads]

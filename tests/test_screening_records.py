@@ -1,0 +1,160 @@
+"""The screen on records: the simulated dam, whose faults are known, and the real ones with their known traps.
+
+What it does to forecasts stands in docs/screening.md.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.dams.dam import Dam
+from forebay.dams.dam_file import load_dam
+from forebay.prepare.daily import from_files, join, usable
+from forebay.prepare.flags import VALID, flags, spells
+from forebay.settings import Settings
+from forebay.sources import simulated
+from tests.shared import PROJECT, needs_shared
+
+LAST = date(2026, 3, 1)
+
+
+def record(name: str) -> tuple[Dam, pl.DataFrame, pl.DataFrame]:
+    """A real dam, its daily frame and its flags."""
+    dam = load_dam(str(PROJECT / "tests" / "dams" / f"{name}.toml"))
+    frame = from_files([dam])[0]
+    return dam, frame, flags(frame, dam)
+
+
+def days_of(found: pl.DataFrame, gauge: str, *reasons: str) -> set[date]:
+    held = found.filter(pl.col("gauge") == gauge, pl.col("withdrawn_on").is_null())
+    return set(held.filter(pl.col("reason").is_in(reasons) if reasons else ~pl.col("reason").is_in(VALID))["date"])
+
+
+def span(first: date, last: date) -> set[date]:
+    return {first + timedelta(days=k) for k in range((last - first).days + 1)}
+
+
+@pytest.fixture(scope="module")
+def judged() -> pl.DataFrame:
+    """Every gauge and day of the simulated dam: its fault (or "clean") and whether the screen flags it in hindsight."""
+    dam, now = load_dam("demo"), datetime(2026, 3, 1, 20, tzinfo=UTC)
+    readings = [simulated.fetch(gauge, dam, None, LAST, settings=Settings(), now=now) for gauge in dam.gauges]
+    found = flags(join(pl.concat(readings), dam), dam)
+    held = found.filter(pl.col("withdrawn_on").is_null(), ~pl.col("reason").is_in(VALID))
+    truth = simulated.simulate(simulated.SEED, simulated.FIRST_DAY, LAST).gauges
+    return truth.select(
+        "date",
+        pl.col("station").replace_strict({g.station: g.column for g in dam.gauges}).alias("gauge"),
+        pl.col("station").replace_strict({g.station: g.variable for g in dam.gauges}).alias("variable"),
+        pl.col("fault").replace({"unlisted": None}).fill_null("clean"),  # a code says nothing of the value
+    ).join(held.select("gauge", "date", flagged=True).unique(), on=["gauge", "date"], how="left")
+
+
+@pytest.mark.parametrize(
+    ("variable", "fault", "recall"),
+    [
+        ("reservoir_level", "spike", 1.0),
+        ("reservoir_level", "stuck", 1.0),
+        ("rainfall", "spike", 0.95),
+        ("stream_level", "spike", 0.5),  # the rest falls into floods and into the first year
+    ],
+)
+def test_the_simulated_faults_are_found(judged: pl.DataFrame, variable: str, fault: str, recall: float) -> None:
+    days = judged.filter(pl.col("variable") == variable, pl.col("fault") == fault)
+    assert days["flagged"].count() / len(days) >= recall
+
+
+def test_false_alarms_on_clean_days_are_rare(judged: pl.DataFrame) -> None:
+    clean = judged.filter(pl.col("fault") == "clean")
+    assert len(clean) > 45_000
+    assert clean["flagged"].count() / len(clean) < 0.001
+    flagged = judged.filter(pl.col("flagged"), pl.col("fault").is_in(["clean", "spike", "stuck"]))
+    assert (flagged["fault"] != "clean").mean() > 0.75  # precision by days; the rest are edges of the stuck spells
+
+
+@needs_shared
+def test_warragambas_wrong_levels_are_found() -> None:
+    _, _, found = record("warragamba")
+    assert days_of(found, "reservoir_level") == span(date(2009, 3, 4), date(2009, 3, 7)) | span(
+        date(2019, 7, 21), date(2019, 8, 13)
+    )
+    same_day = found.filter(pl.col("date") == date(2009, 3, 4), pl.col("known_on") == date(2009, 3, 4))
+    assert same_day["reason"].to_list() == ["jump"]  # doubted before the spike is known to be one
+    noted = found.filter(pl.col("reason") == "still", pl.col("date") == date(2019, 7, 21))
+    assert noted["known_on"].item() == date(2019, 8, 5)  # long before it catches up
+    assert days_of(found, "rainfall_563079", "scale") > span(date(2008, 2, 1), date(2009, 7, 20))
+
+
+@needs_shared
+def test_no_real_flood_of_warragamba_is_doubted_on_any_day() -> None:
+    dam, frame, found = record("warragamba")
+    level = usable(frame, dam).select("date", change=pl.col("reservoir_level").diff())
+    wrong = span(date(2009, 2, 16), date(2009, 4, 10))
+    rises = level.filter(~pl.col("date").is_in(wrong)).sort("change", descending=True, nulls_last=True).head(30)
+    assert rises["change"].min() > 0.35
+    assert span(date(2020, 2, 9), date(2020, 2, 12)) < set(rises["date"])
+    ever = found.filter(~pl.col("reason").is_in(VALID))  # withdrawn doubts too
+    assert not set(rises["date"]) & set(ever.filter(pl.col("gauge") == "reservoir_level")["date"])
+    storm = span(date(2020, 2, 6), date(2020, 2, 12))
+    assert not storm & set(ever["date"])
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville"])
+def test_other_dams_largest_rises_are_floods_and_stay(name: str) -> None:
+    """Called spikes and jumps in the data's notes; rain or inflow stands beside each of them, and the water stayed."""
+    dam, frame, found = record(name)
+    target = dam.target_gauge.column
+    rises = usable(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, by="change")
+    assert not set(rises["date"]) & days_of(found, target)
+
+
+@needs_shared
+def test_conroes_sentinels_and_bilancinos_lone_metres_are_found() -> None:
+    _, _, found = record("conroe")
+    sentinels = span(date(2019, 7, 2), date(2019, 7, 7))
+    assert days_of(found, "reservoir_level") == days_of(found, "storage_08067600") == sentinels
+    _, _, found = record("bilancino")
+    assert days_of(found, "reservoir_level") == {date(2003, 11, 13), date(2008, 7, 21)}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["beltzville", "cannonsville", "cantareira", "canyon", "georgetown", "lavon"])
+def test_records_without_known_faults_have_no_flag_that_holds(name: str) -> None:
+    _, _, found = record(name)
+    assert spells(found).is_empty()
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "bilancino"])
+def test_faults_put_into_a_real_record_are_found(name: str) -> None:
+    """Spikes of 3 to 10 times the 99% quantile of changes, 1 to 3 days long, and lost decimal points, 12 of each."""
+    dam, frame, _ = record(name)
+    column = dam.target_gauge.column
+    level = usable(frame, dam)[column].to_numpy().astype(float)
+    large, rng = float(np.nanquantile(np.abs(np.diff(level)), 0.99)), np.random.default_rng(7)
+    hits = {"up": 0, "down": 0, "slip": 0}
+    for fault in hits:
+        for _ in range(12):
+            at, length = int(rng.integers(500, len(level) - 60)), int(rng.integers(1, 4))
+            while not np.isfinite(level[at - 20 : at + 40]).all():
+                at = int(rng.integers(500, len(level) - 60))
+            values, by = level.copy(), large * rng.uniform(3, 10)
+            spot = slice(at, at + length)
+            values[spot] = {"up": level[spot] + by, "down": level[spot] - by, "slip": level[spot] / 10}[fault]
+            faulty = frame.with_columns(pl.Series(column, values, nan_to_null=True))
+            hits[fault] += frame["date"][at] in days_of(flags(faulty, dam), column)
+    assert min(hits.values()) >= 8, hits
+
+
+@needs_shared
+def test_fourteen_years_of_eight_gauges_are_screened_in_half_a_second() -> None:
+    dam, frame, _ = record("warragamba")
+    start = time.process_time()
+    flags(frame, dam)
+    assert time.process_time() - start < 0.5

@@ -1,0 +1,83 @@
+"""The screening room's page and pictures."""
+
+import json
+import re
+from pathlib import Path
+
+import altair as alt
+import polars as pl
+import pytest
+
+from forebay.cli import app
+from forebay.prepare.flags import REASONS, flags
+from forebay.show.screening import REASON_COLOURS, gauge_chart, write_screening
+from tests import synthetic
+
+DAM = synthetic.dam()
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    daily = synthetic.daily(DAM, days=900)
+    day = pl.int_range(len(daily))
+    level = pl.col("reservoir_level") - pl.when(day.is_in([700, 701])).then(9.0).otherwise(0.0)
+    return daily.with_columns(level.alias("reservoir_level"))
+
+
+def test_every_reason_has_a_colour_of_its_own() -> None:
+    assert set(REASON_COLOURS) == set(REASONS)
+    assert len(set(REASON_COLOURS.values())) == len(REASONS)
+
+
+def test_each_gauges_picture_is_valid_and_shows_its_flags(frame: pl.DataFrame) -> None:
+    found = flags(frame, DAM)
+    for gauge in DAM.gauges:
+        spec = gauge_chart(frame, found, DAM, gauge).to_dict()  # validates
+        alt.Chart.from_dict(spec)
+        assert "SIMULATED" in json.dumps(spec["title"])
+    assert "spike" in json.dumps(gauge_chart(frame, found, DAM, DAM.target_gauge).to_dict())
+
+
+def test_the_page_needs_no_network_and_lists_the_spells(frame: pl.DataFrame, tmp_path: Path) -> None:
+    found = flags(frame, DAM)
+    files = {path.name for path in write_screening(frame, found, DAM, tmp_path)}
+    pictures = {f"{gauge.column}.{kind}" for gauge in DAM.gauges for kind in ("png", "svg")}
+    assert files == pictures | {"screening.html", "flags.csv", "spells.csv"}
+    page = (tmp_path / "screening.html").read_text("utf-8")
+    assert not re.search(r'(?:src|href)="https?:', page)
+    assert "SIMULATED" in page
+    assert "<td>spike</td>" in page
+    assert pl.read_csv(tmp_path / "flags.csv").height == found.height
+
+
+def test_the_command_prints_spells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dam_file = tmp_path / "lake.toml"
+    days = pl.date_range(synthetic.FIRST_DAY, synthetic.FIRST_DAY.replace(year=2020), eager=True)
+    level = [100 - 0.01 * k + 0.003 * (k % 5) - (9 if k in (400, 401) else 0) for k in range(len(days))]
+    pl.DataFrame({"date": days, "level": level}).write_csv(tmp_path / "lake.csv")
+    dam_file.write_text(
+        """id = "lake"
+name = "A lake"
+country = "Nowhere"
+latitude = 0.0
+longitude = 0.0
+time_zone = "+00:00"
+target = { variable = "reservoir_level", unit = "m", datum = "above nothing" }
+[[gauges]]
+role = "target"
+source = "csv"
+station = "x"
+variable = "reservoir_level"
+unit = "m"
+file = { path = "lake.csv", date = "date", value = "level" }
+"""
+    )
+    app(["fetch", str(dam_file), "--archive", "sqlite:///a.db", "--json"], result_action="return_value")
+    capsys.readouterr()
+    app(["screen", str(dam_file), "--archive", "sqlite:///a.db", "-o", "out", "--json"], result_action="return_value")
+    said = json.loads(capsys.readouterr().out)
+    assert [(spell["reason"], spell["days"]) for spell in said["spells"]] == [("spike", 2)]
+    assert (tmp_path / "out" / "screening.html").is_file()
