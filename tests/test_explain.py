@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.dams.dam import Dam, Hindcast
+from forebay.dams.dam import Dam, Hindcast, Line
 from forebay.dams.dam_file import load_dam
 from forebay.forecast.explain import amount, explain, owner
 from forebay.models import FLOW_MODELS, MODELS, models_for
@@ -138,20 +138,20 @@ def test_whose_an_input_is() -> None:
     assert owner("snow_water", DAM) == ("other", "snow_water")
 
 
-def words(*, days: int = 700, **last: Sequence[float | None]) -> dict[str, str]:
-    """Group → words of the last day; `last` replaces the last values of columns that never end otherwise."""
+def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) -> dict[str, str]:
+    """Group → words of the last day of a lively record whose columns end with `last`, where that is given."""
     rng = np.random.default_rng(1)
-    given = {"reservoir_level": 90 + np.cumsum(rng.normal(0, 0.05, days)), "stream_level_s": rng.gamma(2, 1, days)}
+    given = {"reservoir_level": 95 + 0.1 * np.sin(np.arange(days)) + rng.normal(0, 0.05, days), "stream_level_s": rng.gamma(2, 1, days)}
     given |= {c: rng.gamma(0.3, 8, days) for c in ("rainfall_r1", "rainfall_r2")}
     given |= {c: rng.gamma(2, 2, days) for c in ("inflow_i", "release_o")}
     columns: dict[str, list[float | None]] = {name: values.tolist() for name, values in given.items()}
     for name, values in last.items():
         columns[name][-len(values) :] = values
-    return dict(explained(frame_of(DAM, columns), DAM)[0].filter(pl.col("lead_time") == 1)["group", "words"].iter_rows())
+    return dict(explained(frame_of(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)["group", "words"].iter_rows())
 
 
 def test_words() -> None:
-    wet = [10.0] * 10 + [30.0]
+    wet = [10.0, 12.0, 9.0, 14.0, 8.0, 11.0, 30.0]
     said = words(
         rainfall_r1=wet,
         rainfall_r2=[*wet[:-1], 46.0],
@@ -174,13 +174,14 @@ def test_words() -> None:
 
 def test_words_of_a_dry_spell_and_of_what_is_missing() -> None:
     dry = [0.0] * 40
-    said = words(rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[101.0, 101.0], stream_level_s=[1.0, None])
+    low = DAM.model_copy(update={"full_supply": Line(value=94.0)})
+    said = words(dam=low, rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[95.02, 95.02], stream_level_s=[1.0, None])
     assert said["rain"] == "hardly any rain in 3 days on a dry catchment"
     assert said["level"] == "level did not change yesterday"
     assert said["full_supply"] == "1.0 m above full supply"
     assert said["missing"] == "what is not known: Coxs River"
-    gone = words(rainfall_r1=[None] * 5, rainfall_r2=[None] * 5, reservoir_level=[95.0, 94.5, None, 94.0])
-    assert gone["level"] == "level's last known change was a fall of 0.50 m"
+    gone = words(rainfall_r1=[None] * 5, rainfall_r2=[None] * 5, reservoir_level=[95.0, 94.95, None, 94.9])
+    assert gone["level"] == "level's last known change was a fall of 0.050 m"
     assert gone["rain"].startswith("rain so far")
     assert gone["missing"].startswith("what is not known: ")
     assert "rain of some days" in gone["missing"]

@@ -49,6 +49,7 @@ def _report(name: str = "Synthetic Dam") -> Report:
         scores=synthetic.scores(dam),
         lacks=("The creek is silent.",),
         gauge_table=pl.DataFrame({"gauge": ["reservoir_level"], "rows": [1200], "error": [None]}),
+        explanation=synthetic.explanation(dam, init),
     )
 
 
@@ -59,7 +60,7 @@ def _words(html: str) -> str:
 
 def test_all_files_are_written_and_nothing_else_remains(tmp_path: Path) -> None:
     written = write_report(_report(), tmp_path / "new")
-    names = ("coverage", "forecast", "largest_rise", "scores")
+    names = ("coverage", "explanation", "forecast", "largest_rise", "scores")
     pictures = [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert sorted(path.name for path in written) == sorted([*pictures, "report.html"])
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
@@ -97,7 +98,7 @@ def test_what_is_old_says_so_and_is_never_called_current(age: int, stale: bool) 
 
 def test_every_section_of_a_simulated_dam_says_so() -> None:
     html = render(_report())[0]
-    assert html.count("<section") == html.count("SIMULATED: no real gauge, no real dam.") == 7
+    assert html.count("<section") == html.count("SIMULATED: no real gauge, no real dam.") == 8
 
 
 def test_a_real_dam_is_never_called_simulated() -> None:

@@ -79,15 +79,16 @@ def owner(column: str, dam: Dam) -> Source:
     for gauge in dam.gauges:
         if gauge.role != "target" and bare in (gauge.column + end for end in _GAUGE_INPUTS):
             return gauge.role, gauge.title
-    if column.startswith(BALANCE) and bare in ("inflow", "release"):
-        titles = [gauge.title for gauge in dam.gauges if gauge.role == bare]
-        return bare, titles[0] if len(titles) == 1 else ""
+    flow = bare.removesuffix("_10d")
+    if column.startswith(BALANCE) and flow in ("inflow", "release"):
+        titles = [gauge.title for gauge in dam.gauges if gauge.role == flow]
+        return flow, titles[0] if len(titles) == 1 else ""
     belongs = {
         BASE: column == BASE,
         "rain": bare == "api" or bare.startswith("rain_"),
         "season": bare in _SEASON,
         "full_supply": bare == "below_full",
-        "level": bare == "level" or "change" in bare,
+        "level": bare == "level" or "change" in bare or column.startswith(BALANCE),
     }
     return next(((group, "") for group, does in belongs.items() if does), ("other", bare))
 
@@ -166,7 +167,9 @@ class _Words:
         return f"{gauge.title} {'rising' if rise > 0 else 'falling'} ({amount(abs(rise / factor))} {gauge.unit} a day)"
 
     def _missing(self) -> str:
-        owners = dict.fromkeys(owner(column, self.dam) for column, value in self.day.items() if value is None)
+        # what the balance lacks, a gauge or a change lacks
+        absent = (name for name, value in self.day.items() if value is None and not name.startswith(BALANCE))
+        owners = dict.fromkeys(owner(column, self.dam) for column in absent)
         names = {"rain": "rain of some days", "level": "changes of some days", "full_supply": "full supply"}
         return f"what is not known: {', '.join(title or names.get(group, group) for group, title in owners)}"
 

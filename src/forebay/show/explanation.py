@@ -19,7 +19,7 @@ SMALL_SHARE = 0.05
 _LABELS = {
     BASE: "a usual day",
     "rain": "rain and wetness",
-    "level": "the level's own course",
+    "level": "its own course so far",
     "season": "season",
     "full_supply": "distance to full supply",
     "missing": "what is missing",
@@ -54,11 +54,12 @@ def causes(explanation: pl.DataFrame, dam: Dam, lead: int) -> list[str]:
 def told(explanation: pl.DataFrame, dam: Dam) -> list[str]:
     """A line per shown lead for the terminal."""
     words = sections.Wording(dam)
-    return [
-        f"{lead} d, {words.bare(_total(explanation, lead), signed=True)} {words.unit} = "
+    lines = [
+        f"  {lead} d, {words.bare(_total(explanation, lead), signed=True)} {words.unit}, of which "
         + "; ".join(causes(explanation, dam, lead))
         for lead in shown_leads(explanation)
     ]
+    return ["What moved it", *lines] if lines else []
 
 
 def _total(explanation: pl.DataFrame, lead: int) -> float:
@@ -66,11 +67,12 @@ def _total(explanation: pl.DataFrame, lead: int) -> float:
 
 
 def panels(explanation: pl.DataFrame, heading: charts.Heading) -> list[charts.Panel]:
-    """A bar per source and its sum, one small chart per shown lead, all in one order."""
+    """A bar for the sum and one per source, a small chart per shown lead, all in one order."""
     bars = _bars(explanation)
     share = pl.col("contribution").abs() / pl.col("contribution").abs().sum().over("lead_time").clip(1e-12)
     sizes = bars.with_columns(share=share).group_by("label").agg(pl.col("share").sum())
-    labels = [*sizes.sort("share", "label", descending=[True, False])["label"], TOGETHER]
+    ranked = sizes.filter(pl.col("label") != TOGETHER).sort("share", "label", descending=[True, False])
+    labels = [TOGETHER, *ranked["label"]]
     return [
         (str(lead), _panel(bars.filter(pl.col("lead_time") == lead), labels, heading))
         for lead in shown_leads(explanation)
@@ -98,13 +100,13 @@ def _bars(explanation: pl.DataFrame) -> pl.DataFrame:
 def _panel(bars: pl.DataFrame, labels: list[str], heading: charts.Heading) -> charts.AnyChart:
     import altair as alt
 
-    lead = bars["lead_time"][0]
+    lead, unit = bars["lead_time"][0], heading.axis.rpartition(", ")[2]
     scale = alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))
     chart = (
         alt.Chart(bars.with_columns(pl.col("contribution").round(5)))
         .mark_bar(height=alt.RelativeBandSize(0.7))
         .encode(
-            x=alt.X("contribution:Q", title=f"part of the change, {heading.axis.rpartition(', ')[2]}"),
+            x=alt.X("contribution:Q", title=f"part of the change, {unit}", axis=alt.Axis(tickCount=4)),
             y=alt.Y("label:N", title=None, scale=alt.Scale(domain=labels)),
             color=alt.Color("series:N", scale=scale, legend=alt.Legend(title=None, symbolType="square")),
             tooltip=["label:N", "contribution:Q", "words:N"],
