@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
-from forebay.models import MODELS
+from forebay.models import FLOW_MODELS, MODELS
 from forebay.models.intervals import error_quantiles
 from forebay.models.model import Array, Model
 from forebay.models.regression import Huber
@@ -79,7 +79,7 @@ def with_another_future(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> p
     return frame.with_columns(columns)
 
 
-def check_no_look_ahead(dam: Dam, day: int, seed: int, makers: Makers = MODELS) -> None:
+def check_no_look_ahead(dam: Dam, day: int, seed: int, makers: Makers = MODELS | FLOW_MODELS) -> None:
     """Fail if anything up to `day` changes with what comes after it."""
     dam = dam.model_copy(update={"hindcast": Hindcast(leads=LEADS)})
     frame = synthetic.daily(dam, days=DAYS)

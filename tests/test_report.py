@@ -16,7 +16,7 @@ import pytest
 from forebay.dams.dam import Dam, Gauge
 from forebay.show import grounds, page, sections
 from forebay.show.report import Reading, Report, render, write_report
-from forebay.tables import FORECASTS, SCORES
+from forebay.tables import EXPLANATION, FORECASTS, SCORES
 from tests import synthetic
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -148,6 +148,7 @@ def test_without_a_rise_scores_reading_or_forecast_the_report_says_so() -> None:
         hindcast=FORECASTS.empty(),
         scores=SCORES.empty(),
         lacks=(),
+        explanation=EXPLANATION.empty(),
         gauge_table=pl.DataFrame(),
     )
     html, specs = render(bare)
@@ -213,7 +214,7 @@ def test_in_a_real_browser_all_charts_draw_without_errors_or_requests(name: str,
     write_report(_report(name), tmp_path)
     dom, log, requests = _opened(tmp_path / "report.html", tmp_path)
     places = re.findall(r'<div class="chart[^>]*>(.{0,400})', dom, re.DOTALL)
-    assert len(places) == _report_scripts(dom) == 2 + 9 + 2
+    assert len(places) == _report_scripts(dom) == 2 + 3 + 9 + 2
     assert all("<svg" in place for place in places), places
     assert "could not be drawn" not in dom.split("<script>")[0]
     assert "CONSOLE" not in log, log

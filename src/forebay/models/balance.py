@@ -85,7 +85,8 @@ class Balance:
             for share in SHARES:
                 trial = (*chosen[:turn], share, *chosen[turn + 1 :])
                 cost[share] = float(np.abs(target - sum(self._weighed(parts, *trial))).sum())
-            chosen[turn] = min(cost, key=cost.__getitem__)
+            # to nine digits: in which order the days are summed must not decide
+            chosen[turn] = min(cost, key=lambda share: (float(f"{cost[share]:.9g}"), share))
         return tuple(chosen)
 
     def predict(self, inputs: pl.DataFrame) -> Array:
