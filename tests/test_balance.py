@@ -44,8 +44,8 @@ def filled(inflow: Array, release: Array) -> Array:
 def inputs_of(dam: Dam, target: Array, inflow: Array | None, release: Array | None) -> pl.DataFrame:
     """Inputs of the days of a record; flows are left out where they are None."""
     columns = {dam.target.variable: target.tolist()}
-    columns |= {f"inflow_{'in'}": inflow.tolist()} if inflow is not None else {}
-    columns |= {f"release_{'out'}": release.tolist()} if release is not None else {}
+    columns |= {"inflow_in": inflow.tolist()} if inflow is not None else {}
+    columns |= {"release_out": release.tolist()} if release is not None else {}
     return features.build(frame_of(dam, columns), dam).drop("date")
 
 

@@ -1,6 +1,6 @@
 """What moved a forecast: parts that sum to it, whose they are, and in what words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Self
 
@@ -14,7 +14,7 @@ from forebay.dams.dam import Dam, Hindcast, Line
 from forebay.dams.dam_file import load_dam
 from forebay.forecast.explain import amount, explain, owner
 from forebay.models import FLOW_MODELS, MODELS, models_for
-from forebay.models.model import BASE, Array, Explained
+from forebay.models.model import BASE, Array, Explained, Model
 from forebay.models.references import NoChange
 from forebay.prepare import features
 from forebay.prepare.daily import from_files
@@ -30,9 +30,10 @@ INFLOW = {"role": "inflow", "station": "i", "name": "The inflow", "variable": "i
 RELEASE = {"role": "release", "station": "o", "variable": "release", "unit": "m3/s"}
 DAM = dam_of(rain_gauge(), rain_gauge("r2"), STREAM, INFLOW, RELEASE, full_supply=100.0, hindcast={"leads": (1, 3)})
 ALL = {**MODELS, **FLOW_MODELS}
+Makers = Mapping[str, Callable[[int], Model]]
 
 
-def explained(frame: pl.DataFrame, dam: Dam, models: Mapping[str, type] | None = None) -> tuple[pl.DataFrame, Samples]:
+def explained(frame: pl.DataFrame, dam: Dam, models: Makers | None = None) -> tuple[pl.DataFrame, Samples]:
     """The explanation of the last day's forecast, checked to sum to it."""
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
@@ -119,8 +120,8 @@ def test_a_model_that_does_not_tell_its_inputs_apart_is_told_as_a_whole() -> Non
             """0.1 each."""
             return np.full(len(inputs), 0.1)
 
-    models = {"boosted_huber": Opaque, "damped_change": MODELS["damped_change"], "no_change": NoChange}
-    table, _ = explained(synthetic.daily(DAM).head(400), DAM, models)  # type: ignore[arg-type]  # makers of models
+    models: Makers = {"boosted_huber": Opaque, "damped_change": MODELS["damped_change"], "no_change": NoChange}
+    table, _ = explained(synthetic.daily(DAM).head(400), DAM, models)
     row = table.filter(pl.col("group") == "other").row(0, named=True)
     assert (row["gauge"], row["words"]) == ("boosted_huber", "boosted_huber")
     assert row["contribution"] > 0

@@ -15,7 +15,8 @@ from forebay.prepare import features
 from tests import synthetic
 
 LEADS = (1, 7)
-every_model = pytest.mark.parametrize(("make", "lead"), list(itertools.product([*MODELS.values(), *FLOW_MODELS.values()], LEADS)))
+EVERY = [*MODELS.values(), *FLOW_MODELS.values()]
+every_model = pytest.mark.parametrize(("make", "lead"), list(itertools.product(EVERY, LEADS)))
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def test_the_terminal_tells_it_under_the_forecast(capsys: pytest.CaptureFixture[
     issued = Issued(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, table, (), TABLE)
     terminal.outcome(issued, synthetic.scores(DAM), DAM, [])
     out = capsys.readouterr().out
-    told = "  1 d, +0.102 m, of which +0.120 m: 38 mm yesterday on a wet catchment; −0.050 m: level fell 0.050 m yesterday; "
+    told = "  1 d, +0.102 m, of which +0.120 m: 38 mm yesterday on a wet catchment; −0.050 m: level fell 0.050 m "
     assert out.index("What moved it\n" + told) < out.index("Hindcast")
     terminal.outcome(replace(issued, explanation=EXPLANATION.empty()), synthetic.scores(DAM), DAM, [])
     assert "What moved it" not in capsys.readouterr().out
