@@ -18,7 +18,6 @@ from forebay import __version__
 from forebay.errors import ConfigError, ForebayError
 
 if TYPE_CHECKING:
-
     from forebay.archive.fetch import FetchReport
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
@@ -204,6 +203,48 @@ def run(
         outcome = pipeline.forecast_dam(this, days, now=now, fetched=fetched, progress=progress)
     files = pipeline.write_outcome(outcome, fetched, folder)
     _say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
+
+
+@app.command
+def article(
+    *,
+    data: Annotated[
+        Path | None, Parameter(help="Folder with the article's three CSV files; by default the readings are fetched.")
+    ] = None,
+    recipe: Annotated[str, Parameter(help="python, elixir, multi-day or all.")] = "all",
+    backend: Annotated[str, Parameter(help="What fits the nets: jax, torch or tensorflow.")] = "jax",
+    seeds: Annotated[int, Parameter(help="Nets per recipe, each with its own random numbers.")] = 5,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the page; by default runs/article.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the article's recipes, as published and as corrected, and write a page that sets them side by side.
+
+    Example: forebay article --recipe python --seeds 1
+    """
+    from contextlib import nullcontext
+
+    from forebay import article as recipes
+    from forebay import pipeline
+    from forebay.show import terminal
+
+    chosen, _ = _settings()
+    choice = recipes.Choice(recipe, backend, seeds)
+    folder = output or Path(chosen.output) / "article"
+    pipeline.check_writable(folder)
+    now = datetime.now(UTC)
+    with terminal.progress() as progress:
+        with nullcontext() if data else _open(None, chosen) as held:
+            record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
+        told = recipes.run(record, choice, now=now, progress=progress)
+    recipes.write(told, folder)
+
+    def show() -> None:
+        terminal.table("The article's recipes: test MAE (m)", recipes.rows(told.story))
+        terminal.line(f"Page: {folder / 'article.html'}")
+
+    _say(recipes.listed(told.story.results), as_json, show)
 
 
 def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:

@@ -20,6 +20,7 @@ from forebay.forecast.explain import explain
 from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
 from forebay.models import models_for
 from forebay.prepare.daily import join, usable
+from forebay.prepare.datum import on_one_datum
 from forebay.prepare.samples import Samples, make_samples
 from forebay.show.story import Reading, Report
 from forebay.tables import FORECASTS
@@ -65,12 +66,12 @@ def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | No
         held = archive.known_at([dam.target_gauge], now, dam.time_zone)
         choose_init_date(join(held, dam), dam, init_date)  # its error names the nearest of all days
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
-    newest = join(archive.known_at(dam.gauges, until, dam.time_zone), dam)
+    newest = on_one_datum(join(archive.known_at(dam.gauges, until, dam.time_zone), dam), dam)
     chosen = choose_init_date(newest, dam, init_date)
     target = dam.target.variable
     first = usable(newest, dam).filter(pl.col(target).is_not_null())["date"][0]
     span = pl.col("date").is_between(first, chosen)
-    known = join(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen)
+    known = on_one_datum(join(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen), dam)
     reading = newest_reading(dam, archive, until=until)
     return Days(known.filter(span), newest.filter(span), chosen, reading)
 

@@ -69,9 +69,7 @@ READINGS = Table(
 )
 """What a source delivers: observations before the archive has stamped them."""
 
-OBSERVATIONS = Table(
-    "observations", {**READINGS.columns, "fetched_at": INSTANT}, (*READINGS.key, "fetched_at")
-)
+OBSERVATIONS = Table("observations", {**READINGS.columns, "fetched_at": INSTANT}, (*READINGS.key, "fetched_at"))
 """Every version of every reading; a revision is a row of its own with a later `fetched_at`."""
 
 FORECASTS = Table(

@@ -38,7 +38,7 @@ def blend(forecasts: Mapping[str, Array], observed: Array, *, lead_time: int) ->
     names = list(forecasts)
     each = np.column_stack([forecasts[name] for name in names])
     prior = np.log([PRIOR.get(name, 1.0) for name in names])
-    usable = np.isfinite(each).all(axis=1)
+    usable: NDArray[np.bool_] = np.asarray(np.isfinite(each).all(axis=1))
     weights = np.full(each.shape, np.nan)
     regret, size = np.zeros(len(names)), 0.0
     for day in range(len(each)):

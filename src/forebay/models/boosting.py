@@ -59,7 +59,9 @@ class Trees:
         self.columns_ = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
         self.scale_ = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         # In one order whatever order the rows come in, so that the bags are the same
-        order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in self.columns_[:3]] + [target]).T)
+        order = np.lexsort(
+            np.column_stack([inputs[c].to_numpy().astype(float) for c in self.columns_[:3]] + [target]).T
+        )
         rows = lightgbm.Dataset(self._matrix(inputs)[order], target[order] / self.scale_)
         self.booster_: Booster = lightgbm.train(PARAMETERS, rows, self.rounds)
         return self

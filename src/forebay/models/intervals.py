@@ -50,7 +50,9 @@ class State:
 
 def state_of(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> State:
     """The state of each day from the models' inputs: changes, rain, rises, by magnitude."""
-    chosen = [c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns]
+    chosen: list[str] = [
+        c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns
+    ]
     chosen += [c for c in inputs.columns if c.endswith("_rise")]
     return State(init_dates, wet, np.abs(inputs.select(chosen).cast(pl.Float64).to_numpy()))
 

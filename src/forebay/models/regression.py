@@ -136,7 +136,9 @@ class WetRidge:
         self.lively_ = float(np.nanquantile(np.abs(inputs["last_change"].cast(pl.Float64).to_numpy()), 0.85))
         wet = self._wet(inputs)
         if wet.sum() < MIN_WET_ROWS:
-            raise ModelError(f"wet_ridge needs at least {MIN_WET_ROWS} wet days to learn from, but there are {wet.sum()}")
+            raise ModelError(
+                f"wet_ridge needs at least {MIN_WET_ROWS} wet days to learn from, but there are {wet.sum()}"
+            )
         self.ridge_ = Ridge(alpha=30.0).fit(self.line_.design(inputs)[wet], target[wet])
         return self
 

@@ -124,9 +124,9 @@ def _read(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
 def usable(frame: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """The daily frame with every value nulled whose flag says that it must not be used (see `UNUSABLE`)."""
     return frame.with_columns(
-        pl.when(pl.col(flag_of(gauge.column)).is_in(UNUSABLE).fill_null(False).not_()).then(gauge.column).alias(
-            gauge.column
-        )
+        pl.when(pl.col(flag_of(gauge.column)).is_in(UNUSABLE).fill_null(False).not_())
+        .then(gauge.column)
+        .alias(gauge.column)
         for gauge in dam.gauges
     )
 
@@ -213,9 +213,9 @@ def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
             f"gauge {gauge.column}: {len(twice)} readings on {twice['date'].n_unique()} days that should have one "
             f"each, first on {twice['date'].min()!s}; say how often it reads with interval in the dam file"
         )
-    return days.select(
-        "date", _shown(days["value"], gauge, dam), pl.col("flag").alias(flag_of(gauge.column))
-    ).sort("date")
+    return days.select("date", _shown(days["value"], gauge, dam), pl.col("flag").alias(flag_of(gauge.column))).sort(
+        "date"
+    )
 
 
 def _aggregated(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:

@@ -98,18 +98,14 @@ def as_known(daily: pl.DataFrame, found: pl.DataFrame, day: date, dam: Dam) -> p
 
     The first day of another datum is left out as well, so that no change is taken across.
     """
-    known = found.filter(
-        pl.col("known_on") <= day, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > day)
-    )
+    known = found.filter(pl.col("known_on") <= day, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > day))
     return _without(usable(daily.filter(pl.col("date") <= day), dam), known, dam)
 
 
 def masked(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, *, lag: int) -> pl.DataFrame:
     """The usable daily frame, each value as seen `lag` days after its own: what an input of that lag may use."""
     then = pl.col("date") + timedelta(days=lag)
-    known = found.filter(
-        pl.col("known_on") <= then, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > then)
-    )
+    known = found.filter(pl.col("known_on") <= then, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > then))
     return _without(usable(daily, dam), known, dam)
 
 

@@ -84,10 +84,9 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
     if usable_known[target].null_count() == len(usable_known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     last = known["date"][-1]
-    kept = _without_excluded(known, dam)
-    inputs = build_as_known(kept, flags(kept, dam), dam, features.build)
-    kept = _without_excluded(newest.filter(pl.col("date") <= last), dam)
-    now = features.build(as_known(kept, flags(kept, dam), last, dam), dam)
+    inputs = build_as_known(known, flags(known, dam), dam, _inputs)
+    then = newest.filter(pl.col("date") <= last)
+    now = _inputs(as_known(then, flags(then, dam), last, dam), dam)
     inputs = pl.concat([inputs.head(-1), now.tail(1)])
     level = usable_known[target].to_numpy().astype(float)
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
@@ -109,6 +108,10 @@ def in_spells(dates: NDArray[np.datetime64], spells: tuple[Spell, ...]) -> NDArr
     for spell in spells:
         inside |= (dates >= np.datetime64(spell.from_)) & (dates <= np.datetime64(spell.to))
     return inside
+
+
+def _inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    return features.build(_without_excluded(daily, dam), dam)
 
 
 def _without_excluded(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:

@@ -108,10 +108,7 @@ def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
     level = pl.col("level").fill_nan(None)
     wide = own.group_by(keys).agg(
         (level - pl.col("change").fill_nan(None)).median().alias("start"),
-        *(
-            level.filter((pl.col("quantile") - q).abs() < 1e-9).first().alias(quantile_column(q))
-            for q in QUANTILES
-        ),
+        *(level.filter((pl.col("quantile") - q).abs() < 1e-9).first().alias(quantile_column(q)) for q in QUANTILES),
     )
     starts = wide.group_by("init_date").agg(pl.col("start").first())
     anchors = starts.select(
@@ -229,9 +226,7 @@ def excluded(dam: Dam) -> pl.Expr:
     return pl.any_horizontal(*spells) if spells else pl.lit(False)
 
 
-def told_and_seen(
-    fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SHOWN_LEADS
-) -> pl.DataFrame:
+def told_and_seen(fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SHOWN_LEADS) -> pl.DataFrame:
     """init_date, lead_time, change, low, high, observed, verdict: each forecast change beside the one that came.
 
     Parameters

@@ -155,9 +155,8 @@ def _runs(states: pl.DataFrame, step: int) -> pl.DataFrame:
     if step > 1:
         flagged = pl.col("state").filter(pl.col("state") != FINE)
         commonest = flagged.mode().sort().first()
-        states = (
-            states.group_by(pl.col("date").dt.truncate(f"{step}d"), maintain_order=True)
-            .agg(pl.col("gauge").first(), state=commonest.fill_null(FINE), last=pl.col("date").last())
+        states = states.group_by(pl.col("date").dt.truncate(f"{step}d"), maintain_order=True).agg(
+            pl.col("gauge").first(), state=commonest.fill_null(FINE), last=pl.col("date").last()
         )
     else:
         states = states.with_columns(last=pl.col("date"))

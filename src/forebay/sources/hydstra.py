@@ -226,9 +226,7 @@ def parse_variable_list(answer: str | bytes) -> pl.DataFrame:
 def parse_datasources(answer: str | bytes) -> pl.DataFrame:
     """Columns site and datasource, one row each, from an answer to `get_datasources_by_site`."""
     rows = [
-        (str(_take(site, "site")), str(name))
-        for site in _rows(answer, "sites")
-        for name in _take(site, "datasources")
+        (str(_take(site, "site")), str(name)) for site in _rows(answer, "sites") for name in _take(site, "datasources")
     ]
     return pl.DataFrame(rows, schema={"site": pl.String, "datasource": pl.String}, orient="row")
 
@@ -304,9 +302,7 @@ def fetch(
         return fetch_through(ask, gauge, dam, since, until, now=now)
 
 
-def fetch_through(
-    ask: Ask, gauge: Gauge, dam: Dam, since: date | None, until: date, *, now: datetime
-) -> pl.DataFrame:
+def fetch_through(ask: Ask, gauge: Gauge, dam: Dam, since: date | None, until: date, *, now: datetime) -> pl.DataFrame:
     """What `fetch` gives, with `ask` in the place of the service."""
     codes = _variable_codes(gauge)
     parts = [READINGS.empty()]

@@ -355,11 +355,13 @@ def simulate_nature(seed: int, days: Sequence[date]) -> pl.DataFrame:
         areal += rain * river.area_km2
     balance = reservoir(inflow, air.rain[:, 0], air, days)
     gauged = {site.station: air.rain[:, i] for i, site in enumerate(SITES) if site.station}
-    return pl.DataFrame({
-        "date": days,
-        "catchment_rain_mm": areal / sum(river.area_km2 for river in RIVERS),
-        "evaporation_mm": air.evaporation,
-        **{name: balance[name] for name in balance.columns},
-        **gauged,
-        **stages,
-    })
+    return pl.DataFrame(
+        {
+            "date": days,
+            "catchment_rain_mm": areal / sum(river.area_km2 for river in RIVERS),
+            "evaporation_mm": air.evaporation,
+            **{name: balance[name] for name in balance.columns},
+            **gauged,
+            **stages,
+        }
+    )

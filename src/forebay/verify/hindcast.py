@@ -107,7 +107,7 @@ def point_forecasts(
     # The matrices are small: more threads within one product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         work = [pool.submit(_forecast_lead, samples, lead, models, spans) for lead in dam.hindcast.leads]
-        for done, future in enumerate(as_completed(work)):
+        for done, _ in enumerate(as_completed(work)):
             if progress:
                 progress("hindcast", done + 1, len(work))
         for lead, future in zip(dam.hindcast.leads, work, strict=True):

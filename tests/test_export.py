@@ -1,0 +1,99 @@
+"""`forebay.models.export`: ONNX files that give Keras' numbers, in onnxruntime and in JavaScript."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forebay.errors import ConfigError, ModelError
+from forebay.models import backends, export, networks
+from forebay.models.networks import Network
+from tests.article_rows import rain_table
+from tests.shared import PROJECT
+from tests.test_networks import INPUTS, job, needs
+
+if find_spec("onnx") is None and os.environ.get("CI") != "true":
+    pytest.skip("the extra export is not installed", allow_module_level=True)
+
+NODE = PROJECT / ".node"
+RUNTIME = "onnxruntime-web@1.30.0"
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return networks.fit(job(epochs=3))
+
+
+@pytest.fixture(scope="module")
+def node() -> Path:
+    """A folder with onnxruntime-web, installed once."""
+    if shutil.which("npm") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("npm is not installed")
+        pytest.skip("npm is not installed")
+    stamp = NODE / "installed"
+    if not stamp.is_file() or stamp.read_text() != RUNTIME:
+        NODE.mkdir(exist_ok=True)
+        (NODE / "package.json").write_text('{"private": true, "type": "module"}')
+        done = subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", RUNTIME],
+            cwd=NODE, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        stamp.write_text(RUNTIME)
+    return NODE
+
+
+@pytest.mark.parametrize("backend", backends.BACKENDS)
+def test_a_net_of_any_backend_gives_the_same_in_onnxruntime_and_in_javascript(
+    backend: str, node: Path, tmp_path: Path
+) -> None:
+    needs(backend)
+    table = rain_table(50)
+    made = networks.fit(job(epochs=2), backend=backend)
+    networks.save(made, tmp_path / "net.keras")
+    assert export.write_onnx(made, table, tmp_path / "net.onnx") <= 1e-4
+    expected = networks.predict(made, table)
+    assert np.abs(export.run_onnx(tmp_path / "net.onnx", table.select(INPUTS)) - expected).max() <= 1e-4
+    assert np.ptp(expected) > 0
+
+    page = (PROJECT / "docs" / "embed.md").read_text("utf-8")
+    (program,) = re.findall(r"^```js\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (node / f"predict-{backend}.mjs").write_text(program)
+    (tmp_path / "rows.json").write_text(json.dumps(table.select(INPUTS).to_dicts()))
+    done = subprocess.run(
+        ["node", f"predict-{backend}.mjs", tmp_path / "net", tmp_path / "rows.json"],
+        cwd=node, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert np.abs(np.array(json.loads(done.stdout)) - expected).max() <= 1e-4
+
+
+def test_a_file_that_does_not_agree_is_not_kept(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = export.run_onnx
+    monkeypatch.setattr(export, "run_onnx", lambda *given: runs(*given) + 0.001)  # a fault of the exporter
+    with pytest.raises(ModelError, match=r"net.onnx: onnxruntime and Keras differ by 0.001, allowed is 0.0001"):
+        export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_is_no_number_is_not_kept(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "run_onnx", lambda *given: np.full(400, np.nan))
+    with pytest.raises(ModelError, match="differ by nan"):
+        export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
+
+
+def test_without_the_tools_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "find_spec", lambda name: None)  # what is installed cannot be taken away otherwise
+    with pytest.raises(ConfigError, match=r"needs onnx, jax2onnx, onnxruntime.*forebay\[nets,export\]"):
+        export.check_tools()

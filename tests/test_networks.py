@@ -1,0 +1,170 @@
+"""`forebay.models.networks` and its backends, each run for real in its own environment."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.article_recipes import net
+from forebay.errors import ConfigError, ModelError
+from forebay.models import backends, networks
+from forebay.models.networks import Arrays, Fit, Network, Training
+from tests.article_rows import rain_table
+
+if find_spec("keras") is None and os.environ.get("CI") != "true":
+    pytest.skip("the extra nets is not installed", allow_module_level=True)
+
+INPUTS = ["rain", "stream"]
+
+
+def job(seed: int = 0, epochs: int = 20, **training: object) -> Fit:
+    rows = networks.arrays(rain_table(), inputs=INPUTS, target="change")
+    fitted, validating = networks.split_validation(rows, 0.2)
+    return Fit(net(8), replace(Training(epochs=epochs, batch=32), **training), fitted, validating, seed=seed)  # type: ignore[arg-type]  # fields by name
+
+
+def needs(backend: str) -> None:
+    """Skip where the backend's environment was not made; in CI that is a failure."""
+    try:
+        backends.check(backend)
+    except ConfigError:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"backend {backend} is not installed; run scripts/backends")
+
+
+@pytest.fixture(scope="module")
+def nets() -> dict[str, Network]:
+    made = {}
+    for backend in backends.BACKENDS:
+        try:
+            made[backend] = networks.fit(job(), backend=backend)
+        except ConfigError:
+            if os.environ.get("CI") == "true":
+                raise
+    return made
+
+
+@pytest.mark.parametrize("saved_by", backends.BACKENDS)
+def test_a_net_predicts_the_same_under_every_backend(saved_by: str, nets: dict[str, Network]) -> None:
+    needs(saved_by)
+    expected = networks.predict(nets[saved_by], rain_table(), backend="jax")
+    assert np.isfinite(expected).all()
+    for backend in backends.BACKENDS:
+        needs(backend)
+        assert np.abs(networks.predict(nets[saved_by], rain_table(), backend=backend) - expected).max() <= 1e-4
+
+
+def test_the_backends_agree_within_the_noise_of_the_seed(nets: dict[str, Network]) -> None:
+    losses = {name: made.history["val_loss"][-1] for name, made in nets.items()}
+    seeds = [networks.fit(job(seed)).history["val_loss"][-1] for seed in range(5)]
+    for backend, loss in losses.items():
+        assert abs(loss - np.mean(seeds)) <= 4 * np.std(seeds, ddof=1), backend
+
+
+def test_the_same_seed_gives_the_same_net_whatever_was_fitted_before() -> None:
+    first, second, again = networks.fit_all([job(0), job(1), job(0)])
+    assert first.history.equals(again.history)
+    assert not first.history.equals(second.history)
+    assert np.array_equal(networks.predict(first, rain_table()), networks.predict(again, rain_table()))
+
+
+def test_the_history_is_a_frame_of_all_epochs_and_the_loss_falls() -> None:
+    history = networks.fit(job()).history
+    assert history.columns == ["epoch", "loss", "val_loss"]
+    assert history["epoch"].to_list() == list(range(1, 21))
+    assert history["val_loss"][-1] < history["val_loss"][0]
+    assert networks.fit(replace(job(epochs=1), validating=None)).history["val_loss"].to_list() == [None]
+
+
+def test_a_net_learns_what_there_is_to_learn() -> None:
+    table = rain_table()
+    plain = (("normalisation", 0), ("dense", 16), ("relu", 0), ("dense", 1))
+    made = networks.fit(replace(job(epochs=60), layers=plain))
+    errors = np.abs(networks.predict(made, table) - table["change"].to_numpy())
+    assert errors.mean() < 0.5 * np.abs(table["change"].to_numpy() - table["change"].median()).mean()
+
+
+def test_shuffling_keeps_the_pairs() -> None:
+    rows = Arrays(np.arange(50, dtype=np.float32)[:, None], np.arange(50, dtype=np.float32), ("x",))
+    mixed = networks.shuffle(rows, 3)
+    assert np.array_equal(mixed.inputs[:, 0], mixed.target)
+    assert sorted(mixed.target) == list(range(50))
+    assert not np.array_equal(mixed.target, rows.target)
+
+
+def test_normalisation_is_that_of_the_fitted_rows_only() -> None:
+    one = job()
+    scale = networks.normalisation(one.fitted)
+    assert scale.mean == pytest.approx(one.fitted.inputs.mean(axis=0), rel=1e-5)
+    assert scale.variance == pytest.approx(one.fitted.inputs.var(axis=0), rel=1e-4)
+
+
+def test_a_saved_net_is_loaded_as_it_was(tmp_path: Path) -> None:
+    made = networks.fit(job(epochs=2))
+    networks.save(made, tmp_path / "net.keras")
+    there = networks.load(tmp_path / "net.keras")
+    assert (there.names, there.history.equals(made.history)) == (made.names, True)
+    assert np.array_equal(networks.predict(there, rain_table()), networks.predict(made, rain_table()))
+    (tmp_path / "net.json").write_text("{}")
+    with pytest.raises(ModelError, match="net.keras' cannot be loaded"):
+        networks.load(tmp_path / "net.keras")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (rain_table().drop("stream"), "column 'stream' is not in the table"),
+        (rain_table().with_columns(pl.lit(None, pl.Float64).alias("rain")), "'rain' has 400 rows of 400 without"),
+        (rain_table().with_columns(pl.lit(float("nan")).alias("rain")), "'rain' has 400 rows of 400 without"),
+    ],
+)
+def test_a_table_that_a_net_cannot_take_is_refused(table: pl.DataFrame, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        networks.arrays(table, inputs=INPUTS, target="change")
+
+
+def test_what_cannot_be_fitted_is_refused() -> None:
+    with pytest.raises(ModelError, match="layer 'lstm' is not known; allowed are"):
+        networks.fit(replace(job(), layers=(("lstm", 4),)))
+    with pytest.raises(ModelError, match="must be the first"):
+        networks.fit(replace(job(), layers=(("dense", 4), ("normalisation", 0))))
+    with pytest.raises(ModelError, match="5 rows are fewer than one batch of 32"):
+        networks.fit(replace(job(), fitted=job().fitted.take(slice(0, 5))))
+    with pytest.raises(ModelError, match="did not stay finite"):
+        networks.fit(job(epochs=2, rate=1e38))
+
+
+def test_a_backend_that_is_not_known_or_not_there_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="backend 'theano' is not known; allowed are jax, torch, tensorflow"):
+        backends.check("theano")
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)  # what is not installed cannot be had otherwise
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    with pytest.raises(ConfigError, match=r"scripts/backends torch"):
+        backends.check("torch")
+    with pytest.raises(ConfigError, match=r"pip install 'forebay\[nets,export\]'"):
+        backends.check("jax")
+
+
+def test_another_process_that_fails_says_why() -> None:
+    needs("torch")
+    with pytest.raises(ModelError, match=r"Keras on torch failed in its own process .*: .*KeyError"):
+        backends.run(backends.Task("forebay.models.keras_nets", "predict_item"), [{"x": np.zeros(1)}], backend="torch")
+
+
+def test_a_running_backend_is_left_alone_and_another_gets_its_own_process() -> None:
+    needs("torch")
+    code = (
+        "from forebay.models import networks as n; from tests.test_networks import job; import sys\n"
+        "n.fit(job(epochs=1)); n.fit(job(epochs=1), backend='torch'); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout == "False\n", done.stderr
