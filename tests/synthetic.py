@@ -119,7 +119,7 @@ def explanation(of: Dam, init: date) -> pl.DataFrame:
         ("stream", "A creek", 0.03, "A creek rising (0.21 m a day)"),
         ("season", "", -0.0004, "the time of year (April)"),
     )
-    rows = [(of.id, init, lead, group, gauge, part * lead, said) for lead in LEADS for group, gauge, part, said in parts]
+    rows = [(of.id, init, lead, *source, part * lead, said) for lead in LEADS for *source, part, said in parts]
     return tables.EXPLANATION.check(pl.DataFrame(rows, schema=tables.EXPLANATION.columns, orient="row"), unique=True)
 
 

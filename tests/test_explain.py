@@ -142,13 +142,15 @@ def test_whose_an_input_is() -> None:
 def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) -> dict[str, str]:
     """Group → words of the last day of a lively record whose columns end with `last`, where that is given."""
     rng = np.random.default_rng(1)
-    given = {"reservoir_level": 95 + 0.1 * np.sin(np.arange(days)) + rng.normal(0, 0.05, days), "stream_level_s": rng.gamma(2, 1, days)}
+    level = 95 + 0.1 * np.sin(np.arange(days)) + rng.normal(0, 0.05, days)
+    given = {"reservoir_level": level, "stream_level_s": rng.gamma(2, 1, days)}
     given |= {c: rng.gamma(0.3, 8, days) for c in ("rainfall_r1", "rainfall_r2")}
     given |= {c: rng.gamma(2, 2, days) for c in ("inflow_i", "release_o")}
     columns: dict[str, list[float | None]] = {name: values.tolist() for name, values in given.items()}
     for name, values in last.items():
         columns[name][-len(values) :] = values
-    return dict(explained(frame_of(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)["group", "words"].iter_rows())
+    table = explained(frame_of(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)
+    return dict(table["group", "words"].iter_rows())
 
 
 def test_words() -> None:
