@@ -110,6 +110,19 @@ def scores(of: Dam) -> pl.DataFrame:
     return tables.SCORES.check(pl.DataFrame(rows, schema=tables.SCORES.columns, orient="row"), unique=True)
 
 
+def explanation(of: Dam, init: date) -> pl.DataFrame:
+    """`tables.EXPLANATION` of every lead: rain raises, the level's course lowers, a gauge and the season do little."""
+    parts = (
+        ("base", "", 0.002, "what a usual day brings"),
+        ("rain", "", 0.12, "38 mm yesterday on a wet catchment"),
+        ("level", "", -0.05, "level fell 0.050 m yesterday"),
+        ("stream", "A creek", 0.03, "A creek rising (0.21 m a day)"),
+        ("season", "", -0.0004, "the time of year (April)"),
+    )
+    rows = [(of.id, init, lead, *source, part * lead, said) for lead in LEADS for *source, part, said in parts]
+    return tables.EXPLANATION.check(pl.DataFrame(rows, schema=tables.EXPLANATION.columns, orient="row"), unique=True)
+
+
 NOW = datetime(2021, 4, 15, 3, 0, tzinfo=UTC)
 """About a day after the end of the synthetic daily frame."""
 

@@ -8,20 +8,23 @@ import polars as pl
 import pytest
 
 from forebay.errors import ModelError
-from forebay.models import MODELS, REFERENCES
+from forebay.models import FLOW_MODELS, MODELS, REFERENCES
 from forebay.models.model import Array, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
 from forebay.prepare import features
 from tests import synthetic
 
 LEADS = (1, 7)
-every_model = pytest.mark.parametrize(("make", "lead"), list(itertools.product(MODELS.values(), LEADS)))
+EVERY = [*MODELS.values(), *FLOW_MODELS.values()]
+every_model = pytest.mark.parametrize(("make", "lead"), list(itertools.product(EVERY, LEADS)))
 
 
 @pytest.fixture(scope="module")
 def past() -> tuple[pl.DataFrame, Array]:
     """Inputs with gaps of every kind, and changes that depend on some of them."""
-    dam = synthetic.dam()
+    stream = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
+    flows = [{"role": r, "station": r[0], "variable": r, "unit": "m3/s"} for r in ("inflow", "release")]
+    dam = synthetic.dam_of(synthetic.rain_gauge(), synthetic.rain_gauge("r2"), stream, *flows, full_supply=100.0)
     frame = synthetic.daily(dam, days=900)
     inputs = features.build(frame, dam).drop("date")
     change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)
@@ -114,6 +117,7 @@ def test_a_unit_changes_nothing_but_the_unit(
 ) -> None:
     inputs, target = past
     levels = ["last_change", "change_lag1", "change_lag2", "median_change_30d"]
+    levels += ["balance_change", "balance_change_10d"]
     feet = make(lead).fit(inputs.with_columns(pl.col(levels) / 0.3048), target / 0.3048)
     made = feet.predict(inputs.with_columns(pl.col(levels) / 0.3048)) * 0.3048
     np.testing.assert_allclose(made, make(lead).fit(inputs, target).predict(inputs), rtol=1e-6, atol=1e-9)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
-from forebay.models import MODELS
+from forebay.models import FLOW_MODELS, MODELS
 from forebay.models.blend import blend
 from forebay.models.intervals import State, error_quantiles
 from forebay.models.model import Array, Model
@@ -61,9 +61,13 @@ class Seen:
     def until(self, day: int) -> Seen:
         """What was there at the end of day number `day`."""
         last = synthetic.FIRST_DAY + timedelta(days=day)
-        return Seen(
-            self.days.head(day + 1), self.forecasts.filter(pl.col("init_date") <= last), self.paths[: day + 1]
-        )
+        return Seen(self.days.head(day + 1), self.forecasts.filter(pl.col("init_date") <= last), self.paths[: day + 1])
+
+
+def forecasts_of(made: Samples, dam: Dam, makers: Makers = MODELS | FLOW_MODELS) -> pl.DataFrame:
+    """All forecasts of a hindcast, those of the blend too."""
+    points = hindcast.point_forecasts(made, dam, makers)
+    return hindcast.forecast_table(made, dam, hindcast.with_default(points, made))
 
 
 def seen(frame: pl.DataFrame, dam: Dam, makers: Makers) -> Seen:
@@ -84,7 +88,7 @@ def seen(frame: pl.DataFrame, dam: Dam, makers: Makers) -> Seen:
 def undisturbed(name: str) -> Seen:
     """What the hindcast of a dam of `DAMS` shows, made once: nothing comes after its last day."""
     dam = short(DAMS[name])
-    return seen(synthetic.daily(dam, days=DAYS), dam, MODELS)
+    return seen(synthetic.daily(dam, days=DAYS), dam, MODELS | FLOW_MODELS)
 
 
 def short(dam: Dam) -> Dam:
@@ -108,7 +112,9 @@ def with_another_future(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> p
     return frame.with_columns(columns)
 
 
-def check_no_look_ahead(dam: Dam, day: int, seed: int, *, makers: Makers = MODELS, whole: Seen | None = None) -> None:
+def check_no_look_ahead(
+    dam: Dam, day: int, seed: int, *, makers: Makers = MODELS | FLOW_MODELS, whole: Seen | None = None
+) -> None:
     """Fail if anything up to `day` changes with what comes after it; `whole` is the hindcast if it was made before."""
     dam = short(dam)
     frame = synthetic.daily(dam, days=DAYS)
@@ -139,7 +145,7 @@ def test_no_forecast_before_the_last_changes_with_revisions(seed: int) -> None:
     revised = with_another_future(known, dam, -1, seed)
     has_level = known.filter(pl.col("reservoir_level").is_not_null()).head(-1)["date"].implode()
     before = undisturbed("rain and a river").forecasts
-    after = forecasts_of(make_samples(known, revised, dam), dam, MODELS)
+    after = forecasts_of(make_samples(known, revised, dam), dam)
     assert_frame_equal(
         *(table.filter(pl.col("init_date").is_in(has_level)) for table in (before, after)), check_exact=True
     )

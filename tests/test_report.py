@@ -16,7 +16,7 @@ import pytest
 from forebay.dams.dam import Dam, Gauge
 from forebay.show import grounds, page, sections
 from forebay.show.report import Reading, Report, render, write_report
-from forebay.tables import FORECASTS, SCORES
+from forebay.tables import EXPLANATION, FORECASTS, SCORES
 from tests import synthetic
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -49,6 +49,7 @@ def _report(name: str = "Synthetic Dam") -> Report:
         scores=synthetic.scores(dam),
         lacks=("The creek is silent.",),
         gauge_table=pl.DataFrame({"gauge": ["reservoir_level"], "rows": [1200], "error": [None]}),
+        explanation=synthetic.explanation(dam, init),
     )
 
 
@@ -59,7 +60,7 @@ def _words(html: str) -> str:
 
 def test_all_files_are_written_and_nothing_else_remains(tmp_path: Path) -> None:
     written = write_report(_report(), tmp_path / "new")
-    names = ("coverage", "forecast", "largest_rise", "scores")
+    names = ("coverage", "explanation", "forecast", "largest_rise", "scores")
     pictures = [f"{name}.{kind}" for name in names for kind in ("png", "svg")]
     assert sorted(path.name for path in written) == sorted([*pictures, "report.html"])
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
@@ -147,6 +148,7 @@ def test_without_a_rise_scores_reading_or_forecast_the_report_says_so() -> None:
         hindcast=FORECASTS.empty(),
         scores=SCORES.empty(),
         lacks=(),
+        explanation=EXPLANATION.empty(),
         gauge_table=pl.DataFrame(),
     )
     html, specs = render(bare)
@@ -212,7 +214,7 @@ def test_in_a_real_browser_all_charts_draw_without_errors_or_requests(name: str,
     write_report(_report(name), tmp_path)
     dom, log, requests = _opened(tmp_path / "report.html", tmp_path)
     places = re.findall(r'<div class="chart[^>]*>(.{0,400})', dom, re.DOTALL)
-    assert len(places) == _report_scripts(dom) == 2 + 9 + 2
+    assert len(places) == _report_scripts(dom) == 2 + 3 + 9 + 2
     assert all("<svg" in place for place in places), places
     assert "could not be drawn" not in dom.split("<script>")[0]
     assert "CONSOLE" not in log, log

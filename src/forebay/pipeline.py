@@ -19,8 +19,9 @@ from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError
+from forebay.forecast.explain import explain
 from forebay.forecast.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
-from forebay.models import MODELS
+from forebay.models import models_for
 from forebay.prepare.daily import join, usable
 from forebay.prepare.datum import on_one_datum
 from forebay.prepare.experience import experience, outside_days
@@ -124,7 +125,8 @@ def forecast_dam(
         lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
     issued = issue(made.forecasts, dam, days.init_date, now=now, lacks=lacks)
     beyond = outside_experience(made.outside, made.samples, dam)
-    return Outcome(dam, days, made, replace(issued, outside_experience=beyond))
+    told = explain(made.samples, dam, made.points, yesterday=issued.age_days == 0)
+    return Outcome(dam, days, made, replace(issued, outside_experience=beyond, explanation=told))
 
 
 def verify(
@@ -142,7 +144,7 @@ def verify(
     regimes
         The days to score apart, where they shall be others than those that the samples tell.
     """
-    points = hindcast.point_forecasts(samples, dam, MODELS, progress=progress)
+    points = hindcast.point_forecasts(samples, dam, models_for(dam), progress=progress)
     points = hindcast.with_default(points, samples)
     table = hindcast.forecast_table(samples, dam, points)
     members = hindcast.marginals(samples, points, hindcast.DEFAULT)
@@ -194,6 +196,7 @@ def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
             stage = Path(unfinished)
             outcome.issued.forecasts.write_csv(stage / "forecast.csv")
+            outcome.issued.explanation.write_csv(stage / "explanation.csv")
             outcome.scores.write_csv(stage / "scores.csv")
             (stage / "hindcast.parquet").write_bytes(parquet(FORECASTS.check(outcome.hindcast)))
             write_report(report_of(outcome, fetched), stage)
@@ -228,6 +231,7 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         lacks=(*issued.outside_experience, *issued.lacks),
         diagnostics=outcome.verified.diagnostics,
         gauge_table=fetched.table,
+        explanation=issued.explanation,
     )
 
 

@@ -105,6 +105,21 @@ SCORES = Table(
     ("dam", "model", "window", "regime", "lead_time", "metric"),
 )
 
+EXPLANATION = Table(
+    "explanation",
+    {
+        "dam": pl.String(),
+        "init_date": pl.Date(),
+        "lead_time": pl.Int32(),
+        "group": pl.String(),  # rain, level, season, full_supply, missing, a gauge's role, other; base: a usual day
+        "gauge": pl.String(),  # its title; empty for a group that is no single gauge
+        "contribution": pl.Float64(),  # dam's unit; those of a lead sum to the change of `default`
+        "words": pl.String(),
+    },
+    ("dam", "init_date", "lead_time", "group", "gauge"),
+)
+"""What moved a forecast."""
+
 
 def flag_of(column: str) -> str:
     """Name of the daily frame's column that holds the flags of `column`.

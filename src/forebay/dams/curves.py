@@ -49,6 +49,20 @@ class StorageCurve(BaseModel):
             level.name, np.interp(level.to_numpy(), at, volume, left=np.nan, right=np.nan), nan_to_null=True
         )
 
+    def rise_per_storage(self, level: pl.Series) -> pl.Series:
+        """How much the level (`level_unit`) rises with one `storage_unit` more, at levels in `level_unit`.
+
+        The reciprocal of the lake's area, from the two points around the level; null beyond the surveyed range and
+        where the curve is flat.
+        """
+        at, volume = np.array(self.points).T
+        gained = np.diff(volume)
+        rises = np.divide(np.diff(at), gained, out=np.full(len(gained), np.nan), where=gained > 0)
+        asked = level.cast(pl.Float64).to_numpy()
+        segment = np.clip(np.searchsorted(at, asked, side="right") - 1, 0, len(rises) - 1)
+        found = np.where((asked >= at[0]) & (asked <= at[-1]), rises[segment], np.nan)
+        return pl.Series(level.name, found, nan_to_null=True)
+
     def level(self, storage: pl.Series) -> pl.Series:
         """Level in `level_unit` for storages in `storage_unit`: the highest level that holds it; null beyond the curve.
 

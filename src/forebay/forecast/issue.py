@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -15,6 +15,7 @@ from forebay.errors import DataError
 from forebay.models.intervals import MIN_ERRORS
 from forebay.prepare.daily import usable
 from forebay.prepare.samples import Samples
+from forebay.tables import EXPLANATION
 from forebay.verify.hindcast import FALLBACK, Points, interval_offsets
 
 DEFAULT = "default"
@@ -39,6 +40,8 @@ class Issued:
     outside_experience
         Sentences on what was never so extreme in the days that the models learned from; the intervals are then a lower
         bound of the uncertainty.
+    explanation
+        `tables.EXPLANATION`: what moved `default`.
     """
 
     init_date: date
@@ -47,6 +50,7 @@ class Issued:
     forecasts: pl.DataFrame
     lacks: tuple[str, ...]
     outside_experience: tuple[str, ...] = ()
+    explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
 
     @property
     def age_days(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from forebay.dams.dam import Dam
+from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
 from forebay.models.model import Model
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
@@ -24,4 +26,12 @@ MODELS: dict[str, Callable[[int], Model]] = {
     "trees": Trees,
     "boosted_huber": BoostedHuber,
 }
-"""Every model, by name; each takes the lead time in days."""
+"""Every model that any dam can have, by name; each takes the lead time in days."""
+
+FLOW_MODELS: dict[str, Callable[[int], Model]] = {"balance": Balance}
+"""Models that need an inflow or a release gauge."""
+
+
+def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:
+    """The models whose gauges `dam` has, by name."""
+    return MODELS | (FLOW_MODELS if dam.columns("inflow", "release") else {})

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from forebay.errors import ModelError
-from forebay.models.model import Array
+from forebay.models.model import BASE, Array
 from forebay.models.regression import MIN_ROWS, fitted_huber
+from forebay.prepare.features import BALANCE
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -55,7 +56,7 @@ class Trees:
 
         if len(target) < MIN_ROWS:
             raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
-        self.columns_ = sorted(inputs.columns)
+        self.columns_ = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
         self.scale_ = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         # In one order whatever order the rows come in, so that the bags are the same
         order = np.lexsort(
@@ -69,6 +70,13 @@ class Trees:
         """The expected change of each row."""
         made = self.booster_.predict(self._matrix(inputs), num_threads=1)
         return np.asarray(made, float) * self.scale_
+
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """SHAP values of the trees (Lundberg and Lee, 2017); the base is their mean over the training rows."""
+        if inputs.is_empty():
+            return pl.DataFrame(schema=dict.fromkeys([*self.columns_, BASE], pl.Float64))
+        values = np.asarray(self.booster_.predict(self._matrix(inputs), pred_contrib=True, num_threads=1), float)
+        return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASE])
 
     def _matrix(self, inputs: pl.DataFrame) -> Array:
         return np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
@@ -92,3 +100,8 @@ class BoostedHuber:
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change of each row."""
         return self.line_.predict(inputs) + self.correction_.predict(inputs)
+
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """Those of the line and those of the trees, added."""
+        line, correction = self.line_.contributions(inputs), self.correction_.contributions(inputs)
+        return correction.with_columns(correction[c] + line[c] for c in line.columns)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+BASE = "base"
+"""Name of the contribution that no input makes."""
 
 
 class Model(Protocol):
@@ -27,4 +29,13 @@ class Model(Protocol):
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change for each row, shape (n,), in the target's unit; never NaN."""
+        ...
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A model that tells what each input added to a forecast. It need not: what it forecast is then told as a whole."""
+
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """One row per row of `inputs`: a column per input used, and `base`; each row sums to what `predict` gives."""
         ...

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from forebay.errors import ModelError
-from forebay.models.model import Array
+from forebay.models.model import BASE, Array
 
 LAST = "last_change"
 DAY = "day_of_year"
@@ -31,6 +31,10 @@ class NoChange:
         """Zero for each row."""
         return np.zeros(len(inputs))
 
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """Nothing but a base of 0."""
+        return pl.DataFrame({BASE: self.predict(inputs)})
+
 
 class LastChange:
     """The last known daily change goes on: `lead_time` times it."""
@@ -46,12 +50,13 @@ class LastChange:
         """Lead time × last change; zero before the record's first change."""
         return self.lead_time * inputs[LAST].fill_null(0.0).to_numpy()
 
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """All of it from the last change."""
+        return pl.DataFrame({LAST: self.predict(inputs), BASE: np.zeros(len(inputs))})
+
 
 class DampedChange:
-    """The last known daily change times φ, the factor with the least absolute error on the past.
-
-    The minimiser of Σ|y − φ·x| is the median of y/x weighted by |x| (Bloomfield and Steiger, 1983).
-    """
+    """The last known daily change times φ, the factor with the least absolute error on the past."""
 
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
@@ -59,16 +64,28 @@ class DampedChange:
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Learn φ from the rows whose last change is known and not zero; 0 if there are fewer than 30."""
         change = inputs[LAST].fill_null(0.0).to_numpy()
-        moved = change != 0
-        ratio, weight = target[moved] / change[moved], np.abs(change[moved])
-        order = np.argsort(ratio, kind="stable")
-        half = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
-        self.factor_ = float(ratio[order][half]) if moved.sum() >= MIN_MOVED else 0.0
+        self.factor_ = factor_of_least_error(change, target) if (change != 0).sum() >= MIN_MOVED else 0.0
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """φ × last change; zero before the record's first change."""
         return self.factor_ * inputs[LAST].fill_null(0.0).to_numpy()
+
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """All of it from the last change."""
+        return pl.DataFrame({LAST: self.predict(inputs), BASE: np.zeros(len(inputs))})
+
+
+def factor_of_least_error(given: Array, target: Array) -> float:
+    """The φ that makes Σ|target − φ · given| least; `given` must not be 0 everywhere.
+
+    It is the median of target / given, weighted by |given| (Bloomfield and Steiger, 1983).
+    """
+    moved = given != 0
+    ratio, weight = target[moved] / given[moved], np.abs(given[moved])
+    order = np.argsort(ratio, kind="stable")
+    half = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
+    return float(ratio[order][half])
 
 
 class Climatology:
@@ -94,3 +111,8 @@ class Climatology:
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The median of the row's day of the year."""
         return np.asarray(self.medians_[inputs[DAY].to_numpy()])
+
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """The mean over the year as base, and what the day of the year differs from it."""
+        base = np.full(len(inputs), self.medians_[1:].mean())
+        return pl.DataFrame({DAY: self.predict(inputs) - base, BASE: base})

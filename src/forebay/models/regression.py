@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.errors import ModelError
-from forebay.models.model import Array
+from forebay.models.model import BASE, Array
 from forebay.models.references import DAY
-from forebay.prepare.features import CONTEXT
+from forebay.prepare.features import BALANCE, CONTEXT
 
 MIN_ROWS = 200
 MIN_WET_ROWS = 50
@@ -34,6 +34,8 @@ class Huber:
         Inputs used, in order.
     coefficients_
         Change per standard deviation of each column of the design, then of each missingness column.
+    typical_
+        Mean of each column of the design on the training rows: 0, then the shares of missing values.
     """
 
     def __init__(self, lead_time: int) -> None:
@@ -46,7 +48,7 @@ class Huber:
 
         if len(target) < MIN_ROWS:
             raise ModelError(f"huber needs at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
-        given = inputs.select(c for c in inputs.columns if c != DAY and not c.startswith(CONTEXT))
+        given = inputs.select(c for c in inputs.columns if c != DAY and not c.startswith((CONTEXT, BALANCE)))
         values = given.to_numpy().astype(float)
         known = np.isfinite(values)
         count = known.sum(axis=0)
@@ -60,6 +62,7 @@ class Huber:
         self.missing_ = _distinct(~known[:, varies])
         unit = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         design = self.design(inputs)
+        self.typical_ = design.mean(axis=0)
         regressor = HuberRegressor(epsilon=1.35, alpha=1e-4, max_iter=100)
         with warnings.catch_warnings():
             # Rain and its products are nearly collinear: on axes that are not, the optimiser needs tens of steps, not
@@ -77,6 +80,19 @@ class Huber:
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change of each row."""
         return np.asarray(self.design(inputs) @ self.coefficients_ + self.intercept_)
+
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """Coefficient × (input − training mean) of each input; the base is the forecast at the mean of all."""
+        return self.contributions_of(self.coefficients_, self.intercept_, inputs)
+
+    def contributions_of(self, coefficients: Array, intercept: float, inputs: pl.DataFrame) -> pl.DataFrame:
+        """The same for another line through the same design."""
+        each = (self.design(inputs) - self.typical_) * coefficients
+        count = len(self.columns_)
+        for k, column in enumerate(self.missing_):  # that an input was there, or not, is part of what it says
+            each[:, column] += each[:, count + k]
+        base = np.full(len(inputs), intercept + float(self.typical_ @ coefficients))
+        return pl.DataFrame(each[:, :count], schema=self.columns_).with_columns(pl.Series(BASE, base))
 
     def design(self, inputs: pl.DataFrame) -> Array:
         """Standardised inputs and missingness, shape (n, k); 0 where an input is missing."""
@@ -137,6 +153,14 @@ class WetRidge:
         if wet.any():
             made[wet] = (made[wet] + self.ridge_.predict(self.line_.design(inputs)[wet])) / 2
         return made
+
+    def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
+        """Those of the line; on wet days the mean of those and the ridge regression's."""
+        line = self.line_.contributions(inputs)
+        ridge = self.line_.contributions_of(self.ridge_.coef_, float(self.ridge_.intercept_), inputs)
+        wet = pl.Series(self._wet(inputs))
+        both = line.select((line[c] + ridge[c]) / 2 for c in line.columns)
+        return line.select(both[c].zip_with(wet, line[c]) for c in line.columns)
 
     def _wet(self, inputs: pl.DataFrame) -> NDArray[np.bool_]:
         wet = np.abs(inputs["last_change"].cast(pl.Float64).to_numpy()) > self.lively_

@@ -10,9 +10,10 @@ from datetime import date, time, timedelta
 
 import polars as pl
 
+from forebay.dams.curves import curve_on
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import day_start, init_time
-from forebay.dams.variables import VARIABLES
+from forebay.dams.variables import DAY_S, VARIABLES
 
 API_DECAY = 0.9
 """Share of the antecedent precipitation index that is left a day later (0.85–0.98 in Linsley et al., 1949)."""
@@ -20,6 +21,10 @@ API_DECAY = 0.9
 
 CONTEXT = "context_"
 """Beginning of the names of inputs that are for trees only."""
+
+BALANCE = "balance_"
+"""Beginning of the names of inputs that are for the balance model only."""
+BALANCE_DAYS = 10
 
 
 def build(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
@@ -35,14 +40,14 @@ def build(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     DataFrame
         date; last_change and its lags; median_change_30d; day_of_year, season_sin, season_cos;
         rain_… of the mean of the rain gauges that report (mm), api, rain × api; per stream, inflow, release and
-        upstream gauge its value and its 1-day rise; and `context_…` columns.
+        upstream gauge its value and its 1-day rise; `context_…` columns; with inflow or release gauges `balance_…`.
     """
     known = daily.sort("date").with_columns(
         pl.col(g.column).shift(days) for g in dam.gauges if (days := delay_days(g, dam)) > 0
     )
     frame = known.select("date", *_level(dam), *_season())
     frame = frame.with_columns(*_flows(known, dam), *_rain(known, dam))
-    return frame.with_columns(*_context(known, frame, dam))
+    return frame.with_columns(*_context(known, frame, dam), *_balance(known, dam))
 
 
 def delay_days(gauge: Gauge, dam: Dam) -> int:
@@ -157,6 +162,58 @@ def _below_full(known: pl.DataFrame, dam: Dam) -> pl.Series:
     assert dam.full_supply is not None
     below = dam.full_supply.on(known["date"]) - known[dam.target.variable]
     return (below / near_full_margin(dam)).clip(-2, 20).alias("below_full")
+
+
+def _balance(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
+    """What the flows gauged make of the target a day, and what it did; empty without an inflow or release gauge.
+
+    balance_inflow, balance_release: the day's flow as a change of the target a day, in its unit; in ML a day where a
+    level has no storage curve, or a share of volume no volume. balance_expected: what they say of the change to this
+    day, half of it from the day before, since daily means lie half a day back. balance_change: the change itself.
+    …_10d: medians of the last 10 days, of expected and change on the days that have both.
+    """
+    if not dam.columns("inflow", "release"):
+        return []
+    sources = {"inflow": dam.columns("inflow") or dam.columns("upstream_release"), "release": dam.columns("release")}
+    per_flow = _change_per_flow(known, dam)
+    # A sum of some gauges is no inflow: it is null unless all report
+    flows = {
+        role: known.select(pl.sum_horizontal(columns, ignore_nulls=False).cast(pl.Float64)).to_series() * per_flow
+        for role, columns in sources.items()
+        if columns
+    }
+    nothing = pl.Series([0.0]).new_from_index(0, len(known))
+    net = flows.get("inflow", nothing) - flows.get("release", nothing)
+    pair = pl.DataFrame({"expected": (net + net.shift(1)) / 2, "change": known[dam.target.variable].diff()})
+    both = pair.with_columns(pl.when(pl.all_horizontal(pl.all().is_not_null())).then(pl.all()))
+    made = pl.DataFrame(flows).with_columns(pair)
+    medians = {f"{c.name}_10d": _recent_median(c) for c in (*pl.DataFrame(flows), *both)}
+    return [column.alias(f"{BALANCE}{column.name}") for column in made.with_columns(**medians)]
+
+
+def _recent_median(column: pl.Series) -> pl.Series:
+    return column.rolling_median(BALANCE_DAYS, min_samples=BALANCE_DAYS // 2)
+
+
+def _change_per_flow(known: pl.DataFrame, dam: Dam) -> pl.Series:
+    """Change of the target (its unit a day) that 1 m3/s makes; ML a day where volume and target cannot be compared."""
+    volume = VARIABLES["storage"]
+    ml = pl.Series([DAY_S / 1000]).new_from_index(0, len(known))
+    target = known[dam.target.variable].cast(pl.Float64)
+    if dam.target.variable == "storage":
+        return ml / volume.conversion(dam.target.unit)[0]
+    if dam.target.variable == "storage_percent" or not dam.storage_curves:
+        return ml
+    found = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(known))
+    starts = sorted({c.valid_from or date.min for c in dam.storage_curves})
+    level = VARIABLES["reservoir_level"]
+    unit_m = level.conversion(dam.target.unit)[0]
+    for start in starts:
+        curve = curve_on(dam.storage_curves, start)
+        curve_m, curve_ml = level.conversion(curve.level_unit)[0], volume.conversion(curve.storage_unit)[0]
+        rise = curve.rise_per_storage(target * unit_m / curve_m) * curve_m / unit_m / curve_ml
+        found = rise.zip_with(known["date"] >= start, found)
+    return ml * found
 
 
 def catchment_rain(daily: pl.DataFrame, dam: Dam) -> pl.Series:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from forebay.show import charts, diagnostics, grounds, sections, tallies
+from forebay.show import charts, diagnostics, explanation, grounds, sections, tallies
 from forebay.show.page import VEGA_LITE, Html, document, element, joined
 from forebay.show.story import DAY, Reading, Report, Rise, fan, largest_rise, lines, observed
 
@@ -26,6 +26,7 @@ class Pictures:
     """The report's charts: one, or several panels that a file shows together."""
 
     forecast: charts.AnyChart
+    explanation: list[charts.Panel]
     rise: list[charts.Panel]
     scores: list[charts.Panel]
     coverage: charts.AnyChart
@@ -34,6 +35,8 @@ class Pictures:
     def for_files(self, heading: charts.Heading) -> dict[str, charts.Spec]:
         """Vega-Lite text of each picture, by the name of its file; pictures without content are left out."""
         whole = {"forecast": self.forecast, "coverage": self.coverage}
+        if self.explanation:
+            whole["explanation"] = charts.together(self.explanation, heading.title("what moved the forecast"), 3)
         if self.rise:
             title = heading.title("forecasts around the largest rise")
             whole["largest_rise"] = charts.together(self.rise, title, 3)
@@ -131,6 +134,7 @@ def _pictures(report: Report, tables: Tables, heading: charts.Heading) -> Pictur
     ]
     return Pictures(
         charts.forecast_chart(tables.recent, tables.fan, tables.near, heading),
+        explanation.panels(report.explanation, heading),
         charts.rise_panels(tables.rise_levels, tables.rise_fans, heading),
         charts.error_panels(errors, heading),
         charts.coverage_chart(tables.spells, heading),
@@ -150,6 +154,7 @@ def _body(report: Report, tables: Tables, pictures: Pictures) -> Html:
             Html("<main>"),
             element("noscript", element("p", no_script)),
             sections.forecast(report, tables.fan, tables.all_lines, charts.for_page(pictures.forecast)),
+            explanation.section(report, [charts.for_page(chart) for _, chart in pictures.explanation]),
             sections.rise(report, tables.rise, tables.rise_fans, tables.rise_levels, rise_specs),
             grounds.scores(report, score_specs),
             diagnostics.section_of(report, pictures.diagnostics),

@@ -29,6 +29,7 @@ _INTERVALS = (
 )
 _TITLES = {
     "forecast": "Forecast",
+    "explanation": "What moved it",
     "rise": "The largest rise",
     "scores": "How good it was",
     "diagnostics": "Whether its probabilities hold",

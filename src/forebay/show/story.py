@@ -6,7 +6,7 @@ Everything here is `table → table` and pure; drawing (`charts`) and wording (`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -14,7 +14,7 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.prepare.daily import UNUSABLE
 from forebay.prepare.features import near_full_margin
-from forebay.tables import QUANTILES, flag_of
+from forebay.tables import EXPLANATION, QUANTILES, flag_of
 from forebay.verify.diagnostics import Diagnostics
 
 DEFAULT = "default"
@@ -54,6 +54,8 @@ class Report:
         What the last fetch brought, a row per gauge; shown as it is.
     diagnostics
         What stands behind the scores, or None where nothing was verified.
+    explanation
+        `tables.EXPLANATION` of the forecast.
     """
 
     dam: Dam
@@ -68,6 +70,7 @@ class Report:
     lacks: tuple[str, ...]
     gauge_table: pl.DataFrame
     diagnostics: Diagnostics | None = None
+    explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
 
     @property
     def stale(self) -> bool:

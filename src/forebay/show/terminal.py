@@ -13,6 +13,7 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.forecast.issue import Issued
 from forebay.models import REFERENCES
+from forebay.show.explanation import told
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,11 +76,13 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
-    """Print the forecast, how good such forecasts were, what this one lacks, and where the report is."""
+    """Print the forecast, what moved it, how good such forecasts were, what this one lacks, and where the report is."""
     unit = dam.target.unit
     simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
     when = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
     table(f"{dam.name}{simulated}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
+    for sentence in told(issued.explanation, dam):
+        line(sentence)
     if rows := score_rows(scores):
         table(f"Hindcast: mean absolute error ({unit}) on the same days for all", rows)
     for sentence in (*issued.outside_experience, *issued.lacks):

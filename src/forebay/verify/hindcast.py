@@ -40,11 +40,24 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Points:
-    """Point forecasts of one model: lead time → expected change per day, shape (n,); NaN where none was made."""
+    """Point forecasts of one model, by lead time.
+
+    Attributes
+    ----------
+    changes
+        Expected change per day, shape (n,); NaN where none was made.
+    replaced
+        Last init date on which the model had too little past and `damped_change` stood in for it.
+    fitted
+        The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
+    weights
+        Of a blend: each model's weight on the last day.
+    """
 
     changes: dict[int, Array]
     replaced: dict[int, date] = field(default_factory=dict)
-    """Lead time → last init date on which the model had too little past and `damped_change` stood in for it."""
+    fitted: dict[int, Model] = field(default_factory=dict)
+    weights: dict[int, dict[str, float]] = field(default_factory=dict)
 
 
 def scored_from(samples: Samples, dam: Dam) -> int:
@@ -100,38 +113,45 @@ def point_forecasts(
             if progress:
                 progress("hindcast", done + 1, len(work))
         for lead, future in zip(dam.hindcast.leads, work, strict=True):
-            for name, (change, replaced) in future.result().items():
-                made[name].changes[lead] = change
-                if replaced is not None:
-                    made[name].replaced[lead] = replaced
+            for name, of_lead in future.result().items():
+                made[name].changes[lead] = of_lead.change
+                if of_lead.fitted is not None:
+                    made[name].fitted[lead] = of_lead.fitted
+                if of_lead.replaced is not None:
+                    made[name].replaced[lead] = of_lead.replaced
     return made
+
+
+@dataclass
+class _OfLead:
+    """One model's forecasts at one lead time, as in `Points`."""
+
+    change: Array
+    replaced: date | None = None
+    fitted: Model | None = None
 
 
 def _forecast_lead(
     samples: Samples, lead: int, models: Mapping[str, Callable[[int], Model]], spans: Sequence[tuple[int, int]]
-) -> dict[str, tuple[Array, date | None]]:
-    """Each model's expected changes at one lead time, and the last init date on which `damped_change` stood in."""
+) -> dict[str, _OfLead]:
+    """Each model's forecasts at one lead time."""
     target = samples.change(samples.trusted, lead)
-    made: dict[str, tuple[Array, date | None]] = {}
-    for name in models:
-        made[name] = (np.full(len(samples.dates), np.nan), None)
+    made = {name: _OfLead(np.full(len(samples.dates), np.nan)) for name in models}
     for start, end in spans:
         for name, make in models.items():
-            change, replaced = made[name]
+            into = made[name]
             try:
-                change[start:end] = _fit_predict(make(lead), samples, target, (start, end))
+                into.fitted = _fit(make(lead), samples, target, start)
             except ModelError:
-                change[start:end] = _fit_predict(models[FALLBACK](lead), samples, target, (start, end))
-                replaced = samples.dates[end - 1].item()
-            made[name] = (change, replaced)
+                into.fitted = _fit(models[FALLBACK](lead), samples, target, start)
+                into.replaced = samples.dates[end - 1].item()
+            into.change[start:end] = into.fitted.predict(samples.inputs[start:end])
     return made
 
 
-def _fit_predict(model: Model, samples: Samples, target: Array, span: tuple[int, int]) -> Array:
-    start, end = span
+def _fit(model: Model, samples: Samples, target: Array, start: int) -> Model:
     past = np.flatnonzero(np.isfinite(target[: max(0, start - model.lead_time)]))
-    model.fit(samples.inputs[past], target[past])
-    return model.predict(samples.inputs[start:end])
+    return model.fit(samples.inputs[past], target[past])
 
 
 def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> pl.DataFrame:
@@ -203,16 +223,12 @@ def sample_paths(samples: Samples, points: Mapping[str, Points], members: Array,
 
 def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Points]:
     """`points` and beside them `default`, the blend of all: what a user gets."""
-    leads = next(iter(points.values())).changes
-    blended = {
-        lead: blend(
-            {name: point.changes[lead] for name, point in points.items()},
-            samples.change(samples.trusted, lead),
-            lead_time=lead,
-        )[0]
-        for lead in leads
-    }
-    return {**points, DEFAULT: Points(blended, points[MAIN].replaced)}
+    blended, weights = {}, {}
+    for lead in next(iter(points.values())).changes:
+        each = {name: point.changes[lead] for name, point in points.items()}
+        blended[lead], daily = blend(each, samples.change(samples.trusted, lead), lead_time=lead)
+        weights[lead] = {name: float(of_day[-1]) for name, of_day in daily.items()}
+    return {**points, DEFAULT: Points(blended, points[MAIN].replaced, weights=weights)}
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:

@@ -1,0 +1,174 @@
+"""The water balance on reservoirs made by hand, whose every litre is accounted for."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.dams.curves import StorageCurve
+from forebay.dams.dam import Dam
+from forebay.errors import ModelError
+from forebay.models import FLOW_MODELS, MODELS, models_for
+from forebay.models.balance import Balance
+from forebay.models.boosting import Trees
+from forebay.models.model import Array
+from forebay.models.regression import Huber
+from forebay.prepare import features
+from tests.synthetic import dam_of, frame_of, rain_gauge
+
+DAYS = 800
+ML_PER_M3S = 86.4  # a day's volume of 1 m3/s
+INFLOW = {"role": "inflow", "station": "in", "variable": "inflow", "unit": "m3/s"}
+RELEASE = {"role": "release", "station": "out", "variable": "release", "unit": "m3/s"}
+STORAGE = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+PERCENT = STORAGE | {"variable": "storage_percent", "unit": "%"}
+AREA = StorageCurve(level_unit="m", storage_unit="ML", points=((0.0, 0.0), (100.0, 100_000.0), (200.0, 400_000.0)))
+"""1 ML is 1 mm below a level of 100 m, a third of it above."""
+
+
+def river(*, seed: int = 1) -> tuple[Array, Array]:
+    """Inflow in floods that recede by 0.8 a day down to 5 m3/s, and a release that is set anew now and then."""
+    rng = np.random.default_rng(seed)
+    excess = np.zeros(DAYS)
+    for day in range(1, DAYS):
+        excess[day] = 0.8 * excess[day - 1] + (rng.exponential(60.0) if rng.random() < 0.05 else 0.0)
+    release = np.repeat(rng.uniform(5, 25, DAYS // 20), 20)
+    return 5 + excess, release
+
+
+def filled(inflow: Array, release: Array) -> Array:
+    """Storage (ML), daily means: the change to a day is half of its own balance and half of the day's before."""
+    net = (inflow - release) * ML_PER_M3S
+    return np.asarray(200_000 + np.concatenate([[0.0], np.cumsum((net[1:] + net[:-1]) / 2)]))
+
+
+def inputs_of(dam: Dam, target: Array, inflow: Array | None, release: Array | None) -> pl.DataFrame:
+    """Inputs of the days of a record; flows are left out where they are None."""
+    columns = {dam.target.variable: target.tolist()}
+    columns |= {"inflow_in": inflow.tolist()} if inflow is not None else {}
+    columns |= {"release_out": release.tolist()} if release is not None else {}
+    return features.build(frame_of(dam, columns), dam).drop("date")
+
+
+def split(inputs: pl.DataFrame, target: Array, lead: int) -> tuple[pl.DataFrame, Array]:
+    """Inputs and changes to learn from."""
+    return inputs.head(-lead), target[lead:] - target[:-lead]
+
+
+def test_an_exact_balance_gives_a_factor_of_one_and_the_recession_of_the_river() -> None:
+    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    inflow, release = river()
+    storage = filled(inflow, release)
+    model = Balance(1).fit(*split(inputs_of(dam, storage, inflow, release), storage, 1))
+    assert model.factor_ == pytest.approx(1.0, abs=1e-9)
+    assert model.persistence_ == 1.0
+    assert model.recession_ == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_steady_river_is_forecast_to_the_litre() -> None:
+    """Learnt on floods; then 10 days of steady flows: the storage falls by the difference each day."""
+    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    inflow, release = river()
+    inflow[-30:], release[-30:] = 12.0, 20.0
+    storage = filled(inflow, release)
+    inputs = inputs_of(dam, storage, inflow, release)
+    for lead in (1, 7):
+        model = Balance(lead).fit(*split(inputs.head(-40), storage[:-40], lead))
+        assert model.predict(inputs.tail(1))[0] / model.persistence_ == pytest.approx(-8 * ML_PER_M3S * lead)
+
+
+def test_what_the_gauges_do_not_see_goes_on() -> None:
+    """A release of 7 m3/s that no gauge reports lowers the forecast by just that."""
+    dam = dam_of(STORAGE, INFLOW, unit="ML")
+    inflow, _ = river()
+    inflow[-30:] = 12.0
+    storage = filled(inflow, np.full(DAYS, 7.0))
+    inputs = inputs_of(dam, storage, inflow, None)
+    model = Balance(1).fit(*split(inputs.head(-40), storage[:-40], 1))
+    assert model.factor_ == pytest.approx(1.0, abs=1e-6)
+    assert model.predict(inputs.tail(1))[0] / model.persistence_ == pytest.approx(5 * ML_PER_M3S)
+
+
+def test_the_factor_of_a_share_of_volume_is_learned() -> None:
+    """Full at 400,000 ML: 1 ML is 1/4000 %."""
+    dam = dam_of(PERCENT, INFLOW, RELEASE, unit="%")
+    inflow, release = river()
+    percent = filled(inflow, release) / 4000
+    model = Balance(3).fit(*split(inputs_of(dam, percent, inflow, release), percent, 3))
+    assert model.factor_ == pytest.approx(1 / 4000, rel=1e-9)
+
+
+@pytest.mark.parametrize(("unit", "metres"), [("m", 1.0), ("ft", 0.3048)])
+def test_a_level_takes_its_area_from_the_storage_curve(unit: str, metres: float) -> None:
+    """1 m3/s is 86.4 ML a day: 86.4 mm below 100 m, 28.8 mm above; unknown beyond the curve."""
+    dam = dam_of(INFLOW, unit=unit, storage_curves=[AREA])
+    level = np.array([50.0, 99.0, 101.0, 150.0, 250.0]) / metres
+    inputs = inputs_of(dam, level, np.array([1.0, 2.0, 1.0, -1.0, 1.0]), None)
+    expected = np.array([0.0864, 0.1728, 0.0288, -0.0288]) / metres
+    assert inputs["balance_inflow"].to_list()[:4] == pytest.approx(expected.tolist())
+    assert inputs["balance_inflow"][4] is None
+    assert inputs["balance_expected"][1] == pytest.approx((0.0864 + 0.1728) / 2 / metres)
+
+
+def test_a_sum_of_some_gauges_is_no_inflow() -> None:
+    dam = dam_of(STORAGE, INFLOW, INFLOW | {"station": "b"}, unit="ML")
+    frame = frame_of(dam, {"storage": [1.0, 2.0], "inflow_in": [1.0, 1.0], "inflow_b": [2.0, None]})
+    assert features.build(frame, dam)["balance_inflow"].to_list() == [pytest.approx(3 * ML_PER_M3S), None]
+
+
+def test_the_release_of_the_dam_upstream_stands_in_for_an_inflow_gauge() -> None:
+    upstream = {"role": "upstream_release", "station": "up", "variable": "release", "unit": "m3/s"}
+    dam = dam_of(STORAGE, upstream, RELEASE, unit="ML")
+    frame = frame_of(dam, {"storage": [1.0, 2.0], "release_up": [2.0, 3.0], "release_out": [1.0, 1.0]})
+    assert features.build(frame, dam)["balance_inflow"].to_list() == pytest.approx([2 * ML_PER_M3S, 3 * ML_PER_M3S])
+
+
+def test_without_a_balance_the_usual_change_goes_on() -> None:
+    """All flows silent for more than 10 days: the median change of 30 days, 3 days long."""
+    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    inflow, release = river()
+    storage = filled(inflow, release)
+    storage[-60:] = storage[-60] + 10.0 * np.arange(60)
+    silent = inputs_of(dam, storage, np.where(np.arange(DAYS) < DAYS - 20, inflow, np.nan), release)
+    model = Balance(3).fit(*split(silent, storage, 3))
+    assert model.predict(silent.tail(1))[0] == pytest.approx(3 * 10.0 * model.persistence_)
+
+
+def test_contributions_are_the_forecast() -> None:
+    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    inflow, release = river()
+    storage = filled(inflow, release) + np.random.default_rng(3).normal(0, 50, DAYS)
+    inputs = inputs_of(dam, storage, inflow, release)
+    model = Balance(3).fit(*split(inputs, storage, 3))
+    parts = model.contributions(inputs)
+    assert set(parts.columns) == {"balance_change_10d", "balance_inflow", "balance_release", "balance_change", "base"}
+    np.testing.assert_allclose(parts.sum_horizontal(), model.predict(inputs), atol=1e-9)
+
+
+def test_refusals() -> None:
+    inflow, release = river()
+    storage = filled(inflow, release)
+    dry = dam_of(STORAGE, rain_gauge(), unit="ML")
+    with pytest.raises(ModelError, match="needs an inflow or a release gauge, but the dam has neither"):
+        Balance(1).fit(*split(inputs_of(dry, storage, None, None), storage, 1))
+    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    inputs = inputs_of(dam, storage, inflow, release)
+    with pytest.raises(ModelError, match="needs at least 200 past days to learn from, but there are 60"):
+        Balance(1).fit(inputs.head(60), storage[:60])
+    silent = inputs_of(dam, storage, np.full(DAYS, np.nan), release)
+    with pytest.raises(ModelError, match="at least 30 past days whose flows and change are known .* there are 0"):
+        Balance(1).fit(*split(silent, storage, 1))
+
+
+def test_a_dam_has_the_model_only_with_its_gauges() -> None:
+    assert models_for(dam_of(rain_gauge())) == MODELS
+    for gauge in (INFLOW, RELEASE):
+        assert models_for(dam_of(gauge)) == MODELS | FLOW_MODELS
+
+
+def test_no_other_model_sees_its_inputs() -> None:
+    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    inflow, release = river()
+    storage = filled(inflow, release)
+    given = split(inputs_of(dam, storage, inflow, release), storage, 1)
+    for model in (Huber(1).fit(*given), Trees(1).fit(*given)):
+        assert not any(column.startswith("balance_") for column in model.columns_)

@@ -1,0 +1,197 @@
+"""What moved a forecast: parts that sum to it, whose they are, and in what words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Self
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forebay.dams.dam import Dam, Hindcast, Line
+from forebay.dams.dam_file import load_dam
+from forebay.forecast.explain import amount, explain, owner
+from forebay.models import FLOW_MODELS, MODELS, models_for
+from forebay.models.model import BASE, Array, Explained, Model
+from forebay.models.references import NoChange
+from forebay.prepare import features
+from forebay.prepare.daily import from_files
+from forebay.prepare.samples import Samples, make_samples
+from forebay.tables import EXPLANATION
+from forebay.verify import hindcast
+from tests import synthetic
+from tests.shared import PROJECT, needs_shared
+from tests.synthetic import dam_of, frame_of, rain_gauge
+
+STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
+INFLOW = {"role": "inflow", "station": "i", "name": "The inflow", "variable": "inflow", "unit": "ML/d"}
+RELEASE = {"role": "release", "station": "o", "variable": "release", "unit": "m3/s"}
+DAM = dam_of(rain_gauge(), rain_gauge("r2"), STREAM, INFLOW, RELEASE, full_supply=100.0, hindcast={"leads": (1, 3)})
+ALL = {**MODELS, **FLOW_MODELS}
+Makers = Mapping[str, Callable[[int], Model]]
+
+
+def explained(frame: pl.DataFrame, dam: Dam, models: Makers | None = None) -> tuple[pl.DataFrame, Samples]:
+    """The explanation of the last day's forecast, checked to sum to it."""
+    samples = make_samples(frame, frame, dam)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
+    table = EXPLANATION.check(explain(samples, dam, points, yesterday=True), unique=True)
+    for lead in dam.hindcast.leads:
+        told = table.filter(pl.col("lead_time") == lead)["contribution"].sum()
+        assert told == pytest.approx(points["default"].changes[lead][-1], abs=1e-9)
+    return table, samples
+
+
+@pytest.fixture(scope="module")
+def past() -> tuple[pl.DataFrame, Array]:
+    """Inputs with gaps, and changes that some of them make."""
+    inputs = features.build(synthetic.daily(DAM, days=900), DAM).drop("date")
+    change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)
+    return inputs, change.to_numpy() + np.random.default_rng(5).normal(0, 0.01, len(inputs))
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("lead", [1, 7])
+def test_the_contributions_of_every_model_are_its_forecast(
+    name: str, lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
+    inputs, target = past
+    model = ALL[name](lead).fit(inputs, target)
+    assert isinstance(model, Explained)
+    for rows in (inputs, inputs.tail(1), inputs.head(0)):
+        parts = model.contributions(rows)
+        assert BASE in parts.columns
+        assert set(parts.columns) - {BASE} <= set(inputs.columns)
+        assert len(parts) == len(rows)
+        np.testing.assert_allclose(parts.sum_horizontal().to_numpy(), model.predict(rows), atol=1e-9, rtol=0)
+
+
+def test_an_input_at_its_mean_moves_a_line_nowhere() -> None:
+    rng = np.random.default_rng(1)
+    inputs = pl.DataFrame({"a": rng.normal(5, 1, 400), "b": rng.normal(0, 1, 400)})
+    target = 2 * inputs["a"].to_numpy() + inputs["b"].to_numpy() + rng.normal(0, 0.01, 400)
+    model = MODELS["huber"](1).fit(inputs, target)
+    assert isinstance(model, Explained)
+    at = pl.DataFrame({"a": [inputs["a"].mean(), 6.0], "b": [1.0, inputs["b"].mean()]})
+    parts = model.contributions(at)
+    assert parts["a"].to_list() == pytest.approx([0.0, 2 * (6 - float(inputs["a"].mean()))], abs=0.02)  # type: ignore[arg-type]  # a number
+    assert parts["b"].to_list() == pytest.approx([1.0 - float(inputs["b"].mean()), 0.0], abs=0.02)  # type: ignore[arg-type]  # a number
+    assert parts["base"].to_list() == pytest.approx([target.mean()] * 2, abs=0.02)
+
+
+@settings(max_examples=6)
+@given(days=st.integers(30, 620), seed=st.integers(0, 2**32 - 1))
+def test_the_parts_of_a_blend_sum_to_it(days: int, seed: int) -> None:
+    """On records of any length: with all models, with stand-ins for those that refuse, with gaps on the last day."""
+    table, _ = explained(synthetic.daily(DAM, seed=seed).head(days), DAM)
+    assert set(table["lead_time"]) == {1, 3}
+
+
+@needs_shared
+@pytest.mark.parametrize("day", ["2012-03-01", "2013-08-20", "2020-02-08"])
+def test_real_days_of_warragamba(day: str) -> None:
+    dam = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
+    last = date.fromisoformat(day)
+    short = Hindcast(leads=(1,), start=last.replace(year=last.year - 1))
+    dam = dam.model_copy(update={"hindcast": short})
+    frame = from_files([dam])[0].filter(pl.col("date") <= last)
+    table, _ = explained(frame, dam)
+    words = dict(table.select("group", "words").iter_rows())
+    if day == "2020-02-08":  # the flood's first rain
+        largest = table.filter(pl.col("group") != BASE)["group"][0]
+        assert largest == "rain"
+        assert "mm yesterday" in words["rain"]
+
+
+def test_a_model_that_does_not_tell_its_inputs_apart_is_told_as_a_whole() -> None:
+    class Opaque:
+        """A tenth of a metre, whatever comes."""
+
+        def __init__(self, lead_time: int) -> None:
+            self.lead_time = lead_time
+
+        def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+            """Nothing."""
+            return self
+
+        def predict(self, inputs: pl.DataFrame) -> Array:
+            """0.1 each."""
+            return np.full(len(inputs), 0.1)
+
+    models: Makers = {"boosted_huber": Opaque, "damped_change": MODELS["damped_change"], "no_change": NoChange}
+    table, _ = explained(synthetic.daily(DAM).head(400), DAM, models)
+    row = table.filter(pl.col("group") == "other").row(0, named=True)
+    assert (row["gauge"], row["words"]) == ("boosted_huber", "boosted_huber")
+    assert row["contribution"] > 0
+
+
+def test_whose_an_input_is() -> None:
+    found = {column: owner(column, DAM) for column in features.build(synthetic.daily(DAM).head(60), DAM).columns[1:]}
+    groups = {group for group, _ in found.values()}
+    assert groups == {"rain", "level", "season", "full_supply", "stream", "inflow", "release"}
+    assert found["rain_3d_api"] == found["context_rain_14d"] == ("rain", "")
+    assert found["stream_level_s"] == found["context_stream_level_s_anomaly_30d"] == ("stream", "Coxs River")
+    assert found["balance_inflow"] == found["inflow_i_root"] == ("inflow", "The inflow")
+    assert found["balance_change_10d"] == found["context_median_change_90d"] == ("level", "")
+    assert found["context_below_full"] == ("full_supply", "")
+    assert owner("snow_water", DAM) == ("other", "snow_water")
+
+
+def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) -> dict[str, str]:
+    """Group → words of the last day of a lively record whose columns end with `last`, where that is given."""
+    rng = np.random.default_rng(1)
+    level = 95 + 0.1 * np.sin(np.arange(days)) + rng.normal(0, 0.05, days)
+    given = {"reservoir_level": level, "stream_level_s": rng.gamma(2, 1, days)}
+    given |= {c: rng.gamma(0.3, 8, days) for c in ("rainfall_r1", "rainfall_r2")}
+    given |= {c: rng.gamma(2, 2, days) for c in ("inflow_i", "release_o")}
+    columns: dict[str, list[float | None]] = {name: values.tolist() for name, values in given.items()}
+    for name, values in last.items():
+        columns[name][-len(values) :] = values
+    table = explained(frame_of(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)
+    return dict(table["group", "words"].iter_rows())
+
+
+def test_words() -> None:
+    wet = [10.0, 12.0, 9.0, 14.0, 8.0, 11.0, 30.0]
+    said = words(
+        rainfall_r1=wet,
+        rainfall_r2=[*wet[:-1], 46.0],
+        stream_level_s=[1.0, 3.5],
+        reservoir_level=[95.0, 95.25],
+        inflow_i=[40.0, 20.0],
+        release_o=[3.0, 3.0],
+    )
+    assert said == {
+        "base": "what a usual day brings",
+        "rain": "38 mm yesterday on a wet catchment",
+        "level": "level rose 0.25 m yesterday",
+        "stream": "Coxs River rising (2.5 m a day)",
+        "inflow": "The inflow falling (1,728 ML/d a day)",
+        "release": "Release o steady",
+        "season": "the time of year (December)",
+        "full_supply": "4.8 m below full supply",
+    }
+
+
+def test_words_of_a_dry_spell_and_of_what_is_missing() -> None:
+    dry = [0.0] * 40
+    low = DAM.model_copy(update={"full_supply": Line(value=94.0)})
+    said = words(dam=low, rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[95.02, 95.02], stream_level_s=[1.0, None])
+    assert said["rain"] == "hardly any rain in 3 days on a dry catchment"
+    assert said["level"] == "level did not change yesterday"
+    assert said["full_supply"] == "1.0 m above full supply"
+    assert said["missing"] == "what is not known: Coxs River"
+    gone = words(rainfall_r1=[None] * 5, rainfall_r2=[None] * 5, reservoir_level=[95.0, 94.95, None, 94.9])
+    assert gone["level"] == "level's last known change was a fall of 0.050 m"
+    assert gone["rain"].startswith("rain so far")
+    assert gone["missing"].startswith("what is not known: ")
+    assert "rain of some days" in gone["missing"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0004, "0.000"), (0.025, "0.025"), (0.25, "0.25"), (9.96, "10.0"), (12.0, "12"), (0.0, "0")]
+)
+def test_amounts(value: float, text: str) -> None:
+    assert amount(value) == text
