@@ -170,6 +170,33 @@ def test_run_for_machines(tmp_path: Path) -> None:
     assert {Path(file).name for file in said["files"]} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
+def test_hindcast(tmp_path: Path) -> None:
+    path = write()
+    one_sentence(forebay("hindcast", path), 1, rf"holds no level of Small Dam; run `forebay fetch {path}` first")
+    forebay("fetch", path)
+    ended = forebay("hindcast", path, "-o", "out")
+    assert ended.code == 0
+    assert ended.err == ""
+    assert "Small Dam (SIMULATED): errors in m, window all; `default` against the best reference" in ended.out
+    assert ended.out.endswith("Scores, forecasts, diagnostics and charts: out\n")
+    tables = {"scores.csv", "hindcast.parquet", "reliability.csv", "largest_misses.csv", "reliability.svg", "peaks.png"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} >= tables
+
+
+def test_hindcast_with_late_drivers_for_machines(tmp_path: Path) -> None:
+    path = write()
+    forebay("fetch", path)
+    said = forebay("hindcast", path, "--late-drivers", "--json").json
+    assert said | {"dam": "small", "simulated": True, "unit": "m"} == said
+    on_time, late = said["on_time"], said["late_drivers"]
+    assert [(r["window"], r["days"], r["lead"], r["n"]) for r in on_time] == [
+        (r["window"], r["days"], r["lead"], r["n"]) for r in late
+    ], "the same days"
+    assert {row["lead"] for row in on_time} == {"1 d", "3 d"}
+    assert {Path(file).name for file in said["files"]} == {file.name for file in (tmp_path / "runs/small").iterdir()}
+    assert (tmp_path / "runs/small/scores_late_drivers.csv").exists()
+
+
 def test_run_from_a_day_without_a_level(tmp_path: Path) -> None:
     path = write()
     one_sentence(

@@ -110,6 +110,16 @@ LATE = {
 
 
 @pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
+def test_late_drivers_are_a_day_later(rain: dict[str, object], level: dict[str, object], days: int) -> None:
+    target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    late = features.with_late_drivers(dam_of(target | level, rain_gauge("a", **rain)))
+    assert features.delay_days(late.gauges[1], late) == days + 1
+    assert features.delay_days(late.target_gauge, late) == 0
+    given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
+    assert column(late, "rain_lag0", given) == ([None] * (days + 1) + [1.0, 2.0, 3.0])[:4]
+
+
+@pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
 def test_delay(rain: dict[str, object], level: dict[str, object], days: int) -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
     dam = dam_of(target | level, rain_gauge("a", **rain))

@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import mean_absolute_error, mean_pinball_loss, r2_score
+from scores import continuous, probability
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error, r2_score
 
 from forebay import metrics
 from forebay.metrics import Array
@@ -61,11 +63,66 @@ def test_what_cannot_be_told_is_nan() -> None:
 def test_as_scikit_learn(pair: tuple[Array, Array]) -> None:
     forecast, observed = pair
     assert metrics.mae(forecast, observed) == pytest.approx(mean_absolute_error(observed, forecast), abs=1e-9)
+    squared = mean_squared_error(observed, forecast)
+    assert metrics.rmse(forecast, observed) == pytest.approx(math.sqrt(squared), abs=1e-9)
     if np.ptp(observed) > 0:
         assert metrics.nse(forecast, observed) == pytest.approx(r2_score(observed, forecast), rel=1e-9, abs=1e-9)
     quantiles = forecast[:, None] + np.linspace(-1, 1, len(QUANTILES))
     theirs = [mean_pinball_loss(observed, quantiles[:, k], alpha=p) for k, p in enumerate(QUANTILES)]
     assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(theirs), abs=1e-9)
+
+
+@given(pairs)
+def test_as_the_package_scores(pair: tuple[Array, Array]) -> None:
+    """KGE is not compared where its bias term is: ours is (μ_f − μ_o)/σ_o, theirs μ_f/μ_o (see `metrics.kge`)."""
+    forecast, observed = pair
+    f, o = (xr.DataArray(values, dims="day") for values in pair)
+    theirs = {
+        metrics.mae: continuous.mae(f, o),
+        metrics.rmse: continuous.rmse(f, o),
+        metrics.bias: continuous.additive_bias(f, o),
+    }
+    for ours, value in theirs.items():
+        assert ours(forecast, observed) == pytest.approx(float(value), abs=1e-9)
+    if np.ptp(observed) > 0:
+        assert metrics.nse(forecast, observed) == pytest.approx(float(continuous.nse(f, o)), rel=1e-9, abs=1e-9)
+    quantiles = forecast[:, None] + np.linspace(-1, 1, len(QUANTILES))
+    of_each = [
+        float(continuous.quantile_score(xr.DataArray(quantiles[:, k], dims="day"), o, alpha=p))
+        for k, p in enumerate(QUANTILES)
+    ]
+    assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(of_each), abs=1e-9)
+
+
+@given(pairs, st.integers(0, 1000), st.integers(1, 60))
+def test_crps_as_the_package_scores(pair: tuple[Array, Array], seed: int, members: int) -> None:
+    forecast, observed = pair
+    ensemble = forecast[:, None] + np.random.default_rng(seed).normal(scale=3, size=(len(forecast), members))
+    ours = metrics.crps_ensemble(ensemble, observed)
+    theirs = probability.crps_for_ensemble(
+        xr.DataArray(ensemble, dims=("day", "member")),
+        xr.DataArray(observed, dims="day"),
+        "member",
+        method="ecdf",
+        preserve_dims="day",
+    )
+    np.testing.assert_allclose(ours, theirs.to_numpy(), rtol=0, atol=1e-9)
+
+
+@given(pairs, st.integers(2, 60))
+def test_crps_of_equally_likely_quantiles_is_twice_their_pinball_loss(pair: tuple[Array, Array], members: int) -> None:
+    forecast, observed = pair
+    levels = (np.arange(members) + 0.5) / members
+    quantiles = forecast[:, None] + np.linspace(-4, 4, members)
+    twice = 2 * metrics.pinball(quantiles, observed, levels.tolist())
+    assert metrics.crps_ensemble(quantiles, observed).mean() == pytest.approx(twice, abs=1e-9)
+
+
+def test_independent_events_by_hand() -> None:
+    assert metrics.independent_events(np.array([], dtype=int), 10) == 0
+    assert metrics.independent_events(np.array([5]), 10) == 1
+    assert metrics.independent_events(np.array([15, 5]), 10) == 1, "a gap of just 10 days does not part"
+    assert metrics.independent_events(np.array([16, 5]), 10) == 2
 
 
 @given(pairs)

@@ -7,7 +7,7 @@ must stay equal to the last bit. Leaks built on purpose must be caught.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -27,8 +27,9 @@ from forebay.models.intervals import State, error_quantiles
 from forebay.models.model import Array, Model
 from forebay.models.regression import Huber
 from forebay.prepare import features, samples
+from forebay.prepare.experience import experience, outside_days
 from forebay.prepare.samples import Samples, make_samples
-from forebay.tables import QUANTILES, flag_of
+from forebay.tables import flag_of
 from forebay.verify import hindcast
 from tests import synthetic
 
@@ -51,15 +52,16 @@ Makers = Mapping[str, Callable[[int], Model]]
 
 @dataclass(frozen=True)
 class Seen:
-    """All that was there day by day: inputs and regimes per day, and the forecasts issued."""
+    """All that was there day by day: inputs and regimes per day, forecasts issued, sample paths of a model."""
 
     days: pl.DataFrame
     forecasts: pl.DataFrame
+    paths: Array
 
     def until(self, day: int) -> Seen:
         """What was there at the end of day number `day`."""
         last = synthetic.FIRST_DAY + timedelta(days=day)
-        return Seen(self.days.head(day + 1), self.forecasts.filter(pl.col("init_date") <= last))
+        return Seen(self.days.head(day + 1), self.forecasts.filter(pl.col("init_date") <= last), self.paths[: day + 1])
 
 
 def forecasts_of(made: Samples, dam: Dam, makers: Makers) -> pl.DataFrame:
@@ -71,9 +73,13 @@ def forecasts_of(made: Samples, dam: Dam, makers: Makers) -> pl.DataFrame:
 def seen(frame: pl.DataFrame, dam: Dam, makers: Makers) -> Seen:
     """What a hindcast over `frame` shows of every day."""
     made = make_samples(frame, frame, dam)
+    points = hindcast.with_default(hindcast.point_forecasts(made, dam, makers), made)
+    paths = hindcast.sample_paths(made, points, hindcast.marginals(made, points, "no_change"), "no_change")
+    starts = hindcast.refit_days(made.dates, hindcast.first_origin(made, dam))
+    beyond = pl.Series(outside_days(experience(made, starts, max(LEADS)), len(made.dates)))
     regimes = {f"is {name}": pl.Series(belongs) for name, belongs in made.regimes.items()}
-    days = made.inputs.with_columns(**regimes, level=made.level, trusted=made.trusted)
-    return Seen(days, forecasts_of(made, dam, makers))
+    days = made.inputs.with_columns(**regimes, level=made.level, trusted=made.trusted, outside_experience=beyond)
+    return Seen(days, hindcast.forecast_table(made, dam, points), paths)
 
 
 @cache
@@ -116,6 +122,7 @@ def check_no_look_ahead(dam: Dam, day: int, seed: int, *, makers: Makers = MODEL
     for days in (before.days, after.days):
         assert not any(days[name].any() for name in days.columns if name not in common)
     assert_frame_equal(before.forecasts, after.forecasts, check_exact=True)
+    np.testing.assert_array_equal(before.paths, after.paths)
 
 
 @pytest.mark.parametrize("dam", DAMS)
@@ -214,9 +221,9 @@ def _without_rain(frame: pl.DataFrame, day: int) -> pl.DataFrame:
 
 
 def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_all(errors: Array, state: State, *, lead_time: int) -> Array:
+    def from_all(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
         del state, lead_time
-        return np.tile(np.nanquantile(errors, QUANTILES), (len(errors), 1))
+        return np.tile(np.nanquantile(errors, probabilities), (len(errors), 1))
 
     monkeypatch.setattr(hindcast, "error_quantiles", from_all)
     with pytest.raises(AssertionError):
@@ -226,9 +233,9 @@ def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch)
 def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classical slip: at lead h the errors of the last h days are not known yet."""
 
-    def too_early(errors: Array, state: State, *, lead_time: int) -> Array:
+    def too_early(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
         earlier = np.append(errors[1:], np.nan)  # as if each error were known a day before its valid date
-        return error_quantiles(earlier, state, lead_time=lead_time)
+        return error_quantiles(earlier, state, lead_time=lead_time, probabilities=probabilities)
 
     monkeypatch.setattr(hindcast, "error_quantiles", too_early)
     first_of_month = 365 + 31  # intervals are renewed then, and keep what they took
@@ -236,9 +243,21 @@ def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch)
         check_no_look_ahead(DAMS["rain and a river"], first_of_month, 1)
 
 
+def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    join = hindcast.join_leads
+
+    def too_early(members: Array, errors: Array, *, leads: Sequence[int], days: Array, wet: Array) -> Array:
+        return join(members, errors, leads=[0 for _ in leads], days=days, wet=wet)
+
+    monkeypatch.setattr(hindcast, "join_leads", too_early)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 365 + 31, 1, makers={"no_change": MODELS["no_change"]})
+
+
 def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_tomorrow(errors: Array, state: State, *, lead_time: int) -> Array:
-        return error_quantiles(errors, state.beside(np.roll(state.sizes, -1, axis=0)), lead_time=lead_time)
+    def with_tomorrow(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
+        later = state.beside(np.roll(state.sizes, -1, axis=0))
+        return error_quantiles(errors, later, lead_time=lead_time, probabilities=probabilities)
 
     monkeypatch.setattr(hindcast, "error_quantiles", with_tomorrow)
     with pytest.raises(AssertionError):

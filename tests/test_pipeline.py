@@ -103,7 +103,7 @@ def test_a_unit_changes_nothing_but_the_unit_of_the_output(
     for name in ("change", "level"):
         np.testing.assert_allclose(feet.hindcast[name] * 0.3048, metres.hindcast[name], rtol=1e-6, atol=1e-7)
     assert_frame_equal(feet.hindcast.drop("change", "level"), metres.hindcast.drop("change", "level"))
-    free = ("nse", "kge", "coverage_80", "coverage_90", "above_95")
+    free = ("nse", "kge", "coverage_80", "coverage_90", "above_95", "events", "share_forecast", "outside_experience")
     has_unit = ~(pl.col("metric").is_in(free) | pl.col("metric").str.starts_with("skill"))
     scaled = feet.scores.with_columns(
         pl.when(has_unit).then(pl.col(c) * 0.3048).otherwise(c).alias(c) for c in ("value", "low", "high")
@@ -188,6 +188,23 @@ def test_what_is_written(in_metres: tuple[Outcome, FetchReport], tmp_path: Path)
     assert pl.read_csv(folder / "forecast.csv").columns == list(tables.FORECASTS.columns)
     assert pl.read_csv(folder / "scores.csv").columns == list(tables.SCORES.columns)
     assert "imulated" in (folder / "report.html").read_text()
+
+
+def test_what_is_verified(in_metres: tuple[Outcome, FetchReport]) -> None:
+    """Paths agree with the intervals, their CRPS is scored, and late rain makes a rain-fed dam harder to forecast."""
+    outcome, _ = in_metres
+    own = outcome.issued.forecasts.filter(pl.col("model") == "default")
+    for k, lead in enumerate((1, 3)):
+        members = np.sort(outcome.verified.paths[-1, k])
+        for quantile in (0.05, 0.25, 0.75, 0.95):
+            told = own.filter(pl.col("lead_time") == lead, pl.col("quantile") == quantile)["change"].item()
+            assert members[round(quantile * len(members) - 0.5)] == pytest.approx(told, abs=1e-12)
+    shown = outcome.scores.filter(pl.col("window") == "all", pl.col("regime") == "all", pl.col("model") == "default")
+    metrics = dict(shown.filter(pl.col("lead_time") == 1).select("metric", "value").iter_rows())
+    assert metrics["mae"] / 2 < metrics["crps"] < metrics["mae"], "a distribution says more than its median"
+    assert metrics["share_forecast"] == 1
+    assert 0 <= metrics["outside_experience"] < 1
+    assert len(outcome.verified.diagnostics.peaks) > 0
 
 
 def test_a_folder_that_can_be_written_is_not_made_yet(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_bands_hold_the_value_and_are_the_same_again(two_years: tuple[Samples, D
     made, again = (scorecard.score(table_of(samples, dam, changes), samples, dam) for _ in range(2))
     assert made.equals(again)
     banded = made.filter(pl.col("window") == "all", pl.col("low").is_not_null())
-    assert set(banded["metric"]) == {"mae", "skill_no_change"}
+    assert set(banded["metric"]) == {"mae", "skill_no_change", "skill_best"}
     assert (banded["low"] <= banded["value"] + 1e-12).all()
     assert (banded["high"] >= banded["value"] - 1e-12).all()
     skill = cell(made, "skill_no_change")
@@ -194,7 +194,8 @@ def test_all_models_are_scored_on_the_same_days(two_years: tuple[Samples, Dam, d
     fewer = changes["default"].copy()
     fewer[600:650] = np.nan
     made = scorecard.score(table_of(samples, dam, changes | {"default": fewer}), samples, dam)
-    n = made.group_by("window", "regime").agg(pl.col("n").n_unique())
+    paired = made.filter(pl.col("metric") != "share_forecast")  # which counts days without an outcome too
+    n = paired.group_by("window", "regime").agg(pl.col("n").n_unique())
     assert (n["n"] == 1).all()
     assert cell(made, "mae", model="no_change")["n"] == SCORED - 50
 
@@ -234,10 +235,59 @@ def test_a_unit_scales_errors_and_leaves_skill(two_years: tuple[Samples, Dam, di
     metres = scorecard.score(table_of(samples, dam, changes), samples, dam)
     in_feet = {model: change / 0.3048 for model, change in changes.items()}
     made = scorecard.score(table_of(feet, dam, in_feet, spread=SPREAD / 0.3048), feet, dam)
-    free = ("nse", "kge", "skill_no_change", "coverage_80", "coverage_90", "above_95")
+    free = ("nse", "kge", "skill_no_change", "skill_best", "coverage_80", "coverage_90", "above_95")
+    free += ("events", "share_forecast")
     both = metres.join(made, on=tables.SCORES.key, suffix="_ft")
     assert len(both) == len(metres) == len(made)
     factor = pl.when(pl.col("metric").is_in(free)).then(1.0).otherwise(0.3048)
     for name in ("value", "low", "high"):
         apart = both.select((pl.col(name) - pl.col(f"{name}_ft") * factor).abs().max()).item()
         assert apart < 1e-9
+
+
+def test_skill_against_the_best_reference(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    better = {"last_change": changes["default"] + 0.1}
+    made = scorecard.score(table_of(samples, dam, changes | better), samples, dam)
+    best, last, none = (cell(made, f"skill_{name}") for name in ("best", "last_change", "no_change"))
+    assert [best[k] for k in ("value", "low", "high")] == [last[k] for k in ("value", "low", "high")]
+    assert best["value"] < none["value"]  # type: ignore[operator]  # numbers
+
+
+def test_the_share_of_days_with_a_forecast_counts_every_day(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    fewer = changes["default"].copy()
+    fewer[600:650] = np.nan
+    wet = np.arange(730) >= 640
+    apart = samples_of(list(samples.observed), wet=wet.tolist())
+    made = scorecard.score(table_of(apart, dam, changes | {"default": fewer}), apart, dam)
+    share = cell(made, "share_forecast")
+    assert share["n"] == 438
+    forecast_days = np.isfinite(fewer)[292:]
+    assert share["value"] == pytest.approx(forecast_days.mean())
+    assert cell(made, "share_forecast", regime="wet")["value"] == pytest.approx(1 - 10 / 90)
+
+
+def test_crps_and_days_outside_experience(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    crps = np.arange(730.0)
+    crps[:400] = np.nan
+    beside = scorecard.Beside({"default": {1: crps}}, {"default": np.arange(730) % 2 == 0})
+    made = scorecard.score(table_of(samples, dam, changes), samples, dam, beside=beside)
+    assert cell(made, "crps", window="W")["value"] == pytest.approx(np.arange(500, 600).mean())
+    whole = made.filter(pl.col("metric") == "crps", pl.col("window") == "all", pl.col("regime") == "all")
+    assert whole.is_empty(), "only where every day has one"
+    assert cell(made, "outside_experience", window="W")["value"] == 0.5
+
+
+def test_events_are_counted_by_their_gaps() -> None:
+    """240 scored days, so 12 large rises: six in a row, three that begin 10 days later, three 11 days after those."""
+    rises = np.zeros(400)
+    rises[[200, 201, 202, 203, 204, 205, 215, 216, 217, 228, 229, 230]] = 5.0
+    level = np.append(0.0, rises[:-1].cumsum())
+    dam = dam_of(hindcast={"leads": (1,), "start": day(159)})
+    samples = samples_of(list(level))
+    made = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(400)}), samples, dam)
+    assert cell(made, "mae", model="no_change")["n"] == 240
+    assert cell(made, "mae_top5", model="no_change")["value"] == 5
+    assert cell(made, "events", model="no_change")["value"] == 2

@@ -52,6 +52,12 @@ def test_the_outcome_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.endswith("  · No rain gauge.\nReport: out/report.html\n")
 
 
+def test_beyond_experience_is_said_first(capsys: pytest.CaptureFixture[str]) -> None:
+    said = replace(issued(lacks=("No rain gauge.",)), outside_experience=("Outside experience: the level.",))
+    terminal.outcome(said, synthetic.scores(DAM), DAM, [])
+    assert capsys.readouterr().out.endswith("  · Outside experience: the level.\n  · No rain gauge.\n")
+
+
 def test_an_old_forecast_is_never_called_current(capsys: pytest.CaptureFixture[str]) -> None:
     old = replace(issued(), issue_time=synthetic.NOW + timedelta(days=9))
     terminal.outcome(old, synthetic.scores(DAM).clear(), DAM.model_copy(update={"simulated": False}), [])

@@ -132,6 +132,45 @@ def daily(
 
 
 @app.command
+def hindcast(
+    dam: DamArgument,
+    /,
+    *,
+    late_drivers: Annotated[
+        bool, Parameter(negative="", help="Once more, with every driver known a day later, and what that costs.")
+    ] = False,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Show how good the forecasts would have been, each made from what was known then; fetches nothing.
+
+    Example: forebay hindcast warragamba --late-drivers
+    """
+    from forebay import pipeline, review
+    from forebay.dams.dam_file import load_dam
+    from forebay.show import terminal
+
+    chosen, _ = _settings()
+    this = load_dam(dam)
+    folder = output or Path(chosen.output) / this.id
+    pipeline.check_writable(folder)
+    with _open(archive, chosen) as held:
+        if held.newest(this.target_gauge) is None:
+            raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
+        days = pipeline.read_days(this, held, now=datetime.now(UTC))
+    with terminal.progress() as progress:
+        made = review.review(this, days, late_drivers=late_drivers, progress=progress)
+    files = [str(path) for path in review.write_review(made, this, folder)]
+    tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
+    costs = review.late_rows(made, this) if late_drivers else []
+    content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
+    _say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
+
+
+@app.command
 def screen(
     dam: DamArgument,
     /,
@@ -259,6 +298,8 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "age_days": issued.age_days,
         "current": not issued.stale,
         "lacks": issued.lacks,
+        "outside_experience": issued.outside_experience,
+        "intervals_are_a_lower_bound": bool(issued.outside_experience),
         "forecast": issued.forecasts.to_dicts(),
         "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],

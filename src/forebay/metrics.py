@@ -72,6 +72,15 @@ def largest(observed: Array, share: float) -> NDArray[np.intp]:
     return np.argsort(-observed, kind="stable")[:count]
 
 
+def independent_events(days: NDArray[np.intp], gap: int) -> int:
+    """How many spells `days` (numbers of days, in any order) fall into, where more than `gap` days part two spells.
+
+    >>> independent_events(np.array([3, 1, 20, 30, 41]), 10)
+    3
+    """
+    return int(len(days) > 0) + int((np.diff(np.sort(days)) > gap).sum())
+
+
 def pinball(quantiles: Array, observed: Array, probabilities: Sequence[float]) -> float:
     """Mean pinball (quantile) loss over all rows and probabilities, 0 is perfect (Koenker and Bassett, 1978).
 
@@ -95,3 +104,26 @@ def width(low: Array, high: Array) -> float:
 def share_above(high: Array, observed: Array) -> float:
     """Share of observed values above `high`, without unit."""
     return float(np.mean(observed > high))
+
+
+def crps_ensemble(members: Array, observed: Array) -> Array:
+    """CRPS of each row's ensemble, shape (n,), in the forecast's unit; 0 is perfect (Gneiting and Raftery, 2007).
+
+    E|X − o| − E|X − X'|/2 over the members' empirical distribution ("ecdf", not "fair"): the members are equally likely
+    quantiles, not random draws, so that this is twice the mean pinball loss at their probabilities (Bröcker, 2012),
+    and no correction for chance is due.
+
+    Parameters
+    ----------
+    members
+        Shape (n, m), in any order.
+    observed
+        Shape (n,).
+
+    >>> crps_ensemble(np.array([[0.0, 2.0]]), np.array([1.0])).tolist()
+    [0.5]
+    """
+    count = members.shape[1]
+    ordered = np.sort(members, axis=1)
+    apart = ordered @ (2 * np.arange(count) - count + 1.0)  # half the sum of all |x_i − x_j|
+    return np.asarray(np.abs(members - observed[:, None]).mean(axis=1) - apart / count**2)

@@ -5,25 +5,30 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from forebay.archive.fetch import FetchReport
 from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError
-from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
+from forebay.forecast.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
 from forebay.models import MODELS
 from forebay.prepare.daily import join, usable
 from forebay.prepare.datum import on_one_datum
+from forebay.prepare.experience import experience, outside_days
 from forebay.prepare.samples import Samples, make_samples
 from forebay.show.story import Reading, Report
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast, scorecard
+from forebay.verify.diagnostics import Diagnostics, diagnose
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,44 @@ class Days:
 
 
 @dataclass(frozen=True)
+class Verified:
+    """A hindcast and how good it was.
+
+    paths: changes of `default`'s sample paths, shape (days, leads, members); outside: `experience`'s table.
+    """
+
+    samples: Samples
+    points: dict[str, hindcast.Points]
+    forecasts: pl.DataFrame
+    paths: NDArray[np.float64]
+    outside: pl.DataFrame
+    scores: pl.DataFrame
+    diagnostics: Diagnostics
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All that the main job made of one dam."""
 
     dam: Dam
     days: Days
-    samples: Samples
-    hindcast: pl.DataFrame
-    scores: pl.DataFrame
+    verified: Verified
     issued: Issued
+
+    @property
+    def samples(self) -> Samples:
+        """What the models learned from."""
+        return self.verified.samples
+
+    @property
+    def hindcast(self) -> pl.DataFrame:
+        """Every forecast that would have been issued (`tables.FORECASTS`)."""
+        return self.verified.forecasts
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """Scores of the hindcast (`tables.SCORES`)."""
+        return self.verified.scores
 
 
 def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | None = None) -> Days:
@@ -84,15 +118,48 @@ def forecast_dam(
     progress: hindcast.Progress | None = None,
 ) -> Outcome:
     """Hindcast, scores and forecast of a dam from its daily frames."""
-    samples = make_samples(days.known, days.newest, dam)
+    made = verify(make_samples(days.known, days.newest, dam), dam, days, progress=progress)
+    lacks = what_it_lacks(days.newest, made.samples, dam, made.points)
+    if fetched is not None:
+        lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
+    issued = issue(made.forecasts, dam, days.init_date, now=now, lacks=lacks)
+    beyond = outside_experience(made.outside, made.samples, dam)
+    return Outcome(dam, days, made, replace(issued, outside_experience=beyond))
+
+
+def verify(
+    samples: Samples,
+    dam: Dam,
+    days: Days,
+    *,
+    regimes: Mapping[str, NDArray[np.bool_]] | None = None,
+    progress: hindcast.Progress | None = None,
+) -> Verified:
+    """Hindcast of every model, with its scores and what stands behind them.
+
+    Parameters
+    ----------
+    regimes
+        The days to score apart, where they shall be others than those that the samples tell.
+    """
     points = hindcast.point_forecasts(samples, dam, MODELS, progress=progress)
     points = hindcast.with_default(points, samples)
     table = hindcast.forecast_table(samples, dam, points)
-    lacks = what_it_lacks(days.newest, samples, dam, points)
-    if fetched is not None:
-        lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
-    issued = issue(table, dam, days.init_date, now=now, lacks=lacks)
-    return Outcome(dam, days, samples, table, scorecard.score(table, samples, dam), issued)
+    members = hindcast.marginals(samples, points, hindcast.DEFAULT)
+    crps = {hindcast.DEFAULT: hindcast.crps_by_day(samples, members, dam.hindcast.leads)}
+    refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
+    outside = experience(samples, refits, max(dam.hindcast.leads))
+    beyond = {hindcast.DEFAULT: outside_days(outside, len(samples.dates))}
+    scored = samples if regimes is None else replace(samples, regimes=dict(regimes))
+    return Verified(
+        samples=samples,
+        points=points,
+        forecasts=table,
+        paths=hindcast.sample_paths(samples, points, members),
+        outside=outside,
+        scores=scorecard.score(table, scored, dam, beside=scorecard.Beside(crps, beyond)),
+        diagnostics=diagnose(table, scored, dam, daily=days.known),
+    )
 
 
 def check_writable(folder: Path) -> None:
@@ -102,10 +169,10 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"forebay")
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
 
 
-def _unwritable(folder: Path, error: OSError) -> ConfigError:
+def unwritable(folder: Path, error: OSError) -> ConfigError:
     reason = error.strerror or str(error)
     return ConfigError(f"folder {str(folder)!r} cannot be written: {reason}; choose another with -o DIR")
 
@@ -128,17 +195,17 @@ def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[
             stage = Path(unfinished)
             outcome.issued.forecasts.write_csv(stage / "forecast.csv")
             outcome.scores.write_csv(stage / "scores.csv")
-            (stage / "hindcast.parquet").write_bytes(_parquet(FORECASTS.check(outcome.hindcast)))
+            (stage / "hindcast.parquet").write_bytes(parquet(FORECASTS.check(outcome.hindcast)))
             write_report(report_of(outcome, fetched), stage)
             made = sorted(path for path in stage.iterdir() if path.is_file())
             for path in made:
                 os.replace(path, folder / path.name)
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise unwritable(folder, error) from None
     return [folder / path.name for path in made]
 
 
-def _parquet(table: pl.DataFrame) -> bytes:
+def parquet(table: pl.DataFrame) -> bytes:
     """`table` as a Parquet file; polars itself, on a full disk, raises an error that is no `OSError`."""
     buffer = io.BytesIO()
     table.write_parquet(buffer)
@@ -158,7 +225,8 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         forecasts=issued.forecasts,
         hindcast=outcome.hindcast.filter(pl.col("init_date") < issued.init_date),
         scores=outcome.scores,
-        lacks=issued.lacks,
+        lacks=(*issued.outside_experience, *issued.lacks),
+        diagnostics=outcome.verified.diagnostics,
         gauge_table=fetched.table,
     )
 

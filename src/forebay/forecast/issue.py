@@ -36,6 +36,9 @@ class Issued:
         `tables.FORECASTS` of that init date, every model.
     lacks
         Sentences on what the forecast lacks.
+    outside_experience
+        Sentences on what was never so extreme in the days that the models learned from; the intervals are then a lower
+        bound of the uncertainty.
     """
 
     init_date: date
@@ -43,6 +46,7 @@ class Issued:
     issue_time: datetime
     forecasts: pl.DataFrame
     lacks: tuple[str, ...]
+    outside_experience: tuple[str, ...] = ()
 
     @property
     def age_days(self) -> int:
@@ -92,6 +96,29 @@ def issue(hindcast: pl.DataFrame, dam: Dam, init_date: date, *, now: datetime, l
 def what_it_lacks(daily: pl.DataFrame, samples: Samples, dam: Dam, points: Mapping[str, Points]) -> tuple[str, ...]:
     """Sentences on what a forecast from the last day of `daily` lacks; none if it lacks nothing."""
     return (*_thin_past(samples, dam, points), *_silent_gauges(daily, dam), *_unknowns(samples, dam))
+
+
+LOWER_BOUND = "the intervals are a lower bound of the uncertainty"
+_QUANTITIES = {
+    "rain": "catchment rain of the last day",
+    "wetness": "the wetness of the catchment (antecedent precipitation index)",
+    "level": "the level",
+    "last_change": "the last daily change",
+}
+
+
+def outside_experience(told: pl.DataFrame, samples: Samples, dam: Dam) -> tuple[str, ...]:
+    """Sentences on what was never so extreme in the days learned from, on the last day of `experience`'s table."""
+    today = told.filter("outside", pl.col("day") == len(samples.dates) - 1)
+    said = []
+    for row in today.iter_rows(named=True):
+        unit = "mm" if row["quantity"] in ("rain", "wetness") else dam.target.unit
+        beyond, limit = ("above", row["high"]) if row["value"] > row["high"] else ("below", row["low"])
+        said.append(
+            f"Outside experience: {_QUANTITIES[row['quantity']]}, {row['value']:,.4g} {unit}, lies {beyond} all that "
+            f"the models learned from ({limit:,.4g} {unit}): {LOWER_BOUND}."
+        )
+    return tuple(said)
 
 
 def _thin_past(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> list[str]:

@@ -19,6 +19,8 @@ from forebay.tables import QUANTILES
 
 MIN_ERRORS = 20
 """Fewer past errors than this give no interval."""
+MOST_LIVELY = 0.999
+"""Share of the past days whose expected size of errors bounds that of any day: a line through logs explodes."""
 MIN_SCALED = 100
 """Fewer past errors than this are not told apart by the state of the day."""
 
@@ -84,7 +86,7 @@ def error_quantiles(
     asked = np.asarray(probabilities)
     offsets = np.full((len(errors), len(asked)), np.nan)
     size: Array | None = None
-    for first, after in _months(state.init_dates):
+    for first, after in months(state.init_dates):
         past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
         if len(past) < MIN_ERRORS:
             continue
@@ -100,8 +102,8 @@ def error_quantiles(
     return _around_median(offsets, asked)
 
 
-def _months(days: Days) -> Iterator[tuple[int, int]]:
-    """(first, after last) index of each month's days."""
+def months(days: Days) -> Iterator[tuple[int, int]]:
+    """(first, after last) index of each month's days; `days` are consecutive."""
     starts = np.flatnonzero(np.diff(days.astype("datetime64[M]"), prepend=np.datetime64("1000-01", "M")) != 0)
     yield from zip(map(int, starts), [*map(int, starts[1:]), len(days)], strict=True)
 
@@ -125,9 +127,11 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp]) -> Array
 
     logs = np.log1p(sizes[:, seen] / np.nanmedian(learned[:, seen], axis=0))
     center, spread = np.nanmean(logs[past], axis=0), np.nanstd(logs[past], axis=0)
-    standard = np.clip(np.nan_to_num((logs - center) / np.maximum(spread, 1e-9)), -4, 6)
+    standard = np.nan_to_num((logs - center) / np.maximum(spread, 1e-9))
+    standard = np.clip(standard, standard[past].min(axis=0), standard[past].max(axis=0))
     regression = Ridge(alpha=10.0).fit(standard[past], np.log(np.abs(errors[past]) + 0.1 * unit))
-    return np.asarray(np.exp(regression.predict(standard)))
+    size = np.exp(regression.predict(standard))
+    return np.asarray(np.minimum(size, np.quantile(size[past], MOST_LIVELY)))
 
 
 def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
@@ -137,8 +141,9 @@ def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
     those of a lead of h days overlap, and weather lasts, so that n errors count as n / 3h.
     """
     effective = len(scaled) / (3 * lead_time)
-    distance = np.abs(probabilities - 0.5) * (effective + 1) / effective
-    asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(distance, 0.5)
+    nominal = np.abs(probabilities - 0.5)
+    at_most = (0.5 + nominal) / 2  # half of the nominal tail stays: beyond, single errors would rule
+    asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, at_most)
     return np.asarray(np.quantile(scaled, asked))
 
 
@@ -146,5 +151,5 @@ def _around_median(offsets: Array, probabilities: Array) -> Array:
     below, above = probabilities < 0.5, probabilities > 0.5
     offsets[:, below] = np.minimum(offsets[:, below], 0.0)
     offsets[:, above] = np.maximum(offsets[:, above], 0.0)
-    offsets[:, ~below & ~above] = 0.0  # known before any error is
+    offsets[:, ~below & ~above] = 0.0
     return offsets

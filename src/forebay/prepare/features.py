@@ -63,6 +63,17 @@ def delay_days(gauge: Gauge, dam: Dam) -> int:
     return max(0, math.ceil(late / timedelta(days=1)))
 
 
+def with_late_drivers(dam: Dam) -> Dam:
+    """The dam with every driver known a day later than it is: what its forecasts would be worth if data came late."""
+    gauges = []
+    for gauge in dam.gauges:
+        late = gauge
+        while gauge.role != "target" and delay_days(late, dam) == delay_days(gauge, dam):
+            late = late.model_copy(update={"latency_h": late.latency_h + 24})
+        gauges.append(late)
+    return dam.model_copy(update={"gauges": tuple(gauges)})
+
+
 def _level(dam: Dam) -> list[pl.Expr]:
     level = pl.col(dam.target.variable)
     change = level.diff()

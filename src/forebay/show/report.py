@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from forebay.show import charts, grounds, sections, tallies
+from forebay.show import charts, diagnostics, grounds, sections, tallies
 from forebay.show.page import VEGA_LITE, Html, document, element, joined
 from forebay.show.story import DAY, Reading, Report, Rise, fan, largest_rise, lines, observed
 
@@ -28,6 +29,7 @@ class Pictures:
     rise: list[charts.Panel]
     scores: list[charts.Panel]
     coverage: charts.AnyChart
+    diagnostics: diagnostics.Pictures | None
 
     def for_files(self, heading: charts.Heading) -> dict[str, charts.Spec]:
         """Vega-Lite text of each picture, by the name of its file; pictures without content are left out."""
@@ -37,6 +39,8 @@ class Pictures:
             whole["largest_rise"] = charts.together(self.rise, title, 3)
         if self.scores:
             whole["scores"] = charts.together(self.scores, heading.title("mean absolute error by lead"), 2)
+        if self.diagnostics is not None:
+            whole |= self.diagnostics.whole(heading)
         return {name: charts.for_file(chart) for name, chart in whole.items()}
 
 
@@ -66,21 +70,26 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     OSError
         If the folder cannot be written.
     """
-    import vl_convert
-
     html, specs = render(report)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as unfinished:
         made = Path(unfinished)
         (made / "report.html").write_bytes(html.encode())
-        for name, spec in specs.items():
-            svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
-            (made / f"{name}.svg").write_text(svg, "utf-8")
-            (made / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
+        write_pictures(specs, made)
         names = sorted(path.name for path in made.iterdir())
         for name in names:
             os.replace(made / name, folder / name)
     return [folder / name for name in names]
+
+
+def write_pictures(specs: Mapping[str, charts.Spec], folder: Path) -> None:
+    """Each chart as SVG and PNG in `folder`, by its name."""
+    import vl_convert
+
+    for name, spec in specs.items():
+        svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+        (folder / f"{name}.svg").write_text(svg, "utf-8")
+        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
 
 
 def render(report: Report) -> tuple[str, dict[str, charts.Spec]]:
@@ -125,6 +134,7 @@ def _pictures(report: Report, tables: Tables, heading: charts.Heading) -> Pictur
         charts.rise_panels(tables.rise_levels, tables.rise_fans, heading),
         charts.error_panels(errors, heading),
         charts.coverage_chart(tables.spells, heading),
+        diagnostics.pictures(report.diagnostics, heading) if report.diagnostics else None,
     )
 
 
@@ -142,6 +152,7 @@ def _body(report: Report, tables: Tables, pictures: Pictures) -> Html:
             sections.forecast(report, tables.fan, tables.all_lines, charts.for_page(pictures.forecast)),
             sections.rise(report, tables.rise, tables.rise_fans, tables.rise_levels, rise_specs),
             grounds.scores(report, score_specs),
+            diagnostics.section_of(report, pictures.diagnostics),
             grounds.coverage(report, counts, tables.step_days, charts.for_page(pictures.coverage)),
             grounds.dam_and_gauges(report),
             grounds.lacks(report),

@@ -31,6 +31,7 @@ _TITLES = {
     "forecast": "Forecast",
     "rise": "The largest rise",
     "scores": "How good it was",
+    "diagnostics": "Whether its probabilities hold",
     "coverage": "What the gauges delivered",
     "dam": "The dam and its gauges",
     "lacks": "What this forecast lacks",

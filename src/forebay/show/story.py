@@ -15,6 +15,7 @@ from forebay.dams.dam import Dam
 from forebay.prepare.daily import UNUSABLE
 from forebay.prepare.features import near_full_margin
 from forebay.tables import QUANTILES, flag_of
+from forebay.verify.diagnostics import Diagnostics
 
 DEFAULT = "default"
 SHOWN_LEADS = (1, 3, 7)
@@ -51,6 +52,8 @@ class Report:
         Sentences on what the forecast lacks.
     gauge_table
         What the last fetch brought, a row per gauge; shown as it is.
+    diagnostics
+        What stands behind the scores, or None where nothing was verified.
     """
 
     dam: Dam
@@ -64,6 +67,7 @@ class Report:
     scores: pl.DataFrame
     lacks: tuple[str, ...]
     gauge_table: pl.DataFrame
+    diagnostics: Diagnostics | None = None
 
     @property
     def stale(self) -> bool:

@@ -82,7 +82,7 @@ def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path
     table(f"{dam.name}{simulated}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
     if rows := score_rows(scores):
         table(f"Hindcast: mean absolute error ({unit}) on the same days for all", rows)
-    for sentence in issued.lacks:
+    for sentence in (*issued.outside_experience, *issued.lacks):
         line(f"  · {sentence}")
     report = next((path for path in files if path.name == "report.html"), None)
     if report:
@@ -133,3 +133,33 @@ def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
         row |= {"90% coverage": value.get(("default", "coverage_90"))}
         rows.append(row)
     return sorted(rows, key=lambda row: str(row["window"]))
+
+
+def _compact(row: Mapping[str, object], *more: str) -> dict[str, object]:
+    """A row of scores as texts of few digits, without its window unless `more` names it."""
+    left_out = {"window", "best reference", "its mae", "90% band"} - set(more)
+    made: dict[str, object] = {}
+    for name, value in row.items():
+        if name not in left_out:
+            made[name] = f"{value:.3g}" if isinstance(value, float) else value
+        elif name == "best reference":
+            made["best reference"] = f"{value} {row['its mae']:.3g}" if value else None
+        elif name == "90% band":
+            made["90% band"] = value
+    return made
+
+
+def reviewed(
+    dam: Dam, rows: Sequence[Mapping[str, object]], late: Sequence[Mapping[str, object]], folder: Path
+) -> None:
+    """Print the scores of a hindcast, those with late drivers beside them if there are any, and where the files are."""
+    simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
+    named = f"{dam.name}{simulated}: errors in {dam.target.unit}"
+    if not rows:
+        line(f"{named}: no forecast of the hindcast could be scored; the record is too short or the level too rare")
+    for window in dict.fromkeys(str(row["window"]) for row in rows):
+        title = f"{named}, window {window}; `default` against the best reference of each row"
+        table(title, [_compact(row) for row in rows if row["window"] == window])
+    if late:
+        table(f"{named}, with every driver known a day later", [_compact(row, "window") for row in late])
+    line(f"Scores, forecasts, diagnostics and charts: {folder}")

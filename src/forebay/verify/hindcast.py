@@ -16,10 +16,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # n
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import to_utc
 from forebay.errors import DataError, ModelError
+from forebay.metrics import crps_ensemble
 from forebay.models import REFERENCES
 from forebay.models.blend import blend
 from forebay.models.intervals import error_quantiles, state_of
 from forebay.models.model import Array, Model
+from forebay.models.paths import LEVELS, join_leads
 from forebay.prepare.samples import WARM_UP, Samples
 from forebay.tables import FORECASTS, QUANTILES
 
@@ -151,7 +153,14 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     return _finish(pl.concat(parts), dam)
 
 
-def interval_offsets(samples: Samples, points: Mapping[str, Points], model: str, *, lead_time: int) -> Array:
+def interval_offsets(
+    samples: Samples,
+    points: Mapping[str, Points],
+    model: str,
+    *,
+    lead_time: int,
+    probabilities: Sequence[float] = QUANTILES,
+) -> Array:
     """What turns a model's expected changes into their quantiles, shape (n, 7); NaN where too few errors were known.
 
     The size of its errors is told by the state of the day, the size of the change that it expects, and the spread of
@@ -162,7 +171,34 @@ def interval_offsets(samples: Samples, points: Mapping[str, Points], model: str,
     each = [point.changes[lead_time] for name, point in points.items() if name not in REFERENCES]
     spread = np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
     state = state_of(samples.inputs, wet, samples.dates).beside(np.abs(change), spread)
-    return error_quantiles(samples.change(samples.trusted, lead_time) - change, state, lead_time=lead_time)
+    errors = samples.change(samples.trusted, lead_time) - change
+    return error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
+
+
+def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Array:
+    """A model's members: changes at 50 equally likely quantiles per day and lead, rising, shape (n, leads, 50).
+
+    NaN where there is no forecast, no level to start from, or no interval.
+    """
+    members = [
+        change[:, None] + interval_offsets(samples, points, model, lead_time=lead, probabilities=LEVELS.tolist())
+        for lead, change in points[model].changes.items()
+    ]
+    made = np.stack(members, axis=1)
+    made[~(np.isfinite(samples.level) | np.isfinite(samples.observed))] = np.nan
+    return made
+
+
+def sample_paths(samples: Samples, points: Mapping[str, Points], members: Array, model: str = DEFAULT) -> Array:
+    """The paths of a model: its `marginals` joined over the leads by how its past errors went on, the same shape."""
+    changes = points[model].changes
+    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
+    came = np.stack([samples.change(samples.trusted, lead) for lead in changes], axis=1)
+    low, high = np.searchsorted(LEVELS, (0.1, 0.9))
+    width = members[:, :, high] - members[:, :, low]
+    errors = came - np.stack(list(changes.values()), axis=1)
+    scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
+    return join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=wet)
 
 
 def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Points]:
@@ -202,3 +238,11 @@ def _finish(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:
             (pl.col("init_date") + days).alias("valid_date"),
         )
     )
+
+
+def crps_by_day(samples: Samples, members: Array, leads: Sequence[int]) -> dict[int, Array]:
+    """Lead time → CRPS of each day's members, shape (n,); NaN where there are none or what came is unknown.
+
+    How members are joined over the leads does not matter here: `marginals` and `sample_paths` give the same.
+    """
+    return {lead: crps_ensemble(members[:, k], samples.change(samples.observed, lead)) for k, lead in enumerate(leads)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -22,23 +22,40 @@ RESAMPLES = 500
 BAND = (5.0, 95.0)
 LAST = 0.2
 """Share of the record's days in the window `last20`."""
+MIDDLE = QUANTILES.index(0.5)
+EVENT_GAP = 10
+"""Days without a large rise that make the next one an event of its own."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a table of quantiles does not hold, of the models that have it, per day of the record.
+
+    crps: model → lead time → CRPS of the day's sample paths, shape (n,), NaN where there is none.
+    outside: model → whether the day was outside experience, shape (n,).
+    """
+
+    crps: Mapping[str, Mapping[int, Array]] = field(default_factory=dict)
+    outside: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Paired:
     """Forecasts of all models on one lead time's scored days, row by row beside what came.
 
-    quantiles: model → shape (n, 7); observed: shape (n,); days: index of each row's init date.
+    quantiles: model → shape (n, 7); observed: shape (n,); days: index of each row's init date; crps: model → (n,).
     """
 
     quantiles: dict[str, Array]
     observed: Array
     days: NDArray[np.intp]
+    crps: dict[str, Array] = field(default_factory=dict)
 
     def rows(self, chosen: NDArray[np.bool_]) -> Paired:
         """The rows whose init date is `chosen` (one flag per day of the record)."""
         keep = chosen[self.days]
-        return Paired({m: q[keep] for m, q in self.quantiles.items()}, self.observed[keep], self.days[keep])
+        quantiles, crps = ({m: rows[keep] for m, rows in of.items()} for of in (self.quantiles, self.crps))
+        return Paired(quantiles, self.observed[keep], self.days[keep], crps)
 
 
 def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
@@ -51,64 +68,107 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
     return {name: inside for name, inside in made.items() if inside.any()}
 
 
-def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam) -> pl.DataFrame:
+def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside | None = None) -> pl.DataFrame:
     """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
 
     Years are scored as regimes `y2012`, … of the window `all`. The 90% bands of MAE and of skill come from resampling
-    60-day blocks, the same blocks for a model and its reference.
+    60-day blocks, the same blocks for a model and its reference. `share_forecast` and `outside_experience` count other
+    days: all those of the window and regime, whether or not what came is known.
     """
+    beside = beside or Beside()
     cards = [pl.DataFrame(schema=SCORES.columns)]
     spans = windows(samples, dam)
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
     for lead in dam.hindcast.leads:
-        paired = _pair(forecasts, samples, lead)
+        wide = _wide(forecasts, samples, lead)
+        paired = _pair(wide, samples, lead, {m: of[lead] for m, of in beside.crps.items()})
         for window, inside in spans.items():
             for regime, belongs in samples.regimes.items():
-                cards.append(_card(paired.rows(inside & belongs), dam, (window, regime, lead)))
+                cell = (window, regime, lead)
+                card = _card(paired.rows(inside & belongs), dam, cell)
+                if not card.is_empty():
+                    cards += [card, _shares(wide, beside, inside & belongs, dam=dam, cell=cell)]
         for year in np.unique(years[spans["all"]]) if "all" in spans else []:
             cards.append(_card(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
     return SCORES.check(pl.concat(cards), unique=True)
 
 
-def _pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
-    """All models' quantiles on the days that are scored and that every model forecast."""
-    change = samples.change(samples.observed, lead)
-    table = forecasts.filter(pl.col("lead_time") == lead)
+def pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
+    """All models' quantiles on the days that can be scored at one lead and that every model forecast."""
+    return _pair(_wide(forecasts, samples, lead), samples, lead, {})
+
+
+def _wide(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Array]:
+    """Every model's quantiles at one lead, shape (days of the record, 7); NaN where there is no forecast."""
     wide: dict[str, Array] = {}
-    for (model,), rows in table.group_by("model", maintain_order=True):
+    for (model,), rows in forecasts.filter(pl.col("lead_time") == lead).group_by("model", maintain_order=True):
         of_model = np.full((len(samples.dates), len(QUANTILES)), np.nan)
         day = (rows["init_date"].to_numpy().astype("datetime64[D]") - samples.dates[0]).astype(int)
         of_model[day, np.searchsorted(QUANTILES, rows["quantile"].to_numpy() - 1e-9)] = rows["change"].to_numpy()
         wide[str(model)] = of_model
-    middle = QUANTILES.index(0.5)
+    return wide
+
+
+def _pair(wide: dict[str, Array], samples: Samples, lead: int, crps: dict[str, Array]) -> Paired:
+    change = samples.change(samples.observed, lead)
     common = np.isfinite(change)
     for quantiles in wide.values():
-        common &= np.isfinite(quantiles[:, middle])
+        common &= np.isfinite(quantiles[:, MIDDLE])
     days = np.flatnonzero(common)
-    return Paired({m: q[days] for m, q in wide.items()}, change[days], days)
+    return Paired({m: q[days] for m, q in wide.items()}, change[days], days, {m: c[days] for m, c in crps.items()})
+
+
+def _shares(
+    wide: dict[str, Array], beside: Beside, chosen: NDArray[np.bool_], *, dam: Dam, cell: tuple[str, str, int]
+) -> pl.DataFrame:
+    """Shares of the chosen days on which each model issued a forecast, and which were outside experience."""
+    days = int(chosen.sum())
+    rows: list[_Row] = []
+    for model, quantiles in wide.items():
+        rows.append((model, "share_forecast", float(np.isfinite(quantiles[chosen, MIDDLE]).mean()), None, None))
+        if model in beside.outside:
+            rows.append((model, "outside_experience", float(beside.outside[model][chosen].mean()), None, None))
+    return _table(rows, dam, cell, days)
+
+
+_Row = tuple[str, str, float, float | None, float | None]
 
 
 def _card(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
     """Scores of one window, regime and lead; no rows where nothing can be scored."""
-    window, regime, lead = cell
     n = len(paired.observed)
     if n == 0:
         return SCORES.empty()
-    middle = QUANTILES.index(0.5)
-    misses = {m: np.abs(q[:, middle] - paired.observed) for m, q in paired.quantiles.items()}
+    misses = {m: np.abs(q[:, MIDDLE] - paired.observed) for m, q in paired.quantiles.items()}
     resampled = _block_sums(misses, paired.days)
-    rows: list[tuple[str, str, float, float | None, float | None]] = []
+    events = metrics.independent_events(paired.days[metrics.largest(paired.observed, 0.05)], EVENT_GAP)
+    rows: list[_Row] = []
     for model, quantiles in paired.quantiles.items():
         for metric, value in _values(quantiles, paired.observed):
             rows.append((model, metric, value, None, None))
-        low, high = _band(resampled[model] / resampled["n"])
-        rows.append((model, "mae", float(misses[model].mean()), low, high))
-        for reference in REFERENCES:
-            if reference in misses:
-                value = metrics.skill(float(misses[model].mean()), float(misses[reference].mean()))
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    band = _band(1 - resampled[model] / resampled[reference])
-                rows.append((model, f"skill_{reference}", value, *band))
+        if model in paired.crps and np.isfinite(paired.crps[model]).all():
+            rows.append((model, "crps", float(paired.crps[model].mean()), None, None))
+        rows.append((model, "events", float(events), None, None))
+        rows.append((model, "mae", float(misses[model].mean()), *_band(resampled[model] / resampled["n"])))
+        rows += _skills(model, misses, resampled)
+    return _table(rows, dam, cell, n)
+
+
+def _skills(model: str, misses: dict[str, Array], resampled: dict[str, Array]) -> Iterator[_Row]:
+    """Skill of a model against each reference, and against the one of them that is best on these days."""
+    mae = {name: float(misses[name].mean()) for name in (model, *REFERENCES) if name in misses}
+    references = [name for name in REFERENCES if name in mae]
+    against = {f"skill_{name}": name for name in references}
+    if references:
+        against["skill_best"] = min(references, key=lambda name: mae[name])
+    for metric, reference in against.items():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            band = _band(1 - resampled[model] / resampled[reference])
+        yield model, metric, metrics.skill(mae[model], mae[reference]), *band
+
+
+def _table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int) -> pl.DataFrame:
+    window, regime, lead = cell
     table = pl.DataFrame(rows, schema=["model", "metric", "value", "low", "high"], orient="row")
     return table.with_columns(
         pl.lit(dam.id).alias("dam"),
@@ -122,7 +182,7 @@ def _card(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
 
 def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
     """Every metric without a band. Interval scores only where all rows have an interval."""
-    point = quantiles[:, QUANTILES.index(0.5)]
+    point = quantiles[:, MIDDLE]
     yield "rmse", metrics.rmse(point, observed)
     yield "nse", metrics.nse(point, observed)
     yield "kge", metrics.kge(point, observed)

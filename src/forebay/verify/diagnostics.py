@@ -1,0 +1,195 @@
+"""What stands behind the scores, as tables: where a forecast's probabilities hold, when they did not, and why.
+
+All are made of the hindcast's forecasts of one model on the days that every model is scored on, window `all`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from forebay import metrics
+from forebay.dams.dam import Dam
+from forebay.prepare.samples import Samples
+from forebay.tables import QUANTILES, flag_of
+from forebay.verify.scorecard import EVENT_GAP, pair, windows
+
+MODEL = "default"
+ROLLING_DAYS = 365
+LARGEST = 10
+"""How many misses of each lead are listed."""
+_INPUTS = ("rain_lag0", "rain_3d", "api", "last_change")
+_REGIMES = ("all", "wet")
+_AT = {name: QUANTILES.index(q) for name, q in (("q05", 0.05), ("q10", 0.1), ("q50", 0.5), ("q90", 0.9), ("q95", 0.95))}
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """The tables; changes in the target's unit, lead_time in days, shares between 0 and 1.
+
+    Attributes
+    ----------
+    reliability
+        regime, lead_time, quantile, observed (share of outcomes at or below it), n.
+    rank_histogram
+        regime, lead_time, low, high (probabilities that bound the bin), expected, observed (share of outcomes), n.
+    coverage_by_year
+        year, lead_time, n, coverage_80, coverage_90.
+    rolling_coverage
+        init_date, lead_time, n, coverage_90 of the scored days in the 365 days that end there; from the first day on
+        which the window lies whole in the scored days.
+    peaks
+        init_date, lead_time, observed, q05, q50, q95: the days of the 5% largest observed changes.
+    largest_misses
+        init_date, lead_time, observed, q05, q50, q95, miss (observed − forecast), then what was known: inputs,
+        streams and inflows, and `flags`, the gauges whose reading of that day was doubted. One day of each event.
+    """
+
+    reliability: pl.DataFrame
+    rank_histogram: pl.DataFrame
+    coverage_by_year: pl.DataFrame
+    rolling_coverage: pl.DataFrame
+    peaks: pl.DataFrame
+    largest_misses: pl.DataFrame
+
+    def by_name(self) -> dict[str, pl.DataFrame]:
+        """Every table by its name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.DataFrame) -> Diagnostics:
+    """The tables of `MODEL`, at every lead of the dam.
+
+    Parameters
+    ----------
+    daily
+        The daily frame that the inputs of `samples` were made from, for the flags of the days missed.
+    """
+    scored = pl.concat([_scored(forecasts, samples, dam, lead) for lead in dam.hindcast.leads])
+    with_interval = scored.drop_nulls(["q05", "q95"])
+    by_regime = [
+        with_interval.filter(pl.col(f"is_{regime}")).with_columns(pl.lit(regime).alias("regime"))
+        for regime in _REGIMES
+        if f"is_{regime}" in scored.columns
+    ]
+    every = pl.concat(by_regime)
+    return Diagnostics(
+        reliability=_reliability(every),
+        rank_histogram=_rank_histogram(every),
+        coverage_by_year=_coverage_by_year(with_interval),
+        rolling_coverage=_rolling_coverage(with_interval),
+        peaks=_peaks(scored),
+        largest_misses=_largest_misses(scored, samples, dam, daily),
+    )
+
+
+def _scored(forecasts: pl.DataFrame, samples: Samples, dam: Dam, lead: int) -> pl.DataFrame:
+    """init_date, lead_time, observed, each quantile as "0.05" …, q05 …, and is_<regime>: a row per scored day."""
+    inside = windows(samples, dam).get("all", np.zeros(len(samples.dates), bool))
+    every = pair(forecasts, samples, lead)
+    paired = every.rows(inside if MODEL in every.quantiles else np.zeros(len(inside), bool))
+    quantiles = paired.quantiles.get(MODEL, np.full((0, len(QUANTILES)), np.nan))
+    return pl.DataFrame(
+        {
+            "init_date": pl.Series(samples.dates[paired.days]).cast(pl.Date),
+            "lead_time": pl.Series([lead], dtype=pl.Int32).new_from_index(0, len(paired.days)),
+            "observed": paired.observed,
+            **{str(q): pl.Series(quantiles[:, k], nan_to_null=True) for k, q in enumerate(QUANTILES)},
+            **{name: pl.Series(quantiles[:, k], nan_to_null=True) for name, k in _AT.items()},
+            **{f"is_{r}": samples.regimes[r][paired.days] for r in _REGIMES if r in samples.regimes},
+        }
+    )
+
+
+def _reliability(scored: pl.DataFrame) -> pl.DataFrame:
+    below = [(pl.col("observed") <= pl.col(str(q))).mean().alias(str(q)) for q in QUANTILES]
+    wide = scored.group_by("regime", "lead_time", maintain_order=True).agg(pl.len().cast(pl.Int64).alias("n"), *below)
+    long = wide.unpivot(on=[str(q) for q in QUANTILES], index=["regime", "lead_time", "n"], variable_name="quantile",
+                        value_name="observed")  # fmt: skip
+    return long.select("regime", "lead_time", pl.col("quantile").cast(pl.Float64), "observed", "n").sort(
+        "regime", "lead_time", "quantile"
+    )
+
+
+def _rank_histogram(scored: pl.DataFrame) -> pl.DataFrame:
+    """Outcomes counted in the bins between neighbouring quantiles; a tie belongs to the bin below."""
+    bounds = [0.0, *QUANTILES, 1.0]
+    bins = pl.DataFrame({"bin": range(len(bounds) - 1), "low": bounds[:-1], "high": bounds[1:]})
+    bins = bins.with_columns(pl.col("bin").cast(pl.Int32), expected=pl.col("high") - pl.col("low"))
+    rank = pl.sum_horizontal((pl.col("observed") > pl.col(str(q))).cast(pl.Int32) for q in QUANTILES)
+    cells = scored.group_by("regime", "lead_time", maintain_order=True).agg(pl.len().cast(pl.Int64).alias("n"))
+    counts = scored.group_by("regime", "lead_time", rank.alias("bin")).agg(pl.len().alias("count"))
+    full = cells.join(bins, how="cross").join(counts, on=["regime", "lead_time", "bin"], how="left")
+    return full.select(
+        "regime", "lead_time", "low", "high", "expected", observed=pl.col("count").fill_null(0) / pl.col("n"), n="n"
+    ).sort("regime", "lead_time", "low")
+
+
+def _inside(low: str, high: str) -> pl.Expr:
+    return pl.col("observed").is_between(pl.col(low), pl.col(high))
+
+
+def _coverage_by_year(scored: pl.DataFrame) -> pl.DataFrame:
+    return (
+        scored.group_by(pl.col("init_date").dt.year().alias("year"), "lead_time")
+        .agg(
+            pl.len().cast(pl.Int64).alias("n"),
+            coverage_80=_inside("q10", "q90").mean(),
+            coverage_90=_inside("q05", "q95").mean(),
+        )
+        .sort("year", "lead_time")
+    )
+
+
+def _rolling_coverage(scored: pl.DataFrame) -> pl.DataFrame:
+    hits = scored.sort("lead_time", "init_date").with_columns(hit=_inside("q05", "q95").cast(pl.Float64))
+    rolled = hits.rolling("init_date", period=f"{ROLLING_DAYS}d", group_by="lead_time").agg(
+        pl.len().cast(pl.Int64).alias("n"), coverage_90=pl.col("hit").mean()
+    )
+    whole = pl.col("init_date").min().over("lead_time") + timedelta(days=ROLLING_DAYS - 1)
+    return rolled.filter(pl.col("init_date") >= whole).select("init_date", "lead_time", "n", "coverage_90")
+
+
+_SHOWN = ("init_date", "lead_time", "observed", "q05", "q50", "q95")
+
+
+def _peaks(scored: pl.DataFrame) -> pl.DataFrame:
+    parts = []
+    for (_,), rows in scored.group_by("lead_time", maintain_order=True):
+        parts.append(rows[metrics.largest(rows["observed"].to_numpy(), 0.05).tolist()].select(_SHOWN))
+    return pl.concat(parts).sort("lead_time", "init_date") if parts else scored.select(_SHOWN)
+
+
+def _largest_misses(scored: pl.DataFrame, samples: Samples, dam: Dam, daily: pl.DataFrame) -> pl.DataFrame:
+    missed = scored.select(*_SHOWN, miss=pl.col("observed") - pl.col("q50"))
+    kept = [_one_of_each_event(rows) for _, rows in missed.group_by("lead_time", maintain_order=True)]
+    flags = [
+        pl.when(pl.col(flag_of(g.column)).is_not_null()).then(
+            pl.format("{}: {}", pl.lit(g.title), pl.col(flag_of(g.column)))
+        )
+        for g in dam.gauges
+        if flag_of(g.column) in daily.columns
+    ]
+    doubted = daily.select("date", flags=pl.concat_str(flags, separator="; ", ignore_nulls=True))
+    columns = [c for c in _INPUTS if c in samples.inputs.columns]
+    columns += [c for c in dam.columns("stream", "inflow", "upstream_level") if c in samples.inputs.columns]
+    known = samples.inputs.select(columns).with_columns(date=pl.Series(samples.dates).cast(pl.Date))
+    made = pl.concat(kept) if kept else missed
+    made = made.join(known, left_on="init_date", right_on="date", how="left")
+    return made.join(doubted, left_on="init_date", right_on="date", how="left")
+
+
+def _one_of_each_event(missed: pl.DataFrame) -> pl.DataFrame:
+    """The largest misses of a lead, at most one within `EVENT_GAP` days."""
+    ordered = missed.sort(pl.col("miss").abs(), descending=True, maintain_order=True)
+    days = ordered["init_date"].to_list()
+    kept: list[int] = []
+    for row, day in enumerate(days):
+        if len(kept) == LARGEST:
+            break
+        if all(abs((day - days[other]).days) > EVENT_GAP for other in kept):
+            kept.append(row)
+    return ordered[kept]

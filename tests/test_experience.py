@@ -1,0 +1,98 @@
+"""Days outside experience: beyond what the models in force had learned from, told from the past alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.forecast.issue import LOWER_BOUND, outside_experience
+from forebay.prepare.experience import experience, outside_days
+from forebay.prepare.samples import Samples
+from tests.synthetic import FIRST_DAY, dam_of, rain_gauge
+
+DAYS = 100
+REFITS = [20, 60]
+LEAD = 3
+DAM = dam_of(rain_gauge())
+
+
+def samples_of(**columns: list[float] | np.ndarray) -> Samples:
+    """Samples of a level and inputs as given, elsewhere 0."""
+    zero = np.zeros(DAYS)
+    made = {name: np.asarray(columns.get(name, zero), float) for name in ("rain_lag0", "api", "last_change", "level")}
+    level = made.pop("level")
+    dates = np.datetime64(FIRST_DAY, "D") + np.arange(DAYS)
+    inputs = pl.DataFrame({name: pl.Series(values, nan_to_null=True) for name, values in made.items()})
+    return Samples(dates, inputs, level, level, level, {"all": np.ones(DAYS, bool)})
+
+
+def outside_of(samples: Samples) -> list[int]:
+    return np.flatnonzero(outside_days(experience(samples, REFITS, LEAD), DAYS)).tolist()
+
+
+def spikes(*days: int, value: float = 1.0) -> np.ndarray:
+    made = np.zeros(DAYS)
+    made[list(days)] = value
+    return made
+
+
+def test_a_day_beyond_what_the_models_learned_from() -> None:
+    """Models of day 20 know days until 16, those of day 60 days until 56: a spike is no surprise after the refit."""
+    for name in ("rain_lag0", "api", "last_change", "level"):
+        assert outside_of(samples_of(**{name: spikes(10, 30, 50, value=2.0)})) == []
+        assert outside_of(samples_of(**{name: spikes(16, 30)})) == []
+        assert outside_of(samples_of(**{name: spikes(17, 30)})) == [30]
+        assert outside_of(samples_of(**{name: spikes(30, 40, 70)})) == [30, 40]
+        assert outside_of(samples_of(**{name: spikes(57, 70)})) == [57, 70]
+
+
+def test_low_levels_and_falls_count_and_dry_days_do_not() -> None:
+    fallen = spikes(30, value=-1.0)
+    assert outside_of(samples_of(level=fallen)) == outside_of(samples_of(last_change=fallen)) == [30]
+    wet_before = np.where(np.arange(DAYS) < 25, 5.0, 0.0)
+    assert outside_of(samples_of(rain_lag0=wet_before, api=wet_before)) == []
+
+
+def test_what_is_unknown_is_not_outside() -> None:
+    assert outside_of(samples_of(rain_lag0=np.full(DAYS, np.nan))) == []
+    until = np.where(np.arange(DAYS) < 30, np.nan, 1.0)
+    assert outside_of(samples_of(rain_lag0=until)) == [], "no range learned yet"
+    without = replace(samples_of(level=spikes(30)), inputs=pl.DataFrame({"last_change": np.zeros(DAYS)}))
+    assert outside_of(without) == [30], "a dam without rain gauges has a level still"
+
+
+@given(st.integers(0, 1000), st.integers(0, DAYS - 1))
+def test_no_day_changes_with_what_comes_later(seed: int, day: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = ("rain_lag0", "api", "last_change", "level")
+    before = {name: rng.normal(size=DAYS) for name in names}
+    after = {name: np.where(np.arange(DAYS) <= day, v, rng.normal(scale=50, size=DAYS)) for name, v in before.items()}
+    first, second = (outside_days(experience(samples_of(**of), REFITS, LEAD), DAYS) for of in (before, after))
+    np.testing.assert_array_equal(first[: day + 1], second[: day + 1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({}, []),
+        (
+            {"rain_lag0": spikes(DAYS - 1, value=312.0) + spikes(5, value=142.0)},
+            ["catchment rain of the last day, 312 mm, lies above all that the models learned from (142 mm)"],
+        ),
+        (
+            {"level": spikes(DAYS - 1, value=-4.0), "api": spikes(DAYS - 1, value=80.0)},
+            [
+                "the wetness of the catchment (antecedent precipitation index), 80 mm, lies above all that the models "
+                "learned from (0 mm)",
+                "the level, -4 m, lies below all that the models learned from (0 m)",
+            ],
+        ),
+    ],
+)
+def test_what_is_said_of_the_last_day(columns: dict[str, np.ndarray], said: list[str]) -> None:
+    samples = samples_of(**columns)
+    made = outside_experience(experience(samples, REFITS, LEAD), samples, DAM)
+    assert sorted(made) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in said)
