@@ -255,7 +255,7 @@ def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch
 
     monkeypatch.setattr(hindcast, "join_leads", too_early)
     with pytest.raises(AssertionError):
-        check_no_look_ahead(DAMS["rain and a river"], 365 + 31, 1, makers={"no_change": MODELS["no_change"]})
+        check_no_look_ahead(DAMS["rain and a river"], 365 + 31, 1)
 
 
 def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
