@@ -72,10 +72,10 @@ def test_a_unit_changes_nothing_but_the_unit(seed: int, unit: float) -> None:
 def widened(probability: float, errors: int, lead: int) -> float:
     """The share asked of `errors` past errors for `probability`: as if they were `errors` / 3h independent ones.
 
-    Half of the tail beyond stays, however few they are.
+    0.4 of the tail beyond stays, however few they are.
     """
     n = errors / (3 * lead)
-    return min((1 + probability) / 2, 0.5 + (probability - 0.5) * (n + 1) / n)
+    return min(1 - 0.4 * (1 - probability), 0.5 + (probability - 0.5) * (n + 1) / n)
 
 
 def test_from_the_first_of_the_month_on_which_twenty_errors_are_known() -> None:

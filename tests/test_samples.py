@@ -66,7 +66,7 @@ def test_only_the_last_day_knows_of_revisions() -> None:
     dam = dam_of(rain_gauge("a"))
     level = [1.0, 2.0, 2.5, 2.75]
     known = frame_of(dam, {"reservoir_level": level, "rainfall_a": [0.0, 1.0, 2.0, 3.0]})
-    newest = frame_of(dam, {"reservoir_level": [1.0, 2.0, 2.25, 2.875], "rainfall_a": [9.0, 9.0, 9.0, 9.0]})
+    newest = frame_of(dam, {"reservoir_level": [1.0, 2.0, 2.25, 2.875], "rainfall_a": [7.0, 8.0, 9.5, 9.0]})
     made = make_samples(known, newest, dam)
     np.testing.assert_array_equal(made.level, [1.0, 2.0, 2.5, 2.875])
     np.testing.assert_array_equal(made.observed, [1.0, 2.0, 2.25, 2.875])

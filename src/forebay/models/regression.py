@@ -149,10 +149,10 @@ class WetRidge:
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change of each row."""
-        made, wet = self.line_.predict(inputs), self._wet(inputs)
-        if wet.any():
-            made[wet] = (made[wet] + self.ridge_.predict(self.line_.design(inputs)[wet])) / 2
-        return made
+        line = self.line_.predict(inputs)
+        # of every row, though only wet ones are used: a row's last digits must not depend on how many others are wet
+        ridge = self.ridge_.predict(self.line_.design(inputs))
+        return np.where(self._wet(inputs), (line + ridge) / 2, line)
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """Those of the line; on wet days the mean of those and the ridge regression's."""
