@@ -64,7 +64,7 @@ class Huber:
         design = self.design(inputs)
         self.typical_ = design.mean(axis=0)
         regressor = HuberRegressor(epsilon=1.35, alpha=1e-4, max_iter=100)
-        with warnings.catch_warnings():
+        with _WARNINGS, warnings.catch_warnings():
             # Rain and its products are nearly collinear: on axes that are not, the optimiser needs tens of steps, not
             # hundreds, and axes that carry nothing drop out.
             _, size, axes = np.linalg.svd(design - design.mean(axis=0), full_matrices=False)
@@ -171,6 +171,7 @@ class WetRidge:
 
 _FITTED: dict[tuple[int, bytes], Huber] = {}
 _KEEPING = threading.Lock()  # the hindcast fits its leads in threads
+_WARNINGS = threading.Lock()  # what is done with warnings is told to all threads at once: one at a time may change it
 
 
 def _distinct(missing: np.ndarray) -> list[int]:
