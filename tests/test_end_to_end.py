@@ -41,10 +41,10 @@ def test_warragamba_from_its_files_to_a_report() -> None:
     assert ended.out.endswith("Report: report/report.html\n")
 
     # In the folder: the page, its pictures, the tables, and nothing else.
-    pictures = {
-        f"{name}.{kind}" for name in ("coverage", "forecast", "largest_rise", "scores") for kind in ("png", "svg")
-    }
-    tables = {"forecast.csv", "scores.csv", "hindcast.parquet"}
+    names = ("coverage", "explanation", "forecast", "largest_rise", "scores")
+    names += ("peaks", "rank_histogram", "reliability", "rolling_coverage")
+    pictures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    tables = {"forecast.csv", "explanation.csv", "scores.csv", "hindcast.parquet"}
     assert {path.name for path in Path("report").iterdir()} == pictures | tables | {"report.html"}
     assert Path("report/forecast.png").read_bytes().startswith(b"\x89PNG")
     assert Path("report/forecast.svg").read_text().startswith("<svg")

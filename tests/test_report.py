@@ -98,7 +98,7 @@ def test_what_is_old_says_so_and_is_never_called_current(age: int, stale: bool) 
 
 def test_every_section_of_a_simulated_dam_says_so() -> None:
     html = render(_report())[0]
-    assert html.count("<section") == html.count("SIMULATED: no real gauge, no real dam.") == 8
+    assert html.count("<section") == html.count("SIMULATED: no real gauge, no real dam.") == 9
 
 
 def test_a_real_dam_is_never_called_simulated() -> None:
