@@ -151,7 +151,7 @@ class WetRidge:
         """The expected change of each row."""
         line = self.line_.predict(inputs)
         # of every row, though only wet ones are used: a row's last digits must not depend on how many others are wet
-        ridge = self.ridge_.predict(self.line_.design(inputs))
+        ridge = self.line_.design(inputs) @ self.ridge_.coef_ + self.ridge_.intercept_
         return np.where(self._wet(inputs), (line + ridge) / 2, line)
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
