@@ -1,9 +1,7 @@
 """The archive's database: several processes, killed processes, and places that cannot be used."""
 
 import multiprocessing
-import os
 import sqlite3
-import subprocess
 import threading
 import time as clock
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ import pytest
 from forebay.archive import database
 from forebay.archive.store import Appended, Archive, open_archive
 from forebay.errors import ConfigError, ForebayError
+from tests import disks
 from tests.readings import LEVEL, MONDAY, day_contents, readings
 
 
@@ -119,23 +118,11 @@ def test_two_processes_may_make_the_same_archive_at_once(url: str) -> None:
 # --- places that cannot be used -------------------------------------------------------------------------------------
 
 
-def mount(*options: str) -> None:
-    """Run mount; where that is not permitted the test is skipped (in CI it fails)."""
-    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    if done.returncode and os.environ.get("CI") == "true":
-        pytest.fail(f"mount is not permitted: {done.stderr}")
-    if done.returncode:
-        pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 512 KiB (chmod would not stop root)."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount("-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder))
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    """A disk of 512 KiB."""
+    with disks.small_disk(tmp_path / "disk", "512k") as folder:
+        yield folder
 
 
 def test_a_full_disk_keeps_what_was_held_and_the_append_works_when_there_is_room(small_disk: Path) -> None:
@@ -146,7 +133,7 @@ def test_a_full_disk_keeps_what_was_held_and_the_append_works_when_there_is_room
         with pytest.raises(ForebayError, match=r"forebay\.db cannot grow: the disk is full; free some space"):
             archive.append(many, MONDAY)
         assert archive.as_of([LEVEL]).height == 100
-        mount("-o", "remount,size=16m", str(small_disk))
+        disks.mount("-o", "remount,size=16m", str(small_disk))
         assert archive.append(many, MONDAY) == Appended(12_000, new=11_900, revised=0, unchanged=100)
 
 
@@ -159,7 +146,7 @@ def test_an_archive_that_does_not_fit_at_all(small_disk: Path) -> None:
 def test_a_folder_that_cannot_be_written(small_disk: Path) -> None:
     with open_archive(f"sqlite:///{small_disk}/held.db") as archive:
         archive.append(batch(1.0).head(10), MONDAY)
-    mount("-o", "remount,ro", str(small_disk))
+    disks.mount("-o", "remount,ro", str(small_disk))
     for name in ("new.db", "held.db"):
         with pytest.raises(ConfigError, match=rf"{name} cannot be (opened|written)"):
             open_archive(f"sqlite:///{small_disk}/{name}")
