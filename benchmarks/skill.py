@@ -23,7 +23,7 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ForebayError
-from forebay.models import MODELS, REFERENCES
+from forebay.models import FLOW_MODELS, MODELS, REFERENCES, models_for
 from forebay.models.model import Array
 from forebay.prepare.daily import from_files, usable
 from forebay.prepare.samples import Samples, make_samples
@@ -89,6 +89,12 @@ class Skill:
         """One score; NaN where there is none."""
         found = self._rows(window, lead, metric, model=model).filter(pl.col("regime") == regime)["value"].to_list()
         return float("nan") if not found or found[0] is None else float(found[0])
+
+    @property
+    def models(self) -> list[str]:
+        """The models that the dam has."""
+        there = set(self.scores["model"])
+        return [name for name in MODELS | FLOW_MODELS if name in there]
 
     def best_reference(self, window: str, lead: int) -> str:
         """The reference with the least MAE."""
@@ -165,7 +171,7 @@ def measure(path: Path) -> Skill:
     days = usable(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
     samples = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     scores = scorecard.score(hindcast.forecast_table(samples, dam, points), samples, dam)
     kept = scores.filter(pl.col("regime").is_in(["all", "wet"]))
     return Skill(dam.id, dam.name, dam.target.unit, kept, _untuned(samples, dam))
@@ -223,7 +229,7 @@ def _wet(skill: Skill) -> Iterator[Check]:
 def _never_worse(skill: Skill) -> Iterator[Check]:
     for lead in LEADS:
         limit = 1.02 if skill.n("all", lead) >= 1500 else 1.03
-        best = min(MODELS, key=lambda name: skill.value("all", lead, "mae", model=name))
+        best = min(skill.models, key=lambda name: skill.value("all", lead, "mae", model=name))
         ratio = skill.value("all", lead, "mae") / skill.value("all", lead, "mae", model=best)
         what = f"MAE / that of the best single model ({best}), all, {lead} d"
         yield Check(what, skill.dam, f"{ratio:.3f}", f"≤ {limit}", ratio <= limit)
@@ -279,7 +285,7 @@ def _score_table(skill: Skill) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for window in skill.scores["window"].unique(maintain_order=True):
         for lead in LEADS:
-            for model in (DEFAULT, *reversed(MODELS)):
+            for model in (DEFAULT, *reversed(skill.models)):
                 gained, low, high = skill.skill(window, lead, model)
                 errors = (skill.value(window, lead, m, model=model) for m in ("mae", "mae_top5", "pinball"))
                 mae, top, pinball = (_shown(value, ".4g") for value in errors)

@@ -34,6 +34,23 @@ def test_two_models_on_two_days_by_hand() -> None:
     assert mixed.tolist() == pytest.approx([0.5, of_right])
 
 
+def test_at_a_longer_lead_weights_move_more_slowly() -> None:
+    """The same two models four days ahead: the first error is known on day 4, and counts half."""
+    right, wrong = np.ones(5), np.zeros(5)
+    weights = blend({"right": right, "wrong": wrong}, np.array([1.0] + [np.nan] * 4), lead_time=4)[1]
+    assert weights["right"].tolist() == pytest.approx([0.5] * 4 + [1 / (1 + math.exp(-LEARNING_RATE))])
+
+
+def test_each_kind_of_day_has_weights_of_its_own() -> None:
+    """What comes on a day of kind 1 says nothing of kind 0."""
+    right, wrong, came = np.ones(6), np.zeros(6), np.array([1.0, np.nan, np.nan, 1.0, 1.0, 1.0])
+    kind = np.array([1, 1, 0, 0, 1, 0])
+    of_right = blend({"right": right, "wrong": wrong}, came, lead_time=1, kind=kind)[1]["right"]
+    assert of_right[[0, 2, 3]].tolist() == [0.5] * 3
+    assert of_right[1] == of_right[4] > 0.5
+    assert of_right[5] == pytest.approx(of_right[1])
+
+
 def test_before_any_error_is_known_weights_are_the_prior() -> None:
     """Three days' lead: the error of day 0 is known on day 3."""
     names = ["trees", "wet_ridge", "huber", "no_change"]
@@ -99,8 +116,10 @@ def test_no_weight_changes_with_what_comes_later(seed: int, lead: int, day: int,
     changed = came.copy()
     changed[max(0, day - lead + 1) :] = other
     later = {name: np.where(np.arange(DAYS) > day, other, forecast) for name, forecast in each.items()}
-    mixed, weights = blend(each, came, lead_time=lead)
-    again, their = blend(later, changed, lead_time=lead)
+    kind = np.random.default_rng(seed).integers(0, 4, DAYS)
+    other_kind = np.where(np.arange(DAYS) > day, 3 - kind, kind)
+    mixed, weights = blend(each, came, lead_time=lead, kind=kind)
+    again, their = blend(later, changed, lead_time=lead, kind=other_kind)
     np.testing.assert_array_equal(mixed[: day + 1], again[: day + 1])
     for name, weight in weights.items():
         np.testing.assert_array_equal(weight[: day + 1], their[name][: day + 1])

@@ -13,6 +13,7 @@ from forebay.dams.dam import Dam, Hindcast
 from forebay.dams.dam_file import load_dam
 from forebay.errors import DataError, ModelError
 from forebay.models import MODELS, REFERENCES
+from forebay.models.blend import blend
 from forebay.models.model import Array
 from forebay.models.references import DampedChange, NoChange
 from forebay.prepare.daily import from_files, usable
@@ -192,8 +193,30 @@ def test_the_default_is_a_blend_and_shows_where_its_main_model_was_replaced() ->
         default = made["default"].changes[lead]
         there = np.isfinite(each).all(axis=0)
         np.testing.assert_array_equal(np.isfinite(default), there)
-        assert (default[there] >= each[:, there].min(axis=0) - 1e-12).all()
-        assert (default[there] <= each[:, there].max(axis=0) + 1e-12).all()
+        kind = 2 * samples.regimes["near_full"].astype(int) + samples.regimes["wet"]
+        of_lead = {name: points[name].changes[lead] for name in MODELS}
+        mixed = blend(of_lead, samples.change(samples.trusted, lead), lead_time=lead, kind=kind)[0]
+        shift = (default - mixed)[there]
+        assert 0.2 < np.isclose(shift, 0.0, atol=1e-15).mean() < 0.8, "what is set right are quiet days"
+        assert made["default"].shift[lead] == pytest.approx(shift[-1])
+
+
+def test_the_blend_learns_apart_for_wet_days_and_days_near_full_supply() -> None:
+    """Simulated: one model is right on dry days, the other on wet ones; only told apart can both win."""
+    samples, _ = samples_of(days=900)
+    wet = samples.regimes["wet"]
+    came = samples.change(samples.trusted, 1)
+    off = np.where(np.arange(len(came)) % 2, 0.05, -0.05)
+    each = {
+        "boosted_huber": hindcast.Points({1: came + np.where(wet, off, 0.0)}),
+        "wet_ridge": hindcast.Points({1: came + np.where(wet, 0.0, off)}),
+    }
+    known = np.flatnonzero(np.isfinite(came))[-200:]
+
+    def mae(of: Samples) -> float:
+        return float(np.abs(hindcast.with_default(each, of)["default"].changes[1] - came)[known].mean())
+
+    assert mae(samples) < 0.1 * mae(replace(samples, regimes={"all": samples.regimes["all"]}))
 
 
 def test_the_size_of_errors_is_told_by_the_expected_change_and_by_what_the_models_disagree_on() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.models.intervals import MIN_ERRORS, State, error_quantiles, state_of
+from forebay.models.intervals import MIN_ERRORS, State, error_quantiles, quiet_median, state_of
 from forebay.models.model import Array
 from forebay.tables import QUANTILES
 
@@ -55,9 +55,10 @@ def test_an_error_is_used_only_once_it_is_known(seed: int, lead: int, init: int)
     changed[init - lead + 1 if init >= lead else 0 :] = 1e6
     later = np.arange(len(DAYS)) > init
     other = State(DAYS, state.wet ^ later, np.where(later[:, None], 1e3, state.sizes))
-    made = error_quantiles(errors, state, lead_time=lead)
-    again = error_quantiles(changed, other, lead_time=lead)
-    np.testing.assert_array_equal(made[: init + 1], again[: init + 1])
+    for learned in (error_quantiles, quiet_median):
+        made = learned(errors, state, lead_time=lead)
+        again = learned(changed, other, lead_time=lead)
+        np.testing.assert_array_equal(made[: init + 1], again[: init + 1])
 
 
 @settings(max_examples=15)
@@ -67,6 +68,23 @@ def test_a_unit_changes_nothing_but_the_unit(seed: int, unit: float) -> None:
     made = error_quantiles(errors, state, lead_time=3)
     scaled = error_quantiles(unit * errors, State(DAYS, state.wet, unit * state.sizes), lead_time=3)
     np.testing.assert_allclose(scaled, unit * made, rtol=1e-6, atol=1e-9)
+    shift = quiet_median(unit * errors, State(DAYS, state.wet, unit * state.sizes), lead_time=3)
+    np.testing.assert_allclose(shift, unit * quiet_median(errors, state, lead_time=3), rtol=1e-6, atol=1e-9)
+
+
+def test_the_median_of_quiet_days_is_learned_from_quiet_days() -> None:
+    """Simulated errors: quiet days end .01 lower than forecast, lively ones anywhere; those keep their forecast."""
+    days = np.arange(np.datetime64("2015-01-01"), np.datetime64("2021-01-01"))
+    rng = np.random.default_rng(3)
+    activity = rng.gamma(0.5, 2.0, len(days))
+    quiet = activity < np.median(activity)
+    errors = np.where(quiet, rng.normal(-0.01, 0.002, len(days)), rng.normal(0.3, 0.5, len(days)))
+    shift = quiet_median(errors, State(days, np.zeros(len(days), bool), activity[:, None]), lead_time=1)
+    last = np.arange(len(days)) > len(days) - 365
+    assert np.median(shift[last & quiet]) == pytest.approx(-0.01, abs=0.003)
+    assert (shift[activity > np.quantile(activity, 0.75)] == 0).all()
+    assert np.abs(errors - shift)[last & quiet].mean() < 0.5 * np.abs(errors)[last & quiet].mean()
+    assert (shift[:100] == 0).all(), "nothing is known yet"
 
 
 def widened(probability: float, errors: int, lead: int) -> float:

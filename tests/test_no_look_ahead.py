@@ -271,9 +271,21 @@ def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.Mo
 def test_weights_from_errors_that_are_not_known_yet_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """At lead 3, a weight that takes the change of 3 days for over after 2."""
 
-    def too_early(forecasts: Mapping[str, Array], observed: Array, *, lead_time: int) -> tuple[Array, dict[str, Array]]:
-        return blend(forecasts, observed, lead_time=max(1, lead_time - 1))
+    def too_early(
+        forecasts: Mapping[str, Array], observed: Array, *, lead_time: int, kind: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        return blend(forecasts, observed, lead_time=max(1, lead_time - 1), kind=kind)
 
     monkeypatch.setattr(hindcast, "blend", too_early)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1)
+
+
+def test_a_quiet_median_of_later_errors_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_all(errors: Array, state: State, *, lead_time: int) -> Array:
+        del state, lead_time
+        return np.full(len(errors), np.nanmedian(errors))
+
+    monkeypatch.setattr(hindcast, "quiet_median", of_all)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)

@@ -53,7 +53,7 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
     for lead, weights in points[DEFAULT].weights.items():
         if not math.isfinite(sum(weights.values())):
             continue
-        found: dict[Source, float] = defaultdict(float, {(BASE, ""): 0.0})
+        found: dict[Source, float] = defaultdict(float, {(BASE, ""): points[DEFAULT].shift[lead]})
         for name, weight in weights.items():
             model = points[name].fitted[lead]
             if not isinstance(model, Explained):

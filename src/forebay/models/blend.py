@@ -11,15 +11,19 @@ from forebay.models.model import Array
 
 PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
 """Weights before any error is known, relative to 1 for any other model."""
-LEARNING_RATE = 0.4
+LEARNING_RATE = 1.6
+"""At a lead of 1 day; errors of a lead of h days overlap and tell less, so it falls with the root of h."""
 
 
-def blend(forecasts: Mapping[str, Array], observed: Array, *, lead_time: int) -> tuple[Array, dict[str, Array]]:
+def blend(
+    forecasts: Mapping[str, Array], observed: Array, *, lead_time: int, kind: NDArray[np.intp] | None = None
+) -> tuple[Array, dict[str, Array]]:
     """The blended forecast of each day, and each model's weight on it.
 
     Exponentially weighted average with linearised absolute loss (Cesa-Bianchi and Lugosi, 2006, chapter 2): a model
-    loses weight for what leaning towards it would have cost the blend so far. The loss is measured in units of the root
-    of the sum of squares of the largest loss per day, so that neither the unit nor the dam's liveliness matters.
+    loses weight for what leaning towards it would have cost the blend so far, on days of the same kind. The loss is
+    measured in units of the root of the sum of squares of the largest loss per day, so that neither the unit nor the
+    dam's liveliness matters.
 
     Parameters
     ----------
@@ -29,6 +33,9 @@ def blend(forecasts: Mapping[str, Array], observed: Array, *, lead_time: int) ->
         Change that came, shape (n,); NaN where unknown. That of day d is used from day d + lead_time on.
     lead_time
         Days.
+    kind
+        What kind of day each is (0, 1, …), as known on it, shape (n,): another model is the best when it rains, or
+        when people run the gates, so weights are learned for each kind by itself. Without it all days are of one.
 
     Returns
     -------
@@ -37,18 +44,23 @@ def blend(forecasts: Mapping[str, Array], observed: Array, *, lead_time: int) ->
     """
     names = list(forecasts)
     each = np.column_stack([forecasts[name] for name in names])
+    kinds = np.zeros(len(each), int) if kind is None else kind
     prior = np.log([PRIOR.get(name, 1.0) for name in names])
+    rate = LEARNING_RATE / np.sqrt(lead_time)
     usable: NDArray[np.bool_] = np.asarray(np.isfinite(each).all(axis=1))
     weights = np.full(each.shape, np.nan)
-    regret, size = np.zeros(len(names)), 0.0
+    count = int(kinds.max(initial=0)) + 1
+    regret, size = np.zeros((count, len(names))), np.zeros(count)
     for day in range(len(each)):
         past = day - lead_time
         if past >= 0 and usable[past] and np.isfinite(observed[past]):
             cost = _cost(each[past], weights[past], observed[past])
-            regret += cost
-            size += float(np.max(np.abs(cost))) ** 2
+            regret[kinds[past]] += cost
+            size[kinds[past]] += float(np.max(np.abs(cost))) ** 2
         if usable[day]:
-            weights[day] = _softmax(prior - LEARNING_RATE * regret / np.sqrt(size) if size > 0 else prior)
+            of_kind = kinds[day]
+            learned = rate * regret[of_kind] / np.sqrt(size[of_kind]) if size[of_kind] > 0 else 0.0
+            weights[day] = _softmax(prior - learned)
     return np.sum(each * weights, axis=1), {name: weights[:, k] for k, name in enumerate(names)}
 
 

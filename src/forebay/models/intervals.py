@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -87,6 +88,56 @@ def error_quantiles(
     """
     asked = np.asarray(probabilities)
     offsets = np.full((len(errors), len(asked)), np.nan)
+    for renewed in _renewals(errors, state, lead_time):
+        past, size = renewed.past, renewed.size
+        for kind in (False, True):
+            rows = np.flatnonzero(state.wet[renewed.days] == kind) + renewed.days.start
+            alike = past[state.wet[past] == kind]
+            sample = alike if len(alike) >= MIN_ERRORS else past
+            if len(rows):
+                drawn = _conformal(errors[sample] / size[sample], asked, lead_time)
+                offsets[rows] = size[rows, None] * drawn
+    return _around_median(offsets, asked)
+
+
+def quiet_median(errors: Array, state: State, *, lead_time: int) -> Array:
+    """What a point forecast of a quiet day was usually off by, to be added to it; 0 on other days.
+
+    Most days are quiet, the errors are small and lean to one side (a lake that is drawn down falls a little faster than
+    a line says that also has floods to fit). Days of the lowest and of the middle third of expected sizes each take the
+    median of their past errors, in units of those sizes, learned as in `error_quantiles`. Livelier days keep their
+    forecast: there the median of few errors, of floods that came and floods that did not, would lower every peak.
+
+    Returns
+    -------
+    array
+        Shape (n,), in the target's unit.
+    """
+    shift = np.zeros(len(errors))
+    for renewed in _renewals(errors, state, lead_time):
+        past, size = renewed.past, renewed.size
+        third = np.searchsorted(np.quantile(size[past], [1 / 3, 2 / 3]), size)
+        for kind in (0, 1):
+            rows = np.flatnonzero(third[renewed.days] == kind) + renewed.days.start
+            alike = past[third[past] == kind]
+            if len(rows) and len(alike) >= MIN_SCALED:
+                shift[rows] = size[rows] * np.median(errors[alike] / size[alike])
+    return shift
+
+
+class _Renewed(NamedTuple):
+    """What is known of errors on the first of a month.
+
+    days: the month's; past: numbers of the days whose errors are known; size: expected |error| of every day.
+    """
+
+    days: slice
+    past: NDArray[np.intp]
+    size: Array
+
+
+def _renewals(errors: Array, state: State, lead_time: int) -> Iterator[_Renewed]:
+    """Month by month what is known of the errors; months before `MIN_ERRORS` are known are left out."""
     size: Array | None = None
     for first, after in months(state.init_dates):
         past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
@@ -94,14 +145,7 @@ def error_quantiles(
             continue
         if size is None or len(past) < 400 or _starts_year(state.init_dates[first]):
             size = _expected_size(errors, state.sizes, past)
-        for kind in (False, True):
-            rows = np.flatnonzero(state.wet[first:after] == kind) + first
-            alike = past[state.wet[past] == kind]
-            sample = alike if len(alike) >= MIN_ERRORS else past
-            if len(rows):
-                drawn = _conformal(errors[sample] / size[sample], asked, lead_time)
-                offsets[rows] = size[rows, None] * drawn
-    return _around_median(offsets, asked)
+        yield _Renewed(slice(first, after), past, size)
 
 
 def months(days: Days) -> Iterator[tuple[int, int]]:

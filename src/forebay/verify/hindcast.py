@@ -19,7 +19,7 @@ from forebay.errors import DataError, ModelError
 from forebay.metrics import crps_ensemble
 from forebay.models import REFERENCES
 from forebay.models.blend import blend
-from forebay.models.intervals import error_quantiles, state_of
+from forebay.models.intervals import State, error_quantiles, quiet_median, state_of
 from forebay.models.model import Array, Model
 from forebay.models.paths import LEVELS, join_leads
 from forebay.prepare.samples import WARM_UP, Samples
@@ -50,14 +50,15 @@ class Points:
         Last init date on which the model had too little past and `damped_change` stood in for it.
     fitted
         The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
-    weights
-        Of a blend: each model's weight on the last day.
+    weights, shift
+        Of a blend, on the last day: each model's weight, and what was added to their mean because the day is quiet.
     """
 
     changes: dict[int, Array]
     replaced: dict[int, date] = field(default_factory=dict)
     fitted: dict[int, Model] = field(default_factory=dict)
     weights: dict[int, dict[str, float]] = field(default_factory=dict)
+    shift: dict[int, float] = field(default_factory=dict)
 
 
 def scored_from(samples: Samples, dam: Dam) -> int:
@@ -187,12 +188,21 @@ def interval_offsets(
     what all models expect.
     """
     change = points[model].changes[lead_time]
-    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
-    each = [point.changes[lead_time] for name, point in points.items() if name not in REFERENCES]
-    spread = np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
-    state = state_of(samples.inputs, wet, samples.dates).beside(np.abs(change), spread)
+    state = _state(samples, points, change, lead_time)
     errors = samples.change(samples.trusted, lead_time) - change
     return error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
+
+
+def _state(samples: Samples, points: Mapping[str, Points], change: Array, lead_time: int) -> State:
+    """What the size of the errors of a model depends on that expects `change`."""
+    each = [point.changes[lead_time] for name, point in points.items() if name not in REFERENCES]
+    spread = np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
+    return state_of(samples.inputs, _regime(samples, "wet"), samples.dates).beside(np.abs(change), spread)
+
+
+def _regime(samples: Samples, name: str) -> NDArray[np.bool_]:
+    """Whether each day belongs to a regime; no day where it cannot be told."""
+    return samples.regimes.get(name, np.zeros(len(samples.dates), bool))
 
 
 def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Array:
@@ -212,23 +222,30 @@ def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Arr
 def sample_paths(samples: Samples, points: Mapping[str, Points], members: Array, model: str = DEFAULT) -> Array:
     """The paths of a model: its `marginals` joined over the leads by how its past errors went on, the same shape."""
     changes = points[model].changes
-    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
     came = np.stack([samples.change(samples.trusted, lead) for lead in changes], axis=1)
     low, high = np.searchsorted(LEVELS, (0.1, 0.9))
     width = members[:, :, high] - members[:, :, low]
     errors = came - np.stack(list(changes.values()), axis=1)
     scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
-    return join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=wet)
+    return join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=_regime(samples, "wet"))
 
 
 def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Points]:
-    """`points` and beside them `default`, the blend of all: what a user gets."""
-    blended, weights = {}, {}
+    """`points` and beside them `default`, what a user gets: the blend of all, on quiet days set right by its median.
+
+    Weights are learned apart for wet days and for days near full supply.
+    """
+    made = Points({}, points[MAIN].replaced)
+    kind = 2 * _regime(samples, "near_full").astype(int) + _regime(samples, "wet")
     for lead in next(iter(points.values())).changes:
         each = {name: point.changes[lead] for name, point in points.items()}
-        blended[lead], daily = blend(each, samples.change(samples.trusted, lead), lead_time=lead)
-        weights[lead] = {name: float(of_day[-1]) for name, of_day in daily.items()}
-    return {**points, DEFAULT: Points(blended, points[MAIN].replaced, weights=weights)}
+        came = samples.change(samples.trusted, lead)
+        blended, daily = blend(each, came, lead_time=lead, kind=kind)
+        shift = quiet_median(came - blended, _state(samples, points, blended, lead), lead_time=lead)
+        made.changes[lead] = blended + shift
+        made.weights[lead] = {name: float(of_day[-1]) for name, of_day in daily.items()}
+        made.shift[lead] = float(shift[-1])
+    return {**points, DEFAULT: made}
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
