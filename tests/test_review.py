@@ -22,13 +22,13 @@ DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 2)})
 def made() -> Mapping[str, Verified]:
     """A dam that yesterday's rain fills, with its rain on time and a day late."""
     frame = frame_of(DAM, {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")})
-    return review.review(DAM, Days(frame, frame, frame["date"][-1], None), late_drivers=True)
+    return review.review(DAM, Days(frame, frame, frame["date"][-1], None), again=["late_drivers"])
 
 
 def test_late_rain_costs_where_rain_tells_the_next_day(made: Mapping[str, Verified]) -> None:
-    rows = {(row["window"], row["days"], row["lead"]): row for row in review.late_rows(made, DAM)}
+    rows = {(row["window"], row["days"], row["lead"]): row for row in review.cost_rows(made, "late_drivers", DAM)}
     first = rows["all", "all", "1 d"]
-    assert first["mae late"] > 1.2 * first["mae"]  # type: ignore[operator]  # numbers
+    assert first["mae then"] > 1.2 * first["mae"]  # type: ignore[operator]  # numbers
     assert str(first["cost"]).startswith("+")
 
 
@@ -66,5 +66,5 @@ def test_leads_of_a_dam_that_has_none_of_the_usual_ones() -> None:
 
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
     assert review.score_rows(SCORES.empty(), DAM) == []
-    terminal.reviewed(DAM, [], [], Path("out"))
+    terminal.reviewed(DAM, [], {}, Path("out"))
     assert "no forecast of the hindcast could be scored" in capsys.readouterr().out

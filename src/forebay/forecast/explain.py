@@ -15,7 +15,8 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.models.model import BASE, Explained
-from forebay.prepare.features import BALANCE, CONTEXT
+from forebay.prepare.features import BALANCE, CONTEXT, FORCING
+from forebay.prepare.forcings import RAIN_DAYS
 from forebay.prepare.samples import Samples
 from forebay.tables import EXPLANATION
 from forebay.verify.hindcast import DEFAULT, Points
@@ -23,7 +24,9 @@ from forebay.verify.hindcast import DEFAULT, Points
 Source = tuple[str, str]
 """Group and gauge's title, empty where the group is no single gauge."""
 
-_GAUGE_INPUTS = ("", "_rise", "_root", "_rise_3d", "_anomaly_30d")
+_GAUGE_INPUTS = ("", "_rise", "_root", "_rise_3d", "_anomaly_30d", "_arriving")
+_FORCING_INPUTS = (*(f"{days}d" for days in RAIN_DAYS), "lead", "api", "step")
+_WEATHER = ("degree_days", "evaporation", "snow")
 _SEASON = ("day_of_year", "season_sin", "season_cos")
 _MIN_RAIN_MM = 1.0
 
@@ -47,13 +50,13 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
     DataFrame
         Per lead a row per source, base first, then the largest first; a lead without a forecast has none.
     """
-    day = samples.inputs.tail(1)
     speaker = _Words(samples, dam, "yesterday" if yesterday else f"on {samples.dates[-1].item():%-d %b}")
     rows = []
     for lead, weights in points[DEFAULT].weights.items():
         if not math.isfinite(sum(weights.values())):
             continue
         found: dict[Source, float] = defaultdict(float, {(BASE, ""): 0.0})
+        day = samples.inputs_at(lead).tail(1)
         for name, weight in weights.items():
             model = points[name].fitted[lead]
             if not isinstance(model, Explained):
@@ -77,8 +80,12 @@ def owner(column: str, dam: Dam) -> Source:
     """The group, and where it is a single gauge its title, that an input belongs to."""
     bare = column.removeprefix(CONTEXT).removeprefix(BALANCE)
     for gauge in dam.gauges:
-        if gauge.role != "target" and bare in (gauge.column + end for end in _GAUGE_INPUTS):
+        own = bare.removeprefix(gauge.column)
+        if gauge.role != "target" and own != bare and (own in _GAUGE_INPUTS or own.startswith("_due_")):
             return gauge.role, gauge.title
+    for forcing in dam.forcings:
+        if bare.removeprefix(FORCING) in (f"{forcing.id}_{end}" for end in _FORCING_INPUTS):
+            return "forcing", forcing.title
     flow = bare.removesuffix("_10d")
     if column.startswith(BALANCE) and flow in ("inflow", "release"):
         titles = [gauge.title for gauge in dam.gauges if gauge.role == flow]
@@ -87,6 +94,7 @@ def owner(column: str, dam: Dam) -> Source:
         BASE: column == BASE,
         "rain": bare == "api" or bare.startswith("rain_"),
         "season": bare in _SEASON,
+        "weather": bare.startswith(_WEATHER),
         "full_supply": bare == "below_full",
         "level": bare == "level" or "change" in bare or column.startswith(BALANCE),
     }
@@ -115,6 +123,8 @@ class _Words:
         fixed = {
             BASE: "what a usual day brings",
             "season": f"the time of year ({self.samples.dates[-1].item():%B})",
+            "weather": "warmth, evaporation and snow",
+            "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
         }

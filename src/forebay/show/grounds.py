@@ -244,7 +244,8 @@ def lacks(report: Report) -> Html:
     """What the forecast does not know, as sentences."""
     sentences = report.lacks or ("Nothing that the dam file names was missing on the init date.",)
     always = "No forecast of rain, inflow or releases is used: it knows what was measured, not what is to come."
-    return section("lacks", report.dam, element("ul", *(element("li", text) for text in (*sentences, always))))
+    ahead = report.forcings or (always,)
+    return section("lacks", report.dam, element("ul", *(element("li", text) for text in (*sentences, *ahead))))
 
 
 def glossary(dam: Dam) -> Html:
