@@ -186,3 +186,44 @@ def written(of: Dam, frame: pl.DataFrame, folder: Path) -> Path:
     path = folder / f"{of.id}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def lake(of: Dam, change: np.ndarray, columns: Mapping[str, np.ndarray], *, noise: float = 0.002) -> pl.DataFrame:
+    """A daily frame whose level rises by `change` from the day before to each day, and by noise; gauges as given."""
+    walk = np.random.default_rng(3).normal(0, noise, len(change))
+    level = 95 + np.cumsum(change - np.mean(change) + walk)
+    return frame_of(of, {"reservoir_level": level.tolist()} | {name: made.tolist() for name, made in columns.items()})
+
+
+def showers(days: int, seed: int = 5) -> np.ndarray:
+    """Daily rain, mm: dry on two days of three."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(days) < 0.33, rng.gamma(1.0, 12.0, days), 0.0)
+
+
+def lively(days: int, *, mean: float = 0.0, sd: float = 1.0, seed: int = 5) -> np.ndarray:
+    """A series that remembers half of the day before."""
+    draws = np.random.default_rng(seed).normal(0, sd, days)
+    made = np.zeros(days)
+    for day in range(1, days):
+        made[day] = 0.5 * made[day - 1] + draws[day]
+    return mean + made
+
+
+def issues(
+    of: Dam, truth: np.ndarray, *, forcing: str, days: int = 7, error: float = 0.0, seed: int = 9
+) -> pl.DataFrame:
+    """`tables.FORCINGS`: each day at noon what the day itself and the next `days` will bring, with errors that grow.
+
+    error: of tomorrow, as a share of the truth (a spread of logarithms); of the day k ahead √k times as much.
+    """
+    rng = np.random.default_rng(seed)
+    latency = next(timedelta(hours=f.latency_h) for f in of.forcings if f.id == forcing)
+    rows = []
+    for day in range(len(truth)):
+        issued = init_time(FIRST_DAY + timedelta(days=day), of.time_zone) - timedelta(hours=12)
+        for ahead in range(days + 1):
+            if day + ahead < len(truth):
+                said = truth[day + ahead] * np.exp(error * ahead**0.5 * rng.normal())
+                rows.append((forcing, issued, issued + latency, FIRST_DAY + timedelta(days=day + ahead), said))
+    return tables.FORCINGS.check(pl.DataFrame(rows, tables.FORCINGS.columns, orient="row"), unique=True)

@@ -190,7 +190,12 @@ def _rain(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     rain = catchment_rain(known, dam)
     api = antecedent_precipitation_index(rain)
     three = rain.rolling_sum(3, min_samples=2)
+    on_the_curve = []
+    if dam.storage_curves and dam.target.variable == "reservoir_level":
+        rise = change_per_flow(known, dam)
+        on_the_curve = [(rain * api * rise).alias("rain_api_rise"), (three * api * rise).alias("rain_3d_api_rise")]
     return [
+        *on_the_curve,
         *(rain.shift(k).alias(f"rain_lag{k}") for k in (0, 1, 2)),
         three.alias("rain_3d"),
         api.alias("api"),
@@ -214,6 +219,8 @@ def _context(known: pl.DataFrame, frame: pl.DataFrame, dam: Dam) -> list[pl.Seri
         change.rolling_median(90, min_samples=20).alias("median_change_90d"),
         _below_full(known, dam) if dam.full_supply else level.alias("level"),
     ]
+    if dam.storage_curves and dam.target.variable == "reservoir_level":
+        made.append(change_per_flow(known, dam).alias("rise_per_flow"))
     if "rain_lag0" in frame.columns:
         rain = frame["rain_lag0"]
         made += [rain.rolling_sum(days, min_samples=round(0.7 * days)).alias(f"rain_{days}d") for days in (7, 14, 30)]
