@@ -15,7 +15,7 @@ import polars as pl
 
 from forebay import tables
 from forebay.dams.dam import Dam
-from forebay.dams.local_time import init_time
+from forebay.dams.local_time import init_time, to_local
 from forebay.tables import QUANTILES, flag_of
 
 FIRST_DAY = date(2018, 1, 1)
@@ -168,8 +168,11 @@ def frame_of(of: Dam, columns: Mapping[str, Sequence[float | str | None]]) -> pl
     return pl.DataFrame(made)
 
 
-def written(of: Dam, frame: pl.DataFrame, folder: Path) -> Path:
-    """The dam file of `of` in `folder`, its gauges read from `small.csv` there, a column per gauge of `frame`."""
+def written(of: Dam, frame: pl.DataFrame, folder: Path, issued: pl.DataFrame | None = None) -> Path:
+    """The dam file of `of` in `folder`, its gauges read from `small.csv` there, a column per gauge of `frame`.
+
+    issued: `tables.FORCINGS`, in canonical units, written to a file per forcing.
+    """
     values = [gauge.column for gauge in of.gauges]
     frame.select("date", *values).write_csv(folder / "small.csv")
     lines = [f'{key} = "{value}"' for key, value in (("id", of.id), ("name", of.name), ("country", of.country))]
@@ -183,6 +186,15 @@ def written(of: Dam, frame: pl.DataFrame, folder: Path) -> Path:
         lines += ["[[gauges]]", 'source = "csv"', *(f'{key} = "{value}"' for key, value in named.items())]
         lines += [f"latency_h = {gauge.latency_h}"]
         lines += ["[gauges.file]", 'path = "small.csv"', 'date = "date"', f'value = "{gauge.column}"']
+    for forcing in of.forcings:
+        assert issued is not None
+        local = to_local(pl.col("issue_time"), of.time_zone).dt.strftime("%Y-%m-%d %H:%M").alias("issued")
+        own = issued.filter(pl.col("forcing") == forcing.id).select(local, "valid_date", "value")
+        own.write_csv(folder / f"{forcing.id}.csv")
+        named = forcing.model_dump(include={"kind", "id", "name", "unit"})
+        lines += ["[[forcings]]", *(f'{key} = "{value}"' for key, value in named.items())]
+        lines += [f"latency_h = {forcing.latency_h}", "[forcings.file]", f'path = "{forcing.id}.csv"']
+        lines += ['issued = "issued"', 'valid = "valid_date"', 'value = "value"']
     path = folder / f"{of.id}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path

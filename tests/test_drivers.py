@@ -14,11 +14,12 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam, Hindcast
+from forebay.models.boosting import Trees
 from forebay.models.references import DampedChange
 from forebay.models.regression import Huber
 from forebay.prepare.samples import make_samples
 from forebay.verify import hindcast
-from tests.synthetic import FIRST_DAY, dam_of, lake, lively, rain_gauge, showers
+from tests.synthetic import FIRST_DAY, dam_of, frame_of, lake, lively, rain_gauge, showers
 
 DAYS = 900
 Columns = dict[str, np.ndarray]
@@ -28,12 +29,12 @@ def gauge(role: str, variable: str, unit: str, **keys: object) -> dict[str, obje
     return {"role": role, "station": "g", "variable": variable, "unit": unit} | keys
 
 
-def mae(dam: Dam, frame: pl.DataFrame, lead: int = 1, forcings: pl.DataFrame | None = None) -> float:
-    """MAE of the line over the hindcast of `frame`."""
+def mae(dam: Dam, frame: pl.DataFrame, lead: int = 1, model: type[Huber | Trees] = Huber) -> float:
+    """MAE of one model, by default the line, over the hindcast of `frame`."""
     dam = dam.model_copy(update={"hindcast": Hindcast(leads=(lead,), start=FIRST_DAY + timedelta(days=500))})
-    samples = make_samples(frame, frame, dam, forcings)
-    made = hindcast.point_forecasts(samples, dam, {"huber": Huber, "damped_change": DampedChange})["huber"]
-    assert not made.replaced, "the line itself, nothing in its place"
+    samples = make_samples(frame, frame, dam)
+    made = hindcast.point_forecasts(samples, dam, {"it": model, "damped_change": DampedChange})["it"]
+    assert not made.replaced, "the model itself, nothing in its place"
     return float(np.nanmean(np.abs(made.changes[lead] - samples.change(samples.observed, lead))))
 
 
@@ -122,3 +123,67 @@ def test_a_driver_that_moves_the_lake_makes_forecasts_better(name: str) -> None:
     with_gauge, without = mae(dam, frame), mae(blind, frame)
     assert with_gauge < 0.5 * without, f"{with_gauge:.5f} against {without:.5f}"
     assert with_gauge < 1.6 * 0.002 * (2 / np.pi) ** 0.5 + 0.15 * without, "near the noise, which nobody can know"
+
+
+def test_snow_tells_how_much_can_melt() -> None:
+    """Warm days move the lake only while there is snow: temperature alone does not tell."""
+    warm = lively(DAYS, mean=0.0, sd=6.0)
+    falls = np.where(np.random.default_rng(8).random(DAYS) < 0.15, 40.0, 0.0)
+    snow, melt = np.zeros(DAYS), np.zeros(DAYS)
+    for day in range(1, DAYS):
+        melt[day] = min(snow[day - 1], 4.0 * max(warm[day - 1], 0.0))
+        snow[day] = snow[day - 1] - melt[day] + falls[day]
+    gauges = [
+        gauge("temperature", "temperature", "degC"),
+        gauge("snow", "snow_water_equivalent", "mm", station="s"),
+    ]
+    dam, without_snow = dam_of(*gauges), dam_of(gauges[0])
+    frame = lake(dam, 0.003 * melt, {"temperature_g": warm, "snow_water_equivalent_s": snow})
+    assert mae(dam, frame) < 0.5 * mae(without_snow, frame)
+
+
+def test_the_slope_of_the_storage_curve_tells_what_rain_does_to_the_level() -> None:
+    """A gorge below 95 m, a plain above: the same water lifts the level ten times as much when it is low."""
+    fallen = showers(DAYS)
+    level = 95 + 4 * np.sin(np.arange(DAYS) / 20)  # people fill and empty it
+    wet = np.zeros(DAYS)
+    for day in range(1, DAYS):
+        wet[day] = 0.9 * wet[day - 1] + fallen[day]
+    lift = np.where(level < 95, 3e-4, 3e-5) * before(fallen * wet)
+    points = [(80.0, 0.0), (95.0, 150_000.0), (110.0, 1_650_000.0)]
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": points}
+    dam, flat = dam_of(rain_gauge(), storage_curves=[curve]), dam_of(rain_gauge())
+    columns = {"reservoir_level": (level + lift).tolist(), "rainfall_r1": fallen.tolist()}
+    frame = frame_of(dam, columns)
+    assert mae(dam, frame) < 0.8 * mae(flat, frame)
+
+
+def test_the_travel_time_says_when_the_water_comes() -> None:
+    """Three days of travel: at lead 3 all that will come has passed the gauge; without it the line sees today only."""
+    gauges, _, _ = upstream_release()
+    flow = np.exp(lively(DAYS, mean=2.0, sd=0.6))
+    timed, untimed = dam_of(gauges[0] | {"travel_time_h": 72}), dam_of(gauges[0] | {"travel_time_h": 0})
+    frame = lake(timed, 0.001 * before(flow, 3), {"release_g": flow})
+    assert mae(timed, frame, lead=3) < 0.7 * mae(untimed, frame, lead=3)
+
+
+def test_a_gauge_that_is_late_helps_less_than_one_in_time() -> None:
+    fallen = showers(DAYS)
+    in_time, late = dam_of(rain_gauge()), dam_of(rain_gauge(latency_h=20))
+    frame = lake(in_time, 0.002 * before(fallen), {"rainfall_r1": fallen})
+    assert mae(in_time, frame) < 0.5 * mae(late, frame)
+
+
+def test_full_supply_tells_trees_where_rises_end() -> None:
+    """Inflow lifts the lake to full supply, and what comes beyond it spills."""
+    flow = np.exp(lively(DAYS, mean=2.0, sd=0.9))
+    level = np.full(DAYS, 90.0)
+    for day in range(1, DAYS):
+        level[day] = min(100.0, level[day - 1] + 0.05 * flow[day - 1]) - 0.4 + 0.002 * (day % 2)
+    of = gauge("inflow", "inflow", "m3/s")
+    dam, unlimited = dam_of(of, full_supply=100.0), dam_of(of)
+    frame = frame_of(dam, {"reservoir_level": level.tolist(), "inflow_g": flow.tolist()})
+    told = make_samples(frame, frame, dam).inputs
+    assert "context_below_full" in told.columns
+    assert mae(dam, frame, model=Trees) < 0.6 * mae(dam, frame, model=Huber)
+    assert "context_level" in make_samples(frame, frame, unlimited).inputs.columns

@@ -26,7 +26,8 @@ Source = tuple[str, str]
 
 _GAUGE_INPUTS = ("", "_rise", "_root", "_rise_3d", "_anomaly_30d", "_arriving")
 _FORCING_INPUTS = (*(f"{days}d" for days in RAIN_DAYS), "lead", "api", "step")
-_WEATHER = ("degree_days", "evaporation", "snow")
+_WEATHER = ("degree_days", "degree_days_3d", "evaporation", "evaporation_7d", "snow", "snow_change", "snow_change_7d",
+            "snow_melt")  # fmt: skip
 _SEASON = ("day_of_year", "season_sin", "season_cos")
 _MIN_RAIN_MM = 1.0
 
@@ -94,9 +95,9 @@ def owner(column: str, dam: Dam) -> Source:
         BASE: column == BASE,
         "rain": bare == "api" or bare.startswith("rain_"),
         "season": bare in _SEASON,
-        "weather": bare.startswith(_WEATHER),
+        "weather": bare in _WEATHER,
         "full_supply": bare == "below_full",
-        "level": bare == "level" or "change" in bare or column.startswith(BALANCE),
+        "level": bare in ("level", "rise_per_flow") or "change" in bare or column.startswith(BALANCE),
     }
     return next(((group, "") for group, does in belongs.items() if does), ("other", bare))
 
@@ -107,6 +108,8 @@ class _Words:
     def __init__(self, samples: Samples, dam: Dam, when: str) -> None:
         self.samples, self.dam, self.when = samples, dam, when
         self.day = samples.inputs.row(-1, named=True)
+        for of_lead in samples.ahead.values():
+            self.day |= of_lead.row(-1, named=True)
 
     def of(self, source: Source) -> str:
         """The words for one source."""
@@ -180,7 +183,8 @@ class _Words:
         # what the balance lacks, a gauge or a change lacks
         absent = (name for name, value in self.day.items() if value is None and not name.startswith(BALANCE))
         owners = dict.fromkeys(owner(column, self.dam) for column in absent)
-        names = {"rain": "rain of some days", "level": "changes of some days", "full_supply": "full supply"}
+        names = {"rain": "rain of some days", "level": "changes of some days", "full_supply": "full supply",
+                 "weather": "temperature, evaporation or snow of some days"}  # fmt: skip
         return f"what is not known: {', '.join(title or names.get(group, group) for group, title in owners)}"
 
 

@@ -39,7 +39,7 @@ def _used(rows: pl.DataFrame, forcing: Forcing, dam: Dam) -> str:
     factor, offset = forcing.variable.conversion(forcing.unit)
     values = ((rows["value"] - offset) / factor).to_list()
     days: list[date] = rows["valid_date"].sort().to_list()
-    much, how = (sum(values), "in all") if forcing.kind == "rain" else (sum(values) / len(values), "on average")
+    much, how = (sum(values), "altogether") if forcing.kind == "rain" else (sum(values) / len(values), "on average")
     return f"Used: {forcing.title}, {when}: {much:,.4g} {forcing.unit} {how}, {days[0]} to {days[-1]}."
 
 
