@@ -16,8 +16,8 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.models import MODELS
-from forebay.prepare.daily import usable
 from forebay.pipeline import Outcome
+from forebay.prepare.daily import usable
 from forebay.settings import Settings
 from forebay.show.report import render
 from tests import synthetic
