@@ -16,7 +16,7 @@ from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge
 from tests.test_pipeline import record
 
-DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 2)})
+DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_garbage_that_no_code_marks_costs(made: Mapping[str, Verified]) -> None:
     assert costs(made, "screens_for_codes", "1 d") > 1.05
 
 
-def test_rain_that_nobody_could_know_gains_at_two_days_and_nothing_at_one(made: Mapping[str, Verified]) -> None:
-    assert costs(made, "perfect_rain", "2 d") < 0.8
+def test_rain_that_nobody_could_know_gains_at_three_days_and_nothing_at_one(made: Mapping[str, Verified]) -> None:
+    assert costs(made, "perfect_rain", "3 d") < 0.8
     assert 0.95 < costs(made, "perfect_rain", "1 d") < 1.05, "the rain of the last day alone moves the lake by then"
     assert "nobody could know: an upper bound, not a forecast" in review.AGAIN["perfect_rain"][0]
 

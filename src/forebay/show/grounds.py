@@ -29,9 +29,9 @@ _HOW_TO_READ = (
     ("MAE, top 5%", "the mean absolute error on the 5% of days with the largest changes: floods, above all."),
 )
 _HINDSIGHT = (
-    "In an archive readings and quality codes are often better than they were on the day. What these scores become with "
-    "every gauge but the level's own a day late, and with the program's own screen in place of the agencies' codes, "
-    "is written by "
+    "In an archive readings and quality codes are often better than they were on the day. What these scores become "
+    "with every gauge but the level's own a day late, and with the program's own screen in place of the agencies' "
+    "codes, is written by "
 )
 _AGAIN = "--late-drivers --screens-for-codes"
 _REFERENCE_WORDS = {
