@@ -1,8 +1,8 @@
 """Every driver on a simulated lake that it truly moves: with its gauge the forecasts are better, by how much is known.
 
 Each lake's level is what one driver does to it plus small noise; the same forecasts are made with the driver's gauge in
-the dam file and without it. One model is asked, the line or, where lines are not told, the trees: what is tested is that
-the input is there and tells what it should.
+the dam file and without it. One model is asked, the line or, where lines are not told, the trees: what is tested is
+that the input is there and tells what it should.
 """
 
 from __future__ import annotations
@@ -145,18 +145,19 @@ def test_snow_tells_how_much_can_melt() -> None:
 
 
 def test_the_slope_of_the_storage_curve_tells_what_rain_does_to_the_level() -> None:
-    """A gorge below 95 m, a plain above: the same water lifts the level ten times as much when it is low."""
+    """A funnel: the same water lifts the level 25 times as much near its bottom as near its rim."""
     fallen = showers(DAYS)
-    level = 95 + 4 * np.sin(np.arange(DAYS) / 20)  # people fill and empty it
-    wet = np.zeros(DAYS)
+    held = 95 + 10 * np.sin(np.arange(DAYS) / 30)  # people fill and empty it
+    wet, above, level = np.zeros(DAYS), np.zeros(DAYS), held.copy()
     for day in range(1, DAYS):
         wet[day] = 0.9 * wet[day - 1] + fallen[day]
-    lift = np.where(level < 95, 3e-4, 3e-5) * before(fallen * wet)
-    points = [(80.0, 0.0), (95.0, 150_000.0), (110.0, 1_650_000.0)]
+        water = 20.0 * fallen[day - 1] * wet[day - 1]
+        above[day] = 0.8 * above[day - 1] + water / (3000 * (level[day - 1] - 80) ** 2)
+        level[day] = held[day] + above[day]
+    points = [(float(at), 1000.0 * (at - 80) ** 3) for at in np.arange(80, 121)]
     curve = {"level_unit": "m", "storage_unit": "ML", "points": points}
     dam, flat = dam_of(rain_gauge(), storage_curves=[curve]), dam_of(rain_gauge())
-    columns = {"reservoir_level": (level + lift).tolist(), "rainfall_r1": fallen.tolist()}
-    frame = frame_of(dam, columns)
+    frame = frame_of(dam, {"reservoir_level": level.tolist(), "rainfall_r1": fallen.tolist()})
     assert mae(dam, frame, model=Trees) < 0.9 * mae(flat, frame, model=Trees)
 
 

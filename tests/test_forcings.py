@@ -85,12 +85,13 @@ def test_rain_forecast_is_summed_and_unknown_unless_all_days_are_told() -> None:
     dam = dam_of(rain_gauge(), forcings=[RAIN], hindcast={"leads": (1, 2, 5)})
     table = issued(*(("outlook", noon(4), 4 + k, float(10**k)) for k in range(5)))
     made = samples_of(dam, table, rainfall_r1=[1.0] * 10)
-    assert made.ahead[1].row(4, named=True) == {"forcing_outlook_lead": 10, "forcing_outlook_api": pytest.approx(
-        10 * made.inputs["api"][4])}  # fmt: skip
-    assert made.ahead[2].row(4)[:2] == (10, 110)
-    assert made.ahead[5].columns[:3] == ["forcing_outlook_1d", "forcing_outlook_3d", "forcing_outlook_lead"]
-    assert made.ahead[5].row(4)[:3] == (10, 1110, None), "the fifth day was not told"
-    assert made.ahead[5].row(3) == (None,) * 4, "nothing had been issued"
+    wetness = made.inputs["api"][4]
+    assert made.ahead[1].columns == ["forcing_outlook_lead", "forcing_outlook_lead_api"]
+    assert made.ahead[1].row(4) == (10, pytest.approx(10 * wetness))
+    assert made.ahead[2].row(4) == (10, 110, pytest.approx(10 * wetness), pytest.approx(110 * wetness))
+    assert made.ahead[5].columns[:4] == [f"forcing_outlook_{span}" for span in ("1d", "2d", "3d", "lead")]
+    assert made.ahead[5].row(4)[:4] == (10, 110, 1110, None), "the fifth day was not told"
+    assert made.ahead[5].row(3) == (None,) * 8, "nothing had been issued"
     assert made.ahead[2]["forcing_outlook_lead"].to_list()[4:8] == [110, 1100, 11000, None], "older issues still stand"
 
 

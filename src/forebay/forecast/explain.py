@@ -25,7 +25,8 @@ Source = tuple[str, str]
 """Group and gauge's title, empty where the group is no single gauge."""
 
 _GAUGE_INPUTS = ("", "_rise", "_root", "_rise_3d", "_anomaly_30d", "_arriving")
-_FORCING_INPUTS = (*(f"{days}d" for days in RAIN_DAYS), "lead", "api", "step")
+_FORCING_SPANS = (*(f"{days}d" for days in RAIN_DAYS), "lead")
+_FORCING_INPUTS = (*_FORCING_SPANS, *(f"{span}_api" for span in _FORCING_SPANS), "step")
 _WEATHER = ("degree_days", "degree_days_3d", "evaporation", "evaporation_7d", "snow", "snow_change", "snow_change_7d",
             "snow_melt")  # fmt: skip
 _SEASON = ("day_of_year", "season_sin", "season_cos")

@@ -23,7 +23,7 @@ from forebay.prepare.features import BALANCE, FORCING, catchment_rain, change_pe
 from forebay.tables import FORCINGS
 
 Floats = NDArray[np.float64]
-RAIN_DAYS = (1, 3)
+RAIN_DAYS = (1, 2, 3, 5)
 """Sums of forecast rain over so many days stand beside that of the whole lead."""
 PERFECT = Forcing(kind="rain", id="perfect_rain", name="rain that nobody could know", unit="mm")
 _SIGN = {"release": -1.0, "transfer": 1.0, "upstream_release": 1.0}
@@ -73,10 +73,10 @@ def ahead(
 ) -> dict[int, pl.DataFrame]:
     """Lead time → inputs that the dam's forcings give, a row per row of `inputs`; empty without forcings.
 
-    forcing_ID_1d, …_3d, …_lead: rain forecast for tomorrow, for the next 3 days and for the lead (mm); …_api: the
-    last times the wetness of today. Of flows: …_lead, the change of the target that they make over the lead, and
-    …_step, how much that is more than if today's flow went on. balance_release_ahead: planned release, as the balance
-    takes it, where a release is also gauged.
+    forcing_ID_1d … _5d, _lead: rain forecast for tomorrow, for the next 2, 3, 5 days and for the lead (mm), since late
+    rain has not come down by then; …_api: the same times the wetness of today. Of flows: …_lead, the change of the
+    target that they make over the lead, and …_step, how much that is more than if today's flow went on.
+    balance_release_ahead: planned release, as the balance takes it, where a release is also gauged.
 
     Parameters
     ----------
@@ -152,11 +152,11 @@ def _arriving(issued: pl.DataFrame, forcing: Forcing, dates: pl.Series, latest: 
 def _rain(daily: Floats, forcing: Forcing, inputs: pl.DataFrame, lead: int) -> dict[str, Floats]:
     """Sums of the rain forecast for the days from tomorrow on; NaN unless all of them are told."""
     name = f"{FORCING}{forcing.id}"
-    made = {f"{name}_{days}d": daily[:, :days].sum(axis=1) for days in RAIN_DAYS if days < lead}
-    whole = daily[:, :lead].sum(axis=1)
-    made[f"{name}_lead"] = whole
+    spans = {f"{days}d": days for days in RAIN_DAYS if days < lead} | {"lead": lead}
+    made = {f"{name}_{span}": daily[:, :days].sum(axis=1) for span, days in spans.items()}
     if "api" in inputs.columns:
-        made[f"{name}_api"] = whole * inputs["api"].to_numpy().astype(float)
+        wetness = inputs["api"].to_numpy().astype(float)
+        made |= {f"{column}_api": rain * wetness for column, rain in made.items()}
     return made
 
 
