@@ -209,7 +209,10 @@ def test_weather_by_hand() -> None:
     assert column(dam, "evaporation_7d", columns) == [None] * 4, "it needs 4 days"
 
 
-@pytest.mark.parametrize(("hours", "latency_h", "tomorrow"), [(24, 0, 16.0), (36, 0, 12.0), (48, 0, 8.0), (48, 20, 8.0)])
+TRAVELS = [(24, 0, 16.0), (36, 0, 12.0), (48, 0, 8.0), (48, 20, 8.0)]
+
+
+@pytest.mark.parametrize(("hours", "latency_h", "tomorrow"), TRAVELS)
 def test_what_is_on_its_way(hours: float, latency_h: float, tomorrow: float) -> None:
     """Release doubles every day, 16 on the last: what arrives tomorrow left that many hours before."""
     upstream = {"role": "upstream_release", "station": "u", "variable": "release", "unit": "m3/s"}
