@@ -15,7 +15,7 @@ import polars as pl
 
 from forebay import tables
 from forebay.dams.dam import Dam
-from forebay.dams.local_time import init_time
+from forebay.dams.local_time import init_time, to_local
 from forebay.tables import QUANTILES, flag_of
 
 FIRST_DAY = date(2018, 1, 1)
@@ -168,8 +168,11 @@ def frame_of(of: Dam, columns: Mapping[str, Sequence[float | str | None]]) -> pl
     return pl.DataFrame(made)
 
 
-def written(of: Dam, frame: pl.DataFrame, folder: Path) -> Path:
-    """The dam file of `of` in `folder`, its gauges read from `small.csv` there, a column per gauge of `frame`."""
+def written(of: Dam, frame: pl.DataFrame, folder: Path, issued: pl.DataFrame | None = None) -> Path:
+    """The dam file of `of` in `folder`, its gauges read from `small.csv` there, a column per gauge of `frame`.
+
+    issued: `tables.FORCINGS`, in canonical units, written to a file per forcing.
+    """
     values = [gauge.column for gauge in of.gauges]
     frame.select("date", *values).write_csv(folder / "small.csv")
     lines = [f'{key} = "{value}"' for key, value in (("id", of.id), ("name", of.name), ("country", of.country))]
@@ -183,6 +186,56 @@ def written(of: Dam, frame: pl.DataFrame, folder: Path) -> Path:
         lines += ["[[gauges]]", 'source = "csv"', *(f'{key} = "{value}"' for key, value in named.items())]
         lines += [f"latency_h = {gauge.latency_h}"]
         lines += ["[gauges.file]", 'path = "small.csv"', 'date = "date"', f'value = "{gauge.column}"']
+    for forcing in of.forcings:
+        assert issued is not None
+        local = to_local(pl.col("issue_time"), of.time_zone).dt.strftime("%Y-%m-%d %H:%M").alias("issued")
+        own = issued.filter(pl.col("forcing") == forcing.id).select(local, "valid_date", "value")
+        own.write_csv(folder / f"{forcing.id}.csv")
+        named = forcing.model_dump(include={"kind", "id", "name", "unit"})
+        lines += ["[[forcings]]", *(f'{key} = "{value}"' for key, value in named.items())]
+        lines += [f"latency_h = {forcing.latency_h}", "[forcings.file]", f'path = "{forcing.id}.csv"']
+        lines += ['issued = "issued"', 'valid = "valid_date"', 'value = "value"']
     path = folder / f"{of.id}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def lake(of: Dam, change: np.ndarray, columns: Mapping[str, np.ndarray], *, noise: float = 0.002) -> pl.DataFrame:
+    """A daily frame whose level rises by `change` from the day before to each day, and by noise; gauges as given."""
+    walk = np.random.default_rng(3).normal(0, noise, len(change))
+    level = 95 + np.cumsum(change - np.mean(change) + walk)
+    return frame_of(of, {"reservoir_level": level.tolist()} | {name: made.tolist() for name, made in columns.items()})
+
+
+def showers(days: int, seed: int = 5) -> np.ndarray:
+    """Daily rain, mm: dry on two days of three."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(days) < 0.33, rng.gamma(1.0, 12.0, days), 0.0)
+
+
+def lively(days: int, *, mean: float = 0.0, sd: float = 1.0, seed: int = 5) -> np.ndarray:
+    """A series that remembers half of the day before."""
+    draws = np.random.default_rng(seed).normal(0, sd, days)
+    made = np.zeros(days)
+    for day in range(1, days):
+        made[day] = 0.5 * made[day - 1] + draws[day]
+    return mean + made
+
+
+def issues(
+    of: Dam, truth: np.ndarray, *, forcing: str, days: int = 7, error: float = 0.0, seed: int = 9
+) -> pl.DataFrame:
+    """`tables.FORCINGS`: each day at noon what the day itself and the next `days` will bring, with errors that grow.
+
+    error: of tomorrow, as a share of the truth (a spread of logarithms); of the day k ahead √k times as much.
+    """
+    rng = np.random.default_rng(seed)
+    latency = next(timedelta(hours=f.latency_h) for f in of.forcings if f.id == forcing)
+    rows = []
+    for day in range(len(truth)):
+        issued = init_time(FIRST_DAY + timedelta(days=day), of.time_zone) - timedelta(hours=12)
+        for ahead in range(days + 1):
+            if day + ahead < len(truth):
+                said = truth[day + ahead] * np.exp(error * ahead**0.5 * rng.normal())
+                rows.append((forcing, issued, issued + latency, FIRST_DAY + timedelta(days=day + ahead), said))
+    return tables.FORCINGS.check(pl.DataFrame(rows, tables.FORCINGS.columns, orient="row"), unique=True)

@@ -183,6 +183,19 @@ def test_hindcast(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "out").iterdir()} >= tables
 
 
+def test_hindcast_with_other_inputs(tmp_path: Path) -> None:
+    """No reading is coded, so that without codes all is as it was; perfect rain says what it is."""
+    path = write()
+    forebay("fetch", path)
+    ended = forebay("hindcast", path, "--screens-for-codes", "--perfect-rain")
+    assert ended.code == 0, ended.err
+    assert "errors in m, with quality codes ignored in the inputs and only our own screen\n" in ended.out
+    assert "errors in m, with rain that nobody could know: an upper bound, not a forecast\n" in ended.out
+    folder = tmp_path / "runs/small"
+    assert (folder / "scores_screens_for_codes.csv").read_text() == (folder / "scores.csv").read_text()
+    assert (folder / "scores_perfect_rain.csv").read_text() != (folder / "scores.csv").read_text()
+
+
 def test_hindcast_with_late_drivers_for_machines(tmp_path: Path) -> None:
     path = write()
     forebay("fetch", path)

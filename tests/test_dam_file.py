@@ -264,7 +264,7 @@ def test_two_targets_and_none_are_refused(tmp_path: Path) -> None:
         ("", "key gauges is missing"),
         ("gauges = []\n", "gauges = []: list should have at least 1 item, not 0"),
         ("gauges = [5]\n", "gauges[1] = 5: must be a table; its keys are role, source, "),
-        ("gauges = 5\n", "gauges and storage_curves must be lists of tables ([[gauges]])"),
+        ("gauges = 5\n", "gauges, forcings and storage_curves must be lists of tables ([[gauges]])"),
     ],
 )
 def test_gauges_that_are_none(tmp_path: Path, gauges: str, said: str) -> None:
@@ -352,3 +352,48 @@ def test_faults_of_storage_curves(tmp_path: Path, curve: str, said: str) -> None
 )
 def test_faults_of_lines(tmp_path: Path, full_supply: str, said: str) -> None:
     assert fault(tmp_path, replaced("full_supply = 100.0", f"full_supply = {full_supply}")).startswith(said)
+
+
+FORCING = """
+[[forcings]]
+kind = "rain"
+id = "outlook"
+unit = "mm"
+file = { path = "outlook.csv", issued = "issued", valid = "day", value = "mm" }
+"""
+
+
+def test_a_forcing_is_read_beside_the_dam_file(tmp_path: Path) -> None:
+    (forcing,) = read(tmp_path, DAM + FORCING).forcings
+    assert forcing.file is not None
+    assert forcing.file.path == str(tmp_path / "outlook.csv")
+    assert (forcing.title, forcing.variable.name, forcing.latency_h) == ("rain outlook", "rainfall", 0.0)
+
+
+FORCING_FAULTS = {
+    "kind": ('kind = "rain"', 'kind = "hail"', "forcings[1].kind = 'hail': input should be 'rain', 'release'"),
+    "unit": ('unit = "mm"', 'unit = "m3/s"', "unit 'm3/s' is not one of rainfall's units: mm, in, cm"),
+    "id": ('id = "outlook"', 'id = "Out look"', "forcings[1]: id 'Out look' must be 1 to 32 of a-z"),
+    "travel": ('unit = "mm"', 'unit = "mm"\ntravel_time_h = 5.0', "travel_time_h goes with kind = 'upstream_release'"),
+    "file": ("file = { path", "# file = { path", "key forcings[1].file is missing; allowed is a table"),
+    "column": (', value = "mm"', "", "key forcings[1].file.value is missing"),
+    "key": ('id = "outlook"', 'id = "outlook"\nhorizon = 7', "key forcings[1].horizon is unknown (value 7); allowed"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "said"), FORCING_FAULTS.values(), ids=FORCING_FAULTS)
+def test_a_fault_in_a_forcing_is_one_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in fault(tmp_path, replaced(old, new, text=DAM + FORCING))
+
+
+def test_a_forcing_stands_once(tmp_path: Path) -> None:
+    assert fault(tmp_path, DAM + FORCING + FORCING) == "forcings: id outlook stands twice; each may stand once"
+
+
+def test_forcings_that_are_no_list_of_tables(tmp_path: Path) -> None:
+    assert "must be lists of tables" in fault(tmp_path, "forcings = 3\n" + DAM)
+
+
+def test_a_travel_time_is_for_gauges_upstream(tmp_path: Path) -> None:
+    text = replaced('station = "2"', 'station = "2"\ntravel_time_h = 20.0')
+    assert "travel_time_h goes with roles upstream_level and upstream_release, not 'rainfall'" in fault(tmp_path, text)

@@ -83,7 +83,7 @@ def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_dam_file_is_documented() -> None:
-    from forebay.dams import curves, dam
+    from forebay.dams import curves, dam, forcing
 
     page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
     models = (
@@ -96,6 +96,8 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
         dam.DatumOffset,
         dam.Sentinels,
         dam.HydstraSeries,
+        forcing.Forcing,
+        forcing.ForcingFile,
     )
     for model in (*models, dam.Line, dam.RulePoint, dam.Threshold, curves.StorageCurve):
         for name, field in model.model_fields.items():

@@ -137,6 +137,21 @@ def test_whose_an_input_is() -> None:
     assert found["balance_change_10d"] == found["context_median_change_90d"] == ("level", "")
     assert found["context_below_full"] == ("full_supply", "")
     assert owner("snow_water", DAM) == ("other", "snow_water")
+    assert owner("snow_melt", DAM) == owner("degree_days", DAM) == ("weather", "")
+
+
+def test_whose_an_input_of_the_days_to_come_is() -> None:
+    upstream = {"role": "upstream_release", "station": "u", "name": "The upper dam", "variable": "release",
+                "unit": "m3/s", "travel_time_h": 50}  # fmt: skip
+    outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
+    dam = synthetic.dam_of(synthetic.rain_gauge(), upstream, forcings=[outlook, outlook | {"id": "out", "name": ""}])
+    frame = synthetic.daily(dam).head(60)
+    made = make_samples(frame, frame, dam)
+    ahead = {owner(column, dam) for column in made.ahead[7].columns}
+    assert ahead == {("forcing", "The outlook"), ("forcing", "rain out")}
+    due = {owner(column, dam) for column in made.inputs.columns if "release_u" in column}
+    assert due == {("upstream_release", "The upper dam")}
+    assert {"release_u_arriving", "release_u_due_1d", "release_u_due_2d"} <= set(made.inputs.columns)
 
 
 def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) -> dict[str, str]:

@@ -174,3 +174,46 @@ def test_the_context_of_a_dam_whose_full_level_is_unknown() -> None:
 def test_a_level_far_from_full_supply_counts_as_far() -> None:
     dam = dam_of(full_supply=10.0)
     assert column(dam, "context_below_full", {"reservoir_level": [-500.0, 10.0, 60.0]}) == [20.0, 0.0, -2.0]
+
+
+def test_weather_by_hand() -> None:
+    dam = dam_of(
+        {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
+        {"role": "temperature", "station": "u", "variable": "temperature", "unit": "degC"},
+        {"role": "snow", "station": "s", "variable": "snow_water_equivalent", "unit": "mm"},
+        {"role": "evaporation", "station": "e", "variable": "evaporation", "unit": "mm"},
+    )
+    columns: dict[str, Column] = {
+        "temperature_t": [2.0, -6.0, None, 5.0],
+        "temperature_u": [4.0, 2.0, None, None],
+        "snow_water_equivalent_s": [20.0, 30.0, 8.0, 8.0],
+        "evaporation_e": [3.0, None, 5.0, 1.0],
+    }
+    assert column(dam, "degree_days", columns) == [3.0, 0.0, None, 5.0]
+    assert column(dam, "degree_days_3d", columns) == [None, 3.0, 3.0, 5.0]
+    assert column(dam, "snow_melt", columns) == [12.0, 0.0, None, 8.0], "4 mm a degree-day, no more than there is"
+    assert column(dam, "snow_change", columns) == [None, 10.0, -22.0, 0.0]
+    assert column(dam, "evaporation", columns) == [3.0, None, 5.0, 1.0]
+    assert column(dam, "evaporation_7d", columns) == [None] * 4, "it needs 4 days"
+
+
+TRAVELS = [(24, 0, 16.0), (36, 0, 12.0), (48, 0, 8.0), (48, 20, 8.0)]
+
+
+@pytest.mark.parametrize(("hours", "latency_h", "tomorrow"), TRAVELS)
+def test_what_is_on_its_way(hours: float, latency_h: float, tomorrow: float) -> None:
+    """Release doubles every day, 16 on the last: what arrives tomorrow left that many hours before."""
+    upstream = {"role": "upstream_release", "station": "u", "variable": "release", "unit": "m3/s"}
+    dam = dam_of(upstream | {"travel_time_h": hours, "latency_h": latency_h})
+    columns: dict[str, Column] = {"release_u": [1.0, 2.0, 4.0, 8.0, 16.0]}
+    assert column(dam, "release_u_due_1d", columns)[-1] == tomorrow
+    assert column(dam, "release_u_arriving", columns)[-1] == tomorrow / 2
+    if (hours, latency_h) == (48, 0):
+        assert column(dam, "release_u_due_2d", columns)[-1] == (8 + 16) / 2
+    else:
+        assert "release_u_due_2d" not in features.build(frame_of(dam, columns), dam).columns
+
+
+def test_late_drivers_are_late_forcings_too() -> None:
+    outlook = {"kind": "rain", "id": "outlook", "unit": "mm", "latency_h": 5}
+    assert features.with_late_drivers(dam_of(forcings=[outlook])).forcings[0].latency_h == 29

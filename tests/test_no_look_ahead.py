@@ -46,6 +46,16 @@ DAMS = {
         unit="ft",
         full_supply=320.0,
     ),
+    "snow, evaporation, a dam upstream, a curve": synthetic.dam_of(
+        synthetic.rain_gauge(),
+        {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC", "latency_h": 3},
+        {"role": "snow", "station": "w", "variable": "snow_water_equivalent", "unit": "mm"},
+        {"role": "evaporation", "station": "e", "variable": "evaporation", "unit": "mm"},
+        {"role": "upstream_level", "station": "u", "variable": "reservoir_level", "unit": "m", "travel_time_h": 50},
+        {"role": "upstream_release", "station": "u", "variable": "release", "unit": "m3/s", "travel_time_h": 30},
+        storage_curves=[{"level_unit": "m", "storage_unit": "ML", "points": [(60.0, 0.0), (100.0, 9e4), (140.0, 9e5)]}],
+        full_supply=100.0,
+    ),
 }
 Makers = Mapping[str, Callable[[int], Model]]
 

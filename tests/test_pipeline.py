@@ -17,7 +17,9 @@ from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.models import MODELS
 from forebay.pipeline import Outcome
+from forebay.prepare.daily import usable
 from forebay.settings import Settings
+from forebay.show.report import render
 from tests import synthetic
 from tests.disks import mount, small_disk
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
@@ -162,6 +164,65 @@ def test_days_before_the_first_and_after_the_last_level_do_not_count(tmp_path: P
     for frame in (days.known, days.newest):
         assert (frame["date"][0], frame["date"][-1]) == (FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
         assert frame["date"].n_unique() == len(frame) == DAYS - 8
+
+
+def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Path) -> None:
+    """What was issued after the init date, an hour or a year, changes nothing in a forecast made again."""
+    outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
+    dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
+    frame = record()
+    issued = synthetic.issues(dam, frame["rainfall_r1"].to_numpy(), forcing="outlook", error=0.3)
+    init = LAST - timedelta(days=30)
+    then = made(synthetic.written(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
+    (said,) = then.issued.forcings
+    day = f"{init:%Y-%m-%d}"
+    assert said.startswith(f"Used: The outlook, issued {day} 12:00: ")
+    assert "outlook" not in " ".join(then.issued.lacks)
+    assert ("forcing", "The outlook") in set(then.issued.explanation.select("group", "gauge").rows())
+    with_it, without = (
+        outcome.scores.filter(model="default", metric="mae", window="all", regime="all", lead_time=3)["value"][0]
+        for outcome in (then, made(synthetic.written(METRES, frame, tmp_path), tmp_path, init=init)[0])
+    )
+    assert with_it < 0.8 * without
+    until = pl.col("issue_time") <= init_time(init, "+10:00")
+    synthetic.written(dam, frame, tmp_path, issued.with_columns(pl.when(until).then("value").otherwise(400.0)))
+    again = made(tmp_path / "small.toml", tmp_path, init=init)[0]
+    assert_frame_equal(again.hindcast, then.hindcast, check_exact=True)
+    assert again.issued.forcings == then.issued.forcings
+    page, _ = render(pipeline.report_of(again, fetched(tmp_path / "small.toml", tmp_path, NOW)[1]))
+    assert said in page
+    assert "No forecast of rain" not in page
+
+
+def test_a_forcing_of_which_nothing_was_issued_is_told(tmp_path: Path) -> None:
+    outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
+    dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
+    outcome, _ = made(synthetic.written(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
+    assert outcome.issued.forcings == ()
+    said = "The outlook: nothing had been issued for the days to come; the models do without it."
+    assert said in outcome.issued.lacks
+
+
+def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
+    """Rain of 7 days is marked as unavailable, with 0.00 beside the code; the level's days and spans stay."""
+    path = synthetic.written(METRES, record(), tmp_path)
+    frame = pl.read_csv(tmp_path / "small.csv")
+    coded = pl.int_range(len(frame)).is_between(100, 106)
+    frame.with_columns(
+        pl.when(coded).then(0.0).otherwise("rainfall_r1").alias("rainfall_r1"),
+        pl.when(coded).then(255).otherwise(4).alias("q"),
+    ).write_csv(tmp_path / "small.csv")
+    layout = 'value = "rainfall_r1"'
+    path.write_text(path.read_text().replace(layout, f'{layout}\nquality = "q"\nquality_codes = "waternsw"'))
+    dam, _ = fetched(path, tmp_path, NOW)
+    with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
+        days = pipeline.with_uncoded(pipeline.read_days(dam, archive, now=NOW), dam, archive, now=NOW)
+    assert days.uncoded is not None
+    assert usable(days.known, dam)["rainfall_r1"][99:107].null_count() == 7
+    for frame, coded_frame in zip(days.uncoded, (days.known, days.newest), strict=True):
+        assert usable(frame, dam)["rainfall_r1"][100:107].to_list() == [0.0] * 7
+        assert frame["date"].equals(coded_frame["date"])
+        assert frame["reservoir_level"].equals(coded_frame["reservoir_level"])
 
 
 def test_an_archive_without_the_dam(tmp_path: Path) -> None:

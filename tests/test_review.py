@@ -1,4 +1,4 @@
-"""The hindcast job's tables: one row per window, kind of day and lead, and what late drivers cost."""
+"""The hindcast job's tables: one row per window, kind of day and lead, and what other inputs cost or gain."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 from forebay import review
 from forebay.dams.dam import Hindcast
+from forebay.errors import ModelError
 from forebay.pipeline import Days, Verified
 from forebay.show import terminal
 from forebay.tables import SCORES
@@ -15,36 +16,63 @@ from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge
 from tests.test_pipeline import record
 
-DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 2)})
+DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 
 
 @pytest.fixture(scope="module")
 def made() -> Mapping[str, Verified]:
-    """A dam that yesterday's rain fills, with its rain on time and a day late."""
-    frame = frame_of(DAM, {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")})
-    return review.review(DAM, Days(frame, frame, frame["date"][-1], None), late_drivers=True)
+    """A dam that yesterday's rain fills; on every ninth day the rain is marked as unavailable, beside 300 mm."""
+    given = {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")}
+    coded = given | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
+    garbage = given | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
+    frame, uncoded = frame_of(DAM, coded), frame_of(DAM, garbage)
+    days = Days(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
+    return review.review(DAM, days, again=list(review.AGAIN))
+
+
+def costs(made: Mapping[str, Verified], name: str, lead: str) -> float:
+    """MAE of the hindcast `name` as a multiple of that on time."""
+    rows = {(row["window"], row["days"], row["lead"]): row for row in review.cost_rows(made, name, DAM)}
+    row = rows["all", "all", lead]
+    share = row["mae then"] / row["mae"]  # type: ignore[operator]  # numbers
+    assert row["cost"] == f"{100 * (share - 1):+.1f}%"
+    return float(share)
 
 
 def test_late_rain_costs_where_rain_tells_the_next_day(made: Mapping[str, Verified]) -> None:
-    rows = {(row["window"], row["days"], row["lead"]): row for row in review.late_rows(made, DAM)}
-    first = rows["all", "all", "1 d"]
-    assert first["mae late"] > 1.2 * first["mae"]  # type: ignore[operator]  # numbers
-    assert str(first["cost"]).startswith("+")
+    assert costs(made, "late_drivers", "1 d") > 1.2
 
 
-def test_both_are_scored_on_the_same_days_and_kinds_of_days(made: Mapping[str, Verified]) -> None:
+def test_garbage_that_no_code_marks_costs(made: Mapping[str, Verified]) -> None:
+    assert costs(made, "screens_for_codes", "1 d") > 1.05
+
+
+def test_rain_that_nobody_could_know_gains_at_three_days_and_nothing_at_one(made: Mapping[str, Verified]) -> None:
+    assert costs(made, "perfect_rain", "3 d") < 0.8
+    assert 0.95 < costs(made, "perfect_rain", "1 d") < 1.05, "the rain of the last day alone moves the lake by then"
+    assert "nobody could know: an upper bound, not a forecast" in review.AGAIN["perfect_rain"][0]
+
+
+def test_all_are_scored_on_the_same_days_and_kinds_of_days(made: Mapping[str, Verified]) -> None:
     keys = ["window", "regime", "lead_time", "model", "metric"]
     wet = [of.scores.filter(pl.col("regime") == "wet").select(*keys, "n").sort(keys) for of in made.values()]
     assert len(wet[0]) > 0
     counted = [rows.filter(pl.col("metric") == "mae") for rows in wet]
-    assert counted[0].equals(counted[1])
+    assert len(counted) == 4
+    assert all(counted[0].equals(other) for other in counted[1:])
+
+
+def test_hindcasts_without_codes_need_their_frames() -> None:
+    frame = frame_of(DAM, {"reservoir_level": [1.0, 2.0]})
+    with pytest.raises(ModelError, match="were not read"):
+        review.AGAIN["screens_for_codes"][1](DAM, Days(frame, frame, frame["date"][-1], None))
 
 
 def test_the_references_do_not_use_drivers(made: Mapping[str, Verified]) -> None:
     keys = ["window", "regime", "lead_time"]
     mae = pl.col("model").eq("last_change") & pl.col("metric").eq("mae")
-    on_time, late = (of.scores.filter(mae).sort(keys) for of in made.values())
-    assert on_time.equals(late)
+    on_time, *others = (of.scores.filter(mae).sort(keys) for of in made.values())
+    assert all(on_time.equals(other) for other in others)
 
 
 def test_a_row_names_the_best_reference_of_its_days() -> None:
@@ -66,5 +94,5 @@ def test_leads_of_a_dam_that_has_none_of_the_usual_ones() -> None:
 
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
     assert review.score_rows(SCORES.empty(), DAM) == []
-    terminal.reviewed(DAM, [], [], Path("out"))
+    terminal.reviewed(DAM, [], {}, Path("out"))
     assert "no forecast of the hindcast could be scored" in capsys.readouterr().out

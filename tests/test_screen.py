@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.prepare.screen import reasons, screen
+from forebay.prepare.screen import reasons, screen, without_codes
 from forebay.sources import csv_files
 from tests.test_csv_files import make
 
@@ -33,3 +33,15 @@ def test_without_a_range_of_its_own_the_variable_bounds_it() -> None:
     dam = make("x.csv")
     assert list(reasons(pl.Series([1.0]), dam.target_gauge)) == ["range"]
     assert checked([-500.0, -500.1, 9000.0, 9000.1], dam) == [None, "range", None, "range"]
+
+
+def test_without_codes_the_number_beside_an_unavailable_is_a_value_again() -> None:
+    layout = {"quality": "q", "quality_codes": "waternsw", "decimal_comma": True, "separator": ";"}
+    dam = make("x.csv", gauge={"unit": "ft"}, **layout)
+    lines = ("date;level;q", "2020-01-01;-86,895;255", "2020-01-02;;255", "2020-01-03;2,5;4", "2020-01-04;1,5;155")
+    readings = csv_files.parse("\n".join(lines).encode(), [dam.target_gauge], dam)
+    assert readings["value"].to_list() == [None, None, 2.5 * 0.3048, 1.5 * 0.3048]
+    made = without_codes(readings, dam)
+    assert made["value"].to_list() == [-86.895 * 0.3048, None, 2.5 * 0.3048, 1.5 * 0.3048]
+    assert made["quality"].to_list() == ["good", "missing", "good", "good"]
+    assert made.drop("value", "quality").equals(readings.drop("value", "quality"))

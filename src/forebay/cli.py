@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -131,14 +132,26 @@ def daily(
     _say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Again:
+    """The hindcasts that are made once more, with other inputs, and compared: names of `review.AGAIN`."""
+
+    late_drivers: Annotated[bool, Parameter(negative="", help="Once more, every driver known a day later.")] = False
+    screens_for_codes: Annotated[
+        bool, Parameter(negative="", help="Once more, quality codes ignored in the inputs: only our own screen.")
+    ] = False
+    perfect_rain: Annotated[
+        bool, Parameter(negative="", help="Once more, with rain that nobody could know: a bound, not a forecast.")
+    ] = False
+
+
 @app.command
 def hindcast(
     dam: DamArgument,
     /,
     *,
-    late_drivers: Annotated[
-        bool, Parameter(negative="", help="Once more, with every driver known a day later, and what that costs.")
-    ] = False,
+    again: Again = Again(),
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
     ] = None,
@@ -160,12 +173,15 @@ def hindcast(
     with _open(archive, chosen) as held:
         if held.newest(this.target_gauge) is None:
             raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
-        days = pipeline.read_days(this, held, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        days = pipeline.read_days(this, held, now=now)
+        days = pipeline.with_uncoded(days, this, held, now=now) if again.screens_for_codes else days
+    asked = [name for name, is_asked in asdict(again).items() if is_asked]
     with terminal.progress() as progress:
-        made = review.review(this, days, late_drivers=late_drivers, progress=progress)
+        made = review.review(this, days, again=asked, progress=progress)
     files = [str(path) for path in review.write_review(made, this, folder)]
     tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
-    costs = review.late_rows(made, this) if late_drivers else []
+    costs = {review.AGAIN[name][0]: review.cost_rows(made, name, this) for name in asked}
     content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
     _say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
 
@@ -300,6 +316,7 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "lacks": issued.lacks,
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),
+        "forcings": issued.forcings,
         "forecast": issued.forecasts.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
         "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),

@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -21,13 +21,16 @@ from forebay.dams.local_time import init_time
 from forebay.errors import ConfigError
 from forebay.forecast.explain import explain
 from forebay.forecast.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
+from forebay.forecast.told import forcings_told
 from forebay.models import models_for
 from forebay.prepare.daily import join, usable
 from forebay.prepare.datum import on_one_datum
 from forebay.prepare.experience import experience, outside_days
 from forebay.prepare.samples import Samples, make_samples
+from forebay.prepare.screen import without_codes
 from forebay.show.story import Reading, Report
-from forebay.tables import FORECASTS
+from forebay.sources import forcing_files
+from forebay.tables import FORCINGS, FORECASTS
 from forebay.verify import hindcast, scorecard
 from forebay.verify.diagnostics import Diagnostics, diagnose
 
@@ -38,12 +41,16 @@ class Days:
 
     known: from the first version of every reading, what a hindcast may use; newest: from the versions held now.
     reading: the newest single reading of the target, which may be later than the init date.
+    forcings: every issue of what was forecast or planned (`tables.FORCINGS`).
+    uncoded: known and newest again, the agencies' "unavailable" ignored, where `with_uncoded` read them.
     """
 
     known: pl.DataFrame
     newest: pl.DataFrame
     init_date: date
     reading: Reading | None
+    forcings: pl.DataFrame = field(default_factory=FORCINGS.empty)
+    uncoded: tuple[pl.DataFrame, pl.DataFrame] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,17 @@ def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | No
     span = pl.col("date").is_between(first, chosen)
     known = on_one_datum(join(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen), dam)
     reading = newest_reading(dam, archive, until=until)
-    return Days(known.filter(span), newest.filter(span), chosen, reading)
+    return Days(known.filter(span), newest.filter(span), chosen, reading, forcing_files.read(dam))
+
+
+def with_uncoded(days: Days, dam: Dam, archive: Archive, *, now: datetime) -> Days:
+    """`days` with the daily frames as they would be had no agency marked a reading as unavailable."""
+    first, last = days.known["date"][0], days.init_date
+    held = (archive.first_known(dam.gauges), archive.known_at(dam.gauges, now, dam.time_zone))
+    known, newest = (
+        on_one_datum(join(without_codes(readings, dam), dam, first_day=first, last_day=last), dam) for readings in held
+    )
+    return replace(days, uncoded=(known, newest))
 
 
 def forecast_dam(
@@ -119,14 +136,15 @@ def forecast_dam(
     progress: hindcast.Progress | None = None,
 ) -> Outcome:
     """Hindcast, scores and forecast of a dam from its daily frames."""
-    made = verify(make_samples(days.known, days.newest, dam), dam, days, progress=progress)
+    made = verify(make_samples(days.known, days.newest, dam, days.forcings), dam, days, progress=progress)
     lacks = what_it_lacks(days.newest, made.samples, dam, made.points)
     if fetched is not None:
         lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
-    issued = issue(made.forecasts, dam, days.init_date, now=now, lacks=lacks)
+    said, unsaid = forcings_told(days.forcings, dam, days.init_date)
+    issued = issue(made.forecasts, dam, days.init_date, now=now, lacks=(*unsaid, *lacks))
     beyond = outside_experience(made.outside, made.samples, dam)
     told = explain(made.samples, dam, made.points, yesterday=issued.age_days == 0)
-    return Outcome(dam, days, made, replace(issued, outside_experience=beyond, explanation=told))
+    return Outcome(dam, days, made, replace(issued, outside_experience=beyond, explanation=told, forcings=said))
 
 
 def verify(
@@ -232,6 +250,7 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         diagnostics=outcome.verified.diagnostics,
         gauge_table=fetched.table,
         explanation=issued.explanation,
+        forcings=issued.forcings,
     )
 
 

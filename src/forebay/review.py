@@ -4,40 +4,70 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from forebay.dams.dam import Dam
+from forebay.errors import ModelError
 from forebay.models import REFERENCES
 from forebay.pipeline import Days, Verified, parquet, unwritable, verify
+from forebay.prepare.daily import usable
 from forebay.prepare.features import with_late_drivers
-from forebay.prepare.samples import make_samples
+from forebay.prepare.forcings import perfect_rain
+from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import FORECASTS, SCORES
 from forebay.verify.hindcast import DEFAULT, Progress
 
-ON_TIME, LATE_DRIVERS = "on_time", "late_drivers"
-"""Names of the hindcasts. One with causal screens in place of the agencies' codes is to come with the screens."""
+ON_TIME = "on_time"
+"""Name of the hindcast as it is; the others are `AGAIN`."""
 _FIRST_LEADS = (1, 3, 7)
 _SUMMARY = ("top 5%", "pinball", "crps", "in 80%", "in 90%", "above 95%", "events")
 _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_95", "events")
 
 
 def review(
-    dam: Dam, days: Days, *, late_drivers: bool = False, progress: Progress | None = None
+    dam: Dam, days: Days, *, again: Sequence[str] = (), progress: Progress | None = None
 ) -> dict[str, Verified]:
-    """Hindcasts by name: `on_time`, and with `late_drivers` the same again with every driver known a day later.
+    """Hindcasts by name: `on_time`, and those of `AGAIN` that are asked for.
 
-    Both are scored on the same days and in the same regimes, those known with the drivers on time.
+    All are scored on the same days and in the same regimes, those of the hindcast on time.
     """
-    samples = make_samples(days.known, days.newest, dam)
+    samples = make_samples(days.known, days.newest, dam, days.forcings)
     made = {ON_TIME: verify(samples, dam, days, progress=progress)}
-    if late_drivers:
-        late = with_late_drivers(dam)
-        delayed = make_samples(days.known, days.newest, late)
-        made[LATE_DRIVERS] = verify(delayed, late, days, regimes=samples.regimes, progress=progress)
+    for name in again:
+        other, its = AGAIN[name][1](dam, days)
+        known = replace(samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes)
+        made[name] = verify(known, its, days, regimes=samples.regimes, progress=progress)
     return made
+
+
+def _late_drivers(dam: Dam, days: Days) -> tuple[Samples, Dam]:
+    late = with_late_drivers(dam)
+    return make_samples(days.known, days.newest, late, days.forcings), late
+
+
+def _screens_for_codes(dam: Dam, days: Days) -> tuple[Samples, Dam]:
+    """What the dam file excludes from verification is no more known to inputs than a code set weeks later is."""
+    if days.uncoded is None:
+        raise ModelError("the daily frames without the agencies' codes were not read; use pipeline.with_uncoded first")
+    naive = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"verification_exclude": ()})})
+    return make_samples(*days.uncoded, naive, days.forcings), dam
+
+
+def _perfect_rain(dam: Dam, days: Days) -> tuple[Samples, Dam]:
+    fed, told = perfect_rain(usable(days.newest, dam), dam, max(dam.hindcast.leads))
+    return make_samples(days.known, days.newest, fed, pl.concat([days.forcings, told])), fed
+
+
+AGAIN: dict[str, tuple[str, Callable[[Dam, Days], tuple[Samples, Dam]]]] = {
+    "late_drivers": ("with every driver known a day later", _late_drivers),
+    "screens_for_codes": ("with quality codes ignored in the inputs and only our own screen", _screens_for_codes),
+    "perfect_rain": ("with rain that nobody could know: an upper bound, not a forecast", _perfect_rain),
+}
+"""Hindcasts made again with other inputs: name → in words, and what gives their samples and the dam they are of."""
 
 
 def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
@@ -68,22 +98,22 @@ def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: (order[str(row["window"])], kinds[str(row["days"])]))
 
 
-def late_rows(made: Mapping[str, Verified], dam: Dam) -> list[dict[str, object]]:
-    """A row per window, kind of day and lead: MAE of `default` with drivers on time and a day late, and the cost."""
-    on_time, late = (score_rows(made[name].scores, dam) for name in (ON_TIME, LATE_DRIVERS))
+def cost_rows(made: Mapping[str, Verified], name: str, dam: Dam) -> list[dict[str, object]]:
+    """A row per window, kind of day and lead: MAE of `default` as it is and in the hindcast `name`, and the cost."""
+    as_it_is, again = (score_rows(made[which].scores, dam) for which in (ON_TIME, name))
     keys = ("window", "days", "lead")
-    of_late = {tuple(row[k] for k in keys): row for row in late}
+    of_again = {tuple(row[k] for k in keys): row for row in again}
     rows: list[dict[str, object]] = []
-    for row in on_time:
-        other = of_late.get(tuple(row[k] for k in keys))
+    for row in as_it_is:
+        other = of_again.get(tuple(row[k] for k in keys))
         if other is None:
             continue
-        mae, later = row["mae"], other["mae"]
-        assert isinstance(mae, float) and isinstance(later, float)
+        mae, then = row["mae"], other["mae"]
+        assert isinstance(mae, float) and isinstance(then, float)
         rows.append(
             {k: row[k] for k in (*keys, "n", "mae")}
-            | {"mae late": later, "cost": f"{100 * (later / mae - 1):+.1f}%" if mae > 0 else None}
-            | {"in 90% late": other["in 90%"], "skill late": other["skill"]}
+            | {"mae then": then, "cost": f"{100 * (then / mae - 1):+.1f}%" if mae > 0 else None}
+            | {"in 90% then": other["in 90%"], "skill then": other["skill"]}
         )
     return rows
 

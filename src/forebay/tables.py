@@ -72,6 +72,19 @@ READINGS = Table(
 OBSERVATIONS = Table("observations", {**READINGS.columns, "fetched_at": INSTANT}, (*READINGS.key, "fetched_at"))
 """Every version of every reading; a revision is a row of its own with a later `fetched_at`."""
 
+FORCINGS = Table(
+    "forcings",
+    {
+        "forcing": pl.String(),  # its id in the dam file
+        "issue_time": INSTANT,
+        "known_time": INSTANT,  # issue_time and the forcing's latency
+        "valid_date": pl.Date(),
+        "value": pl.Float64(),  # canonical unit; null where an issue takes back what was said of the day
+    },
+    ("forcing", "issue_time", "valid_date"),
+)
+"""What was forecast or planned, each issue as it was then."""
+
 FORECASTS = Table(
     "forecasts",
     {
@@ -111,7 +124,7 @@ EXPLANATION = Table(
         "dam": pl.String(),
         "init_date": pl.Date(),
         "lead_time": pl.Int32(),
-        "group": pl.String(),  # rain, level, season, full_supply, missing, a gauge's role, other; base: a usual day
+        "group": pl.String(),  # rain, level, season, weather, forcing, a gauge's role, missing, …; base: a usual day
         "gauge": pl.String(),  # its title; empty for a group that is no single gauge
         "contribution": pl.Float64(),  # dam's unit; those of a lead sum to the change of `default`
         "words": pl.String(),

@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from forebay.dams.curves import StorageCurve
+from forebay.dams.forcing import HOURS_MOST, Forcing
 from forebay.dams.local_time import to_local, zone
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
 
@@ -290,6 +291,8 @@ class Gauge(_Frozen):
         How sub-daily numbers become a day's value, and the share of the day's hours that must be there.
     latency_h
         Hours after its interval's end until a number can be had.
+    travel_time_h
+        Of a gauge upstream: hours until the water that it sees arrives.
     valid_range
         Closed range in `unit` outside of which a value is flagged; by default the variable's plausible range.
     """
@@ -308,6 +311,7 @@ class Gauge(_Frozen):
     aggregate: Literal["mean", "total", "min", "max", "last"]
     share_required: Annotated[float, Field(gt=0, le=1)] = 0.9
     latency_h: Annotated[float, Field(ge=0, le=24 * 30)] = 0.0
+    travel_time_h: Annotated[float, Field(ge=0, le=HOURS_MOST)] = 0.0
     valid_range: tuple[float, float] | None = None
     sentinels: Sentinels = Sentinels()
     file: FileLayout | None = None
@@ -336,6 +340,8 @@ class Gauge(_Frozen):
             raise ValueError('reading_at goes with reading = "instantaneous" and interval = "day", and is needed there')
         if (self.file is None) == (self.source == "csv"):
             raise ValueError('a gauge with source = "csv" needs a [gauges.file] table, and no other gauge may have one')
+        if self.travel_time_h and not self.role.startswith("upstream"):
+            raise ValueError(f"travel_time_h goes with roles upstream_level and upstream_release, not {self.role!r}")
         if self.valid_range is not None and not self.valid_range[0] < self.valid_range[1]:
             raise ValueError(f"valid_range = {list(self.valid_range)} must be [lowest, highest]")
         return self
@@ -442,6 +448,7 @@ class Dam(_Frozen):
     datum_offsets: tuple[DatumOffset, ...] = ()
     hindcast: Hindcast = Hindcast()
     gauges: Annotated[tuple[Gauge, ...], Field(min_length=1)]
+    forcings: tuple[Forcing, ...] = ()
 
     @model_validator(mode="after")
     def _gauges_fit(self) -> Self:
@@ -454,6 +461,7 @@ class Dam(_Frozen):
             )
         _each_once("thresholds: name", (threshold.name for threshold in self.thresholds))
         _each_once("datum_offsets: from", (offset.from_ for offset in self.datum_offsets))
+        _each_once("forcings: id", (forcing.id for forcing in self.forcings))
         seen: dict[str, Gauge] = {}
         for gauge in self.gauges:
             if gauge.column in seen:

@@ -79,6 +79,10 @@ def _parse(text: str, where: str, folder: Path) -> Dam:
                 if "dam" in gauge["file"]:
                     raise ConfigError(f"key gauges.file.dam is unknown; allowed are {', '.join(_keys(FileLayout))}")
                 gauge["file"] |= _below(gauge["file"], folder) | {"dam": str(content.get("id", ""))}
+        for place, forcing in enumerate(content.get("forcings", []), start=1):
+            if not isinstance(forcing, dict) or not isinstance(forcing.get("file"), dict):
+                raise ConfigError(f"key forcings[{place}].file is missing; allowed is a table ([forcings.file])")
+            forcing["file"] |= _below(forcing["file"], folder)
         content["storage_curves"] = [_curve_points(curve, folder) for curve in content.get("storage_curves", [])]
         return Dam.model_validate(_tuples(content), strict=True)
     except ValidationError as error:
@@ -86,7 +90,9 @@ def _parse(text: str, where: str, folder: Path) -> Dam:
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     except (TypeError, AttributeError):
-        raise ConfigError(f"{where}: gauges and storage_curves must be lists of tables ([[gauges]])") from None
+        raise ConfigError(
+            f"{where}: gauges, forcings and storage_curves must be lists of tables ([[gauges]])"
+        ) from None
 
 
 def _below(layout: dict[str, object], folder: Path) -> dict[str, object]:

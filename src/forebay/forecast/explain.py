@@ -15,7 +15,8 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.models.model import BASE, Explained
-from forebay.prepare.features import BALANCE, CONTEXT
+from forebay.prepare.features import BALANCE, CONTEXT, FORCING
+from forebay.prepare.forcings import RAIN_DAYS
 from forebay.prepare.samples import Samples
 from forebay.tables import EXPLANATION
 from forebay.verify.hindcast import DEFAULT, Points
@@ -23,7 +24,11 @@ from forebay.verify.hindcast import DEFAULT, Points
 Source = tuple[str, str]
 """Group and gauge's title, empty where the group is no single gauge."""
 
-_GAUGE_INPUTS = ("", "_rise", "_root", "_rise_3d", "_anomaly_30d")
+_GAUGE_INPUTS = ("", "_rise", "_root", "_rise_3d", "_anomaly_30d", "_arriving")
+_FORCING_SPANS = (*(f"{days}d" for days in RAIN_DAYS), "lead")
+_FORCING_INPUTS = (*_FORCING_SPANS, *(f"{span}_api" for span in _FORCING_SPANS), "step")
+_WEATHER = ("degree_days", "degree_days_3d", "evaporation", "evaporation_7d", "snow", "snow_change", "snow_change_7d",
+            "snow_melt")  # fmt: skip
 _SEASON = ("day_of_year", "season_sin", "season_cos")
 _MIN_RAIN_MM = 1.0
 
@@ -47,13 +52,13 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
     DataFrame
         Per lead a row per source, base first, then the largest first; a lead without a forecast has none.
     """
-    day = samples.inputs.tail(1)
     speaker = _Words(samples, dam, "yesterday" if yesterday else f"on {samples.dates[-1].item():%-d %b}")
     rows = []
     for lead, weights in points[DEFAULT].weights.items():
         if not math.isfinite(sum(weights.values())):
             continue
         found: dict[Source, float] = defaultdict(float, {(BASE, ""): points[DEFAULT].shift[lead]})
+        day = samples.inputs_at(lead).tail(1)
         for name, weight in weights.items():
             model = points[name].fitted[lead]
             if not isinstance(model, Explained):
@@ -77,8 +82,12 @@ def owner(column: str, dam: Dam) -> Source:
     """The group, and where it is a single gauge its title, that an input belongs to."""
     bare = column.removeprefix(CONTEXT).removeprefix(BALANCE)
     for gauge in dam.gauges:
-        if gauge.role != "target" and bare in (gauge.column + end for end in _GAUGE_INPUTS):
+        own = bare.removeprefix(gauge.column)
+        if gauge.role != "target" and own != bare and (own in _GAUGE_INPUTS or own.startswith("_due_")):
             return gauge.role, gauge.title
+    for forcing in dam.forcings:
+        if bare.removeprefix(FORCING) in (f"{forcing.id}_{end}" for end in _FORCING_INPUTS):
+            return "forcing", forcing.title
     flow = bare.removesuffix("_10d")
     if column.startswith(BALANCE) and flow in ("inflow", "release"):
         titles = [gauge.title for gauge in dam.gauges if gauge.role == flow]
@@ -87,6 +96,7 @@ def owner(column: str, dam: Dam) -> Source:
         BASE: column == BASE,
         "rain": bare == "api" or bare.startswith("rain_"),
         "season": bare in _SEASON,
+        "weather": bare in _WEATHER,
         "full_supply": bare == "below_full",
         "level": bare == "level" or "change" in bare or column.startswith(BALANCE),
     }
@@ -99,6 +109,8 @@ class _Words:
     def __init__(self, samples: Samples, dam: Dam, when: str) -> None:
         self.samples, self.dam, self.when = samples, dam, when
         self.day = samples.inputs.row(-1, named=True)
+        for of_lead in samples.ahead.values():
+            self.day |= of_lead.row(-1, named=True)
 
     def of(self, source: Source) -> str:
         """The words for one source."""
@@ -115,6 +127,8 @@ class _Words:
         fixed = {
             BASE: "what a usual day brings",
             "season": f"the time of year ({self.samples.dates[-1].item():%B})",
+            "weather": "warmth, evaporation and snow",
+            "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
         }
@@ -170,7 +184,8 @@ class _Words:
         # what the balance lacks, a gauge or a change lacks
         absent = (name for name, value in self.day.items() if value is None and not name.startswith(BALANCE))
         owners = dict.fromkeys(owner(column, self.dam) for column in absent)
-        names = {"rain": "rain of some days", "level": "changes of some days", "full_supply": "full supply"}
+        names = {"rain": "rain of some days", "level": "changes of some days", "full_supply": "full supply",
+                 "weather": "temperature, evaporation or snow of some days"}  # fmt: skip
         return f"what is not known: {', '.join(title or names.get(group, group) for group, title in owners)}"
 
 

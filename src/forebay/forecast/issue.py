@@ -42,6 +42,8 @@ class Issued:
         bound of the uncertainty.
     explanation
         `tables.EXPLANATION`: what moved `default`.
+    forcings
+        Sentences on what was forecast or planned and when it was issued.
     """
 
     init_date: date
@@ -51,6 +53,7 @@ class Issued:
     lacks: tuple[str, ...]
     outside_experience: tuple[str, ...] = ()
     explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
+    forcings: tuple[str, ...] = ()
 
     @property
     def age_days(self) -> int:

@@ -44,10 +44,10 @@ class Balance:
 
     Of the last 10 days: their balance, k · (median inflow − median release), plus its error, median change − k · median
     of what the flows said, goes on with a factor p. On top of it the inflow's excess over its median recedes by a
-    factor r a day, the release keeps its excess, and what the last day's error differs from the median fades by a
-    factor m a day. k turns flow into change: near 1 where a storage curve or a volume stands behind it, else whatever
-    the past tells. Where less than 5 of the last 10 days have both flows and changes no balance can be drawn, and the
-    median change of 30 days goes on in its place.
+    factor r a day, the release keeps its excess or goes by its plan where there is one, and what the last day's error
+    differs from the median fades by a factor m a day. k turns flow into change: near 1 where a storage curve or a
+    volume stands behind it, else whatever the past tells. Where less than 5 of the last 10 days have both flows and
+    changes no balance can be drawn, and the median change of 30 days goes on in its place.
 
     Attributes
     ----------
@@ -139,5 +139,9 @@ class Balance:
                 return np.zeros(len(inputs))
             return inputs[BALANCE + name].cast(pl.Float64).to_numpy()
 
+        release = column("release")
+        if BALANCE + "release_ahead" in inputs.columns:
+            planned = column("release_ahead")
+            release = np.where(np.isfinite(planned), planned, release)
         pairs = (column(name + end) for name in ("inflow", "release", "expected", "change") for end in ("", "_10d"))
         return _Flows(*pairs)

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.models.model import Array
+from forebay.prepare.features import FORCING
 from forebay.tables import QUANTILES
 
 MIN_ERRORS = 20
@@ -54,11 +55,11 @@ class State:
 
 
 def state_of(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> State:
-    """The state of each day from the models' inputs: changes, rain, rises, by magnitude."""
+    """The state of each day from the models' inputs: changes, rain, rises, and what is foretold, by magnitude."""
     chosen: list[str] = [
         c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns
     ]
-    chosen += [c for c in inputs.columns if c.endswith("_rise")]
+    chosen += [c for c in inputs.columns if c.endswith("_rise") or c.startswith(FORCING)]
     return State(init_dates, wet, np.abs(inputs.select(chosen).cast(pl.Float64).to_numpy()))
 
 

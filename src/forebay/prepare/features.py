@@ -26,6 +26,12 @@ BALANCE = "balance_"
 """Beginning of the names of inputs that are for the balance model only."""
 BALANCE_DAYS = 10
 
+FORCING = "forcing_"
+"""Beginning of the names of inputs that tell of the days to come."""
+
+MELT_MM = 4.0
+"""Snow that a degree-day melts, mm (1.6 to 6.0 over snow in Hock, 2003)."""
+
 
 def build(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """One row per day of `daily` (usable values only): `date` and the inputs, null where they are not known.
@@ -40,13 +46,14 @@ def build(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     DataFrame
         date; last_change and its lags; median_change_30d; day_of_year, season_sin, season_cos;
         rain_… of the mean of the rain gauges that report (mm), api, rain × api; per stream, inflow, release and
-        upstream gauge its value and its 1-day rise; `context_…` columns; with inflow or release gauges `balance_…`.
+        upstream gauge its value and its 1-day rise, and what has passed an upstream gauge and is on its way;
+        degree-days, evaporation and snow; `context_…` columns; with inflow or release gauges `balance_…`.
     """
     known = daily.sort("date").with_columns(
         pl.col(g.column).shift(days) for g in dam.gauges if (days := delay_days(g, dam)) > 0
     )
     frame = known.select("date", *_level(dam), *_season())
-    frame = frame.with_columns(*_flows(known, dam), *_rain(known, dam))
+    frame = frame.with_columns(*_flows(known, dam), *_on_its_way(known, dam), *_rain(known, dam), *_weather(known, dam))
     return frame.with_columns(*_context(known, frame, dam), *_balance(known, dam))
 
 
@@ -76,7 +83,8 @@ def with_late_drivers(dam: Dam) -> Dam:
         while gauge.role != "target" and delay_days(late, dam) == delay_days(gauge, dam):
             late = late.model_copy(update={"latency_h": late.latency_h + 24})
         gauges.append(late)
-    return dam.model_copy(update={"gauges": tuple(gauges)})
+    forcings = (f.model_copy(update={"latency_h": f.latency_h + 24}) for f in dam.forcings)
+    return dam.model_copy(update={"gauges": tuple(gauges), "forcings": tuple(forcings)})
 
 
 def _level(dam: Dam) -> list[pl.Expr]:
@@ -110,6 +118,69 @@ def _flows(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
         if gauge.variable in ("discharge", "inflow", "release"):
             made.append((value.abs().sqrt() * value.sign()).alias(f"{gauge.column}_root"))
     return made
+
+
+def _on_its_way(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
+    """What has passed an upstream gauge and will arrive: per day ahead, the mean from tomorrow until then.
+
+    …_due_1d is what arrives tomorrow, …_due_3d the mean of the next 3 days; only days whose water has passed the gauge
+    by now. …_arriving is what arrives today. None where the travel time is shorter than a day.
+    """
+    made = []
+    for gauge in dam.gauges:
+        ahead = int(_days_upstream(gauge, dam))
+        if ahead < 1:
+            continue
+        passed = known[gauge.column]  # already as late as the gauge is
+        due = [_delayed(passed, _days_upstream(gauge, dam) - j) for j in range(ahead + 1)]
+        made.append(due[0].alias(f"{gauge.column}_arriving"))
+        total = due[0] - due[0]
+        for days, of_day in enumerate(due[1:], start=1):
+            total = total + of_day
+            made.append((total / days).alias(f"{gauge.column}_due_{days}d"))
+    return made
+
+
+def _days_upstream(gauge: Gauge, dam: Dam) -> float:
+    """Days from when a value of `gauge` is known until its water arrives."""
+    return max(0.0, gauge.travel_time_h / 24 - delay_days(gauge, dam))
+
+
+def _delayed(values: pl.Series, days: float) -> pl.Series:
+    """Daily means `days` (≥ 0) later, shared between two days where that is no whole number."""
+    whole = int(days)
+    part = days - whole
+    return values.shift(whole) if part == 0 else (1 - part) * values.shift(whole) + part * values.shift(whole + 1)
+
+
+def _weather(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
+    """Evaporation, snow, and with snow gauges degree-days above 0 °C, each the mean of the gauges that report.
+
+    snow is its water equivalent (mm), snow_melt what the day's degree-days can melt of it.
+    """
+    made: list[pl.Series] = []
+    # Without snow to melt, degree-days tell little but the season
+    warm = _mean_of(known, dam, "temperature") if dam.columns("snow") else None
+    if warm is not None:
+        warm = warm.clip(0.0)
+        made += [warm.alias("degree_days"), warm.rolling_sum(3, min_samples=2).alias("degree_days_3d")]
+    evaporation = _mean_of(known, dam, "evaporation")
+    if evaporation is not None:
+        made += [evaporation.alias("evaporation"), evaporation.rolling_mean(7, min_samples=4).alias("evaporation_7d")]
+    snow = _mean_of(known, dam, "snow")
+    if snow is not None:
+        made += [snow.alias("snow"), snow.diff().alias("snow_change"), snow.diff(7).alias("snow_change_7d")]
+    if snow is not None and warm is not None:
+        can_melt = pl.DataFrame({"warm": MELT_MM * warm, "snow": snow})
+        made.append(can_melt.select(pl.when(pl.all_horizontal(pl.all().is_not_null())).then(
+            pl.min_horizontal("warm", "snow")).alias("snow_melt")).to_series())  # fmt: skip
+    return made
+
+
+def _mean_of(known: pl.DataFrame, dam: Dam, role: str) -> pl.Series | None:
+    """Mean of the gauges of `role` that report, null where none does; None without such gauges."""
+    columns = dam.columns(role)
+    return known.select(pl.mean_horizontal(columns).alias(role)).to_series() if columns else None
 
 
 def _rain(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
@@ -175,7 +246,9 @@ def _balance(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     if not dam.columns("inflow", "release"):
         return []
     sources = {"inflow": dam.columns("inflow") or dam.columns("upstream_release"), "release": dam.columns("release")}
-    per_flow = _change_per_flow(known, dam)
+    arrived = ((g.column, _days_upstream(g, dam)) for g in dam.gauges)
+    known = known.with_columns(_delayed(known[column], days).alias(column) for column, days in arrived if days)
+    per_flow = change_per_flow(known, dam)
     # A sum of some gauges is no inflow: it is null unless all report
     flows = {
         role: known.select(pl.sum_horizontal(columns, ignore_nulls=False).cast(pl.Float64)).to_series() * per_flow
@@ -195,7 +268,7 @@ def _recent_median(column: pl.Series) -> pl.Series:
     return column.rolling_median(BALANCE_DAYS, min_samples=BALANCE_DAYS // 2)
 
 
-def _change_per_flow(known: pl.DataFrame, dam: Dam) -> pl.Series:
+def change_per_flow(known: pl.DataFrame, dam: Dam) -> pl.Series:
     """Change of the target (its unit a day) that 1 m3/s makes; ML a day where volume and target cannot be compared."""
     volume = VARIABLES["storage"]
     ml = pl.Series([DAY_S / 1000]).new_from_index(0, len(known))

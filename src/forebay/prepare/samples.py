@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,8 @@ from forebay.errors import DataError
 from forebay.prepare import features
 from forebay.prepare.daily import usable
 from forebay.prepare.flags import as_known, build_as_known, flags
-from forebay.tables import flag_of
+from forebay.prepare.forcings import ahead
+from forebay.tables import FORCINGS, flag_of
 
 WET_MM, DRY_MM = 15.0, 1.0
 WARM_UP = 0.4
@@ -42,6 +44,8 @@ class Samples:
         spell that the dam file excludes from verification.
     regimes
         Regime name → whether each day belongs to it, as known at init; a regime that cannot be told is absent.
+    ahead
+        Lead time → inputs that tell of the days to come, as issued by the end of each day; empty without forcings.
     """
 
     dates: NDArray[np.datetime64]
@@ -50,6 +54,11 @@ class Samples:
     trusted: NDArray[np.float64]
     observed: NDArray[np.float64]
     regimes: dict[str, NDArray[np.bool_]]
+    ahead: Mapping[int, pl.DataFrame] = field(default_factory=dict)
+
+    def inputs_at(self, lead_time: int) -> pl.DataFrame:
+        """The inputs of models at one lead time: what was known, and what had been forecast or planned."""
+        return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
 
     def change(self, level: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
         """level(d + lead_time) − level(d) per day; NaN where either is missing or not yet."""
@@ -63,7 +72,9 @@ class Samples:
         return int(np.clip((np.datetime64(day, "D") - self.dates[0]).astype(int), 0, len(self.dates)))  # type: ignore[call-overload]  # numpy's stubs miss date | datetime64
 
 
-def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples:
+def make_samples(
+    known: pl.DataFrame, newest: pl.DataFrame, dam: Dam, forcings: pl.DataFrame | None = None
+) -> Samples:
     """Samples of every day of `known`.
 
     Parameters
@@ -73,6 +84,8 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
     newest
         Daily frame of the versions held now, over at least the same days. The last init date's inputs and the observed
         levels come from here.
+    forcings
+        `tables.FORCINGS`: every issue of what was forecast or planned. None: nothing was ever issued.
 
     Raises
     ------
@@ -92,13 +105,16 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
     dates = known["date"].to_numpy().astype("datetime64[D]")
     excluded = in_spells(dates, dam.hindcast.verification_exclude)
+    trusted = np.where(excluded, np.nan, level)
+    issues = FORCINGS.empty() if forcings is None else forcings
     return Samples(
         dates=dates,
         inputs=inputs.drop("date"),
         level=level,
-        trusted=np.where(excluded, np.nan, level),
+        trusted=trusted,
         observed=_observed(newest, dam, len(dates)),
         regimes=_regimes(inputs, dam, level),
+        ahead=ahead(issues, dam, inputs, trusted, dam.hindcast.leads),
     )
 
 

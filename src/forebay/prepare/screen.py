@@ -12,6 +12,7 @@ from operator import or_
 import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
+from forebay.sources.quality import MISSING
 
 
 def reasons(values: pl.Series, gauge: Gauge) -> dict[str, pl.Series]:
@@ -53,6 +54,25 @@ def out_of_range(values: pl.Series, gauge: Gauge) -> pl.Series:
 def of_gauge(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
     """The rows of `readings` that are this gauge's."""
     return readings.filter(pl.col(key) == what for key, what in gauge.series.items())
+
+
+def without_codes(readings: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`readings` as if no agency had marked any as missing: the number beside such a code is the value again.
+
+    Every reading of the dam's gauges is "good" then; one that was published without a number stays missing.
+    """
+    parts = []
+    for gauge in dam.gauges:
+        factor, offset = gauge.kind.conversion(gauge.unit)
+        text = pl.col("raw_value").str.strip_chars()
+        if gauge.file is not None and gauge.file.decimal_comma:
+            text = text.str.replace(",", ".", literal=True)
+        number = text.cast(pl.Float64, strict=False)
+        beside = pl.when(number.is_finite()).then(number * factor + offset)
+        value = pl.coalesce("value", beside)
+        graded = pl.when(value.is_null()).then(pl.lit(MISSING)).otherwise(pl.lit("good")).alias("quality")
+        parts.append(of_gauge(readings, gauge).with_columns(value.alias("value"), graded))
+    return pl.concat(parts)
 
 
 def screen(readings: pl.DataFrame, dam: Dam) -> pl.DataFrame:

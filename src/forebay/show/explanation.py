@@ -21,6 +21,7 @@ _LABELS = {
     "rain": "rain and wetness",
     "level": "its own course so far",
     "season": "season",
+    "weather": "warmth, evaporation, snow",
     "full_supply": "distance to full supply",
     "missing": "what is missing",
     "inflow": "inflow",

@@ -28,6 +28,12 @@ _HOW_TO_READ = (
     ("In 80%, in 90%", "the share of days whose level lay inside the interval; 80% and 90% would be right."),
     ("MAE, top 5%", "the mean absolute error on the 5% of days with the largest changes: floods, above all."),
 )
+_HINDSIGHT = (
+    "In an archive readings and quality codes are often better than they were on the day. What these scores become "
+    "with every gauge but the level's own a day late, and with the program's own screen in place of the agencies' "
+    "codes, is written by "
+)
+_AGAIN = "--late-drivers --screens-for-codes"
 _REFERENCE_WORDS = {
     "no_change": "the level stays where it is.",
     "last_change": "the last daily change goes on every day.",
@@ -72,6 +78,7 @@ def scores(report: Report, specs: Sequence[charts.Spec]) -> Html:
         element("details", element("summary", "By year"), years) if years else "",
         element("h3", "How to read it"),
         pairs(_HOW_TO_READ),
+        element("p", _HINDSIGHT, element("code", f"forebay hindcast {report.dam.id} {_AGAIN}"), "."),
         element("h3", "The references"),
         pairs((_spaced(name), _REFERENCE_WORDS.get(name, "")) for name in REFERENCES),
     )
@@ -244,7 +251,8 @@ def lacks(report: Report) -> Html:
     """What the forecast does not know, as sentences."""
     sentences = report.lacks or ("Nothing that the dam file names was missing on the init date.",)
     always = "No forecast of rain, inflow or releases is used: it knows what was measured, not what is to come."
-    return section("lacks", report.dam, element("ul", *(element("li", text) for text in (*sentences, always))))
+    ahead = report.forcings or (always,)
+    return section("lacks", report.dam, element("ul", *(element("li", text) for text in (*sentences, *ahead))))
 
 
 def glossary(dam: Dam) -> Html:

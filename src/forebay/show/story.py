@@ -56,6 +56,8 @@ class Report:
         What stands behind the scores, or None where nothing was verified.
     explanation
         `tables.EXPLANATION` of the forecast.
+    forcings
+        Sentences on what was forecast or planned and when it was issued.
     """
 
     dam: Dam
@@ -71,6 +73,7 @@ class Report:
     gauge_table: pl.DataFrame
     diagnostics: Diagnostics | None = None
     explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
+    forcings: tuple[str, ...] = ()
 
     @property
     def stale(self) -> bool:

@@ -85,7 +85,7 @@ def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path
         line(sentence)
     if rows := score_rows(scores):
         table(f"Hindcast: mean absolute error ({unit}) on the same days for all", rows)
-    for sentence in (*issued.outside_experience, *issued.lacks):
+    for sentence in (*issued.outside_experience, *issued.forcings, *issued.lacks):
         line(f"  · {sentence}")
     report = next((path for path in files if path.name == "report.html"), None)
     if report:
@@ -153,9 +153,9 @@ def _compact(row: Mapping[str, object], *more: str) -> dict[str, object]:
 
 
 def reviewed(
-    dam: Dam, rows: Sequence[Mapping[str, object]], late: Sequence[Mapping[str, object]], folder: Path
+    dam: Dam, rows: Sequence[Mapping[str, object]], again: Mapping[str, Sequence[Mapping[str, object]]], folder: Path
 ) -> None:
-    """Print the scores of a hindcast, those with late drivers beside them if there are any, and where the files are."""
+    """Print the scores of a hindcast, what it costs or gains `again` with other inputs, and where the files are."""
     simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
     named = f"{dam.name}{simulated}: errors in {dam.target.unit}"
     if not rows:
@@ -163,6 +163,6 @@ def reviewed(
     for window in dict.fromkeys(str(row["window"]) for row in rows):
         title = f"{named}, window {window}; `default` against the best reference of each row"
         table(title, [_compact(row) for row in rows if row["window"] == window])
-    if late:
-        table(f"{named}, with every driver known a day later", [_compact(row, "window") for row in late])
+    for inputs, costs in again.items():
+        table(f"{named}, {inputs}", [_compact(row, "window") for row in costs])
     line(f"Scores, forecasts, diagnostics and charts: {folder}")

@@ -137,22 +137,23 @@ def _forecast_lead(
 ) -> dict[str, _OfLead]:
     """Each model's forecasts at one lead time."""
     target = samples.change(samples.trusted, lead)
+    inputs = samples.inputs_at(lead)
     made = {name: _OfLead(np.full(len(samples.dates), np.nan)) for name in models}
     for start, end in spans:
         for name, make in models.items():
             into = made[name]
             try:
-                into.fitted = _fit(make(lead), samples, target, start)
+                into.fitted = _fit(make(lead), inputs, target, start)
             except ModelError:
-                into.fitted = _fit(models[FALLBACK](lead), samples, target, start)
+                into.fitted = _fit(models[FALLBACK](lead), inputs, target, start)
                 into.replaced = samples.dates[end - 1].item()
-            into.change[start:end] = into.fitted.predict(samples.inputs[start:end])
+            into.change[start:end] = into.fitted.predict(inputs[start:end])
     return made
 
 
-def _fit(model: Model, samples: Samples, target: Array, start: int) -> Model:
+def _fit(model: Model, inputs: pl.DataFrame, target: Array, start: int) -> Model:
     past = np.flatnonzero(np.isfinite(target[: max(0, start - model.lead_time)]))
-    return model.fit(samples.inputs[past], target[past])
+    return model.fit(inputs[past], target[past])
 
 
 def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> pl.DataFrame:
@@ -197,7 +198,7 @@ def _state(samples: Samples, points: Mapping[str, Points], change: Array, lead_t
     """What the size of the errors of a model depends on that expects `change`."""
     each = [point.changes[lead_time] for name, point in points.items() if name not in REFERENCES]
     spread = np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
-    return state_of(samples.inputs, _regime(samples, "wet"), samples.dates).beside(np.abs(change), spread)
+    return state_of(samples.inputs_at(lead_time), _regime(samples, "wet"), samples.dates).beside(np.abs(change), spread)
 
 
 def _regime(samples: Samples, name: str) -> NDArray[np.bool_]:

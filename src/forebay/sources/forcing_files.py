@@ -1,0 +1,120 @@
+"""What was forecast or planned, from CSV files: a line per issue and valid day, as the dam file describes them."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+
+from forebay.dams.dam import Dam
+from forebay.dams.forcing import Forcing, ForcingFile
+from forebay.dams.local_time import to_utc
+from forebay.errors import ConfigError, SourceError
+from forebay.tables import FORCINGS
+
+_LINE = "line of the file"
+_EMPTY = ("", "NaN", "nan")
+
+
+def read(dam: Dam) -> pl.DataFrame:
+    """`tables.FORCINGS` of all the dam's forcings, by forcing, issue time and valid date; their files are read anew.
+
+    Raises
+    ------
+    ConfigError
+        If the dam file names a file or a column that is not there.
+    SourceError
+        If a file holds what cannot be read: names the line and the text.
+    """
+    parts = [parse(content_of(forcing), forcing, dam) for forcing in dam.forcings]
+    return FORCINGS.check(pl.concat([FORCINGS.empty(), *parts]))
+
+
+def content_of(forcing: Forcing) -> bytes:
+    """The bytes of the forcing's file."""
+    path = Path(_layout(forcing).path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"forcing {forcing.id}: file.path {str(path)!r} cannot be read ({error.strerror}); give the path of a CSV "
+            "file, relative to the dam file"
+        ) from None
+
+
+def parse(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
+    """`tables.FORCINGS` of one forcing, from its file's bytes; lines that hold nothing at all are left out."""
+    layout = _layout(forcing)
+    cells = _cells(content, layout)
+    number = pl.col("value").str.replace(",", ".", literal=True) if layout.decimal_comma else pl.col("value")
+    read_as = {
+        "issued": (pl.col("issued").str.to_datetime(layout.issued_format, strict=False), layout.issued_format),
+        "valid": (pl.col("valid").str.to_date(layout.valid_format, strict=False), layout.valid_format),
+        "value": (number.cast(pl.Float64, strict=False), "a number, or nothing where nothing is foretold"),
+    }
+    read_cells = cells.with_columns(made.alias(f"{name} read") for name, (made, _) in read_as.items())
+    for name, (_, wanted) in read_as.items():
+        wrong = pl.col(f"{name} read").is_null() & (pl.col(name).is_not_null() | pl.lit(name != "value"))
+        _refuse(read_cells.filter(wrong), layout, getattr(layout, name), f"cannot be read; it must be {wanted}")
+    factor, offset = forcing.variable.conversion(forcing.unit)
+    low, high = forcing.variable.plausible
+    value = pl.col("value read") * factor + offset
+    # NaN and infinity lie outside too
+    _refuse(read_cells.filter(value.is_between(low, high).fill_null(True).not_()), layout, layout.value,
+            f"is no possible {forcing.variable.name}; leave the cell empty where nothing is foretold")  # fmt: skip
+    again = read_cells.filter(pl.struct("issued read", "valid read").is_first_distinct().not_())
+    _refuse(again, layout, layout.valid, "stands a second time for its issue; each day may stand once in an issue")
+    issued = to_utc(pl.col("issued read") + _until_issued(layout), dam.time_zone)
+    table = read_cells.select(
+        pl.lit(forcing.id).alias("forcing"),
+        issued.alias("issue_time"),
+        (issued + timedelta(hours=forcing.latency_h)).alias("known_time"),
+        pl.col("valid read").alias("valid_date"),
+        value.alias("value"),
+    )
+    return FORCINGS.check(table.sort("issue_time", "valid_date"))
+
+
+def _until_issued(layout: ForcingFile) -> timedelta:
+    """From what an issue time reads as until it was issued: where only its day is known, the day's end is safe."""
+    has_clock = any(code in layout.issued_format for code in ("%H", "%I", "%T", "%R", "%s"))
+    return timedelta(0) if has_clock else timedelta(days=1)
+
+
+def _layout(forcing: Forcing) -> ForcingFile:
+    if forcing.file is None:
+        raise ConfigError(f"forcing {forcing.id}: it has no [forcings.file] table to be read from")
+    return forcing.file
+
+
+def _cells(content: bytes, layout: ForcingFile) -> pl.DataFrame:
+    """issued, valid, value as text without spaces around, null where empty, and the line from 1."""
+    try:
+        table = pl.read_csv(io.BytesIO(content), infer_schema=False, separator=layout.separator)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise SourceError(
+            f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with a header line and as many "
+            f"fields in each line, separated by {layout.separator!r}"
+        ) from None
+    table = table.rename({name: name.strip().removeprefix("\ufeff") for name in table.columns})
+    for name in (layout.issued, layout.valid, layout.value):
+        if name not in table.columns:
+            raise ConfigError(
+                f"{name!r} is not a column of {layout.path}; its columns are {', '.join(map(repr, table.columns))}"
+            )
+    cells = table.select(
+        pl.col(getattr(layout, name)).str.strip_chars().replace(_EMPTY, None).alias(name)
+        for name in ("issued", "valid", "value")
+    ).with_row_index(_LINE, offset=2)
+    return cells.filter(pl.any_horizontal(pl.col("issued", "valid", "value").is_not_null()))
+
+
+def _refuse(wrong: pl.DataFrame, layout: ForcingFile, column: str, why: str) -> None:
+    """Raise a `SourceError` for the first of the `wrong` lines."""
+    if not wrong.is_empty():
+        row = wrong.row(0, named=True)
+        name = next(key for key in ("issued", "valid", "value") if getattr(layout, key) == column)
+        raise SourceError(f"{layout.path}, line {row[_LINE]}: {column} {row[name]!r} {why}")

@@ -1,0 +1,72 @@
+"""`forebay.sources.forcing_files`: issues as people keep them in a file, and one sentence for each fault."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from forebay.dams.dam import Dam
+from forebay.errors import ConfigError, ForebayError, SourceError
+from forebay.sources import forcing_files
+from tests.synthetic import dam_of
+
+FILE = {"path": "outlook.csv", "issued": "issued", "valid": "day", "value": "rain"}
+TEXT = "issued,day,rain\n2024-05-01 06:00,2024-05-02,1.5\n2024-05-01 06:00,2024-05-03,\n"
+
+
+def dam(path: str = "outlook.csv", *, unit: str = "in", kind: str = "rain", **file: object) -> Dam:
+    return dam_of(forcings=[{"kind": kind, "id": "outlook", "unit": unit, "latency_h": 5.0,
+                             "file": FILE | {"path": path} | file}])  # fmt: skip
+
+
+def parsed(text: str, **keys: str) -> list[tuple[object, ...]]:
+    of = dam(**keys)
+    return forcing_files.parse(text.encode(), of.forcings[0], of).rows()
+
+
+def test_issues_become_instants_days_and_canonical_units() -> None:
+    issued, known = datetime(2024, 4, 30, 20, tzinfo=UTC), datetime(2024, 5, 1, 1, tzinfo=UTC)
+    assert parsed(TEXT) == [
+        ("outlook", issued, known, date(2024, 5, 2), pytest.approx(1.5 * 25.4)),
+        ("outlook", issued, known, date(2024, 5, 3), None),
+    ]
+
+
+def test_an_issue_of_a_day_without_a_clock_is_had_at_its_end() -> None:
+    made = parsed("issued,day,rain\n20240501,2024-05-02,1\n", issued_format="%Y%m%d")
+    assert made[0][1] == datetime(2024, 5, 1, 14, tzinfo=UTC)
+
+
+def test_commas_spaces_and_other_separators() -> None:
+    text = "\ufeff issued ; day ; rain \n2024-05-01 06:00; 2024-05-02 ; 1,5 \n;;\n"
+    made = parsed(text, separator=";", decimal_comma=True, unit="mm")  # type: ignore[arg-type]  # a flag
+    assert [row[-1] for row in made] == [1.5]
+
+
+FAULTS = {
+    "no date": ("issued,day,rain\nyesterday,2024-05-02,1\n", "line 2: issued 'yesterday' cannot be read"),
+    "no valid day": ("issued,day,rain\n2024-05-01 06:00,,1\n", "line 2: day None cannot be read"),
+    "no number": ("issued,day,rain\n\n2024-05-01 06:00,2024-05-02,much\n", "rain 'much' cannot be read; it must be a"),
+    "a sentinel": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,-999\n", "rain '-999' is no possible rainfall; leave"),
+    "infinite": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,inf\n", "rain 'inf' is no possible rainfall"),
+    "twice": (TEXT + "2024-05-01 06:00,2024-05-02,2\n", "line 4: day '2024-05-02' stands a second time for its issue"),
+    "a column": ("issued,day\n", "'rain' is not a column of outlook.csv; its columns are 'issued', 'day'"),
+    "ragged": (TEXT + "1,2,3,4,5\n", "outlook.csv cannot be read as a table"),
+    "empty": ("", "outlook.csv cannot be read as a table"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(ForebayError) as told:
+        parsed(text)
+    assert said in str(told.value)
+    assert isinstance(told.value, SourceError | ConfigError)
+
+
+def test_all_files_of_a_dam_are_read_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "outlook.csv").write_text(TEXT)
+    assert len(forcing_files.read(dam(str(tmp_path / "outlook.csv")))) == 2
+    assert forcing_files.read(dam_of()).is_empty()
+    with pytest.raises(ConfigError, match=r"forcing outlook: file.path '.*gone.csv' cannot be read"):
+        forcing_files.read(dam(str(tmp_path / "gone.csv")))

@@ -1,0 +1,291 @@
+"""What had been issued by the init time, and what models get of it; forecasts that use it are better."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from forebay.dams.dam import Dam, Hindcast
+from forebay.dams.local_time import init_time
+from forebay.models import models_for
+from forebay.prepare import forcings, samples
+from forebay.prepare.daily import usable
+from forebay.prepare.samples import Samples, make_samples
+from forebay.tables import FORCINGS
+from forebay.verify import hindcast
+from tests import synthetic
+from tests.synthetic import FIRST_DAY, dam_of, frame_of, lake, lively, rain_gauge, showers
+
+RAIN = {"kind": "rain", "id": "outlook", "unit": "mm"}
+RELEASE = {"kind": "release", "id": "plan", "unit": "m3/s"}
+
+
+def day(number: int) -> date:
+    return FIRST_DAY + timedelta(days=number)
+
+
+def noon(number: int, hours: float = 0.0) -> datetime:
+    """Noon of day `number` (station-local) and so many hours."""
+    return init_time(day(number), "+10:00") + timedelta(hours=hours - 12)
+
+
+def issued(*rows: tuple[str, datetime, int, float | None], latency_h: float = 0.0) -> pl.DataFrame:
+    """`tables.FORCINGS` of (forcing, issue time, valid day, value)."""
+    late = timedelta(hours=latency_h)
+    made = [(forcing, at, at + late, day(valid), value) for forcing, at, valid, value in rows]
+    return FORCINGS.check(pl.DataFrame(made, FORCINGS.columns, orient="row"))
+
+
+def told(table: pl.DataFrame, dam: Dam, days: int = 3, ahead: range = range(0, 3)) -> dict[tuple[int, int], float]:
+    """(Init day, day ahead) → value that counts."""
+    dates = pl.Series([day(k) for k in range(days)])
+    rows = forcings.newest_issues(table, dam, dates, ahead)
+    return {((init - FIRST_DAY).days, k): value for init, k, value in rows.select("init_date", "day", "value").rows()}
+
+
+def test_the_newest_issue_counts_and_none_of_after_the_init_time() -> None:
+    dam = dam_of(forcings=[RAIN])
+    table = issued(
+        ("outlook", noon(0), 1, 5.0),
+        ("outlook", noon(0), 2, 6.0),
+        ("outlook", noon(1), 2, 7.0),
+        ("outlook", noon(1, 12), 3, 8.0),  # at the init time itself
+        ("outlook", noon(1, 12.1), 2, 99.0),  # after it: for day 2's forecast only
+    )
+    assert told(table, dam) == {(0, 1): 5, (0, 2): 6, (1, 0): 5, (1, 1): 7, (1, 2): 8, (2, 0): 99, (2, 1): 8}
+
+
+def test_what_comes_late_counts_late() -> None:
+    dam = dam_of(forcings=[RAIN | {"latency_h": 13}])
+    table = issued(("outlook", noon(0), 2, 5.0), latency_h=13)
+    assert told(table, dam) == {(1, 1): 5, (2, 0): 5}
+
+
+def test_an_issue_can_take_back_what_was_said() -> None:
+    dam = dam_of(forcings=[RAIN])
+    table = issued(("outlook", noon(0), 2, 5.0), ("outlook", noon(1), 2, None))
+    assert told(table, dam) == {(0, 2): 5}
+
+
+def samples_of(dam: Dam, table: pl.DataFrame, days: int = 10, **columns: list[float | None]) -> Samples:
+    level: list[float | None] = [95.0 + 0.01 * (k % 3) for k in range(days)]
+    frame = frame_of(dam, {"reservoir_level": level} | columns)
+    return make_samples(frame, frame, dam, table)
+
+
+def test_rain_forecast_is_summed_and_unknown_unless_all_days_are_told() -> None:
+    dam = dam_of(rain_gauge(), forcings=[RAIN], hindcast={"leads": (1, 2, 5)})
+    table = issued(*(("outlook", noon(4), 4 + k, float(10**k)) for k in range(5)))
+    made = samples_of(dam, table, rainfall_r1=[1.0] * 10)
+    wetness = made.inputs["api"][4]
+    assert made.ahead[1].columns == ["forcing_outlook_lead", "forcing_outlook_lead_api"]
+    assert made.ahead[1].row(4) == (10, pytest.approx(10 * wetness))
+    assert made.ahead[2].row(4) == (10, 110, pytest.approx(10 * wetness), pytest.approx(110 * wetness))
+    assert made.ahead[5].columns[:4] == [f"forcing_outlook_{span}" for span in ("1d", "2d", "3d", "lead")]
+    assert made.ahead[5].row(4)[:4] == (10, 110, 1110, None), "the fifth day was not told"
+    assert made.ahead[5].row(3) == (None,) * 8, "nothing had been issued"
+    assert made.ahead[2]["forcing_outlook_lead"].to_list()[4:8] == [110, 1100, 11000, None], "older issues still stand"
+
+
+def test_a_planned_release_in_the_unit_of_the_target() -> None:
+    """Storage 1 ML per mm at every level: 1 m3/s takes 86.4 ML a day, .0864 m."""
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (200.0, 200_000.0)]}
+    gauge = {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"}
+    dam = dam_of(gauge, forcings=[RELEASE], storage_curves=[curve], hindcast={"leads": (1, 3)})
+    plan = [2.0, 2.0, 5.0, 5.0]  # of today and the next three days
+    table = issued(*(("plan", noon(4), 4 + k, value) for k, value in enumerate(plan)))
+    row = samples_of(dam, table, release_r=[2.0] * 10).ahead[3].row(4, named=True)
+    assert row["forcing_plan_lead"] == pytest.approx(-0.0864 * 12)
+    over = 2 / 2 + 2 + 5 + 5 / 2  # from the mean of today to the mean of day 3
+    assert row["forcing_plan_step"] == pytest.approx(-0.0864 * (over - 3 * 2))
+    assert row["balance_release_ahead"] == pytest.approx(0.0864 * over / 3)
+
+
+def test_of_a_level_read_at_eight_two_thirds_of_todays_flow_are_still_to_come() -> None:
+    level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+    read = {"reading": "instantaneous", "reading_at": "08:00"}
+    dam = dam_of(level | read, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
+    table = issued(("plan", noon(4), 4, 3.0), ("plan", noon(4), 5, 6.0))
+    frame = frame_of(dam, {"storage": [100.0 + k for k in range(10)]})
+    row = make_samples(frame, frame, dam, table).ahead[1].row(4, named=True)
+    assert row["forcing_plan_step"] == pytest.approx(-86.4 * (2 / 3 * 3 + 1 / 3 * 6 - 3))
+
+
+def test_what_is_released_upstream_arrives_after_its_travel_time() -> None:
+    """36 h: half of what leaves on a day arrives on the next, half on the one after."""
+    upstream = {"kind": "upstream_release", "id": "up", "unit": "m3/s", "travel_time_h": 36}
+    level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+    dam = dam_of(level, unit="ML", forcings=[upstream], hindcast={"leads": (1, 2)})
+    table = issued(*(("up", noon(4), valid, value) for valid, value in ((2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0))))
+    frame = frame_of(dam, {"storage": [100.0 + k for k in range(10)]})
+    ahead = make_samples(frame, frame, dam, table).ahead
+    today, one, two = (1 + 2) / 2, (2 + 4) / 2, (4 + 8) / 2
+    assert ahead[1]["forcing_up_lead"][4] == pytest.approx(86.4 * one)
+    assert ahead[2]["forcing_up_lead"][4] == pytest.approx(86.4 * (one + two))
+    assert ahead[2]["forcing_up_step"][4] == pytest.approx(86.4 * ((today + one) / 2 + (one + two) / 2 - 2 * today))
+    assert ahead[2]["forcing_up_lead"][5] is None, "of day 6 nothing is told, and half of it arrives on day 7"
+
+
+def test_without_forcings_nothing_changes() -> None:
+    made = samples_of(dam_of(), FORCINGS.empty())
+    assert made.ahead == {}
+    assert made.inputs_at(1) is made.inputs
+
+
+DAYS = 900
+START = Hindcast(leads=(1, 3), start=day(500))
+
+
+def maes(dam: Dam, frame: pl.DataFrame, table: pl.DataFrame | None = None) -> dict[int, float]:
+    """Lead time → MAE of `default`."""
+    dam = dam.model_copy(update={"hindcast": START})
+    samples = make_samples(frame, frame, dam, table)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
+    scored = slice(500, None)
+    return {
+        lead: float(np.nanmean(np.abs(made - samples.change(samples.observed, lead))[scored]))
+        for lead, made in points["default"].changes.items()
+    }
+
+
+def test_an_honest_rain_forecast_helps_and_less_than_a_perfect_one() -> None:
+    rain = showers(DAYS)
+    today = np.concatenate([[0.0], rain[:-1]])
+    blind = dam_of(rain_gauge())
+    frame = lake(blind, 0.002 * rain + 0.001 * today, {"rainfall_r1": rain})
+    dam = blind.model_copy(update={"forcings": dam_of(forcings=[RAIN]).forcings})
+    honest = synthetic.issues(dam, rain, forcing="outlook", error=0.5)
+    with_forecast, without = maes(dam, frame, honest), maes(blind, frame)
+    fed, true_rain = forcings.perfect_rain(usable(frame, blind), blind, 3)
+    perfect = maes(fed, frame, true_rain)
+    for lead in (1, 3):
+        assert with_forecast[lead] < 0.75 * without[lead]
+        assert perfect[lead] < 0.8 * with_forecast[lead]
+
+
+@pytest.mark.parametrize("gauged", [True, False])
+def test_a_planned_release_helps(gauged: bool) -> None:
+    """Gates that are set anew every week or so: before they move only the plan tells."""
+    rng = np.random.default_rng(2)
+    flow = np.repeat(rng.uniform(0, 20, DAYS), rng.integers(4, 10, DAYS))[:DAYS]
+    gauges = [{"role": "release", "station": "r", "variable": "release", "unit": "m3/s"}] if gauged else []
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (200.0, 4_000_000.0)]}
+    blind = dam_of(*gauges, storage_curves=[curve])
+    dam = dam_of(*gauges, storage_curves=[curve], forcings=[RELEASE])
+    falls = -86.4 / 20_000 * (flow + np.concatenate([flow[:1], flow[:-1]])) / 2  # between means of days
+    frame = lake(blind, falls, {"release_r": flow} if gauged else {})
+    plan = synthetic.issues(dam, flow, forcing="plan", error=0.02)
+    with_plan, without = maes(dam, frame, plan), maes(blind, frame)
+    for lead in (1, 3):
+        assert with_plan[lead] < 0.6 * without[lead]
+
+
+EVERY = [
+    RAIN | {"latency_h": 5},
+    RELEASE,
+    {"kind": "transfer", "id": "canal", "unit": "ML/d"},
+    {"kind": "upstream_release", "id": "up", "unit": "ft3/s", "travel_time_h": 30},
+]
+LEAKY = dam_of(
+    rain_gauge(),
+    {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"},
+    forcings=EVERY,
+    full_supply=100.0,
+    hindcast={"leads": (1, 3)},
+)
+LEAK_DAYS = 520
+
+
+def every_issue() -> pl.DataFrame:
+    """Daily issues of every forcing of `LEAKY`, of values that have nothing to do with the lake."""
+    parts = [
+        synthetic.issues(LEAKY, np.abs(lively(LEAK_DAYS, mean=5.0, sd=3.0, seed=k)), forcing=forcing.id, error=0.3)
+        for k, forcing in enumerate(LEAKY.forcings)
+    ]
+    return pl.concat(parts)
+
+
+def other_issues(table: pl.DataFrame, until: datetime, seed: int) -> pl.DataFrame:
+    """`table` with other values, or none, in every issue that could not be had by `until`, and with one issue more."""
+    rng = np.random.default_rng(seed)
+    later = pl.col("known_time") > until
+    drawn = np.where(rng.random(len(table)) < 0.2, np.nan, np.abs(rng.normal(0, 100, len(table))))
+    said = pl.when(later).then(pl.Series(drawn, nan_to_null=True)).otherwise("value")
+    changed = table.with_columns(said.alias("value"))
+    more = changed.filter(later).head(50).with_columns(
+        pl.col("issue_time", "known_time") + timedelta(minutes=1), pl.col("value") + 50
+    )  # fmt: skip
+    return pl.concat([changed, more]).sample(fraction=1.0, shuffle=True, seed=seed)
+
+
+def inputs_until(frame: pl.DataFrame, table: pl.DataFrame, last: int) -> pl.DataFrame:
+    """The inputs of both leads up to day `last`."""
+    made = make_samples(frame, frame, LEAKY, table)
+    return pl.concat([made.inputs_at(h).head(last + 1) for h in (1, 3)], how="diagonal")
+
+
+def forecasts_until(frame: pl.DataFrame, table: pl.DataFrame, last: int) -> pl.DataFrame:
+    """All forecasts up to day `last`, those of the blend too."""
+    made = make_samples(frame, frame, LEAKY, table)
+    points = hindcast.with_default(hindcast.point_forecasts(made, LEAKY, models_for(LEAKY)), made)
+    return hindcast.forecast_table(made, LEAKY, points).filter(pl.col("init_date") <= day(last))
+
+
+Made = Callable[[pl.DataFrame, pl.DataFrame, int], pl.DataFrame]
+
+
+def check_nothing_later_is_seen(last: int, seed: int, made: Made = inputs_until) -> None:
+    """Fail if what is made up to day `last` changes with issues, or with gauges' values, of after its end."""
+    frame = synthetic.daily(LEAKY, days=LEAK_DAYS)
+    rng = np.random.default_rng(seed)
+    later = pl.int_range(len(frame)) > last
+    other = frame.with_columns(
+        pl.when(later).then(pl.Series(rng.normal(0, 50, len(frame)))).otherwise(gauge.column).alias(gauge.column)
+        for gauge in LEAKY.gauges
+    )
+    table = every_issue()
+    changed = other_issues(table, init_time(day(last), LEAKY.time_zone), seed)
+    assert_frame_equal(made(frame, table, last), made(other, changed, last), check_exact=True)
+
+
+@settings(max_examples=6)
+@given(last=st.integers(10, LEAK_DAYS - 1), seed=st.integers(0, 2**32 - 1))
+def test_no_input_sees_what_was_issued_or_came_after_its_init_time(last: int, seed: int) -> None:
+    check_nothing_later_is_seen(last, seed)
+
+
+def test_no_forecast_sees_what_was_issued_or_came_after_its_init_time() -> None:
+    check_nothing_later_is_seen(400, 1, forecasts_until)
+
+
+def test_an_issue_used_a_day_too_early_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def early(table: pl.DataFrame, *given: object) -> pl.DataFrame:
+        return newest(table.with_columns(pl.col("known_time") - timedelta(hours=24)), *given)  # type: ignore[arg-type]
+
+    newest = forcings.newest_issues
+    monkeypatch.setattr(forcings, "newest_issues", early)
+    with pytest.raises(AssertionError):
+        check_nothing_later_is_seen(410, 1)
+
+
+def test_perfect_rain_is_a_leak_and_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The diagnostic that knows the days to come: the same test must say that it does."""
+
+    make_samples = samples.make_samples
+
+    def knowing(frame: pl.DataFrame, newest: pl.DataFrame, dam: Dam, table: pl.DataFrame) -> Samples:
+        fed, rain = forcings.perfect_rain(usable(newest, dam), dam, 3)
+        return make_samples(frame, newest, fed, pl.concat([table, rain]))
+
+    monkeypatch.setattr(sys.modules[__name__], "make_samples", knowing)
+    with pytest.raises(AssertionError):
+        check_nothing_later_is_seen(410, 1)
+
