@@ -1,8 +1,8 @@
 """The Darts side of `benchmarks/hindcast.py`, which runs it in `.venv-bench`: LightGBM on forebay's own inputs.
 
-Run: ``python benchmarks/peer_darts.py GIVEN.npz MADE.npz plain|fast point|quantiles``. What is known at the end of a day
-is a past covariate of lag −1, so that nothing later is told; no lag of the target is needed, the inputs hold them. Days
-without a level are bridged by a line, as Darts wants a series without holes, and weigh nothing in any fit.
+Run: ``python benchmarks/peer_darts.py GIVEN.npz MADE.npz plain|fast point|quantiles``. What is known at the end of a
+day is a past covariate of lag −1, so that nothing later is told; no lag of the target is needed, the inputs hold them.
+Days without a level are bridged by a line, as Darts wants a series without holes, and weigh nothing in any fit.
 
 plain
     One call of `historical_forecasts` on daily changes, 7 steps, fitted anew where its `retrain` says so, on 1 January;
@@ -28,8 +28,8 @@ from darts.models import LightGBMModel
 class Given:
     """What forebay hands over.
 
-    level: per day, NaN where unknown; inputs: what was known at each day's end; start: first init date to forecast from;
-    leads: days; quantiles; parameters, rounds: those of forebay's `trees`.
+    level: per day, NaN where unknown; inputs: what was known at each day's end; start: index of the first init date to
+    forecast from; leads: days; quantiles; parameters: those of forebay's `trees`.
     """
 
     dates: pd.DatetimeIndex
@@ -84,7 +84,7 @@ def plain(given: Given, asked: str) -> np.ndarray:
     )  # fmt: skip
     steps = np.full((len(given.dates), max(given.leads), _width(given, asked)), np.nan)
     for forecast in made:
-        steps[given.dates.get_loc(forecast.start_time()) - 1] = forecast.values(copy=False)
+        steps[(forecast.start_time() - given.dates[0]).days - 1] = forecast.values(copy=False)
     return np.cumsum(steps, axis=1)[:, [lead - 1 for lead in given.leads]]
 
 

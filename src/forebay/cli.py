@@ -151,6 +151,7 @@ def hindcast(
     """
     from forebay import pipeline, review
     from forebay.dams.dam_file import load_dam
+    from forebay.models.fits import fits_of
     from forebay.show import terminal
 
     chosen, _ = _settings()
@@ -162,7 +163,7 @@ def hindcast(
             raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
         days = pipeline.read_days(this, held, now=datetime.now(UTC))
     with terminal.progress() as progress:
-        made = review.review(this, days, late_drivers=late_drivers, progress=progress)
+        made = review.review(this, days, late_drivers=late_drivers, fits=fits_of(chosen), progress=progress)
     files = [str(path) for path in review.write_review(made, this, folder)]
     tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
     costs = review.late_rows(made, this) if late_drivers else []
@@ -226,6 +227,7 @@ def run(
     """
     from forebay import pipeline
     from forebay.dams.dam_file import load_dam
+    from forebay.models.fits import fits_of
     from forebay.show import terminal
 
     chosen, _ = _settings()
@@ -239,7 +241,9 @@ def run(
             raise fetched.failure
         days = pipeline.read_days(this, held, now=now, init_date=init)
     with terminal.progress() as progress:
-        outcome = pipeline.forecast_dam(this, days, now=now, fetched=fetched, progress=progress)
+        outcome = pipeline.forecast_dam(
+            this, days, now=now, fetched=fetched, fits=fits_of(chosen), progress=progress
+        )
     files = pipeline.write_outcome(outcome, fetched, folder)
     _say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
 
@@ -266,6 +270,7 @@ def article(
 
     from forebay import article as recipes
     from forebay import pipeline
+    from forebay.models.fits import fits_of
     from forebay.show import terminal
 
     chosen, _ = _settings()
@@ -276,7 +281,7 @@ def article(
     with terminal.progress() as progress:
         with nullcontext() if data else _open(None, chosen) as held:
             record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
-        told = recipes.run(record, choice, now=now, progress=progress)
+        told = recipes.run(record, choice, now=now, fits=fits_of(chosen), progress=progress)
     recipes.write(told, folder)
 
     def show() -> None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from forebay.dams.dam import Dam
 from forebay.models import REFERENCES
+from forebay.models.fits import Fits
 from forebay.pipeline import Days, Verified, parquet, unwritable, verify
 from forebay.prepare.features import with_late_drivers
 from forebay.prepare.samples import make_samples
@@ -25,18 +26,19 @@ _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_
 
 
 def review(
-    dam: Dam, days: Days, *, late_drivers: bool = False, progress: Progress | None = None
+    dam: Dam, days: Days, *, late_drivers: bool = False, fits: Fits | None = None, progress: Progress | None = None
 ) -> dict[str, Verified]:
     """Hindcasts by name: `on_time`, and with `late_drivers` the same again with every driver known a day later.
 
-    Both are scored on the same days and in the same regimes, those known with the drivers on time.
+    Both are scored on the same days and in the same regimes, those known with the drivers on time. `fits` as in
+    `hindcast.point_forecasts`.
     """
     samples = make_samples(days.known, days.newest, dam)
-    made = {ON_TIME: verify(samples, dam, days, progress=progress)}
+    made = {ON_TIME: verify(samples, dam, days, fits=fits, progress=progress)}
     if late_drivers:
         late = with_late_drivers(dam)
         delayed = make_samples(days.known, days.newest, late)
-        made[LATE_DRIVERS] = verify(delayed, late, days, regimes=samples.regimes, progress=progress)
+        made[LATE_DRIVERS] = verify(delayed, late, days, regimes=samples.regimes, fits=fits, progress=progress)
     return made
 
 

@@ -25,6 +25,7 @@ import polars as pl
 from forebay.errors import ModelError
 from forebay.models import saved
 from forebay.models.model import Array, Model, digest
+from forebay.settings import Settings
 
 Fitter: TypeAlias = Callable[[Model], Model]
 """What fits a model on rows that it holds; raises as the model's own `fit`."""
@@ -78,6 +79,11 @@ class Fits:
                 return
             path.unlink(missing_ok=True)
             left -= stat.st_size
+
+
+def fits_of(settings: Settings) -> Fits | None:
+    """The folder that the settings name; None where they keep nothing."""
+    return Fits(Path(settings.cache) / "fits", settings.cache_mb * 10**6) if settings.cache_mb else None
 
 
 def fitter(fits: Fits | None, inputs: pl.DataFrame, target: Array) -> Fitter:

@@ -119,7 +119,7 @@ def point_forecasts(
 
     # The matrices are small: more threads within one product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        work = [pool.submit(_forecast_lead, samples, lead, models, spans=spans, fits=fits) for lead in dam.hindcast.leads]
+        work = [pool.submit(_forecast_lead, samples, h, models, spans=spans, fits=fits) for h in dam.hindcast.leads]
         for done, _ in enumerate(as_completed(work)):
             if progress:
                 progress("hindcast", done + 1, len(work))
