@@ -41,13 +41,13 @@ PEERS = PROJECT / ".venv-bench" / "bin" / "python"
 GOAL = 5.0
 """How many times as long as forebay the plain peer with the same outputs is to take."""
 
-FOREBAY, SAME = "forebay", "darts, 7 quantiles"
+FOREBAY, SAME = "forebay", "darts-quantiles"
 SIDES = {
     FOREBAY: (),
     SAME: ("peer_darts.py", "plain", "quantiles"),
-    "darts, point": ("peer_darts.py", "plain", "point"),
-    "darts by hand, 7 quantiles": ("peer_darts.py", "fast", "quantiles"),
-    "darts by hand, point": ("peer_darts.py", "fast", "point"),
+    "darts-point": ("peer_darts.py", "plain", "point"),
+    "darts-fast-quantiles": ("peer_darts.py", "fast", "quantiles"),
+    "darts-fast-point": ("peer_darts.py", "fast", "point"),
 }
 """Name → program and arguments; forebay is this file itself."""
 
@@ -120,7 +120,7 @@ def scores(change: Array, samples: Samples, dam: Dam, lead: int) -> str:
     made, came = change[days, dam.hindcast.leads.index(lead)], observed[days]
     told = f"{lead} d: n {len(days)}, MAE {metrics.mae(made[:, made.shape[1] // 2], came):.4f}"
     if made.shape[1] == len(QUANTILES):
-        covered = metrics.coverage(made[:, 1 - 1], made[:, -1], came)
+        covered = metrics.coverage(made[:, 0], made[:, -1], came)
         told += f", pinball {metrics.pinball(np.sort(made, axis=1), came, QUANTILES):.4f}, in 90% {covered:.2f}"
     return told
 
@@ -156,7 +156,7 @@ def main() -> None:
     """Compare the sides, or be forebay's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dam", nargs="?", type=Path, default=PROJECT / "tests" / "dams" / "warragamba.toml")
-    parser.add_argument("--sides", default=",".join(k.replace(", ", "+") for k in SIDES), help="forebay is always run")
+    parser.add_argument("--sides", default=",".join(SIDES), help="which, by name; forebay is always run")
     parser.add_argument("--made", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.made:
@@ -164,9 +164,9 @@ def main() -> None:
         return
     if not PEERS.exists():
         sys.exit(f"{PEERS} is not there; run `scripts/bench`, which makes it")
-    asked = {name.strip().replace("+", ", ") for name in given.sides.split(",")} | {FOREBAY}
+    asked = {FOREBAY, *given.sides.split(",")}
     if unknown := asked - set(SIDES):
-        sys.exit(f"sides {sorted(unknown)} are not known; allowed are {list(SIDES)}")
+        sys.exit(f"sides {', '.join(sorted(unknown))} are not known; allowed are {', '.join(SIDES)}")
     compare(given.dam, [name for name in SIDES if name in asked])
 
 
