@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -14,7 +15,8 @@ from forebay.dams.dam_file import load_dam
 from forebay.errors import DataError, ModelError
 from forebay.models import MODELS, REFERENCES
 from forebay.models.blend import blend
-from forebay.models.model import Array
+from forebay.models.fits import Fits
+from forebay.models.model import Array, Model
 from forebay.models.references import DampedChange, NoChange
 from forebay.prepare.daily import from_files, usable
 from forebay.prepare.samples import Samples, make_samples
@@ -231,6 +233,33 @@ def test_the_size_of_errors_is_told_by_the_expected_change_and_by_what_the_model
     width = (offsets[:, -1] - offsets[:, 0])[-300:]
     lively = spread[-300:] == 1.0
     assert np.median(width[lively]) > 10 * np.median(width[~lively])
+
+
+def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last digit; once they are kept, no model is fitted again, not for the same days, not for one day more."""
+    keys = {"hindcast": Hindcast(leads=(1, 3), start=date(2020, 6, 1))}
+    dam = synthetic.dam().model_copy(update=keys)
+    frame = synthetic.daily(dam, days=1201)
+    today, tomorrow = (make_samples(of, of, dam) for of in (frame.head(1200), frame))
+    fits = Fits(tmp_path, 10**9)
+    expected = [hindcast.point_forecasts(of, dam, MODELS) for of in (today, tomorrow)]
+    kept = hindcast.point_forecasts(today, dam, MODELS, fits=fits)
+
+    def refuse(model: Model, inputs: pl.DataFrame, target: Array) -> Model:
+        raise AssertionError(f"{type(model).__name__} is fitted again on {len(target)} rows")
+
+    for kind in MODELS.values():
+        monkeypatch.setattr(kind, "fit", refuse)
+    found = [hindcast.point_forecasts(of, dam, MODELS, fits=fits) for of in (today, tomorrow)]
+    for made, right in zip([kept, *found], [expected[0], *expected], strict=True):
+        for name, points in made.items():
+            assert points.replaced == right[name].replaced == {}
+            for lead, change in points.changes.items():
+                np.testing.assert_array_equal(change, right[name].changes[lead])
+                day = tomorrow.inputs.tail(1)
+                assert points.fitted[lead].predict(day) == right[name].fitted[lead].predict(day)
 
 
 # What follows is the real record; its figures are those of ../shared/domain.md 3.

@@ -1,6 +1,7 @@
 """One conformance suite for all models, and what each reference forecasts by hand."""
 
 import itertools
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -8,8 +9,8 @@ import polars as pl
 import pytest
 
 from forebay.errors import ModelError
-from forebay.models import FLOW_MODELS, MODELS, REFERENCES
-from forebay.models.model import Array, Model
+from forebay.models import FLOW_MODELS, MODELS, REFERENCES, saved
+from forebay.models.model import Array, Explained, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
 from forebay.prepare import features
 from tests import synthetic
@@ -70,6 +71,24 @@ def test_a_row_is_forecast_alone_as_among_others(
     inputs, target = past
     model = make(lead).fit(inputs, target)
     np.testing.assert_allclose(model.predict(inputs[500:501]), model.predict(inputs)[500:501], rtol=1e-9, atol=1e-12)
+
+
+@every_model
+def test_saved_and_loaded_it_gives_the_same_numbers(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
+    """To the last digit, contributions too; and its saved form is plain JSON."""
+    inputs, target = past
+    model = make(lead).fit(inputs, target)
+    text = saved.to_json(model)
+    json.loads(text)
+    again = saved.from_json(text)
+    assert type(again) is type(model)
+    assert saved.to_json(again) == text
+    for rows in (inputs, inputs.head(1), inputs.head(0)):
+        np.testing.assert_array_equal(again.predict(rows), model.predict(rows))
+    assert isinstance(model, Explained) and isinstance(again, Explained)
+    assert again.contributions(inputs).equals(model.contributions(inputs))
 
 
 @every_model

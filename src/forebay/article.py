@@ -24,6 +24,7 @@ from forebay.article_trials import Tried, result, trials, try_all
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError
 from forebay.models import backends, export, networks
+from forebay.models.fits import Fits
 from forebay.settings import Settings
 from forebay.show.article_story import Result, SameDays, Story
 
@@ -95,8 +96,12 @@ def read(
         return gather(dam, held, settings=settings, now=now, progress=told)
 
 
-def run(record: Record, choice: Choice, *, now: datetime, progress: Progress | None = None) -> Told:
+def run(
+    record: Record, choice: Choice, *, now: datetime, fits: Fits | None = None, progress: Progress | None = None
+) -> Told:
     """Both versions of each recipe, the faults weighed, and the project's own forecast on the same days.
+
+    `fits` as in `hindcast.point_forecasts`.
 
     Raises
     ------
@@ -117,7 +122,7 @@ def run(record: Record, choice: Choice, *, now: datetime, progress: Progress | N
     faults = article_faults.weigh(
         record, published, seeds=choice.seeds, backend=choice.backend, told=told("what each fault costs")
     )
-    outcome = pipeline.forecast_dam(record.dam, record.days, now=now, progress=progress)
+    outcome = pipeline.forecast_dam(record.dam, record.days, now=now, fits=fits, progress=progress)
     own, window = _own(outcome)
     faults.append(article_faults.baseline_fault(results, own))
     same = tuple(_same_days(nets, outcome) for nets in tried[1::2])

@@ -164,6 +164,7 @@ def hindcast(
     """
     from forebay import pipeline, review
     from forebay.dams.dam_file import load_dam
+    from forebay.models.fits import fits_of
     from forebay.show import terminal
 
     chosen, _ = _settings()
@@ -178,7 +179,7 @@ def hindcast(
         days = pipeline.with_uncoded(days, this, held, now=now) if again.screens_for_codes else days
     asked = [name for name, is_asked in asdict(again).items() if is_asked]
     with terminal.progress() as progress:
-        made = review.review(this, days, again=asked, progress=progress)
+        made = review.review(this, days, again=asked, fits=fits_of(chosen), progress=progress)
     files = [str(path) for path in review.write_review(made, this, folder)]
     tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
     costs = {review.AGAIN[name][0]: review.cost_rows(made, name, this) for name in asked}
@@ -242,6 +243,7 @@ def run(
     """
     from forebay import pipeline
     from forebay.dams.dam_file import load_dam
+    from forebay.models.fits import fits_of
     from forebay.show import terminal
 
     chosen, _ = _settings()
@@ -255,7 +257,9 @@ def run(
             raise fetched.failure
         days = pipeline.read_days(this, held, now=now, init_date=init)
     with terminal.progress() as progress:
-        outcome = pipeline.forecast_dam(this, days, now=now, fetched=fetched, progress=progress)
+        outcome = pipeline.forecast_dam(
+            this, days, now=now, fetched=fetched, fits=fits_of(chosen), progress=progress
+        )
     files = pipeline.write_outcome(outcome, fetched, folder)
     _say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
 
@@ -282,6 +286,7 @@ def article(
 
     from forebay import article as recipes
     from forebay import pipeline
+    from forebay.models.fits import fits_of
     from forebay.show import terminal
 
     chosen, _ = _settings()
@@ -292,7 +297,7 @@ def article(
     with terminal.progress() as progress:
         with nullcontext() if data else _open(None, chosen) as held:
             record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
-        told = recipes.run(record, choice, now=now, progress=progress)
+        told = recipes.run(record, choice, now=now, fits=fits_of(chosen), progress=progress)
     recipes.write(told, folder)
 
     def show() -> None:

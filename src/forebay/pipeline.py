@@ -23,6 +23,7 @@ from forebay.forecast.explain import explain
 from forebay.forecast.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
 from forebay.forecast.told import forcings_told
 from forebay.models import models_for
+from forebay.models.fits import Fits
 from forebay.prepare.daily import join, usable
 from forebay.prepare.datum import on_one_datum
 from forebay.prepare.experience import experience, outside_days
@@ -133,10 +134,12 @@ def forecast_dam(
     *,
     now: datetime,
     fetched: FetchReport | None = None,
+    fits: Fits | None = None,
     progress: hindcast.Progress | None = None,
 ) -> Outcome:
-    """Hindcast, scores and forecast of a dam from its daily frames."""
-    made = verify(make_samples(days.known, days.newest, dam, days.forcings), dam, days, progress=progress)
+    """Hindcast, scores and forecast of a dam from its daily frames; `fits` as in `hindcast.point_forecasts`."""
+    samples = make_samples(days.known, days.newest, dam, days.forcings)
+    made = verify(samples, dam, days, fits=fits, progress=progress)
     lacks = what_it_lacks(days.newest, made.samples, dam, made.points)
     if fetched is not None:
         lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
@@ -153,6 +156,7 @@ def verify(
     days: Days,
     *,
     regimes: Mapping[str, NDArray[np.bool_]] | None = None,
+    fits: Fits | None = None,
     progress: hindcast.Progress | None = None,
 ) -> Verified:
     """Hindcast of every model, with its scores and what stands behind them.
@@ -161,8 +165,10 @@ def verify(
     ----------
     regimes
         The days to score apart, where they shall be others than those that the samples tell.
+    fits
+        As in `hindcast.point_forecasts`.
     """
-    points = hindcast.point_forecasts(samples, dam, models_for(dam), progress=progress)
+    points = hindcast.point_forecasts(samples, dam, models_for(dam), fits=fits, progress=progress)
     points = hindcast.with_default(points, samples)
     table = hindcast.forecast_table(samples, dam, points)
     members = hindcast.marginals(samples, points, hindcast.DEFAULT)

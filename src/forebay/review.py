@@ -13,6 +13,7 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.errors import ModelError
 from forebay.models import REFERENCES
+from forebay.models.fits import Fits
 from forebay.pipeline import Days, Verified, parquet, unwritable, verify
 from forebay.prepare.daily import usable
 from forebay.prepare.features import with_late_drivers
@@ -29,18 +30,19 @@ _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_
 
 
 def review(
-    dam: Dam, days: Days, *, again: Sequence[str] = (), progress: Progress | None = None
+    dam: Dam, days: Days, *, again: Sequence[str] = (), fits: Fits | None = None, progress: Progress | None = None
 ) -> dict[str, Verified]:
     """Hindcasts by name: `on_time`, and those of `AGAIN` that are asked for.
 
-    All are scored on the same days and in the same regimes, those of the hindcast on time.
+    All are scored on the same days and in the same regimes, those of the hindcast on time. `fits` as in
+    `hindcast.point_forecasts`.
     """
     samples = make_samples(days.known, days.newest, dam, days.forcings)
-    made = {ON_TIME: verify(samples, dam, days, progress=progress)}
+    made = {ON_TIME: verify(samples, dam, days, fits=fits, progress=progress)}
     for name in again:
         other, its = AGAIN[name][1](dam, days)
         known = replace(samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes)
-        made[name] = verify(known, its, days, regimes=samples.regimes, progress=progress)
+        made[name] = verify(known, its, days, regimes=samples.regimes, fits=fits, progress=progress)
     return made
 
 

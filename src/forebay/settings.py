@@ -65,6 +65,13 @@ def data_folder() -> Path:
     return user_data_path("forebay", appauthor=False)
 
 
+def cache_folder() -> Path:
+    """The user's cache folder for forebay, by the platform's custom."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("forebay", appauthor=False)
+
+
 class Settings(_Frozen):
     """All settings.
 
@@ -76,6 +83,8 @@ class Settings(_Frozen):
         Folder under which `forebay run` makes one folder per dam.
     provisional_days
         Newest days that a fetch asks for again, because agencies still revise them.
+    cache, cache_mb
+        Folder in which fitted models are kept for the next hindcast, and how many megabytes at most; 0 keeps none.
     sources, http
         Base URL of each service; limits of every request.
     """
@@ -83,6 +92,8 @@ class Settings(_Frozen):
     archive: str = Field(min_length=1, default_factory=lambda: f"sqlite:///{quote(str(data_folder() / 'forebay.db'))}")
     output: Annotated[str, Field(min_length=1)] = "runs"
     provisional_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    cache: str = Field(min_length=1, default_factory=lambda: str(cache_folder()))
+    cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     sources: Mapping[str, SourceSettings] = Field(default_factory=_services)
     http: HttpSettings = HttpSettings()
 

@@ -170,14 +170,16 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp]) -> Array
     seen = np.isfinite(learned).any(axis=0)
     if len(past) < MIN_SCALED or not seen.any():
         return np.full(len(errors), unit)
+    from sklearn import config_context
     from sklearn.linear_model import Ridge
 
     logs = np.log1p(sizes[:, seen] / np.nanmedian(learned[:, seen], axis=0))
     center, spread = np.nanmean(logs[past], axis=0), np.nanstd(logs[past], axis=0)
     standard = np.nan_to_num((logs - center) / np.maximum(spread, 1e-9))
     standard = np.clip(standard, standard[past].min(axis=0), standard[past].max(axis=0))
-    regression = Ridge(alpha=10.0).fit(standard[past], np.log(np.abs(errors[past]) + 0.1 * unit))
-    size = np.exp(regression.predict(standard))
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # which would take longer than the fit
+        regression = Ridge(alpha=10.0).fit(standard[past], np.log(np.abs(errors[past]) + 0.1 * unit))
+        size = np.exp(regression.predict(standard))
     return np.asarray(np.minimum(size, np.quantile(size[past], MOST_LIVELY)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -18,7 +19,8 @@ class Model(Protocol):
 
     `inputs` has one row per init date and the columns that `prepare.features` makes, in any order; a model takes those
     that it knows. Nulls are allowed: a model handles them or refuses them by name. `target` is the change in the dam's
-    unit, without nulls. Learned attributes end in an underscore.
+    unit, without nulls. Learned attributes end in an underscore and are such as `models.saved` can tell; the others are
+    the arguments that the model was made with, under their own names.
     """
 
     lead_time: int
@@ -39,3 +41,11 @@ class Explained(Protocol):
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """One row per row of `inputs`: a column per input used, and `base`; each row sums to what `predict` gives."""
         ...
+
+
+def digest(inputs: pl.DataFrame, target: Array) -> bytes:
+    """16 bytes that tell the content of training rows: the same for the same columns and values, and for no others."""
+    made = hashlib.blake2b(target.tobytes(), digest_size=16)
+    made.update(repr(inputs.columns).encode())
+    made.update(np.ascontiguousarray(inputs.to_numpy(), dtype=float).tobytes())
+    return made.digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import warnings
 from typing import Self
@@ -12,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.errors import ModelError
-from forebay.models.model import BASE, Array
+from forebay.models.model import BASE, Array, digest
 from forebay.models.references import DAY
 from forebay.prepare.features import BALANCE, CONTEXT
 
@@ -107,10 +106,7 @@ def fitted_huber(lead_time: int, inputs: pl.DataFrame, target: Array) -> Huber:
 
     Several models start from the same line; fitting it is most of what they cost.
     """
-    digest = hashlib.blake2b(target.tobytes(), digest_size=16)
-    digest.update(repr(inputs.columns).encode())
-    digest.update(np.ascontiguousarray(inputs.to_numpy(), dtype=float).tobytes())
-    key = (lead_time, digest.digest())
+    key = (lead_time, digest(inputs, target))
     with _KEEPING:
         fitted = _FITTED.get(key)
     if fitted is None:
@@ -144,20 +140,21 @@ class WetRidge:
             raise ModelError(
                 f"wet_ridge needs at least {MIN_WET_ROWS} wet days to learn from, but there are {wet.sum()}"
             )
-        self.ridge_ = Ridge(alpha=30.0).fit(self.line_.design(inputs)[wet], target[wet])
+        ridge = Ridge(alpha=30.0).fit(self.line_.design(inputs)[wet], target[wet])
+        self.coefficients_, self.intercept_ = np.asarray(ridge.coef_), float(ridge.intercept_)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change of each row."""
         line = self.line_.predict(inputs)
         # of every row, though only wet ones are used: a row's last digits must not depend on how many others are wet
-        ridge = self.line_.design(inputs) @ self.ridge_.coef_ + self.ridge_.intercept_
+        ridge = self.line_.design(inputs) @ self.coefficients_ + self.intercept_
         return np.where(self._wet(inputs), (line + ridge) / 2, line)
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """Those of the line; on wet days the mean of those and the ridge regression's."""
         line = self.line_.contributions(inputs)
-        ridge = self.line_.contributions_of(self.ridge_.coef_, float(self.ridge_.intercept_), inputs)
+        ridge = self.line_.contributions_of(self.coefficients_, self.intercept_, inputs)
         wet = pl.Series(self._wet(inputs))
         both = line.select((line[c] + ridge[c]) / 2 for c in line.columns)
         return line.select(both[c].zip_with(wet, line[c]) for c in line.columns)

@@ -19,6 +19,7 @@ from forebay.errors import DataError, ModelError
 from forebay.metrics import crps_ensemble
 from forebay.models import REFERENCES
 from forebay.models.blend import blend
+from forebay.models.fits import Fits, fitter
 from forebay.models.intervals import State, error_quantiles, quiet_median, state_of
 from forebay.models.model import Array, Model
 from forebay.models.paths import LEVELS, join_leads
@@ -94,12 +95,22 @@ def refit_days(dates: NDArray[np.datetime64], origin: int) -> list[int]:
 
 
 def point_forecasts(
-    samples: Samples, dam: Dam, models: Mapping[str, Callable[[int], Model]], *, progress: Progress | None = None
+    samples: Samples,
+    dam: Dam,
+    models: Mapping[str, Callable[[int], Model]],
+    *,
+    fits: Fits | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Points]:
     """Expected changes of every model, lead time and day from the first origin on.
 
     A model fitted on refit day R learns from the days whose valid date lies before R, and forecasts until the next
     refit day. Where it refuses for lack of past days, `damped_change` stands in, and `Points.replaced` says so.
+
+    Parameters
+    ----------
+    fits
+        Where fitted models are kept for the next hindcast; without it all are fitted. The forecasts are the same.
     """
     origin = first_origin(samples, dam)
     starts = refit_days(samples.dates, origin)
@@ -109,7 +120,7 @@ def point_forecasts(
 
     # The matrices are small: more threads within one product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        work = [pool.submit(_forecast_lead, samples, lead, models, spans) for lead in dam.hindcast.leads]
+        work = [pool.submit(_forecast_lead, samples, h, models, spans=spans, fits=fits) for h in dam.hindcast.leads]
         for done, _ in enumerate(as_completed(work)):
             if progress:
                 progress("hindcast", done + 1, len(work))
@@ -120,6 +131,8 @@ def point_forecasts(
                     made[name].fitted[lead] = of_lead.fitted
                 if of_lead.replaced is not None:
                     made[name].replaced[lead] = of_lead.replaced
+    if fits:
+        fits.prune()
     return made
 
 
@@ -133,27 +146,29 @@ class _OfLead:
 
 
 def _forecast_lead(
-    samples: Samples, lead: int, models: Mapping[str, Callable[[int], Model]], spans: Sequence[tuple[int, int]]
+    samples: Samples,
+    lead: int,
+    models: Mapping[str, Callable[[int], Model]],
+    *,
+    spans: Sequence[tuple[int, int]],
+    fits: Fits | None,
 ) -> dict[str, _OfLead]:
     """Each model's forecasts at one lead time."""
     target = samples.change(samples.trusted, lead)
     inputs = samples.inputs_at(lead)
     made = {name: _OfLead(np.full(len(samples.dates), np.nan)) for name in models}
     for start, end in spans:
+        past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
+        fit = fitter(fits, inputs[past], target[past])
         for name, make in models.items():
             into = made[name]
             try:
-                into.fitted = _fit(make(lead), inputs, target, start)
+                into.fitted = fit(make(lead))
             except ModelError:
-                into.fitted = _fit(models[FALLBACK](lead), inputs, target, start)
+                into.fitted = fit(models[FALLBACK](lead))
                 into.replaced = samples.dates[end - 1].item()
             into.change[start:end] = into.fitted.predict(inputs[start:end])
     return made
-
-
-def _fit(model: Model, inputs: pl.DataFrame, target: Array, start: int) -> Model:
-    past = np.flatnonzero(np.isfinite(target[: max(0, start - model.lead_time)]))
-    return model.fit(inputs[past], target[past])
 
 
 def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> pl.DataFrame:
