@@ -82,8 +82,9 @@ FORECASTS = Table(
         "lead_time": pl.Int32(),  # days
         "valid_date": pl.Date(),
         "quantile": pl.Float64(),
-        "change": pl.Float64(),  # dam's unit: level on valid_date minus level on init_date
+        "change": pl.Float64(),  # dam's unit: level on valid_date minus level on level_date
         "level": pl.Float64(),  # dam's unit
+        "level_date": pl.Date(),  # the day whose level it starts from: init_date, or the last good one before it
     },
     ("dam", "model", "init_date", "lead_time", "quantile"),
 )

@@ -62,7 +62,12 @@ def state_of(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> 
 
 
 def error_quantiles(
-    errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float] = QUANTILES
+    errors: Array,
+    state: State,
+    *,
+    lead_time: int,
+    probabilities: Sequence[float] = QUANTILES,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> Array:
     """Quantiles of the errors as known on each init date.
 
@@ -79,6 +84,8 @@ def error_quantiles(
         Days.
     probabilities
         Rising.
+    wanted
+        Days whose quantiles are wanted, shape (n,); by default all.
 
     Returns
     -------
@@ -88,6 +95,7 @@ def error_quantiles(
     asked = np.asarray(probabilities)
     offsets = np.full((len(errors), len(asked)), np.nan)
     size: Array | None = None
+    wanted = np.ones(len(errors), bool) if wanted is None else wanted
     for first, after in months(state.init_dates):
         past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
         if len(past) < MIN_ERRORS:
@@ -95,12 +103,13 @@ def error_quantiles(
         if size is None or len(past) < 400 or _starts_year(state.init_dates[first]):
             size = _expected_size(errors, state.sizes, past)
         for kind in (False, True):
-            rows = np.flatnonzero(state.wet[first:after] == kind) + first
+            rows = np.flatnonzero((state.wet[first:after] == kind) & wanted[first:after]) + first
+            if not len(rows):
+                continue
             alike = past[state.wet[past] == kind]
             sample = alike if len(alike) >= MIN_ERRORS else past
-            if len(rows):
-                drawn = _conformal(errors[sample] / size[sample], asked, lead_time)
-                offsets[rows] = size[rows, None] * drawn
+            drawn = _conformal(errors[sample] / size[sample], asked, lead_time)
+            offsets[rows] = size[rows, None] * drawn
     return _around_median(offsets, asked)
 
 

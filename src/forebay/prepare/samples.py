@@ -13,6 +13,7 @@ from forebay.errors import DataError
 from forebay.prepare import features
 from forebay.prepare.daily import usable
 from forebay.prepare.flags import as_known, build_as_known, flags
+from forebay.prepare.silence import Build, Silence, silences
 from forebay.tables import flag_of
 
 WET_MM, DRY_MM = 15.0, 1.0
@@ -42,6 +43,8 @@ class Samples:
         spell that the dam file excludes from verification.
     regimes
         Regime name → whether each day belongs to it, as known at init; a regime that cannot be told is absent.
+    silence
+        The days on which level or drivers are silent; None where nobody looked for them.
     """
 
     dates: NDArray[np.datetime64]
@@ -50,6 +53,24 @@ class Samples:
     trusted: NDArray[np.float64]
     observed: NDArray[np.float64]
     regimes: dict[str, NDArray[np.bool_]]
+    silence: Silence | None = None
+
+    @property
+    def start(self) -> NDArray[np.float64]:
+        """The level that each day's forecast starts from: its own, else the last good one; NaN where there is none."""
+        return self.level if self.silence is None else self.silence.start
+
+    @property
+    def level_age(self) -> NDArray[np.intp]:
+        """Days since the level that each day's forecast starts from; 0 where it is the day's own."""
+        return np.zeros(len(self.dates), int) if self.silence is None else self.silence.level_age
+
+    def came(self, lead_time: int) -> NDArray[np.float64]:
+        """Change from `start` to d + lead_time as it stands now; NaN where either is missing or not yet."""
+        made = np.full(len(self.level), np.nan)
+        if lead_time < len(self.level):
+            made[:-lead_time] = self.observed[lead_time:] - self.start[:-lead_time]
+        return np.where(self.level_age > 0, made, self.change(self.observed, lead_time))
 
     def change(self, level: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
         """level(d + lead_time) − level(d) per day; NaN where either is missing or not yet."""
@@ -84,21 +105,31 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
     if usable_known[target].null_count() == len(usable_known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     last = known["date"][-1]
-    inputs = build_as_known(known, flags(known, dam), dam, _inputs)
     then = newest.filter(pl.col("date") <= last)
-    now = _inputs(as_known(then, flags(then, dam), last, dam), dam)
-    inputs = pl.concat([inputs.head(-1), now.tail(1)])
+    doubts, doubts_now = flags(known, dam), flags(then, dam)
+
+    def made(build: Build, hidden: pl.Series | None = None, columns: tuple[str, ...] = ()) -> pl.DataFrame:
+        """A row for each day, `columns` hidden on some; the last one from the newest versions."""
+        early, late = (_prepared(frame, dam, hidden, columns) for frame in (known, then))
+        now = build(as_known(late, doubts_now, last, dam), dam)
+        return pl.concat([build_as_known(early, doubts, dam, build).head(-1), now.tail(1)])
+
     level = usable_known[target].to_numpy().astype(float)
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
     dates = known["date"].to_numpy().astype("datetime64[D]")
+    observed = _observed(newest, dam, len(dates))
+    own_level = np.where(np.isfinite(level), level, _observed(known, dam, len(dates)))
+    own_level[-1] = level[-1] if np.isfinite(level[-1]) else observed[-1]
+    inputs, silence = silences(made, made(features.build), dam, own_level=own_level)
     excluded = in_spells(dates, dam.hindcast.verification_exclude)
     return Samples(
         dates=dates,
         inputs=inputs.drop("date"),
         level=level,
         trusted=np.where(excluded, np.nan, level),
-        observed=_observed(newest, dam, len(dates)),
+        observed=observed,
         regimes=_regimes(inputs, dam, level),
+        silence=silence,
     )
 
 
@@ -110,14 +141,14 @@ def in_spells(dates: NDArray[np.datetime64], spells: tuple[Spell, ...]) -> NDArr
     return inside
 
 
-def _inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    return features.build(_without_excluded(daily, dam), dam)
+def _prepared(daily: pl.DataFrame, dam: Dam, hidden: pl.Series | None, columns: tuple[str, ...]) -> pl.DataFrame:
+    """`daily` without the target's values in spells that the dam file excludes from verification, as known wrong.
 
-
-def _without_excluded(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """`daily` without the target's values in spells that the dam file excludes from verification, as known wrong."""
+    And without those of `columns` on the days that are `hidden`.
+    """
     excluded = in_spells(daily["date"].to_numpy().astype("datetime64[D]"), dam.hindcast.verification_exclude)
-    return daily.with_columns(pl.when(~pl.Series(excluded)).then(dam.target.variable).alias(dam.target.variable))
+    kept = daily.with_columns(pl.when(~pl.Series(excluded)).then(dam.target.variable).alias(dam.target.variable))
+    return kept if hidden is None else kept.with_columns(pl.when(~hidden).then(c).alias(c) for c in columns)
 
 
 def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:

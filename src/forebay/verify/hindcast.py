@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -19,7 +19,7 @@ from forebay.errors import DataError, ModelError
 from forebay.metrics import crps_ensemble
 from forebay.models import REFERENCES
 from forebay.models.blend import blend
-from forebay.models.intervals import error_quantiles, state_of
+from forebay.models.intervals import State, error_quantiles, state_of
 from forebay.models.model import Array, Model
 from forebay.models.paths import LEVELS, join_leads
 from forebay.prepare.samples import WARM_UP, Samples
@@ -52,12 +52,18 @@ class Points:
         The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
     weights
         Of a blend: each model's weight on the last day.
+    drilled
+        Kind of silence → the expected changes in its drills (`prepare.silence`), as `changes`; NaN on other days.
+
+    Changes are from the level that the forecast starts from: where the day's own is silent, from the last good one,
+    with the changes expected of each day since.
     """
 
     changes: dict[int, Array]
     replaced: dict[int, date] = field(default_factory=dict)
     fitted: dict[int, Model] = field(default_factory=dict)
     weights: dict[int, dict[str, float]] = field(default_factory=dict)
+    drilled: dict[str, dict[int, Array]] = field(default_factory=dict)
 
 
 def scored_from(samples: Samples, dam: Dam) -> int:
@@ -115,11 +121,13 @@ def point_forecasts(
         for lead, future in zip(dam.hindcast.leads, work, strict=True):
             for name, of_lead in future.result().items():
                 made[name].changes[lead] = of_lead.change
+                for kind, change in of_lead.drilled.items():
+                    made[name].drilled.setdefault(kind, {})[lead] = change
                 if of_lead.fitted is not None:
                     made[name].fitted[lead] = of_lead.fitted
                 if of_lead.replaced is not None:
                     made[name].replaced[lead] = of_lead.replaced
-    return made
+    return {name: from_last_level(points, samples) for name, points in made.items()}
 
 
 @dataclass
@@ -127,6 +135,7 @@ class _OfLead:
     """One model's forecasts at one lead time, as in `Points`."""
 
     change: Array
+    drilled: dict[str, Array]
     replaced: date | None = None
     fitted: Model | None = None
 
@@ -136,7 +145,9 @@ def _forecast_lead(
 ) -> dict[str, _OfLead]:
     """Each model's forecasts at one lead time."""
     target = samples.change(samples.trusted, lead)
-    made = {name: _OfLead(np.full(len(samples.dates), np.nan)) for name in models}
+    drills = samples.silence.drills if samples.silence else {}
+    nothing = np.full(len(samples.dates), np.nan)
+    made = {name: _OfLead(nothing.copy(), {kind: nothing.copy() for kind in drills}) for name in models}
     for start, end in spans:
         for name, make in models.items():
             into = made[name]
@@ -146,6 +157,10 @@ def _forecast_lead(
                 into.fitted = _fit(models[FALLBACK](lead), samples, target, start)
                 into.replaced = samples.dates[end - 1].item()
             into.change[start:end] = into.fitted.predict(samples.inputs[start:end])
+            for kind, drill in drills.items():
+                rows = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
+                if len(rows):
+                    into.drilled[kind][rows] = into.fitted.predict(drill.inputs[rows])
     return made
 
 
@@ -154,11 +169,40 @@ def _fit(model: Model, samples: Samples, target: Array, start: int) -> Model:
     return model.fit(samples.inputs[past], target[past])
 
 
+def from_last_level(points: Points, samples: Samples) -> Points:
+    """`points` whose changes are from the level that each forecast starts from, in the drills too.
+
+    Where that is an older one, the changes expected of each day since come on top, one day at a time: so what fell and
+    flowed meanwhile is in the forecast.
+    """
+    if samples.silence is None:
+        return points
+    step = min(points.changes)
+    since = since_last_level(points.changes[step] / step, samples.level_age)
+    drilled = {}
+    for kind, of_kind in points.drilled.items():
+        drill = samples.silence.drills[kind]
+        daily = points.changes[step].copy()
+        daily[drill.rows] = of_kind[step][drill.rows]
+        unseen = since_last_level(daily / step, drill.level_age)
+        drilled[kind] = {lead: change + unseen for lead, change in of_kind.items()}
+    return replace(points, changes={lead: c + since for lead, c in points.changes.items()}, drilled=drilled)
+
+
+def since_last_level(daily: Array, level_age: NDArray[np.intp]) -> Array:
+    """The sum of `daily` changes from the last good level to each day; 0 where the level is there, NaN if one is."""
+    total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(daily))])
+    unknown = np.concatenate([[0], np.cumsum(np.isnan(daily))])
+    day = np.arange(len(daily))
+    summed = np.where(unknown[day] > unknown[day - level_age], np.nan, total[day] - total[day - level_age])
+    return np.where(level_age > 0, summed, 0.0)
+
+
 def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> pl.DataFrame:
     """`points` with their quantiles as a table (`tables.FORECASTS`), one row per model, init date, lead and quantile.
 
     Intervals come from each model's own past errors; where fewer than 20 are known, only the median is given. Days
-    without a usable level have no forecast: a level cannot be stated from an unknown one.
+    without a level are forecast from the last good one, if it is not too old.
     """
     parts = []
     for name, point in points.items():
@@ -186,13 +230,68 @@ def interval_offsets(
     The size of its errors is told by the state of the day, the size of the change that it expects, and the spread of
     what all models expect.
     """
-    change = points[model].changes[lead_time]
-    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
-    each = [point.changes[lead_time] for name, point in points.items() if name not in REFERENCES]
-    spread = np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
-    state = state_of(samples.inputs, wet, samples.dates).beside(np.abs(change), spread)
-    errors = samples.change(samples.trusted, lead_time) - change
-    return error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
+    ordinary = samples.silence is None or (samples.silence.level_age == 0) & (samples.silence.drivers_age == 0)
+    change, spread = _expected(points, model, lambda point: point.changes[lead_time])
+    state = state_of(samples.inputs, _wet(samples), samples.dates).beside(np.abs(change), spread)
+    errors = np.where(ordinary, samples.change(samples.trusted, lead_time) - change, np.nan)
+    offsets = error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
+    if samples.silence is None:
+        return offsets
+    offsets[samples.level_age > 0] = np.nan  # told by drills alone
+    for kind, drill in samples.silence.drills.items():
+        told = silent_offsets(samples, points, model, kind, lead_time=lead_time, probabilities=probabilities)
+        known = drill.days & np.isfinite(told).all(axis=1)
+        offsets[known] = told[known]
+    return offsets
+
+
+def _expected(
+    points: Mapping[str, Points], model: str, change_of: Callable[[Points], Array]
+) -> tuple[Array, Array]:
+    """What a model expects, and the spread of what all but the references expect."""
+    each = [change_of(point) for name, point in points.items() if name not in REFERENCES]
+    change = change_of(points[model])
+    return change, np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
+
+
+def _wet(samples: Samples) -> NDArray[np.bool_]:
+    return samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
+
+
+def silent_offsets(
+    samples: Samples,
+    points: Mapping[str, Points],
+    model: str,
+    kind: str,
+    *,
+    lead_time: int,
+    probabilities: Sequence[float],
+) -> Array:
+    """What turns expected changes into quantiles on days of one kind of silence, from the errors of its drills.
+
+    Beside what tells the size of other errors, it is told by how long level and drivers have been silent. Without
+    drivers nobody knows which days are wet: none is calibrated apart.
+    """
+    assert samples.silence is not None
+    drill, real = samples.silence.drills[kind], samples.silence
+    days = drill.days
+    change, spread = _expected(
+        points, model, lambda p: np.where(days, p.changes[lead_time], p.drilled[kind][lead_time])
+    )
+    start = np.where(days, samples.start, drill.start)
+    came = np.full(len(days), np.nan)
+    came[:-lead_time] = samples.trusted[lead_time:] - start[:-lead_time]
+    state = state_of(samples.inputs, _wet(samples) & (kind == "level"), samples.dates)
+    drilled = state_of(drill.inputs, state.wet, samples.dates)
+    told = State(samples.dates, state.wet, np.where(days[:, None], state.sizes, drilled.sizes)).beside(
+        np.abs(change),
+        spread,
+        np.where(days, real.level_age, drill.level_age),
+        np.where(days, real.drivers_age, drill.drivers_age),
+    )
+    return error_quantiles(
+        came - change, told, lead_time=lead_time, probabilities=probabilities, wanted=days
+    )
 
 
 def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Array:
@@ -205,37 +304,40 @@ def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Arr
         for lead, change in points[model].changes.items()
     ]
     made = np.stack(members, axis=1)
-    made[~(np.isfinite(samples.level) | np.isfinite(samples.observed))] = np.nan
+    made[~np.isfinite(samples.start)] = np.nan
     return made
 
 
 def sample_paths(samples: Samples, points: Mapping[str, Points], members: Array, model: str = DEFAULT) -> Array:
     """The paths of a model: its `marginals` joined over the leads by how its past errors went on, the same shape."""
     changes = points[model].changes
-    wet = samples.regimes.get("wet", np.zeros(len(samples.dates), bool))
     came = np.stack([samples.change(samples.trusted, lead) for lead in changes], axis=1)
     low, high = np.searchsorted(LEVELS, (0.1, 0.9))
     width = members[:, :, high] - members[:, :, low]
     errors = came - np.stack(list(changes.values()), axis=1)
     scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
-    return join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=wet)
+    return join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=_wet(samples))
 
 
 def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Points]:
     """`points` and beside them `default`, the blend of all: what a user gets."""
     blended, weights = {}, {}
+    drilled: dict[str, dict[int, Array]] = {kind: {} for kind in points[MAIN].drilled}
     for lead in next(iter(points.values())).changes:
         each = {name: point.changes[lead] for name, point in points.items()}
         blended[lead], daily = blend(each, samples.change(samples.trusted, lead), lead_time=lead)
         weights[lead] = {name: float(of_day[-1]) for name, of_day in daily.items()}
-    return {**points, DEFAULT: Points(blended, points[MAIN].replaced, weights=weights)}
+        for kind, of_kind in drilled.items():
+            of_kind[lead] = np.sum([daily[name] * point.drilled[kind][lead] for name, point in points.items()], axis=0)
+    return {**points, DEFAULT: Points(blended, points[MAIN].replaced, weights=weights, drilled=drilled)}
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
-    level = np.where(np.isfinite(samples.level), samples.level, samples.observed)[rows]
+    level = samples.start[rows]
     return pl.DataFrame(
         {
             "init_date": np.repeat(samples.dates[rows], len(QUANTILES)),
+            "level_date": np.repeat((samples.dates - samples.level_age)[rows], len(QUANTILES)),
             "quantile": np.tile(QUANTILES, len(rows)),
             "change": changes.ravel(),
             "level": (changes + level[:, None]).ravel(),
@@ -248,7 +350,7 @@ def _finish(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     return FORECASTS.check(
         table.with_columns(
             pl.lit(dam.id).alias("dam"),
-            pl.col("init_date").cast(pl.Date),
+            pl.col("init_date", "level_date").cast(pl.Date),
         ).with_columns(
             to_utc(pl.col("init_date").cast(pl.Datetime("us")) + pl.duration(days=1), dam.time_zone).alias("init_time"),
             (pl.col("init_date") + days).alias("valid_date"),
@@ -261,4 +363,4 @@ def crps_by_day(samples: Samples, members: Array, leads: Sequence[int]) -> dict[
 
     How members are joined over the leads does not matter here: `marginals` and `sample_paths` give the same.
     """
-    return {lead: crps_ensemble(members[:, k], samples.change(samples.observed, lead)) for k, lead in enumerate(leads)}
+    return {lead: crps_ensemble(members[:, k], samples.came(lead)) for k, lead in enumerate(leads)}
