@@ -68,6 +68,7 @@ def error_quantiles(
     lead_time: int,
     probabilities: Sequence[float] = QUANTILES,
     wanted: NDArray[np.bool_] | None = None,
+    lasting: int | None = None,
 ) -> Array:
     """Quantiles of the errors as known on each init date.
 
@@ -86,6 +87,8 @@ def error_quantiles(
         Rising.
     wanted
         Days whose quantiles are wanted, shape (n,); by default all.
+    lasting
+        Days over which errors hang together, so that they count as one; by default thrice the lead time.
 
     Returns
     -------
@@ -96,6 +99,7 @@ def error_quantiles(
     offsets = np.full((len(errors), len(asked)), np.nan)
     size: Array | None = None
     wanted = np.ones(len(errors), bool) if wanted is None else wanted
+    lasting = 3 * lead_time if lasting is None else lasting
     for first, after in months(state.init_dates):
         past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
         if len(past) < MIN_ERRORS:
@@ -108,7 +112,7 @@ def error_quantiles(
                 continue
             alike = past[state.wet[past] == kind]
             sample = alike if len(alike) >= MIN_ERRORS else past
-            drawn = _conformal(errors[sample] / size[sample], asked, lead_time)
+            drawn = _conformal(errors[sample] / size[sample], asked, lasting)
             offsets[rows] = size[rows, None] * drawn
     return _around_median(offsets, asked)
 
@@ -145,13 +149,13 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp]) -> Array
     return np.asarray(np.minimum(size, np.quantile(size[past], MOST_LIVELY)))
 
 
-def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
+def _conformal(scaled: Array, probabilities: Array, lasting: int) -> Array:
     """Quantiles of `scaled`, widened for the finite sample.
 
     Split conformal prediction takes the quantile at p · (n + 1)/n. Errors of neighbouring days are not independent:
-    those of a lead of h days overlap, and weather lasts, so that n errors count as n / 3h.
+    those of a lead of h days overlap, and weather lasts, so that n errors count as n / lasting, by default n / 3h.
     """
-    effective = len(scaled) / (3 * lead_time)
+    effective = len(scaled) / lasting
     nominal = np.abs(probabilities - 0.5)
     at_most = 0.5 - KEPT_TAIL * (0.5 - nominal)
     asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, at_most)

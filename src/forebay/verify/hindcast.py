@@ -23,6 +23,7 @@ from forebay.models.intervals import State, error_quantiles, state_of
 from forebay.models.model import Array, Model
 from forebay.models.paths import LEVELS, join_leads
 from forebay.prepare.samples import WARM_UP, Samples
+from forebay.prepare.silence import DRILL_DAYS
 from forebay.tables import FORECASTS, QUANTILES
 
 FALLBACK = "damped_change"
@@ -290,7 +291,12 @@ def silent_offsets(
         np.where(days, real.drivers_age, drill.drivers_age),
     )
     return error_quantiles(
-        came - change, told, lead_time=lead_time, probabilities=probabilities, wanted=days
+        came - change,
+        told,
+        lead_time=lead_time,
+        probabilities=probabilities,
+        wanted=days,
+        lasting=3 * lead_time + DRILL_DAYS,
     )
 
 
