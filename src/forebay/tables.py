@@ -112,7 +112,7 @@ EXPLANATION = Table(
         "dam": pl.String(),
         "init_date": pl.Date(),
         "lead_time": pl.Int32(),
-        "group": pl.String(),  # rain, level, season, full_supply, missing, a gauge's role, other; base: a usual day
+        "group": pl.String(),  # rain, level, season, full_supply, missing, since_level, a gauge's role, other; base
         "gauge": pl.String(),  # its title; empty for a group that is no single gauge
         "contribution": pl.Float64(),  # dam's unit; those of a lead sum to the change of `default`
         "words": pl.String(),

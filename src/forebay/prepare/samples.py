@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from forebay.dams.dam import Dam, Spell
 from forebay.errors import DataError
-from forebay.prepare import features
+from forebay.prepare import datum, features
 from forebay.prepare.daily import usable
 from forebay.prepare.flags import as_known, build_as_known, flags
 from forebay.prepare.silence import Build, Silence, silences
@@ -45,6 +46,10 @@ class Samples:
         Regime name → whether each day belongs to it, as known at init; a regime that cannot be told is absent.
     silence
         The days on which level or drivers are silent; None where nobody looked for them.
+    withheld_from
+        First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
+    withheld
+        Whether each day lies in such a datum, as known at its end; None where nobody looked.
     """
 
     dates: NDArray[np.datetime64]
@@ -54,6 +59,8 @@ class Samples:
     observed: NDArray[np.float64]
     regimes: dict[str, NDArray[np.bool_]]
     silence: Silence | None = None
+    withheld_from: date | None = None
+    withheld: NDArray[np.bool_] | None = None
 
     @property
     def start(self) -> NDArray[np.float64]:
@@ -107,12 +114,16 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
     last = known["date"][-1]
     then = newest.filter(pl.col("date") <= last)
     doubts, doubts_now = flags(known, dam), flags(then, dam)
+    withheld_from = datum.withheld_from(doubts_now, dam, last)
+    withheld = datum.withheld_days(known, doubts, dam).to_numpy().copy()
+    withheld[-1] = withheld_from is not None
 
     def made(build: Build, hidden: pl.Series | None = None, columns: tuple[str, ...] = ()) -> pl.DataFrame:
         """A row for each day, `columns` hidden on some; the last one from the newest versions."""
         early, late = (_prepared(frame, dam, hidden, columns) for frame in (known, then))
         now = build(as_known(late, doubts_now, last, dam), dam)
-        return pl.concat([build_as_known(early, doubts, dam, build).head(-1), now.tail(1)])
+        rows = pl.concat([build_as_known(early, doubts, dam, build).head(-1), now.tail(1)])
+        return _without_datum(rows, withheld, dam)
 
     level = usable_known[target].to_numpy().astype(float)
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
@@ -128,8 +139,10 @@ def make_samples(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> Samples
         level=level,
         trusted=np.where(excluded, np.nan, level),
         observed=observed,
-        regimes=_regimes(inputs, dam, level),
+        regimes=_regimes(inputs, dam, np.where(withheld, np.nan, level)),
         silence=silence,
+        withheld_from=withheld_from,
+        withheld=withheld,
     )
 
 
@@ -149,6 +162,14 @@ def _prepared(daily: pl.DataFrame, dam: Dam, hidden: pl.Series | None, columns: 
     excluded = in_spells(daily["date"].to_numpy().astype("datetime64[D]"), dam.hindcast.verification_exclude)
     kept = daily.with_columns(pl.when(~pl.Series(excluded)).then(dam.target.variable).alias(dam.target.variable))
     return kept if hidden is None else kept.with_columns(pl.when(~hidden).then(c).alias(c) for c in columns)
+
+
+def _without_datum(rows: pl.DataFrame, withheld: NDArray[np.bool_], dam: Dam) -> pl.DataFrame:
+    """Inputs without those that rest on the datum, on the days on which what the dam file says of it does not hold."""
+    resting = [c for c in rows.columns if c.endswith("below_full")]
+    if dam.target.variable == "reservoir_level" and dam.storage_curves:
+        resting += [c for c in rows.columns if c.startswith(features.BALANCE)]
+    return rows.with_columns(pl.when(~pl.Series(withheld)).then(pl.col(c)).alias(c) for c in resting)
 
 
 def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ _LABELS = {
     "season": "season",
     "full_supply": "distance to full supply",
     "missing": "what is missing",
+    "since_level": "since the last level",
     "inflow": "inflow",
     "release": "release",
 }
