@@ -100,7 +100,7 @@ def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due:
     if wanted is None:
         drivers = [gauge.column for gauge in dam.gauges if gauge.role not in ("target", "storage")]
         known = seen.filter(pl.col("date") <= due, pl.any_horizontal(pl.lit(False), pl.col(drivers).is_not_null()))
-        init = max(days[-1], known["date"].max() or days[-1])  # type: ignore[type-var]  # polars says: any scalar
+        init: date = max([days[-1], *known["date"].tail(1)])
     else:
         init = wanted
     level = max((day for day in days if day <= init), default=None) if init <= max(days[-1], due) else None
@@ -138,7 +138,7 @@ def what_it_lacks(daily: pl.DataFrame, samples: Samples, dam: Dam, points: Mappi
         *_thin_past(samples, dam, points),
         *_withheld(samples),
         *_silent_level(samples, dam),
-        *_silent_drivers(samples),
+        *_silent_drivers(samples, dam),
         *_silent_gauges(daily, dam),
         *_unknowns(samples, dam),
     )
@@ -207,17 +207,17 @@ def _silent_level(samples: Samples, dam: Dam) -> list[str]:
     level = f"{samples.start[-1]:,.3f} {dam.target.unit}"
     return [
         f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and its "
-        f"intervals are as wide as past days show that forecasts from a level of that age need."
+        "intervals are as wide as past days show that forecasts from a level of that age need."
     ]
 
 
-def _silent_drivers(samples: Samples) -> list[str]:
+def _silent_drivers(samples: Samples, dam: Dam) -> list[str]:
     age = 0 if samples.silence is None else int(samples.silence.drivers_age[-1])
     if age == 0:
         return []
     return [
-        f"Neither rain nor flows are known since {samples.dates[-1 - age]} ({_days(age)}): the intervals are as wide as "
-        "past days show that forecasts without them need."
+        f"{'No rain' if dam.columns('rainfall') else 'No flow'} is known since {samples.dates[-1 - age]} ({_days(age)}): "
+        "the intervals are as wide as past days show that forecasts without rain and flows need."
     ]
 
 

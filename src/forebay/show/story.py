@@ -111,8 +111,8 @@ QUANTILE_COLUMNS = tuple(quantile_column(q) for q in QUANTILES)
 def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
     """init_date, lead_time, valid_date, start, q05 … q95: a row per forecast day of `model`, levels in the dam's unit.
 
-    `start` is the level that the forecast starts from; a row with lead_time 0 stands at it, on its own day, all quantiles
-    equal to it.
+    `start` is the level that the forecast starts from; a row with lead_time 0 stands at it, on that level's day, all
+    quantiles equal to it.
     """
     keys = ["init_date", "lead_time", "valid_date"]
     own = forecasts.filter(pl.col("model") == model)

@@ -74,9 +74,9 @@ def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside
     """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
 
     Years are scored as regimes `y2012`, … of the window `all`. Days without a level are scored apart, as the regime
-    `level_missing`, by the change from the last good level, and count in no other cell. The 90% bands of MAE and of skill come from resampling
-    60-day blocks, the same blocks for a model and its reference. `share_forecast` and `outside_experience` count other
-    days: all those of the window and regime, whether or not what came is known.
+    `level_missing`, by the change from the last good level, and count in no other cell. The 90% bands of MAE and of
+    skill come from resampling 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
+    `outside_experience` count other days: all those of the window and regime, whether or not what came is known.
     """
     beside = beside or Beside()
     cards = [pl.DataFrame(schema=SCORES.columns)]
