@@ -11,11 +11,13 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.models import MODELS
+from forebay.prepare.datum import on_one_datum
 from forebay.prepare.samples import make_samples
 from forebay.verify import hindcast, scorecard
 from tests import synthetic
 from tests.command_line import Ended, forebay
 from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.test_flags import lake
 
 LEADS = {"leads": (1, 3)}
 DAYS = 1100
@@ -99,27 +101,52 @@ def test_a_level_silent_for_too_long_is_refused_in_one_sentence(tmp_path: Path) 
     assert len(ended.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("column", ["rainfall_r1", "reservoir_level"])
-def test_intervals_hold_on_silent_days(column: str) -> None:
-    """Rain silent for a year, or the level on eleven days of each month: what came lies inside often enough."""
-    frame = record(RAINY, days=1800)
-    level = frame["reservoir_level"].to_numpy()
-    if column == "rainfall_r1":
-        frame, silent = without(frame, column, 1300, 1665), np.arange(1300, 1665)
-    else:
-        silent = np.concatenate([np.arange(first, first + 11) for first in range(800, 1780, 31)])
-        for first in range(800, 1780, 31):
-            frame = without(frame, column, first, first + 11)
+def test_intervals_hold_while_rain_is_silent_for_a_year() -> None:
+    frame, silent = without(record(RAINY, days=1800), "rainfall_r1", 1300, 1665), np.arange(1300, 1665)
     samples = make_samples(frame, frame, RAINY)
     points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
     for lead in LEADS["leads"]:
-        ends = points["default"].changes[lead][:, None] + hindcast.interval_offsets(
-            samples, points, "default", lead_time=lead
-        )
-        days = silent[silent + lead < len(level)]
-        came = level[days + lead] - samples.start[days]
-        inside = (ends[days, 0] <= came) & (came <= ends[days, -1])
-        assert inside.mean() >= 0.83
+        off = hindcast.interval_offsets(samples, points, "default", lead_time=lead)[silent]
+        error = (samples.came(lead) - points["default"].changes[lead])[silent]
+        assert ((off[:, 0] <= error) & (error <= off[:, -1])).mean() >= 0.83
+
+
+def test_days_without_a_level_are_scored_apart() -> None:
+    """Eleven days of each month without a level: the other days' scored set is what it would be without forecasts."""
+    frame = record(RAINY, days=900)
+    gone = np.zeros(900, bool)
+    for first in range(450, 880, 31):
+        frame = without(frame, "reservoir_level", first, first + 11)
+        gone[first : first + 11] = True
+    samples = make_samples(frame, frame, RAINY)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
     scores = scorecard.score(hindcast.forecast_table(samples, RAINY, points), samples, RAINY)
-    apart = scores.filter(pl.col("regime") == "level_missing", pl.col("metric") == "mae")
-    assert apart.is_empty() == (column == "rainfall_r1")
+    of = scores.filter(metric="mae", model="default", window="all", lead_time=1)
+    n = dict(of.select("regime", "n").iter_rows())
+    day = np.arange(360, 899)
+    assert n["all"] == int((~gone[day] & ~gone[day + 1]).sum())
+    assert n["level_missing"] == int((gone[day] & ~gone[day + 1]).sum())
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_full_supply_is_withheld_after_a_step_of_datum_until_the_dam_file_states_it(stated: bool) -> None:
+    """A step of 4 m on day 600 is known on the tenth day after it: withheld from then on, and not before."""
+    step = synthetic.FIRST_DAY + timedelta(days=600)
+    offsets = [{"from": step, "offset": -4.0}] if stated else []
+    dam = dam_of(hindcast=LEADS, full_supply=95.5, datum_offsets=offsets)
+    frame = on_one_datum(frame_of(dam, {"reservoir_level": lake((600, -4.0))}), dam)
+    samples = make_samples(frame, frame, dam)
+    below = samples.inputs["context_below_full"].is_null().to_numpy()
+    assert samples.withheld is not None
+    if stated:
+        assert samples.withheld_from is None
+        assert not samples.withheld.any()
+        assert not below.any()
+        assert samples.regimes["near_full"][700:].any()
+        return
+    assert samples.withheld_from == step
+    assert np.flatnonzero(samples.withheld).tolist() == list(range(610, 900))
+    assert below[610:].all()
+    assert not samples.regimes["near_full"][610:].any()
+    before = make_samples(frame.head(609), frame.head(609), dam)
+    assert before.withheld_from is None, "nine days after the step nobody knows"

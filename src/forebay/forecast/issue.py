@@ -108,14 +108,15 @@ def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due:
         return init, level
     limit = f"a forecast starts from a level that is at most {OLDEST_LEVEL_DAYS} days old"
     if wanted is None:
+        level = days[-1]
         raise DataError(
             f"{dam.name}: the last usable {target} is of {level}, {(init - level).days} days before the newest "
             f"readings ({init}), but {limit}; choose a day on or shortly after {level} with --init"
         )
     nearest = min(days, key=lambda d: abs(d - wanted))
     raise DataError(
-        f"{dam.name} has no usable {target} on {wanted} or the {OLDEST_LEVEL_DAYS} days before, but {limit}; the nearest "
-        f"day that has one is {nearest} (the record runs from {days[0]} to {days[-1]})"
+        f"{dam.name} has no usable {target} on {wanted} or the {OLDEST_LEVEL_DAYS} days before, but {limit}; the "
+        f"nearest day that has one is {nearest} (the record runs from {days[0]} to {days[-1]})"
     )
 
 
@@ -206,8 +207,8 @@ def _silent_level(samples: Samples, dam: Dam) -> list[str]:
         return []
     level = f"{samples.start[-1]:,.3f} {dam.target.unit}"
     return [
-        f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and its "
-        "intervals are as wide as past days show that forecasts from a level of that age need."
+        f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and "
+        "its intervals are as wide as past days show that forecasts from a level of that age need."
     ]
 
 
@@ -215,8 +216,9 @@ def _silent_drivers(samples: Samples, dam: Dam) -> list[str]:
     age = 0 if samples.silence is None else int(samples.silence.drivers_age[-1])
     if age == 0:
         return []
+    what = "No rain" if dam.columns("rainfall") else "No flow"
     return [
-        f"{'No rain' if dam.columns('rainfall') else 'No flow'} is known since {samples.dates[-1 - age]} ({_days(age)}): "
+        f"{what} is known since {samples.dates[-1 - age]} ({_days(age)}): "
         "the intervals are as wide as past days show that forecasts without rain and flows need."
     ]
 

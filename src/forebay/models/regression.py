@@ -28,7 +28,8 @@ class Huber:
     """Linear regression with Huber's loss (ε = 1.35, as in Huber, 1981), inputs standardised on the training rows.
 
     A missing input counts as the training mean, and a column of its own says that it was missing, so that the model
-    learns what its absence is worth, if it was missing on 30 days or more. Columns that never vary in training are left out.
+    learns what its absence is worth, if it was missing on 30 days or more. Columns that never vary in training are
+    left out.
 
     Attributes
     ----------

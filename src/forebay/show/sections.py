@@ -211,11 +211,11 @@ def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: c
         for row in ahead.iter_rows(named=True)
     ]
     headers = ("Lead, days", f"Day ({words.of_day})", "Median", "80% interval", "90% interval", "Change of the median")
-    start, level_day = fan["start"][0], day_text(report.level_date)
+    start, level_day = fan["start"][0], day_text(report.level_date) if report.level_age_days else "that day"
     facts = [_line_sentence(row, start, words) for row in all_lines.iter_rows(named=True)]
     explained = (
         f"A lead of 1 day means the {words.of_day} of the day after {day_text(report.init_date)}; changes are against "
-        f"{words.value(start)}, the {words.daily} of {'that day' if not report.level_age_days else level_day}. All values are {words.unit}, {report.dam.target.datum}."
+        f"{words.value(start)}, the {words.daily} of {level_day}. All values are {words.unit}, {report.dam.target.datum}."
     )
     if "reading at" not in words.daily:
         explained += f" A {words.daily} is neither an instant nor a peak: within the day it can stand higher."
