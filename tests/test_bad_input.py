@@ -133,7 +133,7 @@ def test_full_supply_is_withheld_after_a_step_of_datum_until_the_dam_file_states
     """A step of 4 m on day 600 is known on the tenth day after it: withheld from then on, and not before."""
     step = synthetic.FIRST_DAY + timedelta(days=600)
     offsets = [{"from": step, "offset": -4.0}] if stated else []
-    dam = dam_of(hindcast=LEADS, full_supply=95.5, datum_offsets=offsets)
+    dam = dam_of(hindcast=LEADS, full_supply=94.0, datum_offsets=offsets)
     frame = on_one_datum(frame_of(dam, {"reservoir_level": lake((600, -4.0))}), dam)
     samples = make_samples(frame, frame, dam)
     below = samples.inputs["context_below_full"].is_null().to_numpy()

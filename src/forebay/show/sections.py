@@ -215,7 +215,8 @@ def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: c
     facts = [_line_sentence(row, start, words) for row in all_lines.iter_rows(named=True)]
     explained = (
         f"A lead of 1 day means the {words.of_day} of the day after {day_text(report.init_date)}; changes are against "
-        f"{words.value(start)}, the {words.daily} of {level_day}. All values are {words.unit}, {report.dam.target.datum}."
+        f"{words.value(start)}, the {words.daily} of {level_day}. "
+        f"All values are {words.unit}, {report.dam.target.datum}."
     )
     if "reading at" not in words.daily:
         explained += f" A {words.daily} is neither an instant nor a peak: within the day it can stand higher."
