@@ -155,7 +155,7 @@ def test_the_table_of_forecasts() -> None:
     tables.FORECASTS.check(table, unique=True)
     level = dict(zip(samples.dates.tolist(), samples.level.tolist(), strict=True))
     for row in table.sample(50, seed=1).iter_rows(named=True):
-        assert row["level"] == pytest.approx(level[row["init_date"]] + row["change"])
+        assert row["level"] == pytest.approx(level[row["level_date"]] + row["change"])
         assert row["valid_date"] == row["init_date"] + timedelta(days=row["lead_time"])
         assert f"{row['init_time']:%Y-%m-%d %H:%M}" == f"{row['init_date']} 14:00"  # midnight at +10:00
     per_forecast = table.group_by("model", "init_date", "lead_time").agg(pl.col("quantile").sort())
@@ -163,7 +163,11 @@ def test_the_table_of_forecasts() -> None:
     ordered = table.sort("quantile").group_by("model", "init_date", "lead_time", maintain_order=True).agg("level")
     assert ordered.select(pl.col("level").list.diff().list.min().min() >= 0).item()
     missing = {day for day, value in level.items() if np.isnan(value)}
-    assert missing.isdisjoint(table["init_date"]), "no forecast of a level from an unknown one"
+    age = (table["init_date"] - table["level_date"]).dt.total_days()
+    silent = set(table.filter(age > 0)["init_date"])
+    assert silent <= missing, "the last good level only where the day has none"
+    assert 0 < age.max() <= 30  # type: ignore[operator]  # a number
+    assert missing.isdisjoint(table["level_date"]), "no forecast of a level from an unknown one"
 
 
 def test_a_flagged_level_still_is_forecast_from() -> None:
