@@ -34,7 +34,8 @@ from forebay.models.model import Array
 from forebay.prepare.daily import from_files, usable
 from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import QUANTILES
-from forebay.verify import hindcast, scorecard
+from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.points import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[1]
 PEERS = PROJECT / ".venv-bench" / "bin" / "python"
@@ -75,10 +76,10 @@ def forebay(path: Path, made: Path) -> None:
     dam, samples = read(path)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     table = hindcast.forecast_table(samples, dam, points)
-    hindcast.sample_paths(samples, points, hindcast.marginals(samples, points, hindcast.DEFAULT))
+    uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, DEFAULT))
     change = np.full((len(samples.dates), len(dam.hindcast.leads), len(QUANTILES)), np.nan)
     for k, lead in enumerate(dam.hindcast.leads):
-        rows = table.filter(pl.col("lead_time") == lead, pl.col("model") == hindcast.DEFAULT)
+        rows = table.filter(pl.col("lead_time") == lead, pl.col("model") == DEFAULT)
         wide = rows.pivot("quantile", index="init_date", values="change").sort("init_date")
         day = (wide["init_date"].to_numpy().astype("datetime64[D]") - samples.dates[0]).astype(int)
         change[day, k] = wide.select(str(q) for q in QUANTILES).to_numpy()

@@ -28,10 +28,10 @@ from forebay.models.model import Array
 from forebay.prepare.daily import from_files, usable
 from forebay.prepare.samples import Samples, make_samples
 from forebay.verify import hindcast, scorecard
+from forebay.verify.points import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
-DEFAULT = hindcast.DEFAULT
 OWN = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira")
 """The dams on which nothing was chosen by hand: what holds there may be hoped for elsewhere."""
 

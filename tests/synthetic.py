@@ -90,7 +90,7 @@ def forecasts(of: Dam, frame: pl.DataFrame, inits: list[date]) -> pl.DataFrame:
                     change = 0.001 * rank * lead + z * 0.02 * lead**0.5
                     valid = init + timedelta(days=lead)
                     at = init_time(init, of.time_zone)
-                    rows.append((of.id, model, init, at, lead, valid, quantile, change, start + change))
+                    rows.append((of.id, model, init, at, lead, valid, quantile, change, start + change, init))
     return tables.FORECASTS.check(pl.DataFrame(rows, schema=tables.FORECASTS.columns, orient="row"), unique=True)
 
 

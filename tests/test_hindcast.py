@@ -20,7 +20,8 @@ from forebay.models.model import Array, Model
 from forebay.models.references import DampedChange, NoChange
 from forebay.prepare.daily import from_files, usable
 from forebay.prepare.samples import Samples, make_samples
-from forebay.verify import hindcast, scorecard
+from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.points import Points
 from tests import synthetic
 from tests.shared import PROJECT, needs_shared
 
@@ -158,7 +159,7 @@ def test_the_table_of_forecasts() -> None:
     tables.FORECASTS.check(table, unique=True)
     level = dict(zip(samples.dates.tolist(), samples.level.tolist(), strict=True))
     for row in table.sample(50, seed=1).iter_rows(named=True):
-        assert row["level"] == pytest.approx(level[row["init_date"]] + row["change"])
+        assert row["level"] == pytest.approx(level[row["level_date"]] + row["change"])
         assert row["valid_date"] == row["init_date"] + timedelta(days=row["lead_time"])
         assert f"{row['init_time']:%Y-%m-%d %H:%M}" == f"{row['init_date']} 14:00"  # midnight at +10:00
     per_forecast = table.group_by("model", "init_date", "lead_time").agg(pl.col("quantile").sort())
@@ -166,7 +167,11 @@ def test_the_table_of_forecasts() -> None:
     ordered = table.sort("quantile").group_by("model", "init_date", "lead_time", maintain_order=True).agg("level")
     assert ordered.select(pl.col("level").list.diff().list.min().min() >= 0).item()
     missing = {day for day, value in level.items() if np.isnan(value)}
-    assert missing.isdisjoint(table["init_date"]), "no forecast of a level from an unknown one"
+    age = (table["init_date"] - table["level_date"]).dt.total_days()
+    silent = set(table.filter(age > 0)["init_date"])
+    assert silent <= missing, "the last good level only where the day has none"
+    assert 0 < age.max() <= 30  # type: ignore[operator]  # a number
+    assert missing.isdisjoint(table["level_date"]), "no forecast of a level from an unknown one"
 
 
 def test_a_flagged_level_still_is_forecast_from() -> None:
@@ -210,8 +215,8 @@ def test_the_blend_learns_apart_for_wet_days_and_days_near_full_supply() -> None
     came = samples.change(samples.trusted, 1)
     off = np.where(np.arange(len(came)) % 2, 0.05, -0.05)
     each = {
-        "boosted_huber": hindcast.Points({1: came + np.where(wet, off, 0.0)}),
-        "wet_ridge": hindcast.Points({1: came + np.where(wet, 0.0, off)}),
+        "boosted_huber": Points({1: came + np.where(wet, off, 0.0)}),
+        "wet_ridge": Points({1: came + np.where(wet, 0.0, off)}),
     }
     known = np.flatnonzero(np.isfinite(came))[-200:]
 
@@ -228,8 +233,8 @@ def test_the_size_of_errors_is_told_by_the_expected_change_and_by_what_the_model
     spread = rng.choice([0.01, 1.0], len(samples.dates))
     level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
     samples = replace(samples, trusted=level)
-    each = {name: hindcast.Points({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
-    offsets = hindcast.interval_offsets(samples, each, "huber", lead_time=1)
+    each = {name: Points({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
+    offsets = uncertainty.interval_offsets(samples, each, "huber", lead_time=1)
     width = (offsets[:, -1] - offsets[:, 0])[-300:]
     lively = spread[-300:] == 1.0
     assert np.median(width[lively]) > 10 * np.median(width[~lively])

@@ -27,27 +27,48 @@ FLAGS = [None, "absent", "poor", None, "sentinel", "unavailable"]
 def test_the_last_day_with_a_usable_level() -> None:
     dam = dam_of()
     frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
-    assert choose_init_date(frame, dam, None) == day(3)
-    assert choose_init_date(frame, dam, day(2)) == day(2), "a poor value is usable"
+    assert choose_init_date(frame, dam, None, due=day(5)) == (day(3), day(3))
+    assert choose_init_date(frame, dam, day(2), due=day(5)) == (day(2), day(2)), "a poor value is usable"
+    assert choose_init_date(frame, dam, day(5), due=day(5)) == (day(5), day(3)), "as wanted, from the last good level"
 
 
-@pytest.mark.parametrize(("wanted", "nearest"), [(1, 0), (4, 3), (5, 3), (-400, 0)])
+def test_the_newest_day_known_of_from_the_last_good_level() -> None:
+    dam = dam_of(rain_gauge())
+    frame = frame_of(dam, {
+        "reservoir_level": [*LEVELS, None, None],
+        "reservoir_level_flag": [*FLAGS, "absent", "absent"],
+        "rainfall_r1": [0.0] * 7 + [None],
+    })  # fmt: skip
+    assert choose_init_date(frame, dam, None, due=day(9)) == (day(6), day(3))
+    assert choose_init_date(frame, dam, None, due=day(5)) == (day(5), day(3)), "a later level is not missing yet"
+
+
+@pytest.mark.parametrize(("wanted", "nearest"), [(9, 3), (-400, 0)])
 def test_a_wanted_day_without_a_level_names_the_nearest(wanted: int, nearest: int) -> None:
     dam = dam_of()
     frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
     with pytest.raises(DataError) as told:
-        choose_init_date(frame, dam, day(wanted))
+        choose_init_date(frame, dam, day(wanted), due=day(5))
     assert str(told.value) == (
-        f"Small Dam has no usable reservoir_level on {day(wanted)}; the nearest day that has one is {day(nearest)} "
+        f"Small Dam has no usable reservoir_level on {day(wanted)} or the 30 days before, but a forecast starts from a "
+        f"level that is at most 30 days old; the nearest day that has one is {day(nearest)} "
         f"(the record runs from {day(0)} to {day(3)})"
     )
+
+
+def test_a_level_that_is_too_old_is_refused() -> None:
+    dam = dam_of(rain_gauge())
+    frame = frame_of(dam, {"reservoir_level": [1.0] * 5 + [None] * 31, "rainfall_r1": [0.0] * 36})
+    assert choose_init_date(frame.head(35), dam, None, due=day(99)) == (day(34), day(4))
+    with pytest.raises(DataError, match=f"the last usable reservoir_level is of {day(4)}, 31 days before the newest"):
+        choose_init_date(frame, dam, None, due=day(99))
 
 
 def test_no_usable_level() -> None:
     dam = dam_of()
     frame = frame_of(dam, {"reservoir_level": [None, None]})
     with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level; nothing can be forecast"):
-        choose_init_date(frame, dam, None)
+        choose_init_date(frame, dam, None, due=day(1))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +136,8 @@ def test_silent_gauges() -> None:
     )
     rest = "; the models take its absence into account, and nothing was put in its place."
     assert said == (
+        f"No rain is known since {day(698)} (1 day): the intervals are as wide as past days show that forecasts "
+        "without rain and flows need.",
         "Rainfall r1 has no usable value at all; the models do without it.",
         f"Rainfall r2 is silent since {day(698)} (1 day){rest}",
         f"Coxs River is silent since {day(689)} (10 days){rest}",

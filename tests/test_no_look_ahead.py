@@ -30,7 +30,8 @@ from forebay.prepare import features, samples
 from forebay.prepare.experience import experience, outside_days
 from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import flag_of
-from forebay.verify import hindcast
+from forebay.verify import hindcast, uncertainty
+from forebay.verify.points import Points
 from tests import synthetic
 
 DAYS = 520
@@ -84,7 +85,7 @@ def seen(frame: pl.DataFrame, dam: Dam, makers: Makers) -> Seen:
     """What a hindcast over `frame` shows of every day."""
     made = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(made, dam, makers), made)
-    paths = hindcast.sample_paths(made, points, hindcast.marginals(made, points, "default"), "default")
+    paths = uncertainty.sample_paths(made, points, uncertainty.marginals(made, points, "default"), "default")
     starts = hindcast.refit_days(made.dates, hindcast.first_origin(made, dam))
     beyond = outside_days(experience(made, starts, max(LEADS)), len(made.dates))
     regimes = {f"is {name}": pl.Series(belongs) for name, belongs in made.regimes.items()}
@@ -200,7 +201,7 @@ def test_a_regime_told_by_later_days_is_caught(monkeypatch: pytest.MonkeyPatch) 
 def test_a_model_that_learns_from_the_future_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     point_forecasts = hindcast.point_forecasts
 
-    def tell_all(of: Samples, dam: Dam, makers: Makers) -> dict[str, hindcast.Points]:
+    def tell_all(of: Samples, dam: Dam, makers: Makers) -> dict[str, Points]:
         Peeks.everything = (of.inputs, of.change(of.trusted, 1))
         return point_forecasts(of, dam, makers)
 
@@ -239,7 +240,7 @@ def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch)
         del state, lead_time
         return np.tile(np.nanquantile(errors, probabilities), (len(errors), 1))
 
-    monkeypatch.setattr(hindcast, "error_quantiles", from_all)
+    monkeypatch.setattr(uncertainty, "error_quantiles", from_all)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 
@@ -251,19 +252,19 @@ def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch)
         earlier = np.append(errors[1:], np.nan)  # as if each error were known a day before its valid date
         return error_quantiles(earlier, state, lead_time=lead_time, probabilities=probabilities)
 
-    monkeypatch.setattr(hindcast, "error_quantiles", too_early)
+    monkeypatch.setattr(uncertainty, "error_quantiles", too_early)
     first_of_month = 365 + 31  # intervals are renewed then, and keep what they took
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], first_of_month, 1)
 
 
 def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    join = hindcast.join_leads
+    join = uncertainty.join_leads
 
     def too_early(members: Array, errors: Array, *, leads: Sequence[int], days: Array, wet: Array) -> Array:
         return join(members, errors, leads=[0 for _ in leads], days=days, wet=wet)
 
-    monkeypatch.setattr(hindcast, "join_leads", too_early)
+    monkeypatch.setattr(uncertainty, "join_leads", too_early)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 365 + 31, 1)
 
@@ -273,7 +274,7 @@ def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.Mo
         tomorrow = state.beside(np.roll(state.sizes, -1, axis=0))
         return error_quantiles(errors, tomorrow, lead_time=lead_time, probabilities=probabilities)
 
-    monkeypatch.setattr(hindcast, "error_quantiles", with_tomorrow)
+    monkeypatch.setattr(uncertainty, "error_quantiles", with_tomorrow)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 

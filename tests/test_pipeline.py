@@ -142,28 +142,41 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
     )
 
 
-def test_the_newest_reading_may_be_later_than_the_forecasts_first_day(tmp_path: Path) -> None:
-    frame = record().with_columns(pl.when(pl.col("date") < LAST).then("reservoir_level").alias("reservoir_level"))
+def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> None:
+    """Rain goes on for five days: the forecast is of their end, wider, and says from which level."""
+    silent = pl.col("date") > LAST - timedelta(days=5)
+    frame = record().with_columns(pl.when(~silent).then("reservoir_level").alias("reservoir_level"))
     outcome, _ = made(synthetic.written(METRES, frame, tmp_path), tmp_path)
-    reading = outcome.days.reading
-    assert outcome.issued.init_date == LAST - timedelta(days=1)
+    issued, reading = outcome.issued, outcome.days.reading
+    assert (issued.init_date, issued.level_date, issued.level_age_days) == (LAST, LAST - timedelta(days=5), 5)
     assert reading is not None
-    assert reading.time == init_time(LAST - timedelta(days=2), "+10:00")
-    assert reading.value == pytest.approx(frame["reservoir_level"][-2])
+    assert reading.value == pytest.approx(frame["reservoir_level"][-6])
+    assert f"No level since {issued.level_date} (5 days): the forecast starts from that day's" in issued.lacks[0]
+    told = issued.forecasts.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
+    assert set(told["level_date"]) == {issued.level_date}
+    assert (told["level"] - told["change"]).to_list() == pytest.approx([frame["reservoir_level"][-6]] * len(told))
+    width = told.filter(pl.col("quantile") == 0.95)["change"][0] - told.filter(pl.col("quantile") == 0.05)["change"][0]
+    past = outcome.hindcast.filter(pl.col("model") == "default", pl.col("lead_time") == 1).pivot(
+        "quantile", index=["init_date", "level_date"], values="change")  # fmt: skip
+    known = past.filter(pl.col("level_date") == pl.col("init_date")).tail(100)
+    assert width > (known["0.95"] - known["0.05"]).quantile(0.9)  # type: ignore[operator]  # a number
+    parts = issued.explanation.filter(pl.col("lead_time") == 1)
+    assert parts["contribution"].sum() == pytest.approx(told.filter(pl.col("quantile") == 0.5)["change"][0])
+    assert "since_level" in parts["group"].to_list()
 
 
-def test_days_before_the_first_and_after_the_last_level_do_not_count(tmp_path: Path) -> None:
+def test_days_before_the_first_level_do_not_count(tmp_path: Path) -> None:
     inside = pl.col("date").is_between(FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
     frame = record().with_columns(pl.when(inside).then("reservoir_level").alias("reservoir_level"))
     dam, _ = fetched(synthetic.written(METRES, frame, tmp_path), tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
         days = pipeline.read_days(dam, archive, now=NOW)
         early = FIRST_DAY + timedelta(days=2)
-        with pytest.raises(DataError, match=f"no usable reservoir_level on {early}; the nearest day that has one is"):
+        with pytest.raises(DataError, match=f"no usable reservoir_level on {early} or the 30 days before"):
             pipeline.read_days(dam, archive, now=NOW, init_date=early)
     for frame in (days.known, days.newest):
-        assert (frame["date"][0], frame["date"][-1]) == (FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
-        assert frame["date"].n_unique() == len(frame) == DAYS - 8
+        assert (frame["date"][0], frame["date"][-1]) == (FIRST_DAY + timedelta(days=5), LAST)
+        assert frame["date"].n_unique() == len(frame) == DAYS - 5
 
 
 def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Path) -> None:

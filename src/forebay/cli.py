@@ -230,7 +230,7 @@ def run(
     dam: DamArgument,
     /,
     *,
-    init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest level.")] = None,
+    init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest known of.")] = None,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ID.")
     ] = None,
@@ -317,6 +317,9 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "init_time": issued.init_time,
         "issue_time": issued.issue_time,
         "age_days": issued.age_days,
+        "level_date": issued.level_date,
+        "level_age_days": issued.level_age_days,
+        "thresholds_withheld_from": issued.withheld_from,
         "current": not issued.stale,
         "lacks": issued.lacks,
         "outside_experience": issued.outside_experience,

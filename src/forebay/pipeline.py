@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from forebay.archive.fetch import FetchReport
 from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
-from forebay.dams.local_time import init_time
+from forebay.dams.local_time import init_time, local_date
 from forebay.errors import ConfigError
 from forebay.forecast.explain import explain
 from forebay.forecast.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
@@ -32,8 +32,9 @@ from forebay.prepare.screen import without_codes
 from forebay.show.story import Reading, Report
 from forebay.sources import forcing_files
 from forebay.tables import FORCINGS, FORECASTS
-from forebay.verify import hindcast, scorecard
+from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.diagnostics import Diagnostics, diagnose
+from forebay.verify.points import DEFAULT, Points
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Verified:
     """
 
     samples: Samples
-    points: dict[str, hindcast.Points]
+    points: dict[str, Points]
     forecasts: pl.DataFrame
     paths: NDArray[np.float64]
     outside: pl.DataFrame
@@ -96,21 +97,24 @@ class Outcome:
 
 
 def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | None = None) -> Days:
-    """Daily frames of all that the archive holds of `dam`, up to the last usable level (or to `init_date`).
+    """Daily frames of all that the archive holds of `dam`, up to the newest day known of (or to `init_date`).
 
     Raises
     ------
     DataError
-        If the archive holds no usable level, or none on `init_date`.
+        If the archive holds no usable level, or none on `init_date` or in the month before.
     """
     until = now
+    due = local_date(now - dam.target_gauge.ready_after, dam.time_zone) - timedelta(days=1)
     if init_date is not None:
-        held = archive.known_at([dam.target_gauge], now, dam.time_zone)
-        choose_init_date(join(held, dam), dam, init_date)  # its error names the nearest of all days
+        held = archive.known_at(dam.gauges, now, dam.time_zone)
+        choose_init_date(join(held, dam), dam, init_date, due=due)  # its error names the nearest of all days
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
     newest = on_one_datum(join(archive.known_at(dam.gauges, until, dam.time_zone), dam), dam)
-    chosen = choose_init_date(newest, dam, init_date)
+    chosen, _ = choose_init_date(newest, dam, init_date, due=due)
     target = dam.target.variable
+    if chosen > newest["date"][-1]:
+        newest = on_one_datum(join(archive.known_at(dam.gauges, until, dam.time_zone), dam, last_day=chosen), dam)
     first = usable(newest, dam).filter(pl.col(target).is_not_null())["date"][0]
     span = pl.col("date").is_between(first, chosen)
     known = on_one_datum(join(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen), dam)
@@ -147,7 +151,8 @@ def forecast_dam(
     issued = issue(made.forecasts, dam, days.init_date, now=now, lacks=(*unsaid, *lacks))
     beyond = outside_experience(made.outside, made.samples, dam)
     told = explain(made.samples, dam, made.points, yesterday=issued.age_days == 0)
-    return Outcome(dam, days, made, replace(issued, outside_experience=beyond, explanation=told, forcings=said))
+    issued = replace(issued, outside_experience=beyond, explanation=told, forcings=said)
+    return Outcome(dam, days, made, replace(issued, withheld_from=made.samples.withheld_from))
 
 
 def verify(
@@ -171,17 +176,17 @@ def verify(
     points = hindcast.point_forecasts(samples, dam, models_for(dam), fits=fits, progress=progress)
     points = hindcast.with_default(points, samples)
     table = hindcast.forecast_table(samples, dam, points)
-    members = hindcast.marginals(samples, points, hindcast.DEFAULT)
-    crps = {hindcast.DEFAULT: hindcast.crps_by_day(samples, members, dam.hindcast.leads)}
+    members = uncertainty.marginals(samples, points, DEFAULT)
+    crps = {DEFAULT: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
     outside = experience(samples, refits, max(dam.hindcast.leads))
-    beyond = {hindcast.DEFAULT: outside_days(outside, len(samples.dates))}
+    beyond = {DEFAULT: outside_days(outside, len(samples.dates))}
     scored = samples if regimes is None else replace(samples, regimes=dict(regimes))
     return Verified(
         samples=samples,
         points=points,
         forecasts=table,
-        paths=hindcast.sample_paths(samples, points, members),
+        paths=uncertainty.sample_paths(samples, points, members),
         outside=outside,
         scores=scorecard.score(table, scored, dam, beside=scorecard.Beside(crps, beyond)),
         diagnostics=diagnose(table, scored, dam, daily=days.known),
@@ -247,6 +252,8 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         now=issued.issue_time,
         init_date=issued.init_date,
         age_days=issued.age_days,
+        level_age_days=issued.level_age_days,
+        withheld_from=issued.withheld_from,
         newest=outcome.days.reading,
         daily=outcome.days.newest,
         forecasts=issued.forecasts,

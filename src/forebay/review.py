@@ -20,7 +20,8 @@ from forebay.prepare.features import with_late_drivers
 from forebay.prepare.forcings import perfect_rain
 from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import FORECASTS, SCORES
-from forebay.verify.hindcast import DEFAULT, Progress
+from forebay.verify.hindcast import Progress
+from forebay.verify.points import DEFAULT
 
 ON_TIME = "on_time"
 """Name of the hindcast as it is; the others are `AGAIN`."""
@@ -41,7 +42,9 @@ def review(
     made = {ON_TIME: verify(samples, dam, days, fits=fits, progress=progress)}
     for name in again:
         other, its = AGAIN[name][1](dam, days)
-        known = replace(samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes)
+        known = replace(
+            samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes, silence=other.silence
+        )
         made[name] = verify(known, its, days, regimes=samples.regimes, fits=fits, progress=progress)
     return made
 
@@ -52,11 +55,14 @@ def _late_drivers(dam: Dam, days: Days) -> tuple[Samples, Dam]:
 
 
 def _screens_for_codes(dam: Dam, days: Days) -> tuple[Samples, Dam]:
-    """What the dam file excludes from verification is no more known to inputs than a code set weeks later is."""
+    """What the dam file excludes from verification is no more known to inputs than a code set weeks later is.
+
+    Nothing is silent then: a level that is marked as unavailable has a number too, if garbage.
+    """
     if days.uncoded is None:
         raise ModelError("the daily frames without the agencies' codes were not read; use pipeline.with_uncoded first")
     naive = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"verification_exclude": ()})})
-    return make_samples(*days.uncoded, naive, days.forcings), dam
+    return replace(make_samples(*days.uncoded, naive, days.forcings), silence=None), dam
 
 
 def _perfect_rain(dam: Dam, days: Days) -> tuple[Samples, Dam]:

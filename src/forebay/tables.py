@@ -95,8 +95,9 @@ FORECASTS = Table(
         "lead_time": pl.Int32(),  # days
         "valid_date": pl.Date(),
         "quantile": pl.Float64(),
-        "change": pl.Float64(),  # dam's unit: level on valid_date minus level on init_date
+        "change": pl.Float64(),  # dam's unit: level on valid_date minus level on level_date
         "level": pl.Float64(),  # dam's unit
+        "level_date": pl.Date(),  # the day whose level it starts from: init_date, or the last good one before it
     },
     ("dam", "model", "init_date", "lead_time", "quantile"),
 )
@@ -124,7 +125,8 @@ EXPLANATION = Table(
         "dam": pl.String(),
         "init_date": pl.Date(),
         "lead_time": pl.Int32(),
-        "group": pl.String(),  # rain, level, season, weather, forcing, a gauge's role, missing, …; base: a usual day
+        # rain, level, since_level, season, weather, forcing, full_supply, missing, a gauge's role, other, base
+        "group": pl.String(),
         "gauge": pl.String(),  # its title; empty for a group that is no single gauge
         "contribution": pl.Float64(),  # dam's unit; those of a lead sum to the change of `default`
         "words": pl.String(),

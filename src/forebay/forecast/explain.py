@@ -19,7 +19,7 @@ from forebay.prepare.features import BALANCE, CONTEXT, FORCING
 from forebay.prepare.forcings import RAIN_DAYS
 from forebay.prepare.samples import Samples
 from forebay.tables import EXPLANATION
-from forebay.verify.hindcast import DEFAULT, Points
+from forebay.verify.points import DEFAULT, Points
 
 Source = tuple[str, str]
 """Group and gauge's title, empty where the group is no single gauge."""
@@ -37,7 +37,8 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
     """What moved the last day's forecast by `default`, as `tables.EXPLANATION`.
 
     What an input contributes counts for "missing" on a day on which it has no value: the models learned what its
-    absence is worth. The references in the blend are the level's own course (`climatology` the season); a model that
+    absence is worth. Where the level is silent, what the days since the last one are expected to have brought is a
+    source of its own. The references in the blend are the level's own course (`climatology` the season); a model that
     does not tell its inputs apart is a source of its own.
 
     Parameters
@@ -52,6 +53,7 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
     DataFrame
         Per lead a row per source, base first, then the largest first; a lead without a forecast has none.
     """
+    age = int(samples.level_age[-1])
     speaker = _Words(samples, dam, "yesterday" if yesterday else f"on {samples.dates[-1].item():%-d %b}")
     rows = []
     for lead, weights in points[DEFAULT].weights.items():
@@ -62,10 +64,13 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
         for name, weight in weights.items():
             model = points[name].fitted[lead]
             if not isinstance(model, Explained):
-                found["other", name] += weight * float(model.predict(day)[0])
+                found["other", name] += weight * float(points[name].changes[lead][-1])
                 continue
-            for column, contribution in model.contributions(day).row(0, named=True).items():
+            told = model.contributions(day).row(0, named=True)
+            for column, contribution in told.items():
                 found[_source(column, day, dam)] += weight * contribution
+            if age:
+                found["since_level", ""] += weight * (points[name].changes[lead][-1] - sum(told.values()))
         first_base = sorted(found, key=lambda source: (source[0] != BASE, -abs(found[source]), source))
         rows += [(dam.id, samples.dates[-1].item(), lead, *of, found[of], speaker.of(of)) for of in first_base]
     return EXPLANATION.check(pl.DataFrame(rows, schema=EXPLANATION.columns, orient="row"), unique=True)
@@ -131,6 +136,7 @@ class _Words:
             "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
+            "since_level": f"the days since the last level ({self.samples.dates[-1 - self.samples.level_age[-1]]})",
         }
         return of_group[group]() if group in of_group else fixed.get(group, title)
 

@@ -15,10 +15,12 @@ from forebay.errors import DataError
 from forebay.models.intervals import MIN_ERRORS
 from forebay.prepare.daily import usable
 from forebay.prepare.samples import Samples
+from forebay.prepare.silence import OLDEST_LEVEL_DAYS
 from forebay.tables import EXPLANATION
-from forebay.verify.hindcast import FALLBACK, Points, interval_offsets
+from forebay.verify.hindcast import FALLBACK
+from forebay.verify.points import DEFAULT, Points
+from forebay.verify.uncertainty import interval_offsets
 
-DEFAULT = "default"
 STALE_DAYS = 3
 """A forecast whose newest level is older than this is never called current."""
 
@@ -30,7 +32,7 @@ class Issued:
     Attributes
     ----------
     init_date, init_time
-        The last day whose level it starts from, and the instant (UTC) that ends it.
+        The last day of which anything was known, and the instant (UTC) that ends it.
     issue_time
         When it was made (UTC).
     forecasts
@@ -44,6 +46,10 @@ class Issued:
         `tables.EXPLANATION`: what moved `default`.
     forcings
         Sentences on what was forecast or planned and when it was issued.
+    level_date
+        The day whose level it starts from: `init_date`, or where that has none the last good one.
+    withheld_from
+        First day of a datum that the dam file does not state, from which thresholds and storage cannot be told.
     """
 
     init_date: date
@@ -54,6 +60,13 @@ class Issued:
     outside_experience: tuple[str, ...] = ()
     explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
     forcings: tuple[str, ...] = ()
+    level_date: date | None = None
+    withheld_from: date | None = None
+
+    @property
+    def level_age_days(self) -> int:
+        """Days from the level that it starts from to the init date."""
+        return 0 if self.level_date is None else (self.init_date - self.level_date).days
 
     @property
     def age_days(self) -> int:
@@ -63,46 +76,77 @@ class Issued:
     @property
     def stale(self) -> bool:
         """Whether it starts from a level too old to be called current."""
-        return self.age_days > STALE_DAYS
+        return self.age_days + self.level_age_days > STALE_DAYS
 
 
-def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None) -> date:
-    """The last day with a usable level, or `wanted` if it has one.
+def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due: date) -> tuple[date, date]:
+    """The day to forecast from, and the day whose level the forecast starts from: the same, or the last good one.
+
+    By default the newest day that a level or, up to `due`, rain or a flow is known of; else `wanted`.
+
+    Parameters
+    ----------
+    daily
+        Daily frame of what is known.
+    due
+        The last day whose level should be there by now: a level of a later day is not missing yet.
 
     Raises
     ------
     DataError
-        If no day, or not the wanted one, has a usable level.
+        If there is no usable level, or none that is at most `OLDEST_LEVEL_DAYS` older than the day to forecast from.
     """
     target = dam.target.variable
-    days: list[date] = usable(daily, dam).filter(pl.col(target).is_not_null())["date"].to_list()
+    seen = usable(daily, dam)
+    days: list[date] = seen.filter(pl.col(target).is_not_null())["date"].to_list()
     if not days:
         raise DataError(f"{dam.name}: gauge {dam.target_gauge.station} has no usable {target}; nothing can be forecast")
     if wanted is None:
-        return days[-1]
-    if wanted not in days:
-        nearest = min(days, key=lambda d: abs(d - wanted))
+        drivers = [gauge.column for gauge in dam.gauges if gauge.role not in ("target", "storage")]
+        known = seen.filter(pl.col("date") <= due, pl.any_horizontal(pl.lit(False), pl.col(drivers).is_not_null()))
+        init: date = max([days[-1], *known["date"].tail(1)])
+    else:
+        init = wanted
+    level = max((day for day in days if day <= init), default=None) if init <= max(days[-1], due) else None
+    if level is not None and (init - level).days <= OLDEST_LEVEL_DAYS:
+        return init, level
+    limit = f"a forecast starts from a level that is at most {OLDEST_LEVEL_DAYS} days old"
+    if wanted is None:
+        level = days[-1]
         raise DataError(
-            f"{dam.name} has no usable {target} on {wanted}; the nearest day that has one is {nearest} "
-            f"(the record runs from {days[0]} to {days[-1]})"
+            f"{dam.name}: the last usable {target} is of {level}, {(init - level).days} days before the newest "
+            f"readings ({init}), but {limit}; choose a day on or shortly after {level} with --init"
         )
-    return wanted
+    nearest = min(days, key=lambda d: abs(d - wanted))
+    raise DataError(
+        f"{dam.name} has no usable {target} on {wanted} or the {OLDEST_LEVEL_DAYS} days before, but {limit}; the "
+        f"nearest day that has one is {nearest} (the record runs from {days[0]} to {days[-1]})"
+    )
 
 
 def issue(hindcast: pl.DataFrame, dam: Dam, init_date: date, *, now: datetime, lacks: tuple[str, ...]) -> Issued:
     """The forecast of `init_date`, as the hindcast made it for that day: the same models, the same intervals."""
+    own = hindcast.filter(pl.col("init_date") == init_date)
     return Issued(
         init_date,
         init_time(init_date, dam.time_zone),
         now,
-        hindcast.filter(pl.col("init_date") == init_date),
+        own,
         lacks,
+        level_date=init_date if own.is_empty() else own["level_date"][0],
     )
 
 
 def what_it_lacks(daily: pl.DataFrame, samples: Samples, dam: Dam, points: Mapping[str, Points]) -> tuple[str, ...]:
     """Sentences on what a forecast from the last day of `daily` lacks; none if it lacks nothing."""
-    return (*_thin_past(samples, dam, points), *_silent_gauges(daily, dam), *_unknowns(samples, dam))
+    return (
+        *_thin_past(samples, dam, points),
+        *_withheld(samples),
+        *_silent_level(samples, dam),
+        *_silent_drivers(samples, dam),
+        *_silent_gauges(daily, dam),
+        *_unknowns(samples, dam),
+    )
 
 
 LOWER_BOUND = "the intervals are a lower bound of the uncertainty"
@@ -152,17 +196,52 @@ def _thin_past(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> list
     return said
 
 
+def _withheld(samples: Samples) -> list[str]:
+    if samples.withheld_from is None:
+        return []
+    return [
+        f"The level's datum seems to have changed on {samples.withheld_from}: full supply, thresholds and storage are "
+        "withheld from then on, until the dam file states by how much (datum_offsets)."
+    ]
+
+
+def _silent_level(samples: Samples, dam: Dam) -> list[str]:
+    age = int(samples.level_age[-1])
+    if age == 0:
+        return []
+    level = f"{samples.start[-1]:,.3f} {dam.target.unit}"
+    return [
+        f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and "
+        "its intervals are as wide as past days show that forecasts from a level of that age need."
+    ]
+
+
+def _silent_drivers(samples: Samples, dam: Dam) -> list[str]:
+    age = 0 if samples.silence is None else int(samples.silence.drivers_age[-1])
+    if age == 0:
+        return []
+    what = "No rain" if dam.columns("rainfall") else "No flow"
+    return [
+        f"{what} is known since {samples.dates[-1 - age]} ({_days(age)}): "
+        "the intervals are as wide as past days show that forecasts without rain and flows need."
+    ]
+
+
+def _days(count: int) -> str:
+    return f"{count} day{'s' if count > 1 else ''}"
+
+
 def _silent_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
     known = usable(daily, dam)
     last = known["date"][-1]
     said = []
-    for gauge in dam.gauges:
+    for gauge in (gauge for gauge in dam.gauges if gauge.role != "target"):
         days = known.filter(pl.col(gauge.column).is_not_null())["date"]
         if days.is_empty():
             said.append(f"{gauge.title} has no usable value at all; the models do without it.")
         elif (late := (last - days[-1]).days) > 0:
             said.append(
-                f"{gauge.title} is silent since {days[-1]} ({late} day{'s' if late > 1 else ''}); the models take its "
+                f"{gauge.title} is silent since {days[-1]} ({_days(late)}); the models take its "
                 "absence into account, and nothing was put in its place."
             )
     return said

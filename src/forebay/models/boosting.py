@@ -9,7 +9,7 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.models.model import BASE, Array
-from forebay.models.regression import MIN_ROWS, fitted_huber
+from forebay.models.regression import MIN_MISSING, MIN_ROWS, fitted_huber
 from forebay.prepare.features import BALANCE
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ ROUNDS, CORRECTION_ROUNDS = 150, 100
 class Trees:
     """LightGBM with L1 loss on all inputs; a missing input takes the branch that served the training rows best.
 
+    One that was missing on fewer than 30 of them counts as their median: LightGBM itself would take it for 0.
+
     Trees cannot forecast beyond the changes that they have seen: they serve dry days and ordinary rises.
 
     Attributes
@@ -44,6 +46,8 @@ class Trees:
         The fitted trees, for targets in units of `scale_`.
     columns_
         Inputs used, in order.
+    typical_
+        Median of each input that was seldom missing, NaN for the others.
     """
 
     def __init__(self, lead_time: int, rounds: int = ROUNDS) -> None:
@@ -57,6 +61,10 @@ class Trees:
         if len(target) < MIN_ROWS:
             raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
         self.columns_ = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
+        given = np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
+        seldom = np.isnan(given).sum(axis=0) < MIN_MISSING
+        self.typical_ = np.full(len(self.columns_), np.nan)
+        self.typical_[seldom] = np.nanmedian(given[:, seldom], axis=0)
         self.scale_ = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         # In one order whatever order the rows come in, so that the bags are the same
         order = np.lexsort(
@@ -79,7 +87,8 @@ class Trees:
         return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASE])
 
     def _matrix(self, inputs: pl.DataFrame) -> Array:
-        return np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
+        given = np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
+        return np.where(np.isnan(given), self.typical_, given)
 
 
 class BoostedHuber:

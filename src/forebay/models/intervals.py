@@ -64,7 +64,13 @@ def state_of(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> 
 
 
 def error_quantiles(
-    errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float] = QUANTILES
+    errors: Array,
+    state: State,
+    *,
+    lead_time: int,
+    probabilities: Sequence[float] = QUANTILES,
+    wanted: NDArray[np.bool_] | None = None,
+    lasting: int | None = None,
 ) -> Array:
     """Quantiles of the errors as known on each init date.
 
@@ -81,6 +87,10 @@ def error_quantiles(
         Days.
     probabilities
         Rising.
+    wanted
+        Days whose quantiles are wanted, shape (n,); by default all.
+    lasting
+        Days over which errors hang together, so that they count as one; by default thrice the lead time.
 
     Returns
     -------
@@ -89,15 +99,17 @@ def error_quantiles(
     """
     asked = np.asarray(probabilities)
     offsets = np.full((len(errors), len(asked)), np.nan)
+    wanted = np.ones(len(errors), bool) if wanted is None else wanted
     for renewed in _renewals(errors, state, lead_time):
         past, size = renewed.past, renewed.size
         for kind in (False, True):
-            rows = np.flatnonzero(state.wet[renewed.days] == kind) + renewed.days.start
+            rows = np.flatnonzero((state.wet == kind)[renewed.days] & wanted[renewed.days]) + renewed.days.start
+            if not len(rows):
+                continue
             alike = past[state.wet[past] == kind]
             sample = alike if len(alike) >= MIN_ERRORS else past
-            if len(rows):
-                drawn = _conformal(errors[sample] / size[sample], asked, lead_time)
-                offsets[rows] = size[rows, None] * drawn
+            drawn = _conformal(errors[sample] / size[sample], asked, lasting or 3 * lead_time)
+            offsets[rows] = size[rows, None] * drawn
     return _around_median(offsets, asked)
 
 
@@ -183,13 +195,13 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp]) -> Array
     return np.asarray(np.minimum(size, np.quantile(size[past], MOST_LIVELY)))
 
 
-def _conformal(scaled: Array, probabilities: Array, lead_time: int) -> Array:
+def _conformal(scaled: Array, probabilities: Array, lasting: int) -> Array:
     """Quantiles of `scaled`, widened for the finite sample.
 
     Split conformal prediction takes the quantile at p · (n + 1)/n. Errors of neighbouring days are not independent:
-    those of a lead of h days overlap, and weather lasts, so that n errors count as n / 3h.
+    those of a lead of h days overlap, and weather lasts, so that n errors count as n / lasting, by default n / 3h.
     """
-    effective = len(scaled) / (3 * lead_time)
+    effective = len(scaled) / lasting
     nominal = np.abs(probabilities - 0.5)
     at_most = 0.5 - KEPT_TAIL * (0.5 - nominal)
     asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, at_most)

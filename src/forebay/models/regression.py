@@ -18,6 +18,8 @@ from forebay.prepare.features import BALANCE, CONTEXT
 MIN_ROWS = 200
 MIN_WET_ROWS = 50
 WET_MM = 8.0
+MIN_MISSING = 30
+"""Fewer days than this without an input do not tell what its absence is worth."""
 KEPT_FITS = 16
 
 
@@ -25,7 +27,8 @@ class Huber:
     """Linear regression with Huber's loss (ε = 1.35, as in Huber, 1981), inputs standardised on the training rows.
 
     A missing input counts as the training mean, and a column of its own says that it was missing, so that the model
-    learns what its absence is worth. Columns that never vary in training are left out.
+    learns what its absence is worth, if it was missing on 30 days or more. Columns that never vary in training are
+    left out.
 
     Attributes
     ----------
@@ -172,9 +175,9 @@ _WARNINGS = threading.Lock()  # what is done with warnings is told to all thread
 
 
 def _distinct(missing: np.ndarray) -> list[int]:
-    """Columns of `missing` (rows × inputs) that are sometimes true and differ from every earlier one."""
+    """Columns of `missing` (rows × inputs) that are often enough true and differ from every earlier one."""
     seen: dict[bytes, int] = {}
     for column in range(missing.shape[1]):
-        if missing[:, column].any():
+        if missing[:, column].sum() >= MIN_MISSING:
             seen.setdefault(missing[:, column].tobytes(), column)
     return list(seen.values())

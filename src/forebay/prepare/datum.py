@@ -50,6 +50,13 @@ def withheld_from(found: pl.DataFrame, dam: Dam, day: date) -> date | None:
     return None if steps.is_empty() else steps[0]
 
 
+def withheld_days(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam) -> pl.Series:
+    """Whether thresholds and storage are withheld on each day, as known at its end."""
+    is_step = (pl.col("gauge") == dam.target_gauge.column) & (pl.col("reason") == "step")
+    known_on = found.filter(is_step)["known_on"].min()
+    return (daily["date"] >= known_on) if known_on is not None else pl.Series([False]).new_from_index(0, len(daily))
+
+
 def _steps(found: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
     is_step = (pl.col("gauge") == dam.target_gauge.column) & (pl.col("reason") == "step")
     return found.filter(is_step, pl.col("known_on") <= day)["date"].unique().sort()

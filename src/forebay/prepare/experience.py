@@ -18,11 +18,13 @@ def watched(samples: Samples) -> pl.DataFrame:
     """The quantities that tell of experience, a column each: rain, wetness (both mm), level, last_change.
 
     Rain is the catchment's on the day, wetness the antecedent precipitation index; without rain gauges both are absent.
+    A level on a datum that the dam file does not state is null: it cannot be compared.
     """
     inputs = samples.inputs
     named = {"rain": "rain_lag0", "wetness": "api", "last_change": "last_change"}
     there = {name: inputs[column].cast(pl.Float64) for name, column in named.items() if column in inputs.columns}
-    return pl.DataFrame({**there, "level": pl.Series(samples.level, nan_to_null=True)})
+    level = samples.level if samples.withheld is None else np.where(samples.withheld, np.nan, samples.level)
+    return pl.DataFrame({**there, "level": pl.Series(level, nan_to_null=True)})
 
 
 def experience(samples: Samples, refits: Sequence[int], lead_time: int) -> pl.DataFrame:

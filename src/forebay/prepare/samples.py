@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from forebay.dams.dam import Dam, Spell
 from forebay.errors import DataError
-from forebay.prepare import features
+from forebay.prepare import datum, features
 from forebay.prepare.daily import usable
 from forebay.prepare.flags import as_known, build_as_known, flags
 from forebay.prepare.forcings import ahead
+from forebay.prepare.silence import Build, Silence, silences
 from forebay.tables import FORCINGS, flag_of
 
 WET_MM, DRY_MM = 15.0, 1.0
@@ -46,6 +48,12 @@ class Samples:
         Regime name → whether each day belongs to it, as known at init; a regime that cannot be told is absent.
     ahead
         Lead time → inputs that tell of the days to come, as issued by the end of each day; empty without forcings.
+    silence
+        The days on which level or drivers are silent; None where nobody looked for them.
+    withheld_from
+        First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
+    withheld
+        Whether each day lies in such a datum, as known at its end; None where nobody looked.
     """
 
     dates: NDArray[np.datetime64]
@@ -55,10 +63,34 @@ class Samples:
     observed: NDArray[np.float64]
     regimes: dict[str, NDArray[np.bool_]]
     ahead: Mapping[int, pl.DataFrame] = field(default_factory=dict)
+    silence: Silence | None = None
+    withheld_from: date | None = None
+    withheld: NDArray[np.bool_] | None = None
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time: what was known, and what had been forecast or planned."""
-        return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
+        return self.with_ahead(self.inputs, lead_time)
+
+    def with_ahead(self, inputs: pl.DataFrame, lead_time: int) -> pl.DataFrame:
+        """`inputs`, a row per day, with those that tell of the days to come."""
+        return inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else inputs
+
+    @property
+    def start(self) -> NDArray[np.float64]:
+        """The level that each day's forecast starts from: its own, else the last good one; NaN where there is none."""
+        return self.level if self.silence is None else self.silence.start
+
+    @property
+    def level_age(self) -> NDArray[np.intp]:
+        """Days since the level that each day's forecast starts from; 0 where it is the day's own."""
+        return np.zeros(len(self.dates), int) if self.silence is None else self.silence.level_age
+
+    def came(self, lead_time: int) -> NDArray[np.float64]:
+        """Change from `start` to d + lead_time as it stands now; NaN where either is missing or not yet."""
+        made = np.full(len(self.level), np.nan)
+        if lead_time < len(self.level):
+            made[:-lead_time] = self.observed[lead_time:] - self.start[:-lead_time]
+        return np.where(self.level_age > 0, made, self.change(self.observed, lead_time))
 
     def change(self, level: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
         """level(d + lead_time) − level(d) per day; NaN where either is missing or not yet."""
@@ -97,13 +129,26 @@ def make_samples(
     if usable_known[target].null_count() == len(usable_known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     last = known["date"][-1]
-    inputs = build_as_known(known, flags(known, dam), dam, _inputs)
     then = newest.filter(pl.col("date") <= last)
-    now = _inputs(as_known(then, flags(then, dam), last, dam), dam)
-    inputs = pl.concat([inputs.head(-1), now.tail(1)])
+    doubts, doubts_now = flags(known, dam), flags(then, dam)
+    withheld_from = datum.withheld_from(doubts_now, dam, last)
+    withheld = datum.withheld_days(known, doubts, dam).to_numpy().copy()
+    withheld[-1] = withheld_from is not None
+
+    def made(build: Build, hidden: pl.Series | None = None, columns: tuple[str, ...] = ()) -> pl.DataFrame:
+        """A row for each day, `columns` hidden on some; the last one from the newest versions."""
+        early, late = (_prepared(frame, dam, hidden, columns) for frame in (known, then))
+        now = build(as_known(late, doubts_now, last, dam), dam)
+        rows = pl.concat([build_as_known(early, doubts, dam, build).head(-1), now.tail(1)])
+        return _without_datum(rows, withheld, dam)
+
     level = usable_known[target].to_numpy().astype(float)
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
     dates = known["date"].to_numpy().astype("datetime64[D]")
+    observed = _observed(newest, dam, len(dates))
+    own_level = np.where(np.isfinite(level), level, _observed(known, dam, len(dates)))
+    own_level[-1] = level[-1] if np.isfinite(level[-1]) else observed[-1]
+    inputs, silence = silences(made, made(features.build), dam, own_level=own_level)
     excluded = in_spells(dates, dam.hindcast.verification_exclude)
     trusted = np.where(excluded, np.nan, level)
     issues = FORCINGS.empty() if forcings is None else forcings
@@ -112,9 +157,12 @@ def make_samples(
         inputs=inputs.drop("date"),
         level=level,
         trusted=trusted,
-        observed=_observed(newest, dam, len(dates)),
-        regimes=_regimes(inputs, dam, level),
+        observed=observed,
+        regimes=_regimes(inputs, dam, np.where(withheld, np.nan, level)),
         ahead=ahead(issues, dam, inputs, trusted, dam.hindcast.leads),
+        silence=silence,
+        withheld_from=withheld_from,
+        withheld=withheld,
     )
 
 
@@ -126,14 +174,22 @@ def in_spells(dates: NDArray[np.datetime64], spells: tuple[Spell, ...]) -> NDArr
     return inside
 
 
-def _inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    return features.build(_without_excluded(daily, dam), dam)
+def _prepared(daily: pl.DataFrame, dam: Dam, hidden: pl.Series | None, columns: tuple[str, ...]) -> pl.DataFrame:
+    """`daily` without the target's values in spells that the dam file excludes from verification, as known wrong.
 
-
-def _without_excluded(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """`daily` without the target's values in spells that the dam file excludes from verification, as known wrong."""
+    And without those of `columns` on the days that are `hidden`.
+    """
     excluded = in_spells(daily["date"].to_numpy().astype("datetime64[D]"), dam.hindcast.verification_exclude)
-    return daily.with_columns(pl.when(~pl.Series(excluded)).then(dam.target.variable).alias(dam.target.variable))
+    kept = daily.with_columns(pl.when(~pl.Series(excluded)).then(dam.target.variable).alias(dam.target.variable))
+    return kept if hidden is None else kept.with_columns(pl.when(~hidden).then(c).alias(c) for c in columns)
+
+
+def _without_datum(rows: pl.DataFrame, withheld: NDArray[np.bool_], dam: Dam) -> pl.DataFrame:
+    """Inputs without those that rest on the datum, on the days on which what the dam file says of it does not hold."""
+    resting = [c for c in rows.columns if c.endswith("below_full")]
+    if dam.target.variable == "reservoir_level" and dam.storage_curves:
+        resting += [c for c in rows.columns if c.startswith(features.BALANCE)]
+    return rows.with_columns(pl.when(~pl.Series(withheld)).then(pl.col(c)).alias(c) for c in resting)
 
 
 def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ _LABELS = {
     "weather": "warmth, evaporation, snow",
     "full_supply": "distance to full supply",
     "missing": "what is missing",
+    "since_level": "since the last level",
     "inflow": "inflow",
     "release": "release",
 }

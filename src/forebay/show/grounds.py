@@ -17,7 +17,13 @@ from forebay.show.sections import Wording, charted, day_text, number, panels, se
 from forebay.show.story import Report
 from forebay.show.tallies import regimes_scored, same_as_default, side_by_side, windows_scored, years_scored
 
-REGIMES = {"all": "all days", "wet": "wet days", "dry": "dry days", "near_full": "near full supply"}
+REGIMES = {
+    "all": "all days",
+    "wet": "wet days",
+    "dry": "dry days",
+    "near_full": "near full supply",
+    "level_missing": "level missing: from the last good one",
+}
 _HOW_TO_READ = (
     ("MAE", "the mean absolute error: by how much the forecast was off on average; less is better."),
     (
@@ -41,7 +47,7 @@ _REFERENCE_WORDS = {
     "climatology": "the change that is usual at this time of the year.",
 }
 _WORDS = (
-    ("Init date", "the last day whose level the forecast starts from; nothing later than its end was used."),
+    ("Init date", "the last day that anything was known of; nothing later than its end was used."),
     ("Lead", "days from the init date to the day that is forecast."),
     ("Median", "the forecast's middle: a higher level was held to be as likely as a lower one."),
     ("Interval", "where the level was expected to lie on 80 (or 90) of 100 such days."),

@@ -114,7 +114,7 @@ def _tables(report: Report) -> Tables:
             ahead.select(date="valid_date", low="q05", high="q95"),
         ]
     )
-    near, every = lines(dam, shown)
+    near, every = lines(dam, shown if report.withheld_from is None else shown.clear())
     found = largest_rise(daily, report.hindcast, dam)
     around = found.issued if found else ()
     fans = fan(report.hindcast.filter(pl.col("init_date").is_in(list(around))))

@@ -110,11 +110,17 @@ def head(report: Report, fan: pl.DataFrame) -> Html:
     what = dam.target_gauge.kind.title.lower()
     day = day_text(report.init_date)
     if report.stale:
-        title = f"{dam.name}: {what} as of {day}, {report.age_days:,} days old"
+        age = report.age_days + report.level_age_days
+        title = f"{dam.name}: {what} as of {day_text(report.level_date)}, {age:,} days old"
         under = "The forecast starts from the last usable day; what has happened since is not in it."
     else:
         title = f"{dam.name}: {what} forecast from {day}"
         under = f"From all that was known at the end of that day ({_zone(dam)})."
+    if report.level_age_days:
+        under = (
+            f"From all that was known at the end of {day} ({_zone(dam)}); the last level is "
+            f"{_plural(report.level_age_days, 'day')} older, that of {day_text(report.level_date)}."
+        )
     simulated = "SIMULATED: weather, river and lake are invented; this is no forecast of a real dam."
     shown = (
         element("h1", title),
@@ -135,7 +141,7 @@ def _figures(report: Report, fan: pl.DataFrame, words: Wording) -> Html:
             _figure(
                 f"Forecast starts from: {words.daily}",
                 words.value(start["start"]),
-                f"of {day_text(report.init_date)}",
+                f"of {day_text(report.level_date)}",
                 dam.target.datum,
             )
         )
@@ -205,15 +211,16 @@ def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: c
         for row in ahead.iter_rows(named=True)
     ]
     headers = ("Lead, days", f"Day ({words.of_day})", "Median", "80% interval", "90% interval", "Change of the median")
-    start = fan["start"][0]
+    start, level_day = fan["start"][0], day_text(report.level_date) if report.level_age_days else "that day"
     facts = [_line_sentence(row, start, words) for row in all_lines.iter_rows(named=True)]
     explained = (
         f"A lead of 1 day means the {words.of_day} of the day after {day_text(report.init_date)}; changes are against "
-        f"{words.value(start)}, the {words.daily} of that day. All values are {words.unit}, {report.dam.target.datum}."
+        f"{words.value(start)}, the {words.daily} of {level_day}. "
+        f"All values are {words.unit}, {report.dam.target.datum}."
     )
     if "reading at" not in words.daily:
         explained += f" A {words.daily} is neither an instant nor a peak: within the day it can stand higher."
-    if near_full(report.dam, report.init_date, start):
+    if report.withheld_from is None and near_full(report.dam, report.init_date, start):
         facts.append(
             "The lake is near full supply, where people at the gates control it: expect less of the forecast, as the "
             "scores near full supply show."

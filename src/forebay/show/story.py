@@ -39,7 +39,11 @@ class Report:
     Attributes
     ----------
     now, init_date, age_days
-        When the report is made; the last day with a usable level; days from the end of that day to `now`.
+        When the report is made; the last day of which anything was known; days from the end of that day to `now`.
+    level_age_days
+        Days from the level that the forecast starts from to the init date.
+    withheld_from
+        First day of a datum that the dam file does not state: thresholds and full supply are not shown; or None.
     newest
         The newest single reading of the target, or None if there is none.
     daily
@@ -74,11 +78,18 @@ class Report:
     diagnostics: Diagnostics | None = None
     explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
     forcings: tuple[str, ...] = ()
+    level_age_days: int = 0
+    withheld_from: date | None = None
 
     @property
     def stale(self) -> bool:
-        """Whether the newest usable day is more than three days old."""
-        return self.age_days > 3
+        """Whether the level that the forecast starts from is more than three days old."""
+        return self.age_days + self.level_age_days > 3
+
+    @property
+    def level_date(self) -> date:
+        """The day whose level the forecast starts from."""
+        return self.init_date - self.level_age_days * DAY
 
 
 def observed(daily: pl.DataFrame, dam: Dam, since: date, until: date) -> pl.DataFrame:
@@ -103,7 +114,8 @@ QUANTILE_COLUMNS = tuple(quantile_column(q) for q in QUANTILES)
 def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
     """init_date, lead_time, valid_date, start, q05 … q95: a row per forecast day of `model`, levels in the dam's unit.
 
-    `start` is the level that the forecast starts from; a row with lead_time 0 stands at it, all quantiles equal to it.
+    `start` is the level that the forecast starts from; a row with lead_time 0 stands at it, on that level's day, all
+    quantiles equal to it.
     """
     keys = ["init_date", "lead_time", "valid_date"]
     own = forecasts.filter(pl.col("model") == model)
@@ -114,14 +126,15 @@ def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
         )
     level = pl.col("level").fill_nan(None)
     wide = own.group_by(keys).agg(
+        pl.col("level_date").first(),
         (level - pl.col("change").fill_nan(None)).median().alias("start"),
         *(level.filter((pl.col("quantile") - q).abs() < 1e-9).first().alias(quantile_column(q)) for q in QUANTILES),
     )
-    starts = wide.group_by("init_date").agg(pl.col("start").first())
+    starts = wide.group_by("init_date").agg(pl.col("start", "level_date").first())
     anchors = starts.select(
         "init_date",
         pl.lit(0, pl.Int32).alias("lead_time"),
-        pl.col("init_date").alias("valid_date"),
+        pl.col("level_date").alias("valid_date"),
         "start",
         *(pl.col("start").alias(name) for name in QUANTILE_COLUMNS),
     )

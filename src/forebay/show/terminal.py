@@ -80,6 +80,8 @@ def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path
     unit = dam.target.unit
     simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
     when = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
+    if issued.level_age_days:
+        when = f"from {issued.init_date} and the level of {issued.level_date}, {issued.level_age_days} days before"
     table(f"{dam.name}{simulated}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
     for sentence in told(issued.explanation, dam):
         line(sentence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -16,50 +16,25 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # n
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import to_utc
 from forebay.errors import DataError, ModelError
-from forebay.metrics import crps_ensemble
-from forebay.models import REFERENCES
 from forebay.models.blend import blend
 from forebay.models.fits import Fits, fitter
-from forebay.models.intervals import State, error_quantiles, quiet_median, state_of
+from forebay.models.intervals import quiet_median
 from forebay.models.model import Array, Model
-from forebay.models.paths import LEVELS, join_leads
 from forebay.prepare.samples import WARM_UP, Samples
 from forebay.tables import FORECASTS, QUANTILES
+from forebay.verify.points import DEFAULT, Points, from_last_level
+from forebay.verify.uncertainty import interval_offsets, ordinary, regime, state_at
 
 FALLBACK = "damped_change"
 """What `default` is while the past is too short for its model."""
 
 LEARNING_DAYS = 3 * 366
 
-DEFAULT = "default"
 MAIN = "boosted_huber"
 """The model whose want of past days the forecast reports."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
-
-
-@dataclass(frozen=True)
-class Points:
-    """Point forecasts of one model, by lead time.
-
-    Attributes
-    ----------
-    changes
-        Expected change per day, shape (n,); NaN where none was made.
-    replaced
-        Last init date on which the model had too little past and `damped_change` stood in for it.
-    fitted
-        The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
-    weights, shift
-        Of a blend, on the last day: each model's weight, and what was added to their mean because the day is quiet.
-    """
-
-    changes: dict[int, Array]
-    replaced: dict[int, date] = field(default_factory=dict)
-    fitted: dict[int, Model] = field(default_factory=dict)
-    weights: dict[int, dict[str, float]] = field(default_factory=dict)
-    shift: dict[int, float] = field(default_factory=dict)
 
 
 def scored_from(samples: Samples, dam: Dam) -> int:
@@ -127,13 +102,15 @@ def point_forecasts(
         for lead, future in zip(dam.hindcast.leads, work, strict=True):
             for name, of_lead in future.result().items():
                 made[name].changes[lead] = of_lead.change
+                for kind, change in of_lead.drilled.items():
+                    made[name].drilled.setdefault(kind, {})[lead] = change
                 if of_lead.fitted is not None:
                     made[name].fitted[lead] = of_lead.fitted
                 if of_lead.replaced is not None:
                     made[name].replaced[lead] = of_lead.replaced
     if fits:
         fits.prune()
-    return made
+    return {name: from_last_level(points, samples) for name, points in made.items()}
 
 
 @dataclass
@@ -141,6 +118,7 @@ class _OfLead:
     """One model's forecasts at one lead time, as in `Points`."""
 
     change: Array
+    drilled: dict[str, Array]
     replaced: date | None = None
     fitted: Model | None = None
 
@@ -156,7 +134,10 @@ def _forecast_lead(
     """Each model's forecasts at one lead time."""
     target = samples.change(samples.trusted, lead)
     inputs = samples.inputs_at(lead)
-    made = {name: _OfLead(np.full(len(samples.dates), np.nan)) for name in models}
+    drills = samples.silence.drills if samples.silence else {}
+    drilled = {kind: samples.with_ahead(drill.inputs, lead) for kind, drill in drills.items()}
+    nothing = np.full(len(samples.dates), np.nan)
+    made = {name: _OfLead(nothing.copy(), {kind: nothing.copy() for kind in drills}) for name in models}
     for start, end in spans:
         past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
         fit = fitter(fits, inputs[past], target[past])
@@ -168,6 +149,10 @@ def _forecast_lead(
                 into.fitted = fit(models[FALLBACK](lead))
                 into.replaced = samples.dates[end - 1].item()
             into.change[start:end] = into.fitted.predict(inputs[start:end])
+            for kind, drill in drills.items():
+                rows = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
+                if len(rows):
+                    into.drilled[kind][rows] = into.fitted.predict(drilled[kind][rows])
     return made
 
 
@@ -175,7 +160,7 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     """`points` with their quantiles as a table (`tables.FORECASTS`), one row per model, init date, lead and quantile.
 
     Intervals come from each model's own past errors; where fewer than 20 are known, only the median is given. Days
-    without a usable level have no forecast: a level cannot be stated from an unknown one.
+    without a level are forecast from the last good one, if it is not too old.
     """
     parts = []
     for name, point in points.items():
@@ -190,85 +175,35 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     return _finish(pl.concat(parts), dam)
 
 
-def interval_offsets(
-    samples: Samples,
-    points: Mapping[str, Points],
-    model: str,
-    *,
-    lead_time: int,
-    probabilities: Sequence[float] = QUANTILES,
-) -> Array:
-    """What turns a model's expected changes into their quantiles, shape (n, 7); NaN where too few errors were known.
-
-    The size of its errors is told by the state of the day, the size of the change that it expects, and the spread of
-    what all models expect.
-    """
-    change = points[model].changes[lead_time]
-    state = _state(samples, points, change, lead_time)
-    errors = samples.change(samples.trusted, lead_time) - change
-    return error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
-
-
-def _state(samples: Samples, points: Mapping[str, Points], change: Array, lead_time: int) -> State:
-    """What the size of the errors of a model depends on that expects `change`."""
-    each = [point.changes[lead_time] for name, point in points.items() if name not in REFERENCES]
-    spread = np.max(each, axis=0) - np.min(each, axis=0) if len(each) > 1 else np.zeros(len(change))
-    return state_of(samples.inputs_at(lead_time), _regime(samples, "wet"), samples.dates).beside(np.abs(change), spread)
-
-
-def _regime(samples: Samples, name: str) -> NDArray[np.bool_]:
-    """Whether each day belongs to a regime; no day where it cannot be told."""
-    return samples.regimes.get(name, np.zeros(len(samples.dates), bool))
-
-
-def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Array:
-    """A model's members: changes at 50 equally likely quantiles per day and lead, rising, shape (n, leads, 50).
-
-    NaN where there is no forecast, no level to start from, or no interval.
-    """
-    members = [
-        change[:, None] + interval_offsets(samples, points, model, lead_time=lead, probabilities=LEVELS.tolist())
-        for lead, change in points[model].changes.items()
-    ]
-    made = np.stack(members, axis=1)
-    made[~(np.isfinite(samples.level) | np.isfinite(samples.observed))] = np.nan
-    return made
-
-
-def sample_paths(samples: Samples, points: Mapping[str, Points], members: Array, model: str = DEFAULT) -> Array:
-    """The paths of a model: its `marginals` joined over the leads by how its past errors went on, the same shape."""
-    changes = points[model].changes
-    came = np.stack([samples.change(samples.trusted, lead) for lead in changes], axis=1)
-    low, high = np.searchsorted(LEVELS, (0.1, 0.9))
-    width = members[:, :, high] - members[:, :, low]
-    errors = came - np.stack(list(changes.values()), axis=1)
-    scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
-    return join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=_regime(samples, "wet"))
-
-
 def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Points]:
     """`points` and beside them `default`, what a user gets: the blend of all, on quiet days set right by its median.
 
     Weights are learned apart for wet days and for days near full supply.
     """
-    made = Points({}, points[MAIN].replaced)
-    kind = 2 * _regime(samples, "near_full").astype(int) + _regime(samples, "wet")
+    kinds = points[MAIN].drilled
+    made = Points({}, points[MAIN].replaced, drilled={kind: {} for kind in kinds})
+    of_day = 2 * regime(samples, "near_full").astype(int) + regime(samples, "wet")
     for lead in next(iter(points.values())).changes:
         each = {name: point.changes[lead] for name, point in points.items()}
         came = samples.change(samples.trusted, lead)
-        blended, daily = blend(each, came, lead_time=lead, kind=kind)
-        shift = quiet_median(came - blended, _state(samples, points, blended, lead), lead_time=lead)
+        blended, weights = blend(each, came, lead_time=lead, kind=of_day)
+        state = state_at(samples, points, blended, lead)
+        shift = np.where(ordinary(samples), quiet_median(came - blended, state, lead_time=lead), 0.0)
         made.changes[lead] = blended + shift
-        made.weights[lead] = {name: float(of_day[-1]) for name, of_day in daily.items()}
+        made.weights[lead] = {name: float(daily[-1]) for name, daily in weights.items()}
         made.shift[lead] = float(shift[-1])
+        for kind in kinds:
+            drilled = [weights[name] * point.drilled[kind][lead] for name, point in points.items()]
+            made.drilled[kind][lead] = np.sum(drilled, axis=0)
     return {**points, DEFAULT: made}
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
-    level = np.where(np.isfinite(samples.level), samples.level, samples.observed)[rows]
+    level = samples.start[rows]
     return pl.DataFrame(
         {
             "init_date": np.repeat(samples.dates[rows], len(QUANTILES)),
+            "level_date": np.repeat((samples.dates - samples.level_age)[rows], len(QUANTILES)),
             "quantile": np.tile(QUANTILES, len(rows)),
             "change": changes.ravel(),
             "level": (changes + level[:, None]).ravel(),
@@ -281,17 +216,9 @@ def _finish(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     return FORECASTS.check(
         table.with_columns(
             pl.lit(dam.id).alias("dam"),
-            pl.col("init_date").cast(pl.Date),
+            pl.col("init_date", "level_date").cast(pl.Date),
         ).with_columns(
             to_utc(pl.col("init_date").cast(pl.Datetime("us")) + pl.duration(days=1), dam.time_zone).alias("init_time"),
             (pl.col("init_date") + days).alias("valid_date"),
         )
     )
-
-
-def crps_by_day(samples: Samples, members: Array, leads: Sequence[int]) -> dict[int, Array]:
-    """Lead time → CRPS of each day's members, shape (n,); NaN where there are none or what came is unknown.
-
-    How members are joined over the leads does not matter here: `marginals` and `sample_paths` give the same.
-    """
-    return {lead: crps_ensemble(members[:, k], samples.change(samples.observed, lead)) for k, lead in enumerate(leads)}

@@ -23,6 +23,8 @@ BAND = (5.0, 95.0)
 LAST = 0.2
 """Share of the record's days in the window `last20`."""
 MIDDLE = QUANTILES.index(0.5)
+LEVEL_MISSING = "level_missing"
+"""The regime of days without a level, whose forecasts start from the last good one: scored apart, in no other cell."""
 EVENT_GAP = 10
 """Days without a large rise that make the next one an event of its own."""
 
@@ -71,21 +73,26 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
 def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside | None = None) -> pl.DataFrame:
     """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
 
-    Years are scored as regimes `y2012`, … of the window `all`. The 90% bands of MAE and of skill come from resampling
-    60-day blocks, the same blocks for a model and its reference. `share_forecast` and `outside_experience` count other
-    days: all those of the window and regime, whether or not what came is known.
+    Years are scored as regimes `y2012`, … of the window `all`. Days without a level are scored apart, as the regime
+    `level_missing`, by the change from the last good level, and count in no other cell. The 90% bands of MAE and of
+    skill come from resampling 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
+    `outside_experience` count other days: all those of the window and regime, whether or not what came is known.
     """
     beside = beside or Beside()
     cards = [pl.DataFrame(schema=SCORES.columns)]
     spans = windows(samples, dam)
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
+    silent = samples.level_age > 0
     for lead in dam.hindcast.leads:
         wide = _wide(forecasts, samples, lead)
-        paired = _pair(wide, samples, lead, {m: of[lead] for m, of in beside.crps.items()})
+        crps = {m: of[lead] for m, of in beside.crps.items()}
+        paired = _pair(wide, np.where(silent, np.nan, samples.came(lead)), crps)
+        apart = _pair(wide, np.where(silent, samples.came(lead), np.nan), crps)
         for window, inside in spans.items():
-            for regime, belongs in samples.regimes.items():
+            cells = [(regime, belongs, paired) for regime, belongs in samples.regimes.items()]
+            for regime, belongs, rows in [*cells, (LEVEL_MISSING, silent, apart)]:
                 cell = (window, regime, lead)
-                card = _card(paired.rows(inside & belongs), dam, cell)
+                card = _card(rows.rows(inside & belongs), dam, cell)
                 if not card.is_empty():
                     cards += [card, _shares(wide, beside, inside & belongs, dam=dam, cell=cell)]
         for year in np.unique(years[spans["all"]]) if "all" in spans else []:
@@ -95,7 +102,8 @@ def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside
 
 def pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
     """All models' quantiles on the days that can be scored at one lead and that every model forecast."""
-    return _pair(_wide(forecasts, samples, lead), samples, lead, {})
+    change = np.where(samples.level_age > 0, np.nan, samples.came(lead))
+    return _pair(_wide(forecasts, samples, lead), change, {})
 
 
 def _wide(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Array]:
@@ -109,8 +117,7 @@ def _wide(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Arr
     return wide
 
 
-def _pair(wide: dict[str, Array], samples: Samples, lead: int, crps: dict[str, Array]) -> Paired:
-    change = samples.change(samples.observed, lead)
+def _pair(wide: dict[str, Array], change: Array, crps: dict[str, Array]) -> Paired:
     common = np.isfinite(change)
     for quantiles in wide.values():
         common &= np.isfinite(quantiles[:, MIDDLE])

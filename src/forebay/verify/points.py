@@ -1,0 +1,73 @@
+"""The point forecasts of one model of a hindcast, from the level that each of them starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forebay.models.model import Array, Model
+from forebay.prepare.samples import Samples
+
+DEFAULT = "default"
+"""The name of what a user gets."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Point forecasts of one model, by lead time.
+
+    Attributes
+    ----------
+    changes
+        Expected change per day, shape (n,); NaN where none was made.
+    replaced
+        Last init date on which the model had too little past and `damped_change` stood in for it.
+    fitted
+        The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
+    weights, shift
+        Of a blend, on the last day: each model's weight, and what was added to their mean because the day is quiet.
+    drilled
+        Kind of silence → the expected changes in its drills (`prepare.silence`), as `changes`; NaN on other days.
+
+    Changes are from the level that the forecast starts from: where the day's own is silent, from the last good one,
+    with the changes expected of each day since.
+    """
+
+    changes: dict[int, Array]
+    replaced: dict[int, date] = field(default_factory=dict)
+    fitted: dict[int, Model] = field(default_factory=dict)
+    weights: dict[int, dict[str, float]] = field(default_factory=dict)
+    shift: dict[int, float] = field(default_factory=dict)
+    drilled: dict[str, dict[int, Array]] = field(default_factory=dict)
+
+
+def from_last_level(points: Points, samples: Samples) -> Points:
+    """`points` whose changes are from the level that each forecast starts from, in the drills too.
+
+    Where that is an older one, the changes expected of each day since come on top, one day at a time: so what fell and
+    flowed meanwhile is in the forecast.
+    """
+    if samples.silence is None:
+        return points
+    step = min(points.changes)
+    since = since_last_level(points.changes[step] / step, samples.level_age)
+    drilled = {}
+    for kind, of_kind in points.drilled.items():
+        drill = samples.silence.drills[kind]
+        daily = points.changes[step].copy()
+        daily[drill.rows] = of_kind[step][drill.rows]
+        unseen = since_last_level(daily / step, drill.level_age)
+        drilled[kind] = {lead: change + unseen for lead, change in of_kind.items()}
+    return replace(points, changes={lead: c + since for lead, c in points.changes.items()}, drilled=drilled)
+
+
+def since_last_level(daily: Array, level_age: NDArray[np.intp]) -> Array:
+    """The sum of `daily` changes from the last good level to each day; 0 where the level is there, NaN if one is."""
+    total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(daily))])
+    unknown = np.concatenate([[0], np.cumsum(np.isnan(daily))])
+    day = np.arange(len(daily))
+    summed = np.where(unknown[day] > unknown[day - level_age], np.nan, total[day] - total[day - level_age])
+    return np.where(level_age > 0, summed, 0.0)

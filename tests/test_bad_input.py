@@ -1,0 +1,152 @@
+"""Bad input: each ends in a forecast that is wider and says why, or in one sentence."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.dams.dam import Dam
+from forebay.models import MODELS
+from forebay.prepare.datum import on_one_datum
+from forebay.prepare.samples import make_samples
+from forebay.verify import hindcast, scorecard, uncertainty
+from tests import synthetic
+from tests.command_line import Ended, forebay
+from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.test_flags import lake
+
+LEADS = {"leads": (1, 3)}
+DAYS = 1100
+BARE = dam_of(hindcast=LEADS, full_supply=110.0)
+RAINY = dam_of(rain_gauge(), hindcast=LEADS, full_supply=110.0)
+
+
+def record(dam: Dam, *, days: int = DAYS, seed: int = 4) -> pl.DataFrame:
+    """A level (m) that rises with the rain of the day before, and the rain."""
+    rng = np.random.default_rng(seed)
+    rain = np.where(rng.random(days) < 0.3, rng.gamma(1.0, 12.0, days), 0.0)
+    level = 95 + np.cumsum(0.01 * np.append(0.0, rain[:-1]) - 0.01 * rain.mean() + rng.normal(0, 0.01, days))
+    return frame_of(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rain.tolist()})
+
+
+def without(frame: pl.DataFrame, column: str, first: int, after: int) -> pl.DataFrame:
+    """`frame` with `column` absent from day number `first` to `after`."""
+    days = pl.int_range(pl.len()).is_between(first, after - 1)
+    flag = f"{column}_flag"
+    return frame.with_columns(
+        pl.when(~days).then(column).alias(column), pl.when(days).then(pl.lit("absent")).otherwise(flag).alias(flag)
+    )
+
+
+def ran(dam: Dam, frame: pl.DataFrame, folder: Path) -> Ended:
+    """`forebay run` of a dam file whose gauges hold `frame`."""
+    path = synthetic.written(dam, frame, folder)
+    return forebay("run", path, "--archive", f"sqlite:///{folder}/archive.db", "-o", folder / "report", "--json")
+
+
+def widths(ended: Ended) -> list[float]:
+    """Width of the 90% interval of `default` by lead."""
+    at = {(r["lead_time"], r["quantile"]): r["level"] for r in ended.json["forecast"] if r["model"] == "default"}
+    return [at[lead, 0.95] - at[lead, 0.05] for lead in LEADS["leads"]]
+
+
+def test_drivers_that_stop_for_a_year(tmp_path: Path) -> None:
+    frame = record(RAINY)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "stopped").mkdir()
+    whole = ran(RAINY, frame, tmp_path / "whole")
+    stopped = ran(RAINY, without(frame, "rainfall_r1", DAYS - 365, DAYS), tmp_path / "stopped")
+    assert (whole.code, stopped.code) == (0, 0), stopped.err
+    assert whole.json["lacks"] == []
+    assert any("No rain is known since" in said and "(365 days)" in said for said in stopped.json["lacks"])
+    for wide, narrow in zip(widths(stopped), widths(whole), strict=True):
+        assert wide > narrow
+
+
+def test_a_constant_level(tmp_path: Path) -> None:
+    frame = record(RAINY, days=500).with_columns(reservoir_level=pl.lit(95.0))
+    ended = ran(RAINY, frame, tmp_path)
+    assert ended.code == 0, ended.err
+    assert "The level never changed in 500 days: is the gauge stuck?" in ended.json["lacks"]
+
+
+def test_a_level_with_gaps_on_four_days_of_ten(tmp_path: Path) -> None:
+    frame = record(RAINY, days=900)
+    gone = pl.Series(np.random.default_rng(1).random(900) < 0.4)
+    frame = frame.with_columns(
+        pl.when(~gone).then("reservoir_level").alias("reservoir_level"),
+        pl.when(gone).then(pl.lit("absent")).alias("reservoir_level_flag"),
+    )
+    ended = ran(RAINY, frame, tmp_path)
+    assert ended.code == 0, ended.err
+    shares = [s for s in ended.json["scores"] if s["metric"] == "share_forecast" and s["model"] == "default"]
+    assert {s["value"] for s in shares if s["window"] == "all"} == {1.0}, "from the last good level where it is missing"
+
+
+def test_no_drivers_at_all(tmp_path: Path) -> None:
+    ended = ran(BARE, record(BARE, days=600), tmp_path)
+    assert ended.code == 0, ended.err
+    assert "No gauge but the level's own: rain and inflow are not known to the forecast." in ended.json["lacks"]
+
+
+def test_a_level_silent_for_too_long_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    ended = ran(RAINY, without(record(RAINY, days=500), "reservoir_level", 400, 500), tmp_path)
+    last = synthetic.FIRST_DAY + timedelta(days=399)
+    assert ended.code == 1
+    assert ended.err.startswith(f"forebay: Small Dam: the last usable reservoir_level is of {last}, 100 days before")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_intervals_hold_while_rain_is_silent_for_a_year() -> None:
+    frame, silent = without(record(RAINY, days=1800), "rainfall_r1", 1300, 1665), np.arange(1300, 1665)
+    samples = make_samples(frame, frame, RAINY)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
+    for lead in LEADS["leads"]:
+        off = uncertainty.interval_offsets(samples, points, "default", lead_time=lead)[silent]
+        error = (samples.came(lead) - points["default"].changes[lead])[silent]
+        assert ((off[:, 0] <= error) & (error <= off[:, -1])).mean() >= 0.83
+
+
+def test_days_without_a_level_are_scored_apart() -> None:
+    """Eleven days of each month without a level: the other days' scored set is what it would be without forecasts."""
+    frame = record(RAINY, days=900)
+    gone = np.zeros(900, bool)
+    for first in range(450, 880, 31):
+        frame = without(frame, "reservoir_level", first, first + 11)
+        gone[first : first + 11] = True
+    samples = make_samples(frame, frame, RAINY)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
+    scores = scorecard.score(hindcast.forecast_table(samples, RAINY, points), samples, RAINY)
+    of = scores.filter(metric="mae", model="default", window="all", lead_time=1)
+    n = dict(of.select("regime", "n").iter_rows())
+    day = np.arange(360, 899)
+    assert n["all"] == int((~gone[day] & ~gone[day + 1]).sum())
+    assert n["level_missing"] == int((gone[day] & ~gone[day + 1]).sum())
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_full_supply_is_withheld_after_a_step_of_datum_until_the_dam_file_states_it(stated: bool) -> None:
+    """A step of 4 m on day 600 is known on the tenth day after it: withheld from then on, and not before."""
+    step = synthetic.FIRST_DAY + timedelta(days=600)
+    offsets = [{"from": step, "offset": -4.0}] if stated else []
+    dam = dam_of(hindcast=LEADS, full_supply=94.0, datum_offsets=offsets)
+    frame = on_one_datum(frame_of(dam, {"reservoir_level": lake((600, -4.0))}), dam)
+    samples = make_samples(frame, frame, dam)
+    below = samples.inputs["context_below_full"].is_null().to_numpy()
+    assert samples.withheld is not None
+    if stated:
+        assert samples.withheld_from is None
+        assert not samples.withheld.any()
+        assert not below.any()
+        assert samples.regimes["near_full"][700:].any()
+        return
+    assert samples.withheld_from == step
+    assert np.flatnonzero(samples.withheld).tolist() == list(range(610, 900))
+    assert below[610:].all()
+    assert not samples.regimes["near_full"][610:].any()
+    before = make_samples(frame.head(609), frame.head(609), dam)
+    assert before.withheld_from is None, "nine days after the step nobody knows"
