@@ -124,5 +124,6 @@ def around_warragamba() -> tuple[Site, ...]:
 
 
 def as_settings(url: str, **http: Any) -> Mapping[str, Any]:  # Any: a JSON value
-    """Settings that send WaterNSW's requests to `url`, with one attempt."""
-    return {"sources": {"waternsw": {"url": url}}, "http": {"attempts": 1, "first_wait_s": 0.0, **http}}
+    """Settings that send every service's requests to `url`, with one attempt."""
+    services = {name: {"url": url} for name in ("waternsw", "vicwater", "qldwater")}
+    return {"sources": services, "http": {"attempts": 1, "first_wait_s": 0.0, **http}}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from forebay import __version__
+from forebay.cli_stations import stations
 from forebay.errors import ConfigError, ForebayError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ app = App(
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
     suppress_keyboard_interrupt=False,  # main says what was kept
 )
+app.command(stations)
 
 
 @app.command

@@ -149,9 +149,14 @@ def write_daily(frame: pl.DataFrame, path: Path) -> None:
             frame.write_json(buffer)
         case other:
             raise ConfigError(f"{path}: suffix {other!r} is unknown; allowed are .csv, .parquet and .json")
+    write_whole(path, buffer.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """`content` in a file, whole or not at all; raises a ConfigError if the file cannot be written."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(buffer.getvalue())
+        beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
         with suppress(OSError):
