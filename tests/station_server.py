@@ -18,7 +18,7 @@ from tests.hydstra_server import Handler, Json, hydstra_server
 RAIN = ("10.00", "Rainfall", "Millimetres", "")
 STAGE = ("100.00", "Stream Water Level", "Metres", "")
 PEAK = ("100.09", "Stream Water Level", "Metres", "Externally supplied peak")
-LAKE = ("130.00", "Reservoir Water Level AHD", "Metres", "")
+LAKE = ("130.00", "Reservoir Water Level", "Metres", "")
 VOLTS = ("300.00", "Logger Battery Voltage", "Volts", "")
 
 
