@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from forebay.dams.curves import StorageCurve
+from forebay.dams.layout import FileLayout
 from forebay.dams.local_time import to_local, zone
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
 
@@ -242,24 +243,6 @@ class Sentinels(_Frozen):
     values: tuple[float, ...] = ()
     below: float | None = None
     above: float | None = None
-
-
-class FileLayout(_Frozen):
-    """Where a CSV file keeps a gauge: its path (relative to the dam file) and its columns.
-
-    `dam` is set by the reader of the dam file: two dams' files may both have a column "level", so in the archive the
-    source of a file's series is "csv:" and the dam's id.
-    """
-
-    path: str
-    date: str
-    value: str
-    quality: str | None = None
-    date_format: str = "%Y-%m-%d"
-    quality_codes: Literal["waternsw", "vicwater", "qldwater"] | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    decimal_comma: bool = False
-    dam: Annotated[str, Field(exclude=True)] = ""
 
 
 class HydstraSeries(_Frozen):

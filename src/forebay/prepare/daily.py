@@ -91,7 +91,7 @@ def _from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
     """`from_files` of a few dams, read together."""
     groups = [csv_files.together(dam.gauges) for dam in dams]
     contents = [[csv_files.content_of(group[0]) for group in of_dam] for of_dam in groups]
-    quick = [all(gauge.interval == "day" for gauge in dam.gauges) for dam in dams]
+    quick = [all(map(csv_files.is_quick, dam.gauges)) for dam in dams]
     plans = [
         csv_files.clean(content, group)
         for of_dam, texts, is_quick in zip(groups, contents, quick, strict=True)
@@ -194,16 +194,26 @@ def _clean_days(
     for table, group, days in zip(tables, groups, dates, strict=True):
         if days.null_count() or not (np.diff(days.cast(pl.Int32).to_numpy()) > 0).all():
             return None
+        if len(days) and not (days[0] >= csv_files.EARLIEST and days[-1] <= csv_files.LATEST):
+            return None
         columns = [days.alias("date")]
         for gauge in group:
             cells = csv_files.cells_of(table, gauge)
-            if not isfinite(cells.number.sum()):
+            if not _all_finite(cells.number):
                 return None
             values = csv_files.values(cells, gauge)
             flag = _flag(values, csv_files.quality(cells, gauge, shown=_GRADES), gauge)
             columns += [_shown(values, gauge, dam), flag.alias(flag_of(gauge.column))]
         parts.append(pl.DataFrame(columns))
     return parts
+
+
+def _all_finite(numbers: pl.Series) -> bool:
+    """Whether all numbers, but those that are null, are finite in any unit."""
+    if not isfinite(numbers.sum()):
+        return False
+    ends = numbers.min(), numbers.max()
+    return all(end is None or (isinstance(end, float) and abs(end) <= csv_files.LARGEST) for end in ends)
 
 
 def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
