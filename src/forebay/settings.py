@@ -35,7 +35,7 @@ class SourceSettings(_Frozen):
     @classmethod
     def _starts_with_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} must start with http:// or https://")
+            raise ValueError(f"{_short(url)} must start with http:// or https://")
         return url
 
 
@@ -107,20 +107,21 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
     merged: dict[str, object] = {}
     origin: dict[str, str] = {}
     path = folder / FILE_NAME
-    for key, value in leaves(_read(path)):
+    for key, value in _read(path):
         _put(merged, key, value)
         origin[key] = str(path)
     for name in sorted(environ):
         if name.startswith(PREFIX):
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
             _put(merged, key, environ[name])
-            origin[key] = f"environment ({name})"
+            origin[key] = f"environment ({name if name.isprintable() else repr(name)})"
     settings = _validated(merged, origin)
     every = [key for key, _ in leaves(settings.model_dump())]
     return settings, {key: origin.get(key, "default") for key in every}
 
 
-def _read(path: Path) -> dict[str, Any]:  # Any: TOML values are of several types
+def _read(path: Path) -> list[tuple[str, object]]:
+    """(dotted key, value) of every setting in the file; none if there is no file."""
     try:
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path} cannot be read as TOML: it is no file")
@@ -128,19 +129,19 @@ def _read(path: Path) -> dict[str, Any]:  # Any: TOML values are of several type
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes, which is too long for settings")
-        return tomllib.loads(content.decode("utf-8-sig"))
+        return list(leaves(tomllib.loads(content.decode("utf-8-sig"))))
     except FileNotFoundError:
-        return {}
+        return []
     except ConfigError:
         raise
     except (OSError, ValueError, RecursionError) as error:  # a ValueError: no UTF-8, no TOML, or too long an integer
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
 
 
-def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: see _read
+def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: TOML has several types
     """(dotted key, value) of every setting in a nested table."""
     if above.count(".") > MOST_LEVELS:
-        raise ConfigError(f"setting {above[:80]!r}… stands deeper than any setting does; `forebay settings` names all")
+        raise RecursionError(f"{above[:40]!r}… stands deeper than any setting does")
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{above}{key}.")

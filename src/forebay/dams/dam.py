@@ -74,7 +74,8 @@ def _each_once(what: str, names: Iterable[object]) -> None:
     seen: set[object] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"{what} {name} stands twice; each may stand once")
+            shown = repr(name) if isinstance(name, str) and not name.isprintable() else name
+            raise ValueError(f"{what} {shown} stands twice; each may stand once")
         seen.add(name)
 
 
@@ -300,9 +301,9 @@ class Gauge(_Frozen):
     @classmethod
     def _defaults(cls, given: object) -> object:
         """`aggregate` and `reading` follow the variable where they are not given."""
-        if not isinstance(given, dict) or given.get("variable") not in VARIABLES:
+        if not isinstance(given, dict) or str(given.get("variable")) not in VARIABLES:
             return given
-        natural = VARIABLES[given["variable"]].aggregate
+        natural = VARIABLES[str(given["variable"])].aggregate
         return {"aggregate": natural, "reading": natural} | given
 
     @model_validator(mode="after")

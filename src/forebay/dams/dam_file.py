@@ -19,6 +19,7 @@ from forebay.dams.layout import CurveLayout, FileLayout
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 1 << 20
+_LONGEST = 500  # letters of a sentence that holds a value of any length
 
 
 def catalogue() -> dict[str, str]:
@@ -138,7 +139,8 @@ def _points_in(layout: CurveLayout) -> tuple[tuple[float, float], ...]:
         reason = layouts.first_fault(content, layout) or str(error).splitlines()[0]
         raise ConfigError(f"storage_curves: {layout.path} cannot be read as a table: {reason}") from None
     for name, other in (names, names[::-1]):
-        odd = said.with_row_index("row").filter(points[name].is_finite().not_().fill_null(True) & said[other].is_not_null())
+        wrong = points[name].is_finite().not_().fill_null(True) & said[other].is_not_null()
+        odd = said.with_row_index("row").filter(wrong)
         if not odd.is_empty():
             line, text = layouts.header_line(content) + 1 + odd["row"][0], odd[name][0]
             raise ConfigError(
@@ -169,6 +171,7 @@ def _first_fault(error: ValidationError, root: type[BaseModel] = Dam) -> str:
         return f"{where} = {given}: must be a day like 2012-01-31, without quotes"
     reason = reason.replace("Tuple", "list").replace("tuple", "list").replace(" after validation", "")
     if fault["type"] == "value_error":
+        reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
         return f"{where}: {reason}" if where else reason
     return f"{where} = {given}: {reason[0].lower()}{reason[1:]}"
 

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from forebay.errors import ConfigError, SourceError
 
-MAX_BYTES = 256 << 20
+MAX_BYTES = 128 << 20
 _SHOWN_NAMES = 20
 _LEADING_BLANK = re.compile(rb"\A(?:[ \t]*\n)+")
 _DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
@@ -45,7 +45,26 @@ def _names_a_day(form: str) -> str:
         raise ValueError(f"{form!r} must name a day, as '%Y-%m-%d' or '%d.%m.%Y %H:%M' do")
     if _LITERAL_ZONE.search(form):
         raise ValueError(f"{form!r} ends in letters that name a time zone; write %z there, which reads Z and +10:00")
+    try:
+        reads, more = stamp_form(form)
+        pl.Series(["1"]).str.to_datetime(reads, strict=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError(f"{form!r} cannot be read: {str(error).splitlines()[0]}") from None
     return form
+
+
+def stamp_form(form: str) -> tuple[str, str]:
+    """How a date format is written for the reader, and what is put behind each stamp for it.
+
+    An hour is only read with minutes, and Z as an offset only by another directive than Python's.
+
+    >>> stamp_form("%Y-%m-%d %H")
+    ('%Y-%m-%d %H:%M', ':00')
+    """
+    reads = form.replace("%z", "%#z")
+    if "%H" in reads and not any(minutes in reads for minutes in ("%M", "%R", "%T")):
+        return reads + ":%M", ":00"
+    return reads, ""
 
 
 class TextLayout(BaseModel):
@@ -120,18 +139,18 @@ def content_of(layout: TextLayout) -> bytes:
     path = Path(layout.path)
     advice = "give the path of a CSV file, relative to the dam file"
     try:
-        kind = path.stat().st_mode
-        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a pipe or a device nobody knows where it ends
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # nobody knows where a pipe ends
             raise OSError(0, "it is no regular file")
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = b"" if found.st_size > MAX_BYTES else stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"file.path {layout.path!r} cannot be read ({error.strerror}); {advice}") from None
     except ValueError as error:  # a NUL in the path
         raise ConfigError(f"file.path {layout.path!r} cannot be read ({error}); {advice}") from None
-    if len(content) > MAX_BYTES:
+    if max(found.st_size, len(content)) > MAX_BYTES:
         raise SourceError(
-            f"{layout.path!r} is longer than {MAX_BYTES >> 20} MiB, which is the most that is read; split it by years, "
+            f"{layout.path} is longer than {MAX_BYTES >> 20} MiB, which is the most that is read; split it by years, "
             "or keep the gauges of one dam"
         )
     return plain(content, layout)
@@ -161,16 +180,18 @@ def plain(content: bytes, layout: TextLayout) -> bytes:
 
 def _utf8(content: bytes, layout: TextLayout) -> bytes:
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "utf-16" if marked else layout.encoding
+    encoding: str = "utf-16" if marked else layout.encoding
     if content.startswith(codecs.BOM_UTF8):
         content, encoding = content[len(codecs.BOM_UTF8) :], "utf-8"
     if encoding != "utf-16" and content.isascii():
         return content
+    if encoding == "utf-16" and content[:1] == b"\0":  # without a mark: a header seldom begins beyond Latin letters
+        encoding = "utf-16-be"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        where = f", line {_line_at(content, error.start)}" if encoding != "utf-16" else ""
-        advice = 'often it is "windows-1252"' if encoding == "utf-8" else f"it is {encoding!r} now"
+        where = f", line {_line_at(content, error.start)}" if not encoding.startswith("utf-16") else ""
+        advice = 'often it is "windows-1252"' if encoding == "utf-8" else f"it is {layout.encoding!r} now"
         raise SourceError(
             f"{layout.path}{where}: byte {error.start} is not {encoding} text; set encoding in the dam file: {advice}"
         ) from None

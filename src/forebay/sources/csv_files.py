@@ -135,7 +135,7 @@ def days(stamps: Sequence[pl.Series], gauges: Sequence[Gauge]) -> list[pl.Series
     """The local days that each file's stamps name, as `Gauge.local_day` says, by a daily gauge of each file."""
     read: list[tuple[object, pl.Series, pl.Series]] = []
     for of_file, gauge in zip(stamps, gauges, strict=True):
-        (form, more), count = _form(gauge), len(of_file)
+        (form, more), count = layouts.stamp_form(_layout(gauge).date_format), len(of_file)
         offset = _from_stamp_to_start(gauge) + _A_DAY * gauge.ends_next_day
         # A dam's files mostly hold the same days, and comparing stamps costs a tenth of reading them as dates.
         alike = (read_before for read_before in read if read_before[0] == (form, offset))
@@ -293,17 +293,9 @@ def _layout(gauge: Gauge) -> FileLayout:
     return gauge.file
 
 
-def _form(gauge: Gauge) -> tuple[str, str]:
-    """The form in which stamps are read, and what is put behind each: an hour is only read with minutes."""
-    form = _layout(gauge).date_format.replace("%z", "%#z")  # the former does not know Z
-    if "%H" in form and not any(minutes in form for minutes in ("%M", "%R", "%T")):
-        return form + ":%M", ":00"
-    return form, ""
-
-
 def _moment(gauge: Gauge) -> pl.Expr:
     """What a stamp names: a clock time or, with an offset, an instant; null where it is none."""
-    form, more = _form(gauge)
+    form, more = layouts.stamp_form(_layout(gauge).date_format)
     text = pl.col(_layout(gauge).date)
     return (text + more if more else text).str.to_datetime(form, time_unit="us", strict=False)
 
