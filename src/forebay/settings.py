@@ -125,11 +125,9 @@ def _read(path: Path) -> list[tuple[str, object]]:
     try:
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path} cannot be read as TOML: it is no file")
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes, which is too long for settings")
-        return list(leaves(tomllib.loads(content.decode("utf-8-sig"))))
+        return list(leaves(tomllib.loads(path.read_text("utf-8-sig"))))
     except FileNotFoundError:
         return []
     except ConfigError:

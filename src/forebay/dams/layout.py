@@ -142,13 +142,12 @@ def content_of(layout: TextLayout) -> bytes:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # nobody knows where a pipe ends
             raise OSError(0, "it is no regular file")
-        with path.open("rb") as stream:
-            content = b"" if found.st_size > MAX_BYTES else stream.read(MAX_BYTES + 1)
+        content = path.read_bytes() if found.st_size <= MAX_BYTES else b""
     except OSError as error:
         raise ConfigError(f"file.path {layout.path!r} cannot be read ({error.strerror}); {advice}") from None
     except ValueError as error:  # a NUL in the path
         raise ConfigError(f"file.path {layout.path!r} cannot be read ({error}); {advice}") from None
-    if max(found.st_size, len(content)) > MAX_BYTES:
+    if found.st_size > MAX_BYTES:
         raise SourceError(
             f"{layout.path} is longer than {MAX_BYTES >> 20} MiB, which is the most that is read; split it by years, "
             "or keep the gauges of one dam"
@@ -206,7 +205,9 @@ def _line_at(content: bytes, place: int) -> int:
 
 def header(content: bytes, layout: TextLayout) -> list[str]:
     """The names in the file's first line that is not blank, as they stand there."""
-    line = content.lstrip(b"\r\n").partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r")
+    start = len(content) - len(content.lstrip(b"\r\n"))
+    end = content.find(b"\n", start)
+    line = content[start : end if end >= 0 else None].decode("utf-8-sig", "replace").rstrip("\r")
     try:
         names = next(csv.reader([line], delimiter=layout.separator, strict=True), [])
     except csv.Error as error:

@@ -192,9 +192,10 @@ def _clean_days(
         return None
     parts = []
     for table, group, days in zip(tables, groups, dates, strict=True):
-        if days.null_count() or not (np.diff(days.cast(pl.Int32).to_numpy()) > 0).all():
+        since_1970 = days.cast(pl.Int32).to_numpy()
+        if days.null_count() or not (np.diff(since_1970) > 0).all():
             return None
-        if len(days) and not (days[0] >= csv_files.EARLIEST and days[-1] <= csv_files.LATEST):
+        if len(days) and not (since_1970[0] >= csv_files.FIRST_DAY and since_1970[-1] <= csv_files.LAST_DAY):
             return None
         columns = [days.alias("date")]
         for gauge in group:

@@ -32,6 +32,8 @@ _ROW = "row of the file"
 _EMPTY = ("", "NaN", "nan", "NAN")
 EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)
 """Days between which dates are believed."""
+FIRST_DAY, LAST_DAY = (EARLIEST - date(1970, 1, 1)).days, (LATEST - date(1970, 1, 1)).days
+"""The same as numbers of days since 1970: a file can name days beyond those that Python has."""
 LARGEST = 1e300
 """Numbers beyond it would no longer be finite in another unit."""
 _STAMP = "stamp"
