@@ -308,9 +308,9 @@ def test_thousands_of_columns(tmp_path: Path) -> None:
     path.write_text(",".join(names) + "\n" + ",".join(row) + "\n")
     assert fetched(make(path))["value"].to_list() == [2.5]
     with pytest.raises(ConfigError) as caught:
-        fetched(make(path, value="lavel"))
+        fetched(make(path, value="stage_m"))
     one_sentence(caught.value)
-    assert "'lavel' is not a column of" in str(caught.value) and "and 19982 more" in str(caught.value)
+    assert "'stage_m' is not a column of" in str(caught.value) and "and 19982 more" in str(caught.value)
 
 
 ENDLESS = {
