@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # its stubs are a package of their own
 import polars as pl
 
-from forebay.dams.dam import Dam, FileLayout, Gauge
+from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
+from forebay.dams.layout import FileLayout
 from forebay.prepare.daily import from_files
 from forebay.sources.quality import grades
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
+from forebay.dams.layout import plain
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources import csv_files
@@ -36,7 +37,9 @@ def make(path: Path | str, *, zone: str = "+10:00", gauge: dict[str, object] | N
 
 def parsed(text: str | bytes, dam: Dam) -> pl.DataFrame:
     content = text if isinstance(text, bytes) else text.encode()
-    readings = csv_files.parse(content, [dam.target_gauge], dam)
+    layout = dam.target_gauge.file
+    assert layout is not None
+    readings = csv_files.parse(plain(content, layout), [dam.target_gauge], dam)
     return READINGS.check(readings, unique=True)
 
 
@@ -115,7 +118,14 @@ def test_a_stamp_at_the_end_of_the_hour() -> None:
         ("\n\n", SourceError, r"x\.csv is empty"),
         ("date,stage\n2020-01-01,1\n", ConfigError, r"'level' is not a column of x\.csv; its columns are 'date'"),
         ("date,level\n2020-01-01,1,2\n", SourceError, r"x\.csv cannot be read as a table"),
-        (b"date,level\n2020-01-01,\xe9\n", SourceError, r"x\.csv cannot be read as a table .* UTF-8"),
+        ("date,level\n2020-01-01,1\n2020-01-02,1,2\n", SourceError, r"line 3: 3 fields where the header has 2"),
+        (b"date,level\n2020-01-01,\xe9\n", SourceError, r"x\.csv, line 2: byte 22 is not utf-8 text; set encoding"),
+        ("date,level\n2020-01-01,-nan\n", SourceError, r"line 2: '-nan' in column 'level' is no number"),
+        ("date,level\n0001-01-01,1\n", SourceError, r"line 2: '0001-01-01' .* from 1700-01-01 to 2199-12-31"),
+        ("date,level\n2020-01-01,1e308\n", SourceError, r"line 2: '1e308' in column 'level' is no number"),
+        ('date,level\n2020-01-01,"1\n2020-01-02,2\n', SourceError, r'line 2: a quote \("\) is left open'),
+        ("date,level\n2020-01-01,1\0\n", SourceError, r"line 2: there is a NUL byte"),
+        ("date,level,level\n2020-01-01,1,2\n", ConfigError, r"'level' is the name of 2 columns of x\.csv"),
     ],
 )
 def test_errors_name_the_line_and_the_text(text: str | bytes, error: type[Exception], says: str) -> None:
@@ -128,9 +138,37 @@ def test_a_missing_file_is_named() -> None:
         csv_files.content_of(make("no/such.csv").target_gauge)
 
 
-def test_a_date_format_with_an_offset_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'%Y-%m-%d%z' holds an offset"):
-        parsed("date,level\n2020-01-01+0100,1\n", make("x.csv", date_format="%Y-%m-%d%z"))
+@pytest.mark.parametrize("stamp", ["2020-01-01T14:30:00Z", "2020-01-02T00:30:00+10:00", "2020-01-01T09:30:00-0500"])
+def test_a_stamp_with_an_offset_is_an_instant(stamp: str) -> None:
+    layout = {"date_format": "%Y-%m-%dT%H:%M:%S%z"}
+    for zone in ("+10:00", "America/Chicago"):
+        dam = make("x.csv", zone=zone, gauge={"interval": "15min"}, **layout)
+        assert parsed(f"date,level\n{stamp},1\n", dam)["time"][0] == datetime(2020, 1, 1, 14, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "zone", "gauge", "day"),
+    [
+        ("2020-01-01T14:00:00Z", "+10:00", {}, date(2020, 1, 2)),
+        ("2020-01-02T00:00:00+10:00", "+10:00", {}, date(2020, 1, 2)),
+        ("2020-07-02T05:00:00Z", "America/Chicago", {}, date(2020, 7, 2)),
+        ("2020-01-01T23:00:00Z", "+10:00", {"day_start": "09:00"}, date(2020, 1, 3)),
+        ("2020-01-01T23:00:00Z", "+10:00", {"day_start": "09:00", "stamp": "end"}, date(2020, 1, 2)),
+        ("2020-01-01T22:00:00Z", "+10:00", {"reading": "instantaneous", "reading_at": "08:00"}, date(2020, 1, 2)),
+    ],
+)
+def test_of_a_daily_value_with_an_offset_the_day_on_the_dams_clock_counts(
+    stamp: str, zone: str, gauge: dict[str, object], day: date
+) -> None:
+    dam = make("x.csv", zone=zone, gauge=gauge, date_format="%Y-%m-%dT%H:%M:%S%z")
+    table = parsed(f"date,level\n{stamp},1\n", dam)
+    assert table.select(dam.target_gauge.local_day(zone)).item() == day
+
+
+def test_a_daily_value_that_starts_within_the_dams_day_is_refused() -> None:
+    dam = make("x.csv", date_format="%Y-%m-%dT%H:%M:%S%z")
+    with pytest.raises(SourceError, match=r"line 3: '2020-01-02T00:00:00Z' is 10:00 on the dam's clock \(\+10:00\)"):
+        parsed("date,level\n2020-01-01T14:00:00Z,1\n2020-01-02T00:00:00Z,2\n", dam)
 
 
 def test_fetch_gives_the_days_asked_for_and_sees_a_changed_file(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_only_the_demo_is_simulated() -> None:
         (
             'source = "waternsw"',
             'source = "csv"\nfile = { path = "a.csv", date = "d", values = "v" }',
-            "key gauges[1].file.values is unknown (value 'v'); allowed are path, date, value, ",
+            "key gauges[1].file.values is unknown (value 'v'); allowed are path, encoding, separator, ",
         ),
         ("start = 2012-01-01", "start = 2012", "hindcast.start = 2012: must be a day like 2012-01-31, without quotes"),
         ("start = 2012-01-01", "leads = [0]", "hindcast.leads[1] = 0: input should be greater than or equal to 1"),
@@ -277,7 +277,7 @@ def test_gauges_that_are_none(tmp_path: Path, gauges: str, said: str) -> None:
         (b"id = ", " is not valid TOML: Invalid value (at end of document)"),
         (b'id = "a"\nid = "b"', " is not valid TOML: Cannot overwrite a value"),
         (b"x = " + b"[" * 5000, " is not valid TOML: maximum recursion depth exceeded"),
-        ('name = "Forggensee, Füssen"'.encode("latin-1"), ": byte 21 is not UTF-8 text; save the dam file as UTF-8"),
+        ('name = "Forggensee, Füssen"'.encode("latin-1"), ", line 1: byte 21 is not UTF-8 text; save the "),
         (b"#" * (MAX_BYTES + 1), f": {MAX_BYTES + 1} bytes is too long for a dam file; allowed are {MAX_BYTES}"),
         (b"", ": key id is missing"),
     ],
@@ -320,9 +320,9 @@ def test_a_curve_from_a_csv_file_beside_the_dam_file(tmp_path: Path) -> None:
         ("points = [[1, 5]]", "storage_curves[1].points = [(1, 5)]: list should have at least 2 items, not 1"),
         ("points = [[1, 5], [2, 6, 7]]", "storage_curves[1].points[2] = [2, 6, 7]: list should have at most 2 items"),
         ('points = [[1, "5"], [2, 6]]', "storage_curves[1].points[1][2] = '5': input should be a valid number"),
-        ('file = { path = "none.csv", level = "l", storage = "s" }', "storage_curves.file.path "),
-        ('file = { path = "text.csv", level = "l", storage = "s" }', "storage_curves.file "),
-        ('file = { path = "text.csv" }', "storage_curves.file = {'path': 'text.csv'} must be a table with just path, "),
+        ('file = { path = "none.csv", level = "l", storage = "s" }', "storage_curves: file.path "),
+        ('file = { path = "text.csv", level = "l", storage = "s" }', "storage_curves: "),
+        ('file = { path = "text.csv" }', "storage_curves.file: key level is missing; its keys are path, encoding"),
     ],
 )
 def test_faults_of_storage_curves(tmp_path: Path, curve: str, said: str) -> None:

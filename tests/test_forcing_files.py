@@ -37,6 +37,11 @@ def test_an_issue_of_a_day_without_a_clock_is_had_at_its_end() -> None:
     assert made[0][1] == datetime(2024, 5, 1, 14, tzinfo=UTC)
 
 
+def test_an_issue_time_with_its_offset_needs_no_time_zone() -> None:
+    made = parsed("issued,day,rain\n2024-05-01T06:00+02:00,2024-05-02,1\n", issued_format="%Y-%m-%dT%H:%M%z")
+    assert made[0][1] == datetime(2024, 5, 1, 4, tzinfo=UTC)
+
+
 def test_commas_spaces_and_other_separators() -> None:
     text = "\ufeff issued ; day ; rain \n2024-05-01 06:00; 2024-05-02 ; 1,5 \n;;\n"
     made = parsed(text, separator=";", decimal_comma=True, unit="mm")  # type: ignore[arg-type]  # a flag
@@ -52,7 +57,7 @@ FAULTS = {
     "twice": (TEXT + "2024-05-01 06:00,2024-05-02,2\n", "line 4: day '2024-05-02' stands a second time for its issue"),
     "a column": ("issued,day\n", "'rain' is not a column of outlook.csv; its columns are 'issued', 'day'"),
     "ragged": (TEXT + "1,2,3,4,5\n", "outlook.csv cannot be read as a table"),
-    "empty": ("", "outlook.csv cannot be read as a table"),
+    "empty": ("", "outlook.csv is empty; a header line"),
 }
 
 
@@ -68,5 +73,5 @@ def test_all_files_of_a_dam_are_read_and_one_that_is_not_there_is_named(tmp_path
     (tmp_path / "outlook.csv").write_text(TEXT)
     assert len(forcing_files.read(dam(str(tmp_path / "outlook.csv")))) == 2
     assert forcing_files.read(dam_of()).is_empty()
-    with pytest.raises(ConfigError, match=r"forcing outlook: file.path '.*gone.csv' cannot be read"):
+    with pytest.raises(ConfigError, match=r"file.path '.*gone.csv' cannot be read"):
         forcing_files.read(dam(str(tmp_path / "gone.csv")))

@@ -15,8 +15,9 @@ import polars as pl
 
 from forebay.archive.fetch import FetchRequest, fetch_dam
 from forebay.archive.store import Archive
-from forebay.dams.dam import Dam, FileLayout, Gauge
+from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
+from forebay.dams.layout import FileLayout
 from forebay.dams.local_time import to_local
 from forebay.errors import ConfigError, DataError
 from forebay.pipeline import Days, read_days

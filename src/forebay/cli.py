@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from forebay import __version__
+from forebay.cli_stations import stations
 from forebay.errors import ConfigError, ForebayError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ app = App(
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
     suppress_keyboard_interrupt=False,  # main says what was kept
 )
+app.command(stations)
 
 
 @app.command

@@ -18,6 +18,8 @@ from forebay.errors import ConfigError
 
 FILE_NAME = "forebay.toml"
 PREFIX = "FOREBAY_"
+MAX_BYTES = 1 << 20
+MOST_LEVELS = 20
 
 
 class _Frozen(BaseModel):
@@ -33,7 +35,7 @@ class SourceSettings(_Frozen):
     @classmethod
     def _starts_with_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} must start with http:// or https://")
+            raise ValueError(f"{_short(url)} must start with http:// or https://")
         return url
 
 
@@ -116,30 +118,39 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
     merged: dict[str, object] = {}
     origin: dict[str, str] = {}
     path = folder / FILE_NAME
-    for key, value in leaves(_read(path)):
+    for key, value in _read(path):
         _put(merged, key, value)
         origin[key] = str(path)
     for name in sorted(environ):
         if name.startswith(PREFIX):
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
             _put(merged, key, environ[name])
-            origin[key] = f"environment ({name})"
+            origin[key] = f"environment ({name if name.isprintable() else repr(name)})"
     settings = _validated(merged, origin)
     every = [key for key, _ in leaves(settings.model_dump())]
     return settings, {key: origin.get(key, "default") for key in every}
 
 
-def _read(path: Path) -> dict[str, Any]:  # Any: TOML values are of several types
+def _read(path: Path) -> list[tuple[str, object]]:
+    """(dotted key, value) of every setting in the file; none if there is no file."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} cannot be read as TOML: it is no file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes, which is too long for settings")
+        return list(leaves(tomllib.loads(path.read_text("utf-8-sig"))))
     except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return []
+    except ConfigError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # a ValueError: no UTF-8, no TOML, or too long an integer
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
 
 
-def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: see _read
+def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: TOML has several types
     """(dotted key, value) of every setting in a nested table."""
+    if above.count(".") > MOST_LEVELS:
+        raise RecursionError(f"{above[:40]!r}… stands deeper than any setting does")
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{above}{key}.")
@@ -164,7 +175,8 @@ def _validated(given: dict[str, object], origin: Mapping[str, str]) -> Settings:
         for name, own in sources.items():
             if name not in known:
                 where = _where(f"sources.{name}", origin)
-                raise ConfigError(f"{where}: setting 'sources.{name}' is unknown; allowed are {', '.join(known)}")
+                unknown = _short(f"sources.{name}")
+                raise ConfigError(f"{where}: setting {unknown} is unknown; allowed are {', '.join(known)}")
             default = known[name]
             known[name] = default | own if isinstance(default, dict) and isinstance(own, dict) else own
         given = given | {"sources": known}
@@ -175,12 +187,19 @@ def _validated(given: dict[str, object], origin: Mapping[str, str]) -> Settings:
         key = ".".join(str(part) for part in fault["loc"])
         where = _where(key, origin)
         if fault["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: setting {key!r} is unknown; `forebay settings` names all") from None
+            raise ConfigError(f"{where}: setting {_short(key)} is unknown; `forebay settings` names all") from None
         if fault["type"] in ("model_type", "mapping_type", "dict_type"):
             reason = "this names a group of settings, not one"
         else:
             reason = fault["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{where}: setting {key} = {fault['input']!r}: {reason[0].lower()}{reason[1:]}") from None
+        value = _short(fault["input"])
+        raise ConfigError(f"{where}: setting {key} = {value}: {reason[0].lower()}{reason[1:]}") from None
+
+
+def _short(value: object) -> str:
+    """A value as a sentence shows it."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _where(key: str, origin: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from forebay.dams.curves import StorageCurve
 from forebay.dams.forcing import HOURS_MOST, Forcing
+from forebay.dams.layout import FileLayout
 from forebay.dams.local_time import to_local, zone
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
 
@@ -74,7 +75,8 @@ def _each_once(what: str, names: Iterable[object]) -> None:
     seen: set[object] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"{what} {name} stands twice; each may stand once")
+            shown = repr(name) if isinstance(name, str) and not name.isprintable() else name
+            raise ValueError(f"{what} {shown} stands twice; each may stand once")
         seen.add(name)
 
 
@@ -245,24 +247,6 @@ class Sentinels(_Frozen):
     above: float | None = None
 
 
-class FileLayout(_Frozen):
-    """Where a CSV file keeps a gauge: its path (relative to the dam file) and its columns.
-
-    `dam` is set by the reader of the dam file: two dams' files may both have a column "level", so in the archive the
-    source of a file's series is "csv:" and the dam's id.
-    """
-
-    path: str
-    date: str
-    value: str
-    quality: str | None = None
-    date_format: str = "%Y-%m-%d"
-    quality_codes: Literal["waternsw", "vicwater", "qldwater"] | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    decimal_comma: bool = False
-    dam: Annotated[str, Field(exclude=True)] = ""
-
-
 class HydstraSeries(_Frozen):
     """What to ask a Hydstra service for, where the variable's own defaults do not fit."""
 
@@ -321,9 +305,9 @@ class Gauge(_Frozen):
     @classmethod
     def _defaults(cls, given: object) -> object:
         """`aggregate` and `reading` follow the variable where they are not given."""
-        if not isinstance(given, dict) or given.get("variable") not in VARIABLES:
+        if not isinstance(given, dict) or str(given.get("variable")) not in VARIABLES:
             return given
-        natural = VARIABLES[given["variable"]].aggregate
+        natural = VARIABLES[str(given["variable"])].aggregate
         return {"aggregate": natural, "reading": natural} | given
 
     @model_validator(mode="after")

@@ -13,10 +13,13 @@ from typing import Any, Union, get_args, get_origin
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from forebay.dams.dam import Dam, FileLayout
-from forebay.errors import ConfigError
+from forebay.dams import layout as layouts
+from forebay.dams.dam import Dam
+from forebay.dams.layout import CurveLayout, FileLayout
+from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 1 << 20
+_LONGEST = 500  # letters of a sentence that holds a value of any length
 
 
 def catalogue() -> dict[str, str]:
@@ -60,9 +63,13 @@ def load_dam(id_or_path: str) -> Dam:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ConfigError(f"{path}: {size} bytes is too long for a dam file; allowed are {MAX_BYTES}")
-        text = path.read_text("utf-8-sig")
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; save the dam file as UTF-8") from None
+        line = 1 + content[: error.start].count(b"\n")
+        raise ConfigError(
+            f"{path}, line {line}: byte {error.start} is not UTF-8 text; save the dam file as UTF-8"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     return _parse(text, str(path), path.parent)
@@ -71,8 +78,10 @@ def load_dam(id_or_path: str) -> Dam:
 def _parse(text: str, where: str, folder: Path) -> Dam:
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError also for an integer of thousands of digits
         raise ConfigError(f"{where} is not valid TOML: {error}") from None
+    if not all(isinstance(content.get(key, []), list) for key in ("gauges", "forcings", "storage_curves")):
+        raise ConfigError(f"{where}: gauges, forcings and storage_curves must be lists of tables ([[gauges]])")
     try:
         for gauge in content.get("gauges", []):
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):
@@ -89,10 +98,8 @@ def _parse(text: str, where: str, folder: Path) -> Dam:
         raise ConfigError(f"{where}: {_first_fault(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    except (TypeError, AttributeError):
-        raise ConfigError(
-            f"{where}: gauges, forcings and storage_curves must be lists of tables ([[gauges]])"
-        ) from None
+    except RecursionError:
+        raise ConfigError(f"{where}: tables stand within tables, deeper than any dam file has them") from None
 
 
 def _below(layout: dict[str, object], folder: Path) -> dict[str, object]:
@@ -111,27 +118,44 @@ def _curve_points(curve: object, folder: Path) -> object:
     """A storage curve whose points stand in a CSV file (`file = {path, level, storage}`), with the points read."""
     if not isinstance(curve, dict) or "file" not in curve:
         return curve
-    layout = curve["file"]
-    if not isinstance(layout, dict) or set(layout) != {"path", "level", "storage"}:
-        raise ConfigError(f"storage_curves.file = {layout!r} must be a table with just path, level and storage")
-    path = folder / str(layout["path"])
-    names = [str(layout["level"]), str(layout["storage"])]
     try:
-        table = pl.read_csv(path, infer_schema=False).rename(str.strip)
-        points = table.select(pl.col(names).str.replace_all(",", "").cast(pl.Float64)).drop_nulls()
-    except FileNotFoundError:
-        raise ConfigError(f"storage_curves.file.path {str(path)!r} does not exist") from None
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"storage_curves.file {str(path)!r} has no columns of numbers {names}: {reason}") from None
+        layout = CurveLayout.model_validate(_tuples(curve["file"]), strict=True)
+    except ValidationError as error:
+        keys = ", ".join(_keys(CurveLayout))
+        raise ConfigError(f"storage_curves.file: {_first_fault(error, CurveLayout)}; its keys are {keys}") from None
+    layout = layout.model_copy(update={"path": str(folder / layout.path)})
     rest = {key: value for key, value in curve.items() if key != "file"}
-    return rest | {
-        "source": rest.get("source", path.name),
-        "points": tuple(points.unique(names[0], keep="last").sort(names[0]).iter_rows()),
-    }
+    return rest | {"source": rest.get("source", Path(layout.path).name), "points": _points_in(layout)}
 
 
-def _first_fault(error: ValidationError) -> str:
+def _points_in(layout: CurveLayout) -> tuple[tuple[float, float], ...]:
+    """A storage curve's points (level, storage) from its file, by rising level; lines without either are left out."""
+    names = [layout.level, layout.storage]
+    try:
+        content = layouts.content_of(layout)
+        held = layouts.columns_of(layouts.header(content, layout), names, layout)
+        table = pl.read_csv(content, infer_schema=False, separator=layout.separator, columns=list(held.values()))
+        said = table.select(pl.col(held[name]).str.strip_chars().replace("", None).alias(name) for name in names)
+        points = said.select(layouts.number(pl.col(name), layout, strict=False).alias(name) for name in names)
+    except (ConfigError, SourceError) as error:
+        raise ConfigError(f"storage_curves: {error}") from None
+    except pl.exceptions.PolarsError as error:
+        reason = layouts.first_fault(content, layout) or str(error).splitlines()[0]
+        raise ConfigError(f"storage_curves: {layout.path} cannot be read as a table: {reason}") from None
+    for name, other in (names, names[::-1]):
+        wrong = points[name].is_finite().not_().fill_null(True) & said[other].is_not_null()
+        odd = said.with_row_index("row").filter(wrong)
+        if not odd.is_empty():
+            line, text = layouts.header_line(content) + 1 + odd["row"][0], odd[name][0]
+            raise ConfigError(
+                f"storage_curves: {layout.path}, line {line}: {(text or '')[:40]!r} in column {name!r} is no number; "
+                "correct it, or delete the line"
+            )
+    points = points.drop_nulls().unique(names[0], keep="last").sort(names[0])
+    return tuple(points.iter_rows())
+
+
+def _first_fault(error: ValidationError, root: type[BaseModel] = Dam) -> str:
     """One sentence on the first fault: key, value, what is allowed."""
     faults = error.errors(include_url=False)
     fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])  # a misspelt key is also missing
@@ -139,18 +163,19 @@ def _first_fault(error: ValidationError) -> str:
     given = repr(list(fault["input"]) if isinstance(fault["input"], tuple) else fault["input"])
     given = given if len(given) <= 80 else given[:77] + "…"
     if fault["type"] == "extra_forbidden":
-        parent = _model_at(fault["loc"][:-1])
+        parent = _model_at(fault["loc"][:-1], root)
         allowed = f"; allowed are {', '.join(_keys(parent))}" if parent else ""
         return f"key {where} is unknown (value {given}){allowed}"
     if fault["type"] == "missing":
         return f"key {where} is missing"
     reason = re.sub(r"^(Value|Assertion) error, ", "", fault["msg"])
-    if fault["type"] in ("model_type", "model_attributes_type") and (model := _model_at(fault["loc"])):
+    if fault["type"] in ("model_type", "model_attributes_type") and (model := _model_at(fault["loc"], root)):
         return f"{where} = {given}: must be a table; its keys are {', '.join(_keys(model))}"
     if fault["type"] == "date_type":
         return f"{where} = {given}: must be a day like 2012-01-31, without quotes"
     reason = reason.replace("Tuple", "list").replace("tuple", "list").replace(" after validation", "")
     if fault["type"] == "value_error":
+        reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
         return f"{where}: {reason}" if where else reason
     return f"{where} = {given}: {reason[0].lower()}{reason[1:]}"
 
@@ -163,13 +188,20 @@ def _dotted(loc: Sequence[int | str]) -> str:
     """
     text = ""
     for part in loc:
-        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}"
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{_key(part)}"
     return text.removeprefix(".")
 
 
-def _model_at(loc: Sequence[int | str]) -> type[BaseModel] | None:
+def _key(text: str) -> str:
+    """A key as one word, short enough for a sentence: bare as TOML has it, otherwise quoted."""
+    if re.fullmatch(r"[\w-]{1,80}", text):
+        return text
+    return repr(text) if len(text) <= 80 else f"{text[:79]!r}…"
+
+
+def _model_at(loc: Sequence[int | str], root: type[BaseModel]) -> type[BaseModel] | None:
     """The pydantic model that describes the table at `loc`."""
-    model: type[BaseModel] | None = Dam
+    model: type[BaseModel] | None = root
     for part in loc:
         if isinstance(part, str) and model is not None:
             fields = {(f.alias or name): f for name, f in model.model_fields.items()}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from forebay.dams.layout import TextLayout, names_a_day
 from forebay.dams.variables import VARIABLES, Variable
 
 Kind = Literal["rain", "release", "transfer", "upstream_release"]
@@ -21,22 +22,17 @@ KIND_VARIABLES: dict[str, str] = {
 HOURS_MOST = 240
 
 
-class ForcingFile(BaseModel):
+class ForcingFile(TextLayout):
     """Where a CSV file keeps what was issued when: a line per issue and valid day, older issues kept as they were.
 
     An issue time without a clock (`issued_format` without hours) is the end of its day.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
     issued: str
     valid: str
     value: str
-    issued_format: str = "%Y-%m-%d %H:%M"
-    valid_format: str = "%Y-%m-%d"
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    decimal_comma: bool = False
+    issued_format: Annotated[str, AfterValidator(names_a_day)] = "%Y-%m-%d %H:%M"
+    valid_format: Annotated[str, AfterValidator(names_a_day)] = "%Y-%m-%d"
 
 
 class Forcing(BaseModel):

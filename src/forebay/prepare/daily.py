@@ -91,7 +91,7 @@ def _from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
     """`from_files` of a few dams, read together."""
     groups = [csv_files.together(dam.gauges) for dam in dams]
     contents = [[csv_files.content_of(group[0]) for group in of_dam] for of_dam in groups]
-    quick = [all(gauge.interval == "day" for gauge in dam.gauges) for dam in dams]
+    quick = [all(map(csv_files.is_quick, dam.gauges)) for dam in dams]
     plans = [
         csv_files.clean(content, group)
         for of_dam, texts, is_quick in zip(groups, contents, quick, strict=True)
@@ -149,9 +149,14 @@ def write_daily(frame: pl.DataFrame, path: Path) -> None:
             frame.write_json(buffer)
         case other:
             raise ConfigError(f"{path}: suffix {other!r} is unknown; allowed are .csv, .parquet and .json")
+    write_whole(path, buffer.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """`content` in a file, whole or not at all; raises a ConfigError if the file cannot be written."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(buffer.getvalue())
+        beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -187,18 +192,29 @@ def _clean_days(
         return None
     parts = []
     for table, group, days in zip(tables, groups, dates, strict=True):
-        if days.null_count() or not (np.diff(days.cast(pl.Int32).to_numpy()) > 0).all():
+        since_1970 = days.cast(pl.Int32).to_numpy()
+        if days.null_count() or not (np.diff(since_1970) > 0).all():
+            return None
+        if len(days) and not (since_1970[0] >= csv_files.FIRST_DAY and since_1970[-1] <= csv_files.LAST_DAY):
             return None
         columns = [days.alias("date")]
         for gauge in group:
             cells = csv_files.cells_of(table, gauge)
-            if not isfinite(cells.number.sum()):
+            if not _all_finite(cells.number):
                 return None
             values = csv_files.values(cells, gauge)
             flag = _flag(values, csv_files.quality(cells, gauge, shown=_GRADES), gauge)
             columns += [_shown(values, gauge, dam), flag.alias(flag_of(gauge.column))]
         parts.append(pl.DataFrame(columns))
     return parts
+
+
+def _all_finite(numbers: pl.Series) -> bool:
+    """Whether all numbers, but those that are null, are finite in any unit."""
+    if not isfinite(numbers.sum()):
+        return False
+    ends = numbers.min(), numbers.max()
+    return all(end is None or (isinstance(end, float) and abs(end) <= csv_files.LARGEST) for end in ends)
 
 
 def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:

@@ -10,33 +10,36 @@ says otherwise.
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from forebay.dams.dam import Dam, FileLayout, Gauge
-from forebay.dams.local_time import to_utc, zone
+from forebay.dams import layout as layouts
+from forebay.dams.dam import Dam, Gauge
+from forebay.dams.layout import FileLayout
+from forebay.dams.local_time import to_local, to_utc, zone
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
-from forebay.tables import READINGS
+from forebay.tables import INSTANT, READINGS
 
 GRADES = ("good", "fair", "poor", "estimated", UNKNOWN, MISSING)
 _ROW = "row of the file"
-_EMPTY = ("", "NaN", "nan")
+_EMPTY = ("", "NaN", "nan", "NAN")
+EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)
+"""Days between which dates are believed."""
+FIRST_DAY, LAST_DAY = (EARLIEST - date(1970, 1, 1)).days, (LATEST - date(1970, 1, 1)).days
+"""The same as numbers of days since 1970: a file can name days beyond those that Python has."""
+LARGEST = 1e300
+"""Numbers beyond it would no longer be finite in another unit."""
 _STAMP = "stamp"
 _A_DAY = timedelta(days=1)
-_NO_VALUE = pl.Series([None], dtype=pl.Float64)
+_NO_VALUE, _NO_CODE = pl.Series([None], dtype=pl.Float64), pl.Series([None], dtype=pl.String)
 _NUMBERS = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S")  # date formats whose stamps are read faster as such
-_FIRST_LINE = re.compile(rb"^.*\S.*$", re.MULTILINE)
 _ALL_TEXT: Mapping[str, pl.DataType] = {}
 
 
@@ -97,15 +100,25 @@ def clean(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
     It is the quick way for a clean file: collecting it raises a `PolarsError`, or gives null or repeated stamps or
     numbers that are not finite, where `parse` mends or explains.
     """
-    layouts = [_layout(gauge) for gauge in gauges]
-    types: dict[str, pl.DataType] = {layout.value: pl.Float64() for layout in layouts if not layout.decimal_comma}
-    if layouts[0].date_format in _NUMBERS:
-        types[layouts[0].date] = pl.Int64()
-    types |= {layout.quality: CODE for layout in layouts if layout.quality and layout.quality_codes}
+    its_layouts = [_layout(gauge) for gauge in gauges]
+    types: dict[str, pl.DataType] = {its.value: pl.Float64() for its in its_layouts if not _is_spelled(its)}
+    if its_layouts[0].date_format in _NUMBERS:
+        types[its_layouts[0].date] = pl.Int64()
+    types |= {its.quality: CODE for its in its_layouts if its.quality and its.quality_codes}
     # With types the reader itself turns text into numbers, at no cost.
     table = _scan(content, gauges, types=types)
-    with_comma = [_number(gauge) for gauge, layout in zip(gauges, layouts, strict=True) if layout.decimal_comma]
-    return table.with_columns(with_comma) if with_comma else table
+    spelled = [_number(gauge) for gauge, its in zip(gauges, its_layouts, strict=True) if _is_spelled(its)]
+    return table.with_columns(spelled) if spelled else table
+
+
+def is_quick(gauge: Gauge) -> bool:
+    """Whether `clean` may do for the gauge: stamps with an offset, and those within a day, need `parse`."""
+    return gauge.interval == "day" and "%z" not in _layout(gauge).date_format
+
+
+def _is_spelled(layout: FileLayout) -> bool:
+    """Whether numbers are written in a way that the reader of numbers does not know."""
+    return layout.decimal_comma or layout.thousands is not None or bool(layout.no_value)
 
 
 def stamps_of(table: pl.DataFrame, gauge: Gauge) -> pl.Series:
@@ -124,28 +137,25 @@ def days(stamps: Sequence[pl.Series], gauges: Sequence[Gauge]) -> list[pl.Series
     """The local days that each file's stamps name, as `Gauge.local_day` says, by a daily gauge of each file."""
     read: list[tuple[object, pl.Series, pl.Series]] = []
     for of_file, gauge in zip(stamps, gauges, strict=True):
-        form, count = _layout(gauge).date_format, len(of_file)
+        (form, more), count = layouts.stamp_form(_layout(gauge).date_format), len(of_file)
         offset = _from_stamp_to_start(gauge) + _A_DAY * gauge.ends_next_day
         # A dam's files mostly hold the same days, and comparing stamps costs a tenth of reading them as dates.
         alike = (read_before for read_before in read if read_before[0] == (form, offset))
         found = next((its_days for _, its, its_days in alike if of_file.equals(its.head(count))), None)
         if found is None:
-            found = of_file.cast(pl.String).str.to_date(form, cache=False)  # as the same stamp seldom stands twice
+            text = of_file.cast(pl.String) + more if more else of_file.cast(pl.String)
+            found = text.str.to_date(form, cache=False)  # as the same stamp seldom stands twice
             found = found + offset if offset else found
         read.append(((form, offset), of_file, found.head(count)))
     return [found for _, _, found in read]
 
 
 def content_of(gauge: Gauge) -> bytes:
-    """The bytes of the gauge's file."""
-    path = Path(_layout(gauge).path)
+    """The gauge's file, as `dams.layout.content_of` gives it."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"gauge {gauge.column}: file.path {str(path)!r} cannot be read ({error.strerror}); give the path of a CSV "
-            "file, relative to the dam file"
-        ) from None
+        return layouts.content_of(_layout(gauge))
+    except ConfigError as error:
+        raise ConfigError(f"gauge {gauge.column}: {error}") from None
 
 
 def together(gauges: Iterable[Gauge]) -> list[list[Gauge]]:
@@ -153,7 +163,7 @@ def together(gauges: Iterable[Gauge]) -> list[list[Gauge]]:
     groups: dict[object, list[Gauge]] = {}
     for gauge in gauges:
         f = _layout(gauge)
-        file = (f.path, f.separator, f.date, f.date_format)
+        file = (f.path, f.encoding, f.separator, f.date, f.date_format)
         groups.setdefault((file, gauge.interval, gauge.stamp, gauge.day_start, gauge.reading_at), []).append(gauge)
     return list(groups.values())
 
@@ -198,20 +208,17 @@ def _readings(cells: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) ->
     """Readings of one gauge, by rising time, from the file's cells."""
     _refuse_unreadable(cells, gauge, content=content)
     layout = _layout(gauge)
-    place = _place(cells[layout.quality].cast(CODE, strict=False)) if layout.quality else None
+    codes = cells[layout.quality] if layout.quality else _NO_CODE.new_from_index(0, len(cells))
+    place = _place(codes.cast(CODE, strict=False)) if layout.quality else None
     said = Cells(cells.select(_number(gauge)).to_series(), place)
-    table = cells.select(
-        _local_start(gauge).alias(_STAMP),
+    table = _starts(cells, gauge, dam, content=content).with_columns(
         values(said, gauge).alias("value"),
-        pl.col(layout.value).alias("raw_value"),
+        cells[layout.value].alias("raw_value"),
         quality(said, gauge).alias("quality"),
-        pl.lit(None, pl.String).alias("quality_code")
-        if layout.quality is None
-        else pl.col(layout.quality).alias("quality_code"),
-        _ROW,
+        codes.alias("quality_code"),
+        cells[_ROW],
     )
     table = table.with_columns(
-        _instants(table[_STAMP], dam.time_zone),
         pl.when(pl.col("value").is_null()).then(pl.lit(MISSING)).otherwise("quality").alias("quality"),
         *[pl.lit(what, READINGS.columns[key]).alias(key) for key, what in gauge.series.items()],
     )
@@ -225,24 +232,55 @@ def _readings(cells: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) ->
     return READINGS.check(table.sort("time"))
 
 
-def _instants(stamps: pl.Series, time_zone: str) -> pl.Series:
-    """Local starts as instants, `time`; where clocks go back, a time that stands twice is first the earlier one."""
+def _starts(cells: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) -> pl.DataFrame:
+    """When each reading's interval starts: `time`, and on the dam's clock; of a daily value only the date counts."""
+    shift, clock = _from_stamp_to_start(gauge), gauge.reading_at or gauge.day_start
+    moment = cells.select(_moment(gauge)).to_series()
+    with_offset = isinstance(moment.dtype, pl.Datetime) and moment.dtype.time_zone is not None
+    stamp = pl.col(_STAMP)
+    local = moment.alias(_STAMP).to_frame().select(to_local(stamp, dam.time_zone) if with_offset else stamp)
+    if gauge.interval == "day":
+        odd = local.with_row_index(_ROW).filter(stamp.dt.time().is_in([time(0), clock]).not_()) if with_offset else None
+        if odd is not None and not odd.is_empty():
+            row, at = odd.row(0)
+            where, text = _where(gauge, content, cells[_ROW][row]), _shown(cells[_layout(gauge).date][row])
+            raise SourceError(
+                f"{where}: {text} is {at:%H:%M} on the dam's clock ({dam.time_zone}), where a day starts at "
+                f"{clock:%H:%M}; correct time_zone in the dam file, or the stamps"
+            )
+        local = local.select((stamp.dt.date() + shift).dt.combine(clock).cast(pl.Datetime("us")))
+    elif with_offset:
+        return local.select(stamp + shift, (moment + shift).cast(INSTANT).alias("time"))
+    else:
+        local = local.select(stamp + shift)
+    return local.with_columns(_instants(local[_STAMP], gauge, dam.time_zone))
+
+
+def _instants(stamps: pl.Series, gauge: Gauge, time_zone: str) -> pl.Series:
+    """Local starts as instants, `time`; where clocks go back, a time that stands twice is two instants.
+
+    The first of the two is the earlier one, in a file whose newest line stands first the later one.
+
+    Raises
+    ------
+    SourceError
+        If the file is in neither order, so that nothing tells which is which.
+    """
     stamp = pl.col(_STAMP)
     instant = to_utc(stamp, time_zone)
-    if isinstance(zone(time_zone), ZoneInfo):
-        later = stamp.dt.replace_time_zone(time_zone, ambiguous="latest", non_existent="null")
-        second = stamp.is_first_distinct().not_() & later.is_not_null()
-        instant = pl.when(second).then(later.dt.convert_time_zone("UTC")).otherwise(instant)
-    return stamps.to_frame().select(instant.alias("time")).to_series()
-
-
-def _local_start(gauge: Gauge) -> pl.Expr:
-    """Clock time at which each reading's interval starts; of a daily value only the date of its stamp counts."""
-    stamp, form = pl.col(_layout(gauge).date).str, _layout(gauge).date_format
-    if gauge.interval == "day":
-        day = stamp.to_date(form) + _from_stamp_to_start(gauge)
-        return day.dt.combine(gauge.reading_at or gauge.day_start)
-    return stamp.to_datetime(form, time_unit="us") + _from_stamp_to_start(gauge)
+    if not isinstance(zone(time_zone), ZoneInfo) or not stamps.is_duplicated().any():
+        return stamps.to_frame().select(instant.alias("time")).to_series()
+    falls = bool(stamps[0] > stamps[-1])
+    later = stamp.dt.replace_time_zone(time_zone, ambiguous="latest", non_existent="null").dt.convert_time_zone("UTC")
+    second = (stamp.is_last_distinct() if falls else stamp.is_first_distinct()).not_() & later.is_not_null()
+    made = stamps.to_frame().select(stamp, pl.when(second).then(later).otherwise(instant).alias("time"))
+    twice = made.filter(stamp.is_duplicated(), pl.col("time").is_duplicated().not_())
+    if not twice.is_empty() and not made["time"].is_sorted(descending=falls):
+        raise SourceError(
+            f"{_layout(gauge).path}: the time {twice[_STAMP][0]} stands twice, as clocks went back, and the lines are "
+            "not in order of time, so that nothing tells which is the earlier; sort the lines, or write offsets (%z)"
+        )
+    return made["time"]
 
 
 def _from_stamp_to_start(gauge: Gauge) -> timedelta:
@@ -254,47 +292,44 @@ def _from_stamp_to_start(gauge: Gauge) -> timedelta:
 def _layout(gauge: Gauge) -> FileLayout:
     if gauge.file is None:
         raise ConfigError(f"gauge {gauge.column}: source {gauge.source!r} is not a file; allowed is 'csv'")
-    if "%z" in gauge.file.date_format or "%Z" in gauge.file.date_format:
-        raise ConfigError(
-            f"gauge {gauge.column}: file.date_format {gauge.file.date_format!r} holds an offset; allowed are clock "
-            "times of the dam's time_zone"
-        )
     return gauge.file
+
+
+def _moment(gauge: Gauge) -> pl.Expr:
+    """What a stamp names: a clock time or, with an offset, an instant; null where it is none."""
+    form, more = layouts.stamp_form(_layout(gauge).date_format)
+    text = pl.col(_layout(gauge).date)
+    return (text + more if more else text).str.to_datetime(form, time_unit="us", strict=False)
 
 
 def _number(gauge: Gauge, *, strict: bool = True) -> pl.Expr:
     """The gauge's number."""
-    cell = pl.col(_layout(gauge).value)
-    text = cell.str.replace(",", ".", literal=True) if _layout(gauge).decimal_comma else cell
-    return text.cast(pl.Float64, strict=strict)
+    layout = _layout(gauge)
+    cell = pl.col(layout.value)
+    text = pl.when(cell.is_in(layout.no_value).not_()).then(cell) if layout.no_value else cell
+    return layouts.number(text, layout, strict=strict).alias(layout.value)
 
 
 def _columns(gauges: Iterable[Gauge]) -> list[str]:
     """The columns of the file that the gauges need."""
-    layouts = [_layout(gauge) for gauge in gauges]
-    names = [name for f in layouts for name in (f.date, f.value, f.quality) if name is not None]
+    names = [name for f in map(_layout, gauges) for name in (f.date, f.value, f.quality) if name is not None]
     return list(dict.fromkeys(names))
 
 
 def _scan(content: bytes, gauges: Sequence[Gauge], *, types: Mapping[str, pl.DataType] = _ALL_TEXT) -> pl.LazyFrame:
     """The file's needed columns, of these `types` or else text, by their names without spaces around."""
     layout = _layout(gauges[0])
-    first = _FIRST_LINE.search(content)
-    text = first[0].decode("utf-8-sig", "replace").strip() if first else ""
-    header = next(csv.reader([text], delimiter=layout.separator), [])
-    if not header:
-        raise SourceError(f"{layout.path} is empty; a header line and at least a column of dates must be there")
-    names = [name.strip() for name in header]
-    absent = next((name for name in _columns(gauges) if name not in names), None)
-    if absent is not None:
-        users = next(gauge.column for gauge in gauges if absent in _columns([gauge]))
-        raise ConfigError(
-            f"gauge {users}: {absent!r} is not a column of {layout.path}; its columns are {', '.join(map(repr, names))}"
-        )
-    found = {header[names.index(name)]: kind for name, kind in types.items()}
+    names = layouts.header(content, layout)
+    try:
+        held = layouts.columns_of(names, _columns(gauges), layout)
+    except ConfigError as error:
+        absent = next(name for name in _columns(gauges) if [n.strip() for n in names].count(name) != 1)
+        user = next(gauge.column for gauge in gauges if absent in _columns([gauge]))
+        raise ConfigError(f"gauge {user}: {error}") from None
+    found = {held[name]: kind for name, kind in types.items()}
     table = pl.scan_csv(content, infer_schema=False, schema_overrides=found, separator=layout.separator, glob=False)
-    if names != header:
-        table = table.rename({old: new for old, new in zip(header, names, strict=True) if old != new})
+    if any(old != new for new, old in held.items()):
+        table = table.rename({old: new for new, old in held.items() if old != new})
     return table.select(_columns(gauges))
 
 
@@ -304,10 +339,11 @@ def _cells(content: bytes, gauges: Sequence[Gauge]) -> pl.DataFrame:
     try:
         return table.with_row_index(_ROW).collect(engine="in-memory")
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
+        layout = _layout(gauges[0])
+        reason = layouts.first_fault(content, layout) or str(error).splitlines()[0]
         raise SourceError(
-            f"{_layout(gauges[0]).path} cannot be read as a table ({reason}); it must be UTF-8 text with as many "
-            f"fields in each line as in its header, separated by {_layout(gauges[0]).separator!r}"
+            f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with as many fields in each "
+            f"line as in its header, separated by {layout.separator!r}"
         ) from None
 
 
@@ -319,34 +355,32 @@ def _says_nothing(gauge: Gauge) -> pl.Expr:
 def _refuse_unreadable(cells: pl.DataFrame, gauge: Gauge, *, content: bytes) -> None:
     """Raise a SourceError for the first cell that is no date or no number."""
     layout = _layout(gauge)
-    dates, texts = cells[layout.date], cells[layout.value]
-    no_date = cells.filter(dates.str.to_datetime(layout.date_format, strict=False).is_null())
+    texts = cells[layout.value]
+    day = cells.select(_moment(gauge).dt.date()).to_series()
+    no_date = cells.filter(day.is_null() | (day < EARLIEST) | (day > LATEST))
     if not no_date.is_empty():
-        row, text = no_date.row(0, named=True)[_ROW], no_date[layout.date][0]
+        row, text = no_date.row(0, named=True)[_ROW], _shown(no_date[layout.date][0])
         raise SourceError(
-            f"{_where(gauge, content, row)}: {text or ''!r} in column {layout.date!r} is no date of the form "
-            f"{layout.date_format!r}; correct it, or date_format in the dam file"
+            f"{_where(gauge, content, row)}: {text} in column {layout.date!r} is no date of the form "
+            f"{layout.date_format!r} from {EARLIEST} to {LATEST}; correct it, or date_format in the dam file"
         )
     number = cells.select(_number(gauge, strict=False)).to_series()
-    no_number = cells.filter(texts.is_not_null() & (number.is_null() | number.is_infinite()))
+    given = texts.is_not_null() & texts.is_in(list(layout.no_value)).not_()
+    no_number = cells.filter(given & (number.is_null() | number.is_finite().not_() | (number.abs() > LARGEST)))
     if not no_number.is_empty():
-        row, text = no_number.row(0, named=True)[_ROW], no_number[layout.value][0]
+        row, text = no_number.row(0, named=True)[_ROW], _shown(no_number[layout.value][0])
         raise SourceError(
-            f"{_where(gauge, content, row)}: {text!r} in column {layout.value!r} is no number; correct it, or leave "
-            "the cell empty where there is no value"
+            f"{_where(gauge, content, row)}: {text} in column {layout.value!r} is no number; correct it, leave the "
+            "cell empty where there is no value, or name such texts in no_value in the dam file"
         )
+
+
+def _shown(text: str | None) -> str:
+    """A cell's text as a sentence shows it."""
+    text = text or ""
+    return repr(text) if len(text) <= 40 else f"{text[:40]!r}…"
 
 
 def _where(gauge: Gauge, content: bytes, row: int) -> str:
     """File and line of a row (counted from 0, without the header)."""
-    layout = _layout(gauge)
-    lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=layout.separator)
-    header_seen = False
-    for fields in lines:
-        if not header_seen:
-            header_seen = bool(fields)
-        elif row == 0:
-            break
-        else:
-            row -= 1
-    return f"{layout.path}, line {lines.line_num}"
+    return f"{_layout(gauge).path}, line {layouts.header_line(content) + 1 + row}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
-from pathlib import Path
 
 import polars as pl
 
+from forebay.dams import layout as layouts
 from forebay.dams.dam import Dam
 from forebay.dams.forcing import Forcing, ForcingFile
 from forebay.dams.local_time import to_utc
@@ -28,31 +27,20 @@ def read(dam: Dam) -> pl.DataFrame:
     SourceError
         If a file holds what cannot be read: names the line and the text.
     """
-    parts = [parse(content_of(forcing), forcing, dam) for forcing in dam.forcings]
+    parts = [parse(layouts.content_of(_layout(forcing)), forcing, dam) for forcing in dam.forcings]
     return FORCINGS.check(pl.concat([FORCINGS.empty(), *parts]))
-
-
-def content_of(forcing: Forcing) -> bytes:
-    """The bytes of the forcing's file."""
-    path = Path(_layout(forcing).path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"forcing {forcing.id}: file.path {str(path)!r} cannot be read ({error.strerror}); give the path of a CSV "
-            "file, relative to the dam file"
-        ) from None
 
 
 def parse(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
     """`tables.FORCINGS` of one forcing, from its file's bytes; lines that hold nothing at all are left out."""
     layout = _layout(forcing)
     cells = _cells(content, layout)
-    number = pl.col("value").str.replace(",", ".", literal=True) if layout.decimal_comma else pl.col("value")
+    form, more = layouts.stamp_form(layout.issued_format)
+    value = layouts.number(pl.col("value"), layout, strict=False)
     read_as = {
-        "issued": (pl.col("issued").str.to_datetime(layout.issued_format, strict=False), layout.issued_format),
+        "issued": ((pl.col("issued") + more).str.to_datetime(form, strict=False), layout.issued_format),
         "valid": (pl.col("valid").str.to_date(layout.valid_format, strict=False), layout.valid_format),
-        "value": (number.cast(pl.Float64, strict=False), "a number, or nothing where nothing is foretold"),
+        "value": (value, "a number, or nothing where nothing is foretold"),
     }
     read_cells = cells.with_columns(made.alias(f"{name} read") for name, (made, _) in read_as.items())
     for name, (_, wanted) in read_as.items():
@@ -66,7 +54,8 @@ def parse(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
             f"is no possible {forcing.variable.name}; leave the cell empty where nothing is foretold")  # fmt: skip
     again = read_cells.filter(pl.struct("issued read", "valid read").is_first_distinct().not_())
     _refuse(again, layout, layout.valid, "stands a second time for its issue; each day may stand once in an issue")
-    issued = to_utc(pl.col("issued read") + _until_issued(layout), dam.time_zone)
+    issued = pl.col("issued read") + _until_issued(layout)
+    issued = issued.dt.cast_time_unit("us") if "%z" in layout.issued_format else to_utc(issued, dam.time_zone)
     table = read_cells.select(
         pl.lit(forcing.id).alias("forcing"),
         issued.alias("issue_time"),
@@ -91,24 +80,17 @@ def _layout(forcing: Forcing) -> ForcingFile:
 
 def _cells(content: bytes, layout: ForcingFile) -> pl.DataFrame:
     """issued, valid, value as text without spaces around, null where empty, and the line from 1."""
+    names = [layout.issued, layout.valid, layout.value]
+    held = layouts.columns_of(layouts.header(content, layout), names, layout)
     try:
-        table = pl.read_csv(io.BytesIO(content), infer_schema=False, separator=layout.separator)
+        table = pl.read_csv(content, infer_schema=False, separator=layout.separator, columns=list(held.values()))
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise SourceError(
-            f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with a header line and as many "
-            f"fields in each line, separated by {layout.separator!r}"
-        ) from None
-    table = table.rename({name: name.strip().removeprefix("\ufeff") for name in table.columns})
-    for name in (layout.issued, layout.valid, layout.value):
-        if name not in table.columns:
-            raise ConfigError(
-                f"{name!r} is not a column of {layout.path}; its columns are {', '.join(map(repr, table.columns))}"
-            )
+        reason = layouts.first_fault(content, layout) or str(error).splitlines()[0]
+        raise SourceError(f"{layout.path} cannot be read as a table: {reason}") from None
     cells = table.select(
-        pl.col(getattr(layout, name)).str.strip_chars().replace(_EMPTY, None).alias(name)
+        pl.col(held[getattr(layout, name)]).str.strip_chars().replace(_EMPTY, None).alias(name)
         for name in ("issued", "valid", "value")
-    ).with_row_index(_LINE, offset=2)
+    ).with_row_index(_LINE, offset=layouts.header_line(content) + 1)
     return cells.filter(pl.any_horizontal(pl.col("issued", "valid", "value").is_not_null()))
 
 

@@ -274,9 +274,18 @@ def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
     return READINGS.check(frame.sort("time"), unique=True)
 
 
+def unit_of(text: str) -> str | None:
+    """Our name of a unit that a service writes as `text`; None if it is none that we know.
+
+    >>> unit_of("Megalitres/Day")
+    'ML/d'
+    """
+    return _UNIT_NAMES.get("".join(text.lower().split()))
+
+
 def _conversion(unit: str, gauge: Gauge) -> tuple[float, float]:
     """(factor, offset) from the unit that an answer names to the canonical one of the gauge's variable."""
-    name = _UNIT_NAMES.get("".join(unit.lower().split()))
+    name = unit_of(unit)
     if name is None or name not in gauge.kind.units:
         raise SourceError(
             f"the answer's unit {unit!r} is not one for {gauge.variable} ({', '.join(gauge.kind.units)}); check the "

@@ -1,0 +1,409 @@
+"""CSV files as people have them: a known table in any dialect is read to the very number, anything else is refused.
+
+What is refused is refused by one of forebay's own errors, in one sentence, whatever the bytes are.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from forebay.dams.dam import Dam
+from forebay.dams.dam_file import load_dam
+from forebay.dams.layout import MAX_BYTES
+from forebay.errors import ConfigError, ForebayError, SourceError
+from forebay.prepare.daily import from_files, join
+from forebay.settings import Settings
+from forebay.sources import csv_files
+from tests.command_line import forebay
+from tests.test_csv_files import make
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+WITH_FILES = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def fetched(dam: Dam) -> pl.DataFrame:
+    return csv_files.fetch(dam.target_gauge, dam, None, date(2199, 12, 31), settings=Settings(), now=NOW)
+
+
+def one_sentence(error: BaseException, path: Path | None = None) -> None:
+    said = str(error)
+    assert isinstance(error, ForebayError)
+    assert said and "\n" not in said and "\r" not in said and "\0" not in said, repr(said)
+    assert len(said) < 2000, len(said)
+    assert path is None or str(path) in said or "gauge " in said
+
+
+# --- a known table in any dialect -----------------------------------------------------------------------------------
+
+SEPARATORS = (",", ";", "\t", "|", ":")
+THOUSANDS = (None, ",", ".", " ", "'")
+ENCODINGS = {
+    "utf-8": ("utf-8", "utf-8-sig"),
+    "utf-16": ("utf-16", "utf-16-le", "utf-16-be"),
+    "windows-1252": ("cp1252",),
+    "latin-1": ("latin-1",),
+}
+FORMS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%d %b %Y", "%Y-%j", "%Y-%m-%d %H",
+         "%F", "%e/%m/%y")
+NAMES = ("Zufluß", "Pegel (m)", "niveau é", "a b", "level", "x,y", "x;y", "ü" * 40)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table is written: what the dam file says of it, and what it need not say."""
+
+    layout: dict[str, Any]
+    written_as: str
+    newline: str
+    quoted: bool
+    blanks: bool
+    last_newline: bool
+
+
+@st.composite
+def dialects(draw: st.DrawFn) -> Dialect:
+    encoding = draw(st.sampled_from(list(ENCODINGS)))
+    written_as = draw(st.sampled_from(ENCODINGS[encoding]))
+    layout: dict[str, Any] = {"separator": draw(st.sampled_from(SEPARATORS)), "decimal_comma": draw(st.booleans())}
+    thousands = draw(st.sampled_from(THOUSANDS))
+    if thousands is not None and thousands != ("," if layout["decimal_comma"] else "."):
+        layout["thousands"] = thousands
+    if encoding != "utf-8" and not (written_as == "utf-16" and draw(st.booleans())):  # a mark says it by itself
+        layout["encoding"] = encoding
+    layout["date_format"] = draw(st.sampled_from(FORMS))
+    layout |= {"date": draw(st.sampled_from(("t", "Tag / Zeit", "datum"))), "value": draw(st.sampled_from(NAMES))}
+    return Dialect(
+        layout, written_as, draw(st.sampled_from(("\n", "\r\n", "\r"))), draw(st.booleans()), draw(st.booleans()),
+        draw(st.booleans()),
+    )  # fmt: skip
+
+
+def spelled(number: float | None, dialect: Dialect) -> str:
+    """A number in the dialect, with its thousands marked where that is said."""
+    if number is None:
+        return ""
+    text = repr(number)
+    digits, _, rest = text.partition(".")
+    mark = dialect.layout.get("thousands")
+    if mark and "e" not in text:
+        digits = f"{int(digits):,}".replace(",", mark) if digits != "-0" else digits
+    return digits + (("," if dialect.layout["decimal_comma"] else ".") + rest if rest else "")
+
+
+def field(text: str, dialect: Dialect) -> str:
+    if dialect.quoted or dialect.layout["separator"] in text:
+        return f'"{text}"'
+    return f" {text} " if dialect.blanks else text
+
+
+def written(rows: Sequence[tuple[date, float | None]], dialect: Dialect) -> bytes:
+    """The table as bytes, with a column more on either side."""
+    layout, apart = dialect.layout, dialect.layout["separator"]
+    lines = [["remark", layout["date"], "other", layout["value"]]]
+    lines += [["né, so", day.strftime(layout["date_format"]), "1", spelled(number, dialect)] for day, number in rows]
+    text = dialect.newline.join(apart.join(field(cell, dialect) for cell in line) for line in lines)
+    if dialect.blanks:
+        text = text.replace(dialect.newline, dialect.newline * 2, 1)
+    return (text + dialect.newline * dialect.last_newline).encode(dialect.written_as)
+
+
+numbers = st.one_of(
+    st.none(),
+    st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 3) + 0.0),
+    st.floats(-1e15, 1e15, allow_nan=False).filter(lambda x: "e" not in repr(x)),
+    st.floats(1e16, 1e299, allow_nan=False),
+    st.integers(-(10**12), 10**12).map(float),
+)
+tables = st.dictionaries(st.dates(date(1999, 12, 1), date(2001, 1, 31)), numbers, min_size=1, max_size=12)
+
+
+@WITH_FILES
+@given(tables, dialects())
+def test_a_known_table_is_read_to_the_very_number(
+    tmp_path: Path, table: Mapping[date, float | None], dialect: Dialect
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(written(list(table.items()), dialect))
+    dam = make(path, **dialect.layout)
+    readings = fetched(dam)
+    days = readings.select(dam.target_gauge.local_day(dam.time_zone)).to_series()
+    assert dict(zip(days, readings["value"], strict=True)) == dict(table)
+    if len(set(table)) == len(table):
+        frame = from_files([dam])[0]
+        held = frame.filter(pl.col("date").is_in(list(table)))
+        assert dict(zip(held["date"], held["reservoir_level"], strict=True)) == dict(table), "the quick way too"
+
+
+@given(st.text("0123456789.,' eE+-\u00a0", min_size=1, max_size=14), st.booleans(), st.sampled_from(THOUSANDS))
+@example("1,5", False, ",")
+@example("1.500", True, None)
+@example("12,34,567", False, ",")
+@example("1.234.567,5", True, ".")
+@example("1 234 567,5", True, " ")
+def test_a_number_is_read_as_it_is_meant_or_refused(text: str, comma: bool, thousands: str | None) -> None:
+    """The oracle: strip marks only from whole groups of three, then one decimal mark, then Python's own float."""
+    import re
+
+    decimal = "," if comma else "."
+    assume(thousands != decimal)
+    meant: float | None = None
+    bare = text.strip()
+    mark = {" ": "[ \u00a0\u202f]", None: "(?!)"}.get(thousands) or re.escape(thousands or "")
+    whole = re.fullmatch(rf"[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(decimal)}[0-9]*)?", bare)
+    plain = re.sub(mark, "", bare) if whole else bare
+    point = re.escape(decimal)
+    if re.fullmatch(rf"[+-]?(?:[0-9]+{point}?[0-9]*|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?", plain):
+        meant = float(plain.replace(",", "."))
+    dam = make("x.csv", decimal_comma=comma, separator=";", **({"thousands": thousands} if thousands else {}))
+    content = f"date;level\n2020-01-01;{text}\n".encode()
+    try:
+        (value,) = csv_files.parse(content, [dam.target_gauge], dam)["value"]
+    except SourceError:
+        assert meant is None or abs(meant) > csv_files.LARGEST, f"{text!r} is {meant}"
+        return
+    assert value == meant if bare else value is None
+
+
+# --- clocks ---------------------------------------------------------------------------------------------------------
+
+ZONES = ("America/Chicago", "Australia/Sydney", "Europe/Rome", "America/Sao_Paulo", "Australia/Lord_Howe", "+05:30")
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(ZONES), st.datetimes(datetime(2015, 1, 1), datetime(2019, 12, 1)), st.integers(2, 60), st.booleans()
+)
+@example("America/Chicago", datetime(2018, 11, 4, 4), 30, True)
+@example("America/Chicago", datetime(2018, 11, 4, 4), 30, False)
+@example("Australia/Lord_Howe", datetime(2018, 3, 31, 13), 30, False)
+def test_half_hours_of_a_zone_whose_clocks_change_are_the_instants_that_they_were(
+    zone: str, start: datetime, hours: int, newest_first: bool
+) -> None:
+    """Written on the station's clock, also through the hour that comes twice, and with the newest line first."""
+    from forebay.dams.local_time import zone as zone_of
+
+    first = start.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
+    instants = [first + timedelta(minutes=30 * place) for place in range(2 * hours)]
+    lines = [f"{at.astimezone(zone_of(zone)):%Y-%m-%d %H:%M},{place}" for place, at in enumerate(instants)]
+    dam = make("x.csv", zone=zone, gauge={"interval": "30min"}, date_format="%Y-%m-%d %H:%M")
+    content = "\n".join(["date,level", *(reversed(lines) if newest_first else lines)]).encode()
+    readings = csv_files.parse(content, [dam.target_gauge], dam)
+    held = dict(zip(readings["value"], readings["time"], strict=True))
+    for place, at in enumerate(instants):
+        local = at.astimezone(zone_of(zone))
+        twin = local.replace(fold=1 - local.fold).astimezone(UTC)
+        alone = twin != at and twin not in instants and local.fold == 1
+        assert held[float(place)] == (twin if alone else at), "of two equal times the earlier, if only one is there"
+
+
+def test_hours_that_come_twice_in_no_order_are_refused() -> None:
+    dam = make("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
+    content = b"date,level\n2020-11-01 01:00,1\n2020-11-01 00:00,0\n2020-11-01 01:00,2\n2020-11-01 02:00,3\n"
+    with pytest.raises(SourceError, match=r"x\.csv: the time 2020-11-01 01:00:00 stands twice, as clocks went back"):
+        csv_files.parse(content, [dam.target_gauge], dam)
+
+
+# --- anything at all ------------------------------------------------------------------------------------------------
+
+ODD = (
+    "n/a", "NA", "-", "#N/A", "1e308", "-1e308", "1e400", "inf", "-inf", "Infinity", "nan", "NAN", "-nan", "1_000",
+    "0x1F", "99999999999999999999999999", "1,5", "1.5", '"', '"1', '1"', '""', "\0", "\ufeff", "１２", "٣", "\u2028",
+    "\x85", "2020-02-30", "2020-01-01", "9999-12-31", "0001-01-01", "+12345-01-01", "-0001-01-01",
+    "2020-01-01T00:00:00Z", "", " ", "\t", "1" * 400, "255", "4", "-4", "4.0", "256", "=1+1", "\r", "\n", "x" * 5000,
+)  # fmt: skip
+cells = st.one_of(st.sampled_from(ODD), st.text(max_size=8), st.floats().map(repr), st.dates().map(str))
+lines = st.lists(st.lists(cells, max_size=5).map(",".join), max_size=8)
+HEADERS = ("date,level,q", "level,date,q", '"date","level","q"', "date,level", "date,level,q,date",
+           "\ufeffdate,level,q", "")  # fmt: skip
+
+
+def read_or_refused(dam: Dam, path: Path) -> None:
+    """Both ways of reading end in a table or in a sentence, and in the same."""
+    frames: list[pl.DataFrame | None] = []
+    for read in (lambda: join(fetched(dam), dam), lambda: from_files([dam])[0]):
+        try:
+            frame = read()
+        except ForebayError as error:
+            one_sentence(error, path)
+            frames.append(None)
+        else:
+            assert frame["reservoir_level"].is_finite().fill_null(True).all()
+            frames.append(frame)
+    careful, quick = frames
+    assert (careful is None) == (quick is None)
+    assert careful is None or quick is None or careful.equals(quick)
+
+
+@WITH_FILES
+@example("date,level", ["+12345-01-01,1"], "\n", False, False)
+@given(st.sampled_from(HEADERS), lines, st.sampled_from(("\n", "\r\n", "\r")), st.booleans(), st.booleans())
+def test_odd_cells(tmp_path: Path, header: str, rows: list[str], newline: str, coded: bool, comma: bool) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(newline.join([header, *rows]).encode("utf-8", "surrogatepass"))
+    codes = {"quality": "q", "quality_codes": "waternsw"} if coded else {}
+    read_or_refused(make(path, decimal_comma=comma, **codes), path)
+
+
+@WITH_FILES
+@given(st.binary(max_size=200), st.booleans(), st.sampled_from(list(ENCODINGS)))
+@example(b"", False, "utf-8")
+@example(b"date,level", False, "utf-8")
+@example(b"date,level\r2020-01-01,1\r2020-01-02,2", False, "utf-8")
+@example(b"\xff\xfed", False, "utf-8")
+@example(b"\xff\xfe\x00\xd8", False, "utf-8")
+def test_any_bytes(tmp_path: Path, content: bytes, headed: bool, encoding: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes((b"date,level\n2020-01-01,1\n" if headed else b"") + content)
+    read_or_refused(make(path, encoding=encoding), path)
+
+
+@WITH_FILES
+@given(st.integers(0, 400), st.integers(0, 255), st.integers(1, 3))
+def test_one_byte_of_a_good_file_changed(tmp_path: Path, place: int, byte: int, length: int) -> None:
+    path = tmp_path / "x.csv"
+    good = bytearray(b"date,level,q\n" + b"".join(b"2020-01-%02d,%d.5,4\n" % (day, day) for day in range(1, 20)))
+    good[place % len(good) : place % len(good) + length] = bytes([byte])
+    path.write_bytes(good)
+    read_or_refused(make(path, quality="q", quality_codes="waternsw"), path)
+
+
+@given(st.text("%YmdHMSyjbBeIpzTRFQfZ-/ .:\0", max_size=12))
+@example("%Y-%m-%dT%H:%M:%SZ")
+@example("%")
+@example("%Y-%m-%d %")
+@example("%H:%M")
+@example("%Y-%m-%d %I")
+def test_any_date_format_is_refused_with_the_dam_file_or_reads(form: str) -> None:
+    try:
+        dam = make("x.csv", date_format=form)
+    except ValueError as error:
+        assert "date_format" in str(error)
+        return
+    day = date(2021, 3, 4)
+    try:
+        readings = csv_files.parse(f"date,level\n{day.strftime(form)},1\n".encode(), [dam.target_gauge], dam)
+    except ForebayError as error:
+        one_sentence(error)
+        return
+    read = readings.select(dam.target_gauge.local_day(dam.time_zone)).item()
+    assert (read.year % 100, read.month, read.day) == (21, 3, 4) or "%z" in form
+
+
+# --- sizes ----------------------------------------------------------------------------------------------------------
+
+
+def test_thousands_of_columns(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    names = ["date", *(f"c{n}" for n in range(20_000)), "level"]
+    row = ["2020-01-01", *("1" for _ in range(20_000)), "2.5"]
+    path.write_text(",".join(names) + "\n" + ",".join(row) + "\n")
+    assert fetched(make(path))["value"].to_list() == [2.5]
+    with pytest.raises(ConfigError) as caught:
+        fetched(make(path, value="stage_m"))
+    one_sentence(caught.value)
+    assert "'stage_m' is not a column of" in str(caught.value) and "and 19982 more" in str(caught.value)
+
+
+ENDLESS = {
+    "a word": b"x" * 5_000_000,
+    "a quoted cell": b'date,level\n2020-01-01,"' + b"1" * 300_000 + b'"\n',
+    "a name": b"date,level," + b"y" * 300_000 + b"\n2020-01-01,1,2\n",
+    "empty cells": b"," * 500_000,
+}
+
+
+@pytest.mark.parametrize("content", ENDLESS.values(), ids=ENDLESS)
+def test_a_line_without_end(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(content)
+    with pytest.raises(ForebayError) as caught:
+        fetched(make(path))
+    one_sentence(caught.value)
+
+
+def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, Path("a\0b"), Path("x" * 5000)):
+        with pytest.raises(ConfigError, match=r"gauge reservoir_level: file\.path .* cannot be read"):
+            fetched(make(path))
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from tests.test_csv_files import make
+from tests.test_fuzz_csv import fetched
+from forebay.errors import ForebayError
+for path in sys.argv[1:]:
+    try:
+        fetched(make(Path(path)))
+    except ForebayError as error:
+        print(error)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+def test_a_file_that_is_too_large_is_refused_and_not_read_whole(tmp_path: Path) -> None:
+    path, small = tmp_path / "x.csv", tmp_path / "small.csv"
+    with path.open("wb") as stream:
+        stream.truncate(64 << 30)  # a hole: it takes no room on the disk
+    small.write_text("date,level\n2020-01-01,1\n")
+    done = subprocess.run([sys.executable, "-c", LIMITED, small, path], capture_output=True, text=True, check=True)
+    before, said, after = done.stdout.splitlines()
+    limit = MAX_BYTES >> 20
+    advice = "split it by years, or keep the gauges of one dam"
+    assert said == f"{path} is longer than {limit} MiB, which is the most that is read; {advice}"
+    assert int(after) - int(before) < limit / 2, "MiB more at the peak"
+
+
+# --- the whole command ----------------------------------------------------------------------------------------------
+
+DAM = """
+id = "lake"
+name = "The Lake"
+country = "Nowhere"
+latitude = 0.0
+longitude = 0.0
+time_zone = "+10:00"
+[target]
+variable = "reservoir_level"
+unit = "m"
+datum = "none"
+[[gauges]]
+role = "target"
+source = "csv"
+station = "s"
+variable = "reservoir_level"
+unit = "m"
+file = { path = "x.csv", date = "date", value = "level" }
+"""
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=60), lines.map(lambda rows: "\n".join(["date,level", *rows]).encode("utf-8"))))
+def test_the_command_line_says_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
+    Path("archive.db").unlink(missing_ok=True)
+    Path("lake.toml").write_text(DAM)
+    Path("x.csv").write_bytes(content)
+    held = False
+    for arguments in (["fetch", "lake.toml"], ["daily", "lake.toml", "-o", "out.csv"]):
+        ended = forebay(*arguments)
+        assert ended.code in (0, 1, 2)
+        assert (ended.code == 0) or (ended.err.startswith("forebay: ") and ended.err.count("\n") == 1), ended.err
+        held = held or (arguments[0] == "daily" and ended.code == 0)
+    if not held:
+        assert not Path("out.csv").exists() or Path("out.csv").unlink() is None
+    load_dam("lake.toml")

@@ -1,0 +1,187 @@
+"""`forebay.show.station_map` and `forebay stations`: the picture, the page, and what the command prints."""
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+import vl_convert
+
+from forebay.show import station_map
+from forebay.show.charts import for_file
+from forebay.show.page import VEGA_LITE
+from forebay.sources.stations import SERIES, STATIONS, Found, Search
+from tests.command_line import Ended, forebay
+from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """WaterNSW's service, with made-up stations."""
+    made = Service(around_warragamba())
+    with station_server(made) as url:
+        monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
+        yield made
+
+
+def found_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> Found:
+    """Stations (id, km, bearing) that measure rain and stage."""
+    rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": way} for name, km, way in stations]
+    series = [{"station": name, "variable": what} for name, *_ in stations for what in ("rainfall", "stream_level")]
+    return Found(
+        Search(0.0, 0.0, radius_km),
+        pl.DataFrame(rows, schema=STATIONS.columns),
+        pl.DataFrame(series, schema=SERIES.columns),
+        (),
+    )
+
+
+def drawn(found: Found) -> str:
+    chart = station_map.station_map(found, "The <Place>")
+    chart.to_dict()  # validates
+    svg = vl_convert.vegalite_to_svg(for_file(chart), vl_version=VEGA_LITE)
+    assert "NaN" not in svg and "Infinity" not in svg
+    return svg
+
+
+def layer(found: Found, mark: str) -> list[list[dict[str, float | str]]]:
+    spec = for_file(station_map.station_map(found, "P"))
+    return [spec["datasets"][part["data"]["name"]] for part in spec["layer"] if part["mark"]["type"] == mark]
+
+
+def test_a_km_is_as_long_north_as_east_and_stations_lie_where_they_are() -> None:
+    found = found_at(("a", 5.0, 90.0), ("b", 10.0, 180.0))
+    spec = for_file(station_map.station_map(found, "P"))
+    assert spec["width"] == spec["height"]
+    domains = {str(part["encoding"][axis]["scale"]["domain"]) for part in spec["layer"] for axis in ("x", "y")}
+    assert len(domains) == 1
+    ((*dots,),) = layer(found, "circle")
+    middle = {
+        name: (sum(dot["east"] for dot in dots if dot["station"] == name) / 2,
+               next(dot["north"] for dot in dots if dot["station"] == name))
+        for name in ("a", "b")
+    }  # fmt: skip
+    assert middle["a"] == pytest.approx((5, 0), abs=1e-9)
+    assert middle["b"] == pytest.approx((0, -10), abs=1e-9)
+    lines = layer(found, "line")[0]
+    assert {round(math.hypot(point["east"], point["north"]), 9) for point in lines} == {2.0, 4.0, 6.0, 8.0, 10.0}
+
+
+def test_the_picture_names_the_place_the_rings_and_every_station() -> None:
+    svg = drawn(found_at(("212242", 5.0, 90.0), ("563035", 10.0, 180.0)))
+    for text in ("The &lt;Place&gt;", "10 km", "212242", "563035", "rainfall", "stream_level"):
+        assert f">{text}<" in svg
+    assert "waternsw's stations within 10 km" in svg
+
+
+def test_labels_that_would_cover_others_are_left_out_and_none_of_the_dots() -> None:
+    found = found_at(*[(f"{n:06d}", 3.0 + n / 100, 90.0) for n in range(40)])
+    labels = {row["label"] for row in layer(found, "text")[-1]}
+    assert 1 <= len(labels) <= 3
+    assert len(layer(found, "circle")[0]) == 80
+    drawn(found)
+
+
+@pytest.mark.parametrize("radius_km", [0.01, 0.7, 1.0, 3.0, 12.0, 25.0, 99.0, 1000.0])
+def test_two_to_six_rings_the_last_at_the_radius(radius_km: float) -> None:
+    rings = list(station_map._round_distances(radius_km))
+    assert 2 <= len(rings) <= 6
+    assert rings == sorted(set(rings))
+    assert rings[-1] == radius_km
+
+
+def test_no_station_is_a_picture_too() -> None:
+    assert "The &lt;Place&gt;" in drawn(found_at())
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def refused(ended: Ended, pattern: str, code: int = 2) -> None:
+    assert (ended.code, ended.out) == (code, "")
+    assert re.fullmatch(rf"forebay: [^\n]*{pattern}[^\n]*\n", ended.err), ended.err
+
+
+def test_around_a_dam(service: Service) -> None:
+    ended = forebay("stations", "warragamba", "--radius-km", "30")
+    assert (ended.code, ended.err) == (0, "")
+    title, *_ = ended.out.splitlines()
+    assert title == "waternsw: stations within 30 km of Warragamba Dam"
+    assert re.search(r"900002 .* 10 .* S .* rainfall .* mm .* 1990-01-01 .* 2024-11-18 .* 0 .* A, PROV", ended.out)
+    assert re.search(r"900003 .* W .* stream_level .* m .* 1980-07-03 .* – .* 1 ", ended.out)
+    assert "Left out for want of coordinates: 2 of the answer's 5 stations." in ended.out
+
+
+def test_around_a_place_for_machines(service: Service) -> None:
+    """A latitude that begins with a minus sign is no option."""
+    said = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
+    assert (said.code, said.err) == (0, "")
+    told = said.json
+    assert (told["source"], told["latitude"], told["longitude"], told["file"]) == ("waternsw", -33.8838, 150.5955, None)
+    (station,) = told["stations"]
+    assert (station["station"], station["latitude"], station["datasources"]) == ("900002", -33.9738, ["A", "PROV"])
+    assert [(s["variable"], s["unit"], s["code"], s["last_day"]) for s in station["series"]] == [
+        ("rainfall", "mm", "10.00", "2024-11-18")
+    ]
+
+
+def test_none_found_is_a_sentence_and_no_failure(service: Service) -> None:
+    ended = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg")
+    assert (ended.code, ended.err) == (0, "")
+    assert "waternsw has no station that measures storage within 25 km." in ended.out
+    assert Path("map.svg").exists()
+
+
+def test_a_page_that_opens_without_a_network(service: Service) -> None:
+    service.sites = [*service.sites, Site("9<b>", "-33.9", "150.6", (LAKE, VOLTS, RAIN))]
+    ended = forebay("stations", "warragamba", "-o", "stations.html")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.endswith("Map: stations.html\n")
+    page = Path("stations.html").read_text("utf-8")
+    assert "<td>9&lt;b&gt;</td>" in page and "<b>" not in page
+    for text in ("Logger Battery Voltage", "Left out for want of coordinates", "1.8 S", "2024-11-18"):
+        assert text in page
+    assert not re.search(r'(src|href)="http', page)
+
+
+@pytest.mark.parametrize(("name", "begins"), [("map.png", b"\x89PNG"), ("map.SVG", b"<svg")])
+def test_a_picture_in_a_file(service: Service, name: str, begins: bytes) -> None:
+    assert forebay("stations", "warragamba", "-o", name).code == 0
+    assert Path(name).read_bytes().startswith(begins)
+    assert [path.name for path in Path().iterdir()] == [name], "nothing else is left"
+
+
+def test_bad_usage(service: Service) -> None:
+    refused(forebay("stations"), "give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
+    refused(forebay("stations", "warragamba", "--near", "1,2"), "give either a dam or --near")
+    refused(forebay("stations", "--near", "here"), "--near 'here' must be LAT,LON in degrees")
+    refused(forebay("stations", "--near", "1,2,3"), "--near '1,2,3' must be LAT,LON in degrees")
+    refused(forebay("stations", "--near", "150.6,-33.9"), "latitude 150.6 must be from -90 to 90")
+    refused(forebay("stations", "--near", "nan,0"), "latitude nan must be from -90 to 90")
+    refused(forebay("stations", "warragamba", "--radius-km", "0"), "radius 0 km must be more than 0")
+    refused(forebay("stations", "warragamba", "--source", "csv"), "source 'csv' has no stations to search")
+    refused(forebay("stations", "warragamba", "--variable", "wind"), "variable 'wind' is none to search for")
+    refused(forebay("stations", "warragamba", "-o", "map.gif"), r"map\.gif: suffix '\.gif' is unknown; allowed are")
+    refused(forebay("stations", "warragamba", "-o", "no/map.png"), r"no/map\.png cannot be written \(No such file")
+    assert all(call["function"] != "get_db_info" for call in service.calls[:-4]), "told before the service is asked"
+
+
+def test_a_service_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", "http://127.0.0.1:9/x")
+    monkeypatch.setenv("FOREBAY_HTTP__ATTEMPTS", "1")
+    refused(forebay("stations", "warragamba"), "waternsw: 127.0.0.1:9 cannot be reached", 1)
+
+
+def test_a_simulated_dam_says_so(service: Service, tmp_path: Path) -> None:
+    from tests.test_dam_file import DAM
+
+    (tmp_path / "lake.toml").write_text(DAM.replace('name = "The Lake"', 'name = "The Lake"\nsimulated = true'))
+    assert "of The Lake (SIMULATED)" in forebay("stations", "lake.toml", "--radius-km", "100").out
+    assert "of Demo Dam (simulated)" in forebay("stations", "demo", "--radius-km", "100").out
