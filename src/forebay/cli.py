@@ -154,6 +154,9 @@ def hindcast(
     /,
     *,
     again: Again = Again(),
+    nets: Annotated[
+        bool, Parameter(negative="", help="The article's net too, also in the blend: minutes, and needs forebay[nets].")
+    ] = False,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
     ] = None,
@@ -171,6 +174,8 @@ def hindcast(
 
     chosen, _ = _settings()
     this = load_dam(dam)
+    if nets:
+        this = this.model_copy(update={"hindcast": this.hindcast.model_copy(update={"nets": True})})
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
     with _open(archive, chosen) as held:

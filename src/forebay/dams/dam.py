@@ -219,7 +219,8 @@ class Window(Spell):
 class Hindcast(_Frozen):
     """How the dam's hindcast is run and scored.
 
-    `start` is the first init date that is scored; without it the first 40% of the record are for warming up.
+    `start` is the first init date that is scored; without it the first 40% of the record are for warming up. With
+    `nets` the article's net is hindcast too and joins the blend: it needs the extra of that name, and minutes.
     """
 
     start: date | None = None
@@ -227,6 +228,7 @@ class Hindcast(_Frozen):
     windows: tuple[Window, ...] = ()
     verification_exclude: tuple[Spell, ...] = ()
     near_full_margin: Annotated[float | None, Field(gt=0)] = None
+    nets: bool = False
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:

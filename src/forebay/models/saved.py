@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from forebay.errors import ModelError
-from forebay.models import FLOW_MODELS, MODELS
+from forebay.models import FLOW_MODELS, MODELS, NETS
 from forebay.models.model import Model
 
 Form: TypeAlias = dict[str, Any]  # Any: what JSON holds
 
 CLASSES: dict[str, type[Model]] = {
-    kind.__name__: kind for kind in (*MODELS.values(), *FLOW_MODELS.values()) if isinstance(kind, type)
+    kind.__name__: kind for kind in (*MODELS.values(), *FLOW_MODELS.values(), *NETS.values()) if isinstance(kind, type)
 }
 """Every class of model that can come back, by name: no other is ever made from a file."""
 
