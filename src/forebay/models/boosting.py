@@ -36,7 +36,7 @@ ROUNDS, CORRECTION_ROUNDS = 150, 100
 class Trees:
     """LightGBM with L1 loss on all inputs; a missing input takes the branch that served the training rows best.
 
-    One that was missing on fewer than 30 of them counts as their median: LightGBM itself would take it for 0.
+    One that was missing on fewer than 20 of them counts as their median: LightGBM itself would take it for 0.
 
     Trees cannot forecast beyond the changes that they have seen: they serve dry days and ordinary rises.
 

@@ -18,8 +18,8 @@ from forebay.prepare.features import BALANCE, CONTEXT
 MIN_ROWS = 200
 MIN_WET_ROWS = 50
 WET_MM = 8.0
-MIN_MISSING = 30
-"""Fewer days than this without an input do not tell what its absence is worth."""
+MIN_MISSING = 20
+"""Fewer days than this without an input do not tell what its absence is worth; trees need as many for a leaf."""
 KEPT_FITS = 16
 
 
@@ -27,7 +27,7 @@ class Huber:
     """Linear regression with Huber's loss (ε = 1.35, as in Huber, 1981), inputs standardised on the training rows.
 
     A missing input counts as the training mean, and a column of its own says that it was missing, so that the model
-    learns what its absence is worth, if it was missing on 30 days or more. Columns that never vary in training are
+    learns what its absence is worth, if it was missing on 20 days or more. Columns that never vary in training are
     left out.
 
     Attributes
