@@ -14,6 +14,7 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import zone
+from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import HttpSettings, Settings
 from forebay.sources.hydstra import (
@@ -73,8 +74,8 @@ def plan(
     offset = now.astimezone(zone(dam.time_zone)).utcoffset() or timedelta(0)
     span = _span(gauge, _Record(datetime.min, datetime.max, offset), Period(since, until, now))
     if since is None:
-        most = f"get_ts_traces, {settings.http.days_per_request} days each at most"
-        traces = [Planned(host, most, None, span[1])]
+        most = _points(gauge, settings.http)
+        traces = [Planned(host, f"get_ts_traces from the record's start, {most} readings each", None, span[1])]
     else:
         traces = [Planned(host, "get_ts_traces", *call) for call in _calls(span, gauge, settings.http)]
     return [Planned(host, "get_variable_list", None, None), *traces]
@@ -182,11 +183,15 @@ def _calls(
     """First and last interval of each call, so that none asks for more points or days than `limits` allow."""
     start, last = span
     step = timedelta(seconds=gauge.interval_s or 0)
-    points = min(limits.points_per_request, timedelta(days=limits.days_per_request) // step)
     while start <= last:
-        end = min(last, start + (points - 1) * step)
+        end = min(last, start + (_points(gauge, limits) - 1) * step)
         yield start, end
         start = end + step
+
+
+def _points(gauge: Gauge, limits: HttpSettings) -> int:
+    """How many readings one call may ask for."""
+    return min(limits.points_per_request, limits.days_per_request * DAY_S // (gauge.interval_s or DAY_S))
 
 
 def _traces_params(gauge: Gauge, codes: tuple[str, str], start: datetime, end: datetime) -> dict[str, object]:

@@ -55,9 +55,10 @@ class Planned:
     """A request as it would be made: the host, what it asks for, the first and the last interval (station-local).
 
     Both are null where it asks for no readings; `first` is null where the service will tell it, the record's start.
+    Without a host nobody is asked.
     """
 
-    host: str
+    host: str | None
     asks: str
     first: datetime | None
     last: datetime | None
