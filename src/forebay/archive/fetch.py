@@ -50,9 +50,9 @@ REQUESTS = Table(
         "first": pl.Datetime("us"),  # start of the first interval, station-local; null: where the record starts
         "last": pl.Datetime("us"),  # start of the last; null for a request that asks for no readings
     },
-    ("gauge", "asks", "first"),
+    (),
 )
-"""What a fetch would ask, a row per request, in the order of the gauges."""
+"""What a fetch would ask, a row per request, in the order of the gauges; a request may stand twice."""
 
 Progress = Callable[[Gauge, int], None]
 """Told each gauge as its turn comes, with the number of gauges that are done."""
