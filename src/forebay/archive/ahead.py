@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -33,7 +34,7 @@ def ahead(jobs: Sequence[tuple[str | None, Job[Result]]], at_once: int) -> Itera
         else:
             future: Future[Result] = Future()
             queues.setdefault(service, deque()).append((future, job))
-            turns.append(future.result)
+            turns.append(partial(_result, future))
     for queue in queues.values():
         for _ in range(min(at_once, len(queue))):
             # A daemon: who stops the program need not wait for a slow service.
@@ -43,6 +44,17 @@ def ahead(jobs: Sequence[tuple[str | None, Job[Result]]], at_once: int) -> Itera
     finally:
         for queue in queues.values():
             queue.clear()
+
+
+def _result(future: Future[Result]) -> Result:
+    """What came of a job, once it is done.
+
+    It is waited for in short turns: polars handles Ctrl-C with a handler under which a wait without an end would begin
+    anew, and nobody would be told.
+    """
+    while not future.done():
+        wait([future], timeout=0.2)
+    return future.result()
 
 
 def _work(queue: deque[tuple[Future[Result], Job[Result]]]) -> None:
