@@ -1,7 +1,7 @@
 """What comes of each fault of a service: every one is tried on a real fetch into a real archive, and told in a table.
 
-A dam of three gauges is fetched, 30 days in requests of at most 10 days; the service misbehaves on the rain gauge's
-second request only. `docs/faults.md` is made of what is seen::
+A dam of three gauges is fetched, 30 days in requests of at most 10 days; the service misbehaves on one request for the
+rain gauge only. `docs/faults.md` is made of what is seen::
 
     python -m tests.faults
 """
@@ -67,13 +67,17 @@ HURRIED = (("deadline_s", 1.5),)
 
 @dataclass(frozen=True)
 class Fault:
-    """What the service does, on the first `times` requests or on all; `limits` are settings of this fault's fetch."""
+    """What the service does when it is asked for `function`, on the first `times` such requests or on all.
+
+    `limits` are settings of this fault's fetch, `tls` means that the gauge's service is asked over https.
+    """
 
     group: str
     name: str
     misbehave: Misbehave
     times: int | None = None
     tls: bool = False
+    function: str = "get_ts_traces"
     limits: tuple[tuple[str, float], ...] = ()
 
 
@@ -83,7 +87,7 @@ def _connections() -> Iterator[Fault]:
     yield connection("resets it in the middle of every answer", on.reset)
     yield connection("closes it in the middle: Content-Length is too long", on.of_length(+50))
     yield connection("cuts the answer: Content-Length is too short", on.of_length(-50))
-    yield connection("sends 100 bytes of the answer, then nothing", on.of_length(0, send_all=False))
+    yield connection("falls silent in the middle of an answer", on.falls_silent(TOO_LATE_S), limits=IMPATIENT)
     late = on.slow_first_byte(TOO_LATE_S)
     yield connection("sends the first byte too late, once", late, times=1, limits=IMPATIENT)
     yield connection("sends the first byte too late, always", late, limits=IMPATIENT)
@@ -137,6 +141,18 @@ def _envelopes() -> Iterator[Fault]:
     yield envelope("neither a result nor an error", on.body(b'{"error_num": 0}'))
 
 
+def _lists() -> Iterator[Fault]:
+    listed = partial(Fault, "The list of variables", function="get_variable_list")
+    yield listed("does not list the site", on.sites(lambda _: []))
+    yield listed("lists the site without variables", on.sites(lambda given: [one | {"variables": []} for one in given]))
+    yield listed("lists another variable", on.variable(variable="130.00", name="Reservoir Water Level"))
+    yield listed("lists a period that is none", on.variable(period_start="", period_end=""))
+    yield listed("sends half of it", on.changed(on.half))
+    yield listed("sends half of it, once", on.changed(on.half), times=1)
+    yield listed("says 503 twice, then answers", on.status(503), times=2)
+    yield listed("says that there is no data (error 126)", on.error(126, text=ERRORS[126]))
+
+
 def _contents() -> Iterator[Fault]:
     held = partial(Fault, "Traces and points")
     yield held("leaves the site out", on.traces(lambda _: []))
@@ -154,6 +170,7 @@ def _contents() -> Iterator[Fault]:
     yield held("leaves a point out", on.points(lambda given: given[:2] + given[3:]))
     yield held('sends the value ""', on.third_point(v=""))
     yield held('sends the value "NaN"', on.third_point(v="NaN"))
+    yield held("sends the value NaN, bare", on.third_point(v=float("nan")))
     yield held('sends the value "1e999"', on.third_point(v="1e999"))
     yield held("sends the value null", on.third_point(v=None))
     yield held('sends the value "1,5"', on.third_point(v="1,5"))
@@ -162,7 +179,7 @@ def _contents() -> Iterator[Fault]:
     yield held("sends a point without a time", on.points(lambda given: [{"v": "1.0", "q": 1}, *given[1:]]))
 
 
-FAULTS = (*_connections(), *_statuses(), *_bodies(), *_envelopes(), *_contents())
+FAULTS = (*_connections(), *_statuses(), *_bodies(), *_envelopes(), *_lists(), *_contents())
 
 
 @dataclass(frozen=True)
@@ -256,22 +273,24 @@ def faultless(of: Dam) -> pl.DataFrame:
         return contents(held, of.gauges)
 
 
-def strikes(call: Json) -> bool:
-    params = call.get("params", {})
-    return params.get("site_list") == BAD and params.get("start_time") == STRUCK
-
-
-def strikes_every(call: Json) -> bool:
+def of_bad_gauge(call: Json) -> bool:
+    """Whether a call is for the bad gauge."""
     return bool(call.get("params", {}).get("site_list") == BAD)
 
 
-def seen(fault: Fault, when: Callable[[Json], bool] = strikes) -> Seen:
-    """What comes of `fault`, tried."""
+def seen(fault: Fault, strikes: Callable[[Json], bool] | None = None) -> Seen:
+    """What comes of `fault`, tried on the calls that `strikes` picks; without it, on one call of the bad gauge."""
+
+    def one_call(call: Json) -> bool:
+        start = call["params"].get("start_time", STRUCK)
+        return of_bad_gauge(call) and call["function"] == fault.function and start == STRUCK
+
     of = dam(apart=fault.tls)
     wanted = faultless(of)
     struck: list[Json] = []
     bad, others = [g for g in of.gauges if g.station == BAD], [g for g in of.gauges if g.station != BAD]
-    handler = partial(FaultyHandler, misbehave=fault.misbehave, strikes=when, times=fault.times, struck=struck)
+    picks = strikes or one_call
+    handler = partial(FaultyHandler, misbehave=fault.misbehave, strikes=picks, times=fault.times, struck=struck)
     with archive() as held, hydstra_server() as good:
         with hydstra_server(handler=handler, tls=_untrusted() if fault.tls else None) as url:
             settings = settings_for(good if fault.tls else url, fault, url)
@@ -315,8 +334,9 @@ def _cell(text: str) -> str:
 TABLE_HEAD = "| the service | requests | archive | what is told |\n| --- | --- | --- | --- |\n"
 HEAD = """# Faults of a service, and what comes of them
 
-Each line was tried: a server on this machine misbehaves in this way on one request of one gauge, the second of three
-that its 30 days take, while two other gauges are fetched; then the archive is looked at. In every line
+Each line was tried: a server on this machine misbehaves in this way on one request of one gauge, the second of those
+for its 30 days (or that for its list of variables), while two other gauges are fetched; then the archive is looked at.
+In every line
 
 - the other gauges came in whole;
 - what the archive holds of the bad gauge are readings that the service gave in a whole answer: all of the span, or

@@ -77,12 +77,23 @@ def head(handler: Handler, length: int | None, **headers: str) -> None:
     handler.end_headers()
 
 
-def of_length(difference: int, *, send_all: bool = True) -> Misbehave:
+def of_length(difference: int) -> Misbehave:
     """An answer whose Content-Length is wrong by `difference`."""
 
     def misbehave(handler: Handler, whole: bytes) -> None:
         head(handler, len(whole) + difference)
-        handler.wfile.write(whole if send_all else whole[:100])
+        handler.wfile.write(whole)
+
+    return misbehave
+
+
+def falls_silent(seconds: float) -> Misbehave:
+    """Half of the answer, and nothing more."""
+
+    def misbehave(handler: Handler, whole: bytes) -> None:
+        head(handler, len(whole))
+        handler.wfile.write(half(whole))
+        time.sleep(seconds)
 
     return misbehave
 
@@ -145,7 +156,7 @@ def _packed_blanks() -> bytes:
     return gzip.compress(b" " * 64_000_000, 1)
 
 
-# --- the envelope and the trace
+# --- the envelope, the list of variables and the trace
 
 
 def enveloped(result_key: str, error_key: str) -> Misbehave:
@@ -159,6 +170,20 @@ def enveloped(result_key: str, error_key: str) -> Misbehave:
 
 def error(number: object, *, key: str = "error_num", text: str = "what it says") -> Misbehave:
     return body(json.dumps({key: number, key.replace("num", "msg"): text}).encode())
+
+
+def sites(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
+    """The right list of variables with other sites."""
+
+    def replace(whole: bytes) -> bytes:
+        return json.dumps({"error_num": 0, "return": {"sites": change(json.loads(whole)["return"]["sites"])}}).encode()
+
+    return changed(replace)
+
+
+def variable(**keys: object) -> Misbehave:
+    """The right list of variables with other keys in each."""
+    return sites(lambda given: [one | {"variables": [v | keys for v in one["variables"]]} for one in given])
 
 
 def traces(change: Callable[[list[Json]], list[Json]]) -> Misbehave:

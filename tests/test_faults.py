@@ -37,7 +37,7 @@ def test_nothing_partial_is_stored_and_no_other_gauge_suffers(fault: Fault) -> N
 @pytest.mark.parametrize("fault", EVERY_CALL, ids=lambda fault: fault.name)
 def test_the_same_where_every_request_of_the_gauge_is_struck(fault: Fault) -> None:
     """The list of variables too, which is asked for first."""
-    found = faults.seen(fault, faults.strikes_every)
+    found = faults.seen(fault, faults.of_bad_gauge)
     assert found.others_whole
     assert set(found.errors) <= {f"rainfall_{faults.BAD}"}
     assert found.stored.is_empty() if found.told else found.stored.equals(found.wanted)

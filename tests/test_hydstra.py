@@ -483,7 +483,7 @@ def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive
 
 
 def test_a_record_without_a_period_is_an_error() -> None:
-    with pytest.raises(SourceError, match=r"no record of variable 100\.00"):
+    with pytest.raises(SourceError, match=r"no times for the period of record of variable 100\.00"):
         through(Service(start=""), gauge(), DAM, None, date(2020, 3, 2), NOW)
 
 
@@ -572,8 +572,10 @@ def fetch_level(of: Gauge) -> pl.DataFrame:
 
 
 @needs_shared
-def test_an_unknown_site_is_empty() -> None:
-    assert fetch_level(gauge(station="999999")).is_empty()
+def test_an_unknown_site_is_an_error() -> None:
+    told = "waternsw, station 999999: the service lists no variable of this station in datasource CP or A; check"
+    with pytest.raises(SourceError, match=told):
+        fetch_level(gauge(station="999999"))
 
 
 @needs_shared

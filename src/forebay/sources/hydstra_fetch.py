@@ -87,12 +87,11 @@ def fetch_through(ask: Ask, gauge: Gauge, dam: Dam, period: Period, *, limits: H
     parts = [READINGS.empty()]
     try:
         record = _record(ask, gauge, codes[0])
-        if record is not None:
-            for start, end in _calls(_span(gauge, record, period), gauge, limits):
-                answer = ask("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
-                parts += [
-                    readings_of(_within(trace, start, end), gauge) for trace in _wanted(answer, gauge.station, codes[1])
-                ]
+        for start, end in _calls(_span(gauge, record, period), gauge, limits):
+            answer = ask("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
+            parts += [
+                readings_of(_within(trace, start, end), gauge) for trace in _wanted(answer, gauge.station, codes[1])
+            ]
     except SourceError as error:
         where = f"{gauge.source}, station {gauge.station}"
         raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
@@ -123,23 +122,29 @@ class _Record:
     utc_offset: timedelta
 
 
-def _record(ask: Ask, gauge: Gauge, code: str) -> _Record | None:
-    """A variable's period of record; None if the station has none at all.
+def _record(ask: Ask, gauge: Gauge, code: str) -> _Record:
+    """A variable's period of record.
 
     Beyond it a service may pad with zeros, so nothing else is ever asked for. Composite datasources such as CP are not
     always listed; then the archive's record, A, stands for them.
     """
-    for datasource in dict.fromkeys((_datasource(gauge), "A")):
+    datasources = dict.fromkeys((_datasource(gauge), "A"))
+    for datasource in datasources:
         answer = ask("get_variable_list", "1", {"site_list": gauge.station, "datasource": datasource})
         listed = parse_variable_list(answer).filter(pl.col("site") == gauge.station)
         if len(listed):
             break
     else:
-        return None
+        raise SourceError(
+            f"the service lists no variable of this station in datasource {' or '.join(datasources)}; check the "
+            "gauge's station in the dam file"
+        )
     ours = listed.filter([_same(code, other) for other in listed["variable"]])
     start, end = ours["period_start"].min(), ours["period_end"].max()
     if isinstance(start, datetime) and isinstance(end, datetime):
         return _Record(start, end, ours["utc_offset"][0])
+    if len(ours):
+        raise SourceError(f"the service gives no times for the period of record of variable {code}; try again later")
     has = ", ".join(f"{row['variable']} ({row['name']})" for row in listed.iter_rows(named=True))
     raise SourceError(f"there is no record of variable {code}, only of {has}; check hydstra.variable in the dam file")
 
