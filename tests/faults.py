@@ -12,7 +12,7 @@ import gzip
 import re
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -315,15 +315,18 @@ def _untrusted() -> ssl.SSLContext:
     return context
 
 
-def page(results: list[tuple[Fault, Seen]]) -> str:
-    """`docs/faults.md`."""
+def line(fault: Fault, found: Seen) -> str:
+    """The fault's line in `docs/faults.md`."""
+    cells = (fault.name, str(found.asked), found.outcome, found.told)
+    return f"| {' | '.join(_cell(cell) for cell in cells)} |\n"
+
+
+def page(lines: Mapping[Fault, str]) -> str:
+    """`docs/faults.md`, of a line for each fault."""
     parts = [HEAD]
-    for group in dict.fromkeys(fault.group for fault, _ in results):
+    for group in dict.fromkeys(fault.group for fault in lines):
         parts.append(f"\n## {group}\n\n{TABLE_HEAD}")
-        for fault, found in results:
-            if fault.group == group:
-                cells = (fault.name, str(found.asked), found.outcome, found.told)
-                parts.append(f"| {' | '.join(_cell(cell) for cell in cells)} |\n")
+        parts += [text for fault, text in lines.items() if fault.group == group]
     return "".join(parts)
 
 
@@ -352,5 +355,5 @@ This page is written by `python -m tests.faults`, and a test compares it with wh
 """
 
 if __name__ == "__main__":
-    PAGE.write_text(page([(fault, seen(fault)) for fault in FAULTS]), "utf-8")
+    PAGE.write_text(page({fault: line(fault, seen(fault)) for fault in FAULTS}), "utf-8")
     print(Path(PAGE).relative_to(PROJECT))

@@ -67,9 +67,9 @@ def reset(handler: Handler, whole: bytes) -> None:
 
 
 def head(handler: Handler, length: int | None, **headers: str) -> None:
-    """Status line and headers of an answer, after which the connection ends."""
-    handler.close_connection = True
+    """Status line and headers of an answer, after which the connection ends, as they say: it is not used again."""
     handler.send_response(200)
+    handler.send_header("Connection", "close")  # which ends it here too
     if length is not None:
         handler.send_header("Content-Length", str(length))
     for name, value in headers.items():
