@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -235,13 +236,17 @@ class Handler(BaseHTTPRequestHandler):
             call = json.JSONDecoder().raw_decode(text.lstrip())[0] if text.strip() else {}
         except ValueError:
             call = {}
-        self.send_whole(200, answer_to(call if isinstance(call, dict) else {}, last_day=self.last_day))
+        self.answer(call if isinstance(call, dict) else {})
 
-    def send_whole(self, status: int, body: bytes) -> None:
-        """The one place where bytes leave: what is to misbehave replaces this."""
+    def answer(self, call: Json) -> None:
+        """Answer a call: what is to misbehave replaces this."""
+        self.send_whole(200, answer_to(call, last_day=self.last_day))
+
+    def send_whole(self, status: int, body: bytes, **headers: str) -> None:
+        """Send a whole answer; an underscore in a header's name stands for a hyphen."""
         self.send_response(status)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in {"Content_Type": "text/html", "Content_Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -249,14 +254,31 @@ class Handler(BaseHTTPRequestHandler):
         """Keep test output quiet."""
 
 
+class Server(ThreadingHTTPServer):
+    """A thread for each connection."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # Any: as in the base class
+        """A client that leaves is no error here; anything else is shown."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
-def hydstra_server(*, last_day: date = date.max, handler: type[Handler] = Handler, port: int = 0) -> Iterator[str]:
+def hydstra_server(
+    *,
+    last_day: date = date.max,
+    handler: Callable[..., Handler] = Handler,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[str]:
     """The service's URL; it serves until the block ends, as if `last_day` were the newest day that it has."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), partial(handler, last_day=last_day))
+    server = Server(("127.0.0.1", port), partial(handler, last_day=last_day))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}{PATH}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}{PATH}"
     finally:
         server.shutdown()
         server.server_close()

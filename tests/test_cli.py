@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,7 @@ from forebay.tables import SCORES
 from tests import synthetic
 from tests.command_line import Ended, forebay
 from tests.disks import mount, small_disk
-from tests.hydstra_server import hydstra_server
+from tests.hydstra_server import Handler, hydstra_server
 from tests.shared import PROJECT, needs_shared
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
@@ -387,6 +388,45 @@ def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- the live dam, on loopback --------------------------------------------------------------------------------------
+
+
+@needs_shared
+def test_a_dry_run_asks_and_stores_nothing_and_says_what_the_fetch_then_asks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Noted(Handler):
+        def answer(self, call: Any) -> None:
+            asked.append(call)
+            super().answer(call)
+
+    arguments = ("fetch", "warragamba", "--since", "2021-12-01", "--until", "2021-12-31", "--json")
+    monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path / 'new' / 'forebay.db'}")
+    monkeypatch.setenv("FOREBAY_HTTP__DAYS_PER_REQUEST", "20")
+    with hydstra_server(handler=Noted) as url:
+        monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
+        planned = forebay(*arguments, "--dry-run")
+        assert (planned.code, planned.err, asked) == (0, "", [])
+        assert not (tmp_path / "new").exists()
+        assert forebay(*arguments).code == 0
+    host = url.split("/")[2]
+    assert {row["host"] for row in planned.json} == {host}
+    assert {row["source"] for row in planned.json} == {"waternsw"}
+
+    def clock(time: str | None) -> str | None:
+        return None if time is None else datetime.strptime(time, "%Y%m%d%H%M%S").strftime("%Y-%m-%d %H:%M")
+
+    made = [
+        (call["params"]["site_list"], call["function"], clock(params.get("start_time")), clock(params.get("end_time")))
+        for call in asked
+        for params in [call["params"]]
+    ]
+    told = [(row["station"], row["asks"], row["first"], row["last"]) for row in planned.json]
+    assert sorted(made, key=str) == sorted(told, key=str)
+    assert len(told) == 8 * 3
+    text = forebay("fetch", "demo", "--dry-run")
+    assert "simulated: no service" in text.out
 
 
 @needs_shared

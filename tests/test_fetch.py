@@ -1,5 +1,6 @@
 """Bringing an archive up to date, with files and with sources that fail."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -7,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.archive.fetch import FETCHES, FetchRequest, fetch_dam
+from forebay.archive.fetch import FETCHES, REQUESTS, FetchRequest, fetch_dam, plan_dam
 from forebay.archive.store import Archive, open_archive
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import day_start, local_date
 from forebay.errors import ConfigError, ForebayError, SourceError
-from forebay.settings import Settings
+from forebay.settings import HttpSettings, Settings
 from forebay.sources import csv_files
 from forebay.tables import READINGS
 from tests import synthetic
@@ -34,6 +35,7 @@ class Agency:
 
     def __init__(self) -> None:
         self.asked: dict[str, tuple[date | None, date]] = {}
+        self.spans: list[tuple[str, date | None, date]] = []
         self.broken: dict[str, SourceError] = {}
         self.revised: dict[date, float] = {}
         self.without_reading: set[date] = set()
@@ -43,6 +45,7 @@ class Agency:
         self, gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
         self.asked[gauge.station] = (since, until)
+        self.spans.append((gauge.station, since, until))
         if gauge.station in self.broken:
             raise self.broken[gauge.station]
         last = min(until, local_date(now, dam.time_zone) - timedelta(days=1))
@@ -112,6 +115,42 @@ def test_the_next_fetch_goes_on_from_what_is_held_and_finds_late_revisions(
     assert table.select("rows", "new", "revised", "age").row(0) == (19, 8, 1, 1)
     again = report(dam, archive, agency)
     assert again.select("new", "revised").rows() == [(0, 0)] * len(dam.gauges)
+
+
+def test_a_hole_is_asked_for_again_and_filled(dam: Dam, archive: Archive, agency: Agency) -> None:
+    agency.without_reading = {date(2024, 1, 20), date(2024, 1, 21)}
+    early = day_start(date(2024, 3, 1), ZONE)
+    assert report(dam, archive, agency, FetchRequest(early))["missing"].to_list() == [2] * 4
+    for later, due in ((1, True), (1.5, False), (2, True), (3, False)):
+        agency.spans.clear()
+        table = report(dam, archive, agency, FetchRequest(early + timedelta(days=later)))
+        lake = [(since, until) for station, since, until in agency.spans if station == "lake"]
+        assert lake[1:] == ([(date(2024, 1, 20), date(2024, 1, 21))] if due else [])
+        assert table["missing"].to_list() == [2] * 4
+    agency.without_reading.clear()
+    filled = report(dam, archive, agency, FetchRequest(early + timedelta(days=4)))
+    assert filled.select("new", "missing").rows() == [(3, 0)] * 4  # a new day, and the hole's two
+    agency.spans.clear()
+    report(dam, archive, agency, FetchRequest(early + timedelta(days=8)))
+    assert len(agency.spans) == len(dam.gauges)
+
+
+def test_a_hole_that_cannot_be_had_costs_no_newer_day(dam: Dam, archive: Archive, agency: Agency) -> None:
+    agency.without_reading = {date(2024, 1, 20)}
+    early = day_start(date(2024, 3, 1), ZONE)
+    report(dam, archive, agency, FetchRequest(early))
+
+    def without_the_hole(
+        gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        if until < date(2024, 2, 1):
+            raise SourceError("that day makes the service ill")
+        return agency.fetch(gauge, dam, since, until, settings=settings, now=now)
+
+    request = FetchRequest(early + timedelta(days=1))
+    done = fetch_dam(dam, archive, settings=SETTINGS, request=request, sources={"simulated": without_the_hole})
+    assert [str(error) for error in done.errors.values()] == ["that day makes the service ill"] * 4
+    assert done.table.select("new", "missing").rows() == [(1, 1)] * 4
 
 
 def test_since_and_until_are_passed_on_and_counted_within(dam: Dam, archive: Archive, agency: Agency) -> None:
@@ -198,6 +237,91 @@ def test_requests_that_make_no_sense(dam: Dam, archive: Archive, agency: Agency)
         report(dam, archive, agency, FetchRequest(NOW, since=date(2024, 3, 11)))
     with pytest.raises(ConfigError, match="gauge reservoir_level: source 'simulated' is not there; there are csv"):
         fetch_dam(dam, archive, settings=SETTINGS, request=ALL, sources={"csv": agency.fetch})
+
+
+def live() -> Dam:
+    """A dam whose gauges come from a service."""
+    of = synthetic.dam()
+    return of.model_copy(update={"gauges": tuple(g.model_copy(update={"source": "waternsw"}) for g in of.gauges)})
+
+
+def test_services_are_asked_several_gauges_at_a_time_and_stored_in_order(archive: Archive, agency: Agency) -> None:
+    """The first two gauges answer only when both have been asked, and the second before the first."""
+    together, second = threading.Barrier(2, timeout=10), threading.Event()
+
+    def slow(
+        gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        if gauge.station in ("lake", "r1"):
+            together.wait()
+        if gauge.station == "lake":
+            assert second.wait(10)
+        given = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
+        if gauge.station == "r1":
+            second.set()
+        return given
+
+    told: list[str] = []
+    of = live()
+    done = fetch_dam(
+        of,
+        archive,
+        settings=SETTINGS,
+        request=ALL,
+        progress=lambda gauge, before: told.append(gauge.station),
+        sources={"waternsw": slow},
+    )
+    assert done.errors == {}
+    assert told == ["lake", "r1", "r2", "creek"]
+    assert archive.as_of(of.gauges)["station"].unique(maintain_order=True).to_list() == told
+    assert done.table["rows"].to_list() == [69] * 4
+
+
+def test_what_the_dam_file_has_wrong_stops_the_fetch_of_a_service_too(archive: Archive) -> None:
+    def refuse(
+        gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        raise ConfigError("no such variable")
+
+    with pytest.raises(ConfigError, match="no such variable"):
+        fetch_dam(live(), archive, settings=SETTINGS, request=ALL, sources={"waternsw": refuse})
+
+
+def test_a_plan_names_each_request_and_asks_nothing(archive: Archive, agency: Agency) -> None:
+    of = live()
+    first = plan_dam(of, None, settings=SETTINGS, request=ALL)
+    assert first.schema == REQUESTS.empty().schema
+    host = "realtimedata.waternsw.com.au"
+    assert first.rows()[:2] == [
+        ("reservoir_level", "waternsw", "lake", host, "get_variable_list", None, None),
+        ("reservoir_level", "waternsw", "lake", host, "get_ts_traces from the record's start, 3660 readings each", None,
+         datetime(2024, 3, 9)),
+    ]  # fmt: skip
+    assert plan_dam(of, archive, settings=SETTINGS, request=ALL).equals(first)
+
+    agency.without_reading = {date(2024, 1, 20)}
+    fetch_dam(of, archive, settings=SETTINGS, request=ALL, sources={"waternsw": agency.fetch})
+    shorter = Settings(provisional_days=10, http=HttpSettings(days_per_request=8))
+    next_day = FetchRequest(NOW + timedelta(days=1))
+    planned = plan_dam(of, archive, settings=shorter, request=next_day).filter(gauge="reservoir_level")
+    assert planned.select("asks", "first", "last").rows() == [
+        ("get_variable_list", None, None),
+        ("get_ts_traces", datetime(2024, 2, 27), datetime(2024, 3, 5)),
+        ("get_ts_traces", datetime(2024, 3, 6), datetime(2024, 3, 10)),
+        ("get_variable_list", None, None),
+        ("get_ts_traces", datetime(2024, 1, 19), datetime(2024, 1, 21)),
+    ]
+    past = FetchRequest(NOW, until=date(2024, 1, 10))
+    assert plan_dam(of, archive, settings=SETTINGS, request=past).is_empty()
+
+
+def test_a_plan_says_where_no_service_is_asked(tmp_path: Path, dam: Dam) -> None:
+    spans = FetchRequest(NOW, date(2024, 1, 1), date(2024, 1, 31))
+    (of_file,) = plan_dam(dam_with_file(tmp_path), None, settings=SETTINGS, request=spans).rows()
+    end = (datetime(2024, 1, 1), datetime(2024, 1, 31))
+    assert of_file == ("reservoir_level", "csv", "lake", None, f"file {tmp_path / 'level.csv'}", *end)
+    simulated = plan_dam(dam, None, settings=SETTINGS, request=spans)
+    assert simulated.row(0) == ("reservoir_level", "simulated", "lake", None, "simulated: no service", *end)
 
 
 def dam_with_file(folder: Path) -> Dam:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.dams.dam import Gauge
+from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
-from forebay.settings import Settings
-from forebay.sources import hydstra
+from forebay.settings import HttpSettings, Settings
+from forebay.sources import hydstra, hydstra_fetch
 from forebay.sources.transport import Request, open_transport
 from forebay.tables import READINGS
 from tests.hydstra_server import gauges, hydstra_server
@@ -110,6 +110,14 @@ class Service:
     @property
     def spans(self) -> list[tuple[str, str]]:
         return [(call["start_time"], call["end_time"]) for call in self.asked if call["function"] == "get_ts_traces"]
+
+
+def through(
+    service: Service, of: Gauge, dam: Dam, since: date | None, until: date, now: datetime, **limits: int
+) -> pl.DataFrame:
+    """What a fetch gives with `service` in the place of the real one."""
+    period = hydstra_fetch.Period(since, until, now)
+    return hydstra_fetch.fetch_through(service, of, dam, period, limits=HttpSettings.model_validate(limits))
 
 
 PARSERS: dict[str, Callable[[bytes], Json]] = {
@@ -364,8 +372,8 @@ def test_a_stamp_at_the_end_is_moved_to_the_start(interval: str, shift: timedelt
     ],
 )
 def test_the_gauge_says_what_is_asked_for(keys: dict[str, Json], params: dict[str, Json]) -> None:
-    asked = hydstra._traces_params(
-        gauge(**keys), hydstra._variable_codes(gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
+    asked = hydstra_fetch._traces_params(
+        gauge(**keys), hydstra_fetch._variable_codes(gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
     )
     assert asked.items() >= {**params, "start_time": "20200101000000", "end_time": "20200131000000"}.items()
     assert ("var_list" in asked) != ("varfrom" in asked)
@@ -374,34 +382,34 @@ def test_the_gauge_says_what_is_asked_for(keys: dict[str, Json], params: dict[st
 def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
     inflow = gauge(role="inflow", variable="inflow", unit="m3/s")
     with pytest.raises(ConfigError, match=r"inflow has no Hydstra variable.*hydstra\.variable"):
-        hydstra.fetch_through(Service(), inflow, DAM, None, date(2020, 2, 1), now=NOW)
+        through(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)
 
 
 def test_nothing_is_asked_for_beyond_the_period_of_record() -> None:
     service = Service(start="20200110093000", end="20200120101500")
-    hydstra.fetch_through(service, gauge(), DAM, None, date(2023, 1, 1), now=NOW)
-    hydstra.fetch_through(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), now=NOW)
+    through(service, gauge(), DAM, None, date(2023, 1, 1), NOW)
+    through(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), NOW)
     assert service.spans == [("20200110000000", "20200120000000")] * 2
 
 
 def test_a_period_outside_of_the_record_is_not_asked_for() -> None:
     service = Service(start="20200110093000", end="20200120101500")
-    assert hydstra.fetch_through(service, gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), now=NOW).is_empty()
-    assert hydstra.fetch_through(service, gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), now=NOW).is_empty()
+    assert through(service, gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), NOW).is_empty()
+    assert through(service, gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), NOW).is_empty()
     assert service.spans == []
 
 
 def test_a_day_that_has_not_ended_at_the_station_is_not_asked_for() -> None:
     service = Service(end="20200120101500")
     for now in (datetime(2020, 1, 19, 13, 59, tzinfo=UTC), datetime(2020, 1, 19, 14, 0, tzinfo=UTC)):
-        hydstra.fetch_through(service, gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now=now)
+        through(service, gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
     assert [end for _, end in service.spans] == ["20200118000000", "20200119000000"]
 
 
 def test_nine_oclock_rain_days_are_anchored_at_nine() -> None:
     service = Service()
     rain_like = gauge(day_start="09:00")
-    hydstra.fetch_through(service, rain_like, DAM, date(2020, 3, 1), date(2020, 3, 2), now=NOW)
+    through(service, rain_like, DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
     ((start, end),) = service.spans
     assert start.endswith("090000")
     assert end.endswith("090000")
@@ -425,31 +433,47 @@ def test_a_reading_belongs_to_the_local_day_on_which_it_is_complete(
 ) -> None:
     dam = DAM.model_copy(update={"time_zone": time_zone})
     service = Service(zone=zone, daily=True)
-    table = hydstra.fetch_through(service, gauge(**keys), dam, date(2020, 3, 1), date(2020, 3, 2), now=NOW)
+    table = through(service, gauge(**keys), dam, date(2020, 3, 1), date(2020, 3, 2), NOW)
     assert table["raw_value"].to_list() == days
 
 
 def test_long_periods_are_asked_for_in_parts_that_join_without_overlap() -> None:
     service = Service(start="20100101000000", end="20121231234500")
-    hydstra.fetch_through(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), now=NOW)
+    through(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
     clock = [tuple(datetime.strptime(end, hydstra.CLOCK) for end in span) for span in service.spans]
     step = timedelta(minutes=15)
     assert clock[0][0] == datetime(2010, 1, 1)
     assert clock[-1][1] == datetime(2012, 12, 31, 23, 45)
     assert all(later[0] - earlier[1] == step for earlier, later in zip(clock, clock[1:], strict=False))
-    assert max((end - start) // step + 1 for start, end in clock) == hydstra.POINTS_PER_CALL == 20_000
+    assert max((end - start) // step + 1 for start, end in clock) == 20_000  # http.points_per_request
+
+
+@pytest.mark.parametrize(
+    ("limits", "starts"),
+    [
+        ({"days_per_request": 10}, ["20200101000000", "20200111000000", "20200121000000"]),
+        ({"points_per_request": 15}, ["20200101000000", "20200116000000"]),
+        ({"points_per_request": 1, "days_per_request": 29}, [f"202001{day:02}000000" for day in range(1, 31)]),
+        ({}, ["20200101000000"]),
+    ],
+)
+def test_settings_bound_what_one_request_asks_for(limits: dict[str, int], starts: list[str]) -> None:
+    service = Service(end="20200130234500", daily=True)
+    table = through(service, gauge(), DAM, None, date(2020, 2, 20), NOW, **limits)
+    assert [start for start, _ in service.spans] == starts
+    assert table["raw_value"].to_list() == [f"{day:02}" for day in range(1, 31)]
 
 
 def test_a_variable_that_the_station_does_not_have_is_named_with_those_it_has() -> None:
     rain = gauge(role="rainfall", variable="rainfall", unit="mm")
     with pytest.raises(SourceError, match=r"waternsw, station 1: .* no record of variable 10\.00, only of 100\.00"):
-        hydstra.fetch_through(Service(), rain, DAM, None, date(2020, 2, 1), now=NOW)
+        through(Service(), rain, DAM, None, date(2020, 2, 1), NOW)
 
 
 def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive() -> None:
     service = Service(daily=True)
     service.listed_under = {"A"}
-    table = hydstra.fetch_through(service, gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), now=NOW)
+    table = through(service, gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
     assert len(table) == 2
     assert [(call["function"], call["datasource"]) for call in service.asked] == [
         ("get_variable_list", "CP"),
@@ -459,20 +483,20 @@ def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive
 
 
 def test_a_record_without_a_period_is_an_error() -> None:
-    with pytest.raises(SourceError, match=r"no record of variable 100\.00"):
-        hydstra.fetch_through(Service(start=""), gauge(), DAM, None, date(2020, 3, 2), now=NOW)
+    with pytest.raises(SourceError, match=r"no times for the period of record of variable 100\.00"):
+        through(Service(start=""), gauge(), DAM, None, date(2020, 3, 2), NOW)
 
 
 def test_codes_are_compared_as_numbers_where_they_are_numbers() -> None:
-    assert hydstra._same("10", "10.00")
-    assert hydstra._same("X1", "X1")
-    assert not hydstra._same("X1", "10.00")
+    assert hydstra_fetch._same("10", "10.00")
+    assert hydstra_fetch._same("X1", "X1")
+    assert not hydstra_fetch._same("X1", "10.00")
 
 
 def test_an_answer_of_another_variable_is_refused() -> None:
     asked = gauge(hydstra={"varfrom": "100.00", "varto": "141.00"})
     with pytest.raises(SourceError, match=r"holds variable 100\.00 where 141\.00 was asked for"):
-        hydstra._wanted(answer([]), asked.station, "141.00")
+        hydstra_fetch._wanted(answer([]), asked.station, "141.00")
 
 
 # --- against the server
@@ -494,7 +518,7 @@ def test_all_gauges_of_warragamba_come_as_the_files_have_them() -> None:
     dam = load_dam("warragamba")
     with hydstra_server() as url:
         for of in dam.gauges:
-            table = hydstra.fetch(of, dam, None, date(2023, 12, 31), settings=settings_for(url), now=NOW)
+            table = hydstra_fetch.fetch(of, dam, None, date(2023, 12, 31), settings=settings_for(url), now=NOW)
             file = published(of.station)
             assert len(table) == len(file) == (5097 if of.role == "target" else 5096)  # domain.md 2
             assert READINGS.check(table, unique=True).equals(table)
@@ -515,7 +539,7 @@ def test_an_incremental_fetch_sees_what_was_added() -> None:
     lengths = []
     for last_day in (date(2020, 2, 8), date(2020, 2, 10)):
         with hydstra_server(last_day=last_day) as url:
-            table = hydstra.fetch(
+            table = hydstra_fetch.fetch(
                 dam.target_gauge, dam, date(2020, 2, 1), date(2020, 3, 1), settings=settings_for(url), now=NOW
             )
         lengths.append(len(table))
@@ -534,7 +558,7 @@ def test_zeros_beyond_the_record_never_come_in() -> None:
     dam = load_dam("warragamba")
     with hydstra_server() as url, open_transport(settings_for(url).http) as send:
         (padded,) = hydstra.parse_ts_traces(send(Request(url, json.dumps(call).encode())))
-        table = hydstra.fetch(
+        table = hydstra_fetch.fetch(
             dam.target_gauge, dam, date(2022, 1, 10), date(2022, 1, 20), settings=settings_for(url), now=NOW
         )
     assert len(padded.points) == 11
@@ -543,12 +567,15 @@ def test_zeros_beyond_the_record_never_come_in() -> None:
 
 def fetch_level(of: Gauge) -> pl.DataFrame:
     with hydstra_server() as url:
-        return hydstra.fetch(of, load_dam("warragamba"), None, date(2020, 1, 1), settings=settings_for(url), now=NOW)
+        settings = settings_for(url)
+        return hydstra_fetch.fetch(of, load_dam("warragamba"), None, date(2020, 1, 1), settings=settings, now=NOW)
 
 
 @needs_shared
-def test_an_unknown_site_is_empty() -> None:
-    assert fetch_level(gauge(station="999999")).is_empty()
+def test_an_unknown_site_is_an_error() -> None:
+    told = "waternsw, station 999999: the service lists no variable of this station in datasource CP or A; check"
+    with pytest.raises(SourceError, match=told):
+        fetch_level(gauge(station="999999"))
 
 
 @needs_shared

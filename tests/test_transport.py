@@ -6,7 +6,9 @@ import socket
 import ssl
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -229,6 +231,53 @@ def test_after_a_deadline_the_next_attempt_has_a_fresh_one() -> None:
         assert ask(url, limits) == b"whole"
 
 
+def test_an_answer_that_its_check_refuses_is_asked_for_again_where_that_may_help() -> None:
+    def check(body: bytes) -> None:
+        if body != b"whole":
+            raise SourceError(f"{body!r} is not whole", retryable=body == b"half")
+
+    for first, asked in ((b"half", 2), (b"wrong", 1)):
+        with serving(status(200, first), status(200, b"whole")) as (url, script), open_transport(QUICK) as send:
+            if first == b"wrong":
+                with pytest.raises(SourceError, match="b'wrong' is not whole"):
+                    send(Request(url, check=check))
+            else:
+                assert send(Request(url, check=check)) == b"whole"
+        assert len(script.asked) == asked
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_a_host_has_only_so_many_requests_at_a_time(at_once: int) -> None:
+    """Six threads ask, each over a connection of its own; the server holds every answer back until as many are there
+    as may be, and a moment longer for one too many."""
+    inside, most, lock = 0, 0, threading.Condition()
+
+    def step(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+            lock.notify_all()
+            lock.wait_for(lambda: most >= at_once, timeout=10)
+            lock.wait_for(lambda: most > at_once, timeout=0.1)
+            inside -= 1
+        status(200, b"x")(handler)
+
+    limits = QUICK.model_copy(update={"requests_at_once": at_once})
+    with serving(step) as (url, script), ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda _: ask(url, limits), range(6))) == [b"x"] * 6
+    assert len(script.asked) == 6
+    assert most == at_once
+
+
+def test_a_request_that_waits_for_its_next_attempt_keeps_its_place() -> None:
+    limits = QUICK.model_copy(update={"requests_at_once": 1})
+    with serving(status(503, Retry_After="1"), status(200, b"x")) as (url, script), ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda n: ask(f"{url}?{n}", limits, None), range(2))) == [b"x", b"x"]
+    paths = [path for _, path, *_ in script.asked]
+    assert paths[0] == paths[1] != paths[2]
+
+
 @pytest.mark.parametrize("headers", [{}, {"Content_Encoding": "gzip"}])
 def test_an_answer_that_is_too_long_is_refused(headers: dict[str, str]) -> None:
     body = gzip.compress(b"x" * 500_000) if headers else b"x" * 500_000
@@ -237,6 +286,24 @@ def test_an_answer_that_is_too_long_is_refused(headers: dict[str, str]) -> None:
     with serving(status(200, body, **headers)) as (url, script), pytest.raises(SourceError, match=told):
         ask(url, limits)
     assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_is_packed_is_unpacked_no_further_than_the_limit(times: int) -> None:
+    body = b"0" * 200_000_000
+    for _ in range(times):
+        body = gzip.compress(body, 1)
+    limits = QUICK.model_copy(update={"max_bytes": 1_000_000})
+    packed = status(200, body, Content_Encoding=", ".join(["gzip"] * times))
+    with serving(packed) as (url, _):
+        tracemalloc.start()
+        try:
+            with pytest.raises(SourceError, match="more than 1000000 bytes"):
+                ask(url, limits)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 16_000_000  # of the 200 MB that it holds; 1 MB is the limit, 1 MB a piece of the client's
 
 
 def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -80,6 +80,7 @@ def fetch(
     *,
     since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None,
     until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None,
+    dry_run: Annotated[bool, Parameter(negative="", help="Print what would be asked; ask and store nothing.")] = False,
     archive: ArchiveUrl = None,
     as_json: Json = False,
 ) -> None:
@@ -92,6 +93,10 @@ def fetch(
 
     chosen, _ = _settings()
     this = load_dam(dam)
+    if dry_run:
+        planned = _planned(this, archive or chosen.archive, chosen, span=(since, until))
+        _say(planned, as_json, lambda: terminal.table(f"{this.name}: what a fetch would ask, at most", planned))
+        return
     with _open(archive, chosen) as held:
         report = _fetch(this, held, chosen, span=(since, until))
     rows = report.table.to_dicts()
@@ -368,6 +373,24 @@ def _fetch(dam: Dam, held: Archive, chosen: Settings, *, span: tuple[date | None
         )
         progress("fetched", len(dam.gauges), len(dam.gauges))
     return report
+
+
+def _planned(dam: Dam, url: str, chosen: Settings, *, span: tuple[date | None, date | None]) -> list[dict[str, object]]:
+    """What a fetch would ask, a row per request; an archive that is not there yet is not made for it."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    from forebay.archive.fetch import FetchRequest, plan_dam
+
+    try:
+        file = make_url(url).database if url.startswith("sqlite:") else None
+    except ArgumentError:
+        file = None  # opening it says what is wrong
+    absent = file is not None and not Path(file).expanduser().exists()
+    with nullcontext() if absent else _open(url, chosen) as held:
+        request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
+        table = plan_dam(dam, held, settings=chosen, request=request)
+    return table.with_columns(*(table[name].dt.to_string("%Y-%m-%d %H:%M") for name in ("first", "last"))).to_dicts()
 
 
 def _without_password(value: object) -> object:

@@ -27,7 +27,7 @@ class _Frozen(BaseModel):
 
 
 class SourceSettings(_Frozen):
-    """How one service is reached; null means: as in `http`."""
+    """How one service is reached."""
 
     url: str
 
@@ -40,7 +40,11 @@ class SourceSettings(_Frozen):
 
 
 class HttpSettings(_Frozen):
-    """Limits of every request: waits in seconds, sizes in bytes."""
+    """Limits of every request: waits in seconds, sizes in bytes.
+
+    `requests_at_once` is per host. `points_per_request` and `days_per_request` bound what one request asks for: a
+    longer span is asked for in parts.
+    """
 
     connect_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     read_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
@@ -48,7 +52,10 @@ class HttpSettings(_Frozen):
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     first_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
     longest_wait_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
-    max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    max_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    requests_at_once: Annotated[int, Field(ge=1, le=16)] = 2
+    points_per_request: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    days_per_request: Annotated[int, Field(ge=1, le=100_000)] = 3660
 
 
 def _services() -> dict[str, SourceSettings]:

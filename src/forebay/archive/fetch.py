@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time
+from functools import partial
 
 import polars as pl
 
+from forebay.archive.ahead import ahead
+from forebay.archive.spans import Occasion, Span, due_spans
 from forebay.archive.store import Appended, Archive
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.settings import Settings
-from forebay.sources import SOURCES, Fetch
-from forebay.tables import INSTANT, READINGS, Table
+from forebay.sources import PLANS, SOURCES, Fetch
+from forebay.sources.transport import Planned
+from forebay.tables import INSTANT, OBSERVATIONS, READINGS, Table
 
 FETCHES = Table(
     "fetches",
@@ -35,6 +39,21 @@ FETCHES = Table(
 )
 """What a fetch did, a row per gauge. With `since` or `until`, missing and unavailable count these days only."""
 
+REQUESTS = Table(
+    "requests",
+    {
+        "gauge": pl.String(),  # the gauge's column in the daily frame
+        "source": pl.String(),
+        "station": pl.String(),
+        "host": pl.String(),  # null where no service is asked
+        "asks": pl.String(),  # the service's function, or what is read
+        "first": pl.Datetime("us"),  # start of the first interval, station-local; null: where the record starts
+        "last": pl.Datetime("us"),  # start of the last; null for a request that asks for no readings
+    },
+    (),
+)
+"""What a fetch would ask, a row per request, in the order of the gauges; a request may stand twice."""
+
 Progress = Callable[[Gauge, int], None]
 """Told each gauge as its turn comes, with the number of gauges that are done."""
 
@@ -49,8 +68,8 @@ class FetchRequest:
         The instant of the fetch: what it stores is stamped with it.
     since
         First day; without it each gauge goes on from what is held of it, `provisional_days` before its newest reading;
-        a file, and a gauge of which nothing is held, starts with its record. Holes further back are not looked for:
-        give `since` to fill them.
+        a file, and a gauge of which nothing is held, starts with its record. Days without a reading further back are
+        asked for again more and more seldom (`spans.due_spans`); give `since` to ask for them now.
     until
         Last day; without it the day of `now`.
     """
@@ -103,9 +122,10 @@ def fetch_dam(
     progress: Progress | None = None,
     sources: Mapping[str, Fetch] = SOURCES,
 ) -> FetchReport:
-    """Report of bringing `archive` up to date with the gauges of `dam`, one after the other.
+    """Report of bringing `archive` up to date with the gauges of `dam`.
 
-    A gauge whose source fails stops no other, and what a gauge gave is kept, whole, before the next one's turn.
+    A gauge whose source fails stops no other, and what a gauge gave is kept, whole, before the next one's turn. Gauges
+    are stored in the dam file's order, whatever order their services answered in.
 
     Parameters
     ----------
@@ -124,32 +144,82 @@ def fetch_dam(
     ForebayError
         If the archive cannot be written.
     """
-    until = request.last_day(dam.time_zone)
+    jobs = [
+        (
+            gauge.source if gauge.source in PLANS else None,
+            partial(_ask, _fetch(sources, gauge), gauge, dam, spans, settings=settings, now=request.now),
+        )
+        for gauge, spans in _spans(dam, archive, settings, request)
+    ]
     errors: dict[str, SourceError | DataError] = {}
     rows = []
-    for done, gauge in enumerate(dam.gauges):
-        if progress is not None:
-            progress(gauge, done)
-        appended = Appended(0, 0, 0, 0)
-        try:
-            since = request.since or _resume(gauge, dam, archive, settings.provisional_days)
-            if since is None or since <= until:
-                readings = _fetch(sources, gauge)(gauge, dam, since, until, settings=settings, now=request.now)
-                appended = archive.append(_of_gauge(readings, gauge), request.now)
-        except (SourceError, DataError) as error:
-            errors[gauge.column] = error
-        rows.append(_row(gauge, appended, errors) | _held(gauge, dam, archive, request))
+    with ahead(jobs, settings.http.requests_at_once) as turns:
+        for done, (gauge, turn) in enumerate(zip(dam.gauges, turns, strict=True)):
+            if progress is not None:
+                progress(gauge, done)
+            given, error = turn()
+            appended = Appended(0, 0, 0, 0)
+            try:
+                appended = archive.append(given, request.now)
+            except DataError as refused:
+                error = refused
+            if error is not None:
+                errors[gauge.column] = error
+            rows.append(_row(gauge, appended, errors) | _held(gauge, dam, archive, request))
     table = FETCHES.check(pl.DataFrame(rows, schema_overrides=FETCHES.columns), unique=True)
     return FetchReport(table, errors, _failure(dam, archive, errors))
 
 
-def _resume(gauge: Gauge, dam: Dam, archive: Archive, provisional_days: int) -> date | None:
-    """The day to go on from, null for the start of the record.
+def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: FetchRequest) -> pl.DataFrame:
+    """`REQUESTS`: what `fetch_dam` would ask for, at most; asks nothing and stores nothing.
 
-    Agencies still revise the newest days. A file costs nothing to read whole, and may be corrected anywhere.
+    Parameters
+    ----------
+    archive
+        What is held; without one, nothing is.
     """
-    newest = archive.newest(gauge) if gauge.file is None else None
-    return None if newest is None else local_date(newest, dam.time_zone) - timedelta(days=provisional_days)
+    rows = []
+    for gauge, spans in _spans(dam, archive, settings, request):
+        for since, until in spans:
+            if gauge.source in PLANS:
+                planned = PLANS[gauge.source](gauge, dam, since, until, settings=settings, now=request.now)
+            else:
+                first = None if since is None else datetime.combine(since, time(0))
+                what = f"file {gauge.file.path}" if gauge.file else f"{gauge.source}: no service"
+                planned = [Planned(None, what, first, datetime.combine(until, time(0)))]
+            label = {"gauge": gauge.column, "source": gauge.source, "station": gauge.station}
+            rows += [label | vars(one) for one in planned]
+    return REQUESTS.check(pl.DataFrame(rows, schema=dict(REQUESTS.columns)))
+
+
+def _spans(
+    dam: Dam, archive: Archive | None, settings: Settings, request: FetchRequest
+) -> list[tuple[Gauge, list[Span]]]:
+    """The gauges of `dam`, each with the spans of days to ask for; none where all is held."""
+    until = request.last_day(dam.time_zone)
+    if request.since is not None:
+        return [(gauge, [(request.since, until)] if request.since <= until else []) for gauge in dam.gauges]
+    resumed = [gauge for gauge in dam.gauges if gauge.file is None]
+    held = OBSERVATIONS.empty() if archive is None else archive.first_known(resumed)
+    before = held["fetched_at"].max()
+    assert before is None or isinstance(before, datetime)
+    occasion = Occasion(request.now, before or request.now, until, settings.provisional_days, dam.time_zone)
+    return [(gauge, due_spans(gauge, held.filter(**gauge.series), occasion)) for gauge in dam.gauges]
+
+
+Given = tuple[pl.DataFrame, SourceError | DataError | None]
+"""Readings of a gauge, each span of them whole, and why a span could not be had."""
+
+
+def _ask(fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, settings: Settings, now: datetime) -> Given:
+    """What the source gives for `spans`; the first that fails is the last to be asked for."""
+    given = [READINGS.empty()]
+    for since, until in spans:
+        try:
+            given.append(_of_gauge(fetch(gauge, dam, since, until, settings=settings, now=now), gauge))
+        except (SourceError, DataError) as error:
+            return pl.concat(given), error
+    return pl.concat(given), None
 
 
 def _fetch(sources: Mapping[str, Fetch], gauge: Gauge) -> Fetch:

@@ -13,7 +13,8 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.settings import Settings
-from forebay.sources import csv_files, hydstra, simulated
+from forebay.sources import csv_files, hydstra_fetch, simulated
+from forebay.sources.transport import Planned
 
 
 class Fetch(Protocol):
@@ -30,11 +31,24 @@ class Fetch(Protocol):
         ...
 
 
+class Plan(Protocol):
+    """What every source offers that asks a service."""
+
+    def __call__(
+        self, gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> list[Planned]:
+        """The requests that a fetch would make, in order; asks nothing."""
+        ...
+
+
 SOURCES: dict[str, Fetch] = {
-    "waternsw": hydstra.fetch,
-    "vicwater": hydstra.fetch,
-    "qldwater": hydstra.fetch,
+    "waternsw": hydstra_fetch.fetch,
+    "vicwater": hydstra_fetch.fetch,
+    "qldwater": hydstra_fetch.fetch,
     "csv": csv_files.fetch,
     "simulated": simulated.fetch,
 }
 """The fetch of every source that a dam file may name."""
+
+PLANS: dict[str, Plan] = dict.fromkeys(("waternsw", "vicwater", "qldwater"), hydstra_fetch.plan)
+"""What a fetch would ask, for every source with a service behind it: these are fetched several at a time."""

@@ -1,33 +1,28 @@
 """Gauges behind a Hydstra (Kisters) web service: WaterNSW, Victoria, Queensland.
 
-Pure parsers, from an answer's text to tables, stand first; then the fetch. Answers come as text/html with status 200,
+Here are pure parsers, from an answer's text to tables; `hydstra_fetch` asks. Answers come as text/html with status 200,
 errors too, so only the JSON itself tells what they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
-from forebay.errors import ConfigError, SourceError
-from forebay.settings import Settings
+from forebay.dams.dam import Gauge
+from forebay.errors import SourceError
 from forebay.sources.quality import MISSING, grade
-from forebay.sources.transport import Request, open_transport
 from forebay.tables import INSTANT, READINGS
 
 Json = Any  # Any: a JSON value; what is taken from it is checked where it is taken
-Ask = Callable[[str, str, Mapping[str, object]], bytes]
-"""Function, version and params of a call → the answer."""
 
 CLOCK = "%Y%m%d%H%M%S"
 NO_DATA = 126
-POINTS_PER_CALL = 20_000
 ADVICE = {
     80: "check the gauge's hydstra.datasource in the dam file",
     83: "check the gauge's station in the dam file",
@@ -292,156 +287,3 @@ def _conversion(unit: str, gauge: Gauge) -> tuple[float, float]:
             "gauge's variable, or hydstra.variable, in the dam file"
         )
     return gauge.kind.conversion(name)
-
-
-def fetch(
-    gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
-) -> pl.DataFrame:
-    """Readings of a gauge of WaterNSW, Victoria or Queensland; see `forebay.sources.Fetch`.
-
-    An interval that has not ended by `now` is left out: its mean or total is not yet what it will be.
-    """
-    url = settings.sources[gauge.source].url
-    with open_transport(settings.http) as send:
-
-        def ask(function: str, version: str, params: Mapping[str, object]) -> bytes:
-            call = {"function": function, "version": version, "params": params}
-            return send(Request(url, json.dumps(call, separators=(",", ":")).encode()))
-
-        return fetch_through(ask, gauge, dam, since, until, now=now)
-
-
-def fetch_through(ask: Ask, gauge: Gauge, dam: Dam, since: date | None, until: date, *, now: datetime) -> pl.DataFrame:
-    """What `fetch` gives, with `ask` in the place of the service."""
-    codes = _variable_codes(gauge)
-    parts = [READINGS.empty()]
-    try:
-        record = _record(ask, gauge, codes[0])
-        if record is not None:
-            span = _span(gauge, record, since, until, now)
-            for start, end in _calls(span, timedelta(seconds=gauge.interval_s or 0)):
-                answer = ask("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
-                parts += [
-                    readings_of(_within(trace, start, end), gauge) for trace in _wanted(answer, gauge.station, codes[1])
-                ]
-    except SourceError as error:
-        where = f"{gauge.source}, station {gauge.station}"
-        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
-    day = gauge.local_day(dam.time_zone)
-    return READINGS.check(pl.concat(parts).filter(day.is_between(since or date.min, until)), unique=True)
-
-
-def _variable_codes(gauge: Gauge) -> tuple[str, str]:
-    """Hydstra's codes of what the gauge's sensor measures and of what is asked for."""
-    own = gauge.hydstra
-    default = (own.variable, own.variable) if own.variable else VARIABLE_CODES.get(gauge.variable, (None, None))
-    measured, asked = own.varfrom or default[0], own.varto or default[1]
-    if measured is None or asked is None:
-        raise ConfigError(
-            f"gauge {gauge.station}: {gauge.variable} has no Hydstra variable of its own (only "
-            f"{', '.join(VARIABLE_CODES)} have); give hydstra.variable in the dam file"
-        )
-    return measured, asked
-
-
-@dataclass(frozen=True)
-class _Record:
-    """Period of record, station-local, and the station's offset."""
-
-    start: datetime
-    end: datetime
-    utc_offset: timedelta
-
-
-def _record(ask: Ask, gauge: Gauge, code: str) -> _Record | None:
-    """A variable's period of record; None if the station has none at all.
-
-    Beyond it a service may pad with zeros, so nothing else is ever asked for. Composite datasources such as CP are not
-    always listed; then the archive's record, A, stands for them.
-    """
-    for datasource in dict.fromkeys((_datasource(gauge), "A")):
-        answer = ask("get_variable_list", "1", {"site_list": gauge.station, "datasource": datasource})
-        listed = parse_variable_list(answer).filter(pl.col("site") == gauge.station)
-        if len(listed):
-            break
-    else:
-        return None
-    ours = listed.filter([_same(code, other) for other in listed["variable"]])
-    start, end = ours["period_start"].min(), ours["period_end"].max()
-    if isinstance(start, datetime) and isinstance(end, datetime):
-        return _Record(start, end, ours["utc_offset"][0])
-    has = ", ".join(f"{row['variable']} ({row['name']})" for row in listed.iter_rows(named=True))
-    raise SourceError(f"there is no record of variable {code}, only of {has}; check hydstra.variable in the dam file")
-
-
-def _datasource(gauge: Gauge) -> str:
-    return gauge.hydstra.datasource or DATASOURCES[gauge.source]
-
-
-def _same(code: str, other: str) -> bool:
-    """Whether two codes name one variable, as "10" and "10.00" do."""
-    try:
-        return float(code) == float(other)
-    except ValueError:
-        return code == other
-
-
-def _span(gauge: Gauge, record: _Record, since: date | None, until: date, now: datetime) -> tuple[datetime, datetime]:
-    """Times, as the service stamps them, of the first and the last interval to ask for (station-local).
-
-    They reach a day beyond `since` and `until`: which local day an interval belongs to is decided on the readings.
-    """
-    step, day = timedelta(seconds=gauge.interval_s or 0), timedelta(days=1)
-    clock = gauge.reading_at or gauge.day_start
-
-    def interval_at(time: datetime) -> datetime:
-        start = datetime.combine(time.date(), clock)
-        return start + (time - start) // step * step
-
-    here = now.astimezone(UTC).replace(tzinfo=None) + record.utc_offset
-    ends_after_stamp = step if gauge.stamp == "start" and gauge.table_interval else timedelta(0)
-    first = interval_at(record.start)
-    if since is not None and since > first.date():
-        first = max(first, datetime.combine(since - day, clock))
-    last = datetime.combine(min(until, here.date()) + 2 * day, clock) - step
-    return first, min(last, interval_at(record.end), interval_at(here - ends_after_stamp))
-
-
-def _calls(span: tuple[datetime, datetime], step: timedelta) -> Iterator[tuple[datetime, datetime]]:
-    """First and last interval of each call, so that no answer has more than `POINTS_PER_CALL` points."""
-    start, last = span
-    while start <= last:
-        end = min(last, start + (POINTS_PER_CALL - 1) * step)
-        yield start, end
-        start = end + step
-
-
-def _traces_params(gauge: Gauge, codes: tuple[str, str], start: datetime, end: datetime) -> dict[str, object]:
-    """Parameters of `get_ts_traces`: intervals are counted from `start`; the one that starts at `end` is included."""
-    measured, asked = codes
-    every: dict[str, object] = {"interval": gauge.interval, "multiplier": 1}
-    if gauge.interval not in ("day", "hour"):
-        every = {"interval": "minute", "multiplier": (gauge.interval_s or 0) // 60}
-    return {
-        "site_list": gauge.station,
-        "datasource": _datasource(gauge),
-        "start_time": start.strftime(CLOCK),
-        "end_time": end.strftime(CLOCK),
-        **({"var_list": asked} if measured == asked else {"varfrom": measured, "varto": asked}),
-        **every,
-        "data_type": DATA_TYPES[gauge.reading],
-    }
-
-
-def _wanted(answer: bytes, station: str, code: str) -> Sequence[Trace]:
-    """The traces of the station; one of another variable than was asked for is an error."""
-    traces = [trace for trace in parse_ts_traces(answer) if trace.site == station]
-    for trace in traces:
-        if not _same(trace.variable, code):
-            raise SourceError(f"the answer holds variable {trace.variable} where {code} was asked for; try again later")
-    return traces
-
-
-def _within(trace: Trace, start: datetime, end: datetime) -> Trace:
-    """The trace without points outside of what was asked for."""
-    return replace(trace, points=trace.points.filter(pl.col("time").is_between(start, end)))

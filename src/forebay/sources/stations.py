@@ -19,7 +19,8 @@ import polars as pl
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
-from forebay.sources.hydstra import DATASOURCES, VARIABLE_CODES, Ask, parse_datasources, result_of, unit_of
+from forebay.sources.hydstra import DATASOURCES, VARIABLE_CODES, parse_datasources, result_of, unit_of
+from forebay.sources.hydstra_fetch import Ask
 from forebay.sources.transport import Request, open_transport
 from forebay.tables import Table
 

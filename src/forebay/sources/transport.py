@@ -1,4 +1,4 @@
-"""The one guarded HTTP request: a deadline per answer, retries with growing waits, a size limit, typed errors.
+"""The one guarded HTTP request: few at a time, a deadline per answer, growing waits, a size limit, typed errors.
 
 Sources do not know this module's client: they are given a `Send`, so that parsing and fetching can be tried without a
 server.
@@ -7,13 +7,16 @@ server.
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -28,18 +31,40 @@ RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 
+_places: dict[tuple[str, int], threading.BoundedSemaphore] = {}
+"""The requests that a host may have at a time, for the whole process: by host and their number."""
+
 
 @dataclass(frozen=True)
 class Request:
-    """A GET of `url`, or a POST where there is a `body`."""
+    """A GET of `url`, or a POST where there is a `body`.
+
+    `check` is told the answer, and raises `SourceError` where that is none; if it may be one on another try, the
+    service is asked again.
+    """
 
     url: str
     body: bytes | None = None
+    check: Callable[[bytes], object] | None = None
 
     @property
     def host(self) -> str:
         """Host (and port, where one is given) that is asked."""
         return self.url.partition("//")[2].partition("/")[0].rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A request as it would be made: the host, what it asks for, the first and the last interval (station-local).
+
+    Both are null where it asks for no readings; `first` is null where the service will tell it, the record's start.
+    Without a host nobody is asked.
+    """
+
+    host: str | None
+    asks: str
+    first: datetime | None
+    last: datetime | None
 
 
 class Send(Protocol):
@@ -56,7 +81,8 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
 
     It tries again after status 408, 429, 502, 503 and 504, time-outs and broken connections, `limits.attempts` times in
     all. The waits grow from `first_wait_s`, with jitter, or are what the service asks for (Retry-After), at most
-    `longest_wait_s`.
+    `longest_wait_s`. No host has more than `requests_at_once` requests at a time in this process; one that waits for
+    its next attempt keeps its place, so that a host in trouble is not asked by others meanwhile.
     """
     import httpx2
     import stamina
@@ -71,23 +97,37 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
             return False
         return True if error.retry_after is None else min(error.retry_after, limits.longest_wait_s)
 
-    with httpx2.Client(timeout=timeout, headers=agent) as client:
+    trusted = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    with httpx2.Client(timeout=timeout, headers=agent, verify=trusted) as client:
         guarded = _Guarded(client, limits)
 
         def send(request: Request, /) -> bytes:
-            for attempt in stamina.retry_context(
-                on=wait,
-                attempts=limits.attempts,
-                timeout=None,
-                wait_initial=limits.first_wait_s,
-                wait_max=limits.longest_wait_s,
-                wait_jitter=limits.first_wait_s,
-            ):
-                with attempt:
-                    return guarded.answer(request)
+            with _place(request.host, limits.requests_at_once):
+                for attempt in stamina.retry_context(
+                    on=wait,
+                    attempts=limits.attempts,
+                    timeout=None,
+                    wait_initial=limits.first_wait_s,
+                    wait_max=limits.longest_wait_s,
+                    wait_jitter=limits.first_wait_s,
+                ):
+                    with attempt:
+                        return guarded.answer(request)
             raise AssertionError("stamina raises the last error itself")
 
         yield send
+
+
+@lru_cache(maxsize=4)
+def _trusted(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Whom to trust, as these variables of the environment say; reading it takes 35 ms, so it is shared."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+def _place(host: str, at_once: int) -> threading.BoundedSemaphore:
+    return _places.setdefault((host, at_once), threading.BoundedSemaphore(at_once))  # setdefault is atomic
 
 
 class _Guarded:
@@ -104,6 +144,8 @@ class _Guarded:
         for _ in range(MAX_REDIRECTS + 1):
             body, location = self._once(request)
             if location is None:
+                if request.check is not None:
+                    request.check(body)
                 return body
             request = _redirected(request, location)
         raise SourceError(

@@ -1,0 +1,64 @@
+"""Jobs of services begin ahead of their turn, in order, so many at a time."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from forebay.archive.ahead import ahead
+
+
+class Watched:
+    """Jobs that tell when they began, and wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.changed = threading.Condition()
+        self.go = threading.Event()
+
+    def job(self, name: str) -> Callable[[], str]:
+        def run() -> str:
+            with self.changed:
+                self.began.append(name)
+                self.changed.notify_all()
+            assert self.go.wait(10)
+            return name.upper()
+
+        return run
+
+    def wait_for(self, count: int) -> list[str]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.began) >= count, timeout=10)
+            return sorted(self.began)
+
+
+def test_services_are_asked_ahead_and_results_come_in_order() -> None:
+    watched = Watched()
+    jobs = [("a", watched.job(name)) for name in ("a1", "a2", "a3")] + [("b", watched.job("b1"))]
+    with ahead([*jobs, (None, watched.job("own"))], 2) as turns:
+        assert watched.wait_for(3) == ["a1", "a2", "b1"]  # a3 waits for one of a, own for its turn
+        watched.go.set()
+        assert [turn() for turn in turns] == ["A1", "A2", "A3", "B1", "OWN"]
+    assert watched.began[-1] == "own"
+
+
+def test_an_error_is_raised_in_its_turn_and_the_others_go_on() -> None:
+    def fail() -> str:
+        raise ZeroDivisionError
+
+    with ahead([("a", fail), ("a", lambda: "x")], 1) as turns:
+        with pytest.raises(ZeroDivisionError):
+            turns[0]()
+        assert turns[1]() == "x"
+
+
+def test_what_has_not_begun_when_the_block_ends_never_begins() -> None:
+    watched = Watched()
+    with pytest.raises(KeyboardInterrupt), ahead([("a", watched.job(n)) for n in ("a1", "a2")], 1):
+        watched.wait_for(1)
+        raise KeyboardInterrupt
+    workers = [thread for thread in threading.enumerate() if thread.name.endswith("(_work)")]
+    watched.go.set()
+    for worker in workers:
+        worker.join(10)
+    assert watched.began == ["a1"]

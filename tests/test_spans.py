@@ -1,0 +1,122 @@
+"""Which days are asked for: the newest again, and holes more and more seldom."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.archive.spans import MOST_HOLES, Occasion, Span, due_spans
+from forebay.tables import OBSERVATIONS
+from tests.readings import GOOD, LEVEL, MONDAY, RAIN, readings
+
+FIRST = date(2024, 1, 1)
+DAY = timedelta(days=1)
+
+
+def held(days: set[int], fetched: dict[int, datetime] | None = None) -> pl.DataFrame:
+    """Readings of the level on these days after `FIRST`, fetched on `MONDAY` or as `fetched` says."""
+    table = readings(LEVEL, {datetime(2024, 1, 1, tzinfo=UTC) + k * DAY: GOOD for k in sorted(days)})
+    stamps = [(fetched or {}).get(k, MONDAY) for k in sorted(days)]
+    return table.with_columns(pl.Series("fetched_at", stamps, dtype=OBSERVATIONS.columns["fetched_at"]))
+
+
+def occasion(**more: object) -> Occasion:
+    known: dict[str, object] = {
+        "now": MONDAY + DAY,
+        "before": MONDAY,
+        "until": FIRST + 400 * DAY,
+        "provisional_days": 10,
+        "time_zone": "+00:00",
+    }
+    return Occasion(**(known | more))  # type: ignore[arg-type]  # of several types
+
+
+def offsets(spans: list[Span]) -> list[tuple[int, int]]:
+    """Spans as days after `FIRST`."""
+    return [(((first or date.min) - FIRST).days, (last - FIRST).days) for first, last in spans]
+
+
+def test_nothing_held_means_the_whole_record() -> None:
+    until = FIRST + 400 * DAY
+    assert due_spans(LEVEL, held(set()), occasion()) == [(None, until)]
+
+
+def test_the_newest_days_are_asked_for_again() -> None:
+    assert offsets(due_spans(LEVEL, held(set(range(100))), occasion())) == [(89, 400)]
+    assert offsets(due_spans(LEVEL, held(set(range(100))), occasion(provisional_days=0))) == [(99, 400)]
+    assert due_spans(LEVEL, held(set(range(100))), occasion(until=FIRST + 50 * DAY)) == []
+
+
+def test_a_rain_day_belongs_to_the_day_that_it_ends_in() -> None:
+    nine = {datetime(2024, 1, 1, 9, tzinfo=UTC) + k * DAY: GOOD for k in range(20) if k != 4}
+    rows = readings(RAIN, nine).with_columns(pl.lit(MONDAY, OBSERVATIONS.columns["fetched_at"]).alias("fetched_at"))
+    assert offsets(due_spans(RAIN, rows, occasion())) == [(10, 400), (5, 5)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "due"),
+    [
+        (0, 0.9, False),  # a day has not passed
+        (0, 1, True),
+        (1, 1.5, False),
+        (1, 2, True),
+        (2, 3, False),
+        (3, 4, True),
+        (4, 7, False),
+        (7, 8, True),
+        (1, 300, True),  # nobody fetched for long
+        (260, 500, False),
+        (500, 512, True),
+    ],
+)
+def test_a_hole_is_due_at_doubling_ages(before: float, now: float, due: bool) -> None:
+    spans = due_spans(
+        LEVEL, held(set(range(100)) - {40, 41}), occasion(before=MONDAY + before * DAY, now=MONDAY + now * DAY)
+    )
+    assert offsets(spans) == [(89, 400), (40, 41)] if due else [(89, 400)]
+
+
+def test_a_hole_ages_from_when_the_readings_behind_it_came() -> None:
+    later = MONDAY + 100 * DAY
+    table = held(set(range(100)) - {40}, {k: later for k in range(41, 100)})
+    on = {"before": later, "now": later + DAY}
+    assert offsets(due_spans(LEVEL, table, occasion(**on))) == [(89, 400), (40, 40)]
+
+
+def test_close_holes_are_joined_and_those_among_the_newest_days_are_asked_for_with_them() -> None:
+    table = held(set(range(100)) - {20, 30, 50, 87, 88, 89, 90, 95})
+    assert offsets(due_spans(LEVEL, table, occasion())) == [(89, 400), (87, 88), (50, 50), (20, 30)]
+    assert offsets(due_spans(LEVEL, table, occasion(until=FIRST + 40 * DAY))) == [(20, 30)]
+
+
+def test_of_many_holes_the_oldest_become_one() -> None:
+    holes = set(range(20, 1000, 20))
+    spans = offsets(due_spans(LEVEL, held(set(range(1000)) - holes), occasion(until=FIRST + 1000 * DAY)))
+    assert len(spans) == 1 + MOST_HOLES
+    assert spans[1:3] == [(980, 980), (960, 960)]
+    assert spans[-1] == (20, 800)
+
+
+@given(missing=st.sets(st.integers(1, 198)), provisional=st.integers(0, 40))
+def test_all_that_is_missing_is_asked_for_once_it_is_due(missing: set[int], provisional: int) -> None:
+    days = set(range(200)) - missing
+    spans = offsets(due_spans(LEVEL, held(days), occasion(provisional_days=provisional)))
+    asked = [day for first, last in spans for day in range(first, last + 1)]
+    assert len(asked) == len(set(asked))
+    assert missing <= set(asked)
+    assert len(spans) <= 1 + MOST_HOLES
+
+
+@given(calls=st.lists(st.floats(0.01, 40), min_size=1, max_size=200))
+def test_a_hole_that_stays_is_asked_for_ever_more_seldom(calls: list[float]) -> None:
+    """Whenever the fetches come, in n days a hole is asked for at most 1 + log2(n) times, and never for good left."""
+    table = held(set(range(100)) - {40})
+    now, asked = MONDAY, 0
+    for wait in calls:
+        before, now = now, now + wait * DAY
+        asked += len(due_spans(LEVEL, table, occasion(before=before, now=now))) - 1
+    days = (now - MONDAY).days
+    assert asked <= days.bit_length()
+    assert asked >= min(days, 1)
