@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.archive import database
+from forebay.archive import database, engines
 from forebay.archive.store import Appended, Archive, open_archive
 from forebay.errors import ConfigError, ForebayError
 from tests import disks
@@ -202,7 +202,7 @@ def test_a_damaged_archive_is_named(url: str) -> None:
     content = bytearray(path.read_bytes())
     content[8192:] = b"\xff" * (len(content) - 8192)
     path.write_bytes(content)
-    with pytest.raises(ForebayError, match=r"archive sqlite:///.* is damaged; restore the file"), \
+    with pytest.raises(ForebayError, match=r"archive sqlite:///.* is damaged; restore it from a backup"), \
             open_archive(url) as archive:  # fmt: skip
         archive.as_of([LEVEL])
 
@@ -213,7 +213,7 @@ def test_making_an_archive_waits_for_another_that_makes_it(url: str, monkeypatch
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     with monkeypatch.context() as patch, pytest.raises(ForebayError, match="was locked by another process"):
-        patch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+        patch.setattr(engines, "BUSY_TIMEOUT_S", 0.05)
         open_archive(url)
     release = threading.Timer(0.2, other.rollback)
     release.start()
@@ -223,7 +223,7 @@ def test_making_an_archive_waits_for_another_that_makes_it(url: str, monkeypatch
 
 
 def test_a_lock_that_stays_ends_in_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
     with open_archive(url) as one, open_archive(url) as other, one._database.writing():
         assert other.as_of([LEVEL]).is_empty()  # a reader does not wait
         with pytest.raises(ForebayError, match="was locked by another process"):

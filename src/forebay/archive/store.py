@@ -33,7 +33,7 @@ class Appended:
     unchanged: int
 
 
-def open_archive(url: str) -> Archive:
+def open_archive(url: str, *, create: bool = True) -> Archive:
     """The archive at `url`, made if it is not there yet; use it in a `with` statement.
 
     Parameters
@@ -41,6 +41,8 @@ def open_archive(url: str) -> Archive:
     url
         ``sqlite:///PATH`` (``sqlite:////PATH`` from the root on; folders are made) or
         ``postgresql+psycopg://USER@HOST/DATABASE``.
+    create
+        Whether it is made where none is yet; otherwise that is an error.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def open_archive(url: str) -> Archive:
     """
     from forebay.archive.database import Database
 
-    return Archive(Database(url))
+    return Archive(Database(url, create=create))
 
 
 class Archive:
