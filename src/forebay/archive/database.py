@@ -20,12 +20,19 @@ import sqlalchemy as sa
 
 from forebay.archive import engines
 from forebay.errors import ConfigError
-from forebay.tables import INSTANT, OBSERVATIONS
+from forebay.tables import GRADES, INSTANT, OBSERVATIONS
 
 SCHEMA_VERSION = 1
 SERIES = ("source", "station", "variable", "aggregate", "interval")
 PAGE = 100_000
 """Rows that are held at a time where a whole archive is read."""
+
+CONTENT = ("value", "raw_value", "quality", "quality_code")
+"""What a version says; a revision differs from the version before in one of these."""
+
+_LARGEST = 1.7976931348623157e308  # of all finite numbers; NaN and what is no number compare as beyond it
+_FARTHEST = 2**62  # µs from 1970
+_NAMED = 1000  # stations that one statement names; databases limit that
 
 _metadata = sa.MetaData()
 _version = sa.Table("archive_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -106,21 +113,23 @@ class Database:
         return engines.one_sentence(self.engine, self.where)
 
     def series(self, connection: sa.Connection, stations: Iterable[str] | None = None) -> pl.DataFrame:
-        """The series of `stations` (of all, without them): `id` and the columns of `SERIES`."""
+        """The series of `stations` (of all, without them): `id` and the columns of `SERIES`, in order of `id`."""
         query = sa.select(_series).order_by(_series.c.id)
-        if stations is not None:
-            query = query.where(_series.c.station.in_(sorted(set(stations))))
+        wanted = None if stations is None else sorted(set(stations))
+        if wanted is not None and len(wanted) <= _NAMED:
+            query = query.where(_series.c.station.in_(wanted))
         schema = {"id": pl.Int64()} | {name: OBSERVATIONS.columns[name] for name in SERIES}
-        return _frame(connection.execute(query).fetchall(), schema)
+        held = _frame(connection.execute(query).fetchall(), schema)
+        return held if wanted is None else held.filter(pl.col("station").is_in(wanted))
 
     def add_series(self, connection: sa.Connection, labels: pl.DataFrame) -> pl.DataFrame:
-        """`labels` (columns of `SERIES`) with the `id` of each, after adding those that are not there yet."""
+        """`labels` (columns of `SERIES`) with the `id` of each, after adding those that are not there yet, in order."""
         held = self.series(connection, labels["station"])
-        absent = labels.join(held, on=SERIES, how="anti").sort(SERIES)
+        absent = labels.select(SERIES).join(held, on=SERIES, how="anti", maintain_order="left")
         if absent.height:
             connection.execute(sa.insert(_series), absent.to_dicts())
             held = self.series(connection, labels["station"])
-        return labels.join(held, on=SERIES)
+        return labels.join(held, on=SERIES, maintain_order="left")
 
     def versions(
         self,
@@ -170,6 +179,41 @@ class Database:
         if rows.height:
             engines.load(connection, _observation, rows)
 
+    def clear(self, connection: sa.Connection) -> None:
+        """Take all series and versions out, for others to take their place in the same transaction."""
+        for table in (_observation, _series):
+            connection.execute(sa.delete(table))
+
+    def count(self, connection: sa.Connection) -> int:
+        """How many versions are held."""
+        held: int = connection.execute(sa.select(sa.func.count()).select_from(_observation)).scalar_one()
+        return held
+
+    def faults(self, connection: sa.Connection, now: int) -> dict[str, int]:
+        """How many versions, or series, have each fault that there must not be; `now` in µs since 1970 UTC."""
+        column = _observation.c
+        label = (column.series, column.time)
+        before = {name: sa.func.lag(column[name]).over(partition_by=label, order_by=column.fetched_at)
+                  for name in ("fetched_at", *CONTENT)}  # fmt: skip
+        pair = sa.select(_observation, *(old.label(f"old_{name}") for name, old in before.items())).subquery().c
+        same = [pair[name].is_not_distinct_from(pair[f"old_{name}"]) for name in CONTENT]
+        whole = sa.and_(column.value.between(-_LARGEST, _LARGEST).is_not(sa.false()), column.quality.in_(GRADES),
+                        column.time.between(-_FARTHEST, _FARTHEST),
+                        column.fetched_at.between(-_FARTHEST, _FARTHEST))  # fmt: skip
+        of_series = sa.exists().where(column.series == _series.c.id)
+        named = sa.exists().where(_series.c.id == column.series)
+        queries = {
+            "a key that stands twice": sa.select(sa.func.count()).where(pair.fetched_at == pair.old_fetched_at),
+            "no series": sa.select(sa.func.count()).select_from(_observation).where(~named),
+            "a series without any version": sa.select(sa.func.count()).select_from(_series).where(~of_series),
+            "a value, quality or time that is none": sa.select(sa.func.count()).where(~whole),
+            "the same contents as the version before": sa.select(sa.func.count()).where(
+                pair.old_fetched_at.is_not(None), *same
+            ),
+            "a fetch that lies in the future": sa.select(sa.func.count()).where(column.fetched_at > now),
+        }
+        return {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
+
     def _prepare(self, create: bool) -> None:
         """Make the tables of a new archive; refuse what is no archive or was made by a newer forebay."""
         with self.reading() as connection:
@@ -178,8 +222,6 @@ class Database:
         if held is None and not create:
             raise self._absent()
         if held is None:
-            with self.one_sentence():
-                engines.tune(self.engine)
             with self.writing() as connection:
                 held = self._held_version(connection)  # another process may have been quicker
                 if held is None:
@@ -191,6 +233,9 @@ class Database:
                 f"archive {self.where} has schema version {held}, this forebay reads {SCHEMA_VERSION}; "
                 "use the forebay that wrote it (or a newer one), or another archive"
             )
+        if create:
+            with self.one_sentence():
+                engines.tune(self.engine)
 
     def _absent(self) -> ConfigError:
         return ConfigError(

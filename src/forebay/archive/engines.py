@@ -164,7 +164,8 @@ def tune(engine: sa.Engine) -> None:
     try:
         while True:
             try:
-                connection.cursor().execute("PRAGMA journal_mode=WAL")
+                if connection.cursor().execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                    connection.cursor().execute("PRAGMA journal_mode=WAL")
                 return
             except sqlite3.OperationalError as error:
                 # This one statement does not heed the timeout when another process makes the same archive.
@@ -195,6 +196,59 @@ def load(connection: sa.Connection, table: sa.Table, rows: pl.DataFrame) -> None
     with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN (FORMAT csv)") as copy:
         for part in rows.iter_slices(_COPY_ROWS):
             copy.write(part.write_csv(include_header=False, quote_style="non_numeric"))  # null is bare, "" is quoted
+
+
+def file_faults(connection: sa.Connection) -> list[str]:
+    """What is wrong with the pages and the index of an SQLite file; a PostgreSQL server minds its own files."""
+    if connection.dialect.name != "sqlite":
+        return []
+    told = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    return [] if told == ["ok"] else [str(text) for text in told]
+
+
+def copy_file(connection: sa.Connection, target: Path) -> None:
+    """Write the SQLite database as `connection`'s transaction sees it to the new file `target`."""
+    driver: Any = connection.connection.driver_connection  # Any: sqlite3's connection, by way of SQLAlchemy
+    made = sqlite3.connect(target)
+    try:
+        driver.backup(made)
+    finally:
+        made.close()
+
+
+def settle(engine: sa.Engine) -> None:
+    """Make an SQLite archive one file, without a log beside it, so that it can be read where nothing can be written."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=DELETE")
+    finally:
+        connection.close()
+
+
+def compact(engine: sa.Engine) -> None:
+    """Give back the space that is not used (SQLite), or let it be used again (PostgreSQL)."""
+    statements = ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
+    if engine.dialect.name == "postgresql":
+        statements = ("VACUUM (ANALYZE) series", "VACUUM (ANALYZE) observation")
+    connection = engine.raw_connection()
+    try:
+        driver: Any = connection.driver_connection  # Any: either driver's connection
+        if engine.dialect.name == "postgresql":
+            driver.autocommit = True
+        for statement in statements:
+            driver.execute(statement)
+    finally:
+        connection.invalidate()  # as it is now it serves for nothing else
+        connection.close()
+
+
+def size_of(connection: sa.Connection) -> int:
+    """Bytes that the archive takes: the file and its log, or the tables and their indexes."""
+    if connection.dialect.name == "postgresql":
+        query = "SELECT pg_total_relation_size('observation') + pg_total_relation_size('series')"
+        return int(connection.exec_driver_sql(query).scalar_one())
+    path = str(connection.engine.url.database)
+    return sum(part.stat().st_size for part in (Path(path), Path(f"{path}-wal")) if part.exists())
 
 
 _FULL = (ForebayError, "cannot grow: the disk is full; free some space and do the same again")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from forebay.archive.views import KEY, first_versions, known_versions, newest_versions
+from forebay.archive.views import KEY, first_versions, known_versions, newest_versions, revisions
 from forebay.dams.dam import Gauge
 from forebay.errors import ConfigError, DataError
-from forebay.tables import INSTANT, OBSERVATIONS, READINGS
+from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, Table
 
 if TYPE_CHECKING:
     from forebay.archive.database import Database
@@ -109,10 +109,10 @@ class Archive:
         if not readings.height:
             return Appended(0, 0, 0, 0)
         with self._database.writing() as connection:
-            labels = self._database.add_series(connection, readings.select(_SERIES).unique())
+            labels = self._database.add_series(connection, readings.select(_SERIES).unique().sort(_SERIES))
             given = readings.join(labels.rename({"id": "series"}), on=_SERIES).sort(KEY)
             first, last = given.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
-            times = (_microseconds(first), _microseconds(last))
+            times = (microseconds(first), microseconds(last))
             versions = self._database.versions(connection, labels["id"], times=times)
             compared = _compared(given, newest_versions(versions))
             _refuse_overtaken(compared, stamp)
@@ -152,6 +152,22 @@ class Archive:
             known.append(known_versions(of_series, gauge_of[tuple(label)], instant, time_zone))
         return _labelled(pl.concat(known), labels)
 
+    def revisions(
+        self, gauges: Sequence[Gauge], since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """What changed of `gauges` (`tables.REVISIONS`): each version that took another's place, beside that other.
+
+        Parameters
+        ----------
+        since, until
+            Only what was fetched at `since` or later, and no later than `until`; all without them.
+        """
+        labels, versions = self._versions(gauges, until)
+        changed = revisions(versions)
+        if since is not None:
+            changed = changed.filter(pl.col("fetched_at") >= _utc(since, "since"))
+        return _labelled(changed, labels, REVISIONS)
+
     def newest(self, gauge: Gauge) -> datetime | None:
         """Start of the newest interval of which a reading of `gauge` is held (with a value or without)."""
         with self._database.reading() as connection:
@@ -161,7 +177,7 @@ class Archive:
 
     def _versions(self, gauges: Sequence[Gauge], until: datetime | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The series of `gauges` that are held (id and label), and their versions fetched no later than `until`."""
-        last = None if until is None else _microseconds(_utc(until, "instant"))
+        last = None if until is None else microseconds(_utc(until, "instant"))
         with self._database.reading() as connection:
             labels = _of_gauges(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
             return labels, self._database.versions(connection, labels["id"], until=last)
@@ -172,13 +188,16 @@ def _of_gauges(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
     return series.join(wanted, on=_SERIES, how="semi", maintain_order="left")
 
 
-def _labelled(versions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """`versions` as `tables.OBSERVATIONS`: with their series' label in place of its id."""
-    return OBSERVATIONS.check(versions.join(labels, left_on="series", right_on="id", how="left", maintain_order="left"))
+def _labelled(versions: pl.DataFrame, labels: pl.DataFrame, table: Table = OBSERVATIONS) -> pl.DataFrame:
+    """`versions` as `table`: with their series' label in place of its id."""
+    return table.check(versions.join(labels, left_on="series", right_on="id", how="left", maintain_order="left"))
 
 
 def _sound(readings: pl.DataFrame) -> pl.DataFrame:
-    """`readings` that keep their contract; what SQLite would store otherwise (NaN, null in a key) is refused."""
+    """`readings` that keep their contract; what one of the databases would store otherwise is refused.
+
+    That is NaN, null in a key, and the character NUL, which PostgreSQL does not hold.
+    """
     readings = READINGS.check(readings, unique=True)
     for column in (*READINGS.key, "quality"):
         if nulls := readings[column].null_count():
@@ -187,6 +206,9 @@ def _sound(readings: pl.DataFrame) -> pl.DataFrame:
     if wrong.height:
         value, station = wrong["value"][0], wrong["station"][0]
         raise DataError(f"table readings: value {value} of station {station} is no number; null means missing")
+    for column, dtype in READINGS.columns.items():
+        if dtype == pl.String() and readings[column].str.contains("\0", literal=True).any():
+            raise DataError(f"table readings: column {column!r} has a text with the character NUL; no text may have it")
     return readings
 
 
@@ -214,6 +236,6 @@ def _utc(instant: datetime, name: str) -> datetime:
     return instant.astimezone(UTC)
 
 
-def _microseconds(instant: datetime) -> int:
+def microseconds(instant: datetime) -> int:
     """Microseconds since 1970 UTC, exactly."""
     return (instant - _EPOCH) // timedelta(microseconds=1)
