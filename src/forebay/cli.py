@@ -5,9 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage (an argument, a setting or a dam file 
 
 from __future__ import annotations
 
-import json
 import sys
-from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from forebay import __version__
+from forebay.cli_archive import archive_commands, revisions
+from forebay.cli_arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
 from forebay.errors import ConfigError, ForebayError
 
 if TYPE_CHECKING:
@@ -24,18 +24,14 @@ if TYPE_CHECKING:
     from forebay.pipeline import Outcome
     from forebay.settings import Settings
 
-DamArgument = Annotated[str, Parameter(help="Id of a built-in dam (see `forebay dams`) or path of a dam file (TOML).")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
-ArchiveUrl = Annotated[
-    str | None, Parameter(name="--archive", help="URL of the archive, such as sqlite:///forebay.db.")
-]
-
 app = App(
     name="forebay",
     version=__version__,
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
     suppress_keyboard_interrupt=False,  # main says what was kept
 )
+app.command(revisions)
+app.command(archive_commands)
 
 
 @app.command
@@ -53,7 +49,7 @@ def dams(*, as_json: Json = False) -> None:
          "gauges": len(d.gauges), "simulated": d.simulated}
         for d in listed
     ]  # fmt: skip
-    _say(rows, as_json, lambda: terminal.table("Built-in dams", rows))
+    say(rows, as_json, lambda: terminal.table("Built-in dams", rows))
 
 
 @app.command
@@ -65,9 +61,9 @@ def settings(*, as_json: Json = False) -> None:
     from forebay.settings import leaves
     from forebay.show import terminal
 
-    chosen, origin = _settings()
+    chosen, origin = settings_in_force()
     rows = [{"setting": k, "value": _without_password(v), "from": origin[k]} for k, v in leaves(chosen.model_dump())]
-    _say(rows, as_json, lambda: terminal.table("Settings in force", rows))
+    say(rows, as_json, lambda: terminal.table("Settings in force", rows))
 
 
 @app.command
@@ -87,12 +83,12 @@ def fetch(
     from forebay.dams.dam_file import load_dam
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         report = _fetch(this, held, chosen, span=(since, until))
     rows = report.table.to_dicts()
-    _say(rows, as_json, lambda: terminal.table(f"{this.name}: the archive's gauges", rows))
+    say(rows, as_json, lambda: terminal.table(f"{this.name}: the archive's gauges", rows))
     if report.failure is not None:
         raise report.failure
     if (since or until) and not report.table["rows"].sum():
@@ -119,16 +115,16 @@ def daily(
     from forebay.prepare.daily import join, write_daily
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
     frame = join(readings, this)
     write_daily(frame, output)
     made = {"file": str(output), "days": len(frame), "from": frame["date"][0], "to": frame["date"][-1]}
-    _say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
+    say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
 
 
 @app.command
@@ -153,11 +149,11 @@ def hindcast(
     from forebay.dams.dam_file import load_dam
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         if held.newest(this.target_gauge) is None:
             raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
         days = pipeline.read_days(this, held, now=datetime.now(UTC))
@@ -167,7 +163,7 @@ def hindcast(
     tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
     costs = review.late_rows(made, this) if late_drivers else []
     content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
-    _say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
+    say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
 
 
 @app.command
@@ -192,11 +188,11 @@ def screen(
     from forebay.prepare.flags import flags, spells
     from forebay.show import screening, terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id / "screening"
     pipeline.check_writable(folder)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
@@ -205,7 +201,7 @@ def screen(
     files = screening.write_screening(frame, found, this, folder)
     runs = spells(found).to_dicts()
     summary = {"dam": this.id, "simulated": this.simulated, "spells": runs, "files": [str(path) for path in files]}
-    _say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
+    say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
 
 
 @app.command
@@ -228,12 +224,12 @@ def run(
     from forebay.dams.dam_file import load_dam
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
     now = datetime.now(UTC)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         fetched = _fetch(this, held, chosen, span=(None, None))
         if fetched.failure is not None and held.newest(this.target_gauge) is None:
             raise fetched.failure
@@ -241,7 +237,7 @@ def run(
     with terminal.progress() as progress:
         outcome = pipeline.forecast_dam(this, days, now=now, fetched=fetched, progress=progress)
     files = pipeline.write_outcome(outcome, fetched, folder)
-    _say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
+    say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
 
 
 @app.command
@@ -268,13 +264,13 @@ def article(
     from forebay import pipeline
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     choice = recipes.Choice(recipe, backend, seeds)
     folder = output or Path(chosen.output) / "article"
     pipeline.check_writable(folder)
     now = datetime.now(UTC)
     with terminal.progress() as progress:
-        with nullcontext() if data else _open(None, chosen) as held:
+        with nullcontext() if data else opened(None, chosen) as held:
             record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
         told = recipes.run(record, choice, now=now, progress=progress)
     recipes.write(told, folder)
@@ -283,7 +279,7 @@ def article(
         terminal.table("The article's recipes: test MAE (m)", recipes.rows(told.story))
         terminal.line(f"Page: {folder / 'article.html'}")
 
-    _say(recipes.listed(told.story.results), as_json, show)
+    say(recipes.listed(told.story.results), as_json, show)
 
 
 def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
@@ -305,20 +301,6 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],
     }
-
-
-def _settings() -> tuple[Settings, dict[str, str]]:
-    import os
-
-    from forebay.settings import load_settings
-
-    return load_settings(Path.cwd(), os.environ)
-
-
-def _open(url: str | None, chosen: Settings) -> AbstractContextManager[Archive]:
-    from forebay.archive.store import open_archive
-
-    return open_archive(url or chosen.archive)
 
 
 def _fetch(dam: Dam, held: Archive, chosen: Settings, *, span: tuple[date | None, date | None]) -> FetchReport:
@@ -344,19 +326,13 @@ def _without_password(value: object) -> object:
         from sqlalchemy import make_url
         from sqlalchemy.exc import ArgumentError
 
+        from forebay.archive.engines import shown
+
         try:
-            return make_url(value).render_as_string(hide_password=True)
+            return shown(make_url(value))
         except ArgumentError:
             return "(not a URL)"
     return value
-
-
-def _say(content: object, as_json: bool, show: object) -> None:
-    """Print `content` as JSON, or call `show`."""
-    if as_json:
-        print(json.dumps(content, default=str, indent=1, allow_nan=False))
-    elif callable(show):
-        show()
 
 
 def main() -> None:

@@ -152,21 +152,10 @@ class Archive:
             known.append(known_versions(of_series, gauge_of[tuple(label)], instant, time_zone))
         return _labelled(pl.concat(known), labels)
 
-    def revisions(
-        self, gauges: Sequence[Gauge], since: datetime | None = None, until: datetime | None = None
-    ) -> pl.DataFrame:
-        """What changed of `gauges` (`tables.REVISIONS`): each version that took another's place, beside that other.
-
-        Parameters
-        ----------
-        since, until
-            Only what was fetched at `since` or later, and no later than `until`; all without them.
-        """
-        labels, versions = self._versions(gauges, until)
-        changed = revisions(versions)
-        if since is not None:
-            changed = changed.filter(pl.col("fetched_at") >= _utc(since, "since"))
-        return _labelled(changed, labels, REVISIONS)
+    def revisions(self, gauges: Sequence[Gauge]) -> pl.DataFrame:
+        """What changed of `gauges` (`tables.REVISIONS`): each version that took another's place, beside that other."""
+        labels, versions = self._versions(gauges, None)
+        return _labelled(revisions(versions), labels, REVISIONS)
 
     def newest(self, gauge: Gauge) -> datetime | None:
         """Start of the newest interval of which a reading of `gauge` is held (with a value or without)."""
