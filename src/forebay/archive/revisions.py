@@ -31,6 +31,8 @@ CHANGES = Table(
         "code": pl.String(),
         "old_quality": pl.String(),
         "quality": pl.String(),
+        "old_raw_value": pl.String(),  # as published
+        "raw_value": pl.String(),
     },
     ("gauge", "time", "changed"),
 )
@@ -84,6 +86,8 @@ def _listed(revisions: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
         pl.col("quality_code").alias("code"),
         "old_quality",
         "quality",
+        "old_raw_value",
+        "raw_value",
     )
 
 
@@ -94,7 +98,7 @@ def summary(table: pl.DataFrame) -> list[dict[str, object]]:
         pl.len().alias("revisions"),
         pl.col("time").n_unique().alias("readings"),
         pl.col("changed").max().alias("last"),
-        (size > 0).sum().alias("of the value"),
+        (size > 0).sum().alias("values changed"),
         pl.col("change").sort_by(size, nulls_last=False).last().alias("largest change"),
         pl.col("unit").first(),
     )
@@ -108,10 +112,12 @@ def rows(table: pl.DataFrame) -> list[dict[str, object]]:
             "gauge": row["gauge"],
             "reading": row["day"] if row["interval"] == DAY_S else row["time"],
             "changed": row["changed"],
-            "value": f"{_number(row['old_value'])} → {_number(row['value'])} {row['unit']}",
-            "change": None if row["change"] is None else f"{row['change']:+.4g}",
+            "value": _moved(_number(row["old_value"]), _number(row["value"])) or _number(row["value"]),
+            "change": f"{row['change']:+.4g}" if row["change"] else None,
+            "unit": row["unit"],
             "code": _moved(row["old_code"], row["code"]),
             "quality": _moved(row["old_quality"], row["quality"]),
+            "as published": _moved(row["old_raw_value"], row["raw_value"]) if row["change"] == 0 else None,
         }
         for row in table.iter_rows(named=True)
     ]
