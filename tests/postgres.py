@@ -34,6 +34,7 @@ class Cluster:
 
     port: int
     password: str
+    folder: Path
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def url(self, database: str, *, password: str | None = None) -> str:
@@ -50,6 +51,12 @@ class Cluster:
         """The same `url`, all tables dropped."""
         self.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", url)
         return url
+
+    def own(self, path: Path) -> None:
+        """Give `path` to the user that the server runs as."""
+        if os.geteuid() == 0:
+            shutil.chown(path, "postgres", "postgres")
+        path.chmod(0o700)
 
     def execute(self, statement: str, url: str | None = None) -> list[tuple[object, ...]]:
         """Run a statement as the server's superuser, in a connection of its own (to a database, or to none of them)."""
@@ -94,7 +101,7 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
             configuration.write(f"{written}\n")
         run("pg_ctl", "start", "--pgdata", place, "--log", str(folder / "log"), "--wait", "--timeout=60")
         try:
-            yield Cluster(port, password)
+            yield Cluster(port, password, folder)
         finally:
             run("pg_ctl", "stop", "--pgdata", place, "--mode=immediate", "--wait")
     finally:

@@ -24,7 +24,7 @@ from forebay.settings import Settings
 from tests import synthetic
 from tests.readings import MONDAY
 
-DAYS = 400
+DAYS = 200
 DAM = synthetic.dam_of(synthetic.rain_gauge("r1"), synthetic.rain_gauge("r2"))
 KILLS = 50
 

@@ -140,7 +140,7 @@ def for_reading(engine: sa.Engine) -> sa.Engine:
     """`engine`, its transactions each seeing one state of the archive."""
     if engine.dialect.name == "sqlite":
         return engine
-    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def for_writing(engine: sa.Engine) -> sa.Engine:
