@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 
 from forebay.archive.revisions import CHANGES, changes, chosen, rows, summary
 from forebay.archive.store import Archive, open_archive
-from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start
 from forebay.errors import ConfigError
 from forebay.tables import OBSERVATIONS, READINGS
 from tests.readings import GAUGES, LEVEL, MONDAY, Content, readings
 from tests.synthetic import dam_of, rain_gauge
 
-DAM = dam_of(rain_gauge("r1", unit="in"), {"role": "stream", "station": "creek", "variable": "stream_level", "unit": "m",
-                                           "interval": "hour"}, unit="ft")  # fmt: skip
+RIVER = {"role": "stream", "station": "creek", "variable": "stream_level", "unit": "m", "interval": "hour"}
+DAM = dam_of(rain_gauge("r1", unit="in"), RIVER, unit="ft")
 LAKE, RAIN, CREEK = DAM.gauges
 DAY = date(2024, 5, 1)
 START = day_start(DAY, DAM.time_zone)

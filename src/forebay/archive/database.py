@@ -46,13 +46,15 @@ _series = sa.Table(
 _observation = sa.Table(
     "observation",
     _metadata,
-    sa.Column("series", sa.Integer, sa.ForeignKey("series.id"), primary_key=True, autoincrement=False),
+    sa.Column("series", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("fetched_at", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("value", sa.Double),
     sa.Column("raw_value", sa.Text),
     sa.Column("quality", sa.Text, nullable=False),
     sa.Column("quality_code", sa.Text),
+    # PostgreSQL asks row by row: 85,000 rows/s with it, 290,000 without. `faults` looks for what it forbids.
+    sa.ForeignKeyConstraint(["series"], ["series.id"]).ddl_if(dialect="sqlite"),
     sqlite_with_rowid=False,
 )
 VERSION_COLUMNS: dict[str, pl.DataType] = {"series": pl.Int64()} | {
