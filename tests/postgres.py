@@ -7,6 +7,7 @@ As a script it prints the URL of a new archive and serves until it is stopped::
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 import shutil
@@ -109,12 +110,15 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
 
 
 def _programs() -> Path:
-    """The folder of PostgreSQL's programs; without them the test is skipped (in CI it fails)."""
+    """The folder of PostgreSQL's programs; without them, or psycopg, the test is skipped (in CI it fails)."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     beside = shutil.which("initdb")
-    if found or beside:
+    if not importlib.util.find_spec("psycopg"):
+        reason = "psycopg is not installed: pip install -e '.[postgres]'"
+    elif found or beside:
         return found[-1].parent if found else Path(str(beside)).parent
-    reason = "PostgreSQL is not installed: neither /usr/lib/postgresql/*/bin/initdb nor initdb on the PATH"
+    else:
+        reason = "PostgreSQL is not installed: neither /usr/lib/postgresql/*/bin/initdb nor initdb on the PATH"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

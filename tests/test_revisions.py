@@ -65,7 +65,7 @@ def test_days_are_those_on_which_the_change_was_found(archive: Archive) -> None:
 def test_a_gauge_is_named_by_its_station_or_column() -> None:
     assert chosen(DAM, None) == DAM.gauges
     assert chosen(DAM, "r1") == chosen(DAM, "rainfall_r1") == (RAIN,)
-    with pytest.raises(ConfigError, match=r"'r2' is no gauge of Small Dam; give a station or column of lake \(reserv"):
+    with pytest.raises(ConfigError, match=r"'r2' is no gauge of Small Dam; give a station or column of lake "):
         chosen(DAM, "r2")
 
 
