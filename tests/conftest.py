@@ -1,10 +1,13 @@
 """What every test can count on: no setting of the person who runs it, and no file of theirs touched."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import Cluster, cluster
 
 settings.register_profile("forebay", deadline=None, derandomize=True, database=None)  # the same cases on every machine
 settings.load_profile("forebay")
@@ -32,3 +35,35 @@ def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     # One for all tests: what jax compiled is used again.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("COLUMNS", "120")  # tables in the terminal are as wide everywhere
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server; each worker starts its own when a test first needs it."""
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Gives the URL of an archive that is not there yet; tests that use it run on both databases."""
+    if request.param == "sqlite":
+        return lambda: f"sqlite:///{tmp_path_factory.mktemp('archive') / 'folder' / 'forebay.db'}"
+    server: Cluster = request.getfixturevalue("postgres")
+    return server.new
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    """URL of an archive that is not there yet; tests that use it run on both databases."""
+    return new_url()
+
+
+@pytest.fixture(scope="session")
+def emptied(new_url: Callable[[], str], request: pytest.FixtureRequest) -> Callable[[], str]:
+    """As `new_url`, for a test that needs many one after the other: the same PostgreSQL database, emptied."""
+    url = new_url()
+    if url.startswith("sqlite"):
+        return new_url
+    server: Cluster = request.getfixturevalue("postgres")
+    return lambda: server.emptied(url)

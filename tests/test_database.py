@@ -1,27 +1,25 @@
-"""The archive's database: several processes, killed processes, and places that cannot be used."""
+"""The archive's database: several processes that make it, locks, and places that cannot be used."""
 
 import multiprocessing
 import sqlite3
 import threading
-import time as clock
-from collections.abc import Callable, Iterator
-from datetime import date, timedelta
-from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Barrier, Event
+from collections.abc import Iterator
+from datetime import date
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from forebay.archive import database
-from forebay.archive.store import Appended, Archive, open_archive
+from forebay.archive import database, engines
+from forebay.archive.store import Appended, open_archive
 from forebay.errors import ConfigError, ForebayError
 from tests import disks
 from tests.readings import LEVEL, MONDAY, day_contents, readings
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'folder' / 'forebay.db'}"
 
 
@@ -31,72 +29,6 @@ KEYS = 3000
 def batch(value: float) -> pl.DataFrame:
     """`KEYS` readings that all have this value."""
     return readings(LEVEL, day_contents(date(2015, 1, 1), [value] * KEYS))
-
-
-def write_on(url: str, started: Event) -> None:
-    """Revise every reading again and again, until killed."""
-    with open_archive(url) as archive:
-        value = archive.as_of([LEVEL])["value"].max() or 0.0
-        assert isinstance(value, float)
-        while True:
-            value += 1
-            archive.append(batch(value), MONDAY + timedelta(days=value))
-            started.set()
-
-
-def held_values(archive: Archive) -> list[float]:
-    """The one value that all readings have (none before the first append); another number of rows is an error."""
-    held = archive.as_of([LEVEL])
-    assert held.height in (0, KEYS)
-    values: list[float] = held["value"].unique().to_list()
-    return values
-
-
-@pytest.fixture
-def writer(url: str) -> Iterator[Callable[[], SpawnProcess]]:
-    """Starts a process that writes; what still runs is killed at the end."""
-    spawn = multiprocessing.get_context("spawn")
-    started: list[SpawnProcess] = []
-
-    def start() -> SpawnProcess:
-        event = spawn.Event()
-        process = spawn.Process(target=write_on, args=(url, event))
-        process.start()
-        started.append(process)
-        assert event.wait(60)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
-
-
-def test_a_reader_sees_whole_appends_while_another_process_writes(url: str, writer: Callable[[], SpawnProcess]) -> None:
-    writer()
-    with open_archive(url) as archive:
-        seen: list[float] = []
-        until = clock.monotonic() + 20
-        while len(set(seen)) < 4 and clock.monotonic() < until:
-            values = held_values(archive)
-            assert len(values) == 1
-            seen += values
-        assert len(set(seen)) >= 4
-        assert seen == sorted(seen)
-
-
-def test_a_killed_writer_leaves_whole_appends(url: str, writer: Callable[[], SpawnProcess]) -> None:
-    last = 0.0
-    for wait_s in (0.0, 0.017, 0.043, 0.071):
-        process = writer()
-        clock.sleep(wait_s)
-        process.kill()
-        process.join()
-        with open_archive(url) as archive:
-            (value,) = held_values(archive)
-            assert value > last
-            last = value + 1
-            assert archive.append(batch(last), MONDAY + timedelta(days=last)).revised == KEYS
 
 
 def open_only(url: str, gate: Barrier) -> None:
@@ -195,35 +127,35 @@ def test_urls_that_are_not_allowed(wrong: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_damaged_archive_is_named(url: str) -> None:
-    with open_archive(url) as archive:
+def test_a_damaged_archive_is_named(sqlite_url: str) -> None:
+    with open_archive(sqlite_url) as archive:
         archive.append(batch(1.0), MONDAY)
-    path = Path(url.removeprefix("sqlite:///"))
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
     content = bytearray(path.read_bytes())
     content[8192:] = b"\xff" * (len(content) - 8192)
     path.write_bytes(content)
-    with pytest.raises(ForebayError, match=r"archive sqlite:///.* is damaged; restore the file"), \
-            open_archive(url) as archive:  # fmt: skip
+    with pytest.raises(ForebayError, match=r"archive sqlite:///.* is damaged; restore it from a backup"), \
+            open_archive(sqlite_url) as archive:  # fmt: skip
         archive.as_of([LEVEL])
 
 
-def test_making_an_archive_waits_for_another_that_makes_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = Path(url.removeprefix("sqlite:///"))
+def test_making_an_archive_waits_for_another_that_makes_it(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
     path.parent.mkdir()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     with monkeypatch.context() as patch, pytest.raises(ForebayError, match="was locked by another process"):
-        patch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
-        open_archive(url)
+        patch.setattr(engines, "BUSY_TIMEOUT_S", 0.05)
+        open_archive(sqlite_url)
     release = threading.Timer(0.2, other.rollback)
     release.start()
-    open_archive(url).close()
+    open_archive(sqlite_url).close()
     release.join()
     other.close()
 
 
 def test_a_lock_that_stays_ends_in_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
     with open_archive(url) as one, open_archive(url) as other, one._database.writing():
         assert other.as_of([LEVEL]).is_empty()  # a reader does not wait
         with pytest.raises(ForebayError, match="was locked by another process"):

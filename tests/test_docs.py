@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
 from forebay.cli import app
 from forebay.settings import load_settings
@@ -12,7 +13,19 @@ from tests.shared import PROJECT
 
 README = PROJECT / "README.md"
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
-COMMANDS = [name for name in app if not name.startswith("-")]
+
+
+def commands(of: App, *above: str) -> dict[str, App]:
+    """Every command below `of` by its words, those of a group in the place of the group."""
+    found: dict[str, App] = {}
+    for name in of:
+        if not name.startswith("-"):
+            below = commands(of[name], *above, name)
+            found |= below or {" ".join((*above, name)): of[name]}
+    return found
+
+
+COMMANDS = commands(app)
 
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -61,7 +74,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def test_every_command_is_documented_with_its_options(command: str) -> None:
     text = (PROJECT / "docs" / "commands.md").read_text("utf-8")
     assert f"`forebay {command}" in text, f"docs/commands.md does not name `forebay {command}`"
-    for argument in app[command].assemble_argument_collection():
+    for argument in COMMANDS[command].assemble_argument_collection():
         names = argument.names
         positional = argument.field_info.is_positional
         written = [argument.name.removeprefix("--").upper()] if positional else list(names)
@@ -72,7 +85,7 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_an_example_in_its_help(command: str) -> None:
-    assert f"Example: forebay {command}" in str(app[command].help)
+    assert f"Example: forebay {command}" in str(COMMANDS[command].help)
 
 
 def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def spied() -> tuple[type[Spy], Samples, Dam]:
     Spy.learnt, Spy.asked = [], []
     samples, dam = samples_of()
     rows = pl.Series("row", range(len(samples.inputs)))
-    hindcast.point_forecasts(replace(samples, inputs=samples.inputs.with_columns(rows)), dam, {"spy": Spy})
+    numbered = replace(samples, inputs=samples.inputs.with_columns(rows), silence=None)
+    hindcast.point_forecasts(numbered, dam, {"spy": Spy})
     Spy.learnt.sort(key=lambda fit: fit[0])  # leads are worked on at once; within one, the order is kept
     return Spy, samples, dam
 
@@ -232,7 +233,7 @@ def test_the_size_of_errors_is_told_by_the_expected_change_and_by_what_the_model
     rng = np.random.default_rng(5)
     spread = rng.choice([0.01, 1.0], len(samples.dates))
     level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
-    samples = replace(samples, trusted=level)
+    samples = replace(samples, trusted=level, silence=None)
     each = {name: Points({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
     offsets = uncertainty.interval_offsets(samples, each, "huber", lead_time=1)
     width = (offsets[:, -1] - offsets[:, 0])[-300:]

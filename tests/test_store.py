@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,11 +10,6 @@ from forebay.archive.store import Appended, Archive, open_archive
 from forebay.errors import ConfigError, DataError
 from forebay.tables import OBSERVATIONS, READINGS
 from tests.readings import GOOD, LEVEL, MONDAY, RAIN, Content, day_contents, gauge, readings
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'folder' / 'forebay.db'}"
 
 
 @pytest.fixture

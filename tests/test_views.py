@@ -1,9 +1,7 @@
 """The views of the archive: by hand at clock changes, and against a model in plain Python."""
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -18,8 +16,8 @@ from tests.readings import GAUGES, GOOD, HOURLY, INSTANTANEOUS, LEVEL, MONDAY, R
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    with open_archive(f"sqlite:///{tmp_path}/forebay.db") as opened:
+def archive(url: str) -> Iterator[Archive]:
+    with open_archive(url) as opened:
         yield opened
 
 
@@ -114,9 +112,9 @@ def shown(view: pl.DataFrame) -> dict[tuple[str, datetime], tuple[datetime, Cont
 @settings(max_examples=60)
 @given(history=HISTORY, instant=FETCHED, zone=st.sampled_from(ZONES))
 def test_views_equal_a_model_in_plain_python(
-    history: dict[datetime, dict[tuple[Gauge, date], Content]], instant: datetime, zone: str
+    emptied: Callable[[], str], history: dict[datetime, dict[tuple[Gauge, date], Content]], instant: datetime, zone: str
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, open_archive(f"sqlite:///{folder}/forebay.db") as archive:
+    with open_archive(emptied()) as archive:
         kept = appended(archive, history, zone)
         as_of = {key: [v for v in versions if v[0] <= instant] for key, versions in kept.items()}
         assert shown(archive.as_of(GAUGES, instant)) == {key: held[-1] for key, held in as_of.items() if held}
@@ -138,12 +136,13 @@ def test_views_equal_a_model_in_plain_python(
 @settings(max_examples=30)
 @given(history=HISTORY, later=BATCH, instant=FETCHED)
 def test_what_was_held_or_known_at_an_instant_never_changes_afterwards(
+    emptied: Callable[[], str],
     history: dict[datetime, dict[tuple[Gauge, date], Content]],
     later: dict[tuple[Gauge, date], Content],
     instant: datetime,
 ) -> None:
     past = {fetched_at: batch for fetched_at, batch in history.items() if fetched_at <= instant}
-    with tempfile.TemporaryDirectory() as folder, open_archive(f"sqlite:///{folder}/forebay.db") as archive:
+    with open_archive(emptied()) as archive:
         appended(archive, past, "+10:00")
         before = archive.as_of(GAUGES, instant), archive.known_at(GAUGES, instant, "+10:00")
         revised = {key: (9.0, "9.0", "poor", "31") for key in later}

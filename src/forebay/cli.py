@@ -5,9 +5,8 @@ Exit codes: 0 done, 1 failed, 2 bad usage (an argument, a setting or a dam file 
 
 from __future__ import annotations
 
-import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,21 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from forebay import __version__
+from forebay.cli_archive import archive_commands, fetch, fetched_now, revisions
+from forebay.cli_arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
 from forebay.cli_stations import stations
 from forebay.errors import ConfigError, ForebayError
 
 if TYPE_CHECKING:
-    from forebay.archive.fetch import FetchReport
-    from forebay.archive.store import Archive
-    from forebay.dams.dam import Dam
     from forebay.pipeline import Outcome
-    from forebay.settings import Settings
-
-DamArgument = Annotated[str, Parameter(help="Id of a built-in dam (see `forebay dams`) or path of a dam file (TOML).")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
-ArchiveUrl = Annotated[
-    str | None, Parameter(name="--archive", help="URL of the archive, such as sqlite:///forebay.db.")
-]
 
 app = App(
     name="forebay",
@@ -39,6 +30,9 @@ app = App(
     suppress_keyboard_interrupt=False,  # main says what was kept
 )
 app.command(stations)
+app.command(fetch)
+app.command(revisions)
+app.command(archive_commands)
 
 
 @app.command
@@ -56,7 +50,7 @@ def dams(*, as_json: Json = False) -> None:
          "gauges": len(d.gauges), "simulated": d.simulated}
         for d in listed
     ]  # fmt: skip
-    _say(rows, as_json, lambda: terminal.table("Built-in dams", rows))
+    say(rows, as_json, lambda: terminal.table("Built-in dams", rows))
 
 
 @app.command
@@ -68,46 +62,9 @@ def settings(*, as_json: Json = False) -> None:
     from forebay.settings import leaves
     from forebay.show import terminal
 
-    chosen, origin = _settings()
+    chosen, origin = settings_in_force()
     rows = [{"setting": k, "value": _without_password(v), "from": origin[k]} for k, v in leaves(chosen.model_dump())]
-    _say(rows, as_json, lambda: terminal.table("Settings in force", rows))
-
-
-@app.command
-def fetch(
-    dam: DamArgument,
-    /,
-    *,
-    since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None,
-    until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="Print what would be asked; ask and store nothing.")] = False,
-    archive: ArchiveUrl = None,
-    as_json: Json = False,
-) -> None:
-    """Bring the archive up to date with a dam's gauges.
-
-    Example: forebay fetch warragamba --since 2020-01-01
-    """
-    from forebay.dams.dam_file import load_dam
-    from forebay.show import terminal
-
-    chosen, _ = _settings()
-    this = load_dam(dam)
-    if dry_run:
-        planned = _planned(this, archive or chosen.archive, chosen, span=(since, until))
-        _say(planned, as_json, lambda: terminal.table(f"{this.name}: what a fetch would ask, at most", planned))
-        return
-    with _open(archive, chosen) as held:
-        report = _fetch(this, held, chosen, span=(since, until))
-    rows = report.table.to_dicts()
-    _say(rows, as_json, lambda: terminal.table(f"{this.name}: the archive's gauges", rows))
-    if report.failure is not None:
-        raise report.failure
-    if (since or until) and not report.table["rows"].sum():
-        raise ForebayError(
-            f"no gauge of {this.name} has a reading from {since or 'its start'} to {until or 'today'}; "
-            "choose other days with --since and --until"
-        )
+    say(rows, as_json, lambda: terminal.table("Settings in force", rows))
 
 
 @app.command
@@ -127,16 +84,16 @@ def daily(
     from forebay.prepare.daily import join, write_daily
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
     frame = join(readings, this)
     write_daily(frame, output)
     made = {"file": str(output), "days": len(frame), "from": frame["date"][0], "to": frame["date"][-1]}
-    _say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
+    say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
 
 
 @Parameter(name="*")
@@ -177,13 +134,13 @@ def hindcast(
     from forebay.models.fits import fits_of
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
     if nets:
         this = this.model_copy(update={"hindcast": this.hindcast.model_copy(update={"nets": True})})
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         if held.newest(this.target_gauge) is None:
             raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
         now = datetime.now(UTC)
@@ -196,7 +153,7 @@ def hindcast(
     tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
     costs = {review.AGAIN[name][0]: review.cost_rows(made, name, this) for name in asked}
     content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
-    _say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
+    say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
 
 
 @app.command
@@ -221,11 +178,11 @@ def screen(
     from forebay.prepare.flags import flags, spells
     from forebay.show import screening, terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id / "screening"
     pipeline.check_writable(folder)
-    with _open(archive, chosen) as held:
+    with opened(archive, chosen) as held:
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
@@ -234,7 +191,7 @@ def screen(
     files = screening.write_screening(frame, found, this, folder)
     runs = spells(found).to_dicts()
     summary = {"dam": this.id, "simulated": this.simulated, "spells": runs, "files": [str(path) for path in files]}
-    _say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
+    say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
 
 
 @app.command
@@ -258,13 +215,13 @@ def run(
     from forebay.models.fits import fits_of
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
     now = datetime.now(UTC)
-    with _open(archive, chosen) as held:
-        fetched = _fetch(this, held, chosen, span=(None, None))
+    with opened(archive, chosen) as held:
+        fetched = fetched_now(this, held, chosen)
         if fetched.failure is not None and held.newest(this.target_gauge) is None:
             raise fetched.failure
         days = pipeline.read_days(this, held, now=now, init_date=init)
@@ -273,7 +230,7 @@ def run(
             this, days, now=now, fetched=fetched, fits=fits_of(chosen), progress=progress
         )
     files = pipeline.write_outcome(outcome, fetched, folder)
-    _say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
+    say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
 
 
 @app.command
@@ -294,20 +251,19 @@ def article(
 
     Example: forebay article --recipe python --seeds 1
     """
-    from contextlib import nullcontext
 
     from forebay import article as recipes
     from forebay import pipeline
     from forebay.models.fits import fits_of
     from forebay.show import terminal
 
-    chosen, _ = _settings()
+    chosen, _ = settings_in_force()
     choice = recipes.Choice(recipe, backend, seeds)
     folder = output or Path(chosen.output) / "article"
     pipeline.check_writable(folder)
     now = datetime.now(UTC)
     with terminal.progress() as progress:
-        with nullcontext() if data else _open(None, chosen) as held:
+        with nullcontext() if data else opened(None, chosen) as held:
             record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
         told = recipes.run(record, choice, now=now, fits=fits_of(chosen), progress=progress)
     recipes.write(told, folder)
@@ -316,7 +272,7 @@ def article(
         terminal.table("The article's recipes: test MAE (m)", recipes.rows(told.story))
         terminal.line(f"Page: {folder / 'article.html'}")
 
-    _say(recipes.listed(told.story.results), as_json, show)
+    say(recipes.listed(told.story.results), as_json, show)
 
 
 def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
@@ -344,74 +300,19 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
     }
 
 
-def _settings() -> tuple[Settings, dict[str, str]]:
-    import os
-
-    from forebay.settings import load_settings
-
-    return load_settings(Path.cwd(), os.environ)
-
-
-def _open(url: str | None, chosen: Settings) -> AbstractContextManager[Archive]:
-    from forebay.archive.store import open_archive
-
-    return open_archive(url or chosen.archive)
-
-
-def _fetch(dam: Dam, held: Archive, chosen: Settings, *, span: tuple[date | None, date | None]) -> FetchReport:
-    from forebay.archive.fetch import FetchRequest, fetch_dam
-    from forebay.show import terminal
-
-    request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
-    with terminal.progress() as progress:
-        report = fetch_dam(
-            dam,
-            held,
-            settings=chosen,
-            request=request,
-            progress=lambda gauge, done: progress(f"fetch {gauge.title}", done, len(dam.gauges)),
-        )
-        progress("fetched", len(dam.gauges), len(dam.gauges))
-    return report
-
-
-def _planned(dam: Dam, url: str, chosen: Settings, *, span: tuple[date | None, date | None]) -> list[dict[str, object]]:
-    """What a fetch would ask, a row per request; an archive that is not there yet is not made for it."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    from forebay.archive.fetch import FetchRequest, plan_dam
-
-    try:
-        file = make_url(url).database if url.startswith("sqlite:") else None
-    except ArgumentError:
-        file = None  # opening it says what is wrong
-    absent = file is not None and not Path(file).expanduser().exists()
-    with nullcontext() if absent else _open(url, chosen) as held:
-        request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
-        table = plan_dam(dam, held, settings=chosen, request=request)
-    return table.with_columns(*(table[name].dt.to_string("%Y-%m-%d %H:%M") for name in ("first", "last"))).to_dicts()
-
-
 def _without_password(value: object) -> object:
     """An archive URL without its password, anything else as it is."""
     if isinstance(value, str) and "://" in value:
         from sqlalchemy import make_url
         from sqlalchemy.exc import ArgumentError
 
+        from forebay.archive.engines import shown
+
         try:
-            return make_url(value).render_as_string(hide_password=True)
+            return shown(make_url(value))
         except ArgumentError:
             return "(not a URL)"
     return value
-
-
-def _say(content: object, as_json: bool, show: object) -> None:
-    """Print `content` as JSON, or call `show`."""
-    if as_json:
-        print(json.dumps(content, default=str, indent=1, allow_nan=False))
-    elif callable(show):
-        show()
 
 
 def main() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from forebay.cli_arguments import Json, say, settings_in_force
 from forebay.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,18 +43,17 @@ def stations(
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="File for a map: .html (with a table), .png or .svg.")
     ] = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Find gauges near a dam or a place: how far, what they measure, since when, and where they lie.
 
     Example: forebay stations warragamba --radius-km 30 --variable rainfall -o stations.html
     """
     from forebay.dams.dam_file import load_dam
-    from forebay.settings import load_settings
     from forebay.show import station_map, terminal
     from forebay.sources.stations import Search, search_stations
 
-    chosen, _ = load_settings(Path.cwd(), os.environ)
+    chosen, _ = settings_in_force()
     if (dam is None) == (near is None):
         raise ConfigError("give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
     this = load_dam(dam) if dam is not None else None
@@ -67,13 +65,14 @@ def stations(
     place = _named(this) if this else f"{latitude}, {longitude}"
     if output is not None:
         station_map.write_map(found, place, output)
-    if as_json:
-        print(json.dumps(_listed(found, output), default=str, indent=1, allow_nan=False))
-        return
-    if rows := station_map.station_rows(found):
-        terminal.table(f"{search.source}: stations within {wanted.radius_km:g} km of {place}", rows)
-    for note in (*found.notes, *([f"Map: {output}"] if output else [])):
-        terminal.line(note)
+
+    def show() -> None:
+        if rows := station_map.station_rows(found):
+            terminal.table(f"{search.source}: stations within {wanted.radius_km:g} km of {place}", rows)
+        for note in (*found.notes, *([f"Map: {output}"] if output else [])):
+            terminal.line(note)
+
+    say(_listed(found, output), as_json, show)
 
 
 def _point(text: str) -> tuple[float, float]:

@@ -47,6 +47,9 @@ class Table:
         return pl.DataFrame(schema=self.columns)
 
 
+GRADES = ("good", "fair", "poor", "estimated", "unknown", "missing")
+"""What `quality` may be."""
+
 _SERIES: dict[str, pl.DataType] = {
     "source": pl.String(),
     "station": pl.String(),
@@ -62,7 +65,7 @@ READINGS = Table(
         "interval": pl.Int32(),  # seconds; 86,400 is one local day (23 or 25 h at a clock change), 0 an instant
         "value": pl.Float64(),  # canonical unit of the variable; null when missing
         "raw_value": pl.String(),  # as published
-        "quality": pl.String(),  # good, fair, poor, estimated, unknown, missing
+        "quality": pl.String(),  # one of GRADES
         "quality_code": pl.String(),  # as published
     },
     ("source", "station", "variable", "aggregate", "time", "interval"),
@@ -84,6 +87,20 @@ FORCINGS = Table(
     ("forcing", "issue_time", "valid_date"),
 )
 """What was forecast or planned, each issue as it was then."""
+
+REVISIONS = Table(
+    "revisions",
+    {
+        **OBSERVATIONS.columns,
+        "old_fetched_at": INSTANT,
+        "old_value": pl.Float64(),
+        "old_raw_value": pl.String(),
+        "old_quality": pl.String(),
+        "old_quality_code": pl.String(),
+    },
+    OBSERVATIONS.key,
+)
+"""Every version that took the place of another (`old_…`)."""
 
 FORECASTS = Table(
     "forecasts",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from forebay.archive.views import KEY, first_versions, known_versions, newest_versions
+from forebay.archive.views import KEY, first_versions, known_versions, newest_versions, revisions
 from forebay.dams.dam import Gauge
 from forebay.errors import ConfigError, DataError
-from forebay.tables import INSTANT, OBSERVATIONS, READINGS
+from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, Table
 
 if TYPE_CHECKING:
     from forebay.archive.database import Database
@@ -33,7 +33,7 @@ class Appended:
     unchanged: int
 
 
-def open_archive(url: str) -> Archive:
+def open_archive(url: str, *, create: bool = True) -> Archive:
     """The archive at `url`, made if it is not there yet; use it in a `with` statement.
 
     Parameters
@@ -41,6 +41,8 @@ def open_archive(url: str) -> Archive:
     url
         ``sqlite:///PATH`` (``sqlite:////PATH`` from the root on; folders are made) or
         ``postgresql+psycopg://USER@HOST/DATABASE``.
+    create
+        Whether it is made where none is yet; otherwise that is an error.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def open_archive(url: str) -> Archive:
     """
     from forebay.archive.database import Database
 
-    return Archive(Database(url))
+    return Archive(Database(url, create=create))
 
 
 class Archive:
@@ -107,10 +109,10 @@ class Archive:
         if not readings.height:
             return Appended(0, 0, 0, 0)
         with self._database.writing() as connection:
-            labels = self._database.add_series(connection, readings.select(_SERIES).unique())
+            labels = self._database.add_series(connection, readings.select(_SERIES).unique().sort(_SERIES))
             given = readings.join(labels.rename({"id": "series"}), on=_SERIES).sort(KEY)
             first, last = given.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
-            times = (_microseconds(first), _microseconds(last))
+            times = (microseconds(first), microseconds(last))
             versions = self._database.versions(connection, labels["id"], times=times)
             compared = _compared(given, newest_versions(versions))
             _refuse_overtaken(compared, stamp)
@@ -150,6 +152,11 @@ class Archive:
             known.append(known_versions(of_series, gauge_of[tuple(label)], instant, time_zone))
         return _labelled(pl.concat(known), labels)
 
+    def revisions(self, gauges: Sequence[Gauge]) -> pl.DataFrame:
+        """What changed of `gauges` (`tables.REVISIONS`): each version that took another's place, beside that other."""
+        labels, versions = self._versions(gauges, None)
+        return _labelled(revisions(versions), labels, REVISIONS)
+
     def newest(self, gauge: Gauge) -> datetime | None:
         """Start of the newest interval of which a reading of `gauge` is held (with a value or without)."""
         with self._database.reading() as connection:
@@ -159,7 +166,7 @@ class Archive:
 
     def _versions(self, gauges: Sequence[Gauge], until: datetime | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The series of `gauges` that are held (id and label), and their versions fetched no later than `until`."""
-        last = None if until is None else _microseconds(_utc(until, "instant"))
+        last = None if until is None else microseconds(_utc(until, "instant"))
         with self._database.reading() as connection:
             labels = _of_gauges(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
             return labels, self._database.versions(connection, labels["id"], until=last)
@@ -170,13 +177,16 @@ def _of_gauges(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
     return series.join(wanted, on=_SERIES, how="semi", maintain_order="left")
 
 
-def _labelled(versions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
-    """`versions` as `tables.OBSERVATIONS`: with their series' label in place of its id."""
-    return OBSERVATIONS.check(versions.join(labels, left_on="series", right_on="id", how="left", maintain_order="left"))
+def _labelled(versions: pl.DataFrame, labels: pl.DataFrame, table: Table = OBSERVATIONS) -> pl.DataFrame:
+    """`versions` as `table`: with their series' label in place of its id."""
+    return table.check(versions.join(labels, left_on="series", right_on="id", how="left", maintain_order="left"))
 
 
 def _sound(readings: pl.DataFrame) -> pl.DataFrame:
-    """`readings` that keep their contract; what SQLite would store otherwise (NaN, null in a key) is refused."""
+    """`readings` that keep their contract; what one of the databases would store otherwise is refused.
+
+    That is NaN, null in a key, and the character NUL, which PostgreSQL does not hold.
+    """
     readings = READINGS.check(readings, unique=True)
     for column in (*READINGS.key, "quality"):
         if nulls := readings[column].null_count():
@@ -185,6 +195,9 @@ def _sound(readings: pl.DataFrame) -> pl.DataFrame:
     if wrong.height:
         value, station = wrong["value"][0], wrong["station"][0]
         raise DataError(f"table readings: value {value} of station {station} is no number; null means missing")
+    for column, dtype in READINGS.columns.items():
+        if dtype == pl.String() and readings[column].str.contains("\0", literal=True).any():
+            raise DataError(f"table readings: column {column!r} has a text with the character NUL; no text may have it")
     return readings
 
 
@@ -212,6 +225,6 @@ def _utc(instant: datetime, name: str) -> datetime:
     return instant.astimezone(UTC)
 
 
-def _microseconds(instant: datetime) -> int:
+def microseconds(instant: datetime) -> int:
     """Microseconds since 1970 UTC, exactly."""
     return (instant - _EPOCH) // timedelta(microseconds=1)

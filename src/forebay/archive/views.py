@@ -26,6 +26,13 @@ def first_versions(versions: pl.DataFrame) -> pl.DataFrame:
     return versions.unique(KEY, keep="first", maintain_order=True)
 
 
+def revisions(versions: pl.DataFrame) -> pl.DataFrame:
+    """Every version that took the place of another, with that other's contents as `old_…`."""
+    old = [pl.col(name).shift().alias(f"old_{name}") for name in versions.columns if name not in KEY]
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)
+    return versions.with_columns(*old, same.alias("same")).filter("same").drop("same")
+
+
 def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time_zone: str) -> pl.DataFrame:
     """The version of each key that counts as known at `instant`, had the gauge been fetched all along.
 

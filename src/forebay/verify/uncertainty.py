@@ -52,9 +52,10 @@ def state_at(samples: Samples, points: Mapping[str, Points], change: Array, lead
 
 
 def _spread(points: Mapping[str, Points], change_of: Callable[[Points], Array]) -> Array:
-    """How far apart all but the references lie; 0 for a single one."""
+    """How far apart all but the references lie; 0 where there is none or one."""
     each = [change_of(point) for name, point in points.items() if name not in REFERENCES]
-    return np.asarray(np.max(each, axis=0) - np.min(each, axis=0)) if each else np.zeros(1)
+    each = each or [np.zeros(len(change_of(next(iter(points.values())))))]
+    return np.asarray(np.max(each, axis=0) - np.min(each, axis=0))
 
 
 def silent_offsets(

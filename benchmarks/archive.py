@@ -1,0 +1,193 @@
+"""How fast the archive takes and gives readings, on SQLite and PostgreSQL, small and large.
+
+    python benchmarks/archive.py [--sizes 0.041,1,10] [--upkeep] [--folder DIR]
+
+Each size (in millions of rows) is an archive of its own, made of dams of eight daily gauges over 14 years; one dam is
+read, as a forecast and a hindcast read it. PostgreSQL runs with its own defaults in a folder that is removed at the end
+(see `tests/postgres.py`), SQLite's file stands in a folder under DIR that is removed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.postgres import Cluster, cluster
+
+from forebay.archive import upkeep
+from forebay.archive.store import Archive, open_archive
+from forebay.dams.dam import Gauge
+from forebay.tables import READINGS
+
+START = datetime(2007, 12, 31, 14, tzinfo=UTC)  # 1 January 2008 at +10:00
+DAYS, GAUGES = 5113, 8  # 14 years
+FETCHED = datetime(2022, 1, 10, tzinfo=UTC)
+ZONE = "Australia/Sydney"
+ROUNDS = 7
+DAILY = 30
+
+
+def gauges_of(dam: int) -> list[Gauge]:
+    """The eight gauges of a dam: a level, five rain gauges, two rivers."""
+    roles = [("target", "reservoir_level", "m")] + [("rainfall", "rainfall", "mm")] * 5
+    roles += [("stream", "stream_level", "m")] * 2
+    return [
+        Gauge.model_validate({"role": role, "source": "waternsw", "station": f"{dam:05}{k}", "variable": variable,
+                              "unit": unit})
+        for k, (role, variable, unit) in enumerate(roles)
+    ]  # fmt: skip
+
+
+def readings_of(dam: int) -> pl.DataFrame:
+    """Readings of a dam's gauges, numbers of three decimals and their texts, one day in ten marked as missing."""
+    days = pl.datetime_range(START, START + timedelta(days=DAYS - 1), interval="1d", time_unit="us", eager=True)
+    number = pl.Series(range(DAYS))
+    parts = []
+    for k, gauge in enumerate(gauges_of(dam)):
+        value = ((number * (37 + k) + dam * 11) % 90_000 / 1000).round(3)
+        missing = (number + k) % 10 == 0
+        parts.append(
+            pl.DataFrame({"time": days, "value": value, "missing": missing}).select(
+                *(pl.lit(text, READINGS.columns[name]).alias(name) for name, text in gauge.series.items()),
+                "time",
+                pl.when(~pl.col("missing")).then("value").alias("value"),
+                pl.col("value").cast(pl.String).alias("raw_value"),
+                pl.when("missing").then(pl.lit("missing")).otherwise(pl.lit("good")).alias("quality"),
+                pl.when("missing").then(pl.lit("255")).otherwise(pl.lit("1")).alias("quality_code"),
+            )
+        )
+    return READINGS.check(pl.concat(parts).select(list(READINGS.columns)))
+
+
+class Clock:
+    """Seconds by the clock, and of the processor: this process's and, with a server, its processes' of this machine."""
+
+    def __init__(self, server: Cluster | None) -> None:
+        self.server = server
+
+    def cpu(self) -> float:
+        spent = time.process_time()
+        if self.server is None:
+            return spent
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and "postgres" in (folder / "comm").read_text():
+                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                    spent += sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+            except OSError:
+                continue  # it ended meanwhile
+        return spent
+
+    def of(self, call: Callable[[], object]) -> tuple[float, float]:
+        """What a call took by the clock, and of the processor."""
+        cpu, clock = self.cpu(), time.perf_counter()
+        call()
+        return time.perf_counter() - clock, self.cpu() - cpu
+
+
+def filled(archive: Archive, rows: int, clock: Clock) -> tuple[float, float]:
+    """Append dams until `rows` are held; rows per second by the clock and of the processor.
+
+    The newest `DAILY` days come day by day for all dams, which spreads them over the tables as in an archive that is in
+    use; they are not in the rate.
+    """
+    dams = max(1, round(rows / (GAUGES * DAYS)))
+    newest = pl.col("time") >= START + timedelta(days=DAYS - DAILY)
+    spent, held, late = [0.0, 0.0], 0, []
+    for dam in range(dams):
+        readings = readings_of(dam)  # made outside of what is timed
+        late.append(readings.filter(newest))
+        bulk = readings.filter(~newest)
+        held += bulk.height
+        for part, taken in enumerate(clock.of(lambda given=bulk: archive.append(given, FETCHED))):
+            spent[part] += taken
+    for number, (_, day) in enumerate(sorted(pl.concat(late).partition_by("time", as_dict=True).items())):
+        archive.append(day, FETCHED + timedelta(days=number))
+    return held / spent[0], held / spent[1]
+
+
+def reads(archive: Archive, clock: Clock, dam: int) -> dict[str, tuple[float, float]]:
+    """Median seconds of each view of one dam."""
+    gauges = gauges_of(dam)
+    views: dict[str, Callable[[], pl.DataFrame]] = {
+        "as_of": lambda: archive.as_of(gauges, FETCHED + timedelta(days=DAILY)),
+        "known_at": lambda: archive.known_at(gauges, FETCHED + timedelta(days=DAILY), ZONE),
+        "first_known": lambda: archive.first_known(gauges),
+        "revisions": lambda: archive.revisions(gauges),
+    }
+    told = {}
+    for name, view in views.items():
+        taken = [clock.of(view) for _ in range(ROUNDS)]
+        told[name] = (statistics.median(t[0] for t in taken), statistics.median(t[1] for t in taken))
+    return told
+
+
+@contextmanager
+def places(kind: str, folder: Path) -> Iterator[tuple[Callable[[str], str], Cluster | None]]:
+    """Gives URLs of new archives by name, and the server if there is one."""
+    with cluster(("max_wal_size=4GB",)) if kind == "PostgreSQL" else nullcontext() as server:
+        if server is not None:
+            yield lambda _: server.new(), server
+        else:
+            yield lambda name: f"sqlite:///{folder}/{name}.db", None
+
+
+def measure(place: Callable[[str], str], server: Cluster | None, sizes: list[float]) -> str:
+    """Print a line per size; URL of the last archive."""
+    clock = Clock(server)
+    for size in sizes:
+        url = place(f"{size:g}")
+        with open_archive(url) as archive:
+            rate = filled(archive, round(size * 1e6), clock)
+            views = reads(archive, clock, 0).items()
+        told = "  ".join(f"{name} {seconds:.3f} ({cpu:.3f})" for name, (seconds, cpu) in views)
+        print(f"{size:7g} M rows: ingest {rate[0]:,.0f} ({rate[1]:,.0f})/s  {told}", flush=True)
+    return url
+
+
+def look_after(url: str, clock: Clock, folder: Path) -> None:
+    """Print what a check, a compaction and a backup take."""
+    calls: dict[str, Callable[[], object]] = {
+        "check": lambda: upkeep.check(url, datetime.now(UTC)),
+        "compact": lambda: upkeep.compact(url),
+        "backup": lambda: upkeep.backup(url, folder / "backup.db", replace=True),
+    }
+    for name, call in calls.items():
+        seconds, cpu = clock.of(call)
+        print(f"    the last: {name} {seconds:.1f} s ({cpu:.1f})", flush=True)
+
+
+def main() -> None:
+    """Print a table per database."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="0.041,1,10", help="millions of rows, one archive each")
+    parser.add_argument("--upkeep", action="store_true", help="check, compact and back up the last of them too")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    chosen = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="forebay-benchmark-", dir=chosen.folder))
+    try:
+        for kind in ("SQLite", "PostgreSQL"):
+            print(f"\n{kind}: by the clock (of the processor)")
+            with places(kind, folder) as (place, server):
+                url = measure(place, server, [float(text) for text in chosen.sizes.split(",")])
+                if chosen.upkeep:
+                    look_after(url, Clock(server), folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""A real PostgreSQL server on loopback, in a fresh temporary folder; Debian's own cluster is not touched.
+
+As a script it prints the URL of a new archive and serves until it is stopped::
+
+    python -m tests.postgres
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+USER = "forebay"
+RELAXED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB")
+"""Tests kill clients, never the machine: what the server would write for that is left out."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A server that runs: databases are made in it, and torn down with it."""
+
+    port: int
+    password: str
+    folder: Path
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def url(self, database: str, *, password: str | None = None) -> str:
+        """URL of a database; of another `password` than its user has, if given."""
+        return f"postgresql+psycopg://{USER}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+
+    def new(self, options: str = "") -> str:
+        """URL of a new, empty database."""
+        name = f"archive_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} {options}")
+        return self.url(name)
+
+    def emptied(self, url: str) -> str:
+        """The same `url`, all tables dropped."""
+        self.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", url)
+        return url
+
+    def own(self, path: Path) -> None:
+        """Give `path` to the user that the server runs as."""
+        if os.geteuid() == 0:
+            shutil.chown(path, "postgres", "postgres")
+        path.chmod(0o700)
+
+    def execute(self, statement: str, url: str | None = None) -> list[tuple[object, ...]]:
+        """Run a statement as the server's superuser, in a connection of its own (to a database, or to none of them)."""
+        import psycopg
+
+        place = (url or self.url("postgres")).replace("+psycopg", "")
+        with psycopg.connect(place, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
+    """A server with `settings`, stopped and removed at the end."""
+    programs = _programs()
+    owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # PostgreSQL does not run as root
+    folder = Path(tempfile.mkdtemp(prefix="forebay-postgres-"))  # not below pytest's, which only root may enter
+    password = secrets.token_hex(8)
+    try:
+        (folder / "password").write_text(password)
+        if owner:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "postgres")
+
+        def run(program: str, *arguments: str) -> None:
+            command = [*owner, str(programs / program), *arguments]
+            # To a file: a server that was started would keep a pipe open, and the wait for its end would not end.
+            with (folder / "output").open("w+") as output:
+                done = subprocess.run(
+                    command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, timeout=120, check=False
+                )
+                output.seek(0)
+                assert done.returncode == 0, f"{program} failed:\n{output.read()}"
+
+        place = str(folder / "data")
+        run("initdb", "--pgdata", place, "--username", USER, "--pwfile", str(folder / "password"), "--no-sync",
+            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")  # fmt: skip
+        port = _free_port()
+        options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", *settings]
+        written = "\n".join(f"{name} = '{value}'" for name, value in (option.split("=", 1) for option in options))
+        with (folder / "data" / "postgresql.conf").open("a") as configuration:
+            configuration.write(f"{written}\n")
+        run("pg_ctl", "start", "--pgdata", place, "--log", str(folder / "log"), "--wait", "--timeout=60")
+        try:
+            yield Cluster(port, password, folder)
+        finally:
+            run("pg_ctl", "stop", "--pgdata", place, "--mode=immediate", "--wait")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _programs() -> Path:
+    """The folder of PostgreSQL's programs; without them, or psycopg, the test is skipped (in CI it fails)."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    beside = shutil.which("initdb")
+    if not importlib.util.find_spec("psycopg"):
+        reason = "psycopg is not installed: pip install -e '.[postgres]'"
+    elif found or beside:
+        return found[-1].parent if found else Path(str(beside)).parent
+    else:
+        reason = "PostgreSQL is not installed: neither /usr/lib/postgresql/*/bin/initdb nor initdb on the PATH"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    with cluster(()) as server:
+        print(server.new(), flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            sys.exit()

@@ -1,0 +1,184 @@
+"""Real processes at one archive: fetches, a reader, a dashboard that polls; and fetches that are killed at any moment.
+
+Every round of a fetch gives all readings of a gauge one new number, so that a view with two numbers of a gauge, or with
+another number of rows, is torn.
+"""
+
+import multiprocessing
+import random
+import time as clock
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from forebay.archive import upkeep
+from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
+from forebay.archive.store import Archive, open_archive
+from forebay.dams.dam import Gauge
+from forebay.dams.dam_file import load_dam
+from forebay.settings import Settings
+from tests import synthetic
+from tests.readings import MONDAY
+
+DAYS = 200
+DAM = synthetic.dam_of(synthetic.rain_gauge("r1"), synthetic.rain_gauge("r2"))
+KILLS = 50
+
+
+def fetch(path: Path, archive: Archive, number: float, now: datetime) -> FetchReport:
+    """Fetch a dam whose files say `number` on every day."""
+    values = {gauge.column: [number] * DAYS for gauge in DAM.gauges}
+    synthetic.written(DAM, synthetic.frame_of(DAM, values), path.parent)
+    return fetch_dam(load_dam(str(path)), archive, settings=Settings(), request=FetchRequest(now))
+
+
+def number_of(archive: Archive, gauge: Gauge) -> float:
+    """The one number that all readings of a gauge have; -1 before the first fetch."""
+    held = archive.as_of([gauge])
+    numbers = held["value"].unique().to_list()
+    assert (held.height, len(numbers)) in ((0, 0), (DAYS, 1)), f"torn: {held.height} rows, {numbers[:5]}"
+    return float(numbers[0]) if numbers else -1.0
+
+
+def sound(url: str, now: datetime) -> upkeep.Checked:
+    """A check of the archive, that it finds nothing."""
+    checked = upkeep.check(url, now)
+    assert not checked.found
+    return checked
+
+
+# --- run in processes of their own ----------------------------------------------------------------------------------
+
+
+def fetch_on(url: str, path: Path, first: int, started: Event) -> None:
+    """One fetch after the other, each a day later than the one before, until killed."""
+    with open_archive(url) as archive:
+        for number in range(first, first + 10_000):
+            report = fetch(path, archive, number, MONDAY + timedelta(days=number))
+            assert not report.errors
+            started.set()
+
+
+def fetch_some(url: str, path: Path, first: int, rounds: int) -> None:
+    """So many fetches at the time that it is; writes down how many versions they stored."""
+    stored = 0
+    with open_archive(url) as archive:
+        for number in range(first, first + rounds):
+            report = fetch(path, archive, number, datetime.now(UTC))
+            stored += int(report.table["new"].sum() + report.table["revised"].sum())
+            for error in report.errors.values():
+                assert "fetch again" in str(error)  # the other fetch was quicker: refused whole, as it must be
+    (path.parent / "stored").write_text(str(stored))
+
+
+def read_on(url: str, path: Path, stop: Event) -> None:
+    """Read every gauge again and again."""
+    gauges = load_dam(str(path)).gauges
+    with open_archive(url) as archive:
+        while not stop.is_set():
+            for gauge in gauges:
+                number_of(archive, gauge)
+
+
+def poll_on(url: str, path: Path, stop: Event) -> None:
+    """Open, look at what is newest and known, close, as a dashboard does."""
+    dam = load_dam(str(path))
+    while not stop.is_set():
+        with open_archive(url) as archive:
+            archive.newest(dam.target_gauge)
+            known = archive.known_at([dam.target_gauge], datetime.now(UTC), dam.time_zone)
+            assert known.height in (0, DAYS)
+            assert known["value"].n_unique() <= 1
+        clock.sleep(0.01)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+Start = Callable[..., ForkServerProcess]
+
+
+@pytest.fixture
+def processes() -> ForkServerContext:
+    """Starts processes that have the imports done already: 50 of them cost no minute."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_archive_processes", "forebay.archive.database"])
+    return context
+
+
+@pytest.fixture
+def start(processes: ForkServerContext) -> Iterator[Start]:
+    """Starts a process; what still runs is killed at the end."""
+    started: list[ForkServerProcess] = []
+
+    def begin(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+        process = processes.Process(target=target, args=arguments)
+        process.start()
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The dam's file."""
+    return place(tmp_path / "one")
+
+
+def place(folder: Path) -> Path:
+    folder.mkdir()
+    values: dict[str, list[float | None]] = {gauge.column: [0.0] * DAYS for gauge in DAM.gauges}
+    return synthetic.written(DAM, synthetic.frame_of(DAM, values), folder)
+
+
+def test_a_fetch_killed_at_any_moment_leaves_whole_gauges_and_the_next_one_completes(
+    url: str, path: Path, start: Start, processes: ForkServerContext
+) -> None:
+    moments = random.Random(20240501)
+    dam = load_dam(str(path))
+    first, stopped_between = 0, 0
+    for _ in range(KILLS):
+        started = processes.Event()
+        process = start(fetch_on, url, path, first, started)
+        assert started.wait(60), "the fetch after the kill did not complete"
+        clock.sleep(moments.uniform(0, 0.15))
+        process.kill()
+        process.join()
+        with open_archive(url) as archive:
+            numbers = [number_of(archive, gauge) for gauge in dam.gauges]
+        assert numbers == sorted(numbers, reverse=True), "gauges are fetched in the dam file's order"
+        assert first <= numbers[-1] <= numbers[0] <= numbers[-1] + 1
+        stopped_between += numbers[0] != numbers[-1]
+        first = int(numbers[0]) + 1
+    assert stopped_between, "no kill fell into the middle of a fetch"
+    checked = sound(url, MONDAY + timedelta(days=first + 10_000))
+    assert checked.versions >= KILLS * DAYS * len(dam.gauges)
+    with open_archive(url) as archive:
+        for gauge in dam.gauges:  # every version of a reading is there once: one for each number, from the first on
+            held = archive.revisions([gauge])
+            assert held.height % DAYS == 0
+            assert (held["value"] > held["old_value"]).all()
+
+
+def test_two_fetches_a_reader_and_a_dashboard_at_once(
+    url: str, tmp_path: Path, start: Start, processes: ForkServerContext
+) -> None:
+    paths = [place(tmp_path / name) for name in ("one", "other")]
+    stop = processes.Event()
+    watching = [start(read_on, url, paths[0], stop), start(poll_on, url, paths[0], stop)]
+    fetching = [start(fetch_some, url, path, 1000 * k, 12) for k, path in enumerate(paths)]
+    for process in fetching:
+        process.join(120)
+    stop.set()
+    for process in watching:
+        process.join(60)
+    assert [process.exitcode for process in (*fetching, *watching)] == [0, 0, 0, 0]
+    stored = sum(int((path.parent / "stored").read_text()) for path in paths)
+    assert sound(url, datetime.now(UTC)).versions == stored

@@ -1,0 +1,129 @@
+"""`forebay revisions` and `forebay archive …` as they are called: what they print, and how bad input ends."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from forebay.dams.dam import Dam
+from tests import disks, synthetic
+from tests.command_line import Ended, forebay
+from tests.synthetic import dam_of, frame_of, rain_gauge
+
+DAM: Dam = dam_of(rain_gauge())
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str) -> str:
+    """In a folder of the test's own; the archive is empty."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOREBAY_ARCHIVE", url)
+    return url
+
+
+def fetched(*levels: float) -> Path:
+    """A dam file, after a fetch for each of `levels`, which all 40 days then have."""
+    for level in levels:
+        columns = {"reservoir_level": [level] * 40, "rainfall_r1": [1.0] * 40}
+        path = synthetic.written(DAM, frame_of(DAM, columns), Path())
+        assert forebay("fetch", path).code == 0
+    return path
+
+
+def one_sentence(ended: Ended, code: int, pattern: str) -> None:
+    assert (ended.code, ended.out) == (code, "")
+    assert re.fullmatch(r"forebay: [^\n]+\n", ended.err), ended.err
+    assert re.search(pattern, ended.err), ended.err
+
+
+def test_revisions() -> None:
+    path = fetched(1.0, 2.5)
+    told = forebay("revisions", path, "--json").json
+    assert [(row["gauge"], row["old_value"], row["value"], row["change"], row["unit"]) for row in told] == [
+        ("reservoir_level", 1.0, 2.5, 1.5, "m")
+    ] * 40
+    assert forebay("revisions", path, "--gauge", "r1", "--json").json == []
+    assert "Small Dam (SIMULATED): no revision was found" in forebay("revisions", path, "--gauge", "r1").out
+    shown = forebay("revisions", path, "--since", "2024-01-01").out
+    assert "1 → 2.5" in shown
+    assert "the newest 40 of 40 revisions" in shown
+    assert forebay("revisions", path, "--until", "2024-01-01", "--json").json == []
+
+
+def test_revisions_of_what_is_not_there(url: str) -> None:
+    path = synthetic.written(DAM, frame_of(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
+    one_sentence(forebay("revisions", path), 2, "is not there yet; name another with --archive")
+    fetched(1.0)
+    one_sentence(forebay("revisions", path, "--gauge", "r9"), 2, "'r9' is no gauge of Small Dam; give a station")
+    one_sentence(
+        forebay("revisions", path, "--since", "2024-02-01", "--until", "2024-01-01"), 2, "must not be before since"
+    )
+
+
+def test_the_life_of_an_archive(url: str, new_url: Callable[[], str]) -> None:
+    fetched(1.0, 2.0)
+    checked = forebay("archive", "check", "--json").json
+    assert (checked["series"], checked["versions"], checked["file_faults"]) == (2, 120, [])
+    assert set(checked["faults"].values()) == {0}
+    assert "2 series, 120 versions" in forebay("archive", "check").out
+
+    assert forebay("archive", "backup", "b.db", "--json").json["versions"] == 120
+    one_sentence(forebay("archive", "backup", "b.db"), 2, r"b\.db' is there already")
+    assert "120 versions" in forebay("archive", "backup", "b.db", "--replace").out
+
+    other, third = new_url(), new_url()
+    assert forebay("archive", "restore", "b.db", "--archive", other, "--json").json["kept"] is None
+    one_sentence(forebay("archive", "restore", "b.db", "--archive", other), 2, "holds 120 versions; .* --replace")
+    replaced = forebay("archive", "restore", "b.db", "--archive", other, "--replace")
+    assert re.search(r"what was there before is in b\.replaced-\w+\.db", replaced.out)
+
+    assert forebay("archive", "copy", "--to", third, "--json").json["versions"] == 120
+    one_sentence(forebay("archive", "copy", "--to", third), 2, "holds 120 versions; name another one")
+
+    done = forebay("archive", "compact", "--json").json
+    assert (done["versions"], sorted(done)) == (120, ["after", "before", "versions", "where"])
+    assert re.search("120 versions, [0-9.]+ MB before, [0-9.]+ MB now", forebay("archive", "compact").out)
+    every = "".join(part for ended in (replaced, forebay("archive", "check")) for part in (ended.out, ended.err))
+    assert re.search("//forebay:(?!\\*\\*\\*)", every) is None
+
+
+def test_an_archive_with_faults(tmp_path: Path) -> None:
+    text = tmp_path / "text.db"
+    text.write_text("no archive" * 1000)
+    one_sentence(forebay("archive", "check", "--archive", f"sqlite:///{text}"), 2, "is not an SQLite database")
+    one_sentence(forebay("archive", "restore", "none.db"), 2, r"none\.db' is no file")
+    fetched(1.0)
+    forebay("archive", "backup", "b.db")
+    import sqlite3
+
+    with sqlite3.connect("b.db") as connection:
+        connection.execute("UPDATE observation SET quality = 'torn' WHERE time = (SELECT min(time) FROM observation)")
+    connection.close()
+    ended = forebay("archive", "check", "--archive", "sqlite:///b.db", "--json")
+    assert ended.code == 1
+    assert ended.json["faults"]["a value, quality or time that is none"] == 2
+    assert ended.err.startswith("forebay: archive sqlite:///b.db has faults: 2 with a value, quality or time that is")
+
+
+def test_fetch_into_a_file_that_is_read_only_or_a_disk_that_is_full(tmp_path: Path) -> None:
+    path = fetched(1.0)
+    with disks.small_disk(tmp_path / "disk", "96k") as disk:
+        url = f"sqlite:///{disk}/a.db"
+        assert forebay("fetch", path, "--archive", url).code == 0
+        (disk / "filler").write_bytes(bytes(20 * 1024))
+        ended = Ended(0, "", "")
+        for level in range(2, 40):
+            columns = {"reservoir_level": [float(level)] * 40, "rainfall_r1": [1.0] * 40}
+            synthetic.written(DAM, frame_of(DAM, columns), Path())
+            ended = forebay("fetch", path, "--archive", url)
+            if ended.code:
+                break
+        one_sentence(ended, 1, "the disk is full|is full")
+        disks.mount("-o", "remount,ro", str(disk))
+        one_sentence(forebay("fetch", path, "--archive", url), 2, "read-only|cannot be (opened|written)")
+        disks.mount("-o", "remount,rw,size=8m", str(disk))
+        assert forebay("fetch", path, "--archive", url).code == 0
+        assert forebay("archive", "check", "--archive", url).code == 0
+        last = [row for row in forebay("revisions", path, "--archive", url, "--json").json if row["value"] == level]
+        assert len(last) == 40

@@ -1,0 +1,209 @@
+"""SQLite and PostgreSQL as they differ: URLs, what is stored exactly, and how each fault of a real server is told."""
+
+import socket
+import threading
+import time as clock
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forebay.archive import engines
+from forebay.archive.store import Appended, Archive, open_archive
+from forebay.errors import ConfigError, DataError, ForebayError
+from tests import disks
+from tests.postgres import Cluster
+from tests.readings import LEVEL, MONDAY, Content, day_contents, readings
+
+LONG = readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 350_000))
+"""Long enough for a connection to be cut while it is written."""
+
+FAR = datetime(1677, 9, 22, tzinfo=UTC)
+ODD = ("", "\\N", "\\.", "a\n\\.\nb", '"', '""', ",", "\r\n", " ", "NULL", "Ä€😀", "\x01")
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+TEXTS = st.none() | st.text(CHARACTERS, max_size=12) | st.sampled_from(ODD)
+VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=60)
+@given(contents=st.lists(st.tuples(VALUES, TEXTS, st.sampled_from(["good", "missing"]), TEXTS), max_size=8))
+def test_every_number_and_text_comes_back_as_it_was_given(
+    emptied: Callable[[], str], contents: list[Content]
+) -> None:
+    given = readings(LEVEL, {FAR + timedelta(microseconds=k): content for k, content in enumerate(contents)})
+    with open_archive(emptied()) as archive:
+        archive.append(given, MONDAY)
+        held = archive.as_of([LEVEL]).select(given.columns)
+        assert held.equals(given)
+        assert [str(value) for value in held["value"]] == [str(value) for value in given["value"]]  # -0.0 too
+
+
+def test_the_character_nul_is_refused_by_both(url: str) -> None:
+    with open_archive(url) as archive, pytest.raises(DataError, match="'raw_value' has a text with the character NUL"):
+        archive.append(readings(LEVEL, {MONDAY: (1.0, "1\0", "good", "1")}), MONDAY)
+
+
+# --- URLs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql+psycopg://me:secret@host/x", "postgresql+psycopg://me:***@host/x"),
+        ("postgresql+psycopg://me@host/x?password=secret", "password=***"),
+        ("postgresql+psycopg://host/x?sslpassword=secret&sslmode=require", "sslpassword=***"),
+        ("postgresql+psycopg://me:sec@ret@host/x", "…@host"),
+        ("postgresql+psycopg://me:%73ecret@host/x", "me:***@host"),
+    ],
+)
+def test_no_password_is_shown(given: str, shown: str) -> None:
+    from sqlalchemy import make_url
+
+    told = engines.shown(make_url(given)).replace("%2A", "*").replace("%E2%80%A6", "…")
+    assert shown in told
+    assert "sec" not in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("postgresql+psycopg://me:se@cret@host/x", "'@' in a user's name or password must be written %40"),
+        ("postgresql+psycopg://me:secret@host", "names no database"),
+        ("postgresql+psycopg://me:secret@host/", "names no database"),
+        ("postgresql://me:secret@host/x", "'postgresql' is not supported"),
+    ],
+)
+def test_server_urls_that_are_not_allowed(wrong: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        open_archive(wrong)
+    assert "cret" not in str(caught.value)
+
+
+# --- a real server --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held(postgres: Cluster) -> Iterator[tuple[str, Archive]]:
+    """An archive on the server with 100 readings: its URL, and it, open."""
+    url = postgres.new()
+    with open_archive(url) as archive:
+        archive.append(readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100)), MONDAY)
+        yield url, archive
+
+
+def sentence(error: pytest.ExceptionInfo[ForebayError], server: Cluster) -> str:
+    """The error's text, which is one line and shows no password, in whatever a traceback would print too."""
+    text = str(error.value)
+    assert "\n" not in text
+    assert server.password not in str(error.getrepr(chain=True, showlocals=False))
+    return text
+
+
+def test_a_server_that_cannot_be_reached(postgres: Cluster) -> None:
+    right = postgres.url("postgres")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(1)
+        closed = right.replace(f":{postgres.port}/", ":9/")
+        mute = right.replace(f":{postgres.port}/", f":{silent.getsockname()[1]}/") + "?connect_timeout=2"
+        for url, reason in ((closed, "Connection refused"), (mute, "timeout"), (right + "_not", "does not exist"),
+                            (postgres.url("postgres", password="wrong"), "password authentication failed"),
+                            (right + "?nonsense=1", "invalid connection option")):  # fmt: skip
+            with pytest.raises(ForebayError, match=rf"cannot be reached \(.*{reason}.*\); see that") as caught:
+                open_archive(url)
+            sentence(caught, postgres)
+
+
+def test_a_connection_cut_in_the_middle_of_a_write_leaves_nothing_and_the_next_write_is_whole(
+    postgres: Cluster, held: tuple[str, Archive]
+) -> None:
+    url, archive = held
+    cut: list[object] = []
+    stop = threading.Event()
+
+    def cut_when_it_copies() -> None:
+        name = url.rpartition("/")[2]
+        while not (cut or stop.is_set()):
+            cut.extend(postgres.execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' "
+                "AND state = 'active' AND query LIKE 'COPY%'"
+            ))  # fmt: skip
+
+    cutter = threading.Thread(target=cut_when_it_copies)
+    cutter.start()
+    try:
+        with pytest.raises(ForebayError, match="lost the connection to its server; what was being written") as caught:
+            archive.append(LONG, MONDAY)
+    finally:
+        stop.set()
+        cutter.join()
+    assert cut == [(True,)]
+    sentence(caught, postgres)
+    assert archive.as_of([LEVEL]).height == 100
+    assert archive.append(LONG, MONDAY).new == LONG.height
+
+
+def test_a_connection_cut_between_two_reads_is_made_anew(postgres: Cluster, held: tuple[str, Archive]) -> None:
+    url, archive = held
+    name = url.rpartition("/")[2]
+    assert archive.as_of([LEVEL]).height == 100
+    cut = postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    assert cut
+    while postgres.execute(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}'"):
+        clock.sleep(0.01)
+    assert archive.as_of([LEVEL]).height == 100
+
+
+def test_a_full_disk_of_the_server(postgres: Cluster, tmp_path: Path) -> None:
+    few = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
+    many = readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 120_000))
+    with disks.small_disk(postgres.folder / "disk", "16m") as disk:
+        postgres.own(disk)
+        postgres.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+        url = postgres.new("TABLESPACE small")
+        try:
+            with open_archive(url) as archive:
+                archive.append(few, MONDAY)
+                with pytest.raises(ForebayError, match="cannot grow: the disk is full; free some space") as caught:
+                    archive.append(many, MONDAY)
+                sentence(caught, postgres)
+                assert archive.as_of([LEVEL]).height == 100
+                disks.mount("-o", "remount,size=64m", str(disk))
+                assert archive.append(many, MONDAY) == Appended(120_000, new=120_000, revised=0, unchanged=0)
+        finally:
+            postgres.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+            postgres.execute("DROP TABLESPACE small")
+
+
+def test_a_server_that_is_read_only(postgres: Cluster, held: tuple[str, Archive]) -> None:
+    url, archive = held
+    for place in (url, postgres.new()):
+        postgres.execute(f"ALTER DATABASE {place.rpartition('/')[2]} SET default_transaction_read_only = on")
+    with open_archive(url) as reader:
+        assert reader.as_of([LEVEL]).height == 100
+        with pytest.raises(ConfigError, match="cannot be written: the server is read-only; choose another"):
+            reader.append(LONG.head(10), MONDAY)
+    with pytest.raises(ConfigError, match="cannot be written: the server is read-only"):
+        open_archive(place)
+
+
+def test_a_user_who_may_not_make_tables(postgres: Cluster) -> None:
+    url = postgres.new()
+    postgres.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC", url)
+    postgres.execute("CREATE ROLE visitor LOGIN PASSWORD 'visitor-secret'")
+    visitor = url.replace(f"//forebay:{postgres.password}@", "//visitor:visitor-secret@")
+    with pytest.raises(ConfigError, match="is closed to its user; grant it the right") as caught:
+        open_archive(visitor)
+    assert "visitor-secret" not in str(caught.value)
+
+
+def test_a_database_of_another_program_or_encoding(postgres: Cluster) -> None:
+    other = postgres.new()
+    postgres.execute("CREATE TABLE bookmarks (title text)", other)
+    with pytest.raises(ConfigError, match="database of another program .it has the tables bookmarks."):
+        open_archive(other)
+    with pytest.raises(ConfigError, match="encoding is LATIN1; make one with ENCODING 'UTF8'"):
+        open_archive(postgres.new("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))

@@ -1,0 +1,350 @@
+"""Checks, copies, backups and restores of real archives, on both databases, on full and read-only disks too."""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forebay.archive import engines, upkeep
+from forebay.archive.store import Archive, open_archive
+from forebay.errors import ConfigError, DataError, ForebayError
+from tests import disks
+from tests.postgres import Cluster
+from tests.readings import GAUGES, GOOD, HOURLY, LEVEL, MONDAY, RAIN, day_contents, readings
+
+NOW = MONDAY + timedelta(days=30)
+DAYS = 300
+
+
+def fill(archive: Archive) -> None:
+    """Three series, two of them revised: 3 · 300 readings, 2 · 100 revisions, with texts and gaps."""
+    for number, gauge in enumerate((RAIN, LEVEL, HOURLY)):  # not in the order of their names
+        values = [None if k % 7 == 0 else k / 3 for k in range(DAYS)]
+        archive.append(readings(gauge, day_contents(date(2020, 1, 1), values)), MONDAY)
+        if number:
+            revised: dict = dict.fromkeys(day_contents(date(2020, 2, 1), [0.0] * 100), (9.5, "9,5\n", "fair", ""))
+            archive.append(readings(gauge, revised), MONDAY + timedelta(days=number, microseconds=1))
+
+
+VERSIONS = 3 * DAYS + 200
+
+
+@pytest.fixture
+def filled(url: str) -> str:
+    with open_archive(url) as archive:
+        fill(archive)
+    return url
+
+
+def held(url: str) -> list[pl.DataFrame]:
+    """All that an archive says: every version of every series, and its views."""
+    with open_archive(url, create=False) as archive:
+        views = [archive.as_of(GAUGES, MONDAY + timedelta(days=k)) for k in range(4)]
+        return [*views, archive.first_known(GAUGES), archive.known_at(GAUGES, NOW, "+10:00"), archive.revisions(GAUGES)]
+
+
+def same(one: str, other: str) -> bool:
+    return all(a.equals(b) for a, b in zip(held(one), held(other), strict=True))
+
+
+# --- check ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_archive(filled: str) -> None:
+    checked = upkeep.check(filled, NOW)
+    assert (checked.series, checked.versions, checked.found) == (3, VERSIONS, "")
+    assert checked.size > 10_000
+
+
+FAULTS = {
+    "1 with no series": "INSERT INTO observation VALUES (99, 0, 0, 1.0, '1', 'good', '1')",
+    "1 with a series without any version": "INSERT INTO series VALUES (98, 'waternsw', 'x', 'rainfall', 'total', 0)",
+    "1 with a value, quality or time that is none": "UPDATE observation SET quality = 'torn' WHERE {one}",
+    "1 with the same contents as the version before":
+        "INSERT INTO observation SELECT series, time, fetched_at + 1, value, raw_value, quality, quality_code "
+        "FROM observation WHERE {one}",
+    "1 with a fetch that lies in the future":
+        "UPDATE observation SET fetched_at = 4102444800000000, value = 5 WHERE {one}",
+}  # fmt: skip
+ONE = "series = (SELECT max(id) FROM series WHERE id < 90) AND time = 1577836800000000"
+
+
+def damage(url: str, postgres: Cluster | None, *statements: str) -> None:
+    """Change an archive behind forebay's back."""
+    if postgres is not None:
+        postgres.execute("; ".join(("SET session_replication_role = replica", *statements)), url)
+        return
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+@pytest.mark.parametrize(("found", "statement"), FAULTS.items(), ids=FAULTS)
+def test_faults_of_single_rows_are_found(
+    filled: str, request: pytest.FixtureRequest, found: str, statement: str
+) -> None:
+    server = None if filled.startswith("sqlite") else request.getfixturevalue("postgres")
+    damage(filled, server, statement.format(one=ONE))
+    assert upkeep.check(filled, NOW).found == found
+
+
+def test_numbers_that_are_none_are_found(filled: str, request: pytest.FixtureRequest) -> None:
+    if filled.startswith("sqlite"):
+        damage(filled, None, f"UPDATE observation SET value = 9e999 WHERE {ONE}")
+        assert "1 with a value, quality or time" in upkeep.check(filled, NOW).found
+        damage(filled, None, f"UPDATE observation SET value = 'high' WHERE {ONE}")
+    else:
+        server = request.getfixturevalue("postgres")
+        damage(filled, server, f"UPDATE observation SET value = 'NaN' WHERE {ONE}")
+    assert "1 with a value, quality or time" in upkeep.check(filled, NOW).found
+
+
+def test_a_key_that_stands_twice_is_found(postgres: Cluster) -> None:
+    url = postgres.new()
+    with open_archive(url) as archive:
+        fill(archive)
+    twice = f"INSERT INTO observation SELECT * FROM observation WHERE {ONE}"
+    damage(url, postgres, "ALTER TABLE observation DROP CONSTRAINT observation_pkey", twice)
+    assert upkeep.check(url, NOW).found.startswith("1 with a key that stands twice")
+
+
+def test_faults_of_the_file_are_found(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/forebay.db"
+    with open_archive(url) as archive:
+        fill(archive)
+    # The index of labels is made to lack a label, as after a torn page of it.
+    damage(url, None, "PRAGMA writable_schema = ON",
+           "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'archive_schema') "
+           "WHERE name = 'sqlite_autoindex_series_1'")  # fmt: skip
+    try:
+        told = upkeep.check(url, NOW).found
+    except ForebayError as error:
+        told = str(error)
+    assert "index" in told or "is damaged" in told
+
+
+def test_what_is_not_there_is_not_made(tmp_path: Path, postgres: Cluster) -> None:
+    for url in (f"sqlite:///{tmp_path}/none/forebay.db", postgres.new()):
+        for call in (lambda: upkeep.check(url, NOW), lambda: upkeep.backup(url, tmp_path / "b.db"),  # noqa: B023
+                     lambda: upkeep.compact(url), lambda: upkeep.copy(url, "sqlite://")):  # noqa: B023  # fmt: skip
+            with pytest.raises(ConfigError, match="is not there yet; name another with --archive, or run `forebay"):
+                call()
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- copy -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_to_the_other_database_and_back_is_equal(
+    filled: str, tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.archive.database.PAGE", 64)
+    other = f"sqlite:///{tmp_path}/other.db" if filled.startswith("postgresql") else postgres.new()
+    back = postgres.new() if filled.startswith("postgresql") else f"sqlite:///{tmp_path}/back.db"
+    told: list[tuple[int, int]] = []
+    for source, target in ((filled, other), (other, back)):
+        copied = upkeep.copy(source, target, progress=lambda done, total: told.append((done, total)))
+        assert (copied.series, copied.versions) == (3, VERSIONS)
+        assert same(source, target)
+    assert told[:3] == [(0, 3), (1, 3), (2, 3)]
+    assert same(filled, back)
+    with open_archive(back) as archive:  # and goes on: new series get numbers of their own
+        archive.append(readings(GAUGES[3], {MONDAY: GOOD}), MONDAY)
+    assert upkeep.check(back, NOW).series == 4
+
+
+HISTORY = st.lists(
+    st.dictionaries(
+        st.tuples(st.sampled_from(GAUGES), st.integers(0, 5)),
+        st.tuples(st.none() | st.floats(allow_nan=False, allow_infinity=False), st.none() | st.text(
+            st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4),
+            st.sampled_from(["good", "missing"]), st.none() | st.just("1")),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(max_examples=25)
+@given(history=HISTORY)
+def test_any_archive_is_equal_after_a_copy(
+    emptied: Callable[[], str], tmp_path_factory: pytest.TempPathFactory, history: list[dict]
+) -> None:
+    url = emptied()
+    other = f"sqlite:///{tmp_path_factory.mktemp('copy')}/forebay.db"
+    with open_archive(url) as archive:
+        for number, batch in enumerate(history):
+            for (gauge, hour), content in batch.items():
+                at = MONDAY + timedelta(hours=hour)
+                archive.append(readings(gauge, {at: content}), MONDAY + timedelta(days=number))
+    upkeep.copy(url, other)
+    assert same(url, other)
+
+
+def test_a_copy_goes_into_nothing_that_holds_something(filled: str, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path}/other.db"
+    with open_archive(other) as archive:
+        archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
+    with pytest.raises(ConfigError, match=r"other\.db holds 1 versions; name another one"):
+        upkeep.copy(filled, other)
+    with pytest.raises(ConfigError, match="cannot be copied into itself"):
+        upkeep.copy(filled, filled)
+    assert upkeep.check(other, NOW).versions == 1
+
+
+# --- backup and restore ---------------------------------------------------------------------------------------------
+
+
+def test_a_backup_restored_into_an_empty_place_is_equal(
+    filled: str, new_url: Callable[[], str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a backup?%.db"
+    made = upkeep.backup(filled, path)
+    assert (made.versions, made.target, made.size) == (VERSIONS, str(path), path.stat().st_size)
+    assert list(tmp_path.iterdir()) == [path], "one file, and nothing left beside it"
+    other = new_url()
+    restored = upkeep.restore(path, other, NOW)
+    assert (restored.versions, restored.kept) == (VERSIONS, None)
+    assert same(filled, other)
+
+
+def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -> None:
+    stop = threading.Event()
+    times = list(day_contents(date(2019, 1, 1), [0.0] * 50))
+
+    def write() -> None:
+        with open_archive(filled) as archive:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                every: dict = dict.fromkeys(times, (float(number), "x", "good", "1"))
+                archive.append(readings(LEVEL, every), MONDAY + timedelta(days=5, seconds=number))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = []
+        for number in range(4):
+            path = tmp_path / f"{number}.db"
+            upkeep.backup(filled, path)
+            with open_archive(f"sqlite:///{path}") as archive:
+                written = archive.as_of([LEVEL]).filter(pl.col("time").is_in(times))
+                assert written["value"].n_unique() <= 1
+                assert written.height in (0, 50)
+                seen.append(written["value"].max() or 0)
+            assert not upkeep.check(f"sqlite:///{path}", NOW).found
+        assert seen == sorted(seen)
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_a_backup_never_takes_the_place_of_a_file_unless_asked(filled: str, tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match=r"backup\.db' is there already; choose another name, or give --replace"):
+        upkeep.backup(filled, path)
+    assert path.read_text() == "mine"
+    upkeep.backup(filled, path, replace=True)
+    assert not upkeep.check(f"sqlite:///{path}", NOW).found
+
+
+def test_a_backup_that_does_not_fit_leaves_nothing(filled: str, tmp_path: Path) -> None:
+    with disks.small_disk(tmp_path / "disk", "64k") as disk:
+        with pytest.raises(ForebayError, match=r"disk/.*b\.db.* (the disk is full|the disk failed or is full)"):
+            upkeep.backup(filled, disk / "b.db")
+        assert list(disk.iterdir()) == []
+        disks.mount("-o", "remount,ro", str(disk))
+        with pytest.raises(ConfigError, match=r"b\.db' cannot be written: Read-only file system; choose another"):
+            upkeep.backup(filled, disk / "b.db")
+    with pytest.raises(ConfigError, match="cannot be written: No such file or directory"):
+        upkeep.backup(filled, tmp_path / "no" / "b.db")
+
+
+def test_a_backup_on_a_read_only_disk_can_be_checked_and_restored(filled: str, tmp_path: Path) -> None:
+    with disks.small_disk(tmp_path / "disk", "4m") as disk:
+        upkeep.backup(filled, disk / "b.db")
+        disks.mount("-o", "remount,ro", str(disk))
+        assert not upkeep.check(f"sqlite:///{disk}/b.db", NOW).found
+        other = f"sqlite:///{tmp_path}/other.db"
+        upkeep.restore(disk / "b.db", other, NOW)
+        assert same(filled, other)
+
+
+def test_what_is_written_is_compared_with_what_was_read(
+    filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, asked = upkeep._contents, []
+
+    def forgetful(*given: object) -> dict:
+        """The second time, as a disk that lies gives it: without anything."""
+        asked.append(given)
+        return {} if len(asked) == 2 else whole(*given)
+
+    monkeypatch.setattr(upkeep, "_contents", forgetful)
+    with pytest.raises(ForebayError, match="is not what was read; nothing was kept of it: check the disk"):
+        upkeep.backup(filled, tmp_path / "b.db")
+    assert list(tmp_path.glob("b.db")) == []
+
+
+def test_restore_over_an_archive_asks_and_keeps_what_was_there(filled: str, tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    upkeep.backup(filled, path)
+    before = held(filled)
+    with open_archive(filled) as archive:
+        archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
+        more = archive.as_of([LEVEL])
+        with pytest.raises(ConfigError, match=rf"holds {VERSIONS + 1:,} versions; .* give --replace .*backed up first"):
+            upkeep.restore(path, filled, NOW)
+        assert archive.as_of([LEVEL]).equals(more)
+        restored = upkeep.restore(path, filled, NOW, replace=True)
+        assert archive.as_of([LEVEL]).height == DAYS, "who has it open sees it at once"
+    assert all(a.equals(b) for a, b in zip(held(filled), before, strict=True))
+    assert restored.kept == tmp_path / "backup.replaced-20240131T000000Z.db"
+    with open_archive(f"sqlite:///{restored.kept}") as archive:
+        assert archive.as_of([LEVEL]).equals(more)
+
+
+def test_a_backup_that_is_none_or_damaged_is_not_restored(
+    filled: str, new_url: Callable[[], str], tmp_path: Path
+) -> None:
+    path = tmp_path / "backup.db"
+    with pytest.raises(ConfigError, match=r"backup\.db' is no file; give the path of one"):
+        upkeep.restore(path, new_url(), NOW)
+    path.write_text("no archive" * 1000)
+    with pytest.raises(ConfigError, match="is not an SQLite database"):
+        upkeep.restore(path, new_url(), NOW)
+    upkeep.backup(filled, path, replace=True)
+    damage(f"sqlite:///{path}", None, f"UPDATE observation SET quality = 'torn' WHERE {ONE}")
+    with pytest.raises(DataError, match="has faults: 1 with a value, quality or time .*; restore from another"):
+        upkeep.restore(path, new_url(), NOW)
+
+
+# --- compact --------------------------------------------------------------------------------------------------------
+
+
+def test_compact_gives_space_back_and_deletes_nothing(filled: str, tmp_path: Path) -> None:
+    before = held(filled)
+    upkeep.backup(filled, tmp_path / "b.db")
+    upkeep.restore(tmp_path / "b.db", filled, NOW, replace=True)  # leaves space that is not used
+    done = upkeep.compact(filled)
+    assert done.versions == VERSIONS
+    assert done.before > 0 < done.after
+    if filled.startswith("sqlite"):
+        assert done.after < done.before
+    assert all(a.equals(b) for a, b in zip(held(filled), before, strict=True))
+
+
+def test_compact_waits_for_a_writer_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
+    url = f"sqlite:///{tmp_path}/forebay.db"
+    with open_archive(url) as archive, archive._database.writing(), \
+            pytest.raises(ForebayError, match="was locked by another process"):  # fmt: skip
+        upkeep.compact(url)
