@@ -83,11 +83,9 @@ def release() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
 
 
 def warmth() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
-    """A glacier, always under snow: it melts with degree-days above 0 °C."""
+    """A glacier: ice melts with degree-days above 0 °C, whatever has snowed."""
     warm = lively(DAYS, mean=0.0, sd=6.0)
-    gauges = [gauge("temperature", "temperature", "degC"), gauge("snow", "snow_water_equivalent", "mm")]
-    columns = {"temperature_g": warm, "snow_water_equivalent_g": lively(DAYS, mean=900.0, seed=6)}
-    return gauges, columns, 0.003 * before(warm.clip(0))
+    return [gauge("temperature", "temperature", "degC")], {"temperature_g": warm}, 0.003 * before(warm.clip(0))
 
 
 def evaporation() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
@@ -119,10 +117,12 @@ LAKES = {
 
 @pytest.mark.parametrize("name", LAKES)
 def test_a_driver_that_moves_the_lake_makes_forecasts_better(name: str) -> None:
+    """Of temperature without snow trees alone are told: lines took it for the season, and went astray."""
     gauges, columns, change = LAKES[name]()
     dam, blind = dam_of(*gauges), dam_of()
     frame = lake(dam, change, columns)
-    with_gauge, without = mae(dam, frame), mae(blind, frame)
+    model = Trees if name == "warmth" else Huber
+    with_gauge, without = (mae(of, frame, model=model) for of in (dam, blind))
     assert with_gauge < 0.5 * without, f"{with_gauge:.5f} against {without:.5f}"
     assert with_gauge < 1.6 * 0.002 * (2 / np.pi) ** 0.5 + 0.15 * without, "near the noise, which nobody can know"
 
@@ -142,6 +142,26 @@ def test_snow_tells_how_much_can_melt() -> None:
     dam, without_snow = dam_of(*gauges), dam_of(gauges[0])
     frame = lake(dam, 0.003 * melt, {"temperature_g": warm, "snow_water_equivalent_s": snow})
     assert mae(dam, frame) < 0.5 * mae(without_snow, frame)
+
+
+def test_the_slope_of_the_storage_curve_tells_what_rain_does_to_the_level() -> None:
+    """A funnel: the same water lifts the level 25 times as much near its bottom as near its rim.
+
+    Trees, which alone are told, also have the level itself and can learn much of it: the slope saves them 4%.
+    """
+    fallen = showers(DAYS)
+    held = 95 + 10 * np.sin(np.arange(DAYS) / 30)  # people fill and empty it
+    wet, above, level = np.zeros(DAYS), np.zeros(DAYS), held.copy()
+    for day in range(1, DAYS):
+        wet[day] = 0.9 * wet[day - 1] + fallen[day]
+        water = 20.0 * fallen[day - 1] * wet[day - 1]
+        above[day] = 0.8 * above[day - 1] + water / (3000 * (level[day - 1] - 80) ** 2)
+        level[day] = held[day] + above[day]
+    points = [(float(at), 1000.0 * (at - 80) ** 3) for at in np.arange(80, 121)]
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": points}
+    dam, flat = dam_of(rain_gauge(), storage_curves=[curve]), dam_of(rain_gauge())
+    frame = frame_of(dam, {"reservoir_level": level.tolist(), "rainfall_r1": fallen.tolist()})
+    assert mae(dam, frame, model=Trees) < 0.98 * mae(flat, frame, model=Trees)
 
 
 def test_the_travel_time_says_when_the_water_comes() -> None:

@@ -176,6 +176,18 @@ def test_a_level_far_from_full_supply_counts_as_far() -> None:
     assert column(dam, "context_below_full", {"reservoir_level": [-500.0, 10.0, 60.0]}) == [20.0, 0.0, -2.0]
 
 
+def test_the_slope_of_the_storage_curve_by_hand() -> None:
+    """86.4 ML a day are 1 m3/s: 0.0864 m where 1,000 ML lift the lake by a metre, a tenth of it where 10,000 ML do."""
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (10.0, 10_000.0), (20.0, 110_000.0)]}
+    dam = dam_of(rain_gauge("a"), storage_curves=[curve])
+    columns = {"reservoir_level": [5.0, 15.0, 25.0], "rainfall_a": [10.0, 10.0, 10.0]}
+    made = column(dam, "context_rise_per_flow", columns)
+    assert made == [pytest.approx(0.0864), pytest.approx(0.00864), None]
+    api = column(dam, "api", columns)
+    assert api[1] is not None
+    assert column(dam, "context_rain_api_rise", columns)[1] == pytest.approx(10 * api[1] * 0.00864)
+
+
 def test_weather_by_hand() -> None:
     dam = dam_of(
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},

@@ -103,7 +103,7 @@ def owner(column: str, dam: Dam) -> Source:
         "season": bare in _SEASON,
         "weather": bare in _WEATHER,
         "full_supply": bare == "below_full",
-        "level": bare == "level" or "change" in bare or column.startswith(BALANCE),
+        "level": bare in ("level", "rise_per_flow") or "change" in bare or column.startswith(BALANCE),
     }
     return next(((group, "") for group, does in belongs.items() if does), ("other", bare))
 

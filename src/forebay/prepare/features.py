@@ -154,16 +154,18 @@ def _delayed(values: pl.Series, days: float) -> pl.Series:
 
 
 def _weather(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
-    """Evaporation, snow, and with snow gauges degree-days above 0 °C, each the mean of the gauges that report.
+    """Degree-days above 0 °C, evaporation and snow, each the mean of the gauges that report; empty without such gauges.
 
     snow is its water equivalent (mm), snow_melt what the day's degree-days can melt of it.
     """
     made: list[pl.Series] = []
-    # Without snow to melt, degree-days tell little but the season
-    warm = _mean_of(known, dam, "temperature") if dam.columns("snow") else None
+    warm = _mean_of(known, dam, "temperature")
     if warm is not None:
         warm = warm.clip(0.0)
-        made += [warm.alias("degree_days"), warm.rolling_sum(3, min_samples=2).alias("degree_days_3d")]
+        # Without a snow gauge they tell little but the season: something for trees
+        state = "" if dam.columns("snow") else CONTEXT
+        three = warm.rolling_sum(3, min_samples=2)
+        made += [warm.alias(f"{state}degree_days"), three.alias(f"{state}degree_days_3d")]
     evaporation = _mean_of(known, dam, "evaporation")
     if evaporation is not None:
         made += [evaporation.alias("evaporation"), evaporation.rolling_mean(7, min_samples=4).alias("evaporation_7d")]
@@ -215,6 +217,13 @@ def _context(known: pl.DataFrame, frame: pl.DataFrame, dam: Dam) -> list[pl.Seri
         change.rolling_median(90, min_samples=20).alias("median_change_90d"),
         _below_full(known, dam) if dam.full_supply else level.alias("level"),
     ]
+    if dam.storage_curves and dam.target.variable == "reservoir_level":
+        # What a volume of water does to the level. Not for lines: on a dam whose level left the range that a line had
+        # learned from, the products cost it 17% at 3 and 7 days, and saved trees up to 2%.
+        rise = change_per_flow(known, dam)
+        made.append(rise.alias("rise_per_flow"))
+        if "rain_api" in frame.columns:
+            made += [(frame[name] * rise).alias(f"{name}_rise") for name in ("rain_api", "rain_3d_api")]
     if "rain_lag0" in frame.columns:
         rain = frame["rain_lag0"]
         made += [rain.rolling_sum(days, min_samples=round(0.7 * days)).alias(f"rain_{days}d") for days in (7, 14, 30)]
