@@ -57,7 +57,7 @@ def test_the_results_are_those_of_the_article(told: article.Told) -> None:
     assert sizes["python", "published"] == (4717, 3774, 755, 943, 30)  # domain.md 1
     assert sizes["multi-day", "published"] == (4626, 3701, 741, 925, 50)
     assert sizes["elixir", "published"] == (4640, 2970, 742, 928, 30)
-    assert found["python", "published"]["mae_mean"] == pytest.approx(0.0223, abs=0.0015)  # issue 3, item 4
+    assert found["python", "published"]["mae_mean"] == pytest.approx(0.0223, abs=0.0015)
     assert found["multi-day", "published"]["mae_mean"] == pytest.approx(0.0194, abs=0.002)
     for result in found.values():
         assert list(result)[: len(KEYS)] == KEYS

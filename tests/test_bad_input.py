@@ -101,6 +101,33 @@ def test_a_level_silent_for_too_long_is_refused_in_one_sentence(tmp_path: Path) 
     assert len(ended.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("wrong", "why"), [(98.0, "(jump: "), (999.09, "(range: ")])
+def test_a_level_that_is_doubted_today_is_not_forecast_from(wrong: float, why: str, tmp_path: Path) -> None:
+    """Metres in a day without rain, or a number that no lake has: the forecast starts from the day before."""
+    frame = record(RAINY, days=700)
+    dry = pl.when(pl.int_range(pl.len()) < 690).then("rainfall_r1").otherwise(0.0).alias("rainfall_r1")
+    yesterday = frame["reservoir_level"][-2]
+    level = [*frame["reservoir_level"][:-1], wrong]
+    path = synthetic.written(RAINY, frame.with_columns(dry, reservoir_level=pl.Series(level)), tmp_path)
+    path.write_text(path.read_text().replace('station = "lake"', 'station = "lake"\nvalid_range = [0.0, 500.0]'))
+    ended = forebay("run", path, "--archive", f"sqlite:///{tmp_path}/a.db", "-o", tmp_path / "report", "--json")
+    assert ended.code == 0, ended.err
+    told = [row for row in ended.json["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
+    assert all(abs(row["level"] - yesterday) < 1.0 for row in told)
+    said = [sentence for sentence in ended.json["lacks"] if "is doubted and not used" in sentence]
+    assert len(said) == 1
+    assert why in said[0]
+
+
+def test_no_change_across_a_step_of_datum_is_learned_from() -> None:
+    frame = frame_of(BARE, {"reservoir_level": lake((600, -4.0))})
+    samples = make_samples(frame, frame, BARE)
+    for lead in (1, 3, 7):
+        changes = samples.change(samples.trusted, lead)
+        assert np.nanmax(np.abs(changes)) < 3.0
+        assert np.nanmax(np.abs(samples.change(samples.observed, lead))) > 3.5, "what it is judged by stands as it is"
+
+
 def test_intervals_hold_while_rain_is_silent_for_a_year() -> None:
     frame, silent = without(record(RAINY, days=1800), "rainfall_r1", 1300, 1665), np.arange(1300, 1665)
     samples = make_samples(frame, frame, RAINY)

@@ -97,6 +97,18 @@ def test_a_day_without_a_model_has_no_blend_and_teaches_nothing() -> None:
     assert weights["a"][3] > 0.5
 
 
+def test_a_day_can_be_given_the_weights_of_another_kind() -> None:
+    """What is learned does not change with it."""
+    each, came = made_up(5)
+    kind = np.arange(DAYS) % 2
+    own, as_zero, as_one = (
+        blend(each, came, lead_time=1, kind=kind, weigh_as=weigh_as)[1]["near"]
+        for weigh_as in (None, np.zeros(DAYS, int), np.ones(DAYS, int))
+    )
+    np.testing.assert_array_equal(own, np.where(kind == 0, as_zero, as_one))
+    assert not np.allclose(as_zero[-20:], as_one[-20:], equal_nan=True)
+
+
 @given(st.integers(0, 10_000), st.sampled_from([1, 3, 7]))
 def test_weights_share_one_and_the_blend_lies_among_its_models(seed: int, lead: int) -> None:
     each, came = made_up(seed)

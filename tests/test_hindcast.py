@@ -341,7 +341,7 @@ def test_every_model_beats_every_reference_on_warragamba(warragamba: Scored, win
 @needs_shared
 @pytest.mark.parametrize("window", [*SCORED, "all"])
 def test_the_default_is_hardly_ever_worse_than_the_best_single_model(warragamba: Scored, window: str) -> None:
-    """By at most 2% MAE, 3% where fewer than 1500 days are scored (issue 4, item 4)."""
+    """By at most 2% MAE, 3% where fewer than 1500 days are scored."""
     singles = [warragamba.of(window, "mae", model=model) for model in MODELS]
     scored = zip(
         warragamba.of(window, "mae"), map(min, zip(*singles, strict=True)), warragamba.n(window, "default"), strict=True

@@ -137,7 +137,7 @@ def test_silent_gauges() -> None:
     rest = "; the models take its absence into account, and nothing was put in its place."
     assert said == (
         f"No rain is known since {day(698)} (1 day): the intervals are as wide as past days show that forecasts "
-        "without rain and flows need.",
+        "without rain and flows need, once 20 such days could be checked.",
         "Rainfall r1 has no usable value at all; the models do without it.",
         f"Rainfall r2 is silent since {day(698)} (1 day){rest}",
         f"Coxs River is silent since {day(689)} (10 days){rest}",

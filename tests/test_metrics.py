@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import polars as pl
 import pytest
 import xarray as xr
 from hypothesis import assume, given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scores import continuous, probability
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error, r2_score
+from utilsforecast import losses
 
 from forebay import metrics
 from forebay.metrics import Array
@@ -50,6 +52,26 @@ def test_largest_rounds_up_and_prefers_the_earlier() -> None:
     observed = np.array([1.0, 5.0, 5.0, 0.0, 2.0])
     assert metrics.largest(observed, 0.05).tolist() == [1]
     assert metrics.largest(observed, 0.41).tolist() == [1, 2, 4]
+
+
+@given(pairs)
+def test_as_mlforecast_scores(pair: tuple[Array, Array]) -> None:
+    """mlforecast's losses are those of utilsforecast."""
+    forecast, observed = pair
+    low, high = np.minimum(forecast, forecast - 1.5), forecast + 2.5
+    series = pl.DataFrame({"unique_id": ["dam"] * len(observed), "y": observed, "f": forecast})
+    series = series.with_columns(pl.Series("f-lo-90", low), pl.Series("f-hi-90", high))
+
+    def theirs(loss: Callable[..., pl.DataFrame], **keys: object) -> float:
+        return float(loss(series, **{"models": ["f"]} | keys)["f"][0])
+
+    assert metrics.mae(forecast, observed) == pytest.approx(theirs(losses.mae), abs=1e-9)
+    assert metrics.rmse(forecast, observed) == pytest.approx(theirs(losses.rmse), abs=1e-9)
+    assert metrics.bias(forecast, observed) == pytest.approx(theirs(losses.bias), abs=1e-9)
+    assert metrics.coverage(low, high, observed) == pytest.approx(theirs(losses.coverage, level=90), abs=1e-9)
+    for p in QUANTILES:
+        theirs_p = theirs(losses.quantile_loss, models={"f": "f"}, q=p)
+        assert metrics.pinball(forecast[:, None], observed, [p]) == pytest.approx(theirs_p, abs=1e-9)
 
 
 def test_what_cannot_be_told_is_nan() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -236,8 +236,8 @@ def _without_rain(frame: pl.DataFrame, day: int) -> pl.DataFrame:
 
 
 def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_all(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
-        del state, lead_time
+    def from_all(errors: Array, state: State, *, probabilities: Sequence[float], **asked: Any) -> Array:
+        del state, asked  # Any: whatever else is asked
         return np.tile(np.nanquantile(errors, probabilities), (len(errors), 1))
 
     monkeypatch.setattr(uncertainty, "error_quantiles", from_all)
@@ -248,9 +248,9 @@ def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch)
 def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classical slip: at lead h the errors of the last h days are not known yet."""
 
-    def too_early(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
+    def too_early(errors: Array, state: State, **asked: Any) -> Array:  # Any: whatever is asked
         earlier = np.append(errors[1:], np.nan)  # as if each error were known a day before its valid date
-        return error_quantiles(earlier, state, lead_time=lead_time, probabilities=probabilities)
+        return error_quantiles(earlier, state, **asked)
 
     monkeypatch.setattr(uncertainty, "error_quantiles", too_early)
     first_of_month = 365 + 31  # intervals are renewed then, and keep what they took
@@ -270,9 +270,8 @@ def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch
 
 
 def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_tomorrow(errors: Array, state: State, *, lead_time: int, probabilities: Sequence[float]) -> Array:
-        tomorrow = state.beside(np.roll(state.sizes, -1, axis=0))
-        return error_quantiles(errors, tomorrow, lead_time=lead_time, probabilities=probabilities)
+    def with_tomorrow(errors: Array, state: State, **asked: Any) -> Array:  # Any: whatever is asked
+        return error_quantiles(errors, state.beside(np.roll(state.sizes, -1, axis=0)), **asked)
 
     monkeypatch.setattr(uncertainty, "error_quantiles", with_tomorrow)
     with pytest.raises(AssertionError):
@@ -283,9 +282,9 @@ def test_weights_from_errors_that_are_not_known_yet_are_caught(monkeypatch: pyte
     """At lead 3, a weight that takes the change of 3 days for over after 2."""
 
     def too_early(
-        forecasts: Mapping[str, Array], observed: Array, *, lead_time: int, kind: Array
-    ) -> tuple[Array, dict[str, Array]]:
-        return blend(forecasts, observed, lead_time=max(1, lead_time - 1), kind=kind)
+        forecasts: Mapping[str, Array], observed: Array, *, lead_time: int, **asked: Any
+    ) -> tuple[Array, dict[str, Array]]:  # Any: whatever else is asked
+        return blend(forecasts, observed, lead_time=max(1, lead_time - 1), **asked)
 
     monkeypatch.setattr(hindcast, "blend", too_early)
     with pytest.raises(AssertionError):

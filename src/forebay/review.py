@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -51,7 +52,8 @@ def review(
 
 def _late_drivers(dam: Dam, days: Days) -> tuple[Samples, Dam]:
     late = with_late_drivers(dam)
-    return make_samples(days.known, days.newest, late, days.forcings), late
+    forcings = days.forcings.with_columns(pl.col("known_time") + timedelta(days=1))
+    return make_samples(days.known, days.newest, late, forcings), late
 
 
 def _screens_for_codes(dam: Dam, days: Days) -> tuple[Samples, Dam]:

@@ -158,6 +158,10 @@ class _Words:
     def _level(self) -> str:
         name = "level" if self.dam.target.variable == "reservoir_level" else "storage"
         change = self.day["last_change"]
+        if self.samples.level_age[-1] > 0:  # the inputs then hold one that fades
+            changes = np.diff(self.samples.trusted)
+            seen = changes[np.isfinite(changes)]
+            change = float(seen[-1]) if len(seen) else None
         if change is None:
             return f"{name}: no change is known yet"
         size = f"{amount(abs(change))} {self.dam.target.unit}"

@@ -14,6 +14,7 @@ from forebay.dams.local_time import init_time
 from forebay.errors import DataError
 from forebay.models.intervals import MIN_ERRORS
 from forebay.prepare.daily import usable
+from forebay.prepare.flags import REASONS
 from forebay.prepare.samples import Samples
 from forebay.prepare.silence import OLDEST_LEVEL_DAYS
 from forebay.tables import EXPLANATION
@@ -210,10 +211,14 @@ def _silent_level(samples: Samples, dam: Dam) -> list[str]:
     if age == 0:
         return []
     level = f"{samples.start[-1]:,.3f} {dam.target.unit}"
-    return [
+    said = [
         f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and "
         "its intervals are as wide as past days show that forecasts from a level of that age need."
     ]
+    if samples.doubted is not None:
+        why = f"{samples.doubted}: {REASONS[samples.doubted]}"
+        said.insert(0, f"The level of {samples.dates[-1]} is doubted and not used ({why}).")
+    return said
 
 
 def _silent_drivers(samples: Samples, dam: Dam) -> list[str]:
@@ -222,8 +227,8 @@ def _silent_drivers(samples: Samples, dam: Dam) -> list[str]:
         return []
     what = "No rain" if dam.columns("rainfall") else "No flow"
     return [
-        f"{what} is known since {samples.dates[-1 - age]} ({_days(age)}): "
-        "the intervals are as wide as past days show that forecasts without rain and flows need."
+        f"{what} is known since {samples.dates[-1 - age]} ({_days(age)}): the intervals are as wide as past days show "
+        f"that forecasts without rain and flows need, once {MIN_ERRORS} such days could be checked."
     ]
 
 

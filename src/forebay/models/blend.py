@@ -16,7 +16,12 @@ LEARNING_RATE = 1.6
 
 
 def blend(
-    forecasts: Mapping[str, Array], observed: Array, *, lead_time: int, kind: NDArray[np.intp] | None = None
+    forecasts: Mapping[str, Array],
+    observed: Array,
+    *,
+    lead_time: int,
+    kind: NDArray[np.intp] | None = None,
+    weigh_as: NDArray[np.intp] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """The blended forecast of each day, and each model's weight on it.
 
@@ -36,6 +41,8 @@ def blend(
     kind
         What kind of day each is (0, 1, …), as known on it, shape (n,): another model is the best when it rains, or
         when people run the gates, so weights are learned for each kind by itself. Without it all days are of one.
+    weigh_as
+        The kind whose weights are given for each day, where that shall be another than its own; what is learned stays.
 
     Returns
     -------
@@ -48,8 +55,9 @@ def blend(
     prior = np.log([PRIOR.get(name, 1.0) for name in names])
     rate = LEARNING_RATE / np.sqrt(lead_time)
     usable: NDArray[np.bool_] = np.asarray(np.isfinite(each).all(axis=1))
-    weights = np.full(each.shape, np.nan)
-    count = int(kinds.max(initial=0)) + 1
+    weights, given = np.full(each.shape, np.nan), np.full(each.shape, np.nan)
+    shown = kinds if weigh_as is None else weigh_as
+    count = int(max(kinds.max(initial=0), shown.max(initial=0))) + 1
     regret, size = np.zeros((count, len(names))), np.zeros(count)
     for day in range(len(each)):
         past = day - lead_time
@@ -58,10 +66,9 @@ def blend(
             regret[kinds[past]] += cost
             size[kinds[past]] += float(np.max(np.abs(cost))) ** 2
         if usable[day]:
-            of_kind = kinds[day]
-            learned = rate * regret[of_kind] / np.sqrt(size[of_kind]) if size[of_kind] > 0 else 0.0
-            weights[day] = _softmax(prior - learned)
-    return np.sum(each * weights, axis=1), {name: weights[:, k] for k, name in enumerate(names)}
+            learned = rate * regret / np.sqrt(np.where(size > 0, size, 1.0))[:, None]
+            weights[day], given[day] = _softmax(prior - learned[kinds[day]]), _softmax(prior - learned[shown[day]])
+    return np.sum(each * given, axis=1), {name: given[:, k] for k, name in enumerate(names)}
 
 
 def _cost(each: Array, weights: Array, observed: float) -> Array:

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeAlias
@@ -30,7 +30,7 @@ from forebay.settings import Settings
 Fitter: TypeAlias = Callable[[Model], Model]
 """What fits a model on rows that it holds; raises as the model's own `fit`."""
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm")
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "keras", "jax")
 ENDING = ".json.gz"
 
 
@@ -98,9 +98,16 @@ def _recipe() -> bytes:
     for source in sorted(files("forebay.models").iterdir(), key=lambda entry: entry.name):
         if source.name.endswith(".py"):
             made.update(source.read_bytes())
-    made.update(repr([(name, version(name)) for name in LIBRARIES]).encode())
+    made.update(repr([(name, _version(name)) for name in LIBRARIES]).encode())
     made.update(platform.machine().encode())
     return made.digest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # nets are an extra
+        return None
 
 
 def _read(path: Path) -> Model | None:

@@ -26,6 +26,9 @@ BALANCE = "balance_"
 """Beginning of the names of inputs that are for the balance model only."""
 BALANCE_DAYS = 10
 
+BY_SLOPE = ("rise_per_flow", "rain_api_rise", "rain_3d_api_rise")
+"""Ends of the names of inputs that rest on the storage curve at the day's level."""
+
 FORCING = "forcing_"
 """Beginning of the names of inputs that tell of the days to come."""
 
@@ -83,8 +86,7 @@ def with_late_drivers(dam: Dam) -> Dam:
         while gauge.role != "target" and delay_days(late, dam) == delay_days(gauge, dam):
             late = late.model_copy(update={"latency_h": late.latency_h + 24})
         gauges.append(late)
-    forcings = (f.model_copy(update={"latency_h": f.latency_h + 24}) for f in dam.forcings)
-    return dam.model_copy(update={"gauges": tuple(gauges), "forcings": tuple(forcings)})
+    return dam.model_copy(update={"gauges": tuple(gauges)})
 
 
 def _level(dam: Dam) -> list[pl.Expr]:

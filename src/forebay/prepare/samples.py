@@ -14,7 +14,7 @@ from forebay.dams.dam import Dam, Spell
 from forebay.errors import DataError
 from forebay.prepare import datum, features
 from forebay.prepare.daily import usable
-from forebay.prepare.flags import as_known, build_as_known, flags
+from forebay.prepare.flags import VALID, as_known, build_as_known, flags, masked
 from forebay.prepare.forcings import ahead
 from forebay.prepare.silence import Build, Silence, silences
 from forebay.tables import FORCINGS, flag_of
@@ -39,8 +39,8 @@ class Samples:
     level
         The target as known and usable, in the dam's unit; NaN where missing. Forecasts start from it.
     trusted
-        `level` without the spells that the dam file excludes from verification; NaN where missing. Inputs are made
-        from it, models and intervals learn from it.
+        `level` without the spells that the dam file excludes from verification and without what the screen doubted on
+        its own day; NaN where missing. Models and intervals learn from it.
     observed
         The target as it stands now, unscreened: forecasts are judged against it; NaN where it has no value or lies in a
         spell that the dam file excludes from verification.
@@ -50,6 +50,9 @@ class Samples:
         Lead time → inputs that tell of the days to come, as issued by the end of each day; empty without forcings.
     silence
         The days on which level or drivers are silent; None where nobody looked for them.
+    doubted
+        Why the last day's level is doubted (`prepare.flags.REASONS`), so that the forecast starts from an earlier one;
+        None where it is not.
     withheld_from
         First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
     withheld
@@ -64,16 +67,13 @@ class Samples:
     regimes: dict[str, NDArray[np.bool_]]
     ahead: Mapping[int, pl.DataFrame] = field(default_factory=dict)
     silence: Silence | None = None
+    doubted: str | None = None
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time: what was known, and what had been forecast or planned."""
-        return self.with_ahead(self.inputs, lead_time)
-
-    def with_ahead(self, inputs: pl.DataFrame, lead_time: int) -> pl.DataFrame:
-        """`inputs`, a row per day, with those that tell of the days to come."""
-        return inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else inputs
+        return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
 
     @property
     def start(self) -> NDArray[np.float64]:
@@ -146,21 +146,29 @@ def make_samples(
     level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
     dates = known["date"].to_numpy().astype("datetime64[D]")
     observed = _observed(newest, dam, len(dates))
-    own_level = np.where(np.isfinite(level), level, _observed(known, dam, len(dates)))
-    own_level[-1] = level[-1] if np.isfinite(level[-1]) else observed[-1]
-    inputs, silence = silences(made, made(features.build), dam, own_level=own_level)
     excluded = in_spells(dates, dam.hindcast.verification_exclude)
-    trusted = np.where(excluded, np.nan, level)
+    trusted = np.where(excluded, np.nan, _undoubted(known, doubts, dam))
     issues = FORCINGS.empty() if forcings is None else forcings
+    comparable = np.where(withheld, np.nan, trusted)
+
+    def told(rows: pl.DataFrame, unseen: NDArray[np.bool_]) -> Mapping[int, pl.DataFrame]:
+        """What tells of the days to come, beside `rows`; `unseen` are the days whose level is hidden."""
+        return ahead(issues, dam, rows, np.where(unseen, np.nan, comparable), dam.hindcast.leads)
+
+    # The scored set is fixed, so past days start from what is only doubted too; today's forecast does not.
+    own_level = np.where(np.isfinite(level), level, _observed(known, dam, len(dates)))
+    own_level[-1] = as_known(then, doubts_now, last, dam)[target].cast(float).to_numpy()[-1]
+    inputs, silence = silences(made, made(features.build), dam, own_level=own_level, told=told)
     return Samples(
         dates=dates,
         inputs=inputs.drop("date"),
         level=level,
         trusted=trusted,
         observed=observed,
-        regimes=_regimes(inputs, dam, np.where(withheld, np.nan, level)),
-        ahead=ahead(issues, dam, inputs, trusted, dam.hindcast.leads),
+        regimes=_regimes(inputs, dam, np.where(withheld, np.nan, silence.start)),
+        ahead=told(inputs, np.zeros(len(dates), bool)),
         silence=silence,
+        doubted=_doubt(doubts_now, dam, last),
         withheld_from=withheld_from,
         withheld=withheld,
     )
@@ -188,8 +196,24 @@ def _without_datum(rows: pl.DataFrame, withheld: NDArray[np.bool_], dam: Dam) ->
     """Inputs without those that rest on the datum, on the days on which what the dam file says of it does not hold."""
     resting = [c for c in rows.columns if c.endswith("below_full")]
     if dam.target.variable == "reservoir_level" and dam.storage_curves:
-        resting += [c for c in rows.columns if c.startswith(features.BALANCE)]
+        resting += [c for c in rows.columns if c.startswith(features.BALANCE) or c.endswith(features.BY_SLOPE)]
     return rows.with_columns(pl.when(~pl.Series(withheld)).then(pl.col(c)).alias(c) for c in resting)
+
+
+def _undoubted(known: pl.DataFrame, doubts: pl.DataFrame, dam: Dam) -> NDArray[np.float64]:
+    """The target without what was doubted on its own day: models learn from no spike, and no change across a datum."""
+    return masked(known, doubts, dam, lag=0)[dam.target.variable].cast(pl.Float64).to_numpy().astype(float)
+
+
+def _doubt(doubts: pl.DataFrame, dam: Dam, day: date) -> str | None:
+    """Why the target's value of `day` is doubted at its end; None where it is not."""
+    held = doubts.filter(
+        pl.col("gauge") == dam.target_gauge.column,
+        pl.col("date") == day,
+        pl.col("withdrawn_on").is_null(),
+        ~pl.col("reason").is_in(VALID),
+    )
+    return None if held.is_empty() else str(held["reason"][0])
 
 
 def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ if they had been silent, and what came is known of nearly all of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,8 @@ DRILL_DAYS = 30
 Build = Callable[[pl.DataFrame, Dam], pl.DataFrame]
 Made = Callable[..., pl.DataFrame]
 """What makes a row for each day by a `Build`, the values of some columns hidden on the days chosen."""
+Told = Callable[[pl.DataFrame, NDArray[np.bool_]], Mapping[int, pl.DataFrame]]
+"""What gives, per lead time, the inputs that tell of the days to come, from the others and the days without a level."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Drill:
         Level that a forecast starts from in the drills; NaN where there is none.
     level_age, drivers_age
         Days since what the drills hide last spoke; 0 where nothing is hidden.
+    ahead
+        Lead time → inputs that tell of the days to come, as in the drills; empty without forcings.
     """
 
     days: NDArray[np.bool_]
@@ -50,6 +54,11 @@ class Drill:
     start: NDArray[np.float64]
     level_age: NDArray[np.intp]
     drivers_age: NDArray[np.intp]
+    ahead: Mapping[int, pl.DataFrame]
+
+    def inputs_at(self, lead_time: int) -> pl.DataFrame:
+        """The inputs of models at one lead time."""
+        return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -73,14 +82,16 @@ class Silence:
 
 
 def silences(
-    made: Made, inputs: pl.DataFrame, dam: Dam, *, own_level: NDArray[np.float64]
+    made: Made, inputs: pl.DataFrame, dam: Dam, *, own_level: NDArray[np.float64], told: Told
 ) -> tuple[pl.DataFrame, Silence]:
     """`inputs`, on days without a level from one that goes on, and what is silent on each day.
 
     Parameters
     ----------
     own_level
-        The level of each day as known then, doubted or not; NaN where there is none.
+        The level that each day's forecast may start from, as known then; NaN where there is none.
+    told
+        What gives the inputs of the days to come.
     """
     start, level_age, silent = own_level, np.zeros(len(inputs), int), drivers_age(inputs, dam)
     unseen = np.isnan(own_level)
@@ -92,7 +103,7 @@ def silences(
         inputs = seen.select(
             pl.when(pl.Series(unseen)).then(pl.col(c)).otherwise(inputs[c]).alias(c) for c in inputs.columns
         )
-    return inputs, Silence(start, level_age, silent, drills(made, dam, level_age=level_age, drivers_age=silent))
+    return inputs, Silence(start, level_age, silent, drills(made, dam, told, level_age=level_age, drivers_age=silent))
 
 
 def going_on(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
@@ -131,7 +142,7 @@ def ages(speaks: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def drills(
-    made: Made, dam: Dam, *, level_age: NDArray[np.intp], drivers_age: NDArray[np.intp]
+    made: Made, dam: Dam, told: Told, *, level_age: NDArray[np.intp], drivers_age: NDArray[np.intp]
 ) -> dict[str, Drill]:
     """The drills of each kind of silence that there is: of the level, the drivers, or both."""
     hidden = np.arange(len(level_age)) // DRILL_DAYS % 2 == 1
@@ -146,7 +157,8 @@ def drills(
     for kind, (columns, days) in kinds.items():
         if days.any():
             rows = made(going_on, pl.Series(hidden), columns)
-            found[kind] = _drill(rows, hidden, days, of_level=kind != "drivers", of_drivers=kind != "level")
+            drill = _drill(rows, hidden, days, of_level=kind != "drivers", of_drivers=kind != "level")
+            found[kind] = replace(drill, ahead=told(rows, drill.level_age > 0))
             # a drill of one that falls on a real silence of the other is of another kind
             elsewise = {"level": drivers_age, "drivers": level_age}.get(kind)
             if elsewise is not None:
@@ -165,4 +177,5 @@ def _drill(
         start=rows["start"].to_numpy().copy(),
         level_age=np.where(hidden, since, 0) if of_level else nothing,
         drivers_age=ages(~hidden) if of_drivers else nothing,
+        ahead={},
     )

@@ -30,6 +30,9 @@ FALLBACK = "damped_change"
 
 LEARNING_DAYS = 3 * 366
 
+WET, NEAR_FULL = 1, 2
+"""Kinds of day whose weights in the blend are learned apart; a day may be both."""
+
 MAIN = "boosted_huber"
 """The model whose want of past days the forecast reports."""
 
@@ -135,7 +138,7 @@ def _forecast_lead(
     target = samples.change(samples.trusted, lead)
     inputs = samples.inputs_at(lead)
     drills = samples.silence.drills if samples.silence else {}
-    drilled = {kind: samples.with_ahead(drill.inputs, lead) for kind, drill in drills.items()}
+    drilled = {kind: drill.inputs_at(lead) for kind, drill in drills.items()}
     nothing = np.full(len(samples.dates), np.nan)
     made = {name: _OfLead(nothing.copy(), {kind: nothing.copy() for kind in drills}) for name in models}
     for start, end in spans:
@@ -182,17 +185,21 @@ def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Po
     """
     kinds = points[MAIN].drilled
     made = Points({}, points[MAIN].replaced, drilled={kind: {} for kind in kinds})
-    of_day = 2 * regime(samples, "near_full").astype(int) + regime(samples, "wet")
+    of_day = NEAR_FULL * regime(samples, "near_full").astype(int) + WET * regime(samples, "wet")
     for lead in next(iter(points.values())).changes:
         each = {name: point.changes[lead] for name, point in points.items()}
         came = samples.change(samples.trusted, lead)
         blended, weights = blend(each, came, lead_time=lead, kind=of_day)
         state = state_at(samples, points, blended, lead)
-        shift = np.where(ordinary(samples), quiet_median(came - blended, state, lead_time=lead), 0.0)
+        usual = ordinary(samples)
+        missed = np.where(usual, came - blended, np.nan)
+        shift = np.where(usual, quiet_median(missed, state, lead_time=lead), 0.0)
         made.changes[lead] = blended + shift
         made.weights[lead] = {name: float(daily[-1]) for name, daily in weights.items()}
         made.shift[lead] = float(shift[-1])
         for kind in kinds:
+            if kind != "level":  # who knows no rain knows of no wet day
+                weights = blend(each, came, lead_time=lead, kind=of_day, weigh_as=of_day & ~WET)[1]
             drilled = [weights[name] * point.drilled[kind][lead] for name, point in points.items()]
             made.drilled[kind][lead] = np.sum(drilled, axis=0)
     return {**points, DEFAULT: made}

@@ -84,7 +84,7 @@ def silent_offsets(
     came = np.full(len(days), np.nan)
     came[:-lead_time] = samples.trusted[lead_time:] - start[:-lead_time]
     state = state_of(samples.inputs_at(lead_time), regime(samples, "wet") & (kind == "level"), samples.dates)
-    drilled = state_of(samples.with_ahead(drill.inputs, lead_time), state.wet, samples.dates)
+    drilled = state_of(drill.inputs_at(lead_time), state.wet, samples.dates)
     told = State(samples.dates, state.wet, np.where(days[:, None], state.sizes, drilled.sizes)).beside(
         np.abs(change),
         _spread(points, expected),
