@@ -248,8 +248,10 @@ def _refuse_other(held: dict[tuple[object, ...], tuple[int, int]], copy: object,
 
 def _is_file_of(archive: Path, path: Path) -> bool:
     """Whether `path`, however it is spelled or linked, is the archive's file or one that SQLite keeps beside it."""
-    own = [Path(f"{archive}{end}") for end in ("", *_BESIDE)]
-    return any(path.resolve() == one.resolve() or (path.exists() and one.exists() and path.samefile(one)) for one in own)
+    for own in (Path(f"{archive}{end}") for end in ("", *_BESIDE)):
+        if path.resolve() == own.resolve() or (path.exists() and own.exists() and path.samefile(own)):
+            return True
+    return False
 
 
 def _refuse_itself(archive: Path | None, path: Path) -> None:
