@@ -342,11 +342,14 @@ def test_a_host_that_does_not_listen_is_named() -> None:
     assert caught.value.retryable
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:port/", "gopher://127.0.0.1/", "http://"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:port/", "gopher://127.0.0.1/", "http://", "http://me:secret@h:port/", "http://me:secret/@h/"]
+)
 def test_what_is_no_url_is_not_tried_again(url: str) -> None:
     with pytest.raises(SourceError) as caught:
         ask(url)
     assert not caught.value.retryable
+    assert "secret" not in str(caught.value)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines
-from forebay.errors import ConfigError
+from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS
 
 SCHEMA_VERSION = 1
@@ -71,7 +71,7 @@ class Database:
     url
         Where it is.
     create
-        Whether it is made where nothing is yet; otherwise that is a `ConfigError`.
+        Whether it is made where nothing is yet; otherwise that is a `NoArchiveError`.
 
     Attributes
     ----------
@@ -239,8 +239,8 @@ class Database:
             with self.one_sentence():
                 engines.tune(self.engine)
 
-    def _absent(self) -> ConfigError:
-        return ConfigError(
+    def _absent(self) -> NoArchiveError:
+        return NoArchiveError(
             f"archive {self.where} is not there yet; name another with --archive, or run `forebay fetch` first"
         )
 

@@ -46,6 +46,8 @@ def open_archive(url: str, *, create: bool = True) -> Archive:
 
     Raises
     ------
+    NoArchiveError
+        If there is none, and none is to be made.
     ConfigError
         If the URL is none of these, the place cannot be written, or what stands there is no archive or a newer one.
 
