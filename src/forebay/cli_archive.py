@@ -123,15 +123,14 @@ def revisions(
     gauges = chosen(this, gauge)
     with opened(archive, settings_in_force()[0], create=False) as held:
         table = changes(this, held, gauges, since=since, until=until)
-    named = f"{this.name} (SIMULATED)" if this.simulated and "simulated" not in this.name.lower() else this.name
 
     def show() -> None:
         if table.is_empty():
-            terminal.line(f"{named}: no revision was found of these gauges on these days")
+            terminal.line(f"{this.title}: no revision was found of these gauges on these days")
             return
-        terminal.table(f"{named}: revisions by gauge", summary(table))
+        terminal.table(f"{this.title}: revisions by gauge", summary(table))
         newest = table.sort("changed", maintain_order=True).tail(SHOWN)
-        terminal.table(f"{named}: the newest {newest.height} of {table.height} revisions", rows(newest))
+        terminal.table(f"{this.title}: the newest {newest.height} of {table.height} revisions", rows(newest))
 
     say(table.to_dicts(), as_json, show)
 

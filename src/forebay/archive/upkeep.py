@@ -16,8 +16,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines
-from forebay.archive.database import SERIES, Database
+from forebay.archive.database import Database
 from forebay.archive.store import microseconds
+from forebay.archive.views import SERIES
 from forebay.errors import ConfigError, DataError, ForebayError
 
 Progress = Callable[[int, int], None]

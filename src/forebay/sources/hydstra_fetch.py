@@ -28,7 +28,7 @@ from forebay.sources.hydstra import (
     readings_of,
     result_of,
 )
-from forebay.sources.transport import Planned, Request, open_transport
+from forebay.sources.transport import Planned, Request, Send, open_transport
 from forebay.tables import READINGS
 
 Ask = Callable[[str, str, Mapping[str, object]], bytes]
@@ -53,12 +53,17 @@ def fetch(
     """
     url = settings.sources[gauge.source].url
     with open_transport(settings.http) as send:
+        return fetch_through(asking(send, url), gauge, dam, Period(since, until, now), limits=settings.http)
 
-        def ask(function: str, version: str, params: Mapping[str, object]) -> bytes:
-            call = {"function": function, "version": version, "params": params}
-            return send(Request(url, json.dumps(call, separators=(",", ":")).encode(), check=result_of))
 
-        return fetch_through(ask, gauge, dam, Period(since, until, now), limits=settings.http)
+def asking(send: Send, url: str) -> Ask:
+    """Calls of the service at `url`; an answer that is none, such as a page on its maintenance, is asked for again."""
+
+    def ask(function: str, version: str, params: Mapping[str, object]) -> bytes:
+        call = {"function": function, "version": version, "params": params}
+        return send(Request(url, json.dumps(call, separators=(",", ":")).encode(), check=result_of))
+
+    return ask
 
 
 def plan(
