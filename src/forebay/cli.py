@@ -219,9 +219,9 @@ def run(
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
-    now = datetime.now(UTC)
     with opened(archive, chosen) as held:
         fetched = fetched_now(this, held, chosen)
+        now = datetime.now(UTC)  # after the fetch: what it brought is known now
         if fetched.failure is not None and held.newest(this.target_gauge) is None:
             raise fetched.failure
         days = pipeline.read_days(this, held, now=now, init_date=init)

@@ -75,7 +75,7 @@ def fetched_now(
     from forebay.archive.fetch import FetchRequest, fetch_dam
     from forebay.show import terminal
 
-    request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
+    request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
     with terminal.progress() as progress:
         report = fetch_dam(
             dam,
