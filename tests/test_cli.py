@@ -210,6 +210,15 @@ def test_run_for_machines(tmp_path: Path) -> None:
     assert {Path(file).name for file in said["files"]} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
+def test_a_run_knows_the_revisions_that_it_has_just_fetched() -> None:
+    path = write()
+    assert forebay("fetch", path).code == 0
+    levels = pl.read_csv("small.csv")["reservoir_level"].to_list()
+    write(reservoir_level=[*levels[:-1], levels[-1] + 0.5])
+    first, second = (forebay("run", path, "-o", "out", "--json").json["forecast"] for _ in range(2))
+    assert first == second
+
+
 def test_hindcast(tmp_path: Path) -> None:
     path = write()
     one_sentence(forebay("hindcast", path), 2, "is not there yet; .* run `forebay fetch` first")
