@@ -25,6 +25,9 @@ from pathlib import Path
 import pytest
 
 USER = "forebay"
+ATTEMPTS = 3
+"""How often a start is tried, each on another free port."""
+
 RELAXED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB")
 """Tests kill clients, never the machine: what the server would write for that is left out."""
 
@@ -74,7 +77,8 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
     """A server with `settings`, stopped and removed at the end."""
     programs = _programs()
     owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # PostgreSQL does not run as root
-    folder = Path(tempfile.mkdtemp(prefix="forebay-postgres-"))  # not below pytest's, which only root may enter
+    # Not below pytest's folder, which only root may enter, nor below a long path: a socket's may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="forebay-postgres-", dir="/tmp" if owner else None))
     password = secrets.token_hex(8)
     try:
         (folder / "password").write_text(password)
@@ -95,16 +99,24 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
         place = str(folder / "data")
         run("initdb", "--pgdata", place, "--username", USER, "--pwfile", str(folder / "password"), "--no-sync",
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")  # fmt: skip
-        port = _free_port()
-        options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", *settings]
-        written = "\n".join(f"{name} = '{value}'" for name, value in (option.split("=", 1) for option in options))
-        with (folder / "data" / "postgresql.conf").open("a") as configuration:
-            configuration.write(f"{written}\n")
-        run("pg_ctl", "start", "--pgdata", place, "--log", str(folder / "log"), "--wait", "--timeout=60")
+        configuration = folder / "data" / "postgresql.conf"
+        as_made = configuration.read_text()
         try:
+            for attempt in range(ATTEMPTS):
+                port = _free_port()
+                options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", *settings]
+                pairs = (option.split("=", 1) for option in options)
+                configuration.write_text(as_made + "".join(f"{name} = '{value}'\n" for name, value in pairs))
+                try:
+                    run("pg_ctl", "start", "--pgdata", place, "--log", str(folder / "log"), "--wait", "--timeout=60")
+                    break
+                except AssertionError:  # somebody else may have taken the port
+                    if attempt + 1 == ATTEMPTS:
+                        raise
             yield Cluster(port, password, folder)
         finally:
-            run("pg_ctl", "stop", "--pgdata", place, "--mode=immediate", "--wait")
+            if (folder / "data" / "postmaster.pid").exists():  # it runs, be it that its start was not waited for
+                run("pg_ctl", "stop", "--pgdata", place, "--mode=immediate", "--wait")
     finally:
         shutil.rmtree(folder)
 

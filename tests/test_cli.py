@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
 from forebay.tables import SCORES
 from tests import synthetic
@@ -85,6 +86,33 @@ def test_an_archive_that_is_no_url_is_not_shown(monkeypatch: pytest.MonkeyPatch)
     assert "secret" not in forebay("settings", "--json").out
 
 
+ODD_URLS = (
+    "postgresql+psycopg://me:secret@host:abc/x",
+    "postgresql+psycopg:/me:secret@host:abc/x",
+    "postgresql+psycopg://me:se/cret@host:1/x",
+    "postgresql+psycopg://host:abc/x?password=secret",
+    "postgresql+psycopg://[::1/x?password=secret",
+    "ftp://me:secret@host/x",
+    "me:secret@host",
+    "http://me:secret@host:abc/x",
+)
+
+
+@pytest.mark.parametrize("url", ODD_URLS)
+@pytest.mark.parametrize("name", ["FOREBAY_ARCHIVE", "FOREBAY_SOURCES__WATERNSW__URL"])
+@pytest.mark.parametrize(
+    "command", [["settings"], ["settings", "--json"], ["fetch", "warragamba", "--dry-run"], ["revisions", "demo"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_command_shows_a_password_or_falls_over_an_odd_url(
+    monkeypatch: pytest.MonkeyPatch, url: str, name: str, command: list[str]
+) -> None:
+    monkeypatch.setenv(name, url)
+    ended = forebay(*command)
+    assert "cret" not in ended.out + ended.err
+    assert ended.code == 0 or (ended.err.startswith("forebay: ") and ended.err.count("\n") == 1)
+
+
 def test_fetch_again_brings_nothing_new() -> None:
     path = write(days=40)
     first, second = (forebay("fetch", path, "--json") for _ in range(2))
@@ -132,10 +160,21 @@ def test_daily(suffix: str) -> None:
 
 def test_daily_of_an_archive_that_holds_nothing(tmp_path: Path) -> None:
     path = write(days=40)
-    one_sentence(
-        forebay("daily", path, "-o", "days.csv"), 1, "the archive holds nothing of Small Dam; run `forebay fetch"
-    )
+    other = f"sqlite:///{tmp_path}/other.db"
+    open_archive(other).close()
+    for command in (("daily", path, "-o", "days.csv"), ("screen", path)):
+        ended = forebay(*command, "--archive", other)
+        one_sentence(ended, 1, "the archive holds nothing of Small Dam; run `forebay fetch")
+    one_sentence(forebay("hindcast", path, "--archive", other), 1, "holds no level of Small Dam; run `forebay fetch")
     assert not (tmp_path / "days.csv").exists()
+
+
+@pytest.mark.parametrize("command", [["daily", "-o", "days.csv"], ["screen"], ["hindcast"], ["revisions"]], ids=str)
+def test_a_command_that_reads_makes_no_archive(tmp_path: Path, command: list[str]) -> None:
+    absent = f"sqlite:///{tmp_path}/none/forebay.db"
+    ended = forebay(command[0], write(days=40), *command[1:], "--archive", absent)
+    one_sentence(ended, 2, r"none/forebay\.db is not there yet; name another with --archive, or run `forebay fetch`")
+    assert not (tmp_path / "none").exists()
 
 
 def test_daily_of_another_suffix() -> None:
@@ -171,9 +210,18 @@ def test_run_for_machines(tmp_path: Path) -> None:
     assert {Path(file).name for file in said["files"]} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
+def test_a_run_knows_the_revisions_that_it_has_just_fetched() -> None:
+    path = write()
+    assert forebay("fetch", path).code == 0
+    levels = pl.read_csv("small.csv")["reservoir_level"].to_list()
+    write(reservoir_level=[*levels[:-1], levels[-1] + 0.5])
+    first, second = (forebay("run", path, "-o", "out", "--json").json["forecast"] for _ in range(2))
+    assert first == second
+
+
 def test_hindcast(tmp_path: Path) -> None:
     path = write()
-    one_sentence(forebay("hindcast", path), 1, rf"holds no level of Small Dam; run `forebay fetch {path}` first")
+    one_sentence(forebay("hindcast", path), 2, "is not there yet; .* run `forebay fetch` first")
     forebay("fetch", path)
     ended = forebay("hindcast", path, "-o", "out")
     assert ended.code == 0

@@ -51,6 +51,16 @@ def test_revisions() -> None:
     assert forebay("revisions", path, "--until", "2024-01-01", "--json").json == []
 
 
+def test_a_dry_run_makes_no_archive(url: str, request: pytest.FixtureRequest) -> None:
+    path = synthetic.written(DAM, frame_of(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
+    planned = forebay("fetch", path, "--dry-run", "--json", "--archive", url)
+    assert (planned.code, planned.err, len(planned.json)) == (0, "", 2)
+    one_sentence(forebay("archive", "check", "--archive", url), 2, "is not there yet")
+    if url.startswith("postgresql"):
+        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        assert request.getfixturevalue("postgres").execute(tables, url) == [(0,)]
+
+
 def test_revisions_of_what_is_not_there(url: str) -> None:
     path = synthetic.written(DAM, frame_of(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
     one_sentence(forebay("revisions", path), 2, "is not there yet; name another with --archive")

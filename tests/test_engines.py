@@ -5,8 +5,10 @@ import threading
 import time as clock
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +20,12 @@ from tests import disks
 from tests.postgres import Cluster
 from tests.readings import LEVEL, MONDAY, Content, day_contents, readings
 
-LONG = readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 350_000))
-"""Long enough for a connection to be cut while it is written."""
+
+@cache
+def long() -> pl.DataFrame:
+    """Readings long enough for a connection to be cut while they are written."""
+    return readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 350_000))
+
 
 FAR = datetime(1677, 9, 22, tzinfo=UTC)
 ODD = ("", "\\N", "\\.", "a\n\\.\nb", '"', '""', ",", "\r\n", " ", "NULL", "Ä€😀", "\x01")
@@ -102,6 +108,21 @@ def sentence(error: pytest.ExceptionInfo[ForebayError], server: Cluster) -> str:
     return text
 
 
+def test_a_server_that_is_gone_without_a_word_is_noticed(postgres: Cluster, held: tuple[str, Archive]) -> None:
+    url, archive = held
+    with archive._database.reading() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        options = {name: driver.info.get_parameters().get(name) for name in engines._CONNECTION}
+        assert options == {name: str(value) for name, value in engines._CONNECTION.items()}
+    with archive._database.writing() as connection:
+        shown = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+    assert shown == "10min"
+    with open_archive(f"{url}?keepalives_idle=7") as other, other._database.reading() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None and driver.info.get_parameters()["keepalives_idle"] == "7"
+
+
 def test_a_server_that_cannot_be_reached(postgres: Cluster) -> None:
     right = postgres.url("postgres")
     with socket.socket() as silent:
@@ -136,14 +157,14 @@ def test_a_connection_cut_in_the_middle_of_a_write_leaves_nothing_and_the_next_w
     cutter.start()
     try:
         with pytest.raises(ForebayError, match="lost the connection to its server; what was being written") as caught:
-            archive.append(LONG, MONDAY)
+            archive.append(long(), MONDAY)
     finally:
         stop.set()
         cutter.join()
     assert cut == [(True,)]
     sentence(caught, postgres)
     assert archive.as_of([LEVEL]).height == 100
-    assert archive.append(LONG, MONDAY).new == LONG.height
+    assert archive.append(long(), MONDAY).new == long().height
 
 
 def test_a_connection_cut_between_two_reads_is_made_anew(postgres: Cluster, held: tuple[str, Archive]) -> None:
@@ -185,7 +206,7 @@ def test_a_server_that_is_read_only(postgres: Cluster, held: tuple[str, Archive]
     with open_archive(url) as reader:
         assert reader.as_of([LEVEL]).height == 100
         with pytest.raises(ConfigError, match="cannot be written: the server is read-only; choose another"):
-            reader.append(LONG.head(10), MONDAY)
+            reader.append(long().head(10), MONDAY)
     with pytest.raises(ConfigError, match="cannot be written: the server is read-only"):
         open_archive(place)
 

@@ -61,6 +61,21 @@ class Agency:
         return readings(gauge, contents)
 
 
+def test_readings_are_stamped_with_when_they_had_come(tmp_path: Path, agency: Agency) -> None:
+    dam = load_dam("warragamba")
+    told = [NOW + timedelta(seconds=k) for k in range(len(dam.gauges))]
+    times = iter(told)
+    request = FetchRequest(NOW, clock=lambda: next(times))
+    with open_archive(f"sqlite:///{tmp_path}/forebay.db") as archive:
+        fetch_dam(dam, archive, settings=SETTINGS, request=request, sources={"waternsw": agency.fetch})
+        for number, instant in enumerate(told, 1):
+            held = archive.as_of(dam.gauges, instant)
+            assert held["station"].n_unique() == number, "at that moment no more gauges had come"
+        early = FetchRequest(NOW + timedelta(days=2), clock=lambda: NOW)  # a clock that was put back
+        fetch_dam(dam, archive, settings=SETTINGS, request=early, sources={"waternsw": agency.fetch})
+        assert archive.as_of(dam.gauges)["fetched_at"].max() == early.now
+
+
 @pytest.fixture
 def agency() -> Agency:
     return Agency()

@@ -51,6 +51,8 @@ def test_commas_spaces_and_other_separators() -> None:
 FAULTS = {
     "no date": ("issued,day,rain\nyesterday,2024-05-02,1\n", "line 2: issued 'yesterday' cannot be read"),
     "no valid day": ("issued,day,rain\n2024-05-01 06:00,,1\n", "line 2: day None cannot be read"),
+    "a far year": ("issued,day,rain\n+12000-01-01 00:00,2024-05-02,1\n", "issued '+12000-01-01 00:00' is no date from"),
+    "no year": ("issued,day,rain\n2024-05-01 06:00,0000-01-01,1\n", "line 2: day '0000-01-01' is no date from 1700"),
     "no number": ("issued,day,rain\n\n2024-05-01 06:00,2024-05-02,much\n", "rain 'much' cannot be read; it must be a"),
     "a sentinel": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,-999\n", "rain '-999' is no possible rainfall; leave"),
     "infinite": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,inf\n", "rain 'inf' is no possible rainfall"),

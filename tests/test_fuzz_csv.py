@@ -16,15 +16,17 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from forebay.dams import layout as layouts
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.layout import MAX_BYTES
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.prepare.daily import from_files, join
 from forebay.settings import Settings
-from forebay.sources import csv_files
+from forebay.sources import csv_files, forcing_files
 from tests.command_line import forebay
 from tests.test_csv_files import make
+from tests.test_forcing_files import dam as forcing_dam
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 WITH_FILES = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -339,6 +341,13 @@ def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
             fetched(make(path))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is a file that cannot be read at its start")
+def test_a_file_that_cannot_be_read_now_stops_no_other_gauge() -> None:
+    with pytest.raises(SourceError, match=r"/proc/self/mem cannot be read now \(Input/output error\)") as caught:
+        fetched(make(Path("/proc/self/mem")))
+    assert caught.value.retryable
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path
@@ -365,6 +374,39 @@ def test_a_file_that_is_too_large_is_refused_and_not_read_whole(tmp_path: Path) 
     advice = "split it by years, or keep the gauges of one dam"
     assert said == f"{path} is longer than {limit} MiB, which is the most that is read; {advice}"
     assert int(after) - int(before) < limit / 2, "MiB more at the peak"
+
+
+# --- forcings -------------------------------------------------------------------------------------------------------
+
+ODD_STAMPS = ("2024-05-01 06:00", "+12000-01-01 00:00", "0000-01-01 00:00", "-0044-03-15 06:00", "1700-01-01 00:00",
+              "2199-12-31 23:59", "2262-04-12 00:00", "")  # fmt: skip
+STAMPS = st.sampled_from(ODD_STAMPS) | st.text("0123456789-+: ", max_size=18)
+FORCING_LINES = st.lists(st.tuples(STAMPS, STAMPS.map(lambda text: text[:-6]), st.text("0123456789.-e", max_size=6)))
+
+
+@given(FORCING_LINES, st.sampled_from(["%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M%z"]))
+@example([("+12000-01-01 00:00", "2024-05-02", "1")], "%Y-%m-%d %H:%M")
+@example([("2024-05-01 06:00", "+12000-01-01", "1")], "%Y-%m-%d %H:%M")
+@example([("0000-01-01 00:00", "0000-01-01", "1")], "%Y-%m-%d %H:%M")
+def test_any_lines_of_a_forcing(rows: list[tuple[str, str, str]], form: str) -> None:
+    of = forcing_dam(issued_format=form)
+    text = "\n".join(["issued,day,rain", *map(",".join, rows)])
+    try:
+        made = forcing_files.parse(text.encode(), of.forcings[0], of)
+    except ForebayError as error:
+        one_sentence(error)
+    else:
+        assert made["issue_time"].dt.year().is_between(1699, 2200).all()
+        assert len(made.rows()) <= len(rows)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_as_a_forcing(content: bytes) -> None:
+    of = forcing_dam()
+    try:
+        forcing_files.parse(layouts.plain(b"issued,day,rain\n" + content, of.forcings[0].file), of.forcings[0], of)
+    except ForebayError as error:
+        one_sentence(error)
 
 
 # --- the whole command ----------------------------------------------------------------------------------------------

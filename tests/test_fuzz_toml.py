@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from forebay.cli import _without_password
 from forebay.dams.dam_file import catalogue, load_dam
 from forebay.errors import ConfigError
-from forebay.settings import FILE_NAME, Settings, load_settings
+from forebay.settings import FILE_NAME, Settings, leaves, load_settings
 from tests.command_line import forebay
 
 WITH_FILES = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -236,9 +237,27 @@ def test_anything_for_any_setting(tmp_path: Path, place: tuple[str | int, ...], 
 @example("SOURCES__A\nB__URL", "x")
 def test_any_variable_of_the_environment(name: str, value: str) -> None:
     try:
-        load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
+        chosen, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
+        for _, its in leaves(chosen.model_dump()):
+            _without_password(its)
     except ConfigError as error:
         assert str(error).isprintable() and len(str(error)) < 1000 + len(name), str(error)
+
+
+@given(
+    st.sampled_from(["ARCHIVE", "SOURCES__WATERNSW__URL", "OUTPUT"]),
+    st.sampled_from(["postgresql+psycopg://", "http://", "http:", "//", ""]),
+    st.text("/:#&=[]% é1x", max_size=8),
+)
+@example("ARCHIVE", "postgresql+psycopg://", "@host:abc/x")
+def test_settings_are_shown_without_passwords(name: str, scheme: str, more: str) -> None:
+    for value in (f"{scheme}me:secret@{more}", f"{scheme}{more}:secret@h:abc/x", f"{scheme}{more}?password=secret"):
+        try:
+            chosen, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
+            told = str([_without_password(its) for _, its in leaves(chosen.model_dump())])
+        except ConfigError as error:
+            told = str(error)
+        assert "secret" not in told, (value, told)
 
 
 def test_a_file_of_settings_that_is_too_large_or_none(tmp_path: Path) -> None:

@@ -386,10 +386,40 @@ def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
 
 
 def test_nothing_is_asked_for_beyond_the_period_of_record() -> None:
-    service = Service(start="20200110093000", end="20200120101500")
+    service = Service(start="20200110093000", end="20200120101500", daily=True)
     through(service, gauge(), DAM, None, date(2023, 1, 1), NOW)
     through(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), NOW)
     assert service.spans == [("20200110000000", "20200120000000")] * 2
+
+
+def test_a_record_whose_start_does_not_come_is_not_kept_without_it() -> None:
+    """Later fetches go on from the first reading held, so what lies before it would never be asked for again."""
+
+    class Late(Service):
+        def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+            self.daily = params.get("start_time", "") > "20200105"
+            return super().__call__(function, version, params)
+
+    for since in (None, date(2019, 1, 1)):
+        with pytest.raises(SourceError, match="a record from 2020-01-01 on but gave nothing of it") as caught:
+            through(Late(), gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
+        assert caught.value.retryable
+    after = through(Late(), gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
+    assert len(after) == 20
+    # A discharge is computed from the level, and may begin later than that: nothing tells that it is lacking.
+    computed = gauge(hydstra={"varfrom": "100.00", "varto": "100.01"})
+    assert through(Service(), computed, DAM, None, date(2020, 2, 1), NOW, days_per_request=10).is_empty()
+
+
+def test_a_record_that_begins_with_missing_values_is_kept() -> None:
+    class Missing(Service):
+        def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+            told = super().__call__(function, version, params)
+            return told.replace(b'"q": 1', b'"q": 255') if params.get("start_time", "") < "20200105" else told
+
+    table = through(Missing(daily=True), gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
+    assert table["value"].null_count() == 10
+    assert len(table) == 32
 
 
 def test_a_period_outside_of_the_record_is_not_asked_for() -> None:
@@ -438,7 +468,7 @@ def test_a_reading_belongs_to_the_local_day_on_which_it_is_complete(
 
 
 def test_long_periods_are_asked_for_in_parts_that_join_without_overlap() -> None:
-    service = Service(start="20100101000000", end="20121231234500")
+    service = Service(start="20100101000000", end="20121231234500", daily=True)
     through(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
     clock = [tuple(datetime.strptime(end, hydstra.CLOCK) for end in span) for span in service.spans]
     step = timedelta(minutes=15)

@@ -1,5 +1,6 @@
 """`forebay.sources.stations`: what is found around a place, in either order of coordinates, from a real server."""
 
+import json
 import math
 import re
 from datetime import date
@@ -26,7 +27,8 @@ from forebay.sources.stations import (
     placed,
     search_stations,
 )
-from tests.hydstra_server import recordings
+from tests.faulty_server import MAINTENANCE
+from tests.hydstra_server import Handler, hydstra_server, recordings
 from tests.shared import needs_shared
 from tests.station_server import (
     LAKE,
@@ -262,6 +264,24 @@ def test_the_circle_asked_for_holds_the_one_wanted(
     row = {"station": "1", "latitude": math.degrees(there), "longitude": longitude + math.degrees(east)}
     measured = placed(parse_sites(_rows(row)), (latitude, longitude))["distance_km"][0]
     assert measured is None or measured == pytest.approx(share * radius_km, abs=1e-4)
+
+
+def test_a_page_on_maintenance_in_place_of_an_answer_is_asked_past() -> None:
+    """With status 200, as services send it: a search asks again where a fetch does."""
+    service, pages = Service(around_warragamba()), [MAINTENANCE, MAINTENANCE[:20]]
+
+    class Maintained(Handler):
+        def reply(self, text: str) -> None:
+            answer = json.dumps(service.answer(json.loads(text))).encode()
+            self.send_whole(200, pages.pop() if pages else answer)
+
+    with hydstra_server(handler=Maintained) as url:
+        found = search_stations(Search(*HERE, 30.0), settings=Settings.model_validate(as_settings(url, attempts=3)))
+        assert found.stations["station"].to_list() == ["900001", "900002", "900003"]
+        pages += [MAINTENANCE] * 3
+        with pytest.raises(SourceError, match="the answer is not JSON, it begins '<html>") as caught:
+            search_stations(Search(*HERE, 30.0), settings=Settings.model_validate(as_settings(url, attempts=3)))
+    assert caught.value.retryable
 
 
 def test_what_each_service_is_searched_by() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 import trustme
 
 import forebay
@@ -172,6 +173,24 @@ def test_another_status_is_an_error_at_once(code: int) -> None:
         ask(url)
     assert len(script.asked) == 1
     assert not caught.value.retryable
+
+
+def test_waits_have_jitter_so_that_clients_do_not_come_back_together() -> None:
+    """The waits that stamina tells its hooks, of ten clients of one service."""
+    waits: list[tuple[float, ...]] = []
+    limits = QUICK.model_copy(update={"first_wait_s": 0.001, "attempts": 3})
+    before = stamina.instrumentation.get_on_retry_hooks()
+    try:
+        for _ in range(10):
+            own: list[float] = []
+            stamina.instrumentation.set_on_retry_hooks([lambda details, own=own: own.append(details.wait_for)])
+            with serving(status(503)) as (url, _), pytest.raises(SourceError):
+                ask(url, limits)
+            waits.append(tuple(own))
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(before)
+    assert all(0.001 <= first <= 0.002 and 0.002 <= second <= 0.003 for first, second in waits), waits
+    assert len(set(waits)) > 1
 
 
 def test_waits_grow() -> None:
@@ -342,11 +361,14 @@ def test_a_host_that_does_not_listen_is_named() -> None:
     assert caught.value.retryable
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:port/", "gopher://127.0.0.1/", "http://"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:port/", "gopher://127.0.0.1/", "http://", "http://me:secret@h:port/", "http://me:secret/@h/"]
+)
 def test_what_is_no_url_is_not_tried_again(url: str) -> None:
     with pytest.raises(SourceError) as caught:
         ask(url)
     assert not caught.value.retryable
+    assert "secret" not in str(caught.value)
 
 
 @pytest.fixture

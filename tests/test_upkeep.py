@@ -256,6 +256,54 @@ def test_a_backup_never_takes_the_place_of_a_file_unless_asked(filled: str, tmp_
     assert not upkeep.check(f"sqlite:///{path}", NOW).found
 
 
+def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / "forebay.db"
+    url = f"sqlite:///{file}"
+    (tmp_path / "link.db").symlink_to(file)
+    (tmp_path / "linked").symlink_to(tmp_path)
+    with open_archive(url) as archive:
+        fill(archive)
+        (tmp_path / "twin.db").hardlink_to(file)
+        others = ("link.db", "twin.db", "folder/../forebay.db", "linked/forebay.db", "forebay.db-wal", "forebay.db-shm")
+        for path in (file, *(tmp_path / other for other in others)):
+            for replace in (True, False):
+                with pytest.raises(ConfigError, match=r"is the archive's own file; give the path of another file"):
+                    upkeep.backup(url, path, replace=replace)
+                with pytest.raises(ConfigError, match=r"is the archive's own file; give the path of another file"):
+                    upkeep.restore(path, url, NOW, replace=replace)
+        for path in ("link.db", "twin.db", "folder/../forebay.db", "linked/forebay.db"):
+            with pytest.raises(ConfigError, match="cannot be copied into itself"):
+                upkeep.copy(url, f"sqlite:///{tmp_path}/{path}")
+        archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
+    assert upkeep.check(url, NOW).versions == VERSIONS + 1, "what was written meanwhile is there"
+    assert not list(tmp_path.glob("*.replaced-*"))
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+def test_a_backup_goes_nowhere_where_a_log_would_change_it(filled: str, tmp_path: Path, end: str) -> None:
+    path = tmp_path / "backup.db"
+    log = tmp_path / f"backup.db{end}"
+    for there in (False, True):
+        if there:
+            upkeep.backup(filled, path)
+        before = path.read_bytes() if there else None
+        log.write_bytes(b"of another file")
+        with pytest.raises(ConfigError, match=rf"has backup\.db{end} beside it, of an archive that is in use"):
+            upkeep.backup(filled, path, replace=True)
+        assert (path.read_bytes() if path.exists() else None) == before
+        assert log.read_bytes() == b"of another file"
+        log.unlink()
+
+
+def test_a_backup_does_not_take_the_place_of_an_archive_in_use(filled: str, tmp_path: Path) -> None:
+    with open_archive(f"sqlite:///{tmp_path}/used.db") as used:
+        used.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
+        with pytest.raises(ConfigError, match="of an archive that is in use"):
+            upkeep.backup(filled, tmp_path / "used.db", replace=True)
+        assert used.as_of([LEVEL]).height == 1
+
+
 def test_a_backup_that_does_not_fit_leaves_nothing(filled: str, tmp_path: Path) -> None:
     with disks.small_disk(tmp_path / "disk", "64k") as disk:
         with pytest.raises(ForebayError, match=r"disk/.*b\.db.* (the disk is full|the disk failed or is full)"):

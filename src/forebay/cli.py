@@ -86,7 +86,7 @@ def daily(
 
     chosen, _ = settings_in_force()
     this = load_dam(dam)
-    with opened(archive, chosen) as held:
+    with opened(archive, chosen, create=False) as held:
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
@@ -140,7 +140,7 @@ def hindcast(
         this = this.model_copy(update={"hindcast": this.hindcast.model_copy(update={"nets": True})})
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
-    with opened(archive, chosen) as held:
+    with opened(archive, chosen, create=False) as held:
         if held.newest(this.target_gauge) is None:
             raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
         now = datetime.now(UTC)
@@ -182,7 +182,7 @@ def screen(
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id / "screening"
     pipeline.check_writable(folder)
-    with opened(archive, chosen) as held:
+    with opened(archive, chosen, create=False) as held:
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
@@ -219,9 +219,9 @@ def run(
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
-    now = datetime.now(UTC)
     with opened(archive, chosen) as held:
         fetched = fetched_now(this, held, chosen)
+        now = datetime.now(UTC)  # after the fetch: what it brought is known now
         if fetched.failure is not None and held.newest(this.target_gauge) is None:
             raise fetched.failure
         days = pipeline.read_days(this, held, now=now, init_date=init)
@@ -301,18 +301,14 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
 
 
 def _without_password(value: object) -> object:
-    """An archive URL without its password, anything else as it is."""
+    """A URL without its password, anything else as it is."""
+    from forebay.settings import without_password
+
     if isinstance(value, str) and "://" in value:
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
+        from forebay.archive.engines import shown_setting
 
-        from forebay.archive.engines import shown
-
-        try:
-            return shown(make_url(value))
-        except ArgumentError:
-            return "(not a URL)"
-    return value
+        return shown_setting(value)
+    return without_password(value) if isinstance(value, str) else value
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from forebay.cli_arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
-from forebay.errors import ForebayError
+from forebay.errors import ForebayError, NoArchiveError
 
 if TYPE_CHECKING:
     from forebay.archive.fetch import FetchReport
@@ -75,7 +75,7 @@ def fetched_now(
     from forebay.archive.fetch import FetchRequest, fetch_dam
     from forebay.show import terminal
 
-    request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
+    request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
     with terminal.progress() as progress:
         report = fetch_dam(
             dam,
@@ -90,17 +90,12 @@ def fetched_now(
 
 def _planned(dam: Dam, url: str, chosen: Settings, *, span: tuple[date | None, date | None]) -> list[dict[str, object]]:
     """What a fetch would ask, a row per request; an archive that is not there yet is not made for it."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     from forebay.archive.fetch import FetchRequest, plan_dam
 
-    try:
-        file = make_url(url).database if url.startswith("sqlite:") else None
-    except ArgumentError:
-        file = None  # opening it says what is wrong
-    absent = file is not None and not Path(file).expanduser().exists()
-    with nullcontext() if absent else opened(url, chosen) as held:
+    held = None
+    with ExitStack() as closed:
+        with suppress(NoArchiveError):
+            held = closed.enter_context(opened(url, chosen, create=False))
         request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
         table = plan_dam(dam, held, settings=chosen, request=request)
     return table.with_columns(*(table[name].dt.to_string("%Y-%m-%d %H:%M") for name in ("first", "last"))).to_dicts()
@@ -128,15 +123,14 @@ def revisions(
     gauges = chosen(this, gauge)
     with opened(archive, settings_in_force()[0], create=False) as held:
         table = changes(this, held, gauges, since=since, until=until)
-    named = f"{this.name} (SIMULATED)" if this.simulated and "simulated" not in this.name.lower() else this.name
 
     def show() -> None:
         if table.is_empty():
-            terminal.line(f"{named}: no revision was found of these gauges on these days")
+            terminal.line(f"{this.title}: no revision was found of these gauges on these days")
             return
-        terminal.table(f"{named}: revisions by gauge", summary(table))
+        terminal.table(f"{this.title}: revisions by gauge", summary(table))
         newest = table.sort("changed", maintain_order=True).tail(SHOWN)
-        terminal.table(f"{named}: the newest {newest.height} of {table.height} revisions", rows(newest))
+        terminal.table(f"{this.title}: the newest {newest.height} of {table.height} revisions", rows(newest))
 
     say(table.to_dicts(), as_json, show)
 

@@ -62,7 +62,7 @@ def stations(
     if output is not None:
         station_map.check_suffix(output)
     found = search_stations(search, settings=chosen)
-    place = _named(this) if this else f"{latitude}, {longitude}"
+    place = this.title if this else f"{latitude}, {longitude}"
     if output is not None:
         station_map.write_map(found, place, output)
 
@@ -82,11 +82,6 @@ def _point(text: str) -> tuple[float, float]:
     except ValueError:
         raise ConfigError(f"--near {text!r} must be LAT,LON in degrees, such as --near=-33.9,150.6") from None
     return latitude, longitude
-
-
-def _named(dam: Dam) -> str:
-    said = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
-    return f"{dam.name}{said}"
 
 
 def _source_of(dam: Dam | None) -> str:

@@ -4,6 +4,7 @@
 
     ForebayError
     ├── ConfigError   a dam file, a setting or an argument is wrong: mend the input
+    │   └── NoArchiveError   the archive that is to be read is not there yet
     ├── SourceError   a gauge service or file did not give what was asked (retryable, retry_after)
     ├── DataError     what was observed does not suffice for what was asked
     └── ModelError    a model cannot be fitted, saved, loaded or used
@@ -18,6 +19,10 @@ class ForebayError(Exception):
 
 class ConfigError(ForebayError, ValueError):
     """A dam file, a setting or an argument is wrong (a `ValueError` too, so that validators pass it on)."""
+
+
+class NoArchiveError(ConfigError):
+    """The archive that is to be read is not there yet."""
 
 
 class SourceError(ForebayError):

@@ -6,6 +6,7 @@ An environment variable is `FOREBAY_` and the key, with two underscores between 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -203,9 +204,19 @@ def _validated(given: dict[str, object], origin: Mapping[str, str]) -> Settings:
         raise ConfigError(f"{where}: setting {key} = {value}: {reason[0].lower()}{reason[1:]}") from None
 
 
+def without_password(text: str) -> str:
+    """`text`, be it a URL or not, without what may be a password in it.
+
+    >>> without_password("ftp://me:secret@host/x?password=secret")
+    'ftp:…@host/x?password=***'
+    """
+    text = re.sub(r"(?s):.*@", ":…@", text)
+    return re.sub(r"(?i)(password\w*=)[^&\s'\"]*", r"\1***", text)
+
+
 def _short(value: object) -> str:
     """A value as a sentence shows it."""
-    text = repr(value)
+    text = without_password(repr(value))
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

@@ -19,16 +19,13 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines
-from forebay.errors import ConfigError
+from forebay.archive.views import CONTENT, SERIES
+from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS
 
 SCHEMA_VERSION = 1
-SERIES = ("source", "station", "variable", "aggregate", "interval")
 PAGE = 100_000
 """Rows that are held at a time where a whole archive is read."""
-
-CONTENT = ("value", "raw_value", "quality", "quality_code")
-"""What a version says; a revision differs from the version before in one of these."""
 
 _LARGEST = 1.7976931348623157e308  # of all finite numbers; NaN and what is no number compare as beyond it
 _FARTHEST = 2**62  # µs from 1970
@@ -71,7 +68,7 @@ class Database:
     url
         Where it is.
     create
-        Whether it is made where nothing is yet; otherwise that is a `ConfigError`.
+        Whether it is made where nothing is yet; otherwise that is a `NoArchiveError`.
 
     Attributes
     ----------
@@ -239,8 +236,8 @@ class Database:
             with self.one_sentence():
                 engines.tune(self.engine)
 
-    def _absent(self) -> ConfigError:
-        return ConfigError(
+    def _absent(self) -> NoArchiveError:
+        return NoArchiveError(
             f"archive {self.where} is not there yet; name another with --archive, or run `forebay fetch` first"
         )
 

@@ -6,7 +6,6 @@ as `store.open_archive` does: SQLAlchemy costs a fifth of a second.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +18,23 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from forebay.errors import ConfigError, ForebayError
+from forebay.settings import without_password
 
 ALLOWED = "sqlite:///PATH and postgresql+psycopg://USER@HOST/DATABASE"
 BUSY_TIMEOUT_S = 30.0
 """How long a process waits for another one's write; a fetch's longest append takes well under a second."""
 
-CONNECT_TIMEOUT_S = 10
+_CONNECTION = {
+    "application_name": "forebay",
+    "connect_timeout": 10,
+    # A server that is gone without a word is noticed within a minute, not after the two hours of the system's own.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # ms
+}
+"""How a PostgreSQL server is connected to, unless the URL says otherwise."""
+
 _COPY_ROWS = 100_000
 _POSTGRES_LOCK = 0x666F7265  # any constant: all archives of one PostgreSQL database have one writer at a time
 
@@ -40,8 +50,7 @@ def parsed(url: str) -> sa.URL:
     try:
         parts = sa.make_url(url)
     except (ArgumentError, ValueError):
-        hidden = re.sub(r"//.*@", "//…@", url)  # may hold a password
-        raise ConfigError(f"archive {hidden!r} is not a URL; allowed are {ALLOWED}") from None
+        raise ConfigError(f"archive {without_password(url)!r} is not a URL; allowed are {ALLOWED}") from None
     where = shown(parts)
     if "@" in (parts.host or ""):
         raise ConfigError(f"archive {where!r}: '@' in a user's name or password must be written %40")
@@ -58,10 +67,21 @@ def parsed(url: str) -> sa.URL:
 
 def shown(url: sa.URL) -> str:
     """`url` as people may see it: without its password, wherever that stands."""
-    if "@" in (url.host or ""):  # the password had an '@' in it, and went on up to the last one
+    # The password had an '@' or a '/' in it, and went on up to the last '@'; a file's path has none.
+    if "@" in (url.host or ""):
         url = url.set(host="…@" + str(url.host).rpartition("@")[2])
+    if "@" in (url.database or "") and url.drivername != "sqlite":
+        url = url.set(database="…@" + str(url.database).rpartition("@")[2])
     secret = {name: "***" for name in url.query if "password" in name.lower()}
     return url.update_query_dict(secret).render_as_string(hide_password=True)
+
+
+def shown_setting(value: str) -> str:
+    """What may be a URL, of an archive or a service, as people may see it."""
+    try:
+        return shown(sa.make_url(value))
+    except (ArgumentError, ValueError):
+        return without_password(value)
 
 
 def file_of(url: sa.URL) -> Path | None:
@@ -112,8 +132,7 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
 
 def _postgres(url: sa.URL) -> sa.Engine:
     where = shown(url)
-    options = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "forebay"}
-    mine = {name: value for name, value in options.items() if name not in url.query}
+    mine = {name: value for name, value in _CONNECTION.items() if name not in url.query}
     try:
         # A dashboard holds connections for weeks: each is tried before it is used again.
         engine = sa.create_engine(url, connect_args=mine, pool_pre_ping=True)
@@ -152,6 +171,8 @@ def lock(connection: sa.Connection) -> None:
     """Wait until no other process writes (SQLite has done so on BEGIN IMMEDIATE)."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(BUSY_TIMEOUT_S * 1000)}ms'")
+        # The lock of a writer whose machine is gone is given back.
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '10min'")
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRES_LOCK)))
 
 
@@ -220,7 +241,9 @@ def settle(engine: sa.Engine) -> None:
     """Make an SQLite archive one file, without a log beside it, so that it can be read where nothing can be written."""
     connection = engine.raw_connection()
     try:
-        connection.cursor().execute("PRAGMA journal_mode=DELETE")
+        (mode,) = connection.cursor().execute("PRAGMA journal_mode=DELETE").fetchone() or (None,)
+        if mode != "delete":
+            raise ForebayError(f"archive {shown(engine.url)} keeps a log beside it (journal_mode {mode}); try again")
     finally:
         connection.close()
 

@@ -65,24 +65,32 @@ class FetchRequest:
     Attributes
     ----------
     now
-        The instant of the fetch: what it stores is stamped with it.
+        The instant of the fetch.
     since
         First day; without it each gauge goes on from what is held of it, `provisional_days` before its newest reading;
         a file, and a gauge of which nothing is held, starts with its record. Days without a reading further back are
         asked for again more and more seldom (`spans.due_spans`); give `since` to ask for them now.
     until
         Last day; without it the day of `now`.
+    clock
+        Tells the time. What is stored of a gauge is stamped with when it had come: a view of a moment during the fetch
+        shows nothing that came later. Without it, all is stamped with `now`.
     """
 
     now: datetime
     since: date | None = None
     until: date | None = None
+    clock: Callable[[], datetime] | None = None
 
     def __post_init__(self) -> None:
         if self.now.utcoffset() is None:
             raise ConfigError(f"now = {self.now} has no time zone; give an instant like 2024-05-01T00:00:00+00:00")
         if self.since and self.until and self.until < self.since:
             raise ConfigError(f"until ({self.until}) must not be before since ({self.since})")
+
+    def stamp(self) -> datetime:
+        """The instant with which readings that have come just now are stamped."""
+        return self.now if self.clock is None else max(self.now, self.clock())
 
     def last_day(self, time_zone: str) -> date:
         """The last day that is asked for: none after today."""
@@ -160,7 +168,7 @@ def fetch_dam(
             given, error = turn()
             appended = Appended(0, 0, 0, 0)
             try:
-                appended = archive.append(given, request.now)
+                appended = archive.append(given, request.stamp())
             except DataError as refused:
                 error = refused
             if error is not None:

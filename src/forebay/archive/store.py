@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from forebay.archive.views import KEY, first_versions, known_versions, newest_versions, revisions
+from forebay.archive.views import CONTENT, KEY, SERIES, first_versions, known_versions, newest_versions, revisions
 from forebay.dams.dam import Gauge
 from forebay.errors import ConfigError, DataError
 from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, Table
@@ -18,8 +18,6 @@ from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, Table
 if TYPE_CHECKING:
     from forebay.archive.database import Database
 
-_SERIES = ("source", "station", "variable", "aggregate", "interval")
-_CONTENT = ("value", "raw_value", "quality", "quality_code")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,6 +44,8 @@ def open_archive(url: str, *, create: bool = True) -> Archive:
 
     Raises
     ------
+    NoArchiveError
+        If there is none, and none is to be made.
     ConfigError
         If the URL is none of these, the place cannot be written, or what stands there is no archive or a newer one.
 
@@ -109,8 +109,8 @@ class Archive:
         if not readings.height:
             return Appended(0, 0, 0, 0)
         with self._database.writing() as connection:
-            labels = self._database.add_series(connection, readings.select(_SERIES).unique().sort(_SERIES))
-            given = readings.join(labels.rename({"id": "series"}), on=_SERIES).sort(KEY)
+            labels = self._database.add_series(connection, readings.select(SERIES).unique().sort(SERIES))
+            given = readings.join(labels.rename({"id": "series"}), on=SERIES).sort(KEY)
             first, last = given.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
             times = (microseconds(first), microseconds(last))
             versions = self._database.versions(connection, labels["id"], times=times)
@@ -147,7 +147,7 @@ class Archive:
         # Should one series serve as two gauges, the one that is later to be had is the safe one.
         gauge_of = {tuple(gauge.series.values()): gauge for gauge in sorted(gauges, key=lambda g: g.ready_after)}
         known = [versions.clear()]
-        for series, *label in labels.select("id", *_SERIES).iter_rows():
+        for series, *label in labels.select("id", *SERIES).iter_rows():
             of_series = versions.filter(pl.col("series") == series)
             known.append(known_versions(of_series, gauge_of[tuple(label)], instant, time_zone))
         return _labelled(pl.concat(known), labels)
@@ -173,8 +173,8 @@ class Archive:
 
 
 def _of_gauges(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
-    wanted = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in _SERIES})
-    return series.join(wanted, on=_SERIES, how="semi", maintain_order="left")
+    wanted = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in SERIES})
+    return series.join(wanted, on=SERIES, how="semi", maintain_order="left")
 
 
 def _labelled(versions: pl.DataFrame, labels: pl.DataFrame, table: Table = OBSERVATIONS) -> pl.DataFrame:
@@ -203,8 +203,8 @@ def _sound(readings: pl.DataFrame) -> pl.DataFrame:
 
 def _compared(given: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """`given` with `held_at`, when the version held of its key was fetched, and whether it `differs` from that."""
-    versions = held.rename({"fetched_at": "held_at"} | {name: f"held_{name}" for name in _CONTENT})
-    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"held_{name}")) for name in _CONTENT)
+    versions = held.rename({"fetched_at": "held_at"} | {name: f"held_{name}" for name in CONTENT})
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"held_{name}")) for name in CONTENT)
     return given.join(versions, on=KEY, how="left", maintain_order="left").with_columns(differs.alias("differs"))
 
 

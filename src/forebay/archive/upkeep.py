@@ -16,14 +16,16 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines
-from forebay.archive.database import SERIES, Database
+from forebay.archive.database import Database
 from forebay.archive.store import microseconds
+from forebay.archive.views import SERIES
 from forebay.errors import ConfigError, DataError, ForebayError
 
 Progress = Callable[[int, int], None]
 """Told how many series are done, and of how many."""
 
 _QUOTED = 3  # faults of a file that are told word by word
+_BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file that is in use, or was when its writer died
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,16 @@ def copy(url: str, target_url: str, *, progress: Progress | None = None) -> Copi
     Raises
     ------
     ConfigError
-        If the target holds anything.
+        If the target holds anything, or is the archive itself.
     """
-    with _opened(url) as source, _opened(target_url, create=True) as target:
-        return _copied(source, target, progress=progress)
+    with _opened(url) as source:
+        parts = engines.parsed(target_url)
+        file = engines.file_of(parts)
+        same_file = source.file is not None and file is not None and _is_file_of(source.file, file)
+        if same_file or engines.shown(parts) == source.where:
+            raise ConfigError(f"archive {source.where} cannot be copied into itself; name another one")
+        with _opened(target_url, create=True) as target:
+            return _copied(source, target, progress=progress)
 
 
 def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | None = None) -> Copied:
@@ -119,20 +127,22 @@ def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | 
     Parameters
     ----------
     replace
-        Whether a file that is there gives way; otherwise that is a `ConfigError`.
+        Whether a file that is there gives way; otherwise that is a `ConfigError`. The archive's own file never does.
     """
-    if path.exists() and not replace:
-        raise _exists(path)
-    with _opened(url) as source, _made_beside(path, replace=replace) as part:
-        if source.file is not None:
-            _copy_file(source, part, path)
-        with _opened(_url(part), create=True) as made:
-            if source.file is None:
-                _copied(source, made, progress=progress)
-            engines.settle(made.engine)
-            with made.reading() as connection:
-                series, versions = made.series(connection).height, made.count(connection)
-        return Copied(source.where, str(path), series, versions, part.stat().st_size)
+    with _opened(url) as source:
+        _refuse_itself(source.file, path)
+        if path.exists() and not replace:
+            raise _exists(path)
+        with _made_beside(path, replace=replace) as part:
+            if source.file is not None:
+                _copy_file(source, part, path)
+            with _opened(_url(part), create=True) as made:
+                if source.file is None:
+                    _copied(source, made, progress=progress)
+                engines.settle(made.engine)
+                with made.reading() as connection:
+                    series, versions = made.series(connection).height, made.count(connection)
+            return Copied(source.where, str(path), series, versions, part.stat().st_size)
 
 
 def restore(path: Path, url: str, now: datetime, *, replace: bool = False, progress: Progress | None = None) -> Copied:
@@ -148,6 +158,7 @@ def restore(path: Path, url: str, now: datetime, *, replace: bool = False, progr
     """
     if not path.is_file():
         raise ConfigError(f"backup {str(path)!r} is no file; give the path of one that `forebay archive backup` wrote")
+    _refuse_itself(engines.file_of(engines.parsed(url)), path)
     checked = check(_url(path), now)
     if checked.found:
         raise DataError(f"backup {str(path)!r} has faults: {checked.found}; restore from another one")
@@ -190,8 +201,6 @@ def _copied(
     source: Database, target: Database, *, give_way: int = 0, kept: Path | None = None, progress: Progress | None = None
 ) -> Copied:
     """What came of copying all of `source` into `target`, in whose place `give_way` versions may be held."""
-    if source.where == target.where:
-        raise ConfigError(f"archive {source.where} cannot be copied into itself; name another one")
     with source.reading() as read, target.writing() as write:
         held = target.count(write)
         if held > give_way:
@@ -238,14 +247,39 @@ def _refuse_other(held: dict[tuple[object, ...], tuple[int, int]], copy: object,
         raise ForebayError(f"what was written to {where} is not what was read; nothing was kept of it: check the disk")
 
 
+def _is_file_of(archive: Path, path: Path) -> bool:
+    """Whether `path`, however it is spelled or linked, is the archive's file or one that SQLite keeps beside it."""
+    for own in (Path(f"{archive}{end}") for end in ("", *_BESIDE)):
+        if path.resolve() == own.resolve() or (path.exists() and own.exists() and path.samefile(own)):
+            return True
+    return False
+
+
+def _refuse_itself(archive: Path | None, path: Path) -> None:
+    if archive is not None and _is_file_of(archive, path):
+        raise ConfigError(f"backup {str(path)!r} is the archive's own file; give the path of another file")
+
+
+def _refuse_logs(path: Path) -> None:
+    """Raise if a log stands beside `path`: SQLite would take what is in it for changes of the file that comes there."""
+    logs = [f"{path.name}{end}" for end in _BESIDE if os.path.lexists(f"{path}{end}")]
+    if logs:
+        raise ConfigError(
+            f"backup {str(path)!r} has {', '.join(logs)} beside it, of an archive that is in use or was not closed; "
+            "choose another name"
+        )
+
+
 @contextmanager
 def _made_beside(path: Path, *, replace: bool) -> Iterator[Path]:
     """A path beside `path` to write to; at the end what is there is moved to `path`, whole, or not at all."""
+    _refuse_logs(path)
     try:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
             part = Path(folder) / path.name
             yield part
             _flush(part)
+            _refuse_logs(path)
             if replace:
                 os.replace(part, path)
             else:

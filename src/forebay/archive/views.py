@@ -14,6 +14,11 @@ from forebay.dams.local_time import to_local, to_utc
 from forebay.dams.variables import DAY_S
 
 KEY = ("series", "time")
+SERIES = ("source", "station", "variable", "aggregate", "interval")
+"""What identifies a series."""
+
+CONTENT = ("value", "raw_value", "quality", "quality_code")
+"""What a version says; a revision differs from the version before in one of these."""
 
 
 def newest_versions(versions: pl.DataFrame) -> pl.DataFrame:

@@ -458,6 +458,12 @@ class Dam(_Frozen):
             seen[gauge.column] = gauge
         return self
 
+    @property
+    def title(self) -> str:
+        """How people see it named: that it is simulated is said."""
+        said = " (SIMULATED)" if self.simulated and "simulated" not in self.name.lower() else ""
+        return f"{self.name}{said}"
+
     @cached_property
     def target_gauge(self) -> Gauge:
         """The gauge of the level (or storage) that is forecast."""

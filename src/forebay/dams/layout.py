@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import re
 import stat
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -20,6 +22,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 128 << 20
+EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)
+"""Days between which dates are believed."""
+EMPTY = ("", "NaN", "nan", "NAN")
+"""Texts of cells in which there is nothing."""
+_NO_SUCH_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 _SHOWN_NAMES = 20
 _LEADING_BLANK = re.compile(rb"\A(?:[ \t]*\n)+")
 _DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
@@ -132,22 +139,32 @@ def content_of(layout: TextLayout) -> bytes:
     Raises
     ------
     ConfigError
-        If there is no such file.
+        If there is no such file, or it is none that can be read to its end.
     SourceError
-        If it is too large, or no text of this encoding: names the line.
+        If it cannot be read now, is too large, or is no text of this encoding: names the line.
     """
     path = Path(layout.path)
     advice = "give the path of a CSV file, relative to the dam file"
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # nobody knows where a pipe ends
-            raise OSError(0, "it is no regular file")
-        content = path.read_bytes() if found.st_size <= MAX_BYTES else b""
+        mode = found.st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # nobody knows where a pipe ends
+            raise ConfigError(f"file.path {layout.path!r} cannot be read (it is no regular file); {advice}")
+        too_large = found.st_size > MAX_BYTES
+        with path.open("rb") as file:
+            content = b"" if too_large else file.read(MAX_BYTES + 1)  # it may grow meanwhile
     except OSError as error:
-        raise ConfigError(f"file.path {layout.path!r} cannot be read ({error.strerror}); {advice}") from None
+        if error.errno in _NO_SUCH_FILE:
+            raise ConfigError(f"file.path {layout.path!r} cannot be read ({error.strerror}); {advice}") from None
+        raise SourceError(
+            f"{layout.path} cannot be read now ({error.strerror}); see to its disk and its rights, then try again",
+            retryable=True,
+        ) from None
+    except ConfigError:
+        raise
     except ValueError as error:  # a NUL in the path
         raise ConfigError(f"file.path {layout.path!r} cannot be read ({error}); {advice}") from None
-    if found.st_size > MAX_BYTES:
+    if too_large or len(content) > MAX_BYTES:
         raise SourceError(
             f"{layout.path} is longer than {MAX_BYTES >> 20} MiB, which is the most that is read; split it by years, "
             "or keep the gauges of one dam"

@@ -78,11 +78,10 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
     """Print the forecast, what moved it, how good such forecasts were, what this one lacks, and where the report is."""
     unit = dam.target.unit
-    simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
     when = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
     if issued.level_age_days:
         when = f"from {issued.init_date} and the level of {issued.level_date}, {issued.level_age_days} days before"
-    table(f"{dam.name}{simulated}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
+    table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
     for sentence in told(issued.explanation, dam):
         line(sentence)
     if rows := score_rows(scores):
@@ -96,11 +95,10 @@ def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path
 
 def spells(dam: Dam, runs: Sequence[Mapping[str, object]], page: Path) -> None:
     """Print the spells that the screen doubts, and where their pictures are."""
-    simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
     if runs:
-        table(f"{dam.name}{simulated}: what the screen doubts (medians of each spell)", runs)
+        table(f"{dam.title}: what the screen doubts (medians of each spell)", runs)
     else:
-        line(f"{dam.name}{simulated}: the screen doubts nothing")
+        line(f"{dam.title}: the screen doubts nothing")
     line(f"Pictures: {page}")
 
 
@@ -158,8 +156,7 @@ def reviewed(
     dam: Dam, rows: Sequence[Mapping[str, object]], again: Mapping[str, Sequence[Mapping[str, object]]], folder: Path
 ) -> None:
     """Print the scores of a hindcast, what it costs or gains `again` with other inputs, and where the files are."""
-    simulated = " (SIMULATED)" if dam.simulated and "simulated" not in dam.name.lower() else ""
-    named = f"{dam.name}{simulated}: errors in {dam.target.unit}"
+    named = f"{dam.title}: errors in {dam.target.unit}"
     if not rows:
         line(f"{named}: no forecast of the hindcast could be scored; the record is too short or the level too rare")
     for window in dict.fromkeys(str(row["window"]) for row in rows):

@@ -20,20 +20,16 @@ import polars as pl
 
 from forebay.dams import layout as layouts
 from forebay.dams.dam import Dam, Gauge
-from forebay.dams.layout import FileLayout
+from forebay.dams.layout import EARLIEST, EMPTY, LATEST, FileLayout
 from forebay.dams.local_time import to_local, to_utc, zone
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
-from forebay.tables import INSTANT, READINGS
+from forebay.tables import GRADES, INSTANT, READINGS
 
-GRADES = ("good", "fair", "poor", "estimated", UNKNOWN, MISSING)
 _ROW = "row of the file"
-_EMPTY = ("", "NaN", "nan", "NAN")
-EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)
-"""Days between which dates are believed."""
 FIRST_DAY, LAST_DAY = (EARLIEST - date(1970, 1, 1)).days, (LATEST - date(1970, 1, 1)).days
-"""The same as numbers of days since 1970: a file can name days beyond those that Python has."""
+"""Days between which dates are believed, by days since 1970: a file can name days beyond those that Python has."""
 LARGEST = 1e300
 """Numbers beyond it would no longer be finite in another unit."""
 _STAMP = "stamp"
@@ -335,7 +331,7 @@ def _scan(content: bytes, gauges: Sequence[Gauge], *, types: Mapping[str, pl.Dat
 
 def _cells(content: bytes, gauges: Sequence[Gauge]) -> pl.DataFrame:
     """The needed columns as text without spaces around, null where empty, and the row's number from 0."""
-    table = _scan(content, gauges).with_columns(pl.all().str.strip_chars().replace(_EMPTY, None))
+    table = _scan(content, gauges).with_columns(pl.all().str.strip_chars().replace(EMPTY, None))
     try:
         return table.with_row_index(_ROW).collect(engine="in-memory")
     except pl.exceptions.PolarsError as error:

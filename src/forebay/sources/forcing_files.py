@@ -9,12 +9,12 @@ import polars as pl
 from forebay.dams import layout as layouts
 from forebay.dams.dam import Dam
 from forebay.dams.forcing import Forcing, ForcingFile
+from forebay.dams.layout import EARLIEST, EMPTY, LATEST
 from forebay.dams.local_time import to_utc
 from forebay.errors import ConfigError, SourceError
 from forebay.tables import FORCINGS
 
 _LINE = "line of the file"
-_EMPTY = ("", "NaN", "nan")
 
 
 def read(dam: Dam) -> pl.DataFrame:
@@ -46,6 +46,10 @@ def parse(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
     for name, (_, wanted) in read_as.items():
         wrong = pl.col(f"{name} read").is_null() & (pl.col(name).is_not_null() | pl.lit(name != "value"))
         _refuse(read_cells.filter(wrong), layout, getattr(layout, name), f"cannot be read; it must be {wanted}")
+    for name in ("issued", "valid"):
+        beyond = pl.col(f"{name} read").dt.date().is_between(EARLIEST, LATEST).not_()
+        why = f"is no date from {EARLIEST} to {LATEST}; correct it, or its format in the dam file"
+        _refuse(read_cells.filter(beyond), layout, getattr(layout, name), why)
     factor, offset = forcing.variable.conversion(forcing.unit)
     low, high = forcing.variable.plausible
     value = pl.col("value read") * factor + offset
@@ -88,7 +92,7 @@ def _cells(content: bytes, layout: ForcingFile) -> pl.DataFrame:
         reason = layouts.first_fault(content, layout) or str(error).splitlines()[0]
         raise SourceError(f"{layout.path} cannot be read as a table: {reason}") from None
     cells = table.select(
-        pl.col(held[getattr(layout, name)]).str.strip_chars().replace(_EMPTY, None).alias(name)
+        pl.col(held[getattr(layout, name)]).str.strip_chars().replace(EMPTY, None).alias(name)
         for name in ("issued", "valid", "value")
     ).with_row_index(_LINE, offset=layouts.header_line(content) + 1)
     return cells.filter(pl.any_horizontal(pl.col("issued", "valid", "value").is_not_null()))
@@ -97,6 +101,7 @@ def _cells(content: bytes, layout: ForcingFile) -> pl.DataFrame:
 def _refuse(wrong: pl.DataFrame, layout: ForcingFile, column: str, why: str) -> None:
     """Raise a `SourceError` for the first of the `wrong` lines."""
     if not wrong.is_empty():
-        row = wrong.row(0, named=True)
+        # As text: what was read may be a year that Python's dates do not have.
+        row = wrong.select(_LINE, "issued", "valid", "value").row(0, named=True)
         name = next(key for key in ("issued", "valid", "value") if getattr(layout, key) == column)
         raise SourceError(f"{layout.path}, line {row[_LINE]}: {column} {row[name]!r} {why}")

@@ -28,7 +28,7 @@ from forebay.sources.hydstra import (
     readings_of,
     result_of,
 )
-from forebay.sources.transport import Planned, Request, open_transport
+from forebay.sources.transport import Planned, Request, Send, open_transport
 from forebay.tables import READINGS
 
 Ask = Callable[[str, str, Mapping[str, object]], bytes]
@@ -53,12 +53,17 @@ def fetch(
     """
     url = settings.sources[gauge.source].url
     with open_transport(settings.http) as send:
+        return fetch_through(asking(send, url), gauge, dam, Period(since, until, now), limits=settings.http)
 
-        def ask(function: str, version: str, params: Mapping[str, object]) -> bytes:
-            call = {"function": function, "version": version, "params": params}
-            return send(Request(url, json.dumps(call, separators=(",", ":")).encode(), check=result_of))
 
-        return fetch_through(ask, gauge, dam, Period(since, until, now), limits=settings.http)
+def asking(send: Send, url: str) -> Ask:
+    """Calls of the service at `url`; an answer that is none, such as a page on its maintenance, is asked for again."""
+
+    def ask(function: str, version: str, params: Mapping[str, object]) -> bytes:
+        call = {"function": function, "version": version, "params": params}
+        return send(Request(url, json.dumps(call, separators=(",", ":")).encode(), check=result_of))
+
+    return ask
 
 
 def plan(
@@ -89,9 +94,11 @@ def fetch_through(ask: Ask, gauge: Gauge, dam: Dam, period: Period, *, limits: H
         record = _record(ask, gauge, codes[0])
         for start, end in _calls(_span(gauge, record, period), gauge, limits):
             answer = ask("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
-            parts += [
-                readings_of(_within(trace, start, end), gauge) for trace in _wanted(answer, gauge.station, codes[1])
-            ]
+            traces = _wanted(answer, gauge.station, codes[1])
+            part = [readings_of(_within(trace, start, end), gauge) for trace in traces]
+            if start == _interval_at(gauge, record.start) and codes[0] == codes[1]:
+                _refuse_lost_start(part, record, end)
+            parts += part
     except SourceError as error:
         where = f"{gauge.source}, station {gauge.station}"
         raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
@@ -168,18 +175,34 @@ def _span(gauge: Gauge, record: _Record, period: Period) -> tuple[datetime, date
     """
     step, day = timedelta(seconds=gauge.interval_s or 0), timedelta(days=1)
     clock = gauge.reading_at or gauge.day_start
-
-    def interval_at(time: datetime) -> datetime:
-        start = datetime.combine(time.date(), clock)
-        return start + (time - start) // step * step
-
     here = period.now.astimezone(UTC).replace(tzinfo=None) + record.utc_offset
     ends_after_stamp = step if gauge.stamp == "start" and gauge.table_interval else timedelta(0)
-    first = interval_at(record.start)
+    first = _interval_at(gauge, record.start)
     if period.since is not None and period.since > first.date():
         first = max(first, datetime.combine(period.since - day, clock))
     last = datetime.combine(min(period.until, here.date()) + 2 * day, clock) - step
-    return first, min(last, interval_at(record.end), interval_at(here - ends_after_stamp))
+    return first, min(last, _interval_at(gauge, record.end), _interval_at(gauge, here - ends_after_stamp))
+
+
+def _interval_at(gauge: Gauge, time: datetime) -> datetime:
+    """Start of the gauge's interval that holds `time` (both station-local)."""
+    step = timedelta(seconds=gauge.interval_s or 0)
+    start = datetime.combine(time.date(), gauge.reading_at or gauge.day_start)
+    return start + (time - start) // step * step
+
+
+def _refuse_lost_start(part: Sequence[pl.DataFrame], record: _Record, end: datetime) -> None:
+    """Raise where nothing came of the record's start: later fetches go on from the first reading that is held.
+
+    What the service computes from the measured variable may begin later than that does, so there nothing tells.
+    """
+    if not any(len(readings) for readings in part):
+        raise SourceError(
+            f"the service lists a record from {record.start:%Y-%m-%d} on but gave nothing of it until {end:%Y-%m-%d}; "
+            "nothing was kept, so that these days are not lost: try again later or, if it stays so, start on a later "
+            "day (--since)",
+            retryable=True,
+        )
 
 
 def _calls(

@@ -7,7 +7,6 @@ does not lie in that circle is asked for once more with the coordinates in the o
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources.hydstra import DATASOURCES, VARIABLE_CODES, parse_datasources, result_of, unit_of
-from forebay.sources.hydstra_fetch import Ask
-from forebay.sources.transport import Request, open_transport
+from forebay.sources.hydstra_fetch import Ask, asking
+from forebay.sources.transport import open_transport
 from forebay.tables import Table
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
@@ -136,12 +135,7 @@ def search_stations(search: Search, *, settings: Settings) -> Found:
     """
     url = settings.sources[search.source].url
     with open_transport(settings.http) as send:
-
-        def ask(function: str, version: str, params: Mapping[str, object]) -> bytes:
-            call = {"function": function, "version": version, "params": params}
-            return send(Request(url, json.dumps(call, separators=(",", ":")).encode()))
-
-        return search_through(ask, search)
+        return search_through(asking(send, url), search)
 
 
 def search_through(ask: Ask, search: Search) -> Found:

@@ -22,7 +22,7 @@ from urllib.parse import urljoin, urlsplit
 
 from forebay import __version__
 from forebay.errors import SourceError
-from forebay.settings import HttpSettings
+from forebay.settings import HttpSettings, without_password
 
 if TYPE_CHECKING:
     import httpx2
@@ -166,8 +166,8 @@ class _Guarded:
         answer: tuple[bytes, str | None] = (b"", None)
         try:
             answer = self._exchange(request)
-        except httpx2.InvalidURL as error:
-            raise SourceError(f"{request.url!r} is not a URL ({error}); check it in the settings") from None
+        except httpx2.InvalidURL:
+            raise SourceError(f"{without_password(request.url)!r} is not a URL; check it in the settings") from None
         except httpx2.HTTPError as error:
             if not self.late:
                 raise _failure(request, error, self.limits) from error
