@@ -224,8 +224,3 @@ def test_what_is_on_its_way(hours: float, latency_h: float, tomorrow: float) -> 
         assert column(dam, "release_u_due_2d", columns)[-1] == (8 + 16) / 2
     else:
         assert "release_u_due_2d" not in features.build(frame_of(dam, columns), dam).columns
-
-
-def test_late_drivers_are_late_forcings_too() -> None:
-    outlook = {"kind": "rain", "id": "outlook", "unit": "mm", "latency_h": 5}
-    assert features.with_late_drivers(dam_of(forcings=[outlook])).forcings[0].latency_h == 29

@@ -1,6 +1,7 @@
 """The hindcast job's tables: one row per window, kind of day and lead, and what other inputs cost or gain."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -8,10 +9,12 @@ import pytest
 
 from forebay import review
 from forebay.dams.dam import Hindcast
+from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
 from forebay.pipeline import Days, Verified
+from forebay.prepare.samples import make_samples
 from forebay.show import terminal
-from forebay.tables import SCORES
+from forebay.tables import FORCINGS, SCORES
 from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge
 from tests.test_pipeline import record
@@ -41,6 +44,28 @@ def costs(made: Mapping[str, Verified], name: str, lead: str) -> float:
 
 def test_late_rain_costs_where_rain_tells_the_next_day(made: Mapping[str, Verified]) -> None:
     assert costs(made, "late_drivers", "1 d") > 1.2
+
+
+def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
+    """Each noon tells of the next day alone: a day late, nothing is known of tomorrow."""
+    dam = dam_of(rain_gauge(), forcings=[{"kind": "rain", "id": "outlook", "unit": "mm"}], hindcast={"leads": (1,)})
+    frame = frame_of(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": [1.0] * 40})
+    noons = [init_time(day, dam.time_zone) - timedelta(hours=12) for day in frame["date"]]
+    told = pl.DataFrame(
+        {
+            "forcing": ["outlook"] * 40,
+            "issue_time": noons,
+            "known_time": noons,
+            "valid_date": frame["date"] + timedelta(days=1),
+            "value": [5.0] * 40,
+        },
+        schema=FORCINGS.columns,
+    )
+    days = Days(frame, frame, frame["date"][-1], None, forcings=told)
+    on_time = make_samples(frame, frame, dam, told).ahead[1]["forcing_outlook_lead"]
+    late = review.AGAIN["late_drivers"][1](dam, days)[0].ahead[1]["forcing_outlook_lead"]
+    assert on_time.to_list() == [5.0] * 40
+    assert late.to_list() == [None] * 40
 
 
 def test_garbage_that_no_code_marks_costs(made: Mapping[str, Verified]) -> None:
