@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.postgres import Cluster, cluster
 
@@ -13,15 +14,21 @@ settings.register_profile("forebay", deadline=None, derandomize=True, database=N
 settings.load_profile("forebay")
 
 SPREAD = {"test_cli.py", "test_end_to_end.py", "test_no_look_ahead.py"}
-"""Modules whose tests are long and share nothing: with `--dist loadgroup` any worker takes any of them, at the end."""
+"""Modules whose tests are long and share nothing: any worker takes any of them."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]  # no types published
     """All tests of any other module go to one worker, which makes their fixtures once."""
-    for item in items:
-        if item.path.name not in SPREAD:
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return nodeid if Path(module).name in SPREAD else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
+    """Who runs what, with --numprocesses."""
+    return ByModule(config, log)
 
 
 @pytest.fixture(autouse=True)

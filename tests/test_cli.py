@@ -264,7 +264,7 @@ def test_run_from_a_day_without_a_level(tmp_path: Path) -> None:
     one_sentence(
         forebay("run", path, "--init", "2030-01-01"),
         1,
-        "no usable reservoir_level on 2030-01-01; the nearest day that has one is 2019-06-04 .the record runs from",
+        "no usable reservoir_level on 2030-01-01 or the 30 days before, .* the nearest day that has one is 2019-06-04",
     )
     one_sentence(forebay("run", path, "--init", "2001-01-01"), 1, "the nearest day that has one is 2018-01-01")
     assert not (tmp_path / "runs").exists()

@@ -208,15 +208,16 @@ def _withheld(samples: Samples) -> list[str]:
 
 def _silent_level(samples: Samples, dam: Dam) -> list[str]:
     age = int(samples.level_age[-1])
+    why = "" if samples.doubted is None else f"{samples.doubted}: {REASONS[samples.doubted]}"
     if age == 0:
-        return []
+        doubt = f"The level of {samples.dates[-1]} is doubted ({why}); the forecast starts from it all the same."
+        return [doubt] if why else []
     level = f"{samples.start[-1]:,.3f} {dam.target.unit}"
     said = [
         f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and "
         "its intervals are as wide as past days show that forecasts from a level of that age need."
     ]
-    if samples.doubted is not None:
-        why = f"{samples.doubted}: {REASONS[samples.doubted]}"
+    if why:
         said.insert(0, f"The level of {samples.dates[-1]} is doubted and not used ({why}).")
     return said
 

@@ -51,8 +51,8 @@ class Samples:
     silence
         The days on which level or drivers are silent; None where nobody looked for them.
     doubted
-        Why the last day's level is doubted (`prepare.flags.REASONS`), so that the forecast starts from an earlier one;
-        None where it is not.
+        Why the last day's level is doubted (`prepare.flags.REASONS`), None where it is not. The forecast then starts
+        from an earlier one, but for a gauge that is stuck.
     withheld_from
         First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
     withheld
@@ -157,7 +157,9 @@ def make_samples(
 
     # The scored set is fixed, so past days start from what is only doubted too; today's forecast does not.
     own_level = np.where(np.isfinite(level), level, _observed(known, dam, len(dates)))
-    own_level[-1] = as_known(then, doubts_now, last, dam)[target].cast(float).to_numpy()[-1]
+    doubted = _doubt(doubts_now, dam, last)
+    if doubted != "stuck":  # a stuck gauge shows a level that the lake had; there may be no other for months
+        own_level[-1] = as_known(then, doubts_now, last, dam)[target].cast(float).to_numpy()[-1]
     inputs, silence = silences(made, made(features.build), dam, own_level=own_level, told=told)
     return Samples(
         dates=dates,
@@ -168,7 +170,7 @@ def make_samples(
         regimes=_regimes(inputs, dam, np.where(withheld, np.nan, silence.start)),
         ahead=told(inputs, np.zeros(len(dates), bool)),
         silence=silence,
-        doubted=_doubt(doubts_now, dam, last),
+        doubted=doubted,
         withheld_from=withheld_from,
         withheld=withheld,
     )

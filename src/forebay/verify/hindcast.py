@@ -53,7 +53,7 @@ def first_origin(samples: Samples, dam: Dam) -> int:
     Intervals and weights learn from the errors between the two.
     """
     start = scored_from(samples, dam)
-    if len(samples.dates) < 2:
+    if np.isfinite(samples.level).sum() < 2:
         raise DataError(
             f"{dam.name}: a usable level on {samples.dates[0]} only; a forecast needs at least 2 days that have one"
         )
