@@ -100,7 +100,7 @@ def error_quantiles(
     asked = np.asarray(probabilities)
     offsets = np.full((len(errors), len(asked)), np.nan)
     wanted = np.ones(len(errors), bool) if wanted is None else wanted
-    for renewed in _renewals(errors, state, lead_time):
+    for renewed in _renewals(errors, state, lead_time, wanted):
         past, size = renewed.past, renewed.size
         for kind in (False, True):
             rows = np.flatnonzero((state.wet == kind)[renewed.days] & wanted[renewed.days]) + renewed.days.start
@@ -149,15 +149,23 @@ class _Renewed(NamedTuple):
     size: Array
 
 
-def _renewals(errors: Array, state: State, lead_time: int) -> Iterator[_Renewed]:
-    """Month by month what is known of the errors; months before `MIN_ERRORS` are known are left out."""
+def _renewals(
+    errors: Array, state: State, lead_time: int, wanted: NDArray[np.bool_] | None = None
+) -> Iterator[_Renewed]:
+    """Month by month what is known of the errors, where a day is `wanted`; none before `MIN_ERRORS` are known."""
     size: Array | None = None
+    due: NDArray[np.intp] | None = None  # what the sizes are to be learned from, once a day asks for them
     for first, after in months(state.init_dates):
         past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
         if len(past) < MIN_ERRORS:
             continue
-        if size is None or len(past) < 400 or _starts_year(state.init_dates[first]):
-            size = _expected_size(errors, state.sizes, past)
+        if (size is None and due is None) or len(past) < 400 or _starts_year(state.init_dates[first]):
+            due = past
+        if wanted is not None and not wanted[first:after].any():
+            continue
+        if due is not None:
+            size, due = _expected_size(errors, state.sizes, due), None
+        assert size is not None
         yield _Renewed(slice(first, after), past, size)
 
 
