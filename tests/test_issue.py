@@ -12,6 +12,7 @@ from forebay.models import MODELS
 from forebay.prepare.samples import make_samples
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast
+from forebay.verify.points import DEFAULT
 from tests import synthetic
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
@@ -103,7 +104,8 @@ def lacks(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]
     frame = frame_of(dam, given)
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
-    return what_it_lacks(frame, samples, dam, points)
+    table = hindcast.forecast_table(samples, dam, points)
+    return what_it_lacks(frame, samples, dam, points[DEFAULT], table)
 
 
 def test_nothing_is_lacking() -> None:

@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 
 from forebay.errors import ModelError
 from forebay.models import regression
-from forebay.models.regression import KEPT_FITS, MIN_WET_ROWS, WET_MM, Huber, WetRidge, fitted_huber
+from forebay.models.regression import KEPT_FITS, MIN_WET_ROWS, WET_MM, Huber, WetRidge
 
 N = 1000
 RNG = np.random.default_rng(21)
@@ -60,45 +60,49 @@ def test_too_few_wet_days_are_refused() -> None:
 
 @pytest.fixture
 def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "_FITTED", {})
+    monkeypatch.setattr(regression, "_LEARNED", {})
 
 
 @pytest.mark.usefixtures("_nothing_kept")
-def test_the_same_content_is_fitted_once() -> None:
-    first = fitted_huber(1, INPUTS, TARGET)
-    assert fitted_huber(1, INPUTS.clone().rechunk(), TARGET.copy()) is first
-    np.testing.assert_array_equal(first.predict(INPUTS), Huber(1).fit(INPUTS, TARGET).predict(INPUTS))
+def test_the_same_content_is_fitted_once_whatever_the_lead() -> None:
+    first = Huber(1).fit(INPUTS, TARGET)
+    again = Huber(2).fit(INPUTS.clone().rechunk(), TARGET.copy())
+    assert again.coefficients_ is first.coefficients_
+    assert (again.lead_time, first.lead_time) == (2, 1)
+    np.testing.assert_array_equal(first.predict(INPUTS), again.predict(INPUTS))
 
 
 NUDGED = TARGET.copy()
 NUDGED[500] += 1e-12
 OTHERS = {
-    "lead": (2, INPUTS, TARGET),
-    "one value": (1, INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").otherwise(3.0)), TARGET),
-    "one gap": (1, INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").alias("api")), TARGET),
-    "a name": (1, INPUTS.rename({"api": "context_api"}), TARGET),
-    "two names swapped": (1, INPUTS.rename({"api": "rain_3d", "rain_3d": "api"}), TARGET),
-    "target": (1, INPUTS, NUDGED),
-    "fewer rows": (1, INPUTS.head(-1), TARGET[:-1]),
+    "one value": (INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").otherwise(3.0)), TARGET),
+    "one gap": (INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").alias("api")), TARGET),
+    "a name": (INPUTS.rename({"api": "other"}), TARGET),
+    "two names swapped": (INPUTS.rename({"api": "rain_3d", "rain_3d": "api"}), TARGET),
+    "target": (INPUTS, NUDGED),
+    "fewer rows": (INPUTS.head(-1), TARGET[:-1]),
 }
 
 
-@pytest.mark.usefixtures("_nothing_kept")
-@pytest.mark.parametrize(("lead", "inputs", "target"), OTHERS.values(), ids=OTHERS)
-def test_other_content_is_fitted_anew(lead: int, inputs: pl.DataFrame, target: np.ndarray) -> None:
-    first = fitted_huber(1, INPUTS, TARGET)
-    other = fitted_huber(lead, inputs, target)
-    assert other is not first
-    np.testing.assert_array_equal(other.predict(inputs), Huber(lead).fit(inputs, target).predict(inputs))
+@pytest.mark.parametrize(("inputs", "target"), OTHERS.values(), ids=OTHERS)
+def test_other_content_is_fitted_anew(
+    inputs: pl.DataFrame, target: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regression, "_LEARNED", {})
+    first = Huber(1).fit(INPUTS, TARGET)
+    other = Huber(1).fit(inputs, target)
+    assert other.coefficients_ is not first.coefficients_
+    monkeypatch.setattr(regression, "_LEARNED", {})
+    np.testing.assert_array_equal(other.predict(inputs), Huber(1).fit(inputs, target).predict(inputs))
 
 
 @pytest.mark.usefixtures("_nothing_kept")
 def test_only_the_last_fits_are_kept() -> None:
-    first = fitted_huber(1, INPUTS, TARGET)
+    first = Huber(1).fit(INPUTS, TARGET)
     for rows in range(KEPT_FITS):
-        fitted_huber(1, INPUTS.head(300 + rows), TARGET[: 300 + rows])
-    assert len(regression._FITTED) == KEPT_FITS
-    assert fitted_huber(1, INPUTS, TARGET) is not first
+        Huber(1).fit(INPUTS.head(300 + rows), TARGET[: 300 + rows])
+    assert len(regression._LEARNED) == KEPT_FITS
+    assert Huber(1).fit(INPUTS, TARGET).coefficients_ is not first.coefficients_
 
 
 @pytest.mark.usefixtures("_nothing_kept")
@@ -108,8 +112,8 @@ def test_threads_that_fit_at_once_get_what_is_theirs() -> None:
     one_step = INPUTS.head(339)
 
     def intercept(rows: int) -> float:
-        return fitted_huber(1, one_step.head(rows), TARGET[:rows]).intercept_
+        return Huber(1).fit(one_step.head(rows), TARGET[:rows]).intercept_
 
-    alone = {rows: Huber(1).fit(one_step.head(rows), TARGET[:rows]).intercept_ for rows in set(spans)}
+    alone = {rows: Huber(1)._learn(one_step.head(rows), TARGET[:rows]).intercept_ for rows in set(spans)}
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(intercept, spans)) == [alone[rows] for rows in spans]

@@ -144,7 +144,7 @@ def forecast_dam(
     """Hindcast, scores and forecast of a dam from its daily frames; `fits` as in `hindcast.point_forecasts`."""
     samples = make_samples(days.known, days.newest, dam, days.forcings)
     made = verify(samples, dam, days, fits=fits, progress=progress)
-    lacks = what_it_lacks(days.newest, made.samples, dam, made.points)
+    lacks = what_it_lacks(days.newest, made.samples, dam, made.points[DEFAULT], made.forecasts)
     if fetched is not None:
         lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
     said, unsaid = forcings_told(days.forcings, dam, days.init_date)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -17,10 +16,9 @@ from forebay.prepare.daily import usable
 from forebay.prepare.flags import REASONS
 from forebay.prepare.samples import Samples
 from forebay.prepare.silence import OLDEST_LEVEL_DAYS
-from forebay.tables import EXPLANATION
+from forebay.tables import EXPLANATION, QUANTILES
 from forebay.verify.hindcast import FALLBACK
 from forebay.verify.points import DEFAULT, Points
-from forebay.verify.uncertainty import interval_offsets
 
 STALE_DAYS = 3
 """A forecast whose newest level is older than this is never called current."""
@@ -138,10 +136,17 @@ def issue(hindcast: pl.DataFrame, dam: Dam, init_date: date, *, now: datetime, l
     )
 
 
-def what_it_lacks(daily: pl.DataFrame, samples: Samples, dam: Dam, points: Mapping[str, Points]) -> tuple[str, ...]:
-    """Sentences on what a forecast from the last day of `daily` lacks; none if it lacks nothing."""
+def what_it_lacks(
+    daily: pl.DataFrame, samples: Samples, dam: Dam, default: Points, forecasts: pl.DataFrame
+) -> tuple[str, ...]:
+    """Sentences on what a forecast from the last day of `daily` lacks; none if it lacks nothing.
+
+    `default` and `forecasts` (`tables.FORECASTS`) are what the hindcast made of the `samples`.
+    """
     return (
-        *_thin_past(samples, dam, points),
+        *_thin_past(samples, default),
+        *_no_intervals(samples, forecasts),
+        *_never_moved(samples),
         *_withheld(samples),
         *_silent_level(samples, dam),
         *_silent_drivers(samples, dam),
@@ -173,28 +178,32 @@ def outside_experience(told: pl.DataFrame, samples: Samples, dam: Dam) -> tuple[
     return tuple(said)
 
 
-def _thin_past(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> list[str]:
-    said = []
+def _thin_past(samples: Samples, default: Points) -> list[str]:
     last = samples.dates[-1].item()
-    short = [h for h, until in points[DEFAULT].replaced.items() if until == last]
-    if short:
-        said.append(
-            f"The record ({len(samples.dates)} days) is too short for the regression: "
-            f"{FALLBACK} stands in at leads {', '.join(map(str, short))}."
-        )
-    thin = [
-        str(lead)
-        for lead, change in points[DEFAULT].changes.items()
-        if np.isnan(interval_offsets(samples, points, DEFAULT, lead_time=lead)[-1]).any()
+    short = [h for h, until in default.replaced.items() if until == last]
+    if not short:
+        return []
+    return [
+        f"The record ({len(samples.dates)} days) is too short for the regression: "
+        f"{FALLBACK} stands in at leads {', '.join(map(str, short))}."
     ]
-    if thin:
-        said.append(
-            f"No intervals at leads {', '.join(thin)}: at the start of the month fewer than {MIN_ERRORS} past "
-            "forecasts could be checked."
-        )
-    if len(samples.dates) > 1 and np.nanmax(samples.level) == np.nanmin(samples.level):
-        said.append(f"The level never changed in {len(samples.dates)} days: is the gauge stuck?")
-    return said
+
+
+def _no_intervals(samples: Samples, forecasts: pl.DataFrame) -> list[str]:
+    issued = forecasts.filter(pl.col("model") == DEFAULT, pl.col("init_date") == samples.dates[-1].item())
+    thin = issued.group_by("lead_time").len().filter(pl.col("len") < len(QUANTILES))["lead_time"].sort()
+    if thin.is_empty():
+        return []
+    return [
+        f"No intervals at leads {', '.join(map(str, thin))}: at the start of the month fewer than {MIN_ERRORS} past "
+        "forecasts could be checked."
+    ]
+
+
+def _never_moved(samples: Samples) -> list[str]:
+    if len(samples.dates) == 1 or np.nanmax(samples.level) > np.nanmin(samples.level):
+        return []
+    return [f"The level never changed in {len(samples.dates)} days: is the gauge stuck?"]
 
 
 def _withheld(samples: Samples) -> list[str]:

@@ -11,7 +11,7 @@ import polars as pl
 from forebay.errors import ModelError
 from forebay.models.model import Array
 from forebay.models.networks import Arrays, Fit, Layers, Network, Training, fit, predict
-from forebay.models.regression import MIN_ROWS, fitted_huber
+from forebay.models.regression import MIN_ROWS, Huber
 
 LAYERS: Layers = (("normalisation", 0), ("dropout", 0.5), ("dense", 16), ("relu", 0), ("dropout", 0.5), ("dense", 1))
 TRAINING = Training(epochs=30, batch=32)
@@ -45,7 +45,7 @@ class ArticleNet:
         """
         if len(target) < MIN_ROWS:
             raise ModelError(f"the net needs at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
-        self.line_ = fitted_huber(self.lead_time, inputs.select(sorted(inputs.columns)), target)
+        self.line_ = Huber(self.lead_time).fit(inputs.select(sorted(inputs.columns)), target)
         self.scale_ = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         design = self.line_.design(inputs)
         # In one order whatever order the rows come in, so that the batches are the same

@@ -9,7 +9,7 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.models.model import BASE, Array
-from forebay.models.regression import MIN_MISSING, MIN_ROWS, fitted_huber
+from forebay.models.regression import MIN_MISSING, MIN_ROWS, Huber
 from forebay.prepare.features import BALANCE
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class BoostedHuber:
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Fit the line, then the trees on what it leaves; `ModelError` with fewer than 200 rows."""
-        self.line_ = fitted_huber(self.lead_time, inputs, target)
+        self.line_ = Huber(self.lead_time).fit(inputs, target)
         self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).fit(inputs, target - self.line_.predict(inputs))
         return self
 

@@ -44,7 +44,24 @@ class Huber:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Learn the coefficients; `ModelError` with fewer than 200 rows, or inputs that never vary."""
+        """Learn the coefficients; `ModelError` with fewer than 200 rows, or inputs that never vary.
+
+        Several models start from the same line, and fitting it is most of what they cost: the last few fits are kept,
+        by the content of their rows.
+        """
+        key = digest(inputs, target)
+        with _KEEPING:
+            learned = _LEARNED.get(key)
+        if learned is None:
+            learned = vars(Huber(self.lead_time)._learn(inputs, target))
+            with _KEEPING:
+                _LEARNED[key] = learned
+                while len(_LEARNED) > KEPT_FITS:
+                    del _LEARNED[next(iter(_LEARNED))]
+        vars(self).update(learned, lead_time=self.lead_time)
+        return self
+
+    def _learn(self, inputs: pl.DataFrame, target: Array) -> Self:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import HuberRegressor
 
@@ -104,23 +121,6 @@ class Huber:
         return np.hstack([standard, (~known[:, self.missing_]).astype(float)])
 
 
-def fitted_huber(lead_time: int, inputs: pl.DataFrame, target: Array) -> Huber:
-    """A fitted regression, taken from the last few fits where inputs and target are the same, by their content.
-
-    Several models start from the same line; fitting it is most of what they cost.
-    """
-    key = (lead_time, digest(inputs, target))
-    with _KEEPING:
-        fitted = _FITTED.get(key)
-    if fitted is None:
-        fitted = Huber(lead_time).fit(inputs, target)
-        with _KEEPING:
-            _FITTED[key] = fitted
-            while len(_FITTED) > KEPT_FITS:
-                del _FITTED[next(iter(_FITTED))]
-    return fitted
-
-
 class WetRidge:
     """Huber regression that averages itself with a ridge regression on wet days.
 
@@ -136,7 +136,7 @@ class WetRidge:
         """Fit both; `ModelError` with fewer than 200 rows, or fewer than 50 wet ones."""
         from sklearn.linear_model import Ridge
 
-        self.line_ = fitted_huber(self.lead_time, inputs, target)
+        self.line_ = Huber(self.lead_time).fit(inputs, target)
         self.lively_ = float(np.nanquantile(np.abs(inputs["last_change"].cast(pl.Float64).to_numpy()), 0.85))
         wet = self._wet(inputs)
         if wet.sum() < MIN_WET_ROWS:
@@ -169,7 +169,7 @@ class WetRidge:
         return np.asarray(wet)
 
 
-_FITTED: dict[tuple[int, bytes], Huber] = {}
+_LEARNED: dict[bytes, dict[str, object]] = {}
 _KEEPING = threading.Lock()  # the hindcast fits its leads in threads
 _WARNINGS = threading.Lock()  # what is done with warnings is told to all threads at once: one at a time may change it
 

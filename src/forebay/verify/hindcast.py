@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,7 @@ from forebay.verify.uncertainty import interval_offsets, ordinary, regime, state
 FALLBACK = "damped_change"
 """What `default` is while the past is too short for its model."""
 
-LEARNING_DAYS = 3 * 366
+LEARNING_DAYS = 3 * 365
 
 WET, NEAR_FULL = 1, 2
 """Kinds of day whose weights in the blend are learned apart; a day may be both."""
@@ -93,69 +93,89 @@ def point_forecasts(
     origin = first_origin(samples, dam)
     starts = refit_days(samples.dates, origin)
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
-    made = {name: Points({h: np.full(len(samples.dates), np.nan) for h in dam.hindcast.leads}) for name in models}
+    tasks = [_Task.of(samples, lead, span) for lead in dam.hindcast.leads for span in spans]
     import sklearn.linear_model  # noqa: F401  # its libraries must be there before their threads can be limited
 
     # The matrices are small: more threads within one product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        work = [pool.submit(_forecast_lead, samples, h, models, spans=spans, fits=fits) for h in dam.hindcast.leads]
+        longest_first = sorted(tasks, key=lambda task: -task.span[0])
+        work = {pool.submit(_forecast_span, task, models, fits): task for task in longest_first}
         for done, _ in enumerate(as_completed(work)):
             if progress:
                 progress("hindcast", done + 1, len(work))
-        for lead, future in zip(dam.hindcast.leads, work, strict=True):
-            for name, of_lead in future.result().items():
-                made[name].changes[lead] = of_lead.change
-                for kind, change in of_lead.drilled.items():
-                    made[name].drilled.setdefault(kind, {})[lead] = change
-                if of_lead.fitted is not None:
-                    made[name].fitted[lead] = of_lead.fitted
-                if of_lead.replaced is not None:
-                    made[name].replaced[lead] = of_lead.replaced
     if fits:
         fits.prune()
+    made = _joined(samples, {(task.lead, task.span): future.result() for future, task in work.items()}, tasks)
     return {name: from_last_level(points, samples) for name, points in made.items()}
 
 
-@dataclass
-class _OfLead:
-    """One model's forecasts at one lead time, as in `Points`."""
+@dataclass(frozen=True)
+class _Task:
+    """What models learn from for one lead time on one refit day, and what they forecast from until the next.
 
+    past: inputs and target of the days learned from; days: inputs of those of `span`; drilled: kind of silence →
+    numbers of the days of its drills, and their inputs.
+    """
+
+    lead: int
+    span: tuple[int, int]
+    past: tuple[pl.DataFrame, Array]
+    days: pl.DataFrame
+    drilled: dict[str, tuple[NDArray[np.intp], pl.DataFrame]]
+
+    @classmethod
+    def of(cls, samples: Samples, lead: int, span: tuple[int, int]) -> _Task:
+        start, end = span
+        target, inputs = samples.change(samples.trusted, lead), samples.inputs_at(lead)
+        past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
+        drilled = {}
+        for kind, drill in (samples.silence.drills if samples.silence else {}).items():
+            rows = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
+            drilled[kind] = rows, drill.inputs_at(lead)[rows]
+        return cls(lead, span, (inputs[past], target[past]), inputs[start:end], drilled)
+
+
+class _OfSpan(NamedTuple):
+    """One model's forecasts of a task, and whether `damped_change` stood in for it."""
+
+    fitted: Model
+    replaced: bool
     change: Array
     drilled: dict[str, Array]
-    replaced: date | None = None
-    fitted: Model | None = None
 
 
-def _forecast_lead(
-    samples: Samples,
-    lead: int,
-    models: Mapping[str, Callable[[int], Model]],
-    *,
-    spans: Sequence[tuple[int, int]],
-    fits: Fits | None,
-) -> dict[str, _OfLead]:
-    """Each model's forecasts at one lead time."""
-    target = samples.change(samples.trusted, lead)
-    inputs = samples.inputs_at(lead)
-    drills = samples.silence.drills if samples.silence else {}
-    drilled = {kind: drill.inputs_at(lead) for kind, drill in drills.items()}
+def _forecast_span(task: _Task, models: Mapping[str, Callable[[int], Model]], fits: Fits | None) -> dict[str, _OfSpan]:
+    """Each model's forecasts of one task."""
+    fit = fitter(fits, *task.past)
+    made = {}
+    for name, make in models.items():
+        try:
+            fitted, replaced = fit(make(task.lead)), False
+        except ModelError:
+            fitted, replaced = fit(models[FALLBACK](task.lead)), True
+        drilled = {kind: fitted.predict(inputs) for kind, (rows, inputs) in task.drilled.items() if len(rows)}
+        made[name] = _OfSpan(fitted, replaced, fitted.predict(task.days), drilled)
+    return made
+
+
+def _joined(
+    samples: Samples, done: Mapping[tuple[int, tuple[int, int]], dict[str, _OfSpan]], tasks: Sequence[_Task]
+) -> dict[str, Points]:
+    """Each model's forecasts of all tasks, those of a lead time in the order of their days."""
+    made: dict[str, Points] = {}
     nothing = np.full(len(samples.dates), np.nan)
-    made = {name: _OfLead(nothing.copy(), {kind: nothing.copy() for kind in drills}) for name in models}
-    for start, end in spans:
-        past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
-        fit = fitter(fits, inputs[past], target[past])
-        for name, make in models.items():
-            into = made[name]
-            try:
-                into.fitted = fit(make(lead))
-            except ModelError:
-                into.fitted = fit(models[FALLBACK](lead))
-                into.replaced = samples.dates[end - 1].item()
-            into.change[start:end] = into.fitted.predict(inputs[start:end])
-            for kind, drill in drills.items():
-                rows = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
+    for task in tasks:
+        start, end = task.span
+        for name, of_span in done[task.lead, task.span].items():
+            into = made.setdefault(name, Points({}, drilled={kind: {} for kind in task.drilled}))
+            into.changes.setdefault(task.lead, nothing.copy())[start:end] = of_span.change
+            into.fitted[task.lead] = of_span.fitted
+            if of_span.replaced:
+                into.replaced[task.lead] = samples.dates[end - 1].item()
+            for kind, (rows, _) in task.drilled.items():
+                change = into.drilled[kind].setdefault(task.lead, nothing.copy())
                 if len(rows):
-                    into.drilled[kind][rows] = into.fitted.predict(drilled[kind][rows])
+                    change[rows] = of_span.drilled[kind]
     return made
 
 
