@@ -67,6 +67,23 @@ def test_the_correction_is_what_the_line_leaves() -> None:
     assert np.abs(model.predict(INPUTS) - target).mean() < 0.5 * alone
 
 
+def test_outer_quantiles_lie_where_their_share_of_the_days_does() -> None:
+    """Of noise that grows tenfold where b > 0; on days that the trees have not seen, half of the record."""
+    target = NOISE * np.where(INPUTS["b"].to_numpy() > 0, 10.0, 1.0)
+    half = N // 2
+    for quantile in (0.1, 0.9):
+        made = Trees(1, 60, quantile).fit(INPUTS[:half], target[:half]).predict(INPUTS[half:])
+        assert float((target[half:] < made).mean()) == pytest.approx(quantile, abs=0.05)
+
+
+def test_the_spread_tells_lively_days_from_quiet_ones() -> None:
+    lively = INPUTS["b"].to_numpy() > 0
+    model = BoostedHuber(1).fit(INPUTS, NOISE * np.where(lively, 10.0, 1.0))
+    spread = model.spread(INPUTS)
+    assert (spread >= 0).all()
+    assert np.median(spread[lively]) > 4 * np.median(spread[~lively])
+
+
 @pytest.mark.parametrize("model", [Trees, BoostedHuber])
 def test_the_order_of_the_rows_does_not_matter_to_the_last_bag(model: type[Trees | BoostedHuber]) -> None:
     """Bags are drawn by row number; rows with the same inputs and target are the same whichever comes first."""

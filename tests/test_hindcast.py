@@ -241,6 +241,39 @@ def test_the_size_of_errors_is_told_by_the_expected_change_and_by_what_the_model
     assert np.median(width[lively]) > 10 * np.median(width[~lively])
 
 
+def test_the_size_of_errors_is_told_by_a_model_that_says_how_sure_it_is() -> None:
+    """Simulated errors of one model, as large as it says."""
+    samples, dam = samples_of()
+    rng = np.random.default_rng(6)
+    spread = rng.choice([0.01, 1.0], len(samples.dates))
+    level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
+    samples = replace(samples, trusted=level, silence=None)
+    each = {"huber": Points({1: np.zeros(len(spread))}, spreads={1: spread})}
+    offsets = uncertainty.interval_offsets(samples, each, "huber", lead_time=1)
+    width = (offsets[:, -1] - offsets[:, 0])[-300:]
+    lively = spread[-300:] == 1.0
+    assert np.median(width[lively]) > 10 * np.median(width[~lively])
+
+
+def test_what_a_model_says_of_its_sureness_is_kept_for_days_and_drills() -> None:
+    keys = {"hindcast": Hindcast(leads=(1, 3), start=date(2020, 6, 1))}
+    dam = synthetic.dam().model_copy(update=keys)
+    frame = synthetic.daily(dam, days=1201)
+    samples = make_samples(frame, frame, dam)
+    points = hindcast.point_forecasts(samples, dam, MODELS)
+    told = points["boosted_huber"]
+    assert samples.silence is not None
+    assert told.replaced == {}
+    assert samples.silence.drills
+    for lead in dam.hindcast.leads:
+        np.testing.assert_array_equal(np.isfinite(told.spreads[lead]), np.isfinite(told.changes[lead]))
+        for kind, drill in samples.silence.drills.items():
+            of_drills = np.isfinite(told.drilled_spreads[kind][lead])
+            np.testing.assert_array_equal(np.flatnonzero(of_drills), drill.rows[drill.rows >= of_drills.argmax()])
+            assert of_drills.any()
+        assert np.isnan(points["huber"].spreads[lead]).all()
+
+
 def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +297,7 @@ def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
             assert points.replaced == right[name].replaced == {}
             for lead, change in points.changes.items():
                 np.testing.assert_array_equal(change, right[name].changes[lead])
+                np.testing.assert_array_equal(points.spreads[lead], right[name].spreads[lead])
                 day = tomorrow.inputs.tail(1)
                 assert points.fitted[lead].predict(day) == right[name].fitted[lead].predict(day)
 

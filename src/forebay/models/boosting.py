@@ -30,15 +30,26 @@ PARAMETERS = {
     "num_threads": 1,
     "verbose": -1,
 }
-ROUNDS, CORRECTION_ROUNDS = 150, 100
+ROUNDS, CORRECTION_ROUNDS, QUANTILE_ROUNDS = 150, 100, 60
+QUANTILE_LEAF = 40
+"""Days in a leaf at least, of which few lie beyond an outer quantile."""
+LOW, HIGH = 0.1, 0.9
+"""The quantiles whose distance tells how far apart the changes lie that may come."""
 
 
 class Trees:
-    """LightGBM with L1 loss on all inputs; a missing input takes the branch that served the training rows best.
+    """LightGBM on all inputs; a missing input takes the branch that served the training rows best.
 
     One that was missing on fewer than 20 of them counts as their median: LightGBM itself would take it for 0.
 
     Trees cannot forecast beyond the changes that they have seen: they serve dry days and ordinary rises.
+
+    Parameters
+    ----------
+    rounds
+        Number of trees.
+    quantile
+        What they forecast of the change, by quantile loss (Koenker and Bassett, 1978); the median is that of L1 loss.
 
     Attributes
     ----------
@@ -50,9 +61,10 @@ class Trees:
         Median of each input that was seldom missing, NaN for the others.
     """
 
-    def __init__(self, lead_time: int, rounds: int = ROUNDS) -> None:
+    def __init__(self, lead_time: int, rounds: int = ROUNDS, quantile: float = 0.5) -> None:
         self.lead_time = lead_time
         self.rounds = rounds
+        self.quantile = quantile
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Grow the trees; `ModelError` with fewer than 200 rows."""
@@ -71,7 +83,7 @@ class Trees:
             np.column_stack([inputs[c].to_numpy().astype(float) for c in self.columns_[:3]] + [target]).T
         )
         rows = lightgbm.Dataset(self._matrix(inputs)[order], target[order] / self.scale_)
-        self.booster_: Booster = lightgbm.train(PARAMETERS, rows, self.rounds)
+        self.booster_: Booster = lightgbm.train(self._parameters(), rows, self.rounds)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
@@ -86,6 +98,11 @@ class Trees:
         values = np.asarray(self.booster_.predict(self._matrix(inputs), pred_contrib=True, num_threads=1), float)
         return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASE])
 
+    def _parameters(self) -> dict[str, object]:
+        if self.quantile == 0.5:
+            return PARAMETERS
+        return PARAMETERS | {"objective": "quantile", "alpha": self.quantile, "min_data_in_leaf": QUANTILE_LEAF}
+
     def _matrix(self, inputs: pl.DataFrame) -> Array:
         given = np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
         return np.where(np.isnan(given), self.typical_, given)
@@ -95,6 +112,8 @@ class BoostedHuber:
     """Huber regression, corrected by trees grown on its residuals.
 
     The line carries the forecast beyond what was seen before, the trees bend it where the dam's answer is not a line.
+    Two more sets of trees forecast an outer quantile of its residuals each: how far these lie apart tells how sure it
+    is.
     """
 
     def __init__(self, lead_time: int) -> None:
@@ -103,12 +122,18 @@ class BoostedHuber:
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Fit the line, then the trees on what it leaves; `ModelError` with fewer than 200 rows."""
         self.line_ = Huber(self.lead_time).fit(inputs, target)
-        self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).fit(inputs, target - self.line_.predict(inputs))
+        left = target - self.line_.predict(inputs)
+        self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).fit(inputs, left)
+        self.low_, self.high_ = (Trees(self.lead_time, QUANTILE_ROUNDS, q).fit(inputs, left) for q in (LOW, HIGH))
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change of each row."""
         return self.line_.predict(inputs) + self.correction_.predict(inputs)
+
+    def spread(self, inputs: pl.DataFrame) -> Array:
+        """How far the .1 and the .9 quantile of what may come lie apart, for each row; never negative."""
+        return np.maximum(0.0, self.high_.predict(inputs) - self.low_.predict(inputs))
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """Those of the line and those of the trees, added."""

@@ -43,6 +43,15 @@ class Explained(Protocol):
         ...
 
 
+@runtime_checkable
+class Spreading(Protocol):
+    """A model that tells how far apart the changes lie that may come. It need not."""
+
+    def spread(self, inputs: pl.DataFrame) -> Array:
+        """Distance of an upper and a lower quantile for each row, shape (n,), in the target's unit; never negative."""
+        ...
+
+
 def digest(inputs: pl.DataFrame, target: Array) -> bytes:
     """16 bytes that tell the content of training rows: the same for the same columns and values, and for no others."""
     made = hashlib.blake2b(target.tobytes(), digest_size=16)

@@ -19,7 +19,7 @@ from forebay.errors import DataError, ModelError
 from forebay.models.blend import blend
 from forebay.models.fits import Fits, fitter
 from forebay.models.intervals import quiet_median
-from forebay.models.model import Array, Model
+from forebay.models.model import Array, Model, Spreading
 from forebay.prepare.samples import WARM_UP, Samples
 from forebay.tables import FORECASTS, QUANTILES
 from forebay.verify.points import DEFAULT, Points, from_last_level
@@ -136,11 +136,11 @@ class _Task:
 
 
 class _OfSpan(NamedTuple):
-    """One model's forecasts of a task, and whether `damped_change` stood in for it."""
+    """What one model says of a task's days and drills, by `_said`, and whether `damped_change` stood in for it."""
 
     fitted: Model
     replaced: bool
-    change: Array
+    said: Array
     drilled: dict[str, Array]
 
 
@@ -153,9 +153,15 @@ def _forecast_span(task: _Task, models: Mapping[str, Callable[[int], Model]], fi
             fitted, replaced = fit(make(task.lead)), False
         except ModelError:
             fitted, replaced = fit(models[FALLBACK](task.lead)), True
-        drilled = {kind: fitted.predict(inputs) for kind, (rows, inputs) in task.drilled.items() if len(rows)}
-        made[name] = _OfSpan(fitted, replaced, fitted.predict(task.days), drilled)
+        drilled = {kind: _said(fitted, inputs) for kind, (rows, inputs) in task.drilled.items() if len(rows)}
+        made[name] = _OfSpan(fitted, replaced, _said(fitted, task.days), drilled)
     return made
+
+
+def _said(fitted: Model, inputs: pl.DataFrame) -> Array:
+    """The expected change and how far apart the changes lie that may come, shape (2, n); NaN where it is not told."""
+    spread = fitted.spread(inputs) if isinstance(fitted, Spreading) else np.full(len(inputs), np.nan)
+    return np.stack([fitted.predict(inputs), spread])
 
 
 def _joined(
@@ -163,19 +169,25 @@ def _joined(
 ) -> dict[str, Points]:
     """Each model's forecasts of all tasks, those of a lead time in the order of their days."""
     made: dict[str, Points] = {}
-    nothing = np.full(len(samples.dates), np.nan)
+
+    def put(into: dict[int, Array], lead: int, rows: slice | NDArray[np.intp], values: Array) -> None:
+        into.setdefault(lead, np.full(len(samples.dates), np.nan))[rows] = values
+
     for task in tasks:
         start, end = task.span
         for name, of_span in done[task.lead, task.span].items():
-            into = made.setdefault(name, Points({}, drilled={kind: {} for kind in task.drilled}))
-            into.changes.setdefault(task.lead, nothing.copy())[start:end] = of_span.change
+            kinds = task.drilled
+            nothing: tuple[dict[str, dict[int, Array]], ...] = ({k: {} for k in kinds}, {k: {} for k in kinds})
+            into = made.setdefault(name, Points({}, drilled=nothing[0], drilled_spreads=nothing[1]))
+            put(into.changes, task.lead, slice(start, end), of_span.said[0])
+            put(into.spreads, task.lead, slice(start, end), of_span.said[1])
             into.fitted[task.lead] = of_span.fitted
             if of_span.replaced:
                 into.replaced[task.lead] = samples.dates[end - 1].item()
-            for kind, (rows, _) in task.drilled.items():
-                change = into.drilled[kind].setdefault(task.lead, nothing.copy())
-                if len(rows):
-                    change[rows] = of_span.drilled[kind]
+            for kind, (rows, _) in kinds.items():
+                change, spread = of_span.drilled[kind] if len(rows) else (np.empty(0), np.empty(0))
+                put(into.drilled[kind], task.lead, rows, change)
+                put(into.drilled_spreads[kind], task.lead, rows, spread)
     return made
 
 

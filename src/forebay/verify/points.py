@@ -29,8 +29,10 @@ class Points:
         The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
     weights, shift
         Of a blend, on the last day: each model's weight, and what was added to their mean because the day is quiet.
-    drilled
-        Kind of silence → the expected changes in its drills (`prepare.silence`), as `changes`; NaN on other days.
+    spreads
+        How far apart the changes lie that may come, as `changes`, by a model that tells it; empty by another.
+    drilled, drilled_spreads
+        Kind of silence → the same in its drills (`prepare.silence`); NaN on other days.
 
     Changes are from the level that the forecast starts from: where the day's own is silent, from the last good one,
     with the changes expected of each day since.
@@ -41,7 +43,9 @@ class Points:
     fitted: dict[int, Model] = field(default_factory=dict)
     weights: dict[int, dict[str, float]] = field(default_factory=dict)
     shift: dict[int, float] = field(default_factory=dict)
+    spreads: dict[int, Array] = field(default_factory=dict)
     drilled: dict[str, dict[int, Array]] = field(default_factory=dict)
+    drilled_spreads: dict[str, dict[int, Array]] = field(default_factory=dict)
 
 
 def from_last_level(points: Points, samples: Samples) -> Points:

@@ -48,11 +48,18 @@ def interval_offsets(
 def state_at(samples: Samples, points: Mapping[str, Points], change: Array, lead_time: int) -> State:
     """What the size of the errors of a model depends on that expects `change`."""
     state = state_of(samples.inputs_at(lead_time), regime(samples, "wet"), samples.dates)
-    return state.beside(np.abs(change), _spread(points, lambda point: point.changes[lead_time]))
+    own = _own_spreads(points, lambda point: point.spreads.get(lead_time))
+    return state.beside(np.abs(change), _apart(points, lambda point: point.changes[lead_time]), *own)
 
 
-def _spread(points: Mapping[str, Points], change_of: Callable[[Points], Array]) -> Array:
-    """How far apart all but the references lie; 0 where there is none or one."""
+def _own_spreads(points: Mapping[str, Points], spread_of: Callable[[Points], Array | None]) -> list[Array]:
+    """What each model says of how far apart the changes lie that may come, if it ever says it."""
+    told = [spread_of(point) for point in points.values()]
+    return [spread for spread in told if spread is not None and np.isfinite(spread).any()]
+
+
+def _apart(points: Mapping[str, Points], change_of: Callable[[Points], Array]) -> Array:
+    """How far apart the forecasts of all but the references lie; 0 where there is none or one."""
     each = [change_of(point) for name, point in points.items() if name not in REFERENCES]
     each = each or [np.zeros(len(change_of(next(iter(points.values())))))]
     return np.asarray(np.max(each, axis=0) - np.min(each, axis=0))
@@ -85,9 +92,16 @@ def silent_offsets(
     came[:-lead_time] = samples.trusted[lead_time:] - start[:-lead_time]
     state = state_of(samples.inputs_at(lead_time), regime(samples, "wet") & (kind == "level"), samples.dates)
     drilled = state_of(drill.inputs_at(lead_time), state.wet, samples.dates)
+
+    def spread(point: Points) -> Array | None:
+        if lead_time not in point.spreads:
+            return None
+        return np.where(days, point.spreads[lead_time], point.drilled_spreads[kind][lead_time])
+
     told = State(samples.dates, state.wet, np.where(days[:, None], state.sizes, drilled.sizes)).beside(
         np.abs(change),
-        _spread(points, expected),
+        _apart(points, expected),
+        *_own_spreads(points, spread),
         np.where(days, real.level_age, drill.level_age),
         np.where(days, real.drivers_age, drill.drivers_age),
     )
