@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from forebay.models.regression import MIN_MISSING, MIN_ROWS, Huber
 from forebay.prepare.features import BALANCE
 
 if TYPE_CHECKING:
-    from lightgbm import Booster
+    from lightgbm import Booster, Dataset
 
 PARAMETERS = {
     "objective": "l1",
@@ -68,34 +69,27 @@ class Trees:
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Grow the trees; `ModelError` with fewer than 200 rows."""
+        return self.grow(Binned.of(inputs, target))
+
+    def grow(self, binned: Binned) -> Self:
+        """The same on rows that are binned already."""
         import lightgbm
 
-        if len(target) < MIN_ROWS:
-            raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
-        self.columns_ = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
-        given = np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
-        seldom = np.isnan(given).sum(axis=0) < MIN_MISSING
-        self.typical_ = np.full(len(self.columns_), np.nan)
-        self.typical_[seldom] = np.nanmedian(given[:, seldom], axis=0)
-        self.scale_ = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
-        # In one order whatever order the rows come in, so that the bags are the same
-        order = np.lexsort(
-            np.column_stack([inputs[c].to_numpy().astype(float) for c in self.columns_[:3]] + [target]).T
-        )
-        rows = lightgbm.Dataset(self._matrix(inputs)[order], target[order] / self.scale_)
-        self.booster_: Booster = lightgbm.train(self._parameters(), rows, self.rounds)
+        self.columns_, self.typical_, self.scale_ = binned.columns, binned.typical, binned.scale
+        self.booster_: Booster = lightgbm.train(self._parameters(), binned.rows, self.rounds)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change of each row."""
-        made = self.booster_.predict(self._matrix(inputs), num_threads=1)
+        made = self.booster_.predict(_matrix(inputs, self.columns_, self.typical_), num_threads=1)
         return np.asarray(made, float) * self.scale_
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """SHAP values of the trees (Lundberg and Lee, 2017); the base is their mean over the training rows."""
         if inputs.is_empty():
             return pl.DataFrame(schema=dict.fromkeys([*self.columns_, BASE], pl.Float64))
-        values = np.asarray(self.booster_.predict(self._matrix(inputs), pred_contrib=True, num_threads=1), float)
+        given = _matrix(inputs, self.columns_, self.typical_)
+        values = np.asarray(self.booster_.predict(given, pred_contrib=True, num_threads=1), float)
         return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASE])
 
     def _parameters(self) -> dict[str, object]:
@@ -103,9 +97,41 @@ class Trees:
             return PARAMETERS
         return PARAMETERS | {"objective": "quantile", "alpha": self.quantile, "min_data_in_leaf": QUANTILE_LEAF}
 
-    def _matrix(self, inputs: pl.DataFrame) -> Array:
-        given = np.asarray(inputs.select(self.columns_).cast(pl.Float64).to_numpy())
-        return np.where(np.isnan(given), self.typical_, given)
+
+@dataclass(frozen=True)
+class Binned:
+    """Training rows as LightGBM bins them: several sets of trees that grow on the same rows share the work.
+
+    columns, typical: as of `Trees`; rows: with the target in units of scale.
+    """
+
+    columns: list[str]
+    typical: Array
+    scale: float
+    rows: Dataset
+
+    @classmethod
+    def of(cls, inputs: pl.DataFrame, target: Array) -> Binned:
+        """The rows; `ModelError` with fewer than 200."""
+        import lightgbm
+
+        if len(target) < MIN_ROWS:
+            raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
+        columns = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
+        given = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
+        seldom = np.isnan(given).sum(axis=0) < MIN_MISSING
+        typical = np.full(len(columns), np.nan)
+        typical[seldom] = np.nanmedian(given[:, seldom], axis=0)
+        scale = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
+        # In one order whatever order the rows come in, so that the bags are the same
+        order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in columns[:3]] + [target]).T)
+        matrix = _matrix(inputs, columns, typical)[order]
+        return cls(columns, typical, scale, lightgbm.Dataset(matrix, target[order] / scale, params=PARAMETERS))
+
+
+def _matrix(inputs: pl.DataFrame, columns: list[str], typical: Array) -> Array:
+    given = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
+    return np.where(np.isnan(given), typical, given)
 
 
 class BoostedHuber:
@@ -122,9 +148,9 @@ class BoostedHuber:
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Fit the line, then the trees on what it leaves; `ModelError` with fewer than 200 rows."""
         self.line_ = Huber(self.lead_time).fit(inputs, target)
-        left = target - self.line_.predict(inputs)
-        self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).fit(inputs, left)
-        self.low_, self.high_ = (Trees(self.lead_time, QUANTILE_ROUNDS, q).fit(inputs, left) for q in (LOW, HIGH))
+        left = Binned.of(inputs, target - self.line_.predict(inputs))
+        self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).grow(left)
+        self.low_, self.high_ = (Trees(self.lead_time, QUANTILE_ROUNDS, q).grow(left) for q in (LOW, HIGH))
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
