@@ -72,7 +72,7 @@ def test_outer_quantiles_lie_where_their_share_of_the_days_does() -> None:
     target = NOISE * np.where(INPUTS["b"].to_numpy() > 0, 10.0, 1.0)
     half = N // 2
     for quantile in (0.1, 0.9):
-        made = Trees(1, 60, quantile).fit(INPUTS[:half], target[:half]).predict(INPUTS[half:])
+        made = Trees(1, 30, quantile).fit(INPUTS[:half], target[:half]).predict(INPUTS[half:])
         assert float((target[half:] < made).mean()) == pytest.approx(quantile, abs=0.05)
 
 

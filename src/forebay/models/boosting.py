@@ -31,9 +31,9 @@ PARAMETERS = {
     "num_threads": 1,
     "verbose": -1,
 }
-ROUNDS, CORRECTION_ROUNDS, QUANTILE_ROUNDS = 150, 100, 60
-QUANTILE_LEAF = 40
-"""Days in a leaf at least, of which few lie beyond an outer quantile."""
+ROUNDS, CORRECTION_ROUNDS, QUANTILE_ROUNDS = 150, 100, 30
+OF_QUANTILES = {"objective": "quantile", "learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 40}
+"""Fewer and coarser trees, whose leaves hold more days, of which few lie beyond an outer quantile."""
 LOW, HIGH = 0.1, 0.9
 """The quantiles whose distance tells how far apart the changes lie that may come."""
 
@@ -95,7 +95,7 @@ class Trees:
     def _parameters(self) -> dict[str, object]:
         if self.quantile == 0.5:
             return PARAMETERS
-        return PARAMETERS | {"objective": "quantile", "alpha": self.quantile, "min_data_in_leaf": QUANTILE_LEAF}
+        return PARAMETERS | OF_QUANTILES | {"alpha": self.quantile}
 
 
 @dataclass(frozen=True)
