@@ -139,7 +139,8 @@ class Untuned:
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """The expected change of each row."""
-        return np.asarray(self.booster_.predict(_matrix(inputs.select(self.columns_))), float)
+        made = self.booster_.predict(_matrix(inputs.select(self.columns_)), num_threads=1)
+        return np.asarray(made, float)
 
 
 def _matrix(inputs: pl.DataFrame) -> Array:
