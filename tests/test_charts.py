@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from forebay.show import charts, story, tallies
-from forebay.show.page import VEGA_LITE
+from forebay.show.drawing import VEGA_LITE
 from tests import synthetic
 
 LAKE = synthetic.dam()

@@ -103,9 +103,10 @@ def test_every_section_of_a_simulated_dam_says_so() -> None:
 
 def test_a_real_dam_is_never_called_simulated() -> None:
     report = _report()
-    html, specs = render(replace(report, dam=report.dam.model_copy(update={"simulated": False})))
-    assert "SIMULATED" not in html
-    assert "SIMULATED" not in json.dumps(specs)
+    for simulated in (True, False):
+        html, specs = render(replace(report, dam=report.dam.model_copy(update={"simulated": simulated})))
+        for text in (html, *map(json.dumps, specs.values())):
+            assert ("SIMULATED" in text) == simulated
 
 
 def test_the_rise_is_told_honestly() -> None:

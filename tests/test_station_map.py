@@ -11,7 +11,7 @@ import vl_convert
 
 from forebay.show import station_map
 from forebay.show.charts import for_file
-from forebay.show.page import VEGA_LITE
+from forebay.show.drawing import VEGA_LITE
 from forebay.sources.stations import SERIES, STATIONS, Found, Search
 from tests.command_line import Ended, forebay
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server

@@ -213,12 +213,13 @@ def run(
     from forebay import pipeline
     from forebay.dams.dam_file import load_dam
     from forebay.models.fits import fits_of
-    from forebay.show import terminal
+    from forebay.show import drawing, terminal
 
     chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id
     pipeline.check_writable(folder)
+    drawing.begin()
     with opened(archive, chosen) as held:
         fetched = fetched_now(this, held, chosen)
         now = datetime.now(UTC)  # after the fetch: what it brought is known now

@@ -138,7 +138,7 @@ def write_review(made: Mapping[str, Verified], dam: Dam, folder: Path) -> list[P
     ConfigError
         If the folder cannot be written.
     """
-    from forebay.show import charts, diagnostics, report, sections
+    from forebay.show import charts, diagnostics, drawing, sections
 
     heading = charts.Heading(dam.name, sections.Wording(dam).axis, dam.simulated)
     try:
@@ -152,7 +152,7 @@ def write_review(made: Mapping[str, Verified], dam: Dam, folder: Path) -> list[P
                 for table, rows in verified.diagnostics.by_name().items():
                     rows.write_csv(stage / f"{table}{tail}.csv")
             drawn = diagnostics.pictures(made[ON_TIME].diagnostics, heading).whole(heading)
-            report.write_pictures({name: charts.for_file(chart) for name, chart in drawn.items()}, stage)
+            drawing.write(drawing.start({name: charts.for_file(chart) for name, chart in drawn.items()}), stage)
             written = sorted(path for path in stage.iterdir() if path.is_file())
             for path in written:
                 os.replace(path, folder / path.name)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forebay.show import article_charts, charts
+from forebay.show import article_charts, charts, drawing
 from forebay.show.article_story import BASELINES, RECIPE_TITLES, Fault, Result, SameDays, Story
 from forebay.show.article_words import COMPLAINTS, NAMES, WORDS
-from forebay.show.page import VEGA_LITE, Html, chart, document, element, escaped, joined, legend, pairs, table
+from forebay.show.page import Html, chart, document, element, escaped, joined, legend, pairs, table
 
-_PNG_SCALE = 2.0
 _TITLE = "The article, as published and as corrected"
 _SECTIONS = {
     "recipes": "The recipes side by side",
@@ -23,16 +22,13 @@ _SECTIONS = {
 
 def write_page(story: Story, folder: Path) -> None:
     """Write article.html and, per result, its charts as HTML, SVG and PNG into `folder`."""
-    import vl_convert
-
     (folder / "article.html").write_bytes(render(story).encode())
     for result in story.results:
-        drawn = {"history": article_charts.loss_chart(result), "prediction": article_charts.prediction_chart(result)}
-        for name, picture in drawn.items():
+        pictures = {"history": article_charts.loss_chart(result), "prediction": article_charts.prediction_chart(result)}
+        drawings = drawing.start({f"{result.stem}-{name}": charts.for_file(made) for name, made in pictures.items()})
+        drawing.write(drawings, folder)
+        for name, picture in pictures.items():
             stem = f"{result.stem}-{name}"
-            svg = vl_convert.vegalite_to_svg(charts.for_file(picture), vl_version=VEGA_LITE)
-            (folder / f"{stem}.svg").write_text(svg, "utf-8")
-            (folder / f"{stem}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
             title = f"{result.title}: {name}"
             body = joined((Html("<main>"), element("section", _drawn(stem, picture)), Html("</main>")))
             (folder / f"{stem}.html").write_bytes(document(title, body).encode())

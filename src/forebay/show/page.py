@@ -13,10 +13,8 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from forebay.show import drawing
 from forebay.show.charts import Spec
-
-VEGA_LITE = "6.4"
-"""Version for which Altair writes and vl-convert draws."""
 
 
 class Html(str):
@@ -105,11 +103,7 @@ def document(title: str, body: Html) -> str:
 @cache
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed, once for all charts."""
-    import vl_convert
-
-    names = "window.vegaEmbed = vegaEmbed;"
-    made = vl_convert.javascript_bundle(names, vl_version=VEGA_LITE)
-    return made.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+    return drawing.program().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
 
 def _hash(text: str) -> str:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from forebay.show import charts, diagnostics, explanation, grounds, sections, tallies
-from forebay.show.page import VEGA_LITE, Html, document, element, joined
+from forebay.show import charts, diagnostics, drawing, explanation, grounds, sections, tallies
+from forebay.show.page import Html, document, element, joined
 from forebay.show.story import DAY, Reading, Report, Rise, fan, largest_rise, lines, observed
 
 __all__ = ["Reading", "Report", "render", "write_report"]
 
 SHOWN_DAYS = 60
 """Days of observations before the forecast."""
-_PNG_SCALE = 2.0
 
 
 @dataclass(frozen=True)
@@ -73,35 +71,47 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     OSError
         If the folder cannot be written.
     """
-    html, specs = render(report)
+    shown = _Shown.of(report)
+    drawings = drawing.start(shown.specs())  # meanwhile the page is made
+    html = shown.page()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as unfinished:
         made = Path(unfinished)
         (made / "report.html").write_bytes(html.encode())
-        write_pictures(specs, made)
+        drawing.write(drawings, made)
         names = sorted(path.name for path in made.iterdir())
         for name in names:
             os.replace(made / name, folder / name)
     return [folder / name for name in names]
 
 
-def write_pictures(specs: Mapping[str, charts.Spec], folder: Path) -> None:
-    """Each chart as SVG and PNG in `folder`, by its name."""
-    import vl_convert
-
-    for name, spec in specs.items():
-        svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
-        (folder / f"{name}.svg").write_text(svg, "utf-8")
-        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
-
-
 def render(report: Report) -> tuple[str, dict[str, charts.Spec]]:
     """The page's text, and the Vega-Lite text of each picture by the name of its file."""
-    heading = charts.Heading(report.dam.name, sections.Wording(report.dam).axis, report.dam.simulated)
-    tables = _tables(report)
-    pictures = _pictures(report, tables, heading)
-    page = document(f"{report.dam.name}: forecast from {report.init_date}", _body(report, tables, pictures))
-    return page, pictures.for_files(heading)
+    shown = _Shown.of(report)
+    return shown.page(), shown.specs()
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A report, with its tables and pictures made."""
+
+    report: Report
+    tables: Tables
+    pictures: Pictures
+    heading: charts.Heading
+
+    @classmethod
+    def of(cls, report: Report) -> _Shown:
+        heading = charts.Heading(report.dam.name, sections.Wording(report.dam).axis, report.dam.simulated)
+        tables = _tables(report)
+        return cls(report, tables, _pictures(report, tables, heading), heading)
+
+    def page(self) -> str:
+        title = f"{self.report.dam.name}: forecast from {self.report.init_date}"
+        return document(title, _body(self.report, self.tables, self.pictures))
+
+    def specs(self) -> dict[str, charts.Spec]:
+        return self.pictures.for_files(self.heading)
 
 
 def _tables(report: Report) -> Tables:

@@ -12,8 +12,9 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.prepare.flags import REASONS, spells
+from forebay.show import drawing
 from forebay.show.charts import GRID, INK, OTHER_COLOURS, WIDTH, Spec, for_file
-from forebay.show.page import VEGA_LITE, Html, chart, document, element, joined, table
+from forebay.show.page import Html, chart, document, element, joined, table
 from forebay.show.tallies import gauge_labels
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ REASON_COLOURS = {
     "step": "#0072b2",
 }
 SHOWN_NEIGHBOURS = 4
-_PNG_SCALE = 2.0
 
 
 def write_screening(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, folder: Path) -> list[Path]:
@@ -50,20 +50,17 @@ def write_screening(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, folder: 
     OSError
         If the folder cannot be written.
     """
-    import vl_convert
-
     charts = {gauge.column: gauge_chart(daily, found, dam, gauge) for gauge in dam.gauges}
+    specs = {name: for_file(picture) for name, picture in charts.items()}
+    drawings = drawing.start(specs)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".screening-", dir=folder) as unfinished:
         made = Path(unfinished)
         found.write_csv(made / "flags.csv")
         spells(found).write_csv(made / "spells.csv")
-        page = _page(dam, found, {name: for_file(picture) for name, picture in charts.items()})
+        page = _page(dam, found, specs)
         (made / "screening.html").write_bytes(page.encode())
-        for name, picture in charts.items():
-            svg = vl_convert.vegalite_to_svg(for_file(picture), vl_version=VEGA_LITE)
-            (made / f"{name}.svg").write_text(svg, "utf-8")
-            (made / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
+        drawing.write(drawings, made)
         names = sorted(path.name for path in made.iterdir())
         for name in names:
             os.replace(made / name, folder / name)

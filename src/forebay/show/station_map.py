@@ -12,7 +12,8 @@ import polars as pl
 from forebay.errors import ConfigError
 from forebay.prepare.daily import write_whole
 from forebay.show.charts import FULL, INK, OTHER_COLOURS, for_file
-from forebay.show.page import VEGA_LITE, Html, chart, document, element, joined, table
+from forebay.show.drawing import draw
+from forebay.show.page import Html, chart, document, element, joined, table
 from forebay.sources.stations import Found
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ SIDE = 640
 _MARGIN = 1.12  # of the radius, so that the outer ring's label has room
 _DOT_PX, _LETTER_PX, _LINE_PX = 9.0, 5.6, 11.0
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
-_PNG_SCALE = 2.0
 SUFFIXES = (".html", ".png", ".svg")
 
 
@@ -119,16 +119,14 @@ def write_map(found: Found, place: str, path: Path) -> None:
     ConfigError
         If the suffix is another one, or the file cannot be written.
     """
-    import vl_convert
-
     check_suffix(path)
     suffix = path.suffix.lower()
     spec = for_file(station_map(found, place))
     if suffix == ".html":
         write_whole(path, _page(found, place, spec).encode())
         return
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
-    write_whole(path, svg.encode() if suffix == ".svg" else vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
+    picture = draw(spec)
+    write_whole(path, picture.svg.encode() if suffix == ".svg" else picture.png)
 
 
 def _page(found: Found, place: str, spec: Spec) -> str:
