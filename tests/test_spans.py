@@ -67,11 +67,14 @@ def test_a_rain_day_belongs_to_the_day_that_it_ends_in() -> None:
         (4, 7, False),
         (7, 8, True),
         (1, 300, True),  # nobody fetched for long
-        (260, 500, False),
-        (500, 512, True),
+        (16, 29, False),
+        (29, 30, True),
+        (30, 59, False),
+        (500, 509, False),  # every 30 days from then on
+        (500, 510, True),
     ],
 )
-def test_a_hole_is_due_at_doubling_ages(before: float, now: float, due: bool) -> None:
+def test_a_hole_is_due_at_doubling_ages_and_then_every_month(before: float, now: float, due: bool) -> None:
     spans = due_spans(
         LEVEL, held(set(range(100)) - {40, 41}), occasion(before=MONDAY + before * DAY, now=MONDAY + now * DAY)
     )
@@ -110,13 +113,13 @@ def test_all_that_is_missing_is_asked_for_once_it_is_due(missing: set[int], prov
 
 
 @given(calls=st.lists(st.floats(0.01, 40), min_size=1, max_size=200))
-def test_a_hole_that_stays_is_asked_for_ever_more_seldom(calls: list[float]) -> None:
-    """Whenever the fetches come, in n days a hole is asked for at most 1 + log2(n) times, and never for good left."""
+def test_a_hole_that_stays_is_asked_for_seldom(calls: list[float]) -> None:
+    """Whenever the fetches come: 5 times in its first 29 days at most, then once in 30, and never for good left."""
     table = held(set(range(100)) - {40})
     now, asked = MONDAY, 0
     for wait in calls:
         before, now = now, now + wait * DAY
         asked += len(due_spans(LEVEL, table, occasion(before=before, now=now))) - 1
     days = (now - MONDAY).days
-    assert asked <= days.bit_length()
-    assert asked >= min(days, 1)
+    assert asked <= min(days, 16).bit_length() + days // 30
+    assert asked >= max(min(days, 1), (days - 40) // 70), "fetches come every 40 days at the latest"

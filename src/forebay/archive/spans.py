@@ -14,6 +14,8 @@ Span = tuple[date | None, date]
 """First and last local day, both included; without a first one from the start of the station's record."""
 
 MOST_HOLES = 10
+OFTEN_DAYS, SELDOM_DAYS = 16, 30
+"""Up to which age a hole is asked for whenever that has doubled, and how often from then on."""
 DAY = timedelta(days=1)
 
 
@@ -62,8 +64,9 @@ def due_spans(gauge: Gauge, held: pl.DataFrame, occasion: Occasion) -> list[Span
 def _due_holes(days: pl.DataFrame, occasion: Occasion) -> Iterator[tuple[date, date]]:
     """First and last day of each hole that is to be asked for now, in time order.
 
-    A hole was first seen when the readings behind it came. From then on it is due 1, 2, 4, 8 … days later, at the
-    first fetch after each: agencies fill holes late, or never, and those must not be asked for on every call.
+    A hole was first seen when the readings behind it came. From then on it is due 1, 2, 4, 8, 16 days later and then
+    every 30 days, at the first fetch after each: agencies fill holes late, or never, and those must not be asked for
+    on every call. One that could not be had when it was due is had a month later at the latest.
     """
     behind = pl.col("day", "fetched_at").shift(-1).name.suffix("_behind")
     gaps = days.with_columns(behind).filter(pl.col("day_behind") - pl.col("day") > DAY)
@@ -76,10 +79,11 @@ def _times_due(seen: datetime, at: datetime) -> int:
     """How often a hole seen at `seen` has been due until `at`.
 
     >>> monday = datetime(2024, 1, 1)
-    >>> [_times_due(monday, monday + days * DAY) for days in (0, 1, 2, 3, 4, 7, 8, 366)]
-    [0, 1, 2, 2, 3, 3, 4, 9]
+    >>> [_times_due(monday, monday + days * DAY) for days in (0, 1, 2, 3, 4, 7, 8, 16, 29, 30, 60)]
+    [0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 7]
     """
-    return max((at - seen).days, 0).bit_length()
+    age = max((at - seen).days, 0)
+    return min(age, OFTEN_DAYS).bit_length() + age // SELDOM_DAYS
 
 
 def _joined(holes: list[tuple[date, date]], *, closer_than: int) -> list[tuple[date, date]]:
