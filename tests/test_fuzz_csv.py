@@ -5,7 +5,7 @@ What is refused is refused by one of forebay's own errors, in one sentence, what
 
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -356,7 +356,7 @@ from tests.test_fuzz_csv import fetched
 from forebay.errors import ForebayError
 for path in sys.argv[1:]:
     try:
-        fetched(make(Path(path)))
+        fetched(make(Path(path), gauge={"interval": "1min"}, date_format="%Y-%m-%d %H:%M"))
     except ForebayError as error:
         print(error)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
@@ -367,13 +367,47 @@ def test_a_file_that_is_too_large_is_refused_and_not_read_whole(tmp_path: Path) 
     path, small = tmp_path / "x.csv", tmp_path / "small.csv"
     with path.open("wb") as stream:
         stream.truncate(64 << 30)  # a hole: it takes no room on the disk
-    small.write_text("date,level\n2020-01-01,1\n")
+    small.write_text("date,level\n2020-01-01 00:00,1\n")
     done = subprocess.run([sys.executable, "-c", LIMITED, small, path], capture_output=True, text=True, check=True)
     before, said, after = done.stdout.splitlines()
     limit = MAX_BYTES >> 20
     advice = "split it by years, or keep the gauges of one dam"
     assert said == f"{path} is longer than {limit} MiB, which is the most that is read; {advice}"
     assert int(after) - int(before) < limit / 2, "MiB more at the peak"
+
+
+MOST_TIMES = 25
+"""Bytes of memory at the peak per byte of a file: 10 for a file that is read, 19 for lines of which none can be."""
+
+
+def _minutes(size: int) -> str:
+    """Readings of each minute, right ones."""
+    lines = size // 24
+    stamps = pl.datetime_range(datetime(2015, 1, 1), interval="1m", end=datetime(2040, 1, 1), eager=True).head(lines)
+    return "\n".join(stamp + ",123.45" for stamp in stamps.dt.to_string("%Y-%m-%d %H:%M"))
+
+
+FILLS = {
+    "readings": _minutes,
+    "nothing that can be read": lambda size: "x,y\n" * (size // 4),
+    "a line without end": lambda size: "2020-01-01 00:00," + "1" * size,
+    "a line of thousands of columns": lambda size: "2020-01-01 00:00," + "1," * (size // 2),
+    "quotes that never close": lambda size: '"' * size,
+}
+
+
+@pytest.mark.parametrize("fill", FILLS.values(), ids=FILLS)
+def test_the_memory_that_a_file_takes_grows_with_the_file_and_with_nothing_else(
+    fill: Callable[[int], str], tmp_path: Path
+) -> None:
+    paths = [tmp_path / "small.csv", tmp_path / "large.csv"]
+    size = 16 << 20
+    for path, content in zip(paths, ("2020-01-01 00:00,1", fill(size)), strict=True):
+        path.write_text("date,level\n" + content + "\n")
+    done = subprocess.run([sys.executable, "-c", LIMITED, *paths], capture_output=True, text=True, check=True)
+    before, *refused, after = done.stdout.splitlines()
+    assert bool(refused) == (fill is not _minutes)
+    assert int(after) - int(before) < MOST_TIMES * (size >> 20), "MiB more at the peak"
 
 
 # --- forcings -------------------------------------------------------------------------------------------------------
