@@ -228,3 +228,18 @@ def test_a_database_of_another_program_or_encoding(postgres: Cluster) -> None:
         open_archive(other)
     with pytest.raises(ConfigError, match="encoding is LATIN1; make one with ENCODING 'UTF8'"):
         open_archive(postgres.new("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
+
+
+def test_an_archive_that_another_has_open_keeps_its_log_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
+    url = f"sqlite:///{tmp_path / 'archive.db'}"
+    with open_archive(url) as mine, open_archive(url) as other:
+        database = mine._database
+        with other._database.reading(), pytest.raises(ForebayError, match="locked"), database.one_sentence():
+            engines.settle(database.engine)
+        other.close()
+        with database.one_sentence():
+            engines.settle(database.engine)
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.db"]

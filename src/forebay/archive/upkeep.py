@@ -139,7 +139,8 @@ def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | 
             with _opened(_url(part), create=True) as made:
                 if source.file is None:
                     _copied(source, made, progress=progress)
-                engines.settle(made.engine)
+                with made.one_sentence():
+                    engines.settle(made.engine)
                 with made.reading() as connection:
                     series, versions = made.series(connection).height, made.count(connection)
             return Copied(source.where, str(path), series, versions, part.stat().st_size)
