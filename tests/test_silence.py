@@ -9,7 +9,7 @@ from forebay.prepare import silence
 from forebay.prepare.samples import make_samples
 from forebay.verify import hindcast, points
 from tests.synthetic import dam_of, frame_of, rain_gauge
-from tests.test_bad_input import RAINY, record, without
+from tests.test_bad_input import LEADS, RAINY, record, without
 
 BARE = dam_of()
 
@@ -37,8 +37,8 @@ def test_drivers_are_silent_where_no_rain_gauge_speaks() -> None:
     dam = dam_of(rain_gauge(), rain_gauge("r2"))
     given = {"rainfall_r1": [1.0, None, None, None], "rainfall_r2": [None, 2.0, None, None]}
     inputs = pl.DataFrame({"rain_lag0": pl.DataFrame(given).mean_horizontal()})
-    assert silence.drivers_age(inputs, dam).tolist() == [0, 0, 1, 2]
-    assert silence.drivers_age(inputs.drop("rain_lag0"), BARE).tolist() == [0, 0, 0, 0], "a dam that has no drivers"
+    assert silence._drivers_age(inputs, dam).tolist() == [0, 0, 1, 2]
+    assert silence._drivers_age(inputs.drop("rain_lag0"), BARE).tolist() == [0, 0, 0, 0], "a dam that has no drivers"
 
 
 def test_the_days_since_the_last_level_are_added_up() -> None:
@@ -57,6 +57,19 @@ def test_there_are_drills_of_those_silences_that_there_are_and_they_hide_what_is
     assert drill.days.nonzero()[0].tolist() == list(range(450, 470))
     assert drill.inputs["rain_lag0"][drill.rows.tolist()].is_null().all()
     assert (drill.level_age == 0).all()
+    assert drill.drivers_age[30:60].tolist() == list(range(1, 31))
+
+
+def test_drivers_that_come_late_fall_silent_late_in_a_drill_too() -> None:
+    """Rain of a day is known two days later: the first two days of a drill still know that of the days before it."""
+    late = dam_of(rain_gauge(latency_h=40.0), hindcast=LEADS, full_supply=110.0)
+    frame = record(late, days=500)
+    silent = make_samples(*(without(frame, "rainfall_r1", 450, 470),) * 2, late).silence
+    assert silent is not None
+    drill = silent.drills["drivers"]
+    assert drill.drivers_age[28:65].tolist() == [0] * 4 + list(range(1, 31)) + [0] * 3
+    told = drill.inputs["rain_lag0"].is_null().to_numpy()
+    assert (told[:450] == (drill.drivers_age[:450] > 0))[2:].all()
 
 
 def test_no_drill_nor_silent_day_knows_what_comes_later() -> None:

@@ -93,7 +93,7 @@ def silences(
     told
         What gives the inputs of the days to come.
     """
-    start, level_age, silent = own_level, np.zeros(len(inputs), int), drivers_age(inputs, dam)
+    start, level_age, silent = own_level, np.zeros(len(inputs), int), _drivers_age(inputs, dam)
     unseen = np.isnan(own_level)
     if unseen.any():
         seen = made(going_on)
@@ -125,7 +125,7 @@ def going_on(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     return made.with_columns(told["start"], told["age"].alias("level_age"))
 
 
-def drivers_age(inputs: pl.DataFrame, dam: Dam) -> NDArray[np.intp]:
+def _drivers_age(inputs: pl.DataFrame, dam: Dam) -> NDArray[np.intp]:
     """Days since the dam's drivers last spoke, 0 where one does and before the first: its rain, else its flows."""
     flows = [g.column for g in dam.gauges if g.column in inputs.columns]
     columns = ["rain_lag0"] if "rain_lag0" in inputs.columns else flows
@@ -157,7 +157,16 @@ def drills(
     for kind, (columns, days) in kinds.items():
         if days.any():
             rows = made(going_on, pl.Series(hidden), columns)
-            drill = _drill(rows, hidden, days, of_level=kind != "drivers", of_drivers=kind != "level")
+            since = rows["level_age"].fill_null(0).to_numpy().astype(int)
+            longer = _drivers_age(rows, dam)
+            drill = Drill(
+                days=days,
+                inputs=rows.drop("date", "start", "level_age"),
+                start=rows["start"].to_numpy().copy(),
+                level_age=np.where(hidden & (kind != "drivers"), since, 0),
+                drivers_age=np.where((longer > drivers_age) & (kind != "level"), longer, 0),
+                ahead={},
+            )
             found[kind] = replace(drill, ahead=told(rows, drill.level_age > 0))
             # a drill of one that falls on a real silence of the other is of another kind
             elsewise = {"level": drivers_age, "drivers": level_age}.get(kind)
@@ -165,17 +174,3 @@ def drills(
                 found[kind].start[elsewise > 0] = np.nan
     return found
 
-
-def _drill(
-    rows: pl.DataFrame, hidden: NDArray[np.bool_], days: NDArray[np.bool_], *, of_level: bool, of_drivers: bool
-) -> Drill:
-    since = rows["level_age"].fill_null(0).to_numpy().astype(int)
-    nothing = np.zeros(len(hidden), int)
-    return Drill(
-        days=days,
-        inputs=rows.drop("date", "start", "level_age"),
-        start=rows["start"].to_numpy().copy(),
-        level_age=np.where(hidden, since, 0) if of_level else nothing,
-        drivers_age=ages(~hidden) if of_drivers else nothing,
-        ahead={},
-    )
