@@ -302,6 +302,33 @@ def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
                 assert points.fitted[lead].predict(day) == right[name].fitted[lead].predict(day)
 
 
+def spilling(*, full_supply: float | None) -> float:
+    """How far above the sill, in m, `default` takes a lake that spills at 100 m, on rainy days just below it.
+
+    Simulated: rain fills the lake, what comes above 100 m is gone a day later. The dam file may name full supply.
+    """
+    dam = synthetic.dam_of(synthetic.rain_gauge(), hindcast={"leads": (1,)}, full_supply=full_supply)
+    rng = np.random.default_rng(3)
+    rain = np.where(rng.random(2500) < 0.25, rng.gamma(0.8, 18.0, 2500), 0.0)
+    level = np.full(2500, 97.0)
+    for day in range(1, 2500):
+        level[day] = min(100.0, level[day - 1] + 0.012 * rain[day - 1] - 0.035)
+    frame = synthetic.frame_of(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rain.tolist()})
+    samples = make_samples(frame, frame, dam)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
+    chosen = (rain > 20) & (level > 99.7) & (np.arange(2500) >= hindcast.scored_from(samples, dam))
+    assert chosen.sum() > 30
+    made = level + points["default"].changes[1]
+    line = level + points["huber"].changes[1]
+    assert float((line - 100)[chosen].mean()) > 0.2, "a line knows no sill"
+    return float((made - 100)[chosen].mean())
+
+
+def test_that_rises_end_at_full_supply_is_learned_where_the_dam_file_names_it() -> None:
+    """Nothing in the code ends them; told of the distance to full supply, the trees have learned it."""
+    assert spilling(full_supply=100.0) < 0.7 * spilling(full_supply=None)
+
+
 # What follows is the real record; its figures are those of ../shared/domain.md 3.
 SCORED = {"T10": (3418, 3401, 3376), "T4": (1441, 1435, 1427), "T4x": (1421, 1415, 1407)}
 REFERENCE_MAE = {
