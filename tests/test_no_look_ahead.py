@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
-from forebay.models import FLOW_MODELS, MODELS
+from forebay.models import FLOW_MODELS, MODELS, NETS
 from forebay.models.blend import blend
 from forebay.models.intervals import State, error_quantiles
 from forebay.models.model import Array, Model
@@ -145,6 +145,12 @@ def check_no_look_ahead(
 @given(day=st.integers(20, DAYS - 1), seed=st.integers(0, 2**32 - 1))
 def test_nothing_known_by_then_changes_with_what_comes_later(dam: str, day: int, seed: int) -> None:
     check_no_look_ahead(DAMS[dam], day, seed, whole=undisturbed(dam))
+
+
+@pytest.mark.parametrize(("day", "seed"), [(300, 1), (450, 2)])
+def test_the_article_net_looks_at_no_later_day(day: int, seed: int) -> None:
+    """Twice only, for a net takes seconds."""
+    check_no_look_ahead(DAMS["rain and a river"], day, seed, makers={**MODELS, **NETS})
 
 
 @settings(max_examples=12)
