@@ -176,18 +176,16 @@ def _joined(
     for task in tasks:
         start, end = task.span
         for name, of_span in done[task.lead, task.span].items():
-            kinds = task.drilled
-            nothing: tuple[dict[str, dict[int, Array]], ...] = ({k: {} for k in kinds}, {k: {} for k in kinds})
-            into = made.setdefault(name, Points({}, drilled=nothing[0], drilled_spreads=nothing[1]))
+            into = made.setdefault(name, Points({}))
             put(into.changes, task.lead, slice(start, end), of_span.said[0])
             put(into.spreads, task.lead, slice(start, end), of_span.said[1])
             into.fitted[task.lead] = of_span.fitted
             if of_span.replaced:
                 into.replaced[task.lead] = samples.dates[end - 1].item()
-            for kind, (rows, _) in kinds.items():
-                change, spread = of_span.drilled[kind] if len(rows) else (np.empty(0), np.empty(0))
-                put(into.drilled[kind], task.lead, rows, change)
-                put(into.drilled_spreads[kind], task.lead, rows, spread)
+            for kind, (rows, _) in task.drilled.items():
+                change, spread = of_span.drilled.get(kind, np.empty((2, 0)))
+                put(into.drilled.setdefault(kind, {}), task.lead, rows, change)
+                put(into.drilled_spreads.setdefault(kind, {}), task.lead, rows, spread)
     return made
 
 
