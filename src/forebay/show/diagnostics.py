@@ -99,7 +99,7 @@ def _reliability(rows: pl.DataFrame) -> charts.AnyChart:
     scale = alt.Scale(domain=list(REGIME_COLOURS), range=list(REGIME_COLOURS.values()))
     colour = alt.Color("regime:N", scale=scale, legend=alt.Legend(title=None))
     lines = alt.Chart(named).mark_line(point=True).encode(
-        x=x, y=y, color=colour, tooltip=["regime:N", "quantile:Q", "observed:Q", "n:Q"]
+        x=x, y=y, color=colour, tooltip=charts.tips("regime:N", "quantile:Q", "observed:Q", "n:Q")
     )  # fmt: skip
     return alt.layer(lines, _diagonal([0, 1], "quantile", "observed"))
 
@@ -124,10 +124,10 @@ def _ranks(rows: pl.DataFrame) -> charts.AnyChart:
     order = named["bin"].unique(maintain_order=True).to_list()
     bars = alt.Chart(named).mark_bar().encode(
         x=alt.X("bin:N", sort=order, title="between the quantiles", axis=alt.Axis(labelAngle=-45)),
-        xOffset="regime:N",
+        xOffset=alt.XOffset("regime:N"),
         y=alt.Y("multiple:Q", title="outcomes, of those due"),
         color=alt.Color("regime:N", scale=scale, legend=alt.Legend(title=None)),
-        tooltip=["regime:N", "bin:N", "multiple:Q", "observed:Q", "n:Q"],
+        tooltip=charts.tips("regime:N", "bin:N", "multiple:Q", "observed:Q", "n:Q"),
     )  # fmt: skip
     return alt.layer(bars, _rule(1.0))
 
@@ -154,7 +154,7 @@ def _rolling(rows: pl.DataFrame, heading: charts.Heading) -> charts.AnyChart | N
         x=alt.X("init_date:T", title=None, axis=alt.Axis(format="%Y", tickCount="year")),
         y=alt.Y("coverage_90:Q", title="share inside 90%, last 365 days", scale=alt.Scale(zero=False)),
         color=alt.Color("lead:N", scale=scale, legend=alt.Legend(title="lead")),
-        tooltip=["init_date:T", "lead:N", "coverage_90:Q", "n:Q"],
+        tooltip=charts.tips("init_date:T", "lead:N", "coverage_90:Q", "n:Q"),
     )  # fmt: skip
     title = heading.title("coverage of the 90% interval over the last 365 days")
     return alt.layer(lines, _rule(0.9)).properties(width=charts.WIDTH, height=220, title=title)
@@ -171,9 +171,9 @@ def _peaks(rows: pl.DataFrame, heading: charts.Heading) -> charts.AnyChart:
     base = alt.Chart(rounded).encode(x=alt.X("observed:Q", title=f"change that came, {unit}"))
     # The longest intervals would press all the rest together: they run out of the picture, the tooltip has their ends.
     y = alt.Y("q05:Q", title=f"change forecast, {unit}", scale=alt.Scale(domain=_with_room(*ends), nice=False))
-    interval = base.mark_rule(color=charts.BAND_80, clip=True).encode(y=y, y2="q95")
-    tips = ["init_date:T", "observed:Q", "q05:Q", "q50:Q", "q95:Q"]
-    median = base.mark_circle(color=charts.FORECAST, size=26, opacity=1).encode(y="q50:Q", tooltip=tips)
+    interval = base.mark_rule(color=charts.BAND_80, clip=True).encode(y=y, y2=alt.Y2("q95"))
+    tips = charts.tips("init_date:T", "observed:Q", "q05:Q", "q50:Q", "q95:Q")
+    median = base.mark_circle(color=charts.FORECAST, size=26, opacity=1).encode(y=alt.Y("q50:Q"), tooltip=tips)
     return alt.layer(interval, median, _diagonal(ends, "observed", "q50"))
 
 

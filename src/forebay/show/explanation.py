@@ -111,10 +111,10 @@ def _panel(bars: pl.DataFrame, labels: list[str], heading: charts.Heading) -> ch
             x=alt.X("contribution:Q", title=f"part of the change, {unit}", axis=alt.Axis(tickCount=4)),
             y=alt.Y("label:N", title=None, scale=alt.Scale(domain=labels)),
             color=alt.Color("series:N", scale=scale, legend=alt.Legend(title=None, symbolType="square")),
-            tooltip=["label:N", "contribution:Q", "words:N"],
+            tooltip=charts.tips("label:N", "contribution:Q", "words:N"),
         )
     )
-    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=charts.INK, strokeWidth=1).encode(x="zero:Q")
+    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=charts.INK, strokeWidth=1).encode(x=alt.X("zero:Q"))
     title = heading.panel(f"lead {lead} day{'s' if lead > 1 else ''}")
     return alt.layer(chart, zero).properties(width=charts.PANEL_WIDTH, height=24 * len(labels), title=title)
 
