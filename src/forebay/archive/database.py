@@ -154,7 +154,10 @@ class Database:
         if until is not None:
             query = query.where(column.fetched_at <= until)
         query = query.order_by(column.series, column.time, column.fetched_at)
-        return _frame(connection.execute(query).fetchall(), VERSION_COLUMNS)
+        with connection.execute(query) as result:
+            assert result.cursor is not None
+            rows = result.cursor.fetchall()  # the driver's: to make an object of each takes as long as to read them
+        return _frame(rows, VERSION_COLUMNS)
 
     def pages(self, connection: sa.Connection, series: int) -> Iterator[pl.DataFrame]:
         """What `versions` gives of one series, at most `PAGE` rows at a time."""

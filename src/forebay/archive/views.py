@@ -23,19 +23,24 @@ CONTENT = ("value", "raw_value", "quality", "quality_code")
 
 def newest_versions(versions: pl.DataFrame) -> pl.DataFrame:
     """The last version of each key."""
-    return versions.unique(KEY, keep="last", maintain_order=True)
+    return versions.filter(~_same_key(-1))
 
 
 def first_versions(versions: pl.DataFrame) -> pl.DataFrame:
     """The first version of each key."""
-    return versions.unique(KEY, keep="first", maintain_order=True)
+    return versions.filter(~_same_key(1))
 
 
 def revisions(versions: pl.DataFrame) -> pl.DataFrame:
     """Every version that took the place of another, with that other's contents as `old_…`."""
     old = [pl.col(name).shift().alias(f"old_{name}") for name in versions.columns if name not in KEY]
-    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)
-    return versions.with_columns(*old, same.alias("same")).filter("same").drop("same")
+    return versions.with_columns(*old, _same_key(1).alias("same")).filter("same").drop("same")
+
+
+def _same_key(rows: int) -> pl.Expr:
+    """Whether a row has the key of the one that stands `rows` before it; versions are sorted by key."""
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(rows) for name in KEY)
+    return same.fill_null(False)  # there is no such row
 
 
 def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time_zone: str) -> pl.DataFrame:
@@ -45,8 +50,7 @@ def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time
     that (a record fetched today was published long ago); a revision counts from its fetched_at on.
     """
     published = interval_end(pl.col("time"), gauge, time_zone) + gauge.ready_after
-    first = pl.col("fetched_at") == pl.col("fetched_at").min().over(KEY)
-    known = pl.when(first).then(pl.min_horizontal("fetched_at", published)).otherwise("fetched_at")
+    known = pl.when(_same_key(1)).then("fetched_at").otherwise(pl.min_horizontal("fetched_at", published))
     return newest_versions(versions.filter(known <= instant))
 
 
