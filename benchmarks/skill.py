@@ -72,8 +72,8 @@ record, or after the start that the dam file names; `last20` its last 20% of day
 
 
 BESIDE = """\
-*Run beside* is that LightGBM on forebay's own inputs. Conroe, which has no published figure, is to be measured by it; on
-the other dams the published figure is what is demanded, and this one is shown because it is the harder one."""
+*Run beside* is that LightGBM on forebay's own inputs. Conroe, which has no published figure, is to be measured by it;
+on the other dams the published figure is what is demanded, and this one is shown because it is the harder one."""
 
 
 @dataclass(frozen=True)
