@@ -178,3 +178,10 @@ def test_a_perfect_forecast(pair: tuple[Array, Array]) -> None:
     assert metrics.nse(observed, observed) == 1
     assert metrics.kge(observed, observed) == pytest.approx(1, abs=1e-7)
     assert metrics.skill(metrics.mae(observed, observed), 0.5) == 1
+
+
+@given(values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), probability=st.floats(0, 1))
+def test_quantiles_are_those_of_numpy(values: list[float], probability: float) -> None:
+    given_probabilities = [0.0, probability, 0.5, 1.0]
+    made = metrics.quantiles(np.array(values), given_probabilities)
+    np.testing.assert_allclose(made, np.quantile(values, given_probabilities), rtol=1e-12, atol=1e-9)

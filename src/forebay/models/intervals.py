@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay.metrics import quantiles
 from forebay.models.model import Array
 from forebay.prepare.features import FORCING
 from forebay.tables import QUANTILES
@@ -129,7 +130,7 @@ def quiet_median(errors: Array, state: State, *, lead_time: int) -> Array:
     shift = np.zeros(len(errors))
     for renewed in _renewals(errors, state, lead_time):
         past, size = renewed.past, renewed.size
-        third = np.searchsorted(np.quantile(size[past], [1 / 3, 2 / 3]), size)
+        third = np.searchsorted(quantiles(size[past], [1 / 3, 2 / 3]), size)
         for kind in (0, 1):
             rows = np.flatnonzero(third[renewed.days] == kind) + renewed.days.start
             alike = past[third[past] == kind]
@@ -207,7 +208,7 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp], *, until
     standard = np.nan_to_num((logs - center) / np.maximum(spread, 1e-9))
     standard = np.clip(standard, standard[past].min(axis=0), standard[past].max(axis=0))
     size = np.exp(_ridge(standard, np.log(np.abs(errors[past]) + 0.1 * unit), past))
-    expected[rows] = np.minimum(size, np.quantile(size[past], MOST_LIVELY))
+    expected[rows] = np.minimum(size, quantiles(size[past], [MOST_LIVELY]))
     return expected
 
 
@@ -242,8 +243,7 @@ def _conformal(scaled: Array, probabilities: Array, lasting: int) -> Array:
     nominal = np.abs(probabilities - 0.5)
     at_most = 0.5 - KEPT_TAIL * (0.5 - nominal)
     asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, at_most)
-    rising = np.sort(scaled)
-    return np.asarray(np.interp(asked * (len(rising) - 1), np.arange(len(rising)), rising))
+    return quantiles(scaled, asked)
 
 
 def _around_median(offsets: Array, probabilities: Array) -> Array:

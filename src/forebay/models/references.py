@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from forebay.errors import ModelError
+from forebay.metrics import quantiles
 from forebay.models.model import BASE, Array
 
 LAST = "last_change"
@@ -104,7 +105,7 @@ class Climatology:
             apart = np.abs(day - this)
             near = np.minimum(apart, 366 - apart) <= WINDOW_DAYS
             if near.any():
-                medians[this] = np.median(target[near])
+                medians[this] = quantiles(target[near], [0.5])[0]
         self.medians_ = medians
         return self
 

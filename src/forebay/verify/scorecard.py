@@ -19,7 +19,7 @@ from forebay.verify.hindcast import scored_from
 
 BLOCK_DAYS = 60
 RESAMPLES = 500
-BAND = (5.0, 95.0)
+BAND = (0.05, 0.95)
 LAST = 0.2
 """Share of the record's days in the window `last20`."""
 MIDDLE = QUANTILES.index(0.5)
@@ -220,5 +220,5 @@ def _band(resampled: Array) -> tuple[float | None, float | None]:
     finite = resampled[np.isfinite(resampled)]
     if len(finite) < len(resampled):
         return None, None
-    low, high = np.percentile(finite, BAND)
+    low, high = metrics.quantiles(finite, BAND)
     return float(low), float(high)
