@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -93,50 +92,27 @@ def point_forecasts(
     origin = first_origin(samples, dam)
     starts = refit_days(samples.dates, origin)
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
-    tasks = [_Task.of(samples, lead, span) for lead in dam.hindcast.leads for span in spans]
     import sklearn.linear_model  # noqa: F401  # its libraries must be there before their threads can be limited
 
-    # The matrices are small: more threads within one product would only wait for each other.
+    tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
+    # The longest come first, so that none is left over at the end. The matrices are small: more threads within one
+    # product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        longest_first = sorted(tasks, key=lambda task: -task.span[0])
-        work = {pool.submit(_forecast_span, task, models, fits): task for task in longest_first}
+        work = [pool.submit(_forecast_span, samples, *task, models, fits) for task in reversed(tasks)]
         for done, _ in enumerate(as_completed(work)):
             if progress:
                 progress("hindcast", done + 1, len(work))
     if fits:
         fits.prune()
-    made = _joined(samples, {(task.lead, task.span): future.result() for future, task in work.items()}, tasks)
+    made = _joined(samples, [future.result() for future in reversed(work)])
     return {name: from_last_level(points, samples) for name, points in made.items()}
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What models learn from for one lead time on one refit day, and what they forecast from until the next.
+class _OfModel(NamedTuple):
+    """What one model says of a span's days and of the drills in it (kind of silence → days), as `_said` has it.
 
-    past: inputs and target of the days learned from; days: inputs of those of `span`; drilled: kind of silence →
-    numbers of the days of its drills, and their inputs.
+    replaced: whether `damped_change` stood in for it.
     """
-
-    lead: int
-    span: tuple[int, int]
-    past: tuple[pl.DataFrame, Array]
-    days: pl.DataFrame
-    drilled: dict[str, tuple[NDArray[np.intp], pl.DataFrame]]
-
-    @classmethod
-    def of(cls, samples: Samples, lead: int, span: tuple[int, int]) -> _Task:
-        start, end = span
-        target, inputs = samples.change(samples.trusted, lead), samples.inputs_at(lead)
-        past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
-        drilled = {}
-        for kind, drill in (samples.silence.drills if samples.silence else {}).items():
-            rows = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
-            drilled[kind] = rows, drill.inputs_at(lead)[rows]
-        return cls(lead, span, (inputs[past], target[past]), inputs[start:end], drilled)
-
-
-class _OfSpan(NamedTuple):
-    """What one model says of a task's days and drills, by `_said`, and whether `damped_change` stood in for it."""
 
     fitted: Model
     replaced: bool
@@ -144,18 +120,40 @@ class _OfSpan(NamedTuple):
     drilled: dict[str, Array]
 
 
-def _forecast_span(task: _Task, models: Mapping[str, Callable[[int], Model]], fits: Fits | None) -> dict[str, _OfSpan]:
-    """Each model's forecasts of one task."""
-    fit = fitter(fits, *task.past)
+class _OfSpan(NamedTuple):
+    """What each model says, by name, of one lead time from a refit day to the next.
+
+    drilled: kind of silence → numbers of the days of its drills.
+    """
+
+    lead: int
+    span: tuple[int, int]
+    drilled: dict[str, NDArray[np.intp]]
+    by_model: dict[str, _OfModel]
+
+
+def _forecast_span(
+    samples: Samples, lead: int, span: tuple[int, int], models: Mapping[str, Callable[[int], Model]], fits: Fits | None
+) -> _OfSpan:
+    """Each model's forecasts of one lead time from a refit day to the next."""
+    start, end = span
+    target, inputs = samples.change(samples.trusted, lead), samples.inputs_at(lead)
+    past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
+    fit = fitter(fits, inputs[past], target[past])
+    rows, drills = {}, {}
+    for kind, drill in (samples.silence.drills if samples.silence else {}).items():
+        rows[kind] = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
+        if len(rows[kind]):
+            drills[kind] = drill.inputs_at(lead)[rows[kind]]
     made = {}
     for name, make in models.items():
         try:
-            fitted, replaced = fit(make(task.lead)), False
+            fitted, replaced = fit(make(lead)), False
         except ModelError:
-            fitted, replaced = fit(models[FALLBACK](task.lead)), True
-        drilled = {kind: _said(fitted, inputs) for kind, (rows, inputs) in task.drilled.items() if len(rows)}
-        made[name] = _OfSpan(fitted, replaced, _said(fitted, task.days), drilled)
-    return made
+            fitted, replaced = fit(models[FALLBACK](lead)), True
+        drilled = {kind: _said(fitted, given) for kind, given in drills.items()}
+        made[name] = _OfModel(fitted, replaced, _said(fitted, inputs[start:end]), drilled)
+    return _OfSpan(lead, span, rows, made)
 
 
 def _said(fitted: Model, inputs: pl.DataFrame) -> Array:
@@ -164,28 +162,25 @@ def _said(fitted: Model, inputs: pl.DataFrame) -> Array:
     return np.stack([fitted.predict(inputs), spread])
 
 
-def _joined(
-    samples: Samples, done: Mapping[tuple[int, tuple[int, int]], dict[str, _OfSpan]], tasks: Sequence[_Task]
-) -> dict[str, Points]:
-    """Each model's forecasts of all tasks, those of a lead time in the order of their days."""
+def _joined(samples: Samples, parts: Sequence[_OfSpan]) -> dict[str, Points]:
+    """Each model's forecasts of all spans, those of a lead time in the order of their days."""
     made: dict[str, Points] = {}
 
     def put(into: dict[int, Array], lead: int, rows: slice | NDArray[np.intp], values: Array) -> None:
         into.setdefault(lead, np.full(len(samples.dates), np.nan))[rows] = values
 
-    for task in tasks:
-        start, end = task.span
-        for name, of_span in done[task.lead, task.span].items():
+    for lead, (start, end), rows, by_model in parts:
+        for name, of_model in by_model.items():
             into = made.setdefault(name, Points({}))
-            put(into.changes, task.lead, slice(start, end), of_span.said[0])
-            put(into.spreads, task.lead, slice(start, end), of_span.said[1])
-            into.fitted[task.lead] = of_span.fitted
-            if of_span.replaced:
-                into.replaced[task.lead] = samples.dates[end - 1].item()
-            for kind, (rows, _) in task.drilled.items():
-                change, spread = of_span.drilled.get(kind, np.empty((2, 0)))
-                put(into.drilled.setdefault(kind, {}), task.lead, rows, change)
-                put(into.drilled_spreads.setdefault(kind, {}), task.lead, rows, spread)
+            put(into.changes, lead, slice(start, end), of_model.said[0])
+            put(into.spreads, lead, slice(start, end), of_model.said[1])
+            into.fitted[lead] = of_model.fitted
+            if of_model.replaced:
+                into.replaced[lead] = samples.dates[end - 1].item()
+            for kind, days in rows.items():
+                change, spread = of_model.drilled.get(kind, np.empty((2, 0)))
+                put(into.drilled.setdefault(kind, {}), lead, days, change)
+                put(into.drilled_spreads.setdefault(kind, {}), lead, days, spread)
     return made
 
 
