@@ -19,6 +19,7 @@ from forebay.settings import Settings
 from forebay.sources import simulated, simulation
 from forebay.sources.simulated import FIRST_DAY, SEED, Truth, fetch, simulate
 from forebay.tables import READINGS
+from forebay.verify.hindcast import LEARNING_DAYS
 
 NOW = datetime(2026, 3, 1, 20, tzinfo=UTC)  # 2 March, 06:00, at the dam
 YESTERDAY = date(2026, 3, 1)
@@ -162,12 +163,13 @@ def test_unavailable_readings_keep_their_garbage_beside_a_null_value(dam: Dam) -
     assert unlisted["value"].null_count() == 0
 
 
-def test_the_dam_file_excludes_every_wrong_level_of_the_scored_years(dam: Dam, truth: Truth) -> None:
+def test_the_dam_file_excludes_every_wrong_level_of_the_hindcast(dam: Dam, truth: Truth) -> None:
+    """Of the years that are scored and of those before, from whose errors intervals and weights are learned."""
     assert dam.hindcast.start is not None
     wrong = truth.gauges.filter(
         pl.col("fault").is_in(["spike", "stuck"]),
         pl.col("station") == "SIM-LEVEL",
-        pl.col("date") >= dam.hindcast.start,
+        pl.col("date") >= dam.hindcast.start - timedelta(days=LEARNING_DAYS),
     )
     assert wrong.height > 0
     for day in wrong["date"]:
