@@ -152,7 +152,7 @@ def write_review(made: Mapping[str, Verified], dam: Dam, folder: Path) -> list[P
                 for table, rows in verified.diagnostics.by_name().items():
                     rows.write_csv(stage / f"{table}{tail}.csv")
             drawn = diagnostics.pictures(made[ON_TIME].diagnostics, heading).whole(heading)
-            drawing.write(drawing.start({name: charts.for_file(chart) for name, chart in drawn.items()}), stage)
+            drawing.write(drawing.start((name, charts.for_file(chart)) for name, chart in drawn.items()), stage)
             written = sorted(path for path in stage.iterdir() if path.is_file())
             for path in written:
                 os.replace(path, folder / path.name)

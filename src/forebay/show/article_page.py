@@ -25,7 +25,7 @@ def write_page(story: Story, folder: Path) -> None:
     (folder / "article.html").write_bytes(render(story).encode())
     for result in story.results:
         pictures = {"history": article_charts.loss_chart(result), "prediction": article_charts.prediction_chart(result)}
-        drawings = drawing.start({f"{result.stem}-{name}": charts.for_file(made) for name, made in pictures.items()})
+        drawings = drawing.start((f"{result.stem}-{name}", charts.for_file(made)) for name, made in pictures.items())
         drawing.write(drawings, folder)
         for name, picture in pictures.items():
             stem = f"{result.stem}-{name}"

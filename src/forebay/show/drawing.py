@@ -1,7 +1,7 @@
-"""Pictures, and the program that draws a page's charts, by vl-convert in a process of its own.
+"""Pictures, and the program that draws a page's charts, by vl-convert in processes of its own.
 
 vl-convert holds the interpreter while it works, for seconds in a report: beside it nothing else could be done. The
-process is this module, run: it answers each line of JSON with one line of JSON until its input ends, so that it ends
+processes are this module, run: each answers a line of JSON with one line of JSON until its input ends, so that it ends
 with whoever started it.
 """
 
@@ -12,7 +12,8 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ VEGA_LITE = "6.4"
 """Version for which Altair writes and vl-convert draws."""
 _PNG_SCALE = 2.0
 _ENDS_WITHIN_S = 10.0
+_AT_ONCE = 2
 
 
 class Picture(NamedTuple):
@@ -44,9 +46,9 @@ def program() -> str:
     return _program().result()
 
 
-def start(specs: Mapping[str, Spec]) -> dict[str, Future[Picture]]:
-    """Start to draw each Vega-Lite text; comes back at once."""
-    return {name: _one_by_one().submit(_drawn, spec) for name, spec in specs.items()}
+def start(specs: Iterable[tuple[str, Spec]]) -> dict[str, Future[Picture]]:
+    """Start to draw each Vega-Lite text as soon as `specs` gives it; does not wait for the pictures."""
+    return {name: _waiters().submit(_drawn, spec) for name, spec in specs}
 
 
 def write(drawings: Mapping[str, Future[Picture]], folder: Path) -> None:
@@ -74,13 +76,13 @@ def make_program() -> str:
 
 @cache
 def _program() -> Future[str]:
-    return _one_by_one().submit(_programmed)
+    return _waiters().submit(_programmed)
 
 
 @cache
-def _one_by_one() -> ThreadPoolExecutor:
-    """Who waits for the process to answer."""
-    return ThreadPoolExecutor(1)
+def _waiters() -> ThreadPoolExecutor:
+    """Threads, each of which waits for a process of its own to answer."""
+    return ThreadPoolExecutor(_AT_ONCE)
 
 
 def _programmed() -> str:
@@ -95,7 +97,7 @@ def _drawn(spec: Spec) -> Picture:
 
 def _ask(request: dict[str, object]) -> dict[str, str] | None:
     """What the process answers; None if it does not, as when it was ended from outside or cannot draw this."""
-    process = _process()
+    process = _process(threading.get_ident())
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -108,8 +110,9 @@ def _ask(request: dict[str, object]) -> dict[str, str] | None:
 
 
 @cache
-def _process() -> subprocess.Popen[str]:
-    """The process; in a session of its own, so that Ctrl-C is for its parent to heed."""
+def _process(waiter: int) -> subprocess.Popen[str]:
+    """The process of a thread; in a session of its own, so that Ctrl-C is for its parent to heed."""
+    del waiter
     pipe, run = subprocess.PIPE, [sys.executable, "-m", __name__]
     process = subprocess.Popen(run, stdin=pipe, stdout=pipe, encoding="utf-8", start_new_session=True)
     atexit.register(_end, process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,8 @@ class Pictures:
     coverage: charts.AnyChart
     diagnostics: diagnostics.Pictures | None
 
-    def for_files(self, heading: charts.Heading) -> dict[str, charts.Spec]:
-        """Vega-Lite text of each picture, by the name of its file; pictures without content are left out."""
+    def for_files(self, heading: charts.Heading) -> Iterator[tuple[str, charts.Spec]]:
+        """Name of its file and Vega-Lite text of each picture; pictures without content are left out."""
         whole = {"forecast": self.forecast, "coverage": self.coverage}
         if self.explanation:
             whole["explanation"] = charts.together(self.explanation, heading.title("what moved the forecast"), 3)
@@ -42,7 +43,8 @@ class Pictures:
             whole["scores"] = charts.together(self.scores, heading.title("mean absolute error by lead"), 2)
         if self.diagnostics is not None:
             whole |= self.diagnostics.whole(heading)
-        return {name: charts.for_file(chart) for name, chart in whole.items()}
+        for name, chart in whole.items():
+            yield name, charts.for_file(chart)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 def render(report: Report) -> tuple[str, dict[str, charts.Spec]]:
     """The page's text, and the Vega-Lite text of each picture by the name of its file."""
     shown = _Shown.of(report)
-    return shown.page(), shown.specs()
+    return shown.page(), dict(shown.specs())
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class _Shown:
         title = f"{self.report.dam.name}: forecast from {self.report.init_date}"
         return document(title, _body(self.report, self.tables, self.pictures))
 
-    def specs(self) -> dict[str, charts.Spec]:
+    def specs(self) -> Iterator[tuple[str, charts.Spec]]:
         return self.pictures.for_files(self.heading)
 
 

@@ -52,7 +52,7 @@ def write_screening(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, folder: 
     """
     charts = {gauge.column: gauge_chart(daily, found, dam, gauge) for gauge in dam.gauges}
     specs = {name: for_file(picture) for name, picture in charts.items()}
-    drawings = drawing.start(specs)
+    drawings = drawing.start(specs.items())
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".screening-", dir=folder) as unfinished:
         made = Path(unfinished)
