@@ -110,7 +110,7 @@ def test_where_it_starts() -> None:
     assert hindcast.scored_from(samples, dam) == 0
     assert hindcast.first_origin(samples, dam) == 1
     samples, dam = samples_of(days=3000, start=synthetic.FIRST_DAY + timedelta(days=2500))
-    assert hindcast.first_origin(samples, dam) == 2500 - hindcast.LEARNING_DAYS > 1250, "three years are enough"
+    assert hindcast.first_origin(samples, dam) == 2500 - dam.hindcast.learning_days > 1250, "three years are enough"
 
 
 def test_a_start_after_the_record() -> None:

@@ -19,7 +19,6 @@ from forebay.settings import Settings
 from forebay.sources import simulated, simulation
 from forebay.sources.simulated import FIRST_DAY, SEED, Truth, fetch, simulate
 from forebay.tables import READINGS
-from forebay.verify.hindcast import LEARNING_DAYS
 
 NOW = datetime(2026, 3, 1, 20, tzinfo=UTC)  # 2 March, 06:00, at the dam
 YESTERDAY = date(2026, 3, 1)
@@ -169,7 +168,7 @@ def test_the_dam_file_excludes_every_wrong_level_of_the_hindcast(dam: Dam, truth
     wrong = truth.gauges.filter(
         pl.col("fault").is_in(["spike", "stuck"]),
         pl.col("station") == "SIM-LEVEL",
-        pl.col("date") >= dam.hindcast.start - timedelta(days=LEARNING_DAYS),
+        pl.col("date") >= dam.hindcast.start - timedelta(days=dam.hindcast.learning_days),
     )
     assert wrong.height > 0
     for day in wrong["date"]:

@@ -219,11 +219,13 @@ class Window(Spell):
 class Hindcast(_Frozen):
     """How the dam's hindcast is run and scored.
 
-    `start` is the first init date that is scored; without it the first 40% of the record are for warming up. With
+    `start` is the first init date that is scored; without it the first 40% of the record are for warming up. The
+    hindcast itself begins `learning_days` before, or half-way to it, for intervals and weights to learn from. With
     `nets` the article's net is hindcast too and joins the blend: it needs the extra of that name, and minutes.
     """
 
     start: date | None = None
+    learning_days: Annotated[int, Field(ge=365)] = 3 * 365
     leads: Annotated[tuple[Annotated[int, Field(ge=1, le=30)], ...], Field(min_length=1)] = (1, 2, 3, 4, 5, 6, 7)
     windows: tuple[Window, ...] = ()
     verification_exclude: tuple[Spell, ...] = ()

@@ -27,8 +27,6 @@ from forebay.verify.uncertainty import interval_offsets, ordinary, regime, state
 FALLBACK = "damped_change"
 """What `default` is while the past is too short for its model."""
 
-LEARNING_DAYS = 3 * 365
-
 WET, NEAR_FULL = 1, 2
 """Kinds of day whose weights in the blend are learned apart; a day may be both."""
 
@@ -47,7 +45,7 @@ def scored_from(samples: Samples, dam: Dam) -> int:
 
 
 def first_origin(samples: Samples, dam: Dam) -> int:
-    """Index of the first hindcast day: half-way to the first scored one, but at most three years before it.
+    """Index of the first hindcast day: half-way to the first scored one, or `learning_days` before it if that is later.
 
     Intervals and weights learn from the errors between the two.
     """
@@ -61,7 +59,7 @@ def first_origin(samples: Samples, dam: Dam) -> int:
             f"the hindcast starts on {dam.hindcast.start}, but the record of {dam.name} ends on {samples.dates[-1]}; "
             "set hindcast.start in the dam file to an earlier day"
         )
-    return max(1, start // 2, start - LEARNING_DAYS)
+    return max(1, start // 2, start - dam.hindcast.learning_days)
 
 
 def refit_days(dates: NDArray[np.datetime64], origin: int) -> list[int]:
