@@ -227,28 +227,18 @@ def test_the_blend_learns_apart_for_wet_days_and_days_near_full_supply() -> None
     assert mae(samples) < 0.1 * mae(replace(samples, regimes={"all": samples.regimes["all"]}))
 
 
-def test_the_size_of_errors_is_told_by_the_expected_change_and_by_what_the_models_disagree_on() -> None:
-    """Simulated errors, as large as the spread of two models: where they agree the interval is narrow."""
-    samples, dam = samples_of()
+@pytest.mark.parametrize("told_by", ["what the models disagree on", "what a model says of itself"])
+def test_the_size_of_errors_is_told_by(told_by: str) -> None:
+    """Simulated errors, as large as the spread of two models, or as one says: where it is small so is the interval."""
+    samples, _ = samples_of()
     rng = np.random.default_rng(5)
     spread = rng.choice([0.01, 1.0], len(samples.dates))
     level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
     samples = replace(samples, trusted=level, silence=None)
-    each = {name: Points({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
-    offsets = uncertainty.interval_offsets(samples, each, "huber", lead_time=1)
-    width = (offsets[:, -1] - offsets[:, 0])[-300:]
-    lively = spread[-300:] == 1.0
-    assert np.median(width[lively]) > 10 * np.median(width[~lively])
-
-
-def test_the_size_of_errors_is_told_by_a_model_that_says_how_sure_it_is() -> None:
-    """Simulated errors of one model, as large as it says."""
-    samples, dam = samples_of()
-    rng = np.random.default_rng(6)
-    spread = rng.choice([0.01, 1.0], len(samples.dates))
-    level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
-    samples = replace(samples, trusted=level, silence=None)
-    each = {"huber": Points({1: np.zeros(len(spread))}, spreads={1: spread})}
+    if told_by == "what the models disagree on":
+        each = {name: Points({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
+    else:
+        each = {"huber": Points({1: np.zeros(len(spread))}, spreads={1: spread})}
     offsets = uncertainty.interval_offsets(samples, each, "huber", lead_time=1)
     width = (offsets[:, -1] - offsets[:, 0])[-300:]
     lively = spread[-300:] == 1.0

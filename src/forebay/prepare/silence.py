@@ -158,13 +158,13 @@ def drills(
         if days.any():
             rows = made(going_on, pl.Series(hidden), columns)
             since = rows["level_age"].fill_null(0).to_numpy().astype(int)
-            longer = _drivers_age(rows, dam)
+            hushed = _drivers_age(rows, dam)  # as old as in the drill, or as they really are where that is older
             drill = Drill(
                 days=days,
                 inputs=rows.drop("date", "start", "level_age"),
                 start=rows["start"].to_numpy().copy(),
                 level_age=np.where(hidden & (kind != "drivers"), since, 0),
-                drivers_age=np.where((longer > drivers_age) & (kind != "level"), longer, 0),
+                drivers_age=np.where((hushed > drivers_age) & (kind != "level"), hushed, 0),
                 ahead={},
             )
             found[kind] = replace(drill, ahead=told(rows, drill.level_age > 0))
@@ -173,4 +173,3 @@ def drills(
             if elsewise is not None:
                 found[kind].start[elsewise > 0] = np.nan
     return found
-

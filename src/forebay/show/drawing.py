@@ -110,9 +110,8 @@ def _ask(request: dict[str, object]) -> dict[str, str] | None:
 
 
 @cache
-def _process(waiter: int) -> subprocess.Popen[str]:
+def _process(thread: int) -> subprocess.Popen[str]:  # cached: one for each thread
     """The process of a thread; in a session of its own, so that Ctrl-C is for its parent to heed."""
-    del waiter
     pipe, run = subprocess.PIPE, [sys.executable, "-m", __name__]
     process = subprocess.Popen(run, stdin=pipe, stdout=pipe, encoding="utf-8", start_new_session=True)
     atexit.register(_end, process)
