@@ -246,7 +246,8 @@ def parquet(table: pl.DataFrame) -> bytes:
 
 def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
     """What the report shows of an outcome."""
-    issued, dam = outcome.issued, outcome.dam
+    issued, dam, samples = outcome.issued, outcome.dam, outcome.samples
+    scored = samples.dates[min(hindcast.scored_from(samples, dam), len(samples.dates) - 1)].item()
     return Report(
         dam=dam,
         now=issued.issue_time,
@@ -257,7 +258,7 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         newest=outcome.days.reading,
         daily=outcome.days.newest,
         forecasts=issued.forecasts,
-        hindcast=outcome.hindcast.filter(pl.col("init_date") < issued.init_date),
+        hindcast=outcome.hindcast.filter(pl.col("init_date").is_between(scored, issued.init_date, closed="left")),
         scores=outcome.scores,
         lacks=(*issued.outside_experience, *issued.lacks),
         diagnostics=outcome.verified.diagnostics,
