@@ -24,7 +24,7 @@ import polars as pl
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.dams.layout import FileLayout
-from forebay.prepare.daily import from_files
+from forebay.days.daily import from_files
 from forebay.sources.quality import grades
 
 COPIES = 200

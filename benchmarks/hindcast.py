@@ -28,11 +28,11 @@ import polars as pl
 from forebay import metrics
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.days.daily import from_files, usable
+from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
 from forebay.models.boosting import PARAMETERS, ROUNDS
 from forebay.models.model import Array
-from forebay.prepare.daily import from_files, usable
-from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import QUANTILES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.points import DEFAULT

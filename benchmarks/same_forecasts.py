@@ -2,9 +2,9 @@
 
 Usage: scripts/same-forecasts BASE [DAM …]
 
-BASE is a commit or the folder of a checkout. It is compared with the checkout that holds this file. Each dam is forecast
-from a fixed day (`--init`), from an empty archive and without kept fits. Digests of a commit are kept in the user's cache
-folder, with the versions of the installed packages in their name, so that a second comparison computes only one side.
+BASE is a commit or the folder of a checkout. It is compared with the checkout that holds this file. Each dam is
+forecast from a fixed day (`--init`), from an empty archive and without kept fits. Digests of a commit are kept in the
+user's cache folder, by the versions of the installed packages, so that a second comparison computes only one side.
 """
 
 from __future__ import annotations

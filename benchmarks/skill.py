@@ -22,11 +22,11 @@ import polars as pl
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.days.daily import from_files, usable
 from forebay.errors import ForebayError
+from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, REFERENCES, models_for
 from forebay.models.model import Array
-from forebay.prepare.daily import from_files, usable
-from forebay.prepare.samples import Samples, make_samples
 from forebay.verify import hindcast, scorecard
 from forebay.verify.points import DEFAULT
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from forebay import article
-from forebay.article_gauges import Record
+from forebay.article import run as article
+from forebay.article.gauges import Record
 from forebay.settings import load_settings
 from tests.shared import SHARED
 

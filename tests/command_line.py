@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-from forebay import cli
+from forebay.cli import app as cli
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forebay import article
 from forebay.archive.store import open_archive
-from forebay.article_gauges import gather
+from forebay.article import run as article
+from forebay.article.gauges import gather
+from forebay.article.results import BASELINES
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
-from forebay.models import networks
+from forebay.nets import networks
 from forebay.settings import load_settings
-from forebay.show.article_story import BASELINES
 from tests.article_rows import FOLDER, NOW, record
 from tests.hydstra_server import hydstra_server
 from tests.shared import needs_shared

@@ -1,4 +1,4 @@
-"""`forebay.article_recipes`: rows, labels and splits of the article, against domain.md 1's figures and pandas."""
+"""`forebay.article.recipes`: rows, labels and splits of the article, against domain.md 1's figures and pandas."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import metrics
-from forebay.article_recipes import (
+from forebay.article.recipes import (
     ELIXIR,
     MULTI_DAY,
     PUBLISHED,
@@ -22,7 +22,7 @@ from forebay.article_recipes import (
     sample,
     split_rows,
 )
-from forebay.article_trials import baselines, baselines_on_all
+from forebay.article.trials import baselines, baselines_on_all
 from forebay.errors import DataError
 from tests.article_rows import record
 from tests.shared import needs_shared

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
+from forebay.days.datum import on_one_datum
+from forebay.features.samples import make_samples
 from forebay.models import MODELS
-from forebay.prepare.datum import on_one_datum
-from forebay.prepare.samples import make_samples
 from forebay.verify import hindcast, scorecard, uncertainty
 from tests import synthetic
 from tests.command_line import Ended, forebay

@@ -7,12 +7,12 @@ import pytest
 from forebay.dams.curves import StorageCurve
 from forebay.dams.dam import Dam
 from forebay.errors import ModelError
+from forebay.features import inputs as features
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.balance import Balance
 from forebay.models.boosting import Trees
 from forebay.models.model import Array
 from forebay.models.regression import Huber
-from forebay.prepare import features
 from tests.synthetic import dam_of, frame_of, rain_gauge
 
 DAYS = 800

@@ -7,8 +7,10 @@ from datetime import date
 import polars as pl
 import pytest
 
-from forebay.show import charts, story, tallies
-from forebay.show.drawing import VEGA_LITE
+from forebay.charts import forecast_charts as charts
+from forebay.charts import forecast_tables as story
+from forebay.charts import score_tables as tallies
+from forebay.charts.drawing import VEGA_LITE
 from tests import synthetic
 
 LAKE = synthetic.dam()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start
+from forebay.days.daily import UNUSABLE, from_files, join, usable, write_daily
 from forebay.errors import ConfigError, DataError, SourceError
-from forebay.prepare.daily import UNUSABLE, from_files, join, usable, write_daily
 from forebay.sources import csv_files
 from forebay.tables import READINGS
 from tests.test_csv_files import make

@@ -8,7 +8,7 @@ import pytest
 
 from forebay.dams.dam import Gauge
 from forebay.dams.dam_file import load_dam
-from forebay.prepare.daily import from_files, join
+from forebay.days.daily import from_files, join
 from forebay.sources import csv_files
 from forebay.tables import READINGS, flag_of
 from tests.shared import needs_shared

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 import pytest
 
 from forebay.dams.dam import Dam
+from forebay.days.datum import on_one_datum, segments, withheld_from
 from forebay.errors import ForebayError
-from forebay.prepare.datum import on_one_datum, segments, withheld_from
-from forebay.prepare.flags import flags
+from forebay.screen.flags import flags
 from tests import synthetic
 from tests.test_flags import LEVEL, LONE, lake
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.prepare.samples import Samples, make_samples
+from forebay.features.samples import Samples, make_samples
 from forebay.tables import QUANTILES
 from forebay.verify.diagnostics import Diagnostics, diagnose
 from forebay.verify.scorecard import EVENT_GAP

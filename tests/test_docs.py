@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from forebay.cli import app
+from forebay.cli.app import app
 from forebay.settings import load_settings
 from tests.shared import PROJECT
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.show import drawing
+from forebay.charts import drawing
 
 SPEC = {
     "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
@@ -41,7 +41,7 @@ def test_a_process_that_was_ended_costs_no_picture(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(drawing, "_process", lambda _: process)
     monkeypatch.setattr(drawing, "_waiters", lambda: one_waiter)
     one_waiter = ThreadPoolExecutor(1)
-    run = [sys.executable, "-m", "forebay.show.drawing"]
+    run = [sys.executable, "-m", "forebay.charts.drawing"]
     with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as process:
         drawings = drawing.start([("one", SPEC), ("two", SPEC)])
         process.kill()

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam, Hindcast
+from forebay.features.samples import make_samples
 from forebay.models.boosting import Trees
 from forebay.models.references import DampedChange
 from forebay.models.regression import Huber
-from forebay.prepare.samples import make_samples
 from forebay.verify import hindcast
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, lake, lively, rain_gauge, showers
 

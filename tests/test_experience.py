@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.forecast.issue import LOWER_BOUND, outside_experience
-from forebay.prepare.experience import experience, outside_days
-from forebay.prepare.samples import Samples
+from forebay.features.experience import experience, outside_days
+from forebay.features.samples import Samples
+from forebay.forecasts.issue import LOWER_BOUND, outside_experience
 from tests.synthetic import FIRST_DAY, dam_of, rain_gauge
 
 DAYS = 100

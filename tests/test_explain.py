@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam, Hindcast, Line
 from forebay.dams.dam_file import load_dam
-from forebay.forecast.explain import amount, explain, owner
+from forebay.days.daily import from_files
+from forebay.features import inputs as features
+from forebay.features.samples import Samples, make_samples
+from forebay.forecasts.explain import amount, explain, owner
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import BASE, Array, Explained, Model
 from forebay.models.references import NoChange
-from forebay.prepare import features
-from forebay.prepare.daily import from_files
-from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import EXPLANATION
 from forebay.verify import hindcast
 from tests import synthetic

@@ -1,4 +1,4 @@
-"""`forebay.models.export`: ONNX files that give Keras' numbers, in onnxruntime and in JavaScript."""
+"""`forebay.nets.export`: ONNX files that give Keras' numbers, in onnxruntime and in JavaScript."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from forebay.errors import ConfigError, ModelError
-from forebay.models import backends, export, networks
-from forebay.models.networks import Network
+from forebay.nets import backends, export, networks
+from forebay.nets.networks import Network
 from tests.article_rows import rain_table
 from tests.shared import PROJECT
 from tests.test_networks import INPUTS, job, needs

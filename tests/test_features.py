@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.prepare import features
+from forebay.features import inputs as features
 from tests.synthetic import dam_of, frame_of, rain_gauge
 
 Column = list[float | None]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam
-from forebay.prepare import features
-from forebay.prepare.daily import usable
-from forebay.prepare.flags import FLAGS, REASONS, as_known, build_as_known, flags, hindsight, masked, spells
+from forebay.days.daily import usable
+from forebay.features import inputs as features
+from forebay.screen.flags import FLAGS, REASONS, as_known, build_as_known, flags, hindsight, masked, spells
 from forebay.tables import flag_of
 from tests import synthetic
 from tests.test_no_look_ahead import with_another_future

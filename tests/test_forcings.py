@@ -15,10 +15,10 @@ from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
 from forebay.dams.local_time import init_time
+from forebay.days.daily import usable
+from forebay.features import forcings, samples
+from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
-from forebay.prepare import forcings, samples
-from forebay.prepare.daily import usable
-from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import FORCINGS
 from forebay.verify import hindcast
 from tests import synthetic

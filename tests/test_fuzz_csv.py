@@ -20,8 +20,8 @@ from forebay.dams import layout as layouts
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.layout import MAX_BYTES
+from forebay.days.daily import from_files, join
 from forebay.errors import ConfigError, ForebayError, SourceError
-from forebay.prepare.daily import from_files, join
 from forebay.settings import Settings
 from forebay.sources import csv_files, forcing_files
 from tests.command_line import forebay

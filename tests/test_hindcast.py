@@ -12,14 +12,14 @@ import pytest
 from forebay import tables
 from forebay.dams.dam import Dam, Hindcast
 from forebay.dams.dam_file import load_dam
+from forebay.days.daily import from_files, usable
 from forebay.errors import DataError, ModelError
+from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS, REFERENCES
 from forebay.models.blend import blend
 from forebay.models.fits import Fits
 from forebay.models.model import Array, Model
 from forebay.models.references import DampedChange, NoChange
-from forebay.prepare.daily import from_files, usable
-from forebay.prepare.samples import Samples, make_samples
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.points import Points
 from tests import synthetic

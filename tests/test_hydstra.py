@@ -17,7 +17,8 @@ from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import HttpSettings, Settings
-from forebay.sources import hydstra, hydstra_fetch
+from forebay.sources.hydstra import fetch as hydstra_fetch
+from forebay.sources.hydstra import parse as hydstra
 from forebay.sources.transport import Request, open_transport
 from forebay.tables import READINGS
 from tests.hydstra_server import gauges, hydstra_server

@@ -7,9 +7,9 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
-from forebay.forecast.issue import Issued, choose_init_date, issue, what_it_lacks
+from forebay.features.samples import make_samples
+from forebay.forecasts.issue import Issued, choose_init_date, issue, what_it_lacks
 from forebay.models import MODELS
-from forebay.prepare.samples import make_samples
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast
 from forebay.verify.points import DEFAULT

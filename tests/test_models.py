@@ -10,10 +10,10 @@ import pytest
 
 from forebay.dams.dam import Hindcast
 from forebay.errors import ModelError
+from forebay.features import inputs as features
 from forebay.models import FLOW_MODELS, MODELS, NETS, REFERENCES, models_for, saved
 from forebay.models.model import Array, Explained, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
-from forebay.prepare import features
 from tests import synthetic
 
 LEADS = (1, 7)

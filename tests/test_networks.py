@@ -1,4 +1,4 @@
-"""`forebay.models.networks` and its backends, each run for real in its own environment."""
+"""`forebay.nets.networks` and its backends, each run for real in its own environment."""
 
 import os
 import subprocess
@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forebay.article_recipes import net
+from forebay.article.recipes import net
 from forebay.errors import ConfigError, ModelError
-from forebay.models import backends, networks
-from forebay.models.networks import Arrays, Fit, Network, Training
+from forebay.nets import backends, networks
+from forebay.nets.networks import Arrays, Fit, Network, Training
 from tests.article_rows import rain_table
 
 if find_spec("keras") is None and os.environ.get("CI") != "true":
@@ -157,7 +157,7 @@ def test_a_backend_that_is_not_known_or_not_there_is_named_with_the_command(
 def test_another_process_that_fails_says_why() -> None:
     needs("torch")
     with pytest.raises(ModelError, match=r"Keras on torch failed in its own process .*: .*KeyError"):
-        backends.run(backends.Task("forebay.models.keras_nets", "predict_item"), [{"x": np.zeros(1)}], backend="torch")
+        backends.run(backends.Task("forebay.nets.keras_nets", "predict_item"), [{"x": np.zeros(1)}], backend="torch")
 
 
 def test_a_running_backend_is_left_alone_and_another_gets_its_own_process() -> None:

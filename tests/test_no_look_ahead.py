@@ -21,14 +21,15 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
+from forebay.features import inputs as features
+from forebay.features import samples
+from forebay.features.experience import experience, outside_days
+from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, NETS
 from forebay.models.blend import blend
 from forebay.models.intervals import State, error_quantiles
 from forebay.models.model import Array, Model
 from forebay.models.regression import Huber
-from forebay.prepare import features, samples
-from forebay.prepare.experience import experience, outside_days
-from forebay.prepare.samples import Samples, make_samples
 from forebay.tables import flag_of
 from forebay.verify import hindcast, uncertainty
 from forebay.verify.points import Points

@@ -8,18 +8,19 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from forebay import pipeline, tables
+from forebay import tables
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import init_time
+from forebay.days.daily import usable
 from forebay.errors import ConfigError, DataError, SourceError
+from forebay.jobs import forecast as pipeline
+from forebay.jobs.forecast import Outcome
 from forebay.models import MODELS
-from forebay.pipeline import Outcome
-from forebay.prepare.daily import usable
+from forebay.report.write import render
 from forebay.settings import Settings
-from forebay.show.report import render
 from tests import synthetic
 from tests.disks import mount, small_disk
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge

@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam, Gauge
-from forebay.show import grounds, page, sections
-from forebay.show.report import Reading, Report, render, write_report
+from forebay.report import grounds, page, sections
+from forebay.report.write import Reading, Report, render, write_report
 from forebay.tables import EXPLANATION, FORECASTS, SCORES
 from tests import synthetic
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay import review
+from forebay.cli import terminal
 from forebay.dams.dam import Hindcast
 from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
-from forebay.pipeline import Days, Verified
-from forebay.prepare.samples import make_samples
-from forebay.show import terminal
+from forebay.features.samples import make_samples
+from forebay.jobs import hindcast as review
+from forebay.jobs.forecast import Days, Verified
 from forebay.tables import FORCINGS, SCORES
 from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge

@@ -8,7 +8,7 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
-from forebay.prepare.samples import NO_VALUE_FLAGS, Samples, in_spells, make_samples
+from forebay.features.samples import NO_VALUE_FLAGS, Samples, in_spells, make_samples
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
 EXCLUDED = {"from": FIRST_DAY + timedelta(days=3), "to": FIRST_DAY + timedelta(days=4), "reason": "stuck"}

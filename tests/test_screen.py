@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.prepare.screen import reasons, screen, without_codes
+from forebay.days.codes import reasons, screen, without_codes
 from forebay.sources import csv_files
 from tests.test_csv_files import make
 

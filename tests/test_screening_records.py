@@ -14,8 +14,8 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.prepare.daily import from_files, join, usable
-from forebay.prepare.flags import VALID, flags, spells
+from forebay.days.daily import from_files, join, usable
+from forebay.screen.flags import VALID, flags, spells
 from forebay.settings import Settings
 from forebay.sources import simulated
 from tests.shared import PROJECT, needs_shared

@@ -7,10 +7,11 @@ from functools import cache
 import polars as pl
 import pytest
 
-from forebay.prepare.samples import make_samples
-from forebay.show import charts, diagnostics
-from forebay.show.report import render
-from forebay.show.story import Report
+from forebay.charts import forecast_charts as charts
+from forebay.charts.forecast_tables import Report
+from forebay.features.samples import make_samples
+from forebay.report import diagnostics
+from forebay.report.write import render
 from forebay.verify.diagnostics import Diagnostics, diagnose
 from tests import synthetic
 

@@ -7,10 +7,12 @@ import altair as alt
 import polars as pl
 import pytest
 
+from forebay.charts import forecast_charts as charts
+from forebay.cli import terminal
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
-from forebay.forecast.issue import Issued
-from forebay.show import charts, explanation, terminal
+from forebay.forecasts.issue import Issued
+from forebay.report import explanation
 from forebay.tables import EXPLANATION
 from tests import synthetic
 from tests.synthetic import dam_of

@@ -8,9 +8,9 @@ import altair as alt
 import polars as pl
 import pytest
 
-from forebay.cli import app
-from forebay.prepare.flags import REASONS, flags
-from forebay.show.screening import REASON_COLOURS, gauge_chart, write_screening
+from forebay.cli.app import app
+from forebay.report.screening import REASON_COLOURS, gauge_chart, write_screening
+from forebay.screen.flags import REASONS, flags
 from tests import synthetic
 
 DAM = synthetic.dam()

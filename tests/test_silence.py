@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forebay.features import silence
+from forebay.features.samples import make_samples
 from forebay.models import MODELS
-from forebay.prepare import silence
-from forebay.prepare.samples import make_samples
 from forebay.verify import hindcast, points
 from tests.synthetic import dam_of, frame_of, rain_gauge
 from tests.test_bad_input import LEADS, RAINY, record, without

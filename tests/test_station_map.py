@@ -1,4 +1,4 @@
-"""`forebay.show.station_map` and `forebay stations`: the picture, the page, and what the command prints."""
+"""`forebay.report.station_map` and `forebay stations`: the picture, the page, and what the command prints."""
 
 import math
 import re
@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import vl_convert
 
-from forebay.show import station_map
-from forebay.show.charts import for_file
-from forebay.show.drawing import VEGA_LITE
+from forebay.charts.drawing import VEGA_LITE
+from forebay.charts.forecast_charts import for_file
+from forebay.report import station_map
 from forebay.sources.stations import SERIES, STATIONS, Found, Search
 from tests.command_line import Ended, forebay
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
-from forebay.sources.hydstra import DATASOURCES, result_of
+from forebay.sources.hydstra.parse import DATASOURCES, result_of
 from forebay.sources.stations import (
     KM_PER_DEGREE,
     LARGEST_RADIUS_KM,

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from forebay.charts import forecast_tables as story
 from forebay.dams.dam import Dam
-from forebay.show import story
 from forebay.tables import flag_of
 from tests import synthetic
 

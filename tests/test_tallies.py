@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from forebay.charts import score_tables as tallies
 from forebay.dams.dam import Dam
-from forebay.show import tallies
 from forebay.tables import SCORES, flag_of
 from tests import synthetic
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from forebay.cli import terminal
 from forebay.dams.local_time import init_time
-from forebay.forecast.issue import Issued
-from forebay.show import terminal
+from forebay.forecasts.issue import Issued
 from tests import synthetic
 
 INIT = date(2021, 4, 14)

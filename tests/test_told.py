@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from forebay.forecast.told import forcings_told
+from forebay.forecasts.forcing_notes import forcings_told
 from forebay.tables import FORCINGS
 from tests.synthetic import FIRST_DAY, dam_of
 

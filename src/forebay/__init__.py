@@ -1,12 +1,9 @@
 """Forecasts of the water level of dams, from public gauges to a report.
 
-The folders are the rooms that the data walks through, in this order; a room imports only from rooms above it:
+The packages, in the order in which the data passes through them; a package imports only from packages before it:
 
-ground (`errors`, `tables`, `settings`, `metrics`) → `dams` → `sources` → `archive` → `prepare` → `models` → `verify` →
-`forecast` → `show` → doors (`pipeline`, `review`, `article` and its parts, `cli`).
-
-Nothing is re-exported here, so that ``import forebay`` costs nothing: the API is the modules
-(``from forebay.verify import hindcast``).
+`errors`, `tables`, `services`, `settings`, `metrics`, `files` → `dams` → `sources` → `archive` → `days` → `screen` →
+`features` → `nets` → `models` → `verify` → `forecasts` → `charts` → `report` → `jobs` → `article` → `cli`.
 """
 
 __version__ = "0.1.0"

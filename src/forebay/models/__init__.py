@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from forebay.dams.dam import Dam
-from forebay.models import backends
 from forebay.models.article_net import ArticleNet
 from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
 from forebay.models.model import Model
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import Huber, WetRidge
+from forebay.nets import backends
 
 REFERENCES: dict[str, Callable[[int], Model]] = {
     "no_change": NoChange,

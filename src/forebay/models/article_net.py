@@ -10,8 +10,8 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.models.model import Array
-from forebay.models.networks import Arrays, Fit, Layers, Network, Training, fit, predict
 from forebay.models.regression import MIN_ROWS, Huber
+from forebay.nets.networks import Arrays, Fit, Layers, Network, Training, fit, predict
 
 LAYERS: Layers = (("normalisation", 0), ("dropout", 0.5), ("dense", 16), ("relu", 0), ("dropout", 0.5), ("dense", 1))
 TRAINING = Training(epochs=30, batch=32)

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 
 from forebay.errors import ModelError
+from forebay.features.inputs import BALANCE
 from forebay.models.model import BASE, Array
 from forebay.models.references import MIN_MOVED, factor_of_least_error
 from forebay.models.regression import MIN_ROWS
-from forebay.prepare.features import BALANCE
 
 SHARES = tuple(float(share) for share in np.round(np.arange(0.0, 1.001, 0.05), 2))
 """Values tried for the recession, the persistence and the memory."""

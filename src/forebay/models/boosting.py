@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from forebay.errors import ModelError
+from forebay.features.inputs import BALANCE
 from forebay.models.model import BASE, Array
 from forebay.models.regression import MIN_MISSING, MIN_ROWS, Huber
-from forebay.prepare.features import BALANCE
 
 if TYPE_CHECKING:
     from lightgbm import Booster, Dataset

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay.features.inputs import FORCING
 from forebay.metrics import quantiles
 from forebay.models.model import Array
-from forebay.prepare.features import FORCING
 from forebay.tables import QUANTILES
 
 MIN_ERRORS = 20

@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.errors import ModelError
+from forebay.features.inputs import BALANCE, CONTEXT
 from forebay.models.model import BASE, Array, digest
 from forebay.models.references import DAY
-from forebay.prepare.features import BALANCE, CONTEXT
 
 MIN_ROWS = 200
 MIN_WET_ROWS = 50

@@ -13,7 +13,8 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.settings import Settings
-from forebay.sources import csv_files, hydstra_fetch, simulated
+from forebay.sources import csv_files, simulated
+from forebay.sources.hydstra import fetch as hydstra_fetch
 from forebay.sources.transport import Planned
 
 

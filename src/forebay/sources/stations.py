@@ -18,8 +18,8 @@ import polars as pl
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
-from forebay.sources.hydstra import DATASOURCES, VARIABLE_CODES, parse_datasources, result_of, unit_of
-from forebay.sources.hydstra_fetch import Ask, asking
+from forebay.sources.hydstra.fetch import Ask, asking
+from forebay.sources.hydstra.parse import DATASOURCES, VARIABLE_CODES, parse_datasources, result_of, unit_of
 from forebay.sources.transport import open_transport
 from forebay.tables import Table
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from forebay import metrics
 from forebay.dams.dam import Dam
-from forebay.prepare.samples import Samples
+from forebay.features.samples import Samples
 from forebay.tables import QUANTILES, flag_of
 from forebay.verify.scorecard import EVENT_GAP, pair, windows
 

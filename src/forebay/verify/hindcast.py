@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # n
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import to_utc
 from forebay.errors import DataError, ModelError
+from forebay.features.samples import WARM_UP, Samples
 from forebay.models.blend import blend
 from forebay.models.fits import Fits, fitter
 from forebay.models.intervals import quiet_median
 from forebay.models.model import Array, Model, Spreading
-from forebay.prepare.samples import WARM_UP, Samples
 from forebay.tables import FORECASTS, QUANTILES
 from forebay.verify.points import DEFAULT, Points, from_last_level
 from forebay.verify.uncertainty import interval_offsets, ordinary, regime, state_at

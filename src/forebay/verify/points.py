@@ -8,8 +8,8 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from forebay.features.samples import Samples
 from forebay.models.model import Array, Model
-from forebay.prepare.samples import Samples
 
 DEFAULT = "default"
 """The name of what a user gets."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from forebay import metrics
 from forebay.dams.dam import Dam
+from forebay.features.samples import Samples, in_spells
 from forebay.models import REFERENCES
 from forebay.models.model import Array
-from forebay.prepare.samples import Samples, in_spells
 from forebay.tables import QUANTILES, SCORES
 from forebay.verify.hindcast import scored_from
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from forebay.features.samples import Samples
+from forebay.features.silence import DRILL_DAYS
 from forebay.metrics import crps_ensemble
 from forebay.models import REFERENCES
 from forebay.models.intervals import State, error_quantiles, state_of
 from forebay.models.model import Array
 from forebay.models.paths import LEVELS, join_leads
-from forebay.prepare.samples import Samples
-from forebay.prepare.silence import DRILL_DAYS
 from forebay.tables import QUANTILES
 from forebay.verify.points import DEFAULT, Points
 

@@ -1,0 +1,1 @@
+"""The article that the project starts from, as published and as corrected."""

@@ -1,0 +1,1 @@
+"""Tables as charts, shared by the report, the terminal and the article."""

@@ -1,0 +1,289 @@
+"""What the report tells of the forecast and of the largest rise, as tables.
+
+Everything here is `table → table` and pure; drawing (`charts`) and wording (`sections`) come after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from forebay.dams.dam import Dam
+from forebay.days.daily import UNUSABLE
+from forebay.features.inputs import near_full_margin
+from forebay.tables import EXPLANATION, QUANTILES, flag_of
+from forebay.verify.diagnostics import Diagnostics
+
+DEFAULT = "default"
+SHOWN_LEADS = (1, 3, 7)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One published reading of the target: its instant (UTC), value in the target's unit, quality and datum."""
+
+    time: datetime
+    value: float | None
+    quality: str
+    datum: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that one report is made of.
+
+    Attributes
+    ----------
+    now, init_date, age_days
+        When the report is made; the last day of which anything was known; days from the end of that day to `now`.
+    level_age_days
+        Days from the level that the forecast starts from to the init date.
+    withheld_from
+        First day of a datum that the dam file does not state: thresholds and full supply are not shown; or None.
+    newest
+        The newest single reading of the target, or None if there is none.
+    daily
+        The daily frame: dam, date, per gauge its value and its flag; the target in the dam's unit.
+    forecasts, hindcast
+        `tables.FORECASTS`: those issued from `init_date`, and those of all earlier init dates.
+    scores
+        `tables.SCORES` of the hindcast.
+    lacks
+        Sentences on what the forecast lacks.
+    gauge_table
+        What the last fetch brought, a row per gauge; shown as it is.
+    diagnostics
+        What stands behind the scores, or None where nothing was verified.
+    explanation
+        `tables.EXPLANATION` of the forecast.
+    forcings
+        Sentences on what was forecast or planned and when it was issued.
+    """
+
+    dam: Dam
+    now: datetime
+    init_date: date
+    age_days: int
+    newest: Reading | None
+    daily: pl.DataFrame
+    forecasts: pl.DataFrame
+    hindcast: pl.DataFrame
+    scores: pl.DataFrame
+    lacks: tuple[str, ...]
+    gauge_table: pl.DataFrame
+    diagnostics: Diagnostics | None = None
+    explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
+    forcings: tuple[str, ...] = ()
+    level_age_days: int = 0
+    withheld_from: date | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether the level that the forecast starts from is more than three days old."""
+        return self.age_days + self.level_age_days > 3
+
+    @property
+    def level_date(self) -> date:
+        """The day whose level the forecast starts from."""
+        return self.init_date - self.level_age_days * DAY
+
+
+def observed(daily: pl.DataFrame, dam: Dam, since: date, until: date) -> pl.DataFrame:
+    """date, level: the target on each day from `since` to `until`; null where it is missing."""
+    days = pl.DataFrame({"date": pl.date_range(since, until, eager=True)})
+    level = daily.select("date", level=pl.col(dam.target_gauge.column).cast(pl.Float64))
+    return days.join(level, on="date", how="left").sort("date")
+
+
+def quantile_column(quantile: float) -> str:
+    """Name of a fan's column for `quantile`.
+
+    >>> quantile_column(0.05)
+    'q05'
+    """
+    return f"q{round(quantile * 100):02d}"
+
+
+QUANTILE_COLUMNS = tuple(quantile_column(q) for q in QUANTILES)
+
+
+def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
+    """init_date, lead_time, valid_date, start, q05 … q95: a row per forecast day of `model`, levels in the dam's unit.
+
+    `start` is the level that the forecast starts from; a row with lead_time 0 stands at it, on that level's day, all
+    quantiles equal to it.
+    """
+    keys = ["init_date", "lead_time", "valid_date"]
+    own = forecasts.filter(pl.col("model") == model)
+    if own.is_empty():
+        return pl.DataFrame(
+            schema=dict(zip(keys, (pl.Date, pl.Int32, pl.Date), strict=True))
+            | dict.fromkeys(("start", *QUANTILE_COLUMNS), pl.Float64)
+        )
+    level = pl.col("level").fill_nan(None)
+    wide = own.group_by(keys).agg(
+        pl.col("level_date").first(),
+        (level - pl.col("change").fill_nan(None)).median().alias("start"),
+        *(level.filter((pl.col("quantile") - q).abs() < 1e-9).first().alias(quantile_column(q)) for q in QUANTILES),
+    )
+    starts = wide.group_by("init_date").agg(pl.col("start", "level_date").first())
+    anchors = starts.select(
+        "init_date",
+        pl.lit(0, pl.Int32).alias("lead_time"),
+        pl.col("level_date").alias("valid_date"),
+        "start",
+        *(pl.col("start").alias(name) for name in QUANTILE_COLUMNS),
+    )
+    return pl.concat([anchors, wide.select(anchors.columns)]).sort("init_date", "lead_time")
+
+
+def lines(dam: Dam, shown: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Full supply and thresholds: those near enough to be drawn, and all of them against the last level.
+
+    Parameters
+    ----------
+    shown
+        date, low, high: what the picture shows on each day, the level itself where it was observed.
+
+    Returns
+    -------
+    near
+        name, date, value: lines whose distance from what is shown is at most its own span, so that drawing them at
+        most doubles the picture's height.
+    all_lines
+        name, value, near: each line's value on the last day.
+    """
+    days = shown["date"].unique().sort()
+    low, high = shown.select(pl.col("low").min(), pl.col("high").max()).row(0)
+    near, rows = [], []
+    named = [("Full supply", dam.full_supply)] if dam.full_supply is not None else []
+    for name, line in [*named, *((t.name, t.level) for t in dam.thresholds)]:
+        values = pl.DataFrame({"date": days, "value": line.on(days)}).drop_nulls()
+        if values.is_empty() or low is None:
+            continue
+        lowest, highest = values.select(pl.col("value").min(), pl.col("value").max().alias("high")).row(0)
+        is_near = bool(max(lowest - high, low - highest, 0.0) <= high - low)
+        rows.append({"name": name, "value": values["value"][-1], "near": is_near})
+        if is_near:
+            near.append(values.select(pl.lit(name).alias("name"), "date", "value"))
+    empty = pl.DataFrame(schema={"name": pl.String, "date": pl.Date, "value": pl.Float64})
+    flat = pl.DataFrame(rows, schema={"name": pl.String, "value": pl.Float64, "near": pl.Boolean})
+    return pl.concat([empty, *near]), flat
+
+
+def near_full(dam: Dam, day: date, level: float) -> bool:
+    """Whether `level` counts as near the full supply level in force on `day`."""
+    if dam.full_supply is None:
+        return False
+    full = dam.full_supply.on(pl.Series([day]))[0]
+    return full is not None and bool(level >= full - near_full_margin(dam))
+
+
+@dataclass(frozen=True)
+class Rise:
+    """The largest lasting rise of the level within the hindcast.
+
+    `onset` is the last day before it, `rise` its size in the target's unit from that day to the next; `issued` are the
+    init dates around the onset from which a forecast was issued, `missing` those from which none could be.
+    """
+
+    onset: date
+    rise: float
+    issued: tuple[date, ...]
+    missing: tuple[date, ...]
+
+
+def largest_rise(daily: pl.DataFrame, hindcast: pl.DataFrame, dam: Dam, around_days: int = 4) -> Rise | None:
+    """The day-to-day rise that lasted and was the largest, among the init dates of the hindcast's `default`.
+
+    A rise lasts if the level stays up: its size for ranking is min(L(d+1 … d+3)) − max(L(d−2 … d)), of which two on
+    each side must be there. So a spike (up and down again) does not pass for a flood, nor does the return from one.
+    Days in the dam file's `verification_exclude`, and readings flagged as wrong, do not count.
+
+    Returns
+    -------
+    None if no such day is in the hindcast, or the level never rose.
+    """
+    column = dam.target_gauge.column
+    inits = hindcast.filter(pl.col("model") == DEFAULT)["init_date"].unique().sort()
+    if inits.is_empty():
+        return None
+    doubtful = pl.col(flag_of(column)).is_in(list(UNUSABLE)).fill_null(False) | excluded(dam)
+    levels = daily.sort("date").select("date", level=pl.when(~doubtful).then(pl.col(column)))
+    level = pl.col("level")
+    after, before = [level.shift(-k) for k in (1, 2, 3)], [level.shift(k) for k in (0, 1, 2)]
+    enough = pl.all_horizontal(
+        pl.sum_horizontal(day.is_not_null().cast(pl.Int32) for day in side) >= 2 for side in (after, before)
+    )
+    ranked = (
+        levels.with_columns(
+            step=level.shift(-1) - level, lasting=pl.min_horizontal(after) - pl.max_horizontal(before), enough=enough
+        )
+        .filter(pl.col("enough") & (pl.col("step") > 0) & (pl.col("lasting") > 0))
+        .filter(pl.col("date").is_in(inits.implode()))
+        .sort("lasting", "date", descending=[True, False])
+    )
+    if ranked.is_empty():
+        return None
+    onset: date = ranked["date"][0]
+    wanted = [onset + k * DAY for k in range(-around_days, around_days + 1)]
+    issued = set(inits.to_list())
+    return Rise(
+        onset,
+        float(ranked["step"][0]),
+        tuple(d for d in wanted if d in issued),
+        tuple(d for d in wanted if d not in issued),
+    )
+
+
+def excluded(dam: Dam) -> pl.Expr:
+    """Whether a day (column `date`) lies in a spell of the dam file's `verification_exclude`."""
+    spells = [pl.col("date").is_between(spell.from_, spell.to) for spell in dam.hindcast.verification_exclude]
+    return pl.any_horizontal(*spells) if spells else pl.lit(False)
+
+
+def told_and_seen(fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SHOWN_LEADS) -> pl.DataFrame:
+    """init_date, lead_time, change, low, high, observed, verdict: each forecast change beside the one that came.
+
+    Parameters
+    ----------
+    fans
+        As `fan` makes them.
+    levels
+        date, level, as `observed` makes them.
+
+    Changes are from the level that the forecast started from; low and high bound the 90% interval. The verdict is
+    "inside 80%", "inside 90%", "above 90%", "below 90%", "no interval" or "not observed".
+    """
+    seen = (
+        fans.filter(pl.col("lead_time").is_in(list(leads)))
+        .join(levels.rename({"date": "valid_date"}), on="valid_date", how="left")
+        .sort("init_date", "lead_time")
+    )
+    level = pl.col("level")
+    verdict = (
+        pl.when(level.is_null())
+        .then(pl.lit("not observed"))
+        .when(pl.col("q05").is_null() | pl.col("q95").is_null())
+        .then(pl.lit("no interval"))
+        .when(level.is_between("q10", "q90"))
+        .then(pl.lit("inside 80%"))
+        .when(level.is_between("q05", "q95"))
+        .then(pl.lit("inside 90%"))
+        .when(level > pl.col("q95"))
+        .then(pl.lit("above 90%"))
+        .otherwise(pl.lit("below 90%"))
+    )
+    return seen.select(
+        "init_date",
+        "lead_time",
+        change=pl.col("q50") - pl.col("start"),
+        low=pl.col("q05") - pl.col("start"),
+        high=pl.col("q95") - pl.col("start"),
+        observed=level - pl.col("start"),
+        verdict=verdict,
+    )

@@ -1,0 +1,1 @@
+"""Inputs of the models, and the samples that they learn from."""

@@ -1,0 +1,1 @@
+"""Writes a set of files all or nothing."""

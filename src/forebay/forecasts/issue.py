@@ -1,0 +1,279 @@
+"""A forecast from the newest observations, and what it lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from forebay.dams.dam import Dam
+from forebay.dams.local_time import init_time
+from forebay.days.daily import usable
+from forebay.errors import DataError
+from forebay.features.samples import Samples
+from forebay.features.silence import OLDEST_LEVEL_DAYS
+from forebay.models.intervals import MIN_ERRORS
+from forebay.screen.flags import REASONS
+from forebay.tables import EXPLANATION, QUANTILES
+from forebay.verify.hindcast import FALLBACK
+from forebay.verify.points import DEFAULT, Points
+
+STALE_DAYS = 3
+"""A forecast whose newest level is older than this is never called current."""
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A forecast and what a reader must know beside it.
+
+    Attributes
+    ----------
+    init_date, init_time
+        The last day of which anything was known, and the instant (UTC) that ends it.
+    issue_time
+        When it was made (UTC).
+    forecasts
+        `tables.FORECASTS` of that init date, every model.
+    lacks
+        Sentences on what the forecast lacks.
+    outside_experience
+        Sentences on what was never so extreme in the days that the models learned from; the intervals are then a lower
+        bound of the uncertainty.
+    explanation
+        `tables.EXPLANATION`: what moved `default`.
+    forcings
+        Sentences on what was forecast or planned and when it was issued.
+    level_date
+        The day whose level it starts from: `init_date`, or where that has none the last good one.
+    withheld_from
+        First day of a datum that the dam file does not state, from which thresholds and storage cannot be told.
+    """
+
+    init_date: date
+    init_time: datetime
+    issue_time: datetime
+    forecasts: pl.DataFrame
+    lacks: tuple[str, ...]
+    outside_experience: tuple[str, ...] = ()
+    explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
+    forcings: tuple[str, ...] = ()
+    level_date: date | None = None
+    withheld_from: date | None = None
+
+    @property
+    def level_age_days(self) -> int:
+        """Days from the level that it starts from to the init date."""
+        return 0 if self.level_date is None else (self.init_date - self.level_date).days
+
+    @property
+    def age_days(self) -> int:
+        """Whole days from the end of the init date to the issue time."""
+        return max(0, (self.issue_time - self.init_time) // timedelta(days=1))
+
+    @property
+    def stale(self) -> bool:
+        """Whether it starts from a level too old to be called current."""
+        return self.age_days + self.level_age_days > STALE_DAYS
+
+
+def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due: date) -> tuple[date, date]:
+    """The day to forecast from, and the day whose level the forecast starts from: the same, or the last good one.
+
+    By default the newest day that a level or, up to `due`, rain or a flow is known of; else `wanted`.
+
+    Parameters
+    ----------
+    daily
+        Daily frame of what is known.
+    due
+        The last day whose level should be there by now: a level of a later day is not missing yet.
+
+    Raises
+    ------
+    DataError
+        If there is no usable level, or none that is at most `OLDEST_LEVEL_DAYS` older than the day to forecast from.
+    """
+    target = dam.target.variable
+    seen = usable(daily, dam)
+    days: list[date] = seen.filter(pl.col(target).is_not_null())["date"].to_list()
+    if not days:
+        raise DataError(f"{dam.name}: gauge {dam.target_gauge.station} has no usable {target}; nothing can be forecast")
+    if wanted is None:
+        drivers = [gauge.column for gauge in dam.gauges if gauge.role not in ("target", "storage")]
+        known = seen.filter(pl.col("date") <= due, pl.any_horizontal(pl.lit(False), pl.col(drivers).is_not_null()))
+        init: date = max([days[-1], *known["date"].tail(1)])
+    else:
+        init = wanted
+    level = max((day for day in days if day <= init), default=None) if init <= max(days[-1], due) else None
+    if level is not None and (init - level).days <= OLDEST_LEVEL_DAYS:
+        return init, level
+    limit = f"a forecast starts from a level that is at most {OLDEST_LEVEL_DAYS} days old"
+    if wanted is None:
+        level = days[-1]
+        raise DataError(
+            f"{dam.name}: the last usable {target} is of {level}, {(init - level).days} days before the newest "
+            f"readings ({init}), but {limit}; choose a day on or shortly after {level} with --init"
+        )
+    nearest = min(days, key=lambda d: abs(d - wanted))
+    raise DataError(
+        f"{dam.name} has no usable {target} on {wanted} or the {OLDEST_LEVEL_DAYS} days before, but {limit}; the "
+        f"nearest day that has one is {nearest} (the record runs from {days[0]} to {days[-1]})"
+    )
+
+
+def issue(hindcast: pl.DataFrame, dam: Dam, init_date: date, *, now: datetime, lacks: tuple[str, ...]) -> Issued:
+    """The forecast of `init_date`, as the hindcast made it for that day: the same models, the same intervals."""
+    own = hindcast.filter(pl.col("init_date") == init_date)
+    return Issued(
+        init_date,
+        init_time(init_date, dam.time_zone),
+        now,
+        own,
+        lacks,
+        level_date=init_date if own.is_empty() else own["level_date"][0],
+    )
+
+
+def what_it_lacks(
+    daily: pl.DataFrame, samples: Samples, dam: Dam, default: Points, forecasts: pl.DataFrame
+) -> tuple[str, ...]:
+    """Sentences on what a forecast from the last day of `daily` lacks; none if it lacks nothing.
+
+    `default` and `forecasts` (`tables.FORECASTS`) are what the hindcast made of the `samples`.
+    """
+    return (
+        *_thin_past(samples, default),
+        *_no_intervals(samples, forecasts),
+        *_never_moved(samples),
+        *_withheld(samples),
+        *_silent_level(samples, dam),
+        *_silent_drivers(samples, dam),
+        *_silent_gauges(daily, dam),
+        *_unknowns(samples, dam),
+    )
+
+
+LOWER_BOUND = "the intervals are a lower bound of the uncertainty"
+_QUANTITIES = {
+    "rain": "catchment rain of the last day",
+    "wetness": "the wetness of the catchment (antecedent precipitation index)",
+    "level": "the level",
+    "last_change": "the last daily change",
+}
+
+
+def outside_experience(told: pl.DataFrame, samples: Samples, dam: Dam) -> tuple[str, ...]:
+    """Sentences on what was never so extreme in the days learned from, on the last day of `experience`'s table."""
+    today = told.filter("outside", pl.col("day") == len(samples.dates) - 1)
+    said = []
+    for row in today.iter_rows(named=True):
+        unit = "mm" if row["quantity"] in ("rain", "wetness") else dam.target.unit
+        beyond, limit = ("above", row["high"]) if row["value"] > row["high"] else ("below", row["low"])
+        said.append(
+            f"Outside experience: {_QUANTITIES[row['quantity']]}, {row['value']:,.4g} {unit}, lies {beyond} all that "
+            f"the models learned from ({limit:,.4g} {unit}): {LOWER_BOUND}."
+        )
+    return tuple(said)
+
+
+def _thin_past(samples: Samples, default: Points) -> list[str]:
+    last = samples.dates[-1].item()
+    short = [h for h, until in default.replaced.items() if until == last]
+    if not short:
+        return []
+    return [
+        f"The record ({len(samples.dates)} days) is too short for the regression: "
+        f"{FALLBACK} stands in at leads {', '.join(map(str, short))}."
+    ]
+
+
+def _no_intervals(samples: Samples, forecasts: pl.DataFrame) -> list[str]:
+    issued = forecasts.filter(pl.col("model") == DEFAULT, pl.col("init_date") == samples.dates[-1].item())
+    thin = issued.group_by("lead_time").len().filter(pl.col("len") < len(QUANTILES))["lead_time"].sort()
+    if thin.is_empty():
+        return []
+    return [
+        f"No intervals at leads {', '.join(map(str, thin))}: at the start of the month fewer than {MIN_ERRORS} past "
+        "forecasts could be checked."
+    ]
+
+
+def _never_moved(samples: Samples) -> list[str]:
+    if len(samples.dates) == 1 or np.nanmax(samples.level) > np.nanmin(samples.level):
+        return []
+    return [f"The level never changed in {len(samples.dates)} days: is the gauge stuck?"]
+
+
+def _withheld(samples: Samples) -> list[str]:
+    if samples.withheld_from is None:
+        return []
+    return [
+        f"The level's datum seems to have changed on {samples.withheld_from}: full supply, thresholds and storage are "
+        "withheld from then on, until the dam file states by how much (datum_offsets)."
+    ]
+
+
+def _silent_level(samples: Samples, dam: Dam) -> list[str]:
+    age = int(samples.level_age[-1])
+    why = "" if samples.doubted is None else f"{samples.doubted}: {REASONS[samples.doubted]}"
+    if age == 0:
+        doubt = f"The level of {samples.dates[-1]} is doubted ({why}); the forecast starts from it all the same."
+        return [doubt] if why else []
+    level = f"{samples.start[-1]:,.3f} {dam.target.unit}"
+    said = [
+        f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and "
+        "its intervals are as wide as past days show that forecasts from a level of that age need."
+    ]
+    if why:
+        said.insert(0, f"The level of {samples.dates[-1]} is doubted and not used ({why}).")
+    return said
+
+
+def _silent_drivers(samples: Samples, dam: Dam) -> list[str]:
+    age = 0 if samples.silence is None else int(samples.silence.drivers_age[-1])
+    if age == 0:
+        return []
+    what = "No rain" if dam.columns("rainfall") else "No flow"
+    return [
+        f"{what} is known since {samples.dates[-1 - age]} ({_days(age)}): the intervals are as wide as past days show "
+        f"that forecasts without rain and flows need, once {MIN_ERRORS} such days could be checked."
+    ]
+
+
+def _days(count: int) -> str:
+    return f"{count} day{'s' if count > 1 else ''}"
+
+
+def _silent_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
+    known = usable(daily, dam)
+    last = known["date"][-1]
+    said = []
+    for gauge in (gauge for gauge in dam.gauges if gauge.role != "target"):
+        days = known.filter(pl.col(gauge.column).is_not_null())["date"]
+        if days.is_empty():
+            said.append(f"{gauge.title} has no usable value at all; the models do without it.")
+        elif (late := (last - days[-1]).days) > 0:
+            said.append(
+                f"{gauge.title} is silent since {days[-1]} ({_days(late)}); the models take its "
+                "absence into account, and nothing was put in its place."
+            )
+    return said
+
+
+def _unknowns(samples: Samples, dam: Dam) -> list[str]:
+    said = []
+    if not any(gauge.role not in ("target", "storage") for gauge in dam.gauges):
+        said.append("No gauge but the level's own: rain and inflow are not known to the forecast.")
+    elif not dam.columns("rainfall"):
+        said.append("No rain gauge: rain is known only once it shows in the inflow or the level.")
+    if dam.full_supply is None:
+        said.append("The full supply level is not in the dam file: distance to full supply and spills cannot be told.")
+    gauge = dam.target_gauge
+    if gauge.reading == "instantaneous" and gauge.reading_at is not None:
+        said.append(
+            f"The level is read at {gauge.reading_at:%H:%M}, so a lead of 1 day reaches to the next reading and the "
+            "rain since the last one is not yet in it."
+        )
+    return said

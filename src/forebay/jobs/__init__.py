@@ -1,0 +1,1 @@
+"""The main jobs: a forecast and a hindcast of one dam."""

@@ -1,0 +1,277 @@
+"""The main job: fetch → archive → daily → hindcast → forecast → report, each step a room of the house."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forebay.archive.fetch import FetchReport
+from forebay.archive.store import Archive
+from forebay.charts.forecast_tables import Reading, Report
+from forebay.dams.dam import Dam
+from forebay.dams.local_time import init_time, local_date
+from forebay.days.codes import without_codes
+from forebay.days.daily import join, usable
+from forebay.days.datum import on_one_datum
+from forebay.errors import ConfigError
+from forebay.features.experience import experience, outside_days
+from forebay.features.samples import Samples, make_samples
+from forebay.forecasts.explain import explain
+from forebay.forecasts.forcing_notes import forcings_told
+from forebay.forecasts.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
+from forebay.models import models_for
+from forebay.models.fits import Fits
+from forebay.sources import forcing_files
+from forebay.tables import FORCINGS, FORECASTS
+from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.diagnostics import Diagnostics, diagnose
+from forebay.verify.points import DEFAULT, Points
+
+
+@dataclass(frozen=True)
+class Days:
+    """The daily frame twice, up to the same init date.
+
+    known: from the first version of every reading, what a hindcast may use; newest: from the versions held now.
+    reading: the newest single reading of the target, which may be later than the init date.
+    forcings: every issue of what was forecast or planned (`tables.FORCINGS`).
+    uncoded: known and newest again, the agencies' "unavailable" ignored, where `with_uncoded` read them.
+    """
+
+    known: pl.DataFrame
+    newest: pl.DataFrame
+    init_date: date
+    reading: Reading | None
+    forcings: pl.DataFrame = field(default_factory=FORCINGS.empty)
+    uncoded: tuple[pl.DataFrame, pl.DataFrame] | None = None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A hindcast and how good it was.
+
+    paths: changes of `default`'s sample paths, shape (days, leads, members); outside: `experience`'s table.
+    """
+
+    samples: Samples
+    points: dict[str, Points]
+    forecasts: pl.DataFrame
+    paths: NDArray[np.float64]
+    outside: pl.DataFrame
+    scores: pl.DataFrame
+    diagnostics: Diagnostics
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that the main job made of one dam."""
+
+    dam: Dam
+    days: Days
+    verified: Verified
+    issued: Issued
+
+    @property
+    def samples(self) -> Samples:
+        """What the models learned from."""
+        return self.verified.samples
+
+    @property
+    def hindcast(self) -> pl.DataFrame:
+        """Every forecast that would have been issued (`tables.FORECASTS`)."""
+        return self.verified.forecasts
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """Scores of the hindcast (`tables.SCORES`)."""
+        return self.verified.scores
+
+
+def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | None = None) -> Days:
+    """Daily frames of all that the archive holds of `dam`, up to the newest day known of (or to `init_date`).
+
+    Raises
+    ------
+    DataError
+        If the archive holds no usable level, or none on `init_date` or in the month before.
+    """
+    until = now
+    due = local_date(now - dam.target_gauge.ready_after, dam.time_zone) - timedelta(days=1)
+    if init_date is not None:
+        held = archive.known_at(dam.gauges, now, dam.time_zone)
+        choose_init_date(join(held, dam), dam, init_date, due=due)  # its error names the nearest of all days
+        until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
+    newest = on_one_datum(join(archive.known_at(dam.gauges, until, dam.time_zone), dam), dam)
+    chosen, _ = choose_init_date(newest, dam, init_date, due=due)
+    target = dam.target.variable
+    if chosen > newest["date"][-1]:
+        newest = on_one_datum(join(archive.known_at(dam.gauges, until, dam.time_zone), dam, last_day=chosen), dam)
+    first = usable(newest, dam).filter(pl.col(target).is_not_null())["date"][0]
+    span = pl.col("date").is_between(first, chosen)
+    known = on_one_datum(join(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen), dam)
+    reading = newest_reading(dam, archive, until=until)
+    return Days(known.filter(span), newest.filter(span), chosen, reading, forcing_files.read(dam))
+
+
+def with_uncoded(days: Days, dam: Dam, archive: Archive, *, now: datetime) -> Days:
+    """`days` with the daily frames as they would be had no agency marked a reading as unavailable."""
+    first, last = days.known["date"][0], days.init_date
+    held = (archive.first_known(dam.gauges), archive.known_at(dam.gauges, now, dam.time_zone))
+    known, newest = (
+        on_one_datum(join(without_codes(readings, dam), dam, first_day=first, last_day=last), dam) for readings in held
+    )
+    return replace(days, uncoded=(known, newest))
+
+
+def forecast_dam(
+    dam: Dam,
+    days: Days,
+    *,
+    now: datetime,
+    fetched: FetchReport | None = None,
+    fits: Fits | None = None,
+    progress: hindcast.Progress | None = None,
+) -> Outcome:
+    """Hindcast, scores and forecast of a dam from its daily frames; `fits` as in `hindcast.point_forecasts`."""
+    samples = make_samples(days.known, days.newest, dam, days.forcings)
+    made = verify(samples, dam, days, fits=fits, progress=progress)
+    lacks = what_it_lacks(days.newest, made.samples, dam, made.points[DEFAULT], made.forecasts)
+    if fetched is not None:
+        lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
+    said, unsaid = forcings_told(days.forcings, dam, days.init_date)
+    issued = issue(made.forecasts, dam, days.init_date, now=now, lacks=(*unsaid, *lacks))
+    beyond = outside_experience(made.outside, made.samples, dam)
+    told = explain(made.samples, dam, made.points, yesterday=issued.age_days == 0)
+    issued = replace(issued, outside_experience=beyond, explanation=told, forcings=said)
+    return Outcome(dam, days, made, replace(issued, withheld_from=made.samples.withheld_from))
+
+
+def verify(
+    samples: Samples,
+    dam: Dam,
+    days: Days,
+    *,
+    regimes: Mapping[str, NDArray[np.bool_]] | None = None,
+    fits: Fits | None = None,
+    progress: hindcast.Progress | None = None,
+) -> Verified:
+    """Hindcast of every model, with its scores and what stands behind them.
+
+    Parameters
+    ----------
+    regimes
+        The days to score apart, where they shall be others than those that the samples tell.
+    fits
+        As in `hindcast.point_forecasts`.
+    """
+    points = hindcast.point_forecasts(samples, dam, models_for(dam), fits=fits, progress=progress)
+    points = hindcast.with_default(points, samples)
+    table = hindcast.forecast_table(samples, dam, points)
+    members = uncertainty.marginals(samples, points, DEFAULT)
+    crps = {DEFAULT: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
+    refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
+    outside = experience(samples, refits, max(dam.hindcast.leads))
+    beyond = {DEFAULT: outside_days(outside, len(samples.dates))}
+    scored = samples if regimes is None else replace(samples, regimes=dict(regimes))
+    return Verified(
+        samples=samples,
+        points=points,
+        forecasts=table,
+        paths=uncertainty.sample_paths(samples, points, members),
+        outside=outside,
+        scores=scorecard.score(table, scored, dam, beside=scorecard.Beside(crps, beyond)),
+        diagnostics=diagnose(table, scored, dam, daily=days.known),
+    )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `ConfigError` if `folder` cannot be made or written: before the work, not after it. Leaves nothing."""
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(b"forebay")
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def unwritable(folder: Path, error: OSError) -> ConfigError:
+    reason = error.strerror or str(error)
+    return ConfigError(f"folder {str(folder)!r} cannot be written: {reason}; choose another with -o DIR")
+
+
+def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[Path]:
+    """The report, its charts and the tables in `folder`; gives their paths.
+
+    All are written into a folder beside it first and then moved, so that none is ever half there.
+
+    Raises
+    ------
+    ConfigError
+        If the folder cannot be written.
+    """
+    from forebay.report.write import write_report
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
+            stage = Path(unfinished)
+            outcome.issued.forecasts.write_csv(stage / "forecast.csv")
+            outcome.issued.explanation.write_csv(stage / "explanation.csv")
+            outcome.scores.write_csv(stage / "scores.csv")
+            (stage / "hindcast.parquet").write_bytes(parquet(FORECASTS.check(outcome.hindcast)))
+            write_report(report_of(outcome, fetched), stage)
+            made = sorted(path for path in stage.iterdir() if path.is_file())
+            for path in made:
+                os.replace(path, folder / path.name)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    return [folder / path.name for path in made]
+
+
+def parquet(table: pl.DataFrame) -> bytes:
+    """`table` as a Parquet file; polars itself, on a full disk, raises an error that is no `OSError`."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
+    """What the report shows of an outcome."""
+    issued, dam, samples = outcome.issued, outcome.dam, outcome.samples
+    scored = samples.dates[min(hindcast.scored_from(samples, dam), len(samples.dates) - 1)].item()
+    return Report(
+        dam=dam,
+        now=issued.issue_time,
+        init_date=issued.init_date,
+        age_days=issued.age_days,
+        level_age_days=issued.level_age_days,
+        withheld_from=issued.withheld_from,
+        newest=outcome.days.reading,
+        daily=outcome.days.newest,
+        forecasts=issued.forecasts,
+        hindcast=outcome.hindcast.filter(pl.col("init_date").is_between(scored, issued.init_date, closed="left")),
+        scores=outcome.scores,
+        lacks=(*issued.outside_experience, *issued.lacks),
+        diagnostics=outcome.verified.diagnostics,
+        gauge_table=fetched.table,
+        explanation=issued.explanation,
+        forcings=issued.forcings,
+    )
+
+
+def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:
+    """The newest reading of the target that has a value, as known at `until`."""
+    rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null()).tail(1)
+    if rows.is_empty():
+        return None
+    value = rows.select(dam.in_target_unit(pl.col("value"))).item()
+    return Reading(rows["time"][0], value, rows["quality"][0], dam.target.datum)

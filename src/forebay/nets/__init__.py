@@ -1,0 +1,1 @@
+"""Networks in Keras on three backends, and their export."""

@@ -1,1 +1,0 @@
-"""From observations to one screened row per local day, and to the models' inputs."""

@@ -1,0 +1,1 @@
+"""Quality checks on daily values, with evidence from other gauges."""

@@ -1,0 +1,230 @@
+"""The screening room's door: flags of a dam's daily frame, each with the day from which it is known.
+
+A flag says that a value is doubted, why, and from which day's end that can be known. A forecast from day t may use only
+what is known on t: `as_known` and `masked` give the daily frame as it was seen then, `hindsight` as it is seen now.
+Nothing is deleted: the daily frame keeps every value. docs/screening.md describes each check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from forebay.dams.dam import Dam, Gauge
+from forebay.days.daily import usable
+from forebay.screen.checks import jumps, stuck, thresholds
+from forebay.screen.evidence import evidence_for
+from forebay.screen.findings import Finding, Floats
+from forebay.screen.neighbours import rain_findings
+from forebay.tables import Table, flag_of
+
+REASONS = {
+    "jump": "a change beyond any that evidence or the gauge's past supports; of this day, not yet explained",
+    "spike": "left and returned",
+    "unit": "a factor of 10, 100 or 1000 or a foot-metre slip brings it back to what was expected",
+    "stuck": "did not move while a flood came, or leapt to catch up after standing still, or repeated its rain",
+    "neighbours": "rain gauges around it say otherwise",
+    "scale": "its sums against its neighbours' bend (double mass)",
+    "sentinel": "a number that the dam file says means no value",
+    "range": "beyond what the gauge can measure",
+    "still": "hardly moved for 15 days or more: perhaps stuck, perhaps at rest",
+    "step": "first day of another datum: both sides hold, the change across is missing",
+}
+"""Every reason of a flag, and what it means."""
+
+VALID = frozenset({"still", "step"})
+"""Reasons that leave the value valid: it is used."""
+
+FLAGS = Table(
+    "flags",
+    {
+        "gauge": pl.String(),  # column of the daily frame
+        "date": pl.Date(),
+        "reason": pl.String(),
+        "known_on": pl.Date(),  # at the end of this day it is known
+        "withdrawn_on": pl.Date(),  # at the end of this day it is known no longer to hold; null: it still holds
+        "value": pl.Float64(),
+        "expected": pl.Float64(),  # what it should about have been; null where that cannot be said
+    },
+    ("gauge", "date", "reason", "known_on"),
+)
+"""One row per gauge, day and reason: what the screen says against a value."""
+
+LAKE = ("reservoir_level", "storage", "storage_percent")
+RIVER = ("stream_level", "discharge", "inflow")
+WEATHER = ("temperature",)
+
+
+def flags(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """Flags of every gauge of a daily frame (`FLAGS`), by gauge, date and the day on which they are known.
+
+    A flag with `known_on` = k depends on rows with date ≤ k only, and so does whether it is withdrawn by then.
+
+    Parameters
+    ----------
+    daily
+        As `prepare.daily.join` gives it: one row per day without a hole, values beside their flags.
+    """
+    ordered = daily.sort("date")
+    seen = usable(ordered, dam)
+    values = {gauge.column: _floats(seen[gauge.column]) for gauge in dam.gauges}
+    parts = []
+    for gauge in dam.gauges:
+        found = _findings(gauge, dam, values)
+        parts += [_given(ordered, gauge), _rows(found, gauge, ordered["date"], values[gauge.column])]
+    return FLAGS.check(pl.concat(parts).unique(FLAGS.key, keep="first").sort("gauge", "date", "known_on", "reason"))
+
+
+def _findings(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> list[Finding]:
+    value = values[gauge.column]
+    if gauge.variable == "rainfall":
+        others = [values[column] for column in dam.columns("rainfall") if column != gauge.column]
+        return rain_findings(value, others, values[dam.target_gauge.column])
+    kinds = {"lake": LAKE, "river": RIVER, "weather": WEATHER}
+    kind = next((name for name, variables in kinds.items() if gauge.variable in variables), None)
+    if kind is None or "release" in gauge.role:
+        return []  # people decide on releases: no past bounds them
+    evidence = evidence_for(gauge, dam, values)
+    bounds = thresholds(value, evidence, kind=kind)
+    found = jumps(value, bounds, evidence, kind=kind)
+    return found + (stuck(value, bounds.typical, evidence) if kind == "lake" else [])
+
+
+def as_known(daily: pl.DataFrame, found: pl.DataFrame, day: date, dam: Dam) -> pl.DataFrame:
+    """The usable daily frame up to `day`, without the values that were doubted at its end.
+
+    The first day of another datum is left out as well, so that no change is taken across.
+    """
+    known = found.filter(pl.col("known_on") <= day, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > day))
+    return _without(usable(daily.filter(pl.col("date") <= day), dam), known, dam)
+
+
+def masked(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, *, lag: int) -> pl.DataFrame:
+    """The usable daily frame, each value as seen `lag` days after its own: what an input of that lag may use."""
+    then = pl.col("date") + timedelta(days=lag)
+    known = found.filter(pl.col("known_on") <= then, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > then))
+    return _without(usable(daily, dam), known, dam)
+
+
+def hindsight(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """The usable daily frame without any value that is doubted today, whenever that became known.
+
+    For pictures and for a look at verification targets only: never for inputs.
+    """
+    return _without(usable(daily, dam), found.filter(pl.col("withdrawn_on").is_null()), dam)
+
+
+def build_as_known(
+    daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, build: Callable[[pl.DataFrame, Dam], pl.DataFrame]
+) -> pl.DataFrame:
+    """What `build` makes of the daily frame, each day's row from what was known at its end.
+
+    What is known of the past changes only on the days on which a flag is known late or withdrawn: between two of them
+    one frame serves all days, so this takes as many builds as there are such days.
+
+    Parameters
+    ----------
+    build
+        Gives one row per day of the frame, from that day's row and earlier ones only, as `features.build` does.
+    """
+    late = found.filter(pl.col("known_on") > pl.col("date"))["known_on"]
+    news = pl.concat([late, found["withdrawn_on"].drop_nulls()]).unique().sort()
+    first, end = daily["date"][0], daily["date"][-1] + timedelta(days=1)
+    starts = [first, *(day for day in news if first < day < end)]
+    parts = []
+    for start, stop in zip(starts, [*starts[1:], end], strict=True):
+        at_once = (pl.col("known_on") == pl.col("date")) & pl.col("date").is_between(start, stop, closed="left")
+        known = found.filter(
+            (pl.col("known_on") <= start) | at_once,
+            pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > start),
+        )
+        rows = build(_without(usable(daily.filter(pl.col("date") < stop), dam), known, dam), dam)
+        parts.append(rows.filter(pl.col("date") >= start))
+    return pl.concat(parts)
+
+
+def spells(found: pl.DataFrame) -> pl.DataFrame:
+    """Flags that hold today as runs of days: gauge, from, to, days, reason, known_on, value, expected.
+
+    `known_on` is that of the run's first day; `value` and `expected` are medians over the run.
+    """
+    held = found.filter(pl.col("withdrawn_on").is_null()).sort("gauge", "reason", "date")
+    apart = (pl.col("date").diff().dt.total_days() > 3).fill_null(False)
+    run = (apart | (pl.struct("gauge", "reason") != pl.struct("gauge", "reason").shift())).fill_null(True).cum_sum()
+    return (
+        held.with_columns(run.alias("run"))
+        .group_by("run", maintain_order=True)
+        .agg(
+            pl.col("gauge").first(),
+            pl.col("date").first().alias("from"),
+            pl.col("date").last().alias("to"),
+            pl.col("date").n_unique().alias("days"),
+            pl.col("reason").first(),
+            pl.col("known_on").first(),
+            pl.col("value").median(),
+            pl.col("expected").median(),
+        )
+        .drop("run")
+        .sort("gauge", "from")
+    )
+
+
+def _given(daily: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
+    """Flags that the daily frame already has: sentinel and range, known on their own day."""
+    flag = pl.col(flag_of(gauge.column))
+    return daily.filter(flag.is_in(["sentinel", "range"])).select(
+        pl.lit(gauge.column).alias("gauge"),
+        "date",
+        flag.alias("reason"),
+        pl.col("date").alias("known_on"),
+        pl.lit(None, pl.Date).alias("withdrawn_on"),
+        pl.col(gauge.column).cast(pl.Float64).alias("value"),
+        pl.lit(None, pl.Float64).alias("expected"),
+    )
+
+
+def _rows(found: list[Finding], gauge: Gauge, dates: pl.Series, value: Floats) -> pl.DataFrame:
+    """Findings of one gauge as rows of `FLAGS`; those withdrawn by the time they would be known are left out."""
+    days = np.concatenate([np.zeros(0, int), *(finding.days for finding in found)])
+    count = [len(finding.days) for finding in found]
+    known = np.maximum(days, np.repeat([finding.known for finding in found], count).astype(int))
+    gone = np.repeat([-1 if f.withdrawn is None else f.withdrawn for f in found], count).astype(int)
+    expected = np.repeat([finding.expected for finding in found], count).astype(float)
+    reasons = pl.Series([f.reason for f in found for _ in f.days], dtype=pl.String)
+    calendar = dates.to_numpy()
+    held = (gone < 0) | (gone > known)
+    frame = pl.DataFrame(
+        {
+            "gauge": pl.Series([gauge.column] * len(days), dtype=pl.String),
+            "date": pl.Series(calendar[days], dtype=pl.Date),
+            "reason": reasons,
+            "known_on": pl.Series(calendar[known], dtype=pl.Date),
+            "withdrawn_on": pl.Series(calendar[np.maximum(gone, 0)], dtype=pl.Date),
+            "value": pl.Series(value[days], dtype=pl.Float64),
+            "expected": pl.Series(expected, dtype=pl.Float64).fill_nan(None),
+        }
+    )
+    with_none = pl.when(pl.Series(gone >= 0)).then("withdrawn_on").alias("withdrawn_on")
+    return frame.with_columns(with_none).filter(pl.Series(held))
+
+
+def _without(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`frame` with the values of the days in `known` nulled, but for those that stand still."""
+    known = known.filter(pl.col("reason") != "still")
+    if frame.is_empty():
+        return frame
+    first = frame["date"][0]
+    nulled = []
+    for (column,), rows in known.group_by("gauge"):
+        at = (rows["date"] - first).dt.total_days().to_numpy()
+        hit = np.zeros(len(frame), bool)
+        hit[at[(at >= 0) & (at < len(frame))]] = True
+        nulled.append(pl.when(~pl.Series(hit)).then(pl.col(str(column))).alias(str(column)))
+    return frame.with_columns(nulled)
+
+
+def _floats(values: pl.Series) -> Floats:
+    return values.cast(pl.Float64).to_numpy().astype(float)

@@ -1,0 +1,1 @@
+"""Every gauge and weather service: a table of data only."""

@@ -1,0 +1,1 @@
+"""Hydstra services: WaterNSW, Victoria, Queensland."""
