@@ -45,7 +45,7 @@ def test_each_kind_of_day_has_weights_of_its_own() -> None:
     """What comes on a day of kind 1 says nothing of kind 0."""
     right, wrong, came = np.ones(6), np.zeros(6), np.array([1.0, np.nan, np.nan, 1.0, 1.0, 1.0])
     kind = np.array([1, 1, 0, 0, 1, 0])
-    of_right = blend({"right": right, "wrong": wrong}, came, lead_time=1, kind=kind)[1]["right"]
+    of_right = blend({"right": right, "wrong": wrong}, came, lead_time=1, regimes=kind)[1]["right"]
     assert of_right[[0, 2, 3]].tolist() == [0.5] * 3
     assert of_right[1] == of_right[4] > 0.5
     assert of_right[5] == pytest.approx(of_right[1])
@@ -102,8 +102,8 @@ def test_a_day_can_be_given_the_weights_of_another_kind() -> None:
     each, came = made_up(5)
     kind = np.arange(DAYS) % 2
     own, as_zero, as_one = (
-        blend(each, came, lead_time=1, kind=kind, weigh_as=weigh_as)[1]["near"]
-        for weigh_as in (None, np.zeros(DAYS, int), np.ones(DAYS, int))
+        blend(each, came, lead_time=1, regimes=kind, weight_regimes=weight_regimes)[1]["near"]
+        for weight_regimes in (None, np.zeros(DAYS, int), np.ones(DAYS, int))
     )
     np.testing.assert_array_equal(own, np.where(kind == 0, as_zero, as_one))
     assert not np.allclose(as_zero[-20:], as_one[-20:], equal_nan=True)
@@ -130,8 +130,8 @@ def test_no_weight_changes_with_what_comes_later(seed: int, lead: int, day: int,
     later = {name: np.where(np.arange(DAYS) > day, other, forecast) for name, forecast in each.items()}
     kind = np.random.default_rng(seed).integers(0, 4, DAYS)
     other_kind = np.where(np.arange(DAYS) > day, 3 - kind, kind)
-    mixed, weights = blend(each, came, lead_time=lead, kind=kind)
-    again, their = blend(later, changed, lead_time=lead, kind=other_kind)
+    mixed, weights = blend(each, came, lead_time=lead, regimes=kind)
+    again, their = blend(later, changed, lead_time=lead, regimes=other_kind)
     np.testing.assert_array_equal(mixed[: day + 1], again[: day + 1])
     for name, weight in weights.items():
         np.testing.assert_array_equal(weight[: day + 1], their[name][: day + 1])

@@ -17,7 +17,7 @@ from forebay.features import inputs as features
 from forebay.features.samples import Samples, make_samples
 from forebay.forecasts.explain import amount, explain, owner
 from forebay.models import FLOW_MODELS, MODELS, models_for
-from forebay.models.model import BASE, Array, Explained, Model
+from forebay.models.model import BASELINE, Array, Explainable, Model
 from forebay.models.references import NoChange
 from forebay.tables import EXPLANATION
 from forebay.verify import hindcast
@@ -59,11 +59,11 @@ def test_the_contributions_of_every_model_are_its_forecast(
 ) -> None:
     inputs, target = past
     model = ALL[name](lead).fit(inputs, target)
-    assert isinstance(model, Explained)
+    assert isinstance(model, Explainable)
     for rows in (inputs, inputs.tail(1), inputs.head(0)):
         parts = model.contributions(rows)
-        assert BASE in parts.columns
-        assert set(parts.columns) - {BASE} <= set(inputs.columns)
+        assert BASELINE in parts.columns
+        assert set(parts.columns) - {BASELINE} <= set(inputs.columns)
         assert len(parts) == len(rows)
         np.testing.assert_allclose(parts.sum_horizontal().to_numpy(), model.predict(rows), atol=1e-9, rtol=0)
 
@@ -73,7 +73,7 @@ def test_an_input_at_its_mean_moves_a_line_nowhere() -> None:
     inputs = pl.DataFrame({"a": rng.normal(5, 1, 400), "b": rng.normal(0, 1, 400)})
     target = 2 * inputs["a"].to_numpy() + inputs["b"].to_numpy() + rng.normal(0, 0.01, 400)
     model = MODELS["huber"](1).fit(inputs, target)
-    assert isinstance(model, Explained)
+    assert isinstance(model, Explainable)
     at = pl.DataFrame({"a": [inputs["a"].mean(), 6.0], "b": [1.0, inputs["b"].mean()]})
     parts = model.contributions(at)
     assert parts["a"].to_list() == pytest.approx([0.0, 2 * (6 - float(inputs["a"].mean()))], abs=0.02)  # type: ignore[arg-type]  # a number
@@ -100,7 +100,7 @@ def test_real_days_of_warragamba(day: str) -> None:
     table, _ = explained(frame, dam)
     words = dict(table.select("group", "words").iter_rows())
     if day == "2020-02-08":  # the flood's first rain
-        largest = table.filter(pl.col("group") != BASE)["group"][0]
+        largest = table.filter(pl.col("group") != BASELINE)["group"][0]
         assert largest == "rain"
         assert "mm yesterday" in words["rain"]
 

@@ -14,7 +14,7 @@ import pytest
 from forebay.errors import ModelError
 from forebay.models import fits as kept
 from forebay.models.boosting import Trees
-from forebay.models.fits import Fits, fits_of, fitter
+from forebay.models.fits import Fits, fitter, open_fits
 from forebay.models.model import Array, Model
 from forebay.models.references import Climatology, DampedChange, NoChange
 from forebay.settings import Settings
@@ -201,8 +201,8 @@ def test_a_full_disk_leaves_no_half_entry(tmp_path: Path) -> None:
 
 
 def test_settings_say_where_and_whether() -> None:
-    assert fits_of(Settings(cache="/c", cache_mb=3)) == Fits(Path("/c/fits"), 3_000_000)
-    assert fits_of(Settings(cache_mb=0)) is None
+    assert open_fits(Settings(cache="/c", cache_mb=3)) == Fits(Path("/c/fits"), 3_000_000)
+    assert open_fits(Settings(cache_mb=0)) is None
 
 
 def test_without_a_folder_each_call_fits() -> None:

@@ -203,7 +203,7 @@ def test_the_default_is_a_blend_and_shows_where_its_main_model_was_replaced() ->
         np.testing.assert_array_equal(np.isfinite(default), there)
         kind = 2 * samples.regimes["near_full"].astype(int) + samples.regimes["wet"]
         of_lead = {name: points[name].changes[lead] for name in MODELS}
-        mixed = blend(of_lead, samples.change(samples.trusted, lead), lead_time=lead, kind=kind)[0]
+        mixed = blend(of_lead, samples.change(samples.trusted, lead), lead_time=lead, regimes=kind)[0]
         shift = (default - mixed)[there]
         assert 0.2 < np.isclose(shift, 0.0, atol=1e-15).mean() < 0.8, "what is set right are quiet days"
         assert made["default"].shift[lead] == pytest.approx(shift[-1])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.models.intervals import MIN_ERRORS, State, error_quantiles, quiet_median, state_of
+from forebay.models.intervals import MIN_ERRORS, State, error_quantiles, quiet_median, state_from_inputs
 from forebay.models.model import Array
 from forebay.tables import QUANTILES
 
@@ -197,8 +197,8 @@ def test_the_state_of_a_day_is_what_is_going_on() -> None:
             "context_level": [90.0, 91.0],
         }
     )
-    state = state_of(inputs, np.array([True, False]), DAYS[:2])
+    state = state_from_inputs(inputs, np.array([True, False]), DAYS[:2])
     np.testing.assert_array_equal(state.sizes, [[0.5, 12.0, 1.0], [np.nan, 0.0, 0.1]])
-    beside = state.beside(np.array([7.0, 8.0]))
-    np.testing.assert_array_equal(beside.sizes[:, -1], [7.0, 8.0])
-    assert beside.wet is state.wet
+    extended = state.with_sizes(np.array([7.0, 8.0]))
+    np.testing.assert_array_equal(extended.sizes[:, -1], [7.0, 8.0])
+    assert extended.wet is state.wet

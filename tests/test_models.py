@@ -12,7 +12,7 @@ from forebay.dams.dam import Hindcast
 from forebay.errors import ModelError
 from forebay.features import inputs as features
 from forebay.models import FLOW_MODELS, MODELS, NETS, REFERENCES, models_for, saved
-from forebay.models.model import Array, Explained, Model
+from forebay.models.model import Array, Explainable, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
 from tests import synthetic
 
@@ -96,7 +96,7 @@ def test_saved_and_loaded_it_gives_the_same_numbers(
     for rows in (inputs, inputs.head(1), inputs.head(0)):
         np.testing.assert_array_equal(again.predict(rows), model.predict(rows))
     if make not in NETS.values():  # which do not tell their inputs apart
-        assert isinstance(model, Explained) and isinstance(again, Explained)
+        assert isinstance(model, Explainable) and isinstance(again, Explainable)
         assert again.contributions(inputs).equals(model.contributions(inputs))
 
 

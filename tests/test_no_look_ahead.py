@@ -278,7 +278,7 @@ def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch
 
 def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_tomorrow(errors: Array, state: State, **asked: Any) -> Array:  # Any: whatever is asked
-        return error_quantiles(errors, state.beside(np.roll(state.sizes, -1, axis=0)), **asked)
+        return error_quantiles(errors, state.with_sizes(np.roll(state.sizes, -1, axis=0)), **asked)
 
     monkeypatch.setattr(uncertainty, "error_quantiles", with_tomorrow)
     with pytest.raises(AssertionError):

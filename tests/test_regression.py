@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 
 from forebay.errors import ModelError
 from forebay.models import regression
-from forebay.models.regression import KEPT_FITS, MIN_WET_ROWS, WET_MM, Huber, WetRidge
+from forebay.models.regression import MAX_CACHED_FITS, MIN_WET_ROWS, WET_MM, Huber, WetRidge
 
 N = 1000
 RNG = np.random.default_rng(21)
@@ -99,9 +99,9 @@ def test_other_content_is_fitted_anew(
 @pytest.mark.usefixtures("_nothing_kept")
 def test_only_the_last_fits_are_kept() -> None:
     first = Huber(1).fit(INPUTS, TARGET)
-    for rows in range(KEPT_FITS):
+    for rows in range(MAX_CACHED_FITS):
         Huber(1).fit(INPUTS.head(300 + rows), TARGET[: 300 + rows])
-    assert len(regression._LEARNED) == KEPT_FITS
+    assert len(regression._LEARNED) == MAX_CACHED_FITS
     assert Huber(1).fit(INPUTS, TARGET).coefficients_ is not first.coefficients_
 
 

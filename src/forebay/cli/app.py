@@ -133,7 +133,7 @@ def hindcast(
     from forebay.dams.dam_file import load_dam
     from forebay.jobs import forecast as pipeline
     from forebay.jobs import hindcast as review
-    from forebay.models.fits import fits_of
+    from forebay.models.fits import open_fits
 
     chosen, _ = settings_in_force()
     this = load_dam(dam)
@@ -149,7 +149,7 @@ def hindcast(
         days = pipeline.with_uncoded(days, this, held, now=now) if again.screens_for_codes else days
     asked = [name for name, is_asked in asdict(again).items() if is_asked]
     with terminal.progress() as progress:
-        made = review.review(this, days, again=asked, fits=fits_of(chosen), progress=progress)
+        made = review.review(this, days, again=asked, fits=open_fits(chosen), progress=progress)
     files = [str(path) for path in review.write_review(made, this, folder)]
     tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
     costs = {review.AGAIN[name][0]: review.cost_rows(made, name, this) for name in asked}
@@ -216,7 +216,7 @@ def run(
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
     from forebay.jobs import forecast as pipeline
-    from forebay.models.fits import fits_of
+    from forebay.models.fits import open_fits
 
     chosen, _ = settings_in_force()
     this = load_dam(dam)
@@ -231,7 +231,7 @@ def run(
         days = pipeline.read_days(this, held, now=now, init_date=init)
     with terminal.progress() as progress:
         outcome = pipeline.forecast_dam(
-            this, days, now=now, fetched=fetched, fits=fits_of(chosen), progress=progress
+            this, days, now=now, fetched=fetched, fits=open_fits(chosen), progress=progress
         )
     files = pipeline.write_outcome(outcome, fetched, folder)
     say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
@@ -259,7 +259,7 @@ def article(
     from forebay.article import run as recipes
     from forebay.cli import terminal
     from forebay.jobs import forecast as pipeline
-    from forebay.models.fits import fits_of
+    from forebay.models.fits import open_fits
 
     chosen, _ = settings_in_force()
     choice = recipes.Choice(recipe, backend, seeds)
@@ -269,7 +269,7 @@ def article(
     with terminal.progress() as progress:
         with nullcontext() if data else opened(None, chosen) as held:
             record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
-        told = recipes.run(record, choice, now=now, fits=fits_of(chosen), progress=progress)
+        told = recipes.run(record, choice, now=now, fits=open_fits(chosen), progress=progress)
     recipes.write(told, folder)
 
     def show() -> None:

@@ -17,7 +17,7 @@ from forebay.dams.dam import Dam, Gauge
 from forebay.features.forcings import RAIN_DAYS
 from forebay.features.inputs import BALANCE, CONTEXT, FORCING
 from forebay.features.samples import Samples
-from forebay.models.model import BASE, Explained
+from forebay.models.model import BASELINE, Explainable
 from forebay.tables import EXPLANATION
 from forebay.verify.points import DEFAULT, Points
 
@@ -59,11 +59,11 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
     for lead, weights in points[DEFAULT].weights.items():
         if not math.isfinite(sum(weights.values())):
             continue
-        found: dict[Source, float] = defaultdict(float, {(BASE, ""): points[DEFAULT].shift[lead]})
+        found: dict[Source, float] = defaultdict(float, {(BASELINE, ""): points[DEFAULT].shift[lead]})
         day = samples.inputs_at(lead).tail(1)
         for name, weight in weights.items():
             model = points[name].fitted[lead]
-            if not isinstance(model, Explained):
+            if not isinstance(model, Explainable):
                 found["other", name] += weight * float(points[name].changes[lead][-1])
                 continue
             told = model.contributions(day).row(0, named=True)
@@ -71,7 +71,7 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterd
                 found[_source(column, day, dam)] += weight * contribution
             if age:
                 found["since_level", ""] += weight * (points[name].changes[lead][-1] - sum(told.values()))
-        first_base = sorted(found, key=lambda source: (source[0] != BASE, -abs(found[source]), source))
+        first_base = sorted(found, key=lambda source: (source[0] != BASELINE, -abs(found[source]), source))
         rows += [(dam.id, samples.dates[-1].item(), lead, *of, found[of], speaker.of(of)) for of in first_base]
     return EXPLANATION.check(pl.DataFrame(rows, schema=EXPLANATION.columns, orient="row"), unique=True)
 
@@ -98,7 +98,7 @@ def owner(column: str, dam: Dam) -> Source:
         titles = [gauge.title for gauge in dam.gauges if gauge.role == flow]
         return flow, titles[0] if len(titles) == 1 else ""
     belongs = {
-        BASE: column == BASE,
+        BASELINE: column == BASELINE,
         "rain": bare == "api" or bare.startswith("rain_"),
         "season": bare in _SEASON,
         "weather": bare in _WEATHER,
@@ -130,7 +130,7 @@ class _Words:
             "missing": self._missing,
         }
         fixed = {
-            BASE: "what a usual day brings",
+            BASELINE: "what a usual day brings",
             "season": f"the time of year ({self.samples.dates[-1].item():%B})",
             "weather": "warmth, evaporation and snow",
             "forcing": f"{title}, as issued",

@@ -9,8 +9,8 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.features.inputs import BALANCE
-from forebay.models.model import BASE, Array
-from forebay.models.references import MIN_MOVED, factor_of_least_error
+from forebay.models.model import BASELINE, Array
+from forebay.models.references import MIN_MOVED, least_error_factor
 from forebay.models.regression import MIN_ROWS
 
 SHARES = tuple(float(share) for share in np.round(np.arange(0.0, 1.001, 0.05), 2))
@@ -73,7 +73,7 @@ class Balance:
                 f"balance needs at least {MIN_MOVED} past days whose flows and change are known and whose flows vary, "
                 f"but there are {moved.sum()}"
             )
-        self.factor_ = max(0.0, factor_of_least_error(said[moved], came[moved]))
+        self.factor_ = max(0.0, least_error_factor(said[moved], came[moved]))
         self.persistence_, self.recession_, self.memory_ = self._tuned(self._parts(inputs), target)
         return self
 
@@ -98,7 +98,7 @@ class Balance:
         parts = self._contributed(inputs)._asdict()
         names = {"course": "change_10d", "inflow": "inflow", "release": "release", "error": "change"}
         told = {BALANCE + name: parts[part] for part, name in names.items() if BALANCE + name in inputs.columns}
-        return pl.DataFrame({**told, BASE: np.zeros(len(inputs))})
+        return pl.DataFrame({**told, BASELINE: np.zeros(len(inputs))})
 
     def _contributed(self, inputs: pl.DataFrame) -> _Parts:
         return self._weighed(self._parts(inputs), self.persistence_, self.recession_, self.memory_)

@@ -20,8 +20,8 @@ def blend(
     observed: Array,
     *,
     lead_time: int,
-    kind: NDArray[np.intp] | None = None,
-    weigh_as: NDArray[np.intp] | None = None,
+    regimes: NDArray[np.intp] | None = None,
+    weight_regimes: NDArray[np.intp] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """The blended forecast of each day, and each model's weight on it.
 
@@ -38,11 +38,11 @@ def blend(
         Change that came, shape (n,); NaN where unknown. That of day d is used from day d + lead_time on.
     lead_time
         Days.
-    kind
-        What kind of day each is (0, 1, …), as known on it, shape (n,): another model is the best when it rains, or
-        when people run the gates, so weights are learned for each kind by itself. Without it all days are of one.
-    weigh_as
-        The kind whose weights are given for each day, where that shall be another than its own; what is learned stays.
+    regimes
+        Regime of each day (0, 1, …) as known on that day, shape (n,). Weights are learned separately for each regime,
+        because the best model differs between dry days, wet days and gate operations. One regime by default.
+    weight_regimes
+        Regime whose weights are used for each day, shape (n,); `regimes` by default. It does not change the learning.
 
     Returns
     -------
@@ -51,12 +51,12 @@ def blend(
     """
     names = list(forecasts)
     each = np.column_stack([forecasts[name] for name in names])
-    kinds = np.zeros(len(each), int) if kind is None else kind
+    kinds = np.zeros(len(each), int) if regimes is None else regimes
     prior = np.log([PRIOR.get(name, 1.0) for name in names])
     rate = LEARNING_RATE / np.sqrt(lead_time)
     usable: NDArray[np.bool_] = np.asarray(np.isfinite(each).all(axis=1))
     weights, given = np.full(each.shape, np.nan), np.full(each.shape, np.nan)
-    shown = kinds if weigh_as is None else weigh_as
+    shown = kinds if weight_regimes is None else weight_regimes
     count = int(max(kinds.max(initial=0), shown.max(initial=0))) + 1
     regret, size = np.zeros((count, len(names))), np.zeros(count)
     for day in range(len(each)):

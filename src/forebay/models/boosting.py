@@ -10,7 +10,7 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.features.inputs import BALANCE
-from forebay.models.model import BASE, Array
+from forebay.models.model import BASELINE, Array
 from forebay.models.regression import MIN_MISSING, MIN_ROWS, Huber
 
 if TYPE_CHECKING:
@@ -87,10 +87,10 @@ class Trees:
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """SHAP values of the trees (Lundberg and Lee, 2017); the base is their mean over the training rows."""
         if inputs.is_empty():
-            return pl.DataFrame(schema=dict.fromkeys([*self.columns_, BASE], pl.Float64))
+            return pl.DataFrame(schema=dict.fromkeys([*self.columns_, BASELINE], pl.Float64))
         given = _matrix(inputs, self.columns_, self.typical_)
         values = np.asarray(self.booster_.predict(given, pred_contrib=True, num_threads=1), float)
-        return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASE])
+        return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASELINE])
 
     def _parameters(self) -> dict[str, object]:
         if self.quantile == 0.5:

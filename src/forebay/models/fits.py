@@ -81,7 +81,7 @@ class Fits:
             left -= stat.st_size
 
 
-def fits_of(settings: Settings) -> Fits | None:
+def open_fits(settings: Settings) -> Fits | None:
     """The folder that the settings name; None where they keep nothing."""
     return Fits(Path(settings.cache) / "fits", settings.cache_mb * 10**6) if settings.cache_mb else None
 

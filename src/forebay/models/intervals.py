@@ -22,7 +22,7 @@ from forebay.tables import QUANTILES
 
 MIN_ERRORS = 20
 """Fewer past errors than this give no interval."""
-KEPT_TAIL = 0.4
+MIN_TAIL_SHARE = 0.4
 """Share of its nominal tail that a widened quantile keeps: beyond it, single errors would rule."""
 MOST_LIVELY = 0.999
 """Share of the past days whose expected size of errors bounds that of any day: a line through logs explodes."""
@@ -50,12 +50,12 @@ class State:
     wet: NDArray[np.bool_]
     sizes: Array
 
-    def beside(self, *more: Array) -> State:
-        """The same with further columns of sizes."""
-        return State(self.init_dates, self.wet, np.column_stack([self.sizes, *more]))
+    def with_sizes(self, *columns: Array) -> State:
+        """The state with `columns` appended to its sizes."""
+        return State(self.init_dates, self.wet, np.column_stack([self.sizes, *columns]))
 
 
-def state_of(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> State:
+def state_from_inputs(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> State:
     """The state of each day from the models' inputs: changes, rain, rises, and what is foretold, by magnitude."""
     chosen: list[str] = [
         c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns
@@ -70,8 +70,8 @@ def error_quantiles(
     *,
     lead_time: int,
     probabilities: Sequence[float] = QUANTILES,
-    wanted: NDArray[np.bool_] | None = None,
-    lasting: int | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    correlation_days: int | None = None,
 ) -> Array:
     """Quantiles of the errors as known on each init date.
 
@@ -88,10 +88,10 @@ def error_quantiles(
         Days.
     probabilities
         Rising.
-    wanted
-        Days whose quantiles are wanted, shape (n,); by default all.
-    lasting
-        Days over which errors hang together, so that they count as one; by default thrice the lead time.
+    mask
+        Init dates for which quantiles are computed, shape (n,); all by default.
+    correlation_days
+        Days over which errors are correlated and count as one error; three times the lead time by default.
 
     Returns
     -------
@@ -100,16 +100,16 @@ def error_quantiles(
     """
     asked = np.asarray(probabilities)
     offsets = np.full((len(errors), len(asked)), np.nan)
-    wanted = np.ones(len(errors), bool) if wanted is None else wanted
-    for renewed in _renewals(errors, state, lead_time, wanted):
+    mask = np.ones(len(errors), bool) if mask is None else mask
+    for renewed in _renewals(errors, state, lead_time, mask):
         past, size = renewed.past, renewed.size
         for kind in (False, True):
-            rows = np.flatnonzero((state.wet == kind)[renewed.days] & wanted[renewed.days]) + renewed.days.start
+            rows = np.flatnonzero((state.wet == kind)[renewed.days] & mask[renewed.days]) + renewed.days.start
             if not len(rows):
                 continue
             alike = past[state.wet[past] == kind]
             sample = alike if len(alike) >= MIN_ERRORS else past
-            drawn = _conformal(errors[sample] / size[sample], asked, lasting or 3 * lead_time)
+            drawn = _conformal(errors[sample] / size[sample], asked, correlation_days or 3 * lead_time)
             offsets[rows] = size[rows, None] * drawn
     return _around_median(offsets, asked)
 
@@ -241,7 +241,7 @@ def _conformal(scaled: Array, probabilities: Array, lasting: int) -> Array:
     """
     effective = len(scaled) / lasting
     nominal = np.abs(probabilities - 0.5)
-    at_most = 0.5 - KEPT_TAIL * (0.5 - nominal)
+    at_most = 0.5 - MIN_TAIL_SHARE * (0.5 - nominal)
     asked = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, at_most)
     return quantiles(scaled, asked)
 

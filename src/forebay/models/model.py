@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-BASE = "base"
+BASELINE = "base"
 """Name of the contribution that no input makes."""
 
 
@@ -35,7 +35,7 @@ class Model(Protocol):
 
 
 @runtime_checkable
-class Explained(Protocol):
+class Explainable(Protocol):
     """A model that tells what each input added to a forecast. It need not: what it forecast is then told as a whole."""
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
@@ -44,7 +44,7 @@ class Explained(Protocol):
 
 
 @runtime_checkable
-class Spreading(Protocol):
+class PredictsSpread(Protocol):
     """A model that tells how far apart the changes lie that may come. It need not."""
 
     def spread(self, inputs: pl.DataFrame) -> Array:

@@ -9,7 +9,7 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.metrics import quantiles
-from forebay.models.model import BASE, Array
+from forebay.models.model import BASELINE, Array
 
 LAST = "last_change"
 DAY = "day_of_year"
@@ -34,7 +34,7 @@ class NoChange:
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """Nothing but a base of 0."""
-        return pl.DataFrame({BASE: self.predict(inputs)})
+        return pl.DataFrame({BASELINE: self.predict(inputs)})
 
 
 class LastChange:
@@ -53,7 +53,7 @@ class LastChange:
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """All of it from the last change."""
-        return pl.DataFrame({LAST: self.predict(inputs), BASE: np.zeros(len(inputs))})
+        return pl.DataFrame({LAST: self.predict(inputs), BASELINE: np.zeros(len(inputs))})
 
 
 class DampedChange:
@@ -65,7 +65,7 @@ class DampedChange:
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Learn φ from the rows whose last change is known and not zero; 0 if there are fewer than 30."""
         change = inputs[LAST].fill_null(0.0).to_numpy()
-        self.factor_ = factor_of_least_error(change, target) if (change != 0).sum() >= MIN_MOVED else 0.0
+        self.factor_ = least_error_factor(change, target) if (change != 0).sum() >= MIN_MOVED else 0.0
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
@@ -74,10 +74,10 @@ class DampedChange:
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """All of it from the last change."""
-        return pl.DataFrame({LAST: self.predict(inputs), BASE: np.zeros(len(inputs))})
+        return pl.DataFrame({LAST: self.predict(inputs), BASELINE: np.zeros(len(inputs))})
 
 
-def factor_of_least_error(given: Array, target: Array) -> float:
+def least_error_factor(given: Array, target: Array) -> float:
     """The φ that makes Σ|target − φ · given| least; `given` must not be 0 everywhere.
 
     It is the median of target / given, weighted by |given| (Bloomfield and Steiger, 1983).
@@ -116,4 +116,4 @@ class Climatology:
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """The mean over the year as base, and what the day of the year differs from it."""
         base = np.full(len(inputs), self.medians_[1:].mean())
-        return pl.DataFrame({DAY: self.predict(inputs) - base, BASE: base})
+        return pl.DataFrame({DAY: self.predict(inputs) - base, BASELINE: base})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forebay.errors import ModelError
 from forebay.features.inputs import BALANCE, CONTEXT
-from forebay.models.model import BASE, Array, digest
+from forebay.models.model import BASELINE, Array, digest
 from forebay.models.references import DAY
 
 MIN_ROWS = 200
@@ -20,7 +20,7 @@ MIN_WET_ROWS = 50
 WET_MM = 8.0
 MIN_MISSING = 20
 """Fewer days than this without an input do not tell what its absence is worth; trees need as many for a leaf."""
-KEPT_FITS = 16
+MAX_CACHED_FITS = 16
 
 
 class Huber:
@@ -56,7 +56,7 @@ class Huber:
             learned = vars(Huber(self.lead_time)._learn(inputs, target))
             with _KEEPING:
                 _LEARNED[key] = learned
-                while len(_LEARNED) > KEPT_FITS:
+                while len(_LEARNED) > MAX_CACHED_FITS:
                     del _LEARNED[next(iter(_LEARNED))]
         vars(self).update(learned, lead_time=self.lead_time)
         return self
@@ -111,7 +111,7 @@ class Huber:
         for k, column in enumerate(self.missing_):  # that an input was there, or not, is part of what it says
             each[:, column] += each[:, count + k]
         base = np.full(len(inputs), intercept + float(self.typical_ @ coefficients))
-        return pl.DataFrame(each[:, :count], schema=self.columns_).with_columns(pl.Series(BASE, base))
+        return pl.DataFrame(each[:, :count], schema=self.columns_).with_columns(pl.Series(BASELINE, base))
 
     def design(self, inputs: pl.DataFrame) -> Array:
         """Standardised inputs and missingness, shape (n, k); 0 where an input is missing."""

@@ -9,7 +9,7 @@ import polars as pl
 from forebay.charts import forecast_charts as charts
 from forebay.charts.forecast_tables import SHOWN_LEADS, Report
 from forebay.dams.dam import Dam
-from forebay.models.model import BASE
+from forebay.models.model import BASELINE
 from forebay.report import sections
 from forebay.report.page import Html, element, joined
 
@@ -18,7 +18,7 @@ LARGEST = 5
 SMALL_SHARE = 0.05
 """Causes below this share of all that moved the forecast are told as the rest."""
 _LABELS = {
-    BASE: "a usual day",
+    BASELINE: "a usual day",
     "rain": "rain and wetness",
     "level": "its own course so far",
     "season": "season",
@@ -32,7 +32,7 @@ _LABELS = {
 
 
 TOGETHER, RAISES, LOWERS = "all together", "raises it", "lowers it"
-_COLOURS = {RAISES: charts.FORECAST, LOWERS: charts.FULL, _LABELS[BASE]: "#9aa3ab", TOGETHER: charts.INK}
+_COLOURS = {RAISES: charts.FORECAST, LOWERS: charts.FULL, _LABELS[BASELINE]: "#9aa3ab", TOGETHER: charts.INK}
 
 
 def shown_leads(explanation: pl.DataFrame) -> list[int]:
@@ -90,7 +90,7 @@ def _bars(explanation: pl.DataFrame) -> pl.DataFrame:
     each = explanation.filter(pl.col("lead_time").is_in(shown_leads(explanation))).select(
         "lead_time",
         pl.when(pl.col("gauge") != "").then("gauge").otherwise(name).alias("label"),
-        pl.when(group == BASE).then(pl.lit(_LABELS[BASE])).otherwise(sign).alias("series"),
+        pl.when(group == BASELINE).then(pl.lit(_LABELS[BASELINE])).otherwise(sign).alias("series"),
         "contribution",
         "words",
     )

@@ -19,7 +19,7 @@ from forebay.features.samples import WARM_UP, Samples
 from forebay.models.blend import blend
 from forebay.models.fits import Fits, fitter
 from forebay.models.intervals import quiet_median
-from forebay.models.model import Array, Model, Spreading
+from forebay.models.model import Array, Model, PredictsSpread
 from forebay.tables import FORECASTS, QUANTILES
 from forebay.verify.points import DEFAULT, Points, from_last_level
 from forebay.verify.uncertainty import interval_offsets, ordinary, regime, state_at
@@ -156,7 +156,7 @@ def _forecast_span(
 
 def _said(fitted: Model, inputs: pl.DataFrame) -> Array:
     """The expected change and how far apart the changes lie that may come, shape (2, n); NaN where it is not told."""
-    spread = fitted.spread(inputs) if isinstance(fitted, Spreading) else np.full(len(inputs), np.nan)
+    spread = fitted.spread(inputs) if isinstance(fitted, PredictsSpread) else np.full(len(inputs), np.nan)
     return np.stack([fitted.predict(inputs), spread])
 
 
@@ -212,7 +212,7 @@ def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Po
     for lead in next(iter(points.values())).changes:
         each = {name: point.changes[lead] for name, point in points.items()}
         came = samples.change(samples.trusted, lead)
-        blended, weights = blend(each, came, lead_time=lead, kind=of_day)
+        blended, weights = blend(each, came, lead_time=lead, regimes=of_day)
         state = state_at(samples, points, blended, lead)
         usual = ordinary(samples)
         missed = np.where(usual, came - blended, np.nan)
@@ -222,7 +222,7 @@ def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Po
         made.shift[lead] = float(shift[-1])
         for kind in kinds:
             if kind != "level":  # who knows no rain knows of no wet day
-                weights = blend(each, came, lead_time=lead, kind=of_day, weigh_as=of_day & ~WET)[1]
+                weights = blend(each, came, lead_time=lead, regimes=of_day, weight_regimes=of_day & ~WET)[1]
             drilled = [weights[name] * point.drilled[kind][lead] for name, point in points.items()]
             made.drilled[kind][lead] = np.sum(drilled, axis=0)
     return {**points, DEFAULT: made}

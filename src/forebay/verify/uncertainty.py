@@ -11,7 +11,7 @@ from forebay.features.samples import Samples
 from forebay.features.silence import DRILL_DAYS
 from forebay.metrics import crps_ensemble
 from forebay.models import REFERENCES
-from forebay.models.intervals import State, error_quantiles, state_of
+from forebay.models.intervals import State, error_quantiles, state_from_inputs
 from forebay.models.model import Array
 from forebay.models.paths import LEVELS, join_leads
 from forebay.tables import QUANTILES
@@ -47,9 +47,9 @@ def interval_offsets(
 
 def state_at(samples: Samples, points: Mapping[str, Points], change: Array, lead_time: int) -> State:
     """What the size of the errors of a model depends on that expects `change`."""
-    state = state_of(samples.inputs_at(lead_time), regime(samples, "wet"), samples.dates)
+    state = state_from_inputs(samples.inputs_at(lead_time), regime(samples, "wet"), samples.dates)
     own = _own_spreads(points, lambda point: point.spreads.get(lead_time))
-    return state.beside(np.abs(change), _apart(points, lambda point: point.changes[lead_time]), *own)
+    return state.with_sizes(np.abs(change), _apart(points, lambda point: point.changes[lead_time]), *own)
 
 
 def _own_spreads(points: Mapping[str, Points], spread_of: Callable[[Points], Array | None]) -> list[Array]:
@@ -90,15 +90,15 @@ def silent_offsets(
     start = np.where(days, samples.start, drill.start)
     came = np.full(len(days), np.nan)
     came[:-lead_time] = samples.trusted[lead_time:] - start[:-lead_time]
-    state = state_of(samples.inputs_at(lead_time), regime(samples, "wet") & (kind == "level"), samples.dates)
-    drilled = state_of(drill.inputs_at(lead_time), state.wet, samples.dates)
+    state = state_from_inputs(samples.inputs_at(lead_time), regime(samples, "wet") & (kind == "level"), samples.dates)
+    drilled = state_from_inputs(drill.inputs_at(lead_time), state.wet, samples.dates)
 
     def spread(point: Points) -> Array | None:
         if lead_time not in point.spreads:
             return None
         return np.where(days, point.spreads[lead_time], point.drilled_spreads[kind][lead_time])
 
-    told = State(samples.dates, state.wet, np.where(days[:, None], state.sizes, drilled.sizes)).beside(
+    told = State(samples.dates, state.wet, np.where(days[:, None], state.sizes, drilled.sizes)).with_sizes(
         np.abs(change),
         _apart(points, expected),
         *_own_spreads(points, spread),
@@ -110,8 +110,8 @@ def silent_offsets(
         told,
         lead_time=lead_time,
         probabilities=probabilities,
-        wanted=days,
-        lasting=3 * lead_time + DRILL_DAYS,
+        mask=days,
+        correlation_days=3 * lead_time + DRILL_DAYS,
     )
 
 
