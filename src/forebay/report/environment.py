@@ -1,0 +1,78 @@
+"""HTML text of a page from its Jinja2 template; all pages extend `templates/base.html`.
+
+A page is one file that needs no network. Text from a dam file is untrusted: the environment escapes every value that is
+not markup. The Content-Security-Policy of a page allows only our style and scripts, by their hashes, and no connection.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from forebay.charts import drawing
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Style and scripts of every page, and the Content-Security-Policy that allows them."""
+
+    style: Markup
+    scripts: tuple[Markup, ...]
+    policy: Markup
+
+
+def render_page(template: str, context: Mapping[str, object]) -> str:
+    """HTML text of a whole page; `template` is a file of `templates/` that extends `base.html`.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template uses a value that `context` lacks.
+    """
+    return environment().get_template(template).render({**context, "assets": _assets()})
+
+
+@cache
+def environment() -> Environment:
+    """The Jinja2 environment of all pages: it escapes values everywhere and refuses undefined names."""
+    pages = Environment(
+        loader=PackageLoader("forebay.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Vega-Lite depends on the order of keys (layers, datasets); NaN is not JSON and the browser would refuse it.
+    pages.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
+    return pages
+
+
+@cache
+def _assets() -> Assets:
+    style = _static("report.css")
+    scripts = (_vega_bundle(), _static("start.js"))
+    hashes = " ".join(_hash(script) for script in scripts)
+    policy = (
+        f"default-src 'none'; script-src {hashes}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
+    )
+    return Assets(Markup(style), tuple(map(Markup, scripts)), Markup(policy))
+
+
+def _vega_bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script; a browser reads every line end as "\\n", and so must the hash."""
+    return drawing.program().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+
+
+def _static(name: str) -> str:
+    return (resources.files("forebay.report") / "static" / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
