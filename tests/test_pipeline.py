@@ -22,7 +22,7 @@ from forebay.models import MODELS
 from forebay.report.write import render
 from forebay.settings import Settings
 from tests import synthetic
-from tests.disks import mount, small_disk
+from tests.disks import small_disk
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
 DAYS = 600
@@ -281,31 +281,6 @@ def test_what_is_verified(in_metres: tuple[Outcome, FetchReport]) -> None:
     assert metrics["share_forecast"] == 1
     assert 0 <= metrics["outside_experience"] < 1
     assert len(outcome.verified.diagnostics.peaks) > 0
-
-
-def test_a_folder_that_can_be_written_is_not_made_yet(tmp_path: Path) -> None:
-    pipeline.check_writable(tmp_path / "not" / "yet")
-    pipeline.check_writable(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(
-            ConfigError, match=r"folder '.*' cannot be written: Not a directory; choose another with -o"
-        ):
-            pipeline.check_writable(folder)
-
-
-def test_a_folder_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "64k") as disk:
-        mount("-o", "remount,ro", str(disk))
-        for folder in (disk, disk / "below"):
-            with pytest.raises(
-                ConfigError, match="cannot be written: Read-only file system; choose another with -o DIR"
-            ):
-                pipeline.check_writable(folder)
 
 
 @pytest.mark.parametrize("room", ["8k", "256k", "600k"])

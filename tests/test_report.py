@@ -59,6 +59,7 @@ def _words(html: str) -> str:
 
 
 def test_all_files_are_written_and_nothing_else_remains(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
     written = write_report(_report(), tmp_path / "new")
     names = ("coverage", "explanation", "forecast", "largest_rise", "scores")
     pictures = [f"{name}.{kind}" for name in names for kind in ("png", "svg")]

@@ -6,7 +6,6 @@ The article is "Elixir vs Python for real world AI/ML" (Alembic, 2023, parts 1 a
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from forebay.article.results import Result, SameDays, Story
 from forebay.article.trials import Tried, result, trials, try_all
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError
+from forebay.files import write_all
 from forebay.jobs import forecast as pipeline
 from forebay.models.fits import Fits
 from forebay.nets import backends, export, networks
@@ -234,8 +234,6 @@ def rows(story: Story) -> list[dict[str, object]]:
 def write(told: Told, folder: Path) -> list[Path]:
     """The page, its charts and tables, and every net as `.keras` and ONNX in `folder`; gives their paths.
 
-    All are made in a folder inside it first and then moved, so that none is ever half there.
-
     Raises
     ------
     ConfigError
@@ -245,22 +243,16 @@ def write(told: Told, folder: Path) -> list[Path]:
     """
     from forebay.article.page import write_page
 
-    pipeline.check_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
-        stage = Path(unfinished)
-        write_page(told.story, stage)
+    with write_all(folder) as files:
+        write_page(told.story, files.stage)
         text = json.dumps(listed(told.story.results), indent=1, allow_nan=False)
-        (stage / "article.json").write_text(text, "utf-8")
+        (files.stage / "article.json").write_text(text, "utf-8")
         for one in told.story.results:
             for name, table in (("history", one.history), ("prediction", one.predictions)):
-                table.write_csv(stage / f"{one.stem}-{name}.csv")
-                table.write_parquet(stage / f"{one.stem}-{name}.parquet")
-        _write_nets(told, stage)
-        names = sorted(path.name for path in stage.iterdir())
-        for name in names:
-            os.replace(stage / name, folder / name)
-    return [folder / name for name in names]
+                table.write_csv(files.stage / f"{one.stem}-{name}.csv")
+                table.write_parquet(files.stage / f"{one.stem}-{name}.parquet")
+        _write_nets(told, files.stage)
+    return files.paths
 
 
 def _write_nets(told: Told, folder: Path) -> None:

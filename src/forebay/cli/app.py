@@ -19,6 +19,7 @@ from forebay.cli.archive import archive_commands, fetch, fetched_now, revisions
 from forebay.cli.arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
+from forebay.files import check_writable
 
 if TYPE_CHECKING:
     from forebay.jobs.forecast import Outcome
@@ -140,7 +141,7 @@ def hindcast(
     if nets:
         this = this.model_copy(update={"hindcast": this.hindcast.model_copy(update={"nets": True})})
     folder = output or Path(chosen.output) / this.id
-    pipeline.check_writable(folder)
+    check_writable(folder)
     with opened(archive, chosen, create=False) as held:
         if held.newest(this.target_gauge) is None:
             raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
@@ -176,14 +177,13 @@ def screen(
     from forebay.dams.dam_file import load_dam
     from forebay.days.daily import join
     from forebay.days.datum import on_one_datum
-    from forebay.jobs import forecast as pipeline
     from forebay.report import screening
     from forebay.screen.flags import flags, spells
 
     chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id / "screening"
-    pipeline.check_writable(folder)
+    check_writable(folder)
     with opened(archive, chosen, create=False) as held:
         readings = held.as_of(this.gauges)
     if readings.is_empty():
@@ -221,7 +221,7 @@ def run(
     chosen, _ = settings_in_force()
     this = load_dam(dam)
     folder = output or Path(chosen.output) / this.id
-    pipeline.check_writable(folder)
+    check_writable(folder)
     drawing.begin()
     with opened(archive, chosen) as held:
         fetched = fetched_now(this, held, chosen)
@@ -258,13 +258,12 @@ def article(
 
     from forebay.article import run as recipes
     from forebay.cli import terminal
-    from forebay.jobs import forecast as pipeline
     from forebay.models.fits import open_fits
 
     chosen, _ = settings_in_force()
     choice = recipes.Choice(recipe, backend, seeds)
     folder = output or Path(chosen.output) / "article"
-    pipeline.check_writable(folder)
+    check_writable(folder)
     now = datetime.now(UTC)
     with terminal.progress() as progress:
         with nullcontext() if data else opened(None, chosen) as held:

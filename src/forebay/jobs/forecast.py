@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -22,9 +20,9 @@ from forebay.dams.local_time import init_time, local_date
 from forebay.days.codes import without_codes
 from forebay.days.daily import join, usable
 from forebay.days.datum import on_one_datum
-from forebay.errors import ConfigError
 from forebay.features.experience import experience, outside_days
 from forebay.features.samples import Samples, make_samples
+from forebay.files import write_all
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcings_told
 from forebay.forecasts.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
@@ -193,25 +191,8 @@ def verify(
     )
 
 
-def check_writable(folder: Path) -> None:
-    """Raise `ConfigError` if `folder` cannot be made or written: before the work, not after it. Leaves nothing."""
-    try:
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        with tempfile.TemporaryFile(dir=there) as probe:
-            probe.write(b"forebay")
-    except OSError as error:
-        raise unwritable(folder, error) from None
-
-
-def unwritable(folder: Path, error: OSError) -> ConfigError:
-    reason = error.strerror or str(error)
-    return ConfigError(f"folder {str(folder)!r} cannot be written: {reason}; choose another with -o DIR")
-
-
 def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[Path]:
     """The report, its charts and the tables in `folder`; gives their paths.
-
-    All are written into a folder beside it first and then moved, so that none is ever half there.
 
     Raises
     ------
@@ -220,21 +201,13 @@ def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[
     """
     from forebay.report.write import write_report
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
-            stage = Path(unfinished)
-            outcome.issued.forecasts.write_csv(stage / "forecast.csv")
-            outcome.issued.explanation.write_csv(stage / "explanation.csv")
-            outcome.scores.write_csv(stage / "scores.csv")
-            (stage / "hindcast.parquet").write_bytes(parquet(FORECASTS.check(outcome.hindcast)))
-            write_report(report_of(outcome, fetched), stage)
-            made = sorted(path for path in stage.iterdir() if path.is_file())
-            for path in made:
-                os.replace(path, folder / path.name)
-    except OSError as error:
-        raise unwritable(folder, error) from None
-    return [folder / path.name for path in made]
+    with write_all(folder) as files:
+        outcome.issued.forecasts.write_csv(files.stage / "forecast.csv")
+        outcome.issued.explanation.write_csv(files.stage / "explanation.csv")
+        outcome.scores.write_csv(files.stage / "scores.csv")
+        (files.stage / "hindcast.parquet").write_bytes(parquet(FORECASTS.check(outcome.hindcast)))
+        write_report(report_of(outcome, fetched), files.stage)
+    return files.paths
 
 
 def parquet(table: pl.DataFrame) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +15,8 @@ from forebay.errors import ModelError
 from forebay.features.forcings import perfect_rain
 from forebay.features.inputs import with_late_drivers
 from forebay.features.samples import Samples, make_samples
-from forebay.jobs.forecast import Days, Verified, parquet, unwritable, verify
+from forebay.files import write_all
+from forebay.jobs.forecast import Days, Verified, parquet, verify
 from forebay.models import REFERENCES
 from forebay.models.fits import Fits
 from forebay.tables import FORECASTS, SCORES
@@ -143,21 +142,14 @@ def write_review(made: Mapping[str, Verified], dam: Dam, folder: Path) -> list[P
     from forebay.report import diagnostics, sections
 
     heading = charts.Heading(dam.name, sections.Wording(dam).axis, dam.simulated)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
-            stage = Path(unfinished)
-            for name, verified in made.items():
-                tail = "" if name == ON_TIME else f"_{name}"
-                SCORES.check(verified.scores).write_csv(stage / f"scores{tail}.csv")
-                (stage / f"hindcast{tail}.parquet").write_bytes(parquet(FORECASTS.check(verified.forecasts)))
-                for table, rows in verified.diagnostics.by_name().items():
-                    rows.write_csv(stage / f"{table}{tail}.csv")
-            drawn = diagnostics.pictures(made[ON_TIME].diagnostics, heading).whole(heading)
-            drawing.write(drawing.start((name, charts.for_file(chart)) for name, chart in drawn.items()), stage)
-            written = sorted(path for path in stage.iterdir() if path.is_file())
-            for path in written:
-                os.replace(path, folder / path.name)
-    except OSError as error:
-        raise unwritable(folder, error) from None
-    return [folder / path.name for path in written]
+    with write_all(folder) as files:
+        for name, verified in made.items():
+            tail = "" if name == ON_TIME else f"_{name}"
+            SCORES.check(verified.scores).write_csv(files.stage / f"scores{tail}.csv")
+            (files.stage / f"hindcast{tail}.parquet").write_bytes(parquet(FORECASTS.check(verified.forecasts)))
+            for table, rows in verified.diagnostics.by_name().items():
+                rows.write_csv(files.stage / f"{table}{tail}.csv")
+        pictures = diagnostics.pictures(made[ON_TIME].diagnostics, heading).whole(heading)
+        drawings = drawing.start((name, charts.for_file(chart)) for name, chart in pictures.items())
+        drawing.write(drawings, files.stage)
+    return files.paths

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from forebay.charts import drawing
 from forebay.charts.forecast_charts import GRID, INK, OTHER_COLOURS, WIDTH, Spec, for_file
 from forebay.charts.score_tables import gauge_labels
 from forebay.dams.dam import Dam, Gauge
+from forebay.files import write_all
 from forebay.report.page import Html, chart, document, element, joined, table
 from forebay.screen.flags import REASONS, spells
 
@@ -47,24 +46,19 @@ def write_screening(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, folder: 
 
     Raises
     ------
-    OSError
+    ConfigError
         If the folder cannot be written.
     """
     charts = {gauge.column: gauge_chart(daily, found, dam, gauge) for gauge in dam.gauges}
     specs = {name: for_file(picture) for name, picture in charts.items()}
     drawings = drawing.start(specs.items())
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".screening-", dir=folder) as unfinished:
-        made = Path(unfinished)
-        found.write_csv(made / "flags.csv")
-        spells(found).write_csv(made / "spells.csv")
+    with write_all(folder) as files:
+        found.write_csv(files.stage / "flags.csv")
+        spells(found).write_csv(files.stage / "spells.csv")
         page = _page(dam, found, specs)
-        (made / "screening.html").write_bytes(page.encode())
-        drawing.write(drawings, made)
-        names = sorted(path.name for path in made.iterdir())
-        for name in names:
-            os.replace(made / name, folder / name)
-    return [folder / name for name in names]
+        (files.stage / "screening.html").write_bytes(page.encode())
+        drawing.write(drawings, files.stage)
+    return files.paths
 
 
 def gauge_chart(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, gauge: Gauge) -> AnyChart:

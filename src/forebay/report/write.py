@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +64,7 @@ class Tables:
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write report.html and each chart as PNG and SVG into `folder`; their paths.
-
-    Everything is made in a folder inside it first and then moved file by file, so nothing half-written ever stands
-    under its name.
+    """Write report.html and each chart as PNG and SVG into `folder`, which exists; their paths.
 
     Raises
     ------
@@ -78,16 +73,9 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     """
     shown = _Shown.of(report)
     drawings = drawing.start(shown.specs())  # meanwhile the page is made
-    html = shown.page()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as unfinished:
-        made = Path(unfinished)
-        (made / "report.html").write_bytes(html.encode())
-        drawing.write(drawings, made)
-        names = sorted(path.name for path in made.iterdir())
-        for name in names:
-            os.replace(made / name, folder / name)
-    return [folder / name for name in names]
+    (folder / "report.html").write_bytes(shown.page().encode())
+    drawing.write(drawings, folder)
+    return sorted(path for path in folder.iterdir() if path.suffix in (".html", ".png", ".svg"))
 
 
 def render(report: Report) -> tuple[str, dict[str, charts.Spec]]:

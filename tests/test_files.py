@@ -1,0 +1,56 @@
+"""`forebay.files`: a set of files is written all or nothing, and a folder that cannot be written is named early."""
+
+from pathlib import Path
+
+import pytest
+
+from forebay.errors import ConfigError, ModelError
+from forebay.files import check_writable, write_all
+from tests.disks import mount, small_disk
+
+
+def test_files_are_in_place_after_the_block_and_not_before(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    with write_all(folder) as files:
+        (files.stage / "b.csv").write_text("b")
+        (files.stage / "a.csv").write_text("a")
+        assert not (folder / "a.csv").exists()
+    assert files.paths == [folder / "a.csv", folder / "b.csv"]
+    assert [path.read_text() for path in files.paths] == ["a", "b"]
+    assert sorted(folder.iterdir()) == files.paths, "the staging folder is gone"
+
+
+@pytest.mark.parametrize("error", [ModelError("the model failed"), OSError(28, "No space left on device")])
+def test_after_an_error_the_files_of_the_last_run_are_unchanged(tmp_path: Path, error: Exception) -> None:
+    (tmp_path / "a.csv").write_text("last run")
+    message = r"the model failed|No space left on device; choose another"
+    with pytest.raises((ModelError, ConfigError), match=message), write_all(tmp_path) as files:
+        (files.stage / "a.csv").write_text("new")
+        raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "last run"
+
+
+def test_a_folder_that_can_be_written_is_not_made_yet(tmp_path: Path) -> None:
+    check_writable(tmp_path / "not" / "yet")
+    check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            ConfigError, match=r"folder '.*' cannot be written: Not a directory; choose another with -o"
+        ):
+            check_writable(folder)
+
+
+def test_a_folder_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        mount("-o", "remount,ro", str(disk))
+        for folder in (disk, disk / "below"):
+            with pytest.raises(
+                ConfigError, match="cannot be written: Read-only file system; choose another with -o DIR"
+            ):
+                check_writable(folder)
