@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from forebay.cli.app import _without_password
+from forebay.cli.setup import _without_password
 from forebay.dams.dam_file import catalogue, load_dam
 from forebay.errors import ConfigError
 from forebay.settings import FILE_NAME, Settings, leaves, load_settings

@@ -1,0 +1,53 @@
+"""The command `forebay article`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from forebay.cli.arguments import Json, opened, say, settings_in_force
+from forebay.files import check_writable
+
+
+def article(
+    *,
+    data: Annotated[
+        Path | None, Parameter(help="Folder with the article's three CSV files; by default the readings are fetched.")
+    ] = None,
+    recipe: Annotated[str, Parameter(help="python, elixir, multi-day or all.")] = "all",
+    backend: Annotated[str, Parameter(help="What fits the nets: jax, torch or tensorflow.")] = "jax",
+    seeds: Annotated[int, Parameter(help="Nets per recipe, each with its own random numbers.")] = 5,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the page; by default runs/article.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the article's recipes, as published and as corrected, and write a page that sets them side by side.
+
+    Example: forebay article --recipe python --seeds 1
+    """
+
+    from forebay.article import run as recipes
+    from forebay.cli import terminal
+    from forebay.models.fits import open_fits
+
+    chosen, _ = settings_in_force()
+    choice = recipes.Choice(recipe, backend, seeds)
+    folder = output or Path(chosen.output) / "article"
+    check_writable(folder)
+    now = datetime.now(UTC)
+    with terminal.progress() as progress:
+        with nullcontext() if data else opened(None, chosen) as held:
+            record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
+        told = recipes.run(record, choice, now=now, fits=open_fits(chosen), progress=progress)
+    recipes.write(told, folder)
+
+    def show() -> None:
+        terminal.table("The article's recipes: test MAE (m)", recipes.rows(told.story))
+        terminal.line(f"Page: {folder / 'article.html'}")
+
+    say(recipes.listed(told.story.results), as_json, show)

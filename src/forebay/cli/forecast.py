@@ -1,0 +1,144 @@
+"""The commands that forecast: `forebay hindcast` and `forebay run`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from forebay.cli.archive import fetched_now
+from forebay.cli.arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
+from forebay.errors import ForebayError
+from forebay.files import check_writable
+
+if TYPE_CHECKING:
+    from forebay.jobs.forecast import Outcome
+
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Again:
+    """The hindcasts that are made once more, with other inputs, and compared: names of `review.AGAIN`."""
+
+    late_drivers: Annotated[bool, Parameter(negative="", help="Once more, every driver known a day later.")] = False
+    screens_for_codes: Annotated[
+        bool, Parameter(negative="", help="Once more, quality codes ignored in the inputs: only our own screen.")
+    ] = False
+    perfect_rain: Annotated[
+        bool, Parameter(negative="", help="Once more, with rain that nobody could know: a bound, not a forecast.")
+    ] = False
+
+
+def hindcast(
+    dam: DamArgument,
+    /,
+    *,
+    again: Again = Again(),
+    nets: Annotated[
+        bool, Parameter(negative="", help="The article's net too, also in the blend: minutes, and needs forebay[nets].")
+    ] = False,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Show how good the forecasts would have been, each made from what was known then; fetches nothing.
+
+    Example: forebay hindcast warragamba --late-drivers
+    """
+    from forebay.cli import terminal
+    from forebay.dams.dam_file import load_dam
+    from forebay.jobs import forecast as pipeline
+    from forebay.jobs import hindcast as review
+    from forebay.models.fits import open_fits
+
+    chosen, _ = settings_in_force()
+    this = load_dam(dam)
+    if nets:
+        this = this.model_copy(update={"hindcast": this.hindcast.model_copy(update={"nets": True})})
+    folder = output or Path(chosen.output) / this.id
+    check_writable(folder)
+    with opened(archive, chosen, create=False) as held:
+        if held.newest(this.target_gauge) is None:
+            raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
+        now = datetime.now(UTC)
+        days = pipeline.read_days(this, held, now=now)
+        days = pipeline.with_uncoded(days, this, held, now=now) if again.screens_for_codes else days
+    asked = [name for name, is_asked in asdict(again).items() if is_asked]
+    with terminal.progress() as progress:
+        made = review.review(this, days, again=asked, fits=open_fits(chosen), progress=progress)
+    files = [str(path) for path in review.write_review(made, this, folder)]
+    tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
+    costs = {review.AGAIN[name][0]: review.cost_rows(made, name, this) for name in asked}
+    content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
+    say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
+
+
+def run(
+    dam: DamArgument,
+    /,
+    *,
+    init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest known of.")] = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ID.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch, hindcast, forecast and report: the whole way from gauges to a page that an operator can read.
+
+    Example: forebay run demo
+    """
+    from forebay.charts import drawing
+    from forebay.cli import terminal
+    from forebay.dams.dam_file import load_dam
+    from forebay.jobs import forecast as pipeline
+    from forebay.models.fits import open_fits
+
+    chosen, _ = settings_in_force()
+    this = load_dam(dam)
+    folder = output or Path(chosen.output) / this.id
+    check_writable(folder)
+    drawing.begin()
+    with opened(archive, chosen) as held:
+        fetched = fetched_now(this, held, chosen)
+        now = datetime.now(UTC)  # after the fetch: what it brought is known now
+        if fetched.failure is not None and held.newest(this.target_gauge) is None:
+            raise fetched.failure
+        days = pipeline.read_days(this, held, now=now, init_date=init)
+    with terminal.progress() as progress:
+        outcome = pipeline.forecast_dam(
+            this, days, now=now, fetched=fetched, fits=open_fits(chosen), progress=progress
+        )
+    files = pipeline.write_outcome(outcome, fetched, folder)
+    say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
+
+
+def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
+    issued = outcome.issued
+    return {
+        "dam": outcome.dam.id,
+        "simulated": outcome.dam.simulated,
+        "unit": outcome.dam.target.unit,
+        "init_date": issued.init_date,
+        "init_time": issued.init_time,
+        "issue_time": issued.issue_time,
+        "age_days": issued.age_days,
+        "level_date": issued.level_date,
+        "level_age_days": issued.level_age_days,
+        "thresholds_withheld_from": issued.withheld_from,
+        "current": not issued.stale,
+        "lacks": issued.lacks,
+        "outside_experience": issued.outside_experience,
+        "intervals_are_a_lower_bound": bool(issued.outside_experience),
+        "forcings": issued.forcings,
+        "forecast": issued.forecasts.to_dicts(),
+        "explanation": issued.explanation.to_dicts(),
+        "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),
+        "files": [str(path) for path in files],
+    }
