@@ -1,8 +1,12 @@
-"""Fitted models kept by content: what counts as the same, what becomes of damage, and what is thrown away."""
+"""The folder of fitted models: what belongs to the key of a fit, damaged entries, and pruning."""
 
+import ast
 import gzip
 import os
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -11,10 +15,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+import forebay
 from forebay.errors import ModelError
-from forebay.models import fits as kept
+from forebay.models import fits as fits_module
+from forebay.models import serialisation
 from forebay.models.boosting import Trees
-from forebay.models.fits import Fits, fitter, open_fits
+from forebay.models.fits import CODE, Fits, environment_digest, fitter, open_fits, source_files
 from forebay.models.model import Array, Model
 from forebay.models.references import Climatology, DampedChange, NoChange
 from forebay.settings import Settings
@@ -24,25 +30,26 @@ N = 300
 RNG = np.random.default_rng(11)
 INPUTS = pl.DataFrame({"last_change": RNG.normal(0, 0.1, N), "day_of_year": RNG.integers(1, 366, N)})
 TARGET = 0.5 * INPUTS["last_change"].to_numpy() + RNG.normal(0, 0.01, N)
+PACKAGE = Path(str(forebay.__file__)).parent
 
 
-class Counted(DampedChange):
-    """Damped change; counts its fits."""
+class CountingModel(DampedChange):
+    """Damped change that counts its fits."""
 
-    fitted = 0
+    fit_count = 0
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Count, then learn."""
-        type(self).fitted += 1
+        """The fitted model; adds 1 to the count."""
+        type(self).fit_count += 1
         return super().fit(inputs, target)
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
-    """A model whose fits are counted, among those that can be saved."""
-    monkeypatch.setitem(kept.saved.CLASSES, "Counted", Counted)
-    Counted.fitted = 0
-    return Counted
+def counting(monkeypatch: pytest.MonkeyPatch) -> type[CountingModel]:
+    """A serialisable model that counts its fits."""
+    monkeypatch.setitem(serialisation.CLASSES, "CountingModel", CountingModel)
+    CountingModel.fit_count = 0
+    return CountingModel
 
 
 @pytest.fixture
@@ -50,50 +57,109 @@ def fits(tmp_path: Path) -> Fits:
     return Fits(tmp_path / "cache" / "fits", 10**6)
 
 
-def entries(of: Fits) -> list[Path]:
-    return sorted(path for path in of.folder.rglob("*") if path.is_file())
+def entries(fits: Fits) -> list[Path]:
+    return sorted(path for path in fits.folder.rglob("*") if path.is_file())
 
 
-def test_the_same_fit_is_made_once(fits: Fits, counted: type[Counted]) -> None:
+def test_the_same_fit_is_computed_once(fits: Fits, counting: type[CountingModel]) -> None:
     for _ in range(3):
-        made = fits.on(INPUTS, TARGET)(counted(1))
-        np.testing.assert_array_equal(made.predict(INPUTS), DampedChange(1).fit(INPUTS, TARGET).predict(INPUTS))
-    assert counted.fitted == len(entries(fits)) == 1
+        fitted = fits.fitter(INPUTS, TARGET)(counting(1))
+        np.testing.assert_array_equal(fitted.predict(INPUTS), DampedChange(1).fit(INPUTS, TARGET).predict(INPUTS))
+    assert counting.fit_count == len(entries(fits)) == 1
 
 
-def test_other_rows_columns_leads_or_classes_are_other_fits(fits: Fits, counted: type[Counted]) -> None:
-    more = INPUTS.with_columns(pl.when(pl.int_range(N) != 17).then("last_change").alias("last_change"))
-    other = np.where(np.arange(N) == 17, np.nextafter(TARGET, 1), TARGET)
+def test_rows_columns_leads_classes_and_arguments_belong_to_the_key(
+    fits: Fits, counting: type[CountingModel]
+) -> None:
+    one_null = INPUTS.with_columns(pl.when(pl.int_range(N) != 17).then("last_change").alias("last_change"))
+    one_digit = np.where(np.arange(N) == 17, np.nextafter(TARGET, 1), TARGET)
     variants = [
         (INPUTS, TARGET, 1),
         (INPUTS, TARGET, 2),
-        (more, TARGET, 1),
-        (INPUTS, other, 1),
+        (one_null, TARGET, 1),
+        (INPUTS, one_digit, 1),
         (INPUTS.head(-1), TARGET[:-1], 1),
         (INPUTS.rename({"day_of_year": "day"}), TARGET, 1),
     ]
     for _ in range(2):
         for inputs, target, lead in variants:
-            fits.on(inputs, target)(counted(lead))
-    assert counted.fitted == len(variants)
-    fits.on(INPUTS, TARGET)(Trees(1, rounds=2))
-    fits.on(INPUTS, TARGET)(Trees(1, rounds=3))
+            fits.fitter(inputs, target)(counting(lead))
+    assert counting.fit_count == len(variants)
+    fits.fitter(INPUTS, TARGET)(Trees(1, rounds=2))
+    fits.fitter(INPUTS, TARGET)(Trees(1, rounds=3))
     assert len(entries(fits)) == len(variants) + 2
 
 
-def test_other_code_or_other_libraries_are_other_fits(
-    fits: Fits, counted: type[Counted], monkeypatch: pytest.MonkeyPatch
+def test_library_versions_belong_to_the_key(
+    fits: Fits, counting: type[CountingModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fits.on(INPUTS, TARGET)(counted(1))
-    before = kept._recipe()
-    kept._recipe.cache_clear()
-    monkeypatch.setattr(kept, "version", lambda name: "0.0.1")
-    assert kept._recipe() != before
-    fits.on(INPUTS, TARGET)(counted(1))
-    assert counted.fitted == 2
+    fits.fitter(INPUTS, TARGET)(counting(1))
+    before = environment_digest()
+    environment_digest.cache_clear()
+    monkeypatch.setattr(fits_module, "version", lambda name: "0.0.1")
+    assert environment_digest() != before
+    fits.fitter(INPUTS, TARGET)(counting(1))
+    assert counting.fit_count == 2
     monkeypatch.undo()
-    kept._recipe.cache_clear()
-    assert kept._recipe() == before
+    environment_digest.cache_clear()
+    assert environment_digest() == before
+
+
+def test_the_code_of_each_imported_package_belongs_to_the_key(tmp_path: Path) -> None:
+    copy = tmp_path / "forebay"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    program = """
+import sys
+from pathlib import Path
+from forebay.models import fits
+print(fits.__file__)
+for file in [None, *sys.argv[1:]]:
+    if file:
+        Path(file).write_text(Path(file).read_text() + "# changed\\n")
+    fits.environment_digest.cache_clear()
+    print(fits.environment_digest().hex())
+"""
+    last_files = {path.relative_to(copy).parts[0]: path for path in source_files(copy)}
+    assert {name.removesuffix(".py") for name in last_files} == set(CODE)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", program, *map(str, last_files.values())]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert output[0] == str(copy / "models" / "fits.py")
+    digests = output[1:]
+    assert len(digests) == len(set(digests)) == len(CODE) + 1
+
+
+def test_the_list_of_code_has_every_import_of_the_models() -> None:
+    """Follows the import statements; a name in `CODE` that nothing imports is an error too."""
+    modules = _modules()
+    pending = [name for name in modules if name.startswith(("forebay.models", "forebay.nets"))]
+    reached: set[str] = set()
+    while pending:
+        name = pending.pop()
+        # `forebay` itself offers the public functions lazily and computes nothing
+        if name not in reached and name in modules and name != "forebay":
+            reached.add(name)
+            pending += _imports(modules[name])
+    assert {name.split(".")[1] for name in reached} == set(CODE)
+
+
+def _modules() -> dict[str, Path]:
+    paths = {path.relative_to(PACKAGE.parent).with_suffix(""): path for path in PACKAGE.rglob("*.py")}
+    return {".".join(name.parts).removesuffix(".__init__"): path for name, path in paths.items()}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module that a file's import statements name, with its packages; a name in a module counts as one too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for parts in (name.split(".") for name in names):
+            yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
 
 
 def _cut(path: Path) -> None:
@@ -110,63 +176,63 @@ def _empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def _other_text(path: Path) -> None:
-    path.write_bytes(gzip.compress(b'{"class": "Gone", "given": {}, "learned": {}}'))
+def _unknown_class(path: Path) -> None:
+    path.write_bytes(gzip.compress(b'{"class": "Unknown", "arguments": {}, "learned": {}}'))
 
 
 def _no_text(path: Path) -> None:
     path.write_bytes(gzip.compress(b"\xff\xfe"))
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip, _empty, _other_text, _no_text])
-def test_a_damaged_entry_is_made_anew(fits: Fits, damage: Callable[[Path], None]) -> None:
-    right = Climatology(1).fit(INPUTS, TARGET).predict(INPUTS)
-    fits.on(INPUTS, TARGET)(Climatology(1))
+@pytest.mark.parametrize("damage", [_cut, _flip, _empty, _unknown_class, _no_text])
+def test_a_damaged_entry_is_computed_again(fits: Fits, damage: Callable[[Path], None]) -> None:
+    expected = Climatology(1).fit(INPUTS, TARGET).predict(INPUTS)
+    fits.fitter(INPUTS, TARGET)(Climatology(1))
     (path,) = entries(fits)
-    whole = path.read_bytes()
+    content = path.read_bytes()
     damage(path)
-    np.testing.assert_array_equal(fits.on(INPUTS, TARGET)(Climatology(1)).predict(INPUTS), right)
-    assert path.read_bytes() == whole
+    np.testing.assert_array_equal(fits.fitter(INPUTS, TARGET)(Climatology(1)).predict(INPUTS), expected)
+    assert path.read_bytes() == content
     assert entries(fits) == [path]
 
 
-def test_a_model_that_refuses_leaves_nothing(fits: Fits) -> None:
+def test_a_failed_fit_stores_nothing(fits: Fits) -> None:
     with pytest.raises(ModelError, match="at least 200"):
-        fits.on(INPUTS.head(50), TARGET[:50])(Trees(1))
+        fits.fitter(INPUTS.head(50), TARGET[:50])(Trees(1))
     assert entries(fits) == []
 
 
-def test_a_model_that_cannot_be_saved_is_fitted_each_time(fits: Fits) -> None:
-    Counted.fitted = 0
+def test_a_model_that_is_not_serialisable_is_fitted_each_time(fits: Fits) -> None:
+    CountingModel.fit_count = 0
     for _ in range(2):
-        fits.on(INPUTS, TARGET)(Counted(1))
-    assert Counted.fitted == 2
+        fits.fitter(INPUTS, TARGET)(CountingModel(1))
+    assert CountingModel.fit_count == 2
     assert entries(fits) == []
 
 
-def test_many_at_once_leave_whole_entries_only(fits: Fits) -> None:
+def test_concurrent_fits_store_one_whole_entry(fits: Fits) -> None:
     expected = DampedChange(1).fit(INPUTS, TARGET).predict(INPUTS)
 
-    def work(number: int) -> Array:
+    def fit_and_predict(_: int) -> Array:
         fits.prune()
-        return fits.on(INPUTS, TARGET)(DampedChange(1)).predict(INPUTS)
+        return fits.fitter(INPUTS, TARGET)(DampedChange(1)).predict(INPUTS)
 
     with ThreadPoolExecutor(8) as pool:
-        for made in pool.map(work, range(40)):
-            np.testing.assert_array_equal(made, expected)
+        for prediction in pool.map(fit_and_predict, range(40)):
+            np.testing.assert_array_equal(prediction, expected)
     assert len(entries(fits)) == 1
 
 
-def test_those_unused_for_longest_go_first(tmp_path: Path) -> None:
+def test_pruning_deletes_the_least_recently_used_entries(tmp_path: Path) -> None:
     fits = Fits(tmp_path, 10**6)
     models: list[Model] = [DampedChange(lead) for lead in (1, 2, 3, 4)]
     for model in models:
-        fits.on(INPUTS, TARGET)(model)
+        fits.fitter(INPUTS, TARGET)(model)
     for age, path in enumerate(entries(fits)):
         os.utime(path, (age, age))
     oldest, _, third, newest = entries(fits)
-    (used,) = (m for m in models if _path(fits, m) == oldest)
-    fits.on(INPUTS, TARGET)(type(used)(used.lead_time))  # used again: now the newest
+    (oldest_model,) = (m for m in models if _entry(fits, m) == oldest)
+    fits.fitter(INPUTS, TARGET)(type(oldest_model)(oldest_model.lead_time))  # the use makes it the newest
     size = oldest.stat().st_size
     Fits(tmp_path, 3 * size + size // 2).prune()
     assert set(entries(fits)) == {oldest, third, newest}
@@ -174,37 +240,36 @@ def test_those_unused_for_longest_go_first(tmp_path: Path) -> None:
     assert entries(fits) == []
 
 
-def _path(fits: Fits, model: Model) -> Path:
+def _entry(fits: Fits, model: Model) -> Path:
     """The entry of a model that was fitted on all rows."""
-    other = Fits(fits.folder.with_name("other"), 10**6)
-    other.on(INPUTS, TARGET)(type(model)(model.lead_time))
-    (path,) = entries(other)
+    empty_folder = Fits(fits.folder.with_name("empty"), 10**6)
+    empty_folder.fitter(INPUTS, TARGET)(type(model)(model.lead_time))
+    (path,) = entries(empty_folder)
     path.unlink()
-    return fits.folder / path.relative_to(other.folder)
+    return fits.folder / path.relative_to(empty_folder.folder)
 
 
-def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("not a folder")
-    fits = Fits(in_the_way / "fits", 10**6)
-    made = fits.on(INPUTS, TARGET)(DampedChange(1))
-    np.testing.assert_array_equal(made.predict(INPUTS), DampedChange(1).fit(INPUTS, TARGET).predict(INPUTS))
+def test_without_a_writable_folder_nothing_is_stored(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    fits = Fits(file / "fits", 10**6)
+    fitted = fits.fitter(INPUTS, TARGET)(DampedChange(1))
+    np.testing.assert_array_equal(fitted.predict(INPUTS), DampedChange(1).fit(INPUTS, TARGET).predict(INPUTS))
     fits.prune()
 
 
-def test_a_full_disk_leaves_no_half_entry(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_entry(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "16k") as folder:
         fits = Fits(folder, 10**6)
-        made = fits.on(INPUTS, TARGET)(Trees(1))
-        assert np.isfinite(made.predict(INPUTS)).all()
+        fitted = fits.fitter(INPUTS, TARGET)(Trees(1))
+        assert np.isfinite(fitted.predict(INPUTS)).all()
         assert entries(fits) == []
 
 
-def test_settings_say_where_and_whether() -> None:
+def test_settings_name_the_folder_and_its_limit() -> None:
     assert open_fits(Settings(cache="/c", cache_mb=3)) == Fits(Path("/c/fits"), 3_000_000)
     assert open_fits(Settings(cache_mb=0)) is None
 
 
 def test_without_a_folder_each_call_fits() -> None:
-    made = fitter(None, INPUTS, TARGET)(NoChange(2))
-    assert made.lead_time == 2
+    assert fitter(None, INPUTS, TARGET)(NoChange(2)).lead_time == 2

@@ -11,7 +11,7 @@ import pytest
 from forebay.dams.dam import Hindcast
 from forebay.errors import ModelError
 from forebay.features import inputs as features
-from forebay.models import FLOW_MODELS, MODELS, NETS, REFERENCES, models_for, saved
+from forebay.models import FLOW_MODELS, MODELS, NETS, REFERENCES, models_for, serialisation
 from forebay.models.model import Array, Explainable, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
 from tests import synthetic
@@ -88,11 +88,11 @@ def test_saved_and_loaded_it_gives_the_same_numbers(
     """To the last digit, contributions too; and its saved form is plain JSON."""
     inputs, target = past
     model = make(lead).fit(inputs, target)
-    text = saved.to_json(model)
+    text = serialisation.to_json(model)
     json.loads(text)
-    again = saved.from_json(text)
+    again = serialisation.from_json(text)
     assert type(again) is type(model)
-    assert saved.to_json(again) == text
+    assert serialisation.to_json(again) == text
     for rows in (inputs, inputs.head(1), inputs.head(0)):
         np.testing.assert_array_equal(again.predict(rows), model.predict(rows))
     if make not in NETS.values():  # which do not tell their inputs apart

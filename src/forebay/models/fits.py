@@ -1,7 +1,7 @@
-"""Fitted models kept in a folder, by the content of what they were fitted on: the same fit is not made twice.
+"""A folder of fitted models, addressed by the content of their training rows.
 
-A hindcast fits each model anew on each refit day from the days before it. A day later these are the same days, so that
-all fits but those of a new refit day are found.
+A hindcast refits each model on each refit day from all earlier days. One day later these rows are unchanged, so only
+the fits of a new refit day are computed and all others are read from the folder.
 """
 
 from __future__ import annotations
@@ -12,109 +12,126 @@ import os
 import platform
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeAlias
 
 import polars as pl
 
 from forebay.errors import ModelError
-from forebay.models import saved
-from forebay.models.model import Array, Model, digest
+from forebay.models import serialisation
+from forebay.models.model import Array, Model, rows_digest
 from forebay.settings import Settings
 
 Fitter: TypeAlias = Callable[[Model], Model]
-"""What fits a model on rows that it holds; raises as the model's own `fit`."""
+"""Fits the given model on a fixed set of training rows; raises as `Model.fit`."""
 
+CODE = ("dams", "errors", "features", "metrics", "models", "nets", "settings", "tables")
+"""Packages and modules of forebay that `forebay.models` imports, directly or indirectly. A test compares the list with
+the import statements."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "keras", "jax")
-ENDING = ".json.gz"
+SUFFIX = ".json.gz"
 
 
 @dataclass(frozen=True)
 class Fits:
     """A folder of fitted models.
 
-    It may vanish, or be shared by many processes: an entry is written beside its place and then moved there, one that
-    cannot be read is made again, and where nothing can be written nothing is kept.
+    Several processes may share the folder, and it may be deleted at any time. An entry is written to a temporary file
+    and moved into place. An unreadable entry is computed again. Where the folder cannot be written, nothing is stored.
 
-    folder: is made when first needed; most_bytes: what `prune` leaves at most.
+    Attributes
+    ----------
+    folder
+        Created on first use.
+    max_bytes
+        Limit that `prune` enforces.
     """
 
     folder: Path
-    most_bytes: int
+    max_bytes: int
 
-    def on(self, inputs: pl.DataFrame, target: Array) -> Fitter:
-        """What gives a model fitted on these rows, from the folder where it has been fitted on the same before."""
-        content = digest(inputs, target) + _recipe()
+    def fitter(self, inputs: pl.DataFrame, target: Array) -> Fitter:
+        """A function that fits a model on these rows, or reads the same fit from the folder."""
+        rows = rows_digest(inputs, target)
 
-        def fitted(model: Model) -> Model:
-            if not saved.can_be_saved(model):
+        def fit(model: Model) -> Model:
+            if not serialisation.is_serialisable(model):
                 return model.fit(inputs, target)
-            made_with = repr((type(model).__name__, sorted(vars(model).items())))
-            name = hashlib.blake2b(content + made_with.encode(), digest_size=20).hexdigest()
-            path = self.folder / name[:2] / f"{name}{ENDING}"
-            found = _read(path)
-            if found is None:
-                found = model.fit(inputs, target)
-                _write(path, saved.to_json(found))
-            return found
+            path = self._path(model, rows)
+            fitted = _read(path)
+            if fitted is None:
+                fitted = model.fit(inputs, target)
+                _write(path, serialisation.to_json(fitted))
+            return fitted
 
-        return fitted
+        return fit
+
+    def _path(self, model: Model, rows: bytes) -> Path:
+        """File of the model's fit on the training rows with the digest `rows`."""
+        arguments = repr((type(model).__name__, sorted(vars(model).items())))
+        name = hashlib.blake2b(rows + environment_digest() + arguments.encode(), digest_size=20).hexdigest()
+        return self.folder / name[:2] / f"{name}{SUFFIX}"
 
     def prune(self) -> None:
-        """Delete those unused for longest until the rest is not larger than `most_bytes`."""
-        found = []
-        for path in self.folder.glob(f"??/*{ENDING}"):
+        """Delete the entries that were not used for the longest time until the rest has at most `max_bytes`."""
+        entries = []
+        for path in self.folder.glob(f"??/*{SUFFIX}"):
             try:
-                found.append((path.stat(), path))
-            except OSError:  # another process pruned it
+                entries.append((path.stat(), path))
+            except OSError:  # another process deleted it
                 continue
-        left = sum(stat.st_size for stat, _ in found)
-        for stat, path in sorted(found, key=lambda entry: entry[0].st_mtime_ns):
-            if left <= self.most_bytes:
+        size = sum(stat.st_size for stat, _ in entries)
+        for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
+            if size <= self.max_bytes:
                 return
             path.unlink(missing_ok=True)
-            left -= stat.st_size
+            size -= stat.st_size
 
 
 def open_fits(settings: Settings) -> Fits | None:
-    """The folder that the settings name; None where they keep nothing."""
+    """The folder of fits in the settings' cache; None if the cache is off (`cache_mb = 0`)."""
     return Fits(Path(settings.cache) / "fits", settings.cache_mb * 10**6) if settings.cache_mb else None
 
 
 def fitter(fits: Fits | None, inputs: pl.DataFrame, target: Array) -> Fitter:
-    """What gives a model fitted on these rows; without a folder it fits each time."""
-    return fits.on(inputs, target) if fits else lambda model: model.fit(inputs, target)
+    """A function that fits a model on these rows; it uses the folder `fits` if there is one."""
+    return fits.fitter(inputs, target) if fits else lambda model: model.fit(inputs, target)
 
 
 @cache
-def _recipe() -> bytes:
-    """What a fit depends on beside its rows: the code of the models, the libraries and the kind of machine."""
-    made = hashlib.blake2b(digest_size=16)
-    for source in sorted(files("forebay.models").iterdir(), key=lambda entry: entry.name):
-        if source.name.endswith(".py"):
-            made.update(source.read_bytes())
-    made.update(repr([(name, _version(name)) for name in LIBRARIES]).encode())
-    made.update(platform.machine().encode())
-    return made.digest()
+def environment_digest() -> bytes:
+    """Digest (16 bytes) of what a fit depends on apart from its rows: source code, library versions, machine type."""
+    digest = hashlib.blake2b(digest_size=16)
+    package = Path(__file__).parents[1]
+    for path in source_files(package):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    digest.update(repr([(name, _version(name)) for name in LIBRARIES]).encode())
+    digest.update(platform.machine().encode())
+    return digest.digest()
+
+
+def source_files(package: Path) -> Iterator[Path]:
+    """Python files of `CODE` in the folder of the package forebay, in a fixed order."""
+    for name in CODE:
+        yield from sorted((package / name).rglob("*.py")) or [package / f"{name}.py"]
 
 
 def _version(name: str) -> str | None:
     try:
         return version(name)
-    except PackageNotFoundError:  # nets are an extra
+    except PackageNotFoundError:  # keras and jax belong to the extra `nets`
         return None
 
 
 def _read(path: Path) -> Model | None:
-    """The model kept at `path`, marked as used now; None where there is none, or one that cannot be read."""
+    """The model stored at `path`, whose modification time becomes now; None if there is no readable entry."""
     try:
         text = gzip.decompress(path.read_bytes()).decode()
-        model = saved.from_json(text)
+        model = serialisation.from_json(text)
         os.utime(path)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, ModelError):
         return None
@@ -122,14 +139,14 @@ def _read(path: Path) -> Model | None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Keep `text` at `path`: whole, or, where it cannot be written, not at all."""
-    unfinished = None
+    """Store `text` at `path`, whole or not at all."""
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=ENDING, delete=False) as beside:
-            unfinished = Path(beside.name)
-            beside.write(gzip.compress(text.encode(), compresslevel=1, mtime=0))
-        os.replace(unfinished, path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=SUFFIX, delete=False) as file:
+            temporary = Path(file.name)
+            file.write(gzip.compress(text.encode(), compresslevel=1, mtime=0))
+        os.replace(temporary, path)
     except OSError:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

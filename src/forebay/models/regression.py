@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forebay.errors import ModelError
 from forebay.features.inputs import BALANCE, CONTEXT
-from forebay.models.model import BASELINE, Array, digest
+from forebay.models.model import BASELINE, Array, rows_digest
 from forebay.models.references import DAY
 
 MIN_ROWS = 200
@@ -49,7 +49,7 @@ class Huber:
         Several models start from the same line, and fitting it is most of what they cost: the last few fits are kept,
         by the content of their rows.
         """
-        key = digest(inputs, target)
+        key = rows_digest(inputs, target)
         with _KEEPING:
             learned = _LEARNED.get(key)
         if learned is None:
