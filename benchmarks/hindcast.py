@@ -35,7 +35,7 @@ from forebay.models.boosting import PARAMETERS, ROUNDS
 from forebay.models.model import Array
 from forebay.tables import QUANTILES
 from forebay.verify import hindcast, scorecard, uncertainty
-from forebay.verify.points import DEFAULT
+from forebay.verify.point_forecasts import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[1]
 PEERS = PROJECT / ".venv-bench" / "bin" / "python"

@@ -28,7 +28,7 @@ from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, REFERENCES, models_for
 from forebay.models.model import Array
 from forebay.verify import hindcast, scorecard
-from forebay.verify.points import DEFAULT
+from forebay.verify.point_forecasts import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)

@@ -350,7 +350,7 @@ THIN = {
 
 
 @pytest.mark.parametrize(("dam", "days", "columns", "sentence"), THIN.values(), ids=THIN)
-def test_a_forecast_that_says_what_it_lacks(
+def test_a_forecast_that_states_its_limitations(
     dam: Dam, days: int, columns: dict[str, list[float | None]], sentence: str
 ) -> None:
     ended = forebay("run", write(dam, days, **columns), "--json")

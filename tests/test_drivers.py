@@ -34,7 +34,7 @@ def mae(dam: Dam, frame: pl.DataFrame, lead: int = 1, model: type[Huber | Trees]
     dam = dam.model_copy(update={"hindcast": Hindcast(leads=(lead,), start=FIRST_DAY + timedelta(days=500))})
     samples = make_samples(frame, frame, dam)
     made = hindcast.point_forecasts(samples, dam, {"it": model, "damped_change": DampedChange})["it"]
-    assert not made.replaced, "the model itself, nothing in its place"
+    assert not made.fallback_until, "the model itself, nothing in its place"
     return float(np.nanmean(np.abs(made.changes[lead] - samples.change(samples.observed, lead))))
 
 

@@ -21,7 +21,7 @@ from forebay.models.fits import Fits
 from forebay.models.model import Array, Model
 from forebay.models.references import DampedChange, NoChange
 from forebay.verify import hindcast, scorecard, uncertainty
-from forebay.verify.points import Points
+from forebay.verify.point_forecasts import PointForecasts
 from tests import synthetic
 from tests.shared import PROJECT, needs_shared
 
@@ -141,8 +141,8 @@ def test_a_model_that_refuses_is_replaced_and_says_until_when() -> None:
         picky, damped = made["picky"].changes[lead], made["damped_change"].changes[lead]
         np.testing.assert_array_equal(picky[:new_year], damped[:new_year])
         assert (picky[new_year:] == 0).all()
-    assert made["picky"].replaced == dict.fromkeys((1, 3), date(2019, 12, 31))
-    assert made["damped_change"].replaced == {}
+    assert made["picky"].fallback_until == dict.fromkeys((1, 3), date(2019, 12, 31))
+    assert made["damped_change"].fallback_until == {}
 
 
 def test_progress_is_told() -> None:
@@ -195,7 +195,7 @@ def test_the_default_is_a_blend_and_shows_where_its_main_model_was_replaced() ->
     points = hindcast.point_forecasts(samples, dam, MODELS)
     made = hindcast.with_default(points, samples)
     assert [*made] == [*MODELS, "default"]
-    assert made["default"].replaced == points[hindcast.MAIN].replaced
+    assert made["default"].fallback_until == points[hindcast.MAIN].fallback_until
     for lead in (1, 3):
         each = np.stack([points[name].changes[lead] for name in MODELS])
         default = made["default"].changes[lead]
@@ -216,8 +216,8 @@ def test_the_blend_learns_apart_for_wet_days_and_days_near_full_supply() -> None
     came = samples.change(samples.trusted, 1)
     off = np.where(np.arange(len(came)) % 2, 0.05, -0.05)
     each = {
-        "boosted_huber": Points({1: came + np.where(wet, off, 0.0)}),
-        "wet_ridge": Points({1: came + np.where(wet, 0.0, off)}),
+        "boosted_huber": PointForecasts({1: came + np.where(wet, off, 0.0)}),
+        "wet_ridge": PointForecasts({1: came + np.where(wet, 0.0, off)}),
     }
     known = np.flatnonzero(np.isfinite(came))[-200:]
 
@@ -236,9 +236,9 @@ def test_the_size_of_errors_is_told_by(told_by: str) -> None:
     level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
     samples = replace(samples, trusted=level, silence=None)
     if told_by == "what the models disagree on":
-        each = {name: Points({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
+        each = {name: PointForecasts({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
     else:
-        each = {"huber": Points({1: np.zeros(len(spread))}, spreads={1: spread})}
+        each = {"huber": PointForecasts({1: np.zeros(len(spread))}, spreads={1: spread})}
     offsets = uncertainty.interval_offsets(samples, each, "huber", lead_time=1)
     width = (offsets[:, -1] - offsets[:, 0])[-300:]
     lively = spread[-300:] == 1.0
@@ -253,12 +253,12 @@ def test_what_a_model_says_of_its_sureness_is_kept_for_days_and_drills() -> None
     points = hindcast.point_forecasts(samples, dam, MODELS)
     told = points["boosted_huber"]
     assert samples.silence is not None
-    assert told.replaced == {}
+    assert told.fallback_until == {}
     assert samples.silence.drills
     for lead in dam.hindcast.leads:
         np.testing.assert_array_equal(np.isfinite(told.spreads[lead]), np.isfinite(told.changes[lead]))
         for kind, drill in samples.silence.drills.items():
-            of_drills = np.isfinite(told.drilled_spreads[kind][lead])
+            of_drills = np.isfinite(told.outage_spreads[kind][lead])
             np.testing.assert_array_equal(np.flatnonzero(of_drills), drill.rows[drill.rows >= of_drills.argmax()])
             assert of_drills.any()
         assert np.isnan(points["huber"].spreads[lead]).all()
@@ -284,7 +284,7 @@ def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
     found = [hindcast.point_forecasts(of, dam, MODELS, fits=fits) for of in (today, tomorrow)]
     for made, right in zip([kept, *found], [expected[0], *expected], strict=True):
         for name, points in made.items():
-            assert points.replaced == right[name].replaced == {}
+            assert points.fallback_until == right[name].fallback_until == {}
             for lead, change in points.changes.items():
                 np.testing.assert_array_equal(change, right[name].changes[lead])
                 np.testing.assert_array_equal(points.spreads[lead], right[name].spreads[lead])

@@ -8,11 +8,11 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
 from forebay.features.samples import make_samples
-from forebay.forecasts.issue import Issued, choose_init_date, issue, what_it_lacks
+from forebay.forecasts.issue import IssuedForecast, choose_init_date, issue, limitations
 from forebay.models import MODELS
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast
-from forebay.verify.points import DEFAULT
+from forebay.verify.point_forecasts import DEFAULT
 from tests import synthetic
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
@@ -78,7 +78,7 @@ def test_no_usable_level() -> None:
 )
 def test_age(hours: int, age: int, stale: bool) -> None:
     ends = datetime(2020, 5, 2, 14, tzinfo=UTC)
-    issued = Issued(date(2020, 5, 2), ends, ends + timedelta(hours=hours), FORECASTS.empty(), ())
+    issued = IssuedForecast(date(2020, 5, 2), ends, ends + timedelta(hours=hours), FORECASTS.empty(), ())
     assert (issued.age_days, issued.stale) == (age, stale)
 
 
@@ -86,35 +86,35 @@ def test_the_forecast_is_the_hindcast_of_its_day() -> None:
     dam = synthetic.dam()
     frame = synthetic.daily(dam)
     table = synthetic.forecasts(dam, frame, [date(2021, 4, 13), date(2021, 4, 14)])
-    issued = issue(table, dam, date(2021, 4, 14), now=synthetic.NOW, lacks=("Rain.",))
+    issued = issue(table, dam, date(2021, 4, 14), now=synthetic.NOW, limitations=("Rain.",))
     assert set(issued.forecasts["init_date"]) == {date(2021, 4, 14)}
     assert set(issued.forecasts["model"]) == set(synthetic.MODELS)
     assert issued.init_time == datetime(2021, 4, 14, 14, tzinfo=UTC)
-    assert (issued.age_days, issued.stale, issued.lacks) == (0, False, ("Rain.",))
+    assert (issued.age_days, issued.stale, issued.limitations) == (0, False, ("Rain.",))
 
 
 STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
 FULL = {"full_supply": 100.0}
 
 
-def lacks(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]:
-    """What a forecast from the last of `days` days lacks; gauges report all of them unless `columns` says otherwise."""
+def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]:
+    """Limitations of a forecast from the last of `days` days; a gauge not in `columns` reports every day."""
     rng = np.random.default_rng(1)
     given = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges} | columns
     frame = frame_of(dam, given)
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     table = hindcast.forecast_table(samples, dam, points)
-    return what_it_lacks(frame, samples, dam, points[DEFAULT], table)
+    return limitations(frame, samples, dam, points[DEFAULT], table)
 
 
 def test_nothing_is_lacking() -> None:
-    assert lacks(dam_of(rain_gauge(), STREAM, hindcast={"leads": (1, 7)}, **FULL), 700) == ()
+    assert limitations_of(dam_of(rain_gauge(), STREAM, hindcast={"leads": (1, 7)}, **FULL), 700) == ()
 
 
 def test_a_short_record_has_no_regression_and_no_intervals() -> None:
-    said = lacks(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 30)
-    assert said == (
+    sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 30)
+    assert sentences == (
         "The record (30 days) is too short for the regression: damped_change stands in at leads 1, 7.",
         "No intervals at leads 1, 7: at the start of the month fewer than 20 past forecasts could be checked.",
     )
@@ -122,22 +122,22 @@ def test_a_short_record_has_no_regression_and_no_intervals() -> None:
 
 def test_it_says_at_which_leads_intervals_are_missing() -> None:
     """37 days to 6 February, the first forecast on day 7: on 1 February the errors of 24 days are known at lead 1."""
-    said = lacks(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
-    assert "No intervals at leads 7: at the start of the month" in said[1]
+    sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
+    assert "No intervals at leads 7: at the start of the month" in sentences[1]
 
 
 def test_a_level_that_never_changes() -> None:
-    said = lacks(dam_of(rain_gauge(), hindcast={"leads": (1,)}, **FULL), 60, reservoir_level=[3.0] * 60)
-    assert "The level never changed in 60 days: is the gauge stuck?" in said
+    sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1,)}, **FULL), 60, reservoir_level=[3.0] * 60)
+    assert "The level never changed in 60 days: is the gauge stuck?" in sentences
 
 
 def test_silent_gauges() -> None:
     dam = dam_of(rain_gauge(), rain_gauge("r2"), STREAM, hindcast={"leads": (1,)}, **FULL)
-    said = lacks(
+    sentences = limitations_of(
         dam, 700, rainfall_r1=[None] * 700, rainfall_r2=[1.0] * 699 + [None], stream_level_s=[1.0] * 690 + [None] * 10
     )
     rest = "; the models take its absence into account, and nothing was put in its place."
-    assert said == (
+    assert sentences == (
         f"No rain is known since {day(698)} (1 day): the intervals are as wide as past days show that forecasts "
         "without rain and flows need, once 20 such days could be checked.",
         "Rainfall r1 has no usable value at all; the models do without it.",
@@ -147,11 +147,11 @@ def test_silent_gauges() -> None:
 
 
 def test_what_no_gauge_tells() -> None:
-    assert lacks(dam_of(hindcast={"leads": (1,)}), 700) == (
+    assert limitations_of(dam_of(hindcast={"leads": (1,)}), 700) == (
         "No gauge but the level's own: rain and inflow are not known to the forecast.",
         "The full supply level is not in the dam file: distance to full supply and spills cannot be told.",
     )
-    assert lacks(dam_of(STREAM, hindcast={"leads": (1,)}, **FULL), 700) == (
+    assert limitations_of(dam_of(STREAM, hindcast={"leads": (1,)}, **FULL), 700) == (
         "No rain gauge: rain is known only once it shows in the inflow or the level.",
     )
 
@@ -161,7 +161,7 @@ def test_a_level_read_at_an_hour() -> None:
     dam = dam_of(
         target | {"reading": "instantaneous", "reading_at": "08:00"}, rain_gauge(), hindcast={"leads": (1,)}, **FULL
     )
-    assert lacks(dam, 700) == (
+    assert limitations_of(dam, 700) == (
         "The level is read at 08:00, so a lead of 1 day reaches to the next reading and the rain since the last one is "
         "not yet in it.",
     )

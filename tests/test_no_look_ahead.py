@@ -32,7 +32,7 @@ from forebay.models.model import Array, Model
 from forebay.models.regression import Huber
 from forebay.tables import flag_of
 from forebay.verify import hindcast, uncertainty
-from forebay.verify.points import Points
+from forebay.verify.point_forecasts import PointForecasts
 from tests import synthetic
 
 DAYS = 520
@@ -208,7 +208,7 @@ def test_a_regime_told_by_later_days_is_caught(monkeypatch: pytest.MonkeyPatch) 
 def test_a_model_that_learns_from_the_future_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     point_forecasts = hindcast.point_forecasts
 
-    def tell_all(of: Samples, dam: Dam, makers: Makers) -> dict[str, Points]:
+    def tell_all(of: Samples, dam: Dam, makers: Makers) -> dict[str, PointForecasts]:
         Peeks.everything = (of.inputs, of.change(of.trusted, 1))
         return point_forecasts(of, dam, makers)
 

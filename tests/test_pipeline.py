@@ -69,7 +69,7 @@ def test_from_files_to_a_forecast(in_metres: tuple[Outcome, FetchReport]) -> Non
     tables.FORECASTS.check(outcome.hindcast, unique=True)
     tables.SCORES.check(outcome.scores, unique=True)
     assert outcome.issued.init_date == LAST
-    assert (outcome.issued.age_days, outcome.issued.stale, outcome.issued.lacks) == (0, False, ())
+    assert (outcome.issued.age_days, outcome.issued.stale, outcome.issued.limitations) == (0, False, ())
     issued = outcome.issued.forecasts
     assert set(issued["model"]) == {*MODELS, "default"}
     assert len(issued) == (len(MODELS) + 1) * 2 * len(tables.QUANTILES)
@@ -153,7 +153,7 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
     assert (issued.init_date, issued.level_date, issued.level_age_days) == (LAST, LAST - timedelta(days=5), 5)
     assert reading is not None
     assert reading.value == pytest.approx(frame["reservoir_level"][-6])
-    assert f"No level since {issued.level_date} (5 days): the forecast starts from that day's" in issued.lacks[0]
+    assert f"No level since {issued.level_date} (5 days): the forecast starts from that day's" in issued.limitations[0]
     told = issued.forecasts.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
     assert set(told["level_date"]) == {issued.level_date}
     assert (told["level"] - told["change"]).to_list() == pytest.approx([frame["reservoir_level"][-6]] * len(told))
@@ -192,7 +192,7 @@ def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Pat
     (said,) = then.issued.forcings
     day = f"{init:%Y-%m-%d}"
     assert said.startswith(f"Used: The outlook, issued {day} 12:00: ")
-    assert "outlook" not in " ".join(then.issued.lacks)
+    assert "outlook" not in " ".join(then.issued.limitations)
     assert ("forcing", "The outlook") in set(then.issued.explanation.select("group", "gauge").rows())
     with_it, without = (
         outcome.scores.filter(model="default", metric="mae", window="all", regime="all", lead_time=3)["value"][0]
@@ -215,7 +215,7 @@ def test_a_forcing_of_which_nothing_was_issued_is_told(tmp_path: Path) -> None:
     outcome, _ = made(synthetic.written(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
     assert outcome.issued.forcings == ()
     said = "The outlook: nothing had been issued for the days to come; the models do without it."
-    assert said in outcome.issued.lacks
+    assert said in outcome.issued.limitations
 
 
 def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: tuple[Outcome, Fe
     outcome, report = in_metres
     failed = FetchReport(report.table, {"rainfall_r1": SourceError("no answer within 10 s")}, None)
     again = pipeline.forecast_dam(outcome.dam, outcome.days, now=NOW, fetched=failed)
-    assert again.issued.lacks == ("rainfall_r1 could not be fetched: no answer within 10 s",)
+    assert again.issued.limitations == ("rainfall_r1 could not be fetched: no answer within 10 s",)
 
 
 def test_what_is_written(in_metres: tuple[Outcome, FetchReport], tmp_path: Path) -> None:

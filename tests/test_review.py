@@ -13,8 +13,9 @@ from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
 from forebay.features.samples import make_samples
 from forebay.jobs import hindcast as review
-from forebay.jobs.forecast import Days, Verified
+from forebay.jobs.forecast import Days
 from forebay.tables import FORCINGS, SCORES
+from forebay.verify.verification import Verification
 from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge
 from tests.test_pipeline import record
@@ -23,7 +24,7 @@ DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 
 
 @pytest.fixture(scope="module")
-def made() -> Mapping[str, Verified]:
+def made() -> Mapping[str, Verification]:
     """A dam that yesterday's rain fills; on every ninth day the rain is marked as unavailable, beside 300 mm."""
     given = {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")}
     coded = given | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
@@ -33,7 +34,7 @@ def made() -> Mapping[str, Verified]:
     return review.review(DAM, days, again=list(review.AGAIN))
 
 
-def costs(made: Mapping[str, Verified], name: str, lead: str) -> float:
+def costs(made: Mapping[str, Verification], name: str, lead: str) -> float:
     """MAE of the hindcast `name` as a multiple of that on time."""
     rows = {(row["window"], row["days"], row["lead"]): row for row in review.cost_rows(made, name, DAM)}
     row = rows["all", "all", lead]
@@ -42,7 +43,7 @@ def costs(made: Mapping[str, Verified], name: str, lead: str) -> float:
     return float(share)
 
 
-def test_late_rain_costs_where_rain_tells_the_next_day(made: Mapping[str, Verified]) -> None:
+def test_late_rain_costs_where_rain_tells_the_next_day(made: Mapping[str, Verification]) -> None:
     assert costs(made, "late_drivers", "1 d") > 1.2
 
 
@@ -68,17 +69,17 @@ def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
     assert late.to_list() == [None] * 40
 
 
-def test_garbage_that_no_code_marks_costs(made: Mapping[str, Verified]) -> None:
+def test_garbage_that_no_code_marks_costs(made: Mapping[str, Verification]) -> None:
     assert costs(made, "screens_for_codes", "1 d") > 1.05
 
 
-def test_rain_that_nobody_could_know_gains_at_three_days_and_nothing_at_one(made: Mapping[str, Verified]) -> None:
+def test_rain_that_nobody_could_know_gains_at_three_days_and_nothing_at_one(made: Mapping[str, Verification]) -> None:
     assert costs(made, "perfect_rain", "3 d") < 0.8
     assert 0.95 < costs(made, "perfect_rain", "1 d") < 1.05, "the rain of the last day alone moves the lake by then"
     assert "nobody could know: an upper bound, not a forecast" in review.AGAIN["perfect_rain"][0]
 
 
-def test_all_are_scored_on_the_same_days_and_kinds_of_days(made: Mapping[str, Verified]) -> None:
+def test_all_are_scored_on_the_same_days_and_kinds_of_days(made: Mapping[str, Verification]) -> None:
     keys = ["window", "regime", "lead_time", "model", "metric"]
     wet = [of.scores.filter(pl.col("regime") == "wet").select(*keys, "n").sort(keys) for of in made.values()]
     assert len(wet[0]) > 0
@@ -93,7 +94,7 @@ def test_hindcasts_without_codes_need_their_frames() -> None:
         review.AGAIN["screens_for_codes"][1](DAM, Days(frame, frame, frame["date"][-1], None))
 
 
-def test_the_references_do_not_use_drivers(made: Mapping[str, Verified]) -> None:
+def test_the_references_do_not_use_drivers(made: Mapping[str, Verification]) -> None:
     keys = ["window", "regime", "lead_time"]
     mae = pl.col("model").eq("last_change") & pl.col("metric").eq("mae")
     on_time, *others = (of.scores.filter(mae).sort(keys) for of in made.values())

@@ -272,8 +272,8 @@ def test_crps_and_days_outside_experience(two_years: tuple[Samples, Dam, dict[st
     samples, dam, changes = two_years
     crps = np.arange(730.0)
     crps[:400] = np.nan
-    beside = scorecard.Beside({"default": {1: crps}}, {"default": np.arange(730) % 2 == 0})
-    made = scorecard.score(table_of(samples, dam, changes), samples, dam, beside=beside)
+    daily_scores = scorecard.DailyScores({"default": {1: crps}}, {"default": np.arange(730) % 2 == 0})
+    made = scorecard.score(table_of(samples, dam, changes), samples, dam, daily_scores=daily_scores)
     assert cell(made, "crps", window="W")["value"] == pytest.approx(np.arange(500, 600).mean())
     whole = made.filter(pl.col("metric") == "crps", pl.col("window") == "all", pl.col("regime") == "all")
     assert whole.is_empty(), "only where every day has one"

@@ -7,7 +7,7 @@ import pytest
 from forebay.features import silence
 from forebay.features.samples import make_samples
 from forebay.models import MODELS
-from forebay.verify import hindcast, points
+from forebay.verify import hindcast, point_forecasts
 from tests.synthetic import dam_of, frame_of, rain_gauge
 from tests.test_bad_input import LEADS, RAINY, record, without
 
@@ -43,7 +43,7 @@ def test_drivers_are_silent_where_no_rain_gauge_speaks() -> None:
 
 def test_the_days_since_the_last_level_are_added_up() -> None:
     daily = np.array([0.1, 0.2, 0.4, np.nan, 0.8])
-    made = points.since_last_level(daily, np.array([0, 1, 2, 0, 1]))
+    made = point_forecasts.since_last_level(daily, np.array([0, 1, 2, 0, 1]))
     np.testing.assert_allclose(made, [0.0, 0.1, 0.3, 0.0, np.nan])
 
 
@@ -86,7 +86,7 @@ def test_no_drill_nor_silent_day_knows_what_comes_later() -> None:
         made = make_samples(of, of, RAINY)
         table = hindcast.with_default(hindcast.point_forecasts(made, RAINY, MODELS), made)
         assert made.silence is not None
-        drilled = [table["default"].drilled[kind][1][: until + 1] for kind in ("level", "drivers")]
+        drilled = [table["default"].outage_changes[kind][1][: until + 1] for kind in ("level", "drivers")]
         seen.append([*drilled, table["default"].changes[3][: until + 1], made.silence.start[: until + 1]])
     for before, after in zip(*seen, strict=True):
         np.testing.assert_array_equal(before, after)

@@ -9,17 +9,17 @@ import pytest
 
 from forebay.cli import terminal
 from forebay.dams.local_time import init_time
-from forebay.forecasts.issue import Issued
+from forebay.forecasts.issue import IssuedForecast
 from tests import synthetic
 
 INIT = date(2021, 4, 14)
 DAM = synthetic.dam()
 
 
-def issued(*, lacks: tuple[str, ...] = ()) -> Issued:
+def issued(*, lacks: tuple[str, ...] = ()) -> IssuedForecast:
     """The synthetic dam's last forecast, issued hours later."""
     table = synthetic.forecasts(DAM, synthetic.daily(DAM), [INIT])
-    return Issued(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, table, lacks)
+    return IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, table, lacks)
 
 
 def test_a_table_leaves_out_columns_without_any_value(capsys: pytest.CaptureFixture[str]) -> None:

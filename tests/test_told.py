@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from forebay.forecasts.forcing_notes import forcings_told
+from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.tables import FORCINGS
 from tests.synthetic import FIRST_DAY, dam_of
 
@@ -25,7 +25,7 @@ def issued(forcing: str, at: datetime, values: dict[int, float]) -> pl.DataFrame
 
 def test_what_was_used_with_its_issue_time_and_what_is_lacking() -> None:
     rain = issued("outlook", NINE, {1: 25.4, 2: 0.0, 3: 50.8})
-    used, lacking = forcings_told(rain, DAM, FIRST_DAY + timedelta(days=9))
+    used, lacking = forcing_notes(rain, DAM, FIRST_DAY + timedelta(days=9))
     assert used == ("Used: The bureau's outlook, issued 2018-01-10 09:00: 3 in altogether, 2018-01-11 to 2018-01-13.",)
     assert lacking == ("release plan: nothing had been issued for the days to come; the models do without it.",)
 
@@ -35,7 +35,7 @@ def test_a_plan_of_some_days_from_two_issues() -> None:
         issued("plan", NINE - timedelta(days=1), {1: 2.0}), issued("plan", NINE, {2: 4.0}),
         issued("plan", NINE + timedelta(days=1), {3: 9.0}),  # too late
     ])  # fmt: skip
-    used, lacking = forcings_told(plan, DAM, FIRST_DAY + timedelta(days=9))
+    used, lacking = forcing_notes(plan, DAM, FIRST_DAY + timedelta(days=9))
     assert used == (
         "Used: release plan, issued 2018-01-10 09:00 (some days 2018-01-09 09:00): 3 m3/s on average, 2018-01-11 to "
         "2018-01-12.",
@@ -44,4 +44,4 @@ def test_a_plan_of_some_days_from_two_issues() -> None:
 
 
 def test_a_dam_without_forcings_says_nothing() -> None:
-    assert forcings_told(FORCINGS.empty(), dam_of(), FIRST_DAY) == ((), ())
+    assert forcing_notes(FORCINGS.empty(), dam_of(), FIRST_DAY) == ((), ())

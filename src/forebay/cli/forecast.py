@@ -133,7 +133,7 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "level_age_days": issued.level_age_days,
         "thresholds_withheld_from": issued.withheld_from,
         "current": not issued.stale,
-        "lacks": issued.lacks,
+        "lacks": issued.limitations,
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),
         "forcings": issued.forcings,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.dam import Dam
-from forebay.forecasts.issue import Issued
+from forebay.forecasts.issue import IssuedForecast
 from forebay.models import REFERENCES
 from forebay.report.explanation import told
 
@@ -75,7 +75,7 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
-def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
+def outcome(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
     """Print the forecast, what moved it, how good such forecasts were, what this one lacks, and where the report is."""
     unit = dam.target.unit
     when = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
@@ -86,7 +86,7 @@ def outcome(issued: Issued, scores: pl.DataFrame, dam: Dam, files: Sequence[Path
         line(sentence)
     if rows := score_rows(scores):
         table(f"Hindcast: mean absolute error ({unit}) on the same days for all", rows)
-    for sentence in (*issued.outside_experience, *issued.forcings, *issued.lacks):
+    for sentence in (*issued.outside_experience, *issued.forcings, *issued.limitations):
         line(f"  · {sentence}")
     report = next((path for path in files if path.name == "report.html"), None)
     if report:

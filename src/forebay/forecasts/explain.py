@@ -19,7 +19,7 @@ from forebay.features.inputs import BALANCE, CONTEXT, FORCING
 from forebay.features.samples import Samples
 from forebay.models.model import BASELINE, Explainable
 from forebay.tables import EXPLANATION
-from forebay.verify.points import DEFAULT, Points
+from forebay.verify.point_forecasts import DEFAULT, PointForecasts
 
 Source = tuple[str, str]
 """Group and gauge's title, empty where the group is no single gauge."""
@@ -33,7 +33,7 @@ _SEASON = ("day_of_year", "season_sin", "season_cos")
 _MIN_RAIN_MM = 1.0
 
 
-def explain(samples: Samples, dam: Dam, points: Mapping[str, Points], *, yesterday: bool) -> pl.DataFrame:
+def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *, yesterday: bool) -> pl.DataFrame:
     """What moved the last day's forecast by `default`, as `tables.EXPLANATION`.
 
     What an input contributes counts for "missing" on a day on which it has no value: the models learned what its

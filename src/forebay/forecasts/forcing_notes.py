@@ -12,7 +12,7 @@ from forebay.dams.local_time import to_local
 from forebay.features.forcings import newest_issues
 
 
-def forcings_told(table: pl.DataFrame, dam: Dam, init_date: date) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def forcing_notes(table: pl.DataFrame, dam: Dam, init_date: date) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sentences on the forcings that the forecast of `init_date` used, and on those that it lacks.
 
     Parameters

@@ -18,14 +18,14 @@ from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
 from forebay.tables import EXPLANATION, QUANTILES
 from forebay.verify.hindcast import FALLBACK
-from forebay.verify.points import DEFAULT, Points
+from forebay.verify.point_forecasts import DEFAULT, PointForecasts
 
 STALE_DAYS = 3
 """A forecast whose newest level is older than this is never called current."""
 
 
 @dataclass(frozen=True)
-class Issued:
+class IssuedForecast:
     """A forecast and what a reader must know beside it.
 
     Attributes
@@ -36,7 +36,7 @@ class Issued:
         When it was made (UTC).
     forecasts
         `tables.FORECASTS` of that init date, every model.
-    lacks
+    limitations
         Sentences on what the forecast lacks.
     outside_experience
         Sentences on what was never so extreme in the days that the models learned from; the intervals are then a lower
@@ -55,7 +55,7 @@ class Issued:
     init_time: datetime
     issue_time: datetime
     forecasts: pl.DataFrame
-    lacks: tuple[str, ...]
+    limitations: tuple[str, ...]
     outside_experience: tuple[str, ...] = ()
     explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
     forcings: tuple[str, ...] = ()
@@ -123,21 +123,23 @@ def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due:
     )
 
 
-def issue(hindcast: pl.DataFrame, dam: Dam, init_date: date, *, now: datetime, lacks: tuple[str, ...]) -> Issued:
+def issue(
+    hindcast: pl.DataFrame, dam: Dam, init_date: date, *, now: datetime, limitations: tuple[str, ...]
+) -> IssuedForecast:
     """The forecast of `init_date`, as the hindcast made it for that day: the same models, the same intervals."""
     own = hindcast.filter(pl.col("init_date") == init_date)
-    return Issued(
+    return IssuedForecast(
         init_date,
         init_time(init_date, dam.time_zone),
         now,
         own,
-        lacks,
+        limitations,
         level_date=init_date if own.is_empty() else own["level_date"][0],
     )
 
 
-def what_it_lacks(
-    daily: pl.DataFrame, samples: Samples, dam: Dam, default: Points, forecasts: pl.DataFrame
+def limitations(
+    daily: pl.DataFrame, samples: Samples, dam: Dam, default: PointForecasts, forecasts: pl.DataFrame
 ) -> tuple[str, ...]:
     """Sentences on what a forecast from the last day of `daily` lacks; none if it lacks nothing.
 
@@ -178,9 +180,9 @@ def outside_experience(told: pl.DataFrame, samples: Samples, dam: Dam) -> tuple[
     return tuple(said)
 
 
-def _thin_past(samples: Samples, default: Points) -> list[str]:
+def _thin_past(samples: Samples, default: PointForecasts) -> list[str]:
     last = samples.dates[-1].item()
-    short = [h for h, until in default.replaced.items() if until == last]
+    short = [h for h, until in default.fallback_until.items() if until == last]
     if not short:
         return []
     return [

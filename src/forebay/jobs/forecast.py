@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from forebay.archive.fetch import FetchReport
 from forebay.archive.store import Archive
@@ -20,19 +17,17 @@ from forebay.dams.local_time import init_time, local_date
 from forebay.days.codes import without_codes
 from forebay.days.daily import join, usable
 from forebay.days.datum import on_one_datum
-from forebay.features.experience import experience, outside_days
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
-from forebay.forecasts.forcing_notes import forcings_told
-from forebay.forecasts.issue import Issued, choose_init_date, issue, outside_experience, what_it_lacks
-from forebay.models import models_for
+from forebay.forecasts.forcing_notes import forcing_notes
+from forebay.forecasts.issue import IssuedForecast, choose_init_date, issue, limitations, outside_experience
 from forebay.models.fits import Fits
 from forebay.sources import forcing_files
 from forebay.tables import FORCINGS, FORECASTS
-from forebay.verify import hindcast, scorecard, uncertainty
-from forebay.verify.diagnostics import Diagnostics, diagnose
-from forebay.verify.points import DEFAULT, Points
+from forebay.verify import hindcast
+from forebay.verify.point_forecasts import DEFAULT
+from forebay.verify.verification import Verification, verify_hindcast
 
 
 @dataclass(frozen=True)
@@ -54,29 +49,13 @@ class Days:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """A hindcast and how good it was.
-
-    paths: changes of `default`'s sample paths, shape (days, leads, members); outside: `experience`'s table.
-    """
-
-    samples: Samples
-    points: dict[str, Points]
-    forecasts: pl.DataFrame
-    paths: NDArray[np.float64]
-    outside: pl.DataFrame
-    scores: pl.DataFrame
-    diagnostics: Diagnostics
-
-
-@dataclass(frozen=True)
 class Outcome:
     """All that the main job made of one dam."""
 
     dam: Dam
     days: Days
-    verified: Verified
-    issued: Issued
+    verified: Verification
+    issued: IssuedForecast
 
     @property
     def samples(self) -> Samples:
@@ -141,54 +120,23 @@ def forecast_dam(
 ) -> Outcome:
     """Hindcast, scores and forecast of a dam from its daily frames; `fits` as in `hindcast.point_forecasts`."""
     samples = make_samples(days.known, days.newest, dam, days.forcings)
-    made = verify(samples, dam, days, fits=fits, progress=progress)
-    lacks = what_it_lacks(days.newest, made.samples, dam, made.points[DEFAULT], made.forecasts)
-    if fetched is not None:
-        lacks = (*(f"{column} could not be fetched: {error}" for column, error in fetched.errors.items()), *lacks)
-    said, unsaid = forcings_told(days.forcings, dam, days.init_date)
-    issued = issue(made.forecasts, dam, days.init_date, now=now, lacks=(*unsaid, *lacks))
-    beyond = outside_experience(made.outside, made.samples, dam)
-    told = explain(made.samples, dam, made.points, yesterday=issued.age_days == 0)
-    issued = replace(issued, outside_experience=beyond, explanation=told, forcings=said)
-    return Outcome(dam, days, made, replace(issued, withheld_from=made.samples.withheld_from))
-
-
-def verify(
-    samples: Samples,
-    dam: Dam,
-    days: Days,
-    *,
-    regimes: Mapping[str, NDArray[np.bool_]] | None = None,
-    fits: Fits | None = None,
-    progress: hindcast.Progress | None = None,
-) -> Verified:
-    """Hindcast of every model, with its scores and what stands behind them.
-
-    Parameters
-    ----------
-    regimes
-        The days to score apart, where they shall be others than those that the samples tell.
-    fits
-        As in `hindcast.point_forecasts`.
-    """
-    points = hindcast.point_forecasts(samples, dam, models_for(dam), fits=fits, progress=progress)
-    points = hindcast.with_default(points, samples)
-    table = hindcast.forecast_table(samples, dam, points)
-    members = uncertainty.marginals(samples, points, DEFAULT)
-    crps = {DEFAULT: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
-    refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
-    outside = experience(samples, refits, max(dam.hindcast.leads))
-    beyond = {DEFAULT: outside_days(outside, len(samples.dates))}
-    scored = samples if regimes is None else replace(samples, regimes=dict(regimes))
-    return Verified(
-        samples=samples,
-        points=points,
-        forecasts=table,
-        paths=uncertainty.sample_paths(samples, points, members),
-        outside=outside,
-        scores=scorecard.score(table, scored, dam, beside=scorecard.Beside(crps, beyond)),
-        diagnostics=diagnose(table, scored, dam, daily=days.known),
+    verification = verify_hindcast(samples, dam, days.known, fits=fits, progress=progress)
+    missing = limitations(
+        days.newest, verification.samples, dam, verification.points[DEFAULT], verification.forecasts
     )
+    if fetched is not None:
+        failures = (f"{column} could not be fetched: {error}" for column, error in fetched.errors.items())
+        missing = (*failures, *missing)
+    used, unavailable = forcing_notes(days.forcings, dam, days.init_date)
+    issued = issue(verification.forecasts, dam, days.init_date, now=now, limitations=(*unavailable, *missing))
+    issued = replace(
+        issued,
+        outside_experience=outside_experience(verification.outside, verification.samples, dam),
+        explanation=explain(verification.samples, dam, verification.points, yesterday=issued.age_days == 0),
+        forcings=used,
+        withheld_from=verification.samples.withheld_from,
+    )
+    return Outcome(dam, days, verification, issued)
 
 
 def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[Path]:
@@ -233,7 +181,7 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         forecasts=issued.forecasts,
         hindcast=outcome.hindcast.filter(pl.col("init_date").is_between(scored, issued.init_date, closed="left")),
         scores=outcome.scores,
-        lacks=(*issued.outside_experience, *issued.lacks),
+        lacks=(*issued.outside_experience, *issued.limitations),
         diagnostics=outcome.verified.diagnostics,
         gauge_table=fetched.table,
         explanation=issued.explanation,

@@ -16,12 +16,13 @@ from forebay.features.forcings import perfect_rain
 from forebay.features.inputs import with_late_drivers
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
-from forebay.jobs.forecast import Days, Verified, parquet, verify
+from forebay.jobs.forecast import Days, parquet
 from forebay.models import REFERENCES
 from forebay.models.fits import Fits
 from forebay.tables import FORECASTS, SCORES
 from forebay.verify.hindcast import Progress
-from forebay.verify.points import DEFAULT
+from forebay.verify.point_forecasts import DEFAULT
+from forebay.verify.verification import Verification, verify_hindcast
 
 ON_TIME = "on_time"
 """Name of the hindcast as it is; the others are `AGAIN`."""
@@ -32,20 +33,20 @@ _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_
 
 def review(
     dam: Dam, days: Days, *, again: Sequence[str] = (), fits: Fits | None = None, progress: Progress | None = None
-) -> dict[str, Verified]:
+) -> dict[str, Verification]:
     """Hindcasts by name: `on_time`, and those of `AGAIN` that are asked for.
 
     All are scored on the same days and in the same regimes, those of the hindcast on time. `fits` as in
     `hindcast.point_forecasts`.
     """
     samples = make_samples(days.known, days.newest, dam, days.forcings)
-    made = {ON_TIME: verify(samples, dam, days, fits=fits, progress=progress)}
+    made = {ON_TIME: verify_hindcast(samples, dam, days.known, fits=fits, progress=progress)}
     for name in again:
         other, its = AGAIN[name][1](dam, days)
         known = replace(
             samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes, silence=other.silence
         )
-        made[name] = verify(known, its, days, regimes=samples.regimes, fits=fits, progress=progress)
+        made[name] = verify_hindcast(known, its, days.known, regimes=samples.regimes, fits=fits, progress=progress)
     return made
 
 
@@ -107,7 +108,7 @@ def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: (order[str(row["window"])], kinds[str(row["days"])]))
 
 
-def cost_rows(made: Mapping[str, Verified], name: str, dam: Dam) -> list[dict[str, object]]:
+def cost_rows(made: Mapping[str, Verification], name: str, dam: Dam) -> list[dict[str, object]]:
     """A row per window, kind of day and lead: MAE of `default` as it is and in the hindcast `name`, and the cost."""
     as_it_is, again = (score_rows(made[which].scores, dam) for which in (ON_TIME, name))
     keys = ("window", "days", "lead")
@@ -127,7 +128,7 @@ def cost_rows(made: Mapping[str, Verified], name: str, dam: Dam) -> list[dict[st
     return rows
 
 
-def write_review(made: Mapping[str, Verified], dam: Dam, folder: Path) -> list[Path]:
+def write_review(made: Mapping[str, Verification], dam: Dam, folder: Path) -> list[Path]:
     """Scores, forecasts, diagnostics and their charts in `folder`; gives their paths.
 
     The on-time hindcast's files are named as `forebay run` names them; those of another carry its name at their end.

@@ -21,7 +21,7 @@ from forebay.models.fits import Fits, fitter
 from forebay.models.intervals import quiet_median
 from forebay.models.model import Array, Model, PredictsSpread
 from forebay.tables import FORECASTS, QUANTILES
-from forebay.verify.points import DEFAULT, Points, from_last_level
+from forebay.verify.point_forecasts import DEFAULT, PointForecasts, from_last_level
 from forebay.verify.uncertainty import interval_offsets, ordinary, regime, state_at
 
 FALLBACK = "damped_change"
@@ -76,11 +76,12 @@ def point_forecasts(
     *,
     fits: Fits | None = None,
     progress: Progress | None = None,
-) -> dict[str, Points]:
+) -> dict[str, PointForecasts]:
     """Expected changes of every model, lead time and day from the first origin on.
 
     A model fitted on refit day R learns from the days whose valid date lies before R, and forecasts until the next
-    refit day. Where it refuses for lack of past days, `damped_change` stands in, and `Points.replaced` says so.
+    refit day. Where it refuses for lack of past days, `damped_change` stands in, see
+    `PointForecasts.fallback_until`.
 
     Parameters
     ----------
@@ -160,29 +161,29 @@ def _said(fitted: Model, inputs: pl.DataFrame) -> Array:
     return np.stack([fitted.predict(inputs), spread])
 
 
-def _joined(samples: Samples, parts: Sequence[_OfSpan]) -> dict[str, Points]:
+def _joined(samples: Samples, parts: Sequence[_OfSpan]) -> dict[str, PointForecasts]:
     """Each model's forecasts of all spans, those of a lead time in the order of their days."""
-    made: dict[str, Points] = {}
+    made: dict[str, PointForecasts] = {}
 
     def put(into: dict[int, Array], lead: int, rows: slice | NDArray[np.intp], values: Array) -> None:
         into.setdefault(lead, np.full(len(samples.dates), np.nan))[rows] = values
 
     for lead, (start, end), rows, by_model in parts:
         for name, of_model in by_model.items():
-            into = made.setdefault(name, Points({}))
+            into = made.setdefault(name, PointForecasts({}))
             put(into.changes, lead, slice(start, end), of_model.said[0])
             put(into.spreads, lead, slice(start, end), of_model.said[1])
             into.fitted[lead] = of_model.fitted
             if of_model.replaced:
-                into.replaced[lead] = samples.dates[end - 1].item()
+                into.fallback_until[lead] = samples.dates[end - 1].item()
             for kind, days in rows.items():
                 change, spread = of_model.drilled.get(kind, np.empty((2, 0)))
-                put(into.drilled.setdefault(kind, {}), lead, days, change)
-                put(into.drilled_spreads.setdefault(kind, {}), lead, days, spread)
+                put(into.outage_changes.setdefault(kind, {}), lead, days, change)
+                put(into.outage_spreads.setdefault(kind, {}), lead, days, spread)
     return made
 
 
-def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> pl.DataFrame:
+def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts]) -> pl.DataFrame:
     """`points` with their quantiles as a table (`tables.FORECASTS`), one row per model, init date, lead and quantile.
 
     Intervals come from each model's own past errors; where fewer than 20 are known, only the median is given. Days
@@ -201,13 +202,13 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, Points]) -> 
     return _finish(pl.concat(parts), dam)
 
 
-def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Points]:
+def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict[str, PointForecasts]:
     """`points` and beside them `default`, what a user gets: the blend of all, on quiet days set right by its median.
 
     Weights are learned apart for wet days and for days near full supply.
     """
-    kinds = points[MAIN].drilled
-    made = Points({}, points[MAIN].replaced, drilled={kind: {} for kind in kinds})
+    kinds = points[MAIN].outage_changes
+    made = PointForecasts({}, points[MAIN].fallback_until, outage_changes={kind: {} for kind in kinds})
     of_day = NEAR_FULL * regime(samples, "near_full").astype(int) + WET * regime(samples, "wet")
     for lead in next(iter(points.values())).changes:
         each = {name: point.changes[lead] for name, point in points.items()}
@@ -223,8 +224,8 @@ def with_default(points: Mapping[str, Points], samples: Samples) -> dict[str, Po
         for kind in kinds:
             if kind != "level":  # who knows no rain knows of no wet day
                 weights = blend(each, came, lead_time=lead, regimes=of_day, weight_regimes=of_day & ~WET)[1]
-            drilled = [weights[name] * point.drilled[kind][lead] for name, point in points.items()]
-            made.drilled[kind][lead] = np.sum(drilled, axis=0)
+            drilled = [weights[name] * point.outage_changes[kind][lead] for name, point in points.items()]
+            made.outage_changes[kind][lead] = np.sum(drilled, axis=0)
     return {**points, DEFAULT: made}
 
 

@@ -30,7 +30,7 @@ EVENT_GAP = 10
 
 
 @dataclass(frozen=True)
-class Beside:
+class DailyScores:
     """What a table of quantiles does not hold, of the models that have it, per day of the record.
 
     crps: model → lead time → CRPS of the day's sample paths, shape (n,), NaN where there is none.
@@ -70,7 +70,9 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
     return {name: inside for name, inside in made.items() if inside.any()}
 
 
-def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside | None = None) -> pl.DataFrame:
+def score(
+    forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily_scores: DailyScores | None = None
+) -> pl.DataFrame:
     """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
 
     Years are scored as regimes `y2012`, … of the window `all`. Days without a level are scored apart, as the regime
@@ -78,14 +80,14 @@ def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside
     skill come from resampling 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
     `outside_experience` count other days: all those of the window and regime, whether or not what came is known.
     """
-    beside = beside or Beside()
+    daily_scores = daily_scores or DailyScores()
     cards = [pl.DataFrame(schema=SCORES.columns)]
     spans = windows(samples, dam)
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
     silent = samples.level_age > 0
     for lead in dam.hindcast.leads:
         wide = _wide(forecasts, samples, lead)
-        crps = {m: of[lead] for m, of in beside.crps.items()}
+        crps = {m: of[lead] for m, of in daily_scores.crps.items()}
         paired = _pair(wide, np.where(silent, np.nan, samples.came(lead)), crps)
         apart = _pair(wide, np.where(silent, samples.came(lead), np.nan), crps)
         for window, inside in spans.items():
@@ -94,7 +96,7 @@ def score(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, beside: Beside
                 cell = (window, regime, lead)
                 card = _card(rows.rows(inside & belongs), dam, cell)
                 if not card.is_empty():
-                    cards += [card, _shares(wide, beside, inside & belongs, dam=dam, cell=cell)]
+                    cards += [card, _shares(wide, daily_scores, inside & belongs, dam=dam, cell=cell)]
         for year in np.unique(years[spans["all"]]) if "all" in spans else []:
             cards.append(_card(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
     return SCORES.check(pl.concat(cards), unique=True)
@@ -126,15 +128,20 @@ def _pair(wide: dict[str, Array], change: Array, crps: dict[str, Array]) -> Pair
 
 
 def _shares(
-    wide: dict[str, Array], beside: Beside, chosen: NDArray[np.bool_], *, dam: Dam, cell: tuple[str, str, int]
+    wide: dict[str, Array],
+    daily_scores: DailyScores,
+    chosen: NDArray[np.bool_],
+    *,
+    dam: Dam,
+    cell: tuple[str, str, int],
 ) -> pl.DataFrame:
     """Shares of the chosen days on which each model issued a forecast, and which were outside experience."""
     days = int(chosen.sum())
     rows: list[_Row] = []
     for model, quantiles in wide.items():
         rows.append((model, "share_forecast", float(np.isfinite(quantiles[chosen, MIDDLE]).mean()), None, None))
-        if model in beside.outside:
-            rows.append((model, "outside_experience", float(beside.outside[model][chosen].mean()), None, None))
+        if model in daily_scores.outside:
+            rows.append((model, "outside_experience", float(daily_scores.outside[model][chosen].mean()), None, None))
     return _table(rows, dam, cell, days)
 
 

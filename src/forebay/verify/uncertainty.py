@@ -15,12 +15,12 @@ from forebay.models.intervals import State, error_quantiles, state_from_inputs
 from forebay.models.model import Array
 from forebay.models.paths import LEVELS, join_leads
 from forebay.tables import QUANTILES
-from forebay.verify.points import DEFAULT, Points
+from forebay.verify.point_forecasts import DEFAULT, PointForecasts
 
 
 def interval_offsets(
     samples: Samples,
-    points: Mapping[str, Points],
+    points: Mapping[str, PointForecasts],
     model: str,
     *,
     lead_time: int,
@@ -45,20 +45,22 @@ def interval_offsets(
     return offsets
 
 
-def state_at(samples: Samples, points: Mapping[str, Points], change: Array, lead_time: int) -> State:
+def state_at(samples: Samples, points: Mapping[str, PointForecasts], change: Array, lead_time: int) -> State:
     """What the size of the errors of a model depends on that expects `change`."""
     state = state_from_inputs(samples.inputs_at(lead_time), regime(samples, "wet"), samples.dates)
     own = _own_spreads(points, lambda point: point.spreads.get(lead_time))
     return state.with_sizes(np.abs(change), _apart(points, lambda point: point.changes[lead_time]), *own)
 
 
-def _own_spreads(points: Mapping[str, Points], spread_of: Callable[[Points], Array | None]) -> list[Array]:
+def _own_spreads(
+    points: Mapping[str, PointForecasts], spread_of: Callable[[PointForecasts], Array | None]
+) -> list[Array]:
     """What each model says of how far apart the changes lie that may come, if it ever says it."""
     told = [spread_of(point) for point in points.values()]
     return [spread for spread in told if spread is not None and np.isfinite(spread).any()]
 
 
-def _apart(points: Mapping[str, Points], change_of: Callable[[Points], Array]) -> Array:
+def _apart(points: Mapping[str, PointForecasts], change_of: Callable[[PointForecasts], Array]) -> Array:
     """How far apart the forecasts of all but the references lie; 0 where there is none or one."""
     each = [change_of(point) for name, point in points.items() if name not in REFERENCES]
     each = each or [np.zeros(len(change_of(next(iter(points.values())))))]
@@ -67,7 +69,7 @@ def _apart(points: Mapping[str, Points], change_of: Callable[[Points], Array]) -
 
 def silent_offsets(
     samples: Samples,
-    points: Mapping[str, Points],
+    points: Mapping[str, PointForecasts],
     model: str,
     kind: str,
     *,
@@ -76,15 +78,15 @@ def silent_offsets(
 ) -> Array:
     """What turns expected changes into quantiles on days of one kind of silence, from the errors of its drills.
 
-    Beside what tells the size of other errors, it is told by how long level and drivers have been silent. Without
+    Besides the measures of other errors, the size depends on how long level and drivers have been silent. Without
     drivers nobody knows which days are wet: none is calibrated apart.
     """
     assert samples.silence is not None
     drill, real = samples.silence.drills[kind], samples.silence
     days = drill.days
 
-    def expected(point: Points) -> Array:
-        return np.where(days, point.changes[lead_time], point.drilled[kind][lead_time])
+    def expected(point: PointForecasts) -> Array:
+        return np.where(days, point.changes[lead_time], point.outage_changes[kind][lead_time])
 
     change = expected(points[model])
     start = np.where(days, samples.start, drill.start)
@@ -93,10 +95,10 @@ def silent_offsets(
     state = state_from_inputs(samples.inputs_at(lead_time), regime(samples, "wet") & (kind == "level"), samples.dates)
     drilled = state_from_inputs(drill.inputs_at(lead_time), state.wet, samples.dates)
 
-    def spread(point: Points) -> Array | None:
+    def spread(point: PointForecasts) -> Array | None:
         if lead_time not in point.spreads:
             return None
-        return np.where(days, point.spreads[lead_time], point.drilled_spreads[kind][lead_time])
+        return np.where(days, point.spreads[lead_time], point.outage_spreads[kind][lead_time])
 
     told = State(samples.dates, state.wet, np.where(days[:, None], state.sizes, drilled.sizes)).with_sizes(
         np.abs(change),
@@ -115,7 +117,7 @@ def silent_offsets(
     )
 
 
-def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Array:
+def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str) -> Array:
     """A model's members: changes at 50 equally likely quantiles per day and lead, rising, shape (n, leads, 50).
 
     NaN where there is no forecast, no level to start from, or no interval.
@@ -129,7 +131,7 @@ def marginals(samples: Samples, points: Mapping[str, Points], model: str) -> Arr
     return made
 
 
-def sample_paths(samples: Samples, points: Mapping[str, Points], members: Array, model: str = DEFAULT) -> Array:
+def sample_paths(samples: Samples, points: Mapping[str, PointForecasts], members: Array, model: str = DEFAULT) -> Array:
     """The paths of a model: its `marginals` joined over the leads by how its past errors went on, the same shape."""
     changes = points[model].changes
     came = np.stack([samples.change(samples.trusted, lead) for lead in changes], axis=1)

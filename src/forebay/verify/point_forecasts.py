@@ -16,14 +16,14 @@ DEFAULT = "default"
 
 
 @dataclass(frozen=True)
-class Points:
+class PointForecasts:
     """Point forecasts of one model, by lead time.
 
     Attributes
     ----------
     changes
         Expected change per day, shape (n,); NaN where none was made.
-    replaced
+    fallback_until
         Last init date on which the model had too little past and `damped_change` stood in for it.
     fitted
         The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
@@ -31,7 +31,7 @@ class Points:
         Of a blend, on the last day: each model's weight, and what was added to their mean because the day is quiet.
     spreads
         How far apart the changes lie that may come, as `changes`, by a model that tells it; empty by another.
-    drilled, drilled_spreads
+    outage_changes, outage_spreads
         Kind of silence → the same in its drills (`prepare.silence`); NaN on other days.
 
     Changes are from the level that the forecast starts from: where the day's own is silent, from the last good one,
@@ -39,16 +39,16 @@ class Points:
     """
 
     changes: dict[int, Array]
-    replaced: dict[int, date] = field(default_factory=dict)
+    fallback_until: dict[int, date] = field(default_factory=dict)
     fitted: dict[int, Model] = field(default_factory=dict)
     weights: dict[int, dict[str, float]] = field(default_factory=dict)
     shift: dict[int, float] = field(default_factory=dict)
     spreads: dict[int, Array] = field(default_factory=dict)
-    drilled: dict[str, dict[int, Array]] = field(default_factory=dict)
-    drilled_spreads: dict[str, dict[int, Array]] = field(default_factory=dict)
+    outage_changes: dict[str, dict[int, Array]] = field(default_factory=dict)
+    outage_spreads: dict[str, dict[int, Array]] = field(default_factory=dict)
 
 
-def from_last_level(points: Points, samples: Samples) -> Points:
+def from_last_level(points: PointForecasts, samples: Samples) -> PointForecasts:
     """`points` whose changes are from the level that each forecast starts from, in the drills too.
 
     Where that is an older one, the changes expected of each day since come on top, one day at a time: so what fell and
@@ -59,13 +59,13 @@ def from_last_level(points: Points, samples: Samples) -> Points:
     step = min(points.changes)
     since = since_last_level(points.changes[step] / step, samples.level_age)
     drilled = {}
-    for kind, of_kind in points.drilled.items():
+    for kind, of_kind in points.outage_changes.items():
         drill = samples.silence.drills[kind]
         daily = points.changes[step].copy()
         daily[drill.rows] = of_kind[step][drill.rows]
         unseen = since_last_level(daily / step, drill.level_age)
         drilled[kind] = {lead: change + unseen for lead, change in of_kind.items()}
-    return replace(points, changes={lead: c + since for lead, c in points.changes.items()}, drilled=drilled)
+    return replace(points, changes={lead: c + since for lead, c in points.changes.items()}, outage_changes=drilled)
 
 
 def since_last_level(daily: Array, level_age: NDArray[np.intp]) -> Array:

@@ -1,0 +1,90 @@
+"""The verification of a dam's models: hindcast, scores and diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forebay.dams.dam import Dam
+from forebay.features.experience import experience, outside_days
+from forebay.features.samples import Samples
+from forebay.models import models_for
+from forebay.models.fits import Fits
+from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.diagnostics import Diagnostics, diagnose
+from forebay.verify.point_forecasts import DEFAULT, PointForecasts
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A hindcast with its scores and diagnostics.
+
+    Attributes
+    ----------
+    samples
+        The samples that the hindcast learned from.
+    points
+        Model → its point forecasts, `default` included.
+    forecasts
+        `tables.FORECASTS` of every init date.
+    paths
+        Changes of the sample paths of `default`, shape (days, leads, members).
+    outside
+        The table of `experience`: the range of each quantity in the training rows, and whether a day lies outside it.
+    scores
+        `tables.SCORES`.
+    diagnostics
+        Reliability, coverage and largest misses of `default`.
+    """
+
+    samples: Samples
+    points: dict[str, PointForecasts]
+    forecasts: pl.DataFrame
+    paths: NDArray[np.float64]
+    outside: pl.DataFrame
+    scores: pl.DataFrame
+    diagnostics: Diagnostics
+
+
+def verify_hindcast(
+    samples: Samples,
+    dam: Dam,
+    daily: pl.DataFrame,
+    *,
+    regimes: Mapping[str, NDArray[np.bool_]] | None = None,
+    fits: Fits | None = None,
+    progress: hindcast.Progress | None = None,
+) -> Verification:
+    """Hindcast of every model of the dam, with scores and diagnostics.
+
+    Parameters
+    ----------
+    daily
+        The daily frame that the inputs of `samples` come from; the diagnostics list its flags.
+    regimes
+        Regime → scored days, instead of the regimes of `samples`.
+    fits, progress
+        As in `hindcast.point_forecasts`.
+    """
+    points = hindcast.point_forecasts(samples, dam, models_for(dam), fits=fits, progress=progress)
+    points = hindcast.with_default(points, samples)
+    forecasts = hindcast.forecast_table(samples, dam, points)
+    members = uncertainty.marginals(samples, points, DEFAULT)
+    crps = {DEFAULT: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
+    refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
+    outside = experience(samples, refits, max(dam.hindcast.leads))
+    daily_scores = scorecard.DailyScores(crps, {DEFAULT: outside_days(outside, len(samples.dates))})
+    scored = samples if regimes is None else replace(samples, regimes=dict(regimes))
+    return Verification(
+        samples=samples,
+        points=points,
+        forecasts=forecasts,
+        paths=uncertainty.sample_paths(samples, points, members),
+        outside=outside,
+        scores=scorecard.score(forecasts, scored, dam, daily_scores=daily_scores),
+        diagnostics=diagnose(forecasts, scored, dam, daily=daily),
+    )
