@@ -24,7 +24,7 @@ import polars as pl
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.dams.layout import FileLayout
-from forebay.days.daily import from_files
+from forebay.days.daily import tables_from_files
 from forebay.sources.quality import grades
 
 COPIES = 200
@@ -123,16 +123,16 @@ def copies(path: Path, folder: Path) -> list[Dam]:
 def main(path: Path) -> None:
     """Compare on the dam, then on its copies."""
     dam = load_dam(str(path))
-    check_equal(from_files([dam])[0], in_pandas(dam))
-    ours, theirs = lambda: from_files([dam]), lambda: in_pandas(dam)
+    check_equal(tables_from_files([dam])[0], in_pandas(dam))
+    ours, theirs = lambda: tables_from_files([dam]), lambda: in_pandas(dam)
     compare(f"1 dam ({dam.id}), alternating", ours, theirs, rounds=40)
     compare(f"1 dam ({dam.id}), in a row", ours, theirs, rounds=8, in_a_row=5)
     with tempfile.TemporaryDirectory() as folder:
         dams = copies(path, Path(folder))
-        for frame, one in zip(from_files(dams), dams, strict=True):
-            assert frame.equals(from_files([one])[0])
-        check_equal(from_files(dams)[-1], in_pandas(dams[-1]))
-        compare(f"{COPIES} dams", lambda: from_files(dams), lambda: [in_pandas(d) for d in dams], rounds=5)
+        for frame, one in zip(tables_from_files(dams), dams, strict=True):
+            assert frame.equals(tables_from_files([one])[0])
+        check_equal(tables_from_files(dams)[-1], in_pandas(dams[-1]))
+        compare(f"{COPIES} dams", lambda: tables_from_files(dams), lambda: [in_pandas(d) for d in dams], rounds=5)
 
 
 if __name__ == "__main__":

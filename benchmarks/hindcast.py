@@ -28,7 +28,7 @@ import polars as pl
 from forebay import metrics
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import from_files, usable
+from forebay.days.daily import tables_from_files, usable_values
 from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
 from forebay.models.boosting import PARAMETERS, ROUNDS
@@ -65,8 +65,8 @@ class Took:
 def read(path: Path) -> tuple[Dam, Samples]:
     """The dam and its samples from the first to the last usable level, as `forebay run` takes them."""
     dam = load_dam(str(path))
-    frame = from_files([dam])[0]
-    days = usable(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
+    frame = tables_from_files([dam])[0]
+    days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
     return dam, make_samples(frame, frame, dam)
 

@@ -22,7 +22,7 @@ import polars as pl
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import from_files, usable
+from forebay.days.daily import tables_from_files, usable_values
 from forebay.errors import ForebayError
 from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, REFERENCES, models_for
@@ -173,8 +173,8 @@ def measure(path: Path) -> Skill:
     """
     dam = load_dam(str(path))
     dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": LEADS})})
-    frame = from_files([dam])[0]
-    days = usable(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
+    frame = tables_from_files([dam])[0]
+    days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)

@@ -45,10 +45,10 @@ def number_of(archive: Archive, gauge: Gauge) -> float:
     return float(numbers[0]) if numbers else -1.0
 
 
-def sound(url: str, now: datetime) -> upkeep.Checked:
+def sound(url: str, now: datetime) -> upkeep.ArchiveCheck:
     """A check of the archive, that it finds nothing."""
     checked = upkeep.check(url, now)
-    assert not checked.found
+    assert not checked.fault_summary
     return checked
 
 

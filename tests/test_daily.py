@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start
-from forebay.days.daily import UNUSABLE, from_files, join, usable, write_daily
+from forebay.days.daily import UNUSABLE, daily_table, tables_from_files, usable_values, write_daily
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.sources import csv_files
 from forebay.tables import READINGS
@@ -53,7 +53,7 @@ def test_every_day_is_there_and_nothing_is_invented(held: dict[int, tuple[float 
         (day_start(FIRST + timedelta(days=n), dam.time_zone), None if grade == "missing" else value, grade)
         for n, (value, grade) in held.items()
     ]
-    frame = join(gauge_readings(dam, rows), dam)
+    frame = daily_table(gauge_readings(dam, rows), dam)
     first, last = FIRST + timedelta(days=min(held)), FIRST + timedelta(days=max(held))
     assert frame["date"].to_list() == pl.date_range(first, last, eager=True).to_list()
     for day, value, flag in frame.select("date", "reservoir_level", "reservoir_level_flag").iter_rows():
@@ -68,7 +68,7 @@ def test_every_day_is_there_and_nothing_is_invented(held: dict[int, tuple[float 
             assert value == given_value
             expected = None if grade in ("good", "fair") else grade
             assert flag == (expected if -500 <= given_value <= 9000 else "range")
-    kept = usable(frame, dam)
+    kept = usable_values(frame, dam)
     bad = frame["reservoir_level_flag"].is_in(list(UNUSABLE)).fill_null(False)
     assert kept.filter(bad)["reservoir_level"].null_count() == bad.sum()
     assert kept.filter(~bad).equals(frame.filter(~bad))
@@ -76,13 +76,13 @@ def test_every_day_is_there_and_nothing_is_invented(held: dict[int, tuple[float 
 
 def test_rain_until_nine_belongs_to_the_day_that_it_ends_on() -> None:
     dam = make("x.csv", gauge={"day_start": "09:00"})
-    frame = join(gauge_readings(dam, [(day_start(FIRST, "+10:00") + timedelta(hours=9), 1.0, "good")]), dam)
+    frame = daily_table(gauge_readings(dam, [(day_start(FIRST, "+10:00") + timedelta(hours=9), 1.0, "good")]), dam)
     assert frame["date"].to_list() == [FIRST + timedelta(days=1)]
 
 
 def test_an_instantaneous_reading_belongs_to_its_day() -> None:
     dam = make("x.csv", gauge={"reading": "instantaneous", "reading_at": "08:00"})
-    frame = join(gauge_readings(dam, [(datetime(2020, 1, 1, 22, tzinfo=UTC), 1.0, "good")]), dam)
+    frame = daily_table(gauge_readings(dam, [(datetime(2020, 1, 1, 22, tzinfo=UTC), 1.0, "good")]), dam)
     assert frame["date"].to_list() == [date(2020, 1, 2)]
 
 
@@ -99,19 +99,19 @@ def test_an_instantaneous_reading_belongs_to_its_day() -> None:
 )
 def test_hours_become_a_day_of_its_own_length(zone: str, day: date, length: int) -> None:
     dam = make("x.csv", zone=zone, gauge={"interval": "hour", "share_required": 1.0})
-    whole = join(gauge_readings(dam, hours(dam, day, length)), dam)
+    whole = daily_table(gauge_readings(dam, hours(dam, day, length)), dam)
     assert whole.select("date", "reservoir_level", "reservoir_level_flag").rows() == [(day, (length - 1) / 2, None)]
-    short = join(gauge_readings(dam, hours(dam, day, length - 1)), dam)
+    short = daily_table(gauge_readings(dam, hours(dam, day, length - 1)), dam)
     assert short["reservoir_level_flag"].to_list() == ["incomplete"]
     assert short["reservoir_level"].to_list() == [(length - 2) / 2]  # kept beside its flag
-    after = join(gauge_readings(dam, hours(dam, day, length + 1)), dam)
+    after = daily_table(gauge_readings(dam, hours(dam, day, length + 1)), dam)
     assert after["date"].to_list() == [day, day + timedelta(days=1)]
 
 
 @pytest.mark.parametrize("day", [date(2018, 11, 3), date(2018, 11, 4), date(2018, 11, 5)])
 def test_daily_means_keep_their_day_where_midnight_does_not_exist(day: date) -> None:
     dam = make("x.csv", zone="America/Sao_Paulo")
-    frame = join(gauge_readings(dam, [(day_start(day, dam.time_zone), 1.0, "good")]), dam)
+    frame = daily_table(gauge_readings(dam, [(day_start(day, dam.time_zone), 1.0, "good")]), dam)
     assert frame["date"].to_list() == [day]
 
 
@@ -120,7 +120,7 @@ def test_daily_means_keep_their_day_where_midnight_does_not_exist(day: date) -> 
 )
 def test_aggregates(aggregate: str, expected: float) -> None:
     dam = make("x.csv", gauge={"interval": "hour", "aggregate": aggregate})
-    assert join(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
+    assert daily_table(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
 
 
 def test_a_day_of_mixed_grades_takes_the_worst_and_leaves_unusable_hours_out() -> None:
@@ -129,11 +129,11 @@ def test_a_day_of_mixed_grades_takes_the_worst_and_leaves_unusable_hours_out() -
     rows[3] = (rows[3][0], 3.0, "estimated")
     rows[4] = (rows[4][0], 4.0, "poor")
     rows[5] = (rows[5][0], -9999.0, "good")
-    frame = join(gauge_readings(dam, rows), dam)
+    frame = daily_table(gauge_readings(dam, rows), dam)
     assert frame["reservoir_level_flag"].to_list() == ["poor"]
     assert frame["reservoir_level"][0] == pytest.approx((276 - 5) / 23)
     only_bad = [(time, -9999.0, "good") for time, _, _ in rows]
-    empty = join(gauge_readings(dam, only_bad), dam)
+    empty = daily_table(gauge_readings(dam, only_bad), dam)
     assert empty["reservoir_level_flag"].to_list() == ["sentinel"]
     assert empty["reservoir_level"].to_list() == [None]
 
@@ -143,24 +143,24 @@ def test_quarter_hours_count_as_their_hours() -> None:
     start = day_start(FIRST, dam.time_zone)
     crowded = [(start + timedelta(minutes=15 * n), 1.0, "good") for n in range(44)]  # 11 hours, whole
     spread = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # 12 hours, one quarter of each
-    assert join(gauge_readings(dam, crowded), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
-    assert join(gauge_readings(dam, spread), dam)["reservoir_level_flag"].to_list() == [None]
+    assert daily_table(gauge_readings(dam, crowded), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
+    assert daily_table(gauge_readings(dam, spread), dam)["reservoir_level_flag"].to_list() == [None]
 
 
 def test_first_and_last_day_bound_the_axis() -> None:
     dam = make("x.csv")
     rows = [(day_start(FIRST + timedelta(days=n), dam.time_zone), float(n), "good") for n in range(5)]
-    inside = join(gauge_readings(dam, rows), dam, first_day=date(2020, 1, 2), last_day=date(2020, 1, 3))
+    inside = daily_table(gauge_readings(dam, rows), dam, first_day=date(2020, 1, 2), last_day=date(2020, 1, 3))
     assert inside["reservoir_level"].to_list() == [1.0, 2.0]
-    around = join(gauge_readings(dam, rows), dam, first_day=date(2019, 12, 31), last_day=date(2020, 1, 6))
+    around = daily_table(gauge_readings(dam, rows), dam, first_day=date(2019, 12, 31), last_day=date(2020, 1, 6))
     assert around["reservoir_level"].to_list() == [None, 0.0, 1.0, 2.0, 3.0, 4.0, None]
     assert around["reservoir_level_flag"].to_list() == ["absent", *[None] * 5, "absent"]
 
 
 def test_without_any_reading_the_frame_is_empty_or_all_absent() -> None:
     dam = make("x.csv")
-    assert join(READINGS.empty(), dam).is_empty()
-    asked = join(READINGS.empty(), dam, first_day=FIRST, last_day=FIRST)
+    assert daily_table(READINGS.empty(), dam).is_empty()
+    asked = daily_table(READINGS.empty(), dam, first_day=FIRST, last_day=FIRST)
     assert asked["reservoir_level_flag"].to_list() == ["absent"]
 
 
@@ -169,7 +169,7 @@ def test_two_readings_of_one_day_are_refused() -> None:
     start = day_start(FIRST, dam.time_zone)
     rows = [(start, 1.0, "good"), (start + timedelta(hours=3), 2.0, "good")]
     with pytest.raises(DataError, match="2 readings on 1 days that should have one each, first on 2020-01-01"):
-        join(gauge_readings(dam, rows), dam)
+        daily_table(gauge_readings(dam, rows), dam)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_two_readings_of_one_day_are_refused() -> None:
 def test_files_that_are_not_clean_are_read_as_carefully_as_readings(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(text)
-    frame = from_files([make(path)])[0]
+    frame = tables_from_files([make(path)])[0]
     assert len(frame) == 3
     assert frame["reservoir_level"][0] == 1.0
     assert frame["reservoir_level_flag"][1] in ("absent", "unavailable")
@@ -204,11 +204,11 @@ def rows_or_error(read: Callable[[Dam], pl.DataFrame], dam: Dam) -> object:
 
 
 def read_carefully(dam: Dam) -> pl.DataFrame:
-    return join(pl.concat(csv_files.parse(csv_files.content_of(one), [one], dam) for one in dam.gauges), dam)
+    return daily_table(pl.concat(csv_files.parse(csv_files.content_of(one), [one], dam) for one in dam.gauges), dam)
 
 
 def read_quickly(dam: Dam) -> pl.DataFrame:
-    return from_files([dam])[0]
+    return tables_from_files([dam])[0]
 
 
 @given(
@@ -259,7 +259,7 @@ def test_many_dams_keep_their_order_and_a_faulty_one_does_not_slow_the_rest_to_o
         path = tmp_path / f"{number}.csv"
         path.write_text(f"date,level\n2020-01-01,{number}\n" + ("\n" if number == 20 else ""))
         dams.append(make(path))
-    assert [frame["reservoir_level"].to_list() for frame in from_files(dams)] == [[float(n)] for n in range(40)]
+    assert [frame["reservoir_level"].to_list() for frame in tables_from_files(dams)] == [[float(n)] for n in range(40)]
 
 
 def test_one_wrong_file_among_many_is_named(tmp_path: Path) -> None:
@@ -269,16 +269,16 @@ def test_one_wrong_file_among_many_is_named(tmp_path: Path) -> None:
         path.write_text(f"date,level\n2020-01-01,{text}\n")
         dams.append(make(path))
     with pytest.raises(SourceError, match=r"1\.csv, line 2: 'oops'"):
-        from_files(dams)
+        tables_from_files(dams)
     path.write_text("date,level\n2020-01-01,inf\n")
     with pytest.raises(SourceError, match="'inf' in column 'level' is no number"):
-        from_files(dams[2:])
+        tables_from_files(dams[2:])
 
 
 def test_an_hourly_file_goes_the_same_way(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("date,level\n" + "".join(f"2020-01-01 {h:02}:00,{h}\n" for h in range(24)))
-    frame = from_files([make(path, gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")])[0]
+    frame = tables_from_files([make(path, gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")])[0]
     assert frame["reservoir_level"].to_list() == [11.5]
 
 
@@ -286,7 +286,7 @@ def test_an_hourly_file_goes_the_same_way(tmp_path: Path) -> None:
 def test_write_daily(tmp_path: Path, suffix: str) -> None:
     dam = make("x.csv")
     rows = [(day_start(FIRST + timedelta(days=n), dam.time_zone), 1.5, "good") for n in (0, 2)]
-    frame = join(gauge_readings(dam, rows), dam)
+    frame = daily_table(gauge_readings(dam, rows), dam)
     path = tmp_path / f"daily{suffix}"
     write_daily(frame, path)
     match suffix:
@@ -301,7 +301,7 @@ def test_write_daily(tmp_path: Path, suffix: str) -> None:
 
 
 def test_write_daily_refuses_other_suffixes_and_folders_that_are_not_there(tmp_path: Path) -> None:
-    frame = join(READINGS.empty(), make("x.csv"))
+    frame = daily_table(READINGS.empty(), make("x.csv"))
     with pytest.raises(ConfigError, match=r"suffix '.xlsx' is unknown; allowed are .csv, .parquet and .json"):
         write_daily(frame, tmp_path / "daily.xlsx")
     with pytest.raises(ConfigError, match="cannot be written"):

@@ -8,7 +8,7 @@ import pytest
 
 from forebay.dams.dam import Gauge
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import from_files, join
+from forebay.days.daily import daily_table, tables_from_files
 from forebay.sources import csv_files
 from forebay.tables import READINGS, flag_of
 from tests.shared import needs_shared
@@ -49,8 +49,8 @@ def test_is_read_whole(path: Path) -> None:
 def test_the_quick_way_gives_the_same_frame(path: Path) -> None:
     dam = load_dam(str(path))
     readings = [csv_files.parse(csv_files.content_of(gauge), [gauge], dam) for gauge in dam.gauges]
-    frame = join(pl.concat(readings), dam)
-    assert frame.equals(from_files([dam])[0])
+    frame = daily_table(pl.concat(readings), dam)
+    assert frame.equals(tables_from_files([dam])[0])
     target = dam.target_gauge
     assert target.file is not None
     published = [float(row[target.file.value] or "nan") for row in _rows(target)]
@@ -61,7 +61,7 @@ def test_the_quick_way_gives_the_same_frame(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_full_supply_lies_within_what_was_observed(path: Path) -> None:
     dam = load_dam(str(path))
-    frame = from_files([dam])[0]
+    frame = tables_from_files([dam])[0]
     level = frame.filter(pl.col(flag_of(dam.target_gauge.column)).is_null())[dam.target_gauge.column]
     assert dam.full_supply is not None
     full = dam.full_supply.on(frame["date"])[0]
@@ -73,7 +73,7 @@ def test_full_supply_lies_within_what_was_observed(path: Path) -> None:
 
 def test_units_of_each_agency() -> None:
     """One figure per unit, copied from the files' first lines."""
-    first = {path.stem: from_files([load_dam(str(path))])[0].row(0, named=True) for path in FILES}
+    first = {path.stem: tables_from_files([load_dam(str(path))])[0].row(0, named=True) for path in FILES}
     assert first["lavon"]["reservoir_level"] == pytest.approx(492.41)  # ft, the target's own unit
     assert first["lavon"]["storage_08060500"] == pytest.approx(414842.347 * 1.23348183754752)  # ac-ft → ML
     assert first["lavon"]["rainfall_rain_in"] == pytest.approx(0.1183122217046022 * 25.4)  # in → mm
@@ -92,7 +92,7 @@ def test_the_level_of_bilancino_is_read_in_the_morning() -> None:
 
 
 def test_warragamba_has_the_outages_that_domain_md_counts() -> None:
-    frame = from_files([load_dam(str(next(path for path in FILES if path.stem == "warragamba")))])[0]
+    frame = tables_from_files([load_dam(str(next(path for path in FILES if path.stem == "warragamba")))])[0]
     assert len(frame) == 5097
     out = frame["reservoir_level_flag"].eq_missing("unavailable")
     assert out.sum() == 457
@@ -106,7 +106,7 @@ def test_warragamba_has_the_outages_that_domain_md_counts() -> None:
 
 
 def test_sentinels_of_conroe_are_flagged_and_kept() -> None:
-    frame = from_files([load_dam(str(next(path for path in FILES if path.stem == "conroe")))])[0]
+    frame = tables_from_files([load_dam(str(next(path for path in FILES if path.stem == "conroe")))])[0]
     odd = frame.filter(pl.col("reservoir_level_flag") == "sentinel")
     assert odd["date"].dt.to_string().to_list() == [f"2019-07-0{day}" for day in range(2, 8)]
     assert odd["reservoir_level"].round(3).to_list() == [-999999.0] * 6

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from forebay.archive import database, engines
-from forebay.archive.store import Appended, open_archive
+from forebay.archive.store import AppendResult, open_archive
 from forebay.errors import ConfigError, ForebayError
 from tests import disks
 from tests.readings import LEVEL, MONDAY, day_contents, readings
@@ -66,7 +66,7 @@ def test_a_full_disk_keeps_what_was_held_and_the_append_works_when_there_is_room
             archive.append(many, MONDAY)
         assert archive.as_of([LEVEL]).height == 100
         disks.mount("-o", "remount,size=16m", str(small_disk))
-        assert archive.append(many, MONDAY) == Appended(12_000, new=11_900, revised=0, unchanged=100)
+        assert archive.append(many, MONDAY) == AppendResult(12_000, new=11_900, revised=0, unchanged=100)
 
 
 def test_an_archive_that_does_not_fit_at_all(small_disk: Path) -> None:

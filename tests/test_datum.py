@@ -7,7 +7,7 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.days.datum import on_one_datum, segments, withheld_from
 from forebay.errors import ForebayError
-from forebay.screen.flags import flags
+from forebay.screen.flags import screen_daily
 from tests import synthetic
 from tests.test_flags import LEVEL, LONE, lake
 
@@ -21,20 +21,20 @@ def stating(*offsets: tuple[date, float]) -> Dam:
 
 
 def test_an_unstated_step_parts_the_record_from_the_day_on_which_it_is_known() -> None:
-    found = flags(FRAME, LONE)
-    assert withheld_from(found, LONE, STEP + timedelta(days=9)) is None
-    assert withheld_from(found, LONE, STEP + timedelta(days=10)) == STEP
-    assert segments(FRAME, found, LONE, END).to_list() == [0] * 600 + [1] * 300
-    assert segments(FRAME, found, LONE, STEP).to_list() == [0] * 900
+    flags = screen_daily(FRAME, LONE)
+    assert withheld_from(flags, LONE, STEP + timedelta(days=9)) is None
+    assert withheld_from(flags, LONE, STEP + timedelta(days=10)) == STEP
+    assert segments(FRAME, flags, LONE, END).to_list() == [0] * 600 + [1] * 300
+    assert segments(FRAME, flags, LONE, STEP).to_list() == [0] * 900
 
 
 def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:
     dam = stating((STEP, -4.0))
     frame = on_one_datum(FRAME, dam)
     assert frame[LEVEL].to_list() == pytest.approx(lake())
-    found = flags(frame, dam)
-    assert found.is_empty()
-    assert withheld_from(found, dam, END) is None
+    flags = screen_daily(frame, dam)
+    assert flags.is_empty()
+    assert withheld_from(flags, dam, END) is None
 
 
 def test_offsets_hold_until_the_next_one() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.archive import engines
-from forebay.archive.store import Appended, Archive, open_archive
+from forebay.archive.store import AppendResult, Archive, open_archive
 from forebay.errors import ConfigError, DataError, ForebayError
 from tests import disks
 from tests.postgres import Cluster
@@ -68,7 +68,7 @@ def test_the_character_nul_is_refused_by_both(url: str) -> None:
 def test_no_password_is_shown(given: str, shown: str) -> None:
     from sqlalchemy import make_url
 
-    told = engines.shown(make_url(given)).replace("%2A", "*").replace("%E2%80%A6", "…")
+    told = engines.public_url(make_url(given)).replace("%2A", "*").replace("%E2%80%A6", "…")
     assert shown in told
     assert "sec" not in told
 
@@ -193,7 +193,7 @@ def test_a_full_disk_of_the_server(postgres: Cluster, tmp_path: Path) -> None:
                 sentence(caught, postgres)
                 assert archive.as_of([LEVEL]).height == 100
                 disks.mount("-o", "remount,size=64m", str(disk))
-                assert archive.append(many, MONDAY) == Appended(120_000, new=120_000, revised=0, unchanged=0)
+                assert archive.append(many, MONDAY) == AppendResult(120_000, new=120_000, revised=0, unchanged=0)
         finally:
             postgres.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
             postgres.execute("DROP TABLESPACE small")
@@ -237,9 +237,9 @@ def test_an_archive_that_another_has_open_keeps_its_log_and_says_so(
     url = f"sqlite:///{tmp_path / 'archive.db'}"
     with open_archive(url) as mine, open_archive(url) as other:
         database = mine._database
-        with other._database.reading(), pytest.raises(ForebayError, match="locked"), database.one_sentence():
+        with other._database.reading(), pytest.raises(ForebayError, match="locked"), database.translate_errors():
             engines.settle(database.engine)
         other.close()
-        with database.one_sentence():
+        with database.translate_errors():
             engines.settle(database.engine)
     assert [path.name for path in tmp_path.iterdir()] == ["archive.db"]

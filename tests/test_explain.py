@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam, Hindcast, Line
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import from_files
+from forebay.days.daily import tables_from_files
 from forebay.features import inputs as features
 from forebay.features.samples import Samples, make_samples
 from forebay.forecasts.explain import amount, explain, owner
@@ -96,7 +96,7 @@ def test_real_days_of_warragamba(day: str) -> None:
     last = date.fromisoformat(day)
     short = Hindcast(leads=(1,), start=last.replace(year=last.year - 1))
     dam = dam.model_copy(update={"hindcast": short})
-    frame = from_files([dam])[0].filter(pl.col("date") <= last)
+    frame = tables_from_files([dam])[0].filter(pl.col("date") <= last)
     table, _ = explained(frame, dam)
     words = dict(table.select("group", "words").iter_rows())
     if day == "2020-02-08":  # the flood's first rain

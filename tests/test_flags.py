@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam
-from forebay.days.daily import usable
+from forebay.days.daily import usable_values
 from forebay.features import inputs as features
-from forebay.screen.flags import FLAGS, REASONS, as_known, build_as_known, flags, hindsight, masked, spells
+from forebay.screen.flags import (
+    FLAGS,
+    REASONS,
+    daily_by_period,
+    daily_known_after,
+    daily_known_on,
+    flag_runs,
+    screen_daily,
+)
 from forebay.tables import flag_of
 from tests import synthetic
 from tests.test_no_look_ahead import with_another_future
@@ -77,14 +85,16 @@ def test_a_flag_depends_on_no_day_after_the_one_on_which_it_is_known(dam: Dam, d
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
     other = with_another_future(frame, dam, day, seed)
     end = frame["date"][day]
-    assert_frame_equal(known_by(flags(frame, dam), end), known_by(flags(other, dam), end), check_exact=True)
+    found, found_other = screen_daily(frame, dam), screen_daily(other, dam)
+    assert_frame_equal(known_by(found, end), known_by(found_other, end), check_exact=True)
 
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_no_flag_is_known_before_its_day_and_every_reason_is_named(seed: int) -> None:
     dam = DAMS["three rain gauges and the weather"]
-    found = flags(with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed), dam)
+    frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
+    found = screen_daily(frame, dam)
     FLAGS.check(found, unique=True)
     assert (found["known_on"] >= found["date"]).all()
     assert (found["withdrawn_on"].drop_nulls() > found.drop_nulls("withdrawn_on")["known_on"]).all()
@@ -94,12 +104,13 @@ def test_no_flag_is_known_before_its_day_and_every_reason_is_named(seed: int) ->
 @settings(max_examples=10)
 @given(day=st.integers(200, DAYS - 1), seed=st.integers(0, 2**32 - 1))
 def test_inputs_built_as_known_are_those_of_each_days_own_frame(day: int, seed: int) -> None:
-    """One build per day on which something became known equals a build per day."""
+    """Inputs of a whole period from one table equal the inputs of each day's own table."""
     dam = DAMS["rain and a river"]
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
-    found, end = flags(frame, dam), frame["date"][day]
-    every_day = build_as_known(frame, found, dam, features.build)
-    own = features.build(as_known(frame, found, end, dam), dam)
+    found, end = screen_daily(frame, dam), frame["date"][day]
+    periods = daily_by_period(frame, found, dam)
+    every_day = pl.concat(features.build(part, dam).filter(pl.col("date") >= start) for start, part in periods)
+    own = features.build(daily_known_on(frame, found, end, dam), dam)
     assert every_day["date"].to_list() == frame["date"].to_list()
     assert_frame_equal(every_day.filter(pl.col("date") == end), own.tail(1), check_exact=True)
 
@@ -113,7 +124,7 @@ def lake(*changes: tuple[int, float], days: int = 900, seed: int = 3) -> list[fl
 
 
 def found_in(level: list[float | None], dam: Dam = LONE, **columns: list[float | None]) -> pl.DataFrame:
-    return flags(synthetic.frame_of(dam, {LEVEL: level, **columns}), dam)
+    return screen_daily(synthetic.frame_of(dam, {LEVEL: level, **columns}), dam)
 
 
 def day_of(number: int) -> date:
@@ -142,12 +153,12 @@ def test_a_fall_that_nothing_explains_is_doubted_at_once_and_no_longer_when_it_h
 
 def test_a_fall_that_stays_for_ten_days_is_another_datum_and_both_sides_stay_valid() -> None:
     frame = synthetic.frame_of(LONE, {LEVEL: lake((600, -4.0))})
-    found = flags(frame, LONE)
+    found = screen_daily(frame, LONE)
     assert rows(found, "step") == [(day_of(600), day_of(610), None)]
     assert {row[2] for row in rows(found, "jump")} == {day_of(610)}
-    seen = as_known(frame, found, day_of(620), LONE)
+    seen = daily_known_on(frame, found, day_of(620), LONE)
     assert seen.filter(pl.col(LEVEL).is_null())["date"].to_list() == [day_of(600)]  # no change is taken across
-    assert as_known(frame, found, day_of(605), LONE)[LEVEL].tail(7).null_count() == 6
+    assert daily_known_on(frame, found, day_of(605), LONE)[LEVEL].tail(7).null_count() == 6
 
 
 def test_a_change_over_a_gap_is_judged_by_its_mean_over_the_gap() -> None:
@@ -249,11 +260,10 @@ def test_a_gauge_that_stands_still_is_noted_and_stuck_when_it_catches_up() -> No
 
 def test_masked_shows_a_value_until_its_flag_is_known() -> None:
     frame = synthetic.frame_of(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))})
-    found = flags(frame, LONE)
+    found = screen_daily(frame, LONE)
     for lag, gone in ((0, []), (1, [602]), (2, [601, 602]), (3, [600, 601, 602])):
-        seen = masked(frame, found, LONE, lag=lag)
+        seen = daily_known_after(frame, found, LONE, lag=lag)
         assert seen.filter(pl.col(LEVEL).is_null())["date"].to_list() == [day_of(d) for d in gone]
-    assert_frame_equal(hindsight(frame, found, LONE), masked(frame, found, LONE, lag=3))
     assert_frame_equal(frame, synthetic.frame_of(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))}))  # nothing is deleted
 
 
@@ -262,14 +272,14 @@ def test_the_daily_frames_own_flags_stand_among_them_and_are_not_used() -> None:
     frame = synthetic.frame_of(LONE, {LEVEL: [*level[:600], -9999.0, *level[601:]]}).with_columns(
         pl.when(pl.col(LEVEL) == -9999.0).then(pl.lit("sentinel")).alias(flag_of(LEVEL))
     )
-    found = flags(frame, LONE)
+    found = screen_daily(frame, LONE)
     assert found.select("date", "reason", "known_on").rows() == [(day_of(600), "sentinel", day_of(600))]
-    assert usable(frame, LONE)[LEVEL][600] is None
+    assert usable_values(frame, LONE)[LEVEL][600] is None
 
 
 def test_spells_join_days_that_follow_each_other() -> None:
     found = found_in(lake((600, -4.0), (602, 4.0), (700, -3.0), (701, 3.0)))
-    table = spells(found)
+    table = flag_runs(found)
     assert table.select("from", "to", "days", "reason", "known_on").rows() == [
         (day_of(600), day_of(601), 2, "spike", day_of(602)),
         (day_of(700), day_of(700), 1, "spike", day_of(701)),
@@ -281,9 +291,9 @@ def test_spells_join_days_that_follow_each_other() -> None:
 def test_a_short_record_is_screened_without_a_complaint(days: int) -> None:
     for dam in DAMS.values():
         if days == 0:
-            assert flags(synthetic.frame_of(dam, {LEVEL: [1.0]}).clear(), dam).is_empty()
+            assert screen_daily(synthetic.frame_of(dam, {LEVEL: [1.0]}).clear(), dam).is_empty()
         else:
-            flags(synthetic.frame_of(dam, {LEVEL: lake()[:days]}), dam)
+            screen_daily(synthetic.frame_of(dam, {LEVEL: lake()[:days]}), dam)
 
 
 def test_a_constant_level_and_one_with_many_gaps_are_screened() -> None:

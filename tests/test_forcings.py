@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
 from forebay.dams.local_time import init_time
-from forebay.days.daily import usable
+from forebay.days.daily import usable_values
 from forebay.features import forcings, samples
 from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
@@ -164,7 +164,7 @@ def test_an_honest_rain_forecast_helps_and_less_than_a_perfect_one() -> None:
     dam = blind.model_copy(update={"forcings": dam_of(forcings=[RAIN]).forcings})
     honest = synthetic.issues(dam, rain, forcing="outlook", error=0.5)
     with_forecast, without = maes(dam, frame, honest), maes(blind, frame)
-    fed, true_rain = forcings.perfect_rain(usable(frame, blind), blind, 3)
+    fed, true_rain = forcings.perfect_rain(usable_values(frame, blind), blind, 3)
     perfect = maes(fed, frame, true_rain)
     for lead in (1, 3):
         assert with_forecast[lead] < 0.75 * without[lead]
@@ -282,7 +282,7 @@ def test_perfect_rain_is_a_leak_and_is_caught(monkeypatch: pytest.MonkeyPatch) -
     make_samples = samples.make_samples
 
     def knowing(frame: pl.DataFrame, newest: pl.DataFrame, dam: Dam, table: pl.DataFrame) -> Samples:
-        fed, rain = forcings.perfect_rain(usable(newest, dam), dam, 3)
+        fed, rain = forcings.perfect_rain(usable_values(newest, dam), dam, 3)
         return make_samples(frame, newest, fed, pl.concat([table, rain]))
 
     monkeypatch.setattr(sys.modules[__name__], "make_samples", knowing)

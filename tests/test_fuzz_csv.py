@@ -20,7 +20,7 @@ from forebay.dams import layout as layouts
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.layout import MAX_BYTES
-from forebay.days.daily import from_files, join
+from forebay.days.daily import daily_table, tables_from_files
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
 from forebay.sources import csv_files, forcing_files
@@ -140,7 +140,7 @@ def test_a_known_table_is_read_to_the_very_number(
     days = readings.select(dam.target_gauge.local_day(dam.time_zone)).to_series()
     assert dict(zip(days, readings["value"], strict=True)) == dict(table)
     if len(set(table)) == len(table):
-        frame = from_files([dam])[0]
+        frame = tables_from_files([dam])[0]
         held = frame.filter(pl.col("date").is_in(list(table)))
         assert dict(zip(held["date"], held["reservoir_level"], strict=True)) == dict(table), "the quick way too"
 
@@ -231,7 +231,7 @@ HEADERS = ("date,level,q", "level,date,q", '"date","level","q"', "date,level", "
 def read_or_refused(dam: Dam, path: Path) -> None:
     """Both ways of reading end in a table or in a sentence, and in the same."""
     frames: list[pl.DataFrame | None] = []
-    for read in (lambda: join(fetched(dam), dam), lambda: from_files([dam])[0]):
+    for read in (lambda: daily_table(fetched(dam), dam), lambda: tables_from_files([dam])[0]):
         try:
             frame = read()
         except ForebayError as error:

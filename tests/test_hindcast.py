@@ -12,7 +12,7 @@ import pytest
 from forebay import tables
 from forebay.dams.dam import Dam, Hindcast
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import from_files, usable
+from forebay.days.daily import tables_from_files, usable_values
 from forebay.errors import DataError, ModelError
 from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS, REFERENCES
@@ -357,8 +357,8 @@ class Scored:
 def warragamba() -> Scored:
     dam = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
     dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": SHOWN})})
-    frame = from_files([dam])[0]
-    days = usable(frame, dam).filter(pl.col("reservoir_level").is_not_null())["date"]
+    frame = tables_from_files([dam])[0]
+    days = usable_values(frame, dam).filter(pl.col("reservoir_level").is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))  # as `forebay run` does
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)

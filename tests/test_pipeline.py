@@ -14,7 +14,7 @@ from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import init_time
-from forebay.days.daily import usable
+from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.jobs import forecast as pipeline
 from forebay.jobs.forecast import Outcome
@@ -233,9 +233,9 @@ def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
         days = pipeline.with_uncoded(pipeline.read_days(dam, archive, now=NOW), dam, archive, now=NOW)
     assert days.uncoded is not None
-    assert usable(days.known, dam)["rainfall_r1"][99:107].null_count() == 7
+    assert usable_values(days.known, dam)["rainfall_r1"][99:107].null_count() == 7
     for frame, coded_frame in zip(days.uncoded, (days.known, days.newest), strict=True):
-        assert usable(frame, dam)["rainfall_r1"][100:107].to_list() == [0.0] * 7
+        assert usable_values(frame, dam)["rainfall_r1"][100:107].to_list() == [0.0] * 7
         assert frame["date"].equals(coded_frame["date"])
         assert frame["reservoir_level"].equals(coded_frame["reservoir_level"])
 

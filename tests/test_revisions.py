@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.archive.revisions import CHANGES, changes, chosen, rows, summary
+from forebay.archive.revisions import CHANGES, changes, select_gauges, summary, text_rows
 from forebay.archive.store import Archive, open_archive
 from forebay.dams.local_time import day_start
 from forebay.errors import ConfigError
@@ -63,15 +63,15 @@ def test_days_are_those_on_which_the_change_was_found(archive: Archive) -> None:
 
 
 def test_a_gauge_is_named_by_its_station_or_column() -> None:
-    assert chosen(DAM, None) == DAM.gauges
-    assert chosen(DAM, "r1") == chosen(DAM, "rainfall_r1") == (RAIN,)
+    assert select_gauges(DAM, None) == DAM.gauges
+    assert select_gauges(DAM, "r1") == select_gauges(DAM, "rainfall_r1") == (RAIN,)
     with pytest.raises(ConfigError, match=r"'r2' is no gauge of Small Dam; give a station or column of lake "):
-        chosen(DAM, "r2")
+        select_gauges(DAM, "r2")
 
 
 def test_as_people_see_it(archive: Archive) -> None:
     table = changes(DAM, archive, DAM.gauges)
-    lake, gone, code = rows(table)
+    lake, gone, code = text_rows(table)
     assert (lake["reading"], lake["value"], lake["change"], lake["code"]) == (DAY, "10 → 11", "+1", "1 → 30")
     assert (gone["value"], gone["change"], gone["quality"]) == ("11 → missing", None, "fair → missing")
     assert (code["reading"], code["value"], code["code"]) == (START, "1", "130 → none")
@@ -84,7 +84,7 @@ def test_a_text_that_changed_alone_is_shown(url: str) -> None:
     with open_archive(url) as archive:
         for number, raw in enumerate(("1.0", "1.00")):
             archive.append(readings(RAIN, {START: (25.4, raw, "good", "1")}), MONDAY + number * NEXT)
-        (row,) = rows(changes(DAM, archive, DAM.gauges))
+        (row,) = text_rows(changes(DAM, archive, DAM.gauges))
     assert (row["value"], row["code"], row["as published"]) == ("25.4", None, "1.0 → 1.00")
 
 

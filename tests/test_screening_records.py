@@ -14,8 +14,8 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import from_files, join, usable
-from forebay.screen.flags import VALID, flags, spells
+from forebay.days.daily import daily_table, tables_from_files, usable_values
+from forebay.screen.flags import VALID_REASONS, flag_runs, screen_daily
 from forebay.settings import Settings
 from forebay.sources import simulated
 from tests.shared import PROJECT, needs_shared
@@ -26,13 +26,14 @@ LAST = date(2026, 3, 1)
 def record(name: str) -> tuple[Dam, pl.DataFrame, pl.DataFrame]:
     """A real dam, its daily frame and its flags."""
     dam = load_dam(str(PROJECT / "tests" / "dams" / f"{name}.toml"))
-    frame = from_files([dam])[0]
-    return dam, frame, flags(frame, dam)
+    frame = tables_from_files([dam])[0]
+    return dam, frame, screen_daily(frame, dam)
 
 
 def days_of(found: pl.DataFrame, gauge: str, *reasons: str) -> set[date]:
     held = found.filter(pl.col("gauge") == gauge, pl.col("withdrawn_on").is_null())
-    return set(held.filter(pl.col("reason").is_in(reasons) if reasons else ~pl.col("reason").is_in(VALID))["date"])
+    is_counted = pl.col("reason").is_in(reasons) if reasons else ~pl.col("reason").is_in(VALID_REASONS)
+    return set(held.filter(is_counted)["date"])
 
 
 def span(first: date, last: date) -> set[date]:
@@ -44,8 +45,8 @@ def judged() -> pl.DataFrame:
     """Every gauge and day of the simulated dam: its fault (or "clean") and whether the screen flags it in hindsight."""
     dam, now = load_dam("demo"), datetime(2026, 3, 1, 20, tzinfo=UTC)
     readings = [simulated.fetch(gauge, dam, None, LAST, settings=Settings(), now=now) for gauge in dam.gauges]
-    found = flags(join(pl.concat(readings), dam), dam)
-    held = found.filter(pl.col("withdrawn_on").is_null(), ~pl.col("reason").is_in(VALID))
+    found = screen_daily(daily_table(pl.concat(readings), dam), dam)
+    held = found.filter(pl.col("withdrawn_on").is_null(), ~pl.col("reason").is_in(VALID_REASONS))
     truth = simulated.simulate(simulated.SEED, simulated.FIRST_DAY, LAST).gauges
     return truth.select(
         "date",
@@ -93,12 +94,12 @@ def test_warragambas_wrong_levels_are_found() -> None:
 @needs_shared
 def test_no_real_flood_of_warragamba_is_doubted_on_any_day() -> None:
     dam, frame, found = record("warragamba")
-    level = usable(frame, dam).select("date", change=pl.col("reservoir_level").diff())
+    level = usable_values(frame, dam).select("date", change=pl.col("reservoir_level").diff())
     wrong = span(date(2009, 2, 16), date(2009, 4, 10))
     rises = level.filter(~pl.col("date").is_in(wrong)).sort("change", descending=True, nulls_last=True).head(30)
     assert rises["change"].min() > 0.35
     assert span(date(2020, 2, 9), date(2020, 2, 12)) < set(rises["date"])
-    ever = found.filter(~pl.col("reason").is_in(VALID))  # withdrawn doubts too
+    ever = found.filter(~pl.col("reason").is_in(VALID_REASONS))  # withdrawn doubts too
     assert not set(rises["date"]) & set(ever.filter(pl.col("gauge") == "reservoir_level")["date"])
     storm = span(date(2020, 2, 6), date(2020, 2, 12))
     assert not storm & set(ever["date"])
@@ -110,7 +111,7 @@ def test_other_dams_largest_rises_are_floods_and_stay(name: str) -> None:
     """Called spikes and jumps in the data's notes; rain or inflow stands beside each of them, and the water stayed."""
     dam, frame, found = record(name)
     target = dam.target_gauge.column
-    rises = usable(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, by="change")
+    rises = usable_values(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, by="change")
     assert not set(rises["date"]) & days_of(found, target)
 
 
@@ -127,7 +128,7 @@ def test_conroes_sentinels_and_bilancinos_lone_metres_are_found() -> None:
 @pytest.mark.parametrize("name", ["beltzville", "cannonsville", "cantareira", "canyon", "georgetown", "lavon"])
 def test_records_without_known_faults_have_no_flag_that_holds(name: str) -> None:
     _, _, found = record(name)
-    assert spells(found).is_empty()
+    assert flag_runs(found).is_empty()
 
 
 @needs_shared
@@ -136,7 +137,7 @@ def test_faults_put_into_a_real_record_are_found(name: str) -> None:
     """Spikes of 3 to 10 times the 99% quantile of changes, 1 to 3 days long, and lost decimal points, 12 of each."""
     dam, frame, _ = record(name)
     column = dam.target_gauge.column
-    level = usable(frame, dam)[column].to_numpy().astype(float)
+    level = usable_values(frame, dam)[column].to_numpy().astype(float)
     large, rng = float(np.nanquantile(np.abs(np.diff(level)), 0.99)), np.random.default_rng(7)
     hits = {"up": 0, "down": 0, "slip": 0}
     for fault in hits:
@@ -148,7 +149,7 @@ def test_faults_put_into_a_real_record_are_found(name: str) -> None:
             spot = slice(at, at + length)
             values[spot] = {"up": level[spot] + by, "down": level[spot] - by, "slip": level[spot] / 10}[fault]
             faulty = frame.with_columns(pl.Series(column, values, nan_to_null=True))
-            hits[fault] += frame["date"][at] in days_of(flags(faulty, dam), column)
+            hits[fault] += frame["date"][at] in days_of(screen_daily(faulty, dam), column)
     assert min(hits.values()) >= 8, hits
 
 
@@ -156,5 +157,5 @@ def test_faults_put_into_a_real_record_are_found(name: str) -> None:
 def test_fourteen_years_of_eight_gauges_are_screened_in_half_a_second() -> None:
     dam, frame, _ = record("warragamba")
     start = time.process_time()
-    flags(frame, dam)
+    screen_daily(frame, dam)
     assert time.process_time() - start < 0.5

@@ -10,7 +10,7 @@ import pytest
 
 from forebay.cli.app import app
 from forebay.report.screening import REASON_COLOURS, gauge_chart, write_screening
-from forebay.screen.flags import REASONS, flags
+from forebay.screen.flags import REASONS, screen_daily
 from tests import synthetic
 
 DAM = synthetic.dam()
@@ -30,7 +30,7 @@ def test_every_reason_has_a_colour_of_its_own() -> None:
 
 
 def test_each_gauges_picture_is_valid_and_shows_its_flags(frame: pl.DataFrame) -> None:
-    found = flags(frame, DAM)
+    found = screen_daily(frame, DAM)
     for gauge in DAM.gauges:
         spec = gauge_chart(frame, found, DAM, gauge).to_dict()  # validates
         alt.Chart.from_dict(spec)
@@ -39,7 +39,7 @@ def test_each_gauges_picture_is_valid_and_shows_its_flags(frame: pl.DataFrame) -
 
 
 def test_the_page_needs_no_network_and_lists_the_spells(frame: pl.DataFrame, tmp_path: Path) -> None:
-    found = flags(frame, DAM)
+    found = screen_daily(frame, DAM)
     files = {path.name for path in write_screening(frame, found, DAM, tmp_path)}
     pictures = {f"{gauge.column}.{kind}" for gauge in DAM.gauges for kind in ("png", "svg")}
     assert files == pictures | {"screening.html", "flags.csv", "spells.csv"}

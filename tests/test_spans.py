@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.archive.spans import MOST_HOLES, Occasion, Span, due_spans
+from forebay.archive.spans import MOST_HOLES, FetchContext, Span, due_spans
 from forebay.tables import OBSERVATIONS
 from tests.readings import GOOD, LEVEL, MONDAY, RAIN, readings
 
@@ -22,7 +22,7 @@ def held(days: set[int], fetched: dict[int, datetime] | None = None) -> pl.DataF
     return table.with_columns(pl.Series("fetched_at", stamps, dtype=OBSERVATIONS.columns["fetched_at"]))
 
 
-def occasion(**more: object) -> Occasion:
+def occasion(**more: object) -> FetchContext:
     known: dict[str, object] = {
         "now": MONDAY + DAY,
         "before": MONDAY,
@@ -30,7 +30,7 @@ def occasion(**more: object) -> Occasion:
         "provisional_days": 10,
         "time_zone": "+00:00",
     }
-    return Occasion(**(known | more))  # type: ignore[arg-type]  # of several types
+    return FetchContext(**(known | more))  # type: ignore[arg-type]  # of several types
 
 
 def offsets(spans: list[Span]) -> list[tuple[int, int]]:

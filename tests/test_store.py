@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from forebay.archive.store import Appended, Archive, open_archive
+from forebay.archive.store import AppendResult, Archive, open_archive
 from forebay.errors import ConfigError, DataError
 from forebay.tables import OBSERVATIONS, READINGS
 from tests.readings import GOOD, LEVEL, MONDAY, RAIN, Content, day_contents, gauge, readings
@@ -26,7 +26,7 @@ def test_what_was_appended_comes_back_exactly(archive: Archive) -> None:
     }
     given = readings(LEVEL, contents)
     fetched_at = MONDAY + timedelta(days=9, microseconds=7)
-    assert archive.append(given, fetched_at) == Appended(rows=3, new=3, revised=0, unchanged=0)
+    assert archive.append(given, fetched_at) == AppendResult(rows=3, new=3, revised=0, unchanged=0)
     held = archive.as_of([LEVEL])
     assert held.equals(OBSERVATIONS.check(held))
     assert held.select(list(READINGS.columns)).equals(given)
@@ -38,7 +38,7 @@ def test_the_same_readings_again_store_nothing(archive: Archive) -> None:
     given = readings(LEVEL, day_contents(date(2020, 1, 1), [1.0, None, 3.0]))
     archive.append(given, MONDAY)
     for later in (timedelta(0), timedelta(days=1), timedelta(days=-1)):
-        assert archive.append(given, MONDAY + later) == Appended(rows=3, new=0, revised=0, unchanged=3)
+        assert archive.append(given, MONDAY + later) == AppendResult(rows=3, new=0, revised=0, unchanged=3)
     assert archive.as_of([LEVEL])["fetched_at"].unique().to_list() == [MONDAY]
 
 
@@ -51,7 +51,7 @@ def test_a_change_of_any_part_is_a_revision_and_the_old_version_stays(archive: A
     time = datetime(2020, 1, 1, tzinfo=UTC)
     archive.append(readings(LEVEL, {time: GOOD}), MONDAY)
     tuesday = MONDAY + timedelta(days=1)
-    assert archive.append(readings(LEVEL, {time: revision}), tuesday) == Appended(1, new=0, revised=1, unchanged=0)
+    assert archive.append(readings(LEVEL, {time: revision}), tuesday) == AppendResult(1, new=0, revised=1, unchanged=0)
 
     def shown(frame: pl.DataFrame) -> list[tuple[object, ...]]:
         return frame.select("value", "raw_value", "quality", "quality_code").rows()

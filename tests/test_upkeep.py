@@ -59,7 +59,7 @@ def same(one: str, other: str) -> bool:
 
 def test_a_sound_archive(filled: str) -> None:
     checked = upkeep.check(filled, NOW)
-    assert (checked.series, checked.versions, checked.found) == (3, VERSIONS, "")
+    assert (checked.series, checked.versions, checked.fault_summary) == (3, VERSIONS, "")
     assert checked.size > 10_000
 
 
@@ -93,18 +93,18 @@ def test_faults_of_single_rows_are_found(
 ) -> None:
     server = None if filled.startswith("sqlite") else request.getfixturevalue("postgres")
     damage(filled, server, statement.format(one=ONE))
-    assert upkeep.check(filled, NOW).found == found
+    assert upkeep.check(filled, NOW).fault_summary == found
 
 
 def test_numbers_that_are_none_are_found(filled: str, request: pytest.FixtureRequest) -> None:
     if filled.startswith("sqlite"):
         damage(filled, None, f"UPDATE observation SET value = 9e999 WHERE {ONE}")
-        assert "1 with a value, quality or time" in upkeep.check(filled, NOW).found
+        assert "1 with a value, quality or time" in upkeep.check(filled, NOW).fault_summary
         damage(filled, None, f"UPDATE observation SET value = 'high' WHERE {ONE}")
     else:
         server = request.getfixturevalue("postgres")
         damage(filled, server, f"UPDATE observation SET value = 'NaN' WHERE {ONE}")
-    assert "1 with a value, quality or time" in upkeep.check(filled, NOW).found
+    assert "1 with a value, quality or time" in upkeep.check(filled, NOW).fault_summary
 
 
 def test_a_key_that_stands_twice_is_found(postgres: Cluster) -> None:
@@ -113,7 +113,7 @@ def test_a_key_that_stands_twice_is_found(postgres: Cluster) -> None:
         fill(archive)
     twice = f"INSERT INTO observation SELECT * FROM observation WHERE {ONE}"
     damage(url, postgres, "ALTER TABLE observation DROP CONSTRAINT observation_pkey", twice)
-    assert upkeep.check(url, NOW).found.startswith("1 with a key that stands twice")
+    assert upkeep.check(url, NOW).fault_summary.startswith("1 with a key that stands twice")
 
 
 def test_faults_of_the_file_are_found(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_faults_of_the_file_are_found(tmp_path: Path) -> None:
            "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'archive_schema') "
            "WHERE name = 'sqlite_autoindex_series_1'")  # fmt: skip
     try:
-        told = upkeep.check(url, NOW).found
+        told = upkeep.check(url, NOW).fault_summary
     except ForebayError as error:
         told = str(error)
     assert "index" in told or "is damaged" in told
@@ -211,7 +211,7 @@ def test_a_backup_restored_into_an_empty_place_is_equal(
     assert list(tmp_path.iterdir()) == [path], "one file, and nothing left beside it"
     other = new_url()
     restored = upkeep.restore(path, other, NOW)
-    assert (restored.versions, restored.kept) == (VERSIONS, None)
+    assert (restored.versions, restored.replaced_backup) == (VERSIONS, None)
     assert same(filled, other)
 
 
@@ -239,7 +239,7 @@ def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -
                 assert written["value"].n_unique() <= 1
                 assert written.height in (0, 50)
                 seen.append(written["value"].max() or 0)
-            assert not upkeep.check(f"sqlite:///{path}", NOW).found
+            assert not upkeep.check(f"sqlite:///{path}", NOW).fault_summary
         assert seen == sorted(seen)
     finally:
         stop.set()
@@ -253,7 +253,7 @@ def test_a_backup_never_takes_the_place_of_a_file_unless_asked(filled: str, tmp_
         upkeep.backup(filled, path)
     assert path.read_text() == "mine"
     upkeep.backup(filled, path, replace=True)
-    assert not upkeep.check(f"sqlite:///{path}", NOW).found
+    assert not upkeep.check(f"sqlite:///{path}", NOW).fault_summary
 
 
 def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_a_backup_on_a_read_only_disk_can_be_checked_and_restored(filled: str, t
     with disks.small_disk(tmp_path / "disk", "4m") as disk:
         upkeep.backup(filled, disk / "b.db")
         disks.mount("-o", "remount,ro", str(disk))
-        assert not upkeep.check(f"sqlite:///{disk}/b.db", NOW).found
+        assert not upkeep.check(f"sqlite:///{disk}/b.db", NOW).fault_summary
         other = f"sqlite:///{tmp_path}/other.db"
         upkeep.restore(disk / "b.db", other, NOW)
         assert same(filled, other)
@@ -355,8 +355,8 @@ def test_restore_over_an_archive_asks_and_keeps_what_was_there(filled: str, tmp_
         restored = upkeep.restore(path, filled, NOW, replace=True)
         assert archive.as_of([LEVEL]).height == DAYS, "who has it open sees it at once"
     assert all(a.equals(b) for a, b in zip(held(filled), before, strict=True))
-    assert restored.kept == tmp_path / "backup.replaced-20240131T000000Z.db"
-    with open_archive(f"sqlite:///{restored.kept}") as archive:
+    assert restored.replaced_backup == tmp_path / "backup.replaced-20240131T000000Z.db"
+    with open_archive(f"sqlite:///{restored.replaced_backup}") as archive:
         assert archive.as_of([LEVEL]).equals(more)
 
 

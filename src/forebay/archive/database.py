@@ -79,12 +79,12 @@ class Database:
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        parsed = engines.parsed(url)
-        self.where = engines.shown(parsed)
-        self.file = engines.file_of(parsed)
+        parts = engines.parse_url(url)
+        self.where = engines.public_url(parts)
+        self.file = engines.sqlite_file(parts)
         if not create and self.file is not None and not self.file.exists():
             raise self._absent()
-        self.engine = engines.engine_of(parsed)
+        self.engine = engines.create_engine(parts)
         with ExitStack() as undo:
             undo.callback(self.close)
             self._prepare(create)
@@ -97,19 +97,19 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the archive, whatever others write meanwhile."""
-        with self.one_sentence(), engines.for_reading(self.engine).begin() as connection:
+        with self.translate_errors(), engines.for_reading(self.engine).begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction that is kept whole or not at all; there is one at a time, others wait."""
-        with self.one_sentence(), engines.for_writing(self.engine).begin() as connection:
+        with self.translate_errors(), engines.for_writing(self.engine).begin() as connection:
             engines.lock(connection)
             yield connection
 
-    def one_sentence(self) -> AbstractContextManager[None]:
+    def translate_errors(self) -> AbstractContextManager[None]:
         """Turns the database driver's errors into ours."""
-        return engines.one_sentence(self.engine, self.where)
+        return engines.translate_errors(self.engine, self.where)
 
     def series(self, connection: sa.Connection, stations: Iterable[str] | None = None) -> pl.DataFrame:
         """The series of `stations` (of all, without them): `id` and the columns of `SERIES`, in order of `id`."""
@@ -236,7 +236,7 @@ class Database:
                 "use the forebay that wrote it (or a newer one), or another archive"
             )
         if create:
-            with self.one_sentence():
+            with self.translate_errors():
                 engines.tune(self.engine)
 
     def _absent(self) -> NoArchiveError:

@@ -39,7 +39,7 @@ _COPY_ROWS = 100_000
 _POSTGRES_LOCK = 0x666F7265  # any constant: all archives of one PostgreSQL database have one writer at a time
 
 
-def parsed(url: str) -> sa.URL:
+def parse_url(url: str) -> sa.URL:
     """`url` in its parts, a file's path with `~` filled in.
 
     Raises
@@ -51,7 +51,7 @@ def parsed(url: str) -> sa.URL:
         parts = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise ConfigError(f"archive {without_password(url)!r} is not a URL; allowed are {ALLOWED}") from None
-    where = shown(parts)
+    where = public_url(parts)
     if "@" in (parts.host or ""):
         raise ConfigError(f"archive {where!r}: '@' in a user's name or password must be written %40")
     if parts.drivername == "postgresql+psycopg":
@@ -65,7 +65,7 @@ def parsed(url: str) -> sa.URL:
     return parts.set(database=str(Path(str(parts.database)).expanduser()))
 
 
-def shown(url: sa.URL) -> str:
+def public_url(url: sa.URL) -> str:
     """`url` as people may see it: without its password, wherever that stands."""
     # The password had an '@' or a '/' in it, and went on up to the last '@'; a file's path has none.
     if "@" in (url.host or ""):
@@ -76,20 +76,20 @@ def shown(url: sa.URL) -> str:
     return url.update_query_dict(secret).render_as_string(hide_password=True)
 
 
-def shown_setting(value: str) -> str:
+def public_setting(value: str) -> str:
     """What may be a URL, of an archive or a service, as people may see it."""
     try:
-        return shown(sa.make_url(value))
+        return public_url(sa.make_url(value))
     except (ArgumentError, ValueError):
         return without_password(value)
 
 
-def file_of(url: sa.URL) -> Path | None:
+def sqlite_file(url: sa.URL) -> Path | None:
     """The file of an SQLite archive; None for a server."""
     return Path(str(url.database)) if url.drivername == "sqlite" else None
 
 
-def engine_of(url: sa.URL) -> sa.Engine:
+def create_engine(url: sa.URL) -> sa.Engine:
     """The engine of a parsed URL; the folder of an SQLite file is made.
 
     Raises
@@ -97,12 +97,12 @@ def engine_of(url: sa.URL) -> sa.Engine:
     ConfigError
         If the folder cannot be made, or psycopg is not installed.
     """
-    path = file_of(url)
+    path = sqlite_file(url)
     return _postgres(url) if path is None else _sqlite(url, path)
 
 
 def _sqlite(url: sa.URL, path: Path) -> sa.Engine:
-    where = shown(url)
+    where = public_url(url)
     if path.is_dir():
         raise ConfigError(f"archive {where}: {str(path)!r} is a folder; give the path of a file in it")
     try:
@@ -131,7 +131,7 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
 
 
 def _postgres(url: sa.URL) -> sa.Engine:
-    where = shown(url)
+    where = public_url(url)
     mine = {name: value for name, value in _CONNECTION.items() if name not in url.query}
     try:
         # A dashboard holds connections for weeks: each is tried before it is used again.
@@ -301,7 +301,7 @@ _FAULTS: dict[str, tuple[type[ForebayError], str]] = {
 
 
 @contextmanager
-def one_sentence(engine: sa.Engine, where: str) -> Iterator[None]:
+def translate_errors(engine: sa.Engine, where: str) -> Iterator[None]:
     """Turn the database driver's errors into ours; what was not committed is undone."""
     driver: Any = engine.dialect.loaded_dbapi  # Any: a module
     try:

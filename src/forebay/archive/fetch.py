@@ -9,9 +9,9 @@ from functools import partial
 
 import polars as pl
 
-from forebay.archive.ahead import ahead
-from forebay.archive.spans import Occasion, Span, due_spans
-from forebay.archive.store import Appended, Archive
+from forebay.archive.prefetch import prefetch
+from forebay.archive.spans import FetchContext, Span, due_spans
+from forebay.archive.store import AppendResult, Archive
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
@@ -161,12 +161,12 @@ def fetch_dam(
     ]
     errors: dict[str, SourceError | DataError] = {}
     rows = []
-    with ahead(jobs, settings.http.requests_at_once) as turns:
+    with prefetch(jobs, settings.http.requests_at_once) as turns:
         for done, (gauge, turn) in enumerate(zip(dam.gauges, turns, strict=True)):
             if progress is not None:
                 progress(gauge, done)
             given, error = turn()
-            appended = Appended(0, 0, 0, 0)
+            appended = AppendResult(0, 0, 0, 0)
             try:
                 appended = archive.append(given, request.stamp())
             except DataError as refused:
@@ -211,7 +211,7 @@ def _spans(
     held = OBSERVATIONS.empty() if archive is None else archive.first_known(resumed)
     before = held["fetched_at"].max()
     assert before is None or isinstance(before, datetime)
-    occasion = Occasion(request.now, before or request.now, until, settings.provisional_days, dam.time_zone)
+    occasion = FetchContext(request.now, before or request.now, until, settings.provisional_days, dam.time_zone)
     return [(gauge, due_spans(gauge, held.filter(**gauge.series), occasion)) for gauge in dam.gauges]
 
 
@@ -249,7 +249,7 @@ def _of_gauge(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
     return readings
 
 
-def _row(gauge: Gauge, appended: Appended, errors: Mapping[str, Exception]) -> dict[str, object]:
+def _row(gauge: Gauge, appended: AppendResult, errors: Mapping[str, Exception]) -> dict[str, object]:
     """What a fetch did for `gauge`."""
     error = errors.get(gauge.column)
     return {

@@ -39,7 +39,7 @@ CHANGES = Table(
 """Every revision of a dam's readings."""
 
 
-def chosen(dam: Dam, named: str | None) -> tuple[Gauge, ...]:
+def select_gauges(dam: Dam, named: str | None) -> tuple[Gauge, ...]:
     """The gauges of `dam` whose station or column is `named`; all of them without it."""
     found = tuple(gauge for gauge in dam.gauges if named in (None, gauge.station, gauge.column))
     if not found:
@@ -105,7 +105,7 @@ def summary(table: pl.DataFrame) -> list[dict[str, object]]:
     return told.to_dicts()
 
 
-def rows(table: pl.DataFrame) -> list[dict[str, object]]:
+def text_rows(table: pl.DataFrame) -> list[dict[str, object]]:
     """`CHANGES` as short texts for a terminal."""
     return [
         {

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Occasion:
+class FetchContext:
     """When a fetch happens, and what it goes by.
 
     Attributes
@@ -40,7 +40,7 @@ class Occasion:
     time_zone: str
 
 
-def due_spans(gauge: Gauge, held: pl.DataFrame, occasion: Occasion) -> list[Span]:
+def due_spans(gauge: Gauge, held: pl.DataFrame, occasion: FetchContext) -> list[Span]:
     """The spans of days to ask for: the newest days first, then holes further back, from the newest to the oldest.
 
     A file is read whole each time: that costs nothing, and it may be corrected anywhere.
@@ -61,7 +61,7 @@ def due_spans(gauge: Gauge, held: pl.DataFrame, occasion: Occasion) -> list[Span
     return newest + list(reversed(joined))
 
 
-def _due_holes(days: pl.DataFrame, occasion: Occasion) -> Iterator[tuple[date, date]]:
+def _due_holes(days: pl.DataFrame, occasion: FetchContext) -> Iterator[tuple[date, date]]:
     """First and last day of each hole that is to be asked for now, in time order.
 
     A hole was first seen when the readings behind it came. From then on it is due 1, 2, 4, 8, 16 days later and then

@@ -22,7 +22,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Appended:
+class AppendResult:
     """What an append did: `rows` were given; `new` keys, `revised` ones, and `unchanged` ones that were not stored."""
 
     rows: int
@@ -54,7 +54,7 @@ def open_archive(url: str, *, create: bool = True) -> Archive:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, open_archive(f"sqlite:///{folder}/forebay.db") as archive:
     ...     archive.append(READINGS.empty(), datetime(2024, 5, 1, tzinfo=UTC))
-    Appended(rows=0, new=0, revised=0, unchanged=0)
+    AppendResult(rows=0, new=0, revised=0, unchanged=0)
     """
     from forebay.archive.database import Database
 
@@ -83,7 +83,7 @@ class Archive:
         """Close the database's connections."""
         self._database.close()
 
-    def append(self, readings: pl.DataFrame, fetched_at: datetime) -> Appended:
+    def append(self, readings: pl.DataFrame, fetched_at: datetime) -> AppendResult:
         """What came of storing `readings`, all of them or, on an error, none.
 
         A row is stored only where no version of its key is held yet, or where value, raw_value, quality or
@@ -107,7 +107,7 @@ class Archive:
         readings = _sound(readings)
         stamp = _utc(fetched_at, "fetched_at")
         if not readings.height:
-            return Appended(0, 0, 0, 0)
+            return AppendResult(0, 0, 0, 0)
         with self._database.writing() as connection:
             labels = self._database.add_series(connection, readings.select(SERIES).unique().sort(SERIES))
             given = readings.join(labels.rename({"id": "series"}), on=SERIES).sort(KEY)
@@ -119,7 +119,7 @@ class Archive:
             stored = compared.filter(pl.col("held_at").is_null() | pl.col("differs"))
             self._database.insert(connection, stored.with_columns(pl.lit(stamp, INSTANT).alias("fetched_at")))
         new = stored["held_at"].null_count()
-        return Appended(readings.height, new, stored.height - new, readings.height - stored.height)
+        return AppendResult(readings.height, new, stored.height - new, readings.height - stored.height)
 
     def as_of(self, gauges: Sequence[Gauge], instant: datetime | None = None) -> pl.DataFrame:
         """What was held of `gauges` at `instant` (now, without it): the newest version fetched no later."""

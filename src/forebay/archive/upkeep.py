@@ -29,7 +29,7 @@ _BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file that i
 
 
 @dataclass(frozen=True)
-class Checked:
+class ArchiveCheck:
     """What an archive holds, and its faults.
 
     Attributes
@@ -50,26 +50,29 @@ class Checked:
     file_faults: tuple[str, ...]
 
     @property
-    def found(self) -> str:
+    def fault_summary(self) -> str:
         """The faults that were found, as part of a sentence; empty if there are none."""
         told = [f"{count:,} with {fault}" for fault, count in self.faults.items() if count]
         return "; ".join([*told, *self.file_faults[:_QUOTED]])
 
 
 @dataclass(frozen=True)
-class Copied:
-    """What was copied, from where to where; `size` of the copy in bytes; `kept` is what a restore put aside."""
+class CopyReport:
+    """Result of a copy; `size` is that of the target in bytes.
+
+    `replaced_backup` is the backup of what a restore replaced.
+    """
 
     source: str
     target: str
     series: int
     versions: int
     size: int
-    kept: Path | None = None
+    replaced_backup: Path | None = None
 
 
 @dataclass(frozen=True)
-class Compacted:
+class CompactReport:
     """Versions held, and the bytes that they took before and take after."""
 
     where: str
@@ -78,7 +81,7 @@ class Compacted:
     after: int
 
 
-def check(url: str, now: datetime) -> Checked:
+def check(url: str, now: datetime) -> ArchiveCheck:
     """What the archive at `url` holds, and its faults: of the file, of keys, of single versions.
 
     Raises
@@ -88,7 +91,7 @@ def check(url: str, now: datetime) -> Checked:
     """
     with _opened(url) as database, database.reading() as connection:
         wrong_in_file = tuple(engines.file_faults(connection))
-        return Checked(
+        return ArchiveCheck(
             where=database.where,
             series=database.series(connection).height,
             versions=database.count(connection),
@@ -98,7 +101,7 @@ def check(url: str, now: datetime) -> Checked:
         )
 
 
-def copy(url: str, target_url: str, *, progress: Progress | None = None) -> Copied:
+def copy(url: str, target_url: str, *, progress: Progress | None = None) -> CopyReport:
     """What came of copying every version of the archive at `url` into the empty one at `target_url`.
 
     The target is made if it is not there. The copy is one transaction: whole or not at all.
@@ -109,16 +112,16 @@ def copy(url: str, target_url: str, *, progress: Progress | None = None) -> Copi
         If the target holds anything, or is the archive itself.
     """
     with _opened(url) as source:
-        parts = engines.parsed(target_url)
-        file = engines.file_of(parts)
+        parts = engines.parse_url(target_url)
+        file = engines.sqlite_file(parts)
         same_file = source.file is not None and file is not None and _is_file_of(source.file, file)
-        if same_file or engines.shown(parts) == source.where:
+        if same_file or engines.public_url(parts) == source.where:
             raise ConfigError(f"archive {source.where} cannot be copied into itself; name another one")
         with _opened(target_url, create=True) as target:
             return _copied(source, target, progress=progress)
 
 
-def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | None = None) -> Copied:
+def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | None = None) -> CopyReport:
     """What came of writing the archive at `url`, as it is now, into an SQLite file at `path`; others may write to it.
 
     The file is made beside its place, read back, compared, and then moved there: it is whole or not there. It is an
@@ -139,14 +142,16 @@ def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | 
             with _opened(_url(part), create=True) as made:
                 if source.file is None:
                     _copied(source, made, progress=progress)
-                with made.one_sentence():
+                with made.translate_errors():
                     engines.settle(made.engine)
                 with made.reading() as connection:
                     series, versions = made.series(connection).height, made.count(connection)
-            return Copied(source.where, str(path), series, versions, part.stat().st_size)
+            return CopyReport(source.where, str(path), series, versions, part.stat().st_size)
 
 
-def restore(path: Path, url: str, now: datetime, *, replace: bool = False, progress: Progress | None = None) -> Copied:
+def restore(
+    path: Path, url: str, now: datetime, *, replace: bool = False, progress: Progress | None = None
+) -> CopyReport:
     """What came of putting the backup at `path` into the archive at `url`, which is made if it is not there.
 
     The backup is checked first. The archive changes in one transaction, so others may use it meanwhile.
@@ -159,30 +164,30 @@ def restore(path: Path, url: str, now: datetime, *, replace: bool = False, progr
     """
     if not path.is_file():
         raise ConfigError(f"backup {str(path)!r} is no file; give the path of one that `forebay archive backup` wrote")
-    _refuse_itself(engines.file_of(engines.parsed(url)), path)
+    _refuse_itself(engines.sqlite_file(engines.parse_url(url)), path)
     checked = check(_url(path), now)
-    if checked.found:
-        raise DataError(f"backup {str(path)!r} has faults: {checked.found}; restore from another one")
+    if checked.fault_summary:
+        raise DataError(f"backup {str(path)!r} has faults: {checked.fault_summary}; restore from another one")
     with _opened(_url(path)) as source, _opened(url, create=True) as target:
         with target.reading() as connection:
             held = target.count(connection)
         if held and not replace:
             raise _occupied(target, held)
-        kept = path.with_name(f"{path.stem}.replaced-{now:%Y%m%dT%H%M%SZ}{path.suffix}") if held else None
-        if kept is not None:
-            backup(url, kept)
-        return _copied(source, target, give_way=held, kept=kept, progress=progress)
+        replaced_backup = path.with_name(f"{path.stem}.replaced-{now:%Y%m%dT%H%M%SZ}{path.suffix}") if held else None
+        if replaced_backup is not None:
+            backup(url, replaced_backup)
+        return _copied(source, target, give_way=held, replaced_backup=replaced_backup, progress=progress)
 
 
-def compact(url: str) -> Compacted:
+def compact(url: str) -> CompactReport:
     """What came of giving back the space that the archive at `url` does not use; no version is deleted."""
     with _opened(url) as database:
         with database.reading() as connection:
             before = engines.size_of(connection)
-        with database.one_sentence():
+        with database.translate_errors():
             engines.compact(database.engine)
         with database.reading() as connection:
-            return Compacted(database.where, database.count(connection), before, engines.size_of(connection))
+            return CompactReport(database.where, database.count(connection), before, engines.size_of(connection))
 
 
 def _url(path: Path) -> str:
@@ -199,8 +204,13 @@ def _opened(url: str, *, create: bool = False) -> Iterator[Database]:
 
 
 def _copied(
-    source: Database, target: Database, *, give_way: int = 0, kept: Path | None = None, progress: Progress | None = None
-) -> Copied:
+    source: Database,
+    target: Database,
+    *,
+    give_way: int = 0,
+    replaced_backup: Path | None = None,
+    progress: Progress | None = None,
+) -> CopyReport:
     """What came of copying all of `source` into `target`, in whose place `give_way` versions may be held."""
     with source.reading() as read, target.writing() as write:
         held = target.count(write)
@@ -218,14 +228,15 @@ def _copied(
         _refuse_other(_contents(source, read), copy, target.where)
     with target.reading() as connection:
         size = engines.size_of(connection)
-    return Copied(source.where, target.where, len(copy), sum(count for count, _ in copy.values()), size, kept)
+    versions = sum(count for count, _ in copy.values())
+    return CopyReport(source.where, target.where, len(copy), versions, size, replaced_backup)
 
 
 def _copy_file(source: Database, part: Path, path: Path) -> None:
     """Write the SQLite archive `source` to `part`, on the way to `path`, and compare the two."""
     with source.reading() as connection:
         held = _contents(source, connection)  # from here on the transaction sees this state, whatever others write
-        with engines.one_sentence(source.engine, _url(path)):
+        with engines.translate_errors(source.engine, _url(path)):
             engines.copy_file(connection, part)
     with _opened(_url(part)) as made, made.reading() as connection:
         _refuse_other(held, _contents(made, connection), str(path))
@@ -233,14 +244,14 @@ def _copy_file(source: Database, part: Path, path: Path) -> None:
 
 def _contents(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
     """Of each series, by its label: how many versions it has, and a sum over a hash of each."""
-    found = {}
+    sums = {}
     for series, *label in database.series(connection).select("id", *SERIES).iter_rows():
         count, total = 0, np.uint64(0)
         for page in database.pages(connection, series):
             hashes = page.drop("series").hash_rows().to_numpy()
             count, total = count + len(hashes), np.sum(hashes, initial=total)  # of unsigned integers: it wraps around
-        found[tuple(label)] = count, int(total)
-    return found
+        sums[tuple(label)] = count, int(total)
+    return sums
 
 
 def _refuse_other(held: dict[tuple[object, ...], tuple[int, int]], copy: object, where: str) -> None:

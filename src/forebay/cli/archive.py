@@ -16,7 +16,7 @@ from forebay.errors import ForebayError, NoArchiveError
 if TYPE_CHECKING:
     from forebay.archive.fetch import FetchReport
     from forebay.archive.store import Archive
-    from forebay.archive.upkeep import Copied
+    from forebay.archive.upkeep import CopyReport
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
 
@@ -115,12 +115,12 @@ def revisions(
 
     Example: forebay revisions warragamba --gauge 212242 --since 2024-05-01
     """
-    from forebay.archive.revisions import changes, chosen, rows, summary
+    from forebay.archive.revisions import changes, select_gauges, summary, text_rows
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
 
     this = load_dam(dam)
-    gauges = chosen(this, gauge)
+    gauges = select_gauges(this, gauge)
     with opened(archive, settings_in_force()[0], create=False) as held:
         table = changes(this, held, gauges, since=since, until=until)
 
@@ -130,7 +130,7 @@ def revisions(
             return
         terminal.table(f"{this.title}: revisions by gauge", summary(table))
         newest = table.sort("changed", maintain_order=True).tail(SHOWN)
-        terminal.table(f"{this.title}: the newest {newest.height} of {table.height} revisions", rows(newest))
+        terminal.table(f"{this.title}: the newest {newest.height} of {table.height} revisions", text_rows(newest))
 
     say(table.to_dicts(), as_json, show)
 
@@ -152,8 +152,8 @@ def check(*, archive: ArchiveUrl = None, as_json: Json = False) -> None:
         terminal.table("Faults", [{"fault": fault, "found": count} for fault, count in found.faults.items()])
 
     say(asdict(found), as_json, show)
-    if found.found:
-        raise ForebayError(f"archive {found.where} has faults: {found.found}; restore it from a backup")
+    if found.fault_summary:
+        raise ForebayError(f"archive {found.where} has faults: {found.fault_summary}; restore it from a backup")
 
 
 @archive_commands.command
@@ -228,15 +228,17 @@ def _url(given: str | None) -> str:
     return given or settings_in_force()[0].archive
 
 
-def _say_copied(copied: Copied, as_json: bool) -> None:
+def _say_copied(copied: CopyReport, as_json: bool) -> None:
     from forebay.cli import terminal
 
-    kept = f"; what was there before is in {copied.kept}" if copied.kept else ""
+    kept = f"; what was there before is in {copied.replaced_backup}" if copied.replaced_backup else ""
     told = (
         f"{copied.target}: {copied.series:,} series, {copied.versions:,} versions, {_size(copied.size)}, read back and "
         f"compared with {copied.source}{kept}"
     )
-    say(asdict(copied), as_json, lambda: terminal.line(told))
+    fields = asdict(copied)
+    fields["kept"] = fields.pop("replaced_backup")  # the key that readers of --json know
+    say(fields, as_json, lambda: terminal.line(told))
 
 
 def _size(count: int) -> str:

@@ -26,7 +26,7 @@ def daily(
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.days.daily import join, write_daily
+    from forebay.days.daily import daily_table, write_daily
 
     chosen, _ = settings_in_force()
     this = load_dam(dam)
@@ -34,7 +34,7 @@ def daily(
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
-    frame = join(readings, this)
+    frame = daily_table(readings, this)
     write_daily(frame, output)
     made = {"file": str(output), "days": len(frame), "from": frame["date"][0], "to": frame["date"][-1]}
     say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
@@ -56,10 +56,10 @@ def screen(
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.days.daily import join
+    from forebay.days.daily import daily_table
     from forebay.days.datum import on_one_datum
     from forebay.report import screening
-    from forebay.screen.flags import flags, spells
+    from forebay.screen.flags import flag_runs, screen_daily
 
     chosen, _ = settings_in_force()
     this = load_dam(dam)
@@ -69,9 +69,9 @@ def screen(
         readings = held.as_of(this.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
-    frame = on_one_datum(join(readings, this), this)
-    found = flags(frame, this)
+    frame = on_one_datum(daily_table(readings, this), this)
+    found = screen_daily(frame, this)
     files = screening.write_screening(frame, found, this, folder)
-    runs = spells(found).to_dicts()
+    runs = flag_runs(found).to_dicts()
     summary = {"dam": this.id, "simulated": this.simulated, "spells": runs, "files": [str(path) for path in files]}
     say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))

@@ -30,7 +30,7 @@ import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import to_utc
-from forebay.days.codes import first_reason, of_gauge
+from forebay.days.value_checks import first_reason, gauge_readings
 from forebay.errors import ConfigError, DataError
 from forebay.sources import csv_files
 from forebay.tables import flag_of
@@ -49,7 +49,7 @@ _FILES_AT_ONCE = 100  # from 500 on, polars warns of a deadlock
 _PLAIN = pl.QueryOptFlags.none(projection_pushdown=True)
 
 
-def join(
+def daily_table(
     readings: pl.DataFrame, dam: Dam, *, first_day: date | None = None, last_day: date | None = None
 ) -> pl.DataFrame:
     """The dam's daily frame, from readings of one version each.
@@ -72,11 +72,11 @@ def join(
     DataError
         If a daily gauge has two readings of one day.
     """
-    parts = [_days_of(of_gauge(readings, gauge), gauge, dam) for gauge in dam.gauges]
+    parts = [_days_of(gauge_readings(readings, gauge), gauge, dam) for gauge in dam.gauges]
     return _on_axis(parts, dam, first_day, last_day)
 
 
-def from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
+def tables_from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
     """The daily frames of dams whose gauges are all read from files, each file read once; equal to those of `join`.
 
     Raises
@@ -109,7 +109,7 @@ def _from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
         parts = _clean_days([next(tables) for _ in of_dam], of_dam, dam) if is_quick else None
         if parts is None:
             readings = [csv_files.parse(text, group, dam) for text, group in zip(texts, of_dam, strict=True)]
-            frames.append(join(pl.concat(readings), dam))
+            frames.append(daily_table(pl.concat(readings), dam))
         else:
             frames.append(_on_axis(parts, dam, None, None))
     return frames
@@ -121,7 +121,7 @@ def _read(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
     return [table for few in some for table in pl.collect_all(few, engine="streaming", optimizations=_PLAIN)]
 
 
-def usable(frame: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+def usable_values(frame: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """The daily frame with every value nulled whose flag says that it must not be used (see `UNUSABLE`)."""
     return frame.with_columns(
         pl.when(pl.col(flag_of(gauge.column)).is_in(UNUSABLE).fill_null(False).not_())

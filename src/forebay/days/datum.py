@@ -26,7 +26,7 @@ def on_one_datum(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     return daily.with_columns((pl.col(target) - in_force).alias(target))
 
 
-def segments(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
+def segments(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
     """Number of each day's datum segment, 0 for the first, as known at the end of `day`.
 
     A change between days of different segments is missing.
@@ -36,27 +36,27 @@ def segments(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, day: date) -> p
     found
         Flags (`prepare.flags`) of the frame on one datum.
     """
-    steps = _steps(found, dam, day)
+    steps = _steps(flags, dam, day)
     begun = np.searchsorted(steps.to_numpy(), daily["date"].to_numpy(), side="right")
     return pl.Series("segment", begun, dtype=pl.Int32)
 
 
-def withheld_from(found: pl.DataFrame, dam: Dam, day: date) -> date | None:
+def withheld_from(flags: pl.DataFrame, dam: Dam, day: date) -> date | None:
     """First day of a datum that the dam file does not state, as known at the end of `day`; None if there is none.
 
     From it on thresholds and storage are withheld.
     """
-    steps = _steps(found, dam, day)
+    steps = _steps(flags, dam, day)
     return None if steps.is_empty() else steps[0]
 
 
-def withheld_days(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam) -> pl.Series:
+def withheld_days(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> pl.Series:
     """Whether thresholds and storage are withheld on each day, as known at its end."""
     is_step = (pl.col("gauge") == dam.target_gauge.column) & (pl.col("reason") == "step")
-    known_on = found.filter(is_step)["known_on"].min()
+    known_on = flags.filter(is_step)["known_on"].min()
     return (daily["date"] >= known_on) if known_on is not None else pl.Series([False]).new_from_index(0, len(daily))
 
 
-def _steps(found: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
+def _steps(flags: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
     is_step = (pl.col("gauge") == dam.target_gauge.column) & (pl.col("reason") == "step")
-    return found.filter(is_step, pl.col("known_on") <= day)["date"].unique().sort()
+    return flags.filter(is_step, pl.col("known_on") <= day)["date"].unique().sort()

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from forebay.dams.dam import Dam, Spell
 from forebay.days import datum
-from forebay.days.daily import usable
+from forebay.days.daily import usable_values
 from forebay.errors import DataError
 from forebay.features import inputs as features
 from forebay.features.forcings import ahead
 from forebay.features.silence import Build, Silence, silences
-from forebay.screen.flags import VALID, as_known, build_as_known, flags, masked
+from forebay.screen.flags import VALID_REASONS, daily_by_period, daily_known_after, daily_known_on, screen_daily
 from forebay.tables import FORCINGS, flag_of
 
 WET_MM, DRY_MM = 15.0, 1.0
@@ -126,12 +126,12 @@ def make_samples(
         If the target has no usable value at all.
     """
     target = dam.target.variable
-    usable_known, usable_newest = usable(known, dam), usable(newest, dam)
+    usable_known, usable_newest = usable_values(known, dam), usable_values(newest, dam)
     if usable_known[target].null_count() == len(usable_known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     last = known["date"][-1]
     then = newest.filter(pl.col("date") <= last)
-    doubts, doubts_now = flags(known, dam), flags(then, dam)
+    doubts, doubts_now = screen_daily(known, dam), screen_daily(then, dam)
     withheld_from = datum.withheld_from(doubts_now, dam, last)
     withheld = datum.withheld_days(known, doubts, dam).to_numpy().copy()
     withheld[-1] = withheld_from is not None
@@ -139,8 +139,10 @@ def make_samples(
     def made(build: Build, hidden: pl.Series | None = None, columns: tuple[str, ...] = ()) -> pl.DataFrame:
         """A row for each day, `columns` hidden on some; the last one from the newest versions."""
         early, late = (_prepared(frame, dam, hidden, columns) for frame in (known, then))
-        now = build(as_known(late, doubts_now, last, dam), dam)
-        rows = pl.concat([build_as_known(early, doubts, dam, build).head(-1), now.tail(1)])
+        now = build(daily_known_on(late, doubts_now, last, dam), dam)
+        periods = daily_by_period(early, doubts, dam)
+        past = pl.concat(build(frame, dam).filter(pl.col("date") >= start) for start, frame in periods)
+        rows = pl.concat([past.head(-1), now.tail(1)])
         return _without_datum(rows, withheld, dam)
 
     level = usable_known[target].to_numpy().astype(float)
@@ -160,7 +162,7 @@ def make_samples(
     own_level = np.where(np.isfinite(level), level, _observed(known, dam, len(dates)))
     doubted = _doubt(doubts_now, dam, last)
     if doubted != "stuck":  # a stuck gauge shows a level that the lake had; there may be no other for months
-        own_level[-1] = as_known(then, doubts_now, last, dam)[target].cast(float).to_numpy()[-1]
+        own_level[-1] = daily_known_on(then, doubts_now, last, dam)[target].cast(float).to_numpy()[-1]
     inputs, silence = silences(made, made(features.build), dam, own_level=own_level, told=told)
     return Samples(
         dates=dates,
@@ -205,7 +207,7 @@ def _without_datum(rows: pl.DataFrame, withheld: NDArray[np.bool_], dam: Dam) ->
 
 def _undoubted(known: pl.DataFrame, doubts: pl.DataFrame, dam: Dam) -> NDArray[np.float64]:
     """The target without what was doubted on its own day: models learn from no spike, and no change across a datum."""
-    return masked(known, doubts, dam, lag=0)[dam.target.variable].cast(pl.Float64).to_numpy().astype(float)
+    return daily_known_after(known, doubts, dam, lag=0)[dam.target.variable].cast(pl.Float64).to_numpy().astype(float)
 
 
 def _doubt(doubts: pl.DataFrame, dam: Dam, day: date) -> str | None:
@@ -214,7 +216,7 @@ def _doubt(doubts: pl.DataFrame, dam: Dam, day: date) -> str | None:
         pl.col("gauge") == dam.target_gauge.column,
         pl.col("date") == day,
         pl.col("withdrawn_on").is_null(),
-        ~pl.col("reason").is_in(VALID),
+        ~pl.col("reason").is_in(VALID_REASONS),
     )
     return None if held.is_empty() else str(held["reason"][0])
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
-from forebay.days.daily import usable
+from forebay.days.daily import usable_values
 from forebay.errors import DataError
 from forebay.features.samples import Samples
 from forebay.features.silence import OLDEST_LEVEL_DAYS
@@ -96,7 +96,7 @@ def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due:
         If there is no usable level, or none that is at most `OLDEST_LEVEL_DAYS` older than the day to forecast from.
     """
     target = dam.target.variable
-    seen = usable(daily, dam)
+    seen = usable_values(daily, dam)
     days: list[date] = seen.filter(pl.col(target).is_not_null())["date"].to_list()
     if not days:
         raise DataError(f"{dam.name}: gauge {dam.target_gauge.station} has no usable {target}; nothing can be forecast")
@@ -249,7 +249,7 @@ def _days(count: int) -> str:
 
 
 def _silent_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
-    known = usable(daily, dam)
+    known = usable_values(daily, dam)
     last = known["date"][-1]
     said = []
     for gauge in (gauge for gauge in dam.gauges if gauge.role != "target"):

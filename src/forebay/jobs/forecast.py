@@ -14,9 +14,9 @@ from forebay.archive.store import Archive
 from forebay.charts.forecast_tables import Reading, Report
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time, local_date
-from forebay.days.codes import without_codes
-from forebay.days.daily import join, usable
+from forebay.days.daily import daily_table, usable_values
 from forebay.days.datum import on_one_datum
+from forebay.days.value_checks import ignore_codes
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
@@ -85,16 +85,17 @@ def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | No
     due = local_date(now - dam.target_gauge.ready_after, dam.time_zone) - timedelta(days=1)
     if init_date is not None:
         held = archive.known_at(dam.gauges, now, dam.time_zone)
-        choose_init_date(join(held, dam), dam, init_date, due=due)  # its error names the nearest of all days
+        choose_init_date(daily_table(held, dam), dam, init_date, due=due)  # its error names the nearest of all days
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
-    newest = on_one_datum(join(archive.known_at(dam.gauges, until, dam.time_zone), dam), dam)
+    newest = on_one_datum(daily_table(archive.known_at(dam.gauges, until, dam.time_zone), dam), dam)
     chosen, _ = choose_init_date(newest, dam, init_date, due=due)
     target = dam.target.variable
     if chosen > newest["date"][-1]:
-        newest = on_one_datum(join(archive.known_at(dam.gauges, until, dam.time_zone), dam, last_day=chosen), dam)
-    first = usable(newest, dam).filter(pl.col(target).is_not_null())["date"][0]
+        readings = archive.known_at(dam.gauges, until, dam.time_zone)
+        newest = on_one_datum(daily_table(readings, dam, last_day=chosen), dam)
+    first = usable_values(newest, dam).filter(pl.col(target).is_not_null())["date"][0]
     span = pl.col("date").is_between(first, chosen)
-    known = on_one_datum(join(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen), dam)
+    known = on_one_datum(daily_table(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen), dam)
     reading = newest_reading(dam, archive, until=until)
     return Days(known.filter(span), newest.filter(span), chosen, reading, forcing_files.read(dam))
 
@@ -104,7 +105,8 @@ def with_uncoded(days: Days, dam: Dam, archive: Archive, *, now: datetime) -> Da
     first, last = days.known["date"][0], days.init_date
     held = (archive.first_known(dam.gauges), archive.known_at(dam.gauges, now, dam.time_zone))
     known, newest = (
-        on_one_datum(join(without_codes(readings, dam), dam, first_day=first, last_day=last), dam) for readings in held
+        on_one_datum(daily_table(ignore_codes(readings, dam), dam, first_day=first, last_day=last), dam)
+        for readings in held
     )
     return replace(days, uncoded=(known, newest))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from forebay.dams.dam import Dam
-from forebay.days.daily import usable
+from forebay.days.daily import usable_values
 from forebay.errors import ModelError
 from forebay.features.forcings import perfect_rain
 from forebay.features.inputs import with_late_drivers
@@ -68,7 +68,7 @@ def _screens_for_codes(dam: Dam, days: Days) -> tuple[Samples, Dam]:
 
 
 def _perfect_rain(dam: Dam, days: Days) -> tuple[Samples, Dam]:
-    fed, told = perfect_rain(usable(days.newest, dam), dam, max(dam.hindcast.leads))
+    fed, told = perfect_rain(usable_values(days.newest, dam), dam, max(dam.hindcast.leads))
     return make_samples(days.known, days.newest, fed, pl.concat([days.forcings, told])), fed
 
 

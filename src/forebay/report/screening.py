@@ -14,7 +14,7 @@ from forebay.charts.score_tables import gauge_labels
 from forebay.dams.dam import Dam, Gauge
 from forebay.files import write_all
 from forebay.report.page import Html, chart, document, element, joined, table
-from forebay.screen.flags import REASONS, spells
+from forebay.screen.flags import REASONS, flag_runs
 
 if TYPE_CHECKING:
     import altair as alt
@@ -54,7 +54,7 @@ def write_screening(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, folder: 
     drawings = drawing.start(specs.items())
     with write_all(folder) as files:
         found.write_csv(files.stage / "flags.csv")
-        spells(found).write_csv(files.stage / "spells.csv")
+        flag_runs(found).write_csv(files.stage / "spells.csv")
         page = _page(dam, found, specs)
         (files.stage / "screening.html").write_bytes(page.encode())
         drawing.write(drawings, files.stage)
@@ -168,7 +168,7 @@ def _unit(gauge: Gauge, dam: Dam) -> str:
 def _page(dam: Dam, found: pl.DataFrame, specs: dict[str, Spec]) -> str:
     """The page: what was found as a table of spells, what the reasons mean, and each gauge's picture."""
     labels = gauge_labels(dam)
-    runs = spells(found)
+    runs = flag_runs(found)
     rows = [
         (labels[row["gauge"]], row["from"], row["to"], row["reason"], row["known_on"], row["days"],
          _figure(row["value"]), _figure(row["expected"]))

@@ -7,14 +7,14 @@ Nothing is deleted: the daily frame keeps every value. docs/screening.md describ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
-from forebay.days.daily import usable
+from forebay.days.daily import usable_values
 from forebay.screen.checks import jumps, stuck, thresholds
 from forebay.screen.evidence import evidence_for
 from forebay.screen.findings import Finding, Floats
@@ -35,7 +35,7 @@ REASONS = {
 }
 """Every reason of a flag, and what it means."""
 
-VALID = frozenset({"still", "step"})
+VALID_REASONS = frozenset({"still", "step"})
 """Reasons that leave the value valid: it is used."""
 
 FLAGS = Table(
@@ -58,7 +58,7 @@ RIVER = ("stream_level", "discharge", "inflow")
 WEATHER = ("temperature",)
 
 
-def flags(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+def screen_daily(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """Flags of every gauge of a daily frame (`FLAGS`), by gauge, date and the day on which they are known.
 
     A flag with `known_on` = k depends on rows with date ≤ k only, and so does whether it is withdrawn by then.
@@ -69,7 +69,7 @@ def flags(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
         As `prepare.daily.join` gives it: one row per day without a hole, values beside their flags.
     """
     ordered = daily.sort("date")
-    seen = usable(ordered, dam)
+    seen = usable_values(ordered, dam)
     values = {gauge.column: _floats(seen[gauge.column]) for gauge in dam.gauges}
     parts = []
     for gauge in dam.gauges:
@@ -93,69 +93,54 @@ def _findings(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> list[Finding
     return found + (stuck(value, bounds.typical, evidence) if kind == "lake" else [])
 
 
-def as_known(daily: pl.DataFrame, found: pl.DataFrame, day: date, dam: Dam) -> pl.DataFrame:
-    """The usable daily frame up to `day`, without the values that were doubted at its end.
+def daily_known_on(daily: pl.DataFrame, flags: pl.DataFrame, day: date, dam: Dam) -> pl.DataFrame:
+    """Usable values of the daily table up to `day`, without those that are suspect at the end of `day`.
 
-    The first day of another datum is left out as well, so that no change is taken across.
+    The first day after a step of datum is missing too, so that no change is computed across the step.
     """
-    known = found.filter(pl.col("known_on") <= day, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > day))
-    return _without(usable(daily.filter(pl.col("date") <= day), dam), known, dam)
+    known = flags.filter(pl.col("known_on") <= day, _not_withdrawn_by(day))
+    return _without_flagged(usable_values(daily.filter(pl.col("date") <= day), dam), known, dam)
 
 
-def masked(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, *, lag: int) -> pl.DataFrame:
-    """The usable daily frame, each value as seen `lag` days after its own: what an input of that lag may use."""
-    then = pl.col("date") + timedelta(days=lag)
-    known = found.filter(pl.col("known_on") <= then, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > then))
-    return _without(usable(daily, dam), known, dam)
+def daily_known_after(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, *, lag: int) -> pl.DataFrame:
+    """Usable values of the daily table, without those that are suspect `lag` days after their own day.
 
-
-def hindsight(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """The usable daily frame without any value that is doubted today, whenever that became known.
-
-    For pictures and for a look at verification targets only: never for inputs.
+    Inputs of that lag may use them.
     """
-    return _without(usable(daily, dam), found.filter(pl.col("withdrawn_on").is_null()), dam)
+    day = pl.col("date") + timedelta(days=lag)
+    known = flags.filter(pl.col("known_on") <= day, _not_withdrawn_by(day))
+    return _without_flagged(usable_values(daily, dam), known, dam)
 
 
-def build_as_known(
-    daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, build: Callable[[pl.DataFrame, Dam], pl.DataFrame]
-) -> pl.DataFrame:
-    """What `build` makes of the daily frame, each day's row from what was known at its end.
+def daily_by_period(
+    daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam
+) -> Iterator[tuple[date, pl.DataFrame]]:
+    """Periods in which the same flags are known: first day, and the daily table up to the last day as known then.
 
-    What is known of the past changes only on the days on which a flag is known late or withdrawn: between two of them
-    one frame serves all days, so this takes as many builds as there are such days.
-
-    Parameters
-    ----------
-    build
-        Gives one row per day of the frame, from that day's row and earlier ones only, as `features.build` does.
+    What is known of the past changes only on days on which a flag becomes known late or is withdrawn. Between two such
+    days, one table serves all days: inputs of day d are those that its period's table gives for d, as long as they
+    depend on d and earlier days only.
     """
-    late = found.filter(pl.col("known_on") > pl.col("date"))["known_on"]
-    news = pl.concat([late, found["withdrawn_on"].drop_nulls()]).unique().sort()
+    late = flags.filter(pl.col("known_on") > pl.col("date"))["known_on"]
+    turning_days = pl.concat([late, flags["withdrawn_on"].drop_nulls()]).unique().sort()
     first, end = daily["date"][0], daily["date"][-1] + timedelta(days=1)
-    starts = [first, *(day for day in news if first < day < end)]
-    parts = []
+    starts = [first, *(day for day in turning_days if first < day < end)]
     for start, stop in zip(starts, [*starts[1:], end], strict=True):
-        at_once = (pl.col("known_on") == pl.col("date")) & pl.col("date").is_between(start, stop, closed="left")
-        known = found.filter(
-            (pl.col("known_on") <= start) | at_once,
-            pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > start),
-        )
-        rows = build(_without(usable(daily.filter(pl.col("date") < stop), dam), known, dam), dam)
-        parts.append(rows.filter(pl.col("date") >= start))
-    return pl.concat(parts)
+        on_own_day = (pl.col("known_on") == pl.col("date")) & pl.col("date").is_between(start, stop, closed="left")
+        known = flags.filter((pl.col("known_on") <= start) | on_own_day, _not_withdrawn_by(start))
+        yield start, _without_flagged(usable_values(daily.filter(pl.col("date") < stop), dam), known, dam)
 
 
-def spells(found: pl.DataFrame) -> pl.DataFrame:
-    """Flags that hold today as runs of days: gauge, from, to, days, reason, known_on, value, expected.
+def flag_runs(flags: pl.DataFrame) -> pl.DataFrame:
+    """Flags that are not withdrawn, as runs of days: gauge, from, to, days, reason, known_on, value, expected.
 
     `known_on` is that of the run's first day; `value` and `expected` are medians over the run.
     """
-    held = found.filter(pl.col("withdrawn_on").is_null()).sort("gauge", "reason", "date")
-    apart = (pl.col("date").diff().dt.total_days() > 3).fill_null(False)
-    run = (apart | (pl.struct("gauge", "reason") != pl.struct("gauge", "reason").shift())).fill_null(True).cum_sum()
+    valid = flags.filter(pl.col("withdrawn_on").is_null()).sort("gauge", "reason", "date")
+    after_gap = (pl.col("date").diff().dt.total_days() > 3).fill_null(False)
+    run = (after_gap | (pl.struct("gauge", "reason") != pl.struct("gauge", "reason").shift())).fill_null(True).cum_sum()
     return (
-        held.with_columns(run.alias("run"))
+        valid.with_columns(run.alias("run"))
         .group_by("run", maintain_order=True)
         .agg(
             pl.col("gauge").first(),
@@ -211,8 +196,12 @@ def _rows(found: list[Finding], gauge: Gauge, dates: pl.Series, value: Floats) -
     return frame.with_columns(with_none).filter(pl.Series(held))
 
 
-def _without(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """`frame` with the values of the days in `known` nulled, but for those that stand still."""
+def _not_withdrawn_by(day: date | pl.Expr) -> pl.Expr:
+    return pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > day)
+
+
+def _without_flagged(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`frame` with null instead of each value that has a flag in `known`; "still" alone leaves the value."""
     known = known.filter(pl.col("reason") != "still")
     if frame.is_empty():
         return frame

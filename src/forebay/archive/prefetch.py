@@ -15,7 +15,7 @@ Job = Callable[[], Result]
 
 
 @contextmanager
-def ahead(jobs: Sequence[tuple[str | None, Job[Result]]], at_once: int) -> Iterator[list[Job[Result]]]:
+def prefetch(jobs: Sequence[tuple[str | None, Job[Result]]], at_once: int) -> Iterator[list[Job[Result]]]:
     """What to call for each job, in turn, to have its result or its error.
 
     Parameters

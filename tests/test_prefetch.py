@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from forebay.archive.ahead import ahead
+from forebay.archive.prefetch import prefetch
 
 
 class Watched:
@@ -35,7 +35,7 @@ class Watched:
 def test_services_are_asked_ahead_and_results_come_in_order() -> None:
     watched = Watched()
     jobs = [("a", watched.job(name)) for name in ("a1", "a2", "a3")] + [("b", watched.job("b1"))]
-    with ahead([*jobs, (None, watched.job("own"))], 2) as turns:
+    with prefetch([*jobs, (None, watched.job("own"))], 2) as turns:
         assert watched.wait_for(3) == ["a1", "a2", "b1"]  # a3 waits for one of a, own for its turn
         watched.go.set()
         assert [turn() for turn in turns] == ["A1", "A2", "A3", "B1", "OWN"]
@@ -46,7 +46,7 @@ def test_an_error_is_raised_in_its_turn_and_the_others_go_on() -> None:
     def fail() -> str:
         raise ZeroDivisionError
 
-    with ahead([("a", fail), ("a", lambda: "x")], 1) as turns:
+    with prefetch([("a", fail), ("a", lambda: "x")], 1) as turns:
         with pytest.raises(ZeroDivisionError):
             turns[0]()
         assert turns[1]() == "x"
@@ -54,7 +54,7 @@ def test_an_error_is_raised_in_its_turn_and_the_others_go_on() -> None:
 
 def test_what_has_not_begun_when_the_block_ends_never_begins() -> None:
     watched = Watched()
-    with pytest.raises(KeyboardInterrupt), ahead([("a", watched.job(n)) for n in ("a1", "a2")], 1):
+    with pytest.raises(KeyboardInterrupt), prefetch([("a", watched.job(n)) for n in ("a1", "a2")], 1):
         watched.wait_for(1)
         raise KeyboardInterrupt
     workers = [thread for thread in threading.enumerate() if thread.name.endswith("(_work)")]
