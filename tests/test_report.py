@@ -13,8 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from forebay.charts.formats import TargetFormat, format_number
 from forebay.dams.dam import Dam, Gauge
-from forebay.report import grounds, page, sections
+from forebay.report import grounds, page
 from forebay.report.write import Reading, Report, render, write_report
 from forebay.tables import EXPLANATION, FORECASTS, SCORES
 from tests import synthetic
@@ -168,11 +169,11 @@ def test_a_forecast_without_intervals_shows_dashes() -> None:
 
 
 def test_numbers_and_units() -> None:
-    assert sections.number(-0.0004, 3, signed=True) == "0.000"
-    assert sections.number(1234567.8, 0) == "1,234,568"
-    assert sections.number(None, 2) == sections.number(float("nan"), 2) == "–"
-    words = sections.Wording(synthetic.dam())
-    assert words.between(-1.0, 2.0, signed=True) == "−1.000 to +2.000"
+    assert format_number(-0.0004, 3, signed=True) == "0.000"
+    assert format_number(1234567.8, 0) == "1,234,568"
+    assert format_number(None, 2) == format_number(float("nan"), 2) == "–"
+    words = TargetFormat(synthetic.dam())
+    assert words.interval(-1.0, 2.0, signed=True) == "−1.000 to +2.000"
     assert words.axis == "reservoir level (daily mean), m"
 
 

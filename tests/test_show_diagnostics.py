@@ -7,15 +7,15 @@ from functools import cache
 import polars as pl
 import pytest
 
-from forebay.charts import forecast_charts as charts
+from forebay.charts.diagnostics import diagnostic_charts
 from forebay.charts.forecast_tables import Report
+from forebay.charts.style import Heading
 from forebay.features.samples import make_samples
-from forebay.report import diagnostics
 from forebay.report.write import render
 from forebay.verify.diagnostics import Diagnostics, diagnose
 from tests import synthetic
 
-HEADING = charts.Heading("Synthetic Dam", "reservoir level (daily mean), m", simulated=True)
+HEADING = Heading("Synthetic Dam", "reservoir level (daily mean), m", simulated=True)
 
 
 @cache
@@ -32,7 +32,7 @@ def made() -> tuple[Report, Diagnostics]:
 
 
 def test_every_picture_is_valid_and_says_that_it_is_simulated() -> None:
-    whole = diagnostics.pictures(made()[1], HEADING).whole(HEADING)
+    whole = diagnostic_charts(made()[1], HEADING).by_file(HEADING)
     assert list(whole) == ["reliability", "rank_histogram", "peaks", "rolling_coverage"]
     for chart in whole.values():
         assert "SIMULATED" in str(chart.to_dict(validate=True)["title"])

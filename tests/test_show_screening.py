@@ -8,8 +8,9 @@ import altair as alt
 import polars as pl
 import pytest
 
+from forebay.charts.screening import REASON_COLOURS, gauge_chart
 from forebay.cli.app import app
-from forebay.report.screening import REASON_COLOURS, gauge_chart, write_screening
+from forebay.report.screening import write_screening
 from forebay.screen.flags import REASONS, screen_daily
 from tests import synthetic
 

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import vl_convert
 
+from forebay.charts import station_map
 from forebay.charts.drawing import VEGA_LITE
-from forebay.charts.forecast_charts import for_file
-from forebay.report import station_map
+from forebay.charts.spec import file_spec
 from forebay.sources.stations import SERIES, STATIONS, Found, Search
 from tests.command_line import Ended, forebay
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server
@@ -46,19 +46,19 @@ def found_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> Fo
 def drawn(found: Found) -> str:
     chart = station_map.station_map(found, "The <Place>")
     chart.to_dict()  # validates
-    svg = vl_convert.vegalite_to_svg(for_file(chart), vl_version=VEGA_LITE)
+    svg = vl_convert.vegalite_to_svg(file_spec(chart), vl_version=VEGA_LITE)
     assert "NaN" not in svg and "Infinity" not in svg
     return svg
 
 
 def layer(found: Found, mark: str) -> list[list[dict[str, float | str]]]:
-    spec = for_file(station_map.station_map(found, "P"))
+    spec = file_spec(station_map.station_map(found, "P"))
     return [spec["datasets"][part["data"]["name"]] for part in spec["layer"] if part["mark"]["type"] == mark]
 
 
 def test_a_km_is_as_long_north_as_east_and_stations_lie_where_they_are() -> None:
     found = found_at(("a", 5.0, 90.0), ("b", 10.0, 180.0))
-    spec = for_file(station_map.station_map(found, "P"))
+    spec = file_spec(station_map.station_map(found, "P"))
     assert spec["width"] == spec["height"]
     domains = {str(part["encoding"][axis]["scale"]["domain"]) for part in spec["layer"] for axis in ("x", "y")}
     assert len(domains) == 1
@@ -78,7 +78,7 @@ def test_the_picture_names_the_place_the_rings_and_every_station() -> None:
     svg = drawn(found_at(("212242", 5.0, 90.0), ("563035", 10.0, 180.0)))
     for text in ("The &lt;Place&gt;", "10 km", "212242", "563035", "rainfall", "stream_level"):
         assert f">{text}<" in svg
-    assert "waternsw's stations within 10 km" in svg
+    assert "stations of waternsw within 10 km" in svg
 
 
 def test_labels_that_would_cover_others_are_left_out_and_none_of_the_dots() -> None:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from forebay.charts import forecast_tables as story
+from forebay.charts import forecast_tables
 from forebay.dams.dam import Dam
 from forebay.tables import flag_of
 from tests import synthetic
@@ -26,28 +26,28 @@ def _frame(dam: Dam, levels: list[float | None]) -> pl.DataFrame:
     return pl.DataFrame({"date": DAYS[: len(levels)], column: level, flag_of(column): flags})
 
 
-def _rise(dam: Dam, frame: pl.DataFrame) -> story.Rise | None:
-    return story.largest_rise(frame, synthetic.forecasts(dam, frame, frame["date"].to_list()), dam)
+def _rise(dam: Dam, frame: pl.DataFrame) -> forecast_tables.Rise | None:
+    return forecast_tables.largest_rise(frame, synthetic.forecasts(dam, frame, frame["date"].to_list()), dam)
 
 
 def test_observed_has_every_day_and_fills_none(lake: Dam) -> None:
     frame = _frame(lake, [1.0, None, 3.0]).filter(pl.col("date") != DAYS[0])
-    seen = story.observed(frame, lake, DAYS[0], DAYS[2])
+    seen = forecast_tables.observed_levels(frame, lake, DAYS[0], DAYS[2])
     assert seen.rows() == [(DAYS[0], None), (DAYS[1], None), (DAYS[2], 3.0)]
 
 
 def test_fan_starts_at_the_level_and_keeps_the_quantiles_in_order(lake: Dam) -> None:
-    made = story.fan(synthetic.forecasts(lake, _frame(lake, [5.0] * 3), DAYS[:2]))
+    made = forecast_tables.forecast_fan(synthetic.forecasts(lake, _frame(lake, [5.0] * 3), DAYS[:2]))
     assert made["lead_time"].to_list() == [0, *synthetic.LEADS] * 2
     assert made.filter(pl.col("lead_time") == 0)["q95"].to_list() == [5.0, 5.0]
     assert (made["q05"] <= made["q50"]).all() and (made["q50"] <= made["q95"]).all()
-    assert story.fan(synthetic.forecasts(lake, _frame(lake, [5.0]), [])).is_empty()
+    assert forecast_tables.forecast_fan(synthetic.forecasts(lake, _frame(lake, [5.0]), [])).is_empty()
 
 
 def test_a_line_is_near_when_it_at_most_doubles_the_picture(lake: Dam) -> None:
     def near(low: float, high: float) -> bool:
         shown = pl.DataFrame({"date": DAYS[:2], "low": [low, low], "high": [high, high]})
-        drawn, every = story.lines(lake, shown)  # full supply stands at 100 m
+        drawn, every = forecast_tables.reference_levels(lake, shown)  # full supply stands at 100 m
         assert drawn.is_empty() != every["near"][0]
         return bool(every["near"][0])
 
@@ -89,7 +89,7 @@ def test_no_rise_where_the_level_never_rose_or_nothing_was_hindcast(lake: Dam) -
     assert _rise(lake, _frame(lake, [10.0] * 60)) is None
     assert _rise(lake, _frame(lake, [10.0 - k for k in range(60)])) is None
     frame = _frame(lake, [10.0 + k for k in range(60)])
-    assert story.largest_rise(frame, synthetic.forecasts(lake, frame, []), lake) is None
+    assert forecast_tables.largest_rise(frame, synthetic.forecasts(lake, frame, []), lake) is None
 
 
 def test_days_without_a_level_are_named_as_without_a_forecast(lake: Dam) -> None:
@@ -101,19 +101,19 @@ def test_days_without_a_level_are_named_as_without_a_forecast(lake: Dam) -> None
 
 
 def test_verdicts(lake: Dam) -> None:
-    fans = story.fan(synthetic.forecasts(lake, _frame(lake, [5.0] * 2), DAYS[:1]))
+    fans = forecast_tables.forecast_fan(synthetic.forecasts(lake, _frame(lake, [5.0] * 2), DAYS[:1]))
     at_lead_1 = {"inside 80%": 5.0, "inside 90%": 5.03, "above 90%": 6.0, "below 90%": 4.0, "not observed": None}
     for verdict, level in at_lead_1.items():
         levels = pl.DataFrame({"date": [DAYS[1]], "level": pl.Series([level], dtype=pl.Float64)})
-        told = story.told_and_seen(fans, levels, [1])
+        told = forecast_tables.compare_with_observed(fans, levels, [1])
         assert told["verdict"].to_list() == [verdict]
         assert told["observed"][0] == (None if level is None else pytest.approx(level - 5.0))
     unbounded = fans.with_columns(q05=None, q95=None).cast({"q05": pl.Float64, "q95": pl.Float64})
     levels = pl.DataFrame({"date": [DAYS[1]], "level": [5.0]})
-    assert story.told_and_seen(unbounded, levels, [1])["verdict"].to_list() == ["no interval"]
+    assert forecast_tables.compare_with_observed(unbounded, levels, [1])["verdict"].to_list() == ["no interval"]
 
 
 def test_near_full(lake: Dam) -> None:
-    assert story.near_full(lake, DAYS[0], 99.6)  # the margin of a level in m is 0.5 m by default
-    assert not story.near_full(lake, DAYS[0], 99.4)
-    assert not story.near_full(lake.model_copy(update={"full_supply": None}), DAYS[0], 99.9)
+    assert forecast_tables.is_near_full(lake, DAYS[0], 99.6)  # the margin of a level in m is 0.5 m by default
+    assert not forecast_tables.is_near_full(lake, DAYS[0], 99.4)
+    assert not forecast_tables.is_near_full(lake.model_copy(update={"full_supply": None}), DAYS[0], 99.9)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forebay.article.results import Result
-from forebay.charts.forecast_charts import FORECAST, MODEL_COLOURS
+from forebay.charts.style import FORECAST_COLOUR, MODEL_COLOURS
 
 if TYPE_CHECKING:
-    from forebay.charts.forecast_charts import AnyChart
+    from forebay.charts.spec import AnyChart
 
 ACTUAL, PREDICTION = "actual", "prediction"
 LOSS, VALIDATION = "loss (under dropout)", "validation loss"
-_BLUE, _ORANGE = FORECAST, MODEL_COLOURS["no_change"]
+_BLUE, _ORANGE = FORECAST_COLOUR, MODEL_COLOURS["no_change"]
 WIDTH, HEIGHT = 860, 320
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forebay.article import charts as article_charts
 from forebay.article.results import BASELINES, RECIPE_TITLES, Fault, Result, SameDays, Story
 from forebay.article.wording import COMPLAINTS, NAMES, WORDS
 from forebay.charts import drawing
-from forebay.charts import forecast_charts as charts
+from forebay.charts.spec import file_spec, legend_entries, page_spec
 from forebay.report.page import Html, chart, document, element, escaped, joined, legend, pairs, table
+
+if TYPE_CHECKING:
+    from forebay.charts.spec import AnyChart
 
 _TITLE = "The article, as published and as corrected"
 _SECTIONS = {
@@ -27,7 +31,7 @@ def write_page(story: Story, folder: Path) -> None:
     (folder / "article.html").write_bytes(render(story).encode())
     for result in story.results:
         pictures = {"history": article_charts.loss_chart(result), "prediction": article_charts.prediction_chart(result)}
-        drawings = drawing.start((f"{result.stem}-{name}", charts.for_file(made)) for name, made in pictures.items())
+        drawings = drawing.start((f"{result.stem}-{name}", file_spec(made)) for name, made in pictures.items())
         drawing.write(drawings, folder)
         for name, picture in pictures.items():
             stem = f"{result.stem}-{name}"
@@ -253,9 +257,9 @@ def _charts(results: tuple[Result, ...]) -> Html:
     return _section("charts", element("p", intro), *drawn)
 
 
-def _drawn(name: str, picture: charts.AnyChart) -> Html:
-    spec = charts.for_page(picture)
-    return joined((chart(name, spec), legend(charts.legend(spec))))
+def _drawn(name: str, picture: AnyChart) -> Html:
+    spec = page_spec(picture)
+    return joined((chart(name, spec), legend(legend_entries(spec))))
 
 
 def _complaints(story: Story) -> Html:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:  # the process starts sooner without
-    from forebay.charts.forecast_charts import Spec
+    from forebay.charts.spec import Spec
 
 VEGA_LITE = "6.4"
 """Version for which Altair writes and vl-convert draws."""

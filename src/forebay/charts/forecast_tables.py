@@ -92,7 +92,7 @@ class Report:
         return self.init_date - self.level_age_days * DAY
 
 
-def observed(daily: pl.DataFrame, dam: Dam, since: date, until: date) -> pl.DataFrame:
+def observed_levels(daily: pl.DataFrame, dam: Dam, since: date, until: date) -> pl.DataFrame:
     """date, level: the target on each day from `since` to `until`; null where it is missing."""
     days = pl.DataFrame({"date": pl.date_range(since, until, eager=True)})
     level = daily.select("date", level=pl.col(dam.target_gauge.column).cast(pl.Float64))
@@ -111,7 +111,7 @@ def quantile_column(quantile: float) -> str:
 QUANTILE_COLUMNS = tuple(quantile_column(q) for q in QUANTILES)
 
 
-def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
+def forecast_fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
     """init_date, lead_time, valid_date, start, q05 … q95: a row per forecast day of `model`, levels in the dam's unit.
 
     `start` is the level that the forecast starts from; a row with lead_time 0 stands at it, on that level's day, all
@@ -141,7 +141,7 @@ def fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
     return pl.concat([anchors, wide.select(anchors.columns)]).sort("init_date", "lead_time")
 
 
-def lines(dam: Dam, shown: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def reference_levels(dam: Dam, shown: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Full supply and thresholds: those near enough to be drawn, and all of them against the last level.
 
     Parameters
@@ -175,7 +175,7 @@ def lines(dam: Dam, shown: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return pl.concat([empty, *near]), flat
 
 
-def near_full(dam: Dam, day: date, level: float) -> bool:
+def is_near_full(dam: Dam, day: date, level: float) -> bool:
     """Whether `level` counts as near the full supply level in force on `day`."""
     if dam.full_supply is None:
         return False
@@ -212,7 +212,7 @@ def largest_rise(daily: pl.DataFrame, hindcast: pl.DataFrame, dam: Dam, around_d
     inits = hindcast.filter(pl.col("model") == DEFAULT)["init_date"].unique().sort()
     if inits.is_empty():
         return None
-    doubtful = pl.col(flag_of(column)).is_in(list(UNUSABLE)).fill_null(False) | excluded(dam)
+    doubtful = pl.col(flag_of(column)).is_in(list(UNUSABLE)).fill_null(False) | is_excluded(dam)
     levels = daily.sort("date").select("date", level=pl.when(~doubtful).then(pl.col(column)))
     level = pl.col("level")
     after, before = [level.shift(-k) for k in (1, 2, 3)], [level.shift(k) for k in (0, 1, 2)]
@@ -240,21 +240,21 @@ def largest_rise(daily: pl.DataFrame, hindcast: pl.DataFrame, dam: Dam, around_d
     )
 
 
-def excluded(dam: Dam) -> pl.Expr:
+def is_excluded(dam: Dam) -> pl.Expr:
     """Whether a day (column `date`) lies in a spell of the dam file's `verification_exclude`."""
     spells = [pl.col("date").is_between(spell.from_, spell.to) for spell in dam.hindcast.verification_exclude]
     return pl.any_horizontal(*spells) if spells else pl.lit(False)
 
 
-def told_and_seen(fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SHOWN_LEADS) -> pl.DataFrame:
+def compare_with_observed(fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SHOWN_LEADS) -> pl.DataFrame:
     """init_date, lead_time, change, low, high, observed, verdict: each forecast change beside the one that came.
 
     Parameters
     ----------
     fans
-        As `fan` makes them.
+        As `forecast_fan` returns them.
     levels
-        date, level, as `observed` makes them.
+        date, level, as `observed_levels` returns them.
 
     Changes are from the level that the forecast started from; low and high bound the 90% interval. The verdict is
     "inside 80%", "inside 90%", "above 90%", "below 90%", "no interval" or "not observed".

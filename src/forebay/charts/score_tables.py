@@ -12,30 +12,30 @@ from forebay.dams.dam import Dam, Gauge
 from forebay.models import REFERENCES
 from forebay.tables import flag_of
 
-FINE = "good"
+GOOD = "good"
 """The state of a day without a flag."""
 _YEAR = re.compile(r"y\d{4}")
-_BESIDE = ("coverage_80", "coverage_90", "mae_top5")
-_STANDING = (
+_EXTRA_METRICS = ("coverage_80", "coverage_90", "mae_top5")
+_COMPARISON = (
     {"window": pl.String(), "regime": pl.String(), "lead_time": pl.Int32(), "n": pl.Int64()}
     | dict.fromkeys(("mae", *REFERENCES), pl.Float64())
     | {"best": pl.String()}
-    | dict.fromkeys(("skill", "skill_low", "skill_high", *_BESIDE), pl.Float64())
+    | dict.fromkeys(("skill", "skill_low", "skill_high", *_EXTRA_METRICS), pl.Float64())
 )
 
 
-def windows_scored(scores: pl.DataFrame, dam: Dam) -> list[tuple[str, str]]:
+def scored_windows(scores: pl.DataFrame, dam: Dam) -> list[tuple[str, str]]:
     """Every (window, "all"): the whole, the last fifth, then the dam file's windows."""
     known = ("all", "last20", *(w.name for w in dam.hindcast.windows))
     return [(window, "all") for window in _known_first(scores["window"], known)]
 
 
-def regimes_scored(scores: pl.DataFrame) -> list[tuple[str, str]]:
+def scored_regimes(scores: pl.DataFrame) -> list[tuple[str, str]]:
     """Every ("all", regime) but the years."""
     return [("all", r) for r in _regimes(scores) if r != "all" and not _YEAR.fullmatch(r)]
 
 
-def years_scored(scores: pl.DataFrame) -> list[tuple[str, str]]:
+def scored_years(scores: pl.DataFrame) -> list[tuple[str, str]]:
     """Every ("all", "y2012") and so on."""
     return [("all", r) for r in _regimes(scores) if _YEAR.fullmatch(r)]
 
@@ -49,7 +49,7 @@ def _known_first(names: pl.Series, known: Sequence[str]) -> list[str]:
     return [n for n in dict.fromkeys(known) if n in present] + sorted(present - set(known))
 
 
-def side_by_side(
+def compare_scores(
     scores: pl.DataFrame, rows: Iterable[tuple[str, str]], leads: Sequence[int] = SHOWN_LEADS
 ) -> pl.DataFrame:
     """The default's scores beside the references', one row per window, regime and lead.
@@ -61,8 +61,8 @@ def side_by_side(
     scored is null; a row without the default's MAE is left out.
     """
     cells = _cells(scores)
-    table = [_standing(cells, window, regime, lead) for window, regime in rows for lead in leads]
-    return pl.DataFrame([row for row in table if row is not None], schema=_STANDING)
+    table = [_comparison_row(cells, window, regime, lead) for window, regime in rows for lead in leads]
+    return pl.DataFrame([row for row in table if row is not None], schema=_COMPARISON)
 
 
 _Cells = dict[tuple[str, str, int, str, str], tuple[float | None, float | None, float | None, int | None]]
@@ -74,7 +74,7 @@ def _cells(scores: pl.DataFrame) -> _Cells:
     return {(row[0], row[1], row[2], row[3], row[4]): (row[5], row[6], row[7], row[8]) for row in rows}
 
 
-def _standing(cells: _Cells, window: str, regime: str, lead: int) -> dict[str, str | int | float | None] | None:
+def _comparison_row(cells: _Cells, window: str, regime: str, lead: int) -> dict[str, str | int | float | None] | None:
     nothing = (None, None, None, None)
     mae, _, _, n = cells.get((window, regime, lead, DEFAULT, "mae"), nothing)
     if mae is None:
@@ -83,23 +83,23 @@ def _standing(cells: _Cells, window: str, regime: str, lead: int) -> dict[str, s
     scored = {name: value for name, value in references.items() if value is not None}
     best = min(scored, key=lambda name: scored[name]) if scored else None
     skill, low, high, _ = cells.get((window, regime, lead, DEFAULT, f"skill_{best}"), nothing)
-    others = {m: cells.get((window, regime, lead, DEFAULT, m), nothing)[0] for m in _BESIDE}
+    others = {m: cells.get((window, regime, lead, DEFAULT, m), nothing)[0] for m in _EXTRA_METRICS}
     row: dict[str, str | int | float | None] = {"window": window, "regime": regime, "lead_time": lead}
     row |= {"n": n, "mae": mae}
     return row | references | {"best": best, "skill": skill, "skill_low": low, "skill_high": high} | others
 
 
-def error_by_lead(scores: pl.DataFrame, window: str, regime: str) -> pl.DataFrame:
+def errors_by_lead(scores: pl.DataFrame, window: str, regime: str) -> pl.DataFrame:
     """model, lead_time, mae, n: the default first, then the references, then models that are not the default itself."""
     own = scores.filter((pl.col("window") == window) & (pl.col("regime") == regime) & (pl.col("metric") == "mae"))
     own = own.select("model", "lead_time", mae="value", n="n").drop_nulls("mae")
-    names = [m for m in _known_first(own["model"], (DEFAULT, *REFERENCES)) if m not in same_as_default(scores)]
+    names = [m for m in _known_first(own["model"], (DEFAULT, *REFERENCES)) if m not in models_equal_to_default(scores)]
     return own.filter(pl.col("model").is_in(names)).sort(
         pl.col("model").replace_strict(names, range(len(names)), return_dtype=pl.Int32), "lead_time"
     )
 
 
-def same_as_default(scores: pl.DataFrame) -> list[str]:
+def models_equal_to_default(scores: pl.DataFrame) -> list[str]:
     """Models whose MAE equals the default's at every lead, window and regime: the default goes by their name too."""
     keys = ["window", "regime", "lead_time"]
     mae = scores.filter(pl.col("metric") == "mae").select("model", *keys, "value")
@@ -115,7 +115,7 @@ def gauge_labels(dam: Dam) -> dict[str, str]:
     return {g.column: g.title if titles.count(g.title) == 1 else f"{g.title} ({g.column})" for g in dam.gauges}
 
 
-def present_gauges(daily: pl.DataFrame, dam: Dam) -> list[Gauge]:
+def gauges_in(daily: pl.DataFrame, dam: Dam) -> list[Gauge]:
     """The dam's gauges that have a column in the daily frame, in the dam file's order."""
     return [g for g in dam.gauges if g.column in daily.columns]
 
@@ -139,9 +139,9 @@ def coverage_spells(daily: pl.DataFrame, dam: Dam, most: int = 3000) -> tuple[pl
     labels = gauge_labels(dam)
     frames = [
         daily.sort("date").select(
-            pl.lit(labels[g.column]).alias("gauge"), "date", state=pl.col(flag_of(g.column)).fill_null(FINE)
+            pl.lit(labels[g.column]).alias("gauge"), "date", state=pl.col(flag_of(g.column)).fill_null(GOOD)
         )
-        for g in present_gauges(daily, dam)
+        for g in gauges_in(daily, dam)
     ]
     step = 1
     while True:
@@ -153,10 +153,10 @@ def coverage_spells(daily: pl.DataFrame, dam: Dam, most: int = 3000) -> tuple[pl
 
 def _runs(states: pl.DataFrame, step: int) -> pl.DataFrame:
     if step > 1:
-        flagged = pl.col("state").filter(pl.col("state") != FINE)
+        flagged = pl.col("state").filter(pl.col("state") != GOOD)
         commonest = flagged.mode().sort().first()
         states = states.group_by(pl.col("date").dt.truncate(f"{step}d"), maintain_order=True).agg(
-            pl.col("gauge").first(), state=commonest.fill_null(FINE), last=pl.col("date").last()
+            pl.col("gauge").first(), state=commonest.fill_null(GOOD), last=pl.col("date").last()
         )
     else:
         states = states.with_columns(last=pl.col("date"))
@@ -172,11 +172,11 @@ def coverage_counts(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """gauge, days, with_value, and one column per flag: how many days of the daily frame each gauge has of each."""
     labels = gauge_labels(dam)
     rows = []
-    for gauge in present_gauges(daily, dam):
-        flags = daily[flag_of(gauge.column)].fill_null(FINE).value_counts().iter_rows()
+    for gauge in gauges_in(daily, dam):
+        flags = daily[flag_of(gauge.column)].fill_null(GOOD).value_counts().iter_rows()
         has_value = int(daily[gauge.column].is_not_null().sum())
         rows.append({"gauge": labels[gauge.column], "days": len(daily), "with_value": has_value} | dict(flags))
     counts = pl.DataFrame(rows, infer_schema_length=None)
-    states = [c for c in counts.columns[3:] if c != FINE]
-    good = [FINE] if FINE in counts.columns else []
+    states = [c for c in counts.columns[3:] if c != GOOD]
+    good = [GOOD] if GOOD in counts.columns else []
     return counts.select("gauge", "days", "with_value", *good, *sorted(states)).fill_null(0)

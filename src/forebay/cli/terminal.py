@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.charts.explanation import explanation_lines
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import IssuedForecast
 from forebay.models import REFERENCES
-from forebay.report.explanation import told
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,7 +82,7 @@ def outcome(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Seque
     if issued.level_age_days:
         when = f"from {issued.init_date} and the level of {issued.level_date}, {issued.level_age_days} days before"
     table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
-    for sentence in told(issued.explanation, dam):
+    for sentence in explanation_lines(issued.explanation, dam):
         line(sentence)
     if rows := score_rows(scores):
         table(f"Hindcast: mean absolute error ({unit}) on the same days for all", rows)

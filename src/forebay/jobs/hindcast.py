@@ -139,10 +139,12 @@ def write_review(made: Mapping[str, Verification], dam: Dam, folder: Path) -> li
         If the folder cannot be written.
     """
     from forebay.charts import drawing
-    from forebay.charts import forecast_charts as charts
-    from forebay.report import diagnostics, sections
+    from forebay.charts.diagnostics import diagnostic_charts
+    from forebay.charts.formats import TargetFormat
+    from forebay.charts.spec import file_spec
+    from forebay.charts.style import Heading
 
-    heading = charts.Heading(dam.name, sections.Wording(dam).axis, dam.simulated)
+    heading = Heading(dam.name, TargetFormat(dam).axis, dam.simulated)
     with write_all(folder) as files:
         for name, verified in made.items():
             tail = "" if name == ON_TIME else f"_{name}"
@@ -150,7 +152,7 @@ def write_review(made: Mapping[str, Verification], dam: Dam, folder: Path) -> li
             (files.stage / f"hindcast{tail}.parquet").write_bytes(parquet(FORECASTS.check(verified.forecasts)))
             for table, rows in verified.diagnostics.by_name().items():
                 rows.write_csv(files.stage / f"{table}{tail}.csv")
-        pictures = diagnostics.pictures(made[ON_TIME].diagnostics, heading).whole(heading)
-        drawings = drawing.start((name, charts.for_file(chart)) for name, chart in pictures.items())
+        pictures = diagnostic_charts(made[ON_TIME].diagnostics, heading).by_file(heading)
+        drawings = drawing.start((name, file_spec(chart)) for name, chart in pictures.items())
         drawing.write(drawings, files.stage)
     return files.paths

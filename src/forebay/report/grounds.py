@@ -9,13 +9,20 @@ from typing import Any
 
 import polars as pl
 
-from forebay.charts import forecast_charts as charts
 from forebay.charts.forecast_tables import Report
-from forebay.charts.score_tables import regimes_scored, same_as_default, side_by_side, windows_scored, years_scored
+from forebay.charts.formats import TargetFormat, format_day, format_name, format_number, format_percent
+from forebay.charts.score_tables import (
+    compare_scores,
+    models_equal_to_default,
+    scored_regimes,
+    scored_windows,
+    scored_years,
+)
+from forebay.charts.spec import Spec
 from forebay.dams.dam import Dam, Gauge, Line, Window
 from forebay.models import REFERENCES
 from forebay.report.page import Html, element, joined, pairs, table
-from forebay.report.sections import Wording, charted, day_text, number, panels, section
+from forebay.report.sections import charted, panels, section
 
 REGIMES = {
     "all": "all days",
@@ -58,15 +65,15 @@ _WORDS = (
 )
 
 
-def scores(report: Report, specs: Sequence[charts.Spec]) -> Html:
+def scores(report: Report, specs: Sequence[Spec]) -> Html:
     """How well the hindcast did against the four references."""
     if report.scores.is_empty():
         said = "No forecast of the hindcast could be scored: the record is too short, or the level is too seldom there."
         return section("scores", report.dam, element("p", said))
     named = {w.name: _titled(w.name, _span(w)) for w in report.dam.hindcast.windows}
     titles = {"all": _titled("all", "after the warm-up"), "last20": _titled("last20", "last fifth of the days")} | named
-    years = _standings(report, years_scored(report.scores), {}, by="regime")
-    same = same_as_default(report.scores)
+    years = _standings(report, scored_years(report.scores), {}, by="regime")
+    same = models_equal_to_default(report.scores)
     intro = (
         "These forecasts were made afterwards, each from what was known on its own day, for every day of the record "
         "whose level was observed; four simple references forecast the same days."
@@ -78,21 +85,21 @@ def scores(report: Report, specs: Sequence[charts.Spec]) -> Html:
         panels("chart-scores", specs, css="panels wide"),
         element("p", "Each chart has its own axis: compare lines within a chart.", css="small"),
         element("h3", "By period"),
-        _standings(report, windows_scored(report.scores, report.dam), titles, by="window"),
+        _standings(report, scored_windows(report.scores, report.dam), titles, by="window"),
         element("h3", "By kind of day"),
-        _standings(report, regimes_scored(report.scores), REGIMES, by="regime"),
+        _standings(report, scored_regimes(report.scores), REGIMES, by="regime"),
         element("details", element("summary", "By year"), years) if years else "",
         element("h3", "How to read it"),
         pairs(_HOW_TO_READ),
         element("p", _HINDSIGHT, element("code", f"forebay hindcast {report.dam.id} {_AGAIN}"), "."),
         element("h3", "The references"),
-        pairs((_spaced(name), _REFERENCE_WORDS.get(name, "")) for name in REFERENCES),
+        pairs((format_name(name), _REFERENCE_WORDS.get(name, "")) for name in REFERENCES),
     )
 
 
 def _standings(report: Report, rows: list[tuple[str, str]], titles: Mapping[str, object], *, by: str) -> Html:
-    words = Wording(report.dam)
-    standings = side_by_side(report.scores, rows)
+    words = TargetFormat(report.dam)
+    standings = compare_scores(report.scores, rows)
     if standings.is_empty():
         return Html("")
     cells = [
@@ -103,13 +110,13 @@ def _standings(report: Report, rows: list[tuple[str, str]], titles: Mapping[str,
             element("b", words.error(row["mae"])),
             *(element("u" if name == row["best"] else "span", words.error(row[name])) for name in REFERENCES),
             _skill(row),
-            _percent(row["coverage_80"]),
-            _percent(row["coverage_90"]),
+            format_percent(row["coverage_80"]),
+            format_percent(row["coverage_90"]),
             words.error(row["mae_top5"]),
         )
         for row in standings.with_columns(first=pl.col(by).is_first_distinct()).iter_rows(named=True)
     ]
-    headers = ("", "Lead, days", "Days", "MAE", *(_spaced(name) for name in REFERENCES))
+    headers = ("", "Lead, days", "Days", "MAE", *(format_name(name) for name in REFERENCES))
     tail = ("Skill (90% band)", "In 80%", "In 90%", "MAE, top 5%")
     caption = f"Errors in {words.unit}: MAE of the forecast, then of each reference"
     return table((*headers, *tail), cells, caption=caption)
@@ -124,30 +131,22 @@ def _span(window: Window) -> str:
     return f"{window.from_} to {window.to}{f', without {left_out}' if left_out else ''}"
 
 
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _skill(row: Mapping[str, Any]) -> Html | str:  # Any: a row holds texts and numbers
     if row["best"] is None:
         return "–"
-    band = f"{number(row['skill_low'], 2, signed=True)} to {number(row['skill_high'], 2, signed=True)}"
-    return joined((number(row["skill"], 2, signed=True), element("span", band, css="under")))
+    band = f"{format_number(row['skill_low'], 2, signed=True)} to {format_number(row['skill_high'], 2, signed=True)}"
+    return joined((format_number(row["skill"], 2, signed=True), element("span", band, css="under")))
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f}%"
-
-
-def coverage(report: Report, counts: pl.DataFrame, step_days: int, spec: charts.Spec) -> Html:
+def coverage(report: Report, counts: pl.DataFrame, step_days: int, spec: Spec) -> Html:
     """What each gauge delivered, as a picture and in numbers."""
     headers = ["Gauge", "Days", "With a value", *counts.columns[3:]]
     rows = [(row[0], *(f"{cell:,}" for cell in row[1:])) for row in counts.iter_rows()]
     first, last = report.daily["date"].sort()[0], report.daily["date"].sort()[-1]
     said = (
-        f"Each bar is a run of days, {day_text(first)} to {day_text(last)}. Unavailable: the agency marked the reading "
-        "as missing. Absent: there is no reading. Estimated, unknown and poor values are used as they are. Nothing is "
-        "filled in."
+        f"Each bar is a run of days, {format_day(first)} to {format_day(last)}. "
+        "Unavailable: the agency marked the reading as missing. Absent: there is no reading. Estimated, unknown and "
+        "poor values are used as they are. Nothing is filled in."
     )
     if step_days > 1:
         said += f" {step_days} days stand together: one flagged day among them colours them all."
@@ -220,7 +219,7 @@ def _gauge_row(gauge: Gauge) -> tuple[object, ...]:
     stamp = "" if gauge.stamp == "start" else ", stamped at its end"
     columns = [gauge.file.date, gauge.file.value, gauge.file.quality or ""] if gauge.file else []
     return (
-        _spaced(gauge.role),
+        format_name(gauge.role),
         gauge.title,
         gauge.source,
         gauge.station,
@@ -240,7 +239,7 @@ def _as_it_is(frame: pl.DataFrame) -> Html:
     shown = [c for c in frame.columns if frame[c].null_count() < len(frame)]
     texts = next((k for k, c in enumerate(shown) if frame.schema[c] != pl.String), len(shown))
     rows = [tuple(_cell(value) for value in row) for row in frame.select(shown).iter_rows()]
-    return table([{"age": "age, days"}.get(c, _spaced(c)) for c in shown], rows, texts=texts)
+    return table([{"age": "age, days"}.get(c, format_name(c)) for c in shown], rows, texts=texts)
 
 
 def _cell(value: object) -> str:
@@ -249,7 +248,7 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     if isinstance(value, float):
-        return number(value, 1)
+        return format_number(value, 1)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

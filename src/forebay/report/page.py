@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from forebay.charts import drawing
-from forebay.charts.forecast_charts import Spec
+from forebay.charts.spec import Spec
 
 
 class Html(str):

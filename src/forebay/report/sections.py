@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from math import isnan
+from datetime import datetime, timedelta
 
 import polars as pl
 
-from forebay.charts import forecast_charts as charts
-from forebay.charts.forecast_tables import DAY, Report, Rise, near_full, told_and_seen
+from forebay.charts.forecast_tables import DAY, Report, Rise, compare_with_observed, is_near_full
+from forebay.charts.formats import TargetFormat, format_count, format_day
+from forebay.charts.spec import Spec, legend_entries
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import zone
 from forebay.report.page import Html, chart, element, escaped, joined, legend, table
 
-_DECIMALS = {"m": 3, "ft": 2, "cm": 1, "mm": 0, "%": 2, "GL": 2, "hm3": 2}
 _VERDICTS = {
     "inside 80%": ("hit", "inside the 80% interval"),
     "inside 90%": ("hit", "inside the 90% interval"),
@@ -40,64 +39,6 @@ _TITLES = {
 }
 
 
-def number(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """A number for people: a true minus sign, thousands apart, a dash for none.
-
-    >>> number(-1234.5, 1)
-    '−1,234.5'
-    """
-    if value is None or isnan(value):
-        return "–"
-    text = f"{value:{'+' if signed else ''},.{decimals}f}"
-    if not text.strip("+-0.,"):
-        text = text.lstrip("+-")
-    return text.replace("-", "−")
-
-
-def day_text(day: date) -> str:
-    """A day for people.
-
-    >>> day_text(date(2020, 2, 9))
-    'Sun 9 Feb 2020'
-    """
-    return f"{day:%a} {day.day} {day:%b %Y}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-class Wording:
-    """How one dam's numbers are written: decimals, unit, and what one daily value is."""
-
-    def __init__(self, dam: Dam) -> None:
-        self.unit = dam.target.unit
-        self.decimals = _DECIMALS.get(self.unit, 0)
-        gauge = dam.target_gauge
-        at_clock = gauge.reading_at is not None
-        self.daily = f"reading at {gauge.reading_at:%H:%M}" if at_clock else f"daily {gauge.aggregate}"
-        self.of_day = f"{gauge.reading_at:%H:%M} reading" if at_clock else gauge.aggregate
-        self.axis = f"{gauge.kind.title.lower()} ({self.daily}), {self.unit}"
-
-    def value(self, value: float | None) -> str:
-        """A level with its unit."""
-        return f"{number(value, self.decimals)} {self.unit}"
-
-    def bare(self, value: float | None, *, signed: bool = False) -> str:
-        """A level or change without its unit."""
-        return number(value, self.decimals, signed=signed)
-
-    def between(self, low: float | None, high: float | None, *, signed: bool = False) -> str:
-        """An interval without unit."""
-        if low is None or high is None:
-            return "–"
-        return f"{self.bare(low, signed=signed)} to {self.bare(high, signed=signed)}"
-
-    def error(self, value: float | None) -> str:
-        """An error, a decimal finer than a level."""
-        return number(value, self.decimals + 1)
-
-
 def section(name: str, dam: Dam, *parts: object) -> Html:
     """A section with its heading, and the word "simulated" where it belongs."""
     notice = element("p", "SIMULATED: no real gauge, no real dam.", css="simulated") if dam.simulated else ""
@@ -106,12 +47,12 @@ def section(name: str, dam: Dam, *parts: object) -> Html:
 
 def head(report: Report, fan: pl.DataFrame) -> Html:
     """The dam, the date that all refers to, and the numbers that the forecast starts from."""
-    dam, words = report.dam, Wording(report.dam)
+    dam, words = report.dam, TargetFormat(report.dam)
     what = dam.target_gauge.kind.title.lower()
-    day = day_text(report.init_date)
+    day = format_day(report.init_date)
     if report.stale:
         age = report.age_days + report.level_age_days
-        title = f"{dam.name}: {what} as of {day_text(report.level_date)}, {age:,} days old"
+        title = f"{dam.name}: {what} as of {format_day(report.level_date)}, {age:,} days old"
         under = "The forecast starts from the last usable day; what has happened since is not in it."
     else:
         title = f"{dam.name}: {what} forecast from {day}"
@@ -119,7 +60,7 @@ def head(report: Report, fan: pl.DataFrame) -> Html:
     if report.level_age_days:
         under = (
             f"From all that was known at the end of {day} ({_zone(dam)}); the last level is "
-            f"{_plural(report.level_age_days, 'day')} older, that of {day_text(report.level_date)}."
+            f"{format_count(report.level_age_days, 'day')} older, that of {format_day(report.level_date)}."
         )
     simulated = "SIMULATED: weather, river and lake are invented; this is no forecast of a real dam."
     shown = (
@@ -132,38 +73,38 @@ def head(report: Report, fan: pl.DataFrame) -> Html:
     return joined((element("header", *shown), element("nav", element("ul", joined(links)))))
 
 
-def _figures(report: Report, fan: pl.DataFrame, words: Wording) -> Html:
+def _figures(report: Report, fan: pl.DataFrame, words: TargetFormat) -> Html:
     dam = report.dam
     boxes = [_newest_reading(report, words)]
     if not fan.is_empty():
         start, last = fan.row(0, named=True), fan.row(-1, named=True)
         boxes.append(
             _figure(
-                f"Forecast starts from: {words.daily}",
-                words.value(start["start"]),
-                f"of {day_text(report.level_date)}",
+                f"Forecast starts from: {words.daily_value}",
+                words.quantity(start["start"]),
+                f"of {format_day(report.level_date)}",
                 dam.target.datum,
             )
         )
         boxes.append(
             _figure(
-                f"Forecast {words.of_day} of {day_text(last['valid_date'])}",
-                words.value(last["q50"]),
-                f"90% interval {words.between(last['q05'], last['q95'])} {words.unit}",
-                f"{words.bare(last['q50'] - last['start'], signed=True)} {words.unit} in {last['lead_time']} days",
+                f"Forecast {words.value_of_day} of {format_day(last['valid_date'])}",
+                words.quantity(last["q50"]),
+                f"90% interval {words.interval(last['q05'], last['q95'])} {words.unit}",
+                f"{words.number(last['q50'] - last['start'], signed=True)} {words.unit} in {last['lead_time']} days",
             )
         )
     return element("div", *boxes, css="figures")
 
 
-def _newest_reading(report: Report, words: Wording) -> Html:
+def _newest_reading(report: Report, words: TargetFormat) -> Html:
     reading = report.newest
     if reading is None:
         return _figure("Newest single reading", "none", "the target's gauge gave no reading")
     gauge = report.dam.target_gauge
     return _figure(
         "Newest single reading",
-        words.value(reading.value),
+        words.quantity(reading.value),
         f"{_what_was_read(gauge)} {_clock_text(reading.time, report.dam)}, quality {reading.quality}",
         f"{_age(report.now - reading.time - timedelta(seconds=gauge.table_interval))} old; {reading.datum}",
     )
@@ -186,47 +127,48 @@ def _age(age: timedelta) -> str:
 
 def _clock_text(instant: datetime, dam: Dam) -> str:
     local = instant.astimezone(zone(dam.time_zone))
-    return f"{day_text(local.date())} {local:%H:%M} ({_zone(dam)})"
+    return f"{format_day(local.date())} {local:%H:%M} ({_zone(dam)})"
 
 
 def _zone(dam: Dam) -> str:
     return f"UTC{dam.time_zone}" if dam.time_zone[0] in "+-" else dam.time_zone
 
 
-def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: charts.Spec) -> Html:
+def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: Spec) -> Html:
     """The picture of the forecast and its table."""
-    words = Wording(report.dam)
+    words = TargetFormat(report.dam)
     if fan.is_empty():
         return section("forecast", report.dam, element("p", "No forecast could be issued."))
     ahead = fan.filter(pl.col("lead_time") > 0)
     rows = [
         (
             str(row["lead_time"]),
-            day_text(row["valid_date"]),
-            words.bare(row["q50"]),
-            words.between(row["q10"], row["q90"]),
-            words.between(row["q05"], row["q95"]),
-            words.bare(row["q50"] - row["start"], signed=True),
+            format_day(row["valid_date"]),
+            words.number(row["q50"]),
+            words.interval(row["q10"], row["q90"]),
+            words.interval(row["q05"], row["q95"]),
+            words.number(row["q50"] - row["start"], signed=True),
         )
         for row in ahead.iter_rows(named=True)
     ]
-    headers = ("Lead, days", f"Day ({words.of_day})", "Median", "80% interval", "90% interval", "Change of the median")
-    start, level_day = fan["start"][0], day_text(report.level_date) if report.level_age_days else "that day"
+    day = f"Day ({words.value_of_day})"
+    headers = ("Lead, days", day, "Median", "80% interval", "90% interval", "Change of the median")
+    start, level_day = fan["start"][0], format_day(report.level_date) if report.level_age_days else "that day"
     facts = [_line_sentence(row, start, words) for row in all_lines.iter_rows(named=True)]
     explained = (
-        f"A lead of 1 day means the {words.of_day} of the day after {day_text(report.init_date)}; changes are against "
-        f"{words.value(start)}, the {words.daily} of {level_day}. "
+        f"A lead of 1 day means the {words.value_of_day} of the day after {format_day(report.init_date)}; "
+        f"changes are against {words.quantity(start)}, the {words.daily_value} of {level_day}. "
         f"All values are {words.unit}, {report.dam.target.datum}."
     )
-    if "reading at" not in words.daily:
-        explained += f" A {words.daily} is neither an instant nor a peak: within the day it can stand higher."
-    if report.withheld_from is None and near_full(report.dam, report.init_date, start):
+    if "reading at" not in words.daily_value:
+        explained += f" A {words.daily_value} is neither an instant nor a peak: within the day it can stand higher."
+    if report.withheld_from is None and is_near_full(report.dam, report.init_date, start):
         facts.append(
             "The lake is near full supply, where people at the gates control it: expect less of the forecast, as the "
             "scores near full supply show."
         )
     see = Html('<a href="#lacks">see what</a>.')
-    lacking = element("p", f"This forecast lacks {_plural(len(report.lacks), 'thing')}: ", see, css="lacks")
+    lacking = element("p", f"This forecast lacks {format_count(len(report.lacks), 'thing')}: ", see, css="lacks")
     return section(
         "forecast",
         report.dam,
@@ -239,46 +181,47 @@ def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: c
     )
 
 
-def _line_sentence(row: dict[str, object], start: float, words: Wording) -> str:
+def _line_sentence(row: dict[str, object], start: float, words: TargetFormat) -> str:
     value = row["value"]
     assert isinstance(value, float)
     side = "above" if value >= start else "below"
     far = "" if row["near"] else "; too far away to be drawn"
-    return f"{row['name']}: {words.value(value)}, {words.value(abs(value - start))} {side} the last {words.daily}{far}."
+    distance = f"{words.quantity(abs(value - start))} {side} the last {words.daily_value}"
+    return f"{row['name']}: {words.quantity(value)}, {distance}{far}."
 
 
-def charted(name: str, spec: charts.Spec) -> Html:
+def charted(name: str, spec: Spec) -> Html:
     hint = element("p", "Point at a mark for its numbers; drag to move in time, Shift and wheel to zoom.", css="small")
-    return joined((legend(charts.legend(spec)), chart(name, spec), hint))
+    return joined((legend(legend_entries(spec)), chart(name, spec), hint))
 
 
-def panels(name: str, specs: Sequence[charts.Spec], *, css: str = "panels") -> Html:
+def panels(name: str, specs: Sequence[Spec], *, css: str = "panels") -> Html:
     """Small charts side by side, with one legend for all."""
     if not specs:
         return Html("")
     each = (element("div", chart(f"{name}-{k}", spec)) for k, spec in enumerate(specs))
-    return joined((legend(charts.legend(specs[0])), element("div", *each, css=css)))
+    return joined((legend(legend_entries(specs[0])), element("div", *each, css=css)))
 
 
 def rise(
-    report: Report, found: Rise | None, fans: pl.DataFrame, levels: pl.DataFrame, specs: Sequence[charts.Spec]
+    report: Report, found: Rise | None, fans: pl.DataFrame, levels: pl.DataFrame, specs: Sequence[Spec]
 ) -> Html:
     """Day by day, what would have been forecast before and during the largest rise, and what came."""
-    dam, words = report.dam, Wording(report.dam)
+    dam, words = report.dam, TargetFormat(report.dam)
     if found is None:
         said = "The hindcast holds no day from which the level rose and stayed up, so there is no rise to show."
         return section("rise", dam, element("p", said))
-    told = told_and_seen(fans, levels)
+    told = compare_with_observed(fans, levels)
     leads = told["lead_time"].unique().sort().to_list()
     cells = {(row["init_date"], row["lead_time"]): row for row in told.iter_rows(named=True)}
-    rows = [(day_text(day), *(_told_cell(cells.get((day, lead)), words) for lead in leads)) for day in found.issued]
+    rows = [(format_day(day), *(_told_cell(cells.get((day, lead)), words) for lead in leads)) for day in found.issued]
     intro = (
         f"The largest rise that lasted, among the {report.hindcast['init_date'].n_unique():,} days of the hindcast: "
-        f"{words.value(found.rise)} from {day_text(found.onset)} to the next day. Below stands what would have been "
-        "forecast at the end of each day, from what was known by then."
+        f"{words.quantity(found.rise)} from {format_day(found.onset)} to the next day. "
+        "Below stands what would have been forecast at the end of each day, from what was known by then."
     )
-    gaps = ", ".join(day_text(day) for day in found.missing)
-    headers = ("Issued at the end of", *(f"+{_plural(lead, 'day')}" for lead in leads))
+    gaps = ", ".join(format_day(day) for day in found.missing)
+    headers = ("Issued at the end of", *(f"+{format_count(lead, 'day')}" for lead in leads))
     caption = f"Change in {words.unit}: forecast median (90% interval), then what came"
     return section(
         "rise",
@@ -291,19 +234,19 @@ def rise(
     )
 
 
-def _rise_verdicts(found: Rise, fans: pl.DataFrame, levels: pl.DataFrame, words: Wording) -> list[str]:
+def _rise_verdicts(found: Rise, fans: pl.DataFrame, levels: pl.DataFrame, words: TargetFormat) -> list[str]:
     peak = found.onset + DAY
-    told = told_and_seen(fans, levels, range(1, 31))
+    told = compare_with_observed(fans, levels, range(1, 31))
     reaching = told.filter(pl.col("init_date") + pl.duration(days="lead_time") == peak)
     eve = reaching.filter(pl.col("init_date") == found.onset)
     said = []
     if not eve.is_empty():
         row = eve.row(0, named=True)
-        told_change = f"{words.bare(row['change'], signed=True)} {words.unit}"
-        came = f"{words.bare(row['observed'], signed=True)} {words.unit}; {_VERDICTS[row['verdict']][1]}"
+        told_change = f"{words.number(row['change'], signed=True)} {words.unit}"
+        came = f"{words.number(row['observed'], signed=True)} {words.unit}; {_VERDICTS[row['verdict']][1]}"
         said.append(
-            f"On the eve, {day_text(found.onset)}, the forecast for the next day was {told_change} (90% interval "
-            f"{words.between(row['low'], row['high'], signed=True)}); it came to {came}."
+            f"On the eve, {format_day(found.onset)}, the forecast for the next day was {told_change} (90% interval "
+            f"{words.interval(row['low'], row['high'], signed=True)}); it came to {came}."
         )
     earlier = reaching.filter(pl.col("init_date") < found.onset)
     if not earlier.is_empty():
@@ -311,18 +254,18 @@ def _rise_verdicts(found: Rise, fans: pl.DataFrame, levels: pl.DataFrame, words:
         verb = "had" if caught else "not one had"
         count = f"{caught} " if caught else ""
         said.append(
-            f"Of the {_plural(len(earlier), 'forecast')} for {day_text(peak)} shown here that were issued earlier, "
-            f"{count}{verb} the level that came inside the 90% interval."
+            f"Of the {format_count(len(earlier), 'forecast')} for {format_day(peak)} shown here "
+            f"that were issued earlier, {count}{verb} the level that came inside the 90% interval."
         )
     return said
 
 
-def _told_cell(row: dict[str, object] | None, words: Wording) -> Html | str:
+def _told_cell(row: dict[str, object] | None, words: TargetFormat) -> Html | str:
     if row is None:
         return "–"
     names = ("change", "low", "high", "observed")
     change, low, high, observed = (value if isinstance(value := row[k], float) else None for k in names)
     css, _ = _VERDICTS[str(row["verdict"])]
-    told = f"{words.bare(change, signed=True)} ({words.between(low, high, signed=True)})"
-    came = f"came {words.bare(observed, signed=True)}, {row['verdict']}" if observed is not None else "not observed"
+    told = f"{words.number(change, signed=True)} ({words.interval(low, high, signed=True)})"
+    came = f"came {words.number(observed, signed=True)}, {row['verdict']}" if observed is not None else "not observed"
     return joined((escaped(told), element("span", came, css=f"under {css}")))

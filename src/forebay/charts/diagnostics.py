@@ -1,0 +1,151 @@
+"""Charts of the hindcast's diagnostics: reliability, rank histogram, rolling coverage, largest rises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.charts.encodings import colour_scale, diagonal, horizontal_rule, padded, tooltips
+from forebay.charts.forecast_tables import SHOWN_LEADS
+from forebay.charts.spec import combine_panels
+from forebay.charts.style import (
+    BAND_80_COLOUR,
+    FORECAST_COLOUR,
+    LEAD_COLOURS,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    WET_COLOUR,
+    WIDTH,
+    Heading,
+    cycled,
+)
+from forebay.verify.diagnostics import Diagnostics
+
+if TYPE_CHECKING:
+    from forebay.charts.spec import AnyChart, Panel
+
+REGIME_COLOURS = {"all days": FORECAST_COLOUR, "wet days": WET_COLOUR}
+_STEP_DAYS = 7
+"""Days from one point of the rolling coverage to the next."""
+
+
+@dataclass(frozen=True)
+class DiagnosticCharts:
+    """The charts of the diagnostics; an empty list or None where there is nothing to draw."""
+
+    reliability: list[Panel]
+    rank_histogram: list[Panel]
+    rolling_coverage: AnyChart | None
+    peaks: list[Panel]
+
+    def by_file(self, heading: Heading) -> dict[str, AnyChart]:
+        """Each chart in one piece, by the name of its file."""
+        charts = {
+            name: combine_panels(panels, heading.title(title), 3)
+            for name, panels, title in (
+                ("reliability", self.reliability, "reliability of the quantiles"),
+                ("rank_histogram", self.rank_histogram, "rank histogram"),
+                ("peaks", self.peaks, "the 5% largest rises, forecast and observed"),
+            )
+            if panels
+        }
+        return charts | ({} if self.rolling_coverage is None else {"rolling_coverage": self.rolling_coverage})
+
+
+def diagnostic_charts(diagnostics: Diagnostics, heading: Heading) -> DiagnosticCharts:
+    """The charts of `diagnostics` at the lead times that tables show."""
+    return DiagnosticCharts(
+        _lead_panels(diagnostics.reliability, _reliability, heading),
+        _lead_panels(diagnostics.rank_histogram, _rank_histogram, heading),
+        rolling_coverage_chart(diagnostics.rolling_coverage, heading),
+        _lead_panels(diagnostics.peaks, _peaks, heading),
+    )
+
+
+def _lead_panels(
+    table: pl.DataFrame, draw: Callable[[pl.DataFrame, Heading], AnyChart], heading: Heading
+) -> list[Panel]:
+    size = {"width": PANEL_WIDTH, "height": PANEL_HEIGHT + 30}
+    return [
+        (str(lead), draw(rows, heading).properties(**size, title=heading.lead(lead))) for lead, rows in _by_lead(table)
+    ]
+
+
+def _by_lead(table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
+    rows = table.filter(pl.col("lead_time").is_in(SHOWN_LEADS)).sort("lead_time", maintain_order=True)
+    return [(int(str(lead)), group) for (lead,), group in rows.group_by("lead_time", maintain_order=True)]
+
+
+def _reliability(rows: pl.DataFrame, _: Heading) -> AnyChart:
+    """Share of observations at or below each quantile against the quantile's probability."""
+    import altair as alt
+
+    named = rows.with_columns(pl.col("regime") + " days", pl.col("observed").round(4))
+    share = alt.Scale(domain=[0, 1])
+    lines = alt.Chart(named).mark_line(point=True).encode(
+        x=alt.X("quantile:Q", title="forecast probability", scale=share),
+        y=alt.Y("observed:Q", title="observed frequency", scale=share),
+        color=alt.Color("regime:N", scale=colour_scale(REGIME_COLOURS), legend=alt.Legend(title=None)),
+        tooltip=tooltips("regime:N", "quantile:Q", "observed:Q", "n:Q"),
+    )  # fmt: skip
+    return alt.layer(lines, diagonal([0, 1], "quantile", "observed"))
+
+
+def _rank_histogram(rows: pl.DataFrame, _: Heading) -> AnyChart:
+    """Observed / expected frequency of the bins between neighbouring quantiles."""
+    import altair as alt
+
+    bins = pl.format("{}–{}%", *((100 * pl.col(end)).round(0).cast(pl.Int32) for end in ("low", "high")))
+    ratio = (pl.col("observed") / pl.col("expected")).round(3)
+    named = rows.with_columns(pl.col("regime") + " days", bin=bins, ratio=ratio)
+    order = named["bin"].unique(maintain_order=True).to_list()
+    bars = alt.Chart(named).mark_bar().encode(
+        x=alt.X("bin:N", sort=order, title="between the quantiles", axis=alt.Axis(labelAngle=-45)),
+        xOffset=alt.XOffset("regime:N"),
+        y=alt.Y("ratio:Q", title="observed / expected frequency"),
+        color=alt.Color("regime:N", scale=colour_scale(REGIME_COLOURS), legend=alt.Legend(title=None)),
+        tooltip=tooltips("regime:N", "bin:N", "ratio:Q", "observed:Q", "n:Q"),
+    )  # fmt: skip
+    return alt.layer(bars, horizontal_rule(1.0))
+
+
+def rolling_coverage_chart(rows: pl.DataFrame, heading: Heading) -> AnyChart | None:
+    """Coverage of the 90% interval over the last 365 days, a line per lead time; None without rows."""
+    import altair as alt
+
+    thinned = [group.gather_every(_STEP_DAYS) for _, group in _by_lead(rows)]
+    if not thinned:
+        return None
+    coverage = pl.col("coverage_90").round(4)
+    points = pl.concat(thinned).select("init_date", "n", coverage, lead=pl.format("{} d", "lead_time"))
+    leads = points["lead"].unique(maintain_order=True).to_list()
+    scale = colour_scale(dict(zip(leads, cycled(LEAD_COLOURS, len(leads)), strict=True)))
+    lines = alt.Chart(points).mark_line(strokeWidth=1.6).encode(
+        x=alt.X("init_date:T", title=None, axis=alt.Axis(format="%Y", tickCount="year")),
+        y=alt.Y("coverage_90:Q", title="share inside 90%, last 365 days", scale=alt.Scale(zero=False)),
+        color=alt.Color("lead:N", scale=scale, legend=alt.Legend(title="lead time")),
+        tooltip=tooltips("init_date:T", "lead:N", "coverage_90:Q", "n:Q"),
+    )  # fmt: skip
+    title = heading.title("coverage of the 90% interval over the last 365 days")
+    return alt.layer(lines, horizontal_rule(0.9)).properties(width=WIDTH, height=220, title=title)
+
+
+def _peaks(rows: pl.DataFrame, heading: Heading) -> AnyChart:
+    """Forecast against observed change on the days of the largest rises: median and 90% interval."""
+    import altair as alt
+
+    rounded = rows.with_columns(pl.col("observed", "q05", "q50", "q95").fill_nan(None).round(4))
+    ends = rounded.select(
+        low=pl.min_horizontal("observed", "q50").min(), high=pl.max_horizontal("observed", "q50").max()
+    ).row(0)
+    base = alt.Chart(rounded).encode(x=alt.X("observed:Q", title=f"observed change, {heading.unit}"))
+    # The axis ends near the medians: the longest intervals would compress all others. The tooltip has their ends.
+    scale = alt.Scale(domain=padded(ends, share=0.1), nice=False)
+    y = alt.Y("q05:Q", title=f"forecast change, {heading.unit}", scale=scale)
+    interval = base.mark_rule(color=BAND_80_COLOUR, clip=True).encode(y=y, y2=alt.Y2("q95"))
+    tips = tooltips("init_date:T", "observed:Q", "q05:Q", "q50:Q", "q95:Q")
+    median = base.mark_circle(color=FORECAST_COLOUR, size=26, opacity=1).encode(y=alt.Y("q50:Q"), tooltip=tips)
+    return alt.layer(interval, median, diagonal(ends, "observed", "q50"))

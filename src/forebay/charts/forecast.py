@@ -1,0 +1,154 @@
+"""Charts of forecasts against observations. Days are drawn at their start, in the station's local calendar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.charts.encodings import colour_scale, date_tooltip, day_axis, level_axis, padded, zoom_in_time
+from forebay.charts.forecast_tables import DAY, QUANTILE_COLUMNS
+from forebay.charts.formats import format_day
+from forebay.charts.style import (
+    BAND_80_COLOUR,
+    BAND_90_COLOUR,
+    EXTRA_COLOURS,
+    FORECAST_COLOUR,
+    FULL_SUPPLY_COLOUR,
+    INK,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    WIDTH,
+    Heading,
+    cycled,
+)
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from forebay.charts.spec import AnyChart, Panel
+
+OBSERVED, OBSERVED_LATER, MEDIAN = "observed", "observed later", "forecast median"
+INTERVAL_80, INTERVAL_90 = "80% interval", "90% interval"
+_SERIES = {OBSERVED: INK, MEDIAN: FORECAST_COLOUR, INTERVAL_80: BAND_80_COLOUR, INTERVAL_90: BAND_90_COLOUR}
+
+
+def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFrame, heading: Heading) -> AnyChart:
+    """The forecast's quantiles after the observations of the last days, with the reference levels nearby.
+
+    Parameters
+    ----------
+    observed
+        date, level; a null breaks the line.
+    fan
+        lead_time, valid_date, q05 … q95, of one init date.
+    lines
+        name, date, value.
+    """
+    import altair as alt
+
+    names = lines["name"].unique(maintain_order=True).to_list()
+    colour = _series_colour({**_SERIES, **_line_colours(names)})
+    days = [*observed["date"], *fan["valid_date"]]
+    x = day_axis("date", [min(days) - DAY, max(days) + DAY], ticks=9)
+    y = level_axis("level", heading.axis)
+    layers: list[alt.Chart] = [*_fan_layers(fan, colour, x, y), _observed_layer(observed, colour, x, y)]
+    if names:
+        layers.append(
+            alt.Chart(lines)
+            .mark_line(strokeDash=[6, 4], strokeWidth=1.5)
+            .encode(x=x, y=alt.Y("value:Q", title=heading.axis, scale=alt.Scale(zero=False)), color=colour)
+            .transform_calculate(series="datum.name")
+        )
+    text = f"forecast from the end of {format_day(fan['init_date'][0])}" if len(fan) else "no forecast"
+    title = heading.title(f"{text}, with recent observations")
+    return alt.layer(*layers).add_params(zoom_in_time()).properties(width=WIDTH, height=340, title=title)
+
+
+def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Heading) -> list[Panel]:
+    """One small chart per init date, all on the same axes: the forecast and what was observed later.
+
+    Parameters
+    ----------
+    observed
+        date, level, for all days of the picture; days after the init date are drawn as open points.
+    fans
+        init_date, lead_time, valid_date, q05 … q95.
+    """
+    import altair as alt
+
+    if fans.is_empty():
+        return []
+    colour = _series_colour({OBSERVED: INK, OBSERVED_LATER: FULL_SUPPLY_COLOUR, **_SERIES})
+    levels = pl.concat([observed["level"], fans["q05"], fans["q95"]]).drop_nulls()
+    ends = padded(levels.to_frame("x").select(low=pl.min("x"), high=pl.max("x")).row(0), share=0.04)
+    days = observed["date"].to_list()
+    x, y = day_axis("date", [min(days) - DAY, max(days) + DAY]), level_axis("level", heading.axis, ends)
+    panels: list[Panel] = []
+    for init in fans["init_date"].unique().sort():
+        fan = fans.filter(pl.col("init_date") == init)
+        later = observed.filter(pl.col("date") > init).drop_nulls()
+        earlier = observed.filter(pl.col("date") <= init)
+        later_points = (
+            alt.Chart(later.with_columns(pl.col("level").round(4)))
+            .transform_calculate(series=f"'{OBSERVED_LATER}'")
+            .mark_point(size=26, strokeWidth=1.6, filled=False)
+            .encode(x=x, y=y, color=colour, tooltip=_observed_tooltips())
+        )
+        layers = [*_fan_layers(fan, colour, x, y), _observed_layer(earlier, colour, x, y), later_points]
+        title = heading.panel(f"issued at the end of {format_day(init)}")
+        panels.append((str(init), alt.layer(*layers).properties(width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title)))
+    return panels
+
+
+def _fan_layers(fan: pl.DataFrame, colour: alt.Color, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """The 90% and 80% bands and the median."""
+    import altair as alt
+
+    quantiles = pl.col(QUANTILE_COLUMNS).round(4)
+    base = alt.Chart(fan.select("lead_time", pl.col("valid_date").alias("date"), quantiles))
+    tooltips = [
+        date_tooltip("date", "day"),
+        alt.Tooltip("lead_time:Q", title="lead time, days"),
+        *(alt.Tooltip(f"{column}:Q", title=f"quantile 0.{column[1:]}") for column in QUANTILE_COLUMNS),
+    ]
+
+    def y_of(column: str) -> alt.Y:
+        axis = y.copy()
+        axis.shorthand = f"{column}:Q"
+        return axis
+
+    def band(low: str, high: str, name: str) -> alt.Chart:
+        area = base.transform_calculate(series=f"'{name}'").mark_area(opacity=1)
+        encoded: alt.Chart = area.encode(x=x, y=y_of(low), y2=alt.Y2(high), color=colour)
+        return encoded
+
+    line = base.transform_calculate(series=f"'{MEDIAN}'").mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=30))
+    median: alt.Chart = line.encode(x=x, y=y_of("q50"), color=colour, tooltip=tooltips)
+    return [band("q05", "q95", INTERVAL_90), band("q10", "q90", INTERVAL_80), median]
+
+
+def _observed_layer(observed: pl.DataFrame, colour: alt.Color, x: alt.X, y: alt.Y) -> alt.Chart:
+    import altair as alt
+
+    base = alt.Chart(observed.with_columns(pl.col("level").round(4))).transform_calculate(series=f"'{OBSERVED}'")
+    line = base.mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=12))
+    encoded: alt.Chart = line.encode(x=x, y=y, color=colour, tooltip=_observed_tooltips())
+    return encoded
+
+
+def _observed_tooltips() -> list[alt.Tooltip]:
+    import altair as alt
+
+    return [date_tooltip("date", "day"), alt.Tooltip("level:Q", title="observed")]
+
+
+def _series_colour(colours: dict[str, str]) -> alt.Color:
+    import altair as alt
+
+    return alt.Color("series:N", scale=colour_scale(colours), legend=alt.Legend(title=None, symbolType="square"))
+
+
+def _line_colours(names: list[str]) -> dict[str, str]:
+    colours = dict(zip(names, cycled(EXTRA_COLOURS, len(names)), strict=True))
+    return colours | ({"Full supply": FULL_SUPPLY_COLOUR} if "Full supply" in colours else {})

@@ -1,0 +1,104 @@
+"""Numbers, days and units as text, the same in charts, report and terminal."""
+
+from __future__ import annotations
+
+from datetime import date
+from math import isnan
+
+from forebay.dams.dam import Dam
+
+_DECIMALS = {"m": 3, "ft": 2, "cm": 1, "mm": 0, "%": 2, "GL": 2, "hm3": 2}
+NO_VALUE = "–"
+
+
+def format_number(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """A number with a true minus sign and grouped thousands; a dash for None and NaN.
+
+    >>> format_number(-1234.5, 1)
+    '−1,234.5'
+    """
+    if value is None or isnan(value):
+        return NO_VALUE
+    text = f"{value:{'+' if signed else ''},.{decimals}f}"
+    if not text.strip("+-0.,"):
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def format_percent(share: float | None) -> str:
+    """A share as whole percent.
+
+    >>> format_percent(0.904), format_percent(None)
+    ('90%', '–')
+    """
+    return NO_VALUE if share is None else f"{100 * share:.0f}%"
+
+
+def format_day(day: date) -> str:
+    """A day with its weekday.
+
+    >>> format_day(date(2020, 2, 9))
+    'Sun 9 Feb 2020'
+    """
+    return f"{day:%a} {day.day} {day:%b %Y}"
+
+
+def format_count(count: int, noun: str) -> str:
+    """A count with its noun, plural where needed.
+
+    >>> format_count(1, "day"), format_count(1200, "day")
+    ('1 day', '1,200 days')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def format_name(name: str) -> str:
+    """A name of code as words.
+
+    >>> format_name("no_change")
+    'no change'
+    """
+    return name.replace("_", " ")
+
+
+class TargetFormat:
+    """How values of a dam's target are written: decimals, unit, and what one daily value is.
+
+    Attributes
+    ----------
+    unit, decimals
+        The target's unit; decimals of its levels and changes.
+    daily_value
+        What a daily value is: "daily mean", "reading at 08:00".
+    value_of_day
+        The same before "of" and a day: "mean", "08:00 reading".
+    axis
+        Axis title: "reservoir level (daily mean), m".
+    """
+
+    def __init__(self, dam: Dam) -> None:
+        self.unit = dam.target.unit
+        self.decimals = _DECIMALS.get(self.unit, 0)
+        gauge = dam.target_gauge
+        at_clock = gauge.reading_at is not None
+        self.daily_value = f"reading at {gauge.reading_at:%H:%M}" if at_clock else f"daily {gauge.aggregate}"
+        self.value_of_day = f"{gauge.reading_at:%H:%M} reading" if at_clock else gauge.aggregate
+        self.axis = f"{gauge.kind.title.lower()} ({self.daily_value}), {self.unit}"
+
+    def number(self, value: float | None, *, signed: bool = False) -> str:
+        """A level or change without its unit."""
+        return format_number(value, self.decimals, signed=signed)
+
+    def quantity(self, value: float | None, *, signed: bool = False) -> str:
+        """A level or change with its unit."""
+        return f"{self.number(value, signed=signed)} {self.unit}"
+
+    def interval(self, low: float | None, high: float | None, *, signed: bool = False) -> str:
+        """An interval without its unit."""
+        if low is None or high is None:
+            return NO_VALUE
+        return f"{self.number(low, signed=signed)} to {self.number(high, signed=signed)}"
+
+    def error(self, value: float | None) -> str:
+        """An error, with one decimal more than a level."""
+        return format_number(value, self.decimals + 1)

@@ -1,0 +1,143 @@
+"""Charts of the quality screening: each gauge with its flags, and neighbouring gauges below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.charts.encodings import colour_scale, date_tooltip, zoom_in_time
+from forebay.charts.score_tables import gauge_labels
+from forebay.charts.style import EXTRA_COLOURS, GRID, INK, WIDTH
+from forebay.dams.dam import Dam, Gauge
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from forebay.charts.spec import AnyChart
+
+REASON_COLOURS = {
+    "jump": "#e69f00",
+    "spike": "#d55e00",
+    "unit": "#8c6d1f",
+    "stuck": "#cc79a7",
+    "still": "#56b4e9",
+    "neighbours": "#009e73",
+    "scale": "#4b3f92",
+    "sentinel": "#3a434b",
+    "range": "#7a2f2f",
+    "step": "#0072b2",
+}
+MAX_NEIGHBOURS = 4
+_OFF_SCALE = ("sentinel", "range")
+"""Reasons of values that may lie far outside the gauge's range."""
+
+
+def gauge_chart(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, gauge: Gauge) -> AnyChart:
+    """One gauge: its values, flagged values in the colour of their reason, and neighbouring gauges on the same days.
+
+    Sentinels and values out of range are drawn at the edge of the picture: the axis covers the other values.
+    """
+    import altair as alt
+
+    labels = gauge_labels(dam)
+    series = _usable_series(daily, flags, gauge, digits=7)
+    low, high = _range(series["value"])
+    flagged = _flagged_values(flags, gauge.column)
+    points = flagged.with_columns(pl.col("value").alias("reading"), pl.col("value").clip(low, high))
+    panels: list[AnyChart] = [_series_panel(series, points, f"{labels[gauge.column]}, {_unit(gauge, dam)}")]
+    for neighbour in _neighbours(gauge, dam):
+        title = f"{labels[neighbour.column]}, {_unit(neighbour, dam)}"
+        panels.append(_neighbour_panel(_usable_series(daily, flags, neighbour, digits=5), title))
+    prefix = "SIMULATED · " if dam.simulated else ""
+    title = f"{prefix}{dam.name} · {labels[gauge.column]}: flagged values and neighbouring gauges"
+    panels[0] = panels[0].add_params(zoom_in_time())
+    chart: AnyChart = alt.concat(*panels, columns=1, spacing=6, title=title).resolve_scale(x="shared")
+    return chart
+
+
+def _usable_series(daily: pl.DataFrame, flags: pl.DataFrame, gauge: Gauge, *, digits: int) -> pl.DataFrame:
+    """date, value of a gauge; null where the value is off the scale."""
+    off_scale = flags.filter(pl.col("gauge") == gauge.column, pl.col("reason").is_in(_OFF_SCALE))["date"].implode()
+    value = pl.when(~pl.col("date").is_in(off_scale)).then(gauge.column)
+    return daily.select("date", value.round_sig_figs(digits).alias("value"))
+
+
+def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyChart:
+    import altair as alt
+
+    x, y = alt.X("date:T", title=None), alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
+    line = alt.Chart(_inline(series)).mark_line(color=INK, strokeWidth=1, interpolate="linear").encode(x=x, y=y)
+    reasons = set(points["reason"])
+    colours = {reason: colour for reason, colour in REASON_COLOURS.items() if reason in reasons}
+    tips = [
+        date_tooltip("date", "day"),
+        alt.Tooltip("reason:N"),
+        alt.Tooltip("reading:Q", title="value"),
+        alt.Tooltip("expected:Q", title="expected value"),
+        date_tooltip("known_on", "known on"),
+    ]
+    dots = (
+        alt.Chart(_inline(points))
+        .mark_point(filled=True, size=34, opacity=0.9)
+        .encode(x=x, y=y, color=alt.Color("reason:N", title="flag", scale=colour_scale(colours)), tooltip=tips)
+    )
+    panel: AnyChart = alt.layer(line, dots).properties(width=WIDTH, height=240)
+    return panel
+
+
+def _neighbour_panel(series: pl.DataFrame, title: str) -> AnyChart:
+    import altair as alt
+
+    panel: AnyChart = (
+        alt.Chart(_inline(series))
+        .mark_line(color=EXTRA_COLOURS[1], strokeWidth=0.8)
+        .encode(
+            x=alt.X("date:T", title=None, axis=alt.Axis(labels=False, ticks=False, gridColor=GRID)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3)),
+        )
+        .properties(width=WIDTH, height=80, title=alt.Title(title, fontSize=11, fontWeight=500, offset=4))
+    )
+    return panel
+
+
+def _inline(frame: pl.DataFrame) -> alt.InlineData:
+    """Rows as CSV text: a tenth of the size of JSON, and without a limit of rows. Days stay station-local days."""
+    import altair as alt
+
+    days = [name for name, kind in frame.schema.items() if kind == pl.Date]
+    text = frame.with_columns(pl.col(days).dt.strftime("%Y-%m-%dT00:00:00")).write_csv()
+    kinds = {name: "date" if name in days else "number" for name, kind in frame.schema.items() if kind != pl.String}
+    return alt.InlineData(values=text, format=alt.CsvDataFormat(type="csv", parse=kinds))
+
+
+def _flagged_values(flags: pl.DataFrame, column: str) -> pl.DataFrame:
+    """date, reason, known_on, value, expected: one row per day and reason of the flags that are not withdrawn."""
+    active = flags.filter(pl.col("gauge") == column, pl.col("withdrawn_on").is_null())
+    return active.unique(["date", "reason"], keep="first", maintain_order=True).select(
+        "date", "reason", "known_on", "value", "expected"
+    )
+
+
+def _neighbours(gauge: Gauge, dam: Dam) -> Sequence[Gauge]:
+    """At most four gauges with evidence on this one, the variables in turn: first its own, then the target's."""
+    candidates = [g for g in dam.gauges if g.column != gauge.column and g.role != "temperature"]
+    priority = {gauge.variable: 0, dam.target.variable: 1}
+    turn = {
+        candidate.column: sum(g.variable == candidate.variable for g in candidates[:k])
+        for k, candidate in enumerate(candidates)
+    }
+    in_turns = sorted(candidates, key=lambda g: (turn[g.column], priority.get(g.variable, 2)))
+    return in_turns[:MAX_NEIGHBOURS]
+
+
+def _range(values: pl.Series) -> tuple[float, float]:
+    valid = values.drop_nulls()
+    if valid.is_empty():
+        return 0.0, 1.0
+    return float(valid.to_numpy().min()), float(valid.to_numpy().max())
+
+
+def _unit(gauge: Gauge, dam: Dam) -> str:
+    return dam.target.unit if gauge.role == "target" else gauge.kind.unit
