@@ -5,9 +5,10 @@ Exit codes: 0 done, 1 failed, 2 bad usage (an argument, a setting or a dam file 
 
 from __future__ import annotations
 
+import difflib
 import sys
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownCommandError
 
 from forebay import __version__
 from forebay.cli.archive import archive_commands, fetch, revisions
@@ -22,17 +23,21 @@ app = App(
     name="forebay",
     version=__version__,
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
-    suppress_keyboard_interrupt=False,  # main says what was kept
+    suppress_keyboard_interrupt=False,  # main handles it
 )
 for command in (dams, settings, stations, fetch, revisions, daily, screen, hindcast, run, article):
     app.command(command)
 app.command(archive_commands)
+app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh or fish).")
 
 
 def main() -> None:
-    """Run the command line; any error that forebay raises on purpose ends in one sentence and an exit code."""
+    """Run the command line; an error that forebay raises on purpose prints one sentence and sets the exit code."""
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except UnknownCommandError as error:
+        print(f"forebay: {_unknown_command(error)}", file=sys.stderr)
+        sys.exit(2)
     except (CycloptsError, ConfigError) as error:
         print(f"forebay: {error}", file=sys.stderr)
         sys.exit(2)
@@ -40,7 +45,17 @@ def main() -> None:
         print(f"forebay: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("forebay: stopped; what was fetched so far is kept", file=sys.stderr)
+        print("forebay: stopped; the readings fetched so far are in the archive", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+
+
+def _unknown_command(error: UnknownCommandError) -> str:
+    """The sentence for a command that does not exist, with the nearest one and all of its group."""
+    word = (error.unused_tokens or [""])[0]
+    group = error.app or app
+    names = sorted(name for name in group if not name.startswith("-"))
+    nearest = difflib.get_close_matches(word, names, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ";"
+    return f"command {word!r} does not exist{hint} commands are {', '.join(names)}"

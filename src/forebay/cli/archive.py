@@ -1,4 +1,4 @@
-"""The commands that fill the archive, look into it and after it: `forebay fetch`, `revisions`, `archive …`."""
+"""Commands that fill, inspect and maintain the archive: `forebay fetch`, `revisions`, `archive …`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from forebay.cli.arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print_result, settings_in_force
 from forebay.errors import ForebayError, NoArchiveError
 
 if TYPE_CHECKING:
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
 
-SHOWN = 40
-"""Revisions that a terminal shows, the newest; --json has all."""
+LISTED_REVISIONS = 40
+"""Newest revisions that a terminal lists; --json has all."""
 
 BackupFile = Annotated[Path, Parameter(help="The backup, an SQLite file.")]
-Replace = Annotated[bool, Parameter(negative="", help="Put it in the place of what is there.")]
+Replace = Annotated[bool, Parameter(negative="", help="Replace an existing file or archive.")]
 
 archive_commands = App(
     name="archive",
-    help="Look after the archive: check, copy, back up, restore, compact.\n\nExample: forebay archive check",
+    help="Maintain the archive: check, copy, back up, restore, compact.\n\nExample: forebay archive check",
 )
 
 
 def fetch(
-    dam: DamArgument,
+    dam_name: DamName,
     /,
     *,
     since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None,
     until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="Print what would be asked; ask and store nothing.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="List the requests; send none, store nothing.")] = False,
     archive: ArchiveUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the archive up to date with a dam's gauges.
 
@@ -49,29 +49,30 @@ def fetch(
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
 
-    chosen, _ = settings_in_force()
-    this = load_dam(dam)
+    settings, _ = settings_in_force()
+    dam = load_dam(dam_name)
     if dry_run:
-        planned = _planned(this, archive or chosen.archive, chosen, span=(since, until))
-        say(planned, as_json, lambda: terminal.table(f"{this.name}: what a fetch would ask, at most", planned))
+        requests = _planned_requests(dam, archive or settings.archive, settings, span=(since, until))
+        title = f"{dam.name}: requests of a fetch, at most"
+        print_result(requests, as_json, lambda: terminal.table(title, requests))
         return
-    with opened(archive, chosen) as held:
-        report = fetched_now(this, held, chosen, span=(since, until))
+    with archive_at(archive, settings) as store:
+        report = fetch_now(dam, store, settings, span=(since, until))
     rows = report.table.to_dicts()
-    say(rows, as_json, lambda: terminal.table(f"{this.name}: the archive's gauges", rows))
+    print_result(rows, as_json, lambda: terminal.table(f"{dam.name}: the archive's gauges", rows))
     if report.failure is not None:
         raise report.failure
     if (since or until) and not report.table["rows"].sum():
         raise ForebayError(
-            f"no gauge of {this.name} has a reading from {since or 'its start'} to {until or 'today'}; "
+            f"no gauge of {dam.name} has a reading from {since or 'its start'} to {until or 'today'}; "
             "choose other days with --since and --until"
         )
 
 
-def fetched_now(
-    dam: Dam, held: Archive, chosen: Settings, *, span: tuple[date | None, date | None] = (None, None)
+def fetch_now(
+    dam: Dam, store: Archive, settings: Settings, *, span: tuple[date | None, date | None] = (None, None)
 ) -> FetchReport:
-    """What a fetch of the dam's gauges into the archive brought, with a progress bar meanwhile."""
+    """Report of a fetch of the dam's gauges into the archive; shows a progress bar."""
     from forebay.archive.fetch import FetchRequest, fetch_dam
     from forebay.cli import terminal
 
@@ -79,39 +80,41 @@ def fetched_now(
     with terminal.progress() as progress:
         report = fetch_dam(
             dam,
-            held,
-            settings=chosen,
+            store,
+            settings=settings,
             request=request,
-            progress=lambda gauge, done: progress(f"fetch {gauge.title}", done, len(dam.gauges)),
+            progress=lambda gauge, count: progress(f"fetch {gauge.title}", count, len(dam.gauges)),
         )
         progress("fetched", len(dam.gauges), len(dam.gauges))
     return report
 
 
-def _planned(dam: Dam, url: str, chosen: Settings, *, span: tuple[date | None, date | None]) -> list[dict[str, object]]:
-    """What a fetch would ask, a row per request; an archive that is not there yet is not made for it."""
+def _planned_requests(
+    dam: Dam, url: str, settings: Settings, *, span: tuple[date | None, date | None]
+) -> list[dict[str, object]]:
+    """Requests that a fetch would send, a row each; an archive that does not exist is not created."""
     from forebay.archive.fetch import FetchRequest, plan_dam
 
-    held = None
-    with ExitStack() as closed:
+    store = None
+    with ExitStack() as stack:
         with suppress(NoArchiveError):
-            held = closed.enter_context(opened(url, chosen, create=False))
+            store = stack.enter_context(archive_at(url, settings, create=False))
         request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
-        table = plan_dam(dam, held, settings=chosen, request=request)
+        table = plan_dam(dam, store, settings=settings, request=request)
     return table.with_columns(*(table[name].dt.to_string("%Y-%m-%d %H:%M") for name in ("first", "last"))).to_dicts()
 
 
 def revisions(
-    dam: DamArgument,
+    dam_name: DamName,
     /,
     *,
     gauge: Annotated[str | None, Parameter(help="Station or column of one gauge; by default all.")] = None,
-    since: Annotated[date | None, Parameter(help="Only changes found from this day on.")] = None,
-    until: Annotated[date | None, Parameter(help="Only changes found until this day.")] = None,
+    since: Annotated[date | None, Parameter(help="Only revisions fetched on or after this day.")] = None,
+    until: Annotated[date | None, Parameter(help="Only revisions fetched on or before this day.")] = None,
     archive: ArchiveUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List what agencies changed of readings that they had published: what, when, by how much.
+    """List the readings that agencies revised after publication: old value, new value, when, by how much.
 
     Example: forebay revisions warragamba --gauge 212242 --since 2024-05-01
     """
@@ -119,49 +122,49 @@ def revisions(
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
 
-    this = load_dam(dam)
-    gauges = select_gauges(this, gauge)
-    with opened(archive, settings_in_force()[0], create=False) as held:
-        table = changes(this, held, gauges, since=since, until=until)
+    dam = load_dam(dam_name)
+    gauges = select_gauges(dam, gauge)
+    with archive_at(archive, settings_in_force()[0], create=False) as store:
+        table = changes(dam, store, gauges, since=since, until=until)
 
-    def show() -> None:
+    def print_tables() -> None:
         if table.is_empty():
-            terminal.line(f"{this.title}: no revision was found of these gauges on these days")
+            terminal.line(f"{dam.title}: no revision of these gauges on these days")
             return
-        terminal.table(f"{this.title}: revisions by gauge", summary(table))
-        newest = table.sort("changed", maintain_order=True).tail(SHOWN)
-        terminal.table(f"{this.title}: the newest {newest.height} of {table.height} revisions", text_rows(newest))
+        terminal.table(f"{dam.title}: revisions by gauge", summary(table))
+        newest = table.sort("changed", maintain_order=True).tail(LISTED_REVISIONS)
+        terminal.table(f"{dam.title}: the newest {newest.height} of {table.height} revisions", text_rows(newest))
 
-    say(table.to_dicts(), as_json, show)
+    print_result(table.to_dicts(), as_json, print_tables)
 
 
 @archive_commands.command
-def check(*, archive: ArchiveUrl = None, as_json: Json = False) -> None:
-    """Look for faults: in the file, in keys, in single versions; ends with 1 if there are any.
+def check(*, archive: ArchiveUrl = None, as_json: AsJson = False) -> None:
+    """Check the archive for faults in the file, in keys and in versions; exit code 1 if there are any.
 
     Example: forebay archive check
     """
     from forebay.archive import upkeep
     from forebay.cli import terminal
 
-    found = upkeep.check(_url(archive), datetime.now(UTC))
-    held = f"{found.where}: {found.series:,} series, {found.versions:,} versions, {_size(found.size)}"
+    result = upkeep.check(_archive_url(archive), datetime.now(UTC))
+    size = f"{result.where}: {result.series:,} series, {result.versions:,} versions, {_megabytes(result.size)}"
 
-    def show() -> None:
-        terminal.line(held)
-        terminal.table("Faults", [{"fault": fault, "found": count} for fault, count in found.faults.items()])
+    def print_faults() -> None:
+        terminal.line(size)
+        terminal.table("Faults", [{"fault": fault, "found": count} for fault, count in result.faults.items()])
 
-    say(asdict(found), as_json, show)
-    if found.fault_summary:
-        raise ForebayError(f"archive {found.where} has faults: {found.fault_summary}; restore it from a backup")
+    print_result(asdict(result), as_json, print_faults)
+    if result.fault_summary:
+        raise ForebayError(f"archive {result.where} has faults: {result.fault_summary}; restore it from a backup")
 
 
 @archive_commands.command
 def copy(
     *,
-    to: Annotated[str, Parameter(help="URL of an archive that holds nothing.")],
+    to: Annotated[str, Parameter(help="URL of an empty archive.")],
     archive: ArchiveUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Copy every version into another archive, from SQLite to PostgreSQL or back.
 
@@ -171,13 +174,15 @@ def copy(
     from forebay.cli import terminal
 
     with terminal.progress() as progress:
-        copied = upkeep.copy(_url(archive), to, progress=lambda done, total: progress("copy", done, total))
-    _say_copied(copied, as_json)
+        result = upkeep.copy(_archive_url(archive), to, progress=lambda count, total: progress("copy", count, total))
+    _print_copy(result, as_json)
 
 
 @archive_commands.command
-def backup(file: BackupFile, /, *, replace: Replace = False, archive: ArchiveUrl = None, as_json: Json = False) -> None:
-    """Write the archive as it is now into one file, whoever writes to it meanwhile, and read it back.
+def backup(
+    file: BackupFile, /, *, replace: Replace = False, archive: ArchiveUrl = None, as_json: AsJson = False
+) -> None:
+    """Write the archive into one file and verify the file; other processes may write meanwhile.
 
     Example: forebay archive backup /srv/backups/forebay-2024-05-01.db
     """
@@ -185,17 +190,18 @@ def backup(file: BackupFile, /, *, replace: Replace = False, archive: ArchiveUrl
     from forebay.cli import terminal
 
     with terminal.progress() as progress:
-        copied = upkeep.backup(
-            _url(archive), file, replace=replace, progress=lambda done, total: progress("backup", done, total)
-        )
-    _say_copied(copied, as_json)
+        result = upkeep.backup(
+            _archive_url(archive), file, replace=replace,
+            progress=lambda count, total: progress("backup", count, total),
+        )  # fmt: skip
+    _print_copy(result, as_json)
 
 
 @archive_commands.command
 def restore(
-    file: BackupFile, /, *, replace: Replace = False, archive: ArchiveUrl = None, as_json: Json = False
+    file: BackupFile, /, *, replace: Replace = False, archive: ArchiveUrl = None, as_json: AsJson = False
 ) -> None:
-    """Put a backup into an archive that holds nothing; with --replace over one that does, which is backed up first.
+    """Restore a backup into an empty archive; --replace allows a full one, which is backed up first.
 
     Example: forebay archive restore /srv/backups/forebay-2024-05-01.db --archive sqlite:///forebay.db
     """
@@ -203,43 +209,44 @@ def restore(
     from forebay.cli import terminal
 
     with terminal.progress() as progress:
-        copied = upkeep.restore(
-            file, _url(archive), datetime.now(UTC), replace=replace,
-            progress=lambda done, total: progress("restore", done, total),
+        result = upkeep.restore(
+            file, _archive_url(archive), datetime.now(UTC), replace=replace,
+            progress=lambda count, total: progress("restore", count, total),
         )  # fmt: skip
-    _say_copied(copied, as_json)
+    _print_copy(result, as_json)
 
 
 @archive_commands.command
-def compact(*, archive: ArchiveUrl = None, as_json: Json = False) -> None:
-    """Give back the space that the archive does not use; nothing is deleted.
+def compact(*, archive: ArchiveUrl = None, as_json: AsJson = False) -> None:
+    """Return unused disk space to the system; nothing is deleted.
 
     Example: forebay archive compact
     """
     from forebay.archive import upkeep
     from forebay.cli import terminal
 
-    done = upkeep.compact(_url(archive))
-    told = f"{done.where}: {done.versions:,} versions, {_size(done.before)} before, {_size(done.after)} now"
-    say(asdict(done), as_json, lambda: terminal.line(told))
+    result = upkeep.compact(_archive_url(archive))
+    sizes = f"{_megabytes(result.before)} before, {_megabytes(result.after)} now"
+    summary = f"{result.where}: {result.versions:,} versions, {sizes}"
+    print_result(asdict(result), as_json, lambda: terminal.line(summary))
 
 
-def _url(given: str | None) -> str:
-    return given or settings_in_force()[0].archive
+def _archive_url(url: str | None) -> str:
+    return url or settings_in_force()[0].archive
 
 
-def _say_copied(copied: CopyReport, as_json: bool) -> None:
+def _print_copy(result: CopyReport, as_json: bool) -> None:
     from forebay.cli import terminal
 
-    kept = f"; what was there before is in {copied.replaced_backup}" if copied.replaced_backup else ""
-    told = (
-        f"{copied.target}: {copied.series:,} series, {copied.versions:,} versions, {_size(copied.size)}, read back and "
-        f"compared with {copied.source}{kept}"
+    previous = f"; the previous content is in {result.replaced_backup}" if result.replaced_backup else ""
+    summary = (
+        f"{result.target}: {result.series:,} series, {result.versions:,} versions, {_megabytes(result.size)}, "
+        f"verified against {result.source}{previous}"
     )
-    fields = asdict(copied)
-    fields["kept"] = fields.pop("replaced_backup")  # the key that readers of --json know
-    say(fields, as_json, lambda: terminal.line(told))
+    fields = asdict(result)
+    fields["kept"] = fields.pop("replaced_backup")  # the key in the output of --json
+    print_result(fields, as_json, lambda: terminal.line(summary))
 
 
-def _size(count: int) -> str:
+def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import Json, opened, say, settings_in_force
+from forebay.cli.arguments import AsJson, archive_at, print_result, settings_in_force
 from forebay.files import check_writable
 
 
@@ -24,7 +24,7 @@ def article(
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the page; by default runs/article.")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the article's recipes, as published and as corrected, and write a page that sets them side by side.
 
@@ -35,19 +35,19 @@ def article(
     from forebay.cli import terminal
     from forebay.models.fits import open_fits
 
-    chosen, _ = settings_in_force()
+    settings, _ = settings_in_force()
     choice = recipes.Choice(recipe, backend, seeds)
-    folder = output or Path(chosen.output) / "article"
+    folder = output or Path(settings.output) / "article"
     check_writable(folder)
     now = datetime.now(UTC)
     with terminal.progress() as progress:
-        with nullcontext() if data else opened(None, chosen) as held:
-            record = recipes.read(data, settings=chosen, now=now, archive=held, progress=progress)
-        told = recipes.run(record, choice, now=now, fits=open_fits(chosen), progress=progress)
+        with nullcontext() if data else archive_at(None, settings) as archive_db:
+            record = recipes.read(data, settings=settings, now=now, archive=archive_db, progress=progress)
+        told = recipes.run(record, choice, now=now, fits=open_fits(settings), progress=progress)
     recipes.write(told, folder)
 
     def show() -> None:
         terminal.table("The article's recipes: test MAE (m)", recipes.rows(told.story))
         terminal.line(f"Page: {folder / 'article.html'}")
 
-    say(recipes.listed(told.story.results), as_json, show)
+    print_result(recipes.listed(told.story.results), as_json, show)

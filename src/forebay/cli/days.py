@@ -1,4 +1,4 @@
-"""The commands that read the archive day by day: `forebay daily` and `forebay screen`."""
+"""Commands on daily values: `forebay daily`, `forebay screen`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print_result, settings_in_force
 from forebay.errors import ForebayError
 from forebay.files import check_writable
 
 
 def daily(
-    dam: DamArgument,
+    dam_name: DamName,
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="File to write: .csv, .parquet or .json.")],
     archive: ArchiveUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write one row per local day, all gauges joined, a flag beside each value, from what the archive holds.
+    """Write the daily table: one row per local day, a column and a flag per gauge, from the archive.
 
     Example: forebay daily warragamba -o warragamba.parquet
     """
@@ -28,29 +28,30 @@ def daily(
     from forebay.dams.dam_file import load_dam
     from forebay.days.daily import daily_table, write_daily
 
-    chosen, _ = settings_in_force()
-    this = load_dam(dam)
-    with opened(archive, chosen, create=False) as held:
-        readings = held.as_of(this.gauges)
+    settings, _ = settings_in_force()
+    dam = load_dam(dam_name)
+    with archive_at(archive, settings, create=False) as store:
+        readings = store.as_of(dam.gauges)
     if readings.is_empty():
-        raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
-    frame = daily_table(readings, this)
+        raise ForebayError(f"the archive holds no reading of {dam.name}; run `forebay fetch {dam_name}` first")
+    frame = daily_table(readings, dam)
     write_daily(frame, output)
-    made = {"file": str(output), "days": len(frame), "from": frame["date"][0], "to": frame["date"][-1]}
-    say(made, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {made['from']} to {made['to']}"))
+    first, last = frame["date"][0], frame["date"][-1]
+    summary = {"file": str(output), "days": len(frame), "from": first, "to": last}
+    print_result(summary, as_json, lambda: terminal.line(f"{output}: {len(frame)} days, {first} to {last}"))
 
 
 def screen(
-    dam: DamArgument,
+    dam_name: DamName,
     /,
     *,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Folder for pictures; by default runs/<dam>/screening.")
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for pictures; by default runs/ID/screening.")
     ] = None,
     archive: ArchiveUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Doubt what gauges say: spikes, steps, stuck and slipped values, each with the day from which it is known.
+    """Flag suspect values: spikes, steps, stuck and slipped values, each with the day on which it became known.
 
     Example: forebay screen warragamba
     """
@@ -61,17 +62,17 @@ def screen(
     from forebay.report import screening
     from forebay.screen.flags import flag_runs, screen_daily
 
-    chosen, _ = settings_in_force()
-    this = load_dam(dam)
-    folder = output or Path(chosen.output) / this.id / "screening"
+    settings, _ = settings_in_force()
+    dam = load_dam(dam_name)
+    folder = output or Path(settings.output) / dam.id / "screening"
     check_writable(folder)
-    with opened(archive, chosen, create=False) as held:
-        readings = held.as_of(this.gauges)
+    with archive_at(archive, settings, create=False) as store:
+        readings = store.as_of(dam.gauges)
     if readings.is_empty():
-        raise ForebayError(f"the archive holds nothing of {this.name}; run `forebay fetch {dam}` first")
-    frame = on_one_datum(daily_table(readings, this), this)
-    found = screen_daily(frame, this)
-    files = screening.write_screening(frame, found, this, folder)
-    runs = flag_runs(found).to_dicts()
-    summary = {"dam": this.id, "simulated": this.simulated, "spells": runs, "files": [str(path) for path in files]}
-    say(summary, as_json, lambda: terminal.spells(this, runs, folder / "screening.html"))
+        raise ForebayError(f"the archive holds no reading of {dam.name}; run `forebay fetch {dam_name}` first")
+    frame = on_one_datum(join(readings, dam), dam)
+    table = flags(frame, dam)
+    files = screening.write_screening(frame, table, dam, folder)
+    runs = spells(table).to_dicts()
+    summary = {"dam": dam.id, "simulated": dam.simulated, "spells": runs, "files": [str(path) for path in files]}
+    print_result(summary, as_json, lambda: terminal.spells(dam, runs, folder / "screening.html"))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.archive import fetched_now
-from forebay.cli.arguments import ArchiveUrl, DamArgument, Json, opened, say, settings_in_force
+from forebay.cli.archive import fetch_now
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print_result, settings_in_force
 from forebay.errors import ForebayError
 from forebay.files import check_writable
 
@@ -34,7 +34,7 @@ class Again:
 
 
 def hindcast(
-    dam: DamArgument,
+    dam_name: DamName,
     /,
     *,
     again: Again = Again(),
@@ -45,7 +45,7 @@ def hindcast(
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
     ] = None,
     archive: ArchiveUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how good the forecasts would have been, each made from what was known then; fetches nothing.
 
@@ -57,38 +57,38 @@ def hindcast(
     from forebay.jobs import hindcast as review
     from forebay.models.fits import open_fits
 
-    chosen, _ = settings_in_force()
-    this = load_dam(dam)
+    settings, _ = settings_in_force()
+    dam = load_dam(dam_name)
     if nets:
-        this = this.model_copy(update={"hindcast": this.hindcast.model_copy(update={"nets": True})})
-    folder = output or Path(chosen.output) / this.id
+        dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"nets": True})})
+    folder = output or Path(settings.output) / dam.id
     check_writable(folder)
-    with opened(archive, chosen, create=False) as held:
-        if held.newest(this.target_gauge) is None:
-            raise ForebayError(f"the archive holds no level of {this.name}; run `forebay fetch {dam}` first")
+    with archive_at(archive, settings, create=False) as archive_db:
+        if archive_db.newest(dam.target_gauge) is None:
+            raise ForebayError(f"the archive holds no level of {dam.name}; run `forebay fetch {dam_name}` first")
         now = datetime.now(UTC)
-        days = pipeline.read_days(this, held, now=now)
-        days = pipeline.with_uncoded(days, this, held, now=now) if again.screens_for_codes else days
+        days = pipeline.read_days(dam, archive_db, now=now)
+        days = pipeline.with_uncoded(days, dam, archive_db, now=now) if again.screens_for_codes else days
     asked = [name for name, is_asked in asdict(again).items() if is_asked]
     with terminal.progress() as progress:
-        made = review.review(this, days, again=asked, fits=open_fits(chosen), progress=progress)
-    files = [str(path) for path in review.write_review(made, this, folder)]
-    tables = {name: review.score_rows(of.scores, this) for name, of in made.items()}
-    costs = {review.AGAIN[name][0]: review.cost_rows(made, name, this) for name in asked}
-    content = {"dam": this.id, "simulated": this.simulated, "unit": this.target.unit, **tables, "files": files}
-    say(content, as_json, lambda: terminal.reviewed(this, tables[review.ON_TIME], costs, folder))
+        made = review.review(dam, days, again=asked, fits=open_fits(settings), progress=progress)
+    files = [str(path) for path in review.write_review(made, dam, folder)]
+    tables = {name: review.score_rows(of.scores, dam) for name, of in made.items()}
+    costs = {review.AGAIN[name][0]: review.cost_rows(made, name, dam) for name in asked}
+    content = {"dam": dam.id, "simulated": dam.simulated, "unit": dam.target.unit, **tables, "files": files}
+    print_result(content, as_json, lambda: terminal.reviewed(dam, tables[review.ON_TIME], costs, folder))
 
 
 def run(
-    dam: DamArgument,
+    dam_name: DamName,
     /,
     *,
-    init: Annotated[date | None, Parameter(help="Forecast from this day, by default from the newest known of.")] = None,
+    init: Annotated[date | None, Parameter(help="Forecast from dam day, by default from the newest known of.")] = None,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ID.")
     ] = None,
     archive: ArchiveUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch, hindcast, forecast and report: the whole way from gauges to a page that an operator can read.
 
@@ -100,23 +100,23 @@ def run(
     from forebay.jobs import forecast as pipeline
     from forebay.models.fits import open_fits
 
-    chosen, _ = settings_in_force()
-    this = load_dam(dam)
-    folder = output or Path(chosen.output) / this.id
+    settings, _ = settings_in_force()
+    dam = load_dam(dam_name)
+    folder = output or Path(settings.output) / dam.id
     check_writable(folder)
     drawing.begin()
-    with opened(archive, chosen) as held:
-        fetched = fetched_now(this, held, chosen)
+    with archive_at(archive, settings) as archive_db:
+        fetched = fetch_now(dam, archive_db, settings)
         now = datetime.now(UTC)  # after the fetch: what it brought is known now
-        if fetched.failure is not None and held.newest(this.target_gauge) is None:
+        if fetched.failure is not None and archive_db.newest(dam.target_gauge) is None:
             raise fetched.failure
-        days = pipeline.read_days(this, held, now=now, init_date=init)
+        days = pipeline.read_days(dam, archive_db, now=now, init_date=init)
     with terminal.progress() as progress:
         outcome = pipeline.forecast_dam(
-            this, days, now=now, fetched=fetched, fits=open_fits(chosen), progress=progress
+            dam, days, now=now, fetched=fetched, fits=open_fits(settings), progress=progress
         )
     files = pipeline.write_outcome(outcome, fetched, folder)
-    say(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, this, files))
+    print_result(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, dam, files))
 
 
 def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:

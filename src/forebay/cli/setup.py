@@ -1,11 +1,11 @@
-"""The commands that show what is set up: `forebay dams` and `forebay settings`."""
+"""Commands that list dams and settings: `forebay dams`, `forebay settings`."""
 
 from __future__ import annotations
 
-from forebay.cli.arguments import Json, say, settings_in_force
+from forebay.cli.arguments import AsJson, print_result, settings_in_force
 
 
-def dams(*, as_json: Json = False) -> None:
+def dams(*, as_json: AsJson = False) -> None:
     """List the built-in dams.
 
     Example: forebay dams
@@ -13,30 +13,29 @@ def dams(*, as_json: Json = False) -> None:
     from forebay.cli import terminal
     from forebay.dams.dam_file import catalogue, load_dam
 
-    listed = [load_dam(name) for name in catalogue()]
     rows = [
         {"id": d.id, "name": d.name, "country": d.country, "target": f"{d.target.variable} ({d.target.unit})",
          "gauges": len(d.gauges), "simulated": d.simulated}
-        for d in listed
+        for d in map(load_dam, catalogue())
     ]  # fmt: skip
-    say(rows, as_json, lambda: terminal.table("Built-in dams", rows))
+    print_result(rows, as_json, lambda: terminal.table("Built-in dams", rows))
 
 
-def settings(*, as_json: Json = False) -> None:
-    """Print the settings in force and where each value came from.
+def settings(*, as_json: AsJson = False) -> None:
+    """Print the settings in force and the origin of each value.
 
     Example: forebay settings
     """
     from forebay.cli import terminal
     from forebay.settings import leaves
 
-    chosen, origin = settings_in_force()
-    rows = [{"setting": k, "value": _without_password(v), "from": origin[k]} for k, v in leaves(chosen.model_dump())]
-    say(rows, as_json, lambda: terminal.table("Settings in force", rows))
+    values, origin = settings_in_force()
+    rows = [{"setting": k, "value": _without_password(v), "from": origin[k]} for k, v in leaves(values.model_dump())]
+    print_result(rows, as_json, lambda: terminal.table("Settings in force", rows))
 
 
 def _without_password(value: object) -> object:
-    """A URL without its password, anything else as it is."""
+    """`value`; a URL without its password."""
     from forebay.settings import without_password
 
     if isinstance(value, str) and "://" in value:

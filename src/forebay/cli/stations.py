@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import Json, say, settings_in_force
+from forebay.cli.arguments import AsJson, print_result, settings_in_force
 from forebay.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Wanted:
     """Which stations."""
 
-    radius_km: Annotated[float, Parameter(help="How far around.")] = 25.0
+    radius_km: Annotated[float, Parameter(help="Search radius.")] = 25.0
     source: Annotated[
         str | None, Parameter(help="waternsw, vicwater or qldwater; by default the dam's first such, or waternsw.")
     ] = None
@@ -32,20 +32,22 @@ DEFAULT = Wanted()
 
 
 def stations(
-    dam: Annotated[str | None, Parameter(help="Look around this dam: a built-in dam's id or a dam file.")] = None,
+    dam_name: Annotated[
+        str | None, Parameter(name="DAM", help="Search around this dam: a built-in dam's id or a dam file.")
+    ] = None,
     /,
     *,
     near: Annotated[
         str | None,
-        Parameter(allow_leading_hyphen=True, help="Or around this place: LAT,LON in degrees, south and west negative."),
+        Parameter(allow_leading_hyphen=True, help="Or search around this place: LAT,LON in degrees, south and west negative."),
     ] = None,
     wanted: Wanted = DEFAULT,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="File for a map: .html (with a table), .png or .svg.")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Find gauges near a dam or a place: how far, what they measure, since when, and where they lie.
+    """Find gauges near a dam or a place: distance, variables, period of record, and a map.
 
     Example: forebay stations warragamba --radius-km 30 --variable rainfall -o stations.html
     """
@@ -54,16 +56,16 @@ def stations(
     from forebay.report import station_map
     from forebay.sources.stations import Search, search_stations
 
-    chosen, _ = settings_in_force()
-    if (dam is None) == (near is None):
+    settings, _ = settings_in_force()
+    if (dam_name is None) == (near is None):
         raise ConfigError("give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
-    this = load_dam(dam) if dam is not None else None
-    latitude, longitude = (this.latitude, this.longitude) if this else _point(near or "")
-    search = Search(latitude, longitude, wanted.radius_km, wanted.source or _source_of(this), wanted.variable)
+    dam = load_dam(dam_name) if dam_name is not None else None
+    latitude, longitude = (dam.latitude, dam.longitude) if dam else _point(near or "")
+    search = Search(latitude, longitude, wanted.radius_km, wanted.source or _source_of(dam), wanted.variable)
     if output is not None:
         station_map.check_suffix(output)
-    found = search_stations(search, settings=chosen)
-    place = this.title if this else f"{latitude}, {longitude}"
+    found = search_stations(search, settings=settings)
+    place = dam.title if dam else f"{latitude}, {longitude}"
     if output is not None:
         station_map.write_map(found, place, output)
 
@@ -73,7 +75,7 @@ def stations(
         for note in (*found.notes, *([f"Map: {output}"] if output else [])):
             terminal.line(note)
 
-    say(_listed(found, output), as_json, show)
+    print_result(_listed(found, output), as_json, show)
 
 
 def _point(text: str) -> tuple[float, float]:
