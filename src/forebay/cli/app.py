@@ -57,5 +57,5 @@ def _unknown_command(error: UnknownCommandError) -> str:
     group = error.app or app
     names = sorted(name for name in group if not name.startswith("-"))
     nearest = difflib.get_close_matches(word, names, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ";"
-    return f"command {word!r} does not exist{hint} commands are {', '.join(names)}"
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    return f"command {word!r} does not exist{hint}; allowed are {', '.join(names)}"

@@ -116,7 +116,8 @@ def run(
             dam, days, now=now, fetched=fetched, fits=open_fits(settings), progress=progress
         )
     files = pipeline.write_outcome(outcome, fetched, folder)
-    print_result(_summary(outcome, files), as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, dam, files))
+    summary = _summary(outcome, files)
+    print_result(summary, as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, dam, files))
 
 
 def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:

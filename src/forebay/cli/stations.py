@@ -39,7 +39,7 @@ def stations(
     *,
     near: Annotated[
         str | None,
-        Parameter(allow_leading_hyphen=True, help="Or search around this place: LAT,LON in degrees, south and west negative."),
+        Parameter(allow_leading_hyphen=True, help="Or around this place: LAT,LON in degrees, south and west negative."),
     ] = None,
     wanted: Wanted = DEFAULT,
     output: Annotated[
