@@ -70,9 +70,9 @@ def screen(
         readings = store.as_of(dam.gauges)
     if readings.is_empty():
         raise ForebayError(f"the archive holds no reading of {dam.name}; run `forebay fetch {dam_name}` first")
-    frame = on_one_datum(join(readings, dam), dam)
-    table = flags(frame, dam)
+    frame = on_one_datum(daily_table(readings, dam), dam)
+    table = screen_daily(frame, dam)
     files = screening.write_screening(frame, table, dam, folder)
-    runs = spells(table).to_dicts()
+    runs = flag_runs(table).to_dicts()
     summary = {"dam": dam.id, "simulated": dam.simulated, "spells": runs, "files": [str(path) for path in files]}
     print_result(summary, as_json, lambda: terminal.spells(dam, runs, folder / "screening.html"))
