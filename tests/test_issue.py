@@ -78,7 +78,8 @@ def test_no_usable_level() -> None:
 )
 def test_age(hours: int, age: int, stale: bool) -> None:
     ends = datetime(2020, 5, 2, 14, tzinfo=UTC)
-    issued = IssuedForecast(date(2020, 5, 2), ends, ends + timedelta(hours=hours), FORECASTS.empty(), ())
+    day, issue_time = date(2020, 5, 2), ends + timedelta(hours=hours)
+    issued = IssuedForecast(day, ends, issue_time, day, FORECASTS.empty(), ())
     assert (issued.age_days, issued.stale) == (age, stale)
 
 
@@ -87,8 +88,8 @@ def test_the_forecast_is_the_hindcast_of_its_day() -> None:
     frame = synthetic.daily(dam)
     table = synthetic.forecasts(dam, frame, [date(2021, 4, 13), date(2021, 4, 14)])
     issued = issue(table, dam, date(2021, 4, 14), now=synthetic.NOW, limitations=("Rain.",))
-    assert set(issued.forecasts["init_date"]) == {date(2021, 4, 14)}
-    assert set(issued.forecasts["model"]) == set(synthetic.MODELS)
+    assert set(issued.table["init_date"]) == {date(2021, 4, 14)}
+    assert set(issued.table["model"]) == set(synthetic.MODELS)
     assert issued.init_time == datetime(2021, 4, 14, 14, tzinfo=UTC)
     assert (issued.age_days, issued.stale, issued.limitations) == (0, False, ("Rain.",))
 

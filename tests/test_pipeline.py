@@ -70,7 +70,7 @@ def test_from_files_to_a_forecast(in_metres: tuple[Outcome, FetchReport]) -> Non
     tables.SCORES.check(outcome.scores, unique=True)
     assert outcome.issued.init_date == LAST
     assert (outcome.issued.age_days, outcome.issued.stale, outcome.issued.limitations) == (0, False, ())
-    issued = outcome.issued.forecasts
+    issued = outcome.issued.table
     assert set(issued["model"]) == {*MODELS, "default"}
     assert len(issued) == (len(MODELS) + 1) * 2 * len(tables.QUANTILES)
     medians = issued.filter(pl.col("quantile") == 0.5)
@@ -131,7 +131,7 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
     synthetic.written(METRES, revised, tmp_path)
     again, report = made(path, tmp_path, init=init)
     assert report.table["revised"].to_list() == [21, 21]
-    assert_frame_equal(again.issued.forecasts, at_issue.issued.forecasts, check_exact=True)
+    assert_frame_equal(again.issued.table, at_issue.issued.table, check_exact=True)
     assert_frame_equal(again.hindcast, at_issue.hindcast, check_exact=True)
     assert again.days.reading == at_issue.days.reading
     current = made(path, tmp_path)[0]
@@ -154,7 +154,7 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
     assert reading is not None
     assert reading.value == pytest.approx(frame["reservoir_level"][-6])
     assert f"No level since {issued.level_date} (5 days): the forecast starts from that day's" in issued.limitations[0]
-    told = issued.forecasts.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
+    told = issued.table.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
     assert set(told["level_date"]) == {issued.level_date}
     assert (told["level"] - told["change"]).to_list() == pytest.approx([frame["reservoir_level"][-6]] * len(told))
     width = told.filter(pl.col("quantile") == 0.95)["change"][0] - told.filter(pl.col("quantile") == 0.05)["change"][0]
@@ -269,7 +269,7 @@ def test_what_is_written(in_metres: tuple[Outcome, FetchReport], tmp_path: Path)
 def test_what_is_verified(in_metres: tuple[Outcome, FetchReport]) -> None:
     """Paths agree with the intervals, their CRPS is scored, and late rain makes a rain-fed dam harder to forecast."""
     outcome, _ = in_metres
-    own = outcome.issued.forecasts.filter(pl.col("model") == "default")
+    own = outcome.issued.table.filter(pl.col("model") == "default")
     for k, lead in enumerate((1, 3)):
         members = np.sort(outcome.verified.paths[-1, k])
         for quantile in (0.05, 0.25, 0.75, 0.95):

@@ -15,6 +15,7 @@ import pytest
 
 from forebay.charts.formats import TargetFormat, format_number
 from forebay.dams.dam import Dam, Gauge
+from forebay.forecasts.issue import issue
 from forebay.report import grounds, page
 from forebay.report.write import Reading, Report, render, write_report
 from forebay.tables import EXPLANATION, FORECASTS, SCORES
@@ -38,19 +39,15 @@ def _hindcast_of(name: str) -> tuple[Dam, pl.DataFrame, pl.DataFrame]:
 def _report(name: str = "Synthetic Dam") -> Report:
     dam, daily, table = _hindcast_of(name)
     init = daily["date"][-1]
+    issued = issue(table, dam, init, now=synthetic.NOW, limitations=("The creek is silent.",))
     return Report(
         dam=dam,
-        now=synthetic.NOW,
-        init_date=init,
-        age_days=0,
+        forecast=replace(issued, explanation=synthetic.explanation(dam, init)),
         newest=Reading(synthetic.NOW - timedelta(hours=37), 96.5, "good", dam.target.datum),
         daily=daily,
-        forecasts=table.filter(pl.col("init_date") == init),
         hindcast=table.filter(pl.col("init_date") < init),
         scores=synthetic.scores(dam),
-        lacks=("The creek is silent.",),
         gauge_table=pl.DataFrame({"gauge": ["reservoir_level"], "rows": [1200], "error": [None]}),
-        explanation=synthetic.explanation(dam, init),
     )
 
 
@@ -93,7 +90,9 @@ def test_the_head_tells_reading_start_and_forecast() -> None:
 
 @pytest.mark.parametrize(("age", "stale"), [(0, False), (3, False), (4, True), (1412, True)])
 def test_what_is_old_says_so_and_is_never_called_current(age: int, stale: bool) -> None:
-    text = _words(render(replace(_report(), age_days=age))[0])
+    report = _report()
+    later = replace(report.forecast, issue_time=synthetic.NOW + timedelta(days=age))
+    text = _words(render(replace(report, forecast=later))[0])
     assert (f"as of Wed 14 Apr 2021, {age:,} days old" in text) == stale
     assert not stale or not re.search(r"\b(current|currently|today|now)\b", text, re.IGNORECASE)
 
@@ -119,7 +118,8 @@ def test_the_rise_is_told_honestly() -> None:
 
 
 def test_text_of_a_dam_file_is_never_markup() -> None:
-    html = render(replace(_report(HOSTILE), lacks=(HOSTILE,)))[0]
+    report = _report(HOSTILE)
+    html = render(replace(report, forecast=replace(report.forecast, limitations=(HOSTILE,))))[0]
     before_the_bundle = html.split("<script>")[0]
     assert "<img" not in before_the_bundle
     assert "alert(1)</script" not in html
@@ -144,14 +144,13 @@ def test_the_policy_allows_its_own_scripts_only() -> None:
 
 
 def test_without_a_rise_scores_reading_or_forecast_the_report_says_so() -> None:
+    report = _report()
     bare = replace(
-        _report(),
+        report,
+        forecast=replace(report.forecast, table=FORECASTS.empty(), limitations=(), explanation=EXPLANATION.empty()),
         newest=None,
-        forecasts=FORECASTS.empty(),
         hindcast=FORECASTS.empty(),
         scores=SCORES.empty(),
-        lacks=(),
-        explanation=EXPLANATION.empty(),
         gauge_table=pl.DataFrame(),
     )
     html, specs = render(bare)
@@ -164,7 +163,8 @@ def test_without_a_rise_scores_reading_or_forecast_the_report_says_so() -> None:
 def test_a_forecast_without_intervals_shows_dashes() -> None:
     report = _report()
     level = pl.when(pl.col("quantile") == 0.5).then(pl.col("level")).otherwise(float("nan")).alias("level")
-    html, _ = render(replace(report, forecasts=report.forecasts.with_columns(level)))
+    forecast = replace(report.forecast, table=report.forecast.table.with_columns(level))
+    html, _ = render(replace(report, forecast=forecast))
     assert "NaN" not in _words(html) and " nan" not in _words(html)
 
 

@@ -11,6 +11,7 @@ from forebay.charts.diagnostics import diagnostic_charts
 from forebay.charts.forecast_tables import Report
 from forebay.charts.style import Heading
 from forebay.features.samples import make_samples
+from forebay.forecasts.issue import issue
 from forebay.report.write import render
 from forebay.verify.diagnostics import Diagnostics, diagnose
 from tests import synthetic
@@ -26,9 +27,10 @@ def made() -> tuple[Report, Diagnostics]:
     table = synthetic.forecasts(dam, daily, daily["date"][480:].to_list())
     found = diagnose(table, make_samples(daily, daily, dam), dam, daily=daily)
     init = daily["date"][-1]
-    ahead, past = (table.filter(at) for at in (pl.col("init_date") == init, pl.col("init_date") < init))
+    past = table.filter(pl.col("init_date") < init)
     scores, gauges = synthetic.scores(dam), pl.DataFrame({"gauge": ["lake"]})
-    return Report(dam, synthetic.NOW, init, 0, None, daily, ahead, past, scores, (), gauges, found), found
+    issued = issue(table, dam, init, now=synthetic.NOW, limitations=())
+    return Report(dam, issued, None, daily, past, scores, gauges, found), found
 
 
 def test_every_picture_is_valid_and_says_that_it_is_simulated() -> None:

@@ -86,7 +86,7 @@ def test_a_chart_has_a_bar_per_source_and_one_for_the_sum() -> None:
 
 def test_the_terminal_tells_it_under_the_forecast(capsys: pytest.CaptureFixture[str]) -> None:
     table = synthetic.forecasts(DAM, synthetic.daily(DAM), [INIT])
-    issued = IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, table, (), explanation=TABLE)
+    issued = IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, INIT, table, (), explanation=TABLE)
     terminal.outcome(issued, synthetic.scores(DAM), DAM, [])
     out = capsys.readouterr().out
     told = "  1 d, +0.102 m, of which +0.120 m: 38 mm yesterday on a wet catchment; −0.050 m: level fell 0.050 m "

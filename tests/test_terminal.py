@@ -19,7 +19,7 @@ DAM = synthetic.dam()
 def issued(*, lacks: tuple[str, ...] = ()) -> IssuedForecast:
     """The synthetic dam's last forecast, issued hours later."""
     table = synthetic.forecasts(DAM, synthetic.daily(DAM), [INIT])
-    return IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, table, lacks)
+    return IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, INIT, table, lacks)
 
 
 def test_a_table_leaves_out_columns_without_any_value(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,9 +68,9 @@ def test_an_old_forecast_is_never_called_current(capsys: pytest.CaptureFixture[s
 
 
 def test_a_row_per_lead() -> None:
-    rows = terminal.forecast_rows(issued().forecasts)
+    rows = terminal.forecast_rows(issued().table)
     assert [row["lead"] for row in rows] == [f"{lead} d" for lead in synthetic.LEADS]
-    first = issued().forecasts.filter(pl.col("model") == "default", pl.col("lead_time") == 1).sort("quantile")["level"]
+    first = issued().table.filter(pl.col("model") == "default", pl.col("lead_time") == 1).sort("quantile")["level"]
     assert rows[0] == {
         "lead": "1 d",
         "day": "Thu 2021-04-15",
@@ -81,7 +81,7 @@ def test_a_row_per_lead() -> None:
 
 
 def test_a_forecast_without_intervals() -> None:
-    rows = terminal.forecast_rows(issued().forecasts.filter(pl.col("quantile") == 0.5))
+    rows = terminal.forecast_rows(issued().table.filter(pl.col("quantile") == 0.5))
     assert all(row["80% interval"] is row["90% interval"] is None for row in rows)
 
 

@@ -6,7 +6,7 @@ Everything here is `table → table` and pure; drawing (`charts`) and wording (`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -14,7 +14,8 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.days.daily import UNUSABLE
 from forebay.features.inputs import near_full_margin
-from forebay.tables import EXPLANATION, QUANTILES, flag_of
+from forebay.forecasts.issue import IssuedForecast
+from forebay.tables import QUANTILES, flag_of
 from forebay.verify.diagnostics import Diagnostics
 
 DEFAULT = "default"
@@ -38,58 +39,30 @@ class Report:
 
     Attributes
     ----------
-    now, init_date, age_days
-        When the report is made; the last day of which anything was known; days from the end of that day to `now`.
-    level_age_days
-        Days from the level that the forecast starts from to the init date.
-    withheld_from
-        First day of a datum that the dam file does not state: thresholds and full supply are not shown; or None.
+    forecast
+        The issued forecast.
     newest
         The newest single reading of the target, or None if there is none.
     daily
         The daily frame: dam, date, per gauge its value and its flag; the target in the dam's unit.
-    forecasts, hindcast
-        `tables.FORECASTS`: those issued from `init_date`, and those of all earlier init dates.
+    hindcast
+        `tables.FORECASTS` of all scored init dates before that of the forecast.
     scores
         `tables.SCORES` of the hindcast.
-    lacks
-        Sentences on what the forecast lacks.
     gauge_table
-        What the last fetch brought, a row per gauge; shown as it is.
+        Result of the last fetch, a row per gauge.
     diagnostics
-        What stands behind the scores, or None where nothing was verified.
-    explanation
-        `tables.EXPLANATION` of the forecast.
-    forcings
-        Sentences on what was forecast or planned and when it was issued.
+        Reliability, coverage and largest misses of the hindcast; None without verification.
     """
 
     dam: Dam
-    now: datetime
-    init_date: date
-    age_days: int
+    forecast: IssuedForecast
     newest: Reading | None
     daily: pl.DataFrame
-    forecasts: pl.DataFrame
     hindcast: pl.DataFrame
     scores: pl.DataFrame
-    lacks: tuple[str, ...]
     gauge_table: pl.DataFrame
     diagnostics: Diagnostics | None = None
-    explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
-    forcings: tuple[str, ...] = ()
-    level_age_days: int = 0
-    withheld_from: date | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Whether the level that the forecast starts from is more than three days old."""
-        return self.age_days + self.level_age_days > 3
-
-    @property
-    def level_date(self) -> date:
-        """The day whose level the forecast starts from."""
-        return self.init_date - self.level_age_days * DAY
 
 
 def observed_levels(daily: pl.DataFrame, dam: Dam, since: date, until: date) -> pl.DataFrame:

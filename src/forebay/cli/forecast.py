@@ -138,7 +138,7 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),
         "forcings": issued.forcings,
-        "forecast": issued.forecasts.to_dicts(),
+        "forecast": issued.table.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
         "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],

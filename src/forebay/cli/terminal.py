@@ -81,7 +81,7 @@ def outcome(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Seque
     when = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
     if issued.level_age_days:
         when = f"from {issued.init_date} and the level of {issued.level_date}, {issued.level_age_days} days before"
-    table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.forecasts))
+    table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {when}", forecast_rows(issued.table))
     for sentence in explanation_lines(issued.explanation, dam):
         line(sentence)
     if rows := score_rows(scores):

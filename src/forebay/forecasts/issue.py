@@ -34,8 +34,10 @@ class IssuedForecast:
         The last day of which anything was known, and the instant (UTC) that ends it.
     issue_time
         When it was made (UTC).
-    forecasts
-        `tables.FORECASTS` of that init date, every model.
+    level_date
+        The day whose level it starts from: `init_date`, or the last day with a usable level.
+    table
+        `tables.FORECASTS` of the init date, every model.
     limitations
         Sentences on what the forecast lacks.
     outside_experience
@@ -45,8 +47,6 @@ class IssuedForecast:
         `tables.EXPLANATION`: what moved `default`.
     forcings
         Sentences on what was forecast or planned and when it was issued.
-    level_date
-        The day whose level it starts from: `init_date`, or where that has none the last good one.
     withheld_from
         First day of a datum that the dam file does not state, from which thresholds and storage cannot be told.
     """
@@ -54,18 +54,18 @@ class IssuedForecast:
     init_date: date
     init_time: datetime
     issue_time: datetime
-    forecasts: pl.DataFrame
+    level_date: date
+    table: pl.DataFrame
     limitations: tuple[str, ...]
     outside_experience: tuple[str, ...] = ()
     explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
     forcings: tuple[str, ...] = ()
-    level_date: date | None = None
     withheld_from: date | None = None
 
     @property
     def level_age_days(self) -> int:
         """Days from the level that it starts from to the init date."""
-        return 0 if self.level_date is None else (self.init_date - self.level_date).days
+        return (self.init_date - self.level_date).days
 
     @property
     def age_days(self) -> int:
@@ -76,6 +76,11 @@ class IssuedForecast:
     def stale(self) -> bool:
         """Whether it starts from a level too old to be called current."""
         return self.age_days + self.level_age_days > STALE_DAYS
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """`outside_experience`, then `limitations`."""
+        return (*self.outside_experience, *self.limitations)
 
 
 def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due: date) -> tuple[date, date]:
@@ -129,12 +134,12 @@ def issue(
     """The forecast of `init_date`, as the hindcast made it for that day: the same models, the same intervals."""
     own = hindcast.filter(pl.col("init_date") == init_date)
     return IssuedForecast(
-        init_date,
-        init_time(init_date, dam.time_zone),
-        now,
-        own,
-        limitations,
+        init_date=init_date,
+        init_time=init_time(init_date, dam.time_zone),
+        issue_time=now,
         level_date=init_date if own.is_empty() else own["level_date"][0],
+        table=own,
+        limitations=limitations,
     )
 
 

@@ -152,7 +152,7 @@ def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[
     from forebay.report.write import write_report
 
     with write_all(folder) as files:
-        outcome.issued.forecasts.write_csv(files.stage / "forecast.csv")
+        outcome.issued.table.write_csv(files.stage / "forecast.csv")
         outcome.issued.explanation.write_csv(files.stage / "explanation.csv")
         outcome.scores.write_csv(files.stage / "scores.csv")
         (files.stage / "hindcast.parquet").write_bytes(parquet(FORECASTS.check(outcome.hindcast)))
@@ -168,26 +168,18 @@ def parquet(table: pl.DataFrame) -> bytes:
 
 
 def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
-    """What the report shows of an outcome."""
-    issued, dam, samples = outcome.issued, outcome.dam, outcome.samples
+    """The content of the report of an outcome."""
+    dam, samples, init_date = outcome.dam, outcome.samples, outcome.issued.init_date
     scored = samples.dates[min(hindcast.scored_from(samples, dam), len(samples.dates) - 1)].item()
     return Report(
         dam=dam,
-        now=issued.issue_time,
-        init_date=issued.init_date,
-        age_days=issued.age_days,
-        level_age_days=issued.level_age_days,
-        withheld_from=issued.withheld_from,
+        forecast=outcome.issued,
         newest=outcome.days.reading,
         daily=outcome.days.newest,
-        forecasts=issued.forecasts,
-        hindcast=outcome.hindcast.filter(pl.col("init_date").is_between(scored, issued.init_date, closed="left")),
+        hindcast=outcome.hindcast.filter(pl.col("init_date").is_between(scored, init_date, closed="left")),
         scores=outcome.scores,
-        lacks=(*issued.outside_experience, *issued.limitations),
-        diagnostics=outcome.verified.diagnostics,
         gauge_table=fetched.table,
-        explanation=issued.explanation,
-        forcings=issued.forcings,
+        diagnostics=outcome.verified.diagnostics,
     )
 
 

@@ -14,7 +14,7 @@ from forebay.report.page import Html, element, joined
 
 def section(report: Report, specs: Sequence[Spec]) -> Html:
     """What moved the forecast, in words and bars."""
-    explanation, dam = report.explanation, report.dam
+    explanation, dam = report.forecast.explanation, report.dam
     if explanation.is_empty():
         return sections.section("explanation", dam, element("p", "Of this forecast it is not known what moved it."))
     words = TargetFormat(dam)

@@ -254,9 +254,9 @@ def _cell(value: object) -> str:
 
 def lacks(report: Report) -> Html:
     """What the forecast does not know, as sentences."""
-    sentences = report.lacks or ("Nothing that the dam file names was missing on the init date.",)
+    sentences = report.forecast.warnings or ("Nothing that the dam file names was missing on the init date.",)
     always = "No forecast of rain, inflow or releases is used: it knows what was measured, not what is to come."
-    ahead = report.forcings or (always,)
+    ahead = report.forecast.forcings or (always,)
     return section("lacks", report.dam, element("ul", *(element("li", text) for text in (*sentences, *ahead))))
 
 

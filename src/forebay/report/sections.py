@@ -47,26 +47,26 @@ def section(name: str, dam: Dam, *parts: object) -> Html:
 
 def head(report: Report, fan: pl.DataFrame) -> Html:
     """The dam, the date that all refers to, and the numbers that the forecast starts from."""
-    dam, words = report.dam, TargetFormat(report.dam)
+    dam, words, issued = report.dam, TargetFormat(report.dam), report.forecast
     what = dam.target_gauge.kind.title.lower()
-    day = format_day(report.init_date)
-    if report.stale:
-        age = report.age_days + report.level_age_days
-        title = f"{dam.name}: {what} as of {format_day(report.level_date)}, {age:,} days old"
+    day = format_day(issued.init_date)
+    if issued.stale:
+        age = issued.age_days + issued.level_age_days
+        title = f"{dam.name}: {what} as of {format_day(issued.level_date)}, {age:,} days old"
         under = "The forecast starts from the last usable day; what has happened since is not in it."
     else:
         title = f"{dam.name}: {what} forecast from {day}"
         under = f"From all that was known at the end of that day ({_zone(dam)})."
-    if report.level_age_days:
+    if issued.level_age_days:
         under = (
             f"From all that was known at the end of {day} ({_zone(dam)}); the last level is "
-            f"{format_count(report.level_age_days, 'day')} older, that of {format_day(report.level_date)}."
+            f"{format_count(issued.level_age_days, 'day')} older, that of {format_day(issued.level_date)}."
         )
     simulated = "SIMULATED: weather, river and lake are invented; this is no forecast of a real dam."
     shown = (
         element("h1", title),
         element("p", simulated, css="simulated") if dam.simulated else "",
-        element("p", under, css="stale" if report.stale else "sub"),
+        element("p", under, css="stale" if issued.stale else "sub"),
         _figures(report, fan, words),
     )
     links = (Html(f'<li><a href="#{name}">{escaped(text)}</a></li>') for name, text in _TITLES.items())
@@ -82,7 +82,7 @@ def _figures(report: Report, fan: pl.DataFrame, words: TargetFormat) -> Html:
             _figure(
                 f"Forecast starts from: {words.daily_value}",
                 words.quantity(start["start"]),
-                f"of {format_day(report.level_date)}",
+                f"of {format_day(report.forecast.level_date)}",
                 dam.target.datum,
             )
         )
@@ -102,11 +102,12 @@ def _newest_reading(report: Report, words: TargetFormat) -> Html:
     if reading is None:
         return _figure("Newest single reading", "none", "the target's gauge gave no reading")
     gauge = report.dam.target_gauge
+    age = report.forecast.issue_time - reading.time - timedelta(seconds=gauge.table_interval)
     return _figure(
         "Newest single reading",
         words.quantity(reading.value),
         f"{_what_was_read(gauge)} {_clock_text(reading.time, report.dam)}, quality {reading.quality}",
-        f"{_age(report.now - reading.time - timedelta(seconds=gauge.table_interval))} old; {reading.datum}",
+        f"{_age(age)} old; {reading.datum}",
     )
 
 
@@ -152,27 +153,28 @@ def forecast(report: Report, fan: pl.DataFrame, all_lines: pl.DataFrame, spec: S
         for row in ahead.iter_rows(named=True)
     ]
     day = f"Day ({words.value_of_day})"
+    issued = report.forecast
     headers = ("Lead, days", day, "Median", "80% interval", "90% interval", "Change of the median")
-    start, level_day = fan["start"][0], format_day(report.level_date) if report.level_age_days else "that day"
+    start, level_day = fan["start"][0], format_day(issued.level_date) if issued.level_age_days else "that day"
     facts = [_line_sentence(row, start, words) for row in all_lines.iter_rows(named=True)]
     explained = (
-        f"A lead of 1 day means the {words.value_of_day} of the day after {format_day(report.init_date)}; "
+        f"A lead of 1 day means the {words.value_of_day} of the day after {format_day(issued.init_date)}; "
         f"changes are against {words.quantity(start)}, the {words.daily_value} of {level_day}. "
         f"All values are {words.unit}, {report.dam.target.datum}."
     )
     if "reading at" not in words.daily_value:
         explained += f" A {words.daily_value} is neither an instant nor a peak: within the day it can stand higher."
-    if report.withheld_from is None and is_near_full(report.dam, report.init_date, start):
+    if issued.withheld_from is None and is_near_full(report.dam, issued.init_date, start):
         facts.append(
             "The lake is near full supply, where people at the gates control it: expect less of the forecast, as the "
             "scores near full supply show."
         )
     see = Html('<a href="#lacks">see what</a>.')
-    lacking = element("p", f"This forecast lacks {format_count(len(report.lacks), 'thing')}: ", see, css="lacks")
+    lacking = element("p", f"This forecast lacks {format_count(len(issued.warnings), 'thing')}: ", see, css="lacks")
     return section(
         "forecast",
         report.dam,
-        lacking if report.lacks else "",
+        lacking if issued.warnings else "",
         charted("chart-forecast", spec),
         table(headers, rows, texts=2, caption=f"Forecast in {words.unit}"),
         *(element("p", fact) for fact in facts),

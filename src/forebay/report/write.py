@@ -120,7 +120,7 @@ class _Shown:
         return cls(report, tables, _pictures(report, tables, heading), heading)
 
     def page(self) -> str:
-        title = f"{self.report.dam.name}: forecast from {self.report.init_date}"
+        title = f"{self.report.dam.name}: forecast from {self.report.forecast.init_date}"
         return document(title, _body(self.report, self.tables, self.pictures))
 
     def specs(self) -> Iterator[tuple[str, Spec]]:
@@ -129,15 +129,15 @@ class _Shown:
 
 def _tables(report: Report) -> Tables:
     dam, daily = report.dam, report.daily
-    ahead = forecast_fan(report.forecasts)
-    recent = observed_levels(daily, dam, report.init_date - SHOWN_DAYS * DAY, report.init_date)
+    ahead = forecast_fan(report.forecast.table)
+    recent = observed_levels(daily, dam, report.forecast.init_date - SHOWN_DAYS * DAY, report.forecast.init_date)
     shown = pl.concat(
         [
             recent.select("date", low="level", high="level"),
             ahead.select(date="valid_date", low="q05", high="q95"),
         ]
     )
-    near, every = reference_levels(dam, shown if report.withheld_from is None else shown.clear())
+    near, every = reference_levels(dam, shown if report.forecast.withheld_from is None else shown.clear())
     found = largest_rise(daily, report.hindcast, dam)
     around = found.issued if found else ()
     fans = forecast_fan(report.hindcast.filter(pl.col("init_date").is_in(list(around))))
@@ -157,7 +157,7 @@ def _pictures(report: Report, tables: Tables, heading: Heading) -> Pictures:
     ]
     return Pictures(
         forecast_chart(tables.recent, tables.fan, tables.near, heading),
-        explanation_panels(report.explanation, heading),
+        explanation_panels(report.forecast.explanation, heading),
         largest_rise_panels(tables.rise_levels, tables.rise_fans, heading),
         error_panels(errors, heading),
         coverage_chart(tables.spells, heading),
@@ -170,7 +170,8 @@ def _body(report: Report, tables: Tables, pictures: Pictures) -> Html:
     rise_specs = [page_spec(chart) for _, chart in pictures.rise]
     score_specs = [page_spec(chart) for _, chart in pictures.scores]
     no_script = "The charts need JavaScript, which this file brings along; they also lie beside it as PNG and SVG."
-    made = f"Made by forebay at {report.now:%Y-%m-%d %H:%M} UTC. Data: {report.dam.licence or 'licence not stated'}."
+    licence = report.dam.licence or "licence not stated"
+    made = f"Made by forebay at {report.forecast.issue_time:%Y-%m-%d %H:%M} UTC. Data: {licence}."
     return joined(
         (
             sections.head(report, tables.fan),
