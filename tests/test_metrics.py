@@ -48,6 +48,14 @@ def test_pinball_by_hand() -> None:
     assert metrics.pinball(np.array([[1.0], [1.0]]), np.array([3.0, 0.0]), [0.9]) == pytest.approx(0.95)
 
 
+@given(
+    arrays(float, st.tuples(st.integers(1, 9), st.integers(1, 4)), elements=levels | st.just(math.nan)),
+)
+def test_column_medians_agree_with_numpy(values: Array) -> None:
+    expected = [np.nanmedian(column) if np.isfinite(column).any() else math.nan for column in values.T]
+    np.testing.assert_array_equal(metrics.column_medians(values), expected)
+
+
 def test_largest_rounds_up_and_prefers_the_earlier() -> None:
     observed = np.array([1.0, 5.0, 5.0, 0.0, 2.0])
     assert metrics.largest(observed, 0.05).tolist() == [1]

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.features.inputs import FORCING
-from forebay.metrics import quantiles
+from forebay.metrics import column_medians, quantiles
 from forebay.models.model import Array
 from forebay.tables import QUANTILES
 
@@ -203,7 +203,7 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp], *, until
     if len(past) < MIN_SCALED or not seen.any():
         expected[rows] = unit
         return expected
-    logs = np.log1p(sizes[:, seen] / _median_of_known(learned[:, seen]))
+    logs = np.log1p(sizes[:, seen] / column_medians(learned[:, seen]))
     center, spread = np.nanmean(logs[past], axis=0), np.nanstd(logs[past], axis=0)
     standard = np.nan_to_num((logs - center) / np.maximum(spread, 1e-9))
     standard = np.clip(standard, standard[past].min(axis=0), standard[past].max(axis=0))
@@ -223,14 +223,6 @@ def _ridge(inputs: Array, target: Array, past: NDArray[np.intp]) -> Array:
     penalty = 10.0 * np.eye(len(mean))
     slope = np.linalg.solve(centered.T @ centered + penalty, centered.T @ (target - target.mean()))
     return np.asarray((inputs - mean) @ slope + target.mean())
-
-
-def _median_of_known(values: Array) -> Array:
-    """Median of what is not NaN in each column, as `numpy.nanmedian` gives it in ten times the time."""
-    rising = np.sort(values, axis=0)  # NaN last
-    known = np.isfinite(values).sum(axis=0)
-    column = np.arange(values.shape[1])
-    return np.asarray((rising[(known - 1) // 2, column] + rising[known // 2, column]) / 2)
 
 
 def _conformal(scaled: Array, probabilities: Array, lasting: int) -> Array:

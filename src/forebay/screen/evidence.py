@@ -95,16 +95,3 @@ def mean_of(series: list[Floats]) -> Floats:
     stacked = np.stack(series)
     count = np.isfinite(stacked).sum(0)
     return np.where(count > 0, np.nansum(stacked, 0) / np.maximum(count, 1), np.nan)
-
-
-def middle_of(series: list[Floats]) -> Floats:
-    """Median per day of what is there, which one wrong gauge of three or more does not move; NaN where nothing is.
-
-    >>> middle_of([np.array([1.0]), np.array([90.0]), np.array([2.0]), np.array([np.nan])]).tolist()
-    [2.0]
-    """
-    stacked = np.sort(np.stack(series), axis=0)  # NaN last
-    count = np.isfinite(stacked).sum(0)
-    days = np.arange(stacked.shape[1])
-    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(series) - 1)
-    return np.asarray((stacked[low, days] + stacked[high, days]) / 2)

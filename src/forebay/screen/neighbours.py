@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forebay.screen.evidence import middle_of
+from forebay.metrics import column_medians
 from forebay.screen.findings import Finding, Floats, day_changes, learned, moving_sum
 
 ALONE = 4.0
@@ -103,7 +103,7 @@ def _blocked(rain: Floats, others: list[Floats]) -> list[Finding]:
 def _scale(rain: Floats, others: list[Floats]) -> list[Finding]:
     """Blocks whose slope against the neighbours differs from the gauge's median slope, as each block's end knows it."""
     slopes = np.stack([_slopes(rain, other) for other in others])
-    weight = np.sqrt(np.clip(_share_of_usual(middle_of(others)), 0, 1))
+    weight = np.sqrt(np.clip(_share_of_usual(column_medians(np.stack(others))), 0, 1))
     blocks = slopes.shape[1]
     open_since: dict[int, tuple[int, str]] = {}
     found: list[Finding] = []
@@ -146,7 +146,7 @@ def _off(slopes: Floats) -> Floats:
     Of the neighbours' answers the one in the middle counts by size, the smaller of two: a gauge is not off because one
     neighbour is.
     """
-    off = slopes - middle_of(list(slopes.T))[:, None]
+    off = slopes - column_medians(slopes.T)[:, None]
     rank = np.argsort(np.abs(off), axis=0)  # NaN last
     told = np.isfinite(off).sum(0)
     middle = np.maximum(told - 1, 0) // 2
