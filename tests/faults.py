@@ -27,7 +27,7 @@ from forebay.archive.store import Archive, open_archive
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.settings import Settings
-from forebay.sources import SOURCES, Fetch
+from forebay.sources import Fetch, fetch_readings
 from tests import faulty_server as on
 from tests.faulty_server import FaultyHandler, Misbehave
 from tests.hydstra_server import Json, hydstra_server
@@ -287,8 +287,8 @@ def fetch(
     """
     since = first if any(archive.newest(gauge) is None for gauge in of.gauges) else None
     request = FetchRequest(now, since=since, until=UNTIL)
-    sources = {name: limited(one, dict(limits)) for name, one in SOURCES.items()}
-    report = fetch_dam(of, archive, settings=settings, request=request, sources=sources)
+    limited_fetch = limited(fetch_readings, dict(limits))
+    report = fetch_dam(of, archive, settings=settings, request=request, fetch=limited_fetch)
     return {column: str(error) for column, error in report.errors.items()}
 
 

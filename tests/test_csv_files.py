@@ -177,7 +177,8 @@ def test_fetch_gives_the_days_asked_for_and_sees_a_changed_file(tmp_path: Path) 
     dam = make(path)
 
     def fetch(since: date | None, until: date) -> list[float]:
-        return csv_files.fetch(dam.target_gauge, dam, since, until, settings=Settings(), now=NOW)["value"].to_list()
+        readings = csv_files.fetch_readings(dam.target_gauge, dam, since, until, settings=Settings(), now=NOW)
+        return readings["value"].to_list()
 
     assert fetch(date(2020, 1, 2), date(2020, 1, 2)) == [2.0]
     assert fetch(None, date(2020, 1, 2)) == [1.0, 2.0]

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.dams.dam import ROLE_VARIABLES, SOURCE_NAMES, Line, Role
-from forebay.sources import SOURCES
+from forebay.dams.dam import ROLE_VARIABLES, Line, Role
 
 days = st.dates(date(1999, 1, 1), date(2030, 12, 31))
 
@@ -69,10 +68,6 @@ def test_a_line_has_one_value_for_each_day_asked(asked: list[date]) -> None:
     dated = {"dated": [{"from": date(2000, 1, 1), "value": 1}]}
     for line in (Line.model_validate(1.0), RULE, Line.model_validate(dated)):
         assert len(line.on(pl.Series(asked, dtype=pl.Date))) == len(asked)
-
-
-def test_every_source_that_a_dam_file_may_name_can_be_fetched() -> None:
-    assert set(SOURCE_NAMES) == set(SOURCES)
 
 
 def test_every_role_has_variables() -> None:

@@ -15,7 +15,6 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import day_start, local_date
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import HttpSettings, Settings
-from forebay.sources import csv_files
 from forebay.tables import READINGS
 from tests import synthetic
 from tests.readings import readings
@@ -67,12 +66,12 @@ def test_readings_are_stamped_with_when_they_had_come(tmp_path: Path, agency: Ag
     times = iter(told)
     request = FetchRequest(NOW, clock=lambda: next(times))
     with open_archive(f"sqlite:///{tmp_path}/forebay.db") as archive:
-        fetch_dam(dam, archive, settings=SETTINGS, request=request, sources={"waternsw": agency.fetch})
+        fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=agency.fetch)
         for number, instant in enumerate(told, 1):
             held = archive.as_of(dam.gauges, instant)
             assert held["station"].n_unique() == number, "at that moment no more gauges had come"
         early = FetchRequest(NOW + timedelta(days=2), clock=lambda: NOW)  # a clock that was put back
-        fetch_dam(dam, archive, settings=SETTINGS, request=early, sources={"waternsw": agency.fetch})
+        fetch_dam(dam, archive, settings=SETTINGS, request=early, fetch=agency.fetch)
         assert archive.as_of(dam.gauges)["fetched_at"].max() == early.now
 
 
@@ -94,7 +93,7 @@ def dam() -> Dam:
 
 def report(dam: Dam, archive: Archive, agency: Agency, request: FetchRequest = ALL) -> pl.DataFrame:
     """The table of a fetch."""
-    return fetch_dam(dam, archive, settings=SETTINGS, request=request, sources={"simulated": agency.fetch}).table
+    return fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=agency.fetch).table
 
 
 def test_a_first_fetch_brings_the_whole_record(dam: Dam, archive: Archive, agency: Agency) -> None:
@@ -163,7 +162,7 @@ def test_a_hole_that_cannot_be_had_costs_no_newer_day(dam: Dam, archive: Archive
         return agency.fetch(gauge, dam, since, until, settings=settings, now=now)
 
     request = FetchRequest(early + timedelta(days=1))
-    done = fetch_dam(dam, archive, settings=SETTINGS, request=request, sources={"simulated": without_the_hole})
+    done = fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=without_the_hole)
     assert [str(error) for error in done.errors.values()] == ["that day makes the service ill"] * 4
     assert done.table.select("new", "missing").rows() == [(1, 1)] * 4
 
@@ -195,7 +194,7 @@ def test_a_gauge_that_fails_stops_no_other(dam: Dam, archive: Archive, agency: A
         settings=SETTINGS,
         request=ALL,
         progress=lambda gauge, before: told.append((gauge.station, before)),
-        sources={"simulated": agency.fetch},
+        fetch=agency.fetch,
     )
     assert told == [("lake", 0), ("r1", 1), ("r2", 2), ("creek", 3)]
     assert done.errors == {"rainfall_r1": agency.broken["r1"]}
@@ -211,8 +210,7 @@ def test_failure_says_in_a_sentence_that_there_is_nothing_to_go_on_with(
     dam: Dam, archive: Archive, agency: Agency
 ) -> None:
     def failure() -> SourceError | None:
-        sources = {"simulated": agency.fetch}
-        return fetch_dam(dam, archive, settings=SETTINGS, request=ALL, sources=sources).failure
+        return fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=agency.fetch).failure
 
     down = SourceError("the service is down", retryable=True, retry_after=60)
     agency.broken = {gauge.station: down for gauge in dam.gauges}
@@ -238,7 +236,7 @@ def test_readings_of_another_series_are_refused(dam: Dam, archive: Archive, agen
         given = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
         return given.with_columns(station=pl.lit("creek"))
 
-    done = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, sources={"simulated": confused})
+    done = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=confused)
     assert "gave station 'creek' where gauge reservoir_level has 'lake'" in str(done.errors["reservoir_level"])
     assert done.table["rows"].to_list() == [0, 0, 0, 69]
 
@@ -250,8 +248,6 @@ def test_requests_that_make_no_sense(dam: Dam, archive: Archive, agency: Agency)
         FetchRequest(datetime(2024, 1, 1))
     with pytest.raises(ConfigError, match=r"since \(2024-03-11\) must not be after today \(2024-03-10"):
         report(dam, archive, agency, FetchRequest(NOW, since=date(2024, 3, 11)))
-    with pytest.raises(ConfigError, match="gauge reservoir_level: source 'simulated' is not there; there are csv"):
-        fetch_dam(dam, archive, settings=SETTINGS, request=ALL, sources={"csv": agency.fetch})
 
 
 def live() -> Dam:
@@ -284,7 +280,7 @@ def test_services_are_asked_several_gauges_at_a_time_and_stored_in_order(archive
         settings=SETTINGS,
         request=ALL,
         progress=lambda gauge, before: told.append(gauge.station),
-        sources={"waternsw": slow},
+        fetch=slow,
     )
     assert done.errors == {}
     assert told == ["lake", "r1", "r2", "creek"]
@@ -299,7 +295,7 @@ def test_what_the_dam_file_has_wrong_stops_the_fetch_of_a_service_too(archive: A
         raise ConfigError("no such variable")
 
     with pytest.raises(ConfigError, match="no such variable"):
-        fetch_dam(live(), archive, settings=SETTINGS, request=ALL, sources={"waternsw": refuse})
+        fetch_dam(live(), archive, settings=SETTINGS, request=ALL, fetch=refuse)
 
 
 def test_a_plan_names_each_request_and_asks_nothing(archive: Archive, agency: Agency) -> None:
@@ -315,7 +311,7 @@ def test_a_plan_names_each_request_and_asks_nothing(archive: Archive, agency: Ag
     assert plan_dam(of, archive, settings=SETTINGS, request=ALL).equals(first)
 
     agency.without_reading = {date(2024, 1, 20)}
-    fetch_dam(of, archive, settings=SETTINGS, request=ALL, sources={"waternsw": agency.fetch})
+    fetch_dam(of, archive, settings=SETTINGS, request=ALL, fetch=agency.fetch)
     shorter = Settings(provisional_days=10, http=HttpSettings(days_per_request=8))
     next_day = FetchRequest(NOW + timedelta(days=1))
     planned = plan_dam(of, archive, settings=shorter, request=next_day).filter(gauge="reservoir_level")
@@ -367,7 +363,7 @@ def test_a_file_is_read_whole_each_time_so_that_a_correction_anywhere_is_found(
     archive: Archive, tmp_path: Path
 ) -> None:
     def fetch(now: datetime) -> dict[str, object]:
-        done = fetch_dam(of, archive, settings=SETTINGS, request=FetchRequest(now), sources={"csv": csv_files.fetch})
+        done = fetch_dam(of, archive, settings=SETTINGS, request=FetchRequest(now))
         return done.table.select("rows", "new", "revised").row(0, named=True)
 
     lines = [f"{date(2020, 1, 1) + timedelta(days=k)},{k / 100}" for k in range(400)]
@@ -396,14 +392,13 @@ def test_an_archive_that_cannot_be_written_stops_the_fetch(dam: Dam, tmp_path: P
 def test_the_warragamba_files_come_in_whole(archive: Archive) -> None:
     dam = load_dam(str(PROJECT / "tests" / "dams" / "warragamba.toml"))
     now = datetime(2022, 1, 20, tzinfo=UTC)
-    sources = {"csv": csv_files.fetch}
-    first = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now), sources=sources)
+    first = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))
     assert first.errors == {}
     level = first.table.row(0, named=True)
     # shared/domain.md, 2: 5097 level days to 2022-01-12, 457 of them unavailable; 5096 rain and stream days
     assert (level["rows"], level["new"], level["missing"], level["unavailable"]) == (5097, 5097, 0, 457)
     assert first.table["rows"].to_list()[1:] == [5096] * 7
     assert level["age"] == (date(2022, 1, 20) - local_date(level["newest"], dam.time_zone)).days
-    again = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now), sources=sources)
+    again = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))
     assert again.table.select("new", "revised").sum().row(0) == (0, 0)
     assert archive.as_of(dam.gauges).select(READINGS.key).is_duplicated().any() is False

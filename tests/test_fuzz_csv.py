@@ -33,7 +33,7 @@ WITH_FILES = settings(max_examples=100, suppress_health_check=[HealthCheck.funct
 
 
 def fetched(dam: Dam) -> pl.DataFrame:
-    return csv_files.fetch(dam.target_gauge, dam, None, date(2199, 12, 31), settings=Settings(), now=NOW)
+    return csv_files.fetch_readings(dam.target_gauge, dam, None, date(2199, 12, 31), settings=Settings(), now=NOW)
 
 
 def one_sentence(error: BaseException, path: Path | None = None) -> None:

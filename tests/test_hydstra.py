@@ -17,8 +17,15 @@ from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import HttpSettings, Settings
-from forebay.sources.hydstra import fetch as hydstra_fetch
-from forebay.sources.hydstra import parse as hydstra
+from forebay.sources.hydstra import fetch_readings, parse
+from forebay.sources.hydstra.fetch import (
+    Period,
+    _is_same_code,
+    _traces_of,
+    _traces_params,
+    _variable_codes,
+    fetch_by_calls,
+)
 from forebay.sources.transport import Request, open_transport
 from forebay.tables import READINGS
 from tests.hydstra_server import gauges, hydstra_server
@@ -75,8 +82,8 @@ def answer(
 
 
 def readings(*points: Json, of: Gauge | None = None, **keys: Json) -> pl.DataFrame:
-    (trace,) = hydstra.parse_ts_traces(answer(list(points), **keys))
-    return hydstra.readings_of(trace, of or gauge())
+    (trace,) = parse.parse_ts_traces(answer(list(points), **keys))
+    return parse.readings_of(trace, of or gauge())
 
 
 class Service:
@@ -103,7 +110,7 @@ class Service:
             return json.dumps({"error_num": 0, "return": {"sites": [site]}}).encode()
         if not self.daily:
             return b'{"error_num":126,"error_msg":"No data within specified period"}'
-        start, end = (datetime.strptime(params[key], hydstra.CLOCK) for key in ("start_time", "end_time"))
+        start, end = (datetime.strptime(params[key], parse.CLOCK) for key in ("start_time", "end_time"))
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         points = [{"v": f"{day:%d}", "t": int(f"{day:%Y%m%d%H%M%S}"), "q": 1} for day in days]
         return answer(points, zone=self.zone)
@@ -117,15 +124,15 @@ def through(
     service: Service, of: Gauge, dam: Dam, since: date | None, until: date, now: datetime, **limits: int
 ) -> pl.DataFrame:
     """What a fetch gives with `service` in the place of the real one."""
-    period = hydstra_fetch.Period(since, until, now)
-    return hydstra_fetch.fetch_through(service, of, dam, period, limits=HttpSettings.model_validate(limits))
+    period = Period(since, until, now)
+    return fetch_by_calls(service, of, dam, period, limits=HttpSettings.model_validate(limits))
 
 
 PARSERS: dict[str, Callable[[bytes], Json]] = {
-    "get_ts_traces": hydstra.parse_ts_traces,
-    "get_variable_list": hydstra.parse_variable_list,
-    "get_datasources_by_site": hydstra.parse_datasources,
-    "get_groups": hydstra.parse_groups,
+    "get_ts_traces": parse.parse_ts_traces,
+    "get_variable_list": parse.parse_variable_list,
+    "get_datasources_by_site": parse.parse_datasources,
+    "get_groups": parse.parse_groups,
 }
 
 
@@ -145,7 +152,7 @@ def test_every_recording_is_read_whole(entry: dict[str, Json]) -> None:
     told = json.loads(content).get("return")
     if entry["error_num"] == 120:
         with pytest.raises(SourceError, match=r"error 120 \(Missing top-level \"version\" item"):
-            hydstra.parse_ts_traces(content)
+            parse.parse_ts_traces(content)
         return
     function = entry["request_body"]["function"]
     parsed = PARSERS[function](content)
@@ -163,9 +170,9 @@ def test_every_recording_is_read_whole(entry: dict[str, Json]) -> None:
 
 @needs_shared
 def test_a_recorded_trace_becomes_readings_in_canonical_units() -> None:
-    (trace,) = hydstra.parse_ts_traces(recorded("waternsw__get_ts_traces__416050*"))
+    (trace,) = parse.parse_ts_traces(recorded("waternsw__get_ts_traces__416050*"))
     discharge = gauge(station="416050", variable="discharge", unit="ML/d")
-    table = hydstra.readings_of(trace, discharge)
+    table = parse.readings_of(trace, discharge)
     assert (trace.variable, trace.unit) == ("141.00", "Megalitres/Day")
     first, last = table.row(0, named=True), table.row(-1, named=True)
     assert first["time"] == datetime(1987, 10, 7, 22, tzinfo=UTC)  # sent as 1987-10-08 08:00 at +10
@@ -177,13 +184,13 @@ def test_a_recorded_trace_becomes_readings_in_canonical_units() -> None:
 
 @needs_shared
 def test_two_sites_in_one_answer_are_told_apart() -> None:
-    traces = hydstra.parse_ts_traces(recorded("*422028-410007*"))
+    traces = parse.parse_ts_traces(recorded("*422028-410007*"))
     assert [(trace.site, len(trace.points)) for trace in traces] == [("422028", 366), ("410007", 366)]
 
 
 @needs_shared
 def test_the_variable_list_names_periods_and_units() -> None:
-    listed = hydstra.parse_variable_list(recorded("qld__get_variable_list*"))
+    listed = parse.parse_variable_list(recorded("qld__get_variable_list*"))
     stage = listed.row(0, named=True)
     assert stage["variable"] == "100.00"
     assert stage["units"] == "Metres"
@@ -193,7 +200,7 @@ def test_the_variable_list_names_periods_and_units() -> None:
 
 @needs_shared
 def test_the_storage_group_names_dams() -> None:
-    groups = hydstra.parse_groups(recorded("waternsw__get_groups__GROUP-WATER*"))
+    groups = parse.parse_groups(recorded("waternsw__get_groups__GROUP-WATER*"))
     assert groups.filter(pl.col("station").is_null() | pl.col("group").is_null()).is_empty()
 
 
@@ -202,7 +209,7 @@ def test_a_long_answer_parses_in_well_under_a_second() -> None:
     days = [int((start + timedelta(days=n)).strftime("%Y%m%d%H%M%S")) for n in range(23_317)]  # sources.md
     content = answer([{"v": "0.838", "t": day, "q": 15} for day in days])
     began = time.process_time()
-    table = hydstra.readings_of(hydstra.parse_ts_traces(content)[0], gauge())
+    table = parse.readings_of(parse.parse_ts_traces(content)[0], gauge())
     assert time.process_time() - began < 1  # 0.05 s measured
     assert len(table) == 23_317
 
@@ -213,10 +220,10 @@ def test_a_long_answer_parses_in_well_under_a_second() -> None:
 @pytest.mark.parametrize("result", ["return", "_return"])
 @pytest.mark.parametrize("error", ["error_num", "err_num", "_error_num"])
 def test_every_form_of_the_envelope(result: str, error: str) -> None:
-    assert hydstra.result_of(json.dumps({error: 0, result: {"a": 1}, "disclaimer": "x"})) == {"a": 1}
-    assert hydstra.result_of(json.dumps({error: 126, error.replace("num", "msg"): "No data"})) is None
+    assert parse.result_of(json.dumps({error: 0, result: {"a": 1}, "disclaimer": "x"})) == {"a": 1}
+    assert parse.result_of(json.dumps({error: 126, error.replace("num", "msg"): "No data"})) is None
     with pytest.raises(SourceError, match=r"error 80 \(no such source\); check the gauge's hydstra\.datasource"):
-        hydstra.result_of(json.dumps({error: "80", error.replace("num", "msg"): "no such source"}))
+        parse.result_of(json.dumps({error: "80", error.replace("num", "msg"): "no such source"}))
 
 
 @pytest.mark.parametrize(
@@ -242,18 +249,18 @@ def test_every_form_of_the_envelope(result: str, error: str) -> None:
 )
 def test_what_is_no_answer_is_refused_in_one_sentence(content: bytes, told: str) -> None:
     with pytest.raises(SourceError, match=told):
-        hydstra.parse_ts_traces(content)
+        parse.parse_ts_traces(content)
 
 
 def test_a_trace_without_data_is_left_out() -> None:
     content = json.loads(answer([{"v": "1", "t": 20200101000000, "q": 1}]))
     content["return"]["traces"].append({"error_num": 126, "error_msg": "No data"})
-    assert len(hydstra.parse_ts_traces(json.dumps(content))) == 1
+    assert len(parse.parse_ts_traces(json.dumps(content))) == 1
 
 
 def test_an_answer_may_be_in_the_windows_code_page_or_begin_with_a_mark() -> None:
-    assert hydstra.result_of('{"return": "Gauge at 5°"}'.encode("cp1252")) == "Gauge at 5°"
-    assert hydstra.result_of(b"\xef\xbb\xbf" + b'{"return": 1}') == 1
+    assert parse.result_of('{"return": "Gauge at 5°"}'.encode("cp1252")) == "Gauge at 5°"
+    assert parse.result_of(b"\xef\xbb\xbf" + b'{"return": 1}') == 1
 
 
 # --- points
@@ -373,8 +380,8 @@ def test_a_stamp_at_the_end_is_moved_to_the_start(interval: str, shift: timedelt
     ],
 )
 def test_the_gauge_says_what_is_asked_for(keys: dict[str, Json], params: dict[str, Json]) -> None:
-    asked = hydstra_fetch._traces_params(
-        gauge(**keys), hydstra_fetch._variable_codes(gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
+    asked = _traces_params(
+        gauge(**keys), _variable_codes(gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
     )
     assert asked.items() >= {**params, "start_time": "20200101000000", "end_time": "20200131000000"}.items()
     assert ("var_list" in asked) != ("varfrom" in asked)
@@ -382,7 +389,7 @@ def test_the_gauge_says_what_is_asked_for(keys: dict[str, Json], params: dict[st
 
 def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
     inflow = gauge(role="inflow", variable="inflow", unit="m3/s")
-    with pytest.raises(ConfigError, match=r"inflow has no Hydstra variable.*hydstra\.variable"):
+    with pytest.raises(ConfigError, match=r"inflow has no default Hydstra variable.*hydstra\.variable"):
         through(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)
 
 
@@ -402,7 +409,7 @@ def test_a_record_whose_start_does_not_come_is_not_kept_without_it() -> None:
             return super().__call__(function, version, params)
 
     for since in (None, date(2019, 1, 1)):
-        with pytest.raises(SourceError, match="a record from 2020-01-01 on but gave nothing of it") as caught:
+        with pytest.raises(SourceError, match="a record from 2020-01-01 on but sent no reading of it") as caught:
             through(Late(), gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
         assert caught.value.retryable
     after = through(Late(), gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
@@ -471,7 +478,7 @@ def test_a_reading_belongs_to_the_local_day_on_which_it_is_complete(
 def test_long_periods_are_asked_for_in_parts_that_join_without_overlap() -> None:
     service = Service(start="20100101000000", end="20121231234500", daily=True)
     through(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
-    clock = [tuple(datetime.strptime(end, hydstra.CLOCK) for end in span) for span in service.spans]
+    clock = [tuple(datetime.strptime(end, parse.CLOCK) for end in span) for span in service.spans]
     step = timedelta(minutes=15)
     assert clock[0][0] == datetime(2010, 1, 1)
     assert clock[-1][1] == datetime(2012, 12, 31, 23, 45)
@@ -519,15 +526,15 @@ def test_a_record_without_a_period_is_an_error() -> None:
 
 
 def test_codes_are_compared_as_numbers_where_they_are_numbers() -> None:
-    assert hydstra_fetch._same("10", "10.00")
-    assert hydstra_fetch._same("X1", "X1")
-    assert not hydstra_fetch._same("X1", "10.00")
+    assert _is_same_code("10", "10.00")
+    assert _is_same_code("X1", "X1")
+    assert not _is_same_code("X1", "10.00")
 
 
 def test_an_answer_of_another_variable_is_refused() -> None:
     asked = gauge(hydstra={"varfrom": "100.00", "varto": "141.00"})
-    with pytest.raises(SourceError, match=r"holds variable 100\.00 where 141\.00 was asked for"):
-        hydstra_fetch._wanted(answer([]), asked.station, "141.00")
+    with pytest.raises(SourceError, match=r"has variable 100\.00 instead of 141\.00"):
+        _traces_of(answer([]), asked.station, "141.00")
 
 
 # --- against the server
@@ -540,7 +547,7 @@ def published(station: str) -> dict[date, tuple[str, int]]:
             rows = list(csv.DictReader(file))
         names = {"v": "v", "q": "q"} if station == "212242" else {c[0]: c for c in rows[0] if f"_{station}_" in c}
         if set(names.values()) <= set(rows[0]) and names:
-            return {datetime.strptime(r["t"], hydstra.CLOCK).date(): (r[names["v"]], int(r[names["q"]])) for r in rows}
+            return {datetime.strptime(r["t"], parse.CLOCK).date(): (r[names["v"]], int(r[names["q"]])) for r in rows}
     raise AssertionError(station)
 
 
@@ -549,7 +556,7 @@ def test_all_gauges_of_warragamba_come_as_the_files_have_them() -> None:
     dam = load_dam("warragamba")
     with hydstra_server() as url:
         for of in dam.gauges:
-            table = hydstra_fetch.fetch(of, dam, None, date(2023, 12, 31), settings=settings_for(url), now=NOW)
+            table = fetch_readings(of, dam, None, date(2023, 12, 31), settings=settings_for(url), now=NOW)
             file = published(of.station)
             assert len(table) == len(file) == (5097 if of.role == "target" else 5096)  # domain.md 2
             assert READINGS.check(table, unique=True).equals(table)
@@ -570,7 +577,7 @@ def test_an_incremental_fetch_sees_what_was_added() -> None:
     lengths = []
     for last_day in (date(2020, 2, 8), date(2020, 2, 10)):
         with hydstra_server(last_day=last_day) as url:
-            table = hydstra_fetch.fetch(
+            table = fetch_readings(
                 dam.target_gauge, dam, date(2020, 2, 1), date(2020, 3, 1), settings=settings_for(url), now=NOW
             )
         lengths.append(len(table))
@@ -588,8 +595,8 @@ def test_zeros_beyond_the_record_never_come_in() -> None:
     }
     dam = load_dam("warragamba")
     with hydstra_server() as url, open_transport(settings_for(url).http) as send:
-        (padded,) = hydstra.parse_ts_traces(send(Request(url, json.dumps(call).encode())))
-        table = hydstra_fetch.fetch(
+        (padded,) = parse.parse_ts_traces(send(Request(url, json.dumps(call).encode())))
+        table = fetch_readings(
             dam.target_gauge, dam, date(2022, 1, 10), date(2022, 1, 20), settings=settings_for(url), now=NOW
         )
     assert len(padded.points) == 11
@@ -599,7 +606,7 @@ def test_zeros_beyond_the_record_never_come_in() -> None:
 def fetch_level(of: Gauge) -> pl.DataFrame:
     with hydstra_server() as url:
         settings = settings_for(url)
-        return hydstra_fetch.fetch(of, load_dam("warragamba"), None, date(2020, 1, 1), settings=settings, now=NOW)
+        return fetch_readings(of, load_dam("warragamba"), None, date(2020, 1, 1), settings=settings, now=NOW)
 
 
 @needs_shared

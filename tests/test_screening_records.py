@@ -44,7 +44,7 @@ def span(first: date, last: date) -> set[date]:
 def judged() -> pl.DataFrame:
     """Every gauge and day of the simulated dam: its fault (or "clean") and whether the screen flags it in hindsight."""
     dam, now = load_dam("demo"), datetime(2026, 3, 1, 20, tzinfo=UTC)
-    readings = [simulated.fetch(gauge, dam, None, LAST, settings=Settings(), now=now) for gauge in dam.gauges]
+    readings = [simulated.fetch_readings(gauge, dam, None, LAST, settings=Settings(), now=now) for gauge in dam.gauges]
     found = screen_daily(daily_table(pl.concat(readings), dam), dam)
     held = found.filter(pl.col("withdrawn_on").is_null(), ~pl.col("reason").is_in(VALID_REASONS))
     truth = simulated.simulate(simulated.SEED, simulated.FIRST_DAY, LAST).gauges

@@ -17,7 +17,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError
 from forebay.settings import Settings
 from forebay.sources import simulated, simulation
-from forebay.sources.simulated import FIRST_DAY, SEED, Truth, fetch, simulate
+from forebay.sources.simulated import FIRST_DAY, SEED, Truth, fetch_readings, simulate
 from forebay.tables import READINGS
 
 NOW = datetime(2026, 3, 1, 20, tzinfo=UTC)  # 2 March, 06:00, at the dam
@@ -38,7 +38,7 @@ def truth() -> Truth:
 def read(
     dam: Dam, gauge: Gauge, *, since: date | None = None, until: date = YESTERDAY, now: datetime = NOW
 ) -> pl.DataFrame:
-    return fetch(gauge, dam, since, until, settings=Settings(), now=now)
+    return fetch_readings(gauge, dam, since, until, settings=Settings(), now=now)
 
 
 @settings(max_examples=12, deadline=None)

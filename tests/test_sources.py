@@ -7,16 +7,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.dams.dam import SOURCE_NAMES, Dam, Gauge
+from forebay.dams.dam import Dam, Gauge
 from forebay.dams.dam_file import load_dam
+from forebay.services import SERVICES, default_urls
 from forebay.settings import Settings
-from forebay.sources import SOURCES
+from forebay.sources import fetch_readings
 from forebay.tables import READINGS
 from tests.hydstra_server import hydstra_server
 from tests.shared import needs_shared
 
 NOW = datetime(2022, 1, 20, tzinfo=UTC)
-HYDSTRA = ("waternsw", "vicwater", "qldwater")
 QUALITIES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
 
 
@@ -24,7 +24,7 @@ QUALITIES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
 def settings() -> Iterator[Settings]:
     with hydstra_server() as url:
         yield Settings.model_validate(
-            {"sources": {name: {"url": url} for name in HYDSTRA}, "http": {"first_wait_s": 0, "deadline_s": 20}}
+            {"sources": {name: {"url": url} for name in default_urls()}, "http": {"first_wait_s": 0, "deadline_s": 20}}
         )
 
 
@@ -39,7 +39,7 @@ def dam_of(source: str) -> Dam:
 
 
 def fetch(gauge: Gauge, dam: Dam, since: date | None, until: date, settings: Settings) -> pl.DataFrame:
-    return SOURCES[gauge.source](gauge, dam, since, until, settings=settings, now=NOW)
+    return fetch_readings(gauge, dam, since, until, settings=settings, now=NOW)
 
 
 def local_days(readings: pl.DataFrame) -> pl.Series:
@@ -47,11 +47,7 @@ def local_days(readings: pl.DataFrame) -> pl.Series:
     return (readings["time"].dt.replace_time_zone(None) + timedelta(hours=10)).dt.date()
 
 
-def test_there_is_a_fetch_for_every_source_that_a_dam_file_may_name() -> None:
-    assert tuple(SOURCES) == SOURCE_NAMES
-
-
-@pytest.fixture(params=[pytest.param(name, marks=needs_shared if name != "simulated" else ()) for name in SOURCE_NAMES])
+@pytest.fixture(params=[pytest.param(name, marks=needs_shared if name != "simulated" else ()) for name in SERVICES])
 def dam(request: pytest.FixtureRequest) -> Dam:
     return dam_of(request.param)
 

@@ -12,7 +12,7 @@ import vl_convert
 from forebay.charts import station_map
 from forebay.charts.drawing import VEGA_LITE
 from forebay.charts.spec import file_spec
-from forebay.sources.stations import SERIES, STATIONS, Found, Search
+from forebay.sources.stations import SERIES, STATIONS, StationList, StationSearch
 from tests.command_line import Ended, forebay
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server
 
@@ -31,19 +31,19 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield made
 
 
-def found_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> Found:
+def found_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> StationList:
     """Stations (id, km, bearing) that measure rain and stage."""
     rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": way} for name, km, way in stations]
     series = [{"station": name, "variable": what} for name, *_ in stations for what in ("rainfall", "stream_level")]
-    return Found(
-        Search(0.0, 0.0, radius_km),
+    return StationList(
+        StationSearch(0.0, 0.0, radius_km),
         pl.DataFrame(rows, schema=STATIONS.columns),
         pl.DataFrame(series, schema=SERIES.columns),
         (),
     )
 
 
-def drawn(found: Found) -> str:
+def drawn(found: StationList) -> str:
     chart = station_map.station_map(found, "The <Place>")
     chart.to_dict()  # validates
     svg = vl_convert.vegalite_to_svg(file_spec(chart), vl_version=VEGA_LITE)
@@ -51,7 +51,7 @@ def drawn(found: Found) -> str:
     return svg
 
 
-def layer(found: Found, mark: str) -> list[list[dict[str, float | str]]]:
+def layer(found: StationList, mark: str) -> list[list[dict[str, float | str]]]:
     spec = file_spec(station_map.station_map(found, "P"))
     return [spec["datasets"][part["data"]["name"]] for part in spec["layer"] if part["mark"]["type"] == mark]
 
@@ -116,7 +116,7 @@ def test_around_a_dam(service: Service) -> None:
     assert title == "waternsw: stations within 30 km of Warragamba Dam"
     assert re.search(r"900002 .* 10 .* S .* rainfall .* mm .* 1990-01-01 .* 2024-11-18 .* 0 .* A, PROV", ended.out)
     assert re.search(r"900003 .* W .* stream_level .* m .* 1980-07-03 .* – .* 1 ", ended.out)
-    assert "Left out for want of coordinates: 2 of the answer's 5 stations." in ended.out
+    assert "2 of the answer's 5 stations have no coordinates and are left out." in ended.out
 
 
 def test_around_a_place_for_machines(service: Service) -> None:
@@ -146,7 +146,7 @@ def test_a_page_that_opens_without_a_network(service: Service) -> None:
     assert ended.out.endswith("Map: stations.html\n")
     page = Path("stations.html").read_text("utf-8")
     assert "<td>9&lt;b&gt;</td>" in page and "<b>" not in page
-    for text in ("Logger Battery Voltage", "Left out for want of coordinates", "1.8 S", "2024-11-18"):
+    for text in ("Logger Battery Voltage", "have no coordinates and are left out", "1.8 S", "2024-11-18"):
         assert text in page
     assert not re.search(r'(src|href)="http', page)
 
@@ -166,8 +166,8 @@ def test_bad_usage(service: Service) -> None:
     refused(forebay("stations", "--near", "150.6,-33.9"), "latitude 150.6 must be from -90 to 90")
     refused(forebay("stations", "--near", "nan,0"), "latitude nan must be from -90 to 90")
     refused(forebay("stations", "warragamba", "--radius-km", "0"), "radius 0 km must be more than 0")
-    refused(forebay("stations", "warragamba", "--source", "csv"), "source 'csv' has no stations to search")
-    refused(forebay("stations", "warragamba", "--variable", "wind"), "variable 'wind' is none to search for")
+    refused(forebay("stations", "warragamba", "--source", "csv"), "source 'csv' offers no search for stations")
+    refused(forebay("stations", "warragamba", "--variable", "wind"), "variable 'wind' is unknown")
     refused(forebay("stations", "warragamba", "-o", "map.gif"), r"map\.gif: suffix '\.gif' is unknown; allowed are")
     refused(forebay("stations", "warragamba", "-o", "no/map.png"), r"no/map\.png cannot be written \(No such file")
     assert all(call["function"] != "get_db_info" for call in service.calls[:-4]), "told before the service is asked"

@@ -1,4 +1,4 @@
-"""`forebay.sources.stations`: what is found around a place, in either order of coordinates, from a real server."""
+"""`forebay.sources.stations`: what is result around a place, in either order of coordinates, from a real server."""
 
 import json
 import math
@@ -12,20 +12,19 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
+from forebay.services import SERVICES
 from forebay.settings import Settings
-from forebay.sources.hydstra.parse import DATASOURCES, result_of
+from forebay.sources import search_stations
+from forebay.sources.hydstra.parse import result_of
+from forebay.sources.hydstra.stations import parse_series, parse_sites
 from forebay.sources.stations import (
     KM_PER_DEGREE,
-    LARGEST_RADIUS_KM,
-    MOST_STATIONS,
-    SITES_PER_CALL,
+    MAX_RADIUS_KM,
+    MAX_STATIONS,
     STATIONS,
-    Found,
-    Search,
-    parse_series,
-    parse_sites,
-    placed,
-    search_stations,
+    StationList,
+    StationSearch,
+    add_distances,
 )
 from tests.faulty_server import MAINTENANCE
 from tests.hydstra_server import Handler, hydstra_server, recordings
@@ -46,10 +45,14 @@ DAM = load_dam("warragamba")
 HERE = (DAM.latitude, DAM.longitude)
 
 
-def search(service: Service, radius_km: float = 30.0, **more: Any) -> Found:  # Any: the search's keywords
+def settings_for(url: str, **http: Any) -> Settings:  # Any: values of the HTTP settings
+    return Settings.model_validate(as_settings(url, **http))
+
+
+def find(service: Service, radius_km: float = 30.0, **fields: Any) -> StationList:  # Any: fields of the search
     with station_server(service) as url:
-        wanted = Search(*HERE, radius_km, **more)
-        return search_stations(wanted, settings=Settings.model_validate(as_settings(url)))
+        search = StationSearch(*HERE, radius_km, **fields)
+        return search_stations(search, settings=settings_for(url))
 
 
 def calls(service: Service, function: str) -> list[dict[str, Any]]:
@@ -57,22 +60,22 @@ def calls(service: Service, function: str) -> list[dict[str, Any]]:
 
 
 def test_stations_the_nearest_first_with_distance_and_bearing() -> None:
-    found = search(Service(around_warragamba()))
-    assert found.stations["station"].to_list() == ["900001", "900002", "900003"], "900004 is 40 km off"
+    result = find(Service(around_warragamba()))
+    assert result.stations["station"].to_list() == ["900001", "900002", "900003"], "900004 is 40 km off"
     # 0.09° of latitude; 0.2155° of longitude at 33.88° south, by the spherical law of cosines.
     at, east = math.radians(-33.8838), math.radians(0.2155)
     west = math.degrees(math.acos(math.sin(at) ** 2 + math.cos(at) ** 2 * math.cos(east)))
-    assert found.stations["distance_km"].to_list() == pytest.approx([0, 0.09 * KM_PER_DEGREE, west * KM_PER_DEGREE])
-    assert found.stations["bearing_deg"].to_list() == pytest.approx([0, 180, 270], abs=0.1)
-    assert found.stations["datasources"].to_list() == [["CP", "PROV"], ["A", "PROV"], ["A", "PROV"]]
-    assert found.stations["opened"].to_list() == [date(1990, 1, 1)] * 3
-    assert found.stations["closed"].null_count() == 3, "18991230 stands for none"
-    assert found.notes == ("Left out for want of coordinates: 2 of the answer's 5 stations.",)
+    assert result.stations["distance_km"].to_list() == pytest.approx([0, 0.09 * KM_PER_DEGREE, west * KM_PER_DEGREE])
+    assert result.stations["bearing_deg"].to_list() == pytest.approx([0, 180, 270], abs=0.1)
+    assert result.stations["datasources"].to_list() == [["CP", "PROV"], ["A", "PROV"], ["A", "PROV"]]
+    assert result.stations["opened"].to_list() == [date(1990, 1, 1)] * 3
+    assert result.stations["closed"].null_count() == 3, "18991230 stands for none"
+    assert result.notes == ("2 of the answer's 5 stations have no coordinates and are left out.",)
 
 
 def test_series_in_our_words_and_theirs() -> None:
-    found = search(Service(around_warragamba()))
-    rows = found.series.select("station", "variable", "unit", "code", "description", "first_day", "last_day").rows()
+    result = find(Service(around_warragamba()))
+    rows = result.series.select("station", "variable", "unit", "code", "description", "first_day", "last_day").rows()
     begun, ended = date(1990, 1, 1), date(2024, 11, 18)
     assert rows == [
         ("900001", "reservoir_level", "m", "130.00", "", begun, ended),
@@ -82,17 +85,17 @@ def test_series_in_our_words_and_theirs() -> None:
         ("900003", None, None, "100.09", "Externally supplied peak", date(1980, 7, 3), None),
         ("900003", "rainfall", "mm", "10.00", "", date(1980, 7, 3), None),
     ]
-    rain = search(Service(around_warragamba()), variable="rainfall")
+    rain = find(Service(around_warragamba()), variable="rainfall")
     assert rain.stations["station"].to_list() == ["900002", "900003"]
     assert rain.series["variable"].unique().to_list() == ["rainfall"]
 
 
 def test_a_service_that_takes_longitude_first_is_noticed() -> None:
     straight, swapped = Service(around_warragamba()), Service(around_warragamba(), longitude_first=True)
-    found, again = search(straight), search(swapped)
-    assert again.stations.equals(found.stations)
-    assert again.series.equals(found.series)
-    assert again.notes[0] == "waternsw takes longitude before latitude: it was asked once more in that order."
+    result, again = find(straight), find(swapped)
+    assert again.stations.equals(result.stations)
+    assert again.series.equals(result.series)
+    assert again.notes[0] == "waternsw takes longitude before latitude; the search asked again in that order."
     places = [call["geo_filter"]["circle"][:2] for call in calls(swapped, "get_db_info")]
     assert places == [[*HERE], [*HERE[::-1]]]
     assert len(calls(straight, "get_db_info")) == 1
@@ -103,9 +106,9 @@ def test_a_wrong_order_that_gives_far_stations_is_noticed() -> None:
     there = Site("800001", "40.0", "-33.0")
     service = Service((there, Site("800002", "-33.0", "40.0")), longitude_first=True)
     with station_server(service) as url:
-        found = search_stations(Search(-33.0, 40.0, 5.0), settings=Settings.model_validate(as_settings(url)))
-    assert found.stations["station"].to_list() == ["800002"]
-    assert "longitude before latitude" in found.notes[0]
+        result = search_stations(StationSearch(-33.0, 40.0, 5.0), settings=settings_for(url))
+    assert result.stations["station"].to_list() == ["800002"]
+    assert "longitude before latitude" in result.notes[0]
 
 
 def test_a_service_that_refuses_a_latitude_beyond_90_is_asked_in_the_other_order() -> None:
@@ -118,44 +121,44 @@ def test_a_service_that_refuses_a_latitude_beyond_90_is_asked_in_the_other_order
         return {"error_num": 120, "error_msg": "bad circle"} if first == HERE[0] else answer
 
     service.answer = strict  # type: ignore[method-assign]  # this server's one way to misbehave
-    found = search(service)
-    assert len(found.stations) == 3
-    assert "longitude before latitude" in found.notes[0]
+    result = find(service)
+    assert len(result.stations) == 3
+    assert "longitude before latitude" in result.notes[0]
 
 
 def test_stations_that_lie_just_outside_do_not_look_like_a_wrong_order() -> None:
     service = Service([Site("1", "-33.6138", "150.5955")])  # 30 km north, within the circle of degrees
-    found = search(service, 27.0)
-    assert found.notes == ("waternsw has no station within 27 km.",)
+    result = find(service, 27.0)
+    assert result.notes == ("waternsw has no station within 27 km.",)
     assert len(calls(service, "get_db_info")) == 1
 
 
 def test_nothing_anywhere_is_said_in_one_sentence() -> None:
     service = Service([])
-    found = search(service, variable="storage")
-    assert found.notes == ("waternsw has no station that measures storage within 30 km.",)
-    assert found.stations.is_empty() and found.series.is_empty()
+    result = find(service, variable="storage")
+    assert result.notes == ("waternsw has no station that measures storage within 30 km.",)
+    assert result.stations.is_empty() and result.series.is_empty()
     assert len(service.calls) == 2, "once in either order"
 
 
 def test_no_more_than_20_stations_a_call_and_a_bounded_number_of_calls() -> None:
-    many = [Site(f"{n:06d}", f"{HERE[0] + n / 1e4}", f"{HERE[1]}", (LAKE, VOLTS)) for n in range(MOST_STATIONS + 50)]
+    many = [Site(f"{n:06d}", f"{HERE[0] + n / 1e4}", f"{HERE[1]}", (LAKE, VOLTS)) for n in range(MAX_STATIONS + 50)]
     service = Service(many)
-    found = search(service, 50.0)
-    assert found.stations["station"].to_list() == [site.station for site in many[:MOST_STATIONS]]
-    said = "250 stations lie within 50 km; here are the nearest 200: give a smaller radius to see all."
-    assert found.notes == (said,)
-    assert len(service.calls) == 1 + 3 * MOST_STATIONS // SITES_PER_CALL
-    assert set(found.series["station"]) == set(found.stations["station"])
+    result = find(service, 50.0)
+    assert result.stations["station"].to_list() == [site.station for site in many[:MAX_STATIONS]]
+    said = "250 stations lie within 50 km; the list has the nearest 200; give a smaller radius to see all."
+    assert result.notes == (said,)
+    assert len(service.calls) == 1 + 3 * MAX_STATIONS // SERVICES["waternsw"].limits.stations_per_request
+    assert set(result.series["station"]) == set(result.stations["station"])
 
 
 def test_stations_that_the_service_will_not_tell_of_do_not_spoil_the_others() -> None:
     refuses = {"get_datasources_by_site": {"error_num": 83, "error_msg": "Invalid site"}}
-    found = search(Service(around_warragamba(), refuses=refuses))
-    assert found.stations["datasources"].null_count() == 3
-    assert found.series.height == 6
+    result = find(Service(around_warragamba(), refuses=refuses))
+    assert result.stations["datasources"].null_count() == 3
+    assert result.series.height == 6
     assert re.fullmatch(
-        r"get_datasources_by_site of stations 900001, 900002, 900003 was refused: .* error 83 .*", found.notes[1]
+        r"get_datasources_by_site of stations 900001, 900002, 900003 was refused: .* error 83 .*", result.notes[1]
     )
 
 
@@ -163,18 +166,18 @@ def test_stations_that_the_service_will_not_tell_of_do_not_spoil_the_others() ->
 def test_an_error_of_the_service_is_told_with_its_number(key: str) -> None:
     message = {key: 120, key.replace("num", "msg"): "Missing top-level"}
     with pytest.raises(SourceError, match=r"waternsw: the service reports error 120 \(Missing top-level\)"):
-        search(Service(around_warragamba(), refuses={"get_db_info": message}))
+        find(Service(around_warragamba(), refuses={"get_db_info": message}))
 
 
 def test_no_data_is_no_failure() -> None:
-    found = search(Service(around_warragamba(), refuses={"get_db_info": {"error_num": 126, "error_msg": "No data"}}))
-    assert found.notes == ("waternsw has no station within 30 km.",)
+    result = find(Service(around_warragamba(), refuses={"get_db_info": {"error_num": 126, "error_msg": "No data"}}))
+    assert result.notes == ("waternsw has no station within 30 km.",)
 
 
 def test_a_service_that_cannot_be_reached() -> None:
-    there = Settings.model_validate(as_settings("http://127.0.0.1:9/x"))
+    there = settings_for("http://127.0.0.1:9/x")
     with pytest.raises(SourceError, match=r"waternsw: 127\.0\.0\.1:9 cannot be reached"):
-        search_stations(Search(*HERE, 5.0), settings=there)
+        search_stations(StationSearch(*HERE, 5.0), settings=there)
 
 
 def _rows(*rows: object) -> str:
@@ -191,7 +194,7 @@ def _rows(*rows: object) -> str:
 def test_coordinates_that_are_none(latitude: object, longitude: object) -> None:
     table = parse_sites(_rows({"station": "1", "latitude": latitude, "longitude": longitude}))
     assert table.select("latitude", "longitude").row(0) == (None, None)
-    assert placed(table, HERE)["distance_km"].to_list() == [None]
+    assert add_distances(table, HERE)["distance_km"].to_list() == [None]
 
 
 def test_rows_as_a_table_by_station_and_a_station_that_stands_twice() -> None:
@@ -229,30 +232,30 @@ def test_every_recorded_variable_list_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "says"),
+    ("arguments", "message"),
     [
         ((150.6, -33.9, 30.0), "latitude 150.6 must be from -90 to 90 degrees; give latitude, then longitude"),
         ((-33.9, 190.0, 30.0), "longitude 190 must be from -180 to 180"),
         ((math.nan, 0.0, 30.0), "latitude nan must be"),
         ((0.0, 0.0, 0.0), "radius 0 km must be more than 0 and at most 1000 km"),
         ((0.0, 0.0, math.inf), "radius inf km"),
-        ((0.0, 0.0, 5.0, "csv"), "source 'csv' has no stations to search; allowed are waternsw, vicwater, qldwater"),
-        ((0.0, 0.0, 5.0, "waternsw", "snow"), "variable 'snow' is none to search for; allowed are rainfall, str"),
+        ((0.0, 0.0, 5.0, "csv"), "source 'csv' offers no search for stations; allowed are waternsw, vicwater, qld"),
+        ((0.0, 0.0, 5.0, "waternsw", "snow"), "variable 'snow' is unknown; allowed are reservoir_level, stor"),
     ],
 )
-def test_a_search_that_cannot_be(wanted: tuple[Any, ...], says: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(says)):
-        Search(*wanted)
+def test_a_search_that_cannot_be(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        StationSearch(*arguments)
 
 
 @given(
-    st.floats(-90, 90), st.floats(-180, 180), st.floats(0.1, LARGEST_RADIUS_KM), st.floats(0, 1), st.floats(0, 360)
+    st.floats(-90, 90), st.floats(-180, 180), st.floats(0.1, MAX_RADIUS_KM), st.floats(0, 1), st.floats(0, 360)
 )
-def test_the_circle_asked_for_holds_the_one_wanted(
+def test_the_circle_on_the_map_contains_the_circle_on_the_globe(
     latitude: float, longitude: float, radius_km: float, share: float, bearing: float
 ) -> None:
     """A point at most `radius_km` away, by the direct formula on the sphere, and how far it is on a map of degrees."""
-    wanted = Search(latitude, longitude, radius_km)
+    search = StationSearch(latitude, longitude, radius_km)
     arc, turn = math.radians(share * radius_km / KM_PER_DEGREE), math.radians(bearing)
     at = math.radians(latitude)
     there = math.asin(max(-1, min(1, math.sin(at) * math.cos(arc) + math.cos(at) * math.sin(arc) * math.cos(turn))))
@@ -260,10 +263,15 @@ def test_the_circle_asked_for_holds_the_one_wanted(
     assume(abs(longitude + math.degrees(east)) <= 180)
     north = math.degrees(there) - latitude
     on_map = math.hypot(north, math.degrees(east))
-    assert on_map <= wanted.radius_deg or wanted.radius_deg == 180
+    assert on_map <= search.radius_deg or search.radius_deg == 180
     row = {"station": "1", "latitude": math.degrees(there), "longitude": longitude + math.degrees(east)}
-    measured = placed(parse_sites(_rows(row)), (latitude, longitude))["distance_km"][0]
+    measured = add_distances(parse_sites(_rows(row)), (latitude, longitude))["distance_km"][0]
     assert measured is None or measured == pytest.approx(share * radius_km, abs=1e-4)
+
+
+def test_a_variable_without_a_hydstra_code_cannot_be_searched_for() -> None:
+    with pytest.raises(ConfigError, match="waternsw cannot be searched for 'temperature'; allowed are rainfall, str"):
+        find(Service([]), variable="temperature")
 
 
 def test_a_page_on_maintenance_in_place_of_an_answer_is_asked_past() -> None:
@@ -276,19 +284,18 @@ def test_a_page_on_maintenance_in_place_of_an_answer_is_asked_past() -> None:
             self.send_whole(200, pages.pop() if pages else answer)
 
     with hydstra_server(handler=Maintained) as url:
-        found = search_stations(Search(*HERE, 30.0), settings=Settings.model_validate(as_settings(url, attempts=3)))
-        assert found.stations["station"].to_list() == ["900001", "900002", "900003"]
+        result = search_stations(StationSearch(*HERE, 30.0), settings=settings_for(url, attempts=3))
+        assert result.stations["station"].to_list() == ["900001", "900002", "900003"]
         pages += [MAINTENANCE] * 3
         with pytest.raises(SourceError, match="the answer is not JSON, it begins '<html>") as caught:
-            search_stations(Search(*HERE, 30.0), settings=Settings.model_validate(as_settings(url, attempts=3)))
+            search_stations(StationSearch(*HERE, 30.0), settings=settings_for(url, attempts=3))
     assert caught.value.retryable
 
 
 def test_what_each_service_is_searched_by() -> None:
-    assert set(DATASOURCES) == {"waternsw", "vicwater", "qldwater"}
     service = Service([Site("1", HERE[0], HERE[1], (RAIN, STAGE))])
     with station_server(service) as url:
-        found = search_stations(Search(*HERE, 1.0, "qldwater"), settings=Settings.model_validate(as_settings(url)))
-    assert found.series["variable"].to_list() == ["rainfall", "stream_level"]
+        result = search_stations(StationSearch(*HERE, 1.0, "qldwater"), settings=settings_for(url))
+    assert result.series["variable"].to_list() == ["rainfall", "stream_level"]
     assert [call["datasource"] for call in calls(service, "get_variable_list")] == ["A"]
-    assert STATIONS.check(found.stations, unique=True).equals(found.stations)
+    assert STATIONS.check(result.stations, unique=True).equals(result.stations)

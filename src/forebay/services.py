@@ -1,1 +1,153 @@
-"""Every gauge and weather service: a table of data only."""
+"""The table of every service that a gauge's readings can come from: data only.
+
+A service speaks a protocol; `forebay.sources.PROTOCOLS` has the code of each protocol. One more service of a known
+protocol is one entry in `SERVICES`. Settings, the validation of dam files, quality grades, `fetch --dry-run`,
+`stations`, help texts and docs/services.md take it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from forebay.errors import ConfigError
+
+Offer = Literal["readings", "stations", "weather_forecasts"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The service's own limits of one request, and of requests at a time; None where none is known.
+
+    The limits of the settings (`http`) hold too: the lower of two counts.
+    """
+
+    requests_at_once: int | None = None
+    points_per_request: int | None = None
+    days_per_request: int | None = None
+    stations_per_request: int = 20
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service.
+
+    Attributes
+    ----------
+    title
+        Name for people.
+    protocol
+        Key of `forebay.sources.PROTOCOLS`.
+    url
+        Default URL; None where no service is asked.
+    offers
+        What it has: readings of gauges, a search for stations, weather forecasts.
+    quality_codes
+        Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34"). A code that is not listed is "unknown".
+    options
+        Constants of the protocol. Hydstra: `datasource`.
+    licence, attribution
+        Terms of its data, and whom to name where they are shown; empty where they are not recorded here.
+    """
+
+    title: str
+    protocol: str
+    url: str | None = None
+    offers: tuple[Offer, ...] = ("readings",)
+    quality_codes: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+    attribution: str = ""
+    limits: Limits = Limits()
+
+
+SERVICES: dict[str, Service] = {
+    "waternsw": Service(
+        title="WaterNSW (New South Wales)",
+        protocol="hydstra",
+        url="https://realtimedata.waternsw.com.au/cgi/webservice.exe",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "1-6 34 38",
+            "fair": "7-10 30 32 33 36 40 44 52 57 58 60 62-64 67 68 77",
+            "estimated": "11 39 51 66 75 80 82 91 94 95",
+            "unknown": "26 41 45 46 61 65 100 130 140 145",
+            "poor": "12 17 31 35 54 69 71 151-153 180",
+            "missing": "201 255",  # of class F those that read "data unavailable"
+        },
+        options={"datasource": "CP"},
+        licence="CC BY 4.0",
+        attribution="WaterNSW, continuous water monitoring network",
+    ),
+    "vicwater": Service(
+        title="Water Measurement Information System (Victoria)",
+        protocol="hydstra",
+        url="https://data.water.vic.gov.au/WMIS/cgi/webservice.exe",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "1-3 5 6 8-10 13-15 20 26 30 31 239",
+            "fair": "32 35 50 75-77 237",
+            "estimated": "36 104 148 150",
+            "unknown": "4 42 100 146 149 152 160 165 170 235 236 238 240",
+            "poor": "151 153 155 161 180 190 200 201 250 254 255",
+        },
+        options={"datasource": "A"},
+    ),
+    "qldwater": Service(
+        title="Water Monitoring Information Portal (Queensland)",
+        protocol="hydstra",
+        url="https://water-monitoring.information.qld.gov.au/cgi/webservice.exe",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "1 9 10 15 19 20 26 31 32 59 69 80",
+            "fair": "30 33-37 79",
+            "estimated": "60 119",
+            "unknown": "38 130 140 150",
+            "poor": "39 151 160 170 180 200",
+        },
+        options={"datasource": "A"},
+    ),
+    "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
+    "simulated": Service(title="The simulation behind the dam `demo`", protocol="simulated", licence="Apache-2.0"),
+}
+"""Every service by the name that a dam file gives as `source`.
+
+Quality codes: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E (unknown) and F (poor) of each
+agency's codes.
+"""
+
+DEFAULT_SEARCH = "waternsw"
+"""Service whose stations are searched where no dam names one."""
+
+
+def service_named(name: str) -> Service:
+    """The service of this name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name not in SERVICES:
+        raise ConfigError(f"source {name!r} is unknown; allowed are {', '.join(SERVICES)}")
+    return SERVICES[name]
+
+
+def services_offering(offer: Offer) -> list[str]:
+    """Names of the services that offer this.
+
+    >>> services_offering("stations")
+    ['waternsw', 'vicwater', 'qldwater']
+    """
+    return [name for name, service in SERVICES.items() if offer in service.offers]
+
+
+def services_with_quality_codes() -> list[str]:
+    """Names of the services whose quality codes have grades."""
+    return [name for name, service in SERVICES.items() if service.quality_codes]
+
+
+def default_urls() -> dict[str, str]:
+    """Default URL of each service that is asked over the network."""
+    return {name: service.url for name, service in SERVICES.items() if service.url is not None}

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from forebay.errors import ConfigError
+from forebay.services import default_urls, service_named
 
 FILE_NAME = "forebay.toml"
 PREFIX = "FOREBAY_"
@@ -59,13 +60,8 @@ class HttpSettings(_Frozen):
     days_per_request: Annotated[int, Field(ge=1, le=100_000)] = 3660
 
 
-def _services() -> dict[str, SourceSettings]:
-    base = {
-        "waternsw": "https://realtimedata.waternsw.com.au/cgi/webservice.exe",
-        "vicwater": "https://data.water.vic.gov.au/WMIS/cgi/webservice.exe",
-        "qldwater": "https://water-monitoring.information.qld.gov.au/cgi/webservice.exe",
-    }
-    return {name: SourceSettings(url=url) for name, url in base.items()}
+def _default_sources() -> dict[str, SourceSettings]:
+    return {name: SourceSettings(url=url) for name, url in default_urls().items()}
 
 
 def data_folder() -> Path:
@@ -104,8 +100,16 @@ class Settings(_Frozen):
     provisional_days: Annotated[int, Field(ge=0, le=3650)] = 30
     cache: str = Field(min_length=1, default_factory=lambda: str(cache_folder()))
     cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
-    sources: Mapping[str, SourceSettings] = Field(default_factory=_services)
+    sources: Mapping[str, SourceSettings] = Field(default_factory=_default_sources)
     http: HttpSettings = HttpSettings()
+
+    def http_for(self, source: str) -> HttpSettings:
+        """Limits of requests to a service: the lower of `http` and the service's own."""
+        own = service_named(source).limits
+        names = ("requests_at_once", "points_per_request", "days_per_request")
+        service_limits = {name: getattr(own, name) for name in names}
+        lower = {n: min(getattr(self.http, n), limit) for n, limit in service_limits.items() if limit is not None}
+        return self.http.model_copy(update=lower)
 
 
 def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
@@ -179,7 +183,7 @@ def _put(tree: dict[str, object], dotted: str, value: object) -> None:
 def _validated(given: dict[str, object], origin: Mapping[str, str]) -> Settings:
     sources = given.get("sources", {})
     if isinstance(sources, dict):
-        known: dict[str, object] = {name: source.model_dump() for name, source in _services().items()}
+        known: dict[str, object] = {name: source.model_dump() for name, source in _default_sources().items()}
         for name, own in sources.items():
             if name not in known:
                 where = _where(f"sources.{name}", origin)

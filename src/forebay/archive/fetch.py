@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime
 from functools import partial
 
 import polars as pl
@@ -15,9 +15,9 @@ from forebay.archive.store import AppendResult, Archive
 from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
+from forebay.services import SERVICES
 from forebay.settings import Settings
-from forebay.sources import PLANS, SOURCES, Fetch
-from forebay.sources.transport import Planned
+from forebay.sources import Fetch, fetch_readings, plan_requests
 from forebay.tables import INSTANT, OBSERVATIONS, READINGS, Table
 
 FETCHES = Table(
@@ -128,7 +128,7 @@ def fetch_dam(
     settings: Settings,
     request: FetchRequest,
     progress: Progress | None = None,
-    sources: Mapping[str, Fetch] = SOURCES,
+    fetch: Fetch = fetch_readings,
 ) -> FetchReport:
     """Report of bringing `archive` up to date with the gauges of `dam`.
 
@@ -141,8 +141,8 @@ def fetch_dam(
         When, and which days.
     progress
         Called as each gauge's turn comes.
-    sources
-        The fetch of each source that the gauges name.
+    fetch
+        Fetch of one gauge's readings.
 
     Raises
     ------
@@ -154,8 +154,8 @@ def fetch_dam(
     """
     jobs = [
         (
-            gauge.source if gauge.source in PLANS else None,
-            partial(_ask, _fetch(sources, gauge), gauge, dam, spans, settings=settings, now=request.now),
+            gauge.source if SERVICES[gauge.source].url else None,
+            partial(_ask, fetch, gauge, dam, spans, settings=settings, now=request.now),
         )
         for gauge, spans in _spans(dam, archive, settings, request)
     ]
@@ -189,12 +189,7 @@ def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: 
     rows = []
     for gauge, spans in _spans(dam, archive, settings, request):
         for since, until in spans:
-            if gauge.source in PLANS:
-                planned = PLANS[gauge.source](gauge, dam, since, until, settings=settings, now=request.now)
-            else:
-                first = None if since is None else datetime.combine(since, time(0))
-                what = f"file {gauge.file.path}" if gauge.file else f"{gauge.source}: no service"
-                planned = [Planned(None, what, first, datetime.combine(until, time(0)))]
+            planned = plan_requests(gauge, dam, since, until, settings=settings, now=request.now)
             label = {"gauge": gauge.column, "source": gauge.source, "station": gauge.station}
             rows += [label | vars(one) for one in planned]
     return REQUESTS.check(pl.DataFrame(rows, schema=dict(REQUESTS.columns)))
@@ -228,12 +223,6 @@ def _ask(fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, setting
         except (SourceError, DataError) as error:
             return pl.concat(given), error
     return pl.concat(given), None
-
-
-def _fetch(sources: Mapping[str, Fetch], gauge: Gauge) -> Fetch:
-    if gauge.source not in sources:
-        raise ConfigError(f"gauge {gauge.column}: source {gauge.source!r} is not there; there are {', '.join(sources)}")
-    return sources[gauge.source]
 
 
 def _of_gauge(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:

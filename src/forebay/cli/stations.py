@@ -10,25 +10,29 @@ from cyclopts import Parameter
 
 from forebay.cli.arguments import AsJson, print_result, settings_in_force
 from forebay.errors import ConfigError
+from forebay.services import DEFAULT_SEARCH, services_offering
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
-    from forebay.sources.stations import Found
+    from forebay.sources.stations import StationList
+
+SEARCHABLE = ", ".join(services_offering("stations"))
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Wanted:
-    """Which stations."""
+class StationFilter:
+    """Which stations a search lists."""
 
     radius_km: Annotated[float, Parameter(help="Search radius.")] = 25.0
     source: Annotated[
-        str | None, Parameter(help="waternsw, vicwater or qldwater; by default the dam's first such, or waternsw.")
+        str | None,
+        Parameter(help=f"{SEARCHABLE}; by default the first of these among the dam's sources, or {DEFAULT_SEARCH}."),
     ] = None
     variable: Annotated[str | None, Parameter(help="Only stations that measure it, such as rainfall.")] = None
 
 
-DEFAULT = Wanted()
+DEFAULT = StationFilter()
 
 
 def stations(
@@ -41,7 +45,7 @@ def stations(
         str | None,
         Parameter(allow_leading_hyphen=True, help="Or around this place: LAT,LON in degrees, south and west negative."),
     ] = None,
-    wanted: Wanted = DEFAULT,
+    station_filter: StationFilter = DEFAULT,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="File for a map: .html (with a table), .png or .svg.")
     ] = None,
@@ -54,28 +58,30 @@ def stations(
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
     from forebay.report import station_map
-    from forebay.sources.stations import Search, search_stations
+    from forebay.sources import search_stations
+    from forebay.sources.stations import StationSearch
 
     settings, _ = settings_in_force()
     if (dam_name is None) == (near is None):
         raise ConfigError("give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
     dam = load_dam(dam_name) if dam_name is not None else None
     latitude, longitude = (dam.latitude, dam.longitude) if dam else _point(near or "")
-    search = Search(latitude, longitude, wanted.radius_km, wanted.source or _source_of(dam), wanted.variable)
+    source = station_filter.source or _source_of(dam)
+    search = StationSearch(latitude, longitude, station_filter.radius_km, source, station_filter.variable)
     if output is not None:
         station_map.check_suffix(output)
-    found = search_stations(search, settings=settings)
+    station_list = search_stations(search, settings=settings)
     place = dam.title if dam else f"{latitude}, {longitude}"
     if output is not None:
-        station_map.write_map(found, place, output)
+        station_map.write_map(station_list, place, output)
 
     def show() -> None:
-        if rows := station_map.station_rows(found):
-            terminal.table(f"{search.source}: stations within {wanted.radius_km:g} km of {place}", rows)
-        for note in (*found.notes, *([f"Map: {output}"] if output else [])):
+        if rows := station_map.station_rows(station_list):
+            terminal.table(f"{search.source}: stations within {search.radius_km:g} km of {place}", rows)
+        for note in (*station_list.notes, *([f"Map: {output}"] if output else [])):
             terminal.line(note)
 
-    print_result(_listed(found, output), as_json, show)
+    print_result(_content(station_list, output), as_json, show)
 
 
 def _point(text: str) -> tuple[float, float]:
@@ -88,24 +94,23 @@ def _point(text: str) -> tuple[float, float]:
 
 
 def _source_of(dam: Dam | None) -> str:
-    """The first service that the dam's gauges come from, or WaterNSW's."""
-    from forebay.sources.hydstra.parse import DATASOURCES
-
-    named = [gauge.source for gauge in dam.gauges] if dam else []
-    return next((name for name in named if name in DATASOURCES), "waternsw")
+    """The first of the dam's sources that offers a search for stations, or the default."""
+    sources = [gauge.source for gauge in dam.gauges] if dam else []
+    return next((name for name in sources if name in services_offering("stations")), DEFAULT_SEARCH)
 
 
-def _listed(found: Found, output: Path | None) -> dict[str, object]:
-    series = found.series.partition_by("station", as_dict=True, include_key=False)
+def _content(station_list: StationList, output: Path | None) -> dict[str, object]:
+    search = station_list.search
+    series = station_list.series.partition_by("station", as_dict=True, include_key=False)
     return {
-        "source": found.search.source,
-        "latitude": found.search.latitude,
-        "longitude": found.search.longitude,
-        "radius_km": found.search.radius_km,
+        "source": search.source,
+        "latitude": search.latitude,
+        "longitude": search.longitude,
+        "radius_km": search.radius_km,
         "stations": [
             {**row, "series": series[row["station"],].to_dicts() if (row["station"],) in series else []}
-            for row in found.stations.iter_rows(named=True)
+            for row in station_list.stations.iter_rows(named=True)
         ],
-        "notes": found.notes,
+        "notes": station_list.notes,
         "file": output and str(output),
     }

@@ -17,6 +17,7 @@ from forebay.dams.forcing import HOURS_MOST, Forcing
 from forebay.dams.layout import FileLayout
 from forebay.dams.local_time import to_local, zone
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
+from forebay.services import service_named
 
 Numbers = TypeVar("Numbers", pl.Expr, pl.Series)
 Role = Literal[
@@ -47,9 +48,6 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
 }
 """What each role's gauge may measure."""
 
-SOURCE_NAMES = ("waternsw", "vicwater", "qldwater", "csv", "simulated")
-"""Sources that a gauge may name; `forebay.sources.SOURCES` has a fetch for each (a test compares them)."""
-
 _INTERVAL = re.compile(r"(\d{1,3})min")
 
 
@@ -60,8 +58,7 @@ def _id(text: str) -> str:
 
 
 def _known_source(text: str) -> str:
-    if text not in SOURCE_NAMES:
-        raise ValueError(f"source {text!r} is unknown; allowed are {', '.join(SOURCE_NAMES)}")
+    service_named(text)
     return text
 
 
@@ -326,7 +323,7 @@ class Gauge(_Frozen):
             raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")
         if (self.reading_at is not None) != (self.reading == "instantaneous" and self.interval == "day"):
             raise ValueError('reading_at goes with reading = "instantaneous" and interval = "day", and is needed there')
-        if (self.file is None) == (self.source == "csv"):
+        if (self.file is None) == (service_named(self.source).protocol == "csv"):
             raise ValueError('a gauge with source = "csv" needs a [gauges.file] table, and no other gauge may have one')
         if self.travel_time_h and not self.role.startswith("upstream"):
             raise ValueError(f"travel_time_h goes with roles upstream_level and upstream_release, not {self.role!r}")

@@ -20,6 +20,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from forebay.errors import ConfigError, SourceError
+from forebay.services import services_with_quality_codes
 
 MAX_BYTES = 128 << 20
 EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)
@@ -103,6 +104,13 @@ class TextLayout(BaseModel):
         return "," if self.decimal_comma else "."
 
 
+def _has_quality_codes(service: str) -> str:
+    if service not in services_with_quality_codes():
+        allowed = ", ".join(services_with_quality_codes())
+        raise ValueError(f"{service!r} has no table of quality codes; allowed are {allowed}")
+    return service
+
+
 class FileLayout(TextLayout):
     """Where a CSV file keeps a gauge: its path (relative to the dam file) and its columns.
 
@@ -114,7 +122,7 @@ class FileLayout(TextLayout):
     value: str
     quality: str | None = None
     date_format: Annotated[str, AfterValidator(names_a_day)] = "%Y-%m-%d"
-    quality_codes: Literal["waternsw", "vicwater", "qldwater"] | None = None
+    quality_codes: Annotated[str, AfterValidator(_has_quality_codes)] | None = None
     no_value: tuple[str, ...] = ()
     dam: Annotated[str, Field(exclude=True)] = ""
 

@@ -82,7 +82,7 @@ def tables_from_files(dams: Sequence[Dam]) -> list[pl.DataFrame]:
     Raises
     ------
     ConfigError, SourceError
-        As `csv_files.fetch`.
+        As `csv_files.fetch_readings`.
     """
     return [frame for at in range(0, len(dams), _DAMS_AT_ONCE) for frame in _from_files(dams[at : at + _DAMS_AT_ONCE])]
 

@@ -12,12 +12,12 @@ from forebay.charts.station_map import compass_direction, day_or_dash, station_m
 from forebay.days.daily import write_whole
 from forebay.errors import ConfigError
 from forebay.report.page import Html, chart, document, element, joined, table
-from forebay.sources.stations import Found
+from forebay.sources.stations import StationList
 
 SUFFIXES = (".html", ".png", ".svg")
 
 
-def station_rows(found: Found) -> list[dict[str, object]]:
+def station_rows(found: StationList) -> list[dict[str, object]]:
     """A row per station and series that forebay has a variable for, the nearest first, in the words of a dam file.
 
     A station without any such series has one row; `others` counts its series that forebay has no variable for.
@@ -45,7 +45,7 @@ def check_suffix(path: Path) -> None:
         raise ConfigError(f"{path}: suffix {path.suffix!r} is unknown; allowed are {', '.join(SUFFIXES)}")
 
 
-def write_map(found: Found, place: str, path: Path) -> None:
+def write_map(found: StationList, place: str, path: Path) -> None:
     """The picture in a file: PNG, SVG, or a page (HTML) that opens without a network and has all series in a table.
 
     Raises
@@ -63,7 +63,7 @@ def write_map(found: Found, place: str, path: Path) -> None:
     write_whole(path, picture.svg.encode() if suffix == ".svg" else picture.png)
 
 
-def _page(found: Found, place: str, spec: Spec) -> str:
+def _page(found: StationList, place: str, spec: Spec) -> str:
     """The picture, what must be known of it, and every series that the stations list."""
     names = ("station", "name", "km", "variable", "unit", "code", "service's name", "from", "to", "datasources")
     whole = found.stations.join(found.series, on="station", how="left", maintain_order="left", suffix="_of_series")

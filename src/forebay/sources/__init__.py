@@ -1,55 +1,108 @@
-"""The public gauge services, files and the simulation: one module each, all behind one call.
+"""Readings of gauges from services, files and the simulation: one module or folder per protocol, one call for all.
 
-A fetch gives the readings of one gauge for a span of local days, or raises; it never gives part of what was asked as if
-it were whole. A gauge without readings in that span gives an empty table.
+A fetch gives the readings of one gauge for a span of local days, or raises. It never gives part of a span as if it were
+whole. A gauge without readings in that span gives an empty table.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
 import polars as pl
 
 from forebay.dams.dam import Dam, Gauge
+from forebay.errors import ConfigError
+from forebay.services import service_named
 from forebay.settings import Settings
-from forebay.sources import csv_files, simulated
-from forebay.sources.hydstra import fetch as hydstra_fetch
-from forebay.sources.transport import Planned
+from forebay.sources import csv_files, hydstra, simulated
+from forebay.sources.stations import StationList, StationSearch
+from forebay.sources.transport import PlannedRequest
 
 
 class Fetch(Protocol):
-    """What every source offers."""
+    """Signature of a protocol's fetch."""
 
     def __call__(
         self, gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
         """Readings (`tables.READINGS`) of `gauge` whose local day lies in `since` … `until`, both included.
 
-        Without `since` from the start of the station's record. Raises `SourceError`, or `ConfigError` where the dam
-        file asks for something that the source does not have.
+        Without `since` the span starts with the station's record.
+
+        Raises
+        ------
+        ConfigError
+            If the dam file asks for something that the source does not have.
+        SourceError
+            If the source does not answer, or its answer cannot be read.
         """
         ...
 
 
 class Plan(Protocol):
-    """What every source offers that asks a service."""
+    """Signature of a protocol's plan."""
 
     def __call__(
         self, gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
-    ) -> list[Planned]:
-        """The requests that a fetch would make, in order; asks nothing."""
+    ) -> list[PlannedRequest]:
+        """The requests that a fetch would send, in order; sends none."""
         ...
 
 
-SOURCES: dict[str, Fetch] = {
-    "waternsw": hydstra_fetch.fetch,
-    "vicwater": hydstra_fetch.fetch,
-    "qldwater": hydstra_fetch.fetch,
-    "csv": csv_files.fetch,
-    "simulated": simulated.fetch,
-}
-"""The fetch of every source that a dam file may name."""
+class SearchStations(Protocol):
+    """Signature of a protocol's search for stations."""
 
-PLANS: dict[str, Plan] = dict.fromkeys(("waternsw", "vicwater", "qldwater"), hydstra_fetch.plan)
-"""What a fetch would ask, for every source with a service behind it: these are fetched several at a time."""
+    def __call__(self, search: StationSearch, *, settings: Settings) -> StationList:
+        """The stations that a service has near a place."""
+        ...
+
+
+@dataclass(frozen=True)
+class SourceProtocol:
+    """The code of one protocol."""
+
+    fetch: Fetch
+    plan: Plan
+    search_stations: SearchStations | None = None
+
+
+PROTOCOLS: dict[str, SourceProtocol] = {
+    "hydstra": SourceProtocol(hydstra.fetch_readings, hydstra.plan_requests, hydstra.search_stations),
+    "csv": SourceProtocol(csv_files.fetch_readings, csv_files.plan_requests),
+    "simulated": SourceProtocol(simulated.fetch_readings, simulated.plan_requests),
+}
+"""Every protocol that a service (`forebay.services.SERVICES`) may speak."""
+
+
+def fetch_readings(
+    gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+) -> pl.DataFrame:
+    """Readings of a gauge of any source; see `Fetch`."""
+    protocol = PROTOCOLS[service_named(gauge.source).protocol]
+    return protocol.fetch(gauge, dam, since, until, settings=settings, now=now)
+
+
+def plan_requests(
+    gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+) -> list[PlannedRequest]:
+    """The requests that `fetch_readings` would send; see `Plan`."""
+    protocol = PROTOCOLS[service_named(gauge.source).protocol]
+    return protocol.plan(gauge, dam, since, until, settings=settings, now=now)
+
+
+def search_stations(search: StationSearch, *, settings: Settings) -> StationList:
+    """The stations that a service has near a place.
+
+    Raises
+    ------
+    ConfigError
+        If the service has no search for stations, or does not know the variable.
+    SourceError
+        If the service does not answer, or its answer is not a list of stations.
+    """
+    search_by_protocol = PROTOCOLS[service_named(search.source).protocol].search_stations
+    if search_by_protocol is None:
+        raise ConfigError(f"source {search.source!r} offers no search for stations")
+    return search_by_protocol(search, settings=settings)

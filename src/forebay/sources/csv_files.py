@@ -1,7 +1,7 @@
 """Readings from CSV files in whatever layout the dam file describes.
 
 Every number, stamp and code becomes a value by the expressions below, whether the readings are wanted as rows (`parse`,
-`fetch`: the file is read as text, so that errors can show it) or, one column per gauge, as days (`clean`).
+`fetch_readings`: the file is read as text, so that errors can show it) or, one column per gauge, as days (`clean`).
 
 A quality code is a number ("04" is 4), graded by the gauge's `quality_codes`; a code that is not listed, and a number
 without a code in a file that has codes, is "unknown". Numbers of files without a quality column are "good": nothing
@@ -25,6 +25,7 @@ from forebay.dams.local_time import to_local, to_utc, zone
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
+from forebay.sources.transport import PlannedRequest, plan_local_read
 from forebay.tables import GRADES, INSTANT, READINGS
 
 _ROW = "row of the file"
@@ -39,7 +40,7 @@ _NUMBERS = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S")  # date formats 
 _ALL_TEXT: Mapping[str, pl.DataType] = {}
 
 
-def fetch(
+def fetch_readings(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
     """Readings (`tables.READINGS`) of `gauge` whose local day lies in `since` … `until`, both included.
@@ -58,13 +59,20 @@ def fetch(
     return readings.filter(day.is_between(since or date.min, until))
 
 
+def plan_requests(
+    gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+) -> list[PlannedRequest]:
+    """The read of a gauge's file; see `forebay.sources.Plan`."""
+    return plan_local_read(f"file {_layout(gauge).path}", since, until)
+
+
 def parse(content: bytes, gauges: Sequence[Gauge], dam: Dam) -> pl.DataFrame:
     """Readings (`tables.READINGS`) of `gauges`, all of one file, from the file's bytes.
 
     Raises
     ------
     ConfigError, SourceError
-        As `fetch`.
+        As `fetch_readings`.
 
     Examples
     --------

@@ -1,8 +1,7 @@
 """Agencies' quality codes, as one scale: good, fair, poor, estimated, unknown, missing.
 
 Codes differ by agency. A code that is not listed is "unknown": its value is kept. Only what says that there is no
-value is "missing"; the number beside such a code is garbage. Tables: the Bureau of Meteorology's classes A (good),
-B (fair), C (estimated), E (unknown) and F (poor) of each agency's codes.
+value is "missing"; the number beside such a code is garbage. `forebay.services` has each agency's codes.
 """
 
 from __future__ import annotations
@@ -14,37 +13,14 @@ from types import MappingProxyType
 
 import polars as pl
 
+from forebay.services import SERVICES
+
 UNKNOWN = "unknown"
 MISSING = "missing"
 CODE = pl.UInt8()
 """Codes as numbers: no agency has one beyond 255."""
 NO_CODE = 256
 """Place in `grades_by_number` of a number without a code, or with one that no agency has."""
-
-_CLASSES: dict[str, dict[str, str]] = {
-    "waternsw": {
-        "good": "1-6 34 38",
-        "fair": "7-10 30 32 33 36 40 44 52 57 58 60 62-64 67 68 77",
-        "estimated": "11 39 51 66 75 80 82 91 94 95",
-        UNKNOWN: "26 41 45 46 61 65 100 130 140 145",
-        "poor": "12 17 31 35 54 69 71 151-153 180",
-        MISSING: "201 255",  # of class F those that read "data unavailable"
-    },
-    "vicwater": {
-        "good": "1-3 5 6 8-10 13-15 20 26 30 31 239",
-        "fair": "32 35 50 75-77 237",
-        "estimated": "36 104 148 150",
-        UNKNOWN: "4 42 100 146 149 152 160 165 170 235 236 238 240",
-        "poor": "151 153 155 161 180 190 200 201 250 254 255",
-    },
-    "qldwater": {
-        "good": "1 9 10 15 19 20 26 31 32 59 69 80",
-        "fair": "30 33-37 79",
-        "estimated": "60 119",
-        UNKNOWN: "38 130 140 150",
-        "poor": "39 151 160 170 180 200",
-    },
-}
 
 _NO_VALUE = re.compile(r"\b(unavailable|not available|not recorded|missing|no data|data lost)\b", re.IGNORECASE)
 # What such a text may speak of instead: values put in the place of missing ones, a part of the interval, or the
@@ -63,7 +39,8 @@ def grades(agency: str) -> Mapping[str, str]:
     >>> grades("waternsw")["201"], grades("waternsw").get("155", "unknown")
     ('missing', 'unknown')
     """
-    table = {code: grade for grade, codes in _CLASSES.get(agency, {}).items() for code in _codes(codes)}
+    quality_codes = SERVICES[agency].quality_codes if agency in SERVICES else {}
+    table = {code: grade for grade, codes in quality_codes.items() for code in _codes(codes)}
     return MappingProxyType(table)
 
 

@@ -23,6 +23,7 @@ from forebay.errors import ConfigError
 from forebay.settings import Settings
 from forebay.sources.quality import MISSING, grade
 from forebay.sources.simulation import RAIN_STATIONS, RIVERS, Floats, draws, normals, simulate_nature
+from forebay.sources.transport import PlannedRequest, plan_local_read
 from forebay.tables import READINGS
 
 SEED = 41
@@ -209,7 +210,7 @@ def _duration(uniform: float, median_days: float) -> int:
     return int(np.clip(round(median_days * np.exp(spread)), 1, 240))
 
 
-def fetch(
+def fetch_readings(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
     """Readings of a simulated gauge, by the contract of `sources.Fetch`.
@@ -240,6 +241,13 @@ def fetch(
         "quality_code",
     )
     return READINGS.check(readings, unique=True)
+
+
+def plan_requests(
+    gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+) -> list[PlannedRequest]:
+    """A simulated gauge needs no request; see `forebay.sources.Plan`."""
+    return plan_local_read(f"{gauge.source}: no service", since, until)
 
 
 def _check(gauge: Gauge) -> None:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -54,17 +54,23 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A request as it would be made: the host, what it asks for, the first and the last interval (station-local).
+class PlannedRequest:
+    """A request that a fetch would send: the host, its content, the first and the last interval (station-local).
 
-    Both are null where it asks for no readings; `first` is null where the service will tell it, the record's start.
-    Without a host nobody is asked.
+    Both intervals are None where it requests no readings. `first` is None where the record's start is not known yet.
+    `host` is None where no service is asked.
     """
 
     host: str | None
     asks: str
     first: datetime | None
     last: datetime | None
+
+
+def plan_local_read(content: str, since: date | None, until: date) -> list[PlannedRequest]:
+    """The plan of a source without a service: one read."""
+    first = None if since is None else datetime.combine(since, time(0))
+    return [PlannedRequest(None, content, first, datetime.combine(until, time(0)))]
 
 
 class Send(Protocol):

@@ -1,1 +1,6 @@
-"""Hydstra services: WaterNSW, Victoria, Queensland."""
+"""The protocol of Hydstra (Kisters) web services, which several agencies run (`forebay.services`)."""
+
+from forebay.sources.hydstra.fetch import fetch_readings, plan_requests
+from forebay.sources.hydstra.stations import search_stations
+
+__all__ = ["fetch_readings", "plan_requests", "search_stations"]

@@ -1,6 +1,6 @@
-"""Asking a Hydstra service for the readings of one gauge: its period of record, then the span in bounded parts.
+"""Readings of one gauge from a Hydstra service: its period of record first, then the span in bounded parts.
 
-One gauge a request: `docs/decisions/0004-one-gauge-a-request.md` says why.
+One gauge per request: `docs/decisions/0004-one-gauge-a-request.md` gives the reasons.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from forebay.dams.dam import Dam, Gauge
 from forebay.dams.local_time import zone
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError
+from forebay.services import service_named
 from forebay.settings import HttpSettings, Settings
 from forebay.sources.hydstra.parse import (
     CLOCK,
     DATA_TYPES,
-    DATASOURCES,
     VARIABLE_CODES,
     Trace,
     parse_ts_traces,
@@ -28,73 +28,75 @@ from forebay.sources.hydstra.parse import (
     readings_of,
     result_of,
 )
-from forebay.sources.transport import Planned, Request, Send, open_transport
+from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
 from forebay.tables import READINGS
 
-Ask = Callable[[str, str, Mapping[str, object]], bytes]
-"""Function, version and params of a call → the answer."""
+Call = Callable[[str, str, Mapping[str, object]], bytes]
+"""A service: function, version and params of a call → the answer."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """Which local days are asked for, and when: without `since` from the start of the record."""
+    """Local days of a fetch, and its instant; without `since` it starts with the record."""
 
     since: date | None
     until: date
     now: datetime
 
 
-def fetch(
+def fetch_readings(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
-    """Readings of a gauge of WaterNSW, Victoria or Queensland; see `forebay.sources.Fetch`.
+    """Readings of a gauge of a Hydstra service; see `forebay.sources.Fetch`.
 
-    An interval that has not ended by `now` is left out: its mean or total is not yet what it will be.
+    An interval that has not ended by `now` is left out: its mean or total is not final yet.
     """
-    url = settings.sources[gauge.source].url
-    with open_transport(settings.http) as send:
-        return fetch_through(asking(send, url), gauge, dam, Period(since, until, now), limits=settings.http)
+    limits = settings.http_for(gauge.source)
+    with open_transport(limits) as send:
+        call = call_to(send, settings.sources[gauge.source].url)
+        return fetch_by_calls(call, gauge, dam, Period(since, until, now), limits=limits)
 
 
-def asking(send: Send, url: str) -> Ask:
-    """Calls of the service at `url`; an answer that is none, such as a page on its maintenance, is asked for again."""
+def call_to(send: Send, url: str) -> Call:
+    """Calls of the service at `url`; it repeats the request where the answer is a maintenance page, say."""
 
-    def ask(function: str, version: str, params: Mapping[str, object]) -> bytes:
-        call = {"function": function, "version": version, "params": params}
-        return send(Request(url, json.dumps(call, separators=(",", ":")).encode(), check=result_of))
+    def call(function: str, version: str, params: Mapping[str, object]) -> bytes:
+        body = {"function": function, "version": version, "params": params}
+        return send(Request(url, json.dumps(body, separators=(",", ":")).encode(), check=result_of))
 
-    return ask
+    return call
 
 
-def plan(
+def plan_requests(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
-) -> list[Planned]:
-    """What `fetch` would ask for; see `forebay.sources.Plan`.
+) -> list[PlannedRequest]:
+    """The requests that `fetch_readings` would send; see `forebay.sources.Plan`.
 
-    Where the period of record, which is not known here, is shorter, less will be asked for. Where the service does not
-    list the gauge's datasource, the variables are asked for a second time.
+    The plan does not know the period of record. Where that is shorter, the fetch requests less. Where the service does
+    not list the gauge's datasource, the fetch requests the variables twice.
     """
     _variable_codes(gauge)
+    limits = settings.http_for(gauge.source)
     host = Request(settings.sources[gauge.source].url).host
     offset = now.astimezone(zone(dam.time_zone)).utcoffset() or timedelta(0)
     span = _span(gauge, _Record(datetime.min, datetime.max, offset), Period(since, until, now))
     if since is None:
-        most = _points(gauge, settings.http)
-        traces = [Planned(host, f"get_ts_traces from the record's start, {most} readings each", None, span[1])]
+        text = f"get_ts_traces from the record's start, {_points_per_call(gauge, limits)} readings each"
+        traces = [PlannedRequest(host, text, None, span[1])]
     else:
-        traces = [Planned(host, "get_ts_traces", *call) for call in _calls(span, gauge, settings.http)]
-    return [Planned(host, "get_variable_list", None, None), *traces]
+        traces = [PlannedRequest(host, "get_ts_traces", *bounds) for bounds in _calls(span, gauge, limits)]
+    return [PlannedRequest(host, "get_variable_list", None, None), *traces]
 
 
-def fetch_through(ask: Ask, gauge: Gauge, dam: Dam, period: Period, *, limits: HttpSettings) -> pl.DataFrame:
-    """What `fetch` gives, with `ask` in the place of the service."""
+def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits: HttpSettings) -> pl.DataFrame:
+    """The readings that `fetch_readings` returns, with any `call` as the service."""
     codes = _variable_codes(gauge)
     parts = [READINGS.empty()]
     try:
-        record = _record(ask, gauge, codes[0])
+        record = _record(call, gauge, codes[0])
         for start, end in _calls(_span(gauge, record, period), gauge, limits):
-            answer = ask("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
-            traces = _wanted(answer, gauge.station, codes[1])
+            answer = call("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
+            traces = _traces_of(answer, gauge.station, codes[1])
             part = [readings_of(_within(trace, start, end), gauge) for trace in traces]
             if start == _interval_at(gauge, record.start) and codes[0] == codes[1]:
                 _refuse_lost_start(part, record, end)
@@ -103,21 +105,22 @@ def fetch_through(ask: Ask, gauge: Gauge, dam: Dam, period: Period, *, limits: H
         where = f"{gauge.source}, station {gauge.station}"
         raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
     day = gauge.local_day(dam.time_zone)
-    asked = day.is_between(period.since or date.min, period.until)
-    return READINGS.check(pl.concat(parts).filter(asked), unique=True)
+    in_period = day.is_between(period.since or date.min, period.until)
+    return READINGS.check(pl.concat(parts).filter(in_period), unique=True)
 
 
 def _variable_codes(gauge: Gauge) -> tuple[str, str]:
-    """Hydstra's codes of what the gauge's sensor measures and of what is asked for."""
-    own = gauge.hydstra
-    default = (own.variable, own.variable) if own.variable else VARIABLE_CODES.get(gauge.variable, (None, None))
-    measured, asked = own.varfrom or default[0], own.varto or default[1]
-    if measured is None or asked is None:
+    """Hydstra's codes of the variable that the sensor measures and of the one that is requested."""
+    series = gauge.hydstra
+    by_variable = VARIABLE_CODES.get(gauge.variable, (None, None))
+    default = (series.variable, series.variable) if series.variable else by_variable
+    measured, requested = series.varfrom or default[0], series.varto or default[1]
+    if measured is None or requested is None:
         raise ConfigError(
-            f"gauge {gauge.station}: {gauge.variable} has no Hydstra variable of its own (only "
-            f"{', '.join(VARIABLE_CODES)} have); give hydstra.variable in the dam file"
+            f"gauge {gauge.station}: {gauge.variable} has no default Hydstra variable (only "
+            f"{', '.join(VARIABLE_CODES)} have one); give hydstra.variable in the dam file"
         )
-    return measured, asked
+    return measured, requested
 
 
 @dataclass(frozen=True)
@@ -129,78 +132,79 @@ class _Record:
     utc_offset: timedelta
 
 
-def _record(ask: Ask, gauge: Gauge, code: str) -> _Record:
+def _record(call: Call, gauge: Gauge, code: str) -> _Record:
     """A variable's period of record.
 
-    Beyond it a service may pad with zeros, so nothing else is ever asked for. Composite datasources such as CP are not
-    always listed; then the archive's record, A, stands for them.
+    A service may pad with zeros outside of that period, so a fetch never requests more. Composite datasources such as
+    CP are not always listed; then the record of the archive, A, stands in.
     """
     datasources = dict.fromkeys((_datasource(gauge), "A"))
     for datasource in datasources:
-        answer = ask("get_variable_list", "1", {"site_list": gauge.station, "datasource": datasource})
-        listed = parse_variable_list(answer).filter(pl.col("site") == gauge.station)
-        if len(listed):
+        answer = call("get_variable_list", "1", {"site_list": gauge.station, "datasource": datasource})
+        variables = parse_variable_list(answer).filter(pl.col("site") == gauge.station)
+        if len(variables):
             break
     else:
         raise SourceError(
             f"the service lists no variable of this station in datasource {' or '.join(datasources)}; check the "
             "gauge's station in the dam file"
         )
-    ours = listed.filter([_same(code, other) for other in listed["variable"]])
-    start, end = ours["period_start"].min(), ours["period_end"].max()
+    matches = variables.filter([_is_same_code(code, listed) for listed in variables["variable"]])
+    start, end = matches["period_start"].min(), matches["period_end"].max()
     if isinstance(start, datetime) and isinstance(end, datetime):
-        return _Record(start, end, ours["utc_offset"][0])
-    if len(ours):
+        return _Record(start, end, matches["utc_offset"][0])
+    if len(matches):
         raise SourceError(f"the service gives no times for the period of record of variable {code}; try again later")
-    has = ", ".join(f"{row['variable']} ({row['name']})" for row in listed.iter_rows(named=True))
-    raise SourceError(f"there is no record of variable {code}, only of {has}; check hydstra.variable in the dam file")
+    names = ", ".join(f"{row['variable']} ({row['name']})" for row in variables.iter_rows(named=True))
+    raise SourceError(f"there is no record of variable {code}, only of {names}; check hydstra.variable in the dam file")
 
 
 def _datasource(gauge: Gauge) -> str:
-    return gauge.hydstra.datasource or DATASOURCES[gauge.source]
+    return gauge.hydstra.datasource or service_named(gauge.source).options["datasource"]
 
 
-def _same(code: str, other: str) -> bool:
+def _is_same_code(first: str, second: str) -> bool:
     """Whether two codes name one variable, as "10" and "10.00" do."""
     try:
-        return float(code) == float(other)
+        return float(first) == float(second)
     except ValueError:
-        return code == other
+        return first == second
 
 
 def _span(gauge: Gauge, record: _Record, period: Period) -> tuple[datetime, datetime]:
-    """Times, as the service stamps them, of the first and the last interval to ask for (station-local).
+    """Times, as the service stamps them, of the first and the last interval to request (station-local).
 
-    They reach a day beyond `since` and `until`: which local day an interval belongs to is decided on the readings.
+    They extend a day beyond `since` and `until`, because the local day of an interval is determined on the readings.
     """
     step, day = timedelta(seconds=gauge.interval_s or 0), timedelta(days=1)
     clock = gauge.reading_at or gauge.day_start
-    here = period.now.astimezone(UTC).replace(tzinfo=None) + record.utc_offset
-    ends_after_stamp = step if gauge.stamp == "start" and gauge.table_interval else timedelta(0)
+    now = period.now.astimezone(UTC).replace(tzinfo=None) + record.utc_offset
+    end_after_stamp = step if gauge.stamp == "start" and gauge.table_interval else timedelta(0)
     first = _interval_at(gauge, record.start)
     if period.since is not None and period.since > first.date():
         first = max(first, datetime.combine(period.since - day, clock))
-    last = datetime.combine(min(period.until, here.date()) + 2 * day, clock) - step
-    return first, min(last, _interval_at(gauge, record.end), _interval_at(gauge, here - ends_after_stamp))
+    last = datetime.combine(min(period.until, now.date()) + 2 * day, clock) - step
+    return first, min(last, _interval_at(gauge, record.end), _interval_at(gauge, now - end_after_stamp))
 
 
 def _interval_at(gauge: Gauge, time: datetime) -> datetime:
-    """Start of the gauge's interval that holds `time` (both station-local)."""
+    """Start of the gauge's interval that contains `time` (both station-local)."""
     step = timedelta(seconds=gauge.interval_s or 0)
     start = datetime.combine(time.date(), gauge.reading_at or gauge.day_start)
     return start + (time - start) // step * step
 
 
 def _refuse_lost_start(part: Sequence[pl.DataFrame], record: _Record, end: datetime) -> None:
-    """Raise where nothing came of the record's start: later fetches go on from the first reading that is held.
+    """Raise if the answer has nothing of the record's start: later fetches continue from the first stored reading.
 
-    What the service computes from the measured variable may begin later than that does, so there nothing tells.
+    This check is not possible where the service computes the variable from another one: the computed record may begin
+    later.
     """
     if not any(len(readings) for readings in part):
         raise SourceError(
-            f"the service lists a record from {record.start:%Y-%m-%d} on but gave nothing of it until {end:%Y-%m-%d}; "
-            "nothing was kept, so that these days are not lost: try again later or, if it stays so, start on a later "
-            "day (--since)",
+            f"the service lists a record from {record.start:%Y-%m-%d} on but sent no reading of it until "
+            f"{end:%Y-%m-%d}; nothing was stored, so that these days are not lost: try again later or, if the error "
+            "persists, start on a later day (--since)",
             retryable=True,
         )
 
@@ -208,46 +212,45 @@ def _refuse_lost_start(part: Sequence[pl.DataFrame], record: _Record, end: datet
 def _calls(
     span: tuple[datetime, datetime], gauge: Gauge, limits: HttpSettings
 ) -> Iterator[tuple[datetime, datetime]]:
-    """First and last interval of each call, so that none asks for more points or days than `limits` allow."""
+    """First and last interval of each call, within the points and days that `limits` allow."""
     start, last = span
     step = timedelta(seconds=gauge.interval_s or 0)
     while start <= last:
-        end = min(last, start + (_points(gauge, limits) - 1) * step)
+        end = min(last, start + (_points_per_call(gauge, limits) - 1) * step)
         yield start, end
         start = end + step
 
 
-def _points(gauge: Gauge, limits: HttpSettings) -> int:
-    """How many readings one call may ask for."""
+def _points_per_call(gauge: Gauge, limits: HttpSettings) -> int:
     return min(limits.points_per_request, limits.days_per_request * DAY_S // (gauge.interval_s or DAY_S))
 
 
 def _traces_params(gauge: Gauge, codes: tuple[str, str], start: datetime, end: datetime) -> dict[str, object]:
     """Parameters of `get_ts_traces`: intervals are counted from `start`; the one that starts at `end` is included."""
-    measured, asked = codes
-    every: dict[str, object] = {"interval": gauge.interval, "multiplier": 1}
+    measured, requested = codes
+    spacing: dict[str, object] = {"interval": gauge.interval, "multiplier": 1}
     if gauge.interval not in ("day", "hour"):
-        every = {"interval": "minute", "multiplier": (gauge.interval_s or 0) // 60}
+        spacing = {"interval": "minute", "multiplier": (gauge.interval_s or 0) // 60}
     return {
         "site_list": gauge.station,
         "datasource": _datasource(gauge),
         "start_time": start.strftime(CLOCK),
         "end_time": end.strftime(CLOCK),
-        **({"var_list": asked} if measured == asked else {"varfrom": measured, "varto": asked}),
-        **every,
+        **({"var_list": requested} if measured == requested else {"varfrom": measured, "varto": requested}),
+        **spacing,
         "data_type": DATA_TYPES[gauge.reading],
     }
 
 
-def _wanted(answer: bytes, station: str, code: str) -> Sequence[Trace]:
-    """The traces of the station; one of another variable than was asked for is an error."""
+def _traces_of(answer: bytes, station: str, code: str) -> Sequence[Trace]:
+    """The traces of the station; a trace of another variable than the requested one is an error."""
     traces = [trace for trace in parse_ts_traces(answer) if trace.site == station]
     for trace in traces:
-        if not _same(trace.variable, code):
-            raise SourceError(f"the answer holds variable {trace.variable} where {code} was asked for; try again later")
+        if not _is_same_code(trace.variable, code):
+            raise SourceError(f"the answer has variable {trace.variable} instead of {code}; try again later")
     return traces
 
 
 def _within(trace: Trace, start: datetime, end: datetime) -> Trace:
-    """The trace without points outside of what was asked for."""
+    """The trace without points outside of the requested span."""
     return replace(trace, points=trace.points.filter(pl.col("time").is_between(start, end)))

@@ -1,7 +1,6 @@
-"""Gauges behind a Hydstra (Kisters) web service: WaterNSW, Victoria, Queensland.
+"""Answers of a Hydstra (Kisters) web service, as tables: pure parsers without any transport.
 
-Here are pure parsers, from an answer's text to tables; `hydstra_fetch` asks. Answers come as text/html with status 200,
-errors too, so only the JSON itself tells what they are.
+Answers are text/html with status 200, errors too: only the JSON itself shows whether an answer is an error.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ ADVICE = {
     84: "check the gauge's station in the dam file",
     100: "check the service's URL in the settings",
 }
-DATASOURCES = {"waternsw": "CP", "vicwater": "A", "qldwater": "A"}
 VARIABLE_CODES = {
     "rainfall": ("10.00", "10.00"),
     "stream_level": ("100.00", "100.00"),

@@ -1,0 +1,56 @@
+"""The page docs/services.md, written from the table of services.
+
+As a script it writes the page::
+
+    python -m tests.service_page
+"""
+
+from __future__ import annotations
+
+from forebay.services import SERVICES, Service
+from tests.shared import PROJECT
+
+PAGE = PROJECT / "docs" / "services.md"
+
+HEAD = """\
+# Services
+
+Readings come from these services. A gauge of a [dam file](dam_file.md) names one as its `source`. `python -m
+tests.service_page` writes this page from the table `SERVICES` in `src/forebay/services.py`.
+
+"""
+GRADES_HEAD = """
+## Quality codes
+
+A file can use the quality codes of one of these services (`quality_codes` in the [dam file](dam_file.md)). A code that
+is not in its table is unknown; its value stays in use.
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    columns = ("name", "title", "protocol", "offers", "default URL", "licence", "attribution")
+    services = table(columns, [_row(name, service) for name, service in SERVICES.items()])
+    grades = ("good", "fair", "estimated", "poor", "unknown", "missing")
+    with_codes = {name: service.quality_codes for name, service in SERVICES.items() if service.quality_codes}
+    codes = [[f"`{name}`", *(codes.get(grade, "") for grade in grades)] for name, codes in with_codes.items()]
+    return HEAD + services + GRADES_HEAD + table(("codes of", *grades), codes)
+
+
+def _row(name: str, service: Service) -> list[str]:
+    offers = ", ".join(offer.replace("_", " ") for offer in service.offers)
+    licence = service.licence or "see the service"
+    if service.url is None and not service.licence:
+        licence = "yours"
+    return [f"`{name}`", service.title, service.protocol, offers, service.url or "", licence, service.attribution]
+
+
+def table(columns: tuple[str, ...], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
