@@ -11,7 +11,7 @@ import polars as pl
 from forebay.charts.encodings import colour_scale
 from forebay.charts.formats import NO_VALUE
 from forebay.charts.style import EXTRA_COLOURS, FULL_SUPPLY_COLOUR, INK
-from forebay.sources.stations import Found
+from forebay.sources.stations import StationList
 
 if TYPE_CHECKING:
     import altair as alt
@@ -48,7 +48,7 @@ def compass_direction(bearing_deg: float) -> str:
     return _COMPASS[round(bearing_deg / 45) % 8]
 
 
-def station_map(stations: Found, place: str) -> AnyChart:
+def station_map(stations: StationList, place: str) -> AnyChart:
     """Map of `stations` with `place` in the centre. A label that would cover a dot or another label is left out."""
     import altair as alt
 
@@ -124,7 +124,7 @@ def _round_distances(radius: float) -> Iterator[float]:
     yield radius
 
 
-def _dots(stations: Found) -> pl.DataFrame:
+def _dots(stations: StationList) -> pl.DataFrame:
     """A dot per station and variable, km from the centre; the dots of one station side by side."""
     px_per_km = SIDE / (2 * _MARGIN * stations.search.radius_km)
     dots: list[dict[str, object]] = []
