@@ -384,7 +384,7 @@ In every line
 - the other gauges came in whole;
 - what the archive holds of the bad gauge are readings that the service gave in a whole answer: all of the span, or
   nothing of it where anything of it failed. Days that a whole answer does not have are not filled: they count as
-  missing, and are [asked for again](fetching.md#what-is-asked-for) later;
+  missing, and are [asked for again](fetching.md#requested-days) later;
 - the next fetch, of a service that is well again, left the archive as if there had been no fault. (But a value that was
   sent as missing is held as missing: it is asked for again among the newest `provisional_days` only.)
 
