@@ -1,7 +1,7 @@
 """Checks of one gauge against its own past: jumps, spikes and steps, unit slips, stuck spells.
 
-All thresholds are multiples of quantiles of the gauge's own earlier changes: they have no unit, and a day's depends on
-earlier days only. docs/screening.md gives the formulas and where they come from.
+All thresholds are multiples of quantiles of the gauge's own earlier changes. So they have no unit, and the threshold of
+a day depends on earlier days only. docs/screening.md gives the formulas and their sources.
 """
 
 from __future__ import annotations
@@ -11,42 +11,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from forebay.screen.evidence import GATE_DAYS, Evidence
-from forebay.screen.findings import Bools, Days, Finding, Floats, day_changes, learned
+from forebay.screen.findings import Bools, Days, Finding, Floats, day_changes, past_quantile
 
 JUMP = 6.0
 """A change is a jump beyond this many times the 99% quantile of unsupported changes in its direction."""
 WEATHER_JUMP = 2.5
-"""The same for temperature and the like, which nothing supports and whose quantile is that of all changes."""
+"""The same for temperature, for which there is no evidence; its quantile is that of all changes."""
 COLLAPSE = 4.0
-"""Water that falls by this many times the 99% quantile of all a lake's falls (a river's rises), back to just where it
-was before it rose, never rose: not even a flood ends so."""
+"""A fall larger than any flood recession: this many times the 99% quantile of all falls of a lake (of all rises of a
+river). If it ends just at the level before the rise, the rise was a spike."""
 BEYOND_GATES = 3.0
-"""A fall of a lake beyond this many times a collapse is doubted whatever was released."""
+"""A fall of a lake beyond this many times a collapse is suspect despite any release."""
 RETURN, RETURN_JUST, SUDDEN = 0.3, 0.1, 0.6
-"""An excursion has returned when it is nearer to where it left than this share of its jump (strictly: the second), and
-as a spike does when one change makes this share (the third) of the way: water returns by and by."""
+"""Shares of the jump of an excursion. It has returned when it is nearer to its base than the first (strictly: than the
+second). It is a spike when one change covers the third: water returns gradually."""
 STEP_DAYS = 10
 LATE_EVIDENCE_DAYS = 2
 LOOK_BACK_DAYS = 10
 SLIPS = (10.0, 100.0, 1000.0, 1 / 10, 1 / 100, 1 / 1000, 1 / 0.3048, 0.3048)
-"""Factors of a lost or shifted decimal point, and of feet taken for metres or metres for feet."""
+"""Factors of a lost or shifted decimal point, and of feet read as metres or metres as feet."""
 
 STUCK_DAYS = 15
 STUCK = 0.05
-"""A spell is stuck when its range is below this share of (typical daily change × days)."""
+"""A spell is still when its range is below this share of (typical daily change × days)."""
 EDGE = 1.5
-"""A stuck spell begins with the first value within this many typical changes of its middle."""
+"""A still spell begins with the first value within this many typical changes of its median."""
 REST_SHARE = 0.01
-"""A level at which the lake rested on this share of its past days (a spillway) is no sign of a stuck gauge."""
-FLOOD_TAKES_DAYS = 3
-"""Days of flood evidence during which a gauge must have stood still to be stuck for sure, and days a flood may take."""
+"""A level at which the lake rested on this share of its past days (a spillway) is no evidence of a stuck gauge."""
+FLOOD_ARRIVAL_DAYS = 3
+"""A gauge is stuck if it is still on this many days of a flood; also the days until the flood's water arrives."""
 CATCH_UP = 4.0
-"""After a stuck spell, changes beyond this many typical ones are catching up."""
+"""After a still spell, the gauge catches up while its changes are beyond this many typical ones."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Per day: the largest believable rise and fall in a day without evidence, the typical change, and a collapse."""
+    """Per day: the largest plausible rise and fall in a day without evidence, the typical change, and a collapse."""
 
     rise: Floats
     fall: Floats
@@ -55,43 +55,44 @@ class Thresholds:
 
 
 def thresholds(value: Floats, evidence: Evidence, *, kind: str) -> Thresholds:
-    """Thresholds of a gauge, learned from its past.
+    """Thresholds of a gauge on each day, from its past.
 
     Parameters
     ----------
     kind
-        "lake" (rises need evidence, falls too), "river" (rises need evidence), "weather" (neither).
+        "lake" (rises and falls need evidence), "river" (only rises need it), "weather" (neither needs it).
     """
     change = day_changes(value)
-    typical = learned(np.abs(change), 0.5)
+    typical = past_quantile(np.abs(change), 0.5)
     smallest = np.fmin.accumulate(np.where(change != 0, np.abs(change), np.nan))  # the gauge's resolution, so far
     typical = np.fmax(typical, np.concatenate([[np.nan], smallest[:-1]]) * np.where(np.isfinite(typical), 1, np.nan))
-    never = np.full(len(value), np.nan)
+    no_bound = np.full(len(value), np.nan)
     if kind == "weather":
-        bound = WEATHER_JUMP * learned(np.abs(change), 0.99, warm_up=365)
-        return Thresholds(bound, bound, typical, never)
+        bound = WEATHER_JUMP * past_quantile(np.abs(change), 0.99, warm_up=365)
+        return Thresholds(bound, bound, typical, no_bound)
     rises, falls = np.where(change > 0, change, np.nan), np.where(change < 0, -change, np.nan)
-    rise = np.fmax(JUMP * learned(np.where(evidence.rise, np.nan, rises), 0.99), 10 * typical)
-    if kind == "river":  # its floods come and go: the common ones among them need no evidence
-        common = learned(rises, 0.98, warm_up=100)
-        return Thresholds(np.maximum(rise, common), never, typical, COLLAPSE * learned(rises, 0.99, warm_up=100))
-    fall = np.fmax(JUMP * learned(np.where(evidence.fall, np.nan, falls), 0.99), 10 * typical)
-    every_fall = learned(falls, 0.99)
-    return Thresholds(rise, np.fmax(fall, 3 * every_fall), typical, np.fmax(COLLAPSE * every_fall, 10 * typical))
+    rise = np.fmax(JUMP * past_quantile(np.where(evidence.rise, np.nan, rises), 0.99), 10 * typical)
+    if kind == "river":  # floods are common: those of usual size need no evidence
+        common = past_quantile(rises, 0.98, warm_up=100)
+        collapse = COLLAPSE * past_quantile(rises, 0.99, warm_up=100)
+        return Thresholds(np.maximum(rise, common), no_bound, typical, collapse)
+    fall = np.fmax(JUMP * past_quantile(np.where(evidence.fall, np.nan, falls), 0.99), 10 * typical)
+    large_fall = past_quantile(falls, 0.99)
+    return Thresholds(rise, np.fmax(fall, 3 * large_fall), typical, np.fmax(COLLAPSE * large_fall, 10 * typical))
 
 
 def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -> list[Finding]:
-    """Jumps, spikes, and of a lake unit slips and steps of datum.
+    """Jumps and spikes; for a lake also unit slips and steps of datum.
 
-    A jump is doubted on its own day. It becomes a spike when the gauge returns, a step when it stays for 10 days, and
-    is believed after all when evidence comes late. A change over a gap is judged by its mean over the days of the gap.
+    A jump is flagged on its own day. It becomes a spike when the gauge returns, and a step when it stays for 10 days.
+    Late evidence withdraws it. A change over a gap is checked by its mean over the days of the gap.
     """
     good = np.flatnonzero(np.isfinite(value))
     if len(good) < 2:
         return []
     level, gap = value[good], np.diff(good, prepend=good[0])
     change = np.diff(level, prepend=level[0])
-    supported = _since_last(evidence.rise, good, gap)
+    supported = _supported_since_last(evidence.rise, good, gap)
     rising = (change > bounds.rise[good] * gap) & ~supported
     collapsing = change < -bounds.collapse[good] * gap
     falling = (change < -bounds.fall[good] * gap) & ~evidence.fall[good]
@@ -100,37 +101,37 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
         slips = _slips(level, np.fmax(bounds.rise[good], 10 * bounds.typical[good]))
         rising |= slips & (change > 0)
         falling |= slips & (change < 0)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     resume = 0
     for at in np.flatnonzero(rising | falling | collapsing).tolist():
         if at <= resume:
             continue
-        start = None if not (rising[at] or falling[at]) else _mirror(level, good, at, resume, RETURN)
+        start = None if not (rising[at] or falling[at]) else _excursion_start(level, good, at, resume, RETURN)
         if start is not None and level[start] > level[start - 1] and supported[start]:
             start = None
         if start is None and collapsing[at]:
-            start = _mirror(level, good, at, resume, RETURN_JUST)
+            start = _excursion_start(level, good, at, resume, RETURN_JUST)
         if start is not None:
-            found.append(Finding(good[start:at], "spike", int(good[at]), float(level[start - 1])))
+            findings.append(Finding(good[start:at], "spike", int(good[at]), float(level[start - 1])))
             resume = at
         elif collapsing[at] and not falling[at]:
-            made, resume = _collapse(level, good, at, is_lake=kind == "lake")
-            found += made
+            collapse, resume = _collapse(level, good, at, is_lake=kind == "lake")
+            findings += collapse
         elif rising[at] or falling[at]:
-            late = evidence.rise if rising[at] else np.zeros_like(evidence.rise)
-            made, resume = _excursion(level, good, at, bounds, late, is_lake=kind == "lake")
-            found += made
-    return found
+            late_evidence = evidence.rise if rising[at] else np.zeros_like(evidence.rise)
+            excursion, resume = _excursion(level, good, at, bounds, late_evidence, is_lake=kind == "lake")
+            findings += excursion
+    return findings
 
 
-def _since_last(supported: Bools, good: Days, gap: Days) -> Bools:
-    """Whether a rise since the reading before was supported on any day since."""
+def _supported_since_last(supported: Bools, good: Days, gap: Days) -> Bools:
+    """Whether a rise is supported on any day since the reading before it."""
     total = np.concatenate([[0], np.cumsum(supported)])
     return np.asarray(total[good + 1] > total[good + 1 - np.maximum(gap, 1)])
 
 
-def _mirror(level: Floats, good: Days, at: int, resume: int, share: float) -> int | None:
-    """Where the excursion began that ends with the jump `at`: an opposite change from (nearly) the same level."""
+def _excursion_start(level: Floats, good: Days, at: int, resume: int, share: float) -> int | None:
+    """Position of the opposite change that starts the excursion which the jump `at` ends; None if there is none."""
     jump = level[at] - level[at - 1]
     for start in range(at - 1, max(resume, 0), -1):
         if good[at] - good[start] > LOOK_BACK_DAYS:
@@ -143,12 +144,9 @@ def _mirror(level: Floats, good: Days, at: int, resume: int, share: float) -> in
 
 
 def _excursion(
-    level: Floats, good: Days, at: int, bounds: Thresholds, late: Bools, *, is_lake: bool
+    level: Floats, good: Days, at: int, bounds: Thresholds, late_evidence: Bools, *, is_lake: bool
 ) -> tuple[list[Finding], int]:
-    """Findings of the excursion that begins with the jump `at`, and the position from which all is well again.
-
-    `late` tells the days on which evidence for it comes in.
-    """
+    """Findings of the excursion that begins with the jump `at`, and the position at which it ends."""
     base, first = float(level[at - 1]), int(good[at])
     size = abs(level[at] - base)
     typical = float(np.nan_to_num(bounds.typical[first]))
@@ -159,24 +157,25 @@ def _excursion(
         if abs(level[k] - base) <= RETURN * size + min(typical * (day - first), RETURN * size):
             if slipped:
                 return [Finding(days, "unit", first, base)], k
-            believed = [Finding(days, "jump", first, base, day)]
+            withdrawn = [Finding(days, "jump", first, base, day)]
             sudden = abs(level[k] - level[k - 1]) >= SUDDEN * size
-            return believed + ([Finding(days, "spike", day, base)] if sudden else []), k
+            return withdrawn + ([Finding(days, "spike", day, base)] if sudden else []), k
         if slipped:
             continue
-        believed = [Finding(days, "jump", first, base, day)]
-        if day <= first + LATE_EVIDENCE_DAYS and late[day]:
-            return believed, k
+        withdrawn = [Finding(days, "jump", first, base, day)]
+        if day <= first + LATE_EVIDENCE_DAYS and late_evidence[day]:
+            return withdrawn, k
         if day - first >= STEP_DAYS:
             is_step = is_lake and _is_step(level, at)
-            return believed + ([Finding(good[at : at + 1], "step", day, base)] if is_step else []), k
+            return withdrawn + ([Finding(good[at : at + 1], "step", day, base)] if is_step else []), k
     return [Finding(good[at:], "unit" if slipped else "jump", first, base)], len(good)
 
 
 def _collapse(level: Floats, good: Days, at: int, *, is_lake: bool) -> tuple[list[Finding], int]:
-    """Findings of a fall that a flood or a release may explain.
+    """Findings of a collapse with evidence, and the position at which it ends.
 
-    It does not if the level springs back to just where it was, or stays at once after days without a rise.
+    The evidence does not explain it if the level springs back to its base (a spike). Nor does it if the fall is a step
+    after days without a rise.
     """
     base, size = float(level[at - 1]), abs(level[at] - level[at - 1])
     for k in range(at + 1, len(good)):
@@ -189,19 +188,19 @@ def _collapse(level: Floats, good: Days, at: int, *, is_lake: bool) -> tuple[lis
 
 
 def _is_step(level: Floats, at: int) -> bool:
-    """Whether a jump stands between two quiet days, as a moved datum does and a flood or a drawdown does not.
+    """Whether a jump lies between two quiet days, as a step of datum does; a flood or a drawdown does not.
 
-    A fall that takes back what rose in the last days is no step either.
+    A fall that reverses a rise of the last days is no step either.
     """
     jump = level[at] - level[at - 1]
     before = abs(level[at - 1] - level[at - 2]) if at > 1 else 0.0
     after = abs(level[at + 1] - level[at]) if at + 1 < len(level) else 0.0
-    had_risen = level[at - 1] - level[max(0, at - GATE_DAYS) : at].min() > RETURN * abs(jump)
-    return bool(max(before, after) < RETURN * abs(jump) and not (jump < 0 and had_risen))
+    after_rise = level[at - 1] - level[max(0, at - GATE_DAYS) : at].min() > RETURN * abs(jump)
+    return bool(max(before, after) < RETURN * abs(jump) and not (jump < 0 and after_rise))
 
 
 def _lowest_before(level: Floats) -> Floats:
-    """Lowest of the readings before each, up to `GATE_DAYS` of them; infinite before the first."""
+    """Lowest of the up to `GATE_DAYS` readings before each reading; infinite before the first."""
     padded = np.concatenate([np.full(GATE_DAYS, np.inf), level[:-1]])
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, GATE_DAYS).min(1))
 
@@ -209,7 +208,8 @@ def _lowest_before(level: Floats) -> Floats:
 def _slips(level: Floats, allowed: Floats) -> Bools:
     """Whether a factor of `SLIPS` brings each level back to within `allowed` of the one before.
 
-    Told only where levels are large beside what is allowed; no flood multiplies a lake by such a factor overnight.
+    False where levels are not large compared with `allowed`. No flood multiplies a lake's level by such a factor in a
+    day.
     """
     before = np.concatenate([[np.nan], level[:-1]])
     factors = np.array(SLIPS)[:, None]
@@ -218,49 +218,49 @@ def _slips(level: Floats, allowed: Floats) -> Bools:
 
 
 def stuck(value: Floats, typical: Floats, evidence: Evidence) -> list[Finding]:
-    """Spells in which a lake's gauge hardly moves for 15 days or more, and the days on which it catches up.
+    """Spells of 15 days or more in which a lake's gauge hardly moves, and the days on which it catches up.
 
-    A spell is only noted ("still") from its 15th day on: lakes do rest. It is stuck once a flood came and it did not
-    move, or once it catches up with a leap that nothing supports. A spell at a level where the lake has rested before
-    (a full reservoir) needs the flood to be noted at all.
+    From its 15th day on, a spell is flagged "still", which leaves the value in use: lakes do rest. It is "stuck" once
+    it stays still in a flood, or once it catches up with a leap without evidence. A spell at a level where the lake
+    has rested before (a full reservoir) is flagged only with a flood.
     """
     quiet = np.flatnonzero(_range(value, STUCK_DAYS) <= STUCK * typical * STUCK_DAYS).tolist()
     floods = np.concatenate([[0], np.cumsum(evidence.flood)])
-    found: list[Finding] = []
-    done = -1
+    findings: list[Finding] = []
+    last_flagged = -1
     for known in quiet:
         first = known - STUCK_DAYS + 1
-        if first <= done:
+        if first <= last_flagged:
             continue
         middle, scale = float(np.median(value[first : known + 1])), float(typical[known])
-        first, last = _spell(value, (first, known), middle, EDGE * scale, done)
-        seen = floods[known + 1 : last + 2] - floods[min(first + FLOOD_TAKES_DAYS, known)]
-        unmoved = np.flatnonzero(seen >= FLOOD_TAKES_DAYS)
-        if len(unmoved) == 0 and _rested_before(value[:first], middle, scale):
+        first, last = _spell(value, (first, known), middle, EDGE * scale, last_flagged)
+        flood_days = floods[known + 1 : last + 2] - floods[min(first + FLOOD_ARRIVAL_DAYS, known)]
+        still_in_flood = np.flatnonzero(flood_days >= FLOOD_ARRIVAL_DAYS)
+        if len(still_in_flood) == 0 and _rested_before(value[:first], middle, scale):
             continue
-        days, ended = np.arange(first, last + 1), last + 1 if last + 1 < len(value) else None
-        found.append(Finding(days, "still", known, middle, ended))
-        done = _arrival(value, last, scale, evidence)
-        if len(unmoved) > 0:
-            found.append(Finding(days, "stuck", known + int(unmoved[0]), middle))
-        elif done > last:
-            found.append(Finding(days, "stuck", last + 1, middle))
-        found += _catching_up(last, done, len(value))
-    return found
+        days, end = np.arange(first, last + 1), last + 1 if last + 1 < len(value) else None
+        findings.append(Finding(days, "still", known, middle, end))
+        last_flagged = _catch_up_end(value, last, scale, evidence)
+        if len(still_in_flood) > 0:
+            findings.append(Finding(days, "stuck", known + int(still_in_flood[0]), middle))
+        elif last_flagged > last:
+            findings.append(Finding(days, "stuck", last + 1, middle))
+        findings += _catch_up(last, last_flagged, len(value))
+    return findings
 
 
-def _spell(value: Floats, core: tuple[int, int], middle: float, edge: float, done: int) -> tuple[int, int]:
-    """First and last day of the run around `core` whose values lie within `edge` of `middle`, after day `done`."""
+def _spell(value: Floats, core: tuple[int, int], middle: float, edge: float, last_flagged: int) -> tuple[int, int]:
+    """First and last day of the run around `core` with values within `edge` of `middle`, after day `last_flagged`."""
     first, last = core
-    while first > done + 1 and abs(value[first - 1] - middle) <= edge:
+    while first > last_flagged + 1 and abs(value[first - 1] - middle) <= edge:
         first -= 1
     while last + 1 < len(value) and abs(value[last + 1] - middle) <= edge:
         last += 1
     return first, last
 
 
-def _arrival(value: Floats, last: int, typical: float, evidence: Evidence) -> int:
-    """Last of the days on which the gauge catches up after `last`; `last` itself if it moves on gently."""
+def _catch_up_end(value: Floats, last: int, typical: float, evidence: Evidence) -> int:
+    """Last of the days on which the gauge catches up after `last`; `last` itself if it moves on gradually."""
     day = last
     while day + 1 < len(value) and day - last < STEP_DAYS:
         change = value[day + 1] - value[day]
@@ -271,26 +271,26 @@ def _arrival(value: Floats, last: int, typical: float, evidence: Evidence) -> in
     return day
 
 
-def _catching_up(last: int, arrived: int, days: int) -> list[Finding]:
-    """The days after `last` up to `arrived`: each doubted on its own day, the last believed when the gauge rests."""
-    found = [Finding(np.arange(last + 1, arrived), "stuck", last + 1)] if arrived > last + 1 else []
-    if arrived > last:
-        rests = arrived + 1 if arrived + 1 < days else None
-        found.append(Finding(np.arange(arrived, arrived + 1), "stuck", arrived, np.nan, rests))
-    return found
+def _catch_up(last: int, end: int, days: int) -> list[Finding]:
+    """Findings of the days after `last` up to `end`, each known on its own day; the last is withdrawn a day later."""
+    findings = [Finding(np.arange(last + 1, end), "stuck", last + 1)] if end > last + 1 else []
+    if end > last:
+        withdrawn = end + 1 if end + 1 < days else None
+        findings.append(Finding(np.arange(end, end + 1), "stuck", end, np.nan, withdrawn))
+    return findings
 
 
 def _range(value: Floats, days: int) -> Floats:
     """Range over the last `days` days; NaN where one is missing."""
-    made = np.full(len(value), np.nan)
+    ranges = np.full(len(value), np.nan)
     if len(value) >= days:
         windows = np.lib.stride_tricks.sliding_window_view(value, days)
-        made[days - 1 :] = windows.max(1) - windows.min(1)
-    return made
+        ranges[days - 1 :] = windows.max(1) - windows.min(1)
+    return ranges
 
 
 def _rested_before(past: Floats, level: float, typical: float) -> bool:
-    """Whether more than a few past days, beyond the last month, lay at this level."""
+    """Whether the lake rested at this level on more than a few past days before the last month."""
     earlier = past[:-30] if len(past) > 30 else past[:0]
     at_rest = np.abs(earlier - level) <= EDGE * typical
     still = np.abs(day_changes(earlier)) <= typical / 2

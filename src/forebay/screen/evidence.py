@@ -1,8 +1,8 @@
-"""Evidence from other gauges: what supports a rise of a lake or a river, and so protects real floods from the screen.
+"""Evidence from other gauges: support for a rise or fall of a lake or a river, which protects floods from the screen.
 
-Water that rises came from somewhere: rain on the catchment, a river, an inflow. On days that have such evidence a large
-rise is believed. Where no other gauge says anything, it cannot be ruled out and is believed as well. Rain never makes a
-lake fall: a fall is believed after a flood (gates) or with a large release.
+A rise needs a source of water: rain on the catchment, a river, an inflow. On days with such evidence the screen accepts
+a large rise. Where no other gauge reports, a rise cannot be ruled out, and the screen accepts it too. Rain never lowers
+a lake: the screen accepts a fall after a flood (gates) or with a large release.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from forebay.dams.dam import Dam, Gauge
-from forebay.screen.findings import Bools, Floats, day_changes, learned, moving_sum, seen_lately
+from forebay.screen.findings import Bools, Floats, any_recent, day_changes, moving_sum, past_quantile
 
 WET, FLOOD = 0.90, 0.98
-"""Quantiles of a gauge's own past above which its rain, rise or flow supports a rise, and tells of a flood."""
+"""Quantiles of a gauge's past. Rain, rise or flow above the first supports a rise; above the second, it is a flood."""
 RAIN_DAYS, FLOOD_DAYS, GATE_DAYS, A_YEAR = 4, 10, 30, 365
-"""Days over which rain is summed, that a flood's water takes to arrive, that gates take to let it go."""
+"""Days over which rain is summed, in which the water of a flood arrives, in which gates release it; days of a year."""
 _WATER = ("stream", "inflow", "upstream_level", "upstream_release")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the other gauges of one gauge say, day by day.
+    """Evidence from all other gauges for one gauge, day by day.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Evidence:
     fall
         Whether a fall is supported: a flood in the last days, or a large release.
     flood
-        Whether other gauges tell of a flood: the lake must move.
+        Whether other gauges show a flood, so that the lake must move.
     """
 
     rise: Bools
@@ -41,38 +41,39 @@ class Evidence:
 
 
 def evidence_for(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> Evidence:
-    """What supports rises and falls of `gauge`, from the usable values of all gauges (column → one value per day)."""
-    signs, told = [], np.zeros(len(values[gauge.column]), bool)
+    """Evidence for rises and falls of `gauge`, from the usable values of all gauges (column → one value per day)."""
+    indicators, has_evidence = [], np.zeros(len(values[gauge.column]), bool)
     if gauge.role != "rainfall" and dam.columns("rainfall"):
         rain = catchment_rain(dam, values)
-        signs.append([moving_sum(rain, RAIN_DAYS)])
-        told |= _can_tell(rain)
-    for other in dam.gauges:
-        # Of the lake itself the storage is only another reading.
-        is_lake = other.role == "target" and gauge.role not in ("target", "storage")
-        if other.column != gauge.column and (is_lake or other.role in _WATER):
-            value = values[other.column]
-            signs.append(_rises(value) if is_lake else [value, *_rises(value)])
-            told |= _can_tell(value)
-    wet = _any_above(signs, WET, told)
-    opened = [value > learned(value, WET) for value in (values[g.column] for g in dam.gauges if g.role == "release")]
-    flood = _any_above(signs, FLOOD, told)
+        indicators.append([moving_sum(rain, RAIN_DAYS)])
+        has_evidence |= _is_comparable(rain)
+    for source in dam.gauges:
+        # The storage is another reading of the lake itself, so the lake is no evidence for it.
+        is_lake = source.role == "target" and gauge.role not in ("target", "storage")
+        if source.column != gauge.column and (is_lake or source.role in _WATER):
+            value = values[source.column]
+            indicators.append(_rises(value) if is_lake else [value, *_rises(value)])
+            has_evidence |= _is_comparable(value)
+    wet = _any_above(indicators, WET, days=len(has_evidence))
+    releases = [values[g.column] for g in dam.gauges if g.role == "release"]
+    large_releases = [release > past_quantile(release, WET) for release in releases]
+    flood = _any_above(indicators, FLOOD, days=len(has_evidence))
     return Evidence(
-        rise=wet | seen_lately(flood, FLOOD_DAYS) | ~told,
-        fall=np.logical_or.reduce([seen_lately(wet, FLOOD_DAYS), seen_lately(flood, GATE_DAYS), *opened]),
+        rise=wet | any_recent(flood, FLOOD_DAYS) | ~has_evidence,
+        fall=np.logical_or.reduce([any_recent(wet, FLOOD_DAYS), any_recent(flood, GATE_DAYS), *large_releases]),
         flood=flood,
     )
 
 
-def _any_above(signs: list[list[Floats]], quantile: float, told: Bools) -> Bools:
-    """Whether any sign is above nothing and above this quantile of its own past."""
-    above = [(sign > 0) & (sign > learned(sign, quantile)) for group in signs for sign in group]
-    return np.asarray(np.logical_or.reduce(above)) if above else np.zeros_like(told)
+def _any_above(indicators: list[list[Floats]], quantile: float, *, days: int) -> Bools:
+    """Whether any indicator is above zero and above this quantile of its own past."""
+    above = [(values > 0) & (values > past_quantile(values, quantile)) for group in indicators for values in group]
+    return np.asarray(np.logical_or.reduce(above)) if above else np.zeros(days, bool)
 
 
-def _can_tell(value: Floats) -> Bools:
-    """Whether a gauge reports and has done so long enough to know its wet days from others."""
-    return np.isfinite(value) & np.isfinite(learned(value, WET, warm_up=A_YEAR))
+def _is_comparable(value: Floats) -> Bools:
+    """Whether a gauge reports on each day, with a record that is long enough to separate its wet days from others."""
+    return np.isfinite(value) & np.isfinite(past_quantile(value, WET, warm_up=A_YEAR))
 
 
 def _rises(value: Floats) -> list[Floats]:
@@ -83,13 +84,13 @@ def _rises(value: Floats) -> list[Floats]:
 
 def catchment_rain(dam: Dam, values: dict[str, Floats]) -> Floats:
     """Mean rain of the gauges that report; NaN where none does."""
-    return mean_of([values[column] for column in dam.columns("rainfall")])
+    return mean_across([values[column] for column in dam.columns("rainfall")])
 
 
-def mean_of(series: list[Floats]) -> Floats:
-    """Mean per day of what is there; NaN where nothing is.
+def mean_across(series: list[Floats]) -> Floats:
+    """Mean per day over the series that have a value; NaN where none has.
 
-    >>> mean_of([np.array([1.0, np.nan]), np.array([3.0, np.nan])]).tolist()
+    >>> mean_across([np.array([1.0, np.nan]), np.array([3.0, np.nan])]).tolist()
     [2.0, nan]
     """
     stacked = np.stack(series)

@@ -1,4 +1,4 @@
-"""What every check of the screening room works with: one gauge's days, thresholds learned from its past, findings."""
+"""What all checks of the screen share: findings, thresholds from a gauge's past, differences and moving sums."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Bools: TypeAlias = NDArray[np.bool_]
 Days: TypeAlias = NDArray[np.intp]
 
 WARM_UP_DAYS = 60
-"""Readings from which a threshold is learned at the least; before them a check finds nothing."""
+"""Fewest readings for a threshold; a check finds nothing before."""
 
 
 class Finding(NamedTuple):
-    """Days of one gauge that a check speaks against, from the day on which that is known.
+    """Days of one gauge that a check flags, and the day from which the flag is known.
 
     Attributes
     ----------
     days
-        Numbers of the days, rising.
+        Numbers of the flagged days, rising.
     reason
-        As in `flags.REASONS`.
+        One of `flags.REASONS`.
     known
-        Number of the day at whose end it is known; a day later than this is known at its own end.
+        Number of the day at whose end the flag is known; a flagged day after it is known at its own end.
     expected
-        What the gauge should about have shown, in its own unit; NaN where that cannot be said.
+        Approximate true value, in the gauge's unit; NaN where there is no estimate.
     withdrawn
-        Number of the day at whose end it is known no longer to hold; None where it still holds.
+        Number of the day at whose end the flag is withdrawn; None where the flag remains.
     """
 
     days: Days
@@ -39,28 +39,29 @@ class Finding(NamedTuple):
     withdrawn: int | None = None
 
 
-def learned(values: Floats, quantile: float, *, warm_up: int = WARM_UP_DAYS) -> Floats:
+def past_quantile(values: Floats, quantile: float, *, warm_up: int = WARM_UP_DAYS) -> Floats:
     """For each day the quantile of all earlier finite `values`; NaN until there are `warm_up` of them.
 
-    The smallest value that at least this share of them does not exceed. Renewed whenever the record has grown by a
-    tenth, so that a long record costs fifty sorts, not thousands; a day's figure depends on earlier days only.
+    The quantile is the smallest value that at least this share of the past does not exceed. It is updated whenever the
+    record has grown by a tenth, so that a long record needs about fifty sorts. A day's quantile depends on earlier days
+    only.
 
     Examples
     --------
-    >>> learned(np.arange(5.0), 0.5, warm_up=2).tolist()
+    >>> past_quantile(np.arange(5.0), 0.5, warm_up=2).tolist()
     [nan, nan, 0.0, 1.0, 1.0]
     """
-    made = np.full(len(values), np.nan)
+    quantiles = np.full(len(values), np.nan)
     at = warm_up
     while at < len(values):
-        following = min(len(values), at + max(1, at // 10))
+        next_update = min(len(values), at + max(1, at // 10))
         past = values[:at]
         past = past[np.isfinite(past)]
         if len(past) >= warm_up:
             rank = max(0, int(np.ceil(quantile * len(past))) - 1)
-            made[at:following] = np.partition(past, rank)[rank]
-        at = following
-    return made
+            quantiles[at:next_update] = np.partition(past, rank)[rank]
+        at = next_update
+    return quantiles
 
 
 def day_changes(value: Floats) -> Floats:
@@ -69,12 +70,12 @@ def day_changes(value: Floats) -> Floats:
 
 
 def moving_sum(values: Floats, days: int) -> Floats:
-    """Sum over the last `days` days, missing ones left out; NaN where all are missing."""
+    """Sum over the last `days` days, without missing ones; NaN where all are missing."""
     total = np.concatenate([np.zeros(days), np.cumsum(np.nan_to_num(values))])
     count = np.concatenate([np.zeros(days), np.cumsum(np.isfinite(values))])
     return np.where(count[days:] > count[:-days], total[days:] - total[:-days], np.nan)
 
 
-def seen_lately(happened: Bools, days: int) -> Bools:
-    """Whether it happened on the day or one of the `days` before."""
-    return moving_sum(happened.astype(float), days + 1) > 0
+def any_recent(events: Bools, days: int) -> Bools:
+    """Whether there is an event on the day or on one of the `days` before it."""
+    return moving_sum(events.astype(float), days + 1) > 0

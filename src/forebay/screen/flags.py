@@ -1,8 +1,8 @@
-"""The screening room's door: flags of a dam's daily frame, each with the day from which it is known.
+"""Screening of a dam's daily table: flags of suspect values, each with a reason and the day from which it is known.
 
-A flag says that a value is doubted, why, and from which day's end that can be known. A forecast from day t may use only
-what is known on t: `as_known` and `masked` give the daily frame as it was seen then, `hindsight` as it is seen now.
-Nothing is deleted: the daily frame keeps every value. docs/screening.md describes each check.
+A forecast from day t may use only flags that are known on t. `daily_known_on`, `daily_known_after` and
+`daily_by_period` give the daily table without the values that are suspect at that time. The table itself keeps every
+value. docs/screening.md describes each check.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from forebay.screen.neighbours import rain_findings
 from forebay.tables import Table, flag_of
 
 REASONS = {
-    "jump": "a change beyond any that evidence or the gauge's past supports; of this day, not yet explained",
-    "spike": "left and returned",
-    "unit": "a factor of 10, 100 or 1000 or a foot-metre slip brings it back to what was expected",
-    "stuck": "did not move while a flood came, or leapt to catch up after standing still, or repeated its rain",
-    "neighbours": "rain gauges around it say otherwise",
-    "scale": "its sums against its neighbours' bend (double mass)",
-    "sentinel": "a number that the dam file says means no value",
+    "jump": "a change that neither the gauge's past nor other gauges support; not yet explained",
+    "spike": "left its level and returned in one leap",
+    "unit": "a factor of 10, 100 or 1000, or a foot-metre slip, gives the expected value",
+    "stuck": "did not move in a flood, or leapt to catch up after standing still, or repeated its rain",
+    "neighbours": "the neighbouring rain gauges disagree",
+    "scale": "its running sum bends against that of its neighbours (double mass)",
+    "sentinel": "a number that means no value by the dam file",
     "range": "beyond what the gauge can measure",
-    "still": "hardly moved for 15 days or more: perhaps stuck, perhaps at rest",
-    "step": "first day of another datum: both sides hold, the change across is missing",
+    "still": "hardly moved for 15 days or more: stuck, or at rest",
+    "step": "first day of another datum: both sides are valid, the change across is missing",
 }
-"""Every reason of a flag, and what it means."""
+"""Every reason of a flag, and its meaning."""
 
 VALID_REASONS = frozenset({"still", "step"})
-"""Reasons that leave the value valid: it is used."""
+"""Reasons that leave the value in use."""
 
 FLAGS = Table(
     "flags",
@@ -44,14 +44,14 @@ FLAGS = Table(
         "gauge": pl.String(),  # column of the daily frame
         "date": pl.Date(),
         "reason": pl.String(),
-        "known_on": pl.Date(),  # at the end of this day it is known
-        "withdrawn_on": pl.Date(),  # at the end of this day it is known no longer to hold; null: it still holds
+        "known_on": pl.Date(),  # the flag is known at the end of this day
+        "withdrawn_on": pl.Date(),  # the flag is withdrawn at the end of this day; null: it remains
         "value": pl.Float64(),
-        "expected": pl.Float64(),  # what it should about have been; null where that cannot be said
+        "expected": pl.Float64(),  # approximate true value; null where there is no estimate
     },
     ("gauge", "date", "reason", "known_on"),
 )
-"""One row per gauge, day and reason: what the screen says against a value."""
+"""Flags: one row per gauge, day and reason."""
 
 LAKE = ("reservoir_level", "storage", "storage_percent")
 RIVER = ("stream_level", "discharge", "inflow")
@@ -59,38 +59,39 @@ WEATHER = ("temperature",)
 
 
 def screen_daily(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """Flags of every gauge of a daily frame (`FLAGS`), by gauge, date and the day on which they are known.
+    """Flags of all gauges of a daily table (`FLAGS`), by gauge, date and the day on which they are known.
 
-    A flag with `known_on` = k depends on rows with date ≤ k only, and so does whether it is withdrawn by then.
+    A flag with `known_on` = k depends on rows with date ≤ k only, and so does its withdrawal by then.
 
     Parameters
     ----------
     daily
-        As `prepare.daily.join` gives it: one row per day without a hole, values beside their flags.
+        As from `days.daily.daily_table`: one row per day without a gap, a flag column for each value column.
     """
     ordered = daily.sort("date")
-    seen = usable_values(ordered, dam)
-    values = {gauge.column: _floats(seen[gauge.column]) for gauge in dam.gauges}
+    usable = usable_values(ordered, dam)
+    values = {gauge.column: _floats(usable[gauge.column]) for gauge in dam.gauges}
     parts = []
     for gauge in dam.gauges:
-        found = _findings(gauge, dam, values)
-        parts += [_given(ordered, gauge), _rows(found, gauge, ordered["date"], values[gauge.column])]
+        findings = _findings(gauge, dam, values)
+        parts += [_value_flags(ordered, gauge), _flag_rows(findings, gauge, ordered["date"], values[gauge.column])]
     return FLAGS.check(pl.concat(parts).unique(FLAGS.key, keep="first").sort("gauge", "date", "known_on", "reason"))
 
 
 def _findings(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> list[Finding]:
+    """Findings of all checks that apply to the gauge's variable and role."""
     value = values[gauge.column]
     if gauge.variable == "rainfall":
-        others = [values[column] for column in dam.columns("rainfall") if column != gauge.column]
-        return rain_findings(value, others, values[dam.target_gauge.column])
+        neighbours = [values[column] for column in dam.columns("rainfall") if column != gauge.column]
+        return rain_findings(value, neighbours, values[dam.target_gauge.column])
     kinds = {"lake": LAKE, "river": RIVER, "weather": WEATHER}
     kind = next((name for name, variables in kinds.items() if gauge.variable in variables), None)
     if kind is None or "release" in gauge.role:
-        return []  # people decide on releases: no past bounds them
+        return []  # operators decide on releases: the past sets no bound
     evidence = evidence_for(gauge, dam, values)
     bounds = thresholds(value, evidence, kind=kind)
-    found = jumps(value, bounds, evidence, kind=kind)
-    return found + (stuck(value, bounds.typical, evidence) if kind == "lake" else [])
+    findings = jumps(value, bounds, evidence, kind=kind)
+    return findings + (stuck(value, bounds.typical, evidence) if kind == "lake" else [])
 
 
 def daily_known_on(daily: pl.DataFrame, flags: pl.DataFrame, day: date, dam: Dam) -> pl.DataFrame:
@@ -112,19 +113,17 @@ def daily_known_after(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, *, lag
     return _without_flagged(usable_values(daily, dam), known, dam)
 
 
-def daily_by_period(
-    daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam
-) -> Iterator[tuple[date, pl.DataFrame]]:
-    """Periods in which the same flags are known: first day, and the daily table up to the last day as known then.
+def daily_by_period(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> Iterator[tuple[date, pl.DataFrame]]:
+    """Periods without news of the past: first day, and the daily table up to the last day as known in the period.
 
-    What is known of the past changes only on days on which a flag becomes known late or is withdrawn. Between two such
-    days, one table serves all days: inputs of day d are those that its period's table gives for d, as long as they
-    depend on d and earlier days only.
+    Knowledge of the past changes only on days on which a flag becomes known late or is withdrawn. Between two such days
+    one table serves all days. A period's table gives the inputs of its own days, as long as inputs depend on the same
+    and earlier days only.
     """
     late = flags.filter(pl.col("known_on") > pl.col("date"))["known_on"]
-    turning_days = pl.concat([late, flags["withdrawn_on"].drop_nulls()]).unique().sort()
+    news = pl.concat([late, flags["withdrawn_on"].drop_nulls()]).unique().sort()
     first, end = daily["date"][0], daily["date"][-1] + timedelta(days=1)
-    starts = [first, *(day for day in turning_days if first < day < end)]
+    starts = [first, *(day for day in news if first < day < end)]
     for start, stop in zip(starts, [*starts[1:], end], strict=True):
         on_own_day = (pl.col("known_on") == pl.col("date")) & pl.col("date").is_between(start, stop, closed="left")
         known = flags.filter((pl.col("known_on") <= start) | on_own_day, _not_withdrawn_by(start))
@@ -134,7 +133,7 @@ def daily_by_period(
 def flag_runs(flags: pl.DataFrame) -> pl.DataFrame:
     """Flags that are not withdrawn, as runs of days: gauge, from, to, days, reason, known_on, value, expected.
 
-    `known_on` is that of the run's first day; `value` and `expected` are medians over the run.
+    `known_on` belongs to the run's first day; `value` and `expected` are medians over the run.
     """
     valid = flags.filter(pl.col("withdrawn_on").is_null()).sort("gauge", "reason", "date")
     after_gap = (pl.col("date").diff().dt.total_days() > 3).fill_null(False)
@@ -157,8 +156,8 @@ def flag_runs(flags: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _given(daily: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
-    """Flags that the daily frame already has: sentinel and range, known on their own day."""
+def _value_flags(daily: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
+    """Flags "sentinel" and "range" of the daily table as rows of `FLAGS`, known on their own day."""
     flag = pl.col(flag_of(gauge.column))
     return daily.filter(flag.is_in(["sentinel", "range"])).select(
         pl.lit(gauge.column).alias("gauge"),
@@ -171,29 +170,29 @@ def _given(daily: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
     )
 
 
-def _rows(found: list[Finding], gauge: Gauge, dates: pl.Series, value: Floats) -> pl.DataFrame:
-    """Findings of one gauge as rows of `FLAGS`; those withdrawn by the time they would be known are left out."""
-    days = np.concatenate([np.zeros(0, int), *(finding.days for finding in found)])
-    count = [len(finding.days) for finding in found]
-    known = np.maximum(days, np.repeat([finding.known for finding in found], count).astype(int))
-    gone = np.repeat([-1 if f.withdrawn is None else f.withdrawn for f in found], count).astype(int)
-    expected = np.repeat([finding.expected for finding in found], count).astype(float)
-    reasons = pl.Series([f.reason for f in found for _ in f.days], dtype=pl.String)
+def _flag_rows(findings: list[Finding], gauge: Gauge, dates: pl.Series, value: Floats) -> pl.DataFrame:
+    """Findings of one gauge as rows of `FLAGS`, without those that are withdrawn before they are known."""
+    days = np.concatenate([np.zeros(0, int), *(finding.days for finding in findings)])
+    count = [len(finding.days) for finding in findings]
+    known = np.maximum(days, np.repeat([finding.known for finding in findings], count).astype(int))
+    withdrawn = np.repeat([-1 if f.withdrawn is None else f.withdrawn for f in findings], count).astype(int)
+    expected = np.repeat([finding.expected for finding in findings], count).astype(float)
+    reasons = pl.Series([f.reason for f in findings for _ in f.days], dtype=pl.String)
     calendar = dates.to_numpy()
-    held = (gone < 0) | (gone > known)
+    is_ever_known = (withdrawn < 0) | (withdrawn > known)
     frame = pl.DataFrame(
         {
             "gauge": pl.Series([gauge.column] * len(days), dtype=pl.String),
             "date": pl.Series(calendar[days], dtype=pl.Date),
             "reason": reasons,
             "known_on": pl.Series(calendar[known], dtype=pl.Date),
-            "withdrawn_on": pl.Series(calendar[np.maximum(gone, 0)], dtype=pl.Date),
+            "withdrawn_on": pl.Series(calendar[np.maximum(withdrawn, 0)], dtype=pl.Date),
             "value": pl.Series(value[days], dtype=pl.Float64),
             "expected": pl.Series(expected, dtype=pl.Float64).fill_nan(None),
         }
     )
-    with_none = pl.when(pl.Series(gone >= 0)).then("withdrawn_on").alias("withdrawn_on")
-    return frame.with_columns(with_none).filter(pl.Series(held))
+    with_none = pl.when(pl.Series(withdrawn >= 0)).then("withdrawn_on").alias("withdrawn_on")
+    return frame.with_columns(with_none).filter(pl.Series(is_ever_known))
 
 
 def _not_withdrawn_by(day: date | pl.Expr) -> pl.Expr:
@@ -209,9 +208,9 @@ def _without_flagged(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.D
     nulled = []
     for (column,), rows in known.group_by("gauge"):
         at = (rows["date"] - first).dt.total_days().to_numpy()
-        hit = np.zeros(len(frame), bool)
-        hit[at[(at >= 0) & (at < len(frame))]] = True
-        nulled.append(pl.when(~pl.Series(hit)).then(pl.col(str(column))).alias(str(column)))
+        is_suspect = np.zeros(len(frame), bool)
+        is_suspect[at[(at >= 0) & (at < len(frame))]] = True
+        nulled.append(pl.when(~pl.Series(is_suspect)).then(pl.col(str(column))).alias(str(column)))
     return frame.with_columns(nulled)
 
 
