@@ -134,7 +134,7 @@ def test_intervals_hold_while_rain_is_silent_for_a_year() -> None:
     points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
     for lead in LEADS["leads"]:
         off = uncertainty.interval_offsets(samples, points, "default", lead_time=lead)[silent]
-        error = (samples.came(lead) - points["default"].changes[lead])[silent]
+        error = (samples.observed_change(lead) - points["default"].changes[lead])[silent]
         assert ((off[:, 0] <= error) & (error <= off[:, -1])).mean() >= 0.83
 
 

@@ -7,7 +7,7 @@ import pytest
 from forebay.dams.curves import StorageCurve
 from forebay.dams.dam import Dam
 from forebay.errors import ModelError
-from forebay.features import inputs as features
+from forebay.features.inputs import build_inputs
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.balance import Balance
 from forebay.models.boosting import Trees
@@ -46,7 +46,7 @@ def inputs_of(dam: Dam, target: Array, inflow: Array | None, release: Array | No
     columns = {dam.target.variable: target.tolist()}
     columns |= {"inflow_in": inflow.tolist()} if inflow is not None else {}
     columns |= {"release_out": release.tolist()} if release is not None else {}
-    return features.build(frame_of(dam, columns), dam).drop("date")
+    return build_inputs(frame_of(dam, columns), dam).drop("date")
 
 
 def split(inputs: pl.DataFrame, target: Array, lead: int) -> tuple[pl.DataFrame, Array]:
@@ -112,14 +112,14 @@ def test_a_level_takes_its_area_from_the_storage_curve(unit: str, metres: float)
 def test_a_sum_of_some_gauges_is_no_inflow() -> None:
     dam = dam_of(STORAGE, INFLOW, INFLOW | {"station": "b"}, unit="ML")
     frame = frame_of(dam, {"storage": [1.0, 2.0], "inflow_in": [1.0, 1.0], "inflow_b": [2.0, None]})
-    assert features.build(frame, dam)["balance_inflow"].to_list() == [pytest.approx(3 * ML_PER_M3S), None]
+    assert build_inputs(frame, dam)["balance_inflow"].to_list() == [pytest.approx(3 * ML_PER_M3S), None]
 
 
 def test_the_release_of_the_dam_upstream_stands_in_for_an_inflow_gauge() -> None:
     upstream = {"role": "upstream_release", "station": "up", "variable": "release", "unit": "m3/s"}
     dam = dam_of(STORAGE, upstream, RELEASE, unit="ML")
     frame = frame_of(dam, {"storage": [1.0, 2.0], "release_up": [2.0, 3.0], "release_out": [1.0, 1.0]})
-    assert features.build(frame, dam)["balance_inflow"].to_list() == pytest.approx([2 * ML_PER_M3S, 3 * ML_PER_M3S])
+    assert build_inputs(frame, dam)["balance_inflow"].to_list() == pytest.approx([2 * ML_PER_M3S, 3 * ML_PER_M3S])
 
 
 def test_without_a_balance_the_usual_change_goes_on() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from forebay.dams.dam import Dam, Hindcast, Line
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import tables_from_files
-from forebay.features import inputs as features
+from forebay.features.inputs import build_inputs
 from forebay.features.samples import Samples, make_samples
 from forebay.forecasts.explain import amount, explain, owner
 from forebay.models import FLOW_MODELS, MODELS, models_for
@@ -47,7 +47,7 @@ def explained(frame: pl.DataFrame, dam: Dam, models: Makers | None = None) -> tu
 @pytest.fixture(scope="module")
 def past() -> tuple[pl.DataFrame, Array]:
     """Inputs with gaps, and changes that some of them make."""
-    inputs = features.build(synthetic.daily(DAM, days=900), DAM).drop("date")
+    inputs = build_inputs(synthetic.daily(DAM, days=900), DAM).drop("date")
     change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)
     return inputs, change.to_numpy() + np.random.default_rng(5).normal(0, 0.01, len(inputs))
 
@@ -128,7 +128,7 @@ def test_a_model_that_does_not_tell_its_inputs_apart_is_told_as_a_whole() -> Non
 
 
 def test_whose_an_input_is() -> None:
-    found = {column: owner(column, DAM) for column in features.build(synthetic.daily(DAM).head(60), DAM).columns[1:]}
+    found = {column: owner(column, DAM) for column in build_inputs(synthetic.daily(DAM).head(60), DAM).columns[1:]}
     groups = {group for group, _ in found.values()}
     assert groups == {"rain", "level", "season", "full_supply", "stream", "inflow", "release"}
     assert found["rain_3d_api"] == found["context_rain_14d"] == ("rain", "")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.features import inputs as features
+from forebay.features import inputs
 from tests.synthetic import dam_of, frame_of, rain_gauge
 
 Column = list[float | None]
@@ -15,7 +15,7 @@ Column = list[float | None]
 
 def column(of: Dam, name: str, columns: Mapping[str, Sequence[float | None]]) -> Column:
     """Input `name` of the frame of `columns`."""
-    made: Column = features.build(frame_of(of, columns), of)[name].to_list()
+    made: Column = inputs.build_inputs(frame_of(of, columns), of)[name].to_list()
     return made
 
 
@@ -37,7 +37,7 @@ def test_the_median_change_needs_five_changes() -> None:
 
 
 def test_the_season_closes_over_the_new_year() -> None:
-    made = features.build(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0] * 366}), LEVEL_ONLY)
+    made = inputs.build_inputs(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0] * 366}), LEVEL_ONLY)
     assert made["day_of_year"].to_list() == [*range(1, 366), 1]  # synthetic days start on 1 January of a common year
     angle = 2 * math.pi * 32 / 365.25
     assert made.row(31, named=True)["season_sin"] == pytest.approx(math.sin(angle))
@@ -72,7 +72,7 @@ def test_the_wetness_index_outlives_a_day_without_rain_readings() -> None:
 
 
 def test_the_wetness_index_before_any_reading_is_zero() -> None:
-    dry = features.antecedent_precipitation_index(pl.Series([None, None, 3.0, None], dtype=pl.Float64))
+    dry = inputs.antecedent_precipitation_index(pl.Series([None, None, 3.0, None], dtype=pl.Float64))
     assert dry.to_list() == pytest.approx([0.0, 0.0, 3.0, 0.9 * 3 + 3])
 
 
@@ -84,7 +84,7 @@ def test_streams_and_flows_give_value_rise_and_root() -> None:
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
     )
     given = {"stream_level_s": [1.0, 1.5, None, 2.0], "inflow_i": [4.0, -9.0, 0.0, 25.0], "temperature_t": [20.0] * 4}
-    made = features.build(frame_of(dam, given), dam)
+    made = inputs.build_inputs(frame_of(dam, given), dam)
     assert made["stream_level_s"].to_list() == [1.0, 1.5, None, 2.0]
     assert made["stream_level_s_rise"].to_list() == [None, 0.5, None, None]
     assert made["inflow_i_root"].to_list() == [2.0, -3.0, 0.0, 5.0]
@@ -112,9 +112,9 @@ LATE = {
 @pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
 def test_late_drivers_are_a_day_later(rain: dict[str, object], level: dict[str, object], days: int) -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
-    late = features.with_late_drivers(dam_of(target | level, rain_gauge("a", **rain)))
-    assert features.delay_days(late.gauges[1], late) == days + 1
-    assert features.delay_days(late.target_gauge, late) == 0
+    late = inputs.with_late_drivers(dam_of(target | level, rain_gauge("a", **rain)))
+    assert inputs.delay_days(late.gauges[1], late) == days + 1
+    assert inputs.delay_days(late.target_gauge, late) == 0
     given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
     assert column(late, "rain_lag0", given) == ([None] * (days + 1) + [1.0, 2.0, 3.0])[:4]
 
@@ -123,22 +123,22 @@ def test_late_drivers_are_a_day_later(rain: dict[str, object], level: dict[str, 
 def test_delay(rain: dict[str, object], level: dict[str, object], days: int) -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
     dam = dam_of(target | level, rain_gauge("a", **rain))
-    assert features.delay_days(dam.gauges[1], dam) == days
-    assert features.delay_days(dam.target_gauge, dam) == 0
+    assert inputs.delay_days(dam.gauges[1], dam) == days
+    assert inputs.delay_days(dam.target_gauge, dam) == 0
     given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
     assert column(dam, "rain_lag0", given) == ([None] * days + [1.0, 2.0, 3.0, 4.0])[:4]
 
 
 def test_the_margin_of_near_full() -> None:
-    assert features.near_full_margin(dam_of()) == 0.5
-    assert features.near_full_margin(dam_of(unit="ft")) == pytest.approx(0.5 / 0.3048)
-    assert features.near_full_margin(dam_of(hindcast={"near_full_margin": 0.2})) == 0.2
+    assert inputs.near_full_margin(dam_of()) == 0.5
+    assert inputs.near_full_margin(dam_of(unit="ft")) == pytest.approx(0.5 / 0.3048)
+    assert inputs.near_full_margin(dam_of(hindcast={"near_full_margin": 0.2})) == 0.2
     storage = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
-    assert features.near_full_margin(dam_of(storage, unit="ML", full_supply=5000.0)) == 100
+    assert inputs.near_full_margin(dam_of(storage, unit="ML", full_supply=5000.0)) == 100
     dated = {"dated": [{"from": "2010-01-01", "value": 5000.0}, {"from": "2030-01-01", "value": 6000.0}]}
-    assert features.near_full_margin(dam_of(storage, unit="ML", full_supply=dated)) == 120
+    assert inputs.near_full_margin(dam_of(storage, unit="ML", full_supply=dated)) == 120
     percent = storage | {"variable": "storage_percent", "unit": "%"}
-    assert features.near_full_margin(dam_of(percent, unit="%", full_supply=129.2)) == 2
+    assert inputs.near_full_margin(dam_of(percent, unit="%", full_supply=129.2)) == 2
 
 
 def test_the_context_is_apart_and_by_hand() -> None:
@@ -148,13 +148,13 @@ def test_the_context_is_apart_and_by_hand() -> None:
     level = [9.0 + 0.25 * (day % 2) for day in range(days)]  # changes of +.25 and −.25 in turn
     flow = [float(day) for day in range(days)]
     columns = {"reservoir_level": level, "rainfall_a": [2.0] * 30 + [None] * 10, "stream_level_s": flow}
-    made = features.build(frame_of(dam, columns), dam)
-    context = made.select(name for name in made.columns if name.startswith(features.CONTEXT))
-    assert [name.removeprefix(features.CONTEXT) for name in context.columns] == [
+    made = inputs.build_inputs(frame_of(dam, columns), dam)
+    context = made.select(name for name in made.columns if name.startswith(inputs.CONTEXT))
+    assert [name.removeprefix(inputs.CONTEXT) for name in context.columns] == [
         "change_3d", "change_7d", "median_change_90d", "below_full", "rain_7d", "rain_14d", "rain_30d",
         "stream_level_s_rise_3d", "stream_level_s_anomaly_30d",
     ]  # fmt: skip
-    last = {name.removeprefix(features.CONTEXT): value for name, value in context.row(-1, named=True).items()}
+    last = {name.removeprefix(inputs.CONTEXT): value for name, value in context.row(-1, named=True).items()}
     assert last["change_3d"] == pytest.approx(0.25 / 3)
     assert last["change_7d"] == pytest.approx(0.25 / 7)
     assert last["median_change_90d"] == pytest.approx(0.25)  # 20 rises and 19 falls in 39 days
@@ -166,7 +166,7 @@ def test_the_context_is_apart_and_by_hand() -> None:
 
 
 def test_the_context_of_a_dam_whose_full_level_is_unknown() -> None:
-    made = features.build(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0, 2.0]}), LEVEL_ONLY)
+    made = inputs.build_inputs(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0, 2.0]}), LEVEL_ONLY)
     assert made["context_level"].to_list() == [1.0, 2.0]
     assert "context_below_full" not in made.columns
 
@@ -223,4 +223,4 @@ def test_what_is_on_its_way(hours: float, latency_h: float, tomorrow: float) -> 
     if (hours, latency_h) == (48, 0):
         assert column(dam, "release_u_due_2d", columns)[-1] == (8 + 16) / 2
     else:
-        assert "release_u_due_2d" not in features.build(frame_of(dam, columns), dam).columns
+        assert "release_u_due_2d" not in inputs.build_inputs(frame_of(dam, columns), dam).columns

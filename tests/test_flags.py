@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
-from forebay.features import inputs as features
+from forebay.features.inputs import build_inputs
 from forebay.screen.flags import (
     FLAGS,
     REASONS,
@@ -109,8 +109,8 @@ def test_inputs_built_as_known_are_those_of_each_days_own_frame(day: int, seed: 
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
     found, end = screen_daily(frame, dam), frame["date"][day]
     periods = daily_by_period(frame, found, dam)
-    every_day = pl.concat(features.build(part, dam).filter(pl.col("date") >= start) for start, part in periods)
-    own = features.build(daily_known_on(frame, found, end, dam), dam)
+    every_day = pl.concat(build_inputs(part, dam).filter(pl.col("date") >= start) for start, part in periods)
+    own = build_inputs(daily_known_on(frame, found, end, dam), dam)
     assert every_day["date"].to_list() == frame["date"].to_list()
     assert_frame_equal(every_day.filter(pl.col("date") == end), own.tail(1), check_exact=True)
 

@@ -63,7 +63,7 @@ def spied() -> tuple[type[Spy], Samples, Dam]:
     Spy.learnt, Spy.asked = [], []
     samples, dam = samples_of()
     rows = pl.Series("row", range(len(samples.inputs)))
-    numbered = replace(samples, inputs=samples.inputs.with_columns(rows), silence=None)
+    numbered = replace(samples, inputs=samples.inputs.with_columns(rows), outages=None)
     hindcast.point_forecasts(numbered, dam, {"spy": Spy})
     Spy.learnt.sort(key=lambda fit: (fit[0], fit[2]))  # they are worked on at once, the longest past first
     return Spy, samples, dam
@@ -234,7 +234,7 @@ def test_the_size_of_errors_is_told_by(told_by: str) -> None:
     rng = np.random.default_rng(5)
     spread = rng.choice([0.01, 1.0], len(samples.dates))
     level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
-    samples = replace(samples, trusted=level, silence=None)
+    samples = replace(samples, trusted=level, outages=None)
     if told_by == "what the models disagree on":
         each = {name: PointForecasts({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
     else:
@@ -252,12 +252,12 @@ def test_what_a_model_says_of_its_sureness_is_kept_for_days_and_drills() -> None
     samples = make_samples(frame, frame, dam)
     points = hindcast.point_forecasts(samples, dam, MODELS)
     told = points["boosted_huber"]
-    assert samples.silence is not None
+    assert samples.outages is not None
     assert told.fallback_until == {}
-    assert samples.silence.drills
+    assert samples.outages.simulated
     for lead in dam.hindcast.leads:
         np.testing.assert_array_equal(np.isfinite(told.spreads[lead]), np.isfinite(told.changes[lead]))
-        for kind, drill in samples.silence.drills.items():
+        for kind, drill in samples.outages.simulated.items():
             of_drills = np.isfinite(told.outage_spreads[kind][lead])
             np.testing.assert_array_equal(np.flatnonzero(of_drills), drill.rows[drill.rows >= of_drills.argmax()])
             assert of_drills.any()

@@ -7,8 +7,9 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
+from forebay.features.daily_tables import choose_init_date
 from forebay.features.samples import make_samples
-from forebay.forecasts.issue import IssuedForecast, choose_init_date, issue, limitations
+from forebay.forecasts.issue import IssuedForecast, issue, limitations
 from forebay.models import MODELS
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast

@@ -10,7 +10,7 @@ import pytest
 
 from forebay.dams.dam import Hindcast
 from forebay.errors import ModelError
-from forebay.features import inputs as features
+from forebay.features.inputs import build_inputs
 from forebay.models import FLOW_MODELS, MODELS, NETS, REFERENCES, models_for, serialisation
 from forebay.models.model import Array, Explainable, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
@@ -34,7 +34,7 @@ def past() -> tuple[pl.DataFrame, Array]:
     flows = [{"role": r, "station": r[0], "variable": r, "unit": "m3/s"} for r in ("inflow", "release")]
     dam = synthetic.dam_of(synthetic.rain_gauge(), synthetic.rain_gauge("r2"), stream, *flows, full_supply=100.0)
     frame = synthetic.daily(dam, days=900)
-    inputs = features.build(frame, dam).drop("date")
+    inputs = build_inputs(frame, dam).drop("date")
     change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)
     return inputs, change.to_numpy() + np.random.default_rng(5).normal(0, 0.01, len(inputs))
 

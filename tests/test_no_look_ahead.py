@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam, Hindcast
-from forebay.features import inputs as features
 from forebay.features import samples
 from forebay.features.experience import experience, outside_days
+from forebay.features.inputs import delay_days
 from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, NETS
 from forebay.models.blend import blend
@@ -113,7 +113,7 @@ def with_another_future(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> p
     rng = np.random.default_rng(seed)
     columns = []
     for gauge in dam.gauges:
-        later = pl.Series(np.arange(len(frame)) > day - features.delay_days(gauge, dam))
+        later = pl.Series(np.arange(len(frame)) > day - delay_days(gauge, dam))
         values = rng.normal(rng.normal(0, 100), rng.choice([0.0, 0.1, 50.0]), len(frame))
         values = np.where(rng.random(len(frame)) < rng.choice([0.0, 0.3, 1.0]), np.nan, values)
         flags = pl.Series(rng.choice(np.array(FLAGS, object), len(frame)).tolist(), dtype=pl.String)
@@ -219,7 +219,7 @@ def test_a_model_that_learns_from_the_future_is_caught(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("leak", ["shift(-1)", "backward fill", "centred mean", "mean of all"])
 def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
-    build = features.build
+    build = samples.build_inputs
     rain = pl.col("rain_lag0")
     leaks = {
         "shift(-1)": rain.shift(-1),
@@ -227,7 +227,7 @@ def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, lea
         "centred mean": rain.rolling_mean(3, min_samples=1, center=True),
         "mean of all": rain - rain.mean(),
     }
-    monkeypatch.setattr(features, "build", lambda *given: build(*given).with_columns(leaks[leak].alias("leak")))
+    monkeypatch.setattr(samples, "build_inputs", lambda *given: build(*given).with_columns(leaks[leak].alias("leak")))
     day = 250
     if leak == "backward fill":  # shows only where the day itself has a gap
         monkeypatch.setattr(

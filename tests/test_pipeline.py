@@ -16,6 +16,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError, SourceError
+from forebay.features.daily_tables import add_uncoded, newest_reading, read_daily_tables
 from forebay.jobs import forecast as pipeline
 from forebay.jobs.forecast import Outcome
 from forebay.models import MODELS
@@ -54,7 +55,7 @@ def made(path: Path, folder: Path, *, now: datetime = NOW, init: date | None = N
     """The main job up to the report, as `forebay run` does it."""
     dam, report = fetched(path, folder, now)
     with open_archive(f"sqlite:///{folder}/archive.db") as archive:
-        days = pipeline.read_days(dam, archive, now=now, init_date=init)
+        days = read_daily_tables(dam, archive, now=now, init_date=init)
     return pipeline.forecast_dam(dam, days, now=now, fetched=report), report
 
 
@@ -172,10 +173,10 @@ def test_days_before_the_first_level_do_not_count(tmp_path: Path) -> None:
     frame = record().with_columns(pl.when(inside).then("reservoir_level").alias("reservoir_level"))
     dam, _ = fetched(synthetic.written(METRES, frame, tmp_path), tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
-        days = pipeline.read_days(dam, archive, now=NOW)
+        days = read_daily_tables(dam, archive, now=NOW)
         early = FIRST_DAY + timedelta(days=2)
         with pytest.raises(DataError, match=f"no usable reservoir_level on {early} or the 30 days before"):
-            pipeline.read_days(dam, archive, now=NOW, init_date=early)
+            read_daily_tables(dam, archive, now=NOW, init_date=early)
     for frame in (days.known, days.newest):
         assert (frame["date"][0], frame["date"][-1]) == (FIRST_DAY + timedelta(days=5), LAST)
         assert frame["date"].n_unique() == len(frame) == DAYS - 5
@@ -231,7 +232,7 @@ def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(layout, f'{layout}\nquality = "q"\nquality_codes = "waternsw"'))
     dam, _ = fetched(path, tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
-        days = pipeline.with_uncoded(pipeline.read_days(dam, archive, now=NOW), dam, archive, now=NOW)
+        days = add_uncoded(read_daily_tables(dam, archive, now=NOW), dam, archive, now=NOW)
     assert days.uncoded is not None
     assert usable_values(days.known, dam)["rainfall_r1"][99:107].null_count() == 7
     for frame, coded_frame in zip(days.uncoded, (days.known, days.newest), strict=True):
@@ -243,8 +244,8 @@ def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
 def test_an_archive_without_the_dam(tmp_path: Path) -> None:
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
         with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level"):
-            pipeline.read_days(METRES, archive, now=NOW)
-        assert pipeline.newest_reading(METRES, archive, until=NOW) is None
+            read_daily_tables(METRES, archive, now=NOW)
+        assert newest_reading(METRES, archive, until=NOW) is None
 
 
 def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: tuple[Outcome, FetchReport]) -> None:

@@ -15,9 +15,10 @@ import pytest
 
 from forebay.charts.formats import TargetFormat, format_number
 from forebay.dams.dam import Dam, Gauge
+from forebay.features.daily_tables import Reading
 from forebay.forecasts.issue import issue
 from forebay.report import grounds, page
-from forebay.report.write import Reading, Report, render, write_report
+from forebay.report.write import Report, render, write_report
 from forebay.tables import EXPLANATION, FORECASTS, SCORES
 from tests import synthetic
 

@@ -11,9 +11,9 @@ from forebay.cli import terminal
 from forebay.dams.dam import Hindcast
 from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
+from forebay.features.daily_tables import DailyTables
 from forebay.features.samples import make_samples
 from forebay.jobs import hindcast as review
-from forebay.jobs.forecast import Days
 from forebay.tables import FORCINGS, SCORES
 from forebay.verify.verification import Verification
 from tests import synthetic
@@ -30,7 +30,7 @@ def made() -> Mapping[str, Verification]:
     coded = given | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
     garbage = given | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
     frame, uncoded = frame_of(DAM, coded), frame_of(DAM, garbage)
-    days = Days(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
+    days = DailyTables(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
     return review.review(DAM, days, again=list(review.AGAIN))
 
 
@@ -62,7 +62,7 @@ def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
         },
         schema=FORCINGS.columns,
     )
-    days = Days(frame, frame, frame["date"][-1], None, forcings=told)
+    days = DailyTables(frame, frame, frame["date"][-1], None, forcings=told)
     on_time = make_samples(frame, frame, dam, told).ahead[1]["forcing_outlook_lead"]
     late = review.AGAIN["late_drivers"][1](dam, days)[0].ahead[1]["forcing_outlook_lead"]
     assert on_time.to_list() == [5.0] * 40
@@ -91,7 +91,7 @@ def test_all_are_scored_on_the_same_days_and_kinds_of_days(made: Mapping[str, Ve
 def test_hindcasts_without_codes_need_their_frames() -> None:
     frame = frame_of(DAM, {"reservoir_level": [1.0, 2.0]})
     with pytest.raises(ModelError, match="were not read"):
-        review.AGAIN["screens_for_codes"][1](DAM, Days(frame, frame, frame["date"][-1], None))
+        review.AGAIN["screens_for_codes"][1](DAM, DailyTables(frame, frame, frame["date"][-1], None))
 
 
 def test_the_references_do_not_use_drivers(made: Mapping[str, Verification]) -> None:

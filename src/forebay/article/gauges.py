@@ -20,7 +20,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.layout import FileLayout
 from forebay.dams.local_time import to_local
 from forebay.errors import ConfigError, DataError
-from forebay.jobs.forecast import Days, read_days
+from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.settings import Settings
 
 FIRST_DAY, LAST_DAY = date(2008, 1, 30), date(2022, 1, 12)
@@ -46,7 +46,7 @@ class Record:
     dam: Dam
     level: pl.DataFrame
     drivers: pl.DataFrame
-    days: Days
+    days: DailyTables
 
 
 def dam_of_files(folder: Path) -> Dam:
@@ -124,7 +124,7 @@ def gather(
         asked = pl.col("date").is_between(FIRST_DAY, LAST_DAY)
         level, drivers = level.filter(asked), drivers.filter(asked)
     last = level.filter(~pl.col("q").is_in((201, 255)) & pl.col("v").is_not_null())["date"].max()
-    return Record(dam, level, drivers, read_days(dam, archive, now=now, init_date=_a_day(last)))
+    return Record(dam, level, drivers, read_daily_tables(dam, archive, now=now, init_date=_a_day(last)))
 
 
 def _a_day(day: object) -> date:

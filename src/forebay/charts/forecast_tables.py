@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
 from forebay.dams.dam import Dam
 from forebay.days.daily import UNUSABLE
+from forebay.features.daily_tables import Reading
 from forebay.features.inputs import near_full_margin
 from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import QUANTILES, flag_of
@@ -21,16 +22,6 @@ from forebay.verify.diagnostics import Diagnostics
 DEFAULT = "default"
 SHOWN_LEADS = (1, 3, 7)
 DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One published reading of the target: its instant (UTC), value in the target's unit, quality and datum."""
-
-    time: datetime
-    value: float | None
-    quality: str
-    datum: str
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def hindcast(
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.jobs import forecast as pipeline
+    from forebay.features.daily_tables import add_uncoded, read_daily_tables
     from forebay.jobs import hindcast as review
     from forebay.models.fits import open_fits
 
@@ -67,8 +67,8 @@ def hindcast(
         if archive_db.newest(dam.target_gauge) is None:
             raise ForebayError(f"the archive holds no level of {dam.name}; run `forebay fetch {dam_name}` first")
         now = datetime.now(UTC)
-        days = pipeline.read_days(dam, archive_db, now=now)
-        days = pipeline.with_uncoded(days, dam, archive_db, now=now) if again.screens_for_codes else days
+        days = read_daily_tables(dam, archive_db, now=now)
+        days = add_uncoded(days, dam, archive_db, now=now) if again.screens_for_codes else days
     asked = [name for name, is_asked in asdict(again).items() if is_asked]
     with terminal.progress() as progress:
         made = review.review(dam, days, again=asked, fits=open_fits(settings), progress=progress)
@@ -97,6 +97,7 @@ def run(
     from forebay.charts import drawing
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
+    from forebay.features.daily_tables import read_daily_tables
     from forebay.jobs import forecast as pipeline
     from forebay.models.fits import open_fits
 
@@ -110,7 +111,7 @@ def run(
         now = datetime.now(UTC)  # after the fetch: what it brought is known now
         if fetched.failure is not None and archive_db.newest(dam.target_gauge) is None:
             raise fetched.failure
-        days = pipeline.read_days(dam, archive_db, now=now, init_date=init)
+        days = read_daily_tables(dam, archive_db, now=now, init_date=init)
     with terminal.progress() as progress:
         outcome = pipeline.forecast_dam(
             dam, days, now=now, fetched=fetched, fits=open_fits(settings), progress=progress

@@ -81,7 +81,7 @@ def ahead(
     Parameters
     ----------
     inputs
-        As `features.build` gives them, with `date`, one row per consecutive day.
+        As `build_inputs` gives them, with `date`, one row per consecutive day.
     level
         The target on each day as known then; NaN where missing. It says what a flow does to the level.
     """

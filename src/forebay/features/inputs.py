@@ -36,7 +36,7 @@ MELT_MM = 4.0
 """Snow that a degree-day melts, mm (1.6 to 6.0 over snow in Hock, 2003)."""
 
 
-def build(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+def build_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """One row per day of `daily` (usable values only): `date` and the inputs, null where they are not known.
 
     Parameters

@@ -14,9 +14,9 @@ from forebay.dams.dam import Dam, Spell
 from forebay.days import datum
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
-from forebay.features import inputs as features
 from forebay.features.forcings import ahead
-from forebay.features.silence import Build, Silence, silences
+from forebay.features.inputs import BALANCE, BY_SLOPE, build_inputs, near_full_margin
+from forebay.features.outages import Build, Outages, find_outages
 from forebay.screen.flags import VALID_REASONS, daily_by_period, daily_known_after, daily_known_on, screen_daily
 from forebay.tables import FORCINGS, flag_of
 
@@ -49,9 +49,9 @@ class Samples:
         Regime name → whether each day belongs to it, as known at init; a regime that cannot be told is absent.
     ahead
         Lead time → inputs that tell of the days to come, as issued by the end of each day; empty without forcings.
-    silence
+    outages
         The days on which level or drivers are silent; None where nobody looked for them.
-    doubted
+    suspect_reason
         Why the last day's level is doubted (`prepare.flags.REASONS`), None where it is not. The forecast then starts
         from an earlier one, but for a gauge that is stuck.
     withheld_from
@@ -67,8 +67,8 @@ class Samples:
     observed: NDArray[np.float64]
     regimes: dict[str, NDArray[np.bool_]]
     ahead: Mapping[int, pl.DataFrame] = field(default_factory=dict)
-    silence: Silence | None = None
-    doubted: str | None = None
+    outages: Outages | None = None
+    suspect_reason: str | None = None
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
 
@@ -77,20 +77,20 @@ class Samples:
         return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
 
     @property
-    def start(self) -> NDArray[np.float64]:
+    def start_level(self) -> NDArray[np.float64]:
         """The level that each day's forecast starts from: its own, else the last good one; NaN where there is none."""
-        return self.level if self.silence is None else self.silence.start
+        return self.level if self.outages is None else self.outages.start_level
 
     @property
     def level_age(self) -> NDArray[np.intp]:
         """Days since the level that each day's forecast starts from; 0 where it is the day's own."""
-        return np.zeros(len(self.dates), int) if self.silence is None else self.silence.level_age
+        return np.zeros(len(self.dates), int) if self.outages is None else self.outages.level_age
 
-    def came(self, lead_time: int) -> NDArray[np.float64]:
-        """Change from `start` to d + lead_time as it stands now; NaN where either is missing or not yet."""
+    def observed_change(self, lead_time: int) -> NDArray[np.float64]:
+        """Change from `start_level` to d + lead_time as it stands now; NaN where either is missing or not yet."""
         made = np.full(len(self.level), np.nan)
         if lead_time < len(self.level):
-            made[:-lead_time] = self.observed[lead_time:] - self.start[:-lead_time]
+            made[:-lead_time] = self.observed[lead_time:] - self.start_level[:-lead_time]
         return np.where(self.level_age > 0, made, self.change(self.observed, lead_time))
 
     def change(self, level: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
@@ -163,17 +163,17 @@ def make_samples(
     doubted = _doubt(doubts_now, dam, last)
     if doubted != "stuck":  # a stuck gauge shows a level that the lake had; there may be no other for months
         own_level[-1] = daily_known_on(then, doubts_now, last, dam)[target].cast(float).to_numpy()[-1]
-    inputs, silence = silences(made, made(features.build), dam, own_level=own_level, told=told)
+    inputs, outages = find_outages(made, made(build_inputs), dam, own_level=own_level, told=told)
     return Samples(
         dates=dates,
         inputs=inputs.drop("date"),
         level=level,
         trusted=trusted,
         observed=observed,
-        regimes=_regimes(inputs, dam, np.where(withheld, np.nan, silence.start)),
+        regimes=_regimes(inputs, dam, np.where(withheld, np.nan, outages.start_level)),
         ahead=told(inputs, np.zeros(len(dates), bool)),
-        silence=silence,
-        doubted=doubted,
+        outages=outages,
+        suspect_reason=doubted,
         withheld_from=withheld_from,
         withheld=withheld,
     )
@@ -201,7 +201,7 @@ def _without_datum(rows: pl.DataFrame, withheld: NDArray[np.bool_], dam: Dam) ->
     """Inputs without those that rest on the datum, on the days on which what the dam file says of it does not hold."""
     resting = [c for c in rows.columns if c.endswith("below_full")]
     if dam.target.variable == "reservoir_level" and dam.storage_curves:
-        resting += [c for c in rows.columns if c.startswith(features.BALANCE) or c.endswith(features.BY_SLOPE)]
+        resting += [c for c in rows.columns if c.startswith(BALANCE) or c.endswith(BY_SLOPE)]
     return rows.with_columns(pl.when(~pl.Series(withheld)).then(pl.col(c)).alias(c) for c in resting)
 
 
@@ -251,5 +251,5 @@ def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict
             regimes["wet"] = np.logical_or.reduce([_is_steep(rise, warm_up) for rise in told])
     if dam.full_supply is not None:
         full = dam.full_supply.on(inputs["date"]).to_numpy().astype(float)
-        regimes["near_full"] = level >= full - features.near_full_margin(dam)
+        regimes["near_full"] = level >= full - near_full_margin(dam)
     return regimes

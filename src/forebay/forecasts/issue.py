@@ -11,9 +11,7 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
-from forebay.errors import DataError
 from forebay.features.samples import Samples
-from forebay.features.silence import OLDEST_LEVEL_DAYS
 from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
 from forebay.tables import EXPLANATION, QUANTILES
@@ -81,51 +79,6 @@ class IssuedForecast:
     def warnings(self) -> tuple[str, ...]:
         """`outside_experience`, then `limitations`."""
         return (*self.outside_experience, *self.limitations)
-
-
-def choose_init_date(daily: pl.DataFrame, dam: Dam, wanted: date | None, *, due: date) -> tuple[date, date]:
-    """The day to forecast from, and the day whose level the forecast starts from: the same, or the last good one.
-
-    By default the newest day that a level or, up to `due`, rain or a flow is known of; else `wanted`.
-
-    Parameters
-    ----------
-    daily
-        Daily frame of what is known.
-    due
-        The last day whose level should be there by now: a level of a later day is not missing yet.
-
-    Raises
-    ------
-    DataError
-        If there is no usable level, or none that is at most `OLDEST_LEVEL_DAYS` older than the day to forecast from.
-    """
-    target = dam.target.variable
-    seen = usable_values(daily, dam)
-    days: list[date] = seen.filter(pl.col(target).is_not_null())["date"].to_list()
-    if not days:
-        raise DataError(f"{dam.name}: gauge {dam.target_gauge.station} has no usable {target}; nothing can be forecast")
-    if wanted is None:
-        drivers = [gauge.column for gauge in dam.gauges if gauge.role not in ("target", "storage")]
-        known = seen.filter(pl.col("date") <= due, pl.any_horizontal(pl.lit(False), pl.col(drivers).is_not_null()))
-        init: date = max([days[-1], *known["date"].tail(1)])
-    else:
-        init = wanted
-    level = max((day for day in days if day <= init), default=None) if init <= max(days[-1], due) else None
-    if level is not None and (init - level).days <= OLDEST_LEVEL_DAYS:
-        return init, level
-    limit = f"a forecast starts from a level that is at most {OLDEST_LEVEL_DAYS} days old"
-    if wanted is None:
-        level = days[-1]
-        raise DataError(
-            f"{dam.name}: the last usable {target} is of {level}, {(init - level).days} days before the newest "
-            f"readings ({init}), but {limit}; choose a day on or shortly after {level} with --init"
-        )
-    nearest = min(days, key=lambda d: abs(d - wanted))
-    raise DataError(
-        f"{dam.name} has no usable {target} on {wanted} or the {OLDEST_LEVEL_DAYS} days before, but {limit}; the "
-        f"nearest day that has one is {nearest} (the record runs from {days[0]} to {days[-1]})"
-    )
 
 
 def issue(
@@ -224,11 +177,11 @@ def _withheld(samples: Samples) -> list[str]:
 
 def _silent_level(samples: Samples, dam: Dam) -> list[str]:
     age = int(samples.level_age[-1])
-    why = "" if samples.doubted is None else f"{samples.doubted}: {REASONS[samples.doubted]}"
+    why = "" if samples.suspect_reason is None else f"{samples.suspect_reason}: {REASONS[samples.suspect_reason]}"
     if age == 0:
         doubt = f"The level of {samples.dates[-1]} is doubted ({why}); the forecast starts from it all the same."
         return [doubt] if why else []
-    level = f"{samples.start[-1]:,.3f} {dam.target.unit}"
+    level = f"{samples.start_level[-1]:,.3f} {dam.target.unit}"
     said = [
         f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from that day's, {level}, and "
         "its intervals are as wide as past days show that forecasts from a level of that age need."
@@ -239,7 +192,7 @@ def _silent_level(samples: Samples, dam: Dam) -> list[str]:
 
 
 def _silent_drivers(samples: Samples, dam: Dam) -> list[str]:
-    age = 0 if samples.silence is None else int(samples.silence.drivers_age[-1])
+    age = 0 if samples.outages is None else int(samples.outages.drivers_age[-1])
     if age == 0:
         return []
     what = "No rain" if dam.columns("rainfall") else "No flow"

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
 from forebay.archive.fetch import FetchReport
-from forebay.archive.store import Archive
-from forebay.charts.forecast_tables import Reading, Report
+from forebay.charts.forecast_tables import Report
 from forebay.dams.dam import Dam
-from forebay.dams.local_time import init_time, local_date
-from forebay.days.daily import daily_table, usable_values
-from forebay.days.datum import on_one_datum
-from forebay.days.value_checks import ignore_codes
+from forebay.features.daily_tables import DailyTables
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
-from forebay.forecasts.issue import IssuedForecast, choose_init_date, issue, limitations, outside_experience
+from forebay.forecasts.issue import IssuedForecast, issue, limitations, outside_experience
 from forebay.models.fits import Fits
-from forebay.sources import forcing_files
-from forebay.tables import FORCINGS, FORECASTS
+from forebay.tables import FORECASTS
 from forebay.verify import hindcast
 from forebay.verify.point_forecasts import DEFAULT
 from forebay.verify.verification import Verification, verify_hindcast
-
-
-@dataclass(frozen=True)
-class Days:
-    """The daily frame twice, up to the same init date.
-
-    known: from the first version of every reading, what a hindcast may use; newest: from the versions held now.
-    reading: the newest single reading of the target, which may be later than the init date.
-    forcings: every issue of what was forecast or planned (`tables.FORCINGS`).
-    uncoded: known and newest again, the agencies' "unavailable" ignored, where `with_uncoded` read them.
-    """
-
-    known: pl.DataFrame
-    newest: pl.DataFrame
-    init_date: date
-    reading: Reading | None
-    forcings: pl.DataFrame = field(default_factory=FORCINGS.empty)
-    uncoded: tuple[pl.DataFrame, pl.DataFrame] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +30,7 @@ class Outcome:
     """All that the main job made of one dam."""
 
     dam: Dam
-    days: Days
+    days: DailyTables
     verified: Verification
     issued: IssuedForecast
 
@@ -73,47 +50,9 @@ class Outcome:
         return self.verified.scores
 
 
-def read_days(dam: Dam, archive: Archive, *, now: datetime, init_date: date | None = None) -> Days:
-    """Daily frames of all that the archive holds of `dam`, up to the newest day known of (or to `init_date`).
-
-    Raises
-    ------
-    DataError
-        If the archive holds no usable level, or none on `init_date` or in the month before.
-    """
-    until = now
-    due = local_date(now - dam.target_gauge.ready_after, dam.time_zone) - timedelta(days=1)
-    if init_date is not None:
-        held = archive.known_at(dam.gauges, now, dam.time_zone)
-        choose_init_date(daily_table(held, dam), dam, init_date, due=due)  # its error names the nearest of all days
-        until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
-    newest = on_one_datum(daily_table(archive.known_at(dam.gauges, until, dam.time_zone), dam), dam)
-    chosen, _ = choose_init_date(newest, dam, init_date, due=due)
-    target = dam.target.variable
-    if chosen > newest["date"][-1]:
-        readings = archive.known_at(dam.gauges, until, dam.time_zone)
-        newest = on_one_datum(daily_table(readings, dam, last_day=chosen), dam)
-    first = usable_values(newest, dam).filter(pl.col(target).is_not_null())["date"][0]
-    span = pl.col("date").is_between(first, chosen)
-    known = on_one_datum(daily_table(archive.first_known(dam.gauges), dam, first_day=first, last_day=chosen), dam)
-    reading = newest_reading(dam, archive, until=until)
-    return Days(known.filter(span), newest.filter(span), chosen, reading, forcing_files.read(dam))
-
-
-def with_uncoded(days: Days, dam: Dam, archive: Archive, *, now: datetime) -> Days:
-    """`days` with the daily frames as they would be had no agency marked a reading as unavailable."""
-    first, last = days.known["date"][0], days.init_date
-    held = (archive.first_known(dam.gauges), archive.known_at(dam.gauges, now, dam.time_zone))
-    known, newest = (
-        on_one_datum(daily_table(ignore_codes(readings, dam), dam, first_day=first, last_day=last), dam)
-        for readings in held
-    )
-    return replace(days, uncoded=(known, newest))
-
-
 def forecast_dam(
     dam: Dam,
-    days: Days,
+    days: DailyTables,
     *,
     now: datetime,
     fetched: FetchReport | None = None,
@@ -181,12 +120,3 @@ def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
         gauge_table=fetched.table,
         diagnostics=outcome.verified.diagnostics,
     )
-
-
-def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:
-    """The newest reading of the target that has a value, as known at `until`."""
-    rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null()).tail(1)
-    if rows.is_empty():
-        return None
-    value = rows.select(dam.in_target_unit(pl.col("value"))).item()
-    return Reading(rows["time"][0], value, rows["quality"][0], dam.target.datum)

@@ -12,11 +12,12 @@ import polars as pl
 from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
 from forebay.errors import ModelError
+from forebay.features.daily_tables import DailyTables
 from forebay.features.forcings import perfect_rain
 from forebay.features.inputs import with_late_drivers
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
-from forebay.jobs.forecast import Days, parquet
+from forebay.jobs.forecast import parquet
 from forebay.models import REFERENCES
 from forebay.models.fits import Fits
 from forebay.tables import FORECASTS, SCORES
@@ -32,7 +33,12 @@ _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_
 
 
 def review(
-    dam: Dam, days: Days, *, again: Sequence[str] = (), fits: Fits | None = None, progress: Progress | None = None
+    dam: Dam,
+    days: DailyTables,
+    *,
+    again: Sequence[str] = (),
+    fits: Fits | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Verification]:
     """Hindcasts by name: `on_time`, and those of `AGAIN` that are asked for.
 
@@ -44,35 +50,35 @@ def review(
     for name in again:
         other, its = AGAIN[name][1](dam, days)
         known = replace(
-            samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes, silence=other.silence
+            samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes, outages=other.outages
         )
         made[name] = verify_hindcast(known, its, days.known, regimes=samples.regimes, fits=fits, progress=progress)
     return made
 
 
-def _late_drivers(dam: Dam, days: Days) -> tuple[Samples, Dam]:
+def _late_drivers(dam: Dam, days: DailyTables) -> tuple[Samples, Dam]:
     late = with_late_drivers(dam)
     forcings = days.forcings.with_columns(pl.col("known_time") + timedelta(days=1))
     return make_samples(days.known, days.newest, late, forcings), late
 
 
-def _screens_for_codes(dam: Dam, days: Days) -> tuple[Samples, Dam]:
+def _screens_for_codes(dam: Dam, days: DailyTables) -> tuple[Samples, Dam]:
     """What the dam file excludes from verification is no more known to inputs than a code set weeks later is.
 
     Nothing is silent then: a level that is marked as unavailable has a number too, if garbage.
     """
     if days.uncoded is None:
-        raise ModelError("the daily frames without the agencies' codes were not read; use pipeline.with_uncoded first")
+        raise ModelError("the daily frames without the agencies' codes were not read; call add_uncoded first")
     naive = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"verification_exclude": ()})})
-    return replace(make_samples(*days.uncoded, naive, days.forcings), silence=None), dam
+    return replace(make_samples(*days.uncoded, naive, days.forcings), outages=None), dam
 
 
-def _perfect_rain(dam: Dam, days: Days) -> tuple[Samples, Dam]:
+def _perfect_rain(dam: Dam, days: DailyTables) -> tuple[Samples, Dam]:
     fed, told = perfect_rain(usable_values(days.newest, dam), dam, max(dam.hindcast.leads))
     return make_samples(days.known, days.newest, fed, pl.concat([days.forcings, told])), fed
 
 
-AGAIN: dict[str, tuple[str, Callable[[Dam, Days], tuple[Samples, Dam]]]] = {
+AGAIN: dict[str, tuple[str, Callable[[Dam, DailyTables], tuple[Samples, Dam]]]] = {
     "late_drivers": ("with every driver known a day later", _late_drivers),
     "screens_for_codes": ("with quality codes ignored in the inputs and only our own screen", _screens_for_codes),
     "perfect_rain": ("with rain that nobody could know: an upper bound, not a forecast", _perfect_rain),

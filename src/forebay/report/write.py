@@ -16,7 +16,6 @@ from forebay.charts.explanation import explanation_panels
 from forebay.charts.forecast import forecast_chart, largest_rise_panels
 from forebay.charts.forecast_tables import (
     DAY,
-    Reading,
     Report,
     Rise,
     forecast_fan,
@@ -35,7 +34,7 @@ from forebay.report.page import Html, document, element, joined
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart, Panel
 
-__all__ = ["Reading", "Report", "render", "write_report"]
+__all__ = ["Report", "render", "write_report"]
 
 SHOWN_DAYS = 60
 """Days of observations before the forecast."""

@@ -140,7 +140,7 @@ def _forecast_span(
     past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
     fit = fitter(fits, inputs[past], target[past])
     rows, drills = {}, {}
-    for kind, drill in (samples.silence.drills if samples.silence else {}).items():
+    for kind, drill in (samples.outages.simulated if samples.outages else {}).items():
         rows[kind] = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
         if len(rows[kind]):
             drills[kind] = drill.inputs_at(lead)[rows[kind]]
@@ -230,7 +230,7 @@ def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict
 
 
 def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
-    level = samples.start[rows]
+    level = samples.start_level[rows]
     return pl.DataFrame(
         {
             "init_date": np.repeat(samples.dates[rows], len(QUANTILES)),

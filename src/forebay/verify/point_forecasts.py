@@ -32,7 +32,7 @@ class PointForecasts:
     spreads
         How far apart the changes lie that may come, as `changes`, by a model that tells it; empty by another.
     outage_changes, outage_spreads
-        Kind of silence → the same in its drills (`prepare.silence`); NaN on other days.
+        Kind of silence → the same in its drills (`features.outages`); NaN on other days.
 
     Changes are from the level that the forecast starts from: where the day's own is silent, from the last good one,
     with the changes expected of each day since.
@@ -54,13 +54,13 @@ def from_last_level(points: PointForecasts, samples: Samples) -> PointForecasts:
     Where that is an older one, the changes expected of each day since come on top, one day at a time: so what fell and
     flowed meanwhile is in the forecast.
     """
-    if samples.silence is None:
+    if samples.outages is None:
         return points
     step = min(points.changes)
     since = since_last_level(points.changes[step] / step, samples.level_age)
     drilled = {}
     for kind, of_kind in points.outage_changes.items():
-        drill = samples.silence.drills[kind]
+        drill = samples.outages.simulated[kind]
         daily = points.changes[step].copy()
         daily[drill.rows] = of_kind[step][drill.rows]
         unseen = since_last_level(daily / step, drill.level_age)

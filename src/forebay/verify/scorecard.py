@@ -88,8 +88,8 @@ def score(
     for lead in dam.hindcast.leads:
         wide = _wide(forecasts, samples, lead)
         crps = {m: of[lead] for m, of in daily_scores.crps.items()}
-        paired = _pair(wide, np.where(silent, np.nan, samples.came(lead)), crps)
-        apart = _pair(wide, np.where(silent, samples.came(lead), np.nan), crps)
+        paired = _pair(wide, np.where(silent, np.nan, samples.observed_change(lead)), crps)
+        apart = _pair(wide, np.where(silent, samples.observed_change(lead), np.nan), crps)
         for window, inside in spans.items():
             cells = [(regime, belongs, paired) for regime, belongs in samples.regimes.items()]
             for regime, belongs, rows in [*cells, (LEVEL_MISSING, silent, apart)]:
@@ -104,7 +104,7 @@ def score(
 
 def pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
     """All models' quantiles on the days that can be scored at one lead and that every model forecast."""
-    change = np.where(samples.level_age > 0, np.nan, samples.came(lead))
+    change = np.where(samples.level_age > 0, np.nan, samples.observed_change(lead))
     return _pair(_wide(forecasts, samples, lead), change, {})
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from forebay.features.outages import SIMULATED_OUTAGE_DAYS
 from forebay.features.samples import Samples
-from forebay.features.silence import DRILL_DAYS
 from forebay.metrics import crps_ensemble
 from forebay.models import REFERENCES
 from forebay.models.intervals import State, error_quantiles, state_from_inputs
@@ -35,10 +35,10 @@ def interval_offsets(
     state = state_at(samples, points, change, lead_time)
     errors = np.where(ordinary(samples), samples.change(samples.trusted, lead_time) - change, np.nan)
     offsets = error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
-    if samples.silence is None:
+    if samples.outages is None:
         return offsets
     offsets[samples.level_age > 0] = np.nan  # told by drills alone
-    for kind, drill in samples.silence.drills.items():
+    for kind, drill in samples.outages.simulated.items():
         told = silent_offsets(samples, points, model, kind, lead_time=lead_time, probabilities=probabilities)
         known = drill.days & np.isfinite(told).all(axis=1)
         offsets[known] = told[known]
@@ -81,15 +81,15 @@ def silent_offsets(
     Besides the measures of other errors, the size depends on how long level and drivers have been silent. Without
     drivers nobody knows which days are wet: none is calibrated apart.
     """
-    assert samples.silence is not None
-    drill, real = samples.silence.drills[kind], samples.silence
+    assert samples.outages is not None
+    drill, real = samples.outages.simulated[kind], samples.outages
     days = drill.days
 
     def expected(point: PointForecasts) -> Array:
         return np.where(days, point.changes[lead_time], point.outage_changes[kind][lead_time])
 
     change = expected(points[model])
-    start = np.where(days, samples.start, drill.start)
+    start = np.where(days, samples.start_level, drill.start_level)
     came = np.full(len(days), np.nan)
     came[:-lead_time] = samples.trusted[lead_time:] - start[:-lead_time]
     state = state_from_inputs(samples.inputs_at(lead_time), regime(samples, "wet") & (kind == "level"), samples.dates)
@@ -113,7 +113,7 @@ def silent_offsets(
         lead_time=lead_time,
         probabilities=probabilities,
         mask=days,
-        correlation_days=3 * lead_time + DRILL_DAYS,
+        correlation_days=3 * lead_time + SIMULATED_OUTAGE_DAYS,
     )
 
 
@@ -127,7 +127,7 @@ def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str
         for lead, change in points[model].changes.items()
     ]
     made = np.stack(members, axis=1)
-    made[~np.isfinite(samples.start)] = np.nan
+    made[~np.isfinite(samples.start_level)] = np.nan
     return made
 
 
@@ -147,7 +147,7 @@ def crps_by_day(samples: Samples, members: Array, leads: Sequence[int]) -> dict[
 
     How members are joined over the leads does not matter here: `marginals` and `sample_paths` give the same.
     """
-    return {lead: crps_ensemble(members[:, k], samples.came(lead)) for k, lead in enumerate(leads)}
+    return {lead: crps_ensemble(members[:, k], samples.observed_change(lead)) for k, lead in enumerate(leads)}
 
 
 def regime(samples: Samples, name: str) -> NDArray[np.bool_]:
@@ -157,6 +157,6 @@ def regime(samples: Samples, name: str) -> NDArray[np.bool_]:
 
 def ordinary(samples: Samples) -> NDArray[np.bool_]:
     """Whether neither the level nor all its drivers are silent on each day."""
-    if samples.silence is None:
+    if samples.outages is None:
         return np.ones(len(samples.dates), bool)
-    return np.asarray((samples.silence.level_age == 0) & (samples.silence.drivers_age == 0))
+    return np.asarray((samples.outages.level_age == 0) & (samples.outages.drivers_age == 0))

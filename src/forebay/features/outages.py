@@ -15,13 +15,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.dams.dam import Dam
-from forebay.features import inputs as features
+from forebay.features.inputs import build_inputs
 
 OLDEST_LEVEL_DAYS = 30
 """A forecast starts from no level that is older than this."""
 DAMPING = 0.9
 """Share of the last daily change that is left a day later, where the level goes on unseen."""
-DRILL_DAYS = 30
+SIMULATED_OUTAGE_DAYS = 30
 """Days that a drill lasts, and days between two of them."""
 
 Build = Callable[[pl.DataFrame, Dam], pl.DataFrame]
@@ -32,7 +32,7 @@ Told = Callable[[pl.DataFrame, NDArray[np.bool_]], Mapping[int, pl.DataFrame]]
 
 
 @dataclass(frozen=True)
-class Drill:
+class SimulatedOutage:
     """Days of one kind of silence, and what would have been known on others had they been of that kind.
 
     Attributes
@@ -51,7 +51,7 @@ class Drill:
 
     days: NDArray[np.bool_]
     inputs: pl.DataFrame
-    start: NDArray[np.float64]
+    start_level: NDArray[np.float64]
     level_age: NDArray[np.intp]
     drivers_age: NDArray[np.intp]
     ahead: Mapping[int, pl.DataFrame]
@@ -67,7 +67,7 @@ class Drill:
 
 
 @dataclass(frozen=True)
-class Silence:
+class Outages:
     """What is silent on each day, shape (n,) each, and the drills of each kind of silence that there is.
 
     start: the level that a forecast starts from, the day's own or the last good one, NaN where there is none or it is
@@ -75,15 +75,15 @@ class Silence:
     spoke, 0 where one does.
     """
 
-    start: NDArray[np.float64]
+    start_level: NDArray[np.float64]
     level_age: NDArray[np.intp]
     drivers_age: NDArray[np.intp]
-    drills: dict[str, Drill]
+    simulated: dict[str, SimulatedOutage]
 
 
-def silences(
+def find_outages(
     made: Made, inputs: pl.DataFrame, dam: Dam, *, own_level: NDArray[np.float64], told: Told
-) -> tuple[pl.DataFrame, Silence]:
+) -> tuple[pl.DataFrame, Outages]:
     """`inputs`, on days without a level from one that goes on, and what is silent on each day.
 
     Parameters
@@ -96,18 +96,19 @@ def silences(
     start, level_age, silent = own_level, np.zeros(len(inputs), int), _drivers_age(inputs, dam)
     unseen = np.isnan(own_level)
     if unseen.any():
-        seen = made(going_on)
+        seen = made(build_with_extended_level)
         age = seen["level_age"].fill_null(0).to_numpy().astype(int)
         level_age = np.where(unseen, np.maximum(1, age), 0)
         start = np.where(unseen, seen["start"].to_numpy(), own_level)
         inputs = seen.select(
             pl.when(pl.Series(unseen)).then(pl.col(c)).otherwise(inputs[c]).alias(c) for c in inputs.columns
         )
-    return inputs, Silence(start, level_age, silent, drills(made, dam, told, level_age=level_age, drivers_age=silent))
+    simulated = simulate_outages(made, dam, told, level_age=level_age, drivers_age=silent)
+    return inputs, Outages(start, level_age, silent, simulated)
 
 
-def going_on(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """The inputs of `features.build`, made from a level that goes on where it is silent; `start` and `level_age`.
+def build_with_extended_level(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """The inputs of `build_inputs`, made from a level that goes on where it is silent; `start` and `level_age`.
 
     From the last level on its last change goes on and fades by `DAMPING` a day, for `OLDEST_LEVEL_DAYS` days. That is
     no forecast: rain and rivers come in with the models, which forecast the change of each silent day.
@@ -121,7 +122,7 @@ def going_on(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     )
     gone = DAMPING * (1 - DAMPING ** told["age"]) / (1 - DAMPING) * told["change"]
     course = daily[dam.target.variable].fill_null(told["start"] + gone)
-    made = features.build(daily.with_columns(course.alias(dam.target.variable)), dam)
+    made = build_inputs(daily.with_columns(course.alias(dam.target.variable)), dam)
     return made.with_columns(told["start"], told["age"].alias("level_age"))
 
 
@@ -131,21 +132,21 @@ def _drivers_age(inputs: pl.DataFrame, dam: Dam) -> NDArray[np.intp]:
     columns = ["rain_lag0"] if "rain_lag0" in inputs.columns else flows
     if not columns:
         return np.zeros(len(inputs), int)
-    return ages(inputs.select(pl.any_horizontal(pl.col(columns).is_not_null())).to_series().to_numpy())
+    return days_since(inputs.select(pl.any_horizontal(pl.col(columns).is_not_null())).to_series().to_numpy())
 
 
-def ages(speaks: NDArray[np.bool_]) -> NDArray[np.intp]:
+def days_since(speaks: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Days since the last day on which it spoke; 0 before the first."""
     day = np.arange(len(speaks))
     last = np.maximum.accumulate(np.where(speaks, day, -1))
     return np.where(last >= 0, day - last, 0)
 
 
-def drills(
+def simulate_outages(
     made: Made, dam: Dam, told: Told, *, level_age: NDArray[np.intp], drivers_age: NDArray[np.intp]
-) -> dict[str, Drill]:
+) -> dict[str, SimulatedOutage]:
     """The drills of each kind of silence that there is: of the level, the drivers, or both."""
-    hidden = np.arange(len(level_age)) // DRILL_DAYS % 2 == 1
+    hidden = np.arange(len(level_age)) // SIMULATED_OUTAGE_DAYS % 2 == 1
     drivers = tuple(gauge.column for gauge in dam.gauges if gauge.role != "target")
     level = (dam.target.variable,)
     kinds = {
@@ -156,13 +157,13 @@ def drills(
     found = {}
     for kind, (columns, days) in kinds.items():
         if days.any():
-            rows = made(going_on, pl.Series(hidden), columns)
+            rows = made(build_with_extended_level, pl.Series(hidden), columns)
             since = rows["level_age"].fill_null(0).to_numpy().astype(int)
             hushed = _drivers_age(rows, dam)  # as old as in the drill, or as they really are where that is older
-            drill = Drill(
+            drill = SimulatedOutage(
                 days=days,
                 inputs=rows.drop("date", "start", "level_age"),
-                start=rows["start"].to_numpy().copy(),
+                start_level=rows["start"].to_numpy().copy(),
                 level_age=np.where(hidden & (kind != "drivers"), since, 0),
                 drivers_age=np.where((hushed > drivers_age) & (kind != "level"), hushed, 0),
                 ahead={},
@@ -171,5 +172,5 @@ def drills(
             # a drill of one that falls on a real silence of the other is of another kind
             elsewise = {"level": drivers_age, "drivers": level_age}.get(kind)
             if elsewise is not None:
-                found[kind].start[elsewise > 0] = np.nan
+                found[kind].start_level[elsewise > 0] = np.nan
     return found
