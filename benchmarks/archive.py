@@ -29,7 +29,7 @@ from tests.postgres import Cluster, cluster
 
 from forebay.archive import upkeep
 from forebay.archive.store import Archive, open_archive
-from forebay.dams.dam import Gauge
+from forebay.dams.gauge import Gauge
 from forebay.tables import READINGS
 
 START = datetime(2007, 12, 31, 14, tzinfo=UTC)  # 1 January 2008 at +10:00

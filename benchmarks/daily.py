@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # its stubs are a package of their own
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.csv_layout import FileLayout
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.layout import FileLayout
+from forebay.dams.gauge import Gauge
 from forebay.days.daily import tables_from_files
 from forebay.sources.quality import grades
 

@@ -24,8 +24,9 @@ import trustme
 
 from forebay.archive.fetch import FetchRequest, fetch_dam
 from forebay.archive.store import Archive, open_archive
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.settings import Settings
 from forebay.sources import Fetch, fetch_readings
 from tests import faulty_server as on

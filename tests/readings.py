@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from forebay.dams.dam import Gauge
+from forebay.dams.gauge import Gauge
 from forebay.tables import READINGS
 
 Content = tuple[float | None, str | None, str, str | None]  # value, raw_value, quality, quality_code

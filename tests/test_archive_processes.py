@@ -18,8 +18,8 @@ import pytest
 from forebay.archive import upkeep
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.archive.store import Archive, open_archive
-from forebay.dams.dam import Gauge
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.settings import Settings
 from tests import synthetic
 from tests.readings import MONDAY

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.dams.csv_layout import plain
 from forebay.dams.dam import Dam
-from forebay.dams.layout import plain
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources import csv_files

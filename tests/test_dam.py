@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.dams.dam import ROLE_VARIABLES, Line, Role
+from forebay.dams.gauge import ROLE_VARIABLES, Role
+from forebay.dams.thresholds import ReferenceLevel
 
 days = st.dates(date(1999, 1, 1), date(2030, 12, 31))
 
 
-def value_on(line: Line, day: date) -> float | None:
+def value_on(line: ReferenceLevel, day: date) -> float | None:
     value = line.on(pl.Series([day])).item()
     assert value is None or isinstance(value, float)
     return value
@@ -21,17 +22,17 @@ def value_on(line: Line, day: date) -> float | None:
 
 @given(days)
 def test_a_constant_holds_always(day: date) -> None:
-    assert value_on(Line.model_validate(12), day) == 12.0
+    assert value_on(ReferenceLevel.model_validate(12), day) == 12.0
 
 
 def test_dated_values_hold_from_their_day_on_in_any_order_of_the_file() -> None:
     steps = [{"from": date(2010, 1, 1), "value": 2.0}, {"from": date(2000, 1, 1), "value": 1.0}]
-    line = Line.model_validate({"dated": steps})
+    line = ReferenceLevel.model_validate({"dated": steps})
     asked = pl.Series([date(1999, 12, 31), date(2000, 1, 1), date(2009, 12, 31), date(2010, 1, 1), date(2024, 6, 1)])
     assert line.on(asked).to_list() == [None, 1.0, 1.0, 2.0, 2.0]
 
 
-RULE = Line.model_validate({"rule_curve": [{"day": "07-01", "value": 10.0}, {"day": "01-11", "value": 20.0}]})
+RULE = ReferenceLevel.model_validate({"rule_curve": [{"day": "07-01", "value": 10.0}, {"day": "01-11", "value": 20.0}]})
 
 
 def test_a_rule_curve_has_its_points_values_on_their_days() -> None:
@@ -59,14 +60,14 @@ def test_a_rule_curve_is_the_same_every_year(day: date) -> None:
 
 
 def test_a_rule_curve_of_one_point_is_constant_and_29_february_has_a_value() -> None:
-    line = Line.model_validate({"rule_curve": [{"day": "02-29", "value": 3.0}]})
+    line = ReferenceLevel.model_validate({"rule_curve": [{"day": "02-29", "value": 3.0}]})
     assert line.on(pl.Series([date(2020, 2, 29), date(2021, 2, 28), date(2021, 12, 31)])).to_list() == [3.0, 3.0, 3.0]
 
 
 @given(st.lists(days, max_size=5))
 def test_a_line_has_one_value_for_each_day_asked(asked: list[date]) -> None:
     dated = {"dated": [{"from": date(2000, 1, 1), "value": 1}]}
-    for line in (Line.model_validate(1.0), RULE, Line.model_validate(dated)):
+    for line in (ReferenceLevel.model_validate(1.0), RULE, ReferenceLevel.model_validate(dated)):
         assert len(line.on(pl.Series(asked, dtype=pl.Date))) == len(asked)
 
 

@@ -167,7 +167,7 @@ def test_only_the_demo_is_simulated() -> None:
         (
             'variable = "reservoir_level"\nunit = "m"\ndatum',
             'variable = "storage"\nunit = "ML"\ndatum',
-            "gauges: the target gauge measures 'reservoir_level', but [target] says 'storage'",
+            "gauges: the target gauge measures 'reservoir_level', but target.variable is 'stor",
         ),
         ('station = "1"', "station = 1", "gauges[1].station = 1: input should be a valid string"),
         ('station = "1"', 'station = ""', "gauges[1].station = '': string should have at least 1 character"),
@@ -204,7 +204,7 @@ def test_only_the_demo_is_simulated() -> None:
         ("start = 2012-01-01", "start = 2012", "hindcast.start = 2012: must be a day like 2012-01-31, without quotes"),
         ("start = 2012-01-01", "leads = [0]", "hindcast.leads[1] = 0: input should be greater than or equal to 1"),
         ("start = 2012-01-01", "leads = []", "hindcast.leads = []: list should have at least 1 item, not 0"),
-        ("start = 2012-01-01", "leads = [3, 1]", "hindcast: leads = [3, 1] must rise, each standing once"),
+        ("start = 2012-01-01", "leads = [3, 1]", "hindcast: leads = [3, 1] must rise, without repetition"),
     ],
 )  # fmt: skip
 def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
@@ -218,7 +218,7 @@ def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
     [
         ('{ name = "A", from = 2014-01-01, to = 2013-01-01 }', "hindcast.windows[1]: to (2013-01-01) must not be befo"),
         ('{ name = "A b", from = 2012-01-01, to = 2013-01-01 }', "hindcast.windows[1].name: 'a b' must be 1 to 64 of"),
-        ('{ name = "all", from = 2012-01-01, to = 2013-01-01 }', "hindcast: windows: name 'all' is taken: every dam h"),
+        ('{ name = "all", from = 2012-01-01, to = 2013-01-01 }', "hindcast: windows: name 'all' is reserved: every da"),
         ('{ name = "A", from = 2012-01-01 }', "key hindcast.windows[1].to is missing"),
         (
             '{ name = "A", from = 2012-01-01, to = 2013-01-01, exclude = [{ form = 2012-02-01 }] }',
@@ -226,7 +226,7 @@ def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
         ),
         (
             '{ name = "A", from = 2012-01-01, to = 2013-01-01 }, { name = "A", from = 2014-01-01, to = 2015-01-01 }',
-            "hindcast: windows: name A stands twice; each may stand once",
+            "hindcast: windows: name A occurs twice; it must be unique",
         ),
     ],
 )
@@ -237,7 +237,7 @@ def test_faults_of_windows(tmp_path: Path, window: str, said: str) -> None:
 
 def test_a_gauge_that_stands_twice_is_named(tmp_path: Path) -> None:
     said = fault(tmp_path, DAM + RAIN + RAIN)
-    assert said == "gauges: station '2' stands twice with variable 'rainfall'; each pair may stand once"
+    assert said == "gauges: station '2' occurs twice with variable 'rainfall'; each pair must be unique"
 
 
 def test_a_station_may_have_two_variables(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_station_may_have_two_variables(tmp_path: Path) -> None:
 def test_a_threshold_that_stands_twice_is_named(tmp_path: Path) -> None:
     twice = 'thresholds = [{ name = "low", level = 1 }, { name = "low", level = 2 }]'
     text = replaced("full_supply", f"{twice}\nfull_supply")
-    assert fault(tmp_path, text) == "thresholds: name low stands twice; each may stand once"
+    assert fault(tmp_path, text) == "thresholds: name low occurs twice; it must be unique"
 
 
 def test_two_targets_and_none_are_refused(tmp_path: Path) -> None:
@@ -342,11 +342,11 @@ def test_faults_of_storage_curves(tmp_path: Path, curve: str, said: str) -> None
         ('{ rule_curve = [{ day = "02-30", value = 3 }] }', "full_supply.rule_curve[1]: day '02-30' must be a day of "),
         (
             "{ dated = [{ from = 2001-01-01, value = 3 }, { from = 2001-01-01, value = 4 }] }",
-            "full_supply: dated: day 2001-01-01 stands twice; each may stand once",
+            "full_supply: dated: day 2001-01-01 occurs twice; it must be unique",
         ),
         (
             '{ rule_curve = [{ day = "02-03", value = 3 }, { day = "02-03", value = 4 }] }',
-            "full_supply: rule_curve: day 02-03 stands twice; each may stand once",
+            "full_supply: rule_curve: day 02-03 occurs twice; it must be unique",
         ),
     ],
 )
@@ -387,7 +387,7 @@ def test_a_fault_in_a_forcing_is_one_sentence(tmp_path: Path, old: str, new: str
 
 
 def test_a_forcing_stands_once(tmp_path: Path) -> None:
-    assert fault(tmp_path, DAM + FORCING + FORCING) == "forcings: id outlook stands twice; each may stand once"
+    assert fault(tmp_path, DAM + FORCING + FORCING) == "forcings: id outlook occurs twice; it must be unique"
 
 
 def test_forcings_that_are_no_list_of_tables(tmp_path: Path) -> None:

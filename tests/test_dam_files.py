@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.dams.dam import Gauge
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.days.daily import daily_table, tables_from_files
 from forebay.sources import csv_files
 from forebay.tables import READINGS, flag_of

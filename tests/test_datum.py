@@ -46,5 +46,5 @@ def test_offsets_hold_until_the_next_one() -> None:
 
 
 def test_two_offsets_from_one_day_are_refused() -> None:
-    with pytest.raises((ForebayError, ValueError), match="datum_offsets: from 2019-08-24 stands twice"):
+    with pytest.raises((ForebayError, ValueError), match="datum_offsets: from 2019-08-24 occurs twice"):
         stating((date(2019, 8, 24), 1.0), (date(2019, 8, 24), 2.0))

@@ -96,23 +96,23 @@ def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_dam_file_is_documented() -> None:
-    from forebay.dams import curves, dam, forcing
+    from forebay.dams import csv_layout, curves, dam, forcing, gauge, hindcast, thresholds
 
     page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
     models = (
         dam.Dam,
         dam.Target,
-        dam.Gauge,
-        dam.FileLayout,
-        dam.Hindcast,
-        dam.Window,
+        gauge.Gauge,
+        csv_layout.FileLayout,
+        hindcast.Hindcast,
+        hindcast.Window,
         dam.DatumOffset,
-        dam.Sentinels,
-        dam.HydstraSeries,
+        gauge.Sentinels,
+        gauge.HydstraSeries,
         forcing.Forcing,
         forcing.ForcingFile,
     )
-    for model in (*models, dam.Line, dam.RulePoint, dam.Threshold, curves.StorageCurve):
+    for model in (*models, thresholds.ReferenceLevel, thresholds.RulePoint, thresholds.Threshold, curves.StorageCurve):
         for name, field in model.model_fields.items():
             if not field.exclude:
                 key = field.alias or name

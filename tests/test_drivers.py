@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forebay.dams.dam import Dam, Hindcast
+from forebay.dams.dam import Dam
+from forebay.dams.hindcast import Hindcast
 from forebay.features.samples import make_samples
 from forebay.models.boosting import Trees
 from forebay.models.references import DampedChange

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.dams.dam import Dam, Hindcast, Line
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.dams.hindcast import Hindcast
+from forebay.dams.thresholds import ReferenceLevel
 from forebay.days.daily import tables_from_files
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import Samples, make_samples
@@ -192,7 +194,7 @@ def test_words() -> None:
 
 def test_words_of_a_dry_spell_and_of_what_is_missing() -> None:
     dry = [0.0] * 40
-    low = DAM.model_copy(update={"full_supply": Line(value=94.0)})
+    low = DAM.model_copy(update={"full_supply": ReferenceLevel(value=94.0)})
     said = words(dam=low, rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[95.02, 95.02], stream_level_s=[1.0, None])
     assert said["rain"] == "hardly any rain in 3 days on a dry catchment"
     assert said["level"] == "level did not change yesterday"

@@ -10,8 +10,9 @@ import pytest
 
 from forebay.archive.fetch import FETCHES, REQUESTS, FetchRequest, fetch_dam, plan_dam
 from forebay.archive.store import Archive, open_archive
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import day_start, local_date
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import HttpSettings, Settings

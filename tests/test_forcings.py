@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from forebay.dams.dam import Dam, Hindcast
+from forebay.dams.dam import Dam
+from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
 from forebay.features import forcings, samples

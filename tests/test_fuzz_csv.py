@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from forebay.dams import layout as layouts
+from forebay.dams import csv_layout as layouts
+from forebay.dams.csv_layout import MAX_BYTES
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.layout import MAX_BYTES
 from forebay.days.daily import daily_table, tables_from_files
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from forebay import tables
-from forebay.dams.dam import Dam, Hindcast
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.dams.hindcast import Hindcast
 from forebay.days.daily import tables_from_files, usable_values
 from forebay.errors import DataError, ModelError
 from forebay.features.samples import Samples, make_samples

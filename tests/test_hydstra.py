@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import HttpSettings, Settings
 from forebay.sources.hydstra import fetch_readings, parse

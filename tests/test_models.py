@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forebay.dams.dam import Hindcast
+from forebay.dams.hindcast import Hindcast
 from forebay.errors import ModelError
 from forebay.features.inputs import build_inputs
 from forebay.models import FLOW_MODELS, MODELS, NETS, REFERENCES, models_for, serialisation

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from forebay.dams.dam import Dam, Hindcast
+from forebay.dams.dam import Dam
+from forebay.dams.hindcast import Hindcast
 from forebay.features import samples
 from forebay.features.experience import experience, outside_days
 from forebay.features.inputs import delay_days

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from forebay.charts.formats import TargetFormat, format_number
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.features.daily_tables import Reading
 from forebay.forecasts.issue import issue
 from forebay.report import grounds, page

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from forebay.cli import terminal
-from forebay.dams.dam import Hindcast
+from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
 from forebay.features.daily_tables import DailyTables

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError
 from forebay.settings import Settings
 from forebay.sources import simulated, simulation

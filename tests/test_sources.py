@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.services import SERVICES, default_urls
 from forebay.settings import Settings
 from forebay.sources import fetch_readings

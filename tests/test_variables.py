@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from forebay.dams.dam import ROLE_VARIABLES
+from forebay.dams.gauge import ROLE_VARIABLES
 from forebay.dams.variables import TARGETS, VARIABLES, Variable
 from forebay.errors import ConfigError
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.archive.store import Archive, open_archive
-from forebay.dams.dam import Gauge
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import day_start
 from forebay.tables import OBSERVATIONS, READINGS
 from tests.readings import GAUGES, GOOD, HOURLY, INSTANTANEOUS, LEVEL, MONDAY, RAIN, Content, gauge, readings

@@ -12,7 +12,8 @@ import polars as pl
 from forebay.archive.prefetch import prefetch
 from forebay.archive.spans import FetchContext, Span, due_spans
 from forebay.archive.store import AppendResult, Archive
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.services import SERVICES

@@ -8,7 +8,8 @@ from datetime import date
 import polars as pl
 
 from forebay.archive.store import Archive
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from forebay.dams.dam import Gauge
+from forebay.dams.gauge import Gauge
 
 Span = tuple[date | None, date]
 """First and last local day, both included; without a first one from the start of the station's record."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive.views import CONTENT, KEY, SERIES, first_versions, known_versions, newest_versions, revisions
-from forebay.dams.dam import Gauge
+from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError, DataError
 from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, Table
 

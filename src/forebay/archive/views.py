@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from forebay.dams.dam import Gauge
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local, to_utc
 from forebay.dams.variables import DAY_S
 

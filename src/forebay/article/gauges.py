@@ -15,9 +15,10 @@ import polars as pl
 
 from forebay.archive.fetch import FetchRequest, fetch_dam
 from forebay.archive.store import Archive
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.csv_layout import FileLayout
+from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.layout import FileLayout
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local
 from forebay.errors import ConfigError, DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables

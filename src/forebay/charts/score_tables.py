@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from forebay.charts.forecast_tables import DAY, DEFAULT, SHOWN_LEADS
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.models import REFERENCES
 from forebay.tables import flag_of
 

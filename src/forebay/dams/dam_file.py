@@ -13,9 +13,9 @@ from typing import Any, Union, get_args, get_origin
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from forebay.dams import layout as layouts
+from forebay.dams import csv_layout as layouts
+from forebay.dams.csv_layout import CurveLayout, FileLayout
 from forebay.dams.dam import Dam
-from forebay.dams.layout import CurveLayout, FileLayout
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 1 << 20

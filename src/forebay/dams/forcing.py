@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from forebay.dams.layout import TextLayout, names_a_day
+from forebay.dams.csv_layout import TextLayout, names_a_day
 from forebay.dams.variables import VARIABLES, Variable
 
 Kind = Literal["rain", "release", "transfer", "upstream_release"]
@@ -19,7 +19,7 @@ KIND_VARIABLES: dict[str, str] = {
 }
 """Whose units and plausible range each kind has."""
 
-HOURS_MOST = 240
+MAX_HOURS = 240
 
 
 class ForcingFile(TextLayout):
@@ -59,8 +59,8 @@ class Forcing(BaseModel):
     id: str
     name: str = ""
     unit: str
-    latency_h: Annotated[float, Field(ge=0, le=HOURS_MOST)] = 0.0
-    travel_time_h: Annotated[float, Field(ge=0, le=HOURS_MOST)] = 0.0
+    latency_h: Annotated[float, Field(ge=0, le=MAX_HOURS)] = 0.0
+    travel_time_h: Annotated[float, Field(ge=0, le=MAX_HOURS)] = 0.0
     file: ForcingFile | None = None
 
     @model_validator(mode="after")

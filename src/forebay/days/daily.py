@@ -28,7 +28,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_utc
 from forebay.days.value_checks import first_reason, gauge_readings
 from forebay.errors import ConfigError, DataError

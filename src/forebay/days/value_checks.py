@@ -11,7 +11,8 @@ from operator import or_
 
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.sources.quality import MISSING
 
 

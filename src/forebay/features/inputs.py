@@ -11,7 +11,8 @@ from datetime import date, time, timedelta
 import polars as pl
 
 from forebay.dams.curves import curve_on
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import day_start, init_time
 from forebay.dams.variables import DAY_S, VARIABLES
 

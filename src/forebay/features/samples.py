@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.dams.dam import Dam, Spell
+from forebay.dams.dam import Dam
+from forebay.dams.hindcast import DateRange
 from forebay.days import datum
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
@@ -179,7 +180,7 @@ def make_samples(
     )
 
 
-def in_spells(dates: NDArray[np.datetime64], spells: tuple[Spell, ...]) -> NDArray[np.bool_]:
+def in_spells(dates: NDArray[np.datetime64], spells: tuple[DateRange, ...]) -> NDArray[np.bool_]:
     """Whether each of `dates` lies in one of `spells`."""
     inside = np.zeros(len(dates), bool)
     for spell in spells:

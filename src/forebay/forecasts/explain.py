@@ -13,7 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.features.forcings import RAIN_DAYS
 from forebay.features.inputs import BALANCE, CONTEXT, FORCING
 from forebay.features.samples import Samples

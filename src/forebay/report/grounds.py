@@ -19,7 +19,10 @@ from forebay.charts.score_tables import (
     scored_years,
 )
 from forebay.charts.spec import Spec
-from forebay.dams.dam import Dam, Gauge, Line, Window
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
+from forebay.dams.hindcast import Window
+from forebay.dams.thresholds import ReferenceLevel
 from forebay.models import REFERENCES
 from forebay.report.page import Html, element, joined, pairs, table
 from forebay.report.sections import charted, panels, section
@@ -192,7 +195,7 @@ def _facts(dam: Dam) -> list[tuple[str, object]]:
     ]
 
 
-def _line(line: Line, unit: str) -> str:
+def _line(line: ReferenceLevel, unit: str) -> str:
     if line.value is not None:
         return f"{line.value:,g} {unit}"
     if line.dated:

@@ -10,7 +10,8 @@ import polars as pl
 from forebay.charts.forecast_tables import DAY, Report, Rise, compare_with_observed, is_near_full
 from forebay.charts.formats import TargetFormat, format_count, format_day
 from forebay.charts.spec import Spec, legend_entries
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import zone
 from forebay.report.page import Html, chart, element, escaped, joined, legend, table
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.screen.findings import Bools, Floats, any_recent, day_changes, moving_sum, past_quantile
 
 WET, FLOOD = 0.90, 0.98

@@ -13,7 +13,8 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.days.daily import usable_values
 from forebay.screen.checks import jumps, stuck, thresholds
 from forebay.screen.evidence import evidence_for

@@ -12,7 +12,8 @@ from typing import Protocol
 
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError
 from forebay.services import service_named
 from forebay.settings import Settings

@@ -18,9 +18,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from forebay.dams import layout as layouts
-from forebay.dams.dam import Dam, Gauge
-from forebay.dams.layout import EARLIEST, EMPTY, LATEST, FileLayout
+from forebay.dams import csv_layout as layouts
+from forebay.dams.csv_layout import EARLIEST, EMPTY, LATEST, FileLayout
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local, to_utc, zone
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import polars as pl
 
-from forebay.dams import layout as layouts
+from forebay.dams import csv_layout as layouts
+from forebay.dams.csv_layout import EARLIEST, EMPTY, LATEST
 from forebay.dams.dam import Dam
 from forebay.dams.forcing import Forcing, ForcingFile
-from forebay.dams.layout import EARLIEST, EMPTY, LATEST
 from forebay.dams.local_time import to_utc
 from forebay.errors import ConfigError, SourceError
 from forebay.tables import FORCINGS

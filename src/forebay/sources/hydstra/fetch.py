@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import zone
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from forebay.dams.dam import Gauge
+from forebay.dams.gauge import Gauge
 from forebay.errors import SourceError
 from forebay.sources.quality import MISSING, grade
 from forebay.tables import INSTANT, READINGS

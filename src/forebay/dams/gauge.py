@@ -1,0 +1,217 @@
+"""A gauge of a dam: its role, its source, and how its numbers are to be read."""
+
+from __future__ import annotations
+
+import re
+from datetime import time, timedelta
+from typing import Annotated, Literal, Self
+
+import polars as pl
+from pydantic import AfterValidator, Field, model_validator
+
+from forebay.dams.csv_layout import FileLayout
+from forebay.dams.fields import Clock, FrozenModel
+from forebay.dams.forcing import MAX_HOURS
+from forebay.dams.local_time import to_local
+from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
+from forebay.services import service_named
+
+Role = Literal[
+    "target",
+    "rainfall",
+    "stream",
+    "inflow",
+    "release",
+    "storage",
+    "temperature",
+    "evaporation",
+    "snow",
+    "upstream_level",
+    "upstream_release",
+]
+ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
+    "target": TARGETS,
+    "rainfall": ("rainfall",),
+    "stream": ("stream_level", "discharge"),
+    "inflow": ("inflow", "discharge"),
+    "release": ("release", "discharge"),
+    "storage": ("storage", "storage_percent"),
+    "temperature": ("temperature",),
+    "evaporation": ("evaporation",),
+    "snow": ("snow_water_equivalent",),
+    "upstream_level": ("reservoir_level",),
+    "upstream_release": ("release", "discharge"),
+}
+"""Variables that a gauge of each role may measure."""
+
+_INTERVAL = re.compile(r"(\d{1,3})min")
+
+
+def _check_source(text: str) -> str:
+    service_named(text)
+    return text
+
+
+def _check_variable(text: str) -> str:
+    if text not in VARIABLES:
+        raise ValueError(f"variable {text!r} is unknown; allowed are {', '.join(VARIABLES)}")
+    return text
+
+
+class Sentinels(FrozenModel):
+    """Numbers that mean "no value", in the gauge's unit."""
+
+    values: tuple[float, ...] = ()
+    below: float | None = None
+    above: float | None = None
+
+
+class HydstraSeries(FrozenModel):
+    """Parameters of requests to a Hydstra service, where the variable's defaults do not fit."""
+
+    variable: str | None = None
+    varfrom: str | None = None
+    varto: str | None = None
+    datasource: str | None = None
+
+
+class Gauge(FrozenModel):
+    """One series of one station: its role for the dam, its source, and how its numbers are to be read.
+
+    Attributes
+    ----------
+    role
+        Role for the dam; the models build their inputs from roles.
+    reading
+        What one published number is: the mean or the total of its interval, or an instantaneous value.
+    interval
+        "day", "hour", or "15min" and the like: time from one number to the next.
+    stamp
+        Whether a number's time is its interval's start or end.
+    day_start, reading_at
+        Clock times (station-local): the start of the gauge's day; the time of an instantaneous daily reading.
+    aggregate, share_required
+        How sub-daily numbers become a day's value, and the share of the day's hours that is necessary for one.
+    latency_h
+        Hours from the end of an interval until its number is available.
+    travel_time_h
+        Of a gauge upstream: hours until its water arrives at the dam.
+    valid_range
+        Closed range in `unit` outside of which a value is flagged; by default the variable's plausible range.
+    """
+
+    role: Role
+    source: Annotated[str, AfterValidator(_check_source)]
+    station: Annotated[str, Field(min_length=1)]
+    variable: Annotated[str, AfterValidator(_check_variable)]
+    unit: str
+    name: str = ""
+    reading: Literal["mean", "total", "instantaneous"]
+    interval: str = "day"
+    stamp: Literal["start", "end"] = "start"
+    day_start: Clock = time(0)
+    reading_at: Clock | None = None
+    aggregate: Literal["mean", "total", "min", "max", "last"]
+    share_required: Annotated[float, Field(gt=0, le=1)] = 0.9
+    latency_h: Annotated[float, Field(ge=0, le=24 * 30)] = 0.0
+    travel_time_h: Annotated[float, Field(ge=0, le=MAX_HOURS)] = 0.0
+    valid_range: tuple[float, float] | None = None
+    sentinels: Sentinels = Sentinels()
+    file: FileLayout | None = None
+    hydstra: HydstraSeries = HydstraSeries()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_defaults(cls, fields: object) -> object:
+        """`aggregate` and `reading` follow the variable where the dam file omits them."""
+        if not isinstance(fields, dict) or str(fields.get("variable")) not in VARIABLES:
+            return fields
+        aggregate = VARIABLES[str(fields["variable"])].aggregate
+        return {"aggregate": aggregate, "reading": aggregate} | fields
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> Self:
+        if self.variable not in ROLE_VARIABLES[self.role]:
+            raise ValueError(
+                f"variable {self.variable!r} does not fit role {self.role!r}; allowed are "
+                f"{', '.join(ROLE_VARIABLES[self.role])}"
+            )
+        VARIABLES[self.variable].conversion(self.unit)
+        if self.interval_s is None:
+            raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")
+        if (self.reading_at is not None) != (self.reading == "instantaneous" and self.interval == "day"):
+            raise ValueError('reading_at goes with reading = "instantaneous" and interval = "day", which require it')
+        if (self.file is None) == (service_named(self.source).protocol == "csv"):
+            raise ValueError('a gauge with source = "csv" needs a [gauges.file] table, and no other gauge may have one')
+        if self.travel_time_h and not self.role.startswith("upstream"):
+            raise ValueError(f"travel_time_h goes with roles upstream_level and upstream_release, not {self.role!r}")
+        if self.valid_range is not None and not self.valid_range[0] < self.valid_range[1]:
+            raise ValueError(f"valid_range = {list(self.valid_range)} must be [lowest, highest]")
+        return self
+
+    @property
+    def interval_s(self) -> int | None:
+        """Seconds from one number to the next; 86,400 stands for a local day; None if the text is not an interval."""
+        if self.interval == "day":
+            return DAY_S
+        if self.interval == "hour":
+            return 3600
+        match = _INTERVAL.fullmatch(self.interval)
+        minutes = int(match[1]) if match else 0
+        return minutes * 60 if 0 < minutes <= 720 and 1440 % minutes == 0 else None
+
+    @property
+    def table_interval(self) -> int:
+        """`interval` of the gauge's rows in the table of observations: 0 for instantaneous readings."""
+        return 0 if self.reading == "instantaneous" else (self.interval_s or 0)
+
+    @property
+    def kind(self) -> Variable:
+        """The measured variable."""
+        return VARIABLES[self.variable]
+
+    @property
+    def series(self) -> dict[str, str | int]:
+        """Identity of the gauge's series in the archive: source, station, variable, aggregate, interval."""
+        return {
+            "source": f"csv:{self.file.dam}" if self.file else self.source,
+            "station": self.station,
+            "variable": self.variable,
+            "aggregate": self.reading,
+            "interval": self.table_interval,
+        }
+
+    @property
+    def column(self) -> str:
+        """Column of the daily table: the variable for the target, variable and station for all others."""
+        return self.variable if self.role == "target" else f"{self.variable}_{self.station}"
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return self.name or f"{self.kind.title} {self.station}"
+
+    @property
+    def ready_after(self) -> timedelta:
+        """Time from an interval's end until its value is available."""
+        return timedelta(hours=self.latency_h)
+
+    @property
+    def ends_next_day(self) -> bool:
+        """Whether a daily value's interval ends on the day after the one that it starts on."""
+        return self.reading_at is None and self.day_start != time(0)
+
+    def local_day(self, time_zone: str) -> pl.Expr:
+        """The first local day by whose end a reading is complete, from the column `time`, its interval's start.
+
+        A calendar-day mean belongs to its day; the rain from 9:00 on day d to 9:00 on day d+1 to d+1; an instantaneous
+        reading to the day that contains it.
+        """
+        start = to_local(pl.col("time"), time_zone).dt.date()
+        if self.table_interval == 0:
+            return start
+        if self.interval == "day":
+            # Not by adding hours: where a clock change skips midnight, the day starts at 01:00 and has 23 h.
+            return start + timedelta(days=1) if self.ends_next_day else start
+        end = pl.col("time") + timedelta(seconds=self.table_interval)
+        return to_local(end - timedelta(microseconds=1), time_zone).dt.date()
