@@ -25,7 +25,7 @@ from forebay.dams.csv_layout import FileLayout
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.gauge import Gauge
-from forebay.days.daily import tables_from_files
+from forebay.days.daily_files import tables_from_files
 from forebay.sources.quality import grades
 
 COPIES = 200

@@ -28,7 +28,8 @@ import polars as pl
 from forebay import metrics
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import tables_from_files, usable_values
+from forebay.days.daily import usable_values
+from forebay.days.daily_files import tables_from_files
 from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
 from forebay.models.boosting import PARAMETERS, ROUNDS

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start
-from forebay.days.daily import UNUSABLE, daily_table, tables_from_files, usable_values, write_daily
+from forebay.days.daily import UNUSABLE, daily_table, usable_values, write_daily
+from forebay.days.daily_files import tables_from_files
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.sources import csv_files
 from forebay.tables import READINGS

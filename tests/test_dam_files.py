@@ -8,7 +8,8 @@ import pytest
 
 from forebay.dams.dam_file import load_dam
 from forebay.dams.gauge import Gauge
-from forebay.days.daily import daily_table, tables_from_files
+from forebay.days.daily import daily_table
+from forebay.days.daily_files import tables_from_files
 from forebay.sources import csv_files
 from forebay.tables import READINGS, flag_of
 from tests.shared import needs_shared

@@ -1,11 +1,11 @@
-"""Steps of datum: found where not stated, taken off where the dam file states them."""
+"""Steps of datum: detected where the dam file does not state them, subtracted where it does."""
 
 from datetime import date, timedelta
 
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.days.datum import on_one_datum, segments, withheld_from
+from forebay.days.datum import on_one_datum, withheld_from
 from forebay.errors import ForebayError
 from forebay.screen.flags import screen_daily
 from tests import synthetic
@@ -16,20 +16,18 @@ END = synthetic.FIRST_DAY + timedelta(days=899)
 FRAME = synthetic.frame_of(LONE, {LEVEL: lake((600, -4.0))})
 
 
-def stating(*offsets: tuple[date, float]) -> Dam:
+def dam_with_offsets(*offsets: tuple[date, float]) -> Dam:
     return synthetic.dam_of(datum_offsets=[{"from": day, "offset": offset} for day, offset in offsets])
 
 
-def test_an_unstated_step_parts_the_record_from_the_day_on_which_it_is_known() -> None:
+def test_thresholds_are_withheld_from_an_unstated_step_once_it_is_known() -> None:
     flags = screen_daily(FRAME, LONE)
     assert withheld_from(flags, LONE, STEP + timedelta(days=9)) is None
     assert withheld_from(flags, LONE, STEP + timedelta(days=10)) == STEP
-    assert segments(FRAME, flags, LONE, END).to_list() == [0] * 600 + [1] * 300
-    assert segments(FRAME, flags, LONE, STEP).to_list() == [0] * 900
 
 
 def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:
-    dam = stating((STEP, -4.0))
+    dam = dam_with_offsets((STEP, -4.0))
     frame = on_one_datum(FRAME, dam)
     assert frame[LEVEL].to_list() == pytest.approx(lake())
     flags = screen_daily(frame, dam)
@@ -37,14 +35,14 @@ def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:
     assert withheld_from(flags, dam, END) is None
 
 
-def test_offsets_hold_until_the_next_one() -> None:
+def test_an_offset_is_valid_until_the_next_one() -> None:
     day = synthetic.FIRST_DAY
     frame = synthetic.frame_of(LONE, {LEVEL: [1.0, 3.0, 3.0, 1.0]})
-    dam = stating((day + timedelta(days=3), 0.0), (day + timedelta(days=1), 2.0))
+    dam = dam_with_offsets((day + timedelta(days=3), 0.0), (day + timedelta(days=1), 2.0))
     assert on_one_datum(frame, dam)[LEVEL].to_list() == [1.0, 1.0, 1.0, 1.0]
     assert on_one_datum(frame, LONE) is frame
 
 
 def test_two_offsets_from_one_day_are_refused() -> None:
     with pytest.raises((ForebayError, ValueError), match="datum_offsets: from 2019-08-24 occurs twice"):
-        stating((date(2019, 8, 24), 1.0), (date(2019, 8, 24), 2.0))
+        dam_with_offsets((date(2019, 8, 24), 1.0), (date(2019, 8, 24), 2.0))

@@ -14,7 +14,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel
-from forebay.days.daily import tables_from_files
+from forebay.days.daily_files import tables_from_files
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import Samples, make_samples
 from forebay.forecasts.explain import amount, explain, owner

@@ -20,7 +20,8 @@ from forebay.dams import csv_layout as layouts
 from forebay.dams.csv_layout import MAX_BYTES
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import daily_table, tables_from_files
+from forebay.days.daily import daily_table
+from forebay.days.daily_files import tables_from_files
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
 from forebay.sources import csv_files, forcing_files

@@ -13,7 +13,8 @@ from forebay import tables
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.hindcast import Hindcast
-from forebay.days.daily import tables_from_files, usable_values
+from forebay.days.daily import usable_values
+from forebay.days.daily_files import tables_from_files
 from forebay.errors import DataError, ModelError
 from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS, REFERENCES

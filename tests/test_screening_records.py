@@ -14,7 +14,8 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import daily_table, tables_from_files, usable_values
+from forebay.days.daily import daily_table, usable_values
+from forebay.days.daily_files import tables_from_files
 from forebay.screen.flags import VALID_REASONS, flag_runs, screen_daily
 from forebay.settings import Settings
 from forebay.sources import simulated

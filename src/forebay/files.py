@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +57,24 @@ def write_all(folder: Path) -> Iterator[FileSet]:
                 files.paths.append(folder / path.name)
     except OSError as error:
         raise unwritable(folder, error) from None
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `content` to a file, complete or not at all.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise ConfigError(f"{path} cannot be written ({error.strerror}); give a path in a folder that can be") from None
 
 
 def check_writable(folder: Path) -> None:

@@ -1,7 +1,7 @@
-"""The target's datum: readings before and after a step of datum belong to two segments, each valid by itself.
+"""The target's datum: readings before and after a step of datum are valid, each on its own datum.
 
-A step that the dam file does not state is found by the screen (`flags`, reason "step"). Until the dam file states its
-offset, thresholds and storage cannot be told in the new segment: they are given on the datum before it.
+The screen detects a step that the dam file does not state (flag "step"). Thresholds and storage refer to the datum
+before the step. After it they are withheld until the dam file states the offset.
 """
 
 from __future__ import annotations
@@ -15,36 +15,21 @@ from forebay.dams.dam import Dam
 
 
 def on_one_datum(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """The daily frame with the target on the dam file's own datum: the offsets that it states are taken off."""
+    """The daily table with the target on the dam file's datum: stated offsets are subtracted."""
     if not dam.datum_offsets:
         return daily
     stated = sorted(dam.datum_offsets, key=lambda offset: offset.from_)
     starts = np.array([offset.from_ for offset in stated], "datetime64[D]")
     offsets = np.array([0.0, *(offset.offset for offset in stated)])
-    in_force = pl.Series(offsets[np.searchsorted(starts, daily["date"].to_numpy(), side="right")])
+    offset_of_day = pl.Series(offsets[np.searchsorted(starts, daily["date"].to_numpy(), side="right")])
     target = dam.target_gauge.column
-    return daily.with_columns((pl.col(target) - in_force).alias(target))
-
-
-def segments(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
-    """Number of each day's datum segment, 0 for the first, as known at the end of `day`.
-
-    A change between days of different segments is missing.
-
-    Parameters
-    ----------
-    found
-        Flags (`prepare.flags`) of the frame on one datum.
-    """
-    steps = _steps(flags, dam, day)
-    begun = np.searchsorted(steps.to_numpy(), daily["date"].to_numpy(), side="right")
-    return pl.Series("segment", begun, dtype=pl.Int32)
+    return daily.with_columns((pl.col(target) - offset_of_day).alias(target))
 
 
 def withheld_from(flags: pl.DataFrame, dam: Dam, day: date) -> date | None:
     """First day of a datum that the dam file does not state, as known at the end of `day`; None if there is none.
 
-    From it on thresholds and storage are withheld.
+    Thresholds and storage are withheld from this day on.
     """
     steps = _steps(flags, dam, day)
     return None if steps.is_empty() else steps[0]
@@ -58,5 +43,6 @@ def withheld_days(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> pl.Seri
 
 
 def _steps(flags: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
+    """Days of the target's steps that are known at the end of `day`."""
     is_step = (pl.col("gauge") == dam.target_gauge.column) & (pl.col("reason") == "step")
     return flags.filter(is_step, pl.col("known_on") <= day)["date"].unique().sort()

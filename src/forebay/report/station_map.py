@@ -9,8 +9,8 @@ import polars as pl
 from forebay.charts.drawing import draw
 from forebay.charts.spec import Spec, file_spec
 from forebay.charts.station_map import compass_direction, day_or_dash, station_map
-from forebay.days.daily import write_whole
 from forebay.errors import ConfigError
+from forebay.files import write_file
 from forebay.report.page import Html, chart, document, element, joined, table
 from forebay.sources.stations import StationList
 
@@ -57,10 +57,10 @@ def write_map(found: StationList, place: str, path: Path) -> None:
     suffix = path.suffix.lower()
     spec = file_spec(station_map(found, place))
     if suffix == ".html":
-        write_whole(path, _page(found, place, spec).encode())
+        write_file(path, _page(found, place, spec).encode())
         return
     picture = draw(spec)
-    write_whole(path, picture.svg.encode() if suffix == ".svg" else picture.png)
+    write_file(path, picture.svg.encode() if suffix == ".svg" else picture.png)
 
 
 def _page(found: StationList, place: str, spec: Spec) -> str:
