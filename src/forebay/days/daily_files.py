@@ -8,7 +8,8 @@ from math import isfinite
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.days.axis import join_gauges
 from forebay.days.daily import FLAGGED_GRADES, daily_table, flag_values, in_table_unit
 from forebay.sources import csv_files
