@@ -20,7 +20,7 @@ from forebay.features.daily_tables import add_uncoded, newest_reading, read_dail
 from forebay.jobs import forecast as pipeline
 from forebay.jobs.forecast import Outcome
 from forebay.models import MODELS
-from forebay.report.write import render
+from forebay.report.write import render_report
 from forebay.settings import Settings
 from tests import synthetic
 from tests.disks import small_disk
@@ -205,9 +205,9 @@ def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Pat
     again = made(tmp_path / "small.toml", tmp_path, init=init)[0]
     assert_frame_equal(again.hindcast, then.hindcast, check_exact=True)
     assert again.issued.forcings == then.issued.forcings
-    page, _ = render(pipeline.report_of(again, fetched(tmp_path / "small.toml", tmp_path, NOW)[1]))
+    page, _ = render_report(pipeline.report_of(again, fetched(tmp_path / "small.toml", tmp_path, NOW)[1]))
     assert said in page
-    assert "No forecast of rain" not in page
+    assert "uses measurements only" not in page
 
 
 def test_a_forcing_of_which_nothing_was_issued_is_told(tmp_path: Path) -> None:

@@ -17,6 +17,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from forebay.charts import drawing
+from forebay.charts.formats import format_count, format_day, format_name, format_number, format_percent
+
+_FILTERS = {
+    "day": format_day,
+    "number": format_number,
+    "percent": format_percent,
+    "plural": format_count,
+    "words": format_name,
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ def environment() -> Environment:
     )
     # Vega-Lite depends on the order of keys (layers, datasets); NaN is not JSON and the browser would refuse it.
     pages.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
+    pages.filters |= _FILTERS
     return pages
 
 

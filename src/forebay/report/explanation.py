@@ -1,39 +1,27 @@
-"""The report's section on the contributions to the forecast."""
+"""Section "Explanation of the forecast": the contribution of each input, as sentences and bars."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from forebay.charts.explanation import contribution_sentences, explained_leads, total_change
+from forebay.charts.explanation import contribution_sentences, explained_leads, explanation_panels, total_change
 from forebay.charts.forecast_tables import Report
-from forebay.charts.formats import TargetFormat
-from forebay.charts.spec import Spec
-from forebay.report import sections
-from forebay.report.page import Html, element, joined
+from forebay.report.content import Content, chart_heading, panel_figure
 
 
-def section(report: Report, specs: Sequence[Spec]) -> Html:
-    """What moved the forecast, in words and bars."""
-    explanation, dam = report.forecast.explanation, report.dam
-    if explanation.is_empty():
-        return sections.section("explanation", dam, element("p", "Of this forecast it is not known what moved it."))
-    words = TargetFormat(dam)
-    parts = []
-    for lead in explained_leads(explanation):
-        total = words.quantity(total_change(explanation, lead), signed=True)
-        items = (element("li", text) for text in contribution_sentences(explanation, dam, lead))
-        parts.append(
-            element("div", element("h3", f"In {lead} day{'s' if lead > 1 else ''}: {total}"), element("ul", *items))
-        )
-    how = (
-        "Each number is what one cause added to the forecast median, against what a usual day brings; together they "
-        "are the change forecast. It tells what the models went by, not what the lake obeys: causes that come "
-        "together, such as rain and a rising river, share their effect."
-    )
-    return sections.section(
-        "explanation",
-        dam,
-        element("div", joined(parts), css="panels"),
-        sections.panels("chart-explanation", specs),
-        element("p", how, css="small"),
-    )
+def is_explained(report: Report) -> bool:
+    """Whether the forecast has an explanation."""
+    return not report.forecast.explanation.is_empty()
+
+
+def build(report: Report) -> Content:
+    """Per lead time the total change and a sentence per contribution; figure `explanation`."""
+    table, heading = report.forecast.explanation, chart_heading(report.dam)
+    leads = [
+        {
+            "lead_time": lead,
+            "change": total_change(table, lead),
+            "sentences": contribution_sentences(table, report.dam, lead),
+        }
+        for lead in explained_leads(table)
+    ]
+    title = heading.title("contributions to the forecast")
+    return Content({"leads": leads}, panel_figure("explanation", explanation_panels(table, heading), title, 3))

@@ -1,0 +1,44 @@
+"""Section "Dam and gauges": facts of the dam file, the source of each gauge, and the last fetch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from forebay.charts.forecast_tables import Report
+from forebay.charts.formats import NO_VALUE, format_name, format_number
+from forebay.dams.gauge import Gauge
+from forebay.report.content import Content
+
+
+def build(report: Report) -> Content:
+    """Gauges with the names of their files, and the table of the last fetch without its empty columns."""
+    fetch = report.gauge_table
+    columns = [name for name in fetch.columns if fetch[name].null_count() < len(fetch)]
+    values = {
+        "gauges": [{"gauge": gauge, "file": _file_text(gauge)} for gauge in report.dam.gauges],
+        "fetch_headers": ["age, days" if name == "age" else format_name(name) for name in columns],
+        "fetch_rows": [[_cell(value) for value in row] for row in fetch.select(columns).iter_rows()],
+        "fetch_texts": next((k for k, name in enumerate(columns) if fetch.schema[name] != pl.String), len(columns)),
+    }
+    return Content(values)
+
+
+def _file_text(gauge: Gauge) -> str:
+    """Name of a gauge's file with its columns; empty for a gauge that is fetched."""
+    if gauge.file is None:
+        return ""
+    columns = filter(None, (gauge.file.date, gauge.file.value, gauge.file.quality))
+    return f"{Path(gauge.file.path).name} ({', '.join(columns)})"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return NO_VALUE
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, float):
+        return format_number(value, 1)
+    return f"{value:,}" if isinstance(value, int) else str(value)

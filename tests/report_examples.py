@@ -1,0 +1,104 @@
+"""A synthetic report for the tests of `forebay.report`, and what a reader or a browser sees of a page."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.charts.forecast_tables import Report
+from forebay.dams.dam import Dam
+from forebay.features.daily_tables import Reading
+from forebay.features.samples import make_samples
+from forebay.forecasts.issue import issue
+from forebay.report.sections import SECTIONS, render_template
+from forebay.verify.diagnostics import diagnose
+from tests import synthetic
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_NO_BROWSER = CHROMIUM is None and os.environ.get("CI") != "true"
+needs_chromium = pytest.mark.skipif(_NO_BROWSER, reason="no chromium on this machine")
+HOSTILE = """</script><script>alert(1)</script><img src=x onerror='alert("2")'> & <!-- \u2028"""
+
+
+@cache
+def _hindcast(name: str) -> tuple[Dam, pl.DataFrame, pl.DataFrame]:
+    dam = synthetic.dam(name=name, notes=name)
+    daily = synthetic.daily(dam)
+    days = [synthetic.FLOOD_ONSET + timedelta(days=k) for k in range(-30, 30)]
+    return dam, daily, synthetic.forecasts(dam, daily, [*days, daily["date"][-1]])
+
+
+def example_report(name: str = "Synthetic Dam") -> Report:
+    """A report of the last day of the synthetic daily frame, without diagnostics."""
+    dam, daily, table = _hindcast(name)
+    init = daily["date"][-1]
+    issued = issue(table, dam, init, now=synthetic.NOW, limitations=("A creek has no data.",))
+    return Report(
+        dam=dam,
+        forecast=replace(issued, explanation=synthetic.explanation(dam, init)),
+        newest=Reading(synthetic.NOW - timedelta(hours=37), 96.5, "good", dam.target.datum),
+        daily=daily,
+        hindcast=table.filter(pl.col("init_date") < init),
+        scores=synthetic.scores(dam),
+        gauge_table=pl.DataFrame({"gauge": ["reservoir_level"], "rows": [1200], "error": [None]}),
+    )
+
+
+@cache
+def diagnosed_report() -> Report:
+    """A report with the diagnostics of a longer hindcast."""
+    dam, daily, _ = _hindcast("Synthetic Dam")
+    table = synthetic.forecasts(dam, daily, daily["date"][480:].to_list())
+    diagnostics = diagnose(table, make_samples(daily, daily, dam), dam, daily=daily)
+    past = table.filter(pl.col("init_date") < daily["date"][-1])
+    return replace(example_report(), hindcast=past, diagnostics=diagnostics)
+
+
+def section_text(name: str, report: Report) -> str:
+    """What a reader sees of one section, in one line."""
+    section = next(section for section in SECTIONS if section.name == name)
+    return visible_text(section.render(report, section.build(report)))
+
+
+def template_text(template: str, report: Report, values: dict[str, object]) -> str:
+    """What a reader sees of a template, in one line."""
+    return visible_text(render_template(template, report, values))
+
+
+def visible_text(html: str) -> str:
+    """The text of a page without scripts and tags, in one line."""
+    tags = re.sub(r"<(script|style).*?</\1>", " ", html, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", tags))
+
+
+def chart_count(html: str) -> int:
+    """Number of chart specifications in a page."""
+    return html.count('<script type="application/json"')
+
+
+def open_in_browser(page: Path, folder: Path) -> tuple[str, str, list[str]]:
+    """The DOM after drawing, the browser's log, and every URL that the page requests, apart from files.
+
+    The browser's own requests have no origin. A proxy that does not exist keeps all of them on this machine.
+    """
+    assert CHROMIUM is not None, "CI must have chromium"
+    net_log = folder / "net.json"
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --proxy-server=127.0.0.1:9 --enable-logging=stderr "
+        "--virtual-time-budget=20000 --window-size=1280,4000 --dump-dom"
+    )
+    command = [CHROMIUM, *flags.split(), f"--user-data-dir={folder / 'profile'}", f"--log-net-log={net_log}"]
+    browser = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=180, check=True)
+    events = json.loads(net_log.read_text())["events"]
+    requests = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    urls = {r["url"] for r in requests if r["initiator"] != "not an origin" and not r["url"].startswith("file:")}
+    return browser.stdout, browser.stderr, sorted(urls)

@@ -1,0 +1,43 @@
+"""`forebay.report.dam_and_gauges`: the facts of the dam file, the sources of the gauges, the last fetch."""
+
+from dataclasses import replace
+
+import polars as pl
+
+from forebay.dams.dam import Dam
+from tests.report_examples import example_report, section_text
+
+
+def test_facts_of_the_dam_file() -> None:
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [[80, 0], [100, 5000]], "survey_date": "2011-05-01"}
+    low_pool = {"rule_curve": [{"day": "01-01", "value": 90}, {"day": "07-01", "value": 95}]}
+    facts = {
+        "full_supply": {"dated": [{"from": "2018-01-01", "value": 99.0}, {"from": "2020-01-01", "value": 100.0}]},
+        "thresholds": [{"name": "Low pool", "level": low_pool}],
+        "storage_curves": [curve],
+        "hindcast": {
+            "verification_exclude": [
+                {"from": "2019-01-01", "to": "2019-01-05", "reason": "datum moved"},
+                {"from": "2019-02-01", "to": "2019-02-05"},
+            ]
+        },
+    }
+    report = example_report()
+    dam = Dam.model_validate(report.dam.model_dump(by_alias=True) | facts)
+    text = section_text("dam_and_gauges", replace(report, dam=dam))
+    assert "Full supply 99 m from 2018-01-01; 100 m from 2020-01-01 Low pool" in text
+    assert "rule curve: 01-01 90 m, 07-01 95 m Not scored" in text
+    assert "2019-01-01 to 2019-01-05 (datum moved); 2019-02-01 to 2019-02-05 Storage curve" in text
+    assert "80 to 100 m: 0 to 5,000 ML, 2 points, surveyed 2011-05-01 Notes" in text
+
+
+def test_gauges_and_the_last_fetch() -> None:
+    text = section_text("dam_and_gauges", example_report())
+    assert "stream A creek simulated creek stream level m mean, daily 00:00" in text.replace("Stream", "stream")
+    assert "Last fetch gauge rows reservoir_level 1,200" in text
+    assert "File" not in text
+
+
+def test_nothing_was_fetched() -> None:
+    text = section_text("dam_and_gauges", replace(example_report(), gauge_table=pl.DataFrame()))
+    assert "Nothing was fetched for this report." in text

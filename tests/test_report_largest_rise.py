@@ -1,0 +1,20 @@
+"""`forebay.report.largest_rise`: every forecast of the rise next to the observed change."""
+
+from dataclasses import replace
+
+from forebay.tables import FORECASTS
+from tests.report_examples import example_report, section_text
+
+
+def test_forecasts_and_observed_changes() -> None:
+    text = section_text("largest_rise", example_report())
+    assert "The largest lasting rise in the 60 days of the hindcast is 4.018 m, from Sun 9 Feb 2020" in text
+    assert "Observed: +4.018 m, above the 90% interval." in text
+    assert "Earlier forecasts of this day in the charts: 4." in text
+    assert "The observed level was inside the 90% interval of none of them." in text
+    assert "observed +6.522, above 90%" in text
+
+
+def test_no_rise() -> None:
+    text = section_text("largest_rise", replace(example_report(), hindcast=FORECASTS.empty()))
+    assert "the level never rose and stayed up, so there is no rise to show" in text

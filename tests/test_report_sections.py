@@ -1,0 +1,62 @@
+"""`forebay.report.sections`: every section has a template, and a new one needs a module, a template and a line."""
+
+import re
+from dataclasses import replace
+from importlib import resources
+
+import altair as alt
+import polars as pl
+import pytest
+from jinja2 import ChoiceLoader, DictLoader
+
+from forebay.charts.forecast_tables import Report
+from forebay.report.content import Content, single_figure
+from forebay.report.environment import environment
+from forebay.report.sections import SECTIONS, Section
+from forebay.report.write import render_report, sections_of
+from tests.report_examples import diagnosed_report, example_report
+
+TEMPLATE = """{% import "macros.html" as ui %}
+<p>{{ dam.name }} has {{ count | plural("gauge") }}.</p>{{ ui.chart_figure(figures.toy) }}"""
+
+
+def build_toy(report: Report) -> Content:
+    chart = alt.Chart(pl.DataFrame({"x": [1.0]})).mark_point().encode(x="x:Q").properties(title="Toy chart")
+    return Content({"count": len(report.dam.gauges)}, single_figure("toy", chart))
+
+
+def test_names_and_titles_are_unique_and_every_section_has_its_template() -> None:
+    templates = resources.files("forebay.report") / "templates"
+    for section in SECTIONS:
+        assert (templates / f"{section.name}.html").is_file()
+    assert len({section.name for section in SECTIONS}) == len({section.title for section in SECTIONS}) == len(SECTIONS)
+
+
+def test_every_section_is_on_the_page_in_order_with_its_title_and_link() -> None:
+    html = render_report(diagnosed_report())[0]
+    assert re.findall(r'<section id="(\w+)">\n<h2>([^<]+)</h2>', html) == [(s.name, s.title) for s in SECTIONS]
+    assert re.findall(r'<a href="#(\w+)">([^<]+)</a></li>', html) == [(s.name, s.title) for s in SECTIONS]
+
+
+def test_every_link_within_the_page_has_a_target() -> None:
+    html = render_report(diagnosed_report())[0]
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'id="([^"]+)"', html))
+
+
+def test_a_section_whose_condition_is_false_is_absent() -> None:
+    names = [section.name for section in sections_of(example_report())]
+    assert names == [section.name for section in SECTIONS if section.name != "diagnostics"]
+    toy = Section("toy", "Toy", build_toy, lambda report: not report.dam.simulated)
+    assert sections_of(example_report(), (toy,)) == []
+
+
+def test_a_toy_section_appears_with_its_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = environment()
+    monkeypatch.setattr(pages, "loader", ChoiceLoader([DictLoader({"toy.html": TEMPLATE}), pages.loader]))
+    report = example_report()
+    named = replace(report, dam=report.dam.model_copy(update={"name": "A & B"}))
+    html, specs = render_report(named, (*SECTIONS, Section("toy", "Toy <section>", build_toy)))
+    assert '<a href="#toy">Toy &lt;section&gt;</a>' in html
+    assert "<p>A &amp; B has 4 gauges.</p>" in html
+    assert '<div class="chart" id="chart-toy"' in html
+    assert specs["toy"]["title"] == "Toy chart"
