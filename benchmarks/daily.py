@@ -21,11 +21,14 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # its stubs are a package of their own
 import polars as pl
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.csv_tables import daily_from_files
+
 from forebay.dams.csv_layout import FileLayout
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.gauge import Gauge
-from forebay.days.daily_files import tables_from_files
 from forebay.sources.quality import grades
 
 COPIES = 200
@@ -124,16 +127,15 @@ def copies(path: Path, folder: Path) -> list[Dam]:
 def main(path: Path) -> None:
     """Compare on the dam, then on its copies."""
     dam = load_dam(str(path))
-    check_equal(tables_from_files([dam])[0], in_pandas(dam))
-    ours, theirs = lambda: tables_from_files([dam]), lambda: in_pandas(dam)
+    check_equal(daily_from_files(dam), in_pandas(dam))
+    ours, theirs = lambda: daily_from_files(dam), lambda: in_pandas(dam)
     compare(f"1 dam ({dam.id}), alternating", ours, theirs, rounds=40)
     compare(f"1 dam ({dam.id}), in a row", ours, theirs, rounds=8, in_a_row=5)
     with tempfile.TemporaryDirectory() as folder:
         dams = copies(path, Path(folder))
-        for frame, one in zip(tables_from_files(dams), dams, strict=True):
-            assert frame.equals(tables_from_files([one])[0])
-        check_equal(tables_from_files(dams)[-1], in_pandas(dams[-1]))
-        compare(f"{COPIES} dams", lambda: tables_from_files(dams), lambda: [in_pandas(d) for d in dams], rounds=5)
+        check_equal(daily_from_files(dams[-1]), in_pandas(dams[-1]))
+        ours, theirs = lambda: [daily_from_files(d) for d in dams], lambda: [in_pandas(d) for d in dams]
+        compare(f"{COPIES} dams", ours, theirs, rounds=5)
 
 
 if __name__ == "__main__":

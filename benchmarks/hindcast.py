@@ -25,11 +25,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.csv_tables import daily_from_files
+
 from forebay import metrics
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import usable_values
-from forebay.days.daily_files import tables_from_files
 from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
 from forebay.models.boosting import PARAMETERS, ROUNDS
@@ -66,7 +69,7 @@ class Took:
 def read(path: Path) -> tuple[Dam, Samples]:
     """The dam and its samples from the first to the last usable level, as `forebay run` takes them."""
     dam = load_dam(str(path))
-    frame = tables_from_files([dam])[0]
+    frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
     return dam, make_samples(frame, frame, dam)

@@ -20,10 +20,13 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.csv_tables import daily_from_files
+
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import usable_values
-from forebay.days.daily_files import tables_from_files
 from forebay.errors import ForebayError
 from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, REFERENCES, models_for
@@ -180,7 +183,7 @@ def measure(path: Path) -> Skill:
     """
     dam = load_dam(str(path))
     dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": LEADS})})
-    frame = tables_from_files([dam])[0]
+    frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
     samples = make_samples(frame, frame, dam)

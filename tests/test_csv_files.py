@@ -1,11 +1,8 @@
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from forebay.dams.csv_layout import plain
 from forebay.dams.dam import Dam
@@ -185,19 +182,3 @@ def test_fetch_gives_the_days_asked_for_and_sees_a_changed_file(tmp_path: Path) 
     assert fetch(date(2021, 1, 1), date(2021, 1, 2)) == []
     path.write_text("date,level\n2020-01-02,5\n")
     assert fetch(None, date(2020, 1, 3)) == [5.0]
-
-
-def _either(read: Callable[[], pl.Series]) -> list[float | None] | None:
-    """What is read, or None if it is refused."""
-    try:
-        return read().to_list()
-    except (SourceError, pl.exceptions.PolarsError):
-        return None
-
-
-@given(st.text("0123456789+-.eE", min_size=1, max_size=8))
-def test_the_quick_reader_and_the_careful_one_agree_on_every_number(text: str) -> None:
-    content, dam = f"date,level\n2020-01-01,{text}\n".encode(), make("x.csv")
-    careful = _either(lambda: parsed(content, dam)["value"])
-    quick = _either(lambda: csv_files.clean(content, [dam.target_gauge]).collect()["level"])
-    assert quick is None or quick == careful or quick == [float("inf")] or quick == [float("-inf")]

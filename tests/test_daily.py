@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start
 from forebay.days.daily import UNUSABLE, daily_table, usable_values, write_daily
-from forebay.days.daily_files import tables_from_files
 from forebay.errors import ConfigError, DataError, SourceError
-from forebay.sources import csv_files
 from forebay.tables import READINGS
+from tests.csv_tables import daily_from_files
 from tests.test_csv_files import make
 
 FIRST = date(2020, 1, 1)
@@ -182,52 +181,13 @@ def test_two_readings_of_one_day_are_refused() -> None:
     ],
     ids=["not in order", "blank lines and spaces", "quotes and NaN"],
 )
-def test_files_that_are_not_clean_are_read_as_carefully_as_readings(tmp_path: Path, text: str) -> None:
+def test_files_with_unsorted_rows_blank_lines_or_quotes_are_read(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(text)
-    frame = tables_from_files([make(path)])[0]
+    frame = daily_from_files(make(path))
     assert len(frame) == 3
     assert frame["reservoir_level"][0] == 1.0
     assert frame["reservoir_level_flag"][1] in ("absent", "unavailable")
-
-
-_NUMBERS = ("1.5", "-3", "1e3", "9999", "-999", "", '""', "NaN", "nan", " 2", '"4"', "+7", ".5", "007", "inf", "x")
-_CODES = ("4", "130", "152", "255", "201", "", '""', "NaN", " 4", "04", "+4", "300", "-1", "4.0", '"255"', "x", "0")
-
-
-def rows_or_error(read: Callable[[Dam], pl.DataFrame], dam: Dam) -> object:
-    """The schema and the rows, or what was said instead."""
-    try:
-        frame = read(dam)
-    except (SourceError, DataError) as error:
-        return str(error)
-    return frame.schema, frame.rows()
-
-
-def read_carefully(dam: Dam) -> pl.DataFrame:
-    return daily_table(pl.concat(csv_files.parse(csv_files.content_of(one), [one], dam) for one in dam.gauges), dam)
-
-
-def read_quickly(dam: Dam) -> pl.DataFrame:
-    return tables_from_files([dam])[0]
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 20), st.sampled_from(_NUMBERS), st.sampled_from(_CODES)), min_size=1, max_size=12
-    ),
-    st.booleans(),
-)
-def test_the_quick_way_and_the_careful_one_agree_on_any_cells(rows: list[tuple[int, str, str]], tidy: bool) -> None:
-    if tidy:  # days that rise, so that more than a few of the files are read the quick way
-        rows = [(day, number, code) for day, (_, number, code) in enumerate(rows, 1)]
-    sentinels = {"values": [-999], "above": 9998}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "x.csv"
-        path.write_text("date,level,q\n" + "".join(f"2020-01-{day:02},{v},{q}\n" for day, v, q in rows))
-        for codes in ("waternsw", None):
-            dam = make(path, gauge={"sentinels": sentinels}, quality="q", quality_codes=codes)
-            assert rows_or_error(read_quickly, dam) == rows_or_error(read_carefully, dam)
 
 
 def two_files(folder: Path, days: tuple[list[int], list[int]]) -> Dam:
@@ -247,39 +207,27 @@ _DAYS = st.lists(st.integers(1, 9), min_size=1, unique=True).map(sorted)
 def test_files_of_other_days_meet_on_one_axis(days: tuple[list[int], list[int]]) -> None:
     with TemporaryDirectory() as folder:
         dam = two_files(Path(folder), days)
-        frame = read_quickly(dam)
-        assert frame.equals(read_carefully(dam))
+        frame = daily_from_files(dam)
     for column, held in zip(("reservoir_level", "rainfall_r"), days, strict=True):
         values = {day.day: value for day, value in frame.select("date", column).iter_rows() if value is not None}
         assert values == {day: float(day) for day in held}
 
 
-def test_many_dams_keep_their_order_and_a_faulty_one_does_not_slow_the_rest_to_other_values(tmp_path: Path) -> None:
-    dams = []
-    for number in range(40):
-        path = tmp_path / f"{number}.csv"
-        path.write_text(f"date,level\n2020-01-01,{number}\n" + ("\n" if number == 20 else ""))
-        dams.append(make(path))
-    assert [frame["reservoir_level"].to_list() for frame in tables_from_files(dams)] == [[float(n)] for n in range(40)]
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("oops", r"x\.csv, line 2: 'oops'"), ("inf", "'inf' in column 'level' is no number")],
+)
+def test_a_text_that_is_no_number_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"date,level\n2020-01-01,{text}\n")
+    with pytest.raises(SourceError, match=message):
+        daily_from_files(make(path))
 
 
-def test_one_wrong_file_among_many_is_named(tmp_path: Path) -> None:
-    dams = []
-    for number, text in enumerate(["1", "oops", "3"]):
-        path = tmp_path / f"{number}.csv"
-        path.write_text(f"date,level\n2020-01-01,{text}\n")
-        dams.append(make(path))
-    with pytest.raises(SourceError, match=r"1\.csv, line 2: 'oops'"):
-        tables_from_files(dams)
-    path.write_text("date,level\n2020-01-01,inf\n")
-    with pytest.raises(SourceError, match="'inf' in column 'level' is no number"):
-        tables_from_files(dams[2:])
-
-
-def test_an_hourly_file_goes_the_same_way(tmp_path: Path) -> None:
+def test_an_hourly_file_gives_daily_means(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("date,level\n" + "".join(f"2020-01-01 {h:02}:00,{h}\n" for h in range(24)))
-    frame = tables_from_files([make(path, gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")])[0]
+    frame = daily_from_files(make(path, gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M"))
     assert frame["reservoir_level"].to_list() == [11.5]
 
 

@@ -8,10 +8,9 @@ import pytest
 
 from forebay.dams.dam_file import load_dam
 from forebay.dams.gauge import Gauge
-from forebay.days.daily import daily_table
-from forebay.days.daily_files import tables_from_files
 from forebay.sources import csv_files
 from forebay.tables import READINGS, flag_of
+from tests.csv_tables import daily_from_files
 from tests.shared import needs_shared
 
 FILES = sorted((Path(__file__).parent / "dams").glob("*.toml"))
@@ -47,11 +46,9 @@ def test_is_read_whole(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_the_quick_way_gives_the_same_frame(path: Path) -> None:
+def test_levels_of_the_daily_table_are_those_of_the_file(path: Path) -> None:
     dam = load_dam(str(path))
-    readings = [csv_files.parse(csv_files.content_of(gauge), [gauge], dam) for gauge in dam.gauges]
-    frame = daily_table(pl.concat(readings), dam)
-    assert frame.equals(tables_from_files([dam])[0])
+    frame = daily_from_files(dam)
     target = dam.target_gauge
     assert target.file is not None
     published = [float(row[target.file.value] or "nan") for row in _rows(target)]
@@ -62,7 +59,7 @@ def test_the_quick_way_gives_the_same_frame(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_full_supply_lies_within_what_was_observed(path: Path) -> None:
     dam = load_dam(str(path))
-    frame = tables_from_files([dam])[0]
+    frame = daily_from_files(dam)
     level = frame.filter(pl.col(flag_of(dam.target_gauge.column)).is_null())[dam.target_gauge.column]
     assert dam.full_supply is not None
     full = dam.full_supply.on(frame["date"])[0]
@@ -74,7 +71,7 @@ def test_full_supply_lies_within_what_was_observed(path: Path) -> None:
 
 def test_units_of_each_agency() -> None:
     """One figure per unit, copied from the files' first lines."""
-    first = {path.stem: tables_from_files([load_dam(str(path))])[0].row(0, named=True) for path in FILES}
+    first = {path.stem: daily_from_files(load_dam(str(path))).row(0, named=True) for path in FILES}
     assert first["lavon"]["reservoir_level"] == pytest.approx(492.41)  # ft, the target's own unit
     assert first["lavon"]["storage_08060500"] == pytest.approx(414842.347 * 1.23348183754752)  # ac-ft → ML
     assert first["lavon"]["rainfall_rain_in"] == pytest.approx(0.1183122217046022 * 25.4)  # in → mm
@@ -93,7 +90,7 @@ def test_the_level_of_bilancino_is_read_in_the_morning() -> None:
 
 
 def test_warragamba_has_the_outages_that_domain_md_counts() -> None:
-    frame = tables_from_files([load_dam(str(next(path for path in FILES if path.stem == "warragamba")))])[0]
+    frame = daily_from_files(load_dam(str(next(path for path in FILES if path.stem == "warragamba"))))
     assert len(frame) == 5097
     out = frame["reservoir_level_flag"].eq_missing("unavailable")
     assert out.sum() == 457
@@ -107,7 +104,7 @@ def test_warragamba_has_the_outages_that_domain_md_counts() -> None:
 
 
 def test_sentinels_of_conroe_are_flagged_and_kept() -> None:
-    frame = tables_from_files([load_dam(str(next(path for path in FILES if path.stem == "conroe")))])[0]
+    frame = daily_from_files(load_dam(str(next(path for path in FILES if path.stem == "conroe"))))
     odd = frame.filter(pl.col("reservoir_level_flag") == "sentinel")
     assert odd["date"].dt.to_string().to_list() == [f"2019-07-0{day}" for day in range(2, 8)]
     assert odd["reservoir_level"].round(3).to_list() == [-999999.0] * 6

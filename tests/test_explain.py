@@ -14,7 +14,6 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel
-from forebay.days.daily_files import tables_from_files
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import Samples, make_samples
 from forebay.forecasts.explain import amount, explain, owner
@@ -24,6 +23,7 @@ from forebay.models.references import NoChange
 from forebay.tables import EXPLANATION
 from forebay.verify import hindcast
 from tests import synthetic
+from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
 from tests.synthetic import dam_of, frame_of, rain_gauge
 
@@ -98,7 +98,7 @@ def test_real_days_of_warragamba(day: str) -> None:
     last = date.fromisoformat(day)
     short = Hindcast(leads=(1,), start=last.replace(year=last.year - 1))
     dam = dam.model_copy(update={"hindcast": short})
-    frame = tables_from_files([dam])[0].filter(pl.col("date") <= last)
+    frame = daily_from_files(dam).filter(pl.col("date") <= last)
     table, _ = explained(frame, dam)
     words = dict(table.select("group", "words").iter_rows())
     if day == "2020-02-08":  # the flood's first rain

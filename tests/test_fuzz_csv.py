@@ -21,7 +21,6 @@ from forebay.dams.csv_layout import MAX_BYTES
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import daily_table
-from forebay.days.daily_files import tables_from_files
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
 from forebay.sources import csv_files, forcing_files
@@ -141,9 +140,8 @@ def test_a_known_table_is_read_to_the_very_number(
     days = readings.select(dam.target_gauge.local_day(dam.time_zone)).to_series()
     assert dict(zip(days, readings["value"], strict=True)) == dict(table)
     if len(set(table)) == len(table):
-        frame = tables_from_files([dam])[0]
-        held = frame.filter(pl.col("date").is_in(list(table)))
-        assert dict(zip(held["date"], held["reservoir_level"], strict=True)) == dict(table), "the quick way too"
+        frame = daily_table(readings, dam).filter(pl.col("date").is_in(list(table)))
+        assert dict(zip(frame["date"], frame["reservoir_level"], strict=True)) == dict(table)
 
 
 @given(st.text("0123456789.,' eE+-\u00a0", min_size=1, max_size=14), st.booleans(), st.sampled_from(THOUSANDS))
@@ -230,20 +228,13 @@ HEADERS = ("date,level,q", "level,date,q", '"date","level","q"', "date,level", "
 
 
 def read_or_refused(dam: Dam, path: Path) -> None:
-    """Both ways of reading end in a table or in a sentence, and in the same."""
-    frames: list[pl.DataFrame | None] = []
-    for read in (lambda: daily_table(fetched(dam), dam), lambda: tables_from_files([dam])[0]):
-        try:
-            frame = read()
-        except ForebayError as error:
-            one_sentence(error, path)
-            frames.append(None)
-        else:
-            assert frame["reservoir_level"].is_finite().fill_null(True).all()
-            frames.append(frame)
-    careful, quick = frames
-    assert (careful is None) == (quick is None)
-    assert careful is None or quick is None or careful.equals(quick)
+    """A file gives a daily table with finite levels, or an error in one sentence."""
+    try:
+        frame = daily_table(fetched(dam), dam)
+    except ForebayError as error:
+        one_sentence(error, path)
+    else:
+        assert frame["reservoir_level"].is_finite().fill_null(True).all()
 
 
 @WITH_FILES

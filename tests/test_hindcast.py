@@ -14,7 +14,6 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.hindcast import Hindcast
 from forebay.days.daily import usable_values
-from forebay.days.daily_files import tables_from_files
 from forebay.errors import DataError, ModelError
 from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS, REFERENCES
@@ -25,6 +24,7 @@ from forebay.models.references import DampedChange, NoChange
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.point_forecasts import PointForecasts
 from tests import synthetic
+from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
 
 NEW_YEARS = ("2019-01-01", "2020-01-01", "2021-01-01")
@@ -359,7 +359,7 @@ class Scored:
 def warragamba() -> Scored:
     dam = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
     dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": SHOWN})})
-    frame = tables_from_files([dam])[0]
+    frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col("reservoir_level").is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))  # as `forebay run` does
     samples = make_samples(frame, frame, dam)

@@ -15,10 +15,10 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import daily_table, usable_values
-from forebay.days.daily_files import tables_from_files
 from forebay.screen.flags import VALID_REASONS, flag_runs, screen_daily
 from forebay.settings import Settings
 from forebay.sources import simulated
+from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
 
 LAST = date(2026, 3, 1)
@@ -27,7 +27,7 @@ LAST = date(2026, 3, 1)
 def record(name: str) -> tuple[Dam, pl.DataFrame, pl.DataFrame]:
     """A real dam, its daily frame and its flags."""
     dam = load_dam(str(PROJECT / "tests" / "dams" / f"{name}.toml"))
-    frame = tables_from_files([dam])[0]
+    frame = daily_from_files(dam)
     return dam, frame, screen_daily(frame, dam)
 
 

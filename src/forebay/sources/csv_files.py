@@ -1,7 +1,6 @@
 """Readings from CSV files in whatever layout the dam file describes.
 
-Every number, stamp and code becomes a value by the expressions below, whether the readings are wanted as rows (`parse`,
-`fetch_readings`: the file is read as text, so that errors can show it) or, one column per gauge, as days (`clean`).
+A file is read as text, so that an error can show the text of a cell.
 
 A quality code is a number ("04" is 4), graded by the gauge's `quality_codes`; a code that is not listed, and a number
 without a code in a file that has codes, is "unknown". Numbers of files without a quality column are "good": nothing
@@ -10,7 +9,7 @@ says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -27,18 +26,14 @@ from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
 from forebay.sources.transport import PlannedRequest, plan_local_read
-from forebay.tables import GRADES, INSTANT, READINGS
+from forebay.tables import INSTANT, READINGS
 
 _ROW = "row of the file"
-FIRST_DAY, LAST_DAY = (EARLIEST - date(1970, 1, 1)).days, (LATEST - date(1970, 1, 1)).days
-"""Days between which dates are believed, by days since 1970: a file can name days beyond those that Python has."""
 LARGEST = 1e300
 """Numbers beyond it would no longer be finite in another unit."""
 _STAMP = "stamp"
 _A_DAY = timedelta(days=1)
 _NO_VALUE, _NO_CODE = pl.Series([None], dtype=pl.Float64), pl.Series([None], dtype=pl.String)
-_NUMBERS = ("%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S")  # date formats whose stamps are read faster as such
-_ALL_TEXT: Mapping[str, pl.DataType] = {}
 
 
 def fetch_readings(
@@ -99,78 +94,12 @@ class Cells(NamedTuple):
     place: pl.Series | None
 
 
-def clean(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
-    """The columns of a file that one of the groups of `together` needs, typed as `stamps_of` and `cells_of` want them.
-
-    It is the quick way for a clean file: collecting it raises a `PolarsError`, or gives null or repeated stamps or
-    numbers that are not finite, where `parse` mends or explains.
-    """
-    its_layouts = [_layout(gauge) for gauge in gauges]
-    types: dict[str, pl.DataType] = {its.value: pl.Float64() for its in its_layouts if not _is_spelled(its)}
-    if its_layouts[0].date_format in _NUMBERS:
-        types[its_layouts[0].date] = pl.Int64()
-    types |= {its.quality: CODE for its in its_layouts if its.quality and its.quality_codes}
-    # With types the reader itself turns text into numbers, at no cost.
-    table = _scan(content, gauges, types=types)
-    spelled = [_number(gauge) for gauge, its in zip(gauges, its_layouts, strict=True) if _is_spelled(its)]
-    return table.with_columns(spelled) if spelled else table
-
-
-def is_quick(gauge: Gauge) -> bool:
-    """Whether `clean` may do for the gauge: stamps with an offset, and those within a day, need `parse`."""
-    return gauge.interval == "day" and "%z" not in _layout(gauge).date_format
-
-
-def _is_spelled(layout: FileLayout) -> bool:
-    """Whether numbers are written in a way that the reader of numbers does not know."""
-    return layout.decimal_comma or layout.thousands is not None or bool(layout.no_value)
-
-
-def stamps_of(table: pl.DataFrame, gauge: Gauge) -> pl.Series:
-    """The stamps in a table of `clean`: as text, or as numbers where their form makes them such."""
-    return table.get_column(_layout(gauge).date)
-
-
-def cells_of(table: pl.DataFrame, gauge: Gauge) -> Cells:
-    """The gauge's part of a table of `clean`."""
-    layout = _layout(gauge)
-    place = _place(table.get_column(layout.quality)) if layout.quality and layout.quality_codes else None
-    return Cells(table.get_column(layout.value).cast(pl.Float64), place)
-
-
-def days(stamps: Sequence[pl.Series], gauges: Sequence[Gauge]) -> list[pl.Series]:
-    """The local days that each file's stamps name, as `Gauge.local_day` says, by a daily gauge of each file."""
-    read: list[tuple[object, pl.Series, pl.Series]] = []
-    for of_file, gauge in zip(stamps, gauges, strict=True):
-        (form, more), count = layouts.stamp_form(_layout(gauge).date_format), len(of_file)
-        offset = _from_stamp_to_start(gauge) + _A_DAY * gauge.ends_next_day
-        # A dam's files mostly hold the same days, and comparing stamps costs a tenth of reading them as dates.
-        alike = (read_before for read_before in read if read_before[0] == (form, offset))
-        found = next((its_days for _, its, its_days in alike if of_file.equals(its.head(count))), None)
-        if found is None:
-            text = of_file.cast(pl.String) + more if more else of_file.cast(pl.String)
-            found = text.str.to_date(form, cache=False)  # as the same stamp seldom stands twice
-            found = found + offset if offset else found
-        read.append(((form, offset), of_file, found.head(count)))
-    return [found for _, _, found in read]
-
-
 def content_of(gauge: Gauge) -> bytes:
     """The gauge's file, as `dams.layout.content_of` gives it."""
     try:
         return layouts.content_of(_layout(gauge))
     except ConfigError as error:
         raise ConfigError(f"gauge {gauge.column}: {error}") from None
-
-
-def together(gauges: Iterable[Gauge]) -> list[list[Gauge]]:
-    """The gauges in groups that share a file, its layout and how its stamps name days."""
-    groups: dict[object, list[Gauge]] = {}
-    for gauge in gauges:
-        f = _layout(gauge)
-        file = (f.path, f.encoding, f.separator, f.date, f.date_format)
-        groups.setdefault((file, gauge.interval, gauge.stamp, gauge.day_start, gauge.reading_at), []).append(gauge)
-    return list(groups.values())
 
 
 def values(cells: Cells, gauge: Gauge) -> pl.Series:
@@ -184,13 +113,13 @@ def values(cells: Cells, gauge: Gauge) -> pl.Series:
     return number.zip_with(_has_value(agency)[cells.place], _NO_VALUE)
 
 
-def quality(cells: Cells, gauge: Gauge, *, shown: frozenset[str] = frozenset(GRADES)) -> pl.Series:
-    """The grades that the gauge's quality codes stand for; null if not among those to be `shown`."""
+def quality(cells: Cells, gauge: Gauge) -> pl.Series:
+    """The grades that the gauge's quality codes stand for."""
     agency = _layout(gauge).quality_codes
     if cells.place is not None and agency is not None:
-        return _shown_grades(agency, shown)[cells.place]
+        return _grades(agency)[cells.place]
     grade = "good" if _layout(gauge).quality is None else UNKNOWN
-    return pl.Series([grade if grade in shown else None], dtype=pl.String).new_from_index(0, len(cells.number))
+    return pl.Series([grade], dtype=pl.String).new_from_index(0, len(cells.number))
 
 
 def _place(code: pl.Series) -> pl.Series:
@@ -204,9 +133,9 @@ def _has_value(agency: str) -> pl.Series:
     return pl.Series([its != MISSING for its in grades_by_number(agency)])
 
 
-@lru_cache(maxsize=64)
-def _shown_grades(agency: str, shown: frozenset[str]) -> pl.Series:
-    return pl.Series([its if its in shown else None for its in grades_by_number(agency)], dtype=pl.String)
+@lru_cache(maxsize=8)
+def _grades(agency: str) -> pl.Series:
+    return pl.Series(grades_by_number(agency), dtype=pl.String)
 
 
 def _readings(cells: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) -> pl.DataFrame:
@@ -321,8 +250,8 @@ def _columns(gauges: Iterable[Gauge]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _scan(content: bytes, gauges: Sequence[Gauge], *, types: Mapping[str, pl.DataType] = _ALL_TEXT) -> pl.LazyFrame:
-    """The file's needed columns, of these `types` or else text, by their names without spaces around."""
+def _scan(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
+    """The file's needed columns as text, by their names without spaces around."""
     layout = _layout(gauges[0])
     names = layouts.header(content, layout)
     try:
@@ -331,8 +260,7 @@ def _scan(content: bytes, gauges: Sequence[Gauge], *, types: Mapping[str, pl.Dat
         absent = next(name for name in _columns(gauges) if [n.strip() for n in names].count(name) != 1)
         user = next(gauge.column for gauge in gauges if absent in _columns([gauge]))
         raise ConfigError(f"gauge {user}: {error}") from None
-    found = {held[name]: kind for name, kind in types.items()}
-    table = pl.scan_csv(content, infer_schema=False, schema_overrides=found, separator=layout.separator, glob=False)
+    table = pl.scan_csv(content, infer_schema=False, separator=layout.separator, glob=False)
     if any(old != new for new, old in held.items()):
         table = table.rename({old: new for new, old in held.items() if old != new})
     return table.select(_columns(gauges))
