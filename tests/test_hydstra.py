@@ -133,7 +133,6 @@ PARSERS: dict[str, Callable[[bytes], Json]] = {
     "get_ts_traces": parse.parse_ts_traces,
     "get_variable_list": parse.parse_variable_list,
     "get_datasources_by_site": parse.parse_datasources,
-    "get_groups": parse.parse_groups,
 }
 
 
@@ -197,12 +196,6 @@ def test_the_variable_list_names_periods_and_units() -> None:
     assert stage["units"] == "Metres"
     assert stage["period_start"] == datetime(1967, 7, 18, 23, 59)
     assert stage["period_end"] == datetime(2024, 12, 4, 9, 5)
-
-
-@needs_shared
-def test_the_storage_group_names_dams() -> None:
-    groups = parse.parse_groups(recorded("waternsw__get_groups__GROUP-WATER*"))
-    assert groups.filter(pl.col("station").is_null() | pl.col("group").is_null()).is_empty()
 
 
 def test_a_long_answer_parses_in_well_under_a_second() -> None:

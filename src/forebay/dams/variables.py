@@ -64,11 +64,6 @@ class Variable:
         factor, offset = self.conversion(unit)
         return value * factor + offset
 
-    def from_canonical(self, value: float, unit: str) -> float:
-        """`value` given in the canonical unit, in `unit`."""
-        factor, offset = self.conversion(unit)
-        return (value - offset) / factor
-
 
 _ALL = (
     Variable("reservoir_level", "Reservoir level", "m", _LENGTH, "mean", (-500.0, 9000.0)),

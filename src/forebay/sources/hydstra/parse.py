@@ -224,20 +224,6 @@ def parse_datasources(answer: str | bytes) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"site": pl.String, "datasource": pl.String}, orient="row")
 
 
-def parse_groups(answer: str | bytes) -> pl.DataFrame:
-    """Members of groups, from an answer to `get_groups`.
-
-    Columns: group, group_name, value, value_name (null where the group has none), station.
-    """
-    rows = [
-        (_take(group, "group"), group.get("group_decode"), group.get("value"), group.get("value_decode"), str(station))
-        for group in _rows(answer, None)
-        for station in _take(group, "stations")
-    ]
-    columns = ("group", "group_name", "value", "value_name", "station")
-    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
-
-
 def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
     """A trace as readings (`tables.READINGS`), in time order.
 
