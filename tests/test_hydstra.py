@@ -155,14 +155,15 @@ def test_every_recording_is_read_whole(entry: dict[str, Json]) -> None:
             parse.parse_ts_traces(content)
         return
     function = entry["request_body"]["function"]
+    if function not in PARSERS:  # the program does not use the answer (get_groups)
+        assert function == "get_groups"
+        return
     parsed = PARSERS[function](content)
     if entry["error_num"] == 126:
         assert len(parsed) == 0
     elif function == "get_ts_traces":
         assert [len(trace.points) for trace in parsed] == [len(trace["trace"]) for trace in told["traces"]]
         assert all(trace.utc_offset == timedelta(hours=10) for trace in parsed)
-    elif function == "get_groups":
-        assert len(parsed) == sum(len(group["stations"]) for group in told) > 0
     else:
         member = {"get_variable_list": "variables", "get_datasources_by_site": "datasources"}[function]
         assert len(parsed) == sum(len(site[member]) for site in told["sites"])
