@@ -149,11 +149,10 @@ def test_a_model_that_refuses_is_replaced_and_says_until_when() -> None:
 
 def test_progress_is_told() -> None:
     samples, dam = samples_of(days=600)
-    told: list[tuple[str, int, int]] = []
-    hindcast.point_forecasts(
-        samples, dam, REFERENCES, progress=lambda what, done, total: told.append((what, done, total))
-    )
-    assert told == [("hindcast", done, 4) for done in (1, 2, 3, 4)], "two leads, two refit days"
+    steps: list[tuple[str, int, int]] = []
+    execution = hindcast.Execution(progress=lambda *step: steps.append(step))
+    hindcast.point_forecasts(samples, dam, REFERENCES, execution=execution)
+    assert steps == [("hindcast", done, 4) for done in (1, 2, 3, 4)], "two leads, two refit days"
 
 
 def test_the_table_of_forecasts() -> None:
@@ -276,14 +275,14 @@ def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
     today, tomorrow = (make_samples(of, of, dam) for of in (frame.head(1200), frame))
     fits = Fits(tmp_path, 10**9)
     expected = [hindcast.point_forecasts(of, dam, MODELS) for of in (today, tomorrow)]
-    kept = hindcast.point_forecasts(today, dam, MODELS, fits=fits)
+    kept = hindcast.point_forecasts(today, dam, MODELS, execution=hindcast.Execution(fits))
 
     def refuse(model: Model, inputs: pl.DataFrame, target: Array) -> Model:
         raise AssertionError(f"{type(model).__name__} is fitted again on {len(target)} rows")
 
     for kind in MODELS.values():
         monkeypatch.setattr(kind, "fit", refuse)
-    found = [hindcast.point_forecasts(of, dam, MODELS, fits=fits) for of in (today, tomorrow)]
+    found = [hindcast.point_forecasts(of, dam, MODELS, execution=hindcast.Execution(fits)) for of in (today, tomorrow)]
     for made, right in zip([kept, *found], [expected[0], *expected], strict=True):
         for name, points in made.items():
             assert points.fallback_until == right[name].fallback_until == {}

@@ -26,9 +26,9 @@ from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError
 from forebay.files import write_all
 from forebay.jobs import forecast as pipeline
-from forebay.models.fits import Fits
 from forebay.nets import backends, export, networks
 from forebay.settings import Settings
+from forebay.verify.hindcast import SEQUENTIAL, Execution
 
 RECIPES = (*PUBLISHED, "all")
 OWN_LEADS = (1, 3, 7)
@@ -99,11 +99,9 @@ def read(
 
 
 def run(
-    record: Record, choice: Choice, *, now: datetime, fits: Fits | None = None, progress: Progress | None = None
+    record: Record, choice: Choice, *, now: datetime, execution: Execution = SEQUENTIAL
 ) -> Told:
     """Both versions of each recipe, the faults weighed, and the project's own forecast on the same days.
-
-    `fits` as in `hindcast.point_forecasts`.
 
     Raises
     ------
@@ -112,7 +110,7 @@ def run(
     """
 
     def told(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: progress(what, done, total) if progress else None
+        return lambda done, total: execution.progress(what, done, total) if execution.progress else None
 
     chosen = [recipe for name in choice.recipes for recipe in (PUBLISHED[name], corrected(PUBLISHED[name]))]
     planned = [trials(one, rows_of(one, record.level, record.drivers), choice.seeds) for one in chosen]
@@ -124,7 +122,7 @@ def run(
     faults = article_faults.weigh(
         record, published, seeds=choice.seeds, backend=choice.backend, told=told("what each fault costs")
     )
-    outcome = pipeline.forecast_dam(record.dam, record.days, now=now, fits=fits, progress=progress)
+    outcome = pipeline.forecast_dam(record.dam, record.days, now=now, execution=execution)
     own, window = _own(outcome)
     faults.append(article_faults.baseline_fault(results, own))
     same = tuple(_same_days(nets, outcome) for nets in tried[1::2])

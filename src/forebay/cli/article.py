@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ def article(
     from forebay.article import run as recipes
     from forebay.cli import terminal
     from forebay.models.fits import open_fits
+    from forebay.verify.hindcast import Execution
 
     settings, _ = settings_in_force()
     choice = recipes.Choice(recipe, backend, seeds)
@@ -43,7 +45,8 @@ def article(
     with terminal.progress() as progress:
         with nullcontext() if data else archive_at(None, settings) as archive_db:
             record = recipes.read(data, settings=settings, now=now, archive=archive_db, progress=progress)
-        told = recipes.run(record, choice, now=now, fits=open_fits(settings), progress=progress)
+        execution = Execution(open_fits(settings), os.cpu_count() or 1, progress)
+        told = recipes.run(record, choice, now=now, execution=execution)
     recipes.write(told, folder)
 
     def show() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -56,6 +57,7 @@ def hindcast(
     from forebay.features.daily_tables import add_uncoded, read_daily_tables
     from forebay.jobs import hindcast as review
     from forebay.models.fits import open_fits
+    from forebay.verify.hindcast import Execution
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
@@ -71,7 +73,8 @@ def hindcast(
         days = add_uncoded(days, dam, archive_db, now=now) if again.screens_for_codes else days
     asked = [name for name, is_asked in asdict(again).items() if is_asked]
     with terminal.progress() as progress:
-        made = review.review(dam, days, again=asked, fits=open_fits(settings), progress=progress)
+        execution = Execution(open_fits(settings), os.cpu_count() or 1, progress)
+        made = review.review(dam, days, again=asked, execution=execution)
     files = [str(path) for path in review.write_review(made, dam, folder)]
     tables = {name: review.score_rows(of.scores, dam) for name, of in made.items()}
     costs = {review.AGAIN[name][0]: review.cost_rows(made, name, dam) for name in asked}
@@ -100,6 +103,7 @@ def run(
     from forebay.features.daily_tables import read_daily_tables
     from forebay.jobs import forecast as pipeline
     from forebay.models.fits import open_fits
+    from forebay.verify.hindcast import Execution
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
@@ -114,7 +118,7 @@ def run(
         days = read_daily_tables(dam, archive_db, now=now, init_date=init)
     with terminal.progress() as progress:
         outcome = pipeline.forecast_dam(
-            dam, days, now=now, fetched=fetched, fits=open_fits(settings), progress=progress
+            dam, days, now=now, fetched=fetched, execution=Execution(open_fits(settings), os.cpu_count() or 1, progress)
         )
     files = pipeline.write_outcome(outcome, fetched, folder)
     summary = _summary(outcome, files)

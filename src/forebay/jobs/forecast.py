@@ -18,7 +18,6 @@ from forebay.files import write_all
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue, limitations, outside_experience
-from forebay.models.fits import Fits
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast
 from forebay.verify.point_forecasts import DEFAULT
@@ -56,12 +55,11 @@ def forecast_dam(
     *,
     now: datetime,
     fetched: FetchReport | None = None,
-    fits: Fits | None = None,
-    progress: hindcast.Progress | None = None,
+    execution: hindcast.Execution = hindcast.SEQUENTIAL,
 ) -> Outcome:
-    """Hindcast, scores and forecast of a dam from its daily frames; `fits` as in `hindcast.point_forecasts`."""
+    """Hindcast, scores and forecast of a dam from its daily frames."""
     samples = make_samples(days.known, days.newest, dam, days.forcings)
-    verification = verify_hindcast(samples, dam, days.known, fits=fits, progress=progress)
+    verification = verify_hindcast(samples, dam, days.known, execution=execution)
     missing = limitations(
         days.newest, verification.samples, dam, verification.points[DEFAULT], verification.forecasts
     )

@@ -19,9 +19,8 @@ from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
 from forebay.jobs.forecast import parquet
 from forebay.models import REFERENCES
-from forebay.models.fits import Fits
 from forebay.tables import FORECASTS, SCORES
-from forebay.verify.hindcast import Progress
+from forebay.verify.hindcast import SEQUENTIAL, Execution
 from forebay.verify.point_forecasts import DEFAULT
 from forebay.verify.verification import Verification, verify_hindcast
 
@@ -33,26 +32,20 @@ _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_
 
 
 def review(
-    dam: Dam,
-    days: DailyTables,
-    *,
-    again: Sequence[str] = (),
-    fits: Fits | None = None,
-    progress: Progress | None = None,
+    dam: Dam, days: DailyTables, *, again: Sequence[str] = (), execution: Execution = SEQUENTIAL
 ) -> dict[str, Verification]:
     """Hindcasts by name: `on_time`, and those of `AGAIN` that are asked for.
 
-    All are scored on the same days and in the same regimes, those of the hindcast on time. `fits` as in
-    `hindcast.point_forecasts`.
+    All are scored on the same days and in the same regimes, those of the hindcast on time.
     """
     samples = make_samples(days.known, days.newest, dam, days.forcings)
-    made = {ON_TIME: verify_hindcast(samples, dam, days.known, fits=fits, progress=progress)}
+    made = {ON_TIME: verify_hindcast(samples, dam, days.known, execution=execution)}
     for name in again:
         other, its = AGAIN[name][1](dam, days)
         known = replace(
             samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes, outages=other.outages
         )
-        made[name] = verify_hindcast(known, its, days.known, regimes=samples.regimes, fits=fits, progress=progress)
+        made[name] = verify_hindcast(known, its, days.known, regimes=samples.regimes, execution=execution)
     return made
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +34,30 @@ MAIN = "boosted_huber"
 """The model whose want of past days the forecast reports."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
+"""Callback with the name of the task, the number of finished steps and the number of all steps."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a hindcast runs. Its forecasts do not depend on it.
+
+    Attributes
+    ----------
+    fits
+        Store of fitted models, read and extended; None fits every model.
+    workers
+        Number of threads.
+    progress
+        Callback after each step.
+    """
+
+    fits: Fits | None = None
+    workers: int = 1
+    progress: Progress | None = None
+
+
+SEQUENTIAL = Execution()
+"""One thread, no store, no progress."""
 
 
 def scored_from(samples: Samples, dam: Dam) -> int:
@@ -74,19 +97,13 @@ def point_forecasts(
     dam: Dam,
     models: Mapping[str, Callable[[int], Model]],
     *,
-    fits: Fits | None = None,
-    progress: Progress | None = None,
+    execution: Execution = SEQUENTIAL,
 ) -> dict[str, PointForecasts]:
     """Expected changes of every model, lead time and day from the first origin on.
 
     A model fitted on refit day R learns from the days whose valid date lies before R, and forecasts until the next
     refit day. Where it refuses for lack of past days, `damped_change` stands in, see
     `PointForecasts.fallback_until`.
-
-    Parameters
-    ----------
-    fits
-        Where fitted models are kept for the next hindcast; without it all are fitted. The forecasts are the same.
     """
     origin = first_origin(samples, dam)
     starts = refit_days(samples.dates, origin)
@@ -96,13 +113,13 @@ def point_forecasts(
     tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
     # The longest come first, so that none is left over at the end. The matrices are small: more threads within one
     # product would only wait for each other.
-    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        work = [pool.submit(_forecast_span, samples, *task, models, fits) for task in reversed(tasks)]
+    with threadpool_limits(1), ThreadPoolExecutor(max_workers=execution.workers) as pool:
+        work = [pool.submit(_forecast_span, samples, *task, models, execution.fits) for task in reversed(tasks)]
         for done, _ in enumerate(as_completed(work)):
-            if progress:
-                progress("hindcast", done + 1, len(work))
-    if fits:
-        fits.prune()
+            if execution.progress:
+                execution.progress("hindcast", done + 1, len(work))
+    if execution.fits:
+        execution.fits.prune()
     made = _joined(samples, [future.result() for future in reversed(work)])
     return {name: from_last_level(points, samples) for name, points in made.items()}
 

@@ -13,7 +13,6 @@ from forebay.dams.dam import Dam
 from forebay.features.experience import experience, outside_days
 from forebay.features.samples import Samples
 from forebay.models import models_for
-from forebay.models.fits import Fits
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.diagnostics import Diagnostics, diagnose
 from forebay.verify.point_forecasts import DEFAULT, PointForecasts
@@ -56,8 +55,7 @@ def verify_hindcast(
     daily: pl.DataFrame,
     *,
     regimes: Mapping[str, NDArray[np.bool_]] | None = None,
-    fits: Fits | None = None,
-    progress: hindcast.Progress | None = None,
+    execution: hindcast.Execution = hindcast.SEQUENTIAL,
 ) -> Verification:
     """Hindcast of every model of the dam, with scores and diagnostics.
 
@@ -67,10 +65,8 @@ def verify_hindcast(
         The daily frame that the inputs of `samples` come from; the diagnostics list its flags.
     regimes
         Regime → scored days, instead of the regimes of `samples`.
-    fits, progress
-        As in `hindcast.point_forecasts`.
     """
-    points = hindcast.point_forecasts(samples, dam, models_for(dam), fits=fits, progress=progress)
+    points = hindcast.point_forecasts(samples, dam, models_for(dam), execution=execution)
     points = hindcast.with_default(points, samples)
     forecasts = hindcast.forecast_table(samples, dam, points)
     members = uncertainty.marginals(samples, points, DEFAULT)
