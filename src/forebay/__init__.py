@@ -1,9 +1,50 @@
 """Forecasts of the water level of dams, from public gauges to a report.
 
+The public interface is six functions, imported on first use, so that ``import forebay`` costs nothing::
+
+    forecast = forebay.forecast("lake.toml")     # fetch, hindcast, forecast
+    forecast.to_frame()                          # Polars; .to_pandas(), .to_xarray()
+    forecast.report("report.html")
+
 The packages, in the order in which the data passes through them; a package imports only from packages before it:
 
 `errors`, `tables`, `services`, `settings`, `metrics`, `files` → `dams` → `sources` → `archive` → `days` → `screen` →
 `features` → `nets` → `models` → `verify` → `forecasts` → `charts` → `report` → `jobs` → `article` → `cli`.
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forebay.archive.store import open_archive
+    from forebay.dams.dam_file import load_dam
+    from forebay.jobs.forecast import forecast
+    from forebay.jobs.hindcast import hindcast
+    from forebay.jobs.observations import daily, fetch
+
+__version__ = "0.2.0"
+
+__all__ = ["daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive"]
+
+_MODULES = {
+    "load_dam": "forebay.dams.dam_file",
+    "open_archive": "forebay.archive.store",
+    "fetch": "forebay.jobs.observations",
+    "daily": "forebay.jobs.observations",
+    "hindcast": "forebay.jobs.hindcast",
+    "forecast": "forebay.jobs.forecast",
+}
+"""Public function → the module that defines it."""
+
+
+def __getattr__(name: str) -> object:
+    """A public function, imported now."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'forebay' has no attribute {name!r}; public are {', '.join(sorted(_MODULES))}")
+    function = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = function
+    return function
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,31 @@
+"""Arguments of the public functions: a dam or its name, an archive or its URL, settings or none."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from forebay.archive.store import Archive, open_archive
+from forebay.dams.dam import Dam
+from forebay.dams.dam_file import load_dam
+from forebay.settings import Settings, load_settings
+
+
+def as_dam(dam: Dam | str | Path) -> Dam:
+    """A dam; an id or a path is loaded."""
+    return dam if isinstance(dam, Dam) else load_dam(str(dam))
+
+
+def current_settings() -> Settings:
+    """Settings of `forebay.toml` in the working folder and of the environment."""
+    return load_settings(Path.cwd(), os.environ)[0]
+
+
+def open_store(
+    archive: Archive | str | None, settings: Settings, *, create: bool = True
+) -> AbstractContextManager[Archive]:
+    """An archive: an open one stays open, a URL (by default the one of the settings) is opened and closed."""
+    if isinstance(archive, Archive):
+        return nullcontext(archive)
+    return open_archive(archive or settings.archive, create=create)

@@ -1,0 +1,122 @@
+"""The jobs that bring readings into the archive and read them out again: `forebay.fetch` and `forebay.daily`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
+from forebay.archive.store import Archive
+from forebay.dams.dam import Dam, Gauge
+from forebay.days.daily import daily_table
+from forebay.days.datum import on_one_datum
+from forebay.errors import DataError
+from forebay.jobs.arguments import as_dam, current_settings, open_store
+from forebay.jobs.datasets import daily_dataset
+from forebay.jobs.results import Result
+from forebay.settings import Settings
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True, repr=False)
+class FetchResult(Result):
+    """What a fetch brought: `to_frame()` has a row per gauge."""
+
+    dam: Dam
+    report: FetchReport = field(repr=False)
+
+    def to_frame(self) -> pl.DataFrame:
+        """The archive's content, a row per gauge, with the new and revised readings of this fetch."""
+        return self.report.table
+
+    def title(self) -> str:
+        """Dam, number of gauges and of new readings."""
+        return f"{self.dam.title}, {len(self.report.table)} gauges, {self.report.table['new'].sum()} new readings"
+
+
+@dataclass(frozen=True, repr=False)
+class DailyResult(Result):
+    """The daily table of a dam: a row per local day, a column and a flag per gauge."""
+
+    dam: Dam
+    table: pl.DataFrame = field(repr=False)
+
+    def to_frame(self) -> pl.DataFrame:
+        """dam, date, and per gauge its value and its flag; null where missing."""
+        return self.table
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The table as a dataset by the CF conventions (`datasets.daily_dataset`)."""
+        return daily_dataset(self.table, self.dam)
+
+    def title(self) -> str:
+        """Dam and days."""
+        return f"{self.dam.title}, {len(self.table)} days, {self.table['date'][0]} to {self.table['date'][-1]}"
+
+
+def fetch(
+    dam: Dam | str | Path,
+    *,
+    archive: Archive | str | None = None,
+    settings: Settings | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    progress: Callable[[Gauge, int], None] | None = None,
+) -> FetchResult:
+    """Report of a fetch of the dam's gauges into the archive.
+
+    Parameters
+    ----------
+    dam
+        A `Dam`, the id of a built-in dam, or the path of a dam file.
+    archive
+        An open archive or its URL; by default the one that the settings name.
+    settings
+        By default those of `forebay.toml` in the working folder and of the environment.
+    since, until
+        First and last day; by default from where the archive ends to today.
+    progress
+        Called with each gauge and the number of gauges that are complete.
+
+    Raises
+    ------
+    SourceError, ConfigError
+        If no gauge could be fetched. A gauge that fails beside others is in `result.report.errors`.
+    """
+    dam, settings = as_dam(dam), settings or current_settings()
+    request = FetchRequest(datetime.now(UTC), since=since, until=until, clock=lambda: datetime.now(UTC))
+    with open_store(archive, settings) as store:
+        report = fetch_dam(dam, store, settings=settings, request=request, progress=progress)
+    if report.failure is not None:
+        raise report.failure
+    return FetchResult(dam, report)
+
+
+def daily(
+    dam: Dam | str | Path, *, archive: Archive | str | None = None, settings: Settings | None = None
+) -> DailyResult:
+    """Daily table of everything that the archive holds of a dam; fetches nothing.
+
+    Parameters
+    ----------
+    dam, archive, settings
+        As in `fetch`.
+
+    Raises
+    ------
+    DataError
+        If the archive holds no reading of the dam.
+    """
+    dam, settings = as_dam(dam), settings or current_settings()
+    with open_store(archive, settings, create=False) as store:
+        readings = store.as_of(dam.gauges)
+    if readings.is_empty():
+        raise DataError(f"the archive holds no reading of {dam.name}; run `forebay fetch {dam.id}` first")
+    return DailyResult(dam, on_one_datum(daily_table(readings, dam), dam))
