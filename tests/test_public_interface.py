@@ -1,0 +1,178 @@
+"""`import forebay`: six functions, imported on first use, whose results become tables, datasets, pages and files."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import forebay
+from forebay.errors import ConfigError, DataError, ForebayError
+from forebay.jobs.forecast import ForecastResult
+from forebay.tables import FORECASTS
+from tests import synthetic
+from tests.synthetic import dam_of, frame_of, rain_gauge
+
+PUBLIC = {"daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive"}
+PACKAGES = {package.name for package in pkgutil.iter_modules(forebay.__path__)}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dam file with two gauges in a CSV file, 520 days (simulated)."""
+    folder = tmp_path_factory.mktemp("lake")
+    rng = np.random.default_rng(520)
+    dam = dam_of(rain_gauge(), full_supply=1.0, hindcast={"leads": (1, 3)})
+    levels, rain = np.cumsum(rng.normal(0, 0.05, 520)).tolist(), rng.gamma(0.3, 10.0, 520).tolist()
+    return synthetic.written(dam, frame_of(dam, {"reservoir_level": levels, "rainfall_r1": rain}), folder)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of an archive that the tests of this module share."""
+    return f"sqlite:///{tmp_path_factory.mktemp('archive')}/forebay.db"
+
+
+@pytest.fixture(scope="module")
+def forecast(lake: Path, archive: str) -> Iterator[ForecastResult]:
+    """The lake's forecast."""
+    yield forebay.forecast(lake, archive=archive, init_date=None)
+
+
+def test_the_public_names_are_listed_and_no_package_has_one_of_them() -> None:
+    assert set(forebay.__all__) == PUBLIC
+    assert set(dir(forebay)) >= PUBLIC | {"__version__"}
+    assert PUBLIC & PACKAGES == set()
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_public_ones() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'foercast'; public are daily, fetch, forecast"):
+        _ = forebay.foercast  # type: ignore[attr-defined]  # the error is the test
+
+
+def test_public_functions_stay_functions_after_every_module_is_imported() -> None:
+    """In a process of its own: an import of a submodule sets an attribute of its package."""
+    program = """
+import importlib, json, pkgutil, forebay
+for module in pkgutil.walk_packages(forebay.__path__, "forebay."):
+    if not module.name.startswith(("forebay.nets.keras", "forebay.charts.drawing_process")):
+        importlib.import_module(module.name)
+print(json.dumps({name: callable(getattr(forebay, name)) for name in forebay.__all__}))
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == dict.fromkeys(forebay.__all__, True)
+
+
+def test_the_import_loads_no_library() -> None:
+    program = "import sys; before = set(sys.modules); import forebay; print(*sorted(set(sys.modules) - before))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = {"polars", "numpy", "pydantic", "sqlalchemy", "lightgbm", "altair", "cyclopts"}
+    assert heavy & set(result.stdout.split()) == set()
+
+
+def test_a_type_checker_sees_the_functions(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import forebay\n"
+        "result = forebay.forecast('demo')\n"
+        "reveal_type(result.to_frame())\n"
+        "reveal_type(forebay.load_dam('demo'))\n"
+        "forebay.forecast(3.5)\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", script.name]
+    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    assert 'Revealed type is "polars.dataframe.frame.DataFrame"' in text
+    assert 'Revealed type is "forebay.dams.dam.Dam"' in text
+    assert 'Argument 1 to "forecast" has incompatible type "float"' in text
+
+
+def test_a_forecast_is_a_table_of_every_lead_and_quantile(forecast: ForecastResult) -> None:
+    table = forecast.to_frame()
+    assert list(table.columns) == list(FORECASTS.columns)
+    assert table["model"].unique().to_list() == ["default"]
+    assert len(table) == 2 * 7
+    assert repr(forecast).startswith("<ForecastResult: Small Dam (SIMULATED), ")
+    assert len(repr(forecast)) < 200
+    assert "Small Dam" in forecast._repr_html_()
+    assert "<table" in forecast._repr_html_()
+
+
+def test_a_forecast_as_pandas_has_the_same_rows(forecast: ForecastResult) -> None:
+    table = forecast.to_pandas()
+    assert table["level"].tolist() == forecast.to_frame()["level"].to_list()
+
+
+def test_a_forecast_as_a_dataset_has_cf_names_and_the_same_numbers(forecast: ForecastResult) -> None:
+    dataset = forecast.to_xarray()
+    assert dataset["level"].dims == ("init_time", "lead_time", "quantile")
+    assert dataset["level"].attrs["standard_name"] == "water_surface_height_above_reference_datum"
+    assert dataset["level"].attrs["units"] == "m"
+    assert dataset["init_time"].attrs["standard_name"] == "forecast_reference_time"
+    assert dataset["lead_time"].attrs["standard_name"] == "forecast_period"
+    assert dataset.attrs["Conventions"] == "CF-1.11"
+    assert dataset.attrs["title"].startswith("SIMULATED: ")
+    for row in forecast.to_frame().iter_rows(named=True):
+        cell = dataset["level"].sel(lead_time=np.timedelta64(row["lead_time"], "D"), quantile=row["quantile"])
+        assert cell.item() == row["level"]
+        assert cell["valid_date"].values == np.datetime64(row["valid_date"])
+        assert cell["valid_time"].values == cell["init_time"].values + np.timedelta64(row["lead_time"], "D")
+
+
+def test_a_report_is_one_file(forecast: ForecastResult, tmp_path: Path) -> None:
+    path = forecast.report(tmp_path / "report.html")
+    assert path == tmp_path / "report.html"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+    text = path.read_text("utf-8")
+    assert "Small Dam" in text
+    assert "SIMULATED" in text
+
+
+def test_the_hindcast_has_the_forecast_of_the_same_day(forecast: ForecastResult, lake: Path, archive: str) -> None:
+    hindcast = forebay.hindcast(lake, archive=archive)
+    day = forecast.issued.init_date
+    assert hindcast.to_frame().filter(pl.col("init_date") == day).equals(forecast.to_frame())
+    assert {"mae", "crps", "coverage_90"} <= set(hindcast.scores["metric"])
+    dataset = hindcast.to_xarray()
+    assert dataset.sizes["init_time"] == hindcast.to_frame()["init_date"].n_unique()
+
+
+def test_a_table_of_days_and_a_fetch(forecast: ForecastResult, lake: Path, archive: str) -> None:
+    again = forebay.fetch(lake, archive=archive)
+    assert again.to_frame()["new"].to_list() == [0, 0]
+    assert "0 new readings" in repr(again)
+    daily = forebay.daily(lake, archive=archive)
+    assert len(daily.to_frame()) == 520
+    dataset = daily.to_xarray()
+    assert dataset["rainfall_r1"].attrs["units"] == "mm"
+    np.testing.assert_array_equal(dataset["reservoir_level"], daily.to_frame()["reservoir_level"].to_numpy())
+
+
+def test_an_open_archive_stays_open(lake: Path, archive: str) -> None:
+    dam = forebay.load_dam(str(lake))
+    with forebay.open_archive(archive) as store:
+        assert len(forebay.daily(dam, archive=store).to_frame()) == len(forebay.daily(dam, archive=store).to_frame())
+
+
+def test_without_readings_one_sentence_says_what_to_do(lake: Path, tmp_path: Path) -> None:
+    empty = f"sqlite:///{tmp_path}/empty.db"
+    with forebay.open_archive(empty):
+        pass
+    with pytest.raises(DataError, match=r"holds no reading of Small Dam; run `forebay fetch"):
+        forebay.daily(lake, archive=empty)
+    with pytest.raises(ForebayError, match=r"holds no level of Small Dam; run `forebay fetch"):
+        forebay.hindcast(lake, archive=empty)
+
+
+def test_an_extra_that_is_not_installed_is_named(forecast: ForecastResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = import_module("forebay.jobs.results")
+    monkeypatch.setattr(results, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pandas and pyarrow not installed; .*pip install 'forebay\[pandas\]'"):
+        forecast.to_pandas()
+    with pytest.raises(ConfigError, match=r"pip install 'forebay\[xarray\]'"):
+        forecast.to_xarray()
