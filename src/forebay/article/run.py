@@ -25,7 +25,7 @@ from forebay.article.trials import Tried, result, trials, try_all
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError
 from forebay.files import write_all
-from forebay.jobs import forecast as pipeline
+from forebay.jobs.forecast import ForecastResult, forecast_dam
 from forebay.nets import backends, export, networks
 from forebay.settings import Settings
 from forebay.verify.hindcast import SEQUENTIAL, Execution
@@ -122,7 +122,7 @@ def run(
     faults = article_faults.weigh(
         record, published, seeds=choice.seeds, backend=choice.backend, told=told("what each fault costs")
     )
-    outcome = pipeline.forecast_dam(record.dam, record.days, now=now, execution=execution)
+    outcome = forecast_dam(record.dam, record.days, now=now, execution=execution)
     own, window = _own(outcome)
     faults.append(article_faults.baseline_fault(results, own))
     same = tuple(_same_days(nets, outcome) for nets in tried[1::2])
@@ -131,7 +131,7 @@ def run(
     return Told(story, nets)
 
 
-def _own(outcome: pipeline.Outcome) -> tuple[pl.DataFrame, str]:
+def _own(outcome: ForecastResult) -> tuple[pl.DataFrame, str]:
     """Scores of the project's own forecast by lead, and the window that they are of."""
     scores = outcome.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(OWN_LEADS))
     window = next((w.name for w in outcome.dam.hindcast.windows if w.name in scores["window"]), "all")
@@ -151,7 +151,7 @@ def _own(outcome: pipeline.Outcome) -> tuple[pl.DataFrame, str]:
     return table.rename({"n_mae": "n"}).sort("lead_time"), window
 
 
-def _same_days(nets: Sequence[Tried], outcome: pipeline.Outcome) -> SameDays:
+def _same_days(nets: Sequence[Tried], outcome: ForecastResult) -> SameDays:
     """The corrected nets of one recipe beside the hindcast's models, on the test days that the hindcast is scored "
     "on."""
     trial = nets[0].trial
@@ -161,10 +161,10 @@ def _same_days(nets: Sequence[Tried], outcome: pipeline.Outcome) -> SameDays:
         "observed": trial.rows.target()[test],
         **{f"net {net.trial.seed}": net.prediction[test] for net in nets},
     })  # fmt: skip
-    samples = outcome.samples
+    samples = outcome.verification.samples
     scored = samples.dates[np.isfinite(samples.change(samples.observed, 1))].astype("datetime64[D]")
     models = (
-        outcome.hindcast.filter(pl.col("lead_time") == 1, pl.col("quantile") == 0.5)
+        outcome.verification.forecasts.filter(pl.col("lead_time") == 1, pl.col("quantile") == 0.5)
         .pivot("model", index="init_date", values="change")
         .drop_nulls()
     )

@@ -14,7 +14,7 @@ from forebay import __version__
 from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
 from forebay.cli.days import daily, screen
-from forebay.cli.forecast import hindcast, run
+from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
@@ -25,7 +25,7 @@ app = App(
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
     suppress_keyboard_interrupt=False,  # main handles it
 )
-for command in (dams, settings, stations, fetch, revisions, daily, screen, hindcast, run, article):
+for command in (dams, settings, stations, fetch, revisions, daily, screen, hindcast, forecast, run, article):
     app.command(command)
 app.command(archive_commands)
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh or fish).")

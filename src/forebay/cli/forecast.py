@@ -1,46 +1,51 @@
-"""The commands that forecast: `forebay hindcast` and `forebay run`."""
+"""Commands that forecast: `forebay hindcast`, `forebay forecast` and `forebay run`."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from forebay.cli.archive import fetch_now
 from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print_result, settings_in_force
-from forebay.errors import ForebayError
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
-    from forebay.jobs.forecast import Outcome
+    from forebay.jobs.forecast import ForecastResult
 
+InitDate = Annotated[date | None, Parameter(name="--init", help="Forecast from this day; by default the newest one.")]
+Form = Annotated[
+    Literal["csv", "netcdf"], Parameter(name="--format", help="netcdf writes forecast.nc beside forecast.csv.")
+]
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Again:
-    """The hindcasts that are made once more, with other inputs, and compared: names of `review.AGAIN`."""
+class Variants:
+    """Hindcasts with other inputs, each compared with the hindcast itself: names of `jobs.hindcast.VARIANTS`."""
 
-    late_drivers: Annotated[bool, Parameter(negative="", help="Once more, every driver known a day later.")] = False
+    late_drivers: Annotated[bool, Parameter(negative="", help="Add a hindcast with drivers known a day later.")] = False
     screens_for_codes: Annotated[
-        bool, Parameter(negative="", help="Once more, quality codes ignored in the inputs: only our own screen.")
+        bool, Parameter(negative="", help="Add a hindcast without quality codes: only our own screen.")
     ] = False
     perfect_rain: Annotated[
-        bool, Parameter(negative="", help="Once more, with rain that nobody could know: a bound, not a forecast.")
+        bool, Parameter(negative="", help="Add a hindcast with observed future rain: a bound, not a forecast.")
     ] = False
+
+
+NO_VARIANTS = Variants()
 
 
 def hindcast(
     dam_name: DamName,
     /,
     *,
-    again: Again = Again(),
+    variants: Variants = NO_VARIANTS,
     nets: Annotated[
-        bool, Parameter(negative="", help="The article's net too, also in the blend: minutes, and needs forebay[nets].")
+        bool, Parameter(negative="", help="Add the article's net, also to the blend; slow, needs forebay[nets].")
     ] = False,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the tables and charts; by default runs/ID.")
@@ -48,16 +53,13 @@ def hindcast(
     archive: ArchiveUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how good the forecasts would have been, each made from what was known then; fetches nothing.
+    """Score past forecasts, each computed only from what was known at the time; fetches nothing.
 
     Example: forebay hindcast warragamba --late-drivers
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.features.daily_tables import add_uncoded, read_daily_tables
-    from forebay.jobs import hindcast as review
-    from forebay.models.fits import open_fits
-    from forebay.verify.hindcast import Execution
+    from forebay.jobs import hindcast as job
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
@@ -65,72 +67,103 @@ def hindcast(
         dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"nets": True})})
     folder = output or Path(settings.output) / dam.id
     check_writable(folder)
-    with archive_at(archive, settings, create=False) as archive_db:
-        if archive_db.newest(dam.target_gauge) is None:
-            raise ForebayError(f"the archive holds no level of {dam.name}; run `forebay fetch {dam_name}` first")
-        now = datetime.now(UTC)
-        days = read_daily_tables(dam, archive_db, now=now)
-        days = add_uncoded(days, dam, archive_db, now=now) if again.screens_for_codes else days
-    asked = [name for name, is_asked in asdict(again).items() if is_asked]
+    names = [name for name, is_on in asdict(variants).items() if is_on]
     with terminal.progress() as progress:
-        execution = Execution(open_fits(settings), os.cpu_count() or 1, progress)
-        made = review.review(dam, days, again=asked, execution=execution)
-    files = [str(path) for path in review.write_review(made, dam, folder)]
-    tables = {name: review.score_rows(of.scores, dam) for name, of in made.items()}
-    costs = {review.AGAIN[name][0]: review.cost_rows(made, name, dam) for name in asked}
+        result = job.hindcast(
+            dam, archive=archive or settings.archive, settings=settings, variants=names, progress=progress
+        )
+    files = [str(path) for path in job.write_hindcast(result, folder)]
+    tables = {name: job.score_rows(verification.scores, dam) for name, verification in result.hindcasts.items()}
+    costs = {job.VARIANTS[name][0]: job.cost_rows(result.hindcasts, name, dam) for name in names}
     content = {"dam": dam.id, "simulated": dam.simulated, "unit": dam.target.unit, **tables, "files": files}
-    print_result(content, as_json, lambda: terminal.reviewed(dam, tables[review.ON_TIME], costs, folder))
+    print_result(content, as_json, lambda: terminal.reviewed(dam, tables[job.ON_TIME], costs, folder))
+
+
+def forecast(
+    dam_name: DamName,
+    /,
+    *,
+    init_date: InitDate = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for forecast.csv and explanation.csv.")
+    ] = None,
+    form: Form = "csv",
+    archive: ArchiveUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast from what the archive holds, without a report; uses the fits that the last hindcast left in the cache.
+
+    Example: forebay forecast warragamba --json
+    """
+    from forebay.cli import terminal
+    from forebay.dams.dam_file import load_dam
+    from forebay.jobs import forecast as job
+
+    settings, _ = settings_in_force()
+    dam = load_dam(dam_name)
+    if output is not None:
+        check_writable(output)
+    url = archive or settings.archive
+    with terminal.progress() as progress:
+        result = job.forecast(
+            dam, archive=url, settings=settings, init_date=init_date, update=False, progress=progress
+        )
+    files = [] if output is None else job.write_forecast(result, output, report=False, form=form)
+    _print_forecast(result, files, as_json)
 
 
 def run(
     dam_name: DamName,
     /,
     *,
-    init: Annotated[date | None, Parameter(help="Forecast from dam day, by default from the newest known of.")] = None,
+    init_date: InitDate = None,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the report; by default runs/ID.")
     ] = None,
+    form: Form = "csv",
     archive: ArchiveUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch, hindcast, forecast and report: the whole way from gauges to a page that an operator can read.
+    """Fetch, hindcast, forecast and write the report: everything from gauges to a page for the operator.
 
     Example: forebay run demo
     """
     from forebay.charts import drawing
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.features.daily_tables import read_daily_tables
-    from forebay.jobs import forecast as pipeline
-    from forebay.models.fits import open_fits
-    from forebay.verify.hindcast import Execution
+    from forebay.jobs import forecast as job
+    from forebay.jobs.arguments import local_execution
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
     folder = output or Path(settings.output) / dam.id
     check_writable(folder)
     drawing.begin()
-    with archive_at(archive, settings) as archive_db:
-        fetched = fetch_now(dam, archive_db, settings)
-        now = datetime.now(UTC)  # after the fetch: what it brought is known now
-        if fetched.failure is not None and archive_db.newest(dam.target_gauge) is None:
-            raise fetched.failure
-        days = read_daily_tables(dam, archive_db, now=now, init_date=init)
+    with archive_at(archive, settings) as store:
+        report = fetch_now(dam, store, settings)
+        now = datetime.now(UTC)  # after the fetch: its readings are known now
+        daily_tables = job.readable_tables(dam, store, now=now, init_date=init_date, report=report)
     with terminal.progress() as progress:
-        outcome = pipeline.forecast_dam(
-            dam, days, now=now, fetched=fetched, execution=Execution(open_fits(settings), os.cpu_count() or 1, progress)
-        )
-    files = pipeline.write_outcome(outcome, fetched, folder)
-    summary = _summary(outcome, files)
-    print_result(summary, as_json, lambda: terminal.outcome(outcome.issued, outcome.scores, dam, files))
+        execution = local_execution(settings, progress)
+        result = job.forecast_dam(dam, daily_tables, now=now, report=report, execution=execution)
+    _print_forecast(result, job.write_forecast(result, folder, form=form), as_json)
 
 
-def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
-    issued = outcome.issued
+def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) -> None:
+    from forebay.cli import terminal
+
+    content = _json_content(result, files)
+    print_result(
+        content, as_json, lambda: terminal.outcome(result.issued, result.scores, result.dam, files)
+    )
+
+
+def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object]:
+    dam, issued = result.dam, result.issued
     return {
-        "dam": outcome.dam.id,
-        "simulated": outcome.dam.simulated,
-        "unit": outcome.dam.target.unit,
+        "dam": dam.id,
+        "simulated": dam.simulated,
+        "unit": dam.target.unit,
         "init_date": issued.init_date,
         "init_time": issued.init_time,
         "issue_time": issued.issue_time,
@@ -145,6 +178,6 @@ def _summary(outcome: Outcome, files: list[Path]) -> dict[str, object]:
         "forcings": issued.forcings,
         "forecast": issued.table.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
-        "scores": outcome.scores.filter(outcome.scores["regime"] == "all").to_dicts(),
+        "scores": result.scores.filter(result.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],
     }

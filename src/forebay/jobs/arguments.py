@@ -9,7 +9,9 @@ from pathlib import Path
 from forebay.archive.store import Archive, open_archive
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.models.fits import open_fits
 from forebay.settings import Settings, load_settings
+from forebay.verify.hindcast import Execution, Progress
 
 
 def as_dam(dam: Dam | str | Path) -> Dam:
@@ -29,3 +31,8 @@ def open_store(
     if isinstance(archive, Archive):
         return nullcontext(archive)
     return open_archive(archive or settings.archive, create=create)
+
+
+def local_execution(settings: Settings, progress: Progress | None = None) -> Execution:
+    """Execution on this machine: the store of fits that the settings name, and a thread per processor."""
+    return Execution(open_fits(settings), os.cpu_count() or 1, progress)

@@ -79,7 +79,7 @@ def _forecast_axes(
     return {
         "init_time": ("init_time", init, {"standard_name": "forecast_reference_time", "long_name": "init time, UTC"}),
         "lead_time": ("lead_time", lead, {"standard_name": "forecast_period", "long_name": "lead time"}),
-        "quantile": ("quantile", axes["quantile"].to_numpy(), {"units": "1", "long_name": "probability of the quantile"}),
+        "quantile": ("quantile", axes["quantile"].to_numpy(), {"units": "1", "long_name": "probability"}),
         "valid_time": (
             ("init_time", "lead_time"),
             init[:, None] + lead[None, :],
@@ -111,12 +111,13 @@ def daily_dataset(daily: pl.DataFrame, dam: Dam) -> xarray.Dataset:
     variables: dict[str, tuple[str, np.ndarray, dict[str, str]]] = {}
     for gauge in dam.gauges:
         unit = dam.target.unit if gauge.role == "target" else gauge.kind.unit
-        attributes = {"units": UDUNITS.get(unit, unit), "long_name": gauge.title, "ancillary_variables": flag_of(gauge.column)}
+        flag = flag_of(gauge.column)
+        attributes = {"units": UDUNITS.get(unit, unit), "long_name": gauge.title, "ancillary_variables": flag}
         if gauge.variable in STANDARD_NAMES:
             attributes["standard_name"] = STANDARD_NAMES[gauge.variable]
         variables[gauge.column] = ("date", daily[gauge.column].cast(pl.Float64).to_numpy(), attributes)
-        flags = daily[flag_of(gauge.column)].fill_null("").to_numpy().astype(str)
-        variables[flag_of(gauge.column)] = ("date", flags, {"long_name": f"{gauge.title}: reason of the flag"})
+        reasons = daily[flag].fill_null("").to_numpy().astype(str)
+        variables[flag] = ("date", reasons, {"long_name": f"{gauge.title}: reason of the flag"})
     dates = daily["date"].to_numpy().astype("datetime64[ns]")
     axes = {"date": ("date", dates, {"standard_name": "time", "long_name": f"local day, zone {dam.time_zone}"})}
     return xarray.Dataset(variables, axes, _attributes(dam, None))
@@ -129,7 +130,7 @@ def _attributes(dam: Dam, models: pl.Series | None) -> dict[str, str]:
         "title": f"{simulated}{dam.name}, {dam.target.variable}",
         "source": f"forebay {__version__}",
         "dam": dam.id,
-        "licence": dam.licence or "not stated",
+        "license": dam.licence or "not stated",
     }
     return attributes if models is None or models.is_empty() else attributes | {"model": models[0]}
 

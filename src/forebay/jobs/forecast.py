@@ -1,120 +1,258 @@
-"""The main job: fetch → archive → daily → hindcast → forecast → report, each step a room of the house."""
+"""The forecast job: from the archive's readings to an issued forecast, with its hindcast, scores and report."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from forebay.archive.fetch import FetchReport
+from forebay.archive.fetch import FETCHES, FetchReport, FetchRequest, fetch_dam
+from forebay.archive.store import Archive
 from forebay.charts.forecast_tables import Report
 from forebay.dams.dam import Dam
-from forebay.features.daily_tables import DailyTables
-from forebay.features.samples import Samples, make_samples
+from forebay.errors import DataError
+from forebay.features.daily_tables import DailyTables, read_daily_tables
+from forebay.features.samples import make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue, limitations, outside_experience
+from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
+from forebay.jobs.datasets import forecast_dataset, write_netcdf
+from forebay.jobs.results import Result
+from forebay.settings import Settings
 from forebay.tables import FORECASTS
-from forebay.verify import hindcast
+from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
 from forebay.verify.point_forecasts import DEFAULT
 from forebay.verify.verification import Verification, verify_hindcast
 
+if TYPE_CHECKING:
+    import xarray
 
-@dataclass(frozen=True)
-class Outcome:
-    """All that the main job made of one dam."""
+Format = Literal["csv", "netcdf"]
+"""Form of the forecast's table: `forecast.csv`, which is always written, and `forecast.nc`."""
+
+
+@dataclass(frozen=True, repr=False)
+class ForecastResult(Result):
+    """An issued forecast of one dam, with the hindcast that shows how accurate such forecasts were.
+
+    Attributes
+    ----------
+    dam, daily_tables
+        The dam, and the daily tables that the forecast used.
+    verification
+        Hindcast, scores and diagnostics.
+    issued
+        The forecast, its explanation and its limitations.
+    fetch_table
+        `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
+    """
 
     dam: Dam
-    days: DailyTables
-    verified: Verification
+    daily_tables: DailyTables
+    verification: Verification
     issued: IssuedForecast
-
-    @property
-    def samples(self) -> Samples:
-        """What the models learned from."""
-        return self.verified.samples
-
-    @property
-    def hindcast(self) -> pl.DataFrame:
-        """Every forecast that would have been issued (`tables.FORECASTS`)."""
-        return self.verified.forecasts
+    fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
 
     @property
     def scores(self) -> pl.DataFrame:
         """Scores of the hindcast (`tables.SCORES`)."""
-        return self.verified.scores
+        return self.verification.scores
+
+    def to_frame(self) -> pl.DataFrame:
+        """`tables.FORECASTS` of the model `default`: a row per lead time and quantile."""
+        return self.issued.table.filter(pl.col("model") == DEFAULT)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The forecast as a dataset by the CF conventions (`datasets.forecast_dataset`)."""
+        return forecast_dataset(self.to_frame(), self.dam)
+
+    def title(self) -> str:
+        """Dam, target and init date."""
+        return f"{self.dam.title}, {self.dam.target.variable} ({self.dam.target.unit}) from {self.issued.init_date}"
+
+    def report(self, path: str | Path) -> Path:
+        """Write the HTML report to `path`, one file that needs no network; returns the path.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be written.
+        """
+        from forebay.report.write import render_report
+
+        page, _ = render_report(report_content(self))
+        target = Path(path)
+        with write_all(target.parent) as files:
+            (files.stage / target.name).write_bytes(page.encode())
+        return target
+
+
+def forecast(
+    dam: Dam | str | Path,
+    *,
+    archive: Archive | str | None = None,
+    settings: Settings | None = None,
+    init_date: date | None = None,
+    update: bool = True,
+    progress: Progress | None = None,
+) -> ForecastResult:
+    """Forecast of a dam: fetch its gauges, hindcast, score and forecast from the newest observations.
+
+    Parameters
+    ----------
+    dam
+        A `Dam`, the id of a built-in dam, or the path of a dam file.
+    archive
+        An open archive or its URL; by default the one that the settings name.
+    settings
+        By default those of `forebay.toml` in the working folder and of the environment.
+    init_date
+        The local day to forecast from; by default the newest day with data.
+    update
+        Fetch first. Without it the forecast uses what the archive holds.
+    progress
+        Called with the name of the work, the number of complete parts and the number of all parts.
+
+    Raises
+    ------
+    SourceError, DataError, ConfigError, ModelError
+        If there is nothing to forecast from; the text says what to do.
+    """
+    dam, settings = as_dam(dam), settings or current_settings()
+    with open_store(archive, settings, create=update) as store:
+        report = None
+        if update:
+            request = FetchRequest(datetime.now(UTC), clock=lambda: datetime.now(UTC))
+            report = fetch_dam(dam, store, settings=settings, request=request)
+        now = datetime.now(UTC)  # after the fetch: its readings are known now
+        daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
+    return forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+
+
+def readable_tables(
+    dam: Dam, store: Archive, *, now: datetime, init_date: date | None = None, report: FetchReport | None = None
+) -> DailyTables:
+    """Daily tables of a dam, or the reason why there are none.
+
+    Raises
+    ------
+    SourceError
+        If the archive holds no level because the fetch of `report` failed.
+    DataError
+        If the archive holds no level, or none to forecast from.
+    """
+    if store.newest(dam.target_gauge) is None:
+        if report is not None and report.failure is not None:
+            raise report.failure
+        raise DataError(f"the archive holds no level of {dam.name}; run `forebay fetch {dam.id}` first")
+    return read_daily_tables(dam, store, now=now, init_date=init_date)
 
 
 def forecast_dam(
     dam: Dam,
-    days: DailyTables,
+    daily_tables: DailyTables,
     *,
     now: datetime,
-    fetched: FetchReport | None = None,
-    execution: hindcast.Execution = hindcast.SEQUENTIAL,
-) -> Outcome:
-    """Hindcast, scores and forecast of a dam from its daily frames."""
-    samples = make_samples(days.known, days.newest, dam, days.forcings)
-    verification = verify_hindcast(samples, dam, days.known, execution=execution)
-    missing = limitations(
-        days.newest, verification.samples, dam, verification.points[DEFAULT], verification.forecasts
+    report: FetchReport | None = None,
+    execution: Execution = SEQUENTIAL,
+) -> ForecastResult:
+    """Hindcast, scores and forecast of a dam from its daily tables.
+
+    Parameters
+    ----------
+    now
+        Issue time.
+    report
+        The fetch before the forecast; its failures are limitations of the forecast.
+    """
+    samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
+    verification = verify_hindcast(
+        samples, dam, daily_tables.known, execution=execution
     )
-    if fetched is not None:
-        failures = (f"{column} could not be fetched: {error}" for column, error in fetched.errors.items())
-        missing = (*failures, *missing)
-    used, unavailable = forcing_notes(days.forcings, dam, days.init_date)
-    issued = issue(verification.forecasts, dam, days.init_date, now=now, limitations=(*unavailable, *missing))
-    issued = replace(
+    issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report))
+    fetch_table = FETCHES.empty() if report is None else report.table
+    return ForecastResult(dam, daily_tables, verification, issued, fetch_table)
+
+
+def _failures(report: FetchReport | None) -> list[str]:
+    if report is None:
+        return []
+    return [f"{column} could not be fetched: {error}" for column, error in report.errors.items()]
+
+
+def _issue(
+    dam: Dam, daily_tables: DailyTables, verification: Verification, *, now: datetime, failures: Sequence[str]
+) -> IssuedForecast:
+    """The forecast of the init date with its explanation and limitations."""
+    samples, points = verification.samples, verification.points
+    used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
+    missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT], verification.forecasts)
+    issued = issue(
+        verification.forecasts, dam, daily_tables.init_date, now=now, limitations=(*unavailable, *failures, *missing)
+    )
+    return replace(
         issued,
-        outside_experience=outside_experience(verification.outside, verification.samples, dam),
-        explanation=explain(verification.samples, dam, verification.points, yesterday=issued.age_days == 0),
+        outside_experience=outside_experience(verification.outside, samples, dam),
+        explanation=explain(samples, dam, points, yesterday=issued.age_days == 0),
         forcings=used,
-        withheld_from=verification.samples.withheld_from,
+        withheld_from=samples.withheld_from,
     )
-    return Outcome(dam, days, verification, issued)
 
 
-def write_outcome(outcome: Outcome, fetched: FetchReport, folder: Path) -> list[Path]:
-    """The report, its charts and the tables in `folder`; gives their paths.
+def write_forecast(result: ForecastResult, folder: Path, *, report: bool = True, form: Format = "csv") -> list[Path]:
+    """Paths of the files in `folder`: the tables, and with `report` the page and its figures.
+
+    Parameters
+    ----------
+    form
+        With "netcdf" also `forecast.nc`, the forecast by the CF conventions.
 
     Raises
     ------
     ConfigError
-        If the folder cannot be written.
+        If the folder cannot be written, or xarray is not installed.
     """
     from forebay.report.write import write_report
 
+    dataset = result.to_xarray() if form == "netcdf" else None
     with write_all(folder) as files:
-        outcome.issued.table.write_csv(files.stage / "forecast.csv")
-        outcome.issued.explanation.write_csv(files.stage / "explanation.csv")
-        outcome.scores.write_csv(files.stage / "scores.csv")
-        (files.stage / "hindcast.parquet").write_bytes(parquet(FORECASTS.check(outcome.hindcast)))
-        write_report(report_of(outcome, fetched), files.stage)
+        result.issued.table.write_csv(files.stage / "forecast.csv")
+        result.issued.explanation.write_csv(files.stage / "explanation.csv")
+        if dataset is not None:
+            write_netcdf(dataset, files.stage / "forecast.nc", now=result.issued.issue_time)
+        if report:
+            result.scores.write_csv(files.stage / "scores.csv")
+            write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
+            write_report(report_content(result), files.stage)
     return files.paths
 
 
-def parquet(table: pl.DataFrame) -> bytes:
-    """`table` as a Parquet file; polars itself, on a full disk, raises an error that is no `OSError`."""
+def write_parquet(table: pl.DataFrame, path: Path) -> None:
+    """Write a Parquet file through memory: on a full disk Polars raises an error that is no `OSError`."""
     buffer = io.BytesIO()
     table.write_parquet(buffer)
-    return buffer.getvalue()
+    path.write_bytes(buffer.getvalue())
 
 
-def report_of(outcome: Outcome, fetched: FetchReport) -> Report:
-    """The content of the report of an outcome."""
-    dam, samples, init_date = outcome.dam, outcome.samples, outcome.issued.init_date
-    scored = samples.dates[min(hindcast.scored_from(samples, dam), len(samples.dates) - 1)].item()
+def report_content(result: ForecastResult) -> Report:
+    """What the report shows of a result."""
+    samples = result.verification.samples
+    first = samples.dates[min(scored_from(samples, result.dam), len(samples.dates) - 1)].item()
+    scored = pl.col("init_date").is_between(first, result.issued.init_date, closed="left")
     return Report(
-        dam=dam,
-        forecast=outcome.issued,
-        newest=outcome.days.reading,
-        daily=outcome.days.newest,
-        hindcast=outcome.hindcast.filter(pl.col("init_date").is_between(scored, init_date, closed="left")),
-        scores=outcome.scores,
-        gauge_table=fetched.table,
-        diagnostics=outcome.verified.diagnostics,
+        dam=result.dam,
+        forecast=result.issued,
+        newest=result.daily_tables.reading,
+        daily=result.daily_tables.newest,
+        hindcast=result.verification.forecasts.filter(scored),
+        scores=result.scores,
+        gauge_table=result.fetch_table,
+        diagnostics=result.verification.diagnostics,
     )

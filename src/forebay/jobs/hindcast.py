@@ -1,82 +1,163 @@
-"""The hindcast job: how good the forecasts would have been, from what the archive holds, without fetching anything."""
+"""The hindcast job: how accurate the forecasts would have been, from what the archive holds; fetches nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
-from forebay.errors import ModelError
-from forebay.features.daily_tables import DailyTables
+from forebay.errors import ConfigError, ModelError
+from forebay.features.daily_tables import DailyTables, add_uncoded
 from forebay.features.forcings import perfect_rain
 from forebay.features.inputs import with_late_drivers
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
-from forebay.jobs.forecast import parquet
+from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
+from forebay.jobs.datasets import forecast_dataset
+from forebay.jobs.forecast import readable_tables, write_parquet
+from forebay.jobs.results import Result
 from forebay.models import REFERENCES
+from forebay.settings import Settings
 from forebay.tables import FORECASTS, SCORES
-from forebay.verify.hindcast import SEQUENTIAL, Execution
+from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
 from forebay.verify.point_forecasts import DEFAULT
 from forebay.verify.verification import Verification, verify_hindcast
 
+if TYPE_CHECKING:
+    import xarray
+
 ON_TIME = "on_time"
-"""Name of the hindcast as it is; the others are `AGAIN`."""
+"""Name of the hindcast itself; the names of the others are those of `VARIANTS`."""
 _FIRST_LEADS = (1, 3, 7)
 _SUMMARY = ("top 5%", "pinball", "crps", "in 80%", "in 90%", "above 95%", "events")
 _METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_95", "events")
 
 
-def review(
-    dam: Dam, days: DailyTables, *, again: Sequence[str] = (), execution: Execution = SEQUENTIAL
-) -> dict[str, Verification]:
-    """Hindcasts by name: `on_time`, and those of `AGAIN` that are asked for.
+@dataclass(frozen=True, repr=False)
+class HindcastResult(Result):
+    """Hindcasts of one dam by name: `on_time`, then those of `VARIANTS`."""
+
+    dam: Dam
+    hindcasts: Mapping[str, Verification]
+
+    @property
+    def verification(self) -> Verification:
+        """The hindcast on time with its scores and diagnostics."""
+        return self.hindcasts[ON_TIME]
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """Scores of the hindcast on time (`tables.SCORES`)."""
+        return self.verification.scores
+
+    def to_frame(self) -> pl.DataFrame:
+        """`tables.FORECASTS` of the model `default` on every init date of the hindcast on time."""
+        return self.verification.forecasts.filter(pl.col("model") == DEFAULT)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The forecasts as a dataset by the CF conventions (`datasets.forecast_dataset`)."""
+        return forecast_dataset(self.to_frame(), self.dam)
+
+    def title(self) -> str:
+        """Dam and init dates."""
+        dates = self.to_frame()["init_date"].unique().sort().to_list()
+        return f"{self.dam.title}, {len(dates)} init dates, {dates[0]} to {dates[-1]}"
+
+
+def hindcast(
+    dam: Dam | str | Path,
+    *,
+    archive: Archive | str | None = None,
+    settings: Settings | None = None,
+    variants: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> HindcastResult:
+    """Hindcast of a dam with its scores, from what the archive holds; fetches nothing.
+
+    Parameters
+    ----------
+    dam, archive, settings, progress
+        As in `forebay.forecast`.
+    variants
+        Names of `VARIANTS`: hindcasts with other inputs, to compare with.
+
+    Raises
+    ------
+    DataError, ConfigError, ModelError
+        If there is nothing to forecast from, or a variant is unknown.
+    """
+    dam, settings = as_dam(dam), settings or current_settings()
+    for name in variants:
+        if name not in VARIANTS:
+            raise ConfigError(f"variant {name!r} is unknown; allowed are {', '.join(VARIANTS)}")
+    with open_store(archive, settings, create=False) as store:
+        now = datetime.now(UTC)
+        daily_tables = readable_tables(dam, store, now=now)
+        if "screens_for_codes" in variants:
+            daily_tables = add_uncoded(daily_tables, dam, store, now=now)
+    return hindcast_dam(dam, daily_tables, variants=variants, execution=local_execution(settings, progress))
+
+
+def hindcast_dam(
+    dam: Dam, daily_tables: DailyTables, *, variants: Sequence[str] = (), execution: Execution = SEQUENTIAL
+) -> HindcastResult:
+    """Hindcasts of a dam from its daily tables: on time, then each of `variants`.
 
     All are scored on the same days and in the same regimes, those of the hindcast on time.
     """
-    samples = make_samples(days.known, days.newest, dam, days.forcings)
-    made = {ON_TIME: verify_hindcast(samples, dam, days.known, execution=execution)}
-    for name in again:
-        other, its = AGAIN[name][1](dam, days)
-        known = replace(
-            samples, inputs=other.inputs, ahead=other.ahead, regimes=other.regimes, outages=other.outages
+    samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
+    known = daily_tables.known
+    hindcasts = {ON_TIME: verify_hindcast(samples, dam, known, execution=execution)}
+    for name in variants:
+        _, make = VARIANTS[name]
+        variant, variant_dam = make(dam, daily_tables)
+        variant = replace(
+            samples, inputs=variant.inputs, ahead=variant.ahead, regimes=variant.regimes, outages=variant.outages
         )
-        made[name] = verify_hindcast(known, its, days.known, regimes=samples.regimes, execution=execution)
-    return made
+        hindcasts[name] = verify_hindcast(
+            variant, variant_dam, known, regimes=samples.regimes, execution=execution
+        )
+    return HindcastResult(dam, hindcasts)
 
 
-def _late_drivers(dam: Dam, days: DailyTables) -> tuple[Samples, Dam]:
+def _late_drivers(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam]:
     late = with_late_drivers(dam)
-    forcings = days.forcings.with_columns(pl.col("known_time") + timedelta(days=1))
-    return make_samples(days.known, days.newest, late, forcings), late
+    forcings = daily_tables.forcings.with_columns(pl.col("known_time") + timedelta(days=1))
+    return make_samples(daily_tables.known, daily_tables.newest, late, forcings), late
 
 
-def _screens_for_codes(dam: Dam, days: DailyTables) -> tuple[Samples, Dam]:
-    """What the dam file excludes from verification is no more known to inputs than a code set weeks later is.
+def _screens_for_codes(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam]:
+    """Samples without the agencies' quality codes and without the dam file's `verification_exclude`.
 
-    Nothing is silent then: a level that is marked as unavailable has a number too, if garbage.
+    Inputs cannot know the excluded spells, just as they cannot know a code that an agency sets weeks later. No level
+    is missing here: a level with the code "unavailable" has a number too, even if it is wrong.
     """
-    if days.uncoded is None:
-        raise ModelError("the daily frames without the agencies' codes were not read; call add_uncoded first")
-    naive = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"verification_exclude": ()})})
-    return replace(make_samples(*days.uncoded, naive, days.forcings), outages=None), dam
+    if daily_tables.uncoded is None:
+        raise ModelError("the daily tables without quality codes are not there; call add_uncoded first")
+    bare = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"verification_exclude": ()})})
+    return replace(make_samples(*daily_tables.uncoded, bare, daily_tables.forcings), outages=None), dam
 
 
-def _perfect_rain(dam: Dam, days: DailyTables) -> tuple[Samples, Dam]:
-    fed, told = perfect_rain(usable_values(days.newest, dam), dam, max(dam.hindcast.leads))
-    return make_samples(days.known, days.newest, fed, pl.concat([days.forcings, told])), fed
+def _perfect_rain(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam]:
+    newest = usable_values(daily_tables.newest, dam)
+    perfect_dam, rain = perfect_rain(newest, dam, max(dam.hindcast.leads))
+    forcings = pl.concat([daily_tables.forcings, rain])
+    return make_samples(daily_tables.known, daily_tables.newest, perfect_dam, forcings), perfect_dam
 
 
-AGAIN: dict[str, tuple[str, Callable[[Dam, DailyTables], tuple[Samples, Dam]]]] = {
-    "late_drivers": ("with every driver known a day later", _late_drivers),
-    "screens_for_codes": ("with quality codes ignored in the inputs and only our own screen", _screens_for_codes),
-    "perfect_rain": ("with rain that nobody could know: an upper bound, not a forecast", _perfect_rain),
+VARIANTS: dict[str, tuple[str, Callable[[Dam, DailyTables], tuple[Samples, Dam]]]] = {
+    "late_drivers": ("every driver known a day later", _late_drivers),
+    "screens_for_codes": ("quality codes ignored in the inputs, only our own screen", _screens_for_codes),
+    "perfect_rain": ("observed future rain as a forecast: an upper bound, not a forecast", _perfect_rain),
 }
-"""Hindcasts made again with other inputs: name → in words, and what gives their samples and the dam they are of."""
+"""Hindcasts with other inputs: name → description, and the function that returns their samples and their dam."""
 
 
 def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
@@ -107,9 +188,9 @@ def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: (order[str(row["window"])], kinds[str(row["days"])]))
 
 
-def cost_rows(made: Mapping[str, Verification], name: str, dam: Dam) -> list[dict[str, object]]:
+def cost_rows(hindcasts: Mapping[str, Verification], name: str, dam: Dam) -> list[dict[str, object]]:
     """A row per window, kind of day and lead: MAE of `default` as it is and in the hindcast `name`, and the cost."""
-    as_it_is, again = (score_rows(made[which].scores, dam) for which in (ON_TIME, name))
+    as_it_is, again = (score_rows(hindcasts[key].scores, dam) for key in (ON_TIME, name))
     keys = ("window", "days", "lead")
     of_again = {tuple(row[k] for k in keys): row for row in again}
     rows: list[dict[str, object]] = []
@@ -127,10 +208,10 @@ def cost_rows(made: Mapping[str, Verification], name: str, dam: Dam) -> list[dic
     return rows
 
 
-def write_review(made: Mapping[str, Verification], dam: Dam, folder: Path) -> list[Path]:
-    """Scores, forecasts, diagnostics and their charts in `folder`; gives their paths.
+def write_hindcast(result: HindcastResult, folder: Path) -> list[Path]:
+    """Paths of the files in `folder`: scores, forecasts, diagnostics and their charts.
 
-    The on-time hindcast's files are named as `forebay run` names them; those of another carry its name at their end.
+    The files of the hindcast on time have the names that `forebay run` uses; those of a variant end in its name.
 
     Raises
     ------
@@ -143,15 +224,15 @@ def write_review(made: Mapping[str, Verification], dam: Dam, folder: Path) -> li
     from forebay.charts.spec import file_spec
     from forebay.charts.style import Heading
 
-    heading = Heading(dam.name, TargetFormat(dam).axis, dam.simulated)
+    heading = Heading(result.dam.name, TargetFormat(result.dam).axis, result.dam.simulated)
     with write_all(folder) as files:
-        for name, verified in made.items():
-            tail = "" if name == ON_TIME else f"_{name}"
-            SCORES.check(verified.scores).write_csv(files.stage / f"scores{tail}.csv")
-            (files.stage / f"hindcast{tail}.parquet").write_bytes(parquet(FORECASTS.check(verified.forecasts)))
-            for table, rows in verified.diagnostics.by_name().items():
-                rows.write_csv(files.stage / f"{table}{tail}.csv")
-        pictures = diagnostic_charts(made[ON_TIME].diagnostics, heading).by_file(heading)
-        drawings = drawing.start((name, file_spec(chart)) for name, chart in pictures.items())
+        for name, verification in result.hindcasts.items():
+            suffix = "" if name == ON_TIME else f"_{name}"
+            SCORES.check(verification.scores).write_csv(files.stage / f"scores{suffix}.csv")
+            write_parquet(FORECASTS.check(verification.forecasts), files.stage / f"hindcast{suffix}.parquet")
+            for table, rows in verification.diagnostics.by_name().items():
+                rows.write_csv(files.stage / f"{table}{suffix}.csv")
+        charts = diagnostic_charts(result.verification.diagnostics, heading).by_file(heading)
+        drawings = drawing.start((name, file_spec(chart)) for name, chart in charts.items())
         drawing.write(drawings, files.stage)
     return files.paths

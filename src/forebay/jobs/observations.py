@@ -12,7 +12,8 @@ import polars as pl
 
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.archive.store import Archive
-from forebay.dams.dam import Dam, Gauge
+from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.days.daily import daily_table
 from forebay.days.datum import on_one_datum
 from forebay.errors import DataError

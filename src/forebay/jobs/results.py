@@ -1,4 +1,4 @@
-"""What every result of the public interface can do: become a table of Polars or pandas, and show itself in a notebook."""
+"""Results of the public interface: each has a main table, for Polars or pandas, and a short form for a notebook."""
 
 from __future__ import annotations
 

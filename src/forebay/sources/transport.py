@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from forebay import __version__
 from forebay.errors import SourceError
 from forebay.settings import HttpSettings, without_password
 
@@ -96,7 +96,7 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
     # Without a handler of the application's own, Python would print each retry over a progress bar.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
     timeout = httpx2.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s)
-    agent = {"User-Agent": f"forebay/{__version__}"}
+    agent = {"User-Agent": f"forebay/{version('forebay')}"}
 
     def wait(error: Exception) -> bool | float:
         if not isinstance(error, SourceError) or not error.retryable:

@@ -1,4 +1,4 @@
-"""The hindcast job's tables: one row per window, kind of day and lead, and what other inputs cost or gain."""
+"""`forebay.jobs.hindcast`: a row of scores per window, regime and lead, and the cost or gain of other inputs."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,38 +13,38 @@ from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
 from forebay.features.daily_tables import DailyTables
 from forebay.features.samples import make_samples
-from forebay.jobs import hindcast as review
+from forebay.jobs.hindcast import VARIANTS, cost_rows, hindcast_dam, score_rows
 from forebay.tables import FORCINGS, SCORES
 from forebay.verify.verification import Verification
 from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge
-from tests.test_pipeline import record
+from tests.test_jobs_forecast import record
 
 DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 
 
 @pytest.fixture(scope="module")
-def made() -> Mapping[str, Verification]:
+def hindcasts() -> Mapping[str, Verification]:
     """A dam that yesterday's rain fills; on every ninth day the rain is marked as unavailable, beside 300 mm."""
     given = {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")}
     coded = given | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
     garbage = given | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
     frame, uncoded = frame_of(DAM, coded), frame_of(DAM, garbage)
     days = DailyTables(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
-    return review.review(DAM, days, again=list(review.AGAIN))
+    return hindcast_dam(DAM, days, variants=list(VARIANTS)).hindcasts
 
 
-def costs(made: Mapping[str, Verification], name: str, lead: str) -> float:
+def costs(hindcasts: Mapping[str, Verification], name: str, lead: str) -> float:
     """MAE of the hindcast `name` as a multiple of that on time."""
-    rows = {(row["window"], row["days"], row["lead"]): row for row in review.cost_rows(made, name, DAM)}
+    rows = {(row["window"], row["days"], row["lead"]): row for row in cost_rows(hindcasts, name, DAM)}
     row = rows["all", "all", lead]
     share = row["mae then"] / row["mae"]  # type: ignore[operator]  # numbers
     assert row["cost"] == f"{100 * (share - 1):+.1f}%"
     return float(share)
 
 
-def test_late_rain_costs_where_rain_tells_the_next_day(made: Mapping[str, Verification]) -> None:
-    assert costs(made, "late_drivers", "1 d") > 1.2
+def test_late_rain_costs_where_rain_tells_the_next_day(hindcasts: Mapping[str, Verification]) -> None:
+    assert costs(hindcasts, "late_drivers", "1 d") > 1.2
 
 
 def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
@@ -52,7 +52,7 @@ def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
     dam = dam_of(rain_gauge(), forcings=[{"kind": "rain", "id": "outlook", "unit": "mm"}], hindcast={"leads": (1,)})
     frame = frame_of(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": [1.0] * 40})
     noons = [init_time(day, dam.time_zone) - timedelta(hours=12) for day in frame["date"]]
-    told = pl.DataFrame(
+    issues = pl.DataFrame(
         {
             "forcing": ["outlook"] * 40,
             "issue_time": noons,
@@ -62,26 +62,27 @@ def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
         },
         schema=FORCINGS.columns,
     )
-    days = DailyTables(frame, frame, frame["date"][-1], None, forcings=told)
-    on_time = make_samples(frame, frame, dam, told).ahead[1]["forcing_outlook_lead"]
-    late = review.AGAIN["late_drivers"][1](dam, days)[0].ahead[1]["forcing_outlook_lead"]
+    days = DailyTables(frame, frame, frame["date"][-1], None, forcings=issues)
+    on_time = make_samples(frame, frame, dam, issues).ahead[1]["forcing_outlook_lead"]
+    late = VARIANTS["late_drivers"][1](dam, days)[0].ahead[1]["forcing_outlook_lead"]
     assert on_time.to_list() == [5.0] * 40
     assert late.to_list() == [None] * 40
 
 
-def test_garbage_that_no_code_marks_costs(made: Mapping[str, Verification]) -> None:
-    assert costs(made, "screens_for_codes", "1 d") > 1.05
+def test_garbage_that_no_code_marks_costs(hindcasts: Mapping[str, Verification]) -> None:
+    assert costs(hindcasts, "screens_for_codes", "1 d") > 1.05
 
 
-def test_rain_that_nobody_could_know_gains_at_three_days_and_nothing_at_one(made: Mapping[str, Verification]) -> None:
-    assert costs(made, "perfect_rain", "3 d") < 0.8
-    assert 0.95 < costs(made, "perfect_rain", "1 d") < 1.05, "the rain of the last day alone moves the lake by then"
-    assert "nobody could know: an upper bound, not a forecast" in review.AGAIN["perfect_rain"][0]
+def test_perfect_rain_gains_at_three_days_and_nothing_at_one(hindcasts: Mapping[str, Verification]) -> None:
+    assert costs(hindcasts, "perfect_rain", "3 d") < 0.8
+    one_day = costs(hindcasts, "perfect_rain", "1 d")
+    assert 0.95 < one_day < 1.05, "only the rain of the last day moves the lake by then"
+    assert "an upper bound, not a forecast" in VARIANTS["perfect_rain"][0]
 
 
-def test_all_are_scored_on_the_same_days_and_kinds_of_days(made: Mapping[str, Verification]) -> None:
+def test_all_are_scored_on_the_same_days_and_kinds_of_days(hindcasts: Mapping[str, Verification]) -> None:
     keys = ["window", "regime", "lead_time", "model", "metric"]
-    wet = [of.scores.filter(pl.col("regime") == "wet").select(*keys, "n").sort(keys) for of in made.values()]
+    wet = [of.scores.filter(pl.col("regime") == "wet").select(*keys, "n").sort(keys) for of in hindcasts.values()]
     assert len(wet[0]) > 0
     counted = [rows.filter(pl.col("metric") == "mae") for rows in wet]
     assert len(counted) == 4
@@ -90,20 +91,20 @@ def test_all_are_scored_on_the_same_days_and_kinds_of_days(made: Mapping[str, Ve
 
 def test_hindcasts_without_codes_need_their_frames() -> None:
     frame = frame_of(DAM, {"reservoir_level": [1.0, 2.0]})
-    with pytest.raises(ModelError, match="were not read"):
-        review.AGAIN["screens_for_codes"][1](DAM, DailyTables(frame, frame, frame["date"][-1], None))
+    with pytest.raises(ModelError, match="call add_uncoded first"):
+        VARIANTS["screens_for_codes"][1](DAM, DailyTables(frame, frame, frame["date"][-1], None))
 
 
-def test_the_references_do_not_use_drivers(made: Mapping[str, Verification]) -> None:
+def test_the_references_do_not_use_drivers(hindcasts: Mapping[str, Verification]) -> None:
     keys = ["window", "regime", "lead_time"]
     mae = pl.col("model").eq("last_change") & pl.col("metric").eq("mae")
-    on_time, *others = (of.scores.filter(mae).sort(keys) for of in made.values())
+    on_time, *others = (of.scores.filter(mae).sort(keys) for of in hindcasts.values())
     assert all(on_time.equals(other) for other in others)
 
 
 def test_a_row_names_the_best_reference_of_its_days() -> None:
     of = synthetic.dam()
-    rows = review.score_rows(synthetic.scores(of), of)
+    rows = score_rows(synthetic.scores(of), of)
     cells = {("all", "all"), ("all", "wet"), ("last20", "all"), ("T1", "all")}
     assert {(row["window"], row["days"]) for row in rows} == cells
     assert [row["lead"] for row in rows[:3]] == ["1 d", "3 d", "7 d"]
@@ -114,11 +115,11 @@ def test_a_row_names_the_best_reference_of_its_days() -> None:
 
 def test_leads_of_a_dam_that_has_none_of_the_usual_ones() -> None:
     of = synthetic.dam().model_copy(update={"hindcast": Hindcast(leads=(2, 4))})
-    rows = review.score_rows(synthetic.scores(of), of)
+    rows = score_rows(synthetic.scores(of), of)
     assert {row["lead"] for row in rows} == {"2 d", "4 d"}
 
 
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
-    assert review.score_rows(SCORES.empty(), DAM) == []
+    assert score_rows(SCORES.empty(), DAM) == []
     terminal.reviewed(DAM, [], {}, Path("out"))
     assert "no forecast of the hindcast could be scored" in capsys.readouterr().out

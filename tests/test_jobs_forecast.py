@@ -1,4 +1,4 @@
-"""The main job on small synthetic dams: units, replay, what it writes and where it cannot."""
+"""`forebay.jobs.forecast` on small synthetic dams: units, replay, its files, and folders that cannot be written."""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,7 @@ from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.features.daily_tables import add_uncoded, newest_reading, read_daily_tables
-from forebay.jobs import forecast as pipeline
-from forebay.jobs.forecast import Outcome
+from forebay.jobs.forecast import ForecastResult, forecast_dam, write_forecast
 from forebay.models import MODELS
 from forebay.report.write import render_report
 from forebay.settings import Settings
@@ -44,46 +43,49 @@ def record(days: int = DAYS) -> pl.DataFrame:
     return frame_of(METRES, columns)
 
 
-def fetched(path: Path, folder: Path, now: datetime) -> tuple[Dam, FetchReport]:
+def fetch(path: Path, folder: Path, now: datetime) -> tuple[Dam, FetchReport]:
     """The dam of the file at `path`, fetched at `now` into the archive in `folder`."""
     dam = load_dam(str(path))
     with open_archive(f"sqlite:///{folder}/archive.db") as archive:
         return dam, fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))
 
 
-def made(path: Path, folder: Path, *, now: datetime = NOW, init: date | None = None) -> tuple[Outcome, FetchReport]:
-    """The main job up to the report, as `forebay run` does it."""
-    dam, report = fetched(path, folder, now)
+Job = tuple[ForecastResult, FetchReport]
+
+
+def run_job(path: Path, folder: Path, *, now: datetime = NOW, init: date | None = None) -> Job:
+    """The forecast job up to the report, as `forebay run` does it, and the report of its fetch."""
+    dam, report = fetch(path, folder, now)
     with open_archive(f"sqlite:///{folder}/archive.db") as archive:
         days = read_daily_tables(dam, archive, now=now, init_date=init)
-    return pipeline.forecast_dam(dam, days, now=now, fetched=report), report
+    return forecast_dam(dam, days, now=now, report=report), report
 
 
 @pytest.fixture(scope="module")
-def in_metres(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, FetchReport]:
+def in_metres(tmp_path_factory: pytest.TempPathFactory) -> Job:
     folder = tmp_path_factory.mktemp("metres")
-    return made(synthetic.written(METRES, record(), folder), folder)
+    return run_job(synthetic.written(METRES, record(), folder), folder)
 
 
-def test_from_files_to_a_forecast(in_metres: tuple[Outcome, FetchReport]) -> None:
-    outcome, _ = in_metres
-    tables.FORECASTS.check(outcome.hindcast, unique=True)
-    tables.SCORES.check(outcome.scores, unique=True)
-    assert outcome.issued.init_date == LAST
-    assert (outcome.issued.age_days, outcome.issued.stale, outcome.issued.limitations) == (0, False, ())
-    issued = outcome.issued.table
+def test_from_files_to_a_forecast(in_metres: Job) -> None:
+    result, _ = in_metres
+    tables.FORECASTS.check(result.verification.forecasts, unique=True)
+    tables.SCORES.check(result.scores, unique=True)
+    assert result.issued.init_date == LAST
+    assert (result.issued.age_days, result.issued.stale, result.issued.limitations) == (0, False, ())
+    issued = result.issued.table
     assert set(issued["model"]) == {*MODELS, "default"}
     assert len(issued) == (len(MODELS) + 1) * 2 * len(tables.QUANTILES)
     medians = issued.filter(pl.col("quantile") == 0.5)
     for lead in LEADS["leads"]:
-        made = dict(medians.filter(pl.col("lead_time") == lead)["model", "level"].iter_rows())
-        default = made.pop("default")
-        blended = default - outcome.verified.points["default"].shift[lead]
-        assert min(made.values()) < blended < max(made.values()), "a blend of them, and none of them"
-    assert set(outcome.scores["regime"]) >= {"all", "wet", "dry", "near_full", "y2018"}
+        levels = dict(medians.filter(pl.col("lead_time") == lead)["model", "level"].iter_rows())
+        default = levels.pop("default")
+        blended = default - result.verification.points["default"].shift[lead]
+        assert min(levels.values()) < blended < max(levels.values()), "a blend of them, and none of them"
+    assert set(result.scores["regime"]) >= {"all", "wet", "dry", "near_full", "y2018"}
 
 
-def test_rain_that_raises_the_level_a_day_later_beats_every_reference(in_metres: tuple[Outcome, FetchReport]) -> None:
+def test_rain_that_raises_the_level_a_day_later_beats_every_reference(in_metres: Job) -> None:
     skill = in_metres[0].scores.filter(
         pl.col("metric").str.starts_with("skill"), pl.col("model") == "default", pl.col("window") == "all",
         pl.col("regime") == "all", pl.col("lead_time") == 1,
@@ -93,7 +95,7 @@ def test_rain_that_raises_the_level_a_day_later_beats_every_reference(in_metres:
 
 @pytest.mark.parametrize("gauge_unit", ["m", "ft"])
 def test_a_unit_changes_nothing_but_the_unit_of_the_output(
-    in_metres: tuple[Outcome, FetchReport], tmp_path: Path, gauge_unit: str
+    in_metres: Job, tmp_path: Path, gauge_unit: str
 ) -> None:
     """The target in feet, its gauge in metres or feet: forecasts and scores are those in metres, to 1e-6."""
     level = pl.col("reservoir_level")
@@ -103,11 +105,12 @@ def test_a_unit_changes_nothing_but_the_unit_of_the_output(
         text = path.read_text()
         first_gauge = text.index('unit = "ft"', text.index("[[gauges]]"))
         path.write_text(text[:first_gauge] + 'unit = "m"' + text[first_gauge + len('unit = "ft"') :])
-    feet = made(path, tmp_path)[0]
+    feet = run_job(path, tmp_path)[0]
     metres = in_metres[0]
+    table_ft, table_m = feet.verification.forecasts, metres.verification.forecasts
     for name in ("change", "level"):
-        np.testing.assert_allclose(feet.hindcast[name] * 0.3048, metres.hindcast[name], rtol=1e-6, atol=1e-7)
-    assert_frame_equal(feet.hindcast.drop("change", "level"), metres.hindcast.drop("change", "level"))
+        np.testing.assert_allclose(table_ft[name] * 0.3048, table_m[name], rtol=1e-6, atol=1e-7)
+    assert_frame_equal(table_ft.drop("change", "level"), table_m.drop("change", "level"))
     free = ("nse", "kge", "coverage_80", "coverage_90", "above_95", "events", "share_forecast", "outside_experience")
     has_unit = ~(pl.col("metric").is_in(free) | pl.col("metric").str.starts_with("skill"))
     scaled = feet.scores.with_columns(
@@ -122,7 +125,7 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
     whole = record()
     init = FIRST_DAY + timedelta(days=issue_day - 1)
     path = synthetic.written(METRES, whole.head(issue_day), tmp_path)
-    at_issue = made(path, tmp_path, now=init_time(init, "+10:00") + timedelta(hours=2))[0]
+    at_issue = run_job(path, tmp_path, now=init_time(init, "+10:00") + timedelta(hours=2))[0]
     assert at_issue.issued.init_date == init
     lately = pl.col("date").is_between(init - timedelta(days=20), init)
     revised = whole.with_columns(
@@ -130,14 +133,14 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
         for c, shift in (("reservoir_level", 0.3), ("rainfall_r1", 25.0))
     )
     synthetic.written(METRES, revised, tmp_path)
-    again, report = made(path, tmp_path, init=init)
+    again, report = run_job(path, tmp_path, init=init)
     assert report.table["revised"].to_list() == [21, 21]
     assert_frame_equal(again.issued.table, at_issue.issued.table, check_exact=True)
-    assert_frame_equal(again.hindcast, at_issue.hindcast, check_exact=True)
-    assert again.days.reading == at_issue.days.reading
-    current = made(path, tmp_path)[0]
+    assert_frame_equal(again.verification.forecasts, at_issue.verification.forecasts, check_exact=True)
+    assert again.daily_tables.reading == at_issue.daily_tables.reading
+    current = run_job(path, tmp_path)[0]
     assert current.issued.init_date == LAST
-    same_day = current.hindcast.filter(
+    same_day = current.verification.forecasts.filter(
         pl.col("init_date") == init, pl.col("model") == "no_change", pl.col("lead_time") == 1
     )
     assert same_day.filter(pl.col("quantile") == 0.5)["level"][0] == pytest.approx(
@@ -149,29 +152,29 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
     """Rain goes on for five days: the forecast is of their end, wider, and says from which level."""
     silent = pl.col("date") > LAST - timedelta(days=5)
     frame = record().with_columns(pl.when(~silent).then("reservoir_level").alias("reservoir_level"))
-    outcome, _ = made(synthetic.written(METRES, frame, tmp_path), tmp_path)
-    issued, reading = outcome.issued, outcome.days.reading
+    result, _ = run_job(synthetic.written(METRES, frame, tmp_path), tmp_path)
+    issued, reading = result.issued, result.daily_tables.reading
     assert (issued.init_date, issued.level_date, issued.level_age_days) == (LAST, LAST - timedelta(days=5), 5)
     assert reading is not None
     assert reading.value == pytest.approx(frame["reservoir_level"][-6])
     assert f"No level since {issued.level_date} (5 days): the forecast starts from that day's" in issued.limitations[0]
-    told = issued.table.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
-    assert set(told["level_date"]) == {issued.level_date}
-    assert (told["level"] - told["change"]).to_list() == pytest.approx([frame["reservoir_level"][-6]] * len(told))
-    width = told.filter(pl.col("quantile") == 0.95)["change"][0] - told.filter(pl.col("quantile") == 0.05)["change"][0]
-    past = outcome.hindcast.filter(pl.col("model") == "default", pl.col("lead_time") == 1).pivot(
+    default = issued.table.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
+    assert set(default["level_date"]) == {issued.level_date}
+    assert (default["level"] - default["change"]).to_list() == pytest.approx([frame["reservoir_level"][-6]] * len(default))
+    width = default.filter(pl.col("quantile") == 0.95)["change"][0] - default.filter(pl.col("quantile") == 0.05)["change"][0]
+    past = result.verification.forecasts.filter(pl.col("model") == "default", pl.col("lead_time") == 1).pivot(
         "quantile", index=["init_date", "level_date"], values="change")  # fmt: skip
     known = past.filter(pl.col("level_date") == pl.col("init_date")).tail(100)
     assert width > (known["0.95"] - known["0.05"]).quantile(0.9)  # type: ignore[operator]  # a number
     parts = issued.explanation.filter(pl.col("lead_time") == 1)
-    assert parts["contribution"].sum() == pytest.approx(told.filter(pl.col("quantile") == 0.5)["change"][0])
+    assert parts["contribution"].sum() == pytest.approx(default.filter(pl.col("quantile") == 0.5)["change"][0])
     assert "since_level" in parts["group"].to_list()
 
 
 def test_days_before_the_first_level_do_not_count(tmp_path: Path) -> None:
     inside = pl.col("date").is_between(FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
     frame = record().with_columns(pl.when(inside).then("reservoir_level").alias("reservoir_level"))
-    dam, _ = fetched(synthetic.written(METRES, frame, tmp_path), tmp_path, NOW)
+    dam, _ = fetch(synthetic.written(METRES, frame, tmp_path), tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
         days = read_daily_tables(dam, archive, now=NOW)
         early = FIRST_DAY + timedelta(days=2)
@@ -189,23 +192,23 @@ def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Pat
     frame = record()
     issued = synthetic.issues(dam, frame["rainfall_r1"].to_numpy(), forcing="outlook", error=0.3)
     init = LAST - timedelta(days=30)
-    then = made(synthetic.written(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
+    then = run_job(synthetic.written(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
     (said,) = then.issued.forcings
     day = f"{init:%Y-%m-%d}"
     assert said.startswith(f"Used: The outlook, issued {day} 12:00: ")
     assert "outlook" not in " ".join(then.issued.limitations)
     assert ("forcing", "The outlook") in set(then.issued.explanation.select("group", "gauge").rows())
     with_it, without = (
-        outcome.scores.filter(model="default", metric="mae", window="all", regime="all", lead_time=3)["value"][0]
-        for outcome in (then, made(synthetic.written(METRES, frame, tmp_path), tmp_path, init=init)[0])
+        result.scores.filter(model="default", metric="mae", window="all", regime="all", lead_time=3)["value"][0]
+        for result in (then, run_job(synthetic.written(METRES, frame, tmp_path), tmp_path, init=init)[0])
     )
     assert with_it < 0.8 * without
     until = pl.col("issue_time") <= init_time(init, "+10:00")
     synthetic.written(dam, frame, tmp_path, issued.with_columns(pl.when(until).then("value").otherwise(400.0)))
-    again = made(tmp_path / "small.toml", tmp_path, init=init)[0]
-    assert_frame_equal(again.hindcast, then.hindcast, check_exact=True)
+    again = run_job(tmp_path / "small.toml", tmp_path, init=init)[0]
+    assert_frame_equal(again.verification.forecasts, then.verification.forecasts, check_exact=True)
     assert again.issued.forcings == then.issued.forcings
-    page, _ = render_report(pipeline.report_of(again, fetched(tmp_path / "small.toml", tmp_path, NOW)[1]))
+    page, _ = render_report(report_content(again))
     assert said in page
     assert "uses measurements only" not in page
 
@@ -213,10 +216,10 @@ def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Pat
 def test_a_forcing_of_which_nothing_was_issued_is_told(tmp_path: Path) -> None:
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
     dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
-    outcome, _ = made(synthetic.written(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
-    assert outcome.issued.forcings == ()
+    result, _ = run_job(synthetic.written(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
+    assert result.issued.forcings == ()
     said = "The outlook: nothing had been issued for the days to come; the models do without it."
-    assert said in outcome.issued.limitations
+    assert said in result.issued.limitations
 
 
 def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
@@ -230,7 +233,7 @@ def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
     ).write_csv(tmp_path / "small.csv")
     layout = 'value = "rainfall_r1"'
     path.write_text(path.read_text().replace(layout, f'{layout}\nquality = "q"\nquality_codes = "waternsw"'))
-    dam, _ = fetched(path, tmp_path, NOW)
+    dam, _ = fetch(path, tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
         days = add_uncoded(read_daily_tables(dam, archive, now=NOW), dam, archive, now=NOW)
     assert days.uncoded is not None
@@ -248,52 +251,52 @@ def test_an_archive_without_the_dam(tmp_path: Path) -> None:
         assert newest_reading(METRES, archive, until=NOW) is None
 
 
-def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: tuple[Outcome, FetchReport]) -> None:
-    outcome, report = in_metres
+def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: Job) -> None:
+    result, report = in_metres
     failed = FetchReport(report.table, {"rainfall_r1": SourceError("no answer within 10 s")}, None)
-    again = pipeline.forecast_dam(outcome.dam, outcome.days, now=NOW, fetched=failed)
+    again = forecast_dam(result.dam, result.daily_tables, now=NOW, report=failed)
     assert again.issued.limitations == ("rainfall_r1 could not be fetched: no answer within 10 s",)
 
 
-def test_what_is_written(in_metres: tuple[Outcome, FetchReport], tmp_path: Path) -> None:
-    outcome, report = in_metres
+def test_what_is_written(in_metres: Job, tmp_path: Path) -> None:
+    result, report = in_metres
     folder = tmp_path / "deep" / "below"
-    files = pipeline.write_outcome(outcome, report, folder)
+    files = write_forecast(result, folder)
     assert {path.name for path in folder.iterdir()} == {path.name for path in files}, "nothing else is left"
     assert {path.name for path in files} >= {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"}
-    assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), outcome.hindcast)
+    assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), result.hindcast)
     assert pl.read_csv(folder / "forecast.csv").columns == list(tables.FORECASTS.columns)
     assert pl.read_csv(folder / "scores.csv").columns == list(tables.SCORES.columns)
     assert "imulated" in (folder / "report.html").read_text()
 
 
-def test_what_is_verified(in_metres: tuple[Outcome, FetchReport]) -> None:
+def test_what_is_verified(in_metres: Job) -> None:
     """Paths agree with the intervals, their CRPS is scored, and late rain makes a rain-fed dam harder to forecast."""
-    outcome, _ = in_metres
-    own = outcome.issued.table.filter(pl.col("model") == "default")
+    result, _ = in_metres
+    own = result.issued.table.filter(pl.col("model") == "default")
     for k, lead in enumerate((1, 3)):
-        members = np.sort(outcome.verified.paths[-1, k])
+        members = np.sort(result.verification.paths[-1, k])
         for quantile in (0.05, 0.25, 0.75, 0.95):
-            told = own.filter(pl.col("lead_time") == lead, pl.col("quantile") == quantile)["change"].item()
-            assert members[round(quantile * len(members) - 0.5)] == pytest.approx(told, abs=1e-12)
-    shown = outcome.scores.filter(pl.col("window") == "all", pl.col("regime") == "all", pl.col("model") == "default")
+            expected = own.filter(pl.col("lead_time") == lead, pl.col("quantile") == quantile)["change"].item()
+            assert members[round(quantile * len(members) - 0.5)] == pytest.approx(expected, abs=1e-12)
+    shown = result.scores.filter(pl.col("window") == "all", pl.col("regime") == "all", pl.col("model") == "default")
     metrics = dict(shown.filter(pl.col("lead_time") == 1).select("metric", "value").iter_rows())
     assert metrics["mae"] / 2 < metrics["crps"] < metrics["mae"], "a distribution says more than its median"
     assert metrics["share_forecast"] == 1
     assert 0 <= metrics["outside_experience"] < 1
-    assert len(outcome.verified.diagnostics.peaks) > 0
+    assert len(result.verification.diagnostics.peaks) > 0
 
 
 @pytest.mark.parametrize("room", ["8k", "256k", "600k"])
 def test_a_disk_that_fills_up_keeps_nothing_half_written(
-    in_metres: tuple[Outcome, FetchReport], tmp_path: Path, room: str
+    in_metres: Job, tmp_path: Path, room: str
 ) -> None:
     """Full at forecast.csv, at hindcast.parquet, and within the report."""
-    outcome, report = in_metres
+    result, report = in_metres
     with small_disk(tmp_path / "disk", room) as disk:
         folder = disk / "run"
         with pytest.raises(
             ConfigError, match=r"cannot be written: No space left on device.*; choose another with -o DIR"
         ):
-            pipeline.write_outcome(outcome, report, folder)
+            write_forecast(result, folder)
         assert list(folder.iterdir()) == []
