@@ -17,7 +17,7 @@ from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.features.daily_tables import add_uncoded, newest_reading, read_daily_tables
-from forebay.jobs.forecast import ForecastResult, forecast_dam, write_forecast
+from forebay.jobs.forecast import ForecastResult, forecast_dam, report_content, write_forecast
 from forebay.models import MODELS
 from forebay.report.write import render_report
 from forebay.settings import Settings
@@ -144,7 +144,7 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
         pl.col("init_date") == init, pl.col("model") == "no_change", pl.col("lead_time") == 1
     )
     assert same_day.filter(pl.col("quantile") == 0.5)["level"][0] == pytest.approx(
-        at_issue.days.known["reservoir_level"][-1]
+        at_issue.daily_tables.known["reservoir_level"][-1]
     )
 
 
@@ -160,8 +160,10 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
     assert f"No level since {issued.level_date} (5 days): the forecast starts from that day's" in issued.limitations[0]
     default = issued.table.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
     assert set(default["level_date"]) == {issued.level_date}
-    assert (default["level"] - default["change"]).to_list() == pytest.approx([frame["reservoir_level"][-6]] * len(default))
-    width = default.filter(pl.col("quantile") == 0.95)["change"][0] - default.filter(pl.col("quantile") == 0.05)["change"][0]
+    start = (default["level"] - default["change"]).to_list()
+    assert start == pytest.approx([frame["reservoir_level"][-6]] * len(default))
+    change = dict(default.select("quantile", "change").iter_rows())
+    width = change[0.95] - change[0.05]
     past = result.verification.forecasts.filter(pl.col("model") == "default", pl.col("lead_time") == 1).pivot(
         "quantile", index=["init_date", "level_date"], values="change")  # fmt: skip
     known = past.filter(pl.col("level_date") == pl.col("init_date")).tail(100)
