@@ -173,7 +173,7 @@ def test_daily_of_an_archive_that_holds_nothing(tmp_path: Path) -> None:
 def test_a_command_that_reads_makes_no_archive(tmp_path: Path, command: list[str]) -> None:
     absent = f"sqlite:///{tmp_path}/none/forebay.db"
     ended = forebay(command[0], write(days=40), *command[1:], "--archive", absent)
-    one_sentence(ended, 2, r"none/forebay\.db is not there yet; name another with --archive, or run `forebay fetch`")
+    one_sentence(ended, 2, r"none/forebay\.db does not exist; give another one with --archive, or run `forebay fetch`")
     assert not (tmp_path / "none").exists()
 
 
@@ -221,7 +221,7 @@ def test_a_run_knows_the_revisions_that_it_has_just_fetched() -> None:
 
 def test_hindcast(tmp_path: Path) -> None:
     path = write()
-    one_sentence(forebay("hindcast", path), 2, "is not there yet; .* run `forebay fetch` first")
+    one_sentence(forebay("hindcast", path), 2, "does not exist; .* run `forebay fetch` first")
     forebay("fetch", path)
     ended = forebay("hindcast", path, "-o", "out")
     assert ended.code == 0

@@ -55,7 +55,7 @@ def test_a_dry_run_makes_no_archive(url: str, request: pytest.FixtureRequest) ->
     path = synthetic.written(DAM, frame_of(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
     planned = forebay("fetch", path, "--dry-run", "--json", "--archive", url)
     assert (planned.code, planned.err, len(planned.json)) == (0, "", 2)
-    one_sentence(forebay("archive", "check", "--archive", url), 2, "is not there yet")
+    one_sentence(forebay("archive", "check", "--archive", url), 2, "does not exist")
     if url.startswith("postgresql"):
         tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
         assert request.getfixturevalue("postgres").execute(tables, url) == [(0,)]
@@ -63,7 +63,7 @@ def test_a_dry_run_makes_no_archive(url: str, request: pytest.FixtureRequest) ->
 
 def test_revisions_of_what_is_not_there(url: str) -> None:
     path = synthetic.written(DAM, frame_of(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
-    one_sentence(forebay("revisions", path), 2, "is not there yet; name another with --archive")
+    one_sentence(forebay("revisions", path), 2, "does not exist; give another one with --archive")
     fetched(1.0)
     one_sentence(forebay("revisions", path, "--gauge", "r9"), 2, "'r9' is no gauge of Small Dam; give a station")
     one_sentence(

@@ -222,7 +222,7 @@ def test_failure_says_in_a_sentence_that_there_is_nothing_to_go_on_with(
 
     agency.broken = {"lake": down}
     assert str(failure()) == (
-        "the target gauge of synthetic could not be fetched, and nothing is held of it: the service is down"
+        "the target gauge of synthetic could not be fetched, and the archive has no reading of it: the service is down"
     )
     agency.broken = {}
     assert failure() is None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.archive.spans import MOST_HOLES, FetchContext, Span, due_spans
+from forebay.archive.spans import MAX_GAPS, FetchContext, Span, due_spans
 from forebay.tables import OBSERVATIONS
 from tests.readings import GOOD, LEVEL, MONDAY, RAIN, readings
 
@@ -97,7 +97,7 @@ def test_close_holes_are_joined_and_those_among_the_newest_days_are_asked_for_wi
 def test_of_many_holes_the_oldest_become_one() -> None:
     holes = set(range(20, 1000, 20))
     spans = offsets(due_spans(LEVEL, held(set(range(1000)) - holes), occasion(until=FIRST + 1000 * DAY)))
-    assert len(spans) == 1 + MOST_HOLES
+    assert len(spans) == 1 + MAX_GAPS
     assert spans[1:3] == [(980, 980), (960, 960)]
     assert spans[-1] == (20, 800)
 
@@ -109,7 +109,7 @@ def test_all_that_is_missing_is_asked_for_once_it_is_due(missing: set[int], prov
     asked = [day for first, last in spans for day in range(first, last + 1)]
     assert len(asked) == len(set(asked))
     assert missing <= set(asked)
-    assert len(spans) <= 1 + MOST_HOLES
+    assert len(spans) <= 1 + MAX_GAPS
 
 
 @given(calls=st.lists(st.floats(0.01, 40), min_size=1, max_size=200))

@@ -135,7 +135,7 @@ def test_what_is_not_there_is_not_made(tmp_path: Path, postgres: Cluster) -> Non
     for url in (f"sqlite:///{tmp_path}/none/forebay.db", postgres.new()):
         for call in (lambda: upkeep.check(url, NOW), lambda: upkeep.backup(url, tmp_path / "b.db"),  # noqa: B023
                      lambda: upkeep.compact(url), lambda: upkeep.copy(url, "sqlite://")):  # noqa: B023  # fmt: skip
-            with pytest.raises(ConfigError, match="is not there yet; name another with --archive, or run `forebay"):
+            with pytest.raises(ConfigError, match="does not exist; give another one with --archive, or run `forebay"):
                 call()
     assert list(tmp_path.iterdir()) == []
 

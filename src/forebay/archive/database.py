@@ -1,12 +1,12 @@
 """The archive's tables in SQLite or PostgreSQL, and every SQL statement on them.
 
-Import it late (as `store.open_archive` does): SQLAlchemy costs a fifth of a second. What differs between the two
-databases stands in `engines`.
+Import it late (as `store.open_archive` does): SQLAlchemy costs a fifth of a second. `engines` has the differences
+between the two databases.
 
 ======================  =====================================================================================
 `series`                id ↔ source, station, variable, aggregate, interval
 `observation`           series, time, fetched_at (µs since 1970 UTC), value, raw_value, quality, quality_code
-`archive_schema`        version: one row, the number of this layout
+`archive_schema`        version: one row, the number of this schema
 ======================  =====================================================================================
 """
 
@@ -25,11 +25,11 @@ from forebay.tables import GRADES, INSTANT, OBSERVATIONS
 
 SCHEMA_VERSION = 1
 PAGE = 100_000
-"""Rows that are held at a time where a whole archive is read."""
+"""Rows in memory at a time when a whole archive is read."""
 
-_LARGEST = 1.7976931348623157e308  # of all finite numbers; NaN and what is no number compare as beyond it
+_LARGEST = 1.7976931348623157e308  # of all finite numbers; NaN and values that are no number compare as larger
 _FARTHEST = 2**62  # µs from 1970
-_NAMED = 1000  # stations that one statement names; databases limit that
+_MAX_STATIONS = 1000  # in one statement; databases limit that
 
 _metadata = sa.MetaData()
 _version = sa.Table("archive_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -50,7 +50,7 @@ _observation = sa.Table(
     sa.Column("raw_value", sa.Text),
     sa.Column("quality", sa.Text, nullable=False),
     sa.Column("quality_code", sa.Text),
-    # PostgreSQL asks row by row: 85,000 rows/s with it, 290,000 without. `faults` looks for what it forbids.
+    # PostgreSQL checks it row by row: 85,000 rows/s with it, 290,000 without. There, `faults` checks it.
     sa.ForeignKeyConstraint(["series"], ["series.id"]).ddl_if(dialect="sqlite"),
     sqlite_with_rowid=False,
 )
@@ -66,9 +66,9 @@ class Database:
     Parameters
     ----------
     url
-        Where it is.
+        URL of the archive.
     create
-        Whether it is made where nothing is yet; otherwise that is a `NoArchiveError`.
+        Whether to create an archive that does not exist; otherwise that is a `NoArchiveError`.
 
     Attributes
     ----------
@@ -96,39 +96,39 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that sees one state of the archive, whatever others write meanwhile."""
+        """A transaction that sees one state of the archive, even while other processes write."""
         with self.translate_errors(), engines.for_reading(self.engine).begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that is kept whole or not at all; there is one at a time, others wait."""
+        """A transaction that is stored completely or not at all; there is one at a time, others wait."""
         with self.translate_errors(), engines.for_writing(self.engine).begin() as connection:
             engines.lock(connection)
             yield connection
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Turns the database driver's errors into ours."""
+        """Context in which errors of the database driver become a `ForebayError`."""
         return engines.translate_errors(self.engine, self.where)
 
     def series(self, connection: sa.Connection, stations: Iterable[str] | None = None) -> pl.DataFrame:
-        """The series of `stations` (of all, without them): `id` and the columns of `SERIES`, in order of `id`."""
+        """The series of `stations` (by default all): `id` and the columns of `SERIES`, in order of `id`."""
         query = sa.select(_series).order_by(_series.c.id)
-        wanted = None if stations is None else sorted(set(stations))
-        if wanted is not None and len(wanted) <= _NAMED:
-            query = query.where(_series.c.station.in_(wanted))
+        names = None if stations is None else sorted(set(stations))
+        if names is not None and len(names) <= _MAX_STATIONS:
+            query = query.where(_series.c.station.in_(names))
         schema = {"id": pl.Int64()} | {name: OBSERVATIONS.columns[name] for name in SERIES}
-        held = _frame(connection.execute(query).fetchall(), schema)
-        return held if wanted is None else held.filter(pl.col("station").is_in(wanted))
+        series = _frame(connection.execute(query).fetchall(), schema)
+        return series if names is None else series.filter(pl.col("station").is_in(names))
 
     def add_series(self, connection: sa.Connection, labels: pl.DataFrame) -> pl.DataFrame:
-        """`labels` (columns of `SERIES`) with the `id` of each, after adding those that are not there yet, in order."""
-        held = self.series(connection, labels["station"])
-        absent = labels.select(SERIES).join(held, on=SERIES, how="anti", maintain_order="left")
+        """`labels` (columns of `SERIES`) with the `id` of each; new ones are added in order."""
+        series = self.series(connection, labels["station"])
+        absent = labels.select(SERIES).join(series, on=SERIES, how="anti", maintain_order="left")
         if absent.height:
             connection.execute(sa.insert(_series), absent.to_dicts())
-            held = self.series(connection, labels["station"])
-        return labels.join(held, on=SERIES, maintain_order="left")
+            series = self.series(connection, labels["station"])
+        return labels.join(series, on=SERIES, maintain_order="left")
 
     def versions(
         self,
@@ -143,9 +143,9 @@ class Database:
         Parameters
         ----------
         times
-            First and last time, both included (µs since 1970 UTC); all without it.
+            First and last time, both included (µs since 1970 UTC); by default all.
         until
-            Only versions fetched no later than this (µs since 1970 UTC).
+            Only versions fetched until this instant (µs since 1970 UTC).
         """
         column = _observation.c
         query = sa.select(_observation).where(column.series.in_(list(series)))
@@ -156,11 +156,11 @@ class Database:
         query = query.order_by(column.series, column.time, column.fetched_at)
         with connection.execute(query) as result:
             assert result.cursor is not None
-            rows = result.cursor.fetchall()  # the driver's: to make an object of each takes as long as to read them
+            rows = result.cursor.fetchall()  # the driver's: SQLAlchemy's row objects double the time
         return _frame(rows, VERSION_COLUMNS)
 
     def pages(self, connection: sa.Connection, series: int) -> Iterator[pl.DataFrame]:
-        """What `versions` gives of one series, at most `PAGE` rows at a time."""
+        """The versions of one series as by `versions`, at most `PAGE` rows at a time."""
         column = _observation.c
         query = sa.select(_observation).where(column.series == series).order_by(column.time, column.fetched_at)
         with connection.execute(query.execution_options(yield_per=PAGE)) as result:
@@ -168,7 +168,7 @@ class Database:
                 yield _frame(rows, VERSION_COLUMNS)
 
     def newest_time(self, connection: sa.Connection, series: int) -> int | None:
-        """Time of the newest reading of `series` (µs since 1970 UTC), null where none is held."""
+        """Time of the newest reading of `series` (µs since 1970 UTC); None without readings."""
         query = sa.select(sa.func.max(_observation.c.time)).where(_observation.c.series == series)
         newest: int | None = connection.execute(query).scalar_one()
         return newest
@@ -182,33 +182,33 @@ class Database:
             engines.load(connection, _observation, rows)
 
     def clear(self, connection: sa.Connection) -> None:
-        """Take all series and versions out, for others to take their place in the same transaction."""
+        """Delete all series and versions, so that others can replace them in the same transaction."""
         for table in (_observation, _series):
             connection.execute(sa.delete(table))
 
     def count(self, connection: sa.Connection) -> int:
-        """How many versions are held."""
-        held: int = connection.execute(sa.select(sa.func.count()).select_from(_observation)).scalar_one()
-        return held
+        """Number of stored versions."""
+        versions: int = connection.execute(sa.select(sa.func.count()).select_from(_observation)).scalar_one()
+        return versions
 
     def faults(self, connection: sa.Connection, now: int) -> dict[str, int]:
-        """How many versions, or series, have each fault that there must not be; `now` in µs since 1970 UTC."""
+        """Number of versions, or series, with each fault; all must be 0. `now` is in µs since 1970 UTC."""
         column = _observation.c
         label = (column.series, column.time)
         before = {name: sa.func.lag(column[name]).over(partition_by=label, order_by=column.fetched_at)
                   for name in ("fetched_at", *CONTENT)}  # fmt: skip
         pair = sa.select(_observation, *(old.label(f"old_{name}") for name, old in before.items())).subquery().c
         same = [pair[name].is_not_distinct_from(pair[f"old_{name}"]) for name in CONTENT]
-        whole = sa.and_(column.value.between(-_LARGEST, _LARGEST).is_not(sa.false()), column.quality.in_(GRADES),
+        valid = sa.and_(column.value.between(-_LARGEST, _LARGEST).is_not(sa.false()), column.quality.in_(GRADES),
                         column.time.between(-_FARTHEST, _FARTHEST),
                         column.fetched_at.between(-_FARTHEST, _FARTHEST))  # fmt: skip
-        of_series = sa.exists().where(column.series == _series.c.id)
-        named = sa.exists().where(_series.c.id == column.series)
+        has_version = sa.exists().where(column.series == _series.c.id)
+        has_series = sa.exists().where(_series.c.id == column.series)
         queries = {
             "a key that stands twice": sa.select(sa.func.count()).where(pair.fetched_at == pair.old_fetched_at),
-            "no series": sa.select(sa.func.count()).select_from(_observation).where(~named),
-            "a series without any version": sa.select(sa.func.count()).select_from(_series).where(~of_series),
-            "a value, quality or time that is none": sa.select(sa.func.count()).where(~whole),
+            "no series": sa.select(sa.func.count()).select_from(_observation).where(~has_series),
+            "a series without any version": sa.select(sa.func.count()).select_from(_series).where(~has_version),
+            "a value, quality or time that is none": sa.select(sa.func.count()).where(~valid),
             "the same contents as the version before": sa.select(sa.func.count()).where(
                 pair.old_fetched_at.is_not(None), *same
             ),
@@ -217,22 +217,22 @@ class Database:
         return {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
 
     def _prepare(self, create: bool) -> None:
-        """Make the tables of a new archive; refuse what is no archive or was made by a newer forebay."""
+        """Create the tables of a new archive; refuse another program's database and another schema version."""
         with self.reading() as connection:
             engines.refuse_other_encodings(connection, self.where)
-            held = self._held_version(connection)
-        if held is None and not create:
+            version = self._schema_version(connection)
+        if version is None and not create:
             raise self._absent()
-        if held is None:
+        if version is None:
             with self.writing() as connection:
-                held = self._held_version(connection)  # another process may have been quicker
-                if held is None:
+                version = self._schema_version(connection)  # another process may have created it meanwhile
+                if version is None:
                     _metadata.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
-                    held = SCHEMA_VERSION
-        if held != SCHEMA_VERSION:
+                    version = SCHEMA_VERSION
+        if version != SCHEMA_VERSION:
             raise ConfigError(
-                f"archive {self.where} has schema version {held}, this forebay reads {SCHEMA_VERSION}; "
+                f"archive {self.where} has schema version {version}, this forebay reads {SCHEMA_VERSION}; "
                 "use the forebay that wrote it (or a newer one), or another archive"
             )
         if create:
@@ -241,14 +241,15 @@ class Database:
 
     def _absent(self) -> NoArchiveError:
         return NoArchiveError(
-            f"archive {self.where} is not there yet; name another with --archive, or run `forebay fetch` first"
+            f"archive {self.where} does not exist; give another one with --archive, or run `forebay fetch` first"
         )
 
-    def _held_version(self, connection: sa.Connection) -> int | None:
+    def _schema_version(self, connection: sa.Connection) -> int | None:
+        """Schema version of the archive; None for an empty database."""
         names = sa.inspect(connection).get_table_names()
         if _version.name in names:
-            held = connection.execute(sa.select(sa.func.max(_version.c.version))).scalar_one()
-            return int(held or 0)
+            version = connection.execute(sa.select(sa.func.max(_version.c.version))).scalar_one()
+            return int(version or 0)
         if names:
             raise ConfigError(
                 f"archive {self.where} is the database of another program (it has the tables {', '.join(names[:5])}); "
@@ -258,7 +259,7 @@ class Database:
 
 
 def _frame(rows: Sequence[Sequence[object]], schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    """Rows of a result as a frame; integers become instants where `schema` says so."""
-    stored = {name: pl.Int64() if dtype == INSTANT else dtype for name, dtype in schema.items()}
+    """Rows of a result as a table; integers become instants by `schema`."""
+    types = {name: pl.Int64() if dtype == INSTANT else dtype for name, dtype in schema.items()}
     columns = dict(zip(schema, zip(*rows, strict=True), strict=True)) if rows else {name: () for name in schema}
-    return pl.DataFrame(columns, schema=stored).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    return pl.DataFrame(columns, schema=types).select(pl.col(name).cast(dtype) for name, dtype in schema.items())

@@ -1,4 +1,4 @@
-"""Bringing the archive up to date: which gauges, which days, and what came of it."""
+"""Updates of the archive from the services: which gauges, which days, and a report of the result."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ FETCHES = Table(
         "gauge": pl.String(),  # the gauge's column in the daily frame
         "source": pl.String(),
         "station": pl.String(),
-        "rows": pl.Int64(),  # readings that came this time
-        "new": pl.Int64(),  # of these: of days (hours, …) not held before
-        "revised": pl.Int64(),  # of these: other than what was held
-        "missing": pl.Int64(),  # days without any reading, between the first and the last that have one
-        "unavailable": pl.Int64(),  # readings held that the agency marks as missing
-        "newest": INSTANT,  # start of the newest interval of which a value is held
+        "rows": pl.Int64(),  # fetched readings
+        "new": pl.Int64(),  # of these: readings of days (hours, …) that the archive did not have
+        "revised": pl.Int64(),  # of these: readings that differ from the stored version
+        "missing": pl.Int64(),  # days without a reading, between the first and the last day with one
+        "unavailable": pl.Int64(),  # stored readings that the agency marks as missing
+        "newest": INSTANT,  # start of the newest stored interval with a value
         "age": pl.Int64(),  # days from that to today, station-local
-        "error": pl.String(),  # why this gauge could not be fetched; null if it could
+        "error": pl.String(),  # why the fetch of this gauge failed; null if it did not
     },
     ("gauge",),
 )
-"""What a fetch did, a row per gauge. With `since` or `until`, missing and unavailable count these days only."""
+"""Result of a fetch, a row per gauge. With `since` or `until`, missing and unavailable count these days only."""
 
 REQUESTS = Table(
     "requests",
@@ -46,36 +46,36 @@ REQUESTS = Table(
         "gauge": pl.String(),  # the gauge's column in the daily frame
         "source": pl.String(),
         "station": pl.String(),
-        "host": pl.String(),  # null where no service is asked
-        "asks": pl.String(),  # the service's function, or what is read
-        "first": pl.Datetime("us"),  # start of the first interval, station-local; null: where the record starts
-        "last": pl.Datetime("us"),  # start of the last; null for a request that asks for no readings
+        "host": pl.String(),  # null without a service
+        "asks": pl.String(),  # the service's function, or the file
+        "first": pl.Datetime("us"),  # start of the first interval, station-local; null: start of the record
+        "last": pl.Datetime("us"),  # start of the last interval; null for a request that needs no readings
     },
     (),
 )
-"""What a fetch would ask, a row per request, in the order of the gauges; a request may stand twice."""
+"""Requests of a fetch, in the order of the gauges; a request may occur twice."""
 
 Progress = Callable[[Gauge, int], None]
-"""Told each gauge as its turn comes, with the number of gauges that are done."""
+"""Called before each gauge, with the number of finished gauges."""
 
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """When a fetch happens, and which station-local days it asks for.
+    """Time of a fetch, and the station-local days that it requests.
 
     Attributes
     ----------
     now
-        The instant of the fetch.
+        Instant of the fetch.
     since
-        First day; without it each gauge goes on from what is held of it, `provisional_days` before its newest reading;
-        a file, and a gauge of which nothing is held, starts with its record. Days without a reading further back are
-        asked for again more and more seldom (`spans.due_spans`); give `since` to ask for them now.
+        First day. Without it, each gauge resumes `provisional_days` before its newest stored reading. A file, and a
+        gauge without stored readings, starts with its record. Older days without a reading are requested less and less
+        often (`spans.due_spans`); set `since` to request them now.
     until
-        Last day; without it the day of `now`.
+        Last day; by default the day of `now`.
     clock
-        Tells the time. What is stored of a gauge is stamped with when it had come: a view of a moment during the fetch
-        shows nothing that came later. Without it, all is stamped with `now`.
+        Returns the current time: the `fetched_at` of a gauge's readings. So a view of the archive at an instant during
+        the fetch contains no later reading. Without it, `fetched_at` is `now` for all gauges.
     """
 
     now: datetime
@@ -90,11 +90,11 @@ class FetchRequest:
             raise ConfigError(f"until ({self.until}) must not be before since ({self.since})")
 
     def stamp(self) -> datetime:
-        """The instant with which readings that have come just now are stamped."""
+        """`fetched_at` of readings that have just been fetched."""
         return self.now if self.clock is None else max(self.now, self.clock())
 
     def last_day(self, time_zone: str) -> date:
-        """The last day that is asked for: none after today."""
+        """The last day to request, today at the latest."""
         today = local_date(self.now, time_zone)
         if self.since is not None and self.since > today:
             raise ConfigError(f"since ({self.since}) must not be after today ({today}, station-local)")
@@ -103,18 +103,18 @@ class FetchRequest:
 
 @dataclass(frozen=True)
 class FetchReport:
-    """What came of a fetch.
+    """Result of a fetch.
 
     Attributes
     ----------
     table
         `FETCHES`, in the dam file's order of gauges.
     errors
-        Why a gauge could not be fetched, by its column.
+        Error of each gauge that could not be fetched, by its column.
     failure
-        Set where there is nothing to go on with: no gauge could be fetched, or not the target's, of which nothing is
-        held either. Its text is one sentence for the person at the keyboard. A caller who can do with what is held
-        looks at `errors` instead.
+        Set if the archive cannot serve a forecast: no gauge could be fetched, or the target gauge could not and has no
+        stored reading. Its text is one sentence for the user. A caller that works with stored readings uses `errors`
+        instead.
     """
 
     table: pl.DataFrame
@@ -131,61 +131,61 @@ def fetch_dam(
     progress: Progress | None = None,
     fetch: Fetch = fetch_readings,
 ) -> FetchReport:
-    """Report of bringing `archive` up to date with the gauges of `dam`.
+    """Update `archive` with the gauges of `dam`, and return a report.
 
-    A gauge whose source fails stops no other, and what a gauge gave is kept, whole, before the next one's turn. Gauges
-    are stored in the dam file's order, whatever order their services answered in.
+    The failure of one gauge does not stop the others. The readings of a gauge are stored in one transaction, before
+    those of the next gauge. Gauges are stored in the dam file's order, in whatever order their services respond.
 
     Parameters
     ----------
     request
-        When, and which days.
+        Time of the fetch, and days.
     progress
-        Called as each gauge's turn comes.
+        Called before each gauge.
     fetch
         Fetch of one gauge's readings.
 
     Raises
     ------
     ConfigError
-        If `since` lies in the future, or the dam file asks for something that a source does not have: another try would
-        end in the same way, so that is to be mended first.
+        If `since` lies in the future, or the dam file requests something that a source does not offer: correct the dam
+        file, a retry cannot succeed.
     ForebayError
         If the archive cannot be written.
     """
     jobs = [
         (
             gauge.source if SERVICES[gauge.source].url else None,
-            partial(_ask, fetch, gauge, dam, spans, settings=settings, now=request.now),
+            partial(_fetch_spans, fetch, gauge, dam, spans, settings=settings, now=request.now),
         )
         for gauge, spans in _spans(dam, archive, settings, request)
     ]
     errors: dict[str, SourceError | DataError] = {}
     rows = []
-    with prefetch(jobs, settings.http.requests_at_once) as turns:
-        for done, (gauge, turn) in enumerate(zip(dam.gauges, turns, strict=True)):
+    with prefetch(jobs, settings.http.requests_at_once) as results:
+        for count, (gauge, result) in enumerate(zip(dam.gauges, results, strict=True)):
             if progress is not None:
-                progress(gauge, done)
-            given, error = turn()
+                progress(gauge, count)
+            readings, error = result()
             appended = AppendResult(0, 0, 0, 0)
             try:
-                appended = archive.append(given, request.stamp())
-            except DataError as refused:
-                error = refused
+                appended = archive.append(readings, request.stamp())
+            except DataError as append_error:
+                error = append_error
             if error is not None:
                 errors[gauge.column] = error
-            rows.append(_row(gauge, appended, errors) | _held(gauge, dam, archive, request))
+            rows.append(_fetch_counts(gauge, appended, errors) | _archive_state(gauge, dam, archive, request))
     table = FETCHES.check(pl.DataFrame(rows, schema_overrides=FETCHES.columns), unique=True)
     return FetchReport(table, errors, _failure(dam, archive, errors))
 
 
 def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: FetchRequest) -> pl.DataFrame:
-    """`REQUESTS`: what `fetch_dam` would ask for, at most; asks nothing and stores nothing.
+    """`REQUESTS` that `fetch_dam` would send at most; sends and stores nothing.
 
     Parameters
     ----------
     archive
-        What is held; without one, nothing is.
+        None: no reading is stored yet.
     """
     rows = []
     for gauge, spans in _spans(dam, archive, settings, request):
@@ -199,48 +199,50 @@ def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: 
 def _spans(
     dam: Dam, archive: Archive | None, settings: Settings, request: FetchRequest
 ) -> list[tuple[Gauge, list[Span]]]:
-    """The gauges of `dam`, each with the spans of days to ask for; none where all is held."""
+    """Gauges of `dam` with the spans of days to request; no span where nothing is due."""
     until = request.last_day(dam.time_zone)
     if request.since is not None:
         return [(gauge, [(request.since, until)] if request.since <= until else []) for gauge in dam.gauges]
     resumed = [gauge for gauge in dam.gauges if gauge.file is None]
-    held = OBSERVATIONS.empty() if archive is None else archive.first_known(resumed)
-    before = held["fetched_at"].max()
+    stored = OBSERVATIONS.empty() if archive is None else archive.first_known(resumed)
+    before = stored["fetched_at"].max()
     assert before is None or isinstance(before, datetime)
-    occasion = FetchContext(request.now, before or request.now, until, settings.provisional_days, dam.time_zone)
-    return [(gauge, due_spans(gauge, held.filter(**gauge.series), occasion)) for gauge in dam.gauges]
+    context = FetchContext(request.now, before or request.now, until, settings.provisional_days, dam.time_zone)
+    return [(gauge, due_spans(gauge, stored.filter(**gauge.series), context)) for gauge in dam.gauges]
 
 
-Given = tuple[pl.DataFrame, SourceError | DataError | None]
-"""Readings of a gauge, each span of them whole, and why a span could not be had."""
+SourceResult = tuple[pl.DataFrame, SourceError | DataError | None]
+"""Readings of a gauge, complete for each span before the first that failed, and the error of that one."""
 
 
-def _ask(fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, settings: Settings, now: datetime) -> Given:
-    """What the source gives for `spans`; the first that fails is the last to be asked for."""
-    given = [READINGS.empty()]
+def _fetch_spans(
+    fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, settings: Settings, now: datetime
+) -> SourceResult:
+    """Readings of the gauge on `spans`, up to the first that fails."""
+    parts = [READINGS.empty()]
     for since, until in spans:
         try:
-            given.append(_of_gauge(fetch(gauge, dam, since, until, settings=settings, now=now), gauge))
+            parts.append(_check_series(fetch(gauge, dam, since, until, settings=settings, now=now), gauge))
         except (SourceError, DataError) as error:
-            return pl.concat(given), error
-    return pl.concat(given), None
+            return pl.concat(parts), error
+    return pl.concat(parts), None
 
 
-def _of_gauge(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
-    """`readings`, refused where they are of another series: the archive would hold what nobody reads."""
+def _check_series(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
+    """`readings` if all belong to the series of the gauge; the archive must not store readings that nothing reads."""
     readings = READINGS.check(readings)
     for name, expected in gauge.series.items():
-        other = readings.filter(pl.col(name).ne_missing(expected))
-        if other.height:
+        foreign = readings.filter(pl.col(name).ne_missing(expected))
+        if foreign.height:
             raise DataError(
-                f"source {gauge.source} gave {name} {other[name][0]!r} where gauge {gauge.column} has {expected!r}; "
-                "nothing was kept of it: report this as a fault of the source"
+                f"source {gauge.source} gave {name} {foreign[name][0]!r} where gauge {gauge.column} has {expected!r}; "
+                "none of its readings was stored: report this as a fault of the source"
             )
     return readings
 
 
-def _row(gauge: Gauge, appended: AppendResult, errors: Mapping[str, Exception]) -> dict[str, object]:
-    """What a fetch did for `gauge`."""
+def _fetch_counts(gauge: Gauge, appended: AppendResult, errors: Mapping[str, Exception]) -> dict[str, object]:
+    """Columns of `FETCHES` on the fetch of `gauge`."""
     error = errors.get(gauge.column)
     return {
         "gauge": gauge.column,
@@ -253,24 +255,24 @@ def _row(gauge: Gauge, appended: AppendResult, errors: Mapping[str, Exception]) 
     }
 
 
-def _held(gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> dict[str, object]:
-    """What is held of `gauge` afterwards: missing, unavailable, newest, age."""
+def _archive_state(gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> dict[str, object]:
+    """Columns of `FETCHES` on the stored readings of `gauge` after the fetch: missing, unavailable, newest, age."""
     day = gauge.local_day(dam.time_zone).alias("day")
-    held = archive.as_of([gauge]).select("time", "value", "quality", day)
-    usable = held.filter(pl.col("value").is_not_null()).tail(1)
-    asked = held.filter(pl.col("day").is_between(request.since or date.min, request.until or date.max))
-    first, last = asked.select(pl.col("day").min().alias("first"), pl.col("day").max().alias("last")).row(0)
+    stored = archive.as_of([gauge]).select("time", "value", "quality", day)
+    newest = stored.filter(pl.col("value").is_not_null()).tail(1)
+    requested = stored.filter(pl.col("day").is_between(request.since or date.min, request.until or date.max))
+    first, last = requested.select(pl.col("day").min().alias("first"), pl.col("day").max().alias("last")).row(0)
     today = local_date(request.now, dam.time_zone)
     return {
-        "missing": (last - first).days + 1 - asked["day"].n_unique() if asked.height else 0,
-        "unavailable": asked.filter(pl.col("quality") == "missing").height,
-        "newest": usable["time"].first(),
-        "age": (today - usable["day"][0]).days if usable.height else None,
+        "missing": (last - first).days + 1 - requested["day"].n_unique() if requested.height else 0,
+        "unavailable": requested.filter(pl.col("quality") == "missing").height,
+        "newest": newest["time"].first(),
+        "age": (today - newest["day"][0]).days if newest.height else None,
     }
 
 
 def _failure(dam: Dam, archive: Archive, errors: Mapping[str, SourceError | DataError]) -> SourceError | None:
-    """Why there is nothing to go on with, if so."""
+    """Error that makes a forecast impossible; None if there is none."""
     target = dam.target_gauge
     first = next(iter(errors.values()), None)
     if first is None:
@@ -279,7 +281,7 @@ def _failure(dam: Dam, archive: Archive, errors: Mapping[str, SourceError | Data
         text = f"none of the {len(dam.gauges)} gauges of {dam.id} could be fetched; the first: {first}"
     elif target.column in errors and archive.newest(target) is None:
         first = errors[target.column]
-        text = f"the target gauge of {dam.id} could not be fetched, and nothing is held of it: {first}"
+        text = f"the target gauge of {dam.id} could not be fetched, and the archive has no reading of it: {first}"
     else:
         return None
     retryable = isinstance(first, SourceError) and first.retryable

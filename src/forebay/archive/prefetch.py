@@ -1,4 +1,4 @@
-"""Asking services ahead of their turn, several gauges at a time, while what comes is stored in the dam file's order."""
+"""Fetches several gauges ahead, while results are stored in the order of the dam file."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ Job = Callable[[], Result]
 
 
 @contextmanager
-def prefetch(jobs: Sequence[tuple[str | None, Job[Result]]], at_once: int) -> Iterator[list[Job[Result]]]:
-    """What to call for each job, in turn, to have its result or its error.
+def prefetch(jobs: Sequence[tuple[str | None, Job[Result]]], jobs_at_once: int) -> Iterator[list[Job[Result]]]:
+    """A function for each job, in order, that returns its result or raises its error.
 
     Parameters
     ----------
     jobs
-        Service and job. Those of one service begin in their order, `at_once` at a time, before they are called for; a
-        job of no service begins when it is called for.
-    at_once
-        Jobs of one service at a time.
+        Service and job. The jobs of a service start in order, before their results are needed. A job without a service
+        starts when its result is needed.
+    jobs_at_once
+        Jobs of one service that run at a time.
     """
-    turns: list[Job[Result]] = []
+    results: list[Job[Result]] = []
     queues: dict[str, deque[tuple[Future[Result], Job[Result]]]] = {}
     for service, job in jobs:
         if service is None:
-            turns.append(job)
+            results.append(job)
         else:
             future: Future[Result] = Future()
             queues.setdefault(service, deque()).append((future, job))
-            turns.append(partial(_result, future))
+            results.append(partial(_result, future))
     for queue in queues.values():
-        for _ in range(min(at_once, len(queue))):
-            # A daemon: who stops the program need not wait for a slow service.
+        for _ in range(min(jobs_at_once, len(queue))):
+            # A daemon thread: the end of the program does not wait for a slow service.
             threading.Thread(target=_work, args=(queue,), daemon=True).start()
     try:
-        yield turns
+        yield results
     finally:
         for queue in queues.values():
             queue.clear()
 
 
 def _result(future: Future[Result]) -> Result:
-    """What came of a job, once it is done.
+    """Result of a job once it has finished, or its error.
 
-    It is waited for in short turns: polars handles Ctrl-C with a handler under which a wait without an end would begin
-    anew, and nobody would be told.
+    It waits in short intervals. Polars installs a handler for Ctrl-C, under which a wait without a time-out would start
+    again and nothing would react to Ctrl-C.
     """
     while not future.done():
         wait([future], timeout=0.2)
@@ -58,7 +58,7 @@ def _result(future: Future[Result]) -> Result:
 
 
 def _work(queue: deque[tuple[Future[Result], Job[Result]]]) -> None:
-    """Do the queue's jobs until none is left."""
+    """Run the jobs of the queue until it is empty."""
     while True:
         try:
             future, job = queue.popleft()
@@ -66,5 +66,5 @@ def _work(queue: deque[tuple[Future[Result], Job[Result]]]) -> None:
             return
         try:
             future.set_result(job())
-        except BaseException as error:  # whatever it is, it is raised where the job is called for
+        except BaseException as error:  # any error is raised where the result is needed
             future.set_exception(error)

@@ -1,4 +1,4 @@
-"""What an agency changed of what it had published: when, and by how much, in the units that people read."""
+"""Changes of published readings by an agency: when, and by how much, in the units of the dam's tables."""
 
 from __future__ import annotations
 
@@ -37,37 +37,38 @@ CHANGES = Table(
     },
     ("gauge", "time", "changed"),
 )
-"""Every revision of a dam's readings."""
+"""Revisions of a dam's readings."""
 
 
-def select_gauges(dam: Dam, named: str | None) -> tuple[Gauge, ...]:
-    """The gauges of `dam` whose station or column is `named`; all of them without it."""
-    found = tuple(gauge for gauge in dam.gauges if named in (None, gauge.station, gauge.column))
-    if not found:
-        known = ", ".join(f"{gauge.station} ({gauge.column})" for gauge in dam.gauges)
-        raise ConfigError(f"--gauge {named!r} is no gauge of {dam.name}; give a station or column of {known}")
-    return found
+def select_gauges(dam: Dam, name: str | None) -> tuple[Gauge, ...]:
+    """The gauges of `dam` with this station or column; all gauges if `name` is None."""
+    gauges = tuple(gauge for gauge in dam.gauges if name in (None, gauge.station, gauge.column))
+    if not gauges:
+        allowed = ", ".join(f"{gauge.station} ({gauge.column})" for gauge in dam.gauges)
+        raise ConfigError(f"--gauge {name!r} is no gauge of {dam.name}; give a station or column of {allowed}")
+    return gauges
 
 
 def changes(
     dam: Dam, archive: Archive, gauges: Sequence[Gauge], *, since: date | None = None, until: date | None = None
 ) -> pl.DataFrame:
-    """What changed of `gauges` (`CHANGES`), by gauge and time.
+    """Changes of the readings of `gauges` (`CHANGES`), by gauge and time.
 
     Parameters
     ----------
     since, until
-        Only what was found changed by fetches on these station-local days, both included.
+        Only changes that were fetched on these station-local days, both included.
     """
     if since is not None and until is not None and until < since:
         raise ConfigError(f"until ({until}) must not be before since ({since})")
     fetched_on = to_local(pl.col("fetched_at"), dam.time_zone).dt.date()
-    within = fetched_on.is_between(since or date.min, until or date.max)
-    listed = [_listed(archive.revisions([gauge]).filter(within), gauge, dam) for gauge in gauges]
-    return CHANGES.check(pl.concat([CHANGES.empty(), *listed]))
+    in_span = fetched_on.is_between(since or date.min, until or date.max)
+    parts = [_gauge_changes(archive.revisions([gauge]).filter(in_span), gauge, dam) for gauge in gauges]
+    return CHANGES.check(pl.concat([CHANGES.empty(), *parts]))
 
 
-def _listed(revisions: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
+def _gauge_changes(revisions: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
+    """Rows of `CHANGES` for the revisions of one gauge."""
     is_target = gauge.role == "target"
     old, new = pl.col("old_value"), pl.col("value")
     if is_target:
@@ -93,9 +94,9 @@ def _listed(revisions: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
 
 
 def summary(table: pl.DataFrame) -> list[dict[str, object]]:
-    """A row per gauge of `CHANGES`: how many readings changed, how often, when last, and by how much at most."""
+    """A row per gauge of `CHANGES`: number of revisions and of revised readings, the last and the largest change."""
     size = pl.col("change").abs()
-    told = table.group_by("gauge", maintain_order=True).agg(
+    counts = table.group_by("gauge", maintain_order=True).agg(
         pl.len().alias("revisions"),
         pl.col("time").n_unique().alias("readings"),
         pl.col("changed").max().alias("last"),
@@ -103,22 +104,22 @@ def summary(table: pl.DataFrame) -> list[dict[str, object]]:
         pl.col("change").sort_by(size, nulls_last=False).last().alias("largest change"),
         pl.col("unit").first(),
     )
-    return told.to_dicts()
+    return counts.to_dicts()
 
 
 def text_rows(table: pl.DataFrame) -> list[dict[str, object]]:
-    """`CHANGES` as short texts for a terminal."""
+    """Rows of `CHANGES` as short texts for a terminal."""
     return [
         {
             "gauge": row["gauge"],
             "reading": row["day"] if row["interval"] == DAY_S else row["time"],
             "changed": row["changed"],
-            "value": _moved(_number(row["old_value"]), _number(row["value"])) or _number(row["value"]),
+            "value": _transition(_number(row["old_value"]), _number(row["value"])) or _number(row["value"]),
             "change": f"{row['change']:+.4g}" if row["change"] else None,
             "unit": row["unit"],
-            "code": _moved(row["old_code"], row["code"]),
-            "quality": _moved(row["old_quality"], row["quality"]),
-            "as published": _moved(row["old_raw_value"], row["raw_value"]) if row["change"] == 0 else None,
+            "code": _transition(row["old_code"], row["code"]),
+            "quality": _transition(row["old_quality"], row["quality"]),
+            "as published": _transition(row["old_raw_value"], row["raw_value"]) if row["change"] == 0 else None,
         }
         for row in table.iter_rows(named=True)
     ]
@@ -128,5 +129,5 @@ def _number(value: float | None) -> str:
     return "missing" if value is None else f"{value:,.10g}"
 
 
-def _moved(old: object, new: object) -> str | None:
+def _transition(old: object, new: object) -> str | None:
     return None if old == new else f"{old or 'none'} → {new or 'none'}"

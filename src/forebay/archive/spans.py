@@ -1,4 +1,4 @@
-"""Which days a fetch asks for: what is missing, and the newest days again, because agencies still revise them."""
+"""Days that a fetch requests: missing days, and the newest days again, because agencies still revise them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import polars as pl
 from forebay.dams.gauge import Gauge
 
 Span = tuple[date | None, date]
-"""First and last local day, both included; without a first one from the start of the station's record."""
+"""First and last local day, both included; None as the first: the start of the station's record."""
 
-MOST_HOLES = 10
-OFTEN_DAYS, SELDOM_DAYS = 16, 30
-"""Up to which age a hole is asked for whenever that has doubled, and how often from then on."""
+MAX_GAPS = 10
+DOUBLING_DAYS, REPEAT_DAYS = 16, 30
+"""A gap is requested each time its age has doubled, up to the first age; then at intervals of the second."""
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class FetchContext:
-    """When a fetch happens, and what it goes by.
+    """Time of a fetch, and the settings that determine its days.
 
     Attributes
     ----------
     now, before
-        The instant of the fetch, and of the last one that brought anything new of the dam.
+        Instant of the fetch, and of the last fetch with a new reading of the dam.
     until
-        The last local day to ask for.
+        Last local day to request.
     provisional_days
-        Newest days of those held that are asked for again.
+        Newest stored days that are requested again.
     """
 
     now: datetime
@@ -40,64 +40,64 @@ class FetchContext:
     time_zone: str
 
 
-def due_spans(gauge: Gauge, held: pl.DataFrame, occasion: FetchContext) -> list[Span]:
-    """The spans of days to ask for: the newest days first, then holes further back, from the newest to the oldest.
+def due_spans(gauge: Gauge, stored: pl.DataFrame, context: FetchContext) -> list[Span]:
+    """Spans of days to request: the newest days first, then older gaps, from the newest to the oldest.
 
-    A file is read whole each time: that costs nothing, and it may be corrected anywhere.
+    A file is read completely each time: that is cheap, and it may be corrected anywhere.
 
     Parameters
     ----------
-    held
-        The first version of every reading that is held of the gauge (`tables.OBSERVATIONS`).
+    stored
+        The first version of every stored reading of the gauge (`tables.OBSERVATIONS`).
     """
-    if gauge.file is not None or held.is_empty():
-        return [(None, occasion.until)]
-    day = gauge.local_day(occasion.time_zone).alias("day")
-    days = held.group_by(day).agg(pl.col("fetched_at").min()).sort("day")
-    resume = days["day"][-1] - occasion.provisional_days * DAY
-    holes = [(first, min(last, resume - DAY, occasion.until)) for first, last in _due_holes(days, occasion)]
-    joined = _joined([(first, last) for first, last in holes if first <= last], closer_than=occasion.provisional_days)
-    newest: list[Span] = [(resume, occasion.until)] if resume <= occasion.until else []
-    return newest + list(reversed(joined))
+    if gauge.file is not None or stored.is_empty():
+        return [(None, context.until)]
+    day = gauge.local_day(context.time_zone).alias("day")
+    days = stored.group_by(day).agg(pl.col("fetched_at").min()).sort("day")
+    resume = days["day"][-1] - context.provisional_days * DAY
+    gaps = [(first, min(last, resume - DAY, context.until)) for first, last in _due_gaps(days, context)]
+    merged = _merge_gaps([(first, last) for first, last in gaps if first <= last], max_days=context.provisional_days)
+    newest: list[Span] = [(resume, context.until)] if resume <= context.until else []
+    return newest + list(reversed(merged))
 
 
-def _due_holes(days: pl.DataFrame, occasion: FetchContext) -> Iterator[tuple[date, date]]:
-    """First and last day of each hole that is to be asked for now, in time order.
+def _due_gaps(days: pl.DataFrame, context: FetchContext) -> Iterator[tuple[date, date]]:
+    """First and last day of each gap that is due, in time order.
 
-    A hole was first seen when the readings behind it came. From then on it is due 1, 2, 4, 8, 16 days later and then
-    every 30 days, at the first fetch after each: agencies fill holes late, or never, and those must not be asked for
-    on every call. One that could not be had when it was due is had a month later at the latest.
+    A gap is detected when the readings after it are fetched. It is due 1, 2, 4, 8 and 16 days later and then every 30
+    days, at the first fetch after each of these: agencies fill gaps late or never, and a gap that is never filled must
+    not cost a request in every fetch. A request that fails is repeated a month later at the latest.
     """
-    behind = pl.col("day", "fetched_at").shift(-1).name.suffix("_behind")
-    gaps = days.with_columns(behind).filter(pl.col("day_behind") - pl.col("day") > DAY)
-    for first, last, seen in gaps.select("day", "day_behind", "fetched_at_behind").iter_rows():
-        if _times_due(seen, occasion.now) > _times_due(seen, occasion.before):
-            yield first + DAY, last - DAY
+    following = pl.col("day", "fetched_at").shift(-1).name.suffix("_after")
+    gaps = days.with_columns(following).filter(pl.col("day_after") - pl.col("day") > DAY)
+    for before, after, detected in gaps.select("day", "day_after", "fetched_at_after").iter_rows():
+        if _times_due(detected, context.now) > _times_due(detected, context.before):
+            yield before + DAY, after - DAY
 
 
-def _times_due(seen: datetime, at: datetime) -> int:
-    """How often a hole seen at `seen` has been due until `at`.
+def _times_due(detected: datetime, at: datetime) -> int:
+    """How often a gap of that time of detection has been due until `at`.
 
     >>> monday = datetime(2024, 1, 1)
     >>> [_times_due(monday, monday + days * DAY) for days in (0, 1, 2, 3, 4, 7, 8, 16, 29, 30, 60)]
     [0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 7]
     """
-    age = max((at - seen).days, 0)
-    return min(age, OFTEN_DAYS).bit_length() + age // SELDOM_DAYS
+    age = max((at - detected).days, 0)
+    return min(age, DOUBLING_DAYS).bit_length() + age // REPEAT_DAYS
 
 
-def _joined(holes: list[tuple[date, date]], *, closer_than: int) -> list[tuple[date, date]]:
-    """`holes` in time order, those joined that are close: a few held days cost a service less than another request.
+def _merge_gaps(gaps: list[tuple[date, date]], *, max_days: int) -> list[tuple[date, date]]:
+    """`gaps` in time order, merged where at most `max_days` lie between: a few extra days cost less than a request.
 
-    There are at most `MOST_HOLES`: of more, the oldest become one.
+    There are at most `MAX_GAPS`; of more, the oldest are merged.
     """
-    made: list[tuple[date, date]] = []
-    for first, last in holes:
-        if made and (first - made[-1][1]).days <= closer_than:
-            made[-1] = (made[-1][0], last)
+    merged: list[tuple[date, date]] = []
+    for first, last in gaps:
+        if merged and (first - merged[-1][1]).days <= max_days:
+            merged[-1] = (merged[-1][0], last)
         else:
-            made.append((first, last))
-    if len(made) > MOST_HOLES:
-        oldest, made = made[: 1 - MOST_HOLES], made[1 - MOST_HOLES :]
-        made = [(oldest[0][0], oldest[-1][1]), *made]
-    return made
+            merged.append((first, last))
+    if len(merged) > MAX_GAPS:
+        oldest, merged = merged[: 1 - MAX_GAPS], merged[1 - MAX_GAPS :]
+        merged = [(oldest[0][0], oldest[-1][1]), *merged]
+    return merged

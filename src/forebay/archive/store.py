@@ -1,4 +1,4 @@
-"""The archive: every version of every reading, and the views of it that a forecast or a hindcast may use."""
+"""The archive: every version of every reading, and the views that a forecast or a hindcast may use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class AppendResult:
-    """What an append did: `rows` were given; `new` keys, `revised` ones, and `unchanged` ones that were not stored."""
+    """Counts of an append: all `rows`, `new` keys, `revised` keys, and `unchanged` keys, which are not stored again."""
 
     rows: int
     new: int
@@ -32,22 +32,22 @@ class AppendResult:
 
 
 def open_archive(url: str, *, create: bool = True) -> Archive:
-    """The archive at `url`, made if it is not there yet; use it in a `with` statement.
+    """The archive at `url`, created if it does not exist; use it in a `with` statement.
 
     Parameters
     ----------
     url
-        ``sqlite:///PATH`` (``sqlite:////PATH`` from the root on; folders are made) or
+        ``sqlite:///PATH`` (``sqlite:////PATH`` for an absolute path; folders are created) or
         ``postgresql+psycopg://USER@HOST/DATABASE``.
     create
-        Whether it is made where none is yet; otherwise that is an error.
+        Whether to create an archive that does not exist.
 
     Raises
     ------
     NoArchiveError
-        If there is none, and none is to be made.
+        If the archive does not exist and `create` is False.
     ConfigError
-        If the URL is none of these, the place cannot be written, or what stands there is no archive or a newer one.
+        If the URL has another form, its place cannot be written, or it holds another program's data or a newer archive.
 
     Examples
     --------
@@ -62,10 +62,10 @@ def open_archive(url: str, *, create: bool = True) -> Archive:
 
 
 class Archive:
-    """Observations with every revision. Nothing is ever changed or deleted: a revision is a row of its own.
+    """Observations with every revision. No row is ever changed or deleted: a revision is another row.
 
-    The views give `tables.OBSERVATIONS`, at most one version of each reading, sorted by series and time; a gauge of
-    which nothing is held has no rows.
+    The views return `tables.OBSERVATIONS`: at most one version of each reading, sorted by series and time. A gauge
+    without stored readings has no rows.
     """
 
     def __init__(self, database: Database) -> None:
@@ -84,58 +84,58 @@ class Archive:
         self._database.close()
 
     def append(self, readings: pl.DataFrame, fetched_at: datetime) -> AppendResult:
-        """What came of storing `readings`, all of them or, on an error, none.
+        """Store `readings`, all or (on an error) none, and return the counts.
 
-        A row is stored only where no version of its key is held yet, or where value, raw_value, quality or
-        quality_code differ from the newest version held. So the same readings may be given again at any time.
+        A row is stored only if its key has no version yet, or if value, raw_value, quality or quality_code differ from
+        the newest version. So the same readings may be appended again at any time.
 
         Parameters
         ----------
         readings
             `tables.READINGS`, each key once; values finite or null, in the variable's canonical unit.
         fetched_at
-            When they were fetched. A revision must have been fetched after the version that it revises: otherwise the
-            clock went backwards, or two fetches overtook each other, and which of the two versions is the newer cannot
-            be told. Such an append is refused rather than given a time at which nothing was fetched; the next fetch
-            stores what then holds. (Unchanged readings pass with any `fetched_at`, as nothing is stored of them.)
+            Instant of the fetch. For a revision, it must be later than that of the version that it revises. Otherwise
+            the clock went backwards, or another fetch finished first, and the newer of the two versions is unknown.
+            Such an append is refused; the next fetch stores the readings that are then published. (Unchanged readings
+            pass with any `fetched_at`, as they are not stored.)
 
         Raises
         ------
         DataError
-            If the table breaks its contract, or a revision was not fetched after what it revises.
+            If the table breaks its contract, or a revision was not fetched after the version that it revises.
         """
-        readings = _sound(readings)
+        readings = _check_storable(readings)
         stamp = _utc(fetched_at, "fetched_at")
         if not readings.height:
             return AppendResult(0, 0, 0, 0)
         with self._database.writing() as connection:
             labels = self._database.add_series(connection, readings.select(SERIES).unique().sort(SERIES))
-            given = readings.join(labels.rename({"id": "series"}), on=SERIES).sort(KEY)
-            first, last = given.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
-            times = (microseconds(first), microseconds(last))
+            incoming = readings.join(labels.rename({"id": "series"}), on=SERIES).sort(KEY)
+            ends = incoming.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
+            times = (microseconds(ends[0]), microseconds(ends[1]))
             versions = self._database.versions(connection, labels["id"], times=times)
-            compared = _compared(given, newest_versions(versions))
-            _refuse_overtaken(compared, stamp)
-            stored = compared.filter(pl.col("held_at").is_null() | pl.col("differs"))
-            self._database.insert(connection, stored.with_columns(pl.lit(stamp, INSTANT).alias("fetched_at")))
-        new = stored["held_at"].null_count()
-        return AppendResult(readings.height, new, stored.height - new, readings.height - stored.height)
+            compared = _compare(incoming, newest_versions(versions))
+            _refuse_older(compared, stamp)
+            changed = compared.filter(pl.col("stored_at").is_null() | pl.col("differs"))
+            self._database.insert(connection, changed.with_columns(pl.lit(stamp, INSTANT).alias("fetched_at")))
+        new = changed["stored_at"].null_count()
+        return AppendResult(readings.height, new, changed.height - new, readings.height - changed.height)
 
     def as_of(self, gauges: Sequence[Gauge], instant: datetime | None = None) -> pl.DataFrame:
-        """What was held of `gauges` at `instant` (now, without it): the newest version fetched no later."""
+        """Readings of `gauges` as stored at `instant` (by default now): the newest version fetched until then."""
         labels, versions = self._versions(gauges, instant)
-        return _labelled(newest_versions(versions), labels)
+        return _with_labels(newest_versions(versions), labels)
 
     def first_known(self, gauges: Sequence[Gauge]) -> pl.DataFrame:
         """The first version of each reading of `gauges`, without any later revision."""
         labels, versions = self._versions(gauges, None)
-        return _labelled(first_versions(versions), labels)
+        return _with_labels(first_versions(versions), labels)
 
     def known_at(self, gauges: Sequence[Gauge], instant: datetime, time_zone: str) -> pl.DataFrame:
-        """What would have been known of `gauges` at `instant`, had they been fetched all along: for hindcasts.
+        """Readings of `gauges` as known at `instant`, as if they had always been fetched on time: for hindcasts.
 
-        A reading's first version counts as known at its interval's end plus the gauge's latency, if it was fetched
-        later than that; a revision counts from its fetched_at on.
+        The first version of a reading is known from the end of its interval plus the gauge's latency, or from
+        `fetched_at` if that is earlier; a revision is known from its `fetched_at` on.
 
         Parameters
         ----------
@@ -144,56 +144,56 @@ class Archive:
         """
         instant = _utc(instant, "instant")
         labels, versions = self._versions(gauges, None)
-        # Should one series serve as two gauges, the one that is later to be had is the safe one.
+        # If one series serves as two gauges, the longer latency is the safe one.
         gauge_of = {tuple(gauge.series.values()): gauge for gauge in sorted(gauges, key=lambda g: g.ready_after)}
         known = [versions.clear()]
         for series, *label in labels.select("id", *SERIES).iter_rows():
-            of_series = versions.filter(pl.col("series") == series)
-            known.append(known_versions(of_series, gauge_of[tuple(label)], instant, time_zone))
-        return _labelled(pl.concat(known), labels)
+            series_versions = versions.filter(pl.col("series") == series)
+            known.append(known_versions(series_versions, gauge_of[tuple(label)], instant, time_zone))
+        return _with_labels(pl.concat(known), labels)
 
     def revisions(self, gauges: Sequence[Gauge]) -> pl.DataFrame:
-        """What changed of `gauges` (`tables.REVISIONS`): each version that took another's place, beside that other."""
+        """Revisions of `gauges` (`tables.REVISIONS`): each version that replaced an earlier one, with both contents."""
         labels, versions = self._versions(gauges, None)
-        return _labelled(revisions(versions), labels, REVISIONS)
+        return _with_labels(revisions(versions), labels, REVISIONS)
 
     def newest(self, gauge: Gauge) -> datetime | None:
-        """Start of the newest interval of which a reading of `gauge` is held (with a value or without)."""
+        """Start of the newest interval with a stored reading of `gauge` (with a value or without)."""
         with self._database.reading() as connection:
-            labels = _of_gauges(self._database.series(connection, [gauge.station]), [gauge])
+            labels = _series_of(self._database.series(connection, [gauge.station]), [gauge])
             time = self._database.newest_time(connection, labels["id"][0]) if labels.height else None
         return None if time is None else _EPOCH + timedelta(microseconds=time)
 
     def _versions(self, gauges: Sequence[Gauge], until: datetime | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The series of `gauges` that are held (id and label), and their versions fetched no later than `until`."""
+        """Stored series of `gauges` (id and label), and their versions fetched until `until`."""
         last = None if until is None else microseconds(_utc(until, "instant"))
         with self._database.reading() as connection:
-            labels = _of_gauges(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
+            labels = _series_of(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
             return labels, self._database.versions(connection, labels["id"], until=last)
 
 
-def _of_gauges(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
-    wanted = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in SERIES})
-    return series.join(wanted, on=SERIES, how="semi", maintain_order="left")
+def _series_of(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
+    labels = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in SERIES})
+    return series.join(labels, on=SERIES, how="semi", maintain_order="left")
 
 
-def _labelled(versions: pl.DataFrame, labels: pl.DataFrame, table: Table = OBSERVATIONS) -> pl.DataFrame:
-    """`versions` as `table`: with their series' label in place of its id."""
+def _with_labels(versions: pl.DataFrame, labels: pl.DataFrame, table: Table = OBSERVATIONS) -> pl.DataFrame:
+    """`versions` as `table`: with the label of their series instead of its id."""
     return table.check(versions.join(labels, left_on="series", right_on="id", how="left", maintain_order="left"))
 
 
-def _sound(readings: pl.DataFrame) -> pl.DataFrame:
-    """`readings` that keep their contract; what one of the databases would store otherwise is refused.
+def _check_storable(readings: pl.DataFrame) -> pl.DataFrame:
+    """`readings` if they keep their contract and both databases store them equally; otherwise a `DataError`.
 
-    That is NaN, null in a key, and the character NUL, which PostgreSQL does not hold.
+    Refused are NaN, null in a key, and the character NUL, which PostgreSQL cannot store.
     """
     readings = READINGS.check(readings, unique=True)
     for column in (*READINGS.key, "quality"):
         if nulls := readings[column].null_count():
             raise DataError(f"table readings: column {column!r} has {nulls} nulls; every reading must have one")
-    wrong = readings.filter(pl.col("value").is_finite().not_())
-    if wrong.height:
-        value, station = wrong["value"][0], wrong["station"][0]
+    infinite = readings.filter(pl.col("value").is_finite().not_())
+    if infinite.height:
+        value, station = infinite["value"][0], infinite["station"][0]
         raise DataError(f"table readings: value {value} of station {station} is no number; null means missing")
     for column, dtype in READINGS.columns.items():
         if dtype == pl.String() and readings[column].str.contains("\0", literal=True).any():
@@ -201,21 +201,22 @@ def _sound(readings: pl.DataFrame) -> pl.DataFrame:
     return readings
 
 
-def _compared(given: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """`given` with `held_at`, when the version held of its key was fetched, and whether it `differs` from that."""
-    versions = held.rename({"fetched_at": "held_at"} | {name: f"held_{name}" for name in CONTENT})
-    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"held_{name}")) for name in CONTENT)
-    return given.join(versions, on=KEY, how="left", maintain_order="left").with_columns(differs.alias("differs"))
+def _compare(incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """`incoming` with `stored_at`, when its stored version was fetched, and whether it `differs` from that version."""
+    versions = stored.rename({"fetched_at": "stored_at"} | {name: f"stored_{name}" for name in CONTENT})
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"stored_{name}")) for name in CONTENT)
+    return incoming.join(versions, on=KEY, how="left", maintain_order="left").with_columns(differs.alias("differs"))
 
 
-def _refuse_overtaken(compared: pl.DataFrame, fetched_at: datetime) -> None:
-    overtaken = compared.filter(pl.col("differs") & (pl.col("held_at") >= fetched_at))
-    if overtaken.height:
-        first = overtaken.row(0, named=True)
+def _refuse_older(compared: pl.DataFrame, fetched_at: datetime) -> None:
+    """Raise if a stored version that differs was not fetched before `fetched_at`."""
+    older = compared.filter(pl.col("differs") & (pl.col("stored_at") >= fetched_at))
+    if older.height:
+        first = older.row(0, named=True)
         raise DataError(
-            f"station {first['station']}: {overtaken.height} readings (the first of {first['time']}) fetched at "
-            f"{fetched_at} differ from what was fetched at {first['held_at']}, which is not earlier; see that the "
-            "clock is right and fetch again"
+            f"station {first['station']}: {older.height} readings (the first of {first['time']}) fetched at "
+            f"{fetched_at} differ from those fetched at {first['stored_at']}, which is not earlier; check the clock "
+            "and fetch again"
         )
 
 

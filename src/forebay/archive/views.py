@@ -1,4 +1,4 @@
-"""Which version of each reading counts: pure functions from versions to versions.
+"""Selection of one version per reading: pure functions from versions to versions.
 
 `versions` are rows of `database.VERSION_COLUMNS`, sorted by series, time, fetched_at; a key is (series, time).
 """
@@ -18,7 +18,7 @@ SERIES = ("source", "station", "variable", "aggregate", "interval")
 """What identifies a series."""
 
 CONTENT = ("value", "raw_value", "quality", "quality_code")
-"""What a version says; a revision differs from the version before in one of these."""
+"""Contents of a version; a revision differs from the version before in one of these."""
 
 
 def newest_versions(versions: pl.DataFrame) -> pl.DataFrame:
@@ -32,22 +32,22 @@ def first_versions(versions: pl.DataFrame) -> pl.DataFrame:
 
 
 def revisions(versions: pl.DataFrame) -> pl.DataFrame:
-    """Every version that took the place of another, with that other's contents as `old_…`."""
+    """Every version that replaced an earlier one, with the contents of that one as `old_…`."""
     old = [pl.col(name).shift().alias(f"old_{name}") for name in versions.columns if name not in KEY]
     return versions.with_columns(*old, _same_key(1).alias("same")).filter("same").drop("same")
 
 
 def _same_key(rows: int) -> pl.Expr:
-    """Whether a row has the key of the one that stands `rows` before it; versions are sorted by key."""
+    """Whether a row has the key of the row that is `rows` before it; versions are sorted by key."""
     same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(rows) for name in KEY)
-    return same.fill_null(False)  # there is no such row
+    return same.fill_null(False)  # null: there is no such row
 
 
 def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time_zone: str) -> pl.DataFrame:
-    """The version of each key that counts as known at `instant`, had the gauge been fetched all along.
+    """The version of each key that is known at `instant`, as if the gauge had always been fetched on time.
 
-    A key's first version counts as known at its interval's end plus the gauge's latency if it was fetched later than
-    that (a record fetched today was published long ago); a revision counts from its fetched_at on.
+    The first version of a key is known from the end of its interval plus the gauge's latency, or from `fetched_at` if
+    that is earlier: a record fetched today was published long ago. A revision is known from its `fetched_at` on.
     """
     published = interval_end(pl.col("time"), gauge, time_zone) + gauge.ready_after
     known = pl.when(_same_key(1)).then("fetched_at").otherwise(pl.min_horizontal("fetched_at", published))
@@ -55,14 +55,14 @@ def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time
 
 
 def interval_end(start: pl.Expr, gauge: Gauge, time_zone: str) -> pl.Expr:
-    """The instant that ends the interval of `gauge` that begins at `start` (UTC).
+    """End of the interval of `gauge` that begins at `start` (UTC).
 
-    A day is a local day, 23 or 25 hours long where the clocks change; an instantaneous reading ends when it begins.
+    A day is a local day, 23 or 25 hours long at a clock change; an instantaneous reading ends when it begins.
     """
     if gauge.table_interval != DAY_S:
         return start + timedelta(seconds=gauge.table_interval)
-    # Where clocks change at the day's start (São Paulo until 2019) a day begins at 01:00, the next at 00:00: so the end
-    # is told from the gauge's day start, and from the row's own clock only where that is another one.
+    # Where clocks change at the start of a day (São Paulo until 2019), one day begins at 01:00, the next at 00:00. So
+    # the end follows from the gauge's day start, and from the row's own time of day only where that differs.
     since_midnight = timedelta(hours=gauge.day_start.hour, minutes=gauge.day_start.minute)
     clock = to_local(start, time_zone)
     begins = (clock - since_midnight).dt.truncate("1d") + since_midnight
