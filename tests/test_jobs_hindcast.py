@@ -13,8 +13,9 @@ from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
 from forebay.features.daily_tables import DailyTables
 from forebay.features.samples import make_samples
-from forebay.jobs.hindcast import VARIANTS, cost_rows, hindcast_dam, score_rows
+from forebay.jobs.hindcast import ON_TIME, VARIANTS, hindcast_dam
 from forebay.tables import FORCINGS, SCORES
+from forebay.verify.score_tables import input_costs, score_summary
 from forebay.verify.verification import Verification
 from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge
@@ -36,7 +37,8 @@ def hindcasts() -> Mapping[str, Verification]:
 
 def costs(hindcasts: Mapping[str, Verification], name: str, lead: str) -> float:
     """MAE of the hindcast `name` as a multiple of that on time."""
-    rows = {(row["window"], row["days"], row["lead"]): row for row in cost_rows(hindcasts, name, DAM)}
+    table = input_costs(hindcasts[ON_TIME].scores, hindcasts[name].scores, DAM)
+    rows = {(row["window"], row["days"], row["lead"]): row for row in table}
     row = rows["all", "all", lead]
     share = row["mae then"] / row["mae"]  # type: ignore[operator]  # numbers
     assert row["cost"] == f"{100 * (share - 1):+.1f}%"
@@ -104,7 +106,7 @@ def test_the_references_do_not_use_drivers(hindcasts: Mapping[str, Verification]
 
 def test_a_row_names_the_best_reference_of_its_days() -> None:
     of = synthetic.dam()
-    rows = score_rows(synthetic.scores(of), of)
+    rows = score_summary(synthetic.scores(of), of)
     cells = {("all", "all"), ("all", "wet"), ("last20", "all"), ("T1", "all")}
     assert {(row["window"], row["days"]) for row in rows} == cells
     assert [row["lead"] for row in rows[:3]] == ["1 d", "3 d", "7 d"]
@@ -115,11 +117,11 @@ def test_a_row_names_the_best_reference_of_its_days() -> None:
 
 def test_leads_of_a_dam_that_has_none_of_the_usual_ones() -> None:
     of = synthetic.dam().model_copy(update={"hindcast": Hindcast(leads=(2, 4))})
-    rows = score_rows(synthetic.scores(of), of)
+    rows = score_summary(synthetic.scores(of), of)
     assert {row["lead"] for row in rows} == {"2 d", "4 d"}
 
 
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
-    assert score_rows(SCORES.empty(), DAM) == []
+    assert score_summary(SCORES.empty(), DAM) == []
     terminal.reviewed(DAM, [], {}, Path("out"))
     assert "no forecast of the hindcast could be scored" in capsys.readouterr().out

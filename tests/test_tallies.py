@@ -6,6 +6,7 @@ import pytest
 from forebay.charts import score_tables
 from forebay.dams.dam import Dam
 from forebay.tables import SCORES, flag_of
+from forebay.verify.score_tables import compare_scores
 from tests import synthetic
 
 
@@ -15,7 +16,7 @@ def lake() -> Dam:
 
 
 def test_scores_stand_beside_the_references(lake: Dam) -> None:
-    table = score_tables.compare_scores(synthetic.scores(lake), [("all", "all"), ("T1", "all"), ("gone", "all")])
+    table = compare_scores(synthetic.scores(lake), [("all", "all"), ("T1", "all"), ("gone", "all")])
     assert table.select("window", "lead_time").rows() == [(w, h) for w in ("all", "T1") for h in (1, 3, 7)]
     first = table.row(0, named=True)
     assert first["mae"] == pytest.approx(0.010)
@@ -28,9 +29,9 @@ def test_scores_stand_beside_the_references(lake: Dam) -> None:
 
 def test_scores_that_are_not_there_stay_null(lake: Dam) -> None:
     only_mae = synthetic.scores(lake).filter((pl.col("metric") == "mae") & (pl.col("model") == "default"))
-    row = score_tables.compare_scores(only_mae, [("all", "all")]).row(0, named=True)
+    row = compare_scores(only_mae, [("all", "all")]).row(0, named=True)
     assert row["best"] is None and row["skill"] is None and row["no_change"] is None
-    assert score_tables.compare_scores(SCORES.empty(), [("all", "all")]).is_empty()
+    assert compare_scores(SCORES.empty(), [("all", "all")]).is_empty()
 
 
 def test_windows_regimes_and_years_in_order(lake: Dam) -> None:

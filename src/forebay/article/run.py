@@ -29,9 +29,9 @@ from forebay.jobs.forecast import ForecastResult, forecast_dam
 from forebay.nets import backends, export, networks
 from forebay.settings import Settings
 from forebay.verify.hindcast import SEQUENTIAL, Execution
+from forebay.verify.score_tables import SHOWN_LEADS
 
 RECIPES = (*PUBLISHED, "all")
-OWN_LEADS = (1, 3, 7)
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much is done, and how much there is."""
 
@@ -133,7 +133,7 @@ def run(
 
 def _own(outcome: ForecastResult) -> tuple[pl.DataFrame, str]:
     """Scores of the project's own forecast by lead, and the window that they are of."""
-    scores = outcome.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(OWN_LEADS))
+    scores = outcome.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(SHOWN_LEADS))
     window = next((w.name for w in outcome.dam.hindcast.windows if w.name in scores["window"]), "all")
     own = scores.filter(pl.col("window") == window)
 

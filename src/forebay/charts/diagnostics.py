@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.encodings import colour_scale, diagonal, horizontal_rule, padded, tooltips
-from forebay.charts.forecast_tables import SHOWN_LEADS
 from forebay.charts.spec import combine_panels
 from forebay.charts.style import (
     BAND_80_COLOUR,
@@ -23,6 +22,7 @@ from forebay.charts.style import (
     cycled,
 )
 from forebay.verify.diagnostics import Diagnostics
+from forebay.verify.score_tables import SHOWN_LEADS
 
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart, Panel

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.encodings import colour_scale, tooltips
-from forebay.charts.forecast_tables import SHOWN_LEADS
 from forebay.charts.formats import TargetFormat
 from forebay.charts.style import FORECAST_COLOUR, FULL_SUPPLY_COLOUR, GREY, INK, PANEL_WIDTH, Heading
 from forebay.dams.dam import Dam
 from forebay.models.model import BASELINE
+from forebay.verify.score_tables import SHOWN_LEADS
 
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart, Panel

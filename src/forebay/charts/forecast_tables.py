@@ -18,9 +18,9 @@ from forebay.features.inputs import near_full_margin
 from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import QUANTILES, flag_of
 from forebay.verify.diagnostics import Diagnostics
+from forebay.verify.point_forecasts import DEFAULT
+from forebay.verify.score_tables import SHOWN_LEADS
 
-DEFAULT = "default"
-SHOWN_LEADS = (1, 3, 7)
 DAY = timedelta(days=1)
 
 

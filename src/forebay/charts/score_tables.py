@@ -1,28 +1,22 @@
-"""The hindcast's scores set side by side (none is computed here), and the days that each gauge delivered."""
+"""Scored windows, regimes and errors for the pictures, and the days that each gauge delivered."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
-from forebay.charts.forecast_tables import DAY, DEFAULT, SHOWN_LEADS
+from forebay.charts.forecast_tables import DAY
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.models import REFERENCES
 from forebay.tables import flag_of
+from forebay.verify.point_forecasts import DEFAULT
 
 GOOD = "good"
 """The state of a day without a flag."""
 _YEAR = re.compile(r"y\d{4}")
-_EXTRA_METRICS = ("coverage_80", "coverage_90", "mae_top5")
-_COMPARISON = (
-    {"window": pl.String(), "regime": pl.String(), "lead_time": pl.Int32(), "n": pl.Int64()}
-    | dict.fromkeys(("mae", *REFERENCES), pl.Float64())
-    | {"best": pl.String()}
-    | dict.fromkeys(("skill", "skill_low", "skill_high", *_EXTRA_METRICS), pl.Float64())
-)
 
 
 def scored_windows(scores: pl.DataFrame, dam: Dam) -> list[tuple[str, str]]:
@@ -48,46 +42,6 @@ def _regimes(scores: pl.DataFrame) -> list[str]:
 def _known_first(names: pl.Series, known: Sequence[str]) -> list[str]:
     present = set(names.to_list())
     return [n for n in dict.fromkeys(known) if n in present] + sorted(present - set(known))
-
-
-def compare_scores(
-    scores: pl.DataFrame, rows: Iterable[tuple[str, str]], leads: Sequence[int] = SHOWN_LEADS
-) -> pl.DataFrame:
-    """The default's scores beside the references', one row per window, regime and lead.
-
-    Returns
-    -------
-    window, regime, lead_time, n, mae, one column per reference (its MAE), best (the reference of least MAE), skill,
-    skill_low, skill_high (against the best, with its 90% band), coverage_80, coverage_90, mae_top5. What was not
-    scored is null; a row without the default's MAE is left out.
-    """
-    cells = _cells(scores)
-    table = [_comparison_row(cells, window, regime, lead) for window, regime in rows for lead in leads]
-    return pl.DataFrame([row for row in table if row is not None], schema=_COMPARISON)
-
-
-_Cells = dict[tuple[str, str, int, str, str], tuple[float | None, float | None, float | None, int | None]]
-
-
-def _cells(scores: pl.DataFrame) -> _Cells:
-    keys = ["window", "regime", "lead_time", "model", "metric"]
-    rows = scores.select(*keys, "value", "low", "high", "n").iter_rows()
-    return {(row[0], row[1], row[2], row[3], row[4]): (row[5], row[6], row[7], row[8]) for row in rows}
-
-
-def _comparison_row(cells: _Cells, window: str, regime: str, lead: int) -> dict[str, str | int | float | None] | None:
-    nothing = (None, None, None, None)
-    mae, _, _, n = cells.get((window, regime, lead, DEFAULT, "mae"), nothing)
-    if mae is None:
-        return None
-    references = {name: cells.get((window, regime, lead, name, "mae"), nothing)[0] for name in REFERENCES}
-    scored = {name: value for name, value in references.items() if value is not None}
-    best = min(scored, key=lambda name: scored[name]) if scored else None
-    skill, low, high, _ = cells.get((window, regime, lead, DEFAULT, f"skill_{best}"), nothing)
-    others = {m: cells.get((window, regime, lead, DEFAULT, m), nothing)[0] for m in _EXTRA_METRICS}
-    row: dict[str, str | int | float | None] = {"window": window, "regime": regime, "lead_time": lead}
-    row |= {"n": n, "mae": mae}
-    return row | references | {"best": best, "skill": skill, "skill_low": low, "skill_high": high} | others
 
 
 def errors_by_lead(scores: pl.DataFrame, window: str, regime: str) -> pl.DataFrame:

@@ -60,6 +60,7 @@ def hindcast(
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
     from forebay.jobs import hindcast as job
+    from forebay.verify.score_tables import input_costs, score_summary
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
@@ -73,8 +74,8 @@ def hindcast(
             dam, archive=archive or settings.archive, settings=settings, variants=names, progress=progress
         )
     files = [str(path) for path in job.write_hindcast(result, folder)]
-    tables = {name: job.score_rows(verification.scores, dam) for name, verification in result.hindcasts.items()}
-    costs = {job.VARIANTS[name][0]: job.cost_rows(result.hindcasts, name, dam) for name in names}
+    tables = {name: score_summary(verification.scores, dam) for name, verification in result.hindcasts.items()}
+    costs = {job.VARIANTS[name][0]: input_costs(result.scores, result.hindcasts[name].scores, dam) for name in names}
     content = {"dam": dam.id, "simulated": dam.simulated, "unit": dam.target.unit, **tables, "files": files}
     print_result(content, as_json, lambda: terminal.reviewed(dam, tables[job.ON_TIME], costs, folder))
 

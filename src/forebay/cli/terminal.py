@@ -14,11 +14,10 @@ from forebay.charts.explanation import explanation_lines
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import IssuedForecast
 from forebay.models import REFERENCES
+from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-SHOWN_LEADS = (1, 3, 7)
 
 
 def line(text: str) -> None:
@@ -127,15 +126,13 @@ def _interval(low: float | None, high: float | None) -> str | None:
 
 def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
     """A row per window and lead: n, MAE of `default` and the references, coverage."""
-    chosen = scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(SHOWN_LEADS))
-    rows: list[dict[str, object]] = []
-    for (window, lead), cell in chosen.group_by("window", "lead_time", maintain_order=True):
-        value = {(m, k): v for m, k, v in cell.select("model", "metric", "value").iter_rows()}
-        row: dict[str, object] = {"window": window, "lead": f"{lead} d", "n": cell["n"][0]}
-        row |= {model: value.get((model, "mae")) for model in ("default", *REFERENCES)}
-        row |= {"90% coverage": value.get(("default", "coverage_90"))}
-        rows.append(row)
-    return sorted(rows, key=lambda row: str(row["window"]))
+    comparison = compare_scores(scores.filter(pl.col("regime") == "all")).sort("window", maintain_order=True)
+    return [
+        {"window": row["window"], "lead": f"{row['lead_time']} d", "n": row["n"], "default": row["mae"]}
+        | {name: row[name] for name in REFERENCES}
+        | {"90% coverage": row["coverage_90"]}
+        for row in comparison.iter_rows(named=True)
+    ]
 
 
 def _compact(row: Mapping[str, object], *more: str) -> dict[str, object]:

@@ -23,7 +23,6 @@ from forebay.jobs.arguments import as_dam, current_settings, local_execution, op
 from forebay.jobs.datasets import forecast_dataset
 from forebay.jobs.forecast import readable_tables, write_parquet
 from forebay.jobs.results import Result
-from forebay.models import REFERENCES
 from forebay.settings import Settings
 from forebay.tables import FORECASTS, SCORES
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 ON_TIME = "on_time"
 """Name of the hindcast itself; the names of the others are those of `VARIANTS`."""
-_FIRST_LEADS = (1, 3, 7)
-_SUMMARY = ("top 5%", "pinball", "crps", "in 80%", "in 90%", "above 95%", "events")
-_METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_95", "events")
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,54 +154,6 @@ VARIANTS: dict[str, tuple[str, Callable[[Dam, DailyTables], tuple[Samples, Dam]]
     "perfect_rain": ("observed future rain as a forecast: an upper bound, not a forecast", _perfect_rain),
 }
 """Hindcasts with other inputs: name → description, and the function that returns their samples and their dam."""
-
-
-def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
-    """A row per window, kind of day and shown lead: n, MAE of `default` and of the best reference, skill with its band.
-
-    Beside them: MAE of the 5% largest rises, pinball, CRPS, coverage of the 80% and 90% intervals, share above the .95
-    quantile, and the number of independent events among the largest rises. Years are left out.
-    """
-    leads = [lead for lead in _FIRST_LEADS if lead in dam.hindcast.leads] or list(dam.hindcast.leads[:3])
-    shown = scores.filter(pl.col("lead_time").is_in(leads), ~pl.col("regime").str.contains(r"^y\d{4}$"))
-    rows: list[dict[str, object]] = []
-    for (window, regime, lead), cell in shown.group_by("window", "regime", "lead_time", maintain_order=True):
-        value = {(m, k): (v, low, high, n) for m, k, v, low, high, n in cell.select(
-            "model", "metric", "value", "low", "high", "n").iter_rows()}  # fmt: skip
-        mae, _, _, n = value.get((DEFAULT, "mae"), (None, None, None, 0))
-        if mae is None:
-            continue
-        best = min((r for r in REFERENCES if (r, "mae") in value), key=lambda r: value[r, "mae"][0], default=None)
-        skill, low, high, _ = value.get((DEFAULT, "skill_best"), (None, None, None, 0))
-        rows.append(
-            {"window": window, "days": regime, "lead": f"{lead} d", "n": n, "mae": mae, "best reference": best}
-            | {"its mae": value[best, "mae"][0] if best else None, "skill": skill}
-            | {"90% band": None if low is None else f"{low:.2f} … {high:.2f}"}
-            | {name: value.get((DEFAULT, m), (None,))[0] for name, m in zip(_SUMMARY, _METRICS, strict=True)}
-        )
-    order = {name: k for k, name in enumerate(dict.fromkeys(str(row["window"]) for row in rows))}
-    kinds = {name: k for k, name in enumerate(dict.fromkeys(str(row["days"]) for row in rows))}
-    return sorted(rows, key=lambda row: (order[str(row["window"])], kinds[str(row["days"])]))
-
-
-def cost_rows(hindcasts: Mapping[str, Verification], name: str, dam: Dam) -> list[dict[str, object]]:
-    """A row per window, kind of day and lead: MAE of `default` as it is and in the hindcast `name`, and the cost."""
-    as_it_is, again = (score_rows(hindcasts[key].scores, dam) for key in (ON_TIME, name))
-    keys = ("window", "days", "lead")
-    of_again = {tuple(row[k] for k in keys): row for row in again}
-    rows: list[dict[str, object]] = []
-    for row in as_it_is:
-        other = of_again.get(tuple(row[k] for k in keys))
-        if other is None:
-            continue
-        mae, then = row["mae"], other["mae"]
-        assert isinstance(mae, float) and isinstance(then, float)
-        rows.append(
-            {k: row[k] for k in (*keys, "n", "mae")}
-            | {"mae then": then, "cost": f"{100 * (then / mae - 1):+.1f}%" if mae > 0 else None}
-            | {"in 90% then": other["in 90%"], "skill then": other["skill"]}
-        )
-    return rows
 
 
 def write_hindcast(result: HindcastResult, folder: Path) -> list[Path]:

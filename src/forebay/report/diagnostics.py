@@ -5,9 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from forebay.charts.diagnostics import diagnostic_charts
-from forebay.charts.forecast_tables import DEFAULT, SHOWN_LEADS, Report
+from forebay.charts.forecast_tables import Report
 from forebay.dams.dam import Dam
 from forebay.report.content import Content, Figure, chart_heading, single_figure
+from forebay.verify.point_forecasts import DEFAULT
+from forebay.verify.score_tables import SHOWN_LEADS
 
 _METRICS = ("mae", "crps", "pinball", "coverage_80", "coverage_90", "width_90", "above_95", "events", "share_forecast",
             "outside_experience")  # fmt: skip

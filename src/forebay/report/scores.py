@@ -6,7 +6,6 @@ import polars as pl
 
 from forebay.charts.forecast_tables import Report
 from forebay.charts.score_tables import (
-    compare_scores,
     errors_by_lead,
     models_equal_to_default,
     scored_regimes,
@@ -16,6 +15,7 @@ from forebay.charts.score_tables import (
 from forebay.charts.scores import error_panels
 from forebay.models import REFERENCES
 from forebay.report.content import Content, Figure, chart_heading, panel_figure
+from forebay.verify.score_tables import compare_scores
 
 REGIME_TITLES = {
     "all": "all days",
