@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.dams.csv_layout import plain
+from forebay.dams.csv_text import normalize
 from forebay.dams.dam import Dam
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
@@ -36,7 +36,7 @@ def parsed(text: str | bytes, dam: Dam) -> pl.DataFrame:
     content = text if isinstance(text, bytes) else text.encode()
     layout = dam.target_gauge.file
     assert layout is not None
-    readings = csv_files.parse(plain(content, layout), [dam.target_gauge], dam)
+    readings = csv_files.parse_readings(normalize(content, layout), [dam.target_gauge], dam)
     return READINGS.check(readings, unique=True)
 
 
@@ -106,10 +106,10 @@ def test_a_stamp_at_the_end_of_the_hour() -> None:
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("date,level\n2020-01-01,1\n2020-01-02,n/a\n", SourceError, r"line 3: 'n/a' in column 'level' is no number"),
-        ("date,level\n2020-01-01,1\n\n2020-01-03,inf\n", SourceError, r"line 4: 'inf' in column 'level' is no number"),
+        ("date,level\n2020-01-01,1\n2020-01-02,n/a\n", SourceError, r"line 3: 'n/a' in column 'level' is not a number"),
+        ("date,level\n2020-01-01,1\n\n2020-01-03,inf\n", SourceError, r"line 4: 'inf' in column 'level' is not a"),
         ('date,level\n"2020-01-01",1\n01.02.2020,1\n', SourceError, r"line 3: '01.02.2020' in column 'date' is"),
-        ("date,level\n2020-01-01,1\n,1\n", SourceError, r"line 3: '' in column 'date' is no date"),
+        ("date,level\n2020-01-01,1\n,1\n", SourceError, r"line 3: '' in column 'date' is not a date"),
         ("date,level\n2020-01-01,1\n2020-01-02,1\n2020-01-01,2\n", SourceError, r"line 4: the time 2020-01-01"),
         ("", SourceError, r"x\.csv is empty"),
         ("\n\n", SourceError, r"x\.csv is empty"),
@@ -117,11 +117,11 @@ def test_a_stamp_at_the_end_of_the_hour() -> None:
         ("date,level\n2020-01-01,1,2\n", SourceError, r"x\.csv cannot be read as a table"),
         ("date,level\n2020-01-01,1\n2020-01-02,1,2\n", SourceError, r"line 3: 3 fields where the header has 2"),
         (b"date,level\n2020-01-01,\xe9\n", SourceError, r"x\.csv, line 2: byte 22 is not utf-8 text; set encoding"),
-        ("date,level\n2020-01-01,-nan\n", SourceError, r"line 2: '-nan' in column 'level' is no number"),
+        ("date,level\n2020-01-01,-nan\n", SourceError, r"line 2: '-nan' in column 'level' is not a number"),
         ("date,level\n0001-01-01,1\n", SourceError, r"line 2: '0001-01-01' .* from 1700-01-01 to 2199-12-31"),
-        ("date,level\n2020-01-01,1e308\n", SourceError, r"line 2: '1e308' in column 'level' is no number"),
-        ('date,level\n2020-01-01,"1\n2020-01-02,2\n', SourceError, r'line 2: a quote \("\) is left open'),
-        ("date,level\n2020-01-01,1\0\n", SourceError, r"line 2: there is a NUL byte"),
+        ("date,level\n2020-01-01,1e308\n", SourceError, r"line 2: '1e308' in column 'level' is not a number"),
+        ('date,level\n2020-01-01,"1\n2020-01-02,2\n', SourceError, r'line 2: a quote \("\) is not closed'),
+        ("date,level\n2020-01-01,1\0\n", SourceError, r"line 2: a NUL byte is not text"),
         ("date,level,level\n2020-01-01,1,2\n", ConfigError, r"'level' is the name of 2 columns of x\.csv"),
     ],
 )
@@ -132,7 +132,7 @@ def test_errors_name_the_line_and_the_text(text: str | bytes, error: type[Except
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"reservoir_level: file.path 'no/such.csv' cannot be read \(No such file"):
-        csv_files.content_of(make("no/such.csv").target_gauge)
+        csv_files.read_gauge_file(make("no/such.csv").target_gauge)
 
 
 @pytest.mark.parametrize("stamp", ["2020-01-01T14:30:00Z", "2020-01-02T00:30:00+10:00", "2020-01-01T09:30:00-0500"])

@@ -215,7 +215,7 @@ def test_files_of_other_days_meet_on_one_axis(days: tuple[list[int], list[int]])
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("oops", r"x\.csv, line 2: 'oops'"), ("inf", "'inf' in column 'level' is no number")],
+    [("oops", r"x\.csv, line 2: 'oops'"), ("inf", "'inf' in column 'level' is not a number")],
 )
 def test_a_text_that_is_no_number_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "x.csv"

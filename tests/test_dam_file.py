@@ -278,7 +278,7 @@ def test_gauges_that_are_none(tmp_path: Path, gauges: str, said: str) -> None:
         (b'id = "a"\nid = "b"', " is not valid TOML: Cannot overwrite a value"),
         (b"x = " + b"[" * 5000, " is not valid TOML: maximum recursion depth exceeded"),
         ('name = "Forggensee, Füssen"'.encode("latin-1"), ", line 1: byte 21 is not UTF-8 text; save the "),
-        (b"#" * (MAX_BYTES + 1), f": {MAX_BYTES + 1} bytes is too long for a dam file; allowed are {MAX_BYTES}"),
+        (b"#" * (MAX_BYTES + 1), f" has {MAX_BYTES + 1} bytes; a dam file may have at most {MAX_BYTES}"),
         (b"", ": key id is missing"),
     ],
     ids=["not TOML", "key twice", "too deep", "not UTF-8", "too large", "empty"],

@@ -35,7 +35,8 @@ def _rows(gauge: Gauge) -> list[dict[str, str]]:
 def test_is_read_whole(path: Path) -> None:
     dam = load_dam(str(path))
     for gauge in dam.gauges:
-        readings = READINGS.check(csv_files.parse(csv_files.content_of(gauge), [gauge], dam), unique=True)
+        readings = csv_files.parse_readings(csv_files.read_gauge_file(gauge), [gauge], dam)
+        READINGS.check(readings, unique=True)
         rows = _rows(gauge)
         assert gauge.file is not None
         assert [text or "" for text in readings["raw_value"]] == [row[gauge.file.value] for row in rows]
@@ -84,7 +85,7 @@ def test_units_of_each_agency() -> None:
 
 def test_the_level_of_bilancino_is_read_in_the_morning() -> None:
     dam = load_dam(str(next(path for path in FILES if path.stem == "bilancino")))
-    readings = csv_files.parse(csv_files.content_of(dam.target_gauge), [dam.target_gauge], dam)
+    readings = csv_files.parse_readings(csv_files.read_gauge_file(dam.target_gauge), [dam.target_gauge], dam)
     assert str(readings["time"][0]) == "2002-06-03 07:00:00+00:00"  # 08:00 at UTC+1
     assert readings["interval"].unique().to_list() == [0]
 

@@ -21,7 +21,7 @@ def dam(path: str = "outlook.csv", *, unit: str = "in", kind: str = "rain", **fi
 
 def parsed(text: str, **keys: str) -> list[tuple[object, ...]]:
     of = dam(**keys)
-    return forcing_files.parse(text.encode(), of.forcings[0], of).rows()
+    return forcing_files.parse_forcing(text.encode(), of.forcings[0], of).rows()
 
 
 def test_issues_become_instants_days_and_canonical_units() -> None:
@@ -51,15 +51,15 @@ def test_commas_spaces_and_other_separators() -> None:
 FAULTS = {
     "no date": ("issued,day,rain\nyesterday,2024-05-02,1\n", "line 2: issued 'yesterday' cannot be read"),
     "no valid day": ("issued,day,rain\n2024-05-01 06:00,,1\n", "line 2: day None cannot be read"),
-    "a far year": ("issued,day,rain\n+12000-01-01 00:00,2024-05-02,1\n", "issued '+12000-01-01 00:00' is no date from"),
-    "no year": ("issued,day,rain\n2024-05-01 06:00,0000-01-01,1\n", "line 2: day '0000-01-01' is no date from 1700"),
+    "a far year": ("issued,day,rain\n+12000-01-01 00:00,2024-05-02,1\n", "issued '+12000-01-01 00:00' is not a date"),
+    "no year": ("issued,day,rain\n2024-05-01 06:00,0000-01-01,1\n", "line 2: day '0000-01-01' is not a date from 1700"),
     "no number": ("issued,day,rain\n\n2024-05-01 06:00,2024-05-02,much\n", "rain 'much' cannot be read; it must be a"),
-    "a sentinel": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,-999\n", "rain '-999' is no possible rainfall; leave"),
-    "infinite": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,inf\n", "rain 'inf' is no possible rainfall"),
-    "twice": (TEXT + "2024-05-01 06:00,2024-05-02,2\n", "line 4: day '2024-05-02' stands a second time for its issue"),
+    "a sentinel": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,-999\n", "rain '-999' is not a possible rainfall; le"),
+    "infinite": ("issued,day,rain\n2024-05-01 06:00,2024-05-02,inf\n", "rain 'inf' is not a possible rainfall"),
+    "twice": (TEXT + "2024-05-01 06:00,2024-05-02,2\n", "line 4: day '2024-05-02' occurs a second time in its issu"),
     "a column": ("issued,day\n", "'rain' is not a column of outlook.csv; its columns are 'issued', 'day'"),
     "ragged": (TEXT + "1,2,3,4,5\n", "outlook.csv cannot be read as a table"),
-    "empty": ("", "outlook.csv is empty; a header line"),
+    "empty": ("", "outlook.csv is empty; it must have a header line"),
 }
 
 
@@ -73,7 +73,7 @@ def test_a_fault_is_one_sentence(text: str, said: str) -> None:
 
 def test_all_files_of_a_dam_are_read_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "outlook.csv").write_text(TEXT)
-    assert len(forcing_files.read(dam(str(tmp_path / "outlook.csv")))) == 2
-    assert forcing_files.read(dam_of()).is_empty()
+    assert len(forcing_files.read_forcings(dam(str(tmp_path / "outlook.csv")))) == 2
+    assert forcing_files.read_forcings(dam_of()).is_empty()
     with pytest.raises(ConfigError, match=r"file.path '.*gone.csv' cannot be read"):
-        forcing_files.read(dam(str(tmp_path / "gone.csv")))
+        forcing_files.read_forcings(dam(str(tmp_path / "gone.csv")))

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from forebay.dams import csv_layout as layouts
-from forebay.dams.csv_layout import MAX_BYTES
+from forebay.dams import csv_text
+from forebay.dams.csv_text import MAX_BYTES
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import daily_table
@@ -167,9 +167,9 @@ def test_a_number_is_read_as_it_is_meant_or_refused(text: str, comma: bool, thou
     dam = make("x.csv", decimal_comma=comma, separator=";", **({"thousands": thousands} if thousands else {}))
     content = f"date;level\n2020-01-01;{text}\n".encode()
     try:
-        (value,) = csv_files.parse(content, [dam.target_gauge], dam)["value"]
+        (value,) = csv_files.parse_readings(content, [dam.target_gauge], dam)["value"]
     except SourceError:
-        assert meant is None or abs(meant) > csv_files.LARGEST, f"{text!r} is {meant}"
+        assert meant is None or abs(meant) > csv_files.MAX_NUMBER, f"{text!r} is {meant}"
         return
     assert value == meant if bare else value is None
 
@@ -197,7 +197,7 @@ def test_half_hours_of_a_zone_whose_clocks_change_are_the_instants_that_they_wer
     lines = [f"{at.astimezone(zone_of(zone)):%Y-%m-%d %H:%M},{place}" for place, at in enumerate(instants)]
     dam = make("x.csv", zone=zone, gauge={"interval": "30min"}, date_format="%Y-%m-%d %H:%M")
     content = "\n".join(["date,level", *(reversed(lines) if newest_first else lines)]).encode()
-    readings = csv_files.parse(content, [dam.target_gauge], dam)
+    readings = csv_files.parse_readings(content, [dam.target_gauge], dam)
     held = dict(zip(readings["value"], readings["time"], strict=True))
     for place, at in enumerate(instants):
         local = at.astimezone(zone_of(zone))
@@ -209,8 +209,8 @@ def test_half_hours_of_a_zone_whose_clocks_change_are_the_instants_that_they_wer
 def test_hours_that_come_twice_in_no_order_are_refused() -> None:
     dam = make("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
     content = b"date,level\n2020-11-01 01:00,1\n2020-11-01 00:00,0\n2020-11-01 01:00,2\n2020-11-01 02:00,3\n"
-    with pytest.raises(SourceError, match=r"x\.csv: the time 2020-11-01 01:00:00 stands twice, as clocks went back"):
-        csv_files.parse(content, [dam.target_gauge], dam)
+    with pytest.raises(SourceError, match=r"x\.csv: the time 2020-11-01 01:00:00 occurs twice, because clocks w"):
+        csv_files.parse_readings(content, [dam.target_gauge], dam)
 
 
 # --- anything at all ------------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_any_date_format_is_refused_with_the_dam_file_or_reads(form: str) -> Non
         return
     day = date(2021, 3, 4)
     try:
-        readings = csv_files.parse(f"date,level\n{day.strftime(form)},1\n".encode(), [dam.target_gauge], dam)
+        readings = csv_files.parse_readings(f"date,level\n{day.strftime(form)},1\n".encode(), [dam.target_gauge], dam)
     except ForebayError as error:
         one_sentence(error)
         return
@@ -364,7 +364,7 @@ def test_a_file_that_is_too_large_is_refused_and_not_read_whole(tmp_path: Path) 
     before, said, after = done.stdout.splitlines()
     limit = MAX_BYTES >> 20
     advice = "split it by years, or keep the gauges of one dam"
-    assert said == f"{path} is longer than {limit} MiB, which is the most that is read; {advice}"
+    assert said == f"{path} is longer than {limit} MiB, the limit for a file; {advice}"
     assert int(after) - int(before) < limit / 2, "MiB more at the peak"
 
 
@@ -418,7 +418,7 @@ def test_any_lines_of_a_forcing(rows: list[tuple[str, str, str]], form: str) -> 
     of = forcing_dam(issued_format=form)
     text = "\n".join(["issued,day,rain", *map(",".join, rows)])
     try:
-        made = forcing_files.parse(text.encode(), of.forcings[0], of)
+        made = forcing_files.parse_forcing(text.encode(), of.forcings[0], of)
     except ForebayError as error:
         one_sentence(error)
     else:
@@ -430,7 +430,8 @@ def test_any_lines_of_a_forcing(rows: list[tuple[str, str, str]], form: str) -> 
 def test_any_bytes_as_a_forcing(content: bytes) -> None:
     of = forcing_dam()
     try:
-        forcing_files.parse(layouts.plain(b"issued,day,rain\n" + content, of.forcings[0].file), of.forcings[0], of)
+        text = csv_text.normalize(b"issued,day,rain\n" + content, of.forcings[0].file)
+        forcing_files.parse_forcing(text, of.forcings[0], of)
     except ForebayError as error:
         one_sentence(error)
 

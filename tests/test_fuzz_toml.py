@@ -322,7 +322,7 @@ def test_a_decimal_comma_in_a_curve_is_no_mark_of_thousands(tmp_path: Path) -> N
     (tmp_path / "curve.csv").write_text('l,s\n1,2\n"1,5",3\n')
     held = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
     (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [held]}), "utf-8")
-    with pytest.raises(ConfigError, match=r"curve\.csv, line 3: '1,5' in column 'l' is no number; correct it"):
+    with pytest.raises(ConfigError, match=r"curve\.csv, line 3: '1,5' in column 'l' is not a number; correct it"):
         load_dam(str(tmp_path / "lake.toml"))
 
 

@@ -9,7 +9,7 @@ from tests.test_csv_files import make
 
 def reasons_of(values: list[float | None], dam: Dam) -> list[str | None]:
     text = "date,level\n" + "".join(f"2020-01-{n:02},{'' if v is None else v}\n" for n, v in enumerate(values, 1))
-    readings = csv_files.parse(text.encode(), [dam.target_gauge], dam)
+    readings = csv_files.parse_readings(text.encode(), [dam.target_gauge], dam)
     factor, offset = dam.target_gauge.kind.conversion(dam.target_gauge.unit)
     assert readings["value"].to_list() == [None if v is None else v * factor + offset for v in values]
     passes = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
@@ -39,7 +39,7 @@ def test_without_codes_the_number_of_an_unavailable_reading_is_a_value() -> None
     layout = {"quality": "q", "quality_codes": "waternsw", "decimal_comma": True, "separator": ";"}
     dam = make("x.csv", gauge={"unit": "ft"}, **layout)
     lines = ("date;level;q", "2020-01-01;-86,895;255", "2020-01-02;;255", "2020-01-03;2,5;4", "2020-01-04;1,5;155")
-    readings = csv_files.parse("\n".join(lines).encode(), [dam.target_gauge], dam)
+    readings = csv_files.parse_readings("\n".join(lines).encode(), [dam.target_gauge], dam)
     assert readings["value"].to_list() == [None, None, 2.5 * 0.3048, 1.5 * 0.3048]
     uncoded = ignore_codes(readings, dam)
     assert uncoded["value"].to_list() == [-86.895 * 0.3048, None, 2.5 * 0.3048, 1.5 * 0.3048]

@@ -1,4 +1,4 @@
-"""Finding and reading dam files: the built-in catalogue and the user's own TOML."""
+"""Dam files: the built-in catalogue and the user's own TOML."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, Union, get_args, get_origin
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from forebay.dams import csv_layout as layouts
 from forebay.dams.csv_layout import CurveLayout, FileLayout
+from forebay.dams.csv_text import first_bad_line, header_line, header_names, match_columns, parse_numbers, read_content
 from forebay.dams.dam import Dam
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 1 << 20
-_LONGEST = 500  # letters of a sentence that holds a value of any length
+_MAX_LETTERS = 500  # of an error message that quotes a value of any length
 
 
 def catalogue() -> dict[str, str]:
@@ -33,13 +33,12 @@ def catalogue() -> dict[str, str]:
 
 
 def load_dam(id_or_path: str) -> Dam:
-    """The dam of the catalogue with this id, or the one that a TOML file describes.
+    """The dam of the catalogue with this id, or of a TOML file.
 
     Raises
     ------
     ConfigError
-        If there is no such dam or file, or its content is wrong: one sentence with file, key, value and what is
-        allowed.
+        If there is no such dam or file, or its content is wrong: names file, key, value and allowed values.
 
     Examples
     --------
@@ -48,13 +47,13 @@ def load_dam(id_or_path: str) -> Dam:
     """
     built_in = catalogue()
     if id_or_path in built_in:
-        return _parse(built_in[id_or_path], f"built-in dam {id_or_path}", Path())
+        return _parse_dam(built_in[id_or_path], f"built-in dam {id_or_path}", Path())
     path = Path(id_or_path)
     try:
-        found = path.is_file()
+        is_file = path.is_file()
     except OSError:  # a name longer than the system allows
-        found = False
-    if not found:
+        is_file = False
+    if not is_file:
         raise ConfigError(
             f"dam {id_or_path!r} is neither in the catalogue ({', '.join(built_in)}) nor a file; "
             "give one of these or the path of a dam file (TOML)"
@@ -62,7 +61,7 @@ def load_dam(id_or_path: str) -> Dam:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ConfigError(f"{path}: {size} bytes is too long for a dam file; allowed are {MAX_BYTES}")
+            raise ConfigError(f"{path} has {size} bytes; a dam file may have at most {MAX_BYTES}")
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,10 +71,10 @@ def load_dam(id_or_path: str) -> Dam:
         ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    return _parse(text, str(path), path.parent)
+    return _parse_dam(text, str(path), path.parent)
 
 
-def _parse(text: str, where: str, folder: Path) -> Dam:
+def _parse_dam(text: str, where: str, folder: Path) -> Dam:
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a ValueError also for an integer of thousands of digits
@@ -87,101 +86,106 @@ def _parse(text: str, where: str, folder: Path) -> Dam:
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):
                 if "dam" in gauge["file"]:
                     raise ConfigError(f"key gauges.file.dam is unknown; allowed are {', '.join(_keys(FileLayout))}")
-                gauge["file"] |= _below(gauge["file"], folder) | {"dam": str(content.get("id", ""))}
+                gauge["file"] |= _absolute_path(gauge["file"], folder) | {"dam": str(content.get("id", ""))}
         for place, forcing in enumerate(content.get("forcings", []), start=1):
             if not isinstance(forcing, dict) or not isinstance(forcing.get("file"), dict):
                 raise ConfigError(f"key forcings[{place}].file is missing; allowed is a table ([forcings.file])")
-            forcing["file"] |= _below(forcing["file"], folder)
+            forcing["file"] |= _absolute_path(forcing["file"], folder)
         content["storage_curves"] = [_curve_points(curve, folder) for curve in content.get("storage_curves", [])]
         return Dam.model_validate(_tuples(content), strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_fault(error)}") from None
+        raise ConfigError(f"{where}: {_first_error(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     except RecursionError:
-        raise ConfigError(f"{where}: tables stand within tables, deeper than any dam file has them") from None
+        raise ConfigError(
+            f"{where}: its tables are nested more deeply than those of any dam file; remove the inner tables"
+        ) from None
 
 
-def _below(layout: dict[str, object], folder: Path) -> dict[str, object]:
+def _absolute_path(layout: dict[str, object], folder: Path) -> dict[str, object]:
     path = layout.get("path")
     return {"path": str(folder / path)} if isinstance(path, str) else {}
 
 
 def _tuples(content: object) -> object:
-    """TOML's lists as tuples, which is what a strict model accepts for them (strict: "1" and true are no numbers)."""
+    """TOML's lists as tuples, as a strict model requires (strict: "1" and true are not numbers)."""
     if isinstance(content, dict):
         return {key: _tuples(value) for key, value in content.items()}
     return tuple(map(_tuples, content)) if isinstance(content, list) else content
 
 
 def _curve_points(curve: object, folder: Path) -> object:
-    """A storage curve whose points stand in a CSV file (`file = {path, level, storage}`), with the points read."""
+    """The storage curve's table, with `points` from its CSV file if it has one (`file = {path, level, storage}`)."""
     if not isinstance(curve, dict) or "file" not in curve:
         return curve
     try:
         layout = CurveLayout.model_validate(_tuples(curve["file"]), strict=True)
     except ValidationError as error:
         keys = ", ".join(_keys(CurveLayout))
-        raise ConfigError(f"storage_curves.file: {_first_fault(error, CurveLayout)}; its keys are {keys}") from None
+        raise ConfigError(f"storage_curves.file: {_first_error(error, CurveLayout)}; its keys are {keys}") from None
     layout = layout.model_copy(update={"path": str(folder / layout.path)})
     rest = {key: value for key, value in curve.items() if key != "file"}
     return rest | {"source": rest.get("source", Path(layout.path).name), "points": _points_in(layout)}
 
 
 def _points_in(layout: CurveLayout) -> tuple[tuple[float, float], ...]:
-    """A storage curve's points (level, storage) from its file, by rising level; lines without either are left out."""
+    """A storage curve's points (level, storage) from its file, by rising level; incomplete lines are left out."""
     names = [layout.level, layout.storage]
     try:
-        content = layouts.content_of(layout)
-        held = layouts.columns_of(layouts.header(content, layout), names, layout)
-        table = pl.read_csv(content, infer_schema=False, separator=layout.separator, columns=list(held.values()))
-        said = table.select(pl.col(held[name]).str.strip_chars().replace("", None).alias(name) for name in names)
-        points = said.select(layouts.number(pl.col(name), layout, strict=False).alias(name) for name in names)
+        content = read_content(layout)
+        header_by_name = match_columns(header_names(content, layout), names, layout)
+        headers = list(header_by_name.values())
+        table = pl.read_csv(content, infer_schema=False, separator=layout.separator, columns=headers)
+        texts = table.select(
+            pl.col(header_by_name[name]).str.strip_chars().replace("", None).alias(name) for name in names
+        )
+        points = texts.select(parse_numbers(pl.col(name), layout, strict=False).alias(name) for name in names)
     except (ConfigError, SourceError) as error:
         raise ConfigError(f"storage_curves: {error}") from None
     except pl.exceptions.PolarsError as error:
-        reason = layouts.first_fault(content, layout) or str(error).splitlines()[0]
+        reason = first_bad_line(content, layout) or str(error).splitlines()[0]
         raise ConfigError(f"storage_curves: {layout.path} cannot be read as a table: {reason}") from None
-    for name, other in (names, names[::-1]):
-        wrong = points[name].is_finite().not_().fill_null(True) & said[other].is_not_null()
-        odd = said.with_row_index("row").filter(wrong)
-        if not odd.is_empty():
-            line, text = layouts.header_line(content) + 1 + odd["row"][0], odd[name][0]
+    for name, partner in (names, names[::-1]):
+        is_bad = points[name].is_finite().not_().fill_null(True) & texts[partner].is_not_null()
+        bad_lines = texts.with_row_index("row").filter(is_bad)
+        if not bad_lines.is_empty():
+            line, text = header_line(content) + 1 + bad_lines["row"][0], bad_lines[name][0]
             raise ConfigError(
-                f"storage_curves: {layout.path}, line {line}: {(text or '')[:40]!r} in column {name!r} is no number; "
-                "correct it, or delete the line"
+                f"storage_curves: {layout.path}, line {line}: {(text or '')[:40]!r} in column {name!r} is not a "
+                "number; correct it, or delete the line"
             )
     points = points.drop_nulls().unique(names[0], keep="last").sort(names[0])
     return tuple(points.iter_rows())
 
 
-def _first_fault(error: ValidationError, root: type[BaseModel] = Dam) -> str:
-    """One sentence on the first fault: key, value, what is allowed."""
-    faults = error.errors(include_url=False)
-    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])  # a misspelt key is also missing
-    where = _dotted(fault["loc"])
-    given = repr(list(fault["input"]) if isinstance(fault["input"], tuple) else fault["input"])
-    given = given if len(given) <= 80 else given[:77] + "…"
-    if fault["type"] == "extra_forbidden":
-        parent = _model_at(fault["loc"][:-1], root)
+def _first_error(error: ValidationError, root: type[BaseModel] = Dam) -> str:
+    """Message for the first error: key, value, allowed values."""
+    errors = error.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a misspelt key is also missing
+    where = _dotted(first["loc"])
+    value = repr(list(first["input"]) if isinstance(first["input"], tuple) else first["input"])
+    value = value if len(value) <= 80 else value[:77] + "…"
+    if first["type"] == "extra_forbidden":
+        parent = _model_at(first["loc"][:-1], root)
         allowed = f"; allowed are {', '.join(_keys(parent))}" if parent else ""
-        return f"key {where} is unknown (value {given}){allowed}"
-    if fault["type"] == "missing":
+        return f"key {where} is unknown (value {value}){allowed}"
+    if first["type"] == "missing":
         return f"key {where} is missing"
-    reason = re.sub(r"^(Value|Assertion) error, ", "", fault["msg"])
-    if fault["type"] in ("model_type", "model_attributes_type") and (model := _model_at(fault["loc"], root)):
-        return f"{where} = {given}: must be a table; its keys are {', '.join(_keys(model))}"
-    if fault["type"] == "date_type":
-        return f"{where} = {given}: must be a day like 2012-01-31, without quotes"
+    reason = re.sub(r"^(Value|Assertion) error, ", "", first["msg"])
+    if first["type"] in ("model_type", "model_attributes_type") and (model := _model_at(first["loc"], root)):
+        return f"{where} = {value}: must be a table; its keys are {', '.join(_keys(model))}"
+    if first["type"] == "date_type":
+        return f"{where} = {value}: must be a day like 2012-01-31, without quotes"
     reason = reason.replace("Tuple", "list").replace("tuple", "list").replace(" after validation", "")
-    if fault["type"] == "value_error":
-        reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
+    if first["type"] == "value_error":
+        reason = reason if len(reason) <= _MAX_LETTERS else f"{reason[:_MAX_LETTERS]}…"
         return f"{where}: {reason}" if where else reason
-    return f"{where} = {given}: {reason[0].lower()}{reason[1:]}"
+    return f"{where} = {value}: {reason[0].lower()}{reason[1:]}"
 
 
 def _dotted(loc: Sequence[int | str]) -> str:
-    """A key as people write it: gauges[2].unit, counted from 1.
+    """A key in the notation of error messages: gauges[2].unit, counted from 1.
 
     >>> _dotted(("gauges", 1, "unit"))
     'gauges[2].unit'
@@ -193,14 +197,14 @@ def _dotted(loc: Sequence[int | str]) -> str:
 
 
 def _key(text: str) -> str:
-    """A key as one word, short enough for a sentence: bare as TOML has it, otherwise quoted."""
+    """A key as one short word: bare as in TOML, otherwise quoted."""
     if re.fullmatch(r"[\w-]{1,80}", text):
         return text
     return repr(text) if len(text) <= 80 else f"{text[:79]!r}…"
 
 
 def _model_at(loc: Sequence[int | str], root: type[BaseModel]) -> type[BaseModel] | None:
-    """The pydantic model that describes the table at `loc`."""
+    """The pydantic model of the table at `loc`."""
     model: type[BaseModel] | None = root
     for part in loc:
         if isinstance(part, str) and model is not None:
@@ -218,5 +222,5 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:  # Any: an annotation 
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    """The keys that a dam file may have in this table."""
+    """Keys of this table in a dam file."""
     return [f.alias or name for name, f in model.model_fields.items() if not f.exclude]

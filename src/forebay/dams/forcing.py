@@ -1,4 +1,4 @@
-"""What is told of the days to come: rain forecasts, planned releases and transfers, also of the dam upstream."""
+"""Forcings: forecasts and plans for the days ahead (rain, releases, transfers, releases of the dam upstream)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from forebay.dams.csv_layout import TextLayout, names_a_day
+from forebay.dams.csv_layout import TextLayout, check_date_format
 from forebay.dams.variables import VARIABLES, Variable
 
 Kind = Literal["rain", "release", "transfer", "upstream_release"]
@@ -17,40 +17,40 @@ KIND_VARIABLES: dict[str, str] = {
     "transfer": "inflow",
     "upstream_release": "release",
 }
-"""Whose units and plausible range each kind has."""
+"""Variable that gives each kind its units and plausible range."""
 
 MAX_HOURS = 240
 
 
 class ForcingFile(TextLayout):
-    """Where a CSV file keeps what was issued when: a line per issue and valid day, older issues kept as they were.
+    """Layout of a forcing's CSV file: one line per issue and valid day; older issues stay in the file unchanged.
 
-    An issue time without a clock (`issued_format` without hours) is the end of its day.
+    An issue time without a clock time (`issued_format` without hours) is the end of its day.
     """
 
     issued: str
     valid: str
     value: str
-    issued_format: Annotated[str, AfterValidator(names_a_day)] = "%Y-%m-%d %H:%M"
-    valid_format: Annotated[str, AfterValidator(names_a_day)] = "%Y-%m-%d"
+    issued_format: Annotated[str, AfterValidator(check_date_format)] = "%Y-%m-%d %H:%M"
+    valid_format: Annotated[str, AfterValidator(check_date_format)] = "%Y-%m-%d"
 
 
 class Forcing(BaseModel):
-    """One series of what is forecast or planned, day by day, with the times at which it was issued.
+    """One daily series of forecasts or plans, with the times at which each was issued.
 
     Attributes
     ----------
     kind
-        rain: daily catchment rain; release: what will be let out of the lake; transfer: what will be brought into it by
-        people, negative out of it; upstream_release: what the dam upstream will let out.
+        rain: daily catchment rain; release: planned release from the lake; transfer: planned transfer into the lake,
+        negative out of it; upstream_release: planned release of the dam upstream.
     id
-        Names its inputs.
+        Part of the names of its inputs.
     latency_h
-        Hours from the issue time until it can be had.
+        Hours from the issue time until it is available.
     travel_time_h
         Of upstream_release: hours until the water arrives.
     file
-        Where it is read from; without it only a diagnostic that knows the days to come fills it.
+        Its file; without one, only a diagnostic with perfect knowledge of the days ahead provides values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -64,7 +64,7 @@ class Forcing(BaseModel):
     file: ForcingFile | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Forcing:
+    def _check_combinations(self) -> Forcing:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,31}", self.id):
             raise ValueError(f"id {self.id!r} must be 1 to 32 of a-z, 0-9, '_', and start with a letter or digit")
         self.variable.conversion(self.unit)
@@ -74,10 +74,10 @@ class Forcing(BaseModel):
 
     @property
     def variable(self) -> Variable:
-        """The variable that it foretells."""
+        """The variable that it forecasts."""
         return VARIABLES[KIND_VARIABLES[self.kind]]
 
     @property
     def title(self) -> str:
-        """How people see it named."""
+        """Name for people."""
         return self.name or f"{self.kind.replace('_', ' ')} {self.id}"

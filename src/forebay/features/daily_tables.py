@@ -80,7 +80,7 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     known = on_one_datum(daily_table(archive.first_known(dam.gauges), dam, first_day=first, last_day=last), dam)
     days = pl.col("date").is_between(first, last)
     reading = newest_reading(dam, archive, until=until)
-    return DailyTables(known.filter(days), newest.filter(days), last, reading, forcing_files.read(dam))
+    return DailyTables(known.filter(days), newest.filter(days), last, reading, forcing_files.read_forcings(dam))
 
 
 def add_uncoded(daily_tables: DailyTables, dam: Dam, archive: Archive, *, now: datetime) -> DailyTables:

@@ -210,9 +210,7 @@ def _refuse_lost_start(part: Sequence[pl.DataFrame], record: _Record, end: datet
         )
 
 
-def _calls(
-    span: tuple[datetime, datetime], gauge: Gauge, limits: HttpSettings
-) -> Iterator[tuple[datetime, datetime]]:
+def _calls(span: tuple[datetime, datetime], gauge: Gauge, limits: HttpSettings) -> Iterator[tuple[datetime, datetime]]:
     """First and last interval of each call, within the points and days that `limits` allow."""
     start, last = span
     step = timedelta(seconds=gauge.interval_s or 0)

@@ -1,0 +1,185 @@
+"""Text of CSV files as people write them: bounded reads, encodings, headers, numbers.
+
+Each step reads a file right or refuses it with the number of the line. A quoted text must end in its own line, because
+an open quote would absorb the lines below it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import errno
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from forebay.dams.csv_layout import TextLayout
+from forebay.errors import ConfigError, SourceError
+
+MAX_BYTES = 128 << 20
+EMPTY = ("", "NaN", "nan", "NAN")
+"""Texts of cells without a value."""
+_NO_SUCH_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+_MAX_NAMES = 20
+_LEADING_BLANK = re.compile(rb"\A(?:[ \t]*\n)+")
+
+
+def read_content(layout: TextLayout) -> bytes:
+    """Content of the file as normalized UTF-8; see `normalize`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it is not a regular file.
+    SourceError
+        If it cannot be read now, is too large, or is not text of this encoding: names the line.
+    """
+    path = Path(layout.path)
+    advice = "give the path of a CSV file, relative to the dam file"
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # a pipe may have no end
+            raise ConfigError(f"file.path {layout.path!r} cannot be read (it is not a regular file); {advice}")
+        is_too_large = status.st_size > MAX_BYTES
+        with path.open("rb") as file:
+            content = b"" if is_too_large else file.read(MAX_BYTES + 1)  # the file may grow in the meantime
+    except OSError as error:
+        if error.errno in _NO_SUCH_FILE:
+            raise ConfigError(f"file.path {layout.path!r} cannot be read ({error.strerror}); {advice}") from None
+        raise SourceError(
+            f"{layout.path} cannot be read now ({error.strerror}); check the disk and the file's permissions, then try "
+            "again",
+            retryable=True,
+        ) from None
+    except ConfigError:
+        raise
+    except ValueError as error:  # a NUL in the path
+        raise ConfigError(f"file.path {layout.path!r} cannot be read ({error}); {advice}") from None
+    if is_too_large or len(content) > MAX_BYTES:
+        raise SourceError(
+            f"{layout.path} is longer than {MAX_BYTES >> 20} MiB, the limit for a file; split it by years, or keep the "
+            "gauges of one dam"
+        )
+    return normalize(content, layout)
+
+
+def normalize(content: bytes, layout: TextLayout) -> bytes:
+    """The file's bytes as UTF-8 without a byte order mark, with LF or CRLF at line ends and no open quote."""
+    text = _utf8(content, layout)
+    if b"\0" in text:
+        raise SourceError(
+            f"{layout.path}, line {_line_at(text, text.index(0))}: a NUL byte is not text; if the file is UTF-16, set "
+            'encoding = "utf-16" in the dam file'
+        )
+    if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b'"' in text:
+        for line_number, line in enumerate(text.split(b"\n"), 1):
+            if line.count(b'"') % 2:
+                raise SourceError(
+                    f'{layout.path}, line {line_number}: a quote (") is not closed; close it in the same line, or '
+                    "double it inside a quoted text"
+                )
+    if text[:1] in (b"\n", b" ", b"\t"):  # blank lines before the header, which polars would read as the header
+        text = _LEADING_BLANK.sub(lambda blank: b"\n" * blank[0].count(b"\n"), text)
+    return text
+
+
+def _utf8(content: bytes, layout: TextLayout) -> bytes:
+    has_utf16_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding: str = "utf-16" if has_utf16_mark else layout.encoding
+    if content.startswith(codecs.BOM_UTF8):
+        content, encoding = content[len(codecs.BOM_UTF8) :], "utf-8"
+    if encoding != "utf-16" and content.isascii():
+        return content
+    if encoding == "utf-16" and content[:1] == b"\0":  # without a mark: a header rarely starts beyond Latin letters
+        encoding = "utf-16-be"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        where = f", line {_line_at(content, error.start)}" if not encoding.startswith("utf-16") else ""
+        advice = 'often it is "windows-1252"' if encoding == "utf-8" else f"it is {layout.encoding!r} now"
+        raise SourceError(
+            f"{layout.path}{where}: byte {error.start} is not {encoding} text; set encoding in the dam file: {advice}"
+        ) from None
+    return content if encoding == "utf-8" else text.encode("utf-8", "replace")
+
+
+def _line_at(content: bytes, position: int) -> int:
+    """The line, from 1, of a position in the content: lines end with LF, CRLF or a lone CR."""
+    before = content[:position]
+    return 1 + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
+
+
+def header_names(content: bytes, layout: TextLayout) -> list[str]:
+    """Names in the file's first line that is not blank, unchanged."""
+    start = len(content) - len(content.lstrip(b"\r\n"))
+    end = content.find(b"\n", start)
+    line = content[start : end if end >= 0 else None].decode("utf-8-sig", "replace").rstrip("\r")
+    try:
+        names = next(csv.reader([line], delimiter=layout.separator, strict=True), [])
+    except csv.Error as error:
+        where = f"{layout.path}, line {header_line(content)}"
+        raise SourceError(f"{where}: the header cannot be read ({error}); correct it") from None
+    if not names or not line.strip():
+        raise SourceError(f"{layout.path} is empty; it must have a header line and a column of dates")
+    return names
+
+
+def header_line(content: bytes) -> int:
+    """Number of the header's line, from 1: blank lines may precede it."""
+    blank = len(content) - len(content.lstrip(b"\r\n"))
+    return 1 + content[:blank].count(b"\n")
+
+
+def match_columns(names: Sequence[str], columns: Sequence[str], layout: TextLayout) -> dict[str, str]:
+    """Each of `columns` → its name in the header, which may have spaces around it.
+
+    Raises
+    ------
+    ConfigError
+        If a column is missing, or occurs twice.
+    """
+    stripped = [name.strip() for name in names]
+    for column in columns:
+        count = stripped.count(column)
+        if count == 1:
+            continue
+        if count:
+            raise ConfigError(f"{column!r} is the name of {count} columns of {layout.path}; rename all but one")
+        first_names = ", ".join(repr(name[:40]) for name in stripped[:_MAX_NAMES])
+        rest = f" and {len(stripped) - _MAX_NAMES} more" if len(stripped) > _MAX_NAMES else ""
+        raise ConfigError(f"{column!r} is not a column of {layout.path}; its columns are {first_names}{rest}")
+    return {column: names[stripped.index(column)] for column in columns}
+
+
+def first_bad_line(content: bytes, layout: TextLayout) -> str | None:
+    """The first line that does not fit its header, and why; None if all do."""
+    lines = content.decode("utf-8", "replace").split("\n")
+    names, first = header_names(content, layout), header_line(content)
+    for line_number, line in enumerate(lines[first:], first + 1):
+        try:
+            fields = next(csv.reader([line.rstrip("\r")], delimiter=layout.separator, strict=True), [])
+        except csv.Error as error:
+            return f"line {line_number}: {error}"
+        if len(fields) > len(names):
+            return f"line {line_number}: {len(fields)} fields where the header has {len(names)}"
+    return None
+
+
+def parse_numbers(cell: pl.Expr, layout: TextLayout, *, strict: bool = True) -> pl.Expr:
+    """Numbers of text cells; null, or an error if `strict`, where a cell is not a number.
+
+    Thousands marks count only between groups of three digits: "1,5" is never fifteen.
+    """
+    text = cell
+    if layout.thousands is not None:
+        mark = r"[ \u{a0}\u{202f}]" if layout.thousands == " " else re.escape(layout.thousands)
+        grouped = rf"^[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(layout.decimal_mark)}[0-9]*)?$"
+        text = pl.when(text.str.contains(grouped)).then(text.str.replace_all(mark, "")).otherwise(text)
+    if layout.decimal_comma:  # a point is not a decimal mark then: it makes the text invalid
+        text = text.str.replace_all(".", "?", literal=True).str.replace(",", ".", literal=True)
+    return text.cast(pl.Float64, strict=strict)
