@@ -60,7 +60,7 @@ def test_the_correction_is_what_the_line_leaves() -> None:
     target = STEP + 2 * INPUTS["b"].to_numpy() + NOISE
     model = BoostedHuber(1).fit(INPUTS, target)
     line = Huber(1).fit(INPUTS, target)
-    assert model.line_.coefficients_ is line.coefficients_, "the fit that other models start from, not another one"
+    assert model.huber_.coefficients_ is line.coefficients_, "the fit that other models start from, not another one"
     by_hand = line.predict(INPUTS) + Trees(1, 100).fit(INPUTS, target - line.predict(INPUTS)).predict(INPUTS)
     np.testing.assert_array_equal(model.predict(INPUTS), by_hand)
     alone = np.abs(line.predict(INPUTS) - target).mean()

@@ -224,5 +224,5 @@ def test_huber_learns_what_a_silent_gauge_means() -> None:
 
 def test_huber_refuses_inputs_that_never_vary() -> None:
     constant = pl.DataFrame({"a": [1.0] * 300, "day_of_year": [1] * 300})
-    with pytest.raises(ModelError, match=r"needs an input that varies, but none of \['a'\] does"):
+    with pytest.raises(ModelError, match=r"needs an input that varies, but all of \['a'\] are constant"):
         MODELS["huber"](1).fit(constant, np.arange(300.0))

@@ -47,7 +47,7 @@ def test_without_rain_gauges_a_day_is_wet_by_its_last_change() -> None:
 def test_an_unknown_rain_or_change_is_not_wet() -> None:
     nothing = pl.DataFrame({c: [None] for c in INPUTS.columns}, schema=INPUTS.schema)
     model = WetRidge(1).fit(INPUTS, TARGET)
-    assert model.predict(nothing).tolist() == model.line_.predict(nothing).tolist()
+    assert model.predict(nothing).tolist() == model.huber_.predict(nothing).tolist()
 
 
 def test_too_few_wet_days_are_refused() -> None:
@@ -60,7 +60,7 @@ def test_too_few_wet_days_are_refused() -> None:
 
 @pytest.fixture
 def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "_LEARNED", {})
+    monkeypatch.setattr(regression, "_CACHE", {})
 
 
 @pytest.mark.usefixtures("_nothing_kept")
@@ -88,11 +88,11 @@ OTHERS = {
 def test_other_content_is_fitted_anew(
     inputs: pl.DataFrame, target: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(regression, "_LEARNED", {})
+    monkeypatch.setattr(regression, "_CACHE", {})
     first = Huber(1).fit(INPUTS, TARGET)
     other = Huber(1).fit(inputs, target)
     assert other.coefficients_ is not first.coefficients_
-    monkeypatch.setattr(regression, "_LEARNED", {})
+    monkeypatch.setattr(regression, "_CACHE", {})
     np.testing.assert_array_equal(other.predict(inputs), Huber(1).fit(inputs, target).predict(inputs))
 
 
@@ -101,7 +101,7 @@ def test_only_the_last_fits_are_kept() -> None:
     first = Huber(1).fit(INPUTS, TARGET)
     for rows in range(MAX_CACHED_FITS):
         Huber(1).fit(INPUTS.head(300 + rows), TARGET[: 300 + rows])
-    assert len(regression._LEARNED) == MAX_CACHED_FITS
+    assert len(regression._CACHE) == MAX_CACHED_FITS
     assert Huber(1).fit(INPUTS, TARGET).coefficients_ is not first.coefficients_
 
 
@@ -114,6 +114,6 @@ def test_threads_that_fit_at_once_get_what_is_theirs() -> None:
     def intercept(rows: int) -> float:
         return Huber(1).fit(one_step.head(rows), TARGET[:rows]).intercept_
 
-    alone = {rows: Huber(1)._learn(one_step.head(rows), TARGET[:rows]).intercept_ for rows in set(spans)}
+    alone = {rows: Huber(1)._fit_rows(one_step.head(rows), TARGET[:rows]).intercept_ for rows in set(spans)}
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(intercept, spans)) == [alone[rows] for rows in spans]

@@ -1,4 +1,4 @@
-"""The references, the models, and the intervals around their forecasts."""
+"""Reference forecasts, models of the level change, and the intervals around their forecasts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFERENCES: dict[str, Callable[[int], Model]] = {
     "damped_change": DampedChange,
     "climatology": Climatology,
 }
-"""What every model is measured against, by name; each takes the lead time in days."""
+"""The reference forecasts by name; each maker takes the lead time in days."""
 
 MODELS: dict[str, Callable[[int], Model]] = {
     **REFERENCES,
@@ -28,24 +28,24 @@ MODELS: dict[str, Callable[[int], Model]] = {
     "trees": Trees,
     "boosted_huber": BoostedHuber,
 }
-"""Every model that any dam can have, by name; each takes the lead time in days."""
+"""The models that need no particular gauge, by name; each maker takes the lead time in days."""
 
 FLOW_MODELS: dict[str, Callable[[int], Model]] = {"balance": Balance}
 """Models that need an inflow or a release gauge."""
 
 NETS: dict[str, Callable[[int], Model]] = {"article_net": ArticleNet}
-"""Models that need the `nets` extra; they enter only where the dam file asks for them."""
+"""Models that need the extra `nets`; a dam uses them if its dam file has `nets = true`."""
 
 
 def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:
-    """The models whose gauges `dam` has, by name, and nets where its file asks for them.
+    """Makers of the models that the dam's gauges and its dam file allow, by name.
 
     Raises
     ------
     ConfigError
-        If nets are asked for and what they need is not installed.
+        If the dam file has `nets = true` and the extra `nets` is not installed.
     """
     if dam.hindcast.nets:
         backends.check("jax")
-    of_flows = FLOW_MODELS if dam.columns("inflow", "release") else {}
-    return MODELS | of_flows | (NETS if dam.hindcast.nets else {})
+    flow_models = FLOW_MODELS if dam.columns("inflow", "release") else {}
+    return MODELS | flow_models | (NETS if dam.hindcast.nets else {})

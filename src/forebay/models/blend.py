@@ -1,4 +1,4 @@
-"""One forecast from several models: weights from each model's own past out-of-sample errors."""
+"""One forecast from several models, with weights from each model's past out-of-sample errors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from forebay.models.model import Array
 
 PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
-"""Weights before any error is known, relative to 1 for any other model."""
+"""Weights before any error is known, relative to 1 for all other models."""
 LEARNING_RATE = 1.6
-"""At a lead of 1 day; errors of a lead of h days overlap and tell less, so it falls with the root of h."""
+"""At a lead time of 1 day. It decreases with the root of the lead time, because overlapping errors hold less
+information."""
 
 
 def blend(
@@ -23,19 +24,19 @@ def blend(
     regimes: NDArray[np.intp] | None = None,
     weight_regimes: NDArray[np.intp] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """The blended forecast of each day, and each model's weight on it.
+    """The blended forecast of each day, and the weight of each model on that day.
 
-    Exponentially weighted average with linearised absolute loss (Cesa-Bianchi and Lugosi, 2006, chapter 2): a model
-    loses weight for what leaning towards it would have cost the blend so far, on days of the same kind. The loss is
-    measured in units of the root of the sum of squares of the largest loss per day, so that neither the unit nor the
-    dam's liveliness matters.
+    Exponentially weighted average with linearised absolute loss (Cesa-Bianchi and Lugosi, 2006, chapter 2). A model
+    loses weight by the loss that a small shift of the blend towards it would have caused on past days of the same
+    regime. The unit of the loss is the root of the sum of squares of the largest loss per day, so that the weights
+    depend neither on the dam's unit nor on the size of its changes.
 
     Parameters
     ----------
     forecasts
-        Model → expected change per day, shape (n,); NaN where none was made. Days are consecutive.
+        Model → expected change per day, shape (n,); NaN without a forecast. Days are consecutive.
     observed
-        Change that came, shape (n,); NaN where unknown. That of day d is used from day d + lead_time on.
+        Observed change, shape (n,); NaN where unknown. The change of day d is used from day d + lead_time on.
     lead_time
         Days.
     regimes
@@ -47,36 +48,37 @@ def blend(
     Returns
     -------
     array, dict
-        Expected change per day, shape (n,), NaN where any model has none; model → weight, shape (n,), summing to 1.
+        Expected change per day, shape (n,), NaN where a model has no forecast; model → weight, shape (n,), sum 1.
     """
     names = list(forecasts)
-    each = np.column_stack([forecasts[name] for name in names])
-    kinds = np.zeros(len(each), int) if regimes is None else regimes
+    changes = np.column_stack([forecasts[name] for name in names])
+    regimes = np.zeros(len(changes), int) if regimes is None else regimes
+    output_regimes = regimes if weight_regimes is None else weight_regimes
     prior = np.log([PRIOR.get(name, 1.0) for name in names])
     rate = LEARNING_RATE / np.sqrt(lead_time)
-    usable: NDArray[np.bool_] = np.asarray(np.isfinite(each).all(axis=1))
-    weights, given = np.full(each.shape, np.nan), np.full(each.shape, np.nan)
-    shown = kinds if weight_regimes is None else weight_regimes
-    count = int(max(kinds.max(initial=0), shown.max(initial=0))) + 1
+    complete: NDArray[np.bool_] = np.asarray(np.isfinite(changes).all(axis=1))
+    weights, output = np.full(changes.shape, np.nan), np.full(changes.shape, np.nan)
+    count = int(max(regimes.max(initial=0), output_regimes.max(initial=0))) + 1
     regret, size = np.zeros((count, len(names))), np.zeros(count)
-    for day in range(len(each)):
+    for day in range(len(changes)):
         past = day - lead_time
-        if past >= 0 and usable[past] and np.isfinite(observed[past]):
-            cost = _cost(each[past], weights[past], observed[past])
-            regret[kinds[past]] += cost
-            size[kinds[past]] += float(np.max(np.abs(cost))) ** 2
-        if usable[day]:
-            learned = rate * regret / np.sqrt(np.where(size > 0, size, 1.0))[:, None]
-            weights[day], given[day] = _softmax(prior - learned[kinds[day]]), _softmax(prior - learned[shown[day]])
-    return np.sum(each * given, axis=1), {name: given[:, k] for k, name in enumerate(names)}
+        if past >= 0 and complete[past] and np.isfinite(observed[past]):
+            loss = _loss(changes[past], weights[past], observed[past])
+            regret[regimes[past]] += loss
+            size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
+        if complete[day]:
+            penalty = rate * regret / np.sqrt(np.where(size > 0, size, 1.0))[:, None]
+            weights[day] = _softmax(prior - penalty[regimes[day]])
+            output[day] = _softmax(prior - penalty[output_regimes[day]])
+    return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
 
 
-def _cost(each: Array, weights: Array, observed: float) -> Array:
-    """What leaning towards each model would have cost: the gradient of |blend − observed| along it."""
-    made = float(weights @ each)
-    return np.asarray(np.sign(made - observed) * (each - made))
+def _loss(changes: Array, weights: Array, observed: float) -> Array:
+    """Linearised loss of each model: the gradient of |blend − observed| in its direction."""
+    blended = float(weights @ changes)
+    return np.asarray(np.sign(blended - observed) * (changes - blended))
 
 
 def _softmax(logarithms: NDArray[np.float64]) -> Array:
-    raised = np.exp(logarithms - logarithms.max())
-    return np.asarray(raised / raised.sum())
+    powers = np.exp(logarithms - logarithms.max())
+    return np.asarray(powers / powers.sum())

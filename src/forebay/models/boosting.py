@@ -1,4 +1,4 @@
-"""Gradient-boosted trees (LightGBM), alone and on what the regression leaves unexplained."""
+"""Gradient-boosted trees (LightGBM), alone and on the residuals of the regression."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ PARAMETERS = {
     "verbose": -1,
 }
 ROUNDS, CORRECTION_ROUNDS, QUANTILE_ROUNDS = 150, 100, 30
-OF_QUANTILES = {"objective": "quantile", "learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 40}
-"""Fewer and coarser trees, whose leaves hold more days, of which few lie beyond an outer quantile."""
+QUANTILE_PARAMETERS = {"objective": "quantile", "learning_rate": 0.1, "num_leaves": 7, "min_data_in_leaf": 40}
+"""Fewer and coarser trees with more days per leaf, because few days lie beyond an outer quantile."""
 LOW, HIGH = 0.1, 0.9
-"""The quantiles whose distance tells how far apart the changes lie that may come."""
+"""The quantiles whose distance is the predicted spread."""
 
 
 class Trees:
-    """LightGBM on all inputs; a missing input takes the branch that served the training rows best.
+    """LightGBM on all inputs; a missing input takes the branch that reduced the training loss most.
 
-    One that was missing on fewer than 20 of them counts as their median: LightGBM itself would take it for 0.
-
-    Trees cannot forecast beyond the changes that they have seen: they serve dry days and ordinary rises.
+    An input that is missing on fewer than 20 training rows has its median instead, because LightGBM would read the
+    missing value as 0. Trees cannot forecast a change outside the range of the training changes. They suit dry days and
+    ordinary rises.
 
     Parameters
     ----------
     rounds
         Number of trees.
     quantile
-        What they forecast of the change, by quantile loss (Koenker and Bassett, 1978); the median is that of L1 loss.
+        Quantile of the change, by quantile loss (Koenker and Bassett, 1978); .5 uses L1 loss.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Trees:
     columns_
         Inputs used, in order.
     typical_
-        Median of each input that was seldom missing, NaN for the others.
+        Median of each input that is rarely missing, NaN for all other inputs.
     """
 
     def __init__(self, lead_time: int, rounds: int = ROUNDS, quantile: float = 0.5) -> None:
@@ -68,100 +68,104 @@ class Trees:
         self.quantile = quantile
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Grow the trees; `ModelError` with fewer than 200 rows."""
-        return self.grow(Binned.of(inputs, target))
+        """Grow the trees; raises `ModelError` with fewer than 200 rows."""
+        return self.grow(BinnedRows.from_table(inputs, target))
 
-    def grow(self, binned: Binned) -> Self:
-        """The same on rows that are binned already."""
+    def grow(self, rows: BinnedRows) -> Self:
+        """As `fit`, on binned rows."""
         import lightgbm
 
-        self.columns_, self.typical_, self.scale_ = binned.columns, binned.typical, binned.scale
-        self.booster_: Booster = lightgbm.train(self._parameters(), binned.rows, self.rounds)
+        self.columns_, self.typical_, self.scale_ = rows.columns, rows.typical, rows.scale
+        self.booster_: Booster = lightgbm.train(self._parameters(), rows.dataset, self.rounds)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """The expected change of each row."""
-        made = self.booster_.predict(_matrix(inputs, self.columns_, self.typical_), num_threads=1)
-        return np.asarray(made, float) * self.scale_
+        """Expected change of each row."""
+        prediction = self.booster_.predict(_matrix(inputs, self.columns_, self.typical_), num_threads=1)
+        return np.asarray(prediction, float) * self.scale_
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
-        """SHAP values of the trees (Lundberg and Lee, 2017); the base is their mean over the training rows."""
+        """SHAP values of the trees (Lundberg and Lee, 2017); the baseline is the mean over the training rows."""
         if inputs.is_empty():
             return pl.DataFrame(schema=dict.fromkeys([*self.columns_, BASELINE], pl.Float64))
-        given = _matrix(inputs, self.columns_, self.typical_)
-        values = np.asarray(self.booster_.predict(given, pred_contrib=True, num_threads=1), float)
+        matrix = _matrix(inputs, self.columns_, self.typical_)
+        values = np.asarray(self.booster_.predict(matrix, pred_contrib=True, num_threads=1), float)
         return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASELINE])
 
     def _parameters(self) -> dict[str, object]:
         if self.quantile == 0.5:
             return PARAMETERS
-        return PARAMETERS | OF_QUANTILES | {"alpha": self.quantile}
+        return PARAMETERS | QUANTILE_PARAMETERS | {"alpha": self.quantile}
 
 
 @dataclass(frozen=True)
-class Binned:
-    """Training rows as LightGBM bins them: several sets of trees that grow on the same rows share the work.
+class BinnedRows:
+    """Training rows in LightGBM's bins, which several sets of trees share.
 
-    columns, typical: as of `Trees`; rows: with the target in units of scale.
+    Attributes
+    ----------
+    columns, typical, scale
+        As in `Trees`.
+    dataset
+        The bins, with the target in units of `scale`.
     """
 
     columns: list[str]
     typical: Array
     scale: float
-    rows: Dataset
+    dataset: Dataset
 
     @classmethod
-    def of(cls, inputs: pl.DataFrame, target: Array) -> Binned:
-        """The rows; `ModelError` with fewer than 200."""
+    def from_table(cls, inputs: pl.DataFrame, target: Array) -> BinnedRows:
+        """The binned rows; raises `ModelError` with fewer than 200 rows."""
         import lightgbm
 
         if len(target) < MIN_ROWS:
             raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
         columns = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
-        given = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
-        seldom = np.isnan(given).sum(axis=0) < MIN_MISSING
+        values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
+        rarely_missing = np.isnan(values).sum(axis=0) < MIN_MISSING
         typical = np.full(len(columns), np.nan)
-        typical[seldom] = np.nanmedian(given[:, seldom], axis=0)
+        typical[rarely_missing] = np.nanmedian(values[:, rarely_missing], axis=0)
         scale = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
-        # In one order whatever order the rows come in, so that the bags are the same
+        # A fixed order of rows, so that the random subsets do not depend on the order of `inputs`
         order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in columns[:3]] + [target]).T)
         matrix = _matrix(inputs, columns, typical)[order]
         return cls(columns, typical, scale, lightgbm.Dataset(matrix, target[order] / scale, params=PARAMETERS))
 
 
 def _matrix(inputs: pl.DataFrame, columns: list[str], typical: Array) -> Array:
-    given = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
-    return np.where(np.isnan(given), typical, given)
+    values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
+    return np.where(np.isnan(values), typical, values)
 
 
 class BoostedHuber:
-    """Huber regression, corrected by trees grown on its residuals.
+    """Huber regression plus trees on its residuals.
 
-    The line carries the forecast beyond what was seen before, the trees bend it where the dam's answer is not a line.
-    Two more sets of trees forecast an outer quantile of its residuals each: how far these lie apart tells how sure it
-    is.
+    The regression extrapolates beyond the training changes, and the trees correct it where the response is not linear.
+    Two more sets of trees forecast the .1 and .9 quantile of the residuals; their distance is the predicted spread.
     """
 
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Fit the line, then the trees on what it leaves; `ModelError` with fewer than 200 rows."""
-        self.line_ = Huber(self.lead_time).fit(inputs, target)
-        left = Binned.of(inputs, target - self.line_.predict(inputs))
-        self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).grow(left)
-        self.low_, self.high_ = (Trees(self.lead_time, QUANTILE_ROUNDS, q).grow(left) for q in (LOW, HIGH))
+        """Fit the regression, then the trees on its residuals; raises `ModelError` with fewer than 200 rows."""
+        self.huber_ = Huber(self.lead_time).fit(inputs, target)
+        residuals = BinnedRows.from_table(inputs, target - self.huber_.predict(inputs))
+        self.correction_ = Trees(self.lead_time, CORRECTION_ROUNDS).grow(residuals)
+        self.low_, self.high_ = (Trees(self.lead_time, QUANTILE_ROUNDS, q).grow(residuals) for q in (LOW, HIGH))
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """The expected change of each row."""
-        return self.line_.predict(inputs) + self.correction_.predict(inputs)
+        """Expected change of each row."""
+        return self.huber_.predict(inputs) + self.correction_.predict(inputs)
 
     def spread(self, inputs: pl.DataFrame) -> Array:
-        """How far the .1 and the .9 quantile of what may come lie apart, for each row; never negative."""
+        """Predicted spread (0.1–0.9 quantile range) of the change of each row; never negative."""
         return np.maximum(0.0, self.high_.predict(inputs) - self.low_.predict(inputs))
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
-        """Those of the line and those of the trees, added."""
-        line, correction = self.line_.contributions(inputs), self.correction_.contributions(inputs)
-        return correction.with_columns(correction[c] + line[c] for c in line.columns)
+        """Contributions to the regression plus those to the trees."""
+        huber, correction = self.huber_.contributions(inputs), self.correction_.contributions(inputs)
+        return correction.with_columns(correction[c] + huber[c] for c in huber.columns)

@@ -1,9 +1,9 @@
-"""Sample paths: joint forecasts over the leads, whose errors hang together in time as past errors did.
+"""Sample paths: joint forecasts of all lead times, correlated in time as past errors were.
 
-Each lead's members are the forecast's own quantiles; past error vectors only tell which member of one lead goes with
-which of the next (the Schaake shuffle of Clark et al., 2004, with errors for a template: an empirical copula as in
-Schefzik et al., 2013). So paths agree with the intervals at each lead, and say what intervals cannot: how likely it is
-that a level is reached *by* a day.
+The members of each lead time are quantiles of the forecast. Past error vectors only decide which member of one lead
+time belongs to which member of the next: the Schaake shuffle of Clark et al. (2004) with errors as template, an
+empirical copula as in Schefzik et al. (2013). Paths therefore agree with the intervals of each lead time. They also give the
+probability that the level reaches a threshold *by* a day, which intervals cannot give.
 """
 
 from __future__ import annotations
@@ -18,59 +18,58 @@ from forebay.models.model import Array
 
 MEMBERS = 50
 LEVELS = (np.arange(MEMBERS) + 0.5) / MEMBERS
-"""Probabilities of a lead's sorted members: each stands for an equal share of what may come."""
+"""Probabilities of the sorted members of a lead time: all members are equally likely."""
 
 
 def join_leads(
     marginals: Array, errors: Array, *, leads: Sequence[int], days: NDArray[np.datetime64], wet: NDArray[np.bool_]
 ) -> Array:
-    """The members of each lead in an order that makes member i one path through all leads.
+    """The members of each lead time, reordered so that member i is one path through all lead times.
 
-    The order is learned on the first of each month, from as many past days as there are members, evenly spread over all
-    days as wet as the one forecast from (over all days, where too few are) whose last valid day was over by then.
-    Before so many are known, the i-th lowest member of one lead goes with the i-th lowest of the next.
+    The order is learned on the first of each month from as many past days as there are members. These days are evenly
+    spaced over all days of the same wetness (or over all days, if there are too few) whose last valid date is over.
+    With fewer known days, the i-th lowest member of one lead time belongs to the i-th lowest of the next.
 
     Parameters
     ----------
     marginals
-        Members of each init date and lead, rising, shape (n, leads, members); NaN where there is no interval.
+        Members of each init date and lead time, rising, shape (n, leads, members); NaN without an interval.
     errors
-        Observed minus forecast change in units of the interval that was given around it, shape (n, leads); NaN where
-        either is unknown.
+        Observed minus forecast change, in units of the forecast's interval, shape (n, leads); NaN where unknown.
     leads
         Lead times in days, rising.
     days, wet
-        Init dates, consecutive, and whether each counts as wet, shape (n,).
+        Consecutive init dates, and whether each is wet, shape (n,).
 
     Returns
     -------
     array
-        Shape (n, leads, members): the same values, each lead's in its new order.
+        The same values, with the members of each lead time in path order; shape (n, leads, members).
     """
     members = marginals.shape[2]
     complete = np.asarray(np.isfinite(errors).all(axis=1))
     joined = marginals.copy()
-    for first, after in months(days):
+    for first, end in months(days):
         past = np.flatnonzero(complete[: max(0, first - max(leads) + 1)])
-        for kind in (False, True):
-            alike = past[wet[past] == kind]
-            template = alike if len(alike) >= members else past
-            rows = np.flatnonzero(wet[first:after] == kind) + first
-            if len(template) < members or not len(rows):
+        for is_wet in (False, True):
+            same_wetness = past[wet[past] == is_wet]
+            candidates = same_wetness if len(same_wetness) >= members else past
+            rows = np.flatnonzero(wet[first:end] == is_wet) + first
+            if len(candidates) < members or not len(rows):
                 continue
-            chosen = template[np.linspace(0, len(template) - 1, members).round().astype(int)]
-            ranks = errors[chosen].argsort(axis=0, kind="stable").argsort(axis=0, kind="stable").T
+            template = candidates[np.linspace(0, len(candidates) - 1, members).round().astype(int)]
+            ranks = errors[template].argsort(axis=0, kind="stable").argsort(axis=0, kind="stable").T
             joined[rows] = np.take_along_axis(marginals[rows], ranks[None], axis=2)
     return joined
 
 
 def reached_by(paths: Array, threshold: float) -> Array:
-    """Probability that `threshold` is reached or passed on any forecast day up to each lead, shape (leads,).
+    """Probability that the paths reach `threshold` on any forecast day up to each lead time, shape (leads,).
 
     Parameters
     ----------
     paths
-        Levels (or any other value) of one init date, shape (leads, members), leads rising.
+        Levels of one init date, shape (leads, members), lead times rising.
 
     >>> reached_by(np.array([[0.0, 2.0], [1.0, 0.0], [3.0, 0.0]]), 1.0).tolist()
     [0.5, 1.0, 1.0]

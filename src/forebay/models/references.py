@@ -1,4 +1,4 @@
-"""The four references: what anyone can forecast without a model. A model must beat the best of them."""
+"""The four reference forecasts, which need no model. A model is useful if it beats the best of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from forebay.models.model import BASELINE, Array
 LAST = "last_change"
 DAY = "day_of_year"
 WINDOW_DAYS = 15
-MIN_MOVED = 30
-"""Fewer past changes than this do not tell a factor from chance."""
+MIN_CHANGES = 30
+"""Minimum number of past changes for a fitted factor."""
 
 
 class NoChange:
-    """The level stays as it is."""
+    """The level does not change."""
 
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Nothing to learn."""
+        """The model itself; it has no parameter to learn."""
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
@@ -33,60 +33,60 @@ class NoChange:
         return np.zeros(len(inputs))
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
-        """Nothing but a base of 0."""
+        """A baseline of 0."""
         return pl.DataFrame({BASELINE: self.predict(inputs)})
 
 
 class LastChange:
-    """The last known daily change goes on: `lead_time` times it."""
+    """The last known daily change continues: lead time × last change."""
 
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Nothing to learn."""
+        """The model itself; it has no parameter to learn."""
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """Lead time × last change; zero before the record's first change."""
+        """Lead time × last change; zero before the first change of the record."""
         return self.lead_time * inputs[LAST].fill_null(0.0).to_numpy()
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
-        """All of it from the last change."""
+        """The whole forecast as the contribution of the last change."""
         return pl.DataFrame({LAST: self.predict(inputs), BASELINE: np.zeros(len(inputs))})
 
 
 class DampedChange:
-    """The last known daily change times φ, the factor with the least absolute error on the past."""
+    """The last known daily change times φ, the factor with the least absolute error on past days."""
 
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Learn φ from the rows whose last change is known and not zero; 0 if there are fewer than 30."""
+        """Fit φ on the rows whose last change is known and not zero; φ is 0 with fewer than 30 such rows."""
         change = inputs[LAST].fill_null(0.0).to_numpy()
-        self.factor_ = least_error_factor(change, target) if (change != 0).sum() >= MIN_MOVED else 0.0
+        self.factor_ = least_error_factor(change, target) if (change != 0).sum() >= MIN_CHANGES else 0.0
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """φ × last change; zero before the record's first change."""
+        """φ × last change; zero before the first change of the record."""
         return self.factor_ * inputs[LAST].fill_null(0.0).to_numpy()
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
-        """All of it from the last change."""
+        """The whole forecast as the contribution of the last change."""
         return pl.DataFrame({LAST: self.predict(inputs), BASELINE: np.zeros(len(inputs))})
 
 
-def least_error_factor(given: Array, target: Array) -> float:
-    """The φ that makes Σ|target − φ · given| least; `given` must not be 0 everywhere.
+def least_error_factor(values: Array, target: Array) -> float:
+    """The factor φ that minimises Σ|target − φ · values|; at least one value must not be 0.
 
-    It is the median of target / given, weighted by |given| (Bloomfield and Steiger, 1983).
+    φ is the median of target / values, weighted by |values| (Bloomfield and Steiger, 1983).
     """
-    moved = given != 0
-    ratio, weight = target[moved] / given[moved], np.abs(given[moved])
+    nonzero = values != 0
+    ratio, weight = target[nonzero] / values[nonzero], np.abs(values[nonzero])
     order = np.argsort(ratio, kind="stable")
-    half = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
-    return float(ratio[order][half])
+    middle = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
+    return float(ratio[order][middle])
 
 
 class Climatology:
@@ -96,24 +96,30 @@ class Climatology:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Learn one median per day of the year; where no past day lies near, the median of all."""
+        """Compute one median per day of the year; a day without past days nearby has the median of all days.
+
+        Raises
+        ------
+        ModelError
+            If there is no past change.
+        """
         if len(target) == 0:
             raise ModelError("climatology needs at least 1 past change, but there are none")
-        day = inputs[DAY].to_numpy()
+        day_of_year = inputs[DAY].to_numpy()
         medians = np.full(367, float(np.median(target)))
-        for this in range(1, 367):
-            apart = np.abs(day - this)
-            near = np.minimum(apart, 366 - apart) <= WINDOW_DAYS
+        for day in range(1, 367):
+            distance = np.abs(day_of_year - day)
+            near = np.minimum(distance, 366 - distance) <= WINDOW_DAYS
             if near.any():
-                medians[this] = quantiles(target[near], [0.5])[0]
+                medians[day] = quantiles(target[near], [0.5])[0]
         self.medians_ = medians
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """The median of the row's day of the year."""
+        """The median of each row's day of the year."""
         return np.asarray(self.medians_[inputs[DAY].to_numpy()])
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
-        """The mean over the year as base, and what the day of the year differs from it."""
-        base = np.full(len(inputs), self.medians_[1:].mean())
-        return pl.DataFrame({DAY: self.predict(inputs) - base, BASELINE: base})
+        """The mean of all days of the year as baseline, and the deviation of the row's day from it."""
+        baseline = np.full(len(inputs), self.medians_[1:].mean())
+        return pl.DataFrame({DAY: self.predict(inputs) - baseline, BASELINE: baseline})
