@@ -1,9 +1,9 @@
 """Sample paths: joint forecasts of all lead times, correlated in time as past errors were.
 
 The members of each lead time are quantiles of the forecast. Past error vectors only decide which member of one lead
-time belongs to which member of the next: the Schaake shuffle of Clark et al. (2004) with errors as template, an
-empirical copula as in Schefzik et al. (2013). Paths therefore agree with the intervals of each lead time. They also give the
-probability that the level reaches a threshold *by* a day, which intervals cannot give.
+time belongs to which member of the next. This is the Schaake shuffle of Clark et al. (2004) with errors as template, an
+empirical copula as in Schefzik et al. (2013). Paths therefore agree with the intervals of each lead time. They also give
+the probability that the level reaches a threshold *by* a day, which intervals cannot give.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def join_leads(
     """The members of each lead time, reordered so that member i is one path through all lead times.
 
     The order is learned on the first of each month from as many past days as there are members. These days are evenly
-    spaced over all days of the same wetness (or over all days, if there are too few) whose last valid date is over.
+    spaced over all days of the same wetness, or over all days if there are too few, whose last valid date is over.
     With fewer known days, the i-th lowest member of one lead time belongs to the i-th lowest of the next.
 
     Parameters
