@@ -44,7 +44,7 @@ def test_revisions() -> None:
         ("reservoir_level", 1.0, 2.5, 1.5, "m")
     ] * 40
     assert forebay("revisions", path, "--gauge", "r1", "--json").json == []
-    assert "Small Dam (SIMULATED): no revision was found" in forebay("revisions", path, "--gauge", "r1").out
+    assert "Small Dam (SIMULATED): no revision of these gauges" in forebay("revisions", path, "--gauge", "r1").out
     shown = forebay("revisions", path, "--since", "2024-01-01").out
     assert "1 → 2.5" in shown
     assert "the newest 40 of 40 revisions" in shown

@@ -266,7 +266,7 @@ def test_what_is_written(in_metres: Job, tmp_path: Path) -> None:
     files = write_forecast(result, folder)
     assert {path.name for path in folder.iterdir()} == {path.name for path in files}, "nothing else is left"
     assert {path.name for path in files} >= {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"}
-    assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), result.hindcast)
+    assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), result.verification.forecasts)
     assert pl.read_csv(folder / "forecast.csv").columns == list(tables.FORECASTS.columns)
     assert pl.read_csv(folder / "scores.csv").columns == list(tables.SCORES.columns)
     assert "imulated" in (folder / "report.html").read_text()
