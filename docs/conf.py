@@ -40,7 +40,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)((?:#[^)\s]*)?)\)")
 def replace_links(text: str, folder: Path) -> str:
     """Text of a page in `folder` with links that work on the site.
 
-    A link to a file of the project outside of `docs` becomes the name of that file, because the site has no source code.
+    A link to a file of the project outside of `docs` becomes the name of that file: the site has no source code.
     """
 
     def replace(match: re.Match[str]) -> str:

@@ -1,28 +1,32 @@
-"""The pages say what is there: snippets run, links lead somewhere, every command, option and setting is named."""
+"""Pages and program agree: snippets run, links exist, every command, option, setting and key is documented."""
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 
+import polars as pl
 import pytest
 from cyclopts import App
 
 from forebay.cli.app import app
 from forebay.settings import load_settings
+from tests.command_line import forebay
 from tests.shared import PROJECT
 
 README = PROJECT / "README.md"
-PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
+TUTORIAL = PROJECT / "docs" / "tutorial.md"
+PAGES = sorted([*PROJECT.glob("*.md"), *(p for p in (PROJECT / "docs").rglob("*.md") if "_build" not in p.parts)])
 
 
-def commands(of: App, *above: str) -> dict[str, App]:
-    """Every command below `of` by its words, those of a group in the place of the group."""
-    found: dict[str, App] = {}
-    for name in of:
+def commands(group: App, *words: str) -> dict[str, App]:
+    """Every command of a group by its words; a group itself is replaced by its commands."""
+    by_words: dict[str, App] = {}
+    for name in group:
         if not name.startswith("-"):
-            below = commands(of[name], *above, name)
-            found |= below or {" ".join((*above, name)): of[name]}
-    return found
+            members = commands(group[name], *words, name)
+            by_words |= members or {" ".join((*words, name)): group[name]}
+    return by_words
 
 
 COMMANDS = commands(app)
@@ -31,7 +35,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def named(page: Path) -> str:
+def page_name(page: Path) -> str:
     return str(page.relative_to(PROJECT))
 
 
@@ -42,32 +46,77 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_readme_snippets_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # what a snippet writes goes there
-    snippets = [code for language, code in FENCED.findall(README.read_text("utf-8")) if language == "python"]
-    assert snippets, "README.md shows no Python"
-    there: dict[str, object] = {}
+def blocks(page: Path, language: str) -> list[str]:
+    """Code blocks of a page in one language."""
+    return [code for name, code in FENCED.findall(page.read_text("utf-8")) if name == language]
+
+
+def run_snippets(page: Path) -> None:
+    """Run a page's Python blocks one after the other, in one namespace."""
+    snippets = blocks(page, "python")
+    assert snippets, f"{page_name(page)} has no Python"
+    namespace: dict[str, object] = {}
     for snippet in snippets:
-        exec(compile(snippet, "README.md", "exec"), there)
+        exec(compile(snippet, page.name, "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text("utf-8")], ids=named)
-def test_the_examples_of_a_page_give_what_it_says(page: Path) -> None:
-    failed, tried = doctest.testfile(str(page), module_relative=False)
-    assert tried
-    assert not failed
+def test_the_readme_snippets_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a snippet writes files there
+    run_snippets(README)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
+def test_the_commands_of_the_tutorial_make_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOREBAY_ARCHIVE", "sqlite:///forebay.db")
+    monkeypatch.setenv("FOREBAY_CACHE", str(tmp_path / "cache"))
+    run_snippets(TUTORIAL)
+    (dam_file,) = blocks(TUTORIAL, "toml")
+    Path("lake.toml").write_text(dam_file, "utf-8")
+
+    outputs = []
+    for command in "".join(blocks(TUTORIAL, "sh")).splitlines():
+        program, *arguments = shlex.split(command)
+        assert program == "forebay"
+        result = forebay(*arguments)
+        assert (result.code, result.err) == (0, ""), command
+        outputs.append(result.out)
+
+    text = TUTORIAL.read_text("utf-8")
+    assert Path("lake.csv").read_text("utf-8").splitlines()[-1] in text  # the record that the page shows
+    assert "1884" in outputs[0]
+    assert "forecast as of 2024-02-27" in outputs[1]
+    assert outputs[1].endswith("Report: runs/lake/report.html\n")
+    for name in re.findall(r"`([a-z]+\.(?:csv|parquet))`", text[text.index("## Step 6") :]):
+        assert Path("runs/lake", name).exists(), name
+
+    # The errors that the page shows, to three digits.
+    scores = pl.read_csv("runs/lake/scores.csv").filter(
+        (pl.col("window") == "all") & (pl.col("regime") == "all") & (pl.col("metric") == "mae")
+    )
+    for lead_time, count, default, damped_change in re.findall(r"\| (\d) d \| (\d+) \| (0\.\d+) \| (0\.\d+) \|", text):
+        rows = {row["model"]: row for row in scores.filter(pl.col("lead_time") == int(lead_time)).to_dicts()}
+        assert rows["default"]["n"] == int(count)
+        assert rows["default"]["value"] == pytest.approx(float(default), rel=0.03)
+        assert rows["damped_change"]["value"] == pytest.approx(float(damped_change), rel=0.03)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text("utf-8")], ids=page_name)
+def test_the_examples_of_a_page_give_the_printed_results(page: Path) -> None:
+    failures, examples = doctest.testfile(str(page), module_relative=False)
+    assert examples
+    assert not failures
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_the_targets_of_links_between_pages_exist(page: Path) -> None:
     for link in LINK.findall(FENCED.sub("", page.read_text("utf-8"))):
         if re.match(r"[a-z]+:", link):
-            continue  # the network is not asked
+            continue  # tests use no network
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), f"{named(page)}: {link} does not exist"
+        assert target.exists(), f"{page_name(page)}: {link} does not exist"
         if anchor:
-            assert anchor in anchors(target), f"{named(page)}: {link} has no such heading"
+            assert anchor in anchors(target), f"{page_name(page)}: {link} has no such heading"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
