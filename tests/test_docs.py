@@ -10,6 +10,7 @@ import pytest
 from cyclopts import App
 
 from forebay.cli.app import app
+from forebay.report.sections import SECTIONS
 from forebay.settings import load_settings
 from tests.command_line import forebay
 from tests.shared import PROJECT
@@ -135,6 +136,12 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_an_example_in_its_help(command: str) -> None:
     assert f"Example: forebay {command}" in str(COMMANDS[command].help)
+
+
+def test_every_section_of_the_report_is_explained() -> None:
+    headings = re.findall(r"^## (.+)$", (PROJECT / "docs" / "report.md").read_text("utf-8"), re.MULTILINE)
+    titles = [section.title for section in SECTIONS]
+    assert [heading for heading in headings if heading in titles] == titles
 
 
 def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
