@@ -144,6 +144,15 @@ def test_every_section_of_the_report_is_explained() -> None:
     assert [heading for heading in headings if heading in titles] == titles
 
 
+def test_every_term_of_the_glossary_is_used() -> None:
+    glossary = PROJECT / "docs" / "glossary.md"
+    sources = [*(page for page in PAGES if page != glossary), *(PROJECT / "src").rglob("*.py")]
+    text = re.sub(r"[\s_(]+", " ", " ".join(source.read_text("utf-8") for source in sources)).lower()
+    rows = re.findall(r"^\| ([^|]+) \|", glossary.read_text("utf-8"), re.MULTILINE)
+    terms = {term for row in rows for term in re.sub(r" \(.*\)", "", row).split(", ")} - {"term", "---"}
+    assert {term for term in terms if term.lower() not in text} == set()
+
+
 def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
     text = (PROJECT / "docs" / "settings.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `([a-zA-Z0-9_.]+)` \|", text, re.MULTILINE))
