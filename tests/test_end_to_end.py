@@ -1,4 +1,4 @@
-"""From a dam file to a report, as a user does it: `forebay run DAM`. Slow: each dam is a whole run."""
+"""`forebay run DAM` from a dam file to a report. Slow: each test is a whole run."""
 
 from datetime import date
 from pathlib import Path
@@ -21,26 +21,26 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
 
 
-def at_leads_1_and_7(dam: Path, folder: Path) -> Path:
-    """The dam file, hindcast at two leads only: seven take half a minute, and Warragamba has them."""
+def with_two_leads(dam: Path, folder: Path) -> Path:
+    """Path of a copy of the dam file with two lead times; seven take half a minute, and Warragamba has all of them."""
     text = dam.read_text("utf-8").replace('"../../../shared/', f'"{SHARED}/')
-    at = text.index("[hindcast]\n") if "[hindcast]\n" in text else text.index("[[gauges]]")
-    rest = text[at:].removeprefix("[hindcast]\n")
-    made = folder / dam.name
-    made.write_text(f"{text[:at]}[hindcast]\nleads = [1, 7]\n{rest}", "utf-8")
-    return made
+    split = text.index("[hindcast]\n") if "[hindcast]\n" in text else text.index("[[gauges]]")
+    rest = text[split:].removeprefix("[hindcast]\n")
+    path = folder / dam.name
+    path.write_text(f"{text[:split]}[hindcast]\nleads = [1, 7]\n{rest}", "utf-8")
+    return path
 
 
 @needs_shared
 def test_warragamba_from_its_files_to_a_report() -> None:
-    ended = forebay("run", PROJECT / "tests/dams/warragamba.toml", "-o", "report")
+    run = forebay("run", PROJECT / "tests/dams/warragamba.toml", "-o", "report")
 
-    # In the terminal: what is forecast, how good such forecasts were, and where the report is.
-    assert (ended.code, ended.err) == (0, "")
-    assert ended.out.startswith("Warragamba Dam: reservoir_level (m), forecast as of 2022-01-11, ")
-    assert ended.out.endswith("Report: report/report.html\n")
+    # The terminal shows the forecast, the scores, and the path of the report.
+    assert (run.code, run.err) == (0, "")
+    assert run.out.startswith("Warragamba Dam: reservoir_level (m), forecast as of 2022-01-11, ")
+    assert run.out.endswith("Report: report/report.html\n")
 
-    # In the folder: the page, its pictures, the tables, and nothing else.
+    # The folder contains the page, its figures, the tables, and nothing else.
     names = ("coverage", "explanation", "forecast", "largest_rise", "scores")
     names += ("peaks", "rank_histogram", "reliability", "rolling_coverage")
     pictures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
@@ -49,7 +49,7 @@ def test_warragamba_from_its_files_to_a_report() -> None:
     assert Path("report/forecast.png").read_bytes().startswith(b"\x89PNG")
     assert Path("report/forecast.svg").read_text().startswith("<svg")
 
-    # The forecast: leads 1 to 7 from the last good level, seven quantiles that do not cross.
+    # The forecast has lead times 1 to 7 from the last good level, and seven quantiles that do not cross.
     forecast = pl.read_csv("report/forecast.csv", try_parse_dates=True)
     assert forecast.columns == list(FORECASTS.columns)
     assert set(forecast["init_date"]) == {date(2022, 1, 11)}
@@ -58,7 +58,7 @@ def test_warragamba_from_its_files_to_a_report() -> None:
     assert default["quantile"].to_list() == list(QUANTILES) * 7
     assert default.group_by("lead_time").agg(pl.col("level").is_sorted())["level"].all()
 
-    # The scores: on the fixed set of days, better than every reference at 1, 3 and 7 days.
+    # On the fixed set of days the default is better than every reference at 1, 3 and 7 days.
     scores = pl.read_csv("report/scores.csv")
     assert scores.columns == list(SCORES.columns)
     mae = scores.filter(pl.col("metric") == "mae", pl.col("regime") == "all")
@@ -69,12 +69,12 @@ def test_warragamba_from_its_files_to_a_report() -> None:
             error = dict(cell["model", "value"].iter_rows())
             assert error["default"] < min(error[reference] for reference in REFERENCES)
 
-    # The hindcast, whole: anyone can score it again.
+    # The hindcast is complete, so that anyone can score it again.
     hindcast = FORECASTS.check(pl.read_parquet("report/hindcast.parquet"), unique=True)
     assert set(hindcast["model"]) == {*MODELS, "default"}
     assert set(hindcast["lead_time"]) == set(range(1, 8))
 
-    # The page: one file, with the warning that its newest level is old.
+    # The page is one file and warns that its newest level is old.
     page = Path("report/report.html").read_text()
     assert "Warragamba Dam" in page
     assert "as of Tue 11 Jan 2022" in page
@@ -82,15 +82,15 @@ def test_warragamba_from_its_files_to_a_report() -> None:
 
 
 @pytest.mark.parametrize("dam", ["demo", *(dam for dam in REAL if dam.id != "warragamba")])
-def test_every_other_dam_runs_through(dam: str, tmp_path: Path) -> None:
-    ended = forebay("run", dam if dam == "demo" else at_leads_1_and_7(Path(dam), tmp_path), "-o", "report", "--json")
-    assert (ended.code, ended.err) == (0, "")
-    said = ended.json
-    medians = [row for row in said["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
+def test_every_other_dam_runs(dam: str, tmp_path: Path) -> None:
+    run = forebay("run", dam if dam == "demo" else with_two_leads(Path(dam), tmp_path), "-o", "report", "--json")
+    assert (run.code, run.err) == (0, "")
+    output = run.json
+    medians = [row for row in output["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
     assert [row["lead_time"] for row in medians] == (list(range(1, 8)) if dam == "demo" else [1, 7])
-    assert {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"} <= {Path(f).name for f in said["files"]}
-    assert all(Path(file).stat().st_size > 0 for file in said["files"])
-    assert said["simulated"] == (dam == "demo")
-    assert said["current"] == (dam == "demo"), "the demo's record ends yesterday, the files' years ago"
-    windows = {row["window"] for row in said["scores"]}
+    assert {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"} <= {Path(f).name for f in output["files"]}
+    assert all(Path(file).stat().st_size > 0 for file in output["files"])
+    assert output["simulated"] == (dam == "demo")
+    assert output["current"] == (dam == "demo"), "the demo's record ends yesterday, the files' years ago"
+    windows = {row["window"] for row in output["scores"]}
     assert windows >= {"all", "last20"}

@@ -10,7 +10,7 @@ from tests.report_examples import example_report, section_text
 def test_table_and_starting_level() -> None:
     text = section_text("forecast", example_report())
     assert "7 Wed 21 Apr 2021 100.257 100.189 to 100.325 100.170 to 100.344 0.000" in text
-    assert "Changes are relative to the starting level, 100.257 m: the daily mean of Wed 14 Apr 2021." in text
+    assert "The forecast starts from 100.257 m, the daily mean of Wed 14 Apr 2021." in text
     assert "A daily mean is not a peak" in text
 
 
@@ -24,10 +24,10 @@ def test_limitations_are_counted() -> None:
 def test_reference_levels() -> None:
     report = example_report()
     text = section_text("forecast", report)
-    assert "Full supply: 100.000 m, 0.257 m below the starting level. The lake is near full supply" in text
+    assert "Full supply: 100.000 m, 0.257 m below the start of the forecast. The lake is near full supply" in text
     far = synthetic.dam(full_supply=120.0)
     text = section_text("forecast", replace(report, dam=far))
-    assert "Full supply: 120.000 m, 19.743 m above the starting level (too far away for the chart)." in text
+    assert "Full supply: 120.000 m, 19.743 m above the start of the forecast (too far away for the chart)." in text
     assert "near full supply" not in text
 
 

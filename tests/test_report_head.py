@@ -24,7 +24,7 @@ def test_reading_start_and_forecast() -> None:
     assert "13.0 hours old" in text  # the day of this mean ended 13 hours ago
     assert "reservoir level forecast from Wed 14 Apr 2021" in text
     assert "96.500 m" in text
-    assert "Starting level: daily mean" in text
+    assert "Start of the forecast: daily mean" in text
     assert "metres above nothing" in text
 
 
@@ -56,5 +56,5 @@ def test_instantaneous_readings() -> None:
     at_eight = Dam.model_validate(facts | {"gauges": [gauge, *report.dam.gauges[1:]]})
     text = head_text(replace(report, dam=at_eight))
     assert "read at Wed 14 Apr 2021 00:00" in text
-    assert "Starting level: reading at 08:00" in text
+    assert "Start of the forecast: reading at 08:00" in text
     assert "daily mean" not in text
