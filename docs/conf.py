@@ -33,6 +33,12 @@ autodoc_default_options = {"members": True, "exclude-members": "model_config, mo
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = False
+napoleon_use_ivar = True  # else autodoc describes a field and napoleon describes it again
+suppress_warnings = ["ref.python"]  # two classes `Result`: an annotation does not say which package's class it is
+
+QUOTED = re.compile(r"(`[^`]*`)")
+MARKUP = re.compile(r"\||(?<=\w)_(?!\w)")
+"""Characters of a docstring that are markup in reStructuredText and plain text here: |f − o|, `name_`."""
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)((?:#[^)\s]*)?)\)")
 
@@ -68,6 +74,16 @@ def read_page(app: Sphinx, page: str, content: list[str]) -> None:
         content[0] = replace_links(content[0], source.parent)
 
 
+def escape_docstring(app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Escape markup characters in the text of a docstring; code in quotes, examples and indented blocks stay."""
+    for number, line in enumerate(lines):
+        if not line.startswith((">>>", "...", "    ")):
+            parts = QUOTED.split(line)
+            parts[::2] = [MARKUP.sub(r"\\\g<0>", part) for part in parts[::2]]
+            lines[number] = "".join(parts)
+
+
 def setup(app: Sphinx) -> None:
-    """Register the change of links."""
+    """Register the functions that change pages and docstrings."""
     app.connect("source-read", read_page)
+    app.connect("autodoc-process-docstring", escape_docstring)
