@@ -269,7 +269,7 @@ def test_a_file_of_settings_that_is_too_large_or_none(tmp_path: Path) -> None:
         load_settings(tmp_path, {})
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(ConfigError, match=r"forebay\.toml cannot be read as TOML: it is no file"):
+    with pytest.raises(ConfigError, match=r"forebay\.toml cannot be read as TOML: it is not a file"):
         load_settings(tmp_path, {})
 
 

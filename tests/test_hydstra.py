@@ -232,14 +232,14 @@ def test_every_form_of_the_envelope(result: str, error: str) -> None:
         (b'{"error_num":0}', "has no result, only 'error_num'"),
         (b'{"error_num":"many"}', "'many' is not a number"),
         (b'{"return":{}}', "lacks 'traces'"),
-        (b'{"return":{"traces":{}}}', "where a list was due"),
-        (b'{"return":{"traces":[7]}}', "where an object was due"),
+        (b'{"return":{"traces":{}}}', "instead of a list"),
+        (b'{"return":{"traces":[7]}}', "instead of an object"),
         (b'{"return":{"traces":[{"error_num":83,"error_msg":"no site"}]}}', r"error 83 \(no site\)"),
         (answer([{"v": "1", "q": 1}]), r"not \{v, t, q\}"),
         (answer([{"v": "1", "t": 2020, "q": 1}]), "time '2020' is not 14 digits"),
         (answer([{"v": "1", "t": 20200230000000, "q": 1}]), "time '20200230000000' is not"),
-        (answer([], zone="east"), "timezone 'east' is not hours"),
-        (answer([], zone="99"), "timezone '99' is not hours"),
+        (answer([], zone="east"), "timezone 'east' must be hours"),
+        (answer([], zone="99"), "timezone '99' must be hours"),
     ],
 )
 def test_what_is_no_answer_is_refused_in_one_sentence(content: bytes, told: str) -> None:
@@ -303,7 +303,7 @@ def test_values_are_converted_from_the_answers_own_unit(unit: str, of: Gauge, gi
 
 @pytest.mark.parametrize("unit", ["Furlongs", "Hectares", "", "Megalitres"])
 def test_a_unit_that_does_not_fit_is_refused(unit: str) -> None:
-    with pytest.raises(SourceError, match=f"unit '{unit}' is not one for stream_level"):
+    with pytest.raises(SourceError, match=f"unit '{unit}' is not a unit of stream_level"):
         readings({"v": "1", "t": 20200101000000, "q": 1}, unit=unit)
 
 

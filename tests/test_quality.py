@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 
-from forebay.sources.quality import NO_CODE, grade, grades, grades_by_number, says_missing
+from forebay.sources.quality import NO_CODE, grade, grades, grades_by_number, means_missing
 from tests.shared import SHARED, needs_shared
 
 GRADES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
@@ -72,7 +72,7 @@ def test_the_answers_own_text_can_make_a_code_missing() -> None:
     + ["Data unavailable, no estimate made"],
 )
 def test_texts_that_say_that_there_is_no_value(text: str) -> None:
-    assert says_missing(text)
+    assert means_missing(text)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_texts_that_say_that_there_is_no_value(text: str) -> None:
     + ["Water level below threshold (no flow)", ""],
 )
 def test_texts_that_only_mention_it(text: str) -> None:
-    assert not says_missing(text)
+    assert not means_missing(text)
 
 
 @needs_shared
@@ -92,4 +92,4 @@ def test_of_all_recorded_texts_only_two_say_that_there_is_no_value() -> None:
         result = json.loads(file.read_bytes()).get("return", {"traces": []})
         texts |= {text for trace in result["traces"] for text in trace["quality_codes"].values()}
     assert len(texts) == 11
-    assert {text for text in texts if says_missing(text)} == {"Data Unavailable", "Data unavailable"}
+    assert {text for text in texts if means_missing(text)} == {"Data Unavailable", "Data unavailable"}

@@ -69,16 +69,16 @@ def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("FOREBAY_NOPE", "5", "setting 'nope' is unknown; `forebay settings` names all"),
+        ("FOREBAY_NOPE", "5", "setting 'nope' is unknown; `forebay settings` lists all"),
         ("FOREBAY_", "5", "setting '' is unknown"),
         ("FOREBAY_HTTP__RETRIES", "5", "setting 'http.retries' is unknown"),
         ("FOREBAY_HTTP__ATTEMPTS", "many", "setting http.attempts = 'many': input should be a valid integer"),
         ("FOREBAY_HTTP__ATTEMPTS", "99", "setting http.attempts = '99': input should be less than or equal to 20"),
         ("FOREBAY_HTTP__DEADLINE_S", "0", "setting http.deadline_s = '0': input should be greater than 0"),
         ("FOREBAY_HTTP__DEADLINE_S", "nan", "setting http.deadline_s = 'nan': input should be "),
-        ("FOREBAY_HTTP", "5", "setting http = '5': this names a group of settings, not one"),
-        ("FOREBAY_SOURCES", "5", "setting sources = '5': this names a group of settings, not one"),
-        ("FOREBAY_SOURCES__WATERNSW", URL, f"setting sources.waternsw = '{URL}': this names a group of settings"),
+        ("FOREBAY_HTTP", "5", "setting http = '5': this is a group of settings, not a single one"),
+        ("FOREBAY_SOURCES", "5", "setting sources = '5': this is a group of settings, not a single one"),
+        ("FOREBAY_SOURCES__WATERNSW", URL, f"setting sources.waternsw = '{URL}': this is a group of settings"),
         ("FOREBAY_SOURCES__BOM__URL", URL, "setting 'sources.bom' is unknown; allowed are waternsw, vicwater, qld"),
         ("FOREBAY_SOURCES__WATERNSW__NAME", "x", "setting 'sources.waternsw.name' is unknown"),
         ("FOREBAY_SOURCES__WATERNSW__URL", "ftp://a", "setting sources.waternsw.url = 'ftp://a': 'ftp://a' must"),
@@ -94,9 +94,9 @@ def test_a_fault_in_the_environment_names_its_variable(tmp_path: Path, name: str
     ("text", "said"),
     [
         ("archive = 5", "setting archive = 5: input should be a valid string"),
-        ("http = 5", "setting http = 5: this names a group of settings, not one"),
+        ("http = 5", "setting http = 5: this is a group of settings, not a single one"),
         ("[http]\nread = 5", "setting 'http.read' is unknown"),
-        ("sources = []", "setting sources = []: this names a group of settings, not one"),
+        ("sources = []", "setting sources = []: this is a group of settings, not a single one"),
         ("[sources.bom]", "setting 'sources.bom' is unknown; allowed are waternsw, vicwater, qldwater"),
         ("provisional_days = -1", "setting provisional_days = -1: input should be greater than or equal to 0"),
     ],
@@ -107,7 +107,7 @@ def test_a_fault_in_the_file_names_the_file(tmp_path: Path, text: str, said: str
 
 def test_a_group_that_got_a_value_cannot_have_settings_below_it(tmp_path: Path) -> None:
     said = fault(tmp_path, "http = 5", FOREBAY_HTTP__ATTEMPTS="3")
-    assert said == "setting 'http.attempts': 'http' holds a value, so nothing can stand below it"
+    assert said == "setting 'http.attempts': 'http' has a value itself, so it cannot be a group; remove one"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_instants_without_a_zone_are_refused() -> None:
 def test_a_key_that_stands_twice_is_refused_only_where_asked() -> None:
     twice = readings(1.0, 2.0)
     assert len(tables.READINGS.check(twice)) == 2
-    with pytest.raises(DataError, match="must identify a row, but some stand twice"):
+    with pytest.raises(DataError, match="must identify a row, but some occur twice"):
         tables.READINGS.check(twice, unique=True)
 
 

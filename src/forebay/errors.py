@@ -3,39 +3,39 @@
 ::
 
     ForebayError
-    ├── ConfigError   a dam file, a setting or an argument is wrong: mend the input
-    │   └── NoArchiveError   the archive that is to be read is not there yet
-    ├── SourceError   a gauge service or file did not give what was asked (retryable, retry_after)
-    ├── DataError     what was observed does not suffice for what was asked
+    ├── ConfigError   a dam file, a setting or an argument is wrong: correct the input
+    │   └── NoArchiveError   the archive to read does not exist yet
+    ├── SourceError   a service or file did not deliver the requested data (retryable, retry_after)
+    ├── DataError     the observations do not suffice for the request
     └── ModelError    a model cannot be fitted, saved, loaded or used
 
-Every message is one sentence or two: what was wrong (with the value), what is allowed, what to do.
+Every message is one sentence or two: the wrong value, what is allowed, what to do.
 """
 
 
 class ForebayError(Exception):
-    """Any error that forebay raises on purpose; its text is meant for the person at the keyboard."""
+    """Any error that forebay raises on purpose; its text addresses the user."""
 
 
 class ConfigError(ForebayError, ValueError):
-    """A dam file, a setting or an argument is wrong (a `ValueError` too, so that validators pass it on)."""
+    """A dam file, a setting or an argument is wrong (a `ValueError` too, so that pydantic reports it)."""
 
 
 class NoArchiveError(ConfigError):
-    """The archive that is to be read is not there yet."""
+    """The archive to read does not exist yet."""
 
 
 class SourceError(ForebayError):
-    """A gauge service or file did not give what was asked.
+    """A service or file did not deliver the requested data.
 
     Parameters
     ----------
     message
-        What was asked, what came back, what to do.
+        The request, the answer, what to do.
     retryable
         Whether the same request may succeed later.
     retry_after
-        Seconds that the service asked to wait, if it did.
+        Seconds to wait, if the service gives them.
     """
 
     def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
@@ -45,7 +45,7 @@ class SourceError(ForebayError):
 
 
 class DataError(ForebayError):
-    """What was observed does not suffice for what was asked."""
+    """The observations do not suffice for the request."""
 
 
 class ModelError(ForebayError):

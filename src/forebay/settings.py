@@ -1,4 +1,4 @@
-"""Settings: defaults, then `forebay.toml`, then the environment, each value with where it came from.
+"""Settings: defaults, overridden by `forebay.toml`, overridden by the environment, each value with its origin.
 
 An environment variable is `FOREBAY_` and the key, with two underscores between levels:
 ``FOREBAY_SOURCES__WATERNSW__URL=http://127.0.0.1:8080/``.
@@ -21,7 +21,7 @@ from forebay.services import default_urls, service_named
 FILE_NAME = "forebay.toml"
 PREFIX = "FOREBAY_"
 MAX_BYTES = 1 << 20
-MOST_LEVELS = 20
+MAX_LEVELS = 20
 
 
 class _Frozen(BaseModel):
@@ -29,13 +29,13 @@ class _Frozen(BaseModel):
 
 
 class SourceSettings(_Frozen):
-    """How one service is reached."""
+    """Address of one service."""
 
     url: str
 
     @field_validator("url")
     @classmethod
-    def _starts_with_http(cls, url: str) -> str:
+    def _check_scheme(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"{_short(url)} must start with http:// or https://")
         return url
@@ -44,8 +44,8 @@ class SourceSettings(_Frozen):
 class HttpSettings(_Frozen):
     """Limits of every request: waits in seconds, sizes in bytes.
 
-    `requests_at_once` is per host. `points_per_request` and `days_per_request` bound what one request asks for: a
-    longer span is asked for in parts.
+    `requests_at_once` is per host. `points_per_request` and `days_per_request` limit one request: a longer span takes
+    several.
     """
 
     connect_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
@@ -65,14 +65,14 @@ def _default_sources() -> dict[str, SourceSettings]:
 
 
 def data_folder() -> Path:
-    """The user's data folder for forebay, by the platform's custom."""
+    """The user's data folder for forebay, by the platform's convention."""
     from platformdirs import user_data_path
 
     return user_data_path("forebay", appauthor=False)
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for forebay, by the platform's custom."""
+    """The user's cache folder for forebay, by the platform's convention."""
     from platformdirs import user_cache_path
 
     return user_cache_path("forebay", appauthor=False)
@@ -86,11 +86,11 @@ class Settings(_Frozen):
     archive
         URL of the archive; by default an SQLite file in the user's data folder.
     output
-        Folder under which `forebay run` makes one folder per dam.
+        Folder in which `forebay run` creates one folder per dam.
     provisional_days
-        Newest days that a fetch asks for again, because agencies still revise them.
+        Newest days that a fetch requests again, because agencies still revise them.
     cache, cache_mb
-        Folder in which fitted models are kept for the next hindcast, and how many megabytes at most; 0 keeps none.
+        Folder of fitted models for the next hindcast, and its limit in megabytes; 0 stores none.
     sources, http
         Base URL of each service; limits of every request.
     """
@@ -105,111 +105,115 @@ class Settings(_Frozen):
 
     def http_for(self, source: str) -> HttpSettings:
         """Limits of requests to a service: the lower of `http` and the service's own."""
-        own = service_named(source).limits
+        limits = service_named(source).limits
         names = ("requests_at_once", "points_per_request", "days_per_request")
-        service_limits = {name: getattr(own, name) for name in names}
-        lower = {n: min(getattr(self.http, n), limit) for n, limit in service_limits.items() if limit is not None}
+        service_limits = {name: getattr(limits, name) for name in names if getattr(limits, name) is not None}
+        lower = {name: min(getattr(self.http, name), limit) for name, limit in service_limits.items()}
         return self.http.model_copy(update=lower)
 
 
 def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
-    """Settings in force, and for each key ("sources.waternsw.url") where its value came from.
+    """Settings in force, and the origin of each value by key ("sources.waternsw.url").
 
     Parameters
     ----------
     folder
-        Where `forebay.toml` is looked for.
+        Folder of `forebay.toml`, if there is one.
     environ
-        The environment; other variables than `FOREBAY_…` are ignored.
+        Environment variables; only those that start with `FOREBAY_` count.
 
     Raises
     ------
     ConfigError
-        If the file is not TOML, or a key or value is wrong: names where, key, value and what is allowed.
+        If the file is not TOML, or a key or value is wrong: names origin, key, value and allowed values.
     """
     merged: dict[str, object] = {}
     origin: dict[str, str] = {}
     path = folder / FILE_NAME
-    for key, value in _read(path):
-        _put(merged, key, value)
+    for key, value in _read_file(path):
+        _set_value(merged, key, value)
         origin[key] = str(path)
     for name in sorted(environ):
         if name.startswith(PREFIX):
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
-            _put(merged, key, environ[name])
+            _set_value(merged, key, environ[name])
             origin[key] = f"environment ({name if name.isprintable() else repr(name)})"
-    settings = _validated(merged, origin)
-    every = [key for key, _ in leaves(settings.model_dump())]
-    return settings, {key: origin.get(key, "default") for key in every}
+    settings = _validate(merged, origin)
+    return settings, {key: origin.get(key, "default") for key, _ in leaves(settings.model_dump())}
 
 
-def _read(path: Path) -> list[tuple[str, object]]:
+def _read_file(path: Path) -> list[tuple[str, object]]:
     """(dotted key, value) of every setting in the file; none if there is no file."""
     try:
         if path.exists() and not path.is_file():
-            raise ConfigError(f"{path} cannot be read as TOML: it is no file")
+            raise ConfigError(f"{path} cannot be read as TOML: it is not a file")
         if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes, which is too long for settings")
+            raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes, the limit for settings")
         return list(leaves(tomllib.loads(path.read_text("utf-8-sig"))))
     except FileNotFoundError:
         return []
     except ConfigError:
         raise
-    except (OSError, ValueError, RecursionError) as error:  # a ValueError: no UTF-8, no TOML, or too long an integer
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # a ValueError: not UTF-8, not TOML, or an integer that is too long
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
 
 
-def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:  # Any: TOML has several types
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:  # Any: TOML has several types
     """(dotted key, value) of every setting in a nested table."""
-    if above.count(".") > MOST_LEVELS:
-        raise RecursionError(f"{above[:40]!r}… stands deeper than any setting does")
+    if prefix.count(".") > MAX_LEVELS:
+        raise RecursionError(f"{prefix[:40]!r}… has more levels than any setting")
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{above}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{above}{key}", value
+            yield f"{prefix}{key}", value
 
 
-def _put(tree: dict[str, object], dotted: str, value: object) -> None:
+def _set_value(tree: dict[str, object], dotted: str, value: object) -> None:
     *path, last = dotted.split(".")
     for part in path:
-        below = tree.setdefault(part, {})
-        if not isinstance(below, dict):
-            raise ConfigError(f"setting {dotted!r}: {part!r} holds a value, so nothing can stand below it")
-        tree = below
+        group = tree.setdefault(part, {})
+        if not isinstance(group, dict):
+            raise ConfigError(f"setting {dotted!r}: {part!r} has a value itself, so it cannot be a group; remove one")
+        tree = group
     tree[last] = value
 
 
-def _validated(given: dict[str, object], origin: Mapping[str, str]) -> Settings:
-    sources = given.get("sources", {})
+def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
+    sources = values.get("sources", {})
     if isinstance(sources, dict):
         known: dict[str, object] = {name: source.model_dump() for name, source in _default_sources().items()}
-        for name, own in sources.items():
+        for name, source_values in sources.items():
             if name not in known:
                 where = _where(f"sources.{name}", origin)
                 unknown = _short(f"sources.{name}")
                 raise ConfigError(f"{where}: setting {unknown} is unknown; allowed are {', '.join(known)}")
             default = known[name]
-            known[name] = default | own if isinstance(default, dict) and isinstance(own, dict) else own
-        given = given | {"sources": known}
+            both_tables = isinstance(default, dict) and isinstance(source_values, dict)
+            known[name] = default | source_values if both_tables else source_values
+        values = values | {"sources": known}
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(values)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in fault["loc"])
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
         where = _where(key, origin)
-        if fault["type"] == "extra_forbidden":
-            raise ConfigError(f"{where}: setting {_short(key)} is unknown; `forebay settings` names all") from None
-        if fault["type"] in ("model_type", "mapping_type", "dict_type"):
-            reason = "this names a group of settings, not one"
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"{where}: setting {_short(key)} is unknown; `forebay settings` lists all") from None
+        if first["type"] in ("model_type", "mapping_type", "dict_type"):
+            reason = "this is a group of settings, not a single one"
         else:
-            reason = fault["msg"].removeprefix("Value error, ")
-        value = _short(fault["input"])
+            reason = first["msg"].removeprefix("Value error, ")
+        value = _short(first["input"])
         raise ConfigError(f"{where}: setting {key} = {value}: {reason[0].lower()}{reason[1:]}") from None
 
 
 def without_password(text: str) -> str:
-    """`text`, be it a URL or not, without what may be a password in it.
+    """`text` (a URL or any text) with possible passwords removed.
 
     >>> without_password("ftp://me:secret@host/x?password=secret")
     'ftp:…@host/x?password=***'
@@ -219,11 +223,11 @@ def without_password(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    """A value as a sentence shows it."""
+    """A value for an error message."""
     text = without_password(repr(value))
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _where(key: str, origin: Mapping[str, str]) -> str:
-    """Where `key`, or something below it, was set."""
+    """Origin of `key`, or of a key below it."""
     return next((place for k, place in origin.items() if k == key or k.startswith(f"{key}.")), "settings")

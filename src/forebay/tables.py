@@ -1,4 +1,4 @@
-"""The contract of every table that passes between rooms: columns, types, units, key.
+"""The contract of every table that passes between packages: columns, types, units, key.
 
 Instants are UTC (`pl.Datetime("us", "UTC")`), days are station-local dates (`pl.Date`), lead times whole days.
 """
@@ -14,7 +14,7 @@ from forebay.errors import DataError
 
 INSTANT = pl.Datetime("us", "UTC")
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
-"""Probabilities at which every forecast is given; the point forecast is 0.5."""
+"""Probabilities of the quantiles of every forecast; the point forecast is 0.5."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Table:
     key: tuple[str, ...]
 
     def check(self, frame: pl.DataFrame, *, unique: bool = False) -> pl.DataFrame:
-        """`frame` with just this table's columns, in order.
+        """`frame` with only this table's columns, in order.
 
         Raises
         ------
         DataError
-            If a column is absent or of another type, or (with `unique`) a key stands twice.
+            If a column is missing or of another type, or (with `unique`) a key occurs twice.
         """
         for column, dtype in self.columns.items():
             if column not in frame.columns:
@@ -39,16 +39,16 @@ class Table:
             if frame.schema[column] != dtype:
                 raise DataError(f"table {self.name}: column {column!r} is {frame.schema[column]}, must be {dtype}")
         if unique and frame.select(self.key).is_duplicated().any():
-            raise DataError(f"table {self.name}: {list(self.key)} must identify a row, but some stand twice")
+            raise DataError(f"table {self.name}: {list(self.key)} must identify a row, but some occur twice")
         return frame.select(list(self.columns))
 
     def empty(self) -> pl.DataFrame:
-        """A frame of this table without rows."""
+        """This table without rows."""
         return pl.DataFrame(schema=self.columns)
 
 
 GRADES = ("good", "fair", "poor", "estimated", "unknown", "missing")
-"""What `quality` may be."""
+"""Values of `quality`."""
 
 _SERIES: dict[str, pl.DataType] = {
     "source": pl.String(),
@@ -70,10 +70,10 @@ READINGS = Table(
     },
     ("source", "station", "variable", "aggregate", "time", "interval"),
 )
-"""What a source delivers: observations before the archive has stamped them."""
+"""Readings of a source: observations before the archive stamps them."""
 
 OBSERVATIONS = Table("observations", {**READINGS.columns, "fetched_at": INSTANT}, (*READINGS.key, "fetched_at"))
-"""Every version of every reading; a revision is a row of its own with a later `fetched_at`."""
+"""Every version of every reading; a revision is a separate row with a later `fetched_at`."""
 
 FORCINGS = Table(
     "forcings",
@@ -82,11 +82,11 @@ FORCINGS = Table(
         "issue_time": INSTANT,
         "known_time": INSTANT,  # issue_time and the forcing's latency
         "valid_date": pl.Date(),
-        "value": pl.Float64(),  # canonical unit; null where an issue takes back what was said of the day
+        "value": pl.Float64(),  # canonical unit; null where an issue withdraws an earlier value
     },
     ("forcing", "issue_time", "valid_date"),
 )
-"""What was forecast or planned, each issue as it was then."""
+"""Forecast and planned values, by issue."""
 
 REVISIONS = Table(
     "revisions",
@@ -100,7 +100,7 @@ REVISIONS = Table(
     },
     OBSERVATIONS.key,
 )
-"""Every version that took the place of another (`old_…`)."""
+"""Every version that replaced another one (`old_…`)."""
 
 FORECASTS = Table(
     "forecasts",
@@ -114,7 +114,7 @@ FORECASTS = Table(
         "quantile": pl.Float64(),
         "change": pl.Float64(),  # dam's unit: level on valid_date minus level on level_date
         "level": pl.Float64(),  # dam's unit
-        "level_date": pl.Date(),  # the day whose level it starts from: init_date, or the last good one before it
+        "level_date": pl.Date(),  # day of the level that it starts from: init_date, or the last usable one before it
     },
     ("dam", "model", "init_date", "lead_time", "quantile"),
 )
@@ -144,17 +144,17 @@ EXPLANATION = Table(
         "lead_time": pl.Int32(),
         # rain, level, since_level, season, weather, forcing, full_supply, missing, a gauge's role, other, base
         "group": pl.String(),
-        "gauge": pl.String(),  # its title; empty for a group that is no single gauge
+        "gauge": pl.String(),  # its title; empty for a group that is not a single gauge
         "contribution": pl.Float64(),  # dam's unit; those of a lead sum to the change of `default`
         "words": pl.String(),
     },
     ("dam", "init_date", "lead_time", "group", "gauge"),
 )
-"""What moved a forecast."""
+"""Contributions to a forecast."""
 
 
 def flag_of(column: str) -> str:
-    """Name of the daily frame's column that holds the flags of `column`.
+    """Name of the daily table's column with the flags of `column`.
 
     >>> flag_of("reservoir_level")
     'reservoir_level_flag'

@@ -1,4 +1,4 @@
-"""Station-local days and UTC instants, both ways, for fixed offsets and for zones with clock changes.
+"""Conversion between station-local days and UTC instants, for fixed offsets and for zones with clock changes.
 
 A dam's `time_zone` is a fixed offset ("+10:00") or an IANA name ("America/Chicago").
 """
@@ -29,7 +29,7 @@ def zone(name: str) -> tzinfo:
         if offset <= timedelta(hours=14) and int(match[3]) < 60:
             return timezone(offset if match[1] == "+" else -offset)
     try:
-        pl.select(pl.lit(datetime(2000, 1, 1)).dt.replace_time_zone(name))  # polars has its own list, a little shorter
+        pl.select(pl.lit(datetime(2000, 1, 1)).dt.replace_time_zone(name))  # polars knows slightly fewer
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.ComputeError):
         raise ConfigError(
@@ -40,32 +40,32 @@ def zone(name: str) -> tzinfo:
 def to_utc(local: pl.Expr, time_zone: str) -> pl.Expr:
     """Station-local naive datetimes as UTC instants.
 
-    Of two equal clock times the earlier is meant; a clock time that a change skips is read with the offset that held
-    before the change (PEP 495, fold 0), as `day_start` does.
+    Of two equal clock times the earlier counts. A clock time that a change skips has the offset of the time before the
+    change (PEP 495, fold 0), as in `day_start`.
     """
-    where = zone(time_zone)
+    station_zone = zone(time_zone)
     local = local.cast(pl.Datetime("us"))
-    if not isinstance(where, ZoneInfo):
-        return (local - where.utcoffset(None)).dt.replace_time_zone("UTC")
+    if not isinstance(station_zone, ZoneInfo):
+        return (local - station_zone.utcoffset(None)).dt.replace_time_zone("UTC")
 
-    def at(clock: pl.Expr) -> pl.Expr:
+    def instant(clock: pl.Expr) -> pl.Expr:
         zoned = clock.dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null")
         return zoned.dt.convert_time_zone("UTC")
 
     day = timedelta(days=1)
-    return at(local).fill_null(at(local - day) + day)
+    return instant(local).fill_null(instant(local - day) + day)
 
 
 def to_local(instant: pl.Expr, time_zone: str) -> pl.Expr:
     """UTC instants as station-local naive datetimes."""
-    where = zone(time_zone)
-    if isinstance(where, ZoneInfo):
+    station_zone = zone(time_zone)
+    if isinstance(station_zone, ZoneInfo):
         return instant.dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
-    return instant.dt.replace_time_zone(None) + where.utcoffset(None)
+    return instant.dt.replace_time_zone(None) + station_zone.utcoffset(None)
 
 
 def day_start(day: date, time_zone: str, at: time = time(0)) -> datetime:
-    """The UTC instant at which local day `day` starts, or its clock shows `at`.
+    """UTC instant of the start of local day `day`, or of its clock time `at`.
 
     >>> day_start(date(2020, 1, 2), "+10:00")
     datetime.datetime(2020, 1, 1, 14, 0, tzinfo=datetime.timezone.utc)
@@ -74,7 +74,7 @@ def day_start(day: date, time_zone: str, at: time = time(0)) -> datetime:
 
 
 def init_time(init_date: date, time_zone: str) -> datetime:
-    """The UTC instant that ends local day `init_date`: all that is known by then may be used.
+    """UTC instant of the end of local day `init_date`: a forecast may use everything that is known by then.
 
     >>> init_time(date(2020, 1, 1), "+10:00")
     datetime.datetime(2020, 1, 1, 14, 0, tzinfo=datetime.timezone.utc)
@@ -83,5 +83,5 @@ def init_time(init_date: date, time_zone: str) -> datetime:
 
 
 def local_date(instant: datetime, time_zone: str) -> date:
-    """The station-local day that `instant` lies in."""
+    """Station-local day of `instant`."""
     return instant.astimezone(zone(time_zone)).date()

@@ -1,4 +1,4 @@
-"""What gauges measure: each variable's units, daily aggregate and plausible range."""
+"""Variables that gauges measure: units, daily aggregate and plausible range of each."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _TEMPERATURE = {"degC": (1.0, 0.0), "degF": (5 / 9, -160 / 9)}
 class Variable:
     """A measured quantity.
 
-    `units` maps each accepted unit to (factor, offset) with canonical = factor · value + offset; `plausible` is the
-    closed range, in the canonical unit, outside of which a daily value is flagged. Records that set the bounds: one-day
+    `units` maps each accepted unit to (factor, offset) with canonical = factor · value + offset. `plausible` is the
+    closed range, in the canonical unit, outside of which a daily value is flagged. Records behind the bounds: one-day
     rain 1825 mm (Foc-Foc, Réunion, 1966); air temperature −89.2 and 56.7 °C (WMO archive of extremes).
     """
 
@@ -50,7 +50,7 @@ class Variable:
     plausible: tuple[float, float]
 
     def conversion(self, unit: str) -> tuple[float, float]:
-        """(factor, offset) that turn a value in `unit` into the canonical unit.
+        """(factor, offset) from `unit` to the canonical unit.
 
         >>> VARIABLES["rainfall"].conversion("in")
         (25.4, 0.0)
@@ -60,12 +60,12 @@ class Variable:
         return self.units[unit]
 
     def to_canonical(self, value: float, unit: str) -> float:
-        """`value` given in `unit`, in the canonical unit."""
+        """A value in `unit`, converted to the canonical unit."""
         factor, offset = self.conversion(unit)
         return value * factor + offset
 
 
-_ALL = (
+_VARIABLES = (
     Variable("reservoir_level", "Reservoir level", "m", _LENGTH, "mean", (-500.0, 9000.0)),
     Variable("storage", "Storage", "ML", _VOLUME, "mean", (0.0, 5e8)),
     Variable("storage_percent", "Storage, share of volume", "%", {"%": (1.0, 0.0)}, "mean", (-50.0, 150.0)),
@@ -79,8 +79,8 @@ _ALL = (
     Variable("snow_water_equivalent", "Snow water equivalent", "mm", _DEPTH, "mean", (0.0, 10_000.0)),
 )
 
-VARIABLES: dict[str, Variable] = {v.name: v for v in _ALL}
-"""Every variable that forebay knows, by name."""
+VARIABLES: dict[str, Variable] = {v.name: v for v in _VARIABLES}
+"""Every variable, by name."""
 
 TARGETS = ("reservoir_level", "storage", "storage_percent")
 """Variables that can be forecast."""

@@ -1,7 +1,6 @@
-"""The one guarded HTTP request: few at a time, a deadline per answer, growing waits, a size limit, typed errors.
+"""The guarded HTTP request of all sources: few at a time, deadline, growing waits, size limit, typed errors.
 
-Sources do not know this module's client: they are given a `Send`, so that parsing and fetching can be tried without a
-server.
+Sources do not use this module's HTTP client directly. They take a `Send`, so that tests can fetch without a server.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 
-_places: dict[tuple[str, int], threading.BoundedSemaphore] = {}
-"""The requests that a host may have at a time, for the whole process: by host and their number."""
+_slots: dict[tuple[str, int], threading.BoundedSemaphore] = {}
+"""(host, maximal number of requests at a time) → slots for requests, for the whole process."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A GET of `url`, or a POST where there is a `body`.
+    """A GET of `url`, or a POST if there is a `body`.
 
-    `check` is told the answer, and raises `SourceError` where that is none; if it may be one on another try, the
-    service is asked again.
+    `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
+    repeated.
     """
 
     url: str
@@ -49,7 +48,7 @@ class Request:
 
     @property
     def host(self) -> str:
-        """Host (and port, where one is given) that is asked."""
+        """Host, with the port if the URL has one."""
         return self.url.partition("//")[2].partition("/")[0].rpartition("@")[2]
 
 
@@ -74,26 +73,26 @@ def plan_local_read(content: str, since: date | None, until: date) -> list[Plann
 
 
 class Send(Protocol):
-    """How a source asks its service."""
+    """Signature of the function that sends a request."""
 
     def __call__(self, request: Request, /) -> bytes:
-        """The body of the answer to `request`; raises `SourceError` where there is none."""
+        """Body of the answer to `request`; raises `SourceError` if there is none."""
         ...
 
 
 @contextmanager
 def open_transport(limits: HttpSettings) -> Iterator[Send]:
-    """A `Send` over HTTP within `limits`; its connection is kept from request to request, until the block ends.
+    """A `Send` over HTTP within `limits`; it reuses its connection until the block ends.
 
-    It tries again after status 408, 429, 502, 503 and 504, time-outs and broken connections, `limits.attempts` times in
-    all. The waits grow from `first_wait_s`, with jitter, or are what the service asks for (Retry-After), at most
-    `longest_wait_s`. No host has more than `requests_at_once` requests at a time in this process; one that waits for
-    its next attempt keeps its place, so that a host in trouble is not asked by others meanwhile.
+    It retries after status 408, 429, 502, 503 and 504, time-outs and broken connections, up to `limits.attempts`
+    attempts. The waits grow from `first_wait_s`, with jitter, or follow the service's Retry-After; the maximum is
+    `longest_wait_s`. No host has more than `requests_at_once` requests at a time in this process. A request that waits
+    for its next attempt keeps its slot, so that a host in trouble gets no other requests in the meantime.
     """
     import httpx2
     import stamina
 
-    # Without a handler of the application's own, Python would print each retry over a progress bar.
+    # Without any handler, Python would print each retry over a progress bar.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
     timeout = httpx2.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s)
     agent = {"User-Agent": f"forebay/{version('forebay')}"}
@@ -103,12 +102,12 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
             return False
         return True if error.retry_after is None else min(error.retry_after, limits.longest_wait_s)
 
-    trusted = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-    with httpx2.Client(timeout=timeout, headers=agent, verify=trusted) as client:
+    tls_context = _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    with httpx2.Client(timeout=timeout, headers=agent, verify=tls_context) as client:
         guarded = _Guarded(client, limits)
 
         def send(request: Request, /) -> bytes:
-            with _place(request.host, limits.requests_at_once):
+            with _request_slots(request.host, limits.requests_at_once):
                 for attempt in stamina.retry_context(
                     on=wait,
                     attempts=limits.attempts,
@@ -125,30 +124,30 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
 
 
 @lru_cache(maxsize=4)
-def _trusted(_file: str | None, _folder: str | None) -> ssl.SSLContext:
-    """Whom to trust, as these variables of the environment say; reading it takes 35 ms, so it is shared."""
+def _tls_context(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """TLS context with the trusted certificates of these environment variables; cached, because reading takes 35 ms."""
     import httpx2
 
     return httpx2.create_ssl_context()
 
 
-def _place(host: str, at_once: int) -> threading.BoundedSemaphore:
-    return _places.setdefault((host, at_once), threading.BoundedSemaphore(at_once))  # setdefault is atomic
+def _request_slots(host: str, at_once: int) -> threading.BoundedSemaphore:
+    return _slots.setdefault((host, at_once), threading.BoundedSemaphore(at_once))  # setdefault is atomic
 
 
 class _Guarded:
-    """One attempt at a time over one client."""
+    """One attempt at a time with one client."""
 
     def __init__(self, client: httpx2.Client, limits: HttpSettings) -> None:
         self.client = client
         self.limits = limits
         self.connection: Any = None  # Any: httpcore2's network stream, which only its trace shows
-        self.late = False
+        self.is_late = False
 
     def answer(self, request: Request) -> bytes:
-        """The body of the answer; a redirect is followed on the same host, with the same method and body."""
+        """Body of the answer; follows redirects on the same host, with the same method and body."""
         for _ in range(MAX_REDIRECTS + 1):
-            body, location = self._once(request)
+            body, location = self._attempt(request)
             if location is None:
                 if request.check is not None:
                     request.check(body)
@@ -158,14 +157,14 @@ class _Guarded:
             f"{request.host} redirected more than {MAX_REDIRECTS} times; check the service's URL in the settings"
         )
 
-    def _once(self, request: Request) -> tuple[bytes, str | None]:
-        """Body and redirect's location of one answer, within the deadline.
+    def _attempt(self, request: Request) -> tuple[bytes, str | None]:
+        """Body and redirect location of one answer, within the deadline.
 
-        The client's time-outs hold for a single read, so a slow drip would never end; here a timer ends the connection.
+        The client's time-outs apply to a single read, so a slow answer might never end. A timer closes the connection.
         """
         import httpx2
 
-        self.late = False
+        self.is_late = False
         timer = threading.Timer(self.limits.deadline_s, self._cut)
         timer.daemon = True
         timer.start()
@@ -175,13 +174,13 @@ class _Guarded:
         except httpx2.InvalidURL:
             raise SourceError(f"{without_password(request.url)!r} is not a URL; check it in the settings") from None
         except httpx2.HTTPError as error:
-            if not self.late:
+            if not self.is_late:
                 raise _failure(request, error, self.limits) from error
         finally:
             timer.cancel()
-        if self.late:  # also where the cut looks like the regular end of an answer of undeclared length
+        if self.is_late:  # also if the cut looks like the regular end of an answer of unknown length
             raise SourceError(
-                f"{request.host} had not sent its whole answer after {self.limits.deadline_s:g} s (http.deadline_s); "
+                f"{request.host} did not complete its answer within {self.limits.deadline_s:g} s (http.deadline_s); "
                 "try again later, or raise the limit",
                 retryable=True,
             )
@@ -189,8 +188,8 @@ class _Guarded:
 
     def _exchange(self, request: Request) -> tuple[bytes, str | None]:
         method = "GET" if request.body is None else "POST"
-        watched = {"trace": self._trace}
-        with self.client.stream(method, request.url, content=request.body, extensions=watched) as response:
+        extensions = {"trace": self._trace}
+        with self.client.stream(method, request.url, content=request.body, extensions=extensions) as response:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location:
                 return b"", location
@@ -206,19 +205,21 @@ class _Guarded:
         return bytes(body), None
 
     def _trace(self, _event: str, info: Mapping[str, Any]) -> None:  # Any: see connection
-        made = info.get("return_value")
-        if hasattr(made, "get_extra_info"):
-            self.connection = made
-            if self.late:
+        stream = info.get("return_value")
+        if hasattr(stream, "get_extra_info"):
+            self.connection = stream
+            if self.is_late:
                 self._cut()
 
     def _cut(self) -> None:
-        """End the connection, from the timer's thread: the read that waits on it returns at once."""
-        self.late = True
-        wire = self.connection and self.connection.get_extra_info("socket")
-        if wire is not None:
-            with suppress(OSError):  # it may have ended by itself
-                socket.socket.shutdown(wire, socket.SHUT_RDWR)  # ssl's own shutdown is not safe from another thread
+        """Close the connection from the timer's thread: a pending read returns at once."""
+        self.is_late = True
+        tcp_socket = self.connection and self.connection.get_extra_info("socket")
+        if tcp_socket is not None:
+            with suppress(OSError):  # it may be closed already
+                socket.socket.shutdown(
+                    tcp_socket, socket.SHUT_RDWR
+                )  # ssl's own shutdown is not safe from another thread
 
 
 def _check_status(request: Request, response: httpx2.Response) -> None:
@@ -238,7 +239,7 @@ def _check_status(request: Request, response: httpx2.Response) -> None:
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header (seconds or a date) asks to wait.
+    """Seconds to wait, from a Retry-After header (seconds or a date).
 
     >>> _retry_after("Wed, 01 Jan 2020 00:00:30 GMT", datetime(2020, 1, 1, tzinfo=UTC))
     30.0
@@ -255,35 +256,39 @@ def _retry_after(header: str | None, now: datetime) -> float | None:
 
 
 def _redirected(request: Request, location: str) -> Request:
-    """The same request at the redirect's target, which must be the same host, or the same host over https."""
+    """The request at the redirect's target, which must be on the same host, with the same scheme or https."""
     try:
         target = replace(request, url=urljoin(request.url, location))
         old, new = urlsplit(request.url), urlsplit(target.url)
     except ValueError as error:
-        raise SourceError(f"{request.host} redirects to {location!r}, which is no URL ({error}); try later") from None
-    secured = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
-    if not (secured or (old.scheme, old.netloc) == (new.scheme, new.netloc)):
         raise SourceError(
-            f"{request.host} redirects to {target.url!r}, another host, which is not followed; if the service has "
-            "moved, set its new URL in the settings"
+            f"{request.host} redirects to {location!r}, which is not a URL ({error}); try again later"
+        ) from None
+    is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
+    if not (is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)):
+        raise SourceError(
+            f"{request.host} redirects to {target.url!r} on another host; only redirects on the same host are "
+            "followed; if the service has moved, set its new URL in the settings"
         )
     return target
 
 
 def _failure(request: Request, error: httpx2.HTTPError, limits: HttpSettings) -> SourceError:
-    """What went wrong on the way, and whether to try again."""
+    """The failure as a SourceError, retryable or not."""
     import httpx2
 
     if isinstance(error, httpx2.ConnectTimeout):
-        reason = f"took no connection within {limits.connect_timeout_s:g} s (http.connect_timeout_s)"
+        reason = f"accepted no connection within {limits.connect_timeout_s:g} s (http.connect_timeout_s)"
     elif isinstance(error, httpx2.TimeoutException):
         reason = f"sent nothing for {limits.read_timeout_s:g} s (http.read_timeout_s)"
     elif "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return SourceError(f"{request.host} shows a certificate that is not trusted ({error}); its answer is not read")
+        return SourceError(
+            f"{request.host} has a certificate that is not trusted ({error}); check the service's URL and SSL_CERT_FILE"
+        )
     elif isinstance(error, httpx2.ConnectError):
         reason = f"cannot be reached ({error})"
     elif isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.DecodingError):
         reason = f"broke off its answer ({error})"
     else:
-        return SourceError(f"{request.host} cannot be asked ({error}); check the service's URL and the proxy")
+        return SourceError(f"{request.host} cannot be requested ({error}); check the service's URL and the proxy")
     return SourceError(f"{request.host} {reason}; check the network, or try again later", retryable=True)

@@ -18,7 +18,7 @@ from forebay.errors import SourceError
 from forebay.sources.quality import MISSING, grade
 from forebay.tables import INSTANT, READINGS
 
-Json = Any  # Any: a JSON value; what is taken from it is checked where it is taken
+Json = Any  # Any: a JSON value; each use checks its type
 
 CLOCK = "%Y%m%d%H%M%S"
 NO_DATA = 126
@@ -36,7 +36,7 @@ VARIABLE_CODES = {
     "storage_percent": ("448.00", "448.00"),
     "discharge": ("100.00", "141.00"),
 }
-"""What the sensor measures and what is asked for; where they differ the service computes one from the other."""
+"""Code that the sensor measures, and code to request; where they differ, the service computes the second."""
 DATA_TYPES = {"mean": "mean", "total": "tot", "instantaneous": "start"}
 UNITS = {
     "m": "metres meters metre meter m",
@@ -51,7 +51,7 @@ UNITS = {
     "%": "% percent",
     "degC": "degc °c",
 }
-"""Our name of a unit → how services write it, in small letters and without spaces."""
+"""Forebay's name of a unit → the forms that services write, in small letters and without spaces."""
 _UNIT_NAMES = {text: unit for unit, texts in UNITS.items() for text in texts.split()} | {
     "degreescelsius": "degC",
     "degreescelcius": "degC",  # as recorded
@@ -62,9 +62,9 @@ _UNIT_NAMES = {text: unit for unit, texts in UNITS.items() for text in texts.spl
 
 @dataclass(frozen=True)
 class Trace:
-    """One series of an answer: what its values are, and its points.
+    """One series of an answer: its variable and unit, and its points.
 
-    `points` has time (station-local, as sent), raw_value and quality_code (text); `utc_offset` is the station's.
+    `points` has time (station-local), raw_value and quality_code (text); `utc_offset` is the station's.
     """
 
     site: str
@@ -76,18 +76,18 @@ class Trace:
 
 
 def result_of(answer: str | bytes) -> Json | None:
-    """What an answer returns; None where the service says that there is no data in the period (126).
+    """The result in an answer; None where the service has no data in the period (error 126).
 
     Raises
     ------
     SourceError
         If the answer is not JSON, has no result, or reports an error.
     """
-    text = answer if isinstance(answer, str) else _decoded(answer)
+    text = answer if isinstance(answer, str) else _decode(answer)
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError):
-        raise SourceError(f"the answer is not JSON, it begins {text[:60]!r}; try later", retryable=True) from None
+        raise SourceError(f"the answer is not JSON, it begins {text[:60]!r}; try again later", retryable=True) from None
     if not isinstance(envelope, dict):
         raise SourceError(f"the answer {text[:60]!r} is not a Hydstra answer; check the service's URL in the settings")
     if _error_number(envelope) == NO_DATA:
@@ -98,24 +98,24 @@ def result_of(answer: str | bytes) -> Json | None:
     raise SourceError(f"the answer has no result, only {', '.join(map(repr, envelope))}; check the URL in the settings")
 
 
-def _decoded(answer: bytes) -> str:
-    """Text of an answer, which is UTF-8 or, from some servers, the Windows code page."""
+def _decode(answer: bytes) -> str:
+    """Text of an answer in UTF-8 or, from some servers, in the Windows code page."""
     try:
         return answer.decode("utf-8-sig")
     except UnicodeDecodeError:
         return answer.decode("cp1252", errors="replace")
 
 
-def _error_number(told: Mapping[str, Json]) -> int:
-    """0, or 126 for "no data"; raises on any other error number of an envelope or a trace."""
+def _error_number(table: Mapping[str, Json]) -> int:
+    """0, or 126 for "no data", from an envelope or a trace; raises on any other error number."""
     for key in ("error_num", "err_num", "_error_num"):
-        if key in told:
+        if key in table:
             try:
-                number = int(told[key])
+                number = int(table[key])
             except (TypeError, ValueError):
-                raise SourceError(f"the answer's {key} = {told[key]!r} is not a number; try again later") from None
+                raise SourceError(f"the answer's {key} = {table[key]!r} is not a number; try again later") from None
             if number not in (0, NO_DATA):
-                message = " ".join(str(told.get(key.replace("num", "msg"), "no text")).split())
+                message = " ".join(str(table.get(key.replace("num", "msg"), "no text")).split())
                 advice = ADVICE.get(number, "check the gauge in the dam file")
                 raise SourceError(f"the service reports error {number} ({message}); {advice}")
             return number
@@ -124,32 +124,33 @@ def _error_number(told: Mapping[str, Json]) -> int:
 
 def _take(table: Json, key: str) -> Json:
     if not isinstance(table, dict) or key not in table:
-        raise SourceError(f"the answer lacks {key!r} in {str(table)[:80]!r}; Hydstra services send it")
+        raise SourceError(f"the answer lacks {key!r} in {str(table)[:80]!r}; check the service's URL in the settings")
     return table[key]
 
 
-def _rows(answer: str | bytes, key: str | None) -> list[Json]:
-    """The list that an answer returns, itself or under `key`; empty where there is no data."""
+def _rows(answer: str | bytes, key: str) -> list[Json]:
+    """The list under `key` of an answer's result; empty where there is no data."""
     result = result_of(answer)
-    rows = [] if result is None else result if key is None else _take(result, key)
+    rows = [] if result is None else _take(result, key)
     if not isinstance(rows, list):
-        raise SourceError(f"the answer has {str(rows)[:80]!r} where a list was due; Hydstra services send one")
+        text = str(rows)[:80]
+        raise SourceError(f"the answer has {text!r} instead of a list; check the service's URL in the settings")
     return rows
 
 
 def parse_ts_traces(answer: str | bytes) -> list[Trace]:
-    """The traces of an answer to `get_ts_traces`; a site without data in the period is not among them."""
-    return [_trace(row) for row in _rows(answer, "traces") if _error_number(_checked(row)) != NO_DATA]
+    """The traces of an answer to `get_ts_traces`; it has no trace for a site without data in the period."""
+    return [_trace(row) for row in _rows(answer, "traces") if _error_number(_as_object(row)) != NO_DATA]
 
 
-def _checked(row: Json) -> dict[str, Json]:
+def _as_object(row: Json) -> dict[str, Json]:
     if not isinstance(row, dict):
-        raise SourceError(f"the answer has {row!r} where an object was due; Hydstra services send one")
+        raise SourceError(f"the answer has {row!r} instead of an object; check the service's URL in the settings")
     return row
 
 
 def _trace(row: Json) -> Trace:
-    holds, points = _take(row, "varto_details"), _take(row, "trace")
+    details, points = _take(row, "varto_details"), _take(row, "trace")
     texts = row.get("quality_codes") or {}
     try:
         frame = pl.DataFrame(
@@ -165,8 +166,8 @@ def _trace(row: Json) -> Trace:
         raise SourceError(f"a point of the answer is not {{v, t, q}} ({error!r}); try again later") from None
     return Trace(
         site=str(_take(row, "site")),
-        variable=str(_take(holds, "variable")),
-        unit=str(_take(holds, "units")),
+        variable=str(_take(details, "variable")),
+        unit=str(_take(details, "units")),
         utc_offset=_utc_offset(_take(row, "site_details")),
         quality_texts=texts,
         points=frame.with_columns(_local_time(frame["time"])),
@@ -174,23 +175,23 @@ def _trace(row: Json) -> Trace:
 
 
 def _utc_offset(site_details: Json) -> timedelta:
-    """A station's fixed offset, which is told in hours ("10.0")."""
-    told = _take(site_details, "timezone")
+    """A station's fixed offset from UTC; the answer gives hours ("10.0")."""
+    hours = _take(site_details, "timezone")
     try:
-        offset = timedelta(minutes=round(float(told) * 60))
+        offset = timedelta(minutes=round(float(hours) * 60))
     except (TypeError, ValueError, OverflowError):
         offset = timedelta.max
     if abs(offset) > timedelta(hours=14):
-        raise SourceError(f"the station's timezone {told!r} is not hours between -14 and 14; its times cannot be read")
+        raise SourceError(f"the station's timezone {hours!r} must be hours from -14 to 14; its times cannot be read")
     return offset
 
 
 def _local_time(text: pl.Series) -> pl.Series:
     """Times of 14 digits as naive datetimes."""
     time = text.str.to_datetime(CLOCK, time_unit="us", strict=False)
-    wrong = text.filter(time.is_null() | (text.str.len_chars() != 14))
-    if len(wrong):
-        raise SourceError(f"the answer's time {wrong[0]!r} is not 14 digits like 20200101000000; try again later")
+    bad_times = text.filter(time.is_null() | (text.str.len_chars() != 14))
+    if len(bad_times):
+        raise SourceError(f"the answer's time {bad_times[0]!r} is not 14 digits like 20200101000000; try again later")
     return time
 
 
@@ -198,17 +199,17 @@ def parse_variable_list(answer: str | bytes) -> pl.DataFrame:
     """Variables of each site, from an answer to `get_variable_list`.
 
     Columns: site, site_name, utc_offset (Duration), variable, name, units, period_start and period_end (station-local;
-    null where they are no times).
+    null where they are not times).
     """
     schema = dict.fromkeys(("site", "site_name", "variable", "name", "units"), pl.String())
-    of_variable = ("variable", "name", "units", "period_start", "period_end")
+    variable_keys = ("variable", "name", "units", "period_start", "period_end")
     rows: list[dict[str, object]] = []
     for site in _rows(answer, "sites"):
         details = _take(site, "site_details")
         for variable in _take(site, "variables"):
-            told = {key: str(_take(variable, key)) for key in of_variable}
-            names = {"site": str(_take(site, "site")), "site_name": str(_take(details, "name"))}
-            rows.append({**names, **told, "utc_offset": _utc_offset(details)})
+            site_cells = {"site": str(_take(site, "site")), "site_name": str(_take(details, "name"))}
+            variable_cells = {key: str(_take(variable, key)) for key in variable_keys}
+            rows.append({**site_cells, **variable_cells, "utc_offset": _utc_offset(details)})
     frame = pl.DataFrame(
         rows, schema={**schema, "period_start": pl.String, "period_end": pl.String, "utc_offset": pl.Duration("us")}
     )
@@ -227,8 +228,8 @@ def parse_datasources(answer: str | bytes) -> pl.DataFrame:
 def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
     """A trace as readings (`tables.READINGS`), in time order.
 
-    Values are converted from the unit that the answer names, times by the station's own offset. A value is null where
-    none was sent, or where the quality code says that there is none; what was published stays in `raw_value`.
+    Values are converted from the unit of the answer, times by the station's offset. A value is null where the answer
+    has none, or where the quality code means "missing"; `raw_value` keeps the published text.
     """
     factor, offset = _conversion(trace.unit, gauge)
     end_stamp = timedelta(seconds=gauge.interval_s or 0) if gauge.stamp == "end" else timedelta(0)
@@ -238,23 +239,23 @@ def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
         number.cast(pl.Float64, strict=False).alias("value"),
         grade(pl.col("quality_code"), gauge.source, trace.quality_texts).alias("quality"),
     )
-    odd = frame.filter((number != "") & pl.col("value").is_null())
-    if len(odd):
-        raise SourceError(f"the answer's value {odd['raw_value'][0]!r} is not a number; try again later")
-    twice = frame.filter(pl.col("time").is_duplicated())
-    if len(twice):
-        raise SourceError(f"the answer has two values for {twice['time'][0]:%Y-%m-%d %H:%M} UTC; try again later")
-    given = pl.col("value").is_finite() & (pl.col("quality") != MISSING)
+    bad_values = frame.filter((number != "") & pl.col("value").is_null())
+    if len(bad_values):
+        raise SourceError(f"the answer's value {bad_values['raw_value'][0]!r} is not a number; try again later")
+    duplicates = frame.filter(pl.col("time").is_duplicated())
+    if len(duplicates):
+        raise SourceError(f"the answer has two values for {duplicates['time'][0]:%Y-%m-%d %H:%M} UTC; try again later")
+    has_value = pl.col("value").is_finite() & (pl.col("quality") != MISSING)
     frame = frame.with_columns(
-        pl.when(given).then(pl.col("value") * factor + offset).alias("value"),
-        pl.when(given).then("quality").otherwise(pl.lit(MISSING)).alias("quality"),
-        *(pl.lit(held, dtype=READINGS.columns[column]).alias(column) for column, held in gauge.series.items()),
+        pl.when(has_value).then(pl.col("value") * factor + offset).alias("value"),
+        pl.when(has_value).then("quality").otherwise(pl.lit(MISSING)).alias("quality"),
+        *(pl.lit(value, dtype=READINGS.columns[column]).alias(column) for column, value in gauge.series.items()),
     )
     return READINGS.check(frame.sort("time"), unique=True)
 
 
 def unit_of(text: str) -> str | None:
-    """Our name of a unit that a service writes as `text`; None if it is none that we know.
+    """Forebay's name of a unit that a service writes as `text`; None if it is unknown.
 
     >>> unit_of("Megalitres/Day")
     'ML/d'
@@ -263,11 +264,11 @@ def unit_of(text: str) -> str | None:
 
 
 def _conversion(unit: str, gauge: Gauge) -> tuple[float, float]:
-    """(factor, offset) from the unit that an answer names to the canonical one of the gauge's variable."""
+    """(factor, offset) from the unit of an answer to the canonical unit of the gauge's variable."""
     name = unit_of(unit)
     if name is None or name not in gauge.kind.units:
         raise SourceError(
-            f"the answer's unit {unit!r} is not one for {gauge.variable} ({', '.join(gauge.kind.units)}); check the "
+            f"the answer's unit {unit!r} is not a unit of {gauge.variable} ({', '.join(gauge.kind.units)}); check the "
             "gauge's variable, or hydstra.variable, in the dam file"
         )
     return gauge.kind.conversion(name)
