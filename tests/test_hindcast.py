@@ -196,7 +196,7 @@ def test_the_default_is_a_blend_and_shows_where_its_main_model_was_replaced() ->
     points = hindcast.point_forecasts(samples, dam, MODELS)
     made = hindcast.with_default(points, samples)
     assert [*made] == [*MODELS, "default"]
-    assert made["default"].fallback_until == points[hindcast.MAIN].fallback_until
+    assert made["default"].fallback_until == points[hindcast.MAIN_MODEL].fallback_until
     for lead in (1, 3):
         each = np.stack([points[name].changes[lead] for name in MODELS])
         default = made["default"].changes[lead]

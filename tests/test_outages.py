@@ -43,7 +43,7 @@ def test_drivers_are_silent_where_no_rain_gauge_speaks() -> None:
 
 def test_the_days_since_the_last_level_are_added_up() -> None:
     daily = np.array([0.1, 0.2, 0.4, np.nan, 0.8])
-    made = point_forecasts.since_last_level(daily, np.array([0, 1, 2, 0, 1]))
+    made = point_forecasts.change_since_level(daily, np.array([0, 1, 2, 0, 1]))
     np.testing.assert_allclose(made, [0.0, 0.1, 0.3, 0.0, np.nan])
 
 

@@ -29,7 +29,7 @@ from forebay.jobs.forecast import ForecastResult, forecast_dam
 from forebay.nets import backends, export, networks
 from forebay.settings import Settings
 from forebay.verify.hindcast import SEQUENTIAL, Execution
-from forebay.verify.score_tables import SHOWN_LEADS
+from forebay.verify.score_tables import SUMMARY_LEADS
 
 RECIPES = (*PUBLISHED, "all")
 Progress = Callable[[str, int, int], None]
@@ -133,7 +133,7 @@ def run(
 
 def _own(outcome: ForecastResult) -> tuple[pl.DataFrame, str]:
     """Scores of the project's own forecast by lead, and the window that they are of."""
-    scores = outcome.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(SHOWN_LEADS))
+    scores = outcome.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(SUMMARY_LEADS))
     window = next((w.name for w in outcome.dam.hindcast.windows if w.name in scores["window"]), "all")
     own = scores.filter(pl.col("window") == window)
 

@@ -22,7 +22,7 @@ from forebay.charts.style import (
     cycled,
 )
 from forebay.verify.diagnostics import Diagnostics
-from forebay.verify.score_tables import SHOWN_LEADS
+from forebay.verify.score_tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart, Panel
@@ -75,7 +75,7 @@ def _lead_panels(
 
 
 def _by_lead(table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
-    rows = table.filter(pl.col("lead_time").is_in(SHOWN_LEADS)).sort("lead_time", maintain_order=True)
+    rows = table.filter(pl.col("lead_time").is_in(SUMMARY_LEADS)).sort("lead_time", maintain_order=True)
     return [(int(str(lead)), group) for (lead,), group in rows.group_by("lead_time", maintain_order=True)]
 
 

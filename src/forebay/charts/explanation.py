@@ -11,7 +11,7 @@ from forebay.charts.formats import TargetFormat
 from forebay.charts.style import FORECAST_COLOUR, FULL_SUPPLY_COLOUR, GREY, INK, PANEL_WIDTH, Heading
 from forebay.dams.dam import Dam
 from forebay.models.model import BASELINE
-from forebay.verify.score_tables import SHOWN_LEADS
+from forebay.verify.score_tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart, Panel
@@ -39,7 +39,7 @@ _COLOURS = {INCREASE: FORECAST_COLOUR, DECREASE: FULL_SUPPLY_COLOUR, _LABELS[BAS
 def explained_leads(explanation: pl.DataFrame) -> list[int]:
     """Lead times of 1, 3 and 7 days as far as the table has them, otherwise its first one."""
     leads = explanation["lead_time"].unique().sort().to_list()
-    return [lead for lead in leads if lead in SHOWN_LEADS] or leads[:1]
+    return [lead for lead in leads if lead in SUMMARY_LEADS] or leads[:1]
 
 
 def total_change(explanation: pl.DataFrame, lead: int) -> float:

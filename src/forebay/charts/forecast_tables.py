@@ -19,7 +19,7 @@ from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import QUANTILES, flag_of
 from forebay.verify.diagnostics import Diagnostics
 from forebay.verify.point_forecasts import DEFAULT
-from forebay.verify.score_tables import SHOWN_LEADS
+from forebay.verify.score_tables import SUMMARY_LEADS
 
 DAY = timedelta(days=1)
 
@@ -210,7 +210,9 @@ def is_excluded(dam: Dam) -> pl.Expr:
     return pl.any_horizontal(*spells) if spells else pl.lit(False)
 
 
-def compare_with_observed(fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SHOWN_LEADS) -> pl.DataFrame:
+def compare_with_observed(
+    fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SUMMARY_LEADS
+) -> pl.DataFrame:
     """init_date, lead_time, change, low, high, observed, verdict: each forecast change beside the one that came.
 
     Parameters

@@ -9,7 +9,7 @@ from forebay.charts.forecast_tables import Report
 from forebay.dams.dam import Dam
 from forebay.report.content import Content, Figure, chart_heading, single_figure
 from forebay.verify.point_forecasts import DEFAULT
-from forebay.verify.score_tables import SHOWN_LEADS
+from forebay.verify.score_tables import SUMMARY_LEADS
 
 _METRICS = ("mae", "crps", "pinball", "coverage_80", "coverage_90", "width_90", "above_95", "events", "share_forecast",
             "outside_experience")  # fmt: skip
@@ -51,7 +51,7 @@ def input_title(column: str, dam: Dam) -> str:
 
 
 def _at_shown_leads(table: pl.DataFrame) -> pl.DataFrame:
-    return table.filter(pl.col("lead_time").is_in(SHOWN_LEADS))
+    return table.filter(pl.col("lead_time").is_in(SUMMARY_LEADS))
 
 
 def _score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:

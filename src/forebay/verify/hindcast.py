@@ -1,4 +1,4 @@
-"""The rolling-origin hindcast: every forecast that would have been issued, with only what was known then."""
+"""The rolling-origin hindcast: the forecast of every past day, from data that were known on that day."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from forebay.models.fits import Fits, fitter
 from forebay.models.intervals import quiet_median
 from forebay.models.model import Array, Model, PredictsSpread
 from forebay.tables import FORECASTS, QUANTILES
-from forebay.verify.point_forecasts import DEFAULT, PointForecasts, from_last_level
-from forebay.verify.uncertainty import interval_offsets, ordinary, regime, state_at
+from forebay.verify.point_forecasts import DEFAULT, PointForecasts, from_start_level
+from forebay.verify.uncertainty import error_state, interval_offsets, regime_mask, without_outage
 
 FALLBACK = "damped_change"
-"""What `default` is while the past is too short for its model."""
+"""The model that replaces another one while the record is too short for it."""
 
 WET, NEAR_FULL = 1, 2
-"""Kinds of day whose weights in the blend are learned apart; a day may be both."""
+"""Regimes with their own blend weights; their sum is the regime of a day that is both."""
 
-MAIN = "boosted_huber"
-"""The model whose want of past days the forecast reports."""
+MAIN_MODEL = "boosted_huber"
+"""The model of which the forecast reports that the record is too short for it."""
 
 Progress = Callable[[str, int, int], None]
 """Callback with the name of the task, the number of finished steps and the number of all steps."""
@@ -61,21 +61,27 @@ SEQUENTIAL = Execution()
 
 
 def scored_from(samples: Samples, dam: Dam) -> int:
-    """Index of the first scored init date: the dam file's start, or after the first 40% of the record."""
+    """Index of the first scored init date: the start in the dam file, or the end of the first 40% of the record."""
     if dam.hindcast.start is not None:
         return samples.position(dam.hindcast.start)
     return int(np.ceil(WARM_UP * len(samples.dates)))
 
 
 def first_origin(samples: Samples, dam: Dam) -> int:
-    """Index of the first hindcast day: half-way to the first scored one, or `learning_days` before it if that is later.
+    """Index of the first init date of the hindcast.
 
-    Intervals and weights learn from the errors between the two.
+    It is half-way to the first scored init date, or `learning_days` before that date if this is later. Intervals and
+    blend weights learn from the errors between the two dates.
+
+    Raises
+    ------
+    DataError
+        If the record has fewer than two usable levels, or ends before the hindcast starts.
     """
     start = scored_from(samples, dam)
     if np.isfinite(samples.level).sum() < 2:
         raise DataError(
-            f"{dam.name}: a usable level on {samples.dates[0]} only; a forecast needs at least 2 days that have one"
+            f"{dam.name}: a usable level on {samples.dates[0]} only; a forecast needs at least 2 days with a level"
         )
     if start >= len(samples.dates):
         raise DataError(
@@ -86,7 +92,7 @@ def first_origin(samples: Samples, dam: Dam) -> int:
 
 
 def refit_days(dates: NDArray[np.datetime64], origin: int) -> list[int]:
-    """Indices of the days on which models are fitted anew: the first hindcast day, then each 1 January."""
+    """Indices of the days on which models are refitted: the first hindcast day, then each 1 January."""
     years = dates.astype("datetime64[Y]")
     new_year = np.flatnonzero((years != np.roll(years, 1)) & (np.arange(len(dates)) > origin))
     return [origin, *map(int, new_year)]
@@ -99,112 +105,150 @@ def point_forecasts(
     *,
     execution: Execution = SEQUENTIAL,
 ) -> dict[str, PointForecasts]:
-    """Expected changes of every model, lead time and day from the first origin on.
+    """Model → its point forecasts of every lead time and day from the first origin on.
 
-    A model fitted on refit day R learns from the days whose valid date lies before R, and forecasts until the next
-    refit day. Where it refuses for lack of past days, `damped_change` stands in, see
-    `PointForecasts.fallback_until`.
+    A model fitted on refit day R learns from the days with a valid date before R, and forecasts until the next refit
+    day. If it has too few samples, `damped_change` replaces it (`PointForecasts.fallback_until`).
+
+    Parameters
+    ----------
+    models
+        Name → constructor, called with the lead time.
     """
     origin = first_origin(samples, dam)
     starts = refit_days(samples.dates, origin)
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
-    import sklearn.linear_model  # noqa: F401  # its libraries must be there before their threads can be limited
+    import sklearn.linear_model  # noqa: F401  # threadpool_limits sees loaded libraries only
 
     tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
-    # The longest come first, so that none is left over at the end. The matrices are small: more threads within one
-    # product would only wait for each other.
+    # The longest tasks come first, so that all workers finish at about the same time. The matrices are small: more
+    # threads within one matrix product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=execution.workers) as pool:
-        work = [pool.submit(_forecast_span, samples, *task, models, execution.fits) for task in reversed(tasks)]
-        for done, _ in enumerate(as_completed(work)):
+        futures = [pool.submit(_forecast_span, samples, *task, models, execution.fits) for task in reversed(tasks)]
+        for count, _ in enumerate(as_completed(futures), start=1):
             if execution.progress:
-                execution.progress("hindcast", done + 1, len(work))
+                execution.progress("hindcast", count, len(futures))
     if execution.fits:
         execution.fits.prune()
-    made = _joined(samples, [future.result() for future in reversed(work)])
-    return {name: from_last_level(points, samples) for name, points in made.items()}
+    points = _join_spans(samples, [future.result() for future in reversed(futures)])
+    return {name: from_start_level(point, samples) for name, point in points.items()}
 
 
-class _OfModel(NamedTuple):
-    """What one model says of a span's days and of the drills in it (kind of silence → days), as `_said` has it.
+class _ModelForecasts(NamedTuple):
+    """Forecasts of one model in one span.
 
-    replaced: whether `damped_change` stood in for it.
+    fitted: the model that forecasts; is_fallback: whether it is `damped_change` in place of a model that has too few
+    samples; forecasts: change and spread of each day as `predict_with_spread` returns them; outage_forecasts: kind of
+    outage → the same in its simulated outages.
     """
 
     fitted: Model
-    replaced: bool
-    said: Array
-    drilled: dict[str, Array]
+    is_fallback: bool
+    forecasts: Array
+    outage_forecasts: dict[str, Array]
 
 
-class _OfSpan(NamedTuple):
-    """What each model says, by name, of one lead time from a refit day to the next.
+class _SpanForecasts(NamedTuple):
+    """Forecasts of all models at one lead time from a refit day to the next.
 
-    drilled: kind of silence → numbers of the days of its drills.
+    outage_rows: kind of outage → indices of the days of its simulated outages; by_model: model → its forecasts.
     """
 
     lead: int
     span: tuple[int, int]
-    drilled: dict[str, NDArray[np.intp]]
-    by_model: dict[str, _OfModel]
+    outage_rows: dict[str, NDArray[np.intp]]
+    by_model: dict[str, _ModelForecasts]
 
 
 def _forecast_span(
     samples: Samples, lead: int, span: tuple[int, int], models: Mapping[str, Callable[[int], Model]], fits: Fits | None
-) -> _OfSpan:
-    """Each model's forecasts of one lead time from a refit day to the next."""
+) -> _SpanForecasts:
+    """Forecasts of all models at one lead time from a refit day to the next."""
     start, end = span
     target, inputs = samples.change(samples.trusted, lead), samples.inputs_at(lead)
     past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
     fit = fitter(fits, inputs[past], target[past])
-    rows, drills = {}, {}
-    for kind, drill in (samples.outages.simulated if samples.outages else {}).items():
-        rows[kind] = drill.rows[np.searchsorted(drill.rows, start) : np.searchsorted(drill.rows, end)]
+    rows, outage_inputs = {}, {}
+    for kind, outage in (samples.outages.simulated if samples.outages else {}).items():
+        rows[kind] = outage.rows[np.searchsorted(outage.rows, start) : np.searchsorted(outage.rows, end)]
         if len(rows[kind]):
-            drills[kind] = drill.inputs_at(lead)[rows[kind]]
-    made = {}
+            outage_inputs[kind] = outage.inputs_at(lead)[rows[kind]]
+    by_model = {}
     for name, make in models.items():
         try:
-            fitted, replaced = fit(make(lead)), False
+            fitted, is_fallback = fit(make(lead)), False
         except ModelError:
-            fitted, replaced = fit(models[FALLBACK](lead)), True
-        drilled = {kind: _said(fitted, given) for kind, given in drills.items()}
-        made[name] = _OfModel(fitted, replaced, _said(fitted, inputs[start:end]), drilled)
-    return _OfSpan(lead, span, rows, made)
+            fitted, is_fallback = fit(models[FALLBACK](lead)), True
+        outage_forecasts = {kind: predict_with_spread(fitted, table) for kind, table in outage_inputs.items()}
+        forecasts = predict_with_spread(fitted, inputs[start:end])
+        by_model[name] = _ModelForecasts(fitted, is_fallback, forecasts, outage_forecasts)
+    return _SpanForecasts(lead, span, rows, by_model)
 
 
-def _said(fitted: Model, inputs: pl.DataFrame) -> Array:
-    """The expected change and how far apart the changes lie that may come, shape (2, n); NaN where it is not told."""
+def predict_with_spread(fitted: Model, inputs: pl.DataFrame) -> Array:
+    """Expected change and predicted spread of each row, shape (2, n); the spread is NaN if the model predicts none."""
     spread = fitted.spread(inputs) if isinstance(fitted, PredictsSpread) else np.full(len(inputs), np.nan)
     return np.stack([fitted.predict(inputs), spread])
 
 
-def _joined(samples: Samples, parts: Sequence[_OfSpan]) -> dict[str, PointForecasts]:
-    """Each model's forecasts of all spans, those of a lead time in the order of their days."""
-    made: dict[str, PointForecasts] = {}
+def _join_spans(samples: Samples, spans: Sequence[_SpanForecasts]) -> dict[str, PointForecasts]:
+    """Model → its forecasts of all spans; the spans of a lead time are in the order of their days."""
+    points: dict[str, PointForecasts] = {}
 
-    def put(into: dict[int, Array], lead: int, rows: slice | NDArray[np.intp], values: Array) -> None:
-        into.setdefault(lead, np.full(len(samples.dates), np.nan))[rows] = values
+    def put(by_lead: dict[int, Array], lead: int, rows: slice | NDArray[np.intp], values: Array) -> None:
+        by_lead.setdefault(lead, np.full(len(samples.dates), np.nan))[rows] = values
 
-    for lead, (start, end), rows, by_model in parts:
-        for name, of_model in by_model.items():
-            into = made.setdefault(name, PointForecasts({}))
-            put(into.changes, lead, slice(start, end), of_model.said[0])
-            put(into.spreads, lead, slice(start, end), of_model.said[1])
-            into.fitted[lead] = of_model.fitted
-            if of_model.replaced:
-                into.fallback_until[lead] = samples.dates[end - 1].item()
-            for kind, days in rows.items():
-                change, spread = of_model.drilled.get(kind, np.empty((2, 0)))
-                put(into.outage_changes.setdefault(kind, {}), lead, days, change)
-                put(into.outage_spreads.setdefault(kind, {}), lead, days, spread)
-    return made
+    for lead, (start, end), outage_rows, by_model in spans:
+        for name, model in by_model.items():
+            point = points.setdefault(name, PointForecasts({}))
+            put(point.changes, lead, slice(start, end), model.forecasts[0])
+            put(point.spreads, lead, slice(start, end), model.forecasts[1])
+            point.fitted[lead] = model.fitted
+            if model.is_fallback:
+                point.fallback_until[lead] = samples.dates[end - 1].item()
+            for kind, rows in outage_rows.items():
+                change, spread = model.outage_forecasts.get(kind, np.empty((2, 0)))
+                put(point.outage_changes.setdefault(kind, {}), lead, rows, change)
+                put(point.outage_spreads.setdefault(kind, {}), lead, rows, spread)
+    return points
+
+
+def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict[str, PointForecasts]:
+    """`points` with the model `default` appended: the blend of all models, corrected on quiet days.
+
+    The correction is the median of the blend's past errors on quiet days (`intervals.quiet_median`). Weights are
+    learned separately for wet days and for days near full supply.
+    """
+    outage_kinds = points[MAIN_MODEL].outage_changes
+    default = PointForecasts(
+        {}, points[MAIN_MODEL].fallback_until, outage_changes={kind: {} for kind in outage_kinds}
+    )
+    regimes = NEAR_FULL * regime_mask(samples, "near_full").astype(int) + WET * regime_mask(samples, "wet")
+    is_complete = without_outage(samples)
+    for lead in next(iter(points.values())).changes:
+        forecasts = {name: point.changes[lead] for name, point in points.items()}
+        observed = samples.change(samples.trusted, lead)
+        blended, weights = blend(forecasts, observed, lead_time=lead, regimes=regimes)
+        errors = np.where(is_complete, observed - blended, np.nan)
+        shift = quiet_median(errors, error_state(samples, points, blended, lead), lead_time=lead)
+        shift = np.where(is_complete, shift, 0.0)
+        default.changes[lead] = blended + shift
+        default.weights[lead] = {name: float(daily[-1]) for name, daily in weights.items()}
+        default.shift[lead] = float(shift[-1])
+        for kind in outage_kinds:
+            if kind != "level":  # without rain data no day is known to be wet
+                dry = regimes & ~WET
+                weights = blend(forecasts, observed, lead_time=lead, regimes=regimes, weight_regimes=dry)[1]
+            parts = [weights[name] * point.outage_changes[kind][lead] for name, point in points.items()]
+            default.outage_changes[kind][lead] = np.sum(parts, axis=0)
+    return {**points, DEFAULT: default}
 
 
 def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts]) -> pl.DataFrame:
-    """`points` with their quantiles as a table (`tables.FORECASTS`), one row per model, init date, lead and quantile.
+    """`tables.FORECASTS` of `points`: one row per model, init date, lead time and quantile.
 
-    Intervals come from each model's own past errors; where fewer than 20 are known, only the median is given. Days
-    without a level are forecast from the last good one, if it is not too old.
+    Intervals come from the past errors of the same model. Where fewer than 20 errors are known, the table has the
+    median only. A day without a level is forecast from the last usable level, if that is recent enough.
     """
     parts = []
     for name, point in points.items():
@@ -212,41 +256,15 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecas
             rows = np.flatnonzero(np.isfinite(change))
             changes = change[:, None] + interval_offsets(samples, points, name, lead_time=lead)
             parts.append(
-                _rows(samples, rows, changes[rows]).with_columns(
+                _quantile_rows(samples, rows, changes[rows]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
                 )
             )
-    return _finish(pl.concat(parts), dam)
+    return _add_dates(pl.concat(parts), dam)
 
 
-def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict[str, PointForecasts]:
-    """`points` and beside them `default`, what a user gets: the blend of all, on quiet days set right by its median.
-
-    Weights are learned apart for wet days and for days near full supply.
-    """
-    kinds = points[MAIN].outage_changes
-    made = PointForecasts({}, points[MAIN].fallback_until, outage_changes={kind: {} for kind in kinds})
-    of_day = NEAR_FULL * regime(samples, "near_full").astype(int) + WET * regime(samples, "wet")
-    for lead in next(iter(points.values())).changes:
-        each = {name: point.changes[lead] for name, point in points.items()}
-        came = samples.change(samples.trusted, lead)
-        blended, weights = blend(each, came, lead_time=lead, regimes=of_day)
-        state = state_at(samples, points, blended, lead)
-        usual = ordinary(samples)
-        missed = np.where(usual, came - blended, np.nan)
-        shift = np.where(usual, quiet_median(missed, state, lead_time=lead), 0.0)
-        made.changes[lead] = blended + shift
-        made.weights[lead] = {name: float(daily[-1]) for name, daily in weights.items()}
-        made.shift[lead] = float(shift[-1])
-        for kind in kinds:
-            if kind != "level":  # who knows no rain knows of no wet day
-                weights = blend(each, came, lead_time=lead, regimes=of_day, weight_regimes=of_day & ~WET)[1]
-            drilled = [weights[name] * point.outage_changes[kind][lead] for name, point in points.items()]
-            made.outage_changes[kind][lead] = np.sum(drilled, axis=0)
-    return {**points, DEFAULT: made}
-
-
-def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
+def _quantile_rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:
+    """init_date, level_date, quantile, change, level of the init dates `rows`; `changes` has shape (rows, 7)."""
     level = samples.start_level[rows]
     return pl.DataFrame(
         {
@@ -259,7 +277,8 @@ def _rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFr
     ).filter(pl.col("change").is_finite() & pl.col("level").is_finite())
 
 
-def _finish(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+def _add_dates(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`table` with dam, init_time and valid_date, checked."""
     days = pl.duration(days=pl.col("lead_time"))
     return FORECASTS.check(
         table.with_columns(

@@ -1,4 +1,4 @@
-"""The point forecasts of one model of a hindcast, from the level that each of them starts from."""
+"""The point forecasts of one model of a hindcast."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from forebay.features.samples import Samples
 from forebay.models.model import Array, Model
 
 DEFAULT = "default"
-"""The name of what a user gets."""
+"""The name of the model that a user gets: the blend of all models."""
 
 
 @dataclass(frozen=True)
 class PointForecasts:
     """Point forecasts of one model, by lead time.
 
+    All changes are relative to the level that the forecast starts from: the level of the init date or, during an
+    outage, the last usable level. In the second case a change includes the changes expected since that level.
+
     Attributes
     ----------
     changes
-        Expected change per day, shape (n,); NaN where none was made.
+        Lead time → expected change of each init date, shape (n,); NaN without a forecast.
     fallback_until
-        Last init date on which the model had too little past and `damped_change` stood in for it.
+        Lead time → last init date on which `damped_change` replaced the model, because the model had too few samples.
     fitted
-        The model that made the last day's forecast: as fitted on the last refit day, or what stood in for it.
+        Lead time → the model of the last init date: the fit of the last refit day, or its replacement.
     weights, shift
-        Of a blend, on the last day: each model's weight, and what was added to their mean because the day is quiet.
+        Lead time → weight of each model in a blend on the last init date, and the correction added to the blend on
+        that date because it is quiet.
     spreads
-        How far apart the changes lie that may come, as `changes`, by a model that tells it; empty by another.
+        Lead time → predicted spread (0.1–0.9 quantile range) of each change, shape (n,); NaN if the model
+        predicts none.
     outage_changes, outage_spreads
-        Kind of silence → the same in its drills (`features.outages`); NaN on other days.
-
-    Changes are from the level that the forecast starts from: where the day's own is silent, from the last good one,
-    with the changes expected of each day since.
+        Kind of outage → `changes` and `spreads` in the simulated outages of that kind (`features.outages`); NaN on
+        other days.
     """
 
     changes: dict[int, Array]
@@ -48,28 +51,33 @@ class PointForecasts:
     outage_spreads: dict[str, dict[int, Array]] = field(default_factory=dict)
 
 
-def from_last_level(points: PointForecasts, samples: Samples) -> PointForecasts:
-    """`points` whose changes are from the level that each forecast starts from, in the drills too.
+def from_start_level(points: PointForecasts, samples: Samples) -> PointForecasts:
+    """`points` with changes relative to the level that each forecast starts from, in simulated outages too.
 
-    Where that is an older one, the changes expected of each day since come on top, one day at a time: so what fell and
-    flowed meanwhile is in the forecast.
+    During an outage the start level is some days old. The changes that the model expects of the days since then are
+    added, one day at a time, so that their rain and inflow count.
     """
     if samples.outages is None:
         return points
     step = min(points.changes)
-    since = since_last_level(points.changes[step] / step, samples.level_age)
-    drilled = {}
-    for kind, of_kind in points.outage_changes.items():
-        drill = samples.outages.simulated[kind]
-        daily = points.changes[step].copy()
-        daily[drill.rows] = of_kind[step][drill.rows]
-        unseen = since_last_level(daily / step, drill.level_age)
-        drilled[kind] = {lead: change + unseen for lead, change in of_kind.items()}
-    return replace(points, changes={lead: c + since for lead, c in points.changes.items()}, outage_changes=drilled)
+    daily = points.changes[step] / step
+    elapsed = change_since_level(daily, samples.level_age)
+    outage_changes = {}
+    for kind, changes in points.outage_changes.items():
+        outage = samples.outages.simulated[kind]
+        outage_daily = daily.copy()
+        outage_daily[outage.rows] = changes[step][outage.rows] / step
+        outage_elapsed = change_since_level(outage_daily, outage.level_age)
+        outage_changes[kind] = {lead: change + outage_elapsed for lead, change in changes.items()}
+    changes = {lead: change + elapsed for lead, change in points.changes.items()}
+    return replace(points, changes=changes, outage_changes=outage_changes)
 
 
-def since_last_level(daily: Array, level_age: NDArray[np.intp]) -> Array:
-    """The sum of `daily` changes from the last good level to each day; 0 where the level is there, NaN if one is."""
+def change_since_level(daily: Array, level_age: NDArray[np.intp]) -> Array:
+    """Sum of the `daily` changes from the last usable level to each day, shape (n,).
+
+    0 on a day with a level; NaN if one of the summed changes is NaN.
+    """
     total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(daily))])
     unknown = np.concatenate([[0], np.cumsum(np.isnan(daily))])
     day = np.arange(len(daily))

@@ -10,7 +10,7 @@ from forebay.dams.dam import Dam
 from forebay.models import REFERENCES
 from forebay.verify.point_forecasts import DEFAULT
 
-SHOWN_LEADS = (1, 3, 7)
+SUMMARY_LEADS = (1, 3, 7)
 """Lead times, in days, of every table and picture that has no room for all."""
 METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_95", "events")
 """Metrics of `default` besides MAE and skill."""
@@ -32,7 +32,7 @@ COMPARISON = (
 
 
 def compare_scores(
-    scores: pl.DataFrame, cells: Iterable[tuple[str, str]] | None = None, leads: Sequence[int] = SHOWN_LEADS
+    scores: pl.DataFrame, cells: Iterable[tuple[str, str]] | None = None, leads: Sequence[int] = SUMMARY_LEADS
 ) -> pl.DataFrame:
     """The scores of `default` and the MAE of the references, one row per window, regime and lead time.
 
@@ -88,9 +88,9 @@ def score_summary(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
     """Rows for a reader: one per window, regime (key `days`) and lead time, years left out.
 
     MAE of `default` and of the best reference, skill with its 90% band, and `METRICS` under short titles. The lead
-    times are `SHOWN_LEADS`, or the first three of a dam that has none of them.
+    times are `SUMMARY_LEADS`, or the first three of a dam that has none of them.
     """
-    leads = [lead for lead in SHOWN_LEADS if lead in dam.hindcast.leads] or list(dam.hindcast.leads[:3])
+    leads = [lead for lead in SUMMARY_LEADS if lead in dam.hindcast.leads] or list(dam.hindcast.leads[:3])
     return [
         {"window": row["window"], "days": row["regime"], "lead": f"{row['lead_time']} d", "n": row["n"]}
         | {"mae": row["mae"], "best reference": row["best"], "its mae": row[row["best"]] if row["best"] else None}
