@@ -79,7 +79,7 @@ def test_the_life_of_an_archive(url: str, new_url: Callable[[], str]) -> None:
     assert "2 series, 120 versions" in forebay("archive", "check").out
 
     assert forebay("archive", "backup", "b.db", "--json").json["versions"] == 120
-    one_sentence(forebay("archive", "backup", "b.db"), 2, r"b\.db' is there already")
+    one_sentence(forebay("archive", "backup", "b.db"), 2, r"b\.db' exists already")
     assert "120 versions" in forebay("archive", "backup", "b.db", "--replace").out
 
     other, third = new_url(), new_url()
@@ -89,7 +89,7 @@ def test_the_life_of_an_archive(url: str, new_url: Callable[[], str]) -> None:
     assert re.search(r"what was there before is in b\.replaced-\w+\.db", replaced.out)
 
     assert forebay("archive", "copy", "--to", third, "--json").json["versions"] == 120
-    one_sentence(forebay("archive", "copy", "--to", third), 2, "holds 120 versions; name another one")
+    one_sentence(forebay("archive", "copy", "--to", third), 2, "holds 120 versions; give another one")
 
     done = forebay("archive", "compact", "--json").json
     assert (done["versions"], sorted(done)) == (120, ["after", "before", "versions", "where"])

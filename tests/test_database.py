@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_written(small_disk: Path) -> None:
     for name in ("new.db", "held.db"):
         with pytest.raises(ConfigError, match=rf"{name} cannot be (opened|written)"):
             open_archive(f"sqlite:///{small_disk}/{name}")
-    with pytest.raises(ConfigError, match="cannot be made .Read-only file system.; choose another"):
+    with pytest.raises(ConfigError, match="cannot be created .Read-only file system.; choose another"):
         open_archive(f"sqlite:///{small_disk}/below/new.db")
 
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
     assert text.read_text() == "date,level\n" * 200
     with pytest.raises(ConfigError, match="is a folder"):
         open_archive(f"sqlite:///{tmp_path}")
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be created"):
         open_archive(f"sqlite:///{text}/forebay.db")
 
 

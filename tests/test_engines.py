@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.archive import engines
+from forebay.archive import engines, urls
 from forebay.archive.store import AppendResult, Archive, open_archive
 from forebay.errors import ConfigError, DataError, ForebayError
 from tests import disks
@@ -68,7 +68,7 @@ def test_the_character_nul_is_refused_by_both(url: str) -> None:
 def test_no_password_is_shown(given: str, shown: str) -> None:
     from sqlalchemy import make_url
 
-    told = engines.public_url(make_url(given)).replace("%2A", "*").replace("%E2%80%A6", "…")
+    told = urls.public_url(make_url(given)).replace("%2A", "*").replace("%E2%80%A6", "…")
     assert shown in told
     assert "sec" not in told
 
@@ -133,7 +133,7 @@ def test_a_server_that_cannot_be_reached(postgres: Cluster) -> None:
         for url, reason in ((closed, "Connection refused"), (mute, "timeout"), (right + "_not", "does not exist"),
                             (postgres.url("postgres", password="wrong"), "password authentication failed"),
                             (right + "?nonsense=1", "invalid connection option")):  # fmt: skip
-            with pytest.raises(ForebayError, match=rf"cannot be reached \(.*{reason}.*\); see that") as caught:
+            with pytest.raises(ForebayError, match=rf"cannot be reached \(.*{reason}.*\); check that") as caught:
                 open_archive(url)
             sentence(caught, postgres)
 
@@ -156,7 +156,7 @@ def test_a_connection_cut_in_the_middle_of_a_write_leaves_nothing_and_the_next_w
     cutter = threading.Thread(target=cut_when_it_copies)
     cutter.start()
     try:
-        with pytest.raises(ForebayError, match="lost the connection to its server; what was being written") as caught:
+        with pytest.raises(ForebayError, match="lost the connection to its server; the last write") as caught:
             archive.append(long(), MONDAY)
     finally:
         stop.set()
@@ -216,7 +216,7 @@ def test_a_user_who_may_not_make_tables(postgres: Cluster) -> None:
     postgres.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC", url)
     postgres.execute("CREATE ROLE visitor LOGIN PASSWORD 'visitor-secret'")
     visitor = url.replace(f"//forebay:{postgres.password}@", "//visitor:visitor-secret@")
-    with pytest.raises(ConfigError, match="is closed to its user; grant it the right") as caught:
+    with pytest.raises(ConfigError, match="refuses its user; grant the right") as caught:
         open_archive(visitor)
     assert "visitor-secret" not in str(caught.value)
 
@@ -226,7 +226,7 @@ def test_a_database_of_another_program_or_encoding(postgres: Cluster) -> None:
     postgres.execute("CREATE TABLE bookmarks (title text)", other)
     with pytest.raises(ConfigError, match="database of another program .it has the tables bookmarks."):
         open_archive(other)
-    with pytest.raises(ConfigError, match="encoding is LATIN1; make one with ENCODING 'UTF8'"):
+    with pytest.raises(ConfigError, match="encoding is LATIN1; create a database with ENCODING 'UTF8'"):
         open_archive(postgres.new("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
 
 
@@ -238,8 +238,8 @@ def test_an_archive_that_another_has_open_keeps_its_log_and_says_so(
     with open_archive(url) as mine, open_archive(url) as other:
         database = mine._database
         with other._database.reading(), pytest.raises(ForebayError, match="locked"), database.translate_errors():
-            engines.settle(database.engine)
+            engines.merge_log(database.engine)
         other.close()
         with database.translate_errors():
-            engines.settle(database.engine)
+            engines.merge_log(database.engine)
     assert [path.name for path in tmp_path.iterdir()] == ["archive.db"]

@@ -192,7 +192,7 @@ def test_a_copy_goes_into_nothing_that_holds_something(filled: str, tmp_path: Pa
     other = f"sqlite:///{tmp_path}/other.db"
     with open_archive(other) as archive:
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
-    with pytest.raises(ConfigError, match=r"other\.db holds 1 versions; name another one"):
+    with pytest.raises(ConfigError, match=r"other\.db holds 1 versions; give another one"):
         upkeep.copy(filled, other)
     with pytest.raises(ConfigError, match="cannot be copied into itself"):
         upkeep.copy(filled, filled)
@@ -249,7 +249,7 @@ def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -
 def test_a_backup_never_takes_the_place_of_a_file_unless_asked(filled: str, tmp_path: Path) -> None:
     path = tmp_path / "backup.db"
     path.write_text("mine")
-    with pytest.raises(ConfigError, match=r"backup\.db' is there already; choose another name, or give --replace"):
+    with pytest.raises(ConfigError, match=r"backup\.db' exists already; choose another name, or give --replace"):
         upkeep.backup(filled, path)
     assert path.read_text() == "mine"
     upkeep.backup(filled, path, replace=True)
@@ -289,7 +289,7 @@ def test_a_backup_goes_nowhere_where_a_log_would_change_it(filled: str, tmp_path
             upkeep.backup(filled, path)
         before = path.read_bytes() if there else None
         log.write_bytes(b"of another file")
-        with pytest.raises(ConfigError, match=rf"has backup\.db{end} beside it, of an archive that is in use"):
+        with pytest.raises(ConfigError, match=rf"has backup\.db{end} of an archive that is in use"):
             upkeep.backup(filled, path, replace=True)
         assert (path.read_bytes() if path.exists() else None) == before
         assert log.read_bytes() == b"of another file"
@@ -329,15 +329,15 @@ def test_a_backup_on_a_read_only_disk_can_be_checked_and_restored(filled: str, t
 def test_what_is_written_is_compared_with_what_was_read(
     filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, asked = upkeep._contents, []
+    checksums, calls = upkeep._checksums, []
 
-    def forgetful(*given: object) -> dict:
-        """The second time, as a disk that lies gives it: without anything."""
-        asked.append(given)
-        return {} if len(asked) == 2 else whole(*given)
+    def checksums_of_a_lost_write(*arguments: object) -> dict:
+        """The second time without any series, as if the disk had lost the write."""
+        calls.append(arguments)
+        return {} if len(calls) == 2 else checksums(*arguments)
 
-    monkeypatch.setattr(upkeep, "_contents", forgetful)
-    with pytest.raises(ForebayError, match="is not what was read; nothing was kept of it: check the disk"):
+    monkeypatch.setattr(upkeep, "_checksums", checksums_of_a_lost_write)
+    with pytest.raises(ForebayError, match="differs from its source; it was not kept: check the disk"):
         upkeep.backup(filled, tmp_path / "b.db")
     assert list(tmp_path.glob("b.db")) == []
 

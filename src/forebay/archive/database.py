@@ -18,7 +18,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines
+from forebay.archive import engines, urls
+from forebay.archive.driver_errors import translate_errors
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS
@@ -79,9 +80,9 @@ class Database:
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        parts = engines.parse_url(url)
-        self.where = engines.public_url(parts)
-        self.file = engines.sqlite_file(parts)
+        parts = urls.parse_url(url)
+        self.where = urls.public_url(parts)
+        self.file = urls.sqlite_file(parts)
         if not create and self.file is not None and not self.file.exists():
             raise self._absent()
         self.engine = engines.create_engine(parts)
@@ -109,7 +110,7 @@ class Database:
 
     def translate_errors(self) -> AbstractContextManager[None]:
         """Context in which errors of the database driver become a `ForebayError`."""
-        return engines.translate_errors(self.engine, self.where)
+        return translate_errors(self.engine, self.where)
 
     def series(self, connection: sa.Connection, stations: Iterable[str] | None = None) -> pl.DataFrame:
         """The series of `stations` (by default all): `id` and the columns of `SERIES`, in order of `id`."""

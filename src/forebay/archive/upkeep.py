@@ -1,9 +1,7 @@
-"""Looking after an archive: check, copy, back up, restore, compact. What is written is read back and compared."""
+"""Upkeep of an archive: check, copy, back up, restore, compact. Every copy is read back and compared."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,30 +14,33 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines
+from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
+from forebay.archive.driver_errors import translate_errors
 from forebay.archive.store import microseconds
+from forebay.archive.urls import parse_url, public_url, sqlite_file
 from forebay.archive.views import SERIES
 from forebay.errors import ConfigError, DataError, ForebayError
 
 Progress = Callable[[int, int], None]
-"""Told how many series are done, and of how many."""
+"""Called with the number of finished series and of all series."""
 
-_QUOTED = 3  # faults of a file that are told word by word
-_BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file that is in use, or was when its writer died
+_MAX_FILE_FAULTS = 3  # in a message
+
 
 
 @dataclass(frozen=True)
 class ArchiveCheck:
-    """What an archive holds, and its faults.
+    """Contents of an archive, and its faults.
 
     Attributes
     ----------
     size
-        Bytes that it takes.
+        Bytes.
     faults
-        How many versions (or series) have each fault that was looked for.
+        Fault → number of versions (or series) that have it.
     file_faults
-        What SQLite says is wrong with the file itself.
+        Faults of the file itself, as SQLite reports them.
     """
 
     where: str
@@ -51,9 +52,9 @@ class ArchiveCheck:
 
     @property
     def fault_summary(self) -> str:
-        """The faults that were found, as part of a sentence; empty if there are none."""
-        told = [f"{count:,} with {fault}" for fault, count in self.faults.items() if count]
-        return "; ".join([*told, *self.file_faults[:_QUOTED]])
+        """All faults as part of a sentence; empty if there are none."""
+        faults = [f"{count:,} with {fault}" for fault, count in self.faults.items() if count]
+        return "; ".join([*faults, *self.file_faults[:_MAX_FILE_FAULTS]])
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class CopyReport:
 
 @dataclass(frozen=True)
 class CompactReport:
-    """Versions held, and the bytes that they took before and take after."""
+    """Number of versions, and the size in bytes before and after."""
 
     where: str
     versions: int
@@ -82,105 +83,108 @@ class CompactReport:
 
 
 def check(url: str, now: datetime) -> ArchiveCheck:
-    """What the archive at `url` holds, and its faults: of the file, of keys, of single versions.
+    """Contents of the archive at `url`, and its faults: of the file, of keys, of single versions.
 
     Raises
     ------
     ForebayError
-        If there is none, its layout is another one, or it cannot even be read.
+        If it does not exist, has another schema version, or cannot be read.
     """
     with _opened(url) as database, database.reading() as connection:
-        wrong_in_file = tuple(engines.file_faults(connection))
+        file_faults = tuple(engines.file_faults(connection))
         return ArchiveCheck(
             where=database.where,
             series=database.series(connection).height,
             versions=database.count(connection),
             size=engines.size_of(connection),
             faults=database.faults(connection, microseconds(now)),
-            file_faults=wrong_in_file,
+            file_faults=file_faults,
         )
 
 
 def copy(url: str, target_url: str, *, progress: Progress | None = None) -> CopyReport:
-    """What came of copying every version of the archive at `url` into the empty one at `target_url`.
+    """Copy every version of the archive at `url` into the empty archive at `target_url`.
 
-    The target is made if it is not there. The copy is one transaction: whole or not at all.
+    The target is created if it does not exist. The copy is one transaction: complete or not at all.
 
     Raises
     ------
     ConfigError
-        If the target holds anything, or is the archive itself.
+        If the target is not empty, or is the archive itself.
     """
     with _opened(url) as source:
-        parts = engines.parse_url(target_url)
-        file = engines.sqlite_file(parts)
-        same_file = source.file is not None and file is not None and _is_file_of(source.file, file)
-        if same_file or engines.public_url(parts) == source.where:
-            raise ConfigError(f"archive {source.where} cannot be copied into itself; name another one")
+        parts = parse_url(target_url)
+        file = sqlite_file(parts)
+        same_file = source.file is not None and file is not None and is_archive_file(source.file, file)
+        if same_file or public_url(parts) == source.where:
+            raise ConfigError(f"archive {source.where} cannot be copied into itself; give another target")
         with _opened(target_url, create=True) as target:
-            return _copied(source, target, progress=progress)
+            return _copy_versions(source, target, progress=progress)
 
 
 def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | None = None) -> CopyReport:
-    """What came of writing the archive at `url`, as it is now, into an SQLite file at `path`; others may write to it.
+    """Write the present state of the archive at `url` to an SQLite file at `path`; others may write to it meanwhile.
 
-    The file is made beside its place, read back, compared, and then moved there: it is whole or not there. It is an
-    archive itself, in one file.
+    The file is written under another name, read back, compared, and then moved to `path`. It is an archive itself, in
+    one file.
 
     Parameters
     ----------
     replace
-        Whether a file that is there gives way; otherwise that is a `ConfigError`. The archive's own file never does.
+        Whether to replace a file at `path`; otherwise it is a `ConfigError`. The archive's own file is never replaced.
     """
     with _opened(url) as source:
-        _refuse_itself(source.file, path)
+        refuse_archive_file(source.file, path)
         if path.exists() and not replace:
-            raise _exists(path)
-        with _made_beside(path, replace=replace) as part:
+            raise already_exists(path)
+        with staged_file(path, replace=replace) as part:
             if source.file is not None:
                 _copy_file(source, part, path)
-            with _opened(_url(part), create=True) as made:
+            with _opened(_url(part), create=True) as target:
                 if source.file is None:
-                    _copied(source, made, progress=progress)
-                with made.translate_errors():
-                    engines.settle(made.engine)
-                with made.reading() as connection:
-                    series, versions = made.series(connection).height, made.count(connection)
+                    _copy_versions(source, target, progress=progress)
+                with target.translate_errors():
+                    engines.merge_log(target.engine)
+                with target.reading() as connection:
+                    series, versions = target.series(connection).height, target.count(connection)
             return CopyReport(source.where, str(path), series, versions, part.stat().st_size)
 
 
 def restore(
     path: Path, url: str, now: datetime, *, replace: bool = False, progress: Progress | None = None
 ) -> CopyReport:
-    """What came of putting the backup at `path` into the archive at `url`, which is made if it is not there.
+    """Copy the backup at `path` into the archive at `url`, which is created if it does not exist.
 
     The backup is checked first. The archive changes in one transaction, so others may use it meanwhile.
 
     Parameters
     ----------
     replace
-        Whether what the archive holds gives way (a backup of it is written beside `path` first); otherwise an archive
-        that holds anything is a `ConfigError`.
+        Whether to replace the contents of the archive, after a backup of them in the folder of `path`. Otherwise an
+        archive that is not empty is a `ConfigError`.
     """
     if not path.is_file():
         raise ConfigError(f"backup {str(path)!r} is no file; give the path of one that `forebay archive backup` wrote")
-    _refuse_itself(engines.sqlite_file(engines.parse_url(url)), path)
+    refuse_archive_file(sqlite_file(parse_url(url)), path)
     checked = check(_url(path), now)
     if checked.fault_summary:
         raise DataError(f"backup {str(path)!r} has faults: {checked.fault_summary}; restore from another one")
     with _opened(_url(path)) as source, _opened(url, create=True) as target:
         with target.reading() as connection:
-            held = target.count(connection)
-        if held and not replace:
-            raise _occupied(target, held)
-        replaced_backup = path.with_name(f"{path.stem}.replaced-{now:%Y%m%dT%H%M%SZ}{path.suffix}") if held else None
-        if replaced_backup is not None:
+            versions = target.count(connection)
+        if versions and not replace:
+            raise _not_empty(target, versions)
+        replaced_backup = None
+        if versions:
+            replaced_backup = path.with_name(f"{path.stem}.replaced-{now:%Y%m%dT%H%M%SZ}{path.suffix}")
             backup(url, replaced_backup)
-        return _copied(source, target, give_way=held, replaced_backup=replaced_backup, progress=progress)
+        return _copy_versions(
+            source, target, max_replaced=versions, replaced_backup=replaced_backup, progress=progress
+        )
 
 
 def compact(url: str) -> CompactReport:
-    """What came of giving back the space that the archive at `url` does not use; no version is deleted."""
+    """Release the unused space of the archive at `url`; no version is deleted."""
     with _opened(url) as database:
         with database.reading() as connection:
             before = engines.size_of(connection)
@@ -203,29 +207,29 @@ def _opened(url: str, *, create: bool = False) -> Iterator[Database]:
         database.close()
 
 
-def _copied(
+def _copy_versions(
     source: Database,
     target: Database,
     *,
-    give_way: int = 0,
+    max_replaced: int = 0,
     replaced_backup: Path | None = None,
     progress: Progress | None = None,
 ) -> CopyReport:
-    """What came of copying all of `source` into `target`, in whose place `give_way` versions may be held."""
+    """Copy all of `source` into `target` instead of its contents, which are at most `max_replaced` versions."""
     with source.reading() as read, target.writing() as write:
-        held = target.count(write)
-        if held > give_way:
-            raise _occupied(target, held)
+        versions = target.count(write)
+        if versions > max_replaced:
+            raise _not_empty(target, versions)
         target.clear(write)
         labels = source.series(read)
         ids = target.add_series(write, labels.select(SERIES))["id"]
-        for done, (old, new) in enumerate(zip(labels["id"], ids, strict=True)):
+        for count, (old, new) in enumerate(zip(labels["id"], ids, strict=True)):
             if progress is not None:
-                progress(done, labels.height)
+                progress(count, labels.height)
             for page in source.pages(read, old):
                 target.insert(write, page.with_columns(series=pl.lit(new, pl.Int64)))
-        copy = _contents(target, write)
-        _refuse_other(_contents(source, read), copy, target.where)
+        copy = _checksums(target, write)
+        _refuse_difference(_checksums(source, read), copy, target.where)
     with target.reading() as connection:
         size = engines.size_of(connection)
     versions = sum(count for count, _ in copy.values())
@@ -233,102 +237,34 @@ def _copied(
 
 
 def _copy_file(source: Database, part: Path, path: Path) -> None:
-    """Write the SQLite archive `source` to `part`, on the way to `path`, and compare the two."""
+    """Write the SQLite archive `source` to `part`, which becomes `path`, and compare the two."""
     with source.reading() as connection:
-        held = _contents(source, connection)  # from here on the transaction sees this state, whatever others write
-        with engines.translate_errors(source.engine, _url(path)):
+        expected = _checksums(source, connection)  # from here on, the transaction sees this state
+        with translate_errors(source.engine, _url(path)):
             engines.copy_file(connection, part)
-    with _opened(_url(part)) as made, made.reading() as connection:
-        _refuse_other(held, _contents(made, connection), str(path))
+    with _opened(_url(part)) as copy, copy.reading() as connection:
+        _refuse_difference(expected, _checksums(copy, connection), str(path))
 
 
-def _contents(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
-    """Of each series, by its label: how many versions it has, and a sum over a hash of each."""
+def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
+    """Label of each series → number of its versions, and the sum of their hashes."""
     sums = {}
     for series, *label in database.series(connection).select("id", *SERIES).iter_rows():
         count, total = 0, np.uint64(0)
         for page in database.pages(connection, series):
             hashes = page.drop("series").hash_rows().to_numpy()
-            count, total = count + len(hashes), np.sum(hashes, initial=total)  # of unsigned integers: it wraps around
+            count, total = count + len(hashes), np.sum(hashes, initial=total)  # unsigned: it wraps around
         sums[tuple(label)] = count, int(total)
     return sums
 
 
-def _refuse_other(held: dict[tuple[object, ...], tuple[int, int]], copy: object, where: str) -> None:
-    if held != copy:
-        raise ForebayError(f"what was written to {where} is not what was read; nothing was kept of it: check the disk")
+def _refuse_difference(expected: dict[tuple[object, ...], tuple[int, int]], copy: object, where: str) -> None:
+    if expected != copy:
+        raise ForebayError(f"the copy in {where} differs from its source; it was not kept: check the disk")
 
 
-def _is_file_of(archive: Path, path: Path) -> bool:
-    """Whether `path`, however it is spelled or linked, is the archive's file or one that SQLite keeps beside it."""
-    for own in (Path(f"{archive}{end}") for end in ("", *_BESIDE)):
-        if path.resolve() == own.resolve() or (path.exists() and own.exists() and path.samefile(own)):
-            return True
-    return False
-
-
-def _refuse_itself(archive: Path | None, path: Path) -> None:
-    if archive is not None and _is_file_of(archive, path):
-        raise ConfigError(f"backup {str(path)!r} is the archive's own file; give the path of another file")
-
-
-def _refuse_logs(path: Path) -> None:
-    """Raise if a log stands beside `path`: SQLite would take what is in it for changes of the file that comes there."""
-    logs = [f"{path.name}{end}" for end in _BESIDE if os.path.lexists(f"{path}{end}")]
-    if logs:
-        raise ConfigError(
-            f"backup {str(path)!r} has {', '.join(logs)} beside it, of an archive that is in use or was not closed; "
-            "choose another name"
-        )
-
-
-@contextmanager
-def _made_beside(path: Path, *, replace: bool) -> Iterator[Path]:
-    """A path beside `path` to write to; at the end what is there is moved to `path`, whole, or not at all."""
-    _refuse_logs(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
-            part = Path(folder) / path.name
-            yield part
-            _flush(part)
-            _refuse_logs(path)
-            if replace:
-                os.replace(part, path)
-            else:
-                _move_to_new(part, path)
-            _flush(path.parent)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"backup {str(path)!r} cannot be written: {reason}; choose another place") from None
-
-
-def _move_to_new(part: Path, path: Path) -> None:
-    """Move a file to a name that is free; another process may have taken it in between."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise _exists(path) from None
-    except OSError:  # a file system without links
-        if path.exists():
-            raise _exists(path) from None
-        os.replace(part, path)
-
-
-def _flush(path: Path) -> None:
-    """Have the file, or the folder's list of files, on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _exists(path: Path) -> ConfigError:
-    return ConfigError(f"backup {str(path)!r} is there already; choose another name, or give --replace")
-
-
-def _occupied(target: Database, held: int) -> ConfigError:
+def _not_empty(target: Database, versions: int) -> ConfigError:
     return ConfigError(
-        f"archive {target.where} holds {held:,} versions; name another one or, to restore over it, give --replace "
-        "(what it holds is backed up first)"
+        f"archive {target.where} holds {versions:,} versions; give another one or, to replace them in a restore, give "
+        "--replace (they are backed up first)"
     )

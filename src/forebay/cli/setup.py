@@ -39,7 +39,7 @@ def _without_password(value: object) -> object:
     from forebay.settings import without_password
 
     if isinstance(value, str) and "://" in value:
-        from forebay.archive.engines import public_setting
+        from forebay.archive.urls import public_setting
 
         return public_setting(value)
     return without_password(value) if isinstance(value, str) else value
