@@ -23,15 +23,15 @@ FOREBAY = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from forebay import article
-from forebay.article_recipes import PYTHON, rows_of
-from forebay.article_trials import trials, try_all
+from forebay.article.run import read_readings
+from forebay.article.recipes import PYTHON, recipe_rows
+from forebay.article.trials import seed_trials, train_all
 from forebay.settings import load_settings
 
-record = article.read(Path(sys.argv[1]), settings=load_settings(Path.cwd(), {})[0], now=datetime.now(UTC))
-rows = rows_of(PYTHON, record.level, record.drivers)
-(tried,) = try_all(trials(PYTHON, rows, 1), backend="jax")
-print(len(rows.table), tried.mae())
+record = read_readings(Path(sys.argv[1]), settings=load_settings(Path.cwd(), {})[0], now=datetime.now(UTC))
+rows = recipe_rows(PYTHON, record.level, record.drivers)
+(net,) = train_all(seed_trials(PYTHON, rows, 1), backend="jax")
+print(len(rows.table), net.mae())
 """
 
 TENSORFLOW = """

@@ -19,7 +19,7 @@ NOW = datetime(2022, 1, 13, tzinfo=UTC)
 @cache
 def record() -> Record:
     """The three CSV files, as the article's recipes take them."""
-    return article.read(FOLDER, settings=load_settings(Path.cwd(), {})[0], now=NOW)
+    return article.read_readings(FOLDER, settings=load_settings(Path.cwd(), {})[0], now=NOW)
 
 
 def rain_table(rows: int = 400) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from forebay.article.recipes import (
     UNAVAILABLE,
     Recipe,
     corrected,
-    rows_of,
+    recipe_rows,
     sample,
     split_rows,
 )
@@ -44,17 +44,17 @@ def drivers(values: list[float | None], codes: list[int] | None = None) -> pl.Da
 
 @needs_shared
 @pytest.mark.parametrize(
-    ("recipe", "rows", "sizes"),  # domain.md 1, table "Measured on data/warragamba"
+    ("recipe", "count", "sizes"),  # domain.md 1, table "Measured on data/warragamba"
     [(PYTHON, 4717, (3774, 943)), (MULTI_DAY, 4626, (3701, 925)), (ELIXIR, 4640, (3712, 928))],
 )
 def test_the_published_recipes_have_the_rows_that_the_article_has(
-    recipe: Recipe, rows: int, sizes: tuple[int, int]
+    recipe: Recipe, count: int, sizes: tuple[int, int]
 ) -> None:
-    made = rows_of(recipe, record().level, record().drivers)
-    split = split_rows(recipe, len(made.table), 0)
-    assert len(made.table) == rows
+    rows = recipe_rows(recipe, record().level, record().drivers)
+    split = split_rows(recipe, len(rows.table), 0)
+    assert len(rows.table) == count
     assert (len(split.train), len(split.test)) == sizes
-    assert len(made.input_names) == (21 if recipe is MULTI_DAY else 7)
+    assert len(rows.input_names) == (21 if recipe is MULTI_DAY else 7)
 
 
 @needs_shared
@@ -63,7 +63,7 @@ def test_the_published_recipes_have_the_rows_that_the_article_has(
     [(PYTHON, (0.02651, 0.02458, 0.01467, 0.01859, 0.0177)), (MULTI_DAY, (0.02597, 0.02386, 0.01274, 0.01652, 0.0163))],
 )
 def test_the_baselines_are_those_of_the_table(recipe: Recipe, expected: tuple[float, ...]) -> None:
-    rows = rows_of(recipe, record().level, record().drivers)
+    rows = recipe_rows(recipe, record().level, record().drivers)
     split = split_rows(recipe, len(rows.table), 0)
     reached = baselines(rows, split.train, split.test)
     assert list(reached.values())[:3] == pytest.approx(expected[:3], abs=5e-6)
@@ -72,7 +72,7 @@ def test_the_baselines_are_those_of_the_table(recipe: Recipe, expected: tuple[fl
 
 @needs_shared
 def test_elixirs_baselines_on_all_rows_are_those_of_the_table() -> None:
-    rows = rows_of(ELIXIR, record().level, record().drivers)
+    rows = recipe_rows(ELIXIR, record().level, record().drivers)
     reached = baselines_on_all(rows)
     known = [reached[name] for name in ("no_change", "train_median", "last_change")]
     assert known == pytest.approx([0.0432, 0.0411, 0.0338], abs=5e-5)  # domain.md 1
@@ -85,7 +85,7 @@ def test_elixirs_baselines_on_all_rows_are_those_of_the_table() -> None:
 @needs_shared
 def test_the_corrected_recipes_rest_on_available_readings_and_later_days() -> None:
     for recipe in map(corrected, PUBLISHED.values()):
-        rows = rows_of(recipe, record().level, record().drivers)
+        rows = recipe_rows(recipe, record().level, record().drivers)
         split = split_rows(recipe, len(rows.table), 0)
         bad = record().level.filter(pl.col("q").is_in(UNAVAILABLE))["date"]
         assert not rows.table["date"].is_in(bad.implode()).any()
@@ -117,28 +117,28 @@ def test_the_livebook_loses_the_pairs_and_its_repair_keeps_them() -> None:
 
 
 def test_pythons_slip_keeps_levels_coded_255_and_uses_them_for_the_label() -> None:
-    table = rows_of(PYTHON, level([1.0, 1.1, 9.0, 1.2, 1.3], [4, 201, 255, 4, 4]), drivers([0.0] * 5)).table
+    table = recipe_rows(PYTHON, level([1.0, 1.1, 9.0, 1.2, 1.3], [4, 201, 255, 4, 4]), drivers([0.0] * 5)).table
     assert table["date"].to_list() == [date(2020, 1, 3), date(2020, 1, 5)]  # 1 Jan no label, 2 Jan 201, 4 Jan −7.8
     assert table["change"].to_list() == pytest.approx([7.9, 0.1])
 
 
 def test_an_unavailable_driver_is_zero_as_published_and_left_out_as_corrected() -> None:
     levels, given_drivers = level([1.0, 1.1, 1.2, 1.3]), drivers([5.0, 5.0, None, 7.0], [4, 4, 255, 4])
-    assert rows_of(PYTHON, levels, given_drivers).table["v_1_10"].to_list() == [5.0, 0.0, 7.0]
-    assert rows_of(corrected(PYTHON), levels, given_drivers).table["date"].to_list() == [date(2020, 1, 2)]
+    assert recipe_rows(PYTHON, levels, given_drivers).table["v_1_10"].to_list() == [5.0, 0.0, 7.0]
+    assert recipe_rows(corrected(PYTHON), levels, given_drivers).table["date"].to_list() == [date(2020, 1, 2)]
 
 
 def test_a_lag_is_a_calendar_day_and_a_row_without_one_is_dropped() -> None:
-    table = rows_of(MULTI_DAY, level([1.0, 1.1, 1.2, 1.3]), drivers([1.0, 2.0, 3.0, 4.0])).table
+    table = recipe_rows(MULTI_DAY, level([1.0, 1.1, 1.2, 1.3]), drivers([1.0, 2.0, 3.0, 4.0])).table
     assert table.select("v_1_10", "v_1_10_dm1", "v_1_10_dm2").rows() == [(3.0, 2.0, 1.0), (4.0, 3.0, 2.0)]
 
 
 def test_the_corrected_label_is_tomorrows_change_and_yesterdays_is_an_input() -> None:
-    table = rows_of(corrected(PYTHON), level([1.0, 1.1, 1.3, 1.6]), drivers([0.0] * 4)).table
+    table = recipe_rows(corrected(PYTHON), level([1.0, 1.1, 1.3, 1.6]), drivers([0.0] * 4)).table
     assert table["change"].to_list() == pytest.approx([0.2, 0.3])
     assert table["past_change"].to_list() == pytest.approx([0.1, 0.2])
 
 
 def test_no_row_at_all_is_said() -> None:
     with pytest.raises(DataError, match="recipe python .* none of 2 level days"):
-        rows_of(PYTHON, level([1.0, 1.1], [201, 201]), drivers([0.0, 0.0]))
+        recipe_rows(PYTHON, level([1.0, 1.1], [201, 201]), drivers([0.0, 0.0]))

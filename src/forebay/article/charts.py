@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.article.results import Result
+from forebay.article.results import RecipeResult
 from forebay.charts.style import FORECAST_COLOUR, MODEL_COLOURS
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _BLUE, _ORANGE = FORECAST_COLOUR, MODEL_COLOURS["no_change"]
 WIDTH, HEIGHT = 860, 320
 
 
-def loss_chart(result: Result) -> AnyChart:
+def loss_chart(result: RecipeResult) -> AnyChart:
     """Loss and validation loss by epoch, a line per seed; the scale is logarithmic."""
     import altair as alt
 
@@ -41,7 +41,7 @@ def loss_chart(result: Result) -> AnyChart:
     return chart
 
 
-def prediction_chart(result: Result) -> AnyChart:
+def prediction_chart(result: RecipeResult) -> AnyChart:
     """The test days' prediction (orange) over their actual change (blue); drag to pan, wheel to zoom."""
     import altair as alt
 

@@ -1,7 +1,7 @@
-"""The article's eight gauges: from its three CSV files, or from the live service by way of the archive.
+"""The article's eight gauges, from its three CSV files or from the live service.
 
-Either way the readings go through the archive, which keeps each as it was published: the number beside a quality code
-that says "unavailable" too, since the published recipes use it.
+Both go through the archive, which stores each reading as published. That includes the number of a reading whose quality
+code is "unavailable", since the published recipes use it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.settings import Settings
 
 FIRST_DAY, LAST_DAY = date(2008, 1, 30), date(2022, 1, 12)
-"""The days that the article asks the service for."""
+"""First and last day that the article requests."""
 
 FILES = {"target": "*dam_level*.csv", "rainfall": "rainfall*.csv", "stream": "*stream_level*.csv"}
-"""How the article's files are named, by the role of the gauges in them."""
+"""Role of the gauges in a file → pattern of its name."""
 _CODES = {"rainfall": "10", "stream": "100"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was measured, as published, and as the project's own forecast takes it.
+    """Readings as published, and the daily tables for the project's forecast.
 
     Attributes
     ----------
@@ -47,49 +47,49 @@ class Record:
     dam: Dam
     level: pl.DataFrame
     drivers: pl.DataFrame
-    days: DailyTables
+    daily_tables: DailyTables
 
 
-def dam_of_files(folder: Path) -> Dam:
-    """Warragamba with its gauges read from the article's three CSV files in `folder`.
+def dam_from_files(folder: Path) -> Dam:
+    """The dam Warragamba whose gauges are the article's three CSV files in `folder`.
 
     Raises
     ------
     ConfigError
-        If the folder is not there, or one of the three files is not in it exactly once.
+        If the folder does not exist, or does not contain each of the three files exactly once.
     """
     if not folder.is_dir():
         raise ConfigError(
-            f"folder {str(folder)!r} does not exist; give with --data the one with the article's CSV files, or leave "
-            "--data out to fetch the readings"
+            f"folder {str(folder)!r} does not exist; --data must name the folder with the article's CSV files; "
+            "without --data the readings are fetched"
         )
     paths = {role: _only(folder, pattern) for role, pattern in FILES.items()}
     dam = load_dam("warragamba")
-    gauges = tuple(_in_file(gauge, paths[gauge.role], dam) for gauge in dam.gauges)
+    gauges = tuple(_with_file(gauge, paths[gauge.role], dam) for gauge in dam.gauges)
     return dam.model_copy(update={"gauges": gauges})
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
+    paths = sorted(folder.glob(pattern))
+    if len(paths) != 1:
         raise ConfigError(
-            f"folder {str(folder)!r} holds {len(found)} files named {pattern}, must be 1; give with --data the folder "
-            "with "
-            f"the article's three files ({', '.join(FILES.values())}), or leave --data out to fetch the readings"
+            f"folder {str(folder)!r} contains {len(paths)} files named {pattern}, must be 1; --data must name the "
+            f"folder with the article's three files ({', '.join(FILES.values())}); without --data the readings are "
+            "fetched"
         )
-    return found[0]
+    return paths[0]
 
 
-def _in_file(gauge: Gauge, path: Path, dam: Dam) -> Gauge:
-    mark = "" if gauge.role == "target" else f"_{gauge.station}_{_CODES[gauge.role]}"
+def _with_file(gauge: Gauge, path: Path, dam: Dam) -> Gauge:
+    suffix = "" if gauge.role == "target" else f"_{gauge.station}_{_CODES[gauge.role]}"
     layout = FileLayout(
-        path=str(path), date="t", value=f"v{mark}", quality=f"q{mark}", date_format="%Y%m%d%H%M%S",
+        path=str(path), date="t", value=f"v{suffix}", quality=f"q{suffix}", date_format="%Y%m%d%H%M%S",
         quality_codes="waternsw", dam=dam.id,
     )  # fmt: skip
     return gauge.model_copy(update={"source": "csv", "file": layout})
 
 
-def gather(
+def read_record(
     dam: Dam,
     archive: Archive,
     *,
@@ -97,14 +97,14 @@ def gather(
     now: datetime,
     progress: Callable[[Gauge, int], None] | None = None,
 ) -> Record:
-    """The record of all gauges of `dam`, brought into `archive` first.
+    """The record of all gauges of `dam`; fetches them into `archive` first.
 
     Raises
     ------
     ConfigError, SourceError
-        If a file or the service does not give a gauge: the recipes need all of them.
+        If a file or the service lacks a gauge: the recipes need all of them.
     DataError
-        If a quality code is no whole number.
+        If a quality code is not a whole number.
     """
     from_files = dam.target_gauge.file is not None
     span = (None, None) if from_files else (FIRST_DAY, LAST_DAY)
@@ -112,41 +112,41 @@ def gather(
     report = fetch_dam(dam, archive, settings=settings, request=request, progress=progress)
     for error in report.errors.values():
         raise error
-    held = archive.as_of(dam.gauges)
-    level = _days(held, dam.target_gauge, dam, "")
+    readings = archive.as_of(dam.gauges)
+    level = _days(readings, dam.target_gauge, dam, "")
     drivers = None
     for gauge in dam.gauges:
         if gauge.role == "target":
             continue
-        own = _days(held, gauge, dam, f"_{gauge.station}_{_CODES[gauge.role]}")
-        drivers = own if drivers is None else drivers.join(own, on="date", how="inner")
+        columns = _days(readings, gauge, dam, f"_{gauge.station}_{_CODES[gauge.role]}")
+        drivers = columns if drivers is None else drivers.join(columns, on="date", how="inner")
     assert drivers is not None  # the dam of the article has seven drivers
     if not from_files:
-        asked = pl.col("date").is_between(FIRST_DAY, LAST_DAY)
-        level, drivers = level.filter(asked), drivers.filter(asked)
+        days = pl.col("date").is_between(FIRST_DAY, LAST_DAY)
+        level, drivers = level.filter(days), drivers.filter(days)
     last = level.filter(~pl.col("q").is_in((201, 255)) & pl.col("v").is_not_null())["date"].max()
-    return Record(dam, level, drivers, read_daily_tables(dam, archive, now=now, init_date=_a_day(last)))
+    return Record(dam, level, drivers, read_daily_tables(dam, archive, now=now, init_date=_require_date(last)))
 
 
-def _a_day(day: object) -> date:
+def _require_date(day: object) -> date:
     if not isinstance(day, date):
-        raise DataError("no day of the level has a reading that is available; give files or a period that have some")
+        raise DataError("no level reading is available; give files or a period with available readings")
     return day
 
 
-def _days(held: pl.DataFrame, gauge: Gauge, dam: Dam, mark: str) -> pl.DataFrame:
-    """date, v…, q… of one gauge as published, a row per calendar day from its first to its last."""
-    own = held.filter(
+def _days(readings: pl.DataFrame, gauge: Gauge, dam: Dam, suffix: str) -> pl.DataFrame:
+    """date, v…, q… of one gauge as published: a row per calendar day from the first to the last."""
+    rows = readings.filter(
         pl.all_horizontal(pl.col(key) == value for key, value in gauge.series.items() if key != "interval")
     )
     try:
-        table = own.select(
+        table = rows.select(
             to_local(pl.col("time"), dam.time_zone).dt.date().alias("date"),
-            pl.col("raw_value").replace("", None).cast(pl.Float64).alias(f"v{mark}"),  # a service's empty cell
-            pl.col("quality_code").cast(pl.Int64).alias(f"q{mark}"),
+            pl.col("raw_value").replace("", None).cast(pl.Float64).alias(f"v{suffix}"),  # a service's empty cell
+            pl.col("quality_code").cast(pl.Int64).alias(f"q{suffix}"),
         )
     except pl.exceptions.InvalidOperationError:
         raise DataError(
-            f"gauge {gauge.column}: a reading or its quality code is no number; the article's recipes need both"
+            f"gauge {gauge.column}: a reading or its quality code is not a number; the article's recipes need both"
         ) from None
     return table.sort("date").upsample("date", every="1d")

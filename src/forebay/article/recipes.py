@@ -1,9 +1,9 @@
-"""The article's recipes as tables: which rows, which inputs, which label, and how they are split.
+"""The article's recipes as tables: rows, inputs, label and split.
 
 "Elixir vs Python for real world AI/ML" (Alembic, 2023) predicts the daily change of Warragamba Dam's level three times:
-in a Python notebook, in an Elixir livebook and in a Python notebook over several days. A `Recipe` says in its fields
-what each of them does, faults included; `corrected` gives the same recipe without the faults. All lengths are metres,
-rain is millimetres.
+in a Python notebook, in an Elixir livebook and in a Python notebook over several days. The fields of a `Recipe` define
+each of them, faults included; `corrected` returns the recipe without the faults. Lengths are metres, rain is
+millimetres.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Rows = NDArray[np.intp]
 Array = NDArray[np.float64]
 
 UNAVAILABLE = (201, 255)
-"""Quality codes whose text says that there is no value; the number beside them is garbage."""
+"""Quality codes for "no value"; the number of such a reading is meaningless."""
 SPLIT_SEED = 12345
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.2
@@ -35,31 +35,31 @@ NOT_INPUTS = ("date", TARGET, "last_change")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one of the article's notebooks does, fault by fault.
+    """Definition of one notebook of the article.
 
     Attributes
     ----------
     label
         "nowcast" is L(d) − L(d−1), "forecast" is L(d+1) − L(d).
     no_level_before
-        Quality codes that make a level missing before the label is taken.
+        Quality codes that make a level missing before the label is computed.
     no_level_after
-        Quality codes of day d for which a row is dropped once it has its label.
+        Quality codes of day d whose row is dropped after its label is computed.
     least_change
-        Rows whose label is not above it are dropped (m); None keeps all.
+        Rows with a label at or below this value are dropped (m); None keeps all.
     no_driver
-        What becomes of a driver that is unavailable: "zero", or "left out" with its row.
+        Treatment of an unavailable driver: "zero", or "left out" with its row.
     lags
         The drivers of this many days are inputs: day d and those before it.
     past_change
-        Whether L(d) − L(d−1) is an input too, of as many days.
+        Whether L(d) − L(d−1) is an input too, for as many days.
     split
-        "sample" is that of pandas, "shuffle" loses the pairs, "shuffle in pairs" keeps them, "chronological" tests on
-        the last days.
+        "sample" is the split of pandas. "shuffle" separates inputs from their labels, "shuffle in pairs" does not.
+        "chronological" tests on the last days.
     layers, training
-        The net and how it is fitted.
+        The net and its training.
     adapt
-        Whether the normalisation is fitted on "all" training rows or on those that are "fitted" (without validation).
+        Rows for the normalisation: "all" training rows, or "fitted" (without the validation rows).
     """
 
     name: str
@@ -87,7 +87,7 @@ PYTHON = Recipe(
     variant="published",
     label="nowcast",
     no_level_before=(),
-    no_level_after=(201, 205),  # 205 is the article's slip for 255, so levels coded 255 stay in
+    no_level_after=(201, 205),  # the article's error: 205 instead of 255, so levels with code 255 remain
     least_change=-0.3,
     no_driver="zero",
     lags=1,
@@ -116,13 +116,13 @@ ELIXIR = replace(
     training=Training(epochs=30, batch=8, leftover="dropped", reshuffle=False),
 )
 PUBLISHED = {recipe.name: recipe for recipe in (PYTHON, ELIXIR, MULTI_DAY)}
-"""The recipes as the article's code has them, by name."""
+"""The recipes of the article's code, by name."""
 
 
 def corrected(recipe: Recipe) -> Recipe:
-    """`recipe` without its faults: what could have been known, on days that had a reading, tested on later days.
+    """`recipe` without its faults: inputs known in time, days with a reading, a test on later days.
 
-    The net stays the article's, but for a normalising layer where it had none.
+    The net is the article's. A net without a normalisation layer gets one.
     """
     layers = recipe.layers if recipe.layers[0][0] == "normalisation" else (("normalisation", 0), *recipe.layers)
     return replace(
@@ -142,24 +142,24 @@ def corrected(recipe: Recipe) -> Recipe:
 
 @dataclass(frozen=True)
 class RecipeRows:
-    """The rows of a recipe, by rising date.
+    """The rows of a recipe, in the order of their dates.
 
     Attributes
     ----------
     table
         date, one column per input, `change` (the label, m) and `last_change` (m): the last daily change known when the
-        label's day begins, 0 where an end of it is unavailable.
+        label's day begins, 0 where one of its two levels is unavailable.
     """
 
     table: pl.DataFrame
 
     @property
     def input_names(self) -> list[str]:
-        """The columns that are inputs."""
+        """Names of the input columns."""
         return [name for name in self.table.columns if name not in NOT_INPUTS]
 
     def inputs(self) -> pl.DataFrame:
-        """The inputs alone."""
+        """The input columns."""
         return self.table.select(self.input_names)
 
     def target(self) -> Array:
@@ -167,7 +167,7 @@ class RecipeRows:
         return self.table[TARGET].to_numpy()
 
 
-def rows_of(recipe: Recipe, level: pl.DataFrame, drivers: pl.DataFrame) -> RecipeRows:
+def recipe_rows(recipe: Recipe, level: pl.DataFrame, drivers: pl.DataFrame) -> RecipeRows:
     """The rows of `recipe`.
 
     Parameters
@@ -196,16 +196,16 @@ def rows_of(recipe: Recipe, level: pl.DataFrame, drivers: pl.DataFrame) -> Recip
 
 
 def _labelled(recipe: Recipe, level: pl.DataFrame) -> pl.DataFrame:
-    """date, change, last_change of the level rows that the recipe keeps."""
+    """date, change, last_change of the recipe's level rows."""
     v, q = pl.col("v"), pl.col("q")
-    kept = pl.when(~q.is_in(recipe.no_level_before)).then(v)
+    usable = pl.when(~q.is_in(recipe.no_level_before)).then(v)
     good = pl.when(~q.is_in(UNAVAILABLE)).then(v)
     ahead = recipe.label == "forecast"
     last = good - good.shift(1)
     table = level.sort("date").select(
         "date",
         "q",
-        change=(kept.shift(-1) - kept) if ahead else (kept - kept.shift(1)),
+        change=(usable.shift(-1) - usable) if ahead else (usable - usable.shift(1)),
         last_change=(last if ahead else last.shift(1)).fill_null(0.0),
     )
     table = table.filter(~q.is_in(recipe.no_level_after) & pl.col(TARGET).is_not_null())
@@ -215,11 +215,11 @@ def _labelled(recipe: Recipe, level: pl.DataFrame) -> pl.DataFrame:
 
 
 def _driver_inputs(recipe: Recipe, drivers: pl.DataFrame) -> pl.DataFrame:
-    """date and the drivers' values of day d, d−1, …, by calendar days; null where a row is to be dropped."""
-    instead = pl.lit(0.0) if recipe.no_driver == "zero" else pl.lit(None, pl.Float64)
+    """date and the drivers' values of the calendar days d, d−1, …; null drops the row."""
+    substitute = pl.lit(0.0) if recipe.no_driver == "zero" else pl.lit(None, pl.Float64)
     names = [name for name in drivers.columns if name.startswith("v_")]
     values = [
-        pl.when(pl.col("q" + name[1:]).is_in(UNAVAILABLE)).then(instead).otherwise(pl.col(name)).alias(name)
+        pl.when(pl.col("q" + name[1:]).is_in(UNAVAILABLE)).then(substitute).otherwise(pl.col(name)).alias(name)
         for name in names
     ]
     return _with_lags(drivers.select("date", *values), recipe.lags)
@@ -231,7 +231,7 @@ def _past_changes(level: pl.DataFrame, lags: int) -> pl.DataFrame:
 
 
 def _with_lags(table: pl.DataFrame, lags: int) -> pl.DataFrame:
-    """`table` (a row per calendar day) with its columns of the days before, …_dm1, …_dm2."""
+    """`table` (a row per calendar day) with the values of previous days as columns …_dm1, …_dm2."""
     table = table.sort("date")
     names = table.columns[1:]
     shifted = [pl.col(name).shift(lag).alias(f"{name}_dm{lag}") for lag in range(1, lags) for name in names]
@@ -242,8 +242,8 @@ def _with_lags(table: pl.DataFrame, lags: int) -> pl.DataFrame:
 class Split:
     """Row numbers of one split.
 
-    `fitted`, `validating` and `test` are rows of the inputs. Labels stand on the same rows, unless the split loses the
-    pairs: then `label_rows` gives for each of the three the rows that the labels are taken from.
+    `fitted`, `validating` and `test` are rows of the inputs. Labels come from the same rows, unless the split separates
+    them: then `label_rows` has the rows of the labels for each of the three.
     """
 
     fitted: Rows
@@ -257,13 +257,13 @@ class Split:
         return np.concatenate([self.fitted, self.validating])
 
     def labels(self, target: Array) -> tuple[Array, Array, Array]:
-        """The labels that the net is given for fitting, validation and test."""
+        """Labels for fitting, validation and test."""
         fitted, validating, test = self.label_rows or (self.fitted, self.validating, self.test)
         return target[fitted], target[validating], target[test]
 
 
 def split_rows(recipe: Recipe, count: int, seed: int) -> Split:
-    """How `recipe` splits `count` rows; only the livebook's shuffling depends on `seed`.
+    """Split of `count` rows by `recipe`; only the livebook's shuffle depends on `seed`.
 
     Examples
     --------
@@ -282,26 +282,25 @@ def split_rows(recipe: Recipe, count: int, seed: int) -> Split:
 
 
 def sample(count: int, share: float, seed: int) -> Rows:
-    """The rows that pandas' `sample(frac=share, random_state=seed)` takes of `count`, in its order.
+    """Rows that pandas' `sample(frac=share, random_state=seed)` selects from `count` rows, in its order.
 
     Examples
     --------
     >>> sample(10, 0.8, 12345).tolist()
     [0, 7, 3, 9, 6, 4, 1, 8]
     """
-    chosen: Rows = np.random.RandomState(seed).choice(count, round(share * count), replace=False)
-    return chosen
+    rows: Rows = np.random.RandomState(seed).choice(count, round(share * count), replace=False)
+    return rows
 
 
 def _validated(train: Rows, test: Rows) -> Split:
-    """Keras' `validation_split`: the last 20% of the training rows, as they stand, validate."""
+    """Keras' `validation_split`: the last 20% of the training rows, without a shuffle, are for validation."""
     fitted = int(len(train) * (1 - VALIDATION_SHARE))
     return Split(train[:fitted], train[fitted:], test)
 
 
 def _livebook(count: int, seed: int, *, in_pairs: bool) -> Split:
-    """Features in one random order, labels in a second one: the article's livebook shuffles them one after the "
-    "other."""
+    """Features in one random order, labels in a second one: the livebook shuffles them separately."""
     random = np.random.RandomState(seed)
     features = random.permutation(count)
     labels = features if in_pairs else random.permutation(count)

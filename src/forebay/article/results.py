@@ -1,4 +1,4 @@
-"""What the article's page tells, as tables and figures: made by `article`, drawn and worded in this room."""
+"""Content of the article's page: results of the recipes, costs of the faults, scores on the same days."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from dataclasses import dataclass, field
 import polars as pl
 
 BASELINES = ("no_change", "train_median", "last_change", "huber", "lightgbm")
+RECIPE_TITLES = {"python": "Python", "elixir": "Elixir", "multi-day": "Multi-day"}
 
 
 @dataclass(frozen=True)
-class Result:
-    """One recipe, as published or corrected, on all its seeds. Lengths are metres.
+class RecipeResult:
+    """Result of one recipe, as published or corrected, for all its seeds. Lengths are metres.
 
     Attributes
     ----------
     rows, train, validation, test
-        Numbers of rows; `train` holds the validation rows where Keras splits them off (all but the livebook).
+        Numbers of rows. `train` contains the validation rows where Keras splits them off (all but the livebook).
     mae
         Test MAE of the net, one per seed.
     spread
-        Standard deviation of the net's test predictions, one per seed: near 0 is a constant.
+        Standard deviation of the net's test predictions, one per seed; near 0 the prediction is a constant.
     baselines
-        MAE of each of `BASELINES` on the rows that `baselines_on` names: the test rows, or all where every seed has
-        another test.
+        MAE of each of `BASELINES` on the rows that `baselines_on` names: the test rows, or all rows where every seed
+        has a different test.
     baselines_test
-        The same on the test rows; the mean over the seeds where every seed has another test.
+        The same on the test rows; the mean over the seeds where every seed has a different test.
     history
         seed, epoch, loss, val_loss.
     predictions
@@ -51,12 +52,12 @@ class Result:
 
     @property
     def title(self) -> str:
-        """How it is named on the page."""
+        """Title of the recipe and its variant."""
         return f"{RECIPE_TITLES[self.recipe]}, {self.variant}"
 
     @property
     def stem(self) -> str:
-        """How its files' names begin."""
+        """First part of its files' names."""
         return f"{self.recipe}-{self.variant}"
 
     def mean(self) -> float:
@@ -64,42 +65,42 @@ class Result:
         return sum(self.mae) / len(self.mae)
 
     def deviation(self) -> float:
-        """Standard deviation of the test MAE over the seeds (n − 1; 0 for one seed)."""
+        """Standard deviation of the test MAE over the seeds (n − 1); 0 for one seed."""
         if len(self.mae) == 1:
             return 0.0
         return float((sum((m - self.mean()) ** 2 for m in self.mae) / (len(self.mae) - 1)) ** 0.5)
 
 
-RECIPE_TITLES = {"python": "Python", "elixir": "Elixir", "multi-day": "Multi-day"}
-
-
 @dataclass(frozen=True)
 class Fault:
-    """One of the article's faults and what it costs: the MAE (m) with it and without it, all else being equal.
+    """Cost of one fault of the article: the MAE (m) with the fault and without it, everything else equal.
 
-    `rows` says on which rows both numbers were taken, `told` what else is to be known.
+    Attributes
+    ----------
+    name
+        Block of the page's template with the fault's title and text.
+    values
+        Numbers of that text.
     """
 
     number: int
-    title: str
-    changed: str
+    name: str
     published: float
     corrected: float
-    rows: str
-    told: str
+    values: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def cost(self) -> float:
-        """Without the fault minus with it."""
+        """MAE without the fault minus MAE with it."""
         return self.corrected - self.published
 
 
 @dataclass(frozen=True)
-class SameDays:
-    """The corrected net and others at one day ahead, on the same `n` days from `first` to `last`, all in metres.
+class SameDayScores:
+    """Scores of the corrected net and of other models one day ahead, on the same `n` days, in metres.
 
-    `mae`, `bias` (mean of forecast minus observed) and `top5` (MAE on the 5% largest rises) by name: "net" is the mean
-    over the seeds, "default" the project's own forecast.
+    `mae`, `bias` (mean of forecast minus observed) and `top5` (MAE on the 5% largest rises) by model: "net" is the mean
+    over the seeds, "default" the project's forecast. The days lie between `first` and `last`.
     """
 
     recipe: str
@@ -112,16 +113,23 @@ class SameDays:
 
 
 @dataclass(frozen=True)
-class Story:
-    """All that the page tells.
+class ArticlePage:
+    """Content of the page.
 
-    `own` is a row per lead of the project's own forecast: lead_time, n, mae, no_change, last_change, coverage_90.
+    Attributes
+    ----------
+    published
+        Recipe → test MAE that the article reports.
+    hindcast
+        Scores of the project's forecast, a row per lead: lead_time, n, mae, no_change, last_change, coverage_90.
+    hindcast_window
+        Window of those scores.
     """
 
-    results: tuple[Result, ...]
+    results: tuple[RecipeResult, ...]
     published: Mapping[str, float]
     faults: tuple[Fault, ...]
-    same_days: tuple[SameDays, ...]
-    own: pl.DataFrame
-    own_window: str
+    same_days: tuple[SameDayScores, ...]
+    hindcast: pl.DataFrame
+    hindcast_window: str
     licence: str

@@ -1,4 +1,4 @@
-"""The article's recipes side by side, as published and as corrected: one call from the readings to the page.
+"""The article's recipes, published and corrected: from the readings to the page.
 
 The article is "Elixir vs Python for real world AI/ML" (Alembic, 2023, parts 1 and 2).
 """
@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +17,32 @@ import polars as pl
 
 from forebay import metrics
 from forebay.archive.store import Archive, open_archive
-from forebay.article import faults as article_faults
-from forebay.article.gauges import Record, dam_of_files, gather
-from forebay.article.recipes import PUBLISHED, PUBLISHED_MAE, corrected, rows_of
-from forebay.article.results import Result, SameDays, Story
-from forebay.article.trials import Tried, result, trials, try_all
+from forebay.article.faults import baseline_fault, fault_costs
+from forebay.article.gauges import Record, dam_from_files, read_record
+from forebay.article.recipes import PUBLISHED, PUBLISHED_MAE, corrected, recipe_rows
+from forebay.article.results import ArticlePage, RecipeResult, SameDayScores
+from forebay.article.trials import TrainedNet, recipe_result, seed_trials, train_all
 from forebay.dams.dam_file import load_dam
+from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError
 from forebay.files import write_all
 from forebay.jobs.forecast import ForecastResult, forecast_dam
 from forebay.nets import backends, export, networks
 from forebay.settings import Settings
-from forebay.verify.hindcast import SEQUENTIAL, Execution
+from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
 from forebay.verify.score_tables import SUMMARY_LEADS
 
 RECIPES = (*PUBLISHED, "all")
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much is done, and how much there is."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What to run: a recipe's name or "all", the backend of the nets, and how many seeds.
+    """What to run: the name of a recipe or "all", the backend of the nets, the number of seeds.
 
     Raises
     ------
     ConfigError
-        If one of them is not allowed, or the backend or the ONNX tools are not installed.
+        If a value is not allowed, or the backend or the ONNX tools are not installed.
     """
 
     recipe: str = "all"
@@ -52,9 +51,9 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
-            raise ConfigError(f"recipe {self.recipe!r} is not known; allowed are {', '.join(RECIPES)}")
+            raise ConfigError(f"recipe {self.recipe!r} is unknown; allowed are {', '.join(RECIPES)}")
         if self.seeds < 1:
-            raise ConfigError(f"{self.seeds} seeds are too few; give at least 1 with --seeds")
+            raise ConfigError(f"--seeds {self.seeds} is too small; give at least 1")
         backends.check(self.backend)
         export.check_tools()
 
@@ -65,95 +64,106 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a run made: the page's story, and every net by the stem of its files' names."""
+class ArticleRun:
+    """Result of a run: the content of the page, and every net by the first part of its files' names."""
 
-    story: Story
-    nets: dict[str, Tried]
+    page: ArticlePage
+    nets: dict[str, TrainedNet]
 
 
-def read(
-    folder: Path | None, *, settings: Settings, now: datetime, archive: Archive | None = None,
+def read_readings(
+    folder: Path | None,
+    *,
+    settings: Settings,
+    now: datetime,
+    archive: Archive | None = None,
     progress: Progress | None = None,
-) -> Record:  # fmt: skip
-    """The readings of the article's gauges, from the CSV files in `folder` or, without one, from the live service.
+) -> Record:
+    """Readings of the article's gauges, from the CSV files in `folder` or, without it, from the live service.
 
     Parameters
     ----------
     archive
-        Where fetched readings are kept; files need none.
+        Archive for the fetched readings; files need none.
 
     Raises
     ------
     ConfigError, SourceError, DataError
-        As `article_gauges.dam_of_files` and `article_gauges.gather`.
+        As `gauges.dam_from_files` and `gauges.read_record`.
     """
-    dam = dam_of_files(folder) if folder else load_dam("warragamba")
-    told = (lambda gauge, done: progress(f"fetch {gauge.title}", done, len(dam.gauges))) if progress else None
+    dam = dam_from_files(folder) if folder else load_dam("warragamba")
+
+    def report_gauge(gauge: Gauge, count: int) -> None:
+        if progress:
+            progress(f"fetch {gauge.title}", count, len(dam.gauges))
+
     if folder is None:
         if archive is None:
             raise ConfigError("readings from the live service need an archive; give one, or a folder of files")
-        return gather(dam, archive, settings=settings, now=now, progress=told)
-    with tempfile.TemporaryDirectory(prefix="forebay-") as own, open_archive(f"sqlite:///{own}/article.db") as held:
-        return gather(dam, held, settings=settings, now=now, progress=told)
+        return read_record(dam, archive, settings=settings, now=now, progress=report_gauge)
+    with tempfile.TemporaryDirectory(prefix="forebay-") as own, open_archive(f"sqlite:///{own}/article.db") as store:
+        return read_record(dam, store, settings=settings, now=now, progress=report_gauge)
 
 
-def run(
-    record: Record, choice: Choice, *, now: datetime, execution: Execution = SEQUENTIAL
-) -> Told:
-    """Both versions of each recipe, the faults weighed, and the project's own forecast on the same days.
+def run(record: Record, choice: Choice, *, now: datetime, execution: Execution = SEQUENTIAL) -> ArticleRun:
+    """Both variants of each recipe, the costs of the faults, and the project's forecast on the same days.
 
     Raises
     ------
     ConfigError, ModelError, DataError
-        If a backend fails, or the readings do not suffice.
+        If a backend fails, or there are too few readings.
     """
 
-    def told(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: execution.progress(what, done, total) if execution.progress else None
+    def step(name: str) -> Callable[[int, int], None]:
+        return lambda count, total: execution.progress(name, count, total) if execution.progress else None
 
-    chosen = [recipe for name in choice.recipes for recipe in (PUBLISHED[name], corrected(PUBLISHED[name]))]
-    planned = [trials(one, rows_of(one, record.level, record.drivers), choice.seeds) for one in chosen]
-    every = [trial for plan in planned for trial in plan]
-    made = iter(try_all(every, backend=choice.backend, told=told("nets")))
-    tried = [[next(made) for _ in plan] for plan in planned]
-    results = tuple(result(nets, choice.backend) for nets in tried)
-    published = {name: nets for name, nets in zip(choice.recipes, tried[::2], strict=True)}
-    faults = article_faults.weigh(
-        record, published, seeds=choice.seeds, backend=choice.backend, told=told("what each fault costs")
+    recipes = [recipe for name in choice.recipes for recipe in (PUBLISHED[name], corrected(PUBLISHED[name]))]
+    plans = [seed_trials(recipe, recipe_rows(recipe, record.level, record.drivers), choice.seeds) for recipe in recipes]
+    trials = [trial for plan in plans for trial in plan]
+    trained = iter(train_all(trials, backend=choice.backend, progress=step("nets")))
+    nets = [[next(trained) for _ in plan] for plan in plans]
+    results = tuple(recipe_result(seeds, choice.backend) for seeds in nets)
+    published = dict(zip(choice.recipes, nets[::2], strict=True))
+    faults = fault_costs(
+        record, published, seeds=choice.seeds, backend=choice.backend, progress=step("cost of each fault")
     )
-    outcome = forecast_dam(record.dam, record.days, now=now, execution=execution)
-    own, window = _own(outcome)
-    faults.append(article_faults.baseline_fault(results, own))
-    same = tuple(_same_days(nets, outcome) for nets in tried[1::2])
-    story = Story(results, PUBLISHED_MAE, tuple(faults), same, own, window, record.dam.licence)
-    nets = {f"{r.stem}-seed{net.trial.seed}": net for r, of in zip(results, tried, strict=True) for net in of}
-    return Told(story, nets)
+    forecast = forecast_dam(record.dam, record.daily_tables, now=now, execution=execution)
+    hindcast, window = _hindcast_scores(forecast)
+    same_days = tuple(_same_day_scores(seeds, forecast) for seeds in nets[1::2])
+    page = ArticlePage(
+        results,
+        PUBLISHED_MAE,
+        (*faults, baseline_fault(results, hindcast)),
+        same_days,
+        hindcast,
+        window,
+        record.dam.licence,
+    )
+    files = zip(results, nets, strict=True)
+    return ArticleRun(page, {f"{result.stem}-seed{net.trial.seed}": net for result, seeds in files for net in seeds})
 
 
-def _own(outcome: ForecastResult) -> tuple[pl.DataFrame, str]:
-    """Scores of the project's own forecast by lead, and the window that they are of."""
-    scores = outcome.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(SUMMARY_LEADS))
-    window = next((w.name for w in outcome.dam.hindcast.windows if w.name in scores["window"]), "all")
-    own = scores.filter(pl.col("window") == window)
+def _hindcast_scores(forecast: ForecastResult) -> tuple[pl.DataFrame, str]:
+    """Scores of the project's forecast by lead, and their window."""
+    scores = forecast.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(SUMMARY_LEADS))
+    windows = forecast.dam.hindcast.windows
+    window = next((w.name for w in windows if w.name in scores["window"]), "all")
+    scores = scores.filter(pl.col("window") == window)
+    columns = {
+        "mae": ("default", "mae"),
+        "no_change": ("no_change", "mae"),
+        "last_change": ("last_change", "mae"),
+        "coverage_90": ("default", "coverage_90"),
+    }
+    table = scores.filter(pl.col("model") == "default", pl.col("metric") == "mae").select("lead_time", "n")
+    for name, (model, metric) in columns.items():
+        values = scores.filter(pl.col("model") == model, pl.col("metric") == metric)
+        table = table.join(values.select("lead_time", pl.col("value").alias(name)), on="lead_time", how="left")
+    return table.sort("lead_time"), window
 
-    def of(model: str, metric: str, name: str) -> pl.DataFrame:
-        rows = own.filter(pl.col("model") == model, pl.col("metric") == metric)
-        return rows.select("lead_time", pl.col("value").alias(name), pl.col("n").alias(f"n_{name}"))
 
-    table = of("default", "mae", "mae")
-    for model, metric, name in (
-        ("no_change", "mae", "no_change"),
-        ("last_change", "mae", "last_change"),
-        ("default", "coverage_90", "coverage_90"),
-    ):
-        table = table.join(of(model, metric, name).drop(f"n_{name}"), on="lead_time", how="left")
-    return table.rename({"n_mae": "n"}).sort("lead_time"), window
-
-
-def _same_days(nets: Sequence[Tried], outcome: ForecastResult) -> SameDays:
-    """The corrected nets of one recipe beside the hindcast's models, on the test days that the hindcast is scored "
-    "on."""
+def _same_day_scores(nets: Sequence[TrainedNet], forecast: ForecastResult) -> SameDayScores:
+    """Scores of one recipe's corrected nets and of the hindcast's models, on the test days that both have."""
     trial = nets[0].trial
     test = trial.split.test
     days = pl.DataFrame({
@@ -161,36 +171,34 @@ def _same_days(nets: Sequence[Tried], outcome: ForecastResult) -> SameDays:
         "observed": trial.rows.target()[test],
         **{f"net {net.trial.seed}": net.prediction[test] for net in nets},
     })  # fmt: skip
-    samples = outcome.verification.samples
+    samples = forecast.verification.samples
     scored = samples.dates[np.isfinite(samples.change(samples.observed, 1))].astype("datetime64[D]")
     models = (
-        outcome.verification.forecasts.filter(pl.col("lead_time") == 1, pl.col("quantile") == 0.5)
+        forecast.verification.forecasts.filter(pl.col("lead_time") == 1, pl.col("quantile") == 0.5)
         .pivot("model", index="init_date", values="change")
         .drop_nulls()
     )
     joined = days.join(models, on="init_date", how="inner").filter(
         pl.col("init_date").is_in(pl.Series(scored).cast(pl.Date).implode())
     )
-    seen = joined["observed"].to_numpy()
-    named = ("default", "no_change", "last_change", "damped_change")
+    observed = joined["observed"].to_numpy()
     forecasts = {"net": [joined[f"net {net.trial.seed}"].to_numpy() for net in nets]}
-    forecasts |= {name: [joined[name].to_numpy()] for name in named}
-    top = metrics.largest(seen, 0.05)
-    first, last = (str(_day(joined["init_date"], row)) for row in (0, -1))
-    return SameDays(
-        trial.recipe.name, len(joined), first, last,
-        mae={name: float(np.mean([metrics.mae(f, seen) for f in of])) for name, of in forecasts.items()},
-        bias={name: float(np.mean([metrics.bias(f, seen) for f in of])) for name, of in forecasts.items()},
-        top5={name: float(np.mean([metrics.mae(f[top], seen[top]) for f in of])) for name, of in forecasts.items()},
-    )  # fmt: skip
+    forecasts |= {
+        name: [joined[name].to_numpy()] for name in ("default", "no_change", "last_change", "damped_change")
+    }
+    top = metrics.largest(observed, 0.05)
+    return SameDayScores(
+        trial.recipe.name,
+        len(joined),
+        str(joined["init_date"][0]),
+        str(joined["init_date"][-1]),
+        mae={m: float(np.mean([metrics.mae(f, observed) for f in fs])) for m, fs in forecasts.items()},
+        bias={m: float(np.mean([metrics.bias(f, observed) for f in fs])) for m, fs in forecasts.items()},
+        top5={m: float(np.mean([metrics.mae(f[top], observed[top]) for f in fs])) for m, fs in forecasts.items()},
+    )
 
 
-def _day(days: pl.Series, row: int) -> date:
-    day: date = days[row]
-    return day
-
-
-def listed(results: Sequence[Result]) -> list[dict[str, object]]:
+def json_rows(results: Sequence[RecipeResult]) -> list[dict[str, object]]:
     """The results for machines, an object per recipe and variant; MAE in metres."""
     return [
         {
@@ -213,7 +221,7 @@ def listed(results: Sequence[Result]) -> list[dict[str, object]]:
     ]
 
 
-def rows(story: Story) -> list[dict[str, object]]:
+def text_rows(page: ArticlePage) -> list[dict[str, object]]:
     """The results for the terminal, a row per recipe and variant."""
     return [
         {
@@ -221,16 +229,16 @@ def rows(story: Story) -> list[dict[str, object]]:
             "variant": r.variant,
             "rows": r.rows,
             "train/validation/test": f"{r.train}/{r.validation}/{r.test}",
-            "article": story.published.get(r.recipe) if r.variant == "published" else None,
+            "article": page.published.get(r.recipe) if r.variant == "published" else None,
             "net": f"{r.mean():.4f} ± {r.deviation():.4f}",
             **{name: round(value, 4) for name, value in r.baselines.items()},
         }
-        for r in story.results
+        for r in page.results
     ]
 
 
-def write(told: Told, folder: Path) -> list[Path]:
-    """The page, its charts and tables, and every net as `.keras` and ONNX in `folder`; gives their paths.
+def write(result: ArticleRun, folder: Path) -> list[Path]:
+    """Paths of the files in `folder`: the page, its charts and tables, and every net as `.keras` and ONNX.
 
     Raises
     ------
@@ -242,18 +250,20 @@ def write(told: Told, folder: Path) -> list[Path]:
     from forebay.article.page import write_page
 
     with write_all(folder) as files:
-        write_page(told.story, files.stage)
-        text = json.dumps(listed(told.story.results), indent=1, allow_nan=False)
+        write_page(result.page, files.stage)
+        text = json.dumps(json_rows(result.page.results), indent=1, allow_nan=False)
         (files.stage / "article.json").write_text(text, "utf-8")
-        for one in told.story.results:
-            for name, table in (("history", one.history), ("prediction", one.predictions)):
-                table.write_csv(files.stage / f"{one.stem}-{name}.csv")
-                table.write_parquet(files.stage / f"{one.stem}-{name}.parquet")
-        _write_nets(told, files.stage)
+        for recipe in result.page.results:
+            for name, table in (("history", recipe.history), ("prediction", recipe.predictions)):
+                table.write_csv(files.stage / f"{recipe.stem}-{name}.csv")
+                table.write_parquet(files.stage / f"{recipe.stem}-{name}.parquet")
+        _write_nets(result, files.stage)
     return files.paths
 
 
-def _write_nets(told: Told, folder: Path) -> None:
-    for stem, tried in told.nets.items():
-        networks.save(tried.network, folder / f"{stem}.keras")
-    export.write_all([(t.network, t.trial.rows.inputs(), folder / f"{s}.onnx") for s, t in told.nets.items()])
+def _write_nets(result: ArticleRun, folder: Path) -> None:
+    for stem, net in result.nets.items():
+        networks.save(net.network, folder / f"{stem}.keras")
+    export.write_all(
+        [(net.network, net.trial.rows.inputs(), folder / f"{stem}.onnx") for stem, net in result.nets.items()]
+    )

@@ -1,4 +1,4 @@
-"""Nets and baselines on a recipe's rows: what each reaches on the rows it is judged on."""
+"""Nets and baselines on a recipe's rows, and their errors on the test rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import polars as pl
 
 from forebay import metrics
 from forebay.article.recipes import TARGET, Array, Recipe, RecipeRows, Rows, Split, split_rows
-from forebay.article.results import BASELINES, Result
+from forebay.article.results import BASELINES, RecipeResult
 from forebay.nets import networks
 from forebay.nets.networks import Fit, Network
 
-Told = Callable[[int, int], None]
-"""Told how many nets are fitted, and of how many."""
+Progress = Callable[[int, int], None]
+"""Callback with the number of fitted nets and the number of all nets."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A net to be fitted: on which rows, split how, with which seed."""
+    """A net to fit: the rows, their split and the seed."""
 
     recipe: Recipe
     rows: RecipeRows
@@ -29,121 +29,123 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrainedNet:
     """A fitted net and its predictions (m) for all rows of its trial."""
 
     trial: Trial
     network: Network
     prediction: Array
 
-    def mae(self, judged: Rows | None = None) -> float:
-        """MAE on the rows `judged`, each with its own label; by default on the test as the recipe has it."""
+    def mae(self, rows: Rows | None = None) -> float:
+        """MAE on `rows`, each with its label; by default on the test rows with the recipe's labels."""
         target = self.trial.rows.target()
-        if judged is None:
+        if rows is None:
             return metrics.mae(self.prediction[self.trial.split.test], self.trial.split.labels(target)[2])
-        return metrics.mae(self.prediction[judged], target[judged])
+        return metrics.mae(self.prediction[rows], target[rows])
 
 
-def trials(recipe: Recipe, rows: RecipeRows, seeds: int) -> list[Trial]:
+def seed_trials(recipe: Recipe, rows: RecipeRows, seeds: int) -> list[Trial]:
     """One trial per seed."""
     return [Trial(recipe, rows, split_rows(recipe, len(rows.table), seed), seed) for seed in range(seeds)]
 
 
-def try_all(given: Sequence[Trial], *, backend: str, told: Told | None = None) -> list[Tried]:
-    """Every trial's net and predictions, all from one process; raises as `networks.fit_all`."""
-    jobs = [_job(trial) for trial in given]
-    nets = networks.fit_all(jobs, backend=backend, progress=(lambda done: told(done, len(jobs))) if told else None)
-    pairs = [(net, trial.rows.inputs()) for net, trial in zip(nets, given, strict=True)]
+def train_all(trials: Sequence[Trial], *, backend: str, progress: Progress | None = None) -> list[TrainedNet]:
+    """The net and the predictions of every trial, from one process; raises as `networks.fit_all`."""
+    jobs = [_job(trial) for trial in trials]
+    nets = networks.fit_all(
+        jobs, backend=backend, progress=(lambda count: progress(count, len(jobs))) if progress else None
+    )
+    pairs = [(net, trial.rows.inputs()) for net, trial in zip(nets, trials, strict=True)]
     predictions = networks.predict_all(pairs, backend=backend)
-    return [Tried(*one) for one in zip(given, nets, predictions, strict=True)]
+    return [TrainedNet(*parts) for parts in zip(trials, nets, predictions, strict=True)]
 
 
 def _job(trial: Trial) -> Fit:
     recipe, split = trial.recipe, trial.split
-    every = networks.arrays(trial.rows.table, inputs=trial.rows.input_names, target=TARGET)
-    fitted_labels, validating_labels, _ = split.labels(every.target.astype(np.float64))
-    fitted = replace(every.take(split.fitted), target=fitted_labels.astype(np.float32))
-    validating = replace(every.take(split.validating), target=validating_labels.astype(np.float32))
-    scale = networks.normalisation(every.take(split.train) if recipe.adapt == "all" else fitted)
+    arrays = networks.arrays(trial.rows.table, inputs=trial.rows.input_names, target=TARGET)
+    fitted_labels, validating_labels, _ = split.labels(arrays.target.astype(np.float64))
+    fitted = replace(arrays.take(split.fitted), target=fitted_labels.astype(np.float32))
+    validating = replace(arrays.take(split.validating), target=validating_labels.astype(np.float32))
+    scale = networks.normalisation(arrays.take(split.train) if recipe.adapt == "all" else fitted)
     return Fit(recipe.layers, recipe.training, fitted, validating, scale, trial.seed)
 
 
-def result(tried: Sequence[Tried], backend: str) -> Result:
-    """What one recipe reached over its seeds."""
-    first = tried[0].trial
+def recipe_result(nets: Sequence[TrainedNet], backend: str) -> RecipeResult:
+    """Result of one recipe over its seeds."""
+    first = nets[0].trial
     recipe, rows, split = first.recipe, first.rows, first.split
-    apart = recipe.split in ("shuffle", "shuffle in pairs")  # the livebook counts its validation rows apart
-    everywhere = recipe.split == "shuffle"
-    on_test = _baselines_of([one.trial for one in tried] if everywhere else [first])
-    return Result(
+    is_livebook = recipe.split in ("shuffle", "shuffle in pairs")  # it does not count validation rows as training rows
+    changes_by_seed = recipe.split == "shuffle"
+    test_baselines = _mean_baselines([net.trial for net in nets] if changes_by_seed else [first])
+    return RecipeResult(
         recipe=recipe.name,
         variant=recipe.variant,
         backend=backend,
         epochs=recipe.training.epochs,
         rows=len(rows.table),
-        train=len(split.fitted if apart else split.train),
+        train=len(split.fitted if is_livebook else split.train),
         validation=len(split.validating),
         test=len(split.test),
-        mae=tuple(one.mae() for one in tried),
-        spread=tuple(float(np.std(one.prediction[one.trial.split.test])) for one in tried),
-        baselines=baselines_on_all(rows) if everywhere else on_test,
-        baselines_on="all rows, the fitted ones in 5 random folds" if everywhere else "test rows",
-        baselines_test=on_test,
-        history=pl.concat(one.network.history.select(pl.lit(one.trial.seed).alias("seed"), pl.all()) for one in tried),
-        predictions=_predictions(tried[0]),
+        mae=tuple(net.mae() for net in nets),
+        spread=tuple(float(np.std(net.prediction[net.trial.split.test])) for net in nets),
+        baselines=baselines_on_all(rows) if changes_by_seed else test_baselines,
+        baselines_on="all rows (fitted baselines: 5 random folds)" if changes_by_seed else "test rows",
+        baselines_test=test_baselines,
+        history=pl.concat(net.network.history.select(pl.lit(net.trial.seed).alias("seed"), pl.all()) for net in nets),
+        predictions=_predictions(nets[0]),
     )
 
 
-def _predictions(tried: Tried) -> pl.DataFrame:
-    """date, part, actual, prediction; the actual is the label that the recipe holds against the prediction."""
-    split, target = tried.trial.split, tried.trial.rows.target()
+def _predictions(net: TrainedNet) -> pl.DataFrame:
+    """date, part, actual, prediction; the actual is the label that the recipe compares with the prediction."""
+    split, target = net.trial.split, net.trial.rows.target()
     rows = np.concatenate([split.fitted, split.validating, split.test])
     sizes = {"train": len(split.fitted), "validation": len(split.validating), "test": len(split.test)}
     return pl.DataFrame(
         {
-            "date": tried.trial.rows.table["date"].gather(rows),
+            "date": net.trial.rows.table["date"].gather(rows),
             "part": [name for name, size in sizes.items() for _ in range(size)],
             "actual": np.concatenate(split.labels(target)),
-            "prediction": tried.prediction[rows],
+            "prediction": net.prediction[rows],
         }
     ).sort("date")
 
 
-def _baselines_of(given: Sequence[Trial]) -> dict[str, float]:
-    """Mean MAE of each baseline over the trials' tests, on the rows that the test's labels are of."""
-    reached = []
-    for trial in given:
+def _mean_baselines(trials: Sequence[Trial]) -> dict[str, float]:
+    """Mean MAE of each baseline over the trials' tests, on the rows of the test labels."""
+    errors = []
+    for trial in trials:
         fitted, validating, test = trial.split.label_rows or (
             trial.split.fitted,
             trial.split.validating,
             trial.split.test,
         )
-        reached.append(baselines(trial.rows, np.concatenate([fitted, validating]), test))
-    return {name: float(np.mean([one[name] for one in reached])) for name in BASELINES}
+        errors.append(baselines(trial.rows, np.concatenate([fitted, validating]), test))
+    return {name: float(np.mean([maes[name] for maes in errors])) for name in BASELINES}
 
 
 def baselines(rows: RecipeRows, train: Rows, test: Rows) -> dict[str, float]:
-    """MAE (m) of each baseline on the `test` rows, fitted on the `train` rows with their own labels.
+    """MAE (m) of each baseline on the `test` rows, fitted on the `train` rows.
 
-    No change; the median of the training labels; the last daily change again; Huber regression (ε = 1.35) on
-    standardised inputs; LightGBM with L1 loss and its defaults.
+    No change; the median of the training labels; the last daily change; Huber regression (ε = 1.35) on standardised
+    inputs; LightGBM with L1 loss and its defaults.
     """
     target = rows.target()
-    made = _baseline_predictions(rows, train, test)
-    return {name: metrics.mae(made[name], target[test]) for name in BASELINES}
+    predictions = _baseline_predictions(rows, train, test)
+    return {name: metrics.mae(predictions[name], target[test]) for name in BASELINES}
 
 
 def baselines_on_all(rows: RecipeRows, folds: int = 5) -> dict[str, float]:
-    """The same on all rows: those that learn predict each of `folds` random folds from the others."""
+    """MAE (m) of each baseline on all rows; the fitted baselines predict each of `folds` random folds from the rest."""
     target = rows.target()
-    every = np.arange(len(target))
-    made = {name: np.empty(len(target)) for name in BASELINES}
+    numbers = np.arange(len(target))
+    predictions = {name: np.empty(len(target)) for name in BASELINES}
     for test in random_folds(len(target), folds):
-        of_fold = _baseline_predictions(rows, np.setdiff1d(every, test), test)
+        fold_predictions = _baseline_predictions(rows, np.setdiff1d(numbers, test), test)
         for name in BASELINES:
-            made[name][test] = of_fold[name]
-    made["train_median"] = np.full(len(target), np.median(target))
-    return {name: metrics.mae(made[name], target) for name in BASELINES}
+            predictions[name][test] = fold_predictions[name]
+    predictions["train_median"] = np.full(len(target), np.median(target))
+    return {name: metrics.mae(predictions[name], target) for name in BASELINES}
 
 
 def random_folds(count: int, folds: int) -> list[Rows]:
@@ -152,7 +154,7 @@ def random_folds(count: int, folds: int) -> list[Rows]:
 
 
 def blocks(count: int, folds: int) -> list[Rows]:
-    """`count` rows as they stand, cut into `folds`."""
+    """`count` rows in their order, cut into `folds`."""
     return list(np.array_split(np.arange(count), folds))
 
 
@@ -168,23 +170,23 @@ def _baseline_predictions(rows: RecipeRows, train: Rows, test: Rows) -> dict[str
 
 
 def huber(rows: RecipeRows, train: Rows, test: Rows) -> Array:
-    """Huber regression's predictions (m) for the `test` rows."""
+    """Predictions (m) of Huber regression for the `test` rows."""
     from sklearn.linear_model import HuberRegressor
     from sklearn.preprocessing import StandardScaler
 
     inputs, target = rows.inputs().to_numpy(), rows.target()
     scaler = StandardScaler().fit(inputs[train])
     model = HuberRegressor(epsilon=1.35, max_iter=1000).fit(scaler.transform(inputs[train]), target[train])
-    made: Array = model.predict(scaler.transform(inputs[test]))
-    return made
+    predictions: Array = model.predict(scaler.transform(inputs[test]))
+    return predictions
 
 
 def lightgbm(rows: RecipeRows, train: Rows, test: Rows) -> Array:
-    """LightGBM's predictions (m) for the `test` rows: L1 loss, its defaults otherwise."""
+    """Predictions (m) of LightGBM for the `test` rows: L1 loss, otherwise its defaults."""
     import lightgbm as package
 
     inputs, target = rows.inputs().to_numpy(), rows.target()
-    given = {"objective": "l1", "verbose": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
-    booster = package.train(given, package.Dataset(inputs[train], target[train]))
-    made: Array = np.asarray(booster.predict(inputs[test]))
-    return made
+    parameters = {"objective": "l1", "verbose": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
+    booster = package.train(parameters, package.Dataset(inputs[train], target[train]))
+    predictions: Array = np.asarray(booster.predict(inputs[test]))
+    return predictions
