@@ -42,7 +42,6 @@ SILENT = r"(?:gauge|level|river|day|driver|station|spell|input)s?"
 PHRASES = {
     r"the (?:house|rooms?)|rooms (?:above|before|below)|a room": "package, layer",
     r"doors?": "interface, entry point",
-    r"the ground": "basis, base modules",
     r"grounds for": "evidence for",
     r"walks? through": "passes through",
     r"drill(?:s|ed)?": "simulated outage",
@@ -63,7 +62,7 @@ PHRASES = {
     r"honest": "calibrated, reliable",
     r"the (?:same )?story|tallies": "tables, results",
     r"lend|lends|lent|borrows?": "supplies",
-    r"by heart|by luck|at heart|in trouble|to mend|next to nothing|near to hand|at hand": "a literal phrase",
+    r"by heart|by luck|at heart|to mend|next to nothing|near to hand|at hand": "a literal phrase",
     r"as it (?:then )?(?:came|fell)": "observed",
     r"never a word|without a word": "without an error",
     r"goes? astray|astray": "deviates",
