@@ -1,7 +1,7 @@
-"""Hindcasts of every dam in `tests/dams` at 1, 3 and 7 days, written with what they promise to `docs/skill.md`.
+"""Scores of every dam in `tests/dams` at 1, 3 and 7 days, with their requirements, as the page `docs/skill.md`.
 
-Run: ``scripts/skill [-o FILE] [DAM FILE …]``. Each dam is hindcast in a process of its own, two at a time. The records
-are read from the files that the dam files name; without them a sentence says which is missing.
+Run: ``scripts/skill [-o FILE] [DAM FILE …]``. Each dam is hindcast in a separate process, two at a time. The records
+come from the files that the dam files name; if one is missing, the error names it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from forebay.verify.point_forecasts import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
-OWN = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira")
-"""The dams on which nothing was chosen by hand: what holds there may be hoped for elsewhere."""
+TEST_DAMS = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira")
+"""Dams for which no parameter was adjusted: their results can be expected on other dams too."""
 
-UNTUNED = {
+LIGHTGBM_MAE = {
     "bilancino": 0.032,
     "lavon": 0.040,
     "canyon": 0.018,
@@ -50,16 +50,16 @@ UNTUNED = {
 }
 """Next-day MAE of an untuned LightGBM (L1, 150 trees) on the last 20% of days, spikes removed."""
 
-FLOORS = {
+LIMITS = {
     ("T10", "mae"): (0.0155, 0.0520, 0.131),
     ("T4", "mae"): (0.0180, 0.0630, 0.168),
     ("T10", "mae_top5"): (0.125, 0.50, 1.30),
     ("T4", "mae_top5"): (0.172, 0.68, 1.85),
     ("T4", "pinball"): (0.0068, 0.0255, 0.071),
 }
-"""Warragamba's floors in metres at 1, 3, 7 days, (window, metric) → at most."""
-SHARES = {"coverage_80": (0.76, 0.84), "coverage_90": (0.87, 0.93)}
-"""Warragamba's coverage on T10 at each lead: from, to."""
+"""Upper limits of Warragamba's errors in metres at 1, 3, 7 days, by (window, metric)."""
+COVERAGE_LIMITS = {"coverage_80": (0.76, 0.84), "coverage_90": (0.87, 0.93)}
+"""Limits of Warragamba's coverage on T10 at each lead time."""
 
 HEAD = """\
 # Skill of the forecasts
@@ -80,7 +80,7 @@ Errors are in the unit of the dam's target. The columns and windows are:
 """
 
 
-BESIDE = """\
+SAME_INPUTS = """\
 *Same inputs* marks an untuned LightGBM on forebay's own inputs. At Conroe, which has no published figure, it sets the
 requirement. At the other dams the published figure sets the requirement, and the check against the same inputs, which
 is harder, is for information."""
@@ -90,8 +90,14 @@ is harder, is for information."""
 class Skill:
     """One dam's scores.
 
-    dam: its id; title, unit: as its file has them; scores: `tables.SCORES` of regime `all` and the wet ones;
-    untuned: next-day MAE on `last20` of an untuned LightGBM with our inputs.
+    Attributes
+    ----------
+    dam, title, unit
+        Id, name and unit of the dam file.
+    scores
+        `tables.SCORES` of the regimes `all` and `wet`.
+    untuned
+        Next-day MAE on `last20` of an untuned LightGBM with our inputs.
     """
 
     dam: str
@@ -101,26 +107,26 @@ class Skill:
     untuned: float
 
     def value(self, window: str, lead: int, metric: str, *, model: str = DEFAULT, regime: str = "all") -> float:
-        """One score; NaN where there is none."""
-        found = self._rows(window, lead, metric, model=model).filter(pl.col("regime") == regime)["value"].to_list()
-        return float("nan") if not found or found[0] is None else float(found[0])
+        """One score; NaN if it is missing."""
+        values = self._rows(window, lead, metric, model=model).filter(pl.col("regime") == regime)["value"].to_list()
+        return float("nan") if not values or values[0] is None else float(values[0])
 
     @property
     def models(self) -> list[str]:
         """The models that the dam has."""
-        there = set(self.scores["model"])
-        return [name for name in MODELS | FLOW_MODELS if name in there]
+        scored = set(self.scores["model"])
+        return [name for name in MODELS | FLOW_MODELS if name in scored]
 
     def best_reference(self, window: str, lead: int) -> str:
         """The reference with the least MAE."""
         return min(REFERENCES, key=lambda name: self.value(window, lead, "mae", model=name))
 
     def skill(self, window: str, lead: int, model: str) -> tuple[float, float, float]:
-        """Skill against the best reference, and its 90% band; NaN where it cannot be told."""
+        """Skill against the best reference, and its 90% band; NaN where they are not defined."""
         metric = f"skill_{self.best_reference(window, lead)}"
         row = self._rows(window, lead, metric, model=model).filter(pl.col("regime") == "all")
-        made = row["value", "low", "high"].row(0) if len(row) else (None,) * 3
-        value, low, high = (float("nan") if x is None else float(x) for x in made)
+        cells = row["value", "low", "high"].row(0) if len(row) else (None,) * 3
+        value, low, high = (float("nan") if x is None else float(x) for x in cells)
         return value, low, high
 
     def n(self, window: str, lead: int) -> int:
@@ -138,13 +144,13 @@ class Skill:
 
 
 class Untuned:
-    """LightGBM as it comes: L1 loss, 150 trees, all else by default, on our inputs."""
+    """LightGBM with L1 loss, 150 trees and default parameters, on our inputs."""
 
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Grow the trees."""
+        """The model itself, with fitted trees."""
         import lightgbm
 
         parameters = {"objective": "l1", "seed": 1, "num_threads": 1, "verbose": -1}
@@ -153,9 +159,9 @@ class Untuned:
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """The expected change of each row."""
-        made = self.booster_.predict(_matrix(inputs.select(self.columns_)), num_threads=1)
-        return np.asarray(made, float)
+        """Predicted change of each row."""
+        changes = self.booster_.predict(_matrix(inputs.select(self.columns_)), num_threads=1)
+        return np.asarray(changes, float)
 
 
 def _matrix(inputs: pl.DataFrame) -> Array:
@@ -164,9 +170,9 @@ def _matrix(inputs: pl.DataFrame) -> Array:
 
 @dataclass(frozen=True)
 class Check:
-    """One promise: what, on which dam, what was measured, what is allowed, and whether it holds."""
+    """One requirement: description, dam, measured value, allowed values, and whether it holds."""
 
-    what: str
+    description: str
     dam: str
     measured: str
     allowed: str
@@ -189,59 +195,59 @@ def measure(path: Path) -> Skill:
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     scores = scorecard.score(hindcast.forecast_table(samples, dam, points), samples, dam)
-    kept = scores.filter(pl.col("regime").is_in(["all", "wet"]))
-    return Skill(dam.id, dam.name, dam.target.unit, kept, _untuned(samples, dam))
+    all_and_wet = scores.filter(pl.col("regime").is_in(["all", "wet"]))
+    return Skill(dam.id, dam.name, dam.target.unit, all_and_wet, _untuned(samples, dam))
 
 
 def _untuned(samples: Samples, dam: Dam) -> float:
     """Next-day MAE of an untuned LightGBM on `last20`."""
     next_day = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": (1,)})})
-    makers = {"damped_change": REFERENCES["damped_change"], "untuned": Untuned}
-    made = hindcast.point_forecasts(samples, next_day, makers)["untuned"].changes[1]
-    miss = np.abs(made - samples.change(samples.observed, 1))[scorecard.windows(samples, dam)["last20"]]
-    return float(np.nanmean(miss))
+    models = {"damped_change": REFERENCES["damped_change"], "untuned": Untuned}
+    changes = hindcast.point_forecasts(samples, next_day, models)["untuned"].changes[1]
+    errors = np.abs(changes - samples.change(samples.observed, 1))[scorecard.windows(samples, dam)["last20"]]
+    return float(np.nanmean(errors))
 
 
 def checks(skills: Sequence[Skill]) -> Iterator[Check]:
-    """What is demanded, dam by dam, and how it stands."""
+    """Every requirement, dam by dam, with its result."""
     for skill in skills:
         if skill.dam == "warragamba":
-            yield from _floors(skill)
+            yield from _limits(skill)
             yield from _wet(skill)
         yield from _never_worse(skill)
-        if skill.dam in OWN:
+        if skill.dam in TEST_DAMS:
             yield from _against_references(skill)
             yield from _against_untuned(skill)
     cells = [(skill, lead) for skill in skills for lead in LEADS]
     ahead = sum(ratio_to_best(skill, lead)[0] < 1 for skill, lead in cells)
-    what = "dams and lead times with an MAE below that of the best single model"
-    yield Check(what, "all", f"{ahead} of {len(cells)}", "most", 2 * ahead > len(cells))
-    better = [skill.dam for skill in skills if skill.dam in OWN and skill.skill("all", 1, DEFAULT)[1] > 0]
-    asked = [skill for skill in skills if skill.dam in OWN]
-    if len(asked) == len(OWN):
+    description = "dams and lead times with an MAE below that of the best single model"
+    yield Check(description, "all", f"{ahead} of {len(cells)}", "most", 2 * ahead > len(cells))
+    better = [skill.dam for skill in skills if skill.dam in TEST_DAMS and skill.skill("all", 1, DEFAULT)[1] > 0]
+    tested = [skill for skill in skills if skill.dam in TEST_DAMS]
+    if len(tested) == len(TEST_DAMS):
         yield Check(
             "MAE at 1 day below that of the best reference, including the 90% band",
             "all but warragamba",
-            f"{len(better)} of {len(OWN)}",
+            f"{len(better)} of {len(TEST_DAMS)}",
             "≥ 6 of 8",
             len(better) >= 6,
         )
 
 
-def _floors(skill: Skill) -> Iterator[Check]:
-    for (window, metric), most in FLOORS.items():
+def _limits(skill: Skill) -> Iterator[Check]:
+    for (window, metric), most in LIMITS.items():
         for lead, limit in zip(LEADS, most, strict=True):
             value = skill.value(window, lead, metric)
             yield Check(f"{metric}, {window}, {lead} d", skill.dam, f"{value:.4f}", f"≤ {limit}", value <= limit)
-    for metric, bounds in SHARES.items():
+    for metric, bounds in COVERAGE_LIMITS.items():
         for lead in LEADS:
             yield _within(f"{metric}, T10, {lead} d", skill.dam, skill.value("T10", lead, metric), bounds)
 
 
 def _wet(skill: Skill) -> Iterator[Check]:
     for lead in LEADS:
-        covered = skill.value("T10", lead, "coverage_90", regime="wet")
-        yield Check(f"coverage_90, T10 wet, {lead} d", skill.dam, f"{covered:.3f}", "≥ 0.83", covered >= 0.83)
+        coverage = skill.value("T10", lead, "coverage_90", regime="wet")
+        yield Check(f"coverage_90, T10 wet, {lead} d", skill.dam, f"{coverage:.3f}", "≥ 0.83", coverage >= 0.83)
         above = skill.value("T10", lead, "above_95", regime="wet")
         yield Check(f"above_95, T10 wet, {lead} d", skill.dam, f"{above:.3f}", "≤ 0.12", above <= 0.12)
 
@@ -256,53 +262,57 @@ def _never_worse(skill: Skill) -> Iterator[Check]:
     for lead in LEADS:
         limit = 1.02 if skill.n("all", lead) >= 1500 else 1.03
         ratio, best = ratio_to_best(skill, lead)
-        what = f"MAE / that of the best single model ({best}), all, {lead} d"
-        yield Check(what, skill.dam, f"{ratio:.3f}", f"≤ {limit}", ratio <= limit)
+        description = f"MAE / that of the best single model ({best}), all, {lead} d"
+        yield Check(description, skill.dam, f"{ratio:.3f}", f"≤ {limit}", ratio <= limit)
 
 
 def _against_references(skill: Skill) -> Iterator[Check]:
     for lead in LEADS:
         best = skill.best_reference("all", lead)
         ratio = skill.value("all", lead, "mae") / skill.value("all", lead, "mae", model=best)
-        what = f"MAE / that of the best reference ({best}), all, {lead} d"
-        yield Check(what, skill.dam, f"{ratio:.3f}", "≤ 1.01", ratio <= 1.01)
+        description = f"MAE / that of the best reference ({best}), all, {lead} d"
+        yield Check(description, skill.dam, f"{ratio:.3f}", "≤ 1.01", ratio <= 1.01)
     for lead in LEADS:
         yield _within(f"coverage_90, all, {lead} d", skill.dam, skill.value("all", lead, "coverage_90"), (0.86, 0.94))
 
 
 def _against_untuned(skill: Skill) -> Iterator[Check]:
-    value = skill.value("last20", 1, "mae")
-    what = f"MAE ({skill.unit}) at 1 day against an untuned LightGBM, last20"
-    if skill.dam in UNTUNED:
-        digits = len(f"{UNTUNED[skill.dam]:g}".partition(".")[2])  # the figure is known to so many
-        limit = UNTUNED[skill.dam]
-        yield Check(f"{what}, as published", skill.dam, f"{value:.4g}", f"≤ {limit:g}", round(value, digits) <= limit)
-    yield Check(f"{what}, same inputs", skill.dam, f"{value:.4g}", f"≤ {skill.untuned:.4g}", value <= skill.untuned)
+    mae = skill.value("last20", 1, "mae")
+    measured = f"{mae:.4g}"
+    description = f"MAE ({skill.unit}) at 1 day against an untuned LightGBM, last20"
+    if skill.dam in LIGHTGBM_MAE:
+        limit = LIGHTGBM_MAE[skill.dam]
+        digits = len(f"{limit:g}".partition(".")[2])  # digits of the published figure
+        yield Check(f"{description}, as published", skill.dam, measured, f"≤ {limit:g}", round(mae, digits) <= limit)
+    limit = skill.untuned
+    yield Check(f"{description}, same inputs", skill.dam, measured, f"≤ {limit:.4g}", mae <= limit)
 
 
-def _within(what: str, dam: str, value: float, bounds: tuple[float, float]) -> Check:
+def _within(description: str, dam: str, value: float, bounds: tuple[float, float]) -> Check:
     low, high = bounds
-    return Check(what, dam, f"{value:.3f}", f"{low:g}–{high:g}", low <= value <= high)
+    return Check(description, dam, f"{value:.3f}", f"{low:g}–{high:g}", low <= value <= high)
 
 
 def page(skills: Sequence[Skill], today: date) -> str:
-    """The whole page as Markdown."""
-    made = list(checks(skills))
-    failed = [check for check in made if not check.holds]
+    """The page as Markdown."""
+    results = list(checks(skills))
+    failed = [check for check in results if not check.holds]
     lines = [HEAD.format(today=today, version=version("forebay"), references=", ".join(f"`{r}`" for r in REFERENCES))]
     lines += ["## Requirements and results", ""]
-    lines += [BESIDE, ""]
-    lines += [f"{len(made) - len(failed)} of {len(made)} checks of `default` hold." if failed else "All checks hold."]
+    lines += [SAME_INPUTS, ""]
+    holding = len(results) - len(failed)
+    lines += [f"{holding} of {len(results)} checks of `default` hold." if failed else "All checks hold."]
     if failed:
         lines += ["These checks fail:", "", *_check_table(failed)]
-    lines += ["", "All checks:", "", *_check_table(made)]
+    lines += ["", "All checks:", "", *_check_table(results)]
     for skill in skills:
         lines += ["", f"## {skill.title}", "", f"Errors in {skill.unit}.", "", *_score_table(skill)]
     return "\n".join(lines) + "\n"
 
 
-def _check_table(made: Sequence[Check]) -> list[str]:
-    rows = [f"| {c.dam} | {c.what} | {c.measured} | {c.allowed} | {'yes' if c.holds else '**no**'} |" for c in made]
+def _check_table(results: Sequence[Check]) -> list[str]:
+    answers = {True: "yes", False: "**no**"}
+    rows = [f"| {c.dam} | {c.description} | {c.measured} | {c.allowed} | {answers[c.holds]} |" for c in results]
     return ["| dam | what | measured | allowed | holds |", "| --- | --- | --- | --- | --- |", *rows]
 
 
@@ -312,43 +322,43 @@ def _score_table(skill: Skill) -> list[str]:
     for window in skill.scores["window"].unique(maintain_order=True):
         for lead in LEADS:
             for model in (DEFAULT, *reversed(skill.models)):
-                gained, low, high = skill.skill(window, lead, model)
+                value, low, high = skill.skill(window, lead, model)
                 errors = (skill.value(window, lead, m, model=model) for m in ("mae", "mae_top5", "pinball"))
-                mae, top, pinball = (_shown(value, ".4g") for value in errors)
+                mae, top, pinball = (_number(error, ".4g") for error in errors)
                 shares = [skill.value(window, lead, f"coverage_{share}", model=model) for share in (80, 90)]
-                band = f"{gained:+.3f} ({low:+.3f} … {high:+.3f})" if np.isfinite(low) else _shown(gained, "+.3f")
+                band = f"{value:+.3f} ({low:+.3f} … {high:+.3f})" if np.isfinite(low) else _number(value, "+.3f")
                 cells = [window, f"{lead} d", model, str(skill.n(window, lead)), mae, band, top, pinball]
-                lines.append(f"| {' | '.join(cells + [_shown(share, '.3f') for share in shares])} |")
+                lines.append(f"| {' | '.join(cells + [_number(share, '.3f') for share in shares])} |")
     return lines
 
 
-def _shown(value: float, form: str) -> str:
+def _number(value: float, form: str) -> str:
     return format(value, form) if np.isfinite(value) else "–"
 
 
 def _order(path: Path) -> tuple[bool, str]:
     """Warragamba first, the others by name."""
-    return path.stem in OWN, path.stem
+    return path.stem in TEST_DAMS, path.stem
 
 
 def main() -> None:
-    """Measure, write the page, say which checks do not hold."""
+    """Measure, write the page, and print the checks that fail."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dams", nargs="*", type=Path, help="dam files; default: all in tests/dams")
     parser.add_argument("-o", "--output", type=Path, default=PROJECT / "docs" / "skill.md")
-    given = parser.parse_args()
-    paths = given.dams or sorted((PROJECT / "tests" / "dams").glob("*.toml"), key=_order)
+    arguments = parser.parse_args()
+    paths = arguments.dams or sorted((PROJECT / "tests" / "dams").glob("*.toml"), key=_order)
     fresh = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(max_workers=2, mp_context=fresh, max_tasks_per_child=1) as pool:
             skills = list(pool.map(measure, paths))
     except ForebayError as error:
         sys.exit(f"skill: {error}")
-    given.output.write_text(page(skills, date.today()), encoding="utf-8")
+    arguments.output.write_text(page(skills, date.today()), encoding="utf-8")
     failed = [check for check in checks(skills) if not check.holds]
     for check in failed:
-        print(f"{check.dam}: {check.what}: {check.measured}, demanded {check.allowed}")
-    print(f"{given.output}: {len(skills)} dams, {len(failed)} checks do not hold")
+        print(f"{check.dam}: {check.description}: {check.measured}, required {check.allowed}")
+    print(f"{arguments.output}: {len(skills)} dams, {len(failed)} checks fail")
 
 
 if __name__ == "__main__":
