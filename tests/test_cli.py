@@ -164,7 +164,7 @@ def test_daily_of_an_archive_that_holds_nothing(tmp_path: Path) -> None:
     open_archive(other).close()
     for command in (("daily", path, "-o", "days.csv"), ("screen", path)):
         ended = forebay(*command, "--archive", other)
-        one_sentence(ended, 1, "the archive holds no (reading|level) of Small Dam; run `forebay fetch")
+        one_sentence(ended, 1, "the archive holds no (reading|level) of Small Dam; fetch it first with `forebay fetch")
     one_sentence(forebay("hindcast", path, "--archive", other), 1, "holds no level of Small Dam; run `forebay fetch")
     assert not (tmp_path / "days.csv").exists()
 
@@ -361,7 +361,7 @@ def test_a_forecast_that_states_its_limitations(
     names = {Path(file).name for file in ended.json["files"]}
     assert names >= FILES
     page = Path("runs/small/report.html").read_text()
-    assert sentence.replace("'", "&#x27;") in page or sentence in page
+    assert sentence.replace("'", "&#39;") in page or sentence in page
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -396,7 +396,7 @@ def test_what_stood_there_before_stays_when_a_run_fails(tmp_path: Path) -> None:
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     heavy = {"polars", "numpy", "sqlalchemy", "sklearn", "lightgbm", "altair", "httpx2", "rich", "pydantic", "scipy"}
-    code = "import sys, forebay.cli; print(*sys.modules)"
+    code = "import sys, forebay.cli.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert heavy.isdisjoint(done.stdout.split())
 
@@ -432,7 +432,7 @@ def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
             connection.close()
-    assert (process.returncode, out, err) == (130, "", "forebay: stopped; what was fetched so far is kept\n")
+    assert (process.returncode, out, err) == (130, "", "forebay: stopped; the readings fetched so far are in the archive\n")
 
 
 # --- the live dam, on loopback --------------------------------------------------------------------------------------

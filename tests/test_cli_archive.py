@@ -86,7 +86,7 @@ def test_the_life_of_an_archive(url: str, new_url: Callable[[], str]) -> None:
     assert forebay("archive", "restore", "b.db", "--archive", other, "--json").json["kept"] is None
     one_sentence(forebay("archive", "restore", "b.db", "--archive", other), 2, "holds 120 versions; .* --replace")
     replaced = forebay("archive", "restore", "b.db", "--archive", other, "--replace")
-    assert re.search(r"what was there before is in b\.replaced-\w+\.db", replaced.out)
+    assert re.search(r"the previous content is in b\.replaced-\w+\.db", replaced.out)
 
     assert forebay("archive", "copy", "--to", third, "--json").json["versions"] == 120
     one_sentence(forebay("archive", "copy", "--to", third), 2, "holds 120 versions; give another one")

@@ -163,9 +163,9 @@ def test_without_readings_one_sentence_says_what_to_do(lake: Path, tmp_path: Pat
     empty = f"sqlite:///{tmp_path}/empty.db"
     with forebay.open_archive(empty):
         pass
-    with pytest.raises(DataError, match=r"holds no reading of Small Dam; run `forebay fetch"):
+    with pytest.raises(DataError, match=r"holds no reading of Small Dam; fetch it first"):
         forebay.daily(lake, archive=empty)
-    with pytest.raises(ForebayError, match=r"holds no level of Small Dam; run `forebay fetch"):
+    with pytest.raises(ForebayError, match=r"holds no level of Small Dam; fetch it first"):
         forebay.hindcast(lake, archive=empty)
 
 

@@ -33,7 +33,7 @@ def daily(
     with archive_at(archive, settings, create=False) as store:
         readings = store.as_of(dam.gauges)
     if readings.is_empty():
-        raise ForebayError(f"the archive holds no reading of {dam.name}; run `forebay fetch {dam_name}` first")
+        raise ForebayError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch {dam_name}`")
     frame = daily_table(readings, dam)
     write_daily(frame, output)
     first, last = frame["date"][0], frame["date"][-1]
@@ -69,7 +69,7 @@ def screen(
     with archive_at(archive, settings, create=False) as store:
         readings = store.as_of(dam.gauges)
     if readings.is_empty():
-        raise ForebayError(f"the archive holds no reading of {dam.name}; run `forebay fetch {dam_name}` first")
+        raise ForebayError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch {dam_name}`")
     frame = on_one_datum(daily_table(readings, dam), dam)
     table = screen_daily(frame, dam)
     files = screening.write_screening(frame, table, dam, folder)

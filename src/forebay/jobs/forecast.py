@@ -149,9 +149,10 @@ def readable_tables(
         If the archive holds no level, or none to forecast from.
     """
     if store.newest(dam.target_gauge) is None:
-        if report is not None and report.failure is not None:
+        if report is None:
+            raise DataError(f"the archive holds no level of {dam.name}; fetch it first with `forebay fetch DAM`")
+        if report.failure is not None:
             raise report.failure
-        raise DataError(f"the archive holds no level of {dam.name}; run `forebay fetch {dam.id}` first")
     return read_daily_tables(dam, store, now=now, init_date=init_date)
 
 

@@ -119,5 +119,5 @@ def daily(
     with open_store(archive, settings, create=False) as store:
         readings = store.as_of(dam.gauges)
     if readings.is_empty():
-        raise DataError(f"the archive holds no reading of {dam.name}; run `forebay fetch {dam.id}` first")
+        raise DataError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch DAM`")
     return DailyResult(dam, on_one_datum(daily_table(readings, dam), dam))
