@@ -197,7 +197,7 @@ def test_a_later_fetch_revises_nothing(dam: Dam) -> None:
 
 def test_an_unknown_station_and_a_wrong_variable_are_refused(dam: Dam) -> None:
     gauge = dam.target_gauge
-    with pytest.raises(ConfigError, match=r"'SIM-SNOW' does not exist; there are SIM-LEVEL, SIM-RAIN-1"):
+    with pytest.raises(ConfigError, match=r"'SIM-SNOW' does not exist; allowed are SIM-LEVEL, SIM-RAIN-1"):
         read(dam, gauge.model_copy(update={"station": "SIM-SNOW"}))
     with pytest.raises(ConfigError, match=r"'SIM-RAIN-1' measures rainfall, not reservoir_level"):
         read(dam, gauge.model_copy(update={"station": "SIM-RAIN-1"}))

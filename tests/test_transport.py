@@ -341,7 +341,7 @@ def test_a_redirect_to_another_host_is_not_followed(target: str) -> None:
 
 
 def test_a_redirect_to_what_is_no_url_is_an_error() -> None:
-    with serving(status(301, Location="http://[x/")) as (url, _), pytest.raises(SourceError, match="which is not a URL"):
+    with serving(status(301, Location="http://[x/")) as (url, _), pytest.raises(SourceError, match="which is not a"):
         ask(url)
 
 

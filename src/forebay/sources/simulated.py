@@ -1,8 +1,8 @@
-"""The source `simulated`: gauges of the dam `demo`, read with the faults that real gauges have.
+"""The source `simulated`: gauges of the dam `demo`, with the faults of real gauges.
 
-`simulation` says what happens in the catchment and the lake; here instruments look at it. They round, drift and fail,
-and their readings leave in the same table, with quality codes of the same agency (NSW), as those of a real service.
-What was true, and which readings are wrong, stays in `Truth`, for tests: it never enters the archive.
+`simulation` computes the catchment and the lake. This module computes the readings: instruments round, drift and fail.
+The readings have the same table and the same quality codes (NSW) as those of a real service. `Truth` has the true
+values and the faults, for tests; they never enter the archive.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ VARIABLE_OF = {
     **dict.fromkeys(RAIN_STATIONS, "rainfall"),
     **dict.fromkeys((river.station for river in RIVERS), "stream_level"),
 }
-"""What each simulated station measures."""
+"""Station → its variable."""
 
-AGENCY = "waternsw"
+QUALITY_CODES = "waternsw"
+"""Service whose quality codes the readings have."""
 GOOD_CODE = "4"
 UNLISTED_CODE = "155"  # as on the crest of Warragamba's flood of August 2020
 BUCKET_MM = 0.2  # a tipping bucket counts whole tips
@@ -48,16 +49,16 @@ GARBAGE = {
     "stream_level": ("999.090", "-0.412", "0.000"),
     "rainfall": ("", "0.00", "-99.00"),
 }
-"""What stands beside a code that says unavailable."""
+"""Numbers published with a code for "unavailable"."""
 
 PER_YEAR = {"unavailable": 0.8, "outage": 0.25, "spike": 0.3}
-"""How often a gauge's faults begin, by kind; an outage gives no row at all."""
+"""Mean number of a gauge's faults per year, by kind; an outage has no rows."""
 
-WASHED_OUT_M, WASHED_OUT = 3.0, 0.15  # stage above which a stream gauge may fail, with this probability a day
+WASHED_OUT_M, WASHED_OUT = 3.0, 0.15  # stage above which a stream gauge fails with this probability per day
 
 
 class LevelFault(NamedTuple):
-    """A dated spell of wrong or oddly coded levels; `offset_m` is what a spike adds."""
+    """A period of wrong levels or unlisted codes; `offset_m` is the size of a spike."""
 
     first: date
     last: date
@@ -74,17 +75,17 @@ LEVEL_FAULTS = (
     LevelFault(date(2023, 11, 14), date(2023, 11, 15), "spike", 6.1),
     LevelFault(date(2024, 7, 9), date(2024, 7, 30), "stuck"),
 )
-"""Faults of the level with good (or unlisted) codes; the dam file excludes those of the scored years by date."""
+"""Faults of the level with good (or unlisted) codes; the dam file excludes the dates of those in scored years."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of the simulated dam, and what its gauges said.
+    """True values and readings of the simulated dam.
 
     Attributes
     ----------
     days
-        One row per day, as `simulation.simulate_nature`: weather, the lake's balance, what each gauge stands in.
+        One row per day, as `simulation.simulate_nature`: weather, the lake's balance, true values at each gauge.
     gauges
         One row per gauge and day: `station`, `date`, `true_value` (mm or m, daily total or mean), `fault` (null,
         spike, stuck, unlisted, unavailable, outage), `raw_value` and `quality_code` as published (null in an outage).
@@ -97,8 +98,8 @@ class Truth:
 def simulate(seed: int, first_day: date, last_day: date) -> Truth:
     """Truth and readings from `first_day` to `last_day`, both included.
 
-    The simulation starts on 1 January of the first day's year, with moist ground and the lake at 80%; days of two calls
-    agree bit for bit where seed and first year are the same.
+    The simulation starts on 1 January of the first day's year, with moist ground and the lake at 80%. Two calls with
+    the same seed and first year agree bit for bit on their common days.
 
     Examples
     --------
@@ -109,13 +110,13 @@ def simulate(seed: int, first_day: date, last_day: date) -> Truth:
     if last_day < first_day:
         raise ConfigError(f"the simulation's last day {last_day} must not be before its first, {first_day}")
     whole = _whole_years(seed, first_day.year, last_day.year)
-    asked = pl.col("date").is_between(first_day, last_day)
-    return Truth(whole.days.filter(asked), whole.gauges.filter(asked))
+    in_period = pl.col("date").is_between(first_day, last_day)
+    return Truth(whole.days.filter(in_period), whole.gauges.filter(in_period))
 
 
 @lru_cache(maxsize=4)
 def _whole_years(seed: int, first: int, last: int) -> Truth:
-    """Truth of the years `first` … `last`: whole ones, so that a year's arithmetic never depends on where it is cut."""
+    """Truth of the whole years `first` … `last`, so that a year's arithmetic never depends on the requested days."""
     days = [date.fromordinal(n) for n in range(date(first, 1, 1).toordinal(), date(last, 12, 31).toordinal() + 1)]
     nature = simulate_nature(seed, days)
     readings = [
@@ -131,7 +132,7 @@ def _read_gauge(seed: int, number: int, station: str, true: pl.DataFrame) -> pl.
     days: list[date] = true["date"].to_list()
     chance = _chance(seed, number, days)
     value = true["true_value"].to_numpy()
-    shown = _instrument(variable, value, normals(chance[:, 5]))
+    readings = _instrument(variable, value, normals(chance[:, 5]))
     kind: list[str | None] = [None] * len(days)
     code = [GOOD_CODE] * len(days)
     garbage: dict[int, str] = {}
@@ -141,16 +142,16 @@ def _read_gauge(seed: int, number: int, station: str, true: pl.DataFrame) -> pl.
         code[span] = [fault.code] * len(days[span])
         if fault.kind == "stuck":
             # A worn float: it moves by some millimetres, so no two readings need be equal.
-            shown[span] = shown[fault.start] + np.round(0.0015 * normals(chance[span, 6]), 3)
-        shown[span] += fault.offset
+            readings[span] = readings[fault.start] + np.round(0.0015 * normals(chance[span, 6]), 3)
+        readings[span] += fault.offset
         if fault.kind == "unavailable":
             garbage.update(dict.fromkeys(range(fault.start, fault.stop), GARBAGE[variable][fault.garbage]))
-    text = [f"{v:.{DECIMALS[variable]}f}" for v in shown.tolist()]
+    text = [f"{v:.{DECIMALS[variable]}f}" for v in readings.tolist()]
     raw = [None if k == "outage" else garbage[i] if k == "unavailable" else text[i] for i, k in enumerate(kind)]
     codes = [None if k == "outage" else c for k, c in zip(kind, code, strict=True)]
-    seen = {"fault": kind, "raw_value": raw, "quality_code": codes}
-    schema = dict.fromkeys(seen, pl.String())
-    return true.select(pl.lit(station).alias("station"), "date", "true_value").hstack(pl.DataFrame(seen, schema=schema))
+    columns = {"fault": kind, "raw_value": raw, "quality_code": codes}
+    published = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String()))
+    return true.select(pl.lit(station).alias("station"), "date", "true_value").hstack(published)
 
 
 def _chance(seed: int, number: int, days: Sequence[date]) -> Floats:
@@ -164,9 +165,9 @@ def _chance(seed: int, number: int, days: Sequence[date]) -> Floats:
 
 
 def _instrument(variable: str, value: Floats, noise: Floats) -> Floats:
-    """What a sound gauge shows: rain in whole tips of its bucket, levels with a little noise, rounded to 1 mm."""
+    """Readings of a gauge without faults: rain in whole tips of its bucket, levels with noise, rounded to 1 mm."""
     if variable == "rainfall":
-        tips = np.floor(np.cumsum(value) / BUCKET_MM)  # what is left in the bucket counts on the next day
+        tips = np.floor(np.cumsum(value) / BUCKET_MM)  # the rest in the bucket counts on the next day
         return np.diff(tips, prepend=0.0) * BUCKET_MM
     return np.round(value + NOISE_M[variable] * noise, DECIMALS[variable])
 
@@ -181,13 +182,13 @@ class _Fault(NamedTuple):
 
 
 def _faults(variable: str, days: Sequence[date], chance: Floats, value: Floats) -> Iterator[_Fault]:
-    """Faults of one gauge, those that hide others last."""
+    """Faults of one gauge; a later one overwrites an earlier one."""
     if variable == "reservoir_level":
-        for spell in LEVEL_FAULTS:
-            start, stop = (spell.first - days[0]).days, (spell.last - days[0]).days + 1
+        for fault in LEVEL_FAULTS:
+            start, stop = (fault.first - days[0]).days, (fault.last - days[0]).days + 1
             if stop > 0 and start < len(days):
-                code = UNLISTED_CODE if spell.kind == "unlisted" else GOOD_CODE
-                yield _Fault(spell.kind, max(0, start), stop, code, spell.offset_m)
+                code = UNLISTED_CODE if fault.kind == "unlisted" else GOOD_CODE
+                yield _Fault(fault.kind, max(0, start), stop, code, fault.offset_m)
     else:
         for t in _starts(chance[:, 0], PER_YEAR["spike"]):
             size = 80 + 300 * chance[t, 3] if variable == "rainfall" else 1.5 + 6 * chance[t, 3]
@@ -206,7 +207,7 @@ def _starts(uniform: Floats, per_year: float) -> list[int]:
 
 
 def _duration(uniform: float, median_days: float) -> int:
-    """Days until a gauge is mended: log-normal, from one day to eight months."""
+    """Days until the repair of a gauge: log-normal, from one day to eight months."""
     spread = 1.5 * float(normals(np.array([uniform]))[0])
     return int(np.clip(round(median_days * np.exp(spread)), 1, 240))
 
@@ -214,24 +215,24 @@ def _duration(uniform: float, median_days: float) -> int:
 def fetch_readings(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
-    """Readings of a simulated gauge, by the contract of `sources.Fetch`.
+    """Readings of a simulated gauge; see `forebay.sources.Fetch`.
 
-    The record starts on `FIRST_DAY` and ends on the day before `now`, by the dam's clock. `settings` has nothing to say
-    here: there is no service to reach.
+    The record starts on `FIRST_DAY` and ends on the day before `now`, on the dam's clock. There is no service, so
+    `settings` has no effect.
 
     Raises
     ------
     ConfigError
-        If the station does not exist, or the gauge asks for another variable or another kind of day than it has.
+        If the station does not exist, or its variable, unit or day differs from the gauge's.
     """
-    _check(gauge)
+    _check_gauge(gauge)
     first, last = max(since or FIRST_DAY, FIRST_DAY), min(until, local_date(now, dam.time_zone) - timedelta(days=1))
     if last < first:
         return READINGS.empty()
     rows = simulate(SEED, FIRST_DAY, last).gauges.filter(
         pl.col("station") == gauge.station, pl.col("date") >= first, pl.col("raw_value").is_not_null()
     )
-    quality = grade(pl.col("quality_code"), AGENCY)
+    quality = grade(pl.col("quality_code"), QUALITY_CODES)
     readings = rows.select(
         *(pl.lit(gauge.series[key]).alias(key) for key in ("source", "station", "variable", "aggregate")),
         to_utc(pl.col("date"), dam.time_zone).alias("time"),
@@ -251,12 +252,14 @@ def plan_requests(
     return plan_local_read(f"{gauge.source}: no service", since, until)
 
 
-def _check(gauge: Gauge) -> None:
+def _check_gauge(gauge: Gauge) -> None:
     variable = VARIABLE_OF.get(gauge.station)
     if variable is None:
-        raise ConfigError(f"simulated station {gauge.station!r} does not exist; there are {', '.join(VARIABLE_OF)}")
+        raise ConfigError(f"simulated station {gauge.station!r} does not exist; allowed are {', '.join(VARIABLE_OF)}")
     if gauge.variable != variable:
-        raise ConfigError(f"simulated station {gauge.station!r} measures {variable}, not {gauge.variable}")
+        raise ConfigError(
+            f"simulated station {gauge.station!r} measures {variable}, not {gauge.variable}; correct the gauge"
+        )
     daily = gauge.interval == "day" and gauge.day_start == time(0) and gauge.reading == gauge.kind.aggregate
     if not daily:
         raise ConfigError(

@@ -3,8 +3,8 @@
 Every step is a published model, named at its function; docs/simulation.md gives the equations and parameters.
 
 A day depends only on the seed, the first year and the days before it, so a longer simulation never changes a shorter
-one. Chance comes in blocks of one calendar year, from the raw bits of a counter-based generator: those stay the same
-in every numpy version, the normal and exponential variates that numpy makes from them may not (NEP 19).
+one. Random numbers come in blocks of one calendar year, from the raw bits of a counter-based generator. These bits are
+the same in every numpy version; numpy's normal and exponential variates may not be (NEP 19).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STEPS_PER_SPILL_DAY = 24
 
 @dataclass(frozen=True)
 class Site:
-    """A place where rain falls: its position, its rain relative to the catchment's, its gauge if it has one."""
+    """A site with rain: its position, the ratio of its rain to the catchment's, its gauge if it has one."""
 
     east_km: float
     north_km: float
@@ -76,7 +76,7 @@ RIVERS = (
 FULL_SUPPLY_M = 186.5
 BED_M = 130.5
 FULL_STORAGE_ML = 800_000.0
-SHAPE = 2.6  # V ∝ depth^2.6: a drowned river valley
+SHAPE = 2.6  # V ∝ depth^2.6, typical of a river valley
 CURVE_M = tuple(BED_M + step for step in range(67))
 CURVE_ML = tuple(
     float(round(FULL_STORAGE_ML * ((level - BED_M) / (FULL_SUPPLY_M - BED_M)) ** SHAPE, -1)) for level in CURVE_M
@@ -84,21 +84,21 @@ CURVE_ML = tuple(
 CREST_M = 200.0  # length of the ungated weir
 WEIR_C = 2.1  # m^0.5/s, ogee crest
 DEMAND_ML = 440.0
-RELEASE_ML = 60.0  # inflow up to this passes the dam for the river below
-# (share of full storage, share of demand that is still met below it), the strictest first
+RELEASE_ML = 60.0  # inflow up to this value is released to the river below
+# (share of full storage, share of demand that is met below it), the strictest first
 RESTRICTIONS = ((0.20, 0.55), (0.35, 0.70), (0.50, 0.82), (0.60, 0.92))
 START_SHARE = 0.8
 
 
 def draws(seed: int, year: int, purpose: int, columns: int) -> Floats:
-    """Uniform numbers in (0, 1), 366 × `columns`, that belong to (seed, year, purpose)."""
+    """Uniform numbers in (0, 1), 366 × `columns`, a function of (seed, year, purpose)."""
     bits = np.random.Philox(np.random.SeedSequence([seed, year, purpose])).random_raw(DAYS * columns)
     whole: Floats = (bits >> np.uint64(11)).astype(np.float64)
     return ((whole + 0.5) * 2.0**-53).reshape(DAYS, columns)
 
 
 def normals(uniform: Floats) -> Floats:
-    """Standard normal numbers with the given probabilities."""
+    """Standard normal quantiles of these probabilities."""
     quantile = NormalDist().inv_cdf
     return np.array([quantile(p) for p in uniform.ravel()]).reshape(uniform.shape)
 
@@ -108,7 +108,7 @@ def _probabilities(normal: Floats) -> Floats:
 
 
 def _season(peak: int) -> Floats:
-    """Cosine over the year's block that is 1 on day `peak` of the year."""
+    """Cosine over the year's block, 1 on day `peak` of the year."""
     season: Floats = np.cos(2 * np.pi * (np.arange(DAYS) + 1 - peak) / 365.25)
     return season
 
@@ -121,11 +121,11 @@ def _correlated(normal: Floats, reach_km: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class YearOfChance:
-    """What chance decides in one year, before the days are chained: rows are days, columns sites.
+class RandomYear:
+    """Random numbers of one year, before the days are chained: rows are days, columns sites.
 
-    `occurrence` and `amount` are what the rain needs (probability; mm if wet), `storm` is (start probability, random
-    number, duration d, depth mm), `pattern` the factor per site of the day's storm rain, `evaporation` mm/d when dry.
+    `occurrence` and `amount` are for the rain (probability; mm if wet), `storm` is (start probability, random number,
+    duration d, depth mm), `pattern` the factor per site of the day's storm rain, `evaporation` mm/d on dry days.
     """
 
     wetness: Floats
@@ -137,17 +137,17 @@ class YearOfChance:
     evaporation: Floats
 
 
-def chance_of_year(seed: int, year: int) -> YearOfChance:
-    """The random part of one year's weather.
+def random_year(seed: int, year: int) -> RandomYear:
+    """Random numbers of one year's weather.
 
     Rain amounts are mixed exponential (Woolhiser & Roldán 1982; Wilks 1999 found it better than the gamma at all of 30
     stations), correlated between sites by normal copulas (Wilks 1998); one draw for the whole catchment picks the
-    mixture's part, so that a day of heavy rain is one everywhere. Storm depths are generalised Pareto.
+    mixture's part, so that a day of heavy rain is one at every site. Storm depths are generalised Pareto.
     """
     sites = len(SITES)
     single = draws(seed, year, 0, 7)
     occurrence = _probabilities(_correlated(normals(draws(seed, year, 1, sites)), 700.0))
-    rest = _probabilities(_correlated(normals(draws(seed, year, 2, sites)), 300.0))
+    amount = _probabilities(_correlated(normals(draws(seed, year, 2, sites)), 300.0))
     season = (1 + 0.30 * _season(45))[:, None]
     mean = np.where(single[:, :1] < 0.60, 1.8, 13.0) * season
     ratio = np.array([site.rain_ratio for site in SITES])
@@ -158,7 +158,7 @@ def chance_of_year(seed: int, year: int) -> YearOfChance:
     )
     noise = normals(single[:, 4:7])
     evaporation = np.maximum(0.3, (3.4 + 1.9 * _season(5)) * (1 + 0.15 * noise[:, 2]))
-    return YearOfChance(noise[:, 0], noise[:, 1], occurrence, -mean * ratio * np.log(rest), storm, pattern, evaporation)
+    return RandomYear(noise[:, 0], noise[:, 1], occurrence, -mean * ratio * np.log(amount), storm, pattern, evaporation)
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ def weather(seed: int, days: Sequence[date]) -> Weather:
     without one have too few droughts (Katz & Parlange 1998) and floods there follow ENSO (Power & Callaghan 2016).
     """
     years = range(days[0].year, days[-1].year + 1)
-    chance = {year: chance_of_year(seed, year) for year in years}
-    row = [(chance[day.year], day.timetuple().tm_yday - 1) for day in days]
+    random_years = {year: random_year(seed, year) for year in years}
+    row = [(random_years[day.year], day.timetuple().tm_yday - 1) for day in days]
     season = _season(60)
     rain = np.zeros((len(days), len(SITES)))
     evaporation, demand = np.zeros(len(days)), np.zeros(len(days))
@@ -198,15 +198,15 @@ def weather(seed: int, days: Sequence[date]) -> Weather:
         if number < start * math.exp(0.6 * index):
             storms.append((t, int(length), float(depth)))
         storms = [storm for storm in storms if t < storm[0] + storm[1]]
-        for begun, lasts, fall in storms:
-            rain[t] += fall * _storm_share(t - begun, lasts) * ratio * year.pattern[i]
+        for first, duration, depth_mm in storms:
+            rain[t] += depth_mm * _storm_share(t - first, duration) * ratio * year.pattern[i]
         evaporation[t] = year.evaporation[i] * (0.65 if rain[t].mean() > 1.0 else 1.0)
         demand[t] = scatter
     return Weather(rain, evaporation, demand)
 
 
 def _storm_share(day: int, length: int) -> float:
-    """Share of an east coast low's depth that falls on `day` of `length`: most of it in the middle.
+    """Share of an east coast low's depth on `day` of `length`: most of it in the middle.
 
     >>> [round(_storm_share(day, 4), 2) for day in range(4)]
     [0.07, 0.43, 0.43, 0.07]
@@ -289,7 +289,7 @@ def _area_km2(storage_ml: float) -> float:
 
 
 def _over_the_weir(storage: float, net: float) -> tuple[float, float, float]:
-    """(storage at the day's end, spill, mean level) of a day with `net` ML of other gains, in hourly steps.
+    """(storage at the day's end, spill, mean level) of a day with a net gain of `net` ML before spill, in hourly steps.
 
     Free flow over an ungated ogee crest, Q = C·B·h^1.5 (USBR 1987, Design of Small Dams, 3rd ed., ch. 9).
     """
@@ -309,8 +309,8 @@ def reservoir(inflow_ml: Floats, lake_rain_mm: Floats, air: Weather, days: Seque
     """The lake's daily water balance.
 
     storage(d) = storage(d−1) + inflow + rain on the lake − evaporation − demand − release − spill. Demand is seasonal,
-    scatters, and is restricted in steps as the storage falls; the release passes small inflows on to the river below.
-    Columns in ML but for `level_end_m` (at the day's end) and `level_m` (the day's mean).
+    varies randomly, and is restricted in steps as the storage falls; the release is the inflow up to `RELEASE_ML`.
+    Columns are in ML, except `level_end_m` (at the day's end) and `level_m` (the day's mean).
     """
     names = ("inflow_ml", "lake_rain_ml", "lake_evaporation_ml", "demand_ml", "release_ml", "spill_ml", "storage_ml")
     rows: list[tuple[float, ...]] = []
@@ -337,10 +337,10 @@ def reservoir(inflow_ml: Floats, lake_rain_mm: Floats, air: Weather, days: Seque
 
 
 def simulate_nature(seed: int, days: Sequence[date]) -> pl.DataFrame:
-    """What happens on `days` (whole calendar years): one row per day, without any fault of observation.
+    """True values on `days` (whole calendar years): one row per day, without observation faults.
 
-    Columns: `date`; `catchment_rain_mm`, `evaporation_mm`; the balance of `reservoir`; for each gauge, named by its
-    station, what it stands in: rain in mm, stage in m (daily mean).
+    Columns: `date`; `catchment_rain_mm`, `evaporation_mm`; the balance of `reservoir`; for each gauge, a column
+    named by its station: rain in mm, stage in m (daily mean).
     """
     air = weather(seed, days)
     evaporation = air.evaporation.tolist()
