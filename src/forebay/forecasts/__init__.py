@@ -1,1 +1,1 @@
-"""A forecast from the newest observations."""
+"""Forecasts from the newest observations, with explanation and limitations."""

@@ -1,1 +1,1 @@
-"""Hindcasts, and how good they were."""
+"""Hindcasts, their scores and diagnostics."""

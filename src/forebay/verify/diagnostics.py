@@ -1,6 +1,6 @@
-"""What stands behind the scores, as tables: where a forecast's probabilities hold, when they did not, and why.
+"""Diagnostics of a hindcast as tables: reliability, coverage over time, peaks and largest misses.
 
-All are made of the hindcast's forecasts of one model on the days that every model is scored on, window `all`.
+All tables come from the forecasts of the model `default` on the scored days of the window `all`.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from forebay.verify.scorecard import EVENT_GAP, pair, windows
 MODEL = "default"
 ROLLING_DAYS = 365
 LARGEST = 10
-"""How many misses of each lead are listed."""
+"""Number of misses listed for each lead time."""
 _INPUTS = ("rain_lag0", "rain_3d", "api", "last_change")
 _REGIMES = ("all", "wet")
-_AT = {name: QUANTILES.index(q) for name, q in (("q05", 0.05), ("q10", 0.1), ("q50", 0.5), ("q90", 0.9), ("q95", 0.95))}
+_QUANTILE_COLUMNS = {f"q{round(100 * q):02d}": QUANTILES.index(q) for q in (0.05, 0.1, 0.5, 0.9, 0.95)}
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """The tables; changes in the target's unit, lead_time in days, shares between 0 and 1.
+    """Diagnostic tables; changes in the target's unit, lead_time in days, shares between 0 and 1.
 
     Attributes
     ----------
     reliability
-        regime, lead_time, quantile, observed (share of outcomes at or below it), n.
+        regime, lead_time, quantile, observed (share of observed changes at or below the quantile), n.
     rank_histogram
-        regime, lead_time, low, high (probabilities that bound the bin), expected, observed (share of outcomes), n.
+        regime, lead_time, low, high (probabilities at the ends of the bin), expected, observed (share of observed
+        changes), n.
     coverage_by_year
         year, lead_time, n, coverage_80, coverage_90.
     rolling_coverage
-        init_date, lead_time, n, coverage_90 of the scored days in the 365 days that end there; from the first day on
-        which the window lies whole in the scored days.
+        init_date, lead_time, n, coverage_90 of the scored days in the 365 days that end on init_date. The first row is
+        the first day with a full window.
     peaks
         init_date, lead_time, observed, q05, q50, q95: the days of the 5% largest observed changes.
     largest_misses
-        init_date, lead_time, observed, q05, q50, q95, miss (observed − forecast), then what was known: inputs,
-        streams and inflows, and `flags`, the gauges whose reading of that day was doubted. One day of each event.
+        init_date, lead_time, observed, q05, q50, q95, miss (observed − forecast), inputs, streams and inflows known on
+        init_date, and `flags`: the flagged gauges of that day. One day of each event.
     """
 
     reliability: pl.DataFrame
@@ -56,17 +57,17 @@ class Diagnostics:
     largest_misses: pl.DataFrame
 
     def by_name(self) -> dict[str, pl.DataFrame]:
-        """Every table by its name."""
+        """Name → table."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.DataFrame) -> Diagnostics:
-    """The tables of `MODEL`, at every lead of the dam.
+    """Diagnostics of the model `default` at every lead time of the dam.
 
     Parameters
     ----------
     daily
-        The daily frame that the inputs of `samples` were made from, for the flags of the days missed.
+        The daily table that the inputs of `samples` come from; it holds the flags.
     """
     scored = pl.concat([_scored(forecasts, samples, dam, lead) for lead in dam.hindcast.leads])
     with_interval = scored.drop_nulls(["q05", "q95"])
@@ -75,10 +76,10 @@ def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.D
         for regime in _REGIMES
         if f"is_{regime}" in scored.columns
     ]
-    every = pl.concat(by_regime)
+    regimes = pl.concat(by_regime)
     return Diagnostics(
-        reliability=_reliability(every),
-        rank_histogram=_rank_histogram(every),
+        reliability=_reliability(regimes),
+        rank_histogram=_rank_histogram(regimes),
         coverage_by_year=_coverage_by_year(with_interval),
         rolling_coverage=_rolling_coverage(with_interval),
         peaks=_peaks(scored),
@@ -87,10 +88,10 @@ def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.D
 
 
 def _scored(forecasts: pl.DataFrame, samples: Samples, dam: Dam, lead: int) -> pl.DataFrame:
-    """init_date, lead_time, observed, each quantile as "0.05" …, q05 …, and is_<regime>: a row per scored day."""
+    """init_date, lead_time, observed, each quantile as "0.05" …, q05 …, and is_<regime>; one row per scored day."""
     inside = windows(samples, dam).get("all", np.zeros(len(samples.dates), bool))
-    every = pair(forecasts, samples, lead)
-    paired = every.rows(inside if MODEL in every.quantiles else np.zeros(len(inside), bool))
+    paired = pair(forecasts, samples, lead)
+    paired = paired.rows(inside if MODEL in paired.quantiles else np.zeros(len(inside), bool))
     quantiles = paired.quantiles.get(MODEL, np.full((0, len(QUANTILES)), np.nan))
     return pl.DataFrame(
         {
@@ -98,13 +99,14 @@ def _scored(forecasts: pl.DataFrame, samples: Samples, dam: Dam, lead: int) -> p
             "lead_time": pl.Series([lead], dtype=pl.Int32).new_from_index(0, len(paired.days)),
             "observed": paired.observed,
             **{str(q): pl.Series(quantiles[:, k], nan_to_null=True) for k, q in enumerate(QUANTILES)},
-            **{name: pl.Series(quantiles[:, k], nan_to_null=True) for name, k in _AT.items()},
+            **{name: pl.Series(quantiles[:, k], nan_to_null=True) for name, k in _QUANTILE_COLUMNS.items()},
             **{f"is_{r}": samples.regimes[r][paired.days] for r in _REGIMES if r in samples.regimes},
         }
     )
 
 
 def _reliability(scored: pl.DataFrame) -> pl.DataFrame:
+    """Share of observed changes at or below each quantile, per regime and lead time."""
     below = [(pl.col("observed") <= pl.col(str(q))).mean().alias(str(q)) for q in QUANTILES]
     wide = scored.group_by("regime", "lead_time", maintain_order=True).agg(pl.len().cast(pl.Int64).alias("n"), *below)
     long = wide.unpivot(on=[str(q) for q in QUANTILES], index=["regime", "lead_time", "n"], variable_name="quantile",
@@ -115,7 +117,7 @@ def _reliability(scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rank_histogram(scored: pl.DataFrame) -> pl.DataFrame:
-    """Outcomes counted in the bins between neighbouring quantiles; a tie belongs to the bin below."""
+    """Share of observed changes between neighbouring quantiles; a value on a quantile belongs to the bin below."""
     bounds = [0.0, *QUANTILES, 1.0]
     bins = pl.DataFrame({"bin": range(len(bounds) - 1), "low": bounds[:-1], "high": bounds[1:]})
     bins = bins.with_columns(pl.col("bin").cast(pl.Int32), expected=pl.col("high") - pl.col("low"))
@@ -129,6 +131,7 @@ def _rank_histogram(scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _inside(low: str, high: str) -> pl.Expr:
+    """Whether the observed change lies in an interval, its ends included."""
     return pl.col("observed").is_between(pl.col(low), pl.col(high))
 
 
@@ -149,47 +152,53 @@ def _rolling_coverage(scored: pl.DataFrame) -> pl.DataFrame:
     rolled = hits.rolling("init_date", period=f"{ROLLING_DAYS}d", group_by="lead_time").agg(
         pl.len().cast(pl.Int64).alias("n"), coverage_90=pl.col("hit").mean()
     )
-    whole = pl.col("init_date").min().over("lead_time") + timedelta(days=ROLLING_DAYS - 1)
-    return rolled.filter(pl.col("init_date") >= whole).select("init_date", "lead_time", "n", "coverage_90")
+    first_full = pl.col("init_date").min().over("lead_time") + timedelta(days=ROLLING_DAYS - 1)
+    return rolled.filter(pl.col("init_date") >= first_full).select("init_date", "lead_time", "n", "coverage_90")
 
 
-_SHOWN = ("init_date", "lead_time", "observed", "q05", "q50", "q95")
+_PEAK_COLUMNS = ("init_date", "lead_time", "observed", "q05", "q50", "q95")
 
 
 def _peaks(scored: pl.DataFrame) -> pl.DataFrame:
+    """The days of the 5% largest observed changes of each lead time."""
     parts = []
     for (_,), rows in scored.group_by("lead_time", maintain_order=True):
-        parts.append(rows[metrics.largest(rows["observed"].to_numpy(), 0.05).tolist()].select(_SHOWN))
-    return pl.concat(parts).sort("lead_time", "init_date") if parts else scored.select(_SHOWN)
+        parts.append(rows[metrics.largest(rows["observed"].to_numpy(), 0.05).tolist()].select(_PEAK_COLUMNS))
+    return pl.concat(parts).sort("lead_time", "init_date") if parts else scored.select(_PEAK_COLUMNS)
 
 
 def _largest_misses(scored: pl.DataFrame, samples: Samples, dam: Dam, daily: pl.DataFrame) -> pl.DataFrame:
-    missed = scored.select(*_SHOWN, miss=pl.col("observed") - pl.col("q50"))
-    kept = [_one_of_each_event(rows) for _, rows in missed.group_by("lead_time", maintain_order=True)]
-    flags = [
+    """The largest misses of each lead time, with the inputs and flags of their init dates."""
+    misses = scored.select(*_PEAK_COLUMNS, miss=pl.col("observed") - pl.col("q50"))
+    largest = [_largest_by_event(rows) for _, rows in misses.group_by("lead_time", maintain_order=True)]
+    columns = [c for c in _INPUTS if c in samples.inputs.columns]
+    columns += [c for c in dam.columns("stream", "inflow", "upstream_level") if c in samples.inputs.columns]
+    inputs = samples.inputs.select(columns).with_columns(date=pl.Series(samples.dates).cast(pl.Date))
+    table = pl.concat(largest) if largest else misses
+    table = table.join(inputs, left_on="init_date", right_on="date", how="left")
+    return table.join(_flag_texts(daily, dam), left_on="init_date", right_on="date", how="left")
+
+
+def _flag_texts(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """date, flags: the flagged gauges of each day with their flags, as text."""
+    texts = [
         pl.when(pl.col(flag_of(g.column)).is_not_null()).then(
             pl.format("{}: {}", pl.lit(g.title), pl.col(flag_of(g.column)))
         )
         for g in dam.gauges
         if flag_of(g.column) in daily.columns
     ]
-    doubted = daily.select("date", flags=pl.concat_str(flags, separator="; ", ignore_nulls=True))
-    columns = [c for c in _INPUTS if c in samples.inputs.columns]
-    columns += [c for c in dam.columns("stream", "inflow", "upstream_level") if c in samples.inputs.columns]
-    known = samples.inputs.select(columns).with_columns(date=pl.Series(samples.dates).cast(pl.Date))
-    made = pl.concat(kept) if kept else missed
-    made = made.join(known, left_on="init_date", right_on="date", how="left")
-    return made.join(doubted, left_on="init_date", right_on="date", how="left")
+    return daily.select("date", flags=pl.concat_str(texts, separator="; ", ignore_nulls=True))
 
 
-def _one_of_each_event(missed: pl.DataFrame) -> pl.DataFrame:
-    """The largest misses of a lead, at most one within `EVENT_GAP` days."""
-    ordered = missed.sort(pl.col("miss").abs(), descending=True, maintain_order=True)
+def _largest_by_event(misses: pl.DataFrame) -> pl.DataFrame:
+    """The largest misses of one lead time, at most one within `EVENT_GAP` days."""
+    ordered = misses.sort(pl.col("miss").abs(), descending=True, maintain_order=True)
     days = ordered["init_date"].to_list()
-    kept: list[int] = []
+    rows: list[int] = []
     for row, day in enumerate(days):
-        if len(kept) == LARGEST:
+        if len(rows) == LARGEST:
             break
-        if all(abs((day - days[other]).days) > EVENT_GAP for other in kept):
-            kept.append(row)
-    return ordered[kept]
+        if all(abs((day - days[previous]).days) > EVENT_GAP for previous in rows):
+            rows.append(row)
+    return ordered[rows]

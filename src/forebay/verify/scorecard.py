@@ -1,4 +1,4 @@
-"""Scores of a hindcast by lead, window and regime, with bootstrap bands."""
+"""Scores of a hindcast by lead time, window and regime, with bootstrap bands."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from forebay.verify.hindcast import scored_from
 BLOCK_DAYS = 60
 RESAMPLES = 500
 BAND = (0.05, 0.95)
-LAST = 0.2
-"""Share of the record's days in the window `last20`."""
+LAST_SHARE = 0.2
+"""Share of the record in the window `last20`."""
 MIDDLE = QUANTILES.index(0.5)
 LEVEL_MISSING = "level_missing"
-"""The regime of days without a level, whose forecasts start from the last good one: scored apart, in no other cell."""
+"""Regime of days without a level. Their forecasts start from the last usable level and count in no other regime."""
 EVENT_GAP = 10
-"""Days without a large rise that make the next one an event of its own."""
+"""Days without a large rise after which the next one is a new event."""
 
 
 @dataclass(frozen=True)
 class DailyScores:
-    """What a table of quantiles does not hold, of the models that have it, per day of the record.
+    """Scores of single days that do not follow from a table of quantiles.
 
-    crps: model → lead time → CRPS of the day's sample paths, shape (n,), NaN where there is none.
-    outside: model → whether the day was outside experience, shape (n,).
+    crps: model → lead time → CRPS of the sample paths of each day, shape (n,); NaN without one.
+    outside: model → whether each day is outside experience, shape (n,).
     """
 
     crps: Mapping[str, Mapping[int, Array]] = field(default_factory=dict)
@@ -43,9 +43,9 @@ class DailyScores:
 
 @dataclass(frozen=True)
 class Paired:
-    """Forecasts of all models on one lead time's scored days, row by row beside what came.
+    """Forecasts of all models and observed changes on the scored days of one lead time.
 
-    quantiles: model → shape (n, 7); observed: shape (n,); days: index of each row's init date; crps: model → (n,).
+    quantiles: model → shape (n, 7); observed: shape (n,); days: index of the init date of each row; crps: model → (n,).
     """
 
     quantiles: dict[str, Array]
@@ -53,108 +53,112 @@ class Paired:
     days: NDArray[np.intp]
     crps: dict[str, Array] = field(default_factory=dict)
 
-    def rows(self, chosen: NDArray[np.bool_]) -> Paired:
-        """The rows whose init date is `chosen` (one flag per day of the record)."""
-        keep = chosen[self.days]
-        quantiles, crps = ({m: rows[keep] for m, rows in of.items()} for of in (self.quantiles, self.crps))
-        return Paired(quantiles, self.observed[keep], self.days[keep], crps)
+    def rows(self, mask: NDArray[np.bool_]) -> Paired:
+        """The rows with an init date in `mask`, which has one flag per day of the record."""
+        inside = mask[self.days]
+        quantiles, crps = (
+            {model: rows[inside] for model, rows in table.items()} for table in (self.quantiles, self.crps)
+        )
+        return Paired(quantiles, self.observed[inside], self.days[inside], crps)
 
 
 def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
     """Window name → whether each init date lies in it: `all`, `last20`, and those of the dam file."""
     index = np.arange(len(samples.dates))
     start = scored_from(samples, dam)
-    made = {"all": index >= start, "last20": index >= max(start, len(index) - int(LAST * len(index)))}
+    masks = {"all": index >= start, "last20": index >= max(start, len(index) - int(LAST_SHARE * len(index)))}
     for window in dam.hindcast.windows:
-        made[window.name] = in_spells(samples.dates, (window,)) & ~in_spells(samples.dates, window.exclude)
-    return {name: inside for name, inside in made.items() if inside.any()}
+        masks[window.name] = in_spells(samples.dates, (window,)) & ~in_spells(samples.dates, window.exclude)
+    return {name: inside for name, inside in masks.items() if inside.any()}
 
 
 def score(
     forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily_scores: DailyScores | None = None
 ) -> pl.DataFrame:
-    """Scores (`tables.SCORES`) of every model of a hindcast, on the same days for all.
+    """`tables.SCORES` of every model of a hindcast, on the same days for all models.
 
-    Years are scored as regimes `y2012`, … of the window `all`. Days without a level are scored apart, as the regime
-    `level_missing`, by the change from the last good level, and count in no other cell. The 90% bands of MAE and of
-    skill come from resampling 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
-    `outside_experience` count other days: all those of the window and regime, whether or not what came is known.
+    Each year of the window `all` is a regime: `y2012`, …. Days without a level form the regime `level_missing`. It
+    scores the change from the last usable level. These days count in no other regime. The 90% bands of MAE and skill
+    come from resampled 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
+    `outside_experience` count all days of the window and regime, with or without an observed change.
     """
     daily_scores = daily_scores or DailyScores()
-    cards = [pl.DataFrame(schema=SCORES.columns)]
+    parts = [pl.DataFrame(schema=SCORES.columns)]
     spans = windows(samples, dam)
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
-    silent = samples.level_age > 0
+    level_missing = samples.level_age > 0
     for lead in dam.hindcast.leads:
-        wide = _wide(forecasts, samples, lead)
-        crps = {m: of[lead] for m, of in daily_scores.crps.items()}
-        paired = _pair(wide, np.where(silent, np.nan, samples.observed_change(lead)), crps)
-        apart = _pair(wide, np.where(silent, samples.observed_change(lead), np.nan), crps)
+        wide = _quantiles_by_model(forecasts, samples, lead)
+        crps = {model: by_lead[lead] for model, by_lead in daily_scores.crps.items()}
+        observed = samples.observed_change(lead)
+        paired = _pair(wide, np.where(level_missing, np.nan, observed), crps)
+        paired_missing = _pair(wide, np.where(level_missing, observed, np.nan), crps)
         for window, inside in spans.items():
-            cells = [(regime, belongs, paired) for regime, belongs in samples.regimes.items()]
-            for regime, belongs, rows in [*cells, (LEVEL_MISSING, silent, apart)]:
+            regimes = [(regime, mask, paired) for regime, mask in samples.regimes.items()]
+            for regime, mask, rows in [*regimes, (LEVEL_MISSING, level_missing, paired_missing)]:
                 cell = (window, regime, lead)
-                card = _card(rows.rows(inside & belongs), dam, cell)
-                if not card.is_empty():
-                    cards += [card, _shares(wide, daily_scores, inside & belongs, dam=dam, cell=cell)]
+                table = _score_cell(rows.rows(inside & mask), dam, cell)
+                if not table.is_empty():
+                    parts += [table, _shares(wide, daily_scores, inside & mask, dam=dam, cell=cell)]
         for year in np.unique(years[spans["all"]]) if "all" in spans else []:
-            cards.append(_card(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
-    return SCORES.check(pl.concat(cards), unique=True)
+            parts.append(_score_cell(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
+    return SCORES.check(pl.concat(parts), unique=True)
 
 
 def pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
-    """All models' quantiles on the days that can be scored at one lead and that every model forecast."""
+    """Quantiles of all models on the days of one lead time with an observed change and a forecast by every model."""
     change = np.where(samples.level_age > 0, np.nan, samples.observed_change(lead))
-    return _pair(_wide(forecasts, samples, lead), change, {})
+    return _pair(_quantiles_by_model(forecasts, samples, lead), change, {})
 
 
-def _wide(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Array]:
-    """Every model's quantiles at one lead, shape (days of the record, 7); NaN where there is no forecast."""
+def _quantiles_by_model(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Array]:
+    """Model → its quantiles at one lead time, shape (days of the record, 7); NaN without a forecast."""
     wide: dict[str, Array] = {}
     for (model,), rows in forecasts.filter(pl.col("lead_time") == lead).group_by("model", maintain_order=True):
-        of_model = np.full((len(samples.dates), len(QUANTILES)), np.nan)
+        quantiles = np.full((len(samples.dates), len(QUANTILES)), np.nan)
         day = (rows["init_date"].to_numpy().astype("datetime64[D]") - samples.dates[0]).astype(int)
-        of_model[day, np.searchsorted(QUANTILES, rows["quantile"].to_numpy() - 1e-9)] = rows["change"].to_numpy()
-        wide[str(model)] = of_model
+        quantiles[day, np.searchsorted(QUANTILES, rows["quantile"].to_numpy() - 1e-9)] = rows["change"].to_numpy()
+        wide[str(model)] = quantiles
     return wide
 
 
-def _pair(wide: dict[str, Array], change: Array, crps: dict[str, Array]) -> Paired:
-    common = np.isfinite(change)
+def _pair(wide: dict[str, Array], observed: Array, crps: dict[str, Array]) -> Paired:
+    common = np.isfinite(observed)
     for quantiles in wide.values():
         common &= np.isfinite(quantiles[:, MIDDLE])
     days = np.flatnonzero(common)
-    return Paired({m: q[days] for m, q in wide.items()}, change[days], days, {m: c[days] for m, c in crps.items()})
+    return Paired({m: q[days] for m, q in wide.items()}, observed[days], days, {m: c[days] for m, c in crps.items()})
 
 
 def _shares(
     wide: dict[str, Array],
     daily_scores: DailyScores,
-    chosen: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
     *,
     dam: Dam,
     cell: tuple[str, str, int],
 ) -> pl.DataFrame:
-    """Shares of the chosen days on which each model issued a forecast, and which were outside experience."""
-    days = int(chosen.sum())
+    """Per model, the share of the days in `mask` with a forecast, and the share of those outside experience."""
+    days = int(mask.sum())
     rows: list[_Row] = []
     for model, quantiles in wide.items():
-        rows.append((model, "share_forecast", float(np.isfinite(quantiles[chosen, MIDDLE]).mean()), None, None))
+        rows.append((model, "share_forecast", float(np.isfinite(quantiles[mask, MIDDLE]).mean()), None, None))
         if model in daily_scores.outside:
-            rows.append((model, "outside_experience", float(daily_scores.outside[model][chosen].mean()), None, None))
-    return _table(rows, dam, cell, days)
+            rows.append((model, "outside_experience", float(daily_scores.outside[model][mask].mean()), None, None))
+    return _score_table(rows, dam, cell, days)
 
 
 _Row = tuple[str, str, float, float | None, float | None]
+"""Model, metric, value, low, high."""
 
 
-def _card(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
-    """Scores of one window, regime and lead; no rows where nothing can be scored."""
+def _score_cell(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
+    """Scores of one window, regime and lead time; empty without scored days."""
     n = len(paired.observed)
     if n == 0:
         return SCORES.empty()
-    misses = {m: np.abs(q[:, MIDDLE] - paired.observed) for m, q in paired.quantiles.items()}
-    resampled = _block_sums(misses, paired.days)
+    errors = {m: np.abs(q[:, MIDDLE] - paired.observed) for m, q in paired.quantiles.items()}
+    resampled = _block_sums(errors, paired.days)
     events = metrics.independent_events(paired.days[metrics.largest(paired.observed, 0.05)], EVENT_GAP)
     rows: list[_Row] = []
     for model, quantiles in paired.quantiles.items():
@@ -163,25 +167,26 @@ def _card(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
         if model in paired.crps and np.isfinite(paired.crps[model]).all():
             rows.append((model, "crps", float(paired.crps[model].mean()), None, None))
         rows.append((model, "events", float(events), None, None))
-        rows.append((model, "mae", float(misses[model].mean()), *_band(resampled[model] / resampled["n"])))
-        rows += _skills(model, misses, resampled)
-    return _table(rows, dam, cell, n)
+        rows.append((model, "mae", float(errors[model].mean()), *_band(resampled[model] / resampled["n"])))
+        rows += _skills(model, errors, resampled)
+    return _score_table(rows, dam, cell, n)
 
 
-def _skills(model: str, misses: dict[str, Array], resampled: dict[str, Array]) -> Iterator[_Row]:
-    """Skill of a model against each reference, and against the one of them that is best on these days."""
-    mae = {name: float(misses[name].mean()) for name in (model, *REFERENCES) if name in misses}
+def _skills(model: str, errors: dict[str, Array], resampled: dict[str, Array]) -> Iterator[_Row]:
+    """Rows with the skill of a model against each reference, and against the best reference of these days."""
+    mae = {name: float(errors[name].mean()) for name in (model, *REFERENCES) if name in errors}
     references = [name for name in REFERENCES if name in mae]
-    against = {f"skill_{name}": name for name in references}
+    by_metric = {f"skill_{name}": name for name in references}
     if references:
-        against["skill_best"] = min(references, key=lambda name: mae[name])
-    for metric, reference in against.items():
+        by_metric["skill_best"] = min(references, key=lambda name: mae[name])
+    for metric, reference in by_metric.items():
         with np.errstate(divide="ignore", invalid="ignore"):
             band = _band(1 - resampled[model] / resampled[reference])
         yield model, metric, metrics.skill(mae[model], mae[reference]), *band
 
 
-def _table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int) -> pl.DataFrame:
+def _score_table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int) -> pl.DataFrame:
+    """`rows` as `tables.SCORES` of one window, regime and lead time."""
     window, regime, lead = cell
     table = pl.DataFrame(rows, schema=["model", "metric", "value", "low", "high"], orient="row")
     return table.with_columns(
@@ -195,7 +200,7 @@ def _table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int) -> pl
 
 
 def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
-    """Every metric without a band. Interval scores only where all rows have an interval."""
+    """Name and value of every metric without a band; interval scores only if all rows have an interval."""
     point = quantiles[:, MIDDLE]
     yield "rmse", metrics.rmse(point, observed)
     yield "nse", metrics.nse(point, observed)
@@ -213,17 +218,19 @@ def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
         yield "above_95", metrics.share_above(quantiles[:, QUANTILES.index(0.95)], observed)
 
 
-def _block_sums(misses: dict[str, Array], days: NDArray[np.intp]) -> dict[str, Array]:
-    """Sums of absolute errors (and of days, "n") over resampled 60-day blocks, shape (500,) each; seeded."""
+def _block_sums(errors: dict[str, Array], days: NDArray[np.intp]) -> dict[str, Array]:
+    """Model → sums of absolute errors over resampled 60-day blocks, shape (500,); "n" → numbers of days. Seeded."""
     block = days // BLOCK_DAYS
     block = np.searchsorted(np.unique(block), block)
     count = int(block[-1]) + 1
-    drawn = np.random.default_rng(20120101).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
-    sums = {m: drawn @ np.bincount(block, miss, count) for m, miss in misses.items()}
-    return sums | {"n": drawn @ np.bincount(block, minlength=count).astype(float)}
+    random = np.random.default_rng(20120101)
+    block_counts = random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
+    sums = {m: block_counts @ np.bincount(block, error, count) for m, error in errors.items()}
+    return sums | {"n": block_counts @ np.bincount(block, minlength=count).astype(float)}
 
 
 def _band(resampled: Array) -> tuple[float | None, float | None]:
+    """Ends of the 90% band; None if one of the resampled values is not finite."""
     finite = resampled[np.isfinite(resampled)]
     if len(finite) < len(resampled):
         return None, None
