@@ -22,7 +22,7 @@ from polars.testing import assert_frame_equal
 
 from forebay.dams.dam import Dam
 from forebay.dams.hindcast import Hindcast
-from forebay.features import samples
+from forebay.features import known_inputs, outages, samples
 from forebay.features.experience import experience, outside_days
 from forebay.features.inputs import delay_days
 from forebay.features.samples import Samples, make_samples
@@ -220,7 +220,7 @@ def test_a_model_that_learns_from_the_future_is_caught(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("leak", ["shift(-1)", "backward fill", "centred mean", "mean of all"])
 def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
-    build = samples.build_inputs
+    build = known_inputs.build_inputs
     rain = pl.col("rain_lag0")
     leaks = {
         "shift(-1)": rain.shift(-1),
@@ -228,7 +228,10 @@ def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, lea
         "centred mean": rain.rolling_mean(3, min_samples=1, center=True),
         "mean of all": rain - rain.mean(),
     }
-    monkeypatch.setattr(samples, "build_inputs", lambda *given: build(*given).with_columns(leaks[leak].alias("leak")))
+    for module in (known_inputs, outages):
+        monkeypatch.setattr(
+            module, "build_inputs", lambda *args: build(*args).with_columns(leaks[leak].alias("leak"))
+        )
     day = 250
     if leak == "backward fill":  # shows only where the day itself has a gap
         monkeypatch.setattr(

@@ -21,24 +21,24 @@ def test_ages_count_from_the_last_word_and_from_nothing_before_the_first() -> No
 def test_a_silent_level_goes_on_with_its_last_change_which_fades() -> None:
     """Up .1 m on day 2; then the inputs see .09, .081 and .0729 m more, and the forecast starts from 1.1 m."""
     levels = [1.0, 1.0, 1.1, None, None, None]
-    made = outages.build_with_extended_level(frame_of(BARE, {"reservoir_level": levels}), BARE)
-    assert made["start"].to_list() == pytest.approx([1.0, 1.0, 1.1, 1.1, 1.1, 1.1])
+    made = outages.build_extended_inputs(frame_of(BARE, {"reservoir_level": levels}), BARE)
+    assert made["start_level"].to_list() == pytest.approx([1.0, 1.0, 1.1, 1.1, 1.1, 1.1])
     assert made["level_age"].to_list() == [0, 0, 0, 1, 2, 3]
     assert made["last_change"].to_list()[3:] == pytest.approx([0.09, 0.081, 0.0729])
 
 
 def test_a_level_that_is_too_old_starts_nothing() -> None:
     levels = [1.0, 1.0] + [None] * 40
-    made = outages.build_with_extended_level(frame_of(BARE, {"reservoir_level": levels}), BARE)
-    assert made["start"].is_null().to_list() == [False] * (2 + outages.OLDEST_LEVEL_DAYS) + [True] * 10
+    made = outages.build_extended_inputs(frame_of(BARE, {"reservoir_level": levels}), BARE)
+    assert made["start_level"].is_null().to_list() == [False] * (2 + outages.OLDEST_LEVEL_DAYS) + [True] * 10
 
 
 def test_drivers_are_silent_where_no_rain_gauge_speaks() -> None:
     dam = dam_of(rain_gauge(), rain_gauge("r2"))
     given = {"rainfall_r1": [1.0, None, None, None], "rainfall_r2": [None, 2.0, None, None]}
     inputs = pl.DataFrame({"rain_lag0": pl.DataFrame(given).mean_horizontal()})
-    assert outages._drivers_age(inputs, dam).tolist() == [0, 0, 1, 2]
-    assert outages._drivers_age(inputs.drop("rain_lag0"), BARE).tolist() == [0, 0, 0, 0], "a dam that has no drivers"
+    assert outages.drivers_age(inputs, dam).tolist() == [0, 0, 1, 2]
+    assert outages.drivers_age(inputs.drop("rain_lag0"), BARE).tolist() == [0, 0, 0, 0], "a dam that has no drivers"
 
 
 def test_the_days_since_the_last_level_are_added_up() -> None:

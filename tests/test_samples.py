@@ -8,7 +8,8 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
-from forebay.features.samples import NO_VALUE_FLAGS, Samples, in_spells, make_samples
+from forebay.features.known_inputs import in_date_ranges
+from forebay.features.samples import NO_VALUE_FLAGS, Samples, make_samples
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
 EXCLUDED = {"from": FIRST_DAY + timedelta(days=3), "to": FIRST_DAY + timedelta(days=4), "reason": "stuck"}
@@ -58,8 +59,8 @@ def test_excluded_spells_are_neither_judged_nor_learnt_but_can_be_forecast_from(
 def test_spells_hold_both_ends() -> None:
     dam = dam_of(hindcast={"verification_exclude": [EXCLUDED]})
     days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(FIRST_DAY) + 7)
-    assert in_spells(days, dam.hindcast.verification_exclude).tolist() == [False] * 3 + [True] * 2 + [False] * 2
-    assert not in_spells(days, ()).any()
+    assert in_date_ranges(days, dam.hindcast.verification_exclude).tolist() == [False] * 3 + [True] * 2 + [False] * 2
+    assert not in_date_ranges(days, ()).any()
 
 
 def test_only_the_last_day_knows_of_revisions() -> None:

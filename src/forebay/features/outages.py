@@ -1,14 +1,14 @@
-"""Days on which the level, or all that drives it, is silent; and drills, in which it is taken for silent.
+"""Days on which the level or all drivers are missing, and simulated outages, which hide values that exist.
 
-When the level is silent a forecast starts from the last good one, and its inputs are made from a level that went on
-from there. How much worse such forecasts are can hardly be told from the few of them: so drills take spells of days as
-if they had been silent, and what came is known of nearly all of these.
+Where the level is missing, a forecast starts from the last level, and its inputs come from an extension of that level.
+Too few real outages exist to estimate the errors of such forecasts. Simulated outages hide the values of every other
+30 days of the record; the outcome of nearly all of these days is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -20,33 +20,35 @@ from forebay.features.inputs import build_inputs
 OLDEST_LEVEL_DAYS = 30
 """A forecast starts from no level that is older than this."""
 DAMPING = 0.9
-"""Share of the last daily change that is left a day later, where the level goes on unseen."""
+"""Ratio of the daily change of an extended level to the change of the day before."""
 SIMULATED_OUTAGE_DAYS = 30
-"""Days that a drill lasts, and days between two of them."""
+"""Length of a simulated outage in days, and days between two of them."""
 
-Build = Callable[[pl.DataFrame, Dam], pl.DataFrame]
-Made = Callable[..., pl.DataFrame]
-"""What makes a row for each day by a `Build`, the values of some columns hidden on the days chosen."""
-Told = Callable[[pl.DataFrame, NDArray[np.bool_]], Mapping[int, pl.DataFrame]]
-"""What gives, per lead time, the inputs that tell of the days to come, from the others and the days without a level."""
+
+@dataclass(frozen=True)
+class HiddenValues:
+    """A mask of a daily table: the columns whose values are hidden, and whether on each day, shape (n,)."""
+
+    columns: tuple[str, ...]
+    days: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class SimulatedOutage:
-    """Days of one kind of silence, and what would have been known on others had they been of that kind.
+    """Days of one kind of outage, and what would have been known on the hidden days of a simulation of that kind.
 
     Attributes
     ----------
     days
-        Whether each day is silent in this way, shape (n,), as the others.
+        Whether each day has a real outage of this kind, shape (n,), as the others.
     inputs
-        What was known in the drills; n rows, of which those with an age count.
-    start
-        Level that a forecast starts from in the drills; NaN where there is none.
+        Inputs under the simulation, n rows; only rows with an age above 0 are used.
+    start_level
+        Level that a forecast starts from under the simulation; NaN where there is none.
     level_age, drivers_age
-        Days since what the drills hide last spoke; 0 where nothing is hidden.
+        Days since the last value that the simulation leaves; 0 where nothing is hidden.
     ahead
-        Lead time → inputs that tell of the days to come, as in the drills; empty without forcings.
+        Lead time → forecast and planned inputs under the simulation; empty without forcings.
     """
 
     days: NDArray[np.bool_]
@@ -54,7 +56,7 @@ class SimulatedOutage:
     start_level: NDArray[np.float64]
     level_age: NDArray[np.intp]
     drivers_age: NDArray[np.intp]
-    ahead: Mapping[int, pl.DataFrame]
+    ahead: Mapping[int, pl.DataFrame] = field(default_factory=dict)
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time."""
@@ -62,115 +64,139 @@ class SimulatedOutage:
 
     @property
     def rows(self) -> NDArray[np.intp]:
-        """Days that the drills take for silent."""
+        """Indices of the days on which the simulation hides values."""
         return np.flatnonzero((self.level_age > 0) | (self.drivers_age > 0))
 
 
 @dataclass(frozen=True)
 class Outages:
-    """What is silent on each day, shape (n,) each, and the drills of each kind of silence that there is.
+    """The outages of each day, and a simulation of each kind of outage that occurs.
 
-    start: the level that a forecast starts from, the day's own or the last good one, NaN where there is none or it is
-    too old; level_age: days since that level, 0 where it is the day's own; drivers_age: days since the drivers last
-    spoke, 0 where one does.
+    Attributes
+    ----------
+    start_level
+        The level that a forecast starts from: the day's own or the last one; NaN where there is none or it is too old.
+    level_age
+        Days since that level; 0 where it is the day's own.
+    drivers_age
+        Days since the last value of any driver; 0 where the day has one.
+    simulated
+        Kind of outage (level, drivers, both) → its simulation.
     """
 
     start_level: NDArray[np.float64]
     level_age: NDArray[np.intp]
     drivers_age: NDArray[np.intp]
-    simulated: dict[str, SimulatedOutage]
+    simulated: Mapping[str, SimulatedOutage] = field(default_factory=dict)
 
 
-def find_outages(
-    made: Made, inputs: pl.DataFrame, dam: Dam, *, own_level: NDArray[np.float64], told: Told
-) -> tuple[pl.DataFrame, Outages]:
-    """`inputs`, on days without a level from one that goes on, and what is silent on each day.
+def build_extended_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`build_inputs` from a level that is extended where it is missing, with `start_level` and `level_age`.
+
+    The extension continues the last change, damped by `DAMPING` a day; `start_level` is null more than
+    `OLDEST_LEVEL_DAYS` after the last level. The extension is no forecast: the models forecast the change of each
+    missing day from rain and flows.
+    """
+    level, row = pl.col(dam.target.variable).cast(pl.Float64), pl.int_range(pl.len())
+    last_row = pl.when(level.is_not_null()).then(row).forward_fill()
+    last = daily.select(
+        start_level=level.forward_fill(limit=OLDEST_LEVEL_DAYS),
+        level_age=row - last_row,
+        change=level.diff().forward_fill().fill_null(0.0),
+    )
+    # Sum of a geometric series: change · (DAMPING + DAMPING² + … + DAMPING^age)
+    growth = DAMPING * (1 - DAMPING ** last["level_age"]) / (1 - DAMPING) * last["change"]
+    extended = daily[dam.target.variable].fill_null(last["start_level"] + growth)
+    inputs = build_inputs(daily.with_columns(extended.alias(dam.target.variable)), dam)
+    return inputs.with_columns(last["start_level"], last["level_age"])
+
+
+def fill_level_outages(inputs: pl.DataFrame, extended: pl.DataFrame, missing: NDArray[np.bool_]) -> pl.DataFrame:
+    """`inputs`, on the days with a `missing` level from `extended` (`build_extended_inputs`)."""
+    return extended.select(
+        pl.when(pl.Series(missing)).then(pl.col(name)).otherwise(inputs[name]).alias(name) for name in inputs.columns
+    )
+
+
+def outages_of(
+    inputs: pl.DataFrame, dam: Dam, *, level: NDArray[np.float64], extended: pl.DataFrame | None
+) -> Outages:
+    """The outages of each day, without simulations.
 
     Parameters
     ----------
-    own_level
-        The level that each day's forecast may start from, as known then; NaN where there is none.
-    told
-        What gives the inputs of the days to come.
+    inputs
+        Inputs of each day, from the level as it is.
+    level
+        The level that each day's forecast may start from, as known on the day; NaN where missing.
+    extended
+        `build_extended_inputs` of each day; None if no level is missing.
     """
-    start, level_age, silent = own_level, np.zeros(len(inputs), int), _drivers_age(inputs, dam)
-    unseen = np.isnan(own_level)
-    if unseen.any():
-        seen = made(build_with_extended_level)
-        age = seen["level_age"].fill_null(0).to_numpy().astype(int)
-        level_age = np.where(unseen, np.maximum(1, age), 0)
-        start = np.where(unseen, seen["start"].to_numpy(), own_level)
-        inputs = seen.select(
-            pl.when(pl.Series(unseen)).then(pl.col(c)).otherwise(inputs[c]).alias(c) for c in inputs.columns
-        )
-    simulated = simulate_outages(made, dam, told, level_age=level_age, drivers_age=silent)
-    return inputs, Outages(start, level_age, silent, simulated)
-
-
-def build_with_extended_level(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    """The inputs of `build_inputs`, made from a level that goes on where it is silent; `start` and `level_age`.
-
-    From the last level on its last change goes on and fades by `DAMPING` a day, for `OLDEST_LEVEL_DAYS` days. That is
-    no forecast: rain and rivers come in with the models, which forecast the change of each silent day.
-    """
-    level, row = pl.col(dam.target.variable).cast(pl.Float64), pl.int_range(pl.len())
-    last = pl.when(level.is_not_null()).then(row).forward_fill()
-    told = daily.select(
-        start=level.forward_fill(limit=OLDEST_LEVEL_DAYS),
-        age=row - last,
-        change=level.diff().forward_fill().fill_null(0.0),
+    if extended is None:
+        return Outages(level, np.zeros(len(level), int), drivers_age(inputs, dam))
+    missing = np.isnan(level)
+    age = extended["level_age"].fill_null(0).to_numpy().astype(int)
+    return Outages(
+        start_level=np.where(missing, extended["start_level"].to_numpy(), level),
+        level_age=np.where(missing, np.maximum(1, age), 0),
+        drivers_age=drivers_age(inputs, dam),
     )
-    gone = DAMPING * (1 - DAMPING ** told["age"]) / (1 - DAMPING) * told["change"]
-    course = daily[dam.target.variable].fill_null(told["start"] + gone)
-    made = build_inputs(daily.with_columns(course.alias(dam.target.variable)), dam)
-    return made.with_columns(told["start"], told["age"].alias("level_age"))
 
 
-def _drivers_age(inputs: pl.DataFrame, dam: Dam) -> NDArray[np.intp]:
-    """Days since the dam's drivers last spoke, 0 where one does and before the first: its rain, else its flows."""
-    flows = [g.column for g in dam.gauges if g.column in inputs.columns]
+def drivers_age(inputs: pl.DataFrame, dam: Dam) -> NDArray[np.intp]:
+    """Days since the last value of any driver (its rain, else its flows); 0 on a day with one and before the first."""
+    flows = [gauge.column for gauge in dam.gauges if gauge.column in inputs.columns]
     columns = ["rain_lag0"] if "rain_lag0" in inputs.columns else flows
     if not columns:
         return np.zeros(len(inputs), int)
     return days_since(inputs.select(pl.any_horizontal(pl.col(columns).is_not_null())).to_series().to_numpy())
 
 
-def days_since(speaks: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Days since the last day on which it spoke; 0 before the first."""
-    day = np.arange(len(speaks))
-    last = np.maximum.accumulate(np.where(speaks, day, -1))
+def days_since(observed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Days since the last observed day, shape (n,); 0 before the first."""
+    day = np.arange(len(observed))
+    last = np.maximum.accumulate(np.where(observed, day, -1))
     return np.where(last >= 0, day - last, 0)
 
 
-def simulate_outages(
-    made: Made, dam: Dam, told: Told, *, level_age: NDArray[np.intp], drivers_age: NDArray[np.intp]
-) -> dict[str, SimulatedOutage]:
-    """The drills of each kind of silence that there is: of the level, the drivers, or both."""
-    hidden = np.arange(len(level_age)) // SIMULATED_OUTAGE_DAYS % 2 == 1
+def outage_days(outages: Outages) -> dict[str, NDArray[np.bool_]]:
+    """Kind of outage (level, drivers, both) → its days, shape (n,); without kinds that do not occur."""
+    level, drivers = outages.level_age > 0, outages.drivers_age > 0
+    kinds = {"level": level & ~drivers, "drivers": ~level & drivers, "both": level & drivers}
+    return {kind: days for kind, days in kinds.items() if days.any()}
+
+
+def hidden_values(kind: str, dam: Dam, days: int) -> HiddenValues:
+    """The values that a simulation of an outage of `kind` hides in a table of so many `days`: every other 30 days."""
     drivers = tuple(gauge.column for gauge in dam.gauges if gauge.role != "target")
     level = (dam.target.variable,)
-    kinds = {
-        "level": (level, (level_age > 0) & (drivers_age == 0)),
-        "drivers": (drivers, (level_age == 0) & (drivers_age > 0)),
-        "both": (level + drivers, (level_age > 0) & (drivers_age > 0)),
-    }
-    found = {}
-    for kind, (columns, days) in kinds.items():
-        if days.any():
-            rows = made(build_with_extended_level, pl.Series(hidden), columns)
-            since = rows["level_age"].fill_null(0).to_numpy().astype(int)
-            hushed = _drivers_age(rows, dam)  # as old as in the drill, or as they really are where that is older
-            drill = SimulatedOutage(
-                days=days,
-                inputs=rows.drop("date", "start", "level_age"),
-                start_level=rows["start"].to_numpy().copy(),
-                level_age=np.where(hidden & (kind != "drivers"), since, 0),
-                drivers_age=np.where((hushed > drivers_age) & (kind != "level"), hushed, 0),
-                ahead={},
-            )
-            found[kind] = replace(drill, ahead=told(rows, drill.level_age > 0))
-            # a drill of one that falls on a real silence of the other is of another kind
-            elsewise = {"level": drivers_age, "drivers": level_age}.get(kind)
-            if elsewise is not None:
-                found[kind].start_level[elsewise > 0] = np.nan
-    return found
+    columns = {"level": level, "drivers": drivers, "both": level + drivers}[kind]
+    return HiddenValues(columns, np.arange(days) // SIMULATED_OUTAGE_DAYS % 2 == 1)
+
+
+def simulated_outage(
+    kind: str, extended: pl.DataFrame, outages: Outages, dam: Dam, *, hidden: HiddenValues
+) -> SimulatedOutage:
+    """The simulation of an outage of `kind`, without `ahead`.
+
+    Parameters
+    ----------
+    extended
+        `build_extended_inputs` of each day without the `hidden` values.
+    outages
+        The real outages.
+    """
+    level_age = extended["level_age"].fill_null(0).to_numpy().astype(int)
+    age = drivers_age(extended, dam)  # includes real outages, where they are longer
+    start_level = extended["start_level"].to_numpy().copy()
+    # A simulated outage of level or drivers on a day on which the second is really missing is of another kind
+    second_age = {"level": outages.drivers_age, "drivers": outages.level_age}.get(kind)
+    if second_age is not None:
+        start_level[second_age > 0] = np.nan
+    return SimulatedOutage(
+        days=outage_days(outages)[kind],
+        inputs=extended.drop("date", "start_level", "level_age"),
+        start_level=start_level,
+        level_age=np.where(hidden.days & (kind != "drivers"), level_age, 0),
+        drivers_age=np.where((age > outages.drivers_age) & (kind != "level"), age, 0),
+    )

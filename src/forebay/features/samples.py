@@ -1,9 +1,9 @@
-"""The samples that models learn from and are judged on: inputs, levels and regimes of every init date."""
+"""The samples that models learn from and are verified on: inputs, levels and regimes of every init date."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -11,26 +11,39 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.dams.dam import Dam
-from forebay.dams.hindcast import DateRange
-from forebay.days import datum
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
 from forebay.features.forcings import ahead
-from forebay.features.inputs import BALANCE, BY_SLOPE, build_inputs, near_full_margin
-from forebay.features.outages import Build, Outages, find_outages
-from forebay.screen.flags import VALID_REASONS, daily_by_period, daily_known_after, daily_known_on, screen_daily
+from forebay.features.inputs import near_full_margin
+from forebay.features.known_inputs import (
+    ScreenedDaily,
+    excluded_days,
+    extended_inputs_as_known,
+    inputs_as_known,
+    screen_versions,
+)
+from forebay.features.outages import (
+    Outages,
+    fill_level_outages,
+    hidden_values,
+    outage_days,
+    outages_of,
+    simulated_outage,
+)
+from forebay.screen.flags import VALID_REASONS, daily_known_after, daily_known_on
 from forebay.tables import FORCINGS, flag_of
 
 WET_MM, DRY_MM = 15.0, 1.0
+"""Catchment rain of three days, in mm, above which a day is wet and below which it is dry."""
 WARM_UP = 0.4
-"""Share of the record before the first scored init date, where the dam file names no start."""
+"""Share of the record before the first verified init date, where the dam file states no start."""
 NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "incomplete")
 """Flags that the agency or the dam file sets; the program's own screen never removes a verification target."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """One entry per consecutive day d, from the record's first to the last init date.
+    """One entry per consecutive day d, from the first day of the record to the last init date.
 
     Attributes
     ----------
@@ -39,26 +52,26 @@ class Samples:
     inputs
         What was known at the end of each day; n rows.
     level
-        The target as known and usable, in the dam's unit; NaN where missing. Forecasts start from it.
+        The usable target as known on the day, in the dam's unit; NaN where missing. Forecasts start from it.
     trusted
-        `level` without the spells that the dam file excludes from verification and without what the screen doubted on
-        its own day; NaN where missing. Models and intervals learn from it.
+        `level` without the days that the dam file excludes from verification and without values that the screen flags
+        on their own day; NaN where missing. Models and intervals learn from it.
     observed
-        The target as it stands now, unscreened: forecasts are judged against it; NaN where it has no value or lies in a
-        spell that the dam file excludes from verification.
+        The newest version of the target, unscreened: forecasts are verified against it. NaN where it is missing or the
+        dam file excludes the day from verification.
     regimes
-        Regime name → whether each day belongs to it, as known at init; a regime that cannot be told is absent.
+        Regime name → whether each day belongs to it, as known at init; without regimes that the gauges cannot show.
     ahead
-        Lead time → inputs that tell of the days to come, as issued by the end of each day; empty without forcings.
+        Lead time → forecast and planned inputs, as issued by the end of each day; empty without forcings.
     outages
-        The days on which level or drivers are silent; None where nobody looked for them.
+        The days on which level or drivers are missing; None where they were not determined.
     suspect_reason
-        Why the last day's level is doubted (`prepare.flags.REASONS`), None where it is not. The forecast then starts
-        from an earlier one, but for a gauge that is stuck.
+        Reason of the flag on the last day's level (`screen.flags.REASONS`), None without a flag. The forecast then
+        starts from an earlier level, unless the reason is `stuck`.
     withheld_from
         First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
     withheld
-        Whether each day lies in such a datum, as known at its end; None where nobody looked.
+        Whether each day lies on such a datum, as known at its end; None where it was not determined.
     """
 
     dates: NDArray[np.datetime64]
@@ -74,12 +87,12 @@ class Samples:
     withheld: NDArray[np.bool_] | None = None
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
-        """The inputs of models at one lead time: what was known, and what had been forecast or planned."""
+        """The inputs of models at one lead time: what was known, and what was forecast or planned."""
         return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
 
     @property
     def start_level(self) -> NDArray[np.float64]:
-        """The level that each day's forecast starts from: its own, else the last good one; NaN where there is none."""
+        """The level that each day's forecast starts from: the day's own or the last one; NaN where there is none."""
         return self.level if self.outages is None else self.outages.start_level
 
     @property
@@ -88,18 +101,16 @@ class Samples:
         return np.zeros(len(self.dates), int) if self.outages is None else self.outages.level_age
 
     def observed_change(self, lead_time: int) -> NDArray[np.float64]:
-        """Change from `start_level` to d + lead_time as it stands now; NaN where either is missing or not yet."""
-        made = np.full(len(self.level), np.nan)
-        if lead_time < len(self.level):
-            made[:-lead_time] = self.observed[lead_time:] - self.start_level[:-lead_time]
-        return np.where(self.level_age > 0, made, self.change(self.observed, lead_time))
+        """Observed change from init to valid date, shape (n,); NaN where either level is missing.
+
+        Where the init date has no level, the change is from `start_level`.
+        """
+        from_start = _difference(self.start_level, self.observed, lead_time)
+        return np.where(self.level_age > 0, from_start, self.change(self.observed, lead_time))
 
     def change(self, level: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
-        """level(d + lead_time) − level(d) per day; NaN where either is missing or not yet."""
-        made = np.full(len(level), np.nan)
-        if lead_time < len(level):
-            made[:-lead_time] = level[lead_time:] - level[:-lead_time]
-        return made
+        """level(d + lead_time) − level(d) per day, shape (n,); NaN where either is missing."""
+        return _difference(level, level, lead_time)
 
     def position(self, day: object) -> int:
         """Index of `day` (date or datetime64), clipped to 0 … n."""
@@ -114,12 +125,12 @@ def make_samples(
     Parameters
     ----------
     known
-        Daily frame of each reading's first version, up to the last init date: what a hindcast may use.
+        Daily table of each reading's first version, up to the last init date: what a hindcast may use.
     newest
-        Daily frame of the versions held now, over at least the same days. The last init date's inputs and the observed
-        levels come from here.
+        Daily table of the newest versions, over at least the same days. The last init date's inputs and the observed
+        levels come from it.
     forcings
-        `tables.FORCINGS`: every issue of what was forecast or planned. None: nothing was ever issued.
+        `tables.FORCINGS`: every issue of the forecast or planned values; None if there is none.
 
     Raises
     ------
@@ -127,129 +138,138 @@ def make_samples(
         If the target has no usable value at all.
     """
     target = dam.target.variable
-    usable_known, usable_newest = usable_values(known, dam), usable_values(newest, dam)
-    if usable_known[target].null_count() == len(usable_known):
+    if usable_values(known, dam)[target].null_count() == len(known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
-    last = known["date"][-1]
-    then = newest.filter(pl.col("date") <= last)
-    doubts, doubts_now = screen_daily(known, dam), screen_daily(then, dam)
-    withheld_from = datum.withheld_from(doubts_now, dam, last)
-    withheld = datum.withheld_days(known, doubts, dam).to_numpy().copy()
-    withheld[-1] = withheld_from is not None
-
-    def made(build: Build, hidden: pl.Series | None = None, columns: tuple[str, ...] = ()) -> pl.DataFrame:
-        """A row for each day, `columns` hidden on some; the last one from the newest versions."""
-        early, late = (_prepared(frame, dam, hidden, columns) for frame in (known, then))
-        now = build(daily_known_on(late, doubts_now, last, dam), dam)
-        periods = daily_by_period(early, doubts, dam)
-        past = pl.concat(build(frame, dam).filter(pl.col("date") >= start) for start, frame in periods)
-        rows = pl.concat([past.head(-1), now.tail(1)])
-        return _without_datum(rows, withheld, dam)
-
-    level = usable_known[target].to_numpy().astype(float)
-    level[-1] = usable_newest.filter(pl.col("date") == last)[target].cast(float).to_numpy()[0]
-    dates = known["date"].to_numpy().astype("datetime64[D]")
-    observed = _observed(newest, dam, len(dates))
-    excluded = in_spells(dates, dam.hindcast.verification_exclude)
-    trusted = np.where(excluded, np.nan, _undoubted(known, doubts, dam))
+    screened = screen_versions(known, newest, dam)
+    level = _level(screened, dam)
+    trusted = np.where(excluded_days(known, dam), np.nan, _unflagged_level(screened, dam))
+    suspect_reason = _suspect_reason(screened, dam)
+    own_level = _level_to_start_from(screened, dam, level, suspect_reason=suspect_reason)
+    inputs, outages = _inputs_and_outages(screened, dam, own_level)
+    # No change of the level is taken across a step of the datum
+    on_known_datum = np.where(screened.withheld, np.nan, trusted)
     issues = FORCINGS.empty() if forcings is None else forcings
-    comparable = np.where(withheld, np.nan, trusted)
-
-    def told(rows: pl.DataFrame, unseen: NDArray[np.bool_]) -> Mapping[int, pl.DataFrame]:
-        """What tells of the days to come, beside `rows`; `unseen` are the days whose level is hidden."""
-        return ahead(issues, dam, rows, np.where(unseen, np.nan, comparable), dam.hindcast.leads)
-
-    # The scored set is fixed, so past days start from what is only doubted too; today's forecast does not.
-    own_level = np.where(np.isfinite(level), level, _observed(known, dam, len(dates)))
-    doubted = _doubt(doubts_now, dam, last)
-    if doubted != "stuck":  # a stuck gauge shows a level that the lake had; there may be no other for months
-        own_level[-1] = daily_known_on(then, doubts_now, last, dam)[target].cast(float).to_numpy()[-1]
-    inputs, outages = find_outages(made, made(build_inputs), dam, own_level=own_level, told=told)
-    return Samples(
-        dates=dates,
+    samples = Samples(
+        dates=known["date"].to_numpy().astype("datetime64[D]"),
         inputs=inputs.drop("date"),
         level=level,
         trusted=trusted,
-        observed=observed,
-        regimes=_regimes(inputs, dam, np.where(withheld, np.nan, outages.start_level)),
-        ahead=told(inputs, np.zeros(len(dates), bool)),
+        observed=_observed(newest, dam)[: len(known)],
+        regimes=_regimes(inputs, dam, np.where(screened.withheld, np.nan, outages.start_level)),
+        ahead=ahead(issues, dam, inputs, on_known_datum, dam.hindcast.leads),
         outages=outages,
-        suspect_reason=doubted,
-        withheld_from=withheld_from,
-        withheld=withheld,
+        suspect_reason=suspect_reason,
+        withheld_from=screened.withheld_from,
+        withheld=screened.withheld,
     )
+    return replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
 
 
-def in_spells(dates: NDArray[np.datetime64], spells: tuple[DateRange, ...]) -> NDArray[np.bool_]:
-    """Whether each of `dates` lies in one of `spells`."""
-    inside = np.zeros(len(dates), bool)
-    for spell in spells:
-        inside |= (dates >= np.datetime64(spell.from_)) & (dates <= np.datetime64(spell.to))
-    return inside
+def _difference(start: NDArray[np.float64], end: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
+    """end(d + lead_time) − start(d) per day, shape (n,); NaN where either is missing."""
+    change = np.full(len(start), np.nan)
+    if lead_time < len(start):
+        change[:-lead_time] = end[lead_time:] - start[:-lead_time]
+    return change
 
 
-def _prepared(daily: pl.DataFrame, dam: Dam, hidden: pl.Series | None, columns: tuple[str, ...]) -> pl.DataFrame:
-    """`daily` without the target's values in spells that the dam file excludes from verification, as known wrong.
-
-    And without those of `columns` on the days that are `hidden`.
-    """
-    excluded = in_spells(daily["date"].to_numpy().astype("datetime64[D]"), dam.hindcast.verification_exclude)
-    kept = daily.with_columns(pl.when(~pl.Series(excluded)).then(dam.target.variable).alias(dam.target.variable))
-    return kept if hidden is None else kept.with_columns(pl.when(~hidden).then(c).alias(c) for c in columns)
-
-
-def _without_datum(rows: pl.DataFrame, withheld: NDArray[np.bool_], dam: Dam) -> pl.DataFrame:
-    """Inputs without those that rest on the datum, on the days on which what the dam file says of it does not hold."""
-    resting = [c for c in rows.columns if c.endswith("below_full")]
-    if dam.target.variable == "reservoir_level" and dam.storage_curves:
-        resting += [c for c in rows.columns if c.startswith(BALANCE) or c.endswith(BY_SLOPE)]
-    return rows.with_columns(pl.when(~pl.Series(withheld)).then(pl.col(c)).alias(c) for c in resting)
-
-
-def _undoubted(known: pl.DataFrame, doubts: pl.DataFrame, dam: Dam) -> NDArray[np.float64]:
-    """The target without what was doubted on its own day: models learn from no spike, and no change across a datum."""
-    return daily_known_after(known, doubts, dam, lag=0)[dam.target.variable].cast(pl.Float64).to_numpy().astype(float)
-
-
-def _doubt(doubts: pl.DataFrame, dam: Dam, day: date) -> str | None:
-    """Why the target's value of `day` is doubted at its end; None where it is not."""
-    held = doubts.filter(
-        pl.col("gauge") == dam.target_gauge.column,
-        pl.col("date") == day,
-        pl.col("withdrawn_on").is_null(),
-        ~pl.col("reason").is_in(VALID_REASONS),
-    )
-    return None if held.is_empty() else str(held["reason"][0])
-
-
-def _observed(newest: pl.DataFrame, dam: Dam, days: int) -> NDArray[np.float64]:
-    target = dam.target.variable
-    flag = pl.col(flag_of(target))
-    kept = pl.when(flag.is_null() | ~flag.is_in(NO_VALUE_FLAGS)).then(pl.col(target)).cast(pl.Float64)
-    level = newest.select(kept).to_series().to_numpy().astype(float)[:days].copy()
-    level[in_spells(newest["date"].to_numpy().astype("datetime64[D]")[:days], dam.hindcast.verification_exclude)] = (
-        np.nan
-    )
+def _level(screened: ScreenedDaily, dam: Dam) -> NDArray[np.float64]:
+    """The usable target of each day as known on the day; of the last day, the newest version."""
+    known, newest = (usable_values(daily, dam)[dam.target.variable] for daily in (screened.known, screened.newest))
+    level = known.to_numpy().astype(float)
+    level[-1] = newest.cast(float).to_numpy()[-1]
     return level
 
 
+def _unflagged_level(screened: ScreenedDaily, dam: Dam) -> NDArray[np.float64]:
+    """The target without values that are flagged on their own day: no spike, and no change across a datum."""
+    unflagged = daily_known_after(screened.known, screened.known_flags, dam, lag=0)
+    return unflagged[dam.target.variable].cast(pl.Float64).to_numpy().astype(float)
+
+
+def _suspect_reason(screened: ScreenedDaily, dam: Dam) -> str | None:
+    """Reason of the flag on the last day's level, as known at its end; None without a flag."""
+    flags = screened.newest_flags.filter(
+        pl.col("gauge") == dam.target_gauge.column,
+        pl.col("date") == screened.last,
+        pl.col("withdrawn_on").is_null(),
+        ~pl.col("reason").is_in(VALID_REASONS),
+    )
+    return None if flags.is_empty() else str(flags["reason"][0])
+
+
+def _level_to_start_from(
+    screened: ScreenedDaily, dam: Dam, level: NDArray[np.float64], *, suspect_reason: str | None
+) -> NDArray[np.float64]:
+    """The level that each day's forecast may start from, as known on the day; NaN where missing.
+
+    The set of verified days is fixed, so past days also start from flagged levels. The last day starts from an
+    unflagged level, or from that of a stuck gauge, whose level is right and may be the only one for months.
+    """
+    own_level = np.where(np.isfinite(level), level, _observed(screened.known, dam))
+    if suspect_reason != "stuck":
+        newest = daily_known_on(screened.newest, screened.newest_flags, screened.last, dam)
+        own_level[-1] = newest[dam.target.variable].cast(float).to_numpy()[-1]
+    return own_level
+
+
+def _inputs_and_outages(
+    screened: ScreenedDaily, dam: Dam, own_level: NDArray[np.float64]
+) -> tuple[pl.DataFrame, Outages]:
+    """Inputs of each day, from an extended level where it is missing, and the outages with their simulations."""
+    inputs, missing = inputs_as_known(screened, dam), np.isnan(own_level)
+    extended = extended_inputs_as_known(screened, dam) if missing.any() else None
+    outages = outages_of(inputs, dam, level=own_level, extended=extended)
+    simulated = {}
+    for kind in outage_days(outages):
+        hidden = hidden_values(kind, dam, len(inputs))
+        rows = extended_inputs_as_known(screened, dam, hidden=hidden)
+        simulated[kind] = simulated_outage(kind, rows, outages, dam, hidden=hidden)
+    if extended is not None:
+        inputs = fill_level_outages(inputs, extended, missing)
+    return inputs, replace(outages, simulated=simulated)
+
+
+def _outages_with_forcings(
+    samples: Samples, issues: pl.DataFrame, dam: Dam, level: NDArray[np.float64]
+) -> Outages | None:
+    """The outages of `samples`; their simulations have `ahead` from a `level` that they hide."""
+    if samples.outages is None:
+        return None
+    simulated = {}
+    for kind, outage in samples.outages.simulated.items():
+        inputs = outage.inputs.with_columns(date=pl.Series(samples.dates))
+        visible = np.where(outage.level_age > 0, np.nan, level)
+        simulated[kind] = replace(outage, ahead=ahead(issues, dam, inputs, visible, dam.hindcast.leads))
+    return replace(samples.outages, simulated=simulated)
+
+
+def _observed(daily: pl.DataFrame, dam: Dam) -> NDArray[np.float64]:
+    """The target, also where our own screen flags it; NaN where missing or on an excluded day."""
+    target, flag = dam.target.variable, pl.col(flag_of(dam.target.variable))
+    valid = pl.when(flag.is_null() | ~flag.is_in(NO_VALUE_FLAGS)).then(pl.col(target)).cast(pl.Float64)
+    level = daily.select(valid).to_series().to_numpy().astype(float)
+    return np.where(excluded_days(daily, dam), np.nan, level)
+
+
 def _is_steep(rise: pl.Series, warm_up: int) -> NDArray[np.bool_]:
-    """Whether each rise is among the top 10% of the warm-up's; within the warm-up, of the days until then."""
+    """Whether each rise is in the top 10% of the warm-up; within the warm-up, of the days until then; shape (n,)."""
     steep = rise.rolling_quantile(0.9, "linear", window_size=warm_up, min_samples=1).to_numpy().copy()
     steep[warm_up:] = steep[warm_up - 1]
     return np.asarray(rise.to_numpy() > steep)
 
 
 def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Regime name → whether each day belongs to it: all, wet and dry by rain or steep rises of flows, near_full."""
     regimes: dict[str, NDArray[np.bool_]] = {"all": np.ones(len(inputs), bool)}
     if "rain_3d" in inputs.columns:
         rain = inputs["rain_3d"].cast(float).to_numpy()
         regimes |= {"wet": rain > WET_MM, "dry": rain < DRY_MM}
-    elif rises := [f"{c}_rise" for c in dam.columns("inflow", "stream")]:
+    elif names := [f"{column}_rise" for column in dam.columns("inflow", "stream")]:
         warm_up = max(1, int(WARM_UP * len(inputs)))
-        told = [inputs[rise].cast(pl.Float64) for rise in rises if inputs[rise].head(warm_up).count() > 0]
-        if told:
-            regimes["wet"] = np.logical_or.reduce([_is_steep(rise, warm_up) for rise in told])
+        rises = [inputs[name].cast(pl.Float64) for name in names if inputs[name].head(warm_up).count() > 0]
+        if rises:
+            regimes["wet"] = np.logical_or.reduce([_is_steep(rise, warm_up) for rise in rises])
     if dam.full_supply is not None:
         full = dam.full_supply.on(inputs["date"]).to_numpy().astype(float)
         regimes["near_full"] = level >= full - near_full_margin(dam)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from forebay import metrics
 from forebay.dams.dam import Dam
-from forebay.features.samples import Samples, in_spells
+from forebay.features.known_inputs import in_date_ranges
+from forebay.features.samples import Samples
 from forebay.models import REFERENCES
 from forebay.models.model import Array
 from forebay.tables import QUANTILES, SCORES
@@ -68,7 +69,7 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
     start = scored_from(samples, dam)
     masks = {"all": index >= start, "last20": index >= max(start, len(index) - int(LAST_SHARE * len(index)))}
     for window in dam.hindcast.windows:
-        masks[window.name] = in_spells(samples.dates, (window,)) & ~in_spells(samples.dates, window.exclude)
+        masks[window.name] = in_date_ranges(samples.dates, (window,)) & ~in_date_ranges(samples.dates, window.exclude)
     return {name: inside for name, inside in masks.items() if inside.any()}
 
 
