@@ -1,4 +1,4 @@
-"""`docs/notebooks/`: each notebook runs from top to bottom, and is as short as it says."""
+"""`docs/notebooks/`: each notebook runs from top to bottom, and its code is short."""
 
 import json
 from pathlib import Path
@@ -20,11 +20,11 @@ def code_of(notebook: Path) -> list[str]:
 def test_every_cell_runs(
     notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # what a cell writes goes there
+    monkeypatch.chdir(tmp_path)  # a cell writes files there
     monkeypatch.setenv("FOREBAY_ARTICLE_DATA", str(SHARED / "data" / "warragamba"))
-    there: dict[str, object] = {}
+    namespace: dict[str, object] = {}
     for cell in code_of(notebook):
-        exec(compile(cell, notebook.name, "exec"), there)
+        exec(compile(cell, notebook.name, "exec"), namespace)
     assert "rows 4717 train 3774 test 943" in capsys.readouterr().out  # domain.md 1
 
 
