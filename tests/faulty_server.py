@@ -1,6 +1,6 @@
-"""The Hydstra server of `tests.hydstra_server`, taught to misbehave: each fault sends something in place of the answer.
+"""The Hydstra server of `tests.hydstra_server` with faults: each fault sends something instead of the correct answer.
 
-A fault is a function of the handler, which has the connection, and of the whole answer that it should have sent.
+A fault is a function of the handler, which has the connection, and of the correct answer.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from tests.hydstra_server import Handler, Json, answer_to
 Misbehave = Callable[[Handler, bytes], None]
 
 MAINTENANCE = b"<html><body><h1>Service temporarily unavailable</h1></body></html>"
-PIECES = 400
-"""How often a slow or an endless answer goes on at most: a client that does not leave ends the test all the same."""
+MAX_PIECES = 400
+"""Maximal number of pieces of a slow or endless answer, so that a test ends even if the client keeps waiting."""
 
 
 class FaultyHandler(Handler):
-    """Misbehaves on calls that `strikes` picks; the first `times` of them, or all. `struck` notes each."""
+    """Misbehaves on calls that `affects` selects, on the first `times` of them or on all; `affected` records each."""
 
     def __init__(
         self,
-        *connection: Any,  # Any: what the server hands to its handlers
+        *connection: Any,  # Any: arguments of the base class
         misbehave: Misbehave,
-        strikes: Callable[[Json], bool],
+        affects: Callable[[Json], bool],
         times: int | None,
-        struck: list[Json],
-        **more: Any,  # Any: as above
+        affected: list[Json],
+        **options: Any,  # Any: as above
     ) -> None:
-        self.misbehave, self.strikes, self.times, self.struck = misbehave, strikes, times, struck
-        super().__init__(*connection, **more)
+        self.misbehave, self.affects, self.times, self.affected = misbehave, affects, times, affected
+        super().__init__(*connection, **options)
 
     def answer(self, call: Json) -> None:
         """Answer a call, or misbehave."""
-        if self.strikes(call):
-            self.struck.append(call)
-            if self.times is None or len(self.struck) <= self.times:
-                with suppress(OSError):  # the client has had enough
+        if self.affects(call):
+            self.affected.append(call)
+            if self.times is None or len(self.affected) <= self.times:
+                with suppress(OSError):  # the client has closed the connection
                     self.misbehave(self, answer_to(call, last_day=self.last_day))
                 return
         super().answer(call)
@@ -53,7 +53,7 @@ class FaultyHandler(Handler):
 # --- the connection
 
 
-def nothing_wrong(handler: Handler, whole: bytes) -> None:
+def correct(handler: Handler, whole: bytes) -> None:
     handler.send_whole(200, whole)
 
 
@@ -61,15 +61,15 @@ def reset(handler: Handler, whole: bytes) -> None:
     """Half of the answer, then a reset."""
     head(handler, len(whole))
     handler.wfile.write(whole[: len(whole) // 2])
-    time.sleep(0.05)  # else the reset overtakes the bytes
+    time.sleep(0.05)  # otherwise the reset overtakes the bytes
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.connection.close()
 
 
 def head(handler: Handler, length: int | None, **headers: str) -> None:
-    """Status line and headers of an answer, after which the connection ends, as they say: it is not used again."""
+    """Status line and headers of an answer; the connection closes after it."""
     handler.send_response(200)
-    handler.send_header("Connection", "close")  # which ends it here too
+    handler.send_header("Connection", "close")  # closes it on this side too
     if length is not None:
         handler.send_header("Content-Length", str(length))
     for name, value in headers.items():
@@ -77,7 +77,7 @@ def head(handler: Handler, length: int | None, **headers: str) -> None:
     handler.end_headers()
 
 
-def of_length(difference: int) -> Misbehave:
+def wrong_length(difference: int) -> Misbehave:
     """An answer whose Content-Length is wrong by `difference`."""
 
     def misbehave(handler: Handler, whole: bytes) -> None:
@@ -87,8 +87,8 @@ def of_length(difference: int) -> Misbehave:
     return misbehave
 
 
-def falls_silent(seconds: float) -> Misbehave:
-    """Half of the answer, and nothing more."""
+def stall(seconds: float) -> Misbehave:
+    """Half of the answer, then nothing."""
 
     def misbehave(handler: Handler, whole: bytes) -> None:
         head(handler, len(whole))
@@ -107,18 +107,18 @@ def slow_first_byte(seconds: float) -> Misbehave:
 
 
 def slow_drip(handler: Handler, whole: bytes) -> None:
-    """A byte at a time, each soon enough that no single read times out."""
+    """One byte at a time, each early enough to avoid the read time-out."""
     head(handler, len(whole))
-    for k in range(PIECES):
+    for k in range(MAX_PIECES):
         handler.wfile.write(whole[k : k + 1])
         time.sleep(0.02)
 
 
 def without_end(handler: Handler, _whole: bytes) -> None:
-    """An answer of undeclared length that goes on and on."""
+    """An endless answer without Content-Length."""
     head(handler, None)
     handler.wfile.write(b'{"error_num":0,"return":')
-    for _ in range(PIECES):
+    for _ in range(MAX_PIECES):
         handler.wfile.write(b" " * 100_000)
 
 
@@ -137,8 +137,8 @@ def body(content: bytes) -> Misbehave:
     return lambda handler, _: handler.send_whole(200, content)
 
 
-def changed(change: Callable[[bytes], bytes], **headers: str) -> Misbehave:
-    """The right answer's bytes, changed."""
+def transformed(change: Callable[[bytes], bytes], **headers: str) -> Misbehave:
+    """The bytes of the correct answer, transformed."""
     return lambda handler, whole: handler.send_whole(200, change(whole), **headers)
 
 
@@ -147,66 +147,66 @@ def half(whole: bytes) -> bytes:
 
 
 def bomb(_whole: bytes) -> bytes:
-    """64 MB of blanks, packed."""
-    return _packed_blanks()
+    """64 MB of blanks, compressed."""
+    return _compressed_blanks()
 
 
 @cache
-def _packed_blanks() -> bytes:
+def _compressed_blanks() -> bytes:
     return gzip.compress(b" " * 64_000_000, 1)
 
 
 # --- the envelope, the list of variables and the trace
 
 
-def enveloped(result_key: str, error_key: str) -> Misbehave:
-    """The right answer under other keys."""
+def renamed_keys(result_key: str, error_key: str) -> Misbehave:
+    """The correct answer under other keys."""
 
     def rename(whole: bytes) -> bytes:
         return json.dumps({error_key: 0, "disclaimer": "as is", result_key: json.loads(whole)["return"]}).encode()
 
-    return changed(rename)
+    return transformed(rename)
 
 
-def error(number: object, *, key: str = "error_num", text: str = "what it says") -> Misbehave:
+def error(number: object, *, key: str = "error_num", text: str = "a message") -> Misbehave:
     return body(json.dumps({key: number, key.replace("num", "msg"): text}).encode())
 
 
 def sites(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
-    """The right list of variables with other sites."""
+    """The correct list of variables with other sites."""
 
     def replace(whole: bytes) -> bytes:
         return json.dumps({"error_num": 0, "return": {"sites": change(json.loads(whole)["return"]["sites"])}}).encode()
 
-    return changed(replace)
+    return transformed(replace)
 
 
 def variable(**keys: object) -> Misbehave:
-    """The right list of variables with other keys in each."""
-    return sites(lambda given: [one | {"variables": [v | keys for v in one["variables"]]} for one in given])
+    """The correct list of variables with other keys in each variable."""
+    return sites(lambda rows: [row | {"variables": [v | keys for v in row["variables"]]} for row in rows])
 
 
 def traces(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
-    """The right answer with other traces."""
+    """The correct answer with other traces."""
 
     def replace(whole: bytes) -> bytes:
-        told = json.loads(whole)
-        told["return"]["traces"] = change(told["return"]["traces"])
-        return json.dumps(told).encode()
+        envelope = json.loads(whole)
+        envelope["return"]["traces"] = change(envelope["return"]["traces"])
+        return json.dumps(envelope).encode()
 
-    return changed(replace)
+    return transformed(replace)
 
 
 def trace(**keys: object) -> Misbehave:
-    """The right answer with other keys in its trace."""
-    return traces(lambda given: [one | keys for one in given])
+    """The correct answer with other keys in its trace."""
+    return traces(lambda rows: [row | keys for row in rows])
 
 
 def points(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
-    """The right answer with other points."""
-    return traces(lambda given: [one | {"trace": change(one["trace"])} for one in given])
+    """The correct answer with other points."""
+    return traces(lambda rows: [row | {"trace": change(row["trace"])} for row in rows])
 
 
 def third_point(**keys: object) -> Misbehave:
-    """The right answer with other keys in its third point."""
-    return points(lambda given: [*given[:2], given[2] | keys, *given[3:]])
+    """The correct answer with other keys in its third point."""
+    return points(lambda rows: [*rows[:2], rows[2] | keys, *rows[3:]])
