@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from forebay.models.fits import Fits
+from forebay.verify.hindcast import Execution
 from tests.postgres import Cluster, cluster
 
 settings.register_profile("forebay", deadline=None, derandomize=True, database=None)  # the same cases on every machine
@@ -39,9 +41,20 @@ def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
             monkeypatch.delenv(name)
     home: Path = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("XDG_DATA_HOME", str(home))
-    # One for all tests: what jax compiled is used again.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_shared_cache(tmp_path_factory)))
     monkeypatch.setenv("COLUMNS", "120")  # tables in the terminal are as wide everywhere
+
+
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache folder for all tests and workers, so that fits of one record and programs of jax are computed once."""
+    base: Path = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+
+
+@pytest.fixture(scope="session")
+def execution(tmp_path_factory: pytest.TempPathFactory) -> Execution:
+    """Execution of a hindcast of a real record: with the fits of the shared cache, as the commands have it."""
+    return Execution(Fits(_shared_cache(tmp_path_factory) / "forebay" / "fits", 10**9))
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
 from forebay.nets import networks
 from forebay.settings import load_settings
+from forebay.verify.hindcast import Execution
 from tests.article_rows import FOLDER, NOW, record
 from tests.hydstra_server import hydstra_server
 from tests.shared import needs_shared
@@ -33,8 +34,8 @@ KEYS = ["recipe", "variant", "backend", "epochs", "rows", "train", "validation",
 
 
 @pytest.fixture(scope="module")
-def result() -> article.ArticleRun:
-    return article.run(record(), article.Choice("all", "jax", 1), now=NOW)
+def result(execution: Execution) -> article.ArticleRun:
+    return article.run(record(), article.Choice("all", "jax", 1), now=NOW, execution=execution)
 
 
 @pytest.fixture(scope="module")

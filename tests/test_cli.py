@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forebay import __version__
 from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
 from forebay.tables import SCORES
@@ -217,6 +218,50 @@ def test_a_run_knows_the_revisions_that_it_has_just_fetched() -> None:
     write(reservoir_level=[*levels[:-1], levels[-1] + 0.5])
     first, second = (forebay("run", path, "-o", "out", "--json").json["forecast"] for _ in range(2))
     assert first == second
+
+
+def test_forecast_is_that_of_run_without_fetch_and_report(tmp_path: Path) -> None:
+    path = write()
+    one_sentence(forebay("forecast", path), 2, "does not exist|no archive")
+    run = forebay("run", path, "--json").json
+    assert forebay("forecast", path, "--json").json["forecast"] == run["forecast"]
+    ended = forebay("forecast", path, "-o", "out")
+    assert "Small Dam" in ended.out
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"forecast.csv", "explanation.csv"}
+    table = pl.read_csv(tmp_path / "out" / "forecast.csv")
+    assert table["level"].to_list() == [row["level"] for row in run["forecast"]]
+
+
+@pytest.mark.parametrize("command", ["run", "forecast"])
+def test_netcdf(tmp_path: Path, command: str) -> None:
+    xarray = pytest.importorskip("xarray")
+    path = write()
+    assert forebay("fetch", path).code == 0
+    assert forebay(command, path, "-o", "out", "--format", "netcdf").code == 0
+    rows = pl.read_csv(tmp_path / "out" / "forecast.csv").filter(pl.col("model") == "default")
+    with xarray.open_dataset(tmp_path / "out" / "forecast.nc", decode_timedelta=True) as dataset:
+        assert dataset["level"].dims == ("init_time", "lead_time", "quantile")
+        assert dataset.attrs["Conventions"] == "CF-1.11"
+        assert dataset["level"].attrs["units"] == "m"
+        for row in rows.iter_rows(named=True):
+            lead = np.timedelta64(row["lead_time"], "D")
+            assert dataset["level"].sel(lead_time=lead, quantile=row["quantile"]).item() == row["level"]
+    assert forebay(command, path, "-o", "out", "--format", "grib").code == 2
+
+
+def test_an_unknown_command_names_the_nearest_and_all() -> None:
+    nearest = r"command 'forcast' does not exist \(did you mean 'forecast'\?\); allowed are archive, article"
+    one_sentence(forebay("forcast"), 2, nearest)
+    one_sentence(forebay("archive", "chek"), 2, r"did you mean 'check'\?\); allowed are backup, check, compact")
+
+
+def test_version_and_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert forebay("--version").out == f"{__version__}\n"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    assert forebay("--install-completion").code == 0
+    scripts = [path for path in tmp_path.rglob("*") if path.is_file() and "forebay" in path.read_text()]
+    assert any("hindcast" in path.read_text() for path in scripts)
 
 
 def test_hindcast(tmp_path: Path) -> None:
@@ -432,7 +477,8 @@ def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
             connection.close()
-    assert (process.returncode, out, err) == (130, "", "forebay: stopped; the readings fetched so far are in the archive\n")
+    sentence = "forebay: stopped; the readings fetched so far are in the archive\n"
+    assert (process.returncode, out, err) == (130, "", sentence)
 
 
 # --- the live dam, on loopback --------------------------------------------------------------------------------------

@@ -355,14 +355,14 @@ class Scored:
 
 
 @pytest.fixture(scope="module")
-def warragamba() -> Scored:
+def warragamba(execution: hindcast.Execution) -> Scored:
     dam = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
     dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": SHOWN})})
     frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col("reservoir_level").is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))  # as `forebay run` does
     samples = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS, execution=execution), samples)
     return Scored(scorecard.score(hindcast.forecast_table(samples, dam, points), samples, dam))
 
 
