@@ -1,4 +1,4 @@
-"""Disks that are full or cannot be written, for real: tests run as root, whom chmod does not stop."""
+"""Full and read-only disks: real ones, because tests run as root, and chmod has no effect on root."""
 
 import os
 import subprocess
@@ -11,16 +11,16 @@ import pytest
 
 def mount(*options: str) -> None:
     """Run mount; where that is not permitted the test is skipped (in CI it fails)."""
-    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    if done.returncode and os.environ.get("CI") == "true":
-        pytest.fail(f"mount is not permitted: {done.stderr}")
-    if done.returncode:
-        pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
+    process = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if process.returncode and os.environ.get("CI") == "true":
+        pytest.fail(f"mount is not permitted: {process.stderr}")
+    if process.returncode:
+        pytest.skip(f"mount is not permitted: {process.stderr.strip()}")
 
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of `size` ("512k") at `folder`, which is made."""
+    """A disk of `size` ("512k") at `folder`, which is created."""
     folder.mkdir()
     mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
     try:

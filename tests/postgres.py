@@ -26,7 +26,7 @@ import pytest
 
 USER = "forebay"
 ATTEMPTS = 3
-"""How often a start is tried, each on another free port."""
+"""Number of attempts to start, each on another free port."""
 
 RELAXED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB")
 """Tests kill clients, never the machine: what the server would write for that is left out."""
@@ -34,7 +34,7 @@ RELAXED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB")
 
 @dataclass(frozen=True)
 class Cluster:
-    """A server that runs: databases are made in it, and torn down with it."""
+    """A running server: databases are created in it, and removed with it."""
 
     port: int
     password: str
@@ -90,23 +90,23 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
             command = [*owner, str(programs / program), *arguments]
             # To a file: a server that was started would keep a pipe open, and the wait for its end would not end.
             with (folder / "output").open("w+") as output:
-                done = subprocess.run(
+                process = subprocess.run(
                     command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, timeout=120, check=False
                 )
                 output.seek(0)
-                assert done.returncode == 0, f"{program} failed:\n{output.read()}"
+                assert process.returncode == 0, f"{program} failed:\n{output.read()}"
 
         place = str(folder / "data")
         run("initdb", "--pgdata", place, "--username", USER, "--pwfile", str(folder / "password"), "--no-sync",
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")  # fmt: skip
         configuration = folder / "data" / "postgresql.conf"
-        as_made = configuration.read_text()
+        original = configuration.read_text()
         try:
             for attempt in range(ATTEMPTS):
                 port = _free_port()
                 options = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", *settings]
                 pairs = (option.split("=", 1) for option in options)
-                configuration.write_text(as_made + "".join(f"{name} = '{value}'\n" for name, value in pairs))
+                configuration.write_text(original + "".join(f"{name} = '{value}'\n" for name, value in pairs))
                 try:
                     run("pg_ctl", "start", "--pgdata", place, "--log", str(folder / "log"), "--wait", "--timeout=60")
                     break
@@ -123,12 +123,12 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
 
 def _programs() -> Path:
     """The folder of PostgreSQL's programs; without them, or psycopg, the test is skipped (in CI it fails)."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    beside = shutil.which("initdb")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    initdb = shutil.which("initdb")
     if not importlib.util.find_spec("psycopg"):
         reason = "psycopg is not installed: pip install -e '.[postgres]'"
-    elif found or beside:
-        return found[-1].parent if found else Path(str(beside)).parent
+    elif programs or initdb:
+        return programs[-1].parent if programs else Path(str(initdb)).parent
     else:
         reason = "PostgreSQL is not installed: neither /usr/lib/postgresql/*/bin/initdb nor initdb on the PATH"
     if os.environ.get("CI") == "true":

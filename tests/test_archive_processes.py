@@ -31,7 +31,7 @@ KILLS, EARLY = 50, 8
 
 
 def fetch(path: Path, archive: Archive, number: float, now: datetime) -> FetchReport:
-    """Fetch a dam whose files say `number` on every day."""
+    """Fetch a dam with files that have `number` on every day."""
     values = {gauge.column: [number] * DAYS for gauge in DAM.gauges}
     synthetic.written(DAM, synthetic.frame_of(DAM, values), path.parent)
     return fetch_dam(load_dam(str(path)), archive, settings=Settings(), request=FetchRequest(now))
@@ -39,14 +39,14 @@ def fetch(path: Path, archive: Archive, number: float, now: datetime) -> FetchRe
 
 def number_of(archive: Archive, gauge: Gauge) -> float:
     """The one number that all readings of a gauge have; -1 before the first fetch."""
-    held = archive.as_of([gauge])
-    numbers = held["value"].unique().to_list()
-    assert (held.height, len(numbers)) in ((0, 0), (DAYS, 1)), f"torn: {held.height} rows, {numbers[:5]}"
+    stored = archive.as_of([gauge])
+    numbers = stored["value"].unique().to_list()
+    assert (stored.height, len(numbers)) in ((0, 0), (DAYS, 1)), f"torn: {stored.height} rows, {numbers[:5]}"
     return float(numbers[0]) if numbers else -1.0
 
 
 def sound(url: str, now: datetime) -> upkeep.ArchiveCheck:
-    """A check of the archive, that it finds nothing."""
+    """A check of the archive, which must report no fault."""
     checked = upkeep.check(url, now)
     assert not checked.fault_summary
     return checked
@@ -56,7 +56,7 @@ def sound(url: str, now: datetime) -> upkeep.ArchiveCheck:
 
 
 def fetch_on(url: str, path: Path, first: int, started: Event) -> None:
-    """One fetch after the other, each a day later than the one before, until killed."""
+    """One fetch after another, each a day later, until the process is killed."""
     with open_archive(url) as archive:
         for number in range(first, first + 10_000):
             report = fetch(path, archive, number, MONDAY + timedelta(days=number))
@@ -65,7 +65,7 @@ def fetch_on(url: str, path: Path, first: int, started: Event) -> None:
 
 
 def fetch_some(url: str, path: Path, first: int, rounds: int) -> None:
-    """So many fetches at the time that it is; writes down how many versions they stored."""
+    """`rounds` fetches at the current time; writes the number of stored versions."""
     stored = 0
     with open_archive(url) as archive:
         for number in range(first, first + rounds):
@@ -86,7 +86,7 @@ def read_on(url: str, path: Path, stop: Event) -> None:
 
 
 def poll_on(url: str, path: Path, stop: Event) -> None:
-    """Open, look at what is newest and known, close, as a dashboard does."""
+    """Open the archive, read the newest and known readings, close it, as a dashboard does."""
     dam = load_dam(str(path))
     while not stop.is_set():
         with open_archive(url) as archive:
@@ -104,7 +104,7 @@ Start = Callable[..., ForkServerProcess]
 
 @pytest.fixture
 def processes() -> ForkServerContext:
-    """Starts processes that have the imports done already: 50 of them cost no minute."""
+    """Starts processes that share finished imports: 50 of them take less than a minute."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.test_archive_processes", "forebay.archive.database"])
     return context
@@ -112,7 +112,7 @@ def processes() -> ForkServerContext:
 
 @pytest.fixture
 def start(processes: ForkServerContext) -> Iterator[Start]:
-    """Starts a process; what still runs is killed at the end."""
+    """Starts a process; it is killed at the end if it still runs."""
     started: list[ForkServerProcess] = []
 
     def begin(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
@@ -139,7 +139,7 @@ def place(folder: Path) -> Path:
     return synthetic.written(DAM, synthetic.frame_of(DAM, values), folder)
 
 
-def test_a_fetch_killed_at_any_moment_leaves_whole_gauges_and_the_next_one_completes(
+def test_a_killed_fetch_leaves_complete_gauges_and_the_next_fetch_completes(
     url: str, path: Path, start: Start, processes: ForkServerContext
 ) -> None:
     moments = random.Random(20240501)
@@ -165,9 +165,9 @@ def test_a_fetch_killed_at_any_moment_leaves_whole_gauges_and_the_next_one_compl
     assert checked.versions >= (KILLS - EARLY) * DAYS * len(dam.gauges)
     with open_archive(url) as archive:
         for gauge in dam.gauges:  # every version of a reading is there once: one for each number, from the first on
-            held = archive.revisions([gauge])
-            assert held.height % DAYS == 0
-            assert (held["value"] > held["old_value"]).all()
+            stored = archive.revisions([gauge])
+            assert stored.height % DAYS == 0
+            assert (stored["value"] > stored["old_value"]).all()
 
 
 def test_two_fetches_a_reader_and_a_dashboard_at_once(

@@ -47,34 +47,34 @@ def hours(dam: Dam, day: date, count: int, *, quality: str = "good") -> list[tup
         min_size=1,
     )
 )
-def test_every_day_is_there_and_nothing_is_invented(held: dict[int, tuple[float | None, str]]) -> None:
+def test_every_day_has_a_row_and_no_value_is_invented(values_by_day: dict[int, tuple[float | None, str]]) -> None:
     dam = make("x.csv")
     rows = [
         (day_start(FIRST + timedelta(days=n), dam.time_zone), None if grade == "missing" else value, grade)
-        for n, (value, grade) in held.items()
+        for n, (value, grade) in values_by_day.items()
     ]
     frame = daily_table(gauge_readings(dam, rows), dam)
-    first, last = FIRST + timedelta(days=min(held)), FIRST + timedelta(days=max(held))
+    first, last = FIRST + timedelta(days=min(values_by_day)), FIRST + timedelta(days=max(values_by_day))
     assert frame["date"].to_list() == pl.date_range(first, last, eager=True).to_list()
     for day, value, flag in frame.select("date", "reservoir_level", "reservoir_level_flag").iter_rows():
         number = (day - FIRST).days
-        if number not in held:
+        if number not in values_by_day:
             assert (value, flag) == (None, "absent")
             continue
-        given_value, grade = held[number]
-        if given_value is None or grade == "missing":
+        expected_value, grade = values_by_day[number]
+        if expected_value is None or grade == "missing":
             assert (value, flag) == (None, "unavailable")
         else:
-            assert value == given_value
+            assert value == expected_value
             expected = None if grade in ("good", "fair") else grade
-            assert flag == (expected if -500 <= given_value <= 9000 else "range")
-    kept = usable_values(frame, dam)
+            assert flag == (expected if -500 <= expected_value <= 9000 else "range")
+    used = usable_values(frame, dam)
     bad = frame["reservoir_level_flag"].is_in(list(UNUSABLE)).fill_null(False)
-    assert kept.filter(bad)["reservoir_level"].null_count() == bad.sum()
-    assert kept.filter(~bad).equals(frame.filter(~bad))
+    assert used.filter(bad)["reservoir_level"].null_count() == bad.sum()
+    assert used.filter(~bad).equals(frame.filter(~bad))
 
 
-def test_rain_until_nine_belongs_to_the_day_that_it_ends_on() -> None:
+def test_rain_until_nine_belongs_to_the_day_on_which_it_ends() -> None:
     dam = make("x.csv", gauge={"day_start": "09:00"})
     frame = daily_table(gauge_readings(dam, [(day_start(FIRST, "+10:00") + timedelta(hours=9), 1.0, "good")]), dam)
     assert frame["date"].to_list() == [FIRST + timedelta(days=1)]
@@ -97,13 +97,13 @@ def test_an_instantaneous_reading_belongs_to_its_day() -> None:
         ("+05:30", date(2020, 1, 1), 24),
     ],
 )
-def test_hours_become_a_day_of_its_own_length(zone: str, day: date, length: int) -> None:
+def test_hours_are_aggregated_to_a_day_of_local_length(zone: str, day: date, length: int) -> None:
     dam = make("x.csv", zone=zone, gauge={"interval": "hour", "share_required": 1.0})
     whole = daily_table(gauge_readings(dam, hours(dam, day, length)), dam)
     assert whole.select("date", "reservoir_level", "reservoir_level_flag").rows() == [(day, (length - 1) / 2, None)]
     short = daily_table(gauge_readings(dam, hours(dam, day, length - 1)), dam)
     assert short["reservoir_level_flag"].to_list() == ["incomplete"]
-    assert short["reservoir_level"].to_list() == [(length - 2) / 2]  # kept beside its flag
+    assert short["reservoir_level"].to_list() == [(length - 2) / 2]  # present with its flag
     after = daily_table(gauge_readings(dam, hours(dam, day, length + 1)), dam)
     assert after["date"].to_list() == [day, day + timedelta(days=1)]
 
@@ -123,7 +123,7 @@ def test_aggregates(aggregate: str, expected: float) -> None:
     assert daily_table(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
 
 
-def test_a_day_of_mixed_grades_takes_the_worst_and_leaves_unusable_hours_out() -> None:
+def test_a_day_of_mixed_grades_has_the_worst_grade_without_unusable_hours() -> None:
     dam = make("x.csv", gauge={"interval": "hour", "sentinels": {"values": [-9999.0]}})
     rows = hours(dam, FIRST, 24)
     rows[3] = (rows[3][0], 3.0, "estimated")
@@ -157,11 +157,11 @@ def test_first_and_last_day_bound_the_axis() -> None:
     assert around["reservoir_level_flag"].to_list() == ["absent", *[None] * 5, "absent"]
 
 
-def test_without_any_reading_the_frame_is_empty_or_all_absent() -> None:
+def test_without_any_reading_the_table_is_empty_or_all_absent() -> None:
     dam = make("x.csv")
     assert daily_table(READINGS.empty(), dam).is_empty()
-    asked = daily_table(READINGS.empty(), dam, first_day=FIRST, last_day=FIRST)
-    assert asked["reservoir_level_flag"].to_list() == ["absent"]
+    requested = daily_table(READINGS.empty(), dam, first_day=FIRST, last_day=FIRST)
+    assert requested["reservoir_level_flag"].to_list() == ["absent"]
 
 
 def test_two_readings_of_one_day_are_refused() -> None:
@@ -191,9 +191,10 @@ def test_files_with_unsorted_rows_blank_lines_or_quotes_are_read(tmp_path: Path,
 
 
 def two_files(folder: Path, days: tuple[list[int], list[int]]) -> Dam:
-    """A dam whose level and rain stand in files of their own, on these days of January 2020."""
-    for name, held in zip(("level", "rain"), days, strict=True):
-        (folder / f"{name}.csv").write_text(f"date,{name}\n" + "".join(f"2020-01-{day:02},{day}\n" for day in held))
+    """A dam with level and rain in two files, on these days of January 2020."""
+    for name, days_of_file in zip(("level", "rain"), days, strict=True):
+        lines = "".join(f"2020-01-{day:02},{day}\n" for day in days_of_file)
+        (folder / f"{name}.csv").write_text(f"date,{name}\n{lines}")
     rain = {"role": "rainfall", "source": "csv", "station": "r", "variable": "rainfall", "unit": "mm"}
     file = {"path": str(folder / "rain.csv"), "date": "date", "value": "rain"}
     dam = make(folder / "level.csv")
@@ -204,13 +205,13 @@ _DAYS = st.lists(st.integers(1, 9), min_size=1, unique=True).map(sorted)
 
 
 @given(st.tuples(_DAYS, _DAYS))
-def test_files_of_other_days_meet_on_one_axis(days: tuple[list[int], list[int]]) -> None:
+def test_files_with_different_days_have_one_axis(days: tuple[list[int], list[int]]) -> None:
     with TemporaryDirectory() as folder:
         dam = two_files(Path(folder), days)
         frame = daily_from_files(dam)
-    for column, held in zip(("reservoir_level", "rainfall_r"), days, strict=True):
+    for column, days_of_file in zip(("reservoir_level", "rainfall_r"), days, strict=True):
         values = {day.day: value for day, value in frame.select("date", column).iter_rows() if value is not None}
-        assert values == {day: float(day) for day in held}
+        assert values == {day: float(day) for day in days_of_file}
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_write_daily(tmp_path: Path, suffix: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-def test_write_daily_refuses_other_suffixes_and_folders_that_are_not_there(tmp_path: Path) -> None:
+def test_write_daily_refuses_unknown_suffixes_and_missing_folders(tmp_path: Path) -> None:
     frame = daily_table(READINGS.empty(), make("x.csv"))
     with pytest.raises(ConfigError, match=r"suffix '.xlsx' is unknown; allowed are .csv, .parquet and .json"):
         write_daily(frame, tmp_path / "daily.xlsx")

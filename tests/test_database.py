@@ -1,4 +1,4 @@
-"""The archive's database: several processes that make it, locks, and places that cannot be used."""
+"""The archive's database: several processes that create it, locks, and unusable places."""
 
 import multiprocessing
 import sqlite3
@@ -36,7 +36,7 @@ def open_only(url: str, gate: Barrier) -> None:
     open_archive(url).close()
 
 
-def test_two_processes_may_make_the_same_archive_at_once(url: str) -> None:
+def test_two_processes_may_create_the_same_archive_at_once(url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     gate = spawn.Barrier(3)
     processes = [spawn.Process(target=open_only, args=(url, gate)) for _ in range(3)]
@@ -57,7 +57,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_a_full_disk_keeps_what_was_held_and_the_append_works_when_there_is_room(small_disk: Path) -> None:
+def test_a_full_disk_changes_no_stored_reading_and_the_append_works_later(small_disk: Path) -> None:
     with open_archive(f"sqlite:///{small_disk}/forebay.db") as archive:
         few = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
         many = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 12_000))
@@ -76,10 +76,10 @@ def test_an_archive_that_does_not_fit_at_all(small_disk: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(small_disk: Path) -> None:
-    with open_archive(f"sqlite:///{small_disk}/held.db") as archive:
+    with open_archive(f"sqlite:///{small_disk}/stored.db") as archive:
         archive.append(batch(1.0).head(10), MONDAY)
     disks.mount("-o", "remount,ro", str(small_disk))
-    for name in ("new.db", "held.db"):
+    for name in ("new.db", "stored.db"):
         with pytest.raises(ConfigError, match=rf"{name} cannot be (opened|written)"):
             open_archive(f"sqlite:///{small_disk}/{name}")
     with pytest.raises(ConfigError, match="cannot be created .Read-only file system.; choose another"):
@@ -139,7 +139,7 @@ def test_a_damaged_archive_is_named(sqlite_url: str) -> None:
         archive.as_of([LEVEL])
 
 
-def test_making_an_archive_waits_for_another_that_makes_it(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_creation_of_an_archive_waits_for_another_process(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
     path.parent.mkdir()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -154,7 +154,7 @@ def test_making_an_archive_waits_for_another_that_makes_it(sqlite_url: str, monk
     other.close()
 
 
-def test_a_lock_that_stays_ends_in_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_remains_is_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
     with open_archive(url) as one, open_archive(url) as other, one._database.writing():
         assert other.as_of([LEVEL]).is_empty()  # a reader does not wait

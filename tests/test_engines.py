@@ -1,4 +1,4 @@
-"""SQLite and PostgreSQL as they differ: URLs, what is stored exactly, and how each fault of a real server is told."""
+"""SQLite and PostgreSQL where they differ: URLs, exact storage, and the message of each fault of a real server."""
 
 import socket
 import threading
@@ -36,15 +36,15 @@ VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 
 @settings(max_examples=60)
 @given(contents=st.lists(st.tuples(VALUES, TEXTS, st.sampled_from(["good", "missing"]), TEXTS), max_size=8))
-def test_every_number_and_text_comes_back_as_it_was_given(
+def test_every_number_and_text_is_returned_exactly(
     emptied: Callable[[], str], contents: list[Content]
 ) -> None:
-    given = readings(LEVEL, {FAR + timedelta(microseconds=k): content for k, content in enumerate(contents)})
+    incoming = readings(LEVEL, {FAR + timedelta(microseconds=k): content for k, content in enumerate(contents)})
     with open_archive(emptied()) as archive:
-        archive.append(given, MONDAY)
-        held = archive.as_of([LEVEL]).select(given.columns)
-        assert held.equals(given)
-        assert [str(value) for value in held["value"]] == [str(value) for value in given["value"]]  # -0.0 too
+        archive.append(incoming, MONDAY)
+        stored = archive.as_of([LEVEL]).select(incoming.columns)
+        assert stored.equals(incoming)
+        assert [str(value) for value in stored["value"]] == [str(value) for value in incoming["value"]]  # -0.0 too
 
 
 def test_the_character_nul_is_refused_by_both(url: str) -> None:
@@ -56,7 +56,7 @@ def test_the_character_nul_is_refused_by_both(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("url", "expected"),
     [
         ("postgresql+psycopg://me:secret@host/x", "postgresql+psycopg://me:***@host/x"),
         ("postgresql+psycopg://me@host/x?password=secret", "password=***"),
@@ -65,12 +65,12 @@ def test_the_character_nul_is_refused_by_both(url: str) -> None:
         ("postgresql+psycopg://me:%73ecret@host/x", "me:***@host"),
     ],
 )
-def test_no_password_is_shown(given: str, shown: str) -> None:
+def test_no_password_is_printed(url: str, expected: str) -> None:
     from sqlalchemy import make_url
 
-    told = urls.public_url(make_url(given)).replace("%2A", "*").replace("%E2%80%A6", "…")
-    assert shown in told
-    assert "sec" not in told
+    public = urls.public_url(make_url(url)).replace("%2A", "*").replace("%E2%80%A6", "…")
+    assert expected in public
+    assert "sec" not in public
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_server_urls_that_are_not_allowed(wrong: str, sentence: str) -> None:
 
 
 @pytest.fixture
-def held(postgres: Cluster) -> Iterator[tuple[str, Archive]]:
+def server_archive(postgres: Cluster) -> Iterator[tuple[str, Archive]]:
     """An archive on the server with 100 readings: its URL, and it, open."""
     url = postgres.new()
     with open_archive(url) as archive:
@@ -101,23 +101,23 @@ def held(postgres: Cluster) -> Iterator[tuple[str, Archive]]:
 
 
 def sentence(error: pytest.ExceptionInfo[ForebayError], server: Cluster) -> str:
-    """The error's text, which is one line and shows no password, in whatever a traceback would print too."""
+    """Text of the error: one line, and without the password, as is the traceback."""
     text = str(error.value)
     assert "\n" not in text
     assert server.password not in str(error.getrepr(chain=True, showlocals=False))
     return text
 
 
-def test_a_server_that_is_gone_without_a_word_is_noticed(postgres: Cluster, held: tuple[str, Archive]) -> None:
-    url, archive = held
+def test_a_lost_server_is_detected(postgres: Cluster, server_archive: tuple[str, Archive]) -> None:
+    url, archive = server_archive
     with archive._database.reading() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
         options = {name: driver.info.get_parameters().get(name) for name in engines._CONNECTION}
         assert options == {name: str(value) for name, value in engines._CONNECTION.items()}
     with archive._database.writing() as connection:
-        shown = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
-    assert shown == "10min"
+        expected = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+    assert expected == "10min"
     with open_archive(f"{url}?keepalives_idle=7") as other, other._database.reading() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None and driver.info.get_parameters()["keepalives_idle"] == "7"
@@ -138,10 +138,10 @@ def test_a_server_that_cannot_be_reached(postgres: Cluster) -> None:
             sentence(caught, postgres)
 
 
-def test_a_connection_cut_in_the_middle_of_a_write_leaves_nothing_and_the_next_write_is_whole(
-    postgres: Cluster, held: tuple[str, Archive]
+def test_a_connection_cut_during_a_write_stores_nothing_and_the_next_write_is_complete(
+    postgres: Cluster, server_archive: tuple[str, Archive]
 ) -> None:
-    url, archive = held
+    url, archive = server_archive
     cut: list[object] = []
     stop = threading.Event()
 
@@ -167,8 +167,8 @@ def test_a_connection_cut_in_the_middle_of_a_write_leaves_nothing_and_the_next_w
     assert archive.append(long(), MONDAY).new == long().height
 
 
-def test_a_connection_cut_between_two_reads_is_made_anew(postgres: Cluster, held: tuple[str, Archive]) -> None:
-    url, archive = held
+def test_a_connection_cut_between_two_reads_is_renewed(postgres: Cluster, server_archive: tuple[str, Archive]) -> None:
+    url, archive = server_archive
     name = url.rpartition("/")[2]
     assert archive.as_of([LEVEL]).height == 100
     cut = postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
@@ -199,8 +199,8 @@ def test_a_full_disk_of_the_server(postgres: Cluster, tmp_path: Path) -> None:
             postgres.execute("DROP TABLESPACE small")
 
 
-def test_a_server_that_is_read_only(postgres: Cluster, held: tuple[str, Archive]) -> None:
-    url, archive = held
+def test_a_server_that_is_read_only(postgres: Cluster, server_archive: tuple[str, Archive]) -> None:
+    url, archive = server_archive
     for place in (url, postgres.new()):
         postgres.execute(f"ALTER DATABASE {place.rpartition('/')[2]} SET default_transaction_read_only = on")
     with open_archive(url) as reader:
@@ -211,7 +211,7 @@ def test_a_server_that_is_read_only(postgres: Cluster, held: tuple[str, Archive]
         open_archive(place)
 
 
-def test_a_user_who_may_not_make_tables(postgres: Cluster) -> None:
+def test_a_user_without_the_right_to_create_tables(postgres: Cluster) -> None:
     url = postgres.new()
     postgres.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC", url)
     postgres.execute("CREATE ROLE visitor LOGIN PASSWORD 'visitor-secret'")
@@ -230,7 +230,7 @@ def test_a_database_of_another_program_or_encoding(postgres: Cluster) -> None:
         open_archive(postgres.new("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
 
 
-def test_an_archive_that_another_has_open_keeps_its_log_and_says_so(
+def test_the_log_of_an_archive_in_use_cannot_be_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)

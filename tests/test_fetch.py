@@ -1,4 +1,4 @@
-"""Bringing an archive up to date, with files and with sources that fail."""
+"""Fetches into an archive, from files and from sources that fail."""
 
 import threading
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Agency:
     FIRST = date(2024, 1, 1)
 
     def __init__(self) -> None:
-        self.asked: dict[str, tuple[date | None, date]] = {}
+        self.requests: dict[str, tuple[date | None, date]] = {}
         self.spans: list[tuple[str, date | None, date]] = []
         self.broken: dict[str, SourceError] = {}
         self.revised: dict[date, float] = {}
@@ -44,7 +44,7 @@ class Agency:
     def fetch(
         self, gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
-        self.asked[gauge.station] = (since, until)
+        self.requests[gauge.station] = (since, until)
         self.spans.append((gauge.station, since, until))
         if gauge.station in self.broken:
             raise self.broken[gauge.station]
@@ -61,16 +61,16 @@ class Agency:
         return readings(gauge, contents)
 
 
-def test_readings_are_stamped_with_when_they_had_come(tmp_path: Path, agency: Agency) -> None:
+def test_readings_are_stamped_with_the_time_of_their_arrival(tmp_path: Path, agency: Agency) -> None:
     dam = load_dam("warragamba")
-    told = [NOW + timedelta(seconds=k) for k in range(len(dam.gauges))]
-    times = iter(told)
+    calls = [NOW + timedelta(seconds=k) for k in range(len(dam.gauges))]
+    times = iter(calls)
     request = FetchRequest(NOW, clock=lambda: next(times))
     with open_archive(f"sqlite:///{tmp_path}/forebay.db") as archive:
         fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=agency.fetch)
-        for number, instant in enumerate(told, 1):
+        for number, instant in enumerate(calls, 1):
             held = archive.as_of(dam.gauges, instant)
-            assert held["station"].n_unique() == number, "at that moment no more gauges had come"
+            assert held["station"].n_unique() == number, "no later gauge at that instant"
         early = FetchRequest(NOW + timedelta(days=2), clock=lambda: NOW)  # a clock that was put back
         fetch_dam(dam, archive, settings=SETTINGS, request=early, fetch=agency.fetch)
         assert archive.as_of(dam.gauges)["fetched_at"].max() == early.now
@@ -97,13 +97,13 @@ def report(dam: Dam, archive: Archive, agency: Agency, request: FetchRequest = A
     return fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=agency.fetch).table
 
 
-def test_a_first_fetch_brings_the_whole_record(dam: Dam, archive: Archive, agency: Agency) -> None:
+def test_a_first_fetch_stores_the_complete_record(dam: Dam, archive: Archive, agency: Agency) -> None:
     agency.without_reading = {date(2024, 2, 1), date(2024, 2, 2)}
     agency.unavailable = {TODAY - timedelta(days=1), date(2024, 1, 5)}
     table = report(dam, archive, agency)
     assert table.schema == FETCHES.empty().schema
     assert table["gauge"].to_list() == [gauge.column for gauge in dam.gauges]
-    assert agency.asked == {gauge.station: (None, TODAY) for gauge in dam.gauges}
+    assert agency.requests == {gauge.station: (None, TODAY) for gauge in dam.gauges}
     days = (TODAY - Agency.FIRST).days - 2
     assert table.row(0, named=True) == {
         "gauge": "reservoir_level",
@@ -120,19 +120,19 @@ def test_a_first_fetch_brings_the_whole_record(dam: Dam, archive: Archive, agenc
     }
 
 
-def test_the_next_fetch_goes_on_from_what_is_held_and_finds_late_revisions(
+def test_the_next_fetch_resumes_and_stores_late_revisions(
     dam: Dam, archive: Archive, agency: Agency
 ) -> None:
     report(dam, archive, agency, FetchRequest(NOW - timedelta(days=3), until=date(2024, 3, 1)))
     agency.revised = {date(2024, 1, 20): -1.0, date(2024, 2, 25): -2.0}  # the first is older than provisional_days
     table = report(dam, archive, agency)
-    assert set(agency.asked.values()) == {(date(2024, 2, 20), TODAY)}
+    assert set(agency.requests.values()) == {(date(2024, 2, 20), TODAY)}
     assert table.select("rows", "new", "revised", "age").row(0) == (19, 8, 1, 1)
     again = report(dam, archive, agency)
     assert again.select("new", "revised").rows() == [(0, 0)] * len(dam.gauges)
 
 
-def test_a_hole_is_asked_for_again_and_filled(dam: Dam, archive: Archive, agency: Agency) -> None:
+def test_a_gap_is_requested_again_and_filled(dam: Dam, archive: Archive, agency: Agency) -> None:
     agency.without_reading = {date(2024, 1, 20), date(2024, 1, 21)}
     early = day_start(date(2024, 3, 1), ZONE)
     assert report(dam, archive, agency, FetchRequest(early))["missing"].to_list() == [2] * 4
@@ -150,7 +150,7 @@ def test_a_hole_is_asked_for_again_and_filled(dam: Dam, archive: Archive, agency
     assert len(agency.spans) == len(dam.gauges)
 
 
-def test_a_hole_that_cannot_be_had_costs_no_newer_day(dam: Dam, archive: Archive, agency: Agency) -> None:
+def test_a_gap_that_fails_costs_no_newer_day(dam: Dam, archive: Archive, agency: Agency) -> None:
     agency.without_reading = {date(2024, 1, 20)}
     early = day_start(date(2024, 3, 1), ZONE)
     report(dam, archive, agency, FetchRequest(early))
@@ -163,9 +163,9 @@ def test_a_hole_that_cannot_be_had_costs_no_newer_day(dam: Dam, archive: Archive
         return agency.fetch(gauge, dam, since, until, settings=settings, now=now)
 
     request = FetchRequest(early + timedelta(days=1))
-    done = fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=without_the_hole)
-    assert [str(error) for error in done.errors.values()] == ["that day makes the service ill"] * 4
-    assert done.table.select("new", "missing").rows() == [(1, 1)] * 4
+    result = fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=without_the_hole)
+    assert [str(error) for error in result.errors.values()] == ["that day makes the service ill"] * 4
+    assert result.table.select("new", "missing").rows() == [(1, 1)] * 4
 
 
 def test_since_and_until_are_passed_on_and_counted_within(dam: Dam, archive: Archive, agency: Agency) -> None:
@@ -173,41 +173,41 @@ def test_since_and_until_are_passed_on_and_counted_within(dam: Dam, archive: Arc
     agency.unavailable = {date(2024, 1, 11), date(2024, 2, 11)}
     report(dam, archive, agency)
     table = report(dam, archive, agency, FetchRequest(NOW, date(2024, 2, 5), date(2024, 2, 20)))
-    assert set(agency.asked.values()) == {(date(2024, 2, 5), date(2024, 2, 20))}
+    assert set(agency.requests.values()) == {(date(2024, 2, 5), date(2024, 2, 20))}
     assert table.select("rows", "new", "missing", "unavailable").row(0) == (15, 0, 1, 1)
     report(dam, archive, agency, FetchRequest(NOW, date(2024, 2, 5), date(2030, 1, 1)))
-    assert set(agency.asked.values()) == {(date(2024, 2, 5), TODAY)}
+    assert set(agency.requests.values()) == {(date(2024, 2, 5), TODAY)}
 
 
-def test_nothing_is_asked_of_days_before_those_held(dam: Dam, archive: Archive, agency: Agency) -> None:
+def test_no_request_for_days_before_the_record(dam: Dam, archive: Archive, agency: Agency) -> None:
     report(dam, archive, agency)
-    agency.asked.clear()
+    agency.requests.clear()
     assert report(dam, archive, agency, FetchRequest(NOW, until=date(2024, 1, 31)))["rows"].sum() == 0
-    assert agency.asked == {}
+    assert agency.requests == {}
 
 
-def test_a_gauge_that_fails_stops_no_other(dam: Dam, archive: Archive, agency: Agency) -> None:
+def test_the_failure_of_one_gauge_does_not_stop_others(dam: Dam, archive: Archive, agency: Agency) -> None:
     agency.broken = {"r1": SourceError("station r1 is unknown to the service")}
-    told: list[tuple[str, int]] = []
-    done = fetch_dam(
+    calls: list[tuple[str, int]] = []
+    result = fetch_dam(
         dam,
         archive,
         settings=SETTINGS,
         request=ALL,
-        progress=lambda gauge, before: told.append((gauge.station, before)),
+        progress=lambda gauge, before: calls.append((gauge.station, before)),
         fetch=agency.fetch,
     )
-    assert told == [("lake", 0), ("r1", 1), ("r2", 2), ("creek", 3)]
-    assert done.errors == {"rainfall_r1": agency.broken["r1"]}
-    assert done.failure is None
-    failed = done.table.filter(pl.col("error").is_not_null())
+    assert calls == [("lake", 0), ("r1", 1), ("r2", 2), ("creek", 3)]
+    assert result.errors == {"rainfall_r1": agency.broken["r1"]}
+    assert result.failure is None
+    failed = result.table.filter(pl.col("error").is_not_null())
     assert failed.select("gauge", "error", "rows", "missing", "newest", "age").rows() == [
         ("rainfall_r1", "station r1 is unknown to the service", 0, 0, None, None)
     ]
-    assert done.table["rows"].to_list() == [69, 0, 69, 69]
+    assert result.table["rows"].to_list() == [69, 0, 69, 69]
 
 
-def test_failure_says_in_a_sentence_that_there_is_nothing_to_go_on_with(
+def test_the_failure_of_all_gauges_is_one_sentence(
     dam: Dam, archive: Archive, agency: Agency
 ) -> None:
     def failure() -> SourceError | None:
@@ -215,10 +215,10 @@ def test_failure_says_in_a_sentence_that_there_is_nothing_to_go_on_with(
 
     down = SourceError("the service is down", retryable=True, retry_after=60)
     agency.broken = {gauge.station: down for gauge in dam.gauges}
-    found = failure()
-    assert str(found) == "none of the 4 gauges of synthetic could be fetched; the first: the service is down"
-    assert found is not None
-    assert (found.retryable, found.retry_after) == (True, 60)
+    failure_error = failure()
+    assert str(failure_error) == "none of the 4 gauges of synthetic could be fetched; the first: the service is down"
+    assert failure_error is not None
+    assert (failure_error.retryable, failure_error.retry_after) == (True, 60)
 
     agency.broken = {"lake": down}
     assert str(failure()) == (
@@ -227,19 +227,19 @@ def test_failure_says_in_a_sentence_that_there_is_nothing_to_go_on_with(
     agency.broken = {}
     assert failure() is None
     agency.broken = {"lake": down}
-    assert failure() is None  # what is held of the target can be gone on with
+    assert failure() is None  # the stored readings of the target suffice
 
 
 def test_readings_of_another_series_are_refused(dam: Dam, archive: Archive, agency: Agency) -> None:
     def confused(
         gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
-        given = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
-        return given.with_columns(station=pl.lit("creek"))
+        readings = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
+        return readings.with_columns(station=pl.lit("creek"))
 
-    done = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=confused)
-    assert "gave station 'creek' where gauge reservoir_level has 'lake'" in str(done.errors["reservoir_level"])
-    assert done.table["rows"].to_list() == [0, 0, 0, 69]
+    result = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=confused)
+    assert "gave station 'creek' where gauge reservoir_level has 'lake'" in str(result.errors["reservoir_level"])
+    assert result.table["rows"].to_list() == [0, 0, 0, 69]
 
 
 def test_requests_that_make_no_sense(dam: Dam, archive: Archive, agency: Agency) -> None:
@@ -257,8 +257,8 @@ def live() -> Dam:
     return of.model_copy(update={"gauges": tuple(g.model_copy(update={"source": "waternsw"}) for g in of.gauges)})
 
 
-def test_services_are_asked_several_gauges_at_a_time_and_stored_in_order(archive: Archive, agency: Agency) -> None:
-    """The first two gauges answer only when both have been asked, and the second before the first."""
+def test_gauges_are_fetched_at_the_same_time_and_stored_in_order(archive: Archive, agency: Agency) -> None:
+    """The first two gauges respond only after both requests, the second before the first."""
     together, second = threading.Barrier(2, timeout=10), threading.Event()
 
     def slow(
@@ -268,28 +268,28 @@ def test_services_are_asked_several_gauges_at_a_time_and_stored_in_order(archive
             together.wait()
         if gauge.station == "lake":
             assert second.wait(10)
-        given = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
+        readings = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
         if gauge.station == "r1":
             second.set()
-        return given
+        return readings
 
-    told: list[str] = []
+    calls: list[str] = []
     of = live()
-    done = fetch_dam(
+    result = fetch_dam(
         of,
         archive,
         settings=SETTINGS,
         request=ALL,
-        progress=lambda gauge, before: told.append(gauge.station),
+        progress=lambda gauge, before: calls.append(gauge.station),
         fetch=slow,
     )
-    assert done.errors == {}
-    assert told == ["lake", "r1", "r2", "creek"]
-    assert archive.as_of(of.gauges)["station"].unique(maintain_order=True).to_list() == told
-    assert done.table["rows"].to_list() == [69] * 4
+    assert result.errors == {}
+    assert calls == ["lake", "r1", "r2", "creek"]
+    assert archive.as_of(of.gauges)["station"].unique(maintain_order=True).to_list() == calls
+    assert result.table["rows"].to_list() == [69] * 4
 
 
-def test_what_the_dam_file_has_wrong_stops_the_fetch_of_a_service_too(archive: Archive) -> None:
+def test_an_error_in_the_dam_file_stops_the_fetch_of_a_service(archive: Archive) -> None:
     def refuse(
         gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
@@ -299,7 +299,7 @@ def test_what_the_dam_file_has_wrong_stops_the_fetch_of_a_service_too(archive: A
         fetch_dam(live(), archive, settings=SETTINGS, request=ALL, fetch=refuse)
 
 
-def test_a_plan_names_each_request_and_asks_nothing(archive: Archive, agency: Agency) -> None:
+def test_a_plan_lists_each_request_and_sends_none(archive: Archive, agency: Agency) -> None:
     of = live()
     first = plan_dam(of, None, settings=SETTINGS, request=ALL)
     assert first.schema == REQUESTS.empty().schema
@@ -327,7 +327,7 @@ def test_a_plan_names_each_request_and_asks_nothing(archive: Archive, agency: Ag
     assert plan_dam(of, archive, settings=SETTINGS, request=past).is_empty()
 
 
-def test_a_plan_says_where_no_service_is_asked(tmp_path: Path, dam: Dam) -> None:
+def test_a_plan_lists_gauges_without_a_service(tmp_path: Path, dam: Dam) -> None:
     spans = FetchRequest(NOW, date(2024, 1, 1), date(2024, 1, 31))
     (of_file,) = plan_dam(dam_with_file(tmp_path), None, settings=SETTINGS, request=spans).rows()
     end = (datetime(2024, 1, 1), datetime(2024, 1, 31))
@@ -337,7 +337,7 @@ def test_a_plan_says_where_no_service_is_asked(tmp_path: Path, dam: Dam) -> None
 
 
 def dam_with_file(folder: Path) -> Dam:
-    """A dam whose level stands in `level.csv`."""
+    """A dam with the level in `level.csv`."""
     path = folder / "dam.toml"
     path.write_text(
         """
@@ -360,12 +360,12 @@ def dam_with_file(folder: Path) -> Dam:
     return load_dam(str(path))
 
 
-def test_a_file_is_read_whole_each_time_so_that_a_correction_anywhere_is_found(
+def test_a_file_is_read_completely_so_that_any_correction_is_stored(
     archive: Archive, tmp_path: Path
 ) -> None:
     def fetch(now: datetime) -> dict[str, object]:
-        done = fetch_dam(of, archive, settings=SETTINGS, request=FetchRequest(now))
-        return done.table.select("rows", "new", "revised").row(0, named=True)
+        result = fetch_dam(of, archive, settings=SETTINGS, request=FetchRequest(now))
+        return result.table.select("rows", "new", "revised").row(0, named=True)
 
     lines = [f"{date(2020, 1, 1) + timedelta(days=k)},{k / 100}" for k in range(400)]
     of = dam_with_file(tmp_path)
@@ -390,7 +390,7 @@ def test_an_archive_that_cannot_be_written_stops_the_fetch(dam: Dam, tmp_path: P
 
 
 @needs_shared
-def test_the_warragamba_files_come_in_whole(archive: Archive) -> None:
+def test_the_warragamba_files_are_stored_completely(archive: Archive) -> None:
     dam = load_dam(str(PROJECT / "tests" / "dams" / "warragamba.toml"))
     now = datetime(2022, 1, 20, tzinfo=UTC)
     first = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))

@@ -1,4 +1,4 @@
-"""Jobs of services begin ahead of their turn, in order, so many at a time."""
+"""Jobs of services start before their results are needed, in order, a limited number at a time."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from forebay.archive.prefetch import prefetch
 
 
 class Watched:
-    """Jobs that tell when they began, and wait until they are let go."""
+    """Jobs that record their start, and wait until they are released."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
@@ -32,7 +32,7 @@ class Watched:
             return sorted(self.began)
 
 
-def test_services_are_asked_ahead_and_results_come_in_order() -> None:
+def test_jobs_start_ahead_and_results_are_in_order() -> None:
     watched = Watched()
     jobs = [("a", watched.job(name)) for name in ("a1", "a2", "a3")] + [("b", watched.job("b1"))]
     with prefetch([*jobs, (None, watched.job("own"))], 2) as turns:
@@ -42,7 +42,7 @@ def test_services_are_asked_ahead_and_results_come_in_order() -> None:
     assert watched.began[-1] == "own"
 
 
-def test_an_error_is_raised_in_its_turn_and_the_others_go_on() -> None:
+def test_an_error_is_raised_in_its_turn_and_later_jobs_run() -> None:
     def fail() -> str:
         raise ZeroDivisionError
 
@@ -52,7 +52,7 @@ def test_an_error_is_raised_in_its_turn_and_the_others_go_on() -> None:
         assert turns[1]() == "x"
 
 
-def test_what_has_not_begun_when_the_block_ends_never_begins() -> None:
+def test_jobs_that_wait_at_the_end_of_the_block_never_start() -> None:
     watched = Watched()
     with pytest.raises(KeyboardInterrupt), prefetch([("a", watched.job(n)) for n in ("a1", "a2")], 1):
         watched.wait_for(1)

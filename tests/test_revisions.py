@@ -1,4 +1,4 @@
-"""What changed, when and by how much: by hand, and against a model in plain Python."""
+"""Changes of readings: by hand, and against a model in plain Python."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -40,10 +40,10 @@ def archive(url: str) -> Iterator[Archive]:
         yield opened
 
 
-def test_each_change_with_both_values_in_the_units_of_the_daily_frame(archive: Archive) -> None:
+def test_each_change_has_both_values_in_the_units_of_the_daily_table(archive: Archive) -> None:
     table = changes(DAM, archive, DAM.gauges)
-    told = table.select("gauge", "day", "old_value", "value", "change", "unit", "old_code", "code", "quality").rows()
-    assert told == [
+    rows = table.select("gauge", "day", "old_value", "value", "change", "unit", "old_code", "code", "quality").rows()
+    assert rows == [
         ("reservoir_level", DAY, pytest.approx(10), pytest.approx(11), pytest.approx(1), "ft", "1", "30", "fair"),
         ("reservoir_level", DAY, pytest.approx(11), None, None, "ft", "30", "255", "missing"),
         ("stream_level_creek", DAY, 1.0, 1.0, 0.0, "m", "130", None, "good"),
@@ -52,7 +52,7 @@ def test_each_change_with_both_values_in_the_units_of_the_daily_frame(archive: A
     assert table.equals(CHANGES.check(table, unique=True))
 
 
-def test_days_are_those_on_which_the_change_was_found(archive: Archive) -> None:
+def test_days_are_those_of_the_fetch_of_the_change(archive: Archive) -> None:
     first = (MONDAY + timedelta(days=201)).date()  # 00:00 UTC is 10:00 at the dam: the same day
     assert changes(DAM, archive, DAM.gauges, since=first, until=first).height == 2
     assert changes(DAM, archive, DAM.gauges, since=first + NEXT).height == 1
@@ -69,18 +69,18 @@ def test_a_gauge_is_named_by_its_station_or_column() -> None:
         select_gauges(DAM, "r2")
 
 
-def test_as_people_see_it(archive: Archive) -> None:
+def test_texts_for_a_terminal(archive: Archive) -> None:
     table = changes(DAM, archive, DAM.gauges)
-    lake, gone, code = text_rows(table)
+    lake, lost, code = text_rows(table)
     assert (lake["reading"], lake["value"], lake["change"], lake["code"]) == (DAY, "10 → 11", "+1", "1 → 30")
-    assert (gone["value"], gone["change"], gone["quality"]) == ("11 → missing", None, "fair → missing")
+    assert (lost["value"], lost["change"], lost["quality"]) == ("11 → missing", None, "fair → missing")
     assert (code["reading"], code["value"], code["code"]) == (START, "1", "130 → none")
     assert [(row["gauge"], row["revisions"], row["readings"], row["values changed"]) for row in summary(table)] == [
         ("reservoir_level", 2, 1, 1), ("stream_level_creek", 1, 1, 0)]  # fmt: skip
     assert summary(table)[0]["largest change"] == pytest.approx(1)
 
 
-def test_a_text_that_changed_alone_is_shown(url: str) -> None:
+def test_a_change_of_the_text_only_is_listed(url: str) -> None:
     with open_archive(url) as archive:
         for number, raw in enumerate(("1.0", "1.00")):
             archive.append(readings(RAIN, {START: (25.4, raw, "good", "1")}), MONDAY + number * NEXT)
@@ -101,12 +101,12 @@ FETCHES = st.lists(
 def test_revisions_equal_a_model_in_plain_python(
     emptied: Callable[[], str], fetches: list[dict[tuple[object, int], Content]]
 ) -> None:
-    held: dict[tuple[str, datetime], list[tuple[datetime, Content]]] = {}
+    versions_by_key: dict[tuple[str, datetime], list[tuple[datetime, Content]]] = {}
     with open_archive(emptied()) as archive:
         for number, batch in enumerate(fetches):
             now = MONDAY + number * NEXT
             for (gauge, day), content in batch.items():
-                versions = held.setdefault((gauge.station, MONDAY + day * NEXT), [])
+                versions = versions_by_key.setdefault((gauge.station, MONDAY + day * NEXT), [])
                 if not versions or versions[-1][1] != content:
                     versions.append((now, content))
             tables = [readings(gauge, {MONDAY + day * NEXT: content}) for (gauge, day), content in batch.items()]
@@ -114,13 +114,13 @@ def test_revisions_equal_a_model_in_plain_python(
         table = archive.revisions(GAUGES)
         expected = {
             (*key, after[0]): (*after[1], *before)
-            for key, versions in held.items()
+            for key, versions in versions_by_key.items()
             for before, after in zip(versions, versions[1:], strict=False)
         }
         names = ("value", "raw_value", "quality", "quality_code", "old_fetched_at", "old_value", "old_raw_value",
                  "old_quality", "old_quality_code")  # fmt: skip
-        told = table.select("station", "time", "fetched_at", *names).rows()
-        assert {row[:3]: (*row[3:8], row[8:]) for row in told} == expected
+        rows = table.select("station", "time", "fetched_at", *names).rows()
+        assert {row[:3]: (*row[3:8], row[8:]) for row in rows} == expected
         assert archive.revisions([LEVEL]).equals(table.filter(pl.col("station") == LEVEL.station))
         new = pl.concat([archive.first_known(GAUGES), table.select(list(OBSERVATIONS.columns))])
-        assert new.height == sum(map(len, held.values())), "first versions and revisions are all versions"
+        assert new.height == sum(map(len, versions_by_key.values())), "first versions and revisions are all versions"

@@ -1,6 +1,6 @@
-"""The screen on records: the simulated dam, whose faults are known, and the real ones with their known traps.
+"""The screen on records: the simulated dam, whose faults are known, and real dams with known difficulties.
 
-What it does to forecasts stands in docs/screening.md.
+docs/screening.md gives the effect on forecasts.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ LAST = date(2026, 3, 1)
 
 
 def record(name: str) -> tuple[Dam, pl.DataFrame, pl.DataFrame]:
-    """A real dam, its daily frame and its flags."""
+    """A real dam, its daily table and its flags."""
     dam = load_dam(str(PROJECT / "tests" / "dams" / f"{name}.toml"))
     frame = daily_from_files(dam)
     return dam, frame, screen_daily(frame, dam)
 
 
-def days_of(found: pl.DataFrame, gauge: str, *reasons: str) -> set[date]:
-    held = found.filter(pl.col("gauge") == gauge, pl.col("withdrawn_on").is_null())
+def days_of(flags: pl.DataFrame, gauge: str, *reasons: str) -> set[date]:
+    remaining = flags.filter(pl.col("gauge") == gauge, pl.col("withdrawn_on").is_null())
     is_counted = pl.col("reason").is_in(reasons) if reasons else ~pl.col("reason").is_in(VALID_REASONS)
-    return set(held.filter(is_counted)["date"])
+    return set(remaining.filter(is_counted)["date"])
 
 
 def span(first: date, last: date) -> set[date]:
@@ -42,19 +42,19 @@ def span(first: date, last: date) -> set[date]:
 
 
 @pytest.fixture(scope="module")
-def judged() -> pl.DataFrame:
-    """Every gauge and day of the simulated dam: its fault (or "clean") and whether the screen flags it in hindsight."""
+def screened() -> pl.DataFrame:
+    """Every gauge and day of the simulated dam: its fault (or "clean") and whether a flag remains."""
     dam, now = load_dam("demo"), datetime(2026, 3, 1, 20, tzinfo=UTC)
     readings = [simulated.fetch_readings(gauge, dam, None, LAST, settings=Settings(), now=now) for gauge in dam.gauges]
-    found = screen_daily(daily_table(pl.concat(readings), dam), dam)
-    held = found.filter(pl.col("withdrawn_on").is_null(), ~pl.col("reason").is_in(VALID_REASONS))
+    flags = screen_daily(daily_table(pl.concat(readings), dam), dam)
+    remaining = flags.filter(pl.col("withdrawn_on").is_null(), ~pl.col("reason").is_in(VALID_REASONS))
     truth = simulated.simulate(simulated.SEED, simulated.FIRST_DAY, LAST).gauges
     return truth.select(
         "date",
         pl.col("station").replace_strict({g.station: g.column for g in dam.gauges}).alias("gauge"),
         pl.col("station").replace_strict({g.station: g.variable for g in dam.gauges}).alias("variable"),
-        pl.col("fault").replace({"unlisted": None}).fill_null("clean"),  # a code says nothing of the value
-    ).join(held.select("gauge", "date", flagged=True).unique(), on=["gauge", "date"], how="left")
+        pl.col("fault").replace({"unlisted": None}).fill_null("clean"),  # a code has no effect on the value
+    ).join(remaining.select("gauge", "date", flagged=True).unique(), on=["gauge", "date"], how="left")
 
 
 @pytest.mark.parametrize(
@@ -66,41 +66,41 @@ def judged() -> pl.DataFrame:
         ("stream_level", "spike", 0.5),  # the rest falls into floods and into the first year
     ],
 )
-def test_the_simulated_faults_are_found(judged: pl.DataFrame, variable: str, fault: str, recall: float) -> None:
-    days = judged.filter(pl.col("variable") == variable, pl.col("fault") == fault)
+def test_simulated_faults_are_flagged(screened: pl.DataFrame, variable: str, fault: str, recall: float) -> None:
+    days = screened.filter(pl.col("variable") == variable, pl.col("fault") == fault)
     assert days["flagged"].count() / len(days) >= recall
 
 
-def test_false_alarms_on_clean_days_are_rare(judged: pl.DataFrame) -> None:
-    clean = judged.filter(pl.col("fault") == "clean")
+def test_false_alarms_on_clean_days_are_rare(screened: pl.DataFrame) -> None:
+    clean = screened.filter(pl.col("fault") == "clean")
     assert len(clean) > 45_000
     assert clean["flagged"].count() / len(clean) < 0.001
-    flagged = judged.filter(pl.col("flagged"), pl.col("fault").is_in(["clean", "spike", "stuck"]))
+    flagged = screened.filter(pl.col("flagged"), pl.col("fault").is_in(["clean", "spike", "stuck"]))
     assert (flagged["fault"] != "clean").mean() > 0.75  # precision by days; the rest are edges of the stuck spells
 
 
 @needs_shared
-def test_warragambas_wrong_levels_are_found() -> None:
-    _, _, found = record("warragamba")
-    assert days_of(found, "reservoir_level") == span(date(2009, 3, 4), date(2009, 3, 7)) | span(
+def test_warragambas_wrong_levels_are_flagged() -> None:
+    _, _, flags = record("warragamba")
+    assert days_of(flags, "reservoir_level") == span(date(2009, 3, 4), date(2009, 3, 7)) | span(
         date(2019, 7, 21), date(2019, 8, 13)
     )
-    same_day = found.filter(pl.col("date") == date(2009, 3, 4), pl.col("known_on") == date(2009, 3, 4))
-    assert same_day["reason"].to_list() == ["jump"]  # doubted before the spike is known to be one
-    noted = found.filter(pl.col("reason") == "still", pl.col("date") == date(2019, 7, 21))
+    same_day = flags.filter(pl.col("date") == date(2009, 3, 4), pl.col("known_on") == date(2009, 3, 4))
+    assert same_day["reason"].to_list() == ["jump"]  # flagged before it is known to be a spike
+    noted = flags.filter(pl.col("reason") == "still", pl.col("date") == date(2019, 7, 21))
     assert noted["known_on"].item() == date(2019, 8, 5)  # long before it catches up
-    assert days_of(found, "rainfall_563079", "scale") > span(date(2008, 2, 1), date(2009, 7, 20))
+    assert days_of(flags, "rainfall_563079", "scale") > span(date(2008, 2, 1), date(2009, 7, 20))
 
 
 @needs_shared
-def test_no_real_flood_of_warragamba_is_doubted_on_any_day() -> None:
-    dam, frame, found = record("warragamba")
+def test_no_real_flood_of_warragamba_is_flagged_on_any_day() -> None:
+    dam, frame, flags = record("warragamba")
     level = usable_values(frame, dam).select("date", change=pl.col("reservoir_level").diff())
     wrong = span(date(2009, 2, 16), date(2009, 4, 10))
     rises = level.filter(~pl.col("date").is_in(wrong)).sort("change", descending=True, nulls_last=True).head(30)
     assert rises["change"].min() > 0.35
     assert span(date(2020, 2, 9), date(2020, 2, 12)) < set(rises["date"])
-    ever = found.filter(~pl.col("reason").is_in(VALID_REASONS))  # withdrawn doubts too
+    ever = flags.filter(~pl.col("reason").is_in(VALID_REASONS))  # withdrawn flags too
     assert not set(rises["date"]) & set(ever.filter(pl.col("gauge") == "reservoir_level")["date"])
     storm = span(date(2020, 2, 6), date(2020, 2, 12))
     assert not storm & set(ever["date"])
@@ -108,33 +108,33 @@ def test_no_real_flood_of_warragamba_is_doubted_on_any_day() -> None:
 
 @needs_shared
 @pytest.mark.parametrize("name", ["lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville"])
-def test_other_dams_largest_rises_are_floods_and_stay(name: str) -> None:
-    """Called spikes and jumps in the data's notes; rain or inflow stands beside each of them, and the water stayed."""
-    dam, frame, found = record(name)
+def test_the_largest_rises_of_dams_are_floods_without_a_flag(name: str) -> None:
+    """The notes of the data list them as spikes and jumps; rain or inflow supports each, and the water stays."""
+    dam, frame, flags = record(name)
     target = dam.target_gauge.column
     rises = usable_values(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, by="change")
-    assert not set(rises["date"]) & days_of(found, target)
+    assert not set(rises["date"]) & days_of(flags, target)
 
 
 @needs_shared
-def test_conroes_sentinels_and_bilancinos_lone_metres_are_found() -> None:
-    _, _, found = record("conroe")
+def test_conroes_sentinels_and_bilancinos_lone_metres_are_flagged() -> None:
+    _, _, flags = record("conroe")
     sentinels = span(date(2019, 7, 2), date(2019, 7, 7))
-    assert days_of(found, "reservoir_level") == days_of(found, "storage_08067600") == sentinels
-    _, _, found = record("bilancino")
-    assert days_of(found, "reservoir_level") == {date(2003, 11, 13), date(2008, 7, 21)}
+    assert days_of(flags, "reservoir_level") == days_of(flags, "storage_08067600") == sentinels
+    _, _, flags = record("bilancino")
+    assert days_of(flags, "reservoir_level") == {date(2003, 11, 13), date(2008, 7, 21)}
 
 
 @needs_shared
 @pytest.mark.parametrize("name", ["beltzville", "cannonsville", "cantareira", "canyon", "georgetown", "lavon"])
-def test_records_without_known_faults_have_no_flag_that_holds(name: str) -> None:
-    _, _, found = record(name)
-    assert flag_runs(found).is_empty()
+def test_records_without_known_faults_have_no_remaining_flag(name: str) -> None:
+    _, _, flags = record(name)
+    assert flag_runs(flags).is_empty()
 
 
 @needs_shared
 @pytest.mark.parametrize("name", ["lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "bilancino"])
-def test_faults_put_into_a_real_record_are_found(name: str) -> None:
+def test_faults_added_to_a_real_record_are_flagged(name: str) -> None:
     """Spikes of 3 to 10 times the 99% quantile of changes, 1 to 3 days long, and lost decimal points, 12 of each."""
     dam, frame, _ = record(name)
     column = dam.target_gauge.column

@@ -1,4 +1,4 @@
-"""Which days are asked for: the newest again, and holes more and more seldom."""
+"""Requested days: the newest again, and gaps less and less often."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,14 +15,14 @@ FIRST = date(2024, 1, 1)
 DAY = timedelta(days=1)
 
 
-def held(days: set[int], fetched: dict[int, datetime] | None = None) -> pl.DataFrame:
+def stored(days: set[int], fetched: dict[int, datetime] | None = None) -> pl.DataFrame:
     """Readings of the level on these days after `FIRST`, fetched on `MONDAY` or as `fetched` says."""
     table = readings(LEVEL, {datetime(2024, 1, 1, tzinfo=UTC) + k * DAY: GOOD for k in sorted(days)})
     stamps = [(fetched or {}).get(k, MONDAY) for k in sorted(days)]
     return table.with_columns(pl.Series("fetched_at", stamps, dtype=OBSERVATIONS.columns["fetched_at"]))
 
 
-def occasion(**more: object) -> FetchContext:
+def context(**more: object) -> FetchContext:
     known: dict[str, object] = {
         "now": MONDAY + DAY,
         "before": MONDAY,
@@ -38,21 +38,21 @@ def offsets(spans: list[Span]) -> list[tuple[int, int]]:
     return [(((first or date.min) - FIRST).days, (last - FIRST).days) for first, last in spans]
 
 
-def test_nothing_held_means_the_whole_record() -> None:
+def test_an_empty_archive_requests_the_complete_record() -> None:
     until = FIRST + 400 * DAY
-    assert due_spans(LEVEL, held(set()), occasion()) == [(None, until)]
+    assert due_spans(LEVEL, stored(set()), context()) == [(None, until)]
 
 
-def test_the_newest_days_are_asked_for_again() -> None:
-    assert offsets(due_spans(LEVEL, held(set(range(100))), occasion())) == [(89, 400)]
-    assert offsets(due_spans(LEVEL, held(set(range(100))), occasion(provisional_days=0))) == [(99, 400)]
-    assert due_spans(LEVEL, held(set(range(100))), occasion(until=FIRST + 50 * DAY)) == []
+def test_the_newest_days_are_requested_again() -> None:
+    assert offsets(due_spans(LEVEL, stored(set(range(100))), context())) == [(89, 400)]
+    assert offsets(due_spans(LEVEL, stored(set(range(100))), context(provisional_days=0))) == [(99, 400)]
+    assert due_spans(LEVEL, stored(set(range(100))), context(until=FIRST + 50 * DAY)) == []
 
 
 def test_a_rain_day_belongs_to_the_day_that_it_ends_in() -> None:
     nine = {datetime(2024, 1, 1, 9, tzinfo=UTC) + k * DAY: GOOD for k in range(20) if k != 4}
     rows = readings(RAIN, nine).with_columns(pl.lit(MONDAY, OBSERVATIONS.columns["fetched_at"]).alias("fetched_at"))
-    assert offsets(due_spans(RAIN, rows, occasion())) == [(10, 400), (5, 5)]
+    assert offsets(due_spans(RAIN, rows, context())) == [(10, 400), (5, 5)]
 
 
 @pytest.mark.parametrize(
@@ -74,52 +74,52 @@ def test_a_rain_day_belongs_to_the_day_that_it_ends_in() -> None:
         (500, 510, True),
     ],
 )
-def test_a_hole_is_due_at_doubling_ages_and_then_every_month(before: float, now: float, due: bool) -> None:
+def test_a_gap_is_due_at_doubling_ages_and_then_every_month(before: float, now: float, due: bool) -> None:
     spans = due_spans(
-        LEVEL, held(set(range(100)) - {40, 41}), occasion(before=MONDAY + before * DAY, now=MONDAY + now * DAY)
+        LEVEL, stored(set(range(100)) - {40, 41}), context(before=MONDAY + before * DAY, now=MONDAY + now * DAY)
     )
     assert offsets(spans) == [(89, 400), (40, 41)] if due else [(89, 400)]
 
 
-def test_a_hole_ages_from_when_the_readings_behind_it_came() -> None:
+def test_the_age_of_a_gap_starts_with_the_readings_after_it() -> None:
     later = MONDAY + 100 * DAY
-    table = held(set(range(100)) - {40}, {k: later for k in range(41, 100)})
+    table = stored(set(range(100)) - {40}, {k: later for k in range(41, 100)})
     on = {"before": later, "now": later + DAY}
-    assert offsets(due_spans(LEVEL, table, occasion(**on))) == [(89, 400), (40, 40)]
+    assert offsets(due_spans(LEVEL, table, context(**on))) == [(89, 400), (40, 40)]
 
 
-def test_close_holes_are_joined_and_those_among_the_newest_days_are_asked_for_with_them() -> None:
-    table = held(set(range(100)) - {20, 30, 50, 87, 88, 89, 90, 95})
-    assert offsets(due_spans(LEVEL, table, occasion())) == [(89, 400), (87, 88), (50, 50), (20, 30)]
-    assert offsets(due_spans(LEVEL, table, occasion(until=FIRST + 40 * DAY))) == [(20, 30)]
+def test_close_gaps_are_merged_and_recent_ones_belong_to_the_newest_days() -> None:
+    table = stored(set(range(100)) - {20, 30, 50, 87, 88, 89, 90, 95})
+    assert offsets(due_spans(LEVEL, table, context())) == [(89, 400), (87, 88), (50, 50), (20, 30)]
+    assert offsets(due_spans(LEVEL, table, context(until=FIRST + 40 * DAY))) == [(20, 30)]
 
 
-def test_of_many_holes_the_oldest_become_one() -> None:
-    holes = set(range(20, 1000, 20))
-    spans = offsets(due_spans(LEVEL, held(set(range(1000)) - holes), occasion(until=FIRST + 1000 * DAY)))
+def test_of_many_gaps_the_oldest_are_merged() -> None:
+    gaps = set(range(20, 1000, 20))
+    spans = offsets(due_spans(LEVEL, stored(set(range(1000)) - gaps), context(until=FIRST + 1000 * DAY)))
     assert len(spans) == 1 + MAX_GAPS
     assert spans[1:3] == [(980, 980), (960, 960)]
     assert spans[-1] == (20, 800)
 
 
 @given(missing=st.sets(st.integers(1, 198)), provisional=st.integers(0, 40))
-def test_all_that_is_missing_is_asked_for_once_it_is_due(missing: set[int], provisional: int) -> None:
+def test_all_missing_days_are_requested_when_due(missing: set[int], provisional: int) -> None:
     days = set(range(200)) - missing
-    spans = offsets(due_spans(LEVEL, held(days), occasion(provisional_days=provisional)))
-    asked = [day for first, last in spans for day in range(first, last + 1)]
-    assert len(asked) == len(set(asked))
-    assert missing <= set(asked)
+    spans = offsets(due_spans(LEVEL, stored(days), context(provisional_days=provisional)))
+    requested = [day for first, last in spans for day in range(first, last + 1)]
+    assert len(requested) == len(set(requested))
+    assert missing <= set(requested)
     assert len(spans) <= 1 + MAX_GAPS
 
 
 @given(calls=st.lists(st.floats(0.01, 40), min_size=1, max_size=200))
-def test_a_hole_that_stays_is_asked_for_seldom(calls: list[float]) -> None:
-    """Whenever the fetches come: 5 times in its first 29 days at most, then once in 30, and never for good left."""
-    table = held(set(range(100)) - {40})
-    now, asked = MONDAY, 0
+def test_a_gap_that_remains_is_requested_rarely(calls: list[float]) -> None:
+    """At any times of the fetches: at most 5 times in its first 29 days, then once in 30, without an end."""
+    table = stored(set(range(100)) - {40})
+    now, requested = MONDAY, 0
     for wait in calls:
         before, now = now, now + wait * DAY
-        asked += len(due_spans(LEVEL, table, occasion(before=before, now=now))) - 1
+        requested += len(due_spans(LEVEL, table, context(before=before, now=now))) - 1
     days = (now - MONDAY).days
-    assert asked <= min(days, 16).bit_length() + days // 30
-    assert asked >= max(min(days, 1), (days - 40) // 70), "fetches come every 40 days at the latest"
+    assert requested <= min(days, 16).bit_length() + days // 30
+    assert requested >= max(min(days, 1), (days - 40) // 70), "fetches come every 40 days at the latest"

@@ -1,4 +1,4 @@
-"""The archive: what is appended, and the versions that are kept of it."""
+"""The archive: appended readings and their versions."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -18,27 +18,27 @@ def archive(url: str) -> Iterator[Archive]:
         yield opened
 
 
-def test_what_was_appended_comes_back_exactly(archive: Archive) -> None:
+def test_appended_readings_are_returned_exactly(archive: Archive) -> None:
     contents: dict[datetime, Content] = {
         MONDAY: (0.1 + 0.2, "0.30", "good", "1"),
         MONDAY + timedelta(days=1): (None, "-86.895", "missing", "255"),
         MONDAY + timedelta(days=2, microseconds=1): (-0.0, None, "unknown", None),
     }
-    given = readings(LEVEL, contents)
+    incoming = readings(LEVEL, contents)
     fetched_at = MONDAY + timedelta(days=9, microseconds=7)
-    assert archive.append(given, fetched_at) == AppendResult(rows=3, new=3, revised=0, unchanged=0)
-    held = archive.as_of([LEVEL])
-    assert held.equals(OBSERVATIONS.check(held))
-    assert held.select(list(READINGS.columns)).equals(given)
-    assert held["fetched_at"].unique().to_list() == [fetched_at]
+    assert archive.append(incoming, fetched_at) == AppendResult(rows=3, new=3, revised=0, unchanged=0)
+    stored = archive.as_of([LEVEL])
+    assert stored.equals(OBSERVATIONS.check(stored))
+    assert stored.select(list(READINGS.columns)).equals(incoming)
+    assert stored["fetched_at"].unique().to_list() == [fetched_at]
     assert archive.newest(LEVEL) == MONDAY + timedelta(days=2, microseconds=1)
 
 
-def test_the_same_readings_again_store_nothing(archive: Archive) -> None:
-    given = readings(LEVEL, day_contents(date(2020, 1, 1), [1.0, None, 3.0]))
-    archive.append(given, MONDAY)
+def test_the_same_readings_are_not_stored_again(archive: Archive) -> None:
+    incoming = readings(LEVEL, day_contents(date(2020, 1, 1), [1.0, None, 3.0]))
+    archive.append(incoming, MONDAY)
     for later in (timedelta(0), timedelta(days=1), timedelta(days=-1)):
-        assert archive.append(given, MONDAY + later) == AppendResult(rows=3, new=0, revised=0, unchanged=3)
+        assert archive.append(incoming, MONDAY + later) == AppendResult(rows=3, new=0, revised=0, unchanged=3)
     assert archive.as_of([LEVEL])["fetched_at"].unique().to_list() == [MONDAY]
 
 
@@ -53,18 +53,18 @@ def test_a_change_of_any_part_is_a_revision_and_the_old_version_stays(archive: A
     tuesday = MONDAY + timedelta(days=1)
     assert archive.append(readings(LEVEL, {time: revision}), tuesday) == AppendResult(1, new=0, revised=1, unchanged=0)
 
-    def shown(frame: pl.DataFrame) -> list[tuple[object, ...]]:
+    def contents_of(frame: pl.DataFrame) -> list[tuple[object, ...]]:
         return frame.select("value", "raw_value", "quality", "quality_code").rows()
 
-    assert shown(archive.as_of([LEVEL])) == shown(archive.as_of([LEVEL], tuesday)) == [revision]
-    assert shown(archive.as_of([LEVEL], tuesday - timedelta(microseconds=1))) == [GOOD]
-    assert shown(archive.first_known([LEVEL])) == [GOOD]
+    assert contents_of(archive.as_of([LEVEL])) == contents_of(archive.as_of([LEVEL], tuesday)) == [revision]
+    assert contents_of(archive.as_of([LEVEL], tuesday - timedelta(microseconds=1))) == [GOOD]
+    assert contents_of(archive.first_known([LEVEL])) == [GOOD]
     assert archive.as_of([LEVEL], MONDAY - timedelta(microseconds=1)).is_empty()
     # and back to what it was: a third version, not the first one again
     assert archive.append(readings(LEVEL, {time: GOOD}), tuesday + timedelta(days=1)).revised == 1
 
 
-def test_a_revision_that_was_not_fetched_later_is_refused_whole(archive: Archive) -> None:
+def test_a_revision_that_was_not_fetched_later_is_refused_completely(archive: Archive) -> None:
     archive.append(readings(LEVEL, day_contents(date(2020, 1, 1), [1.0, 2.0])), MONDAY)
     mixed = readings(LEVEL, day_contents(date(2020, 1, 2), [2.5, 3.0]))
     for earlier in (timedelta(0), timedelta(hours=-1)):
@@ -74,26 +74,26 @@ def test_a_revision_that_was_not_fetched_later_is_refused_whole(archive: Archive
 
 
 def test_tables_that_break_their_contract_are_refused(archive: Archive) -> None:
-    given = readings(LEVEL, day_contents(date(2020, 1, 1), [1.0, 2.0]))
+    incoming = readings(LEVEL, day_contents(date(2020, 1, 1), [1.0, 2.0]))
     broken = {
-        "must identify a row": pl.concat([given, given]),
-        "'quality' is missing": given.drop("quality"),
-        "'value' is String": given.with_columns(pl.col("value").cast(pl.String)),
-        "'quality' has 2 nulls": given.with_columns(quality=pl.lit(None, pl.String)),
-        "'station' has 2 nulls": given.with_columns(station=pl.lit(None, pl.String)),
-        "value nan of station 212242": given.with_columns(value=pl.lit(float("nan"))),
-        "value inf": given.with_columns(value=pl.lit(float("inf"))),
+        "must identify a row": pl.concat([incoming, incoming]),
+        "'quality' is missing": incoming.drop("quality"),
+        "'value' is String": incoming.with_columns(pl.col("value").cast(pl.String)),
+        "'quality' has 2 nulls": incoming.with_columns(quality=pl.lit(None, pl.String)),
+        "'station' has 2 nulls": incoming.with_columns(station=pl.lit(None, pl.String)),
+        "value nan of station 212242": incoming.with_columns(value=pl.lit(float("nan"))),
+        "value inf": incoming.with_columns(value=pl.lit(float("inf"))),
     }
     for message, table in broken.items():
         with pytest.raises(DataError, match=message):
             archive.append(table, MONDAY)
-    for naive in (lambda t: archive.append(given, t), lambda t: archive.as_of([LEVEL], t)):
+    for naive in (lambda t: archive.append(incoming, t), lambda t: archive.as_of([LEVEL], t)):
         with pytest.raises(ConfigError, match="has no time zone"):
             naive(datetime(2024, 1, 1))
     assert archive.as_of([LEVEL]).is_empty()
 
 
-def test_gauges_of_which_nothing_is_held_have_no_rows(archive: Archive) -> None:
+def test_gauges_without_stored_readings_have_no_rows(archive: Archive) -> None:
     archive.append(readings(LEVEL, day_contents(date(2020, 1, 1), [1.0])), MONDAY)
     assert archive.newest(RAIN) is None
     for view in (archive.as_of([RAIN]), archive.first_known([]), archive.known_at([RAIN], MONDAY, "+10:00")):

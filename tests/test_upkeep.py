@@ -43,21 +43,21 @@ def filled(url: str) -> str:
     return url
 
 
-def held(url: str) -> list[pl.DataFrame]:
-    """All that an archive says: every version of every series, and its views."""
+def views_of(url: str) -> list[pl.DataFrame]:
+    """All views of an archive and its revisions."""
     with open_archive(url, create=False) as archive:
         views = [archive.as_of(GAUGES, MONDAY + timedelta(days=k)) for k in range(4)]
         return [*views, archive.first_known(GAUGES), archive.known_at(GAUGES, NOW, "+10:00"), archive.revisions(GAUGES)]
 
 
 def same(one: str, other: str) -> bool:
-    return all(a.equals(b) for a, b in zip(held(one), held(other), strict=True))
+    return all(a.equals(b) for a, b in zip(views_of(one), views_of(other), strict=True))
 
 
 # --- check ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_sound_archive(filled: str) -> None:
+def test_an_archive_without_faults(filled: str) -> None:
     checked = upkeep.check(filled, NOW)
     assert (checked.series, checked.versions, checked.fault_summary) == (3, VERSIONS, "")
     assert checked.size > 10_000
@@ -77,7 +77,7 @@ ONE = "series = (SELECT max(id) FROM series WHERE id < 90) AND time = 1577836800
 
 
 def damage(url: str, postgres: Cluster | None, *statements: str) -> None:
-    """Change an archive behind forebay's back."""
+    """Change an archive without forebay."""
     if postgres is not None:
         postgres.execute("; ".join(("SET session_replication_role = replica", *statements)), url)
         return
@@ -87,16 +87,16 @@ def damage(url: str, postgres: Cluster | None, *statements: str) -> None:
         connection.commit()
 
 
-@pytest.mark.parametrize(("found", "statement"), FAULTS.items(), ids=FAULTS)
-def test_faults_of_single_rows_are_found(
-    filled: str, request: pytest.FixtureRequest, found: str, statement: str
+@pytest.mark.parametrize(("expected", "statement"), FAULTS.items(), ids=FAULTS)
+def test_faults_of_single_rows_are_reported(
+    filled: str, request: pytest.FixtureRequest, expected: str, statement: str
 ) -> None:
     server = None if filled.startswith("sqlite") else request.getfixturevalue("postgres")
     damage(filled, server, statement.format(one=ONE))
-    assert upkeep.check(filled, NOW).fault_summary == found
+    assert upkeep.check(filled, NOW).fault_summary == expected
 
 
-def test_numbers_that_are_none_are_found(filled: str, request: pytest.FixtureRequest) -> None:
+def test_values_that_are_no_number_are_reported(filled: str, request: pytest.FixtureRequest) -> None:
     if filled.startswith("sqlite"):
         damage(filled, None, f"UPDATE observation SET value = 9e999 WHERE {ONE}")
         assert "1 with a value, quality or time" in upkeep.check(filled, NOW).fault_summary
@@ -107,7 +107,7 @@ def test_numbers_that_are_none_are_found(filled: str, request: pytest.FixtureReq
     assert "1 with a value, quality or time" in upkeep.check(filled, NOW).fault_summary
 
 
-def test_a_key_that_stands_twice_is_found(postgres: Cluster) -> None:
+def test_a_duplicate_key_is_reported(postgres: Cluster) -> None:
     url = postgres.new()
     with open_archive(url) as archive:
         fill(archive)
@@ -116,7 +116,7 @@ def test_a_key_that_stands_twice_is_found(postgres: Cluster) -> None:
     assert upkeep.check(url, NOW).fault_summary.startswith("1 with a key that stands twice")
 
 
-def test_faults_of_the_file_are_found(tmp_path: Path) -> None:
+def test_faults_of_the_file_are_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/forebay.db"
     with open_archive(url) as archive:
         fill(archive)
@@ -125,13 +125,13 @@ def test_faults_of_the_file_are_found(tmp_path: Path) -> None:
            "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'archive_schema') "
            "WHERE name = 'sqlite_autoindex_series_1'")  # fmt: skip
     try:
-        told = upkeep.check(url, NOW).fault_summary
+        faults = upkeep.check(url, NOW).fault_summary
     except ForebayError as error:
-        told = str(error)
-    assert "index" in told or "is damaged" in told
+        faults = str(error)
+    assert "index" in faults or "is damaged" in faults
 
 
-def test_what_is_not_there_is_not_made(tmp_path: Path, postgres: Cluster) -> None:
+def test_no_command_creates_an_archive_to_read(tmp_path: Path, postgres: Cluster) -> None:
     for url in (f"sqlite:///{tmp_path}/none/forebay.db", postgres.new()):
         for call in (lambda: upkeep.check(url, NOW), lambda: upkeep.backup(url, tmp_path / "b.db"),  # noqa: B023
                      lambda: upkeep.compact(url), lambda: upkeep.copy(url, "sqlite://")):  # noqa: B023  # fmt: skip
@@ -149,12 +149,12 @@ def test_a_copy_to_the_other_database_and_back_is_equal(
     monkeypatch.setattr("forebay.archive.database.PAGE", 64)
     other = f"sqlite:///{tmp_path}/other.db" if filled.startswith("postgresql") else postgres.new()
     back = postgres.new() if filled.startswith("postgresql") else f"sqlite:///{tmp_path}/back.db"
-    told: list[tuple[int, int]] = []
+    faults: list[tuple[int, int]] = []
     for source, target in ((filled, other), (other, back)):
-        copied = upkeep.copy(source, target, progress=lambda done, total: told.append((done, total)))
+        copied = upkeep.copy(source, target, progress=lambda result, total: faults.append((result, total)))
         assert (copied.series, copied.versions) == (3, VERSIONS)
         assert same(source, target)
-    assert told[:3] == [(0, 3), (1, 3), (2, 3)]
+    assert faults[:3] == [(0, 3), (1, 3), (2, 3)]
     assert same(filled, back)
     with open_archive(back) as archive:  # and goes on: new series get numbers of their own
         archive.append(readings(GAUGES[3], {MONDAY: GOOD}), MONDAY)
@@ -188,7 +188,7 @@ def test_any_archive_is_equal_after_a_copy(
     assert same(url, other)
 
 
-def test_a_copy_goes_into_nothing_that_holds_something(filled: str, tmp_path: Path) -> None:
+def test_a_copy_needs_an_empty_target(filled: str, tmp_path: Path) -> None:
     other = f"sqlite:///{tmp_path}/other.db"
     with open_archive(other) as archive:
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
@@ -208,7 +208,7 @@ def test_a_backup_restored_into_an_empty_place_is_equal(
     path = tmp_path / "a backup?%.db"
     made = upkeep.backup(filled, path)
     assert (made.versions, made.target, made.size) == (VERSIONS, str(path), path.stat().st_size)
-    assert list(tmp_path.iterdir()) == [path], "one file, and nothing left beside it"
+    assert list(tmp_path.iterdir()) == [path], "one file only"
     other = new_url()
     restored = upkeep.restore(path, other, NOW)
     assert (restored.versions, restored.replaced_backup) == (VERSIONS, None)
@@ -230,7 +230,7 @@ def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        seen = []
+        maxima = []
         for number in range(4):
             path = tmp_path / f"{number}.db"
             upkeep.backup(filled, path)
@@ -238,15 +238,15 @@ def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -
                 written = archive.as_of([LEVEL]).filter(pl.col("time").is_in(times))
                 assert written["value"].n_unique() <= 1
                 assert written.height in (0, 50)
-                seen.append(written["value"].max() or 0)
+                maxima.append(written["value"].max() or 0)
             assert not upkeep.check(f"sqlite:///{path}", NOW).fault_summary
-        assert seen == sorted(seen)
+        assert maxima == sorted(maxima)
     finally:
         stop.set()
         writer.join()
 
 
-def test_a_backup_never_takes_the_place_of_a_file_unless_asked(filled: str, tmp_path: Path) -> None:
+def test_a_backup_replaces_a_file_only_with_replace(filled: str, tmp_path: Path) -> None:
     path = tmp_path / "backup.db"
     path.write_text("mine")
     with pytest.raises(ConfigError, match=r"backup\.db' exists already; choose another name, or give --replace"):
@@ -276,12 +276,12 @@ def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
             with pytest.raises(ConfigError, match="cannot be copied into itself"):
                 upkeep.copy(url, f"sqlite:///{tmp_path}/{path}")
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
-    assert upkeep.check(url, NOW).versions == VERSIONS + 1, "what was written meanwhile is there"
+    assert upkeep.check(url, NOW).versions == VERSIONS + 1, "the append meanwhile is stored"
     assert not list(tmp_path.glob("*.replaced-*"))
 
 
 @pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
-def test_a_backup_goes_nowhere_where_a_log_would_change_it(filled: str, tmp_path: Path, end: str) -> None:
+def test_a_backup_is_refused_where_a_log_would_change_it(filled: str, tmp_path: Path, end: str) -> None:
     path = tmp_path / "backup.db"
     log = tmp_path / f"backup.db{end}"
     for there in (False, True):
@@ -296,7 +296,7 @@ def test_a_backup_goes_nowhere_where_a_log_would_change_it(filled: str, tmp_path
         log.unlink()
 
 
-def test_a_backup_does_not_take_the_place_of_an_archive_in_use(filled: str, tmp_path: Path) -> None:
+def test_a_backup_does_not_replace_an_archive_in_use(filled: str, tmp_path: Path) -> None:
     with open_archive(f"sqlite:///{tmp_path}/used.db") as used:
         used.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
         with pytest.raises(ConfigError, match="of an archive that is in use"):
@@ -326,7 +326,7 @@ def test_a_backup_on_a_read_only_disk_can_be_checked_and_restored(filled: str, t
         assert same(filled, other)
 
 
-def test_what_is_written_is_compared_with_what_was_read(
+def test_a_copy_is_compared_with_its_source(
     filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checksums, calls = upkeep._checksums, []
@@ -342,10 +342,10 @@ def test_what_is_written_is_compared_with_what_was_read(
     assert list(tmp_path.glob("b.db")) == []
 
 
-def test_restore_over_an_archive_asks_and_keeps_what_was_there(filled: str, tmp_path: Path) -> None:
+def test_a_restore_over_an_archive_needs_replace_and_backs_up(filled: str, tmp_path: Path) -> None:
     path = tmp_path / "backup.db"
     upkeep.backup(filled, path)
-    before = held(filled)
+    before = views_of(filled)
     with open_archive(filled) as archive:
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
         more = archive.as_of([LEVEL])
@@ -353,14 +353,14 @@ def test_restore_over_an_archive_asks_and_keeps_what_was_there(filled: str, tmp_
             upkeep.restore(path, filled, NOW)
         assert archive.as_of([LEVEL]).equals(more)
         restored = upkeep.restore(path, filled, NOW, replace=True)
-        assert archive.as_of([LEVEL]).height == DAYS, "who has it open sees it at once"
-    assert all(a.equals(b) for a, b in zip(held(filled), before, strict=True))
+        assert archive.as_of([LEVEL]).height == DAYS, "an open archive shows it at once"
+    assert all(a.equals(b) for a, b in zip(views_of(filled), before, strict=True))
     assert restored.replaced_backup == tmp_path / "backup.replaced-20240131T000000Z.db"
     with open_archive(f"sqlite:///{restored.replaced_backup}") as archive:
         assert archive.as_of([LEVEL]).equals(more)
 
 
-def test_a_backup_that_is_none_or_damaged_is_not_restored(
+def test_a_damaged_backup_is_not_restored(
     filled: str, new_url: Callable[[], str], tmp_path: Path
 ) -> None:
     path = tmp_path / "backup.db"
@@ -378,19 +378,19 @@ def test_a_backup_that_is_none_or_damaged_is_not_restored(
 # --- compact --------------------------------------------------------------------------------------------------------
 
 
-def test_compact_gives_space_back_and_deletes_nothing(filled: str, tmp_path: Path) -> None:
-    before = held(filled)
+def test_compact_releases_space_and_deletes_nothing(filled: str, tmp_path: Path) -> None:
+    before = views_of(filled)
     upkeep.backup(filled, tmp_path / "b.db")
     upkeep.restore(tmp_path / "b.db", filled, NOW, replace=True)  # leaves space that is not used
-    done = upkeep.compact(filled)
-    assert done.versions == VERSIONS
-    assert done.before > 0 < done.after
+    result = upkeep.compact(filled)
+    assert result.versions == VERSIONS
+    assert result.before > 0 < result.after
     if filled.startswith("sqlite"):
-        assert done.after < done.before
-    assert all(a.equals(b) for a, b in zip(held(filled), before, strict=True))
+        assert result.after < result.before
+    assert all(a.equals(b) for a, b in zip(views_of(filled), before, strict=True))
 
 
-def test_compact_waits_for_a_writer_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compact_waits_for_a_writer_and_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
     url = f"sqlite:///{tmp_path}/forebay.db"
     with open_archive(url) as archive, archive._database.writing(), \

@@ -21,7 +21,7 @@ def archive(url: str) -> Iterator[Archive]:
         yield opened
 
 
-def test_a_record_fetched_late_counts_as_known_when_it_was_published(archive: Archive) -> None:
+def test_a_record_fetched_late_is_known_from_its_publication(archive: Archive) -> None:
     zone = "Australia/Sydney"
     day = day_start(date(2017, 10, 1), zone)  # clocks go forward at 02:00: 23 hours
     rain_day = day_start(date(2017, 10, 1), zone, RAIN.day_start)  # 24 hours, and published 6.5 hours later
@@ -31,7 +31,7 @@ def test_a_record_fetched_late_counts_as_known_when_it_was_published(archive: Ar
         assert archive.known_at([of], known - timedelta(microseconds=1), zone).is_empty()
 
 
-def test_what_was_fetched_before_its_interval_ended_counts_from_then_on(archive: Archive) -> None:
+def test_a_reading_fetched_before_the_end_of_its_interval_is_known_from_the_fetch(archive: Archive) -> None:
     day = day_start(date(2017, 10, 2), "+10:00")
     noon = day + timedelta(hours=12)
     archive.append(readings(LEVEL, {day: GOOD}), noon)
@@ -39,7 +39,7 @@ def test_what_was_fetched_before_its_interval_ended_counts_from_then_on(archive:
     assert archive.known_at([LEVEL], noon - timedelta(microseconds=1), "+10:00").is_empty()
 
 
-def test_a_series_that_serves_as_two_gauges_is_given_once_and_as_late_as_the_later(archive: Archive) -> None:
+def test_a_series_of_two_gauges_occurs_once_with_the_longer_latency(archive: Archive) -> None:
     day = day_start(date(2017, 10, 2), "+10:00")
     late = gauge(LEVEL.station, role="upstream_level", latency_h=5)
     archive.append(readings(LEVEL, {day: GOOD}), MONDAY)
@@ -79,32 +79,32 @@ Versions = dict[tuple[str, datetime], list[tuple[datetime, Content]]]
 
 
 def start_of(of: Gauge, day: date, zone: str) -> datetime:
-    """When the interval begins of which `of` has a reading on `day`."""
+    """Start of the interval of the reading of `of` on `day`."""
     return day_start(day, zone, of.reading_at or of.day_start)
 
 
 def end_of(of: Gauge, day: date, zone: str) -> datetime:
-    """When that interval ends."""
+    """End of that interval."""
     if of is HOURLY:
         return start_of(of, day, zone) + timedelta(hours=1)
     return start_of(of, day, zone) if of is INSTANTANEOUS else day_start(day + timedelta(days=1), zone, of.day_start)
 
 
 def appended(archive: Archive, history: dict[datetime, dict[tuple[Gauge, date], Content]], zone: str) -> Versions:
-    """Append `history` and keep its versions in plain Python too."""
-    kept: Versions = {}
+    """Append `history`, and return its versions in plain Python."""
+    versions_by_key: Versions = {}
     for fetched_at, batch in sorted(history.items()):
         for (of, day), content in batch.items():
-            versions = kept.setdefault((of.station, start_of(of, day, zone)), [])
+            versions = versions_by_key.setdefault((of.station, start_of(of, day, zone)), [])
             if not versions or versions[-1][1] != content:
                 versions.append((fetched_at, content))
         tables = [readings(of, {start_of(of, day, zone): content}) for (of, day), content in batch.items()]
         archive.append(pl.concat([READINGS.empty(), *tables]), fetched_at)
-    return kept
+    return versions_by_key
 
 
-def shown(view: pl.DataFrame) -> dict[tuple[str, datetime], tuple[datetime, Content]]:
-    """A view as the model has it."""
+def contents_of(view: pl.DataFrame) -> dict[tuple[str, datetime], tuple[datetime, Content]]:
+    """A view in the form of the model."""
     names = ("station", "time", "fetched_at", "value", "raw_value", "quality", "quality_code")
     return {(station, time): (at, tuple(content)) for station, time, at, *content in view.select(names).iter_rows()}
 
@@ -115,11 +115,11 @@ def test_views_equal_a_model_in_plain_python(
     emptied: Callable[[], str], history: dict[datetime, dict[tuple[Gauge, date], Content]], instant: datetime, zone: str
 ) -> None:
     with open_archive(emptied()) as archive:
-        kept = appended(archive, history, zone)
-        as_of = {key: [v for v in versions if v[0] <= instant] for key, versions in kept.items()}
-        assert shown(archive.as_of(GAUGES, instant)) == {key: held[-1] for key, held in as_of.items() if held}
-        assert shown(archive.as_of(GAUGES)) == {key: versions[-1] for key, versions in kept.items()}
-        assert shown(archive.first_known(GAUGES)) == {key: versions[0] for key, versions in kept.items()}
+        versions_by_key = appended(archive, history, zone)
+        as_of = {key: [v for v in versions if v[0] <= instant] for key, versions in versions_by_key.items()}
+        assert contents_of(archive.as_of(GAUGES, instant)) == {key: v[-1] for key, v in as_of.items() if v}
+        assert contents_of(archive.as_of(GAUGES)) == {key: versions[-1] for key, versions in versions_by_key.items()}
+        assert contents_of(archive.first_known(GAUGES)) == {key: v[0] for key, v in versions_by_key.items()}
 
         published = {
             (of.station, start_of(of, day, zone)): end_of(of, day, zone) + of.ready_after
@@ -128,14 +128,14 @@ def test_views_equal_a_model_in_plain_python(
         }
         known = {
             key: [v for k, v in enumerate(versions) if (min(v[0], published[key]) if k == 0 else v[0]) <= instant]
-            for key, versions in kept.items()
+            for key, versions in versions_by_key.items()
         }
-        assert shown(archive.known_at(GAUGES, instant, zone)) == {key: held[-1] for key, held in known.items() if held}
+        assert contents_of(archive.known_at(GAUGES, instant, zone)) == {key: v[-1] for key, v in known.items() if v}
 
 
 @settings(max_examples=30)
 @given(history=HISTORY, later=BATCH, instant=FETCHED)
-def test_what_was_held_or_known_at_an_instant_never_changes_afterwards(
+def test_views_of_an_instant_never_change_afterwards(
     emptied: Callable[[], str],
     history: dict[datetime, dict[tuple[Gauge, date], Content]],
     later: dict[tuple[Gauge, date], Content],
@@ -149,5 +149,5 @@ def test_what_was_held_or_known_at_an_instant_never_changes_afterwards(
         appended(archive, {instant + timedelta(hours=1): revised}, "+10:00")
         assert archive.as_of(GAUGES, instant).equals(before[0])
         known = archive.known_at(GAUGES, instant, "+10:00")
-        held = before[1].join(known, on=OBSERVATIONS.columns.keys(), how="semi", nulls_equal=True)
-        assert held.equals(before[1])  # late first versions may join what was known, revisions change nothing
+        unchanged = before[1].join(known, on=OBSERVATIONS.columns.keys(), how="semi", nulls_equal=True)
+        assert unchanged.equals(before[1])  # late first versions may join what was known, revisions change nothing
