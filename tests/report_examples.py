@@ -13,7 +13,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.charts.forecast_tables import Report
+from forebay.charts.registry import report_figures
+from forebay.charts.report_tables import Report
 from forebay.dams.dam import Dam
 from forebay.features.daily_tables import Reading
 from forebay.features.samples import make_samples
@@ -65,7 +66,7 @@ def diagnosed_report() -> Report:
 def section_text(name: str, report: Report) -> str:
     """What a reader sees of one section, in one line."""
     section = next(section for section in SECTIONS if section.name == name)
-    return visible_text(section.render(report, section.build(report)))
+    return visible_text(section.render(report, report_figures(report)))
 
 
 def template_text(template: str, report: Report, values: dict[str, object]) -> str:

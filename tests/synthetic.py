@@ -54,6 +54,14 @@ def dam(*, name: str = "Synthetic Dam", full_supply: float = 100.0, notes: str =
     )
 
 
+def level_table(of: Dam, first_day: date, levels: Sequence[float | None]) -> pl.DataFrame:
+    """date, the target's level and its flag (null), of consecutive days."""
+    column = of.target_gauge.column
+    dates = [first_day + timedelta(days=k) for k in range(len(levels))]
+    no_flags = pl.Series([None] * len(levels), dtype=pl.String)
+    return pl.DataFrame({"date": dates, column: pl.Series(levels, dtype=pl.Float64), flag_of(column): no_flags})
+
+
 def daily(of: Dam, *, days: int = 1200, seed: int = 1) -> pl.DataFrame:
     """A daily frame: dam, date, a column and its flag per gauge, with gaps, garbage and a flood."""
     rng = np.random.default_rng(seed)

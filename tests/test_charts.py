@@ -1,82 +1,127 @@
-"""The report's charts: valid Vega-Lite, that draws, names its units, and says so when all is simulated."""
+"""Every chart of the report is valid Vega-Lite, can be drawn, names its unit, and is marked as simulated."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import date
+from functools import cache
 
-import altair as alt
 import polars as pl
 import pytest
+import vl_convert
 
 from forebay.charts.coverage import coverage_chart
-from forebay.charts.drawing import VEGA_LITE
-from forebay.charts.forecast import MEDIAN, OBSERVED, forecast_chart, largest_rise_panels
-from forebay.charts.forecast_tables import DAY, forecast_fan, observed_levels
-from forebay.charts.score_tables import coverage_spells, errors_by_lead
-from forebay.charts.scores import error_panels
-from forebay.charts.spec import combine_panels, file_spec, legend_entries, page_spec
+from forebay.charts.figures import Figure
+from forebay.charts.forecast import MEDIAN, OBSERVED
+from forebay.charts.forecast_tables import DAY
+from forebay.charts.registry import REPORT_CHARTS, report_figures
+from forebay.charts.rendering import VEGA_LITE
+from forebay.charts.report_tables import Report
+from forebay.charts.spec import Spec, file_spec, legend_entries, page_spec
 from forebay.charts.style import Heading
+from forebay.tables import EXPLANATION, FORECASTS, SCORES
 from tests import synthetic
+from tests.report_examples import diagnosed_report
 
-LAKE = synthetic.dam()
 HEADING = Heading("Synthetic Dam", "reservoir level (daily mean), m", simulated=True)
+NAMES = (
+    "forecast",
+    "explanation",
+    "largest_rise",
+    "scores",
+    "reliability",
+    "rank_histogram",
+    "rolling_coverage",
+    "peaks",
+    "coverage",
+)
+SHARES = ("reliability", "rank_histogram", "rolling_coverage", "coverage")
+"""Charts without a level axis."""
 
 
-def _charts() -> dict[str, alt.TopLevelMixin]:
-    daily = synthetic.daily(LAKE)
+@cache
+def report() -> Report:
+    """A report with content for every chart."""
+    return diagnosed_report()
+
+
+@cache
+def figures() -> dict[str, Figure]:
+    return report_figures(report())
+
+
+def svg(spec: Spec) -> str:
+    text: str = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    return text
+
+
+def test_a_full_report_has_every_chart() -> None:
+    assert list(figures()) == list(NAMES)
+    assert len(REPORT_CHARTS) == len(NAMES)
+
+
+def test_a_report_without_hindcast_has_only_the_forecast_and_the_coverage() -> None:
+    bare = replace(
+        report(),
+        forecast=replace(report().forecast, table=FORECASTS.empty(), explanation=EXPLANATION.empty()),
+        hindcast=FORECASTS.empty(),
+        scores=SCORES.empty(),
+        diagnostics=None,
+    )
+    assert list(report_figures(bare)) == ["forecast", "coverage"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chart_is_valid_and_can_be_drawn(name: str) -> None:
+    figure = figures()[name]
+    figure.chart().to_dict()  # validates, which the report omits to save time
+    text = svg(figure.file_spec())
+    assert "Synthetic Dam · SIMULATED" in text
+    assert name in SHARES or ", m<" in text
+    assert "NaN" not in text and "Infinity" not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chart_has_its_legend_in_files_and_none_on_pages(name: str) -> None:
+    figure = figures()[name]
+    names = [entry for entry, _ in figure.legend()]
+    assert ("role-legend" in svg(figure.file_spec())) == bool(names) == (name != "peaks")
+    for spec in figure.page_specs():
+        assert spec["width"] == "container"
+        assert '"legend":' not in json.dumps({key: value for key, value in spec.items() if key != "config"})
+        assert "role-legend" not in svg({**spec, "width": 400})
+
+
+def test_a_simulated_dam_is_marked_in_every_panel() -> None:
+    titles = [panel["title"] for panel in figures()["largest_rise"].file_spec()["concat"]]
     onset = synthetic.FLOOD_ONSET
-    inits = [onset - DAY, onset, onset + DAY]
-    fans = forecast_fan(synthetic.forecasts(LAKE, daily, inits))
-    levels = observed_levels(daily, LAKE, inits[0] - 9 * DAY, inits[-1] + 7 * DAY)
-    line = pl.DataFrame({"name": ["Full supply"] * 2, "date": [inits[0], inits[-1]], "value": [100.0] * 2})
-    scores = synthetic.scores(LAKE)
-    errors = [(name, errors_by_lead(scores, "all", name)) for name in ("all", "wet")]
-    one = fans.filter(pl.col("init_date") == onset)
-    return {
-        "forecast": forecast_chart(levels, one, line, HEADING),
-        "rise": combine_panels(largest_rise_panels(levels, fans, HEADING), HEADING.title("rise"), 3),
-        "scores": combine_panels(error_panels(errors, HEADING), HEADING.title("scores"), 2),
-        "coverage": coverage_chart(coverage_spells(daily, LAKE)[0], HEADING),
-    }
+    assert f"SIMULATED · issued at the end of Sun {onset.day} Feb 2020" in titles
+    assert all(title.startswith("SIMULATED · issued at the end of ") for title in titles)
+    real = replace(report(), dam=report().dam.model_copy(update={"simulated": False}))
+    assert all("SIMULATED" not in json.dumps(figure.file_spec()) for figure in report_figures(real).values())
 
 
-@pytest.mark.parametrize("name", ["forecast", "rise", "scores", "coverage"])
-def test_a_chart_is_valid_and_draws_and_says_simulated(name: str) -> None:
-    import vl_convert
-
-    chart = _charts()[name]
-    chart.to_dict()  # validates, which the report leaves out to save time
-    svg = vl_convert.vegalite_to_svg(file_spec(chart), vl_version=VEGA_LITE)
-    assert "SIMULATED" in svg
-    assert ("readings of each gauge" in svg) or (", m" in svg)
-    assert "NaN" not in svg and "Infinity" not in svg
-
-
-def test_every_panel_says_simulated_too() -> None:
-    spec = file_spec(_charts()["rise"])
-    titles = [panel["title"] for panel in spec["concat"]]
-    assert titles == [f"SIMULATED · issued at the end of {day} Feb 2020" for day in ("Sat 8", "Sun 9", "Mon 10")]
-
-
-def test_on_a_page_the_legend_is_the_pages() -> None:
-    spec = page_spec(_charts()["forecast"])
-    assert spec["width"] == "container"
-    assert [name for name, _ in legend_entries(spec)][:2] == [OBSERVED, MEDIAN]
-    colours = [colour for _, colour in legend_entries(spec)]
-    assert len(set(colours)) == len(colours)
-    assert all(layer["encoding"]["color"]["legend"] is None for layer in spec["layer"])
+def test_every_series_of_the_legend_has_its_own_colour() -> None:
+    for figure in figures().values():
+        colours = [colour for _, colour in figure.legend()]
+        assert len(set(colours)) == len(colours)
+    assert [name for name, _ in figures()["forecast"].legend()][:2] == [OBSERVED, MEDIAN]
     assert legend_entries({"mark": "bar"}) == []
 
 
-def test_a_state_that_nobody_foresaw_is_drawn() -> None:
+def test_a_state_without_a_fixed_colour_is_drawn() -> None:
+    days = [date(2020, 1, 1), date(2020, 1, 5), date(2020, 1, 6)]
     spells = pl.DataFrame(
         {
             "gauge": ["a", "a"],
             "state": ["good", "new reason"],
-            "start": [date(2020, 1, 1), date(2020, 1, 5)],
-            "end": [date(2020, 1, 5), date(2020, 1, 6)],
+            "start": days[:2],
+            "end": days[1:],
             "days": [4, 1],
         }
     )
-    spec = page_spec(coverage_chart(spells, HEADING))
-    assert [name for name, _ in legend_entries(spec)] == ["good", "new reason"]
+    chart = coverage_chart(spells, HEADING)
+    assert [name for name, _ in legend_entries(page_spec(chart))] == ["good", "new reason"]
+    assert days[2] - days[1] == DAY
+    assert "new reason" in svg(file_spec(chart))

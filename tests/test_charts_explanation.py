@@ -1,13 +1,16 @@
-"""What moved the forecast, as a reader sees it: sentences, bars, the report's section, the terminal."""
+"""`forebay.charts.explanation`: contributions to a forecast as sentences, bars, and lines of the terminal."""
 
 from dataclasses import replace
 from datetime import date
 
-import altair as alt
 import polars as pl
 import pytest
 
-from forebay.charts import explanation
+from forebay.charts.explanation import (
+    contribution_sentences,
+    explained_leads,
+    explanation_panels,
+)
 from forebay.charts.style import Heading
 from forebay.cli import terminal
 from forebay.dams.dam import Dam
@@ -23,14 +26,14 @@ TABLE = synthetic.explanation(DAM, INIT)
 HEADING = Heading(DAM.name, "reservoir level (daily mean), m", True)
 
 
-def of(*parts: tuple[str, str, float]) -> pl.DataFrame:
-    """An explanation at lead 2; the words of a source are its group."""
+def explanation_of(*parts: tuple[str, str, float]) -> pl.DataFrame:
+    """An explanation at a lead time of 2 days; the words of a source are its group."""
     rows = [("d", INIT, 2, group, gauge, part, group) for group, gauge, part in parts]
     return EXPLANATION.check(pl.DataFrame(rows, schema=EXPLANATION.columns, orient="row"))
 
 
-def test_the_largest_first_and_the_small_ones_summed() -> None:
-    assert explanation.contribution_sentences(TABLE, DAM, 1) == [
+def test_the_largest_contribution_comes_first_and_small_ones_are_summed() -> None:
+    assert contribution_sentences(TABLE, DAM, 1) == [
         "+0.120 m: 38 mm yesterday on a wet catchment",
         "−0.050 m: level fell 0.050 m yesterday",
         "+0.030 m: A creek rising (0.21 m a day)",
@@ -38,58 +41,60 @@ def test_the_largest_first_and_the_small_ones_summed() -> None:
     ]
 
 
-def test_no_more_than_five_are_told_one_by_one() -> None:
-    said = explanation.contribution_sentences(of(*((f"g{k}", "", 0.1 + k / 100) for k in range(8))), DAM, 2)
-    assert len(said) == 6
-    assert said[0] == "+0.170 m: g7"
-    assert said[-1] == "+0.330 m: the rest"
+def test_at_most_five_contributions_have_a_sentence() -> None:
+    table = explanation_of(*((f"g{k}", "", 0.1 + k / 100) for k in range(8)))
+    sentences = contribution_sentences(table, DAM, 2)
+    assert len(sentences) == 6
+    assert sentences[0] == "+0.170 m: g7"
+    assert sentences[-1] == "+0.330 m: the rest"
 
 
-@pytest.mark.parametrize(("part", "said"), [(0.0, "0.000 m: total"), (1e-7, "0.000 m: total")])
-def test_nothing_moved_it(part: float, said: str) -> None:
-    assert explanation.contribution_sentences(of(("base", "", part)), DAM, 2) == [said]
+@pytest.mark.parametrize("part", [0.0, 1e-7])
+def test_a_change_of_zero_is_one_sentence(part: float) -> None:
+    assert contribution_sentences(explanation_of(("base", "", part)), DAM, 2) == ["0.000 m: total"]
 
 
-def test_in_the_dams_unit() -> None:
+def test_sentences_have_the_dams_unit() -> None:
     storage = {"role": "target", "station": "lake", "variable": "storage", "unit": "MG"}
     dam: Dam = dam_of(storage, unit="MG")
-    assert explanation.contribution_sentences(of(("inflow", "", 1234.4)), dam, 2) == ["+1,234 MG: inflow"]
+    assert contribution_sentences(explanation_of(("inflow", "", 1234.4)), dam, 2) == ["+1,234 MG: inflow"]
 
 
-def test_leads_that_are_told() -> None:
-    assert explanation.explained_leads(TABLE) == [1, 3, 7]
-    assert explanation.explained_leads(of(("base", "", 0.1))) == [2]
-    assert explanation.explained_leads(EXPLANATION.empty()) == []
+def test_explained_leads() -> None:
+    assert explained_leads(TABLE) == [1, 3, 7]
+    assert explained_leads(explanation_of(("base", "", 0.1))) == [2]
+    assert explained_leads(EXPLANATION.empty()) == []
 
 
-def test_a_chart_has_a_bar_per_source_and_one_for_the_sum() -> None:
-    panels = explanation.explanation_panels(TABLE, HEADING)
-    assert [name for name, _ in panels] == ["1", "3", "7"]
-    for (_, chart), lead in zip(panels, (1, 3, 7), strict=True):
-        spec = chart.to_dict()  # validates
-        assert "SIMULATED" in spec["title"]
-        bars = max(spec["datasets"].values(), key=len)
-        found = {bar["label"]: (bar["contribution"], bar["series"]) for bar in bars}
-        assert found == {
-            "total": (pytest.approx(0.1016 * lead, abs=1e-4), "total"),
-            "baseline": (pytest.approx(0.002 * lead), "baseline"),
-            "rain and wetness": (pytest.approx(0.12 * lead), "increase"),
-            "recent level changes": (pytest.approx(-0.05 * lead), "decrease"),
-            "A creek": (pytest.approx(0.03 * lead), "increase"),
-            "season": (pytest.approx(-0.0004 * lead), "decrease"),
-        }
-    order = panels[0][1].to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"]
-    assert order == ["total", "rain and wetness", "recent level changes", "A creek", "baseline", "season"]
-    assert isinstance(panels[0][1], alt.LayerChart)
-    assert explanation.explanation_panels(EXPLANATION.empty(), HEADING) == []
+@pytest.mark.parametrize(("k", "lead"), [(0, 1), (1, 3), (2, 7)])
+def test_a_panel_has_a_bar_per_source_and_one_for_the_total(k: int, lead: int) -> None:
+    spec = explanation_panels(TABLE, HEADING)[k].to_dict()  # validates
+    assert spec["title"].startswith(f"SIMULATED · lead time {lead} day")
+    bars = max(spec["datasets"].values(), key=len)
+    assert {bar["label"]: (bar["contribution"], bar["series"]) for bar in bars} == {
+        "total": (pytest.approx(0.1016 * lead, abs=1e-4), "total"),
+        "baseline": (pytest.approx(0.002 * lead), "baseline"),
+        "rain and wetness": (pytest.approx(0.12 * lead), "increase"),
+        "recent level changes": (pytest.approx(-0.05 * lead), "decrease"),
+        "A creek": (pytest.approx(0.03 * lead), "increase"),
+        "season": (pytest.approx(-0.0004 * lead), "decrease"),
+    }
 
 
-def test_the_terminal_tells_it_under_the_forecast(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bars_are_in_order_of_size_in_every_panel() -> None:
+    orders = [
+        panel.to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] for panel in explanation_panels(TABLE, HEADING)
+    ]
+    assert orders == [["total", "rain and wetness", "recent level changes", "A creek", "baseline", "season"]] * 3
+    assert explanation_panels(EXPLANATION.empty(), HEADING) == ()
+
+
+def test_the_terminal_prints_contributions_below_the_forecast(capsys: pytest.CaptureFixture[str]) -> None:
     table = synthetic.forecasts(DAM, synthetic.daily(DAM), [INIT])
     issued = IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, INIT, table, (), explanation=TABLE)
     terminal.outcome(issued, synthetic.scores(DAM), DAM, [])
     out = capsys.readouterr().out
-    told = "  1 d, +0.102 m, of which +0.120 m: 38 mm yesterday on a wet catchment; −0.050 m: level fell 0.050 m "
-    assert out.index("Contributions to the forecast\n" + told) < out.index("Hindcast")
+    line = "  1 d, +0.102 m, of which +0.120 m: 38 mm yesterday on a wet catchment; −0.050 m: level fell 0.050 m "
+    assert out.index("Contributions to the forecast\n" + line) < out.index("Hindcast")
     terminal.outcome(replace(issued, explanation=EXPLANATION.empty()), synthetic.scores(DAM), DAM, [])
     assert "Contributions to the forecast" not in capsys.readouterr().out

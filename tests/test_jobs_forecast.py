@@ -210,7 +210,7 @@ def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Pat
     again = run_job(tmp_path / "small.toml", tmp_path, init=init)[0]
     assert_frame_equal(again.verification.forecasts, then.verification.forecasts, check_exact=True)
     assert again.issued.forcings == then.issued.forcings
-    page, _ = render_report(report_content(again))
+    page = render_report(report_content(again))
     assert said in page
     assert "uses measurements only" not in page
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from forebay.charts.registry import report_figures
 from forebay.report.diagnostics import input_title, is_diagnosed
 from forebay.report.write import render_report
 from forebay.verify.diagnostics import Diagnostics
@@ -29,8 +30,7 @@ def test_the_largest_error_is_in_the_table_with_its_inputs() -> None:
 
 
 def test_its_figures_are_files_too() -> None:
-    _, specs = render_report(diagnosed_report())
-    assert set(specs) >= {"reliability", "rank_histogram", "peaks", "rolling_coverage"}
+    assert set(report_figures(diagnosed_report())) >= {"reliability", "rank_histogram", "peaks", "rolling_coverage"}
 
 
 def test_titles_of_inputs() -> None:
@@ -46,6 +46,6 @@ def test_a_report_without_scored_days_has_no_such_section(empty: bool) -> None:
     assert is_diagnosed(report) and not is_diagnosed(example_report())
     assert report.diagnostics is not None
     no_rows = Diagnostics(**{name: rows.clear() for name, rows in report.diagnostics.by_name().items()})
-    html, specs = render_report(replace(report, diagnostics=no_rows if empty else None))
-    assert 'id="diagnostics"' not in html
-    assert "reliability" not in specs
+    undiagnosed = replace(report, diagnostics=no_rows if empty else None)
+    assert 'id="diagnostics"' not in render_report(undiagnosed)
+    assert "reliability" not in report_figures(undiagnosed)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from forebay.charts.forecast_tables import Report
+from forebay.charts.report_tables import Report
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.report.head import build_head

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from jinja2 import ChoiceLoader, DictLoader
 
-from forebay.charts.forecast_tables import Report
-from forebay.report.content import Content, single_figure
+from forebay.charts.figures import Figure
+from forebay.charts.registry import REPORT_CHARTS
+from forebay.charts.report_tables import Report
 from forebay.report.environment import environment
 from forebay.report.sections import SECTIONS, Section
 from forebay.report.write import render_report, sections_of
@@ -20,9 +21,13 @@ TEMPLATE = """{% import "macros.html" as ui %}
 <p>{{ dam.name }} has {{ count | plural("gauge") }}.</p>{{ ui.chart_figure(figures.toy) }}"""
 
 
-def build_toy(report: Report) -> Content:
+def build_toy(report: Report) -> dict[str, object]:
+    return {"count": len(report.dam.gauges)}
+
+
+def toy_figure(report: Report) -> Figure:
     chart = alt.Chart(pl.DataFrame({"x": [1.0]})).mark_point().encode(x="x:Q").properties(title="Toy chart")
-    return Content({"count": len(report.dam.gauges)}, single_figure("toy", chart))
+    return Figure("toy", (chart,))
 
 
 def test_names_and_titles_are_unique_and_every_section_has_its_template() -> None:
@@ -33,13 +38,13 @@ def test_names_and_titles_are_unique_and_every_section_has_its_template() -> Non
 
 
 def test_every_section_is_on_the_page_in_order_with_its_title_and_link() -> None:
-    html = render_report(diagnosed_report())[0]
+    html = render_report(diagnosed_report())
     assert re.findall(r'<section id="(\w+)">\n<h2>([^<]+)</h2>', html) == [(s.name, s.title) for s in SECTIONS]
     assert re.findall(r'<a href="#(\w+)">([^<]+)</a></li>', html) == [(s.name, s.title) for s in SECTIONS]
 
 
 def test_every_link_within_the_page_has_a_target() -> None:
-    html = render_report(diagnosed_report())[0]
+    html = render_report(diagnosed_report())
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'id="([^"]+)"', html))
 
 
@@ -55,8 +60,9 @@ def test_a_toy_section_appears_with_its_figure(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(pages, "loader", ChoiceLoader([DictLoader({"toy.html": TEMPLATE}), pages.loader]))
     report = example_report()
     named = replace(report, dam=report.dam.model_copy(update={"name": "A & B"}))
-    html, specs = render_report(named, (*SECTIONS, Section("toy", "Toy <section>", build_toy)))
+    sections = (*SECTIONS, Section("toy", "Toy <section>", build_toy))
+    html = render_report(named, sections=sections, charts=(*REPORT_CHARTS, toy_figure))
     assert '<a href="#toy">Toy &lt;section&gt;</a>' in html
     assert "<p>A &amp; B has 4 gauges.</p>" in html
     assert '<div class="chart" id="chart-toy"' in html
-    assert specs["toy"]["title"] == "Toy chart"
+    assert '<p class="title">Toy chart</p>' in html

@@ -10,8 +10,7 @@ from pathlib import Path
 from forebay.article.charts import loss_chart, prediction_chart
 from forebay.article.results import BASELINES, RECIPE_TITLES, ArticlePage, RecipeResult
 from forebay.charts import drawing
-from forebay.charts.spec import AnyChart, file_spec
-from forebay.report.content import Figure
+from forebay.charts.figures import Figure
 from forebay.report.environment import render_page
 
 MODELS = ("net", "default", "last_change", "damped_change", "no_change")
@@ -32,28 +31,23 @@ def write_page(page: ArticlePage, folder: Path) -> None:
     """Write article.html and, per result, its charts as HTML, SVG and PNG into `folder`."""
     (folder / "article.html").write_bytes(render_article(page).encode())
     for result in page.results:
-        charts = result_charts(result)
-        drawings = drawing.start((f"{result.stem}-{name}", file_spec(chart)) for name, chart in charts.items())
-        drawing.write(drawings, folder)
-        for name, chart in charts.items():
-            stem = f"{result.stem}-{name}"
-            values = {"title": f"{result.title}: {name}", "figure": Figure(stem, chart, [chart])}
-            (folder / f"{stem}.html").write_bytes(render_page("article_chart.html", values).encode())
+        figures = result_figures(result)
+        pictures = drawing.start_drawing((figure.name, figure.file_spec()) for figure in figures.values())
+        drawing.write_pictures(pictures, folder)
+        for name, figure in figures.items():
+            values = {"title": f"{result.title}: {name}", "figure": figure}
+            (folder / f"{figure.name}.html").write_bytes(render_page("article_chart.html", values).encode())
 
 
-def result_charts(result: RecipeResult) -> dict[str, AnyChart]:
-    """The two charts of a result, by the last part of their files' names."""
-    return {"history": loss_chart(result), "prediction": prediction_chart(result)}
+def result_figures(result: RecipeResult) -> dict[str, Figure]:
+    """The two figures of a result, by the last part of their files' names."""
+    charts = {"history": loss_chart(result), "prediction": prediction_chart(result)}
+    return {name: Figure(f"{result.stem}-{name}", (chart,), legend_symbol="stroke") for name, chart in charts.items()}
 
 
 def render_article(page: ArticlePage) -> str:
     """HTML text of the page."""
-    figures = {
-        result.stem: {
-            name: Figure(f"{result.stem}-{name}", chart, [chart]) for name, chart in result_charts(result).items()
-        }
-        for result in page.results
-    }
+    figures = {result.stem: result_figures(result) for result in page.results}
     values = {
         "page": page,
         "figures": figures,

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.encodings import colour_scale, date_tooltip, tooltips, zoom_in_time
+from forebay.charts.figures import Figure
+from forebay.charts.report_tables import Report
 from forebay.charts.score_tables import GOOD
 from forebay.charts.style import EXTRA_STATE_COLOUR, STATE_COLOURS, WIDTH, Heading
 
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart
+
+
+def coverage_figure(report: Report) -> Figure:
+    """Readings of each gauge over the whole record."""
+    spells, _ = report.coverage
+    return Figure("coverage", (coverage_chart(spells, report.heading),))
 
 
 def coverage_chart(spells: pl.DataFrame, heading: Heading) -> AnyChart:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.charts.encodings import colour_scale, diagonal, horizontal_rule, padded, tooltips
-from forebay.charts.spec import combine_panels
+from forebay.charts.figures import Figure, figures_by_name
 from forebay.charts.style import (
     BAND_80_COLOUR,
     FORECAST_COLOUR,
@@ -25,53 +24,59 @@ from forebay.verify.diagnostics import Diagnostics
 from forebay.verify.score_tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
-    from forebay.charts.spec import AnyChart, Panel
+    from forebay.charts.spec import AnyChart
 
 REGIME_COLOURS = {"all days": FORECAST_COLOUR, "wet days": WET_COLOUR}
 _STEP_DAYS = 7
 """Days from one point of the rolling coverage to the next."""
 
 
-@dataclass(frozen=True)
-class DiagnosticCharts:
-    """The charts of the diagnostics; an empty list or None where there is nothing to draw."""
-
-    reliability: list[Panel]
-    rank_histogram: list[Panel]
-    rolling_coverage: AnyChart | None
-    peaks: list[Panel]
-
-    def by_file(self, heading: Heading) -> dict[str, AnyChart]:
-        """Each chart in one piece, by the name of its file."""
-        charts = {
-            name: combine_panels(panels, heading.title(title), 3)
-            for name, panels, title in (
-                ("reliability", self.reliability, "reliability of the quantiles"),
-                ("rank_histogram", self.rank_histogram, "rank histogram"),
-                ("peaks", self.peaks, "the 5% largest rises, forecast and observed"),
-            )
-            if panels
-        }
-        return charts | ({} if self.rolling_coverage is None else {"rolling_coverage": self.rolling_coverage})
+def reliability_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
+    """Reliability of the quantiles, a panel per lead time; None without rows."""
+    panels = _lead_panels(diagnostics.reliability, _reliability, heading)
+    return Figure("reliability", panels, heading.title("reliability of the quantiles"), 3) if panels else None
 
 
-def diagnostic_charts(diagnostics: Diagnostics, heading: Heading) -> DiagnosticCharts:
-    """The charts of `diagnostics` at the lead times that tables show."""
-    return DiagnosticCharts(
-        _lead_panels(diagnostics.reliability, _reliability, heading),
-        _lead_panels(diagnostics.rank_histogram, _rank_histogram, heading),
-        rolling_coverage_chart(diagnostics.rolling_coverage, heading),
-        _lead_panels(diagnostics.peaks, _peaks, heading),
-    )
+def rank_histogram_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
+    """Rank histogram, a panel per lead time; None without rows."""
+    panels = _lead_panels(diagnostics.rank_histogram, _rank_histogram, heading)
+    return Figure("rank_histogram", panels, heading.title("rank histogram"), 3) if panels else None
+
+
+def rolling_coverage_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
+    """Coverage of the 90% interval over the last 365 days; None without rows."""
+    chart = rolling_coverage_chart(diagnostics.rolling_coverage, heading)
+    return Figure("rolling_coverage", (chart,), legend_symbol="stroke") if chart is not None else None
+
+
+def peaks_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
+    """Forecast and observed changes of the largest rises, a panel per lead time; None without rows."""
+    panels = _lead_panels(diagnostics.peaks, _peaks, heading)
+    title = heading.title("the 5% largest rises, forecast and observed")
+    return Figure("peaks", panels, title, 3) if panels else None
+
+
+DIAGNOSTIC_CHARTS: tuple[Callable[[Diagnostics, Heading], Figure | None], ...] = (
+    reliability_figure,
+    rank_histogram_figure,
+    rolling_coverage_figure,
+    peaks_figure,
+)
+"""Builders of the diagnostics' figures; each returns None where there is nothing to draw."""
+
+
+def diagnostic_figures(diagnostics: Diagnostics, heading: Heading) -> dict[str, Figure]:
+    """Every figure of `DIAGNOSTIC_CHARTS` that has content, by its name."""
+    return figures_by_name(build(diagnostics, heading) for build in DIAGNOSTIC_CHARTS)
 
 
 def _lead_panels(
     table: pl.DataFrame, draw: Callable[[pl.DataFrame, Heading], AnyChart], heading: Heading
-) -> list[Panel]:
+) -> tuple[AnyChart, ...]:
     size = {"width": PANEL_WIDTH, "height": PANEL_HEIGHT + 30}
-    return [
-        (str(lead), draw(rows, heading).properties(**size, title=heading.lead(lead))) for lead, rows in _by_lead(table)
-    ]
+    return tuple(
+        draw(rows, heading).properties(**size, title=heading.lead(lead)) for lead, rows in _by_lead(table)
+    )
 
 
 def _by_lead(table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
@@ -88,7 +93,7 @@ def _reliability(rows: pl.DataFrame, _: Heading) -> AnyChart:
     lines = alt.Chart(named).mark_line(point=True).encode(
         x=alt.X("quantile:Q", title="forecast probability", scale=share),
         y=alt.Y("observed:Q", title="observed frequency", scale=share),
-        color=alt.Color("regime:N", scale=colour_scale(REGIME_COLOURS), legend=alt.Legend(title=None)),
+        color=alt.Color("regime:N", title=None, scale=colour_scale(REGIME_COLOURS)),
         tooltip=tooltips("regime:N", "quantile:Q", "observed:Q", "n:Q"),
     )  # fmt: skip
     return alt.layer(lines, diagonal([0, 1], "quantile", "observed"))
@@ -106,7 +111,7 @@ def _rank_histogram(rows: pl.DataFrame, _: Heading) -> AnyChart:
         x=alt.X("bin:N", sort=order, title="between the quantiles", axis=alt.Axis(labelAngle=-45)),
         xOffset=alt.XOffset("regime:N"),
         y=alt.Y("ratio:Q", title="observed / expected frequency"),
-        color=alt.Color("regime:N", scale=colour_scale(REGIME_COLOURS), legend=alt.Legend(title=None)),
+        color=alt.Color("regime:N", title=None, scale=colour_scale(REGIME_COLOURS)),
         tooltip=tooltips("regime:N", "bin:N", "ratio:Q", "observed:Q", "n:Q"),
     )  # fmt: skip
     return alt.layer(bars, horizontal_rule(1.0))
@@ -126,7 +131,7 @@ def rolling_coverage_chart(rows: pl.DataFrame, heading: Heading) -> AnyChart | N
     lines = alt.Chart(points).mark_line(strokeWidth=1.6).encode(
         x=alt.X("init_date:T", title=None, axis=alt.Axis(format="%Y", tickCount="year")),
         y=alt.Y("coverage_90:Q", title="share inside 90%, last 365 days", scale=alt.Scale(zero=False)),
-        color=alt.Color("lead:N", scale=scale, legend=alt.Legend(title="lead time")),
+        color=alt.Color("lead:N", title="lead time", scale=scale),
         tooltip=tooltips("init_date:T", "lead:N", "coverage_90:Q", "n:Q"),
     )  # fmt: skip
     title = heading.title("coverage of the 90% interval over the last 365 days")

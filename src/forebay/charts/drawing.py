@@ -1,8 +1,19 @@
-"""Pictures, and the program that draws a page's charts, by vl-convert in processes of its own.
+"""Pictures drawn in the background, by processes that run `rendering`.
 
-vl-convert holds the interpreter while it works, for seconds in a report: beside it nothing else could be done. The
-processes are this module, run: each answers a line of JSON with one line of JSON until its input ends, so that it ends
-with whoever started it.
+vl-convert holds the interpreter lock for seconds while it draws. In a thread it would stop all other work.
+
+The processes are our own instead of `concurrent.futures.ProcessPoolExecutor` (spawn), for these reasons, measured on
+Python 3.11 and 2 cores:
+
+- The pool imports the caller's main module again. A script without `if __name__ == "__main__":` then fails with
+  `BrokenProcessPool`, and our Python interface must work in such a script.
+- The pool starts its workers by `python -c`, so that a file such as `struct.py` in the working folder is executed.
+  Our processes start with `-P`.
+- A worker that is killed breaks the whole pool with all its pictures. Here each picture is drawn in this process if its
+  process does not answer.
+- Ctrl-C reaches the workers of a pool, which print tracebacks. Our processes are in sessions of their own.
+
+Each process answers a line of JSON by a line of JSON and ends when its input ends, so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -17,86 +28,70 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the process starts sooner without
+from forebay.charts import rendering
+from forebay.charts.rendering import Picture
+
+if TYPE_CHECKING:
     from forebay.charts.spec import Spec
 
-VEGA_LITE = "6.4"
-"""Version for which Altair writes and vl-convert draws."""
-_PNG_SCALE = 2.0
-_ENDS_WITHIN_S = 10.0
-_AT_ONCE = 2
+_PROCESSES = 2
+_EXIT_TIMEOUT_S = 10.0
 
 
-class Picture(NamedTuple):
-    """A chart as SVG text and as the bytes of a PNG file."""
-
-    svg: str
-    png: bytes
+def start_bundle() -> None:
+    """Start to build the bundle, so that it is ready when a page needs it; returns at once."""
+    _bundle()
 
 
-def begin() -> None:
-    """Start with `program`, so that it is there when a page asks for it; comes back at once."""
-    _program()
-
-
-def program() -> str:
+def vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, which sets `window.vegaEmbed`."""
-    return _program().result()
+    return _bundle().result()
 
 
-def start(specs: Iterable[tuple[str, Spec]]) -> dict[str, Future[Picture]]:
-    """Start to draw each Vega-Lite text as soon as `specs` gives it; does not wait for the pictures."""
-    return {name: _waiters().submit(_drawn, spec) for name, spec in specs}
+def start_drawing(specs: Iterable[tuple[str, Spec]]) -> dict[str, Future[Picture]]:
+    """Pictures by name, in the background: each is started as soon as `specs` yields its specification."""
+    return {name: _threads().submit(_draw, spec) for name, spec in specs}
 
 
-def write(drawings: Mapping[str, Future[Picture]], folder: Path) -> None:
-    """Each picture as SVG and PNG in `folder`, by its name. Raises OSError if they cannot be written."""
-    for name, drawing in drawings.items():
-        picture = drawing.result()
+def write_pictures(pictures: Mapping[str, Future[Picture]], folder: Path) -> None:
+    """Write each picture as NAME.svg and NAME.png into `folder`.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    for name, future in pictures.items():
+        picture = future.result()
         (folder / f"{name}.svg").write_text(picture.svg, "utf-8")
         (folder / f"{name}.png").write_bytes(picture.png)
 
 
-def draw(spec: Spec) -> Picture:
-    """The picture of a Vega-Lite text, drawn here and now."""
-    import vl_convert
-
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
-    return Picture(svg, vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
-
-
-def make_program() -> str:
-    """`program`, made here and now."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
+@cache
+def _bundle() -> Future[str]:
+    return _threads().submit(_request_bundle)
 
 
 @cache
-def _program() -> Future[str]:
-    return _waiters().submit(_programmed)
+def _threads() -> ThreadPoolExecutor:
+    """Threads that wait for the answers, each of its own process."""
+    return ThreadPoolExecutor(_PROCESSES)
 
 
-@cache
-def _waiters() -> ThreadPoolExecutor:
-    """Threads, each of which waits for a process of its own to answer."""
-    return ThreadPoolExecutor(_AT_ONCE)
+def _request_bundle() -> str:
+    answer = _request({"bundle": True})
+    return rendering.bundle_vega() if answer is None else answer["bundle"]
 
 
-def _programmed() -> str:
-    answer = _ask({"program": True})
-    return make_program() if answer is None else str(answer["program"])
+def _draw(spec: Spec) -> Picture:
+    answer = _request({"spec": spec})
+    return rendering.draw(spec) if answer is None else Picture(answer["svg"], base64.b64decode(answer["png"]))
 
 
-def _drawn(spec: Spec) -> Picture:
-    answer = _ask({"spec": spec})
-    return draw(spec) if answer is None else Picture(answer["svg"], base64.b64decode(answer["png"]))
-
-
-def _ask(request: dict[str, object]) -> dict[str, str] | None:
-    """What the process answers; None if it does not, as when it was ended from outside or cannot draw this."""
+def _request(request: dict[str, object]) -> dict[str, str] | None:
+    """The process's answer; None if it was killed or if the request made it fail."""
     process = _process(threading.get_ident())
     assert process.stdin is not None
     assert process.stdout is not None
@@ -104,38 +99,24 @@ def _ask(request: dict[str, object]) -> dict[str, str] | None:
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
         answer: dict[str, str] | None = json.loads(process.stdout.readline() or "null")
-    except OSError:  # it does not listen any more
+    except (OSError, json.JSONDecodeError):  # the process has ended, perhaps within a line
         return None
     return answer
 
 
 @cache
-def _process(thread: int) -> subprocess.Popen[str]:  # cached: one for each thread
-    """The process of a thread; in a session of its own, so that Ctrl-C is for its parent to heed."""
-    pipe, run = subprocess.PIPE, [sys.executable, "-m", __name__]
-    process = subprocess.Popen(run, stdin=pipe, stdout=pipe, encoding="utf-8", start_new_session=True)
+def _process(_thread: int) -> subprocess.Popen[str]:
+    """The process of a thread, in a session of its own: Ctrl-C must reach its parent only."""
+    command = [sys.executable, "-P", rendering.__file__]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", start_new_session=True
+    )
     atexit.register(_end, process)
     return process
 
 
 def _end(process: subprocess.Popen[str]) -> None:
     try:
-        process.communicate(timeout=_ENDS_WITHIN_S)  # closes its input
+        process.communicate(timeout=_EXIT_TIMEOUT_S)  # closes its input
     except subprocess.TimeoutExpired:
         process.kill()
-
-
-def answer_all(requests: TextIO, answers: TextIO) -> None:
-    """Answer each request, a line of JSON, with one; none can be answered with an error but by ending."""
-    for line in requests:
-        request = json.loads(line)
-        if "program" in request:
-            answer = {"program": make_program()}
-        else:
-            picture = draw(request["spec"])
-            answer = {"svg": picture.svg, "png": base64.b64encode(picture.png).decode()}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    answer_all(sys.stdin, sys.stdout)

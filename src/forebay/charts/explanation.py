@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.encodings import colour_scale, tooltips
+from forebay.charts.figures import Figure
 from forebay.charts.formats import TargetFormat
+from forebay.charts.report_tables import Report
 from forebay.charts.style import FORECAST_COLOUR, FULL_SUPPLY_COLOUR, GREY, INK, PANEL_WIDTH, Heading
 from forebay.dams.dam import Dam
 from forebay.models.model import BASELINE
 from forebay.verify.score_tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
-    from forebay.charts.spec import AnyChart, Panel
+    from forebay.charts.spec import AnyChart
 
 MAX_SENTENCES = 5
 """Number of contributions with a sentence of their own; the rest is summed."""
@@ -34,6 +36,13 @@ _LABELS = {
     "release": "release",
 }
 _COLOURS = {INCREASE: FORECAST_COLOUR, DECREASE: FULL_SUPPLY_COLOUR, _LABELS[BASELINE]: GREY, TOTAL: INK}
+
+
+def explanation_figure(report: Report) -> Figure | None:
+    """Contributions to the forecast, a panel per lead time; None without an explanation."""
+    panels = explanation_panels(report.forecast.explanation, report.heading)
+    title = report.heading.title("contributions to the forecast")
+    return Figure("explanation", panels, title, 3) if panels else None
 
 
 def explained_leads(explanation: pl.DataFrame) -> list[int]:
@@ -74,17 +83,16 @@ def explanation_lines(explanation: pl.DataFrame, dam: Dam) -> list[str]:
     return ["Contributions to the forecast", *lines] if lines else []
 
 
-def explanation_panels(explanation: pl.DataFrame, heading: Heading) -> list[Panel]:
+def explanation_panels(explanation: pl.DataFrame, heading: Heading) -> tuple[AnyChart, ...]:
     """A small chart per lead time: a bar for the total and one per source, all in one order."""
     bars = _bars(explanation)
     share = pl.col("contribution").abs() / pl.col("contribution").abs().sum().over("lead_time").clip(1e-12)
     sizes = bars.with_columns(share=share).group_by("label").agg(pl.col("share").sum())
     ranked = sizes.filter(pl.col("label") != TOTAL).sort("share", "label", descending=[True, False])
     labels = [TOTAL, *ranked["label"]]
-    return [
-        (str(lead), _panel(bars.filter(pl.col("lead_time") == lead), labels, heading))
-        for lead in explained_leads(explanation)
-    ]
+    return tuple(
+        _panel(bars.filter(pl.col("lead_time") == lead), labels, heading) for lead in explained_leads(explanation)
+    )
 
 
 def _bars(explanation: pl.DataFrame) -> pl.DataFrame:
@@ -115,9 +123,7 @@ def _panel(bars: pl.DataFrame, labels: list[str], heading: Heading) -> AnyChart:
         .encode(
             x=alt.X("contribution:Q", title=f"contribution to the change, {heading.unit}", axis=axis),
             y=alt.Y("label:N", title=None, scale=alt.Scale(domain=labels)),
-            color=alt.Color(
-                "series:N", scale=colour_scale(_COLOURS), legend=alt.Legend(title=None, symbolType="square")
-            ),
+            color=alt.Color("series:N", title=None, scale=colour_scale(_COLOURS)),
             tooltip=tooltips("label:N", "contribution:Q", "words:N"),
         )
     )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.encodings import colour_scale, date_tooltip, day_axis, level_axis, padded, zoom_in_time
+from forebay.charts.figures import Figure
 from forebay.charts.forecast_tables import DAY, QUANTILE_COLUMNS
 from forebay.charts.formats import format_day
+from forebay.charts.report_tables import Report
 from forebay.charts.style import (
     BAND_80_COLOUR,
     BAND_90_COLOUR,
@@ -26,11 +28,24 @@ from forebay.charts.style import (
 if TYPE_CHECKING:
     import altair as alt
 
-    from forebay.charts.spec import AnyChart, Panel
+    from forebay.charts.spec import AnyChart
 
 OBSERVED, OBSERVED_LATER, MEDIAN = "observed", "observed later", "forecast median"
 INTERVAL_80, INTERVAL_90 = "80% interval", "90% interval"
 _SERIES = {OBSERVED: INK, MEDIAN: FORECAST_COLOUR, INTERVAL_80: BAND_80_COLOUR, INTERVAL_90: BAND_90_COLOUR}
+
+
+def forecast_figure(report: Report) -> Figure:
+    """The forecast after recent observations."""
+    lines, _ = report.reference_levels
+    return Figure("forecast", (forecast_chart(report.recent_levels, report.fan, lines, report.heading),))
+
+
+def largest_rise_figure(report: Report) -> Figure | None:
+    """Forecasts issued around the largest rise; None without a rise."""
+    panels = largest_rise_panels(report.rise_levels, report.rise_fans, report.heading)
+    title = report.heading.title("forecasts around the largest rise")
+    return Figure("largest_rise", panels, title, 3) if panels else None
 
 
 def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFrame, heading: Heading) -> AnyChart:
@@ -65,7 +80,7 @@ def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFram
     return alt.layer(*layers).add_params(zoom_in_time()).properties(width=WIDTH, height=340, title=title)
 
 
-def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Heading) -> list[Panel]:
+def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Heading) -> tuple[AnyChart, ...]:
     """One small chart per init date, all on the same axes: the forecast and what was observed later.
 
     Parameters
@@ -78,13 +93,13 @@ def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Hea
     import altair as alt
 
     if fans.is_empty():
-        return []
+        return ()
     colour = _series_colour({OBSERVED: INK, OBSERVED_LATER: FULL_SUPPLY_COLOUR, **_SERIES})
     levels = pl.concat([observed["level"], fans["q05"], fans["q95"]]).drop_nulls()
     ends = padded(levels.to_frame("x").select(low=pl.min("x"), high=pl.max("x")).row(0), share=0.04)
     days = observed["date"].to_list()
     x, y = day_axis("date", [min(days) - DAY, max(days) + DAY]), level_axis("level", heading.axis, ends)
-    panels: list[Panel] = []
+    panels: list[AnyChart] = []
     for init in fans["init_date"].unique().sort():
         fan = fans.filter(pl.col("init_date") == init)
         later = observed.filter(pl.col("date") > init).drop_nulls()
@@ -97,8 +112,8 @@ def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Hea
         )
         layers = [*_fan_layers(fan, colour, x, y), _observed_layer(earlier, colour, x, y), later_points]
         title = heading.panel(f"issued at the end of {format_day(init)}")
-        panels.append((str(init), alt.layer(*layers).properties(width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title)))
-    return panels
+        panels.append(alt.layer(*layers).properties(width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title))
+    return tuple(panels)
 
 
 def _fan_layers(fan: pl.DataFrame, colour: alt.Color, x: alt.X, y: alt.Y) -> list[alt.Chart]:
@@ -146,7 +161,7 @@ def _observed_tooltips() -> list[alt.Tooltip]:
 def _series_colour(colours: dict[str, str]) -> alt.Color:
     import altair as alt
 
-    return alt.Color("series:N", scale=colour_scale(colours), legend=alt.Legend(title=None, symbolType="square"))
+    return alt.Color("series:N", title=None, scale=colour_scale(colours))
 
 
 def _line_colours(names: list[str]) -> dict[str, str]:

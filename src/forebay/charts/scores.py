@@ -8,15 +8,35 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.encodings import tooltips
+from forebay.charts.figures import Figure
+from forebay.charts.report_tables import Report
+from forebay.charts.score_tables import errors_by_lead, scored_regimes
 from forebay.charts.style import EXTRA_COLOURS, MODEL_COLOURS, PANEL_HEIGHT, PANEL_WIDTH, Heading
 
 if TYPE_CHECKING:
-    from forebay.charts.spec import Panel
+    from forebay.charts.spec import AnyChart
 
+REGIME_TITLES = {
+    "all": "all days",
+    "wet": "wet days",
+    "dry": "dry days",
+    "near_full": "near full supply",
+    "level_missing": "level missing: forecast from the last valid one",
+}
 _DASHES = ([6, 3], [2, 2], [8, 3, 2, 3], [4, 2])
 
 
-def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -> list[Panel]:
+def scores_figure(report: Report) -> Figure | None:
+    """Mean absolute error by lead time and model, a panel for all days and one per regime; None without scores."""
+    regimes = ["all", *(regime for _, regime in scored_regimes(report.scores) if regime in REGIME_TITLES)]
+    tables = {regime: errors_by_lead(report.scores, "all", regime) for regime in regimes}
+    errors = [(REGIME_TITLES[regime].capitalize(), table) for regime, table in tables.items() if len(table)]
+    panels = error_panels(errors, report.heading)
+    title = report.heading.title("mean absolute error by lead time")
+    return Figure("scores", panels, title, 2, legend_symbol="stroke") if panels else None
+
+
+def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -> tuple[AnyChart, ...]:
     """Mean absolute error by lead time and model, one chart per (title, table); table: model, lead_time, mae, n."""
     import altair as alt
 
@@ -24,9 +44,10 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
     extra = iter(EXTRA_COLOURS * (1 + len(models) // len(EXTRA_COLOURS)))
     colours = [MODEL_COLOURS.get(model) or next(extra) for model in models]
     dashes = [[1, 0] if model == "default" else _DASHES[k % len(_DASHES)] for k, model in enumerate(models)]
-    legend = alt.Legend(title=None, symbolType="stroke", symbolSize=300)
+    colour = alt.Color("model:N", title=None, scale=alt.Scale(domain=models, range=colours))
+    dash = alt.StrokeDash("model:N", title=None, scale=alt.Scale(domain=models, range=dashes))
     lead = alt.Tooltip("lead_time:O", title="lead time, days")
-    panels: list[Panel] = []
+    panels: list[AnyChart] = []
     for name, table in errors:
         chart = (
             alt.Chart(table.with_columns(pl.col("mae").round_sig_figs(5)))
@@ -34,11 +55,11 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
             .encode(
                 x=alt.X("lead_time:O", title="lead time, days", axis=alt.Axis(labelAngle=0)),
                 y=alt.Y("mae:Q", title=f"MAE, {heading.axis}", scale=alt.Scale(zero=True)),
-                color=alt.Color("model:N", legend=legend, scale=alt.Scale(domain=models, range=colours)),
-                strokeDash=alt.StrokeDash("model:N", legend=legend, scale=alt.Scale(domain=models, range=dashes)),
+                color=colour,
+                strokeDash=dash,
                 tooltip=[*tooltips("model:N"), lead, *tooltips("mae:Q", "n:Q")],
             )
             .properties(width=PANEL_WIDTH + 130, height=PANEL_HEIGHT + 40, title=heading.panel(name))
         )
-        panels.append((name, chart))
-    return panels
+        panels.append(chart)
+    return tuple(panels)

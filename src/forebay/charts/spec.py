@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from forebay.charts.style import GREY, GRID, INK
@@ -11,7 +10,6 @@ if TYPE_CHECKING:
     import altair as alt
 
     AnyChart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart
-    Panel: TypeAlias = tuple[str, AnyChart]
 
 Spec: TypeAlias = dict[str, Any]  # Any: Vega-Lite's JSON nests freely
 
@@ -36,40 +34,38 @@ _CONFIG: Spec = {
     "axisX": {"grid": False},
     "legend": {"orient": "bottom", "direction": "horizontal", "columns": 6, "labelColor": INK, "titleColor": INK},
 }
-_PAGE_CONFIG: Spec = {**_CONFIG, "axisY": {"labelLimit": 150}}
+_PAGE_CONFIG: Spec = {**_CONFIG, "axisY": {"labelLimit": 150}, "legend": {"disable": True}}
+_SYMBOL_SIZES = {"stroke": 300}
 
 
-def file_spec(chart: AnyChart) -> Spec:
-    """Vega-Lite specification for a file: fixed size, with legend."""
-    return {**_to_dict(chart), "config": _CONFIG}
+def file_spec(chart: AnyChart, *, legend_symbol: str | None = None) -> Spec:
+    """Vega-Lite specification for a file: fixed size, with legend.
+
+    Parameters
+    ----------
+    legend_symbol
+        Vega-Lite's `symbolType` in the legend, such as "square"; by default that of the chart's marks.
+    """
+    if legend_symbol is None:
+        return {**_to_dict(chart), "config": _CONFIG}
+    symbol = {"symbolType": legend_symbol, "symbolSize": _SYMBOL_SIZES.get(legend_symbol, 100)}
+    return {**_to_dict(chart), "config": {**_CONFIG, "legend": {**_CONFIG["legend"], **symbol}}}
 
 
 def page_spec(chart: AnyChart) -> Spec:
     """Vega-Lite specification for an HTML page: as wide as its container, without legend.
 
-    The page shows the legend as HTML (`legend_entries`), which wraps on a narrow screen.
+    The page shows the legend as HTML (`legend_entries`), which wraps on a narrow screen. The configuration disables
+    the chart's legend. A chart must therefore not define a legend of its own: that would override the configuration.
     """
     fit = {"type": "fit-x", "contains": "padding"}
-    spec: Spec = _without_legends(_to_dict(chart))
-    return {**spec, "config": _PAGE_CONFIG, "width": "container", "autosize": fit}
+    return {**_to_dict(chart), "config": _PAGE_CONFIG, "width": "container", "autosize": fit}
 
 
 def _to_dict(chart: AnyChart) -> Spec:
     # Validation takes longer than drawing. The tests validate every chart instead.
     spec: Spec = chart.to_dict(validate=False)
     return spec
-
-
-def _without_legends(part: Any) -> Any:  # Any: Vega-Lite's JSON nests freely
-    if isinstance(part, list):
-        return [_without_legends(inner) for inner in part]
-    if not isinstance(part, dict):
-        return part
-    inner = {key: _without_legends(value) for key, value in part.items() if key != "datasets"}
-    for channel in ("color", "stroke", "strokeDash"):
-        if isinstance(inner.get(channel), dict):
-            inner[channel] = {**inner[channel], "legend": None}
-    return inner | {"datasets": part["datasets"]} if "datasets" in part else inner
 
 
 def legend_entries(spec: Spec) -> list[tuple[str, str]]:
@@ -82,10 +78,3 @@ def legend_entries(spec: Spec) -> list[tuple[str, str]]:
             if isinstance(inner, dict) and (entries := legend_entries(inner)):
                 return entries
     return []
-
-
-def combine_panels(panels: Sequence[Panel], title: str, columns: int) -> AnyChart:
-    """Panels in one picture, for a file."""
-    import altair as alt
-
-    return alt.concat(*(panel for _, panel in panels), columns=columns, title=title)

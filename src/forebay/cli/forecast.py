@@ -139,7 +139,7 @@ def run(
     dam = load_dam(dam_name)
     folder = output or Path(settings.output) / dam.id
     check_writable(folder)
-    drawing.begin()
+    drawing.start_bundle()
     with archive_at(archive, settings) as store:
         report = fetch_now(dam, store, settings)
         now = datetime.now(UTC)  # after the fetch: its readings are known now

@@ -13,7 +13,7 @@ import polars as pl
 
 from forebay.archive.fetch import FETCHES, FetchReport, FetchRequest, fetch_dam
 from forebay.archive.store import Archive
-from forebay.charts.forecast_tables import Report
+from forebay.charts.report_tables import Report
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
@@ -87,7 +87,7 @@ class ForecastResult(Result):
         """
         from forebay.report.write import render_report
 
-        page, _ = render_report(report_content(self))
+        page = render_report(report_content(self))
         target = Path(path)
         with write_all(target.parent) as files:
             (files.stage / target.name).write_bytes(page.encode())

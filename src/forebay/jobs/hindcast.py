@@ -167,12 +167,9 @@ def write_hindcast(result: HindcastResult, folder: Path) -> list[Path]:
         If the folder cannot be written.
     """
     from forebay.charts import drawing
-    from forebay.charts.diagnostics import diagnostic_charts
-    from forebay.charts.formats import TargetFormat
-    from forebay.charts.spec import file_spec
-    from forebay.charts.style import Heading
+    from forebay.charts.diagnostics import diagnostic_figures
+    from forebay.charts.report_tables import heading_of
 
-    heading = Heading(result.dam.name, TargetFormat(result.dam).axis, result.dam.simulated)
     with write_all(folder) as files:
         for name, verification in result.hindcasts.items():
             suffix = "" if name == ON_TIME else f"_{name}"
@@ -180,7 +177,7 @@ def write_hindcast(result: HindcastResult, folder: Path) -> list[Path]:
             write_parquet(FORECASTS.check(verification.forecasts), files.stage / f"hindcast{suffix}.parquet")
             for table, rows in verification.diagnostics.by_name().items():
                 rows.write_csv(files.stage / f"{table}{suffix}.csv")
-        charts = diagnostic_charts(result.verification.diagnostics, heading).by_file(heading)
-        drawings = drawing.start((name, file_spec(chart)) for name, chart in charts.items())
-        drawing.write(drawings, files.stage)
+        figures = diagnostic_figures(result.verification.diagnostics, heading_of(result.dam))
+        pictures = drawing.start_drawing((name, figure.file_spec()) for name, figure in figures.items())
+        drawing.write_pictures(pictures, files.stage)
     return files.paths

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from forebay.charts.coverage import coverage_chart
-from forebay.charts.forecast_tables import Report
-from forebay.charts.score_tables import coverage_counts, coverage_spells
-from forebay.report.content import Content, chart_heading, single_figure
+from collections.abc import Mapping
+
+from forebay.charts.report_tables import Report
+from forebay.charts.score_tables import coverage_counts
 
 
-def build(report: Report) -> Content:
-    """Days per gauge and state, first and last day, and how many days a bar combines; figure `coverage`."""
+def build(report: Report) -> Mapping[str, object]:
+    """Days per gauge and state, first and last day, and how many days a bar combines."""
     counts = coverage_counts(report.daily, report.dam)
-    spells, step_days = coverage_spells(report.daily, report.dam)
-    values = {
+    _, step_days = report.coverage
+    return {
         "states": counts.columns[3:],
         "rows": counts.rows(),
         "first_day": report.daily["date"].min(),
         "last_day": report.daily["date"].max(),
         "step_days": step_days,
     }
-    return Content(values, single_figure("coverage", coverage_chart(spells, chart_heading(report.dam))))

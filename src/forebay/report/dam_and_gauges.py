@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
-from forebay.charts.forecast_tables import Report
 from forebay.charts.formats import NO_VALUE, format_name, format_number
+from forebay.charts.report_tables import Report
 from forebay.dams.gauge import Gauge
-from forebay.report.content import Content
 
 
-def build(report: Report) -> Content:
+def build(report: Report) -> Mapping[str, object]:
     """Gauges with the names of their files, and the table of the last fetch without its empty columns."""
     fetch = report.gauge_table
     columns = [name for name in fetch.columns if fetch[name].null_count() < len(fetch)]
-    values = {
+    return {
         "gauges": [{"gauge": gauge, "file": _file_text(gauge)} for gauge in report.dam.gauges],
         "fetch_headers": ["age, days" if name == "age" else format_name(name) for name in columns],
         "fetch_rows": [[_cell(value) for value in row] for row in fetch.select(columns).iter_rows()],
         "fetch_texts": next((k for k, name in enumerate(columns) if fetch.schema[name] != pl.String), len(columns)),
     }
-    return Content(values)
 
 
 def _file_text(gauge: Gauge) -> str:

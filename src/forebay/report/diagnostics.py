@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
-from forebay.charts.diagnostics import diagnostic_charts
-from forebay.charts.forecast_tables import Report
+from forebay.charts.report_tables import Report
 from forebay.dams.dam import Dam
-from forebay.report.content import Content, Figure, chart_heading, single_figure
 from forebay.verify.point_forecasts import DEFAULT
 from forebay.verify.score_tables import SUMMARY_LEADS
 
@@ -27,19 +27,18 @@ def is_diagnosed(report: Report) -> bool:
     return report.diagnostics is not None and not report.diagnostics.peaks.is_empty()
 
 
-def build(report: Report) -> Content:
-    """Rows of the three tables; figures `reliability`, `rank_histogram`, `rolling_coverage`, `peaks`."""
+def build(report: Report) -> Mapping[str, object]:
+    """Rows of the three tables."""
     diagnostics = report.diagnostics
     assert diagnostics is not None, "the section's condition is `is_diagnosed`"
     errors = _at_shown_leads(diagnostics.largest_misses)
     inputs = [column for column in errors.columns if column not in _ERROR_COLUMNS]
-    values = {
+    return {
         "score_rows": _score_rows(report.scores),
         "year_rows": _at_shown_leads(diagnostics.coverage_by_year).to_dicts(),
         "error_rows": errors.to_dicts(),
         "inputs": {column: input_title(column, report.dam) for column in inputs},
     }
-    return Content(values, _figures(report))
 
 
 def input_title(column: str, dam: Dam) -> str:
@@ -69,17 +68,3 @@ def _score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
             | dict(cell.select("metric", "value").iter_rows())
         )
     return rows
-
-
-def _figures(report: Report) -> dict[str, Figure]:
-    assert report.diagnostics is not None
-    heading = chart_heading(report.dam)
-    charts = diagnostic_charts(report.diagnostics, heading)
-    pictures = charts.by_file(heading)
-    panels = {"reliability": charts.reliability, "rank_histogram": charts.rank_histogram, "peaks": charts.peaks}
-    figures = {
-        name: Figure(name, pictures[name], [chart for _, chart in parts]) for name, parts in panels.items() if parts
-    }
-    if charts.rolling_coverage is not None:
-        figures |= single_figure("rolling_coverage", charts.rolling_coverage)
-    return figures

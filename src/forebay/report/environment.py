@@ -77,7 +77,7 @@ def _assets() -> Assets:
 
 def _vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script; a browser reads every line end as "\\n", and so must the hash."""
-    return drawing.program().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+    return drawing.vega_bundle().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
 
 def _static(name: str) -> str:

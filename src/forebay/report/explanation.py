@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from forebay.charts.explanation import contribution_sentences, explained_leads, explanation_panels, total_change
-from forebay.charts.forecast_tables import Report
-from forebay.report.content import Content, chart_heading, panel_figure
+from collections.abc import Mapping
+
+from forebay.charts.explanation import contribution_sentences, explained_leads, total_change
+from forebay.charts.report_tables import Report
 
 
 def is_explained(report: Report) -> bool:
@@ -12,9 +13,9 @@ def is_explained(report: Report) -> bool:
     return not report.forecast.explanation.is_empty()
 
 
-def build(report: Report) -> Content:
-    """Per lead time the total change and a sentence per contribution; figure `explanation`."""
-    table, heading = report.forecast.explanation, chart_heading(report.dam)
+def build(report: Report) -> Mapping[str, object]:
+    """Per lead time the total change and a sentence per contribution."""
+    table = report.forecast.explanation
     leads = [
         {
             "lead_time": lead,
@@ -23,5 +24,4 @@ def build(report: Report) -> Content:
         }
         for lead in explained_leads(table)
     ]
-    title = heading.title("contributions to the forecast")
-    return Content({"leads": leads}, panel_figure("explanation", explanation_panels(table, heading), title, 3))
+    return {"leads": leads}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from forebay.charts.forecast_tables import Report, forecast_fan
+from forebay.charts.report_tables import Report
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import zone
 
@@ -13,7 +13,7 @@ def build_head(report: Report) -> dict[str, object]:
     """Values for `head.html`: time zone, first and last row of the forecast, and of the newest reading its
     local time and its age."""
     dam, reading = report.dam, report.newest
-    fan = forecast_fan(report.forecast.table).to_dicts()
+    fan = report.fan.to_dicts()
     values: dict[str, object] = {
         "zone": zone_name(dam),
         "start": fan[0] if fan else None,

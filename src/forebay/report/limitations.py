@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from forebay.charts.forecast_tables import Report
-from forebay.report.content import Content
+from collections.abc import Mapping
+
+from forebay.charts.report_tables import Report
 
 
-def build(report: Report) -> Content:
+def build(report: Report) -> Mapping[str, object]:
     """Sentences on limitations and on forcings."""
-    return Content({"limitations": report.forecast.warnings, "forcings": report.forecast.forcings})
+    return {"limitations": report.forecast.warnings, "forcings": report.forecast.forcings}

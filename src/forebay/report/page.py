@@ -103,7 +103,7 @@ def document(title: str, body: Html) -> str:
 @cache
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed, once for all charts."""
-    return drawing.program().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+    return drawing.vega_bundle().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
 
 def _hash(text: str) -> str:

@@ -31,13 +31,13 @@ def write_screening(daily: pl.DataFrame, found: pl.DataFrame, dam: Dam, folder: 
     """
     charts = {gauge.column: gauge_chart(daily, found, dam, gauge) for gauge in dam.gauges}
     specs = {name: file_spec(picture) for name, picture in charts.items()}
-    drawings = drawing.start(specs.items())
+    drawings = drawing.start_drawing(specs.items())
     with write_all(folder) as files:
         found.write_csv(files.stage / "flags.csv")
         flag_runs(found).write_csv(files.stage / "spells.csv")
         page = _page(dam, found, specs)
         (files.stage / "screening.html").write_bytes(page.encode())
-        drawing.write(drawings, files.stage)
+        drawing.write_pictures(drawings, files.stage)
     return files.paths
 
 

@@ -1,7 +1,8 @@
 """The report's sections in their order on the page.
 
 A section is one line in `SECTIONS`, one template `templates/<name>.html` and, unless the template is all of it, one
-module whose `build` returns numbers, tables and figures. The prose is in the template.
+module whose `build` returns numbers and tables. The prose is in the template. It shows a figure of
+`charts.registry.REPORT_CHARTS` by its name, as `figures.NAME`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from forebay.charts.forecast_tables import Report
+from forebay.charts.figures import Figure
 from forebay.charts.formats import TargetFormat
+from forebay.charts.report_tables import Report
 from forebay.report import (
     coverage,
     dam_and_gauges,
@@ -23,12 +25,11 @@ from forebay.report import (
     limitations,
     scores,
 )
-from forebay.report.content import Content
 from forebay.report.environment import environment
 
 
-def _no_content(_: Report) -> Content:
-    return Content()
+def _no_values(_: Report) -> Mapping[str, object]:
+    return {}
 
 
 def _always(_: Report) -> bool:
@@ -46,7 +47,7 @@ class Section:
     title
         Its heading, and its link in the navigation.
     build
-        Values and figures for the template, which also has `report`, its `dam` and `forecast`, and `target`, the
+        Values for the template, which also has `figures`, `report`, its `dam` and `forecast`, and `target`, the
         `TargetFormat` of the dam.
     condition
         Whether a report has the section.
@@ -54,13 +55,12 @@ class Section:
 
     name: str
     title: str
-    build: Callable[[Report], Content] = _no_content
+    build: Callable[[Report], Mapping[str, object]] = _no_values
     condition: Callable[[Report], bool] = _always
 
-    def render(self, report: Report, content: Content) -> Markup:
+    def render(self, report: Report, figures: Mapping[str, Figure]) -> Markup:
         """The section as markup, without its heading."""
-        values = {**content.values, "figures": content.figures}
-        return render_template(f"{self.name}.html", report, values)
+        return render_template(f"{self.name}.html", report, {**self.build(report), "figures": figures})
 
 
 SECTIONS = (

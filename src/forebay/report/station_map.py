@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from forebay.charts.drawing import draw
+from forebay.charts.rendering import draw
 from forebay.charts.spec import Spec, file_spec
 from forebay.charts.station_map import compass_direction, day_or_dash, station_map
 from forebay.errors import ConfigError

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from forebay.charts import drawing
-from forebay.charts.forecast_tables import Report
-from forebay.charts.spec import Spec
-from forebay.report.content import Content
+from forebay.charts.figures import Figure
+from forebay.charts.registry import REPORT_CHARTS, BuildFigure, report_figures
+from forebay.charts.report_tables import Report
 from forebay.report.environment import render_page
 from forebay.report.head import build_head
 from forebay.report.sections import SECTIONS, Section, render_template
@@ -23,34 +22,31 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     OSError
         If the folder cannot be written.
     """
-    contents, drawings = [], dict[str, Future[drawing.Picture]]()
-    for section in sections_of(report):
-        content = section.build(report)
-        contents.append((section, content))
-        # The figures are drawn in other processes while the next section is built.
-        drawings |= drawing.start((name, figure.file_spec()) for name, figure in content.figures.items())
-    (folder / "report.html").write_bytes(_page(report, contents).encode())
-    drawing.write(drawings, folder)
+    figures = report_figures(report)
+    # Other processes draw while this one writes the page.
+    pictures = drawing.start_drawing((name, figure.file_spec()) for name, figure in figures.items())
+    (folder / "report.html").write_bytes(_page(report, figures, SECTIONS).encode())
+    drawing.write_pictures(pictures, folder)
     return sorted(path for path in folder.iterdir() if path.suffix in (".html", ".png", ".svg"))
 
 
-def render_report(report: Report, sections: Sequence[Section] = SECTIONS) -> tuple[str, dict[str, Spec]]:
-    """The page's text, and the Vega-Lite specification of each figure by the name of its files."""
-    contents = [(section, section.build(report)) for section in sections_of(report, sections)]
-    specs = {name: figure.file_spec() for _, content in contents for name, figure in content.figures.items()}
-    return _page(report, contents), specs
+def render_report(
+    report: Report, *, sections: Sequence[Section] = SECTIONS, charts: Sequence[BuildFigure] = REPORT_CHARTS
+) -> str:
+    """The page's text: every section whose condition is true, with its figures."""
+    return _page(report, report_figures(report, charts), sections)
+
+
+def _page(report: Report, figures: Mapping[str, Figure], sections: Sequence[Section]) -> str:
+    parts = [
+        {"name": section.name, "title": section.title, "html": section.render(report, figures)}
+        for section in sections_of(report, sections)
+    ]
+    head = render_template("head.html", report, build_head(report))
+    values = {"dam": report.dam, "forecast": report.forecast, "head": head, "sections": parts}
+    return render_page("report.html", values)
 
 
 def sections_of(report: Report, sections: Sequence[Section] = SECTIONS) -> list[Section]:
     """The sections whose condition is true for `report`."""
     return [section for section in sections if section.condition(report)]
-
-
-def _page(report: Report, contents: Sequence[tuple[Section, Content]]) -> str:
-    parts = [
-        {"name": section.name, "title": section.title, "html": section.render(report, content)}
-        for section, content in contents
-    ]
-    head = render_template("head.html", report, build_head(report))
-    values = {"dam": report.dam, "forecast": report.forecast, "head": head, "sections": parts}
-    return render_page("report.html", values)

@@ -1,9 +1,10 @@
-"""`forebay.report.content`: a figure has one picture for files and its panels for the page."""
+"""`forebay.charts.figures`: a figure is one picture in files; on a page its panels are separate."""
 
 import altair as alt
 import polars as pl
 
-from forebay.report.content import chart_heading, panel_figure, single_figure
+from forebay.charts.figures import Figure, figures_by_name
+from forebay.charts.report_tables import heading_of
 from tests import synthetic
 
 
@@ -14,7 +15,7 @@ def chart(title: str) -> alt.Chart:
 
 
 def test_one_chart() -> None:
-    figure = single_figure("levels", chart("Levels"))["levels"]
+    figure = Figure("levels", (chart("Levels"),))
     assert figure.file_spec()["title"] == "Levels"
     assert [spec["title"] for spec in figure.page_specs()] == ["Levels"]
     assert figure.page_specs()[0]["width"] == "container"
@@ -22,14 +23,25 @@ def test_one_chart() -> None:
 
 
 def test_panels_are_one_picture_in_a_file() -> None:
-    figure = panel_figure("errors", [("1", chart("1 day")), ("3", chart("3 days"))], "Errors", 2)["errors"]
+    figure = Figure("errors", (chart("1 day"), chart("3 days")), "Errors", 2)
     assert figure.file_spec()["title"] == "Errors"
     assert len(figure.file_spec()["concat"]) == 2
     assert [spec["title"] for spec in figure.page_specs()] == ["1 day", "3 days"]
-    assert panel_figure("errors", [], "Errors", 2) == {}
+
+
+def test_the_legend_is_drawn_in_files_and_disabled_on_pages() -> None:
+    figure = Figure("errors", (chart("1 day"),), legend_symbol="stroke")
+    assert figure.file_spec()["config"]["legend"]["symbolType"] == "stroke"
+    assert figure.page_specs()[0]["config"]["legend"] == {"disable": True}
+
+
+def test_figures_without_content_are_left_out() -> None:
+    figure = Figure("levels", (chart("Levels"),))
+    assert figures_by_name([None, figure]) == {"levels": figure}
 
 
 def test_the_heading_of_a_simulated_dam() -> None:
-    heading = chart_heading(synthetic.dam())
+    heading = heading_of(synthetic.dam())
     assert heading.title("levels") == "Synthetic Dam · SIMULATED · levels"
     assert heading.axis == "reservoir level (daily mean), m"
+    assert heading.unit == "m"

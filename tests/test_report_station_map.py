@@ -10,7 +10,7 @@ import pytest
 import vl_convert
 
 from forebay.charts import station_map
-from forebay.charts.drawing import VEGA_LITE
+from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.spec import file_spec
 from forebay.sources.stations import SERIES, STATIONS, StationList, StationSearch
 from tests.command_line import Ended, forebay

@@ -1,0 +1,109 @@
+"""`Report`: the tables of one report, and those that its charts and sections derive from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from forebay.charts.forecast_tables import DAY, forecast_fan, observed_levels, reference_levels
+from forebay.charts.formats import TargetFormat
+from forebay.charts.rises import Rise, largest_rise
+from forebay.charts.score_tables import coverage_spells
+from forebay.charts.style import Heading
+from forebay.dams.dam import Dam
+from forebay.features.daily_tables import Reading
+from forebay.forecasts.issue import IssuedForecast
+from forebay.verify.diagnostics import Diagnostics
+
+RECENT_DAYS = 60
+"""Days of observations before the forecast in its chart."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that one report shows.
+
+    Attributes
+    ----------
+    forecast
+        The issued forecast.
+    newest
+        The newest single reading of the target, or None if there is none.
+    daily
+        The daily table: dam, date, value and flag of each gauge; the target in the dam's unit.
+    hindcast
+        `tables.FORECASTS` of all scored init dates before that of the forecast.
+    scores
+        `tables.SCORES` of the hindcast.
+    gauge_table
+        Result of the last fetch, a row per gauge.
+    diagnostics
+        Reliability, coverage and largest errors of the hindcast; None without verification.
+    """
+
+    dam: Dam
+    forecast: IssuedForecast
+    newest: Reading | None
+    daily: pl.DataFrame
+    hindcast: pl.DataFrame
+    scores: pl.DataFrame
+    gauge_table: pl.DataFrame
+    diagnostics: Diagnostics | None = None
+
+    @property
+    def heading(self) -> Heading:
+        """Heading of every chart."""
+        return heading_of(self.dam)
+
+    @cached_property
+    def fan(self) -> pl.DataFrame:
+        """The forecast as `forecast_fan` returns it; empty if no forecast could be issued."""
+        return forecast_fan(self.forecast.table)
+
+    @cached_property
+    def recent_levels(self) -> pl.DataFrame:
+        """date, level of the last `RECENT_DAYS` days up to the init date."""
+        until = self.forecast.init_date
+        return observed_levels(self.daily, self.dam, until - RECENT_DAYS * DAY, until)
+
+    @cached_property
+    def reference_levels(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Lines for the forecast's chart, and all reference levels; both empty if they are withheld."""
+        extent = pl.concat(
+            [
+                self.recent_levels.select("date", low="level", high="level"),
+                self.fan.select(date="valid_date", low="q05", high="q95"),
+            ]
+        )
+        return reference_levels(self.dam, extent if self.forecast.withheld_from is None else extent.clear())
+
+    @cached_property
+    def rise(self) -> Rise | None:
+        """The largest lasting rise of the hindcast."""
+        return largest_rise(self.daily, self.hindcast, self.dam)
+
+    @cached_property
+    def rise_fans(self) -> pl.DataFrame:
+        """Forecasts issued around the largest rise; empty without a rise."""
+        init_dates = list(self.rise.init_dates) if self.rise else []
+        return forecast_fan(self.hindcast.filter(pl.col("init_date").is_in(init_dates)))
+
+    @cached_property
+    def rise_levels(self) -> pl.DataFrame:
+        """date, level around the largest rise; empty without a rise."""
+        if self.rise is None:
+            return self.recent_levels.clear()
+        until = max([*self.rise_fans["valid_date"], self.rise.onset + DAY])
+        return observed_levels(self.daily, self.dam, self.rise.init_dates[0] - 3 * DAY, until)
+
+    @cached_property
+    def coverage(self) -> tuple[pl.DataFrame, int]:
+        """Spells of each gauge's readings in one state, and the days that one step of them covers."""
+        return coverage_spells(self.daily, self.dam)
+
+
+def heading_of(dam: Dam) -> Heading:
+    """Heading of every chart of a dam."""
+    return Heading(dam.name, TargetFormat(dam).axis, dam.simulated)

@@ -1,0 +1,65 @@
+"""`forebay.charts.rises`: the largest lasting rise is a flood, never a spike."""
+
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+from forebay.charts.rises import Rise, largest_rise
+from forebay.dams.dam import Dam
+from forebay.tables import flag_of
+from tests import synthetic
+
+DAYS = [date(2020, 1, 1) + timedelta(days=k) for k in range(60)]
+
+
+@pytest.fixture(scope="module")
+def lake() -> Dam:
+    return synthetic.dam()
+
+
+def rise_in(dam: Dam, daily: pl.DataFrame) -> Rise | None:
+    """The largest rise of a hindcast with a forecast from every day that has a level."""
+    return largest_rise(daily, synthetic.forecasts(dam, daily, daily["date"].to_list()), dam)
+
+
+def table(dam: Dam, levels: list[float | None]) -> pl.DataFrame:
+    return synthetic.level_table(dam, DAYS[0], levels)
+
+
+def test_the_largest_rise_is_the_flood_and_neither_a_spike_nor_a_return(lake: Dam) -> None:
+    levels = [10.0 + 0.01 * k for k in range(60)]
+    levels[20] = 40.0  # up for one day
+    levels[30] = -40.0  # down for one day
+    rise = rise_in(lake, table(lake, [level + (3.0 if k > 45 else 0.0) for k, level in enumerate(levels)]))
+    assert rise is not None
+    assert rise.onset == DAYS[45]
+    assert rise.rise == pytest.approx(3.01)
+    assert rise.init_dates == tuple(DAYS[41:50])
+    assert rise.missing_dates == ()
+
+
+def test_an_excluded_or_flagged_rise_does_not_count(lake: Dam) -> None:
+    daily = table(lake, [10.0 + (5.0 if k > 15 else 0.0) + (1.0 if k > 40 else 0.0) for k in range(60)])
+    exclusion = {"verification_exclude": [{"from": DAYS[10], "to": DAYS[20], "reason": "datum"}]}
+    excluding = Dam.model_validate(lake.model_dump(by_alias=True) | {"hindcast": exclusion})
+    rise = rise_in(excluding, daily)
+    assert rise is not None and rise.onset == DAYS[40]
+    out_of_range = pl.when(pl.col("date").is_between(DAYS[10], DAYS[20])).then(pl.lit("range"))
+    rise = rise_in(lake, daily.with_columns(out_of_range.alias(flag_of(lake.target_gauge.column))))
+    assert rise is not None and rise.onset == DAYS[40]
+
+
+def test_no_rise_of_a_falling_level_or_without_a_hindcast(lake: Dam) -> None:
+    assert rise_in(lake, table(lake, [10.0] * 60)) is None
+    assert rise_in(lake, table(lake, [10.0 - k for k in range(60)])) is None
+    daily = table(lake, [10.0 + k for k in range(60)])
+    assert largest_rise(daily, synthetic.forecasts(lake, daily, []), lake) is None
+
+
+def test_days_without_a_level_have_no_forecast(lake: Dam) -> None:
+    levels: list[float | None] = [10.0 + (3.0 if k > 30 else 0.0) for k in range(60)]
+    levels[27] = None
+    rise = rise_in(lake, table(lake, levels))
+    assert rise is not None
+    assert rise.missing_dates == (DAYS[27],)
