@@ -121,11 +121,11 @@ def scores(of: Dam) -> pl.DataFrame:
 def explanation(of: Dam, init: date) -> pl.DataFrame:
     """`tables.EXPLANATION` of every lead: rain raises, the level's course lowers, a gauge and the season do little."""
     parts = (
-        ("base", "", 0.002, "what a usual day brings"),
+        ("base", "", 0.002, "baseline"),
         ("rain", "", 0.12, "38 mm yesterday on a wet catchment"),
         ("level", "", -0.05, "level fell 0.050 m yesterday"),
         ("stream", "A creek", 0.03, "A creek rising (0.21 m a day)"),
-        ("season", "", -0.0004, "the time of year (April)"),
+        ("season", "", -0.0004, "time of year (April)"),
     )
     rows = [(of.id, init, lead, *source, part * lead, said) for lead in LEADS for *source, part, said in parts]
     return tables.EXPLANATION.check(pl.DataFrame(rows, schema=tables.EXPLANATION.columns, orient="row"), unique=True)

@@ -386,10 +386,10 @@ THIN = {
         WITH_RAIN,
         520,
         {"rainfall_r1": [None] * 520},
-        "Rainfall r1 has no usable value at all",
+        "Rainfall r1 has no usable value;",
     ),
     "30 days": (WITH_RAIN, 30, {}, "The record (30 days) is too short for the regression: damped_change stands in"),
-    "2 days": (WITH_RAIN, 2, {}, "No intervals at leads 1, 3"),
+    "2 days": (WITH_RAIN, 2, {}, "No intervals at lead times 1, 3"),
     "a level that never changes": (WITH_RAIN, 520, {"reservoir_level": [3.0] * 520}, "is the gauge stuck?"),
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from forebay.features.experience import experience, outside_days
 from forebay.features.samples import Samples
-from forebay.forecasts.issue import LOWER_BOUND, outside_experience
+from forebay.forecasts.limitations import LOWER_BOUND, outside_experience
 from tests.synthetic import FIRST_DAY, dam_of, rain_gauge
 
 DAYS = 100
@@ -75,24 +75,24 @@ def test_no_day_changes_with_what_comes_later(seed: int, day: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "sentences"),
     [
         ({}, []),
         (
             {"rain_lag0": spikes(DAYS - 1, value=312.0) + spikes(5, value=142.0)},
-            ["catchment rain of the last day, 312 mm, lies above all that the models learned from (142 mm)"],
+            ["catchment rain of the last day, 312 mm, is above the range of the training days (maximum 142 mm)"],
         ),
         (
             {"level": spikes(DAYS - 1, value=-4.0), "api": spikes(DAYS - 1, value=80.0)},
             [
-                "the wetness of the catchment (antecedent precipitation index), 80 mm, lies above all that the models "
-                "learned from (0 mm)",
-                "the level, -4 m, lies below all that the models learned from (0 m)",
+                "wetness of the catchment (antecedent precipitation index), 80 mm, is above the range of the training "
+                "days (maximum 0 mm)",
+                "level, -4 m, is below the range of the training days (minimum 0 m)",
             ],
         ),
     ],
 )
-def test_what_is_said_of_the_last_day(columns: dict[str, np.ndarray], said: list[str]) -> None:
+def test_what_is_said_of_the_last_day(columns: dict[str, np.ndarray], sentences: list[str]) -> None:
     samples = samples_of(**columns)
     made = outside_experience(experience(samples, REFITS, LEAD), samples, DAM)
-    assert sorted(made) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in said)
+    assert sorted(made) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in sentences)

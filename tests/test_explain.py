@@ -16,7 +16,7 @@ from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import Samples, make_samples
-from forebay.forecasts.explain import amount, explain, owner
+from forebay.forecasts.explain import amount, explain, input_source
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import BASELINE, Array, Explainable, Model
 from forebay.models.references import NoChange
@@ -130,16 +130,17 @@ def test_a_model_that_does_not_tell_its_inputs_apart_is_told_as_a_whole() -> Non
 
 
 def test_whose_an_input_is() -> None:
-    found = {column: owner(column, DAM) for column in build_inputs(synthetic.daily(DAM).head(60), DAM).columns[1:]}
-    groups = {group for group, _ in found.values()}
+    columns = build_inputs(synthetic.daily(DAM).head(60), DAM).columns[1:]
+    sources = {column: input_source(column, DAM) for column in columns}
+    groups = {group for group, _ in sources.values()}
     assert groups == {"rain", "level", "season", "full_supply", "stream", "inflow", "release"}
-    assert found["rain_3d_api"] == found["context_rain_14d"] == ("rain", "")
-    assert found["stream_level_s"] == found["context_stream_level_s_anomaly_30d"] == ("stream", "Coxs River")
-    assert found["balance_inflow"] == found["inflow_i_root"] == ("inflow", "The inflow")
-    assert found["balance_change_10d"] == found["context_median_change_90d"] == ("level", "")
-    assert found["context_below_full"] == ("full_supply", "")
-    assert owner("snow_water", DAM) == ("other", "snow_water")
-    assert owner("snow_melt", DAM) == owner("degree_days", DAM) == ("weather", "")
+    assert sources["rain_3d_api"] == sources["context_rain_14d"] == ("rain", "")
+    assert sources["stream_level_s"] == sources["context_stream_level_s_anomaly_30d"] == ("stream", "Coxs River")
+    assert sources["balance_inflow"] == sources["inflow_i_root"] == ("inflow", "The inflow")
+    assert sources["balance_change_10d"] == sources["context_median_change_90d"] == ("level", "")
+    assert sources["context_below_full"] == ("full_supply", "")
+    assert input_source("snow_water", DAM) == ("other", "snow_water")
+    assert input_source("snow_melt", DAM) == input_source("degree_days", DAM) == ("weather", "")
 
 
 def test_whose_an_input_of_the_days_to_come_is() -> None:
@@ -149,9 +150,9 @@ def test_whose_an_input_of_the_days_to_come_is() -> None:
     dam = synthetic.dam_of(synthetic.rain_gauge(), upstream, forcings=[outlook, outlook | {"id": "out", "name": ""}])
     frame = synthetic.daily(dam).head(60)
     made = make_samples(frame, frame, dam)
-    ahead = {owner(column, dam) for column in made.ahead[7].columns}
+    ahead = {input_source(column, dam) for column in made.ahead[7].columns}
     assert ahead == {("forcing", "The outlook"), ("forcing", "rain out")}
-    due = {owner(column, dam) for column in made.inputs.columns if "release_u" in column}
+    due = {input_source(column, dam) for column in made.inputs.columns if "release_u" in column}
     assert due == {("upstream_release", "The upper dam")}
     assert {"release_u_arriving", "release_u_due_1d", "release_u_due_2d"} <= set(made.inputs.columns)
 
@@ -181,13 +182,13 @@ def test_words() -> None:
         release_o=[3.0, 3.0],
     )
     assert said == {
-        "base": "what a usual day brings",
+        "base": "baseline",
         "rain": "38 mm yesterday on a wet catchment",
         "level": "level rose 0.25 m yesterday",
         "stream": "Coxs River rising (2.5 m a day)",
         "inflow": "The inflow falling (1,728 ML/d a day)",
         "release": "Release o steady",
-        "season": "the time of year (December)",
+        "season": "time of year (December)",
         "full_supply": "4.8 m below full supply",
     }
 
@@ -196,14 +197,14 @@ def test_words_of_a_dry_spell_and_of_what_is_missing() -> None:
     dry = [0.0] * 40
     low = DAM.model_copy(update={"full_supply": ReferenceLevel(value=94.0)})
     said = words(dam=low, rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[95.02, 95.02], stream_level_s=[1.0, None])
-    assert said["rain"] == "hardly any rain in 3 days on a dry catchment"
+    assert said["rain"] == "almost no rain in 3 days on a dry catchment"
     assert said["level"] == "level did not change yesterday"
     assert said["full_supply"] == "1.0 m above full supply"
-    assert said["missing"] == "what is not known: Coxs River"
+    assert said["missing"] == "missing: Coxs River"
     gone = words(rainfall_r1=[None] * 5, rainfall_r2=[None] * 5, reservoir_level=[95.0, 94.95, None, 94.9])
-    assert gone["level"] == "level's last known change was a fall of 0.050 m"
-    assert gone["rain"].startswith("rain so far")
-    assert gone["missing"].startswith("what is not known: ")
+    assert gone["level"] == "last known change of the level: a fall of 0.050 m"
+    assert gone["rain"].startswith("past rain")
+    assert gone["missing"].startswith("missing: ")
     assert "rain of some days" in gone["missing"]
 
 

@@ -1,4 +1,4 @@
-"""Which day a forecast starts from, how old it is, and each sentence on what it lacks."""
+"""The init date of a forecast, its age, and its limitations."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +9,8 @@ from forebay.dams.dam import Dam
 from forebay.errors import DataError
 from forebay.features.daily_tables import choose_init_date
 from forebay.features.samples import make_samples
-from forebay.forecasts.issue import IssuedForecast, issue, limitations
+from forebay.forecasts.issue import IssuedForecast, issue
+from forebay.forecasts.limitations import limitations
 from forebay.models import MODELS
 from forebay.tables import FORECASTS
 from forebay.verify import hindcast
@@ -102,59 +103,60 @@ FULL = {"full_supply": 100.0}
 def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]:
     """Limitations of a forecast from the last of `days` days; a gauge not in `columns` reports every day."""
     rng = np.random.default_rng(1)
-    given = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges} | columns
-    frame = frame_of(dam, given)
+    values = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges}
+    frame = frame_of(dam, values | columns)
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     table = hindcast.forecast_table(samples, dam, points)
     return limitations(frame, samples, dam, points[DEFAULT], table)
 
 
-def test_nothing_is_lacking() -> None:
+def test_no_limitation() -> None:
     assert limitations_of(dam_of(rain_gauge(), STREAM, hindcast={"leads": (1, 7)}, **FULL), 700) == ()
 
 
 def test_a_short_record_has_no_regression_and_no_intervals() -> None:
     sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 30)
     assert sentences == (
-        "The record (30 days) is too short for the regression: damped_change stands in at leads 1, 7.",
-        "No intervals at leads 1, 7: at the start of the month fewer than 20 past forecasts could be checked.",
+        "The record (30 days) is too short for the regression: damped_change replaces it at lead times 1, 7.",
+        "No intervals at lead times 1, 7: at the start of the month fewer than 20 past forecasts had an observed "
+        "level.",
     )
 
 
-def test_it_says_at_which_leads_intervals_are_missing() -> None:
+def test_lead_times_without_intervals() -> None:
     """37 days to 6 February, the first forecast on day 7: on 1 February the errors of 24 days are known at lead 1."""
     sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
-    assert "No intervals at leads 7: at the start of the month" in sentences[1]
+    assert "No intervals at lead times 7: at the start of the month" in sentences[1]
 
 
 def test_a_level_that_never_changes() -> None:
     sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1,)}, **FULL), 60, reservoir_level=[3.0] * 60)
-    assert "The level never changed in 60 days: is the gauge stuck?" in sentences
+    assert "The level did not change in 60 days: the gauge may be stuck." in sentences
 
 
-def test_silent_gauges() -> None:
+def test_gauges_without_recent_values() -> None:
     dam = dam_of(rain_gauge(), rain_gauge("r2"), STREAM, hindcast={"leads": (1,)}, **FULL)
     sentences = limitations_of(
         dam, 700, rainfall_r1=[None] * 700, rainfall_r2=[1.0] * 699 + [None], stream_level_s=[1.0] * 690 + [None] * 10
     )
-    rest = "; the models take its absence into account, and nothing was put in its place."
+    rest = "; the models take the gap into account, and nothing fills it."
     assert sentences == (
-        f"No rain is known since {day(698)} (1 day): the intervals are as wide as past days show that forecasts "
-        "without rain and flows need, once 20 such days could be checked.",
-        "Rainfall r1 has no usable value at all; the models do without it.",
-        f"Rainfall r2 is silent since {day(698)} (1 day){rest}",
-        f"Coxs River is silent since {day(689)} (10 days){rest}",
+        f"No rain is known since {day(698)} (1 day): the intervals come from past forecasts without rain and "
+        "flows, if at least 20 of them had an observed level.",
+        "Rainfall r1 has no usable value; the models work without it.",
+        f"Rainfall r2 has no value since {day(698)} (1 day){rest}",
+        f"Coxs River has no value since {day(689)} (10 days){rest}",
     )
 
 
-def test_what_no_gauge_tells() -> None:
+def test_missing_kinds_of_gauge() -> None:
     assert limitations_of(dam_of(hindcast={"leads": (1,)}), 700) == (
-        "No gauge but the level's own: rain and inflow are not known to the forecast.",
-        "The full supply level is not in the dam file: distance to full supply and spills cannot be told.",
+        "No gauge of rain or flow: the forecast uses the past levels only.",
+        "The dam file has no full supply level: distance to full supply and spills are unknown.",
     )
     assert limitations_of(dam_of(STREAM, hindcast={"leads": (1,)}, **FULL), 700) == (
-        "No rain gauge: rain is known only once it shows in the inflow or the level.",
+        "No rain gauge: the forecast notices rain only when the inflow or the level rises.",
     )
 
 
@@ -164,6 +166,6 @@ def test_a_level_read_at_an_hour() -> None:
         target | {"reading": "instantaneous", "reading_at": "08:00"}, rain_gauge(), hindcast={"leads": (1,)}, **FULL
     )
     assert limitations_of(dam, 700) == (
-        "The level is read at 08:00, so a lead of 1 day reaches to the next reading and the rain since the last one is "
-        "not yet in it.",
+        "The level is read at 08:00: a lead time of 1 day reaches the next reading, and the level does not yet include "
+        "the rain since the last reading.",
     )

@@ -157,7 +157,7 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
     assert (issued.init_date, issued.level_date, issued.level_age_days) == (LAST, LAST - timedelta(days=5), 5)
     assert reading is not None
     assert reading.value == pytest.approx(frame["reservoir_level"][-6])
-    assert f"No level since {issued.level_date} (5 days): the forecast starts from that day's" in issued.limitations[0]
+    assert issued.limitations[0].startswith(f"No level since {issued.level_date} (5 days): the forecast starts from")
     default = issued.table.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
     assert set(default["level_date"]) == {issued.level_date}
     start = (default["level"] - default["change"]).to_list()
@@ -220,7 +220,7 @@ def test_a_forcing_of_which_nothing_was_issued_is_told(tmp_path: Path) -> None:
     dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
     result, _ = run_job(synthetic.written(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
     assert result.issued.forcings == ()
-    said = "The outlook: nothing had been issued for the days to come; the models do without it."
+    said = "The outlook: no issue covers the coming days; the models work without it."
     assert said in result.issued.limitations
 
 

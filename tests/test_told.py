@@ -1,4 +1,4 @@
-"""What a forecast says of the forcings that it used, and of those that it lacks."""
+"""Sentences on the forcings that a forecast uses, and on those that it lacks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,11 +23,11 @@ def issued(forcing: str, at: datetime, values: dict[int, float]) -> pl.DataFrame
     return pl.DataFrame(rows, FORCINGS.columns, orient="row")
 
 
-def test_what_was_used_with_its_issue_time_and_what_is_lacking() -> None:
+def test_a_forcing_in_use_and_a_missing_one() -> None:
     rain = issued("outlook", NINE, {1: 25.4, 2: 0.0, 3: 50.8})
     used, lacking = forcing_notes(rain, DAM, FIRST_DAY + timedelta(days=9))
-    assert used == ("Used: The bureau's outlook, issued 2018-01-10 09:00: 3 in altogether, 2018-01-11 to 2018-01-13.",)
-    assert lacking == ("release plan: nothing had been issued for the days to come; the models do without it.",)
+    assert used == ("Used: The bureau's outlook, issued 2018-01-10 09:00: total 3 in, 2018-01-11 to 2018-01-13.",)
+    assert lacking == ("release plan: no issue covers the coming days; the models work without it.",)
 
 
 def test_a_plan_of_some_days_from_two_issues() -> None:
@@ -37,11 +37,11 @@ def test_a_plan_of_some_days_from_two_issues() -> None:
     ])  # fmt: skip
     used, lacking = forcing_notes(plan, DAM, FIRST_DAY + timedelta(days=9))
     assert used == (
-        "Used: release plan, issued 2018-01-10 09:00 (some days 2018-01-09 09:00): 3 m3/s on average, 2018-01-11 to "
+        "Used: release plan, issued 2018-01-10 09:00 (some days 2018-01-09 09:00): mean 3 m3/s, 2018-01-11 to "
         "2018-01-12.",
     )
-    assert lacking[1] == "release plan: nothing had been issued for day 3; leads that need it do without it."
+    assert lacking[1] == "release plan: no issue covers day 3; lead times that need it work without it."
 
 
-def test_a_dam_without_forcings_says_nothing() -> None:
+def test_a_dam_without_forcings() -> None:
     assert forcing_notes(FORCINGS.empty(), dam_of(), FIRST_DAY) == ((), ())

@@ -1,7 +1,8 @@
-"""What moved a forecast: what each group of inputs added to it, and in what words.
+"""The explanation of a forecast: the contribution of each group of inputs, with a description.
 
-The blended change is a weighted sum of the models' changes, and each model's change is a sum over its inputs: of a line
-coefficient × (input − training mean), of trees their SHAP values. Added up by groups they are the forecast again.
+The blended change is a weighted sum of the models' changes. The change of each model is a sum over its inputs: for a
+linear model coefficient × (input − training mean), for trees SHAP values. The contributions of all groups sum to the
+forecast.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from forebay.tables import EXPLANATION
 from forebay.verify.point_forecasts import DEFAULT, PointForecasts
 
 Source = tuple[str, str]
-"""Group and gauge's title, empty where the group is no single gauge."""
+"""Group, and title of its gauge; the title is empty for a group that is not a single gauge."""
 
 _GAUGE_INPUTS = ("", "_rise", "_root", "_rise_3d", "_anomaly_30d", "_arriving")
 _FORCING_SPANS = (*(f"{days}d" for days in RAIN_DAYS), "lead")
@@ -35,61 +36,70 @@ _MIN_RAIN_MM = 1.0
 
 
 def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *, yesterday: bool) -> pl.DataFrame:
-    """What moved the last day's forecast by `default`, as `tables.EXPLANATION`.
+    """`tables.EXPLANATION` of the last day's forecast by `default`.
 
-    What an input contributes counts for "missing" on a day on which it has no value: the models learned what its
-    absence is worth. Where the level is silent, what the days since the last one are expected to have brought is a
-    source of its own. The references in the blend are the level's own course (`climatology` the season); a model that
-    does not tell its inputs apart is a source of its own.
+    A missing input contributes to the group "missing", because the models learned the effect of its absence. During an
+    outage of the level, the change expected since the last level is the source "since_level". The references in the
+    blend belong to the group "level" (`climatology` to "season"). A model that cannot be explained is a source of its
+    own.
 
     Parameters
     ----------
     points
-        Of every model and `default`, as `hindcast.with_default` gives them.
+        Model → point forecasts, as `hindcast.with_default` returns them.
     yesterday
-        Whether the last day is yesterday; else the words name its date.
+        Whether the last day is yesterday; otherwise the descriptions give its date.
 
     Returns
     -------
     DataFrame
-        Per lead a row per source, base first, then the largest first; a lead without a forecast has none.
+        One row per lead time and source: the baseline, then the sources by size of their contribution. A lead time
+        without a forecast has no row.
     """
-    age = int(samples.level_age[-1])
-    speaker = _Words(samples, dam, "yesterday" if yesterday else f"on {samples.dates[-1].item():%-d %b}")
+    date = samples.dates[-1].item()
+    descriptions = _Descriptions(samples, dam, "yesterday" if yesterday else f"on {date:%-d %b}")
     rows = []
     for lead, weights in points[DEFAULT].weights.items():
         if not math.isfinite(sum(weights.values())):
             continue
-        found: dict[Source, float] = defaultdict(float, {(BASELINE, ""): points[DEFAULT].shift[lead]})
-        day = samples.inputs_at(lead).tail(1)
-        for name, weight in weights.items():
-            model = points[name].fitted[lead]
-            if not isinstance(model, Explainable):
-                found["other", name] += weight * float(points[name].changes[lead][-1])
-                continue
-            told = model.contributions(day).row(0, named=True)
-            for column, contribution in told.items():
-                found[_source(column, day, dam)] += weight * contribution
-            if age:
-                found["since_level", ""] += weight * (points[name].changes[lead][-1] - sum(told.values()))
-        first_base = sorted(found, key=lambda source: (source[0] != BASELINE, -abs(found[source]), source))
-        rows += [(dam.id, samples.dates[-1].item(), lead, *of, found[of], speaker.of(of)) for of in first_base]
+        parts = _contributions(samples, dam, points, lead)
+        ordered = sorted(parts, key=lambda source: (source[0] != BASELINE, -abs(parts[source]), source))
+        rows += [(dam.id, date, lead, *source, parts[source], descriptions.of(source)) for source in ordered]
     return EXPLANATION.check(pl.DataFrame(rows, schema=EXPLANATION.columns, orient="row"), unique=True)
 
 
+def _contributions(
+    samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], lead: int
+) -> dict[Source, float]:
+    """Source → its contribution to the last day's change by `default` at one lead time."""
+    parts: dict[Source, float] = defaultdict(float, {(BASELINE, ""): points[DEFAULT].shift[lead]})
+    day = samples.inputs_at(lead).tail(1)
+    for name, weight in points[DEFAULT].weights[lead].items():
+        model, change = points[name].fitted[lead], float(points[name].changes[lead][-1])
+        if not isinstance(model, Explainable):
+            parts["other", name] += weight * change
+            continue
+        contributions = model.contributions(day).row(0, named=True)
+        for column, contribution in contributions.items():
+            parts[_source(column, day, dam)] += weight * contribution
+        if samples.level_age[-1]:
+            parts["since_level", ""] += weight * (change - sum(contributions.values()))
+    return parts
+
+
 def _source(column: str, day: pl.DataFrame, dam: Dam) -> Source:
-    """Whose contribution that of `column` is."""
+    """The source of the contribution of `column`; "missing" if the input is null."""
     if column in day.columns and day[column].is_null()[0]:
         return "missing", ""
-    return owner(column, dam)
+    return input_source(column, dam)
 
 
-def owner(column: str, dam: Dam) -> Source:
-    """The group, and where it is a single gauge its title, that an input belongs to."""
+def input_source(column: str, dam: Dam) -> Source:
+    """Group and gauge title of an input."""
     bare = column.removeprefix(CONTEXT).removeprefix(BALANCE)
     for gauge in dam.gauges:
-        own = bare.removeprefix(gauge.column)
-        if gauge.role != "target" and own != bare and (own in _GAUGE_INPUTS or own.startswith("_due_")):
+        suffix = bare.removeprefix(gauge.column)
+        if gauge.role != "target" and suffix != bare and (suffix in _GAUGE_INPUTS or suffix.startswith("_due_")):
             return gauge.role, gauge.title
     for forcing in dam.forcings:
         if bare.removeprefix(FORCING) in (f"{forcing.id}_{end}" for end in _FORCING_INPUTS):
@@ -98,7 +108,7 @@ def owner(column: str, dam: Dam) -> Source:
     if column.startswith(BALANCE) and flow in ("inflow", "release"):
         titles = [gauge.title for gauge in dam.gauges if gauge.role == flow]
         return flow, titles[0] if len(titles) == 1 else ""
-    belongs = {
+    membership = {
         BASELINE: column == BASELINE,
         "rain": bare == "api" or bare.startswith("rain_"),
         "season": bare in _SEASON,
@@ -106,68 +116,68 @@ def owner(column: str, dam: Dam) -> Source:
         "full_supply": bare == "below_full",
         "level": bare in ("level", "rise_per_flow") or "change" in bare or column.startswith(BALANCE),
     }
-    return next(((group, "") for group, does in belongs.items() if does), ("other", bare))
+    return next(((group, "") for group, is_member in membership.items() if is_member), ("other", bare))
 
 
-class _Words:
-    """What each source was doing on the last day, in words."""
+class _Descriptions:
+    """Descriptions of the sources on the last day."""
 
     def __init__(self, samples: Samples, dam: Dam, when: str) -> None:
         self.samples, self.dam, self.when = samples, dam, when
         self.day = samples.inputs.row(-1, named=True)
-        for of_lead in samples.ahead.values():
-            self.day |= of_lead.row(-1, named=True)
+        for inputs in samples.ahead.values():
+            self.day |= inputs.row(-1, named=True)
 
     def of(self, source: Source) -> str:
-        """The words for one source."""
+        """The description of one source."""
         group, title = source
         gauge = next((g for g in self.dam.gauges if (g.role, g.title) == source), None)
         if gauge is not None:
             return self._gauge(gauge)
-        of_group = {
+        by_group = {
             "rain": self._rain,
             "level": self._level,
             "full_supply": self._full_supply,
             "missing": self._missing,
         }
         fixed = {
-            BASELINE: "what a usual day brings",
-            "season": f"the time of year ({self.samples.dates[-1].item():%B})",
-            "weather": "warmth, evaporation and snow",
+            BASELINE: "baseline",
+            "season": f"time of year ({self.samples.dates[-1].item():%B})",
+            "weather": "temperature, evaporation and snow",
             "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
-            "since_level": f"the days since the last level ({self.samples.dates[-1 - self.samples.level_age[-1]]})",
+            "since_level": f"days since the last level ({self.samples.dates[-1 - self.samples.level_age[-1]]})",
         }
-        return of_group[group]() if group in of_group else fixed.get(group, title)
+        return by_group[group]() if group in by_group else fixed.get(group, title)
 
     def _rain(self) -> str:
         last, three = self.day.get("rain_lag0"), self.day.get("rain_3d")
         if last is not None and last >= _MIN_RAIN_MM:
-            fallen = f"{last:.0f} mm {self.when}"
+            rain = f"{last:.0f} mm {self.when}"
         elif three is not None:
-            fallen = f"{three:.0f} mm in 3 days" if three >= _MIN_RAIN_MM else "hardly any rain in 3 days"
+            rain = f"{three:.0f} mm in 3 days" if three >= _MIN_RAIN_MM else "almost no rain in 3 days"
         else:
-            fallen = "rain so far"
+            rain = "past rain"
         past = self.samples.inputs["api"].drop_nulls()
         dry, wet = past.quantile(0.25), past.quantile(0.75)
         if past.is_empty() or dry is None or wet is None or dry == wet:
-            return fallen
-        ground = "wet" if self.day["api"] >= wet else "dry" if self.day["api"] <= dry else ""
-        return f"{fallen} on a {ground} catchment" if ground else fallen
+            return rain
+        state = "wet" if self.day["api"] >= wet else "dry" if self.day["api"] <= dry else ""
+        return f"{rain} on a {state} catchment" if state else rain
 
     def _level(self) -> str:
         name = "level" if self.dam.target.variable == "reservoir_level" else "storage"
         change = self.day["last_change"]
-        if self.samples.level_age[-1] > 0:  # the inputs then hold one that fades
+        if self.samples.level_age[-1] > 0:  # the input is then an extrapolation
             changes = np.diff(self.samples.trusted)
-            seen = changes[np.isfinite(changes)]
-            change = float(seen[-1]) if len(seen) else None
+            known = changes[np.isfinite(changes)]
+            change = float(known[-1]) if len(known) else None
         if change is None:
-            return f"{name}: no change is known yet"
+            return f"no known change of the {name}"
         size = f"{amount(abs(change))} {self.dam.target.unit}"
         if not np.isfinite(self.samples.trusted[-2:]).all():
-            return f"{name}'s last known change was {'a fall' if change < 0 else 'a rise'} of {size}"
+            return f"last known change of the {name}: {'a fall' if change < 0 else 'a rise'} of {size}"
         if change == 0:
             return f"{name} did not change {self.when}"
         return f"{name} {'fell' if change < 0 else 'rose'} {size} {self.when}"
@@ -186,18 +196,18 @@ class _Words:
         factor, _ = gauge.kind.conversion(gauge.unit)
         if rise is None:
             return gauge.title
-        ordinary = self.samples.inputs[f"{gauge.column}_rise"].abs().quantile(0.25)
-        if ordinary is None or abs(rise) <= ordinary:
+        small_rise = self.samples.inputs[f"{gauge.column}_rise"].abs().quantile(0.25)
+        if small_rise is None or abs(rise) <= small_rise:
             return f"{gauge.title} steady"
         return f"{gauge.title} {'rising' if rise > 0 else 'falling'} ({amount(abs(rise / factor))} {gauge.unit} a day)"
 
     def _missing(self) -> str:
-        # what the balance lacks, a gauge or a change lacks
-        absent = (name for name, value in self.day.items() if value is None and not name.startswith(BALANCE))
-        owners = dict.fromkeys(owner(column, self.dam) for column in absent)
+        # inputs of the balance are missing only if a gauge or a change is missing too
+        missing = (name for name, value in self.day.items() if value is None and not name.startswith(BALANCE))
+        sources = dict.fromkeys(input_source(column, self.dam) for column in missing)
         names = {"rain": "rain of some days", "level": "changes of some days", "full_supply": "full supply",
                  "weather": "temperature, evaporation or snow of some days"}  # fmt: skip
-        return f"what is not known: {', '.join(title or names.get(group, group) for group, title in owners)}"
+        return f"missing: {', '.join(title or names.get(group, group) for group, title in sources)}"
 
 
 def amount(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What was forecast or planned for the days of a forecast, in sentences: of which days, and when it was issued."""
+"""Sentences on the forecasts and plans (forcings) that a forecast uses: their days and their issue times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forebay.features.forcings import newest_issues
 
 
 def forcing_notes(table: pl.DataFrame, dam: Dam, init_date: date) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sentences on the forcings that the forecast of `init_date` used, and on those that it lacks.
+    """Sentences on the forcings that the forecast of `init_date` uses, and on those that it lacks.
 
     Parameters
     ----------
@@ -33,19 +33,23 @@ def forcing_notes(table: pl.DataFrame, dam: Dam, init_date: date) -> tuple[tuple
 
 
 def _used(rows: pl.DataFrame, forcing: Forcing, dam: Dam) -> str:
-    last, oldest = rows.select(to_local(pl.col("issue_time").max(), dam.time_zone).alias("last"),
-                               to_local(pl.col("issue_time").min(), dam.time_zone).alias("oldest")).row(0)  # fmt: skip
-    when = f"issued {last:%Y-%m-%d %H:%M}" + (f" (some days {oldest:%Y-%m-%d %H:%M})" if oldest < last else "")
+    """Issue times, total or mean, and days of one forcing."""
+    newest, oldest = rows.select(
+        to_local(pl.col("issue_time").max(), dam.time_zone).alias("newest"),
+        to_local(pl.col("issue_time").min(), dam.time_zone).alias("oldest"),
+    ).row(0)
+    issued = f"issued {newest:%Y-%m-%d %H:%M}" + (f" (some days {oldest:%Y-%m-%d %H:%M})" if oldest < newest else "")
     factor, offset = forcing.variable.conversion(forcing.unit)
     values = ((rows["value"] - offset) / factor).to_list()
     days: list[date] = rows["valid_date"].sort().to_list()
-    much, how = (sum(values), "altogether") if forcing.kind == "rain" else (sum(values) / len(values), "on average")
-    return f"Used: {forcing.title}, {when}: {much:,.4g} {forcing.unit} {how}, {days[0]} to {days[-1]}."
+    statistic, value = ("total", sum(values)) if forcing.kind == "rain" else ("mean", sum(values) / len(values))
+    return f"Used: {forcing.title}, {issued}: {statistic} {value:,.4g} {forcing.unit}, {days[0]} to {days[-1]}."
 
 
 def _lacking(rows: pl.DataFrame, forcing: Forcing, leads: range) -> str:
+    """The days for which nothing was issued."""
     if rows.is_empty():
-        return f"{forcing.title}: nothing had been issued for the days to come; the models do without it."
-    there = set(rows["day"].to_list())
-    missing = ", ".join(str(lead) for lead in leads if lead not in there)
-    return f"{forcing.title}: nothing had been issued for day {missing}; leads that need it do without it."
+        return f"{forcing.title}: no issue covers the coming days; the models work without it."
+    issued = set(rows["day"].to_list())
+    missing = ", ".join(str(lead) for lead in leads if lead not in issued)
+    return f"{forcing.title}: no issue covers day {missing}; lead times that need it work without it."

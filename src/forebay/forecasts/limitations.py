@@ -1,0 +1,175 @@
+"""The limitations of a forecast, as sentences: missing data, missing intervals, values outside experience."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from forebay.dams.dam import Dam
+from forebay.days.daily import usable_values
+from forebay.features.samples import Samples
+from forebay.models.intervals import MIN_ERRORS
+from forebay.screen.flags import REASONS
+from forebay.tables import QUANTILES
+from forebay.verify.hindcast import FALLBACK
+from forebay.verify.point_forecasts import DEFAULT, PointForecasts
+
+LOWER_BOUND = "the intervals are a lower bound of the uncertainty"
+_QUANTITIES = {
+    "rain": "catchment rain of the last day",
+    "wetness": "wetness of the catchment (antecedent precipitation index)",
+    "level": "level",
+    "last_change": "last daily change",
+}
+
+
+def limitations(
+    daily: pl.DataFrame, samples: Samples, dam: Dam, default: PointForecasts, forecasts: pl.DataFrame
+) -> tuple[str, ...]:
+    """Sentences on the limitations of the forecast from the last day of `daily`; empty without any.
+
+    Parameters
+    ----------
+    default
+        Point forecasts of the model `default`.
+    forecasts
+        `tables.FORECASTS` of the hindcast.
+    """
+    return (
+        *_short_record(samples, default),
+        *_missing_intervals(samples, forecasts),
+        *_constant_level(samples),
+        *_unknown_datum(samples),
+        *_missing_level(samples, dam),
+        *_missing_drivers(samples, dam),
+        *_missing_gauges(daily, dam),
+        *_missing_kinds(dam),
+        *_reading_time(dam),
+    )
+
+
+def outside_experience(experience: pl.DataFrame, samples: Samples, dam: Dam) -> tuple[str, ...]:
+    """Sentences on the quantities of the last day that lie outside the range of the training days.
+
+    Parameters
+    ----------
+    experience
+        The table of `features.experience.experience`.
+    """
+    today = experience.filter("outside", pl.col("day") == len(samples.dates) - 1)
+    sentences = []
+    for row in today.iter_rows(named=True):
+        unit = "mm" if row["quantity"] in ("rain", "wetness") else dam.target.unit
+        is_above = row["value"] > row["high"]
+        side, end, limit = ("above", "maximum", row["high"]) if is_above else ("below", "minimum", row["low"])
+        sentences.append(
+            f"Outside experience: {_QUANTITIES[row['quantity']]}, {row['value']:,.4g} {unit}, is {side} the range of "
+            f"the training days ({end} {limit:,.4g} {unit}): {LOWER_BOUND}."
+        )
+    return tuple(sentences)
+
+
+def _short_record(samples: Samples, default: PointForecasts) -> list[str]:
+    last = samples.dates[-1].item()
+    leads = [lead for lead, until in default.fallback_until.items() if until == last]
+    if not leads:
+        return []
+    return [
+        f"The record ({len(samples.dates)} days) is too short for the regression: {FALLBACK} replaces it at lead times "
+        f"{', '.join(map(str, leads))}."
+    ]
+
+
+def _missing_intervals(samples: Samples, forecasts: pl.DataFrame) -> list[str]:
+    issued = forecasts.filter(pl.col("model") == DEFAULT, pl.col("init_date") == samples.dates[-1].item())
+    quantiles = issued.group_by("lead_time").len()
+    leads = quantiles.filter(pl.col("len") < len(QUANTILES))["lead_time"].sort()
+    if leads.is_empty():
+        return []
+    return [
+        f"No intervals at lead times {', '.join(map(str, leads))}: at the start of the month fewer than {MIN_ERRORS} "
+        "past forecasts had an observed level."
+    ]
+
+
+def _constant_level(samples: Samples) -> list[str]:
+    if len(samples.dates) == 1 or np.nanmax(samples.level) > np.nanmin(samples.level):
+        return []
+    return [f"The level did not change in {len(samples.dates)} days: the gauge may be stuck."]
+
+
+def _unknown_datum(samples: Samples) -> list[str]:
+    if samples.withheld_from is None:
+        return []
+    return [
+        f"The datum of the level seems to have changed on {samples.withheld_from}: full supply, thresholds and storage "
+        "are withheld from that day until the dam file states the change (datum_offsets)."
+    ]
+
+
+def _missing_level(samples: Samples, dam: Dam) -> list[str]:
+    age, reason = int(samples.level_age[-1]), samples.suspect_reason
+    why = "" if reason is None else f"{reason}: {REASONS[reason]}"
+    level_of_day = f"The level of {samples.dates[-1]}"
+    if age == 0:
+        return [f"{level_of_day} is suspect ({why}); the forecast still starts from it."] if why else []
+    sentences = [f"{level_of_day} is suspect and not used ({why})."] if why else []
+    level = f"{samples.start_level[-1]:,.3f} {dam.target.unit}"
+    return [
+        *sentences,
+        f"No level since {samples.dates[-1 - age]} ({_days(age)}): the forecast starts from the level of that day, "
+        f"{level}. Its intervals come from past forecasts that start from a level of that age.",
+    ]
+
+
+def _missing_drivers(samples: Samples, dam: Dam) -> list[str]:
+    age = 0 if samples.outages is None else int(samples.outages.drivers_age[-1])
+    if age == 0:
+        return []
+    kind = "rain" if dam.columns("rainfall") else "flow"
+    return [
+        f"No {kind} is known since {samples.dates[-1 - age]} ({_days(age)}): the intervals come from past forecasts "
+        f"without rain and flows, if at least {MIN_ERRORS} of them had an observed level."
+    ]
+
+
+def _missing_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
+    known = usable_values(daily, dam)
+    last = known["date"][-1]
+    sentences = []
+    for gauge in (gauge for gauge in dam.gauges if gauge.role != "target"):
+        days = known.filter(pl.col(gauge.column).is_not_null())["date"]
+        if days.is_empty():
+            sentences.append(f"{gauge.title} has no usable value; the models work without it.")
+        elif (age := (last - days[-1]).days) > 0:
+            sentences.append(
+                f"{gauge.title} has no value since {days[-1]} ({_days(age)}); the models take the gap into account, "
+                "and nothing fills it."
+            )
+    return sentences
+
+
+def _missing_kinds(dam: Dam) -> list[str]:
+    """Sentences on the kinds of gauge and the full supply level that the dam file does not have."""
+    sentences = []
+    if not any(gauge.role not in ("target", "storage") for gauge in dam.gauges):
+        sentences.append("No gauge of rain or flow: the forecast uses the past levels only.")
+    elif not dam.columns("rainfall"):
+        sentences.append("No rain gauge: the forecast notices rain only when the inflow or the level rises.")
+    if dam.full_supply is None:
+        sentences.append("The dam file has no full supply level: distance to full supply and spills are unknown.")
+    return sentences
+
+
+def _reading_time(dam: Dam) -> list[str]:
+    gauge = dam.target_gauge
+    if gauge.reading != "instantaneous" or gauge.reading_at is None:
+        return []
+    return [
+        f"The level is read at {gauge.reading_at:%H:%M}: a lead time of 1 day reaches the next reading, and the level "
+        "does not yet include the rain since the last reading."
+    ]
+
+
+def _days(count: int) -> str:
+    return f"{count} day{'s' if count > 1 else ''}"
