@@ -1,4 +1,4 @@
-"""`forebay.nets.export`: ONNX files that give Keras' numbers, in onnxruntime and in JavaScript."""
+"""`forebay.nets.export`: ONNX files give the numbers of Keras, in onnxruntime and in JavaScript."""
 
 import json
 import os
@@ -41,11 +41,11 @@ def node() -> Path:
     if not stamp.is_file() or stamp.read_text() != RUNTIME:
         NODE.mkdir(exist_ok=True)
         (NODE / "package.json").write_text('{"private": true, "type": "module"}')
-        done = subprocess.run(
+        process = subprocess.run(
             ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", RUNTIME],
             cwd=NODE, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        assert process.returncode == 0, process.stderr
         stamp.write_text(RUNTIME)
     return NODE
 
@@ -56,10 +56,10 @@ def test_a_net_of_any_backend_gives_the_same_in_onnxruntime_and_in_javascript(
 ) -> None:
     needs(backend)
     table = rain_table(50)
-    made = networks.fit(job(epochs=2), backend=backend)
-    networks.save(made, tmp_path / "net.keras")
-    assert export.write_onnx(made, table, tmp_path / "net.onnx") <= 1e-4
-    expected = networks.predict(made, table)
+    network = networks.fit(job(epochs=2), backend=backend)
+    networks.save(network, tmp_path / "net.keras")
+    assert export.write_onnx(network, table, tmp_path / "net.onnx") <= 1e-4
+    expected = networks.predict(network, table)
     assert np.abs(export.run_onnx(tmp_path / "net.onnx", table.select(INPUTS)) - expected).max() <= 1e-4
     assert np.ptp(expected) > 0
 
@@ -67,33 +67,33 @@ def test_a_net_of_any_backend_gives_the_same_in_onnxruntime_and_in_javascript(
     (program,) = re.findall(r"^```js\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (node / f"predict-{backend}.mjs").write_text(program)
     (tmp_path / "rows.json").write_text(json.dumps(table.select(INPUTS).to_dicts()))
-    done = subprocess.run(
+    process = subprocess.run(
         ["node", f"predict-{backend}.mjs", tmp_path / "net", tmp_path / "rows.json"],
         cwd=node, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert np.abs(np.array(json.loads(done.stdout)) - expected).max() <= 1e-4
+    assert process.returncode == 0, process.stderr
+    assert np.abs(np.array(json.loads(process.stdout)) - expected).max() <= 1e-4
 
 
-def test_a_file_that_does_not_agree_is_not_kept(
+def test_a_file_that_disagrees_with_keras_is_not_written(
     network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = export.run_onnx
-    monkeypatch.setattr(export, "run_onnx", lambda *given: runs(*given) + 0.001)  # a fault of the exporter
+    run_onnx = export.run_onnx
+    monkeypatch.setattr(export, "run_onnx", lambda *arguments: run_onnx(*arguments) + 0.001)  # an error of the export
     with pytest.raises(ModelError, match=r"net.onnx: onnxruntime and Keras differ by 0.001, allowed is 0.0001"):
         export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_answer_that_is_no_number_is_not_kept(
+def test_a_file_that_predicts_nan_is_not_written(
     network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "run_onnx", lambda *given: np.full(400, np.nan))
+    monkeypatch.setattr(export, "run_onnx", lambda *arguments: np.full(400, np.nan))
     with pytest.raises(ModelError, match="differ by nan"):
         export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
 
 
-def test_without_the_tools_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "find_spec", lambda name: None)  # what is installed cannot be taken away otherwise
+def test_the_error_for_absent_packages_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "find_spec", lambda name: None)  # as if nothing were installed
     with pytest.raises(ConfigError, match=r"needs onnx, jax2onnx, onnxruntime.*forebay\[nets,export\]"):
         export.check_tools()

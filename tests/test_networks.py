@@ -1,4 +1,4 @@
-"""`forebay.nets.networks` and its backends, each run for real in its own environment."""
+"""`forebay.nets.networks` on each installed backend, in the backend's own environment."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def job(seed: int = 0, epochs: int = 20, **training: object) -> Fit:
 
 
 def needs(backend: str) -> None:
-    """Skip where the backend's environment was not made; in CI that is a failure."""
+    """Skip the test if the backend is not installed; a failure in CI."""
     try:
         backends.check(backend)
     except ConfigError:
@@ -41,41 +41,41 @@ def needs(backend: str) -> None:
 
 @pytest.fixture(scope="module")
 def nets() -> dict[str, Network]:
-    made = {}
+    networks_by_backend = {}
     for backend in backends.BACKENDS:
         try:
-            made[backend] = networks.fit(job(), backend=backend)
+            networks_by_backend[backend] = networks.fit(job(), backend=backend)
         except ConfigError:
             if os.environ.get("CI") == "true":
                 raise
-    return made
+    return networks_by_backend
 
 
-@pytest.mark.parametrize("saved_by", backends.BACKENDS)
-def test_a_net_predicts_the_same_under_every_backend(saved_by: str, nets: dict[str, Network]) -> None:
-    needs(saved_by)
-    expected = networks.predict(nets[saved_by], rain_table(), backend="jax")
+@pytest.mark.parametrize("origin", backends.BACKENDS)
+def test_a_net_predicts_the_same_under_every_backend(origin: str, nets: dict[str, Network]) -> None:
+    needs(origin)
+    expected = networks.predict(nets[origin], rain_table(), backend="jax")
     assert np.isfinite(expected).all()
     for backend in backends.BACKENDS:
         needs(backend)
-        assert np.abs(networks.predict(nets[saved_by], rain_table(), backend=backend) - expected).max() <= 1e-4
+        assert np.abs(networks.predict(nets[origin], rain_table(), backend=backend) - expected).max() <= 1e-4
 
 
 def test_the_backends_agree_within_the_noise_of_the_seed(nets: dict[str, Network]) -> None:
-    losses = {name: made.history["val_loss"][-1] for name, made in nets.items()}
+    losses = {name: network.history["val_loss"][-1] for name, network in nets.items()}
     seeds = [networks.fit(job(seed)).history["val_loss"][-1] for seed in range(5)]
     for backend, loss in losses.items():
         assert abs(loss - np.mean(seeds)) <= 4 * np.std(seeds, ddof=1), backend
 
 
-def test_the_same_seed_gives_the_same_net_whatever_was_fitted_before() -> None:
-    first, second, again = networks.fit_all([job(0), job(1), job(0)])
-    assert first.history.equals(again.history)
+def test_the_same_seed_gives_the_same_net_after_other_fits() -> None:
+    first, second, third = networks.fit_all([job(0), job(1), job(0)])
+    assert first.history.equals(third.history)
     assert not first.history.equals(second.history)
-    assert np.array_equal(networks.predict(first, rain_table()), networks.predict(again, rain_table()))
+    assert np.array_equal(networks.predict(first, rain_table()), networks.predict(third, rain_table()))
 
 
-def test_the_history_is_a_frame_of_all_epochs_and_the_loss_falls() -> None:
+def test_the_history_has_all_epochs_and_the_loss_falls() -> None:
     history = networks.fit(job()).history
     assert history.columns == ["epoch", "loss", "val_loss"]
     assert history["epoch"].to_list() == list(range(1, 21))
@@ -83,11 +83,11 @@ def test_the_history_is_a_frame_of_all_epochs_and_the_loss_falls() -> None:
     assert networks.fit(replace(job(epochs=1), validating=None)).history["val_loss"].to_list() == [None]
 
 
-def test_a_net_learns_what_there_is_to_learn() -> None:
+def test_a_net_halves_the_error_of_the_median() -> None:
     table = rain_table()
     plain = (("normalisation", 0), ("dense", 16), ("relu", 0), ("dense", 1))
-    made = networks.fit(replace(job(epochs=60), layers=plain))
-    errors = np.abs(networks.predict(made, table) - table["change"].to_numpy())
+    network = networks.fit(replace(job(epochs=60), layers=plain))
+    errors = np.abs(networks.predict(network, table) - table["change"].to_numpy())
     assert errors.mean() < 0.5 * np.abs(table["change"].to_numpy() - table["change"].median()).mean()
 
 
@@ -99,54 +99,54 @@ def test_shuffling_keeps_the_pairs() -> None:
     assert not np.array_equal(mixed.target, rows.target)
 
 
-def test_normalisation_is_that_of_the_fitted_rows_only() -> None:
-    one = job()
-    scale = networks.normalisation(one.fitted)
-    assert scale.mean == pytest.approx(one.fitted.inputs.mean(axis=0), rel=1e-5)
-    assert scale.variance == pytest.approx(one.fitted.inputs.var(axis=0), rel=1e-4)
+def test_normalisation_uses_the_training_rows_only() -> None:
+    rows = job().fitted
+    scale = networks.normalisation(rows)
+    assert scale.mean == pytest.approx(rows.inputs.mean(axis=0), rel=1e-5)
+    assert scale.variance == pytest.approx(rows.inputs.var(axis=0), rel=1e-4)
 
 
-def test_a_saved_net_is_loaded_as_it_was(tmp_path: Path) -> None:
-    made = networks.fit(job(epochs=2))
-    networks.save(made, tmp_path / "net.keras")
-    there = networks.load(tmp_path / "net.keras")
-    assert (there.names, there.history.equals(made.history)) == (made.names, True)
-    assert np.array_equal(networks.predict(there, rain_table()), networks.predict(made, rain_table()))
+def test_a_saved_net_is_loaded_unchanged(tmp_path: Path) -> None:
+    network = networks.fit(job(epochs=2))
+    networks.save(network, tmp_path / "net.keras")
+    loaded = networks.load(tmp_path / "net.keras")
+    assert (loaded.names, loaded.history.equals(network.history)) == (network.names, True)
+    assert np.array_equal(networks.predict(loaded, rain_table()), networks.predict(network, rain_table()))
     (tmp_path / "net.json").write_text("{}")
     with pytest.raises(ModelError, match="net.keras' cannot be loaded"):
         networks.load(tmp_path / "net.keras")
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         (rain_table().drop("stream"), "column 'stream' is not in the table"),
-        (rain_table().with_columns(pl.lit(None, pl.Float64).alias("rain")), "'rain' has 400 rows of 400 without"),
-        (rain_table().with_columns(pl.lit(float("nan")).alias("rain")), "'rain' has 400 rows of 400 without"),
+        (rain_table().with_columns(pl.lit(None, pl.Float64).alias("rain")), "'rain' has no finite number in 400 of"),
+        (rain_table().with_columns(pl.lit(float("nan")).alias("rain")), "'rain' has no finite number in 400 of"),
     ],
 )
-def test_a_table_that_a_net_cannot_take_is_refused(table: pl.DataFrame, said: str) -> None:
-    with pytest.raises(ModelError, match=said):
+def test_a_table_with_missing_values_is_refused(table: pl.DataFrame, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
         networks.arrays(table, inputs=INPUTS, target="change")
 
 
-def test_what_cannot_be_fitted_is_refused() -> None:
+def test_invalid_fits_are_refused() -> None:
     with pytest.raises(ModelError, match="layer 'lstm' is not known; allowed are"):
         networks.fit(replace(job(), layers=(("lstm", 4),)))
     with pytest.raises(ModelError, match="must be the first"):
         networks.fit(replace(job(), layers=(("dense", 4), ("normalisation", 0))))
-    with pytest.raises(ModelError, match="5 rows are fewer than one batch of 32"):
+    with pytest.raises(ModelError, match="5 training rows are fewer than one batch of 32"):
         networks.fit(replace(job(), fitted=job().fitted.take(slice(0, 5))))
     with pytest.raises(ModelError, match="did not stay finite"):
         networks.fit(job(epochs=2, rate=1e38))
 
 
-def test_a_backend_that_is_not_known_or_not_there_is_named_with_the_command(
+def test_the_error_for_an_absent_backend_names_the_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="backend 'theano' is not known; allowed are jax, torch, tensorflow"):
         backends.check("theano")
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)  # what is not installed cannot be had otherwise
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)  # as if nothing were installed
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     with pytest.raises(ConfigError, match=r"scripts/backends torch"):
         backends.check("torch")
@@ -154,17 +154,23 @@ def test_a_backend_that_is_not_known_or_not_there_is_named_with_the_command(
         backends.check("jax")
 
 
-def test_another_process_that_fails_says_why() -> None:
+def test_the_error_of_another_process_has_its_last_line() -> None:
     needs("torch")
     with pytest.raises(ModelError, match=r"Keras on torch failed in its own process .*: .*KeyError"):
         backends.run(backends.Task("forebay.nets.keras_nets", "predict_item"), [{"x": np.zeros(1)}], backend="torch")
 
 
-def test_a_running_backend_is_left_alone_and_another_gets_its_own_process() -> None:
+def test_a_second_backend_runs_in_a_process_of_its_own() -> None:
     needs("torch")
     code = (
-        "from forebay.models import networks as n; from tests.test_networks import job; import sys\n"
+        "from forebay.nets import networks as n; from tests.test_networks import job; import sys\n"
         "n.fit(job(epochs=1)); n.fit(job(epochs=1), backend='torch'); print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
-    assert done.stdout == "False\n", done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert process.stdout == "False\n", process.stderr
+
+
+def test_importing_the_models_imports_no_keras() -> None:
+    code = "import forebay.models, forebay.models.fits, forebay.nets.networks, sys; print('keras' in sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert process.stdout == "False\n"

@@ -29,7 +29,7 @@ from forebay.settings import Settings
 Fitter: TypeAlias = Callable[[Model], Model]
 """Fits the given model on a fixed set of training rows; raises as `Model.fit`."""
 
-CODE = ("dams", "errors", "features", "metrics", "models", "nets", "services", "settings", "tables")
+CODE = ("dams", "errors", "features", "files", "metrics", "models", "nets", "services", "settings", "tables")
 """Packages and modules of forebay that `forebay.models` imports, directly or indirectly. A test compares the list with
 the import statements."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "keras", "jax")

@@ -2,8 +2,8 @@
 
 The members of each lead time are quantiles of the forecast. Past error vectors only decide which member of one lead
 time belongs to which member of the next. This is the Schaake shuffle of Clark et al. (2004) with errors as template, an
-empirical copula as in Schefzik et al. (2013). Paths therefore agree with the intervals of each lead time. They also give
-the probability that the level reaches a threshold *by* a day, which intervals cannot give.
+empirical copula as in Schefzik et al. (2013). Paths therefore agree with the intervals of each lead time. They also
+give the probability that the level reaches a threshold *by* a day, which intervals cannot give.
 """
 
 from __future__ import annotations

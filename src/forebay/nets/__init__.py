@@ -1,1 +1,1 @@
-"""Networks in Keras on three backends, and their export."""
+"""Neural nets in Keras on three backends, and their export to ONNX."""

@@ -1,8 +1,8 @@
-"""Where Keras runs: on the backend that a call names, in this process or in one of its own.
+"""Runs Keras on the backend that a call names, in this process or in a process for that backend.
 
-Keras takes its backend when it is imported and keeps it, so another backend needs another process, and as torch and
-TensorFlow want other versions of what forebay needs, mostly another virtual environment: `.venv-torch` or
-`.venv-tensorflow` beside the one that runs, made by ``scripts/backends``.
+Keras selects its backend at import, so a second backend needs a second process. Torch and TensorFlow need different
+versions of shared libraries, so each usually runs in a virtual environment of its own next to the current one:
+`.venv-torch` or `.venv-tensorflow`. ``scripts/backends`` creates them.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Work: TypeAlias = Callable[[Item], Item]
 Progress: TypeAlias = Callable[[int], None]
 
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
-_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # these nets are small: torch's threads would wait for each other (140 s → 6 s)
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for small nets torch's threads mostly wait for each other (140 s → 6 s)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A function of a module that turns an item into an item with Keras; named, so that another process finds it."""
+    """A function from item to item that needs Keras, by module and name, so that another process can import it."""
 
     module: str
     function: str
 
     def load(self) -> Work:
-        """The function itself."""
+        """The function."""
         from importlib import import_module
 
         work: Work = getattr(import_module(self.module), self.function)
@@ -59,48 +59,49 @@ def check(backend: str) -> None:
 
 
 def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress | None = None) -> list[Item]:
-    """The task's result for each item, in order, all from one process that runs Keras on `backend`.
+    """The result of the task for each item, in order, from one process that runs Keras on `backend`.
 
     Parameters
     ----------
     progress
-        Told how many items are done; only where the work is done in this process.
+        Called with the number of finished items; only if the task runs in this process.
 
     Raises
     ------
     ConfigError
         If `backend` is not known or not installed.
     ModelError
-        If the other process fails; holds the last line that it wrote.
+        If the other process fails; the message has the last line of its output.
     """
     check(backend)
     if not items:
         return []
     if _is_here(backend):
         os.environ["KERAS_BACKEND"] = backend
-        for name, value in _kept_programs().items():
+        for name, value in _program_cache().items():
             os.environ.setdefault(name, value)
         work = task.load()
-        made = []
-        for done, item in enumerate(items):
+        results = []
+        for count, item in enumerate(items, start=1):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # Keras' own use of numpy: not a caller's to mend
-                made.append(work(item))
+                warnings.simplefilter("ignore", DeprecationWarning)  # from Keras' use of numpy; no caller can change it
+                results.append(work(item))
             if progress:
-                progress(done + 1)
-        return made
-    return _run_elsewhere(task, items, backend)
+                progress(count)
+        return results
+    return _run_in_process(task, items, backend)
 
 
-def _kept_programs() -> dict[str, str]:
-    """Where jax keeps what it compiled: compiling a small net takes longer than fitting it (4.9 s → 1.9 s).
+def _program_cache() -> dict[str, str]:
+    """Environment variables of jax's cache of compiled programs; empty if the cache folder cannot be written.
 
-    Programs are made for a machine's processor, so each machine has a folder of its own.
+    Compilation of a small net takes longer than its fit (4.9 s → 1.9 s with the cache). Programs depend on the
+    processor, so each machine has its own folder.
     """
     folder = user_cache_path("forebay") / "xla" / (platform.node() or "here")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a home that cannot be written: then nothing is kept
+    except OSError:
         return {}
     return {
         "JAX_COMPILATION_CACHE_DIR": str(folder),
@@ -110,7 +111,7 @@ def _kept_programs() -> dict[str, str]:
 
 
 def _is_here(backend: str) -> bool:
-    """Whether Keras runs on `backend` in this process, or can still be made to."""
+    """Whether Keras runs on `backend` in this process, or is not imported yet and can run on it."""
     if "keras" in sys.modules:
         import keras
 
@@ -123,55 +124,54 @@ def _installed(backend: str) -> bool:
 
 
 def _interpreter(backend: str) -> Path:
-    """The Python that has Keras and `backend`."""
+    """The Python interpreter with Keras and `backend`."""
     if _installed(backend):
         return Path(sys.executable)
-    beside = Path(sys.prefix).with_name(f".venv-{backend}") / "bin" / "python"
-    if beside.is_file():
-        return beside
+    python = Path(sys.prefix).with_name(f".venv-{backend}") / "bin" / "python"
+    if python.is_file():
+        return python
     if backend == "jax":
         raise ConfigError(
             "backend 'jax' needs keras and jax, which are not installed; run `scripts/setup nets,export` or "
             "`pip install 'forebay[nets,export]'`"
         )
     raise ConfigError(
-        f"backend {backend!r} is not installed, neither here nor in {beside.parents[1]}; run `scripts/backends "
-        f"{backend}`"
+        f"backend {backend!r} is installed neither here nor in {python.parents[1]}; run `scripts/backends {backend}`"
     )
 
 
-def _run_elsewhere(task: Task, items: Sequence[Item], backend: str) -> list[Item]:
+def _run_in_process(task: Task, items: Sequence[Item], backend: str) -> list[Item]:
     environment = (
-        _kept_programs()
+        _program_cache()
         | os.environ
         | _QUIET
         | {"KERAS_BACKEND": backend}
         | (_ONE_THREAD if backend == "torch" else {})
     )
     with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
-        given, told = Path(folder) / "given.npz", Path(folder) / "told.npz"
-        _write(given, items)
+        input_path, output_path = Path(folder) / "input.npz", Path(folder) / "output.npz"
+        _write(input_path, items)
         call = "from forebay.nets.backends import serve; import sys; serve(*sys.argv[1:])"
-        words = ("-c", call, task.module, task.function, str(given), str(told))
-        command = [str(_interpreter(backend)), *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        arguments = ("-c", call, task.module, task.function, str(input_path), str(output_path))
+        command = [str(_interpreter(backend)), *arguments]
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if process.returncode != 0:
+            last_line = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
             raise ModelError(
-                f"Keras on {backend} failed in its own process ({command[0]}): {last}; "
-                f"`scripts/backends {backend}` installs it anew"
+                f"Keras on {backend} failed in its own process ({command[0]}): {last_line}; reinstall it with "
+                f"`scripts/backends {backend}`"
             )
-        return _read(told)
+        return _read(output_path)
 
 
-def serve(module: str, function: str, given: str, told: str) -> None:
-    """Do the work of the items in the file `given` and write the results to `told`: what the other process runs."""
+def serve(module: str, function: str, input_path: str, output_path: str) -> None:
+    """Run a task on the items of the input file and write the results to the output file: the other process's main."""
     work = Task(module, function).load()
-    _write(Path(told), [work(item) for item in _read(Path(given))])
+    _write(Path(output_path), [work(item) for item in _read(Path(input_path))])
 
 
 def _write(path: Path, items: Sequence[Item]) -> None:
-    # np.savez's stub takes its own keyword too, hence the dict is named
+    # A variable for the annotation, because the stub of np.savez has a keyword parameter too
     content: dict[str, Any] = {f"{k}/{name}": array for k, item in enumerate(items) for name, array in item.items()}
     np.savez(path, **content)
 

@@ -1,6 +1,6 @@
-"""The Keras side of `networks`: builds, fits and asks nets in the process that has the backend.
+"""The Keras side of `networks`: builds nets, fits them and predicts, in the process that runs the backend.
 
-Only `backends.run` calls what takes an item; see `networks` for what callers use.
+`backends.run` calls the functions that take an item; `networks` is the interface for callers.
 """
 
 from __future__ import annotations
@@ -27,69 +27,69 @@ def as_bytes(content: bytes) -> NDArray[np.uint8]:
 
 
 def build(layers: Layers, scale: Normalisation) -> keras.Model:
-    """The net as a Keras model, untrained, for inputs of shape (n, k)."""
+    """The untrained net as a Keras model for inputs of shape (n, k)."""
     import keras
 
-    made: list[keras.Layer] = [keras.Input(shape=(len(scale.mean),))]
+    sequence: list[keras.Layer] = [keras.Input(shape=(len(scale.mean),))]
     for kind, number in layers:
         if kind == "normalisation":
-            made.append(_normaliser(scale))
+            sequence.append(_normaliser(scale))
         elif kind == "dropout":
-            made.append(keras.layers.Dropout(number))
+            sequence.append(keras.layers.Dropout(number))
         elif kind == "dense":
-            made.append(keras.layers.Dense(int(number)))
+            sequence.append(keras.layers.Dense(int(number)))
         else:
-            made.append(keras.layers.ReLU())
-    return keras.Sequential(made)
+            sequence.append(keras.layers.ReLU())
+    return keras.Sequential(sequence)
 
 
 def _normaliser(scale: Normalisation) -> keras.Layer:
     import keras
 
-    # Mean and variance are given, not adapted: they then stand in the file and load on every backend.
+    # Mean and variance are arguments and not adapted, so that the file holds them and every backend can load it.
     return keras.layers.Normalization(mean=scale.mean.tolist(), variance=scale.variance.tolist())
 
 
 def fit_item(item: Item) -> Item:
-    """A fitted net's `.keras` content and losses, from `networks`' plan (JSON) and arrays."""
+    """A fitted net's `.keras` content and losses, from the plan (JSON) and the arrays of `networks`."""
     import keras
 
     plan: dict[str, Any] = json.loads(str(item["plan"]))  # Any: JSON
     seed = plan.pop("seed")
     scale = Normalisation(item["mean"], item["variance"])
-    first, *others = plan["layers"]
-    # What is compiled knows no scale, so that it serves every net of this shape: it is given rows already normalised.
-    learning = others if first[0] == "normalisation" else plan["layers"]
+    first, *rest = plan["layers"]
+    is_normalised = first[0] == "normalisation"
 
-    def given(inputs: Floats) -> Floats:
-        # by numpy, as the layer does it: each operation of the backend's would be compiled for this alone
-        if learning is not others:
+    def scaled(inputs: Floats) -> Floats:
+        # In numpy, with the layer's formula: the backend would compile each operation for this call alone
+        if not is_normalised:
             return inputs
         return ((inputs - scale.mean) / np.maximum(np.sqrt(scale.variance), 1e-7)).astype(np.float32)
 
-    model = _compiled(json.dumps(learning), plan["rate"], len(scale.mean))
+    # The compiled model has no normalisation layer, so that it serves every net of this shape; its rows are scaled.
+    model = _compiled(json.dumps(rest if is_normalised else plan["layers"]), plan["rate"], len(scale.mean))
     keras.utils.set_random_seed(seed)
-    whole = build(plan["layers"], scale)
-    _restart(model, whole)
-    judged = (given(item["val_x"]), item["val_y"]) if "val_x" in item else None
-    # A model's first fit draws random numbers before it begins, later ones do not: so the order of rows is seeded here.
-    seeded = keras.callbacks.LambdaCallback(on_train_begin=lambda _: keras.utils.set_random_seed(seed))
-    seen = model.fit(
-        given(item["x"]), item["y"], validation_data=judged, epochs=plan["epochs"], batch_size=plan["batch"],
-        shuffle=plan["reshuffle"], verbose=0, callbacks=[seeded],
+    net = build(plan["layers"], scale)
+    _restart(model, net)
+    validation = (scaled(item["val_x"]), item["val_y"]) if "val_x" in item else None
+    # The first fit of a model draws random numbers before it begins and later fits do not: seed at the begin of each.
+    seeding = keras.callbacks.LambdaCallback(on_train_begin=lambda _: keras.utils.set_random_seed(seed))
+    history = model.fit(
+        scaled(item["x"]), item["y"], validation_data=validation, epochs=plan["epochs"], batch_size=plan["batch"],
+        shuffle=plan["reshuffle"], verbose=0, callbacks=[seeding],
     ).history  # fmt: skip
-    for trained, its in zip(model.trainable_variables, whole.trainable_variables, strict=True):
-        its.assign(trained)
-    return {"keras": as_bytes(_saved(whole))} | {name: np.array(losses) for name, losses in seen.items()}
+    for weights, net_weights in zip(model.trainable_variables, net.trainable_variables, strict=True):
+        net_weights.assign(weights)
+    return {"keras": as_bytes(_file_content(net))} | {name: np.array(losses) for name, losses in history.items()}
 
 
 @lru_cache(maxsize=4)
 def _compiled(layers: str, rate: float, inputs: int) -> keras.Model:
-    """A model of these layers (JSON), compiled once for all seeds and rows: that takes longer than fitting it."""
+    """A model of these layers (JSON), compiled once for all seeds and rows: compilation takes longer than a fit."""
     import keras
 
     model = build(json.loads(layers), Normalisation(np.zeros(inputs, np.float32), np.ones(inputs, np.float32)))
-    # jit on TensorFlow makes such a small net three times slower, and torch has no use for it.
+    # On TensorFlow, jit makes such a small net three times slower; on torch it has no effect.
     on_jax = keras.backend.backend() == "jax"
     model.compile(optimizer=keras.optimizers.Adam(rate), loss="mean_absolute_error", jit_compile=on_jax)
     model.optimizer.build(model.trainable_variables)
@@ -97,7 +97,7 @@ def _compiled(layers: str, rate: float, inputs: int) -> keras.Model:
 
 
 def _restart(model: keras.Model, fresh: keras.Model) -> None:
-    """Give `model` the weights and random state of `fresh`, and an optimiser that has seen nothing."""
+    """Set the weights and the random state of `model` to those of `fresh`, and reset its optimiser."""
     for old, new in zip(model.variables, fresh.variables, strict=True):
         old.assign(new)
     for state in model.optimizer.variables:
@@ -105,7 +105,7 @@ def _restart(model: keras.Model, fresh: keras.Model) -> None:
             state.assign(np.zeros(state.shape, state.dtype))
 
 
-def _saved(model: keras.Model) -> bytes:
+def _file_content(model: keras.Model) -> bytes:
     with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
         path = Path(folder) / "net.keras"
         model.save(path)
@@ -113,20 +113,20 @@ def _saved(model: keras.Model) -> bytes:
     return content
 
 
-def loaded(content: bytes) -> keras.Model:
-    """The Keras model of a `.keras` file's content, in safe mode, without its optimiser."""
+def load_model(content: bytes) -> keras.Model:
+    """The Keras model from the content of a `.keras` file, in safe mode, without the optimiser."""
     import keras
 
     with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
         path = Path(folder) / "net.keras"
         path.write_bytes(content)
-        # Compiling fails under another backend than the one that saved; predicting does not need it.
+        # Compilation fails under another backend than the file's; predictions do not need it.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def predict_item(item: Item) -> Item:
-    """A net's `prediction` for its `inputs`."""
+    """The `prediction` of a net for its `inputs`."""
     import keras
 
-    prediction = loaded(item["keras"].tobytes())(item["inputs"], training=False)
+    prediction = load_model(item["keras"].tobytes())(item["inputs"], training=False)
     return {"prediction": keras.ops.convert_to_numpy(prediction)[:, 0]}

@@ -1,8 +1,8 @@
-"""Small neural nets on any of Keras' backends, from a frame to a forecast without glue in between.
+"""Small neural nets on any backend of Keras, from a table to a forecast.
 
-One definition of a net (a list of layers), one call for each step: `arrays` (frame → arrays), `split_validation`,
-`shuffle`, `batches`, `normalisation`, `fit`, `predict`, `save`, `load`; the loss history is a frame. The backend is
-chosen per call and may differ between them, since a fitted net is kept as the content of its `.keras` file.
+A net is a list of layers, and each step is one call: `arrays` (table → arrays), `split_validation`, `shuffle`,
+`batches`, `normalisation`, `fit`, `predict`, `save`, `load`. The loss history is a table. Each call names its
+backend, because a fitted net is the content of its `.keras` file.
 
 Examples
 --------
@@ -41,10 +41,19 @@ LAYERS = ("normalisation", "dropout", "dense", "relu")
 
 @dataclass(frozen=True)
 class Training:
-    """How a net is fitted: Adam on the mean absolute error.
+    """Settings of a fit: Adam on the mean absolute error.
 
-    `batch` rows make a step; the `leftover` of each epoch, fewer than `batch` rows, is kept as a smaller step or
-    dropped. `reshuffle`: rows are drawn in a new order in every epoch.
+    Attributes
+    ----------
+    epochs
+    batch
+        Rows per step.
+    rate
+        Learning rate.
+    leftover
+        The last rows of an epoch, fewer than `batch`, are a smaller step ("kept") or not used ("dropped").
+    reshuffle
+        Whether the order of the rows changes in every epoch.
     """
 
     epochs: int
@@ -66,17 +75,17 @@ class Arrays:
         return len(self.target)
 
     def take(self, rows: NDArray[np.intp] | slice) -> Arrays:
-        """These rows, inputs and target alike."""
+        """The arrays of these rows only."""
         return replace(self, inputs=self.inputs[rows], target=self.target[rows])
 
 
 def arrays(table: pl.DataFrame, *, inputs: Sequence[str], target: str) -> Arrays:
-    """Columns of a frame as arrays of single precision.
+    """Columns of a table as arrays of single precision.
 
     Raises
     ------
     ModelError
-        If a column is absent, or holds a null or a number that is not finite: nets know no missing values.
+        If a column is absent, or has a null or a number that is not finite, because nets accept no missing values.
 
     Examples
     --------
@@ -95,14 +104,14 @@ def _matrix(table: pl.DataFrame, columns: Sequence[str]) -> Floats:
         missing = len(table) - int(table[column].cast(pl.Float64).is_finite().sum())
         if missing:
             raise ModelError(
-                f"column {column!r} has {missing} rows of {len(table)} without a finite number; a net needs one in "
-                "every row, so leave these rows out"
+                f"column {column!r} has no finite number in {missing} of {len(table)} rows; a net needs one in every "
+                "row, so remove these rows"
             )
     return table.select(columns).to_numpy().astype(np.float32)
 
 
 def split_validation(rows: Arrays, share: float) -> tuple[Arrays, Arrays]:
-    """The first int(n · (1 − share)) rows, and the rest for validation, in the order they stand (as Keras does).
+    """The first int(n · (1 − share)) rows, and the rest for validation, in their order (as Keras does).
 
     Examples
     --------
@@ -115,12 +124,12 @@ def split_validation(rows: Arrays, share: float) -> tuple[Arrays, Arrays]:
 
 
 def shuffle(rows: Arrays, seed: int) -> Arrays:
-    """The rows in a random order, the same for inputs and target, so that pairs stay pairs."""
+    """The rows in a random order; each target stays with its inputs."""
     return rows.take(np.random.default_rng(seed).permutation(len(rows)))
 
 
 def batches(rows: Arrays, size: int, *, leftover: Literal["kept", "dropped"] = "kept") -> Iterator[Arrays]:
-    """The rows in parts of `size`; the `leftover` is the last part, or is dropped.
+    """The rows in parts of `size`; the `leftover` rows are a smaller last part, or are dropped.
 
     Examples
     --------
@@ -135,24 +144,33 @@ def batches(rows: Arrays, size: int, *, leftover: Literal["kept", "dropped"] = "
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and variance per input, shape (k,); the net's first layer gives (x − mean)/√variance."""
+    """Mean and variance per input, shape (k,); the net's first layer computes (x − mean)/√variance."""
 
     mean: Floats
     variance: Floats
 
 
 def normalisation(rows: Arrays) -> Normalisation:
-    """Mean and variance of the inputs of `rows`, which should be training rows and nothing else."""
+    """Mean and variance of the inputs of `rows`; pass training rows only."""
     values = rows.inputs.astype(np.float64)
     return Normalisation(values.mean(axis=0).astype(np.float32), values.var(axis=0).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One net to be fitted: its layers, how, on which rows, and the seed of its weights, dropout and batches.
+    """The fit of one net.
 
-    `validating` rows are only judged, after each epoch. `scale` is what the normalising layer does; without it, that of
-    the `fitted` rows.
+    Attributes
+    ----------
+    layers, training
+    fitted
+        Training rows.
+    validating
+        Rows for the validation loss after each epoch.
+    scale
+        Parameters of the normalisation layer; by default those of the training rows.
+    seed
+        Of the weights, the dropout and the order of rows.
     """
 
     layers: Layers
@@ -170,12 +188,12 @@ class Network:
     Attributes
     ----------
     content
-        Its `.keras` file; no code in it.
+        Its `.keras` file, without code.
     names
         The inputs' names, in order.
     history
         epoch (from 1), loss, val_loss: mean absolute error in the target's unit; val_loss is null without validation.
-        Keras' `loss` is that under dropout, averaged while the weights still change.
+        Keras computes `loss` with dropout, as an average over the steps of the epoch.
     """
 
     content: bytes = field(repr=False)
@@ -184,7 +202,7 @@ class Network:
 
 
 def fit(job: Fit, *, backend: str = "jax") -> Network:
-    """The fitted net of one job; raises as `fit_all`."""
+    """The fitted net of one job, as in `fit_all`."""
     return fit_all([job], backend=backend)[0]
 
 
@@ -196,16 +214,17 @@ def fit_all(jobs: Sequence[Fit], *, backend: str = "jax", progress: Progress | N
     ConfigError
         If the backend is not known or not installed.
     ModelError
-        If a job has fewer rows than one batch, a layer that is not known, or its fit does not stay finite.
+        If a job has fewer rows than one batch or an unknown layer, or its loss does not stay finite.
     """
     for job in jobs:
         _check(job)
-    made = backends.run(Task(_KERAS_SIDE, "fit_item"), [_item(job) for job in jobs], backend=backend, progress=progress)
-    return [_network(told, job) for told, job in zip(made, jobs, strict=True)]
+    items = [_item(job) for job in jobs]
+    results = backends.run(Task(_KERAS_SIDE, "fit_item"), items, backend=backend, progress=progress)
+    return [_network(result, job) for result, job in zip(results, jobs, strict=True)]
 
 
 def predict(network: Network, inputs: pl.DataFrame, *, backend: str = "jax") -> NDArray[np.float64]:
-    """The net's prediction for each row of `inputs`, in the target's unit; raises as `predict_all`."""
+    """The net's prediction for each row of `inputs`, in the target's unit, as in `predict_all`."""
     return predict_all([(network, inputs)], backend=backend)[0]
 
 
@@ -222,28 +241,28 @@ def predict_all(pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str =
     items: list[Item] = [
         {"keras": np.frombuffer(net.content, np.uint8), "inputs": _matrix(table, net.names)} for net, table in pairs
     ]
-    made = backends.run(Task(_KERAS_SIDE, "predict_item"), items, backend=backend)
-    return [told["prediction"].astype(np.float64) for told in made]
+    results = backends.run(Task(_KERAS_SIDE, "predict_item"), items, backend=backend)
+    return [result["prediction"].astype(np.float64) for result in results]
 
 
 def save(network: Network, path: Path) -> None:
-    """Write the net's `.keras` file; beside it, as JSON, its inputs' names and its history."""
+    """Write the net's `.keras` file and, next to it, a JSON file with the inputs' names and the history."""
     path.write_bytes(network.content)
-    about = {"inputs": network.names, "history": network.history.to_dict(as_series=False)}
-    path.with_suffix(".json").write_text(json.dumps(about), "utf-8")
+    description = {"inputs": network.names, "history": network.history.to_dict(as_series=False)}
+    path.with_suffix(".json").write_text(json.dumps(description), "utf-8")
 
 
 def load(path: Path) -> Network:
-    """The net that `save` wrote; `ModelError` if one of its two files cannot be read."""
+    """The net in the two files of `save`; raises `ModelError` if one of them cannot be read."""
     try:
         content = path.read_bytes()
-        about = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        history = pl.DataFrame(about["history"], schema=_HISTORY)
-        return Network(content, tuple(about["inputs"]), history)
+        description = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        history = pl.DataFrame(description["history"], schema=_HISTORY)
+        return Network(content, tuple(description["inputs"]), history)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"net {str(path)!r} cannot be loaded ({error}); it and {path.with_suffix('.json').name} beside it must be "
-            "as `networks.save` wrote them"
+            f"net {str(path)!r} cannot be loaded ({error}); it and {path.with_suffix('.json').name} next to it must be "
+            "the output of `networks.save`"
         ) from None
 
 
@@ -257,7 +276,9 @@ def _check(job: Fit) -> None:
     if any(kind == "normalisation" for kind, _ in job.layers[1:]):
         raise ModelError("layer 'normalisation' must be the first of a net")
     if len(job.fitted) < job.training.batch:
-        raise ModelError(f"{len(job.fitted)} rows are fewer than one batch of {job.training.batch}; give more rows")
+        raise ModelError(
+            f"{len(job.fitted)} training rows are fewer than one batch of {job.training.batch}; pass more rows"
+        )
 
 
 def _item(job: Fit) -> Item:
@@ -273,19 +294,19 @@ def _item(job: Fit) -> Item:
         "reshuffle": job.training.reshuffle,
         "seed": job.seed,
     }
-    judged = {} if job.validating is None else {"val_x": job.validating.inputs, "val_y": job.validating.target}
+    validation = {} if job.validating is None else {"val_x": job.validating.inputs, "val_y": job.validating.target}
     return {
         "plan": np.array(json.dumps(plan)), "x": rows.inputs, "y": rows.target, "mean": scale.mean,
-        "variance": scale.variance, **judged,
+        "variance": scale.variance, **validation,
     }  # fmt: skip
 
 
-def _network(told: Item, job: Fit) -> Network:
-    losses: dict[str, Any] = {name: told[name] for name in ("loss", "val_loss") if name in told}
+def _network(result: Item, job: Fit) -> Network:
+    losses: dict[str, Any] = {name: result[name] for name in ("loss", "val_loss") if name in result}
     if not all(np.isfinite(column).all() for column in losses.values()):
         raise ModelError(
             f"the loss of the net with seed {job.seed} did not stay finite; lower the rate {job.training.rate}"
         )
     columns: dict[str, Any] = {"epoch": np.arange(1, job.training.epochs + 1), "val_loss": None, **losses}
     history = pl.DataFrame(columns, schema=_HISTORY)
-    return Network(told["keras"].tobytes(), job.fitted.names, history)
+    return Network(result["keras"].tobytes(), job.fitted.names, history)
