@@ -19,15 +19,30 @@ from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
 
+COMMANDS = (
+    dams,
+    settings,
+    stations,
+    fetch,
+    revisions,
+    archive_commands,
+    daily,
+    screen,
+    hindcast,
+    forecast,
+    run,
+    article,
+)
+"""Every command, or group of commands."""
+
 app = App(
     name="forebay",
     version=__version__,
     help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
     suppress_keyboard_interrupt=False,  # main handles it
 )
-for command in (dams, settings, stations, fetch, revisions, daily, screen, hindcast, forecast, run, article):
+for command in COMMANDS:
     app.command(command)
-app.command(archive_commands)
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh or fish).")
 
 

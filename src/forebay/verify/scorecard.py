@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +28,15 @@ LEVEL_MISSING = "level_missing"
 """Regime of days without a level. Their forecasts start from the last usable level and count in no other regime."""
 EVENT_GAP = 10
 """Days without a large rise after which the next one is a new event."""
+
+
+POINT_METRICS: dict[str, Callable[[Array, Array], float]] = {
+    "rmse": metrics.rmse,
+    "nse": metrics.nse,
+    "kge": metrics.kge,
+    "bias": metrics.bias,
+}
+"""Metric → function of the median forecasts and the observed changes."""
 
 
 @dataclass(frozen=True)
@@ -203,10 +212,8 @@ def _score_table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int)
 def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
     """Name and value of every metric without a band; interval scores only if all rows have an interval."""
     point = quantiles[:, MIDDLE]
-    yield "rmse", metrics.rmse(point, observed)
-    yield "nse", metrics.nse(point, observed)
-    yield "kge", metrics.kge(point, observed)
-    yield "bias", metrics.bias(point, observed)
+    for name, metric in POINT_METRICS.items():
+        yield name, metric(point, observed)
     for share, name in ((0.05, "mae_top5"), (0.01, "mae_top1")):
         top = metrics.largest(observed, share)
         yield name, metrics.mae(point[top], observed[top])
