@@ -26,7 +26,7 @@ from tests import synthetic
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _NO_BROWSER = CHROMIUM is None and os.environ.get("CI") != "true"
 needs_chromium = pytest.mark.skipif(_NO_BROWSER, reason="no chromium on this machine")
-HOSTILE = """</script><script>alert(1)</script><img src=x onerror='alert("2")'> & <!-- \u2028"""
+HOSTILE = """</script><script>alert(1)</script><img src=x onerror='alert("2")'> & <!-- \u2028\u2029"""
 
 
 @cache

@@ -10,8 +10,7 @@ import pytest
 from jinja2 import ChoiceLoader, DictLoader, TemplateRuntimeError, UndefinedError
 
 from forebay.report.environment import environment, render_page
-
-HOSTILE = """</script><script>alert(1)</script><img src=x onerror='alert("2")'> & <!-- \u2028\u2029"""
+from tests.report_examples import HOSTILE
 
 TOY = """{% extends "base.html" %}{% block title %}{{ text }}{% endblock %}{% block main %}{{ text }}{% endblock %}"""
 
