@@ -5,33 +5,13 @@ import pytest
 
 from forebay.charts import score_tables
 from forebay.dams.dam import Dam
-from forebay.tables import SCORES, flag_of
-from forebay.verify.score_tables import compare_scores
+from forebay.tables import flag_of
 from tests import synthetic
 
 
 @pytest.fixture(scope="module")
 def lake() -> Dam:
     return synthetic.dam()
-
-
-def test_scores_stand_beside_the_references(lake: Dam) -> None:
-    table = compare_scores(synthetic.scores(lake), [("all", "all"), ("T1", "all"), ("gone", "all")])
-    assert table.select("window", "lead_time").rows() == [(w, h) for w in ("all", "T1") for h in (1, 3, 7)]
-    first = table.row(0, named=True)
-    assert first["mae"] == pytest.approx(0.010)
-    assert first["no_change"] == pytest.approx(0.012)
-    assert first["best"] == "no_change"
-    assert first["skill"] == pytest.approx(1 - 0.010 / 0.012)
-    assert first["skill_low"] < first["skill"] < first["skill_high"]
-    assert (first["n"], first["coverage_80"], first["coverage_90"]) == (300, 0.81, 0.89)
-
-
-def test_scores_that_are_not_there_stay_null(lake: Dam) -> None:
-    only_mae = synthetic.scores(lake).filter((pl.col("metric") == "mae") & (pl.col("model") == "default"))
-    row = compare_scores(only_mae, [("all", "all")]).row(0, named=True)
-    assert row["best"] is None and row["skill"] is None and row["no_change"] is None
-    assert compare_scores(SCORES.empty(), [("all", "all")]).is_empty()
 
 
 def test_windows_regimes_and_years_in_order(lake: Dam) -> None:

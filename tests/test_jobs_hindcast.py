@@ -8,16 +8,14 @@ import polars as pl
 import pytest
 
 from forebay.cli import terminal
-from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import init_time
 from forebay.errors import ModelError
 from forebay.features.daily_tables import DailyTables
 from forebay.features.samples import make_samples
 from forebay.jobs.hindcast import ON_TIME, VARIANTS, hindcast_dam
-from forebay.tables import FORCINGS, SCORES
-from forebay.verify.score_tables import input_costs, score_summary
+from forebay.tables import FORCINGS
+from forebay.verify.score_tables import input_costs
 from forebay.verify.verification import Verification
-from tests import synthetic
 from tests.synthetic import dam_of, frame_of, rain_gauge
 from tests.test_jobs_forecast import record
 
@@ -104,24 +102,6 @@ def test_the_references_do_not_use_drivers(hindcasts: Mapping[str, Verification]
     assert all(on_time.equals(other) for other in others)
 
 
-def test_a_row_names_the_best_reference_of_its_days() -> None:
-    of = synthetic.dam()
-    rows = score_summary(synthetic.scores(of), of)
-    cells = {("all", "all"), ("all", "wet"), ("last20", "all"), ("T1", "all")}
-    assert {(row["window"], row["days"]) for row in rows} == cells
-    assert [row["lead"] for row in rows[:3]] == ["1 d", "3 d", "7 d"]
-    assert {row["best reference"] for row in rows} == {"no_change"}
-    assert rows[0]["n"] == 300
-    assert rows[0]["its mae"] == pytest.approx(0.012)
-
-
-def test_leads_of_a_dam_that_has_none_of_the_usual_ones() -> None:
-    of = synthetic.dam().model_copy(update={"hindcast": Hindcast(leads=(2, 4))})
-    rows = score_summary(synthetic.scores(of), of)
-    assert {row["lead"] for row in rows} == {"2 d", "4 d"}
-
-
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
-    assert score_summary(SCORES.empty(), DAM) == []
     terminal.reviewed(DAM, [], {}, Path("out"))
     assert "no forecast of the hindcast could be scored" in capsys.readouterr().out

@@ -1,0 +1,64 @@
+"""The init date of a forecast, and the day of the level that it starts from."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from forebay.errors import DataError
+from forebay.features.daily_tables import choose_init_date
+from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+
+
+def day(number: int) -> date:
+    return FIRST_DAY + timedelta(days=number)
+
+
+LEVELS: list[float | None] = [1.0, None, 2.0, 3.0, 99.0, None]
+FLAGS = [None, "absent", "poor", None, "sentinel", "unavailable"]
+
+
+def test_the_last_day_with_a_usable_level() -> None:
+    dam = dam_of()
+    frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
+    assert choose_init_date(frame, dam, None, due=day(5)) == (day(3), day(3))
+    assert choose_init_date(frame, dam, day(2), due=day(5)) == (day(2), day(2)), "a poor value is usable"
+    assert choose_init_date(frame, dam, day(5), due=day(5)) == (day(5), day(3)), "the day itself, from the last level"
+
+
+def test_the_newest_day_known_of_from_the_last_good_level() -> None:
+    dam = dam_of(rain_gauge())
+    frame = frame_of(dam, {
+        "reservoir_level": [*LEVELS, None, None],
+        "reservoir_level_flag": [*FLAGS, "absent", "absent"],
+        "rainfall_r1": [0.0] * 7 + [None],
+    })  # fmt: skip
+    assert choose_init_date(frame, dam, None, due=day(9)) == (day(6), day(3))
+    assert choose_init_date(frame, dam, None, due=day(5)) == (day(5), day(3)), "a later level is not missing yet"
+
+
+@pytest.mark.parametrize(("number", "nearest"), [(9, 3), (-400, 0)])
+def test_a_chosen_day_without_a_level_names_the_nearest(number: int, nearest: int) -> None:
+    dam = dam_of()
+    frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
+    with pytest.raises(DataError) as error:
+        choose_init_date(frame, dam, day(number), due=day(5))
+    assert str(error.value) == (
+        f"Small Dam has no usable reservoir_level on {day(number)} or the 30 days before, but a forecast starts from a "
+        f"level that is at most 30 days old; the nearest day that has one is {day(nearest)} "
+        f"(the record runs from {day(0)} to {day(3)})"
+    )
+
+
+def test_a_level_that_is_too_old_is_refused() -> None:
+    dam = dam_of(rain_gauge())
+    frame = frame_of(dam, {"reservoir_level": [1.0] * 5 + [None] * 31, "rainfall_r1": [0.0] * 36})
+    assert choose_init_date(frame.head(35), dam, None, due=day(99)) == (day(34), day(4))
+    with pytest.raises(DataError, match=f"the last usable reservoir_level is of {day(4)}, 31 days before the newest"):
+        choose_init_date(frame, dam, None, due=day(99))
+
+
+def test_no_usable_level() -> None:
+    dam = dam_of()
+    frame = frame_of(dam, {"reservoir_level": [None, None]})
+    with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level; nothing can be forecast"):
+        choose_init_date(frame, dam, None, due=day(1))
