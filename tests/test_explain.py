@@ -150,7 +150,7 @@ def test_whose_an_input_of_the_days_to_come_is() -> None:
     dam = synthetic.dam_of(synthetic.rain_gauge(), upstream, forcings=[outlook, outlook | {"id": "out", "name": ""}])
     frame = synthetic.daily(dam).head(60)
     made = make_samples(frame, frame, dam)
-    ahead = {input_source(column, dam) for column in made.ahead[7].columns}
+    ahead = {input_source(column, dam) for column in made.forcing_inputs[7].columns}
     assert ahead == {("forcing", "The outlook"), ("forcing", "rain out")}
     due = {input_source(column, dam) for column in made.inputs.columns if "release_u" in column}
     assert due == {("upstream_release", "The upper dam")}

@@ -87,13 +87,14 @@ def test_rain_forecast_is_summed_and_unknown_unless_all_days_are_told() -> None:
     table = issued(*(("outlook", noon(4), 4 + k, float(10**k)) for k in range(5)))
     made = samples_of(dam, table, rainfall_r1=[1.0] * 10)
     wetness = made.inputs["api"][4]
-    assert made.ahead[1].columns == ["forcing_outlook_lead", "forcing_outlook_lead_api"]
-    assert made.ahead[1].row(4) == (10, pytest.approx(10 * wetness))
-    assert made.ahead[2].row(4) == (10, 110, pytest.approx(10 * wetness), pytest.approx(110 * wetness))
-    assert made.ahead[5].columns[:4] == [f"forcing_outlook_{span}" for span in ("1d", "2d", "3d", "lead")]
-    assert made.ahead[5].row(4)[:4] == (10, 110, 1110, None), "the fifth day was not told"
-    assert made.ahead[5].row(3) == (None,) * 8, "nothing had been issued"
-    assert made.ahead[2]["forcing_outlook_lead"].to_list()[4:8] == [110, 1100, 11000, None], "older issues still stand"
+    assert made.forcing_inputs[1].columns == ["forcing_outlook_lead", "forcing_outlook_lead_api"]
+    assert made.forcing_inputs[1].row(4) == (10, pytest.approx(10 * wetness))
+    assert made.forcing_inputs[2].row(4) == (10, 110, pytest.approx(10 * wetness), pytest.approx(110 * wetness))
+    assert made.forcing_inputs[5].columns[:4] == [f"forcing_outlook_{span}" for span in ("1d", "2d", "3d", "lead")]
+    assert made.forcing_inputs[5].row(4)[:4] == (10, 110, 1110, None), "the fifth day was not told"
+    assert made.forcing_inputs[5].row(3) == (None,) * 8, "nothing had been issued"
+    totals = made.forcing_inputs[2]["forcing_outlook_lead"].to_list()
+    assert totals[4:8] == [110, 1100, 11000, None], "values of older issues remain"
 
 
 def test_a_planned_release_in_the_unit_of_the_target() -> None:
@@ -103,7 +104,7 @@ def test_a_planned_release_in_the_unit_of_the_target() -> None:
     dam = dam_of(gauge, forcings=[RELEASE], storage_curves=[curve], hindcast={"leads": (1, 3)})
     plan = [2.0, 2.0, 5.0, 5.0]  # of today and the next three days
     table = issued(*(("plan", noon(4), 4 + k, value) for k, value in enumerate(plan)))
-    row = samples_of(dam, table, release_r=[2.0] * 10).ahead[3].row(4, named=True)
+    row = samples_of(dam, table, release_r=[2.0] * 10).forcing_inputs[3].row(4, named=True)
     assert row["forcing_plan_lead"] == pytest.approx(-0.0864 * 12)
     over = 2 / 2 + 2 + 5 + 5 / 2  # from the mean of today to the mean of day 3
     assert row["forcing_plan_step"] == pytest.approx(-0.0864 * (over - 3 * 2))
@@ -116,7 +117,7 @@ def test_of_a_level_read_at_eight_two_thirds_of_todays_flow_are_still_to_come() 
     dam = dam_of(level | read, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
     table = issued(("plan", noon(4), 4, 3.0), ("plan", noon(4), 5, 6.0))
     frame = frame_of(dam, {"storage": [100.0 + k for k in range(10)]})
-    row = make_samples(frame, frame, dam, table).ahead[1].row(4, named=True)
+    row = make_samples(frame, frame, dam, table).forcing_inputs[1].row(4, named=True)
     assert row["forcing_plan_step"] == pytest.approx(-86.4 * (2 / 3 * 3 + 1 / 3 * 6 - 3))
 
 
@@ -127,7 +128,7 @@ def test_what_is_released_upstream_arrives_after_its_travel_time() -> None:
     dam = dam_of(level, unit="ML", forcings=[upstream], hindcast={"leads": (1, 2)})
     table = issued(*(("up", noon(4), valid, value) for valid, value in ((2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0))))
     frame = frame_of(dam, {"storage": [100.0 + k for k in range(10)]})
-    ahead = make_samples(frame, frame, dam, table).ahead
+    ahead = make_samples(frame, frame, dam, table).forcing_inputs
     today, one, two = (1 + 2) / 2, (2 + 4) / 2, (4 + 8) / 2
     assert ahead[1]["forcing_up_lead"][4] == pytest.approx(86.4 * one)
     assert ahead[2]["forcing_up_lead"][4] == pytest.approx(86.4 * (one + two))
@@ -137,7 +138,7 @@ def test_what_is_released_upstream_arrives_after_its_travel_time() -> None:
 
 def test_without_forcings_nothing_changes() -> None:
     made = samples_of(dam_of(), FORCINGS.empty())
-    assert made.ahead == {}
+    assert made.forcing_inputs == {}
     assert made.inputs_at(1) is made.inputs
 
 

@@ -63,8 +63,8 @@ def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
         schema=FORCINGS.columns,
     )
     days = DailyTables(frame, frame, frame["date"][-1], None, forcings=issues)
-    on_time = make_samples(frame, frame, dam, issues).ahead[1]["forcing_outlook_lead"]
-    late = VARIANTS["late_drivers"][1](dam, days)[0].ahead[1]["forcing_outlook_lead"]
+    on_time = make_samples(frame, frame, dam, issues).forcing_inputs[1]["forcing_outlook_lead"]
+    late = VARIANTS["late_drivers"][1](dam, days)[0].forcing_inputs[1]["forcing_outlook_lead"]
     assert on_time.to_list() == [5.0] * 40
     assert late.to_list() == [None] * 40
 

@@ -1,4 +1,4 @@
-"""Days outside of what models could learn from: more rain, wetter, higher, lower or quicker than ever known."""
+"""Days outside the experience of the models: values beyond the range that the models in force were fitted on."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from forebay.features.samples import Samples
 
 _ONE_SIDED = ("rain", "wetness")
 """Quantities whose small values are no extremes: many days are dry."""
+_INPUTS = {"rain": "rain_lag0", "wetness": "api", "last_change": "last_change"}
+"""Quantity → the input that gives it."""
 
 
-def watched(samples: Samples) -> pl.DataFrame:
-    """The quantities that tell of experience, a column each: rain, wetness (both mm), level, last_change.
+def experience_quantities(samples: Samples) -> pl.DataFrame:
+    """The quantities whose range is checked, one column each: rain and wetness (mm), last_change, level; n rows.
 
     Rain is the catchment's on the day, wetness the antecedent precipitation index; without rain gauges both are absent.
-    A level on a datum that the dam file does not state is null: it cannot be compared.
+    A level on a datum that the dam file does not state is null, since levels on two datums cannot be compared.
     """
     inputs = samples.inputs
-    named = {"rain": "rain_lag0", "wetness": "api", "last_change": "last_change"}
-    there = {name: inputs[column].cast(pl.Float64) for name, column in named.items() if column in inputs.columns}
+    columns = {name: inputs[column].cast(pl.Float64) for name, column in _INPUTS.items() if column in inputs.columns}
     level = samples.level if samples.withheld is None else np.where(samples.withheld, np.nan, samples.level)
-    return pl.DataFrame({**there, "level": pl.Series(level, nan_to_null=True)})
+    return pl.DataFrame({**columns, "level": pl.Series(level, nan_to_null=True)})
 
 
 def experience(samples: Samples, refits: Sequence[int], lead_time: int) -> pl.DataFrame:
-    """Each quantity of `watched` with the range that the models in force had learned from.
+    """Each of `experience_quantities` with the range that the models in force were fitted on.
 
     Parameters
     ----------
     refits
-        Indices of the days on which models are fitted anew, rising.
+        Indices of the days on which models are refitted, ascending.
     lead_time
-        The longest, in days: its training rows end first.
+        The longest lead time in days: its training rows end first.
 
     Returns
     -------
@@ -43,30 +44,32 @@ def experience(samples: Samples, refits: Sequence[int], lead_time: int) -> pl.Da
         day (index), quantity, value, low, high, outside: a row per quantity and day from the first refit on. `outside`
         is false where the value or the range is unknown.
     """
-    values = watched(samples)
+    quantities = experience_quantities(samples)
     days = np.arange(refits[0] if refits else len(samples.dates), len(samples.dates))
-    trained = np.asarray(refits)[np.searchsorted(refits, days, side="right") - 1] - lead_time if len(days) else days
-    parts = []
-    for quantity in values.columns:
-        known = samples.trusted if quantity == "level" else values[quantity].to_numpy().astype(float)
-        low, high = _range_before(known, trained, np.fmin), _range_before(known, trained, np.fmax)
-        today = values[quantity].to_numpy().astype(float)[days]
-        beyond = today > high
+    ends = np.asarray(refits)[np.searchsorted(refits, days, side="right") - 1] - lead_time if len(days) else days
+    tables = []
+    for quantity in quantities.columns:
+        values = quantities[quantity].to_numpy().astype(float)
+        fitted = samples.trusted if quantity == "level" else values
+        low, high = _range_before(fitted, ends, np.fmin), _range_before(fitted, ends, np.fmax)
+        value = values[days]
+        outside = value > high
         if quantity not in _ONE_SIDED:
-            beyond |= today < low
-        parts.append(pl.DataFrame({"day": days, "value": today, "low": low, "high": high, "outside": beyond})
-                     .select("day", pl.lit(quantity).alias("quantity"), "value", "low", "high", "outside"))  # fmt: skip
-    return pl.concat(parts)
+            outside |= value < low
+        columns = {"day": days, "value": value, "low": low, "high": high, "outside": outside}
+        name = pl.lit(quantity).alias("quantity")
+        tables.append(pl.DataFrame(columns).select("day", name, "value", "low", "high", "outside"))
+    return pl.concat(tables)
 
 
-def outside_days(told: pl.DataFrame, count: int) -> NDArray[np.bool_]:
-    """Whether each of `count` days is outside experience in any quantity, from `experience`'s table."""
+def outside_days(ranges: pl.DataFrame, count: int) -> NDArray[np.bool_]:
+    """Whether each of `count` days is outside experience in any quantity of `ranges` (`experience`); shape (count,)."""
     outside = np.zeros(count, bool)
-    outside[told.filter("outside")["day"].unique().to_numpy()] = True
+    outside[ranges.filter("outside")["day"].unique().to_numpy()] = True
     return outside
 
 
 def _range_before(values: NDArray[np.float64], ends: NDArray[np.intp], extreme: np.ufunc) -> NDArray[np.float64]:
-    """The extreme of `values[:end]` for each end; NaN where there is none."""
-    so_far = np.concatenate([[np.nan], extreme.accumulate(values)])
-    return np.asarray(so_far[np.maximum(ends, 0)])
+    """The extreme of `values[:end]` for each end, shape of `ends`; NaN where there is none."""
+    running = np.concatenate([[np.nan], extreme.accumulate(values)])
+    return np.asarray(running[np.maximum(ends, 0)])

@@ -1,9 +1,9 @@
-"""Inputs that tell of the days to come: what had been forecast or planned by the init time, per lead time.
+"""Inputs from forcings: values forecast or planned for the days after the init date, one table per lead time.
 
-They enter by a door of their own because they differ from gauges in two ways. A row of day d speaks of days after d; so
-it may use only what had been *issued* by the end of day d, never what came. And what it says depends on the lead time:
-the rain of the next h days, the planned change of storage over h days. Where nothing had been issued, or not of all the
-days, the input is null: models learn what its absence is worth, and nothing is put in its place.
+Forcings differ from gauges in two ways. Their values are valid on days after day d, so row d uses only values *issued*
+by the end of day d, never observed values. And the inputs depend on the lead time: the rain of the next h days, the
+planned change of storage over h days. An input is null if any of its days has no issued value. Nothing replaces it:
+models learn from the days on which it is null.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from forebay.tables import FORCINGS
 
 Floats = NDArray[np.float64]
 RAIN_DAYS = (1, 2, 3, 5)
-"""Sums of forecast rain over so many days stand beside that of the whole lead."""
-PERFECT = Forcing(kind="rain", id="perfect_rain", name="rain that nobody could know", unit="mm")
+"""Numbers of days over which forecast rain is summed, in addition to the whole lead time."""
+PERFECT_RAIN = Forcing(kind="rain", id="perfect_rain", name="observed rain of later days", unit="mm")
 _SIGN = {"release": -1.0, "transfer": 1.0, "upstream_release": 1.0}
 
 
 def newest_issues(table: pl.DataFrame, dam: Dam, dates: pl.Series, days: Sequence[int]) -> pl.DataFrame:
-    """What had last been said, by the end of each init date, of the days around it.
+    """The newest value that was issued for each valid day by the end of each init date.
 
     Parameters
     ----------
@@ -39,23 +39,23 @@ def newest_issues(table: pl.DataFrame, dam: Dam, dates: pl.Series, days: Sequenc
     dates
         Init dates.
     days
-        Days from the init date to the valid dates asked of, negative for days before it.
+        Days from the init date to the valid dates; negative before the init date.
 
     Returns
     -------
     DataFrame
-        forcing, init_date, day, valid_date, value, issue_time: a row for each that was said anything of; of several
-        issues the newest that could be had. What an issue does not mention stands as it was said before.
+        forcing, init_date, day, valid_date, value, issue_time: a row per forcing and day with a value, from the newest
+        issue known at init that has the day. A day that an issue omits keeps the value of the issue before.
     """
     inits = pl.DataFrame({"init_date": dates}).with_columns(
         to_utc(pl.col("init_date").cast(pl.Datetime("us")) + timedelta(days=1), dam.time_zone).alias("init_time")
     )
-    asked = (
+    valid_days = (
         inits.join(pl.DataFrame({"day": pl.Series(days, dtype=pl.Int64)}), how="cross")
         .join(pl.DataFrame({"forcing": [forcing.id for forcing in dam.forcings]}, {"forcing": pl.String}), how="cross")
         .with_columns((pl.col("init_date") + pl.duration(days="day")).alias("valid_date"))
     )
-    found = asked.sort("init_time").join_asof(
+    newest = valid_days.sort("init_time").join_asof(
         FORCINGS.check(table).sort("known_time", "issue_time"),
         left_on="init_time",
         right_on="known_time",
@@ -63,64 +63,69 @@ def newest_issues(table: pl.DataFrame, dam: Dam, dates: pl.Series, days: Sequenc
         strategy="backward",
         check_sortedness=False,
     )
-    return found.filter(pl.col("value").is_not_null()).select(
+    return newest.filter(pl.col("value").is_not_null()).select(
         "forcing", "init_date", "day", "valid_date", "value", "issue_time"
     )
 
 
-def ahead(
+def forcing_inputs(
     table: pl.DataFrame, dam: Dam, inputs: pl.DataFrame, level: Floats, leads: Sequence[int]
 ) -> dict[int, pl.DataFrame]:
-    """Lead time → inputs that the dam's forcings give, a row per row of `inputs`; empty without forcings.
+    """Lead time → inputs from the dam's forcings, one row per row of `inputs`; empty without forcings.
 
-    forcing_ID_1d … _5d, _lead: rain forecast for tomorrow, for the next 2, 3, 5 days and for the lead (mm), since late
-    rain has not come down by then; …_api: the same times the wetness of today. Of flows: …_lead, the change of the
-    target that they make over the lead, and …_step, how much that is more than if today's flow went on.
-    balance_release_ahead: planned release, as the balance takes it, where a release is also gauged.
+    forcing_ID_1d … _5d, _lead: rain forecast for tomorrow, for the next 2, 3, 5 days and for the lead time (mm): rain
+    of the last days may not arrive within the lead. …_api: the same times today's wetness index. For flows: …_lead, the
+    change of the target that they cause over the lead; …_step, the difference from the change if today's flow
+    continued. balance_release_ahead: planned release as the balance takes it, where a release is also gauged.
 
     Parameters
     ----------
+    table
+        `tables.FORCINGS`.
     inputs
-        As `build_inputs` gives them, with `date`, one row per consecutive day.
+        `build_inputs` with `date`, one row per consecutive day.
     level
-        The target on each day as known then; NaN where missing. It says what a flow does to the level.
+        The target on each day as known then; NaN where missing. It gives the change that a flow causes.
     """
     if not dam.forcings:
         return {}
     dates = inputs["date"]
-    back = max(math.ceil(forcing.travel_time_h / 24) for forcing in dam.forcings)
-    issued = newest_issues(table, dam, dates, range(-back, max(leads) + 1))
+    days_before = max(math.ceil(forcing.travel_time_h / 24) for forcing in dam.forcings)
+    issued = newest_issues(table, dam, dates, range(-days_before, max(leads) + 1))
     arriving = {forcing: _arriving(issued, forcing, dates, max(leads)) for forcing in dam.forcings}
     known = pl.DataFrame({"date": dates, dam.target.variable: pl.Series(level, nan_to_null=True)})
     per_flow = change_per_flow(known, dam).to_numpy().astype(float)
-    planned = [daily for forcing, daily in arriving.items() if forcing.kind == "release"]
-    today = _share_of_today(dam)
-    made = {}
+    releases = [daily for forcing, daily in arriving.items() if forcing.kind == "release"]
+    today_share = _share_of_today(dam)
+    by_lead = {}
     for lead in leads:
         columns: dict[str, Floats] = {}
         for forcing, daily in arriving.items():
             if forcing.kind == "rain":
                 columns |= _rain(daily[:, 1:], forcing, inputs, lead)
             else:
-                columns |= _flow(daily, forcing, per_flow, today, lead)
-        if planned and dam.columns("release"):
-            columns[f"{BALANCE}release_ahead"] = per_flow * _over(np.sum(planned, axis=0), today, lead) / lead
-        made[lead] = pl.DataFrame({name: pl.Series(column, nan_to_null=True) for name, column in columns.items()})
-    return made
+                columns |= _flow(daily, forcing, per_flow, today_share, lead)
+        if releases and dam.columns("release"):
+            release = _flow_sum(np.sum(releases, axis=0), today_share, lead)
+            columns[f"{BALANCE}release_ahead"] = per_flow * release / lead
+        by_lead[lead] = pl.DataFrame({name: pl.Series(column, nan_to_null=True) for name, column in columns.items()})
+    return by_lead
 
 
 def perfect_rain(newest: pl.DataFrame, dam: Dam, latest: int) -> tuple[Dam, pl.DataFrame]:
-    """The dam with, for a rain forecast, the rain that then fell: a diagnostic, which no forecast may use.
+    """The dam with the observed rain of later days as a rain forecast, and its `tables.FORCINGS`.
+
+    A diagnostic, which no forecast may use.
 
     Parameters
     ----------
     newest
-        Daily frame of usable values.
+        Daily table of usable values.
     latest
         The longest lead time, in days.
     """
-    told = newest.select(
-        pl.lit(PERFECT.id).alias("forcing"),
+    issues = newest.select(
+        pl.lit(PERFECT_RAIN.id).alias("forcing"),
         *(
             (to_utc(pl.col("date").cast(pl.Datetime("us")), dam.time_zone) - timedelta(days=latest + 2)).alias(name)
             for name in ("issue_time", "known_time")
@@ -128,53 +133,53 @@ def perfect_rain(newest: pl.DataFrame, dam: Dam, latest: int) -> tuple[Dam, pl.D
         pl.col("date").alias("valid_date"),
         catchment_rain(newest, dam).cast(pl.Float64).alias("value"),
     )
-    return dam.model_copy(update={"forcings": (*dam.forcings, PERFECT)}), FORCINGS.check(told)
+    return dam.model_copy(update={"forcings": (*dam.forcings, PERFECT_RAIN)}), FORCINGS.check(issues)
 
 
 def _arriving(issued: pl.DataFrame, forcing: Forcing, dates: pl.Series, latest: int) -> Floats:
-    """What was said to come today and on each of the `latest` days after it, shape (n, latest + 1); NaN where nothing.
+    """The values issued for today and each of the `latest` days after it, shape (n, latest + 1); NaN where none.
 
-    Water released upstream comes later than it is released, shared between two days where its travel takes no whole
-    number of them.
+    Water released upstream arrives after its travel time. A travel time that is no whole number of days splits a
+    release between two days.
     """
     travel = forcing.travel_time_h / 24
-    back, whole = math.ceil(travel), int(travel)
-    own = issued.filter(pl.col("forcing") == forcing.id, pl.col("day") >= -back)
-    said = np.full((len(dates), back + latest + 1), np.nan)
-    row = (own["init_date"] - dates[0]).dt.total_days().to_numpy()
-    said[row, own["day"].to_numpy() + back] = own["value"].to_numpy()
-    share = travel - whole
-    if share == 0:
-        return said[:, : latest + 1]
-    return (1 - share) * said[:, 1:] + share * said[:, :-1]
+    days_before, whole = math.ceil(travel), int(travel)
+    issues = issued.filter(pl.col("forcing") == forcing.id, pl.col("day") >= -days_before)
+    values = np.full((len(dates), days_before + latest + 1), np.nan)
+    row = (issues["init_date"] - dates[0]).dt.total_days().to_numpy()
+    values[row, issues["day"].to_numpy() + days_before] = issues["value"].to_numpy()
+    later_share = travel - whole
+    if later_share == 0:
+        return values[:, : latest + 1]
+    return (1 - later_share) * values[:, 1:] + later_share * values[:, :-1]
 
 
 def _rain(daily: Floats, forcing: Forcing, inputs: pl.DataFrame, lead: int) -> dict[str, Floats]:
-    """Sums of the rain forecast for the days from tomorrow on; NaN unless all of them are told."""
+    """Sums of the rain forecast from tomorrow on, alone and times the wetness index; NaN if a day has no value."""
     name = f"{FORCING}{forcing.id}"
-    spans = {f"{days}d": days for days in RAIN_DAYS if days < lead} | {"lead": lead}
-    made = {f"{name}_{span}": daily[:, :days].sum(axis=1) for span, days in spans.items()}
-    if "api" in inputs.columns:
-        wetness = inputs["api"].to_numpy().astype(float)
-        made |= {f"{column}_api": rain * wetness for column, rain in made.items()}
-    return made
+    days = {f"{count}d": count for count in RAIN_DAYS if count < lead} | {"lead": lead}
+    sums = {f"{name}_{period}": daily[:, :count].sum(axis=1) for period, count in days.items()}
+    if "api" not in inputs.columns:
+        return sums
+    wetness = inputs["api"].to_numpy().astype(float)
+    return sums | {f"{column}_api": rain * wetness for column, rain in sums.items()}
 
 
-def _flow(daily: Floats, forcing: Forcing, per_flow: Floats, today: float, lead: int) -> dict[str, Floats]:
-    """What a planned flow makes of the target over the lead, in all and beyond what today's would."""
-    name, makes = f"{FORCING}{forcing.id}", _SIGN[forcing.kind] * per_flow
+def _flow(daily: Floats, forcing: Forcing, per_flow: Floats, today_share: float, lead: int) -> dict[str, Floats]:
+    """Change of the target over the lead from a planned flow: in total, and minus that of today's flow continued."""
+    name, change = f"{FORCING}{forcing.id}", _SIGN[forcing.kind] * per_flow
     return {
-        f"{name}_lead": makes * daily[:, 1 : lead + 1].sum(axis=1),
-        f"{name}_step": makes * (_over(daily, today, lead) - lead * daily[:, 0]),
+        f"{name}_lead": change * daily[:, 1 : lead + 1].sum(axis=1),
+        f"{name}_step": change * (_flow_sum(daily, today_share, lead) - lead * daily[:, 0]),
     }
 
 
-def _over(daily: Floats, today: float, lead: int) -> Floats:
-    """Sum of daily flows between the levels of today and of `lead` days later, of today's flow the share `today`."""
-    return np.asarray((today * daily[:, :lead] + (1 - today) * daily[:, 1 : lead + 1]).sum(axis=1))
+def _flow_sum(daily: Floats, today_share: float, lead: int) -> Floats:
+    """Sum of daily flows between today's level and that of `lead` days later; of today's flow the `today_share`."""
+    return np.asarray((today_share * daily[:, :lead] + (1 - today_share) * daily[:, 1 : lead + 1]).sum(axis=1))
 
 
 def _share_of_today(dam: Dam) -> float:
-    """Share of a day's flow that comes after the day's level: half of it where the level is the day's mean."""
+    """Share of a day's flow that comes after the reading of the day's level; one half if the level is a daily mean."""
     read_at = dam.target_gauge.reading_at
     return 0.5 if read_at is None else 1 - (read_at.hour + read_at.minute / 60) / 24

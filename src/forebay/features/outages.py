@@ -47,7 +47,7 @@ class SimulatedOutage:
         Level that a forecast starts from under the simulation; NaN where there is none.
     level_age, drivers_age
         Days since the last value that the simulation leaves; 0 where nothing is hidden.
-    ahead
+    forcing_inputs
         Lead time → forecast and planned inputs under the simulation; empty without forcings.
     """
 
@@ -56,11 +56,11 @@ class SimulatedOutage:
     start_level: NDArray[np.float64]
     level_age: NDArray[np.intp]
     drivers_age: NDArray[np.intp]
-    ahead: Mapping[int, pl.DataFrame] = field(default_factory=dict)
+    forcing_inputs: Mapping[int, pl.DataFrame] = field(default_factory=dict)
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time."""
-        return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
+        return self.inputs.hstack(self.forcing_inputs[lead_time]) if lead_time in self.forcing_inputs else self.inputs
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -177,7 +177,7 @@ def hidden_values(kind: str, dam: Dam, days: int) -> HiddenValues:
 def simulated_outage(
     kind: str, extended: pl.DataFrame, outages: Outages, dam: Dam, *, hidden: HiddenValues
 ) -> SimulatedOutage:
-    """The simulation of an outage of `kind`, without `ahead`.
+    """The simulation of an outage of `kind`, without `forcing_inputs`.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
-from forebay.features.forcings import ahead
+from forebay.features.forcings import forcing_inputs
 from forebay.features.inputs import near_full_margin
 from forebay.features.known_inputs import (
     ScreenedDaily,
@@ -61,7 +61,7 @@ class Samples:
         dam file excludes the day from verification.
     regimes
         Regime name → whether each day belongs to it, as known at init; without regimes that the gauges cannot show.
-    ahead
+    forcing_inputs
         Lead time → forecast and planned inputs, as issued by the end of each day; empty without forcings.
     outages
         The days on which level or drivers are missing; None where they were not determined.
@@ -80,7 +80,7 @@ class Samples:
     trusted: NDArray[np.float64]
     observed: NDArray[np.float64]
     regimes: dict[str, NDArray[np.bool_]]
-    ahead: Mapping[int, pl.DataFrame] = field(default_factory=dict)
+    forcing_inputs: Mapping[int, pl.DataFrame] = field(default_factory=dict)
     outages: Outages | None = None
     suspect_reason: str | None = None
     withheld_from: date | None = None
@@ -88,7 +88,7 @@ class Samples:
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time: what was known, and what was forecast or planned."""
-        return self.inputs.hstack(self.ahead[lead_time]) if lead_time in self.ahead else self.inputs
+        return self.inputs.hstack(self.forcing_inputs[lead_time]) if lead_time in self.forcing_inputs else self.inputs
 
     @property
     def start_level(self) -> NDArray[np.float64]:
@@ -156,7 +156,7 @@ def make_samples(
         trusted=trusted,
         observed=_observed(newest, dam)[: len(known)],
         regimes=_regimes(inputs, dam, np.where(screened.withheld, np.nan, outages.start_level)),
-        ahead=ahead(issues, dam, inputs, on_known_datum, dam.hindcast.leads),
+        forcing_inputs=forcing_inputs(issues, dam, inputs, on_known_datum, dam.hindcast.leads),
         outages=outages,
         suspect_reason=suspect_reason,
         withheld_from=screened.withheld_from,
@@ -233,14 +233,15 @@ def _inputs_and_outages(
 def _outages_with_forcings(
     samples: Samples, issues: pl.DataFrame, dam: Dam, level: NDArray[np.float64]
 ) -> Outages | None:
-    """The outages of `samples`; their simulations have `ahead` from a `level` that they hide."""
+    """The outages of `samples`; their simulations have `forcing_inputs` from a `level` that they hide."""
     if samples.outages is None:
         return None
     simulated = {}
     for kind, outage in samples.outages.simulated.items():
         inputs = outage.inputs.with_columns(date=pl.Series(samples.dates))
         visible = np.where(outage.level_age > 0, np.nan, level)
-        simulated[kind] = replace(outage, ahead=ahead(issues, dam, inputs, visible, dam.hindcast.leads))
+        by_lead = forcing_inputs(issues, dam, inputs, visible, dam.hindcast.leads)
+        simulated[kind] = replace(outage, forcing_inputs=by_lead)
     return replace(samples.outages, simulated=simulated)
 
 

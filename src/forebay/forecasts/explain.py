@@ -125,7 +125,7 @@ class _Descriptions:
     def __init__(self, samples: Samples, dam: Dam, when: str) -> None:
         self.samples, self.dam, self.when = samples, dam, when
         self.day = samples.inputs.row(-1, named=True)
-        for inputs in samples.ahead.values():
+        for inputs in samples.forcing_inputs.values():
             self.day |= inputs.row(-1, named=True)
 
     def of(self, source: Source) -> str:

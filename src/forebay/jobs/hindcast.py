@@ -115,7 +115,11 @@ def hindcast_dam(
         _, make = VARIANTS[name]
         variant, variant_dam = make(dam, daily_tables)
         variant = replace(
-            samples, inputs=variant.inputs, ahead=variant.ahead, regimes=variant.regimes, outages=variant.outages
+            samples,
+            inputs=variant.inputs,
+            forcing_inputs=variant.forcing_inputs,
+            regimes=variant.regimes,
+            outages=variant.outages,
         )
         hindcasts[name] = verify_hindcast(
             variant, variant_dam, known, regimes=samples.regimes, execution=execution
