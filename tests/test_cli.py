@@ -283,7 +283,7 @@ def test_hindcast_with_other_inputs(tmp_path: Path) -> None:
     forebay("fetch", path)
     ended = forebay("hindcast", path, "--screens-for-codes", "--perfect-rain")
     assert ended.code == 0, ended.err
-    assert "errors in m, with quality codes ignored in the inputs and only our own screen\n" in ended.out
+    assert "errors in m, quality codes ignored in the inputs, only our own screen\n" in ended.out
     assert "errors in m, with rain that nobody could know: an upper bound, not a forecast\n" in ended.out
     folder = tmp_path / "runs/small"
     assert (folder / "scores_screens_for_codes.csv").read_text() == (folder / "scores.csv").read_text()
