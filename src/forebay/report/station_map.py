@@ -1,4 +1,4 @@
-"""Where the stations of a search lie around the place: dots by what they measure, rings of equal distance, no tiles."""
+"""Stations of a search: rows for the terminal, and a map as PNG, SVG or an HTML page with a table."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from forebay.charts.spec import Spec, file_spec
 from forebay.charts.station_map import compass_direction, day_or_dash, station_map
 from forebay.errors import ConfigError
 from forebay.files import write_file
-from forebay.report.page import Html, chart, document, element, joined, table
+from forebay.report.environment import render_page
 from forebay.sources.stations import StationList
 
 SUFFIXES = (".html", ".png", ".svg")
+_SERIES_COLUMNS = ("variable", "unit", "first_day", "last_day")
 
 
-def station_rows(found: StationList) -> list[dict[str, object]]:
-    """A row per station and series that forebay has a variable for, the nearest first, in the words of a dam file.
+def station_rows(stations: StationList) -> list[dict[str, object]]:
+    """A row per station and series with a variable of a dam file, the nearest station first.
 
-    A station without any such series has one row; `others` counts its series that forebay has no variable for.
+    A station without such a series has one row. `others` is the number of its other series.
     """
     rows: list[dict[str, object]] = []
-    for station in found.stations.iter_rows(named=True):
-        series = found.series.filter(pl.col("station") == station["station"])
-        ours = series.drop_nulls("variable")
-        first: dict[str, object] = {
+    for station in stations.stations.iter_rows(named=True):
+        series = stations.series.filter(pl.col("station") == station["station"])
+        usable = series.drop_nulls("variable")
+        place: dict[str, object] = {
             "station": station["station"],
             "name": station["name"],
             "km": round(station["distance_km"], 1),
             "towards": compass_direction(station["bearing_deg"]),
         }
-        others = len(series) - len(ours)
-        for one in ours.iter_rows(named=True) if len(ours) else (None,):
-            named = {key: one[key] if one else None for key in ("variable", "unit", "first_day", "last_day")}
-            rows.append({**first, **named, "others": others, "datasources": ", ".join(station["datasources"] or ())})
+        remainder = {"others": len(series) - len(usable), "datasources": _joined(station["datasources"])}
+        for row in usable.select(_SERIES_COLUMNS).to_dicts() or [dict.fromkeys(_SERIES_COLUMNS)]:
+            rows.append({**place, **row, **remainder})
     return rows
 
 
 def check_suffix(path: Path) -> None:
-    """Raise a ConfigError unless a map can be written in a file of this name."""
+    """Raise a ConfigError unless the suffix of `path` is one of `SUFFIXES`."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: suffix {path.suffix!r} is unknown; allowed are {', '.join(SUFFIXES)}")
 
 
-def write_map(found: StationList, place: str, path: Path) -> None:
-    """The picture in a file: PNG, SVG, or a page (HTML) that opens without a network and has all series in a table.
+def write_map(stations: StationList, place: str, path: Path) -> None:
+    """Write the map to `path`: PNG, SVG, or a page (HTML) that needs no network and has a table of all series.
 
     Raises
     ------
@@ -55,33 +55,35 @@ def write_map(found: StationList, place: str, path: Path) -> None:
     """
     check_suffix(path)
     suffix = path.suffix.lower()
-    spec = file_spec(station_map(found, place))
+    spec = file_spec(station_map(stations, place))
     if suffix == ".html":
-        write_file(path, _page(found, place, spec).encode())
+        write_file(path, render_stations(stations, place, spec).encode())
         return
     picture = draw(spec)
     write_file(path, picture.svg.encode() if suffix == ".svg" else picture.png)
 
 
-def _page(found: StationList, place: str, spec: Spec) -> str:
-    """The picture, what must be known of it, and every series that the stations list."""
-    names = ("station", "name", "km", "variable", "unit", "code", "service's name", "from", "to", "datasources")
-    whole = found.stations.join(found.series, on="station", how="left", maintain_order="left", suffix="_of_series")
-    rows = [
-        (row["station"], row["name"], f"{row['distance_km']:.1f} {compass_direction(row['bearing_deg'])}",
-         row["variable"] or "–", row["unit"] or row["units"] or "–", row["code"] or "–",
-         " ".join(filter(None, (row["name_of_series"], row["description"]))) or "–",
-         day_or_dash(row["first_day"]), day_or_dash(row["last_day"]), ", ".join(row["datasources"] or ()))
-        for row in whole.iter_rows(named=True)
-    ]  # fmt: skip
-    title = f"Stations within {found.search.radius_km:g} km of {place}"
-    said = f"{len(found.stations)} stations of {found.search.source}, {found.series.height} series, the nearest first"
-    body = (
-        element("header", element("h1", title), *(element("p", note, css="sub") for note in found.notes)),
-        Html("<main>"),
-        element("section", element("h2", "Where they lie"), chart("stations", spec)),
-        element("section", element("h2", "What they measure"), table(names, rows, texts=len(names), caption=said)),
-        Html("</main>"),
-        element("footer", f"Data: {found.search.source}. Distances along the great circle."),
+def render_stations(stations: StationList, place: str, spec: Spec) -> str:
+    """The page's text: the map, the notes of the search, and every series of every station."""
+    table = stations.stations.join(
+        stations.series, on="station", how="left", maintain_order="left", suffix="_of_series"
     )
-    return document(title, joined(body))
+    rows = [
+        {
+            **row,
+            "direction": compass_direction(row["bearing_deg"]),
+            "unit": row["unit"] or row["units"],
+            "description": " ".join(filter(None, (row["name_of_series"], row["description"]))),
+            "first_day": day_or_dash(row["first_day"]),
+            "last_day": day_or_dash(row["last_day"]),
+            "datasources": _joined(row["datasources"]),
+        }
+        for row in table.iter_rows(named=True)
+    ]
+    counts = {"station_count": len(stations.stations), "series_count": len(stations.series)}
+    values = {"place": place, "search": stations.search, "notes": stations.notes, "rows": rows, "spec": spec}
+    return render_page("stations.html", {**values, **counts})
+
+
+def _joined(datasources: list[str] | None) -> str:
+    return ", ".join(datasources or ())
