@@ -1,6 +1,7 @@
 """Pages and program agree: snippets run, links exist, every command, option, setting and key is documented."""
 
 import doctest
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -118,6 +119,20 @@ def test_the_targets_of_links_between_pages_exist(page: Path) -> None:
         assert target.exists(), f"{page_name(page)}: {link} does not exist"
         if anchor:
             assert anchor in anchors(target), f"{page_name(page)}: {link} has no such heading"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=page_name)
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    for path in re.findall(r"(?<!New file )`((?:[a-z_]+/)+[a-z_]+\.py)`", page.read_text("utf-8")):
+        roots = (PROJECT, PROJECT / "src", PROJECT / "src" / "forebay")
+        assert any((root / path).exists() for root in roots), f"{page_name(page)}: {path} does not exist"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=page_name)
+def test_the_modules_and_objects_that_a_page_names_exist(page: Path) -> None:
+    for dotted in re.findall(r"`(forebay(?:\.\w+)+)`", page.read_text("utf-8")):
+        if not dotted.endswith((".db", ".toml")):
+            pkgutil.resolve_name(dotted)  # raises if it does not exist
 
 
 @pytest.mark.parametrize("command", COMMANDS)
