@@ -12,23 +12,23 @@ GOOD: Content = (1.0, "1.0", "good", "1")
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def gauge(station: str = "212242", **more: object) -> Gauge:
-    """A gauge of the level; `more` goes over its other keys."""
+def make_gauge(station: str = "212242", **overrides: object) -> Gauge:
+    """A gauge of the level; `overrides` replaces its keys."""
     known = {"role": "target", "source": "waternsw", "variable": "reservoir_level", "unit": "m"}
-    return Gauge.model_validate(known | {"station": station} | more)
+    return Gauge.model_validate(known | {"station": station} | overrides)
 
 
-LEVEL = gauge()
-RAIN = gauge("563035", role="rainfall", variable="rainfall", unit="mm", day_start="09:00", latency_h=6.5)
-HOURLY = gauge("212250", role="stream", variable="stream_level", interval="hour", latency_h=2)
-INSTANTANEOUS = gauge("bilancino", reading="instantaneous", reading_at="08:00", latency_h=1)
+LEVEL = make_gauge()
+RAIN = make_gauge("563035", role="rainfall", variable="rainfall", unit="mm", day_start="09:00", latency_h=6.5)
+HOURLY = make_gauge("212250", role="stream", variable="stream_level", interval="hour", latency_h=2)
+INSTANTANEOUS = make_gauge("bilancino", reading="instantaneous", reading_at="08:00", latency_h=1)
 GAUGES = (LEVEL, RAIN, HOURLY, INSTANTANEOUS)
 
 
-def readings(of: Gauge, contents: dict[datetime, Content]) -> pl.DataFrame:
+def readings(gauge: Gauge, contents: dict[datetime, Content]) -> pl.DataFrame:
     """`tables.READINGS` with these contents by time."""
     names = ("value", "raw_value", "quality", "quality_code")
-    rows = [of.series | {"time": time} | dict(zip(names, held, strict=True)) for time, held in contents.items()]
+    rows = [gauge.series | {"time": t} | dict(zip(names, content, strict=True)) for t, content in contents.items()]
     return pl.DataFrame(rows, schema=dict(READINGS.columns))
 
 

@@ -59,14 +59,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_changes_no_stored_reading_and_the_append_works_later(small_disk: Path) -> None:
     with open_archive(f"sqlite:///{small_disk}/forebay.db") as archive:
-        few = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
-        many = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 12_000))
-        archive.append(few, MONDAY)
+        small = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
+        large = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 12_000))
+        archive.append(small, MONDAY)
         with pytest.raises(ForebayError, match=r"forebay\.db cannot grow: the disk is full; free some space"):
-            archive.append(many, MONDAY)
+            archive.append(large, MONDAY)
         assert archive.as_of([LEVEL]).height == 100
         disks.mount("-o", "remount,size=16m", str(small_disk))
-        assert archive.append(many, MONDAY) == AppendResult(12_000, new=11_900, revised=0, unchanged=100)
+        assert archive.append(large, MONDAY) == AppendResult(12_000, new=11_900, revised=0, unchanged=100)
 
 
 def test_an_archive_that_does_not_fit_at_all(small_disk: Path) -> None:

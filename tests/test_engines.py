@@ -179,21 +179,21 @@ def test_a_connection_cut_between_two_reads_is_renewed(postgres: Cluster, server
 
 
 def test_a_full_disk_of_the_server(postgres: Cluster, tmp_path: Path) -> None:
-    few = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
-    many = readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 120_000))
+    small = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
+    large = readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 120_000))
     with disks.small_disk(postgres.folder / "disk", "16m") as disk:
         postgres.own(disk)
         postgres.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
         url = postgres.new("TABLESPACE small")
         try:
             with open_archive(url) as archive:
-                archive.append(few, MONDAY)
+                archive.append(small, MONDAY)
                 with pytest.raises(ForebayError, match="cannot grow: the disk is full; free some space") as caught:
-                    archive.append(many, MONDAY)
+                    archive.append(large, MONDAY)
                 sentence(caught, postgres)
                 assert archive.as_of([LEVEL]).height == 100
                 disks.mount("-o", "remount,size=64m", str(disk))
-                assert archive.append(many, MONDAY) == AppendResult(120_000, new=120_000, revised=0, unchanged=0)
+                assert archive.append(large, MONDAY) == AppendResult(120_000, new=120_000, revised=0, unchanged=0)
         finally:
             postgres.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
             postgres.execute("DROP TABLESPACE small")

@@ -56,8 +56,8 @@ class Agency:
             if day in self.without_reading:
                 continue
             value = self.revised.get(day, float(day.toordinal() % 100))
-            held = (None, "0.000", "missing", "255") if day in self.unavailable else (value, str(value), "good", "1")
-            contents[day_start(day, dam.time_zone)] = held
+            content = (None, "0.000", "missing", "255") if day in self.unavailable else (value, str(value), "good", "1")
+            contents[day_start(day, dam.time_zone)] = content
         return readings(gauge, contents)
 
 
@@ -69,8 +69,8 @@ def test_readings_are_stamped_with_the_time_of_their_arrival(tmp_path: Path, age
     with open_archive(f"sqlite:///{tmp_path}/forebay.db") as archive:
         fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=agency.fetch)
         for number, instant in enumerate(calls, 1):
-            held = archive.as_of(dam.gauges, instant)
-            assert held["station"].n_unique() == number, "no later gauge at that instant"
+            stored = archive.as_of(dam.gauges, instant)
+            assert stored["station"].n_unique() == number, "no later gauge at that instant"
         early = FetchRequest(NOW + timedelta(days=2), clock=lambda: NOW)  # a clock that was put back
         fetch_dam(dam, archive, settings=SETTINGS, request=early, fetch=agency.fetch)
         assert archive.as_of(dam.gauges)["fetched_at"].max() == early.now
@@ -253,8 +253,8 @@ def test_requests_that_make_no_sense(dam: Dam, archive: Archive, agency: Agency)
 
 def live() -> Dam:
     """A dam whose gauges come from a service."""
-    of = synthetic.dam()
-    return of.model_copy(update={"gauges": tuple(g.model_copy(update={"source": "waternsw"}) for g in of.gauges)})
+    dam = synthetic.dam()
+    return dam.model_copy(update={"gauges": tuple(g.model_copy(update={"source": "waternsw"}) for g in dam.gauges)})
 
 
 def test_gauges_are_fetched_at_the_same_time_and_stored_in_order(archive: Archive, agency: Agency) -> None:
@@ -274,9 +274,9 @@ def test_gauges_are_fetched_at_the_same_time_and_stored_in_order(archive: Archiv
         return readings
 
     calls: list[str] = []
-    of = live()
+    dam = live()
     result = fetch_dam(
-        of,
+        dam,
         archive,
         settings=SETTINGS,
         request=ALL,
@@ -285,7 +285,7 @@ def test_gauges_are_fetched_at_the_same_time_and_stored_in_order(archive: Archiv
     )
     assert result.errors == {}
     assert calls == ["lake", "r1", "r2", "creek"]
-    assert archive.as_of(of.gauges)["station"].unique(maintain_order=True).to_list() == calls
+    assert archive.as_of(dam.gauges)["station"].unique(maintain_order=True).to_list() == calls
     assert result.table["rows"].to_list() == [69] * 4
 
 
@@ -300,8 +300,8 @@ def test_an_error_in_the_dam_file_stops_the_fetch_of_a_service(archive: Archive)
 
 
 def test_a_plan_lists_each_request_and_sends_none(archive: Archive, agency: Agency) -> None:
-    of = live()
-    first = plan_dam(of, None, settings=SETTINGS, request=ALL)
+    dam = live()
+    first = plan_dam(dam, None, settings=SETTINGS, request=ALL)
     assert first.schema == REQUESTS.empty().schema
     host = "realtimedata.waternsw.com.au"
     assert first.rows()[:2] == [
@@ -309,13 +309,13 @@ def test_a_plan_lists_each_request_and_sends_none(archive: Archive, agency: Agen
         ("reservoir_level", "waternsw", "lake", host, "get_ts_traces from the record's start, 3660 readings each", None,
          datetime(2024, 3, 9)),
     ]  # fmt: skip
-    assert plan_dam(of, archive, settings=SETTINGS, request=ALL).equals(first)
+    assert plan_dam(dam, archive, settings=SETTINGS, request=ALL).equals(first)
 
     agency.without_reading = {date(2024, 1, 20)}
-    fetch_dam(of, archive, settings=SETTINGS, request=ALL, fetch=agency.fetch)
+    fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=agency.fetch)
     shorter = Settings(provisional_days=10, http=HttpSettings(days_per_request=8))
     next_day = FetchRequest(NOW + timedelta(days=1))
-    planned = plan_dam(of, archive, settings=shorter, request=next_day).filter(gauge="reservoir_level")
+    planned = plan_dam(dam, archive, settings=shorter, request=next_day).filter(gauge="reservoir_level")
     assert planned.select("asks", "first", "last").rows() == [
         ("get_variable_list", None, None),
         ("get_ts_traces", datetime(2024, 2, 27), datetime(2024, 3, 5)),
@@ -324,7 +324,7 @@ def test_a_plan_lists_each_request_and_sends_none(archive: Archive, agency: Agen
         ("get_ts_traces", datetime(2024, 1, 19), datetime(2024, 1, 21)),
     ]
     past = FetchRequest(NOW, until=date(2024, 1, 10))
-    assert plan_dam(of, archive, settings=SETTINGS, request=past).is_empty()
+    assert plan_dam(dam, archive, settings=SETTINGS, request=past).is_empty()
 
 
 def test_a_plan_lists_gauges_without_a_service(tmp_path: Path, dam: Dam) -> None:
@@ -360,22 +360,20 @@ def dam_with_file(folder: Path) -> Dam:
     return load_dam(str(path))
 
 
-def test_a_file_is_read_completely_so_that_any_correction_is_stored(
-    archive: Archive, tmp_path: Path
-) -> None:
+def test_a_file_is_read_completely_so_that_any_correction_is_stored(archive: Archive, tmp_path: Path) -> None:
     def fetch(now: datetime) -> dict[str, object]:
-        result = fetch_dam(of, archive, settings=SETTINGS, request=FetchRequest(now))
+        result = fetch_dam(dam, archive, settings=SETTINGS, request=FetchRequest(now))
         return result.table.select("rows", "new", "revised").row(0, named=True)
 
     lines = [f"{date(2020, 1, 1) + timedelta(days=k)},{k / 100}" for k in range(400)]
-    of = dam_with_file(tmp_path)
+    dam = dam_with_file(tmp_path)
     (tmp_path / "level.csv").write_text("\n".join(["day,level", *lines]))
     assert fetch(NOW) == {"rows": 400, "new": 400, "revised": 0}
     lines[3] = "2020-01-04,7.5"
     (tmp_path / "level.csv").write_text("\n".join(["day,level", *lines, "2021-02-04,4.0"]))
     assert fetch(NOW + timedelta(days=1)) == {"rows": 401, "new": 1, "revised": 1}
-    assert archive.first_known(of.gauges)["value"][3] == 0.03
-    assert archive.as_of(of.gauges)["value"][3] == 7.5
+    assert archive.first_known(dam.gauges)["value"][3] == 0.03
+    assert archive.as_of(dam.gauges)["value"][3] == 7.5
 
 
 def test_an_archive_that_cannot_be_written_stops_the_fetch(dam: Dam, tmp_path: Path, agency: Agency) -> None:

@@ -52,7 +52,7 @@ def test_each_change_has_both_values_in_the_units_of_the_daily_table(archive: Ar
     assert table.equals(CHANGES.check(table, unique=True))
 
 
-def test_days_are_those_of_the_fetch_of_the_change(archive: Archive) -> None:
+def test_since_and_until_are_days_of_the_fetch(archive: Archive) -> None:
     first = (MONDAY + timedelta(days=201)).date()  # 00:00 UTC is 10:00 at the dam: the same day
     assert changes(DAM, archive, DAM.gauges, since=first, until=first).height == 2
     assert changes(DAM, archive, DAM.gauges, since=first + NEXT).height == 1

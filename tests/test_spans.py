@@ -22,7 +22,7 @@ def stored(days: set[int], fetched: dict[int, datetime] | None = None) -> pl.Dat
     return table.with_columns(pl.Series("fetched_at", stamps, dtype=OBSERVATIONS.columns["fetched_at"]))
 
 
-def context(**more: object) -> FetchContext:
+def context(**overrides: object) -> FetchContext:
     known: dict[str, object] = {
         "now": MONDAY + DAY,
         "before": MONDAY,
@@ -30,7 +30,7 @@ def context(**more: object) -> FetchContext:
         "provisional_days": 10,
         "time_zone": "+00:00",
     }
-    return FetchContext(**(known | more))  # type: ignore[arg-type]  # of several types
+    return FetchContext(**(known | overrides))  # type: ignore[arg-type]  # of several types
 
 
 def offsets(spans: list[Span]) -> list[tuple[int, int]]:

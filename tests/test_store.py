@@ -9,7 +9,7 @@ import pytest
 from forebay.archive.store import AppendResult, Archive, open_archive
 from forebay.errors import ConfigError, DataError
 from forebay.tables import OBSERVATIONS, READINGS
-from tests.readings import GOOD, LEVEL, MONDAY, RAIN, Content, day_contents, gauge, readings
+from tests.readings import GOOD, LEVEL, MONDAY, RAIN, Content, day_contents, make_gauge, readings
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_gauges_without_stored_readings_have_no_rows(archive: Archive) -> None:
 
 
 def test_one_station_may_have_several_series(archive: Archive) -> None:
-    daily, hourly = gauge("x"), gauge("x", interval="hour")
+    daily, hourly = make_gauge("x"), make_gauge("x", interval="hour")
     midnight = datetime(2020, 1, 1, tzinfo=UTC)
     both = [readings(daily, {midnight: GOOD}), readings(hourly, {midnight: (2.0, "2", "good", "1")})]
     assert archive.append(pl.concat(both), MONDAY).new == 2

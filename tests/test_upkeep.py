@@ -73,7 +73,7 @@ FAULTS = {
     "1 with a fetch that lies in the future":
         "UPDATE observation SET fetched_at = 4102444800000000, value = 5 WHERE {one}",
 }  # fmt: skip
-ONE = "series = (SELECT max(id) FROM series WHERE id < 90) AND time = 1577836800000000"
+ONE_KEY = "series = (SELECT max(id) FROM series WHERE id < 90) AND time = 1577836800000000"
 
 
 def damage(url: str, postgres: Cluster | None, *statements: str) -> None:
@@ -92,18 +92,18 @@ def test_faults_of_single_rows_are_reported(
     filled: str, request: pytest.FixtureRequest, expected: str, statement: str
 ) -> None:
     server = None if filled.startswith("sqlite") else request.getfixturevalue("postgres")
-    damage(filled, server, statement.format(one=ONE))
+    damage(filled, server, statement.format(one=ONE_KEY))
     assert upkeep.check(filled, NOW).fault_summary == expected
 
 
 def test_values_that_are_no_number_are_reported(filled: str, request: pytest.FixtureRequest) -> None:
     if filled.startswith("sqlite"):
-        damage(filled, None, f"UPDATE observation SET value = 9e999 WHERE {ONE}")
+        damage(filled, None, f"UPDATE observation SET value = 9e999 WHERE {ONE_KEY}")
         assert "1 with a value, quality or time" in upkeep.check(filled, NOW).fault_summary
-        damage(filled, None, f"UPDATE observation SET value = 'high' WHERE {ONE}")
+        damage(filled, None, f"UPDATE observation SET value = 'high' WHERE {ONE_KEY}")
     else:
         server = request.getfixturevalue("postgres")
-        damage(filled, server, f"UPDATE observation SET value = 'NaN' WHERE {ONE}")
+        damage(filled, server, f"UPDATE observation SET value = 'NaN' WHERE {ONE_KEY}")
     assert "1 with a value, quality or time" in upkeep.check(filled, NOW).fault_summary
 
 
@@ -111,7 +111,7 @@ def test_a_duplicate_key_is_reported(postgres: Cluster) -> None:
     url = postgres.new()
     with open_archive(url) as archive:
         fill(archive)
-    twice = f"INSERT INTO observation SELECT * FROM observation WHERE {ONE}"
+    twice = f"INSERT INTO observation SELECT * FROM observation WHERE {ONE_KEY}"
     damage(url, postgres, "ALTER TABLE observation DROP CONSTRAINT observation_pkey", twice)
     assert upkeep.check(url, NOW).fault_summary.startswith("1 with a key that stands twice")
 
@@ -206,8 +206,8 @@ def test_a_backup_restored_into_an_empty_place_is_equal(
     filled: str, new_url: Callable[[], str], tmp_path: Path
 ) -> None:
     path = tmp_path / "a backup?%.db"
-    made = upkeep.backup(filled, path)
-    assert (made.versions, made.target, made.size) == (VERSIONS, str(path), path.stat().st_size)
+    copied = upkeep.backup(filled, path)
+    assert (copied.versions, copied.target, copied.size) == (VERSIONS, str(path), path.stat().st_size)
     assert list(tmp_path.iterdir()) == [path], "one file only"
     other = new_url()
     restored = upkeep.restore(path, other, NOW)
@@ -224,8 +224,8 @@ def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -
             number = 0
             while not stop.is_set():
                 number += 1
-                every: dict = dict.fromkeys(times, (float(number), "x", "good", "1"))
-                archive.append(readings(LEVEL, every), MONDAY + timedelta(days=5, seconds=number))
+                contents: dict = dict.fromkeys(times, (float(number), "x", "good", "1"))
+                archive.append(readings(LEVEL, contents), MONDAY + timedelta(days=5, seconds=number))
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -265,8 +265,8 @@ def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
     with open_archive(url) as archive:
         fill(archive)
         (tmp_path / "twin.db").hardlink_to(file)
-        others = ("link.db", "twin.db", "folder/../forebay.db", "linked/forebay.db", "forebay.db-wal", "forebay.db-shm")
-        for path in (file, *(tmp_path / other for other in others)):
+        paths = ("link.db", "twin.db", "folder/../forebay.db", "linked/forebay.db", "forebay.db-wal", "forebay.db-shm")
+        for path in (file, *(tmp_path / other for other in paths)):
             for replace in (True, False):
                 with pytest.raises(ConfigError, match=r"is the archive's own file; give the path of another file"):
                     upkeep.backup(url, path, replace=replace)
@@ -284,10 +284,10 @@ def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
 def test_a_backup_is_refused_where_a_log_would_change_it(filled: str, tmp_path: Path, end: str) -> None:
     path = tmp_path / "backup.db"
     log = tmp_path / f"backup.db{end}"
-    for there in (False, True):
-        if there:
+    for exists in (False, True):
+        if exists:
             upkeep.backup(filled, path)
-        before = path.read_bytes() if there else None
+        before = path.read_bytes() if exists else None
         log.write_bytes(b"of another file")
         with pytest.raises(ConfigError, match=rf"has backup\.db{end} of an archive that is in use"):
             upkeep.backup(filled, path, replace=True)
@@ -348,21 +348,19 @@ def test_a_restore_over_an_archive_needs_replace_and_backs_up(filled: str, tmp_p
     before = views_of(filled)
     with open_archive(filled) as archive:
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
-        more = archive.as_of([LEVEL])
+        extended = archive.as_of([LEVEL])
         with pytest.raises(ConfigError, match=rf"holds {VERSIONS + 1:,} versions; .* give --replace .*backed up first"):
             upkeep.restore(path, filled, NOW)
-        assert archive.as_of([LEVEL]).equals(more)
+        assert archive.as_of([LEVEL]).equals(extended)
         restored = upkeep.restore(path, filled, NOW, replace=True)
         assert archive.as_of([LEVEL]).height == DAYS, "an open archive shows it at once"
     assert all(a.equals(b) for a, b in zip(views_of(filled), before, strict=True))
     assert restored.replaced_backup == tmp_path / "backup.replaced-20240131T000000Z.db"
     with open_archive(f"sqlite:///{restored.replaced_backup}") as archive:
-        assert archive.as_of([LEVEL]).equals(more)
+        assert archive.as_of([LEVEL]).equals(extended)
 
 
-def test_a_damaged_backup_is_not_restored(
-    filled: str, new_url: Callable[[], str], tmp_path: Path
-) -> None:
+def test_a_damaged_backup_is_not_restored(filled: str, new_url: Callable[[], str], tmp_path: Path) -> None:
     path = tmp_path / "backup.db"
     with pytest.raises(ConfigError, match=r"backup\.db' is no file; give the path of one"):
         upkeep.restore(path, new_url(), NOW)
@@ -370,7 +368,7 @@ def test_a_damaged_backup_is_not_restored(
     with pytest.raises(ConfigError, match="is not an SQLite database"):
         upkeep.restore(path, new_url(), NOW)
     upkeep.backup(filled, path, replace=True)
-    damage(f"sqlite:///{path}", None, f"UPDATE observation SET quality = 'torn' WHERE {ONE}")
+    damage(f"sqlite:///{path}", None, f"UPDATE observation SET quality = 'torn' WHERE {ONE_KEY}")
     with pytest.raises(DataError, match="has faults: 1 with a value, quality or time .*; restore from another"):
         upkeep.restore(path, new_url(), NOW)
 

@@ -12,7 +12,7 @@ from forebay.archive.store import Archive, open_archive
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import day_start
 from forebay.tables import OBSERVATIONS, READINGS
-from tests.readings import GAUGES, GOOD, HOURLY, INSTANTANEOUS, LEVEL, MONDAY, RAIN, Content, gauge, readings
+from tests.readings import GAUGES, GOOD, HOURLY, INSTANTANEOUS, LEVEL, MONDAY, RAIN, Content, make_gauge, readings
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def test_a_record_fetched_late_is_known_from_its_publication(archive: Archive) -
     day = day_start(date(2017, 10, 1), zone)  # clocks go forward at 02:00: 23 hours
     rain_day = day_start(date(2017, 10, 1), zone, RAIN.day_start)  # 24 hours, and published 6.5 hours later
     archive.append(pl.concat([readings(LEVEL, {day: GOOD}), readings(RAIN, {rain_day: GOOD})]), MONDAY)
-    for of, known in ((LEVEL, day + timedelta(hours=23)), (RAIN, rain_day + timedelta(hours=30.5))):
-        assert archive.known_at([of], known, zone).height == 1
-        assert archive.known_at([of], known - timedelta(microseconds=1), zone).is_empty()
+    for gauge, known in ((LEVEL, day + timedelta(hours=23)), (RAIN, rain_day + timedelta(hours=30.5))):
+        assert archive.known_at([gauge], known, zone).height == 1
+        assert archive.known_at([gauge], known - timedelta(microseconds=1), zone).is_empty()
 
 
 def test_a_reading_fetched_before_the_end_of_its_interval_is_known_from_the_fetch(archive: Archive) -> None:
@@ -41,7 +41,7 @@ def test_a_reading_fetched_before_the_end_of_its_interval_is_known_from_the_fetc
 
 def test_a_series_of_two_gauges_occurs_once_with_the_longer_latency(archive: Archive) -> None:
     day = day_start(date(2017, 10, 2), "+10:00")
-    late = gauge(LEVEL.station, role="upstream_level", latency_h=5)
+    late = make_gauge(LEVEL.station, role="upstream_level", latency_h=5)
     archive.append(readings(LEVEL, {day: GOOD}), MONDAY)
     for order in ([LEVEL, late], [late, LEVEL]):
         assert archive.as_of(order).height == 1
@@ -78,27 +78,29 @@ HISTORY = st.dictionaries(FETCHED, BATCH, max_size=5)
 Versions = dict[tuple[str, datetime], list[tuple[datetime, Content]]]
 
 
-def start_of(of: Gauge, day: date, zone: str) -> datetime:
-    """Start of the interval of the reading of `of` on `day`."""
-    return day_start(day, zone, of.reading_at or of.day_start)
+def start_of(gauge: Gauge, day: date, zone: str) -> datetime:
+    """Start of the interval of the reading of `gauge` on `day`."""
+    return day_start(day, zone, gauge.reading_at or gauge.day_start)
 
 
-def end_of(of: Gauge, day: date, zone: str) -> datetime:
+def end_of(gauge: Gauge, day: date, zone: str) -> datetime:
     """End of that interval."""
-    if of is HOURLY:
-        return start_of(of, day, zone) + timedelta(hours=1)
-    return start_of(of, day, zone) if of is INSTANTANEOUS else day_start(day + timedelta(days=1), zone, of.day_start)
+    if gauge is HOURLY:
+        return start_of(gauge, day, zone) + timedelta(hours=1)
+    if gauge is INSTANTANEOUS:
+        return start_of(gauge, day, zone)
+    return day_start(day + timedelta(days=1), zone, gauge.day_start)
 
 
 def appended(archive: Archive, history: dict[datetime, dict[tuple[Gauge, date], Content]], zone: str) -> Versions:
     """Append `history`, and return its versions in plain Python."""
     versions_by_key: Versions = {}
     for fetched_at, batch in sorted(history.items()):
-        for (of, day), content in batch.items():
-            versions = versions_by_key.setdefault((of.station, start_of(of, day, zone)), [])
+        for (gauge, day), content in batch.items():
+            versions = versions_by_key.setdefault((gauge.station, start_of(gauge, day, zone)), [])
             if not versions or versions[-1][1] != content:
                 versions.append((fetched_at, content))
-        tables = [readings(of, {start_of(of, day, zone): content}) for (of, day), content in batch.items()]
+        tables = [readings(gauge, {start_of(gauge, day, zone): content}) for (gauge, day), content in batch.items()]
         archive.append(pl.concat([READINGS.empty(), *tables]), fetched_at)
     return versions_by_key
 
@@ -122,8 +124,8 @@ def test_views_equal_a_model_in_plain_python(
         assert contents_of(archive.first_known(GAUGES)) == {key: v[0] for key, v in versions_by_key.items()}
 
         published = {
-            (of.station, start_of(of, day, zone)): end_of(of, day, zone) + of.ready_after
-            for of in GAUGES
+            (gauge.station, start_of(gauge, day, zone)): end_of(gauge, day, zone) + gauge.ready_after
+            for gauge in GAUGES
             for day in LOCAL_DAYS
         }
         known = {

@@ -220,7 +220,7 @@ class Database:
     def _prepare(self, create: bool) -> None:
         """Create the tables of a new archive; refuse another program's database and another schema version."""
         with self.reading() as connection:
-            engines.refuse_other_encodings(connection, self.where)
+            engines.refuse_unfit_encoding(connection, self.where)
             version = self._schema_version(connection)
         if version is None and not create:
             raise self._absent()

@@ -141,7 +141,7 @@ def tune(engine: sa.Engine) -> None:
         connection.close()
 
 
-def refuse_other_encodings(connection: sa.Connection, where: str) -> None:
+def refuse_unfit_encoding(connection: sa.Connection, where: str) -> None:
     """Raise `ConfigError` if a PostgreSQL database cannot store every text that a source may give."""
     if connection.dialect.name == "postgresql":
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
@@ -207,7 +207,7 @@ def compact(engine: sa.Engine) -> None:
         connection.close()
 
 
-def size_of(connection: sa.Connection) -> int:
+def archive_size(connection: sa.Connection) -> int:
     """Size of the archive in bytes: the file and its log, or the tables and their indexes."""
     if connection.dialect.name == "postgresql":
         query = "SELECT pg_total_relation_size('observation') + pg_total_relation_size('series')"

@@ -24,7 +24,7 @@ from forebay.tables import INSTANT, OBSERVATIONS, READINGS, Table
 FETCHES = Table(
     "fetches",
     {
-        "gauge": pl.String(),  # the gauge's column in the daily frame
+        "gauge": pl.String(),  # the gauge's column in the daily table
         "source": pl.String(),
         "station": pl.String(),
         "rows": pl.Int64(),  # fetched readings
@@ -43,7 +43,7 @@ FETCHES = Table(
 REQUESTS = Table(
     "requests",
     {
-        "gauge": pl.String(),  # the gauge's column in the daily frame
+        "gauge": pl.String(),  # the gauge's column in the daily table
         "source": pl.String(),
         "station": pl.String(),
         "host": pl.String(),  # null without a service
@@ -192,7 +192,7 @@ def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: 
         for since, until in spans:
             planned = plan_requests(gauge, dam, since, until, settings=settings, now=request.now)
             label = {"gauge": gauge.column, "source": gauge.source, "station": gauge.station}
-            rows += [label | vars(one) for one in planned]
+            rows += [label | vars(request) for request in planned]
     return REQUESTS.check(pl.DataFrame(rows, schema=dict(REQUESTS.columns)))
 
 

@@ -18,7 +18,7 @@ from forebay.tables import INSTANT, Table
 CHANGES = Table(
     "changes",
     {
-        "gauge": pl.String(),  # its column in the daily frame
+        "gauge": pl.String(),  # its column in the daily table
         "day": pl.Date(),  # station-local day that the reading belongs to
         "time": INSTANT,  # start of its interval
         "interval": pl.Int32(),  # seconds, as in `tables.READINGS`

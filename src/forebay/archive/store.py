@@ -145,11 +145,11 @@ class Archive:
         instant = _utc(instant, "instant")
         labels, versions = self._versions(gauges, None)
         # If one series serves as two gauges, the longer latency is the safe one.
-        gauge_of = {tuple(gauge.series.values()): gauge for gauge in sorted(gauges, key=lambda g: g.ready_after)}
+        gauge_by_label = {tuple(gauge.series.values()): gauge for gauge in sorted(gauges, key=lambda g: g.ready_after)}
         known = [versions.clear()]
         for series, *label in labels.select("id", *SERIES).iter_rows():
             series_versions = versions.filter(pl.col("series") == series)
-            known.append(known_versions(series_versions, gauge_of[tuple(label)], instant, time_zone))
+            known.append(known_versions(series_versions, gauge_by_label[tuple(label)], instant, time_zone))
         return _with_labels(pl.concat(known), labels)
 
     def revisions(self, gauges: Sequence[Gauge]) -> pl.DataFrame:
@@ -160,7 +160,7 @@ class Archive:
     def newest(self, gauge: Gauge) -> datetime | None:
         """Start of the newest interval with a stored reading of `gauge` (with a value or without)."""
         with self._database.reading() as connection:
-            labels = _series_of(self._database.series(connection, [gauge.station]), [gauge])
+            labels = _gauge_series(self._database.series(connection, [gauge.station]), [gauge])
             time = self._database.newest_time(connection, labels["id"][0]) if labels.height else None
         return None if time is None else _EPOCH + timedelta(microseconds=time)
 
@@ -168,11 +168,11 @@ class Archive:
         """Stored series of `gauges` (id and label), and their versions fetched until `until`."""
         last = None if until is None else microseconds(_utc(until, "instant"))
         with self._database.reading() as connection:
-            labels = _series_of(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
+            labels = _gauge_series(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
             return labels, self._database.versions(connection, labels["id"], until=last)
 
 
-def _series_of(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
+def _gauge_series(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
     labels = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in SERIES})
     return series.join(labels, on=SERIES, how="semi", maintain_order="left")
 

@@ -96,7 +96,7 @@ def check(url: str, now: datetime) -> ArchiveCheck:
             where=database.where,
             series=database.series(connection).height,
             versions=database.count(connection),
-            size=engines.size_of(connection),
+            size=engines.archive_size(connection),
             faults=database.faults(connection, microseconds(now)),
             file_faults=file_faults,
         )
@@ -187,11 +187,11 @@ def compact(url: str) -> CompactReport:
     """Release the unused space of the archive at `url`; no version is deleted."""
     with _opened(url) as database:
         with database.reading() as connection:
-            before = engines.size_of(connection)
+            before = engines.archive_size(connection)
         with database.translate_errors():
             engines.compact(database.engine)
         with database.reading() as connection:
-            return CompactReport(database.where, database.count(connection), before, engines.size_of(connection))
+            return CompactReport(database.where, database.count(connection), before, engines.archive_size(connection))
 
 
 def _url(path: Path) -> str:
@@ -231,7 +231,7 @@ def _copy_versions(
         copy = _checksums(target, write)
         _refuse_difference(_checksums(source, read), copy, target.where)
     with target.reading() as connection:
-        size = engines.size_of(connection)
+        size = engines.archive_size(connection)
     versions = sum(count for count, _ in copy.values())
     return CopyReport(source.where, target.where, len(copy), versions, size, replaced_backup)
 

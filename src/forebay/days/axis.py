@@ -50,9 +50,9 @@ def _on_days(part: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
         before, after = (dates[0] - days[0]).days, (days[-1] - dates[-1]).days
         part = _absent(part, before).vstack(part) if before else part
         return part.vstack(_absent(part, after)) if after else part
-    row_of_day = np.full(len(days), len(part))
-    row_of_day[dates.cast(pl.Int32).to_numpy() - days.cast(pl.Int32)[0]] = np.arange(len(part))
-    return part.vstack(_absent(part, 1))[row_of_day]
+    part_rows = np.full(len(days), len(part))
+    part_rows[dates.cast(pl.Int32).to_numpy() - days.cast(pl.Int32)[0]] = np.arange(len(part))
+    return part.vstack(_absent(part, 1))[part_rows]
 
 
 def _without_gap(dates: pl.Series) -> bool:

@@ -66,7 +66,7 @@ def daily_table(
     DataError
         If a daily gauge has two readings of one day.
     """
-    parts = [_days_of(gauge_readings(readings, gauge), gauge, dam) for gauge in dam.gauges]
+    parts = [_gauge_days(gauge_readings(readings, gauge), gauge, dam) for gauge in dam.gauges]
     return join_gauges(parts, dam, first_day, last_day)
 
 
@@ -115,7 +115,7 @@ def in_table_unit(values: pl.Series, gauge: Gauge, dam: Dam) -> pl.Series:
     return (dam.in_target_unit(values) if gauge.role == "target" else values).alias(gauge.column)
 
 
-def _days_of(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
+def _gauge_days(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
     """date, value and flag of the gauge, by rising date, from its readings."""
     grades = rows.select(pl.when(pl.col("quality").is_in(FLAGGED_GRADES)).then("quality")).to_series()
     flag = flag_values(rows["value"], grades, gauge).alias("flag")

@@ -21,9 +21,9 @@ def on_one_datum(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     stated = sorted(dam.datum_offsets, key=lambda offset: offset.from_)
     starts = np.array([offset.from_ for offset in stated], "datetime64[D]")
     offsets = np.array([0.0, *(offset.offset for offset in stated)])
-    offset_of_day = pl.Series(offsets[np.searchsorted(starts, daily["date"].to_numpy(), side="right")])
+    day_offsets = pl.Series(offsets[np.searchsorted(starts, daily["date"].to_numpy(), side="right")])
     target = dam.target_gauge.column
-    return daily.with_columns((pl.col(target) - offset_of_day).alias(target))
+    return daily.with_columns((pl.col(target) - day_offsets).alias(target))
 
 
 def withheld_from(flags: pl.DataFrame, dam: Dam, day: date) -> date | None:

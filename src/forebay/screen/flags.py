@@ -42,7 +42,7 @@ VALID_REASONS = frozenset({"still", "step"})
 FLAGS = Table(
     "flags",
     {
-        "gauge": pl.String(),  # column of the daily frame
+        "gauge": pl.String(),  # column of the daily table
         "date": pl.Date(),
         "reason": pl.String(),
         "known_on": pl.Date(),  # the flag is known at the end of this day
@@ -126,8 +126,8 @@ def daily_by_period(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> Itera
     first, end = daily["date"][0], daily["date"][-1] + timedelta(days=1)
     starts = [first, *(day for day in news if first < day < end)]
     for start, stop in zip(starts, [*starts[1:], end], strict=True):
-        on_own_day = (pl.col("known_on") == pl.col("date")) & pl.col("date").is_between(start, stop, closed="left")
-        known = flags.filter((pl.col("known_on") <= start) | on_own_day, _not_withdrawn_by(start))
+        known_same_day = (pl.col("known_on") == pl.col("date")) & pl.col("date").is_between(start, stop, closed="left")
+        known = flags.filter((pl.col("known_on") <= start) | known_same_day, _not_withdrawn_by(start))
         yield start, _without_flagged(usable_values(daily.filter(pl.col("date") < stop), dam), known, dam)
 
 

@@ -105,7 +105,7 @@ def _blocked(rain: Floats, neighbours: list[Floats]) -> list[Finding]:
 def _scale(rain: Floats, neighbours: list[Floats]) -> list[Finding]:
     """Blocks whose slope against the neighbours differs from the gauge's median slope, as known at each block's end."""
     slopes = np.stack([_slopes(rain, neighbour) for neighbour in neighbours])
-    weight = np.sqrt(np.clip(_share_of_mean(column_medians(np.stack(neighbours))), 0, 1))
+    weight = np.sqrt(np.clip(_relative_rain(column_medians(np.stack(neighbours))), 0, 1))
     blocks = slopes.shape[1]
     open_flags: dict[int, tuple[int, str]] = {}  # block → number of the day on which it is flagged, reason
     findings: list[Finding] = []
@@ -126,12 +126,12 @@ def _slopes(rain: Floats, neighbour: Floats) -> Floats:
     """Log of the gauge's rain over a neighbour's by blocks; NaN where too few days have both, or too little rain."""
     both = (rain >= 0) & (neighbour >= 0)
     total, neighbour_total = (_block_sums(np.where(both, values, 0.0)) for values in (rain, neighbour))
-    share = _share_of_mean(np.where(both, neighbour, np.nan))
+    share = _relative_rain(np.where(both, neighbour, np.nan))
     enough = (_block_sums(both.astype(float)) >= BLOCK_DAYS_BOTH) & (share >= BLOCK_RAIN_SHARE)
     return np.where(enough, np.log((total + 0.1) / (neighbour_total + 0.1)), np.nan)
 
 
-def _share_of_mean(rain: Floats) -> Floats:
+def _relative_rain(rain: Floats) -> Floats:
     """Rain of each block over the mean rain so far of as many days; 0 where that mean is 0."""
     days, total = _block_sums(np.isfinite(rain).astype(float)), _block_sums(np.nan_to_num(rain))
     mean = np.cumsum(total) / np.maximum(np.cumsum(days), 1) * days
