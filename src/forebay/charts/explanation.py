@@ -121,7 +121,7 @@ def _panel(bars: pl.DataFrame, labels: list[str], heading: Heading) -> AnyChart:
         alt.Chart(bars.with_columns(pl.col("contribution").round(5)))
         .mark_bar(height=alt.RelativeBandSize(0.7))
         .encode(
-            x=alt.X("contribution:Q", title=f"contribution to the change, {heading.unit}", axis=axis),
+            x=alt.X("contribution:Q", title=f"contribution, {heading.unit}", axis=axis),
             y=alt.Y("label:N", title=None, scale=alt.Scale(domain=labels)),
             color=alt.Color("series:N", title=None, scale=colour_scale(_COLOURS)),
             tooltip=tooltips("label:N", "contribution:Q", "words:N"),

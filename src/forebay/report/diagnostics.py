@@ -31,11 +31,11 @@ def build(report: Report) -> Mapping[str, object]:
     """Rows of the three tables."""
     diagnostics = report.diagnostics
     assert diagnostics is not None, "the section's condition is `is_diagnosed`"
-    errors = _at_shown_leads(diagnostics.largest_misses)
+    errors = _at_report_leads(diagnostics.largest_misses)
     inputs = [column for column in errors.columns if column not in _ERROR_COLUMNS]
     return {
         "score_rows": _score_rows(report.scores),
-        "year_rows": _at_shown_leads(diagnostics.coverage_by_year).to_dicts(),
+        "year_rows": _at_report_leads(diagnostics.coverage_by_year).to_dicts(),
         "error_rows": errors.to_dicts(),
         "inputs": {column: input_title(column, report.dam) for column in inputs},
     }
@@ -49,17 +49,17 @@ def input_title(column: str, dam: Dam) -> str:
     return _INPUT_TITLES.get(column, column.replace("_", " "))
 
 
-def _at_shown_leads(table: pl.DataFrame) -> pl.DataFrame:
+def _at_report_leads(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("lead_time").is_in(SUMMARY_LEADS))
 
 
 def _score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
     """Per regime and lead time the value of each metric, None where there is none, and n."""
-    chosen = _at_shown_leads(scores).filter(
+    cells = _at_report_leads(scores).filter(
         pl.col("model") == DEFAULT, pl.col("window") == "all", pl.col("regime").is_in(["all", "wet"])
     )
     rows: list[dict[str, object]] = []
-    groups = chosen.sort("regime", "lead_time").group_by("regime", "lead_time", maintain_order=True)
+    groups = cells.sort("regime", "lead_time").group_by("regime", "lead_time", maintain_order=True)
     for (regime, lead), cell in groups:
         n = cell.filter(pl.col("metric") == "mae")["n"]
         rows.append(
