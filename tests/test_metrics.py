@@ -1,4 +1,4 @@
-"""Scores against values by hand, against scikit-learn, and what must always hold of them."""
+"""Scores against values by hand, against other packages, and properties of every score."""
 
 import math
 from collections.abc import Callable
@@ -63,8 +63,8 @@ def test_largest_rounds_up_and_prefers_the_earlier() -> None:
 
 
 @given(pairs)
-def test_as_mlforecast_scores(pair: tuple[Array, Array]) -> None:
-    """mlforecast's losses are those of utilsforecast."""
+def test_errors_agree_with_the_losses_of_mlforecast(pair: tuple[Array, Array]) -> None:
+    """mlforecast uses the losses of utilsforecast."""
     forecast, observed = pair
     low, high = np.minimum(forecast, forecast - 1.5), forecast + 2.5
     series = pl.DataFrame({"unique_id": ["dam"] * len(observed), "y": observed, "f": forecast})
@@ -82,7 +82,7 @@ def test_as_mlforecast_scores(pair: tuple[Array, Array]) -> None:
         assert metrics.pinball(forecast[:, None], observed, [p]) == pytest.approx(theirs_p, abs=1e-9)
 
 
-def test_what_cannot_be_told_is_nan() -> None:
+def test_undefined_scores_are_nan() -> None:
     assert math.isnan(metrics.nse(FORECAST, np.ones(4)))
     assert math.isnan(metrics.kge(np.ones(4), OBSERVED))
     assert math.isnan(metrics.kge(FORECAST, np.ones(4)))
@@ -117,26 +117,26 @@ def test_as_the_package_scores(pair: tuple[Array, Array]) -> None:
     if np.ptp(observed) > 0:
         assert metrics.nse(forecast, observed) == pytest.approx(float(continuous.nse(f, o)), rel=1e-9, abs=1e-9)
     quantiles = forecast[:, None] + np.linspace(-1, 1, len(QUANTILES))
-    of_each = [
+    losses_by_quantile = [
         float(continuous.quantile_score(xr.DataArray(quantiles[:, k], dims="day"), o, alpha=p))
         for k, p in enumerate(QUANTILES)
     ]
-    assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(of_each), abs=1e-9)
+    assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(losses_by_quantile), abs=1e-9)
 
 
 @given(pairs, st.integers(0, 1000), st.integers(1, 60))
-def test_crps_as_the_package_scores(pair: tuple[Array, Array], seed: int, members: int) -> None:
+def test_crps_agrees_with_the_package_scores(pair: tuple[Array, Array], seed: int, members: int) -> None:
     forecast, observed = pair
     ensemble = forecast[:, None] + np.random.default_rng(seed).normal(scale=3, size=(len(forecast), members))
-    ours = metrics.crps_ensemble(ensemble, observed)
-    theirs = probability.crps_for_ensemble(
+    crps = metrics.crps_ensemble(ensemble, observed)
+    expected = probability.crps_for_ensemble(
         xr.DataArray(ensemble, dims=("day", "member")),
         xr.DataArray(observed, dims="day"),
         "member",
         method="ecdf",
         preserve_dims="day",
     )
-    np.testing.assert_allclose(ours, theirs.to_numpy(), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(crps, expected.to_numpy(), rtol=0, atol=1e-9)
 
 
 @given(pairs, st.integers(2, 60))
@@ -189,7 +189,7 @@ def test_a_perfect_forecast(pair: tuple[Array, Array]) -> None:
 
 
 @given(values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), probability=st.floats(0, 1))
-def test_quantiles_are_those_of_numpy(values: list[float], probability: float) -> None:
-    given_probabilities = [0.0, probability, 0.5, 1.0]
-    made = metrics.quantiles(np.array(values), given_probabilities)
-    np.testing.assert_allclose(made, np.quantile(values, given_probabilities), rtol=1e-12, atol=1e-9)
+def test_quantiles_agree_with_numpy(values: list[float], probability: float) -> None:
+    probabilities = [0.0, probability, 0.5, 1.0]
+    result = metrics.quantiles(np.array(values), probabilities)
+    np.testing.assert_allclose(result, np.quantile(values, probabilities), rtol=1e-12, atol=1e-9)

@@ -1,8 +1,8 @@
 """Scores of forecasts, pure functions of arrays: `f(forecast, observed)`.
 
-Arrays are of shape (n,), quantile forecasts of shape (n, k); no value may be missing (pair first). All have the unit of
-the forecast unless a formula says that they have none. Definitions follow Wilks, *Statistical Methods in the
-Atmospheric Sciences* (4th ed., 2019), chapter 9, where no other source is named.
+Arrays have shape (n,), quantile forecasts shape (n, k). No value may be missing: select complete pairs first. A score
+has the unit of the forecast unless its description states otherwise. Definitions follow Wilks, *Statistical Methods in
+the Atmospheric Sciences* (4th ed., 2019), chapter 9, unless a function names its source.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def quantiles(values: Array, probabilities: Sequence[float] | Array) -> Array:
-    """Quantiles of `values` (no NaN), linear between them: what `numpy.quantile` gives, in a tenth of its time.
+    """Quantiles of `values` (no NaN) with linear interpolation; equal to `numpy.quantile` in a tenth of its time.
 
     >>> quantiles(np.array([3.0, 1.0, 2.0]), [0.0, 0.25, 1.0]).tolist()
     [1.0, 1.5, 3.0]
@@ -60,9 +60,9 @@ def bias(forecast: Array, observed: Array) -> float:
 
 
 def nse(forecast: Array, observed: Array) -> float:
-    """Nash–Sutcliffe efficiency, 1 is perfect, 0 the mean of the observed (Nash and Sutcliffe, 1970).
+    """Nash–Sutcliffe efficiency, 1 is perfect, 0 is the mean of the observed values (Nash and Sutcliffe, 1970).
 
-    NaN where nothing varies.
+    NaN if the observed values are constant.
     """
     spread = np.sum((observed - observed.mean()) ** 2)
     return float(1 - np.sum((forecast - observed) ** 2) / spread) if spread > 0 else float("nan")
@@ -71,8 +71,8 @@ def nse(forecast: Array, observed: Array) -> float:
 def kge(forecast: Array, observed: Array) -> float:
     """Kling–Gupta efficiency, 1 is perfect, with the bias as (μ_f − μ_o)/σ_o.
 
-    The bias ratio of Gupta et al. (2009), μ_f/μ_o, has no meaning for changes, whose mean is near 0; this form is the
-    one of Tang et al. (2021). NaN where forecast or observed is constant.
+    The form of Tang et al. (2021). The bias ratio of Gupta et al. (2009), μ_f/μ_o, is not defined for changes, whose
+    mean is near 0. NaN if the forecast or the observed values are constant.
     """
     spread_f, spread_o = float(np.std(forecast)), float(np.std(observed))
     if not (spread_f > 0 and spread_o > 0):
@@ -83,12 +83,12 @@ def kge(forecast: Array, observed: Array) -> float:
 
 
 def skill(score: float, reference: float) -> float:
-    """Share of the reference's error that the forecast avoids: 1 − score/reference; NaN if the reference is perfect."""
+    """Skill score, 1 − score/reference: relative reduction of the reference's error; NaN for a perfect reference."""
     return 1 - score / reference if reference > 0 else float("nan")
 
 
 def largest(observed: Array, share: float) -> NDArray[np.intp]:
-    """Indices of the ceil(share · n) largest values of `observed` (of equal ones, the earlier).
+    """Indices of the ceil(share · n) largest values of `observed`; of equal values, the earlier.
 
     >>> largest(np.array([0.0, 2.0, 1.0, 3.0]), 0.5).tolist()
     [3, 1]
@@ -98,7 +98,7 @@ def largest(observed: Array, share: float) -> NDArray[np.intp]:
 
 
 def independent_events(days: NDArray[np.intp], gap: int) -> int:
-    """How many spells `days` (numbers of days, in any order) fall into, where more than `gap` days part two spells.
+    """Number of spells in `days` (day numbers, in any order), where more than `gap` days separate two spells.
 
     >>> independent_events(np.array([3, 1, 20, 30, 41]), 10)
     3
@@ -134,9 +134,9 @@ def share_above(high: Array, observed: Array) -> float:
 def crps_ensemble(members: Array, observed: Array) -> Array:
     """CRPS of each row's ensemble, shape (n,), in the forecast's unit; 0 is perfect (Gneiting and Raftery, 2007).
 
-    E|X − o| − E|X − X'|/2 over the members' empirical distribution ("ecdf", not "fair"): the members are equally likely
-    quantiles, not random draws, so that this is twice the mean pinball loss at their probabilities (Bröcker, 2012),
-    and no correction for chance is due.
+    E|X − o| − E|X − X'|/2 over the empirical distribution of the members ("ecdf", not "fair"). The members are equally
+    likely quantiles and not random draws. The CRPS is therefore twice the mean pinball loss at their probabilities
+    (Bröcker, 2012) and needs no correction for sampling.
 
     Parameters
     ----------
@@ -150,5 +150,5 @@ def crps_ensemble(members: Array, observed: Array) -> Array:
     """
     count = members.shape[1]
     ordered = np.sort(members, axis=1)
-    apart = ordered @ (2 * np.arange(count) - count + 1.0)  # half the sum of all |x_i − x_j|
-    return np.asarray(np.abs(members - observed[:, None]).mean(axis=1) - apart / count**2)
+    half_distance_sum = ordered @ (2 * np.arange(count) - count + 1.0)  # Σ|x_i − x_j| / 2
+    return np.asarray(np.abs(members - observed[:, None]).mean(axis=1) - half_distance_sum / count**2)
