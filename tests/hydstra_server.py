@@ -70,14 +70,14 @@ def gauges() -> dict[str, Series]:
         "rainfall_within_0.2_lat_degrees_of_warragamba_dam_2008_2022.csv": rain,
         "cox_and_wollon_stream_level_2008-2022.csv": stage,
     }
-    found = {}
+    series_by_site = {}
     for name, columns in files.items():
         with (folder / name).open(newline="") as file:
             rows = list(csv.DictReader(file))
         for site, (details, value, code) in columns.items():
             days = {datetime.strptime(r["t"], CLOCK).date(): (r[value], int(r[code])) for r in rows}
-            found[site] = Series(details, days)
-    return found
+            series_by_site[site] = Series(details, days)
+    return series_by_site
 
 
 @lru_cache(maxsize=1)
@@ -108,10 +108,10 @@ def answer_to(call: Json, *, last_day: date) -> bytes:
         }
         if call["function"] not in functions:
             raise ServiceError(100, f"Unknown function {call['function']}")
-        told: Json = {"error_num": 0, "return": functions[call["function"]](call["params"])}
+        envelope: Json = {"error_num": 0, "return": functions[call["function"]](call["params"])}
     except ServiceError as error:
-        told = {"error_num": error.args[0], "error_msg": error.args[1]}
-    return json.dumps(told, indent=4).encode()
+        envelope = {"error_num": error.args[0], "error_msg": error.args[1]}
+    return json.dumps(envelope, indent=4).encode()
 
 
 def _sites(params: Json) -> list[str]:
@@ -155,11 +155,11 @@ def _traces(params: Json, *, last_day: date) -> Json:
         raise ServiceError(23, "End time is before start time")
     if (params.get("interval"), int(params.get("multiplier", 1)), f"{start:%H%M%S}") != ("day", 1, "000000"):
         raise ServiceError(120, "This server holds the values of calendar days only")
-    asked = [code for code in str(params.get("var_list", params.get("varto", ""))).split(",") if code]
+    requested = [code for code in str(params.get("var_list", params.get("varto", ""))).split(",") if code]
     traces = [
         _trace(site, start.date(), end.date(), last_day)
         for site in sites
-        if site in gauges() and _is_asked(gauges()[site].details["variable"], asked, params.get("data_type"))
+        if site in gauges() and _is_requested(gauges()[site].details["variable"], requested, params.get("data_type"))
     ]
     traces = [trace for trace in traces if trace]
     if not traces:
@@ -179,8 +179,8 @@ def _clock(params: Json, key: str) -> datetime:
         raise ServiceError(22, f"Invalid time {text}") from None
 
 
-def _is_asked(code: str, asked: list[str], data_type: str | None) -> bool:
-    if not any(float(other) == float(code) for other in asked):
+def _is_requested(code: str, requested: list[str], data_type: str | None) -> bool:
+    if not any(float(number) == float(code) for number in requested):
         return False
     if data_type not in DATA_TYPES[code]:
         raise ServiceError(120, f"This server holds {DATA_TYPES[code]} of variable {code}, not {data_type}")
@@ -195,8 +195,8 @@ def _trace(site: str, start: date, end: date, last_day: date) -> Json | None:
     if end < first or start > last:
         return None
     days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
-    held = {day: series.days[day] for day in record} | {d: PADDED for d in days if not first <= d <= last}
-    points = [{"v": held[d][0], "t": int(f"{d:%Y%m%d}000000"), "q": held[d][1]} for d in days if d in held]
+    values = {day: series.days[day] for day in record} | {d: PADDED for d in days if not first <= d <= last}
+    points = [{"v": values[d][0], "t": int(f"{d:%Y%m%d}000000"), "q": values[d][1]} for d in days if d in values]
     codes = {str(point["q"]) for point in points}
     return {
         "error_num": 0,

@@ -65,9 +65,9 @@ class Service:
         if function == "get_db_info":
             assert (call["version"], params["table_name"], params["return_type"]) == ("3", "site", "array")
             return {"error_num": 0, "return": {"rows": self._around(*params["geo_filter"]["circle"])}}
-        asked = params["site_list"].split(",")
-        assert call["version"] == "1" and len(asked) <= 20, "few sites a call"
-        known = [site for site in self.sites if site.station in asked]
+        requested = params["site_list"].split(",")
+        assert call["version"] == "1" and len(requested) <= 20, "few sites a call"
+        known = [site for site in self.sites if site.station in requested]
         if function == "get_datasources_by_site":
             return {"error_num": 0, "return": {"sites": [
                 {"site": site.station, "datasources": [site.datasource, "PROV"]} for site in known
@@ -91,8 +91,15 @@ class Service:
     def _listed(self, site: Site, datasource: str) -> dict[str, object]:
         start, end = site.period
         variables = [
-            {"period_end": end, "period_start": start, "subdesc": more, "variable": code, "units": units, "name": name}
-            for code, name, units, more in (site.variables if datasource == site.datasource else ())
+            {
+                "period_end": end,
+                "period_start": start,
+                "subdesc": description,
+                "variable": code,
+                "units": units,
+                "name": name,
+            }
+            for code, name, units, description in (site.variables if datasource == site.datasource else ())
         ]
         details = {"timezone": "10.0", "short_name": site.station, "name": f"STATION {site.station}"}
         return {"site_details": details, "variables": variables, "site": site.station}

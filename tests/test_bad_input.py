@@ -62,7 +62,7 @@ def test_drivers_that_stop_for_a_year(tmp_path: Path) -> None:
     stopped = ran(RAINY, without(frame, "rainfall_r1", DAYS - 365, DAYS), tmp_path / "stopped")
     assert (whole.code, stopped.code) == (0, 0), stopped.err
     assert whole.json["lacks"] == []
-    assert any("No rain is known since" in said and "(365 days)" in said for said in stopped.json["lacks"])
+    assert any("No rain is known since" in sentence and "(365 days)" in sentence for sentence in stopped.json["lacks"])
     for wide, narrow in zip(widths(stopped), widths(whole), strict=True):
         assert wide > narrow
 
@@ -76,10 +76,10 @@ def test_a_constant_level(tmp_path: Path) -> None:
 
 def test_a_level_with_gaps_on_four_days_of_ten(tmp_path: Path) -> None:
     frame = record(RAINY, days=900)
-    gone = pl.Series(np.random.default_rng(1).random(900) < 0.4)
+    is_missing = pl.Series(np.random.default_rng(1).random(900) < 0.4)
     frame = frame.with_columns(
-        pl.when(~gone).then("reservoir_level").alias("reservoir_level"),
-        pl.when(gone).then(pl.lit("absent")).alias("reservoir_level_flag"),
+        pl.when(~is_missing).then("reservoir_level").alias("reservoir_level"),
+        pl.when(is_missing).then(pl.lit("absent")).alias("reservoir_level_flag"),
     )
     ended = ran(RAINY, frame, tmp_path)
     assert ended.code == 0, ended.err
@@ -112,11 +112,11 @@ def test_a_level_that_is_doubted_today_is_not_forecast_from(wrong: float, why: s
     path.write_text(path.read_text().replace('station = "lake"', 'station = "lake"\nvalid_range = [0.0, 500.0]'))
     ended = forebay("run", path, "--archive", f"sqlite:///{tmp_path}/a.db", "-o", tmp_path / "report", "--json")
     assert ended.code == 0, ended.err
-    told = [row for row in ended.json["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
-    assert all(abs(row["level"] - yesterday) < 1.0 for row in told)
-    said = [sentence for sentence in ended.json["lacks"] if "is doubted and not used" in sentence]
-    assert len(said) == 1
-    assert why in said[0]
+    rows = [row for row in ended.json["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
+    assert all(abs(row["level"] - yesterday) < 1.0 for row in rows)
+    sentences = [sentence for sentence in ended.json["lacks"] if "is doubted and not used" in sentence]
+    assert len(sentences) == 1
+    assert why in sentences[0]
 
 
 def test_no_change_across_a_step_of_datum_is_learned_from() -> None:
@@ -138,21 +138,21 @@ def test_intervals_hold_while_rain_is_silent_for_a_year() -> None:
         assert ((off[:, 0] <= error) & (error <= off[:, -1])).mean() >= 0.83
 
 
-def test_days_without_a_level_are_scored_apart() -> None:
+def test_days_without_a_level_are_scored_separately() -> None:
     """Eleven days of each month without a level: the other days' scored set is what it would be without forecasts."""
     frame = record(RAINY, days=900)
-    gone = np.zeros(900, bool)
+    is_missing = np.zeros(900, bool)
     for first in range(450, 880, 31):
         frame = without(frame, "reservoir_level", first, first + 11)
-        gone[first : first + 11] = True
+        is_missing[first : first + 11] = True
     samples = make_samples(frame, frame, RAINY)
     points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
     scores = scorecard.score(hindcast.forecast_table(samples, RAINY, points), samples, RAINY)
     of = scores.filter(metric="mae", model="default", window="all", lead_time=1)
     n = dict(of.select("regime", "n").iter_rows())
     day = np.arange(360, 899)
-    assert n["all"] == int((~gone[day] & ~gone[day + 1]).sum())
-    assert n["level_missing"] == int((gone[day] & ~gone[day + 1]).sum())
+    assert n["all"] == int((~is_missing[day] & ~is_missing[day + 1]).sum())
+    assert n["level_missing"] == int((is_missing[day] & ~is_missing[day + 1]).sum())
 
 
 @pytest.mark.parametrize("stated", [False, True])

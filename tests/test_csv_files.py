@@ -168,7 +168,7 @@ def test_a_daily_value_that_starts_within_the_dams_day_is_refused() -> None:
         parsed("date,level\n2020-01-01T14:00:00Z,1\n2020-01-02T00:00:00Z,2\n", dam)
 
 
-def test_fetch_gives_the_days_asked_for_and_sees_a_changed_file(tmp_path: Path) -> None:
+def test_fetch_gives_the_requested_days_and_reads_a_changed_file(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("date,level\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n")
     dam = make(path)

@@ -1,4 +1,4 @@
-"""`forebay.dams.curves`: storage never falls as the level rises, and each is the other's inverse."""
+"""`forebay.dams.curves`: storage never falls as the level rises, and the two directions are inverse."""
 
 from datetime import date
 
@@ -19,8 +19,8 @@ def curve(*points: tuple[float, float], valid_from: date | None = None) -> Stora
 @st.composite
 def curves(draw: st.DrawFn, *, flat: bool = True) -> StorageCurve:
     """A curve of 2 to 12 points; with `flat` some steps may add no storage."""
-    more = st.one_of(st.just(0), st.integers(1, 5000)) if flat else st.integers(1, 5000)
-    steps = draw(st.lists(st.tuples(st.integers(1, 50), more), min_size=1, max_size=11))
+    increments = st.one_of(st.just(0), st.integers(1, 5000)) if flat else st.integers(1, 5000)
+    steps = draw(st.lists(st.tuples(st.integers(1, 50), increments), min_size=1, max_size=11))
     level, storage = draw(st.integers(-100, 1000)), draw(st.integers(0, 10_000))
     points = [(float(level), float(storage))]
     for rise, added in steps:
@@ -39,10 +39,10 @@ shares = st.floats(0, 1)
 
 
 @given(curves(), shares, shares)
-def test_storage_never_falls_as_the_level_rises(of: StorageCurve, one: float, other: float) -> None:
-    low, high = sorted([inside(of, one), inside(of, other)])
-    less, more = of.storage(pl.Series([low, high]))
-    assert less <= more + 1e-9
+def test_storage_never_falls_as_the_level_rises(of: StorageCurve, first: float, second: float) -> None:
+    low, high = sorted([inside(of, first), inside(of, second)])
+    low_storage, high_storage = of.storage(pl.Series([low, high]))
+    assert low_storage <= high_storage + 1e-9
 
 
 @given(curves(flat=False), shares)
@@ -60,7 +60,7 @@ def test_storage_of_the_level_of_a_storage_is_that_storage_also_where_the_curve_
 
 
 @given(curves())
-def test_the_surveyed_points_are_kept(of: StorageCurve) -> None:
+def test_the_surveyed_points_are_exact(of: StorageCurve) -> None:
     levels = pl.Series([level for level, _ in of.points])
     assert of.storage(levels).to_list() == [storage for _, storage in of.points]
 
@@ -73,9 +73,9 @@ def test_beyond_the_survey_nothing_is_known() -> None:
 
 def test_a_flat_stretch_gives_the_highest_level_that_holds_the_storage() -> None:
     of = curve((0.0, 0.0), (5.0, 0.0), (10.0, 50.0), (12.0, 50.0))
-    asked = [0.0, 25.0, 50.0]
-    assert of.level(pl.Series(asked)).to_list() == [5.0, 7.5, 12.0]
-    assert [of.level(pl.Series([storage]))[0] for storage in asked] == [5.0, 7.5, 12.0]
+    storages = [0.0, 25.0, 50.0]
+    assert of.level(pl.Series(storages)).to_list() == [5.0, 7.5, 12.0]
+    assert [of.level(pl.Series([storage]))[0] for storage in storages] == [5.0, 7.5, 12.0]
 
 
 def test_the_series_keep_their_names() -> None:
@@ -102,11 +102,11 @@ def test_a_curve_that_is_none_is_refused(points: tuple[tuple[float, float], ...]
 def test_the_newest_curve_that_has_started_is_in_force() -> None:
     first, second, third = (curve((0.0, 0.0), (1.0, volume), valid_from=day) for volume, day in [
         (10.0, None), (9.0, date(2000, 1, 1)), (8.0, date(2010, 6, 1))])  # fmt: skip
-    every = [third, first, second]  # the dam file's order does not matter
-    assert curve_on(every, date(1999, 12, 31)) is first
-    assert curve_on(every, date(2000, 1, 1)) is second
-    assert curve_on(every, date(2010, 5, 31)) is second
-    assert curve_on(every, date(2010, 6, 1)) is third
+    curves = [third, first, second]  # the dam file's order does not matter
+    assert curve_on(curves, date(1999, 12, 31)) is first
+    assert curve_on(curves, date(2000, 1, 1)) is second
+    assert curve_on(curves, date(2010, 5, 31)) is second
+    assert curve_on(curves, date(2010, 6, 1)) is third
 
 
 def test_a_day_before_every_curve_has_none() -> None:

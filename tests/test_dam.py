@@ -28,8 +28,8 @@ def test_a_constant_holds_always(day: date) -> None:
 def test_dated_values_hold_from_their_day_on_in_any_order_of_the_file() -> None:
     steps = [{"from": date(2010, 1, 1), "value": 2.0}, {"from": date(2000, 1, 1), "value": 1.0}]
     line = ReferenceLevel.model_validate({"dated": steps})
-    asked = pl.Series([date(1999, 12, 31), date(2000, 1, 1), date(2009, 12, 31), date(2010, 1, 1), date(2024, 6, 1)])
-    assert line.on(asked).to_list() == [None, 1.0, 1.0, 2.0, 2.0]
+    days = pl.Series([date(1999, 12, 31), date(2000, 1, 1), date(2009, 12, 31), date(2010, 1, 1), date(2024, 6, 1)])
+    assert line.on(days).to_list() == [None, 1.0, 1.0, 2.0, 2.0]
 
 
 RULE = ReferenceLevel.model_validate({"rule_curve": [{"day": "07-01", "value": 10.0}, {"day": "01-11", "value": 20.0}]})
@@ -65,10 +65,10 @@ def test_a_rule_curve_of_one_point_is_constant_and_29_february_has_a_value() -> 
 
 
 @given(st.lists(days, max_size=5))
-def test_a_line_has_one_value_for_each_day_asked(asked: list[date]) -> None:
+def test_a_reference_level_has_one_value_per_day(days: list[date]) -> None:
     dated = {"dated": [{"from": date(2000, 1, 1), "value": 1}]}
     for line in (ReferenceLevel.model_validate(1.0), RULE, ReferenceLevel.model_validate(dated)):
-        assert len(line.on(pl.Series(asked, dtype=pl.Date))) == len(asked)
+        assert len(line.on(pl.Series(days, dtype=pl.Date))) == len(days)
 
 
 def test_every_role_has_variables() -> None:

@@ -57,13 +57,13 @@ def replaced(old: str, new: str, *, text: str = DAM + RAIN) -> str:
 
 
 def fault(folder: Path, text: str) -> str:
-    """What is said of a dam file, without the file's name, which must stand first."""
+    """Error message for a dam file, without the file's name, which must come first."""
     with pytest.raises(ConfigError) as caught:
         read(folder, text)
-    where, said = str(folder / "lake.toml"), str(caught.value)
-    assert said.startswith(where)
-    assert "\n" not in said
-    return said.removeprefix(where).removeprefix(": ")
+    where, message = str(folder / "lake.toml"), str(caught.value)
+    assert message.startswith(where)
+    assert "\n" not in message
+    return message.removeprefix(where).removeprefix(": ")
 
 
 # Reading
@@ -114,7 +114,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert load_dam(str(path)).id == "lake"
 
 
-def test_a_csv_gauge_finds_its_file_beside_the_dam_file(tmp_path: Path) -> None:
+def test_the_path_of_a_csv_file_is_relative_to_the_dam_file(tmp_path: Path) -> None:
     file = 'source = "csv"\nfile = { path = "levels/lake.csv", date = "Date", value = "Level" }'
     layout = read(tmp_path, replaced('source = "waternsw"', file)).target_gauge.file
     assert layout is not None
@@ -133,7 +133,7 @@ def test_every_built_in_dam_is_read_and_has_the_name_of_its_file(name: str) -> N
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "tests" / "dams").glob("*.toml")), ids=lambda path: path.stem)
-def test_every_dam_of_the_tests_is_read_and_its_gauges_name_files_beside_the_project(path: Path) -> None:
+def test_every_dam_of_the_tests_is_read_with_files_of_the_shared_data(path: Path) -> None:
     dam = load_dam(str(path))
     assert dam.id == path.stem
     assert all(gauge.file is not None for gauge in dam.gauges)
@@ -147,7 +147,7 @@ def test_only_the_demo_is_simulated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ('id = "lake"', 'id = "The Lake"', "id: 'The Lake' must be 1 to 64 of a-z, 0-9, '_', '-'"),
         ('id = "lake"\n', "", "key id is missing"),
@@ -208,13 +208,13 @@ def test_only_the_demo_is_simulated() -> None:
     ],
 )  # fmt: skip
 def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
-    tmp_path: Path, old: str, new: str, said: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
-    assert fault(tmp_path, replaced(old, new)).startswith(said)
+    assert fault(tmp_path, replaced(old, new)).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("window", "said"),
+    ("window", "message"),
     [
         ('{ name = "A", from = 2014-01-01, to = 2013-01-01 }', "hindcast.windows[1]: to (2013-01-01) must not be befo"),
         ('{ name = "A b", from = 2012-01-01, to = 2013-01-01 }', "hindcast.windows[1].name: 'a b' must be 1 to 64 of"),
@@ -230,14 +230,14 @@ def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
         ),
     ],
 )
-def test_faults_of_windows(tmp_path: Path, window: str, said: str) -> None:
+def test_faults_of_windows(tmp_path: Path, window: str, message: str) -> None:
     text = replaced("start = 2012-01-01", f"windows = [{window}]")
-    assert fault(tmp_path, text).startswith(said)
+    assert fault(tmp_path, text).startswith(message)
 
 
 def test_a_gauge_that_stands_twice_is_named(tmp_path: Path) -> None:
-    said = fault(tmp_path, DAM + RAIN + RAIN)
-    assert said == "gauges: station '2' occurs twice with variable 'rainfall'; each pair must be unique"
+    message = fault(tmp_path, DAM + RAIN + RAIN)
+    assert message == "gauges: station '2' occurs twice with variable 'rainfall'; each pair must be unique"
 
 
 def test_a_station_may_have_two_variables(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_two_targets_and_none_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gauges", "said"),
+    ("gauges", "message"),
     [
         ("", "key gauges is missing"),
         ("gauges = []\n", "gauges = []: list should have at least 1 item, not 0"),
@@ -267,12 +267,12 @@ def test_two_targets_and_none_are_refused(tmp_path: Path) -> None:
         ("gauges = 5\n", "gauges, forcings and storage_curves must be lists of tables ([[gauges]])"),
     ],
 )
-def test_gauges_that_are_none(tmp_path: Path, gauges: str, said: str) -> None:
-    assert fault(tmp_path, gauges + DAM[: DAM.index("[[gauges]]")]).startswith(said)
+def test_gauges_that_are_none(tmp_path: Path, gauges: str, message: str) -> None:
+    assert fault(tmp_path, gauges + DAM[: DAM.index("[[gauges]]")]).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"id = ", " is not valid TOML: Invalid value (at end of document)"),
         (b'id = "a"\nid = "b"', " is not valid TOML: Cannot overwrite a value"),
@@ -283,20 +283,20 @@ def test_gauges_that_are_none(tmp_path: Path, gauges: str, said: str) -> None:
     ],
     ids=["not TOML", "key twice", "too deep", "not UTF-8", "too large", "empty"],
 )
-def test_files_that_are_no_dam_file(tmp_path: Path, content: bytes, said: str) -> None:
+def test_files_that_are_no_dam_file(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "lake.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load_dam(str(path))
-    assert str(caught.value).startswith(f"{path}{said}")
+    assert str(caught.value).startswith(f"{path}{message}")
 
 
 @pytest.mark.parametrize("name", ["warragambo", "dams/none.toml", ".", "", "a\0b", "x" * 5000])
-def test_what_is_neither_a_built_in_dam_nor_a_file_is_said_with_the_dams_there_are(name: str) -> None:
+def test_an_unknown_dam_is_an_error_that_lists_the_built_in_dams(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_dam(name)
-    said = str(caught.value)
-    assert said.startswith(f"dam {name!r} is neither in the catalogue (demo, warragamba) nor a file")
+    message = str(caught.value)
+    assert message.startswith(f"dam {name!r} is neither in the catalogue (demo, warragamba) nor a file")
 
 
 # Storage curves in a dam file
@@ -306,7 +306,7 @@ def with_curve(curve: str) -> str:
     return replaced("[target]", f'[[storage_curves]]\nlevel_unit = "m"\nstorage_unit = "ML"\n{curve}\n\n[target]')
 
 
-def test_a_curve_from_a_csv_file_beside_the_dam_file(tmp_path: Path) -> None:
+def test_a_curve_from_a_csv_file(tmp_path: Path) -> None:
     (tmp_path / "curve.csv").write_text('Level , Volume\n20,"1,500"\n10,500\n10,500\n,\n')
     dam = read(tmp_path, with_curve('file = { path = "curve.csv", level = "Level", storage = "Volume" }'))
     assert dam.storage_curves[0].points == ((10.0, 500.0), (20.0, 1500.0))
@@ -314,7 +314,7 @@ def test_a_curve_from_a_csv_file_beside_the_dam_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("curve", "said"),
+    ("curve", "message"),
     [
         ("points = [[1, 5], [0, 6]]", "storage_curves[1]: level must rise and storage must not fall from point to poi"),
         ("points = [[1, 5]]", "storage_curves[1].points = [(1, 5)]: list should have at least 2 items, not 1"),
@@ -325,13 +325,13 @@ def test_a_curve_from_a_csv_file_beside_the_dam_file(tmp_path: Path) -> None:
         ('file = { path = "text.csv" }', "storage_curves.file: key level is missing; its keys are path, encoding"),
     ],
 )
-def test_faults_of_storage_curves(tmp_path: Path, curve: str, said: str) -> None:
+def test_faults_of_storage_curves(tmp_path: Path, curve: str, message: str) -> None:
     (tmp_path / "text.csv").write_text("l,s\nlow,little\n")
-    assert fault(tmp_path, with_curve(curve)).startswith(said)
+    assert fault(tmp_path, with_curve(curve)).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("full_supply", "said"),
+    ("full_supply", "message"),
     [
         ('"full"', "full_supply: 'full' is not a level; give a number, or one of dated = "),
         ("true", "full_supply: True is not a level; give a number, or one of dated = "),
@@ -350,8 +350,8 @@ def test_faults_of_storage_curves(tmp_path: Path, curve: str, said: str) -> None
         ),
     ],
 )
-def test_faults_of_lines(tmp_path: Path, full_supply: str, said: str) -> None:
-    assert fault(tmp_path, replaced("full_supply = 100.0", f"full_supply = {full_supply}")).startswith(said)
+def test_faults_of_lines(tmp_path: Path, full_supply: str, message: str) -> None:
+    assert fault(tmp_path, replaced("full_supply = 100.0", f"full_supply = {full_supply}")).startswith(message)
 
 
 FORCING = """
@@ -363,7 +363,7 @@ file = { path = "outlook.csv", issued = "issued", valid = "day", value = "mm" }
 """
 
 
-def test_a_forcing_is_read_beside_the_dam_file(tmp_path: Path) -> None:
+def test_the_path_of_a_forcing_is_relative_to_the_dam_file(tmp_path: Path) -> None:
     (forcing,) = read(tmp_path, DAM + FORCING).forcings
     assert forcing.file is not None
     assert forcing.file.path == str(tmp_path / "outlook.csv")
@@ -381,9 +381,9 @@ FORCING_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "said"), FORCING_FAULTS.values(), ids=FORCING_FAULTS)
-def test_a_fault_in_a_forcing_is_one_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:
-    assert said in fault(tmp_path, replaced(old, new, text=DAM + FORCING))
+@pytest.mark.parametrize(("old", "new", "message"), FORCING_FAULTS.values(), ids=FORCING_FAULTS)
+def test_a_fault_in_a_forcing_is_one_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert message in fault(tmp_path, replaced(old, new, text=DAM + FORCING))
 
 
 def test_a_forcing_stands_once(tmp_path: Path) -> None:

@@ -47,14 +47,14 @@ def test_is_read_whole(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_levels_of_the_daily_table_are_those_of_the_file(path: Path) -> None:
+def test_levels_of_the_daily_table_equal_the_file(path: Path) -> None:
     dam = load_dam(str(path))
     frame = daily_from_files(dam)
     target = dam.target_gauge
     assert target.file is not None
     published = [float(row[target.file.value] or "nan") for row in _rows(target)]
-    shown = frame.filter(pl.col(flag_of(target.column)).is_null())[target.column]
-    assert set(shown.round(6)) <= {round(number, 6) for number in published}
+    levels = frame.filter(pl.col(flag_of(target.column)).is_null())[target.column]
+    assert set(levels.round(6)) <= {round(number, 6) for number in published}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -104,7 +104,7 @@ def test_warragamba_has_the_outages_that_domain_md_counts() -> None:
     assert frame["rainfall_563035_flag"][-1] == "absent"  # rain ends a day before the level
 
 
-def test_sentinels_of_conroe_are_flagged_and_kept() -> None:
+def test_sentinels_of_conroe_are_flagged_and_unchanged() -> None:
     frame = daily_from_files(load_dam(str(next(path for path in FILES if path.stem == "conroe"))))
     odd = frame.filter(pl.col("reservoir_level_flag") == "sentinel")
     assert odd["date"].dt.to_string().to_list() == [f"2019-07-0{day}" for day in range(2, 8)]

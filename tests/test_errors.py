@@ -16,7 +16,7 @@ def test_source_error_is_not_retryable_unless_it_says_so() -> None:
     assert (error.retryable, error.retry_after) == (False, None)
 
 
-def test_source_error_keeps_the_wait_that_the_service_asked_for() -> None:
+def test_source_error_has_the_wait_of_the_service() -> None:
     error = SourceError("busy", retryable=True, retry_after=30.0)
     assert (str(error), error.retryable, error.retry_after) == ("busy", True, 30.0)
 

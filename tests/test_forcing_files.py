@@ -32,20 +32,20 @@ def test_issues_become_instants_days_and_canonical_units() -> None:
     ]
 
 
-def test_an_issue_of_a_day_without_a_clock_is_had_at_its_end() -> None:
-    made = parsed("issued,day,rain\n20240501,2024-05-02,1\n", issued_format="%Y%m%d")
-    assert made[0][1] == datetime(2024, 5, 1, 14, tzinfo=UTC)
+def test_an_issue_without_a_clock_time_counts_at_the_end_of_its_day() -> None:
+    rows = parsed("issued,day,rain\n20240501,2024-05-02,1\n", issued_format="%Y%m%d")
+    assert rows[0][1] == datetime(2024, 5, 1, 14, tzinfo=UTC)
 
 
 def test_an_issue_time_with_its_offset_needs_no_time_zone() -> None:
-    made = parsed("issued,day,rain\n2024-05-01T06:00+02:00,2024-05-02,1\n", issued_format="%Y-%m-%dT%H:%M%z")
-    assert made[0][1] == datetime(2024, 5, 1, 4, tzinfo=UTC)
+    rows = parsed("issued,day,rain\n2024-05-01T06:00+02:00,2024-05-02,1\n", issued_format="%Y-%m-%dT%H:%M%z")
+    assert rows[0][1] == datetime(2024, 5, 1, 4, tzinfo=UTC)
 
 
 def test_commas_spaces_and_other_separators() -> None:
     text = "\ufeff issued ; day ; rain \n2024-05-01 06:00; 2024-05-02 ; 1,5 \n;;\n"
-    made = parsed(text, separator=";", decimal_comma=True, unit="mm")  # type: ignore[arg-type]  # a flag
-    assert [row[-1] for row in made] == [1.5]
+    rows = parsed(text, separator=";", decimal_comma=True, unit="mm")  # type: ignore[arg-type]  # a flag
+    assert [row[-1] for row in rows] == [1.5]
 
 
 FAULTS = {
@@ -63,12 +63,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_one_sentence(text: str, said: str) -> None:
-    with pytest.raises(ForebayError) as told:
+@pytest.mark.parametrize(("text", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_one_sentence(text: str, message: str) -> None:
+    with pytest.raises(ForebayError) as caught:
         parsed(text)
-    assert said in str(told.value)
-    assert isinstance(told.value, SourceError | ConfigError)
+    assert message in str(caught.value)
+    assert isinstance(caught.value, SourceError | ConfigError)
 
 
 def test_all_files_of_a_dam_are_read_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -37,11 +37,11 @@ def fetched(dam: Dam) -> pl.DataFrame:
 
 
 def one_sentence(error: BaseException, path: Path | None = None) -> None:
-    said = str(error)
+    message = str(error)
     assert isinstance(error, ForebayError)
-    assert said and "\n" not in said and "\r" not in said and "\0" not in said, repr(said)
-    assert len(said) < 2000, len(said)
-    assert path is None or str(path) in said or "gauge " in said
+    assert message and "\n" not in message and "\r" not in message and "\0" not in message, repr(message)
+    assert len(message) < 2000, len(message)
+    assert path is None or str(path) in message or "gauge " in message
 
 
 # --- a known table in any dialect -----------------------------------------------------------------------------------
@@ -54,8 +54,18 @@ ENCODINGS = {
     "windows-1252": ("cp1252",),
     "latin-1": ("latin-1",),
 }
-FORMS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%d %b %Y", "%Y-%j", "%Y-%m-%d %H",
-         "%F", "%e/%m/%y")
+FORMS = (
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%m/%d/%Y",
+    "%Y%m%d",
+    "%Y%m%d%H%M%S",
+    "%d %b %Y",
+    "%Y-%j",
+    "%Y-%m-%d %H",
+    "%F",
+    "%e/%m/%y",
+)
 NAMES = ("Zufluß", "Pegel (m)", "niveau é", "a b", "level", "x,y", "x;y", "ü" * 40)
 
 
@@ -109,10 +119,10 @@ def field(text: str, dialect: Dialect) -> str:
 
 def written(rows: Sequence[tuple[date, float | None]], dialect: Dialect) -> bytes:
     """The table as bytes, with a column more on either side."""
-    layout, apart = dialect.layout, dialect.layout["separator"]
+    layout, separator = dialect.layout, dialect.layout["separator"]
     lines = [["remark", layout["date"], "other", layout["value"]]]
     lines += [["né, so", day.strftime(layout["date_format"]), "1", spelled(number, dialect)] for day, number in rows]
-    text = dialect.newline.join(apart.join(field(cell, dialect) for cell in line) for line in lines)
+    text = dialect.newline.join(separator.join(field(cell, dialect) for cell in line) for line in lines)
     if dialect.blanks:
         text = text.replace(dialect.newline, dialect.newline * 2, 1)
     return (text + dialect.newline * dialect.last_newline).encode(dialect.written_as)
@@ -150,28 +160,28 @@ def test_a_known_table_is_read_to_the_very_number(
 @example("12,34,567", False, ",")
 @example("1.234.567,5", True, ".")
 @example("1 234 567,5", True, " ")
-def test_a_number_is_read_as_it_is_meant_or_refused(text: str, comma: bool, thousands: str | None) -> None:
+def test_a_number_is_read_correctly_or_refused(text: str, comma: bool, thousands: str | None) -> None:
     """The oracle: strip marks only from whole groups of three, then one decimal mark, then Python's own float."""
     import re
 
     decimal = "," if comma else "."
     assume(thousands != decimal)
-    meant: float | None = None
+    expected: float | None = None
     bare = text.strip()
     mark = {" ": "[ \u00a0\u202f]", None: "(?!)"}.get(thousands) or re.escape(thousands or "")
     whole = re.fullmatch(rf"[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(decimal)}[0-9]*)?", bare)
     plain = re.sub(mark, "", bare) if whole else bare
     point = re.escape(decimal)
     if re.fullmatch(rf"[+-]?(?:[0-9]+{point}?[0-9]*|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?", plain):
-        meant = float(plain.replace(",", "."))
+        expected = float(plain.replace(",", "."))
     dam = make("x.csv", decimal_comma=comma, separator=";", **({"thousands": thousands} if thousands else {}))
     content = f"date;level\n2020-01-01;{text}\n".encode()
     try:
         (value,) = csv_files.parse_readings(content, [dam.target_gauge], dam)["value"]
     except SourceError:
-        assert meant is None or abs(meant) > csv_files.MAX_NUMBER, f"{text!r} is {meant}"
+        assert expected is None or abs(expected) > csv_files.MAX_NUMBER, f"{text!r} is {expected}"
         return
-    assert value == meant if bare else value is None
+    assert value == expected if bare else value is None
 
 
 # --- clocks ---------------------------------------------------------------------------------------------------------
@@ -186,7 +196,7 @@ ZONES = ("America/Chicago", "Australia/Sydney", "Europe/Rome", "America/Sao_Paul
 @example("America/Chicago", datetime(2018, 11, 4, 4), 30, True)
 @example("America/Chicago", datetime(2018, 11, 4, 4), 30, False)
 @example("Australia/Lord_Howe", datetime(2018, 3, 31, 13), 30, False)
-def test_half_hours_of_a_zone_whose_clocks_change_are_the_instants_that_they_were(
+def test_half_hours_across_a_clock_change_are_the_original_instants(
     zone: str, start: datetime, hours: int, newest_first: bool
 ) -> None:
     """Written on the station's clock, also through the hour that comes twice, and with the newest line first."""
@@ -198,12 +208,12 @@ def test_half_hours_of_a_zone_whose_clocks_change_are_the_instants_that_they_wer
     dam = make("x.csv", zone=zone, gauge={"interval": "30min"}, date_format="%Y-%m-%d %H:%M")
     content = "\n".join(["date,level", *(reversed(lines) if newest_first else lines)]).encode()
     readings = csv_files.parse_readings(content, [dam.target_gauge], dam)
-    held = dict(zip(readings["value"], readings["time"], strict=True))
+    times = dict(zip(readings["value"], readings["time"], strict=True))
     for place, at in enumerate(instants):
         local = at.astimezone(zone_of(zone))
         twin = local.replace(fold=1 - local.fold).astimezone(UTC)
         alone = twin != at and twin not in instants and local.fold == 1
-        assert held[float(place)] == (twin if alone else at), "of two equal times the earlier, if only one is there"
+        assert times[float(place)] == (twin if alone else at), "of two equal times the earlier, if only one is there"
 
 
 def test_hours_that_come_twice_in_no_order_are_refused() -> None:
@@ -360,11 +370,11 @@ def test_a_file_that_is_too_large_is_refused_and_not_read_whole(tmp_path: Path) 
     with path.open("wb") as stream:
         stream.truncate(64 << 30)  # a hole: it takes no room on the disk
     small.write_text("date,level\n2020-01-01 00:00,1\n")
-    done = subprocess.run([sys.executable, "-c", LIMITED, small, path], capture_output=True, text=True, check=True)
-    before, said, after = done.stdout.splitlines()
+    process = subprocess.run([sys.executable, "-c", LIMITED, small, path], capture_output=True, text=True, check=True)
+    before, message, after = process.stdout.splitlines()
     limit = MAX_BYTES >> 20
     advice = "split it by years, or keep the gauges of one dam"
-    assert said == f"{path} is longer than {limit} MiB, the limit for a file; {advice}"
+    assert message == f"{path} is longer than {limit} MiB, the limit for a file; {advice}"
     assert int(after) - int(before) < limit / 2, "MiB more at the peak"
 
 
@@ -396,8 +406,8 @@ def test_the_memory_that_a_file_takes_grows_with_the_file_and_with_nothing_else(
     size = 16 << 20
     for path, content in zip(paths, ("2020-01-01 00:00,1", fill(size)), strict=True):
         path.write_text("date,level\n" + content + "\n")
-    done = subprocess.run([sys.executable, "-c", LIMITED, *paths], capture_output=True, text=True, check=True)
-    before, *refused, after = done.stdout.splitlines()
+    process = subprocess.run([sys.executable, "-c", LIMITED, *paths], capture_output=True, text=True, check=True)
+    before, *refused, after = process.stdout.splitlines()
     assert bool(refused) == (fill is not _minutes)
     assert int(after) - int(before) < MOST_TIMES * (size >> 20), "MiB more at the peak"
 
@@ -418,12 +428,12 @@ def test_any_lines_of_a_forcing(rows: list[tuple[str, str, str]], form: str) -> 
     of = forcing_dam(issued_format=form)
     text = "\n".join(["issued,day,rain", *map(",".join, rows)])
     try:
-        made = forcing_files.parse_forcing(text.encode(), of.forcings[0], of)
+        table = forcing_files.parse_forcing(text.encode(), of.forcings[0], of)
     except ForebayError as error:
         one_sentence(error)
     else:
-        assert made["issue_time"].dt.year().is_between(1699, 2200).all()
-        assert len(made.rows()) <= len(rows)
+        assert table["issue_time"].dt.year().is_between(1699, 2200).all()
+        assert len(table.rows()) <= len(rows)
 
 
 @given(st.binary(max_size=80))
@@ -467,12 +477,12 @@ def test_the_command_line_says_one_sentence(tmp_path: Path, monkeypatch: pytest.
     Path("archive.db").unlink(missing_ok=True)
     Path("lake.toml").write_text(DAM)
     Path("x.csv").write_bytes(content)
-    held = False
+    has_daily_table = False
     for arguments in (["fetch", "lake.toml"], ["daily", "lake.toml", "-o", "out.csv"]):
         ended = forebay(*arguments)
         assert ended.code in (0, 1, 2)
         assert (ended.code == 0) or (ended.err.startswith("forebay: ") and ended.err.count("\n") == 1), ended.err
-        held = held or (arguments[0] == "daily" and ended.code == 0)
-    if not held:
+        has_daily_table = has_daily_table or (arguments[0] == "daily" and ended.code == 0)
+    if not has_daily_table:
         assert not Path("out.csv").exists() or Path("out.csv").unlink() is None
     load_dam("lake.toml")

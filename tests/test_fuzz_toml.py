@@ -109,10 +109,10 @@ trees = st.recursive(
 
 
 def one_sentence(error: ConfigError, where: Path) -> None:
-    said = str(error)
-    assert str(where) in said
-    assert said.isprintable(), repr(said)
-    assert len(said) < 1000, len(said)
+    message = str(error)
+    assert str(where) in message
+    assert message.isprintable(), repr(message)
+    assert len(message) < 1000, len(message)
 
 
 def refused(path: Path) -> str:
@@ -145,8 +145,8 @@ def test_a_wrong_type_for_every_key(tmp_path: Path, top: str) -> None:
     for place in places(FULL):
         for value in samples if place[0] == top else ():
             path.write_text(text_of(replaced(FULL, place, value)), "utf-8")
-            if said := refused(path):
-                assert any(part in said for part in place if isinstance(part, str)), f"{value!r}: {said}"
+            if message := refused(path):
+                assert any(part in message for part in place if isinstance(part, str)), f"{value!r}: {message}"
 
 
 @WITH_FILES
@@ -237,9 +237,9 @@ def test_anything_for_any_setting(tmp_path: Path, place: tuple[str | int, ...], 
 @example("SOURCES__A\nB__URL", "x")
 def test_any_variable_of_the_environment(name: str, value: str) -> None:
     try:
-        chosen, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
-        for _, its in leaves(chosen.model_dump()):
-            _without_password(its)
+        settings, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
+        for _, setting in leaves(settings.model_dump()):
+            _without_password(setting)
     except ConfigError as error:
         assert str(error).isprintable() and len(str(error)) < 1000 + len(name), str(error)
 
@@ -250,14 +250,14 @@ def test_any_variable_of_the_environment(name: str, value: str) -> None:
     st.text("/:#&=[]% é1x", max_size=8),
 )
 @example("ARCHIVE", "postgresql+psycopg://", "@host:abc/x")
-def test_settings_are_shown_without_passwords(name: str, scheme: str, more: str) -> None:
-    for value in (f"{scheme}me:secret@{more}", f"{scheme}{more}:secret@h:abc/x", f"{scheme}{more}?password=secret"):
+def test_settings_appear_without_passwords(name: str, scheme: str, rest: str) -> None:
+    for value in (f"{scheme}me:secret@{rest}", f"{scheme}{rest}:secret@h:abc/x", f"{scheme}{rest}?password=secret"):
         try:
-            chosen, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
-            told = str([_without_password(its) for _, its in leaves(chosen.model_dump())])
+            settings, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
+            text = str([_without_password(setting) for _, setting in leaves(settings.model_dump())])
         except ConfigError as error:
-            told = str(error)
-        assert "secret" not in told, (value, told)
+            text = str(error)
+        assert "secret" not in text, (value, text)
 
 
 def test_a_file_of_settings_that_is_too_large_or_none(tmp_path: Path) -> None:
@@ -295,8 +295,8 @@ def test_a_known_curve_is_read_to_the_very_number(
     rows = [f"Höhe{separator}Inhalt", *(f"{spelled(a)}{separator}{spelled(b)}" for a, b in reversed(known))]
     (tmp_path / "curve.csv").write_bytes(newline.join(rows).encode("latin-1"))
     file = {"path": "curve.csv", "level": "Höhe", "storage": "Inhalt", "encoding": "latin-1", "separator": separator}
-    held = {"level_unit": "m", "storage_unit": "ML", "file": file | {"decimal_comma": comma}}
-    (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [held]}), "utf-8")
+    curve = {"level_unit": "m", "storage_unit": "ML", "file": file | {"decimal_comma": comma}}
+    (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [curve]}), "utf-8")
     assert list(load_dam(str(tmp_path / "lake.toml")).storage_curves[0].points) == known
 
 
@@ -309,19 +309,19 @@ rows_of_curves = st.lists(st.sampled_from(ROWS), max_size=5).map(lambda rows: "\
 
 @WITH_FILES
 @given(st.one_of(st.binary(max_size=80), rows_of_curves))
-@example(b"l,s\n1,2\n\"1,5\",3\n")
+@example(b'l,s\n1,2\n"1,5",3\n')
 def test_any_bytes_as_a_storage_curve(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "curve.csv").write_bytes(content)
-    held = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
-    (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [held]}), "utf-8")
+    curve = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
+    (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [curve]}), "utf-8")
     refused(tmp_path / "lake.toml")
 
 
 def test_a_decimal_comma_in_a_curve_is_no_mark_of_thousands(tmp_path: Path) -> None:
     """The sentence names the line: "1,5" is not fifteen."""
     (tmp_path / "curve.csv").write_text('l,s\n1,2\n"1,5",3\n')
-    held = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
-    (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [held]}), "utf-8")
+    curve = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
+    (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [curve]}), "utf-8")
     with pytest.raises(ConfigError, match=r"curve\.csv, line 3: '1,5' in column 'l' is not a number; correct it"):
         load_dam(str(tmp_path / "lake.toml"))
 

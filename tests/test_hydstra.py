@@ -99,10 +99,10 @@ class Service:
         self.listed_under = {"CP", "A"}
         self.period = {"period_start": start, "period_end": end}
         self.zone, self.daily = zone, daily
-        self.asked: list[dict[str, Json]] = []
+        self.calls_received: list[dict[str, Json]] = []
 
     def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
-        self.asked.append({"function": function, "version": version, **params})
+        self.calls_received.append({"function": function, "version": version, **params})
         if function == "get_variable_list":
             stage = {"variable": "100.00", "name": "Stream Water Level", "units": "Metres", **self.period}
             site: Json = {"site": "1", "site_details": {"timezone": self.zone, "name": "A"}, "variables": [stage]}
@@ -118,7 +118,11 @@ class Service:
 
     @property
     def spans(self) -> list[tuple[str, str]]:
-        return [(call["start_time"], call["end_time"]) for call in self.asked if call["function"] == "get_ts_traces"]
+        return [
+            (call["start_time"], call["end_time"])
+            for call in self.calls_received
+            if call["function"] == "get_ts_traces"
+        ]
 
 
 def through(
@@ -149,7 +153,7 @@ def test_there_are_thirty_recordings() -> None:
 @pytest.mark.parametrize("entry", manifest(), ids=[entry["file"] for entry in manifest()])
 def test_every_recording_is_read_whole(entry: dict[str, Json]) -> None:
     content = (RECORDINGS / entry["file"]).read_bytes()
-    told = json.loads(content).get("return")
+    expected = json.loads(content).get("return")
     if entry["error_num"] == 120:
         with pytest.raises(SourceError, match=r"error 120 \(Missing top-level \"version\" item"):
             parse.parse_ts_traces(content)
@@ -162,11 +166,11 @@ def test_every_recording_is_read_whole(entry: dict[str, Json]) -> None:
     if entry["error_num"] == 126:
         assert len(parsed) == 0
     elif function == "get_ts_traces":
-        assert [len(trace.points) for trace in parsed] == [len(trace["trace"]) for trace in told["traces"]]
+        assert [len(trace.points) for trace in parsed] == [len(trace["trace"]) for trace in expected["traces"]]
         assert all(trace.utc_offset == timedelta(hours=10) for trace in parsed)
     else:
         member = {"get_variable_list": "variables", "get_datasources_by_site": "datasources"}[function]
-        assert len(parsed) == sum(len(site[member]) for site in told["sites"])
+        assert len(parsed) == sum(len(site[member]) for site in expected["sites"])
 
 
 @needs_shared
@@ -184,7 +188,7 @@ def test_a_recorded_trace_becomes_readings_in_canonical_units() -> None:
 
 
 @needs_shared
-def test_two_sites_in_one_answer_are_told_apart() -> None:
+def test_two_sites_in_one_answer_have_separate_traces() -> None:
     traces = parse.parse_ts_traces(recorded("*422028-410007*"))
     assert [(trace.site, len(trace.points)) for trace in traces] == [("422028", 366), ("410007", 366)]
 
@@ -222,7 +226,7 @@ def test_every_form_of_the_envelope(result: str, error: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"<html>We are down</html>", "not JSON, it begins '<html>We"),
         (b'{"error_num":0,"return":{"traces":[', "not JSON"),
@@ -242,8 +246,8 @@ def test_every_form_of_the_envelope(result: str, error: str) -> None:
         (answer([], zone="99"), "timezone '99' must be hours"),
     ],
 )
-def test_what_is_no_answer_is_refused_in_one_sentence(content: bytes, told: str) -> None:
-    with pytest.raises(SourceError, match=told):
+def test_what_is_no_answer_is_refused_in_one_sentence(content: bytes, expected: str) -> None:
+    with pytest.raises(SourceError, match=expected):
         parse.parse_ts_traces(content)
 
 
@@ -261,7 +265,7 @@ def test_an_answer_may_be_in_the_windows_code_page_or_begin_with_a_mark() -> Non
 # --- points
 
 
-def test_a_value_may_be_empty_and_an_unavailable_one_is_kept_as_published_only() -> None:
+def test_an_empty_or_unavailable_value_stays_only_as_published_text() -> None:
     table = readings(
         {"v": "1.5", "t": 20200101000000, "q": 4},
         {"v": "", "t": 20200102000000, "q": 4},
@@ -279,13 +283,13 @@ def test_a_value_may_be_empty_and_an_unavailable_one_is_kept_as_published_only()
 def test_the_answers_texts_decide_for_other_agencies() -> None:
     points = [{"v": "0.000", "t": 20200101000000, "q": 255}]
     silent = readings(*points, of=gauge(source="vicwater"))
-    told = readings(*points, of=gauge(source="vicwater"), codes={"255": "Missing data"})
+    expected = readings(*points, of=gauge(source="vicwater"), codes={"255": "Missing data"})
     assert (silent["quality"][0], silent["value"][0]) == ("poor", 0.0)
-    assert (told["quality"][0], told["value"][0]) == ("missing", None)
+    assert (expected["quality"][0], expected["value"][0]) == ("missing", None)
 
 
 @pytest.mark.parametrize(
-    ("unit", "of", "given", "canonical"),
+    ("unit", "of", "raw_value", "canonical"),
     [
         ("Metres", gauge(), "2", 2.0),
         ("Metres", gauge(unit="ft"), "2", 2.0),
@@ -296,8 +300,8 @@ def test_the_answers_texts_decide_for_other_agencies() -> None:
         ("Cumecs", gauge(variable="discharge", unit="ML/d"), "3", 3.0),
     ],
 )
-def test_values_are_converted_from_the_answers_own_unit(unit: str, of: Gauge, given: str, canonical: float) -> None:
-    table = readings({"v": given, "t": 20200101000000, "q": 1}, of=of, unit=unit)
+def test_values_are_converted_from_the_answers_own_unit(unit: str, of: Gauge, raw_value: str, canonical: float) -> None:
+    table = readings({"v": raw_value, "t": 20200101000000, "q": 1}, of=of, unit=unit)
     assert table["value"][0] == pytest.approx(canonical)
 
 
@@ -356,7 +360,7 @@ def test_a_stamp_at_the_end_is_moved_to_the_start(interval: str, shift: timedelt
     assert table["time"][0] == datetime(2020, 1, 1, 14, tzinfo=UTC) - shift
 
 
-# --- what is asked for
+# --- requests
 
 
 @pytest.mark.parametrize(
@@ -374,12 +378,12 @@ def test_a_stamp_at_the_end_is_moved_to_the_start(interval: str, shift: timedelt
         ({"interval": "hour", "reading": "instantaneous"}, {"data_type": "start"}),
     ],
 )
-def test_the_gauge_says_what_is_asked_for(keys: dict[str, Json], params: dict[str, Json]) -> None:
-    asked = _traces_params(
+def test_the_gauge_determines_the_request(keys: dict[str, Json], params: dict[str, Json]) -> None:
+    params_sent = _traces_params(
         gauge(**keys), _variable_codes(gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
     )
-    assert asked.items() >= {**params, "start_time": "20200101000000", "end_time": "20200131000000"}.items()
-    assert ("var_list" in asked) != ("varfrom" in asked)
+    assert params_sent.items() >= {**params, "start_time": "20200101000000", "end_time": "20200131000000"}.items()
+    assert ("var_list" in params_sent) != ("varfrom" in params_sent)
 
 
 def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
@@ -388,15 +392,15 @@ def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
         through(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)
 
 
-def test_nothing_is_asked_for_beyond_the_period_of_record() -> None:
+def test_no_request_goes_beyond_the_period_of_record() -> None:
     service = Service(start="20200110093000", end="20200120101500", daily=True)
     through(service, gauge(), DAM, None, date(2023, 1, 1), NOW)
     through(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), NOW)
     assert service.spans == [("20200110000000", "20200120000000")] * 2
 
 
-def test_a_record_whose_start_does_not_come_is_not_kept_without_it() -> None:
-    """Later fetches go on from the first reading held, so what lies before it would never be asked for again."""
+def test_a_record_without_its_start_is_not_stored() -> None:
+    """Later fetches continue from the first stored reading, so they would never request earlier days."""
 
     class Late(Service):
         def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
@@ -414,25 +418,25 @@ def test_a_record_whose_start_does_not_come_is_not_kept_without_it() -> None:
     assert through(Service(), computed, DAM, None, date(2020, 2, 1), NOW, days_per_request=10).is_empty()
 
 
-def test_a_record_that_begins_with_missing_values_is_kept() -> None:
+def test_a_record_that_begins_with_missing_values_is_stored() -> None:
     class Missing(Service):
         def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
-            told = super().__call__(function, version, params)
-            return told.replace(b'"q": 1', b'"q": 255') if params.get("start_time", "") < "20200105" else told
+            expected = super().__call__(function, version, params)
+            return expected.replace(b'"q": 1', b'"q": 255') if params.get("start_time", "") < "20200105" else expected
 
     table = through(Missing(daily=True), gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
     assert table["value"].null_count() == 10
     assert len(table) == 32
 
 
-def test_a_period_outside_of_the_record_is_not_asked_for() -> None:
+def test_a_period_outside_of_the_record_is_not_requested() -> None:
     service = Service(start="20200110093000", end="20200120101500")
     assert through(service, gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), NOW).is_empty()
     assert through(service, gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), NOW).is_empty()
     assert service.spans == []
 
 
-def test_a_day_that_has_not_ended_at_the_station_is_not_asked_for() -> None:
+def test_a_day_that_has_not_ended_at_the_station_is_not_requested() -> None:
     service = Service(end="20200120101500")
     for now in (datetime(2020, 1, 19, 13, 59, tzinfo=UTC), datetime(2020, 1, 19, 14, 0, tzinfo=UTC)):
         through(service, gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
@@ -470,7 +474,7 @@ def test_a_reading_belongs_to_the_local_day_on_which_it_is_complete(
     assert table["raw_value"].to_list() == days
 
 
-def test_long_periods_are_asked_for_in_parts_that_join_without_overlap() -> None:
+def test_long_periods_are_requested_in_parts_that_join_without_overlap() -> None:
     service = Service(start="20100101000000", end="20121231234500", daily=True)
     through(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
     clock = [tuple(datetime.strptime(end, parse.CLOCK) for end in span) for span in service.spans]
@@ -490,7 +494,7 @@ def test_long_periods_are_asked_for_in_parts_that_join_without_overlap() -> None
         ({}, ["20200101000000"]),
     ],
 )
-def test_settings_bound_what_one_request_asks_for(limits: dict[str, int], starts: list[str]) -> None:
+def test_settings_limit_one_request(limits: dict[str, int], starts: list[str]) -> None:
     service = Service(end="20200130234500", daily=True)
     table = through(service, gauge(), DAM, None, date(2020, 2, 20), NOW, **limits)
     assert [start for start, _ in service.spans] == starts
@@ -508,7 +512,7 @@ def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive
     service.listed_under = {"A"}
     table = through(service, gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
     assert len(table) == 2
-    assert [(call["function"], call["datasource"]) for call in service.asked] == [
+    assert [(call["function"], call["datasource"]) for call in service.calls_received] == [
         ("get_variable_list", "CP"),
         ("get_variable_list", "A"),
         ("get_ts_traces", "CP"),
@@ -527,9 +531,9 @@ def test_codes_are_compared_as_numbers_where_they_are_numbers() -> None:
 
 
 def test_an_answer_of_another_variable_is_refused() -> None:
-    asked = gauge(hydstra={"varfrom": "100.00", "varto": "141.00"})
+    discharge = gauge(hydstra={"varfrom": "100.00", "varto": "141.00"})
     with pytest.raises(SourceError, match=r"has variable 100\.00 instead of 141\.00"):
-        _traces_of(answer([]), asked.station, "141.00")
+        _traces_of(answer([]), discharge.station, "141.00")
 
 
 # --- against the server
@@ -606,8 +610,8 @@ def fetch_level(of: Gauge) -> pl.DataFrame:
 
 @needs_shared
 def test_an_unknown_site_is_an_error() -> None:
-    told = "waternsw, station 999999: the service lists no variable of this station in datasource CP or A; check"
-    with pytest.raises(SourceError, match=told):
+    expected = "waternsw, station 999999: the service lists no variable of this station in datasource CP or A; check"
+    with pytest.raises(SourceError, match=expected):
         fetch_level(gauge(station="999999"))
 
 
@@ -645,13 +649,13 @@ def test_a_recorded_request_to_the_server_gets_its_recorded_answer() -> None:
 )
 def test_the_server_reports_errors_as_the_service_does(call: dict[str, Json], number: int) -> None:
     period = {"start_time": "20200101000000", "end_time": "20200201000000"}
-    asked = {"site_list": "212242", "datasource": "CP", "var_list": "130.00", "interval": "day", "data_type": "mean"}
+    params = {"site_list": "212242", "datasource": "CP", "var_list": "130.00", "interval": "day", "data_type": "mean"}
     if call and "function" not in call:
-        call = {"function": "get_ts_traces", "version": "2", "params": {**asked, **period, **call}}
+        call = {"function": "get_ts_traces", "version": "2", "params": {**params, **period, **call}}
     with hydstra_server() as url, open_transport(settings_for(url).http) as send:
-        told = json.loads(send(Request(url, json.dumps(call).encode())))
-    assert told["error_num"] == number
-    assert "return" not in told
+        expected = json.loads(send(Request(url, json.dumps(call).encode())))
+    assert expected["error_num"] == number
+    assert "return" not in expected
 
 
 @needs_shared

@@ -50,7 +50,7 @@ def test_the_url_of_one_source_leaves_the_others_as_they_are(tmp_path: Path) -> 
     assert origin["sources.vicwater.url"] == "default"
 
 
-def test_other_variables_of_the_environment_are_none_of_ours(tmp_path: Path) -> None:
+def test_unrelated_environment_variables_have_no_effect(tmp_path: Path) -> None:
     settings, _ = load(tmp_path, OUTPUT="there", forebay_output="there", XFOREBAY_OUTPUT="there")
     assert settings.output == "runs"
 
@@ -67,7 +67,7 @@ def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("FOREBAY_NOPE", "5", "setting 'nope' is unknown; `forebay settings` lists all"),
         ("FOREBAY_", "5", "setting '' is unknown"),
@@ -86,12 +86,12 @@ def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("FOREBAY_OUTPUT", "", "setting output = '': string should have at least 1 character"),
     ],
 )
-def test_a_fault_in_the_environment_names_its_variable(tmp_path: Path, name: str, value: str, said: str) -> None:
-    assert fault(tmp_path, "", **{name: value}).startswith(f"environment ({name}): {said}")
+def test_a_fault_in_the_environment_names_its_variable(tmp_path: Path, name: str, value: str, message: str) -> None:
+    assert fault(tmp_path, "", **{name: value}).startswith(f"environment ({name}): {message}")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("archive = 5", "setting archive = 5: input should be a valid string"),
         ("http = 5", "setting http = 5: this is a group of settings, not a single one"),
@@ -101,13 +101,13 @@ def test_a_fault_in_the_environment_names_its_variable(tmp_path: Path, name: str
         ("provisional_days = -1", "setting provisional_days = -1: input should be greater than or equal to 0"),
     ],
 )
-def test_a_fault_in_the_file_names_the_file(tmp_path: Path, text: str, said: str) -> None:
-    assert fault(tmp_path, text).startswith(f"{tmp_path / FILE_NAME}: {said}")
+def test_a_fault_in_the_file_names_the_file(tmp_path: Path, text: str, message: str) -> None:
+    assert fault(tmp_path, text).startswith(f"{tmp_path / FILE_NAME}: {message}")
 
 
 def test_a_group_that_got_a_value_cannot_have_settings_below_it(tmp_path: Path) -> None:
-    said = fault(tmp_path, "http = 5", FOREBAY_HTTP__ATTEMPTS="3")
-    assert said == "setting 'http.attempts': 'http' has a value itself, so it cannot be a group; remove one"
+    message = fault(tmp_path, "http = 5", FOREBAY_HTTP__ATTEMPTS="3")
+    assert message == "setting 'http.attempts': 'http' has a value itself, so it cannot be a group; remove one"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,6 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
     assert fault(tmp_path).startswith(f"{tmp_path / FILE_NAME} cannot be read as TOML: ")
 
 
-def test_a_folder_with_the_files_name_is_said(tmp_path: Path) -> None:
+def test_a_folder_with_the_files_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
     assert fault(tmp_path).startswith(f"{tmp_path / FILE_NAME} cannot be read as TOML: ")

@@ -44,10 +44,10 @@ def read(
 
 @settings(max_examples=12, deadline=None)
 @given(st.dates(date(2010, 1, 1), date(2014, 12, 31)), st.integers(0, 900), st.integers(0, 2**32))
-def test_a_longer_simulation_changes_no_earlier_day(last: date, more: int, seed: int) -> None:
+def test_a_longer_simulation_changes_no_earlier_day(last: date, extra_days: int, seed: int) -> None:
     simulated._whole_years.cache_clear()
     short = simulate(seed, FIRST_DAY, last)
-    long = simulate(seed, FIRST_DAY, last + timedelta(days=more))
+    long = simulate(seed, FIRST_DAY, last + timedelta(days=extra_days))
     assert_frame_equal(short.days, long.days.filter(pl.col("date") <= last), check_exact=True)
     assert_frame_equal(short.gauges, long.gauges.filter(pl.col("date") <= last), check_exact=True)
 
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_days_and_another_seed_others() -> None:
     assert not first.days.equals(simulate(6, FIRST_DAY, date(2011, 6, 30)).days)
 
 
-def test_chance_is_bound_to_seed_and_year_and_keeps_its_bits() -> None:
+def test_random_bits_depend_only_on_seed_and_year() -> None:
     # The first two numbers as Philox gave them when the simulation was written; should they change, so would every
     # archived day of the demo.
     assert simulation.draws(SEED, 2010, 0, 7)[0, :2].tolist() == FIRST_NUMBERS
@@ -101,7 +101,7 @@ def test_the_storage_curve_is_the_dam_files(dam: Dam, truth: Truth) -> None:
     assert ((storage - truth.days["storage_ml"]).abs() < 1e-6).all()
 
 
-def test_levels_rain_and_rivers_are_those_of_a_credible_reservoir(truth: Truth) -> None:
+def test_levels_rain_and_rivers_are_plausible(truth: Truth) -> None:
     days = truth.days.with_columns(depth=pl.col("level_m") - simulation.FULL_SUPPLY_M, change=pl.col("level_m").diff())
     # Bounds around what Warragamba shows (domain figures: 838 mm a year, 12% of days near full, rises of metres).
     assert 700 < days["SIM-RAIN-4"].mean() * 365.25 < 1000
@@ -118,7 +118,7 @@ def test_levels_rain_and_rivers_are_those_of_a_credible_reservoir(truth: Truth) 
         assert days[flow].min() >= 0, flow
 
 
-def test_every_gauge_has_its_faults_and_the_truth_tells_them(truth: Truth) -> None:
+def test_every_gauge_has_faults_and_the_truth_lists_them(truth: Truth) -> None:
     kinds = truth.gauges.drop_nulls("fault").group_by("station").agg(pl.col("fault").unique())
     of = dict(kinds.iter_rows())
     assert all({"unavailable", "outage", "spike"} <= set(of[station]) for station in simulated.VARIABLE_OF)
@@ -144,11 +144,11 @@ def test_spikes_and_the_stuck_spell_carry_good_codes(truth: Truth) -> None:
     spikes = wrong.filter(pl.col("fault") == "spike")
     assert ((spikes["raw_value"].cast(pl.Float64) - spikes["true_value"]).abs() > 1).all()
     stuck = wrong.filter(pl.col("fault") == "stuck", pl.col("date").dt.year() == 2024)
-    shown = stuck["raw_value"].cast(pl.Float64)
-    assert shown.n_unique() > 1 and shown.max() - shown.min() < 0.015
+    readings = stuck["raw_value"].cast(pl.Float64)
+    assert readings.n_unique() > 1 and readings.max() - readings.min() < 0.015
 
 
-def test_unavailable_readings_keep_their_garbage_beside_a_null_value(dam: Dam) -> None:
+def test_unavailable_readings_have_null_values_and_published_garbage(dam: Dam) -> None:
     for gauge in dam.gauges:
         readings = read(dam, gauge)
         missing = readings.filter(pl.col("quality") == "missing")
@@ -176,7 +176,7 @@ def test_the_dam_file_excludes_every_wrong_level_of_the_hindcast(dam: Dam, truth
         assert any(spell.from_ <= day <= spell.to for spell in dam.hindcast.verification_exclude), day
 
 
-def test_a_fetch_gives_just_the_days_asked_for_and_none_after_yesterday(dam: Dam) -> None:
+def test_a_fetch_gives_the_requested_days_up_to_yesterday(dam: Dam) -> None:
     whole = read(dam, dam.target_gauge, until=date(2030, 1, 1))
     assert READINGS.check(whole, unique=True).height > 5000
     assert whole["time"].min() == datetime(2009, 12, 31, 14, tzinfo=UTC)
@@ -212,7 +212,7 @@ def test_days_in_the_wrong_order_are_refused() -> None:
         simulate(1, date(2010, 1, 2), date(2010, 1, 1))
 
 
-def test_everything_shown_says_that_it_is_simulated(dam: Dam) -> None:
+def test_all_output_says_that_it_is_simulated(dam: Dam) -> None:
     assert dam.simulated and "simulated" in dam.name.lower()
     assert all("(simulated)" in gauge.title for gauge in dam.gauges)
     assert {gauge.station for gauge in dam.gauges} == set(simulated.VARIABLE_OF)

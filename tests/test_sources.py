@@ -59,8 +59,8 @@ def test_the_table_is_that_of_readings(dam: Dam, settings: Settings) -> None:
         assert readings.schema == READINGS.columns
         assert READINGS.check(readings, unique=True).height > 600  # of 731 days, less outages
         assert readings["time"].is_sorted()
-        for column, held in gauge.series.items():
-            assert readings[column].unique().to_list() == [held]
+        for column, value in gauge.series.items():
+            assert readings[column].unique().to_list() == [value]
         assert set(readings["quality"]) <= QUALITIES
         assert not readings.filter(pl.col("quality") != "missing")["value"].is_null().any()
         assert readings.filter(pl.col("quality") == "missing")["value"].is_null().all()

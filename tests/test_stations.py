@@ -42,7 +42,7 @@ from tests.station_server import (
 )
 
 DAM = load_dam("warragamba")
-HERE = (DAM.latitude, DAM.longitude)
+CENTRE = (DAM.latitude, DAM.longitude)
 
 
 def settings_for(url: str, **http: Any) -> Settings:  # Any: values of the HTTP settings
@@ -51,7 +51,7 @@ def settings_for(url: str, **http: Any) -> Settings:  # Any: values of the HTTP 
 
 def find(service: Service, radius_km: float = 30.0, **fields: Any) -> StationList:  # Any: fields of the search
     with station_server(service) as url:
-        search = StationSearch(*HERE, radius_km, **fields)
+        search = StationSearch(*CENTRE, radius_km, **fields)
         return search_stations(search, settings=settings_for(url))
 
 
@@ -97,28 +97,28 @@ def test_a_service_that_takes_longitude_first_is_noticed() -> None:
     assert again.series.equals(result.series)
     assert again.notes[0] == "waternsw takes longitude before latitude; the search asked again in that order."
     places = [call["geo_filter"]["circle"][:2] for call in calls(swapped, "get_db_info")]
-    assert places == [[*HERE], [*HERE[::-1]]]
+    assert places == [[*CENTRE], [*CENTRE[::-1]]]
     assert len(calls(straight, "get_db_info")) == 1
 
 
 def test_a_wrong_order_that_gives_far_stations_is_noticed() -> None:
     """The place with its coordinates in the other order can hold stations too: here both lie on land."""
-    there = Site("800001", "40.0", "-33.0")
-    service = Service((there, Site("800002", "-33.0", "40.0")), longitude_first=True)
+    far_site = Site("800001", "40.0", "-33.0")
+    service = Service((far_site, Site("800002", "-33.0", "40.0")), longitude_first=True)
     with station_server(service) as url:
         result = search_stations(StationSearch(-33.0, 40.0, 5.0), settings=settings_for(url))
     assert result.stations["station"].to_list() == ["800002"]
     assert "longitude before latitude" in result.notes[0]
 
 
-def test_a_service_that_refuses_a_latitude_beyond_90_is_asked_in_the_other_order() -> None:
+def test_a_refusal_of_a_latitude_beyond_90_leads_to_swapped_coordinates() -> None:
     service = Service(around_warragamba(), longitude_first=True)
     plain = service.answer
 
     def strict(call: dict[str, Any]) -> Any:
         answer = plain(call)
         first = call["params"].get("geo_filter", {}).get("circle", [150])[0]
-        return {"error_num": 120, "error_msg": "bad circle"} if first == HERE[0] else answer
+        return {"error_num": 120, "error_msg": "bad circle"} if first == CENTRE[0] else answer
 
     service.answer = strict  # type: ignore[method-assign]  # this server's one way to misbehave
     result = find(service)
@@ -133,7 +133,7 @@ def test_stations_that_lie_just_outside_do_not_look_like_a_wrong_order() -> None
     assert len(calls(service, "get_db_info")) == 1
 
 
-def test_nothing_anywhere_is_said_in_one_sentence() -> None:
+def test_a_search_without_result_has_one_note() -> None:
     service = Service([])
     result = find(service, variable="storage")
     assert result.notes == ("waternsw has no station that measures storage within 30 km.",)
@@ -142,17 +142,17 @@ def test_nothing_anywhere_is_said_in_one_sentence() -> None:
 
 
 def test_no_more_than_20_stations_a_call_and_a_bounded_number_of_calls() -> None:
-    many = [Site(f"{n:06d}", f"{HERE[0] + n / 1e4}", f"{HERE[1]}", (LAKE, VOLTS)) for n in range(MAX_STATIONS + 50)]
+    many = [Site(f"{n:06d}", f"{CENTRE[0] + n / 1e4}", f"{CENTRE[1]}", (LAKE, VOLTS)) for n in range(MAX_STATIONS + 50)]
     service = Service(many)
     result = find(service, 50.0)
     assert result.stations["station"].to_list() == [site.station for site in many[:MAX_STATIONS]]
-    said = "250 stations lie within 50 km; the list has the nearest 200; give a smaller radius to see all."
-    assert result.notes == (said,)
+    note = "250 stations lie within 50 km; the list has the nearest 200; give a smaller radius to see all."
+    assert result.notes == (note,)
     assert len(service.calls) == 1 + 3 * MAX_STATIONS // SERVICES["waternsw"].limits.stations_per_request
     assert set(result.series["station"]) == set(result.stations["station"])
 
 
-def test_stations_that_the_service_will_not_tell_of_do_not_spoil_the_others() -> None:
+def test_a_refusal_of_some_stations_does_not_end_the_search() -> None:
     refuses = {"get_datasources_by_site": {"error_num": 83, "error_msg": "Invalid site"}}
     result = find(Service(around_warragamba(), refuses=refuses))
     assert result.stations["datasources"].null_count() == 3
@@ -163,7 +163,7 @@ def test_stations_that_the_service_will_not_tell_of_do_not_spoil_the_others() ->
 
 
 @pytest.mark.parametrize("key", ["error_num", "err_num", "_error_num"])
-def test_an_error_of_the_service_is_told_with_its_number(key: str) -> None:
+def test_an_error_of_the_service_appears_with_its_number(key: str) -> None:
     message = {key: 120, key.replace("num", "msg"): "Missing top-level"}
     with pytest.raises(SourceError, match=r"waternsw: the service reports error 120 \(Missing top-level\)"):
         find(Service(around_warragamba(), refuses={"get_db_info": message}))
@@ -175,9 +175,9 @@ def test_no_data_is_no_failure() -> None:
 
 
 def test_a_service_that_cannot_be_reached() -> None:
-    there = settings_for("http://127.0.0.1:9/x")
+    settings = settings_for("http://127.0.0.1:9/x")
     with pytest.raises(SourceError, match=r"waternsw: 127\.0\.0\.1:9 cannot be reached"):
-        search_stations(StationSearch(*HERE, 5.0), settings=there)
+        search_stations(StationSearch(*CENTRE, 5.0), settings=settings)
 
 
 def _rows(*rows: object) -> str:
@@ -194,7 +194,7 @@ def _rows(*rows: object) -> str:
 def test_coordinates_that_are_none(latitude: object, longitude: object) -> None:
     table = parse_sites(_rows({"station": "1", "latitude": latitude, "longitude": longitude}))
     assert table.select("latitude", "longitude").row(0) == (None, None)
-    assert add_distances(table, HERE)["distance_km"].to_list() == [None]
+    assert add_distances(table, CENTRE)["distance_km"].to_list() == [None]
 
 
 def test_rows_as_a_table_by_station_and_a_station_that_stands_twice() -> None:
@@ -243,14 +243,12 @@ def test_every_recorded_variable_list_is_read() -> None:
         ((0.0, 0.0, 5.0, "waternsw", "snow"), "variable 'snow' is unknown; allowed are reservoir_level, stor"),
     ],
 )
-def test_a_search_that_cannot_be(arguments: tuple[Any, ...], message: str) -> None:
+def test_an_invalid_search_is_refused(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         StationSearch(*arguments)
 
 
-@given(
-    st.floats(-90, 90), st.floats(-180, 180), st.floats(0.1, MAX_RADIUS_KM), st.floats(0, 1), st.floats(0, 360)
-)
+@given(st.floats(-90, 90), st.floats(-180, 180), st.floats(0.1, MAX_RADIUS_KM), st.floats(0, 1), st.floats(0, 360))
 def test_the_circle_on_the_map_contains_the_circle_on_the_globe(
     latitude: float, longitude: float, radius_km: float, share: float, bearing: float
 ) -> None:
@@ -258,13 +256,17 @@ def test_the_circle_on_the_map_contains_the_circle_on_the_globe(
     search = StationSearch(latitude, longitude, radius_km)
     arc, turn = math.radians(share * radius_km / KM_PER_DEGREE), math.radians(bearing)
     at = math.radians(latitude)
-    there = math.asin(max(-1, min(1, math.sin(at) * math.cos(arc) + math.cos(at) * math.sin(arc) * math.cos(turn))))
-    east = math.atan2(math.sin(turn) * math.sin(arc) * math.cos(at), math.cos(arc) - math.sin(at) * math.sin(there))
+    site_latitude = math.asin(
+        max(-1, min(1, math.sin(at) * math.cos(arc) + math.cos(at) * math.sin(arc) * math.cos(turn)))
+    )
+    east = math.atan2(
+        math.sin(turn) * math.sin(arc) * math.cos(at), math.cos(arc) - math.sin(at) * math.sin(site_latitude)
+    )
     assume(abs(longitude + math.degrees(east)) <= 180)
-    north = math.degrees(there) - latitude
+    north = math.degrees(site_latitude) - latitude
     on_map = math.hypot(north, math.degrees(east))
     assert on_map <= search.radius_deg or search.radius_deg == 180
-    row = {"station": "1", "latitude": math.degrees(there), "longitude": longitude + math.degrees(east)}
+    row = {"station": "1", "latitude": math.degrees(site_latitude), "longitude": longitude + math.degrees(east)}
     measured = add_distances(parse_sites(_rows(row)), (latitude, longitude))["distance_km"][0]
     assert measured is None or measured == pytest.approx(share * radius_km, abs=1e-4)
 
@@ -274,7 +276,7 @@ def test_a_variable_without_a_hydstra_code_cannot_be_searched_for() -> None:
         find(Service([]), variable="temperature")
 
 
-def test_a_page_on_maintenance_in_place_of_an_answer_is_asked_past() -> None:
+def test_a_maintenance_page_leads_to_another_attempt() -> None:
     """With status 200, as services send it: a search asks again where a fetch does."""
     service, pages = Service(around_warragamba()), [MAINTENANCE, MAINTENANCE[:20]]
 
@@ -284,18 +286,18 @@ def test_a_page_on_maintenance_in_place_of_an_answer_is_asked_past() -> None:
             self.send_whole(200, pages.pop() if pages else answer)
 
     with hydstra_server(handler=Maintained) as url:
-        result = search_stations(StationSearch(*HERE, 30.0), settings=settings_for(url, attempts=3))
+        result = search_stations(StationSearch(*CENTRE, 30.0), settings=settings_for(url, attempts=3))
         assert result.stations["station"].to_list() == ["900001", "900002", "900003"]
         pages += [MAINTENANCE] * 3
         with pytest.raises(SourceError, match="the answer is not JSON, it begins '<html>") as caught:
-            search_stations(StationSearch(*HERE, 30.0), settings=settings_for(url, attempts=3))
+            search_stations(StationSearch(*CENTRE, 30.0), settings=settings_for(url, attempts=3))
     assert caught.value.retryable
 
 
 def test_what_each_service_is_searched_by() -> None:
-    service = Service([Site("1", HERE[0], HERE[1], (RAIN, STAGE))])
+    service = Service([Site("1", CENTRE[0], CENTRE[1], (RAIN, STAGE))])
     with station_server(service) as url:
-        result = search_stations(StationSearch(*HERE, 1.0, "qldwater"), settings=settings_for(url))
+        result = search_stations(StationSearch(*CENTRE, 1.0, "qldwater"), settings=settings_for(url))
     assert result.series["variable"].to_list() == ["rainfall", "stream_level"]
     assert [call["datasource"] for call in calls(service, "get_variable_list")] == ["A"]
     assert STATIONS.check(result.stations, unique=True).equals(result.stations)

@@ -45,8 +45,8 @@ def test_the_key_consists_of_columns(table: Table) -> None:
 
 def test_check_puts_columns_in_order_and_leaves_others_out() -> None:
     shuffled = readings(1.0).with_columns(note=pl.lit("x")).select(pl.all().reverse()).select(pl.all())
-    given = shuffled.select(list(reversed(shuffled.columns)))
-    assert tables.READINGS.check(given).equals(readings(1.0))
+    reordered = shuffled.select(list(reversed(shuffled.columns)))
+    assert tables.READINGS.check(reordered).equals(readings(1.0))
 
 
 def test_check_names_the_missing_column() -> None:
@@ -65,14 +65,14 @@ def test_instants_without_a_zone_are_refused() -> None:
         tables.READINGS.check(naive)
 
 
-def test_a_key_that_stands_twice_is_refused_only_where_asked() -> None:
+def test_a_duplicate_key_is_refused_only_on_request() -> None:
     twice = readings(1.0, 2.0)
     assert len(tables.READINGS.check(twice)) == 2
     with pytest.raises(DataError, match="must identify a row, but some occur twice"):
         tables.READINGS.check(twice, unique=True)
 
 
-def test_a_revision_is_another_observation_but_no_other_reading() -> None:
+def test_a_revision_is_a_new_observation_of_the_same_reading() -> None:
     fetched = pl.Series("fetched_at", [datetime(2020, 1, 2, tzinfo=UTC), datetime(2020, 1, 3, tzinfo=UTC)]).cast(
         tables.INSTANT
     )

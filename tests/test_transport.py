@@ -31,10 +31,10 @@ QUICK = HttpSettings(first_wait_s=0, connect_timeout_s=2, read_timeout_s=2, dead
 
 @dataclass
 class Script:
-    """What a server does with its first, second, … request, and what it was asked."""
+    """What a server does with its first, second, … request, and the requests that it received."""
 
     steps: list[Callable[[BaseHTTPRequestHandler], None]]
-    asked: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
 
 
@@ -48,8 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         script = self.script
-        step = script.steps[min(len(script.asked), len(script.steps) - 1)]
-        script.asked.append((self.command, self.path, body, self.headers.get("User-Agent")))
+        step = script.steps[min(len(script.requests), len(script.steps) - 1)]
+        script.requests.append((self.command, self.path, body, self.headers.get("User-Agent")))
         script.times.append(time.monotonic())
         step(self)
 
@@ -123,13 +123,13 @@ def ask(url: str, limits: HttpSettings = QUICK, body: bytes | None = b"{}") -> b
 def test_a_post_carries_its_body_and_names_the_program() -> None:
     with serving(status(200, b"answer")) as (url, script):
         assert ask(url, body=b'{"a":1}') == b"answer"
-    assert script.asked == [("POST", "/service", b'{"a":1}', f"forebay/{forebay.__version__}")]
+    assert script.requests == [("POST", "/service", b'{"a":1}', f"forebay/{forebay.__version__}")]
 
 
 def test_without_a_body_it_is_a_get() -> None:
     with serving(status(200, b"answer")) as (url, script):
         assert ask(f"{url}?x=1", body=None) == b"answer"
-    assert script.asked[0][:2] == ("GET", "/service?x=1")
+    assert script.requests[0][:2] == ("GET", "/service?x=1")
 
 
 def test_one_connection_serves_several_requests() -> None:
@@ -141,14 +141,14 @@ def test_one_connection_serves_several_requests() -> None:
 
     with serving(step) as (url, script), open_transport(QUICK) as send:
         assert [send(Request(url)) for _ in range(3)] == [b"x"] * 3
-    assert (len(script.asked), len(peers)) == (3, 1)
+    assert (len(script.requests), len(peers)) == (3, 1)
 
 
 @pytest.mark.parametrize("code", [408, 429, 502, 503, 504])
-def test_a_busy_service_is_asked_again(code: int) -> None:
+def test_a_request_to_a_busy_service_is_repeated(code: int) -> None:
     with serving(status(code), status(code), status(200, b"at last")) as (url, script):
         assert ask(url) == b"at last"
-    assert len(script.asked) == 3
+    assert len(script.requests) == 3
 
 
 @pytest.mark.parametrize("fault", [hang_up, stay_silent])
@@ -160,10 +160,10 @@ def test_a_broken_or_silent_connection_is_tried_again(fault: Callable[[BaseHTTPR
 
 def test_it_gives_up_after_the_set_number_of_attempts() -> None:
     limits = QUICK.model_copy(update={"attempts": 3})
-    told = r"127\.0\.0\.1:\d+ .*status 503"
-    with serving(status(503)) as (url, script), pytest.raises(SourceError, match=told) as caught:
+    message = r"127\.0\.0\.1:\d+ .*status 503"
+    with serving(status(503)) as (url, script), pytest.raises(SourceError, match=message) as caught:
         ask(url, limits)
-    assert len(script.asked) == 3
+    assert len(script.requests) == 3
     assert caught.value.retryable
 
 
@@ -171,7 +171,7 @@ def test_it_gives_up_after_the_set_number_of_attempts() -> None:
 def test_another_status_is_an_error_at_once(code: int) -> None:
     with serving(status(code)) as (url, script), pytest.raises(SourceError, match=f"status {code}.*settings") as caught:
         ask(url)
-    assert len(script.asked) == 1
+    assert len(script.requests) == 1
     assert not caught.value.retryable
 
 
@@ -182,11 +182,13 @@ def test_waits_have_jitter_so_that_clients_do_not_come_back_together() -> None:
     before = stamina.instrumentation.get_on_retry_hooks()
     try:
         for _ in range(10):
-            own: list[float] = []
-            stamina.instrumentation.set_on_retry_hooks([lambda details, own=own: own.append(details.wait_for)])
+            hook_waits: list[float] = []
+            stamina.instrumentation.set_on_retry_hooks(
+                [lambda details, hook_waits=hook_waits: hook_waits.append(details.wait_for)]
+            )
             with serving(status(503)) as (url, _), pytest.raises(SourceError):
                 ask(url, limits)
-            waits.append(tuple(own))
+            waits.append(tuple(hook_waits))
     finally:
         stamina.instrumentation.set_on_retry_hooks(before)
     assert all(0.001 <= first <= 0.002 and 0.002 <= second <= 0.003 for first, second in waits), waits
@@ -202,15 +204,17 @@ def test_waits_grow() -> None:
     assert all(wait >= least for wait, least in zip(waits, (0.1, 0.2, 0.4), strict=True)), waits
 
 
-@pytest.mark.parametrize(("asked_s", "longest_s", "waited_s"), [("1", 60.0, 1.0), ("3600", 0.4, 0.4), ("0", 60.0, 0.0)])
-def test_retry_after_is_honoured_up_to_the_longest_wait(asked_s: str, longest_s: float, waited_s: float) -> None:
+@pytest.mark.parametrize(
+    ("retry_after_s", "longest_s", "waited_s"), [("1", 60.0, 1.0), ("3600", 0.4, 0.4), ("0", 60.0, 0.0)]
+)
+def test_retry_after_is_honoured_up_to_the_longest_wait(retry_after_s: str, longest_s: float, waited_s: float) -> None:
     limits = QUICK.model_copy(update={"longest_wait_s": longest_s})
-    with serving(status(429, Retry_After=asked_s), status(200, b"ok")) as (url, script):
+    with serving(status(429, Retry_After=retry_after_s), status(200, b"ok")) as (url, script):
         assert ask(url, limits) == b"ok"
     assert waited_s <= script.times[1] - script.times[0] < waited_s + 5
 
 
-def test_the_error_tells_what_the_service_asked_to_wait() -> None:
+def test_the_error_has_the_wait_of_the_service() -> None:
     limits = QUICK.model_copy(update={"attempts": 1})
     with serving(status(503, Retry_After="3600")) as (url, _), pytest.raises(SourceError) as caught:
         ask(url, limits)
@@ -250,19 +254,19 @@ def test_after_a_deadline_the_next_attempt_has_a_fresh_one() -> None:
         assert ask(url, limits) == b"whole"
 
 
-def test_an_answer_that_its_check_refuses_is_asked_for_again_where_that_may_help() -> None:
+def test_a_refused_answer_is_requested_again_if_that_may_help() -> None:
     def check(body: bytes) -> None:
         if body != b"whole":
             raise SourceError(f"{body!r} is not whole", retryable=body == b"half")
 
-    for first, asked in ((b"half", 2), (b"wrong", 1)):
+    for first, attempts in ((b"half", 2), (b"wrong", 1)):
         with serving(status(200, first), status(200, b"whole")) as (url, script), open_transport(QUICK) as send:
             if first == b"wrong":
                 with pytest.raises(SourceError, match="b'wrong' is not whole"):
                     send(Request(url, check=check))
             else:
                 assert send(Request(url, check=check)) == b"whole"
-        assert len(script.asked) == asked
+        assert len(script.requests) == attempts
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
@@ -285,15 +289,15 @@ def test_a_host_has_only_so_many_requests_at_a_time(at_once: int) -> None:
     limits = QUICK.model_copy(update={"requests_at_once": at_once})
     with serving(step) as (url, script), ThreadPoolExecutor(6) as pool:
         assert list(pool.map(lambda _: ask(url, limits), range(6))) == [b"x"] * 6
-    assert len(script.asked) == 6
+    assert len(script.requests) == 6
     assert most == at_once
 
 
-def test_a_request_that_waits_for_its_next_attempt_keeps_its_place() -> None:
+def test_a_request_that_waits_for_its_next_attempt_keeps_its_slot() -> None:
     limits = QUICK.model_copy(update={"requests_at_once": 1})
     with serving(status(503, Retry_After="1"), status(200, b"x")) as (url, script), ThreadPoolExecutor(2) as pool:
         assert list(pool.map(lambda n: ask(f"{url}?{n}", limits, None), range(2))) == [b"x", b"x"]
-    paths = [path for _, path, *_ in script.asked]
+    paths = [path for _, path, *_ in script.requests]
     assert paths[0] == paths[1] != paths[2]
 
 
@@ -301,10 +305,10 @@ def test_a_request_that_waits_for_its_next_attempt_keeps_its_place() -> None:
 def test_an_answer_that_is_too_long_is_refused(headers: dict[str, str]) -> None:
     body = gzip.compress(b"x" * 500_000) if headers else b"x" * 500_000
     limits = QUICK.model_copy(update={"max_bytes": 100_000})
-    told = "more than 100000 bytes"
-    with serving(status(200, body, **headers)) as (url, script), pytest.raises(SourceError, match=told):
+    message = "more than 100000 bytes"
+    with serving(status(200, body, **headers)) as (url, script), pytest.raises(SourceError, match=message):
         ask(url, limits)
-    assert len(script.asked) == 1
+    assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -328,7 +332,7 @@ def test_what_is_packed_is_unpacked_no_further_than_the_limit(times: int) -> Non
 def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:
     with serving(status(302, Location="/moved"), status(200, b"here")) as (url, script):
         assert ask(url, body=b"{}") == b"here"
-    assert [step[:3] for step in script.asked] == [("POST", "/service", b"{}"), ("POST", "/moved", b"{}")]
+    assert [step[:3] for step in script.requests] == [("POST", "/service", b"{}"), ("POST", "/moved", b"{}")]
 
 
 @pytest.mark.parametrize("target", ["http://localhost:1/x", "//127.0.0.1:1/x", "ftp://127.0.0.1/x"])
@@ -336,7 +340,7 @@ def test_a_redirect_to_another_host_is_not_followed(target: str) -> None:
     away = status(301, Location=target)
     with serving(away) as (url, script), pytest.raises(SourceError, match="another host") as caught:
         ask(url)
-    assert len(script.asked) == 1
+    assert len(script.requests) == 1
     assert not caught.value.retryable
 
 
@@ -346,10 +350,10 @@ def test_a_redirect_to_what_is_no_url_is_an_error() -> None:
 
 
 def test_redirects_in_a_circle_end() -> None:
-    told = "more than 5 times"
-    with serving(status(307, Location="/service")) as (url, script), pytest.raises(SourceError, match=told):
+    message = "more than 5 times"
+    with serving(status(307, Location="/service")) as (url, script), pytest.raises(SourceError, match=message):
         ask(url)
-    assert len(script.asked) == 6
+    assert len(script.requests) == 6
 
 
 def test_a_host_that_does_not_listen_is_named() -> None:
@@ -362,7 +366,8 @@ def test_a_host_that_does_not_listen_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:port/", "gopher://127.0.0.1/", "http://", "http://me:secret@h:port/", "http://me:secret/@h/"]
+    "url",
+    ["http://127.0.0.1:port/", "gopher://127.0.0.1/", "http://", "http://me:secret@h:port/", "http://me:secret/@h/"],
 )
 def test_what_is_no_url_is_not_tried_again(url: str) -> None:
     with pytest.raises(SourceError) as caught:
@@ -383,10 +388,13 @@ def tls_of(authority: trustme.CA) -> ssl.SSLContext:
 
 
 def test_a_certificate_that_is_not_trusted_is_not_tried_again(authority: trustme.CA) -> None:
-    told = "certificate that is not trusted"
-    with serving(status(200), tls=tls_of(authority)) as (url, script), pytest.raises(SourceError, match=told) as caught:
+    message = "certificate that is not trusted"
+    with (
+        serving(status(200), tls=tls_of(authority)) as (url, script),
+        pytest.raises(SourceError, match=message) as caught,
+    ):
         ask(url)
-    assert script.asked == []
+    assert script.requests == []
     assert not caught.value.retryable
 
 
@@ -398,7 +406,7 @@ def test_the_deadline_holds_over_tls_too(
     limits = QUICK.model_copy(update={"deadline_s": 0.5})
     with serving(drip(b" "), status(200, b"whole"), tls=tls_of(authority)) as (url, script):
         assert ask(url, limits) == b"whole"
-    assert len(script.asked) == 2
+    assert len(script.requests) == 2
 
 
 def test_a_password_in_the_url_is_not_repeated() -> None:

@@ -1,6 +1,5 @@
 """`forebay.dams.variables`: the factors are those of the standards."""
 
-
 import pytest
 
 from forebay.dams.gauge import ROLE_VARIABLES
@@ -32,11 +31,11 @@ def test_every_variable_is_whole(variable: Variable) -> None:
         ("temperature", -40.0, "degF", -40.0),
     ],
 )
-def test_conversions_are_those_of_the_standards(variable: str, value: float, unit: str, canonical: float) -> None:
+def test_conversions_agree_with_the_standards(variable: str, value: float, unit: str, canonical: float) -> None:
     assert VARIABLES[variable].to_canonical(value, unit) == pytest.approx(canonical, rel=1e-12)
 
 
-def test_an_unknown_unit_is_named_with_those_allowed() -> None:
+def test_an_unknown_unit_is_an_error_that_lists_the_allowed_units() -> None:
     with pytest.raises(ConfigError, match=r"^unit 'm' is not one of rainfall's units: mm, in, cm$"):
         VARIABLES["rainfall"].conversion("m")
 
