@@ -1,1 +1,1 @@
-"""What was observed, with every revision."""
+"""All versions of all readings: SQLite or PostgreSQL, fetch, views, upkeep."""

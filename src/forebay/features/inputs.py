@@ -43,7 +43,7 @@ def build_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     Parameters
     ----------
     daily
-        As `prepare.daily.usable` gives it: unusable values are null. Target in the dam's unit, the rest canonical.
+        As from `days.daily.usable_values`: unusable values are null. Target in the dam's unit, the rest canonical.
 
     Returns
     -------
