@@ -33,7 +33,7 @@ STAGE = {"variable": "100.00", "name": "Stream Water Level", "units": "Metres", 
 RAIN = {"variable": "10.00", "name": "Rainfall", "units": "Millimetres", "precision": "0.010000"}
 DATA_TYPES = {"130.00": ("mean",), "100.00": ("mean",), "10.00": ("tot", "mean")}  # the article asks `mean` for rain
 PADDED = ("0.000", 4)
-"""What stands at days beyond the period of record, which the service does not hold back."""
+"""Value and code that the service sends for days beyond the period of record."""
 RECORDED_TEXTS = {
     "11": "TS-Synthetic or Artificial Data. Data which does not relate directly to the measured variable but for "
     "which a valid code is required",
@@ -188,7 +188,7 @@ def _is_requested(code: str, requested: list[str], data_type: str | None) -> boo
 
 
 def _trace(site: str, start: date, end: date, last_day: date) -> Json | None:
-    """One site's trace, with zeros beyond the period of record; None if the period asked for lies wholly beyond."""
+    """One site's trace, with zeros beyond the period of record; None if the requested period lies completely beyond."""
     series = gauges()[site]
     record = [day for day in series.days if day <= last_day]
     first, last = min(record, default=date.max), max(record, default=date.min)
@@ -239,7 +239,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(call if isinstance(call, dict) else {})
 
     def answer(self, call: Json) -> None:
-        """Answer a call: what is to misbehave replaces this."""
+        """Answer a call; a server with faults overrides this."""
         self.send_whole(200, answer_to(call, last_day=self.last_day))
 
     def send_whole(self, status: int, body: bytes, **headers: str) -> None:
@@ -258,7 +258,7 @@ class Server(ThreadingHTTPServer):
     """A thread for each connection."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # Any: as in the base class
-        """A client that leaves is no error here; anything else is shown."""
+        """Ignore a client that disconnects; report any other error."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -271,7 +271,7 @@ def hydstra_server(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
-    """The service's URL; it serves until the block ends, as if `last_day` were the newest day that it has."""
+    """The service's URL; it serves until the block ends, with data up to `last_day`."""
     server = Server(("127.0.0.1", port), partial(handler, last_day=last_day))
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)

@@ -1,4 +1,4 @@
-"""A Hydstra service on loopback that knows where its stations are: the server of `hydstra_server`, and a site table.
+"""A Hydstra service on loopback with a site table, based on the server of `hydstra_server`.
 
 Stations and their records are made up; the answers have the shape of the recorded ones.
 """
@@ -24,7 +24,7 @@ VOLTS = ("300.00", "Logger Battery Voltage", "Volts", "")
 
 @dataclass(frozen=True)
 class Site:
-    """A row of the site table, and what the station measures by which datasource."""
+    """A row of the site table, and the station's variables and datasource."""
 
     station: str
     latitude: object
@@ -48,12 +48,12 @@ class Site:
 
 @dataclass
 class Service:
-    """What the service holds, how it behaves, and the calls that it got."""
+    """The service's content and behaviour, and the calls that it received."""
 
     sites: Sequence[Site]
     longitude_first: bool = False
     refuses: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """An error's envelope in the place of each answer of these functions."""
+    """Function → envelope of an error that replaces each of its answers."""
     calls: list[Json] = field(default_factory=list)
 
     def answer(self, call: Json) -> Json:
@@ -76,7 +76,7 @@ class Service:
         return {"error_num": 0, "return": {"sites": [self._listed(site, params["datasource"]) for site in known]}}
 
     def _around(self, first: float, second: float, radius: float) -> list[dict[str, object]]:
-        """Rows within the circle on a map of degrees, and all that have no place, as a careless service does."""
+        """Rows within the circle on a map of degrees, and all rows without coordinates, as a careless service sends."""
         latitude, longitude = (second, first) if self.longitude_first else (first, second)
         rows = []
         for site in self.sites:
@@ -119,7 +119,7 @@ def station_server(service: Service) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def around_warragamba() -> tuple[Site, ...]:
-    """Made-up stations around Warragamba Dam: three near, one 40 km off, two without a place."""
+    """Fictitious stations around Warragamba Dam: three near, one 40 km away, two without coordinates."""
     return (
         Site("900001", "-33.8838", "150.5955", (LAKE, VOLTS), "CP"),
         Site("900002", "-33.9738", "150.5955", (RAIN,)),  # 0.09° south: 10.008 km

@@ -40,7 +40,7 @@ class Service:
     protocol
         Key of `forebay.sources.PROTOCOLS`.
     url
-        Default URL; None where no service is asked.
+        Default URL; None for a source without a network service.
     offers
         What it has: readings of gauges, a search for stations, weather forecasts.
     quality_codes
@@ -48,7 +48,7 @@ class Service:
     options
         Constants of the protocol. Hydstra: `datasource`.
     licence, attribution
-        Terms of its data, and whom to name where they are shown; empty where they are not recorded here.
+        Licence of its data, and the name to show with them; empty if they are not known here.
     """
 
     title: str
@@ -149,5 +149,5 @@ def services_with_quality_codes() -> list[str]:
 
 
 def default_urls() -> dict[str, str]:
-    """Default URL of each service that is asked over the network."""
+    """Default URL of each service on the network."""
     return {name: service.url for name, service in SERVICES.items() if service.url is not None}

@@ -1,1 +1,1 @@
-"""The dams: what they are, which gauges watch them, in which units."""
+"""Dams: their gauges, variables, units, reference levels, storage curves and files."""

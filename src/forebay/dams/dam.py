@@ -89,7 +89,7 @@ class Dam(FrozenModel):
 
     @property
     def title(self) -> str:
-        """Name for people; it says so if the dam is simulated."""
+        """Name for people, with a mark if the dam is simulated."""
         suffix = " (SIMULATED)" if self.simulated and "simulated" not in self.name.lower() else ""
         return f"{self.name}{suffix}"
 

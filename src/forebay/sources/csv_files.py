@@ -261,7 +261,7 @@ def _interval_starts(rows: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: byt
     local = instants.alias(_STAMP).to_frame().select(to_local(stamp, dam.time_zone) if has_offset else stamp)
     if gauge.interval == "day":
         if has_offset:
-            _refuse_other_clock(local, rows, gauge, dam, content=content)
+            _refuse_wrong_clock(local, rows, gauge, dam, content=content)
         local = local.select((stamp.dt.date() + shift).dt.combine(clock).cast(pl.Datetime("us")))
     elif has_offset:
         return local.select(stamp + shift, (instants + shift).cast(INSTANT).alias("time"))
@@ -270,7 +270,7 @@ def _interval_starts(rows: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: byt
     return local.with_columns(_utc_instants(local[_STAMP], gauge, dam.time_zone))
 
 
-def _refuse_other_clock(local: pl.DataFrame, rows: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) -> None:
+def _refuse_wrong_clock(local: pl.DataFrame, rows: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: bytes) -> None:
     """Raise a SourceError for the first daily stamp that is neither midnight nor the gauge's own clock time."""
     clock = gauge.reading_at or gauge.day_start
     bad_stamps = local.with_row_index(_ROW).filter(pl.col(_STAMP).dt.time().is_in([time(0), clock]).not_())

@@ -57,7 +57,7 @@ class PlannedRequest:
     """A request that a fetch would send: the host, its content, the first and the last interval (station-local).
 
     Both intervals are None where it requests no readings. `first` is None where the record's start is not known yet.
-    `host` is None where no service is asked.
+    `host` is None for a source without a network service.
     """
 
     host: str | None
