@@ -1,4 +1,4 @@
-"""Days outside experience: beyond what the models in force had learned from, told from the past alone."""
+"""Days outside experience: values outside the range of the training days."""
 
 from dataclasses import replace
 
@@ -22,10 +22,10 @@ DAM = dam_of(rain_gauge())
 def samples_of(**columns: list[float] | np.ndarray) -> Samples:
     """Samples of a level and inputs as given, elsewhere 0."""
     zero = np.zeros(DAYS)
-    made = {name: np.asarray(columns.get(name, zero), float) for name in ("rain_lag0", "api", "last_change", "level")}
-    level = made.pop("level")
+    values = {name: np.asarray(columns.get(name, zero), float) for name in ("rain_lag0", "api", "last_change", "level")}
+    level = values.pop("level")
     dates = np.datetime64(FIRST_DAY, "D") + np.arange(DAYS)
-    inputs = pl.DataFrame({name: pl.Series(values, nan_to_null=True) for name, values in made.items()})
+    inputs = pl.DataFrame({name: pl.Series(column, nan_to_null=True) for name, column in values.items()})
     return Samples(dates, inputs, level, level, level, {"all": np.ones(DAYS, bool)})
 
 
@@ -34,9 +34,9 @@ def outside_of(samples: Samples) -> list[int]:
 
 
 def spikes(*days: int, value: float = 1.0) -> np.ndarray:
-    made = np.zeros(DAYS)
-    made[list(days)] = value
-    return made
+    values = np.zeros(DAYS)
+    values[list(days)] = value
+    return values
 
 
 def test_a_day_beyond_what_the_models_learned_from() -> None:
@@ -92,7 +92,7 @@ def test_no_day_changes_with_what_comes_later(seed: int, day: int) -> None:
         ),
     ],
 )
-def test_what_is_said_of_the_last_day(columns: dict[str, np.ndarray], sentences: list[str]) -> None:
+def test_sentences_on_the_last_day(columns: dict[str, np.ndarray], sentences: list[str]) -> None:
     samples = samples_of(**columns)
-    made = outside_experience(experience(samples, REFITS, LEAD), samples, DAM)
-    assert sorted(made) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in sentences)
+    notes = outside_experience(experience(samples, REFITS, LEAD), samples, DAM)
+    assert sorted(notes) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in sentences)

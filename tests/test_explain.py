@@ -1,4 +1,4 @@
-"""What moved a forecast: parts that sum to it, whose they are, and in what words."""
+"""The explanation of a forecast: contributions that sum to it, their sources and descriptions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -41,8 +41,8 @@ def explained(frame: pl.DataFrame, dam: Dam, models: Makers | None = None) -> tu
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
     table = EXPLANATION.check(explain(samples, dam, points, yesterday=True), unique=True)
     for lead in dam.hindcast.leads:
-        told = table.filter(pl.col("lead_time") == lead)["contribution"].sum()
-        assert told == pytest.approx(points["default"].changes[lead][-1], abs=1e-9)
+        total = table.filter(pl.col("lead_time") == lead)["contribution"].sum()
+        assert total == pytest.approx(points["default"].changes[lead][-1], abs=1e-9)
     return table, samples
 
 
@@ -107,9 +107,9 @@ def test_real_days_of_warragamba(day: str) -> None:
         assert "mm yesterday" in words["rain"]
 
 
-def test_a_model_that_does_not_tell_its_inputs_apart_is_told_as_a_whole() -> None:
+def test_a_model_without_contributions_is_one_source() -> None:
     class Opaque:
-        """A tenth of a metre, whatever comes."""
+        """A tenth of a metre on every day."""
 
         def __init__(self, lead_time: int) -> None:
             self.lead_time = lead_time
@@ -129,7 +129,7 @@ def test_a_model_that_does_not_tell_its_inputs_apart_is_told_as_a_whole() -> Non
     assert row["contribution"] > 0
 
 
-def test_whose_an_input_is() -> None:
+def test_the_source_of_an_input() -> None:
     columns = build_inputs(synthetic.daily(DAM).head(60), DAM).columns[1:]
     sources = {column: input_source(column, DAM) for column in columns}
     groups = {group for group, _ in sources.values()}
@@ -143,28 +143,28 @@ def test_whose_an_input_is() -> None:
     assert input_source("snow_melt", DAM) == input_source("degree_days", DAM) == ("weather", "")
 
 
-def test_whose_an_input_of_the_days_to_come_is() -> None:
+def test_the_source_of_a_forcing_input() -> None:
     upstream = {"role": "upstream_release", "station": "u", "name": "The upper dam", "variable": "release",
                 "unit": "m3/s", "travel_time_h": 50}  # fmt: skip
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
     dam = synthetic.dam_of(synthetic.rain_gauge(), upstream, forcings=[outlook, outlook | {"id": "out", "name": ""}])
     frame = synthetic.daily(dam).head(60)
-    made = make_samples(frame, frame, dam)
-    ahead = {input_source(column, dam) for column in made.forcing_inputs[7].columns}
+    samples = make_samples(frame, frame, dam)
+    ahead = {input_source(column, dam) for column in samples.forcing_inputs[7].columns}
     assert ahead == {("forcing", "The outlook"), ("forcing", "rain out")}
-    due = {input_source(column, dam) for column in made.inputs.columns if "release_u" in column}
+    due = {input_source(column, dam) for column in samples.inputs.columns if "release_u" in column}
     assert due == {("upstream_release", "The upper dam")}
-    assert {"release_u_arriving", "release_u_due_1d", "release_u_due_2d"} <= set(made.inputs.columns)
+    assert {"release_u_arriving", "release_u_due_1d", "release_u_due_2d"} <= set(samples.inputs.columns)
 
 
 def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) -> dict[str, str]:
-    """Group → words of the last day of a lively record whose columns end with `last`, where that is given."""
+    """Group → words of the last day of a record with many changes; its columns end with the values of `last`."""
     rng = np.random.default_rng(1)
     level = 95 + 0.1 * np.sin(np.arange(days)) + rng.normal(0, 0.05, days)
-    given = {"reservoir_level": level, "stream_level_s": rng.gamma(2, 1, days)}
-    given |= {c: rng.gamma(0.3, 8, days) for c in ("rainfall_r1", "rainfall_r2")}
-    given |= {c: rng.gamma(2, 2, days) for c in ("inflow_i", "release_o")}
-    columns: dict[str, list[float | None]] = {name: values.tolist() for name, values in given.items()}
+    columns_by_name = {"reservoir_level": level, "stream_level_s": rng.gamma(2, 1, days)}
+    columns_by_name |= {c: rng.gamma(0.3, 8, days) for c in ("rainfall_r1", "rainfall_r2")}
+    columns_by_name |= {c: rng.gamma(2, 2, days) for c in ("inflow_i", "release_o")}
+    columns: dict[str, list[float | None]] = {name: values.tolist() for name, values in columns_by_name.items()}
     for name, values in last.items():
         columns[name][-len(values) :] = values
     table = explained(frame_of(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)
@@ -173,7 +173,7 @@ def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) ->
 
 def test_words() -> None:
     wet = [10.0, 12.0, 9.0, 14.0, 8.0, 11.0, 30.0]
-    said = words(
+    by_group = words(
         rainfall_r1=wet,
         rainfall_r2=[*wet[:-1], 46.0],
         stream_level_s=[1.0, 3.5],
@@ -181,7 +181,7 @@ def test_words() -> None:
         inflow_i=[40.0, 20.0],
         release_o=[3.0, 3.0],
     )
-    assert said == {
+    assert by_group == {
         "base": "baseline",
         "rain": "38 mm yesterday on a wet catchment",
         "level": "level rose 0.25 m yesterday",
@@ -193,19 +193,21 @@ def test_words() -> None:
     }
 
 
-def test_words_of_a_dry_spell_and_of_what_is_missing() -> None:
+def test_words_of_a_dry_spell_and_of_missing_inputs() -> None:
     dry = [0.0] * 40
     low = DAM.model_copy(update={"full_supply": ReferenceLevel(value=94.0)})
-    said = words(dam=low, rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[95.02, 95.02], stream_level_s=[1.0, None])
-    assert said["rain"] == "almost no rain in 3 days on a dry catchment"
-    assert said["level"] == "level did not change yesterday"
-    assert said["full_supply"] == "1.0 m above full supply"
-    assert said["missing"] == "missing: Coxs River"
-    gone = words(rainfall_r1=[None] * 5, rainfall_r2=[None] * 5, reservoir_level=[95.0, 94.95, None, 94.9])
-    assert gone["level"] == "last known change of the level: a fall of 0.050 m"
-    assert gone["rain"].startswith("past rain")
-    assert gone["missing"].startswith("missing: ")
-    assert "rain of some days" in gone["missing"]
+    by_group = words(
+        dam=low, rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[95.02, 95.02], stream_level_s=[1.0, None]
+    )
+    assert by_group["rain"] == "almost no rain in 3 days on a dry catchment"
+    assert by_group["level"] == "level did not change yesterday"
+    assert by_group["full_supply"] == "1.0 m above full supply"
+    assert by_group["missing"] == "missing: Coxs River"
+    without_rain = words(rainfall_r1=[None] * 5, rainfall_r2=[None] * 5, reservoir_level=[95.0, 94.95, None, 94.9])
+    assert without_rain["level"] == "last known change of the level: a fall of 0.050 m"
+    assert without_rain["rain"].startswith("past rain")
+    assert without_rain["missing"].startswith("missing: ")
+    assert "rain of some days" in without_rain["missing"]
 
 
 @pytest.mark.parametrize(

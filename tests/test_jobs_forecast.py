@@ -187,7 +187,7 @@ def test_days_before_the_first_level_do_not_count(tmp_path: Path) -> None:
         assert frame["date"].n_unique() == len(frame) == DAYS - 5
 
 
-def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Path) -> None:
+def test_a_rain_forecast_from_a_file_is_used_noted_and_replayed(tmp_path: Path) -> None:
     """What was issued after the init date, an hour or a year, changes nothing in a forecast made again."""
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
     dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
@@ -195,9 +195,9 @@ def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Pat
     issued = synthetic.issues(dam, frame["rainfall_r1"].to_numpy(), forcing="outlook", error=0.3)
     init = LAST - timedelta(days=30)
     then = run_job(synthetic.written(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
-    (said,) = then.issued.forcings
+    (note,) = then.issued.forcings
     day = f"{init:%Y-%m-%d}"
-    assert said.startswith(f"Used: The outlook, issued {day} 12:00: ")
+    assert note.startswith(f"Used: The outlook, issued {day} 12:00: ")
     assert "outlook" not in " ".join(then.issued.limitations)
     assert ("forcing", "The outlook") in set(then.issued.explanation.select("group", "gauge").rows())
     with_it, without = (
@@ -211,17 +211,17 @@ def test_a_rain_forecast_from_a_file_is_used_and_said_and_replayed(tmp_path: Pat
     assert_frame_equal(again.verification.forecasts, then.verification.forecasts, check_exact=True)
     assert again.issued.forcings == then.issued.forcings
     page = render_report(report_content(again))
-    assert said in page
+    assert note in page
     assert "uses measurements only" not in page
 
 
-def test_a_forcing_of_which_nothing_was_issued_is_told(tmp_path: Path) -> None:
+def test_a_forcing_without_any_issue_is_noted(tmp_path: Path) -> None:
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
     dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
     result, _ = run_job(synthetic.written(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
     assert result.issued.forcings == ()
-    said = "The outlook: no issue covers the coming days; the models work without it."
-    assert said in result.issued.limitations
+    note = "The outlook: no issue covers the coming days; the models work without it."
+    assert note in result.issued.limitations
 
 
 def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
@@ -281,8 +281,8 @@ def test_what_is_verified(in_metres: Job) -> None:
         for quantile in (0.05, 0.25, 0.75, 0.95):
             expected = own.filter(pl.col("lead_time") == lead, pl.col("quantile") == quantile)["change"].item()
             assert members[round(quantile * len(members) - 0.5)] == pytest.approx(expected, abs=1e-12)
-    shown = result.scores.filter(pl.col("window") == "all", pl.col("regime") == "all", pl.col("model") == "default")
-    metrics = dict(shown.filter(pl.col("lead_time") == 1).select("metric", "value").iter_rows())
+    rows = result.scores.filter(pl.col("window") == "all", pl.col("regime") == "all", pl.col("model") == "default")
+    metrics = dict(rows.filter(pl.col("lead_time") == 1).select("metric", "value").iter_rows())
     assert metrics["mae"] / 2 < metrics["crps"] < metrics["mae"], "a distribution says more than its median"
     assert metrics["share_forecast"] == 1
     assert 0 <= metrics["outside_experience"] < 1

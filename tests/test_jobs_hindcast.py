@@ -25,9 +25,9 @@ DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 @pytest.fixture(scope="module")
 def hindcasts() -> Mapping[str, Verification]:
     """A dam that yesterday's rain fills; on every ninth day the rain is marked as unavailable, beside 300 mm."""
-    given = {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")}
-    coded = given | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
-    garbage = given | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(given["rainfall_r1"])]}
+    values = {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")}
+    coded = values | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
+    garbage = values | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
     frame, uncoded = frame_of(DAM, coded), frame_of(DAM, garbage)
     days = DailyTables(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
     return hindcast_dam(DAM, days, variants=list(VARIANTS)).hindcasts
@@ -48,7 +48,7 @@ def test_late_rain_costs_where_rain_tells_the_next_day(hindcasts: Mapping[str, V
 
 
 def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
-    """Each noon tells of the next day alone: a day late, nothing is known of tomorrow."""
+    """Each noon issue covers the next day only: a day late, nothing is known of tomorrow."""
     dam = dam_of(rain_gauge(), forcings=[{"kind": "rain", "id": "outlook", "unit": "mm"}], hindcast={"leads": (1,)})
     frame = frame_of(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": [1.0] * 40})
     noons = [init_time(day, dam.time_zone) - timedelta(hours=12) for day in frame["date"]]
@@ -82,11 +82,12 @@ def test_perfect_rain_gains_at_three_days_and_nothing_at_one(hindcasts: Mapping[
 
 def test_all_are_scored_on_the_same_days_and_kinds_of_days(hindcasts: Mapping[str, Verification]) -> None:
     keys = ["window", "regime", "lead_time", "model", "metric"]
-    wet = [of.scores.filter(pl.col("regime") == "wet").select(*keys, "n").sort(keys) for of in hindcasts.values()]
+    scores = [verification.scores for verification in hindcasts.values()]
+    wet = [table.filter(pl.col("regime") == "wet").select(*keys, "n").sort(keys) for table in scores]
     assert len(wet[0]) > 0
     counted = [rows.filter(pl.col("metric") == "mae") for rows in wet]
     assert len(counted) == 4
-    assert all(counted[0].equals(other) for other in counted[1:])
+    assert all(counted[0].equals(table) for table in counted[1:])
 
 
 def test_hindcasts_without_codes_need_their_frames() -> None:
@@ -98,8 +99,8 @@ def test_hindcasts_without_codes_need_their_frames() -> None:
 def test_the_references_do_not_use_drivers(hindcasts: Mapping[str, Verification]) -> None:
     keys = ["window", "regime", "lead_time"]
     mae = pl.col("model").eq("last_change") & pl.col("metric").eq("mae")
-    on_time, *others = (of.scores.filter(mae).sort(keys) for of in hindcasts.values())
-    assert all(on_time.equals(other) for other in others)
+    on_time, *variants = (verification.scores.filter(mae).sort(keys) for verification in hindcasts.values())
+    assert all(on_time.equals(table) for table in variants)
 
 
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:

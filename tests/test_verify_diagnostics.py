@@ -1,4 +1,4 @@
-"""The tables behind the scores, by hand: reliability, ranks, coverage through the years, rises and misses."""
+"""Diagnostic tables by hand: reliability, ranks, coverage by year, peaks and misses."""
 
 from datetime import timedelta
 
@@ -30,63 +30,63 @@ def known() -> tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]:
 
 
 @pytest.fixture(scope="module")
-def made(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> Diagnostics:
+def diagnostics(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> Diagnostics:
     frame, table, samples, dam = known
     return diagnose(table, samples, dam, daily=frame)
 
 
 @pytest.fixture(scope="module")
-def outcomes(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> pl.DataFrame:
-    """init_date, observed, each quantile: the scored days at lead 3, paired another way."""
+def observations(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> pl.DataFrame:
+    """init_date, observed, each quantile: the scored days at lead 3, paired independently."""
     frame, table, _, _ = known
     level = frame.select("date", level="reservoir_level")
-    own = table.filter(pl.col("model") == "default", pl.col("lead_time") == 3, pl.col("init_date") >= START)
-    wide = own.pivot("quantile", index=["init_date", "valid_date"], values="level")
+    rows = table.filter(pl.col("model") == "default", pl.col("lead_time") == 3, pl.col("init_date") >= START)
+    wide = rows.pivot("quantile", index=["init_date", "valid_date"], values="level")
     return wide.join(level, left_on="valid_date", right_on="date").drop_nulls("level")
 
 
-def test_reliability(made: Diagnostics, outcomes: pl.DataFrame) -> None:
-    rows = made.reliability.filter(pl.col("lead_time") == 3, pl.col("regime") == "all")
+def test_reliability(diagnostics: Diagnostics, observations: pl.DataFrame) -> None:
+    rows = diagnostics.reliability.filter(pl.col("lead_time") == 3, pl.col("regime") == "all")
     assert rows["quantile"].to_list() == list(QUANTILES)
-    assert rows["n"].unique().to_list() == [len(outcomes)]
+    assert rows["n"].unique().to_list() == [len(observations)]
     for quantile, share in rows.select("quantile", "observed").iter_rows():
-        assert share == pytest.approx((outcomes["level"] <= outcomes[str(quantile)]).mean())
+        assert share == pytest.approx((observations["level"] <= observations[str(quantile)]).mean())
 
 
-def test_ranks_add_up_and_agree_with_the_reliability(made: Diagnostics) -> None:
-    sums = made.rank_histogram.group_by("regime", "lead_time").agg(pl.col("expected", "observed").sum())
+def test_ranks_add_up_and_agree_with_the_reliability(diagnostics: Diagnostics) -> None:
+    sums = diagnostics.rank_histogram.group_by("regime", "lead_time").agg(pl.col("expected", "observed").sum())
     assert sums["expected"].to_list() == pytest.approx([1.0] * len(sums))
     assert sums["observed"].to_list() == pytest.approx([1.0] * len(sums))
-    below = made.rank_histogram.with_columns(pl.col("observed").cum_sum().over("regime", "lead_time"))
-    reliability = made.reliability.rename({"quantile": "high"})
+    below = diagnostics.rank_histogram.with_columns(pl.col("observed").cum_sum().over("regime", "lead_time"))
+    reliability = diagnostics.reliability.rename({"quantile": "high"})
     both = below.join(reliability, on=["regime", "lead_time", "high"])
-    assert len(both) == len(made.reliability)
+    assert len(both) == len(diagnostics.reliability)
     assert both["observed"].to_list() == pytest.approx(both["observed_right"].to_list())
-    assert set(made.rank_histogram["regime"]) == {"all", "wet"}
+    assert set(diagnostics.rank_histogram["regime"]) == {"all", "wet"}
 
 
-def test_coverage_by_year_and_over_the_last_365_days(made: Diagnostics, outcomes: pl.DataFrame) -> None:
-    inside = outcomes.with_columns(hit=pl.col("level").is_between("0.05", "0.95"))
-    by_year = made.coverage_by_year.filter(pl.col("lead_time") == 3).select("year", "n", "coverage_90")
+def test_coverage_by_year_and_over_the_last_365_days(diagnostics: Diagnostics, observations: pl.DataFrame) -> None:
+    inside = observations.with_columns(hit=pl.col("level").is_between("0.05", "0.95"))
+    by_year = diagnostics.coverage_by_year.filter(pl.col("lead_time") == 3).select("year", "n", "coverage_90")
     for year, n, share in by_year.iter_rows():
-        own = inside.filter(pl.col("init_date").dt.year() == year)
-        assert (n, share) == (len(own), pytest.approx(own["hit"].mean()))
-    rolled = made.rolling_coverage.filter(pl.col("lead_time") == 3)
+        rows = inside.filter(pl.col("init_date").dt.year() == year)
+        assert (n, share) == (len(rows), pytest.approx(rows["hit"].mean()))
+    rolled = diagnostics.rolling_coverage.filter(pl.col("lead_time") == 3)
     assert rolled["init_date"].min() >= inside["init_date"].min() + timedelta(days=364)  # type: ignore[operator]  # dates
     last = rolled.row(-1, named=True)
-    own = inside.filter(pl.col("init_date") > last["init_date"] - timedelta(days=365))
-    assert (last["n"], last["coverage_90"]) == (len(own), pytest.approx(own["hit"].mean()))
+    rows = inside.filter(pl.col("init_date") > last["init_date"] - timedelta(days=365))
+    assert (last["n"], last["coverage_90"]) == (len(rows), pytest.approx(rows["hit"].mean()))
 
 
-def test_peaks_are_the_largest_rises(made: Diagnostics, outcomes: pl.DataFrame) -> None:
-    peaks = made.peaks.filter(pl.col("lead_time") == 3)
-    assert len(peaks) == int(np.ceil(0.05 * len(outcomes)))
+def test_peaks_are_the_largest_rises(diagnostics: Diagnostics, observations: pl.DataFrame) -> None:
+    peaks = diagnostics.peaks.filter(pl.col("lead_time") == 3)
+    assert len(peaks) == int(np.ceil(0.05 * len(observations)))
     assert FLOOD_ONSET in peaks["init_date"].to_list()
     assert (peaks["q05"] < peaks["q50"]).all()
 
 
-def test_the_largest_miss_is_the_flood_and_is_listed_once(made: Diagnostics) -> None:
-    misses = made.largest_misses.filter(pl.col("lead_time") == 1)
+def test_the_largest_miss_is_the_flood_and_is_listed_once(diagnostics: Diagnostics) -> None:
+    misses = diagnostics.largest_misses.filter(pl.col("lead_time") == 1)
     first = misses.row(0, named=True)
     assert first["init_date"] == FLOOD_ONSET
     assert first["miss"] == pytest.approx(first["observed"] - first["q50"])
@@ -97,18 +97,19 @@ def test_the_largest_miss_is_the_flood_and_is_listed_once(made: Diagnostics) -> 
     assert misses["miss"].abs().is_sorted(descending=True)
 
 
-def test_the_gauges_in_doubt_are_named(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> None:
+def test_flagged_gauges_are_named(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> None:
     frame, table, samples, dam = known
-    doubted = frame.with_columns(stream_level_creek_flag=pl.lit("poor"), rainfall_r1_flag=pl.lit("range"))
-    misses = diagnose(table, samples, dam, daily=doubted).largest_misses
+    flagged = frame.with_columns(stream_level_creek_flag=pl.lit("poor"), rainfall_r1_flag=pl.lit("range"))
+    misses = diagnose(table, samples, dam, daily=flagged).largest_misses
     assert misses["flags"].str.contains("A creek: poor").all()
     assert misses["flags"].str.contains("range").all()
 
 
 def test_without_intervals_or_scored_days(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> None:
     frame, table, samples, dam = known
-    made = diagnose(table.filter(pl.col("quantile") == 0.5), samples, dam, daily=frame)
-    assert made.reliability.is_empty() and made.rank_histogram.is_empty() and made.rolling_coverage.is_empty()
-    assert not made.peaks.is_empty()
-    none = diagnose(table.clear(), samples, dam, daily=frame)
-    assert all(rows.is_empty() for rows in none.by_name().values())
+    diagnostics = diagnose(table.filter(pl.col("quantile") == 0.5), samples, dam, daily=frame)
+    assert diagnostics.reliability.is_empty() and diagnostics.rank_histogram.is_empty()
+    assert diagnostics.rolling_coverage.is_empty()
+    assert not diagnostics.peaks.is_empty()
+    empty = diagnose(table.clear(), samples, dam, daily=frame)
+    assert all(rows.is_empty() for rows in empty.by_name().values())

@@ -1,4 +1,4 @@
-"""The rolling origin: when models are fitted and on what; and the real hindcast of Warragamba."""
+"""The rolling origin: refit days and training rows; and the hindcast of the real dam Warragamba."""
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -38,36 +38,36 @@ def samples_of(days: int = 1200, **keys: object) -> tuple[Samples, Dam]:
 
 
 class Spy:
-    """No change; keeps which rows it was given to learn from and to forecast."""
+    """No change; records the rows of each fit and each forecast."""
 
-    learnt: list[tuple[int, int, int]]  # lead time, first and last row of a fit
-    asked: list[tuple[int, int, int]]
+    fitted_rows: list[tuple[int, int, int]]  # lead time, first and last row of a fit
+    forecast_rows: list[tuple[int, int, int]]
 
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Keep the rows."""
-        assert np.isfinite(target).all(), "only samples with a target are for learning"
+        """Record the rows."""
+        assert np.isfinite(target).all(), "models learn only from samples with a target"
         assert len(inputs) == len(target)
-        self.learnt.append((self.lead_time, inputs["row"].min(), inputs["row"].max()))  # type: ignore[arg-type]  # polars says: any scalar
+        self.fitted_rows.append((self.lead_time, inputs["row"].min(), inputs["row"].max()))  # type: ignore[arg-type]  # polars says: any scalar
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """Keep the rows."""
-        self.asked.append((self.lead_time, inputs["row"].min(), inputs["row"].max()))  # type: ignore[arg-type]  # as above
+        """Record the rows."""
+        self.forecast_rows.append((self.lead_time, inputs["row"].min(), inputs["row"].max()))  # type: ignore[arg-type]  # as above
         return np.zeros(len(inputs))
 
 
 @pytest.fixture
 def spied() -> tuple[type[Spy], Samples, Dam]:
-    """A spy that was through a hindcast."""
-    Spy.learnt, Spy.asked = [], []
+    """A spy after a hindcast."""
+    Spy.fitted_rows, Spy.forecast_rows = [], []
     samples, dam = samples_of()
     rows = pl.Series("row", range(len(samples.inputs)))
     numbered = replace(samples, inputs=samples.inputs.with_columns(rows), outages=None)
     hindcast.point_forecasts(numbered, dam, {"spy": Spy})
-    Spy.learnt.sort(key=lambda fit: (fit[0], fit[2]))  # they are worked on at once, the longest past first
+    Spy.fitted_rows.sort(key=lambda fit: (fit[0], fit[2]))  # the fits run in parallel
     return Spy, samples, dam
 
 
@@ -76,20 +76,20 @@ def test_a_model_learns_only_from_changes_that_were_over_before_the_refit_day(
 ) -> None:
     spy, samples, dam = spied
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
-    assert [lead for lead, _, _ in spy.learnt] == [lead for lead in (1, 3) for _ in refits]
-    for (lead, _, last), refit in zip(spy.learnt, refits * 2, strict=True):
+    assert [lead for lead, _, _ in spy.fitted_rows] == [lead for lead in (1, 3) for _ in refits]
+    for (lead, _, last), refit in zip(spy.fitted_rows, refits * 2, strict=True):
         valid = samples.dates[last] + lead
         assert valid < samples.dates[refit]
     last_possible = [
         samples.dates[last] + lead == samples.dates[refit] - 1
-        for (lead, _, last), refit in zip(spy.learnt, refits * 2, strict=True)
+        for (lead, _, last), refit in zip(spy.fitted_rows, refits * 2, strict=True)
     ]
     assert any(last_possible), "and from all of those"
 
 
 def test_every_day_from_the_first_origin_on_is_forecast_once(spied: tuple[type[Spy], Samples, Dam]) -> None:
     spy, samples, dam = spied
-    spans = sorted((first, last) for lead, first, last in spy.asked if lead == 3)
+    spans = sorted((first, last) for lead, first, last in spy.forecast_rows if lead == 3)
     assert spans[0][0] == hindcast.first_origin(samples, dam)
     assert spans[-1][1] == len(samples.dates) - 1
     assert all(after[0] == before[1] + 1 for before, after in zip(spans, spans[1:], strict=False))
@@ -102,7 +102,7 @@ def test_refits_on_the_first_day_and_each_new_year() -> None:
     assert [str(dates[k]) for k in hindcast.refit_days(dates, at_new_year)] == list(NEW_YEARS)
 
 
-def test_where_it_starts() -> None:
+def test_first_scored_date_and_first_origin() -> None:
     samples, dam = samples_of(days=1000)
     assert hindcast.scored_from(samples, dam) == 400
     assert hindcast.first_origin(samples, dam) == 200
@@ -128,7 +128,7 @@ def test_one_day_is_too_few() -> None:
         hindcast.point_forecasts(make_samples(frame, frame, dam), dam, MODELS)
 
 
-def test_a_model_that_refuses_is_replaced_and_says_until_when() -> None:
+def test_a_model_with_too_few_samples_is_replaced() -> None:
     class Refuses(NoChange):
         def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
             """Learn only from more than 500 days."""
@@ -137,22 +137,22 @@ def test_a_model_that_refuses_is_replaced_and_says_until_when() -> None:
             return self
 
     samples, dam = samples_of()
-    made = hindcast.point_forecasts(samples, dam, {"damped_change": DampedChange, "picky": Refuses})
+    points = hindcast.point_forecasts(samples, dam, {"damped_change": DampedChange, "picky": Refuses})
     new_year = samples.position("2020-01-01")  # 2019's refit has less than 365 days
     for lead in (1, 3):
-        picky, damped = made["picky"].changes[lead], made["damped_change"].changes[lead]
+        picky, damped = points["picky"].changes[lead], points["damped_change"].changes[lead]
         np.testing.assert_array_equal(picky[:new_year], damped[:new_year])
         assert (picky[new_year:] == 0).all()
-    assert made["picky"].fallback_until == dict.fromkeys((1, 3), date(2019, 12, 31))
-    assert made["damped_change"].fallback_until == {}
+    assert points["picky"].fallback_until == dict.fromkeys((1, 3), date(2019, 12, 31))
+    assert points["damped_change"].fallback_until == {}
 
 
-def test_progress_is_told() -> None:
+def test_progress() -> None:
     samples, dam = samples_of(days=600)
     steps: list[tuple[str, int, int]] = []
     execution = hindcast.Execution(progress=lambda *step: steps.append(step))
     hindcast.point_forecasts(samples, dam, REFERENCES, execution=execution)
-    assert steps == [("hindcast", done, 4) for done in (1, 2, 3, 4)], "two leads, two refit days"
+    assert steps == [("hindcast", count, 4) for count in (1, 2, 3, 4)], "two leads, two refit days"
 
 
 def test_the_table_of_forecasts() -> None:
@@ -170,14 +170,14 @@ def test_the_table_of_forecasts() -> None:
     assert ordered.select(pl.col("level").list.diff().list.min().min() >= 0).item()
     missing = {day for day, value in level.items() if np.isnan(value)}
     age = (table["init_date"] - table["level_date"]).dt.total_days()
-    silent = set(table.filter(age > 0)["init_date"])
-    assert silent <= missing, "the last good level only where the day has none"
+    outage_days = set(table.filter(age > 0)["init_date"])
+    assert outage_days <= missing, "the last usable level only where the day has none"
     assert 0 < age.max() <= 30  # type: ignore[operator]  # a number
-    assert missing.isdisjoint(table["level_date"]), "no forecast of a level from an unknown one"
+    assert missing.isdisjoint(table["level_date"]), "no forecast starts from a missing level"
 
 
-def test_a_flagged_level_still_is_forecast_from() -> None:
-    """The scored set is fixed: what only our own screen doubts is forecast from, as it stands."""
+def test_a_forecast_starts_from_a_flagged_level() -> None:
+    """The scored set is fixed: a level that only our own screen flags is still a start level."""
     dam = synthetic.dam_of(hindcast={"leads": (1,)})
     flags: list[str | None] = [None] * 9 + ["range"] + [None] * 10
     frame = synthetic.frame_of(
@@ -185,106 +185,107 @@ def test_a_flagged_level_still_is_forecast_from() -> None:
     )
     samples = make_samples(frame, frame, dam)
     table = hindcast.forecast_table(samples, dam, hindcast.point_forecasts(samples, dam, REFERENCES))
-    doubted = table.filter(
+    flagged = table.filter(
         pl.col("init_date") == synthetic.FIRST_DAY + timedelta(days=9), pl.col("model") == "no_change"
     )
-    assert doubted["level"].to_list() == [4.0]
+    assert flagged["level"].to_list() == [4.0]
 
 
-def test_the_default_is_a_blend_and_shows_where_its_main_model_was_replaced() -> None:
+def test_the_default_is_a_blend_with_the_fallback_dates_of_its_main_model() -> None:
     samples, dam = samples_of(days=900)
     points = hindcast.point_forecasts(samples, dam, MODELS)
-    made = hindcast.with_default(points, samples)
-    assert [*made] == [*MODELS, "default"]
-    assert made["default"].fallback_until == points[hindcast.MAIN_MODEL].fallback_until
+    blended = hindcast.with_default(points, samples)
+    assert [*blended] == [*MODELS, "default"]
+    assert blended["default"].fallback_until == points[hindcast.MAIN_MODEL].fallback_until
     for lead in (1, 3):
-        each = np.stack([points[name].changes[lead] for name in MODELS])
-        default = made["default"].changes[lead]
-        there = np.isfinite(each).all(axis=0)
-        np.testing.assert_array_equal(np.isfinite(default), there)
+        changes = {name: points[name].changes[lead] for name in MODELS}
+        default = blended["default"].changes[lead]
+        complete = np.isfinite(np.stack([*changes.values()])).all(axis=0)
+        np.testing.assert_array_equal(np.isfinite(default), complete)
         kind = 2 * samples.regimes["near_full"].astype(int) + samples.regimes["wet"]
-        of_lead = {name: points[name].changes[lead] for name in MODELS}
-        mixed = blend(of_lead, samples.change(samples.trusted, lead), lead_time=lead, regimes=kind)[0]
-        shift = (default - mixed)[there]
-        assert 0.2 < np.isclose(shift, 0.0, atol=1e-15).mean() < 0.8, "what is set right are quiet days"
-        assert made["default"].shift[lead] == pytest.approx(shift[-1])
+        mixed = blend(changes, samples.change(samples.trusted, lead), lead_time=lead, regimes=kind)[0]
+        shift = (default - mixed)[complete]
+        assert 0.2 < np.isclose(shift, 0.0, atol=1e-15).mean() < 0.8, "only quiet days are corrected"
+        assert blended["default"].shift[lead] == pytest.approx(shift[-1])
 
 
-def test_the_blend_learns_apart_for_wet_days_and_days_near_full_supply() -> None:
-    """Simulated: one model is right on dry days, the other on wet ones; only told apart can both win."""
+def test_the_blend_has_separate_weights_for_wet_days() -> None:
+    """Simulated: one model is right on dry days, the other on wet days; only separate weights use both."""
     samples, _ = samples_of(days=900)
     wet = samples.regimes["wet"]
-    came = samples.change(samples.trusted, 1)
-    off = np.where(np.arange(len(came)) % 2, 0.05, -0.05)
-    each = {
-        "boosted_huber": PointForecasts({1: came + np.where(wet, off, 0.0)}),
-        "wet_ridge": PointForecasts({1: came + np.where(wet, 0.0, off)}),
+    observed = samples.change(samples.trusted, 1)
+    off = np.where(np.arange(len(observed)) % 2, 0.05, -0.05)
+    points = {
+        "boosted_huber": PointForecasts({1: observed + np.where(wet, off, 0.0)}),
+        "wet_ridge": PointForecasts({1: observed + np.where(wet, 0.0, off)}),
     }
-    known = np.flatnonzero(np.isfinite(came))[-200:]
+    known = np.flatnonzero(np.isfinite(observed))[-200:]
 
-    def mae(of: Samples) -> float:
-        return float(np.abs(hindcast.with_default(each, of)["default"].changes[1] - came)[known].mean())
+    def mae(regime_samples: Samples) -> float:
+        default = hindcast.with_default(points, regime_samples)["default"]
+        return float(np.abs(default.changes[1] - observed)[known].mean())
 
     assert mae(samples) < 0.1 * mae(replace(samples, regimes={"all": samples.regimes["all"]}))
 
 
-@pytest.mark.parametrize("told_by", ["what the models disagree on", "what a model says of itself"])
-def test_the_size_of_errors_is_told_by(told_by: str) -> None:
-    """Simulated errors, as large as the spread of two models, or as one says: where it is small so is the interval."""
+@pytest.mark.parametrize("source", ["range of the models", "predicted spread"])
+def test_the_scale_of_errors_follows_the(source: str) -> None:
+    """Simulated errors, as large as the range of two models or the spread that one predicts: so is the interval."""
     samples, _ = samples_of()
     rng = np.random.default_rng(5)
     spread = rng.choice([0.01, 1.0], len(samples.dates))
     level = np.cumsum(rng.normal(0, np.append(0.0, spread[:-1])))
     samples = replace(samples, trusted=level, outages=None)
-    if told_by == "what the models disagree on":
-        each = {name: PointForecasts({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
+    if source == "range of the models":
+        points = {name: PointForecasts({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
     else:
-        each = {"huber": PointForecasts({1: np.zeros(len(spread))}, spreads={1: spread})}
-    offsets = uncertainty.interval_offsets(samples, each, "huber", lead_time=1)
+        points = {"huber": PointForecasts({1: np.zeros(len(spread))}, spreads={1: spread})}
+    offsets = uncertainty.interval_offsets(samples, points, "huber", lead_time=1)
     width = (offsets[:, -1] - offsets[:, 0])[-300:]
     lively = spread[-300:] == 1.0
     assert np.median(width[lively]) > 10 * np.median(width[~lively])
 
 
-def test_what_a_model_says_of_its_sureness_is_kept_for_days_and_drills() -> None:
+def test_predicted_spreads_of_days_and_simulated_outages() -> None:
     keys = {"hindcast": Hindcast(leads=(1, 3), start=date(2020, 6, 1))}
     dam = synthetic.dam().model_copy(update=keys)
     frame = synthetic.daily(dam, days=1201)
     samples = make_samples(frame, frame, dam)
     points = hindcast.point_forecasts(samples, dam, MODELS)
-    told = points["boosted_huber"]
+    boosted = points["boosted_huber"]
     assert samples.outages is not None
-    assert told.fallback_until == {}
+    assert boosted.fallback_until == {}
     assert samples.outages.simulated
     for lead in dam.hindcast.leads:
-        np.testing.assert_array_equal(np.isfinite(told.spreads[lead]), np.isfinite(told.changes[lead]))
-        for kind, drill in samples.outages.simulated.items():
-            of_drills = np.isfinite(told.outage_spreads[kind][lead])
-            np.testing.assert_array_equal(np.flatnonzero(of_drills), drill.rows[drill.rows >= of_drills.argmax()])
-            assert of_drills.any()
+        np.testing.assert_array_equal(np.isfinite(boosted.spreads[lead]), np.isfinite(boosted.changes[lead]))
+        for kind, outage in samples.outages.simulated.items():
+            predicted = np.isfinite(boosted.outage_spreads[kind][lead])
+            np.testing.assert_array_equal(np.flatnonzero(predicted), outage.rows[outage.rows >= predicted.argmax()])
+            assert predicted.any()
         assert np.isnan(points["huber"].spreads[lead]).all()
 
 
-def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
+def test_stored_fits_change_no_forecast_and_serve_the_next_day_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the last digit; once they are kept, no model is fitted again, not for the same days, not for one day more."""
+    """Equal to the last digit; with stored fits no model is fitted again, not even for a day more."""
     keys = {"hindcast": Hindcast(leads=(1, 3), start=date(2020, 6, 1))}
     dam = synthetic.dam().model_copy(update=keys)
     frame = synthetic.daily(dam, days=1201)
-    today, tomorrow = (make_samples(of, of, dam) for of in (frame.head(1200), frame))
+    today, tomorrow = (make_samples(table, table, dam) for table in (frame.head(1200), frame))
     fits = Fits(tmp_path, 10**9)
-    expected = [hindcast.point_forecasts(of, dam, MODELS) for of in (today, tomorrow)]
-    kept = hindcast.point_forecasts(today, dam, MODELS, execution=hindcast.Execution(fits))
+    expected = [hindcast.point_forecasts(samples, dam, MODELS) for samples in (today, tomorrow)]
+    first = hindcast.point_forecasts(today, dam, MODELS, execution=hindcast.Execution(fits))
 
     def refuse(model: Model, inputs: pl.DataFrame, target: Array) -> Model:
         raise AssertionError(f"{type(model).__name__} is fitted again on {len(target)} rows")
 
     for kind in MODELS.values():
         monkeypatch.setattr(kind, "fit", refuse)
-    found = [hindcast.point_forecasts(of, dam, MODELS, execution=hindcast.Execution(fits)) for of in (today, tomorrow)]
-    for made, right in zip([kept, *found], [expected[0], *expected], strict=True):
-        for name, points in made.items():
+    execution = hindcast.Execution(fits)
+    repeated = [hindcast.point_forecasts(samples, dam, MODELS, execution=execution) for samples in (today, tomorrow)]
+    for forecasts, right in zip([first, *repeated], [expected[0], *expected], strict=True):
+        for name, points in forecasts.items():
             assert points.fallback_until == right[name].fallback_until == {}
             for lead, change in points.changes.items():
                 np.testing.assert_array_equal(change, right[name].changes[lead])
@@ -293,10 +294,10 @@ def test_kept_fits_change_no_forecast_and_serve_the_next_day_too(
                 assert points.fitted[lead].predict(day) == right[name].fitted[lead].predict(day)
 
 
-def spilling(*, full_supply: float | None) -> float:
-    """How far above the sill, in m, `default` takes a lake that spills at 100 m, on rainy days just below it.
+def height_above_sill(*, full_supply: float | None) -> float:
+    """Mean height (m) of `default` above the sill of a lake that spills at 100 m, on rainy days just below it.
 
-    Simulated: rain fills the lake, what comes above 100 m is gone a day later. The dam file may name full supply.
+    Simulated: rain fills the lake, and water above 100 m flows off within a day. The dam file may name full supply.
     """
     dam = synthetic.dam_of(synthetic.rain_gauge(), hindcast={"leads": (1,)}, full_supply=full_supply)
     rng = np.random.default_rng(3)
@@ -307,20 +308,20 @@ def spilling(*, full_supply: float | None) -> float:
     frame = synthetic.frame_of(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rain.tolist()})
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
-    chosen = (rain > 20) & (level > 99.7) & (np.arange(2500) >= hindcast.scored_from(samples, dam))
-    assert chosen.sum() > 30
-    made = level + points["default"].changes[1]
+    near_sill = (rain > 20) & (level > 99.7) & (np.arange(2500) >= hindcast.scored_from(samples, dam))
+    assert near_sill.sum() > 30
+    default = level + points["default"].changes[1]
     line = level + points["huber"].changes[1]
-    assert float((line - 100)[chosen].mean()) > 0.2, "a line knows no sill"
-    return float((made - 100)[chosen].mean())
+    assert float((line - 100)[near_sill].mean()) > 0.2, "a linear model has no sill"
+    return float((default - 100)[near_sill].mean())
 
 
-def test_that_rises_end_at_full_supply_is_learned_where_the_dam_file_names_it() -> None:
-    """Nothing in the code ends them; told of the distance to full supply, the trees have learned it."""
-    assert spilling(full_supply=100.0) < 0.7 * spilling(full_supply=None)
+def test_the_trees_learn_that_rises_end_at_full_supply() -> None:
+    """Nothing in the code ends them: the trees learn it from the distance to full supply."""
+    assert height_above_sill(full_supply=100.0) < 0.7 * height_above_sill(full_supply=None)
 
 
-# What follows is the real record; its figures are those of ../shared/domain.md 3.
+# The tests below use the real record; their figures are those of ../shared/domain.md 3.
 SCORED = {"T10": (3418, 3401, 3376), "T4": (1441, 1435, 1427), "T4x": (1421, 1415, 1407)}
 REFERENCE_MAE = {
     ("no_change", "T10"): (0.0300, 0.0864, 0.1919),
@@ -330,7 +331,7 @@ REFERENCE_MAE = {
     ("damped_change", "T10"): (0.0181, 0.0630, 0.1643),
     ("damped_change", "T4"): (0.0231, 0.0802, 0.2148),
 }
-SHOWN = (1, 3, 7)
+SUMMARY_LEADS = (1, 3, 7)
 
 
 @dataclass(frozen=True)
@@ -339,7 +340,7 @@ class Scored:
 
     table: pl.DataFrame
 
-    def of(self, window: str, metric: str, *, model: str = "default", regime: str = "all") -> tuple[float, ...]:
+    def values(self, window: str, metric: str, *, model: str = "default", regime: str = "all") -> tuple[float, ...]:
         """`metric` at 1, 3, 7 days."""
         return tuple(self._rows(window, metric, model, regime)["value"])
 
@@ -348,16 +349,16 @@ class Scored:
         return tuple(self._rows(window, "mae", model, "all")["n"])
 
     def _rows(self, window: str, metric: str, model: str, regime: str) -> pl.DataFrame:
-        wanted = {"window": window, "metric": metric, "model": model, "regime": regime}
-        rows = self.table.filter(*(pl.col(column) == value for column, value in wanted.items())).sort("lead_time")
-        assert tuple(rows["lead_time"]) == SHOWN
+        cell = {"window": window, "metric": metric, "model": model, "regime": regime}
+        rows = self.table.filter(*(pl.col(column) == value for column, value in cell.items())).sort("lead_time")
+        assert tuple(rows["lead_time"]) == SUMMARY_LEADS
         return rows
 
 
 @pytest.fixture(scope="module")
 def warragamba(execution: hindcast.Execution) -> Scored:
     dam = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
-    dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": SHOWN})})
+    dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": SUMMARY_LEADS})})
     frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col("reservoir_level").is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))  # as `forebay run` does
@@ -376,16 +377,16 @@ def test_the_scored_set_of_warragamba(warragamba: Scored, window: str) -> None:
 @needs_shared
 @pytest.mark.parametrize(("model", "window"), REFERENCE_MAE)
 def test_the_references_on_warragamba(warragamba: Scored, model: str, window: str) -> None:
-    assert tuple(round(mae, 4) for mae in warragamba.of(window, "mae", model=model)) == REFERENCE_MAE[model, window]
+    assert tuple(round(mae, 4) for mae in warragamba.values(window, "mae", model=model)) == REFERENCE_MAE[model, window]
 
 
 @needs_shared
 @pytest.mark.parametrize("window", [*SCORED, "all", "last20"])
 @pytest.mark.parametrize("model", [name for name in (*MODELS, "default") if name not in REFERENCES])
 def test_every_model_beats_every_reference_on_warragamba(warragamba: Scored, window: str, model: str) -> None:
-    references = [warragamba.of(window, "mae", model=reference) for reference in REFERENCES]
+    references = [warragamba.values(window, "mae", model=reference) for reference in REFERENCES]
     for mae, best in zip(
-        warragamba.of(window, "mae", model=model), map(min, zip(*references, strict=True)), strict=True
+        warragamba.values(window, "mae", model=model), map(min, zip(*references, strict=True)), strict=True
     ):
         assert mae < best
 
@@ -394,10 +395,9 @@ def test_every_model_beats_every_reference_on_warragamba(warragamba: Scored, win
 @pytest.mark.parametrize("window", [*SCORED, "all"])
 def test_the_default_is_hardly_ever_worse_than_the_best_single_model(warragamba: Scored, window: str) -> None:
     """By at most 2% MAE, 3% where fewer than 1500 days are scored."""
-    singles = [warragamba.of(window, "mae", model=model) for model in MODELS]
-    scored = zip(
-        warragamba.of(window, "mae"), map(min, zip(*singles, strict=True)), warragamba.n(window, "default"), strict=True
-    )
+    singles = [warragamba.values(window, "mae", model=model) for model in MODELS]
+    best_single = map(min, zip(*singles, strict=True))
+    scored = zip(warragamba.values(window, "mae"), best_single, warragamba.n(window, "default"), strict=True)
     for mae, best, n in scored:
         assert mae <= best * (1.02 if n >= 1500 else 1.03)
 
@@ -415,7 +415,7 @@ FLOORS = {
 @needs_shared
 @pytest.mark.parametrize(("window", "metric"), FLOORS)
 def test_the_floors_on_warragamba(warragamba: Scored, window: str, metric: str) -> None:
-    for value, floor in zip(warragamba.of(window, metric), FLOORS[window, metric], strict=True):
+    for value, floor in zip(warragamba.values(window, metric), FLOORS[window, metric], strict=True):
         assert value <= floor
 
 
@@ -423,11 +423,11 @@ def test_the_floors_on_warragamba(warragamba: Scored, window: str, metric: str) 
 @pytest.mark.parametrize(("share", "low", "high"), [(80, 0.76, 0.84), (90, 0.87, 0.93)])
 def test_the_coverage_on_warragamba(warragamba: Scored, share: int, low: float, high: float) -> None:
     """From ../shared/domain.md 3, as the next two."""
-    for covered in warragamba.of("T10", f"coverage_{share}"):
+    for covered in warragamba.values("T10", f"coverage_{share}"):
         assert low <= covered <= high
 
 
 @needs_shared
 def test_the_coverage_on_wet_days_on_warragamba(warragamba: Scored) -> None:
-    assert min(warragamba.of("T10", "coverage_90", regime="wet")) >= 0.83
-    assert max(warragamba.of("T10", "above_95", regime="wet")) <= 0.12
+    assert min(warragamba.values("T10", "coverage_90", regime="wet")) >= 0.83
+    assert max(warragamba.values("T10", "above_95", regime="wet")) <= 0.12

@@ -1,4 +1,4 @@
-"""Scores per window, regime and lead: by hand, on the same days for all models, with bands that hold the value."""
+"""Scores per window, regime and lead time: by hand, on the same days for all models, with bands."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from forebay.verify import scorecard
 from tests.synthetic import FIRST_DAY, dam_of
 
 SPREAD = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
-"""Offsets of the quantiles in the tables made here."""
+"""Offsets of the quantiles from the point forecast."""
 DAYS = 400
 
 
@@ -28,21 +28,22 @@ def samples_of(observed: list[float], **regimes: list[bool]) -> Samples:
     """Samples without inputs: scoring needs none."""
     level = np.array(observed, float)
     dates = np.datetime64(FIRST_DAY, "D") + np.arange(len(level))
-    belongs = {"all": [True] * len(level)} | regimes
-    return Samples(dates, pl.DataFrame(), level, level, level, {k: np.array(v, bool) for k, v in belongs.items()})
+    masks = {"all": [True] * len(level)} | regimes
+    return Samples(dates, pl.DataFrame(), level, level, level, {k: np.array(v, bool) for k, v in masks.items()})
 
 
-def table_of(of: Samples, dam: Dam, changes: dict[str, Array], *, spread: Array = SPREAD) -> pl.DataFrame:
-    """Forecasts of each model at every lead: its expected change per day (NaN: none), and `spread` around it."""
+def table_of(samples: Samples, dam: Dam, changes: dict[str, Array], *, spread: Array = SPREAD) -> pl.DataFrame:
+    """Forecasts of each model at every lead: `changes` by day (NaN: none) with quantiles at `spread` around them."""
     parts = []
     for model, change in changes.items():
         rows = np.flatnonzero(np.isfinite(change))
-        made = {
-            "init_date": np.repeat(of.dates[rows], len(QUANTILES)),
+        columns = {
+            "init_date": np.repeat(samples.dates[rows], len(QUANTILES)),
             "quantile": np.tile(QUANTILES, len(rows)),
             "change": (change[rows, None] + spread).ravel(),
         }
-        parts += [pl.DataFrame(made).with_columns(model=pl.lit(model), lead_time=lead) for lead in dam.hindcast.leads]
+        table = pl.DataFrame(columns).with_columns(model=pl.lit(model))
+        parts += [table.with_columns(lead_time=lead) for lead in dam.hindcast.leads]
     return pl.concat(parts)
 
 
@@ -51,7 +52,7 @@ def cell(
 ) -> dict[str, object]:
     """The one row of a score at lead 1."""
     where = {"metric": metric, "model": model, "window": window, "regime": regime, "lead_time": 1}
-    return scores.filter(pl.col(key) == what for key, what in where.items()).row(0, named=True)
+    return scores.filter(pl.col(key) == value for key, value in where.items()).row(0, named=True)
 
 
 SMALL = dam_of(hindcast={"leads": (1,), "start": FIRST_DAY})
@@ -86,9 +87,9 @@ def test_values_by_hand(by_hand: pl.DataFrame) -> None:
     for metric, value in expected.items():
         assert cell(by_hand, metric)["value"] == pytest.approx(value, abs=1e-12), metric
         assert cell(by_hand, metric)["n"] == 4
-    missed = np.array([0.0, -2.0, 1.5, -0.5])[:, None] - SPREAD
+    errors = np.array([0.0, -2.0, 1.5, -0.5])[:, None] - SPREAD
     p = np.array(QUANTILES)
-    assert cell(by_hand, "pinball")["value"] == pytest.approx(np.where(missed > 0, p * missed, (p - 1) * missed).mean())
+    assert cell(by_hand, "pinball")["value"] == pytest.approx(np.where(errors > 0, p * errors, (p - 1) * errors).mean())
 
 
 def test_regimes_and_years_by_hand(by_hand: pl.DataFrame) -> None:
@@ -98,21 +99,21 @@ def test_regimes_and_years_by_hand(by_hand: pl.DataFrame) -> None:
     assert by_hand.filter(pl.col("regime") == "y2019").is_empty()
 
 
-def test_it_keeps_the_contract(by_hand: pl.DataFrame) -> None:
+def test_scores_keep_the_contract(by_hand: pl.DataFrame) -> None:
     tables.SCORES.check(by_hand, unique=True)
     assert not any(by_hand[name].is_nan().any() for name in ("value", "low", "high"))
     references = [name for name in REFERENCES if name != "no_change"]
     assert by_hand.filter(pl.col("metric").is_in([f"skill_{name}" for name in references])).is_empty()
 
 
-def test_what_has_no_value_is_null() -> None:
+def test_an_undefined_score_is_null() -> None:
     """An observed level that never changes has no efficiency, and no skill against a perfect no_change."""
     samples = samples_of([2.0] * 5)
-    made = scorecard.score(table_of(samples, SMALL, {"no_change": np.zeros(5), "default": FORECAST}), samples, SMALL)
+    scores = scorecard.score(table_of(samples, SMALL, {"no_change": np.zeros(5), "default": FORECAST}), samples, SMALL)
     for metric in ("nse", "kge", "skill_no_change"):
-        assert cell(made, metric)["value"] is None
-    assert cell(made, "skill_no_change")["low"] is None
-    assert cell(made, "mae", model="no_change")["value"] == 0
+        assert cell(scores, metric)["value"] is None
+    assert cell(scores, "skill_no_change")["low"] is None
+    assert cell(scores, "mae", model="no_change")["value"] == 0
 
 
 def test_a_perfect_forecast() -> None:
@@ -120,7 +121,7 @@ def test_a_perfect_forecast() -> None:
     samples = samples_of(list(np.cumsum(rng.normal(size=DAYS))))
     change = np.append(np.diff(samples.observed), 0.0)
     dam = dam_of(hindcast={"leads": (1,)})
-    made = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(DAYS), "default": change}), samples, dam)
+    scores = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(DAYS), "default": change}), samples, dam)
     perfect = {
         "mae": 0,
         "rmse": 0,
@@ -132,10 +133,10 @@ def test_a_perfect_forecast() -> None:
         "above_95": 0,
     }
     for metric, value in perfect.items():
-        assert cell(made, metric)["value"] == pytest.approx(value, abs=1e-12)
-    assert cell(made, "kge")["value"] == pytest.approx(1)
-    assert cell(made, "mae")["n"] == DAYS - 160 - 1, "after the first 40% of the record, less the last day"
-    assert cell(made, "mae", window="last20")["n"] == 80 - 1
+        assert cell(scores, metric)["value"] == pytest.approx(value, abs=1e-12)
+    assert cell(scores, "kge")["value"] == pytest.approx(1)
+    assert cell(scores, "mae")["n"] == DAYS - 160 - 1, "after the first 40% of the record, less the last day"
+    assert cell(scores, "mae", window="last20")["n"] == 80 - 1
 
 
 SCORED = 438 - 30 - 1 - 1
@@ -164,26 +165,26 @@ def two_years() -> tuple[Samples, Dam, dict[str, Array]]:
 
 def test_windows_of_the_dam_file(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
-    made = scorecard.score(table_of(samples, dam, changes), samples, dam)
-    assert cell(made, "mae", window="W")["n"] == 100
-    assert cell(made, "mae", window="Wx")["n"] == 80
-    assert set(made["window"]) == {"all", "last20", "W", "Wx"}
+    scores = scorecard.score(table_of(samples, dam, changes), samples, dam)
+    assert cell(scores, "mae", window="W")["n"] == 100
+    assert cell(scores, "mae", window="Wx")["n"] == 80
+    assert set(scores["window"]) == {"all", "last20", "W", "Wx"}
     scored = np.isfinite(samples.change(samples.observed, 1))[292:]
-    assert cell(made, "mae")["n"] == scored.sum() == SCORED
-    assert set(made["regime"]) == {"all", "y2018", "y2019"}
+    assert cell(scores, "mae")["n"] == scored.sum() == SCORED
+    assert set(scores["regime"]) == {"all", "y2018", "y2019"}
 
 
-def test_bands_hold_the_value_and_are_the_same_again(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+def test_bands_contain_the_value_and_are_reproducible(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
-    made, again = (scorecard.score(table_of(samples, dam, changes), samples, dam) for _ in range(2))
-    assert made.equals(again)
-    banded = made.filter(pl.col("window") == "all", pl.col("low").is_not_null())
+    scores, repeated = (scorecard.score(table_of(samples, dam, changes), samples, dam) for _ in range(2))
+    assert scores.equals(repeated)
+    banded = scores.filter(pl.col("window") == "all", pl.col("low").is_not_null())
     assert set(banded["metric"]) == {"mae", "skill_no_change", "skill_best"}
     assert (banded["low"] <= banded["value"] + 1e-12).all()
     assert (banded["high"] >= banded["value"] - 1e-12).all()
-    skill = cell(made, "skill_no_change")
+    skill = cell(scores, "skill_no_change")
     assert skill["low"] < skill["value"] < skill["high"]  # type: ignore[operator]  # numbers
-    itself = cell(made, "skill_no_change", model="no_change")
+    itself = cell(scores, "skill_no_change", model="no_change")
     assert (itself["value"], itself["low"], itself["high"]) == (0, 0, 0), (
         "the same blocks for a model and its reference"
     )
@@ -193,11 +194,11 @@ def test_all_models_are_scored_on_the_same_days(two_years: tuple[Samples, Dam, d
     samples, dam, changes = two_years
     fewer = changes["default"].copy()
     fewer[600:650] = np.nan
-    made = scorecard.score(table_of(samples, dam, changes | {"default": fewer}), samples, dam)
-    paired = made.filter(pl.col("metric") != "share_forecast")  # which counts days without an outcome too
+    scores = scorecard.score(table_of(samples, dam, changes | {"default": fewer}), samples, dam)
+    paired = scores.filter(pl.col("metric") != "share_forecast")  # it counts days without an observed change too
     n = paired.group_by("window", "regime").agg(pl.col("n").n_unique())
     assert (n["n"] == 1).all()
-    assert cell(made, "mae", model="no_change")["n"] == SCORED - 50
+    assert cell(scores, "mae", model="no_change")["n"] == SCORED - 50
 
 
 def test_a_regime_without_days_has_no_rows(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
@@ -205,28 +206,28 @@ def test_a_regime_without_days_has_no_rows(two_years: tuple[Samples, Dam, dict[s
     dry = [False] * 730
     near_full = [number < 100 for number in range(730)]  # in the warm-up only
     samples = samples_of(list(samples.observed), dry=dry, near_full=near_full)
-    made = scorecard.score(table_of(samples, dam, changes), samples, dam)
-    assert {"dry", "near_full"}.isdisjoint(made["regime"])
+    scores = scorecard.score(table_of(samples, dam, changes), samples, dam)
+    assert {"dry", "near_full"}.isdisjoint(scores["regime"])
 
 
 def test_intervals_are_scored_only_where_all_days_have_one(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
     table = table_of(samples, dam, changes)
     early = (pl.col("init_date") < day(400)) & (pl.col("quantile") != 0.5)
-    made = scorecard.score(table.filter(~early), samples, dam)
-    of_intervals = ("pinball", "coverage_80", "coverage_90", "width_80", "width_90", "above_95")
-    for metric in of_intervals:
-        assert made.filter(pl.col("metric") == metric, pl.col("window") == "all", pl.col("regime") == "all").is_empty()
-        assert cell(made, metric, window="W")["n"] == 100
-    assert cell(made, "mae")["n"] == SCORED
+    scores = scorecard.score(table.filter(~early), samples, dam)
+    whole = scores.filter(pl.col("window") == "all", pl.col("regime") == "all")
+    for metric in ("pinball", "coverage_80", "coverage_90", "width_80", "width_90", "above_95"):
+        assert whole.filter(pl.col("metric") == metric).is_empty()
+        assert cell(scores, metric, window="W")["n"] == 100
+    assert cell(scores, "mae")["n"] == SCORED
 
 
 def test_nothing_to_score() -> None:
-    """Two days: one forecast, whose day is yet to come."""
+    """Two days: one forecast without an observed level."""
     samples = samples_of([1.0, 2.0])
     dam = dam_of(hindcast={"leads": (1,)})
-    made = scorecard.score(table_of(samples, dam, {"default": np.array([np.nan, 0.0])}), samples, dam)
-    assert tables.SCORES.check(made).is_empty()
+    scores = scorecard.score(table_of(samples, dam, {"default": np.array([np.nan, 0.0])}), samples, dam)
+    assert tables.SCORES.check(scores).is_empty()
 
 
 def test_a_unit_scales_errors_and_leaves_skill(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
@@ -234,22 +235,22 @@ def test_a_unit_scales_errors_and_leaves_skill(two_years: tuple[Samples, Dam, di
     feet = samples_of(list(samples.observed / 0.3048))
     metres = scorecard.score(table_of(samples, dam, changes), samples, dam)
     in_feet = {model: change / 0.3048 for model, change in changes.items()}
-    made = scorecard.score(table_of(feet, dam, in_feet, spread=SPREAD / 0.3048), feet, dam)
+    scores = scorecard.score(table_of(feet, dam, in_feet, spread=SPREAD / 0.3048), feet, dam)
     free = ("nse", "kge", "skill_no_change", "skill_best", "coverage_80", "coverage_90", "above_95")
     free += ("events", "share_forecast")
-    both = metres.join(made, on=tables.SCORES.key, suffix="_ft")
-    assert len(both) == len(metres) == len(made)
+    both = metres.join(scores, on=tables.SCORES.key, suffix="_ft")
+    assert len(both) == len(metres) == len(scores)
     factor = pl.when(pl.col("metric").is_in(free)).then(1.0).otherwise(0.3048)
     for name in ("value", "low", "high"):
-        apart = both.select((pl.col(name) - pl.col(f"{name}_ft") * factor).abs().max()).item()
-        assert apart < 1e-9
+        difference = both.select((pl.col(name) - pl.col(f"{name}_ft") * factor).abs().max()).item()
+        assert difference < 1e-9
 
 
 def test_skill_against_the_best_reference(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
     better = {"last_change": changes["default"] + 0.1}
-    made = scorecard.score(table_of(samples, dam, changes | better), samples, dam)
-    best, last, none = (cell(made, f"skill_{name}") for name in ("best", "last_change", "no_change"))
+    scores = scorecard.score(table_of(samples, dam, changes | better), samples, dam)
+    best, last, none = (cell(scores, f"skill_{name}") for name in ("best", "last_change", "no_change"))
     assert [best[k] for k in ("value", "low", "high")] == [last[k] for k in ("value", "low", "high")]
     assert best["value"] < none["value"]  # type: ignore[operator]  # numbers
 
@@ -259,13 +260,13 @@ def test_the_share_of_days_with_a_forecast_counts_every_day(two_years: tuple[Sam
     fewer = changes["default"].copy()
     fewer[600:650] = np.nan
     wet = np.arange(730) >= 640
-    apart = samples_of(list(samples.observed), wet=wet.tolist())
-    made = scorecard.score(table_of(apart, dam, changes | {"default": fewer}), apart, dam)
-    share = cell(made, "share_forecast")
+    wet_samples = samples_of(list(samples.observed), wet=wet.tolist())
+    scores = scorecard.score(table_of(wet_samples, dam, changes | {"default": fewer}), wet_samples, dam)
+    share = cell(scores, "share_forecast")
     assert share["n"] == 438
     forecast_days = np.isfinite(fewer)[292:]
     assert share["value"] == pytest.approx(forecast_days.mean())
-    assert cell(made, "share_forecast", regime="wet")["value"] == pytest.approx(1 - 10 / 90)
+    assert cell(scores, "share_forecast", regime="wet")["value"] == pytest.approx(1 - 10 / 90)
 
 
 def test_crps_and_days_outside_experience(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
@@ -273,11 +274,11 @@ def test_crps_and_days_outside_experience(two_years: tuple[Samples, Dam, dict[st
     crps = np.arange(730.0)
     crps[:400] = np.nan
     daily_scores = scorecard.DailyScores({"default": {1: crps}}, {"default": np.arange(730) % 2 == 0})
-    made = scorecard.score(table_of(samples, dam, changes), samples, dam, daily_scores=daily_scores)
-    assert cell(made, "crps", window="W")["value"] == pytest.approx(np.arange(500, 600).mean())
-    whole = made.filter(pl.col("metric") == "crps", pl.col("window") == "all", pl.col("regime") == "all")
+    scores = scorecard.score(table_of(samples, dam, changes), samples, dam, daily_scores=daily_scores)
+    assert cell(scores, "crps", window="W")["value"] == pytest.approx(np.arange(500, 600).mean())
+    whole = scores.filter(pl.col("metric") == "crps", pl.col("window") == "all", pl.col("regime") == "all")
     assert whole.is_empty(), "only where every day has one"
-    assert cell(made, "outside_experience", window="W")["value"] == 0.5
+    assert cell(scores, "outside_experience", window="W")["value"] == 0.5
 
 
 def test_events_are_counted_by_their_gaps() -> None:
@@ -287,7 +288,7 @@ def test_events_are_counted_by_their_gaps() -> None:
     level = np.append(0.0, rises[:-1].cumsum())
     dam = dam_of(hindcast={"leads": (1,), "start": day(159)})
     samples = samples_of(list(level))
-    made = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(400)}), samples, dam)
-    assert cell(made, "mae", model="no_change")["n"] == 240
-    assert cell(made, "mae_top5", model="no_change")["value"] == 5
-    assert cell(made, "events", model="no_change")["value"] == 2
+    scores = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(400)}), samples, dam)
+    assert cell(scores, "mae", model="no_change")["n"] == 240
+    assert cell(scores, "mae_top5", model="no_change")["value"] == 5
+    assert cell(scores, "events", model="no_change")["value"] == 2
