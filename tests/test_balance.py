@@ -1,4 +1,4 @@
-"""The water balance on reservoirs made by hand, whose every litre is accounted for."""
+"""The water balance on simulated reservoirs with a closed balance."""
 
 import numpy as np
 import polars as pl
@@ -25,8 +25,8 @@ AREA = StorageCurve(level_unit="m", storage_unit="ML", points=((0.0, 0.0), (100.
 """1 ML is 1 mm below a level of 100 m, a third of it above."""
 
 
-def river(*, seed: int = 1) -> tuple[Array, Array]:
-    """Inflow in floods that recede by 0.8 a day down to 5 m3/s, and a release that is set anew now and then."""
+def random_flows(*, seed: int = 1) -> tuple[Array, Array]:
+    """Inflow in floods that recede by 0.8 a day down to 5 m3/s, and a release that changes every 20 days."""
     rng = np.random.default_rng(seed)
     excess = np.zeros(DAYS)
     for day in range(1, DAYS):
@@ -35,7 +35,7 @@ def river(*, seed: int = 1) -> tuple[Array, Array]:
     return 5 + excess, release
 
 
-def filled(inflow: Array, release: Array) -> Array:
+def storage_of(inflow: Array, release: Array) -> Array:
     """Storage (ML), daily means: the change to a day is half of its own balance and half of the day's before."""
     net = (inflow - release) * ML_PER_M3S
     return np.asarray(200_000 + np.concatenate([[0.0], np.cumsum((net[1:] + net[:-1]) / 2)]))
@@ -56,8 +56,8 @@ def split(inputs: pl.DataFrame, target: Array, lead: int) -> tuple[pl.DataFrame,
 
 def test_an_exact_balance_gives_a_factor_of_one_and_the_recession_of_the_river() -> None:
     dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
-    inflow, release = river()
-    storage = filled(inflow, release)
+    inflow, release = random_flows()
+    storage = storage_of(inflow, release)
     model = Balance(1).fit(*split(inputs_of(dam, storage, inflow, release), storage, 1))
     assert model.factor_ == pytest.approx(1.0, abs=1e-9)
     assert model.persistence_ == 1.0
@@ -67,9 +67,9 @@ def test_an_exact_balance_gives_a_factor_of_one_and_the_recession_of_the_river()
 def test_a_steady_river_is_forecast_to_the_litre() -> None:
     """Learnt on floods; then 10 days of steady flows: the storage falls by the difference each day."""
     dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
-    inflow, release = river()
+    inflow, release = random_flows()
     inflow[-30:], release[-30:] = 12.0, 20.0
-    storage = filled(inflow, release)
+    storage = storage_of(inflow, release)
     inputs = inputs_of(dam, storage, inflow, release)
     for lead in (1, 7):
         model = Balance(lead).fit(*split(inputs.head(-40), storage[:-40], lead))
@@ -79,9 +79,9 @@ def test_a_steady_river_is_forecast_to_the_litre() -> None:
 def test_what_the_gauges_do_not_see_goes_on() -> None:
     """A release of 7 m3/s that no gauge reports lowers the forecast by just that."""
     dam = dam_of(STORAGE, INFLOW, unit="ML")
-    inflow, _ = river()
+    inflow, _ = random_flows()
     inflow[-30:] = 12.0
-    storage = filled(inflow, np.full(DAYS, 7.0))
+    storage = storage_of(inflow, np.full(DAYS, 7.0))
     inputs = inputs_of(dam, storage, inflow, None)
     model = Balance(1).fit(*split(inputs.head(-40), storage[:-40], 1))
     assert model.factor_ == pytest.approx(1.0, abs=1e-6)
@@ -91,8 +91,8 @@ def test_what_the_gauges_do_not_see_goes_on() -> None:
 def test_the_factor_of_a_share_of_volume_is_learned() -> None:
     """Full at 400,000 ML: 1 ML is 1/4000 %."""
     dam = dam_of(PERCENT, INFLOW, RELEASE, unit="%")
-    inflow, release = river()
-    percent = filled(inflow, release) / 4000
+    inflow, release = random_flows()
+    percent = storage_of(inflow, release) / 4000
     model = Balance(3).fit(*split(inputs_of(dam, percent, inflow, release), percent, 3))
     assert model.factor_ == pytest.approx(1 / 4000, rel=1e-9)
 
@@ -125,18 +125,18 @@ def test_the_release_of_the_dam_upstream_stands_in_for_an_inflow_gauge() -> None
 def test_without_a_balance_the_usual_change_goes_on() -> None:
     """All flows silent for more than 10 days: the median change of 30 days, 3 days long."""
     dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
-    inflow, release = river()
-    storage = filled(inflow, release)
+    inflow, release = random_flows()
+    storage = storage_of(inflow, release)
     storage[-60:] = storage[-60] + 10.0 * np.arange(60)
-    silent = inputs_of(dam, storage, np.where(np.arange(DAYS) < DAYS - 20, inflow, np.nan), release)
-    model = Balance(3).fit(*split(silent, storage, 3))
-    assert model.predict(silent.tail(1))[0] == pytest.approx(3 * 10.0 * model.persistence_)
+    no_inflow = inputs_of(dam, storage, np.where(np.arange(DAYS) < DAYS - 20, inflow, np.nan), release)
+    model = Balance(3).fit(*split(no_inflow, storage, 3))
+    assert model.predict(no_inflow.tail(1))[0] == pytest.approx(3 * 10.0 * model.persistence_)
 
 
 def test_contributions_are_the_forecast() -> None:
     dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
-    inflow, release = river()
-    storage = filled(inflow, release) + np.random.default_rng(3).normal(0, 50, DAYS)
+    inflow, release = random_flows()
+    storage = storage_of(inflow, release) + np.random.default_rng(3).normal(0, 50, DAYS)
     inputs = inputs_of(dam, storage, inflow, release)
     model = Balance(3).fit(*split(inputs, storage, 3))
     parts = model.contributions(inputs)
@@ -145,8 +145,8 @@ def test_contributions_are_the_forecast() -> None:
 
 
 def test_refusals() -> None:
-    inflow, release = river()
-    storage = filled(inflow, release)
+    inflow, release = random_flows()
+    storage = storage_of(inflow, release)
     dry = dam_of(STORAGE, rain_gauge(), unit="ML")
     with pytest.raises(ModelError, match="needs an inflow or a release gauge, but the dam has neither"):
         Balance(1).fit(*split(inputs_of(dry, storage, None, None), storage, 1))
@@ -154,9 +154,9 @@ def test_refusals() -> None:
     inputs = inputs_of(dam, storage, inflow, release)
     with pytest.raises(ModelError, match="needs at least 200 past days to learn from, but there are 60"):
         Balance(1).fit(inputs.head(60), storage[:60])
-    silent = inputs_of(dam, storage, np.full(DAYS, np.nan), release)
+    no_inflow = inputs_of(dam, storage, np.full(DAYS, np.nan), release)
     with pytest.raises(ModelError, match="at least 30 past days whose flows and change are known .* there are 0"):
-        Balance(1).fit(*split(silent, storage, 1))
+        Balance(1).fit(*split(no_inflow, storage, 1))
 
 
 def test_a_dam_has_the_model_only_with_its_gauges() -> None:
@@ -165,10 +165,10 @@ def test_a_dam_has_the_model_only_with_its_gauges() -> None:
         assert models_for(dam_of(gauge)) == MODELS | FLOW_MODELS
 
 
-def test_no_other_model_sees_its_inputs() -> None:
+def test_other_models_do_not_use_the_balance_inputs() -> None:
     dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
-    inflow, release = river()
-    storage = filled(inflow, release)
-    given = split(inputs_of(dam, storage, inflow, release), storage, 1)
-    for model in (Huber(1).fit(*given), Trees(1).fit(*given)):
+    inflow, release = random_flows()
+    storage = storage_of(inflow, release)
+    samples = split(inputs_of(dam, storage, inflow, release), storage, 1)
+    for model in (Huber(1).fit(*samples), Trees(1).fit(*samples)):
         assert not any(column.startswith("balance_") for column in model.columns_)

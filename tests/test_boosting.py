@@ -1,4 +1,4 @@
-"""Trees, and trees on what the line leaves; what holds for every model stands in test_models."""
+"""Trees alone and on the residuals of the regression. `test_models` tests the contract of every model."""
 
 import numpy as np
 import polars as pl
@@ -23,75 +23,76 @@ STEP = np.where(INPUTS["a"].to_numpy() > 0, 1.0, -1.0)
 
 
 def at(**values: float | None) -> pl.DataFrame:
-    """One row with these inputs, the others 0."""
-    given = {name: [values.get(name, 0.0)] for name in INPUTS.columns}
-    return pl.DataFrame(given, schema=dict.fromkeys(INPUTS.columns, pl.Float64))
+    """One row with these inputs; all others are 0."""
+    row = {name: [values.get(name, 0.0)] for name in INPUTS.columns}
+    return pl.DataFrame(row, schema=dict.fromkeys(INPUTS.columns, pl.Float64))
 
 
-def test_trees_find_a_step_that_no_line_has() -> None:
-    made = Trees(1).fit(INPUTS, STEP + NOISE).predict(pl.concat([at(a=0.2), at(a=-0.2)]))
-    assert made == pytest.approx([1.0, -1.0], abs=0.1)
+def test_trees_fit_a_step() -> None:
+    prediction = Trees(1).fit(INPUTS, STEP + NOISE).predict(pl.concat([at(a=0.2), at(a=-0.2)]))
+    assert prediction == pytest.approx([1.0, -1.0], abs=0.1)
 
 
-def test_trees_learn_what_a_missing_input_means() -> None:
+def test_trees_learn_the_effect_of_a_missing_input() -> None:
     target = np.where(INPUTS["silent"].is_null(), 1.0, 0.0) + NOISE
-    made = Trees(1).fit(INPUTS.select("silent"), target).predict(pl.concat([at(silent=None), at()]).select("silent"))
-    assert made == pytest.approx([1.0, 0.0], abs=0.1)
+    rows = pl.concat([at(silent=None), at()]).select("silent")
+    prediction = Trees(1).fit(INPUTS.select("silent"), target).predict(rows)
+    assert prediction == pytest.approx([1.0, 0.0], abs=0.1)
 
 
-def test_trees_use_the_context_and_the_line_does_not() -> None:
+def test_trees_use_context_inputs_and_the_regression_does_not() -> None:
     target = np.where(INPUTS["context_c"].to_numpy() > 0, 1.0, -1.0) + NOISE
     rows = pl.concat([at(context_c=1.0), at(context_c=-1.0)])
     assert np.ptp(Trees(1).fit(INPUTS, target).predict(rows)) > 1.5
-    line = Huber(1).fit(INPUTS, target)
-    assert not any(name.startswith("context_") for name in line.columns_)
-    assert np.ptp(line.predict(rows)) == 0
+    huber = Huber(1).fit(INPUTS, target)
+    assert not any(name.startswith("context_") for name in huber.columns_)
+    assert np.ptp(huber.predict(rows)) == 0
 
 
-def test_beyond_what_was_seen_trees_stay_and_the_corrected_line_goes_on() -> None:
+def test_outside_the_training_range_trees_are_bounded_and_boosted_huber_extrapolates() -> None:
     target = 2 * INPUTS["a"].to_numpy() + NOISE
-    most = float(np.abs(target).max())
+    largest = float(np.abs(target).max())
     far = at(a=10.0)
-    assert abs(Trees(1).fit(INPUTS, target).predict(far)[0]) <= most
+    assert abs(Trees(1).fit(INPUTS, target).predict(far)[0]) <= largest
     assert BoostedHuber(1).fit(INPUTS, target).predict(far)[0] == pytest.approx(20.0, abs=0.5)
 
 
-def test_the_correction_is_what_the_line_leaves() -> None:
+def test_the_correction_fits_the_residuals_of_the_regression() -> None:
     target = STEP + 2 * INPUTS["b"].to_numpy() + NOISE
     model = BoostedHuber(1).fit(INPUTS, target)
-    line = Huber(1).fit(INPUTS, target)
-    assert model.huber_.coefficients_ is line.coefficients_, "the fit that other models start from, not another one"
-    by_hand = line.predict(INPUTS) + Trees(1, 100).fit(INPUTS, target - line.predict(INPUTS)).predict(INPUTS)
+    huber = Huber(1).fit(INPUTS, target)
+    assert model.huber_.coefficients_ is huber.coefficients_, "the cached fit that other models use too"
+    by_hand = huber.predict(INPUTS) + Trees(1, 100).fit(INPUTS, target - huber.predict(INPUTS)).predict(INPUTS)
     np.testing.assert_array_equal(model.predict(INPUTS), by_hand)
-    alone = np.abs(line.predict(INPUTS) - target).mean()
-    assert np.abs(model.predict(INPUTS) - target).mean() < 0.5 * alone
+    huber_error = np.abs(huber.predict(INPUTS) - target).mean()
+    assert np.abs(model.predict(INPUTS) - target).mean() < 0.5 * huber_error
 
 
-def test_outer_quantiles_lie_where_their_share_of_the_days_does() -> None:
-    """Of noise that grows tenfold where b > 0; on days that the trees have not seen, half of the record."""
+def test_outer_quantiles_have_their_share_of_days_below() -> None:
+    """Noise that is ten times larger where b > 0; checked on the half of the record without training rows."""
     target = NOISE * np.where(INPUTS["b"].to_numpy() > 0, 10.0, 1.0)
     half = N // 2
     for quantile in (0.1, 0.9):
-        made = Trees(1, 30, quantile).fit(INPUTS[:half], target[:half]).predict(INPUTS[half:])
-        assert float((target[half:] < made).mean()) == pytest.approx(quantile, abs=0.05)
+        prediction = Trees(1, 30, quantile).fit(INPUTS[:half], target[:half]).predict(INPUTS[half:])
+        assert float((target[half:] < prediction).mean()) == pytest.approx(quantile, abs=0.05)
 
 
-def test_the_spread_tells_lively_days_from_quiet_ones() -> None:
-    lively = INPUTS["b"].to_numpy() > 0
-    model = BoostedHuber(1).fit(INPUTS, NOISE * np.where(lively, 10.0, 1.0))
+def test_the_spread_is_larger_on_active_days() -> None:
+    active = INPUTS["b"].to_numpy() > 0
+    model = BoostedHuber(1).fit(INPUTS, NOISE * np.where(active, 10.0, 1.0))
     spread = model.spread(INPUTS)
     assert (spread >= 0).all()
-    assert np.median(spread[lively]) > 4 * np.median(spread[~lively])
+    assert np.median(spread[active]) > 4 * np.median(spread[~active])
 
 
 @pytest.mark.parametrize("model", [Trees, BoostedHuber])
-def test_the_order_of_the_rows_does_not_matter_to_the_last_bag(model: type[Trees | BoostedHuber]) -> None:
-    """Bags are drawn by row number; rows with the same inputs and target are the same whichever comes first."""
-    twice = pl.concat([INPUTS, INPUTS.head(100)])
-    target = np.round(np.append(STEP + NOISE, (STEP + NOISE)[:100]), 1)  # many equal ones
+def test_the_order_of_the_rows_does_not_matter(model: type[Trees | BoostedHuber]) -> None:
+    """LightGBM samples by row number; rows with equal inputs and target are interchangeable."""
+    rows = pl.concat([INPUTS, INPUTS.head(100)])
+    target = np.round(np.append(STEP + NOISE, (STEP + NOISE)[:100]), 1)  # many equal values
     order = np.random.default_rng(1).permutation(len(target))
-    shuffled = model(1).fit(twice[order], target[order]).predict(INPUTS)
-    np.testing.assert_allclose(shuffled, model(1).fit(twice, target).predict(INPUTS), atol=1e-6)
+    shuffled = model(1).fit(rows[order], target[order]).predict(INPUTS)
+    np.testing.assert_allclose(shuffled, model(1).fit(rows, target).predict(INPUTS), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", [Trees, BoostedHuber])

@@ -46,10 +46,10 @@ def test_shape_and_no_nan(make: Callable[[int], Model], lead: int, past: tuple[p
     assert model.fit(inputs, target) is model
     assert model.lead_time == lead
     for rows in (inputs, inputs.head(1), inputs.head(0)):
-        made = model.predict(rows)
-        assert made.shape == (len(rows),)
-        assert made.dtype == float
-        assert np.isfinite(made).all()
+        prediction = model.predict(rows)
+        assert prediction.shape == (len(rows),)
+        assert prediction.dtype == float
+        assert np.isfinite(prediction).all()
 
 
 @every_model
@@ -82,7 +82,7 @@ def test_a_row_is_forecast_alone_as_among_others(
 
 
 @every_model
-def test_saved_and_loaded_it_gives_the_same_numbers(
+def test_a_serialised_model_gives_the_same_numbers(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
     """To the last digit, contributions too; and its saved form is plain JSON."""
@@ -90,14 +90,14 @@ def test_saved_and_loaded_it_gives_the_same_numbers(
     model = make(lead).fit(inputs, target)
     text = serialisation.to_json(model)
     json.loads(text)
-    again = serialisation.from_json(text)
-    assert type(again) is type(model)
-    assert serialisation.to_json(again) == text
+    restored = serialisation.from_json(text)
+    assert type(restored) is type(model)
+    assert serialisation.to_json(restored) == text
     for rows in (inputs, inputs.head(1), inputs.head(0)):
-        np.testing.assert_array_equal(again.predict(rows), model.predict(rows))
+        np.testing.assert_array_equal(restored.predict(rows), model.predict(rows))
     if make not in NETS.values():  # which do not tell their inputs apart
-        assert isinstance(model, Explainable) and isinstance(again, Explainable)
-        assert again.contributions(inputs).equals(model.contributions(inputs))
+        assert isinstance(model, Explainable) and isinstance(restored, Explainable)
+        assert restored.contributions(inputs).equals(model.contributions(inputs))
 
 
 @every_model
@@ -106,25 +106,25 @@ def test_inputs_that_are_missing_or_never_vary(
 ) -> None:
     """A gauge without any reading in training; then one that reports in training and never again."""
     inputs, target = past
-    silent = inputs.with_columns(pl.lit(None, pl.Float64).alias("rain_lag0"), pl.lit(3.0).alias("api"))
-    assert np.isfinite(make(lead).fit(silent, target).predict(inputs)).all()
-    assert np.isfinite(make(lead).fit(inputs, target).predict(silent)).all()
+    missing = inputs.with_columns(pl.lit(None, pl.Float64).alias("rain_lag0"), pl.lit(3.0).alias("api"))
+    assert np.isfinite(make(lead).fit(missing, target).predict(inputs)).all()
+    assert np.isfinite(make(lead).fit(inputs, target).predict(missing)).all()
     nothing = inputs.with_columns(pl.lit(None, pl.Float64).alias(c) for c in inputs.columns if c != "day_of_year")
     assert np.isfinite(make(lead).fit(inputs, target).predict(nothing)).all()
 
 
 @every_model
-def test_too_few_days_work_or_are_refused_by_name(
+def test_too_few_days_are_fitted_or_refused(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past
     for few in (0, 1, 3, 60):
         try:
-            made = make(lead).fit(inputs.head(few), target[:few]).predict(inputs)
+            prediction = make(lead).fit(inputs.head(few), target[:few]).predict(inputs)
         except ModelError as refused:
             assert str(few) in str(refused) or few == 0
         else:
-            assert np.isfinite(made).all()
+            assert np.isfinite(prediction).all()
 
 
 @every_model
@@ -133,35 +133,36 @@ def test_a_constant_target(
     make: Callable[[int], Model], lead: int, constant: float, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past
-    made = make(lead).fit(inputs, np.full_like(target, constant)).predict(inputs)
-    assert np.isfinite(made).all()
+    prediction = make(lead).fit(inputs, np.full_like(target, constant)).predict(inputs)
+    assert np.isfinite(prediction).all()
     if make is MODELS["huber"] or make is MODELS["climatology"]:
         # within 1%: the optimiser stops there, and the record's first rows lie far from its mean
-        np.testing.assert_allclose(made, constant, rtol=0.01, atol=1e-3)
+        np.testing.assert_allclose(prediction, constant, rtol=0.01, atol=1e-3)
 
 
 @every_model
-def test_a_unit_changes_nothing_but_the_unit(
+def test_a_change_of_unit_changes_only_the_unit(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past
     levels = ["last_change", "change_lag1", "change_lag2", "median_change_30d"]
     levels += ["balance_change", "balance_change_10d"]
     feet = make(lead).fit(inputs.with_columns(pl.col(levels) / 0.3048), target / 0.3048)
-    made = feet.predict(inputs.with_columns(pl.col(levels) / 0.3048)) * 0.3048
-    np.testing.assert_allclose(made, make(lead).fit(inputs, target).predict(inputs), **near(make, rtol=1e-6, atol=1e-9))
+    prediction = feet.predict(inputs.with_columns(pl.col(levels) / 0.3048)) * 0.3048
+    expected = make(lead).fit(inputs, target).predict(inputs)
+    np.testing.assert_allclose(prediction, expected, **near(make, rtol=1e-6, atol=1e-9))
 
 
-def test_the_articles_net_learns_and_enters_only_on_request() -> None:
+def test_a_dam_uses_the_articles_net_only_on_request() -> None:
     dam = synthetic.dam()
     assert set(models_for(dam)) == set(MODELS)
-    asked = dam.model_copy(update={"hindcast": Hindcast(nets=True)})
-    assert set(models_for(asked)) == set(MODELS) | set(NETS)
+    net_dam = dam.model_copy(update={"hindcast": Hindcast(nets=True)})
+    assert set(models_for(net_dam)) == set(MODELS) | set(NETS)
     rng = np.random.default_rng(6)
     inputs = pl.DataFrame({"last_change": rng.normal(0, 0.1, 1500), "season_sin": rng.uniform(-1, 1, 1500)})
     target = np.where(inputs["last_change"] > 0, 0.8 * inputs["last_change"], 0.0)  # no line
-    made = NETS["article_net"](1).fit(inputs, target).predict(inputs)
-    assert np.abs(made - target).mean() < 0.6 * np.abs(target - np.median(target)).mean()
+    prediction = NETS["article_net"](1).fit(inputs, target).predict(inputs)
+    assert np.abs(prediction - target).mean() < 0.6 * np.abs(target - np.median(target)).mean()
 
 
 def test_every_reference_is_a_model() -> None:
@@ -177,15 +178,15 @@ def _changes(*values: float | None) -> pl.DataFrame:
     return pl.DataFrame({"last_change": pl.Series(values, dtype=pl.Float64)})
 
 
-def test_last_change_goes_on_for_the_lead() -> None:
+def test_last_change_is_multiplied_by_the_lead_time() -> None:
     assert LastChange(3).predict(_changes(0.5, None, -0.25)).tolist() == [1.5, 0.0, -0.75]
 
 
 def test_damped_change_has_the_least_absolute_error() -> None:
-    """Ratios 2, .5, 1 with weights 1, 4, 2: half of 7 is reached at .5. Fewer than 30 moves teach nothing."""
-    moves, came = [1.0, -4.0, 2.0, 0.0, None], [2.0, -2.0, 2.0, 9.0, 9.0]
-    assert DampedChange(1).fit(_changes(*moves * 10), np.array(came * 10)).factor_ == 0.5
-    assert DampedChange(1).fit(_changes(*moves), np.array(came)).factor_ == 0.0
+    """Ratios 2, .5, 1 with weights 1, 4, 2: half of 7 is reached at .5. With fewer than 30 changes the factor is 0."""
+    last_changes, observed = [1.0, -4.0, 2.0, 0.0, None], [2.0, -2.0, 2.0, 9.0, 9.0]
+    assert DampedChange(1).fit(_changes(*last_changes * 10), np.array(observed * 10)).factor_ == 0.5
+    assert DampedChange(1).fit(_changes(*last_changes), np.array(observed)).factor_ == 0.0
     rng = np.random.default_rng(3)
     change, target = rng.normal(size=200), rng.normal(size=200)
     best = DampedChange(1).fit(_changes(*change), target).factor_
@@ -196,30 +197,30 @@ def test_damped_change_has_the_least_absolute_error() -> None:
 def test_climatology_takes_the_median_of_days_within_fifteen() -> None:
     days = np.array([1, 16, 17, 352, 351, 200])
     model = Climatology(1).fit(pl.DataFrame({"day_of_year": days}), np.array([1.0, 2.0, 50.0, 3.0, 60.0, -5.0]))
-    asked = pl.DataFrame({"day_of_year": [1, 200, 366, 100]})
+    rows = pl.DataFrame({"day_of_year": [1, 200, 366, 100]})
     # day 1: days 1, 16 and, over the new year, 352; day 366: days 1 and 352, 351; day 100: none near, so all
-    assert model.predict(asked).tolist() == [2.0, -5.0, 3.0, 2.5]
+    assert model.predict(rows).tolist() == [2.0, -5.0, 3.0, 2.5]
 
 
-def test_huber_finds_a_line_through_outliers() -> None:
+def test_huber_is_robust_against_outliers() -> None:
     rng = np.random.default_rng(2)
     inputs = pl.DataFrame({"a": rng.normal(size=500), "b": rng.normal(5, 2, size=500)})
     target = 2 * inputs["a"].to_numpy() - 0.5 * inputs["b"].to_numpy() + 1 + rng.normal(0, 0.01, 500)
     target[::25] += 100
-    made = MODELS["huber"](1).fit(inputs, target).predict(pl.DataFrame({"b": [5.0, 5.0], "a": [0.0, 1.0]}))
-    assert made == pytest.approx([-1.5, 0.5], abs=0.02)
+    prediction = MODELS["huber"](1).fit(inputs, target).predict(pl.DataFrame({"b": [5.0, 5.0], "a": [0.0, 1.0]}))
+    assert prediction == pytest.approx([-1.5, 0.5], abs=0.02)
 
 
-def test_huber_learns_what_a_silent_gauge_means() -> None:
+def test_huber_learns_the_effect_of_a_missing_input() -> None:
     """The gauge fails in floods: rises are large where it is silent."""
     rng = np.random.default_rng(4)
-    silent = rng.random(600) < 0.2
+    missing = rng.random(600) < 0.2
     inputs = pl.DataFrame({"a": rng.normal(size=600)}).with_columns(
-        pl.when(~pl.Series(silent)).then("a").alias("a"), pl.Series("season_sin", rng.normal(size=600))
+        pl.when(~pl.Series(missing)).then("a").alias("a"), pl.Series("season_sin", rng.normal(size=600))
     )
-    model = MODELS["huber"](1).fit(inputs, np.where(silent, 1.0, 0.0) + rng.normal(0, 0.01, 600))
-    made = model.predict(pl.DataFrame({"a": [None, 0.0], "season_sin": [0.0, 0.0]}, schema_overrides={"a": pl.Float64}))
-    assert made == pytest.approx([1.0, 0.0], abs=0.02)
+    model = MODELS["huber"](1).fit(inputs, np.where(missing, 1.0, 0.0) + rng.normal(0, 0.01, 600))
+    rows = pl.DataFrame({"a": [None, 0.0], "season_sin": [0.0, 0.0]}, schema_overrides={"a": pl.Float64})
+    assert model.predict(rows) == pytest.approx([1.0, 0.0], abs=0.02)
 
 
 def test_huber_refuses_inputs_that_never_vary() -> None:

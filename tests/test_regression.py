@@ -1,4 +1,4 @@
-"""The wet-day ridge, and fits that are kept; what holds for every model stands in test_models."""
+"""The ridge regression of wet days, and cached fits. `test_models` tests the contract of every model."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,29 +19,29 @@ TARGET = 0.7 * INPUTS["last_change"].to_numpy() + 0.001 * RAIN + np.where(RAIN >
 TARGET = TARGET + RNG.normal(0, 0.005, N)
 
 
-def test_on_wet_days_the_mean_of_line_and_ridge_on_others_the_line() -> None:
-    model, line = WetRidge(1).fit(INPUTS, TARGET), Huber(1).fit(INPUTS, TARGET)
-    lively = np.abs(INPUTS["last_change"].to_numpy())
-    wet = (WET_MM < RAIN) | (lively > np.quantile(lively, 0.85))
-    made, lined = model.predict(INPUTS), line.predict(INPUTS)
-    np.testing.assert_array_equal(made[~wet], lined[~wet])
-    ridge = Ridge(alpha=30.0).fit(line.design(INPUTS)[wet], TARGET[wet])
-    np.testing.assert_allclose(made[wet], (lined[wet] + ridge.predict(line.design(INPUTS)[wet])) / 2)
+def test_wet_days_have_the_mean_of_huber_and_ridge_and_other_days_huber() -> None:
+    model, huber = WetRidge(1).fit(INPUTS, TARGET), Huber(1).fit(INPUTS, TARGET)
+    last_change = np.abs(INPUTS["last_change"].to_numpy())
+    wet = (WET_MM < RAIN) | (last_change > np.quantile(last_change, 0.85))
+    prediction, huber_prediction = model.predict(INPUTS), huber.predict(INPUTS)
+    np.testing.assert_array_equal(prediction[~wet], huber_prediction[~wet])
+    ridge = Ridge(alpha=30.0).fit(huber.design(INPUTS)[wet], TARGET[wet])
+    np.testing.assert_allclose(prediction[wet], (huber_prediction[wet] + ridge.predict(huber.design(INPUTS)[wet])) / 2)
 
 
-def test_floods_are_less_too_low_than_by_the_line_alone() -> None:
-    """What it is for: Huber's loss discounts the few large rises."""
+def test_floods_have_smaller_errors_than_with_huber_alone() -> None:
+    """Huber's loss discounts the few large rises."""
     flood = RAIN > 60
-    line, ridge = (model(1).fit(INPUTS, TARGET).predict(INPUTS)[flood] for model in (Huber, WetRidge))
-    assert np.abs(ridge - TARGET[flood]).mean() < 0.9 * np.abs(line - TARGET[flood]).mean()
+    huber, ridge = (model(1).fit(INPUTS, TARGET).predict(INPUTS)[flood] for model in (Huber, WetRidge))
+    assert np.abs(ridge - TARGET[flood]).mean() < 0.9 * np.abs(huber - TARGET[flood]).mean()
 
 
 def test_without_rain_gauges_a_day_is_wet_by_its_last_change() -> None:
     level_only = INPUTS.select("last_change")
-    made = WetRidge(1).fit(level_only, TARGET).predict(level_only)
-    differs = made != Huber(1).fit(level_only, TARGET).predict(level_only)
-    lively = np.abs(INPUTS["last_change"].to_numpy())
-    np.testing.assert_array_equal(differs, lively > np.quantile(lively, 0.85))
+    prediction = WetRidge(1).fit(level_only, TARGET).predict(level_only)
+    differs = prediction != Huber(1).fit(level_only, TARGET).predict(level_only)
+    last_change = np.abs(INPUTS["last_change"].to_numpy())
+    np.testing.assert_array_equal(differs, last_change > np.quantile(last_change, 0.85))
 
 
 def test_an_unknown_rain_or_change_is_not_wet() -> None:
@@ -59,45 +59,45 @@ def test_too_few_wet_days_are_refused() -> None:
 
 
 @pytest.fixture
-def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regression, "_CACHE", {})
 
 
-@pytest.mark.usefixtures("_nothing_kept")
-def test_the_same_content_is_fitted_once_whatever_the_lead() -> None:
+@pytest.mark.usefixtures("_empty_cache")
+def test_the_same_rows_are_fitted_once_for_all_lead_times() -> None:
     first = Huber(1).fit(INPUTS, TARGET)
-    again = Huber(2).fit(INPUTS.clone().rechunk(), TARGET.copy())
-    assert again.coefficients_ is first.coefficients_
-    assert (again.lead_time, first.lead_time) == (2, 1)
-    np.testing.assert_array_equal(first.predict(INPUTS), again.predict(INPUTS))
+    second_lead = Huber(2).fit(INPUTS.clone().rechunk(), TARGET.copy())
+    assert second_lead.coefficients_ is first.coefficients_
+    assert (second_lead.lead_time, first.lead_time) == (2, 1)
+    np.testing.assert_array_equal(first.predict(INPUTS), second_lead.predict(INPUTS))
 
 
-NUDGED = TARGET.copy()
-NUDGED[500] += 1e-12
-OTHERS = {
+CHANGED_TARGET = TARGET.copy()
+CHANGED_TARGET[500] += 1e-12
+CHANGED_ROWS = {
     "one value": (INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").otherwise(3.0)), TARGET),
     "one gap": (INPUTS.with_columns(pl.when(pl.int_range(N) != 500).then("api").alias("api")), TARGET),
     "a name": (INPUTS.rename({"api": "other"}), TARGET),
     "two names swapped": (INPUTS.rename({"api": "rain_3d", "rain_3d": "api"}), TARGET),
-    "target": (INPUTS, NUDGED),
+    "target": (INPUTS, CHANGED_TARGET),
     "fewer rows": (INPUTS.head(-1), TARGET[:-1]),
 }
 
 
-@pytest.mark.parametrize(("inputs", "target"), OTHERS.values(), ids=OTHERS)
-def test_other_content_is_fitted_anew(
+@pytest.mark.parametrize(("inputs", "target"), CHANGED_ROWS.values(), ids=CHANGED_ROWS)
+def test_changed_rows_are_fitted_again(
     inputs: pl.DataFrame, target: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(regression, "_CACHE", {})
     first = Huber(1).fit(INPUTS, TARGET)
-    other = Huber(1).fit(inputs, target)
-    assert other.coefficients_ is not first.coefficients_
+    second = Huber(1).fit(inputs, target)
+    assert second.coefficients_ is not first.coefficients_
     monkeypatch.setattr(regression, "_CACHE", {})
-    np.testing.assert_array_equal(other.predict(inputs), Huber(1).fit(inputs, target).predict(inputs))
+    np.testing.assert_array_equal(second.predict(inputs), Huber(1).fit(inputs, target).predict(inputs))
 
 
-@pytest.mark.usefixtures("_nothing_kept")
-def test_only_the_last_fits_are_kept() -> None:
+@pytest.mark.usefixtures("_empty_cache")
+def test_only_the_last_fits_are_cached() -> None:
     first = Huber(1).fit(INPUTS, TARGET)
     for rows in range(MAX_CACHED_FITS):
         Huber(1).fit(INPUTS.head(300 + rows), TARGET[: 300 + rows])
@@ -105,15 +105,15 @@ def test_only_the_last_fits_are_kept() -> None:
     assert Huber(1).fit(INPUTS, TARGET).coefficients_ is not first.coefficients_
 
 
-@pytest.mark.usefixtures("_nothing_kept")
-def test_threads_that_fit_at_once_get_what_is_theirs() -> None:
-    """The hindcast fits its leads in threads; more of them here than fits are kept."""
+@pytest.mark.usefixtures("_empty_cache")
+def test_concurrent_fits_give_the_fit_of_their_own_rows() -> None:
+    """The hindcast fits its leads in threads; the test has more fits than the cache holds."""
     spans = [300 + k % 40 for k in range(200)]
     one_step = INPUTS.head(339)
 
     def intercept(rows: int) -> float:
         return Huber(1).fit(one_step.head(rows), TARGET[:rows]).intercept_
 
-    alone = {rows: Huber(1)._fit_rows(one_step.head(rows), TARGET[:rows]).intercept_ for rows in set(spans)}
+    expected = {rows: Huber(1)._fit_rows(one_step.head(rows), TARGET[:rows]).intercept_ for rows in set(spans)}
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(intercept, spans)) == [alone[rows] for rows in spans]
+        assert list(pool.map(intercept, spans)) == [expected[rows] for rows in spans]
