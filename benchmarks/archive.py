@@ -98,28 +98,28 @@ class Clock:
         return time.perf_counter() - clock, self.cpu() - cpu
 
 
-def filled(archive: Archive, rows: int, clock: Clock) -> tuple[float, float]:
-    """Append dams until `rows` are held; rows per second by the clock and of the processor.
+def fill_archive(archive: Archive, rows: int, clock: Clock) -> tuple[float, float]:
+    """Rows per second by the clock and of the processor, while dams are appended until the archive has `rows` rows.
 
     The newest `DAILY` days come day by day for all dams, which spreads them over the tables as in an archive that is in
     use; they are not in the rate.
     """
     dams = max(1, round(rows / (GAUGES * DAYS)))
     newest = pl.col("time") >= START + timedelta(days=DAYS - DAILY)
-    spent, held, late = [0.0, 0.0], 0, []
+    spent, count, late = [0.0, 0.0], 0, []
     for dam in range(dams):
         readings = readings_of(dam)  # made outside of what is timed
         late.append(readings.filter(newest))
         bulk = readings.filter(~newest)
-        held += bulk.height
-        for part, taken in enumerate(clock.of(lambda given=bulk: archive.append(given, FETCHED))):
-            spent[part] += taken
+        count += bulk.height
+        for part, seconds in enumerate(clock.of(lambda rows=bulk: archive.append(rows, FETCHED))):
+            spent[part] += seconds
     for number, (_, day) in enumerate(sorted(pl.concat(late).partition_by("time", as_dict=True).items())):
         archive.append(day, FETCHED + timedelta(days=number))
-    return held / spent[0], held / spent[1]
+    return count / spent[0], count / spent[1]
 
 
-def reads(archive: Archive, clock: Clock, dam: int) -> dict[str, tuple[float, float]]:
+def read_times(archive: Archive, clock: Clock, dam: int) -> dict[str, tuple[float, float]]:
     """Median seconds of each view of one dam."""
     gauges = gauges_of(dam)
     views: dict[str, Callable[[], pl.DataFrame]] = {
@@ -128,11 +128,11 @@ def reads(archive: Archive, clock: Clock, dam: int) -> dict[str, tuple[float, fl
         "first_known": lambda: archive.first_known(gauges),
         "revisions": lambda: archive.revisions(gauges),
     }
-    told = {}
+    medians = {}
     for name, view in views.items():
-        taken = [clock.of(view) for _ in range(ROUNDS)]
-        told[name] = (statistics.median(t[0] for t in taken), statistics.median(t[1] for t in taken))
-    return told
+        timings = [clock.of(view) for _ in range(ROUNDS)]
+        medians[name] = (statistics.median(t[0] for t in timings), statistics.median(t[1] for t in timings))
+    return medians
 
 
 @contextmanager
@@ -151,10 +151,10 @@ def measure(place: Callable[[str], str], server: Cluster | None, sizes: list[flo
     for size in sizes:
         url = place(f"{size:g}")
         with open_archive(url) as archive:
-            rate = filled(archive, round(size * 1e6), clock)
-            views = reads(archive, clock, 0).items()
-        told = "  ".join(f"{name} {seconds:.3f} ({cpu:.3f})" for name, (seconds, cpu) in views)
-        print(f"{size:7g} M rows: ingest {rate[0]:,.0f} ({rate[1]:,.0f})/s  {told}", flush=True)
+            rate = fill_archive(archive, round(size * 1e6), clock)
+            views = read_times(archive, clock, 0).items()
+        medians = "  ".join(f"{name} {seconds:.3f} ({cpu:.3f})" for name, (seconds, cpu) in views)
+        print(f"{size:7g} M rows: ingest {rate[0]:,.0f} ({rate[1]:,.0f})/s  {medians}", flush=True)
     return url
 
 
@@ -176,14 +176,14 @@ def main() -> None:
     parser.add_argument("--sizes", default="0.041,1,10", help="millions of rows, one archive each")
     parser.add_argument("--upkeep", action="store_true", help="check, compact and back up the last of them too")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    chosen = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="forebay-benchmark-", dir=chosen.folder))
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="forebay-benchmark-", dir=arguments.folder))
     try:
         for kind in ("SQLite", "PostgreSQL"):
             print(f"\n{kind}: by the clock (of the processor)")
             with places(kind, folder) as (place, server):
-                url = measure(place, server, [float(text) for text in chosen.sizes.split(",")])
-                if chosen.upkeep:
+                url = measure(place, server, [float(text) for text in arguments.sizes.split(",")])
+                if arguments.upkeep:
                     look_after(url, Clock(server), folder)
     finally:
         shutil.rmtree(folder)

@@ -67,15 +67,17 @@ print(len(table), model.evaluate(test[names].to_numpy(), test["change"].to_numpy
 
 
 def seconds(python: Path, program: str, folder: Path) -> tuple[float, int, float]:
-    """Wall time of the program in a process of its own, the rows that it made, and its test MAE."""
+    """Wall time of the program in its own process, its number of rows, and its test MAE."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     start = time.perf_counter()
-    done = subprocess.run([python, "-c", program, folder], env=environment, capture_output=True, text=True, check=False)
-    took = time.perf_counter() - start
-    if done.returncode != 0:
-        sys.exit(f"{python} failed: {done.stderr.strip().splitlines()[-1]}")
-    rows, mae = done.stdout.split()[-2:]
-    return took, int(rows), float(mae)
+    process = subprocess.run(
+        [python, "-c", program, folder], env=environment, capture_output=True, text=True, check=False
+    )
+    duration = time.perf_counter() - start
+    if process.returncode != 0:
+        sys.exit(f"{python} failed: {process.stderr.strip().splitlines()[-1]}")
+    rows, mae = process.stdout.split()[-2:]
+    return duration, int(rows), float(mae)
 
 
 def main() -> None:
@@ -83,17 +85,17 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit("usage: python benchmarks/article.py FOLDER [ROUNDS]")
     folder, rounds = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    theirs = Path(sys.prefix).with_name(".venv-tensorflow") / "bin" / "python"
-    sides = {"forebay on jax": (Path(sys.executable), FOREBAY), "TensorFlow-Keras": (theirs, TENSORFLOW)}
+    tensorflow_python = Path(sys.prefix).with_name(".venv-tensorflow") / "bin" / "python"
+    sides = {"forebay on jax": (Path(sys.executable), FOREBAY), "TensorFlow-Keras": (tensorflow_python, TENSORFLOW)}
     best = dict.fromkeys(sides, float("inf"))
     for _ in range(rounds):
         for name, (python, program) in sides.items():
-            took, rows, mae = seconds(python, program, folder)
+            duration, rows, mae = seconds(python, program, folder)
             assert rows == 4717, f"{name} made {rows} rows"
-            best[name] = min(best[name], took)
-            print(f"{name}: {took:.2f} s, {rows} rows, test MAE {mae:.4f} m", flush=True)
+            best[name] = min(best[name], duration)
+            print(f"{name}: {duration:.2f} s, {rows} rows, test MAE {mae:.4f} m", flush=True)
     ratio = best["forebay on jax"] / best["TensorFlow-Keras"]
-    print(f"best of {rounds}: " + ", ".join(f"{name} {took:.2f} s" for name, took in best.items()))
+    print(f"best of {rounds}: " + ", ".join(f"{name} {duration:.2f} s" for name, duration in best.items()))
     print(f"ratio {ratio:.2f}, goal {GOAL}")
     sys.exit(ratio > GOAL)
 

@@ -58,7 +58,7 @@ SIDES = {
 
 
 @dataclass(frozen=True)
-class Took:
+class RunCost:
     """Seconds of one process, by the clock and of the processor, and what it forecast, shape (days, leads, width)."""
 
     wall: float
@@ -75,8 +75,8 @@ def read(path: Path) -> tuple[Dam, Samples]:
     return dam, make_samples(frame, frame, dam)
 
 
-def forebay(path: Path, made: Path) -> None:
-    """All that a user gets of a hindcast but its scores; the changes of `default` go to the file `made`."""
+def forebay(path: Path, output: Path) -> None:
+    """A whole hindcast without scores; the changes of `default` go to the file `output`."""
     dam, samples = read(path)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     table = hindcast.forecast_table(samples, dam, points)
@@ -87,11 +87,11 @@ def forebay(path: Path, made: Path) -> None:
         wide = rows.pivot("quantile", index="init_date", values="change").sort("init_date")
         day = (wide["init_date"].to_numpy().astype("datetime64[D]") - samples.dates[0]).astype(int)
         change[day, k] = wide.select(str(q) for q in QUANTILES).to_numpy()
-    np.savez(made, change=change)
+    np.savez(output, change=change)
 
 
 def hand_over(samples: Samples, dam: Dam, path: Path) -> None:
-    """What a peer is given: inputs as known at each day's end, the level, and what to forecast with what."""
+    """Write the input of a peer: inputs as known at the end of each day, levels, lead times and parameters."""
     np.savez(
         path,
         dates=samples.dates,
@@ -104,17 +104,17 @@ def hand_over(samples: Samples, dam: Dam, path: Path) -> None:
     )
 
 
-def run(command: list[str], made: Path) -> Took:
-    """What a process took that writes its forecasts to `made`; ends this one if it fails."""
+def run(command: list[str], output: Path) -> RunCost:
+    """What a process took that writes its forecasts to `output`; ends this one if it fails."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed: {(process.stderr.strip().splitlines() or ['no output'])[-1]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    with np.load(made, allow_pickle=False) as held:
-        return Took(wall, cpu, held["change"])
+    with np.load(output, allow_pickle=False) as content:
+        return RunCost(wall, cpu, content["change"])
 
 
 def scores(change: Array, samples: Samples, dam: Dam, lead: int) -> str:
@@ -122,37 +122,38 @@ def scores(change: Array, samples: Samples, dam: Dam, lead: int) -> str:
     observed = samples.change(samples.observed, lead)
     window = scorecard.windows(samples, dam)[dam.hindcast.windows[0].name if dam.hindcast.windows else "all"]
     days = np.flatnonzero(window & np.isfinite(observed))
-    made, came = change[days, dam.hindcast.leads.index(lead)], observed[days]
-    told = f"{lead} d: n {len(days)}, MAE {metrics.mae(made[:, made.shape[1] // 2], came):.4f}"
-    if made.shape[1] == len(QUANTILES):
-        covered = metrics.coverage(made[:, 0], made[:, -1], came)
-        told += f", pinball {metrics.pinball(np.sort(made, axis=1), came, QUANTILES):.4f}, in 90% {covered:.2f}"
-    return told
+    output, observed_change = change[days, dam.hindcast.leads.index(lead)], observed[days]
+    text = f"{lead} d: n {len(days)}, MAE {metrics.mae(output[:, output.shape[1] // 2], observed_change):.4f}"
+    if output.shape[1] == len(QUANTILES):
+        covered = metrics.coverage(output[:, 0], output[:, -1], observed_change)
+        pinball = metrics.pinball(np.sort(output, axis=1), observed_change, QUANTILES)
+        text += f", pinball {pinball:.4f}, in 90% {covered:.2f}"
+    return text
 
 
 def compare(path: Path, names: list[str]) -> None:
-    """Print what each side took, how good it was, and the ratios to forebay; exit code 1 if the goal is missed."""
+    """Print duration and scores of each side and their ratios to forebay; exit code 1 if the goal is not met."""
     dam, samples = read(path)
-    took: dict[str, Took] = {}
+    costs: dict[str, RunCost] = {}
     with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder) / "given.npz", Path(folder) / "made.npz"
-        hand_over(samples, dam, given)
+        input_path, output = Path(folder) / "input.npz", Path(folder) / "output.npz"
+        hand_over(samples, dam, input_path)
         for name in names:
             if name == FOREBAY:
-                command = [sys.executable, __file__, str(path), "--made", str(made)]
+                command = [sys.executable, __file__, str(path), "--output", str(output)]
             else:
-                program, *asked = SIDES[name]
-                command = [str(PEERS), str(Path(__file__).with_name(program)), str(given), str(made), *asked]
-            this = took[name] = run(command, made)
-            ours = took[FOREBAY]
+                program, *options = SIDES[name]
+                command = [str(PEERS), str(Path(__file__).with_name(program)), str(input_path), str(output), *options]
+            run_cost = costs[name] = run(command, output)
+            forebay_cost = costs[FOREBAY]
             print(
-                f"{name}: {this.wall:.1f} s by the clock, {this.cpu:.1f} s CPU; "
-                f"{this.wall / ours.wall:.1f} and {this.cpu / ours.cpu:.1f} times forebay's"
+                f"{name}: {run_cost.wall:.1f} s by the clock, {run_cost.cpu:.1f} s CPU; "
+                f"{run_cost.wall / forebay_cost.wall:.1f} and {run_cost.cpu / forebay_cost.cpu:.1f} times forebay's"
             )
             for lead in sorted({1, 3, 7} & set(dam.hindcast.leads)):
-                print(f"    {scores(this.change, samples, dam, lead)}", flush=True)
-    if SAME in took:
-        ratio = took[SAME].wall / took[FOREBAY].wall
+                print(f"    {scores(run_cost.change, samples, dam, lead)}", flush=True)
+    if SAME in costs:
+        ratio = costs[SAME].wall / costs[FOREBAY].wall
         print(f"{SAME}: {ratio:.1f} times as long as forebay by the clock, goal {GOAL:.0f}")
         sys.exit(ratio < GOAL)
 
@@ -162,17 +163,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dam", nargs="?", type=Path, default=PROJECT / "tests" / "dams" / "warragamba.toml")
     parser.add_argument("--sides", default=",".join(SIDES), help="which, by name; forebay is always run")
-    parser.add_argument("--made", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.made:
-        forebay(given.dam, given.made)
+    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.output:
+        forebay(arguments.dam, arguments.output)
         return
     if not PEERS.exists():
-        sys.exit(f"{PEERS} is not there; run `scripts/bench`, which makes it")
-    asked = {FOREBAY, *given.sides.split(",")}
-    if unknown := asked - set(SIDES):
+        sys.exit(f"{PEERS} does not exist; run `scripts/bench`, which creates it")
+    options = {FOREBAY, *arguments.sides.split(",")}
+    if unknown := options - set(SIDES):
         sys.exit(f"sides {', '.join(sorted(unknown))} are not known; allowed are {', '.join(SIDES)}")
-    compare(given.dam, [name for name in SIDES if name in asked])
+    compare(arguments.dam, [name for name in SIDES if name in options])
 
 
 if __name__ == "__main__":

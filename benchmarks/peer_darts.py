@@ -25,8 +25,8 @@ from darts.models import LightGBMModel
 
 
 @dataclass(frozen=True)
-class Given:
-    """What forebay hands over.
+class BenchmarkData:
+    """The input file of a peer.
 
     level: per day, NaN where unknown; inputs: what was known at each day's end; start: index of the first init date to
     forecast from; leads: days; quantiles; parameters: those of forebay's `trees`.
@@ -52,9 +52,9 @@ class Given:
     def _series(self, values: np.ndarray) -> TimeSeries:
         return TimeSeries.from_times_and_values(self.dates, values.astype(np.float64), freq="D")
 
-    def model(self, asked: str, *, steps: int, shift: int = 0) -> LightGBMModel:
+    def model(self, kind: str, *, steps: int, shift: int = 0) -> LightGBMModel:
         """Darts' LightGBM with the parameters of forebay's `trees`, for the median (L1 loss) or all quantiles."""
-        loss = {"likelihood": "quantile", "quantiles": list(self.quantiles)} if asked == "quantiles" else {}
+        loss = {"likelihood": "quantile", "quantiles": list(self.quantiles)} if kind == "quantiles" else {}
         parameters = {k: v for k, v in self.parameters.items() if not (loss and k == "objective")}
         return LightGBMModel(
             lags_past_covariates=[-1], output_chunk_length=steps, output_chunk_shift=shift, random_state=1,
@@ -62,30 +62,30 @@ class Given:
         )  # fmt: skip
 
 
-def read(path: str) -> Given:
-    """What stands in the file that forebay wrote."""
-    with np.load(path, allow_pickle=False) as held:
-        dates = pd.DatetimeIndex(held["dates"].astype("datetime64[ns]"))
-        names = [f"input_{k}" for k in range(held["inputs"].shape[1])]
-        inputs = TimeSeries.from_times_and_values(dates, held["inputs"], freq="D", columns=names)
-        leads, quantiles = (tuple(held[name].tolist()) for name in ("leads", "quantiles"))
-        parameters = json.loads(str(held["parameters"]))
-        return Given(dates, held["level"], inputs, int(held["start"]), leads, quantiles, parameters)
+def read(path: str) -> BenchmarkData:
+    """The content of the input file."""
+    with np.load(path, allow_pickle=False) as content:
+        dates = pd.DatetimeIndex(content["dates"].astype("datetime64[ns]"))
+        names = [f"input_{k}" for k in range(content["inputs"].shape[1])]
+        inputs = TimeSeries.from_times_and_values(dates, content["inputs"], freq="D", columns=names)
+        leads, quantiles = (tuple(content[name].tolist()) for name in ("leads", "quantiles"))
+        parameters = json.loads(str(content["parameters"]))
+        return BenchmarkData(dates, content["level"], inputs, int(content["start"]), leads, quantiles, parameters)
 
 
-def plain(given: Given, asked: str) -> np.ndarray:
+def plain(benchmark: BenchmarkData, kind: str) -> np.ndarray:
     """Changes per day, lead and quantile; one historical forecast of 7 daily changes from each day."""
-    change, weight = given.change(1)
-    made = given.model(asked, steps=max(given.leads)).historical_forecasts(
-        change, past_covariates=given.inputs, sample_weight=weight, start=given.dates[given.start + 1],
-        forecast_horizon=max(given.leads), stride=1, last_points_only=False, overlap_end=True,
+    change, weight = benchmark.change(1)
+    forecasts = benchmark.model(kind, steps=max(benchmark.leads)).historical_forecasts(
+        change, past_covariates=benchmark.inputs, sample_weight=weight, start=benchmark.dates[benchmark.start + 1],
+        forecast_horizon=max(benchmark.leads), stride=1, last_points_only=False, overlap_end=True,
         retrain=_on_new_year,
-        predict_likelihood_parameters=asked == "quantiles", show_warnings=False,
+        predict_likelihood_parameters=kind == "quantiles", show_warnings=False,
     )  # fmt: skip
-    steps = np.full((len(given.dates), max(given.leads), _width(given, asked)), np.nan)
-    for forecast in made:
-        steps[(forecast.start_time() - given.dates[0]).days - 1] = forecast.values(copy=False)
-    return np.cumsum(steps, axis=1)[:, [lead - 1 for lead in given.leads]]
+    steps = np.full((len(benchmark.dates), max(benchmark.leads), _width(benchmark, kind)), np.nan)
+    for forecast in forecasts:
+        steps[(forecast.start_time() - benchmark.dates[0]).days - 1] = forecast.values(copy=False)
+    return np.cumsum(steps, axis=1)[:, [lead - 1 for lead in benchmark.leads]]
 
 
 def _on_new_year(
@@ -95,38 +95,39 @@ def _on_new_year(
     return counter == 0 or (pred_time.month, pred_time.day) == (1, 2)
 
 
-def fast(given: Given, asked: str) -> np.ndarray:
+def fast(benchmark: BenchmarkData, kind: str) -> np.ndarray:
     """Changes per day, lead and quantile; each lead's own model, fitted by hand, its days forecast at once."""
-    days = np.arange(given.start, len(given.dates))
-    new_year = [int(d) for d in days if d == given.start or (given.dates[d].month, given.dates[d].day) == (1, 1)]
-    result = np.full((len(given.dates), len(given.leads), _width(given, asked)), np.nan)
-    for k, lead in enumerate(given.leads):
-        change, weight = given.change(lead)
-        for first, after in zip(new_year, [*new_year[1:], len(given.dates)], strict=True):
-            model = given.model(asked, steps=1, shift=lead - 1)
-            model.fit(change[:first], past_covariates=given.inputs, sample_weight=weight[:first])
+    days = np.arange(benchmark.start, len(benchmark.dates))
+    dates = benchmark.dates
+    new_year = [int(d) for d in days if d == benchmark.start or (dates[d].month, dates[d].day) == (1, 1)]
+    result = np.full((len(benchmark.dates), len(benchmark.leads), _width(benchmark, kind)), np.nan)
+    for k, lead in enumerate(benchmark.leads):
+        change, weight = benchmark.change(lead)
+        for first, after in zip(new_year, [*new_year[1:], len(benchmark.dates)], strict=True):
+            model = benchmark.model(kind, steps=1, shift=lead - 1)
+            model.fit(change[:first], past_covariates=benchmark.inputs, sample_weight=weight[:first])
             # the series need not reach the days that are forecast, but Darts takes the origins from it
-            made = model.historical_forecasts(
-                change[: min(after, len(given.dates))], past_covariates=given.inputs, retrain=False,
-                start=given.dates[first + 1] if first + 1 < len(given.dates) else given.dates[first],
+            forecasts = model.historical_forecasts(
+                change[: min(after, len(benchmark.dates))], past_covariates=benchmark.inputs, retrain=False,
+                start=benchmark.dates[first + 1] if first + 1 < len(benchmark.dates) else benchmark.dates[first],
                 forecast_horizon=1, overlap_end=True, show_warnings=False,
-                predict_likelihood_parameters=asked == "quantiles",
+                predict_likelihood_parameters=kind == "quantiles",
             )  # fmt: skip
-            init = (made.time_index - given.dates[0]).days.to_numpy() - lead
-            keep = (init >= first) & (init < after)
-            result[init[keep], k] = made.values(copy=False)[keep]
+            init = (forecasts.time_index - benchmark.dates[0]).days.to_numpy() - lead
+            is_new = (init >= first) & (init < after)
+            result[init[is_new], k] = forecasts.values(copy=False)[is_new]
     return result
 
 
-def _width(given: Given, asked: str) -> int:
-    return len(given.quantiles) if asked == "quantiles" else 1
+def _width(benchmark: BenchmarkData, kind: str) -> int:
+    return len(benchmark.quantiles) if kind == "quantiles" else 1
 
 
 def main() -> None:
-    """Write what was asked for."""
-    source, target, way, asked = sys.argv[1:]
-    made = {"plain": plain, "fast": fast}[way](read(source), asked)
-    np.savez(target, change=made)
+    """Write the forecasts."""
+    source, target, way, kind = sys.argv[1:]
+    forecasts = {"plain": plain, "fast": fast}[way](read(source), kind)
+    np.savez(target, change=forecasts)
 
 
 if __name__ == "__main__":
