@@ -13,7 +13,8 @@ import pytest
 
 from tests.shared import PROJECT
 
-SCRIPTS = sorted([*(PROJECT / "scripts").iterdir(), PROJECT / ".ci" / "run"])
+BASH_SCRIPTS = (path for path in (PROJECT / "scripts").iterdir() if path.is_file() and not path.suffix)
+SCRIPTS = sorted([*BASH_SCRIPTS, PROJECT / ".ci" / "run"])
 
 PYPROJECT = """\
 [build-system]
