@@ -190,7 +190,7 @@ def test_run(tmp_path: Path) -> None:
     assert ended.err == ""
     assert "Small Dam (SIMULATED): reservoir_level (m), forecast as of 2019-06-04, " in ended.out
     assert "days old\n" in ended.out
-    assert "Hindcast: mean absolute error (m) on the same days for all" in ended.out
+    assert "Hindcast: mean absolute error (m), all models on the same days" in ended.out
     assert ended.out.endswith("Report: runs/small/report.html\n")
     assert {path.name for path in (tmp_path / "runs/small").iterdir()} >= FILES
 

@@ -48,7 +48,7 @@ def test_the_outcome_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.outcome(said, synthetic.scores(DAM), DAM, [Path("out/forecast.csv"), Path("out/report.html")])
     out = capsys.readouterr().out
     assert out.startswith("Synthetic Dam (SIMULATED): reservoir_level (m), forecast from 2021-04-14\n")
-    assert "Hindcast: mean absolute error (m) on the same days for all" in out
+    assert "Hindcast: mean absolute error (m), all models on the same days" in out
     assert out.endswith("  · No rain gauge.\nReport: out/report.html\n")
 
 
