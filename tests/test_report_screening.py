@@ -1,4 +1,4 @@
-"""The screening room's page and pictures."""
+"""`forebay.report.screening` and its charts: the page of flagged values."""
 
 import json
 import re
@@ -10,8 +10,8 @@ import pytest
 
 from forebay.charts.screening import REASON_COLOURS, gauge_chart
 from forebay.cli.app import app
-from forebay.report.screening import write_screening
-from forebay.screen.flags import REASONS, screen_daily
+from forebay.report.screening import render_screening, write_screening
+from forebay.screen.flags import REASONS, flag_runs, screen_daily
 from tests import synthetic
 
 DAM = synthetic.dam()
@@ -25,30 +25,38 @@ def frame() -> pl.DataFrame:
     return daily.with_columns(level.alias("reservoir_level"))
 
 
-def test_every_reason_has_a_colour_of_its_own() -> None:
+def test_every_reason_has_its_own_colour() -> None:
     assert set(REASON_COLOURS) == set(REASONS)
     assert len(set(REASON_COLOURS.values())) == len(REASONS)
 
 
-def test_each_gauges_picture_is_valid_and_shows_its_flags(frame: pl.DataFrame) -> None:
-    found = screen_daily(frame, DAM)
+def test_the_chart_of_every_gauge_is_valid_and_shows_its_flags(frame: pl.DataFrame) -> None:
+    flags = screen_daily(frame, DAM)
     for gauge in DAM.gauges:
-        spec = gauge_chart(frame, found, DAM, gauge).to_dict()  # validates
+        spec = gauge_chart(frame, flags, DAM, gauge).to_dict()  # validates
         alt.Chart.from_dict(spec)
         assert "SIMULATED" in json.dumps(spec["title"])
-    assert "spike" in json.dumps(gauge_chart(frame, found, DAM, DAM.target_gauge).to_dict())
+    assert "spike" in json.dumps(gauge_chart(frame, flags, DAM, DAM.target_gauge).to_dict())
 
 
 def test_the_page_needs_no_network_and_lists_the_spells(frame: pl.DataFrame, tmp_path: Path) -> None:
-    found = screen_daily(frame, DAM)
-    files = {path.name for path in write_screening(frame, found, DAM, tmp_path)}
+    flags = screen_daily(frame, DAM)
+    files = {path.name for path in write_screening(frame, flags, DAM, tmp_path)}
     pictures = {f"{gauge.column}.{kind}" for gauge in DAM.gauges for kind in ("png", "svg")}
     assert files == pictures | {"screening.html", "flags.csv", "spells.csv"}
     page = (tmp_path / "screening.html").read_text("utf-8")
     assert not re.search(r'(?:src|href)="https?:', page)
     assert "SIMULATED" in page
     assert "<td>spike</td>" in page
-    assert pl.read_csv(tmp_path / "flags.csv").height == found.height
+    assert pl.read_csv(tmp_path / "flags.csv").height == flags.height
+
+
+def test_text_of_a_dam_file_is_never_markup(frame: pl.DataFrame) -> None:
+    hostile = DAM.model_copy(update={"name": "</script><b>", "licence": "<b>"})
+    spells = flag_runs(screen_daily(frame, hostile))
+    page = render_screening(hostile, spells, {"reservoir_level": {"title": "</script><b>"}})
+    assert "<b>" not in page
+    assert "&lt;/script&gt;&lt;b&gt;: quality screening" in page
 
 
 def test_the_command_prints_spells(
@@ -79,6 +87,6 @@ file = { path = "lake.csv", date = "date", value = "level" }
     app(["fetch", str(dam_file), "--archive", "sqlite:///a.db", "--json"], result_action="return_value")
     capsys.readouterr()
     app(["screen", str(dam_file), "--archive", "sqlite:///a.db", "-o", "out", "--json"], result_action="return_value")
-    said = json.loads(capsys.readouterr().out)
-    assert [(spell["reason"], spell["days"]) for spell in said["spells"]] == [("spike", 2)]
+    content = json.loads(capsys.readouterr().out)
+    assert [(spell["reason"], spell["days"]) for spell in content["spells"]] == [("spike", 2)]
     assert (tmp_path / "out" / "screening.html").is_file()

@@ -24,14 +24,14 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """WaterNSW's service, with made-up stations."""
-    made = Service(around_warragamba())
-    with station_server(made) as url:
+    """WaterNSW's service, with invented stations."""
+    served = Service(around_warragamba())
+    with station_server(served) as url:
         monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
-        yield made
+        yield served
 
 
-def found_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> StationList:
+def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> StationList:
     """Stations (id, km, bearing) that measure rain and stage."""
     rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": way} for name, km, way in stations]
     series = [{"station": name, "variable": what} for name, *_ in stations for what in ("rainfall", "stream_level")]
@@ -43,26 +43,26 @@ def found_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> St
     )
 
 
-def drawn(found: StationList) -> str:
-    chart = station_map.station_map(found, "The <Place>")
+def svg_of(stations: StationList) -> str:
+    chart = station_map.station_map(stations, "The <Place>")
     chart.to_dict()  # validates
     svg = vl_convert.vegalite_to_svg(file_spec(chart), vl_version=VEGA_LITE)
     assert "NaN" not in svg and "Infinity" not in svg
     return svg
 
 
-def layer(found: StationList, mark: str) -> list[list[dict[str, float | str]]]:
-    spec = file_spec(station_map.station_map(found, "P"))
+def layer(stations: StationList, mark: str) -> list[list[dict[str, float | str]]]:
+    spec = file_spec(station_map.station_map(stations, "P"))
     return [spec["datasets"][part["data"]["name"]] for part in spec["layer"] if part["mark"]["type"] == mark]
 
 
-def test_a_km_is_as_long_north_as_east_and_stations_lie_where_they_are() -> None:
-    found = found_at(("a", 5.0, 90.0), ("b", 10.0, 180.0))
-    spec = file_spec(station_map.station_map(found, "P"))
+def test_the_map_has_one_scale_and_stations_are_in_their_places() -> None:
+    stations = stations_at(("a", 5.0, 90.0), ("b", 10.0, 180.0))
+    spec = file_spec(station_map.station_map(stations, "P"))
     assert spec["width"] == spec["height"]
     domains = {str(part["encoding"][axis]["scale"]["domain"]) for part in spec["layer"] for axis in ("x", "y")}
     assert len(domains) == 1
-    ((*dots,),) = layer(found, "circle")
+    ((*dots,),) = layer(stations, "circle")
     middle = {
         name: (sum(dot["east"] for dot in dots if dot["station"] == name) / 2,
                next(dot["north"] for dot in dots if dot["station"] == name))
@@ -70,23 +70,23 @@ def test_a_km_is_as_long_north_as_east_and_stations_lie_where_they_are() -> None
     }  # fmt: skip
     assert middle["a"] == pytest.approx((5, 0), abs=1e-9)
     assert middle["b"] == pytest.approx((0, -10), abs=1e-9)
-    lines = layer(found, "line")[0]
+    lines = layer(stations, "line")[0]
     assert {round(math.hypot(point["east"], point["north"]), 9) for point in lines} == {2.0, 4.0, 6.0, 8.0, 10.0}
 
 
-def test_the_picture_names_the_place_the_rings_and_every_station() -> None:
-    svg = drawn(found_at(("212242", 5.0, 90.0), ("563035", 10.0, 180.0)))
+def test_the_map_names_the_place_the_rings_and_every_station() -> None:
+    svg = svg_of(stations_at(("212242", 5.0, 90.0), ("563035", 10.0, 180.0)))
     for text in ("The &lt;Place&gt;", "10 km", "212242", "563035", "rainfall", "stream_level"):
         assert f">{text}<" in svg
     assert "stations of waternsw within 10 km" in svg
 
 
-def test_labels_that_would_cover_others_are_left_out_and_none_of_the_dots() -> None:
-    found = found_at(*[(f"{n:06d}", 3.0 + n / 100, 90.0) for n in range(40)])
-    labels = {row["label"] for row in layer(found, "text")[-1]}
+def test_overlapping_labels_are_left_out_but_no_dot() -> None:
+    stations = stations_at(*[(f"{n:06d}", 3.0 + n / 100, 90.0) for n in range(40)])
+    labels = {row["label"] for row in layer(stations, "text")[-1]}
     assert 1 <= len(labels) <= 3
-    assert len(layer(found, "circle")[0]) == 80
-    drawn(found)
+    assert len(layer(stations, "circle")[0]) == 80
+    svg_of(stations)
 
 
 @pytest.mark.parametrize("radius_km", [0.01, 0.7, 1.0, 3.0, 12.0, 25.0, 99.0, 1000.0])
@@ -97,8 +97,8 @@ def test_two_to_six_rings_the_last_at_the_radius(radius_km: float) -> None:
     assert rings[-1] == radius_km
 
 
-def test_no_station_is_a_picture_too() -> None:
-    assert "The &lt;Place&gt;" in drawn(found_at())
+def test_a_map_without_stations() -> None:
+    assert "The &lt;Place&gt;" in svg_of(stations_at())
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -121,25 +121,26 @@ def test_around_a_dam(service: Service) -> None:
 
 def test_around_a_place_for_machines(service: Service) -> None:
     """A latitude that begins with a minus sign is no option."""
-    said = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
-    assert (said.code, said.err) == (0, "")
-    told = said.json
-    assert (told["source"], told["latitude"], told["longitude"], told["file"]) == ("waternsw", -33.8838, 150.5955, None)
-    (station,) = told["stations"]
+    ended = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    content = ended.json
+    place = {key: content[key] for key in ("source", "latitude", "longitude", "file")}
+    assert place == {"source": "waternsw", "latitude": -33.8838, "longitude": 150.5955, "file": None}
+    (station,) = content["stations"]
     assert (station["station"], station["latitude"], station["datasources"]) == ("900002", -33.9738, ["A", "PROV"])
     assert [(s["variable"], s["unit"], s["code"], s["last_day"]) for s in station["series"]] == [
         ("rainfall", "mm", "10.00", "2024-11-18")
     ]
 
 
-def test_none_found_is_a_sentence_and_no_failure(service: Service) -> None:
+def test_no_station_is_a_sentence_and_no_failure(service: Service) -> None:
     ended = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg")
     assert (ended.code, ended.err) == (0, "")
     assert "waternsw has no station that measures storage within 25 km." in ended.out
     assert Path("map.svg").exists()
 
 
-def test_a_page_that_opens_without_a_network(service: Service) -> None:
+def test_a_page_that_needs_no_network(service: Service) -> None:
     service.sites = [*service.sites, Site("9<b>", "-33.9", "150.6", (LAKE, VOLTS, RAIN))]
     ended = forebay("stations", "warragamba", "-o", "stations.html")
     assert (ended.code, ended.err) == (0, "")
@@ -152,7 +153,7 @@ def test_a_page_that_opens_without_a_network(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("name", "begins"), [("map.png", b"\x89PNG"), ("map.SVG", b"<svg")])
-def test_a_picture_in_a_file(service: Service, name: str, begins: bytes) -> None:
+def test_a_map_in_a_file(service: Service, name: str, begins: bytes) -> None:
     assert forebay("stations", "warragamba", "-o", name).code == 0
     assert Path(name).read_bytes().startswith(begins)
     assert [path.name for path in Path().iterdir()] == [name], "nothing else is left"
@@ -170,7 +171,7 @@ def test_bad_usage(service: Service) -> None:
     refused(forebay("stations", "warragamba", "--variable", "wind"), "variable 'wind' is unknown")
     refused(forebay("stations", "warragamba", "-o", "map.gif"), r"map\.gif: suffix '\.gif' is unknown; allowed are")
     refused(forebay("stations", "warragamba", "-o", "no/map.png"), r"no/map\.png cannot be written \(No such file")
-    assert all(call["function"] != "get_db_info" for call in service.calls[:-4]), "told before the service is asked"
+    assert all(call["function"] != "get_db_info" for call in service.calls[:-4]), "refused before the first request"
 
 
 def test_a_service_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +180,7 @@ def test_a_service_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> No
     refused(forebay("stations", "warragamba"), "waternsw: 127.0.0.1:9 cannot be reached", 1)
 
 
-def test_a_simulated_dam_says_so(service: Service, tmp_path: Path) -> None:
+def test_a_simulated_dam_is_marked(service: Service, tmp_path: Path) -> None:
     from tests.test_dam_file import DAM
 
     (tmp_path / "lake.toml").write_text(DAM.replace('name = "The Lake"', 'name = "The Lake"\nsimulated = true'))

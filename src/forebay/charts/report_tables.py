@@ -7,10 +7,10 @@ from functools import cached_property
 
 import polars as pl
 
+from forebay.charts.coverage_tables import coverage_spells
 from forebay.charts.forecast_tables import DAY, forecast_fan, observed_levels, reference_levels
 from forebay.charts.formats import TargetFormat
 from forebay.charts.rises import Rise, largest_rise
-from forebay.charts.score_tables import coverage_spells
 from forebay.charts.style import Heading
 from forebay.dams.dam import Dam
 from forebay.features.daily_tables import Reading

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.charts.coverage_tables import gauge_labels
 from forebay.charts.encodings import colour_scale, date_tooltip, zoom_in_time
-from forebay.charts.score_tables import gauge_labels
 from forebay.charts.style import EXTRA_COLOURS, GRID, INK, WIDTH
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge

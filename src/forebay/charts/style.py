@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forebay.charts.score_tables import GOOD
+from forebay.charts.coverage_tables import GOOD
 
 WIDTH = 860
 PANEL_WIDTH, PANEL_HEIGHT = 270, 170

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from forebay.charts.coverage_tables import coverage_counts
 from forebay.charts.report_tables import Report
-from forebay.charts.score_tables import coverage_counts
 
 
 def build(report: Report) -> Mapping[str, object]:

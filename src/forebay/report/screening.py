@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from forebay.charts import drawing
+from forebay.charts.coverage_tables import gauge_labels
 from forebay.charts.formats import NO_VALUE
-from forebay.charts.score_tables import gauge_labels
 from forebay.charts.screening import gauge_chart
 from forebay.charts.spec import Spec, file_spec
 from forebay.dams.dam import Dam

@@ -1,4 +1,4 @@
-"""What the terminal shows of tables and forecasts."""
+"""`forebay.cli.terminal`: tables, forecasts, screenings and hindcasts as text."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,10 +16,10 @@ INIT = date(2021, 4, 14)
 DAM = synthetic.dam()
 
 
-def issued(*, lacks: tuple[str, ...] = ()) -> IssuedForecast:
-    """The synthetic dam's last forecast, issued hours later."""
+def issued(*, limitations: tuple[str, ...] = ()) -> IssuedForecast:
+    """The last forecast of the synthetic dam, issued some hours later."""
     table = synthetic.forecasts(DAM, synthetic.daily(DAM), [INIT])
-    return IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, INIT, table, lacks)
+    return IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, INIT, table, limitations)
 
 
 def test_a_table_leaves_out_columns_without_any_value(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,22 +43,22 @@ def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(text in out for text in ("2020-01-02 03:04Z", "yes", "no", "12345", "1,235", "0.0001235"))
 
 
-def test_the_outcome_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    said = issued(lacks=("No rain gauge.",))
-    terminal.outcome(said, synthetic.scores(DAM), DAM, [Path("out/forecast.csv"), Path("out/report.html")])
+def test_a_forecast_with_its_scores_and_limitations(capsys: pytest.CaptureFixture[str]) -> None:
+    forecast = issued(limitations=("No rain gauge.",))
+    terminal.outcome(forecast, synthetic.scores(DAM), DAM, [Path("out/forecast.csv"), Path("out/report.html")])
     out = capsys.readouterr().out
     assert out.startswith("Synthetic Dam (SIMULATED): reservoir_level (m), forecast from 2021-04-14\n")
     assert "Hindcast: mean absolute error (m), all models on the same days" in out
     assert out.endswith("  · No rain gauge.\nReport: out/report.html\n")
 
 
-def test_beyond_experience_is_said_first(capsys: pytest.CaptureFixture[str]) -> None:
-    said = replace(issued(lacks=("No rain gauge.",)), outside_experience=("Outside experience: the level.",))
-    terminal.outcome(said, synthetic.scores(DAM), DAM, [])
+def test_outside_experience_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    forecast = replace(issued(limitations=("No rain gauge.",)), outside_experience=("Outside experience: the level.",))
+    terminal.outcome(forecast, synthetic.scores(DAM), DAM, [])
     assert capsys.readouterr().out.endswith("  · Outside experience: the level.\n  · No rain gauge.\n")
 
 
-def test_an_old_forecast_is_never_called_current(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stale_forecast_has_its_age_in_the_title(capsys: pytest.CaptureFixture[str]) -> None:
     old = replace(issued(), issue_time=synthetic.NOW + timedelta(days=9))
     terminal.outcome(old, synthetic.scores(DAM).clear(), DAM.model_copy(update={"simulated": False}), [])
     out = capsys.readouterr().out
@@ -67,16 +67,16 @@ def test_an_old_forecast_is_never_called_current(capsys: pytest.CaptureFixture[s
     assert "Report" not in out
 
 
-def test_a_row_per_lead() -> None:
+def test_a_row_per_lead_time() -> None:
     rows = terminal.forecast_rows(issued().table)
     assert [row["lead"] for row in rows] == [f"{lead} d" for lead in synthetic.LEADS]
-    first = issued().table.filter(pl.col("model") == "default", pl.col("lead_time") == 1).sort("quantile")["level"]
+    levels = issued().table.filter(pl.col("model") == "default", pl.col("lead_time") == 1).sort("quantile")["level"]
     assert rows[0] == {
         "lead": "1 d",
         "day": "Thu 2021-04-15",
-        "median": f"{first[3]:.3f}",
-        "80% interval": f"{first[1]:.3f} … {first[5]:.3f}",
-        "90% interval": f"{first[0]:.3f} … {first[6]:.3f}",
+        "median": f"{levels[3]:.3f}",
+        "80% interval": f"{levels[1]:.3f} … {levels[5]:.3f}",
+        "90% interval": f"{levels[0]:.3f} … {levels[6]:.3f}",
     }
 
 
@@ -85,7 +85,20 @@ def test_a_forecast_without_intervals() -> None:
     assert all(row["80% interval"] is row["90% interval"] is None for row in rows)
 
 
-def test_a_row_per_window_and_shown_lead() -> None:
+def test_a_missing_median_is_a_gap() -> None:
+    missing = issued().table.with_columns(level=pl.lit(float("nan")))
+    assert {row["median"] for row in terminal.forecast_rows(missing)} == {None}
+
+
+def test_spells_of_flagged_values(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path("out/screening.html")
+    terminal.spells(DAM, [], page)
+    assert capsys.readouterr().out == f"{DAM.title}: no flagged values\nCharts: {page}\n"
+    terminal.spells(DAM, [{"gauge": "reservoir_level", "reason": "spike"}], page)
+    assert capsys.readouterr().out.startswith(f"{DAM.title}: flagged values (median of each spell)\n")
+
+
+def test_a_row_per_window_and_lead_time() -> None:
     rows = terminal.score_rows(synthetic.scores(DAM))
     assert [(row["window"], row["lead"]) for row in rows] == [
         (window, f"{lead} d") for window in ("T1", "all", "last20") for lead in (1, 3, 7)
@@ -103,10 +116,9 @@ def test_a_row_per_window_and_shown_lead() -> None:
     assert rows[0]["no_change"] == pytest.approx(0.012)
 
 
-def test_progress_takes_what_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nobody looks there is no bar."""
-    with terminal.progress() as tell:
-        tell("hindcast", 1, 7)
-        tell("hindcast", 7, 7)
+def test_there_is_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.progress() as update:
+        update("hindcast", 1, 7)
+        update("hindcast", 7, 7)
     captured = capsys.readouterr()
     assert (captured.out, captured.err.strip()) == ("", "")
