@@ -1,4 +1,4 @@
-"""Head of the report: the dam, the init date, and three numbers: newest reading, starting level, forecast."""
+"""Head of the report: the dam, the init date, and three numbers: newest reading, start of the forecast, last forecast day."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from forebay.dams.local_time import zone
 
 
 def build_head(report: Report) -> dict[str, object]:
-    """Values for `head.html`: time zone, first and last row of the forecast, and of the newest reading its
-    local time and its age."""
+    """Values for `head.html`: time zone, first and last row of the forecast, local time and age of the newest reading.
+
+    The values of the reading are absent if there is none.
+    """
     dam, reading = report.dam, report.newest
     fan = report.fan.to_dicts()
     values: dict[str, object] = {
