@@ -1,15 +1,15 @@
-"""The Darts side of `benchmarks/hindcast.py`, which runs it in `.venv-bench`: LightGBM on forebay's own inputs.
+"""The Darts side of `benchmarks/hindcast.py`, in `.venv-bench`: LightGBM on the inputs of forebay.
 
-Run: ``python benchmarks/peer_darts.py GIVEN.npz MADE.npz plain|fast point|quantiles``. What is known at the end of a
-day is a past covariate of lag −1, so that nothing later is told; no lag of the target is needed, the inputs hold them.
-Days without a level are bridged by a line, as Darts wants a series without holes, and weigh nothing in any fit.
+Run: ``python benchmarks/peer_darts.py INPUT.npz OUTPUT.npz plain|fast point|quantiles``. The inputs at the end of a
+day are past covariates of lag −1, so that a forecast uses no later value. The target has no lags, because the inputs
+contain them. Darts needs a series without gaps: missing levels are interpolated and have weight 0 in every fit.
 
 plain
-    One call of `historical_forecasts` on daily changes, 7 steps, fitted anew where its `retrain` says so, on 1 January;
-    the change to day h is the sum of h steps.
+    One call of `historical_forecasts` on daily changes with 7 steps, refitted on 1 January. The change to day h is the
+    sum of h steps.
 fast
-    For each lead a series of h-day changes; fitted anew each 1 January, and between them `historical_forecasts` without
-    fitting, which Darts then makes for all days at once.
+    For each lead time a series of h-day changes, refitted on 1 January. `historical_forecasts` without refitting
+    computes the days between two fits at once.
 """
 
 from __future__ import annotations
