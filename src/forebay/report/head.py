@@ -1,4 +1,4 @@
-"""Head of the report: the dam, the init date, and three numbers: newest reading, start of the forecast, last forecast day."""
+"""Head of the report: the dam, the init date, the newest reading, the start and the last day of the forecast."""
 
 from __future__ import annotations
 
