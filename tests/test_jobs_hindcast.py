@@ -105,4 +105,4 @@ def test_the_references_do_not_use_drivers(hindcasts: Mapping[str, Verification]
 
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.reviewed(DAM, [], {}, Path("out"))
-    assert "no forecast of the hindcast could be scored" in capsys.readouterr().out
+    assert "no scored forecast in the hindcast" in capsys.readouterr().out
