@@ -1,6 +1,6 @@
 """Inputs of the models, built from gauge roles, never from station names.
 
-Row d holds what was known at the end of day d and nothing later: a test changes everything after it and compares.
+Row d uses only what was known at the end of day d. A test changes everything after day d and compares.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BY_SLOPE = ("rise_per_flow", "rain_api_rise", "rain_3d_api_rise")
 """Ends of the names of inputs that rest on the storage curve at the day's level."""
 
 FORCING = "forcing_"
-"""Beginning of the names of inputs that tell of the days to come."""
+"""Beginning of the names of inputs from forcings."""
 
 MELT_MM = 4.0
 """Snow that a degree-day melts, mm (1.6 to 6.0 over snow in Hock, 2003)."""
@@ -80,7 +80,7 @@ def delay_days(gauge: Gauge, dam: Dam) -> int:
 
 
 def with_late_drivers(dam: Dam) -> Dam:
-    """The dam with every driver known a day later than it is: what its forecasts would be worth if data came late."""
+    """The dam with every driver known a day later, to measure what late data cost."""
     gauges = []
     for gauge in dam.gauges:
         late = gauge
@@ -112,15 +112,15 @@ def _flows(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     A reservoir's rise is nearly linear in the flow, but floods span orders of magnitude: the root tames their weight,
     the flow itself stays beside it.
     """
-    made = []
+    series = []
     for gauge in dam.gauges:
         if gauge.role not in ("stream", "inflow", "release", "upstream_level", "upstream_release"):
             continue
         value = known[gauge.column]
-        made += [value.alias(gauge.column), value.diff().alias(f"{gauge.column}_rise")]
+        series += [value.alias(gauge.column), value.diff().alias(f"{gauge.column}_rise")]
         if gauge.variable in ("discharge", "inflow", "release"):
-            made.append((value.abs().sqrt() * value.sign()).alias(f"{gauge.column}_root"))
-    return made
+            series.append((value.abs().sqrt() * value.sign()).alias(f"{gauge.column}_root"))
+    return series
 
 
 def _on_its_way(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
@@ -129,19 +129,19 @@ def _on_its_way(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     …_due_1d is what arrives tomorrow, …_due_3d the mean of the next 3 days; only days whose water has passed the gauge
     by now. …_arriving is what arrives today. None where the travel time is shorter than a day.
     """
-    made = []
+    series = []
     for gauge in dam.gauges:
         ahead = int(_days_upstream(gauge, dam))
         if ahead < 1:
             continue
         passed = known[gauge.column]  # already as late as the gauge is
         due = [_delayed(passed, _days_upstream(gauge, dam) - j) for j in range(ahead + 1)]
-        made.append(due[0].alias(f"{gauge.column}_arriving"))
+        series.append(due[0].alias(f"{gauge.column}_arriving"))
         total = due[0] - due[0]
         for days, of_day in enumerate(due[1:], start=1):
             total = total + of_day
-            made.append((total / days).alias(f"{gauge.column}_due_{days}d"))
-    return made
+            series.append((total / days).alias(f"{gauge.column}_due_{days}d"))
+    return series
 
 
 def _days_upstream(gauge: Gauge, dam: Dam) -> float:
@@ -161,25 +161,25 @@ def _weather(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
 
     snow is its water equivalent (mm), snow_melt what the day's degree-days can melt of it.
     """
-    made: list[pl.Series] = []
+    series: list[pl.Series] = []
     warm = _mean_of(known, dam, "temperature")
     if warm is not None:
         warm = warm.clip(0.0)
         # Without a snow gauge they tell little but the season: something for trees
         state = "" if dam.columns("snow") else CONTEXT
         three = warm.rolling_sum(3, min_samples=2)
-        made += [warm.alias(f"{state}degree_days"), three.alias(f"{state}degree_days_3d")]
+        series += [warm.alias(f"{state}degree_days"), three.alias(f"{state}degree_days_3d")]
     evaporation = _mean_of(known, dam, "evaporation")
     if evaporation is not None:
-        made += [evaporation.alias("evaporation"), evaporation.rolling_mean(7, min_samples=4).alias("evaporation_7d")]
+        series += [evaporation.alias("evaporation"), evaporation.rolling_mean(7, min_samples=4).alias("evaporation_7d")]
     snow = _mean_of(known, dam, "snow")
     if snow is not None:
-        made += [snow.alias("snow"), snow.diff().alias("snow_change"), snow.diff(7).alias("snow_change_7d")]
+        series += [snow.alias("snow"), snow.diff().alias("snow_change"), snow.diff(7).alias("snow_change_7d")]
     if snow is not None and warm is not None:
         can_melt = pl.DataFrame({"warm": MELT_MM * warm, "snow": snow})
-        made.append(can_melt.select(pl.when(pl.all_horizontal(pl.all().is_not_null())).then(
+        series.append(can_melt.select(pl.when(pl.all_horizontal(pl.all().is_not_null())).then(
             pl.min_horizontal("warm", "snow")).alias("snow_melt")).to_series())  # fmt: skip
-    return made
+    return series
 
 
 def _mean_of(known: pl.DataFrame, dam: Dam, role: str) -> pl.Series | None:
@@ -207,14 +207,14 @@ def _rain(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
 
 
 def _context(known: pl.DataFrame, frame: pl.DataFrame, dam: Dam) -> list[pl.Series]:
-    """The state that the dam is in: level, longer sums and means.
+    """The state of the dam: level, longer sums and means.
 
-    They tell which rule people run the dam by, which changes at thresholds: something for trees, through which no line
-    should be drawn. Models that draw lines leave the columns aside whose names begin with `context_`.
+    Operating rules depend on it and change at thresholds, so only trees use it. Linear models ignore the columns whose
+    names begin with `context_`.
     """
     change = frame["last_change"]
     level = known[dam.target.variable]
-    made = [
+    series = [
         change.rolling_mean(3, min_samples=1).alias("change_3d"),
         change.rolling_mean(7, min_samples=2).alias("change_7d"),
         change.rolling_median(90, min_samples=20).alias("median_change_90d"),
@@ -224,20 +224,20 @@ def _context(known: pl.DataFrame, frame: pl.DataFrame, dam: Dam) -> list[pl.Seri
         # What a volume of water does to the level. Not for lines: on a dam whose level left the range that a line had
         # learned from, the products cost it 17% at 3 and 7 days, and saved trees up to 2%.
         rise = change_per_flow(known, dam)
-        made.append(rise.alias("rise_per_flow"))
+        series.append(rise.alias("rise_per_flow"))
         if "rain_api" in frame.columns:
-            made += [(frame[name] * rise).alias(f"{name}_rise") for name in ("rain_api", "rain_3d_api")]
+            series += [(frame[name] * rise).alias(f"{name}_rise") for name in ("rain_api", "rain_3d_api")]
     if "rain_lag0" in frame.columns:
         rain = frame["rain_lag0"]
-        made += [rain.rolling_sum(days, min_samples=round(0.7 * days)).alias(f"rain_{days}d") for days in (7, 14, 30)]
+        series += [rain.rolling_sum(days, min_samples=round(0.7 * days)).alias(f"rain_{days}d") for days in (7, 14, 30)]
     for gauge in dam.gauges:
         if gauge.role in ("stream", "inflow"):
             flow = known[gauge.column]
-            made += [
+            series += [
                 flow.diff(3).alias(f"{gauge.column}_rise_3d"),
                 (flow - flow.rolling_mean(30, min_samples=10)).alias(f"{gauge.column}_anomaly_30d"),
             ]
-    return [column.alias(f"{CONTEXT}{column.name}") for column in made]
+    return [column.alias(f"{CONTEXT}{column.name}") for column in series]
 
 
 def _below_full(known: pl.DataFrame, dam: Dam) -> pl.Series:
@@ -271,9 +271,9 @@ def _balance(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     net = flows.get("inflow", nothing) - flows.get("release", nothing)
     pair = pl.DataFrame({"expected": (net + net.shift(1)) / 2, "change": known[dam.target.variable].diff()})
     both = pair.with_columns(pl.when(pl.all_horizontal(pl.all().is_not_null())).then(pl.all()))
-    made = pl.DataFrame(flows).with_columns(pair)
+    daily = pl.DataFrame(flows).with_columns(pair)
     medians = {f"{c.name}_10d": _recent_median(c) for c in (*pl.DataFrame(flows), *both)}
-    return [column.alias(f"{BALANCE}{column.name}") for column in made.with_columns(**medians)]
+    return [column.alias(f"{BALANCE}{column.name}") for column in daily.with_columns(**medians)]
 
 
 def _recent_median(column: pl.Series) -> pl.Series:
@@ -289,7 +289,7 @@ def change_per_flow(known: pl.DataFrame, dam: Dam) -> pl.Series:
         return ml / volume.conversion(dam.target.unit)[0]
     if dam.target.variable == "storage_percent" or not dam.storage_curves:
         return ml
-    found = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(known))
+    per_ml = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(known))
     starts = sorted({c.valid_from or date.min for c in dam.storage_curves})
     level = VARIABLES["reservoir_level"]
     unit_m = level.conversion(dam.target.unit)[0]
@@ -297,8 +297,8 @@ def change_per_flow(known: pl.DataFrame, dam: Dam) -> pl.Series:
         curve = curve_on(dam.storage_curves, start)
         curve_m, curve_ml = level.conversion(curve.level_unit)[0], volume.conversion(curve.storage_unit)[0]
         rise = curve.rise_per_storage(target * unit_m / curve_m) * curve_m / unit_m / curve_ml
-        found = rise.zip_with(known["date"] >= start, found)
-    return ml * found
+        per_ml = rise.zip_with(known["date"] >= start, per_ml)
+    return ml * per_ml
 
 
 def catchment_rain(daily: pl.DataFrame, dam: Dam) -> pl.Series:
