@@ -48,7 +48,7 @@ def test_every_link_within_the_page_has_a_target() -> None:
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'id="([^"]+)"', html))
 
 
-def test_a_section_whose_condition_is_false_is_absent() -> None:
+def test_a_section_with_a_false_condition_is_absent() -> None:
     names = [section.name for section in sections_of(example_report())]
     assert names == [section.name for section in SECTIONS if section.name != "diagnostics"]
     toy = Section("toy", "Toy", build_toy, lambda report: not report.dam.simulated)
