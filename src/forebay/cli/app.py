@@ -38,7 +38,7 @@ COMMANDS = (
 app = App(
     name="forebay",
     version=__version__,
-    help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with honest intervals.",
+    help="Forecasts the water level of dams, 1 to 7 days ahead, from public gauges, with calibrated intervals.",
     suppress_keyboard_interrupt=False,  # main handles it
 )
 for command in COMMANDS:
