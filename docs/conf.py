@@ -75,12 +75,18 @@ def read_page(app: Sphinx, page: str, content: list[str]) -> None:
 
 
 def escape_docstring(app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]) -> None:
-    """Escape markup characters in the text of a docstring; code in quotes, examples and indented blocks stay."""
+    """Escape markup characters in the text of a docstring; code in quotes, examples and literal blocks stay."""
+    literal_indent = None  # of the line that starts a literal block
     for number, line in enumerate(lines):
-        if not line.startswith((">>>", "...", "    ")):
+        indent = len(line) - len(line.lstrip())
+        if line.strip() and literal_indent is not None and indent <= literal_indent:
+            literal_indent = None
+        if literal_indent is None and not line.lstrip().startswith((">>>", "...")):
             parts = QUOTED.split(line)
             parts[::2] = [MARKUP.sub(r"\\\g<0>", part) for part in parts[::2]]
             lines[number] = "".join(parts)
+            if line.rstrip().endswith("::"):
+                literal_indent = indent
 
 
 def setup(app: Sphinx) -> None:
