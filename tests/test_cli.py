@@ -250,9 +250,9 @@ def test_netcdf(tmp_path: Path, command: str) -> None:
 
 
 def test_an_unknown_command_names_the_nearest_and_all() -> None:
-    nearest = r"command 'forcast' does not exist \(did you mean 'forecast'\?\); allowed are archive, article"
-    one_sentence(forebay("forcast"), 2, nearest)
-    one_sentence(forebay("archive", "chek"), 2, r"did you mean 'check'\?\); allowed are backup, check, compact")
+    nearest = r"command 'hindcasts' does not exist \(did you mean 'hindcast'\?\); allowed are archive, article"
+    one_sentence(forebay("hindcasts"), 2, nearest)
+    one_sentence(forebay("archive", "checks"), 2, r"did you mean 'check'\?\); allowed are backup, check, compact")
 
 
 def test_version_and_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print_result, settings_in_force
-from forebay.errors import ForebayError
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, print_result, settings_in_force
 from forebay.files import check_writable
 
 
@@ -26,15 +25,12 @@ def daily(
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.days.daily import daily_table, write_daily
+    from forebay.days.daily import write_daily
+    from forebay.jobs.observations import daily as daily_job
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
-    with archive_at(archive, settings, create=False) as store:
-        readings = store.as_of(dam.gauges)
-    if readings.is_empty():
-        raise ForebayError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch {dam_name}`")
-    frame = daily_table(readings, dam)
+    frame = daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame()
     write_daily(frame, output)
     first, last = frame["date"][0], frame["date"][-1]
     summary = {"file": str(output), "days": len(frame), "from": first, "to": last}
@@ -57,8 +53,8 @@ def screen(
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.days.daily import daily_table
     from forebay.days.datum import on_one_datum
+    from forebay.jobs.observations import daily as daily_job
     from forebay.report import screening
     from forebay.screen.flags import flag_runs, screen_daily
 
@@ -66,11 +62,7 @@ def screen(
     dam = load_dam(dam_name)
     folder = output or Path(settings.output) / dam.id / "screening"
     check_writable(folder)
-    with archive_at(archive, settings, create=False) as store:
-        readings = store.as_of(dam.gauges)
-    if readings.is_empty():
-        raise ForebayError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch {dam_name}`")
-    frame = on_one_datum(daily_table(readings, dam), dam)
+    frame = on_one_datum(daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame(), dam)
     table = screen_daily(frame, dam)
     files = screening.write_screening(frame, table, dam, folder)
     runs = flag_runs(table).to_dicts()

@@ -15,7 +15,6 @@ from forebay.archive.store import Archive
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.days.daily import daily_table
-from forebay.days.datum import on_one_datum
 from forebay.errors import DataError
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.datasets import daily_dataset
@@ -120,4 +119,4 @@ def daily(
         readings = store.as_of(dam.gauges)
     if readings.is_empty():
         raise DataError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch DAM`")
-    return DailyResult(dam, on_one_datum(daily_table(readings, dam), dam))
+    return DailyResult(dam, daily_table(readings, dam))
