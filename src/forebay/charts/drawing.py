@@ -12,8 +12,7 @@ Python 3.11 and 2 cores:
 - A worker that is killed breaks the whole pool with all its pictures. Here each picture is drawn in this process if its
   process does not answer.
 - Ctrl-C reaches the workers of a pool, which print tracebacks. Our processes are in sessions of their own.
-- The pool starts more slowly, since each worker imports the caller's modules. The first two pictures take 6.2 to 10 s
-  in a pool and 4.0 to 5.0 s here (three runs of each, in turn, on a busy machine).
+- The first two pictures take 6.2 to 10 s in a pool and 4.0 to 5.0 s here (three runs of each, on a busy machine).
 
 Each process answers a line of JSON by a line of JSON and ends when its input ends, so it never outlives its parent.
 """
