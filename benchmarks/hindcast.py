@@ -37,9 +37,8 @@ from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
 from forebay.models.boosting import PARAMETERS, ROUNDS
 from forebay.models.model import Array
-from forebay.tables import QUANTILES
+from forebay.tables import DEFAULT_MODEL, QUANTILES
 from forebay.verify import hindcast, scorecard, uncertainty
-from forebay.verify.point_forecasts import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[1]
 PEERS = PROJECT / ".venv-bench" / "bin" / "python"
@@ -80,10 +79,10 @@ def forebay(path: Path, output: Path) -> None:
     dam, samples = read(path)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     table = hindcast.forecast_table(samples, dam, points)
-    uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, DEFAULT))
+    uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, DEFAULT_MODEL))
     change = np.full((len(samples.dates), len(dam.hindcast.leads), len(QUANTILES)), np.nan)
     for k, lead in enumerate(dam.hindcast.leads):
-        rows = table.filter(pl.col("lead_time") == lead, pl.col("model") == DEFAULT)
+        rows = table.filter(pl.col("lead_time") == lead, pl.col("model") == DEFAULT_MODEL)
         wide = rows.pivot("quantile", index="init_date", values="change").sort("init_date")
         day = (wide["init_date"].to_numpy().astype("datetime64[D]") - samples.dates[0]).astype(int)
         change[day, k] = wide.select(str(q) for q in QUANTILES).to_numpy()

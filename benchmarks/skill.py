@@ -29,10 +29,10 @@ from forebay.dams.dam_file import load_dam
 from forebay.days.daily import usable_values
 from forebay.errors import ForebayError
 from forebay.features.samples import Samples, make_samples
-from forebay.models import FLOW_MODELS, MODELS, REFERENCES, models_for
+from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import Array
+from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard
-from forebay.verify.point_forecasts import DEFAULT
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
@@ -106,7 +106,7 @@ class Skill:
     scores: pl.DataFrame
     untuned: float
 
-    def value(self, window: str, lead: int, metric: str, *, model: str = DEFAULT, regime: str = "all") -> float:
+    def value(self, window: str, lead: int, metric: str, *, model: str = DEFAULT_MODEL, regime: str = "all") -> float:
         """One score; NaN if it is missing."""
         values = self._rows(window, lead, metric, model=model).filter(pl.col("regime") == regime)["value"].to_list()
         return float("nan") if not values or values[0] is None else float(values[0])
@@ -131,7 +131,7 @@ class Skill:
 
     def n(self, window: str, lead: int) -> int:
         """Number of scored days."""
-        row = self._rows(window, lead, "mae", model=DEFAULT).filter(pl.col("regime") == "all")
+        row = self._rows(window, lead, "mae", model=DEFAULT_MODEL).filter(pl.col("regime") == "all")
         return int(row["n"][0])
 
     def _rows(self, window: str, lead: int, metric: str, *, model: str) -> pl.DataFrame:
@@ -202,7 +202,7 @@ def measure(path: Path) -> Skill:
 def _untuned(samples: Samples, dam: Dam) -> float:
     """Next-day MAE of an untuned LightGBM on `last20`."""
     next_day = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": (1,)})})
-    models = {"damped_change": REFERENCES["damped_change"], "untuned": Untuned}
+    models = {"damped_change": MODELS["damped_change"], "untuned": Untuned}
     changes = hindcast.point_forecasts(samples, next_day, models)["untuned"].changes[1]
     errors = np.abs(changes - samples.change(samples.observed, 1))[scorecard.windows(samples, dam)["last20"]]
     return float(np.nanmean(errors))
@@ -222,7 +222,7 @@ def checks(skills: Sequence[Skill]) -> Iterator[Check]:
     ahead = sum(ratio_to_best(skill, lead)[0] < 1 for skill, lead in cells)
     description = "dams and lead times with an MAE below that of the best single model"
     yield Check(description, "all", f"{ahead} of {len(cells)}", "most", 2 * ahead > len(cells))
-    better = [skill.dam for skill in skills if skill.dam in TEST_DAMS and skill.skill("all", 1, DEFAULT)[1] > 0]
+    better = [skill.dam for skill in skills if skill.dam in TEST_DAMS and skill.skill("all", 1, DEFAULT_MODEL)[1] > 0]
     tested = [skill for skill in skills if skill.dam in TEST_DAMS]
     if len(tested) == len(TEST_DAMS):
         yield Check(
@@ -321,7 +321,7 @@ def _score_table(skill: Skill) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for window in skill.scores["window"].unique(maintain_order=True):
         for lead in LEADS:
-            for model in (DEFAULT, *reversed(skill.models)):
+            for model in (DEFAULT_MODEL, *reversed(skill.models)):
                 value, low, high = skill.skill(window, lead, model)
                 errors = (skill.value(window, lead, m, model=model) for m in ("mae", "mae_top5", "pinball"))
                 mae, top, pinball = (_number(error, ".4g") for error in errors)

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.models import MODELS, REFERENCES
-from forebay.tables import FORECASTS, QUANTILES, SCORES
+from forebay.models import MODELS
+from forebay.tables import FORECASTS, QUANTILES, REFERENCES, SCORES
 from tests.command_line import forebay
 from tests.shared import PROJECT, SHARED, needs_shared
 

@@ -8,8 +8,8 @@ from forebay.dams.dam import Dam
 from forebay.features.samples import make_samples
 from forebay.forecasts.limitations import limitations
 from forebay.models import MODELS
+from forebay.tables import DEFAULT_MODEL
 from forebay.verify import hindcast
-from forebay.verify.point_forecasts import DEFAULT
 from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
 
 STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
@@ -28,7 +28,7 @@ def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     table = hindcast.forecast_table(samples, dam, points)
-    return limitations(frame, samples, dam, points[DEFAULT], table)
+    return limitations(frame, samples, dam, points[DEFAULT_MODEL], table)
 
 
 def test_no_limitation() -> None:

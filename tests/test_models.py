@@ -11,9 +11,10 @@ import pytest
 from forebay.dams.hindcast import Hindcast
 from forebay.errors import ModelError
 from forebay.features.inputs import build_inputs
-from forebay.models import FLOW_MODELS, MODELS, NETS, REFERENCES, models_for, serialisation
+from forebay.models import FLOW_MODELS, MODELS, NETS, models_for, serialisation
 from forebay.models.model import Array, Explainable, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
+from forebay.tables import REFERENCES
 from tests import synthetic
 
 LEADS = (1, 7)

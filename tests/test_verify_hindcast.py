@@ -16,11 +16,12 @@ from forebay.dams.hindcast import Hindcast
 from forebay.days.daily import usable_values
 from forebay.errors import DataError, ModelError
 from forebay.features.samples import Samples, make_samples
-from forebay.models import MODELS, REFERENCES
+from forebay.models import MODELS
 from forebay.models.blend import blend
 from forebay.models.fits import Fits
 from forebay.models.model import Array, Model
 from forebay.models.references import DampedChange, NoChange
+from forebay.tables import REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.point_forecasts import PointForecasts
 from tests import synthetic
@@ -28,6 +29,8 @@ from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
 
 NEW_YEARS = ("2019-01-01", "2020-01-01", "2021-01-01")
+
+REFERENCE_MODELS = {name: MODELS[name] for name in REFERENCES}
 
 
 def samples_of(days: int = 1200, **keys: object) -> tuple[Samples, Dam]:
@@ -118,7 +121,7 @@ def test_first_scored_date_and_first_origin() -> None:
 def test_a_start_after_the_record() -> None:
     samples, dam = samples_of(start=date(2050, 1, 1))
     with pytest.raises(DataError, match="starts on 2050-01-01, but the record of Synthetic Dam ends on 2021-04-14"):
-        hindcast.point_forecasts(samples, dam, REFERENCES)
+        hindcast.point_forecasts(samples, dam, REFERENCE_MODELS)
 
 
 def test_one_day_is_too_few() -> None:
@@ -151,7 +154,7 @@ def test_progress() -> None:
     samples, dam = samples_of(days=600)
     steps: list[tuple[str, int, int]] = []
     execution = hindcast.Execution(progress=lambda *step: steps.append(step))
-    hindcast.point_forecasts(samples, dam, REFERENCES, execution=execution)
+    hindcast.point_forecasts(samples, dam, REFERENCE_MODELS, execution=execution)
     assert steps == [("hindcast", count, 4) for count in (1, 2, 3, 4)], "two leads, two refit days"
 
 
@@ -184,7 +187,7 @@ def test_a_forecast_starts_from_a_flagged_level() -> None:
         dam, {"reservoir_level": [float(k % 5) for k in range(20)], "reservoir_level_flag": flags}
     )
     samples = make_samples(frame, frame, dam)
-    table = hindcast.forecast_table(samples, dam, hindcast.point_forecasts(samples, dam, REFERENCES))
+    table = hindcast.forecast_table(samples, dam, hindcast.point_forecasts(samples, dam, REFERENCE_MODELS))
     flagged = table.filter(
         pl.col("init_date") == synthetic.FIRST_DAY + timedelta(days=9), pl.col("model") == "no_change"
     )

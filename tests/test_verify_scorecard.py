@@ -9,9 +9,8 @@ import pytest
 from forebay import tables
 from forebay.dams.dam import Dam
 from forebay.features.samples import Samples
-from forebay.models import REFERENCES
 from forebay.models.model import Array
-from forebay.tables import QUANTILES
+from forebay.tables import QUANTILES, REFERENCES
 from forebay.verify import scorecard
 from tests.synthetic import FIRST_DAY, dam_of
 

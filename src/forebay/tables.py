@@ -16,6 +16,15 @@ INSTANT = pl.Datetime("us", "UTC")
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Probabilities of the quantiles of every forecast; the point forecast is 0.5."""
 
+DEFAULT_MODEL = "default"
+"""Name of the model that a user gets: the blend of all models."""
+
+REFERENCES = ("no_change", "last_change", "damped_change", "climatology")
+"""Names of the reference forecasts, which need no model. A model is useful if it beats the best of them."""
+
+SUMMARY_LEADS = (1, 3, 7)
+"""Lead times (days) in a table or picture that does not have all of them."""
+
 
 @dataclass(frozen=True)
 class Table:

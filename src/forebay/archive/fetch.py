@@ -6,20 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.archive.prefetch import prefetch
 from forebay.archive.spans import FetchContext, Span, due_spans
 from forebay.archive.store import AppendResult, Archive
-from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.services import SERVICES
-from forebay.settings import Settings
 from forebay.sources import Fetch, fetch_readings, plan_requests
 from forebay.tables import INSTANT, OBSERVATIONS, READINGS, Table
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.settings import Settings
 
 FETCHES = Table(
     "fetches",

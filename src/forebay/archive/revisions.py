@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.archive.store import Archive
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError
 from forebay.tables import INSTANT, Table
+
+if TYPE_CHECKING:
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
 
 CHANGES = Table(
     "changes",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.gauge import Gauge
+if TYPE_CHECKING:
+    from forebay.dams.gauge import Gauge
 
 Span = tuple[date | None, date]
 """First and last local day, both included; None as the first: the start of the station's record."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive.views import CONTENT, KEY, SERIES, first_versions, known_versions, newest_versions, revisions
-from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError, DataError
 from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, Table
 
 if TYPE_CHECKING:
     from forebay.archive.database import Database
+    from forebay.dams.gauge import Gauge
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local, to_utc
 from forebay.dams.variables import DAY_S
+
+if TYPE_CHECKING:
+    from forebay.dams.gauge import Gauge
 
 KEY = ("series", "time")
 SERIES = ("source", "station", "variable", "aggregate", "interval")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forebay.article.results import RecipeResult
 from forebay.charts.style import FORECAST_COLOUR, MODEL_COLOURS
 
 if TYPE_CHECKING:
+    from forebay.article.results import RecipeResult
     from forebay.charts.spec import AnyChart
 
 ACTUAL, PREDICTION = "actual", "prediction"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from forebay import metrics
-from forebay.article.gauges import Record
 from forebay.article.recipes import (
     ELIXIR,
     PYTHON,
@@ -33,6 +33,9 @@ from forebay.article.trials import (
     train_all,
 )
 from forebay.nets import networks
+
+if TYPE_CHECKING:
+    from forebay.article.gauges import Record
 
 FOLDS = 5
 FOLD_SEEDS = 2

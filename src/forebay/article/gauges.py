@@ -10,19 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.archive.fetch import FetchRequest, fetch_dam
-from forebay.archive.store import Archive
 from forebay.dams.csv_layout import FileLayout
-from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local
 from forebay.errors import ConfigError, DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
-from forebay.settings import Settings
+
+if TYPE_CHECKING:
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import Settings
 
 FIRST_DAY, LAST_DAY = date(2008, 1, 30), date(2022, 1, 12)
 """First and last day that the article requests."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -23,14 +24,16 @@ from forebay.article.recipes import PUBLISHED, PUBLISHED_MAE, corrected, recipe_
 from forebay.article.results import ArticlePage, RecipeResult, SameDayScores
 from forebay.article.trials import TrainedNet, recipe_result, seed_trials, train_all
 from forebay.dams.dam_file import load_dam
-from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError
 from forebay.files import write_all
 from forebay.jobs.forecast import ForecastResult, forecast_dam
 from forebay.nets import backends, export, networks
-from forebay.settings import Settings
+from forebay.tables import SUMMARY_LEADS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
-from forebay.verify.score_tables import SUMMARY_LEADS
+
+if TYPE_CHECKING:
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import Settings
 
 RECIPES = (*PUBLISHED, "all")
 

@@ -9,10 +9,10 @@ import polars as pl
 from forebay.charts.coverage_tables import GOOD
 from forebay.charts.encodings import colour_scale, date_tooltip, tooltips, zoom_in_time
 from forebay.charts.figures import Figure
-from forebay.charts.report_tables import Report
 from forebay.charts.style import EXTRA_STATE_COLOUR, STATE_COLOURS, WIDTH, Heading
 
 if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
     from forebay.charts.spec import AnyChart
 
 

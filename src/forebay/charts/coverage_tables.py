@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
 from forebay.charts.forecast_tables import DAY
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.tables import flag_of
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
 
 GOOD = "good"
 """State of a day without a flag."""

@@ -20,11 +20,11 @@ from forebay.charts.style import (
     Heading,
     cycled,
 )
-from forebay.verify.diagnostics import Diagnostics
-from forebay.verify.score_tables import SUMMARY_LEADS
+from forebay.tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart
+    from forebay.verify.diagnostics import Diagnostics
 
 REGIME_COLOURS = {"all days": FORECAST_COLOUR, "wet days": WET_COLOUR}
 _STEP_DAYS = 7

@@ -9,14 +9,14 @@ import polars as pl
 from forebay.charts.encodings import colour_scale, tooltips
 from forebay.charts.figures import Figure
 from forebay.charts.formats import TargetFormat
-from forebay.charts.report_tables import Report
 from forebay.charts.style import FORECAST_COLOUR, FULL_SUPPLY_COLOUR, GREY, INK, PANEL_WIDTH, Heading
-from forebay.dams.dam import Dam
 from forebay.models.model import BASELINE
-from forebay.verify.score_tables import SUMMARY_LEADS
+from forebay.tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
     from forebay.charts.spec import AnyChart
+    from forebay.dams.dam import Dam
 
 MAX_SENTENCES = 5
 """Number of contributions with a sentence of their own; the rest is summed."""

@@ -10,7 +10,6 @@ from forebay.charts.encodings import colour_scale, date_tooltip, day_axis, level
 from forebay.charts.figures import Figure
 from forebay.charts.forecast_tables import DAY, QUANTILE_COLUMNS
 from forebay.charts.formats import format_day
-from forebay.charts.report_tables import Report
 from forebay.charts.style import (
     BAND_80_COLOUR,
     BAND_90_COLOUR,
@@ -28,6 +27,7 @@ from forebay.charts.style import (
 if TYPE_CHECKING:
     import altair as alt
 
+    from forebay.charts.report_tables import Report
     from forebay.charts.spec import AnyChart
 
 OBSERVED, OBSERVED_LATER, MEDIAN = "observed", "observed later", "forecast median"

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
 from forebay.features.inputs import near_full_margin
-from forebay.tables import QUANTILES
-from forebay.verify.point_forecasts import DEFAULT
-from forebay.verify.score_tables import SUMMARY_LEADS
+from forebay.tables import DEFAULT_MODEL, QUANTILES, SUMMARY_LEADS
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 DAY = timedelta(days=1)
 
@@ -38,7 +39,7 @@ def observed_levels(daily: pl.DataFrame, dam: Dam, since: date, until: date) -> 
     return days.join(level, on="date", how="left").sort("date")
 
 
-def forecast_fan(forecasts: pl.DataFrame, model: str = DEFAULT) -> pl.DataFrame:
+def forecast_fan(forecasts: pl.DataFrame, model: str = DEFAULT_MODEL) -> pl.DataFrame:
     """init_date, lead_time, valid_date, start, q05 … q95: a row per forecast day of `model`, in the dam's unit.
 
     `start` is the level from which the forecast starts. The row of lead time 0 is on that level's day; all its

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 from math import isnan
+from typing import TYPE_CHECKING
 
-from forebay.dams.dam import Dam
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 _DECIMALS = {"m": 3, "ft": 2, "cm": 1, "mm": 0, "%": 2, "GL": 2, "hm3": 2}
 NO_VALUE = "–"

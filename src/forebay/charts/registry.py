@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from forebay.charts.coverage import coverage_figure
 from forebay.charts.diagnostics import DIAGNOSTIC_CHARTS
@@ -16,8 +16,10 @@ from forebay.charts.figures import Figure, figures_by_name
 from forebay.charts.forecast import forecast_figure, largest_rise_figure
 from forebay.charts.report_tables import Report
 from forebay.charts.scores import scores_figure
-from forebay.charts.style import Heading
-from forebay.verify.diagnostics import Diagnostics
+
+if TYPE_CHECKING:
+    from forebay.charts.style import Heading
+    from forebay.verify.diagnostics import Diagnostics
 
 BuildFigure: TypeAlias = Callable[[Report], Figure | None]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,10 +13,12 @@ from forebay.charts.forecast_tables import DAY, forecast_fan, observed_levels, r
 from forebay.charts.formats import TargetFormat
 from forebay.charts.rises import Rise, largest_rise
 from forebay.charts.style import Heading
-from forebay.dams.dam import Dam
-from forebay.features.daily_tables import Reading
-from forebay.forecasts.issue import IssuedForecast
-from forebay.verify.diagnostics import Diagnostics
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.features.daily_tables import Reading
+    from forebay.forecasts.issue import IssuedForecast
+    from forebay.verify.diagnostics import Diagnostics
 
 RECENT_DAYS = 60
 """Days of observations before the forecast in its chart."""

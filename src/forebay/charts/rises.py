@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.charts.forecast_tables import DAY
-from forebay.dams.dam import Dam
 from forebay.days.daily import UNUSABLE
-from forebay.tables import flag_of
-from forebay.verify.point_forecasts import DEFAULT
+from forebay.tables import DEFAULT_MODEL, flag_of
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def largest_rise(daily: pl.DataFrame, hindcast: pl.DataFrame, dam: Dam, around_d
     -------
     None if the hindcast has no such day.
     """
-    inits = hindcast.filter(pl.col("model") == DEFAULT)["init_date"].unique().sort()
+    inits = hindcast.filter(pl.col("model") == DEFAULT_MODEL)["init_date"].unique().sort()
     if inits.is_empty():
         return None
     ranked = (

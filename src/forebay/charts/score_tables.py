@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.models import REFERENCES
-from forebay.verify.point_forecasts import DEFAULT
+from forebay.tables import DEFAULT_MODEL, REFERENCES
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 _YEAR = re.compile(r"y\d{4}")
 
@@ -45,7 +47,7 @@ def errors_by_lead(scores: pl.DataFrame, window: str, regime: str) -> pl.DataFra
     rows = scores.filter((pl.col("window") == window) & (pl.col("regime") == regime) & (pl.col("metric") == "mae"))
     errors = rows.select("model", "lead_time", mae="value", n="n").drop_nulls("mae")
     equal = models_equal_to_default(scores)
-    models = [model for model in _ordered(errors["model"], (DEFAULT, *REFERENCES)) if model not in equal]
+    models = [model for model in _ordered(errors["model"], (DEFAULT_MODEL, *REFERENCES)) if model not in equal]
     return errors.filter(pl.col("model").is_in(models)).sort(
         pl.col("model").replace_strict(models, range(len(models)), return_dtype=pl.Int32), "lead_time"
     )
@@ -55,7 +57,7 @@ def models_equal_to_default(scores: pl.DataFrame) -> list[str]:
     """Models whose MAE equals that of `default` at every lead time, window and regime: `default` is this model."""
     keys = ["window", "regime", "lead_time"]
     mae = scores.filter(pl.col("metric") == "mae").select("model", *keys, "value")
-    default = mae.filter(pl.col("model") == DEFAULT).drop("model")
-    pairs = mae.filter(pl.col("model") != DEFAULT).join(default, on=keys, suffix="_default")
+    default = mae.filter(pl.col("model") == DEFAULT_MODEL).drop("model")
+    pairs = mae.filter(pl.col("model") != DEFAULT_MODEL).join(default, on=keys, suffix="_default")
     equal = pairs.group_by("model").agg(equal=(pl.col("value") == pl.col("value_default")).all())
     return sorted(equal.filter(pl.col("equal"))["model"].to_list())

@@ -9,11 +9,11 @@ import polars as pl
 
 from forebay.charts.encodings import tooltips
 from forebay.charts.figures import Figure
-from forebay.charts.report_tables import Report
 from forebay.charts.score_tables import errors_by_lead, scored_regimes
 from forebay.charts.style import EXTRA_COLOURS, MODEL_COLOURS, PANEL_HEIGHT, PANEL_WIDTH, Heading
 
 if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
     from forebay.charts.spec import AnyChart
 
 REGIME_TITLES = {

@@ -10,13 +10,13 @@ import polars as pl
 from forebay.charts.coverage_tables import gauge_labels
 from forebay.charts.encodings import colour_scale, date_tooltip, zoom_in_time
 from forebay.charts.style import EXTRA_COLOURS, GRID, INK, WIDTH
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 
 if TYPE_CHECKING:
     import altair as alt
 
     from forebay.charts.spec import AnyChart
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
 
 REASON_COLOURS = {
     "jump": "#e69f00",

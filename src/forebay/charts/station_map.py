@@ -11,12 +11,12 @@ import polars as pl
 from forebay.charts.encodings import colour_scale
 from forebay.charts.formats import NO_VALUE
 from forebay.charts.style import EXTRA_COLOURS, FULL_SUPPLY_COLOUR, INK
-from forebay.sources.stations import StationList
 
 if TYPE_CHECKING:
     import altair as alt
 
     from forebay.charts.spec import AnyChart
+    from forebay.sources.stations import StationList
 
 VARIABLE_COLOURS = {
     "rainfall": "#0072b2",

@@ -15,7 +15,7 @@ from forebay.charts.forecast_tables import forecast_fan
 from forebay.charts.formats import NO_VALUE
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import IssuedForecast
-from forebay.models import REFERENCES
+from forebay.tables import REFERENCES
 from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam
 from forebay.tables import flag_of
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 _NO_DAY, _NO_VALUE = pl.Series("date", [None], pl.Date), pl.Series([None], dtype=pl.Float64)
 _ABSENT = pl.Series(["absent"])

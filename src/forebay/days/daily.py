@@ -20,17 +20,20 @@ from __future__ import annotations
 import io
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_utc
 from forebay.days.axis import join_gauges
 from forebay.days.value_checks import first_reason, gauge_readings
 from forebay.errors import ConfigError, DataError
 from forebay.files import write_file
 from forebay.tables import flag_of
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
 
 UNUSABLE = frozenset({"unavailable", "absent", "incomplete", "sentinel", "range"})
 """Flags of values that must not be used."""

@@ -7,11 +7,13 @@ before the step. After it they are withheld until the dam file states the offset
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 
 def on_one_datum(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:

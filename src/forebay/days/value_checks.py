@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.sources.quality import MISSING
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
 
 
 def failed_checks(values: pl.Series, gauge: Gauge) -> dict[str, pl.Series]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.archive.store import Archive
-from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time, local_date
 from forebay.days.daily import daily_table, usable_values
 from forebay.days.datum import on_one_datum
@@ -17,6 +16,10 @@ from forebay.errors import DataError
 from forebay.features.outages import OLDEST_LEVEL_DAYS
 from forebay.sources import forcing_files
 from forebay.tables import FORCINGS
+
+if TYPE_CHECKING:
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
 
 
 @dataclass(frozen=True)

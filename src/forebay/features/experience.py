@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.features.samples import Samples
+if TYPE_CHECKING:
+    from forebay.features.samples import Samples
 
 _ONE_SIDED = ("rain", "wetness")
 """Quantities whose small values are no extremes: many days are dry."""

@@ -11,16 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.dams.dam import Dam
 from forebay.dams.forcing import Forcing
 from forebay.dams.local_time import to_utc
 from forebay.features.inputs import BALANCE, FORCING, catchment_rain, change_per_flow
 from forebay.tables import FORCINGS
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 Floats = NDArray[np.float64]
 RAIN_DAYS = (1, 2, 3, 5)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from datetime import date, time, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.dams.curves import curve_on
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import day_start, init_time
 from forebay.dams.variables import DAY_S, VARIABLES
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
 
 API_DECAY = 0.9
 """Share of the antecedent precipitation index that is left a day later (0.85–0.98 in Linsley et al., 1949)."""

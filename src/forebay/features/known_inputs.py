@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.dams.dam import Dam
-from forebay.dams.hindcast import DateRange
 from forebay.days import datum
 from forebay.features.inputs import BALANCE, BY_SLOPE, build_inputs
 from forebay.features.outages import HiddenValues, build_extended_inputs
 from forebay.screen.flags import daily_by_period, daily_known_on, screen_daily
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.hindcast import DateRange
 
 
 @dataclass(frozen=True)

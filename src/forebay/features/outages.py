@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.dams.dam import Dam
 from forebay.features.inputs import build_inputs
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 OLDEST_LEVEL_DAYS = 30
 """A forecast starts from no level that is older than this."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
 from forebay.features.forcings import forcing_inputs
@@ -32,6 +32,9 @@ from forebay.features.outages import (
 )
 from forebay.screen.flags import VALID_REASONS, daily_known_after, daily_known_on
 from forebay.tables import FORCINGS, flag_of
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 WET_MM, DRY_MM = 15.0, 1.0
 """Catchment rain of three days, in mm, above which a day is wet and below which it is dry."""

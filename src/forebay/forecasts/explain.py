@@ -10,18 +10,21 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.features.forcings import RAIN_DAYS
 from forebay.features.inputs import BALANCE, CONTEXT, FORCING
-from forebay.features.samples import Samples
 from forebay.models.model import BASELINE, Explainable
-from forebay.tables import EXPLANATION
-from forebay.verify.point_forecasts import DEFAULT, PointForecasts
+from forebay.tables import DEFAULT_MODEL, EXPLANATION
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.features.samples import Samples
+    from forebay.verify.point_forecasts import PointForecasts
 
 Source = tuple[str, str]
 """Group, and title of its gauge; the title is empty for a group that is not a single gauge."""
@@ -59,7 +62,7 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *,
     date = samples.dates[-1].item()
     descriptions = _Descriptions(samples, dam, "yesterday" if yesterday else f"on {date:%-d %b}")
     rows = []
-    for lead, weights in points[DEFAULT].weights.items():
+    for lead, weights in points[DEFAULT_MODEL].weights.items():
         if not math.isfinite(sum(weights.values())):
             continue
         parts = _contributions(samples, dam, points, lead)
@@ -72,9 +75,9 @@ def _contributions(
     samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], lead: int
 ) -> dict[Source, float]:
     """Source → its contribution to the last day's change by `default` at one lead time."""
-    parts: dict[Source, float] = defaultdict(float, {(BASELINE, ""): points[DEFAULT].shift[lead]})
+    parts: dict[Source, float] = defaultdict(float, {(BASELINE, ""): points[DEFAULT_MODEL].shift[lead]})
     day = samples.inputs_at(lead).tail(1)
-    for name, weight in points[DEFAULT].weights[lead].items():
+    for name, weight in points[DEFAULT_MODEL].weights[lead].items():
         model, change = points[name].fitted[lead], float(points[name].changes[lead][-1])
         if not isinstance(model, Explainable):
             parts["other", name] += weight * change

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.forcing import Forcing
 from forebay.dams.local_time import to_local
 from forebay.features.forcings import newest_issues
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.forcing import Forcing
 
 
 def forcing_notes(table: pl.DataFrame, dam: Dam, init_date: date) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time
 from forebay.tables import EXPLANATION
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 STALE_DAYS = 3
 """A forecast that starts from an older level is stale."""

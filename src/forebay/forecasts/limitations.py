@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
-from forebay.features.samples import Samples
 from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
-from forebay.tables import QUANTILES
+from forebay.tables import DEFAULT_MODEL, QUANTILES
 from forebay.verify.hindcast import FALLBACK
-from forebay.verify.point_forecasts import DEFAULT, PointForecasts
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.features.samples import Samples
+    from forebay.verify.point_forecasts import PointForecasts
 
 LOWER_BOUND = "the intervals are a lower bound of the uncertainty"
 _QUANTITIES = {
@@ -81,7 +85,7 @@ def _short_record(samples: Samples, default: PointForecasts) -> list[str]:
 
 
 def _missing_intervals(samples: Samples, forecasts: pl.DataFrame) -> list[str]:
-    issued = forecasts.filter(pl.col("model") == DEFAULT, pl.col("init_date") == samples.dates[-1].item())
+    issued = forecasts.filter(pl.col("model") == DEFAULT_MODEL, pl.col("init_date") == samples.dates[-1].item())
     quantiles = issued.group_by("lead_time").len()
     leads = quantiles.filter(pl.col("len") < len(QUANTILES))["lead_time"].sort()
     if leads.is_empty():

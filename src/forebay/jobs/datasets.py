@@ -15,12 +15,13 @@ import numpy as np
 import polars as pl
 
 from forebay import __version__
-from forebay.dams.dam import Dam
 from forebay.jobs.results import require_extra
 from forebay.tables import FORECASTS, flag_of
 
 if TYPE_CHECKING:
     import xarray
+
+    from forebay.dams.dam import Dam
 
 UDUNITS = {"ML": "megaliter", "GL": "gigaliter", "hm3": "hm3", "ac-ft": "acre_foot", "%": "percent", "ft": "foot"}
 """Unit of a dam file → the same unit as UDUNITS spells it, where the two differ."""

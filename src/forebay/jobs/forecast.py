@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from forebay.archive.fetch import FETCHES, FetchReport, FetchRequest, fetch_dam
-from forebay.archive.store import Archive
 from forebay.charts.report_tables import Report
-from forebay.dams.dam import Dam
 from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.features.samples import make_samples
@@ -26,14 +24,16 @@ from forebay.forecasts.limitations import limitations, outside_experience
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
 from forebay.jobs.results import Result
-from forebay.settings import Settings
-from forebay.tables import FORECASTS
+from forebay.tables import DEFAULT_MODEL, FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
-from forebay.verify.point_forecasts import DEFAULT
 from forebay.verify.verification import Verification, verify_hindcast
 
 if TYPE_CHECKING:
     import xarray
+
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.settings import Settings
 
 Format = Literal["csv", "netcdf"]
 """Form of the forecast's table: `forecast.csv`, which is always written, and `forecast.nc`."""
@@ -68,7 +68,7 @@ class ForecastResult(Result):
 
     def to_frame(self) -> pl.DataFrame:
         """`tables.FORECASTS` of the model `default`: a row per lead time and quantile."""
-        return self.issued.table.filter(pl.col("model") == DEFAULT)
+        return self.issued.table.filter(pl.col("model") == DEFAULT_MODEL)
 
     def to_xarray(self) -> xarray.Dataset:
         """The forecast as a dataset by the CF conventions (`datasets.forecast_dataset`)."""
@@ -195,7 +195,7 @@ def _issue(
     """The forecast of the init date with its explanation and limitations."""
     samples, points = verification.samples, verification.points
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
-    missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT], verification.forecasts)
+    missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.forecasts)
     issued = issue(
         verification.forecasts, dam, daily_tables.init_date, now=now, limitations=(*unavailable, *failures, *missing)
     )

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.archive.store import Archive
-from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, ModelError
 from forebay.features.daily_tables import DailyTables, add_uncoded
@@ -23,14 +21,16 @@ from forebay.jobs.arguments import as_dam, current_settings, local_execution, op
 from forebay.jobs.datasets import forecast_dataset
 from forebay.jobs.forecast import readable_tables, write_parquet
 from forebay.jobs.results import Result
-from forebay.settings import Settings
-from forebay.tables import FORECASTS, SCORES
+from forebay.tables import DEFAULT_MODEL, FORECASTS, SCORES
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
-from forebay.verify.point_forecasts import DEFAULT
 from forebay.verify.verification import Verification, verify_hindcast
 
 if TYPE_CHECKING:
     import xarray
+
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.settings import Settings
 
 ON_TIME = "on_time"
 """Name of the hindcast itself; the names of the others are those of `VARIANTS`."""
@@ -55,7 +55,7 @@ class HindcastResult(Result):
 
     def to_frame(self) -> pl.DataFrame:
         """`tables.FORECASTS` of the model `default` on every init date of the hindcast on time."""
-        return self.verification.forecasts.filter(pl.col("model") == DEFAULT)
+        return self.verification.forecasts.filter(pl.col("model") == DEFAULT_MODEL)
 
     def to_xarray(self) -> xarray.Dataset:
         """The forecasts as a dataset by the CF conventions (`datasets.forecast_dataset`)."""

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
-from forebay.archive.store import Archive
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.days.daily import daily_table
 from forebay.errors import DataError
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.datasets import daily_dataset
 from forebay.jobs.results import Result
-from forebay.settings import Settings
 
 if TYPE_CHECKING:
     import xarray
+
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import Settings
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from forebay.dams.dam import Dam
 from forebay.models.article_net import ArticleNet
 from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
-from forebay.models.model import Model
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import Huber, WetRidge
 from forebay.nets import backends
 
-REFERENCES: dict[str, Callable[[int], Model]] = {
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.models.model import Model
+
+MODELS: dict[str, Callable[[int], Model]] = {
     "no_change": NoChange,
     "last_change": LastChange,
     "damped_change": DampedChange,
     "climatology": Climatology,
-}
-"""The reference forecasts by name; each maker takes the lead time in days."""
-
-MODELS: dict[str, Callable[[int], Model]] = {
-    **REFERENCES,
     "huber": Huber,
     "wet_ridge": WetRidge,
     "trees": Trees,
     "boosted_huber": BoostedHuber,
 }
-"""The models that need no particular gauge, by name; each maker takes the lead time in days."""
+"""Models that need no particular gauge, the references (`tables.REFERENCES`) first; each maker takes the lead time."""
 
 FLOW_MODELS: dict[str, Callable[[int], Model]] = {"balance": Balance}
 """Models that need an inflow or a release gauge."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import polars as pl
 
 from forebay.errors import ModelError
-from forebay.models.model import Array
 from forebay.models.regression import MIN_ROWS, Huber
 from forebay.nets.networks import Arrays, Fit, Layers, Network, Training, fit, predict
+
+if TYPE_CHECKING:
+    from forebay.models.model import Array
 
 LAYERS: Layers = (("normalisation", 0), ("dropout", 0.5), ("dense", 16), ("relu", 0), ("dropout", 0.5), ("dense", 1))
 TRAINING = Training(epochs=30, batch=32)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forebay.models.model import Array
+if TYPE_CHECKING:
+    from forebay.models.model import Array
 
 PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
 """Weights before any error is known, relative to 1 for all other models."""

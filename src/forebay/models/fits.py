@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
 from forebay.errors import ModelError
 from forebay.models import serialisation
 from forebay.models.model import Array, Model, rows_digest
-from forebay.settings import Settings
+
+if TYPE_CHECKING:
+    from forebay.settings import Settings
 
 Fitter: TypeAlias = Callable[[Model], Model]
 """Fits the given model on a fixed set of training rows; raises as `Model.fit`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from forebay.features.inputs import FORCING
 from forebay.metrics import column_medians, quantiles
-from forebay.models.model import Array
 from forebay.tables import QUANTILES
+
+if TYPE_CHECKING:
+    from forebay.models.model import Array
 
 MIN_ERRORS = 20
 """Minimum number of past errors for an interval."""

@@ -9,12 +9,15 @@ give the probability that the level reaches a threshold *by* a day, which interv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forebay.models.intervals import months
-from forebay.models.model import Array
+
+if TYPE_CHECKING:
+    from forebay.models.model import Array
 
 MEMBERS = 50
 LEVELS = (np.arange(MEMBERS) + 0.5) / MEMBERS

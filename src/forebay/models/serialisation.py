@@ -8,13 +8,15 @@ lists, arrays, trees (as LightGBM's own text) and nested models are supported. A
 from __future__ import annotations
 
 import json
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from forebay.errors import ModelError
 from forebay.models import FLOW_MODELS, MODELS, NETS
-from forebay.models.model import Model
+
+if TYPE_CHECKING:
+    from forebay.models.model import Model
 
 JsonObject: TypeAlias = dict[str, Any]  # Any: values of JSON
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,9 @@ from forebay.errors import ConfigError, ModelError
 from forebay.files import write_file
 from forebay.nets import backends, keras_nets, networks
 from forebay.nets.backends import Item, Task
-from forebay.nets.networks import Network
+
+if TYPE_CHECKING:
+    from forebay.nets.networks import Network
 
 TOLERANCE = 1e-4
 _TOOLS = ("onnx", "jax2onnx", "onnxruntime")

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forebay.nets.backends import Item
 from forebay.nets.networks import Floats, Layers, Normalisation
 
 if TYPE_CHECKING:
     import keras
+
+    from forebay.nets.backends import Item
 
 
 def as_bytes(content: bytes) -> NDArray[np.uint8]:

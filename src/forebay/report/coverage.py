@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from forebay.charts.coverage_tables import coverage_counts
-from forebay.charts.report_tables import Report
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
 
 
 def build(report: Report) -> Mapping[str, object]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.charts.formats import NO_VALUE, format_name, format_number
-from forebay.charts.report_tables import Report
-from forebay.dams.gauge import Gauge
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
+    from forebay.dams.gauge import Gauge
 
 
 def build(report: Report) -> Mapping[str, object]:

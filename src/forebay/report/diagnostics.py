@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.report_tables import Report
-from forebay.dams.dam import Dam
-from forebay.verify.point_forecasts import DEFAULT
-from forebay.verify.score_tables import SUMMARY_LEADS
+from forebay.tables import DEFAULT_MODEL, SUMMARY_LEADS
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
+    from forebay.dams.dam import Dam
 
 _METRICS = ("mae", "crps", "pinball", "coverage_80", "coverage_90", "width_90", "above_95", "events", "share_forecast",
             "outside_experience")  # fmt: skip
@@ -56,7 +58,7 @@ def _at_report_leads(table: pl.DataFrame) -> pl.DataFrame:
 def _score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
     """Per regime and lead time the value of each metric, None where there is none, and n."""
     cells = _at_report_leads(scores).filter(
-        pl.col("model") == DEFAULT, pl.col("window") == "all", pl.col("regime").is_in(["all", "wet"])
+        pl.col("model") == DEFAULT_MODEL, pl.col("window") == "all", pl.col("regime").is_in(["all", "wet"])
     )
     rows: list[dict[str, object]] = []
     groups = cells.sort("regime", "lead_time").group_by("regime", "lead_time", maintain_order=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from forebay.charts.explanation import contribution_sentences, explained_leads, total_change
-from forebay.charts.report_tables import Report
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
 
 
 def is_explained(report: Report) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from forebay.charts.report_tables import Report
-from forebay.dams.dam import Dam
 from forebay.dams.local_time import zone
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
+    from forebay.dams.dam import Dam
 
 
 def build_head(report: Report) -> dict[str, object]:

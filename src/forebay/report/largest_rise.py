@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.charts.forecast_tables import DAY, compare_with_observed
-from forebay.charts.report_tables import Report
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
 
 
 def build(report: Report) -> Mapping[str, object]:

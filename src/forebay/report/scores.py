@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.report_tables import Report
 from forebay.charts.score_tables import (
     models_equal_to_default,
     scored_regimes,
@@ -14,8 +14,11 @@ from forebay.charts.score_tables import (
     scored_years,
 )
 from forebay.charts.scores import REGIME_TITLES
-from forebay.models import REFERENCES
+from forebay.tables import REFERENCES
 from forebay.verify.score_tables import compare_scores
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
 
 
 def build(report: Report) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,10 +13,12 @@ from forebay.charts.coverage_tables import gauge_labels
 from forebay.charts.formats import NO_VALUE
 from forebay.charts.screening import gauge_chart
 from forebay.charts.spec import Spec, file_spec
-from forebay.dams.dam import Dam
 from forebay.files import write_all
 from forebay.report.environment import render_page
 from forebay.screen.flags import REASONS, flag_runs
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 
 def write_screening(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, folder: Path) -> list[Path]:

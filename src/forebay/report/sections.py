@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from forebay.charts.figures import Figure
 from forebay.charts.formats import TargetFormat
-from forebay.charts.report_tables import Report
 from forebay.report import (
     coverage,
     dam_and_gauges,
@@ -26,6 +25,10 @@ from forebay.report import (
     scores,
 )
 from forebay.report.environment import environment
+
+if TYPE_CHECKING:
+    from forebay.charts.figures import Figure
+    from forebay.charts.report_tables import Report
 
 
 def _no_values(_: Report) -> Mapping[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,7 +13,9 @@ from forebay.charts.station_map import compass_direction, day_or_dash, station_m
 from forebay.errors import ConfigError
 from forebay.files import write_file
 from forebay.report.environment import render_page
-from forebay.sources.stations import StationList
+
+if TYPE_CHECKING:
+    from forebay.sources.stations import StationList
 
 SUFFIXES = (".html", ".png", ".svg")
 _SERIES_COLUMNS = ("variable", "unit", "first_day", "last_day")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forebay.charts import drawing
-from forebay.charts.figures import Figure
 from forebay.charts.registry import REPORT_CHARTS, BuildFigure, report_figures
-from forebay.charts.report_tables import Report
 from forebay.report.environment import render_page
 from forebay.report.head import build_head
 from forebay.report.sections import SECTIONS, Section, render_template
+
+if TYPE_CHECKING:
+    from forebay.charts.figures import Figure
+    from forebay.charts.report_tables import Report
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:

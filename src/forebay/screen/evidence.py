@@ -8,12 +8,15 @@ a lake: the screen accepts a fall after a flood (gates) or with a large release.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.screen.findings import Bools, Floats, any_recent, day_changes, moving_sum, past_quantile
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
 
 WET, FLOOD = 0.90, 0.98
 """Quantiles of a gauge's past. Rain, rise or flow above the first supports a rise; above the second, it is a flood."""

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.days.daily import usable_values
 from forebay.screen.checks import jumps, stuck, thresholds
 from forebay.screen.evidence import evidence_for
-from forebay.screen.findings import Finding, Floats
 from forebay.screen.neighbours import rain_findings
 from forebay.tables import Table, flag_of
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.screen.findings import Finding, Floats
 
 REASONS = {
     "jump": "a change that neither the gauge's past nor other gauges support; not yet explained",

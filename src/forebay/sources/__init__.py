@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError
 from forebay.services import service_named
-from forebay.settings import Settings
 from forebay.sources import csv_files, hydstra, simulated
-from forebay.sources.stations import StationList, StationSearch
-from forebay.sources.transport import PlannedRequest
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import Settings
+    from forebay.sources.stations import StationList, StationSearch
+    from forebay.sources.transport import PlannedRequest
 
 
 class Fetch(Protocol):

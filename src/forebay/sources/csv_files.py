@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -24,14 +25,16 @@ from forebay.dams.csv_text import (
     parse_numbers,
     read_content,
 )
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import to_local, to_utc, zone
 from forebay.errors import ConfigError, SourceError
-from forebay.settings import Settings
 from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
 from forebay.sources.transport import PlannedRequest, plan_local_read
 from forebay.tables import INSTANT, READINGS
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import Settings
 
 _ROW = "row of the file"
 _STAMP = "stamp"

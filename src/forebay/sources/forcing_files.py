@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -16,11 +17,13 @@ from forebay.dams.csv_text import (
     parse_numbers,
     read_content,
 )
-from forebay.dams.dam import Dam
-from forebay.dams.forcing import Forcing, ForcingFile
 from forebay.dams.local_time import to_utc
 from forebay.errors import ConfigError, SourceError
 from forebay.tables import FORCINGS
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.forcing import Forcing, ForcingFile
 
 _LINE = "line of the file"
 _KEYS = ("issued", "valid", "value")

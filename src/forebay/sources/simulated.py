@@ -11,21 +11,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date, to_utc
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError
-from forebay.settings import Settings
 from forebay.sources.quality import MISSING, grade
 from forebay.sources.simulation import RAIN_STATIONS, RIVERS, Floats, draws, normals, simulate_nature
 from forebay.sources.transport import PlannedRequest, plan_local_read
 from forebay.tables import READINGS
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import Settings
 
 SEED = 41
 FIRST_DAY = date(2010, 1, 1)

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from forebay import metrics
-from forebay.dams.dam import Dam
-from forebay.features.samples import Samples
 from forebay.tables import QUANTILES, flag_of
 from forebay.verify.scorecard import EVENT_GAP, pair, windows
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.features.samples import Samples
 
 MODEL = "default"
 ROLLING_DAYS = 365

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no types published
 
-from forebay.dams.dam import Dam
 from forebay.dams.local_time import to_utc
 from forebay.errors import DataError, ModelError
 from forebay.features.samples import WARM_UP, Samples
@@ -20,9 +19,12 @@ from forebay.models.blend import blend
 from forebay.models.fits import Fits, fitter
 from forebay.models.intervals import quiet_median
 from forebay.models.model import Array, Model, PredictsSpread
-from forebay.tables import FORECASTS, QUANTILES
-from forebay.verify.point_forecasts import DEFAULT, PointForecasts, from_start_level
+from forebay.tables import DEFAULT_MODEL, FORECASTS, QUANTILES
+from forebay.verify.point_forecasts import PointForecasts, from_start_level
 from forebay.verify.uncertainty import error_state, interval_offsets, regime_mask, without_outage
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 FALLBACK = "damped_change"
 """The model that replaces another one while the record is too short for it."""
@@ -241,7 +243,7 @@ def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict
                 weights = blend(forecasts, observed, lead_time=lead, regimes=regimes, weight_regimes=dry)[1]
             parts = [weights[name] * point.outage_changes[kind][lead] for name, point in points.items()]
             default.outage_changes[kind][lead] = np.sum(parts, axis=0)
-    return {**points, DEFAULT: default}
+    return {**points, DEFAULT_MODEL: default}
 
 
 def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts]) -> pl.DataFrame:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forebay.features.samples import Samples
-from forebay.models.model import Array, Model
-
-DEFAULT = "default"
-"""The name of the model that a user gets: the blend of all models."""
+if TYPE_CHECKING:
+    from forebay.features.samples import Samples
+    from forebay.models.model import Array, Model
 
 
 @dataclass(frozen=True)

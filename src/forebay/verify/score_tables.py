@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.models import REFERENCES
-from forebay.verify.point_forecasts import DEFAULT
+from forebay.tables import DEFAULT_MODEL, REFERENCES, SUMMARY_LEADS
 
-SUMMARY_LEADS = (1, 3, 7)
-"""Lead times, in days, of every table and picture that has no room for all."""
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+
 METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_95", "events")
 """Metrics of `default` besides MAE and skill."""
 _TITLES = ("top 5%", "pinball", "crps", "in 80%", "in 90%", "above 95%", "events")
@@ -59,7 +59,7 @@ def compare_scores(
         _comparison((window, regime, lead), by_cell[window, regime, lead])
         for window, regime in pairs
         for lead in leads
-        if by_cell.get((window, regime, lead), {}).get((DEFAULT, "mae"), _NO_SCORE)[0] is not None
+        if by_cell.get((window, regime, lead), {}).get((DEFAULT_MODEL, "mae"), _NO_SCORE)[0] is not None
     ]
     return pl.DataFrame(rows, schema=COMPARISON)
 
@@ -74,14 +74,14 @@ def _pairs(scores: pl.DataFrame) -> list[tuple[str, str]]:
 
 def _comparison(cell: _Cell, scores: dict[tuple[str, str], _Score]) -> _Row:
     """The row of one cell, of which the scores are given by model and metric."""
-    mae, _, _, n = scores[DEFAULT, "mae"]
+    mae, _, _, n = scores[DEFAULT_MODEL, "mae"]
     references = {name: scores.get((name, "mae"), _NO_SCORE)[0] for name in REFERENCES}
     scored = {name: value for name, value in references.items() if value is not None}
     best = min(scored, key=lambda name: scored[name]) if scored else None
-    skill, low, high, _ = scores.get((DEFAULT, f"skill_{best}"), _NO_SCORE)
+    skill, low, high, _ = scores.get((DEFAULT_MODEL, f"skill_{best}"), _NO_SCORE)
     row: _Row = {"window": cell[0], "regime": cell[1], "lead_time": cell[2], "n": n, "mae": mae}
     row |= references | {"best": best, "skill": skill, "skill_low": low, "skill_high": high}
-    return row | {metric: scores.get((DEFAULT, metric), _NO_SCORE)[0] for metric in METRICS}
+    return row | {metric: scores.get((DEFAULT_MODEL, metric), _NO_SCORE)[0] for metric in METRICS}
 
 
 def score_summary(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from forebay import metrics
-from forebay.dams.dam import Dam
 from forebay.features.known_inputs import in_date_ranges
-from forebay.features.samples import Samples
-from forebay.models import REFERENCES
-from forebay.models.model import Array
-from forebay.tables import QUANTILES, SCORES
+from forebay.tables import QUANTILES, REFERENCES, SCORES
 from forebay.verify.hindcast import scored_from
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.features.samples import Samples
+    from forebay.models.model import Array
 
 BLOCK_DAYS = 60
 RESAMPLES = 500

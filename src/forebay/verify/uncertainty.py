@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forebay.features.outages import SIMULATED_OUTAGE_DAYS
-from forebay.features.samples import Samples
 from forebay.metrics import crps_ensemble
-from forebay.models import REFERENCES
 from forebay.models.intervals import State, error_quantiles, state_from_inputs
-from forebay.models.model import Array
 from forebay.models.paths import LEVELS, join_leads
-from forebay.tables import QUANTILES
-from forebay.verify.point_forecasts import DEFAULT, PointForecasts
+from forebay.tables import DEFAULT_MODEL, QUANTILES, REFERENCES
+
+if TYPE_CHECKING:
+    from forebay.features.samples import Samples
+    from forebay.models.model import Array
+    from forebay.verify.point_forecasts import PointForecasts
 
 
 def interval_offsets(
@@ -137,7 +139,9 @@ def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str
     return members
 
 
-def sample_paths(samples: Samples, points: Mapping[str, PointForecasts], members: Array, model: str = DEFAULT) -> Array:
+def sample_paths(
+    samples: Samples, points: Mapping[str, PointForecasts], members: Array, model: str = DEFAULT_MODEL
+) -> Array:
     """Sample paths of a model: its `marginals` reordered along the leads like its past errors, the same shape."""
     changes = points[model].changes
     observed = np.stack([samples.change(samples.trusted, lead) for lead in changes], axis=1)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.dams.dam import Dam
 from forebay.features.experience import experience, outside_days
-from forebay.features.samples import Samples
 from forebay.models import models_for
+from forebay.tables import DEFAULT_MODEL
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.diagnostics import Diagnostics, diagnose
-from forebay.verify.point_forecasts import DEFAULT, PointForecasts
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.features.samples import Samples
+    from forebay.verify.point_forecasts import PointForecasts
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,11 @@ def verify_hindcast(
     points = hindcast.point_forecasts(samples, dam, models_for(dam), execution=execution)
     points = hindcast.with_default(points, samples)
     forecasts = hindcast.forecast_table(samples, dam, points)
-    members = uncertainty.marginals(samples, points, DEFAULT)
-    crps = {DEFAULT: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
+    members = uncertainty.marginals(samples, points, DEFAULT_MODEL)
+    crps = {DEFAULT_MODEL: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
     outside = experience(samples, refits, max(dam.hindcast.leads))
-    daily_scores = scorecard.DailyScores(crps, {DEFAULT: outside_days(outside, len(samples.dates))})
+    daily_scores = scorecard.DailyScores(crps, {DEFAULT_MODEL: outside_days(outside, len(samples.dates))})
     scored = samples if regimes is None else replace(samples, regimes=dict(regimes))
     return Verification(
         samples=samples,

@@ -9,16 +9,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.dam import Dam
-from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import zone
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError
 from forebay.services import service_named
-from forebay.settings import HttpSettings, Settings
 from forebay.sources.hydstra.parse import (
     CLOCK,
     DATA_TYPES,
@@ -31,6 +29,11 @@ from forebay.sources.hydstra.parse import (
 )
 from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
 from forebay.tables import READINGS
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import HttpSettings, Settings
 
 Call = Callable[[str, str, Mapping[str, object]], bytes]
 """A service: function, version and params of a call → the answer."""

@@ -9,14 +9,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from forebay.dams.gauge import Gauge
 from forebay.errors import SourceError
 from forebay.sources.quality import MISSING, grade
 from forebay.tables import INSTANT, READINGS
+
+if TYPE_CHECKING:
+    from forebay.dams.gauge import Gauge
 
 Json = Any  # Any: a JSON value; each use checks its type
 

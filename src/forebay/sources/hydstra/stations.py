@@ -11,14 +11,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.services import Service, service_named
-from forebay.settings import Settings
 from forebay.sources.hydstra.fetch import Call, call_to
 from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of, unit_of
 from forebay.sources.stations import (
@@ -31,6 +30,9 @@ from forebay.sources.stations import (
     add_distances,
 )
 from forebay.sources.transport import open_transport
+
+if TYPE_CHECKING:
+    from forebay.settings import Settings
 
 ARCHIVE = "A"
 """Datasource that is searched where the service does not list the variables of its usual, composite one."""
