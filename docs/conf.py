@@ -34,7 +34,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = False
 napoleon_use_ivar = True  # else autodoc describes a field and napoleon describes it again
-suppress_warnings = ["ref.python"]  # two classes `Result`: an annotation does not say which package's class it is
 
 QUOTED = re.compile(r"(`[^`]*`)")
 MARKUP = re.compile(r"\||(?<=\w)_(?!\w)")

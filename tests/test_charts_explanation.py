@@ -92,9 +92,9 @@ def test_bars_are_in_order_of_size_in_every_panel() -> None:
 def test_the_terminal_prints_contributions_below_the_forecast(capsys: pytest.CaptureFixture[str]) -> None:
     table = synthetic.forecasts(DAM, synthetic.daily(DAM), [INIT])
     issued = IssuedForecast(INIT, init_time(INIT, DAM.time_zone), synthetic.NOW, INIT, table, (), explanation=TABLE)
-    terminal.outcome(issued, synthetic.scores(DAM), DAM, [])
+    terminal.print_forecast(issued, synthetic.scores(DAM), DAM, [])
     out = capsys.readouterr().out
     line = "  1 d, +0.102 m, of which +0.120 m: 38 mm yesterday on a wet catchment; −0.050 m: level fell 0.050 m "
     assert out.index("Contributions to the forecast\n" + line) < out.index("Hindcast")
-    terminal.outcome(replace(issued, explanation=EXPLANATION.empty()), synthetic.scores(DAM), DAM, [])
+    terminal.print_forecast(replace(issued, explanation=EXPLANATION.empty()), synthetic.scores(DAM), DAM, [])
     assert "Contributions to the forecast" not in capsys.readouterr().out

@@ -45,7 +45,7 @@ def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_forecast_with_its_scores_and_limitations(capsys: pytest.CaptureFixture[str]) -> None:
     forecast = issued(limitations=("No rain gauge.",))
-    terminal.outcome(forecast, synthetic.scores(DAM), DAM, [Path("out/forecast.csv"), Path("out/report.html")])
+    terminal.print_forecast(forecast, synthetic.scores(DAM), DAM, [Path("out/forecast.csv"), Path("out/report.html")])
     out = capsys.readouterr().out
     assert out.startswith("Synthetic Dam (SIMULATED): reservoir_level (m), forecast from 2021-04-14\n")
     assert "Hindcast: mean absolute error (m), all models on the same days" in out
@@ -54,13 +54,13 @@ def test_a_forecast_with_its_scores_and_limitations(capsys: pytest.CaptureFixtur
 
 def test_outside_experience_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     forecast = replace(issued(limitations=("No rain gauge.",)), outside_experience=("Outside experience: the level.",))
-    terminal.outcome(forecast, synthetic.scores(DAM), DAM, [])
+    terminal.print_forecast(forecast, synthetic.scores(DAM), DAM, [])
     assert capsys.readouterr().out.endswith("  · Outside experience: the level.\n  · No rain gauge.\n")
 
 
 def test_a_stale_forecast_has_its_age_in_the_title(capsys: pytest.CaptureFixture[str]) -> None:
     old = replace(issued(), issue_time=synthetic.NOW + timedelta(days=9))
-    terminal.outcome(old, synthetic.scores(DAM).clear(), DAM.model_copy(update={"simulated": False}), [])
+    terminal.print_forecast(old, synthetic.scores(DAM).clear(), DAM.model_copy(update={"simulated": False}), [])
     out = capsys.readouterr().out
     assert out.startswith("Synthetic Dam: reservoir_level (m), forecast as of 2021-04-14, 9 days old\n")
     assert "Hindcast" not in out
@@ -92,9 +92,9 @@ def test_a_missing_median_is_a_gap() -> None:
 
 def test_spells_of_flagged_values(capsys: pytest.CaptureFixture[str]) -> None:
     page = Path("out/screening.html")
-    terminal.spells(DAM, [], page)
+    terminal.print_flag_runs(DAM, [], page)
     assert capsys.readouterr().out == f"{DAM.title}: no flagged values\nCharts: {page}\n"
-    terminal.spells(DAM, [{"gauge": "reservoir_level", "reason": "spike"}], page)
+    terminal.print_flag_runs(DAM, [{"gauge": "reservoir_level", "reason": "spike"}], page)
     assert capsys.readouterr().out.startswith(f"{DAM.title}: flagged values (median of each spell)\n")
 
 

@@ -104,5 +104,5 @@ def test_the_references_do_not_use_drivers(hindcasts: Mapping[str, Verification]
 
 
 def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.reviewed(DAM, [], {}, Path("out"))
+    terminal.print_hindcast(DAM, [], {}, Path("out"))
     assert "no scored forecast in the hindcast" in capsys.readouterr().out

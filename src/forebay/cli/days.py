@@ -67,4 +67,4 @@ def screen(
     files = screening.write_screening(frame, table, dam, folder)
     runs = flag_runs(table).to_dicts()
     summary = {"dam": dam.id, "simulated": dam.simulated, "spells": runs, "files": [str(path) for path in files]}
-    print_result(summary, as_json, lambda: terminal.spells(dam, runs, folder / "screening.html"))
+    print_result(summary, as_json, lambda: terminal.print_flag_runs(dam, runs, folder / "screening.html"))

@@ -77,7 +77,7 @@ def hindcast(
     tables = {name: score_summary(verification.scores, dam) for name, verification in result.hindcasts.items()}
     costs = {job.VARIANTS[name][0]: input_costs(result.scores, result.hindcasts[name].scores, dam) for name in names}
     content = {"dam": dam.id, "simulated": dam.simulated, "unit": dam.target.unit, **tables, "files": files}
-    print_result(content, as_json, lambda: terminal.reviewed(dam, tables[job.ON_TIME], costs, folder))
+    print_result(content, as_json, lambda: terminal.print_hindcast(dam, tables[job.ON_TIME], costs, folder))
 
 
 def forecast(
@@ -155,7 +155,7 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
 
     content = _json_content(result, files)
     print_result(
-        content, as_json, lambda: terminal.outcome(result.issued, result.scores, result.dam, files)
+        content, as_json, lambda: terminal.print_forecast(result.issued, result.scores, result.dam, files)
     )
 
 

@@ -83,7 +83,7 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield update
 
 
-def outcome(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
+def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
     """Print a forecast, its explanation, the scores of the hindcast, its limitations, and the path of the report."""
     unit = dam.target.unit
     start = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
@@ -101,7 +101,7 @@ def outcome(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Seque
         line(f"Report: {report}")
 
 
-def spells(dam: Dam, rows: Sequence[Mapping[str, object]], page: Path) -> None:
+def print_flag_runs(dam: Dam, rows: Sequence[Mapping[str, object]], page: Path) -> None:
     """Print the spells of flagged values and the path of the page with their charts."""
     if rows:
         table(f"{dam.title}: flagged values (median of each spell)", rows)
@@ -141,7 +141,7 @@ def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
 
 
 def _compact(row: Mapping[str, object], *, window: bool = False) -> dict[str, object]:
-    """A row of scores with three digits per number; the window only if asked for."""
+    """A row of scores with three digits per number; the window only on request."""
     cells: dict[str, object] = {}
     for name, value in row.items():
         if name == "best reference":
@@ -151,7 +151,7 @@ def _compact(row: Mapping[str, object], *, window: bool = False) -> dict[str, ob
     return cells
 
 
-def reviewed(
+def print_hindcast(
     dam: Dam, rows: Sequence[Mapping[str, object]], variants: Mapping[str, Sequence[Mapping[str, object]]], folder: Path
 ) -> None:
     """Print the scores of a hindcast, those of its variants with other inputs, and the folder of the files."""
