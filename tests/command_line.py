@@ -1,4 +1,4 @@
-"""`forebay` as it is called in a terminal, in this process: what it prints, and the code that it ends with."""
+"""Run the command `forebay` in this process: its output and its exit code."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from forebay.cli import app as cli
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
+class CommandResult:
+    """Exit code, standard output and error stream of a command."""
 
     code: int
     out: str
@@ -22,21 +22,21 @@ class Ended:
 
     @property
     def json(self) -> Any:  # Any: a JSON value
-        """What it printed with --json, all of it."""
+        """The standard output of a command with --json, parsed."""
         return json.loads(self.out)
 
 
-def forebay(*arguments: object) -> Ended:
-    """Run the command line with these arguments."""
+def forebay(*arguments: object) -> CommandResult:
+    """Result of the command line with `arguments`."""
     out, err = StringIO(), StringIO()
-    before, sys.argv = sys.argv, ["forebay", *map(str, arguments)]
+    argv, sys.argv = sys.argv, ["forebay", *map(str, arguments)]
     code: str | int | None = 0
     try:
         with redirect_stdout(out), redirect_stderr(err):
             cli.main()
-    except SystemExit as ended:
-        code = ended.code
+    except SystemExit as end:
+        code = end.code
     finally:
-        sys.argv = before
+        sys.argv = argv
     assert isinstance(code, int), f"the exit code is {code!r}"
-    return Ended(code, out.getvalue(), err.getvalue())
+    return CommandResult(code, out.getvalue(), err.getvalue())

@@ -51,7 +51,7 @@ class Cluster:
         self.execute(f"CREATE DATABASE {name} {options}")
         return self.url(name)
 
-    def emptied(self, url: str) -> str:
+    def empty_database(self, url: str) -> str:
         """The same `url`, all tables dropped."""
         self.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", url)
         return url

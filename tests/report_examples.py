@@ -1,4 +1,4 @@
-"""A synthetic report for the tests of `forebay.report`, and what a reader or a browser sees of a page."""
+"""A synthetic report for the tests of `forebay.report`, and the visible text of a page."""
 
 import json
 import os
@@ -64,13 +64,13 @@ def diagnosed_report() -> Report:
 
 
 def section_text(name: str, report: Report) -> str:
-    """What a reader sees of one section, in one line."""
+    """Visible text of one section, in one line."""
     section = next(section for section in SECTIONS if section.name == name)
     return visible_text(section.render(report, report_figures(report)))
 
 
 def template_text(template: str, report: Report, values: dict[str, object]) -> str:
-    """What a reader sees of a template, in one line."""
+    """Visible text of a template, in one line."""
     return visible_text(render_template(template, report, values))
 
 
@@ -86,9 +86,9 @@ def chart_count(html: str) -> int:
 
 
 def open_in_browser(page: Path, folder: Path) -> tuple[str, str, list[str]]:
-    """The DOM after drawing, the browser's log, and every URL that the page requests, apart from files.
+    """The DOM after drawing, the browser's log, and every URL that the page requests, except files.
 
-    The browser's own requests have no origin. A proxy that does not exist keeps all of them on this machine.
+    Requests of the browser itself have no origin. A proxy that does not exist keeps all requests on this machine.
     """
     assert CHROMIUM is not None, "CI must have chromium"
     net_log = folder / "net.json"

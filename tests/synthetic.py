@@ -1,7 +1,7 @@
-"""The one maker of synthetic input: a small simulated dam with its daily frame, forecasts and scores.
+"""Synthetic input of the tests: simulated dams with their daily frames, forecasts, scores and forcings.
 
-Nothing here is an observation: levels are a random walk with one flood, and every dam says `simulated`. Forecasts are
-persistence with intervals from the walk's own past changes, so that tables have the shape of real ones.
+Levels are a random walk with one flood, and every dam has the flag `simulated`. Forecasts are persistence with normal
+intervals. The tables have the columns of real ones.
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ def dam(*, name: str = "Synthetic Dam", full_supply: float = 100.0, notes: str =
     )
 
 
-def level_table(of: Dam, first_day: date, levels: Sequence[float | None]) -> pl.DataFrame:
-    """date, the target's level and its flag (null), of consecutive days."""
-    column = of.target_gauge.column
+def level_table(dam: Dam, first_day: date, levels: Sequence[float | None]) -> pl.DataFrame:
+    """Columns date, level of the target and its flag (null), of consecutive days."""
+    column = dam.target_gauge.column
     dates = [first_day + timedelta(days=k) for k in range(len(levels))]
     no_flags = pl.Series([None] * len(levels), dtype=pl.String)
     return pl.DataFrame({"date": dates, column: pl.Series(levels, dtype=pl.Float64), flag_of(column): no_flags})
 
 
-def daily(of: Dam, *, days: int = 1200, seed: int = 1) -> pl.DataFrame:
-    """A daily frame: dam, date, a column and its flag per gauge, with gaps, garbage and a flood."""
+def daily(dam: Dam, *, days: int = 1200, seed: int = 1) -> pl.DataFrame:
+    """A daily frame: dam, date, a column and its flag per gauge, with gaps, poor values and a flood."""
     rng = np.random.default_rng(seed)
     dates = pl.date_range(FIRST_DAY, FIRST_DAY + timedelta(days=days - 1), eager=True)
     level = 95 + np.cumsum(rng.normal(0, 0.02, days))
-    at = (FLOOD_ONSET - FIRST_DAY).days
+    onset = (FLOOD_ONSET - FIRST_DAY).days
     for k, rise in enumerate(FLOOD_M, start=1):
-        level[at + k :] += rise
-    columns: dict[str, pl.Series] = {"dam": pl.Series([of.id]).new_from_index(0, days), "date": dates}
-    for gauge in of.gauges:
+        level[onset + k :] += rise
+    columns: dict[str, pl.Series] = {"dam": pl.Series([dam.id]).new_from_index(0, days), "date": dates}
+    for gauge in dam.gauges:
         values = level if gauge.role == "target" else rng.gamma(0.3, 12.0, days)
         flags: list[str | None] = [None] * days
         start = int(rng.integers(0, 200))
@@ -83,13 +83,13 @@ def daily(of: Dam, *, days: int = 1200, seed: int = 1) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def forecasts(of: Dam, frame: pl.DataFrame, inits: list[date]) -> pl.DataFrame:
-    """`tables.FORECASTS` of every model from `inits`: persistence, spread as the root of the lead."""
+def forecasts(dam: Dam, frame: pl.DataFrame, inits: list[date]) -> pl.DataFrame:
+    """`tables.FORECASTS` of every model from `inits`: persistence, with a spread that grows with √(lead time)."""
     normal = dict(zip(QUANTILES, (-1.645, -1.282, -0.674, 0.0, 0.674, 1.282, 1.645), strict=True))
-    level = dict(frame.select("date", of.target_gauge.column).iter_rows())
+    levels = dict(frame.select("date", dam.target_gauge.column).iter_rows())
     rows = []
     for init in inits:
-        start = level.get(init)
+        start = levels.get(init)
         if start is None:
             continue
         for rank, model in enumerate(MODELS):
@@ -97,12 +97,12 @@ def forecasts(of: Dam, frame: pl.DataFrame, inits: list[date]) -> pl.DataFrame:
                 for quantile, z in normal.items():
                     change = 0.001 * rank * lead + z * 0.02 * lead**0.5
                     valid = init + timedelta(days=lead)
-                    at = init_time(init, of.time_zone)
-                    rows.append((of.id, model, init, at, lead, valid, quantile, change, start + change, init))
+                    time = init_time(init, dam.time_zone)
+                    rows.append((dam.id, model, init, time, lead, valid, quantile, change, start + change, init))
     return tables.FORECASTS.check(pl.DataFrame(rows, schema=tables.FORECASTS.columns, orient="row"), unique=True)
 
 
-def scores(of: Dam) -> pl.DataFrame:
+def scores(dam: Dam) -> pl.DataFrame:
     """`tables.SCORES` in every window and regime; the default beats every reference, and `huber` equals it."""
     rows = []
     for window, regime in (("all", "all"), ("last20", "all"), ("T1", "all"), ("all", "wet"), ("all", "y2020")):
@@ -114,12 +114,12 @@ def scores(of: Dam) -> pl.DataFrame:
                     metrics[f"skill_{name}"] = 1 - mae / (0.01 + 0.002 * MODELS.index(name))
                 for metric, value in metrics.items():
                     band = (value - 0.1, value + 0.1) if metric.startswith("skill") else (None, None)
-                    rows.append((of.id, model, window, regime, lead, metric, value, 300, *band))
+                    rows.append((dam.id, model, window, regime, lead, metric, value, 300, *band))
     return tables.SCORES.check(pl.DataFrame(rows, schema=tables.SCORES.columns, orient="row"), unique=True)
 
 
-def explanation(of: Dam, init: date) -> pl.DataFrame:
-    """`tables.EXPLANATION` of every lead: rain raises, the level's course lowers, a gauge and the season do little."""
+def explanation(dam: Dam, init: date) -> pl.DataFrame:
+    """`tables.EXPLANATION` of every lead: rain raises the level, its last change lowers it, the rest is small."""
     parts = (
         ("base", "", 0.002, "baseline"),
         ("rain", "", 0.12, "38 mm yesterday on a wet catchment"),
@@ -127,7 +127,7 @@ def explanation(of: Dam, init: date) -> pl.DataFrame:
         ("stream", "A creek", 0.03, "A creek rising (0.21 m a day)"),
         ("season", "", -0.0004, "time of year (April)"),
     )
-    rows = [(of.id, init, lead, *source, part * lead, said) for lead in LEADS for *source, part, said in parts]
+    rows = [(dam.id, init, lead, *source, part * lead, words) for lead in LEADS for *source, part, words in parts]
     return tables.EXPLANATION.check(pl.DataFrame(rows, schema=tables.EXPLANATION.columns, orient="row"), unique=True)
 
 
@@ -135,11 +135,11 @@ NOW = datetime(2021, 4, 15, 3, 0, tzinfo=UTC)
 """About a day after the end of the synthetic daily frame."""
 
 
-def dam_of(*gauges: Mapping[str, object], unit: str = "m", **keys: object) -> Dam:  # keys: any of a dam file's
+def small_dam(*gauges: Mapping[str, object], unit: str = "m", **keys: object) -> Dam:  # keys: of a dam file
     """A simulated dam of `gauges`, with a level gauge "lake" before them unless one of them is the target."""
     level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": unit}
     target = next((gauge for gauge in gauges if gauge["role"] == "target"), None)
-    every = gauges if target else (level, *gauges)
+    all_gauges = gauges if target else (level, *gauges)
     return Dam.model_validate(
         {
             "id": "small",
@@ -150,100 +150,103 @@ def dam_of(*gauges: Mapping[str, object], unit: str = "m", **keys: object) -> Da
             "time_zone": "+10:00",
             "simulated": True,
             "target": {"variable": (target or level)["variable"], "unit": unit, "datum": "above nothing"},
-            "gauges": [{"source": "simulated"} | dict(gauge) for gauge in every],
+            "gauges": [{"source": "simulated"} | dict(gauge) for gauge in all_gauges],
         }
         | keys
     )
 
 
 def rain_gauge(station: str = "r1", **keys: object) -> dict[str, object]:
-    """A rain gauge as a dam file has it; `keys` are added."""
+    """The keys of a rain gauge in a dam file, with `keys` added."""
     return {"role": "rainfall", "station": station, "variable": "rainfall", "unit": "mm"} | keys
 
 
-def frame_of(of: Dam, columns: Mapping[str, Sequence[float | str | None]]) -> pl.DataFrame:
-    """A daily frame from `FIRST_DAY` on with `columns` as given; a gauge that is not given is absent, a flag null."""
+def daily_frame(dam: Dam, columns: Mapping[str, Sequence[float | str | None]]) -> pl.DataFrame:
+    """A daily frame from `FIRST_DAY` with `columns`; a gauge without a column is absent, and other flags are null."""
     days = len(next(iter(columns.values())))
-    made = {
-        "dam": pl.Series([of.id] * days),
+    frame = {
+        "dam": pl.Series([dam.id] * days),
         "date": pl.date_range(FIRST_DAY, FIRST_DAY + timedelta(days=days - 1), eager=True),
     }
-    for gauge in of.gauges:
+    for gauge in dam.gauges:
         name, flag = gauge.column, flag_of(gauge.column)
-        made[name] = pl.Series(columns.get(name, [None] * days), dtype=pl.Float64)
-        absent = pl.select(pl.when(made[name].is_null()).then(pl.lit("absent"))).to_series()
-        made[flag] = pl.Series(columns[flag], dtype=pl.String) if flag in columns else absent
-    return pl.DataFrame(made)
+        frame[name] = pl.Series(columns.get(name, [None] * days), dtype=pl.Float64)
+        absent = pl.select(pl.when(frame[name].is_null()).then(pl.lit("absent"))).to_series()
+        frame[flag] = pl.Series(columns[flag], dtype=pl.String) if flag in columns else absent
+    return pl.DataFrame(frame)
 
 
-def written(of: Dam, frame: pl.DataFrame, folder: Path, issued: pl.DataFrame | None = None) -> Path:
-    """The dam file of `of` in `folder`, its gauges read from `small.csv` there, a column per gauge of `frame`.
+def write_dam(dam: Dam, frame: pl.DataFrame, folder: Path, issued: pl.DataFrame | None = None) -> Path:
+    """Path of a dam file of `dam` in `folder`; its gauges read `small.csv`, which has a column of `frame` per gauge.
 
-    issued: `tables.FORCINGS`, in canonical units, written to a file per forcing.
+    issued: `tables.FORCINGS`, in canonical units; each forcing becomes a file.
     """
-    values = [gauge.column for gauge in of.gauges]
+    values = [gauge.column for gauge in dam.gauges]
     frame.select("date", *values).write_csv(folder / "small.csv")
-    lines = [f'{key} = "{value}"' for key, value in (("id", of.id), ("name", of.name), ("country", of.country))]
-    lines += ["latitude = 0.0", "longitude = 0.0", f'time_zone = "{of.time_zone}"', "simulated = true"]
-    if of.full_supply is not None:
-        lines += [f"full_supply = {of.full_supply.value}"]
-    lines += ["[target]", *(f'{key} = "{value}"' for key, value in of.target.model_dump().items())]
-    lines += ["[hindcast]", f"leads = {list(of.hindcast.leads)}"]
-    for gauge in of.gauges:
-        named = gauge.model_dump(include={"role", "station", "name", "variable", "unit"})
-        lines += ["[[gauges]]", 'source = "csv"', *(f'{key} = "{value}"' for key, value in named.items())]
+    lines = [f'{key} = "{value}"' for key, value in (("id", dam.id), ("name", dam.name), ("country", dam.country))]
+    lines += ["latitude = 0.0", "longitude = 0.0", f'time_zone = "{dam.time_zone}"', "simulated = true"]
+    if dam.full_supply is not None:
+        lines += [f"full_supply = {dam.full_supply.value}"]
+    lines += ["[target]", *(f'{key} = "{value}"' for key, value in dam.target.model_dump().items())]
+    lines += ["[hindcast]", f"leads = {list(dam.hindcast.leads)}"]
+    for gauge in dam.gauges:
+        keys = gauge.model_dump(include={"role", "station", "name", "variable", "unit"})
+        lines += ["[[gauges]]", 'source = "csv"', *(f'{key} = "{value}"' for key, value in keys.items())]
         lines += [f"latency_h = {gauge.latency_h}"]
         lines += ["[gauges.file]", 'path = "small.csv"', 'date = "date"', f'value = "{gauge.column}"']
-    for forcing in of.forcings:
+    for forcing in dam.forcings:
         assert issued is not None
-        local = to_local(pl.col("issue_time"), of.time_zone).dt.strftime("%Y-%m-%d %H:%M").alias("issued")
-        own = issued.filter(pl.col("forcing") == forcing.id).select(local, "valid_date", "value")
-        own.write_csv(folder / f"{forcing.id}.csv")
-        named = forcing.model_dump(include={"kind", "id", "name", "unit"})
-        lines += ["[[forcings]]", *(f'{key} = "{value}"' for key, value in named.items())]
+        local = to_local(pl.col("issue_time"), dam.time_zone).dt.strftime("%Y-%m-%d %H:%M").alias("issued")
+        rows = issued.filter(pl.col("forcing") == forcing.id).select(local, "valid_date", "value")
+        rows.write_csv(folder / f"{forcing.id}.csv")
+        keys = forcing.model_dump(include={"kind", "id", "name", "unit"})
+        lines += ["[[forcings]]", *(f'{key} = "{value}"' for key, value in keys.items())]
         lines += [f"latency_h = {forcing.latency_h}", "[forcings.file]", f'path = "{forcing.id}.csv"']
         lines += ['issued = "issued"', 'valid = "valid_date"', 'value = "value"']
-    path = folder / f"{of.id}.toml"
+    path = folder / f"{dam.id}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def lake(of: Dam, change: np.ndarray, columns: Mapping[str, np.ndarray], *, noise: float = 0.002) -> pl.DataFrame:
-    """A daily frame whose level rises by `change` from the day before to each day, and by noise; gauges as given."""
-    walk = np.random.default_rng(3).normal(0, noise, len(change))
-    level = 95 + np.cumsum(change - np.mean(change) + walk)
-    return frame_of(of, {"reservoir_level": level.tolist()} | {name: made.tolist() for name, made in columns.items()})
+def frame_from_changes(
+    dam: Dam, changes: np.ndarray, columns: Mapping[str, np.ndarray], *, noise: float = 0.002
+) -> pl.DataFrame:
+    """A daily frame whose level changes by `changes` plus noise from the day before, with `columns` of gauges."""
+    errors = np.random.default_rng(3).normal(0, noise, len(changes))
+    level = 95 + np.cumsum(changes - np.mean(changes) + errors)
+    values = {name: column.tolist() for name, column in columns.items()}
+    return daily_frame(dam, {"reservoir_level": level.tolist()} | values)
 
 
-def showers(days: int, seed: int = 5) -> np.ndarray:
-    """Daily rain, mm: dry on two days of three."""
+def random_rain(days: int, seed: int = 5) -> np.ndarray:
+    """Daily rain, mm; two days of three are dry."""
     rng = np.random.default_rng(seed)
     return np.where(rng.random(days) < 0.33, rng.gamma(1.0, 12.0, days), 0.0)
 
 
-def lively(days: int, *, mean: float = 0.0, sd: float = 1.0, seed: int = 5) -> np.ndarray:
-    """A series that remembers half of the day before."""
-    draws = np.random.default_rng(seed).normal(0, sd, days)
-    made = np.zeros(days)
+def ar1_series(days: int, *, mean: float = 0.0, sd: float = 1.0, seed: int = 5) -> np.ndarray:
+    """A daily autoregressive series of order 1 around `mean`: coefficient 0.5, innovations of deviation `sd`."""
+    innovations = np.random.default_rng(seed).normal(0, sd, days)
+    series = np.zeros(days)
     for day in range(1, days):
-        made[day] = 0.5 * made[day - 1] + draws[day]
-    return mean + made
+        series[day] = 0.5 * series[day - 1] + innovations[day]
+    return mean + series
 
 
-def issues(
-    of: Dam, truth: np.ndarray, *, forcing: str, days: int = 7, error: float = 0.0, seed: int = 9
+def forcing_issues(
+    dam: Dam, truth: np.ndarray, *, forcing: str, days: int = 7, error: float = 0.0, seed: int = 9
 ) -> pl.DataFrame:
-    """`tables.FORCINGS`: each day at noon what the day itself and the next `days` will bring, with errors that grow.
+    """`tables.FORCINGS`: each noon the values of that day and of the next `days` days, with errors that grow.
 
-    error: of tomorrow, as a share of the truth (a spread of logarithms); of the day k ahead √k times as much.
+    error: standard deviation of the logarithm of tomorrow's value; of the day k ahead √k times as much.
     """
     rng = np.random.default_rng(seed)
-    latency = next(timedelta(hours=f.latency_h) for f in of.forcings if f.id == forcing)
+    latency = next(timedelta(hours=f.latency_h) for f in dam.forcings if f.id == forcing)
     rows = []
     for day in range(len(truth)):
-        issued = init_time(FIRST_DAY + timedelta(days=day), of.time_zone) - timedelta(hours=12)
+        issued = init_time(FIRST_DAY + timedelta(days=day), dam.time_zone) - timedelta(hours=12)
         for ahead in range(days + 1):
             if day + ahead < len(truth):
-                said = truth[day + ahead] * np.exp(error * ahead**0.5 * rng.normal())
-                rows.append((forcing, issued, issued + latency, FIRST_DAY + timedelta(days=day + ahead), said))
+                value = truth[day + ahead] * np.exp(error * ahead**0.5 * rng.normal())
+                rows.append((forcing, issued, issued + latency, FIRST_DAY + timedelta(days=day + ahead), value))
     return tables.FORCINGS.check(pl.DataFrame(rows, tables.FORCINGS.columns, orient="row"), unique=True)

@@ -25,7 +25,7 @@ from tests import synthetic
 from tests.readings import MONDAY
 
 DAYS = 200
-DAM = synthetic.dam_of(synthetic.rain_gauge("r1"), synthetic.rain_gauge("r2"))
+DAM = synthetic.small_dam(synthetic.rain_gauge("r1"), synthetic.rain_gauge("r2"))
 KILLS, EARLY = 50, 8
 """Kills in all, and how many of them fall before a fetch is known to be done: in the making of the archive too."""
 
@@ -33,7 +33,7 @@ KILLS, EARLY = 50, 8
 def fetch(path: Path, archive: Archive, number: float, now: datetime) -> FetchReport:
     """Fetch a dam with files that have `number` on every day."""
     values = {gauge.column: [number] * DAYS for gauge in DAM.gauges}
-    synthetic.written(DAM, synthetic.frame_of(DAM, values), path.parent)
+    synthetic.write_dam(DAM, synthetic.daily_frame(DAM, values), path.parent)
     return fetch_dam(load_dam(str(path)), archive, settings=Settings(), request=FetchRequest(now))
 
 
@@ -136,7 +136,7 @@ def path(tmp_path: Path) -> Path:
 def place(folder: Path) -> Path:
     folder.mkdir()
     values: dict[str, list[float | None]] = {gauge.column: [0.0] * DAYS for gauge in DAM.gauges}
-    return synthetic.written(DAM, synthetic.frame_of(DAM, values), folder)
+    return synthetic.write_dam(DAM, synthetic.daily_frame(DAM, values), folder)
 
 
 def test_a_killed_fetch_leaves_complete_gauges_and_the_next_fetch_completes(

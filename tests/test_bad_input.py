@@ -15,14 +15,14 @@ from forebay.features.samples import make_samples
 from forebay.models import MODELS
 from forebay.verify import hindcast, scorecard, uncertainty
 from tests import synthetic
-from tests.command_line import Ended, forebay
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.command_line import CommandResult, forebay
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 from tests.test_flags import lake
 
 LEADS = {"leads": (1, 3)}
 DAYS = 1100
-BARE = dam_of(hindcast=LEADS, full_supply=110.0)
-RAINY = dam_of(rain_gauge(), hindcast=LEADS, full_supply=110.0)
+BARE = small_dam(hindcast=LEADS, full_supply=110.0)
+RAINY = small_dam(rain_gauge(), hindcast=LEADS, full_supply=110.0)
 
 
 def record(dam: Dam, *, days: int = DAYS, seed: int = 4) -> pl.DataFrame:
@@ -30,7 +30,7 @@ def record(dam: Dam, *, days: int = DAYS, seed: int = 4) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     rain = np.where(rng.random(days) < 0.3, rng.gamma(1.0, 12.0, days), 0.0)
     level = 95 + np.cumsum(0.01 * np.append(0.0, rain[:-1]) - 0.01 * rain.mean() + rng.normal(0, 0.01, days))
-    return frame_of(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rain.tolist()})
+    return daily_frame(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rain.tolist()})
 
 
 def without(frame: pl.DataFrame, column: str, first: int, after: int) -> pl.DataFrame:
@@ -42,15 +42,15 @@ def without(frame: pl.DataFrame, column: str, first: int, after: int) -> pl.Data
     )
 
 
-def ran(dam: Dam, frame: pl.DataFrame, folder: Path) -> Ended:
+def ran(dam: Dam, frame: pl.DataFrame, folder: Path) -> CommandResult:
     """`forebay run` of a dam file whose gauges hold `frame`."""
-    path = synthetic.written(dam, frame, folder)
+    path = synthetic.write_dam(dam, frame, folder)
     return forebay("run", path, "--archive", f"sqlite:///{folder}/archive.db", "-o", folder / "report", "--json")
 
 
-def widths(ended: Ended) -> list[float]:
+def widths(result: CommandResult) -> list[float]:
     """Width of the 90% interval of `default` by lead."""
-    at = {(r["lead_time"], r["quantile"]): r["level"] for r in ended.json["forecast"] if r["model"] == "default"}
+    at = {(r["lead_time"], r["quantile"]): r["level"] for r in result.json["forecast"] if r["model"] == "default"}
     return [at[lead, 0.95] - at[lead, 0.05] for lead in LEADS["leads"]]
 
 
@@ -69,9 +69,9 @@ def test_drivers_that_stop_for_a_year(tmp_path: Path) -> None:
 
 def test_a_constant_level(tmp_path: Path) -> None:
     frame = record(RAINY, days=500).with_columns(reservoir_level=pl.lit(95.0))
-    ended = ran(RAINY, frame, tmp_path)
-    assert ended.code == 0, ended.err
-    assert "The level never changed in 500 days: is the gauge stuck?" in ended.json["lacks"]
+    result = ran(RAINY, frame, tmp_path)
+    assert result.code == 0, result.err
+    assert "The level never changed in 500 days: is the gauge stuck?" in result.json["lacks"]
 
 
 def test_a_level_with_gaps_on_four_days_of_ten(tmp_path: Path) -> None:
@@ -81,24 +81,24 @@ def test_a_level_with_gaps_on_four_days_of_ten(tmp_path: Path) -> None:
         pl.when(~is_missing).then("reservoir_level").alias("reservoir_level"),
         pl.when(is_missing).then(pl.lit("absent")).alias("reservoir_level_flag"),
     )
-    ended = ran(RAINY, frame, tmp_path)
-    assert ended.code == 0, ended.err
-    shares = [s for s in ended.json["scores"] if s["metric"] == "share_forecast" and s["model"] == "default"]
+    result = ran(RAINY, frame, tmp_path)
+    assert result.code == 0, result.err
+    shares = [s for s in result.json["scores"] if s["metric"] == "share_forecast" and s["model"] == "default"]
     assert {s["value"] for s in shares if s["window"] == "all"} == {1.0}, "from the last good level where it is missing"
 
 
 def test_no_drivers_at_all(tmp_path: Path) -> None:
-    ended = ran(BARE, record(BARE, days=600), tmp_path)
-    assert ended.code == 0, ended.err
-    assert "No gauge but the level's own: rain and inflow are not known to the forecast." in ended.json["lacks"]
+    result = ran(BARE, record(BARE, days=600), tmp_path)
+    assert result.code == 0, result.err
+    assert "No gauge but the level's own: rain and inflow are not known to the forecast." in result.json["lacks"]
 
 
 def test_a_level_silent_for_too_long_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    ended = ran(RAINY, without(record(RAINY, days=500), "reservoir_level", 400, 500), tmp_path)
+    result = ran(RAINY, without(record(RAINY, days=500), "reservoir_level", 400, 500), tmp_path)
     last = synthetic.FIRST_DAY + timedelta(days=399)
-    assert ended.code == 1
-    assert ended.err.startswith(f"forebay: Small Dam: the last usable reservoir_level is of {last}, 100 days before")
-    assert len(ended.err.splitlines()) == 1
+    assert result.code == 1
+    assert result.err.startswith(f"forebay: Small Dam: the last usable reservoir_level is of {last}, 100 days before")
+    assert len(result.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("wrong", "why"), [(98.0, "(jump: "), (999.09, "(range: ")])
@@ -108,19 +108,19 @@ def test_a_level_that_is_doubted_today_is_not_forecast_from(wrong: float, why: s
     dry = pl.when(pl.int_range(pl.len()) < 690).then("rainfall_r1").otherwise(0.0).alias("rainfall_r1")
     yesterday = frame["reservoir_level"][-2]
     level = [*frame["reservoir_level"][:-1], wrong]
-    path = synthetic.written(RAINY, frame.with_columns(dry, reservoir_level=pl.Series(level)), tmp_path)
+    path = synthetic.write_dam(RAINY, frame.with_columns(dry, reservoir_level=pl.Series(level)), tmp_path)
     path.write_text(path.read_text().replace('station = "lake"', 'station = "lake"\nvalid_range = [0.0, 500.0]'))
-    ended = forebay("run", path, "--archive", f"sqlite:///{tmp_path}/a.db", "-o", tmp_path / "report", "--json")
-    assert ended.code == 0, ended.err
-    rows = [row for row in ended.json["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
+    result = forebay("run", path, "--archive", f"sqlite:///{tmp_path}/a.db", "-o", tmp_path / "report", "--json")
+    assert result.code == 0, result.err
+    rows = [row for row in result.json["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]
     assert all(abs(row["level"] - yesterday) < 1.0 for row in rows)
-    sentences = [sentence for sentence in ended.json["lacks"] if "is doubted and not used" in sentence]
+    sentences = [sentence for sentence in result.json["lacks"] if "is doubted and not used" in sentence]
     assert len(sentences) == 1
     assert why in sentences[0]
 
 
 def test_no_change_across_a_step_of_datum_is_learned_from() -> None:
-    frame = frame_of(BARE, {"reservoir_level": lake((600, -4.0))})
+    frame = daily_frame(BARE, {"reservoir_level": lake((600, -4.0))})
     samples = make_samples(frame, frame, BARE)
     for lead in (1, 3, 7):
         changes = samples.change(samples.trusted, lead)
@@ -160,8 +160,8 @@ def test_full_supply_is_withheld_after_a_step_of_datum_until_the_dam_file_states
     """A step of 4 m on day 600 is known on the tenth day after it: withheld from then on, and not before."""
     step = synthetic.FIRST_DAY + timedelta(days=600)
     offsets = [{"from": step, "offset": -4.0}] if stated else []
-    dam = dam_of(hindcast=LEADS, full_supply=94.0, datum_offsets=offsets)
-    frame = on_one_datum(frame_of(dam, {"reservoir_level": lake((600, -4.0))}), dam)
+    dam = small_dam(hindcast=LEADS, full_supply=94.0, datum_offsets=offsets)
+    frame = on_one_datum(daily_frame(dam, {"reservoir_level": lake((600, -4.0))}), dam)
     samples = make_samples(frame, frame, dam)
     below = samples.inputs["context_below_full"].is_null().to_numpy()
     assert samples.withheld is not None

@@ -13,7 +13,7 @@ from forebay.models.balance import Balance
 from forebay.models.boosting import Trees
 from forebay.models.model import Array
 from forebay.models.regression import Huber
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 DAYS = 800
 ML_PER_M3S = 86.4  # a day's volume of 1 m3/s
@@ -46,7 +46,7 @@ def inputs_of(dam: Dam, target: Array, inflow: Array | None, release: Array | No
     columns = {dam.target.variable: target.tolist()}
     columns |= {"inflow_in": inflow.tolist()} if inflow is not None else {}
     columns |= {"release_out": release.tolist()} if release is not None else {}
-    return build_inputs(frame_of(dam, columns), dam).drop("date")
+    return build_inputs(daily_frame(dam, columns), dam).drop("date")
 
 
 def split(inputs: pl.DataFrame, target: Array, lead: int) -> tuple[pl.DataFrame, Array]:
@@ -55,7 +55,7 @@ def split(inputs: pl.DataFrame, target: Array, lead: int) -> tuple[pl.DataFrame,
 
 
 def test_an_exact_balance_gives_a_factor_of_one_and_the_recession_of_the_river() -> None:
-    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     storage = storage_of(inflow, release)
     model = Balance(1).fit(*split(inputs_of(dam, storage, inflow, release), storage, 1))
@@ -66,7 +66,7 @@ def test_an_exact_balance_gives_a_factor_of_one_and_the_recession_of_the_river()
 
 def test_a_steady_river_is_forecast_to_the_litre() -> None:
     """Learnt on floods; then 10 days of steady flows: the storage falls by the difference each day."""
-    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     inflow[-30:], release[-30:] = 12.0, 20.0
     storage = storage_of(inflow, release)
@@ -78,7 +78,7 @@ def test_a_steady_river_is_forecast_to_the_litre() -> None:
 
 def test_what_the_gauges_do_not_see_goes_on() -> None:
     """A release of 7 m3/s that no gauge reports lowers the forecast by just that."""
-    dam = dam_of(STORAGE, INFLOW, unit="ML")
+    dam = small_dam(STORAGE, INFLOW, unit="ML")
     inflow, _ = random_flows()
     inflow[-30:] = 12.0
     storage = storage_of(inflow, np.full(DAYS, 7.0))
@@ -90,7 +90,7 @@ def test_what_the_gauges_do_not_see_goes_on() -> None:
 
 def test_the_factor_of_a_share_of_volume_is_learned() -> None:
     """Full at 400,000 ML: 1 ML is 1/4000 %."""
-    dam = dam_of(PERCENT, INFLOW, RELEASE, unit="%")
+    dam = small_dam(PERCENT, INFLOW, RELEASE, unit="%")
     inflow, release = random_flows()
     percent = storage_of(inflow, release) / 4000
     model = Balance(3).fit(*split(inputs_of(dam, percent, inflow, release), percent, 3))
@@ -100,7 +100,7 @@ def test_the_factor_of_a_share_of_volume_is_learned() -> None:
 @pytest.mark.parametrize(("unit", "metres"), [("m", 1.0), ("ft", 0.3048)])
 def test_a_level_takes_its_area_from_the_storage_curve(unit: str, metres: float) -> None:
     """1 m3/s is 86.4 ML a day: 86.4 mm below 100 m, 28.8 mm above; unknown beyond the curve."""
-    dam = dam_of(INFLOW, unit=unit, storage_curves=[AREA])
+    dam = small_dam(INFLOW, unit=unit, storage_curves=[AREA])
     level = np.array([50.0, 99.0, 101.0, 150.0, 250.0]) / metres
     inputs = inputs_of(dam, level, np.array([1.0, 2.0, 1.0, -1.0, 1.0]), None)
     expected = np.array([0.0864, 0.1728, 0.0288, -0.0288]) / metres
@@ -110,21 +110,21 @@ def test_a_level_takes_its_area_from_the_storage_curve(unit: str, metres: float)
 
 
 def test_a_sum_of_some_gauges_is_no_inflow() -> None:
-    dam = dam_of(STORAGE, INFLOW, INFLOW | {"station": "b"}, unit="ML")
-    frame = frame_of(dam, {"storage": [1.0, 2.0], "inflow_in": [1.0, 1.0], "inflow_b": [2.0, None]})
+    dam = small_dam(STORAGE, INFLOW, INFLOW | {"station": "b"}, unit="ML")
+    frame = daily_frame(dam, {"storage": [1.0, 2.0], "inflow_in": [1.0, 1.0], "inflow_b": [2.0, None]})
     assert build_inputs(frame, dam)["balance_inflow"].to_list() == [pytest.approx(3 * ML_PER_M3S), None]
 
 
 def test_the_release_of_the_dam_upstream_stands_in_for_an_inflow_gauge() -> None:
     upstream = {"role": "upstream_release", "station": "up", "variable": "release", "unit": "m3/s"}
-    dam = dam_of(STORAGE, upstream, RELEASE, unit="ML")
-    frame = frame_of(dam, {"storage": [1.0, 2.0], "release_up": [2.0, 3.0], "release_out": [1.0, 1.0]})
+    dam = small_dam(STORAGE, upstream, RELEASE, unit="ML")
+    frame = daily_frame(dam, {"storage": [1.0, 2.0], "release_up": [2.0, 3.0], "release_out": [1.0, 1.0]})
     assert build_inputs(frame, dam)["balance_inflow"].to_list() == pytest.approx([2 * ML_PER_M3S, 3 * ML_PER_M3S])
 
 
 def test_without_a_balance_the_usual_change_goes_on() -> None:
     """All flows silent for more than 10 days: the median change of 30 days, 3 days long."""
-    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     storage = storage_of(inflow, release)
     storage[-60:] = storage[-60] + 10.0 * np.arange(60)
@@ -134,7 +134,7 @@ def test_without_a_balance_the_usual_change_goes_on() -> None:
 
 
 def test_contributions_are_the_forecast() -> None:
-    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     storage = storage_of(inflow, release) + np.random.default_rng(3).normal(0, 50, DAYS)
     inputs = inputs_of(dam, storage, inflow, release)
@@ -147,10 +147,10 @@ def test_contributions_are_the_forecast() -> None:
 def test_refusals() -> None:
     inflow, release = random_flows()
     storage = storage_of(inflow, release)
-    dry = dam_of(STORAGE, rain_gauge(), unit="ML")
+    dry = small_dam(STORAGE, rain_gauge(), unit="ML")
     with pytest.raises(ModelError, match="needs an inflow or a release gauge, but the dam has neither"):
         Balance(1).fit(*split(inputs_of(dry, storage, None, None), storage, 1))
-    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inputs = inputs_of(dam, storage, inflow, release)
     with pytest.raises(ModelError, match="needs at least 200 past days to learn from, but there are 60"):
         Balance(1).fit(inputs.head(60), storage[:60])
@@ -160,13 +160,13 @@ def test_refusals() -> None:
 
 
 def test_a_dam_has_the_model_only_with_its_gauges() -> None:
-    assert models_for(dam_of(rain_gauge())) == MODELS
+    assert models_for(small_dam(rain_gauge())) == MODELS
     for gauge in (INFLOW, RELEASE):
-        assert models_for(dam_of(gauge)) == MODELS | FLOW_MODELS
+        assert models_for(small_dam(gauge)) == MODELS | FLOW_MODELS
 
 
 def test_other_models_do_not_use_the_balance_inputs() -> None:
-    dam = dam_of(STORAGE, INFLOW, RELEASE, unit="ML")
+    dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     storage = storage_of(inflow, release)
     samples = split(inputs_of(dam, storage, inflow, release), storage, 1)

@@ -18,7 +18,7 @@ from forebay.dams.local_time import init_time
 from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import EXPLANATION
 from tests import synthetic
-from tests.synthetic import dam_of
+from tests.synthetic import small_dam
 
 INIT = date(2021, 4, 14)
 DAM = synthetic.dam()
@@ -56,7 +56,7 @@ def test_a_change_of_zero_is_one_sentence(part: float) -> None:
 
 def test_sentences_have_the_dams_unit() -> None:
     storage = {"role": "target", "station": "lake", "variable": "storage", "unit": "MG"}
-    dam: Dam = dam_of(storage, unit="MG")
+    dam: Dam = small_dam(storage, unit="MG")
     assert contribution_sentences(explanation_of(("inflow", "", 1234.4)), dam, 2) == ["+1,234 MG: inflow"]
 
 

@@ -21,14 +21,14 @@ from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
 from forebay.tables import SCORES
 from tests import synthetic
-from tests.command_line import Ended, forebay
+from tests.command_line import CommandResult, forebay
 from tests.disks import mount, small_disk
 from tests.hydstra_server import Handler, hydstra_server
 from tests.shared import PROJECT, needs_shared
-from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
 LEADS = {"leads": (1, 3)}
-WITH_RAIN = dam_of(rain_gauge(), full_supply=1.0, hindcast=LEADS)
+WITH_RAIN = small_dam(rain_gauge(), full_supply=1.0, hindcast=LEADS)
 FILES = {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet", "forecast.png", "forecast.svg"}
 
 
@@ -44,15 +44,15 @@ def write(of: Dam = WITH_RAIN, days: int = 520, **columns: list[float | None]) -
     rng = np.random.default_rng(days)
     given = {gauge.column: rng.gamma(0.3, 10.0, days).tolist() for gauge in of.gauges}
     given["reservoir_level"] = np.cumsum(rng.normal(0, 0.05, days)).tolist()
-    return synthetic.written(of, frame_of(of, given | columns), Path())
+    return synthetic.write_dam(of, daily_frame(of, given | columns), Path())
 
 
-def one_sentence(ended: Ended, code: int, pattern: str) -> None:
+def one_sentence(result: CommandResult, code: int, pattern: str) -> None:
     """Check that a command ended with `code`, nothing on standard output, and one sentence on the error stream."""
-    assert ended.code == code
-    assert ended.out == ""
-    assert re.fullmatch(r"forebay: [^\n]+\n", ended.err), ended.err
-    assert re.search(pattern, ended.err), ended.err
+    assert result.code == code
+    assert result.out == ""
+    assert re.fullmatch(r"forebay: [^\n]+\n", result.err), result.err
+    assert re.search(pattern, result.err), result.err
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -69,8 +69,8 @@ def test_dams() -> None:
 def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FOREBAY_ARCHIVE", "postgresql+psycopg://me:secret@127.0.0.1/gauges")
     (tmp_path / "forebay.toml").write_text("provisional_days = 7\n")
-    ended = forebay("settings", "--json")
-    rows = {row["setting"]: row for row in ended.json}
+    result = forebay("settings", "--json")
+    rows = {row["setting"]: row for row in result.json}
     assert rows["provisional_days"] == {
         "setting": "provisional_days",
         "value": 7,
@@ -78,7 +78,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     }
     assert rows["archive"]["from"] == "environment (FOREBAY_ARCHIVE)"
     assert rows["http.attempts"]["from"] == "default"
-    assert "secret" not in ended.out + forebay("settings").out
+    assert "secret" not in result.out + forebay("settings").out
     assert "***" in rows["archive"]["value"]
 
 
@@ -109,9 +109,9 @@ def test_no_command_shows_a_password_or_falls_over_an_odd_url(
     monkeypatch: pytest.MonkeyPatch, url: str, name: str, command: list[str]
 ) -> None:
     monkeypatch.setenv(name, url)
-    ended = forebay(*command)
-    assert "cret" not in ended.out + ended.err
-    assert ended.code == 0 or (ended.err.startswith("forebay: ") and ended.err.count("\n") == 1)
+    result = forebay(*command)
+    assert "cret" not in result.out + result.err
+    assert result.code == 0 or (result.err.startswith("forebay: ") and result.err.count("\n") == 1)
 
 
 def test_fetch_again_brings_nothing_new() -> None:
@@ -130,18 +130,18 @@ def test_fetch_of_some_days_into_another_archive(tmp_path: Path) -> None:
     path = write(days=40)
     other = f"sqlite:///{tmp_path}/other.db"
     span = ("--since", FIRST_DAY + timedelta(days=10), "--until", FIRST_DAY + timedelta(days=19))
-    ended = forebay("fetch", path, *span, "--archive", other, "--json")
-    assert [row["rows"] for row in ended.json] == [10, 10]
+    result = forebay("fetch", path, *span, "--archive", other, "--json")
+    assert [row["rows"] for row in result.json] == [10, 10]
     assert (tmp_path / "other.db").is_file()
     assert not (tmp_path / "archive.db").exists()
 
 
 def test_fetch_of_an_empty_period() -> None:
     path = write(days=40)
-    ended = forebay("fetch", path, "--since", "1990-01-01", "--until", "1990-01-31", "--json")
-    assert ended.code == 1
-    assert [row["rows"] for row in ended.json] == [0, 0]
-    assert ended.err == (
+    result = forebay("fetch", path, "--since", "1990-01-01", "--until", "1990-01-31", "--json")
+    assert result.code == 1
+    assert [row["rows"] for row in result.json] == [0, 0]
+    assert result.err == (
         "forebay: no gauge of Small Dam has a reading from 1990-01-01 to 1990-01-31; choose other days with --since "
         "and --until\n"
     )
@@ -151,8 +151,8 @@ def test_fetch_of_an_empty_period() -> None:
 def test_daily(suffix: str) -> None:
     path = write(days=40)
     assert forebay("fetch", path).code == 0
-    ended = forebay("daily", path, "-o", f"days.{suffix}", "--json")
-    assert ended.json == {"file": f"days.{suffix}", "days": 40, "from": "2018-01-01", "to": "2018-02-09"}
+    result = forebay("daily", path, "-o", f"days.{suffix}", "--json")
+    assert result.json == {"file": f"days.{suffix}", "days": 40, "from": "2018-01-01", "to": "2018-02-09"}
     read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}[suffix]
     columns = ["dam", "date", "reservoir_level", "reservoir_level_flag", "rainfall_r1", "rainfall_r1_flag"]
     assert read(f"days.{suffix}").columns == columns
@@ -164,8 +164,8 @@ def test_daily_of_an_archive_that_holds_nothing(tmp_path: Path) -> None:
     other = f"sqlite:///{tmp_path}/other.db"
     open_archive(other).close()
     for command in (("daily", path, "-o", "days.csv"), ("screen", path)):
-        ended = forebay(*command, "--archive", other)
-        one_sentence(ended, 1, "the archive holds no (reading|level) of Small Dam; fetch it first with `forebay fetch")
+        result = forebay(*command, "--archive", other)
+        one_sentence(result, 1, "the archive holds no (reading|level) of Small Dam; fetch it first with `forebay fetch")
     one_sentence(forebay("hindcast", path, "--archive", other), 1, "holds no level of Small Dam; run `forebay fetch")
     assert not (tmp_path / "days.csv").exists()
 
@@ -173,8 +173,8 @@ def test_daily_of_an_archive_that_holds_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [["daily", "-o", "days.csv"], ["screen"], ["hindcast"], ["revisions"]], ids=str)
 def test_a_command_that_reads_makes_no_archive(tmp_path: Path, command: list[str]) -> None:
     absent = f"sqlite:///{tmp_path}/none/forebay.db"
-    ended = forebay(command[0], write(days=40), *command[1:], "--archive", absent)
-    one_sentence(ended, 2, r"none/forebay\.db does not exist; give another one with --archive, or run `forebay fetch`")
+    result = forebay(command[0], write(days=40), *command[1:], "--archive", absent)
+    one_sentence(result, 2, r"none/forebay\.db does not exist; give another one with --archive, or run `forebay fetch`")
     assert not (tmp_path / "none").exists()
 
 
@@ -185,21 +185,21 @@ def test_daily_of_another_suffix() -> None:
 
 
 def test_run(tmp_path: Path) -> None:
-    ended = forebay("run", write())
-    assert ended.code == 0
-    assert ended.err == ""
-    assert "Small Dam (SIMULATED): reservoir_level (m), forecast as of 2019-06-04, " in ended.out
-    assert "days old\n" in ended.out
-    assert "Hindcast: mean absolute error (m), all models on the same days" in ended.out
-    assert ended.out.endswith("Report: runs/small/report.html\n")
+    result = forebay("run", write())
+    assert result.code == 0
+    assert result.err == ""
+    assert "Small Dam (SIMULATED): reservoir_level (m), forecast as of 2019-06-04, " in result.out
+    assert "days old\n" in result.out
+    assert "Hindcast: mean absolute error (m), all models on the same days" in result.out
+    assert result.out.endswith("Report: runs/small/report.html\n")
     assert {path.name for path in (tmp_path / "runs/small").iterdir()} >= FILES
 
 
 def test_run_for_machines(tmp_path: Path) -> None:
     path = write()
     init = FIRST_DAY + timedelta(days=500)
-    ended = forebay("run", path, "--init", init, "-o", "out", "--json")
-    said = ended.json
+    result = forebay("run", path, "--init", init, "-o", "out", "--json")
+    said = result.json
     keys = {"dam": "small", "simulated": True, "unit": "m", "init_date": str(init), "current": False, "lacks": []}
     assert said | keys == said
     assert said["init_time"] == f"{init} 14:00:00+00:00"
@@ -225,8 +225,8 @@ def test_forecast_is_that_of_run_without_fetch_and_report(tmp_path: Path) -> Non
     one_sentence(forebay("forecast", path), 2, "does not exist|no archive")
     run = forebay("run", path, "--json").json
     assert forebay("forecast", path, "--json").json["forecast"] == run["forecast"]
-    ended = forebay("forecast", path, "-o", "out")
-    assert "Small Dam" in ended.out
+    result = forebay("forecast", path, "-o", "out")
+    assert "Small Dam" in result.out
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"forecast.csv", "explanation.csv"}
     table = pl.read_csv(tmp_path / "out" / "forecast.csv")
     assert table["level"].to_list() == [row["level"] for row in run["forecast"]]
@@ -268,11 +268,11 @@ def test_hindcast(tmp_path: Path) -> None:
     path = write()
     one_sentence(forebay("hindcast", path), 2, "does not exist; .* run `forebay fetch` first")
     forebay("fetch", path)
-    ended = forebay("hindcast", path, "-o", "out")
-    assert ended.code == 0
-    assert ended.err == ""
-    assert "Small Dam (SIMULATED): errors in m, window all; `default` against the best reference" in ended.out
-    assert ended.out.endswith("Scores, forecasts, diagnostics and charts: out\n")
+    result = forebay("hindcast", path, "-o", "out")
+    assert result.code == 0
+    assert result.err == ""
+    assert "Small Dam (SIMULATED): errors in m, window all; `default` against the best reference" in result.out
+    assert result.out.endswith("Scores, forecasts, diagnostics and charts: out\n")
     tables = {"scores.csv", "hindcast.parquet", "reliability.csv", "largest_misses.csv", "reliability.svg", "peaks.png"}
     assert {file.name for file in (tmp_path / "out").iterdir()} >= tables
 
@@ -281,10 +281,10 @@ def test_hindcast_with_other_inputs(tmp_path: Path) -> None:
     """No reading is coded, so that without codes all is as it was; perfect rain says what it is."""
     path = write()
     forebay("fetch", path)
-    ended = forebay("hindcast", path, "--screens-for-codes", "--perfect-rain")
-    assert ended.code == 0, ended.err
-    assert "errors in m, quality codes ignored in the inputs, only our own screen\n" in ended.out
-    assert "errors in m, with rain that nobody could know: an upper bound, not a forecast\n" in ended.out
+    result = forebay("hindcast", path, "--screens-for-codes", "--perfect-rain")
+    assert result.code == 0, result.err
+    assert "errors in m, quality codes ignored in the inputs, only our own screen\n" in result.out
+    assert "errors in m, with rain that nobody could know: an upper bound, not a forecast\n" in result.out
     folder = tmp_path / "runs/small"
     assert (folder / "scores_screens_for_codes.csv").read_text() == (folder / "scores.csv").read_text()
     assert (folder / "scores_perfect_rain.csv").read_text() != (folder / "scores.csv").read_text()
@@ -363,9 +363,9 @@ def test_a_service_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_p
         "none of the 8 gauges of warragamba could be fetched; the first: waternsw, station 212242: 127.0.0.1:9 cannot",
     )
     assert not (tmp_path / "runs").exists()
-    ended = forebay("fetch", "warragamba", "--json")
-    assert ended.code == 1
-    assert all("cannot be reached" in row["error"] for row in ended.json)
+    result = forebay("fetch", "warragamba", "--json")
+    assert result.code == 1
+    assert all("cannot be reached" in row["error"] for row in result.json)
 
 
 def test_a_level_without_any_value(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_a_single_level(tmp_path: Path) -> None:
 
 
 THIN = {
-    "its level only": (dam_of(full_supply=1.0, hindcast=LEADS), 520, {}, "No gauge but the level's own"),
+    "its level only": (small_dam(full_supply=1.0, hindcast=LEADS), 520, {}, "No gauge but the level's own"),
     "a gauge without any data": (
         WITH_RAIN,
         520,
@@ -398,12 +398,12 @@ THIN = {
 def test_a_forecast_that_states_its_limitations(
     dam: Dam, days: int, columns: dict[str, list[float | None]], sentence: str
 ) -> None:
-    ended = forebay("run", write(dam, days, **columns), "--json")
-    assert (ended.code, ended.err) == (0, "")
-    assert any(sentence in lack for lack in ended.json["lacks"])
-    medians = [row for row in ended.json["forecast"] if row["quantile"] == 0.5 and row["model"] == "default"]
+    result = forebay("run", write(dam, days, **columns), "--json")
+    assert (result.code, result.err) == (0, "")
+    assert any(sentence in lack for lack in result.json["lacks"])
+    medians = [row for row in result.json["forecast"] if row["quantile"] == 0.5 and row["model"] == "default"]
     assert [row["lead_time"] for row in medians] == [1, 3]
-    names = {Path(file).name for file in ended.json["files"]}
+    names = {Path(file).name for file in result.json["files"]}
     assert names >= FILES
     page = Path("runs/small/report.html").read_text()
     assert sentence.replace("'", "&#39;") in page or sentence in page
@@ -413,16 +413,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     path = write(days=40)
     with small_disk(tmp_path / "disk", "64k") as disk:
         mount("-o", "remount,ro", str(disk))
-        ended = forebay("run", path, "-o", disk / "out")
-    one_sentence(ended, 2, r"folder '.*disk/out' cannot be written: Read-only file system; choose another with -o DIR")
+        result = forebay("run", path, "-o", disk / "out")
+    one_sentence(result, 2, r"folder '.*disk/out' cannot be written: Read-only file system; choose another with -o DIR")
     assert not (tmp_path / "archive.db").exists(), "told before the work, not after it"
 
 
 def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     path = write(days=40)
     with small_disk(tmp_path / "disk", "64k") as disk:
-        ended = forebay("run", path, "-o", disk / "out")
-        one_sentence(ended, 2, "disk/out' cannot be written: No space left on device.*; choose another with -o DIR")
+        result = forebay("run", path, "-o", disk / "out")
+        one_sentence(result, 2, "disk/out' cannot be written: No space left on device.*; choose another with -o DIR")
         assert list((disk / "out").iterdir()) == []
 
 
@@ -530,11 +530,11 @@ def test_warragamba_from_its_service(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "warragamba.toml").write_text(text.replace("[hindcast]\n", "[hindcast]\nleads = [1, 3, 7]\n"), "utf-8")
     with hydstra_server() as url:
         monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
-        ended = forebay("run", "warragamba.toml", "--json")
-        assert (ended.code, ended.err) == (0, "")
+        result = forebay("run", "warragamba.toml", "--json")
+        assert (result.code, result.err) == (0, "")
         again = forebay("fetch", "warragamba", "--json")
-    assert ended.json["init_date"] == "2022-01-11"
-    n = {(row["window"], row["lead_time"]): row["n"] for row in ended.json["scores"] if row["metric"] == "mae"}
+    assert result.json["init_date"] == "2022-01-11"
+    n = {(row["window"], row["lead_time"]): row["n"] for row in result.json["scores"] if row["metric"] == "mae"}
     assert [n["T10", lead] for lead in (1, 3, 7)] == [3418, 3401, 3376]
     assert again.code == 0
     assert [(row["new"], row["revised"]) for row in again.json] == [(0, 0)] * 8

@@ -8,10 +8,10 @@ import pytest
 
 from forebay.dams.dam import Dam
 from tests import disks, synthetic
-from tests.command_line import Ended, forebay
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.command_line import CommandResult, forebay
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 
-DAM: Dam = dam_of(rain_gauge())
+DAM: Dam = small_dam(rain_gauge())
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +26,15 @@ def fetched(*levels: float) -> Path:
     """A dam file, after a fetch for each of `levels`, which all 40 days then have."""
     for level in levels:
         columns = {"reservoir_level": [level] * 40, "rainfall_r1": [1.0] * 40}
-        path = synthetic.written(DAM, frame_of(DAM, columns), Path())
+        path = synthetic.write_dam(DAM, daily_frame(DAM, columns), Path())
         assert forebay("fetch", path).code == 0
     return path
 
 
-def one_sentence(ended: Ended, code: int, pattern: str) -> None:
-    assert (ended.code, ended.out) == (code, "")
-    assert re.fullmatch(r"forebay: [^\n]+\n", ended.err), ended.err
-    assert re.search(pattern, ended.err), ended.err
+def one_sentence(result: CommandResult, code: int, pattern: str) -> None:
+    assert (result.code, result.out) == (code, "")
+    assert re.fullmatch(r"forebay: [^\n]+\n", result.err), result.err
+    assert re.search(pattern, result.err), result.err
 
 
 def test_revisions() -> None:
@@ -52,7 +52,7 @@ def test_revisions() -> None:
 
 
 def test_a_dry_run_makes_no_archive(url: str, request: pytest.FixtureRequest) -> None:
-    path = synthetic.written(DAM, frame_of(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
+    path = synthetic.write_dam(DAM, daily_frame(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
     planned = forebay("fetch", path, "--dry-run", "--json", "--archive", url)
     assert (planned.code, planned.err, len(planned.json)) == (0, "", 2)
     one_sentence(forebay("archive", "check", "--archive", url), 2, "does not exist")
@@ -62,7 +62,7 @@ def test_a_dry_run_makes_no_archive(url: str, request: pytest.FixtureRequest) ->
 
 
 def test_revisions_of_what_is_not_there(url: str) -> None:
-    path = synthetic.written(DAM, frame_of(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
+    path = synthetic.write_dam(DAM, daily_frame(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
     one_sentence(forebay("revisions", path), 2, "does not exist; give another one with --archive")
     fetched(1.0)
     one_sentence(forebay("revisions", path, "--gauge", "r9"), 2, "'r9' is no gauge of Small Dam; give a station")
@@ -94,7 +94,7 @@ def test_the_life_of_an_archive(url: str, new_url: Callable[[], str]) -> None:
     done = forebay("archive", "compact", "--json").json
     assert (done["versions"], sorted(done)) == (120, ["after", "before", "versions", "where"])
     assert re.search("120 versions, [0-9.]+ MB before, [0-9.]+ MB now", forebay("archive", "compact").out)
-    every = "".join(part for ended in (replaced, forebay("archive", "check")) for part in (ended.out, ended.err))
+    every = "".join(part for result in (replaced, forebay("archive", "check")) for part in (result.out, result.err))
     assert re.search("//forebay:(?!\\*\\*\\*)", every) is None
 
 
@@ -110,10 +110,10 @@ def test_an_archive_with_faults(tmp_path: Path) -> None:
     with sqlite3.connect("b.db") as connection:
         connection.execute("UPDATE observation SET quality = 'torn' WHERE time = (SELECT min(time) FROM observation)")
     connection.close()
-    ended = forebay("archive", "check", "--archive", "sqlite:///b.db", "--json")
-    assert ended.code == 1
-    assert ended.json["faults"]["a value, quality or time that is none"] == 2
-    assert ended.err.startswith("forebay: archive sqlite:///b.db has faults: 2 with a value, quality or time that is")
+    result = forebay("archive", "check", "--archive", "sqlite:///b.db", "--json")
+    assert result.code == 1
+    assert result.json["faults"]["a value, quality or time that is none"] == 2
+    assert result.err.startswith("forebay: archive sqlite:///b.db has faults: 2 with a value, quality or time that is")
 
 
 def test_fetch_into_a_file_that_is_read_only_or_a_disk_that_is_full(tmp_path: Path) -> None:
@@ -122,14 +122,14 @@ def test_fetch_into_a_file_that_is_read_only_or_a_disk_that_is_full(tmp_path: Pa
         url = f"sqlite:///{disk}/a.db"
         assert forebay("fetch", path, "--archive", url).code == 0
         (disk / "filler").write_bytes(bytes(20 * 1024))
-        ended = Ended(0, "", "")
+        result = CommandResult(0, "", "")
         for level in range(2, 40):
             columns = {"reservoir_level": [float(level)] * 40, "rainfall_r1": [1.0] * 40}
-            synthetic.written(DAM, frame_of(DAM, columns), Path())
-            ended = forebay("fetch", path, "--archive", url)
-            if ended.code:
+            synthetic.write_dam(DAM, daily_frame(DAM, columns), Path())
+            result = forebay("fetch", path, "--archive", url)
+            if result.code:
                 break
-        one_sentence(ended, 1, "the disk is full|is full")
+        one_sentence(result, 1, "the disk is full|is full")
         disks.mount("-o", "remount,ro", str(disk))
         one_sentence(forebay("fetch", path, "--archive", url), 2, "read-only|cannot be (opened|written)")
         disks.mount("-o", "remount,rw,size=8m", str(disk))

@@ -15,7 +15,7 @@ import pytest
 
 from tests import synthetic
 from tests.shared import PROJECT
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 PAGE = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
 EDIT = re.compile(
@@ -136,9 +136,9 @@ unit = "degC"
 
 def test_a_metric_a_model_a_chart_and_a_section_are_in_a_run(extended: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(520)
-    dam = dam_of(rain_gauge(), full_supply=1.0, hindcast={"leads": (1,)})
+    dam = small_dam(rain_gauge(), full_supply=1.0, hindcast={"leads": (1,)})
     levels, rain = np.cumsum(rng.normal(0, 0.05, 520)).tolist(), rng.gamma(0.3, 10.0, 520).tolist()
-    path = synthetic.written(dam, frame_of(dam, {"reservoir_level": levels, "rainfall_r1": rain}), tmp_path)
+    path = synthetic.write_dam(dam, daily_frame(dam, {"reservoir_level": levels, "rainfall_r1": rain}), tmp_path)
     forebay(extended, "run", path, "-o", "out", cwd=tmp_path)
     scores = pl.read_csv(tmp_path / "out" / "scores.csv")
     assert {"half_change", "default"} <= set(scores.filter(pl.col("metric") == "largest_error")["model"])

@@ -6,7 +6,7 @@ import pytest
 
 from forebay.errors import DataError
 from forebay.features.daily_tables import choose_init_date
-from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
 
 def day(number: int) -> date:
@@ -18,16 +18,16 @@ FLAGS = [None, "absent", "poor", None, "sentinel", "unavailable"]
 
 
 def test_the_last_day_with_a_usable_level() -> None:
-    dam = dam_of()
-    frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
+    dam = small_dam()
+    frame = daily_frame(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
     assert choose_init_date(frame, dam, None, due=day(5)) == (day(3), day(3))
     assert choose_init_date(frame, dam, day(2), due=day(5)) == (day(2), day(2)), "a poor value is usable"
     assert choose_init_date(frame, dam, day(5), due=day(5)) == (day(5), day(3)), "the day itself, from the last level"
 
 
 def test_the_newest_day_known_of_from_the_last_good_level() -> None:
-    dam = dam_of(rain_gauge())
-    frame = frame_of(dam, {
+    dam = small_dam(rain_gauge())
+    frame = daily_frame(dam, {
         "reservoir_level": [*LEVELS, None, None],
         "reservoir_level_flag": [*FLAGS, "absent", "absent"],
         "rainfall_r1": [0.0] * 7 + [None],
@@ -38,8 +38,8 @@ def test_the_newest_day_known_of_from_the_last_good_level() -> None:
 
 @pytest.mark.parametrize(("number", "nearest"), [(9, 3), (-400, 0)])
 def test_a_chosen_day_without_a_level_names_the_nearest(number: int, nearest: int) -> None:
-    dam = dam_of()
-    frame = frame_of(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
+    dam = small_dam()
+    frame = daily_frame(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
     with pytest.raises(DataError) as error:
         choose_init_date(frame, dam, day(number), due=day(5))
     assert str(error.value) == (
@@ -50,15 +50,15 @@ def test_a_chosen_day_without_a_level_names_the_nearest(number: int, nearest: in
 
 
 def test_a_level_that_is_too_old_is_refused() -> None:
-    dam = dam_of(rain_gauge())
-    frame = frame_of(dam, {"reservoir_level": [1.0] * 5 + [None] * 31, "rainfall_r1": [0.0] * 36})
+    dam = small_dam(rain_gauge())
+    frame = daily_frame(dam, {"reservoir_level": [1.0] * 5 + [None] * 31, "rainfall_r1": [0.0] * 36})
     assert choose_init_date(frame.head(35), dam, None, due=day(99)) == (day(34), day(4))
     with pytest.raises(DataError, match=f"the last usable reservoir_level is of {day(4)}, 31 days before the newest"):
         choose_init_date(frame, dam, None, due=day(99))
 
 
 def test_no_usable_level() -> None:
-    dam = dam_of()
-    frame = frame_of(dam, {"reservoir_level": [None, None]})
+    dam = small_dam()
+    frame = daily_frame(dam, {"reservoir_level": [None, None]})
     with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level; nothing can be forecast"):
         choose_init_date(frame, dam, None, due=day(1))

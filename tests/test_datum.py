@@ -13,11 +13,11 @@ from tests.test_flags import LEVEL, LONE, lake
 
 STEP = synthetic.FIRST_DAY + timedelta(days=600)
 END = synthetic.FIRST_DAY + timedelta(days=899)
-FRAME = synthetic.frame_of(LONE, {LEVEL: lake((600, -4.0))})
+FRAME = synthetic.daily_frame(LONE, {LEVEL: lake((600, -4.0))})
 
 
 def dam_with_offsets(*offsets: tuple[date, float]) -> Dam:
-    return synthetic.dam_of(datum_offsets=[{"from": day, "offset": offset} for day, offset in offsets])
+    return synthetic.small_dam(datum_offsets=[{"from": day, "offset": offset} for day, offset in offsets])
 
 
 def test_thresholds_are_withheld_from_an_unstated_step_once_it_is_known() -> None:
@@ -37,7 +37,7 @@ def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:
 
 def test_an_offset_is_valid_until_the_next_one() -> None:
     day = synthetic.FIRST_DAY
-    frame = synthetic.frame_of(LONE, {LEVEL: [1.0, 3.0, 3.0, 1.0]})
+    frame = synthetic.daily_frame(LONE, {LEVEL: [1.0, 3.0, 3.0, 1.0]})
     dam = dam_with_offsets((day + timedelta(days=3), 0.0), (day + timedelta(days=1), 2.0))
     assert on_one_datum(frame, dam)[LEVEL].to_list() == [1.0, 1.0, 1.0, 1.0]
     assert on_one_datum(frame, LONE) is frame

@@ -37,10 +37,10 @@ VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 @settings(max_examples=60)
 @given(contents=st.lists(st.tuples(VALUES, TEXTS, st.sampled_from(["good", "missing"]), TEXTS), max_size=8))
 def test_every_number_and_text_is_returned_exactly(
-    emptied: Callable[[], str], contents: list[Content]
+    empty_archive_url: Callable[[], str], contents: list[Content]
 ) -> None:
     incoming = readings(LEVEL, {FAR + timedelta(microseconds=k): content for k, content in enumerate(contents)})
-    with open_archive(emptied()) as archive:
+    with open_archive(empty_archive_url()) as archive:
         archive.append(incoming, MONDAY)
         stored = archive.as_of([LEVEL]).select(incoming.columns)
         assert stored.equals(incoming)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from forebay.features.experience import experience, outside_days
 from forebay.features.samples import Samples
 from forebay.forecasts.limitations import LOWER_BOUND, outside_experience
-from tests.synthetic import FIRST_DAY, dam_of, rain_gauge
+from tests.synthetic import FIRST_DAY, rain_gauge, small_dam
 
 DAYS = 100
 REFITS = [20, 60]
 LEAD = 3
-DAM = dam_of(rain_gauge())
+DAM = small_dam(rain_gauge())
 
 
 def samples_of(**columns: list[float] | np.ndarray) -> Samples:

@@ -25,12 +25,12 @@ from forebay.verify import hindcast
 from tests import synthetic
 from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
 INFLOW = {"role": "inflow", "station": "i", "name": "The inflow", "variable": "inflow", "unit": "ML/d"}
 RELEASE = {"role": "release", "station": "o", "variable": "release", "unit": "m3/s"}
-DAM = dam_of(rain_gauge(), rain_gauge("r2"), STREAM, INFLOW, RELEASE, full_supply=100.0, hindcast={"leads": (1, 3)})
+DAM = small_dam(rain_gauge(), rain_gauge("r2"), STREAM, INFLOW, RELEASE, full_supply=100.0, hindcast={"leads": (1, 3)})
 ALL = {**MODELS, **FLOW_MODELS}
 Makers = Mapping[str, Callable[[int], Model]]
 
@@ -147,7 +147,7 @@ def test_the_source_of_a_forcing_input() -> None:
     upstream = {"role": "upstream_release", "station": "u", "name": "The upper dam", "variable": "release",
                 "unit": "m3/s", "travel_time_h": 50}  # fmt: skip
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
-    dam = synthetic.dam_of(synthetic.rain_gauge(), upstream, forcings=[outlook, outlook | {"id": "out", "name": ""}])
+    dam = synthetic.small_dam(synthetic.rain_gauge(), upstream, forcings=[outlook, outlook | {"id": "out", "name": ""}])
     frame = synthetic.daily(dam).head(60)
     samples = make_samples(frame, frame, dam)
     ahead = {input_source(column, dam) for column in samples.forcing_inputs[7].columns}
@@ -167,7 +167,7 @@ def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) ->
     columns: dict[str, list[float | None]] = {name: values.tolist() for name, values in columns_by_name.items()}
     for name, values in last.items():
         columns[name][-len(values) :] = values
-    table = explained(frame_of(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)
+    table = explained(daily_frame(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)
     return dict(table["group", "words"].iter_rows())
 
 

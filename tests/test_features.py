@@ -8,18 +8,18 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.features import inputs
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 Column = list[float | None]
 
 
 def column(of: Dam, name: str, columns: Mapping[str, Sequence[float | None]]) -> Column:
     """Input `name` of the frame of `columns`."""
-    made: Column = inputs.build_inputs(frame_of(of, columns), of)[name].to_list()
+    made: Column = inputs.build_inputs(daily_frame(of, columns), of)[name].to_list()
     return made
 
 
-LEVEL_ONLY = dam_of()
+LEVEL_ONLY = small_dam()
 
 
 def test_the_last_change_is_carried_across_a_gap_and_its_lags_are_not() -> None:
@@ -37,14 +37,14 @@ def test_the_median_change_needs_five_changes() -> None:
 
 
 def test_the_season_closes_over_the_new_year() -> None:
-    made = inputs.build_inputs(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0] * 366}), LEVEL_ONLY)
+    made = inputs.build_inputs(daily_frame(LEVEL_ONLY, {"reservoir_level": [1.0] * 366}), LEVEL_ONLY)
     assert made["day_of_year"].to_list() == [*range(1, 366), 1]  # synthetic days start on 1 January of a common year
     angle = 2 * math.pi * 32 / 365.25
     assert made.row(31, named=True)["season_sin"] == pytest.approx(math.sin(angle))
     assert made.row(31, named=True)["season_cos"] == pytest.approx(math.cos(angle))
 
 
-TWO_GAUGES = dam_of(rain_gauge("a"), rain_gauge("b"))
+TWO_GAUGES = small_dam(rain_gauge("a"), rain_gauge("b"))
 RAIN = {"rainfall_a": [0.0, 10.0, None, None, 4.0], "rainfall_b": [2.0, 20.0, 6.0, None, None]}
 
 
@@ -77,14 +77,14 @@ def test_the_wetness_index_before_any_reading_is_zero() -> None:
 
 
 def test_streams_and_flows_give_value_rise_and_root() -> None:
-    dam = dam_of(
+    dam = small_dam(
         {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"},
         {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"},
         {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"},
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
     )
     given = {"stream_level_s": [1.0, 1.5, None, 2.0], "inflow_i": [4.0, -9.0, 0.0, 25.0], "temperature_t": [20.0] * 4}
-    made = inputs.build_inputs(frame_of(dam, given), dam)
+    made = inputs.build_inputs(daily_frame(dam, given), dam)
     assert made["stream_level_s"].to_list() == [1.0, 1.5, None, 2.0]
     assert made["stream_level_s_rise"].to_list() == [None, 0.5, None, None]
     assert made["inflow_i_root"].to_list() == [2.0, -3.0, 0.0, 5.0]
@@ -112,7 +112,7 @@ LATE = {
 @pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
 def test_late_drivers_are_a_day_later(rain: dict[str, object], level: dict[str, object], days: int) -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
-    late = inputs.with_late_drivers(dam_of(target | level, rain_gauge("a", **rain)))
+    late = inputs.with_late_drivers(small_dam(target | level, rain_gauge("a", **rain)))
     assert inputs.delay_days(late.gauges[1], late) == days + 1
     assert inputs.delay_days(late.target_gauge, late) == 0
     given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
@@ -122,7 +122,7 @@ def test_late_drivers_are_a_day_later(rain: dict[str, object], level: dict[str, 
 @pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
 def test_delay(rain: dict[str, object], level: dict[str, object], days: int) -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
-    dam = dam_of(target | level, rain_gauge("a", **rain))
+    dam = small_dam(target | level, rain_gauge("a", **rain))
     assert inputs.delay_days(dam.gauges[1], dam) == days
     assert inputs.delay_days(dam.target_gauge, dam) == 0
     given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
@@ -130,25 +130,25 @@ def test_delay(rain: dict[str, object], level: dict[str, object], days: int) -> 
 
 
 def test_the_margin_of_near_full() -> None:
-    assert inputs.near_full_margin(dam_of()) == 0.5
-    assert inputs.near_full_margin(dam_of(unit="ft")) == pytest.approx(0.5 / 0.3048)
-    assert inputs.near_full_margin(dam_of(hindcast={"near_full_margin": 0.2})) == 0.2
+    assert inputs.near_full_margin(small_dam()) == 0.5
+    assert inputs.near_full_margin(small_dam(unit="ft")) == pytest.approx(0.5 / 0.3048)
+    assert inputs.near_full_margin(small_dam(hindcast={"near_full_margin": 0.2})) == 0.2
     storage = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
-    assert inputs.near_full_margin(dam_of(storage, unit="ML", full_supply=5000.0)) == 100
+    assert inputs.near_full_margin(small_dam(storage, unit="ML", full_supply=5000.0)) == 100
     dated = {"dated": [{"from": "2010-01-01", "value": 5000.0}, {"from": "2030-01-01", "value": 6000.0}]}
-    assert inputs.near_full_margin(dam_of(storage, unit="ML", full_supply=dated)) == 120
+    assert inputs.near_full_margin(small_dam(storage, unit="ML", full_supply=dated)) == 120
     percent = storage | {"variable": "storage_percent", "unit": "%"}
-    assert inputs.near_full_margin(dam_of(percent, unit="%", full_supply=129.2)) == 2
+    assert inputs.near_full_margin(small_dam(percent, unit="%", full_supply=129.2)) == 2
 
 
 def test_the_context_is_apart_and_by_hand() -> None:
     stream = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
-    dam = dam_of(rain_gauge("a"), stream, full_supply=10.0)
+    dam = small_dam(rain_gauge("a"), stream, full_supply=10.0)
     days = 40
     level = [9.0 + 0.25 * (day % 2) for day in range(days)]  # changes of +.25 and −.25 in turn
     flow = [float(day) for day in range(days)]
     columns = {"reservoir_level": level, "rainfall_a": [2.0] * 30 + [None] * 10, "stream_level_s": flow}
-    made = inputs.build_inputs(frame_of(dam, columns), dam)
+    made = inputs.build_inputs(daily_frame(dam, columns), dam)
     context = made.select(name for name in made.columns if name.startswith(inputs.CONTEXT))
     assert [name.removeprefix(inputs.CONTEXT) for name in context.columns] == [
         "change_3d", "change_7d", "median_change_90d", "below_full", "rain_7d", "rain_14d", "rain_30d",
@@ -166,20 +166,20 @@ def test_the_context_is_apart_and_by_hand() -> None:
 
 
 def test_the_context_of_a_dam_whose_full_level_is_unknown() -> None:
-    made = inputs.build_inputs(frame_of(LEVEL_ONLY, {"reservoir_level": [1.0, 2.0]}), LEVEL_ONLY)
+    made = inputs.build_inputs(daily_frame(LEVEL_ONLY, {"reservoir_level": [1.0, 2.0]}), LEVEL_ONLY)
     assert made["context_level"].to_list() == [1.0, 2.0]
     assert "context_below_full" not in made.columns
 
 
 def test_a_level_far_from_full_supply_counts_as_far() -> None:
-    dam = dam_of(full_supply=10.0)
+    dam = small_dam(full_supply=10.0)
     assert column(dam, "context_below_full", {"reservoir_level": [-500.0, 10.0, 60.0]}) == [20.0, 0.0, -2.0]
 
 
 def test_the_slope_of_the_storage_curve_by_hand() -> None:
     """86.4 ML a day are 1 m3/s: 0.0864 m where 1,000 ML lift the lake by a metre, a tenth of it where 10,000 ML do."""
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (10.0, 10_000.0), (20.0, 110_000.0)]}
-    dam = dam_of(rain_gauge("a"), storage_curves=[curve])
+    dam = small_dam(rain_gauge("a"), storage_curves=[curve])
     columns = {"reservoir_level": [5.0, 15.0, 25.0], "rainfall_a": [10.0, 10.0, 10.0]}
     made = column(dam, "context_rise_per_flow", columns)
     assert made == [pytest.approx(0.0864), pytest.approx(0.00864), None]
@@ -189,7 +189,7 @@ def test_the_slope_of_the_storage_curve_by_hand() -> None:
 
 
 def test_weather_by_hand() -> None:
-    dam = dam_of(
+    dam = small_dam(
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
         {"role": "temperature", "station": "u", "variable": "temperature", "unit": "degC"},
         {"role": "snow", "station": "s", "variable": "snow_water_equivalent", "unit": "mm"},
@@ -216,11 +216,11 @@ TRAVELS = [(24, 0, 16.0), (36, 0, 12.0), (48, 0, 8.0), (48, 20, 8.0)]
 def test_what_is_on_its_way(hours: float, latency_h: float, tomorrow: float) -> None:
     """Release doubles every day, 16 on the last: what arrives tomorrow left that many hours before."""
     upstream = {"role": "upstream_release", "station": "u", "variable": "release", "unit": "m3/s"}
-    dam = dam_of(upstream | {"travel_time_h": hours, "latency_h": latency_h})
+    dam = small_dam(upstream | {"travel_time_h": hours, "latency_h": latency_h})
     columns: dict[str, Column] = {"release_u": [1.0, 2.0, 4.0, 8.0, 16.0]}
     assert column(dam, "release_u_due_1d", columns)[-1] == tomorrow
     assert column(dam, "release_u_arriving", columns)[-1] == tomorrow / 2
     if (hours, latency_h) == (48, 0):
         assert column(dam, "release_u_due_2d", columns)[-1] == (8 + 16) / 2
     else:
-        assert "release_u_due_2d" not in inputs.build_inputs(frame_of(dam, columns), dam).columns
+        assert "release_u_due_2d" not in inputs.build_inputs(daily_frame(dam, columns), dam).columns

@@ -31,17 +31,17 @@ DAYS = 1100
 STREAM = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
 DAMS = {
     "rain and a river": synthetic.dam(),
-    "three rain gauges and the weather": synthetic.dam_of(
+    "three rain gauges and the weather": synthetic.small_dam(
         *(synthetic.rain_gauge(station) for station in ("a", "b", "c")),
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
     ),
-    "a river alone": synthetic.dam_of(STREAM),
-    "one rain gauge, an inflow and a release": synthetic.dam_of(
+    "a river alone": synthetic.small_dam(STREAM),
+    "one rain gauge, an inflow and a release": synthetic.small_dam(
         synthetic.rain_gauge(),
         {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"},
         {"role": "release", "station": "o", "variable": "release", "unit": "m3/s"},
     ),
-    "nothing but a level": synthetic.dam_of(),
+    "nothing but a level": synthetic.small_dam(),
 }
 LONE = DAMS["nothing but a level"]
 LEVEL = LONE.target_gauge.column
@@ -124,7 +124,7 @@ def lake(*changes: tuple[int, float], days: int = 900, seed: int = 3) -> list[fl
 
 
 def flags_of(level: list[float | None], dam: Dam = LONE, **columns: list[float | None]) -> pl.DataFrame:
-    return screen_daily(synthetic.frame_of(dam, {LEVEL: level, **columns}), dam)
+    return screen_daily(synthetic.daily_frame(dam, {LEVEL: level, **columns}), dam)
 
 
 def day_of(number: int) -> date:
@@ -152,7 +152,7 @@ def test_an_unexplained_fall_is_a_jump_at_once_until_the_level_has_returned() ->
 
 
 def test_a_fall_that_stays_for_ten_days_is_a_step_and_both_sides_stay_valid() -> None:
-    frame = synthetic.frame_of(LONE, {LEVEL: lake((600, -4.0))})
+    frame = synthetic.daily_frame(LONE, {LEVEL: lake((600, -4.0))})
     flags = screen_daily(frame, LONE)
     assert rows(flags, "step") == [(day_of(600), day_of(610), None)]
     assert {row[2] for row in rows(flags, "jump")} == {day_of(610)}
@@ -180,7 +180,7 @@ def test_a_unit_slip_is_no_jump(factor: float) -> None:
         assert rows(flags, "unit") == [(day_of(600 + k), day_of(600 + k), None) for k in range(4)]
 
 
-RAINY = synthetic.dam_of(*(synthetic.rain_gauge(station) for station in ("a", "b", "c")))
+RAINY = synthetic.small_dam(*(synthetic.rain_gauge(station) for station in ("a", "b", "c")))
 
 
 def rains(days: int = 900, seed: int = 5) -> dict[str, list[float | None]]:
@@ -259,17 +259,17 @@ def test_a_gauge_is_still_at_first_and_stuck_when_it_catches_up() -> None:
 
 
 def test_a_value_is_present_until_its_flag_is_known() -> None:
-    frame = synthetic.frame_of(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))})
+    frame = synthetic.daily_frame(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))})
     flags = screen_daily(frame, LONE)
     for lag, missing in ((0, []), (1, [602]), (2, [601, 602]), (3, [600, 601, 602])):
         known = daily_known_after(frame, flags, LONE, lag=lag)
         assert known.filter(pl.col(LEVEL).is_null())["date"].to_list() == [day_of(d) for d in missing]
-    assert_frame_equal(frame, synthetic.frame_of(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))}))  # nothing is deleted
+    assert_frame_equal(frame, synthetic.daily_frame(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))}))  # nothing is deleted
 
 
 def test_sentinels_of_the_daily_table_are_flags_and_not_used() -> None:
     level = lake()
-    frame = synthetic.frame_of(LONE, {LEVEL: [*level[:600], -9999.0, *level[601:]]}).with_columns(
+    frame = synthetic.daily_frame(LONE, {LEVEL: [*level[:600], -9999.0, *level[601:]]}).with_columns(
         pl.when(pl.col(LEVEL) == -9999.0).then(pl.lit("sentinel")).alias(flag_of(LEVEL))
     )
     flags = screen_daily(frame, LONE)
@@ -291,9 +291,9 @@ def test_runs_join_consecutive_days() -> None:
 def test_a_short_record_is_screened(days: int) -> None:
     for dam in DAMS.values():
         if days == 0:
-            assert screen_daily(synthetic.frame_of(dam, {LEVEL: [1.0]}).clear(), dam).is_empty()
+            assert screen_daily(synthetic.daily_frame(dam, {LEVEL: [1.0]}).clear(), dam).is_empty()
         else:
-            screen_daily(synthetic.frame_of(dam, {LEVEL: lake()[:days]}), dam)
+            screen_daily(synthetic.daily_frame(dam, {LEVEL: lake()[:days]}), dam)
 
 
 def test_a_constant_level_and_one_with_many_gaps_are_screened() -> None:

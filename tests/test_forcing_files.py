@@ -8,14 +8,14 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.sources import forcing_files
-from tests.synthetic import dam_of
+from tests.synthetic import small_dam
 
 FILE = {"path": "outlook.csv", "issued": "issued", "valid": "day", "value": "rain"}
 TEXT = "issued,day,rain\n2024-05-01 06:00,2024-05-02,1.5\n2024-05-01 06:00,2024-05-03,\n"
 
 
 def dam(path: str = "outlook.csv", *, unit: str = "in", kind: str = "rain", **file: object) -> Dam:
-    return dam_of(forcings=[{"kind": kind, "id": "outlook", "unit": unit, "latency_h": 5.0,
+    return small_dam(forcings=[{"kind": kind, "id": "outlook", "unit": unit, "latency_h": 5.0,
                              "file": FILE | {"path": path} | file}])  # fmt: skip
 
 
@@ -74,6 +74,6 @@ def test_a_fault_is_one_sentence(text: str, message: str) -> None:
 def test_all_files_of_a_dam_are_read_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "outlook.csv").write_text(TEXT)
     assert len(forcing_files.read_forcings(dam(str(tmp_path / "outlook.csv")))) == 2
-    assert forcing_files.read_forcings(dam_of()).is_empty()
+    assert forcing_files.read_forcings(small_dam()).is_empty()
     with pytest.raises(ConfigError, match=r"file.path '.*gone.csv' cannot be read"):
         forcing_files.read_forcings(dam(str(tmp_path / "gone.csv")))

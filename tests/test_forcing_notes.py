@@ -6,9 +6,9 @@ import polars as pl
 
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.tables import FORCINGS
-from tests.synthetic import FIRST_DAY, dam_of
+from tests.synthetic import FIRST_DAY, small_dam
 
-DAM = dam_of(
+DAM = small_dam(
     forcings=[
         {"kind": "rain", "id": "outlook", "name": "The bureau's outlook", "unit": "in"},
         {"kind": "release", "id": "plan", "unit": "m3/s"},
@@ -44,4 +44,4 @@ def test_a_plan_of_some_days_from_two_issues() -> None:
 
 
 def test_a_dam_without_forcings() -> None:
-    assert forcing_notes(FORCINGS.empty(), dam_of(), FIRST_DAY) == ((), ())
+    assert forcing_notes(FORCINGS.empty(), small_dam(), FIRST_DAY) == ((), ())

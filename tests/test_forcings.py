@@ -23,7 +23,7 @@ from forebay.models import models_for
 from forebay.tables import FORCINGS
 from forebay.verify import hindcast
 from tests import synthetic
-from tests.synthetic import FIRST_DAY, dam_of, frame_of, lake, lively, rain_gauge, showers
+from tests.synthetic import FIRST_DAY, ar1_series, daily_frame, frame_from_changes, rain_gauge, random_rain, small_dam
 
 RAIN = {"kind": "rain", "id": "outlook", "unit": "mm"}
 RELEASE = {"kind": "release", "id": "plan", "unit": "m3/s"}
@@ -53,7 +53,7 @@ def told(table: pl.DataFrame, dam: Dam, days: int = 3, ahead: range = range(0, 3
 
 
 def test_the_newest_issue_counts_and_none_of_after_the_init_time() -> None:
-    dam = dam_of(forcings=[RAIN])
+    dam = small_dam(forcings=[RAIN])
     table = issued(
         ("outlook", noon(0), 1, 5.0),
         ("outlook", noon(0), 2, 6.0),
@@ -65,25 +65,25 @@ def test_the_newest_issue_counts_and_none_of_after_the_init_time() -> None:
 
 
 def test_what_comes_late_counts_late() -> None:
-    dam = dam_of(forcings=[RAIN | {"latency_h": 13}])
+    dam = small_dam(forcings=[RAIN | {"latency_h": 13}])
     table = issued(("outlook", noon(0), 2, 5.0), latency_h=13)
     assert told(table, dam) == {(1, 1): 5, (2, 0): 5}
 
 
 def test_an_issue_can_take_back_what_was_said() -> None:
-    dam = dam_of(forcings=[RAIN])
+    dam = small_dam(forcings=[RAIN])
     table = issued(("outlook", noon(0), 2, 5.0), ("outlook", noon(1), 2, None))
     assert told(table, dam) == {(0, 2): 5}
 
 
 def samples_of(dam: Dam, table: pl.DataFrame, days: int = 10, **columns: list[float | None]) -> Samples:
     level: list[float | None] = [95.0 + 0.01 * (k % 3) for k in range(days)]
-    frame = frame_of(dam, {"reservoir_level": level} | columns)
+    frame = daily_frame(dam, {"reservoir_level": level} | columns)
     return make_samples(frame, frame, dam, table)
 
 
 def test_rain_forecast_is_summed_and_unknown_unless_all_days_are_told() -> None:
-    dam = dam_of(rain_gauge(), forcings=[RAIN], hindcast={"leads": (1, 2, 5)})
+    dam = small_dam(rain_gauge(), forcings=[RAIN], hindcast={"leads": (1, 2, 5)})
     table = issued(*(("outlook", noon(4), 4 + k, float(10**k)) for k in range(5)))
     made = samples_of(dam, table, rainfall_r1=[1.0] * 10)
     wetness = made.inputs["api"][4]
@@ -101,7 +101,7 @@ def test_a_planned_release_in_the_unit_of_the_target() -> None:
     """Storage 1 ML per mm at every level: 1 m3/s takes 86.4 ML a day, .0864 m."""
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (200.0, 200_000.0)]}
     gauge = {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"}
-    dam = dam_of(gauge, forcings=[RELEASE], storage_curves=[curve], hindcast={"leads": (1, 3)})
+    dam = small_dam(gauge, forcings=[RELEASE], storage_curves=[curve], hindcast={"leads": (1, 3)})
     plan = [2.0, 2.0, 5.0, 5.0]  # of today and the next three days
     table = issued(*(("plan", noon(4), 4 + k, value) for k, value in enumerate(plan)))
     row = samples_of(dam, table, release_r=[2.0] * 10).forcing_inputs[3].row(4, named=True)
@@ -114,9 +114,9 @@ def test_a_planned_release_in_the_unit_of_the_target() -> None:
 def test_of_a_level_read_at_eight_two_thirds_of_todays_flow_are_still_to_come() -> None:
     level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
     read = {"reading": "instantaneous", "reading_at": "08:00"}
-    dam = dam_of(level | read, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
+    dam = small_dam(level | read, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
     table = issued(("plan", noon(4), 4, 3.0), ("plan", noon(4), 5, 6.0))
-    frame = frame_of(dam, {"storage": [100.0 + k for k in range(10)]})
+    frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     row = make_samples(frame, frame, dam, table).forcing_inputs[1].row(4, named=True)
     assert row["forcing_plan_step"] == pytest.approx(-86.4 * (2 / 3 * 3 + 1 / 3 * 6 - 3))
 
@@ -125,9 +125,9 @@ def test_what_is_released_upstream_arrives_after_its_travel_time() -> None:
     """36 h: half of what leaves on a day arrives on the next, half on the one after."""
     upstream = {"kind": "upstream_release", "id": "up", "unit": "m3/s", "travel_time_h": 36}
     level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
-    dam = dam_of(level, unit="ML", forcings=[upstream], hindcast={"leads": (1, 2)})
+    dam = small_dam(level, unit="ML", forcings=[upstream], hindcast={"leads": (1, 2)})
     table = issued(*(("up", noon(4), valid, value) for valid, value in ((2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0))))
-    frame = frame_of(dam, {"storage": [100.0 + k for k in range(10)]})
+    frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     ahead = make_samples(frame, frame, dam, table).forcing_inputs
     today, one, two = (1 + 2) / 2, (2 + 4) / 2, (4 + 8) / 2
     assert ahead[1]["forcing_up_lead"][4] == pytest.approx(86.4 * one)
@@ -137,7 +137,7 @@ def test_what_is_released_upstream_arrives_after_its_travel_time() -> None:
 
 
 def test_without_forcings_nothing_changes() -> None:
-    made = samples_of(dam_of(), FORCINGS.empty())
+    made = samples_of(small_dam(), FORCINGS.empty())
     assert made.forcing_inputs == {}
     assert made.inputs_at(1) is made.inputs
 
@@ -159,12 +159,12 @@ def maes(dam: Dam, frame: pl.DataFrame, table: pl.DataFrame | None = None) -> di
 
 
 def test_an_honest_rain_forecast_helps_and_less_than_a_perfect_one() -> None:
-    rain = showers(DAYS)
+    rain = random_rain(DAYS)
     today = np.concatenate([[0.0], rain[:-1]])
-    blind = dam_of(rain_gauge())
-    frame = lake(blind, 0.002 * rain + 0.001 * today, {"rainfall_r1": rain})
-    dam = blind.model_copy(update={"forcings": dam_of(forcings=[RAIN]).forcings})
-    honest = synthetic.issues(dam, rain, forcing="outlook", error=0.5)
+    blind = small_dam(rain_gauge())
+    frame = frame_from_changes(blind, 0.002 * rain + 0.001 * today, {"rainfall_r1": rain})
+    dam = blind.model_copy(update={"forcings": small_dam(forcings=[RAIN]).forcings})
+    honest = synthetic.forcing_issues(dam, rain, forcing="outlook", error=0.5)
     with_forecast, without = maes(dam, frame, honest), maes(blind, frame)
     fed, true_rain = forcings.perfect_rain(usable_values(frame, blind), blind, 3)
     perfect = maes(fed, frame, true_rain)
@@ -180,11 +180,11 @@ def test_a_planned_release_helps(gauged: bool) -> None:
     flow = np.repeat(rng.uniform(0, 20, DAYS), rng.integers(4, 10, DAYS))[:DAYS]
     gauges = [{"role": "release", "station": "r", "variable": "release", "unit": "m3/s"}] if gauged else []
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (200.0, 4_000_000.0)]}
-    blind = dam_of(*gauges, storage_curves=[curve])
-    dam = dam_of(*gauges, storage_curves=[curve], forcings=[RELEASE])
+    blind = small_dam(*gauges, storage_curves=[curve])
+    dam = small_dam(*gauges, storage_curves=[curve], forcings=[RELEASE])
     falls = -86.4 / 20_000 * (flow + np.concatenate([flow[:1], flow[:-1]])) / 2  # between means of days
-    frame = lake(blind, falls, {"release_r": flow} if gauged else {})
-    plan = synthetic.issues(dam, flow, forcing="plan", error=0.02)
+    frame = frame_from_changes(blind, falls, {"release_r": flow} if gauged else {})
+    plan = synthetic.forcing_issues(dam, flow, forcing="plan", error=0.02)
     with_plan, without = maes(dam, frame, plan), maes(blind, frame)
     for lead in (1, 3):
         assert with_plan[lead] < 0.6 * without[lead]
@@ -196,7 +196,7 @@ EVERY = [
     {"kind": "transfer", "id": "canal", "unit": "ML/d"},
     {"kind": "upstream_release", "id": "up", "unit": "ft3/s", "travel_time_h": 30},
 ]
-LEAKY = dam_of(
+LEAKY = small_dam(
     rain_gauge(),
     {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"},
     forcings=EVERY,
@@ -208,8 +208,12 @@ LEAK_DAYS = 520
 
 def every_issue() -> pl.DataFrame:
     """Daily issues of every forcing of `LEAKY`, of values that have nothing to do with the lake."""
+
+    def values(seed: int) -> np.ndarray:
+        return np.abs(ar1_series(LEAK_DAYS, mean=5.0, sd=3.0, seed=seed))
+
     parts = [
-        synthetic.issues(LEAKY, np.abs(lively(LEAK_DAYS, mean=5.0, sd=3.0, seed=k)), forcing=forcing.id, error=0.3)
+        synthetic.forcing_issues(LEAKY, values(k), forcing=forcing.id, error=0.3)
         for k, forcing in enumerate(LEAKY.forcings)
     ]
     return pl.concat(parts)

@@ -10,7 +10,7 @@ from forebay.forecasts.limitations import limitations
 from forebay.models import MODELS
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify import hindcast
-from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
 STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
 FULL = {"full_supply": 100.0}
@@ -24,7 +24,7 @@ def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[
     """Limitations of a forecast from the last of `days` days; a gauge not in `columns` reports every day."""
     rng = np.random.default_rng(1)
     values = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges}
-    frame = frame_of(dam, values | columns)
+    frame = daily_frame(dam, values | columns)
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     table = hindcast.forecast_table(samples, dam, points)
@@ -32,11 +32,11 @@ def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[
 
 
 def test_no_limitation() -> None:
-    assert limitations_of(dam_of(rain_gauge(), STREAM, hindcast={"leads": (1, 7)}, **FULL), 700) == ()
+    assert limitations_of(small_dam(rain_gauge(), STREAM, hindcast={"leads": (1, 7)}, **FULL), 700) == ()
 
 
 def test_a_short_record_has_no_regression_and_no_intervals() -> None:
-    sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 30)
+    sentences = limitations_of(small_dam(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 30)
     assert sentences == (
         "The record (30 days) is too short for the regression: damped_change replaces it at lead times 1, 7.",
         "No intervals at lead times 1, 7: at the start of the month fewer than 20 past forecasts had an observed "
@@ -46,17 +46,18 @@ def test_a_short_record_has_no_regression_and_no_intervals() -> None:
 
 def test_lead_times_without_intervals() -> None:
     """37 days to 6 February, the first forecast on day 7: on 1 February the errors of 24 days are known at lead 1."""
-    sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
+    sentences = limitations_of(small_dam(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
     assert "No intervals at lead times 7: at the start of the month" in sentences[1]
 
 
 def test_a_level_that_never_changes() -> None:
-    sentences = limitations_of(dam_of(rain_gauge(), hindcast={"leads": (1,)}, **FULL), 60, reservoir_level=[3.0] * 60)
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1,)}, **FULL)
+    sentences = limitations_of(dam, 60, reservoir_level=[3.0] * 60)
     assert "The level did not change in 60 days: the gauge may be stuck." in sentences
 
 
 def test_gauges_without_recent_values() -> None:
-    dam = dam_of(rain_gauge(), rain_gauge("r2"), STREAM, hindcast={"leads": (1,)}, **FULL)
+    dam = small_dam(rain_gauge(), rain_gauge("r2"), STREAM, hindcast={"leads": (1,)}, **FULL)
     sentences = limitations_of(
         dam, 700, rainfall_r1=[None] * 700, rainfall_r2=[1.0] * 699 + [None], stream_level_s=[1.0] * 690 + [None] * 10
     )
@@ -71,18 +72,18 @@ def test_gauges_without_recent_values() -> None:
 
 
 def test_missing_kinds_of_gauge() -> None:
-    assert limitations_of(dam_of(hindcast={"leads": (1,)}), 700) == (
+    assert limitations_of(small_dam(hindcast={"leads": (1,)}), 700) == (
         "No gauge of rain or flow: the forecast uses the past levels only.",
         "The dam file has no full supply level: distance to full supply and spills are unknown.",
     )
-    assert limitations_of(dam_of(STREAM, hindcast={"leads": (1,)}, **FULL), 700) == (
+    assert limitations_of(small_dam(STREAM, hindcast={"leads": (1,)}, **FULL), 700) == (
         "No rain gauge: the forecast notices rain only when the inflow or the level rises.",
     )
 
 
 def test_a_level_read_at_an_hour() -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
-    dam = dam_of(
+    dam = small_dam(
         target | {"reading": "instantaneous", "reading_at": "08:00"}, rain_gauge(), hindcast={"leads": (1,)}, **FULL
     )
     assert limitations_of(dam, 700) == (

@@ -23,12 +23,12 @@ from forebay.report.write import render_report
 from forebay.settings import Settings
 from tests import synthetic
 from tests.disks import small_disk
-from tests.synthetic import FIRST_DAY, dam_of, frame_of, rain_gauge
+from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
 DAYS = 600
 LEADS = {"leads": (1, 3)}
-METRES = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS)
-FEET = dam_of(rain_gauge(), unit="ft", full_supply=96.0 / 0.3048, hindcast=LEADS)
+METRES = small_dam(rain_gauge(), full_supply=96.0, hindcast=LEADS)
+FEET = small_dam(rain_gauge(), unit="ft", full_supply=96.0 / 0.3048, hindcast=LEADS)
 LAST = FIRST_DAY + timedelta(days=DAYS - 1)
 NOW = init_time(LAST, "+10:00") + timedelta(hours=1)
 
@@ -40,7 +40,7 @@ def record(days: int = DAYS) -> pl.DataFrame:
     level = 95.5 + np.cumsum(0.01 * np.append(0.0, rain[:-1]) - 0.01 * rain.mean() + rng.normal(0, 0.01, days))
     level[50:60] = np.nan
     columns = {"reservoir_level": [None if np.isnan(x) else float(x) for x in level], "rainfall_r1": rain.tolist()}
-    return frame_of(METRES, columns)
+    return daily_frame(METRES, columns)
 
 
 def fetch(path: Path, folder: Path, now: datetime) -> tuple[Dam, FetchReport]:
@@ -64,7 +64,7 @@ def run_job(path: Path, folder: Path, *, now: datetime = NOW, init: date | None 
 @pytest.fixture(scope="module")
 def in_metres(tmp_path_factory: pytest.TempPathFactory) -> Job:
     folder = tmp_path_factory.mktemp("metres")
-    return run_job(synthetic.written(METRES, record(), folder), folder)
+    return run_job(synthetic.write_dam(METRES, record(), folder), folder)
 
 
 def test_from_files_to_a_forecast(in_metres: Job) -> None:
@@ -100,7 +100,7 @@ def test_a_unit_changes_nothing_but_the_unit_of_the_output(
     """The target in feet, its gauge in metres or feet: forecasts and scores are those in metres, to 1e-6."""
     level = pl.col("reservoir_level")
     frame = record().with_columns(level / 0.3048 if gauge_unit == "ft" else level)
-    path = synthetic.written(FEET, frame, tmp_path)
+    path = synthetic.write_dam(FEET, frame, tmp_path)
     if gauge_unit == "m":
         text = path.read_text()
         first_gauge = text.index('unit = "ft"', text.index("[[gauges]]"))
@@ -124,7 +124,7 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
     issue_day = DAYS - 40
     whole = record()
     init = FIRST_DAY + timedelta(days=issue_day - 1)
-    path = synthetic.written(METRES, whole.head(issue_day), tmp_path)
+    path = synthetic.write_dam(METRES, whole.head(issue_day), tmp_path)
     at_issue = run_job(path, tmp_path, now=init_time(init, "+10:00") + timedelta(hours=2))[0]
     assert at_issue.issued.init_date == init
     lately = pl.col("date").is_between(init - timedelta(days=20), init)
@@ -132,7 +132,7 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
         pl.when(lately).then(pl.col(c) + shift).otherwise(c).alias(c)
         for c, shift in (("reservoir_level", 0.3), ("rainfall_r1", 25.0))
     )
-    synthetic.written(METRES, revised, tmp_path)
+    synthetic.write_dam(METRES, revised, tmp_path)
     again, report = run_job(path, tmp_path, init=init)
     assert report.table["revised"].to_list() == [21, 21]
     assert_frame_equal(again.issued.table, at_issue.issued.table, check_exact=True)
@@ -152,7 +152,7 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
     """Rain goes on for five days: the forecast is of their end, wider, and says from which level."""
     silent = pl.col("date") > LAST - timedelta(days=5)
     frame = record().with_columns(pl.when(~silent).then("reservoir_level").alias("reservoir_level"))
-    result, _ = run_job(synthetic.written(METRES, frame, tmp_path), tmp_path)
+    result, _ = run_job(synthetic.write_dam(METRES, frame, tmp_path), tmp_path)
     issued, reading = result.issued, result.daily_tables.reading
     assert (issued.init_date, issued.level_date, issued.level_age_days) == (LAST, LAST - timedelta(days=5), 5)
     assert reading is not None
@@ -176,7 +176,7 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
 def test_days_before_the_first_level_do_not_count(tmp_path: Path) -> None:
     inside = pl.col("date").is_between(FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
     frame = record().with_columns(pl.when(inside).then("reservoir_level").alias("reservoir_level"))
-    dam, _ = fetch(synthetic.written(METRES, frame, tmp_path), tmp_path, NOW)
+    dam, _ = fetch(synthetic.write_dam(METRES, frame, tmp_path), tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
         days = read_daily_tables(dam, archive, now=NOW)
         early = FIRST_DAY + timedelta(days=2)
@@ -190,11 +190,11 @@ def test_days_before_the_first_level_do_not_count(tmp_path: Path) -> None:
 def test_a_rain_forecast_from_a_file_is_used_noted_and_replayed(tmp_path: Path) -> None:
     """What was issued after the init date, an hour or a year, changes nothing in a forecast made again."""
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
-    dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
+    dam = small_dam(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
     frame = record()
-    issued = synthetic.issues(dam, frame["rainfall_r1"].to_numpy(), forcing="outlook", error=0.3)
+    issued = synthetic.forcing_issues(dam, frame["rainfall_r1"].to_numpy(), forcing="outlook", error=0.3)
     init = LAST - timedelta(days=30)
-    then = run_job(synthetic.written(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
+    then = run_job(synthetic.write_dam(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
     (note,) = then.issued.forcings
     day = f"{init:%Y-%m-%d}"
     assert note.startswith(f"Used: The outlook, issued {day} 12:00: ")
@@ -202,11 +202,11 @@ def test_a_rain_forecast_from_a_file_is_used_noted_and_replayed(tmp_path: Path) 
     assert ("forcing", "The outlook") in set(then.issued.explanation.select("group", "gauge").rows())
     with_it, without = (
         result.scores.filter(model="default", metric="mae", window="all", regime="all", lead_time=3)["value"][0]
-        for result in (then, run_job(synthetic.written(METRES, frame, tmp_path), tmp_path, init=init)[0])
+        for result in (then, run_job(synthetic.write_dam(METRES, frame, tmp_path), tmp_path, init=init)[0])
     )
     assert with_it < 0.8 * without
     until = pl.col("issue_time") <= init_time(init, "+10:00")
-    synthetic.written(dam, frame, tmp_path, issued.with_columns(pl.when(until).then("value").otherwise(400.0)))
+    synthetic.write_dam(dam, frame, tmp_path, issued.with_columns(pl.when(until).then("value").otherwise(400.0)))
     again = run_job(tmp_path / "small.toml", tmp_path, init=init)[0]
     assert_frame_equal(again.verification.forecasts, then.verification.forecasts, check_exact=True)
     assert again.issued.forcings == then.issued.forcings
@@ -217,8 +217,8 @@ def test_a_rain_forecast_from_a_file_is_used_noted_and_replayed(tmp_path: Path) 
 
 def test_a_forcing_without_any_issue_is_noted(tmp_path: Path) -> None:
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
-    dam = dam_of(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
-    result, _ = run_job(synthetic.written(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
+    dam = small_dam(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
+    result, _ = run_job(synthetic.write_dam(dam, record(), tmp_path, tables.FORCINGS.empty()), tmp_path)
     assert result.issued.forcings == ()
     note = "The outlook: no issue covers the coming days; the models work without it."
     assert note in result.issued.limitations
@@ -226,7 +226,7 @@ def test_a_forcing_without_any_issue_is_noted(tmp_path: Path) -> None:
 
 def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
     """Rain of 7 days is marked as unavailable, with 0.00 beside the code; the level's days and spans stay."""
-    path = synthetic.written(METRES, record(), tmp_path)
+    path = synthetic.write_dam(METRES, record(), tmp_path)
     frame = pl.read_csv(tmp_path / "small.csv")
     coded = pl.int_range(len(frame)).is_between(100, 106)
     frame.with_columns(

@@ -16,10 +16,10 @@ from forebay.jobs.hindcast import ON_TIME, VARIANTS, hindcast_dam
 from forebay.tables import FORCINGS
 from forebay.verify.score_tables import input_costs
 from forebay.verify.verification import Verification
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 from tests.test_jobs_forecast import record
 
-DAM = dam_of(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
+DAM = small_dam(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def hindcasts() -> Mapping[str, Verification]:
     values = {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")}
     coded = values | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
     garbage = values | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
-    frame, uncoded = frame_of(DAM, coded), frame_of(DAM, garbage)
+    frame, uncoded = daily_frame(DAM, coded), daily_frame(DAM, garbage)
     days = DailyTables(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
     return hindcast_dam(DAM, days, variants=list(VARIANTS)).hindcasts
 
@@ -49,8 +49,8 @@ def test_late_rain_costs_where_rain_tells_the_next_day(hindcasts: Mapping[str, V
 
 def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
     """Each noon issue covers the next day only: a day late, nothing is known of tomorrow."""
-    dam = dam_of(rain_gauge(), forcings=[{"kind": "rain", "id": "outlook", "unit": "mm"}], hindcast={"leads": (1,)})
-    frame = frame_of(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": [1.0] * 40})
+    dam = small_dam(rain_gauge(), forcings=[{"kind": "rain", "id": "outlook", "unit": "mm"}], hindcast={"leads": (1,)})
+    frame = daily_frame(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": [1.0] * 40})
     noons = [init_time(day, dam.time_zone) - timedelta(hours=12) for day in frame["date"]]
     issues = pl.DataFrame(
         {
@@ -91,7 +91,7 @@ def test_all_are_scored_on_the_same_days_and_kinds_of_days(hindcasts: Mapping[st
 
 
 def test_hindcasts_without_codes_need_their_frames() -> None:
-    frame = frame_of(DAM, {"reservoir_level": [1.0, 2.0]})
+    frame = daily_frame(DAM, {"reservoir_level": [1.0, 2.0]})
     with pytest.raises(ModelError, match="call add_uncoded first"):
         VARIANTS["screens_for_codes"][1](DAM, DailyTables(frame, frame, frame["date"][-1], None))
 

@@ -33,7 +33,7 @@ def past() -> tuple[pl.DataFrame, Array]:
     """Inputs with gaps of every kind, and changes that depend on some of them."""
     stream = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
     flows = [{"role": r, "station": r[0], "variable": r, "unit": "m3/s"} for r in ("inflow", "release")]
-    dam = synthetic.dam_of(synthetic.rain_gauge(), synthetic.rain_gauge("r2"), stream, *flows, full_supply=100.0)
+    dam = synthetic.small_dam(synthetic.rain_gauge(), synthetic.rain_gauge("r2"), stream, *flows, full_supply=100.0)
     frame = synthetic.daily(dam, days=900)
     inputs = build_inputs(frame, dam).drop("date")
     change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)

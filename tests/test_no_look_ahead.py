@@ -40,14 +40,14 @@ FLAGS = (None, None, None, "poor", "unknown", "range", "unavailable", "absent", 
 STREAM = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
 DAMS = {
     "rain and a river": synthetic.dam(),
-    "a river alone": synthetic.dam_of(STREAM, full_supply=100.0),
-    "late rain, an inflow, feet": synthetic.dam_of(
+    "a river alone": synthetic.small_dam(STREAM, full_supply=100.0),
+    "late rain, an inflow, feet": synthetic.small_dam(
         synthetic.rain_gauge(day_start="09:00", latency_h=30),
         {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s", "latency_h": 5},
         unit="ft",
         full_supply=100.0,
     ),
-    "snow, evaporation, a dam upstream, a curve": synthetic.dam_of(
+    "snow, evaporation, a dam upstream, a curve": synthetic.small_dam(
         synthetic.rain_gauge(),
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC", "latency_h": 3},
         {"role": "snow", "station": "w", "variable": "snow_water_equivalent", "unit": "mm"},

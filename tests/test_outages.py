@@ -8,10 +8,10 @@ from forebay.features import outages
 from forebay.features.samples import make_samples
 from forebay.models import MODELS
 from forebay.verify import hindcast, point_forecasts
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 from tests.test_bad_input import LEADS, RAINY, record, without
 
-BARE = dam_of()
+BARE = small_dam()
 
 
 def test_ages_count_from_the_last_word_and_from_nothing_before_the_first() -> None:
@@ -21,7 +21,7 @@ def test_ages_count_from_the_last_word_and_from_nothing_before_the_first() -> No
 def test_a_silent_level_goes_on_with_its_last_change_which_fades() -> None:
     """Up .1 m on day 2; then the inputs see .09, .081 and .0729 m more, and the forecast starts from 1.1 m."""
     levels = [1.0, 1.0, 1.1, None, None, None]
-    made = outages.build_extended_inputs(frame_of(BARE, {"reservoir_level": levels}), BARE)
+    made = outages.build_extended_inputs(daily_frame(BARE, {"reservoir_level": levels}), BARE)
     assert made["start_level"].to_list() == pytest.approx([1.0, 1.0, 1.1, 1.1, 1.1, 1.1])
     assert made["level_age"].to_list() == [0, 0, 0, 1, 2, 3]
     assert made["last_change"].to_list()[3:] == pytest.approx([0.09, 0.081, 0.0729])
@@ -29,12 +29,12 @@ def test_a_silent_level_goes_on_with_its_last_change_which_fades() -> None:
 
 def test_a_level_that_is_too_old_starts_nothing() -> None:
     levels = [1.0, 1.0] + [None] * 40
-    made = outages.build_extended_inputs(frame_of(BARE, {"reservoir_level": levels}), BARE)
+    made = outages.build_extended_inputs(daily_frame(BARE, {"reservoir_level": levels}), BARE)
     assert made["start_level"].is_null().to_list() == [False] * (2 + outages.OLDEST_LEVEL_DAYS) + [True] * 10
 
 
 def test_drivers_are_silent_where_no_rain_gauge_speaks() -> None:
-    dam = dam_of(rain_gauge(), rain_gauge("r2"))
+    dam = small_dam(rain_gauge(), rain_gauge("r2"))
     given = {"rainfall_r1": [1.0, None, None, None], "rainfall_r2": [None, 2.0, None, None]}
     inputs = pl.DataFrame({"rain_lag0": pl.DataFrame(given).mean_horizontal()})
     assert outages.drivers_age(inputs, dam).tolist() == [0, 0, 1, 2]
@@ -62,7 +62,7 @@ def test_there_are_drills_of_those_silences_that_there_are_and_they_hide_what_is
 
 def test_drivers_that_come_late_fall_silent_late_in_a_drill_too() -> None:
     """Rain of a day is known two days later: the first two days of a drill still know that of the days before it."""
-    late = dam_of(rain_gauge(latency_h=40.0), hindcast=LEADS, full_supply=110.0)
+    late = small_dam(rain_gauge(latency_h=40.0), hindcast=LEADS, full_supply=110.0)
     frame = record(late, days=500)
     silent = make_samples(*(without(frame, "rainfall_r1", 450, 470),) * 2, late).outages
     assert silent is not None

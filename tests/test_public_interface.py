@@ -17,7 +17,7 @@ from forebay.errors import ConfigError, DataError, ForebayError
 from forebay.jobs.forecast import ForecastResult
 from forebay.tables import FORECASTS
 from tests import synthetic
-from tests.synthetic import dam_of, frame_of, rain_gauge
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 PUBLIC = {"daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive"}
 PACKAGES = {package.name for package in pkgutil.iter_modules(forebay.__path__)}
@@ -28,9 +28,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dam file with two gauges in a CSV file, 520 days (simulated)."""
     folder = tmp_path_factory.mktemp("lake")
     rng = np.random.default_rng(520)
-    dam = dam_of(rain_gauge(), full_supply=1.0, hindcast={"leads": (1, 3)})
+    dam = small_dam(rain_gauge(), full_supply=1.0, hindcast={"leads": (1, 3)})
     levels, rain = np.cumsum(rng.normal(0, 0.05, 520)).tolist(), rng.gamma(0.3, 10.0, 520).tolist()
-    return synthetic.written(dam, frame_of(dam, {"reservoir_level": levels, "rainfall_r1": rain}), folder)
+    return synthetic.write_dam(dam, daily_frame(dam, {"reservoir_level": levels, "rainfall_r1": rain}), folder)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from forebay.charts import station_map
 from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.spec import file_spec
 from forebay.sources.stations import SERIES, STATIONS, StationList, StationSearch
-from tests.command_line import Ended, forebay
+from tests.command_line import CommandResult, forebay
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server
 
 
@@ -104,26 +104,26 @@ def test_a_map_without_stations() -> None:
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
-def refused(ended: Ended, pattern: str, code: int = 2) -> None:
-    assert (ended.code, ended.out) == (code, "")
-    assert re.fullmatch(rf"forebay: [^\n]*{pattern}[^\n]*\n", ended.err), ended.err
+def refused(result: CommandResult, pattern: str, code: int = 2) -> None:
+    assert (result.code, result.out) == (code, "")
+    assert re.fullmatch(rf"forebay: [^\n]*{pattern}[^\n]*\n", result.err), result.err
 
 
 def test_around_a_dam(service: Service) -> None:
-    ended = forebay("stations", "warragamba", "--radius-km", "30")
-    assert (ended.code, ended.err) == (0, "")
-    title, *_ = ended.out.splitlines()
+    result = forebay("stations", "warragamba", "--radius-km", "30")
+    assert (result.code, result.err) == (0, "")
+    title, *_ = result.out.splitlines()
     assert title == "waternsw: stations within 30 km of Warragamba Dam"
-    assert re.search(r"900002 .* 10 .* S .* rainfall .* mm .* 1990-01-01 .* 2024-11-18 .* 0 .* A, PROV", ended.out)
-    assert re.search(r"900003 .* W .* stream_level .* m .* 1980-07-03 .* – .* 1 ", ended.out)
-    assert "2 of the answer's 5 stations have no coordinates and are left out." in ended.out
+    assert re.search(r"900002 .* 10 .* S .* rainfall .* mm .* 1990-01-01 .* 2024-11-18 .* 0 .* A, PROV", result.out)
+    assert re.search(r"900003 .* W .* stream_level .* m .* 1980-07-03 .* – .* 1 ", result.out)
+    assert "2 of the answer's 5 stations have no coordinates and are left out." in result.out
 
 
 def test_around_a_place_for_machines(service: Service) -> None:
     """A latitude that begins with a minus sign is no option."""
-    ended = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
-    assert (ended.code, ended.err) == (0, "")
-    content = ended.json
+    result = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
+    assert (result.code, result.err) == (0, "")
+    content = result.json
     place = {key: content[key] for key in ("source", "latitude", "longitude", "file")}
     assert place == {"source": "waternsw", "latitude": -33.8838, "longitude": 150.5955, "file": None}
     (station,) = content["stations"]
@@ -134,17 +134,17 @@ def test_around_a_place_for_machines(service: Service) -> None:
 
 
 def test_no_station_is_a_sentence_and_no_failure(service: Service) -> None:
-    ended = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg")
-    assert (ended.code, ended.err) == (0, "")
-    assert "waternsw has no station that measures storage within 25 km." in ended.out
+    result = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg")
+    assert (result.code, result.err) == (0, "")
+    assert "waternsw has no station that measures storage within 25 km." in result.out
     assert Path("map.svg").exists()
 
 
 def test_a_page_that_needs_no_network(service: Service) -> None:
     service.sites = [*service.sites, Site("9<b>", "-33.9", "150.6", (LAKE, VOLTS, RAIN))]
-    ended = forebay("stations", "warragamba", "-o", "stations.html")
-    assert (ended.code, ended.err) == (0, "")
-    assert ended.out.endswith("Map: stations.html\n")
+    result = forebay("stations", "warragamba", "-o", "stations.html")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.endswith("Map: stations.html\n")
     page = Path("stations.html").read_text("utf-8")
     assert "<td>9&lt;b&gt;</td>" in page and "<b>" not in page
     for text in ("Logger Battery Voltage", "have no coordinates and are left out", "1.8 S", "2024-11-18"):

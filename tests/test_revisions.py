@@ -14,10 +14,10 @@ from forebay.dams.local_time import day_start
 from forebay.errors import ConfigError
 from forebay.tables import OBSERVATIONS, READINGS
 from tests.readings import GAUGES, LEVEL, MONDAY, Content, readings
-from tests.synthetic import dam_of, rain_gauge
+from tests.synthetic import rain_gauge, small_dam
 
 RIVER = {"role": "stream", "station": "creek", "variable": "stream_level", "unit": "m", "interval": "hour"}
-DAM = dam_of(rain_gauge("r1", unit="in"), RIVER, unit="ft")
+DAM = small_dam(rain_gauge("r1", unit="in"), RIVER, unit="ft")
 LAKE, RAIN, CREEK = DAM.gauges
 DAY = date(2024, 5, 1)
 START = day_start(DAY, DAM.time_zone)
@@ -99,10 +99,10 @@ FETCHES = st.lists(
 @settings(max_examples=40)
 @given(fetches=FETCHES)
 def test_revisions_equal_a_model_in_plain_python(
-    emptied: Callable[[], str], fetches: list[dict[tuple[object, int], Content]]
+    empty_archive_url: Callable[[], str], fetches: list[dict[tuple[object, int], Content]]
 ) -> None:
     versions_by_key: dict[tuple[str, datetime], list[tuple[datetime, Content]]] = {}
-    with open_archive(emptied()) as archive:
+    with open_archive(empty_archive_url()) as archive:
         for number, batch in enumerate(fetches):
             now = MONDAY + number * NEXT
             for (gauge, day), content in batch.items():

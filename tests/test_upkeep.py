@@ -175,9 +175,9 @@ HISTORY = st.lists(
 @settings(max_examples=25)
 @given(history=HISTORY)
 def test_any_archive_is_equal_after_a_copy(
-    emptied: Callable[[], str], tmp_path_factory: pytest.TempPathFactory, history: list[dict]
+    empty_archive_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory, history: list[dict]
 ) -> None:
-    url = emptied()
+    url = empty_archive_url()
     other = f"sqlite:///{tmp_path_factory.mktemp('copy')}/forebay.db"
     with open_archive(url) as archive:
         for number, batch in enumerate(history):

@@ -125,8 +125,8 @@ def test_a_start_after_the_record() -> None:
 
 
 def test_one_day_is_too_few() -> None:
-    dam = synthetic.dam_of()
-    frame = synthetic.frame_of(dam, {"reservoir_level": [1.0]})
+    dam = synthetic.small_dam()
+    frame = synthetic.daily_frame(dam, {"reservoir_level": [1.0]})
     with pytest.raises(DataError, match="Small Dam: a usable level on 2018-01-01 only; .* at least 2 days"):
         hindcast.point_forecasts(make_samples(frame, frame, dam), dam, MODELS)
 
@@ -181,9 +181,9 @@ def test_the_table_of_forecasts() -> None:
 
 def test_a_forecast_starts_from_a_flagged_level() -> None:
     """The scored set is fixed: a level that only our own screen flags is still a start level."""
-    dam = synthetic.dam_of(hindcast={"leads": (1,)})
+    dam = synthetic.small_dam(hindcast={"leads": (1,)})
     flags: list[str | None] = [None] * 9 + ["range"] + [None] * 10
-    frame = synthetic.frame_of(
+    frame = synthetic.daily_frame(
         dam, {"reservoir_level": [float(k % 5) for k in range(20)], "reservoir_level_flag": flags}
     )
     samples = make_samples(frame, frame, dam)
@@ -302,13 +302,13 @@ def height_above_sill(*, full_supply: float | None) -> float:
 
     Simulated: rain fills the lake, and water above 100 m flows off within a day. The dam file may name full supply.
     """
-    dam = synthetic.dam_of(synthetic.rain_gauge(), hindcast={"leads": (1,)}, full_supply=full_supply)
+    dam = synthetic.small_dam(synthetic.rain_gauge(), hindcast={"leads": (1,)}, full_supply=full_supply)
     rng = np.random.default_rng(3)
     rain = np.where(rng.random(2500) < 0.25, rng.gamma(0.8, 18.0, 2500), 0.0)
     level = np.full(2500, 97.0)
     for day in range(1, 2500):
         level[day] = min(100.0, level[day - 1] + 0.012 * rain[day - 1] - 0.035)
-    frame = synthetic.frame_of(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rain.tolist()})
+    frame = synthetic.daily_frame(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rain.tolist()})
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     near_sill = (rain > 20) & (level > 99.7) & (np.arange(2500) >= hindcast.scored_from(samples, dam))

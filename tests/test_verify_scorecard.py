@@ -12,7 +12,7 @@ from forebay.features.samples import Samples
 from forebay.models.model import Array
 from forebay.tables import QUANTILES, REFERENCES
 from forebay.verify import scorecard
-from tests.synthetic import FIRST_DAY, dam_of
+from tests.synthetic import FIRST_DAY, small_dam
 
 SPREAD = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
 """Offsets of the quantiles from the point forecast."""
@@ -54,7 +54,7 @@ def cell(
     return scores.filter(pl.col(key) == value for key, value in where.items()).row(0, named=True)
 
 
-SMALL = dam_of(hindcast={"leads": (1,), "start": FIRST_DAY})
+SMALL = small_dam(hindcast={"leads": (1,), "start": FIRST_DAY})
 #  changes 1, −1, 2, 0; forecast errors (observed minus forecast) 0, −2, 1.5, −.5; wet on the first and third day
 OBSERVED = [0.0, 1.0, 0.0, 2.0, 2.0]
 FORECAST = np.array([1.0, 1.0, 0.5, 0.5, 9.0])
@@ -119,7 +119,7 @@ def test_a_perfect_forecast() -> None:
     rng = np.random.default_rng(1)
     samples = samples_of(list(np.cumsum(rng.normal(size=DAYS))))
     change = np.append(np.diff(samples.observed), 0.0)
-    dam = dam_of(hindcast={"leads": (1,)})
+    dam = small_dam(hindcast={"leads": (1,)})
     scores = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(DAYS), "default": change}), samples, dam)
     perfect = {
         "mae": 0,
@@ -148,7 +148,7 @@ def two_years() -> tuple[Samples, Dam, dict[str, Array]]:
     rng = np.random.default_rng(2)
     level = np.cumsum(rng.normal(size=730))
     level[300:330] = np.nan
-    dam = dam_of(
+    dam = small_dam(
         hindcast={
             "leads": (1,),
             "windows": [
@@ -224,7 +224,7 @@ def test_intervals_are_scored_only_where_all_days_have_one(two_years: tuple[Samp
 def test_nothing_to_score() -> None:
     """Two days: one forecast without an observed level."""
     samples = samples_of([1.0, 2.0])
-    dam = dam_of(hindcast={"leads": (1,)})
+    dam = small_dam(hindcast={"leads": (1,)})
     scores = scorecard.score(table_of(samples, dam, {"default": np.array([np.nan, 0.0])}), samples, dam)
     assert tables.SCORES.check(scores).is_empty()
 
@@ -285,7 +285,7 @@ def test_events_are_counted_by_their_gaps() -> None:
     rises = np.zeros(400)
     rises[[200, 201, 202, 203, 204, 205, 215, 216, 217, 228, 229, 230]] = 5.0
     level = np.append(0.0, rises[:-1].cumsum())
-    dam = dam_of(hindcast={"leads": (1,), "start": day(159)})
+    dam = small_dam(hindcast={"leads": (1,), "start": day(159)})
     samples = samples_of(list(level))
     scores = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(400)}), samples, dam)
     assert cell(scores, "mae", model="no_change")["n"] == 240

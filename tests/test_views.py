@@ -114,9 +114,12 @@ def contents_of(view: pl.DataFrame) -> dict[tuple[str, datetime], tuple[datetime
 @settings(max_examples=60)
 @given(history=HISTORY, instant=FETCHED, zone=st.sampled_from(ZONES))
 def test_views_equal_a_model_in_plain_python(
-    emptied: Callable[[], str], history: dict[datetime, dict[tuple[Gauge, date], Content]], instant: datetime, zone: str
+    empty_archive_url: Callable[[], str],
+    history: dict[datetime, dict[tuple[Gauge, date], Content]],
+    instant: datetime,
+    zone: str,
 ) -> None:
-    with open_archive(emptied()) as archive:
+    with open_archive(empty_archive_url()) as archive:
         versions_by_key = appended(archive, history, zone)
         as_of = {key: [v for v in versions if v[0] <= instant] for key, versions in versions_by_key.items()}
         assert contents_of(archive.as_of(GAUGES, instant)) == {key: v[-1] for key, v in as_of.items() if v}
@@ -138,13 +141,13 @@ def test_views_equal_a_model_in_plain_python(
 @settings(max_examples=30)
 @given(history=HISTORY, later=BATCH, instant=FETCHED)
 def test_views_of_an_instant_never_change_afterwards(
-    emptied: Callable[[], str],
+    empty_archive_url: Callable[[], str],
     history: dict[datetime, dict[tuple[Gauge, date], Content]],
     later: dict[tuple[Gauge, date], Content],
     instant: datetime,
 ) -> None:
     past = {fetched_at: batch for fetched_at, batch in history.items() if fetched_at <= instant}
-    with open_archive(emptied()) as archive:
+    with open_archive(empty_archive_url()) as archive:
         appended(archive, past, "+10:00")
         before = archive.as_of(GAUGES, instant), archive.known_at(GAUGES, instant, "+10:00")
         revised = {key: (9.0, "9.0", "poor", "31") for key in later}
