@@ -95,16 +95,16 @@ def compare(
 ) -> None:
     """Print each side's best run, of `in_a_row` by turns in each round, and the ratios of the two."""
     clocks = {"clock": time.perf_counter, "CPU": time.process_time}
-    best = {what: [float("inf"), float("inf")] for what in clocks}
+    best = {kind: [float("inf"), float("inf")] for kind in clocks}
     for side, run in [(0, ours), (1, theirs)] * rounds:
         for _ in range(in_a_row):
-            start = {what: read() for what, read in clocks.items()}
+            start = {kind: read() for kind, read in clocks.items()}
             run()
-            for what, read in clocks.items():
-                best[what][side] = min(best[what][side], read() - start[what])
-    for what, (our_s, their_s) in best.items():
+            for kind, read in clocks.items():
+                best[kind][side] = min(best[kind][side], read() - start[kind])
+    for kind, (our_s, their_s) in best.items():
         ratio = their_s / our_s
-        print(f"{title}, {what}: forebay {our_s * 1e3:.1f} ms, pandas {their_s * 1e3:.1f} ms, ratio {ratio:.1f}")
+        print(f"{title}, {kind}: forebay {our_s * 1e3:.1f} ms, pandas {their_s * 1e3:.1f} ms, ratio {ratio:.1f}")
 
 
 def copies(path: Path, folder: Path) -> list[Dam]:

@@ -77,13 +77,13 @@ def digests(checkout: Path, dam: str) -> dict[str, str]:
     versions = sorted(f"{d.metadata['Name']}=={d.version}" for d in distributions() if d.metadata["Name"] != "forebay")
     dam_text = (PROJECT / dam).read_text() if dam.endswith(".toml") else ""
     state = hashlib.sha256(json.dumps([versions, dam_text, INIT_DATES[dam]]).encode()).hexdigest()[:16]
-    kept = user_cache_path("forebay", appauthor=False) / "digests" / f"{commit}-{Path(dam).stem}-{state}.json"
-    if kept.exists():
-        result: dict[str, str] = json.loads(kept.read_text())
+    cached = user_cache_path("forebay", appauthor=False) / "digests" / f"{commit}-{Path(dam).stem}-{state}.json"
+    if cached.exists():
+        result: dict[str, str] = json.loads(cached.read_text())
         return result
     result = run_dam(checkout, dam)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(result))
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    cached.write_text(json.dumps(result))
     return result
 
 

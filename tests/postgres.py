@@ -56,7 +56,7 @@ class Cluster:
         self.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", url)
         return url
 
-    def own(self, path: Path) -> None:
+    def set_owner(self, path: Path) -> None:
         """Give `path` to the user that the server runs as."""
         if os.geteuid() == 0:
             shutil.chown(path, "postgres", "postgres")

@@ -53,7 +53,7 @@ def forebay(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_shared
-def test_the_results_are_those_of_the_article(result: article.ArticleRun) -> None:
+def test_the_results_equal_the_article(result: article.ArticleRun) -> None:
     results = {(r["recipe"], r["variant"]): r for r in json.loads(json.dumps(article.json_rows(result.page.results)))}
     sizes = {k: tuple(r[n] for n in ("rows", "train", "validation", "test", "epochs")) for k, r in results.items()}
     assert sizes["python", "published"] == (4717, 3774, 755, 943, 30)  # domain.md 1
@@ -88,7 +88,7 @@ def test_each_of_the_seven_faults_has_its_number(result: article.ArticleRun) -> 
 
 
 @needs_shared
-def test_all_are_judged_on_the_same_days_and_the_projects_own_forecast_is_the_best(result: article.ArticleRun) -> None:
+def test_all_forecasts_are_scored_on_the_same_days_and_forebay_is_the_best(result: article.ArticleRun) -> None:
     for same in result.page.same_days:
         assert same.n > 600
         assert min(same.mae, key=same.mae.__getitem__) == "default"
@@ -119,7 +119,7 @@ class _Page(HTMLParser):
 
 
 @needs_shared
-def test_the_page_tells_all_of_it_and_loads_nothing(folder: Path) -> None:
+def test_the_page_has_all_results_and_loads_nothing(folder: Path) -> None:
     page = _Page()
     page.feed((folder / "article.html").read_text("utf-8"))
     text = " ".join(page.text)
@@ -140,7 +140,7 @@ def test_every_result_has_its_files(folder: Path) -> None:
     for recipe in ("python", "elixir", "multi-day"):
         for variant in ("published", "corrected"):
             stem = f"{recipe}-{variant}"
-            expected = [f"{stem}-{what}.{kind}" for what in ("history", "prediction") for kind in kinds]
+            expected = [f"{stem}-{table}.{kind}" for table in ("history", "prediction") for kind in kinds]
             expected += [f"{stem}-seed0.{kind}" for kind in ("keras", "json", "onnx")]
             assert all((folder / name).stat().st_size for name in expected)
     history = pl.read_csv(folder / "multi-day-published-history.csv")
@@ -167,7 +167,7 @@ def test_the_command_prints_the_list_and_writes_the_page(tmp_path: Path) -> None
 
 
 @needs_shared
-def test_readings_from_the_service_are_those_of_the_files(tmp_path: Path) -> None:
+def test_readings_from_the_service_equal_the_files(tmp_path: Path) -> None:
     with hydstra_server() as url, open_archive(f"sqlite:///{tmp_path}/a.db") as archive:
         settings = load_settings(tmp_path, {"FOREBAY_SOURCES__WATERNSW__URL": url})[0]
         fetched = read_record(load_dam("warragamba"), archive, settings=settings, now=NOW)

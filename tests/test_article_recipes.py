@@ -47,7 +47,7 @@ def drivers(values: list[float | None], codes: list[int] | None = None) -> pl.Da
     ("recipe", "count", "sizes"),  # domain.md 1, table "Measured on data/warragamba"
     [(PYTHON, 4717, (3774, 943)), (MULTI_DAY, 4626, (3701, 925)), (ELIXIR, 4640, (3712, 928))],
 )
-def test_the_published_recipes_have_the_rows_that_the_article_has(
+def test_the_published_recipes_have_the_articles_rows(
     recipe: Recipe, count: int, sizes: tuple[int, int]
 ) -> None:
     rows = recipe_rows(recipe, record().level, record().drivers)
@@ -62,28 +62,28 @@ def test_the_published_recipes_have_the_rows_that_the_article_has(
     ("recipe", "expected"),  # domain.md 1, the same table: no change, median, last change, Huber, LightGBM
     [(PYTHON, (0.02651, 0.02458, 0.01467, 0.01859, 0.0177)), (MULTI_DAY, (0.02597, 0.02386, 0.01274, 0.01652, 0.0163))],
 )
-def test_the_baselines_are_those_of_the_table(recipe: Recipe, expected: tuple[float, ...]) -> None:
+def test_the_baselines_equal_the_table(recipe: Recipe, expected: tuple[float, ...]) -> None:
     rows = recipe_rows(recipe, record().level, record().drivers)
     split = split_rows(recipe, len(rows.table), 0)
-    reached = baselines(rows, split.train, split.test)
-    assert list(reached.values())[:3] == pytest.approx(expected[:3], abs=5e-6)
-    assert list(reached.values())[3:] == pytest.approx(expected[3:], abs=1e-4)
+    scores = baselines(rows, split.train, split.test)
+    assert list(scores.values())[:3] == pytest.approx(expected[:3], abs=5e-6)
+    assert list(scores.values())[3:] == pytest.approx(expected[3:], abs=1e-4)
 
 
 @needs_shared
-def test_elixirs_baselines_on_all_rows_are_those_of_the_table() -> None:
+def test_elixirs_baselines_on_all_rows_equal_the_table() -> None:
     rows = recipe_rows(ELIXIR, record().level, record().drivers)
-    reached = baselines_on_all(rows)
-    known = [reached[name] for name in ("no_change", "train_median", "last_change")]
+    scores = baselines_on_all(rows)
+    known = [scores[name] for name in ("no_change", "train_median", "last_change")]
     assert known == pytest.approx([0.0432, 0.0411, 0.0338], abs=5e-5)  # domain.md 1
-    kept = np.abs(rows.target()) <= 8  # and its note on the rows of −9.9 and −55 m
-    assert metrics.mae(np.zeros(kept.sum()), rows.target()[kept]) == pytest.approx(0.0293, abs=5e-5)
-    last = rows.table["last_change"].to_numpy()[kept]
-    assert metrics.mae(last, rows.target()[kept]) == pytest.approx(0.0191, abs=5e-5)
+    plausible = np.abs(rows.target()) <= 8  # and its note on the rows of −9.9 and −55 m
+    assert metrics.mae(np.zeros(plausible.sum()), rows.target()[plausible]) == pytest.approx(0.0293, abs=5e-5)
+    last = rows.table["last_change"].to_numpy()[plausible]
+    assert metrics.mae(last, rows.target()[plausible]) == pytest.approx(0.0191, abs=5e-5)
 
 
 @needs_shared
-def test_the_corrected_recipes_rest_on_available_readings_and_later_days() -> None:
+def test_the_corrected_recipes_use_available_readings_and_test_on_later_days() -> None:
     for recipe in map(corrected, PUBLISHED.values()):
         rows = recipe_rows(recipe, record().level, record().drivers)
         split = split_rows(recipe, len(rows.table), 0)
@@ -116,16 +116,16 @@ def test_the_livebook_loses_the_pairs_and_its_repair_keeps_them() -> None:
     assert [len(part) for part in (split.fitted, split.validating, split.test)] == [64, 16, 20]
 
 
-def test_pythons_slip_keeps_levels_coded_255_and_uses_them_for_the_label() -> None:
+def test_the_python_recipe_keeps_levels_with_code_255_and_uses_them_for_the_label() -> None:
     table = recipe_rows(PYTHON, level([1.0, 1.1, 9.0, 1.2, 1.3], [4, 201, 255, 4, 4]), drivers([0.0] * 5)).table
     assert table["date"].to_list() == [date(2020, 1, 3), date(2020, 1, 5)]  # 1 Jan no label, 2 Jan 201, 4 Jan −7.8
     assert table["change"].to_list() == pytest.approx([7.9, 0.1])
 
 
 def test_an_unavailable_driver_is_zero_as_published_and_left_out_as_corrected() -> None:
-    levels, given_drivers = level([1.0, 1.1, 1.2, 1.3]), drivers([5.0, 5.0, None, 7.0], [4, 4, 255, 4])
-    assert recipe_rows(PYTHON, levels, given_drivers).table["v_1_10"].to_list() == [5.0, 0.0, 7.0]
-    assert recipe_rows(corrected(PYTHON), levels, given_drivers).table["date"].to_list() == [date(2020, 1, 2)]
+    levels, driver_values = level([1.0, 1.1, 1.2, 1.3]), drivers([5.0, 5.0, None, 7.0], [4, 4, 255, 4])
+    assert recipe_rows(PYTHON, levels, driver_values).table["v_1_10"].to_list() == [5.0, 0.0, 7.0]
+    assert recipe_rows(corrected(PYTHON), levels, driver_values).table["date"].to_list() == [date(2020, 1, 2)]
 
 
 def test_a_lag_is_a_calendar_day_and_a_row_without_one_is_dropped() -> None:
@@ -139,6 +139,6 @@ def test_the_corrected_label_is_tomorrows_change_and_yesterdays_is_an_input() ->
     assert table["past_change"].to_list() == pytest.approx([0.1, 0.2])
 
 
-def test_no_row_at_all_is_said() -> None:
+def test_a_recipe_without_rows_is_an_error() -> None:
     with pytest.raises(DataError, match="recipe python .* none of 2 level days"):
         recipe_rows(PYTHON, level([1.0, 1.1], [201, 201]), drivers([0.0, 0.0]))

@@ -64,7 +64,7 @@ def test_an_exact_balance_gives_a_factor_of_one_and_the_recession_of_the_river()
     assert model.recession_ == pytest.approx(0.8, abs=0.06)
 
 
-def test_a_steady_river_is_forecast_to_the_litre() -> None:
+def test_the_forecast_of_steady_flows_is_exact() -> None:
     """Learnt on floods; then 10 days of steady flows: the storage falls by the difference each day."""
     dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
@@ -76,7 +76,7 @@ def test_a_steady_river_is_forecast_to_the_litre() -> None:
         assert model.predict(inputs.tail(1))[0] / model.persistence_ == pytest.approx(-8 * ML_PER_M3S * lead)
 
 
-def test_what_the_gauges_do_not_see_goes_on() -> None:
+def test_unmeasured_flows_continue() -> None:
     """A release of 7 m3/s that no gauge reports lowers the forecast by just that."""
     dam = small_dam(STORAGE, INFLOW, unit="ML")
     inflow, _ = random_flows()
@@ -88,7 +88,7 @@ def test_what_the_gauges_do_not_see_goes_on() -> None:
     assert model.predict(inputs.tail(1))[0] / model.persistence_ == pytest.approx(5 * ML_PER_M3S)
 
 
-def test_the_factor_of_a_share_of_volume_is_learned() -> None:
+def test_the_factor_of_a_storage_percentage_is_learned() -> None:
     """Full at 400,000 ML: 1 ML is 1/4000 %."""
     dam = small_dam(PERCENT, INFLOW, RELEASE, unit="%")
     inflow, release = random_flows()
@@ -115,14 +115,14 @@ def test_a_sum_of_some_gauges_is_no_inflow() -> None:
     assert build_inputs(frame, dam)["balance_inflow"].to_list() == [pytest.approx(3 * ML_PER_M3S), None]
 
 
-def test_the_release_of_the_dam_upstream_stands_in_for_an_inflow_gauge() -> None:
+def test_the_release_of_the_upstream_dam_replaces_an_inflow_gauge() -> None:
     upstream = {"role": "upstream_release", "station": "up", "variable": "release", "unit": "m3/s"}
     dam = small_dam(STORAGE, upstream, RELEASE, unit="ML")
     frame = daily_frame(dam, {"storage": [1.0, 2.0], "release_up": [2.0, 3.0], "release_out": [1.0, 1.0]})
     assert build_inputs(frame, dam)["balance_inflow"].to_list() == pytest.approx([2 * ML_PER_M3S, 3 * ML_PER_M3S])
 
 
-def test_without_a_balance_the_usual_change_goes_on() -> None:
+def test_without_flows_the_median_change_continues() -> None:
     """All flows silent for more than 10 days: the median change of 30 days, 3 days long."""
     dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
@@ -133,7 +133,7 @@ def test_without_a_balance_the_usual_change_goes_on() -> None:
     assert model.predict(no_inflow.tail(1))[0] == pytest.approx(3 * 10.0 * model.persistence_)
 
 
-def test_contributions_are_the_forecast() -> None:
+def test_contributions_sum_to_the_forecast() -> None:
     dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     storage = storage_of(inflow, release) + np.random.default_rng(3).normal(0, 50, DAYS)
@@ -144,7 +144,7 @@ def test_contributions_are_the_forecast() -> None:
     np.testing.assert_allclose(parts.sum_horizontal(), model.predict(inputs), atol=1e-9)
 
 
-def test_refusals() -> None:
+def test_missing_gauges_and_too_few_days_are_refused() -> None:
     inflow, release = random_flows()
     storage = storage_of(inflow, release)
     dry = small_dam(STORAGE, rain_gauge(), unit="ML")

@@ -104,11 +104,11 @@ def test_a_day_can_have_the_weights_of_a_different_regime() -> None:
     """The regime of the output does not change the learning."""
     forecasts, observed = random_forecasts(5)
     regimes = np.arange(DAYS) % 2
-    own_weights, as_zero, as_one = (
+    weights, as_zero, as_one = (
         blend(forecasts, observed, lead_time=1, regimes=regimes, weight_regimes=weight_regimes)[1]["near"]
         for weight_regimes in (None, np.zeros(DAYS, int), np.ones(DAYS, int))
     )
-    np.testing.assert_array_equal(own_weights, np.where(regimes == 0, as_zero, as_one))
+    np.testing.assert_array_equal(weights, np.where(regimes == 0, as_zero, as_one))
     assert not np.allclose(as_zero[-20:], as_one[-20:], equal_nan=True)
 
 

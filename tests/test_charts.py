@@ -73,7 +73,7 @@ def test_a_report_without_hindcast_has_only_the_forecast_and_the_coverage() -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_chart_is_valid_and_can_be_drawn(name: str) -> None:
+def test_a_chart_is_valid_and_renders(name: str) -> None:
     figure = figures()[name]
     figure.chart().to_dict()  # validates, which the report omits to save time
     text = svg(figure.file_spec())
@@ -110,7 +110,7 @@ def test_every_series_of_the_legend_has_its_own_colour() -> None:
     assert legend_entries({"mark": "bar"}) == []
 
 
-def test_a_state_without_a_fixed_colour_is_drawn() -> None:
+def test_a_state_without_a_fixed_colour_renders() -> None:
     days = [date(2020, 1, 1), date(2020, 1, 5), date(2020, 1, 6)]
     spells = pl.DataFrame(
         {

@@ -28,8 +28,8 @@ def test_spells_cover_every_day_of_every_gauge_once(lake: Dam) -> None:
 
 def test_combined_days_keep_every_flag(lake: Dam) -> None:
     daily = synthetic.daily(lake)
-    every_ninth = pl.when(pl.int_range(pl.len()) % 9 == 0).then(pl.lit("estimated"))
-    flagged = daily.with_columns(every_ninth.alias(flag_of(lake.target_gauge.column)))
+    gap_every_nine_days = pl.when(pl.int_range(pl.len()) % 9 == 0).then(pl.lit("estimated"))
+    flagged = daily.with_columns(gap_every_nine_days.alias(flag_of(lake.target_gauge.column)))
     spells, step_days = coverage_spells(flagged, lake, max_spells=60)
     assert step_days > 1
     assert len(spells) <= 60

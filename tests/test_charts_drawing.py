@@ -29,7 +29,7 @@ WRITE_CHILD_PID = (
 )
 
 
-def test_pictures_equal_those_drawn_in_this_process(tmp_path: Path) -> None:
+def test_pictures_equal_the_pictures_of_this_process(tmp_path: Path) -> None:
     drawing.write_pictures(drawing.start_drawing([("one", SPEC), ("two", SPEC)]), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "one.svg", "two.png", "two.svg"]
     picture = rendering.draw(SPEC)
@@ -38,12 +38,12 @@ def test_pictures_equal_those_drawn_in_this_process(tmp_path: Path) -> None:
     assert picture.png.startswith(PNG)
 
 
-def test_the_bundle_equals_that_of_this_process() -> None:
+def test_the_bundle_equals_the_bundle_of_this_process() -> None:
     drawing.start_bundle()
     assert drawing.vega_bundle() == rendering.bundle_vega()
 
 
-def test_a_killed_process_costs_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_picture_is_lost_when_a_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed while it draws and before it starts, as by a system that is out of memory."""
     monkeypatch.setattr(drawing, "_process", lambda _: process)
     monkeypatch.setattr(drawing, "_threads", lambda: one_thread)
@@ -61,7 +61,7 @@ def test_a_killed_process_costs_no_picture(monkeypatch: pytest.MonkeyPatch) -> N
     assert [picture.svg for picture in pictures] == [rendering.draw(SPEC).svg] * 3
 
 
-def test_an_incomplete_answer_costs_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_picture_is_lost_after_an_incomplete_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     half = "import sys; sys.stdin.readline(); print('{\"svg\": \"<', end='')"
     with subprocess.Popen(
         [sys.executable, "-c", half], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"

@@ -29,7 +29,7 @@ def test_panels_are_one_picture_in_a_file() -> None:
     assert [spec["title"] for spec in figure.page_specs()] == ["1 day", "3 days"]
 
 
-def test_the_legend_is_drawn_in_files_and_disabled_on_pages() -> None:
+def test_files_have_a_legend_and_pages_have_none() -> None:
     figure = Figure("errors", (chart("1 day"),), legend_symbol="stroke")
     assert figure.file_spec()["config"]["legend"]["symbolType"] == "stroke"
     assert figure.page_specs()[0]["config"]["legend"] == {"disable": True}

@@ -90,7 +90,7 @@ def test_the_page_has_a_recipe_for_each_kind_of_extension() -> None:
 
 
 @pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.title)
-def test_a_recipe_touches_as_many_files_as_it_says(recipe: Recipe) -> None:
+def test_a_recipe_changes_the_announced_number_of_files(recipe: Recipe) -> None:
     files = {edit["new"] or edit["file"] for edit in recipe.edits}
     assert len(files) == recipe.files
     lines = sum(edit["code"].count("\n") for edit in recipe.edits)

@@ -69,7 +69,7 @@ def test_a_number_without_a_code_is_unknown_where_the_file_has_codes_and_good_wh
     ],
     ids=["BOM and blank lines", "quoted", "decimal comma", "not in order", "other date format"],
 )
-def test_layouts(text: str, layout: dict[str, object]) -> None:
+def test_layouts_are_read(text: str, layout: dict[str, object]) -> None:
     table = parsed(text, make("x.csv", zone="+00:00", gauge=None, **layout))
     assert table["value"].to_list() == [1.5, 2.0]
     assert table["time"].dt.date().to_list() == [date(2020, 1, 1), date(2020, 1, 2)]
@@ -154,7 +154,7 @@ def test_a_stamp_with_an_offset_is_an_instant(stamp: str) -> None:
         ("2020-01-01T22:00:00Z", "+10:00", {"reading": "instantaneous", "reading_at": "08:00"}, date(2020, 1, 2)),
     ],
 )
-def test_of_a_daily_value_with_an_offset_the_day_on_the_dams_clock_counts(
+def test_a_daily_value_with_an_offset_belongs_to_the_day_on_the_dams_clock(
     stamp: str, zone: str, gauge: dict[str, object], day: date
 ) -> None:
     dam = make("x.csv", zone=zone, gauge=gauge, date_format="%Y-%m-%dT%H:%M:%S%z")

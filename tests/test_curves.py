@@ -46,13 +46,13 @@ def test_storage_never_falls_as_the_level_rises(of: StorageCurve, first: float, 
 
 
 @given(curves(flat=False), shares)
-def test_level_of_the_storage_of_a_level_is_that_level(of: StorageCurve, share: float) -> None:
+def test_a_level_converted_to_storage_and_back_is_the_same_level(of: StorageCurve, share: float) -> None:
     level = inside(of, share)
     assert of.level(of.storage(pl.Series([level])))[0] == pytest.approx(level, abs=1e-6)
 
 
 @given(curves(), shares)
-def test_storage_of_the_level_of_a_storage_is_that_storage_also_where_the_curve_is_flat(
+def test_a_storage_converted_to_level_and_back_is_the_same_storage_on_flat_curves_too(
     of: StorageCurve, share: float
 ) -> None:
     storage = of.storage(pl.Series([inside(of, share)]))
@@ -65,7 +65,7 @@ def test_the_surveyed_points_are_exact(of: StorageCurve) -> None:
     assert of.storage(levels).to_list() == [storage for _, storage in of.points]
 
 
-def test_beyond_the_survey_nothing_is_known() -> None:
+def test_values_beyond_the_survey_are_missing() -> None:
     of = curve((10.0, 100.0), (20.0, 300.0))
     assert of.storage(pl.Series([9.99, 10.0, 15.0, 20.0, 20.01, None])).to_list() == [None, 100, 200, 300, None, None]
     assert of.level(pl.Series([99.0, 100.0, 200.0, 300.0, 301.0, None])).to_list() == [None, 10, 15, 20, None, None]
@@ -94,12 +94,12 @@ def test_the_series_keep_their_names() -> None:
         (((1.0, 5.0), (2.0, float("nan"))), "finite number"),
     ],
 )
-def test_a_curve_that_is_none_is_refused(points: tuple[tuple[float, float], ...], sentence: str) -> None:
+def test_an_invalid_curve_is_refused(points: tuple[tuple[float, float], ...], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         curve(*points)
 
 
-def test_the_newest_curve_that_has_started_is_in_force() -> None:
+def test_the_newest_started_curve_applies() -> None:
     first, second, third = (curve((0.0, 0.0), (1.0, volume), valid_from=day) for volume, day in [
         (10.0, None), (9.0, date(2000, 1, 1)), (8.0, date(2010, 6, 1))])  # fmt: skip
     curves = [third, first, second]  # the dam file's order does not matter

@@ -21,11 +21,11 @@ def value_on(line: ReferenceLevel, day: date) -> float | None:
 
 
 @given(days)
-def test_a_constant_holds_always(day: date) -> None:
+def test_a_constant_level_has_one_value_on_all_days(day: date) -> None:
     assert value_on(ReferenceLevel.model_validate(12), day) == 12.0
 
 
-def test_dated_values_hold_from_their_day_on_in_any_order_of_the_file() -> None:
+def test_dated_values_apply_from_their_day_in_any_order_of_the_file() -> None:
     steps = [{"from": date(2010, 1, 1), "value": 2.0}, {"from": date(2000, 1, 1), "value": 1.0}]
     line = ReferenceLevel.model_validate({"dated": steps})
     days = pl.Series([date(1999, 12, 31), date(2000, 1, 1), date(2009, 12, 31), date(2010, 1, 1), date(2024, 6, 1)])

@@ -235,7 +235,7 @@ def test_faults_of_windows(tmp_path: Path, window: str, message: str) -> None:
     assert fault(tmp_path, text).startswith(message)
 
 
-def test_a_gauge_that_stands_twice_is_named(tmp_path: Path) -> None:
+def test_a_duplicate_gauge_is_named(tmp_path: Path) -> None:
     message = fault(tmp_path, DAM + RAIN + RAIN)
     assert message == "gauges: station '2' occurs twice with variable 'rainfall'; each pair must be unique"
 
@@ -245,7 +245,7 @@ def test_a_station_may_have_two_variables(tmp_path: Path) -> None:
     assert len(read(tmp_path, f"{DAM}{RAIN}[[gauges]]\n{level}").gauges) == 3
 
 
-def test_a_threshold_that_stands_twice_is_named(tmp_path: Path) -> None:
+def test_a_duplicate_threshold_is_named(tmp_path: Path) -> None:
     twice = 'thresholds = [{ name = "low", level = 1 }, { name = "low", level = 2 }]'
     text = replaced("full_supply", f"{twice}\nfull_supply")
     assert fault(tmp_path, text) == "thresholds: name low occurs twice; it must be unique"
@@ -267,7 +267,7 @@ def test_two_targets_and_none_are_refused(tmp_path: Path) -> None:
         ("gauges = 5\n", "gauges, forcings and storage_curves must be lists of tables ([[gauges]])"),
     ],
 )
-def test_gauges_that_are_none(tmp_path: Path, gauges: str, message: str) -> None:
+def test_invalid_gauges_are_refused(tmp_path: Path, gauges: str, message: str) -> None:
     assert fault(tmp_path, gauges + DAM[: DAM.index("[[gauges]]")]).startswith(message)
 
 
@@ -283,7 +283,7 @@ def test_gauges_that_are_none(tmp_path: Path, gauges: str, message: str) -> None
     ],
     ids=["not TOML", "key twice", "too deep", "not UTF-8", "too large", "empty"],
 )
-def test_files_that_are_no_dam_file(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_no_dam_file_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "lake.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
@@ -350,7 +350,7 @@ def test_faults_of_storage_curves(tmp_path: Path, curve: str, message: str) -> N
         ),
     ],
 )
-def test_faults_of_lines(tmp_path: Path, full_supply: str, message: str) -> None:
+def test_faults_of_reference_levels(tmp_path: Path, full_supply: str, message: str) -> None:
     assert fault(tmp_path, replaced("full_supply = 100.0", f"full_supply = {full_supply}")).startswith(message)
 
 
@@ -386,11 +386,11 @@ def test_a_fault_in_a_forcing_is_one_sentence(tmp_path: Path, old: str, new: str
     assert message in fault(tmp_path, replaced(old, new, text=DAM + FORCING))
 
 
-def test_a_forcing_stands_once(tmp_path: Path) -> None:
+def test_a_duplicate_forcing_is_refused(tmp_path: Path) -> None:
     assert fault(tmp_path, DAM + FORCING + FORCING) == "forcings: id outlook occurs twice; it must be unique"
 
 
-def test_forcings_that_are_no_list_of_tables(tmp_path: Path) -> None:
+def test_forcings_that_are_no_list_of_tables_are_refused(tmp_path: Path) -> None:
     assert "must be lists of tables" in fault(tmp_path, "forcings = 3\n" + DAM)
 
 

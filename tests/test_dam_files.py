@@ -32,7 +32,7 @@ def _rows(gauge: Gauge) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_is_read_whole(path: Path) -> None:
+def test_every_file_is_read_completely(path: Path) -> None:
     dam = load_dam(str(path))
     for gauge in dam.gauges:
         readings = csv_files.parse_readings(csv_files.read_gauge_file(gauge), [gauge], dam)
@@ -58,7 +58,7 @@ def test_levels_of_the_daily_table_equal_the_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_full_supply_lies_within_what_was_observed(path: Path) -> None:
+def test_full_supply_lies_within_the_observed_levels(path: Path) -> None:
     dam = load_dam(str(path))
     frame = daily_from_files(dam)
     level = frame.filter(pl.col(flag_of(dam.target_gauge.column)).is_null())[dam.target_gauge.column]

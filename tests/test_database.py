@@ -69,13 +69,13 @@ def test_a_full_disk_changes_no_stored_reading_and_the_append_works_later(small_
         assert archive.append(large, MONDAY) == AppendResult(12_000, new=11_900, revised=0, unchanged=100)
 
 
-def test_an_archive_that_does_not_fit_at_all(small_disk: Path) -> None:
+def test_a_disk_that_is_too_small_for_an_archive(small_disk: Path) -> None:
     (small_disk / "filler").write_bytes(bytes(500 * 1024))
     with pytest.raises(ForebayError, match="the disk is full|is full"):
         open_archive(f"sqlite:///{small_disk}/forebay.db")
 
 
-def test_a_folder_that_cannot_be_written(small_disk: Path) -> None:
+def test_a_read_only_folder(small_disk: Path) -> None:
     with open_archive(f"sqlite:///{small_disk}/stored.db") as archive:
         archive.append(batch(1.0).head(10), MONDAY)
     disks.mount("-o", "remount,ro", str(small_disk))
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
         open_archive(f"sqlite:///{text}/forebay.db")
 
 
-def test_a_database_of_another_program_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "places.db"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE bookmarks (title TEXT)")
@@ -142,21 +142,21 @@ def test_a_damaged_archive_is_named(sqlite_url: str) -> None:
 def test_the_creation_of_an_archive_waits_for_another_process(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
     path.parent.mkdir()
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
+    rival = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    rival.execute("BEGIN IMMEDIATE")
     with monkeypatch.context() as patch, pytest.raises(ForebayError, match="was locked by another process"):
         patch.setattr(engines, "BUSY_TIMEOUT_S", 0.05)
         open_archive(sqlite_url)
-    release = threading.Timer(0.2, other.rollback)
+    release = threading.Timer(0.2, rival.rollback)
     release.start()
     open_archive(sqlite_url).close()
     release.join()
-    other.close()
+    rival.close()
 
 
-def test_a_lock_that_remains_is_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_permanent_lock_is_an_error_in_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
-    with open_archive(url) as one, open_archive(url) as other, one._database.writing():
-        assert other.as_of([LEVEL]).is_empty()  # a reader does not wait
+    with open_archive(url) as one, open_archive(url) as rival, one._database.writing():
+        assert rival.as_of([LEVEL]).is_empty()  # a reader does not wait
         with pytest.raises(ForebayError, match="was locked by another process"):
-            other.append(batch(1.0), MONDAY)
+            rival.append(batch(1.0), MONDAY)

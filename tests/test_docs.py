@@ -67,7 +67,7 @@ def test_the_readme_snippets_run_one_after_the_other(tmp_path: Path, monkeypatch
     run_snippets(README)
 
 
-def test_the_commands_of_the_tutorial_make_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_the_tutorial_write_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOREBAY_ARCHIVE", "sqlite:///forebay.db")
     monkeypatch.setenv("FOREBAY_CACHE", str(tmp_path / "cache"))

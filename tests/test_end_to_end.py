@@ -16,7 +16,7 @@ REAL = [pytest.param(str(PROJECT / f"tests/dams/{name}.toml"), marks=needs_share
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _in_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
 
@@ -82,7 +82,7 @@ def test_warragamba_from_its_files_to_a_report() -> None:
 
 
 @pytest.mark.parametrize("dam", ["demo", *(dam for dam in REAL if dam.id != "warragamba")])
-def test_every_other_dam_runs(dam: str, tmp_path: Path) -> None:
+def test_every_real_dam_runs(dam: str, tmp_path: Path) -> None:
     run = forebay("run", dam if dam == "demo" else with_two_leads(Path(dam), tmp_path), "-o", "report", "--json")
     assert (run.code, run.err) == (0, "")
     output = run.json

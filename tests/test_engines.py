@@ -47,7 +47,7 @@ def test_every_number_and_text_is_returned_exactly(
         assert [str(value) for value in stored["value"]] == [str(value) for value in incoming["value"]]  # -0.0 too
 
 
-def test_the_character_nul_is_refused_by_both(url: str) -> None:
+def test_the_nul_character_is_refused_by_both_databases(url: str) -> None:
     with open_archive(url) as archive, pytest.raises(DataError, match="'raw_value' has a text with the character NUL"):
         archive.append(readings(LEVEL, {MONDAY: (1.0, "1\0", "good", "1")}), MONDAY)
 
@@ -182,7 +182,7 @@ def test_a_full_disk_of_the_server(postgres: Cluster, tmp_path: Path) -> None:
     small = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
     large = readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 120_000))
     with disks.small_disk(postgres.folder / "disk", "16m") as disk:
-        postgres.own(disk)
+        postgres.set_owner(disk)
         postgres.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
         url = postgres.new("TABLESPACE small")
         try:

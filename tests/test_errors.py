@@ -11,12 +11,12 @@ def test_every_error_is_a_forebay_error_with_its_sentence(kind: type[ForebayErro
         raise kind("level 5 is too high")
 
 
-def test_source_error_is_not_retryable_unless_it_says_so() -> None:
+def test_source_error_is_not_retryable_by_default() -> None:
     error = SourceError("no answer")
     assert (error.retryable, error.retry_after) == (False, None)
 
 
-def test_source_error_has_the_wait_of_the_service() -> None:
+def test_source_error_has_the_services_wait() -> None:
     error = SourceError("busy", retryable=True, retry_after=30.0)
     assert (str(error), error.retryable, error.retry_after) == ("busy", True, 30.0)
 

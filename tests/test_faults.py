@@ -10,7 +10,7 @@ from tests.shared import needs_shared
 
 pytestmark = needs_shared
 NAMES = [f"{fault.group}: {fault.name}" for fault in FAULTS]
-EVERY_CALL = [fault for fault in FAULTS if fault.group in ("The connection", "The status", "The body")]
+LASTING_FAULTS = [fault for fault in FAULTS if fault.group in ("The connection", "The status", "The body")]
 
 
 def page_lines() -> list[str]:
@@ -33,7 +33,7 @@ def test_nothing_partial_is_stored_and_no_other_gauge_is_affected(fault: Fault) 
     assert differences["value"].null_count() == len(differences)
 
 
-@pytest.mark.parametrize("fault", EVERY_CALL, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", LASTING_FAULTS, ids=lambda fault: fault.name)
 def test_the_same_if_every_request_of_the_gauge_is_affected(fault: Fault) -> None:
     """Including the list of variables, which is the first request."""
     outcome = faults.try_fault(fault, faults.is_for_bad_gauge)

@@ -155,7 +155,7 @@ def test_a_gap_that_fails_costs_no_newer_day(dam: Dam, archive: Archive, agency:
     early = day_start(date(2024, 3, 1), ZONE)
     report(dam, archive, agency, FetchRequest(early))
 
-    def without_the_hole(
+    def without_the_gap(
         gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
         if until < date(2024, 2, 1):
@@ -163,7 +163,7 @@ def test_a_gap_that_fails_costs_no_newer_day(dam: Dam, archive: Archive, agency:
         return agency.fetch(gauge, dam, since, until, settings=settings, now=now)
 
     request = FetchRequest(early + timedelta(days=1))
-    result = fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=without_the_hole)
+    result = fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=without_the_gap)
     assert [str(error) for error in result.errors.values()] == ["that day makes the service ill"] * 4
     assert result.table.select("new", "missing").rows() == [(1, 1)] * 4
 
@@ -231,18 +231,18 @@ def test_the_failure_of_all_gauges_is_one_sentence(
 
 
 def test_readings_of_another_series_are_refused(dam: Dam, archive: Archive, agency: Agency) -> None:
-    def confused(
+    def answer_of_another_series(
         gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
         readings = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
         return readings.with_columns(station=pl.lit("creek"))
 
-    result = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=confused)
+    result = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=answer_of_another_series)
     assert "gave station 'creek' where gauge reservoir_level has 'lake'" in str(result.errors["reservoir_level"])
     assert result.table["rows"].to_list() == [0, 0, 0, 69]
 
 
-def test_requests_that_make_no_sense(dam: Dam, archive: Archive, agency: Agency) -> None:
+def test_invalid_requests_are_refused(dam: Dam, archive: Archive, agency: Agency) -> None:
     with pytest.raises(ConfigError, match=r"until \(2024-01-01\) must not be before since \(2024-02-01\)"):
         FetchRequest(NOW, since=date(2024, 2, 1), until=date(2024, 1, 1))
     with pytest.raises(ConfigError, match="has no time zone"):

@@ -31,7 +31,7 @@ def test_after_an_error_the_files_of_the_last_run_are_unchanged(tmp_path: Path, 
     assert (tmp_path / "a.csv").read_text() == "last run"
 
 
-def test_a_folder_that_can_be_written_is_not_made_yet(tmp_path: Path) -> None:
+def test_a_writable_folder_is_not_created_early(tmp_path: Path) -> None:
     check_writable(tmp_path / "not" / "yet")
     check_writable(tmp_path)
     assert list(tmp_path.iterdir()) == []

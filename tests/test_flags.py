@@ -83,10 +83,10 @@ def known_by(flags: pl.DataFrame, day: date) -> pl.DataFrame:
 @given(day=st.integers(30, DAYS - 1), seed=st.integers(0, 2**32 - 1))
 def test_a_flag_depends_on_no_day_after_it_is_known(dam: Dam, day: int, seed: int) -> None:
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
-    other = with_another_future(frame, dam, day, seed)
+    changed = with_another_future(frame, dam, day, seed)
     end = frame["date"][day]
-    flags, flags_other = screen_daily(frame, dam), screen_daily(other, dam)
-    assert_frame_equal(known_by(flags, end), known_by(flags_other, end), check_exact=True)
+    flags, changed_flags = screen_daily(frame, dam), screen_daily(changed, dam)
+    assert_frame_equal(known_by(flags, end), known_by(changed_flags, end), check_exact=True)
 
 
 @settings(max_examples=15)
@@ -109,10 +109,10 @@ def test_inputs_by_period_equal_the_inputs_of_each_days_own_table(day: int, seed
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
     flags, end = screen_daily(frame, dam), frame["date"][day]
     periods = daily_by_period(frame, flags, dam)
-    every_day = pl.concat(build_inputs(part, dam).filter(pl.col("date") >= start) for start, part in periods)
+    inputs = pl.concat(build_inputs(part, dam).filter(pl.col("date") >= start) for start, part in periods)
     expected = build_inputs(daily_known_on(frame, flags, end, dam), dam)
-    assert every_day["date"].to_list() == frame["date"].to_list()
-    assert_frame_equal(every_day.filter(pl.col("date") == end), expected.tail(1), check_exact=True)
+    assert inputs["date"].to_list() == frame["date"].to_list()
+    assert_frame_equal(inputs.filter(pl.col("date") == end), expected.tail(1), check_exact=True)
 
 
 def lake(*changes: tuple[int, float], days: int = 900, seed: int = 3) -> list[float]:

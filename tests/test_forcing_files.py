@@ -71,7 +71,7 @@ def test_a_fault_is_one_sentence(text: str, message: str) -> None:
     assert isinstance(caught.value, SourceError | ConfigError)
 
 
-def test_all_files_of_a_dam_are_read_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_all_files_of_a_dam_are_read_and_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "outlook.csv").write_text(TEXT)
     assert len(forcing_files.read_forcings(dam(str(tmp_path / "outlook.csv")))) == 2
     assert forcing_files.read_forcings(small_dam()).is_empty()

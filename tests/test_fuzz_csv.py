@@ -32,7 +32,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 WITH_FILES = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def fetched(dam: Dam) -> pl.DataFrame:
+def fetch_level(dam: Dam) -> pl.DataFrame:
     return csv_files.fetch_readings(dam.target_gauge, dam, None, date(2199, 12, 31), settings=Settings(), now=NOW)
 
 
@@ -99,7 +99,7 @@ def dialects(draw: st.DrawFn) -> Dialect:
     )  # fmt: skip
 
 
-def spelled(number: float | None, dialect: Dialect) -> str:
+def format_number(number: float | None, dialect: Dialect) -> str:
     """A number in the dialect, with its thousands marked where that is said."""
     if number is None:
         return ""
@@ -117,11 +117,12 @@ def field(text: str, dialect: Dialect) -> str:
     return f" {text} " if dialect.blanks else text
 
 
-def written(rows: Sequence[tuple[date, float | None]], dialect: Dialect) -> bytes:
+def table_bytes(rows: Sequence[tuple[date, float | None]], dialect: Dialect) -> bytes:
     """The table as bytes, with a column more on either side."""
     layout, separator = dialect.layout, dialect.layout["separator"]
     lines = [["remark", layout["date"], "other", layout["value"]]]
-    lines += [["né, so", day.strftime(layout["date_format"]), "1", spelled(number, dialect)] for day, number in rows]
+    form = layout["date_format"]
+    lines += [["né, so", day.strftime(form), "1", format_number(number, dialect)] for day, number in rows]
     text = dialect.newline.join(separator.join(field(cell, dialect) for cell in line) for line in lines)
     if dialect.blanks:
         text = text.replace(dialect.newline, dialect.newline * 2, 1)
@@ -140,13 +141,13 @@ tables = st.dictionaries(st.dates(date(1999, 12, 1), date(2001, 1, 31)), numbers
 
 @WITH_FILES
 @given(tables, dialects())
-def test_a_known_table_is_read_to_the_very_number(
+def test_a_known_table_is_read_exactly(
     tmp_path: Path, table: Mapping[date, float | None], dialect: Dialect
 ) -> None:
     path = tmp_path / "x.csv"
-    path.write_bytes(written(list(table.items()), dialect))
+    path.write_bytes(table_bytes(list(table.items()), dialect))
     dam = make(path, **dialect.layout)
-    readings = fetched(dam)
+    readings = fetch_level(dam)
     days = readings.select(dam.target_gauge.local_day(dam.time_zone)).to_series()
     assert dict(zip(days, readings["value"], strict=True)) == dict(table)
     if len(set(table)) == len(table):
@@ -212,11 +213,12 @@ def test_half_hours_across_a_clock_change_are_the_original_instants(
     for place, at in enumerate(instants):
         local = at.astimezone(zone_of(zone))
         twin = local.replace(fold=1 - local.fold).astimezone(UTC)
-        alone = twin != at and twin not in instants and local.fold == 1
-        assert times[float(place)] == (twin if alone else at), "of two equal times the earlier, if only one is there"
+        only_later_exists = twin != at and twin not in instants and local.fold == 1
+        expected = twin if only_later_exists else at
+        assert times[float(place)] == expected, "a single one of two equal times is the earlier"
 
 
-def test_hours_that_come_twice_in_no_order_are_refused() -> None:
+def test_repeated_hours_out_of_order_are_refused() -> None:
     dam = make("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
     content = b"date,level\n2020-11-01 01:00,1\n2020-11-01 00:00,0\n2020-11-01 01:00,2\n2020-11-01 02:00,3\n"
     with pytest.raises(SourceError, match=r"x\.csv: the time 2020-11-01 01:00:00 occurs twice, because clocks w"):
@@ -240,7 +242,7 @@ HEADERS = ("date,level,q", "level,date,q", '"date","level","q"', "date,level", "
 def read_or_refused(dam: Dam, path: Path) -> None:
     """A file gives a daily table with finite levels, or an error in one sentence."""
     try:
-        frame = daily_table(fetched(dam), dam)
+        frame = daily_table(fetch_level(dam), dam)
     except ForebayError as error:
         one_sentence(error, path)
     else:
@@ -250,7 +252,9 @@ def read_or_refused(dam: Dam, path: Path) -> None:
 @WITH_FILES
 @example("date,level", ["+12345-01-01,1"], "\n", False, False)
 @given(st.sampled_from(HEADERS), lines, st.sampled_from(("\n", "\r\n", "\r")), st.booleans(), st.booleans())
-def test_odd_cells(tmp_path: Path, header: str, rows: list[str], newline: str, coded: bool, comma: bool) -> None:
+def test_odd_cells_are_read_or_refused(
+    tmp_path: Path, header: str, rows: list[str], newline: str, coded: bool, comma: bool
+) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(newline.join([header, *rows]).encode("utf-8", "surrogatepass"))
     codes = {"quality": "q", "quality_codes": "waternsw"} if coded else {}
@@ -264,7 +268,7 @@ def test_odd_cells(tmp_path: Path, header: str, rows: list[str], newline: str, c
 @example(b"date,level\r2020-01-01,1\r2020-01-02,2", False, "utf-8")
 @example(b"\xff\xfed", False, "utf-8")
 @example(b"\xff\xfe\x00\xd8", False, "utf-8")
-def test_any_bytes(tmp_path: Path, content: bytes, headed: bool, encoding: str) -> None:
+def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes, headed: bool, encoding: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes((b"date,level\n2020-01-01,1\n" if headed else b"") + content)
     read_or_refused(make(path, encoding=encoding), path)
@@ -272,7 +276,7 @@ def test_any_bytes(tmp_path: Path, content: bytes, headed: bool, encoding: str) 
 
 @WITH_FILES
 @given(st.integers(0, 400), st.integers(0, 255), st.integers(1, 3))
-def test_one_byte_of_a_good_file_changed(tmp_path: Path, place: int, byte: int, length: int) -> None:
+def test_a_good_file_with_a_changed_byte_is_read_or_refused(tmp_path: Path, place: int, byte: int, length: int) -> None:
     path = tmp_path / "x.csv"
     good = bytearray(b"date,level,q\n" + b"".join(b"2020-01-%02d,%d.5,4\n" % (day, day) for day in range(1, 20)))
     good[place % len(good) : place % len(good) + length] = bytes([byte])
@@ -286,7 +290,7 @@ def test_one_byte_of_a_good_file_changed(tmp_path: Path, place: int, byte: int, 
 @example("%Y-%m-%d %")
 @example("%H:%M")
 @example("%Y-%m-%d %I")
-def test_any_date_format_is_refused_with_the_dam_file_or_reads(form: str) -> None:
+def test_any_date_format_is_refused_with_the_dam_file_or_works(form: str) -> None:
     try:
         dam = make("x.csv", date_format=form)
     except ValueError as error:
@@ -305,14 +309,14 @@ def test_any_date_format_is_refused_with_the_dam_file_or_reads(form: str) -> Non
 # --- sizes ----------------------------------------------------------------------------------------------------------
 
 
-def test_thousands_of_columns(tmp_path: Path) -> None:
+def test_a_file_with_thousands_of_columns_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     names = ["date", *(f"c{n}" for n in range(20_000)), "level"]
     row = ["2020-01-01", *("1" for _ in range(20_000)), "2.5"]
     path.write_text(",".join(names) + "\n" + ",".join(row) + "\n")
-    assert fetched(make(path))["value"].to_list() == [2.5]
+    assert fetch_level(make(path))["value"].to_list() == [2.5]
     with pytest.raises(ConfigError) as caught:
-        fetched(make(path, value="stage_m"))
+        fetch_level(make(path, value="stage_m"))
     one_sentence(caught.value)
     assert "'stage_m' is not a column of" in str(caught.value) and "and 19982 more" in str(caught.value)
 
@@ -326,11 +330,11 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("content", ENDLESS.values(), ids=ENDLESS)
-def test_a_line_without_end(tmp_path: Path, content: bytes) -> None:
+def test_an_endless_line_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     with pytest.raises(ForebayError) as caught:
-        fetched(make(path))
+        fetch_level(make(path))
     one_sentence(caught.value)
 
 
@@ -340,13 +344,13 @@ def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, Path("a\0b"), Path("x" * 5000)):
         with pytest.raises(ConfigError, match=r"gauge reservoir_level: file\.path .* cannot be read"):
-            fetched(make(path))
+            fetch_level(make(path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is a file that cannot be read at its start")
-def test_a_file_that_cannot_be_read_now_stops_no_other_gauge() -> None:
+def test_an_unreadable_file_stops_no_other_gauge() -> None:
     with pytest.raises(SourceError, match=r"/proc/self/mem cannot be read now \(Input/output error\)") as caught:
-        fetched(make(Path("/proc/self/mem")))
+        fetch_level(make(Path("/proc/self/mem")))
     assert caught.value.retryable
 
 
@@ -354,18 +358,18 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from tests.test_csv_files import make
-from tests.test_fuzz_csv import fetched
+from tests.test_fuzz_csv import fetch_level
 from forebay.errors import ForebayError
 for path in sys.argv[1:]:
     try:
-        fetched(make(Path(path), gauge={"interval": "1min"}, date_format="%Y-%m-%d %H:%M"))
+        fetch_level(make(Path(path), gauge={"interval": "1min"}, date_format="%Y-%m-%d %H:%M"))
     except ForebayError as error:
         print(error)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
 
 
-def test_a_file_that_is_too_large_is_refused_and_not_read_whole(tmp_path: Path) -> None:
+def test_a_too_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path, small = tmp_path / "x.csv", tmp_path / "small.csv"
     with path.open("wb") as stream:
         stream.truncate(64 << 30)  # a hole: it takes no room on the disk
@@ -399,7 +403,7 @@ FILLS = {
 
 
 @pytest.mark.parametrize("fill", FILLS.values(), ids=FILLS)
-def test_the_memory_that_a_file_takes_grows_with_the_file_and_with_nothing_else(
+def test_memory_grows_with_the_size_of_the_file_only(
     fill: Callable[[int], str], tmp_path: Path
 ) -> None:
     paths = [tmp_path / "small.csv", tmp_path / "large.csv"]
@@ -424,7 +428,7 @@ FORCING_LINES = st.lists(st.tuples(STAMPS, STAMPS.map(lambda text: text[:-6]), s
 @example([("+12000-01-01 00:00", "2024-05-02", "1")], "%Y-%m-%d %H:%M")
 @example([("2024-05-01 06:00", "+12000-01-01", "1")], "%Y-%m-%d %H:%M")
 @example([("0000-01-01 00:00", "0000-01-01", "1")], "%Y-%m-%d %H:%M")
-def test_any_lines_of_a_forcing(rows: list[tuple[str, str, str]], form: str) -> None:
+def test_any_lines_of_a_forcing_are_read_or_refused(rows: list[tuple[str, str, str]], form: str) -> None:
     of = forcing_dam(issued_format=form)
     text = "\n".join(["issued,day,rain", *map(",".join, rows)])
     try:
@@ -437,7 +441,7 @@ def test_any_lines_of_a_forcing(rows: list[tuple[str, str, str]], form: str) -> 
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_as_a_forcing(content: bytes) -> None:
+def test_any_bytes_of_a_forcing_are_read_or_refused(content: bytes) -> None:
     of = forcing_dam()
     try:
         text = csv_text.normalize(b"issued,day,rain\n" + content, of.forcings[0].file)
@@ -471,7 +475,9 @@ file = { path = "x.csv", date = "date", value = "level" }
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=60), lines.map(lambda rows: "\n".join(["date,level", *rows]).encode("utf-8"))))
-def test_the_command_line_says_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+def test_an_error_of_the_command_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
     Path("archive.db").unlink(missing_ok=True)

@@ -81,14 +81,14 @@ def places(tree: Value, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str
         yield from places(value, (*above, key))
 
 
-def replaced(tree: Value, place: Sequence[str | int], value: Value) -> Value:
+def with_value(tree: Value, place: Sequence[str | int], value: Value) -> Value:
     """The tree with another value at a place."""
     if not place:
         return value
     first, *rest = place
     if isinstance(tree, dict):
-        return tree | {str(first): replaced(tree[first], rest, value)}
-    return [replaced(inner, rest, value) if at == first else inner for at, inner in enumerate(tree)]
+        return tree | {str(first): with_value(tree[first], rest, value)}
+    return [with_value(inner, rest, value) if at == first else inner for at, inner in enumerate(tree)]
 
 
 def deep(levels: int, *, tables: bool) -> Value:
@@ -115,7 +115,7 @@ def one_sentence(error: ConfigError, where: Path) -> None:
     assert len(message) < 1000, len(message)
 
 
-def refused(path: Path) -> str:
+def refusal(path: Path) -> str:
     """The sentence in which the dam file is refused, checked to be one; empty if the file is read."""
     try:
         load_dam(str(path))
@@ -136,7 +136,7 @@ def test_the_whole_dam_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("top", FULL)
-def test_a_wrong_type_for_every_key(tmp_path: Path, top: str) -> None:
+def test_a_wrong_type_is_refused_for_every_key(tmp_path: Path, top: str) -> None:
     path = tmp_path / "lake.toml"
     samples: tuple[Value, ...] = (
         True, -1, 10**400, float("nan"), "a\nb\0", "x" * 5000, [[1, 2], [3, 4]], {"a\nb": {"c": []}},
@@ -144,17 +144,17 @@ def test_a_wrong_type_for_every_key(tmp_path: Path, top: str) -> None:
     )  # fmt: skip
     for place in places(FULL):
         for value in samples if place[0] == top else ():
-            path.write_text(text_of(replaced(FULL, place, value)), "utf-8")
-            if message := refused(path):
+            path.write_text(text_of(with_value(FULL, place, value)), "utf-8")
+            if message := refusal(path):
                 assert any(part in message for part in place if isinstance(part, str)), f"{value!r}: {message}"
 
 
 @WITH_FILES
 @given(st.sampled_from(list(places(FULL))), trees)
-def test_anything_for_any_key(tmp_path: Path, place: tuple[str | int, ...], value: Value) -> None:
+def test_any_value_of_any_key_is_read_or_refused(tmp_path: Path, place: tuple[str | int, ...], value: Value) -> None:
     path = tmp_path / "lake.toml"
-    path.write_text(text_of(replaced(FULL, place, value)), "utf-8")
-    refused(path)
+    path.write_text(text_of(with_value(FULL, place, value)), "utf-8")
+    refusal(path)
 
 
 @settings(WITH_FILES, max_examples=40)
@@ -170,8 +170,8 @@ def test_a_key_too_many(tmp_path: Path, key: str, value: Value) -> None:
         for part in place:
             table = table[part]  # type: ignore[index]  # a list's place is a number
         if key not in table:
-            path.write_text(text_of(replaced(FULL, place, table | {key: value})), "utf-8")
-            assert refused(path)
+            path.write_text(text_of(with_value(FULL, place, table | {key: value})), "utf-8")
+            assert refusal(path)
 
 
 @WITH_FILES
@@ -187,10 +187,12 @@ def test_a_key_too_many(tmp_path: Path, key: str, value: Value) -> None:
 @example(b"x = " + b"[" * 100_000, False)
 @example(b"x = " + b"{a=" * 330 + b"1" + b"}" * 330, False)
 @example(b"x = " + b"[" * 300 + b"]" * 300, False)
-def test_any_bytes_as_a_dam_file_and_as_settings(tmp_path: Path, content: bytes, good: bool) -> None:
+def test_any_bytes_of_a_dam_file_and_of_settings_are_read_or_refused(
+    tmp_path: Path, content: bytes, good: bool
+) -> None:
     path = tmp_path / "lake.toml"
     path.write_bytes(content + (text_of(FULL).encode() if good else b""))
-    refused(path)
+    refusal(path)
     (tmp_path / FILE_NAME).write_bytes(content)
     try:
         load_settings(tmp_path, {})
@@ -200,13 +202,15 @@ def test_any_bytes_as_a_dam_file_and_as_settings(tmp_path: Path, content: bytes,
 
 @WITH_FILES
 @given(st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 4))
-def test_one_byte_of_a_good_dam_file_changed(tmp_path: Path, place: int, byte: int, length: int) -> None:
+def test_a_good_dam_file_with_a_changed_byte_is_read_or_refused(
+    tmp_path: Path, place: int, byte: int, length: int
+) -> None:
     path = tmp_path / "lake.toml"
     good = bytearray(catalogue()["warragamba"].encode())
     place %= len(good)
     good[place : place + length] = bytes([byte])
     path.write_bytes(good)
-    refused(path)
+    refusal(path)
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
@@ -223,8 +227,10 @@ SETTINGS: dict[str, Value] = {
 @example(("http",), deep(200, tables=True))
 @example(("sources",), {"a\nb": {"url": "http://x"}})
 @example(("sources", "waternsw", "url"), "x" * 100_000)
-def test_anything_for_any_setting(tmp_path: Path, place: tuple[str | int, ...], value: Value) -> None:
-    (tmp_path / FILE_NAME).write_text(text_of(replaced(SETTINGS, place, value)), "utf-8")
+def test_any_value_of_any_setting_is_read_or_refused(
+    tmp_path: Path, place: tuple[str | int, ...], value: Value
+) -> None:
+    (tmp_path / FILE_NAME).write_text(text_of(with_value(SETTINGS, place, value)), "utf-8")
     try:
         load_settings(tmp_path, {})
     except ConfigError as error:
@@ -235,7 +241,7 @@ def test_anything_for_any_setting(tmp_path: Path, place: tuple[str | int, ...], 
 @example("A__" * 300, "1")
 @example("HTTP__ATTEMPTS", "9" * 5000)
 @example("SOURCES__A\nB__URL", "x")
-def test_any_variable_of_the_environment(name: str, value: str) -> None:
+def test_any_environment_variable_is_read_or_refused(name: str, value: str) -> None:
     try:
         settings, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
         for _, setting in leaves(settings.model_dump()):
@@ -282,17 +288,17 @@ points = st.dictionaries(
 
 @WITH_FILES
 @given(points, st.booleans(), st.sampled_from((",", ";", "\t")), st.sampled_from(("\n", "\r\n", "\r")), st.booleans())
-def test_a_known_curve_is_read_to_the_very_number(
+def test_a_known_curve_is_read_exactly(
     tmp_path: Path, curve: dict[float, float], comma: bool, separator: str, newline: str, marked: bool
 ) -> None:
     known = list(zip(sorted(curve), sorted(curve.values()), strict=True))
     decimal, mark = (",", ".") if comma else (".", ",")
 
-    def spelled(number: float) -> str:
+    def format_number(number: float) -> str:
         digits, rest = f"{abs(number):,.2f}".split(".")
         return f'"{"-" * (number < 0)}{digits.replace(",", mark if marked else "")}{decimal}{rest}"'
 
-    rows = [f"Höhe{separator}Inhalt", *(f"{spelled(a)}{separator}{spelled(b)}" for a, b in reversed(known))]
+    rows = [f"Höhe{separator}Inhalt", *(f"{format_number(a)}{separator}{format_number(b)}" for a, b in reversed(known))]
     (tmp_path / "curve.csv").write_bytes(newline.join(rows).encode("latin-1"))
     file = {"path": "curve.csv", "level": "Höhe", "storage": "Inhalt", "encoding": "latin-1", "separator": separator}
     curve = {"level_unit": "m", "storage_unit": "ML", "file": file | {"decimal_comma": comma}}
@@ -310,14 +316,14 @@ rows_of_curves = st.lists(st.sampled_from(ROWS), max_size=5).map(lambda rows: "\
 @WITH_FILES
 @given(st.one_of(st.binary(max_size=80), rows_of_curves))
 @example(b'l,s\n1,2\n"1,5",3\n')
-def test_any_bytes_as_a_storage_curve(tmp_path: Path, content: bytes) -> None:
+def test_any_bytes_of_a_storage_curve_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "curve.csv").write_bytes(content)
     curve = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
     (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [curve]}), "utf-8")
-    refused(tmp_path / "lake.toml")
+    refusal(tmp_path / "lake.toml")
 
 
-def test_a_decimal_comma_in_a_curve_is_no_mark_of_thousands(tmp_path: Path) -> None:
+def test_a_decimal_comma_in_a_curve_is_no_thousands_separator(tmp_path: Path) -> None:
     """The sentence names the line: "1,5" is not fifteen."""
     (tmp_path / "curve.csv").write_text('l,s\n1,2\n"1,5",3\n')
     curve = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
@@ -331,7 +337,7 @@ def test_a_decimal_comma_in_a_curve_is_no_mark_of_thousands(tmp_path: Path) -> N
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(list(places(FULL))), trees, st.sampled_from(("fetch", "daily", "run", "hindcast", "screen")))
-def test_the_command_line_says_one_sentence(
+def test_an_error_of_the_command_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[str | int, ...], value: Value, command: str
 ) -> None:
     """No file of gauges is there, so that even a good dam file ends in one."""
@@ -340,7 +346,7 @@ def test_the_command_line_says_one_sentence(
     only = FULL | {"gauges": FULL["gauges"][:1]}
     if place[:2] == ("gauges", 1):
         return
-    Path("lake.toml").write_text(text_of(replaced(only, place, value)), "utf-8")
+    Path("lake.toml").write_text(text_of(with_value(only, place, value)), "utf-8")
     ended = forebay(command, "lake.toml", *(["-o", "out.csv"] if command == "daily" else []))
     assert ended.code in (1, 2)
     assert re.fullmatch(r"forebay: [^\n]+\n", ended.err), ended.err

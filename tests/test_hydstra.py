@@ -125,7 +125,7 @@ class Service:
         ]
 
 
-def through(
+def fetch_from(
     service: Service, of: Gauge, dam: Dam, since: date | None, until: date, now: datetime, **limits: int
 ) -> pl.DataFrame:
     """What a fetch gives with `service` in the place of the real one."""
@@ -151,7 +151,7 @@ def test_there_are_thirty_recordings() -> None:
 
 @needs_shared
 @pytest.mark.parametrize("entry", manifest(), ids=[entry["file"] for entry in manifest()])
-def test_every_recording_is_read_whole(entry: dict[str, Json]) -> None:
+def test_every_recording_is_read(entry: dict[str, Json]) -> None:
     content = (RECORDINGS / entry["file"]).read_bytes()
     expected = json.loads(content).get("return")
     if entry["error_num"] == 120:
@@ -246,7 +246,7 @@ def test_every_form_of_the_envelope(result: str, error: str) -> None:
         (answer([], zone="99"), "timezone '99' must be hours"),
     ],
 )
-def test_what_is_no_answer_is_refused_in_one_sentence(content: bytes, expected: str) -> None:
+def test_an_invalid_answer_is_refused_in_one_sentence(content: bytes, expected: str) -> None:
     with pytest.raises(SourceError, match=expected):
         parse.parse_ts_traces(content)
 
@@ -316,7 +316,7 @@ def test_a_value_that_is_no_number_is_refused() -> None:
         readings({"v": "1.2.3", "t": 20200101000000, "q": 1})
 
 
-def test_a_point_that_comes_twice_counts_once_and_two_values_for_a_time_are_refused() -> None:
+def test_a_repeated_point_counts_once_and_two_values_for_a_time_are_refused() -> None:
     point = {"v": "1", "t": 20200101000000, "q": 1}
     assert len(readings(point, point)) == 1
     with pytest.raises(SourceError, match="two values for 2019-12-31 14:00 UTC"):
@@ -347,7 +347,7 @@ def test_station_local_time_is_exact_in_utc(sent: int, zone: str, utc: datetime)
     local=st.datetimes(datetime(1850, 1, 1), datetime(2150, 1, 1)).map(lambda time: time.replace(microsecond=0)),
     quarters=st.integers(-56, 56),
 )
-def test_any_local_time_at_any_offset_comes_back(local: datetime, quarters: int) -> None:
+def test_local_times_convert_to_utc_and_back(local: datetime, quarters: int) -> None:
     offset = timedelta(minutes=15 * quarters)
     (time_utc,) = readings({"v": "1", "t": int(f"{local:%Y%m%d%H%M%S}"), "q": 1}, zone=str(quarters / 4))["time"]
     assert time_utc.replace(tzinfo=None) + offset == local
@@ -389,64 +389,64 @@ def test_the_gauge_determines_the_request(keys: dict[str, Json], params: dict[st
 def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
     inflow = gauge(role="inflow", variable="inflow", unit="m3/s")
     with pytest.raises(ConfigError, match=r"inflow has no default Hydstra variable.*hydstra\.variable"):
-        through(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)
+        fetch_from(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)
 
 
 def test_no_request_goes_beyond_the_period_of_record() -> None:
     service = Service(start="20200110093000", end="20200120101500", daily=True)
-    through(service, gauge(), DAM, None, date(2023, 1, 1), NOW)
-    through(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), NOW)
+    fetch_from(service, gauge(), DAM, None, date(2023, 1, 1), NOW)
+    fetch_from(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), NOW)
     assert service.spans == [("20200110000000", "20200120000000")] * 2
 
 
 def test_a_record_without_its_start_is_not_stored() -> None:
     """Later fetches continue from the first stored reading, so they would never request earlier days."""
 
-    class Late(Service):
+    class LateStart(Service):
         def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
             self.daily = params.get("start_time", "") > "20200105"
             return super().__call__(function, version, params)
 
     for since in (None, date(2019, 1, 1)):
         with pytest.raises(SourceError, match="a record from 2020-01-01 on but sent no reading of it") as caught:
-            through(Late(), gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
+            fetch_from(LateStart(), gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
         assert caught.value.retryable
-    after = through(Late(), gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
+    after = fetch_from(LateStart(), gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
     assert len(after) == 20
     # A discharge is computed from the level, and may begin later than that: nothing tells that it is lacking.
     computed = gauge(hydstra={"varfrom": "100.00", "varto": "100.01"})
-    assert through(Service(), computed, DAM, None, date(2020, 2, 1), NOW, days_per_request=10).is_empty()
+    assert fetch_from(Service(), computed, DAM, None, date(2020, 2, 1), NOW, days_per_request=10).is_empty()
 
 
 def test_a_record_that_begins_with_missing_values_is_stored() -> None:
-    class Missing(Service):
+    class MissingStart(Service):
         def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
             expected = super().__call__(function, version, params)
             return expected.replace(b'"q": 1', b'"q": 255') if params.get("start_time", "") < "20200105" else expected
 
-    table = through(Missing(daily=True), gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
+    table = fetch_from(MissingStart(daily=True), gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
     assert table["value"].null_count() == 10
     assert len(table) == 32
 
 
 def test_a_period_outside_of_the_record_is_not_requested() -> None:
     service = Service(start="20200110093000", end="20200120101500")
-    assert through(service, gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), NOW).is_empty()
-    assert through(service, gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), NOW).is_empty()
+    assert fetch_from(service, gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), NOW).is_empty()
+    assert fetch_from(service, gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), NOW).is_empty()
     assert service.spans == []
 
 
 def test_a_day_that_has_not_ended_at_the_station_is_not_requested() -> None:
     service = Service(end="20200120101500")
     for now in (datetime(2020, 1, 19, 13, 59, tzinfo=UTC), datetime(2020, 1, 19, 14, 0, tzinfo=UTC)):
-        through(service, gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
+        fetch_from(service, gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
     assert [end for _, end in service.spans] == ["20200118000000", "20200119000000"]
 
 
 def test_nine_oclock_rain_days_are_anchored_at_nine() -> None:
     service = Service()
     rain_like = gauge(day_start="09:00")
-    through(service, rain_like, DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
+    fetch_from(service, rain_like, DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
     ((start, end),) = service.spans
     assert start.endswith("090000")
     assert end.endswith("090000")
@@ -470,13 +470,13 @@ def test_a_reading_belongs_to_the_local_day_on_which_it_is_complete(
 ) -> None:
     dam = DAM.model_copy(update={"time_zone": time_zone})
     service = Service(zone=zone, daily=True)
-    table = through(service, gauge(**keys), dam, date(2020, 3, 1), date(2020, 3, 2), NOW)
+    table = fetch_from(service, gauge(**keys), dam, date(2020, 3, 1), date(2020, 3, 2), NOW)
     assert table["raw_value"].to_list() == days
 
 
 def test_long_periods_are_requested_in_parts_that_join_without_overlap() -> None:
     service = Service(start="20100101000000", end="20121231234500", daily=True)
-    through(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
+    fetch_from(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
     clock = [tuple(datetime.strptime(end, parse.CLOCK) for end in span) for span in service.spans]
     step = timedelta(minutes=15)
     assert clock[0][0] == datetime(2010, 1, 1)
@@ -496,21 +496,21 @@ def test_long_periods_are_requested_in_parts_that_join_without_overlap() -> None
 )
 def test_settings_limit_one_request(limits: dict[str, int], starts: list[str]) -> None:
     service = Service(end="20200130234500", daily=True)
-    table = through(service, gauge(), DAM, None, date(2020, 2, 20), NOW, **limits)
+    table = fetch_from(service, gauge(), DAM, None, date(2020, 2, 20), NOW, **limits)
     assert [start for start, _ in service.spans] == starts
     assert table["raw_value"].to_list() == [f"{day:02}" for day in range(1, 31)]
 
 
-def test_a_variable_that_the_station_does_not_have_is_named_with_those_it_has() -> None:
+def test_the_error_for_a_missing_variable_lists_the_stations_variables() -> None:
     rain = gauge(role="rainfall", variable="rainfall", unit="mm")
     with pytest.raises(SourceError, match=r"waternsw, station 1: .* no record of variable 10\.00, only of 100\.00"):
-        through(Service(), rain, DAM, None, date(2020, 2, 1), NOW)
+        fetch_from(Service(), rain, DAM, None, date(2020, 2, 1), NOW)
 
 
 def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive() -> None:
     service = Service(daily=True)
     service.listed_under = {"A"}
-    table = through(service, gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
+    table = fetch_from(service, gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
     assert len(table) == 2
     assert [(call["function"], call["datasource"]) for call in service.calls_received] == [
         ("get_variable_list", "CP"),
@@ -521,7 +521,7 @@ def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive
 
 def test_a_record_without_a_period_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"no times for the period of record of variable 100\.00"):
-        through(Service(start=""), gauge(), DAM, None, date(2020, 3, 2), NOW)
+        fetch_from(Service(start=""), gauge(), DAM, None, date(2020, 3, 2), NOW)
 
 
 def test_codes_are_compared_as_numbers_where_they_are_numbers() -> None:
@@ -551,7 +551,7 @@ def published(station: str) -> dict[date, tuple[str, int]]:
 
 
 @needs_shared
-def test_all_gauges_of_warragamba_come_as_the_files_have_them() -> None:
+def test_all_gauges_of_warragamba_equal_the_files() -> None:
     dam = load_dam("warragamba")
     with hydstra_server() as url:
         for of in dam.gauges:
@@ -571,7 +571,7 @@ def test_all_gauges_of_warragamba_come_as_the_files_have_them() -> None:
 
 
 @needs_shared
-def test_an_incremental_fetch_sees_what_was_added() -> None:
+def test_an_incremental_fetch_gets_the_new_days() -> None:
     dam = load_dam("warragamba")
     lengths = []
     for last_day in (date(2020, 2, 8), date(2020, 2, 10)):
@@ -584,7 +584,7 @@ def test_an_incremental_fetch_sees_what_was_added() -> None:
 
 
 @needs_shared
-def test_zeros_beyond_the_record_never_come_in() -> None:
+def test_zeros_beyond_the_record_are_not_stored() -> None:
     """The server pads, as the real one may; so asking it directly gives days that nobody measured."""
     call = {
         "function": "get_ts_traces",
@@ -659,7 +659,7 @@ def test_the_server_reports_errors_as_the_service_does(call: dict[str, Json], nu
 
 
 @needs_shared
-def test_the_server_wants_a_user_agent_and_answers_as_text_html() -> None:
+def test_the_server_requires_a_user_agent_and_answers_as_text_html() -> None:
     assert len(gauges()) == 8
     with hydstra_server() as url:
         parts = urlsplit(url)

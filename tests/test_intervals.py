@@ -186,7 +186,7 @@ def test_intervals_cover_errors_on_quiet_and_on_active_days(lead: int) -> None:
     assert width[scored & (thirds == 2)].mean() > 3 * width[scored & (thirds == 0)].mean()
 
 
-def test_the_state_holds_the_magnitudes_of_changes_rain_and_rises() -> None:
+def test_the_state_has_the_magnitudes_of_changes_rain_and_rises() -> None:
     inputs = pl.DataFrame(
         {
             "last_change": [-0.5, None],

@@ -63,7 +63,7 @@ def test_days_follow_one_another_without_gap_or_overlap(day: date, time_zone: st
 
 
 @given(days, zones)
-def test_a_day_starts_in_tables_when_it_starts_alone(day: date, time_zone: str) -> None:
+def test_a_day_starts_at_the_same_instant_in_a_table_and_alone(day: date, time_zone: str) -> None:
     assert utc_of(datetime.combine(day, time(0)), time_zone) == day_start(day, time_zone)
 
 
@@ -128,7 +128,7 @@ def test_dates_are_read_as_their_midnights() -> None:
 
 
 @pytest.mark.parametrize("name", ["+14:00", "-12:00", "Australia/Sydney", "UTC"])
-def test_zones_that_exist(name: str) -> None:
+def test_existing_zones_are_accepted(name: str) -> None:
     assert zone(name) is zone(name)
 
 

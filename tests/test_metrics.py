@@ -70,15 +70,15 @@ def test_errors_agree_with_the_losses_of_mlforecast(pair: tuple[Array, Array]) -
     series = pl.DataFrame({"unique_id": ["dam"] * len(observed), "y": observed, "f": forecast})
     series = series.with_columns(pl.Series("f-lo-90", low), pl.Series("f-hi-90", high))
 
-    def theirs(loss: Callable[..., pl.DataFrame], **keys: object) -> float:
+    def peer_losses(loss: Callable[..., pl.DataFrame], **keys: object) -> float:
         return float(loss(series, **{"models": ["f"]} | keys)["f"][0])
 
-    assert metrics.mae(forecast, observed) == pytest.approx(theirs(losses.mae), abs=1e-9)
-    assert metrics.rmse(forecast, observed) == pytest.approx(theirs(losses.rmse), abs=1e-9)
-    assert metrics.bias(forecast, observed) == pytest.approx(theirs(losses.bias), abs=1e-9)
-    assert metrics.coverage(low, high, observed) == pytest.approx(theirs(losses.coverage, level=90), abs=1e-9)
+    assert metrics.mae(forecast, observed) == pytest.approx(peer_losses(losses.mae), abs=1e-9)
+    assert metrics.rmse(forecast, observed) == pytest.approx(peer_losses(losses.rmse), abs=1e-9)
+    assert metrics.bias(forecast, observed) == pytest.approx(peer_losses(losses.bias), abs=1e-9)
+    assert metrics.coverage(low, high, observed) == pytest.approx(peer_losses(losses.coverage, level=90), abs=1e-9)
     for p in QUANTILES:
-        theirs_p = theirs(losses.quantile_loss, models={"f": "f"}, q=p)
+        theirs_p = peer_losses(losses.quantile_loss, models={"f": "f"}, q=p)
         assert metrics.pinball(forecast[:, None], observed, [p]) == pytest.approx(theirs_p, abs=1e-9)
 
 
@@ -90,7 +90,7 @@ def test_undefined_scores_are_nan() -> None:
 
 
 @given(pairs)
-def test_as_scikit_learn(pair: tuple[Array, Array]) -> None:
+def test_errors_agree_with_scikit_learn(pair: tuple[Array, Array]) -> None:
     forecast, observed = pair
     assert metrics.mae(forecast, observed) == pytest.approx(mean_absolute_error(observed, forecast), abs=1e-9)
     squared = mean_squared_error(observed, forecast)
@@ -98,21 +98,21 @@ def test_as_scikit_learn(pair: tuple[Array, Array]) -> None:
     if np.ptp(observed) > 0:
         assert metrics.nse(forecast, observed) == pytest.approx(r2_score(observed, forecast), rel=1e-9, abs=1e-9)
     quantiles = forecast[:, None] + np.linspace(-1, 1, len(QUANTILES))
-    theirs = [mean_pinball_loss(observed, quantiles[:, k], alpha=p) for k, p in enumerate(QUANTILES)]
-    assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(theirs), abs=1e-9)
+    peer_losses = [mean_pinball_loss(observed, quantiles[:, k], alpha=p) for k, p in enumerate(QUANTILES)]
+    assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(peer_losses), abs=1e-9)
 
 
 @given(pairs)
-def test_as_the_package_scores(pair: tuple[Array, Array]) -> None:
+def test_scores_agree_with_the_package_scores(pair: tuple[Array, Array]) -> None:
     """KGE is not compared where its bias term is: ours is (μ_f − μ_o)/σ_o, theirs μ_f/μ_o (see `metrics.kge`)."""
     forecast, observed = pair
     f, o = (xr.DataArray(values, dims="day") for values in pair)
-    theirs = {
+    peer_losses = {
         metrics.mae: continuous.mae(f, o),
         metrics.rmse: continuous.rmse(f, o),
         metrics.bias: continuous.additive_bias(f, o),
     }
-    for ours, value in theirs.items():
+    for ours, value in peer_losses.items():
         assert ours(forecast, observed) == pytest.approx(float(value), abs=1e-9)
     if np.ptp(observed) > 0:
         assert metrics.nse(forecast, observed) == pytest.approx(float(continuous.nse(f, o)), rel=1e-9, abs=1e-9)
@@ -156,7 +156,7 @@ def test_independent_events_by_hand() -> None:
 
 
 @given(pairs)
-def test_ranges(pair: tuple[Array, Array]) -> None:
+def test_scores_stay_in_their_ranges(pair: tuple[Array, Array]) -> None:
     forecast, observed = pair
     assert abs(metrics.bias(forecast, observed)) <= metrics.mae(forecast, observed) + 1e-12
     assert metrics.mae(forecast, observed) <= metrics.rmse(forecast, observed) * (1 + 1e-12) + 1e-12

@@ -18,12 +18,12 @@ from forebay.tables import REFERENCES
 from tests import synthetic
 
 LEADS = (1, 7)
-EVERY = [*MODELS.values(), *FLOW_MODELS.values()]
-OF_NETS = [(net, 1) for net in NETS.values()]  # a lead less: they take seconds
-every_model = pytest.mark.parametrize(("make", "lead"), [*itertools.product(EVERY, LEADS), *OF_NETS])
+FAST_MODELS = [*MODELS.values(), *FLOW_MODELS.values()]
+NET_CASES = [(net, 1) for net in NETS.values()]  # a lead less: they take seconds
+for_all_models = pytest.mark.parametrize(("make", "lead"), [*itertools.product(FAST_MODELS, LEADS), *NET_CASES])
 
 
-def near(make: Callable[[int], Model], *, rtol: float, atol: float) -> dict[str, float]:
+def tolerances(make: Callable[[int], Model], *, rtol: float, atol: float) -> dict[str, float]:
     """How near two results must be that differ by rounding: nets count in single precision, and training spreads it."""
     return {"rtol": 0.0, "atol": 1e-3} if make in NETS.values() else {"rtol": rtol, "atol": atol}
 
@@ -40,8 +40,10 @@ def past() -> tuple[pl.DataFrame, Array]:
     return inputs, change.to_numpy() + np.random.default_rng(5).normal(0, 0.01, len(inputs))
 
 
-@every_model
-def test_shape_and_no_nan(make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]) -> None:
+@for_all_models
+def test_predictions_have_the_shape_of_the_rows_and_no_nan(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
     inputs, target = past
     model = make(lead)
     assert model.fit(inputs, target) is model
@@ -53,36 +55,37 @@ def test_shape_and_no_nan(make: Callable[[int], Model], lead: int, past: tuple[p
         assert np.isfinite(prediction).all()
 
 
-@every_model
-def test_the_same_again(make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]) -> None:
+@for_all_models
+def test_a_second_fit_gives_the_same_numbers(
+    make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
+) -> None:
     inputs, target = past
     first, second = (make(lead).fit(inputs, target).predict(inputs) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
-@every_model
+@for_all_models
 def test_row_and_column_order_do_not_matter(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past
     order = np.random.default_rng(1).permutation(len(target))
     shuffled = make(lead).fit(inputs[order].select(inputs.columns[::-1]), target[order])
-    np.testing.assert_allclose(
-        shuffled.predict(inputs), make(lead).fit(inputs, target).predict(inputs), **near(make, rtol=1e-6, atol=1e-6)
-    )
+    expected = make(lead).fit(inputs, target).predict(inputs)
+    np.testing.assert_allclose(shuffled.predict(inputs), expected, **tolerances(make, rtol=1e-6, atol=1e-6))
 
 
-@every_model
-def test_a_row_is_forecast_alone_as_among_others(
+@for_all_models
+def test_the_forecast_of_a_row_does_not_depend_on_other_rows(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past
     model = make(lead).fit(inputs, target)
-    alone, among = model.predict(inputs[500:501]), model.predict(inputs)[500:501]
-    np.testing.assert_allclose(alone, among, **near(make, rtol=1e-9, atol=1e-12))
+    single, joint = model.predict(inputs[500:501]), model.predict(inputs)[500:501]
+    np.testing.assert_allclose(single, joint, **tolerances(make, rtol=1e-9, atol=1e-12))
 
 
-@every_model
+@for_all_models
 def test_a_serialised_model_gives_the_same_numbers(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
@@ -101,7 +104,7 @@ def test_a_serialised_model_gives_the_same_numbers(
         assert restored.contributions(inputs).equals(model.contributions(inputs))
 
 
-@every_model
+@for_all_models
 def test_inputs_that_are_missing_or_never_vary(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
@@ -114,21 +117,21 @@ def test_inputs_that_are_missing_or_never_vary(
     assert np.isfinite(make(lead).fit(inputs, target).predict(nothing)).all()
 
 
-@every_model
+@for_all_models
 def test_too_few_days_are_fitted_or_refused(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past
-    for few in (0, 1, 3, 60):
+    for count in (0, 1, 3, 60):
         try:
-            prediction = make(lead).fit(inputs.head(few), target[:few]).predict(inputs)
+            prediction = make(lead).fit(inputs.head(count), target[:count]).predict(inputs)
         except ModelError as refused:
-            assert str(few) in str(refused) or few == 0
+            assert str(count) in str(refused) or count == 0
         else:
             assert np.isfinite(prediction).all()
 
 
-@every_model
+@for_all_models
 @pytest.mark.parametrize("constant", [0.0, 0.25])
 def test_a_constant_target(
     make: Callable[[int], Model], lead: int, constant: float, past: tuple[pl.DataFrame, Array]
@@ -141,7 +144,7 @@ def test_a_constant_target(
         np.testing.assert_allclose(prediction, constant, rtol=0.01, atol=1e-3)
 
 
-@every_model
+@for_all_models
 def test_a_change_of_unit_changes_only_the_unit(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
@@ -151,7 +154,7 @@ def test_a_change_of_unit_changes_only_the_unit(
     feet = make(lead).fit(inputs.with_columns(pl.col(levels) / 0.3048), target / 0.3048)
     prediction = feet.predict(inputs.with_columns(pl.col(levels) / 0.3048)) * 0.3048
     expected = make(lead).fit(inputs, target).predict(inputs)
-    np.testing.assert_allclose(prediction, expected, **near(make, rtol=1e-6, atol=1e-9))
+    np.testing.assert_allclose(prediction, expected, **tolerances(make, rtol=1e-6, atol=1e-9))
 
 
 def test_a_dam_uses_the_articles_net_only_on_request() -> None:

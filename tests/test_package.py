@@ -57,7 +57,7 @@ def program(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "env" / "bin" / "forebay"
 
 
-def test_the_distributions_hold_all_package_data(dist: Path) -> None:
+def test_the_distributions_contain_all_package_data(dist: Path) -> None:
     data = {
         str(path.relative_to(PROJECT / "src"))
         for path in (PROJECT / "src" / "forebay").rglob("*")

@@ -159,7 +159,7 @@ def test_an_open_archive_stays_open(lake: Path, archive: str) -> None:
         assert len(forebay.daily(dam, archive=store).to_frame()) == len(forebay.daily(dam, archive=store).to_frame())
 
 
-def test_without_readings_one_sentence_says_what_to_do(lake: Path, tmp_path: Path) -> None:
+def test_without_readings_the_error_names_the_next_step(lake: Path, tmp_path: Path) -> None:
     empty = f"sqlite:///{tmp_path}/empty.db"
     with forebay.open_archive(empty):
         pass

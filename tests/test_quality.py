@@ -29,7 +29,7 @@ def test_grades_of_listed_codes(agency: str, code: str, expected: str) -> None:
     assert grades(agency)[code] == expected
 
 
-def test_every_grade_is_of_the_scale_and_no_code_has_two() -> None:
+def test_every_grade_is_on_the_scale_and_no_code_has_two() -> None:
     # How many codes each agency's table has, counted in sources.md and domain.md 2.
     assert {a: len(grades(a)) for a in ("waternsw", "vicwater", "qldwater")} == {
         "waternsw": 61,
@@ -46,7 +46,7 @@ def test_a_code_that_is_not_listed_is_unknown_never_missing() -> None:
 
 
 @pytest.mark.parametrize("agency", ["waternsw", "vicwater", "qldwater"])
-def test_by_number_or_by_text_a_code_has_the_same_grade(agency: str) -> None:
+def test_a_code_has_the_same_grade_as_number_and_as_text(agency: str) -> None:
     by_number, by_text = grades_by_number(agency), grades(agency)
     assert [by_text.get(str(code), "unknown") for code in range(NO_CODE)] == list(by_number[:NO_CODE])
     assert by_number[NO_CODE:] == ("unknown",)
@@ -71,7 +71,7 @@ def test_the_answers_own_text_can_make_a_code_missing() -> None:
     + ["Data lost due to natural causes / vandalism", "Data not recorded, equipment malfunction"]
     + ["Data unavailable, no estimate made"],
 )
-def test_texts_that_say_that_there_is_no_value(text: str) -> None:
+def test_texts_that_mean_a_missing_value(text: str) -> None:
     assert means_missing(text)
 
 
@@ -81,12 +81,12 @@ def test_texts_that_say_that_there_is_no_value(text: str) -> None:
     + ["Quality not available", "Rating unavailable, curve extended", "Some data missing", "Up to 10% missing"]
     + ["Water level below threshold (no flow)", ""],
 )
-def test_texts_that_only_mention_it(text: str) -> None:
+def test_texts_that_only_mention_a_missing_value(text: str) -> None:
     assert not means_missing(text)
 
 
 @needs_shared
-def test_of_all_recorded_texts_only_two_say_that_there_is_no_value() -> None:
+def test_only_two_of_all_recorded_texts_mean_a_missing_value() -> None:
     texts = set()
     for file in (SHARED / "recordings" / "hydstra").glob("*get_ts_traces*.json"):
         result = json.loads(file.read_bytes()).get("return", {"traces": []})

@@ -44,7 +44,7 @@ def test_without_rain_gauges_a_day_is_wet_by_its_last_change() -> None:
     np.testing.assert_array_equal(differs, last_change > np.quantile(last_change, 0.85))
 
 
-def test_an_unknown_rain_or_change_is_not_wet() -> None:
+def test_a_day_with_missing_rain_or_change_is_not_wet() -> None:
     nothing = pl.DataFrame({c: [None] for c in INPUTS.columns}, schema=INPUTS.schema)
     model = WetRidge(1).fit(INPUTS, TARGET)
     assert model.predict(nothing).tolist() == model.huber_.predict(nothing).tolist()

@@ -38,6 +38,6 @@ def test_gauges_and_the_last_fetch() -> None:
     assert "File" not in text
 
 
-def test_nothing_was_fetched() -> None:
+def test_a_dam_without_a_fetch() -> None:
     text = section_text("dam_and_gauges", replace(example_report(), gauge_table=pl.DataFrame()))
     assert "Nothing was fetched for this report." in text

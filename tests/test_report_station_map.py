@@ -18,7 +18,7 @@ from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warrag
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _in_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -34,7 +34,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> StationList:
     """Stations (id, km, bearing) that measure rain and stage."""
     rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": way} for name, km, way in stations]
-    series = [{"station": name, "variable": what} for name, *_ in stations for what in ("rainfall", "stream_level")]
+    variables = ("rainfall", "stream_level")
+    series = [{"station": name, "variable": variable} for name, *_ in stations for variable in variables]
     return StationList(
         StationSearch(0.0, 0.0, radius_km),
         pl.DataFrame(rows, schema=STATIONS.columns),
@@ -159,7 +160,7 @@ def test_a_map_in_a_file(service: Service, name: str, begins: bytes) -> None:
     assert [path.name for path in Path().iterdir()] == [name], "nothing else is left"
 
 
-def test_bad_usage(service: Service) -> None:
+def test_invalid_arguments_are_refused(service: Service) -> None:
     refused(forebay("stations"), "give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
     refused(forebay("stations", "warragamba", "--near", "1,2"), "give either a dam or --near")
     refused(forebay("stations", "--near", "here"), "--near 'here' must be LAT,LON in degrees")

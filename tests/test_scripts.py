@@ -81,10 +81,10 @@ def new_project(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that is set up already; tests leave it so."""
-    made = new_project(tmp_path_factory.mktemp("set up"))
-    done = call(made / "scripts" / "setup", "", cwd=made)
-    assert done.returncode == 0, done.stderr
-    return made
+    project = new_project(tmp_path_factory.mktemp("set up"))
+    result = call(project / "scripts" / "setup", "", cwd=project)
+    assert result.returncode == 0, result.stderr
+    return project
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
@@ -94,10 +94,10 @@ def test_scripts_can_be_run_and_stop_at_the_first_fault(script: Path) -> None:
     assert "\nset -" in script.read_text()
 
 
-def test_a_second_call_installs_nothing_and_says_nothing(project: Path) -> None:
+def test_a_second_call_installs_and_prints_nothing(project: Path) -> None:
     before = installations(project)
-    again = call(project / "scripts" / "setup", "", cwd=project)
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    second = call(project / "scripts" / "setup", "", cwd=project)
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
     assert installations(project) == before >= 1
 
 
@@ -117,7 +117,7 @@ def test_a_changed_pyproject_is_installed_again(project: Path) -> None:
     assert installations(project) == before + 1
 
 
-def test_an_installation_that_failed_says_why_and_is_done_again(project: Path) -> None:
+def test_a_failed_installation_prints_the_reason_and_is_repeated(project: Path) -> None:
     (project / "broken").touch()
     with (project / "pyproject.toml").open("a") as file:
         file.write("# changed once more\n")
@@ -131,7 +131,7 @@ def test_an_installation_that_failed_says_why_and_is_done_again(project: Path) -
     assert installations(project) == before
 
 
-def test_a_broken_environment_is_made_anew(project: Path) -> None:
+def test_a_broken_environment_is_rebuilt(project: Path) -> None:
     for pip in (project / ".venv").glob("lib/python*/site-packages/pip"):
         shutil.rmtree(pip)
     assert call(project / "scripts" / "setup", "", cwd=project).returncode == 0
@@ -147,7 +147,7 @@ def test_a_project_that_was_moved_is_installed_where_it_is_now(project: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("given", "passed"),
+    ("options", "printed"),
     [
         ([], "run|demo"),
         (["--json"], "run|demo|--json"),
@@ -156,25 +156,25 @@ def test_a_project_that_was_moved_is_installed_where_it_is_now(project: Path, tm
     ],
 )
 def test_run_takes_a_dam_and_options_and_works_in_the_callers_folder(
-    project: Path, tmp_path: Path, given: list[str], passed: str
+    project: Path, tmp_path: Path, options: list[str], printed: str
 ) -> None:
-    done = call(project / "scripts" / "run", *given, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"{tmp_path}|{passed}\n")
+    result = call(project / "scripts" / "run", *options, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"{tmp_path}|{printed}\n")
 
 
-def test_without_a_python_that_is_new_enough_one_sentence_says_so(tmp_path: Path) -> None:
+def test_an_old_python_is_an_error_in_one_sentence(tmp_path: Path) -> None:
     project = new_project(tmp_path)
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("bash", "cat", "cut", "dirname", "env", "grep", "head", "id", "rm", "sha256sum"):
-        found = shutil.which(name)
-        assert found is not None
-        (tools / name).symlink_to(found)
-    old = tools / "python3"
-    old.write_text("#!/bin/sh\nexit 1\n")  # as a Python 3.10 answers the question whether it is new enough
-    old.chmod(0o755)
-    done = call(project / "scripts" / "setup", "", cwd=tmp_path, path=str(tools))
-    assert done.returncode != 0
-    assert done.stderr.startswith("forebay: no Python 3.11 or newer found")
-    assert done.stderr.count("\n") == 1
+        program = shutil.which(name)
+        assert program is not None
+        (tools / name).symlink_to(program)
+    old_python = tools / "python3"
+    old_python.write_text("#!/bin/sh\nexit 1\n")  # as a Python 3.10 answers the question whether it is new enough
+    old_python.chmod(0o755)
+    result = call(project / "scripts" / "setup", "", cwd=tmp_path, path=str(tools))
+    assert result.returncode != 0
+    assert result.stderr.startswith("forebay: no Python 3.11 or newer found")
+    assert result.stderr.count("\n") == 1
     assert not (project / ".venv").exists()

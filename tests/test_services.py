@@ -33,7 +33,7 @@ from tests.station_server import around_warragamba, station_server
 TOY = "toywater"
 
 
-def test_every_service_speaks_a_known_protocol_and_grades_on_the_scale() -> None:
+def test_every_service_has_a_known_protocol_and_grades_on_the_scale() -> None:
     for name, service in SERVICES.items():
         assert service.protocol in PROTOCOLS, name
         assert set(service.quality_codes) <= set(GRADES), name
@@ -48,14 +48,14 @@ def _length(span: str) -> int:
     return int(high or low) - int(low) + 1
 
 
-def test_the_names_by_purpose() -> None:
+def test_names_of_services_by_purpose() -> None:
     hydstra = ["waternsw", "vicwater", "qldwater"]
     assert services_offering("stations") == services_with_quality_codes() == list(default_urls()) == hydstra
     with pytest.raises(ConfigError, match="source 'bom' is unknown; allowed are waternsw, vic"):
         service_named("bom")
 
 
-def test_the_lower_of_two_limits_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lower_of_two_limits_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(points_per_request=500, days_per_request=50_000)
     monkeypatch.setitem(SERVICES, TOY, Service("Toy Water", "hydstra", "http://127.0.0.1/", limits=limits))
     http = Settings().http_for(TOY)
@@ -63,7 +63,7 @@ def test_the_lower_of_two_limits_counts(monkeypatch: pytest.MonkeyPatch) -> None
     assert Settings().http_for("waternsw") == Settings().http
 
 
-def test_the_page_is_the_one_that_the_table_makes() -> None:
+def test_the_page_equals_the_table_of_services() -> None:
     written = (PROJECT / "docs" / "services.md").read_text("utf-8")
     assert written == service_page.page(), "run `python -m tests.service_page`"
 

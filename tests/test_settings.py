@@ -23,7 +23,7 @@ def fault(folder: Path, text: str = "", **environ: str) -> str:
     return str(caught.value)
 
 
-def test_without_file_and_environment_every_key_is_there_by_default(tmp_path: Path) -> None:
+def test_every_key_has_a_default(tmp_path: Path) -> None:
     settings, origin = load(tmp_path)
     assert set(origin) == {key for key, _ in leaves(settings.model_dump())}
     assert set(origin.values()) == {"default"}
@@ -31,7 +31,7 @@ def test_without_file_and_environment_every_key_is_there_by_default(tmp_path: Pa
     assert settings.output == "runs"
 
 
-def test_the_file_goes_before_the_default_and_the_environment_before_the_file(tmp_path: Path) -> None:
+def test_the_file_overrides_the_default_and_the_environment_overrides_the_file(tmp_path: Path) -> None:
     text = 'output = "here"\nprovisional_days = 5\n[http]\nattempts = 7\n'
     settings, origin = load(tmp_path, text, FOREBAY_OUTPUT="there", FOREBAY_HTTP__DEADLINE_S="30")
     assert (settings.output, settings.provisional_days) == ("there", 5)
@@ -42,7 +42,7 @@ def test_the_file_goes_before_the_default_and_the_environment_before_the_file(tm
     assert origin["http.read_timeout_s"] == "default"
 
 
-def test_the_url_of_one_source_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+def test_the_url_of_one_source_leaves_other_sources_unchanged(tmp_path: Path) -> None:
     settings, origin = load(tmp_path, FOREBAY_SOURCES__WATERNSW__URL=URL)
     assert settings.sources["waternsw"].url == URL
     assert settings.sources["vicwater"] == load_settings(tmp_path, {})[0].sources["vicwater"]
@@ -105,7 +105,7 @@ def test_a_fault_in_the_file_names_the_file(tmp_path: Path, text: str, message: 
     assert fault(tmp_path, text).startswith(f"{tmp_path / FILE_NAME}: {message}")
 
 
-def test_a_group_that_got_a_value_cannot_have_settings_below_it(tmp_path: Path) -> None:
+def test_a_group_with_a_value_cannot_have_settings_below_it(tmp_path: Path) -> None:
     message = fault(tmp_path, "http = 5", FOREBAY_HTTP__ATTEMPTS="3")
     assert message == "setting 'http.attempts': 'http' has a value itself, so it cannot be a group; remove one"
 

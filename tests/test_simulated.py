@@ -75,7 +75,7 @@ def test_the_lake_keeps_its_water_balance(truth: Truth) -> None:
     assert error < 1e-6
 
 
-def test_gr4j_makes_no_water_and_settles_where_all_rain_runs_off() -> None:
+def test_gr4j_creates_no_water_and_becomes_steady_where_all_rain_runs_off() -> None:
     # Without evaporation and exchange with the ground, what falls must run off as soon as the stores are steady.
     days, x1, x3 = 3000, 300.0, 26.0
     steady = simulation.gr4j([4.0] * days, [0.0] * days, (x1, 0.0, x3, 1.8))
@@ -212,7 +212,7 @@ def test_days_in_the_wrong_order_are_refused() -> None:
         simulate(1, date(2010, 1, 2), date(2010, 1, 1))
 
 
-def test_all_output_says_that_it_is_simulated(dam: Dam) -> None:
+def test_all_output_is_marked_as_simulated(dam: Dam) -> None:
     assert dam.simulated and "simulated" in dam.name.lower()
     assert all("(simulated)" in gauge.title for gauge in dam.gauges)
     assert {gauge.station for gauge in dam.gauges} == set(simulated.VARIABLE_OF)

@@ -53,7 +53,7 @@ def dam(request: pytest.FixtureRequest) -> Dam:
     return dam_of(request.param)
 
 
-def test_the_table_is_that_of_readings(dam: Dam, settings: Settings) -> None:
+def test_the_table_has_the_contract_of_readings(dam: Dam, settings: Settings) -> None:
     for gauge in (dam.target_gauge, dam.gauges[1], dam.gauges[-1]):
         readings = fetch(gauge, dam, date(2019, 1, 1), date(2020, 12, 31), settings)
         assert readings.schema == READINGS.columns
@@ -66,7 +66,7 @@ def test_the_table_is_that_of_readings(dam: Dam, settings: Settings) -> None:
         assert readings.filter(pl.col("quality") == "missing")["value"].is_null().all()
 
 
-def test_both_ends_of_the_period_are_in_it(dam: Dam, settings: Settings) -> None:
+def test_both_ends_of_the_period_are_included(dam: Dam, settings: Settings) -> None:
     readings = fetch(dam.target_gauge, dam, date(2020, 2, 25), date(2020, 3, 5), settings)
     assert local_days(readings).to_list() == pl.date_range(date(2020, 2, 25), date(2020, 3, 5), eager=True).to_list()
 
@@ -76,7 +76,7 @@ def test_one_day_is_a_period(dam: Dam, settings: Settings) -> None:
     assert local_days(readings).to_list() == [date(2020, 3, 1)]
 
 
-def test_without_a_first_day_it_begins_with_the_record(dam: Dam, settings: Settings) -> None:
+def test_without_a_first_day_the_fetch_begins_with_the_record(dam: Dam, settings: Settings) -> None:
     whole = fetch(dam.target_gauge, dam, None, date(2015, 1, 1), settings)
     early = fetch(dam.target_gauge, dam, date(1900, 1, 1), date(2015, 1, 1), settings)
     assert whole.equals(early)

@@ -73,7 +73,7 @@ def test_stations_the_nearest_first_with_distance_and_bearing() -> None:
     assert result.notes == ("2 of the answer's 5 stations have no coordinates and are left out.",)
 
 
-def test_series_in_our_words_and_theirs() -> None:
+def test_series_have_our_names_and_the_names_of_the_service() -> None:
     result = find(Service(around_warragamba()))
     rows = result.series.select("station", "variable", "unit", "code", "description", "first_day", "last_day").rows()
     begun, ended = date(1990, 1, 1), date(2024, 11, 18)
@@ -90,7 +90,7 @@ def test_series_in_our_words_and_theirs() -> None:
     assert rain.series["variable"].unique().to_list() == ["rainfall"]
 
 
-def test_a_service_that_takes_longitude_first_is_noticed() -> None:
+def test_a_service_with_longitude_first_is_detected() -> None:
     straight, swapped = Service(around_warragamba()), Service(around_warragamba(), longitude_first=True)
     result, again = find(straight), find(swapped)
     assert again.stations.equals(result.stations)
@@ -101,7 +101,7 @@ def test_a_service_that_takes_longitude_first_is_noticed() -> None:
     assert len(calls(straight, "get_db_info")) == 1
 
 
-def test_a_wrong_order_that_gives_far_stations_is_noticed() -> None:
+def test_a_wrong_order_that_gives_far_stations_is_detected() -> None:
     """The place with its coordinates in the other order can hold stations too: here both lie on land."""
     far_site = Site("800001", "40.0", "-33.0")
     service = Service((far_site, Site("800002", "-33.0", "40.0")), longitude_first=True)
@@ -191,13 +191,13 @@ def _rows(*rows: object) -> str:
     [("", ""), ("0", "0"), (0, 0), (None, None), ("-33.9", ""), ("n/a", "150"), ("150.6", "-33.9"), ("nan", "1"),
      ("-33.9", "1e999"), ("-33.9", ["150"])],
 )  # fmt: skip
-def test_coordinates_that_are_none(latitude: object, longitude: object) -> None:
+def test_invalid_coordinates(latitude: object, longitude: object) -> None:
     table = parse_sites(_rows({"station": "1", "latitude": latitude, "longitude": longitude}))
     assert table.select("latitude", "longitude").row(0) == (None, None)
     assert add_distances(table, CENTRE)["distance_km"].to_list() == [None]
 
 
-def test_rows_as_a_table_by_station_and_a_station_that_stands_twice() -> None:
+def test_rows_as_a_table_by_station_and_a_duplicate_station() -> None:
     row = {"station": " 1 ", "stname": "One", "latitude": -33.5, "longitude": "150", "active": "true"}
     row["cease"] = 20200101
     by_name = '{"_return": {"rows": {"1": {"station": "1", "active": false, "commence": "2020013"}}}}'
@@ -211,7 +211,7 @@ def test_rows_as_a_table_by_station_and_a_station_that_stands_twice() -> None:
     ['{"return": {}}', '{"return": []}', '{"return": {"rows": 5}}', '{"return": {"rows": [5]}}', '{"return": 5}',
      '{"return": {"rows": [{}]}}', '{"return": {"rows": [{"station": ""}]}}', '{"return": {"rows": [{"station": 5}]}}'],
 )  # fmt: skip
-def test_an_answer_that_is_no_list_of_stations(answer: str) -> None:
+def test_an_answer_without_a_list_of_stations_is_refused(answer: str) -> None:
     with pytest.raises(SourceError, match="the answer (has|lacks)"):
         parse_sites(answer)
 
@@ -294,7 +294,7 @@ def test_a_maintenance_page_leads_to_another_attempt() -> None:
     assert caught.value.retryable
 
 
-def test_what_each_service_is_searched_by() -> None:
+def test_the_search_method_of_each_service() -> None:
     service = Service([Site("1", CENTRE[0], CENTRE[1], (RAIN, STAGE))])
     with station_server(service) as url:
         result = search_stations(StationSearch(*CENTRE, 1.0, "qldwater"), settings=settings_for(url))

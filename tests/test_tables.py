@@ -80,6 +80,6 @@ def test_a_revision_is_a_new_observation_of_the_same_reading() -> None:
     assert len(tables.OBSERVATIONS.check(both, unique=True)) == 2
 
 
-def test_quantiles_rise_and_hold_the_point_forecast() -> None:
+def test_quantiles_rise_and_contain_the_point_forecast() -> None:
     assert list(tables.QUANTILES) == sorted(set(tables.QUANTILES))
     assert 0.5 in tables.QUANTILES

@@ -105,12 +105,12 @@ def drip(piece: bytes, *, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Callable[
     return step
 
 
-def hang_up(handler: BaseHTTPRequestHandler) -> None:
+def close_connection(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
 
 
-def stay_silent(handler: BaseHTTPRequestHandler) -> None:
+def never_answer(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
     time.sleep(0.6)
 
@@ -126,7 +126,7 @@ def test_a_post_carries_its_body_and_names_the_program() -> None:
     assert script.requests == [("POST", "/service", b'{"a":1}', f"forebay/{forebay.__version__}")]
 
 
-def test_without_a_body_it_is_a_get() -> None:
+def test_a_request_without_a_body_is_a_get() -> None:
     with serving(status(200, b"answer")) as (url, script):
         assert ask(f"{url}?x=1", body=None) == b"answer"
     assert script.requests[0][:2] == ("GET", "/service?x=1")
@@ -151,14 +151,14 @@ def test_a_request_to_a_busy_service_is_repeated(code: int) -> None:
     assert len(script.requests) == 3
 
 
-@pytest.mark.parametrize("fault", [hang_up, stay_silent])
-def test_a_broken_or_silent_connection_is_tried_again(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
+@pytest.mark.parametrize("fault", [close_connection, never_answer])
+def test_a_broken_or_unanswered_connection_is_tried_again(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
     limits = QUICK.model_copy(update={"read_timeout_s": 0.3})
     with serving(fault, status(200, b"at last")) as (url, _):
         assert ask(url, limits) == b"at last"
 
 
-def test_it_gives_up_after_the_set_number_of_attempts() -> None:
+def test_a_request_ends_after_the_set_number_of_attempts() -> None:
     limits = QUICK.model_copy(update={"attempts": 3})
     message = r"127\.0\.0\.1:\d+ .*status 503"
     with serving(status(503)) as (url, script), pytest.raises(SourceError, match=message) as caught:
@@ -175,7 +175,7 @@ def test_another_status_is_an_error_at_once(code: int) -> None:
     assert not caught.value.retryable
 
 
-def test_waits_have_jitter_so_that_clients_do_not_come_back_together() -> None:
+def test_waits_have_jitter_so_that_clients_do_not_return_together() -> None:
     """The waits that stamina tells its hooks, of ten clients of one service."""
     waits: list[tuple[float, ...]] = []
     limits = QUICK.model_copy(update={"first_wait_s": 0.001, "attempts": 3})
@@ -270,7 +270,7 @@ def test_a_refused_answer_is_requested_again_if_that_may_help() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
-def test_a_host_has_only_so_many_requests_at_a_time(at_once: int) -> None:
+def test_concurrent_requests_to_a_host_are_limited(at_once: int) -> None:
     """Six threads ask, each over a connection of its own; the server holds every answer back until as many are there
     as may be, and a moment longer for one too many."""
     inside, most, lock = 0, 0, threading.Condition()
@@ -312,7 +312,7 @@ def test_an_answer_that_is_too_long_is_refused(headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_what_is_packed_is_unpacked_no_further_than_the_limit(times: int) -> None:
+def test_a_compressed_answer_is_unpacked_only_up_to_the_limit(times: int) -> None:
     body = b"0" * 200_000_000
     for _ in range(times):
         body = gzip.compress(body, 1)
@@ -344,7 +344,7 @@ def test_a_redirect_to_another_host_is_not_followed(target: str) -> None:
     assert not caught.value.retryable
 
 
-def test_a_redirect_to_what_is_no_url_is_an_error() -> None:
+def test_a_redirect_to_an_invalid_url_is_an_error() -> None:
     with serving(status(301, Location="http://[x/")) as (url, _), pytest.raises(SourceError, match="which is not a"):
         ask(url)
 
@@ -369,7 +369,7 @@ def test_a_host_that_does_not_listen_is_named() -> None:
     "url",
     ["http://127.0.0.1:port/", "gopher://127.0.0.1/", "http://", "http://me:secret@h:port/", "http://me:secret/@h/"],
 )
-def test_what_is_no_url_is_not_tried_again(url: str) -> None:
+def test_an_invalid_url_is_not_tried_again(url: str) -> None:
     with pytest.raises(SourceError) as caught:
         ask(url)
     assert not caught.value.retryable

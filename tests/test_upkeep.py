@@ -50,14 +50,14 @@ def views_of(url: str) -> list[pl.DataFrame]:
         return [*views, archive.first_known(GAUGES), archive.known_at(GAUGES, NOW, "+10:00"), archive.revisions(GAUGES)]
 
 
-def same(one: str, other: str) -> bool:
-    return all(a.equals(b) for a, b in zip(views_of(one), views_of(other), strict=True))
+def have_equal_views(first: str, second: str) -> bool:
+    return all(a.equals(b) for a, b in zip(views_of(first), views_of(second), strict=True))
 
 
 # --- check ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_archive_without_faults(filled: str) -> None:
+def test_the_check_of_an_archive_without_faults_reports_none(filled: str) -> None:
     checked = upkeep.check(filled, NOW)
     assert (checked.series, checked.versions, checked.fault_summary) == (3, VERSIONS, "")
     assert checked.size > 10_000
@@ -96,7 +96,7 @@ def test_faults_of_single_rows_are_reported(
     assert upkeep.check(filled, NOW).fault_summary == expected
 
 
-def test_values_that_are_no_number_are_reported(filled: str, request: pytest.FixtureRequest) -> None:
+def test_values_that_are_not_numbers_are_reported(filled: str, request: pytest.FixtureRequest) -> None:
     if filled.startswith("sqlite"):
         damage(filled, None, f"UPDATE observation SET value = 9e999 WHERE {ONE_KEY}")
         assert "1 with a value, quality or time" in upkeep.check(filled, NOW).fault_summary
@@ -111,12 +111,12 @@ def test_a_duplicate_key_is_reported(postgres: Cluster) -> None:
     url = postgres.new()
     with open_archive(url) as archive:
         fill(archive)
-    twice = f"INSERT INTO observation SELECT * FROM observation WHERE {ONE_KEY}"
-    damage(url, postgres, "ALTER TABLE observation DROP CONSTRAINT observation_pkey", twice)
+    duplicate_row = f"INSERT INTO observation SELECT * FROM observation WHERE {ONE_KEY}"
+    damage(url, postgres, "ALTER TABLE observation DROP CONSTRAINT observation_pkey", duplicate_row)
     assert upkeep.check(url, NOW).fault_summary.startswith("1 with a key that stands twice")
 
 
-def test_faults_of_the_file_are_reported(tmp_path: Path) -> None:
+def test_faults_of_the_database_file_are_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/forebay.db"
     with open_archive(url) as archive:
         fill(archive)
@@ -147,15 +147,15 @@ def test_a_copy_to_the_other_database_and_back_is_equal(
     filled: str, tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("forebay.archive.database.PAGE", 64)
-    other = f"sqlite:///{tmp_path}/other.db" if filled.startswith("postgresql") else postgres.new()
+    second = f"sqlite:///{tmp_path}/other.db" if filled.startswith("postgresql") else postgres.new()
     back = postgres.new() if filled.startswith("postgresql") else f"sqlite:///{tmp_path}/back.db"
     faults: list[tuple[int, int]] = []
-    for source, target in ((filled, other), (other, back)):
+    for source, target in ((filled, second), (second, back)):
         copied = upkeep.copy(source, target, progress=lambda result, total: faults.append((result, total)))
         assert (copied.series, copied.versions) == (3, VERSIONS)
-        assert same(source, target)
+        assert have_equal_views(source, target)
     assert faults[:3] == [(0, 3), (1, 3), (2, 3)]
-    assert same(filled, back)
+    assert have_equal_views(filled, back)
     with open_archive(back) as archive:  # and goes on: new series get numbers of their own
         archive.append(readings(GAUGES[3], {MONDAY: GOOD}), MONDAY)
     assert upkeep.check(back, NOW).series == 4
@@ -178,25 +178,25 @@ def test_any_archive_is_equal_after_a_copy(
     empty_archive_url: Callable[[], str], tmp_path_factory: pytest.TempPathFactory, history: list[dict]
 ) -> None:
     url = empty_archive_url()
-    other = f"sqlite:///{tmp_path_factory.mktemp('copy')}/forebay.db"
+    second = f"sqlite:///{tmp_path_factory.mktemp('copy')}/forebay.db"
     with open_archive(url) as archive:
         for number, batch in enumerate(history):
             for (gauge, hour), content in batch.items():
                 at = MONDAY + timedelta(hours=hour)
                 archive.append(readings(gauge, {at: content}), MONDAY + timedelta(days=number))
-    upkeep.copy(url, other)
-    assert same(url, other)
+    upkeep.copy(url, second)
+    assert have_equal_views(url, second)
 
 
 def test_a_copy_needs_an_empty_target(filled: str, tmp_path: Path) -> None:
-    other = f"sqlite:///{tmp_path}/other.db"
-    with open_archive(other) as archive:
+    second = f"sqlite:///{tmp_path}/other.db"
+    with open_archive(second) as archive:
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
     with pytest.raises(ConfigError, match=r"other\.db holds 1 versions; give another one"):
-        upkeep.copy(filled, other)
+        upkeep.copy(filled, second)
     with pytest.raises(ConfigError, match="cannot be copied into itself"):
         upkeep.copy(filled, filled)
-    assert upkeep.check(other, NOW).versions == 1
+    assert upkeep.check(second, NOW).versions == 1
 
 
 # --- backup and restore ---------------------------------------------------------------------------------------------
@@ -209,10 +209,10 @@ def test_a_backup_restored_into_an_empty_place_is_equal(
     copied = upkeep.backup(filled, path)
     assert (copied.versions, copied.target, copied.size) == (VERSIONS, str(path), path.stat().st_size)
     assert list(tmp_path.iterdir()) == [path], "one file only"
-    other = new_url()
-    restored = upkeep.restore(path, other, NOW)
+    second = new_url()
+    restored = upkeep.restore(path, second, NOW)
     assert (restored.versions, restored.replaced_backup) == (VERSIONS, None)
-    assert same(filled, other)
+    assert have_equal_views(filled, second)
 
 
 def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
         fill(archive)
         (tmp_path / "twin.db").hardlink_to(file)
         paths = ("link.db", "twin.db", "folder/../forebay.db", "linked/forebay.db", "forebay.db-wal", "forebay.db-shm")
-        for path in (file, *(tmp_path / other for other in paths)):
+        for path in (file, *(tmp_path / second for second in paths)):
             for replace in (True, False):
                 with pytest.raises(ConfigError, match=r"is the archive's own file; give the path of another file"):
                     upkeep.backup(url, path, replace=replace)
@@ -321,9 +321,9 @@ def test_a_backup_on_a_read_only_disk_can_be_checked_and_restored(filled: str, t
         upkeep.backup(filled, disk / "b.db")
         disks.mount("-o", "remount,ro", str(disk))
         assert not upkeep.check(f"sqlite:///{disk}/b.db", NOW).fault_summary
-        other = f"sqlite:///{tmp_path}/other.db"
-        upkeep.restore(disk / "b.db", other, NOW)
-        assert same(filled, other)
+        second = f"sqlite:///{tmp_path}/other.db"
+        upkeep.restore(disk / "b.db", second, NOW)
+        assert have_equal_views(filled, second)
 
 
 def test_a_copy_is_compared_with_its_source(

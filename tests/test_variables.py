@@ -8,7 +8,7 @@ from forebay.errors import ConfigError
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
-def test_every_variable_is_whole(variable: Variable) -> None:
+def test_every_variable_is_complete(variable: Variable) -> None:
     assert variable.conversion(variable.unit) == (1.0, 0.0)
     assert variable.aggregate in ("mean", "total")
     assert variable.plausible[0] < variable.plausible[1]
@@ -54,6 +54,6 @@ def test_targets_are_variables_that_a_target_gauge_may_have() -> None:
         ("temperature", 56.7),  # °C, Furnace Creek 1913 (WMO archive of extremes)
     ],
 )
-def test_plausible_ranges_keep_what_was_really_observed(variable: str, value: float) -> None:
+def test_plausible_ranges_contain_observed_extremes(variable: str, value: float) -> None:
     low, high = VARIABLES[variable].plausible
     assert low <= value <= high

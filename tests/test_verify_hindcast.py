@@ -63,7 +63,7 @@ class Spy:
 
 
 @pytest.fixture
-def spied() -> tuple[type[Spy], Samples, Dam]:
+def spy_run() -> tuple[type[Spy], Samples, Dam]:
     """A spy after a hindcast."""
     Spy.fitted_rows, Spy.forecast_rows = [], []
     samples, dam = samples_of()
@@ -74,10 +74,10 @@ def spied() -> tuple[type[Spy], Samples, Dam]:
     return Spy, samples, dam
 
 
-def test_a_model_learns_only_from_changes_that_were_over_before_the_refit_day(
-    spied: tuple[type[Spy], Samples, Dam],
+def test_a_model_learns_only_from_changes_that_end_before_the_refit_day(
+    spy_run: tuple[type[Spy], Samples, Dam],
 ) -> None:
-    spy, samples, dam = spied
+    spy, samples, dam = spy_run
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
     assert [lead for lead, _, _ in spy.fitted_rows] == [lead for lead in (1, 3) for _ in refits]
     for (lead, _, last), refit in zip(spy.fitted_rows, refits * 2, strict=True):
@@ -90,8 +90,8 @@ def test_a_model_learns_only_from_changes_that_were_over_before_the_refit_day(
     assert any(last_possible), "and from all of those"
 
 
-def test_every_day_from_the_first_origin_on_is_forecast_once(spied: tuple[type[Spy], Samples, Dam]) -> None:
-    spy, samples, dam = spied
+def test_every_day_from_the_first_origin_on_is_forecast_once(spy_run: tuple[type[Spy], Samples, Dam]) -> None:
+    spy, samples, dam = spy_run
     spans = sorted((first, last) for lead, first, last in spy.forecast_rows if lead == 3)
     assert spans[0][0] == hindcast.first_origin(samples, dam)
     assert spans[-1][1] == len(samples.dates) - 1
@@ -132,7 +132,7 @@ def test_one_day_is_too_few() -> None:
 
 
 def test_a_model_with_too_few_samples_is_replaced() -> None:
-    class Refuses(NoChange):
+    class NeedsManyDays(NoChange):
         def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
             """Learn only from more than 500 days."""
             if len(target) <= 500:
@@ -140,7 +140,7 @@ def test_a_model_with_too_few_samples_is_replaced() -> None:
             return self
 
     samples, dam = samples_of()
-    points = hindcast.point_forecasts(samples, dam, {"damped_change": DampedChange, "picky": Refuses})
+    points = hindcast.point_forecasts(samples, dam, {"damped_change": DampedChange, "picky": NeedsManyDays})
     new_year = samples.position("2020-01-01")  # 2019's refit has less than 365 days
     for lead in (1, 3):
         picky, damped = points["picky"].changes[lead], points["damped_change"].changes[lead]
@@ -232,7 +232,7 @@ def test_the_blend_has_separate_weights_for_wet_days() -> None:
 
 
 @pytest.mark.parametrize("source", ["range of the models", "predicted spread"])
-def test_the_scale_of_errors_follows_the(source: str) -> None:
+def test_the_scale_of_errors_follows_its_source(source: str) -> None:
     """Simulated errors, as large as the range of two models or the spread that one predicts: so is the interval."""
     samples, _ = samples_of()
     rng = np.random.default_rng(5)
@@ -280,11 +280,11 @@ def test_stored_fits_change_no_forecast_and_serve_the_next_day_too(
     expected = [hindcast.point_forecasts(samples, dam, MODELS) for samples in (today, tomorrow)]
     first = hindcast.point_forecasts(today, dam, MODELS, execution=hindcast.Execution(fits))
 
-    def refuse(model: Model, inputs: pl.DataFrame, target: Array) -> Model:
+    def fail_to_fit(model: Model, inputs: pl.DataFrame, target: Array) -> Model:
         raise AssertionError(f"{type(model).__name__} is fitted again on {len(target)} rows")
 
     for kind in MODELS.values():
-        monkeypatch.setattr(kind, "fit", refuse)
+        monkeypatch.setattr(kind, "fit", fail_to_fit)
     execution = hindcast.Execution(fits)
     repeated = [hindcast.point_forecasts(samples, dam, MODELS, execution=execution) for samples in (today, tomorrow)]
     for forecasts, right in zip([first, *repeated], [expected[0], *expected], strict=True):
@@ -396,7 +396,7 @@ def test_every_model_beats_every_reference_on_warragamba(warragamba: Scored, win
 
 @needs_shared
 @pytest.mark.parametrize("window", [*SCORED, "all"])
-def test_the_default_is_hardly_ever_worse_than_the_best_single_model(warragamba: Scored, window: str) -> None:
+def test_the_default_is_never_much_worse_than_the_best_single_model(warragamba: Scored, window: str) -> None:
     """By at most 2% MAE, 3% where fewer than 1500 days are scored."""
     singles = [warragamba.values(window, "mae", model=model) for model in MODELS]
     best_single = map(min, zip(*singles, strict=True))

@@ -268,7 +268,7 @@ def test_the_share_of_days_with_a_forecast_counts_every_day(two_years: tuple[Sam
     assert cell(scores, "share_forecast", regime="wet")["value"] == pytest.approx(1 - 10 / 90)
 
 
-def test_crps_and_days_outside_experience(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+def test_crps_and_shares_of_days_outside_experience(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
     crps = np.arange(730.0)
     crps[:400] = np.nan

@@ -49,7 +49,7 @@ def test_a_series_of_two_gauges_occurs_once_with_the_longer_latency(archive: Arc
         assert archive.known_at(order, day + timedelta(hours=29), "+10:00").height == 1
 
 
-def test_a_day_that_starts_at_another_clock_time_than_the_gauge_s_lasts_a_local_day(archive: Archive) -> None:
+def test_a_day_with_a_start_that_differs_from_the_gauges_lasts_a_local_day(archive: Archive) -> None:
     start = day_start(date(2017, 10, 2), "+10:00") + timedelta(hours=7)
     archive.append(readings(LEVEL, {start: GOOD}), MONDAY)
     assert archive.known_at([LEVEL], start + timedelta(hours=24), "+10:00").height == 1
