@@ -20,7 +20,7 @@ from tests.synthetic import daily_frame, rain_gauge, small_dam
 PAGE = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
 EDIT = re.compile(
     r"^(?:New file `(?P<new>[^`]+)`"
-    r"|In `(?P<file>[^`]+)`, (?:at the end|(?P<place>after|instead of) the line `(?P<line>.+)`)):"
+    r"|In `(?P<file>[^`]+)`, (?:at the end|(?P<place>after|instead of) the line `(?P<line>[^\n]+)`)):"
     r"\n\n```\w+\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
