@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 API_DECAY = 0.9
 """Share of the antecedent precipitation index that is left a day later (0.85–0.98 in Linsley et al., 1949)."""
 
-
 CONTEXT = "context_"
-"""Beginning of the names of inputs that are for trees only."""
+"""Prefix of the names of inputs that only trees use."""
 
 BALANCE = "balance_"
-"""Beginning of the names of inputs that are for the balance model only."""
+"""Prefix of the names of inputs that only the balance model uses."""
 BALANCE_DAYS = 10
+"""Days of the balance's medians."""
 
 BY_SLOPE = ("rise_per_flow", "rain_api_rise", "rain_3d_api_rise")
-"""Ends of the names of inputs that rest on the storage curve at the day's level."""
+"""Suffixes of the names of inputs that depend on the storage curve at the day's level."""
 
 FORCING = "forcing_"
-"""Beginning of the names of inputs from forcings."""
+"""Prefix of the names of inputs from forcings."""
 
 MELT_MM = 4.0
 """Snow that a degree-day melts, mm (1.6 to 6.0 over snow in Hock, 2003)."""
@@ -46,29 +46,32 @@ def build_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     Parameters
     ----------
     daily
-        As from `days.daily.usable_values`: unusable values are null. Target in the dam's unit, the rest canonical.
+        As `days.daily.usable_values` returns it: unusable values are null. The target is in the dam's unit, all other
+        columns are in canonical units.
 
     Returns
     -------
     DataFrame
         date; last_change and its lags; median_change_30d; day_of_year, season_sin, season_cos;
-        rain_… of the mean of the rain gauges that report (mm), api, rain × api; per stream, inflow, release and
-        upstream gauge its value and its 1-day rise, and what has passed an upstream gauge and is on its way;
+        rain_… of the mean of the rain gauges that report (mm), api, rain × api; the value and the 1-day rise of each
+        stream, inflow, release and upstream gauge; the water that has passed an upstream gauge and has not arrived;
         degree-days, evaporation and snow; `context_…` columns; with inflow or release gauges `balance_…`.
     """
     known = daily.sort("date").with_columns(
         pl.col(g.column).shift(days) for g in dam.gauges if (days := delay_days(g, dam)) > 0
     )
     frame = known.select("date", *_level(dam), *_season())
-    frame = frame.with_columns(*_flows(known, dam), *_on_its_way(known, dam), *_rain(known, dam), *_weather(known, dam))
+    frame = frame.with_columns(
+        *_flows(known, dam), *_arriving_water(known, dam), *_rain(known, dam), *_weather(known, dam)
+    )
     return frame.with_columns(*_context(known, frame, dam), *_balance(known, dam))
 
 
 def delay_days(gauge: Gauge, dam: Dam) -> int:
-    """Whole days by which a driver's daily value comes too late to be used on its own day.
+    """Whole days by which a driver's daily value is too late for the forecast of its own day; 0 for the target.
 
-    A day's forecast is issued when the target's value of that day is there; a driver whose day ends later, or whose
-    latency is longer than the target's, is used a day (or more) late. The target is never late by this definition.
+    A day's forecast is issued when the target's value of that day is available. A driver whose day ends later, or whose
+    latency is longer than the target's, is used one or more days late.
     """
     if gauge.role == "target":
         return 0
@@ -112,8 +115,8 @@ def _season() -> list[pl.Expr]:
 def _flows(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     """Value and 1-day rise of each stream, inflow, release and upstream gauge; flows as signed square roots.
 
-    A reservoir's rise is nearly linear in the flow, but floods span orders of magnitude: the root tames their weight,
-    the flow itself stays beside it.
+    A reservoir's rise is nearly linear in the flow, but floods span orders of magnitude. The root reduces the weight of
+    floods. The flow itself is an input too.
     """
     series = []
     for gauge in dam.gauges:
@@ -126,23 +129,23 @@ def _flows(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     return series
 
 
-def _on_its_way(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
-    """What has passed an upstream gauge and will arrive: per day ahead, the mean from tomorrow until then.
+def _arriving_water(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
+    """Water that has passed an upstream gauge: what arrives today, and its mean over the next days.
 
-    …_due_1d is what arrives tomorrow, …_due_3d the mean of the next 3 days; only days whose water has passed the gauge
-    by now. …_arriving is what arrives today. None where the travel time is shorter than a day.
+    …_arriving is today's, …_due_1d tomorrow's, …_due_3d the mean of the next 3 days; only for days whose water has
+    passed the gauge by now. Gauges with a travel time below one day have no such inputs.
     """
     series = []
     for gauge in dam.gauges:
         ahead = int(_days_upstream(gauge, dam))
         if ahead < 1:
             continue
-        passed = known[gauge.column]  # already as late as the gauge is
+        passed = known[gauge.column]  # already shifted by `delay_days`
         due = [_delayed(passed, _days_upstream(gauge, dam) - j) for j in range(ahead + 1)]
         series.append(due[0].alias(f"{gauge.column}_arriving"))
         total = due[0] - due[0]
-        for days, of_day in enumerate(due[1:], start=1):
-            total = total + of_day
+        for days, arriving in enumerate(due[1:], start=1):
+            total = total + arriving
             series.append((total / days).alias(f"{gauge.column}_due_{days}d"))
     return series
 
@@ -153,7 +156,7 @@ def _days_upstream(gauge: Gauge, dam: Dam) -> float:
 
 
 def _delayed(values: pl.Series, days: float) -> pl.Series:
-    """Daily means `days` (≥ 0) later, shared between two days where that is no whole number."""
+    """Daily means, delayed by `days` (≥ 0); a delay that is no whole number splits a mean between two days."""
     whole = int(days)
     part = days - whole
     return values.shift(whole) if part == 0 else (1 - part) * values.shift(whole) + part * values.shift(whole + 1)
@@ -162,13 +165,13 @@ def _delayed(values: pl.Series, days: float) -> pl.Series:
 def _weather(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     """Degree-days above 0 °C, evaporation and snow, each the mean of the gauges that report; empty without such gauges.
 
-    snow is its water equivalent (mm), snow_melt what the day's degree-days can melt of it.
+    `snow` is the snow water equivalent (mm), `snow_melt` the part of it that the day's degree-days can melt.
     """
     series: list[pl.Series] = []
     warm = _mean_of(known, dam, "temperature")
     if warm is not None:
         warm = warm.clip(0.0)
-        # Without a snow gauge they tell little but the season: something for trees
+        # Without a snow gauge, degree-days show little more than the season: only trees use them then.
         state = "" if dam.columns("snow") else CONTEXT
         three = warm.rolling_sum(3, min_samples=2)
         series += [warm.alias(f"{state}degree_days"), three.alias(f"{state}degree_days_3d")]
@@ -224,8 +227,8 @@ def _context(known: pl.DataFrame, frame: pl.DataFrame, dam: Dam) -> list[pl.Seri
         _below_full(known, dam) if dam.full_supply else level.alias("level"),
     ]
     if dam.storage_curves and dam.target.variable == "reservoir_level":
-        # What a volume of water does to the level. Not for lines: on a dam whose level left the range that a line had
-        # learned from, the products cost it 17% at 3 and 7 days, and saved trees up to 2%.
+        # Rise of the level per volume of water. Only trees use it: on a dam whose level left the training range, the
+        # products increased the error of linear models by 17% at 3 and 7 days and reduced that of trees by up to 2%.
         rise = change_per_flow(known, dam)
         series.append(rise.alias("rise_per_flow"))
         if "rain_api" in frame.columns:
@@ -244,19 +247,19 @@ def _context(known: pl.DataFrame, frame: pl.DataFrame, dam: Dam) -> list[pl.Seri
 
 
 def _below_full(known: pl.DataFrame, dam: Dam) -> pl.Series:
-    """Distance below full supply in margins, from −2 to 20."""
+    """Distance below full supply as a multiple of `near_full_margin`, clipped to −2 … 20."""
     assert dam.full_supply is not None
     below = dam.full_supply.on(known["date"]) - known[dam.target.variable]
     return (below / near_full_margin(dam)).clip(-2, 20).alias("below_full")
 
 
 def _balance(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
-    """What the flows gauged make of the target a day, and what it did; empty without an inflow or release gauge.
+    """Change of the target per day that the gauged flows imply, and its observed change; empty without a flow gauge.
 
-    balance_inflow, balance_release: the day's flow as a change of the target a day, in its unit; in ML a day where a
-    level has no storage curve, or a share of volume no volume. balance_expected: what they say of the change to this
-    day, half of it from the day before, since daily means lie half a day back. balance_change: the change itself.
-    …_10d: medians of the last 10 days, of expected and change on the days that have both.
+    balance_inflow, balance_release: the day's flow as a change of the target per day, in the target's unit; in ML per
+    day for a level without a storage curve and for a share of volume. balance_expected: the change to this day that
+    the flows imply, half of it from the day before, because daily means lie half a day back. balance_change: the
+    observed change. …_10d: medians of the last 10 days; those of expected and change use the days that have both.
     """
     if not dam.columns("inflow", "release"):
         return []
@@ -264,7 +267,7 @@ def _balance(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
     arrived = ((g.column, _days_upstream(g, dam)) for g in dam.gauges)
     known = known.with_columns(_delayed(known[column], days).alias(column) for column, days in arrived if days)
     per_flow = change_per_flow(known, dam)
-    # A sum of some gauges is no inflow: it is null unless all report
+    # The sum of some of the gauges is not the inflow: it is null unless all report.
     flows = {
         role: known.select(pl.sum_horizontal(columns, ignore_nulls=False).cast(pl.Float64)).to_series() * per_flow
         for role, columns in sources.items()
@@ -284,7 +287,7 @@ def _recent_median(column: pl.Series) -> pl.Series:
 
 
 def change_per_flow(known: pl.DataFrame, dam: Dam) -> pl.Series:
-    """Change of the target (its unit a day) that 1 m3/s makes; ML a day where volume and target cannot be compared."""
+    """Change of the target (its unit per day) by 1 m³/s; ML per day where volume and target cannot be compared."""
     volume = VARIABLES["storage"]
     ml = pl.Series([DAY_S / 1000]).new_from_index(0, len(known))
     target = known[dam.target.variable].cast(pl.Float64)
@@ -312,8 +315,8 @@ def catchment_rain(daily: pl.DataFrame, dam: Dam) -> pl.Series:
 def antecedent_precipitation_index(rain: pl.Series) -> pl.Series:
     """API(d) = 0.9 · API(d − 1) + rain(d), in mm, from 0 before the first day (Kohler and Linsley, 1951).
 
-    On a day without any rain reading the mean of all days before stands in for it: a named rule, since the index is a
-    memory that one lost day must not erase.
+    On a day without any rain reading, the mean of all days before replaces it: one missing day must not erase the
+    index, which sums the rain of many days.
     """
     mean_so_far = rain.fill_null(0.0).cum_sum() / rain.is_not_null().cum_sum()
     filled = rain.fill_null(mean_so_far).fill_nan(None).fill_null(0.0)
@@ -324,7 +327,7 @@ def antecedent_precipitation_index(rain: pl.Series) -> pl.Series:
 def near_full_margin(dam: Dam) -> float:
     """Distance from full supply, in the target's unit, within which a day counts as near full.
 
-    The dam file's, else 0.5 m for a level, 2% of full volume for a storage.
+    By default 0.5 m for a level, 2% of the full volume for a storage.
     """
     if dam.hindcast.near_full_margin is not None:
         return dam.hindcast.near_full_margin
@@ -332,4 +335,4 @@ def near_full_margin(dam: Dam) -> float:
         return 0.5 / VARIABLES["reservoir_level"].conversion(dam.target.unit)[0]
     if dam.target.variable == "storage_percent" or dam.full_supply is None:
         return 2.0
-    return 0.02 * float(dam.full_supply.on(pl.Series([date.max]))[0])  # what is in force last
+    return 0.02 * float(dam.full_supply.on(pl.Series([date.max]))[0])  # the last value in force
