@@ -73,9 +73,9 @@ def daily_table(
     return join_gauges(parts, dam, first_day, last_day)
 
 
-def usable_values(frame: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+def usable_values(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """The daily table with null instead of each value that must not be used (flags of `UNUSABLE`)."""
-    return frame.with_columns(
+    return daily.with_columns(
         pl.when(pl.col(flag_of(gauge.column)).is_in(UNUSABLE).fill_null(False).not_())
         .then(gauge.column)
         .alias(gauge.column)
@@ -83,7 +83,7 @@ def usable_values(frame: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     )
 
 
-def write_daily(frame: pl.DataFrame, path: Path) -> None:
+def write_daily(daily: pl.DataFrame, path: Path) -> None:
     """Write the daily table to a file, complete or not at all: CSV, Parquet or JSON by the suffix of the path.
 
     Raises
@@ -94,11 +94,11 @@ def write_daily(frame: pl.DataFrame, path: Path) -> None:
     buffer = io.BytesIO()
     match path.suffix.lower():
         case ".csv":
-            frame.write_csv(buffer)
+            daily.write_csv(buffer)
         case ".parquet":
-            frame.write_parquet(buffer)
+            daily.write_parquet(buffer)
         case ".json":
-            frame.write_json(buffer)
+            daily.write_json(buffer)
         case suffix:
             raise ConfigError(f"{path}: suffix {suffix!r} is unknown; allowed are .csv, .parquet and .json")
     write_file(path, buffer.getvalue())

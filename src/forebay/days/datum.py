@@ -33,18 +33,16 @@ def withheld_from(flags: pl.DataFrame, dam: Dam, day: date) -> date | None:
 
     Thresholds and storage are withheld from this day on.
     """
-    steps = _steps(flags, dam, day)
-    return None if steps.is_empty() else steps[0]
+    days = _steps(flags, dam).filter(pl.col("known_on") <= day)["date"].sort()
+    return None if days.is_empty() else days[0]
 
 
 def withheld_days(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> pl.Series:
     """Whether thresholds and storage are withheld on each day, as known at its end."""
-    is_step = (pl.col("gauge") == dam.target_gauge.column) & (pl.col("reason") == "step")
-    known_on = flags.filter(is_step)["known_on"].min()
+    known_on = _steps(flags, dam)["known_on"].min()
     return (daily["date"] >= known_on) if known_on is not None else pl.Series([False]).new_from_index(0, len(daily))
 
 
-def _steps(flags: pl.DataFrame, dam: Dam, day: date) -> pl.Series:
-    """Days of the target's steps that are known at the end of `day`."""
-    is_step = (pl.col("gauge") == dam.target_gauge.column) & (pl.col("reason") == "step")
-    return flags.filter(is_step, pl.col("known_on") <= day)["date"].unique().sort()
+def _steps(flags: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """Flags of the target's steps."""
+    return flags.filter(pl.col("gauge") == dam.target_gauge.column, pl.col("reason") == "step")
