@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from forebay.dams.csv_layout import TextLayout, check_date_format
+from forebay.dams.fields import FrozenModel
 from forebay.dams.variables import VARIABLES, Variable
 
 Kind = Literal["rain", "release", "transfer", "upstream_release"]
@@ -20,6 +21,7 @@ KIND_VARIABLES: dict[str, str] = {
 """Variable that gives each kind its units and plausible range."""
 
 MAX_HOURS = 240
+"""Largest latency and travel time, in hours."""
 
 
 class ForcingFile(TextLayout):
@@ -35,7 +37,7 @@ class ForcingFile(TextLayout):
     valid_format: Annotated[str, AfterValidator(check_date_format)] = "%Y-%m-%d"
 
 
-class Forcing(BaseModel):
+class Forcing(FrozenModel):
     """One daily series of forecasts or plans, with the times at which each was issued.
 
     Attributes
@@ -52,8 +54,6 @@ class Forcing(BaseModel):
     file
         Its file; without one, only a diagnostic with perfect knowledge of the days ahead provides values.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Kind
     id: str
