@@ -13,6 +13,8 @@ import polars as pl
 from forebay.errors import DataError
 
 INSTANT = pl.Datetime("us", "UTC")
+"""Type of every column of instants."""
+
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Probabilities of the quantiles of every forecast; the point forecast is 0.5."""
 
@@ -127,6 +129,7 @@ FORECASTS = Table(
     },
     ("dam", "model", "init_date", "lead_time", "quantile"),
 )
+"""Quantiles of the forecasts of every model: one row per init date, lead time and quantile."""
 
 SCORES = Table(
     "scores",
@@ -144,6 +147,7 @@ SCORES = Table(
     },
     ("dam", "model", "window", "regime", "lead_time", "metric"),
 )
+"""Scores of a hindcast: one row per model, window, regime, lead time and metric, over `n` days."""
 
 EXPLANATION = Table(
     "explanation",

@@ -195,7 +195,7 @@ def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: 
         for since, until in spans:
             planned = plan_requests(gauge, dam, since, until, settings=settings, now=request.now)
             label = {"gauge": gauge.column, "source": gauge.source, "station": gauge.station}
-            rows += [label | vars(request) for request in planned]
+            rows += [label | vars(planned_request) for planned_request in planned]
     return REQUESTS.check(pl.DataFrame(rows, schema=dict(REQUESTS.columns)))
 
 

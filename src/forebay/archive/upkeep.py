@@ -28,7 +28,6 @@ Progress = Callable[[int, int], None]
 _MAX_FILE_FAULTS = 3  # in a message
 
 
-
 @dataclass(frozen=True)
 class ArchiveCheck:
     """Contents of an archive, and its faults.

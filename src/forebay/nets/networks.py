@@ -36,7 +36,7 @@ Layers: TypeAlias = tuple[tuple[str, float], ...]
 """A net from input to output: ("normalisation", 0), ("dropout", share), ("dense", units), ("relu", 0)."""
 
 _KERAS_SIDE = "forebay.nets.keras_nets"
-LAYERS = ("normalisation", "dropout", "dense", "relu")
+LAYER_KINDS = ("normalisation", "dropout", "dense", "relu")
 
 
 @dataclass(frozen=True)
@@ -270,9 +270,9 @@ _HISTORY = {"epoch": pl.Int64, "loss": pl.Float64, "val_loss": pl.Float64}
 
 
 def _check(job: Fit) -> None:
-    unknown = [kind for kind, _ in job.layers if kind not in LAYERS]
+    unknown = [kind for kind, _ in job.layers if kind not in LAYER_KINDS]
     if unknown:
-        raise ModelError(f"layer {unknown[0]!r} is not known; allowed are {', '.join(LAYERS)}")
+        raise ModelError(f"layer {unknown[0]!r} is not known; allowed are {', '.join(LAYER_KINDS)}")
     if any(kind == "normalisation" for kind, _ in job.layers[1:]):
         raise ModelError("layer 'normalisation' must be the first of a net")
     if len(job.fitted) < job.training.batch:

@@ -13,14 +13,13 @@ import numpy as np
 import polars as pl
 
 from forebay import metrics
-from forebay.tables import QUANTILES, flag_of
+from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
 from forebay.verify.scorecard import EVENT_GAP, pair, windows
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
 
-MODEL = "default"
 ROLLING_DAYS = 365
 LARGEST = 10
 """Number of misses listed for each lead time."""
@@ -94,8 +93,8 @@ def _scored(forecasts: pl.DataFrame, samples: Samples, dam: Dam, lead: int) -> p
     """init_date, lead_time, observed, each quantile as "0.05" …, q05 …, and is_<regime>; one row per scored day."""
     inside = windows(samples, dam).get("all", np.zeros(len(samples.dates), bool))
     paired = pair(forecasts, samples, lead)
-    paired = paired.rows(inside if MODEL in paired.quantiles else np.zeros(len(inside), bool))
-    quantiles = paired.quantiles.get(MODEL, np.full((0, len(QUANTILES)), np.nan))
+    paired = paired.rows(inside if DEFAULT_MODEL in paired.quantiles else np.zeros(len(inside), bool))
+    quantiles = paired.quantiles.get(DEFAULT_MODEL, np.full((0, len(QUANTILES)), np.nan))
     return pl.DataFrame(
         {
             "init_date": pl.Series(samples.dates[paired.days]).cast(pl.Date),

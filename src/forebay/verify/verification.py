@@ -66,7 +66,7 @@ def verify_hindcast(
     Parameters
     ----------
     daily
-        The daily frame that the inputs of `samples` come from; the diagnostics list its flags.
+        The daily table that the inputs of `samples` come from; the diagnostics list its flags.
     regimes
         Regime → scored days, instead of the regimes of `samples`.
     """
