@@ -1,8 +1,8 @@
-"""Every driver on a simulated lake that it truly moves: with its gauge the forecasts are better, by how much is known.
+"""Every driver on a simulated dam whose level depends on it: the driver's gauge reduces the error of forecasts.
 
-Each lake's level is what one driver does to it plus small noise; the same forecasts are made with the driver's gauge in
-the dam file and without it. One model is asked, the line or, where lines are not told, the trees: what is tested is
-that the input is there and tells what it should.
+The level follows one driver plus small noise. A model forecasts it with the driver's gauge in the dam file and without
+it. The model is the linear `Huber`, or `Trees` where linear models do not get the input. The tests show that the input
+exists and has the right content.
 """
 
 from __future__ import annotations
@@ -31,166 +31,166 @@ def gauge(role: str, variable: str, unit: str, **keys: object) -> dict[str, obje
 
 
 def mae(dam: Dam, frame: pl.DataFrame, lead: int = 1, model: type[Huber | Trees] = Huber) -> float:
-    """MAE of one model, by default the line, over the hindcast of `frame`."""
+    """MAE of one model over the hindcast of `frame`."""
     dam = dam.model_copy(update={"hindcast": Hindcast(leads=(lead,), start=FIRST_DAY + timedelta(days=500))})
     samples = make_samples(frame, frame, dam)
-    made = hindcast.point_forecasts(samples, dam, {"it": model, "damped_change": DampedChange})["it"]
-    assert not made.fallback_until, "the model itself, nothing in its place"
-    return float(np.nanmean(np.abs(made.changes[lead] - samples.change(samples.observed, lead))))
+    points = hindcast.point_forecasts(samples, dam, {"tested": model, "damped_change": DampedChange})["tested"]
+    assert not points.fallback_until, "no other model replaces the tested one"
+    return float(np.nanmean(np.abs(points.changes[lead] - samples.change(samples.observed, lead))))
 
 
-def before(values: np.ndarray, days: int = 1) -> np.ndarray:
-    """Each day's value of `days` ago."""
+def lagged(values: np.ndarray, days: int = 1) -> np.ndarray:
+    """`values` of `days` earlier; the first value fills the start."""
     return np.concatenate([np.full(days, values[0]), values[:-days]])
 
 
 def rain() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
-    fallen = random_rain(DAYS)
-    return [rain_gauge()], {"rainfall_r1": fallen}, 0.002 * before(fallen) + 0.001 * before(fallen, 2)
+    rainfall = random_rain(DAYS)
+    return [rain_gauge()], {"rainfall_r1": rainfall}, 0.002 * lagged(rainfall) + 0.001 * lagged(rainfall, 2)
 
 
 def wetness() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
-    """Rain on dry ground makes no flow: only rain × wetness does, and the ground forgets a tenth a day."""
-    fallen = random_rain(DAYS)
+    """Only rain × wetness produces flow; the wetness decreases by a tenth a day."""
+    rainfall = random_rain(DAYS)
     wet = np.zeros(DAYS)
     for day in range(1, DAYS):
-        wet[day] = 0.9 * wet[day - 1] + fallen[day]
-    return [rain_gauge()], {"rainfall_r1": fallen}, 3e-5 * before(fallen * wet)
+        wet[day] = 0.9 * wet[day - 1] + rainfall[day]
+    return [rain_gauge()], {"rainfall_r1": rainfall}, 3e-5 * lagged(rainfall * wet)
 
 
 def stream() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
     stage = ar1_series(DAYS, mean=3.0, sd=0.3)
-    return [gauge("stream", "stream_level", "m")], {"stream_level_g": stage}, 0.05 * (before(stage) - 3)
+    return [gauge("stream", "stream_level", "m")], {"stream_level_g": stage}, 0.05 * (lagged(stage) - 3)
 
 
 def rising_stream() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
     stage = np.cumsum(ar1_series(DAYS, sd=0.05)) + 20
-    return [gauge("stream", "stream_level", "m")], {"stream_level_g": stage}, 0.2 * before(np.diff(stage, prepend=20))
+    return [gauge("stream", "stream_level", "m")], {"stream_level_g": stage}, 0.2 * lagged(np.diff(stage, prepend=20))
 
 
 def discharge() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
     flow = np.exp(ar1_series(DAYS, mean=2.0, sd=0.6))
-    return [gauge("stream", "discharge", "m3/s")], {"discharge_g": flow}, 0.001 * before(flow)
+    return [gauge("stream", "discharge", "m3/s")], {"discharge_g": flow}, 0.001 * lagged(flow)
 
 
 def inflow() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
     flow = np.exp(ar1_series(DAYS, mean=2.0, sd=0.6))
-    return [gauge("inflow", "inflow", "m3/s")], {"inflow_g": flow}, 0.001 * before(flow)
+    return [gauge("inflow", "inflow", "m3/s")], {"inflow_g": flow}, 0.001 * lagged(flow)
 
 
 def release() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
     flow = np.exp(ar1_series(DAYS, mean=2.0, sd=0.6))
-    return [gauge("release", "release", "m3/s")], {"release_g": flow}, -0.001 * before(flow)
+    return [gauge("release", "release", "m3/s")], {"release_g": flow}, -0.001 * lagged(flow)
 
 
-def warmth() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
-    """A glacier: ice melts with degree-days above 0 °C, whatever has snowed."""
-    warm = ar1_series(DAYS, mean=0.0, sd=6.0)
-    return [gauge("temperature", "temperature", "degC")], {"temperature_g": warm}, 0.003 * before(warm.clip(0))
+def temperature() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
+    """A glacier: ice melts with degree-days above 0 °C, independent of snowfall."""
+    degrees = ar1_series(DAYS, mean=0.0, sd=6.0)
+    return [gauge("temperature", "temperature", "degC")], {"temperature_g": degrees}, 0.003 * lagged(degrees.clip(0))
 
 
 def evaporation() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
     loss = ar1_series(DAYS, mean=6.0, sd=1.5).clip(0)
-    return [gauge("evaporation", "evaporation", "mm")], {"evaporation_g": loss}, -0.005 * before(loss)
+    return [gauge("evaporation", "evaporation", "mm")], {"evaporation_g": loss}, -0.005 * lagged(loss)
 
 
 def upstream_level() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
-    """The lake upstream spills above 50 m, and the water takes 2 days."""
+    """The reservoir upstream spills above 50 m, and the water arrives after 2 days."""
     level = ar1_series(DAYS, mean=50.0, sd=0.4)
     upstream = gauge("upstream_level", "reservoir_level", "m", travel_time_h=48)
-    return [upstream], {"reservoir_level_g": level}, 0.05 * before(level - 50, 2)
+    return [upstream], {"reservoir_level_g": level}, 0.05 * lagged(level - 50, 2)
 
 
 def upstream_release() -> tuple[list[dict[str, object]], Columns, np.ndarray]:
     flow = np.exp(ar1_series(DAYS, mean=2.0, sd=0.6))
     upstream = gauge("upstream_release", "release", "m3/s", travel_time_h=48)
-    return [upstream], {"release_g": flow}, 0.001 * before(flow, 2)
+    return [upstream], {"release_g": flow}, 0.001 * lagged(flow, 2)
 
 
-LAKES = {
-    made.__name__: made
-    for made in (
-        rain, wetness, stream, rising_stream, discharge, inflow, release, warmth, evaporation, upstream_level,
+DRIVERS = {
+    driver.__name__: driver
+    for driver in (
+        rain, wetness, stream, rising_stream, discharge, inflow, release, temperature, evaporation, upstream_level,
         upstream_release,
     )
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", LAKES)
-def test_a_driver_that_moves_the_lake_makes_forecasts_better(name: str) -> None:
-    """Of temperature without snow trees alone are told: lines took it for the season, and went astray."""
-    gauges, columns, change = LAKES[name]()
+@pytest.mark.parametrize("name", DRIVERS)
+def test_the_gauge_of_a_driver_reduces_the_error(name: str) -> None:
+    """Only trees get temperature without snow: linear models confuse it with the season."""
+    gauges, columns, change = DRIVERS[name]()
     dam, blind = small_dam(*gauges), small_dam()
     frame = frame_from_changes(dam, change, columns)
-    model = Trees if name == "warmth" else Huber
-    with_gauge, without = (mae(of, frame, model=model) for of in (dam, blind))
+    model = Trees if name == "temperature" else Huber
+    with_gauge, without = (mae(known, frame, model=model) for known in (dam, blind))
     assert with_gauge < 0.5 * without, f"{with_gauge:.5f} against {without:.5f}"
-    assert with_gauge < 1.6 * 0.002 * (2 / np.pi) ** 0.5 + 0.15 * without, "near the noise, which nobody can know"
+    assert with_gauge < 1.6 * 0.002 * (2 / np.pi) ** 0.5 + 0.15 * without, "near the noise, which cannot be forecast"
 
 
-def test_snow_tells_how_much_can_melt() -> None:
-    """Warm days move the lake only while there is snow: temperature alone does not tell."""
-    warm = ar1_series(DAYS, mean=0.0, sd=6.0)
-    falls = np.where(np.random.default_rng(8).random(DAYS) < 0.15, 40.0, 0.0)
+def test_snow_limits_the_melt() -> None:
+    """Warm days raise the level only while snow exists, so temperature alone does not determine the melt."""
+    degrees = ar1_series(DAYS, mean=0.0, sd=6.0)
+    snowfall = np.where(np.random.default_rng(8).random(DAYS) < 0.15, 40.0, 0.0)
     snow, melt = np.zeros(DAYS), np.zeros(DAYS)
     for day in range(1, DAYS):
-        melt[day] = min(snow[day - 1], 4.0 * max(warm[day - 1], 0.0))
-        snow[day] = snow[day - 1] - melt[day] + falls[day]
+        melt[day] = min(snow[day - 1], 4.0 * max(degrees[day - 1], 0.0))
+        snow[day] = snow[day - 1] - melt[day] + snowfall[day]
     gauges = [
         gauge("temperature", "temperature", "degC"),
         gauge("snow", "snow_water_equivalent", "mm", station="s"),
     ]
     dam, without_snow = small_dam(*gauges), small_dam(gauges[0])
-    frame = frame_from_changes(dam, 0.003 * melt, {"temperature_g": warm, "snow_water_equivalent_s": snow})
+    frame = frame_from_changes(dam, 0.003 * melt, {"temperature_g": degrees, "snow_water_equivalent_s": snow})
     assert mae(dam, frame) < 0.5 * mae(without_snow, frame)
 
 
-def test_the_slope_of_the_storage_curve_tells_what_rain_does_to_the_level() -> None:
-    """A funnel: the same water lifts the level 25 times as much near its bottom as near its rim.
+def test_the_slope_of_the_storage_curve_scales_the_effect_of_rain() -> None:
+    """A funnel: the same volume raises the level 25 times as much near the bottom as near the rim.
 
-    Trees, which alone are told, also have the level itself and can learn much of it: the slope saves them 4%.
+    Only trees get the slope. They also have the level and learn most of the effect from it; the slope reduces their
+    error by 4%.
     """
-    fallen = random_rain(DAYS)
-    held = 95 + 10 * np.sin(np.arange(DAYS) / 30)  # people fill and empty it
-    wet, above, level = np.zeros(DAYS), np.zeros(DAYS), held.copy()
+    rainfall = random_rain(DAYS)
+    operation = 95 + 10 * np.sin(np.arange(DAYS) / 30)  # controlled filling and emptying
+    wet, above, level = np.zeros(DAYS), np.zeros(DAYS), operation.copy()
     for day in range(1, DAYS):
-        wet[day] = 0.9 * wet[day - 1] + fallen[day]
-        water = 20.0 * fallen[day - 1] * wet[day - 1]
+        wet[day] = 0.9 * wet[day - 1] + rainfall[day]
+        water = 20.0 * rainfall[day - 1] * wet[day - 1]
         above[day] = 0.8 * above[day - 1] + water / (3000 * (level[day - 1] - 80) ** 2)
-        level[day] = held[day] + above[day]
-    points = [(float(at), 1000.0 * (at - 80) ** 3) for at in np.arange(80, 121)]
+        level[day] = operation[day] + above[day]
+    points = [(float(height), 1000.0 * (height - 80) ** 3) for height in np.arange(80, 121)]
     curve = {"level_unit": "m", "storage_unit": "ML", "points": points}
     dam, flat = small_dam(rain_gauge(), storage_curves=[curve]), small_dam(rain_gauge())
-    frame = daily_frame(dam, {"reservoir_level": level.tolist(), "rainfall_r1": fallen.tolist()})
+    frame = daily_frame(dam, {"reservoir_level": level.tolist(), "rainfall_r1": rainfall.tolist()})
     assert mae(dam, frame, model=Trees) < 0.98 * mae(flat, frame, model=Trees)
 
 
-def test_the_travel_time_says_when_the_water_comes() -> None:
-    """Three days of travel: at lead 3 all that will come has passed the gauge; without it the line sees today only."""
+def test_the_travel_time_dates_the_arrival_of_water() -> None:
+    """Travel time 3 days: at lead 3 all arriving water has passed the gauge; without it the model uses today's flow."""
     gauges, _, _ = upstream_release()
     flow = np.exp(ar1_series(DAYS, mean=2.0, sd=0.6))
     timed, untimed = small_dam(gauges[0] | {"travel_time_h": 72}), small_dam(gauges[0] | {"travel_time_h": 0})
-    frame = frame_from_changes(timed, 0.001 * before(flow, 3), {"release_g": flow})
+    frame = frame_from_changes(timed, 0.001 * lagged(flow, 3), {"release_g": flow})
     assert mae(timed, frame, lead=3) < 0.7 * mae(untimed, frame, lead=3)
 
 
-def test_a_gauge_that_is_late_helps_less_than_one_in_time() -> None:
-    fallen = random_rain(DAYS)
+def test_a_late_gauge_reduces_the_error_less_than_a_gauge_in_time() -> None:
+    rainfall = random_rain(DAYS)
     in_time, late = small_dam(rain_gauge()), small_dam(rain_gauge(latency_h=20))
-    frame = frame_from_changes(in_time, 0.002 * before(fallen), {"rainfall_r1": fallen})
+    frame = frame_from_changes(in_time, 0.002 * lagged(rainfall), {"rainfall_r1": rainfall})
     assert mae(in_time, frame) < 0.5 * mae(late, frame)
 
 
-def test_full_supply_tells_trees_where_rises_end() -> None:
-    """Inflow lifts the lake to full supply, and what comes beyond it spills."""
+def test_full_supply_limits_the_rises_that_trees_forecast() -> None:
+    """Inflow raises the level to full supply, and the rest spills."""
     flow = np.exp(ar1_series(DAYS, mean=2.0, sd=0.9))
     level = np.full(DAYS, 90.0)
     for day in range(1, DAYS):
         level[day] = min(100.0, level[day - 1] + 0.05 * flow[day - 1]) - 0.4 + 0.002 * (day % 2)
-    of = gauge("inflow", "inflow", "m3/s")
-    dam, unlimited = small_dam(of, full_supply=100.0), small_dam(of)
+    inflow_gauge = gauge("inflow", "inflow", "m3/s")
+    dam, unlimited = small_dam(inflow_gauge, full_supply=100.0), small_dam(inflow_gauge)
     frame = daily_frame(dam, {"reservoir_level": level.tolist(), "inflow_g": flow.tolist()})
-    told = make_samples(frame, frame, dam).inputs
-    assert "context_below_full" in told.columns
+    assert "context_below_full" in make_samples(frame, frame, dam).inputs.columns
     assert mae(dam, frame, model=Trees) < 0.6 * mae(dam, frame, model=Huber)
     assert "context_level" in make_samples(frame, frame, unlimited).inputs.columns

@@ -19,8 +19,8 @@ LEAD = 3
 DAM = small_dam(rain_gauge())
 
 
-def samples_of(**columns: list[float] | np.ndarray) -> Samples:
-    """Samples of a level and inputs as given, elsewhere 0."""
+def samples_from(**columns: list[float] | np.ndarray) -> Samples:
+    """Samples with `columns`; other inputs and the level are 0."""
     zero = np.zeros(DAYS)
     values = {name: np.asarray(columns.get(name, zero), float) for name in ("rain_lag0", "api", "last_change", "level")}
     level = values.pop("level")
@@ -29,7 +29,7 @@ def samples_of(**columns: list[float] | np.ndarray) -> Samples:
     return Samples(dates, inputs, level, level, level, {"all": np.ones(DAYS, bool)})
 
 
-def outside_of(samples: Samples) -> list[int]:
+def outside_indices(samples: Samples) -> list[int]:
     return np.flatnonzero(outside_days(experience(samples, REFITS, LEAD), DAYS)).tolist()
 
 
@@ -39,38 +39,40 @@ def spikes(*days: int, value: float = 1.0) -> np.ndarray:
     return values
 
 
-def test_a_day_beyond_what_the_models_learned_from() -> None:
-    """Models of day 20 know days until 16, those of day 60 days until 56: a spike is no surprise after the refit."""
+def test_days_outside_the_range_of_the_training_days() -> None:
+    """A fit on day 20 uses days until 16, a fit on day 60 days until 56: afterwards such a spike is inside."""
     for name in ("rain_lag0", "api", "last_change", "level"):
-        assert outside_of(samples_of(**{name: spikes(10, 30, 50, value=2.0)})) == []
-        assert outside_of(samples_of(**{name: spikes(16, 30)})) == []
-        assert outside_of(samples_of(**{name: spikes(17, 30)})) == [30]
-        assert outside_of(samples_of(**{name: spikes(30, 40, 70)})) == [30, 40]
-        assert outside_of(samples_of(**{name: spikes(57, 70)})) == [57, 70]
+        assert outside_indices(samples_from(**{name: spikes(10, 30, 50, value=2.0)})) == []
+        assert outside_indices(samples_from(**{name: spikes(16, 30)})) == []
+        assert outside_indices(samples_from(**{name: spikes(17, 30)})) == [30]
+        assert outside_indices(samples_from(**{name: spikes(30, 40, 70)})) == [30, 40]
+        assert outside_indices(samples_from(**{name: spikes(57, 70)})) == [57, 70]
 
 
 def test_low_levels_and_falls_count_and_dry_days_do_not() -> None:
     fallen = spikes(30, value=-1.0)
-    assert outside_of(samples_of(level=fallen)) == outside_of(samples_of(last_change=fallen)) == [30]
+    assert outside_indices(samples_from(level=fallen)) == outside_indices(samples_from(last_change=fallen)) == [30]
     wet_before = np.where(np.arange(DAYS) < 25, 5.0, 0.0)
-    assert outside_of(samples_of(rain_lag0=wet_before, api=wet_before)) == []
+    assert outside_indices(samples_from(rain_lag0=wet_before, api=wet_before)) == []
 
 
-def test_what_is_unknown_is_not_outside() -> None:
-    assert outside_of(samples_of(rain_lag0=np.full(DAYS, np.nan))) == []
+def test_missing_inputs_are_not_outside() -> None:
+    assert outside_indices(samples_from(rain_lag0=np.full(DAYS, np.nan))) == []
     until = np.where(np.arange(DAYS) < 30, np.nan, 1.0)
-    assert outside_of(samples_of(rain_lag0=until)) == [], "no range learned yet"
-    without = replace(samples_of(level=spikes(30)), inputs=pl.DataFrame({"last_change": np.zeros(DAYS)}))
-    assert outside_of(without) == [30], "a dam without rain gauges has a level still"
+    assert outside_indices(samples_from(rain_lag0=until)) == [], "no range learned yet"
+    without = replace(samples_from(level=spikes(30)), inputs=pl.DataFrame({"last_change": np.zeros(DAYS)}))
+    assert outside_indices(without) == [30], "the level counts on a dam without rain gauges"
 
 
 @given(st.integers(0, 1000), st.integers(0, DAYS - 1))
-def test_no_day_changes_with_what_comes_later(seed: int, day: int) -> None:
+def test_no_day_depends_on_later_values(seed: int, day: int) -> None:
     rng = np.random.default_rng(seed)
     names = ("rain_lag0", "api", "last_change", "level")
     before = {name: rng.normal(size=DAYS) for name in names}
     after = {name: np.where(np.arange(DAYS) <= day, v, rng.normal(scale=50, size=DAYS)) for name, v in before.items()}
-    first, second = (outside_days(experience(samples_of(**of), REFITS, LEAD), DAYS) for of in (before, after))
+    first, second = (
+        outside_days(experience(samples_from(**columns), REFITS, LEAD), DAYS) for columns in (before, after)
+    )
     np.testing.assert_array_equal(first[: day + 1], second[: day + 1])
 
 
@@ -93,6 +95,6 @@ def test_no_day_changes_with_what_comes_later(seed: int, day: int) -> None:
     ],
 )
 def test_sentences_on_the_last_day(columns: dict[str, np.ndarray], sentences: list[str]) -> None:
-    samples = samples_of(**columns)
+    samples = samples_from(**columns)
     notes = outside_experience(experience(samples, REFITS, LEAD), samples, DAM)
     assert sorted(notes) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in sentences)

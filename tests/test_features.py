@@ -1,4 +1,4 @@
-"""Each input by hand on a few days, and by how many days a gauge comes too late."""
+"""Inputs of the models, against values computed by hand, and the delay of late gauges in days."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,29 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.features import inputs
+from forebay.features.inputs import (
+    CONTEXT,
+    antecedent_precipitation_index,
+    build_inputs,
+    delay_days,
+    near_full_margin,
+    with_late_drivers,
+)
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 Column = list[float | None]
 
 
-def column(of: Dam, name: str, columns: Mapping[str, Sequence[float | None]]) -> Column:
-    """Input `name` of the frame of `columns`."""
-    made: Column = inputs.build_inputs(daily_frame(of, columns), of)[name].to_list()
-    return made
+def column(dam: Dam, name: str, columns: Mapping[str, Sequence[float | None]]) -> Column:
+    """Input `name` of a daily frame with `columns`."""
+    values: Column = build_inputs(daily_frame(dam, columns), dam)[name].to_list()
+    return values
 
 
 LEVEL_ONLY = small_dam()
 
 
-def test_the_last_change_is_carried_across_a_gap_and_its_lags_are_not() -> None:
+def test_the_last_change_continues_over_a_gap_and_its_lags_do_not() -> None:
     level = {"reservoir_level": [1.0, 1.5, None, 3.0, 3.25, 3.0]}
     assert column(LEVEL_ONLY, "last_change", level) == [None, 0.5, 0.5, 0.5, 0.25, -0.25]
     assert column(LEVEL_ONLY, "change_lag1", level) == [None, None, 0.5, None, None, 0.25]
@@ -31,17 +38,17 @@ def test_the_last_change_is_carried_across_a_gap_and_its_lags_are_not() -> None:
 
 def test_the_median_change_needs_five_changes() -> None:
     level = {"reservoir_level": [0.0, 1.0, 1.0, 3.0, 3.5, 6.5, 6.6]}  # changes 1, 0, 2, .5, 3, .1
-    made = column(LEVEL_ONLY, "median_change_30d", level)
-    assert made[:5] == [None] * 5
-    assert made[5:] == pytest.approx([1.0, 0.75])
+    medians = column(LEVEL_ONLY, "median_change_30d", level)
+    assert medians[:5] == [None] * 5
+    assert medians[5:] == pytest.approx([1.0, 0.75])
 
 
-def test_the_season_closes_over_the_new_year() -> None:
-    made = inputs.build_inputs(daily_frame(LEVEL_ONLY, {"reservoir_level": [1.0] * 366}), LEVEL_ONLY)
-    assert made["day_of_year"].to_list() == [*range(1, 366), 1]  # synthetic days start on 1 January of a common year
+def test_the_season_is_continuous_over_the_new_year() -> None:
+    inputs = build_inputs(daily_frame(LEVEL_ONLY, {"reservoir_level": [1.0] * 366}), LEVEL_ONLY)
+    assert inputs["day_of_year"].to_list() == [*range(1, 366), 1]  # synthetic days start on 1 January of a common year
     angle = 2 * math.pi * 32 / 365.25
-    assert made.row(31, named=True)["season_sin"] == pytest.approx(math.sin(angle))
-    assert made.row(31, named=True)["season_cos"] == pytest.approx(math.cos(angle))
+    assert inputs.row(31, named=True)["season_sin"] == pytest.approx(math.sin(angle))
+    assert inputs.row(31, named=True)["season_cos"] == pytest.approx(math.cos(angle))
 
 
 TWO_GAUGES = small_dam(rain_gauge("a"), rain_gauge("b"))
@@ -54,13 +61,13 @@ def test_missing_rain_is_not_zero() -> None:
     assert column(TWO_GAUGES, "rain_lag2", RAIN) == [None, None, 1.0, 15.0, 6.0]
 
 
-def test_three_days_of_rain_need_two_of_them() -> None:
+def test_three_day_rain_needs_two_readings() -> None:
     assert column(TWO_GAUGES, "rain_3d", RAIN) == [None, 16.0, 22.0, 21.0, 10.0]
     assert column(TWO_GAUGES, "rain_3d", {"rainfall_a": [5.0, None, None, 1.0]}) == [None, None, None, None]
 
 
-def test_the_wetness_index_outlives_a_day_without_rain_readings() -> None:
-    """API(d) = .9·API(d−1) + rain(d); on day 4 the mean of 1, 15, 6 mm stands in."""
+def test_the_wetness_index_continues_over_a_day_without_rain_readings() -> None:
+    """API(d) = .9·API(d−1) + rain(d); on day 4 the mean of 1, 15 and 6 mm replaces the missing rain."""
     first = [1.0, 0.9 + 15, 0.9 * 15.9 + 6]
     fourth = 0.9 * first[2] + 22 / 3
     api = [*first, fourth, 0.9 * fourth + 4]
@@ -72,7 +79,7 @@ def test_the_wetness_index_outlives_a_day_without_rain_readings() -> None:
 
 
 def test_the_wetness_index_before_any_reading_is_zero() -> None:
-    dry = inputs.antecedent_precipitation_index(pl.Series([None, None, 3.0, None], dtype=pl.Float64))
+    dry = antecedent_precipitation_index(pl.Series([None, None, 3.0, None], dtype=pl.Float64))
     assert dry.to_list() == pytest.approx([0.0, 0.0, 3.0, 0.9 * 3 + 3])
 
 
@@ -83,14 +90,14 @@ def test_streams_and_flows_give_value_rise_and_root() -> None:
         {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"},
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
     )
-    given = {"stream_level_s": [1.0, 1.5, None, 2.0], "inflow_i": [4.0, -9.0, 0.0, 25.0], "temperature_t": [20.0] * 4}
-    made = inputs.build_inputs(daily_frame(dam, given), dam)
-    assert made["stream_level_s"].to_list() == [1.0, 1.5, None, 2.0]
-    assert made["stream_level_s_rise"].to_list() == [None, 0.5, None, None]
-    assert made["inflow_i_root"].to_list() == [2.0, -3.0, 0.0, 5.0]
-    assert "stream_level_s_root" not in made.columns
-    assert made["release_r_rise"].null_count() == 4
-    assert not any("temperature" in name or "rain" in name for name in made.columns)
+    columns = {"stream_level_s": [1.0, 1.5, None, 2.0], "inflow_i": [4.0, -9.0, 0.0, 25.0], "temperature_t": [20.0] * 4}
+    inputs = build_inputs(daily_frame(dam, columns), dam)
+    assert inputs["stream_level_s"].to_list() == [1.0, 1.5, None, 2.0]
+    assert inputs["stream_level_s_rise"].to_list() == [None, 0.5, None, None]
+    assert inputs["inflow_i_root"].to_list() == [2.0, -3.0, 0.0, 5.0]
+    assert "stream_level_s_root" not in inputs.columns
+    assert inputs["release_r_rise"].null_count() == 4
+    assert not any("temperature" in name or "rain" in name for name in inputs.columns)
 
 
 LATE = {
@@ -101,94 +108,93 @@ LATE = {
     "25 hours late": ({"latency_h": 25}, {}, 2),
     "target six hours late too": ({"latency_h": 6}, {"latency_h": 6}, 0),
     "rain day ends at nine on its day": ({"day_start": "09:00"}, {}, 0),
-    "rain day ends at nine, had by midnight": ({"day_start": "09:00", "latency_h": 15}, {}, 0),
-    "rain day ends at nine, had after midnight": ({"day_start": "09:00", "latency_h": 15.5}, {}, 1),
+    "rain day ends at nine, known by midnight": ({"day_start": "09:00", "latency_h": 15}, {}, 0),
+    "rain day ends at nine, known after midnight": ({"day_start": "09:00", "latency_h": 15.5}, {}, 1),
     "stamped at its end": ({"day_start": "09:00", "stamp": "end"}, {}, 0),
-    "read at eight, had by midnight": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 16}, {}, 0),
-    "read at eight, had after midnight": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 17}, {}, 1),
+    "read at eight, known in time": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 16}, {}, 0),
+    "read at eight, known later": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 17}, {}, 1),
 }
 
 
 @pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
-def test_late_drivers_are_a_day_later(rain: dict[str, object], level: dict[str, object], days: int) -> None:
+def test_late_drivers_have_one_more_day_of_delay(rain: dict[str, object], level: dict[str, object], days: int) -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
-    late = inputs.with_late_drivers(small_dam(target | level, rain_gauge("a", **rain)))
-    assert inputs.delay_days(late.gauges[1], late) == days + 1
-    assert inputs.delay_days(late.target_gauge, late) == 0
-    given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
-    assert column(late, "rain_lag0", given) == ([None] * (days + 1) + [1.0, 2.0, 3.0])[:4]
+    late = with_late_drivers(small_dam(target | level, rain_gauge("a", **rain)))
+    assert delay_days(late.gauges[1], late) == days + 1
+    assert delay_days(late.target_gauge, late) == 0
+    columns = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
+    assert column(late, "rain_lag0", columns) == ([None] * (days + 1) + [1.0, 2.0, 3.0])[:4]
 
 
 @pytest.mark.parametrize(("rain", "level", "days"), LATE.values(), ids=LATE)
 def test_delay(rain: dict[str, object], level: dict[str, object], days: int) -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
     dam = small_dam(target | level, rain_gauge("a", **rain))
-    assert inputs.delay_days(dam.gauges[1], dam) == days
-    assert inputs.delay_days(dam.target_gauge, dam) == 0
-    given = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
-    assert column(dam, "rain_lag0", given) == ([None] * days + [1.0, 2.0, 3.0, 4.0])[:4]
+    assert delay_days(dam.gauges[1], dam) == days
+    assert delay_days(dam.target_gauge, dam) == 0
+    columns = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
+    assert column(dam, "rain_lag0", columns) == ([None] * days + [1.0, 2.0, 3.0, 4.0])[:4]
 
 
-def test_the_margin_of_near_full() -> None:
-    assert inputs.near_full_margin(small_dam()) == 0.5
-    assert inputs.near_full_margin(small_dam(unit="ft")) == pytest.approx(0.5 / 0.3048)
-    assert inputs.near_full_margin(small_dam(hindcast={"near_full_margin": 0.2})) == 0.2
+def test_near_full_margin() -> None:
+    assert near_full_margin(small_dam()) == 0.5
+    assert near_full_margin(small_dam(unit="ft")) == pytest.approx(0.5 / 0.3048)
+    assert near_full_margin(small_dam(hindcast={"near_full_margin": 0.2})) == 0.2
     storage = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
-    assert inputs.near_full_margin(small_dam(storage, unit="ML", full_supply=5000.0)) == 100
+    assert near_full_margin(small_dam(storage, unit="ML", full_supply=5000.0)) == 100
     dated = {"dated": [{"from": "2010-01-01", "value": 5000.0}, {"from": "2030-01-01", "value": 6000.0}]}
-    assert inputs.near_full_margin(small_dam(storage, unit="ML", full_supply=dated)) == 120
+    assert near_full_margin(small_dam(storage, unit="ML", full_supply=dated)) == 120
     percent = storage | {"variable": "storage_percent", "unit": "%"}
-    assert inputs.near_full_margin(small_dam(percent, unit="%", full_supply=129.2)) == 2
+    assert near_full_margin(small_dam(percent, unit="%", full_supply=129.2)) == 2
 
 
-def test_the_context_is_apart_and_by_hand() -> None:
+def test_context_inputs_by_hand() -> None:
     stream = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
     dam = small_dam(rain_gauge("a"), stream, full_supply=10.0)
     days = 40
-    level = [9.0 + 0.25 * (day % 2) for day in range(days)]  # changes of +.25 and −.25 in turn
+    level = [9.0 + 0.25 * (day % 2) for day in range(days)]  # changes alternate between +.25 and −.25
     flow = [float(day) for day in range(days)]
     columns = {"reservoir_level": level, "rainfall_a": [2.0] * 30 + [None] * 10, "stream_level_s": flow}
-    made = inputs.build_inputs(daily_frame(dam, columns), dam)
-    context = made.select(name for name in made.columns if name.startswith(inputs.CONTEXT))
-    assert [name.removeprefix(inputs.CONTEXT) for name in context.columns] == [
+    inputs = build_inputs(daily_frame(dam, columns), dam)
+    context = inputs.select(name for name in inputs.columns if name.startswith(CONTEXT))
+    assert [name.removeprefix(CONTEXT) for name in context.columns] == [
         "change_3d", "change_7d", "median_change_90d", "below_full", "rain_7d", "rain_14d", "rain_30d",
         "stream_level_s_rise_3d", "stream_level_s_anomaly_30d",
     ]  # fmt: skip
-    last = {name.removeprefix(inputs.CONTEXT): value for name, value in context.row(-1, named=True).items()}
+    last = {name.removeprefix(CONTEXT): value for name, value in context.row(-1, named=True).items()}
     assert last["change_3d"] == pytest.approx(0.25 / 3)
     assert last["change_7d"] == pytest.approx(0.25 / 7)
     assert last["median_change_90d"] == pytest.approx(0.25)  # 20 rises and 19 falls in 39 days
     assert last["below_full"] == pytest.approx((10.0 - 9.25) / 0.5)
     assert (last["rain_7d"], last["rain_14d"], last["rain_30d"]) == (None, None, None), "10 days without a reading"
-    assert context["context_rain_7d"][31] == 10.0, "5 readings in 7 days are enough, and nothing stands for the others"
+    assert context["context_rain_7d"][31] == 10.0, "5 readings in 7 days are enough, and missing days are not filled"
     assert last["stream_level_s_rise_3d"] == 3.0
     assert last["stream_level_s_anomaly_30d"] == pytest.approx(14.5)
 
 
-def test_the_context_of_a_dam_whose_full_level_is_unknown() -> None:
-    made = inputs.build_inputs(daily_frame(LEVEL_ONLY, {"reservoir_level": [1.0, 2.0]}), LEVEL_ONLY)
-    assert made["context_level"].to_list() == [1.0, 2.0]
-    assert "context_below_full" not in made.columns
+def test_context_inputs_without_full_supply() -> None:
+    inputs = build_inputs(daily_frame(LEVEL_ONLY, {"reservoir_level": [1.0, 2.0]}), LEVEL_ONLY)
+    assert inputs["context_level"].to_list() == [1.0, 2.0]
+    assert "context_below_full" not in inputs.columns
 
 
-def test_a_level_far_from_full_supply_counts_as_far() -> None:
+def test_the_distance_to_full_supply_is_bounded() -> None:
     dam = small_dam(full_supply=10.0)
     assert column(dam, "context_below_full", {"reservoir_level": [-500.0, 10.0, 60.0]}) == [20.0, 0.0, -2.0]
 
 
-def test_the_slope_of_the_storage_curve_by_hand() -> None:
-    """86.4 ML a day are 1 m3/s: 0.0864 m where 1,000 ML lift the lake by a metre, a tenth of it where 10,000 ML do."""
+def test_rise_per_flow_from_the_storage_curve() -> None:
+    """1 m3/s is 86.4 ML a day: 0.0864 m at 1,000 ML per metre of level, a tenth of it at 10,000 ML per metre."""
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (10.0, 10_000.0), (20.0, 110_000.0)]}
     dam = small_dam(rain_gauge("a"), storage_curves=[curve])
     columns = {"reservoir_level": [5.0, 15.0, 25.0], "rainfall_a": [10.0, 10.0, 10.0]}
-    made = column(dam, "context_rise_per_flow", columns)
-    assert made == [pytest.approx(0.0864), pytest.approx(0.00864), None]
+    assert column(dam, "context_rise_per_flow", columns) == [pytest.approx(0.0864), pytest.approx(0.00864), None]
     api = column(dam, "api", columns)
     assert api[1] is not None
     assert column(dam, "context_rain_api_rise", columns)[1] == pytest.approx(10 * api[1] * 0.00864)
 
 
-def test_weather_by_hand() -> None:
+def test_weather_inputs_by_hand() -> None:
     dam = small_dam(
         {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
         {"role": "temperature", "station": "u", "variable": "temperature", "unit": "degC"},
@@ -203,18 +209,18 @@ def test_weather_by_hand() -> None:
     }
     assert column(dam, "degree_days", columns) == [3.0, 0.0, None, 5.0]
     assert column(dam, "degree_days_3d", columns) == [None, 3.0, 3.0, 5.0]
-    assert column(dam, "snow_melt", columns) == [12.0, 0.0, None, 8.0], "4 mm a degree-day, no more than there is"
+    assert column(dam, "snow_melt", columns) == [12.0, 0.0, None, 8.0], "4 mm per degree-day, at most the snow"
     assert column(dam, "snow_change", columns) == [None, 10.0, -22.0, 0.0]
     assert column(dam, "evaporation", columns) == [3.0, None, 5.0, 1.0]
-    assert column(dam, "evaporation_7d", columns) == [None] * 4, "it needs 4 days"
+    assert column(dam, "evaporation_7d", columns) == [None] * 4, "at least 4 readings are needed"
 
 
 TRAVELS = [(24, 0, 16.0), (36, 0, 12.0), (48, 0, 8.0), (48, 20, 8.0)]
 
 
 @pytest.mark.parametrize(("hours", "latency_h", "tomorrow"), TRAVELS)
-def test_what_is_on_its_way(hours: float, latency_h: float, tomorrow: float) -> None:
-    """Release doubles every day, 16 on the last: what arrives tomorrow left that many hours before."""
+def test_water_in_transit_from_upstream(hours: float, latency_h: float, tomorrow: float) -> None:
+    """The release doubles every day, up to 16; the water arrives `hours` later."""
     upstream = {"role": "upstream_release", "station": "u", "variable": "release", "unit": "m3/s"}
     dam = small_dam(upstream | {"travel_time_h": hours, "latency_h": latency_h})
     columns: dict[str, Column] = {"release_u": [1.0, 2.0, 4.0, 8.0, 16.0]}
@@ -223,4 +229,4 @@ def test_what_is_on_its_way(hours: float, latency_h: float, tomorrow: float) -> 
     if (hours, latency_h) == (48, 0):
         assert column(dam, "release_u_due_2d", columns)[-1] == (8 + 16) / 2
     else:
-        assert "release_u_due_2d" not in inputs.build_inputs(daily_frame(dam, columns), dam).columns
+        assert "release_u_due_2d" not in build_inputs(daily_frame(dam, columns), dam).columns

@@ -1,4 +1,4 @@
-"""What had been issued by the init time, and what models get of it; forecasts that use it are better."""
+"""Forcings: the newest issue at the init time, the inputs from it, and the gain of forecasts that use it."""
 
 from __future__ import annotations
 
@@ -34,67 +34,69 @@ def day(number: int) -> date:
 
 
 def noon(number: int, hours: float = 0.0) -> datetime:
-    """Noon of day `number` (station-local) and so many hours."""
+    """Noon of day `number` (station-local) plus `hours`."""
     return init_time(day(number), "+10:00") + timedelta(hours=hours - 12)
 
 
 def issued(*rows: tuple[str, datetime, int, float | None], latency_h: float = 0.0) -> pl.DataFrame:
     """`tables.FORCINGS` of (forcing, issue time, valid day, value)."""
-    late = timedelta(hours=latency_h)
-    made = [(forcing, at, at + late, day(valid), value) for forcing, at, valid, value in rows]
-    return FORCINGS.check(pl.DataFrame(made, FORCINGS.columns, orient="row"))
+    latency = timedelta(hours=latency_h)
+    content = [(forcing, time, time + latency, day(valid), value) for forcing, time, valid, value in rows]
+    return FORCINGS.check(pl.DataFrame(content, FORCINGS.columns, orient="row"))
 
 
-def told(table: pl.DataFrame, dam: Dam, days: int = 3, ahead: range = range(0, 3)) -> dict[tuple[int, int], float]:
-    """(Init day, day ahead) → value that counts."""
+def newest_values(
+    table: pl.DataFrame, dam: Dam, days: int = 3, ahead: range = range(0, 3)
+) -> dict[tuple[int, int], float]:
+    """(Init day, day ahead) → value of the newest issue."""
     dates = pl.Series([day(k) for k in range(days)])
     rows = forcings.newest_issues(table, dam, dates, ahead)
     return {((init - FIRST_DAY).days, k): value for init, k, value in rows.select("init_date", "day", "value").rows()}
 
 
-def test_the_newest_issue_counts_and_none_of_after_the_init_time() -> None:
+def test_the_newest_issue_up_to_the_init_time_is_used() -> None:
     dam = small_dam(forcings=[RAIN])
     table = issued(
         ("outlook", noon(0), 1, 5.0),
         ("outlook", noon(0), 2, 6.0),
         ("outlook", noon(1), 2, 7.0),
         ("outlook", noon(1, 12), 3, 8.0),  # at the init time itself
-        ("outlook", noon(1, 12.1), 2, 99.0),  # after it: for day 2's forecast only
+        ("outlook", noon(1, 12.1), 2, 99.0),  # later: only the forecast of day 2 uses it
     )
-    assert told(table, dam) == {(0, 1): 5, (0, 2): 6, (1, 0): 5, (1, 1): 7, (1, 2): 8, (2, 0): 99, (2, 1): 8}
+    assert newest_values(table, dam) == {(0, 1): 5, (0, 2): 6, (1, 0): 5, (1, 1): 7, (1, 2): 8, (2, 0): 99, (2, 1): 8}
 
 
-def test_what_comes_late_counts_late() -> None:
+def test_latency_delays_an_issue() -> None:
     dam = small_dam(forcings=[RAIN | {"latency_h": 13}])
     table = issued(("outlook", noon(0), 2, 5.0), latency_h=13)
-    assert told(table, dam) == {(1, 1): 5, (2, 0): 5}
+    assert newest_values(table, dam) == {(1, 1): 5, (2, 0): 5}
 
 
-def test_an_issue_can_take_back_what_was_said() -> None:
+def test_a_newer_issue_can_withdraw_a_value() -> None:
     dam = small_dam(forcings=[RAIN])
     table = issued(("outlook", noon(0), 2, 5.0), ("outlook", noon(1), 2, None))
-    assert told(table, dam) == {(0, 2): 5}
+    assert newest_values(table, dam) == {(0, 2): 5}
 
 
-def samples_of(dam: Dam, table: pl.DataFrame, days: int = 10, **columns: list[float | None]) -> Samples:
+def samples_from(dam: Dam, table: pl.DataFrame, days: int = 10, **columns: list[float | None]) -> Samples:
     level: list[float | None] = [95.0 + 0.01 * (k % 3) for k in range(days)]
     frame = daily_frame(dam, {"reservoir_level": level} | columns)
     return make_samples(frame, frame, dam, table)
 
 
-def test_rain_forecast_is_summed_and_unknown_unless_all_days_are_told() -> None:
+def test_forecast_rain_is_summed_and_null_unless_all_days_are_covered() -> None:
     dam = small_dam(rain_gauge(), forcings=[RAIN], hindcast={"leads": (1, 2, 5)})
     table = issued(*(("outlook", noon(4), 4 + k, float(10**k)) for k in range(5)))
-    made = samples_of(dam, table, rainfall_r1=[1.0] * 10)
-    wetness = made.inputs["api"][4]
-    assert made.forcing_inputs[1].columns == ["forcing_outlook_lead", "forcing_outlook_lead_api"]
-    assert made.forcing_inputs[1].row(4) == (10, pytest.approx(10 * wetness))
-    assert made.forcing_inputs[2].row(4) == (10, 110, pytest.approx(10 * wetness), pytest.approx(110 * wetness))
-    assert made.forcing_inputs[5].columns[:4] == [f"forcing_outlook_{span}" for span in ("1d", "2d", "3d", "lead")]
-    assert made.forcing_inputs[5].row(4)[:4] == (10, 110, 1110, None), "the fifth day was not told"
-    assert made.forcing_inputs[5].row(3) == (None,) * 8, "nothing had been issued"
-    totals = made.forcing_inputs[2]["forcing_outlook_lead"].to_list()
-    assert totals[4:8] == [110, 1100, 11000, None], "values of older issues remain"
+    samples = samples_from(dam, table, rainfall_r1=[1.0] * 10)
+    wetness = samples.inputs["api"][4]
+    assert samples.forcing_inputs[1].columns == ["forcing_outlook_lead", "forcing_outlook_lead_api"]
+    assert samples.forcing_inputs[1].row(4) == (10, pytest.approx(10 * wetness))
+    assert samples.forcing_inputs[2].row(4) == (10, 110, pytest.approx(10 * wetness), pytest.approx(110 * wetness))
+    assert samples.forcing_inputs[5].columns[:4] == [f"forcing_outlook_{span}" for span in ("1d", "2d", "3d", "lead")]
+    assert samples.forcing_inputs[5].row(4)[:4] == (10, 110, 1110, None), "no issue covers the fifth day"
+    assert samples.forcing_inputs[5].row(3) == (None,) * 8, "no issue exists yet"
+    totals = samples.forcing_inputs[2]["forcing_outlook_lead"].to_list()
+    assert totals[4:8] == [110, 1100, 11000, None], "values of older issues stay in use"
 
 
 def test_a_planned_release_in_the_unit_of_the_target() -> None:
@@ -102,27 +104,27 @@ def test_a_planned_release_in_the_unit_of_the_target() -> None:
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (200.0, 200_000.0)]}
     gauge = {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"}
     dam = small_dam(gauge, forcings=[RELEASE], storage_curves=[curve], hindcast={"leads": (1, 3)})
-    plan = [2.0, 2.0, 5.0, 5.0]  # of today and the next three days
+    plan = [2.0, 2.0, 5.0, 5.0]  # today and the next three days
     table = issued(*(("plan", noon(4), 4 + k, value) for k, value in enumerate(plan)))
-    row = samples_of(dam, table, release_r=[2.0] * 10).forcing_inputs[3].row(4, named=True)
+    row = samples_from(dam, table, release_r=[2.0] * 10).forcing_inputs[3].row(4, named=True)
     assert row["forcing_plan_lead"] == pytest.approx(-0.0864 * 12)
-    over = 2 / 2 + 2 + 5 + 5 / 2  # from the mean of today to the mean of day 3
-    assert row["forcing_plan_step"] == pytest.approx(-0.0864 * (over - 3 * 2))
-    assert row["balance_release_ahead"] == pytest.approx(0.0864 * over / 3)
+    volume = 2 / 2 + 2 + 5 + 5 / 2  # from the mean of today to the mean of day 3
+    assert row["forcing_plan_step"] == pytest.approx(-0.0864 * (volume - 3 * 2))
+    assert row["balance_release_ahead"] == pytest.approx(0.0864 * volume / 3)
 
 
-def test_of_a_level_read_at_eight_two_thirds_of_todays_flow_are_still_to_come() -> None:
+def test_after_a_reading_at_eight_two_thirds_of_todays_flow_follow() -> None:
     level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
-    read = {"reading": "instantaneous", "reading_at": "08:00"}
-    dam = small_dam(level | read, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
+    reading = {"reading": "instantaneous", "reading_at": "08:00"}
+    dam = small_dam(level | reading, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
     table = issued(("plan", noon(4), 4, 3.0), ("plan", noon(4), 5, 6.0))
     frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     row = make_samples(frame, frame, dam, table).forcing_inputs[1].row(4, named=True)
     assert row["forcing_plan_step"] == pytest.approx(-86.4 * (2 / 3 * 3 + 1 / 3 * 6 - 3))
 
 
-def test_what_is_released_upstream_arrives_after_its_travel_time() -> None:
-    """36 h: half of what leaves on a day arrives on the next, half on the one after."""
+def test_upstream_releases_arrive_after_the_travel_time() -> None:
+    """Travel time 36 h: half of the release of a day arrives one day later, half two days later."""
     upstream = {"kind": "upstream_release", "id": "up", "unit": "m3/s", "travel_time_h": 36}
     level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
     dam = small_dam(level, unit="ML", forcings=[upstream], hindcast={"leads": (1, 2)})
@@ -133,13 +135,13 @@ def test_what_is_released_upstream_arrives_after_its_travel_time() -> None:
     assert ahead[1]["forcing_up_lead"][4] == pytest.approx(86.4 * one)
     assert ahead[2]["forcing_up_lead"][4] == pytest.approx(86.4 * (one + two))
     assert ahead[2]["forcing_up_step"][4] == pytest.approx(86.4 * ((today + one) / 2 + (one + two) / 2 - 2 * today))
-    assert ahead[2]["forcing_up_lead"][5] is None, "of day 6 nothing is told, and half of it arrives on day 7"
+    assert ahead[2]["forcing_up_lead"][5] is None, "no issue covers day 6, and half of its release arrives on day 7"
 
 
-def test_without_forcings_nothing_changes() -> None:
-    made = samples_of(small_dam(), FORCINGS.empty())
-    assert made.forcing_inputs == {}
-    assert made.inputs_at(1) is made.inputs
+def test_without_forcings_the_inputs_do_not_change() -> None:
+    samples = samples_from(small_dam(), FORCINGS.empty())
+    assert samples.forcing_inputs == {}
+    assert samples.inputs_at(1) is samples.inputs
 
 
 DAYS = 900
@@ -153,36 +155,36 @@ def maes(dam: Dam, frame: pl.DataFrame, table: pl.DataFrame | None = None) -> di
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     scored = slice(500, None)
     return {
-        lead: float(np.nanmean(np.abs(made - samples.change(samples.observed, lead))[scored]))
-        for lead, made in points["default"].changes.items()
+        lead: float(np.nanmean(np.abs(changes - samples.change(samples.observed, lead))[scored]))
+        for lead, changes in points["default"].changes.items()
     }
 
 
-def test_an_honest_rain_forecast_helps_and_less_than_a_perfect_one() -> None:
+def test_a_rain_forecast_reduces_the_error_and_perfect_rain_more() -> None:
     rain = random_rain(DAYS)
-    today = np.concatenate([[0.0], rain[:-1]])
+    previous_rain = np.concatenate([[0.0], rain[:-1]])
     blind = small_dam(rain_gauge())
-    frame = frame_from_changes(blind, 0.002 * rain + 0.001 * today, {"rainfall_r1": rain})
+    frame = frame_from_changes(blind, 0.002 * rain + 0.001 * previous_rain, {"rainfall_r1": rain})
     dam = blind.model_copy(update={"forcings": small_dam(forcings=[RAIN]).forcings})
-    honest = synthetic.forcing_issues(dam, rain, forcing="outlook", error=0.5)
-    with_forecast, without = maes(dam, frame, honest), maes(blind, frame)
-    fed, true_rain = forcings.perfect_rain(usable_values(frame, blind), blind, 3)
-    perfect = maes(fed, frame, true_rain)
+    rain_forecast = synthetic.forcing_issues(dam, rain, forcing="outlook", error=0.5)
+    with_forecast, without = maes(dam, frame, rain_forecast), maes(blind, frame)
+    perfect_dam, perfect_rain = forcings.perfect_rain(usable_values(frame, blind), blind, 3)
+    perfect = maes(perfect_dam, frame, perfect_rain)
     for lead in (1, 3):
         assert with_forecast[lead] < 0.75 * without[lead]
         assert perfect[lead] < 0.8 * with_forecast[lead]
 
 
 @pytest.mark.parametrize("gauged", [True, False])
-def test_a_planned_release_helps(gauged: bool) -> None:
-    """Gates that are set anew every week or so: before they move only the plan tells."""
+def test_a_planned_release_reduces_the_error(gauged: bool) -> None:
+    """The gates move about once a week; before they move, only the plan shows it."""
     rng = np.random.default_rng(2)
     flow = np.repeat(rng.uniform(0, 20, DAYS), rng.integers(4, 10, DAYS))[:DAYS]
     gauges = [{"role": "release", "station": "r", "variable": "release", "unit": "m3/s"}] if gauged else []
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (200.0, 4_000_000.0)]}
     blind = small_dam(*gauges, storage_curves=[curve])
     dam = small_dam(*gauges, storage_curves=[curve], forcings=[RELEASE])
-    falls = -86.4 / 20_000 * (flow + np.concatenate([flow[:1], flow[:-1]])) / 2  # between means of days
+    falls = -86.4 / 20_000 * (flow + np.concatenate([flow[:1], flow[:-1]])) / 2  # between daily means
     frame = frame_from_changes(blind, falls, {"release_r": flow} if gauged else {})
     plan = synthetic.forcing_issues(dam, flow, forcing="plan", error=0.02)
     with_plan, without = maes(dam, frame, plan), maes(blind, frame)
@@ -190,108 +192,108 @@ def test_a_planned_release_helps(gauged: bool) -> None:
         assert with_plan[lead] < 0.6 * without[lead]
 
 
-EVERY = [
+ALL_FORCINGS = [
     RAIN | {"latency_h": 5},
     RELEASE,
     {"kind": "transfer", "id": "canal", "unit": "ML/d"},
     {"kind": "upstream_release", "id": "up", "unit": "ft3/s", "travel_time_h": 30},
 ]
-LEAKY = small_dam(
+FORCED = small_dam(
     rain_gauge(),
     {"role": "release", "station": "r", "variable": "release", "unit": "m3/s"},
-    forcings=EVERY,
+    forcings=ALL_FORCINGS,
     full_supply=100.0,
     hindcast={"leads": (1, 3)},
 )
 LEAK_DAYS = 520
 
 
-def every_issue() -> pl.DataFrame:
-    """Daily issues of every forcing of `LEAKY`, of values that have nothing to do with the lake."""
+def all_issues() -> pl.DataFrame:
+    """Daily issues of every forcing of `FORCED`, with values that are independent of the level."""
 
     def values(seed: int) -> np.ndarray:
         return np.abs(ar1_series(LEAK_DAYS, mean=5.0, sd=3.0, seed=seed))
 
     parts = [
-        synthetic.forcing_issues(LEAKY, values(k), forcing=forcing.id, error=0.3)
-        for k, forcing in enumerate(LEAKY.forcings)
+        synthetic.forcing_issues(FORCED, values(k), forcing=forcing.id, error=0.3)
+        for k, forcing in enumerate(FORCED.forcings)
     ]
     return pl.concat(parts)
 
 
-def other_issues(table: pl.DataFrame, until: datetime, seed: int) -> pl.DataFrame:
-    """`table` with other values, or none, in every issue that could not be had by `until`, and with one issue more."""
+def change_later_issues(table: pl.DataFrame, until: datetime, seed: int) -> pl.DataFrame:
+    """`table` with random or missing values in all issues known after `until`, and with additional issues."""
     rng = np.random.default_rng(seed)
     later = pl.col("known_time") > until
-    drawn = np.where(rng.random(len(table)) < 0.2, np.nan, np.abs(rng.normal(0, 100, len(table))))
-    said = pl.when(later).then(pl.Series(drawn, nan_to_null=True)).otherwise("value")
-    changed = table.with_columns(said.alias("value"))
-    more = changed.filter(later).head(50).with_columns(
+    values = np.where(rng.random(len(table)) < 0.2, np.nan, np.abs(rng.normal(0, 100, len(table))))
+    value = pl.when(later).then(pl.Series(values, nan_to_null=True)).otherwise("value")
+    changed = table.with_columns(value.alias("value"))
+    additional = changed.filter(later).head(50).with_columns(
         pl.col("issue_time", "known_time") + timedelta(minutes=1), pl.col("value") + 50
     )  # fmt: skip
-    return pl.concat([changed, more]).sample(fraction=1.0, shuffle=True, seed=seed)
+    return pl.concat([changed, additional]).sample(fraction=1.0, shuffle=True, seed=seed)
 
 
 def inputs_until(frame: pl.DataFrame, table: pl.DataFrame, last: int) -> pl.DataFrame:
-    """The inputs of both leads up to day `last`."""
-    made = make_samples(frame, frame, LEAKY, table)
-    return pl.concat([made.inputs_at(h).head(last + 1) for h in (1, 3)], how="diagonal")
+    """The inputs of both lead times up to day `last`."""
+    samples = make_samples(frame, frame, FORCED, table)
+    return pl.concat([samples.inputs_at(h).head(last + 1) for h in (1, 3)], how="diagonal")
 
 
 def forecasts_until(frame: pl.DataFrame, table: pl.DataFrame, last: int) -> pl.DataFrame:
-    """All forecasts up to day `last`, those of the blend too."""
-    made = make_samples(frame, frame, LEAKY, table)
-    points = hindcast.with_default(hindcast.point_forecasts(made, LEAKY, models_for(LEAKY)), made)
-    return hindcast.forecast_table(made, LEAKY, points).filter(pl.col("init_date") <= day(last))
+    """All forecasts up to day `last`, also those of the blend."""
+    samples = make_samples(frame, frame, FORCED, table)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, FORCED, models_for(FORCED)), samples)
+    return hindcast.forecast_table(samples, FORCED, points).filter(pl.col("init_date") <= day(last))
 
 
-Made = Callable[[pl.DataFrame, pl.DataFrame, int], pl.DataFrame]
+Builder = Callable[[pl.DataFrame, pl.DataFrame, int], pl.DataFrame]
 
 
-def check_nothing_later_is_seen(last: int, seed: int, made: Made = inputs_until) -> None:
-    """Fail if what is made up to day `last` changes with issues, or with gauges' values, of after its end."""
-    frame = synthetic.daily(LEAKY, days=LEAK_DAYS)
+def check_no_look_ahead(last: int, seed: int, build: Builder = inputs_until) -> None:
+    """Fail if the result of `build` up to day `last` changes with later issues or later values of gauges."""
+    frame = synthetic.daily(FORCED, days=LEAK_DAYS)
     rng = np.random.default_rng(seed)
     later = pl.int_range(len(frame)) > last
-    other = frame.with_columns(
+    changed = frame.with_columns(
         pl.when(later).then(pl.Series(rng.normal(0, 50, len(frame)))).otherwise(gauge.column).alias(gauge.column)
-        for gauge in LEAKY.gauges
+        for gauge in FORCED.gauges
     )
-    table = every_issue()
-    changed = other_issues(table, init_time(day(last), LEAKY.time_zone), seed)
-    assert_frame_equal(made(frame, table, last), made(other, changed, last), check_exact=True)
+    table = all_issues()
+    changed_issues = change_later_issues(table, init_time(day(last), FORCED.time_zone), seed)
+    assert_frame_equal(build(frame, table, last), build(changed, changed_issues, last), check_exact=True)
 
 
 @settings(max_examples=6)
 @given(last=st.integers(10, LEAK_DAYS - 1), seed=st.integers(0, 2**32 - 1))
-def test_no_input_sees_what_was_issued_or_came_after_its_init_time(last: int, seed: int) -> None:
-    check_nothing_later_is_seen(last, seed)
+def test_inputs_do_not_change_with_later_issues_or_values(last: int, seed: int) -> None:
+    check_no_look_ahead(last, seed)
 
 
-def test_no_forecast_sees_what_was_issued_or_came_after_its_init_time() -> None:
-    check_nothing_later_is_seen(400, 1, forecasts_until)
+def test_forecasts_do_not_change_with_later_issues_or_values() -> None:
+    check_no_look_ahead(400, 1, forecasts_until)
 
 
 def test_an_issue_used_a_day_too_early_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def early(table: pl.DataFrame, *given: object) -> pl.DataFrame:
-        return newest(table.with_columns(pl.col("known_time") - timedelta(hours=24)), *given)  # type: ignore[arg-type]
+    def too_early(table: pl.DataFrame, *arguments: object) -> pl.DataFrame:
+        return newest(table.with_columns(pl.col("known_time") - timedelta(hours=24)), *arguments)  # type: ignore[arg-type]
 
     newest = forcings.newest_issues
-    monkeypatch.setattr(forcings, "newest_issues", early)
+    monkeypatch.setattr(forcings, "newest_issues", too_early)
     with pytest.raises(AssertionError):
-        check_nothing_later_is_seen(410, 1)
+        check_no_look_ahead(410, 1)
 
 
 def test_perfect_rain_is_a_leak_and_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The diagnostic that knows the days to come: the same test must say that it does."""
+    """This diagnostic uses later rain, and the same check must detect it."""
 
     make_samples = samples.make_samples
 
-    def knowing(frame: pl.DataFrame, newest: pl.DataFrame, dam: Dam, table: pl.DataFrame) -> Samples:
-        fed, rain = forcings.perfect_rain(usable_values(newest, dam), dam, 3)
-        return make_samples(frame, newest, fed, pl.concat([table, rain]))
+    def with_perfect_rain(frame: pl.DataFrame, newest: pl.DataFrame, dam: Dam, table: pl.DataFrame) -> Samples:
+        perfect_dam, rain = forcings.perfect_rain(usable_values(newest, dam), dam, 3)
+        return make_samples(frame, newest, perfect_dam, pl.concat([table, rain]))
 
-    monkeypatch.setattr(sys.modules[__name__], "make_samples", knowing)
+    monkeypatch.setattr(sys.modules[__name__], "make_samples", with_perfect_rain)
     with pytest.raises(AssertionError):
-        check_nothing_later_is_seen(410, 1)
+        check_no_look_ahead(410, 1)
 

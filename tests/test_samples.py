@@ -1,4 +1,4 @@
-"""What models learn from and are judged on: levels, changes, regimes; which flags count where."""
+"""Samples: levels and changes for training and verification, regimes, and flags that exclude a value."""
 
 from datetime import date, timedelta
 
@@ -16,121 +16,121 @@ EXCLUDED = {"from": FIRST_DAY + timedelta(days=3), "to": FIRST_DAY + timedelta(d
 STREAM = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
 
 
-def samples_of(of: Dam, **columns: list[float | None] | list[str | None]) -> Samples:
-    """Samples of a frame that never was revised."""
-    frame = daily_frame(of, columns)
-    return make_samples(frame, frame, of)
+def samples_from(dam: Dam, **columns: list[float | None] | list[str | None]) -> Samples:
+    """Samples of a frame without revisions."""
+    frame = daily_frame(dam, columns)
+    return make_samples(frame, frame, dam)
 
 
 def test_changes_by_lead_time() -> None:
-    made = samples_of(small_dam(), reservoir_level=[1.0, 1.5, None, 3.0])
-    np.testing.assert_array_equal(made.change(made.level, 1), [0.5, np.nan, np.nan, np.nan])
-    np.testing.assert_array_equal(made.change(made.level, 2), [np.nan, 1.5, np.nan, np.nan])
-    assert np.isnan(made.change(made.level, 4)).all()
-    assert np.isnan(made.change(made.level, 9)).all()
+    samples = samples_from(small_dam(), reservoir_level=[1.0, 1.5, None, 3.0])
+    np.testing.assert_array_equal(samples.change(samples.level, 1), [0.5, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(samples.change(samples.level, 2), [np.nan, 1.5, np.nan, np.nan])
+    assert np.isnan(samples.change(samples.level, 4)).all()
+    assert np.isnan(samples.change(samples.level, 9)).all()
 
 
 def test_positions_are_clipped_to_the_record() -> None:
-    made = samples_of(small_dam(), reservoir_level=[1.0] * 5)
+    samples = samples_from(small_dam(), reservoir_level=[1.0] * 5)
     days = (FIRST_DAY - timedelta(days=9), FIRST_DAY, FIRST_DAY + timedelta(days=4), date(2050, 1, 1))
-    assert [made.position(day) for day in days] == [0, 0, 4, 5]
-    assert made.dates[0] == np.datetime64(FIRST_DAY)
+    assert [samples.position(day) for day in days] == [0, 0, 4, 5]
+    assert samples.dates[0] == np.datetime64(FIRST_DAY)
 
 
-def test_what_is_observed_keeps_what_our_screen_flags_and_drops_what_the_agency_does() -> None:
+def test_observed_levels_include_values_that_the_screen_flags_and_exclude_no_data() -> None:
     flags = [None, "range", "poor", "unknown", "spike", *NO_VALUE_FLAGS, None]
     level = [float(k) for k in range(len(flags))]
-    made = samples_of(small_dam(), reservoir_level=level, reservoir_level_flag=flags)
-    kept = np.array([flag not in NO_VALUE_FLAGS for flag in flags])
-    np.testing.assert_array_equal(made.observed, np.where(kept, level, np.nan))
-    assert np.isnan(made.level[1]), "a value out of range starts no forecast"
-    np.testing.assert_array_equal(np.isfinite(made.level), kept & (np.arange(len(flags)) != 1))
+    samples = samples_from(small_dam(), reservoir_level=level, reservoir_level_flag=flags)
+    has_value = np.array([flag not in NO_VALUE_FLAGS for flag in flags])
+    np.testing.assert_array_equal(samples.observed, np.where(has_value, level, np.nan))
+    assert np.isnan(samples.level[1]), "a value out of range starts no forecast"
+    np.testing.assert_array_equal(np.isfinite(samples.level), has_value & (np.arange(len(flags)) != 1))
 
 
-def test_excluded_spells_are_neither_judged_nor_learnt_but_can_be_forecast_from() -> None:
+def test_excluded_periods_are_not_scored_and_not_learned_but_start_forecasts() -> None:
     dam = small_dam(hindcast={"verification_exclude": [EXCLUDED]})
-    made = samples_of(dam, reservoir_level=[1.0, 2.0, 3.0, 50.0, 51.0, 3.5])
-    np.testing.assert_array_equal(made.observed, [1.0, 2.0, 3.0, np.nan, np.nan, 3.5])
-    np.testing.assert_array_equal(made.trusted, made.observed)
-    np.testing.assert_array_equal(made.level, [1.0, 2.0, 3.0, 50.0, 51.0, 3.5])
-    assert made.inputs["last_change"].to_list() == [None, 1.0, 1.0, 1.0, 1.0, 1.0]
+    samples = samples_from(dam, reservoir_level=[1.0, 2.0, 3.0, 50.0, 51.0, 3.5])
+    np.testing.assert_array_equal(samples.observed, [1.0, 2.0, 3.0, np.nan, np.nan, 3.5])
+    np.testing.assert_array_equal(samples.trusted, samples.observed)
+    np.testing.assert_array_equal(samples.level, [1.0, 2.0, 3.0, 50.0, 51.0, 3.5])
+    assert samples.inputs["last_change"].to_list() == [None, 1.0, 1.0, 1.0, 1.0, 1.0]
 
 
-def test_spells_hold_both_ends() -> None:
+def test_date_ranges_include_both_ends() -> None:
     dam = small_dam(hindcast={"verification_exclude": [EXCLUDED]})
     days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(FIRST_DAY) + 7)
     assert in_date_ranges(days, dam.hindcast.verification_exclude).tolist() == [False] * 3 + [True] * 2 + [False] * 2
     assert not in_date_ranges(days, ()).any()
 
 
-def test_only_the_last_day_knows_of_revisions() -> None:
+def test_only_the_last_day_uses_revisions() -> None:
     dam = small_dam(rain_gauge("a"))
     level = [1.0, 2.0, 2.5, 2.75]
     known = daily_frame(dam, {"reservoir_level": level, "rainfall_a": [0.0, 1.0, 2.0, 3.0]})
     newest = daily_frame(dam, {"reservoir_level": [1.0, 2.0, 2.25, 2.875], "rainfall_a": [7.0, 8.0, 9.5, 9.0]})
-    made = make_samples(known, newest, dam)
-    np.testing.assert_array_equal(made.level, [1.0, 2.0, 2.5, 2.875])
-    np.testing.assert_array_equal(made.observed, [1.0, 2.0, 2.25, 2.875])
-    assert made.inputs["last_change"].to_list() == [None, 1.0, 0.5, 0.625]
-    assert made.inputs["rain_lag0"].to_list() == [0.0, 1.0, 2.0, 9.0]
+    samples = make_samples(known, newest, dam)
+    np.testing.assert_array_equal(samples.level, [1.0, 2.0, 2.5, 2.875])
+    np.testing.assert_array_equal(samples.observed, [1.0, 2.0, 2.25, 2.875])
+    assert samples.inputs["last_change"].to_list() == [None, 1.0, 0.5, 0.625]
+    assert samples.inputs["rain_lag0"].to_list() == [0.0, 1.0, 2.0, 9.0]
 
 
-def test_days_after_the_last_init_date_do_not_count() -> None:
+def test_days_after_the_last_init_date_are_dropped() -> None:
     dam = small_dam()
     newest = daily_frame(dam, {"reservoir_level": [1.0, 2.0, 4.0, 8.0]})
-    made = make_samples(newest.head(3), newest, dam)
-    assert len(made.dates) == len(made.inputs) == len(made.observed) == 3
-    assert np.isnan(made.change(made.observed, 1)[-1])
+    samples = make_samples(newest.head(3), newest, dam)
+    assert len(samples.dates) == len(samples.inputs) == len(samples.observed) == 3
+    assert np.isnan(samples.change(samples.observed, 1)[-1])
 
 
 def test_no_usable_level_at_all() -> None:
     with pytest.raises(DataError, match="Small Dam: reservoir_level has no usable value in 3 days"):
-        samples_of(small_dam(), reservoir_level=[None, None, None])
+        samples_from(small_dam(), reservoir_level=[None, None, None])
 
 
-def test_wet_and_dry_by_three_days_of_catchment_rain() -> None:
+def test_wet_and_dry_regimes_from_three_day_rain() -> None:
     rain: list[float | None] = [0.0, 0.5, 0.4, 14.0, 1.0, 0.2, 0.3, None, None, None]
-    made = samples_of(small_dam(rain_gauge("a")), reservoir_level=[1.0] * 10, rainfall_a=rain)
+    samples = samples_from(small_dam(rain_gauge("a")), reservoir_level=[1.0] * 10, rainfall_a=rain)
     #  three-day sums: –, .5, .9, 14.9, 15.4, 15.2, 1.5, .5, –, – (two of the three days must have a reading)
-    assert made.regimes["wet"].tolist() == [False] * 4 + [True] * 2 + [False] * 4
-    assert made.regimes["dry"].tolist() == [False, True, True, False, False, False, False, True, False, False]
-    assert made.regimes["all"].all()
+    assert samples.regimes["wet"].tolist() == [False] * 4 + [True] * 2 + [False] * 4
+    assert samples.regimes["dry"].tolist() == [False, True, True, False, False, False, False, True, False, False]
+    assert samples.regimes["all"].all()
 
 
-def test_near_full_by_the_line_in_force_that_day() -> None:
-    line = {
+def test_near_full_uses_the_full_supply_level_of_that_day() -> None:
+    full_supply = {
         "dated": [
             {"from": FIRST_DAY + timedelta(days=1), "value": 10.0},
             {"from": FIRST_DAY + timedelta(days=3), "value": 12.0},
         ]
     }
-    dam = small_dam(full_supply=line, hindcast={"near_full_margin": 0.5})
-    made = samples_of(dam, reservoir_level=[10.0, 9.5, 9.25, 11.0, 11.5, None])
-    # on the last day, which has no level, by the last one
-    assert made.regimes["near_full"].tolist() == [False, True, False, False, True, True]
+    dam = small_dam(full_supply=full_supply, hindcast={"near_full_margin": 0.5})
+    samples = samples_from(dam, reservoir_level=[10.0, 9.5, 9.25, 11.0, 11.5, None])
+    # the last day has no level, so its regime follows from the last known level
+    assert samples.regimes["near_full"].tolist() == [False, True, False, False, True, True]
 
 
-def test_a_regime_that_cannot_be_told_is_absent() -> None:
+def test_a_regime_without_data_is_absent() -> None:
     level = [1.0 + 0.1 * k for k in range(20)]
-    assert set(samples_of(small_dam(), reservoir_level=level).regimes) == {"all"}
-    assert set(samples_of(small_dam(STREAM), reservoir_level=level).regimes) == {"all"}, "a gauge without any reading"
+    assert set(samples_from(small_dam(), reservoir_level=level).regimes) == {"all"}
+    assert set(samples_from(small_dam(STREAM), reservoir_level=level).regimes) == {"all"}, "a gauge without any reading"
     late = [None] * 10 + [1.0, 2.0] * 5
-    assert set(samples_of(small_dam(STREAM), reservoir_level=level, stream_level_s=late).regimes) == {"all"}
-    assert "dry" not in samples_of(small_dam(STREAM), reservoir_level=level, stream_level_s=level).regimes
+    assert set(samples_from(small_dam(STREAM), reservoir_level=level, stream_level_s=late).regimes) == {"all"}
+    assert "dry" not in samples_from(small_dam(STREAM), reservoir_level=level, stream_level_s=level).regimes
 
 
-def test_without_rain_gauges_wet_days_are_those_of_steep_rises() -> None:
-    """The warm-up is the first 40 of 100 days: rises of 0.1 … 0.9, so .9 of them lie below about 0.8."""
+def test_without_rain_gauges_steep_rises_mark_wet_days() -> None:
+    """The warm-up is the first 40 of 100 days: rises of 0.1 … 0.9, so 90% of them are below about 0.8."""
     rises = [0.1 * (1 + k % 9) for k in range(40)] + [0.5, 0.95] * 30
     stream = np.cumsum(rises).tolist()
-    wet = samples_of(small_dam(STREAM), reservoir_level=[1.0] * 100, stream_level_s=stream).regimes["wet"]
+    wet = samples_from(small_dam(STREAM), reservoir_level=[1.0] * 100, stream_level_s=stream).regimes["wet"]
     assert wet[40:].tolist() == [False, True] * 30
 
 
-def test_the_last_change_of_a_unit_is_the_same_in_another() -> None:
+def test_the_last_change_does_not_depend_on_the_unit() -> None:
     level = [1.0, 1.2, 1.1]
-    feet = samples_of(small_dam(unit="ft"), reservoir_level=[x / 0.3048 for x in level])
-    metres = samples_of(small_dam(), reservoir_level=level)
+    feet = samples_from(small_dam(unit="ft"), reservoir_level=[x / 0.3048 for x in level])
+    metres = samples_from(small_dam(), reservoir_level=level)
     assert pl.Series(feet.inputs["last_change"] * 0.3048).to_list()[1:] == pytest.approx(
         metres.inputs["last_change"].to_list()[1:]
     )
