@@ -80,7 +80,8 @@ def reference_levels(dam: Dam, extent: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
     Returns
     -------
     lines
-        name, date, value: those no farther from the extent than the extent's height. So they at most double it.
+        name, date, value: only levels that are no farther from the extent than its height, so that each side of the
+        chart grows by that height at most.
     levels
         name, value (on the last day), near (whether it is among the lines).
     """
@@ -115,15 +116,17 @@ def compare_with_observed(
 ) -> pl.DataFrame:
     """init_date, lead_time, change, low, high, observed, verdict: forecast and observed change.
 
+    Changes are from the level at the start of the forecast; low and high bound the 90% interval. The verdict is
+    "inside 80%", "inside 90%", "above 90%", "below 90%", "no interval" or "not observed".
+
     Parameters
     ----------
     fans
         As `forecast_fan` returns them.
     levels
         date, level, as `observed_levels` returns them.
-
-    Changes are from the level at the start of the forecast; low and high bound the 90% interval. The verdict is
-    "inside 80%", "inside 90%", "above 90%", "below 90%", "no interval" or "not observed".
+    leads
+        Lead times in days.
     """
     rows = (
         fans.filter(pl.col("lead_time").is_in(list(leads)))

@@ -10,6 +10,7 @@ import polars as pl
 
 from forebay.charts.forecast_tables import DAY
 from forebay.days.daily import UNUSABLE
+from forebay.features.known_inputs import excluded_days
 from forebay.tables import DEFAULT_MODEL, flag_of
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ def largest_rise(daily: pl.DataFrame, hindcast: pl.DataFrame, dam: Dam, around_d
     are needed on each side. So neither a spike nor the return from a downward spike counts as a flood. Days in the dam
     file's `verification_exclude` and readings flagged as wrong do not count.
 
-    Returns
-    -------
     None if the hindcast has no such day.
+
+    Parameters
+    ----------
+    around_days
+        Days before and after the onset whose forecasts are selected.
     """
     inits = hindcast.filter(pl.col("model") == DEFAULT_MODEL)["init_date"].unique().sort()
     if inits.is_empty():
@@ -68,16 +72,11 @@ def largest_rise(daily: pl.DataFrame, hindcast: pl.DataFrame, dam: Dam, around_d
     )
 
 
-def is_excluded(dam: Dam) -> pl.Expr:
-    """Whether a day (column `date`) is in a spell of the dam file's `verification_exclude`."""
-    spells = [pl.col("date").is_between(spell.from_, spell.to) for spell in dam.hindcast.verification_exclude]
-    return pl.any_horizontal(*spells) if spells else pl.lit(False)
-
-
 def _usable_levels(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
-    column = dam.target_gauge.column
-    unusable = pl.col(flag_of(column)).is_in(list(UNUSABLE)).fill_null(False) | is_excluded(dam)
-    return daily.sort("date").select("date", level=pl.when(~unusable).then(pl.col(column)))
+    """date, level of every day; null on excluded days and where the level must not be used."""
+    column, ordered = dam.target_gauge.column, daily.sort("date")
+    unusable = pl.col(flag_of(column)).is_in(list(UNUSABLE)).fill_null(False) | pl.Series(excluded_days(ordered, dam))
+    return ordered.select("date", level=pl.when(~unusable).then(pl.col(column)))
 
 
 def _ranked_steps(levels: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from forebay.charts.encodings import tooltips
 from forebay.charts.figures import Figure
 from forebay.charts.score_tables import errors_by_lead, scored_regimes
 from forebay.charts.style import EXTRA_COLOURS, MODEL_COLOURS, PANEL_HEIGHT, PANEL_WIDTH, Heading
+from forebay.tables import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -43,7 +44,7 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
     models = list(dict.fromkeys(model for _, table in errors for model in table["model"]))
     extra = iter(EXTRA_COLOURS * (1 + len(models) // len(EXTRA_COLOURS)))
     colours = [MODEL_COLOURS.get(model) or next(extra) for model in models]
-    dashes = [[1, 0] if model == "default" else _DASHES[k % len(_DASHES)] for k, model in enumerate(models)]
+    dashes = [[1, 0] if model == DEFAULT_MODEL else _DASHES[k % len(_DASHES)] for k, model in enumerate(models)]
     colour = alt.Color("model:N", title=None, scale=alt.Scale(domain=models, range=colours))
     dash = alt.StrokeDash("model:N", title=None, scale=alt.Scale(domain=models, range=dashes))
     lead = alt.Tooltip("lead_time:O", title="lead time, days")
