@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 InitDate = Annotated[date | None, Parameter(name="--init", help="Forecast from this day; by default the newest one.")]
 Form = Annotated[
-    Literal["csv", "netcdf"], Parameter(name="--format", help="netcdf writes forecast.nc beside forecast.csv.")
+    Literal["csv", "netcdf"], Parameter(name="--format", help="netcdf also writes forecast.nc.")
 ]
 
 

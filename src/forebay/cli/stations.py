@@ -75,13 +75,13 @@ def stations(
     if output is not None:
         station_map.write_map(station_list, place, output)
 
-    def show() -> None:
+    def print_stations() -> None:
         if rows := station_map.station_rows(station_list):
             terminal.table(f"{search.source}: stations within {search.radius_km:g} km of {place}", rows)
         for note in (*station_list.notes, *([f"Map: {output}"] if output else [])):
             terminal.line(note)
 
-    print_result(_content(station_list, output), as_json, show)
+    print_result(_content(station_list, output), as_json, print_stations)
 
 
 def _point(text: str) -> tuple[float, float]:

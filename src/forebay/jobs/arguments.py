@@ -15,7 +15,7 @@ from forebay.verify.hindcast import Execution, Progress
 
 
 def as_dam(dam: Dam | str | Path) -> Dam:
-    """A dam; an id or a path is loaded."""
+    """`dam`, or the dam with this id or file."""
     return dam if isinstance(dam, Dam) else load_dam(str(dam))
 
 

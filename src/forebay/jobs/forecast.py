@@ -124,7 +124,7 @@ def forecast(
     Raises
     ------
     SourceError, DataError, ConfigError, ModelError
-        If there is nothing to forecast from; the text says what to do.
+        If a forecast is not possible; the message states what to do.
     """
     dam, settings = as_dam(dam), settings or current_settings()
     with open_store(archive, settings, create=update) as store:
@@ -140,7 +140,7 @@ def forecast(
 def readable_tables(
     dam: Dam, store: Archive, *, now: datetime, init_date: date | None = None, report: FetchReport | None = None
 ) -> DailyTables:
-    """Daily tables of a dam, or the reason why there are none.
+    """Daily tables of a dam from its archive.
 
     Raises
     ------
@@ -175,9 +175,7 @@ def forecast_dam(
         The fetch before the forecast; its failures are limitations of the forecast.
     """
     samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
-    verification = verify_hindcast(
-        samples, dam, daily_tables.known, execution=execution
-    )
+    verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
     issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report))
     fetch_table = FETCHES.empty() if report is None else report.table
     return ForecastResult(dam, daily_tables, verification, issued, fetch_table)
@@ -244,7 +242,7 @@ def write_parquet(table: pl.DataFrame, path: Path) -> None:
 
 
 def report_content(result: ForecastResult) -> Report:
-    """What the report shows of a result."""
+    """The tables of the report of a result."""
     samples = result.verification.samples
     first = samples.dates[min(scored_from(samples, result.dam), len(samples.dates) - 1)].item()
     scored = pl.col("init_date").is_between(first, result.issued.init_date, closed="left")

@@ -1,4 +1,4 @@
-"""The hindcast job: how accurate the forecasts would have been, from what the archive holds; fetches nothing."""
+"""The hindcast job: the accuracy of past forecasts, from the readings in the archive; fetches nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def hindcast(
     Raises
     ------
     DataError, ConfigError, ModelError
-        If there is nothing to forecast from, or a variant is unknown.
+        If a hindcast is not possible, or a variant is unknown; the message states what to do.
     """
     dam, settings = as_dam(dam), settings or current_settings()
     for name in variants:
@@ -121,9 +121,7 @@ def hindcast_dam(
             regimes=variant.regimes,
             outages=variant.outages,
         )
-        hindcasts[name] = verify_hindcast(
-            variant, variant_dam, known, regimes=samples.regimes, execution=execution
-        )
+        hindcasts[name] = verify_hindcast(variant, variant_dam, known, regimes=samples.regimes, execution=execution)
     return HindcastResult(dam, hindcasts)
 
 
@@ -140,7 +138,7 @@ def _screens_for_codes(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Da
     is missing here: a level with the code "unavailable" has a number too, even if it is wrong.
     """
     if daily_tables.uncoded is None:
-        raise ModelError("the daily tables without quality codes are not there; call add_uncoded first")
+        raise ModelError("the daily tables have no version without quality codes; call add_uncoded first")
     bare = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"verification_exclude": ()})})
     return replace(make_samples(*daily_tables.uncoded, bare, daily_tables.forcings), outages=None), dam
 

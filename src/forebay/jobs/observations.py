@@ -1,4 +1,4 @@
-"""The jobs that bring readings into the archive and read them out again: `forebay.fetch` and `forebay.daily`."""
+"""The jobs that store readings in the archive and read them: `forebay.fetch` and `forebay.daily`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class FetchResult(Result):
-    """What a fetch brought: `to_frame()` has a row per gauge."""
+    """Result of a fetch; `to_frame()` has a row per gauge."""
 
     dam: Dam
     report: FetchReport = field(repr=False)
@@ -82,14 +82,14 @@ def fetch(
     settings
         By default those of `forebay.toml` in the working folder and of the environment.
     since, until
-        First and last day; by default from where the archive ends to today.
+        First and last day; by default from the end of the archive's record to today.
     progress
         Called with each gauge and the number of gauges that are complete.
 
     Raises
     ------
     SourceError, ConfigError
-        If no gauge could be fetched. A gauge that fails beside others is in `result.report.errors`.
+        If no gauge could be fetched. If only some gauges fail, `result.report.errors` has their errors.
     """
     dam, settings = as_dam(dam), settings or current_settings()
     request = FetchRequest(datetime.now(UTC), since=since, until=until, clock=lambda: datetime.now(UTC))
