@@ -1,4 +1,4 @@
-"""Full and read-only disks: real ones, because tests run as root, and chmod has no effect on root."""
+"""Real full and read-only disks: tests run as root, and chmod does not restrict root."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 
 def mount(*options: str) -> None:
-    """Run mount; where that is not permitted the test is skipped (in CI it fails)."""
+    """Run mount; without permission the test is skipped (in CI it fails)."""
     process = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
     if process.returncode and os.environ.get("CI") == "true":
         pytest.fail(f"mount is not permitted: {process.stderr}")
@@ -20,7 +20,7 @@ def mount(*options: str) -> None:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of `size` ("512k") at `folder`, which is created."""
+    """A disk of a size ("512k") at a new `folder`."""
     folder.mkdir()
     mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
     try:

@@ -208,7 +208,7 @@ class Outcome:
     requests
         Number of attempts of the affected request.
     stored, expected
-        The bad gauge's readings in the archive afterwards, and those of a service without a fault.
+        The bad gauge's readings in the archive after the fetch, and its readings from a service without a fault.
     others_complete
         Whether the archive has all readings of the other gauges.
     errors
@@ -308,7 +308,7 @@ def contents(of: Archive, gauges: Sequence[Gauge]) -> pl.DataFrame:
 
 @lru_cache(maxsize=3)
 def faultless(of: Dam, whole: bool) -> pl.DataFrame:
-    """Readings from a service without a fault: the whole record, or from `SINCE` on."""
+    """Readings of a service without a fault: the whole record, or from `SINCE` on."""
     with archive() as store, hydstra_server() as url:
         assert fetch(of, store, settings_for(url, whole=whole), now=NOW, first=None if whole else SINCE) == {}
         return contents(store, of.gauges)

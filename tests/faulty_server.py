@@ -1,4 +1,4 @@
-"""The Hydstra server of `tests.hydstra_server` with faults: each fault sends something instead of the correct answer.
+"""The Hydstra server of `tests.hydstra_server` with faults: a fault sends something else than the correct answer.
 
 A fault is a function of the handler, which has the connection, and of the correct answer.
 """
@@ -69,7 +69,7 @@ def reset(handler: Handler, whole: bytes) -> None:
 def head(handler: Handler, length: int | None, **headers: str) -> None:
     """Status line and headers of an answer; the connection closes after it."""
     handler.send_response(200)
-    handler.send_header("Connection", "close")  # closes it on this side too
+    handler.send_header("Connection", "close")  # closes the connection on the server's side too
     if length is not None:
         handler.send_header("Content-Length", str(length))
     for name, value in headers.items():
@@ -160,7 +160,7 @@ def _compressed_blanks() -> bytes:
 
 
 def renamed_keys(result_key: str, error_key: str) -> Misbehave:
-    """The correct answer under other keys."""
+    """The correct answer under changed keys."""
 
     def rename(whole: bytes) -> bytes:
         return json.dumps({error_key: 0, "disclaimer": "as is", result_key: json.loads(whole)["return"]}).encode()
@@ -173,7 +173,7 @@ def error(number: object, *, key: str = "error_num", text: str = "a message") ->
 
 
 def sites(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
-    """The correct list of variables with other sites."""
+    """The correct list of variables with changed sites."""
 
     def replace(whole: bytes) -> bytes:
         return json.dumps({"error_num": 0, "return": {"sites": change(json.loads(whole)["return"]["sites"])}}).encode()
@@ -182,12 +182,12 @@ def sites(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
 
 
 def variable(**keys: object) -> Misbehave:
-    """The correct list of variables with other keys in each variable."""
+    """The correct list of variables with changed keys in each variable."""
     return sites(lambda rows: [row | {"variables": [v | keys for v in row["variables"]]} for row in rows])
 
 
 def traces(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
-    """The correct answer with other traces."""
+    """The correct answer with changed traces."""
 
     def replace(whole: bytes) -> bytes:
         envelope = json.loads(whole)
@@ -198,15 +198,15 @@ def traces(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
 
 
 def trace(**keys: object) -> Misbehave:
-    """The correct answer with other keys in its trace."""
+    """The correct answer with changed keys in its trace."""
     return traces(lambda rows: [row | keys for row in rows])
 
 
 def points(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
-    """The correct answer with other points."""
+    """The correct answer with changed points."""
     return traces(lambda rows: [row | {"trace": change(row["trace"])} for row in rows])
 
 
 def third_point(**keys: object) -> Misbehave:
-    """The correct answer with other keys in its third point."""
+    """The correct answer with changed keys in its third point."""
     return points(lambda rows: [*rows[:2], rows[2] | keys, *rows[3:]])

@@ -1,7 +1,7 @@
-"""A Hydstra web service on loopback, over the real data and recordings in `../shared`.
+"""A Hydstra web service on loopback with the real data and recordings of `../shared`.
 
-It serves Warragamba's eight gauges (daily values) as the real service would, and gives the recorded answer to each
-recorded request. As a script it prints its URL and serves until it is stopped::
+It serves daily values of Warragamba's eight gauges like the real service, and answers each recorded request with its
+recorded answer. As a script it prints its URL and serves until it is stopped::
 
     python -m tests.hydstra_server [LAST_DAY]
 """
@@ -31,7 +31,7 @@ DATASOURCES = ("CP", "A")
 LEVEL = {"variable": "130.00", "name": "Reservoir Water Level", "units": "Metres", "precision": "0.001000"}
 STAGE = {"variable": "100.00", "name": "Stream Water Level", "units": "Metres", "precision": "0.001000"}
 RAIN = {"variable": "10.00", "name": "Rainfall", "units": "Millimetres", "precision": "0.010000"}
-DATA_TYPES = {"130.00": ("mean",), "100.00": ("mean",), "10.00": ("tot", "mean")}  # the article asks `mean` for rain
+DATA_TYPES = {"130.00": ("mean",), "100.00": ("mean",), "10.00": ("tot", "mean")}  # the article uses `mean` for rain
 PADDED = ("0.000", 4)
 """Value and code that the service sends for days beyond the period of record."""
 RECORDED_TEXTS = {
@@ -82,7 +82,7 @@ def gauges() -> dict[str, Series]:
 
 @lru_cache(maxsize=1)
 def recordings() -> dict[str, bytes]:
-    """Recorded answers by the request that got them, as JSON with sorted keys; "" is the request without a body."""
+    """Recorded answers by request (JSON with sorted keys); "" is the request without a body."""
     folder = SHARED / "recordings" / "hydstra"
     entries = json.loads((folder / "MANIFEST.json").read_text("utf-8"))
     return {_sorted(entry.get("request_body")): (folder / entry["file"]).read_bytes() for entry in entries}
@@ -215,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, *connection: Any, last_day: date) -> None:  # Any: what the server hands to its handlers
+    def __init__(self, *connection: Any, last_day: date) -> None:  # Any: the server's arguments
         self.last_day = last_day
         super().__init__(*connection)
 

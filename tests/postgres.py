@@ -29,12 +29,12 @@ ATTEMPTS = 3
 """Number of attempts to start, each on another free port."""
 
 RELAXED = ("fsync=off", "full_page_writes=off", "shared_buffers=64MB")
-"""Tests kill clients, never the machine: what the server would write for that is left out."""
+"""Settings of a server that need not survive a crash of the machine: tests kill clients only."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running server: databases are created in it, and removed with it."""
+    """A running server; its databases are removed with it."""
 
     port: int
     password: str
@@ -42,7 +42,7 @@ class Cluster:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def url(self, database: str, *, password: str | None = None) -> str:
-        """URL of a database; of another `password` than its user has, if given."""
+        """URL of a database, with `password` instead of the user's password if it is set."""
         return f"postgresql+psycopg://{USER}:{password or self.password}@127.0.0.1:{self.port}/{database}"
 
     def new(self, options: str = "") -> str:
@@ -63,7 +63,7 @@ class Cluster:
         path.chmod(0o700)
 
     def execute(self, statement: str, url: str | None = None) -> list[tuple[object, ...]]:
-        """Run a statement as the server's superuser, in a connection of its own (to a database, or to none of them)."""
+        """Rows of a statement, run as superuser in a new connection to the database `url` (default: `postgres`)."""
         import psycopg
 
         place = (url or self.url("postgres")).replace("+psycopg", "")
@@ -77,7 +77,7 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
     """A server with `settings`, stopped and removed at the end."""
     programs = _programs()
     owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # PostgreSQL does not run as root
-    # Not below pytest's folder, which only root may enter, nor below a long path: a socket's may have 107 characters.
+    # Not in pytest's folder, which only root can enter, and not in a long path: a socket's path has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="forebay-postgres-", dir="/tmp" if owner else None))
     password = secrets.token_hex(8)
     try:
@@ -88,7 +88,7 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
 
         def run(program: str, *arguments: str) -> None:
             command = [*owner, str(programs / program), *arguments]
-            # To a file: a server that was started would keep a pipe open, and the wait for its end would not end.
+            # Output goes to a file: a started server would keep a pipe open, and `run` would wait for its end.
             with (folder / "output").open("w+") as output:
                 process = subprocess.run(
                     command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, timeout=120, check=False
@@ -110,12 +110,12 @@ def cluster(settings: tuple[str, ...] = RELAXED) -> Iterator[Cluster]:
                 try:
                     run("pg_ctl", "start", "--pgdata", place, "--log", str(folder / "log"), "--wait", "--timeout=60")
                     break
-                except AssertionError:  # somebody else may have taken the port
+                except AssertionError:  # another process may use the port
                     if attempt + 1 == ATTEMPTS:
                         raise
             yield Cluster(port, password, folder)
         finally:
-            if (folder / "data" / "postmaster.pid").exists():  # it runs, be it that its start was not waited for
+            if (folder / "data" / "postmaster.pid").exists():  # also after a start that timed out
                 run("pg_ctl", "stop", "--pgdata", place, "--mode=immediate", "--wait")
     finally:
         shutil.rmtree(folder)

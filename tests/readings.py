@@ -1,4 +1,4 @@
-"""Hand-made gauges and readings, for the tests of the archive. Nothing here was observed."""
+"""Invented gauges and readings for the tests of the archive."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -26,7 +26,7 @@ GAUGES = (LEVEL, RAIN, HOURLY, INSTANTANEOUS)
 
 
 def readings(gauge: Gauge, contents: dict[datetime, Content]) -> pl.DataFrame:
-    """`tables.READINGS` with these contents by time."""
+    """`tables.READINGS` of a gauge with `contents` by time."""
     names = ("value", "raw_value", "quality", "quality_code")
     rows = [gauge.series | {"time": t} | dict(zip(names, content, strict=True)) for t, content in contents.items()]
     return pl.DataFrame(rows, schema=dict(READINGS.columns))

@@ -1,6 +1,6 @@
 """A Hydstra service on loopback with a site table, based on the server of `hydstra_server`.
 
-Stations and their records are made up; the answers have the shape of the recorded ones.
+Stations and their records are invented; the answers have the shape of the recorded answers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Site:
     period: tuple[str, str] = ("19900101000000", "20241118163000")
 
     def row(self) -> dict[str, object]:
-        """As `get_db_info` gives it."""
+        """The site in the form of an answer to `get_db_info`."""
         return {
             "station": self.station,
             "stname": f"STATION {self.station}",
@@ -66,7 +66,7 @@ class Service:
             assert (call["version"], params["table_name"], params["return_type"]) == ("3", "site", "array")
             return {"error_num": 0, "return": {"rows": self._around(*params["geo_filter"]["circle"])}}
         requested = params["site_list"].split(",")
-        assert call["version"] == "1" and len(requested) <= 20, "few sites a call"
+        assert call["version"] == "1" and len(requested) <= 20, "few sites per call"
         known = [site for site in self.sites if site.station in requested]
         if function == "get_datasources_by_site":
             return {"error_num": 0, "return": {"sites": [
@@ -76,7 +76,7 @@ class Service:
         return {"error_num": 0, "return": {"sites": [self._listed(site, params["datasource"]) for site in known]}}
 
     def _around(self, first: float, second: float, radius: float) -> list[dict[str, object]]:
-        """Rows within the circle on a map of degrees, and all rows without coordinates, as a careless service sends."""
+        """Rows within the circle on a map of degrees, and all rows without coordinates, as real services do."""
         latitude, longitude = (second, first) if self.longitude_first else (first, second)
         rows = []
         for site in self.sites:

@@ -1,7 +1,7 @@
-"""Real processes at one archive: fetches, a reader, a dashboard that polls; and fetches that are killed at any moment.
+"""Real processes on one archive: fetches, a reader, a polling dashboard, and fetches that are killed at any moment.
 
-Every round of a fetch gives all readings of a gauge one new number, so that a view with two numbers of a gauge, or with
-another number of rows, is torn.
+Each fetch sets all readings of a gauge to one new number. A view with two numbers, or with a different number of rows,
+is therefore torn.
 """
 
 import multiprocessing
@@ -27,7 +27,7 @@ from tests.readings import MONDAY
 DAYS = 200
 DAM = synthetic.small_dam(synthetic.rain_gauge("r1"), synthetic.rain_gauge("r2"))
 KILLS, EARLY = 50, 8
-"""Kills in all, and how many of them fall before a fetch is known to be done: in the making of the archive too."""
+"""Number of kills, and how many of them can hit the first fetch, also while it creates the archive."""
 
 
 def fetch(path: Path, archive: Archive, number: float, now: datetime) -> FetchReport:
@@ -52,7 +52,7 @@ def sound(url: str, now: datetime) -> upkeep.ArchiveCheck:
     return checked
 
 
-# --- run in processes of their own ----------------------------------------------------------------------------------
+# --- functions that run in separate processes -----------------------------------------------------------------------
 
 
 def fetch_on(url: str, path: Path, first: int, started: Event) -> None:
@@ -72,7 +72,7 @@ def fetch_some(url: str, path: Path, first: int, rounds: int) -> None:
             report = fetch(path, archive, number, datetime.now(UTC))
             stored += int(report.table["new"].sum() + report.table["revised"].sum())
             for error in report.errors.values():
-                assert "fetch again" in str(error)  # the other fetch was quicker: refused whole, as it must be
+                assert "fetch again" in str(error)  # the other fetch was faster; this one must be refused completely
     (path.parent / "stored").write_text(str(stored))
 
 
@@ -104,7 +104,7 @@ Start = Callable[..., ForkServerProcess]
 
 @pytest.fixture
 def processes() -> ForkServerContext:
-    """Starts processes that share finished imports: 50 of them take less than a minute."""
+    """Context whose processes share finished imports: 50 of them take less than a minute."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.test_archive_processes", "forebay.archive.database"])
     return context
@@ -112,7 +112,7 @@ def processes() -> ForkServerContext:
 
 @pytest.fixture
 def start(processes: ForkServerContext) -> Iterator[Start]:
-    """Starts a process; it is killed at the end if it still runs."""
+    """Function that starts a process, which is killed at the end of the test."""
     started: list[ForkServerProcess] = []
 
     def begin(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
@@ -152,19 +152,20 @@ def test_a_killed_fetch_leaves_complete_gauges_and_the_next_fetch_completes(
         if kill >= EARLY:
             assert started.wait(60), "the fetch after the kill did not complete"
             elapsed = clock.monotonic() - begun
-        clock.sleep(moments.uniform(0, max(0.15, elapsed)))  # a busy machine is slower at both
+        clock.sleep(moments.uniform(0, max(0.15, elapsed)))  # a busy machine is slower at both: fetch and wait
         process.kill()
         process.join()
         with open_archive(url) as archive:
             numbers = [number_of(archive, gauge) for gauge in dam.gauges]
         assert numbers == sorted(numbers, reverse=True), "gauges are fetched in the dam file's order"
-        assert numbers[0] == numbers[-1] or numbers[0] == numbers[-1] + 1 or numbers[-1] < first, "one after the other"
+        in_turn = numbers[0] == numbers[-1] or numbers[0] == numbers[-1] + 1 or numbers[-1] < first
+        assert in_turn, "gauges are fetched one after the other"
         assert kill < EARLY or first <= numbers[-1]
         first = max(first, int(numbers[0]) + 1)
     checked = sound(url, MONDAY + timedelta(days=first + 10_000))
     assert checked.versions >= (KILLS - EARLY) * DAYS * len(dam.gauges)
     with open_archive(url) as archive:
-        for gauge in dam.gauges:  # every version of a reading is there once: one for each number, from the first on
+        for gauge in dam.gauges:  # the archive has each version of a reading once
             stored = archive.revisions([gauge])
             assert stored.height % DAYS == 0
             assert (stored["value"] > stored["old_value"]).all()

@@ -70,7 +70,7 @@ def test_the_results_equal_the_article(result: article.ArticleRun) -> None:
 @needs_shared
 def test_the_livebooks_net_collapses_to_a_constant_near_the_median(result: article.ArticleRun) -> None:
     elixir = next(r for r in result.page.results if r.stem == "elixir-published")
-    assert max(elixir.spread) <= 0.001  # domain.md 1: sd ≤ .0005; a seed of another backend may do a little more
+    assert max(elixir.spread) <= 0.001  # domain.md 1: sd ≤ .0005; other backends may differ a little more
     assert elixir.mean() == pytest.approx(elixir.baselines_test["train_median"], abs=0.002)
 
 

@@ -76,7 +76,7 @@ def test_elixirs_baselines_on_all_rows_equal_the_table() -> None:
     scores = baselines_on_all(rows)
     known = [scores[name] for name in ("no_change", "train_median", "last_change")]
     assert known == pytest.approx([0.0432, 0.0411, 0.0338], abs=5e-5)  # domain.md 1
-    plausible = np.abs(rows.target()) <= 8  # and its note on the rows of −9.9 and −55 m
+    plausible = np.abs(rows.target()) <= 8  # domain.md 1, note on the rows of −9.9 and −55 m
     assert metrics.mae(np.zeros(plausible.sum()), rows.target()[plausible]) == pytest.approx(0.0293, abs=5e-5)
     last = rows.table["last_change"].to_numpy()[plausible]
     assert metrics.mae(last, rows.target()[plausible]) == pytest.approx(0.0191, abs=5e-5)
@@ -118,7 +118,8 @@ def test_the_livebook_loses_the_pairs_and_its_repair_keeps_them() -> None:
 
 def test_the_python_recipe_keeps_levels_with_code_255_and_uses_them_for_the_label() -> None:
     table = recipe_rows(PYTHON, level([1.0, 1.1, 9.0, 1.2, 1.3], [4, 201, 255, 4, 4]), drivers([0.0] * 5)).table
-    assert table["date"].to_list() == [date(2020, 1, 3), date(2020, 1, 5)]  # 1 Jan no label, 2 Jan 201, 4 Jan −7.8
+    # 1 Jan has no label, 2 Jan has code 201, 4 Jan has −7.8
+    assert table["date"].to_list() == [date(2020, 1, 3), date(2020, 1, 5)]
     assert table["change"].to_list() == pytest.approx([7.9, 0.1])
 
 

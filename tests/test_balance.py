@@ -16,13 +16,13 @@ from forebay.models.regression import Huber
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 DAYS = 800
-ML_PER_M3S = 86.4  # a day's volume of 1 m3/s
+ML_PER_M3S = 86.4  # volume of 1 m3/s in a day
 INFLOW = {"role": "inflow", "station": "in", "variable": "inflow", "unit": "m3/s"}
 RELEASE = {"role": "release", "station": "out", "variable": "release", "unit": "m3/s"}
 STORAGE = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
 PERCENT = STORAGE | {"variable": "storage_percent", "unit": "%"}
 AREA = StorageCurve(level_unit="m", storage_unit="ML", points=((0.0, 0.0), (100.0, 100_000.0), (200.0, 400_000.0)))
-"""1 ML is 1 mm below a level of 100 m, a third of it above."""
+"""1 ML is 1 mm below a level of 100 m, and 1/3 mm above it."""
 
 
 def random_flows(*, seed: int = 1) -> tuple[Array, Array]:
@@ -36,13 +36,13 @@ def random_flows(*, seed: int = 1) -> tuple[Array, Array]:
 
 
 def storage_of(inflow: Array, release: Array) -> Array:
-    """Storage (ML), daily means: the change to a day is half of its own balance and half of the day's before."""
+    """Storage (ML), daily means: the change to a day is the mean of the balances of that day and the day before."""
     net = (inflow - release) * ML_PER_M3S
     return np.asarray(200_000 + np.concatenate([[0.0], np.cumsum((net[1:] + net[:-1]) / 2)]))
 
 
 def inputs_of(dam: Dam, target: Array, inflow: Array | None, release: Array | None) -> pl.DataFrame:
-    """Inputs of the days of a record; flows are left out where they are None."""
+    """Inputs of the days of a record, without the flows that are None."""
     columns = {dam.target.variable: target.tolist()}
     columns |= {"inflow_in": inflow.tolist()} if inflow is not None else {}
     columns |= {"release_out": release.tolist()} if release is not None else {}
@@ -50,7 +50,7 @@ def inputs_of(dam: Dam, target: Array, inflow: Array | None, release: Array | No
 
 
 def split(inputs: pl.DataFrame, target: Array, lead: int) -> tuple[pl.DataFrame, Array]:
-    """Inputs and changes to learn from."""
+    """Inputs and observed changes for a fit."""
     return inputs.head(-lead), target[lead:] - target[:-lead]
 
 
@@ -65,7 +65,7 @@ def test_an_exact_balance_gives_a_factor_of_one_and_the_recession_of_the_river()
 
 
 def test_the_forecast_of_steady_flows_is_exact() -> None:
-    """Learnt on floods; then 10 days of steady flows: the storage falls by the difference each day."""
+    """After floods the flows are steady: the storage falls by their difference each day."""
     dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     inflow[-30:], release[-30:] = 12.0, 20.0
@@ -77,7 +77,7 @@ def test_the_forecast_of_steady_flows_is_exact() -> None:
 
 
 def test_unmeasured_flows_continue() -> None:
-    """A release of 7 m3/s that no gauge reports lowers the forecast by just that."""
+    """A release of 7 m3/s that no gauge reports lowers the forecast by 7 m3/s."""
     dam = small_dam(STORAGE, INFLOW, unit="ML")
     inflow, _ = random_flows()
     inflow[-30:] = 12.0
@@ -99,7 +99,7 @@ def test_the_factor_of_a_storage_percentage_is_learned() -> None:
 
 @pytest.mark.parametrize(("unit", "metres"), [("m", 1.0), ("ft", 0.3048)])
 def test_a_level_takes_its_area_from_the_storage_curve(unit: str, metres: float) -> None:
-    """1 m3/s is 86.4 ML a day: 86.4 mm below 100 m, 28.8 mm above; unknown beyond the curve."""
+    """1 m3/s is 86.4 ML a day: 86.4 mm below 100 m, 28.8 mm above, missing beyond the curve."""
     dam = small_dam(INFLOW, unit=unit, storage_curves=[AREA])
     level = np.array([50.0, 99.0, 101.0, 150.0, 250.0]) / metres
     inputs = inputs_of(dam, level, np.array([1.0, 2.0, 1.0, -1.0, 1.0]), None)
@@ -123,7 +123,7 @@ def test_the_release_of_the_upstream_dam_replaces_an_inflow_gauge() -> None:
 
 
 def test_without_flows_the_median_change_continues() -> None:
-    """All flows silent for more than 10 days: the median change of 30 days, 3 days long."""
+    """All flows are missing for more than 10 days: the forecast is 3 times the median daily change of 30 days."""
     dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()
     storage = storage_of(inflow, release)

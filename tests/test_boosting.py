@@ -61,7 +61,7 @@ def test_the_correction_fits_the_residuals_of_the_regression() -> None:
     target = STEP + 2 * INPUTS["b"].to_numpy() + NOISE
     model = BoostedHuber(1).fit(INPUTS, target)
     huber = Huber(1).fit(INPUTS, target)
-    assert model.huber_.coefficients_ is huber.coefficients_, "the cached fit that other models use too"
+    assert model.huber_.coefficients_ is huber.coefficients_, "the fit is cached for other models"
     by_hand = huber.predict(INPUTS) + Trees(1, 100).fit(INPUTS, target - huber.predict(INPUTS)).predict(INPUTS)
     np.testing.assert_array_equal(model.predict(INPUTS), by_hand)
     huber_error = np.abs(huber.predict(INPUTS) - target).mean()
@@ -69,7 +69,7 @@ def test_the_correction_fits_the_residuals_of_the_regression() -> None:
 
 
 def test_outer_quantiles_have_their_share_of_days_below() -> None:
-    """Noise that is ten times larger where b > 0; checked on the half of the record without training rows."""
+    """The noise is ten times larger where b > 0; the check uses the half of the record without training rows."""
     target = NOISE * np.where(INPUTS["b"].to_numpy() > 0, 10.0, 1.0)
     half = N // 2
     for quantile in (0.1, 0.9):

@@ -1,4 +1,4 @@
-"""Every chart of the report is valid Vega-Lite, can be drawn, names its unit, and is marked as simulated."""
+"""Every chart of the report is valid Vega-Lite, renders, has its unit, and is marked as simulated."""
 
 from __future__ import annotations
 

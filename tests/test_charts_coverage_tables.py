@@ -1,4 +1,4 @@
-"""`forebay.charts.coverage_tables`: the state of every gauge's readings, in spells and counted."""
+"""`forebay.charts.coverage_tables`: spells and counts of the state of every gauge's readings."""
 
 import polars as pl
 import pytest

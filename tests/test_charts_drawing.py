@@ -1,4 +1,4 @@
-"""Pictures drawn in processes of their own: whatever happens to a process, no picture is lost."""
+"""Pictures that separate processes draw: no picture is lost when a process fails."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def test_the_bundle_equals_the_bundle_of_this_process() -> None:
 
 
 def test_no_picture_is_lost_when_a_process_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while it draws and before it starts, as by a system that is out of memory."""
+    """The process is killed while it draws and before it starts, as when memory runs out."""
     monkeypatch.setattr(drawing, "_process", lambda _: process)
     monkeypatch.setattr(drawing, "_threads", lambda: one_thread)
     one_thread = ThreadPoolExecutor(1)
@@ -56,7 +56,7 @@ def test_no_picture_is_lost_when_a_process_is_killed(monkeypatch: pytest.MonkeyP
         process.wait()
         pictures += [future.result() for future in drawing.start_drawing([("three", SPEC)]).values()]
         assert process.stdin is not None
-        with suppress(BrokenPipeError):  # closing flushes a request that nobody reads
+        with suppress(BrokenPipeError):  # close flushes a request that has no reader
             process.stdin.close()
     assert [picture.svg for picture in pictures] == [rendering.draw(SPEC).svg] * 3
 
@@ -117,7 +117,7 @@ def test_code_in_the_working_folder_is_not_run(tmp_path: Path) -> None:
 
 @contextmanager
 def _parent(program: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A process that draws, in a session of its own, and the id of its drawing process."""
+    """A parent process in a new session, and the id of its drawing process."""
     file = folder / "pid"
     command = [sys.executable, "-c", START + WRITE_CHILD_PID + program, str(file)]
     with subprocess.Popen(command, start_new_session=True) as parent:

@@ -27,7 +27,7 @@ HEADING = Heading(DAM.name, "reservoir level (daily mean), m", True)
 
 
 def explanation_of(*parts: tuple[str, str, float]) -> pl.DataFrame:
-    """An explanation at a lead time of 2 days; the words of a source are its group."""
+    """An explanation at a lead time of 2 days; the title of a source is its group."""
     rows = [("d", INIT, 2, group, gauge, part, group) for group, gauge, part in parts]
     return EXPLANATION.check(pl.DataFrame(rows, schema=EXPLANATION.columns, orient="row"))
 

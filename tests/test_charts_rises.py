@@ -19,7 +19,7 @@ def lake() -> Dam:
 
 
 def rise_in(dam: Dam, daily: pl.DataFrame) -> Rise | None:
-    """The largest rise of a hindcast with a forecast from every day that has a level."""
+    """Largest rise in a hindcast with a forecast from every day with a level."""
     return largest_rise(daily, synthetic.forecasts(dam, daily, daily["date"].to_list()), dam)
 
 

@@ -11,12 +11,12 @@ from tests.shared import PROJECT
 
 
 def load_script() -> ModuleType:
-    """The script as a module; `scripts` is no package."""
+    """The script as a module; `scripts` is not a package."""
     spec = importlib.util.spec_from_file_location("check_language", PROJECT / "scripts" / "check_language.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # NamedTuple looks its module up
+    sys.modules[spec.name] = module  # NamedTuple needs its module in `sys.modules`
     spec.loader.exec_module(module)
     return module
 

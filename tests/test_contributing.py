@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's recipes: each is applied to a copy of the package, in as many files as it says, and works."""
+"""The recipes of CONTRIBUTING.md work on a copy of the package and change the announced number of files."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def recipes() -> list[Recipe]:
 
 
 def apply_edit(edit: re.Match[str], root: Path) -> None:
-    """Write a new file, or change an old one at a line that it has exactly once."""
+    """Write a new file, or change an existing file at a line that occurs exactly once."""
     path = root / (edit["new"] or edit["file"])
     code = edit["code"]
     if edit["new"]:

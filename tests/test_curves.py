@@ -30,7 +30,7 @@ def curves(draw: st.DrawFn, *, flat: bool = True) -> StorageCurve:
 
 
 def inside(of: StorageCurve, share: float) -> float:
-    """The level that lies `share` of the way up the curve."""
+    """Level at a share of the range of the curve."""
     lowest, highest = of.points[0][0], of.points[-1][0]
     return min(max(lowest + share * (highest - lowest), lowest), highest)
 
@@ -102,7 +102,7 @@ def test_an_invalid_curve_is_refused(points: tuple[tuple[float, float], ...], se
 def test_the_newest_started_curve_applies() -> None:
     first, second, third = (curve((0.0, 0.0), (1.0, volume), valid_from=day) for volume, day in [
         (10.0, None), (9.0, date(2000, 1, 1)), (8.0, date(2010, 6, 1))])  # fmt: skip
-    curves = [third, first, second]  # the dam file's order does not matter
+    curves = [third, first, second]  # the order in the dam file has no effect
     assert curve_on(curves, date(1999, 12, 31)) is first
     assert curve_on(curves, date(2000, 1, 1)) is second
     assert curve_on(curves, date(2010, 5, 31)) is second

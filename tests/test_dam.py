@@ -1,4 +1,4 @@
-"""`forebay.dams.dam`: levels that are constant, dated or follow a rule curve; roles and sources that fit together."""
+"""`forebay.dams.dam`: constant, dated and rule-curve levels; roles and their variables."""
 
 from datetime import date, timedelta
 from typing import get_args

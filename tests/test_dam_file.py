@@ -1,4 +1,4 @@
-"""`forebay.dams.dam_file`: dam files as people write them, and one sentence for each fault."""
+"""`forebay.dams.dam_file`: dam files are read, and each fault is an error in one sentence."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -52,7 +52,7 @@ def read(folder: Path, text: str) -> Dam:
 
 
 def replaced(old: str, new: str, *, text: str = DAM + RAIN) -> str:
-    assert text.count(old) >= 1, f"{old!r} does not stand in the dam file"
+    assert text.count(old) >= 1, f"{old!r} is not in the dam file"
     return text.replace(old, new, 1)
 
 

@@ -1,4 +1,4 @@
-"""Every dam of the shared data: its file loads, is read whole, and its numbers are those of the text."""
+"""Every dam of the shared data: its file loads, is read completely, and its numbers equal the text."""
 
 import csv
 from pathlib import Path

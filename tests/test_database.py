@@ -27,7 +27,7 @@ KEYS = 3000
 
 
 def batch(value: float) -> pl.DataFrame:
-    """`KEYS` readings that all have this value."""
+    """`KEYS` readings that all have the same value."""
     return readings(LEVEL, day_contents(date(2015, 1, 1), [value] * KEYS))
 
 

@@ -1,4 +1,4 @@
-"""Steps of datum: detected where the dam file does not state them, subtracted where it does."""
+"""Datum steps: detected if the dam file does not state them, subtracted if it does."""
 
 from datetime import date, timedelta
 

@@ -1,4 +1,4 @@
-"""Pages and program agree: snippets run, links exist, every command, option, setting and key is documented."""
+"""Pages and program agree: snippets run, links exist, and every command, option, setting and key is documented."""
 
 import doctest
 import pkgutil
@@ -22,7 +22,7 @@ PAGES = sorted([*PROJECT.glob("*.md"), *(p for p in (PROJECT / "docs").rglob("*.
 
 
 def commands(group: App, *words: str) -> dict[str, App]:
-    """Every command of a group by its words; a group itself is replaced by its commands."""
+    """Every command of a group by its words; a nested group is replaced by its commands."""
     by_words: dict[str, App] = {}
     for name in group:
         if not name.startswith("-"):
@@ -42,7 +42,7 @@ def page_name(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Anchors of a page's headings, made as code hosts make them."""
+    """Anchors of a page's headings, in the form that code hosts use."""
     prose = FENCED.sub("", page.read_text("utf-8"))
     headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -56,7 +56,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def run_snippets(page: Path) -> None:
     """Run a page's Python blocks one after the other, in one namespace."""
     snippets = blocks(page, "python")
-    assert snippets, f"{page_name(page)} has no Python"
+    assert snippets, f"{page_name(page)} has no Python block"
     namespace: dict[str, object] = {}
     for snippet in snippets:
         exec(compile(snippet, page.name, "exec"), namespace)

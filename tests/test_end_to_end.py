@@ -22,7 +22,7 @@ def _in_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def with_two_leads(dam: Path, folder: Path) -> Path:
-    """Path of a copy of the dam file with two lead times; seven take half a minute, and Warragamba has all of them."""
+    """Path of a copy of the dam file with two lead times; the test of Warragamba has all seven, which take longer."""
     text = dam.read_text("utf-8").replace('"../../../shared/', f'"{SHARED}/')
     split = text.index("[hindcast]\n") if "[hindcast]\n" in text else text.index("[[gauges]]")
     rest = text[split:].removeprefix("[hindcast]\n")

@@ -1,4 +1,4 @@
-"""SQLite and PostgreSQL where they differ: URLs, exact storage, and the message of each fault of a real server."""
+"""Differences of SQLite and PostgreSQL: URLs, exact storage, and the error of each fault of a real server."""
 
 import socket
 import threading
@@ -93,7 +93,7 @@ def test_server_urls_that_are_not_allowed(wrong: str, sentence: str) -> None:
 
 @pytest.fixture
 def server_archive(postgres: Cluster) -> Iterator[tuple[str, Archive]]:
-    """An archive on the server with 100 readings: its URL, and it, open."""
+    """URL of an archive with 100 readings on the server, and the open archive."""
     url = postgres.new()
     with open_archive(url) as archive:
         archive.append(readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100)), MONDAY)
@@ -101,7 +101,7 @@ def server_archive(postgres: Cluster) -> Iterator[tuple[str, Archive]]:
 
 
 def sentence(error: pytest.ExceptionInfo[ForebayError], server: Cluster) -> str:
-    """Text of the error: one line, and without the password, as is the traceback."""
+    """Text of the error; text and traceback have no password, and the text has one line."""
     text = str(error.value)
     assert "\n" not in text
     assert server.password not in str(error.getrepr(chain=True, showlocals=False))

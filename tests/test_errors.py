@@ -1,4 +1,4 @@
-"""`forebay.errors`: one tree, and what a caller can rely on."""
+"""`forebay.errors`: one tree of errors, and the fields that callers use."""
 
 import pytest
 

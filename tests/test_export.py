@@ -1,4 +1,4 @@
-"""`forebay.nets.export`: ONNX files give the numbers of Keras, in onnxruntime and in JavaScript."""
+"""`forebay.nets.export`: ONNX files give the same numbers as Keras, in onnxruntime and in JavaScript."""
 
 import json
 import os

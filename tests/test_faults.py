@@ -46,7 +46,7 @@ def test_the_same_if_every_request_of_the_gauge_is_affected(fault: Fault) -> Non
 @pytest.mark.parametrize("name", ["sends an endless answer", "compresses 64 MB of blanks with gzip"])
 def test_memory_is_bounded(name: str) -> None:
     (fault,) = (fault for fault in FAULTS if fault.name == name)
-    faults.try_fault(fault)  # creates what is created only once
+    faults.try_fault(fault)  # the first run fills caches
     tracemalloc.start()
     try:
         assert "more than 1000000 bytes" in faults.try_fault(fault).message

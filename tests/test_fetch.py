@@ -29,7 +29,7 @@ ALL = FetchRequest(NOW)
 
 
 class Agency:
-    """A gauge service in this process: a number a day since `FIRST`, revised or broken off as a test wants it."""
+    """A gauge service in the test's process: one number per day since `FIRST`, with settable revisions and failures."""
 
     FIRST = date(2024, 1, 1)
 
@@ -70,8 +70,8 @@ def test_readings_are_stamped_with_the_time_of_their_arrival(tmp_path: Path, age
         fetch_dam(dam, archive, settings=SETTINGS, request=request, fetch=agency.fetch)
         for number, instant in enumerate(calls, 1):
             stored = archive.as_of(dam.gauges, instant)
-            assert stored["station"].n_unique() == number, "no later gauge at that instant"
-        early = FetchRequest(NOW + timedelta(days=2), clock=lambda: NOW)  # a clock that was put back
+            assert stored["station"].n_unique() == number, "every gauge has a later time"
+        early = FetchRequest(NOW + timedelta(days=2), clock=lambda: NOW)  # a clock that was set back
         fetch_dam(dam, archive, settings=SETTINGS, request=early, fetch=agency.fetch)
         assert archive.as_of(dam.gauges)["fetched_at"].max() == early.now
 
@@ -144,7 +144,7 @@ def test_a_gap_is_requested_again_and_filled(dam: Dam, archive: Archive, agency:
         assert table["missing"].to_list() == [2] * 4
     agency.without_reading.clear()
     filled = report(dam, archive, agency, FetchRequest(early + timedelta(days=4)))
-    assert filled.select("new", "missing").rows() == [(3, 0)] * 4  # a new day, and the hole's two
+    assert filled.select("new", "missing").rows() == [(3, 0)] * 4  # one new day and two days of the gap
     agency.spans.clear()
     report(dam, archive, agency, FetchRequest(early + timedelta(days=8)))
     assert len(agency.spans) == len(dam.gauges)

@@ -1,4 +1,4 @@
-"""`forebay.files`: a set of files is written all or nothing, and a folder that cannot be written is named early."""
+"""`forebay.files`: a set of files is written completely or not at all; an unwritable folder is an early error."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_files_are_in_place_after_the_block_and_not_before(tmp_path: Path) -> No
         assert not (folder / "a.csv").exists()
     assert files.paths == [folder / "a.csv", folder / "b.csv"]
     assert [path.read_text() for path in files.paths] == ["a", "b"]
-    assert sorted(folder.iterdir()) == files.paths, "the staging folder is gone"
+    assert sorted(folder.iterdir()) == files.paths, "the staging folder is removed"
 
 
 @pytest.mark.parametrize("error", [ModelError("the model failed"), OSError(28, "No space left on device")])

@@ -1,4 +1,4 @@
-"""The folder of fitted models: what belongs to the key of a fit, damaged entries, and pruning."""
+"""The folder of fitted models: parts of the key of a fit, damaged entries, and pruning."""
 
 import ast
 import gzip
@@ -149,7 +149,7 @@ def _modules() -> dict[str, Path]:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Every module that a file's import statements name, with its packages; a name in a module counts as one too."""
+    """Modules and names in a file's import statements, with their packages."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -232,7 +232,7 @@ def test_pruning_deletes_the_least_recently_used_entries(tmp_path: Path) -> None
         os.utime(path, (age, age))
     oldest, _, third, newest = entries(fits)
     (oldest_model,) = (m for m in models if _entry(fits, m) == oldest)
-    fits.fitter(INPUTS, TARGET)(type(oldest_model)(oldest_model.lead_time))  # the use makes it the newest
+    fits.fitter(INPUTS, TARGET)(type(oldest_model)(oldest_model.lead_time))  # the use makes this entry the newest
     size = oldest.stat().st_size
     Fits(tmp_path, 3 * size + size // 2).prune()
     assert set(entries(fits)) == {oldest, third, newest}

@@ -1,4 +1,4 @@
-"""Flags of the screen: the findings of each check, the day on which they are known, and no influence of later days."""
+"""Flags of the screen: results of each check, the day on which they are known, and no influence of later days."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LEVEL = LONE.target_gauge.column
 
 
 def with_faults(frame: pl.DataFrame, dam: Dam, seed: int) -> pl.DataFrame:
-    """`frame` with random spikes, steps, slips and stuck spells, so that every check has findings."""
+    """`frame` with random spikes, steps, slips and stuck spells, so that every check has results."""
     rng = np.random.default_rng(seed)
     for gauge in dam.gauges:
         values = frame[gauge.column].to_numpy().astype(float)
@@ -73,7 +73,7 @@ def with_faults(frame: pl.DataFrame, dam: Dam, seed: int) -> pl.DataFrame:
 
 
 def known_by(flags: pl.DataFrame, day: date) -> pl.DataFrame:
-    """Flags as known at the end of `day`, without later withdrawals."""
+    """Flags known at the end of `day`, without later withdrawals."""
     withdrawn_on = pl.when(pl.col("withdrawn_on") <= day).then("withdrawn_on").alias("withdrawn_on")
     return flags.filter(pl.col("known_on") <= day).with_columns(withdrawn_on)
 
@@ -297,7 +297,7 @@ def test_a_short_record_is_screened(days: int) -> None:
 
 
 def test_a_constant_level_and_one_with_many_gaps_are_screened() -> None:
-    assert set(flags_of([5.0] * 900)["reason"]) == {"still"}  # flagged, and used
+    assert set(flags_of([5.0] * 900)["reason"]) == {"still"}  # flagged, but used
     rng = np.random.default_rng(1)
     gappy: list[float | None] = [x if rng.random() > 0.4 else None for x in lake()]
     assert flags_of(gappy).is_empty()

@@ -1,4 +1,4 @@
-"""`forebay.sources.forcing_files`: issues as people keep them in a file, and one sentence for each fault."""
+"""`forebay.sources.forcing_files`: issues are read from a file, and each fault is an error in one sentence."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

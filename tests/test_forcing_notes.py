@@ -1,4 +1,4 @@
-"""Sentences on the forcings that a forecast uses, and on those that it lacks."""
+"""Sentences on the forcings that a forecast uses, and on missing forcings."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,6 +1,6 @@
-"""CSV files as people have them: a known table in any dialect is read to the very number, anything else is refused.
+"""CSV files of any form: a known table in any dialect is read exactly; all other content is read or refused.
 
-What is refused is refused by one of forebay's own errors, in one sentence, whatever the bytes are.
+A refusal is a `ForebayError` in one sentence, for any bytes.
 """
 
 import subprocess
@@ -71,7 +71,7 @@ NAMES = ("Zufluß", "Pegel (m)", "niveau é", "a b", "level", "x,y", "x;y", "ü"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a table is written: what the dam file says of it, and what it need not say."""
+    """Form of a table: `layout` has the keys of the dam file, the other fields have no key."""
 
     layout: dict[str, Any]
     written_as: str
@@ -89,7 +89,7 @@ def dialects(draw: st.DrawFn) -> Dialect:
     thousands = draw(st.sampled_from(THOUSANDS))
     if thousands is not None and thousands != ("," if layout["decimal_comma"] else "."):
         layout["thousands"] = thousands
-    if encoding != "utf-8" and not (written_as == "utf-16" and draw(st.booleans())):  # a mark says it by itself
+    if encoding != "utf-8" and not (written_as == "utf-16" and draw(st.booleans())):  # a byte order mark determines it
         layout["encoding"] = encoding
     layout["date_format"] = draw(st.sampled_from(FORMS))
     layout |= {"date": draw(st.sampled_from(("t", "Tag / Zeit", "datum"))), "value": draw(st.sampled_from(NAMES))}
@@ -100,7 +100,7 @@ def dialects(draw: st.DrawFn) -> Dialect:
 
 
 def format_number(number: float | None, dialect: Dialect) -> str:
-    """A number in the dialect, with its thousands marked where that is said."""
+    """A number in the dialect, with thousands separators if the layout has them."""
     if number is None:
         return ""
     text = repr(number)
@@ -118,7 +118,7 @@ def field(text: str, dialect: Dialect) -> str:
 
 
 def table_bytes(rows: Sequence[tuple[date, float | None]], dialect: Dialect) -> bytes:
-    """The table as bytes, with a column more on either side."""
+    """The table as bytes, with one unused column at the start and one in the middle."""
     layout, separator = dialect.layout, dialect.layout["separator"]
     lines = [["remark", layout["date"], "other", layout["value"]]]
     form = layout["date_format"]
@@ -162,7 +162,7 @@ def test_a_known_table_is_read_exactly(
 @example("1.234.567,5", True, ".")
 @example("1 234 567,5", True, " ")
 def test_a_number_is_read_correctly_or_refused(text: str, comma: bool, thousands: str | None) -> None:
-    """The oracle: strip marks only from whole groups of three, then one decimal mark, then Python's own float."""
+    """Expected: `float` of the text without separators of complete groups of three, and with a decimal point."""
     import re
 
     decimal = "," if comma else "."
@@ -200,7 +200,7 @@ ZONES = ("America/Chicago", "Australia/Sydney", "Europe/Rome", "America/Sao_Paul
 def test_half_hours_across_a_clock_change_are_the_original_instants(
     zone: str, start: datetime, hours: int, newest_first: bool
 ) -> None:
-    """Written on the station's clock, also through the hour that comes twice, and with the newest line first."""
+    """Times are on the station's clock, include the hour that occurs twice, and can have the newest line first."""
     from forebay.dams.local_time import zone as zone_of
 
     first = start.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
@@ -225,7 +225,7 @@ def test_repeated_hours_out_of_order_are_refused() -> None:
         csv_files.parse_readings(content, [dam.target_gauge], dam)
 
 
-# --- anything at all ------------------------------------------------------------------------------------------------
+# --- any content ----------------------------------------------------------------------------------------------------
 
 ODD = (
     "n/a", "NA", "-", "#N/A", "1e308", "-1e308", "1e400", "inf", "-inf", "Infinity", "nan", "NAN", "-nan", "1_000",
@@ -372,7 +372,7 @@ for path in sys.argv[1:]:
 def test_a_too_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path, small = tmp_path / "x.csv", tmp_path / "small.csv"
     with path.open("wb") as stream:
-        stream.truncate(64 << 30)  # a hole: it takes no room on the disk
+        stream.truncate(64 << 30)  # a sparse file uses no space on the disk
     small.write_text("date,level\n2020-01-01 00:00,1\n")
     process = subprocess.run([sys.executable, "-c", LIMITED, small, path], capture_output=True, text=True, check=True)
     before, message, after = process.stdout.splitlines()
@@ -383,11 +383,11 @@ def test_a_too_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 
 MOST_TIMES = 25
-"""Bytes of memory at the peak per byte of a file: 10 for a file that is read, 19 for lines of which none can be."""
+"""Limit of peak memory in bytes per byte of a file; measured: 10 for valid lines, 19 for invalid lines."""
 
 
 def _minutes(size: int) -> str:
-    """Readings of each minute, right ones."""
+    """Valid readings, one per minute."""
     lines = size // 24
     stamps = pl.datetime_range(datetime(2015, 1, 1), interval="1m", end=datetime(2040, 1, 1), eager=True).head(lines)
     return "\n".join(stamp + ",123.45" for stamp in stamps.dt.to_string("%Y-%m-%d %H:%M"))

@@ -1,4 +1,4 @@
-"""Dam files, settings and storage curves with anything in them: read right, or refused in a sentence with the file."""
+"""Dam files, settings and storage curves of any content: read correctly, or refused in a sentence with the file."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,14 +53,14 @@ FULL: dict[str, Value] = {
 
 
 def toml(value: Value) -> str:
-    """A value as TOML writes it inside of a line."""
+    """A value as inline TOML."""
     match value:
         case bool():
             return str(value).lower()
         case str():
             plain = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value)
             return f'"{plain}"'
-        case date() | time():  # a datetime is a date too
+        case date() | time():  # `datetime` is a subclass of `date`
             return value.isoformat()
         case Mapping():
             return "{" + ", ".join(f"{toml(str(key))} = {toml(inner)}" for key, inner in value.items()) + "}"
@@ -82,7 +82,7 @@ def places(tree: Value, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str
 
 
 def with_value(tree: Value, place: Sequence[str | int], value: Value) -> Value:
-    """The tree with another value at a place."""
+    """The tree with a new value at a place."""
     if not place:
         return value
     first, *rest = place
@@ -116,7 +116,7 @@ def one_sentence(error: ConfigError, where: Path) -> None:
 
 
 def refusal(path: Path) -> str:
-    """The sentence in which the dam file is refused, checked to be one; empty if the file is read."""
+    """The error message for a dam file, which must be one sentence; empty if the file is read."""
     try:
         load_dam(str(path))
     except ConfigError as error:
@@ -324,7 +324,7 @@ def test_any_bytes_of_a_storage_curve_are_read_or_refused(tmp_path: Path, conten
 
 
 def test_a_decimal_comma_in_a_curve_is_no_thousands_separator(tmp_path: Path) -> None:
-    """The sentence names the line: "1,5" is not fifteen."""
+    """The error names the line: "1,5" is not fifteen."""
     (tmp_path / "curve.csv").write_text('l,s\n1,2\n"1,5",3\n')
     curve = {"level_unit": "m", "storage_unit": "ML", "file": {"path": "curve.csv", "level": "l", "storage": "s"}}
     (tmp_path / "lake.toml").write_text(text_of(FULL | {"storage_curves": [curve]}), "utf-8")
@@ -340,7 +340,7 @@ def test_a_decimal_comma_in_a_curve_is_no_thousands_separator(tmp_path: Path) ->
 def test_an_error_of_the_command_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[str | int, ...], value: Value, command: str
 ) -> None:
-    """No file of gauges is there, so that even a good dam file ends in one."""
+    """The files of the gauges are missing, so a valid dam file ends in an error too."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
     only = FULL | {"gauges": FULL["gauges"][:1]}

@@ -60,7 +60,7 @@ def settings_for(url: str) -> Settings:
 
 
 def gauge(**keys: Json) -> Gauge:
-    """A stream-level gauge of WaterNSW, with other keys where they are given."""
+    """A stream-level gauge of WaterNSW; `keys` replaces its keys."""
     base = {"role": "stream", "source": "waternsw", "station": "1", "variable": "stream_level", "unit": "m"}
     return Gauge.model_validate(base | keys)
 
@@ -88,9 +88,9 @@ def readings(*points: Json, of: Gauge | None = None, **keys: Json) -> pl.DataFra
 
 
 class Service:
-    """Stands in for a service where it matters what is asked, or where the server has no such gauge.
+    """A fake service that records its calls, for tests of requests and of gauges that the server does not have.
 
-    With `daily` its values are the days of the month on which an interval starts; without, it has none.
+    With `daily` its values are the days of the month on which an interval starts; otherwise it has no values.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Service:
 def fetch_from(
     service: Service, of: Gauge, dam: Dam, since: date | None, until: date, now: datetime, **limits: int
 ) -> pl.DataFrame:
-    """What a fetch gives with `service` in the place of the real one."""
+    """Readings of a fetch from `service`."""
     period = Period(since, until, now)
     return fetch_by_calls(service, of, dam, period, limits=HttpSettings.model_validate(limits))
 
@@ -333,7 +333,7 @@ def test_a_repeated_point_counts_once_and_two_values_for_a_time_are_refused() ->
         (20200101095959, "10.0", datetime(2019, 12, 31, 23, 59, 59)),
         (20200101100000, "10.0", datetime(2020, 1, 1)),
         (20200301000000, "10.0", datetime(2020, 2, 29, 14)),
-        (20191006023000, "10.0", datetime(2019, 10, 5, 16, 30)),  # people's clocks change that night
+        (20191006023000, "10.0", datetime(2019, 10, 5, 16, 30)),  # civil clocks change in that night
         (20200101000000, "9.5", datetime(2019, 12, 31, 14, 30)),
         (20200101000000, "-3.5", datetime(2020, 1, 1, 3, 30)),
         (20200101000000, 0, datetime(2020, 1, 1)),
@@ -413,7 +413,7 @@ def test_a_record_without_its_start_is_not_stored() -> None:
         assert caught.value.retryable
     after = fetch_from(LateStart(), gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
     assert len(after) == 20
-    # A discharge is computed from the level, and may begin later than that: nothing tells that it is lacking.
+    # A discharge is computed from the level and may begin later: an empty answer is no error.
     computed = gauge(hydstra={"varfrom": "100.00", "varto": "100.01"})
     assert fetch_from(Service(), computed, DAM, None, date(2020, 2, 1), NOW, days_per_request=10).is_empty()
 
@@ -585,7 +585,7 @@ def test_an_incremental_fetch_gets_the_new_days() -> None:
 
 @needs_shared
 def test_zeros_beyond_the_record_are_not_stored() -> None:
-    """The server pads, as the real one may; so asking it directly gives days that nobody measured."""
+    """The server pads like the real service: a direct request returns days without a measurement."""
     call = {
         "function": "get_ts_traces",
         "version": "2",

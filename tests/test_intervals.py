@@ -1,4 +1,4 @@
-"""Intervals from past errors: they use known errors only, depend on the state of the day and never cross."""
+"""Intervals from past errors: they use known errors only, depend on the state of the day, and never cross."""
 
 import numpy as np
 import polars as pl
@@ -42,7 +42,7 @@ def test_quantiles_never_cross_and_the_median_is_the_point(seed: int, lead: int,
     assert has_interval[-300:].all()
     assert (offsets[:, MIDDLE] == 0).all()
     assert (np.diff(offsets[has_interval], axis=1) >= 0).all()
-    assert (offsets[has_interval, -1] - offsets[has_interval, 0] > 0).all(), "every interval has a width"
+    assert (offsets[has_interval, -1] - offsets[has_interval, 0] > 0).all(), "every interval has a positive width"
     assert np.isnan(np.delete(offsets[~has_interval], MIDDLE, axis=1)).all(), "an interval is complete or absent"
 
 
@@ -118,7 +118,7 @@ def test_twenty_errors_are_enough_and_nineteen_are_not() -> None:
 
 @pytest.mark.parametrize("lead", [1, 3, 7])
 def test_correlated_errors_count_as_fewer_errors(lead: int) -> None:
-    """n errors count as n/3h: 14 months of errors give a .95 quantile a little above their own."""
+    """n errors count as n/3h: with 14 months of errors the .95 quantile is slightly above the empirical quantile."""
     errors = np.random.default_rng(6).normal(size=len(DAYS))
     offsets = error_quantiles(errors, constant_state(), lead_time=lead)[-1]
     known = errors[: int(np.flatnonzero(np.datetime64("2021-02-01") == DAYS)[0]) - lead + 1]

@@ -8,7 +8,7 @@ from tests.shared import PROJECT
 
 SOURCE = PROJECT / "src"
 MAX_CHAIN = 15
-"""A longer chain means that a change of the lowest module can break modules that have nothing to do with it."""
+"""With a longer chain, a change of the lowest module can break unrelated modules."""
 
 
 def module_name(path: Path) -> str:
@@ -19,7 +19,7 @@ MODULES = {module_name(path): ast.parse(path.read_text("utf-8")) for path in SOU
 
 
 def imported_modules(module: str) -> set[str]:
-    """Modules of forebay that `module` imports when it is imported itself; not those for a type checker."""
+    """Modules of forebay that an import of `module` imports, without imports for type checkers."""
     modules = set()
     for node in MODULES[module].body:
         if isinstance(node, ast.ImportFrom) and node.module is not None:

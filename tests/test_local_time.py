@@ -12,8 +12,7 @@ from forebay.dams.local_time import day_start, init_time, local_date, to_local, 
 from forebay.errors import ConfigError
 
 CHANGING = ["America/Chicago", "America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe", "Europe/Rome"]
-"""Zones with clock changes: at 02:00, to and from midnight, with a midnight that comes twice, by half an hour, at 01:00
-UTC."""
+"""Zones with a clock change at 02:00, at midnight, with a midnight that occurs twice, by half an hour, at 01:00 UTC."""
 FIXED = ["+10:00", "-03:00", "+05:30", "-00:00", "UTC"]
 
 zones = st.sampled_from(CHANGING + FIXED)
@@ -40,7 +39,7 @@ def test_local_and_back_is_the_same_instant_or_the_earlier_of_two_with_its_clock
 ) -> None:
     back = utc_of(clock_of(instant, time_zone), time_zone)
     assert clock_of(back, time_zone) == clock_of(instant, time_zone)
-    assert timedelta(0) <= instant - back <= timedelta(hours=1)  # no zone here sets its clock back by more
+    assert timedelta(0) <= instant - back <= timedelta(hours=1)  # no zone of the test sets its clock back by more
 
 
 @given(clocks, zones)
@@ -79,10 +78,10 @@ def test_days_of_a_clock_change_have_23_and_25_hours(day: date, hours: int) -> N
     ("clock", "instant"),
     [
         (datetime(2021, 3, 14, 1, 59), "2021-03-14T07:59Z"),
-        (datetime(2021, 3, 14, 2, 30), "2021-03-14T08:30Z"),  # skipped: read with the offset from before
+        (datetime(2021, 3, 14, 2, 30), "2021-03-14T08:30Z"),  # skipped: read with the offset before the change
         (datetime(2021, 3, 14, 3, 0), "2021-03-14T08:00Z"),
         (datetime(2021, 11, 7, 0, 59), "2021-11-07T05:59Z"),
-        (datetime(2021, 11, 7, 1, 30), "2021-11-07T06:30Z"),  # comes twice: the earlier
+        (datetime(2021, 11, 7, 1, 30), "2021-11-07T06:30Z"),  # occurs twice: the earlier
         (datetime(2021, 11, 7, 2, 0), "2021-11-07T08:00Z"),
     ],
 )

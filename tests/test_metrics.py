@@ -1,4 +1,4 @@
-"""Scores against values by hand, against other packages, and properties of every score."""
+"""Scores equal values by hand and values of other packages, and have the properties of a score."""
 
 import math
 from collections.abc import Callable
@@ -104,7 +104,7 @@ def test_errors_agree_with_scikit_learn(pair: tuple[Array, Array]) -> None:
 
 @given(pairs)
 def test_scores_agree_with_the_package_scores(pair: tuple[Array, Array]) -> None:
-    """KGE is not compared where its bias term is: ours is (μ_f − μ_o)/σ_o, theirs μ_f/μ_o (see `metrics.kge`)."""
+    """KGE is not compared: its bias term is (μ_f − μ_o)/σ_o in forebay and μ_f/μ_o in `scores` (see `metrics.kge`)."""
     forecast, observed = pair
     f, o = (xr.DataArray(values, dims="day") for values in pair)
     peer_losses = {
@@ -151,7 +151,7 @@ def test_crps_of_equally_likely_quantiles_is_twice_their_pinball_loss(pair: tupl
 def test_independent_events_by_hand() -> None:
     assert metrics.independent_events(np.array([], dtype=int), 10) == 0
     assert metrics.independent_events(np.array([5]), 10) == 1
-    assert metrics.independent_events(np.array([15, 5]), 10) == 1, "a gap of just 10 days does not part"
+    assert metrics.independent_events(np.array([15, 5]), 10) == 1, "a gap of exactly 10 days does not separate events"
     assert metrics.independent_events(np.array([16, 5]), 10) == 2
 
 

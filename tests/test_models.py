@@ -1,4 +1,4 @@
-"""One conformance suite for all models, and what each reference forecasts by hand."""
+"""One conformance suite for all models, and the references' forecasts by hand."""
 
 import itertools
 import json
@@ -19,12 +19,12 @@ from tests import synthetic
 
 LEADS = (1, 7)
 FAST_MODELS = [*MODELS.values(), *FLOW_MODELS.values()]
-NET_CASES = [(net, 1) for net in NETS.values()]  # a lead less: they take seconds
+NET_CASES = [(net, 1) for net in NETS.values()]  # one lead time only: a fit takes seconds
 for_all_models = pytest.mark.parametrize(("make", "lead"), [*itertools.product(FAST_MODELS, LEADS), *NET_CASES])
 
 
 def tolerances(make: Callable[[int], Model], *, rtol: float, atol: float) -> dict[str, float]:
-    """How near two results must be that differ by rounding: nets count in single precision, and training spreads it."""
+    """Tolerances for results that differ by rounding; nets use single precision, and training amplifies rounding."""
     return {"rtol": 0.0, "atol": 1e-3} if make in NETS.values() else {"rtol": rtol, "atol": atol}
 
 
@@ -89,7 +89,7 @@ def test_the_forecast_of_a_row_does_not_depend_on_other_rows(
 def test_a_serialised_model_gives_the_same_numbers(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
-    """To the last digit, contributions too; and its saved form is plain JSON."""
+    """Forecasts and contributions are equal to the last digit, and the saved form is plain JSON."""
     inputs, target = past
     model = make(lead).fit(inputs, target)
     text = serialisation.to_json(model)
@@ -99,7 +99,7 @@ def test_a_serialised_model_gives_the_same_numbers(
     assert serialisation.to_json(restored) == text
     for rows in (inputs, inputs.head(1), inputs.head(0)):
         np.testing.assert_array_equal(restored.predict(rows), model.predict(rows))
-    if make not in NETS.values():  # which do not tell their inputs apart
+    if make not in NETS.values():  # nets have no contributions
         assert isinstance(model, Explainable) and isinstance(restored, Explainable)
         assert restored.contributions(inputs).equals(model.contributions(inputs))
 
@@ -108,7 +108,7 @@ def test_a_serialised_model_gives_the_same_numbers(
 def test_inputs_that_are_missing_or_never_vary(
     make: Callable[[int], Model], lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
-    """A gauge without any reading in training; then one that reports in training and never again."""
+    """One gauge has no reading in training; then a gauge has readings in training only."""
     inputs, target = past
     missing = inputs.with_columns(pl.lit(None, pl.Float64).alias("rain_lag0"), pl.lit(3.0).alias("api"))
     assert np.isfinite(make(lead).fit(missing, target).predict(inputs)).all()
@@ -140,7 +140,7 @@ def test_a_constant_target(
     prediction = make(lead).fit(inputs, np.full_like(target, constant)).predict(inputs)
     assert np.isfinite(prediction).all()
     if make is MODELS["huber"] or make is MODELS["climatology"]:
-        # within 1%: the optimiser stops there, and the record's first rows lie far from its mean
+        # within 1%: the optimiser stops early, and the first rows of the record are far from its mean
         np.testing.assert_allclose(prediction, constant, rtol=0.01, atol=1e-3)
 
 
@@ -216,7 +216,7 @@ def test_huber_is_robust_against_outliers() -> None:
 
 
 def test_huber_learns_the_effect_of_a_missing_input() -> None:
-    """The gauge fails in floods: rises are large where it is silent."""
+    """The gauge fails in floods: rises are large where its reading is missing."""
     rng = np.random.default_rng(4)
     missing = rng.random(600) < 0.2
     inputs = pl.DataFrame({"a": rng.normal(size=600)}).with_columns(

@@ -1,4 +1,4 @@
-"""`forebay.nets.networks` on each installed backend, in the backend's own environment."""
+"""`forebay.nets.networks` on each installed backend, each in its environment."""
 
 import os
 import subprocess

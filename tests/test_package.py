@@ -21,7 +21,7 @@ SOURCES = ("LICENSE", "README.md", "pyproject.toml", "src")
 
 
 def call(*words: str | Path, cwd: Path) -> str:
-    """Standard output of a program that must succeed; coverage and FOREBAY_… variables do not reach it."""
+    """Standard output of a program that must succeed, without the variables of coverage and FOREBAY_…."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE_", "COV_", "PYTHON", "FOREBAY_"))}
     environ["XDG_CACHE_HOME"] = str(cwd / "cache")
     environ["XDG_DATA_HOME"] = str(cwd / "data")
@@ -48,7 +48,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command `forebay` of an environment that holds the wheel and its dependencies only."""
+    """The command `forebay` of an environment with the wheel and its dependencies only."""
     folder = tmp_path_factory.mktemp("environment")
     call(sys.executable, "-m", "venv", folder / "env", cwd=folder)
     pip = (folder / "env" / "bin" / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check")

@@ -1,4 +1,4 @@
-"""Sample paths: the quantiles of each lead time, joined by known past errors, and probabilities "by" a day."""
+"""Sample paths: past errors join the quantiles of the lead times; probabilities of exceedance by a day."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Jobs of services start before their results are needed, in order, a limited number at a time."""
+"""Jobs of services start before their results are needed, in order and in limited number."""
 
 import threading
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def test_jobs_start_ahead_and_results_are_in_order() -> None:
     recorded = RecordedJobs()
     jobs = [("a", recorded.job(name)) for name in ("a1", "a2", "a3")] + [("b", recorded.job("b1"))]
     with prefetch([*jobs, (None, recorded.job("own"))], 2) as turns:
-        assert recorded.wait_for(3) == ["a1", "a2", "b1"]  # a3 waits for one of a, own for its turn
+        assert recorded.wait_for(3) == ["a1", "a2", "b1"]  # a3 waits for a1 or a2; own waits for its turn
         recorded.go.set()
         assert [turn() for turn in turns] == ["A1", "A2", "A3", "B1", "OWN"]
     assert recorded.started[-1] == "own"

@@ -1,4 +1,4 @@
-"""`import forebay`: six functions, imported on first use, whose results become tables, datasets, pages and files."""
+"""`import forebay`: six functions, imported on first use; results convert to tables, datasets, pages and files."""
 
 import json
 import pkgutil
@@ -57,7 +57,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_public_ones() -> None:
 
 
 def test_public_functions_stay_functions_after_every_module_is_imported() -> None:
-    """In a process of its own: an import of a submodule sets an attribute of its package."""
+    """The test uses a new process: an import of a submodule sets an attribute of its package."""
     program = """
 import importlib, json, pkgutil, forebay
 for module in pkgutil.walk_packages(forebay.__path__, "forebay."):

@@ -30,7 +30,7 @@ def test_grades_of_listed_codes(agency: str, code: str, expected: str) -> None:
 
 
 def test_every_grade_is_on_the_scale_and_no_code_has_two() -> None:
-    # How many codes each agency's table has, counted in sources.md and domain.md 2.
+    # Number of codes in each agency's table, from sources.md and domain.md 2.
     assert {a: len(grades(a)) for a in ("waternsw", "vicwater", "qldwater")} == {
         "waternsw": 61,
         "vicwater": 51,

@@ -30,7 +30,7 @@ def test_wet_days_have_the_mean_of_huber_and_ridge_and_other_days_huber() -> Non
 
 
 def test_floods_have_smaller_errors_than_with_huber_alone() -> None:
-    """Huber's loss discounts the few large rises."""
+    """The Huber loss gives little weight to the few large rises."""
     flood = RAIN > 60
     huber, ridge = (model(1).fit(INPUTS, TARGET).predict(INPUTS)[flood] for model in (Huber, WetRidge))
     assert np.abs(ridge - TARGET[flood]).mean() < 0.9 * np.abs(huber - TARGET[flood]).mean()
@@ -107,7 +107,7 @@ def test_only_the_last_fits_are_cached() -> None:
 
 @pytest.mark.usefixtures("_empty_cache")
 def test_concurrent_fits_give_the_fit_of_their_own_rows() -> None:
-    """The hindcast fits its leads in threads; the test has more fits than the cache holds."""
+    """The hindcast fits lead times in threads; the test has more fits than the cache can store."""
     spans = [300 + k % 40 for k in range(200)]
     one_step = INPUTS.head(339)
 

@@ -1,4 +1,4 @@
-"""`forebay.report.explanation`: the contributions at every lead time, as a reader sees them."""
+"""`forebay.report.explanation`: the contributions at every lead time on the page."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`forebay.report.station_map` and `forebay stations`: the picture, the page, and what the command prints."""
+"""`forebay.report.station_map` and `forebay stations`: the picture, the page, and the output of the command."""
 
 import math
 import re
@@ -121,7 +121,7 @@ def test_around_a_dam(service: Service) -> None:
 
 
 def test_around_a_place_for_machines(service: Service) -> None:
-    """A latitude that begins with a minus sign is no option."""
+    """A latitude that begins with a minus sign is not read as an option."""
     result = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
     assert (result.code, result.err) == (0, "")
     content = result.json
@@ -157,7 +157,7 @@ def test_a_page_that_needs_no_network(service: Service) -> None:
 def test_a_map_in_a_file(service: Service, name: str, begins: bytes) -> None:
     assert forebay("stations", "warragamba", "-o", name).code == 0
     assert Path(name).read_bytes().startswith(begins)
-    assert [path.name for path in Path().iterdir()] == [name], "nothing else is left"
+    assert [path.name for path in Path().iterdir()] == [name], "no other file remains"
 
 
 def test_invalid_arguments_are_refused(service: Service) -> None:

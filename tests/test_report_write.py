@@ -1,4 +1,4 @@
-"""`forebay.report.write`: a page that needs no network, is safe against text from dam files, and is whole or absent."""
+"""`forebay.report.write`: a page without network requests, with escaped text, written completely or not at all."""
 
 import re
 from dataclasses import replace

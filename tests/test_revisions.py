@@ -26,7 +26,7 @@ NEXT = timedelta(days=1)
 
 @pytest.fixture
 def archive(url: str) -> Iterator[Archive]:
-    """Of one day of each gauge, the lake's level was fetched three times, the rest twice; the rain did not change."""
+    """One day of each gauge; the level was fetched three times, the rest twice, and the rain did not change."""
     good: Content = (3.048, "10.0", "good", "1")
     fetches: list[dict[object, Content]] = [
         {LAKE: good, RAIN: (25.4, "1.0", "good", "1"), CREEK: (1.0, "1.00", "unknown", "130")},

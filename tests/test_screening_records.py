@@ -1,4 +1,4 @@
-"""The screen on records: the simulated dam, whose faults are known, and real dams with known difficulties.
+"""The screen on records of the simulated dam, whose faults are known, and of real dams with known difficulties.
 
 docs/screening.md gives the effect on forecasts.
 """
@@ -63,7 +63,7 @@ def screened() -> pl.DataFrame:
         ("reservoir_level", "spike", 1.0),
         ("reservoir_level", "stuck", 1.0),
         ("rainfall", "spike", 0.95),
-        ("stream_level", "spike", 0.5),  # the rest falls into floods and into the first year
+        ("stream_level", "spike", 0.5),  # the other faults are in floods and in the first year
     ],
 )
 def test_simulated_faults_are_flagged(screened: pl.DataFrame, variable: str, fault: str, recall: float) -> None:
@@ -76,7 +76,7 @@ def test_false_alarms_on_clean_days_are_rare(screened: pl.DataFrame) -> None:
     assert len(clean) > 45_000
     assert clean["flagged"].count() / len(clean) < 0.001
     flagged = screened.filter(pl.col("flagged"), pl.col("fault").is_in(["clean", "spike", "stuck"]))
-    assert (flagged["fault"] != "clean").mean() > 0.75  # precision by days; the rest are edges of the stuck spells
+    assert (flagged["fault"] != "clean").mean() > 0.75  # precision by days; the false alarms are edges of stuck spells
 
 
 @needs_shared
@@ -88,7 +88,7 @@ def test_warragambas_wrong_levels_are_flagged() -> None:
     same_day = flags.filter(pl.col("date") == date(2009, 3, 4), pl.col("known_on") == date(2009, 3, 4))
     assert same_day["reason"].to_list() == ["jump"]  # flagged before it is known to be a spike
     noted = flags.filter(pl.col("reason") == "still", pl.col("date") == date(2019, 7, 21))
-    assert noted["known_on"].item() == date(2019, 8, 5)  # long before it catches up
+    assert noted["known_on"].item() == date(2019, 8, 5)  # long before the level catches up
     assert days_of(flags, "rainfall_563079", "scale") > span(date(2008, 2, 1), date(2009, 7, 20))
 
 
@@ -109,7 +109,7 @@ def test_no_real_flood_of_warragamba_is_flagged_on_any_day() -> None:
 @needs_shared
 @pytest.mark.parametrize("name", ["lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville"])
 def test_the_largest_rises_of_dams_are_floods_without_a_flag(name: str) -> None:
-    """The notes of the data list them as spikes and jumps; rain or inflow supports each, and the water stays."""
+    """The notes of the data list the rises as spikes and jumps; rain or inflow supports each, and each lasts."""
     dam, frame, flags = record(name)
     target = dam.target_gauge.column
     rises = usable_values(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, by="change")

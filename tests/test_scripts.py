@@ -1,7 +1,7 @@
-"""`scripts/`: each sets itself up once, and again where it must, on a real virtual environment.
+"""`scripts/`: each script sets up a real virtual environment once, and again after a change.
 
-The scripts are copied into a small project that needs nothing from a package registry: its build backend stands beside
-it, and notes each installation.
+The tests copy the scripts into a small project that needs no package registry. The project has its own build backend,
+which logs each installation.
 """
 
 import os
@@ -33,7 +33,7 @@ dev = []
 forebay = "forebay:main"
 """
 BACKEND = '''\
-"""Builds a wheel with a command that prints its arguments and folder; fails while a file "broken" is there."""
+"""Builds a wheel with a command that prints its arguments and folder; fails while a file "broken" exists."""
 
 import zipfile
 from pathlib import Path
@@ -71,7 +71,7 @@ def installations(project: Path) -> int:
 
 
 def new_project(folder: Path) -> Path:
-    project = folder / "a project"  # people's folders have spaces in their names
+    project = folder / "a project"  # names of folders can have spaces
     shutil.copytree(PROJECT / "scripts", project / "scripts")
     (project / "pyproject.toml").write_text(PYPROJECT)
     (project / "backend.py").write_text(BACKEND)
@@ -80,7 +80,7 @@ def new_project(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that is set up already; tests leave it so."""
+    """A project with an environment; tests leave the environment usable."""
     project = new_project(tmp_path_factory.mktemp("set up"))
     result = call(project / "scripts" / "setup", "", cwd=project)
     assert result.returncode == 0, result.stderr
@@ -171,7 +171,7 @@ def test_an_old_python_is_an_error_in_one_sentence(tmp_path: Path) -> None:
         assert program is not None
         (tools / name).symlink_to(program)
     old_python = tools / "python3"
-    old_python.write_text("#!/bin/sh\nexit 1\n")  # as a Python 3.10 answers the question whether it is new enough
+    old_python.write_text("#!/bin/sh\nexit 1\n")  # the exit code of Python 3.10 for the version check
     old_python.chmod(0o755)
     result = call(project / "scripts" / "setup", "", cwd=tmp_path, path=str(tools))
     assert result.returncode != 0

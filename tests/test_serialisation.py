@@ -1,4 +1,4 @@
-"""Models as JSON: what is refused. `test_models` shows that every model is read back unchanged."""
+"""Models as JSON: refused models and texts. `test_models` checks that every model is read back unchanged."""
 
 import json
 from typing import Self

@@ -1,4 +1,4 @@
-"""The table of services: one entry is all that one more service of a known protocol needs."""
+"""The table of services: a new service of a known protocol needs one entry only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_help_of_stations_names_every_searchable_service() -> None:
 
 @pytest.fixture
 def toy_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """One more agency, and a dam file whose gauges come from it."""
+    """A new agency, and a dam file with gauges of the agency."""
     entry = Service(
         title="Toy Water",
         protocol="hydstra",

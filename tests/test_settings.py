@@ -1,4 +1,4 @@
-"""`forebay.settings`: what goes before what, where each value came from, and one sentence for each fault."""
+"""`forebay.settings`: order of precedence, source of each value, and one sentence for each fault."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_unrelated_environment_variables_have_no_effect(tmp_path: Path) -> None:
 def test_settings_do_not_change_once_loaded(tmp_path: Path) -> None:
     settings, _ = load(tmp_path)
     with pytest.raises(ValueError, match="frozen"):
-        settings.output = "elsewhere"  # type: ignore[misc]  # that it is refused is what is tested
+        settings.output = "elsewhere"  # type: ignore[misc]  # the test expects the error
 
 
 def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

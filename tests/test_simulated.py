@@ -1,4 +1,4 @@
-"""The simulated dam: a day never changes later, the water balance closes, and every fault is on record."""
+"""The simulated dam: a day never changes later, the water balance closes, and the truth lists every fault."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_the_same_seed_gives_the_same_days_and_another_seed_others() -> None:
 
 
 def test_random_bits_depend_only_on_seed_and_year() -> None:
-    # The first two numbers as Philox gave them when the simulation was written; should they change, so would every
-    # archived day of the demo.
+    # The first two numbers of Philox at the time of the first release. If they change, every archived day of the demo
+    # changes.
     assert simulation.draws(SEED, 2010, 0, 7)[0, :2].tolist() == FIRST_NUMBERS
     assert not np.array_equal(simulation.draws(SEED, 2010, 0, 7), simulation.draws(SEED, 2011, 0, 7))
 
@@ -76,12 +76,12 @@ def test_the_lake_keeps_its_water_balance(truth: Truth) -> None:
 
 
 def test_gr4j_creates_no_water_and_becomes_steady_where_all_rain_runs_off() -> None:
-    # Without evaporation and exchange with the ground, what falls must run off as soon as the stores are steady.
+    # Without evaporation and groundwater exchange, rain and runoff are equal as soon as the stores are steady.
     days, x1, x3 = 3000, 300.0, 26.0
     steady = simulation.gr4j([4.0] * days, [0.0] * days, (x1, 0.0, x3, 1.8))
     assert math.isclose(steady[-1], 4.0, abs_tol=1e-9)
     burst = simulation.gr4j([60.0, 20.0] + [0.0] * days, [0.0] * (days + 2), (x1, 0.0, x3, 1.8))
-    assert 0 < burst.sum() < 80 + 0.5 * x1 + 0.4 * x3, "no more than fell and was stored at first"
+    assert 0 < burst.sum() < 80 + 0.5 * x1 + 0.4 * x3, "no more water than rain and initial storage"
     assert (np.diff(burst[20:]) < 0).all(), "without rain the recession only falls"
 
 
@@ -103,7 +103,7 @@ def test_the_storage_curve_is_the_dam_files(dam: Dam, truth: Truth) -> None:
 
 def test_levels_rain_and_rivers_are_plausible(truth: Truth) -> None:
     days = truth.days.with_columns(depth=pl.col("level_m") - simulation.FULL_SUPPLY_M, change=pl.col("level_m").diff())
-    # Bounds around what Warragamba shows (domain figures: 838 mm a year, 12% of days near full, rises of metres).
+    # Bounds around figures of Warragamba: 838 mm a year, 12% of days near full, rises of metres.
     assert 700 < days["SIM-RAIN-4"].mean() * 365.25 < 1000
     assert 0.05 < (days["depth"].abs() < 0.5).mean() < 0.35
     assert -30 < days["depth"].min() < -5, "a drought"
@@ -135,7 +135,7 @@ def test_sound_readings_lie_within_the_instruments_resolution(truth: Truth) -> N
     levels = off.filter(~pl.col("station").str.contains("RAIN"))
     assert levels["off"].max() < 0.01
     rain = off.filter(pl.col("station").str.contains("RAIN"))
-    assert rain["off"].max() < simulated.BUCKET_MM + 1e-6, "what stays in the bucket is less than one tip"
+    assert rain["off"].max() < simulated.BUCKET_MM + 1e-6, "the water in the bucket is less than one tip"
 
 
 def test_spikes_and_the_stuck_spell_carry_good_codes(truth: Truth) -> None:
@@ -164,7 +164,7 @@ def test_unavailable_readings_have_null_values_and_published_garbage(dam: Dam) -
 
 
 def test_the_dam_file_excludes_every_wrong_level_of_the_hindcast(dam: Dam, truth: Truth) -> None:
-    """Of the years that are scored and of those before, from whose errors intervals and weights are learned."""
+    """In the scored years and in the years before, whose errors determine intervals and weights."""
     assert dam.hindcast.start is not None
     wrong = truth.gauges.filter(
         pl.col("fault").is_in(["spike", "stuck"]),

@@ -1,4 +1,4 @@
-"""What every source must do, whatever stands behind it."""
+"""One conformance suite for all sources."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -44,7 +44,7 @@ def fetch(gauge: Gauge, dam: Dam, since: date | None, until: date, settings: Set
 
 
 def local_days(readings: pl.DataFrame) -> pl.Series:
-    """Days of readings of calendar-day gauges at +10:00, as all of these are."""
+    """Local days of readings; all gauges have calendar days at +10:00."""
     return (readings["time"].dt.replace_time_zone(None) + timedelta(hours=10)).dt.date()
 
 
@@ -102,13 +102,13 @@ def test_a_second_fetch_gives_the_same(dam: Dam, settings: Settings) -> None:
 
 @needs_shared
 def test_service_and_files_agree(settings: Settings) -> None:
-    """The archive must not care whether Warragamba came over HTTP or from a CSV file."""
+    """Warragamba's readings over HTTP equal the readings from CSV files."""
     live, files = dam_of("waternsw"), dam_of("csv")
     for over_http, from_file in zip(live.gauges, files.gauges, strict=True):
         first, second = (
             fetch(gauge, dam, None, date(2022, 1, 12), settings)
             .drop("source")
-            .with_columns(pl.col("raw_value").fill_null(""))  # of an empty cell; answers have ""
+            .with_columns(pl.col("raw_value").fill_null(""))  # an empty cell is null in files and "" in answers
             for gauge, dam in ((over_http, live), (from_file, files))
         )
         assert first.equals(second), over_http.station

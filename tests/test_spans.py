@@ -1,4 +1,4 @@
-"""Requested days: the newest again, and gaps less and less often."""
+"""Requested days: the newest days again, and gaps at growing intervals."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 
 
 def stored(days: set[int], fetched: dict[int, datetime] | None = None) -> pl.DataFrame:
-    """Readings of the level on these days after `FIRST`, fetched on `MONDAY` or as `fetched` says."""
+    """Readings of the level on `days` after `FIRST`; `fetched` has the fetch time by day, default `MONDAY`."""
     table = readings(LEVEL, {datetime(2024, 1, 1, tzinfo=UTC) + k * DAY: GOOD for k in sorted(days)})
     stamps = [(fetched or {}).get(k, MONDAY) for k in sorted(days)]
     return table.with_columns(pl.Series("fetched_at", stamps, dtype=OBSERVATIONS.columns["fetched_at"]))
@@ -58,7 +58,7 @@ def test_a_rain_day_belongs_to_the_day_that_it_ends_in() -> None:
 @pytest.mark.parametrize(
     ("before", "now", "due"),
     [
-        (0, 0.9, False),  # a day has not passed
+        (0, 0.9, False),  # less than a day later
         (0, 1, True),
         (1, 1.5, False),
         (1, 2, True),
@@ -66,11 +66,11 @@ def test_a_rain_day_belongs_to_the_day_that_it_ends_in() -> None:
         (3, 4, True),
         (4, 7, False),
         (7, 8, True),
-        (1, 300, True),  # nobody fetched for long
+        (1, 300, True),  # no fetch for a long time
         (16, 29, False),
         (29, 30, True),
         (30, 59, False),
-        (500, 509, False),  # every 30 days from then on
+        (500, 509, False),  # then every 30 days
         (500, 510, True),
     ],
 )
@@ -114,7 +114,7 @@ def test_all_missing_days_are_requested_when_due(missing: set[int], provisional:
 
 @given(calls=st.lists(st.floats(0.01, 40), min_size=1, max_size=200))
 def test_a_gap_that_remains_is_requested_rarely(calls: list[float]) -> None:
-    """At any times of the fetches: at most 5 times in its first 29 days, then once in 30, without an end."""
+    """For any fetch times a gap is requested at most 5 times in its first 29 days, then once in 30 days."""
     table = stored(set(range(100)) - {40})
     now, requested = MONDAY, 0
     for wait in calls:

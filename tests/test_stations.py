@@ -1,4 +1,4 @@
-"""`forebay.sources.stations`: what is result around a place, in either order of coordinates, from a real server."""
+"""`forebay.sources.stations`: stations around a place, in either order of coordinates, from a real server."""
 
 import json
 import math
@@ -61,7 +61,7 @@ def calls(service: Service, function: str) -> list[dict[str, Any]]:
 
 def test_stations_the_nearest_first_with_distance_and_bearing() -> None:
     result = find(Service(around_warragamba()))
-    assert result.stations["station"].to_list() == ["900001", "900002", "900003"], "900004 is 40 km off"
+    assert result.stations["station"].to_list() == ["900001", "900002", "900003"], "900004 is 40 km away"
     # 0.09° of latitude; 0.2155° of longitude at 33.88° south, by the spherical law of cosines.
     at, east = math.radians(-33.8838), math.radians(0.2155)
     west = math.degrees(math.acos(math.sin(at) ** 2 + math.cos(at) ** 2 * math.cos(east)))
@@ -69,7 +69,7 @@ def test_stations_the_nearest_first_with_distance_and_bearing() -> None:
     assert result.stations["bearing_deg"].to_list() == pytest.approx([0, 180, 270], abs=0.1)
     assert result.stations["datasources"].to_list() == [["CP", "PROV"], ["A", "PROV"], ["A", "PROV"]]
     assert result.stations["opened"].to_list() == [date(1990, 1, 1)] * 3
-    assert result.stations["closed"].null_count() == 3, "18991230 stands for none"
+    assert result.stations["closed"].null_count() == 3, "18991230 means no date"
     assert result.notes == ("2 of the answer's 5 stations have no coordinates and are left out.",)
 
 
@@ -102,7 +102,7 @@ def test_a_service_with_longitude_first_is_detected() -> None:
 
 
 def test_a_wrong_order_that_gives_far_stations_is_detected() -> None:
-    """The place with its coordinates in the other order can hold stations too: here both lie on land."""
+    """A place with swapped coordinates can have stations too: in the test both places are on land."""
     far_site = Site("800001", "40.0", "-33.0")
     service = Service((far_site, Site("800002", "-33.0", "40.0")), longitude_first=True)
     with station_server(service) as url:
@@ -120,7 +120,7 @@ def test_a_refusal_of_a_latitude_beyond_90_leads_to_swapped_coordinates() -> Non
         first = call["params"].get("geo_filter", {}).get("circle", [150])[0]
         return {"error_num": 120, "error_msg": "bad circle"} if first == CENTRE[0] else answer
 
-    service.answer = strict  # type: ignore[method-assign]  # this server's one way to misbehave
+    service.answer = strict  # type: ignore[method-assign]  # the method is replaced for one fault
     result = find(service)
     assert len(result.stations) == 3
     assert "longitude before latitude" in result.notes[0]
@@ -138,7 +138,7 @@ def test_a_search_without_result_has_one_note() -> None:
     result = find(service, variable="storage")
     assert result.notes == ("waternsw has no station that measures storage within 30 km.",)
     assert result.stations.is_empty() and result.series.is_empty()
-    assert len(service.calls) == 2, "once in either order"
+    assert len(service.calls) == 2, "one request in each order"
 
 
 def test_no_more_than_20_stations_a_call_and_a_bounded_number_of_calls() -> None:
@@ -252,7 +252,7 @@ def test_an_invalid_search_is_refused(arguments: tuple[Any, ...], message: str) 
 def test_the_circle_on_the_map_contains_the_circle_on_the_globe(
     latitude: float, longitude: float, radius_km: float, share: float, bearing: float
 ) -> None:
-    """A point at most `radius_km` away, by the direct formula on the sphere, and how far it is on a map of degrees."""
+    """A point at most `radius_km` away on the sphere lies within the radius on the map of degrees."""
     search = StationSearch(latitude, longitude, radius_km)
     arc, turn = math.radians(share * radius_km / KM_PER_DEGREE), math.radians(bearing)
     at = math.radians(latitude)
@@ -277,7 +277,7 @@ def test_a_variable_without_a_hydstra_code_cannot_be_searched_for() -> None:
 
 
 def test_a_maintenance_page_leads_to_another_attempt() -> None:
-    """With status 200, as services send it: a search asks again where a fetch does."""
+    """Services send the page with status 200. A search retries like a fetch."""
     service, pages = Service(around_warragamba()), [MAINTENANCE, MAINTENANCE[:20]]
 
     class Maintained(Handler):

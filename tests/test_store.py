@@ -60,7 +60,7 @@ def test_a_change_of_any_part_is_a_revision_and_the_old_version_stays(archive: A
     assert contents_of(archive.as_of([LEVEL], tuesday - timedelta(microseconds=1))) == [GOOD]
     assert contents_of(archive.first_known([LEVEL])) == [GOOD]
     assert archive.as_of([LEVEL], MONDAY - timedelta(microseconds=1)).is_empty()
-    # and back to what it was: a third version, not the first one again
+    # back to the first content: a third version, not the first version again
     assert archive.append(readings(LEVEL, {time: GOOD}), tuesday + timedelta(days=1)).revised == 1
 
 

@@ -1,4 +1,4 @@
-"""`forebay.tables`: a frame that breaks its contract is refused, one that keeps it comes back in order."""
+"""`forebay.tables`: a frame that breaks its contract is refused; a valid frame is returned with ordered columns."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The transport on a real loopback server that answers as each test scripts it."""
+"""The transport on a real loopback server with scripted answers."""
 
 import gzip
 import itertools
@@ -31,7 +31,7 @@ QUICK = HttpSettings(first_wait_s=0, connect_timeout_s=2, read_timeout_s=2, dead
 
 @dataclass
 class Script:
-    """What a server does with its first, second, … request, and the requests that it received."""
+    """Steps of a server for its first, second, … request, and the requests that it received."""
 
     steps: list[Callable[[BaseHTTPRequestHandler], None]]
     requests: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Script:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, *connection: Any, script: Script) -> None:  # Any: what the server hands to its handlers
+    def __init__(self, *connection: Any, script: Script) -> None:  # Any: the server's arguments
         self.script = script
         super().__init__(*connection)
 
@@ -65,7 +65,7 @@ def serving(
 ) -> Iterator[tuple[str, Script]]:
     script = Script(list(steps))
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, script=script))
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that leaves is no error here
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that disconnects is no error in these tests
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -90,7 +90,7 @@ def status(code: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRe
 
 
 def drip(piece: bytes, *, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Callable[[BaseHTTPRequestHandler], None]:
-    """Sends `piece` again and again, often enough that no single read times out."""
+    """Step that sends `piece` repeatedly, so often that no single read times out."""
 
     def step(handler: BaseHTTPRequestHandler) -> None:
         handler.close_connection = True
@@ -100,7 +100,7 @@ def drip(piece: bytes, *, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Callable[
                 handler.wfile.write(piece)
                 time.sleep(0.02)
         except OSError:
-            pass  # the client has had enough
+            pass  # the client has closed the connection
 
     return step
 
@@ -176,7 +176,7 @@ def test_another_status_is_an_error_at_once(code: int) -> None:
 
 
 def test_waits_have_jitter_so_that_clients_do_not_return_together() -> None:
-    """The waits that stamina tells its hooks, of ten clients of one service."""
+    """The waits of ten clients of one service, from the hooks of stamina."""
     waits: list[tuple[float, ...]] = []
     limits = QUICK.model_copy(update={"first_wait_s": 0.001, "attempts": 3})
     before = stamina.instrumentation.get_on_retry_hooks()
@@ -200,7 +200,7 @@ def test_waits_grow() -> None:
     with serving(status(503)) as (url, script), pytest.raises(SourceError):
         ask(url, limits)
     waits = [later - earlier for earlier, later in itertools.pairwise(script.times)]
-    # first wait × 2, × 4 and so on, and up to 0.1 s of jitter on each
+    # first wait × 2, × 4, …, each plus up to 0.1 s of jitter
     assert all(wait >= least for wait, least in zip(waits, (0.1, 0.2, 0.4), strict=True)), waits
 
 
@@ -244,7 +244,7 @@ def test_a_slow_drip_ends_at_the_deadline(slow: Callable[[BaseHTTPRequestHandler
         began = time.monotonic()
         with pytest.raises(SourceError, match=r"within 0\.5 s \(http\.deadline_s\)") as caught:
             ask(url, limits)
-        assert time.monotonic() - began < 5  # the drip would go on for 8 s
+        assert time.monotonic() - began < 5  # the drip takes 8 s
     assert caught.value.retryable
 
 
@@ -271,8 +271,8 @@ def test_a_refused_answer_is_requested_again_if_that_may_help() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_concurrent_requests_to_a_host_are_limited(at_once: int) -> None:
-    """Six threads ask, each over a connection of its own; the server holds every answer back until as many are there
-    as may be, and a moment longer for one too many."""
+    """Six threads send requests on separate connections. The server delays each answer until the allowed number of
+    requests has arrived, and a moment longer to detect one request too many."""
     inside, most, lock = 0, 0, threading.Condition()
 
     def step(handler: BaseHTTPRequestHandler) -> None:
@@ -326,7 +326,7 @@ def test_a_compressed_answer_is_unpacked_only_up_to_the_limit(times: int) -> Non
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert peak < 16_000_000  # of the 200 MB that it holds; 1 MB is the limit, 1 MB a piece of the client's
+    assert peak < 16_000_000  # the unpacked size is 200 MB; the limit is 1 MB, and the client reads pieces of 1 MB
 
 
 def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:

@@ -1,4 +1,4 @@
-"""Checks, copies, backups and restores of real archives, on both databases, on full and read-only disks too."""
+"""Checks, copies, backups and restores of real archives on both databases, also on full and read-only disks."""
 
 import sqlite3
 import threading
@@ -25,7 +25,7 @@ DAYS = 300
 
 def fill(archive: Archive) -> None:
     """Three series, two of them revised: 3 · 300 readings, 2 · 100 revisions, with texts and gaps."""
-    for number, gauge in enumerate((RAIN, LEVEL, HOURLY)):  # not in the order of their names
+    for number, gauge in enumerate((RAIN, LEVEL, HOURLY)):  # not sorted by name
         values = [None if k % 7 == 0 else k / 3 for k in range(DAYS)]
         archive.append(readings(gauge, day_contents(date(2020, 1, 1), values)), MONDAY)
         if number:
@@ -77,7 +77,7 @@ ONE_KEY = "series = (SELECT max(id) FROM series WHERE id < 90) AND time = 157783
 
 
 def damage(url: str, postgres: Cluster | None, *statements: str) -> None:
-    """Change an archive without forebay."""
+    """Run statements on an archive directly, without forebay."""
     if postgres is not None:
         postgres.execute("; ".join(("SET session_replication_role = replica", *statements)), url)
         return
@@ -120,7 +120,7 @@ def test_faults_of_the_database_file_are_reported(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/forebay.db"
     with open_archive(url) as archive:
         fill(archive)
-    # The index of labels is made to lack a label, as after a torn page of it.
+    # The index of labels gets the wrong root page, as after a torn write.
     damage(url, None, "PRAGMA writable_schema = ON",
            "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'archive_schema') "
            "WHERE name = 'sqlite_autoindex_series_1'")  # fmt: skip
@@ -156,7 +156,7 @@ def test_a_copy_to_the_other_database_and_back_is_equal(
         assert have_equal_views(source, target)
     assert faults[:3] == [(0, 3), (1, 3), (2, 3)]
     assert have_equal_views(filled, back)
-    with open_archive(back) as archive:  # and goes on: new series get numbers of their own
+    with open_archive(back) as archive:  # the copy can be extended: a new series gets a new number
         archive.append(readings(GAUGES[3], {MONDAY: GOOD}), MONDAY)
     assert upkeep.check(back, NOW).series == 4
 
@@ -276,7 +276,7 @@ def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
             with pytest.raises(ConfigError, match="cannot be copied into itself"):
                 upkeep.copy(url, f"sqlite:///{tmp_path}/{path}")
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
-    assert upkeep.check(url, NOW).versions == VERSIONS + 1, "the append meanwhile is stored"
+    assert upkeep.check(url, NOW).versions == VERSIONS + 1, "the append between the attempts is stored"
     assert not list(tmp_path.glob("*.replaced-*"))
 
 
@@ -332,7 +332,7 @@ def test_a_copy_is_compared_with_its_source(
     checksums, calls = upkeep._checksums, []
 
     def checksums_of_a_lost_write(*arguments: object) -> dict:
-        """The second time without any series, as if the disk had lost the write."""
+        """Checksums; empty at the second call, as if the disk had lost the write."""
         calls.append(arguments)
         return {} if len(calls) == 2 else checksums(*arguments)
 
@@ -353,7 +353,7 @@ def test_a_restore_over_an_archive_needs_replace_and_backs_up(filled: str, tmp_p
             upkeep.restore(path, filled, NOW)
         assert archive.as_of([LEVEL]).equals(extended)
         restored = upkeep.restore(path, filled, NOW, replace=True)
-        assert archive.as_of([LEVEL]).height == DAYS, "an open archive shows it at once"
+        assert archive.as_of([LEVEL]).height == DAYS, "an open archive has the restored readings at once"
     assert all(a.equals(b) for a, b in zip(views_of(filled), before, strict=True))
     assert restored.replaced_backup == tmp_path / "backup.replaced-20240131T000000Z.db"
     with open_archive(f"sqlite:///{restored.replaced_backup}") as archive:
@@ -379,7 +379,7 @@ def test_a_damaged_backup_is_not_restored(filled: str, new_url: Callable[[], str
 def test_compact_releases_space_and_deletes_nothing(filled: str, tmp_path: Path) -> None:
     before = views_of(filled)
     upkeep.backup(filled, tmp_path / "b.db")
-    upkeep.restore(tmp_path / "b.db", filled, NOW, replace=True)  # leaves space that is not used
+    upkeep.restore(tmp_path / "b.db", filled, NOW, replace=True)  # leaves unused space
     result = upkeep.compact(filled)
     assert result.versions == VERSIONS
     assert result.before > 0 < result.after

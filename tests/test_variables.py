@@ -1,4 +1,4 @@
-"""`forebay.dams.variables`: the factors are those of the standards."""
+"""`forebay.dams.variables`: unit factors equal the standards."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_every_variable_is_complete(variable: Variable) -> None:
     assert variable.conversion(variable.unit) == (1.0, 0.0)
     assert variable.aggregate in ("mean", "total")
     assert variable.plausible[0] < variable.plausible[1]
-    assert any(variable.name in variables for variables in ROLE_VARIABLES.values()), "no gauge could have it"
+    assert any(variable.name in variables for variables in ROLE_VARIABLES.values()), "no role allows the variable"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def samples_of(days: int = 1200, **keys: object) -> tuple[Samples, Dam]:
 
 
 class Spy:
-    """No change; records the rows of each fit and each forecast."""
+    """A model that forecasts no change and records the rows of each fit and each forecast."""
 
     fitted_rows: list[tuple[int, int, int]]  # lead time, first and last row of a fit
     forecast_rows: list[tuple[int, int, int]]
@@ -51,9 +51,9 @@ class Spy:
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Record the rows."""
-        assert np.isfinite(target).all(), "models learn only from samples with a target"
+        assert np.isfinite(target).all(), "every sample of a fit has a target"
         assert len(inputs) == len(target)
-        self.fitted_rows.append((self.lead_time, inputs["row"].min(), inputs["row"].max()))  # type: ignore[arg-type]  # polars says: any scalar
+        self.fitted_rows.append((self.lead_time, inputs["row"].min(), inputs["row"].max()))  # type: ignore[arg-type]  # polars types it as any scalar
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
@@ -87,7 +87,7 @@ def test_a_model_learns_only_from_changes_that_end_before_the_refit_day(
         samples.dates[last] + lead == samples.dates[refit] - 1
         for (lead, _, last), refit in zip(spy.fitted_rows, refits * 2, strict=True)
     ]
-    assert any(last_possible), "and from all of those"
+    assert any(last_possible), "a model learns from all of these changes"
 
 
 def test_every_day_from_the_first_origin_on_is_forecast_once(spy_run: tuple[type[Spy], Samples, Dam]) -> None:
@@ -174,13 +174,13 @@ def test_the_table_of_forecasts() -> None:
     missing = {day for day, value in level.items() if np.isnan(value)}
     age = (table["init_date"] - table["level_date"]).dt.total_days()
     outage_days = set(table.filter(age > 0)["init_date"])
-    assert outage_days <= missing, "the last usable level only where the day has none"
+    assert outage_days <= missing, "the last usable level only on days without a level"
     assert 0 < age.max() <= 30  # type: ignore[operator]  # a number
     assert missing.isdisjoint(table["level_date"]), "no forecast starts from a missing level"
 
 
 def test_a_forecast_starts_from_a_flagged_level() -> None:
-    """The scored set is fixed: a level that only our own screen flags is still a start level."""
+    """The scored set is fixed: a level that only the screen flags is still a start level."""
     dam = synthetic.small_dam(hindcast={"leads": (1,)})
     flags: list[str | None] = [None] * 9 + ["range"] + [None] * 10
     frame = synthetic.daily_frame(
@@ -233,7 +233,7 @@ def test_the_blend_has_separate_weights_for_wet_days() -> None:
 
 @pytest.mark.parametrize("source", ["range of the models", "predicted spread"])
 def test_the_scale_of_errors_follows_its_source(source: str) -> None:
-    """Simulated errors, as large as the range of two models or the spread that one predicts: so is the interval."""
+    """Simulated errors scale with the range of two models or with a predicted spread, and so does the interval."""
     samples, _ = samples_of()
     rng = np.random.default_rng(5)
     spread = rng.choice([0.01, 1.0], len(samples.dates))
@@ -271,7 +271,7 @@ def test_predicted_spreads_of_days_and_simulated_outages() -> None:
 def test_stored_fits_change_no_forecast_and_serve_the_next_day_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Equal to the last digit; with stored fits no model is fitted again, not even for a day more."""
+    """Forecasts are equal to the last digit. With stored fits no model is fitted again, also not for one more day."""
     keys = {"hindcast": Hindcast(leads=(1, 3), start=date(2020, 6, 1))}
     dam = synthetic.dam().model_copy(update=keys)
     frame = synthetic.daily(dam, days=1201)
@@ -320,11 +320,11 @@ def height_above_sill(*, full_supply: float | None) -> float:
 
 
 def test_the_trees_learn_that_rises_end_at_full_supply() -> None:
-    """Nothing in the code ends them: the trees learn it from the distance to full supply."""
+    """No code limits the rises: the trees learn the limit from the distance to full supply."""
     assert height_above_sill(full_supply=100.0) < 0.7 * height_above_sill(full_supply=None)
 
 
-# The tests below use the real record; their figures are those of ../shared/domain.md 3.
+# The next tests use the real record; their figures are from ../shared/domain.md 3.
 SCORED = {"T10": (3418, 3401, 3376), "T4": (1441, 1435, 1427), "T4x": (1421, 1415, 1407)}
 REFERENCE_MAE = {
     ("no_change", "T10"): (0.0300, 0.0864, 0.1919),
@@ -412,7 +412,7 @@ FLOORS = {
     ("T4", "mae_top5"): (0.172, 0.68, 1.85),
     ("T4", "pinball"): (0.0068, 0.0255, 0.071),
 }
-"""Errors of the default in metres that must not be exceeded, of ../shared/domain.md 3."""
+"""Upper limits of the default's errors in metres, from ../shared/domain.md 3."""
 
 
 @needs_shared
@@ -425,7 +425,7 @@ def test_the_floors_on_warragamba(warragamba: Scored, window: str, metric: str) 
 @needs_shared
 @pytest.mark.parametrize(("share", "low", "high"), [(80, 0.76, 0.84), (90, 0.87, 0.93)])
 def test_the_coverage_on_warragamba(warragamba: Scored, share: int, low: float, high: float) -> None:
-    """From ../shared/domain.md 3, as the next two."""
+    """Limits from ../shared/domain.md 3."""
     for covered in warragamba.values("T10", f"coverage_{share}"):
         assert low <= covered <= high
 

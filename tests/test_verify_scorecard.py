@@ -1,4 +1,4 @@
-"""Scores per window, regime and lead time: by hand, on the same days for all models, with bands."""
+"""Scores per window, regime and lead time: values by hand, the same days for all models, and bands."""
 
 from datetime import timedelta
 
@@ -77,7 +77,7 @@ def test_values_by_hand(by_hand: pl.DataFrame) -> None:
         "skill_no_change": 0.0,  # no_change's errors are 1, 1, 2, 0
         "mae_top5": 1.5,  # one day: the change of 2
         "mae_top1": 1.5,
-        "coverage_80": 1.0,  # the bounds −2 and 2 themselves count
+        "coverage_80": 1.0,  # the bounds −2 and 2 are inside
         "coverage_90": 1.0,
         "width_80": 4.0,
         "width_90": 6.0,
@@ -276,12 +276,12 @@ def test_crps_and_shares_of_days_outside_experience(two_years: tuple[Samples, Da
     scores = scorecard.score(table_of(samples, dam, changes), samples, dam, daily_scores=daily_scores)
     assert cell(scores, "crps", window="W")["value"] == pytest.approx(np.arange(500, 600).mean())
     whole = scores.filter(pl.col("metric") == "crps", pl.col("window") == "all", pl.col("regime") == "all")
-    assert whole.is_empty(), "only where every day has one"
+    assert whole.is_empty(), "only if every day has one"
     assert cell(scores, "outside_experience", window="W")["value"] == 0.5
 
 
 def test_events_are_counted_by_their_gaps() -> None:
-    """240 scored days, so 12 large rises: six in a row, three that begin 10 days later, three 11 days after those."""
+    """240 scored days have 12 large rises: six in a row, three after a gap of 10 days, three after a gap of 11 days."""
     rises = np.zeros(400)
     rises[[200, 201, 202, 203, 204, 205, 215, 216, 217, 228, 229, 230]] = 5.0
     level = np.append(0.0, rises[:-1].cumsum())

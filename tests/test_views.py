@@ -84,7 +84,7 @@ def start_of(gauge: Gauge, day: date, zone: str) -> datetime:
 
 
 def end_of(gauge: Gauge, day: date, zone: str) -> datetime:
-    """End of that interval."""
+    """End of the interval of the reading of `gauge` on `day`."""
     if gauge is HOURLY:
         return start_of(gauge, day, zone) + timedelta(hours=1)
     if gauge is INSTANTANEOUS:
@@ -106,7 +106,7 @@ def appended(archive: Archive, history: dict[datetime, dict[tuple[Gauge, date], 
 
 
 def contents_of(view: pl.DataFrame) -> dict[tuple[str, datetime], tuple[datetime, Content]]:
-    """A view in the form of the model."""
+    """The rows of a view in the form of the model."""
     names = ("station", "time", "fetched_at", "value", "raw_value", "quality", "quality_code")
     return {(station, time): (at, tuple(content)) for station, time, at, *content in view.select(names).iter_rows()}
 
@@ -155,4 +155,4 @@ def test_views_of_an_instant_never_change_afterwards(
         assert archive.as_of(GAUGES, instant).equals(before[0])
         known = archive.known_at(GAUGES, instant, "+10:00")
         unchanged = before[1].join(known, on=OBSERVATIONS.columns.keys(), how="semi", nulls_equal=True)
-        assert unchanged.equals(before[1])  # late first versions may join what was known, revisions change nothing
+        assert unchanged.equals(before[1])  # late first versions can be added, revisions change nothing
