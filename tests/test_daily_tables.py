@@ -17,15 +17,15 @@ LEVELS: list[float | None] = [1.0, None, 2.0, 3.0, 99.0, None]
 FLAGS = [None, "absent", "poor", None, "sentinel", "unavailable"]
 
 
-def test_the_last_day_with_a_usable_level() -> None:
+def test_the_init_date_is_the_last_day_with_a_usable_level() -> None:
     dam = small_dam()
     frame = daily_frame(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
     assert choose_init_date(frame, dam, None, due=day(5)) == (day(3), day(3))
     assert choose_init_date(frame, dam, day(2), due=day(5)) == (day(2), day(2)), "a poor value is usable"
-    assert choose_init_date(frame, dam, day(5), due=day(5)) == (day(5), day(3)), "the day itself, from the last level"
+    assert choose_init_date(frame, dam, day(5), due=day(5)) == (day(5), day(3)), "day 5, from the last level"
 
 
-def test_the_newest_day_known_of_from_the_last_good_level() -> None:
+def test_days_with_rain_extend_the_record_beyond_the_last_level() -> None:
     dam = small_dam(rain_gauge())
     frame = daily_frame(dam, {
         "reservoir_level": [*LEVELS, None, None],
@@ -33,11 +33,11 @@ def test_the_newest_day_known_of_from_the_last_good_level() -> None:
         "rainfall_r1": [0.0] * 7 + [None],
     })  # fmt: skip
     assert choose_init_date(frame, dam, None, due=day(9)) == (day(6), day(3))
-    assert choose_init_date(frame, dam, None, due=day(5)) == (day(5), day(3)), "a later level is not missing yet"
+    assert choose_init_date(frame, dam, None, due=day(5)) == (day(5), day(3)), "the level of day 6 is not due yet"
 
 
 @pytest.mark.parametrize(("number", "nearest"), [(9, 3), (-400, 0)])
-def test_a_chosen_day_without_a_level_names_the_nearest(number: int, nearest: int) -> None:
+def test_an_init_date_without_a_level_is_refused_with_the_nearest(number: int, nearest: int) -> None:
     dam = small_dam()
     frame = daily_frame(dam, {"reservoir_level": LEVELS, "reservoir_level_flag": FLAGS})
     with pytest.raises(DataError) as error:

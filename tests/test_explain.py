@@ -32,11 +32,11 @@ INFLOW = {"role": "inflow", "station": "i", "name": "The inflow", "variable": "i
 RELEASE = {"role": "release", "station": "o", "variable": "release", "unit": "m3/s"}
 DAM = small_dam(rain_gauge(), rain_gauge("r2"), STREAM, INFLOW, RELEASE, full_supply=100.0, hindcast={"leads": (1, 3)})
 ALL = {**MODELS, **FLOW_MODELS}
-Makers = Mapping[str, Callable[[int], Model]]
+ModelMakers = Mapping[str, Callable[[int], Model]]
 
 
-def explained(frame: pl.DataFrame, dam: Dam, models: Makers | None = None) -> tuple[pl.DataFrame, Samples]:
-    """The explanation of the last day's forecast, checked to sum to it."""
+def explain_last_day(frame: pl.DataFrame, dam: Dam, models: ModelMakers | None = None) -> tuple[pl.DataFrame, Samples]:
+    """The explanation of the last forecast, after a check that its contributions sum to the forecast."""
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
     table = EXPLANATION.check(explain(samples, dam, points, yesterday=True), unique=True)
@@ -48,7 +48,7 @@ def explained(frame: pl.DataFrame, dam: Dam, models: Makers | None = None) -> tu
 
 @pytest.fixture(scope="module")
 def past() -> tuple[pl.DataFrame, Array]:
-    """Inputs with gaps, and changes that some of them make."""
+    """Inputs with gaps, and changes that depend on two of the inputs."""
     inputs = build_inputs(synthetic.daily(DAM, days=900), DAM).drop("date")
     change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)
     return inputs, change.to_numpy() + np.random.default_rng(5).normal(0, 0.01, len(inputs))
@@ -56,7 +56,7 @@ def past() -> tuple[pl.DataFrame, Array]:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("lead", [1, 7])
-def test_the_contributions_of_every_model_are_its_forecast(
+def test_contributions_sum_to_the_forecast_of_a_model(
     name: str, lead: int, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past
@@ -70,14 +70,14 @@ def test_the_contributions_of_every_model_are_its_forecast(
         np.testing.assert_allclose(parts.sum_horizontal().to_numpy(), model.predict(rows), atol=1e-9, rtol=0)
 
 
-def test_an_input_at_its_mean_moves_a_line_nowhere() -> None:
+def test_an_input_at_its_mean_contributes_nothing_to_a_linear_model() -> None:
     rng = np.random.default_rng(1)
     inputs = pl.DataFrame({"a": rng.normal(5, 1, 400), "b": rng.normal(0, 1, 400)})
     target = 2 * inputs["a"].to_numpy() + inputs["b"].to_numpy() + rng.normal(0, 0.01, 400)
     model = MODELS["huber"](1).fit(inputs, target)
     assert isinstance(model, Explainable)
-    at = pl.DataFrame({"a": [inputs["a"].mean(), 6.0], "b": [1.0, inputs["b"].mean()]})
-    parts = model.contributions(at)
+    rows = pl.DataFrame({"a": [inputs["a"].mean(), 6.0], "b": [1.0, inputs["b"].mean()]})
+    parts = model.contributions(rows)
     assert parts["a"].to_list() == pytest.approx([0.0, 2 * (6 - float(inputs["a"].mean()))], abs=0.02)  # type: ignore[arg-type]  # a number
     assert parts["b"].to_list() == pytest.approx([1.0 - float(inputs["b"].mean()), 0.0], abs=0.02)  # type: ignore[arg-type]  # a number
     assert parts["base"].to_list() == pytest.approx([target.mean()] * 2, abs=0.02)
@@ -85,23 +85,23 @@ def test_an_input_at_its_mean_moves_a_line_nowhere() -> None:
 
 @settings(max_examples=6)
 @given(days=st.integers(30, 620), seed=st.integers(0, 2**32 - 1))
-def test_the_parts_of_a_blend_sum_to_it(days: int, seed: int) -> None:
-    """On records of any length: with all models, with stand-ins for those that refuse, with gaps on the last day."""
-    table, _ = explained(synthetic.daily(DAM, seed=seed).head(days), DAM)
+def test_contributions_sum_to_the_forecast_of_a_blend(days: int, seed: int) -> None:
+    """On records of different lengths: with all models, with fallbacks, with gaps on the last day."""
+    table, _ = explain_last_day(synthetic.daily(DAM, seed=seed).head(days), DAM)
     assert set(table["lead_time"]) == {1, 3}
 
 
 @needs_shared
 @pytest.mark.parametrize("day", ["2012-03-01", "2013-08-20", "2020-02-08"])
-def test_real_days_of_warragamba(day: str) -> None:
+def test_explanations_of_real_days_at_warragamba(day: str) -> None:
     dam = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
     last = date.fromisoformat(day)
     short = Hindcast(leads=(1,), start=last.replace(year=last.year - 1))
     dam = dam.model_copy(update={"hindcast": short})
     frame = daily_from_files(dam).filter(pl.col("date") <= last)
-    table, _ = explained(frame, dam)
+    table, _ = explain_last_day(frame, dam)
     words = dict(table.select("group", "words").iter_rows())
-    if day == "2020-02-08":  # the flood's first rain
+    if day == "2020-02-08":  # the first rain of the flood
         largest = table.filter(pl.col("group") != BASELINE)["group"][0]
         assert largest == "rain"
         assert "mm yesterday" in words["rain"]
@@ -115,21 +115,21 @@ def test_a_model_without_contributions_is_one_source() -> None:
             self.lead_time = lead_time
 
         def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-            """Nothing."""
+            """The model itself; it has no parameters."""
             return self
 
         def predict(self, inputs: pl.DataFrame) -> Array:
-            """0.1 each."""
+            """0.1 on each row."""
             return np.full(len(inputs), 0.1)
 
-    models: Makers = {"boosted_huber": Opaque, "damped_change": MODELS["damped_change"], "no_change": NoChange}
-    table, _ = explained(synthetic.daily(DAM).head(400), DAM, models)
+    models: ModelMakers = {"boosted_huber": Opaque, "damped_change": MODELS["damped_change"], "no_change": NoChange}
+    table, _ = explain_last_day(synthetic.daily(DAM).head(400), DAM, models)
     row = table.filter(pl.col("group") == "other").row(0, named=True)
     assert (row["gauge"], row["words"]) == ("boosted_huber", "boosted_huber")
     assert row["contribution"] > 0
 
 
-def test_the_source_of_an_input() -> None:
+def test_input_source() -> None:
     columns = build_inputs(synthetic.daily(DAM).head(60), DAM).columns[1:]
     sources = {column: input_source(column, DAM) for column in columns}
     groups = {group for group, _ in sources.values()}
@@ -143,7 +143,7 @@ def test_the_source_of_an_input() -> None:
     assert input_source("snow_melt", DAM) == input_source("degree_days", DAM) == ("weather", "")
 
 
-def test_the_source_of_a_forcing_input() -> None:
+def test_input_source_of_a_forcing() -> None:
     upstream = {"role": "upstream_release", "station": "u", "name": "The upper dam", "variable": "release",
                 "unit": "m3/s", "travel_time_h": 50}  # fmt: skip
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
@@ -158,7 +158,7 @@ def test_the_source_of_a_forcing_input() -> None:
 
 
 def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) -> dict[str, str]:
-    """Group → words of the last day of a record with many changes; its columns end with the values of `last`."""
+    """Group → words of the last day; `last` replaces the last values of columns of a random record."""
     rng = np.random.default_rng(1)
     level = 95 + 0.1 * np.sin(np.arange(days)) + rng.normal(0, 0.05, days)
     columns_by_name = {"reservoir_level": level, "stream_level_s": rng.gamma(2, 1, days)}
@@ -167,7 +167,7 @@ def words(*, dam: Dam = DAM, days: int = 700, **last: Sequence[float | None]) ->
     columns: dict[str, list[float | None]] = {name: values.tolist() for name, values in columns_by_name.items()}
     for name, values in last.items():
         columns[name][-len(values) :] = values
-    table = explained(daily_frame(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)
+    table = explain_last_day(daily_frame(dam, columns), dam)[0].filter(pl.col("lead_time") == 1)
     return dict(table["group", "words"].iter_rows())
 
 
@@ -193,7 +193,7 @@ def test_words() -> None:
     }
 
 
-def test_words_of_a_dry_spell_and_of_missing_inputs() -> None:
+def test_words_for_dry_weather_and_missing_inputs() -> None:
     dry = [0.0] * 40
     low = DAM.model_copy(update={"full_supply": ReferenceLevel(value=94.0)})
     by_group = words(

@@ -25,7 +25,7 @@ from forebay.screen.flags import (
 )
 from forebay.tables import flag_of
 from tests import synthetic
-from tests.test_no_look_ahead import with_another_future
+from tests.test_no_look_ahead import change_later_values
 
 DAYS = 1100
 STREAM = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
@@ -83,7 +83,7 @@ def known_by(flags: pl.DataFrame, day: date) -> pl.DataFrame:
 @given(day=st.integers(30, DAYS - 1), seed=st.integers(0, 2**32 - 1))
 def test_a_flag_depends_on_no_day_after_it_is_known(dam: Dam, day: int, seed: int) -> None:
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
-    changed = with_another_future(frame, dam, day, seed)
+    changed = change_later_values(frame, dam, day, seed)
     end = frame["date"][day]
     flags, changed_flags = screen_daily(frame, dam), screen_daily(changed, dam)
     assert_frame_equal(known_by(flags, end), known_by(changed_flags, end), check_exact=True)

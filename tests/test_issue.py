@@ -14,13 +14,13 @@ from tests import synthetic
     [(-5, 0, False), (0, 0, False), (23, 0, False), (72, 3, False), (95, 3, False), (96, 4, True)],
 )
 def test_age(hours: int, age: int, stale: bool) -> None:
-    ends = datetime(2020, 5, 2, 14, tzinfo=UTC)
-    day, issue_time = date(2020, 5, 2), ends + timedelta(hours=hours)
-    issued = IssuedForecast(day, ends, issue_time, day, FORECASTS.empty(), ())
+    init_time = datetime(2020, 5, 2, 14, tzinfo=UTC)
+    day, issue_time = date(2020, 5, 2), init_time + timedelta(hours=hours)
+    issued = IssuedForecast(day, init_time, issue_time, day, FORECASTS.empty(), ())
     assert (issued.age_days, issued.stale) == (age, stale)
 
 
-def test_the_forecast_is_the_hindcast_of_its_day() -> None:
+def test_a_forecast_has_the_hindcast_rows_of_its_init_date() -> None:
     dam = synthetic.dam()
     frame = synthetic.daily(dam)
     table = synthetic.forecasts(dam, frame, [date(2021, 4, 13), date(2021, 4, 14)])

@@ -1,8 +1,8 @@
-"""No look-ahead: values after an init time change nothing that was known or issued by then.
+"""No look-ahead: values after an init time change nothing that was known or issued before it.
 
 All values after a day are replaced by other values, flags and gaps, in all gauges including the target; for late
 gauges, also values that were not available on that day. Inputs, regimes, forecasts (also of the blend) and intervals up
-to that day must stay equal to the last bit. Deliberate leaks must be caught.
+to that day must stay equal to the last bit. Deliberate leaks must be detected.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ CASES = {
     # steady flows; later the level is stuck at one value.
     "end of a dry spell, in the warm-up, then a stuck level": (DRY, 2),
     # The second day of a flood, after the largest rise of the record, which the screen may flag and release later.
-    # Later values are noise far beyond any evidence.
+    # Later values are noise far outside the record.
     "second day of a flood, then noise": (FLOOD, 9),
     # 1 December: models, intervals and weights are renewed; the regime near_full applies. Later values have gaps.
     "near full supply on a refit day, then gaps": (NEAR_FULL, 6),
@@ -73,48 +73,49 @@ CASES = {
     # outages. Later the level is missing for good.
     "a day without level, then no level at all": (NO_LEVEL, 1),
 }
-"""Case → the day after which everything is replaced, and the seed of what replaces it.
+"""Case → the day after which all values are replaced, and the seed of the new values.
 
-The seeds give the target one future of each kind of `with_another_future`: constant, wide noise, narrow noise with
-gaps, nothing. The futures of the rest of the gauges differ by gauge.
+The seeds give the target one future of each kind of `change_later_values`: constant, wide noise, narrow noise with
+gaps, no value. The futures of the remaining gauges differ by gauge.
 """
 
 
 @dataclass(frozen=True)
-class Seen:
-    """All that was there day by day: inputs and regimes, the forecasts issued, sample paths of one model."""
+class HindcastResult:
+    """Inputs and regimes of each day, all forecasts, and sample paths of the default model."""
 
     days: pl.DataFrame
     forecasts: pl.DataFrame
     paths: Array
 
-    def until(self, day: int) -> Seen:
-        """What was there at the end of day number `day`."""
+    def until(self, day: int) -> HindcastResult:
+        """The part of the result up to day number `day`."""
         last = synthetic.FIRST_DAY + timedelta(days=day)
-        return Seen(self.days.head(day + 1), self.forecasts.filter(pl.col("init_date") <= last), self.paths[: day + 1])
+        forecasts = self.forecasts.filter(pl.col("init_date") <= last)
+        return HindcastResult(self.days.head(day + 1), forecasts, self.paths[: day + 1])
 
 
-def forecasts_of(made: Samples, dam: Dam, makers: Makers = MODELS | FLOW_MODELS) -> pl.DataFrame:
-    """All forecasts of a hindcast, those of the blend too."""
-    points = hindcast.point_forecasts(made, dam, makers)
-    return hindcast.forecast_table(made, dam, hindcast.with_default(points, made))
+def run_forecasts(samples: Samples, dam: Dam, makers: Makers = MODELS | FLOW_MODELS) -> pl.DataFrame:
+    """All forecasts of a hindcast, also those of the blend."""
+    points = hindcast.point_forecasts(samples, dam, makers)
+    return hindcast.forecast_table(samples, dam, hindcast.with_default(points, samples))
 
 
-def seen(frame: pl.DataFrame, dam: Dam, makers: Makers) -> Seen:
-    """What a hindcast over `frame` shows of every day."""
-    made = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(made, dam, makers), made)
-    paths = uncertainty.sample_paths(made, points, uncertainty.marginals(made, points, "default"), "default")
-    starts = hindcast.refit_days(made.dates, hindcast.first_origin(made, dam))
-    beyond = outside_days(experience(made, starts, max(LEADS)), len(made.dates))
-    regimes = {f"is {name}": pl.Series(belongs) for name, belongs in made.regimes.items()}
-    days = made.inputs.with_columns(
-        **regimes, level=made.level, trusted=made.trusted, outside_experience=pl.Series(beyond)
+def run_hindcast(frame: pl.DataFrame, dam: Dam, makers: Makers) -> HindcastResult:
+    """The result of a hindcast over `frame`."""
+    samples = make_samples(frame, frame, dam)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, makers), samples)
+    paths = uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, "default"), "default")
+    starts = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
+    outside = outside_days(experience(samples, starts, max(LEADS)), len(samples.dates))
+    regimes = {f"is {name}": pl.Series(mask) for name, mask in samples.regimes.items()}
+    days = samples.inputs.with_columns(
+        **regimes, level=samples.level, trusted=samples.trusted, outside_experience=pl.Series(outside)
     )
-    return Seen(days, hindcast.forecast_table(made, dam, points), paths)
+    return HindcastResult(days, hindcast.forecast_table(samples, dam, points), paths)
 
 
-def eventful(dam: Dam) -> pl.DataFrame:
+def daily_with_events(dam: Dam) -> pl.DataFrame:
     """The synthetic daily table of `dam` with a dry spell up to `DRY`, a flood around `FLOOD`, then a full reservoir.
 
     The flood raises the level by 5.6 to about 100, the full supply level; from `NEAR_FULL` on the level falls again.
@@ -133,19 +134,19 @@ def eventful(dam: Dam) -> pl.DataFrame:
 
 
 @cache
-def undisturbed(name: str) -> Seen:
-    """The hindcast of a dam of `DAMS` over its eventful table, computed once."""
-    dam = short(DAMS[name])
-    return seen(eventful(dam), dam, MODELS | FLOW_MODELS)
+def unchanged_result(name: str) -> HindcastResult:
+    """The hindcast of a dam of `DAMS` over its daily table with events, computed once."""
+    dam = with_two_leads(DAMS[name])
+    return run_hindcast(daily_with_events(dam), dam, MODELS | FLOW_MODELS)
 
 
-def short(dam: Dam) -> Dam:
-    """`dam` with a hindcast at two leads."""
+def with_two_leads(dam: Dam) -> Dam:
+    """`dam` with a hindcast at two lead times."""
     return dam.model_copy(update={"hindcast": Hindcast(leads=LEADS)})
 
 
-def with_another_future(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> pl.DataFrame:
-    """`frame` with other values, flags and gaps in all that is not known at the end of day number `day`."""
+def change_later_values(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> pl.DataFrame:
+    """`frame` with random values, flags and gaps in all cells that are not known at the end of day number `day`."""
     rng = np.random.default_rng(seed)
     columns = []
     for gauge in dam.gauges:
@@ -162,17 +163,18 @@ def with_another_future(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> p
 
 def check_no_look_ahead(dam: Dam, day: int, seed: int, *, makers: Makers = MODELS | FLOW_MODELS) -> None:
     """Fail if anything up to `day` of a hindcast over the synthetic table changes with later values."""
-    dam = short(dam)
+    dam = with_two_leads(dam)
     frame = synthetic.daily(dam, days=DAYS)
-    compare_until(day, seen(frame, dam, makers), seen(with_another_future(frame, dam, day, seed), dam, makers))
+    changed = change_later_values(frame, dam, day, seed)
+    compare_until(day, run_hindcast(frame, dam, makers), run_hindcast(changed, dam, makers))
 
 
-def compare_until(day: int, first: Seen, second: Seen) -> None:
+def compare_until(day: int, first: HindcastResult, second: HindcastResult) -> None:
     """Fail if two hindcasts differ in anything up to `day`."""
     before, after = first.until(day), second.until(day)
     common = [name for name in before.days.columns if name in after.days.columns]
     assert_frame_equal(before.days.select(common), after.days.select(common), check_exact=True)
-    # a regime that can no longer be told is one that no day up to `day` belongs to
+    # a regime without data is absent; then no day up to `day` belongs to it in the other result
     for days in (before.days, after.days):
         assert not any(days[name].any() for name in days.columns if name not in common)
     assert_frame_equal(before.forecasts, after.forecasts, check_exact=True)
@@ -181,16 +183,16 @@ def compare_until(day: int, first: Seen, second: Seen) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", DAMS)
-def test_later_values_change_nothing_known_before(name: str, case: str) -> None:
-    dam, (day, seed) = short(DAMS[name]), CASES[case]
-    changed = seen(with_another_future(eventful(dam), dam, day, seed), dam, MODELS | FLOW_MODELS)
-    compare_until(day, undisturbed(name), changed)
+def test_later_values_change_no_earlier_result(name: str, case: str) -> None:
+    dam, (day, seed) = with_two_leads(DAMS[name]), CASES[case]
+    changed = run_hindcast(change_later_values(daily_with_events(dam), dam, day, seed), dam, MODELS | FLOW_MODELS)
+    compare_until(day, unchanged_result(name), changed)
 
 
 @pytest.mark.parametrize("name", DAMS)
-def test_the_chosen_days_are_what_the_cases_say(name: str) -> None:
-    dam = short(DAMS[name])
-    frame, days = eventful(dam), undisturbed(name).days
+def test_the_days_of_the_cases_have_their_events(name: str) -> None:
+    dam = with_two_leads(DAMS[name])
+    frame, days = daily_with_events(dam), unchanged_result(name).days
     level = frame[dam.target_gauge.column].cast(pl.Float64)
     assert hindcast.first_origin(make_samples(frame, frame, dam), dam) < DRY < int(WARM_UP * DAYS)
     assert level[FLOOD] - level[FLOOD - 1] > 1.0
@@ -203,75 +205,75 @@ def test_the_chosen_days_are_what_the_cases_say(name: str) -> None:
 
 
 @pytest.mark.parametrize(("day", "seed"), [(300, 1), (450, 2)])
-def test_the_article_net_looks_at_no_later_day(day: int, seed: int) -> None:
-    """Twice only, for a net takes seconds."""
+def test_the_article_net_uses_no_later_day(day: int, seed: int) -> None:
+    """Two cases only, because a net takes seconds."""
     check_no_look_ahead(DAMS["rain and a river"], day, seed, makers={**MODELS, **NETS})
 
 
 @pytest.mark.parametrize("seed", [seed for _, seed in CASES.values()])
-def test_no_forecast_before_the_last_changes_with_revisions(seed: int) -> None:
+def test_revisions_change_only_the_last_forecast(seed: int) -> None:
     """The newest versions may differ from the first on every day: only the last forecast uses them."""
-    dam = short(DAMS["rain and a river"])
-    known = eventful(dam)
-    revised = with_another_future(known, dam, -1, seed)
+    dam = with_two_leads(DAMS["rain and a river"])
+    known = daily_with_events(dam)
+    revised = change_later_values(known, dam, -1, seed)
     has_level = known.filter(pl.col("reservoir_level").is_not_null()).head(-1)["date"].implode()
-    before = undisturbed("rain and a river").forecasts
-    after = forecasts_of(make_samples(known, revised, dam), dam)
+    before = unchanged_result("rain and a river").forecasts
+    after = run_forecasts(make_samples(known, revised, dam), dam)
     assert_frame_equal(
         *(table.filter(pl.col("init_date").is_in(has_level)) for table in (before, after)), check_exact=True
     )
 
 
-class Centred(Huber):
-    """A leak: takes the mean of all rows that it is asked for, later ones too, before it forecasts."""
+class CentredHuber(Huber):
+    """A leak: subtracts the mean of all rows of the inputs, which include later days."""
 
     def predict(self, inputs: pl.DataFrame) -> Array:
-        """Forecast from inputs less their mean."""
+        """Forecast from the inputs minus their mean."""
         numbers = [name for name in inputs.columns if name != "day_of_year"]
         return super().predict(inputs.with_columns(pl.col(numbers) - pl.col(numbers).mean()))
 
 
-class Peeks(Huber):
-    """A leak: learns from rows that it must not have, kept from wherever they were seen."""
+class FutureHuber(Huber):
+    """A leak: learns from all rows, including later ones."""
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Learn from all that there is, whatever is given."""
+        """Fit to all rows, not to the arguments."""
         del inputs, target
-        past = np.flatnonzero(np.isfinite(self.everything[1]))
-        return super().fit(self.everything[0][past], self.everything[1][past])
+        rows = np.flatnonzero(np.isfinite(self.whole_record[1]))
+        return super().fit(self.whole_record[0][rows], self.whole_record[1][rows])
 
-    everything: tuple[pl.DataFrame, Array]
+    whole_record: tuple[pl.DataFrame, Array]
 
 
-def test_a_model_that_looks_at_later_rows_is_caught() -> None:
+def test_a_model_that_uses_later_rows_is_detected() -> None:
     with pytest.raises(AssertionError):
-        check_no_look_ahead(DAMS["rain and a river"], 400, 1, makers={**MODELS, "leaky": Centred})
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1, makers={**MODELS, "leaky": CentredHuber})
 
 
-def test_a_regime_told_by_later_days_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def steep_of_all(rise: pl.Series, warm_up: int) -> Array:
+def test_a_regime_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def steep_in_whole_record(rise: pl.Series, warm_up: int) -> Array:
         del warm_up
         return np.asarray((rise > rise.quantile(0.9)).fill_null(False).to_numpy())
 
-    monkeypatch.setattr(samples, "_is_steep", steep_of_all)
+    monkeypatch.setattr(samples, "_is_steep", steep_in_whole_record)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["a river alone"], 150, 1)
 
 
-def test_a_model_that_learns_from_the_future_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_learns_from_the_future_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     point_forecasts = hindcast.point_forecasts
 
-    def tell_all(of: Samples, dam: Dam, makers: Makers) -> dict[str, PointForecasts]:
-        Peeks.everything = (of.inputs, of.change(of.trusted, 1))
-        return point_forecasts(of, dam, makers)
+    def leaky(samples: Samples, dam: Dam, makers: Makers) -> dict[str, PointForecasts]:
+        FutureHuber.whole_record = (samples.inputs, samples.change(samples.trusted, 1))
+        return point_forecasts(samples, dam, makers)
 
-    monkeypatch.setattr(hindcast, "point_forecasts", tell_all)
+    monkeypatch.setattr(hindcast, "point_forecasts", leaky)
     with pytest.raises(AssertionError):
-        check_no_look_ahead(DAMS["rain and a river"], 400, 1, makers={**MODELS, "leaky": Peeks})
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1, makers={**MODELS, "leaky": FutureHuber})
 
 
 @pytest.mark.parametrize("leak", ["shift(-1)", "backward fill", "centred mean", "mean of all"])
-def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
+def test_an_input_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
     build = known_inputs.build_inputs
     rain = pl.col("rain_lag0")
     leaks = {
@@ -285,7 +287,7 @@ def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, lea
             module, "build_inputs", lambda *args: build(*args).with_columns(leaks[leak].alias("leak"))
         )
     day = 250
-    if leak == "backward fill":  # shows only where the day itself has a gap
+    if leak == "backward fill":  # visible only if the day itself has a gap
         monkeypatch.setattr(
             synthetic, "daily", lambda *a, daily=synthetic.daily, **k: _without_rain(daily(*a, **k), day)
         )
@@ -294,34 +296,35 @@ def test_an_input_from_later_days_is_caught(monkeypatch: pytest.MonkeyPatch, lea
 
 
 def _without_rain(frame: pl.DataFrame, day: int) -> pl.DataFrame:
+    """`frame` without rain on day number `day`."""
     columns = [name for name in frame.columns if name.startswith("rainfall") and not name.endswith("flag")]
     return frame.with_columns(pl.when(pl.int_range(len(frame)) != day).then(pl.col(columns)).name.keep())
 
 
-def test_intervals_from_later_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_all(errors: Array, state: State, *, probabilities: Sequence[float], **asked: Any) -> Array:
-        del state, asked  # Any: whatever else is asked
+def test_intervals_from_later_errors_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_all_errors(errors: Array, state: State, *, probabilities: Sequence[float], **options: Any) -> Array:
+        del state, options  # Any: the remaining keywords of error_quantiles
         return np.tile(np.nanquantile(errors, probabilities), (len(errors), 1))
 
-    monkeypatch.setattr(uncertainty, "error_quantiles", from_all)
+    monkeypatch.setattr(uncertainty, "error_quantiles", from_all_errors)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 
 
-def test_errors_used_a_day_too_early_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The classical slip: at lead h the errors of the last h days are not known yet."""
+def test_errors_used_a_day_too_early_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A common mistake: at lead time h the errors of the last h days are not known yet."""
 
-    def too_early(errors: Array, state: State, **asked: Any) -> Array:  # Any: whatever is asked
+    def too_early(errors: Array, state: State, **options: Any) -> Array:  # Any: keywords of error_quantiles
         earlier = np.append(errors[1:], np.nan)  # as if each error were known a day before its valid date
-        return error_quantiles(earlier, state, **asked)
+        return error_quantiles(earlier, state, **options)
 
     monkeypatch.setattr(uncertainty, "error_quantiles", too_early)
-    first_of_month = 365 + 31  # intervals are renewed then, and keep what they took
+    renewal_day = 365 + 31  # the first of a month, on which intervals are renewed
     with pytest.raises(AssertionError):
-        check_no_look_ahead(DAMS["rain and a river"], first_of_month, 1)
+        check_no_look_ahead(DAMS["rain and a river"], renewal_day, 1)
 
 
-def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_joined_by_unknown_errors_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     join = uncertainty.join_leads
 
     def too_early(members: Array, errors: Array, *, leads: Sequence[int], days: Array, wet: Array) -> Array:
@@ -332,33 +335,33 @@ def test_paths_joined_by_errors_of_days_that_are_not_over_are_caught(monkeypatch
         check_no_look_ahead(DAMS["rain and a river"], 365 + 31, 1)
 
 
-def test_intervals_from_the_size_of_later_days_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_tomorrow(errors: Array, state: State, **asked: Any) -> Array:  # Any: whatever is asked
-        return error_quantiles(errors, state.with_sizes(np.roll(state.sizes, -1, axis=0)), **asked)
+def test_intervals_from_the_spread_of_later_days_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_tomorrow(errors: Array, state: State, **options: Any) -> Array:  # Any: keywords of error_quantiles
+        return error_quantiles(errors, state.with_sizes(np.roll(state.sizes, -1, axis=0)), **options)
 
     monkeypatch.setattr(uncertainty, "error_quantiles", with_tomorrow)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 
 
-def test_weights_from_errors_that_are_not_known_yet_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At lead 3, a weight that takes the change of 3 days for over after 2."""
+def test_weights_from_unknown_errors_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At lead time 3, weights that use the change of 3 days after 2 days."""
 
     def too_early(
-        forecasts: Mapping[str, Array], observed: Array, *, lead_time: int, **asked: Any
-    ) -> tuple[Array, dict[str, Array]]:  # Any: whatever else is asked
-        return blend(forecasts, observed, lead_time=max(1, lead_time - 1), **asked)
+        forecasts: Mapping[str, Array], observed: Array, *, lead_time: int, **options: Any
+    ) -> tuple[Array, dict[str, Array]]:  # Any: the remaining keywords of blend
+        return blend(forecasts, observed, lead_time=max(1, lead_time - 1), **options)
 
     monkeypatch.setattr(hindcast, "blend", too_early)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 
 
-def test_a_quiet_median_of_later_errors_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def of_all(errors: Array, state: State, *, lead_time: int) -> Array:
+def test_a_quiet_median_of_later_errors_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_all_errors(errors: Array, state: State, *, lead_time: int) -> Array:
         del state, lead_time
         return np.full(len(errors), np.nanmedian(errors))
 
-    monkeypatch.setattr(hindcast, "quiet_median", of_all)
+    monkeypatch.setattr(hindcast, "quiet_median", from_all_errors)
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
