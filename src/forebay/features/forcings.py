@@ -79,7 +79,8 @@ def forcing_inputs(
     forcing_ID_1d … _5d, _lead: rain forecast for tomorrow, for the next 2, 3, 5 days and for the lead time (mm): rain
     of the last days may not arrive within the lead. …_api: the same times today's wetness index. For flows: …_lead, the
     change of the target that they cause over the lead; …_step, the difference from the change if today's flow
-    continued. balance_release_ahead: planned release as the balance takes it, where a release is also gauged.
+    continued. balance_release_ahead, where a release is also gauged: the planned release as a mean change of the target
+    per day; no model uses it yet.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class Balance:
     balance error, median change − k · median of the change that the flows imply. Three parts are added:
 
     - the inflow's excess over its median, which recedes by a factor r per day;
-    - the release's excess over its median, which is constant, or the planned release where there is a plan;
+    - the release's excess over its median, which is constant;
     - the last day's balance error minus its median, which decays by a factor m per day.
 
     k converts flow to change. It is near 1 with a storage curve or a volume and learned from the past otherwise. If
@@ -151,9 +151,5 @@ class Balance:
                 return np.zeros(len(inputs))
             return inputs[BALANCE + name].cast(pl.Float64).to_numpy()
 
-        release = column("release")
-        if BALANCE + "release_ahead" in inputs.columns:
-            planned = column("release_ahead")
-            release = np.where(np.isfinite(planned), planned, release)
         pairs = (column(name + end) for name in ("inflow", "release", "expected", "change") for end in ("", "_10d"))
         return _Flows(*pairs)
