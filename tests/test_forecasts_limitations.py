@@ -77,7 +77,7 @@ def test_missing_kinds_of_gauge() -> None:
         "The dam file has no full supply level: distance to full supply and spills are unknown.",
     )
     assert limitations_of(small_dam(STREAM, hindcast={"leads": (1,)}, **FULL), 700) == (
-        "No rain gauge: the forecast notices rain only when the inflow or the level rises.",
+        "No rain gauge: rain affects the forecast only after the inflow or the level rises.",
     )
 
 

@@ -6,6 +6,7 @@ An environment variable is `FOREBAY_` and the key, with two underscores between 
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -91,6 +92,8 @@ class Settings(_Frozen):
         Newest days that a fetch requests again, because agencies still revise them.
     cache, cache_mb
         Folder of fitted models for the next hindcast, and its limit in megabytes; 0 stores none.
+    workers
+        Number of threads of a hindcast; by default one per processor.
     sources, http
         Base URL of each service; limits of every request.
     """
@@ -100,6 +103,7 @@ class Settings(_Frozen):
     provisional_days: Annotated[int, Field(ge=0, le=3650)] = 30
     cache: str = Field(min_length=1, default_factory=lambda: str(cache_folder()))
     cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: min(os.cpu_count() or 1, 256))
     sources: Mapping[str, SourceSettings] = Field(default_factory=_default_sources)
     http: HttpSettings = HttpSettings()
 

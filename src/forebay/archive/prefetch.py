@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-Result = TypeVar("Result")
-Job = Callable[[], Result]
+JobResult = TypeVar("JobResult")
+Job = Callable[[], JobResult]
 
 
 @contextmanager
-def prefetch(jobs: Sequence[tuple[str | None, Job[Result]]], jobs_at_once: int) -> Iterator[list[Job[Result]]]:
+def prefetch(jobs: Sequence[tuple[str | None, Job[JobResult]]], jobs_at_once: int) -> Iterator[list[Job[JobResult]]]:
     """A function for each job, in order, that returns its result or raises its error.
 
     Parameters
@@ -26,13 +26,13 @@ def prefetch(jobs: Sequence[tuple[str | None, Job[Result]]], jobs_at_once: int) 
     jobs_at_once
         Jobs of one service that run at a time.
     """
-    results: list[Job[Result]] = []
-    queues: dict[str, deque[tuple[Future[Result], Job[Result]]]] = {}
+    results: list[Job[JobResult]] = []
+    queues: dict[str, deque[tuple[Future[JobResult], Job[JobResult]]]] = {}
     for service, job in jobs:
         if service is None:
             results.append(job)
         else:
-            future: Future[Result] = Future()
+            future: Future[JobResult] = Future()
             queues.setdefault(service, deque()).append((future, job))
             results.append(partial(_result, future))
     for queue in queues.values():
@@ -46,8 +46,8 @@ def prefetch(jobs: Sequence[tuple[str | None, Job[Result]]], jobs_at_once: int) 
             queue.clear()
 
 
-def _result(future: Future[Result]) -> Result:
-    """Result of a job once it has finished, or its error.
+def _result(future: Future[JobResult]) -> JobResult:
+    """JobResult of a job once it has finished, or its error.
 
     It waits in short intervals. Polars installs a handler for Ctrl-C, under which a wait without a time-out would start
     again and nothing would react to Ctrl-C.
@@ -57,7 +57,7 @@ def _result(future: Future[Result]) -> Result:
     return future.result()
 
 
-def _work(queue: deque[tuple[Future[Result], Job[Result]]]) -> None:
+def _work(queue: deque[tuple[Future[JobResult], Job[JobResult]]]) -> None:
     """Run the jobs of the queue until it is empty."""
     while True:
         try:

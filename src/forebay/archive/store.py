@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -70,6 +71,12 @@ class Archive:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def __repr__(self) -> str:
+        return f"<Archive: {self._database.where}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>"
 
     def __enter__(self) -> Self:
         return self

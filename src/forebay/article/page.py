@@ -12,8 +12,9 @@ from forebay.article.results import BASELINES, RECIPE_TITLES, ArticlePage, Recip
 from forebay.charts import drawing
 from forebay.charts.figures import Figure
 from forebay.report.environment import render_page
+from forebay.tables import DEFAULT_MODEL
 
-MODELS = ("net", "default", "last_change", "damped_change", "no_change")
+MODELS = ("net", DEFAULT_MODEL, "last_change", "damped_change", "no_change")
 """Models in the table of the same days."""
 TITLES = {
     "no_change": "no change",
@@ -23,7 +24,7 @@ TITLES = {
     "huber": "Huber",
     "lightgbm": "LightGBM",
     "net": "corrected net",
-    "default": "forebay",
+    DEFAULT_MODEL: "forebay",
 }
 
 

@@ -28,8 +28,9 @@ from forebay.errors import ConfigError
 from forebay.files import write_all
 from forebay.jobs.forecast import ForecastResult, forecast_dam
 from forebay.nets import backends, export, networks
-from forebay.tables import SUMMARY_LEADS
+from forebay.tables import DEFAULT_MODEL
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
+from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
@@ -148,21 +149,10 @@ def run(record: Record, choice: Choice, *, now: datetime, execution: Execution =
 
 def _hindcast_scores(forecast: ForecastResult) -> tuple[pl.DataFrame, str]:
     """Scores of the project's forecast by lead, and their window."""
-    scores = forecast.scores.filter(pl.col("regime") == "all", pl.col("lead_time").is_in(SUMMARY_LEADS))
-    windows = forecast.dam.hindcast.windows
-    window = next((w.name for w in windows if w.name in scores["window"]), "all")
-    scores = scores.filter(pl.col("window") == window)
-    columns = {
-        "mae": ("default", "mae"),
-        "no_change": ("no_change", "mae"),
-        "last_change": ("last_change", "mae"),
-        "coverage_90": ("default", "coverage_90"),
-    }
-    table = scores.filter(pl.col("model") == "default", pl.col("metric") == "mae").select("lead_time", "n")
-    for name, (model, metric) in columns.items():
-        values = scores.filter(pl.col("model") == model, pl.col("metric") == metric)
-        table = table.join(values.select("lead_time", pl.col("value").alias(name)), on="lead_time", how="left")
-    return table.sort("lead_time"), window
+    windows = (window.name for window in forecast.dam.hindcast.windows)
+    window = next((name for name in windows if name in forecast.scores["window"]), "all")
+    scores = compare_scores(forecast.scores, [(window, "all")])
+    return scores.select("lead_time", "n", "mae", "no_change", "last_change", "coverage_90"), window
 
 
 def _same_day_scores(nets: Sequence[TrainedNet], forecast: ForecastResult) -> SameDayScores:
@@ -187,7 +177,7 @@ def _same_day_scores(nets: Sequence[TrainedNet], forecast: ForecastResult) -> Sa
     observed = joined["observed"].to_numpy()
     forecasts = {"net": [joined[f"net {net.trial.seed}"].to_numpy() for net in nets]}
     forecasts |= {
-        name: [joined[name].to_numpy()] for name in ("default", "no_change", "last_change", "damped_change")
+        name: [joined[name].to_numpy()] for name in (DEFAULT_MODEL, "no_change", "last_change", "damped_change")
     }
     top = metrics.largest(observed, 0.05)
     return SameDayScores(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forebay.charts.coverage_tables import GOOD
+from forebay.tables import DEFAULT_MODEL
 
 WIDTH = 860
 PANEL_WIDTH, PANEL_HEIGHT = 270, 170
@@ -18,7 +19,7 @@ FORECAST_COLOUR, FULL_SUPPLY_COLOUR = "#0072b2", "#a63c00"
 BAND_90_COLOUR, BAND_80_COLOUR = "#cfe3f1", "#93c2e0"
 WET_COLOUR = "#d55e00"
 MODEL_COLOURS = {
-    "default": FORECAST_COLOUR,
+    DEFAULT_MODEL: FORECAST_COLOUR,
     "no_change": "#e69f00",
     "last_change": "#d55e00",
     "damped_change": "#009e73",

@@ -42,7 +42,7 @@ def fetch(
     archive: ArchiveUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the archive up to date with a dam's gauges.
+    """Update the archive with a dam's readings.
 
     Example: forebay fetch warragamba --since 2020-01-01
     """

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from forebay.cli.archive import fetch_now
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print_result, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, print_result, settings_in_force
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
@@ -133,20 +132,15 @@ def run(
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
     from forebay.jobs import forecast as job
-    from forebay.jobs.arguments import local_execution
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
     folder = output or Path(settings.output) / dam.id
     check_writable(folder)
     drawing.start_bundle()
-    with archive_at(archive, settings) as store:
-        report = fetch_now(dam, store, settings)
-        now = datetime.now(UTC)  # after the fetch: its readings are known now
-        daily_tables = job.readable_tables(dam, store, now=now, init_date=init_date, report=report)
+    url = archive or settings.archive
     with terminal.progress() as progress:
-        execution = local_execution(settings, progress)
-        result = job.forecast_dam(dam, daily_tables, now=now, report=report, execution=execution)
+        result = job.forecast(dam, archive=url, settings=settings, init_date=init_date, progress=progress)
     _print_forecast(result, job.write_forecast(result, folder, form=form), as_json)
 
 

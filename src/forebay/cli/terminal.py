@@ -15,7 +15,7 @@ from forebay.charts.forecast_tables import forecast_fan
 from forebay.charts.formats import NO_VALUE
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import IssuedForecast
-from forebay.tables import REFERENCES
+from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
     """A row per window and lead time: n, MAE of `default` and the references, coverage."""
     comparison = compare_scores(scores.filter(pl.col("regime") == "all")).sort("window", maintain_order=True)
     return [
-        {"window": row["window"], "lead": f"{row['lead_time']} d", "n": row["n"], "default": row["mae"]}
+        {"window": row["window"], "lead": f"{row['lead_time']} d", "n": row["n"], DEFAULT_MODEL: row["mae"]}
         | {name: row[name] for name in REFERENCES}
         | {"90% coverage": row["coverage_90"]}
         for row in comparison.iter_rows(named=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cached_property
+from html import escape
 from typing import Annotated, Self, TypeVar
 
 import polars as pl
@@ -86,6 +87,18 @@ class Dam(FrozenModel):
                 )
             columns.add(gauge.column)
         return self
+
+    def __repr__(self) -> str:
+        target = f"{self.target.variable} ({self.target.unit})"
+        return f"<Dam: {self.title}, {target}, {len(self.gauges)} gauge{'s' if len(self.gauges) > 1 else ''}>"
+
+    def _repr_html_(self) -> str:
+        """The dam, and a row per gauge."""
+        rows = (
+            "".join(f"<td>{escape(text)}</td>" for text in (gauge.role, gauge.title, gauge.source, gauge.column))
+            for gauge in self.gauges
+        )
+        return f"<p><b>{escape(self.title)}</b></p><table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
     @property
     def title(self) -> str:

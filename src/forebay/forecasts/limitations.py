@@ -159,7 +159,7 @@ def _missing_kinds(dam: Dam) -> list[str]:
     if not any(gauge.role not in ("target", "storage") for gauge in dam.gauges):
         sentences.append("No gauge of rain or flow: the forecast uses the past levels only.")
     elif not dam.columns("rainfall"):
-        sentences.append("No rain gauge: the forecast notices rain only when the inflow or the level rises.")
+        sentences.append("No rain gauge: rain affects the forecast only after the inflow or the level rises.")
     if dam.full_supply is None:
         sentences.append("The dam file has no full supply level: distance to full supply and spills are unknown.")
     return sentences

@@ -34,5 +34,5 @@ def open_store(
 
 
 def local_execution(settings: Settings, progress: Progress | None = None) -> Execution:
-    """Execution on this machine: the store of fits that the settings name, and a thread per processor."""
-    return Execution(open_fits(settings), os.cpu_count() or 1, progress)
+    """Execution with the store of fits and the number of threads that the settings give."""
+    return Execution(open_fits(settings), settings.workers, progress)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
     from forebay.settings import Settings
 
 Format = Literal["csv", "netcdf"]
@@ -130,11 +131,19 @@ def forecast(
     with open_store(archive, settings, create=update) as store:
         report = None
         if update:
-            request = FetchRequest(datetime.now(UTC), clock=lambda: datetime.now(UTC))
-            report = fetch_dam(dam, store, settings=settings, request=request)
+            report = _fetch(dam, store, settings, progress)
         now = datetime.now(UTC)  # after the fetch: its readings are known now
         daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
     return forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+
+
+def _fetch(dam: Dam, store: Archive, settings: Settings, progress: Progress | None) -> FetchReport:
+    def report_gauge(gauge: Gauge, count: int) -> None:
+        if progress:
+            progress(f"fetch {gauge.title}", count, len(dam.gauges))
+
+    request = FetchRequest(datetime.now(UTC), clock=lambda: datetime.now(UTC))
+    return fetch_dam(dam, store, settings=settings, request=request, progress=report_gauge)
 
 
 def readable_tables(

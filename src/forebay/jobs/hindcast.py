@@ -64,7 +64,8 @@ class HindcastResult(Result):
     def title(self) -> str:
         """Dam and init dates."""
         dates = self.to_frame()["init_date"].unique().sort().to_list()
-        return f"{self.dam.title}, {len(dates)} init dates, {dates[0]} to {dates[-1]}"
+        days = f"{len(dates)} init dates, {dates[0]} to {dates[-1]}" if dates else "no init date"
+        return f"{self.dam.title}, {days}"
 
 
 def hindcast(

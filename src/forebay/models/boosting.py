@@ -10,6 +10,7 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.features.inputs import BALANCE
+from forebay.metrics import column_medians
 from forebay.models.model import BASELINE, Array
 from forebay.models.regression import MIN_MISSING, MIN_ROWS, Huber
 
@@ -126,7 +127,7 @@ class BinnedRows:
         values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
         rarely_missing = np.isnan(values).sum(axis=0) < MIN_MISSING
         typical = np.full(len(columns), np.nan)
-        typical[rarely_missing] = np.nanmedian(values[:, rarely_missing], axis=0)
+        typical[rarely_missing] = column_medians(values[:, rarely_missing])
         scale = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         # A fixed order of rows, so that the random subsets do not depend on the order of `inputs`
         order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in columns[:3]] + [target]).T)
