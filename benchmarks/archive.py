@@ -1,10 +1,10 @@
-"""How fast the archive takes and gives readings, on SQLite and PostgreSQL, small and large.
+"""Speed of the archive: appending and reading, on SQLite and PostgreSQL, for several sizes.
 
     python benchmarks/archive.py [--sizes 0.041,1,10] [--upkeep] [--folder DIR]
 
-Each size (in millions of rows) is an archive of its own, made of dams of eight daily gauges over 14 years; one dam is
-read, as a forecast and a hindcast read it. PostgreSQL runs with its own defaults in a folder that is removed at the end
-(see `tests/postgres.py`), SQLite's file stands in a folder under DIR that is removed too.
+Each size (in millions of rows) is a separate archive of dams with eight daily gauges over 14 years. The program reads one
+dam as a forecast and a hindcast do. PostgreSQL runs with its defaults in a temporary folder (see `tests/postgres.py`);
+the SQLite files are in a temporary folder under DIR.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def readings_of(dam: int) -> pl.DataFrame:
 
 
 class Clock:
-    """Seconds by the clock, and of the processor: this process's and, with a server, its processes' of this machine."""
+    """Time by the clock and CPU time, with a server including the CPU time of its processes on this machine."""
 
     def __init__(self, server: Cluster | None) -> None:
         self.server = server
@@ -92,23 +92,23 @@ class Clock:
         return spent
 
     def of(self, call: Callable[[], object]) -> tuple[float, float]:
-        """What a call took by the clock, and of the processor."""
+        """Time of a call by the clock, and its CPU time, in seconds."""
         cpu, clock = self.cpu(), time.perf_counter()
         call()
         return time.perf_counter() - clock, self.cpu() - cpu
 
 
 def fill_archive(archive: Archive, rows: int, clock: Clock) -> tuple[float, float]:
-    """Rows per second by the clock and of the processor, while dams are appended until the archive has `rows` rows.
+    """Rows per second by the clock and of CPU time, while dams are appended until the archive has `rows` rows.
 
-    The newest `DAILY` days come day by day for all dams, which spreads them over the tables as in an archive that is in
-    use; they are not in the rate.
+    The newest `DAILY` days are appended day by day for all dams, so that they are spread over the tables as in an
+    archive in use. They do not count in the rate.
     """
     dams = max(1, round(rows / (GAUGES * DAYS)))
     newest = pl.col("time") >= START + timedelta(days=DAYS - DAILY)
     spent, count, late = [0.0, 0.0], 0, []
     for dam in range(dams):
-        readings = readings_of(dam)  # made outside of what is timed
+        readings = readings_of(dam)  # not timed
         late.append(readings.filter(newest))
         bulk = readings.filter(~newest)
         count += bulk.height
@@ -120,7 +120,7 @@ def fill_archive(archive: Archive, rows: int, clock: Clock) -> tuple[float, floa
 
 
 def read_times(archive: Archive, clock: Clock, dam: int) -> dict[str, tuple[float, float]]:
-    """Median seconds of each view of one dam."""
+    """View → median time of reading one dam, by the clock and of the CPU, in seconds."""
     gauges = gauges_of(dam)
     views: dict[str, Callable[[], pl.DataFrame]] = {
         "as_of": lambda: archive.as_of(gauges, FETCHED + timedelta(days=DAILY)),
@@ -137,7 +137,7 @@ def read_times(archive: Archive, clock: Clock, dam: int) -> dict[str, tuple[floa
 
 @contextmanager
 def places(kind: str, folder: Path) -> Iterator[tuple[Callable[[str], str], Cluster | None]]:
-    """Gives URLs of new archives by name, and the server if there is one."""
+    """A function from a name to the URL of a new archive, and the server if there is one."""
     with cluster(("max_wal_size=4GB",)) if kind == "PostgreSQL" else nullcontext() as server:
         if server is not None:
             yield lambda _: server.new(), server
@@ -158,8 +158,8 @@ def measure(place: Callable[[str], str], server: Cluster | None, sizes: list[flo
     return url
 
 
-def look_after(url: str, clock: Clock, folder: Path) -> None:
-    """Print what a check, a compaction and a backup take."""
+def measure_upkeep(url: str, clock: Clock, folder: Path) -> None:
+    """Print the time of a check, a compaction and a backup."""
     calls: dict[str, Callable[[], object]] = {
         "check": lambda: upkeep.check(url, datetime.now(UTC)),
         "compact": lambda: upkeep.compact(url),
@@ -167,24 +167,24 @@ def look_after(url: str, clock: Clock, folder: Path) -> None:
     }
     for name, call in calls.items():
         seconds, cpu = clock.of(call)
-        print(f"    the last: {name} {seconds:.1f} s ({cpu:.1f})", flush=True)
+        print(f"    last archive: {name} {seconds:.1f} s ({cpu:.1f})", flush=True)
 
 
 def main() -> None:
     """Print a table per database."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="0.041,1,10", help="millions of rows, one archive each")
-    parser.add_argument("--upkeep", action="store_true", help="check, compact and back up the last of them too")
+    parser.add_argument("--upkeep", action="store_true", help="also check, compact and back up the last archive")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="forebay-benchmark-", dir=arguments.folder))
     try:
         for kind in ("SQLite", "PostgreSQL"):
-            print(f"\n{kind}: by the clock (of the processor)")
+            print(f"\n{kind}: by the clock (CPU time)")
             with places(kind, folder) as (place, server):
                 url = measure(place, server, [float(text) for text in arguments.sizes.split(",")])
                 if arguments.upkeep:
-                    look_after(url, Clock(server), folder)
+                    measure_upkeep(url, Clock(server), folder)
     finally:
         shutil.rmtree(folder)
 

@@ -1,7 +1,7 @@
-"""From CSV text to the joined daily frame with flags: forebay against pandas, on one dam and on 200 copies of it.
+"""From CSV text to the daily table with flags: forebay against pandas, on one dam and on 200 copies of it.
 
 Run: ``python benchmarks/daily.py [DAM FILE]`` (default ``tests/dams/warragamba.toml``; needs the extra ``bench``).
-Both sides start from the files and end with equal frames, which is checked. Rounds alternate between the two, so that
+Both sides start from the files and end with equal tables, which is checked. Rounds alternate between the two, so that
 other work on the machine meets both; the best run is printed, by the clock and by the process's CPU time (which counts
 all threads: forebay uses several, pandas one). One dam is read once a round ("alternating") and several times in a row
 ("in a row"), as a run of a few milliseconds is slower after another program had the processor.
@@ -37,7 +37,7 @@ _FLAG_OF_CODE = {int(code): _FLAG_OF_GRADE.get(grade) for code, grade in grades(
 
 
 def in_pandas(dam: Dam) -> pd.DataFrame:
-    """The daily frame of a dam with daily files, the way a practised user of pandas writes it."""
+    """The daily table of a dam with daily files, as an experienced user of pandas writes it."""
     files: dict[str, list[Gauge]] = {}
     for gauge in dam.gauges:
         files.setdefault(_file(gauge).path, []).append(gauge)
