@@ -1,4 +1,4 @@
-"""`forebay.jobs.forecast` on small synthetic dams: units, replay, its files, and folders that cannot be written."""
+"""`forebay.jobs.forecast` on small synthetic dams: units, replay, its files, and folders that are not writable."""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ NOW = init_time(LAST, "+10:00") + timedelta(hours=1)
 
 
 def record(days: int = DAYS) -> pl.DataFrame:
-    """A level (m) near full that rises with yesterday's rain, and the rain."""
+    """A level (m) near full supply that rises with the rain of the previous day, and the rain."""
     rng = np.random.default_rng(7)
     rain = np.where(rng.random(days) < 0.3, rng.gamma(1.0, 12.0, days), 0.0)
     level = 95.5 + np.cumsum(0.01 * np.append(0.0, rain[:-1]) - 0.01 * rain.mean() + rng.normal(0, 0.01, days))
@@ -54,11 +54,11 @@ Job = tuple[ForecastResult, FetchReport]
 
 
 def run_job(path: Path, folder: Path, *, now: datetime = NOW, init: date | None = None) -> Job:
-    """The forecast job up to the report, as `forebay run` does it, and the report of its fetch."""
+    """The result of the forecast job, as in `forebay run`, and the report of its fetch."""
     dam, report = fetch(path, folder, now)
     with open_archive(f"sqlite:///{folder}/archive.db") as archive:
-        days = read_daily_tables(dam, archive, now=now, init_date=init)
-    return forecast_dam(dam, days, now=now, report=report), report
+        daily_tables = read_daily_tables(dam, archive, now=now, init_date=init)
+    return forecast_dam(dam, daily_tables, now=now, report=report), report
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +81,11 @@ def test_from_files_to_a_forecast(in_metres: Job) -> None:
         levels = dict(medians.filter(pl.col("lead_time") == lead)["model", "level"].iter_rows())
         default = levels.pop("default")
         blended = default - result.verification.points["default"].shift[lead]
-        assert min(levels.values()) < blended < max(levels.values()), "a blend of them, and none of them"
+        assert min(levels.values()) < blended < max(levels.values()), "a blend, equal to none of its models"
     assert set(result.scores["regime"]) >= {"all", "wet", "dry", "near_full", "y2018"}
 
 
-def test_rain_that_raises_the_level_a_day_later_beats_every_reference(in_metres: Job) -> None:
+def test_rain_of_the_previous_day_beats_all_references(in_metres: Job) -> None:
     skill = in_metres[0].scores.filter(
         pl.col("metric").str.starts_with("skill"), pl.col("model") == "default", pl.col("window") == "all",
         pl.col("regime") == "all", pl.col("lead_time") == 1,
@@ -94,10 +94,10 @@ def test_rain_that_raises_the_level_a_day_later_beats_every_reference(in_metres:
 
 
 @pytest.mark.parametrize("gauge_unit", ["m", "ft"])
-def test_a_unit_changes_nothing_but_the_unit_of_the_output(
+def test_the_unit_of_the_target_changes_only_the_unit_of_the_output(
     in_metres: Job, tmp_path: Path, gauge_unit: str
 ) -> None:
-    """The target in feet, its gauge in metres or feet: forecasts and scores are those in metres, to 1e-6."""
+    """The target in feet, its gauge in metres or feet: forecasts and scores equal those in metres to 1e-6."""
     level = pl.col("reservoir_level")
     frame = record().with_columns(level / 0.3048 if gauge_unit == "ft" else level)
     path = synthetic.write_dam(FEET, frame, tmp_path)
@@ -111,25 +111,25 @@ def test_a_unit_changes_nothing_but_the_unit_of_the_output(
     for name in ("change", "level"):
         np.testing.assert_allclose(table_ft[name] * 0.3048, table_m[name], rtol=1e-6, atol=1e-7)
     assert_frame_equal(table_ft.drop("change", "level"), table_m.drop("change", "level"))
-    free = ("nse", "kge", "coverage_80", "coverage_90", "above_95", "events", "share_forecast", "outside_experience")
-    has_unit = ~(pl.col("metric").is_in(free) | pl.col("metric").str.starts_with("skill"))
+    no_unit = ("nse", "kge", "coverage_80", "coverage_90", "above_95", "events", "share_forecast", "outside_experience")
+    has_unit = ~(pl.col("metric").is_in(no_unit) | pl.col("metric").str.starts_with("skill"))
     scaled = feet.scores.with_columns(
         pl.when(has_unit).then(pl.col(c) * 0.3048).otherwise(c).alias(c) for c in ("value", "low", "high")
     )
     assert_frame_equal(scaled, metres.scores, rel_tol=1e-6, abs_tol=1e-6)
 
 
-def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_path: Path) -> None:
-    """--init DATE uses what was known that day: later days, and revisions of earlier ones, do not count."""
+def test_a_repeated_forecast_does_not_change_with_later_readings_or_revisions(tmp_path: Path) -> None:
+    """--init DATE uses the readings known on that day: no later days and no later revisions."""
     issue_day = DAYS - 40
-    whole = record()
+    frame = record()
     init = FIRST_DAY + timedelta(days=issue_day - 1)
-    path = synthetic.write_dam(METRES, whole.head(issue_day), tmp_path)
+    path = synthetic.write_dam(METRES, frame.head(issue_day), tmp_path)
     at_issue = run_job(path, tmp_path, now=init_time(init, "+10:00") + timedelta(hours=2))[0]
     assert at_issue.issued.init_date == init
-    lately = pl.col("date").is_between(init - timedelta(days=20), init)
-    revised = whole.with_columns(
-        pl.when(lately).then(pl.col(c) + shift).otherwise(c).alias(c)
+    is_recent = pl.col("date").is_between(init - timedelta(days=20), init)
+    revised = frame.with_columns(
+        pl.when(is_recent).then(pl.col(c) + shift).otherwise(c).alias(c)
         for c, shift in (("reservoir_level", 0.3), ("rainfall_r1", 25.0))
     )
     synthetic.write_dam(METRES, revised, tmp_path)
@@ -148,10 +148,10 @@ def test_made_again_later_it_is_the_same_whatever_came_or_was_revised_since(tmp_
     )
 
 
-def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> None:
-    """Rain goes on for five days: the forecast is of their end, wider, and says from which level."""
-    silent = pl.col("date") > LAST - timedelta(days=5)
-    frame = record().with_columns(pl.when(~silent).then("reservoir_level").alias("reservoir_level"))
+def test_without_a_level_the_forecast_starts_from_the_last_one(tmp_path: Path) -> None:
+    """Only rain is known for five days: the forecast is wider, and its limitations give the date of the level."""
+    is_missing = pl.col("date") > LAST - timedelta(days=5)
+    frame = record().with_columns(pl.when(~is_missing).then("reservoir_level").alias("reservoir_level"))
     result, _ = run_job(synthetic.write_dam(METRES, frame, tmp_path), tmp_path)
     issued, reading = result.issued, result.daily_tables.reading
     assert (issued.init_date, issued.level_date, issued.level_age_days) == (LAST, LAST - timedelta(days=5), 5)
@@ -173,43 +173,43 @@ def test_a_silent_level_is_forecast_from_the_last_good_one(tmp_path: Path) -> No
     assert "since_level" in parts["group"].to_list()
 
 
-def test_days_before_the_first_level_do_not_count(tmp_path: Path) -> None:
+def test_days_before_the_first_level_are_dropped(tmp_path: Path) -> None:
     inside = pl.col("date").is_between(FIRST_DAY + timedelta(days=5), LAST - timedelta(days=3))
     frame = record().with_columns(pl.when(inside).then("reservoir_level").alias("reservoir_level"))
     dam, _ = fetch(synthetic.write_dam(METRES, frame, tmp_path), tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
-        days = read_daily_tables(dam, archive, now=NOW)
+        daily_tables = read_daily_tables(dam, archive, now=NOW)
         early = FIRST_DAY + timedelta(days=2)
         with pytest.raises(DataError, match=f"no usable reservoir_level on {early} or the 30 days before"):
             read_daily_tables(dam, archive, now=NOW, init_date=early)
-    for frame in (days.known, days.newest):
+    for frame in (daily_tables.known, daily_tables.newest):
         assert (frame["date"][0], frame["date"][-1]) == (FIRST_DAY + timedelta(days=5), LAST)
         assert frame["date"].n_unique() == len(frame) == DAYS - 5
 
 
-def test_a_rain_forecast_from_a_file_is_used_noted_and_replayed(tmp_path: Path) -> None:
-    """What was issued after the init date, an hour or a year, changes nothing in a forecast made again."""
+def test_a_rain_forecast_from_a_file_is_used_noted_and_repeated(tmp_path: Path) -> None:
+    """Issues after the init date change nothing in a repeated forecast."""
     outlook = {"kind": "rain", "id": "outlook", "name": "The outlook", "unit": "mm"}
     dam = small_dam(rain_gauge(), full_supply=96.0, hindcast=LEADS, forcings=[outlook])
     frame = record()
     issued = synthetic.forcing_issues(dam, frame["rainfall_r1"].to_numpy(), forcing="outlook", error=0.3)
     init = LAST - timedelta(days=30)
-    then = run_job(synthetic.write_dam(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
-    (note,) = then.issued.forcings
+    first = run_job(synthetic.write_dam(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
+    (note,) = first.issued.forcings
     day = f"{init:%Y-%m-%d}"
     assert note.startswith(f"Used: The outlook, issued {day} 12:00: ")
-    assert "outlook" not in " ".join(then.issued.limitations)
-    assert ("forcing", "The outlook") in set(then.issued.explanation.select("group", "gauge").rows())
-    with_it, without = (
+    assert "outlook" not in " ".join(first.issued.limitations)
+    assert ("forcing", "The outlook") in set(first.issued.explanation.select("group", "gauge").rows())
+    with_outlook, without = (
         result.scores.filter(model="default", metric="mae", window="all", regime="all", lead_time=3)["value"][0]
-        for result in (then, run_job(synthetic.write_dam(METRES, frame, tmp_path), tmp_path, init=init)[0])
+        for result in (first, run_job(synthetic.write_dam(METRES, frame, tmp_path), tmp_path, init=init)[0])
     )
-    assert with_it < 0.8 * without
+    assert with_outlook < 0.8 * without
     until = pl.col("issue_time") <= init_time(init, "+10:00")
     synthetic.write_dam(dam, frame, tmp_path, issued.with_columns(pl.when(until).then("value").otherwise(400.0)))
     again = run_job(tmp_path / "small.toml", tmp_path, init=init)[0]
-    assert_frame_equal(again.verification.forecasts, then.verification.forecasts, check_exact=True)
-    assert again.issued.forcings == then.issued.forcings
+    assert_frame_equal(again.verification.forecasts, first.verification.forecasts, check_exact=True)
+    assert again.issued.forcings == first.issued.forcings
     page = render_report(report_content(again))
     assert note in page
     assert "uses measurements only" not in page
@@ -224,8 +224,8 @@ def test_a_forcing_without_any_issue_is_noted(tmp_path: Path) -> None:
     assert note in result.issued.limitations
 
 
-def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
-    """Rain of 7 days is marked as unavailable, with 0.00 beside the code; the level's days and spans stay."""
+def test_without_codes_the_coded_values_are_used(tmp_path: Path) -> None:
+    """Rain of 7 days has the value 0.00 and a code for unavailable; dates and levels do not change."""
     path = synthetic.write_dam(METRES, record(), tmp_path)
     frame = pl.read_csv(tmp_path / "small.csv")
     coded = pl.int_range(len(frame)).is_between(100, 106)
@@ -237,16 +237,16 @@ def test_without_codes_the_garbage_beside_them_is_back(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(layout, f'{layout}\nquality = "q"\nquality_codes = "waternsw"'))
     dam, _ = fetch(path, tmp_path, NOW)
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
-        days = add_uncoded(read_daily_tables(dam, archive, now=NOW), dam, archive, now=NOW)
-    assert days.uncoded is not None
-    assert usable_values(days.known, dam)["rainfall_r1"][99:107].null_count() == 7
-    for frame, coded_frame in zip(days.uncoded, (days.known, days.newest), strict=True):
+        daily_tables = add_uncoded(read_daily_tables(dam, archive, now=NOW), dam, archive, now=NOW)
+    assert daily_tables.uncoded is not None
+    assert usable_values(daily_tables.known, dam)["rainfall_r1"][99:107].null_count() == 7
+    for frame, coded_frame in zip(daily_tables.uncoded, (daily_tables.known, daily_tables.newest), strict=True):
         assert usable_values(frame, dam)["rainfall_r1"][100:107].to_list() == [0.0] * 7
         assert frame["date"].equals(coded_frame["date"])
         assert frame["reservoir_level"].equals(coded_frame["reservoir_level"])
 
 
-def test_an_archive_without_the_dam(tmp_path: Path) -> None:
+def test_an_archive_without_the_dam_is_refused(tmp_path: Path) -> None:
     with open_archive(f"sqlite:///{tmp_path}/archive.db") as archive:
         with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level"):
             read_daily_tables(METRES, archive, now=NOW)
@@ -260,11 +260,11 @@ def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: Job) -> None:
     assert again.issued.limitations == ("rainfall_r1 could not be fetched: no answer within 10 s",)
 
 
-def test_what_is_written(in_metres: Job, tmp_path: Path) -> None:
+def test_written_files(in_metres: Job, tmp_path: Path) -> None:
     result, report = in_metres
     folder = tmp_path / "deep" / "below"
     files = write_forecast(result, folder)
-    assert {path.name for path in folder.iterdir()} == {path.name for path in files}, "nothing else is left"
+    assert {path.name for path in folder.iterdir()} == {path.name for path in files}, "no temporary file remains"
     assert {path.name for path in files} >= {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"}
     assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), result.verification.forecasts)
     assert pl.read_csv(folder / "forecast.csv").columns == list(tables.FORECASTS.columns)
@@ -272,30 +272,30 @@ def test_what_is_written(in_metres: Job, tmp_path: Path) -> None:
     assert "imulated" in (folder / "report.html").read_text()
 
 
-def test_what_is_verified(in_metres: Job) -> None:
-    """Paths agree with the intervals, their CRPS is scored, and late rain makes a rain-fed dam harder to forecast."""
+def test_verification(in_metres: Job) -> None:
+    """Sample paths agree with the intervals, and their CRPS is lower than the MAE of the median."""
     result, _ = in_metres
-    own = result.issued.table.filter(pl.col("model") == "default")
+    default = result.issued.table.filter(pl.col("model") == "default")
     for k, lead in enumerate((1, 3)):
         members = np.sort(result.verification.paths[-1, k])
         for quantile in (0.05, 0.25, 0.75, 0.95):
-            expected = own.filter(pl.col("lead_time") == lead, pl.col("quantile") == quantile)["change"].item()
+            expected = default.filter(pl.col("lead_time") == lead, pl.col("quantile") == quantile)["change"].item()
             assert members[round(quantile * len(members) - 0.5)] == pytest.approx(expected, abs=1e-12)
     rows = result.scores.filter(pl.col("window") == "all", pl.col("regime") == "all", pl.col("model") == "default")
     metrics = dict(rows.filter(pl.col("lead_time") == 1).select("metric", "value").iter_rows())
-    assert metrics["mae"] / 2 < metrics["crps"] < metrics["mae"], "a distribution says more than its median"
+    assert metrics["mae"] / 2 < metrics["crps"] < metrics["mae"], "a distribution has more information than its median"
     assert metrics["share_forecast"] == 1
     assert 0 <= metrics["outside_experience"] < 1
     assert len(result.verification.diagnostics.peaks) > 0
 
 
-@pytest.mark.parametrize("room", ["8k", "256k", "600k"])
-def test_a_disk_that_fills_up_keeps_nothing_half_written(
-    in_metres: Job, tmp_path: Path, room: str
+@pytest.mark.parametrize("size", ["8k", "256k", "600k"])
+def test_a_full_disk_leaves_no_incomplete_file(
+    in_metres: Job, tmp_path: Path, size: str
 ) -> None:
-    """Full at forecast.csv, at hindcast.parquet, and within the report."""
+    """The disk is full at forecast.csv, at hindcast.parquet, or within the report."""
     result, report = in_metres
-    with small_disk(tmp_path / "disk", room) as disk:
+    with small_disk(tmp_path / "disk", size) as disk:
         folder = disk / "run"
         with pytest.raises(
             ConfigError, match=r"cannot be written: No space left on device.*; choose another with -o DIR"

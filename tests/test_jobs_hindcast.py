@@ -1,4 +1,4 @@
-"""`forebay.jobs.hindcast`: a row of scores per window, regime and lead, and the cost or gain of other inputs."""
+"""`forebay.jobs.hindcast`: scores per window, regime and lead time, and the cost or gain of its variants."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,31 +24,31 @@ DAM = small_dam(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 
 @pytest.fixture(scope="module")
 def hindcasts() -> Mapping[str, Verification]:
-    """A dam that yesterday's rain fills; on every ninth day the rain is marked as unavailable, beside 300 mm."""
+    """The rain of the previous day fills the dam; on each ninth day it is 300 mm with a code for unavailable."""
     values = {name: record()[name].to_list() for name in ("reservoir_level", "rainfall_r1")}
     coded = values | {"rainfall_r1": [None if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
-    garbage = values | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
-    frame, uncoded = daily_frame(DAM, coded), daily_frame(DAM, garbage)
-    days = DailyTables(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
-    return hindcast_dam(DAM, days, variants=list(VARIANTS)).hindcasts
+    spurious = values | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
+    frame, uncoded = daily_frame(DAM, coded), daily_frame(DAM, spurious)
+    daily_tables = DailyTables(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
+    return hindcast_dam(DAM, daily_tables, variants=list(VARIANTS)).hindcasts
 
 
-def costs(hindcasts: Mapping[str, Verification], name: str, lead: str) -> float:
-    """MAE of the hindcast `name` as a multiple of that on time."""
+def mae_ratio(hindcasts: Mapping[str, Verification], name: str, lead: str) -> float:
+    """MAE of the variant `name`, as a multiple of the MAE with drivers in time."""
     table = input_costs(hindcasts[ON_TIME].scores, hindcasts[name].scores, DAM)
     rows = {(row["window"], row["days"], row["lead"]): row for row in table}
     row = rows["all", "all", lead]
-    share = row["mae then"] / row["mae"]  # type: ignore[operator]  # numbers
-    assert row["cost"] == f"{100 * (share - 1):+.1f}%"
-    return float(share)
+    ratio = row["mae then"] / row["mae"]  # type: ignore[operator]  # numbers
+    assert row["cost"] == f"{100 * (ratio - 1):+.1f}%"
+    return float(ratio)
 
 
-def test_late_rain_costs_where_rain_tells_the_next_day(hindcasts: Mapping[str, Verification]) -> None:
-    assert costs(hindcasts, "late_drivers", "1 d") > 1.2
+def test_late_rain_increases_the_error(hindcasts: Mapping[str, Verification]) -> None:
+    assert mae_ratio(hindcasts, "late_drivers", "1 d") > 1.2
 
 
-def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
-    """Each noon issue covers the next day only: a day late, nothing is known of tomorrow."""
+def test_late_drivers_delay_forcings_by_a_day_too() -> None:
+    """Each noon issue covers the next day only, so one day later no issue covers tomorrow."""
     dam = small_dam(rain_gauge(), forcings=[{"kind": "rain", "id": "outlook", "unit": "mm"}], hindcast={"leads": (1,)})
     frame = daily_frame(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": [1.0] * 40})
     noons = [init_time(day, dam.time_zone) - timedelta(hours=12) for day in frame["date"]]
@@ -62,35 +62,35 @@ def test_a_forcing_comes_a_day_late_with_the_drivers() -> None:
         },
         schema=FORCINGS.columns,
     )
-    days = DailyTables(frame, frame, frame["date"][-1], None, forcings=issues)
+    daily_tables = DailyTables(frame, frame, frame["date"][-1], None, forcings=issues)
     on_time = make_samples(frame, frame, dam, issues).forcing_inputs[1]["forcing_outlook_lead"]
-    late = VARIANTS["late_drivers"][1](dam, days)[0].forcing_inputs[1]["forcing_outlook_lead"]
+    late = VARIANTS["late_drivers"][1](dam, daily_tables)[0].forcing_inputs[1]["forcing_outlook_lead"]
     assert on_time.to_list() == [5.0] * 40
     assert late.to_list() == [None] * 40
 
 
-def test_garbage_that_no_code_marks_costs(hindcasts: Mapping[str, Verification]) -> None:
-    assert costs(hindcasts, "screens_for_codes", "1 d") > 1.05
+def test_spurious_rain_without_codes_increases_the_error(hindcasts: Mapping[str, Verification]) -> None:
+    assert mae_ratio(hindcasts, "screens_for_codes", "1 d") > 1.05
 
 
-def test_perfect_rain_gains_at_three_days_and_nothing_at_one(hindcasts: Mapping[str, Verification]) -> None:
-    assert costs(hindcasts, "perfect_rain", "3 d") < 0.8
-    one_day = costs(hindcasts, "perfect_rain", "1 d")
-    assert 0.95 < one_day < 1.05, "only the rain of the last day moves the lake by then"
+def test_perfect_rain_reduces_the_error_at_three_days_but_not_at_one(hindcasts: Mapping[str, Verification]) -> None:
+    assert mae_ratio(hindcasts, "perfect_rain", "3 d") < 0.8
+    one_day = mae_ratio(hindcasts, "perfect_rain", "1 d")
+    assert 0.95 < one_day < 1.05, "the level of tomorrow depends on today's rain only"
     assert "an upper bound, not a forecast" in VARIANTS["perfect_rain"][0]
 
 
-def test_all_are_scored_on_the_same_days_and_kinds_of_days(hindcasts: Mapping[str, Verification]) -> None:
+def test_variants_are_scored_on_the_same_days_and_regimes(hindcasts: Mapping[str, Verification]) -> None:
     keys = ["window", "regime", "lead_time", "model", "metric"]
     scores = [verification.scores for verification in hindcasts.values()]
     wet = [table.filter(pl.col("regime") == "wet").select(*keys, "n").sort(keys) for table in scores]
     assert len(wet[0]) > 0
-    counted = [rows.filter(pl.col("metric") == "mae") for rows in wet]
-    assert len(counted) == 4
-    assert all(counted[0].equals(table) for table in counted[1:])
+    mae_rows = [rows.filter(pl.col("metric") == "mae") for rows in wet]
+    assert len(mae_rows) == 4
+    assert all(mae_rows[0].equals(table) for table in mae_rows[1:])
 
 
-def test_hindcasts_without_codes_need_their_frames() -> None:
+def test_hindcasts_without_codes_need_uncoded_tables() -> None:
     frame = daily_frame(DAM, {"reservoir_level": [1.0, 2.0]})
     with pytest.raises(ModelError, match="call add_uncoded first"):
         VARIANTS["screens_for_codes"][1](DAM, DailyTables(frame, frame, frame["date"][-1], None))
@@ -103,6 +103,6 @@ def test_the_references_do_not_use_drivers(hindcasts: Mapping[str, Verification]
     assert all(on_time.equals(table) for table in variants)
 
 
-def test_nothing_scored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hindcast_without_scores_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.print_hindcast(DAM, [], {}, Path("out"))
     assert "no scored forecast in the hindcast" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from forebay.features.samples import make_samples
 from forebay.models import MODELS
 from forebay.verify import hindcast, point_forecasts
 from tests.synthetic import daily_frame, rain_gauge, small_dam
-from tests.test_bad_input import LEADS, RAINY, record, without
+from tests.test_bad_input import LEADS, RAINY, record, with_gap
 
 BARE = small_dam()
 
@@ -50,7 +50,7 @@ def test_the_change_since_the_last_level_is_the_sum_of_daily_changes() -> None:
 def test_a_real_outage_of_the_drivers_adds_simulated_outages_that_hide_rain() -> None:
     frame = record(RAINY, days=500)
     assert make_samples(frame, frame, RAINY).outages.simulated == {}  # type: ignore[union-attr]  # make_samples sets it
-    outages = make_samples(*(without(frame, "rainfall_r1", 450, 470),) * 2, RAINY).outages
+    outages = make_samples(*(with_gap(frame, "rainfall_r1", 450, 470),) * 2, RAINY).outages
     assert outages is not None
     assert set(outages.simulated) == {"drivers"}
     simulated = outages.simulated["drivers"]
@@ -64,7 +64,7 @@ def test_late_drivers_are_missing_later_in_a_simulated_outage() -> None:
     """Rain is known two days later: the first two days of a simulated outage use the rain of the days before it."""
     late = small_dam(rain_gauge(latency_h=40.0), hindcast=LEADS, full_supply=110.0)
     frame = record(late, days=500)
-    outages = make_samples(*(without(frame, "rainfall_r1", 450, 470),) * 2, late).outages
+    outages = make_samples(*(with_gap(frame, "rainfall_r1", 450, 470),) * 2, late).outages
     assert outages is not None
     simulated = outages.simulated["drivers"]
     assert simulated.drivers_age[28:65].tolist() == [0] * 4 + list(range(1, 31)) + [0] * 3
@@ -75,7 +75,7 @@ def test_late_drivers_are_missing_later_in_a_simulated_outage() -> None:
 def test_outages_and_their_forecasts_use_no_later_values() -> None:
     """Other later values of rain and level change no simulated outage, no missing day and no forecast before."""
     until = 430
-    frame = without(without(record(RAINY, days=520), "reservoir_level", 400, 412), "rainfall_r1", 380, 392)
+    frame = with_gap(with_gap(record(RAINY, days=520), "reservoir_level", 400, 412), "rainfall_r1", 380, 392)
     later = pl.int_range(pl.len()) > until
     changed = frame.with_columns(
         pl.when(later).then(pl.lit(91.0)).otherwise("reservoir_level").alias("reservoir_level"),
