@@ -2,9 +2,9 @@
 
     python benchmarks/archive.py [--sizes 0.041,1,10] [--upkeep] [--folder DIR]
 
-Each size (in millions of rows) is a separate archive of dams with eight daily gauges over 14 years. The program reads one
-dam as a forecast and a hindcast do. PostgreSQL runs with its defaults in a temporary folder (see `tests/postgres.py`);
-the SQLite files are in a temporary folder under DIR.
+Each size (in millions of rows) is a separate archive of dams with eight daily gauges over 14 years. The program reads
+one dam as a forecast and a hindcast do. PostgreSQL runs with its defaults in a temporary folder
+(see `tests/postgres.py`); the SQLite files are in a temporary folder under DIR.
 """
 
 from __future__ import annotations
