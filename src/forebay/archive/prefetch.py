@@ -47,7 +47,7 @@ def prefetch(jobs: Sequence[tuple[str | None, Job[JobResult]]], jobs_at_once: in
 
 
 def _result(future: Future[JobResult]) -> JobResult:
-    """JobResult of a job once it has finished, or its error.
+    """Result of a job once it has finished, or its error.
 
     It waits in short intervals. Polars installs a handler for Ctrl-C, under which a wait without a time-out would start
     again and nothing would react to Ctrl-C.

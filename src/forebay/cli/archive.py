@@ -57,7 +57,7 @@ def fetch(
         print_result(requests, as_json, lambda: terminal.table(title, requests))
         return
     with archive_at(archive, settings) as store:
-        report = fetch_now(dam, store, settings, span=(since, until))
+        report = _fetch_now(dam, store, settings, span=(since, until))
     rows = report.table.to_dicts()
     print_result(rows, as_json, lambda: terminal.table(f"{dam.name}: the archive's gauges", rows))
     if report.failure is not None:
@@ -69,7 +69,7 @@ def fetch(
         )
 
 
-def fetch_now(
+def _fetch_now(
     dam: Dam, store: Archive, settings: Settings, *, span: tuple[date | None, date | None] = (None, None)
 ) -> FetchReport:
     """Report of a fetch of the dam's gauges into the archive; shows a progress bar."""
