@@ -1,6 +1,6 @@
-"""Every command as it is called: what it prints, its exit code, and how bad input ends.
+"""All commands: output, exit code, and the error for bad input.
 
-The dams here are small and simulated, written as files; Warragamba's gauges come from a real server on loopback.
+The dams are small and simulated, with files as sources. A real server on loopback has the gauges of Warragamba.
 """
 
 import re
@@ -33,22 +33,22 @@ FILES = {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet", "forec
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In a folder of the test's own, with an archive there."""
+def _working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run each test in a new folder, which also has the archive."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
 
 
-def write(of: Dam = WITH_RAIN, days: int = 520, **columns: list[float | None]) -> Path:
-    """A dam file in the current folder; its gauges report every day unless `columns` says otherwise."""
+def write_dam(dam: Dam = WITH_RAIN, days: int = 520, **columns: list[float | None]) -> Path:
+    """Path of a dam file in the current folder; `columns` replaces the random values of gauges."""
     rng = np.random.default_rng(days)
-    given = {gauge.column: rng.gamma(0.3, 10.0, days).tolist() for gauge in of.gauges}
-    given["reservoir_level"] = np.cumsum(rng.normal(0, 0.05, days)).tolist()
-    return synthetic.write_dam(of, daily_frame(of, given | columns), Path())
+    values = {gauge.column: rng.gamma(0.3, 10.0, days).tolist() for gauge in dam.gauges}
+    values["reservoir_level"] = np.cumsum(rng.normal(0, 0.05, days)).tolist()
+    return synthetic.write_dam(dam, daily_frame(dam, values | columns), Path())
 
 
-def one_sentence(result: CommandResult, code: int, pattern: str) -> None:
-    """Check that a command ended with `code`, nothing on standard output, and one sentence on the error stream."""
+def check_error(result: CommandResult, code: int, pattern: str) -> None:
+    """Check the exit code `code`, an empty standard output, and one sentence on the error stream."""
     assert result.code == code
     assert result.out == ""
     assert re.fullmatch(r"forebay: [^\n]+\n", result.err), result.err
@@ -60,10 +60,10 @@ def one_sentence(result: CommandResult, code: int, pattern: str) -> None:
 
 def test_dams() -> None:
     assert "demo" in forebay("dams").out
-    listed = forebay("dams", "--json").json
-    assert [row["id"] for row in listed] == ["demo", "warragamba"]
-    assert [row["simulated"] for row in listed] == [True, False]
-    assert listed[1] | {"name": "Warragamba Dam", "target": "reservoir_level (m)", "gauges": 8} == listed[1]
+    rows = forebay("dams", "--json").json
+    assert [row["id"] for row in rows] == ["demo", "warragamba"]
+    assert [row["simulated"] for row in rows] == [True, False]
+    assert rows[1] | {"name": "Warragamba Dam", "target": "reservoir_level (m)", "gauges": 8} == rows[1]
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "***" in rows["archive"]["value"]
 
 
-def test_an_archive_that_is_no_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_do_not_show_the_password_of_a_wrong_archive_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREBAY_ARCHIVE", "://me:secret@")
     assert "secret" not in forebay("settings", "--json").out
 
@@ -105,7 +105,7 @@ ODD_URLS = (
     "command", [["settings"], ["settings", "--json"], ["fetch", "warragamba", "--dry-run"], ["revisions", "demo"]],
     ids=" ".join,
 )  # fmt: skip
-def test_no_command_shows_a_password_or_falls_over_an_odd_url(
+def test_no_command_shows_a_password_or_fails_without_a_sentence(
     monkeypatch: pytest.MonkeyPatch, url: str, name: str, command: list[str]
 ) -> None:
     monkeypatch.setenv(name, url)
@@ -114,8 +114,8 @@ def test_no_command_shows_a_password_or_falls_over_an_odd_url(
     assert result.code == 0 or (result.err.startswith("forebay: ") and result.err.count("\n") == 1)
 
 
-def test_fetch_again_brings_nothing_new() -> None:
-    path = write(days=40)
+def test_a_repeated_fetch_stores_nothing_new() -> None:
+    path = write_dam(days=40)
     first, second = (forebay("fetch", path, "--json") for _ in range(2))
     assert first.code == second.code == 0
     assert [(row["gauge"], row["rows"], row["new"]) for row in first.json] == [
@@ -126,18 +126,18 @@ def test_fetch_again_brings_nothing_new() -> None:
     assert "Small Dam" in forebay("fetch", path).out
 
 
-def test_fetch_of_some_days_into_another_archive(tmp_path: Path) -> None:
-    path = write(days=40)
-    other = f"sqlite:///{tmp_path}/other.db"
+def test_fetch_of_a_period_into_a_second_archive(tmp_path: Path) -> None:
+    path = write_dam(days=40)
+    second = f"sqlite:///{tmp_path}/second.db"
     span = ("--since", FIRST_DAY + timedelta(days=10), "--until", FIRST_DAY + timedelta(days=19))
-    result = forebay("fetch", path, *span, "--archive", other, "--json")
+    result = forebay("fetch", path, *span, "--archive", second, "--json")
     assert [row["rows"] for row in result.json] == [10, 10]
-    assert (tmp_path / "other.db").is_file()
+    assert (tmp_path / "second.db").is_file()
     assert not (tmp_path / "archive.db").exists()
 
 
-def test_fetch_of_an_empty_period() -> None:
-    path = write(days=40)
+def test_fetch_of_a_period_without_readings() -> None:
+    path = write_dam(days=40)
     result = forebay("fetch", path, "--since", "1990-01-01", "--until", "1990-01-31", "--json")
     assert result.code == 1
     assert [row["rows"] for row in result.json] == [0, 0]
@@ -149,43 +149,43 @@ def test_fetch_of_an_empty_period() -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "json"])
 def test_daily(suffix: str) -> None:
-    path = write(days=40)
+    path = write_dam(days=40)
     assert forebay("fetch", path).code == 0
     result = forebay("daily", path, "-o", f"days.{suffix}", "--json")
     assert result.json == {"file": f"days.{suffix}", "days": 40, "from": "2018-01-01", "to": "2018-02-09"}
-    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}[suffix]
+    reader = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}[suffix]
     columns = ["dam", "date", "reservoir_level", "reservoir_level_flag", "rainfall_r1", "rainfall_r1_flag"]
-    assert read(f"days.{suffix}").columns == columns
+    assert reader(f"days.{suffix}").columns == columns
     assert forebay("daily", path, "-o", f"days.{suffix}").out == f"days.{suffix}: 40 days, 2018-01-01 to 2018-02-09\n"
 
 
-def test_daily_of_an_archive_that_holds_nothing(tmp_path: Path) -> None:
-    path = write(days=40)
-    other = f"sqlite:///{tmp_path}/other.db"
-    open_archive(other).close()
+def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
+    path = write_dam(days=40)
+    empty = f"sqlite:///{tmp_path}/empty.db"
+    open_archive(empty).close()
     for command in (("daily", path, "-o", "days.csv"), ("screen", path)):
-        result = forebay(*command, "--archive", other)
-        one_sentence(result, 1, "the archive holds no (reading|level) of Small Dam; fetch it first with `forebay fetch")
-    one_sentence(forebay("hindcast", path, "--archive", other), 1, "holds no level of Small Dam; run `forebay fetch")
+        result = forebay(*command, "--archive", empty)
+        check_error(result, 1, "the archive holds no (reading|level) of Small Dam; fetch it first with `forebay fetch")
+    check_error(forebay("hindcast", path, "--archive", empty), 1, "holds no level of Small Dam; fetch it first")
     assert not (tmp_path / "days.csv").exists()
 
 
 @pytest.mark.parametrize("command", [["daily", "-o", "days.csv"], ["screen"], ["hindcast"], ["revisions"]], ids=str)
-def test_a_command_that_reads_makes_no_archive(tmp_path: Path, command: list[str]) -> None:
+def test_a_reading_command_creates_no_archive(tmp_path: Path, command: list[str]) -> None:
     absent = f"sqlite:///{tmp_path}/none/forebay.db"
-    result = forebay(command[0], write(days=40), *command[1:], "--archive", absent)
-    one_sentence(result, 2, r"none/forebay\.db does not exist; give another one with --archive, or run `forebay fetch`")
+    result = forebay(command[0], write_dam(days=40), *command[1:], "--archive", absent)
+    check_error(result, 2, r"none/forebay\.db does not exist; give another one with --archive, or run `forebay fetch`")
     assert not (tmp_path / "none").exists()
 
 
-def test_daily_of_another_suffix() -> None:
-    path = write(days=40)
+def test_daily_refuses_an_unknown_suffix() -> None:
+    path = write_dam(days=40)
     forebay("fetch", path)
-    one_sentence(forebay("daily", path, "-o", "days.xls"), 2, r"suffix '.xls' is unknown; allowed are \.csv")
+    check_error(forebay("daily", path, "-o", "days.xls"), 2, r"suffix '.xls' is unknown; allowed are \.csv")
 
 
 def test_run(tmp_path: Path) -> None:
-    result = forebay("run", write())
+    result = forebay("run", write_dam())
     assert result.code == 0
     assert result.err == ""
     assert "Small Dam (SIMULATED): reservoir_level (m), forecast as of 2019-06-04, " in result.out
@@ -195,34 +195,34 @@ def test_run(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "runs/small").iterdir()} >= FILES
 
 
-def test_run_for_machines(tmp_path: Path) -> None:
-    path = write()
+def test_run_with_json(tmp_path: Path) -> None:
+    path = write_dam()
     init = FIRST_DAY + timedelta(days=500)
     result = forebay("run", path, "--init", init, "-o", "out", "--json")
-    said = result.json
+    output = result.json
     keys = {"dam": "small", "simulated": True, "unit": "m", "init_date": str(init), "current": False, "lacks": []}
-    assert said | keys == said
-    assert said["init_time"] == f"{init} 14:00:00+00:00"
-    assert said["age_days"] > 2000
-    assert {(row["model"], row["lead_time"]) for row in said["forecast"]} >= {("default", 1), ("no_change", 3)}
-    assert {row["valid_date"] for row in said["forecast"]} == {str(init + timedelta(days=h)) for h in (1, 3)}
-    assert {row["regime"] for row in said["scores"]} == {"all"}
-    assert set(said["scores"][0]) == set(SCORES.columns)
-    assert {Path(file).name for file in said["files"]} == {path.name for path in (tmp_path / "out").iterdir()}
+    assert output | keys == output
+    assert output["init_time"] == f"{init} 14:00:00+00:00"
+    assert output["age_days"] > 2000
+    assert {(row["model"], row["lead_time"]) for row in output["forecast"]} >= {("default", 1), ("no_change", 3)}
+    assert {row["valid_date"] for row in output["forecast"]} == {str(init + timedelta(days=h)) for h in (1, 3)}
+    assert {row["regime"] for row in output["scores"]} == {"all"}
+    assert set(output["scores"][0]) == set(SCORES.columns)
+    assert {Path(file).name for file in output["files"]} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
-def test_a_run_knows_the_revisions_that_it_has_just_fetched() -> None:
-    path = write()
+def test_a_run_uses_the_revisions_that_it_fetches() -> None:
+    path = write_dam()
     assert forebay("fetch", path).code == 0
     levels = pl.read_csv("small.csv")["reservoir_level"].to_list()
-    write(reservoir_level=[*levels[:-1], levels[-1] + 0.5])
+    write_dam(reservoir_level=[*levels[:-1], levels[-1] + 0.5])
     first, second = (forebay("run", path, "-o", "out", "--json").json["forecast"] for _ in range(2))
     assert first == second
 
 
-def test_forecast_is_that_of_run_without_fetch_and_report(tmp_path: Path) -> None:
-    path = write()
-    one_sentence(forebay("forecast", path), 2, "does not exist|no archive")
+def test_forecast_equals_run_without_fetch_and_report(tmp_path: Path) -> None:
+    path = write_dam()
+    check_error(forebay("forecast", path), 2, "does not exist|no archive")
     run = forebay("run", path, "--json").json
     assert forebay("forecast", path, "--json").json["forecast"] == run["forecast"]
     result = forebay("forecast", path, "-o", "out")
@@ -235,7 +235,7 @@ def test_forecast_is_that_of_run_without_fetch_and_report(tmp_path: Path) -> Non
 @pytest.mark.parametrize("command", ["run", "forecast"])
 def test_netcdf(tmp_path: Path, command: str) -> None:
     xarray = pytest.importorskip("xarray")
-    path = write()
+    path = write_dam()
     assert forebay("fetch", path).code == 0
     assert forebay(command, path, "-o", "out", "--format", "netcdf").code == 0
     rows = pl.read_csv(tmp_path / "out" / "forecast.csv").filter(pl.col("model") == "default")
@@ -249,10 +249,10 @@ def test_netcdf(tmp_path: Path, command: str) -> None:
     assert forebay(command, path, "-o", "out", "--format", "grib").code == 2
 
 
-def test_an_unknown_command_names_the_nearest_and_all() -> None:
+def test_an_unknown_command_is_refused_with_the_nearest_and_all_commands() -> None:
     nearest = r"command 'hindcasts' does not exist \(did you mean 'hindcast'\?\); allowed are archive, article"
-    one_sentence(forebay("hindcasts"), 2, nearest)
-    one_sentence(forebay("archive", "checks"), 2, r"did you mean 'check'\?\); allowed are backup, check, compact")
+    check_error(forebay("hindcasts"), 2, nearest)
+    check_error(forebay("archive", "checks"), 2, r"did you mean 'check'\?\); allowed are backup, check, compact")
 
 
 def test_version_and_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,8 +265,8 @@ def test_version_and_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_hindcast(tmp_path: Path) -> None:
-    path = write()
-    one_sentence(forebay("hindcast", path), 2, "does not exist; .* run `forebay fetch` first")
+    path = write_dam()
+    check_error(forebay("hindcast", path), 2, "does not exist; .* run `forebay fetch` first")
     forebay("fetch", path)
     result = forebay("hindcast", path, "-o", "out")
     assert result.code == 0
@@ -277,41 +277,41 @@ def test_hindcast(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "out").iterdir()} >= tables
 
 
-def test_hindcast_with_other_inputs(tmp_path: Path) -> None:
-    """No reading is coded, so that without codes all is as it was; perfect rain says what it is."""
-    path = write()
+def test_hindcast_with_input_variants(tmp_path: Path) -> None:
+    """No reading has a code, so the scores without codes are the same; perfect rain is an upper bound."""
+    path = write_dam()
     forebay("fetch", path)
     result = forebay("hindcast", path, "--screens-for-codes", "--perfect-rain")
     assert result.code == 0, result.err
     assert "errors in m, quality codes ignored in the inputs, only our own screen\n" in result.out
-    assert "errors in m, with rain that nobody could know: an upper bound, not a forecast\n" in result.out
+    assert "errors in m, observed future rain as a forecast: an upper bound, not a forecast\n" in result.out
     folder = tmp_path / "runs/small"
     assert (folder / "scores_screens_for_codes.csv").read_text() == (folder / "scores.csv").read_text()
     assert (folder / "scores_perfect_rain.csv").read_text() != (folder / "scores.csv").read_text()
 
 
-def test_hindcast_with_late_drivers_for_machines(tmp_path: Path) -> None:
-    path = write()
+def test_hindcast_with_late_drivers_and_json(tmp_path: Path) -> None:
+    path = write_dam()
     forebay("fetch", path)
-    said = forebay("hindcast", path, "--late-drivers", "--json").json
-    assert said | {"dam": "small", "simulated": True, "unit": "m"} == said
-    on_time, late = said["on_time"], said["late_drivers"]
+    output = forebay("hindcast", path, "--late-drivers", "--json").json
+    assert output | {"dam": "small", "simulated": True, "unit": "m"} == output
+    on_time, late = output["on_time"], output["late_drivers"]
     assert [(r["window"], r["days"], r["lead"], r["n"]) for r in on_time] == [
         (r["window"], r["days"], r["lead"], r["n"]) for r in late
     ], "the same days"
     assert {row["lead"] for row in on_time} == {"1 d", "3 d"}
-    assert {Path(file).name for file in said["files"]} == {file.name for file in (tmp_path / "runs/small").iterdir()}
+    assert {Path(file).name for file in output["files"]} == {file.name for file in (tmp_path / "runs/small").iterdir()}
     assert (tmp_path / "runs/small/scores_late_drivers.csv").exists()
 
 
-def test_run_from_a_day_without_a_level(tmp_path: Path) -> None:
-    path = write()
-    one_sentence(
+def test_run_refuses_an_init_date_without_a_level(tmp_path: Path) -> None:
+    path = write_dam()
+    check_error(
         forebay("run", path, "--init", "2030-01-01"),
         1,
         "no usable reservoir_level on 2030-01-01 or the 30 days before, .* the nearest day that has one is 2019-06-04",
     )
-    one_sentence(forebay("run", path, "--init", "2001-01-01"), 1, "the nearest day that has one is 2018-01-01")
+    check_error(forebay("run", path, "--init", "2001-01-01"), 1, "the nearest day that has one is 2018-01-01")
     assert not (tmp_path / "runs").exists()
 
 
@@ -331,33 +331,33 @@ BAD_USAGE = {
 
 @pytest.mark.parametrize(("arguments", "pattern"), BAD_USAGE.values(), ids=BAD_USAGE)
 def test_bad_usage(arguments: list[str], pattern: str) -> None:
-    one_sentence(forebay(*arguments), 2, pattern)
+    check_error(forebay(*arguments), 2, pattern)
 
 
-def test_a_setting_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREBAY_HTTP__ATTEMPTS", "many")
-    one_sentence(forebay("run", "demo"), 2, r"FOREBAY_HTTP__ATTEMPTS.* http.attempts = 'many': ")
+    check_error(forebay("run", "demo"), 2, r"FOREBAY_HTTP__ATTEMPTS.* http.attempts = 'many': ")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    path = write(days=40)
+    path = write_dam(days=40)
     (tmp_path / "small.csv").unlink()
-    one_sentence(forebay("run", path), 2, r"gauge reservoir_level: file.path 'small.csv' cannot be read .No such file")
+    check_error(forebay("run", path), 2, r"gauge reservoir_level: file.path 'small.csv' cannot be read .No such file")
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("text", ["", "date,reservoir_level,rainfall_r1\n"], ids=["empty", "header only"])
 def test_a_file_without_any_day(tmp_path: Path, text: str) -> None:
-    path = write(days=40)
+    path = write_dam(days=40)
     (tmp_path / "small.csv").write_text(text)
-    one_sentence(forebay("run", path), 1, "small.csv is empty|gauge lake has no usable reservoir_level; nothing can be")
+    check_error(forebay("run", path), 1, "small.csv is empty|gauge lake has no usable reservoir_level; nothing can be")
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_service_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", "http://127.0.0.1:9/cgi/webservice.exe")  # a closed port
     monkeypatch.setenv("FOREBAY_HTTP__ATTEMPTS", "1")
-    one_sentence(
+    check_error(
         forebay("run", "warragamba"),
         1,
         "none of the 8 gauges of warragamba could be fetched; the first: waternsw, station 212242: 127.0.0.1:9 cannot",
@@ -369,36 +369,36 @@ def test_a_service_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_level_without_any_value(tmp_path: Path) -> None:
-    path = write(days=100, reservoir_level=[None] * 100)
-    one_sentence(forebay("run", path), 1, "gauge lake has no usable reservoir_level; nothing can be forecast")
+    path = write_dam(days=100, reservoir_level=[None] * 100)
+    check_error(forebay("run", path), 1, "gauge lake has no usable reservoir_level; nothing can be forecast")
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_single_level(tmp_path: Path) -> None:
-    path = write(days=50, reservoir_level=[None] * 20 + [1.0] + [None] * 29)
-    one_sentence(forebay("run", path), 1, "a usable level on 2018-01-21 only; a forecast needs at least 2 days")
+    path = write_dam(days=50, reservoir_level=[None] * 20 + [1.0] + [None] * 29)
+    check_error(forebay("run", path), 1, "a usable level on 2018-01-21 only; a forecast needs at least 2 days")
     assert not (tmp_path / "runs").exists()
 
 
-THIN = {
-    "its level only": (small_dam(full_supply=1.0, hindcast=LEADS), 520, {}, "No gauge but the level's own"),
+LIMITED = {
+    "level only": (small_dam(full_supply=1.0, hindcast=LEADS), 520, {}, "No gauge of rain or flow"),
     "a gauge without any data": (
         WITH_RAIN,
         520,
         {"rainfall_r1": [None] * 520},
         "Rainfall r1 has no usable value;",
     ),
-    "30 days": (WITH_RAIN, 30, {}, "The record (30 days) is too short for the regression: damped_change stands in"),
+    "30 days": (WITH_RAIN, 30, {}, "The record (30 days) is too short for the regression: damped_change replaces it"),
     "2 days": (WITH_RAIN, 2, {}, "No intervals at lead times 1, 3"),
-    "a level that never changes": (WITH_RAIN, 520, {"reservoir_level": [3.0] * 520}, "is the gauge stuck?"),
+    "a level that never changes": (WITH_RAIN, 520, {"reservoir_level": [3.0] * 520}, "the gauge may be stuck"),
 }
 
 
-@pytest.mark.parametrize(("dam", "days", "columns", "sentence"), THIN.values(), ids=THIN)
-def test_a_forecast_that_states_its_limitations(
+@pytest.mark.parametrize(("dam", "days", "columns", "sentence"), LIMITED.values(), ids=LIMITED)
+def test_a_forecast_states_its_limitations(
     dam: Dam, days: int, columns: dict[str, list[float | None]], sentence: str
 ) -> None:
-    result = forebay("run", write(dam, days, **columns), "--json")
+    result = forebay("run", write_dam(dam, days, **columns), "--json")
     assert (result.code, result.err) == (0, "")
     assert any(sentence in lack for lack in result.json["lacks"])
     medians = [row for row in result.json["forecast"] if row["quantile"] == 0.5 and row["model"] == "default"]
@@ -409,25 +409,25 @@ def test_a_forecast_that_states_its_limitations(
     assert sentence.replace("'", "&#39;") in page or sentence in page
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    path = write(days=40)
+def test_a_read_only_folder(tmp_path: Path) -> None:
+    path = write_dam(days=40)
     with small_disk(tmp_path / "disk", "64k") as disk:
         mount("-o", "remount,ro", str(disk))
         result = forebay("run", path, "-o", disk / "out")
-    one_sentence(result, 2, r"folder '.*disk/out' cannot be written: Read-only file system; choose another with -o DIR")
-    assert not (tmp_path / "archive.db").exists(), "told before the work, not after it"
+    check_error(result, 2, r"folder '.*disk/out' cannot be written: Read-only file system; choose another with -o DIR")
+    assert not (tmp_path / "archive.db").exists(), "refused before the fetch"
 
 
-def test_a_disk_that_fills_up(tmp_path: Path) -> None:
-    path = write(days=40)
+def test_a_full_disk(tmp_path: Path) -> None:
+    path = write_dam(days=40)
     with small_disk(tmp_path / "disk", "64k") as disk:
         result = forebay("run", path, "-o", disk / "out")
-        one_sentence(result, 2, "disk/out' cannot be written: No space left on device.*; choose another with -o DIR")
+        check_error(result, 2, "disk/out' cannot be written: No space left on device.*; choose another with -o DIR")
         assert list((disk / "out").iterdir()) == []
 
 
-def test_what_stood_there_before_stays_when_a_run_fails(tmp_path: Path) -> None:
-    path = write(days=40)
+def test_a_failed_run_keeps_the_previous_files(tmp_path: Path) -> None:
+    path = write_dam(days=40)
     with small_disk(tmp_path / "disk", "4m") as disk:
         assert forebay("run", path, "-o", disk).code == 0
         before = {file.name: file.read_bytes() for file in disk.iterdir()}
@@ -442,38 +442,38 @@ def test_what_stood_there_before_stays_when_a_run_fails(tmp_path: Path) -> None:
 def test_the_command_line_loads_nothing_heavy() -> None:
     heavy = {"polars", "numpy", "sqlalchemy", "sklearn", "lightgbm", "altair", "httpx2", "rich", "pydantic", "scipy"}
     code = "import sys, forebay.cli.app; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert heavy.isdisjoint(done.stdout.split())
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert heavy.isdisjoint(process.stdout.split())
 
 
 def test_the_installed_program() -> None:
     code = "from forebay.cli import main; main()"
     for arguments, status in ((["dams", "--json"], 0), (["nope"], 2)):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == status
-        assert "Traceback" not in done.stderr
+        process = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert process.returncode == status
+        assert "Traceback" not in process.stderr
 
 
-def test_a_reader_that_goes_away() -> None:
-    """`forebay dams --json | head -0`: no traceback."""
+def test_a_closed_output_pipe() -> None:
+    """`forebay dams --json | head -0` prints no traceback."""
     code = "from forebay.cli import main; main()"
     command = [sys.executable, "-c", code, "dams", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        said = process.stderr.read()
-    assert "Traceback" not in said
+        errors = process.stderr.read()
+    assert "Traceback" not in errors
     assert process.returncode == 1
 
 
-def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while a service keeps us waiting."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+def test_ctrl_c_stops_a_fetch_with_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGINT while the service does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
+        monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", f"http://127.0.0.1:{unresponsive.getsockname()[1]}/")
         command = [sys.executable, "-c", "from forebay.cli import main; main()", "fetch", "warragamba"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            connection, _ = silent.accept()
+            connection, _ = unresponsive.accept()
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
             connection.close()
@@ -481,27 +481,27 @@ def test_stopped_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (process.returncode, out, err) == (130, "", sentence)
 
 
-# --- the live dam, on loopback --------------------------------------------------------------------------------------
+# --- a service on loopback ------------------------------------------------------------------------------------------
 
 
 @needs_shared
-def test_a_dry_run_asks_and_stores_nothing_and_says_what_the_fetch_then_asks(
+def test_a_dry_run_sends_no_request_and_lists_those_of_the_fetch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
 
-    class Noted(Handler):
+    class RecordingHandler(Handler):
         def answer(self, call: Any) -> None:
-            asked.append(call)
+            calls.append(call)
             super().answer(call)
 
     arguments = ("fetch", "warragamba", "--since", "2021-12-01", "--until", "2021-12-31", "--json")
     monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path / 'new' / 'forebay.db'}")
     monkeypatch.setenv("FOREBAY_HTTP__DAYS_PER_REQUEST", "20")
-    with hydstra_server(handler=Noted) as url:
+    with hydstra_server(handler=RecordingHandler) as url:
         monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
         planned = forebay(*arguments, "--dry-run")
-        assert (planned.code, planned.err, asked) == (0, "", [])
+        assert (planned.code, planned.err, calls) == (0, "", [])
         assert not (tmp_path / "new").exists()
         assert forebay(*arguments).code == 0
     host = url.split("/")[2]
@@ -511,30 +511,30 @@ def test_a_dry_run_asks_and_stores_nothing_and_says_what_the_fetch_then_asks(
     def clock(time: str | None) -> str | None:
         return None if time is None else datetime.strptime(time, "%Y%m%d%H%M%S").strftime("%Y-%m-%d %H:%M")
 
-    made = [
+    requests = [
         (call["params"]["site_list"], call["function"], clock(params.get("start_time")), clock(params.get("end_time")))
-        for call in asked
+        for call in calls
         for params in [call["params"]]
     ]
-    told = [(row["station"], row["asks"], row["first"], row["last"]) for row in planned.json]
-    assert sorted(made, key=str) == sorted(told, key=str)
-    assert len(told) == 8 * 3
+    plan = [(row["station"], row["asks"], row["first"], row["last"]) for row in planned.json]
+    assert sorted(requests, key=str) == sorted(plan, key=str)
+    assert len(plan) == 8 * 3
     text = forebay("fetch", "demo", "--dry-run")
     assert "simulated: no service" in text.out
 
 
 @needs_shared
-def test_warragamba_from_its_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The catalogue's dam file at three leads, for time; then its gauges once more by the catalogue's id."""
+def test_run_of_warragamba_from_a_hydstra_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The dam file of the catalogue with three lead times, to save time; then a second fetch by the catalogue's id."""
     text = (PROJECT / "src/forebay/dams/catalogue/warragamba.toml").read_text("utf-8")
     (tmp_path / "warragamba.toml").write_text(text.replace("[hindcast]\n", "[hindcast]\nleads = [1, 3, 7]\n"), "utf-8")
     with hydstra_server() as url:
         monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", url)
         result = forebay("run", "warragamba.toml", "--json")
         assert (result.code, result.err) == (0, "")
-        again = forebay("fetch", "warragamba", "--json")
+        second = forebay("fetch", "warragamba", "--json")
     assert result.json["init_date"] == "2022-01-11"
     n = {(row["window"], row["lead_time"]): row["n"] for row in result.json["scores"] if row["metric"] == "mae"}
     assert [n["T10", lead] for lead in (1, 3, 7)] == [3418, 3401, 3376]
-    assert again.code == 0
-    assert [(row["new"], row["revised"]) for row in again.json] == [(0, 0)] * 8
+    assert second.code == 0
+    assert [(row["new"], row["revised"]) for row in second.json] == [(0, 0)] * 8

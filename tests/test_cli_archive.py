@@ -1,4 +1,4 @@
-"""`forebay revisions` and `forebay archive …` as they are called: what they print, and how bad input ends."""
+"""`forebay revisions` and `forebay archive …`: output, and the error for bad input."""
 
 import re
 from collections.abc import Callable
@@ -15,15 +15,14 @@ DAM: Dam = small_dam(rain_gauge())
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str) -> str:
-    """In a folder of the test's own; the archive is empty."""
+def _working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str) -> None:
+    """Run each test in a new folder, with a new archive."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOREBAY_ARCHIVE", url)
-    return url
 
 
-def fetched(*levels: float) -> Path:
-    """A dam file, after a fetch for each of `levels`, which all 40 days then have."""
+def fetch_levels(*levels: float) -> Path:
+    """Path of a dam file after one fetch per level; all 40 days have that level."""
     for level in levels:
         columns = {"reservoir_level": [level] * 40, "rainfall_r1": [1.0] * 40}
         path = synthetic.write_dam(DAM, daily_frame(DAM, columns), Path())
@@ -31,79 +30,80 @@ def fetched(*levels: float) -> Path:
     return path
 
 
-def one_sentence(result: CommandResult, code: int, pattern: str) -> None:
+def check_error(result: CommandResult, code: int, pattern: str) -> None:
+    """Check the exit code `code`, an empty standard output, and one sentence on the error stream."""
     assert (result.code, result.out) == (code, "")
     assert re.fullmatch(r"forebay: [^\n]+\n", result.err), result.err
     assert re.search(pattern, result.err), result.err
 
 
 def test_revisions() -> None:
-    path = fetched(1.0, 2.5)
-    told = forebay("revisions", path, "--json").json
-    assert [(row["gauge"], row["old_value"], row["value"], row["change"], row["unit"]) for row in told] == [
+    path = fetch_levels(1.0, 2.5)
+    rows = forebay("revisions", path, "--json").json
+    assert [(row["gauge"], row["old_value"], row["value"], row["change"], row["unit"]) for row in rows] == [
         ("reservoir_level", 1.0, 2.5, 1.5, "m")
     ] * 40
     assert forebay("revisions", path, "--gauge", "r1", "--json").json == []
     assert "Small Dam (SIMULATED): no revision of these gauges" in forebay("revisions", path, "--gauge", "r1").out
-    shown = forebay("revisions", path, "--since", "2024-01-01").out
-    assert "1 → 2.5" in shown
-    assert "the newest 40 of 40 revisions" in shown
+    text = forebay("revisions", path, "--since", "2024-01-01").out
+    assert "1 → 2.5" in text
+    assert "the newest 40 of 40 revisions" in text
     assert forebay("revisions", path, "--until", "2024-01-01", "--json").json == []
 
 
-def test_a_dry_run_makes_no_archive(url: str, request: pytest.FixtureRequest) -> None:
+def test_a_dry_run_creates_no_archive(url: str, request: pytest.FixtureRequest) -> None:
     path = synthetic.write_dam(DAM, daily_frame(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
     planned = forebay("fetch", path, "--dry-run", "--json", "--archive", url)
     assert (planned.code, planned.err, len(planned.json)) == (0, "", 2)
-    one_sentence(forebay("archive", "check", "--archive", url), 2, "does not exist")
+    check_error(forebay("archive", "check", "--archive", url), 2, "does not exist")
     if url.startswith("postgresql"):
         tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
         assert request.getfixturevalue("postgres").execute(tables, url) == [(0,)]
 
 
-def test_revisions_of_what_is_not_there(url: str) -> None:
+def test_revisions_refuse_a_missing_archive_or_gauge(url: str) -> None:
     path = synthetic.write_dam(DAM, daily_frame(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
-    one_sentence(forebay("revisions", path), 2, "does not exist; give another one with --archive")
-    fetched(1.0)
-    one_sentence(forebay("revisions", path, "--gauge", "r9"), 2, "'r9' is no gauge of Small Dam; give a station")
-    one_sentence(
+    check_error(forebay("revisions", path), 2, "does not exist; give another one with --archive")
+    fetch_levels(1.0)
+    check_error(forebay("revisions", path, "--gauge", "r9"), 2, "'r9' is no gauge of Small Dam; give a station")
+    check_error(
         forebay("revisions", path, "--since", "2024-02-01", "--until", "2024-01-01"), 2, "must not be before since"
     )
 
 
-def test_the_life_of_an_archive(url: str, new_url: Callable[[], str]) -> None:
-    fetched(1.0, 2.0)
-    checked = forebay("archive", "check", "--json").json
-    assert (checked["series"], checked["versions"], checked["file_faults"]) == (2, 120, [])
-    assert set(checked["faults"].values()) == {0}
+def test_check_backup_restore_copy_and_compact(url: str, new_url: Callable[[], str]) -> None:
+    fetch_levels(1.0, 2.0)
+    check = forebay("archive", "check", "--json").json
+    assert (check["series"], check["versions"], check["file_faults"]) == (2, 120, [])
+    assert set(check["faults"].values()) == {0}
     assert "2 series, 120 versions" in forebay("archive", "check").out
 
     assert forebay("archive", "backup", "b.db", "--json").json["versions"] == 120
-    one_sentence(forebay("archive", "backup", "b.db"), 2, r"b\.db' exists already")
+    check_error(forebay("archive", "backup", "b.db"), 2, r"b\.db' exists already")
     assert "120 versions" in forebay("archive", "backup", "b.db", "--replace").out
 
-    other, third = new_url(), new_url()
-    assert forebay("archive", "restore", "b.db", "--archive", other, "--json").json["kept"] is None
-    one_sentence(forebay("archive", "restore", "b.db", "--archive", other), 2, "holds 120 versions; .* --replace")
-    replaced = forebay("archive", "restore", "b.db", "--archive", other, "--replace")
+    second, third = new_url(), new_url()
+    assert forebay("archive", "restore", "b.db", "--archive", second, "--json").json["kept"] is None
+    check_error(forebay("archive", "restore", "b.db", "--archive", second), 2, "holds 120 versions; .* --replace")
+    replaced = forebay("archive", "restore", "b.db", "--archive", second, "--replace")
     assert re.search(r"the previous content is in b\.replaced-\w+\.db", replaced.out)
 
     assert forebay("archive", "copy", "--to", third, "--json").json["versions"] == 120
-    one_sentence(forebay("archive", "copy", "--to", third), 2, "holds 120 versions; give another one")
+    check_error(forebay("archive", "copy", "--to", third), 2, "holds 120 versions; give another one")
 
-    done = forebay("archive", "compact", "--json").json
-    assert (done["versions"], sorted(done)) == (120, ["after", "before", "versions", "where"])
+    compacted = forebay("archive", "compact", "--json").json
+    assert (compacted["versions"], sorted(compacted)) == (120, ["after", "before", "versions", "where"])
     assert re.search("120 versions, [0-9.]+ MB before, [0-9.]+ MB now", forebay("archive", "compact").out)
-    every = "".join(part for result in (replaced, forebay("archive", "check")) for part in (result.out, result.err))
-    assert re.search("//forebay:(?!\\*\\*\\*)", every) is None
+    output = "".join(part for result in (replaced, forebay("archive", "check")) for part in (result.out, result.err))
+    assert re.search("//forebay:(?!\\*\\*\\*)", output) is None
 
 
 def test_an_archive_with_faults(tmp_path: Path) -> None:
     text = tmp_path / "text.db"
     text.write_text("no archive" * 1000)
-    one_sentence(forebay("archive", "check", "--archive", f"sqlite:///{text}"), 2, "is not an SQLite database")
-    one_sentence(forebay("archive", "restore", "none.db"), 2, r"none\.db' is no file")
-    fetched(1.0)
+    check_error(forebay("archive", "check", "--archive", f"sqlite:///{text}"), 2, "is not an SQLite database")
+    check_error(forebay("archive", "restore", "none.db"), 2, r"none\.db' is no file")
+    fetch_levels(1.0)
     forebay("archive", "backup", "b.db")
     import sqlite3
 
@@ -116,8 +116,8 @@ def test_an_archive_with_faults(tmp_path: Path) -> None:
     assert result.err.startswith("forebay: archive sqlite:///b.db has faults: 2 with a value, quality or time that is")
 
 
-def test_fetch_into_a_file_that_is_read_only_or_a_disk_that_is_full(tmp_path: Path) -> None:
-    path = fetched(1.0)
+def test_fetch_to_a_read_only_file_or_a_full_disk(tmp_path: Path) -> None:
+    path = fetch_levels(1.0)
     with disks.small_disk(tmp_path / "disk", "96k") as disk:
         url = f"sqlite:///{disk}/a.db"
         assert forebay("fetch", path, "--archive", url).code == 0
@@ -129,9 +129,9 @@ def test_fetch_into_a_file_that_is_read_only_or_a_disk_that_is_full(tmp_path: Pa
             result = forebay("fetch", path, "--archive", url)
             if result.code:
                 break
-        one_sentence(result, 1, "the disk is full|is full")
+        check_error(result, 1, "the disk is full|is full")
         disks.mount("-o", "remount,ro", str(disk))
-        one_sentence(forebay("fetch", path, "--archive", url), 2, "read-only|cannot be (opened|written)")
+        check_error(forebay("fetch", path, "--archive", url), 2, "read-only|cannot be (opened|written)")
         disks.mount("-o", "remount,rw,size=8m", str(disk))
         assert forebay("fetch", path, "--archive", url).code == 0
         assert forebay("archive", "check", "--archive", url).code == 0
