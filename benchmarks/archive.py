@@ -91,7 +91,7 @@ class Clock:
                 continue  # it ended meanwhile
         return spent
 
-    def of(self, call: Callable[[], object]) -> tuple[float, float]:
+    def measure(self, call: Callable[[], object]) -> tuple[float, float]:
         """Time of a call by the clock, and its CPU time, in seconds."""
         cpu, clock = self.cpu(), time.perf_counter()
         call()
@@ -112,7 +112,7 @@ def fill_archive(archive: Archive, rows: int, clock: Clock) -> tuple[float, floa
         late.append(readings.filter(newest))
         bulk = readings.filter(~newest)
         count += bulk.height
-        for part, seconds in enumerate(clock.of(lambda rows=bulk: archive.append(rows, FETCHED))):
+        for part, seconds in enumerate(clock.measure(lambda rows=bulk: archive.append(rows, FETCHED))):
             spent[part] += seconds
     for number, (_, day) in enumerate(sorted(pl.concat(late).partition_by("time", as_dict=True).items())):
         archive.append(day, FETCHED + timedelta(days=number))
@@ -130,7 +130,7 @@ def read_times(archive: Archive, clock: Clock, dam: int) -> dict[str, tuple[floa
     }
     medians = {}
     for name, view in views.items():
-        timings = [clock.of(view) for _ in range(ROUNDS)]
+        timings = [clock.measure(view) for _ in range(ROUNDS)]
         medians[name] = (statistics.median(t[0] for t in timings), statistics.median(t[1] for t in timings))
     return medians
 
@@ -166,7 +166,7 @@ def measure_upkeep(url: str, clock: Clock, folder: Path) -> None:
         "backup": lambda: upkeep.backup(url, folder / "backup.db", replace=True),
     }
     for name, call in calls.items():
-        seconds, cpu = clock.of(call)
+        seconds, cpu = clock.measure(call)
         print(f"    last archive: {name} {seconds:.1f} s ({cpu:.1f})", flush=True)
 
 

@@ -1,11 +1,11 @@
-"""The article's Python recipe as a whole process: forebay on jax against the article's own way in TensorFlow-Keras.
+"""Duration of the article's Python recipe as a process: forebay on jax against the article's code in TensorFlow-Keras.
 
 Run: ``python benchmarks/article.py FOLDER [ROUNDS]`` with the folder of the article's three CSV files (needs the extras
-``nets`` and ``bench``, and ``scripts/backends tensorflow``). Both sides start a Python of their own, read the three
-files, make the same 4717 rows, fit the same net for 30 epochs and print its test MAE. Rounds alternate between the two,
-so that other work on the machine meets both; the best of several and their ratio are printed. forebay's first round
-compiles for jax, the others find that in the user's cache (as on any second run on a machine); give 1 round and an
-empty ``XDG_CACHE_HOME`` to time the first.
+``nets`` and ``bench``, and ``scripts/backends tensorflow``). Both sides start a new Python process, read the three
+files, prepare the same 4717 rows, fit the same net for 30 epochs and print its test MAE. Rounds alternate between the
+sides, so that other load on the machine affects both. The output is the best duration of each side and their ratio.
+forebay's first round compiles for jax, and later rounds use the user's cache, as does any second run on a machine. For
+the duration of the first run, give 1 round and an empty ``XDG_CACHE_HOME``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 GOAL = 0.8
-"""What the ratio is to stay below."""
+"""Upper limit of the ratio."""
 
 FOREBAY = """
 import sys

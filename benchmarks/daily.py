@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]  # its stubs are a package of their own
+import pandas as pd  # type: ignore[import-untyped]  # its stubs are in a separate package
 import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -63,7 +63,7 @@ def _table(path: str, gauges: Sequence[Gauge]) -> pd.DataFrame:
     columns: dict[str, np.ndarray] = {}
     for gauge in gauges:
         value = raw[_file(gauge).value].to_numpy(copy=True)
-        # Looking up each different code once, not each row's, is the fastest way found.
+        # One lookup per distinct code is faster than one per row.
         position, codes = pd.factorize(raw[_file(gauge).quality])
         flag = np.array([_FLAG_OF_CODE.get(code, "unknown") for code in codes], object)[position]
         missing = (flag == "unavailable") | np.isnan(value)
@@ -81,7 +81,7 @@ def _file(gauge: Gauge) -> FileLayout:
 
 
 def check_equal(ours: pl.DataFrame, theirs: pd.DataFrame) -> None:
-    """Raise an AssertionError unless both frames hold the same."""
+    """Raise an AssertionError unless the frames are equal."""
     assert ours.columns == list(theirs.columns), (ours.columns, list(theirs.columns))
     assert ours["date"].to_list() == [stamp.date() for stamp in theirs["date"]]
     for name in ours.columns[2:]:
@@ -93,7 +93,7 @@ def check_equal(ours: pl.DataFrame, theirs: pd.DataFrame) -> None:
 def compare(
     title: str, ours: Callable[[], object], theirs: Callable[[], object], *, rounds: int, in_a_row: int = 1
 ) -> None:
-    """Print each side's best run, of `in_a_row` by turns in each round, and the ratios of the two."""
+    """Print the best run of each side and the ratios; each round has `in_a_row` runs of each side."""
     clocks = {"clock": time.perf_counter, "CPU": time.process_time}
     best = {kind: [float("inf"), float("inf")] for kind in clocks}
     for side, run in [(0, ours), (1, theirs)] * rounds:
@@ -108,7 +108,7 @@ def compare(
 
 
 def copies(path: Path, folder: Path) -> list[Dam]:
-    """The dam file with all its CSV files, copied into folders of their own, and loaded."""
+    """Dams loaded from copies of the dam file and its CSV files, each copy in a new folder."""
     text = path.read_text("utf-8")
     sources = set(re.findall(r'path = "([^"]+)"', text))
     for source in sources:

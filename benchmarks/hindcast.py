@@ -1,12 +1,12 @@
-"""A ten-year hindcast of Warragamba at leads 1 to 7: forebay against LightGBM through Darts, side by side.
+"""Duration and scores of a ten-year hindcast of Warragamba at leads 1 to 7: forebay against LightGBM in Darts.
 
 Run: ``python benchmarks/hindcast.py [DAM FILE] [--sides NAME,…]`` (default ``tests/dams/warragamba.toml``), after
-``scripts/bench``, which makes ``.venv-bench`` with the peers. Each side is a process of its own, one after the other;
-wall and CPU time are those of the whole process, imports and files too.
+``scripts/bench``, which creates ``.venv-bench`` with the peers. Each side is a separate process; the processes run one
+after the other. Wall time and CPU time are of the whole process, with imports and files.
 
-forebay reads the dam's files, makes the inputs, fits all its models anew each 1 January from 2009 on, blends them and
-gives `default` with 7 quantiles and sample paths, without anything kept from a hindcast before. A peer is handed the
-finished inputs, fits one kind of model, forebay's `trees`, from 2012 on, and gives point forecasts or 7 quantiles.
+forebay reads the dam's files, builds the inputs, refits all its models each 1 January from 2009 on, blends them, and
+forecasts `default` with 7 quantiles and sample paths, without cached fits. A peer gets the finished inputs, fits one
+kind of model, forebay's `trees`, from 2012 on, and forecasts points or 7 quantiles.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from forebay.verify import hindcast, scorecard, uncertainty
 PROJECT = Path(__file__).resolve().parents[1]
 PEERS = PROJECT / ".venv-bench" / "bin" / "python"
 GOAL = 5.0
-"""How many times as long as forebay the plain peer with the same outputs is to take."""
+"""Lower limit of the ratio of the durations of the plain peer with the same outputs and forebay."""
 
 FOREBAY, SAME = "forebay", "darts-quantiles"
 SIDES = {
@@ -53,12 +53,12 @@ SIDES = {
     "darts-fast-quantiles": ("peer_darts.py", "fast", "quantiles"),
     "darts-fast-point": ("peer_darts.py", "fast", "point"),
 }
-"""Name → program and arguments; forebay is this file itself."""
+"""Name → program and arguments; forebay runs the benchmark's own file."""
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """Seconds of one process, by the clock and of the processor, and what it forecast, shape (days, leads, width)."""
+    """Wall time and CPU time (s) of one process, and its forecast changes, shape (days, leads, width)."""
 
     wall: float
     cpu: float
@@ -66,7 +66,7 @@ class RunCost:
 
 
 def read(path: Path) -> tuple[Dam, Samples]:
-    """The dam and its samples from the first to the last usable level, as `forebay run` takes them."""
+    """The dam and its samples from the first to the last usable level, as in `forebay run`."""
     dam = load_dam(str(path))
     frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
@@ -75,7 +75,7 @@ def read(path: Path) -> tuple[Dam, Samples]:
 
 
 def forebay(path: Path, output: Path) -> None:
-    """A whole hindcast without scores; the changes of `default` go to the file `output`."""
+    """Write the changes of `default` in a hindcast without scores to the file `output`."""
     dam, samples = read(path)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     table = hindcast.forecast_table(samples, dam, points)
@@ -89,7 +89,7 @@ def forebay(path: Path, output: Path) -> None:
     np.savez(output, change=change)
 
 
-def hand_over(samples: Samples, dam: Dam, path: Path) -> None:
+def write_peer_input(samples: Samples, dam: Dam, path: Path) -> None:
     """Write the input of a peer: inputs as known at the end of each day, levels, lead times and parameters."""
     np.savez(
         path,
@@ -104,7 +104,7 @@ def hand_over(samples: Samples, dam: Dam, path: Path) -> None:
 
 
 def run(command: list[str], output: Path) -> RunCost:
-    """What a process took that writes its forecasts to `output`; ends this one if it fails."""
+    """Cost and forecasts of a command that writes its forecasts to `output`; a failure ends the benchmark."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -117,7 +117,7 @@ def run(command: list[str], output: Path) -> RunCost:
 
 
 def scores(change: Array, samples: Samples, dam: Dam, lead: int) -> str:
-    """MAE, and with quantiles pinball and the coverage of the 90% interval, on the days scored in the first window."""
+    """MAE, and for quantiles pinball loss and coverage of the 90% interval, on the scored days of the first window."""
     observed = samples.change(samples.observed, lead)
     window = scorecard.windows(samples, dam)[dam.hindcast.windows[0].name if dam.hindcast.windows else "all"]
     days = np.flatnonzero(window & np.isfinite(observed))
@@ -136,7 +136,7 @@ def compare(path: Path, names: list[str]) -> None:
     costs: dict[str, RunCost] = {}
     with tempfile.TemporaryDirectory() as folder:
         input_path, output = Path(folder) / "input.npz", Path(folder) / "output.npz"
-        hand_over(samples, dam, input_path)
+        write_peer_input(samples, dam, input_path)
         for name in names:
             if name == FOREBAY:
                 command = [sys.executable, __file__, str(path), "--output", str(output)]
@@ -158,7 +158,7 @@ def compare(path: Path, names: list[str]) -> None:
 
 
 def main() -> None:
-    """Compare the sides, or be forebay's."""
+    """Compare the sides, or run forebay's side."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dam", nargs="?", type=Path, default=PROJECT / "tests" / "dams" / "warragamba.toml")
     parser.add_argument("--sides", default=",".join(SIDES), help="which, by name; forebay is always run")

@@ -1,4 +1,4 @@
-"""The Darts side of `benchmarks/hindcast.py`, in `.venv-bench`: LightGBM on the inputs of forebay.
+"""The Darts side of `benchmarks/hindcast.py` in `.venv-bench`: LightGBM on the inputs of forebay.
 
 Run: ``python benchmarks/peer_darts.py INPUT.npz OUTPUT.npz plain|fast point|quantiles``. The inputs at the end of a
 day are past covariates of lag −1, so that a forecast uses no later value. The target has no lags, because the inputs
@@ -28,8 +28,8 @@ from darts.models import LightGBMModel
 class BenchmarkData:
     """The input file of a peer.
 
-    level: per day, NaN where unknown; inputs: what was known at each day's end; start: index of the first init date to
-    forecast from; leads: days; quantiles; parameters: those of forebay's `trees`.
+    level: per day, NaN where missing; inputs: as known at the end of each day; start: index of the first init date;
+    leads: days; quantiles; parameters: of forebay's `trees`.
     """
 
     dates: pd.DatetimeIndex
@@ -41,7 +41,7 @@ class BenchmarkData:
     parameters: dict[str, object]
 
     def change(self, lead: int) -> tuple[TimeSeries, TimeSeries]:
-        """The change over the `lead` days that end on each day, and 1 where it is known, 0 where it is bridged."""
+        """Change over the `lead` days that end on each day, and its weight: 1 if observed, 0 if interpolated."""
         index = np.arange(len(self.level))
         known = np.isfinite(self.level)
         level = np.interp(index, index[known], self.level[known])
@@ -74,7 +74,7 @@ def read(path: str) -> BenchmarkData:
 
 
 def plain(benchmark: BenchmarkData, kind: str) -> np.ndarray:
-    """Changes per day, lead and quantile; one historical forecast of 7 daily changes from each day."""
+    """Changes by day, lead and quantile, from one historical forecast of 7 daily changes per day."""
     change, weight = benchmark.change(1)
     forecasts = benchmark.model(kind, steps=max(benchmark.leads)).historical_forecasts(
         change, past_covariates=benchmark.inputs, sample_weight=weight, start=benchmark.dates[benchmark.start + 1],
@@ -91,12 +91,12 @@ def plain(benchmark: BenchmarkData, kind: str) -> np.ndarray:
 def _on_new_year(
     counter: int, pred_time: pd.Timestamp, train_series: object, past_covariates: object, future_covariates: object
 ) -> bool:
-    """Whether to fit anew for the forecast whose first step is `pred_time`: that of 1 January starts on the 2nd."""
+    """Whether Darts refits for the forecast with first step `pred_time`; a forecast of 1 January starts on the 2nd."""
     return counter == 0 or (pred_time.month, pred_time.day) == (1, 2)
 
 
 def fast(benchmark: BenchmarkData, kind: str) -> np.ndarray:
-    """Changes per day, lead and quantile; each lead's own model, fitted by hand, its days forecast at once."""
+    """Changes by day, lead and quantile; one model per lead, refitted by hand, forecasts many days at once."""
     days = np.arange(benchmark.start, len(benchmark.dates))
     dates = benchmark.dates
     new_year = [int(d) for d in days if d == benchmark.start or (dates[d].month, dates[d].day) == (1, 1)]
@@ -106,7 +106,7 @@ def fast(benchmark: BenchmarkData, kind: str) -> np.ndarray:
         for first, after in zip(new_year, [*new_year[1:], len(benchmark.dates)], strict=True):
             model = benchmark.model(kind, steps=1, shift=lead - 1)
             model.fit(change[:first], past_covariates=benchmark.inputs, sample_weight=weight[:first])
-            # the series need not reach the days that are forecast, but Darts takes the origins from it
+            # the series need not contain the forecast days, but Darts takes the origins from it
             forecasts = model.historical_forecasts(
                 change[: min(after, len(benchmark.dates))], past_covariates=benchmark.inputs, retrain=False,
                 start=benchmark.dates[first + 1] if first + 1 < len(benchmark.dates) else benchmark.dates[first],

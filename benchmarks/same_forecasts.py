@@ -1,10 +1,10 @@
-"""Compares the forecasts of two checkouts: digests of hindcast.parquet, scores.csv and forecast.csv, dam by dam.
+"""Compare the forecasts of two checkouts: digests of hindcast.parquet, scores.csv and forecast.csv by dam.
 
 Usage: scripts/same-forecasts BASE [DAM …]
 
-BASE is a commit or the folder of a checkout. It is compared with the checkout that holds this file. Each dam is
-forecast from a fixed day (`--init`), from an empty archive and without kept fits. Digests of a commit are kept in the
-user's cache folder, by the versions of the installed packages, so that a second comparison computes only one side.
+BASE is a commit or the folder of a checkout. It is compared with the checkout of the script. Each dam is forecast from
+a fixed day (`--init`), with an empty archive and without cached fits. The user's cache folder stores the digests of a
+commit by the versions of the installed packages, so that a second comparison computes one side only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INIT_DATES = {
     "tests/dams/conroe.toml": "2018-06-30",
     "tests/dams/cannonsville.toml": "2018-06-30",
 }
-"""Dam → the day that it is forecast from."""
+"""Dam → init date of its forecast."""
 SORT_KEYS = {
     "hindcast.parquet": ["model", "init_date", "lead_time", "quantile"],
     "scores.csv": ["model", "window", "regime", "lead_time", "metric"],
@@ -46,7 +46,7 @@ def table_digest(path: Path) -> str:
 
 
 def run_dam(checkout: Path, dam: str) -> dict[str, str]:
-    """File name → digest of one dam's tables, computed by the code of `checkout` with this checkout's dam file."""
+    """File name → digest of one dam's table, from the code of `checkout` and the dam file of the script's checkout."""
     name = str(PROJECT / dam) if dam.endswith(".toml") else dam
     environ = {key: value for key, value in os.environ.items() if not key.startswith("FOREBAY_")}
     environ |= {"FOREBAY_CACHE_MB": "0", "PYTHONPATH": str(checkout / "src")}
@@ -60,7 +60,7 @@ def run_dam(checkout: Path, dam: str) -> dict[str, str]:
 
 
 def commit_of(checkout: Path) -> str | None:
-    """The commit of a checkout whose `src` has no changes, else None."""
+    """The commit of a checkout; None if its `src` has changes."""
     status = subprocess.run(["git", "-C", checkout, "status", "--porcelain", "src"], capture_output=True, text=True,
                             check=False)  # fmt: skip
     if status.returncode != 0 or status.stdout:
@@ -70,7 +70,7 @@ def commit_of(checkout: Path) -> str | None:
 
 
 def digests(checkout: Path, dam: str) -> dict[str, str]:
-    """As `run_dam`, from the cache where the checkout is an unchanged commit."""
+    """Digests of `run_dam`, from the cache if the checkout is an unchanged commit."""
     commit = commit_of(checkout)
     if commit is None:
         return run_dam(checkout, dam)
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def compare(base: Path, dams: list[str]) -> int:
-    """Print a line per dam and file; 1 if any digest differs, else 0."""
+    """1 if any digest differs, else 0; prints a line per dam and file."""
     different = 0
     for dam in dams:
         expected, result = digests(base, dam), digests(PROJECT, dam)

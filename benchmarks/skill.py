@@ -1,4 +1,4 @@
-"""Scores of every dam in `tests/dams` at 1, 3 and 7 days, with their requirements, as the page `docs/skill.md`.
+"""Scores of every dam in `tests/dams` at 1, 3 and 7 days and their requirements, as the page `docs/skill.md`.
 
 Run: ``scripts/skill [-o FILE] [DAM FILE …]``. Each dam is hindcast in a separate process, two at a time. The records
 come from the files that the dam files name; if one is missing, the error names it.
@@ -37,7 +37,7 @@ from forebay.verify import hindcast, scorecard
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
 TEST_DAMS = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira")
-"""Dams for which no parameter was adjusted: their results can be expected on other dams too."""
+"""Dams for which no parameter was adjusted: their results are representative of other dams."""
 
 LIGHTGBM_MAE = {
     "bilancino": 0.032,
@@ -113,7 +113,7 @@ class Skill:
 
     @property
     def models(self) -> list[str]:
-        """The models that the dam has."""
+        """The models of the dam."""
         scored = set(self.scores["model"])
         return [name for name in MODELS | FLOW_MODELS if name in scored]
 
@@ -150,7 +150,7 @@ class Untuned:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """The model itself, with fitted trees."""
+        """The model with fitted trees."""
         import lightgbm
 
         parameters = {"objective": "l1", "seed": 1, "num_threads": 1, "verbose": -1}
@@ -170,7 +170,7 @@ def _matrix(inputs: pl.DataFrame) -> Array:
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement: description, dam, measured value, allowed values, and whether it holds."""
+    """One requirement: description, dam, measured value, allowed values, and whether the value is allowed."""
 
     description: str
     dam: str
@@ -235,8 +235,8 @@ def checks(skills: Sequence[Skill]) -> Iterator[Check]:
 
 
 def _limits(skill: Skill) -> Iterator[Check]:
-    for (window, metric), most in LIMITS.items():
-        for lead, limit in zip(LEADS, most, strict=True):
+    for (window, metric), upper_limits in LIMITS.items():
+        for lead, limit in zip(LEADS, upper_limits, strict=True):
             value = skill.value(window, lead, metric)
             yield Check(f"{metric}, {window}, {lead} d", skill.dam, f"{value:.4f}", f"≤ {limit}", value <= limit)
     for metric, bounds in COVERAGE_LIMITS.items():

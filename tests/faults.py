@@ -98,7 +98,7 @@ def _connections() -> Iterator[Fault]:
     yield fault("sends the first byte too late, once", late, times=1, limits=SHORT_READ_TIMEOUT)
     yield fault("sends the first byte too late, always", late, limits=SHORT_READ_TIMEOUT)
     yield fault("sends one byte at a time, for longer than `http.deadline_s`", on.slow_drip, limits=SHORT_DEADLINE)
-    yield fault("sends an endless answer", on.without_end)
+    yield fault("sends an endless answer", on.endless)
     yield fault("redirects to another path on its host", on.redirect("/cgi/webservice.exe?moved"), times=1)
     yield fault("redirects to another host", on.redirect("https://elsewhere.test/"))
     yield fault("redirects in a loop", on.redirect("/cgi/webservice.exe"))
@@ -246,7 +246,7 @@ class Outcome:
         return f"all stored, {emptied} as missing" if emptied else "other readings stored"
 
 
-def dam(*, separate_service: bool) -> Dam:
+def make_dam(*, separate_service: bool) -> Dam:
     """Warragamba's level, a rain gauge and a river; with `separate_service` the rain gauge has another service."""
     whole = load_dam("warragamba")
     gauges = [gauge for gauge in whole.gauges if gauge.station in ("212242", BAD_STATION, "212250")]
@@ -276,7 +276,7 @@ def limited(fetch: Fetch, limits: Mapping[str, float]) -> Fetch:
 
 
 def fetch(
-    of: Dam,
+    dam: Dam,
     archive: Archive,
     settings: Settings,
     *,
@@ -288,30 +288,30 @@ def fetch(
 
     `limits` apply to the bad gauge.
     """
-    since = first if any(archive.newest(gauge) is None for gauge in of.gauges) else None
+    since = first if any(archive.newest(gauge) is None for gauge in dam.gauges) else None
     request = FetchRequest(now, since=since, until=UNTIL)
-    report = fetch_dam(of, archive, settings=settings, request=request, fetch=limited(fetch_readings, dict(limits)))
+    report = fetch_dam(dam, archive, settings=settings, request=request, fetch=limited(fetch_readings, dict(limits)))
     return {column: str(error) for column, error in report.errors.items()}
 
 
 @contextmanager
-def archive() -> Iterator[Archive]:
+def temporary_archive() -> Iterator[Archive]:
     """A temporary archive in SQLite."""
     with tempfile.TemporaryDirectory() as folder, open_archive(f"sqlite:///{folder}/forebay.db") as opened:
         yield opened
 
 
-def contents(of: Archive, gauges: Sequence[Gauge]) -> pl.DataFrame:
+def stored_readings(archive: Archive, gauges: Sequence[Gauge]) -> pl.DataFrame:
     """Readings in the archive, independent of the time and order of fetches."""
-    return of.as_of(gauges).drop("fetched_at").sort("source", "station", "time")
+    return archive.as_of(gauges).drop("fetched_at").sort("source", "station", "time")
 
 
 @lru_cache(maxsize=3)
-def faultless(of: Dam, whole: bool) -> pl.DataFrame:
+def faultless_readings(dam: Dam, whole: bool) -> pl.DataFrame:
     """Readings of a service without a fault: the whole record, or from `SINCE` on."""
-    with archive() as store, hydstra_server() as url:
-        assert fetch(of, store, settings_for(url, whole=whole), now=NOW, first=None if whole else SINCE) == {}
-        return contents(store, of.gauges)
+    with temporary_archive() as store, hydstra_server() as url:
+        assert fetch(dam, store, settings_for(url, whole=whole), now=NOW, first=None if whole else SINCE) == {}
+        return stored_readings(store, dam.gauges)
 
 
 def is_for_bad_gauge(call: Json) -> bool:
@@ -327,28 +327,29 @@ def try_fault(fault: Fault, affects: Callable[[Json], bool] | None = None) -> Ou
         start = call["params"].get("start_time", affected_start)
         return is_for_bad_gauge(call) and call["function"] == fault.function and start == affected_start
 
-    of, first = dam(separate_service=fault.tls), None if fault.whole else SINCE
-    expected = faultless(of, fault.whole)
+    dam, first = make_dam(separate_service=fault.tls), None if fault.whole else SINCE
+    expected = faultless_readings(dam, fault.whole)
     affected: list[Json] = []
-    bad, others = [g for g in of.gauges if g.station == BAD_STATION], [g for g in of.gauges if g.station != BAD_STATION]
+    affected_gauges = [gauge for gauge in dam.gauges if gauge.station == BAD_STATION]
+    other_gauges = [gauge for gauge in dam.gauges if gauge.station != BAD_STATION]
     handler = partial(
         FaultyHandler, misbehave=fault.misbehave, affects=affects or one_call, times=fault.times, affected=affected
     )
-    with archive() as store, hydstra_server() as good:
+    with temporary_archive() as store, hydstra_server() as good_url:
         with hydstra_server(handler=handler, tls=_untrusted_certificate() if fault.tls else None) as url:
-            settings = settings_for(good if fault.tls else url, whole=fault.whole, bad_url=url)
-            errors = fetch(of, store, settings, now=NOW, first=first, limits=fault.limits)
-        stored, rest = contents(store, bad), contents(store, others)
-        later = fetch(of, store, settings_for(good, whole=fault.whole), now=LATER, first=first)
-        whole = contents(store, of.gauges)
+            settings = settings_for(good_url if fault.tls else url, whole=fault.whole, bad_url=url)
+            errors = fetch(dam, store, settings, now=NOW, first=first, limits=fault.limits)
+        stored, other_readings = stored_readings(store, affected_gauges), stored_readings(store, other_gauges)
+        next_errors = fetch(dam, store, settings_for(good_url, whole=fault.whole), now=LATER, first=first)
+        whole = stored_readings(store, dam.gauges)
     is_bad_gauge = pl.col("station") == BAD_STATION
     return Outcome(
         requests=len(affected),
         stored=stored,
         expected=expected.filter(is_bad_gauge),
-        others_complete=rest.equals(expected.filter(~is_bad_gauge)),
+        others_complete=other_readings.equals(expected.filter(~is_bad_gauge)),
         errors=errors,
-        recovered=later == {} and whole.equals(expected),
+        recovered=next_errors == {} and whole.equals(expected),
     )
 
 

@@ -53,14 +53,14 @@ class FaultyHandler(Handler):
 # --- the connection
 
 
-def correct(handler: Handler, whole: bytes) -> None:
-    handler.send_whole(200, whole)
+def correct(handler: Handler, answer: bytes) -> None:
+    handler.send_whole(200, answer)
 
 
-def reset(handler: Handler, whole: bytes) -> None:
+def reset(handler: Handler, answer: bytes) -> None:
     """Half of the answer, then a reset."""
-    head(handler, len(whole))
-    handler.wfile.write(whole[: len(whole) // 2])
+    head(handler, len(answer))
+    handler.wfile.write(answer[: len(answer) // 2])
     time.sleep(0.05)  # otherwise the reset overtakes the bytes
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.connection.close()
@@ -80,9 +80,9 @@ def head(handler: Handler, length: int | None, **headers: str) -> None:
 def wrong_length(difference: int) -> Misbehave:
     """An answer whose Content-Length is wrong by `difference`."""
 
-    def misbehave(handler: Handler, whole: bytes) -> None:
-        head(handler, len(whole) + difference)
-        handler.wfile.write(whole)
+    def misbehave(handler: Handler, answer: bytes) -> None:
+        head(handler, len(answer) + difference)
+        handler.wfile.write(answer)
 
     return misbehave
 
@@ -90,31 +90,31 @@ def wrong_length(difference: int) -> Misbehave:
 def stall(seconds: float) -> Misbehave:
     """Half of the answer, then nothing."""
 
-    def misbehave(handler: Handler, whole: bytes) -> None:
-        head(handler, len(whole))
-        handler.wfile.write(half(whole))
+    def misbehave(handler: Handler, answer: bytes) -> None:
+        head(handler, len(answer))
+        handler.wfile.write(half(answer))
         time.sleep(seconds)
 
     return misbehave
 
 
 def slow_first_byte(seconds: float) -> Misbehave:
-    def misbehave(handler: Handler, whole: bytes) -> None:
+    def misbehave(handler: Handler, answer: bytes) -> None:
         time.sleep(seconds)
-        handler.send_whole(200, whole)
+        handler.send_whole(200, answer)
 
     return misbehave
 
 
-def slow_drip(handler: Handler, whole: bytes) -> None:
+def slow_drip(handler: Handler, answer: bytes) -> None:
     """One byte at a time, each early enough to avoid the read time-out."""
-    head(handler, len(whole))
+    head(handler, len(answer))
     for k in range(MAX_PIECES):
-        handler.wfile.write(whole[k : k + 1])
+        handler.wfile.write(answer[k : k + 1])
         time.sleep(0.02)
 
 
-def without_end(handler: Handler, _whole: bytes) -> None:
+def endless(handler: Handler, _answer: bytes) -> None:
     """An endless answer without Content-Length."""
     head(handler, None)
     handler.wfile.write(b'{"error_num":0,"return":')
@@ -139,14 +139,14 @@ def body(content: bytes) -> Misbehave:
 
 def transformed(change: Callable[[bytes], bytes], **headers: str) -> Misbehave:
     """The bytes of the correct answer, transformed."""
-    return lambda handler, whole: handler.send_whole(200, change(whole), **headers)
+    return lambda handler, answer: handler.send_whole(200, change(answer), **headers)
 
 
-def half(whole: bytes) -> bytes:
-    return whole[: len(whole) // 2]
+def half(answer: bytes) -> bytes:
+    return answer[: len(answer) // 2]
 
 
-def bomb(_whole: bytes) -> bytes:
+def bomb(_answer: bytes) -> bytes:
     """64 MB of blanks, compressed."""
     return _compressed_blanks()
 
@@ -162,8 +162,8 @@ def _compressed_blanks() -> bytes:
 def renamed_keys(result_key: str, error_key: str) -> Misbehave:
     """The correct answer under changed keys."""
 
-    def rename(whole: bytes) -> bytes:
-        return json.dumps({error_key: 0, "disclaimer": "as is", result_key: json.loads(whole)["return"]}).encode()
+    def rename(answer: bytes) -> bytes:
+        return json.dumps({error_key: 0, "disclaimer": "as is", result_key: json.loads(answer)["return"]}).encode()
 
     return transformed(rename)
 
@@ -175,8 +175,8 @@ def error(number: object, *, key: str = "error_num", text: str = "a message") ->
 def sites(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
     """The correct list of variables with changed sites."""
 
-    def replace(whole: bytes) -> bytes:
-        return json.dumps({"error_num": 0, "return": {"sites": change(json.loads(whole)["return"]["sites"])}}).encode()
+    def replace(answer: bytes) -> bytes:
+        return json.dumps({"error_num": 0, "return": {"sites": change(json.loads(answer)["return"]["sites"])}}).encode()
 
     return transformed(replace)
 
@@ -189,8 +189,8 @@ def variable(**keys: object) -> Misbehave:
 def traces(change: Callable[[list[Json]], list[Json]]) -> Misbehave:
     """The correct answer with changed traces."""
 
-    def replace(whole: bytes) -> bytes:
-        envelope = json.loads(whole)
+    def replace(answer: bytes) -> bytes:
+        envelope = json.loads(answer)
         envelope["return"]["traces"] = change(envelope["return"]["traces"])
         return json.dumps(envelope).encode()
 

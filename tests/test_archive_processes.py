@@ -45,7 +45,7 @@ def number_of(archive: Archive, gauge: Gauge) -> float:
     return float(numbers[0]) if numbers else -1.0
 
 
-def sound(url: str, now: datetime) -> upkeep.ArchiveCheck:
+def check_without_faults(url: str, now: datetime) -> upkeep.ArchiveCheck:
     """A check of the archive, which must report no fault."""
     checked = upkeep.check(url, now)
     assert not checked.fault_summary
@@ -115,13 +115,13 @@ def start(processes: ForkServerContext) -> Iterator[Start]:
     """Function that starts a process, which is killed at the end of the test."""
     started: list[ForkServerProcess] = []
 
-    def begin(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    def start_process(target: Callable[..., None], *arguments: object) -> ForkServerProcess:
         process = processes.Process(target=target, args=arguments)
         process.start()
         started.append(process)
         return process
 
-    yield begin
+    yield start_process
     for process in started:
         process.kill()
         process.join()
@@ -162,7 +162,7 @@ def test_a_killed_fetch_leaves_complete_gauges_and_the_next_fetch_completes(
         assert in_turn, "gauges are fetched one after the other"
         assert kill < EARLY or first <= numbers[-1]
         first = max(first, int(numbers[0]) + 1)
-    checked = sound(url, MONDAY + timedelta(days=first + 10_000))
+    checked = check_without_faults(url, MONDAY + timedelta(days=first + 10_000))
     assert checked.versions >= (KILLS - EARLY) * DAYS * len(dam.gauges)
     with open_archive(url) as archive:
         for gauge in dam.gauges:  # the archive has each version of a reading once
@@ -176,13 +176,13 @@ def test_two_fetches_a_reader_and_a_dashboard_at_once(
 ) -> None:
     paths = [place(tmp_path / name) for name in ("one", "other")]
     stop = processes.Event()
-    watching = [start(read_on, url, paths[0], stop), start(poll_on, url, paths[0], stop)]
-    fetching = [start(fetch_some, url, path, 1000 * k, 12) for k, path in enumerate(paths)]
-    for process in fetching:
+    readers = [start(read_on, url, paths[0], stop), start(poll_on, url, paths[0], stop)]
+    fetchers = [start(fetch_some, url, path, 1000 * k, 12) for k, path in enumerate(paths)]
+    for process in fetchers:
         process.join(120)
     stop.set()
-    for process in watching:
+    for process in readers:
         process.join(60)
-    assert [process.exitcode for process in (*fetching, *watching)] == [0, 0, 0, 0]
+    assert [process.exitcode for process in (*fetchers, *readers)] == [0, 0, 0, 0]
     stored = sum(int((path.parent / "stored").read_text()) for path in paths)
-    assert sound(url, datetime.now(UTC)).versions == stored
+    assert check_without_faults(url, datetime.now(UTC)).versions == stored

@@ -22,27 +22,27 @@ NOISE = RNG.normal(0, 0.05, N)
 STEP = np.where(INPUTS["a"].to_numpy() > 0, 1.0, -1.0)
 
 
-def at(**values: float | None) -> pl.DataFrame:
+def row_with(**values: float | None) -> pl.DataFrame:
     """One row with these inputs; all others are 0."""
     row = {name: [values.get(name, 0.0)] for name in INPUTS.columns}
     return pl.DataFrame(row, schema=dict.fromkeys(INPUTS.columns, pl.Float64))
 
 
 def test_trees_fit_a_step() -> None:
-    prediction = Trees(1).fit(INPUTS, STEP + NOISE).predict(pl.concat([at(a=0.2), at(a=-0.2)]))
+    prediction = Trees(1).fit(INPUTS, STEP + NOISE).predict(pl.concat([row_with(a=0.2), row_with(a=-0.2)]))
     assert prediction == pytest.approx([1.0, -1.0], abs=0.1)
 
 
 def test_trees_learn_the_effect_of_a_missing_input() -> None:
     target = np.where(INPUTS["silent"].is_null(), 1.0, 0.0) + NOISE
-    rows = pl.concat([at(silent=None), at()]).select("silent")
+    rows = pl.concat([row_with(silent=None), row_with()]).select("silent")
     prediction = Trees(1).fit(INPUTS.select("silent"), target).predict(rows)
     assert prediction == pytest.approx([1.0, 0.0], abs=0.1)
 
 
 def test_trees_use_context_inputs_and_the_regression_does_not() -> None:
     target = np.where(INPUTS["context_c"].to_numpy() > 0, 1.0, -1.0) + NOISE
-    rows = pl.concat([at(context_c=1.0), at(context_c=-1.0)])
+    rows = pl.concat([row_with(context_c=1.0), row_with(context_c=-1.0)])
     assert np.ptp(Trees(1).fit(INPUTS, target).predict(rows)) > 1.5
     huber = Huber(1).fit(INPUTS, target)
     assert not any(name.startswith("context_") for name in huber.columns_)
@@ -52,7 +52,7 @@ def test_trees_use_context_inputs_and_the_regression_does_not() -> None:
 def test_outside_the_training_range_trees_are_bounded_and_boosted_huber_extrapolates() -> None:
     target = 2 * INPUTS["a"].to_numpy() + NOISE
     largest = float(np.abs(target).max())
-    far = at(a=10.0)
+    far = row_with(a=10.0)
     assert abs(Trees(1).fit(INPUTS, target).predict(far)[0]) <= largest
     assert BoostedHuber(1).fit(INPUTS, target).predict(far)[0] == pytest.approx(20.0, abs=0.5)
 

@@ -12,7 +12,7 @@ from forebay.dams.curves import StorageCurve, curve_on
 from forebay.errors import DataError
 
 
-def curve(*points: tuple[float, float], valid_from: date | None = None) -> StorageCurve:
+def make_curve(*points: tuple[float, float], valid_from: date | None = None) -> StorageCurve:
     return StorageCurve(level_unit="m", storage_unit="ML", points=points, valid_from=valid_from)
 
 
@@ -26,12 +26,12 @@ def curves(draw: st.DrawFn, *, flat: bool = True) -> StorageCurve:
     for rise, added in steps:
         level, storage = level + rise, storage + added
         points.append((float(level), float(storage)))
-    return curve(*points)
+    return make_curve(*points)
 
 
-def inside(of: StorageCurve, share: float) -> float:
+def inside(curve: StorageCurve, share: float) -> float:
     """Level at a share of the range of the curve."""
-    lowest, highest = of.points[0][0], of.points[-1][0]
+    lowest, highest = curve.points[0][0], curve.points[-1][0]
     return min(max(lowest + share * (highest - lowest), lowest), highest)
 
 
@@ -39,49 +39,51 @@ shares = st.floats(0, 1)
 
 
 @given(curves(), shares, shares)
-def test_storage_never_falls_as_the_level_rises(of: StorageCurve, first: float, second: float) -> None:
-    low, high = sorted([inside(of, first), inside(of, second)])
-    low_storage, high_storage = of.storage(pl.Series([low, high]))
+def test_storage_never_falls_as_the_level_rises(curve: StorageCurve, first: float, second: float) -> None:
+    low, high = sorted([inside(curve, first), inside(curve, second)])
+    low_storage, high_storage = curve.storage(pl.Series([low, high]))
     assert low_storage <= high_storage + 1e-9
 
 
 @given(curves(flat=False), shares)
-def test_a_level_converted_to_storage_and_back_is_the_same_level(of: StorageCurve, share: float) -> None:
-    level = inside(of, share)
-    assert of.level(of.storage(pl.Series([level])))[0] == pytest.approx(level, abs=1e-6)
+def test_a_level_converted_to_storage_and_back_is_the_same_level(curve: StorageCurve, share: float) -> None:
+    level = inside(curve, share)
+    assert curve.level(curve.storage(pl.Series([level])))[0] == pytest.approx(level, abs=1e-6)
 
 
 @given(curves(), shares)
 def test_a_storage_converted_to_level_and_back_is_the_same_storage_on_flat_curves_too(
-    of: StorageCurve, share: float
+    curve: StorageCurve, share: float
 ) -> None:
-    storage = of.storage(pl.Series([inside(of, share)]))
-    assert of.storage(of.level(storage))[0] == pytest.approx(storage[0], rel=1e-9, abs=1e-6)
+    storage = curve.storage(pl.Series([inside(curve, share)]))
+    assert curve.storage(curve.level(storage))[0] == pytest.approx(storage[0], rel=1e-9, abs=1e-6)
 
 
 @given(curves())
-def test_the_surveyed_points_are_exact(of: StorageCurve) -> None:
-    levels = pl.Series([level for level, _ in of.points])
-    assert of.storage(levels).to_list() == [storage for _, storage in of.points]
+def test_the_surveyed_points_are_exact(curve: StorageCurve) -> None:
+    levels = pl.Series([level for level, _ in curve.points])
+    assert curve.storage(levels).to_list() == [storage for _, storage in curve.points]
 
 
 def test_values_beyond_the_survey_are_missing() -> None:
-    of = curve((10.0, 100.0), (20.0, 300.0))
-    assert of.storage(pl.Series([9.99, 10.0, 15.0, 20.0, 20.01, None])).to_list() == [None, 100, 200, 300, None, None]
-    assert of.level(pl.Series([99.0, 100.0, 200.0, 300.0, 301.0, None])).to_list() == [None, 10, 15, 20, None, None]
+    curve = make_curve((10.0, 100.0), (20.0, 300.0))
+    levels = pl.Series([9.99, 10.0, 15.0, 20.0, 20.01, None])
+    assert curve.storage(levels).to_list() == [None, 100, 200, 300, None, None]
+    storages = pl.Series([99.0, 100.0, 200.0, 300.0, 301.0, None])
+    assert curve.level(storages).to_list() == [None, 10, 15, 20, None, None]
 
 
 def test_a_flat_stretch_gives_the_highest_level_that_holds_the_storage() -> None:
-    of = curve((0.0, 0.0), (5.0, 0.0), (10.0, 50.0), (12.0, 50.0))
+    curve = make_curve((0.0, 0.0), (5.0, 0.0), (10.0, 50.0), (12.0, 50.0))
     storages = [0.0, 25.0, 50.0]
-    assert of.level(pl.Series(storages)).to_list() == [5.0, 7.5, 12.0]
-    assert [of.level(pl.Series([storage]))[0] for storage in storages] == [5.0, 7.5, 12.0]
+    assert curve.level(pl.Series(storages)).to_list() == [5.0, 7.5, 12.0]
+    assert [curve.level(pl.Series([storage]))[0] for storage in storages] == [5.0, 7.5, 12.0]
 
 
 def test_the_series_keep_their_names() -> None:
-    of = curve((0.0, 0.0), (1.0, 1.0))
-    assert of.storage(pl.Series("level", [0.5])).name == "level"
-    assert of.level(pl.Series("storage", [0.5])).name == "storage"
+    curve = make_curve((0.0, 0.0), (1.0, 1.0))
+    assert curve.storage(pl.Series("level", [0.5])).name == "level"
+    assert curve.level(pl.Series("storage", [0.5])).name == "storage"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +98,11 @@ def test_the_series_keep_their_names() -> None:
 )
 def test_an_invalid_curve_is_refused(points: tuple[tuple[float, float], ...], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
-        curve(*points)
+        make_curve(*points)
 
 
 def test_the_newest_started_curve_applies() -> None:
-    first, second, third = (curve((0.0, 0.0), (1.0, volume), valid_from=day) for volume, day in [
+    first, second, third = (make_curve((0.0, 0.0), (1.0, volume), valid_from=day) for volume, day in [
         (10.0, None), (9.0, date(2000, 1, 1)), (8.0, date(2010, 6, 1))])  # fmt: skip
     curves = [third, first, second]  # the order in the dam file has no effect
     assert curve_on(curves, date(1999, 12, 31)) is first
@@ -111,4 +113,4 @@ def test_the_newest_started_curve_applies() -> None:
 
 def test_a_day_before_every_curve_has_none() -> None:
     with pytest.raises(DataError, match="no storage curve is in force on 1999-12-31; add one"):
-        curve_on([curve((0.0, 0.0), (1.0, 1.0), valid_from=date(2000, 1, 1))], date(1999, 12, 31))
+        curve_on([make_curve((0.0, 0.0), (1.0, 1.0), valid_from=date(2000, 1, 1))], date(1999, 12, 31))

@@ -51,7 +51,7 @@ def read(folder: Path, text: str) -> Dam:
     return load_dam(str(path))
 
 
-def replaced(old: str, new: str, *, text: str = DAM + RAIN) -> str:
+def with_text(old: str, new: str, *, text: str = DAM + RAIN) -> str:
     assert text.count(old) >= 1, f"{old!r} is not in the dam file"
     return text.replace(old, new, 1)
 
@@ -60,10 +60,10 @@ def fault(folder: Path, text: str) -> str:
     """Error message for a dam file, without the file's name, which must come first."""
     with pytest.raises(ConfigError) as caught:
         read(folder, text)
-    where, message = str(folder / "lake.toml"), str(caught.value)
-    assert message.startswith(where)
+    file_name, message = str(folder / "lake.toml"), str(caught.value)
+    assert message.startswith(file_name)
     assert "\n" not in message
-    return message.removeprefix(where).removeprefix(": ")
+    return message.removeprefix(file_name).removeprefix(": ")
 
 
 # Reading
@@ -104,7 +104,7 @@ def test_a_gauge_takes_reading_and_aggregate_from_its_variable(tmp_path: Path) -
     ],
 )
 def test_intervals_as_the_dam_file_writes_them(tmp_path: Path, keys: str, interval_s: int, table_interval: int) -> None:
-    gauge = read(tmp_path, replaced('station = "1"', f'station = "1"\n{keys}')).target_gauge
+    gauge = read(tmp_path, with_text('station = "1"', f'station = "1"\n{keys}')).target_gauge
     assert (gauge.interval_s, gauge.table_interval) == (interval_s, table_interval)
 
 
@@ -116,13 +116,13 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
 
 def test_the_path_of_a_csv_file_is_relative_to_the_dam_file(tmp_path: Path) -> None:
     file = 'source = "csv"\nfile = { path = "levels/lake.csv", date = "Date", value = "Level" }'
-    layout = read(tmp_path, replaced('source = "waternsw"', file)).target_gauge.file
+    layout = read(tmp_path, with_text('source = "waternsw"', file)).target_gauge.file
     assert layout is not None
     assert Path(layout.path) == tmp_path / "levels" / "lake.csv"
 
 
 def test_the_target_comes_out_in_its_own_unit(tmp_path: Path) -> None:
-    dam = read(tmp_path, replaced('unit = "m"\ndatum', 'unit = "ft"\ndatum'))
+    dam = read(tmp_path, with_text('unit = "m"\ndatum', 'unit = "ft"\ndatum'))
     metres = pl.DataFrame({"level": [0.3048, 30.48]})
     assert metres.select(dam.in_target_unit(pl.col("level")))["level"].to_list() == pytest.approx([1.0, 100.0])
 
@@ -210,7 +210,7 @@ def test_only_the_demo_is_simulated() -> None:
 def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
     tmp_path: Path, old: str, new: str, message: str
 ) -> None:
-    assert fault(tmp_path, replaced(old, new)).startswith(message)
+    assert fault(tmp_path, with_text(old, new)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
     ],
 )
 def test_faults_of_windows(tmp_path: Path, window: str, message: str) -> None:
-    text = replaced("start = 2012-01-01", f"windows = [{window}]")
+    text = with_text("start = 2012-01-01", f"windows = [{window}]")
     assert fault(tmp_path, text).startswith(message)
 
 
@@ -246,8 +246,8 @@ def test_a_station_may_have_two_variables(tmp_path: Path) -> None:
 
 
 def test_a_duplicate_threshold_is_named(tmp_path: Path) -> None:
-    twice = 'thresholds = [{ name = "low", level = 1 }, { name = "low", level = 2 }]'
-    text = replaced("full_supply", f"{twice}\nfull_supply")
+    duplicates = 'thresholds = [{ name = "low", level = 1 }, { name = "low", level = 2 }]'
+    text = with_text("full_supply", f"{duplicates}\nfull_supply")
     assert fault(tmp_path, text) == "thresholds: name low occurs twice; it must be unique"
 
 
@@ -303,7 +303,7 @@ def test_an_unknown_dam_is_an_error_that_lists_the_built_in_dams(name: str) -> N
 
 
 def with_curve(curve: str) -> str:
-    return replaced("[target]", f'[[storage_curves]]\nlevel_unit = "m"\nstorage_unit = "ML"\n{curve}\n\n[target]')
+    return with_text("[target]", f'[[storage_curves]]\nlevel_unit = "m"\nstorage_unit = "ML"\n{curve}\n\n[target]')
 
 
 def test_a_curve_from_a_csv_file(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_faults_of_storage_curves(tmp_path: Path, curve: str, message: str) -> N
     ],
 )
 def test_faults_of_reference_levels(tmp_path: Path, full_supply: str, message: str) -> None:
-    assert fault(tmp_path, replaced("full_supply = 100.0", f"full_supply = {full_supply}")).startswith(message)
+    assert fault(tmp_path, with_text("full_supply = 100.0", f"full_supply = {full_supply}")).startswith(message)
 
 
 FORCING = """
@@ -383,7 +383,7 @@ FORCING_FAULTS = {
 
 @pytest.mark.parametrize(("old", "new", "message"), FORCING_FAULTS.values(), ids=FORCING_FAULTS)
 def test_a_fault_in_a_forcing_is_one_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
-    assert message in fault(tmp_path, replaced(old, new, text=DAM + FORCING))
+    assert message in fault(tmp_path, with_text(old, new, text=DAM + FORCING))
 
 
 def test_a_duplicate_forcing_is_refused(tmp_path: Path) -> None:
@@ -395,5 +395,5 @@ def test_forcings_that_are_no_list_of_tables_are_refused(tmp_path: Path) -> None
 
 
 def test_a_travel_time_is_for_gauges_upstream(tmp_path: Path) -> None:
-    text = replaced('station = "2"', 'station = "2"\ntravel_time_h = 20.0')
+    text = with_text('station = "2"', 'station = "2"\ntravel_time_h = 20.0')
     assert "travel_time_h goes with roles upstream_level and upstream_release, not 'rainfall'" in fault(tmp_path, text)

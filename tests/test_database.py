@@ -142,21 +142,21 @@ def test_a_damaged_archive_is_named(sqlite_url: str) -> None:
 def test_the_creation_of_an_archive_waits_for_another_process(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
     path.parent.mkdir()
-    rival = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    rival.execute("BEGIN IMMEDIATE")
+    second = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    second.execute("BEGIN IMMEDIATE")
     with monkeypatch.context() as patch, pytest.raises(ForebayError, match="was locked by another process"):
         patch.setattr(engines, "BUSY_TIMEOUT_S", 0.05)
         open_archive(sqlite_url)
-    release = threading.Timer(0.2, rival.rollback)
+    release = threading.Timer(0.2, second.rollback)
     release.start()
     open_archive(sqlite_url).close()
     release.join()
-    rival.close()
+    second.close()
 
 
 def test_a_permanent_lock_is_an_error_in_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
-    with open_archive(url) as one, open_archive(url) as rival, one._database.writing():
-        assert rival.as_of([LEVEL]).is_empty()  # a reader does not wait
+    with open_archive(url) as writer, open_archive(url) as second, writer._database.writing():
+        assert second.as_of([LEVEL]).is_empty()  # a reader does not wait
         with pytest.raises(ForebayError, match="was locked by another process"):
-            rival.append(batch(1.0), MONDAY)
+            second.append(batch(1.0), MONDAY)

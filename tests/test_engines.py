@@ -118,21 +118,23 @@ def test_a_lost_server_is_detected(postgres: Cluster, server_archive: tuple[str,
     with archive._database.writing() as connection:
         expected = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
     assert expected == "10min"
-    with open_archive(f"{url}?keepalives_idle=7") as other, other._database.reading() as connection:
+    with open_archive(f"{url}?keepalives_idle=7") as second, second._database.reading() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None and driver.info.get_parameters()["keepalives_idle"] == "7"
 
 
 def test_a_server_that_cannot_be_reached(postgres: Cluster) -> None:
-    right = postgres.url("postgres")
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen(1)
-        closed = right.replace(f":{postgres.port}/", ":9/")
-        mute = right.replace(f":{postgres.port}/", f":{silent.getsockname()[1]}/") + "?connect_timeout=2"
-        for url, reason in ((closed, "Connection refused"), (mute, "timeout"), (right + "_not", "does not exist"),
+    server_url = postgres.url("postgres")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        closed = server_url.replace(f":{postgres.port}/", ":9/")
+        port = listener.getsockname()[1]
+        unanswered = server_url.replace(f":{postgres.port}/", f":{port}/") + "?connect_timeout=2"
+        for url, reason in ((closed, "Connection refused"), (unanswered, "timeout"),
+                            (server_url + "_not", "does not exist"),
                             (postgres.url("postgres", password="wrong"), "password authentication failed"),
-                            (right + "?nonsense=1", "invalid connection option")):  # fmt: skip
+                            (server_url + "?nonsense=1", "invalid connection option")):  # fmt: skip
             with pytest.raises(ForebayError, match=rf"cannot be reached \(.*{reason}.*\); check that") as caught:
                 open_archive(url)
             sentence(caught, postgres)
@@ -222,10 +224,10 @@ def test_a_user_without_the_right_to_create_tables(postgres: Cluster) -> None:
 
 
 def test_a_database_of_another_program_or_encoding(postgres: Cluster) -> None:
-    other = postgres.new()
-    postgres.execute("CREATE TABLE bookmarks (title text)", other)
+    second = postgres.new()
+    postgres.execute("CREATE TABLE bookmarks (title text)", second)
     with pytest.raises(ConfigError, match="database of another program .it has the tables bookmarks."):
-        open_archive(other)
+        open_archive(second)
     with pytest.raises(ConfigError, match="encoding is LATIN1; create a database with ENCODING 'UTF8'"):
         open_archive(postgres.new("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
 
@@ -235,11 +237,11 @@ def test_the_log_of_an_archive_in_use_cannot_be_merged(
 ) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
     url = f"sqlite:///{tmp_path / 'archive.db'}"
-    with open_archive(url) as mine, open_archive(url) as other:
-        database = mine._database
-        with other._database.reading(), pytest.raises(ForebayError, match="locked"), database.translate_errors():
+    with open_archive(url) as first, open_archive(url) as second:
+        database = first._database
+        with second._database.reading(), pytest.raises(ForebayError, match="locked"), database.translate_errors():
             engines.merge_log(database.engine)
-        other.close()
+        second.close()
         with database.translate_errors():
             engines.merge_log(database.engine)
     assert [path.name for path in tmp_path.iterdir()] == ["archive.db"]

@@ -128,8 +128,8 @@ def test_the_next_fetch_resumes_and_stores_late_revisions(
     table = report(dam, archive, agency)
     assert set(agency.requests.values()) == {(date(2024, 2, 20), TODAY)}
     assert table.select("rows", "new", "revised", "age").row(0) == (19, 8, 1, 1)
-    again = report(dam, archive, agency)
-    assert again.select("new", "revised").rows() == [(0, 0)] * len(dam.gauges)
+    unchanged = report(dam, archive, agency)
+    assert unchanged.select("new", "revised").rows() == [(0, 0)] * len(dam.gauges)
 
 
 def test_a_gap_is_requested_again_and_filled(dam: Dam, archive: Archive, agency: Agency) -> None:
@@ -259,18 +259,18 @@ def live() -> Dam:
 
 def test_gauges_are_fetched_at_the_same_time_and_stored_in_order(archive: Archive, agency: Agency) -> None:
     """The first two gauges respond only after both requests, the second before the first."""
-    together, second = threading.Barrier(2, timeout=10), threading.Event()
+    both_requested, second_fetched = threading.Barrier(2, timeout=10), threading.Event()
 
     def slow(
         gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
     ) -> pl.DataFrame:
         if gauge.station in ("lake", "r1"):
-            together.wait()
+            both_requested.wait()
         if gauge.station == "lake":
-            assert second.wait(10)
+            assert second_fetched.wait(10)
         readings = agency.fetch(gauge, dam, since, until, settings=settings, now=now)
         if gauge.station == "r1":
-            second.set()
+            second_fetched.set()
         return readings
 
     calls: list[str] = []
@@ -329,9 +329,9 @@ def test_a_plan_lists_each_request_and_sends_none(archive: Archive, agency: Agen
 
 def test_a_plan_lists_gauges_without_a_service(tmp_path: Path, dam: Dam) -> None:
     spans = FetchRequest(NOW, date(2024, 1, 1), date(2024, 1, 31))
-    (of_file,) = plan_dam(dam_with_file(tmp_path), None, settings=SETTINGS, request=spans).rows()
+    (plan,) = plan_dam(dam_with_file(tmp_path), None, settings=SETTINGS, request=spans).rows()
     end = (datetime(2024, 1, 1), datetime(2024, 1, 31))
-    assert of_file == ("reservoir_level", "csv", "lake", None, f"file {tmp_path / 'level.csv'}", *end)
+    assert plan == ("reservoir_level", "csv", "lake", None, f"file {tmp_path / 'level.csv'}", *end)
     simulated = plan_dam(dam, None, settings=SETTINGS, request=spans)
     assert simulated.row(0) == ("reservoir_level", "simulated", "lake", None, "simulated: no service", *end)
 
@@ -398,6 +398,6 @@ def test_the_warragamba_files_are_stored_completely(archive: Archive) -> None:
     assert (level["rows"], level["new"], level["missing"], level["unavailable"]) == (5097, 5097, 0, 457)
     assert first.table["rows"].to_list()[1:] == [5096] * 7
     assert level["age"] == (date(2022, 1, 20) - local_date(level["newest"], dam.time_zone)).days
-    again = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))
-    assert again.table.select("new", "revised").sum().row(0) == (0, 0)
+    unchanged = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))
+    assert unchanged.table.select("new", "revised").sum().row(0) == (0, 0)
     assert archive.as_of(dam.gauges).select(READINGS.key).is_duplicated().any() is False

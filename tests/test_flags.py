@@ -54,18 +54,18 @@ def with_faults(frame: pl.DataFrame, dam: Dam, seed: int) -> pl.DataFrame:
         values = frame[gauge.column].to_numpy().astype(float)
         scale = float(np.nanquantile(np.abs(np.diff(values)), 0.99))
         for _ in range(8):
-            at, size = int(rng.integers(100, len(values) - 30)), scale * float(rng.uniform(3, 20))
+            start, size = int(rng.integers(100, len(values) - 30)), scale * float(rng.uniform(3, 20))
             match int(rng.integers(5)):
                 case 0:
-                    values[at : at + int(rng.integers(1, 5))] += size
+                    values[start : start + int(rng.integers(1, 5))] += size
                 case 1:
-                    values[at : at + int(rng.integers(1, 5))] -= size
+                    values[start : start + int(rng.integers(1, 5))] -= size
                 case 2:
-                    values[at:] += size
+                    values[start:] += size
                 case 3:
-                    values[at : at + 25] = values[at]
+                    values[start : start + 25] = values[start]
                 case 4:
-                    values[at : at + 100] *= rng.choice([0.1, 10.0, 0.3048])
+                    values[start : start + 100] *= rng.choice([0.1, 10.0, 0.3048])
         if gauge.variable == "rainfall":
             values = np.maximum(values, 0)
         frame = frame.with_columns(pl.Series(gauge.column, values, nan_to_null=True).alias(gauge.column))
@@ -118,8 +118,8 @@ def test_inputs_by_period_equal_the_inputs_of_each_days_own_table(day: int, seed
 def lake(*changes: tuple[int, float], days: int = 900, seed: int = 3) -> list[float]:
     """A lake that falls by about 2 mm a day, plus `changes` (day, m), each from its day on."""
     level = 95 + np.cumsum(np.random.default_rng(seed).normal(-0.002, 0.01, days))
-    for day, by in changes:
-        level[day:] += by
+    for day, change in changes:
+        level[day:] += change
     return [round(float(x), 3) for x in level]
 
 
@@ -254,8 +254,8 @@ def test_a_gauge_is_still_at_first_and_stuck_when_it_catches_up() -> None:
     stuck = {row[0]: row[1] for row in rows(flags, "stuck")}
     assert set(stuck) >= {day_of(600 + k) for k in range(25)}
     assert {known for day, known in stuck.items() if day < day_of(625)} == {day_of(625)}
-    gently = [*level[:600], *constant, *(round(x - level[625] + constant[-1], 3) for x in level[625:])]
-    assert rows(flags_of(gently), "stuck") == []
+    continuous = [*level[:600], *constant, *(round(x - level[625] + constant[-1], 3) for x in level[625:])]
+    assert rows(flags_of(continuous), "stuck") == []
 
 
 def test_a_value_is_present_until_its_flag_is_known() -> None:

@@ -20,8 +20,8 @@ def dam(path: str = "outlook.csv", *, unit: str = "in", kind: str = "rain", **fi
 
 
 def parsed(text: str, **keys: str) -> list[tuple[object, ...]]:
-    of = dam(**keys)
-    return forcing_files.parse_forcing(text.encode(), of.forcings[0], of).rows()
+    dam_with_file = dam(**keys)
+    return forcing_files.parse_forcing(text.encode(), dam_with_file.forcings[0], dam_with_file).rows()
 
 
 def test_issues_become_instants_days_and_canonical_units() -> None:

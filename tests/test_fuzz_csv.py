@@ -429,10 +429,10 @@ FORCING_LINES = st.lists(st.tuples(STAMPS, STAMPS.map(lambda text: text[:-6]), s
 @example([("2024-05-01 06:00", "+12000-01-01", "1")], "%Y-%m-%d %H:%M")
 @example([("0000-01-01 00:00", "0000-01-01", "1")], "%Y-%m-%d %H:%M")
 def test_any_lines_of_a_forcing_are_read_or_refused(rows: list[tuple[str, str, str]], form: str) -> None:
-    of = forcing_dam(issued_format=form)
+    dam = forcing_dam(issued_format=form)
     text = "\n".join(["issued,day,rain", *map(",".join, rows)])
     try:
-        table = forcing_files.parse_forcing(text.encode(), of.forcings[0], of)
+        table = forcing_files.parse_forcing(text.encode(), dam.forcings[0], dam)
     except ForebayError as error:
         one_sentence(error)
     else:
@@ -442,10 +442,10 @@ def test_any_lines_of_a_forcing_are_read_or_refused(rows: list[tuple[str, str, s
 
 @given(st.binary(max_size=80))
 def test_any_bytes_of_a_forcing_are_read_or_refused(content: bytes) -> None:
-    of = forcing_dam()
+    dam = forcing_dam()
     try:
-        text = csv_text.normalize(b"issued,day,rain\n" + content, of.forcings[0].file)
-        forcing_files.parse_forcing(text, of.forcings[0], of)
+        text = csv_text.normalize(b"issued,day,rain\n" + content, dam.forcings[0].file)
+        forcing_files.parse_forcing(text, dam.forcings[0], dam)
     except ForebayError as error:
         one_sentence(error)
 

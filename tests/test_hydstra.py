@@ -59,7 +59,7 @@ def settings_for(url: str) -> Settings:
     )
 
 
-def gauge(**keys: Json) -> Gauge:
+def make_gauge(**keys: Json) -> Gauge:
     """A stream-level gauge of WaterNSW; `keys` replaces its keys."""
     base = {"role": "stream", "source": "waternsw", "station": "1", "variable": "stream_level", "unit": "m"}
     return Gauge.model_validate(base | keys)
@@ -82,9 +82,9 @@ def answer(
     return json.dumps({"error_num": 0, "return": {"traces": [trace]}}).encode()
 
 
-def readings(*points: Json, of: Gauge | None = None, **keys: Json) -> pl.DataFrame:
+def readings(*points: Json, gauge: Gauge | None = None, **keys: Json) -> pl.DataFrame:
     (trace,) = parse.parse_ts_traces(answer(list(points), **keys))
-    return parse.readings_of(trace, of or gauge())
+    return parse.readings_of(trace, gauge or make_gauge())
 
 
 class Service:
@@ -126,11 +126,11 @@ class Service:
 
 
 def fetch_from(
-    service: Service, of: Gauge, dam: Dam, since: date | None, until: date, now: datetime, **limits: int
+    service: Service, gauge: Gauge, dam: Dam, since: date | None, until: date, now: datetime, **limits: int
 ) -> pl.DataFrame:
     """Readings of a fetch from `service`."""
     period = Period(since, until, now)
-    return fetch_by_calls(service, of, dam, period, limits=HttpSettings.model_validate(limits))
+    return fetch_by_calls(service, gauge, dam, period, limits=HttpSettings.model_validate(limits))
 
 
 PARSERS: dict[str, Callable[[bytes], Json]] = {
@@ -176,7 +176,7 @@ def test_every_recording_is_read(entry: dict[str, Json]) -> None:
 @needs_shared
 def test_a_recorded_trace_becomes_readings_in_canonical_units() -> None:
     (trace,) = parse.parse_ts_traces(recorded("waternsw__get_ts_traces__416050*"))
-    discharge = gauge(station="416050", variable="discharge", unit="ML/d")
+    discharge = make_gauge(station="416050", variable="discharge", unit="ML/d")
     table = parse.readings_of(trace, discharge)
     assert (trace.variable, trace.unit) == ("141.00", "Megalitres/Day")
     first, last = table.row(0, named=True), table.row(-1, named=True)
@@ -208,7 +208,7 @@ def test_a_long_answer_parses_in_well_under_a_second() -> None:
     days = [int((start + timedelta(days=n)).strftime("%Y%m%d%H%M%S")) for n in range(23_317)]  # sources.md
     content = answer([{"v": "0.838", "t": day, "q": 15} for day in days])
     began = time.process_time()
-    table = parse.readings_of(parse.parse_ts_traces(content)[0], gauge())
+    table = parse.readings_of(parse.parse_ts_traces(content)[0], make_gauge())
     assert time.process_time() - began < 1  # 0.05 s measured
     assert len(table) == 23_317
 
@@ -282,26 +282,28 @@ def test_an_empty_or_unavailable_value_stays_only_as_published_text() -> None:
 
 def test_the_answers_texts_decide_for_other_agencies() -> None:
     points = [{"v": "0.000", "t": 20200101000000, "q": 255}]
-    silent = readings(*points, of=gauge(source="vicwater"))
-    expected = readings(*points, of=gauge(source="vicwater"), codes={"255": "Missing data"})
-    assert (silent["quality"][0], silent["value"][0]) == ("poor", 0.0)
+    without_texts = readings(*points, gauge=make_gauge(source="vicwater"))
+    expected = readings(*points, gauge=make_gauge(source="vicwater"), codes={"255": "Missing data"})
+    assert (without_texts["quality"][0], without_texts["value"][0]) == ("poor", 0.0)
     assert (expected["quality"][0], expected["value"][0]) == ("missing", None)
 
 
 @pytest.mark.parametrize(
-    ("unit", "of", "raw_value", "canonical"),
+    ("unit", "gauge", "raw_value", "canonical"),
     [
-        ("Metres", gauge(), "2", 2.0),
-        ("Metres", gauge(unit="ft"), "2", 2.0),
-        ("Feet", gauge(), "2", 0.6096),
-        ("Millimetres", gauge(), "2000", 2.0),
-        ("Megalitres/Day", gauge(variable="discharge", unit="m3/s"), "86.4", 1.0),
-        ("megalitres/day", gauge(variable="discharge", unit="ML/d"), "86.4", 1.0),
-        ("Cumecs", gauge(variable="discharge", unit="ML/d"), "3", 3.0),
+        ("Metres", make_gauge(), "2", 2.0),
+        ("Metres", make_gauge(unit="ft"), "2", 2.0),
+        ("Feet", make_gauge(), "2", 0.6096),
+        ("Millimetres", make_gauge(), "2000", 2.0),
+        ("Megalitres/Day", make_gauge(variable="discharge", unit="m3/s"), "86.4", 1.0),
+        ("megalitres/day", make_gauge(variable="discharge", unit="ML/d"), "86.4", 1.0),
+        ("Cumecs", make_gauge(variable="discharge", unit="ML/d"), "3", 3.0),
     ],
 )
-def test_values_are_converted_from_the_answers_own_unit(unit: str, of: Gauge, raw_value: str, canonical: float) -> None:
-    table = readings({"v": raw_value, "t": 20200101000000, "q": 1}, of=of, unit=unit)
+def test_values_are_converted_from_the_answers_own_unit(
+    unit: str, gauge: Gauge, raw_value: str, canonical: float
+) -> None:
+    table = readings({"v": raw_value, "t": 20200101000000, "q": 1}, gauge=gauge, unit=unit)
     assert table["value"][0] == pytest.approx(canonical)
 
 
@@ -356,7 +358,7 @@ def test_local_times_convert_to_utc_and_back(local: datetime, quarters: int) -> 
 @pytest.mark.parametrize(("interval", "shift"), [("day", timedelta(days=1)), ("15min", timedelta(minutes=15))])
 def test_a_stamp_at_the_end_is_moved_to_the_start(interval: str, shift: timedelta) -> None:
     point = {"v": "1", "t": 20200102000000, "q": 1}
-    table = readings(point, of=gauge(stamp="end", interval=interval))
+    table = readings(point, gauge=make_gauge(stamp="end", interval=interval))
     assert table["time"][0] == datetime(2020, 1, 1, 14, tzinfo=UTC) - shift
 
 
@@ -380,22 +382,22 @@ def test_a_stamp_at_the_end_is_moved_to_the_start(interval: str, shift: timedelt
 )
 def test_the_gauge_determines_the_request(keys: dict[str, Json], params: dict[str, Json]) -> None:
     params_sent = _traces_params(
-        gauge(**keys), _variable_codes(gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
+        make_gauge(**keys), _variable_codes(make_gauge(**keys)), datetime(2020, 1, 1), datetime(2020, 1, 31)
     )
     assert params_sent.items() >= {**params, "start_time": "20200101000000", "end_time": "20200131000000"}.items()
     assert ("var_list" in params_sent) != ("varfrom" in params_sent)
 
 
 def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
-    inflow = gauge(role="inflow", variable="inflow", unit="m3/s")
+    inflow = make_gauge(role="inflow", variable="inflow", unit="m3/s")
     with pytest.raises(ConfigError, match=r"inflow has no default Hydstra variable.*hydstra\.variable"):
         fetch_from(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)
 
 
 def test_no_request_goes_beyond_the_period_of_record() -> None:
     service = Service(start="20200110093000", end="20200120101500", daily=True)
-    fetch_from(service, gauge(), DAM, None, date(2023, 1, 1), NOW)
-    fetch_from(service, gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), NOW)
+    fetch_from(service, make_gauge(), DAM, None, date(2023, 1, 1), NOW)
+    fetch_from(service, make_gauge(), DAM, date(1900, 1, 1), date(2023, 1, 1), NOW)
     assert service.spans == [("20200110000000", "20200120000000")] * 2
 
 
@@ -409,12 +411,12 @@ def test_a_record_without_its_start_is_not_stored() -> None:
 
     for since in (None, date(2019, 1, 1)):
         with pytest.raises(SourceError, match="a record from 2020-01-01 on but sent no reading of it") as caught:
-            fetch_from(LateStart(), gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
+            fetch_from(LateStart(), make_gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
         assert caught.value.retryable
-    after = fetch_from(LateStart(), gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
+    after = fetch_from(LateStart(), make_gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
     assert len(after) == 20
     # A discharge is computed from the level and may begin later: an empty answer is no error.
-    computed = gauge(hydstra={"varfrom": "100.00", "varto": "100.01"})
+    computed = make_gauge(hydstra={"varfrom": "100.00", "varto": "100.01"})
     assert fetch_from(Service(), computed, DAM, None, date(2020, 2, 1), NOW, days_per_request=10).is_empty()
 
 
@@ -424,28 +426,28 @@ def test_a_record_that_begins_with_missing_values_is_stored() -> None:
             expected = super().__call__(function, version, params)
             return expected.replace(b'"q": 1', b'"q": 255') if params.get("start_time", "") < "20200105" else expected
 
-    table = fetch_from(MissingStart(daily=True), gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
+    table = fetch_from(MissingStart(daily=True), make_gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
     assert table["value"].null_count() == 10
     assert len(table) == 32
 
 
 def test_a_period_outside_of_the_record_is_not_requested() -> None:
     service = Service(start="20200110093000", end="20200120101500")
-    assert fetch_from(service, gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), NOW).is_empty()
-    assert fetch_from(service, gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), NOW).is_empty()
+    assert fetch_from(service, make_gauge(), DAM, date(2021, 1, 1), date(2021, 2, 1), NOW).is_empty()
+    assert fetch_from(service, make_gauge(), DAM, date(2019, 1, 1), date(2019, 2, 1), NOW).is_empty()
     assert service.spans == []
 
 
 def test_a_day_that_has_not_ended_at_the_station_is_not_requested() -> None:
     service = Service(end="20200120101500")
     for now in (datetime(2020, 1, 19, 13, 59, tzinfo=UTC), datetime(2020, 1, 19, 14, 0, tzinfo=UTC)):
-        fetch_from(service, gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
+        fetch_from(service, make_gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
     assert [end for _, end in service.spans] == ["20200118000000", "20200119000000"]
 
 
 def test_nine_oclock_rain_days_are_anchored_at_nine() -> None:
     service = Service()
-    rain_like = gauge(day_start="09:00")
+    rain_like = make_gauge(day_start="09:00")
     fetch_from(service, rain_like, DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
     ((start, end),) = service.spans
     assert start.endswith("090000")
@@ -470,13 +472,13 @@ def test_a_reading_belongs_to_the_local_day_on_which_it_is_complete(
 ) -> None:
     dam = DAM.model_copy(update={"time_zone": time_zone})
     service = Service(zone=zone, daily=True)
-    table = fetch_from(service, gauge(**keys), dam, date(2020, 3, 1), date(2020, 3, 2), NOW)
+    table = fetch_from(service, make_gauge(**keys), dam, date(2020, 3, 1), date(2020, 3, 2), NOW)
     assert table["raw_value"].to_list() == days
 
 
 def test_long_periods_are_requested_in_parts_that_join_without_overlap() -> None:
     service = Service(start="20100101000000", end="20121231234500", daily=True)
-    fetch_from(service, gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
+    fetch_from(service, make_gauge(interval="15min"), DAM, None, date(2013, 1, 1), NOW)
     clock = [tuple(datetime.strptime(end, parse.CLOCK) for end in span) for span in service.spans]
     step = timedelta(minutes=15)
     assert clock[0][0] == datetime(2010, 1, 1)
@@ -496,13 +498,13 @@ def test_long_periods_are_requested_in_parts_that_join_without_overlap() -> None
 )
 def test_settings_limit_one_request(limits: dict[str, int], starts: list[str]) -> None:
     service = Service(end="20200130234500", daily=True)
-    table = fetch_from(service, gauge(), DAM, None, date(2020, 2, 20), NOW, **limits)
+    table = fetch_from(service, make_gauge(), DAM, None, date(2020, 2, 20), NOW, **limits)
     assert [start for start, _ in service.spans] == starts
     assert table["raw_value"].to_list() == [f"{day:02}" for day in range(1, 31)]
 
 
 def test_the_error_for_a_missing_variable_lists_the_stations_variables() -> None:
-    rain = gauge(role="rainfall", variable="rainfall", unit="mm")
+    rain = make_gauge(role="rainfall", variable="rainfall", unit="mm")
     with pytest.raises(SourceError, match=r"waternsw, station 1: .* no record of variable 10\.00, only of 100\.00"):
         fetch_from(Service(), rain, DAM, None, date(2020, 2, 1), NOW)
 
@@ -510,7 +512,7 @@ def test_the_error_for_a_missing_variable_lists_the_stations_variables() -> None
 def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive() -> None:
     service = Service(daily=True)
     service.listed_under = {"A"}
-    table = fetch_from(service, gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
+    table = fetch_from(service, make_gauge(), DAM, date(2020, 3, 1), date(2020, 3, 2), NOW)
     assert len(table) == 2
     assert [(call["function"], call["datasource"]) for call in service.calls_received] == [
         ("get_variable_list", "CP"),
@@ -521,7 +523,7 @@ def test_a_composite_datasource_that_is_not_listed_has_the_record_of_the_archive
 
 def test_a_record_without_a_period_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"no times for the period of record of variable 100\.00"):
-        fetch_from(Service(start=""), gauge(), DAM, None, date(2020, 3, 2), NOW)
+        fetch_from(Service(start=""), make_gauge(), DAM, None, date(2020, 3, 2), NOW)
 
 
 def test_codes_are_compared_as_numbers_where_they_are_numbers() -> None:
@@ -531,7 +533,7 @@ def test_codes_are_compared_as_numbers_where_they_are_numbers() -> None:
 
 
 def test_an_answer_of_another_variable_is_refused() -> None:
-    discharge = gauge(hydstra={"varfrom": "100.00", "varto": "141.00"})
+    discharge = make_gauge(hydstra={"varfrom": "100.00", "varto": "141.00"})
     with pytest.raises(SourceError, match=r"has variable 100\.00 instead of 141\.00"):
         _traces_of(answer([]), discharge.station, "141.00")
 
@@ -554,10 +556,10 @@ def published(station: str) -> dict[date, tuple[str, int]]:
 def test_all_gauges_of_warragamba_equal_the_files() -> None:
     dam = load_dam("warragamba")
     with hydstra_server() as url:
-        for of in dam.gauges:
-            table = fetch_readings(of, dam, None, date(2023, 12, 31), settings=settings_for(url), now=NOW)
-            file = published(of.station)
-            assert len(table) == len(file) == (5097 if of.role == "target" else 5096)  # domain.md 2
+        for gauge in dam.gauges:
+            table = fetch_readings(gauge, dam, None, date(2023, 12, 31), settings=settings_for(url), now=NOW)
+            file = published(gauge.station)
+            assert len(table) == len(file) == (5097 if gauge.role == "target" else 5096)  # domain.md 2
             assert READINGS.check(table, unique=True).equals(table)
             for row in table.iter_rows(named=True):
                 day = (row["time"].replace(tzinfo=None) + timedelta(hours=10)).date()
@@ -566,7 +568,7 @@ def test_all_gauges_of_warragamba_equal_the_files() -> None:
                 assert (row["raw_value"], row["quality_code"]) == (raw, str(code))
                 assert row["value"] == (None if unavailable else float(raw))
                 assert (row["quality"] == "missing") == unavailable
-            if of.role == "target":
+            if gauge.role == "target":
                 assert table["value"].null_count() == 457  # domain.md 2
 
 
@@ -602,23 +604,23 @@ def test_zeros_beyond_the_record_are_not_stored() -> None:
     assert len(table) == 3
 
 
-def fetch_level(of: Gauge) -> pl.DataFrame:
+def fetch_level(gauge: Gauge) -> pl.DataFrame:
     with hydstra_server() as url:
         settings = settings_for(url)
-        return fetch_readings(of, load_dam("warragamba"), None, date(2020, 1, 1), settings=settings, now=NOW)
+        return fetch_readings(gauge, load_dam("warragamba"), None, date(2020, 1, 1), settings=settings, now=NOW)
 
 
 @needs_shared
 def test_an_unknown_site_is_an_error() -> None:
     expected = "waternsw, station 999999: the service lists no variable of this station in datasource CP or A; check"
     with pytest.raises(SourceError, match=expected):
-        fetch_level(gauge(station="999999"))
+        fetch_level(make_gauge(station="999999"))
 
 
 @needs_shared
 def test_an_unknown_datasource_is_an_error_that_names_source_and_station() -> None:
     with pytest.raises(SourceError, match="waternsw, station 212250: the service reports error 80"):
-        fetch_level(gauge(station="212250", hydstra={"datasource": "XX"}))
+        fetch_level(make_gauge(station="212250", hydstra={"datasource": "XX"}))
 
 
 @needs_shared

@@ -78,8 +78,8 @@ def test_errors_agree_with_the_losses_of_mlforecast(pair: tuple[Array, Array]) -
     assert metrics.bias(forecast, observed) == pytest.approx(peer_losses(losses.bias), abs=1e-9)
     assert metrics.coverage(low, high, observed) == pytest.approx(peer_losses(losses.coverage, level=90), abs=1e-9)
     for p in QUANTILES:
-        theirs_p = peer_losses(losses.quantile_loss, models={"f": "f"}, q=p)
-        assert metrics.pinball(forecast[:, None], observed, [p]) == pytest.approx(theirs_p, abs=1e-9)
+        expected = peer_losses(losses.quantile_loss, models={"f": "f"}, q=p)
+        assert metrics.pinball(forecast[:, None], observed, [p]) == pytest.approx(expected, abs=1e-9)
 
 
 def test_undefined_scores_are_nan() -> None:
@@ -144,8 +144,8 @@ def test_crps_of_equally_likely_quantiles_is_twice_their_pinball_loss(pair: tupl
     forecast, observed = pair
     levels = (np.arange(members) + 0.5) / members
     quantiles = forecast[:, None] + np.linspace(-4, 4, members)
-    twice = 2 * metrics.pinball(quantiles, observed, levels.tolist())
-    assert metrics.crps_ensemble(quantiles, observed).mean() == pytest.approx(twice, abs=1e-9)
+    expected = 2 * metrics.pinball(quantiles, observed, levels.tolist())
+    assert metrics.crps_ensemble(quantiles, observed).mean() == pytest.approx(expected, abs=1e-9)
 
 
 def test_independent_events_by_hand() -> None:

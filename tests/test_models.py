@@ -113,8 +113,8 @@ def test_inputs_that_are_missing_or_never_vary(
     missing = inputs.with_columns(pl.lit(None, pl.Float64).alias("rain_lag0"), pl.lit(3.0).alias("api"))
     assert np.isfinite(make(lead).fit(missing, target).predict(inputs)).all()
     assert np.isfinite(make(lead).fit(inputs, target).predict(missing)).all()
-    nothing = inputs.with_columns(pl.lit(None, pl.Float64).alias(c) for c in inputs.columns if c != "day_of_year")
-    assert np.isfinite(make(lead).fit(inputs, target).predict(nothing)).all()
+    empty = inputs.with_columns(pl.lit(None, pl.Float64).alias(c) for c in inputs.columns if c != "day_of_year")
+    assert np.isfinite(make(lead).fit(inputs, target).predict(empty)).all()
 
 
 @for_all_models

@@ -143,9 +143,9 @@ def test_the_hindcast_has_the_forecast_of_the_same_day(forecast: ForecastResult,
 
 
 def test_a_table_of_days_and_a_fetch(forecast: ForecastResult, lake: Path, archive: str) -> None:
-    again = forebay.fetch(lake, archive=archive)
-    assert again.to_frame()["new"].to_list() == [0, 0]
-    assert "0 new readings" in repr(again)
+    second = forebay.fetch(lake, archive=archive)
+    assert second.to_frame()["new"].to_list() == [0, 0]
+    assert "0 new readings" in repr(second)
     daily = forebay.daily(lake, archive=archive)
     assert len(daily.to_frame()) == 520
     dataset = daily.to_xarray()

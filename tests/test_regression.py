@@ -45,17 +45,17 @@ def test_without_rain_gauges_a_day_is_wet_by_its_last_change() -> None:
 
 
 def test_a_day_with_missing_rain_or_change_is_not_wet() -> None:
-    nothing = pl.DataFrame({c: [None] for c in INPUTS.columns}, schema=INPUTS.schema)
+    empty = pl.DataFrame({c: [None] for c in INPUTS.columns}, schema=INPUTS.schema)
     model = WetRidge(1).fit(INPUTS, TARGET)
-    assert model.predict(nothing).tolist() == model.huber_.predict(nothing).tolist()
+    assert model.predict(empty).tolist() == model.huber_.predict(empty).tolist()
 
 
 def test_too_few_wet_days_are_refused() -> None:
-    still = INPUTS.with_columns(pl.lit(0.01).alias("last_change"))
+    steady = INPUTS.with_columns(pl.lit(0.01).alias("last_change"))
     wet = RAIN > WET_MM
-    few = np.flatnonzero(~wet | (np.cumsum(wet) < MIN_WET_ROWS))
+    days = np.flatnonzero(~wet | (np.cumsum(wet) < MIN_WET_ROWS))
     with pytest.raises(ModelError, match="wet_ridge needs at least 50 wet days to learn from, but there are 49"):
-        WetRidge(1).fit(still[few], TARGET[few])
+        WetRidge(1).fit(steady[days], TARGET[days])
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> StationList:
     """Stations (id, km, bearing) that measure rain and stage."""
-    rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": way} for name, km, way in stations]
+    rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": angle} for name, km, angle in stations]
     variables = ("rainfall", "stream_level")
     series = [{"station": name, "variable": variable} for name, *_ in stations for variable in variables]
     return StationList(

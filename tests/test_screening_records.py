@@ -96,14 +96,14 @@ def test_warragambas_wrong_levels_are_flagged() -> None:
 def test_no_real_flood_of_warragamba_is_flagged_on_any_day() -> None:
     dam, frame, flags = record("warragamba")
     level = usable_values(frame, dam).select("date", change=pl.col("reservoir_level").diff())
-    wrong = span(date(2009, 2, 16), date(2009, 4, 10))
-    rises = level.filter(~pl.col("date").is_in(wrong)).sort("change", descending=True, nulls_last=True).head(30)
+    excluded = span(date(2009, 2, 16), date(2009, 4, 10))
+    rises = level.filter(~pl.col("date").is_in(excluded)).sort("change", descending=True, nulls_last=True).head(30)
     assert rises["change"].min() > 0.35
     assert span(date(2020, 2, 9), date(2020, 2, 12)) < set(rises["date"])
-    ever = flags.filter(~pl.col("reason").is_in(VALID_REASONS))  # withdrawn flags too
-    assert not set(rises["date"]) & set(ever.filter(pl.col("gauge") == "reservoir_level")["date"])
+    all_flags = flags.filter(~pl.col("reason").is_in(VALID_REASONS))  # withdrawn flags too
+    assert not set(rises["date"]) & set(all_flags.filter(pl.col("gauge") == "reservoir_level")["date"])
     storm = span(date(2020, 2, 6), date(2020, 2, 12))
-    assert not storm & set(ever["date"])
+    assert not storm & set(all_flags["date"])
 
 
 @needs_shared

@@ -56,8 +56,8 @@ def test_the_same_seed_gives_the_same_days_and_another_seed_others() -> None:
     simulated._whole_years.cache_clear()
     first = simulate(5, FIRST_DAY, date(2011, 6, 30))
     simulated._whole_years.cache_clear()
-    again = simulate(5, FIRST_DAY, date(2011, 6, 30))
-    assert_frame_equal(first.gauges, again.gauges, check_exact=True)
+    second = simulate(5, FIRST_DAY, date(2011, 6, 30))
+    assert_frame_equal(first.gauges, second.gauges, check_exact=True)
     assert not first.days.equals(simulate(6, FIRST_DAY, date(2011, 6, 30)).days)
 
 
@@ -130,8 +130,8 @@ def test_every_gauge_has_faults_and_the_truth_lists_them(truth: Truth) -> None:
 
 
 def test_sound_readings_lie_within_the_instruments_resolution(truth: Truth) -> None:
-    sound = truth.gauges.filter(pl.col("fault").is_null())
-    off = sound.with_columns(off=(pl.col("raw_value").cast(pl.Float64) - pl.col("true_value")).abs())
+    faultless = truth.gauges.filter(pl.col("fault").is_null())
+    off = faultless.with_columns(off=(pl.col("raw_value").cast(pl.Float64) - pl.col("true_value")).abs())
     levels = off.filter(~pl.col("station").str.contains("RAIN"))
     assert levels["off"].max() < 0.01
     rain = off.filter(pl.col("station").str.contains("RAIN"))
@@ -139,11 +139,11 @@ def test_sound_readings_lie_within_the_instruments_resolution(truth: Truth) -> N
 
 
 def test_spikes_and_the_stuck_spell_carry_good_codes(truth: Truth) -> None:
-    wrong = truth.gauges.filter(pl.col("fault").is_in(["spike", "stuck"]))
-    assert wrong["quality_code"].unique().to_list() == [simulated.GOOD_CODE]
-    spikes = wrong.filter(pl.col("fault") == "spike")
+    faulty = truth.gauges.filter(pl.col("fault").is_in(["spike", "stuck"]))
+    assert faulty["quality_code"].unique().to_list() == [simulated.GOOD_CODE]
+    spikes = faulty.filter(pl.col("fault") == "spike")
     assert ((spikes["raw_value"].cast(pl.Float64) - spikes["true_value"]).abs() > 1).all()
-    stuck = wrong.filter(pl.col("fault") == "stuck", pl.col("date").dt.year() == 2024)
+    stuck = faulty.filter(pl.col("fault") == "stuck", pl.col("date").dt.year() == 2024)
     readings = stuck["raw_value"].cast(pl.Float64)
     assert readings.n_unique() > 1 and readings.max() - readings.min() < 0.015
 
@@ -166,13 +166,13 @@ def test_unavailable_readings_have_null_values_and_published_garbage(dam: Dam) -
 def test_the_dam_file_excludes_every_wrong_level_of_the_hindcast(dam: Dam, truth: Truth) -> None:
     """In the scored years and in the years before, whose errors determine intervals and weights."""
     assert dam.hindcast.start is not None
-    wrong = truth.gauges.filter(
+    faulty = truth.gauges.filter(
         pl.col("fault").is_in(["spike", "stuck"]),
         pl.col("station") == "SIM-LEVEL",
         pl.col("date") >= dam.hindcast.start - timedelta(days=dam.hindcast.learning_days),
     )
-    assert wrong.height > 0
-    for day in wrong["date"]:
+    assert faulty.height > 0
+    for day in faulty["date"]:
         assert any(spell.from_ <= day <= spell.to for spell in dam.hindcast.verification_exclude), day
 
 

@@ -91,14 +91,14 @@ def test_series_have_our_names_and_the_names_of_the_service() -> None:
 
 
 def test_a_service_with_longitude_first_is_detected() -> None:
-    straight, swapped = Service(around_warragamba()), Service(around_warragamba(), longitude_first=True)
-    result, again = find(straight), find(swapped)
-    assert again.stations.equals(result.stations)
-    assert again.series.equals(result.series)
-    assert again.notes[0] == "waternsw takes longitude before latitude; the search asked again in that order."
+    normal, swapped = Service(around_warragamba()), Service(around_warragamba(), longitude_first=True)
+    result, swapped_result = find(normal), find(swapped)
+    assert swapped_result.stations.equals(result.stations)
+    assert swapped_result.series.equals(result.series)
+    assert swapped_result.notes[0] == "waternsw takes longitude before latitude; the search asked again in that order."
     places = [call["geo_filter"]["circle"][:2] for call in calls(swapped, "get_db_info")]
     assert places == [[*CENTRE], [*CENTRE[::-1]]]
-    assert len(calls(straight, "get_db_info")) == 1
+    assert len(calls(normal, "get_db_info")) == 1
 
 
 def test_a_wrong_order_that_gives_far_stations_is_detected() -> None:

@@ -66,10 +66,10 @@ def test_instants_without_a_zone_are_refused() -> None:
 
 
 def test_a_duplicate_key_is_refused_only_on_request() -> None:
-    twice = readings(1.0, 2.0)
-    assert len(tables.READINGS.check(twice)) == 2
+    duplicates = readings(1.0, 2.0)
+    assert len(tables.READINGS.check(duplicates)) == 2
     with pytest.raises(DataError, match="must identify a row, but some occur twice"):
-        tables.READINGS.check(twice, unique=True)
+        tables.READINGS.check(duplicates, unique=True)
 
 
 def test_a_revision_is_a_new_observation_of_the_same_reading() -> None:

@@ -273,24 +273,24 @@ def test_a_refused_answer_is_requested_again_if_that_may_help() -> None:
 def test_concurrent_requests_to_a_host_are_limited(at_once: int) -> None:
     """Six threads send requests on separate connections. The server delays each answer until the allowed number of
     requests has arrived, and a moment longer to detect one request too many."""
-    inside, most, lock = 0, 0, threading.Condition()
+    active, peak, lock = 0, 0, threading.Condition()
 
     def step(handler: BaseHTTPRequestHandler) -> None:
-        nonlocal inside, most
+        nonlocal active, peak
         with lock:
-            inside += 1
-            most = max(most, inside)
+            active += 1
+            peak = max(peak, active)
             lock.notify_all()
-            lock.wait_for(lambda: most >= at_once, timeout=10)
-            lock.wait_for(lambda: most > at_once, timeout=0.1)
-            inside -= 1
+            lock.wait_for(lambda: peak >= at_once, timeout=10)
+            lock.wait_for(lambda: peak > at_once, timeout=0.1)
+            active -= 1
         status(200, b"x")(handler)
 
     limits = QUICK.model_copy(update={"requests_at_once": at_once})
     with serving(step) as (url, script), ThreadPoolExecutor(6) as pool:
         assert list(pool.map(lambda _: ask(url, limits), range(6))) == [b"x"] * 6
     assert len(script.requests) == 6
-    assert most == at_once
+    assert peak == at_once
 
 
 def test_a_request_that_waits_for_its_next_attempt_keeps_its_slot() -> None:

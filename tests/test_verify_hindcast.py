@@ -140,13 +140,13 @@ def test_a_model_with_too_few_samples_is_replaced() -> None:
             return self
 
     samples, dam = samples_of()
-    points = hindcast.point_forecasts(samples, dam, {"damped_change": DampedChange, "picky": NeedsManyDays})
+    points = hindcast.point_forecasts(samples, dam, {"damped_change": DampedChange, "replaced": NeedsManyDays})
     new_year = samples.position("2020-01-01")  # 2019's refit has less than 365 days
     for lead in (1, 3):
-        picky, damped = points["picky"].changes[lead], points["damped_change"].changes[lead]
-        np.testing.assert_array_equal(picky[:new_year], damped[:new_year])
-        assert (picky[new_year:] == 0).all()
-    assert points["picky"].fallback_until == dict.fromkeys((1, 3), date(2019, 12, 31))
+        replaced, damped = points["replaced"].changes[lead], points["damped_change"].changes[lead]
+        np.testing.assert_array_equal(replaced[:new_year], damped[:new_year])
+        assert (replaced[new_year:] == 0).all()
+    assert points["replaced"].fallback_until == dict.fromkeys((1, 3), date(2019, 12, 31))
     assert points["damped_change"].fallback_until == {}
 
 
@@ -217,10 +217,10 @@ def test_the_blend_has_separate_weights_for_wet_days() -> None:
     samples, _ = samples_of(days=900)
     wet = samples.regimes["wet"]
     observed = samples.change(samples.trusted, 1)
-    off = np.where(np.arange(len(observed)) % 2, 0.05, -0.05)
+    error = np.where(np.arange(len(observed)) % 2, 0.05, -0.05)
     points = {
-        "boosted_huber": PointForecasts({1: observed + np.where(wet, off, 0.0)}),
-        "wet_ridge": PointForecasts({1: observed + np.where(wet, 0.0, off)}),
+        "boosted_huber": PointForecasts({1: observed + np.where(wet, error, 0.0)}),
+        "wet_ridge": PointForecasts({1: observed + np.where(wet, 0.0, error)}),
     }
     known = np.flatnonzero(np.isfinite(observed))[-200:]
 
@@ -245,8 +245,8 @@ def test_the_scale_of_errors_follows_its_source(source: str) -> None:
         points = {"huber": PointForecasts({1: np.zeros(len(spread))}, spreads={1: spread})}
     offsets = uncertainty.interval_offsets(samples, points, "huber", lead_time=1)
     width = (offsets[:, -1] - offsets[:, 0])[-300:]
-    lively = spread[-300:] == 1.0
-    assert np.median(width[lively]) > 10 * np.median(width[~lively])
+    active = spread[-300:] == 1.0
+    assert np.median(width[active]) > 10 * np.median(width[~active])
 
 
 def test_predicted_spreads_of_days_and_simulated_outages() -> None:

@@ -249,9 +249,9 @@ def test_skill_against_the_best_reference(two_years: tuple[Samples, Dam, dict[st
     samples, dam, changes = two_years
     better = {"last_change": changes["default"] + 0.1}
     scores = scorecard.score(table_of(samples, dam, changes | better), samples, dam)
-    best, last, none = (cell(scores, f"skill_{name}") for name in ("best", "last_change", "no_change"))
+    best, last, no_change = (cell(scores, f"skill_{name}") for name in ("best", "last_change", "no_change"))
     assert [best[k] for k in ("value", "low", "high")] == [last[k] for k in ("value", "low", "high")]
-    assert best["value"] < none["value"]  # type: ignore[operator]  # numbers
+    assert best["value"] < no_change["value"]  # type: ignore[operator]  # numbers
 
 
 def test_the_share_of_days_with_a_forecast_counts_every_day(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
