@@ -120,10 +120,10 @@ DRIVERS = {
 def test_the_gauge_of_a_driver_reduces_the_error(name: str) -> None:
     """Only trees get temperature without snow: linear models confuse it with the season."""
     gauges, columns, change = DRIVERS[name]()
-    dam, blind = small_dam(*gauges), small_dam()
+    dam, dam_without = small_dam(*gauges), small_dam()
     frame = frame_from_changes(dam, change, columns)
     model = Trees if name == "temperature" else Huber
-    with_gauge, without = (mae(known, frame, model=model) for known in (dam, blind))
+    with_gauge, without = (mae(known, frame, model=model) for known in (dam, dam_without))
     assert with_gauge < 0.5 * without, f"{with_gauge:.5f} against {without:.5f}"
     assert with_gauge < 1.6 * 0.002 * (2 / np.pi) ** 0.5 + 0.15 * without, "near the noise, which cannot be forecast"
 

@@ -163,12 +163,12 @@ def maes(dam: Dam, frame: pl.DataFrame, table: pl.DataFrame | None = None) -> di
 def test_a_rain_forecast_reduces_the_error_and_perfect_rain_more() -> None:
     rain = random_rain(DAYS)
     previous_rain = np.concatenate([[0.0], rain[:-1]])
-    blind = small_dam(rain_gauge())
-    frame = frame_from_changes(blind, 0.002 * rain + 0.001 * previous_rain, {"rainfall_r1": rain})
-    dam = blind.model_copy(update={"forcings": small_dam(forcings=[RAIN]).forcings})
+    dam_without = small_dam(rain_gauge())
+    frame = frame_from_changes(dam_without, 0.002 * rain + 0.001 * previous_rain, {"rainfall_r1": rain})
+    dam = dam_without.model_copy(update={"forcings": small_dam(forcings=[RAIN]).forcings})
     rain_forecast = synthetic.forcing_issues(dam, rain, forcing="outlook", error=0.5)
-    with_forecast, without = maes(dam, frame, rain_forecast), maes(blind, frame)
-    perfect_dam, perfect_rain = forcings.perfect_rain(usable_values(frame, blind), blind, 3)
+    with_forecast, without = maes(dam, frame, rain_forecast), maes(dam_without, frame)
+    perfect_dam, perfect_rain = forcings.perfect_rain(usable_values(frame, dam_without), dam_without, 3)
     perfect = maes(perfect_dam, frame, perfect_rain)
     for lead in (1, 3):
         assert with_forecast[lead] < 0.75 * without[lead]
@@ -182,12 +182,12 @@ def test_a_planned_release_reduces_the_error(gauged: bool) -> None:
     flow = np.repeat(rng.uniform(0, 20, DAYS), rng.integers(4, 10, DAYS))[:DAYS]
     gauges = [{"role": "release", "station": "r", "variable": "release", "unit": "m3/s"}] if gauged else []
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (200.0, 4_000_000.0)]}
-    blind = small_dam(*gauges, storage_curves=[curve])
+    dam_without = small_dam(*gauges, storage_curves=[curve])
     dam = small_dam(*gauges, storage_curves=[curve], forcings=[RELEASE])
     falls = -86.4 / 20_000 * (flow + np.concatenate([flow[:1], flow[:-1]])) / 2  # between daily means
-    frame = frame_from_changes(blind, falls, {"release_r": flow} if gauged else {})
+    frame = frame_from_changes(dam_without, falls, {"release_r": flow} if gauged else {})
     plan = synthetic.forcing_issues(dam, flow, forcing="plan", error=0.02)
-    with_plan, without = maes(dam, frame, plan), maes(blind, frame)
+    with_plan, without = maes(dam, frame, plan), maes(dam_without, frame)
     for lead in (1, 3):
         assert with_plan[lead] < 0.6 * without[lead]
 
