@@ -32,10 +32,10 @@ INFLOW = {"role": "inflow", "station": "i", "name": "The inflow", "variable": "i
 RELEASE = {"role": "release", "station": "o", "variable": "release", "unit": "m3/s"}
 DAM = small_dam(rain_gauge(), rain_gauge("r2"), STREAM, INFLOW, RELEASE, full_supply=100.0, hindcast={"leads": (1, 3)})
 ALL = {**MODELS, **FLOW_MODELS}
-ModelMakers = Mapping[str, Callable[[int], Model]]
+Models = Mapping[str, Callable[[int], Model]]
 
 
-def explain_last_day(frame: pl.DataFrame, dam: Dam, models: ModelMakers | None = None) -> tuple[pl.DataFrame, Samples]:
+def explain_last_day(frame: pl.DataFrame, dam: Dam, models: Models | None = None) -> tuple[pl.DataFrame, Samples]:
     """The explanation of the last forecast, after a check that its contributions sum to the forecast."""
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
@@ -122,7 +122,7 @@ def test_a_model_without_contributions_is_one_source() -> None:
             """0.1 on each row."""
             return np.full(len(inputs), 0.1)
 
-    models: ModelMakers = {"boosted_huber": Opaque, "damped_change": MODELS["damped_change"], "no_change": NoChange}
+    models: Models = {"boosted_huber": Opaque, "damped_change": MODELS["damped_change"], "no_change": NoChange}
     table, _ = explain_last_day(synthetic.daily(DAM).head(400), DAM, models)
     row = table.filter(pl.col("group") == "other").row(0, named=True)
     assert (row["gauge"], row["words"]) == ("boosted_huber", "boosted_huber")

@@ -58,7 +58,7 @@ DAMS = {
         full_supply=100.0,
     ),
 }
-Makers = Mapping[str, Callable[[int], Model]]
+Models = Mapping[str, Callable[[int], Model]]
 DRY, FLOOD, NEAR_FULL, NO_LEVEL = 200, 301, 334, 433
 CASES = {
     # The warm-up ends on day 208: until then regimes come from the past of the warm-up only. No rain for 25 days and
@@ -95,16 +95,16 @@ class HindcastResult:
         return HindcastResult(self.days.head(day + 1), forecasts, self.paths[: day + 1])
 
 
-def run_forecasts(samples: Samples, dam: Dam, makers: Makers = MODELS | FLOW_MODELS) -> pl.DataFrame:
+def run_forecasts(samples: Samples, dam: Dam, models: Models = MODELS | FLOW_MODELS) -> pl.DataFrame:
     """All forecasts of a hindcast, also those of the blend."""
-    points = hindcast.point_forecasts(samples, dam, makers)
+    points = hindcast.point_forecasts(samples, dam, models)
     return hindcast.forecast_table(samples, dam, hindcast.with_default(points, samples))
 
 
-def run_hindcast(frame: pl.DataFrame, dam: Dam, makers: Makers) -> HindcastResult:
+def run_hindcast(frame: pl.DataFrame, dam: Dam, models: Models) -> HindcastResult:
     """The result of a hindcast over `frame`."""
     samples = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, makers), samples)
+    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models), samples)
     paths = uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, "default"), "default")
     starts = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
     outside = outside_days(experience(samples, starts, max(LEADS)), len(samples.dates))
@@ -161,12 +161,12 @@ def change_later_values(frame: pl.DataFrame, dam: Dam, day: int, seed: int) -> p
     return frame.with_columns(columns)
 
 
-def check_no_look_ahead(dam: Dam, day: int, seed: int, *, makers: Makers = MODELS | FLOW_MODELS) -> None:
+def check_no_look_ahead(dam: Dam, day: int, seed: int, *, models: Models = MODELS | FLOW_MODELS) -> None:
     """Fail if anything up to `day` of a hindcast over the synthetic table changes with later values."""
     dam = with_two_leads(dam)
     frame = synthetic.daily(dam, days=DAYS)
     changed = change_later_values(frame, dam, day, seed)
-    compare_until(day, run_hindcast(frame, dam, makers), run_hindcast(changed, dam, makers))
+    compare_until(day, run_hindcast(frame, dam, models), run_hindcast(changed, dam, models))
 
 
 def compare_until(day: int, first: HindcastResult, second: HindcastResult) -> None:
@@ -207,7 +207,7 @@ def test_the_days_of_the_cases_have_their_events(name: str) -> None:
 @pytest.mark.parametrize(("day", "seed"), [(300, 1), (450, 2)])
 def test_the_article_net_uses_no_later_day(day: int, seed: int) -> None:
     """Two cases only, because a net takes seconds."""
-    check_no_look_ahead(DAMS["rain and a river"], day, seed, makers={**MODELS, **NETS})
+    check_no_look_ahead(DAMS["rain and a river"], day, seed, models={**MODELS, **NETS})
 
 
 @pytest.mark.parametrize("seed", [seed for _, seed in CASES.values()])
@@ -247,7 +247,7 @@ class FutureHuber(Huber):
 
 def test_a_model_that_uses_later_rows_is_detected() -> None:
     with pytest.raises(AssertionError):
-        check_no_look_ahead(DAMS["rain and a river"], 400, 1, makers={**MODELS, "leaky": CentredHuber})
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1, models={**MODELS, "leaky": CentredHuber})
 
 
 def test_a_regime_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,13 +263,13 @@ def test_a_regime_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch) -
 def test_a_model_that_learns_from_the_future_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     point_forecasts = hindcast.point_forecasts
 
-    def leaky(samples: Samples, dam: Dam, makers: Makers) -> dict[str, PointForecasts]:
+    def leaky(samples: Samples, dam: Dam, models: Models) -> dict[str, PointForecasts]:
         FutureHuber.whole_record = (samples.inputs, samples.change(samples.trusted, 1))
-        return point_forecasts(samples, dam, makers)
+        return point_forecasts(samples, dam, models)
 
     monkeypatch.setattr(hindcast, "point_forecasts", leaky)
     with pytest.raises(AssertionError):
-        check_no_look_ahead(DAMS["rain and a river"], 400, 1, makers={**MODELS, "leaky": FutureHuber})
+        check_no_look_ahead(DAMS["rain and a river"], 400, 1, models={**MODELS, "leaky": FutureHuber})
 
 
 @pytest.mark.parametrize("leak", ["shift(-1)", "backward fill", "centred mean", "mean of all"])
