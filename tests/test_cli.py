@@ -485,7 +485,7 @@ def test_ctrl_c_stops_a_fetch_with_one_sentence(monkeypatch: pytest.MonkeyPatch)
 
 
 @needs_shared
-def test_a_dry_run_sends_no_request_and_lists_those_of_the_fetch(
+def test_a_dry_run_sends_nothing_and_lists_the_requests_of_the_fetch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls: list[dict[str, Any]] = []
