@@ -1,6 +1,5 @@
 """`import forebay`: six functions, imported on first use; results convert to tables, datasets, pages and files."""
 
-import json
 import pkgutil
 import subprocess
 import sys
@@ -56,17 +55,33 @@ def test_an_unknown_name_is_an_error_that_lists_the_public_ones() -> None:
         _ = forebay.foercast  # type: ignore[attr-defined]  # the error is the test
 
 
-def test_public_functions_stay_functions_after_every_module_is_imported() -> None:
-    """The test uses a new process: an import of a submodule sets an attribute of its package."""
+def test_public_functions_work_after_every_module_is_imported(lake: Path, tmp_path: Path) -> None:
+    """In a process of its own: an import of a submodule sets an attribute of its package."""
     program = """
-import importlib, json, pkgutil, forebay
+import importlib, pkgutil, sys, forebay
 for module in pkgutil.walk_packages(forebay.__path__, "forebay."):
-    if not module.name.startswith(("forebay.nets.keras", "forebay.charts.drawing_process")):
-        importlib.import_module(module.name)
-print(json.dumps({name: callable(getattr(forebay, name)) for name in forebay.__all__}))
+    importlib.import_module(module.name)
+path, url = sys.argv[1:]
+dam = forebay.load_dam(path)
+with forebay.open_archive(url) as store:
+    results = [forebay.fetch(dam, archive=store), forebay.daily(dam, archive=store)]
+    results += [forebay.hindcast(dam, archive=store), forebay.forecast(dam, archive=store)]
+print(*(type(result).__name__ for result in results))
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert json.loads(result.stdout) == dict.fromkeys(forebay.__all__, True)
+    command = [sys.executable, "-c", program, str(lake), f"sqlite:///{tmp_path}/archive.db"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["FetchResult", "DailyResult", "HindcastResult", "ForecastResult"]
+
+
+def test_objects_have_a_short_form_for_a_notebook(lake: Path, archive: str, forecast: ForecastResult) -> None:
+    dam = forebay.load_dam(str(lake))
+    assert repr(dam) == "<Dam: Small Dam (SIMULATED), reservoir_level (m), 2 gauges>"
+    with forebay.open_archive(archive) as store:
+        assert repr(store) == f"<Archive: {archive}>"
+        for value in (dam, store, forecast, forebay.fetch(dam, archive=store), forebay.daily(dam, archive=store)):
+            assert len(repr(value)) < 200
+            assert value._repr_html_().startswith("<p>")
 
 
 def test_the_import_loads_no_library() -> None:

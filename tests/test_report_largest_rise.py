@@ -17,4 +17,4 @@ def test_forecasts_and_observed_changes() -> None:
 
 def test_no_rise() -> None:
     text = section_text("largest_rise", replace(example_report(), hindcast=FORECASTS.empty()))
-    assert "the level never rose and stayed up, so there is no rise to show" in text
+    assert "The hindcast has no lasting rise of the level" in text
