@@ -73,7 +73,7 @@ def readings_of(dam: int) -> pl.DataFrame:
 
 
 class Clock:
-    """Time by the clock and CPU time, with a server including the CPU time of its processes on this machine."""
+    """Time by the clock and CPU time; CPU time includes the server's processes on the machine."""
 
     def __init__(self, server: Cluster | None) -> None:
         self.server = server
@@ -88,7 +88,7 @@ class Clock:
                     fields = (folder / "stat").read_text().rpartition(")")[2].split()
                     spent += sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
             except OSError:
-                continue  # it ended meanwhile
+                continue  # the process has ended
         return spent
 
     def measure(self, call: Callable[[], object]) -> tuple[float, float]:
@@ -146,7 +146,7 @@ def places(kind: str, folder: Path) -> Iterator[tuple[Callable[[str], str], Clus
 
 
 def measure(place: Callable[[str], str], server: Cluster | None, sizes: list[float]) -> str:
-    """Print a line per size; URL of the last archive."""
+    """URL of the last archive; prints a line per size."""
     clock = Clock(server)
     for size in sizes:
         url = place(f"{size:g}")

@@ -91,7 +91,7 @@ def main() -> None:
     for _ in range(rounds):
         for name, (python, program) in sides.items():
             duration, rows, mae = seconds(python, program, folder)
-            assert rows == 4717, f"{name} made {rows} rows"
+            assert rows == 4717, f"{name} has {rows} rows"
             best[name] = min(best[name], duration)
             print(f"{name}: {duration:.2f} s, {rows} rows, test MAE {mae:.4f} m", flush=True)
     ratio = best["forebay on jax"] / best["TensorFlow-Keras"]

@@ -1,10 +1,10 @@
 """From CSV text to the daily table with flags: forebay against pandas, on one dam and on 200 copies of it.
 
 Run: ``python benchmarks/daily.py [DAM FILE]`` (default ``tests/dams/warragamba.toml``; needs the extra ``bench``).
-Both sides start from the files and end with equal tables, which is checked. Rounds alternate between the two, so that
-other work on the machine meets both; the best run is printed, by the clock and by the process's CPU time (which counts
-all threads: forebay uses several, pandas one). One dam is read once a round ("alternating") and several times in a row
-("in a row"), as a run of a few milliseconds is slower after another program had the processor.
+Both sides start from the files, and the benchmark checks that the tables are equal. Rounds alternate between the sides,
+so that other load on the machine affects both. The output is the best time by the clock and the best CPU time, which
+counts all threads: forebay uses several, pandas one. One dam is read once per round ("alternating") and several times
+in a row ("in a row"), because a run of a few milliseconds is slower after another program used the processor.
 """
 
 from __future__ import annotations
@@ -80,31 +80,31 @@ def _file(gauge: Gauge) -> FileLayout:
     return gauge.file
 
 
-def check_equal(ours: pl.DataFrame, theirs: pd.DataFrame) -> None:
+def check_equal(forebay_table: pl.DataFrame, pandas_table: pd.DataFrame) -> None:
     """Raise an AssertionError unless the frames are equal."""
-    assert ours.columns == list(theirs.columns), (ours.columns, list(theirs.columns))
-    assert ours["date"].to_list() == [stamp.date() for stamp in theirs["date"]]
-    for name in ours.columns[2:]:
-        column = theirs[name]
+    assert forebay_table.columns == list(pandas_table.columns), (forebay_table.columns, list(pandas_table.columns))
+    assert forebay_table["date"].to_list() == [stamp.date() for stamp in pandas_table["date"]]
+    for name in forebay_table.columns[2:]:
+        column = pandas_table[name]
         plain = [None if pd.isna(item) else item for item in column]
-        assert ours[name].to_list() == plain, name
+        assert forebay_table[name].to_list() == plain, name
 
 
 def compare(
-    title: str, ours: Callable[[], object], theirs: Callable[[], object], *, rounds: int, in_a_row: int = 1
+    title: str, run_forebay: Callable[[], object], run_pandas: Callable[[], object], *, rounds: int, in_a_row: int = 1
 ) -> None:
     """Print the best run of each side and the ratios; each round has `in_a_row` runs of each side."""
     clocks = {"clock": time.perf_counter, "CPU": time.process_time}
     best = {kind: [float("inf"), float("inf")] for kind in clocks}
-    for side, run in [(0, ours), (1, theirs)] * rounds:
+    for side, run in [(0, run_forebay), (1, run_pandas)] * rounds:
         for _ in range(in_a_row):
             start = {kind: read() for kind, read in clocks.items()}
             run()
             for kind, read in clocks.items():
                 best[kind][side] = min(best[kind][side], read() - start[kind])
-    for kind, (our_s, their_s) in best.items():
-        ratio = their_s / our_s
-        print(f"{title}, {kind}: forebay {our_s * 1e3:.1f} ms, pandas {their_s * 1e3:.1f} ms, ratio {ratio:.1f}")
+    for kind, (forebay_s, pandas_s) in best.items():
+        ratio = pandas_s / forebay_s
+        print(f"{title}, {kind}: forebay {forebay_s * 1e3:.1f} ms, pandas {pandas_s * 1e3:.1f} ms, ratio {ratio:.1f}")
 
 
 def copies(path: Path, folder: Path) -> list[Dam]:
@@ -128,14 +128,14 @@ def main(path: Path) -> None:
     """Compare on the dam, then on its copies."""
     dam = load_dam(str(path))
     check_equal(daily_from_files(dam), in_pandas(dam))
-    ours, theirs = lambda: daily_from_files(dam), lambda: in_pandas(dam)
-    compare(f"1 dam ({dam.id}), alternating", ours, theirs, rounds=40)
-    compare(f"1 dam ({dam.id}), in a row", ours, theirs, rounds=8, in_a_row=5)
+    run_forebay, run_pandas = lambda: daily_from_files(dam), lambda: in_pandas(dam)
+    compare(f"1 dam ({dam.id}), alternating", run_forebay, run_pandas, rounds=40)
+    compare(f"1 dam ({dam.id}), in a row", run_forebay, run_pandas, rounds=8, in_a_row=5)
     with tempfile.TemporaryDirectory() as folder:
         dams = copies(path, Path(folder))
         check_equal(daily_from_files(dams[-1]), in_pandas(dams[-1]))
-        ours, theirs = lambda: [daily_from_files(d) for d in dams], lambda: [in_pandas(d) for d in dams]
-        compare(f"{COPIES} dams", ours, theirs, rounds=5)
+        run_forebay, run_pandas = lambda: [daily_from_files(d) for d in dams], lambda: [in_pandas(d) for d in dams]
+        compare(f"{COPIES} dams", run_forebay, run_pandas, rounds=5)
 
 
 if __name__ == "__main__":

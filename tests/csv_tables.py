@@ -1,4 +1,4 @@
-"""Daily tables of dams whose gauges are all in CSV files, without an archive."""
+"""Daily tables of dams with all gauges in CSV files, without an archive."""
 
 from datetime import UTC, date, datetime
 

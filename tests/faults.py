@@ -226,7 +226,7 @@ class Outcome:
 
     @property
     def message(self) -> str:
-        """The bad gauge's error without texts of the network and its libraries, which vary; empty if there is none."""
+        """The bad gauge's error without texts of the network and its libraries, which vary; empty without an error."""
         text = self.errors.get(f"rainfall_{BAD_STATION}", "")
         text = re.sub(r"127\.0\.0\.1:\d+", "HOST", text)
         text = re.sub(r"(broke off its answer|that is not trusted|cannot be reached) \(.*\);", r"\1 (…);", text)

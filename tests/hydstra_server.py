@@ -224,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
 
     def do_GET(self) -> None:
-        """Answer a call in the URL, which `&ver=2` may follow."""
+        """Answer a call in the URL; the call can end with `&ver=2`."""
         self.reply(unquote(self.path.partition("?")[2]))
 
     def reply(self, text: str) -> None:
@@ -243,7 +243,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_whole(200, answer_to(call, last_day=self.last_day))
 
     def send_whole(self, status: int, body: bytes, **headers: str) -> None:
-        """Send a whole answer; an underscore in a header's name stands for a hyphen."""
+        """Send a whole answer; an underscore in a header's name means a hyphen."""
         self.send_response(status)
         for name, value in {"Content_Type": "text/html", "Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)

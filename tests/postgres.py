@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on loopback, in a fresh temporary folder; Debian's own cluster is not touched.
+"""A real PostgreSQL server on loopback in a new temporary folder; Debian's default cluster is not used.
 
 As a script it prints the URL of a new archive and serves until it is stopped::
 

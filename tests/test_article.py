@@ -1,4 +1,4 @@
-"""`forebay article`: the recipes, the page and the output of the command, on the article's own files."""
+"""`forebay article`: the recipes, the page and the output of the command, on the article's files."""
 
 import json
 import os

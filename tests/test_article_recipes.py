@@ -102,7 +102,7 @@ def test_the_split_is_that_of_pandas_bit_for_bit(count: int) -> None:
 
 
 @given(count=st.integers(20, 400), seed=st.integers(0, 5))
-def test_every_row_is_in_just_one_part(count: int, seed: int) -> None:
+def test_every_row_is_in_exactly_one_part(count: int, seed: int) -> None:
     for recipe in (*PUBLISHED.values(), *map(corrected, PUBLISHED.values())):
         split = split_rows(recipe, count, seed)
         assert sorted([*split.fitted, *split.validating, *split.test]) == list(range(count))

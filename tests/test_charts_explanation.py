@@ -32,7 +32,7 @@ def explanation_of(*parts: tuple[str, str, float]) -> pl.DataFrame:
     return EXPLANATION.check(pl.DataFrame(rows, schema=EXPLANATION.columns, orient="row"))
 
 
-def test_the_largest_contribution_comes_first_and_small_ones_are_summed() -> None:
+def test_the_largest_contribution_is_first_and_small_ones_are_summed() -> None:
     assert contribution_sentences(TABLE, DAM, 1) == [
         "+0.120 m: 38 mm yesterday on a wet catchment",
         "−0.050 m: level fell 0.050 m yesterday",

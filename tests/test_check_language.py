@@ -82,7 +82,7 @@ def test_a_noun_a_use_and_a_name_with_a_reason_are_accepted(code: str) -> None:
     assert not list(check_language.check_names(MODULE, code))
 
 
-def test_a_module_is_judged_by_its_file_name() -> None:
+def test_a_module_is_checked_by_its_file_name() -> None:
     assert list(check_language.check_names(Path("told.py"), ""))
 
 

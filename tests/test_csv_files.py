@@ -14,7 +14,9 @@ from forebay.tables import READINGS
 NOW = datetime(2021, 1, 1, tzinfo=UTC)
 
 
-def make(path: Path | str, *, zone: str = "+10:00", gauge: dict[str, object] | None = None, **layout: object) -> Dam:
+def dam_with_file(
+    path: Path | str, *, zone: str = "+10:00", gauge: dict[str, object] | None = None, **layout: object
+) -> Dam:
     """A dam with one level gauge in the file `path`; `layout` and `gauge` replace keys of the dam file."""
     columns = {"path": str(path), "date": "date", "value": "level"} | layout
     target = {"role": "target", "source": "csv", "station": "s", "variable": "reservoir_level", "unit": "m"}
@@ -32,7 +34,7 @@ def make(path: Path | str, *, zone: str = "+10:00", gauge: dict[str, object] | N
     )
 
 
-def parsed(text: str | bytes, dam: Dam) -> pl.DataFrame:
+def parse(text: str | bytes, dam: Dam) -> pl.DataFrame:
     content = text if isinstance(text, bytes) else text.encode()
     layout = dam.target_gauge.file
     assert layout is not None
@@ -41,8 +43,8 @@ def parsed(text: str | bytes, dam: Dam) -> pl.DataFrame:
 
 
 def test_value_text_quality_and_instant() -> None:
-    dam = make("x.csv", quality="q", quality_codes="waternsw")
-    table = parsed("date,level,q\n2020-01-01,1.50,4\n2020-01-02,9.9,255\n2020-01-03,,4\n2020-01-04,2,155\n", dam)
+    dam = dam_with_file("x.csv", quality="q", quality_codes="waternsw")
+    table = parse("date,level,q\n2020-01-01,1.50,4\n2020-01-02,9.9,255\n2020-01-03,,4\n2020-01-04,2,155\n", dam)
     assert table["value"].to_list() == [1.5, None, None, 2.0]
     assert table["raw_value"].to_list() == ["1.50", "9.9", None, "2"]
     assert table["quality"].to_list() == ["good", "missing", "missing", "unknown"]
@@ -53,9 +55,10 @@ def test_value_text_quality_and_instant() -> None:
 
 def test_a_number_without_a_code_is_unknown_where_the_file_has_codes_and_good_where_it_has_none() -> None:
     text = "date,level,q\n2020-01-01,1.5,\n"
-    assert parsed(text, make("x.csv", quality="q", quality_codes="waternsw"))["quality"].to_list() == ["unknown"]
-    assert parsed(text, make("x.csv", quality="q"))["quality"].to_list() == ["unknown"]
-    assert parsed(text, make("x.csv"))["quality"].to_list() == ["good"]
+    graded = dam_with_file("x.csv", quality="q", quality_codes="waternsw")
+    assert parse(text, graded)["quality"].to_list() == ["unknown"]
+    assert parse(text, dam_with_file("x.csv", quality="q"))["quality"].to_list() == ["unknown"]
+    assert parse(text, dam_with_file("x.csv"))["quality"].to_list() == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_a_number_without_a_code_is_unknown_where_the_file_has_codes_and_good_wh
     ids=["BOM and blank lines", "quoted", "decimal comma", "not in order", "other date format"],
 )
 def test_layouts_are_read(text: str, layout: dict[str, object]) -> None:
-    table = parsed(text, make("x.csv", zone="+00:00", gauge=None, **layout))
+    table = parse(text, dam_with_file("x.csv", zone="+00:00", gauge=None, **layout))
     assert table["value"].to_list() == [1.5, 2.0]
     assert table["time"].dt.date().to_list() == [date(2020, 1, 1), date(2020, 1, 2)]
 
@@ -85,26 +88,26 @@ def test_layouts_are_read(text: str, layout: dict[str, object]) -> None:
     ],
 )
 def test_stamp_day_start_and_hour_of_reading(gauge: dict[str, object], start: str) -> None:
-    time = parsed("date,level\n2020-01-02,1\n", make("x.csv", zone="+00:00", gauge=gauge))["time"]
+    time = parse("date,level\n2020-01-02,1\n", dam_with_file("x.csv", zone="+00:00", gauge=gauge))["time"]
     assert time[0].strftime("%Y-%m-%d %H:%M") == start
 
 
 def test_hours_where_clocks_go_back_are_two_instants() -> None:
-    dam = make("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
+    dam = dam_with_file("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
     text = "date,level\n2020-11-01 00:00,0\n2020-11-01 01:00,1\n2020-11-01 01:00,2\n2020-11-01 02:00,3\n"
-    table = parsed(text, dam)
+    table = parse(text, dam)
     assert table["time"].dt.hour().to_list() == [5, 6, 7, 8]
     assert table["value"].to_list() == [0, 1, 2, 3]
 
 
 def test_a_stamp_at_the_end_of_the_hour() -> None:
     hourly = {"interval": "hour", "stamp": "end"}
-    dam = make("x.csv", zone="+00:00", gauge={**hourly}, date_format="%Y-%m-%d %H:%M")
-    assert parsed("date,level\n2020-01-02 00:00,1\n", dam)["time"][0] == datetime(2020, 1, 1, 23, tzinfo=UTC)
+    dam = dam_with_file("x.csv", zone="+00:00", gauge={**hourly}, date_format="%Y-%m-%d %H:%M")
+    assert parse("date,level\n2020-01-02 00:00,1\n", dam)["time"][0] == datetime(2020, 1, 1, 23, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "says"),
+    ("text", "error", "message"),
     [
         ("date,level\n2020-01-01,1\n2020-01-02,n/a\n", SourceError, r"line 3: 'n/a' in column 'level' is not a number"),
         ("date,level\n2020-01-01,1\n\n2020-01-03,inf\n", SourceError, r"line 4: 'inf' in column 'level' is not a"),
@@ -125,22 +128,22 @@ def test_a_stamp_at_the_end_of_the_hour() -> None:
         ("date,level,level\n2020-01-01,1,2\n", ConfigError, r"'level' is the name of 2 columns of x\.csv"),
     ],
 )
-def test_errors_name_the_line_and_the_text(text: str | bytes, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        parsed(text, make("x.csv"))
+def test_errors_name_the_line_and_the_text(text: str | bytes, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        parse(text, dam_with_file("x.csv"))
 
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"reservoir_level: file.path 'no/such.csv' cannot be read \(No such file"):
-        csv_files.read_gauge_file(make("no/such.csv").target_gauge)
+        csv_files.read_gauge_file(dam_with_file("no/such.csv").target_gauge)
 
 
 @pytest.mark.parametrize("stamp", ["2020-01-01T14:30:00Z", "2020-01-02T00:30:00+10:00", "2020-01-01T09:30:00-0500"])
 def test_a_stamp_with_an_offset_is_an_instant(stamp: str) -> None:
     layout = {"date_format": "%Y-%m-%dT%H:%M:%S%z"}
     for zone in ("+10:00", "America/Chicago"):
-        dam = make("x.csv", zone=zone, gauge={"interval": "15min"}, **layout)
-        assert parsed(f"date,level\n{stamp},1\n", dam)["time"][0] == datetime(2020, 1, 1, 14, 30, tzinfo=UTC)
+        dam = dam_with_file("x.csv", zone=zone, gauge={"interval": "15min"}, **layout)
+        assert parse(f"date,level\n{stamp},1\n", dam)["time"][0] == datetime(2020, 1, 1, 14, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -157,21 +160,21 @@ def test_a_stamp_with_an_offset_is_an_instant(stamp: str) -> None:
 def test_a_daily_value_with_an_offset_belongs_to_the_day_on_the_dams_clock(
     stamp: str, zone: str, gauge: dict[str, object], day: date
 ) -> None:
-    dam = make("x.csv", zone=zone, gauge=gauge, date_format="%Y-%m-%dT%H:%M:%S%z")
-    table = parsed(f"date,level\n{stamp},1\n", dam)
+    dam = dam_with_file("x.csv", zone=zone, gauge=gauge, date_format="%Y-%m-%dT%H:%M:%S%z")
+    table = parse(f"date,level\n{stamp},1\n", dam)
     assert table.select(dam.target_gauge.local_day(zone)).item() == day
 
 
 def test_a_daily_value_that_starts_within_the_dams_day_is_refused() -> None:
-    dam = make("x.csv", date_format="%Y-%m-%dT%H:%M:%S%z")
+    dam = dam_with_file("x.csv", date_format="%Y-%m-%dT%H:%M:%S%z")
     with pytest.raises(SourceError, match=r"line 3: '2020-01-02T00:00:00Z' is 10:00 on the dam's clock \(\+10:00\)"):
-        parsed("date,level\n2020-01-01T14:00:00Z,1\n2020-01-02T00:00:00Z,2\n", dam)
+        parse("date,level\n2020-01-01T14:00:00Z,1\n2020-01-02T00:00:00Z,2\n", dam)
 
 
 def test_fetch_gives_the_requested_days_and_reads_a_changed_file(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("date,level\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n")
-    dam = make(path)
+    dam = dam_with_file(path)
 
     def fetch(since: date | None, until: date) -> list[float]:
         readings = csv_files.fetch_readings(dam.target_gauge, dam, since, until, settings=Settings(), now=NOW)

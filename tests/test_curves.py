@@ -73,7 +73,7 @@ def test_values_beyond_the_survey_are_missing() -> None:
     assert curve.level(storages).to_list() == [None, 10, 15, 20, None, None]
 
 
-def test_a_flat_stretch_gives_the_highest_level_that_holds_the_storage() -> None:
+def test_a_flat_stretch_gives_its_highest_level() -> None:
     curve = make_curve((0.0, 0.0), (5.0, 0.0), (10.0, 50.0), (12.0, 50.0))
     storages = [0.0, 25.0, 50.0]
     assert curve.level(pl.Series(storages)).to_list() == [5.0, 7.5, 12.0]

@@ -14,7 +14,7 @@ from forebay.days.daily import UNUSABLE, daily_table, usable_values, write_daily
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.tables import READINGS
 from tests.csv_tables import daily_from_files
-from tests.test_csv_files import make
+from tests.test_csv_files import dam_with_file
 
 FIRST = date(2020, 1, 1)
 GRADES = ("good", "fair", "poor", "estimated", "unknown", "missing")
@@ -48,7 +48,7 @@ def hours(dam: Dam, day: date, count: int, *, quality: str = "good") -> list[tup
     )
 )
 def test_every_day_has_a_row_and_no_value_is_invented(values_by_day: dict[int, tuple[float | None, str]]) -> None:
-    dam = make("x.csv")
+    dam = dam_with_file("x.csv")
     rows = [
         (day_start(FIRST + timedelta(days=n), dam.time_zone), None if grade == "missing" else value, grade)
         for n, (value, grade) in values_by_day.items()
@@ -75,13 +75,13 @@ def test_every_day_has_a_row_and_no_value_is_invented(values_by_day: dict[int, t
 
 
 def test_rain_until_nine_belongs_to_the_day_on_which_it_ends() -> None:
-    dam = make("x.csv", gauge={"day_start": "09:00"})
+    dam = dam_with_file("x.csv", gauge={"day_start": "09:00"})
     frame = daily_table(gauge_readings(dam, [(day_start(FIRST, "+10:00") + timedelta(hours=9), 1.0, "good")]), dam)
     assert frame["date"].to_list() == [FIRST + timedelta(days=1)]
 
 
 def test_an_instantaneous_reading_belongs_to_its_day() -> None:
-    dam = make("x.csv", gauge={"reading": "instantaneous", "reading_at": "08:00"})
+    dam = dam_with_file("x.csv", gauge={"reading": "instantaneous", "reading_at": "08:00"})
     frame = daily_table(gauge_readings(dam, [(datetime(2020, 1, 1, 22, tzinfo=UTC), 1.0, "good")]), dam)
     assert frame["date"].to_list() == [date(2020, 1, 2)]
 
@@ -98,7 +98,7 @@ def test_an_instantaneous_reading_belongs_to_its_day() -> None:
     ],
 )
 def test_hours_are_aggregated_to_a_day_of_local_length(zone: str, day: date, length: int) -> None:
-    dam = make("x.csv", zone=zone, gauge={"interval": "hour", "share_required": 1.0})
+    dam = dam_with_file("x.csv", zone=zone, gauge={"interval": "hour", "share_required": 1.0})
     whole = daily_table(gauge_readings(dam, hours(dam, day, length)), dam)
     assert whole.select("date", "reservoir_level", "reservoir_level_flag").rows() == [(day, (length - 1) / 2, None)]
     short = daily_table(gauge_readings(dam, hours(dam, day, length - 1)), dam)
@@ -110,7 +110,7 @@ def test_hours_are_aggregated_to_a_day_of_local_length(zone: str, day: date, len
 
 @pytest.mark.parametrize("day", [date(2018, 11, 3), date(2018, 11, 4), date(2018, 11, 5)])
 def test_daily_means_keep_their_day_where_midnight_does_not_exist(day: date) -> None:
-    dam = make("x.csv", zone="America/Sao_Paulo")
+    dam = dam_with_file("x.csv", zone="America/Sao_Paulo")
     frame = daily_table(gauge_readings(dam, [(day_start(day, dam.time_zone), 1.0, "good")]), dam)
     assert frame["date"].to_list() == [day]
 
@@ -119,12 +119,12 @@ def test_daily_means_keep_their_day_where_midnight_does_not_exist(day: date) -> 
     ("aggregate", "expected"), [("mean", 11.5), ("total", 276.0), ("min", 0.0), ("max", 23.0), ("last", 23.0)]
 )
 def test_aggregates(aggregate: str, expected: float) -> None:
-    dam = make("x.csv", gauge={"interval": "hour", "aggregate": aggregate})
+    dam = dam_with_file("x.csv", gauge={"interval": "hour", "aggregate": aggregate})
     assert daily_table(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
 
 
 def test_a_day_of_mixed_grades_has_the_worst_grade_without_unusable_hours() -> None:
-    dam = make("x.csv", gauge={"interval": "hour", "sentinels": {"values": [-9999.0]}})
+    dam = dam_with_file("x.csv", gauge={"interval": "hour", "sentinels": {"values": [-9999.0]}})
     rows = hours(dam, FIRST, 24)
     rows[3] = (rows[3][0], 3.0, "estimated")
     rows[4] = (rows[4][0], 4.0, "poor")
@@ -139,7 +139,7 @@ def test_a_day_of_mixed_grades_has_the_worst_grade_without_unusable_hours() -> N
 
 
 def test_quarter_hours_count_as_their_hours() -> None:
-    dam = make("x.csv", gauge={"interval": "15min", "share_required": 0.5})
+    dam = dam_with_file("x.csv", gauge={"interval": "15min", "share_required": 0.5})
     start = day_start(FIRST, dam.time_zone)
     crowded = [(start + timedelta(minutes=15 * n), 1.0, "good") for n in range(44)]  # 11 hours, whole
     spread = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # 12 hours, one quarter of each
@@ -148,7 +148,7 @@ def test_quarter_hours_count_as_their_hours() -> None:
 
 
 def test_first_and_last_day_bound_the_axis() -> None:
-    dam = make("x.csv")
+    dam = dam_with_file("x.csv")
     rows = [(day_start(FIRST + timedelta(days=n), dam.time_zone), float(n), "good") for n in range(5)]
     inside = daily_table(gauge_readings(dam, rows), dam, first_day=date(2020, 1, 2), last_day=date(2020, 1, 3))
     assert inside["reservoir_level"].to_list() == [1.0, 2.0]
@@ -158,14 +158,14 @@ def test_first_and_last_day_bound_the_axis() -> None:
 
 
 def test_without_any_reading_the_table_is_empty_or_all_absent() -> None:
-    dam = make("x.csv")
+    dam = dam_with_file("x.csv")
     assert daily_table(READINGS.empty(), dam).is_empty()
     requested = daily_table(READINGS.empty(), dam, first_day=FIRST, last_day=FIRST)
     assert requested["reservoir_level_flag"].to_list() == ["absent"]
 
 
 def test_two_readings_of_one_day_are_refused() -> None:
-    dam = make("x.csv")
+    dam = dam_with_file("x.csv")
     start = day_start(FIRST, dam.time_zone)
     rows = [(start, 1.0, "good"), (start + timedelta(hours=3), 2.0, "good")]
     with pytest.raises(DataError, match="2 readings on 1 days that should have one each, first on 2020-01-01"):
@@ -184,7 +184,7 @@ def test_two_readings_of_one_day_are_refused() -> None:
 def test_files_with_unsorted_rows_blank_lines_or_quotes_are_read(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(text)
-    frame = daily_from_files(make(path))
+    frame = daily_from_files(dam_with_file(path))
     assert len(frame) == 3
     assert frame["reservoir_level"][0] == 1.0
     assert frame["reservoir_level_flag"][1] in ("absent", "unavailable")
@@ -197,7 +197,7 @@ def two_files(folder: Path, days: tuple[list[int], list[int]]) -> Dam:
         (folder / f"{name}.csv").write_text(f"date,{name}\n{lines}")
     rain = {"role": "rainfall", "source": "csv", "station": "r", "variable": "rainfall", "unit": "mm"}
     file = {"path": str(folder / "rain.csv"), "date": "date", "value": "rain"}
-    dam = make(folder / "level.csv")
+    dam = dam_with_file(folder / "level.csv")
     return Dam.model_validate(dam.model_dump() | {"gauges": [dam.gauges[0].model_dump(), {**rain, "file": file}]})
 
 
@@ -222,19 +222,19 @@ def test_a_text_that_is_no_number_is_named(tmp_path: Path, text: str, message: s
     path = tmp_path / "x.csv"
     path.write_text(f"date,level\n2020-01-01,{text}\n")
     with pytest.raises(SourceError, match=message):
-        daily_from_files(make(path))
+        daily_from_files(dam_with_file(path))
 
 
 def test_an_hourly_file_gives_daily_means(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("date,level\n" + "".join(f"2020-01-01 {h:02}:00,{h}\n" for h in range(24)))
-    frame = daily_from_files(make(path, gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M"))
+    frame = daily_from_files(dam_with_file(path, gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M"))
     assert frame["reservoir_level"].to_list() == [11.5]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
 def test_write_daily(tmp_path: Path, suffix: str) -> None:
-    dam = make("x.csv")
+    dam = dam_with_file("x.csv")
     rows = [(day_start(FIRST + timedelta(days=n), dam.time_zone), 1.5, "good") for n in (0, 2)]
     frame = daily_table(gauge_readings(dam, rows), dam)
     path = tmp_path / f"daily{suffix}"
@@ -251,7 +251,7 @@ def test_write_daily(tmp_path: Path, suffix: str) -> None:
 
 
 def test_write_daily_refuses_unknown_suffixes_and_missing_folders(tmp_path: Path) -> None:
-    frame = daily_table(READINGS.empty(), make("x.csv"))
+    frame = daily_table(READINGS.empty(), dam_with_file("x.csv"))
     with pytest.raises(ConfigError, match=r"suffix '.xlsx' is unknown; allowed are .csv, .parquet and .json"):
         write_daily(frame, tmp_path / "daily.xlsx")
     with pytest.raises(ConfigError, match="cannot be written"):

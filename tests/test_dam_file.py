@@ -121,7 +121,7 @@ def test_the_path_of_a_csv_file_is_relative_to_the_dam_file(tmp_path: Path) -> N
     assert Path(layout.path) == tmp_path / "levels" / "lake.csv"
 
 
-def test_the_target_comes_out_in_its_own_unit(tmp_path: Path) -> None:
+def test_the_target_has_the_unit_of_the_dam_file(tmp_path: Path) -> None:
     dam = read(tmp_path, with_text('unit = "m"\ndatum', 'unit = "ft"\ndatum'))
     metres = pl.DataFrame({"level": [0.3048, 30.48]})
     assert metres.select(dam.in_target_unit(pl.col("level")))["level"].to_list() == pytest.approx([1.0, 100.0])
@@ -143,7 +143,7 @@ def test_only_the_demo_is_simulated() -> None:
     assert [name for name in catalogue() if load_dam(name).simulated] == ["demo"]
 
 
-# Faults: each one sentence with file, key, value and what is allowed
+# Faults: each is one sentence with file, key, value and allowed values
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_only_the_demo_is_simulated() -> None:
         ("start = 2012-01-01", "leads = [3, 1]", "hindcast: leads = [3, 1] must rise, without repetition"),
     ],
 )  # fmt: skip
-def test_a_fault_is_one_sentence_with_key_value_and_what_is_allowed(
+def test_a_fault_is_one_sentence_with_key_value_and_allowed_values(
     tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     assert fault(tmp_path, with_text(old, new)).startswith(message)

@@ -73,11 +73,11 @@ def test_full_supply_lies_within_the_observed_levels(path: Path) -> None:
 def test_units_of_each_agency() -> None:
     """One figure per unit, copied from the files' first lines."""
     first = {path.stem: daily_from_files(load_dam(str(path))).row(0, named=True) for path in FILES}
-    assert first["lavon"]["reservoir_level"] == pytest.approx(492.41)  # ft, the target's own unit
+    assert first["lavon"]["reservoir_level"] == pytest.approx(492.41)  # ft, the unit of the target
     assert first["lavon"]["storage_08060500"] == pytest.approx(414842.347 * 1.23348183754752)  # ac-ft → ML
     assert first["lavon"]["rainfall_rain_in"] == pytest.approx(0.1183122217046022 * 25.4)  # in → mm
     assert first["lavon"]["temperature_temp_F"] == pytest.approx((35.236444898368 - 32) / 1.8)  # degF → degC
-    assert first["cannonsville"]["storage"] == pytest.approx(60488)  # MG, the target's own unit
+    assert first["cannonsville"]["storage"] == pytest.approx(60488)  # MG, the unit of the target
     assert first["cannonsville"]["release_release"] == pytest.approx(42 * 3785.411784 / 86400)  # mgd → m3/s
     assert first["cantareira"]["inflow_inflow"] == pytest.approx(2618784 / 86400)  # m3/d → m3/s
     assert first["warragamba"]["rainfall_563035"] == 1.5
@@ -99,7 +99,7 @@ def test_warragamba_has_the_outages_that_domain_md_counts() -> None:
     assert sorted(lengths, reverse=True)[:4] == [101, 84, 80, 79]
     assert len(lengths) == 15
     crest = frame.filter(pl.col("date").is_between(pl.date(2020, 8, 12), pl.date(2020, 8, 26)))
-    assert crest["reservoir_level_flag"].to_list() == ["unknown"] * 15  # code 155: kept, and flagged
+    assert crest["reservoir_level_flag"].to_list() == ["unknown"] * 15  # code 155: used, and flagged
     assert crest["reservoir_level"].null_count() == 0
     assert frame["rainfall_563035_flag"][-1] == "absent"  # rain ends a day before the level
 

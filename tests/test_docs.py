@@ -63,7 +63,7 @@ def run_snippets(page: Path) -> None:
 
 
 def test_the_readme_snippets_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # a snippet writes files there
+    monkeypatch.chdir(tmp_path)  # a snippet writes files to the current folder
     run_snippets(README)
 
 
@@ -118,7 +118,7 @@ def test_the_targets_of_links_between_pages_exist(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page_name(page)}: {link} does not exist"
         if anchor:
-            assert anchor in anchors(target), f"{page_name(page)}: {link} has no such heading"
+            assert anchor in anchors(target), f"{page_name(page)}: {link} has no heading with that anchor"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=page_name)

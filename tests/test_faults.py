@@ -56,7 +56,7 @@ def test_memory_is_bounded(name: str) -> None:
     assert peak < 16_000_000  # of 40 MB, and of 64 MB unpacked
 
 
-def test_the_page_has_just_these_faults_in_order() -> None:
+def test_the_page_lists_all_faults_in_order() -> None:
     """The test above compares the content of each line."""
     rows = [row for row in page_lines() if row.startswith("| ") and row not in faults.TABLE_HEAD]
     assert len(rows) == len(FAULTS)

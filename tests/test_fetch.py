@@ -251,8 +251,8 @@ def test_invalid_requests_are_refused(dam: Dam, archive: Archive, agency: Agency
         report(dam, archive, agency, FetchRequest(NOW, since=date(2024, 3, 11)))
 
 
-def live() -> Dam:
-    """A dam whose gauges come from a service."""
+def service_dam() -> Dam:
+    """A dam with gauges of a service."""
     dam = synthetic.dam()
     return dam.model_copy(update={"gauges": tuple(g.model_copy(update={"source": "waternsw"}) for g in dam.gauges)})
 
@@ -274,7 +274,7 @@ def test_gauges_are_fetched_at_the_same_time_and_stored_in_order(archive: Archiv
         return readings
 
     calls: list[str] = []
-    dam = live()
+    dam = service_dam()
     result = fetch_dam(
         dam,
         archive,
@@ -296,11 +296,11 @@ def test_an_error_in_the_dam_file_stops_the_fetch_of_a_service(archive: Archive)
         raise ConfigError("no such variable")
 
     with pytest.raises(ConfigError, match="no such variable"):
-        fetch_dam(live(), archive, settings=SETTINGS, request=ALL, fetch=refuse)
+        fetch_dam(service_dam(), archive, settings=SETTINGS, request=ALL, fetch=refuse)
 
 
 def test_a_plan_lists_each_request_and_sends_none(archive: Archive, agency: Agency) -> None:
-    dam = live()
+    dam = service_dam()
     first = plan_dam(dam, None, settings=SETTINGS, request=ALL)
     assert first.schema == REQUESTS.empty().schema
     host = "realtimedata.waternsw.com.au"

@@ -19,32 +19,32 @@ def dam(path: str = "outlook.csv", *, unit: str = "in", kind: str = "rain", **fi
                              "file": FILE | {"path": path} | file}])  # fmt: skip
 
 
-def parsed(text: str, **keys: str) -> list[tuple[object, ...]]:
+def parse(text: str, **keys: str) -> list[tuple[object, ...]]:
     dam_with_file = dam(**keys)
     return forcing_files.parse_forcing(text.encode(), dam_with_file.forcings[0], dam_with_file).rows()
 
 
 def test_issues_become_instants_days_and_canonical_units() -> None:
     issued, known = datetime(2024, 4, 30, 20, tzinfo=UTC), datetime(2024, 5, 1, 1, tzinfo=UTC)
-    assert parsed(TEXT) == [
+    assert parse(TEXT) == [
         ("outlook", issued, known, date(2024, 5, 2), pytest.approx(1.5 * 25.4)),
         ("outlook", issued, known, date(2024, 5, 3), None),
     ]
 
 
 def test_an_issue_without_a_clock_time_counts_at_the_end_of_its_day() -> None:
-    rows = parsed("issued,day,rain\n20240501,2024-05-02,1\n", issued_format="%Y%m%d")
+    rows = parse("issued,day,rain\n20240501,2024-05-02,1\n", issued_format="%Y%m%d")
     assert rows[0][1] == datetime(2024, 5, 1, 14, tzinfo=UTC)
 
 
 def test_an_issue_time_with_its_offset_needs_no_time_zone() -> None:
-    rows = parsed("issued,day,rain\n2024-05-01T06:00+02:00,2024-05-02,1\n", issued_format="%Y-%m-%dT%H:%M%z")
+    rows = parse("issued,day,rain\n2024-05-01T06:00+02:00,2024-05-02,1\n", issued_format="%Y-%m-%dT%H:%M%z")
     assert rows[0][1] == datetime(2024, 5, 1, 4, tzinfo=UTC)
 
 
 def test_commas_spaces_and_other_separators() -> None:
     text = "\ufeff issued ; day ; rain \n2024-05-01 06:00; 2024-05-02 ; 1,5 \n;;\n"
-    rows = parsed(text, separator=";", decimal_comma=True, unit="mm")  # type: ignore[arg-type]  # a flag
+    rows = parse(text, separator=";", decimal_comma=True, unit="mm")  # type: ignore[arg-type]  # a flag
     assert [row[-1] for row in rows] == [1.5]
 
 
@@ -66,7 +66,7 @@ FAULTS = {
 @pytest.mark.parametrize(("text", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_one_sentence(text: str, message: str) -> None:
     with pytest.raises(ForebayError) as caught:
-        parsed(text)
+        parse(text)
     assert message in str(caught.value)
     assert isinstance(caught.value, SourceError | ConfigError)
 

@@ -25,7 +25,7 @@ from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
 from forebay.sources import csv_files, forcing_files
 from tests.command_line import forebay
-from tests.test_csv_files import make
+from tests.test_csv_files import dam_with_file
 from tests.test_forcing_files import dam as forcing_dam
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -146,7 +146,7 @@ def test_a_known_table_is_read_exactly(
 ) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(table_bytes(list(table.items()), dialect))
-    dam = make(path, **dialect.layout)
+    dam = dam_with_file(path, **dialect.layout)
     readings = fetch_level(dam)
     days = readings.select(dam.target_gauge.local_day(dam.time_zone)).to_series()
     assert dict(zip(days, readings["value"], strict=True)) == dict(table)
@@ -175,7 +175,7 @@ def test_a_number_is_read_correctly_or_refused(text: str, comma: bool, thousands
     point = re.escape(decimal)
     if re.fullmatch(rf"[+-]?(?:[0-9]+{point}?[0-9]*|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?", plain):
         expected = float(plain.replace(",", "."))
-    dam = make("x.csv", decimal_comma=comma, separator=";", **({"thousands": thousands} if thousands else {}))
+    dam = dam_with_file("x.csv", decimal_comma=comma, separator=";", **({"thousands": thousands} if thousands else {}))
     content = f"date;level\n2020-01-01;{text}\n".encode()
     try:
         (value,) = csv_files.parse_readings(content, [dam.target_gauge], dam)["value"]
@@ -206,7 +206,7 @@ def test_half_hours_across_a_clock_change_are_the_original_instants(
     first = start.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
     instants = [first + timedelta(minutes=30 * place) for place in range(2 * hours)]
     lines = [f"{at.astimezone(zone_of(zone)):%Y-%m-%d %H:%M},{place}" for place, at in enumerate(instants)]
-    dam = make("x.csv", zone=zone, gauge={"interval": "30min"}, date_format="%Y-%m-%d %H:%M")
+    dam = dam_with_file("x.csv", zone=zone, gauge={"interval": "30min"}, date_format="%Y-%m-%d %H:%M")
     content = "\n".join(["date,level", *(reversed(lines) if newest_first else lines)]).encode()
     readings = csv_files.parse_readings(content, [dam.target_gauge], dam)
     times = dict(zip(readings["value"], readings["time"], strict=True))
@@ -219,7 +219,7 @@ def test_half_hours_across_a_clock_change_are_the_original_instants(
 
 
 def test_repeated_hours_out_of_order_are_refused() -> None:
-    dam = make("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
+    dam = dam_with_file("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
     content = b"date,level\n2020-11-01 01:00,1\n2020-11-01 00:00,0\n2020-11-01 01:00,2\n2020-11-01 02:00,3\n"
     with pytest.raises(SourceError, match=r"x\.csv: the time 2020-11-01 01:00:00 occurs twice, because clocks w"):
         csv_files.parse_readings(content, [dam.target_gauge], dam)
@@ -258,7 +258,7 @@ def test_odd_cells_are_read_or_refused(
     path = tmp_path / "x.csv"
     path.write_bytes(newline.join([header, *rows]).encode("utf-8", "surrogatepass"))
     codes = {"quality": "q", "quality_codes": "waternsw"} if coded else {}
-    read_or_refused(make(path, decimal_comma=comma, **codes), path)
+    read_or_refused(dam_with_file(path, decimal_comma=comma, **codes), path)
 
 
 @WITH_FILES
@@ -271,7 +271,7 @@ def test_odd_cells_are_read_or_refused(
 def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes, headed: bool, encoding: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes((b"date,level\n2020-01-01,1\n" if headed else b"") + content)
-    read_or_refused(make(path, encoding=encoding), path)
+    read_or_refused(dam_with_file(path, encoding=encoding), path)
 
 
 @WITH_FILES
@@ -281,7 +281,7 @@ def test_a_good_file_with_a_changed_byte_is_read_or_refused(tmp_path: Path, plac
     good = bytearray(b"date,level,q\n" + b"".join(b"2020-01-%02d,%d.5,4\n" % (day, day) for day in range(1, 20)))
     good[place % len(good) : place % len(good) + length] = bytes([byte])
     path.write_bytes(good)
-    read_or_refused(make(path, quality="q", quality_codes="waternsw"), path)
+    read_or_refused(dam_with_file(path, quality="q", quality_codes="waternsw"), path)
 
 
 @given(st.text("%YmdHMSyjbBeIpzTRFQfZ-/ .:\0", max_size=12))
@@ -292,7 +292,7 @@ def test_a_good_file_with_a_changed_byte_is_read_or_refused(tmp_path: Path, plac
 @example("%Y-%m-%d %I")
 def test_any_date_format_is_refused_with_the_dam_file_or_works(form: str) -> None:
     try:
-        dam = make("x.csv", date_format=form)
+        dam = dam_with_file("x.csv", date_format=form)
     except ValueError as error:
         assert "date_format" in str(error)
         return
@@ -314,9 +314,9 @@ def test_a_file_with_thousands_of_columns_is_read(tmp_path: Path) -> None:
     names = ["date", *(f"c{n}" for n in range(20_000)), "level"]
     row = ["2020-01-01", *("1" for _ in range(20_000)), "2.5"]
     path.write_text(",".join(names) + "\n" + ",".join(row) + "\n")
-    assert fetch_level(make(path))["value"].to_list() == [2.5]
+    assert fetch_level(dam_with_file(path))["value"].to_list() == [2.5]
     with pytest.raises(ConfigError) as caught:
-        fetch_level(make(path, value="stage_m"))
+        fetch_level(dam_with_file(path, value="stage_m"))
     one_sentence(caught.value)
     assert "'stage_m' is not a column of" in str(caught.value) and "and 19982 more" in str(caught.value)
 
@@ -334,7 +334,7 @@ def test_an_endless_line_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     with pytest.raises(ForebayError) as caught:
-        fetch_level(make(path))
+        fetch_level(dam_with_file(path))
     one_sentence(caught.value)
 
 
@@ -344,25 +344,25 @@ def test_a_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, Path("a\0b"), Path("x" * 5000)):
         with pytest.raises(ConfigError, match=r"gauge reservoir_level: file\.path .* cannot be read"):
-            fetch_level(make(path))
+            fetch_level(dam_with_file(path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is a file that cannot be read at its start")
 def test_an_unreadable_file_stops_no_other_gauge() -> None:
     with pytest.raises(SourceError, match=r"/proc/self/mem cannot be read now \(Input/output error\)") as caught:
-        fetch_level(make(Path("/proc/self/mem")))
+        fetch_level(dam_with_file(Path("/proc/self/mem")))
     assert caught.value.retryable
 
 
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from tests.test_csv_files import make
+from tests.test_csv_files import dam_with_file
 from tests.test_fuzz_csv import fetch_level
 from forebay.errors import ForebayError
 for path in sys.argv[1:]:
     try:
-        fetch_level(make(Path(path), gauge={"interval": "1min"}, date_format="%Y-%m-%d %H:%M"))
+        fetch_level(dam_with_file(Path(path), gauge={"interval": "1min"}, date_format="%Y-%m-%d %H:%M"))
     except ForebayError as error:
         print(error)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)

@@ -280,7 +280,7 @@ def test_an_empty_or_unavailable_value_stays_only_as_published_text() -> None:
     assert table["quality_code"].to_list() == ["4", "4", "201", "255", "155", None]
 
 
-def test_the_answers_texts_decide_for_other_agencies() -> None:
+def test_texts_in_the_answer_determine_the_quality_of_other_agencies() -> None:
     points = [{"v": "0.000", "t": 20200101000000, "q": 255}]
     without_texts = readings(*points, gauge=make_gauge(source="vicwater"))
     expected = readings(*points, gauge=make_gauge(source="vicwater"), codes={"255": "Missing data"})
@@ -300,7 +300,7 @@ def test_the_answers_texts_decide_for_other_agencies() -> None:
         ("Cumecs", make_gauge(variable="discharge", unit="ML/d"), "3", 3.0),
     ],
 )
-def test_values_are_converted_from_the_answers_own_unit(
+def test_values_are_converted_from_the_unit_of_the_answer(
     unit: str, gauge: Gauge, raw_value: str, canonical: float
 ) -> None:
     table = readings({"v": raw_value, "t": 20200101000000, "q": 1}, gauge=gauge, unit=unit)
@@ -388,7 +388,7 @@ def test_the_gauge_determines_the_request(keys: dict[str, Json], params: dict[st
     assert ("var_list" in params_sent) != ("varfrom" in params_sent)
 
 
-def test_a_variable_without_a_code_of_its_own_needs_one() -> None:
+def test_a_variable_without_a_default_code_needs_one_in_the_dam_file() -> None:
     inflow = make_gauge(role="inflow", variable="inflow", unit="m3/s")
     with pytest.raises(ConfigError, match=r"inflow has no default Hydstra variable.*hydstra\.variable"):
         fetch_from(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)

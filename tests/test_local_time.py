@@ -98,7 +98,7 @@ def test_a_midnight_that_does_not_exist_starts_its_day_an_hour_later_on_the_cloc
     assert init_time(first_of_summer, "America/Sao_Paulo") - start == timedelta(hours=23)
 
 
-def test_an_hour_before_midnight_that_comes_twice_makes_its_day_25_hours_long() -> None:
+def test_a_day_with_a_repeated_hour_before_midnight_has_25_hours() -> None:
     last_of_summer = date(2018, 2, 17)  # at 24:00 the clock went back to 23:00 of the same day
     length = init_time(last_of_summer, "America/Sao_Paulo") - day_start(last_of_summer, "America/Sao_Paulo")
     assert length == timedelta(hours=25)
@@ -135,7 +135,7 @@ def test_existing_zones_are_accepted(name: str) -> None:
     "name",
     ["+15:00", "+10:60", "+1:00", "10:00", "", "Mars/Base", "Australia", "../etc/passwd", "localtime", "+10:00\n"],
 )
-def test_a_zone_that_does_not_exist_is_named_with_what_is_allowed(name: str) -> None:
+def test_an_unknown_zone_is_named_with_the_allowed_zones(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         zone(name)
     assert str(caught.value).startswith(f"time zone {name!r} is unknown; give a fixed offset like '+10:00' or an IANA")

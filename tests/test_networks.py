@@ -160,7 +160,7 @@ def test_the_error_of_another_process_has_its_last_line() -> None:
         backends.run(backends.Task("forebay.nets.keras_nets", "predict_item"), [{"x": np.zeros(1)}], backend="torch")
 
 
-def test_a_second_backend_runs_in_a_process_of_its_own() -> None:
+def test_a_second_backend_runs_in_a_separate_process() -> None:
     needs("torch")
     code = (
         "from forebay.nets import networks as n; from tests.test_networks import job; import sys\n"

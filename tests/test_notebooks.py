@@ -20,7 +20,7 @@ def code_of(notebook: Path) -> list[str]:
 def test_every_cell_runs(
     notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a cell writes files there
+    monkeypatch.chdir(tmp_path)  # a cell writes files to the current folder
     monkeypatch.setenv("FOREBAY_ARTICLE_DATA", str(SHARED / "data" / "warragamba"))
     namespace: dict[str, object] = {}
     for cell in code_of(notebook):
@@ -28,7 +28,7 @@ def test_every_cell_runs(
     assert "rows 4717 train 3774 test 943" in capsys.readouterr().out  # domain.md 1
 
 
-def test_the_article_takes_at_most_40_lines_of_code() -> None:
+def test_the_article_needs_at_most_40_lines_of_code() -> None:
     lines = [line for cell in code_of(NOTEBOOKS[0]) for line in cell.splitlines() if line.strip()]
     assert NOTEBOOKS[0].name == "article.ipynb"
     assert len(lines) <= 40

@@ -58,7 +58,7 @@ def test_an_agency_without_a_table_has_only_unknown_codes() -> None:
     assert codes.select(grade(pl.col("code"), "elsewhere")).to_series().to_list() == ["unknown", "unknown"]
 
 
-def test_the_answers_own_text_can_make_a_code_missing() -> None:
+def test_the_text_in_an_answer_can_mark_a_code_as_missing() -> None:
     codes = pl.Series("code", ["255", "999", "2", "77"]).to_frame()
     texts = {"255": "Missing data", "999": "No data available", "2": "Good quality", "77": "Missing data infilled"}
     graded = codes.select(grade(pl.col("code"), "vicwater", texts)).to_series()

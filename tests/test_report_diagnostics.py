@@ -41,7 +41,7 @@ def test_titles_of_inputs() -> None:
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_a_report_without_scored_days_has_no_such_section(empty: bool) -> None:
+def test_a_report_without_scored_days_has_no_diagnostics(empty: bool) -> None:
     report = diagnosed_report()
     assert is_diagnosed(report) and not is_diagnosed(example_report())
     assert report.diagnostics is not None

@@ -68,4 +68,4 @@ def test_the_policy_names_the_hash_of_each_script_and_of_the_style(monkeypatch: 
     assert policy[1].count("'sha256-") == 1 + len(scripts) == 3
     assert policy[1].startswith("default-src 'none';")
     assert "unsafe" not in policy[1] and "http" not in policy[1]
-    assert "<!--" not in html  # in a script it would hide the end of the script
+    assert "<!--" not in html  # in a script it hides the end of the script

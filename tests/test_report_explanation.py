@@ -14,7 +14,7 @@ def test_total_and_contributions_of_each_lead_time() -> None:
     assert "In 7 days: +0.711 m" in text
 
 
-def test_a_forecast_without_explanation_has_no_such_section() -> None:
+def test_a_forecast_without_explanation_has_no_section() -> None:
     report = example_report()
     unexplained = replace(report, forecast=replace(report.forecast, explanation=EXPLANATION.empty()))
     names = {section.name for section in sections_of(unexplained)}

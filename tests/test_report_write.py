@@ -60,7 +60,7 @@ def test_text_of_a_dam_file_is_never_markup() -> None:
     before_the_bundle = html.split("<script>")[0]
     assert "<img" not in before_the_bundle
     assert "alert(1)</script" not in html
-    assert "<!--" not in html  # in a script it would hide the end of the script
+    assert "<!--" not in html  # in a script it hides the end of the script
     assert html.count("<script") == html.count("</script") == chart_count(html) + 2
     assert before_the_bundle.count("<script") == chart_count(html)
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in html

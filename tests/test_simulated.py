@@ -180,7 +180,7 @@ def test_a_fetch_gives_the_requested_days_up_to_yesterday(dam: Dam) -> None:
     whole = read(dam, dam.target_gauge, until=date(2030, 1, 1))
     assert READINGS.check(whole, unique=True).height > 5000
     assert whole["time"].min() == datetime(2009, 12, 31, 14, tzinfo=UTC)
-    assert whole["time"].max() == datetime(2026, 2, 28, 14, tzinfo=UTC), "1 March, the day before the dam's own"
+    assert whole["time"].max() == datetime(2026, 2, 28, 14, tzinfo=UTC), "1 March, yesterday at the dam"
     part = read(dam, dam.target_gauge, since=date(2020, 2, 1), until=date(2020, 2, 29))
     span = pl.col("time").is_between(datetime(2020, 1, 31, 14, tzinfo=UTC), datetime(2020, 2, 28, 14, tzinfo=UTC))
     assert_frame_equal(part, whole.filter(span))

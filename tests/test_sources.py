@@ -30,7 +30,7 @@ def settings() -> Iterator[Settings]:
 
 
 def dam_of(source: str) -> Dam:
-    """A dam whose gauges come from `source`."""
+    """A dam with gauges of `source`."""
     if source == "simulated":
         return load_dam("demo")
     if source == "csv":

@@ -126,7 +126,7 @@ def test_a_refusal_of_a_latitude_beyond_90_leads_to_swapped_coordinates() -> Non
     assert "longitude before latitude" in result.notes[0]
 
 
-def test_stations_that_lie_just_outside_do_not_look_like_a_wrong_order() -> None:
+def test_stations_slightly_outside_do_not_look_like_a_wrong_order() -> None:
     service = Service([Site("1", "-33.6138", "150.5955")])  # 30 km north, within the circle of degrees
     result = find(service, 27.0)
     assert result.notes == ("waternsw has no station within 27 km.",)

@@ -32,7 +32,7 @@ def readings(*values: float) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
-def test_an_empty_table_keeps_its_own_contract(table: Table) -> None:
+def test_an_empty_table_fulfils_its_contract(table: Table) -> None:
     empty = table.check(table.empty(), unique=True)
     assert empty.is_empty()
     assert dict(empty.schema) == dict(table.columns)

@@ -115,20 +115,20 @@ def never_answer(handler: BaseHTTPRequestHandler) -> None:
     time.sleep(0.6)
 
 
-def ask(url: str, limits: HttpSettings = QUICK, body: bytes | None = b"{}") -> bytes:
+def send_request(url: str, limits: HttpSettings = QUICK, body: bytes | None = b"{}") -> bytes:
     with open_transport(limits) as send:
         return send(Request(url, body))
 
 
 def test_a_post_carries_its_body_and_names_the_program() -> None:
     with serving(status(200, b"answer")) as (url, script):
-        assert ask(url, body=b'{"a":1}') == b"answer"
+        assert send_request(url, body=b'{"a":1}') == b"answer"
     assert script.requests == [("POST", "/service", b'{"a":1}', f"forebay/{forebay.__version__}")]
 
 
 def test_a_request_without_a_body_is_a_get() -> None:
     with serving(status(200, b"answer")) as (url, script):
-        assert ask(f"{url}?x=1", body=None) == b"answer"
+        assert send_request(f"{url}?x=1", body=None) == b"answer"
     assert script.requests[0][:2] == ("GET", "/service?x=1")
 
 
@@ -147,7 +147,7 @@ def test_one_connection_serves_several_requests() -> None:
 @pytest.mark.parametrize("code", [408, 429, 502, 503, 504])
 def test_a_request_to_a_busy_service_is_repeated(code: int) -> None:
     with serving(status(code), status(code), status(200, b"at last")) as (url, script):
-        assert ask(url) == b"at last"
+        assert send_request(url) == b"at last"
     assert len(script.requests) == 3
 
 
@@ -155,14 +155,14 @@ def test_a_request_to_a_busy_service_is_repeated(code: int) -> None:
 def test_a_broken_or_unanswered_connection_is_tried_again(fault: Callable[[BaseHTTPRequestHandler], None]) -> None:
     limits = QUICK.model_copy(update={"read_timeout_s": 0.3})
     with serving(fault, status(200, b"at last")) as (url, _):
-        assert ask(url, limits) == b"at last"
+        assert send_request(url, limits) == b"at last"
 
 
 def test_a_request_ends_after_the_set_number_of_attempts() -> None:
     limits = QUICK.model_copy(update={"attempts": 3})
     message = r"127\.0\.0\.1:\d+ .*status 503"
     with serving(status(503)) as (url, script), pytest.raises(SourceError, match=message) as caught:
-        ask(url, limits)
+        send_request(url, limits)
     assert len(script.requests) == 3
     assert caught.value.retryable
 
@@ -170,7 +170,7 @@ def test_a_request_ends_after_the_set_number_of_attempts() -> None:
 @pytest.mark.parametrize("code", [400, 404, 500, 501])
 def test_another_status_is_an_error_at_once(code: int) -> None:
     with serving(status(code)) as (url, script), pytest.raises(SourceError, match=f"status {code}.*settings") as caught:
-        ask(url)
+        send_request(url)
     assert len(script.requests) == 1
     assert not caught.value.retryable
 
@@ -187,7 +187,7 @@ def test_waits_have_jitter_so_that_clients_do_not_return_together() -> None:
                 [lambda details, hook_waits=hook_waits: hook_waits.append(details.wait_for)]
             )
             with serving(status(503)) as (url, _), pytest.raises(SourceError):
-                ask(url, limits)
+                send_request(url, limits)
             waits.append(tuple(hook_waits))
     finally:
         stamina.instrumentation.set_on_retry_hooks(before)
@@ -198,7 +198,7 @@ def test_waits_have_jitter_so_that_clients_do_not_return_together() -> None:
 def test_waits_grow() -> None:
     limits = QUICK.model_copy(update={"first_wait_s": 0.1, "attempts": 4})
     with serving(status(503)) as (url, script), pytest.raises(SourceError):
-        ask(url, limits)
+        send_request(url, limits)
     waits = [later - earlier for earlier, later in itertools.pairwise(script.times)]
     # first wait × 2, × 4, …, each plus up to 0.1 s of jitter
     assert all(wait >= least for wait, least in zip(waits, (0.1, 0.2, 0.4), strict=True)), waits
@@ -210,14 +210,14 @@ def test_waits_grow() -> None:
 def test_retry_after_is_honoured_up_to_the_longest_wait(retry_after_s: str, longest_s: float, waited_s: float) -> None:
     limits = QUICK.model_copy(update={"longest_wait_s": longest_s})
     with serving(status(429, Retry_After=retry_after_s), status(200, b"ok")) as (url, script):
-        assert ask(url, limits) == b"ok"
+        assert send_request(url, limits) == b"ok"
     assert waited_s <= script.times[1] - script.times[0] < waited_s + 5
 
 
 def test_the_error_has_the_wait_of_the_service() -> None:
     limits = QUICK.model_copy(update={"attempts": 1})
     with serving(status(503, Retry_After="3600")) as (url, _), pytest.raises(SourceError) as caught:
-        ask(url, limits)
+        send_request(url, limits)
     assert caught.value.retry_after == 3600
 
 
@@ -243,7 +243,7 @@ def test_a_slow_drip_ends_at_the_deadline(slow: Callable[[BaseHTTPRequestHandler
     with serving(slow) as (url, _):
         began = time.monotonic()
         with pytest.raises(SourceError, match=r"within 0\.5 s \(http\.deadline_s\)") as caught:
-            ask(url, limits)
+            send_request(url, limits)
         assert time.monotonic() - began < 5  # the drip takes 8 s
     assert caught.value.retryable
 
@@ -251,7 +251,7 @@ def test_a_slow_drip_ends_at_the_deadline(slow: Callable[[BaseHTTPRequestHandler
 def test_after_a_deadline_the_next_attempt_has_a_fresh_one() -> None:
     limits = QUICK.model_copy(update={"deadline_s": 0.5})
     with serving(drip(b" "), status(200, b"whole")) as (url, _):
-        assert ask(url, limits) == b"whole"
+        assert send_request(url, limits) == b"whole"
 
 
 def test_a_refused_answer_is_requested_again_if_that_may_help() -> None:
@@ -288,7 +288,7 @@ def test_concurrent_requests_to_a_host_are_limited(at_once: int) -> None:
 
     limits = QUICK.model_copy(update={"requests_at_once": at_once})
     with serving(step) as (url, script), ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(lambda _: ask(url, limits), range(6))) == [b"x"] * 6
+        assert list(pool.map(lambda _: send_request(url, limits), range(6))) == [b"x"] * 6
     assert len(script.requests) == 6
     assert peak == at_once
 
@@ -296,7 +296,7 @@ def test_concurrent_requests_to_a_host_are_limited(at_once: int) -> None:
 def test_a_request_that_waits_for_its_next_attempt_keeps_its_slot() -> None:
     limits = QUICK.model_copy(update={"requests_at_once": 1})
     with serving(status(503, Retry_After="1"), status(200, b"x")) as (url, script), ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(lambda n: ask(f"{url}?{n}", limits, None), range(2))) == [b"x", b"x"]
+        assert list(pool.map(lambda n: send_request(f"{url}?{n}", limits, None), range(2))) == [b"x", b"x"]
     paths = [path for _, path, *_ in script.requests]
     assert paths[0] == paths[1] != paths[2]
 
@@ -307,7 +307,7 @@ def test_an_answer_that_is_too_long_is_refused(headers: dict[str, str]) -> None:
     limits = QUICK.model_copy(update={"max_bytes": 100_000})
     message = "more than 100000 bytes"
     with serving(status(200, body, **headers)) as (url, script), pytest.raises(SourceError, match=message):
-        ask(url, limits)
+        send_request(url, limits)
     assert len(script.requests) == 1
 
 
@@ -322,7 +322,7 @@ def test_a_compressed_answer_is_unpacked_only_up_to_the_limit(times: int) -> Non
         tracemalloc.start()
         try:
             with pytest.raises(SourceError, match="more than 1000000 bytes"):
-                ask(url, limits)
+                send_request(url, limits)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -331,7 +331,7 @@ def test_a_compressed_answer_is_unpacked_only_up_to_the_limit(times: int) -> Non
 
 def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:
     with serving(status(302, Location="/moved"), status(200, b"here")) as (url, script):
-        assert ask(url, body=b"{}") == b"here"
+        assert send_request(url, body=b"{}") == b"here"
     assert [step[:3] for step in script.requests] == [("POST", "/service", b"{}"), ("POST", "/moved", b"{}")]
 
 
@@ -339,20 +339,20 @@ def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:
 def test_a_redirect_to_another_host_is_not_followed(target: str) -> None:
     away = status(301, Location=target)
     with serving(away) as (url, script), pytest.raises(SourceError, match="another host") as caught:
-        ask(url)
+        send_request(url)
     assert len(script.requests) == 1
     assert not caught.value.retryable
 
 
 def test_a_redirect_to_an_invalid_url_is_an_error() -> None:
     with serving(status(301, Location="http://[x/")) as (url, _), pytest.raises(SourceError, match="which is not a"):
-        ask(url)
+        send_request(url)
 
 
 def test_redirects_in_a_circle_end() -> None:
     message = "more than 5 times"
     with serving(status(307, Location="/service")) as (url, script), pytest.raises(SourceError, match=message):
-        ask(url)
+        send_request(url)
     assert len(script.requests) == 6
 
 
@@ -361,7 +361,7 @@ def test_a_host_that_does_not_listen_is_named() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(SourceError, match=f"127.0.0.1:{port} cannot be reached") as caught:
-        ask(f"http://127.0.0.1:{port}/", QUICK.model_copy(update={"attempts": 2}))
+        send_request(f"http://127.0.0.1:{port}/", QUICK.model_copy(update={"attempts": 2}))
     assert caught.value.retryable
 
 
@@ -371,7 +371,7 @@ def test_a_host_that_does_not_listen_is_named() -> None:
 )
 def test_an_invalid_url_is_not_tried_again(url: str) -> None:
     with pytest.raises(SourceError) as caught:
-        ask(url)
+        send_request(url)
     assert not caught.value.retryable
     assert "secret" not in str(caught.value)
 
@@ -393,19 +393,19 @@ def test_a_certificate_that_is_not_trusted_is_not_tried_again(authority: trustme
         serving(status(200), tls=tls_of(authority)) as (url, script),
         pytest.raises(SourceError, match=message) as caught,
     ):
-        ask(url)
+        send_request(url)
     assert script.requests == []
     assert not caught.value.retryable
 
 
-def test_the_deadline_holds_over_tls_too(
+def test_the_deadline_applies_over_tls_too(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     limits = QUICK.model_copy(update={"deadline_s": 0.5})
     with serving(drip(b" "), status(200, b"whole"), tls=tls_of(authority)) as (url, script):
-        assert ask(url, limits) == b"whole"
+        assert send_request(url, limits) == b"whole"
     assert len(script.requests) == 2
 
 

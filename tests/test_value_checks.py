@@ -4,7 +4,7 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.days.value_checks import failed_checks, first_reason, ignore_codes
 from forebay.sources import csv_files
-from tests.test_csv_files import make
+from tests.test_csv_files import dam_with_file
 
 
 def reasons_of(values: list[float | None], dam: Dam) -> list[str | None]:
@@ -17,27 +17,27 @@ def reasons_of(values: list[float | None], dam: Dam) -> list[str | None]:
 
 
 @pytest.mark.parametrize("unit", ["m", "ft"])
-def test_sentinels_are_in_the_gauges_own_unit(unit: str) -> None:
+def test_sentinels_have_the_unit_of_the_gauge(unit: str) -> None:
     sentinels = {"values": [-999999.0, 0.1], "below": -50.0, "above": 700.5}
-    dam = make("x.csv", gauge={"unit": unit, "sentinels": sentinels})
+    dam = dam_with_file("x.csv", gauge={"unit": unit, "sentinels": sentinels})
     values = [1.0, -999999.0, 0.1, -50.0, -50.1, 700.5, 700.6, None]
     assert reasons_of(values, dam) == [None, "sentinel", "sentinel", None, "sentinel", None, "sentinel", None]
 
 
 def test_a_sentinel_wins_over_the_range() -> None:
-    dam = make("x.csv", gauge={"unit": "ft", "sentinels": {"values": [-999999.0]}, "valid_range": [100, 200]})
+    dam = dam_with_file("x.csv", gauge={"unit": "ft", "sentinels": {"values": [-999999.0]}, "valid_range": [100, 200]})
     assert reasons_of([-999999.0, 99.9, 100.0, 200.0, 200.1], dam) == ["sentinel", "range", None, None, "range"]
 
 
 def test_a_gauge_without_a_valid_range_has_that_of_its_variable() -> None:
-    dam = make("x.csv")
+    dam = dam_with_file("x.csv")
     assert list(failed_checks(pl.Series([1.0]), dam.target_gauge)) == ["range"]
     assert reasons_of([-500.0, -500.1, 9000.0, 9000.1], dam) == [None, "range", None, "range"]
 
 
 def test_without_codes_the_number_of_an_unavailable_reading_is_a_value() -> None:
     layout = {"quality": "q", "quality_codes": "waternsw", "decimal_comma": True, "separator": ";"}
-    dam = make("x.csv", gauge={"unit": "ft"}, **layout)
+    dam = dam_with_file("x.csv", gauge={"unit": "ft"}, **layout)
     lines = ("date;level;q", "2020-01-01;-86,895;255", "2020-01-02;;255", "2020-01-03;2,5;4", "2020-01-04;1,5;155")
     readings = csv_files.parse_readings("\n".join(lines).encode(), [dam.target_gauge], dam)
     assert readings["value"].to_list() == [None, None, 2.5 * 0.3048, 1.5 * 0.3048]

@@ -298,9 +298,9 @@ def test_stored_fits_change_no_forecast_and_serve_the_next_day_too(
 
 
 def height_above_sill(*, full_supply: float | None) -> float:
-    """Mean height (m) of `default` above the sill of a lake that spills at 100 m, on rainy days just below it.
+    """Mean height (m) of `default` above the sill of a lake that spills at 100 m, on rainy days near that level.
 
-    Simulated: rain fills the lake, and water above 100 m flows off within a day. The dam file may name full supply.
+    Simulated: rain fills the lake, and water above 100 m flows off within a day. `full_supply` is the dam file's value.
     """
     dam = synthetic.small_dam(synthetic.rain_gauge(), hindcast={"leads": (1,)}, full_supply=full_supply)
     rng = np.random.default_rng(3)
