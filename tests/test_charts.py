@@ -62,14 +62,14 @@ def test_a_full_report_has_every_chart() -> None:
 
 
 def test_a_report_without_hindcast_has_only_the_forecast_and_the_coverage() -> None:
-    bare = replace(
+    minimal = replace(
         report(),
         forecast=replace(report().forecast, table=FORECASTS.empty(), explanation=EXPLANATION.empty()),
         hindcast=FORECASTS.empty(),
         scores=SCORES.empty(),
         diagnostics=None,
     )
-    assert list(report_figures(bare)) == ["forecast", "coverage"]
+    assert list(report_figures(minimal)) == ["forecast", "coverage"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -109,10 +109,10 @@ def test_code_in_the_working_folder_is_not_run(tmp_path: Path) -> None:
     program.mkdir()
     script = program / "draw.py"
     script.write_text(f"{START}print(drawing._request({{'spec': {SPEC!r}}})['svg'][:4])")
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, script], check=True, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S
     )
-    assert (ended.stdout, ended.stderr) == ("<svg\n", "")
+    assert (process.stdout, process.stderr) == ("<svg\n", "")
 
 
 @contextmanager

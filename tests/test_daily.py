@@ -141,10 +141,10 @@ def test_a_day_of_mixed_grades_has_the_worst_grade_without_unusable_hours() -> N
 def test_quarter_hours_count_as_their_hours() -> None:
     dam = dam_with_file("x.csv", gauge={"interval": "15min", "share_required": 0.5})
     start = day_start(FIRST, dam.time_zone)
-    crowded = [(start + timedelta(minutes=15 * n), 1.0, "good") for n in range(44)]  # 11 hours, whole
-    spread = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # 12 hours, one quarter of each
-    assert daily_table(gauge_readings(dam, crowded), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
-    assert daily_table(gauge_readings(dam, spread), dam)["reservoir_level_flag"].to_list() == [None]
+    complete_hours = [(start + timedelta(minutes=15 * n), 1.0, "good") for n in range(44)]  # 11 hours, whole
+    quarter_hours = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # 12 hours, one quarter of each
+    assert daily_table(gauge_readings(dam, complete_hours), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
+    assert daily_table(gauge_readings(dam, quarter_hours), dam)["reservoir_level_flag"].to_list() == [None]
 
 
 def test_first_and_last_day_bound_the_axis() -> None:

@@ -31,15 +31,15 @@ def batch(value: float) -> pl.DataFrame:
     return readings(LEVEL, day_contents(date(2015, 1, 1), [value] * KEYS))
 
 
-def open_only(url: str, gate: Barrier) -> None:
-    gate.wait(60)
+def open_only(url: str, barrier: Barrier) -> None:
+    barrier.wait(60)
     open_archive(url).close()
 
 
 def test_two_processes_may_create_the_same_archive_at_once(url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
-    gate = spawn.Barrier(3)
-    processes = [spawn.Process(target=open_only, args=(url, gate)) for _ in range(3)]
+    barrier = spawn.Barrier(3)
+    processes = [spawn.Process(target=open_only, args=(url, barrier)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

@@ -130,9 +130,9 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=page_name)
 def test_the_modules_and_objects_that_a_page_names_exist(page: Path) -> None:
-    for dotted in re.findall(r"`(forebay(?:\.\w+)+)`", page.read_text("utf-8")):
-        if not dotted.endswith((".db", ".toml")):
-            pkgutil.resolve_name(dotted)  # raises if it does not exist
+    for name in re.findall(r"`(forebay(?:\.\w+)+)`", page.read_text("utf-8")):
+        if not name.endswith((".db", ".toml")):
+            pkgutil.resolve_name(name)  # raises if it does not exist
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -27,10 +27,10 @@ def long() -> pl.DataFrame:
     return readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 350_000))
 
 
-FAR = datetime(1677, 9, 22, tzinfo=UTC)
-ODD = ("", "\\N", "\\.", "a\n\\.\nb", '"', '""', ",", "\r\n", " ", "NULL", "Ä€😀", "\x01")
+EARLIEST = datetime(1677, 9, 22, tzinfo=UTC)
+ODD_TEXTS = ("", "\\N", "\\.", "a\n\\.\nb", '"', '""', ",", "\r\n", " ", "NULL", "Ä€😀", "\x01")
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-TEXTS = st.none() | st.text(CHARACTERS, max_size=12) | st.sampled_from(ODD)
+TEXTS = st.none() | st.text(CHARACTERS, max_size=12) | st.sampled_from(ODD_TEXTS)
 VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -39,7 +39,7 @@ VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 def test_every_number_and_text_is_returned_exactly(
     empty_archive_url: Callable[[], str], contents: list[Content]
 ) -> None:
-    incoming = readings(LEVEL, {FAR + timedelta(microseconds=k): content for k, content in enumerate(contents)})
+    incoming = readings(LEVEL, {EARLIEST + timedelta(microseconds=k): content for k, content in enumerate(contents)})
     with open_archive(empty_archive_url()) as archive:
         archive.append(incoming, MONDAY)
         stored = archive.as_of([LEVEL]).select(incoming.columns)

@@ -43,8 +43,8 @@ DAMS = {
     ),
     "nothing but a level": synthetic.small_dam(),
 }
-LONE = DAMS["nothing but a level"]
-LEVEL = LONE.target_gauge.column
+LEVEL_ONLY = DAMS["nothing but a level"]
+LEVEL = LEVEL_ONLY.target_gauge.column
 
 
 def with_faults(frame: pl.DataFrame, dam: Dam, seed: int) -> pl.DataFrame:
@@ -123,7 +123,7 @@ def lake(*changes: tuple[int, float], days: int = 900, seed: int = 3) -> list[fl
     return [round(float(x), 3) for x in level]
 
 
-def flags_of(level: list[float | None], dam: Dam = LONE, **columns: list[float | None]) -> pl.DataFrame:
+def flags_of(level: list[float | None], dam: Dam = LEVEL_ONLY, **columns: list[float | None]) -> pl.DataFrame:
     return screen_daily(synthetic.daily_frame(dam, {LEVEL: level, **columns}), dam)
 
 
@@ -152,13 +152,13 @@ def test_an_unexplained_fall_is_a_jump_at_once_until_the_level_has_returned() ->
 
 
 def test_a_fall_that_stays_for_ten_days_is_a_step_and_both_sides_stay_valid() -> None:
-    frame = synthetic.daily_frame(LONE, {LEVEL: lake((600, -4.0))})
-    flags = screen_daily(frame, LONE)
+    frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: lake((600, -4.0))})
+    flags = screen_daily(frame, LEVEL_ONLY)
     assert rows(flags, "step") == [(day_of(600), day_of(610), None)]
     assert {row[2] for row in rows(flags, "jump")} == {day_of(610)}
-    known = daily_known_on(frame, flags, day_of(620), LONE)
+    known = daily_known_on(frame, flags, day_of(620), LEVEL_ONLY)
     assert known.filter(pl.col(LEVEL).is_null())["date"].to_list() == [day_of(600)]  # no change across the step
-    assert daily_known_on(frame, flags, day_of(605), LONE)[LEVEL].tail(7).null_count() == 6
+    assert daily_known_on(frame, flags, day_of(605), LEVEL_ONLY)[LEVEL].tail(7).null_count() == 6
 
 
 def test_a_change_over_a_gap_is_checked_by_its_mean_over_the_gap() -> None:
@@ -259,22 +259,23 @@ def test_a_gauge_is_still_at_first_and_stuck_when_it_catches_up() -> None:
 
 
 def test_a_value_is_present_until_its_flag_is_known() -> None:
-    frame = synthetic.daily_frame(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))})
-    flags = screen_daily(frame, LONE)
+    frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: lake((600, 4.0), (603, -4.0))})
+    flags = screen_daily(frame, LEVEL_ONLY)
     for lag, missing in ((0, []), (1, [602]), (2, [601, 602]), (3, [600, 601, 602])):
-        known = daily_known_after(frame, flags, LONE, lag=lag)
+        known = daily_known_after(frame, flags, LEVEL_ONLY, lag=lag)
         assert known.filter(pl.col(LEVEL).is_null())["date"].to_list() == [day_of(d) for d in missing]
-    assert_frame_equal(frame, synthetic.daily_frame(LONE, {LEVEL: lake((600, 4.0), (603, -4.0))}))  # nothing is deleted
+    unchanged = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: lake((600, 4.0), (603, -4.0))})
+    assert_frame_equal(frame, unchanged)
 
 
 def test_sentinels_of_the_daily_table_are_flags_and_not_used() -> None:
     level = lake()
-    frame = synthetic.daily_frame(LONE, {LEVEL: [*level[:600], -9999.0, *level[601:]]}).with_columns(
+    frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: [*level[:600], -9999.0, *level[601:]]}).with_columns(
         pl.when(pl.col(LEVEL) == -9999.0).then(pl.lit("sentinel")).alias(flag_of(LEVEL))
     )
-    flags = screen_daily(frame, LONE)
+    flags = screen_daily(frame, LEVEL_ONLY)
     assert flags.select("date", "reason", "known_on").rows() == [(day_of(600), "sentinel", day_of(600))]
-    assert usable_values(frame, LONE)[LEVEL][600] is None
+    assert usable_values(frame, LEVEL_ONLY)[LEVEL][600] is None
 
 
 def test_runs_join_consecutive_days() -> None:

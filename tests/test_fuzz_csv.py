@@ -168,10 +168,10 @@ def test_a_number_is_read_correctly_or_refused(text: str, comma: bool, thousands
     decimal = "," if comma else "."
     assume(thousands != decimal)
     expected: float | None = None
-    bare = text.strip()
+    stripped = text.strip()
     mark = {" ": "[ \u00a0\u202f]", None: "(?!)"}.get(thousands) or re.escape(thousands or "")
-    whole = re.fullmatch(rf"[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(decimal)}[0-9]*)?", bare)
-    plain = re.sub(mark, "", bare) if whole else bare
+    whole = re.fullmatch(rf"[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(decimal)}[0-9]*)?", stripped)
+    plain = re.sub(mark, "", stripped) if whole else stripped
     point = re.escape(decimal)
     if re.fullmatch(rf"[+-]?(?:[0-9]+{point}?[0-9]*|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?", plain):
         expected = float(plain.replace(",", "."))
@@ -182,7 +182,7 @@ def test_a_number_is_read_correctly_or_refused(text: str, comma: bool, thousands
     except SourceError:
         assert expected is None or abs(expected) > csv_files.MAX_NUMBER, f"{text!r} is {expected}"
         return
-    assert value == expected if bare else value is None
+    assert value == expected if stripped else value is None
 
 
 # --- clocks ---------------------------------------------------------------------------------------------------------
@@ -227,13 +227,13 @@ def test_repeated_hours_out_of_order_are_refused() -> None:
 
 # --- any content ----------------------------------------------------------------------------------------------------
 
-ODD = (
+ODD_CELLS = (
     "n/a", "NA", "-", "#N/A", "1e308", "-1e308", "1e400", "inf", "-inf", "Infinity", "nan", "NAN", "-nan", "1_000",
     "0x1F", "99999999999999999999999999", "1,5", "1.5", '"', '"1', '1"', '""', "\0", "\ufeff", "１２", "٣", "\u2028",
     "\x85", "2020-02-30", "2020-01-01", "9999-12-31", "0001-01-01", "+12345-01-01", "-0001-01-01",
     "2020-01-01T00:00:00Z", "", " ", "\t", "1" * 400, "255", "4", "-4", "4.0", "256", "=1+1", "\r", "\n", "x" * 5000,
 )  # fmt: skip
-cells = st.one_of(st.sampled_from(ODD), st.text(max_size=8), st.floats().map(repr), st.dates().map(str))
+cells = st.one_of(st.sampled_from(ODD_CELLS), st.text(max_size=8), st.floats().map(repr), st.dates().map(str))
 lines = st.lists(st.lists(cells, max_size=5).map(",".join), max_size=8)
 HEADERS = ("date,level,q", "level,date,q", '"date","level","q"', "date,level", "date,level,q,date",
            "\ufeffdate,level,q", "")  # fmt: skip
@@ -485,10 +485,10 @@ def test_an_error_of_the_command_is_one_sentence(
     Path("x.csv").write_bytes(content)
     has_daily_table = False
     for arguments in (["fetch", "lake.toml"], ["daily", "lake.toml", "-o", "out.csv"]):
-        ended = forebay(*arguments)
-        assert ended.code in (0, 1, 2)
-        assert (ended.code == 0) or (ended.err.startswith("forebay: ") and ended.err.count("\n") == 1), ended.err
-        has_daily_table = has_daily_table or (arguments[0] == "daily" and ended.code == 0)
+        result = forebay(*arguments)
+        assert result.code in (0, 1, 2)
+        assert (result.code == 0) or (result.err.startswith("forebay: ") and result.err.count("\n") == 1), result.err
+        has_daily_table = has_daily_table or (arguments[0] == "daily" and result.code == 0)
     if not has_daily_table:
         assert not Path("out.csv").exists() or Path("out.csv").unlink() is None
     load_dam("lake.toml")

@@ -347,6 +347,6 @@ def test_an_error_of_the_command_is_one_sentence(
     if place[:2] == ("gauges", 1):
         return
     Path("lake.toml").write_text(text_of(with_value(only, place, value)), "utf-8")
-    ended = forebay(command, "lake.toml", *(["-o", "out.csv"] if command == "daily" else []))
-    assert ended.code in (1, 2)
-    assert re.fullmatch(r"forebay: [^\n]+\n", ended.err), ended.err
+    result = forebay(command, "lake.toml", *(["-o", "out.csv"] if command == "daily" else []))
+    assert result.code in (1, 2)
+    assert re.fullmatch(r"forebay: [^\n]+\n", result.err), result.err

@@ -141,17 +141,17 @@ def test_wet_days_use_errors_of_wet_days_if_there_are_enough() -> None:
     np.testing.assert_allclose(last[wet[-31:], -1], 5.0)
     np.testing.assert_array_equal(last[wet[-31:], 0], 0.0)
     np.testing.assert_allclose(last[~wet[-31:], 0], -1.0)
-    rare = np.arange(len(DAYS)) == len(DAYS) - 1
-    offsets = error_quantiles(np.linspace(-1, 1, len(DAYS)), constant_state(rare), lead_time=1)
+    single_day = np.arange(len(DAYS)) == len(DAYS) - 1
+    offsets = error_quantiles(np.linspace(-1, 1, len(DAYS)), constant_state(single_day), lead_time=1)
     np.testing.assert_array_equal(offsets[-1], offsets[-2], err_msg="too few wet days: the errors of all days are used")
 
 
 def test_a_size_outside_the_past_range_is_clipped_to_it() -> None:
     sizes = np.random.default_rng(3).gamma(2.0, 1.0, (len(DAYS), 1))
-    huge, vast = (State(DAYS, DRY, np.vstack([sizes[:-1], [[size]]])) for size in (1e12, 1e15))
-    offsets, vast_offsets = (error_quantiles(random_errors(3), state, lead_time=1)[-1] for state in (huge, vast))
+    large, larger = (State(DAYS, DRY, np.vstack([sizes[:-1], [[size]]])) for size in (1e12, 1e15))
+    offsets, larger_offsets = (error_quantiles(random_errors(3), state, lead_time=1)[-1] for state in (large, larger))
     assert np.isfinite(offsets).all()
-    np.testing.assert_array_equal(offsets, vast_offsets)
+    np.testing.assert_array_equal(offsets, larger_offsets)
 
 
 @pytest.mark.parametrize("empty_size", [0.0, np.nan])

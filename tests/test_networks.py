@@ -93,10 +93,10 @@ def test_a_net_halves_the_error_of_the_median() -> None:
 
 def test_shuffling_keeps_the_pairs() -> None:
     rows = Arrays(np.arange(50, dtype=np.float32)[:, None], np.arange(50, dtype=np.float32), ("x",))
-    mixed = networks.shuffle(rows, 3)
-    assert np.array_equal(mixed.inputs[:, 0], mixed.target)
-    assert sorted(mixed.target) == list(range(50))
-    assert not np.array_equal(mixed.target, rows.target)
+    shuffled = networks.shuffle(rows, 3)
+    assert np.array_equal(shuffled.inputs[:, 0], shuffled.target)
+    assert sorted(shuffled.target) == list(range(50))
+    assert not np.array_equal(shuffled.target, rows.target)
 
 
 def test_normalisation_uses_the_training_rows_only() -> None:

@@ -46,6 +46,6 @@ def test_a_report_without_scored_days_has_no_diagnostics(empty: bool) -> None:
     assert is_diagnosed(report) and not is_diagnosed(example_report())
     assert report.diagnostics is not None
     no_rows = Diagnostics(**{name: rows.clear() for name, rows in report.diagnostics.by_name().items()})
-    undiagnosed = replace(report, diagnostics=no_rows if empty else None)
-    assert 'id="diagnostics"' not in render_report(undiagnosed)
-    assert "reliability" not in report_figures(undiagnosed)
+    without_diagnostics = replace(report, diagnostics=no_rows if empty else None)
+    assert 'id="diagnostics"' not in render_report(without_diagnostics)
+    assert "reliability" not in report_figures(without_diagnostics)

@@ -52,9 +52,9 @@ def test_the_page_needs_no_network_and_lists_the_spells(frame: pl.DataFrame, tmp
 
 
 def test_text_of_a_dam_file_is_never_markup(frame: pl.DataFrame) -> None:
-    hostile = DAM.model_copy(update={"name": "</script><b>", "licence": "<b>"})
-    spells = flag_runs(screen_daily(frame, hostile))
-    page = render_screening(hostile, spells, {"reservoir_level": {"title": "</script><b>"}})
+    dam_with_markup = DAM.model_copy(update={"name": "</script><b>", "licence": "<b>"})
+    spells = flag_runs(screen_daily(frame, dam_with_markup))
+    page = render_screening(dam_with_markup, spells, {"reservoir_level": {"title": "</script><b>"}})
     assert "<b>" not in page
     assert "&lt;/script&gt;&lt;b&gt;: quality screening" in page
 

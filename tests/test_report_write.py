@@ -79,7 +79,7 @@ def test_the_policy_allows_only_our_style_and_scripts() -> None:
 def test_a_report_without_rise_scores_reading_or_forecast() -> None:
     report = example_report()
     empty = replace(report.forecast, table=FORECASTS.empty(), explanation=EXPLANATION.empty(), limitations=())
-    bare = replace(
+    minimal = replace(
         report,
         forecast=empty,
         newest=None,
@@ -87,7 +87,7 @@ def test_a_report_without_rise_scores_reading_or_forecast() -> None:
         scores=SCORES.empty(),
         gauge_table=pl.DataFrame(),
     )
-    html, figures = render_report(bare), report_figures(bare)
+    html, figures = render_report(minimal), report_figures(minimal)
     text = visible_text(html)
     assert set(figures) == {"forecast", "coverage"}
     for sentence in ("No forecast could be issued", "there is no rise to show", "could be scored", "has no reading"):

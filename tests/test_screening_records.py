@@ -87,8 +87,8 @@ def test_warragambas_wrong_levels_are_flagged() -> None:
     )
     same_day = flags.filter(pl.col("date") == date(2009, 3, 4), pl.col("known_on") == date(2009, 3, 4))
     assert same_day["reason"].to_list() == ["jump"]  # flagged before it is known to be a spike
-    noted = flags.filter(pl.col("reason") == "still", pl.col("date") == date(2019, 7, 21))
-    assert noted["known_on"].item() == date(2019, 8, 5)  # long before the level catches up
+    still_flags = flags.filter(pl.col("reason") == "still", pl.col("date") == date(2019, 7, 21))
+    assert still_flags["known_on"].item() == date(2019, 8, 5)  # long before the level catches up
     assert days_of(flags, "rainfall_563079", "scale") > span(date(2008, 2, 1), date(2009, 7, 20))
 
 
@@ -147,8 +147,8 @@ def test_faults_added_to_a_real_record_are_flagged(name: str) -> None:
             while not np.isfinite(level[at - 20 : at + 40]).all():
                 at = int(rng.integers(500, len(level) - 60))
             values, by = level.copy(), large * rng.uniform(3, 10)
-            spot = slice(at, at + length)
-            values[spot] = {"up": level[spot] + by, "down": level[spot] - by, "slip": level[spot] / 10}[fault]
+            days = slice(at, at + length)
+            values[days] = {"up": level[days] + by, "down": level[days] - by, "slip": level[days] / 10}[fault]
             faulty = frame.with_columns(pl.Series(column, values, nan_to_null=True))
             hits[fault] += frame["date"][at] in days_of(screen_daily(faulty, dam), column)
     assert min(hits.values()) >= 8, hits

@@ -53,8 +53,8 @@ def test_a_foreign_class_is_not_serialised() -> None:
 
 
 def test_a_foreign_class_with_the_name_of_a_model_is_not_serialised() -> None:
-    namesake = type("NoChange", (ForeignModel,), {})
-    assert not serialisation.is_serialisable(namesake(1))
+    same_named_model = type("NoChange", (ForeignModel,), {})
+    assert not serialisation.is_serialisable(same_named_model(1))
 
 
 def test_an_unsupported_type_is_named() -> None:

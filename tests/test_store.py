@@ -66,10 +66,10 @@ def test_a_change_of_any_part_is_a_revision_and_the_old_version_stays(archive: A
 
 def test_a_revision_that_was_not_fetched_later_is_refused_completely(archive: Archive) -> None:
     archive.append(readings(LEVEL, day_contents(date(2020, 1, 1), [1.0, 2.0])), MONDAY)
-    mixed = readings(LEVEL, day_contents(date(2020, 1, 2), [2.5, 3.0]))
+    readings_of_two_days = readings(LEVEL, day_contents(date(2020, 1, 2), [2.5, 3.0]))
     for earlier in (timedelta(0), timedelta(hours=-1)):
         with pytest.raises(DataError, match="station 212242: 1 readings .* 2024-01-01.* check the clock and"):
-            archive.append(mixed, MONDAY + earlier)
+            archive.append(readings_of_two_days, MONDAY + earlier)
     assert archive.as_of([LEVEL])["value"].to_list() == [1.0, 2.0]
 
 

@@ -65,7 +65,7 @@ def serving(
 ) -> Iterator[tuple[str, Script]]:
     script = Script(list(steps))
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, script=script))
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that disconnects is no error in these tests
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients may disconnect
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -149,12 +149,12 @@ def test_a_copy_to_the_other_database_and_back_is_equal(
     monkeypatch.setattr("forebay.archive.database.PAGE", 64)
     second = f"sqlite:///{tmp_path}/other.db" if filled.startswith("postgresql") else postgres.new()
     back = postgres.new() if filled.startswith("postgresql") else f"sqlite:///{tmp_path}/back.db"
-    faults: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     for source, target in ((filled, second), (second, back)):
-        copied = upkeep.copy(source, target, progress=lambda result, total: faults.append((result, total)))
-        assert (copied.series, copied.versions) == (3, VERSIONS)
+        result = upkeep.copy(source, target, progress=lambda count, total: progress.append((count, total)))
+        assert (result.series, result.versions) == (3, VERSIONS)
         assert have_equal_views(source, target)
-    assert faults[:3] == [(0, 3), (1, 3), (2, 3)]
+    assert progress[:3] == [(0, 3), (1, 3), (2, 3)]
     assert have_equal_views(filled, back)
     with open_archive(back) as archive:  # the copy can be extended: a new series gets a new number
         archive.append(readings(GAUGES[3], {MONDAY: GOOD}), MONDAY)
@@ -206,8 +206,8 @@ def test_a_backup_restored_into_an_empty_place_is_equal(
     filled: str, new_url: Callable[[], str], tmp_path: Path
 ) -> None:
     path = tmp_path / "a backup?%.db"
-    copied = upkeep.backup(filled, path)
-    assert (copied.versions, copied.target, copied.size) == (VERSIONS, str(path), path.stat().st_size)
+    result = upkeep.backup(filled, path)
+    assert (result.versions, result.target, result.size) == (VERSIONS, str(path), path.stat().st_size)
     assert list(tmp_path.iterdir()) == [path], "one file only"
     second = new_url()
     restored = upkeep.restore(path, second, NOW)

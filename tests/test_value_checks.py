@@ -12,8 +12,8 @@ def reasons_of(values: list[float | None], dam: Dam) -> list[str | None]:
     readings = csv_files.parse_readings(text.encode(), [dam.target_gauge], dam)
     factor, offset = dam.target_gauge.kind.conversion(dam.target_gauge.unit)
     assert readings["value"].to_list() == [None if v is None else v * factor + offset for v in values]
-    passes = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
-    return first_reason(readings["value"], dam.target_gauge, otherwise=passes).to_list()
+    no_flags = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
+    return first_reason(readings["value"], dam.target_gauge, otherwise=no_flags).to_list()
 
 
 @pytest.mark.parametrize("unit", ["m", "ft"])

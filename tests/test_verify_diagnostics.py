@@ -71,9 +71,9 @@ def test_coverage_by_year_and_over_the_last_365_days(diagnostics: Diagnostics, o
     for year, n, share in by_year.iter_rows():
         rows = inside.filter(pl.col("init_date").dt.year() == year)
         assert (n, share) == (len(rows), pytest.approx(rows["hit"].mean()))
-    rolled = diagnostics.rolling_coverage.filter(pl.col("lead_time") == 3)
-    assert rolled["init_date"].min() >= inside["init_date"].min() + timedelta(days=364)  # type: ignore[operator]  # dates
-    last = rolled.row(-1, named=True)
+    rolling = diagnostics.rolling_coverage.filter(pl.col("lead_time") == 3)
+    assert rolling["init_date"].min() >= inside["init_date"].min() + timedelta(days=364)  # type: ignore[operator]  # dates
+    last = rolling.row(-1, named=True)
     rows = inside.filter(pl.col("init_date") > last["init_date"] - timedelta(days=365))
     assert (last["n"], last["coverage_90"]) == (len(rows), pytest.approx(rows["hit"].mean()))
 

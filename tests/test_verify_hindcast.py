@@ -206,8 +206,8 @@ def test_the_default_is_a_blend_with_the_fallback_dates_of_its_main_model() -> N
         complete = np.isfinite(np.stack([*changes.values()])).all(axis=0)
         np.testing.assert_array_equal(np.isfinite(default), complete)
         kind = 2 * samples.regimes["near_full"].astype(int) + samples.regimes["wet"]
-        mixed = blend(changes, samples.change(samples.trusted, lead), lead_time=lead, regimes=kind)[0]
-        shift = (default - mixed)[complete]
+        uncorrected = blend(changes, samples.change(samples.trusted, lead), lead_time=lead, regimes=kind)[0]
+        shift = (default - uncorrected)[complete]
         assert 0.2 < np.isclose(shift, 0.0, atol=1e-15).mean() < 0.8, "only quiet days are corrected"
         assert blended["default"].shift[lead] == pytest.approx(shift[-1])
 

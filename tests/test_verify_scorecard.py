@@ -183,8 +183,8 @@ def test_bands_contain_the_value_and_are_reproducible(two_years: tuple[Samples, 
     assert (banded["high"] >= banded["value"] - 1e-12).all()
     skill = cell(scores, "skill_no_change")
     assert skill["low"] < skill["value"] < skill["high"]  # type: ignore[operator]  # numbers
-    itself = cell(scores, "skill_no_change", model="no_change")
-    assert (itself["value"], itself["low"], itself["high"]) == (0, 0, 0), (
+    skill_of_reference = cell(scores, "skill_no_change", model="no_change")
+    assert (skill_of_reference["value"], skill_of_reference["low"], skill_of_reference["high"]) == (0, 0, 0), (
         "the same blocks for a model and its reference"
     )
 

@@ -92,7 +92,7 @@ def end_of(gauge: Gauge, day: date, zone: str) -> datetime:
     return day_start(day + timedelta(days=1), zone, gauge.day_start)
 
 
-def appended(archive: Archive, history: dict[datetime, dict[tuple[Gauge, date], Content]], zone: str) -> Versions:
+def append_history(archive: Archive, history: dict[datetime, dict[tuple[Gauge, date], Content]], zone: str) -> Versions:
     """Append `history`, and return its versions in plain Python."""
     versions_by_key: Versions = {}
     for fetched_at, batch in sorted(history.items()):
@@ -120,7 +120,7 @@ def test_views_equal_a_model_in_plain_python(
     zone: str,
 ) -> None:
     with open_archive(empty_archive_url()) as archive:
-        versions_by_key = appended(archive, history, zone)
+        versions_by_key = append_history(archive, history, zone)
         as_of = {key: [v for v in versions if v[0] <= instant] for key, versions in versions_by_key.items()}
         assert contents_of(archive.as_of(GAUGES, instant)) == {key: v[-1] for key, v in as_of.items() if v}
         assert contents_of(archive.as_of(GAUGES)) == {key: versions[-1] for key, versions in versions_by_key.items()}
@@ -148,10 +148,10 @@ def test_views_of_an_instant_never_change_afterwards(
 ) -> None:
     past = {fetched_at: batch for fetched_at, batch in history.items() if fetched_at <= instant}
     with open_archive(empty_archive_url()) as archive:
-        appended(archive, past, "+10:00")
+        append_history(archive, past, "+10:00")
         before = archive.as_of(GAUGES, instant), archive.known_at(GAUGES, instant, "+10:00")
         revised = {key: (9.0, "9.0", "poor", "31") for key in later}
-        appended(archive, {instant + timedelta(hours=1): revised}, "+10:00")
+        append_history(archive, {instant + timedelta(hours=1): revised}, "+10:00")
         assert archive.as_of(GAUGES, instant).equals(before[0])
         known = archive.known_at(GAUGES, instant, "+10:00")
         unchanged = before[1].join(known, on=OBSERVATIONS.columns.keys(), how="semi", nulls_equal=True)
