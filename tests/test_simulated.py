@@ -80,9 +80,9 @@ def test_gr4j_creates_no_water_and_becomes_steady_where_all_rain_runs_off() -> N
     days, x1, x3 = 3000, 300.0, 26.0
     steady = simulation.gr4j([4.0] * days, [0.0] * days, (x1, 0.0, x3, 1.8))
     assert math.isclose(steady[-1], 4.0, abs_tol=1e-9)
-    storm = simulation.gr4j([60.0, 20.0] + [0.0] * days, [0.0] * (days + 2), (x1, 0.0, x3, 1.8))
-    assert 0 < storm.sum() < 80 + 0.5 * x1 + 0.4 * x3, "no more water than rain and initial storage"
-    assert (np.diff(storm[20:]) < 0).all(), "without rain the recession only falls"
+    runoff = simulation.gr4j([60.0, 20.0] + [0.0] * days, [0.0] * (days + 2), (x1, 0.0, x3, 1.8))
+    assert 0 < runoff.sum() < 80 + 0.5 * x1 + 0.4 * x3, "no more water than rain and initial storage"
+    assert (np.diff(runoff[20:]) < 0).all(), "without rain the recession only falls"
 
 
 @pytest.mark.parametrize("x4", [0.8, 1.0, 1.8, 3.5])

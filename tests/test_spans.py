@@ -50,8 +50,8 @@ def test_the_newest_days_are_requested_again() -> None:
 
 
 def test_a_rain_day_belongs_to_the_day_that_it_ends_in() -> None:
-    rain_days = {datetime(2024, 1, 1, 9, tzinfo=UTC) + k * DAY: GOOD for k in range(20) if k != 4}
-    rows = readings(RAIN, rain_days).with_columns(pl.lit(MONDAY, OBSERVATIONS.columns["fetched_at"]).alias("fetched_at"))
+    by_time = {datetime(2024, 1, 1, 9, tzinfo=UTC) + k * DAY: GOOD for k in range(20) if k != 4}
+    rows = readings(RAIN, by_time).with_columns(pl.lit(MONDAY, OBSERVATIONS.columns["fetched_at"]).alias("fetched_at"))
     assert offsets(due_spans(RAIN, rows, context())) == [(10, 400), (5, 5)]
 
 
