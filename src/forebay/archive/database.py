@@ -238,7 +238,7 @@ class Database:
             )
         if create:
             with self.translate_errors():
-                engines.tune(self.engine)
+                engines.use_write_ahead_log(self.engine)
 
     def _absent(self) -> NoArchiveError:
         return NoArchiveError(

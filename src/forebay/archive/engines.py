@@ -120,7 +120,7 @@ def lock(connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRES_LOCK)))
 
 
-def tune(engine: sa.Engine) -> None:
+def use_write_ahead_log(engine: sa.Engine) -> None:
     """Switch an SQLite file to write-ahead logging: a reader and a writer do not wait for each other."""
     if engine.dialect.name != "sqlite":
         return

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -19,7 +19,7 @@ from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.services import Service, service_named
 from forebay.sources.hydstra.fetch import Call, call_to
-from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of, unit_of
+from forebay.sources.hydstra.parse import VARIABLE_CODES, Json, parse_datasources, result_of, unit_of
 from forebay.sources.stations import (
     KM_PER_DEGREE,
     MAX_STATIONS,
@@ -39,7 +39,6 @@ ARCHIVE = "A"
 
 _VARIABLE_OF = {float(code): name for name, (_, code) in VARIABLE_CODES.items()} | {140.0: "discharge"}
 _NO_DAY = date(1899, 12, 30)  # day 0 of the service's database means "none"
-Json = Any  # Any: a JSON value; each use checks its type
 
 
 def search_stations(search: StationSearch, *, settings: Settings) -> StationList:
