@@ -73,8 +73,8 @@ SHORT_DEADLINE = (("deadline_s", 2.0),)
 class Fault:
     """Misbehaviour of the service on requests for `function`: on the first `times` of them, or on all.
 
-    `limits` are settings of the gauge's fetch. `tls` means that the gauge's service uses https. `whole` means that the
-    fetch covers the whole record in two requests, of which the first is affected.
+    `limits` are settings of the gauge's fetch. `tls` means that the gauge's service uses https. With `whole_record`
+    the fetch covers the whole record in two requests, and the first is affected.
     """
 
     group: str
@@ -84,7 +84,7 @@ class Fault:
     tls: bool = False
     function: str = "get_ts_traces"
     limits: tuple[tuple[str, float], ...] = ()
-    whole: bool = False
+    whole_record: bool = False
 
 
 def _connections() -> Iterator[Fault]:
@@ -94,9 +94,9 @@ def _connections() -> Iterator[Fault]:
     yield fault("closes the connection early: Content-Length is too large", on.wrong_length(+50))
     yield fault("truncates the answer: Content-Length is too small", on.wrong_length(-50))
     yield fault("stops sending in the middle of an answer", on.stall(TOO_LATE_S), limits=SHORT_READ_TIMEOUT)
-    late = on.slow_first_byte(TOO_LATE_S)
-    yield fault("sends the first byte too late, once", late, times=1, limits=SHORT_READ_TIMEOUT)
-    yield fault("sends the first byte too late, always", late, limits=SHORT_READ_TIMEOUT)
+    slow_start = on.slow_first_byte(TOO_LATE_S)
+    yield fault("sends the first byte too late, once", slow_start, times=1, limits=SHORT_READ_TIMEOUT)
+    yield fault("sends the first byte too late, always", slow_start, limits=SHORT_READ_TIMEOUT)
     yield fault("sends one byte at a time, for longer than `http.deadline_s`", on.slow_drip, limits=SHORT_DEADLINE)
     yield fault("sends an endless answer", on.endless)
     yield fault("redirects to another path on its host", on.redirect("/cgi/webservice.exe?moved"), times=1)
@@ -123,7 +123,8 @@ def _bodies() -> Iterator[Fault]:
     fault = partial(Fault, "The body")
     gzipped = partial(on.transformed, Content_Encoding="gzip")
     yield fault("compresses the body with gzip", gzipped(gzip.compress))
-    yield fault("compresses the body with gzip and truncates it", gzipped(lambda whole: on.half(gzip.compress(whole))))
+    truncated = gzipped(lambda answer: on.half(gzip.compress(answer)))
+    yield fault("compresses the body with gzip and truncates it", truncated)
     yield fault("declares gzip but does not compress", gzipped(bytes))
     yield fault("compresses 64 MB of blanks with gzip", gzipped(on.bomb))
     yield fault("sends half of the JSON", on.transformed(on.half))
@@ -131,9 +132,9 @@ def _bodies() -> Iterator[Fault]:
     yield fault("sends HTML, with status 200", on.body(on.MAINTENANCE))
     yield fault("sends an empty body, with status 200", on.body(b""))
     yield fault("sends JSON of another kind", on.body(b"[1, 2]"))
-    code_page = on.transformed(lambda whole: whole.replace(b"STATION", b"GAUGE 5\xb0"))
+    code_page = on.transformed(lambda answer: answer.replace(b"STATION", b"GAUGE 5\xb0"))
     yield fault("encodes the body in the Windows code page", code_page)
-    yield fault("starts the body with a byte order mark", on.transformed(lambda whole: b"\xef\xbb\xbf" + whole))
+    yield fault("starts the body with a byte order mark", on.transformed(lambda answer: b"\xef\xbb\xbf" + answer))
 
 
 def _envelopes() -> Iterator[Fault]:
@@ -188,7 +189,7 @@ def _contents() -> Iterator[Fault]:
 
 
 def _starts() -> Iterator[Fault]:
-    fault = partial(Fault, "The first part of a record", whole=True)
+    fault = partial(Fault, "The first part of a record", whole_record=True)
     yield fault("reports no data (error 126)", on.error(126, text=ERRORS[126]))
     yield fault("omits the site", on.traces(lambda _: []))
     yield fault("sends no point", on.points(lambda _: []))
@@ -209,7 +210,7 @@ class Outcome:
         Number of attempts of the affected request.
     stored, expected
         The bad gauge's readings in the archive after the fetch, and its readings from a service without a fault.
-    others_complete
+    other_gauges_complete
         Whether the archive has all readings of the other gauges.
     errors
         Error message by the gauge's column.
@@ -220,7 +221,7 @@ class Outcome:
     requests: int
     stored: pl.DataFrame
     expected: pl.DataFrame
-    others_complete: bool
+    other_gauges_complete: bool
     errors: dict[str, str]
     recovered: bool
 
@@ -239,26 +240,26 @@ class Outcome:
             return "nothing stored"
         if self.stored.equals(self.expected):
             return "all stored"
-        absent = len(self.expected) - len(self.stored)
-        emptied = self.stored["value"].null_count() - self.expected.tail(len(self.stored))["value"].null_count()
-        if absent:
-            return f"{absent} days not stored" if absent > 1 else "1 day not stored"
-        return f"all stored, {emptied} as missing" if emptied else "other readings stored"
+        absent_days = len(self.expected) - len(self.stored)
+        missing_values = self.stored["value"].null_count() - self.expected.tail(len(self.stored))["value"].null_count()
+        if absent_days:
+            return f"{absent_days} days not stored" if absent_days > 1 else "1 day not stored"
+        return f"all stored, {missing_values} as missing" if missing_values else "other readings stored"
 
 
 def make_dam(*, separate_service: bool) -> Dam:
     """Warragamba's level, a rain gauge and a river; with `separate_service` the rain gauge has another service."""
-    whole = load_dam("warragamba")
-    gauges = [gauge for gauge in whole.gauges if gauge.station in ("212242", BAD_STATION, "212250")]
+    dam = load_dam("warragamba")
+    gauges = [gauge for gauge in dam.gauges if gauge.station in ("212242", BAD_STATION, "212250")]
     if separate_service:
         gauges = [g.model_copy(update={"source": "vicwater"}) if g.station == BAD_STATION else g for g in gauges]
-    return whole.model_copy(update={"gauges": tuple(gauges)})
+    return dam.model_copy(update={"gauges": tuple(gauges)})
 
 
-def settings_for(url: str, *, whole: bool, bad_url: str = "") -> Settings:
+def settings_for(url: str, *, whole_record: bool, bad_url: str = "") -> Settings:
     """Settings for a fetch from `url`, and from `bad_url` where the bad gauge has another service."""
     sources = {"waternsw": {"url": url}, "vicwater": {"url": bad_url or url}}
-    http = LIMITS | ({"days_per_request": 3660} if whole else {})
+    http = LIMITS | ({"days_per_request": 3660} if whole_record else {})
     return Settings.model_validate({"sources": sources, "http": http, "provisional_days": 5})
 
 
@@ -307,10 +308,11 @@ def stored_readings(archive: Archive, gauges: Sequence[Gauge]) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=3)
-def faultless_readings(dam: Dam, whole: bool) -> pl.DataFrame:
+def faultless_readings(dam: Dam, whole_record: bool) -> pl.DataFrame:
     """Readings of a service without a fault: the whole record, or from `SINCE` on."""
     with temporary_archive() as store, hydstra_server() as url:
-        assert fetch(dam, store, settings_for(url, whole=whole), now=NOW, first=None if whole else SINCE) == {}
+        settings = settings_for(url, whole_record=whole_record)
+        assert fetch(dam, store, settings, now=NOW, first=None if whole_record else SINCE) == {}
         return stored_readings(store, dam.gauges)
 
 
@@ -323,12 +325,12 @@ def try_fault(fault: Fault, affects: Callable[[Json], bool] | None = None) -> Ou
     """Effects of `fault` on the calls that `affects` selects; by default one call of the bad gauge."""
 
     def one_call(call: Json) -> bool:
-        affected_start = RECORD_START if fault.whole else AFFECTED_START
+        affected_start = RECORD_START if fault.whole_record else AFFECTED_START
         start = call["params"].get("start_time", affected_start)
         return is_for_bad_gauge(call) and call["function"] == fault.function and start == affected_start
 
-    dam, first = make_dam(separate_service=fault.tls), None if fault.whole else SINCE
-    expected = faultless_readings(dam, fault.whole)
+    dam, first = make_dam(separate_service=fault.tls), None if fault.whole_record else SINCE
+    expected = faultless_readings(dam, fault.whole_record)
     affected: list[Json] = []
     affected_gauges = [gauge for gauge in dam.gauges if gauge.station == BAD_STATION]
     other_gauges = [gauge for gauge in dam.gauges if gauge.station != BAD_STATION]
@@ -337,19 +339,19 @@ def try_fault(fault: Fault, affects: Callable[[Json], bool] | None = None) -> Ou
     )
     with temporary_archive() as store, hydstra_server() as good_url:
         with hydstra_server(handler=handler, tls=_untrusted_certificate() if fault.tls else None) as url:
-            settings = settings_for(good_url if fault.tls else url, whole=fault.whole, bad_url=url)
+            settings = settings_for(good_url if fault.tls else url, whole_record=fault.whole_record, bad_url=url)
             errors = fetch(dam, store, settings, now=NOW, first=first, limits=fault.limits)
         stored, other_readings = stored_readings(store, affected_gauges), stored_readings(store, other_gauges)
-        next_errors = fetch(dam, store, settings_for(good_url, whole=fault.whole), now=LATER, first=first)
-        whole = stored_readings(store, dam.gauges)
+        next_errors = fetch(dam, store, settings_for(good_url, whole_record=fault.whole_record), now=LATER, first=first)
+        final_readings = stored_readings(store, dam.gauges)
     is_bad_gauge = pl.col("station") == BAD_STATION
     return Outcome(
         requests=len(affected),
         stored=stored,
         expected=expected.filter(is_bad_gauge),
-        others_complete=other_readings.equals(expected.filter(~is_bad_gauge)),
+        other_gauges_complete=other_readings.equals(expected.filter(~is_bad_gauge)),
         errors=errors,
-        recovered=next_errors == {} and whole.equals(expected),
+        recovered=next_errors == {} and final_readings.equals(expected),
     )
 
 
@@ -359,14 +361,14 @@ def _untrusted_certificate() -> ssl.SSLContext:
     return context
 
 
-def line(fault: Fault, outcome: Outcome) -> str:
-    """The fault's line in `docs/faults.md`."""
+def table_row(fault: Fault, outcome: Outcome) -> str:
+    """The fault's row in `docs/faults.md`."""
     cells = (fault.name, str(outcome.requests), outcome.summary, outcome.message)
     return f"| {' | '.join(_cell(cell) for cell in cells)} |\n"
 
 
 def page(lines: Mapping[Fault, str]) -> str:
-    """`docs/faults.md`, from one line per fault."""
+    """`docs/faults.md`, from one row per fault."""
     parts = [HEAD]
     for group in dict.fromkeys(fault.group for fault in lines):
         parts.append(f"\n## {group}\n\n{TABLE_HEAD}")
@@ -381,25 +383,24 @@ def _cell(text: str) -> str:
 TABLE_HEAD = "| the service | requests | archive | error message |\n| --- | --- | --- | --- |\n"
 HEAD = """# Faults of a service and their effects
 
-Each line is an experiment. A server on this machine misbehaves in this way on one request of one gauge, while the fetch
-covers two more gauges. The affected request is the second of those for the gauge's 30 days, or the one for its list of
+Each line is an experiment. A server on loopback has the fault on one request for one gauge, while the fetch covers two
+more gauges. The affected request is the second request for the gauge's 30 days, or the request for its list of
 variables. In every line
 
 - the archive has all readings of the other gauges;
-- the archive has either all of the bad gauge's span or, if any part of it failed, nothing of it. Days that a complete
-  answer omits are not filled. They count as missing, and a later fetch
-  [requests them again](fetching.md#requested-days);
+- the archive has the bad gauge's whole span, or nothing of it if any part failed. Days that a complete answer omits are
+  not filled. They count as missing, and a later fetch [requests them again](fetching.md#requested-days);
 - after the next fetch, from a service without a fault, the archive is the same as without any fault. There is one
   exception: a value that was sent as missing stays missing, unless it is among the newest `provisional_days`.
 
 "Requests" is the number of attempts of the affected request. With the settings of this table the maximum is 3
-(`http.attempts`; the default is 4). The error message follows the gauge's name; "(…)" stands for texts of the network
-and its libraries. In the last table the fetch covers the whole record in two requests, and the first is affected. If
-the archive stored the second part, the next fetch would continue after it, and the first part would be lost.
+(`http.attempts`; the default is 4). The error message follows the gauge's name; "(…)" replaces texts of the network and
+its libraries. In the last table the fetch covers the whole record in two requests, and the first is affected. If the
+archive stored the second part, the next fetch would continue after it, and the first part would be lost.
 
 `python -m tests.faults` writes this page, and a test compares it with the results.
 """
 
 if __name__ == "__main__":
-    PAGE.write_text(page({fault: line(fault, try_fault(fault)) for fault in FAULTS}), "utf-8")
+    PAGE.write_text(page({fault: table_row(fault, try_fault(fault)) for fault in FAULTS}), "utf-8")
     print(Path(PAGE).relative_to(PROJECT))

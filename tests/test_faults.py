@@ -20,9 +20,10 @@ def page_lines() -> list[str]:
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_nothing_partial_is_stored_and_no_other_gauge_is_affected(fault: Fault) -> None:
     outcome = faults.try_fault(fault)
-    assert faults.line(fault, outcome) in page_lines(), "docs/faults.md differs; write it with `python -m tests.faults`"
+    row = faults.table_row(fault, outcome)
+    assert row in page_lines(), "docs/faults.md differs; write it with `python -m tests.faults`"
     assert outcome.requests or fault.tls, "the affected request was never sent"
-    assert outcome.others_complete
+    assert outcome.other_gauges_complete
     assert set(outcome.errors) <= {f"rainfall_{faults.BAD_STATION}"}
     assert outcome.stored.is_empty() or not outcome.message
     # A value that was sent as missing stays missing, except among the newest days.
@@ -37,7 +38,7 @@ def test_nothing_partial_is_stored_and_no_other_gauge_is_affected(fault: Fault) 
 def test_the_same_if_every_request_of_the_gauge_is_affected(fault: Fault) -> None:
     """Including the list of variables, which is the first request."""
     outcome = faults.try_fault(fault, faults.is_for_bad_gauge)
-    assert outcome.others_complete
+    assert outcome.other_gauges_complete
     assert set(outcome.errors) <= {f"rainfall_{faults.BAD_STATION}"}
     assert outcome.stored.is_empty() if outcome.message else outcome.stored.equals(outcome.expected)
     assert outcome.recovered
