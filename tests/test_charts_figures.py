@@ -14,7 +14,7 @@ def chart(title: str) -> alt.Chart:
     return points.encode(x="x:Q", color=alt.Color("name:N", scale=scale)).properties(title=title)
 
 
-def test_one_chart() -> None:
+def test_a_figure_of_one_chart_is_the_chart_in_files_and_on_pages() -> None:
     figure = Figure("levels", (chart("Levels"),))
     assert figure.file_spec()["title"] == "Levels"
     assert [spec["title"] for spec in figure.page_specs()] == ["Levels"]
@@ -40,7 +40,7 @@ def test_figures_without_content_are_left_out() -> None:
     assert figures_by_name([None, figure]) == {"levels": figure}
 
 
-def test_the_heading_of_a_simulated_dam() -> None:
+def test_the_heading_marks_a_simulated_dam() -> None:
     heading = heading_of(synthetic.dam())
     assert heading.title("levels") == "Synthetic Dam · SIMULATED · levels"
     assert heading.axis == "reservoir level (daily mean), m"

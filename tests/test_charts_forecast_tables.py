@@ -54,7 +54,7 @@ def test_a_near_reference_level_at_most_doubles_the_chart(lake: Dam, low: float,
     ("level", "verdict"),
     [(5.0, "inside 80%"), (5.03, "inside 90%"), (6.0, "above 90%"), (4.0, "below 90%"), (None, "not observed")],
 )
-def test_verdicts(lake: Dam, level: float | None, verdict: str) -> None:
+def test_the_verdict_names_the_interval_of_the_observed_level(lake: Dam, level: float | None, verdict: str) -> None:
     levels = pl.DataFrame({"date": [DAYS[1]], "level": pl.Series([level], dtype=pl.Float64)})
     rows = compare_with_observed(fan_of(lake, 5.0, DAYS[:1]), levels, [1])
     assert rows["verdict"].to_list() == [verdict]
@@ -68,7 +68,7 @@ def test_a_forecast_without_interval_has_no_verdict(lake: Dam) -> None:
     assert compare_with_observed(fan, levels, [1])["verdict"].to_list() == ["no interval"]
 
 
-def test_near_full_supply(lake: Dam) -> None:
+def test_a_level_within_the_margin_is_near_full_supply(lake: Dam) -> None:
     """The default margin of a level in m is 0.5 m."""
     assert is_near_full(lake, DAYS[0], 99.6)
     assert not is_near_full(lake, DAYS[0], 99.4)

@@ -114,7 +114,7 @@ def test_a_phrase_with_a_reason_is_accepted() -> None:
     assert not list(check_language.check_program(MODULE, "x = 'a drill'  # language: a quoted title\n"))
 
 
-def test_identifiers_are_no_phrases() -> None:
+def test_identifiers_are_not_checked_for_phrases() -> None:
     assert not list(check_language.check_program(MODULE, "tells = doubt\n"))
 
 

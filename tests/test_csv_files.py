@@ -42,7 +42,7 @@ def parse(text: str | bytes, dam: Dam) -> pl.DataFrame:
     return READINGS.check(readings, unique=True)
 
 
-def test_value_text_quality_and_instant() -> None:
+def test_a_reading_has_value_text_quality_and_instant() -> None:
     dam = dam_with_file("x.csv", quality="q", quality_codes="waternsw")
     table = parse("date,level,q\n2020-01-01,1.50,4\n2020-01-02,9.9,255\n2020-01-03,,4\n2020-01-04,2,155\n", dam)
     assert table["value"].to_list() == [1.5, None, None, 2.0]

@@ -118,7 +118,7 @@ def test_daily_means_keep_their_day_where_midnight_does_not_exist(day: date) -> 
 @pytest.mark.parametrize(
     ("aggregate", "expected"), [("mean", 11.5), ("total", 276.0), ("min", 0.0), ("max", 23.0), ("last", 23.0)]
 )
-def test_aggregates(aggregate: str, expected: float) -> None:
+def test_the_value_of_a_day_is_the_gauges_aggregate(aggregate: str, expected: float) -> None:
     dam = dam_with_file("x.csv", gauge={"interval": "hour", "aggregate": aggregate})
     assert daily_table(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
 
@@ -141,8 +141,8 @@ def test_a_day_of_mixed_grades_has_the_worst_grade_without_unusable_hours() -> N
 def test_quarter_hours_count_as_their_hours() -> None:
     dam = dam_with_file("x.csv", gauge={"interval": "15min", "share_required": 0.5})
     start = day_start(FIRST, dam.time_zone)
-    complete_hours = [(start + timedelta(minutes=15 * n), 1.0, "good") for n in range(44)]  # 11 hours, whole
-    quarter_hours = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # 12 hours, one quarter of each
+    complete_hours = [(start + timedelta(minutes=15 * n), 1.0, "good") for n in range(44)]  # 11 complete hours
+    quarter_hours = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # the first quarter of 12 hours
     assert daily_table(gauge_readings(dam, complete_hours), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
     assert daily_table(gauge_readings(dam, quarter_hours), dam)["reservoir_level_flag"].to_list() == [None]
 
@@ -233,7 +233,7 @@ def test_an_hourly_file_gives_daily_means(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
-def test_write_daily(tmp_path: Path, suffix: str) -> None:
+def test_a_written_daily_table_is_read_back(tmp_path: Path, suffix: str) -> None:
     dam = dam_with_file("x.csv")
     rows = [(day_start(FIRST + timedelta(days=n), dam.time_zone), 1.5, "good") for n in (0, 2)]
     frame = daily_table(gauge_readings(dam, rows), dam)

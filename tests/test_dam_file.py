@@ -230,7 +230,7 @@ def test_a_fault_is_one_sentence_with_key_value_and_allowed_values(
         ),
     ],
 )
-def test_faults_of_windows(tmp_path: Path, window: str, message: str) -> None:
+def test_faults_of_windows_are_one_sentence(tmp_path: Path, window: str, message: str) -> None:
     text = with_text("start = 2012-01-01", f"windows = [{window}]")
     assert fault(tmp_path, text).startswith(message)
 
@@ -325,7 +325,7 @@ def test_a_curve_from_a_csv_file(tmp_path: Path) -> None:
         ('file = { path = "text.csv" }', "storage_curves.file: key level is missing; its keys are path, encoding"),
     ],
 )
-def test_faults_of_storage_curves(tmp_path: Path, curve: str, message: str) -> None:
+def test_faults_of_storage_curves_are_one_sentence(tmp_path: Path, curve: str, message: str) -> None:
     (tmp_path / "text.csv").write_text("l,s\nlow,little\n")
     assert fault(tmp_path, with_curve(curve)).startswith(message)
 
@@ -350,7 +350,7 @@ def test_faults_of_storage_curves(tmp_path: Path, curve: str, message: str) -> N
         ),
     ],
 )
-def test_faults_of_reference_levels(tmp_path: Path, full_supply: str, message: str) -> None:
+def test_faults_of_reference_levels_are_one_sentence(tmp_path: Path, full_supply: str, message: str) -> None:
     assert fault(tmp_path, with_text("full_supply = 100.0", f"full_supply = {full_supply}")).startswith(message)
 
 

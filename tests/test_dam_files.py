@@ -70,7 +70,7 @@ def test_full_supply_lies_within_the_observed_levels(path: Path) -> None:
     assert low < full < top
 
 
-def test_units_of_each_agency() -> None:
+def test_every_unit_is_converted_to_the_canonical_unit() -> None:
     """One figure per unit, copied from the files' first lines."""
     first = {path.stem: daily_from_files(load_dam(str(path))).row(0, named=True) for path in FILES}
     assert first["lavon"]["reservoir_level"] == pytest.approx(492.41)  # ft, the unit of the target

@@ -75,7 +75,7 @@ def test_a_disk_that_is_too_small_for_an_archive(small_disk: Path) -> None:
         open_archive(f"sqlite:///{small_disk}/forebay.db")
 
 
-def test_a_read_only_folder(small_disk: Path) -> None:
+def test_an_archive_in_a_read_only_folder_is_refused(small_disk: Path) -> None:
     with open_archive(f"sqlite:///{small_disk}/stored.db") as archive:
         archive.append(batch(1.0).head(10), MONDAY)
     disks.mount("-o", "remount,ro", str(small_disk))
@@ -86,7 +86,7 @@ def test_a_read_only_folder(small_disk: Path) -> None:
         open_archive(f"sqlite:///{small_disk}/below/new.db")
 
 
-def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
+def test_a_file_that_is_no_archive_is_refused_and_unchanged(tmp_path: Path) -> None:
     text = tmp_path / "levels.csv"
     text.write_text("date,level\n" * 200)
     with pytest.raises(ConfigError, match=r"levels\.csv is not an SQLite database"):
@@ -121,7 +121,7 @@ def test_an_archive_of_a_newer_forebay_is_refused(url: str, monkeypatch: pytest.
 @pytest.mark.parametrize("wrong", ["forebay.db", "", "mysql://me:secret@host/x", "postgres://me:secret@host/x",
                                    "postgresql+psycopg://me:secret@host:port/x", "sqlite://", "sqlite:///:memory:",
                                    "sqlite://host/x.db", "sqlite:///x.db?mode=ro"])  # fmt: skip
-def test_urls_that_are_not_allowed(wrong: str) -> None:
+def test_an_invalid_url_is_refused_without_its_password(wrong: str) -> None:
     with pytest.raises(ConfigError, match="sqlite:///PATH") as caught:
         open_archive(wrong)
     assert "secret" not in str(caught.value)

@@ -42,7 +42,7 @@ def test_an_issue_time_with_its_offset_needs_no_time_zone() -> None:
     assert rows[0][1] == datetime(2024, 5, 1, 4, tzinfo=UTC)
 
 
-def test_commas_spaces_and_other_separators() -> None:
+def test_decimal_commas_spaces_and_semicolons_are_read() -> None:
     text = "\ufeff issued ; day ; rain \n2024-05-01 06:00; 2024-05-02 ; 1,5 \n;;\n"
     rows = parse(text, separator=";", decimal_comma=True, unit="mm")  # type: ignore[arg-type]  # a flag
     assert [row[-1] for row in rows] == [1.5]

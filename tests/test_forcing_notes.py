@@ -43,5 +43,5 @@ def test_a_plan_of_some_days_from_two_issues() -> None:
     assert lacking[1] == "release plan: no issue covers day 3; lead times that need it work without it."
 
 
-def test_a_dam_without_forcings() -> None:
+def test_a_dam_without_forcings_has_no_notes() -> None:
     assert forcing_notes(FORCINGS.empty(), small_dam(), FIRST_DAY) == ((), ())

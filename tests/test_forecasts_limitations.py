@@ -31,7 +31,7 @@ def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[
     return limitations(frame, samples, dam, points[DEFAULT_MODEL], table)
 
 
-def test_no_limitation() -> None:
+def test_a_complete_record_has_no_limitation() -> None:
     assert limitations_of(small_dam(rain_gauge(), STREAM, hindcast={"leads": (1, 7)}, **FULL), 700) == ()
 
 
@@ -44,19 +44,19 @@ def test_a_short_record_has_no_regression_and_no_intervals() -> None:
     )
 
 
-def test_lead_times_without_intervals() -> None:
+def test_the_lead_times_without_intervals_are_named() -> None:
     """37 days to 6 February, the first forecast on day 7: on 1 February the errors of 24 days are known at lead 1."""
     sentences = limitations_of(small_dam(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
     assert "No intervals at lead times 7: at the start of the month" in sentences[1]
 
 
-def test_a_level_that_never_changes() -> None:
+def test_a_level_that_never_changes_is_named() -> None:
     dam = small_dam(rain_gauge(), hindcast={"leads": (1,)}, **FULL)
     sentences = limitations_of(dam, 60, reservoir_level=[3.0] * 60)
     assert "The level did not change in 60 days: the gauge may be stuck." in sentences
 
 
-def test_gauges_without_recent_values() -> None:
+def test_gauges_without_recent_values_are_named() -> None:
     dam = small_dam(rain_gauge(), rain_gauge("r2"), STREAM, hindcast={"leads": (1,)}, **FULL)
     sentences = limitations_of(
         dam, 700, rainfall_r1=[None] * 700, rainfall_r2=[1.0] * 699 + [None], stream_level_s=[1.0] * 690 + [None] * 10
@@ -71,7 +71,7 @@ def test_gauges_without_recent_values() -> None:
     )
 
 
-def test_missing_kinds_of_gauge() -> None:
+def test_missing_kinds_of_gauges_are_named() -> None:
     assert limitations_of(small_dam(hindcast={"leads": (1,)}), 700) == (
         "No gauge of rain or flow: the forecast uses the past levels only.",
         "The dam file has no full supply level: distance to full supply and spills are unknown.",
@@ -81,7 +81,7 @@ def test_missing_kinds_of_gauge() -> None:
     )
 
 
-def test_a_level_read_at_an_hour() -> None:
+def test_a_level_read_at_an_hour_is_named() -> None:
     target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
     dam = small_dam(
         target | {"reading": "instantaneous", "reading_at": "08:00"}, rain_gauge(), hindcast={"leads": (1,)}, **FULL

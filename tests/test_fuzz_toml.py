@@ -163,7 +163,7 @@ def test_any_value_of_any_key_is_read_or_refused(tmp_path: Path, place: tuple[st
 @example("x" * 100_000, 1)
 @example("a", "b" * 100_000)
 @example("a", 10**4000)
-def test_a_key_too_many(tmp_path: Path, key: str, value: Value) -> None:
+def test_an_additional_key_is_refused(tmp_path: Path, key: str, value: Value) -> None:
     path = tmp_path / "lake.toml"
     for place in ((), ("target",), ("gauges", 0), ("gauges", 0, "file"), ("hindcast", "windows", 0), ("full_supply",)):
         table = FULL

@@ -218,7 +218,7 @@ def test_a_long_answer_parses_in_well_under_a_second() -> None:
 
 @pytest.mark.parametrize("result", ["return", "_return"])
 @pytest.mark.parametrize("error", ["error_num", "err_num", "_error_num"])
-def test_every_form_of_the_envelope(result: str, error: str) -> None:
+def test_every_form_of_the_envelope_is_read(result: str, error: str) -> None:
     assert parse.result_of(json.dumps({error: 0, result: {"a": 1}, "disclaimer": "x"})) == {"a": 1}
     assert parse.result_of(json.dumps({error: 126, error.replace("num", "msg"): "No data"})) is None
     with pytest.raises(SourceError, match=r"error 80 \(no such source\); check the gauge's hydstra\.datasource"):

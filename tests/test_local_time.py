@@ -85,7 +85,7 @@ def test_days_of_a_clock_change_have_23_and_25_hours(day: date, hours: int) -> N
         (datetime(2021, 11, 7, 2, 0), "2021-11-07T08:00Z"),
     ],
 )
-def test_clock_times_around_a_change(clock: datetime, instant: str) -> None:
+def test_clock_times_around_a_change_have_an_instant(clock: datetime, instant: str) -> None:
     assert utc_of(clock, "America/Chicago") == datetime.fromisoformat(instant)
 
 

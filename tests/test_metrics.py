@@ -27,7 +27,7 @@ pairs = st.integers(2, 40).flatmap(
 )
 
 
-def test_values_by_hand() -> None:
+def test_scores_equal_values_by_hand() -> None:
     assert metrics.mae(FORECAST, OBSERVED) == 1.0
     assert metrics.rmse(FORECAST, OBSERVED) == pytest.approx(math.sqrt(1.5))
     assert metrics.bias(FORECAST, OBSERVED) == 0.5
@@ -38,12 +38,12 @@ def test_values_by_hand() -> None:
     assert metrics.share_above(np.array([1.0, 2.0, 2.5, 1.0]), OBSERVED) == 0.5
 
 
-def test_kge_by_hand() -> None:
+def test_kge_equals_the_value_by_hand() -> None:
     """Forecast 2·o − 1: correlation 1, spread ratio 2, shift (2·2 − 1 − 2)/σ_o with σ_o = √½."""
     assert metrics.kge(2 * OBSERVED - 1, OBSERVED) == pytest.approx(1 - math.sqrt(1 + 2))
 
 
-def test_pinball_by_hand() -> None:
+def test_pinball_loss_equals_the_value_by_hand() -> None:
     """o = 3 above q = 1 by 2, o = 0 below q = 1 by 1, at p = .9: (.9·2 + .1·1)/2."""
     assert metrics.pinball(np.array([[1.0], [1.0]]), np.array([3.0, 0.0]), [0.9]) == pytest.approx(0.95)
 
@@ -148,7 +148,7 @@ def test_crps_of_equally_likely_quantiles_is_twice_their_pinball_loss(pair: tupl
     assert metrics.crps_ensemble(quantiles, observed).mean() == pytest.approx(expected, abs=1e-9)
 
 
-def test_independent_events_by_hand() -> None:
+def test_independent_events_equal_the_count_by_hand() -> None:
     assert metrics.independent_events(np.array([], dtype=int), 10) == 0
     assert metrics.independent_events(np.array([5]), 10) == 1
     assert metrics.independent_events(np.array([15, 5]), 10) == 1, "a gap of exactly 10 days does not separate events"
@@ -179,7 +179,7 @@ def test_a_unit_scales_errors_and_leaves_efficiencies(
 
 
 @given(pairs)
-def test_a_perfect_forecast(pair: tuple[Array, Array]) -> None:
+def test_a_perfect_forecast_has_the_best_scores(pair: tuple[Array, Array]) -> None:
     observed = pair[0]
     assume(np.ptp(observed) > 0.01)
     assert metrics.mae(observed, observed) == metrics.rmse(observed, observed) == 0

@@ -133,7 +133,7 @@ def test_too_few_days_are_fitted_or_refused(
 
 @for_all_models
 @pytest.mark.parametrize("constant", [0.0, 0.25])
-def test_a_constant_target(
+def test_a_constant_target_gives_finite_forecasts(
     make: Callable[[int], Model], lead: int, constant: float, past: tuple[pl.DataFrame, Array]
 ) -> None:
     inputs, target = past

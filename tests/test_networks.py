@@ -23,7 +23,7 @@ if find_spec("keras") is None and os.environ.get("CI") != "true":
 INPUTS = ["rain", "stream"]
 
 
-def job(seed: int = 0, epochs: int = 20, **training: object) -> Fit:
+def make_fit(seed: int = 0, epochs: int = 20, **training: object) -> Fit:
     rows = networks.arrays(rain_table(), inputs=INPUTS, target="change")
     fitted, validating = networks.split_validation(rows, 0.2)
     return Fit(net(8), replace(Training(epochs=epochs, batch=32), **training), fitted, validating, seed=seed)  # type: ignore[arg-type]  # fields by name
@@ -44,7 +44,7 @@ def nets() -> dict[str, Network]:
     networks_by_backend = {}
     for backend in backends.BACKENDS:
         try:
-            networks_by_backend[backend] = networks.fit(job(), backend=backend)
+            networks_by_backend[backend] = networks.fit(make_fit(), backend=backend)
         except ConfigError:
             if os.environ.get("CI") == "true":
                 raise
@@ -63,30 +63,30 @@ def test_a_net_predicts_the_same_under_every_backend(origin: str, nets: dict[str
 
 def test_the_backends_agree_within_the_noise_of_the_seed(nets: dict[str, Network]) -> None:
     losses = {name: network.history["val_loss"][-1] for name, network in nets.items()}
-    seeds = [networks.fit(job(seed)).history["val_loss"][-1] for seed in range(5)]
+    seeds = [networks.fit(make_fit(seed)).history["val_loss"][-1] for seed in range(5)]
     for backend, loss in losses.items():
         assert abs(loss - np.mean(seeds)) <= 4 * np.std(seeds, ddof=1), backend
 
 
 def test_the_same_seed_gives_the_same_net_after_other_fits() -> None:
-    first, second, third = networks.fit_all([job(0), job(1), job(0)])
+    first, second, third = networks.fit_all([make_fit(0), make_fit(1), make_fit(0)])
     assert first.history.equals(third.history)
     assert not first.history.equals(second.history)
     assert np.array_equal(networks.predict(first, rain_table()), networks.predict(third, rain_table()))
 
 
 def test_the_history_has_all_epochs_and_the_loss_falls() -> None:
-    history = networks.fit(job()).history
+    history = networks.fit(make_fit()).history
     assert history.columns == ["epoch", "loss", "val_loss"]
     assert history["epoch"].to_list() == list(range(1, 21))
     assert history["val_loss"][-1] < history["val_loss"][0]
-    assert networks.fit(replace(job(epochs=1), validating=None)).history["val_loss"].to_list() == [None]
+    assert networks.fit(replace(make_fit(epochs=1), validating=None)).history["val_loss"].to_list() == [None]
 
 
 def test_a_net_halves_the_error_of_the_median() -> None:
     table = rain_table()
     plain = (("normalisation", 0), ("dense", 16), ("relu", 0), ("dense", 1))
-    network = networks.fit(replace(job(epochs=60), layers=plain))
+    network = networks.fit(replace(make_fit(epochs=60), layers=plain))
     errors = np.abs(networks.predict(network, table) - table["change"].to_numpy())
     assert errors.mean() < 0.5 * np.abs(table["change"].to_numpy() - table["change"].median()).mean()
 
@@ -100,14 +100,14 @@ def test_shuffling_keeps_the_pairs() -> None:
 
 
 def test_normalisation_uses_the_training_rows_only() -> None:
-    rows = job().fitted
+    rows = make_fit().fitted
     scale = networks.normalisation(rows)
     assert scale.mean == pytest.approx(rows.inputs.mean(axis=0), rel=1e-5)
     assert scale.variance == pytest.approx(rows.inputs.var(axis=0), rel=1e-4)
 
 
 def test_a_saved_net_is_loaded_unchanged(tmp_path: Path) -> None:
-    network = networks.fit(job(epochs=2))
+    network = networks.fit(make_fit(epochs=2))
     networks.save(network, tmp_path / "net.keras")
     loaded = networks.load(tmp_path / "net.keras")
     assert (loaded.names, loaded.history.equals(network.history)) == (network.names, True)
@@ -132,13 +132,13 @@ def test_a_table_with_missing_values_is_refused(table: pl.DataFrame, message: st
 
 def test_invalid_fits_are_refused() -> None:
     with pytest.raises(ModelError, match="layer 'lstm' is not known; allowed are"):
-        networks.fit(replace(job(), layers=(("lstm", 4),)))
+        networks.fit(replace(make_fit(), layers=(("lstm", 4),)))
     with pytest.raises(ModelError, match="must be the first"):
-        networks.fit(replace(job(), layers=(("dense", 4), ("normalisation", 0))))
+        networks.fit(replace(make_fit(), layers=(("dense", 4), ("normalisation", 0))))
     with pytest.raises(ModelError, match="5 training rows are fewer than one batch of 32"):
-        networks.fit(replace(job(), fitted=job().fitted.take(slice(0, 5))))
+        networks.fit(replace(make_fit(), fitted=make_fit().fitted.take(slice(0, 5))))
     with pytest.raises(ModelError, match="did not stay finite"):
-        networks.fit(job(epochs=2, rate=1e38))
+        networks.fit(make_fit(epochs=2, rate=1e38))
 
 
 def test_the_error_for_an_absent_backend_names_the_command(

@@ -8,7 +8,7 @@ from forebay.dams.dam import Dam
 from tests.report_examples import example_report, section_text
 
 
-def test_facts_of_the_dam_file() -> None:
+def test_the_section_lists_the_facts_of_the_dam_file() -> None:
     curve = {"level_unit": "m", "storage_unit": "ML", "points": [[80, 0], [100, 5000]], "survey_date": "2011-05-01"}
     low_pool = {"rule_curve": [{"day": "01-01", "value": 90}, {"day": "07-01", "value": 95}]}
     facts = {
@@ -31,13 +31,13 @@ def test_facts_of_the_dam_file() -> None:
     assert "80 to 100 m: 0 to 5,000 ML, 2 points, surveyed 2011-05-01 Notes" in text
 
 
-def test_gauges_and_the_last_fetch() -> None:
+def test_the_section_lists_gauges_and_the_last_fetch() -> None:
     text = section_text("dam_and_gauges", example_report())
     assert "stream A creek simulated creek stream level m mean, daily 00:00" in text.replace("Stream", "stream")
     assert "Last fetch gauge rows reservoir_level 1,200" in text
     assert "File" not in text
 
 
-def test_a_dam_without_a_fetch() -> None:
+def test_a_report_without_a_fetch_states_it() -> None:
     text = section_text("dam_and_gauges", replace(example_report(), gauge_table=pl.DataFrame()))
     assert "Nothing was fetched for this report." in text

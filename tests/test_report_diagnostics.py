@@ -29,11 +29,11 @@ def test_the_largest_error_is_in_the_table_with_its_inputs() -> None:
     assert "Flagged or missing Sun 9 Feb 2020 1 +4.018 0.000 −0.033 to +0.033 8.09" in text
 
 
-def test_its_figures_are_files_too() -> None:
+def test_the_figures_of_the_section_are_files_too() -> None:
     assert set(report_figures(diagnosed_report())) >= {"reliability", "rank_histogram", "peaks", "rolling_coverage"}
 
 
-def test_titles_of_inputs() -> None:
+def test_inputs_have_a_title_with_unit() -> None:
     dam = synthetic.dam()
     assert input_title("rain_lag0", dam) == "rain today, mm"
     assert input_title("api", dam) == "wetness index, mm"

@@ -7,7 +7,7 @@ from tests import synthetic
 from tests.report_examples import example_report, section_text
 
 
-def test_table_and_starting_level() -> None:
+def test_the_section_has_the_table_and_the_starting_level() -> None:
     text = section_text("forecast", example_report())
     assert "7 Wed 21 Apr 2021 100.257 100.189 to 100.325 100.170 to 100.344 0.000" in text
     assert "The forecast starts from 100.257 m, the daily mean of Wed 14 Apr 2021." in text
@@ -21,7 +21,7 @@ def test_limitations_are_counted() -> None:
     assert "limitation" not in section_text("forecast", complete)
 
 
-def test_reference_levels() -> None:
+def test_the_section_has_the_distance_to_reference_levels() -> None:
     report = example_report()
     text = section_text("forecast", report)
     assert "Full supply: 100.000 m, 0.257 m below the start of the forecast. The lake is near full supply" in text

@@ -17,7 +17,7 @@ def head_text(report: Report) -> str:
     return template_text("head.html", report, build_head(report))
 
 
-def test_reading_start_and_forecast() -> None:
+def test_the_head_has_the_reading_the_start_and_the_forecast() -> None:
     text = head_text(example_report())
     assert "SIMULATED: weather, river and lake are invented" in text
     assert "mean of the day from Wed 14 Apr 2021 00:00 (UTC+10:00), quality good" in text
@@ -29,7 +29,7 @@ def test_reading_start_and_forecast() -> None:
 
 
 @pytest.mark.parametrize(("age", "stale"), [(0, False), (3, False), (4, True), (1412, True)])
-def test_an_old_forecast_has_its_age_in_the_title_and_no_word_for_now(age: int, stale: bool) -> None:
+def test_an_old_forecast_has_its_age_in_the_title_and_is_not_called_current(age: int, stale: bool) -> None:
     report = example_report()
     issued = replace(report.forecast, issue_time=report.forecast.init_time + timedelta(days=age, hours=1))
     text = head_text(replace(report, forecast=issued))
@@ -37,18 +37,18 @@ def test_an_old_forecast_has_its_age_in_the_title_and_no_word_for_now(age: int, 
     assert not stale or not re.search(r"\b(current|currently|today|now)\b", text, re.IGNORECASE)
 
 
-def test_a_level_older_than_the_init_date() -> None:
+def test_a_level_older_than_the_init_date_has_its_age() -> None:
     report = example_report()
     issued = replace(report.forecast, level_date=report.forecast.init_date - timedelta(days=1))
     text = head_text(replace(report, forecast=issued))
     assert "The last level is 1 day older, from Tue 13 Apr 2021." in text
 
 
-def test_no_reading() -> None:
+def test_a_gauge_without_a_reading_is_marked() -> None:
     assert "none the gauge has no reading" in head_text(replace(example_report(), newest=None))
 
 
-def test_instantaneous_readings() -> None:
+def test_an_instantaneous_level_has_its_hour() -> None:
     level = {"role": "target", "source": "simulated", "station": "lake", "variable": "reservoir_level", "unit": "m"}
     gauge = Gauge.model_validate(level | {"reading": "instantaneous", "reading_at": "08:00"})
     report = example_report()

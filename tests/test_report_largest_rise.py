@@ -6,7 +6,7 @@ from forebay.tables import FORECASTS
 from tests.report_examples import example_report, section_text
 
 
-def test_forecasts_and_observed_changes() -> None:
+def test_the_section_has_forecasts_and_observed_changes() -> None:
     text = section_text("largest_rise", example_report())
     assert "The largest lasting rise in the 60 days of the hindcast is 4.018 m, from Sun 9 Feb 2020" in text
     assert "Observed: +4.018 m, above the 90% interval." in text
@@ -15,6 +15,6 @@ def test_forecasts_and_observed_changes() -> None:
     assert "observed +6.522, above 90%" in text
 
 
-def test_no_rise() -> None:
+def test_a_hindcast_without_a_rise_is_reported() -> None:
     text = section_text("largest_rise", replace(example_report(), hindcast=FORECASTS.empty()))
     assert "The hindcast has no lasting rise of the level" in text

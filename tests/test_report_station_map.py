@@ -98,7 +98,7 @@ def test_two_to_six_rings_the_last_at_the_radius(radius_km: float) -> None:
     assert rings[-1] == radius_km
 
 
-def test_a_map_without_stations() -> None:
+def test_a_map_without_stations_names_the_place() -> None:
     assert "The &lt;Place&gt;" in svg_of(stations_at())
 
 
@@ -110,7 +110,7 @@ def refused(result: CommandResult, pattern: str, code: int = 2) -> None:
     assert re.fullmatch(rf"forebay: [^\n]*{pattern}[^\n]*\n", result.err), result.err
 
 
-def test_around_a_dam(service: Service) -> None:
+def test_stations_around_a_dam_are_printed(service: Service) -> None:
     result = forebay("stations", "warragamba", "--radius-km", "30")
     assert (result.code, result.err) == (0, "")
     title, *_ = result.out.splitlines()
@@ -120,7 +120,7 @@ def test_around_a_dam(service: Service) -> None:
     assert "2 of the answer's 5 stations have no coordinates and are left out." in result.out
 
 
-def test_around_a_place_for_machines(service: Service) -> None:
+def test_stations_around_a_place_are_printed_as_json(service: Service) -> None:
     """A latitude that begins with a minus sign is not read as an option."""
     result = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
     assert (result.code, result.err) == (0, "")
@@ -141,7 +141,7 @@ def test_no_station_is_a_sentence_and_no_failure(service: Service) -> None:
     assert Path("map.svg").exists()
 
 
-def test_a_page_that_needs_no_network(service: Service) -> None:
+def test_the_page_of_stations_needs_no_network(service: Service) -> None:
     service.sites = [*service.sites, Site("9<b>", "-33.9", "150.6", (LAKE, VOLTS, RAIN))]
     result = forebay("stations", "warragamba", "-o", "stations.html")
     assert (result.code, result.err) == (0, "")
@@ -154,7 +154,7 @@ def test_a_page_that_needs_no_network(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("name", "begins"), [("map.png", b"\x89PNG"), ("map.SVG", b"<svg")])
-def test_a_map_in_a_file(service: Service, name: str, begins: bytes) -> None:
+def test_a_map_is_written_as_the_only_file(service: Service, name: str, begins: bytes) -> None:
     assert forebay("stations", "warragamba", "-o", name).code == 0
     assert Path(name).read_bytes().startswith(begins)
     assert [path.name for path in Path().iterdir()] == [name], "no other file remains"

@@ -69,7 +69,7 @@ def test_a_gauge_is_named_by_its_station_or_column() -> None:
         select_gauges(DAM, "r2")
 
 
-def test_texts_for_a_terminal(archive: Archive) -> None:
+def test_changes_are_texts_for_the_terminal(archive: Archive) -> None:
     table = changes(DAM, archive, DAM.gauges)
     lake, lost, code = text_rows(table)
     assert (lake["reading"], lake["value"], lake["change"], lake["code"]) == (DAY, "10 → 11", "+1", "1 → 30")

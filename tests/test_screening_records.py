@@ -112,12 +112,12 @@ def test_the_largest_rises_of_dams_are_floods_without_a_flag(name: str) -> None:
     """The notes of the data list the rises as spikes and jumps; rain or inflow supports each, and each lasts."""
     dam, frame, flags = record(name)
     target = dam.target_gauge.column
-    rises = usable_values(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, by="change")
+    rises = usable_values(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, size="change")
     assert not set(rises["date"]) & days_of(flags, target)
 
 
 @needs_shared
-def test_conroes_sentinels_and_bilancinos_lone_metres_are_flagged() -> None:
+def test_sentinels_of_conroe_and_single_levels_of_bilancino_are_flagged() -> None:
     _, _, flags = record("conroe")
     sentinels = span(date(2019, 7, 2), date(2019, 7, 7))
     assert days_of(flags, "reservoir_level") == days_of(flags, "storage_08067600") == sentinels
@@ -143,14 +143,14 @@ def test_faults_added_to_a_real_record_are_flagged(name: str) -> None:
     hits = {"up": 0, "down": 0, "slip": 0}
     for fault in hits:
         for _ in range(12):
-            at, length = int(rng.integers(500, len(level) - 60)), int(rng.integers(1, 4))
-            while not np.isfinite(level[at - 20 : at + 40]).all():
-                at = int(rng.integers(500, len(level) - 60))
-            values, by = level.copy(), large * rng.uniform(3, 10)
-            days = slice(at, at + length)
-            values[days] = {"up": level[days] + by, "down": level[days] - by, "slip": level[days] / 10}[fault]
+            start, length = int(rng.integers(500, len(level) - 60)), int(rng.integers(1, 4))
+            while not np.isfinite(level[start - 20 : start + 40]).all():
+                start = int(rng.integers(500, len(level) - 60))
+            values, size = level.copy(), large * rng.uniform(3, 10)
+            days = slice(start, start + length)
+            values[days] = {"up": level[days] + size, "down": level[days] - size, "slip": level[days] / 10}[fault]
             faulty = frame.with_columns(pl.Series(column, values, nan_to_null=True))
-            hits[fault] += frame["date"][at] in days_of(screen_daily(faulty, dam), column)
+            hits[fault] += frame["date"][start] in days_of(screen_daily(faulty, dam), column)
     assert min(hits.values()) >= 8, hits
 
 

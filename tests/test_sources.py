@@ -71,7 +71,7 @@ def test_both_ends_of_the_period_are_included(dam: Dam, settings: Settings) -> N
     assert local_days(readings).to_list() == pl.date_range(date(2020, 2, 25), date(2020, 3, 5), eager=True).to_list()
 
 
-def test_one_day_is_a_period(dam: Dam, settings: Settings) -> None:
+def test_a_period_of_one_day_gives_one_reading(dam: Dam, settings: Settings) -> None:
     readings = fetch(dam.target_gauge, dam, date(2020, 3, 1), date(2020, 3, 1), settings)
     assert local_days(readings).to_list() == [date(2020, 3, 1)]
 
@@ -80,7 +80,7 @@ def test_without_a_first_day_the_fetch_begins_with_the_record(dam: Dam, settings
     whole = fetch(dam.target_gauge, dam, None, date(2015, 1, 1), settings)
     early = fetch(dam.target_gauge, dam, date(1900, 1, 1), date(2015, 1, 1), settings)
     assert whole.equals(early)
-    assert len(whole) > 1800  # five years: the shortest record, that of `demo`, starts in 2010
+    assert len(whole) > 1800  # five years: the shortest record (`demo`) starts in 2010
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_an_error_of_the_service_appears_with_its_number(key: str) -> None:
         find(Service(around_warragamba(), refuses={"get_db_info": message}))
 
 
-def test_no_data_is_no_failure() -> None:
+def test_the_error_no_data_means_no_stations() -> None:
     result = find(Service(around_warragamba(), refuses={"get_db_info": {"error_num": 126, "error_msg": "No data"}}))
     assert result.notes == ("waternsw has no station within 30 km.",)
 
@@ -191,7 +191,7 @@ def _rows(*rows: object) -> str:
     [("", ""), ("0", "0"), (0, 0), (None, None), ("-33.9", ""), ("n/a", "150"), ("150.6", "-33.9"), ("nan", "1"),
      ("-33.9", "1e999"), ("-33.9", ["150"])],
 )  # fmt: skip
-def test_invalid_coordinates(latitude: object, longitude: object) -> None:
+def test_invalid_coordinates_are_missing(latitude: object, longitude: object) -> None:
     table = parse_sites(_rows({"station": "1", "latitude": latitude, "longitude": longitude}))
     assert table.select("latitude", "longitude").row(0) == (None, None)
     assert add_distances(table, CENTRE)["distance_km"].to_list() == [None]

@@ -195,7 +195,7 @@ def test_waits_have_jitter_so_that_clients_do_not_return_together() -> None:
     assert len(set(waits)) > 1
 
 
-def test_waits_grow() -> None:
+def test_waits_double_with_each_attempt() -> None:
     limits = QUICK.model_copy(update={"first_wait_s": 0.1, "attempts": 4})
     with serving(status(503)) as (url, script), pytest.raises(SourceError):
         send_request(url, limits)
@@ -349,7 +349,7 @@ def test_a_redirect_to_an_invalid_url_is_an_error() -> None:
         send_request(url)
 
 
-def test_redirects_in_a_circle_end() -> None:
+def test_redirects_in_a_loop_are_an_error() -> None:
     message = "more than 5 times"
     with serving(status(307, Location="/service")) as (url, script), pytest.raises(SourceError, match=message):
         send_request(url)

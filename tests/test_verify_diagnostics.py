@@ -45,7 +45,7 @@ def observations(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> pl.D
     return wide.join(level, left_on="valid_date", right_on="date").drop_nulls("level")
 
 
-def test_reliability(diagnostics: Diagnostics, observations: pl.DataFrame) -> None:
+def test_the_reliability_equals_the_observed_shares(diagnostics: Diagnostics, observations: pl.DataFrame) -> None:
     rows = diagnostics.reliability.filter(pl.col("lead_time") == 3, pl.col("regime") == "all")
     assert rows["quantile"].to_list() == list(QUANTILES)
     assert rows["n"].unique().to_list() == [len(observations)]
@@ -105,7 +105,9 @@ def test_flagged_gauges_are_named(known: tuple[pl.DataFrame, pl.DataFrame, Sampl
     assert misses["flags"].str.contains("range").all()
 
 
-def test_without_intervals_or_scored_days(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> None:
+def test_tables_without_intervals_or_scored_days_are_empty(
+    known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]
+) -> None:
     frame, table, samples, dam = known
     diagnostics = diagnose(table.filter(pl.col("quantile") == 0.5), samples, dam, daily=frame)
     assert diagnostics.reliability.is_empty() and diagnostics.rank_histogram.is_empty()

@@ -118,13 +118,13 @@ def test_first_scored_date_and_first_origin() -> None:
     assert hindcast.first_origin(samples, dam) == 2500 - dam.hindcast.learning_days > 1250, "three years are enough"
 
 
-def test_a_start_after_the_record() -> None:
+def test_a_start_after_the_record_is_an_error() -> None:
     samples, dam = samples_of(start=date(2050, 1, 1))
     with pytest.raises(DataError, match="starts on 2050-01-01, but the record of Synthetic Dam ends on 2021-04-14"):
         hindcast.point_forecasts(samples, dam, REFERENCE_MODELS)
 
 
-def test_one_day_is_too_few() -> None:
+def test_a_record_of_one_day_is_an_error() -> None:
     dam = synthetic.small_dam()
     frame = synthetic.daily_frame(dam, {"reservoir_level": [1.0]})
     with pytest.raises(DataError, match="Small Dam: a usable level on 2018-01-01 only; .* at least 2 days"):
@@ -150,7 +150,7 @@ def test_a_model_with_too_few_samples_is_replaced() -> None:
     assert points["damped_change"].fallback_until == {}
 
 
-def test_progress() -> None:
+def test_progress_counts_fits() -> None:
     samples, dam = samples_of(days=600)
     steps: list[tuple[str, int, int]] = []
     execution = hindcast.Execution(progress=lambda *step: steps.append(step))
@@ -158,7 +158,7 @@ def test_progress() -> None:
     assert steps == [("hindcast", count, 4) for count in (1, 2, 3, 4)], "two leads, two refit days"
 
 
-def test_the_table_of_forecasts() -> None:
+def test_the_table_of_forecasts_fulfils_its_contract() -> None:
     samples, dam = samples_of(days=700)
     table = hindcast.forecast_table(samples, dam, hindcast.point_forecasts(samples, dam, MODELS))
     tables.FORECASTS.check(table, unique=True)
@@ -372,14 +372,14 @@ def warragamba(execution: hindcast.Execution) -> Scored:
 
 @needs_shared
 @pytest.mark.parametrize("window", SCORED)
-def test_the_scored_set_of_warragamba(warragamba: Scored, window: str) -> None:
+def test_the_number_of_scored_days_of_warragamba(warragamba: Scored, window: str) -> None:
     for model in (*MODELS, "default"):
         assert warragamba.n(window, model) == SCORED[window]
 
 
 @needs_shared
 @pytest.mark.parametrize(("model", "window"), REFERENCE_MAE)
-def test_the_references_on_warragamba(warragamba: Scored, model: str, window: str) -> None:
+def test_the_errors_of_the_references_on_warragamba(warragamba: Scored, model: str, window: str) -> None:
     assert tuple(round(mae, 4) for mae in warragamba.values(window, "mae", model=model)) == REFERENCE_MAE[model, window]
 
 
@@ -405,7 +405,7 @@ def test_the_default_is_never_much_worse_than_the_best_single_model(warragamba: 
         assert mae <= best * (1.02 if n >= 1500 else 1.03)
 
 
-FLOORS = {
+ERROR_LIMITS = {
     ("T10", "mae"): (0.0155, 0.0520, 0.131),
     ("T4", "mae"): (0.0180, 0.0630, 0.168),
     ("T10", "mae_top5"): (0.125, 0.50, 1.30),
@@ -416,21 +416,23 @@ FLOORS = {
 
 
 @needs_shared
-@pytest.mark.parametrize(("window", "metric"), FLOORS)
-def test_the_floors_on_warragamba(warragamba: Scored, window: str, metric: str) -> None:
-    for value, floor in zip(warragamba.values(window, metric), FLOORS[window, metric], strict=True):
-        assert value <= floor
+@pytest.mark.parametrize(("window", "metric"), ERROR_LIMITS)
+def test_the_default_stays_below_the_error_limits_on_warragamba(warragamba: Scored, window: str, metric: str) -> None:
+    for value, limit in zip(warragamba.values(window, metric), ERROR_LIMITS[window, metric], strict=True):
+        assert value <= limit
 
 
 @needs_shared
 @pytest.mark.parametrize(("share", "low", "high"), [(80, 0.76, 0.84), (90, 0.87, 0.93)])
-def test_the_coverage_on_warragamba(warragamba: Scored, share: int, low: float, high: float) -> None:
+def test_the_coverage_on_warragamba_is_within_its_limits(
+    warragamba: Scored, share: int, low: float, high: float
+) -> None:
     """Limits from ../shared/domain.md 3."""
     for covered in warragamba.values("T10", f"coverage_{share}"):
         assert low <= covered <= high
 
 
 @needs_shared
-def test_the_coverage_on_wet_days_on_warragamba(warragamba: Scored) -> None:
+def test_the_coverage_on_wet_days_on_warragamba_is_within_its_limits(warragamba: Scored) -> None:
     assert min(warragamba.values("T10", "coverage_90", regime="wet")) >= 0.83
     assert max(warragamba.values("T10", "above_95", regime="wet")) <= 0.12

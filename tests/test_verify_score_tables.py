@@ -9,7 +9,7 @@ from forebay.verify.score_tables import compare_scores, score_summary
 from tests import synthetic
 
 
-def test_default_is_compared_with_the_references() -> None:
+def test_scores_of_the_default_are_compared_with_the_references() -> None:
     table = compare_scores(synthetic.scores(synthetic.dam()), [("all", "all"), ("T1", "all"), ("unknown", "all")])
     assert table.select("window", "lead_time").rows() == [(w, h) for w in ("all", "T1") for h in (1, 3, 7)]
     first = table.row(0, named=True)
@@ -45,5 +45,5 @@ def test_a_dam_without_summary_leads_shows_its_first_leads() -> None:
     assert {row["lead"] for row in rows} == {"2 d", "4 d"}
 
 
-def test_scores_without_rows() -> None:
+def test_the_summary_of_no_scores_is_empty() -> None:
     assert score_summary(SCORES.empty(), synthetic.dam()) == []

@@ -68,7 +68,7 @@ def by_hand() -> pl.DataFrame:
     return scorecard.score(table_of(samples, SMALL, changes), samples, SMALL)
 
 
-def test_values_by_hand(by_hand: pl.DataFrame) -> None:
+def test_scores_equal_values_by_hand(by_hand: pl.DataFrame) -> None:
     expected = {
         "mae": 1.0,
         "rmse": np.sqrt(6.5 / 4),
@@ -91,7 +91,7 @@ def test_values_by_hand(by_hand: pl.DataFrame) -> None:
     assert cell(by_hand, "pinball")["value"] == pytest.approx(np.where(errors > 0, p * errors, (p - 1) * errors).mean())
 
 
-def test_regimes_and_years_by_hand(by_hand: pl.DataFrame) -> None:
+def test_scores_of_regimes_and_years_equal_values_by_hand(by_hand: pl.DataFrame) -> None:
     assert cell(by_hand, "mae", regime="wet")["value"] == 0.75
     assert cell(by_hand, "mae", regime="wet")["n"] == 2
     assert cell(by_hand, "mae", regime="y2018")["value"] == 1.0
@@ -115,7 +115,7 @@ def test_an_undefined_score_is_null() -> None:
     assert cell(scores, "mae", model="no_change")["value"] == 0
 
 
-def test_a_perfect_forecast() -> None:
+def test_a_perfect_forecast_has_the_best_scores() -> None:
     rng = np.random.default_rng(1)
     samples = samples_of(list(np.cumsum(rng.normal(size=DAYS))))
     change = np.append(np.diff(samples.observed), 0.0)
@@ -162,7 +162,7 @@ def two_years() -> tuple[Samples, Dam, dict[str, Array]]:
     return samples_of(list(level)), dam, {"no_change": np.zeros(730), "default": change + rng.normal(0, 0.5, 730)}
 
 
-def test_windows_of_the_dam_file(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+def test_every_window_of_the_dam_file_is_scored(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
     scores = scorecard.score(table_of(samples, dam, changes), samples, dam)
     assert cell(scores, "mae", window="W")["n"] == 100
@@ -221,7 +221,7 @@ def test_intervals_are_scored_only_where_all_days_have_one(two_years: tuple[Samp
     assert cell(scores, "mae")["n"] == SCORED
 
 
-def test_nothing_to_score() -> None:
+def test_a_record_without_scored_days_has_no_scores() -> None:
     """Two days: one forecast without an observed level."""
     samples = samples_of([1.0, 2.0])
     dam = small_dam(hindcast={"leads": (1,)})
@@ -245,7 +245,7 @@ def test_a_unit_scales_errors_and_leaves_skill(two_years: tuple[Samples, Dam, di
         assert difference < 1e-9
 
 
-def test_skill_against_the_best_reference(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+def test_skill_is_against_the_best_reference(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
     better = {"last_change": changes["default"] + 0.1}
     scores = scorecard.score(table_of(samples, dam, changes | better), samples, dam)
