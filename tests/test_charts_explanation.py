@@ -60,7 +60,7 @@ def test_sentences_have_the_dams_unit() -> None:
     assert contribution_sentences(explanation_of(("inflow", "", 1234.4)), dam, 2) == ["+1,234 MG: inflow"]
 
 
-def test_explained_leads() -> None:
+def test_explained_leads_are_leads_of_the_table() -> None:
     assert explained_leads(TABLE) == [1, 3, 7]
     assert explained_leads(explanation_of(("base", "", 0.1))) == [2]
     assert explained_leads(EXPLANATION.empty()) == []

@@ -87,12 +87,12 @@ def test_layouts_are_read(text: str, layout: dict[str, object]) -> None:
         ({"reading": "instantaneous", "reading_at": "08:00"}, "2020-01-02 08:00"),
     ],
 )
-def test_stamp_day_start_and_hour_of_reading(gauge: dict[str, object], start: str) -> None:
+def test_stamp_day_start_and_hour_of_reading_determine_the_instant(gauge: dict[str, object], start: str) -> None:
     time = parse("date,level\n2020-01-02,1\n", dam_with_file("x.csv", zone="+00:00", gauge=gauge))["time"]
     assert time[0].strftime("%Y-%m-%d %H:%M") == start
 
 
-def test_hours_where_clocks_go_back_are_two_instants() -> None:
+def test_a_repeated_hour_has_two_instants() -> None:
     dam = dam_with_file("x.csv", zone="America/Chicago", gauge={"interval": "hour"}, date_format="%Y-%m-%d %H:%M")
     text = "date,level\n2020-11-01 00:00,0\n2020-11-01 01:00,1\n2020-11-01 01:00,2\n2020-11-01 02:00,3\n"
     table = parse(text, dam)

@@ -103,7 +103,7 @@ def test_a_gauge_takes_reading_and_aggregate_from_its_variable(tmp_path: Path) -
         ('reading = "instantaneous"\nreading_at = "08:00"', 86_400, 0),
     ],
 )
-def test_intervals_as_the_dam_file_writes_them(tmp_path: Path, keys: str, interval_s: int, table_interval: int) -> None:
+def test_intervals_of_the_dam_file_are_read(tmp_path: Path, keys: str, interval_s: int, table_interval: int) -> None:
     gauge = read(tmp_path, with_text('station = "1"', f'station = "1"\n{keys}')).target_gauge
     assert (gauge.interval_s, gauge.table_interval) == (interval_s, table_interval)
 

@@ -35,7 +35,7 @@ def test_nothing_partial_is_stored_and_no_other_gauge_is_affected(fault: Fault) 
 
 
 @pytest.mark.parametrize("fault", LASTING_FAULTS, ids=lambda fault: fault.name)
-def test_the_same_if_every_request_of_the_gauge_is_affected(fault: Fault) -> None:
+def test_nothing_partial_is_stored_if_every_request_is_affected(fault: Fault) -> None:
     """Including the list of variables, which is the first request."""
     outcome = faults.try_fault(fault, faults.is_for_bad_gauge)
     assert outcome.other_gauges_complete

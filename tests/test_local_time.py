@@ -34,7 +34,7 @@ def clock_of(instant: datetime, time_zone: str) -> datetime:
 
 
 @given(instants, zones)
-def test_local_and_back_is_the_same_instant_or_the_earlier_of_two_with_its_clock_time(
+def test_local_times_convert_back_to_the_instant_or_to_the_earlier_of_two(
     instant: datetime, time_zone: str
 ) -> None:
     back = utc_of(clock_of(instant, time_zone), time_zone)
