@@ -542,7 +542,7 @@ def test_an_answer_of_another_variable_is_refused() -> None:
 
 
 def published(station: str) -> dict[date, tuple[str, int]]:
-    """A gauge's days as the CSV file has them: value (text) and quality code."""
+    """Value (text) and quality code by day, from the CSV file of a gauge."""
     for path in DATA.glob("*.csv"):
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
