@@ -29,7 +29,7 @@ def test_the_head_has_the_reading_the_start_and_the_forecast() -> None:
 
 
 @pytest.mark.parametrize(("age", "stale"), [(0, False), (3, False), (4, True), (1412, True)])
-def test_an_old_forecast_has_its_age_in_the_title_and_is_not_called_current(age: int, stale: bool) -> None:
+def test_an_old_forecast_has_its_age_in_the_title_and_never_the_word_current(age: int, stale: bool) -> None:
     report = example_report()
     issued = replace(report.forecast, issue_time=report.forecast.init_time + timedelta(days=age, hours=1))
     text = head_text(replace(report, forecast=issued))
