@@ -9,11 +9,11 @@ from forebay.days.datum import on_one_datum, withheld_from
 from forebay.errors import ForebayError
 from forebay.screen.flags import screen_daily
 from tests import synthetic
-from tests.test_flags import LEVEL, LONE, lake
+from tests.test_flags import LEVEL, LEVEL_ONLY, lake
 
 STEP = synthetic.FIRST_DAY + timedelta(days=600)
 END = synthetic.FIRST_DAY + timedelta(days=899)
-FRAME = synthetic.daily_frame(LONE, {LEVEL: lake((600, -4.0))})
+FRAME = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: lake((600, -4.0))})
 
 
 def dam_with_offsets(*offsets: tuple[date, float]) -> Dam:
@@ -21,9 +21,9 @@ def dam_with_offsets(*offsets: tuple[date, float]) -> Dam:
 
 
 def test_thresholds_are_withheld_from_an_unstated_step_once_it_is_known() -> None:
-    flags = screen_daily(FRAME, LONE)
-    assert withheld_from(flags, LONE, STEP + timedelta(days=9)) is None
-    assert withheld_from(flags, LONE, STEP + timedelta(days=10)) == STEP
+    flags = screen_daily(FRAME, LEVEL_ONLY)
+    assert withheld_from(flags, LEVEL_ONLY, STEP + timedelta(days=9)) is None
+    assert withheld_from(flags, LEVEL_ONLY, STEP + timedelta(days=10)) == STEP
 
 
 def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:
@@ -37,10 +37,10 @@ def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:
 
 def test_an_offset_is_valid_until_the_next_one() -> None:
     day = synthetic.FIRST_DAY
-    frame = synthetic.daily_frame(LONE, {LEVEL: [1.0, 3.0, 3.0, 1.0]})
+    frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: [1.0, 3.0, 3.0, 1.0]})
     dam = dam_with_offsets((day + timedelta(days=3), 0.0), (day + timedelta(days=1), 2.0))
     assert on_one_datum(frame, dam)[LEVEL].to_list() == [1.0, 1.0, 1.0, 1.0]
-    assert on_one_datum(frame, LONE) is frame
+    assert on_one_datum(frame, LEVEL_ONLY) is frame
 
 
 def test_two_offsets_from_one_day_are_refused() -> None:

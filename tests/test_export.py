@@ -16,7 +16,7 @@ from forebay.nets import backends, export, networks
 from forebay.nets.networks import Network
 from tests.article_rows import rain_table
 from tests.shared import PROJECT
-from tests.test_networks import INPUTS, job, needs
+from tests.test_networks import INPUTS, make_fit, needs
 
 if find_spec("onnx") is None and os.environ.get("CI") != "true":
     pytest.skip("the extra export is not installed", allow_module_level=True)
@@ -27,7 +27,7 @@ RUNTIME = "onnxruntime-web@1.30.0"
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return networks.fit(job(epochs=3))
+    return networks.fit(make_fit(epochs=3))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_net_of_any_backend_gives_the_same_in_onnxruntime_and_in_javascript(
 ) -> None:
     needs(backend)
     table = rain_table(50)
-    network = networks.fit(job(epochs=2), backend=backend)
+    network = networks.fit(make_fit(epochs=2), backend=backend)
     networks.save(network, tmp_path / "net.keras")
     assert export.write_onnx(network, table, tmp_path / "net.onnx") <= 1e-4
     expected = networks.predict(network, table)
