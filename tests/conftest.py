@@ -64,7 +64,7 @@ def postgres() -> Iterator[Cluster]:
         yield server
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def new_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
     """Function that returns the URL of a new archive; tests that use it run on both databases."""
     if request.param == "sqlite":

@@ -139,6 +139,7 @@ def place(folder: Path) -> Path:
     return synthetic.write_dam(DAM, synthetic.daily_frame(DAM, values), folder)
 
 
+@pytest.mark.slow
 def test_a_killed_fetch_leaves_complete_gauges_and_the_next_fetch_completes(
     url: str, path: Path, start: Start, processes: ForkServerContext
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_killed_fetch_leaves_complete_gauges_and_the_next_fetch_completes(
             assert (stored["value"] > stored["old_value"]).all()
 
 
+@pytest.mark.slow
 def test_two_fetches_a_reader_and_a_dashboard_at_once(
     url: str, tmp_path: Path, start: Start, processes: ForkServerContext
 ) -> None:

@@ -52,6 +52,7 @@ def forebay(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_results_equal_the_article(result: article.ArticleRun) -> None:
     results = {(r["recipe"], r["variant"]): r for r in json.loads(json.dumps(article.json_rows(result.page.results)))}
@@ -67,6 +68,7 @@ def test_the_results_equal_the_article(result: article.ArticleRun) -> None:
         assert row["mae_mean"] > row["baselines_test"]["last_change"] or row["recipe"] == "elixir"
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_livebooks_net_collapses_to_a_constant_near_the_median(result: article.ArticleRun) -> None:
     elixir = next(r for r in result.page.results if r.stem == "elixir-published")
@@ -74,6 +76,7 @@ def test_the_livebooks_net_collapses_to_a_constant_near_the_median(result: artic
     assert elixir.mean() == pytest.approx(elixir.baselines_test["train_median"], abs=0.002)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_each_of_the_seven_faults_has_its_number(result: article.ArticleRun) -> None:
     faults = result.page.faults
@@ -87,6 +90,7 @@ def test_each_of_the_seven_faults_has_its_number(result: article.ArticleRun) -> 
     assert baseline.corrected == pytest.approx(0.01467, abs=5e-6)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_all_forecasts_are_scored_on_the_same_days_and_forebay_is_the_best(result: article.ArticleRun) -> None:
     for same in result.page.same_days:
@@ -118,6 +122,7 @@ class _Page(HTMLParser):
             self.text.append(data)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_page_has_all_results_and_loads_nothing(folder: Path) -> None:
     page = _Page()
@@ -134,6 +139,7 @@ def test_the_page_has_all_results_and_loads_nothing(folder: Path) -> None:
     assert all(link.startswith("#") for link in page.links)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_every_result_has_its_files(folder: Path) -> None:
     kinds = ["csv", "parquet", "html", "svg", "png"]
@@ -153,6 +159,7 @@ def test_every_result_has_its_files(folder: Path) -> None:
     assert net.names[0] == "v_563035_10"
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_command_prints_the_list_and_writes_the_page(tmp_path: Path) -> None:
     words = ("--data", FOLDER, "--recipe", "elixir", "--seeds", "1", "-o", tmp_path / "o", "--json")
@@ -166,6 +173,7 @@ def test_the_command_prints_the_list_and_writes_the_page(tmp_path: Path) -> None
     assert (tmp_path / "o" / "article.html").is_file()
 
 
+@pytest.mark.slow
 @needs_shared
 def test_readings_from_the_service_equal_the_files(tmp_path: Path) -> None:
     with hydstra_server() as url, open_archive(f"sqlite:///{tmp_path}/a.db") as archive:

@@ -55,6 +55,7 @@ def widths(result: CommandResult) -> list[float]:
     return [levels[lead, 0.95] - levels[lead, 0.05] for lead in LEADS["leads"]]
 
 
+@pytest.mark.slow
 def test_drivers_missing_for_a_year_widen_the_intervals(tmp_path: Path) -> None:
     frame = record(RAINY)
     (tmp_path / "whole").mkdir()
@@ -75,6 +76,7 @@ def test_a_constant_level_is_a_limitation(tmp_path: Path) -> None:
     assert "The level did not change in 500 days: the gauge may be stuck." in result.json["lacks"]
 
 
+@pytest.mark.slow
 def test_days_with_a_missing_level_have_a_forecast(tmp_path: Path) -> None:
     frame = record(RAINY, days=900)
     is_missing = pl.Series(np.random.default_rng(1).random(900) < 0.4)
@@ -129,6 +131,7 @@ def test_changes_across_a_step_of_datum_are_not_learned() -> None:
         assert np.nanmax(np.abs(samples.change(samples.observed, lead))) > 3.5, "verification uses the observed levels"
 
 
+@pytest.mark.slow
 def test_intervals_are_reliable_while_rain_is_missing_for_a_year() -> None:
     frame, outage = with_gap(record(RAINY, days=1800), "rainfall_r1", 1300, 1665), np.arange(1300, 1665)
     samples = make_samples(frame, frame, RAINY)

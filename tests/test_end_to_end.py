@@ -12,7 +12,7 @@ from tests.command_line import forebay
 from tests.shared import PROJECT, SHARED, needs_shared
 
 DAMS = sorted(path.stem for path in (PROJECT / "tests/dams").glob("*.toml"))
-REAL = [pytest.param(str(PROJECT / f"tests/dams/{name}.toml"), marks=needs_shared, id=name) for name in DAMS]
+REAL = [pytest.param(str(PROJECT / f"tests/dams/{name}.toml"), marks=[needs_shared, pytest.mark.slow], id=name) for name in DAMS]
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,7 @@ def with_two_leads(dam: Path, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @needs_shared
 def test_warragamba_from_its_files_to_a_report() -> None:
     run = forebay("run", PROJECT / "tests/dams/warragamba.toml", "-o", "report")

@@ -91,6 +91,7 @@ def test_contributions_sum_to_the_forecast_of_a_blend(days: int, seed: int) -> N
     assert set(table["lead_time"]) == {1, 3}
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("day", ["2012-03-01", "2013-08-20", "2020-02-08"])
 def test_explanations_of_real_days_at_warragamba(day: str) -> None:

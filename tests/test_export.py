@@ -50,6 +50,7 @@ def node() -> Path:
     return NODE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", backends.BACKENDS)
 def test_a_net_of_any_backend_gives_the_same_in_onnxruntime_and_in_javascript(
     backend: str, node: Path, tmp_path: Path

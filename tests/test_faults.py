@@ -34,6 +34,7 @@ def test_nothing_partial_is_stored_and_no_other_gauge_is_affected(fault: Fault) 
     assert differences["value"].null_count() == len(differences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", LASTING_FAULTS, ids=lambda fault: fault.name)
 def test_nothing_partial_is_stored_if_every_request_is_affected(fault: Fault) -> None:
     """Including the list of variables, which is the first request."""
@@ -44,6 +45,7 @@ def test_nothing_partial_is_stored_if_every_request_is_affected(fault: Fault) ->
     assert outcome.recovered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sends an endless answer", "compresses 64 MB of blanks with gzip"])
 def test_memory_is_bounded(name: str) -> None:
     (fault,) = (fault for fault in FAULTS if fault.name == name)

@@ -249,6 +249,7 @@ def read_or_refused(dam: Dam, path: Path) -> None:
         assert frame["reservoir_level"].is_finite().fill_null(True).all()
 
 
+@pytest.mark.slow
 @WITH_FILES
 @example("date,level", ["+12345-01-01,1"], "\n", False, False)
 @given(st.sampled_from(HEADERS), lines, st.sampled_from(("\n", "\r\n", "\r")), st.booleans(), st.booleans())
@@ -402,6 +403,7 @@ FILLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", FILLS.values(), ids=FILLS)
 def test_memory_grows_with_the_size_of_the_file_only(
     fill: Callable[[int], str], tmp_path: Path
@@ -424,6 +426,7 @@ STAMPS = st.sampled_from(ODD_STAMPS) | st.text("0123456789-+: ", max_size=18)
 FORCING_LINES = st.lists(st.tuples(STAMPS, STAMPS.map(lambda text: text[:-6]), st.text("0123456789.-e", max_size=6)))
 
 
+@pytest.mark.slow
 @given(FORCING_LINES, st.sampled_from(["%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M%z"]))
 @example([("+12000-01-01 00:00", "2024-05-02", "1")], "%Y-%m-%d %H:%M")
 @example([("2024-05-01 06:00", "+12000-01-01", "1")], "%Y-%m-%d %H:%M")

@@ -62,6 +62,7 @@ def test_largest_rounds_up_and_prefers_the_earlier() -> None:
     assert metrics.largest(observed, 0.41).tolist() == [1, 2, 4]
 
 
+@pytest.mark.slow
 @given(pairs)
 def test_errors_agree_with_the_losses_of_mlforecast(pair: tuple[Array, Array]) -> None:
     """mlforecast uses the losses of utilsforecast."""
@@ -102,6 +103,7 @@ def test_errors_agree_with_scikit_learn(pair: tuple[Array, Array]) -> None:
     assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(peer_losses), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(pairs)
 def test_scores_agree_with_the_package_scores(pair: tuple[Array, Array]) -> None:
     """KGE is not compared: its bias term is (μ_f − μ_o)/σ_o in forebay and μ_f/μ_o in `scores` (see `metrics.kge`)."""
@@ -124,6 +126,7 @@ def test_scores_agree_with_the_package_scores(pair: tuple[Array, Array]) -> None
     assert metrics.pinball(quantiles, observed, QUANTILES) == pytest.approx(np.mean(losses_by_quantile), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(pairs, st.integers(0, 1000), st.integers(1, 60))
 def test_crps_agrees_with_the_package_scores(pair: tuple[Array, Array], seed: int, members: int) -> None:
     forecast, observed = pair

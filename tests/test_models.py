@@ -19,7 +19,7 @@ from tests import synthetic
 
 LEADS = (1, 7)
 FAST_MODELS = [*MODELS.values(), *FLOW_MODELS.values()]
-NET_CASES = [(net, 1) for net in NETS.values()]  # one lead time only: a fit takes seconds
+NET_CASES = [pytest.param(net, 1, marks=pytest.mark.slow) for net in NETS.values()]  # one lead time: a fit is slow
 for_all_models = pytest.mark.parametrize(("make", "lead"), [*itertools.product(FAST_MODELS, LEADS), *NET_CASES])
 
 

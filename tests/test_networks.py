@@ -51,6 +51,7 @@ def nets() -> dict[str, Network]:
     return networks_by_backend
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", backends.BACKENDS)
 def test_a_net_predicts_the_same_under_every_backend(origin: str, nets: dict[str, Network]) -> None:
     needs(origin)
@@ -61,6 +62,7 @@ def test_a_net_predicts_the_same_under_every_backend(origin: str, nets: dict[str
         assert np.abs(networks.predict(nets[origin], rain_table(), backend=backend) - expected).max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_the_backends_agree_within_the_noise_of_the_seed(nets: dict[str, Network]) -> None:
     losses = {name: network.history["val_loss"][-1] for name, network in nets.items()}
     seeds = [networks.fit(make_fit(seed)).history["val_loss"][-1] for seed in range(5)]
@@ -154,12 +156,14 @@ def test_the_error_for_an_absent_backend_names_the_command(
         backends.check("jax")
 
 
+@pytest.mark.slow
 def test_the_error_of_another_process_has_its_last_line() -> None:
     needs("torch")
     with pytest.raises(ModelError, match=r"Keras on torch failed in its own process .*: .*KeyError"):
         backends.run(backends.Task("forebay.nets.keras_nets", "predict_item"), [{"x": np.zeros(1)}], backend="torch")
 
 
+@pytest.mark.slow
 def test_a_second_backend_runs_in_a_separate_process() -> None:
     needs("torch")
     code = (

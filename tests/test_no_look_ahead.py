@@ -204,6 +204,7 @@ def test_the_days_of_the_cases_have_their_events(name: str) -> None:
         assert days["is wet"][FLOOD]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("day", "seed"), [(300, 1), (450, 2)])
 def test_the_article_net_uses_no_later_day(day: int, seed: int) -> None:
     """Two cases only, because a net takes seconds."""
@@ -245,6 +246,7 @@ class FutureHuber(Huber):
     whole_record: tuple[pl.DataFrame, Array]
 
 
+@pytest.mark.slow
 def test_a_model_that_uses_later_rows_is_detected() -> None:
     with pytest.raises(AssertionError):
         check_no_look_ahead(DAMS["rain and a river"], 400, 1, models={**MODELS, "leaky": CentredHuber})
@@ -260,6 +262,7 @@ def test_a_regime_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch) -
         check_no_look_ahead(DAMS["a river alone"], 150, 1)
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_from_the_future_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     point_forecasts = hindcast.point_forecasts
 
@@ -272,6 +275,7 @@ def test_a_model_that_learns_from_the_future_is_detected(monkeypatch: pytest.Mon
         check_no_look_ahead(DAMS["rain and a river"], 400, 1, models={**MODELS, "leaky": FutureHuber})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leak", ["shift(-1)", "backward fill", "centred mean", "mean of all"])
 def test_an_input_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
     build = known_inputs.build_inputs
@@ -301,6 +305,7 @@ def _without_rain(frame: pl.DataFrame, day: int) -> pl.DataFrame:
     return frame.with_columns(pl.when(pl.int_range(len(frame)) != day).then(pl.col(columns)).name.keep())
 
 
+@pytest.mark.slow
 def test_intervals_from_later_errors_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def from_all_errors(errors: Array, state: State, *, probabilities: Sequence[float], **options: Any) -> Array:
         del state, options  # Any: the remaining keywords of error_quantiles
@@ -311,6 +316,7 @@ def test_intervals_from_later_errors_are_detected(monkeypatch: pytest.MonkeyPatc
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 
 
+@pytest.mark.slow
 def test_errors_used_a_day_too_early_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A common mistake: at lead time h the errors of the last h days are not known yet."""
 
@@ -324,6 +330,7 @@ def test_errors_used_a_day_too_early_are_detected(monkeypatch: pytest.MonkeyPatc
         check_no_look_ahead(DAMS["rain and a river"], renewal_day, 1)
 
 
+@pytest.mark.slow
 def test_paths_joined_by_unknown_errors_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     join = uncertainty.join_leads
 
@@ -335,6 +342,7 @@ def test_paths_joined_by_unknown_errors_are_detected(monkeypatch: pytest.MonkeyP
         check_no_look_ahead(DAMS["rain and a river"], 365 + 31, 1)
 
 
+@pytest.mark.slow
 def test_intervals_from_the_spread_of_later_days_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_tomorrow(errors: Array, state: State, **options: Any) -> Array:  # Any: keywords of error_quantiles
         return error_quantiles(errors, state.with_sizes(np.roll(state.sizes, -1, axis=0)), **options)
@@ -344,6 +352,7 @@ def test_intervals_from_the_spread_of_later_days_are_detected(monkeypatch: pytes
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 
 
+@pytest.mark.slow
 def test_weights_from_unknown_errors_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     """At lead time 3, weights that use the change of 3 days after 2 days."""
 
@@ -357,6 +366,7 @@ def test_weights_from_unknown_errors_are_detected(monkeypatch: pytest.MonkeyPatc
         check_no_look_ahead(DAMS["rain and a river"], 400, 1)
 
 
+@pytest.mark.slow
 def test_a_quiet_median_of_later_errors_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def from_all_errors(errors: Array, state: State, *, lead_time: int) -> Array:
         del state, lead_time

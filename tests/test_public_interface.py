@@ -55,6 +55,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_public_ones() -> None:
         _ = forebay.foercast  # type: ignore[attr-defined]  # the error is the test
 
 
+@pytest.mark.slow
 def test_public_functions_work_after_every_module_is_imported(lake: Path, tmp_path: Path) -> None:
     """In a process of its own: an import of a submodule sets an attribute of its package."""
     program = """
@@ -91,6 +92,7 @@ def test_the_import_loads_no_library() -> None:
     assert heavy & set(result.stdout.split()) == set()
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_the_functions(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

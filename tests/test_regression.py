@@ -105,6 +105,7 @@ def test_only_the_last_fits_are_cached() -> None:
     assert Huber(1).fit(INPUTS, TARGET).coefficients_ is not first.coefficients_
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_empty_cache")
 def test_concurrent_fits_give_the_fit_of_their_own_rows() -> None:
     """The hindcast fits lead times in threads; the test has more fits than the cache can store."""

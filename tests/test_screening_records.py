@@ -92,6 +92,7 @@ def test_warragambas_wrong_levels_are_flagged() -> None:
     assert days_of(flags, "rainfall_563079", "scale") > span(date(2008, 2, 1), date(2009, 7, 20))
 
 
+@pytest.mark.slow
 @needs_shared
 def test_no_real_flood_of_warragamba_is_flagged_on_any_day() -> None:
     dam, frame, flags = record("warragamba")
@@ -132,6 +133,7 @@ def test_records_without_known_faults_have_no_remaining_flag(name: str) -> None:
     assert flag_runs(flags).is_empty()
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("name", ["lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "bilancino"])
 def test_faults_added_to_a_real_record_are_flagged(name: str) -> None:
@@ -154,6 +156,7 @@ def test_faults_added_to_a_real_record_are_flagged(name: str) -> None:
     assert min(hits.values()) >= 8, hits
 
 
+@pytest.mark.slow
 @needs_shared
 def test_fourteen_years_of_eight_gauges_are_screened_in_half_a_second() -> None:
     dam, frame, _ = record("warragamba")

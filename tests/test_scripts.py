@@ -108,6 +108,7 @@ def test_an_extra_is_installed_once_and_the_plain_call_afterwards_installs_nothi
     assert installations(project) == before + 1
 
 
+@pytest.mark.slow
 def test_a_changed_pyproject_is_installed_again(project: Path) -> None:
     before = installations(project)
     with (project / "pyproject.toml").open("a") as file:
@@ -117,6 +118,7 @@ def test_a_changed_pyproject_is_installed_again(project: Path) -> None:
     assert installations(project) == before + 1
 
 
+@pytest.mark.slow
 def test_a_failed_installation_prints_the_reason_and_is_repeated(project: Path) -> None:
     (project / "broken").touch()
     with (project / "pyproject.toml").open("a") as file:
@@ -131,6 +133,7 @@ def test_a_failed_installation_prints_the_reason_and_is_repeated(project: Path) 
     assert installations(project) == before
 
 
+@pytest.mark.slow
 def test_a_broken_environment_is_rebuilt(project: Path) -> None:
     for pip in (project / ".venv").glob("lib/python*/site-packages/pip"):
         shutil.rmtree(pip)
@@ -138,6 +141,7 @@ def test_a_broken_environment_is_rebuilt(project: Path) -> None:
     assert call(project / ".venv" / "bin" / "python", "-c", "import pip, forebay", cwd=project).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_project_that_was_moved_is_installed_where_it_is_now(project: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(project, moved, symlinks=True)

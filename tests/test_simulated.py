@@ -42,6 +42,7 @@ def read(
     return fetch_readings(gauge, dam, since, until, settings=Settings(), now=now)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.dates(date(2010, 1, 1), date(2014, 12, 31)), st.integers(0, 900), st.integers(0, 2**32))
 def test_a_longer_simulation_changes_no_earlier_day(last: date, extra_days: int, seed: int) -> None:
