@@ -12,7 +12,8 @@ from tests.command_line import forebay
 from tests.shared import PROJECT, SHARED, needs_shared
 
 DAMS = sorted(path.stem for path in (PROJECT / "tests/dams").glob("*.toml"))
-REAL = [pytest.param(str(PROJECT / f"tests/dams/{name}.toml"), marks=[needs_shared, pytest.mark.slow], id=name) for name in DAMS]
+SLOW = [needs_shared, pytest.mark.slow]
+REAL = [pytest.param(str(PROJECT / f"tests/dams/{name}.toml"), marks=SLOW, id=name) for name in DAMS]
 
 
 @pytest.fixture(autouse=True)
