@@ -523,6 +523,7 @@ def test_a_dry_run_sends_nothing_and_lists_the_requests_of_the_fetch(
     assert "simulated: no service" in text.out
 
 
+@pytest.mark.slow
 @needs_shared
 def test_run_of_warragamba_from_a_hydstra_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The dam file of the catalogue with three lead times, to save time; then a second fetch by the catalogue's id."""
