@@ -113,7 +113,7 @@ def test_the_largest_rises_of_dams_are_floods_without_a_flag(name: str) -> None:
     """The notes of the data list the rises as spikes and jumps; rain or inflow supports each, and each lasts."""
     dam, frame, flags = record(name)
     target = dam.target_gauge.column
-    rises = usable_values(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, size="change")
+    rises = usable_values(frame, dam).select("date", change=pl.col(target).diff()).top_k(20, by="change")
     assert not set(rises["date"]) & days_of(flags, target)
 
 
