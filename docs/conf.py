@@ -33,6 +33,7 @@ autodoc_default_options = {"members": True, "exclude-members": "model_config, mo
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = False
+suppress_warnings = ["ref.python"]  # types of several modules share a name (`Progress`): an annotation names no module
 napoleon_use_ivar = True  # else autodoc describes a field and napoleon describes it again
 
 QUOTED = re.compile(r"(`[^`]*`)")
