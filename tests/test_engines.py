@@ -45,8 +45,8 @@ def test_every_number_and_text_is_returned_exactly(
         stored = archive.as_of([LEVEL]).select(incoming.columns)
         assert stored.equals(incoming)
         # SQLite stores −0 as 0, which is the same number; every other number keeps all its digits
-        values = [(None if value is None else str(value + 0.0)) for value in incoming["value"]]
-        assert [(None if value is None else str(value + 0.0)) for value in stored["value"]] == values
+        expected, actual = ([str(value) for value in table["value"] + 0.0] for table in (incoming, stored))
+        assert actual == expected
 
 
 def test_the_nul_character_is_refused_by_both_databases(url: str) -> None:

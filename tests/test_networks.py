@@ -168,7 +168,7 @@ def test_a_second_backend_runs_in_a_separate_process() -> None:
     needs("torch")
     code = (
         "from forebay.nets import networks as n; from tests.test_networks import make_fit; import sys\n"
-        "n.fit(make_fit(epochs=1)); n.fit(make_fit(epochs=1), backend='torch'); print('torch' in sys.modules)"
+        "fit = make_fit(epochs=1); n.fit(fit); n.fit(fit, backend='torch'); print('torch' in sys.modules)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert process.stdout == "False\n", process.stderr

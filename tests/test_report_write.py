@@ -90,7 +90,7 @@ def test_a_report_without_rise_scores_reading_or_forecast() -> None:
     html, figures = render_report(minimal), report_figures(minimal)
     text = visible_text(html)
     assert set(figures) == {"forecast", "coverage"}
-    for sentence in ("No forecast could be issued", "has no lasting rise of the level", "could be scored", "has no reading"):
+    for sentence in ("No forecast could be issued", "has no lasting rise", "could be scored", "has no reading"):
         assert sentence in text
     assert 'href="#explanation"' not in html and 'href="#diagnostics"' not in html
 
