@@ -9,6 +9,7 @@ import polars as pl
 
 from forebay.charts.encodings import tooltips
 from forebay.charts.figures import Figure
+from forebay.charts.formats import format_name
 from forebay.charts.score_tables import errors_by_lead, scored_regimes
 from forebay.charts.style import EXTRA_COLOURS, MODEL_COLOURS, PANEL_HEIGHT, PANEL_WIDTH, Heading
 from forebay.tables import DEFAULT_MODEL
@@ -45,13 +46,15 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
     extra = iter(EXTRA_COLOURS * (1 + len(models) // len(EXTRA_COLOURS)))
     colours = [MODEL_COLOURS.get(model) or next(extra) for model in models]
     dashes = [[1, 0] if model == DEFAULT_MODEL else _DASHES[k % len(_DASHES)] for k, model in enumerate(models)]
-    colour = alt.Color("model:N", title=None, scale=alt.Scale(domain=models, range=colours))
-    dash = alt.StrokeDash("model:N", title=None, scale=alt.Scale(domain=models, range=dashes))
+    names = [format_name(model) for model in models]
+    colour = alt.Color("model:N", title=None, scale=alt.Scale(domain=names, range=colours))
+    dash = alt.StrokeDash("model:N", title=None, scale=alt.Scale(domain=names, range=dashes))
     lead = alt.Tooltip("lead_time:O", title="lead time, days")
     panels: list[AnyChart] = []
-    for name, table in errors:
+    for title, table in errors:
+        rows = table.with_columns(pl.col("model").replace_strict(models, names), pl.col("mae").round_sig_figs(5))
         chart = (
-            alt.Chart(table.with_columns(pl.col("mae").round_sig_figs(5)))
+            alt.Chart(rows)
             .mark_line(point=alt.OverlayMarkDef(size=28), strokeWidth=2)
             .encode(
                 x=alt.X("lead_time:O", title="lead time, days", axis=alt.Axis(labelAngle=0)),
@@ -60,7 +63,7 @@ def error_panels(errors: Sequence[tuple[str, pl.DataFrame]], heading: Heading) -
                 strokeDash=dash,
                 tooltip=[*tooltips("model:N"), lead, *tooltips("mae:Q", "n:Q")],
             )
-            .properties(width=PANEL_WIDTH + 130, height=PANEL_HEIGHT + 40, title=heading.panel(name))
+            .properties(width=PANEL_WIDTH + 130, height=PANEL_HEIGHT + 40, title=heading.panel(title))
         )
         panels.append(chart)
     return tuple(panels)
