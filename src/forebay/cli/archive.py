@@ -14,8 +14,6 @@ from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print
 from forebay.errors import ForebayError, NoArchiveError
 
 if TYPE_CHECKING:
-    from forebay.archive.fetch import FetchReport
-    from forebay.archive.store import Archive
     from forebay.archive.upkeep import CopyReport
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
@@ -48,6 +46,7 @@ def fetch(
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
+    from forebay.jobs.observations import fetch_now
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
@@ -56,8 +55,8 @@ def fetch(
         title = f"{dam.name}: requests of a fetch, at most"
         print_result(requests, as_json, lambda: terminal.table(title, requests))
         return
-    with archive_at(archive, settings) as store:
-        report = _fetch_now(dam, store, settings, span=(since, until))
+    with archive_at(archive, settings) as store, terminal.progress() as progress:
+        report = fetch_now(dam, store, settings, span=(since, until), progress=progress)
     rows = report.table.to_dicts()
     print_result(rows, as_json, lambda: terminal.table(f"{dam.name}: the archive's gauges", rows))
     if report.failure is not None:
@@ -67,26 +66,6 @@ def fetch(
             f"no gauge of {dam.name} has a reading from {since or 'its start'} to {until or 'today'}; "
             "choose other days with --since and --until"
         )
-
-
-def _fetch_now(
-    dam: Dam, store: Archive, settings: Settings, *, span: tuple[date | None, date | None] = (None, None)
-) -> FetchReport:
-    """Report of a fetch of the dam's gauges into the archive; shows a progress bar."""
-    from forebay.archive.fetch import FetchRequest, fetch_dam
-    from forebay.cli import terminal
-
-    request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
-    with terminal.progress() as progress:
-        report = fetch_dam(
-            dam,
-            store,
-            settings=settings,
-            request=request,
-            progress=lambda gauge, count: progress(f"fetch {gauge.title}", count, len(dam.gauges)),
-        )
-        progress("fetched", len(dam.gauges), len(dam.gauges))
-    return report
 
 
 def _planned_requests(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from forebay.archive.fetch import FETCHES, FetchReport, FetchRequest, fetch_dam
+from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.charts.report_tables import Report
 from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
@@ -23,6 +23,7 @@ from forebay.forecasts.issue import IssuedForecast, issue
 from forebay.forecasts.limitations import limitations, outside_experience
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
+from forebay.jobs.observations import fetch_now
 from forebay.jobs.results import Result
 from forebay.tables import DEFAULT_MODEL, FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
-    from forebay.dams.gauge import Gauge
     from forebay.settings import Settings
 
 Format = Literal["csv", "netcdf"]
@@ -129,21 +129,10 @@ def forecast(
     """
     dam, settings = as_dam(dam), settings or current_settings()
     with open_store(archive, settings, create=update) as store:
-        report = None
-        if update:
-            report = _fetch(dam, store, settings, progress)
+        report = fetch_now(dam, store, settings, progress=progress) if update else None
         now = datetime.now(UTC)  # after the fetch: its readings are known now
         daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
     return forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
-
-
-def _fetch(dam: Dam, store: Archive, settings: Settings, progress: Progress | None) -> FetchReport:
-    def report_gauge(gauge: Gauge, count: int) -> None:
-        if progress:
-            progress(f"fetch {gauge.title}", count, len(dam.gauges))
-
-    request = FetchRequest(datetime.now(UTC), clock=lambda: datetime.now(UTC))
-    return fetch_dam(dam, store, settings=settings, request=request, progress=report_gauge)
 
 
 def readable_tables(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
     from forebay.settings import Settings
+    from forebay.verify.hindcast import Progress
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,7 +69,7 @@ def fetch(
     settings: Settings | None = None,
     since: date | None = None,
     until: date | None = None,
-    progress: Callable[[Gauge, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FetchResult:
     """Report of a fetch of the dam's gauges into the archive.
 
@@ -84,7 +84,7 @@ def fetch(
     since, until
         First and last day; by default from the end of the archive's record to today.
     progress
-        Called with each gauge and the number of gauges that are complete.
+        Called with the gauge, the number of complete gauges and the number of all.
 
     Raises
     ------
@@ -92,12 +92,38 @@ def fetch(
         If no gauge could be fetched. If only some gauges fail, `result.report.errors` has their errors.
     """
     dam, settings = as_dam(dam), settings or current_settings()
-    request = FetchRequest(datetime.now(UTC), since=since, until=until, clock=lambda: datetime.now(UTC))
     with open_store(archive, settings) as store:
-        report = fetch_dam(dam, store, settings=settings, request=request, progress=progress)
+        report = fetch_now(dam, store, settings, span=(since, until), progress=progress)
     if report.failure is not None:
         raise report.failure
     return FetchResult(dam, report)
+
+
+def fetch_now(
+    dam: Dam,
+    store: Archive,
+    settings: Settings,
+    *,
+    span: tuple[date | None, date | None] = (None, None),
+    progress: Progress | None = None,
+) -> FetchReport:
+    """Report of a fetch at the current time; its `failure` is not raised.
+
+    Parameters
+    ----------
+    span
+        First and last day; None as in `fetch`.
+    """
+
+    def report_gauge(gauge: Gauge, count: int) -> None:
+        if progress:
+            progress(f"fetch {gauge.title}", count, len(dam.gauges))
+
+    request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
+    report = fetch_dam(dam, store, settings=settings, request=request, progress=report_gauge)
+    if progress:
+        progress("fetched", len(dam.gauges), len(dam.gauges))
+    return report
 
 
 def daily(
