@@ -103,3 +103,14 @@ def open_in_browser(page: Path, folder: Path) -> tuple[str, str, list[str]]:
     requests = [event["params"] for event in events if "initiator" in event.get("params", {})]
     urls = {r["url"] for r in requests if r["initiator"] != "not an origin" and not r["url"].startswith("file:")}
     return browser.stdout, browser.stderr, sorted(urls)
+
+
+def check_in_browser(page: Path, *, charts: int) -> None:
+    """Check that a page in a browser draws its `charts` charts, logs no error and sends no request."""
+    dom, log, requests = open_in_browser(page, page.parent)
+    places = re.findall(r'<div class="chart[^>]*>(.{0,400})', dom, re.DOTALL)
+    assert len(places) == chart_count(dom) == charts
+    assert all("<svg" in place for place in places), places
+    assert "could not be drawn" not in dom.split("<script>")[0]
+    assert "CONSOLE" not in log, log
+    assert requests == []

@@ -25,6 +25,7 @@ from forebay.settings import load_settings
 from forebay.verify.hindcast import Execution
 from tests.article_rows import FOLDER, NOW, record
 from tests.hydstra_server import hydstra_server
+from tests.report_examples import check_in_browser, needs_chromium
 from tests.shared import needs_shared
 
 if find_spec("onnx") is None and os.environ.get("CI") != "true":
@@ -137,6 +138,16 @@ def test_the_page_has_all_results_and_loads_nothing(folder: Path) -> None:
         assert words in text
     assert page.charts == 12
     assert all(link.startswith("#") for link in page.links)
+
+
+@pytest.mark.slow
+@needs_shared
+@needs_chromium
+def test_in_a_browser_all_charts_draw_without_errors_or_requests(folder: Path, tmp_path: Path) -> None:
+    for name, charts in (("article.html", 12), ("python-published-history.html", 1)):
+        page = tmp_path / name
+        page.write_bytes((folder / name).read_bytes())
+        check_in_browser(page, charts=charts)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from forebay.cli.app import app
 from forebay.report.screening import render_screening, write_screening
 from forebay.screen.flags import REASONS, flag_runs, screen_daily
 from tests import synthetic
+from tests.report_examples import check_in_browser, needs_chromium
 
 DAM = synthetic.dam()
 
@@ -49,6 +50,12 @@ def test_the_page_needs_no_network_and_lists_the_spells(frame: pl.DataFrame, tmp
     assert "SIMULATED" in page
     assert "<td>spike</td>" in page
     assert pl.read_csv(tmp_path / "flags.csv").height == flags.height
+
+
+@needs_chromium
+def test_in_a_browser_all_charts_draw_without_errors_or_requests(frame: pl.DataFrame, tmp_path: Path) -> None:
+    write_screening(frame, screen_daily(frame, DAM), DAM, tmp_path)
+    check_in_browser(tmp_path / "screening.html", charts=len(DAM.gauges))
 
 
 def test_text_of_a_dam_file_is_never_markup(frame: pl.DataFrame) -> None:

@@ -14,6 +14,7 @@ from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.spec import file_spec
 from forebay.sources.stations import SERIES, STATIONS, StationList, StationSearch
 from tests.command_line import CommandResult, forebay
+from tests.report_examples import check_in_browser, needs_chromium
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server
 
 
@@ -151,6 +152,12 @@ def test_the_page_of_stations_needs_no_network(service: Service) -> None:
     for text in ("Logger Battery Voltage", "have no coordinates and are left out", "1.8 S", "2024-11-18"):
         assert text in page
     assert not re.search(r'(src|href)="http', page)
+
+
+@needs_chromium
+def test_in_a_browser_the_map_is_drawn_without_errors_or_requests(service: Service) -> None:
+    assert forebay("stations", "warragamba", "-o", "stations.html").code == 0
+    check_in_browser(Path("stations.html").absolute(), charts=1)
 
 
 @pytest.mark.parametrize(("name", "begins"), [("map.png", b"\x89PNG"), ("map.SVG", b"<svg")])

@@ -69,7 +69,12 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
     import altair as alt
 
     x, y = alt.X("date:T", title=None), alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
+    panel: AnyChart
+    size = {"width": WIDTH, "height": 240}
     line = alt.Chart(_inline(series)).mark_line(color=INK, strokeWidth=1, interpolate="linear").encode(x=x, y=y)
+    if points.is_empty():  # Vega warns about the domain of an empty layer
+        panel = line.properties(**size)
+        return panel
     reasons = set(points["reason"])
     colours = {reason: colour for reason, colour in REASON_COLOURS.items() if reason in reasons}
     tips = [
@@ -84,7 +89,7 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
         .mark_point(filled=True, size=34, opacity=0.9)
         .encode(x=x, y=y, color=alt.Color("reason:N", title="flag", scale=colour_scale(colours)), tooltip=tips)
     )
-    panel: AnyChart = alt.layer(line, dots).properties(width=WIDTH, height=240)
+    panel = alt.layer(line, dots).properties(**size)
     return panel
 
 
