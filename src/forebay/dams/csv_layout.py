@@ -125,3 +125,9 @@ class CurveLayout(TextLayout):
         if isinstance(fields, dict) and "thousands" not in fields:
             return fields | {"thousands": "." if fields.get("decimal_comma") is True else ","}
         return fields
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        if self.level == self.storage:
+            raise ValueError(f"level and storage are both column {self.level!r}; give two different columns")
+        return self

@@ -156,6 +156,35 @@ def match_columns(names: Sequence[str], columns: Sequence[str], layout: TextLayo
     return {column: names[stripped.index(column)] for column in columns}
 
 
+def read_columns(content: bytes, columns: Sequence[str], layout: TextLayout) -> pl.DataFrame:
+    """The named columns as text without surrounding spaces, under these names and in this order.
+
+    Raises
+    ------
+    ConfigError
+        If a column is missing, or occurs twice.
+    SourceError
+        If the content is not a table: names the line.
+    """
+    header_by_column = match_columns(header_names(content, layout), columns, layout)
+    try:
+        table = pl.read_csv(
+            content, infer_schema=False, separator=layout.separator, columns=list(header_by_column.values())
+        )
+    except pl.exceptions.PolarsError as error:
+        raise not_a_table(content, layout, error) from None
+    return table.select(pl.col(header).str.strip_chars().alias(name) for name, header in header_by_column.items())
+
+
+def not_a_table(content: bytes, layout: TextLayout, error: pl.exceptions.PolarsError) -> SourceError:
+    """The error for content that polars refused: names the first bad line, or gives the reason of polars."""
+    reason = first_bad_line(content, layout) or str(error).splitlines()[0]
+    return SourceError(
+        f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with as many fields in each "
+        f"line as in its header, separated by {layout.separator!r}"
+    )
+
+
 def first_bad_line(content: bytes, layout: TextLayout) -> str | None:
     """The first line that does not fit its header, and why; None if all do."""
     lines = content.decode("utf-8", "replace").split("\n")

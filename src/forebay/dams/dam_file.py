@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import BaseModel, ValidationError
 
 from forebay.dams.csv_layout import CurveLayout, FileLayout
-from forebay.dams.csv_text import first_bad_line, header_line, header_names, match_columns, parse_numbers, read_content
+from forebay.dams.csv_text import header_line, parse_numbers, read_columns, read_content
 from forebay.dams.dam import Dam
 from forebay.errors import ConfigError, SourceError
 
@@ -134,18 +134,10 @@ def _points_in(layout: CurveLayout) -> tuple[tuple[float, float], ...]:
     names = [layout.level, layout.storage]
     try:
         content = read_content(layout)
-        header_by_name = match_columns(header_names(content, layout), names, layout)
-        headers = list(header_by_name.values())
-        table = pl.read_csv(content, infer_schema=False, separator=layout.separator, columns=headers)
-        texts = table.select(
-            pl.col(header_by_name[name]).str.strip_chars().replace("", None).alias(name) for name in names
-        )
-        points = texts.select(parse_numbers(pl.col(name), layout, strict=False).alias(name) for name in names)
+        texts = read_columns(content, names, layout).with_columns(pl.all().replace("", None))
     except (ConfigError, SourceError) as error:
         raise ConfigError(f"storage_curves: {error}") from None
-    except pl.exceptions.PolarsError as error:
-        reason = first_bad_line(content, layout) or str(error).splitlines()[0]
-        raise ConfigError(f"storage_curves: {layout.path} cannot be read as a table: {reason}") from None
+    points = texts.select(parse_numbers(pl.col(name), layout, strict=False).alias(name) for name in names)
     for name, partner in (names, names[::-1]):
         is_bad = points[name].is_finite().not_().fill_null(True) & texts[partner].is_not_null()
         bad_lines = texts.with_row_index("row").filter(is_bad)

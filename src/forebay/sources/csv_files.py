@@ -18,11 +18,11 @@ import polars as pl
 from forebay.dams.csv_layout import EARLIEST, LATEST, FileLayout, polars_date_format
 from forebay.dams.csv_text import (
     EMPTY,
-    first_bad_line,
     header_line,
     header_names,
     match_columns,
     parse_numbers,
+    read_columns,
     read_content,
 )
 from forebay.dams.local_time import to_local, to_utc, zone
@@ -110,16 +110,10 @@ def read_gauge_file(gauge: Gauge) -> bytes:
 
 def _cells(content: bytes, gauges: Sequence[Gauge]) -> pl.DataFrame:
     """The needed columns as text without surrounding spaces, null where empty, and the row's number from 0."""
-    table = _scan_columns(content, gauges).with_columns(pl.all().str.strip_chars().replace(EMPTY, None))
-    try:
-        return table.with_row_index(_ROW).collect(engine="in-memory")
-    except pl.exceptions.PolarsError as error:
-        layout = _layout_of(gauges[0])
-        reason = first_bad_line(content, layout) or str(error).splitlines()[0]
-        raise SourceError(
-            f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with as many fields in each "
-            f"line as in its header, separated by {layout.separator!r}"
-        ) from None
+    layout = _layout_of(gauges[0])
+    columns = _columns_of(gauges)
+    _check_columns(header_names(content, layout), columns, gauges)
+    return read_columns(content, columns, layout).with_columns(pl.all().replace(EMPTY, None)).with_row_index(_ROW)
 
 
 def _columns_of(gauges: Iterable[Gauge]) -> list[str]:
@@ -133,22 +127,14 @@ def _columns_of(gauges: Iterable[Gauge]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _scan_columns(content: bytes, gauges: Sequence[Gauge]) -> pl.LazyFrame:
-    """The file's needed columns as text, under their names without surrounding spaces."""
-    layout = _layout_of(gauges[0])
-    names = header_names(content, layout)
-    columns = _columns_of(gauges)
+def _check_columns(names: Sequence[str], columns: Sequence[str], gauges: Sequence[Gauge]) -> None:
+    """Raise a `ConfigError` that names the gauge, if the header lacks one of the needed columns."""
     try:
-        header_by_column = match_columns(names, columns, layout)
+        match_columns(names, columns, _layout_of(gauges[0]))
     except ConfigError as error:
         absent = next(column for column in columns if [name.strip() for name in names].count(column) != 1)
         user = next(gauge.column for gauge in gauges if absent in _columns_of([gauge]))
         raise ConfigError(f"gauge {user}: {error}") from None
-    table = pl.scan_csv(content, infer_schema=False, separator=layout.separator, glob=False)
-    if any(header != column for column, header in header_by_column.items()):
-        renames = {header: column for column, header in header_by_column.items() if header != column}
-        table = table.rename(renames)
-    return table.select(columns)
 
 
 def _is_blank(gauge: Gauge) -> pl.Expr:

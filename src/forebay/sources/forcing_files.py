@@ -10,11 +10,9 @@ import polars as pl
 from forebay.dams.csv_layout import EARLIEST, LATEST, polars_date_format
 from forebay.dams.csv_text import (
     EMPTY,
-    first_bad_line,
     header_line,
-    header_names,
-    match_columns,
     parse_numbers,
+    read_columns,
     read_content,
 )
 from forebay.dams.local_time import to_utc
@@ -103,17 +101,9 @@ def _layout(forcing: Forcing) -> ForcingFile:
 
 def _cells(content: bytes, layout: ForcingFile) -> pl.DataFrame:
     """issued, valid and value as text without surrounding spaces, null where empty, and the line from 1."""
-    columns = [layout.issued, layout.valid, layout.value]
-    header_by_column = match_columns(header_names(content, layout), columns, layout)
-    headers = list(header_by_column.values())
-    try:
-        table = pl.read_csv(content, infer_schema=False, separator=layout.separator, columns=headers)
-    except pl.exceptions.PolarsError as error:
-        reason = first_bad_line(content, layout) or str(error).splitlines()[0]
-        raise SourceError(f"{layout.path} cannot be read as a table: {reason}") from None
-    cells = table.select(
-        pl.col(header_by_column[getattr(layout, key)]).str.strip_chars().replace(EMPTY, None).alias(key)
-        for key in _KEYS
+    texts = read_columns(content, [layout.issued, layout.valid, layout.value], layout)
+    cells = texts.select(
+        pl.col(getattr(layout, key)).replace(EMPTY, None).alias(key) for key in _KEYS
     ).with_row_index(_LINE, offset=header_line(content) + 1)
     return cells.filter(pl.any_horizontal(pl.col(_KEYS).is_not_null()))
 
