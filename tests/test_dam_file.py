@@ -323,8 +323,8 @@ def test_a_curve_from_a_csv_file(tmp_path: Path) -> None:
         ('file = { path = "none.csv", level = "l", storage = "s" }', "storage_curves: file.path "),
         ('file = { path = "text.csv", level = "l", storage = "s" }', "storage_curves: "),
         ('file = { path = "text.csv" }', "storage_curves.file: key level is missing; its keys are path, encoding"),
-        ('file = { path = "text.csv", level = "l", storage = "l" }', "storage_curves.file: level and storage are both c"),
-        ('file = { path = "ragged.csv", level = "l", storage = "s" }', "storage_curves: {folder}/ragged.csv cannot be read"),
+        ('file = { path = "text.csv", level = "l", storage = "l" }', "storage_curves.file: level and storage are both"),
+        ('file = { path = "ragged.csv", level = "l", storage = "s" }', "storage_curves: {folder}/ragged.csv cannot"),
     ],
 )
 def test_faults_of_storage_curves_are_one_sentence(tmp_path: Path, curve: str, message: str) -> None:
