@@ -88,6 +88,7 @@ def test_a_gauge_takes_reading_and_aggregate_from_its_variable(tmp_path: Path) -
         "variable": "rainfall",
         "aggregate": "total",
         "interval": 86_400,
+        "rules": rain.series["rules"],
     }
     assert rain.ready_after == timedelta(0)
     assert (level.title, rain.model_copy(update={"name": "Hill"}).title) == ("Reservoir level 1", "Hill")

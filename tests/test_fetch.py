@@ -112,11 +112,14 @@ def test_a_first_fetch_stores_the_complete_record(dam: Dam, archive: Archive, ag
         "rows": days,
         "new": days,
         "revised": 0,
+        "withdrawn": 0,
+        "future": 0,
         "missing": 2,
         "unavailable": 2,
         "newest": day_start(TODAY - timedelta(days=2), ZONE),  # yesterday's reading has no value
         "age": 2,
         "error": None,
+        "note": None,
     }
 
 

@@ -65,7 +65,9 @@ def test_the_check_of_an_archive_without_faults_reports_none(filled: str) -> Non
 
 FAULTS = {
     "1 with no series": "INSERT INTO observation VALUES (99, 0, 0, 1.0, '1', 'good', '1')",
-    "1 with a series without any version": "INSERT INTO series VALUES (98, 'waternsw', 'x', 'rainfall', 'total', 0)",
+    "1 with a series without any version":
+        "INSERT INTO series VALUES "
+        "(98, 'waternsw', 'x', 'rainfall', 'total', 0, '', NULL)",
     "1 with a value, quality or time that is none": "UPDATE observation SET quality = 'torn' WHERE {one}",
     "1 with the same contents as the version before":
         "INSERT INTO observation SELECT series, time, fetched_at + 1, value, raw_value, quality, quality_code "

@@ -66,6 +66,7 @@ _SERIES: dict[str, pl.DataType] = {
     "station": pl.String(),
     "variable": pl.String(),
     "aggregate": pl.String(),
+    "rules": pl.String(),  # digest of the reading rules (`Gauge.reading_rules`)
 }
 
 READINGS = Table(
@@ -79,12 +80,15 @@ READINGS = Table(
         "quality": pl.String(),  # one of GRADES
         "quality_code": pl.String(),  # as published
     },
-    ("source", "station", "variable", "aggregate", "time", "interval"),
+    ("source", "station", "variable", "aggregate", "rules", "time", "interval"),
 )
 """Readings of a source: observations before the archive stamps them."""
 
 OBSERVATIONS = Table("observations", {**READINGS.columns, "fetched_at": INSTANT}, (*READINGS.key, "fetched_at"))
 """Every version of every reading; a revision is a separate row with a later `fetched_at`."""
+
+WITHDRAWN = "withdrawn"
+"""`quality` of a version that ends a reading: its file has no such line any more. Only revisions show it."""
 
 FORCINGS = Table(
     "forcings",

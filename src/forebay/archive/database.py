@@ -4,7 +4,7 @@ Import it late (as `store.open_archive` does): SQLAlchemy costs a fifth of a sec
 between the two databases.
 
 ======================  =====================================================================================
-`series`                id ↔ source, station, variable, aggregate, interval
+`series`                id ↔ source, station, variable, aggregate, interval, rules; reading_rules (JSON)
 `observation`           series, time, fetched_at (µs since 1970 UTC), value, raw_value, quality, quality_code
 `archive_schema`        version: one row, the number of this schema
 ======================  =====================================================================================
@@ -18,13 +18,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, urls
+from forebay.archive import engines, upgrade, urls
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
-from forebay.tables import GRADES, INSTANT, OBSERVATIONS
+from forebay.tables import GRADES, INSTANT, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -39,6 +39,7 @@ _series = sa.Table(
     _metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     *(sa.Column(name, sa.Integer if name == "interval" else sa.Text, nullable=False) for name in SERIES),
+    sa.Column("reading_rules", sa.Text),
     sa.UniqueConstraint(*SERIES),
 )
 _observation = sa.Table(
@@ -113,23 +114,36 @@ class Database:
         return translate_errors(self.engine, self.where)
 
     def series(self, connection: sa.Connection, stations: Iterable[str] | None = None) -> pl.DataFrame:
-        """The series of `stations` (by default all): `id` and the columns of `SERIES`, in order of `id`."""
+        """The series of `stations` (by default all): `id`, the columns of `SERIES` and reading_rules, by `id`."""
         query = sa.select(_series).order_by(_series.c.id)
         names = None if stations is None else sorted(set(stations))
         if names is not None and len(names) <= _MAX_STATIONS:
             query = query.where(_series.c.station.in_(names))
-        schema = {"id": pl.Int64()} | {name: OBSERVATIONS.columns[name] for name in SERIES}
+        labels = {name: OBSERVATIONS.columns[name] for name in SERIES}
+        schema: dict[str, pl.DataType] = {"id": pl.Int64(), **labels, "reading_rules": pl.String()}
         series = _frame(connection.execute(query).fetchall(), schema)
         return series if names is None else series.filter(pl.col("station").is_in(names))
 
-    def add_series(self, connection: sa.Connection, labels: pl.DataFrame) -> pl.DataFrame:
-        """`labels` (columns of `SERIES`) with the `id` of each; new ones are added in order."""
+    def add_series(
+        self, connection: sa.Connection, labels: pl.DataFrame, reading_rules: str | None = None
+    ) -> pl.DataFrame:
+        """`labels` (columns of `SERIES`) with the `id` of each; new ones are added in order.
+
+        New ones get the reading rules in the column `reading_rules` of `labels` or, without it, in the parameter.
+        """
+        if "reading_rules" not in labels.columns:
+            labels = labels.with_columns(pl.lit(reading_rules, pl.String).alias("reading_rules"))
         series = self.series(connection, labels["station"])
-        absent = labels.select(SERIES).join(series, on=SERIES, how="anti", maintain_order="left")
+        absent = labels.join(series, on=SERIES, how="anti", maintain_order="left")
         if absent.height:
-            connection.execute(sa.insert(_series), absent.to_dicts())
+            connection.execute(sa.insert(_series), absent.select(*SERIES, "reading_rules").to_dicts())
             series = self.series(connection, labels["station"])
-        return labels.join(series, on=SERIES, maintain_order="left")
+        return labels.drop("reading_rules").join(series, on=SERIES, maintain_order="left")
+
+    def set_rules(self, connection: sa.Connection, series: int, rules: str, reading_rules: str) -> None:
+        """Change the reading rules of a series, and their digest."""
+        query = sa.update(_series).where(_series.c.id == series)
+        connection.execute(query.values(rules=rules, reading_rules=reading_rules))
 
     def versions(
         self,
@@ -168,12 +182,6 @@ class Database:
             for rows in result.partitions():
                 yield _frame(rows, VERSION_COLUMNS)
 
-    def newest_time(self, connection: sa.Connection, series: int) -> int | None:
-        """Time of the newest reading of `series` (µs since 1970 UTC); None without readings."""
-        query = sa.select(sa.func.max(_observation.c.time)).where(_observation.c.series == series)
-        newest: int | None = connection.execute(query).scalar_one()
-        return newest
-
     def insert(self, connection: sa.Connection, versions: pl.DataFrame) -> None:
         """Add `versions` (columns `VERSION_COLUMNS`)."""
         rows = versions.select(
@@ -200,7 +208,8 @@ class Database:
                   for name in ("fetched_at", *CONTENT)}  # fmt: skip
         pair = sa.select(_observation, *(old.label(f"old_{name}") for name, old in before.items())).subquery().c
         same = [pair[name].is_not_distinct_from(pair[f"old_{name}"]) for name in CONTENT]
-        valid = sa.and_(column.value.between(-_LARGEST, _LARGEST).is_not(sa.false()), column.quality.in_(GRADES),
+        valid = sa.and_(column.value.between(-_LARGEST, _LARGEST).is_not(sa.false()), 
+                        column.quality.in_((*GRADES, WITHDRAWN)),
                         column.time.between(-_FARTHEST, _FARTHEST),
                         column.fetched_at.between(-_FARTHEST, _FARTHEST))  # fmt: skip
         has_version = sa.exists().where(column.series == _series.c.id)
@@ -218,7 +227,7 @@ class Database:
         return {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
 
     def _prepare(self, create: bool) -> None:
-        """Create the tables of a new archive; refuse another program's database and another schema version."""
+        """Create the tables of a new archive, upgrade an older one, refuse another program's or a newer one."""
         with self.reading() as connection:
             engines.refuse_unfit_encoding(connection, self.where)
             version = self._schema_version(connection)
@@ -231,6 +240,10 @@ class Database:
                     _metadata.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
+        if version == upgrade.OLD_VERSION:
+            with self.translate_errors():
+                upgrade.upgrade(self.engine, _series, _version, file=self.file)
+            version = SCHEMA_VERSION
         if version != SCHEMA_VERSION:
             raise ConfigError(
                 f"archive {self.where} has schema version {version}, this forebay reads {SCHEMA_VERSION}; "

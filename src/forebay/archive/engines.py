@@ -7,6 +7,8 @@ a fifth of a second.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -118,6 +120,26 @@ def lock(connection: sa.Connection) -> None:
         # Releases the lock of a writer whose machine is lost.
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '10min'")
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRES_LOCK)))
+
+
+@contextmanager
+def upgrading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A writing transaction that may replace a table to which others refer; the references are checked at its end."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    with for_writing(engine).connect() as connection:
+        driver: Any = connection.connection.driver_connection  # Any: either driver's connection
+        if is_sqlite:
+            driver.execute("PRAGMA foreign_keys=OFF")  # has no effect inside a transaction
+        try:
+            with connection.begin():
+                lock(connection)
+                yield connection
+                faults = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall() if is_sqlite else []
+                if faults:
+                    raise ForebayError(f"{len(faults)} versions would lose their series; nothing was changed")
+        finally:
+            if is_sqlite:
+                driver.execute("PRAGMA foreign_keys=ON")
 
 
 def use_write_ahead_log(engine: sa.Engine) -> None:

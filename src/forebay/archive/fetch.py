@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.archive.prefetch import prefetch
+from forebay.archive.source_readings import GaugeReadings, fetch_spans
 from forebay.archive.spans import FetchContext, Span, due_spans
-from forebay.archive.store import AppendResult, Archive
+from forebay.archive.store import AppendResult, Archive, GaugeDays
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.services import SERVICES
 from forebay.sources import Fetch, fetch_readings, plan_requests
-from forebay.tables import INSTANT, OBSERVATIONS, READINGS, Table
+from forebay.tables import INSTANT, OBSERVATIONS, Table
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -33,11 +34,14 @@ FETCHES = Table(
         "rows": pl.Int64(),  # fetched readings
         "new": pl.Int64(),  # of these: readings of days (hours, …) that the archive did not have
         "revised": pl.Int64(),  # of these: readings that differ from the stored version
+        "withdrawn": pl.Int64(),  # stored readings that the gauge's file no longer has
+        "future": pl.Int64(),  # readings that were left out because they lie in the future
         "missing": pl.Int64(),  # days without a reading, between the first and the last day with one
         "unavailable": pl.Int64(),  # stored readings that the agency marks as missing
         "newest": INSTANT,  # start of the newest stored interval with a value
         "age": pl.Int64(),  # days from that to today, station-local
         "error": pl.String(),  # why the fetch of this gauge failed; null if it did not
+        "note": pl.String(),  # what was left out, and what to do; null if nothing
     },
     ("gauge",),
 )
@@ -159,7 +163,7 @@ def fetch_dam(
     jobs = [
         (
             gauge.source if SERVICES[gauge.source].url else None,
-            partial(_fetch_spans, fetch, gauge, dam, spans, settings=settings, now=request.now),
+            partial(fetch_spans, fetch, gauge, dam, spans, settings=settings, now=request.now),
         )
         for gauge, spans in _spans(dam, archive, settings, request)
     ]
@@ -169,15 +173,16 @@ def fetch_dam(
         for count, (gauge, result) in enumerate(zip(dam.gauges, results, strict=True)):
             if progress is not None:
                 progress(gauge, count)
-            readings, error = result()
+            fetched = result()
             appended = AppendResult(0, 0, 0, 0)
+            error = fetched.error
             try:
-                appended = archive.append(readings, request.stamp())
-            except DataError as append_error:
+                appended = _store(fetched, gauge, dam, archive, request)
+            except (DataError, SourceError) as append_error:
                 error = append_error
             if error is not None:
                 errors[gauge.column] = error
-            rows.append(_fetch_counts(gauge, appended, errors) | _archive_state(gauge, dam, archive, request))
+            rows.append(_fetch_counts(gauge, fetched, appended, error) | _archive_state(gauge, dam, archive, request))
     table = FETCHES.check(pl.DataFrame(rows, schema_overrides=FETCHES.columns), unique=True)
     return FetchReport(table, errors, _failure(dam, archive, errors))
 
@@ -214,39 +219,39 @@ def _spans(
     return [(gauge, due_spans(gauge, stored.filter(**gauge.series), context)) for gauge in dam.gauges]
 
 
-SourceResult = tuple[pl.DataFrame, SourceError | DataError | None]
-"""Readings of a gauge, complete for each span before the first that failed, and the error of that one."""
+def _store(fetched: GaugeReadings, gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> AppendResult:
+    """Counts of the append of a gauge's readings, which come from a file as a whole."""
+    if fetched.readings.is_empty():
+        if fetched.error is None and gauge.file is not None:
+            _refuse_empty_file(gauge, dam, archive, request)
+        return AppendResult(0, 0, 0, 0)
+    complete = _complete_days(gauge, dam, request) if fetched.error is None else None
+    return archive.append(fetched.readings, request.stamp(), gauge=gauge, complete=complete)
 
 
-def _fetch_spans(
-    fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, settings: Settings, now: datetime
-) -> SourceResult:
-    """Readings of the gauge on `spans`, up to the first that fails."""
-    parts = [READINGS.empty()]
-    for since, until in spans:
-        try:
-            parts.append(_check_series(fetch(gauge, dam, since, until, settings=settings, now=now), gauge))
-        except (SourceError, DataError) as error:
-            return pl.concat(parts), error
-    return pl.concat(parts), None
+def _complete_days(gauge: Gauge, dam: Dam, request: FetchRequest) -> GaugeDays | None:
+    """Days of which a fetch of `gauge` gives every reading; None for a service, whose answers may lack some."""
+    if gauge.file is None:
+        return None
+    return GaugeDays(gauge, dam.time_zone, request.since, request.last_day(dam.time_zone))
 
 
-def _check_series(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
-    """`readings` if all belong to the series of the gauge; the archive must not store readings that nothing reads."""
-    readings = READINGS.check(readings)
-    for name, expected in gauge.series.items():
-        foreign = readings.filter(pl.col(name).ne_missing(expected))
-        if foreign.height:
-            raise DataError(
-                f"source {gauge.source} gave {name} {foreign[name][0]!r} where gauge {gauge.column} has {expected!r}; "
-                "none of its readings was stored: report this as a fault of the source"
-            )
-    return readings
+def _refuse_empty_file(gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> None:
+    """Raise if a file has no reading of the days any more, where the archive has some: probably it is being written."""
+    day = gauge.local_day(dam.time_zone)
+    last = request.last_day(dam.time_zone)
+    stored = archive.as_of([gauge]).filter(day.is_between(request.since or date.min, last))
+    if stored.height:
+        raise SourceError(
+            f"{gauge.file_names} has no reading of {gauge.title} any more, where the archive has {stored.height:,} of "
+            "them; these stay in use: write the file again or, to forget them, remove the gauge from the dam file"
+        )
 
 
-def _fetch_counts(gauge: Gauge, appended: AppendResult, errors: Mapping[str, Exception]) -> dict[str, object]:
+def _fetch_counts(
+    gauge: Gauge, fetched: GaugeReadings, appended: AppendResult, error: Exception | None
+) -> dict[str, object]:
     """Columns of `FETCHES` on the fetch of `gauge`."""
-    error = errors.get(gauge.column)
     return {
         "gauge": gauge.column,
         "source": gauge.source,
@@ -254,7 +259,10 @@ def _fetch_counts(gauge: Gauge, appended: AppendResult, errors: Mapping[str, Exc
         "rows": appended.rows,
         "new": appended.new,
         "revised": appended.revised,
+        "withdrawn": appended.withdrawn,
+        "future": fetched.future,
         "error": None if error is None else str(error),
+        "note": fetched.note,
     }
 
 

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from forebay.archive.views import CONTENT, KEY, SERIES, first_versions, known_versions, newest_versions, revisions
+from forebay.archive.series import adoption, series_of
+from forebay.archive.views import (
+    CONTENT,
+    KEY,
+    SERIES,
+    current_versions,
+    first_versions,
+    known_versions,
+    newest_versions,
+    revisions,
+)
 from forebay.errors import ConfigError, DataError
-from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, Table
+from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, WITHDRAWN, Table
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from forebay.archive.database import Database
     from forebay.dams.gauge import Gauge
 
@@ -24,12 +36,26 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class AppendResult:
-    """Counts of an append: all `rows`, `new` keys, `revised` keys, and `unchanged` keys, which are not stored again."""
+    """Counts of an append: all `rows`, `new` keys, `revised` keys, and `unchanged` keys, which are not stored again.
+
+    `withdrawn` counts stored keys that a complete source no longer has.
+    """
 
     rows: int
     new: int
     revised: int
     unchanged: int
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True)
+class GaugeDays:
+    """A gauge, and the local days of which readings are complete: `first` (None: the start of the record) to `last`."""
+
+    gauge: Gauge
+    time_zone: str
+    first: date | None
+    last: date
 
 
 def open_archive(url: str, *, create: bool = True) -> Archive:
@@ -55,7 +81,7 @@ def open_archive(url: str, *, create: bool = True) -> Archive:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, open_archive(f"sqlite:///{folder}/forebay.db") as archive:
     ...     archive.append(READINGS.empty(), datetime(2024, 5, 1, tzinfo=UTC))
-    AppendResult(rows=0, new=0, revised=0, unchanged=0)
+    AppendResult(rows=0, new=0, revised=0, unchanged=0, withdrawn=0)
     """
     from forebay.archive.database import Database
 
@@ -90,7 +116,14 @@ class Archive:
         """Close the database's connections."""
         self._database.close()
 
-    def append(self, readings: pl.DataFrame, fetched_at: datetime) -> AppendResult:
+    def append(
+        self,
+        readings: pl.DataFrame,
+        fetched_at: datetime,
+        *,
+        gauge: Gauge | None = None,
+        complete: GaugeDays | None = None,
+    ) -> AppendResult:
         """Store `readings`, all or (on an error) none, and return the counts.
 
         A row is stored only if its key has no version yet, or if value, raw_value, quality or quality_code differ from
@@ -105,6 +138,12 @@ class Archive:
             the clock went backwards, or another fetch finished first, and the newer of the two versions is unknown.
             Such an append is refused; the next fetch stores the readings that are then published. (Unchanged readings
             pass with any `fetched_at`, as they are not stored.)
+        gauge
+            The gauge of all `readings`. Its reading rules are stored with its series; a series from before an upgrade,
+            or of its file at a former path, becomes its series (`series.adoption`).
+        complete
+            Days of which `readings` has every reading of the gauge: a stored reading of these days that is not among
+            them is withdrawn.
 
         Raises
         ------
@@ -113,25 +152,41 @@ class Archive:
         """
         readings = _check_storable(readings)
         stamp = _utc(fetched_at, "fetched_at")
-        if not readings.height:
+        if not readings.height and complete is None:
             return AppendResult(0, 0, 0, 0)
         with self._database.writing() as connection:
-            labels = self._database.add_series(connection, readings.select(SERIES).unique().sort(SERIES))
+            labels = self._add_series(connection, readings, gauge)
             incoming = readings.join(labels.rename({"id": "series"}), on=SERIES).sort(KEY)
-            ends = incoming.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
-            times = (microseconds(ends[0]), microseconds(ends[1]))
-            versions = self._database.versions(connection, labels["id"], times=times)
-            compared = _compare(incoming, newest_versions(versions))
-            _refuse_older(compared, stamp)
+            times = None if complete is not None else _time_range(incoming)
+            stored = newest_versions(self._database.versions(connection, labels["id"], times=times))
+            compared = _compare(incoming, stored)
             changed = compared.filter(pl.col("stored_at").is_null() | pl.col("differs"))
-            self._database.insert(connection, changed.with_columns(pl.lit(stamp, INSTANT).alias("fetched_at")))
-        new = changed["stored_at"].null_count()
-        return AppendResult(readings.height, new, changed.height - new, readings.height - changed.height)
+            withdrawn = changed.clear() if complete is None else _withdrawn(compared, stored, complete)
+            versions = pl.concat([changed, withdrawn], how="diagonal").sort(KEY)
+            _refuse_older(versions, stamp)
+            self._database.insert(connection, versions.with_columns(pl.lit(stamp, INSTANT).alias("fetched_at")))
+        new = changed.filter(pl.col("stored_at").is_null() | (pl.col("stored_quality") == WITHDRAWN)).height
+        unchanged = readings.height - changed.height
+        return AppendResult(readings.height, new, changed.height - new, unchanged, withdrawn.height)
+
+    def _add_series(self, connection: Connection, readings: pl.DataFrame, gauge: Gauge | None) -> pl.DataFrame:
+        """Label and id of each series of `readings` and of `gauge`; absent ones are added or adopted."""
+        labels = readings.select(SERIES).unique().sort(SERIES)
+        if gauge is None:
+            return self._database.add_series(connection, labels)
+        label = pl.DataFrame([gauge.series], schema=labels.schema)
+        stored = self._database.series(connection, [gauge.station])
+        adopted = adoption(stored, gauge)
+        if adopted is not None:
+            self._database.set_rules(connection, adopted, label["rules"][0], gauge.reading_rules)
+        elif labels.is_empty() and stored.join(label, on=SERIES, how="semi").is_empty():
+            return label.clear().with_columns(pl.lit(0, pl.Int64).alias("id"))  # nothing to store, nothing to withdraw
+        return self._database.add_series(connection, label, gauge.reading_rules)
 
     def as_of(self, gauges: Sequence[Gauge], instant: datetime | None = None) -> pl.DataFrame:
         """Readings of `gauges` as stored at `instant` (by default now): the newest version fetched until then."""
         labels, versions = self._versions(gauges, instant)
-        return _with_labels(newest_versions(versions), labels)
+        return _with_labels(current_versions(versions), labels)
 
     def first_known(self, gauges: Sequence[Gauge]) -> pl.DataFrame:
         """The first version of each reading of `gauges`, without any later revision."""
@@ -165,23 +220,16 @@ class Archive:
         return _with_labels(revisions(versions), labels, REVISIONS)
 
     def newest(self, gauge: Gauge) -> datetime | None:
-        """Start of the newest interval with a stored reading of `gauge` (with a value or without)."""
-        with self._database.reading() as connection:
-            labels = _gauge_series(self._database.series(connection, [gauge.station]), [gauge])
-            time = self._database.newest_time(connection, labels["id"][0]) if labels.height else None
-        return None if time is None else _EPOCH + timedelta(microseconds=time)
+        """Start of the newest interval with a current reading of `gauge` (with a value or without)."""
+        time: datetime | None = self.as_of([gauge])["time"].last()  # type: ignore[assignment]  # the column's type
+        return time
 
     def _versions(self, gauges: Sequence[Gauge], until: datetime | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Stored series of `gauges` (id and label), and their versions fetched until `until`."""
         last = None if until is None else microseconds(_utc(until, "instant"))
         with self._database.reading() as connection:
-            labels = _gauge_series(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
+            labels = series_of(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
             return labels, self._database.versions(connection, labels["id"], until=last)
-
-
-def _gauge_series(series: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
-    labels = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in SERIES})
-    return series.join(labels, on=SERIES, how="semi", maintain_order="left")
 
 
 def _with_labels(versions: pl.DataFrame, labels: pl.DataFrame, table: Table = OBSERVATIONS) -> pl.DataFrame:
@@ -213,6 +261,26 @@ def _compare(incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     versions = stored.rename({"fetched_at": "stored_at"} | {name: f"stored_{name}" for name in CONTENT})
     differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"stored_{name}")) for name in CONTENT)
     return incoming.join(versions, on=KEY, how="left", maintain_order="left").with_columns(differs.alias("differs"))
+
+
+def _withdrawn(compared: pl.DataFrame, stored: pl.DataFrame, complete: GaugeDays) -> pl.DataFrame:
+    """Withdrawals, as rows of `_compare`, of the current readings of the days that are not in `compared`."""
+    day = complete.gauge.local_day(complete.time_zone)
+    current = stored.filter(pl.col("quality") != WITHDRAWN, day.is_between(complete.first or date.min, complete.last))
+    return current.join(compared, on=KEY, how="anti").select(
+        *KEY,
+        *(pl.lit(None, OBSERVATIONS.columns[name]).alias(name) for name in CONTENT if name != "quality"),
+        pl.lit(WITHDRAWN).alias("quality"),
+        pl.lit(complete.gauge.station).alias("station"),
+        pl.col("fetched_at").alias("stored_at"),
+        pl.lit(True).alias("differs"),
+    )
+
+
+def _time_range(readings: pl.DataFrame) -> tuple[int, int]:
+    """First and last time of `readings`, in µs since 1970 UTC."""
+    first, last = readings.select(pl.col("time").min().alias("first"), pl.col("time").max().alias("last")).row(0)
+    return microseconds(first), microseconds(last)
 
 
 def _refuse_older(compared: pl.DataFrame, fetched_at: datetime) -> None:

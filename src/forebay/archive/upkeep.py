@@ -221,7 +221,7 @@ def _copy_versions(
             raise _not_empty(target, versions)
         target.clear(write)
         labels = source.series(read)
-        ids = target.add_series(write, labels.select(SERIES))["id"]
+        ids = target.add_series(write, labels.select(*SERIES, "reading_rules"))["id"]
         for count, (old, new) in enumerate(zip(labels["id"], ids, strict=True)):
             if progress is not None:
                 progress(count, labels.height)
@@ -248,7 +248,7 @@ def _copy_file(source: Database, part: Path, path: Path) -> None:
 def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
     """Label of each series → number of its versions, and the sum of their hashes."""
     sums = {}
-    for series, *label in database.series(connection).select("id", *SERIES).iter_rows():
+    for series, *label in database.series(connection).select("id", *SERIES, "reading_rules").iter_rows():
         count, total = 0, np.uint64(0)
         for page in database.pages(connection, series):
             hashes = page.drop("series").hash_rows().to_numpy()

@@ -12,12 +12,13 @@ import polars as pl
 
 from forebay.dams.local_time import to_local, to_utc
 from forebay.dams.variables import DAY_S
+from forebay.tables import WITHDRAWN
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
 
 KEY = ("series", "time")
-SERIES = ("source", "station", "variable", "aggregate", "interval")
+SERIES = ("source", "station", "variable", "aggregate", "interval", "rules")
 """What identifies a series."""
 
 CONTENT = ("value", "raw_value", "quality", "quality_code")
@@ -27,6 +28,11 @@ CONTENT = ("value", "raw_value", "quality", "quality_code")
 def newest_versions(versions: pl.DataFrame) -> pl.DataFrame:
     """The last version of each key."""
     return versions.filter(~_same_key(-1))
+
+
+def current_versions(versions: pl.DataFrame) -> pl.DataFrame:
+    """The last version of each key, without keys that are withdrawn."""
+    return newest_versions(versions).filter(pl.col("quality") != WITHDRAWN)
 
 
 def first_versions(versions: pl.DataFrame) -> pl.DataFrame:
@@ -54,7 +60,7 @@ def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time
     """
     published = interval_end(pl.col("time"), gauge, time_zone) + gauge.ready_after
     known = pl.when(_same_key(1)).then("fetched_at").otherwise(pl.min_horizontal("fetched_at", published))
-    return newest_versions(versions.filter(known <= instant))
+    return current_versions(versions.filter(known <= instant))
 
 
 def interval_end(start: pl.Expr, gauge: Gauge, time_zone: str) -> pl.Expr:

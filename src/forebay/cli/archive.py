@@ -58,7 +58,7 @@ def fetch(
     with archive_at(archive, settings) as store, terminal.progress() as progress:
         report = fetch_now(dam, store, settings, span=(since, until), progress=progress)
     rows = report.table.to_dicts()
-    print_result(rows, as_json, lambda: terminal.table(f"{dam.name}: the archive's gauges", rows))
+    print_result(rows, as_json, lambda: terminal.print_fetch(dam, rows))
     if report.failure is not None:
         raise report.failure
     if (since or until) and not report.table["rows"].sum():

@@ -101,6 +101,15 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
         line(f"Report: {report}")
 
 
+def print_fetch(dam: Dam, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print the result of a fetch, a row per gauge, and a line for each note."""
+    cells = [{name: value for name, value in row.items() if name != "note"} for row in rows]
+    table(f"{dam.name}: the archive's gauges", cells)
+    for row in rows:
+        if row["note"] is not None:
+            line(f"  · {row['note']}")
+
+
 def print_flag_runs(dam: Dam, rows: Sequence[Mapping[str, object]], page: Path) -> None:
     """Print the spells of flagged values and the path of the page with their charts."""
     if rows:

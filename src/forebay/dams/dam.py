@@ -86,6 +86,8 @@ class Dam(FrozenModel):
                     "be unique"
                 )
             columns.add(gauge.column)
+        # A copy, because another dam may have the same gauge in another time zone.
+        self.__dict__["gauges"] = tuple(gauge.in_time_zone(self.time_zone) for gauge in self.gauges)
         return self
 
     def __repr__(self) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from datetime import time, timedelta
+from os.path import abspath
 from typing import Annotated, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from forebay.dams.csv_layout import FileLayout
 from forebay.dams.fields import Clock, FrozenModel
@@ -45,6 +48,9 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
 """Variables that a gauge of each role may measure."""
 
 _INTERVAL = re.compile(r"(\d{1,3})min")
+_RULES = {"unit", "reading", "interval", "stamp", "day_start", "reading_at", "file", "hydstra"}
+"""Keys that affect the value or the time of a reading."""
+_DIGEST_LETTERS = 12
 
 
 def _check_source(text: str) -> str:
@@ -119,6 +125,7 @@ class Gauge(FrozenModel):
     sentinels: Sentinels = Sentinels()
     file: FileLayout | None = None
     hydstra: HydstraSeries = HydstraSeries()
+    _time_zone: str = PrivateAttr("+00:00")
 
     @model_validator(mode="before")
     @classmethod
@@ -170,16 +177,44 @@ class Gauge(FrozenModel):
         """The measured variable."""
         return VARIABLES[self.variable]
 
+    def in_time_zone(self, time_zone: str) -> Self:
+        """The gauge with the time zone of its dam, which is one of its reading rules."""
+        if self._time_zone == time_zone:
+            return self
+        gauge = self.model_copy()
+        gauge._time_zone = time_zone
+        return gauge
+
+    @property
+    def reading_rules(self) -> str:
+        """Reading rules as JSON: everything that affects the value or the time of a reading.
+
+        Keys with their default value are left out, so that a new key of the dam file changes no digest.
+        """
+        rules = self.model_dump(mode="json", include=_RULES, exclude_defaults=True)
+        if self.file is not None:
+            rules["file"] |= {"path": abspath(self.file.path)}
+        return json.dumps(rules | {"time_zone": self._time_zone}, sort_keys=True)
+
     @property
     def series(self) -> dict[str, str | int]:
-        """Identity of the gauge's series in the archive: source, station, variable, aggregate, interval."""
+        """Identity of the gauge's series in the archive: source, station, variable, aggregate, interval, rules.
+
+        `rules` is a digest of `reading_rules`: after a correction of the dam file, the gauge has another series.
+        """
         return {
             "source": f"csv:{self.file.dam}" if self.file else self.source,
             "station": self.station,
             "variable": self.variable,
             "aggregate": self.reading,
             "interval": self.table_interval,
+            "rules": hashlib.sha256(self.reading_rules.encode()).hexdigest()[:_DIGEST_LETTERS],
         }
+
+    @property
+    def file_names(self) -> str:
+        """Path of the gauge's file, for messages; empty without a file."""
+        return self.file.path if self.file else ""
 
     @property
     def column(self) -> str:

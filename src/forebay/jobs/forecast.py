@@ -182,7 +182,8 @@ def forecast_dam(
 def _failures(report: FetchReport | None) -> list[str]:
     if report is None:
         return []
-    return [f"{column} could not be fetched: {error}" for column, error in report.errors.items()]
+    errors = [f"{column} could not be fetched: {error}" for column, error in report.errors.items()]
+    return errors + report.table["note"].drop_nulls().to_list()
 
 
 def _issue(

@@ -48,9 +48,10 @@ _NO_CODE_TEXT = pl.Series([None], dtype=pl.String)
 def fetch_readings(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
-    """Readings (`tables.READINGS`) of `gauge` whose local day lies in `since` … `until`, both included.
+    """Readings (`tables.READINGS`) of `gauge` whose local day lies in `since` … `until`, or that lie after `now`.
 
-    Each call reads the file anew, because files change. A file needs neither `settings` nor `now`.
+    Each call reads the file anew, because files change. A file needs no `settings`. A reading after `now` has a wrong
+    date: the caller reports it.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def fetch_readings(
     """
     readings = parse_readings(read_gauge_file(gauge), [gauge], dam)
     day = gauge.local_day(dam.time_zone)
-    return readings.filter(day.is_between(since or date.min, until))
+    return readings.filter(day.is_between(since or date.min, until) | (pl.col("time") > now))
 
 
 def plan_requests(

@@ -236,7 +236,7 @@ def fetch_readings(
     )
     quality = grade(pl.col("quality_code"), QUALITY_CODES)
     readings = rows.select(
-        *(pl.lit(gauge.series[key]).alias(key) for key in ("source", "station", "variable", "aggregate")),
+        *(pl.lit(gauge.series[key]).alias(key) for key in ("source", "station", "variable", "aggregate", "rules")),
         to_utc(pl.col("date"), dam.time_zone).alias("time"),
         pl.lit(DAY_S, pl.Int32).alias("interval"),
         pl.when(quality != MISSING).then(pl.col("raw_value").replace("", None)).cast(pl.Float64).alias("value"),

@@ -1,0 +1,63 @@
+"""Which stored series belongs to a gauge: the one with its reading rules, or one that it takes over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from os.path import exists
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.archive.views import SERIES
+from forebay.tables import READINGS
+
+if TYPE_CHECKING:
+    from forebay.dams.gauge import Gauge
+
+NO_RULES = ""
+"""`rules` of a series from before schema version 2, which kept no reading rules."""
+_NAMES = tuple(name for name in SERIES if name != "rules")
+
+
+def series_of(stored: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
+    """Label (columns of `SERIES`) of each gauge with a stored series, and the `id` of that series, by id.
+
+    It is the series with the gauge's reading rules or, as long as there is none, the one without rules.
+    """
+    labels = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in SERIES})
+    labels = labels.unique(maintain_order=True)
+    exact = labels.join(stored, on=SERIES, how="inner")
+    old = stored.filter(pl.col("rules") == NO_RULES).drop("rules")
+    inherited = labels.join(exact, on=SERIES, how="anti").join(old, on=_NAMES, how="inner")
+    return pl.concat([exact.select("id", *SERIES), inherited.select("id", *SERIES)]).sort("id")
+
+
+def adoption(stored: pl.DataFrame, gauge: Gauge) -> int | None:
+    """Id of the stored series that becomes the gauge's: one without rules, or of its file at a former path.
+
+    A file was moved if nothing is at the former path, and all other rules are equal. None if the gauge has a series of
+    its own, or if there is none to adopt.
+    """
+    label = gauge.series
+    candidates = stored.filter(pl.col(name) == label[name] for name in _NAMES)
+    if label["rules"] in candidates["rules"]:
+        return None
+    without_rules = candidates.filter(pl.col("rules") == NO_RULES)
+    if without_rules.height:
+        return int(without_rules["id"][0])
+    if gauge.file is None:
+        return None
+    rules, _ = _without_path(gauge.reading_rules)
+    for series, text in candidates.select("id", "reading_rules").drop_nulls().sort("id", descending=True).iter_rows():
+        old_rules, paths = _without_path(text)
+        if old_rules == rules and not any(map(exists, paths)):
+            return int(series)
+    return None
+
+
+def _without_path(reading_rules: str) -> tuple[dict[str, object], list[str]]:
+    """Reading rules of a file without its path, and its path (or paths)."""
+    rules = json.loads(reading_rules)
+    paths = rules.get("file", {}).pop("path", [])
+    return rules, [paths] if isinstance(paths, str) else list(paths)

@@ -1,0 +1,84 @@
+"""Readings of one gauge from its source: complete spans, of the gauge's own series, none in the future."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.dams.local_time import to_local
+from forebay.errors import DataError, SourceError
+from forebay.tables import READINGS
+
+if TYPE_CHECKING:
+    from forebay.archive.spans import Span
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.settings import Settings
+    from forebay.sources import Fetch
+
+
+@dataclass(frozen=True)
+class GaugeReadings:
+    """Readings of a gauge, complete for each span before the first that failed, and the error of that one.
+
+    `future` counts readings that were left out because they lie in the future; `note` names the first of them.
+    """
+
+    readings: pl.DataFrame
+    error: SourceError | DataError | None
+    future: int = 0
+    note: str | None = None
+
+
+def fetch_spans(
+    fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, settings: Settings, now: datetime
+) -> GaugeReadings:
+    """Readings of the gauge on `spans`, up to the first that fails."""
+    parts = [READINGS.empty()]
+    error: SourceError | DataError | None = None
+    for since, until in spans:
+        try:
+            parts.append(_check_series(fetch(gauge, dam, since, until, settings=settings, now=now), gauge))
+        except (SourceError, DataError) as span_error:
+            error = span_error
+            break
+    fetched = GaugeReadings(pl.concat(parts), error)
+    return _without_future(fetched, gauge, dam, now)
+
+
+def _without_future(fetched: GaugeReadings, gauge: Gauge, dam: Dam, now: datetime) -> GaugeReadings:
+    """The readings until `now`; those after it are counted, and the first of them is named."""
+    readings, error = fetched.readings, fetched.error
+    future = readings.filter((pl.col("time") > now) & pl.col("raw_value").is_not_null()).sort("time")
+    past = readings.filter(pl.col("time") <= now)
+    if future.is_empty():
+        return GaugeReadings(past, error)
+    clock = "%Y-%m-%d" if gauge.interval == "day" else "%Y-%m-%d %H:%M"
+    first = future.select(to_local(pl.col("time"), dam.time_zone).dt.strftime(clock))["time"][0]
+    source = gauge.file_names or f"source {gauge.source}"
+    advice = "correct its date, or date_format, stamp or time_zone in the dam file" if gauge.file else "report it there"
+    if past["value"].null_count() == past.height and error is None:
+        error = SourceError(
+            f"{source}: every reading lies in the future ({future.height:,}, the first of {first}); {advice}"
+        )
+        return GaugeReadings(READINGS.empty(), error, future.height)
+    count, verb = ("1 reading lies", "is") if future.height == 1 else (f"{future.height:,} readings lie", "are")
+    note = f"{source}: {count} in the future and {verb} left out, the first of {first}; {advice}"
+    return GaugeReadings(past, error, future.height, note)
+
+
+def _check_series(readings: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
+    """`readings` if all belong to the series of the gauge; the archive must not store readings that nothing reads."""
+    readings = READINGS.check(readings)
+    for name, expected in gauge.series.items():
+        foreign = readings.filter(pl.col(name).ne_missing(expected))
+        if foreign.height:
+            raise DataError(
+                f"source {gauge.source} gave {name} {foreign[name][0]!r} where gauge {gauge.column} has {expected!r}; "
+                "none of its readings was stored: report this as a fault of the source"
+            )
+    return readings
