@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from os.path import abspath
 from typing import Annotated, Literal, Self
 
 import polars as pl
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from forebay.dams.conversion import Conversion, ReadingsFrom, Scale, canonical_values, conversions
 from forebay.dams.csv_layout import FileLayout
-from forebay.dams.fields import Clock, FrozenModel
+from forebay.dams.fields import Clock, FrozenModel, check_unique
 from forebay.dams.forcing import MAX_HOURS
 from forebay.dams.local_time import to_local
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
@@ -48,7 +49,10 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
 """Variables that a gauge of each role may measure."""
 
 _INTERVAL = re.compile(r"(\d{1,3})min")
-_RULES = {"unit", "reading", "interval", "stamp", "day_start", "reading_at", "file", "hydstra"}
+_RULES = {
+    "unit", "scale", "offset", "readings_from", "reading", "interval", "stamp", "day_start", "reading_at", "file",
+    "hydstra",
+}  # fmt: skip
 """Keys that affect the value or the time of a reading."""
 _DIGEST_LETTERS = 12
 
@@ -81,6 +85,20 @@ class HydstraSeries(FrozenModel):
     datasource: str | None = None
 
 
+class AcceptedSpell(FrozenModel):
+    """Local days (`to` included; without it, all days from `from` on) whose readings the screen must not doubt."""
+
+    from_: Annotated[date, Field(alias="from")]
+    to: date | None = None
+    reason: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.to is not None and self.to < self.from_:
+            raise ValueError(f"to ({self.to}) must not be before from ({self.from_})")
+        return self
+
+
 class Gauge(FrozenModel):
     """One series of one station: its role for the dam, its source, and how its numbers are to be read.
 
@@ -102,6 +120,12 @@ class Gauge(FrozenModel):
         Hours from the end of an interval until its number is available.
     travel_time_h
         Of a gauge upstream: hours until its water arrives at the dam.
+    scale, offset
+        Value in `unit` = scale × published number + offset.
+    readings_from
+        Other scale, offset or unit from a local day on.
+    accept
+        Spells whose readings are right, although the screen doubts them: a drawdown for works, a change of operation.
     valid_range
         Closed range in `unit` outside of which a value is flagged; by default the variable's plausible range.
     """
@@ -121,6 +145,10 @@ class Gauge(FrozenModel):
     share_required: Annotated[float, Field(gt=0, le=1)] = 0.9
     latency_h: Annotated[float, Field(ge=0, le=24 * 30)] = 0.0
     travel_time_h: Annotated[float, Field(ge=0, le=MAX_HOURS)] = 0.0
+    scale: Scale = 1.0
+    offset: float = 0.0
+    readings_from: tuple[ReadingsFrom, ...] = ()
+    accept: tuple[AcceptedSpell, ...] = ()
     valid_range: tuple[float, float] | None = None
     sentinels: Sentinels = Sentinels()
     file: FileLayout | None = None
@@ -143,7 +171,8 @@ class Gauge(FrozenModel):
                 f"variable {self.variable!r} does not fit role {self.role!r}; allowed are "
                 f"{', '.join(ROLE_VARIABLES[self.role])}"
             )
-        VARIABLES[self.variable].conversion(self.unit)
+        self.conversions(self.unit)
+        check_unique("readings_from: from", (change.from_ for change in self.readings_from))
         if self.interval_s is None:
             raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")
         if (self.reading_at is not None) != (self.reading == "instantaneous" and self.interval == "day"):
@@ -210,6 +239,20 @@ class Gauge(FrozenModel):
             "interval": self.table_interval,
             "rules": hashlib.sha256(self.reading_rules.encode()).hexdigest()[:_DIGEST_LETTERS],
         }
+
+    def conversions(self, unit: str) -> list[tuple[date, Conversion]]:
+        """First day and conversion of each part of the series, whose numbers are in `unit` until it changes."""
+        return conversions(self.kind, unit, (self.scale, self.offset), self.readings_from)
+
+    def canonical(self, numbers: pl.Series, times: pl.Series, unit: str) -> pl.Series:
+        """Published numbers, which are in `unit` until it changes, in the variable's canonical unit.
+
+        Parameters
+        ----------
+        times
+            Start of each number's interval (UTC).
+        """
+        return canonical_values(numbers, times, self.conversions(unit), self._time_zone)
 
     @property
     def file_names(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.csv_text import parse_numbers
 from forebay.sources.quality import MISSING
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ def first_reason(values: pl.Series, gauge: Gauge, *, otherwise: pl.Series) -> pl
 
 def are_sentinels(values: pl.Series, gauge: Gauge) -> pl.Series:
     """Whether each of `values` (canonical unit) is one of the gauge's numbers that mean "no value"."""
-    # The same arithmetic as in the conversion of readings, so that equal numbers stay equal.
-    convert, sentinels = gauge.kind.to_canonical, gauge.sentinels
-    tests = [values == convert(number, gauge.unit) for number in sentinels.values]
-    if sentinels.below is not None:
-        tests.append(values < convert(sentinels.below, gauge.unit))
-    if sentinels.above is not None:
-        tests.append(values > convert(sentinels.above, gauge.unit))
+    sentinels = gauge.sentinels
+    tests: list[pl.Series] = []
+    for _, conversion in gauge.conversions(gauge.unit):
+        # The same arithmetic as in the conversion of readings, so that equal numbers stay equal.
+        tests += [values == number for number in conversion.canonical(pl.Series(sentinels.values, dtype=pl.Float64))]
+        below, above = conversion.canonical(pl.Series([sentinels.below, sentinels.above], dtype=pl.Float64))
+        tests += [values < below] if below is not None else []
+        tests += [values > above] if above is not None else []
     return reduce(or_, tests)
 
 
@@ -70,13 +72,11 @@ def ignore_codes(readings: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """
     parts = []
     for gauge in dam.gauges:
-        factor, offset = gauge.kind.conversion(gauge.unit)
+        rows = gauge_readings(readings, gauge)
         text = pl.col("raw_value").str.strip_chars()
-        if gauge.file is not None and gauge.file.decimal_comma:
-            text = text.str.replace(",", ".", literal=True)
-        number = text.cast(pl.Float64, strict=False)
-        published = pl.when(number.is_finite()).then(number * factor + offset)
-        value = pl.coalesce("value", published)
+        number = parse_numbers(text, gauge.file, strict=False) if gauge.file else text.cast(pl.Float64, strict=False)
+        published = rows.select(pl.when(number.is_finite()).then(number)).to_series()
+        value = pl.coalesce("value", gauge.canonical(published, rows["time"], gauge.unit))
         quality = pl.when(value.is_null()).then(pl.lit(MISSING)).otherwise(pl.lit("good"))
-        parts.append(gauge_readings(readings, gauge).with_columns(value.alias("value"), quality.alias("quality")))
+        parts.append(rows.with_columns(value.alias("value"), quality.alias("quality")))
     return pl.concat(parts)

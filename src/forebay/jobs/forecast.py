@@ -17,6 +17,7 @@ from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.features.samples import make_samples
 from forebay.files import write_all
+from forebay.forecasts.doubts import no_forecast, questions
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue
@@ -175,6 +176,8 @@ def forecast_dam(
     samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
     verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
     issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report))
+    if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():
+        raise DataError(no_forecast(daily_tables.newest, dam))
     fetch_table = FETCHES.empty() if report is None else report.table
     return ForecastResult(dam, daily_tables, verification, issued, fetch_table)
 
@@ -191,10 +194,11 @@ def _issue(
 ) -> IssuedForecast:
     """The forecast of the init date with its explanation and limitations."""
     samples, points = verification.samples, verification.points
+    doubts = questions(daily_tables.newest, dam) if samples.suspect_reason else ()
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
     missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.forecasts)
     issued = issue(
-        verification.forecasts, dam, daily_tables.init_date, now=now, limitations=(*unavailable, *failures, *missing)
+        verification.forecasts, dam, daily_tables.init_date, now=now, limitations=(*unavailable, *failures, *missing, *doubts)
     )
     return replace(
         issued,

@@ -78,7 +78,8 @@ def screen_daily(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     parts = []
     for gauge in dam.gauges:
         findings = _findings(gauge, dam, values)
-        parts += [_value_flags(ordered, gauge), _flag_rows(findings, gauge, ordered["date"], values[gauge.column])]
+        flags = _flag_rows(findings, gauge, ordered["date"], values[gauge.column])
+        parts += [_value_flags(ordered, gauge), flags.filter(_not_accepted(gauge))]
     return FLAGS.check(pl.concat(parts).unique(FLAGS.key, keep="first").sort("gauge", "date", "known_on", "reason"))
 
 
@@ -197,6 +198,12 @@ def _flag_rows(findings: list[Finding], gauge: Gauge, dates: pl.Series, value: F
     )
     with_none = pl.when(pl.Series(withdrawn >= 0)).then("withdrawn_on").alias("withdrawn_on")
     return frame.with_columns(with_none).filter(pl.Series(is_ever_known))
+
+
+def _not_accepted(gauge: Gauge) -> pl.Expr:
+    """Whether a flag's date lies in no spell that the dam file accepts."""
+    spells = (pl.col("date").is_between(spell.from_, spell.to or date.max) for spell in gauge.accept)
+    return ~pl.any_horizontal(pl.lit(False), *spells)
 
 
 def _not_withdrawn_by(day: date | pl.Expr) -> pl.Expr:

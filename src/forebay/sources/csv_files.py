@@ -150,8 +150,9 @@ def _gauge_readings(rows: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: byte
     codes = rows[layout.quality] if layout.quality else _NO_CODE_TEXT.new_from_index(0, len(rows))
     numbers = rows.select(_number_expr(gauge)).to_series()
     grades = _code_grades(codes, gauge)
-    values = _canonical_values(numbers, gauge).zip_with(grades != MISSING, _NO_VALUE)
-    table = _interval_starts(rows, gauge, dam, content=content).with_columns(
+    starts = _interval_starts(rows, gauge, dam, content=content)
+    values = gauge.canonical(numbers, starts["time"], gauge.unit).zip_with(grades != MISSING, _NO_VALUE)
+    table = starts.with_columns(
         values.alias("value"),
         rows[layout.value].alias("raw_value"),
         grades.alias("quality"),
@@ -170,13 +171,6 @@ def _gauge_readings(rows: pl.DataFrame, gauge: Gauge, dam: Dam, *, content: byte
             "delete one of the lines"
         )
     return READINGS.check(table.sort("time"))
-
-
-def _canonical_values(numbers: pl.Series, gauge: Gauge) -> pl.Series:
-    """Numbers in the gauge's unit, in its variable's canonical unit."""
-    factor, offset = gauge.kind.conversion(gauge.unit)
-    values = numbers if factor == 1 else numbers * factor
-    return values if offset == 0 else values + offset
 
 
 def _code_grades(codes: pl.Series, gauge: Gauge) -> pl.Series:

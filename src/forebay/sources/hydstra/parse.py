@@ -233,7 +233,7 @@ def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
     Values are converted from the unit of the answer, times by the station's offset. A value is null where the answer
     has none, or where the quality code means "missing"; `raw_value` keeps the published text.
     """
-    factor, offset = _conversion(trace.unit, gauge)
+    unit = _unit(trace.unit, gauge)
     end_stamp = timedelta(seconds=gauge.interval_s or 0) if gauge.stamp == "end" else timedelta(0)
     number = pl.col("raw_value").str.strip_chars()
     frame = trace.points.unique(maintain_order=True).with_columns(
@@ -248,8 +248,9 @@ def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
     if len(duplicates):
         raise SourceError(f"the answer has two values for {duplicates['time'][0]:%Y-%m-%d %H:%M} UTC; try again later")
     has_value = pl.col("value").is_finite() & (pl.col("quality") != MISSING)
+    frame = frame.with_columns(gauge.canonical(frame["value"], frame["time"], unit).alias("value"))
     frame = frame.with_columns(
-        pl.when(has_value).then(pl.col("value") * factor + offset).alias("value"),
+        pl.when(has_value).then("value").alias("value"),
         pl.when(has_value).then("quality").otherwise(pl.lit(MISSING)).alias("quality"),
         *(pl.lit(value, dtype=READINGS.columns[column]).alias(column) for column, value in gauge.series.items()),
     )
@@ -265,12 +266,12 @@ def unit_of(text: str) -> str | None:
     return _UNIT_NAMES.get("".join(text.lower().split()))
 
 
-def _conversion(unit: str, gauge: Gauge) -> tuple[float, float]:
-    """(factor, offset) from the unit of an answer to the canonical unit of the gauge's variable."""
+def _unit(unit: str, gauge: Gauge) -> str:
+    """Forebay's name of an answer's unit, if it is a unit of the gauge's variable."""
     name = unit_of(unit)
     if name is None or name not in gauge.kind.units:
         raise SourceError(
             f"the answer's unit {unit!r} is not a unit of {gauge.variable} ({', '.join(gauge.kind.units)}); check the "
             "gauge's variable, or hydstra.variable, in the dam file"
         )
-    return gauge.kind.conversion(name)
+    return name
