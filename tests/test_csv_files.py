@@ -135,7 +135,7 @@ def test_errors_name_the_line_and_the_text(text: str | bytes, error: type[Except
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"reservoir_level: file.path 'no/such.csv' cannot be read \(No such file"):
-        csv_files.read_gauge_file(dam_with_file("no/such.csv").target_gauge)
+        csv_files.read_gauge_files(dam_with_file("no/such.csv").target_gauge)
 
 
 @pytest.mark.parametrize("stamp", ["2020-01-01T14:30:00Z", "2020-01-02T00:30:00+10:00", "2020-01-01T09:30:00-0500"])

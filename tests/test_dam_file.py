@@ -195,7 +195,7 @@ def test_only_the_demo_is_simulated() -> None:
         (
             'source = "waternsw"',
             'source = "csv"\nfile = { path = 3, date = "d", value = "v" }',
-            "gauges[1].file.path = 3: input should be a valid string",
+            "gauges[1].file.path: 3 must be a text, or a list of texts",
         ),
         (
             'source = "waternsw"',

@@ -35,7 +35,7 @@ def _rows(gauge: Gauge) -> list[dict[str, str]]:
 def test_every_file_is_read_completely(path: Path) -> None:
     dam = load_dam(str(path))
     for gauge in dam.gauges:
-        readings = csv_files.parse_readings(csv_files.read_gauge_file(gauge), [gauge], dam)
+        readings = csv_files.parse_readings(*csv_files.read_gauge_files(gauge).values(), [gauge], dam)
         READINGS.check(readings, unique=True)
         rows = _rows(gauge)
         assert gauge.file is not None
@@ -85,7 +85,7 @@ def test_every_unit_is_converted_to_the_canonical_unit() -> None:
 
 def test_the_level_of_bilancino_is_read_in_the_morning() -> None:
     dam = load_dam(str(next(path for path in FILES if path.stem == "bilancino")))
-    readings = csv_files.parse_readings(csv_files.read_gauge_file(dam.target_gauge), [dam.target_gauge], dam)
+    readings = csv_files.parse_readings(*csv_files.read_gauge_files(dam.target_gauge).values(), [dam.target_gauge], dam)
     assert str(readings["time"][0]) == "2002-06-03 07:00:00+00:00"  # 08:00 at UTC+1
     assert readings["interval"].unique().to_list() == [0]
 

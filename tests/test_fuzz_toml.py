@@ -131,7 +131,8 @@ def test_the_whole_dam_file_is_read(tmp_path: Path) -> None:
     dam = load_dam(str(path))
     layout = dam.target_gauge.file
     assert layout is not None
-    assert layout.model_dump() == LAYOUT | {"path": str(tmp_path / "x.csv"), "no_value": ("n/a", "-")}
+    expected = LAYOUT | {"path": str(tmp_path / "x.csv"), "no_value": ("n/a", "-")}
+    assert layout.model_dump(include=set(expected)) == expected
     assert dam.storage_curves[0].points == ((1.0, 2.0), (3.0, 4.0))
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date
 from typing import Annotated, Literal, Self
 
-import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from forebay.dams.csv_dates import check_date_format, month_names
+from forebay.dams.local_time import zone
 from forebay.services import services_with_quality_codes
+from forebay.tables import GRADES
 
-EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)
-"""Range of dates that are accepted."""
-_DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
-_ALLOWED_DIRECTIVES = "YmdHMSyjbBeIpzTRF"
-_LITERAL_ZONE = re.compile(r"(?<=%[SMTR])\s*(?:Z|UTC|GMT)$")
-
+ENCODINGS = (
+    "utf-8", "utf-16", "latin-1", *(f"windows-125{n}" for n in range(9)),
+    *(f"iso-8859-{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 15)), "koi8-r", "koi8-u", "mac-roman", "cp437", "cp850",
+    "cp866", "shift-jis", "cp932", "euc-jp", "gb18030", "gbk", "big5", "euc-kr", "cp949", "tis-620", "cp874",
+)  # fmt: skip
+"""Encodings of files."""
 
 def _check_separator(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text.isalnum() or text in '"\r\n\0+-':
@@ -24,56 +24,53 @@ def _check_separator(text: str) -> str:
     return text
 
 
-def check_date_format(form: str) -> str:
-    """`form`, if it is a date format that defines a day."""
-    directives = _DIRECTIVE.findall(form)
-    unknown = next((f"%{letter}" for letter in directives if letter not in f"{_ALLOWED_DIRECTIVES}%"), None)
-    lone_percent = form.replace("%%", "").count("%") != len([letter for letter in directives if letter != "%"])
-    if unknown is not None or lone_percent:
-        allowed = ", ".join(f"%{letter}" for letter in _ALLOWED_DIRECTIVES)
-        raise ValueError(f"{form!r} contains {unknown or 'a lone %'}; allowed are {allowed}")
-    letters = set(directives)
-    has_year, has_month = letters & {"Y", "y"}, letters & {"m", "b", "B"}
-    has_day = letters & {"d", "e"}
-    if not ("F" in letters or (has_year and ("j" in letters or (has_month and has_day)))):
-        raise ValueError(f"{form!r} must define a day, as '%Y-%m-%d' or '%d.%m.%Y %H:%M' do")
-    if _LITERAL_ZONE.search(form):
-        raise ValueError(f"{form!r} ends in the letters of a time zone; write %z instead, which reads Z and +10:00")
-    try:
-        polars_form, _ = polars_date_format(form)
-        pl.Series(["1"]).str.to_datetime(polars_form, strict=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError(f"{form!r} cannot be read: {str(error).splitlines()[0]}") from None
-    return form
+def _check_encoding(name: str) -> str:
+    if name.lower().replace("_", "-") not in ENCODINGS:
+        raise ValueError(f"{name!r} is not an encoding that forebay reads; allowed are {', '.join(ENCODINGS)}")
+    return name.lower().replace("_", "-")
 
 
-def polars_date_format(form: str) -> tuple[str, str]:
-    """A date format as polars reads it, and the text to append to each stamp.
+def _check_comment(text: str) -> str:
+    if not text.strip() or any(character in text for character in '"\r\n\0'):
+        raise ValueError(f"{text!r} must be the text that comment lines begin with, such as '#'")
+    return text
 
-    Polars reads an hour only with minutes, and Z as an offset only with another directive than Python's.
 
-    >>> polars_date_format("%Y-%m-%d %H")
-    ('%Y-%m-%d %H:%M', ':00')
-    """
-    polars_form = form.replace("%z", "%#z")
-    if "%H" in polars_form and not any(minutes in polars_form for minutes in ("%M", "%R", "%T")):
-        return polars_form + ":%M", ":00"
-    return polars_form, ""
+def _check_units_line(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, int) and value > 1):
+        return value
+    raise ValueError(f"{value!r} must be true (the line below the header) or the number of a line")
 
 
 class TextLayout(BaseModel):
     """How the text of a CSV file is written.
 
-    A byte order mark at the start of the file (UTF-8 or UTF-16) overrides `encoding`.
+    A byte order mark at the start of the file (UTF-8 or UTF-16) overrides `encoding`. Line numbers count all lines of
+    the file, from 1.
+
+    Attributes
+    ----------
+    skip_lines
+        Number of lines at the start of the file that do not belong to the table.
+    header_line
+        Number of the line with the column names, instead of `skip_lines`; lines above it do not belong to the table.
+    units_line
+        True if the line below the header has units, widths or descriptions; or the number of that line.
+    comment
+        Text that comment lines begin with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     path: Annotated[str, Field(min_length=1)]
-    encoding: Literal["utf-8", "utf-16", "windows-1252", "latin-1"] = "utf-8"
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8"
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
     decimal_comma: bool = False
     thousands: Literal[",", ".", " ", "'"] | None = None
+    skip_lines: Annotated[int, Field(ge=0)] = 0
+    header_line: Annotated[int, Field(ge=1)] | None = None
+    units_line: Annotated[bool | int, BeforeValidator(_check_units_line)] = False
+    comment: Annotated[str, AfterValidator(_check_comment)] | None = None
 
     @model_validator(mode="after")
     def _check_marks(self) -> Self:
@@ -82,6 +79,8 @@ class TextLayout(BaseModel):
                 f"thousands = {self.thousands!r} is the decimal mark too (decimal_comma = "
                 f"{str(self.decimal_comma).lower()}); give another one, or none"
             )
+        if self.skip_lines and self.header_line is not None:
+            raise ValueError("skip_lines and header_line both say where the header is; give one of them")
         return self
 
     @property
@@ -97,20 +96,97 @@ def _check_quality_codes(service: str) -> str:
     return service
 
 
+def _check_locale(locale: str) -> str:
+    month_names(locale)
+    return locale
+
+
+def _check_zone(text: str) -> str:
+    zone(text)
+    return text
+
+
+def _check_texts(value: object) -> object:
+    if isinstance(value, str) or (value and isinstance(value, tuple) and all(isinstance(part, str) for part in value)):
+        return value
+    raise ValueError(f"{list(value) if isinstance(value, tuple) else value!r} must be a text, or a list of texts")
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Texts = Annotated[str | tuple[str, ...], BeforeValidator(_check_texts)]
+Code = Annotated[str, BeforeValidator(_as_text)]
+"""A quality code, or a cell's text, in the dam file: a text or a whole number."""
+
+
 class FileLayout(TextLayout):
-    """Layout of a gauge's CSV file: its path (relative to the dam file) and its columns.
+    """Layout of a gauge's CSV file (or files): paths relative to the dam file, and columns.
 
     `load_dam` sets `dam`. Two dams' files may both have a column "level", so the archive identifies the series of a
     file by the source "csv:" and the dam's id.
+
+    Attributes
+    ----------
+    path
+        One file, or several of one layout that follow each other.
+    date
+        Column of the dates, or several columns whose texts are joined by a space.
+    locale
+        Language of month names in dates.
+    time_zone
+        Zone of the stamps, if it is not the dam's.
+    where
+        Column → text: only lines with these texts belong to the gauge.
+    unit_suffix
+        Unit that follows the numbers in their cells.
+    quality_codes, grades, missing_codes
+        Grades of quality codes: by a service's table, by grade (`tables.GRADES`), and codes that mean no-data.
     """
 
-    date: str
+    path: Texts  # type: ignore[assignment]  # wider than that of other files
+    date: Texts
     value: str
     quality: str | None = None
     date_format: Annotated[str, AfterValidator(check_date_format)] = "%Y-%m-%d"
+    locale: Annotated[str, AfterValidator(_check_locale)] = "en"
+    time_zone: Annotated[str, AfterValidator(_check_zone)] | None = None
+    where: dict[str, Code] = Field(default_factory=dict)
     quality_codes: Annotated[str, AfterValidator(_check_quality_codes)] | None = None
+    grades: dict[Literal["good", "fair", "poor", "estimated", "unknown", "missing"], tuple[Code, ...]] = Field(
+        default_factory=dict
+    )
+    missing_codes: tuple[Code, ...] = ()
     no_value: tuple[str, ...] = ()
+    unit_suffix: str | None = None
     dam: Annotated[str, Field(exclude=True)] = ""
+
+    @model_validator(mode="after")
+    def _check_codes(self) -> Self:
+        if self.quality is None and (self.grades or self.missing_codes):
+            raise ValueError("grades and missing_codes need quality, the name of the column of quality codes")
+        codes = [code for codes in (*self.grades.values(), self.missing_codes) for code in codes]
+        twice = next((code for code in codes if codes.count(code) > 1), None)
+        if twice is not None:
+            raise ValueError(f"quality code {twice!r} has two grades; give one of {', '.join(GRADES)}")
+        return self
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Path of each file."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def date_columns(self) -> tuple[str, ...]:
+        """Columns whose texts, joined by a space, are the date."""
+        return (self.date,) if isinstance(self.date, str) else self.date
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the file that the gauge needs."""
+        quality = () if self.quality is None else (self.quality,)
+        return tuple(dict.fromkeys((*self.date_columns, self.value, *quality, *self.where)))
 
 
 class CurveLayout(TextLayout):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import errno
+import json
 import re
 import stat
 from collections.abc import Sequence
@@ -25,6 +26,17 @@ EMPTY = ("", "NaN", "nan", "NAN")
 _NO_SUCH_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 _MAX_NAMES = 20
 _LEADING_BLANK = re.compile(rb"\A(?:[ \t]*\n)+")
+_HEADER_SEARCH_LINES = 500
+_OTHER_FORMATS = {
+    b"PK\x03\x04": "an Excel workbook (.xlsx) or another zip file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls)",
+    b"\x1f\x8b": "a gzip file",
+    b"PAR1": "a Parquet file",
+    b"%PDF": "a PDF document",
+    b"<!DOCTYPE html": "a web page",
+    b"<html": "a web page",
+}
+"""First bytes of files that are no CSV files."""
 
 
 def read_content(layout: TextLayout) -> bytes:
@@ -67,7 +79,15 @@ def read_content(layout: TextLayout) -> bytes:
 
 
 def normalize(content: bytes, layout: TextLayout) -> bytes:
-    """The file's bytes as UTF-8 without a byte order mark, with LF or CRLF at line ends and no open quote."""
+    """The file's bytes as UTF-8 without a byte order mark, with LF or CRLF at line ends and no open quote.
+
+    Lines that do not belong to the table are blank, so that line numbers stay those of the file.
+    """
+    for first_bytes, kind in _OTHER_FORMATS.items():
+        if content.startswith(first_bytes):
+            raise SourceError(
+                f"{layout.path} is {kind}, not a CSV file; save the table as CSV (in a spreadsheet: Save As, CSV UTF-8)"
+            )
     text = _utf8(content, layout)
     if b"\0" in text:
         raise SourceError(
@@ -76,6 +96,7 @@ def normalize(content: bytes, layout: TextLayout) -> bytes:
         )
     if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text = _without_other_lines(text, layout)
     if b'"' in text:
         for line_number, line in enumerate(text.split(b"\n"), 1):
             if line.count(b'"') % 2:
@@ -86,6 +107,39 @@ def normalize(content: bytes, layout: TextLayout) -> bytes:
     if text[:1] in (b"\n", b" ", b"\t"):  # blank lines before the header, which polars would read as the header
         text = _LEADING_BLANK.sub(lambda blank: b"\n" * blank[0].count(b"\n"), text)
     return text
+
+
+def _without_other_lines(text: bytes, layout: TextLayout) -> bytes:
+    """`text` with blank lines instead of comments, the lines above the header, and the line of units."""
+    first = layout.skip_lines if layout.header_line is None else layout.header_line - 1
+    if not first and layout.comment is None and layout.units_line is False:
+        return text
+    above, header, below = _parts(text, first, keep_header=layout.header_line is not None)
+    if layout.comment is not None:
+        comment = re.compile(rb"(?m)^[ \t]*" + re.escape(layout.comment.encode()) + rb"[^\n]*")
+        below = comment.sub(b"", below)
+    text = b"\n" * above.count(b"\n") + header + below
+    if layout.units_line is False:
+        return text
+    line = _line_below_header(text) if layout.units_line is True else layout.units_line
+    before, units, after = _parts(text, line - 1, keep_header=True)
+    return before + b"\n" * units.count(b"\n") + after
+
+
+def _parts(text: bytes, lines: int, *, keep_header: bool) -> tuple[bytes, bytes, bytes]:
+    """The first `lines` lines, the line after them if `keep_header`, and the rest, each with its line ends."""
+    ends = [0]
+    for _ in range(lines + keep_header):
+        end = text.find(b"\n", ends[-1])
+        ends.append(len(text) if end < 0 else end + 1)
+    return text[: ends[lines]], text[ends[lines] : ends[-1]], text[ends[-1] :]
+
+
+def _line_below_header(text: bytes) -> int:
+    """Number of the first line below the header that is not blank."""
+    lines = text.split(b"\n")
+    filled = [number for number, line in enumerate(lines[:_HEADER_SEARCH_LINES], 1) if line.strip()]
+    return filled[1] if len(filled) > 1 else len(lines) + 1
 
 
 def _utf8(content: bytes, layout: TextLayout) -> bytes:
@@ -166,7 +220,12 @@ def read_columns(content: bytes, columns: Sequence[str], layout: TextLayout) -> 
     SourceError
         If the content is not a table: names the line.
     """
-    header_by_column = match_columns(header_names(content, layout), columns, layout)
+    names = header_names(content, layout)
+    try:
+        header_by_column = match_columns(names, columns, layout)
+    except ConfigError as error:
+        hint = _header_hint(content, columns, layout)
+        raise ConfigError(f"{error}{hint}") from None
     try:
         table = pl.read_csv(
             content, infer_schema=False, separator=layout.separator, columns=list(header_by_column.values())
@@ -174,6 +233,36 @@ def read_columns(content: bytes, columns: Sequence[str], layout: TextLayout) -> 
     except pl.exceptions.PolarsError as error:
         raise not_a_table(content, layout, error) from None
     return table.select(pl.col(header).str.strip_chars().alias(name) for name, header in header_by_column.items())
+
+
+def _header_hint(content: bytes, columns: Sequence[str], layout: TextLayout) -> str:
+    """Advice where the header does not have the columns: another line has them, or the separator is another one."""
+    lines = content.decode("utf-8", "replace").split("\n")[:_HEADER_SEARCH_LINES]
+    first = header_line(content) - 1
+    for number, line in enumerate(lines[first + 1 :], first + 2):
+        if set(columns) <= {name.strip() for name in _fields(line, layout.separator)}:
+            above = [text.strip() for text in lines[first : number - 1] if text.strip()]
+            comment = ' (or comment = "#")' if all(text.startswith("#") for text in above) else ""
+            return f"; line {number} looks like the header: set header_line = {number}{comment} in the dam file"
+    for separator in (";", "\t", "|", ","):
+        if set(columns) <= {name.strip() for name in _fields(lines[first] if lines else "", separator)}:
+            return f"; set separator = {json.dumps(separator)} in the dam file"
+    return ""
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    """Fields of a line; none where it cannot be read."""
+    try:
+        return next(csv.reader([line.rstrip("\r")], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return []
+
+
+def cells_of_line(content: bytes, line: int, layout: TextLayout) -> dict[str, str]:
+    """Column → text of every cell of a line (its number in the file)."""
+    text = content.decode("utf-8", "replace").split("\n")[line - 1]
+    names = [name.strip() for name in header_names(content, layout)]
+    return dict(zip(names, (cell.strip() for cell in _fields(text, layout.separator)), strict=False))
 
 
 def not_a_table(content: bytes, layout: TextLayout, error: pl.exceptions.PolarsError) -> SourceError:
@@ -205,6 +294,9 @@ def parse_numbers(cell: pl.Expr, layout: TextLayout, *, strict: bool = True) -> 
     Thousands marks count only between groups of three digits: "1,5" is never fifteen.
     """
     text = cell
+    suffix = getattr(layout, "unit_suffix", None)
+    if suffix is not None:
+        text = text.str.strip_suffix(suffix).str.strip_chars()
     if layout.thousands is not None:
         mark = r"[ \u{a0}\u{202f}]" if layout.thousands == " " else re.escape(layout.thousands)
         grouped = rf"^[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(layout.decimal_mark)}[0-9]*)?$"

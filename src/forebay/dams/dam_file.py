@@ -105,6 +105,8 @@ def _parse_dam(text: str, where: str, folder: Path) -> Dam:
 
 def _absolute_path(layout: dict[str, object], folder: Path) -> dict[str, object]:
     path = layout.get("path")
+    if isinstance(path, list) and all(isinstance(part, str) for part in path):
+        return {"path": [str(folder / part) for part in path]}
     return {"path": str(folder / path)} if isinstance(path, str) else {}
 
 

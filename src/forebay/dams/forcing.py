@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from forebay.dams.csv_layout import TextLayout, check_date_format
+from forebay.dams.csv_dates import check_date_format
+from forebay.dams.csv_layout import TextLayout
 from forebay.dams.fields import FrozenModel
 from forebay.dams.variables import VARIABLES, Variable
 

@@ -107,7 +107,8 @@ class Gauge(FrozenModel):
     role
         Role for the dam; the models build their inputs from roles.
     reading
-        What one published number is: the mean or the total of its interval, or an instantaneous value.
+        What one published number is: the mean or the total of its interval, an instantaneous value, or the total
+        since a reset ("accumulated"), from which the totals of intervals are computed.
     interval
         "day", "hour", or "15min" and the like: time from one number to the next.
     stamp
@@ -136,7 +137,7 @@ class Gauge(FrozenModel):
     variable: Annotated[str, AfterValidator(_check_variable)]
     unit: str
     name: str = ""
-    reading: Literal["mean", "total", "instantaneous"]
+    reading: Literal["mean", "total", "instantaneous", "accumulated"]
     interval: str = "day"
     stamp: Literal["start", "end"] = "start"
     day_start: Clock = time(0)
@@ -177,6 +178,8 @@ class Gauge(FrozenModel):
             raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")
         if (self.reading_at is not None) != (self.reading == "instantaneous" and self.interval == "day"):
             raise ValueError('reading_at goes with reading = "instantaneous" and interval = "day", which require it')
+        if self.accumulated and (self.kind.aggregate != "total" or self.file is None):
+            raise ValueError('reading = "accumulated" is for rainfall and evaporation with source = "csv"')
         if (self.file is None) == (service_named(self.source).protocol == "csv"):
             raise ValueError('a gauge with source = "csv" needs a [gauges.file] table, and no other gauge may have one')
         if self.travel_time_h and not self.role.startswith("upstream"):
@@ -202,6 +205,11 @@ class Gauge(FrozenModel):
         return 0 if self.reading == "instantaneous" else (self.interval_s or 0)
 
     @property
+    def accumulated(self) -> bool:
+        """Whether the published numbers are totals since a reset."""
+        return self.reading == "accumulated"
+
+    @property
     def kind(self) -> Variable:
         """The measured variable."""
         return VARIABLES[self.variable]
@@ -222,7 +230,7 @@ class Gauge(FrozenModel):
         """
         rules = self.model_dump(mode="json", include=_RULES, exclude_defaults=True)
         if self.file is not None:
-            rules["file"] |= {"path": abspath(self.file.path)}
+            rules["file"] |= {"path": [abspath(path) for path in self.file.paths]}
         return json.dumps(rules | {"time_zone": self._time_zone}, sort_keys=True)
 
     @property
@@ -235,7 +243,7 @@ class Gauge(FrozenModel):
             "source": f"csv:{self.file.dam}" if self.file else self.source,
             "station": self.station,
             "variable": self.variable,
-            "aggregate": self.reading,
+            "aggregate": "total" if self.accumulated else self.reading,
             "interval": self.table_interval,
             "rules": hashlib.sha256(self.reading_rules.encode()).hexdigest()[:_DIGEST_LETTERS],
         }
@@ -256,8 +264,8 @@ class Gauge(FrozenModel):
 
     @property
     def file_names(self) -> str:
-        """Path of the gauge's file, for messages; empty without a file."""
-        return self.file.path if self.file else ""
+        """Path of the gauge's file or files, for messages; empty without a file."""
+        return ", ".join(self.file.paths) if self.file else ""
 
     @property
     def column(self) -> str:

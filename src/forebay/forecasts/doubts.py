@@ -45,8 +45,8 @@ def _question(row: dict[str, object], dam: Dam) -> str:
         factor = min(SLIPS, key=lambda slip: abs(log(abs(expected / value)) - log(slip)))
         text = _SLIP_NAMES.get(factor, "another unit, or a shifted decimal point")
         return (
-            f"Is it {text}? T{readings[1:]} are about {1 / factor:,.4g} times the expected value: if so, state "
-            f"it in the dam file's target gauge: readings_from = [{{ from = {first}, scale = {factor:.6g} }}]; {accept}."
+            f"Is it {text}? T{readings[1:]} are about {1 / factor:,.4g} times the expected value: if so, state it in "
+            f"the dam file's target gauge: readings_from = [{{ from = {first}, scale = {factor:.6g} }}]; {accept}."
         )
     if row["reason"] in ("range", "sentinel"):
         return (
@@ -60,7 +60,7 @@ def no_forecast(daily: pl.DataFrame, dam: Dam) -> str:
     """Reason why there is no forecast from the last day of `daily`, with the questions that may resolve it."""
     init_date: date = daily["date"][-1]
     known = daily_known_on(daily, screen_daily(daily, dam), init_date, dam)
-    last = known.filter(pl.col(dam.target.variable).is_not_null())["date"].last()
+    last: date | None = known.filter(pl.col(dam.target.variable).is_not_null())["date"].last()  # type: ignore[assignment]  # a column of dates
     start = "no level can be used" if last is None else f"the last level that can be used is of {last}"
     reason = (
         f"{dam.name}: no forecast from {init_date} is possible, because {start} and a forecast starts from a level "

@@ -197,9 +197,8 @@ def _issue(
     doubts = questions(daily_tables.newest, dam) if samples.suspect_reason else ()
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
     missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.forecasts)
-    issued = issue(
-        verification.forecasts, dam, daily_tables.init_date, now=now, limitations=(*unavailable, *failures, *missing, *doubts)
-    )
+    sentences = (*unavailable, *failures, *missing, *doubts)
+    issued = issue(verification.forecasts, dam, daily_tables.init_date, now=now, limitations=sentences)
     return replace(
         issued,
         outside_experience=outside_experience(verification.outside, samples, dam),

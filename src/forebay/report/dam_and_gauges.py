@@ -32,8 +32,8 @@ def _file_text(gauge: Gauge) -> str:
     """Name of a gauge's file with its columns; empty for a gauge that is fetched."""
     if gauge.file is None:
         return ""
-    columns = filter(None, (gauge.file.date, gauge.file.value, gauge.file.quality))
-    return f"{Path(gauge.file.path).name} ({', '.join(columns)})"
+    names = ", ".join(Path(path).name for path in gauge.file.paths)
+    return f"{names} ({', '.join(gauge.file.columns)})"
 
 
 def _cell(value: object) -> str:

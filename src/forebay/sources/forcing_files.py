@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.csv_layout import EARLIEST, LATEST, polars_date_format
+from forebay.dams.csv_dates import EARLIEST, LATEST, has_clock, parse_stamps
 from forebay.dams.csv_text import (
     EMPTY,
     header_line,
@@ -67,10 +67,11 @@ def parse_forcing(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
 
 def _parsed_cells(cells: pl.DataFrame, layout: ForcingFile) -> pl.DataFrame:
     """The cells, with columns "issued parsed", "valid parsed" and "value parsed" (in the file's unit)."""
-    form, suffix = polars_date_format(layout.issued_format)
+    issued = parse_stamps(cells["issued"], layout.issued_format)
+    valid = parse_stamps(cells["valid"], layout.valid_format).dt.date()
     parsers = {
-        "issued": ((pl.col("issued") + suffix).str.to_datetime(form, strict=False), layout.issued_format),
-        "valid": (pl.col("valid").str.to_date(layout.valid_format, strict=False), layout.valid_format),
+        "issued": (pl.lit(issued), layout.issued_format),
+        "valid": (pl.lit(valid), layout.valid_format),
         "value": (
             parse_numbers(pl.col("value"), layout, strict=False),
             "a number, or empty where there is no forecast",
@@ -89,8 +90,7 @@ def _parsed_cells(cells: pl.DataFrame, layout: ForcingFile) -> pl.DataFrame:
 
 def _issue_delay(layout: ForcingFile) -> timedelta:
     """Time from a parsed issue time to the issue: where only the day is known, the issue counts at the day's end."""
-    has_clock = any(code in layout.issued_format for code in ("%H", "%I", "%T", "%R", "%s"))
-    return timedelta(0) if has_clock else timedelta(days=1)
+    return timedelta(0) if has_clock(layout.issued_format) else timedelta(days=1)
 
 
 def _layout(forcing: Forcing) -> ForcingFile:

@@ -269,7 +269,9 @@ def _check_gauge(gauge: Gauge) -> None:
             f"not the {gauge.reading} by {gauge.interval} from {gauge.day_start:%H:%M}; leave these keys out"
         )
     if len(gauge.conversions(gauge.unit)) > 1 or (gauge.scale, gauge.offset) != (1, 0):
-        raise ConfigError(f"simulated station {gauge.station!r} needs no scale, offset or readings_from; leave them out")
+        raise ConfigError(
+            f"simulated station {gauge.station!r} needs no scale, offset or readings_from; leave these keys out"
+        )
     if gauge.unit != gauge.kind.unit:
         raise ConfigError(
             f"simulated station {gauge.station!r} gives {variable} in {gauge.kind.unit}, not in {gauge.unit!r}"

@@ -1,0 +1,156 @@
+"""From the stamps of a CSV file to the starts of the intervals of its readings."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from forebay.dams.csv_dates import EARLIEST, LATEST, has_clock, parse_stamps
+from forebay.dams.local_time import to_local, to_utc, zone
+from forebay.errors import SourceError
+from forebay.sources.csv_cells import LINE, GaugeCells, quoted
+from forebay.tables import INSTANT
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+
+STAMP = "stamp"
+_ONE_DAY = timedelta(days=1)
+_FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",
+          "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y/%m/%d", "%Y%m%d", "%Y%m%d %H%M", "%d.%m.%Y",
+          "%d.%m.%Y %H:%M", "%d-%b-%Y", "%d-%b-%y")  # fmt: skip
+"""Formats without an ambiguous order of day and month, for the advice in an error."""
+
+
+def interval_starts(cells: GaugeCells, dam: Dam) -> pl.DataFrame:
+    """Start of each reading's interval: `time` (UTC), and `stamp` on the dam's clock; a row per row of the cells.
+
+    Of the stamp of a daily value only the date counts.
+
+    Raises
+    ------
+    SourceError
+        If a stamp cannot be read, or its clock time does not exist or cannot be told from another.
+    """
+    gauge, layout = cells.gauge, cells.layout
+    stamps = _stamps(cells)
+    shift, clock = _stamp_to_start(cells), gauge.reading_at or gauge.day_start
+    if stamps.dtype == pl.Datetime("us") and layout.time_zone is not None and has_clock(layout.date_format):
+        stamps = _instants(stamps.alias(STAMP), cells, layout.time_zone)
+    has_offset = stamps.dtype != pl.Datetime("us")
+    stamp = pl.col(STAMP)
+    local = stamps.alias(STAMP).to_frame().select(to_local(stamp, dam.time_zone) if has_offset else stamp)
+    if gauge.interval == "day":
+        if has_offset:
+            _refuse_wrong_clock(local, cells, dam)
+        local = local.select((stamp.dt.date() + shift).dt.combine(clock).cast(pl.Datetime("us")))
+        return local.with_columns(to_utc(stamp, dam.time_zone).alias("time"))
+    if has_offset:
+        return local.select(stamp + shift, (stamps + shift).cast(INSTANT).alias("time"))
+    local = local.select(stamp + shift)
+    return local.with_columns(_instants(local[STAMP], cells, dam.time_zone))
+
+
+def _stamps(cells: GaugeCells) -> pl.Series:
+    """Stamps as clock times or, with an offset, as instants; raises for the first that cannot be read."""
+    layout = cells.layout
+    texts = cells.rows.select(pl.concat_str(layout.date_columns, separator=" ").alias(STAMP)).to_series()
+    stamps = parse_stamps(texts, layout.date_format, locale=layout.locale)
+    days = stamps.dt.date()
+    bad = (days.is_null() | (days < EARLIEST) | (days > LATEST)).arg_true()
+    if len(bad):
+        row = bad[0]
+        names = " and ".join(repr(name) for name in layout.date_columns)
+        raise SourceError(
+            f"{cells.where(row)}: {quoted(texts[row])} in column {names} is not a date of the form "
+            f"{layout.date_format!r} from {EARLIEST} to {LATEST}; correct it, or date_format in the dam file"
+            f"{_advice(texts[row], cells, row)}"
+        )
+    return stamps
+
+
+def _advice(text: str | None, cells: GaugeCells, row: int) -> str:
+    """Advice for a stamp that cannot be read: the format that reads it, or the key for a line of units."""
+    form = next((form for form in _FORMS if text and parse_stamps(pl.Series([text]), form).null_count() == 0), None)
+    if form is not None:
+        return f" ({form!r} reads this one)"
+    if row == 0 and cells.rows[cells.layout.value].str.contains(r"^[0-9.+-]+$").to_list()[:1] != [True]:
+        return "; if the line has units or widths instead of a reading, set units_line = true"
+    return ""
+
+
+def _stamp_to_start(cells: GaugeCells) -> timedelta:
+    """From a stamp to the start of its interval, or to the reading; of a daily value in days."""
+    gauge = cells.gauge
+    length = _ONE_DAY if gauge.interval == "day" else timedelta(seconds=gauge.table_interval)
+    return -length if gauge.stamp == "end" and gauge.reading_at is None else timedelta(0)
+
+
+def _refuse_wrong_clock(local: pl.DataFrame, cells: GaugeCells, dam: Dam) -> None:
+    """Raise a SourceError for the first daily stamp that is neither midnight nor the gauge's own clock time."""
+    clock = cells.gauge.reading_at or cells.gauge.day_start
+    bad_stamps = local.with_row_index("row").filter(pl.col(STAMP).dt.time().is_in([time(0), clock]).not_())
+    if not bad_stamps.is_empty():
+        row, stamp = bad_stamps.row(0)
+        text = quoted(" ".join(cells.rows.select(cells.layout.date_columns).row(row)))
+        raise SourceError(
+            f"{cells.where(row)}: {text} is {stamp:%H:%M} on the dam's clock ({dam.time_zone}), where a day starts at "
+            f"{clock:%H:%M}; correct time_zone in the dam file, or the stamps"
+        )
+
+
+def _instants(stamps: pl.Series, cells: GaugeCells, time_zone: str) -> pl.Series:
+    """Local starts as instants, `time`; where clocks go back, a clock time that occurs twice is two instants.
+
+    Of the two, the first line is the earlier instant; in a file whose newest line comes first it is the later one.
+
+    Raises
+    ------
+    SourceError
+        If the file is in neither order, because then the two cannot be distinguished; or if it has a clock time that
+        the zone skips, because then the clock of the file does not change.
+    """
+    stamp = pl.col(STAMP)
+    instant = to_utc(stamp, time_zone)
+    if not isinstance(zone(time_zone), ZoneInfo):
+        return stamps.to_frame().select(instant.alias("time")).to_series()
+    _refuse_skipped_times(stamps, cells, time_zone)
+    if not stamps.is_duplicated().any():
+        return stamps.to_frame().select(instant.alias("time")).to_series()
+    is_descending = bool(stamps[0] > stamps[-1])
+    later = stamp.dt.replace_time_zone(time_zone, ambiguous="latest", non_existent="null").dt.convert_time_zone("UTC")
+    is_first = stamp.is_last_distinct() if is_descending else stamp.is_first_distinct()
+    is_second = is_first.not_() & later.is_not_null()
+    table = stamps.to_frame().select(stamp, pl.when(is_second).then(later).otherwise(instant).alias("time"))
+    pairs = table.filter(stamp.is_duplicated(), pl.col("time").is_duplicated().not_())
+    if not pairs.is_empty() and not table["time"].is_sorted(descending=is_descending):
+        raise SourceError(
+            f"{cells.rows[LINE.path][0]}: the time {pairs[STAMP][0]} occurs twice, because clocks went back, and the "
+            "lines are not in order of time, so the earlier one is unknown; sort the lines, or write offsets (%z)"
+        )
+    return table["time"]
+
+
+def _refuse_skipped_times(stamps: pl.Series, cells: GaugeCells, time_zone: str) -> None:
+    """Raise a SourceError for the first clock time that does not exist in the zone."""
+    skipped = stamps.dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null").is_null().arg_true()
+    if not len(skipped):
+        return
+    stamp: datetime = stamps[skipped[0]]
+    offset = _standard_offset(stamp, time_zone)
+    raise SourceError(
+        f"{cells.where(skipped[0])}: the time {stamp} does not exist in {time_zone}, whose clocks skip it, so the "
+        f'clock of the file does not change; set a fixed offset, probably standard time: time_zone = "{offset}" in '
+        "the gauge's file table (or of the dam)"
+    )
+
+
+def _standard_offset(stamp: datetime, time_zone: str) -> str:
+    """Offset of the zone's standard time near `stamp`, as "-05:00"."""
+    before = stamp.replace(tzinfo=zone(time_zone)) - _ONE_DAY
+    offset = (before.utcoffset() or timedelta(0)) - (before.dst() or timedelta(0))
+    minutes = round(offset.total_seconds() / 60)
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
