@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.days.value_checks import failed_checks, first_reason, ignore_codes
+from forebay.days.value_checks import failed_checks, first_reason, ignore_codes, implausible_note
 from forebay.sources import csv_files
 from tests.test_csv_files import dam_with_file
 
@@ -45,3 +45,40 @@ def test_without_codes_the_number_of_an_unavailable_reading_is_a_value() -> None
     assert uncoded["value"].to_list() == [-86.895 * 0.3048, None, 2.5 * 0.3048, 1.5 * 0.3048]
     assert uncoded["quality"].to_list() == ["good", "missing", "good", "good"]
     assert uncoded.drop("value", "quality").equals(readings.drop("value", "quality"))
+
+
+@pytest.mark.parametrize("unit", ["m", "ft"])
+@pytest.mark.parametrize("sentinel", [-999999.0, -9999.0, 9999.0, -99.99, -901.0])
+def test_a_sentinel_that_nobody_declared_is_no_value(unit: str, sentinel: float) -> None:
+    dam = dam_with_file("x.csv", gauge={"unit": unit})
+    values = [sentinel, 713.0, 713.1, sentinel, sentinel, 713.2, None, sentinel]
+    expected = ["sentinel", None, None, "sentinel", "sentinel", None, None, "sentinel"]
+    assert reasons_of(values, dam) == expected
+
+
+def test_a_lake_whose_level_is_the_number_of_a_sentinel_keeps_it() -> None:
+    dam = dam_with_file("x.csv", gauge={"unit": "ft"})
+    assert reasons_of([9998.2, 9999.0, 9999.9], dam) == [None, None, None]
+    assert reasons_of([-98.0, -99.0, -99.9, -100.2], dam) == [None] * 4
+
+
+def test_declared_sentinels_replace_the_usual_ones() -> None:
+    dam = dam_with_file("x.csv", gauge={"sentinels": {"values": [-1.0]}})
+    assert reasons_of([1.0, -99.0, -1.0], dam) == [None, None, "sentinel"]
+
+
+def readings_of(text: str, dam: Dam) -> pl.DataFrame:
+    return csv_files.parse_readings(text.encode(), [dam.target_gauge], dam)
+
+
+def test_what_is_left_out_as_implausible_is_counted_and_named() -> None:
+    text = "date,level\n2020-01-01,1\n2020-01-02,-999999\n2020-01-03,-999999\n2020-01-04,40000\n"
+    dam = dam_with_file("x.csv", gauge={"unit": "ft"})
+    assert implausible_note(readings_of(text, dam), dam.target_gauge) == (
+        "Reservoir level s: 3 readings are left out as implausible (−999999, 40000 ft): declare sentinels in the dam file, "
+        "or valid_range if they are real (plausible is -1,640.42 to 29,527.6 ft)"
+    )
+    declared = dam_with_file("x.csv", gauge={"unit": "ft", "sentinels": {"values": [-999999.0]}})
+    note = implausible_note(readings_of(text, declared), declared.target_gauge)
+    assert note is not None and "1 reading is left out as implausible (40000 ft)" in note
+    assert implausible_note(readings_of(text[:28], dam), dam.target_gauge) is None

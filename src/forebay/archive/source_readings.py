@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
     from forebay.settings import Settings
     from forebay.sources import Fetch
+
+
+_MAX_CODES = 8
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,24 @@ def fetch_spans(
         except (SourceError, DataError) as span_error:
             error = span_error
             break
-    fetched = GaugeReadings(pl.concat(parts), error)
-    return _without_future(fetched, gauge, dam, now)
+    fetched = _without_future(GaugeReadings(pl.concat(parts), error), gauge, dam, now)
+    notes = [note for note in (fetched.note, _ungraded_codes(fetched.readings, gauge)) if note is not None]
+    return replace(fetched, note="; ".join(notes) or None)
+
+
+def _ungraded_codes(readings: pl.DataFrame, gauge: Gauge) -> str | None:
+    """Note on the quality codes of a file to which the dam file gives no grade; None without any."""
+    layout = gauge.file
+    if layout is None or layout.quality is None or layout.quality_codes or layout.grades or layout.missing_codes:
+        return None
+    codes = readings["quality_code"].drop_nulls().unique().sort()
+    if codes.is_empty():
+        return None
+    texts = ", ".join(map(repr, codes.head(_MAX_CODES))) + (", …" if len(codes) > _MAX_CODES else "")
+    return (
+        f"{gauge.file_names}: the dam file has no grade for the codes {texts} in column {layout.quality!r}, so every "
+        'value is "unknown" and in use; state missing_codes and grades, or quality_codes'
+    )
 
 
 def _without_future(fetched: GaugeReadings, gauge: Gauge, dam: Dam, now: datetime) -> GaugeReadings:

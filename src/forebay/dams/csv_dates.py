@@ -19,7 +19,7 @@ _ALLOWED_DIRECTIVES = "YmdHMSyjbBeIpzTRF"
 _LONG = {"%T": "%H:%M:%S", "%R": "%H:%M", "%F": "%Y-%m-%d"}
 _LITERAL_ZONE = re.compile(r"(?:Z|UTC|GMT|[+-]\d\d:?\d\d)\s*$")
 _ZONE_NAME = r"(\d)\s*(?:UTC|GMT|z)$"
-_WORD = re.compile(r"[^\W\d_]+\.?")
+_WORD = re.compile(r"[^\s\d/,;:_-]+")  # with the points of Thai abbreviations
 _ENGLISH = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TEXTS_OF_DIRECTIVES = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d{1,2}", "d": r"\d{1,2}", "e": r"\s?\d{1,2}", "j": r"\d{1,3}",

@@ -75,6 +75,11 @@ class Sentinels(FrozenModel):
     below: float | None = None
     above: float | None = None
 
+    @property
+    def declared(self) -> bool:
+        """Whether the dam file declares any."""
+        return bool(self.values) or self.below is not None or self.above is not None
+
 
 class HydstraSeries(FrozenModel):
     """Parameters of requests to a Hydstra service, where the variable's defaults do not fit."""

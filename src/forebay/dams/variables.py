@@ -68,7 +68,7 @@ class Variable:
 _VARIABLES = (
     Variable("reservoir_level", "Reservoir level", "m", _LENGTH, "mean", (-500.0, 9000.0)),
     Variable("storage", "Storage", "ML", _VOLUME, "mean", (0.0, 5e8)),
-    Variable("storage_percent", "Storage, share of volume", "%", {"%": (1.0, 0.0)}, "mean", (-50.0, 150.0)),
+    Variable("storage_percent", "Storage, share of volume", "%", {"%": (1.0, 0.0)}, "mean", (-50.0, 300.0)),
     Variable("rainfall", "Rainfall", "mm", _DEPTH, "total", (0.0, 1900.0)),
     Variable("stream_level", "Stream level", "m", _LENGTH, "mean", (-50.0, 9000.0)),
     Variable("discharge", "Discharge", "m3/s", _FLOW, "mean", (-1000.0, 400_000.0)),

@@ -1,7 +1,7 @@
 """Checks of single values: each check gives a reason, none deletes a value.
 
 A value with any quality code can be wrong. Reasons by precedence: "sentinel", a number that means "no value" by the
-dam file; "range", beyond what the gauge can measure.
+dam file, or one that agencies use for it (`USUAL_SENTINELS`); "range", beyond what the gauge can measure.
 """
 
 from __future__ import annotations
@@ -20,11 +20,26 @@ if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
 
 
+USUAL_SENTINELS = (
+    -99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -999.999, -9999.0, -9999.9, -9999.99, -99999.0, -999999.0,
+    -9999999.0, -6999.0, -7999.0, -8888.0, -9996.0, -9997.0, -9998.0, -32768.0, -2147483648.0, -901.0, -902.0,
+    9999.0, 9999.9, 9999.99, 9999.999, 99999.0, 99999.9, 99999.99, 999999.0, 999999.9, 9999999.0,
+)  # fmt: skip
+"""Numbers that agencies write for "no value": USGS, CWMS, NOAA, SNOTEL, GRDC, ESRI and others."""
+REAL_SHARE = 0.1
+"""A usual sentinel is a value if the reading before it is within this share of it."""
+
+
 def failed_checks(values: pl.Series, gauge: Gauge) -> dict[str, pl.Series]:
-    """Reason → whether each of `values` (canonical unit) fails that check of the gauge, by precedence."""
-    sentinels = gauge.sentinels
-    has_sentinels = sentinels.values or sentinels.below is not None or sentinels.above is not None
-    checks = {"sentinel": are_sentinels(values, gauge)} if has_sentinels else {}
+    """Reason → whether each of `values` (canonical unit) fails that check of the gauge, by precedence.
+
+    Parameters
+    ----------
+    values
+        By rising time: a usual sentinel is told from a value by the readings before it.
+    """
+    is_sentinel = are_sentinels(values, gauge)
+    checks = {"sentinel": is_sentinel} if is_sentinel.any() else {}
     return checks | {"range": out_of_range(values, gauge)}
 
 
@@ -37,7 +52,12 @@ def first_reason(values: pl.Series, gauge: Gauge, *, otherwise: pl.Series) -> pl
 
 
 def are_sentinels(values: pl.Series, gauge: Gauge) -> pl.Series:
-    """Whether each of `values` (canonical unit) is one of the gauge's numbers that mean "no value"."""
+    """Whether each of `values` (canonical unit, by rising time) means "no value".
+
+    By the gauge's `sentinels` or, where the dam file declares none, as a usual sentinel far from the reading before it.
+    """
+    if not gauge.sentinels.declared:
+        return _usual_sentinels(values, gauge)
     sentinels = gauge.sentinels
     tests: list[pl.Series] = []
     for _, conversion in gauge.conversions(gauge.unit):
@@ -47,6 +67,47 @@ def are_sentinels(values: pl.Series, gauge: Gauge) -> pl.Series:
         tests += [values < below] if below is not None else []
         tests += [values > above] if above is not None else []
     return reduce(or_, tests)
+
+
+def _usual_sentinels(values: pl.Series, gauge: Gauge) -> pl.Series:
+    """Whether each of `values` is a usual sentinel and not within `REAL_SHARE` of the reading before it."""
+    parts = [conversion for _, conversion in gauge.conversions(gauge.unit)]
+    numbers = pl.concat([part.canonical(pl.Series(USUAL_SENTINELS)) for part in parts])
+    is_usual = values.is_in(numbers.implode()).fill_null(False)
+    if not is_usual.any():
+        return is_usual
+    before = values.zip_with(~is_usual, pl.Series([None], dtype=pl.Float64)).forward_fill().shift()
+    is_near = ((values - before).abs() <= REAL_SHARE * values.abs()).fill_null(False)
+    return is_usual & ~is_near
+
+
+def implausible_note(readings: pl.DataFrame, gauge: Gauge) -> str | None:
+    """Sentence on the readings of a gauge that are left out as implausible, with what to do; None without any."""
+    values = gauge_readings(readings, gauge).sort("time")["value"]
+    is_sentinel = are_sentinels(values, gauge).fill_null(False)
+    is_out = out_of_range(values, gauge).fill_null(False)
+    left_out = values.filter(is_out & ~is_sentinel if gauge.sentinels.declared else is_out | is_sentinel)
+    if left_out.is_empty():
+        return None
+    factor, offset = gauge.kind.conversion(gauge.unit)
+    counts = ((left_out - offset) / factor).round(6).value_counts(sort=True)
+    texts = [f"{number:.10g}".replace("-", "−") for number in counts.to_series().head(3)]
+    more = ", …" if counts.height > 3 else ""
+    count = "1 reading is" if left_out.len() == 1 else f"{left_out.len():,} readings are"
+    low, high = plausible_range(gauge)
+    return (
+        f"{gauge.title}: {count} left out as implausible ({', '.join(texts)}{more} {gauge.unit}): declare sentinels in "
+        f"the dam file, or valid_range if they are real (plausible is {low:,.6g} to {high:,.6g} {gauge.unit})"
+    )
+
+
+def plausible_range(gauge: Gauge) -> tuple[float, float]:
+    """Closed range of plausible values in the gauge's unit: `valid_range`, or the variable's plausible range."""
+    if gauge.valid_range is not None:
+        return gauge.valid_range
+    factor, offset = gauge.kind.conversion(gauge.unit)
+    low, high = gauge.kind.plausible
+    return (low - offset) / factor, (high - offset) / factor
 
 
 def out_of_range(values: pl.Series, gauge: Gauge) -> pl.Series:

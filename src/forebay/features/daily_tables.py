@@ -11,7 +11,7 @@ import polars as pl
 from forebay.dams.local_time import init_time, local_date
 from forebay.days.daily import daily_table, usable_values
 from forebay.days.datum import on_one_datum
-from forebay.days.value_checks import ignore_codes
+from forebay.days.value_checks import failed_checks, ignore_codes
 from forebay.errors import DataError
 from forebay.features.outages import OLDEST_LEVEL_DAYS
 from forebay.sources import forcing_files
@@ -98,8 +98,10 @@ def add_uncoded(daily_tables: DailyTables, dam: Dam, archive: Archive, *, now: d
 
 
 def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:
-    """The newest reading of the target that has a value, as known at `until`."""
-    rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null()).tail(1)
+    """The newest reading of the target that has a plausible value, as known at `until`."""
+    rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null())
+    checks = failed_checks(rows["value"], dam.target_gauge).values()
+    rows = rows.filter(~pl.any_horizontal(*checks)).tail(1)
     if rows.is_empty():
         return None
     value = rows.select(dam.in_target_unit(pl.col("value"))).item()

@@ -40,8 +40,9 @@ WET_MM, DRY_MM = 15.0, 1.0
 """Catchment rain of three days, in mm, above which a day is wet and below which it is dry."""
 WARM_UP = 0.4
 """Share of the record before the first verified init date, where the dam file states no start."""
-NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "incomplete")
-"""Flags that the agency or the dam file sets; the program's own screen never removes a verification target."""
+NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "range", "incomplete")
+"""Flags of days without a verification target: coded missing, or outside the variable's plausible range. The program's
+own screen never removes a target."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,12 @@ import polars as pl
 
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.days.daily import daily_table
+from forebay.days.value_checks import gauge_readings, implausible_note
 from forebay.errors import DataError
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.datasets import daily_dataset
 from forebay.jobs.results import Result
+from forebay.screen.accumulation import accumulation_question
 
 if TYPE_CHECKING:
     import xarray
@@ -121,9 +123,20 @@ def fetch_now(
 
     request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
     report = fetch_dam(dam, store, settings=settings, request=request, progress=report_gauge)
+    report = replace(report, table=_with_notes(report.table, dam, store.as_of(dam.gauges)))
     if progress:
         progress("fetched", len(dam.gauges), len(dam.gauges))
     return report
+
+
+def _with_notes(fetches: pl.DataFrame, dam: Dam, readings: pl.DataFrame) -> pl.DataFrame:
+    """`FETCHES` with notes on readings that are left out or doubtful, and on what to state in the dam file."""
+    notes = []
+    for gauge, note in zip(dam.gauges, fetches["note"], strict=True):
+        values = gauge_readings(readings, gauge).sort("time")["value"]
+        found = [note, implausible_note(readings, gauge), accumulation_question(values, gauge)]
+        notes.append("; ".join(filter(None, found)) or None)
+    return fetches.with_columns(pl.Series("note", notes, dtype=pl.String))
 
 
 def daily(

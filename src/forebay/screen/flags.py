@@ -32,7 +32,7 @@ REASONS = {
     "stuck": "did not move in a flood, or leapt to catch up after standing still, or repeated its rain",
     "neighbours": "the neighbouring rain gauges disagree",
     "scale": "its running sum bends against that of its neighbours (double mass)",
-    "sentinel": "a number that means no value by the dam file",
+    "sentinel": "a number that means no value, by the dam file or by the custom of agencies",
     "range": "beyond what the gauge can measure",
     "still": "hardly moved for 15 days or more: stuck, or at rest",
     "step": "first day of another datum: both sides are valid, the change across is missing",
