@@ -8,6 +8,7 @@ import json
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -115,10 +116,8 @@ def changed_text(text: str, layout: CaseFile) -> str:
         row = dict(zip(header, cells, strict=False))
         for column, unit in layout.values.items():
             row[column] = _converted(row[column], UNITS[unit][1], layout)
-        try:
+        with suppress(ValueError):  # a line of units
             row[layout.date] = layout.shift(row[layout.date], timedelta(days=SHIFT_DAYS))
-        except ValueError:
-            pass  # a line of units
         writer.writerow(row.values())
     return "\n".join([*lines[:first], out.getvalue()])
 

@@ -61,7 +61,9 @@ def test_a_form_is_read_as_its_keys_say(text: str, layout: dict[str, object]) ->
     assert table["time"].to_list() == [datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2)]
 
 
-@pytest.mark.parametrize("encoding", ["windows-1250", "iso-8859-2", "shift_jis", "gb18030", "koi8-r", "cp850", "EUC-KR"])
+@pytest.mark.parametrize(
+    "encoding", ["windows-1250", "iso-8859-2", "shift_jis", "gb18030", "koi8-r", "cp850", "EUC-KR"]
+)
 def test_more_encodings(encoding: str) -> None:
     names = {"windows-1250": "żółw", "iso-8859-2": "žluť", "shift_jis": "水位", "gb18030": "水位", "koi8-r": "уровень",
              "cp850": "Größe", "EUC-KR": "수위"}  # fmt: skip
@@ -77,10 +79,14 @@ def test_more_encodings(encoding: str) -> None:
 def test_stamps_of_utc_are_instants_in_any_spelling(stamp: str) -> None:
     gauge = {"interval": "hour"}
     dam = dam_with_file("x.csv", gauge=gauge, date_format="%Y-%m-%dT%H:%M:%S%z")
-    assert parse(f"date,level\n{stamp},1\n", dam)["time"][0].replace(microsecond=0) == datetime(2020, 1, 1, 23, tzinfo=UTC)
+    assert parse(f"date,level\n{stamp},1\n", dam)["time"][0].replace(microsecond=0) == datetime(
+        2020, 1, 1, 23, tzinfo=UTC
+    )
 
 
-@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%d %H:%M:%S+00:00", "%F %R UTC"])
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%d %H:%M:%S+00:00", "%F %R UTC"]
+)
 def test_a_format_that_only_spells_a_zone_is_refused(form: str) -> None:
     with pytest.raises(ValueError, match="write %z instead"):
         dam_with_file("x.csv", date_format=form)
@@ -116,22 +122,21 @@ def test_the_zone_of_the_stamps_may_differ_from_the_dams() -> None:
 @pytest.mark.parametrize(
     ("text", "layout", "message"),
     [
-        ("a,b\n1,2\ndate,level\n2020-01-01,1\n", {}, r"'date' is not a column .*; line 3 looks like the header: set header_line = 3 "
-                                                   "in the dam file"),
+        ("a,b\n1,2\ndate,level\n2020-01-01,1\n", {}, "line 3 looks like the header: set header_line = 3 in the dam file"),
         ("# x\n# y\ndate,level\n2020-01-01,1\n", {}, r'header_line = 3 \(or comment = "#"\)'),
         ("date;level\n2020-01-01;1\n", {}, r'set separator = ";" in the dam file'),
         ("date\tlevel\n2020-01-01\t1\n", {}, r'set separator = "\\t" in the dam file'),
         ("date,level\nyyyy,m\n2020-01-01,1\n", {}, "line 2: 'yyyy' .* set units_line = true"),
         ("n,date,level\nA,2020-01-01,1\n", {"where": {"n": "B"}}, r"no line of x\.csv has n = 'B'; its texts are 'A'"),
-        ("n,date,level\nA,2020-01-01,1\nB,2020-01-01,2\n", {}, r"line 3: the time .* \(first in line 2\); the lines differ in n "
-                                                             r"\('A' and 'B'\), level \('1' and '2'\): .* where = \{ n = \"A\" \}"),
-        ("date,level\n2020-01-01,1\n2020-01-01,2\n", {}, r"differ in level \('1' and '2'\): correct one of them, or delete it"),
+        ("n,date,level\nA,2020-01-01,1\nB,2020-01-01,2\n", {}, r"line 3: the time .* \(first in line 2\); the lines "
+            r"differ in n \('A' and 'B'\), level \('1' and '2'\): .* where = \{ n = \"A\" \}"),
+        ("date,level\n2020-01-01,1\n2020-01-01,2\n", {}, r"level \('1' and '2'\): correct one of them, or delete it"),
         ("no,date,level\n1,2020-01-01,1\n2,2020-01-01,2\n", {}, r"where = \{ no = \"1\" \}"),
-        (b"PK\x03\x04xx", {}, r"x\.csv is an Excel workbook \(\.xlsx\) or another zip file, not a CSV file; save the table as CSV"),
+        (b"PK\x03\x04xx", {}, r"x\.csv is an Excel workbook \(\.xlsx\) .*, not a CSV file; save the table"),
         (b"\xd0\xcf\x11\xe0\xa1", {}, r"an Excel workbook \(\.xls\)"),
         (b"<!DOCTYPE html><html>", {}, "x.csv is a web page"),
         ("date,level\n99999999,1\n", {"date_format": "excel"}, "is not a date of the form 'excel'"),
-        ("date,level\n2020-01-01 24:01,1\n", {"date_format": "%Y-%m-%d %H:%M"}, "'2020-01-01 24:01' in column 'date' is not"),
+        ("date,level\n2020-01-01 24:01,1\n", {"date_format": "%Y-%m-%d %H:%M"}, "'2020-01-01 24:01' in column"),
         ("date,level\n1 enero 2020,1\n", {"date_format": "%d %B %Y"}, "'1 enero 2020' in column"),
     ],
 )  # fmt: skip
@@ -193,7 +198,9 @@ def test_several_files_follow_each_other(tmp_path: Path) -> None:
     requests = csv_files.plan_requests(dam.target_gauge, dam, None, NOW.date(), settings=Settings(), now=NOW)
     assert [request.asks for request in requests] == [f"file {path}" for path in paths]
     (tmp_path / "other.csv").write_text("level,date\n4,2020-01-01\n")
-    with pytest.raises(SourceError, match=r"other\.csv, line 2: the time 2020-01-01 .* differ in level \('2' and '4'\)"):
+    with pytest.raises(
+        SourceError, match=r"other\.csv, line 2: the time 2020-01-01 .* differ in level \('2' and '4'\)"
+    ):
         fetch_all(dam)
     (tmp_path / "other.csv").write_text("stage,date\n4,2020-01-01\n")
     with pytest.raises(ConfigError, match=r"'level' is not a column of .*other\.csv"):
@@ -208,15 +215,26 @@ def test_scale_offset_and_a_change_of_them_on_a_day() -> None:
     assert parse(text, dam)["value"].to_list() == [102.0, 104.0, 31 * 0.3048, 41 * 0.3048]
     assert parse(text, dam)["raw_value"].to_list() == ["1", "2", "3", "4"]
     sentinels = dam_with_file("x.csv", gauge=gauge | {"sentinels": {"values": (3.0, 1.0)}})
-    assert are_sentinels(parse(text, sentinels)["value"], sentinels.target_gauge).to_list() == [True, False, True, False]
+    assert are_sentinels(parse(text, sentinels)["value"], sentinels.target_gauge).to_list() == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
     ("gauge", "message"),
     [
         ({"scale": 0.0}, "scale must not be 0"),
-        ({"readings_from": ({"from": date(2020, 1, 1), "unit": "ML"},)}, "unit 'ML' is not one of reservoir_level's units"),
-        ({"readings_from": ({"from": date(2020, 1, 1)}, {"from": date(2020, 1, 1)})}, "readings_from: from 2020-01-01 occurs twice"),
+        (
+            {"readings_from": ({"from": date(2020, 1, 1), "unit": "ML"},)},
+            "unit 'ML' is not one of reservoir_level's units",
+        ),
+        (
+            {"readings_from": ({"from": date(2020, 1, 1)}, {"from": date(2020, 1, 1)})},
+            "readings_from: from 2020-01-01 occurs twice",
+        ),
         ({"reading": "accumulated"}, 'reading = "accumulated" is for rainfall and evaporation'),
         ({"accept": ({"from": date(2020, 1, 2), "to": date(2020, 1, 1), "reason": "x"},)}, "must not be before from"),
     ],
@@ -252,7 +270,10 @@ def test_increments_of_a_running_sum_are_its_terms(rain: list[int]) -> None:
     assert totals(list(running))[1:] == rain[1:]
 
 
-@given(st.dates(date(1700, 1, 1), date(2199, 12, 31)), st.sampled_from(["es", "fr", "de", "pt_BR", "it", "ru", "pl", "th", "el"]))
+@given(
+    st.dates(date(1700, 1, 1), date(2199, 12, 31)),
+    st.sampled_from(["es", "fr", "de", "pt_BR", "it", "ru", "pl", "th", "el"]),
+)
 def test_month_names_of_a_language_are_read(day: date, locale: str) -> None:
     from babel.dates import format_date
 
@@ -274,7 +295,10 @@ def test_day_numbers_of_a_spreadsheet(stamp: datetime) -> None:
     assert parse_stamps(pl.Series([repr(number)]), "excel")[0] == stamp
 
 
-@given(st.datetimes(datetime(1700, 1, 1), datetime(2199, 12, 30)), st.sampled_from(["%Y-%m-%d %H:%M", "%d%b%Y %H%M", "%m/%d/%Y %T", "%F %H", "%Y-%m-%dT%H:%M%z"]))
+@given(
+    st.datetimes(datetime(1700, 1, 1), datetime(2199, 12, 30)),
+    st.sampled_from(["%Y-%m-%d %H:%M", "%d%b%Y %H%M", "%m/%d/%Y %T", "%F %H", "%Y-%m-%dT%H:%M%z"]),
+)
 def test_hour_24_is_hour_0_of_the_next_day(stamp: datetime, form: str) -> None:
     midnight = stamp.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
     text = midnight.strftime(form.replace("%H", "24").replace("%T", "24:%M:%S"))

@@ -15,7 +15,11 @@ NOW = datetime(2021, 1, 1, tzinfo=UTC)
 
 
 def dam_with_file(
-    path: Path | str | tuple[str, ...], *, zone: str = "+10:00", gauge: dict[str, object] | None = None, **layout: object
+    path: Path | str | tuple[str, ...],
+    *,
+    zone: str = "+10:00",
+    gauge: dict[str, object] | None = None,
+    **layout: object,
 ) -> Dam:
     """A dam with one level gauge in the file `path`; `layout` and `gauge` replace keys of the dam file."""
     columns = {"path": path if isinstance(path, tuple) else str(path), "date": "date", "value": "level"} | layout

@@ -173,7 +173,11 @@ def test_a_line_that_its_file_no_longer_has_is_withdrawn(tmp_path: Path, archive
     assert archive.as_of(dam.gauges, NOW - DAY).height == 40, "kept as history"
     assert archive.known_at(dam.gauges, NOW, dam.time_zone).height == 39
     revision = archive.revisions(dam.gauges).row(0, named=True)
-    assert (revision["quality"], revision["value"], revision["old_raw_value"]) == ("withdrawn", None, deleted.split(",")[1])
+    assert (revision["quality"], revision["value"], revision["old_raw_value"]) == (
+        "withdrawn",
+        None,
+        deleted.split(",")[1],
+    )
     assert fetch(dam, archive, NOW + DAY).table["withdrawn"][0] == 0, "withdrawn once"
     lines.insert(row if row > 0 else len(lines), deleted)
     (tmp_path / "level.csv").write_text("".join(lines))
@@ -310,7 +314,7 @@ def test_after_an_upgrade_a_fetch_adopts_the_series_of_each_gauge(tmp_path: Path
 
 def test_readings_of_another_zone_in_an_old_archive_are_withdrawn(tmp_path: Path, upgraded: Path) -> None:
     """The worst old archive: two series of the same file, one of each zone, under one key."""
-    dam = read_dam(tmp_path, OLD_DAM.split("\n[[gauges]]\nrole = \"rainfall\"")[0].replace("+10:00", "+09:00"))
+    dam = read_dam(tmp_path, OLD_DAM.split('\n[[gauges]]\nrole = "rainfall"')[0].replace("+10:00", "+09:00"))
     write_level(tmp_path / "level.csv")
     with open_archive(f"sqlite:///{upgraded}") as archive:
         assert fetch(dam, archive).table.select("new", "withdrawn").row(0) == (40, 31)
@@ -351,8 +355,8 @@ def test_a_postgresql_archive_is_upgraded(tmp_path: Path, postgres: Cluster) -> 
     statements = [
         "CREATE TABLE archive_schema (version INTEGER PRIMARY KEY)",
         "INSERT INTO archive_schema VALUES (1)",
-        "CREATE TABLE series (id SERIAL PRIMARY KEY, source TEXT NOT NULL, station TEXT NOT NULL, variable TEXT NOT NULL,"
-        f" aggregate TEXT NOT NULL, interval INTEGER NOT NULL, UNIQUE ({key}))",
+        "CREATE TABLE series (id SERIAL PRIMARY KEY, source TEXT NOT NULL, station TEXT NOT NULL,"
+        f" variable TEXT NOT NULL, aggregate TEXT NOT NULL, interval INTEGER NOT NULL, UNIQUE ({key}))",
         f"CREATE TABLE observation ({columns}, quality TEXT NOT NULL, quality_code TEXT,"
         " PRIMARY KEY (series, time, fetched_at))",
     ]
@@ -366,4 +370,4 @@ def test_a_postgresql_archive_is_upgraded(tmp_path: Path, postgres: Cluster) -> 
     assert upkeep.check(url, NOW).fault_summary == ""
     write_level(tmp_path / "level.csv")
     with open_archive(url) as archive:
-        assert fetch(read_dam(tmp_path, OLD_DAM.split("\n[[gauges]]\nrole = \"rainfall\"")[0]), archive).errors == {}
+        assert fetch(read_dam(tmp_path, OLD_DAM.split('\n[[gauges]]\nrole = "rainfall"')[0]), archive).errors == {}
