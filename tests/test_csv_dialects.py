@@ -122,7 +122,7 @@ def test_the_zone_of_the_stamps_may_differ_from_the_dams() -> None:
 @pytest.mark.parametrize(
     ("text", "layout", "message"),
     [
-        ("a,b\n1,2\ndate,level\n2020-01-01,1\n", {}, "line 3 looks like the header: set header_line = 3 in the dam file"),
+        ("a,b\n1,2\ndate,level\n2020-01-01,1\n", {}, "line 3 looks like the header: set header_line = 3 in"),
         ("# x\n# y\ndate,level\n2020-01-01,1\n", {}, r'header_line = 3 \(or comment = "#"\)'),
         ("date;level\n2020-01-01;1\n", {}, r'set separator = ";" in the dam file'),
         ("date\tlevel\n2020-01-01\t1\n", {}, r'set separator = "\\t" in the dam file'),

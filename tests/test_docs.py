@@ -176,7 +176,7 @@ def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_dam_file_is_documented() -> None:
-    from forebay.dams import csv_layout, curves, dam, forcing, gauge, hindcast, thresholds
+    from forebay.dams import conversion, csv_layout, curves, dam, forcing, gauge, hindcast, thresholds
 
     page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
     models = (
@@ -188,6 +188,8 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
         hindcast.Window,
         dam.DatumOffset,
         gauge.Sentinels,
+        gauge.AcceptedSpell,
+        conversion.ReadingsFrom,
         gauge.HydstraSeries,
         forcing.Forcing,
         forcing.ForcingFile,
@@ -199,3 +201,28 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
                 assert f"`{key}`" in page or f"{key} = " in page, (
                     f"docs/dam_file.md does not name {model.__name__}.{key}"
                 )
+
+
+def test_the_table_of_variables_is_that_of_the_code() -> None:
+    from forebay.dams.variables import VARIABLES
+
+    page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
+    section = page.split("## Variables\n")[1].split("\n## ")[0]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in section.splitlines() if "`" in line]
+    assert [row for row in rows if len(row) == 4] == [
+        (f"`{v.name}`", ", ".join(v.units), v.aggregate, f"{v.plausible[0]:,.10g} to {v.plausible[1]:,.10g} {v.unit}")
+        for v in VARIABLES.values()
+    ]
+
+
+def test_the_default_margins_of_near_full_are_documented() -> None:
+    from forebay.dams.dam_file import load_dam
+    from forebay.features.inputs import near_full_margin
+
+    page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
+    assert "is 0.5 m for a level, and 2% of the full supply storage" in page
+    demo = load_dam("demo")
+    demo = demo.model_copy(update={"hindcast": demo.hindcast.model_copy(update={"near_full_margin": None})})
+    assert near_full_margin(demo) == 0.5
+    storage = demo.model_copy(update={"target": demo.target.model_copy(update={"variable": "storage", "unit": "ML"})})
+    assert near_full_margin(storage) == 0.02 * 186.5

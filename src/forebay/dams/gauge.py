@@ -91,7 +91,7 @@ class HydstraSeries(FrozenModel):
 
 
 class AcceptedSpell(FrozenModel):
-    """Local days (`to` included; without it, all days from `from` on) whose readings the screen must not doubt."""
+    """Local days (`to` included; without it, all days from `from` on) whose readings the screen must not flag."""
 
     from_: Annotated[date, Field(alias="from")]
     to: date | None = None
@@ -131,7 +131,7 @@ class Gauge(FrozenModel):
     readings_from
         Other scale, offset or unit from a local day on.
     accept
-        Spells whose readings are right, although the screen doubts them: a drawdown for works, a change of operation.
+        Spells whose readings are right, although the screen flags them: a drawdown for works, a change of operation.
     valid_range
         Closed range in `unit` outside of which a value is flagged; by default the variable's plausible range.
     """

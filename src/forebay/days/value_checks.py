@@ -36,7 +36,7 @@ def failed_checks(values: pl.Series, gauge: Gauge) -> dict[str, pl.Series]:
     Parameters
     ----------
     values
-        By rising time: a usual sentinel is told from a value by the readings before it.
+        By rising time: the readings before a usual sentinel show whether it is a value.
     """
     is_sentinel = are_sentinels(values, gauge)
     checks = {"sentinel": is_sentinel} if is_sentinel.any() else {}
@@ -92,11 +92,11 @@ def implausible_note(readings: pl.DataFrame, gauge: Gauge) -> str | None:
     factor, offset = gauge.kind.conversion(gauge.unit)
     counts = ((left_out - offset) / factor).round(6).value_counts(sort=True)
     texts = [f"{number:.10g}".replace("-", "−") for number in counts.to_series().head(3)]
-    more = ", …" if counts.height > 3 else ""
+    ellipsis = ", …" if counts.height > 3 else ""
     count = "1 reading is" if left_out.len() == 1 else f"{left_out.len():,} readings are"
     low, high = plausible_range(gauge)
     return (
-        f"{gauge.title}: {count} left out as implausible ({', '.join(texts)}{more} {gauge.unit}): declare sentinels in "
+        f"{gauge.title}: {count} left out as implausible ({', '.join(texts)}{ellipsis} {gauge.unit}): declare sentinels in "
         f"the dam file, or valid_range if they are real (plausible is {low:,.6g} to {high:,.6g} {gauge.unit})"
     )
 

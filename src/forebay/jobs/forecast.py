@@ -17,7 +17,7 @@ from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.features.samples import make_samples
 from forebay.files import write_all
-from forebay.forecasts.doubts import no_forecast, questions
+from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue
@@ -194,10 +194,10 @@ def _issue(
 ) -> IssuedForecast:
     """The forecast of the init date with its explanation and limitations."""
     samples, points = verification.samples, verification.points
-    doubts = questions(daily_tables.newest, dam) if samples.suspect_reason else ()
+    suspect = questions(daily_tables.newest, dam) if samples.suspect_reason else ()
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
     missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.forecasts)
-    sentences = (*unavailable, *failures, *missing, *doubts)
+    sentences = (*unavailable, *failures, *missing, *suspect)
     issued = issue(verification.forecasts, dam, daily_tables.init_date, now=now, limitations=sentences)
     return replace(
         issued,

@@ -130,12 +130,12 @@ def fetch_now(
 
 
 def _with_notes(fetches: pl.DataFrame, dam: Dam, readings: pl.DataFrame) -> pl.DataFrame:
-    """`FETCHES` with notes on readings that are left out or doubtful, and on what to state in the dam file."""
+    """`FETCHES` with notes on readings that are left out or suspect, and on what to state in the dam file."""
     notes = []
     for gauge, note in zip(dam.gauges, fetches["note"], strict=True):
         values = gauge_readings(readings, gauge).sort("time")["value"]
-        found = [note, implausible_note(readings, gauge), accumulation_question(values, gauge)]
-        notes.append("; ".join(filter(None, found)) or None)
+        sentences = [note, implausible_note(readings, gauge), accumulation_question(values, gauge)]
+        notes.append("; ".join(filter(None, sentences)) or None)
     return fetches.with_columns(pl.Series("note", notes, dtype=pl.String))
 
 

@@ -31,4 +31,7 @@ def accumulation_question(values: pl.Series, gauge: Gauge) -> str | None:
     if rises < MIN_RISES or falls > MAX_FALL_SHARE * (rises + falls):
         return None
     count = "never" if falls == 0 else f"only {falls} time{'s' if falls > 1 else ''}"
-    return f'{gauge.title} falls {count} in {len(changes):,} readings: is it accumulated? If so, set reading = "accumulated" in the dam file'
+    return (
+        f"{gauge.title} falls {count} in {len(changes):,} readings: is it accumulated? If so, set "
+        'reading = "accumulated" in the dam file'
+    )

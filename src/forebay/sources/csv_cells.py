@@ -75,15 +75,15 @@ def read_cells(contents: Mapping[str, bytes], gauge: Gauge, layout: FileLayout) 
         parts.append(lines.with_columns(pl.lit(path).alias(LINE.path)))
     rows = pl.concat(parts).with_columns(pl.col(layout.columns).replace(EMPTY, None))
     own = [name for name in layout.columns if name not in layout.where] or list(layout.columns)
-    rows = _chosen(rows, gauge, layout).filter(~pl.all_horizontal(pl.col(own).is_null()))
+    rows = _lines_of_series(rows, gauge, layout).filter(~pl.all_horizontal(pl.col(own).is_null()))
     return GaugeCells(gauge, layout, rows, contents)
 
 
-def _chosen(rows: pl.DataFrame, gauge: Gauge, layout: FileLayout) -> pl.DataFrame:
+def _lines_of_series(rows: pl.DataFrame, gauge: Gauge, layout: FileLayout) -> pl.DataFrame:
     """The rows with the texts of `where`."""
     for column, text in layout.where.items():
-        chosen = rows.filter(pl.col(column) == text)
-        if chosen.is_empty() and not rows.is_empty():
+        matches = rows.filter(pl.col(column) == text)
+        if matches.is_empty() and not rows.is_empty():
             texts = rows[column].drop_nulls().unique(maintain_order=True)
             first = ", ".join(quoted(text) for text in texts.head(_MAX_TEXTS))
             rest = f" and {len(texts) - _MAX_TEXTS} more" if len(texts) > _MAX_TEXTS else ""
@@ -91,7 +91,7 @@ def _chosen(rows: pl.DataFrame, gauge: Gauge, layout: FileLayout) -> pl.DataFram
                 f"gauge {gauge.column}: no line of {', '.join(layout.paths)} has {column} = {quoted(text)}; its "
                 f"texts are {first}{rest}"
             )
-        rows = chosen
+        rows = matches
     return rows
 
 
@@ -120,12 +120,12 @@ def refuse_duplicates(cells: GaugeCells, table: pl.DataFrame, stamp: str) -> pl.
 
 
 def _difference(cells: GaugeCells, first: int, second: int) -> str:
-    """How two lines of one time differ, and the key that tells them apart."""
+    """How two lines of one time differ, and the key that selects one of them."""
     layout = cells.layout
     pairs = [cells.all_cells(row) for row in (first, second)]
     names = [name for name in pairs[0] if pairs[0][name] != pairs[1].get(name)]
-    shown = names[:_MAX_TEXTS]
-    texts = ", ".join(f"{name} ({quoted(pairs[0][name])} and {quoted(pairs[1].get(name))})" for name in shown)
+    listed = names[:_MAX_TEXTS]
+    texts = ", ".join(f"{name} ({quoted(pairs[0][name])} and {quoted(pairs[1].get(name))})" for name in listed)
     keys = [name for name in names if name not in (*layout.date_columns, layout.value, layout.quality)]
     labels = [name for name in keys if not _is_number(pairs[0][name])] or keys
     if labels:

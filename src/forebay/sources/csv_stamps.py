@@ -33,7 +33,7 @@ def interval_starts(cells: GaugeCells, dam: Dam) -> pl.DataFrame:
     Raises
     ------
     SourceError
-        If a stamp cannot be read, or its clock time does not exist or cannot be told from another.
+        If a stamp cannot be read, or its clock time does not exist or has two instants.
     """
     gauge, layout = cells.gauge, cells.layout
     stamps = _stamps(cells)

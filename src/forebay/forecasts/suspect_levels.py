@@ -1,4 +1,4 @@
-"""Questions to the user about readings that the screen still doubts, and the reason where no forecast is possible."""
+"""Questions about levels that the screen still flags as suspect, and the reason where no forecast is possible."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLIP_NAMES = {1 / 0.3048: "metres read as feet", 0.3048: "feet read as metres"}
 
 
 def questions(daily: pl.DataFrame, dam: Dam) -> tuple[str, ...]:
-    """Questions about the newest readings of the target that are still doubted, with the keys that answer them.
+    """Questions about the newest readings of the target that are still suspect, with the keys that answer them.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def questions(daily: pl.DataFrame, dam: Dam) -> tuple[str, ...]:
     column = dam.target_gauge.column
     readings = daily.filter(pl.col(column).is_not_null())["date"]
     flags = screen_daily(daily, dam).filter(pl.col("gauge") == column, ~pl.col("reason").is_in(VALID_REASONS))
-    doubts = flag_runs(flags).filter(pl.col("to") == readings.last()) if readings.len() else flag_runs(flags.clear())
-    return tuple(_question(row, dam) for row in doubts.iter_rows(named=True))
+    runs = flag_runs(flags).filter(pl.col("to") == readings.last()) if readings.len() else flag_runs(flags.clear())
+    return tuple(_question(row, dam) for row in runs.iter_rows(named=True))
 
 
 def _question(row: dict[str, object], dam: Dam) -> str:
-    """The question about one spell of doubt, a row of `flag_runs`."""
+    """The question about one spell of suspect levels, a row of `flag_runs`."""
     first, value, expected = row["from"], row["value"], row["expected"]
     accept = f'if they are right, accept them: accept = [{{ from = {first}, reason = "…" }}]'
     unit = dam.target.unit
@@ -53,7 +53,7 @@ def _question(row: dict[str, object], dam: Dam) -> str:
             f"Are {readings} real? They lie outside the plausible range or are declared as no value: state "
             "valid_range, sentinels or the unit in the dam file's target gauge."
         )
-    return f"Are {readings} real? The screen doubts them ({row['reason']}): {accept} in the dam file's target gauge."
+    return f"Are {readings} real? The screen flags them as {row['reason']!r}: {accept} in the dam file's target gauge."
 
 
 def no_forecast(daily: pl.DataFrame, dam: Dam) -> str:
