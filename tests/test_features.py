@@ -29,11 +29,11 @@ def column(dam: Dam, name: str, columns: Mapping[str, Sequence[float | None]]) -
 LEVEL_ONLY = small_dam()
 
 
-def test_the_last_change_continues_over_a_gap_and_its_lags_do_not() -> None:
+def test_the_last_change_fades_in_a_gap_and_is_the_change_per_day_across_it() -> None:
     level = {"reservoir_level": [1.0, 1.5, None, 3.0, 3.25, 3.0]}
-    assert column(LEVEL_ONLY, "last_change", level) == [None, 0.5, 0.5, 0.5, 0.25, -0.25]
-    assert column(LEVEL_ONLY, "change_lag1", level) == [None, None, 0.5, None, None, 0.25]
-    assert column(LEVEL_ONLY, "change_lag2", level) == [None, None, None, 0.5, None, None]
+    assert column(LEVEL_ONLY, "last_change", level) == [None, 0.5, 0.45, 0.75, 0.25, -0.25]
+    assert column(LEVEL_ONLY, "change_lag1", level) == [None, None, 0.5, None, 0.75, 0.25]
+    assert column(LEVEL_ONLY, "change_lag2", level) == [None, None, None, 0.5, None, 0.75]
 
 
 def test_the_median_change_needs_five_changes() -> None:

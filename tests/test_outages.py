@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forebay.features.outages import OLDEST_LEVEL_DAYS, build_extended_inputs, days_since, drivers_age
+from forebay.features.level_change import OLDEST_LEVEL_DAYS
+from forebay.features.outages import build_extended_inputs, days_since, drivers_age
 from forebay.features.samples import make_samples
 from forebay.models import MODELS
 from forebay.verify import hindcast, point_forecasts

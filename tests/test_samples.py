@@ -53,7 +53,7 @@ def test_excluded_periods_are_not_scored_and_not_learned_but_start_forecasts() -
     np.testing.assert_array_equal(samples.observed, [1.0, 2.0, 3.0, np.nan, np.nan, 3.5])
     np.testing.assert_array_equal(samples.trusted, samples.observed)
     np.testing.assert_array_equal(samples.level, [1.0, 2.0, 3.0, 50.0, 51.0, 3.5])
-    assert samples.inputs["last_change"].to_list() == [None, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert samples.inputs["last_change"].to_list() == pytest.approx([None, 1.0, 1.0, 0.9, 0.81, 0.5 / 3])
 
 
 def test_date_ranges_include_both_ends() -> None:

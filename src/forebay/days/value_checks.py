@@ -96,8 +96,9 @@ def implausible_note(readings: pl.DataFrame, gauge: Gauge) -> str | None:
     count = "1 reading is" if left_out.len() == 1 else f"{left_out.len():,} readings are"
     low, high = plausible_range(gauge)
     return (
-        f"{gauge.title}: {count} left out as implausible ({', '.join(texts)}{ellipsis} {gauge.unit}): declare sentinels in "
-        f"the dam file, or valid_range if they are real (plausible is {low:,.6g} to {high:,.6g} {gauge.unit})"
+        f"{gauge.title}: {count} left out as implausible ({', '.join(texts)}{ellipsis} {gauge.unit}): declare "
+        f"sentinels in the dam file, or valid_range if they are real (plausible is {low:,.6g} to {high:,.6g} "
+        f"{gauge.unit})"
     )
 
 

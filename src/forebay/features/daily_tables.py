@@ -13,7 +13,7 @@ from forebay.days.daily import daily_table, usable_values
 from forebay.days.datum import on_one_datum
 from forebay.days.value_checks import failed_checks, ignore_codes
 from forebay.errors import DataError
-from forebay.features.outages import OLDEST_LEVEL_DAYS
+from forebay.features.level_change import OLDEST_LEVEL_DAYS
 from forebay.sources import forcing_files
 from forebay.tables import FORCINGS
 

@@ -14,6 +14,7 @@ import polars as pl
 from forebay.dams.curves import curve_on
 from forebay.dams.local_time import day_start, init_time
 from forebay.dams.variables import DAY_S, VARIABLES
+from forebay.features.level_change import change_per_day, last_change
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -60,7 +61,7 @@ def build_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     known = daily.sort("date").with_columns(
         pl.col(g.column).shift(days) for g in dam.gauges if (days := delay_days(g, dam)) > 0
     )
-    frame = known.select("date", *_level(dam), *_season())
+    frame = known.select("date", *_level(known, dam), *_season())
     frame = frame.with_columns(
         *_flows(known, dam), *_arriving_water(known, dam), *_rain(known, dam), *_weather(known, dam)
     )
@@ -96,11 +97,10 @@ def with_late_drivers(dam: Dam) -> Dam:
     return dam.model_copy(update={"gauges": tuple(gauges)})
 
 
-def _level(dam: Dam) -> list[pl.Expr]:
-    level = pl.col(dam.target.variable)
-    change = level.diff()
+def _level(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
+    change = change_per_day(known, dam.target.variable)
     return [
-        change.forward_fill().alias("last_change"),
+        last_change(change).alias("last_change"),
         *(change.shift(k).alias(f"change_lag{k}") for k in (1, 2)),
         change.rolling_median(30, min_samples=5).alias("median_change_30d"),
     ]

@@ -16,14 +16,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.features.inputs import build_inputs
+from forebay.features.level_change import DAMPING, OLDEST_LEVEL_DAYS, change_per_day
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
 
-OLDEST_LEVEL_DAYS = 30
-"""A forecast starts from no level that is older than this."""
-DAMPING = 0.9
-"""Ratio of the daily change of an extended level to the change of the day before."""
 SIMULATED_OUTAGE_DAYS = 30
 """Length of a simulated outage in days, and days between two of them."""
 
@@ -102,13 +99,10 @@ def build_extended_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """
     level, row = pl.col(dam.target.variable).cast(pl.Float64), pl.int_range(pl.len())
     last_row = pl.when(level.is_not_null()).then(row).forward_fill()
-    last = daily.select(
-        start_level=level.forward_fill(limit=OLDEST_LEVEL_DAYS),
-        level_age=row - last_row,
-        change=level.diff().forward_fill().fill_null(0.0),
-    )
+    last = daily.select(start_level=level.forward_fill(limit=OLDEST_LEVEL_DAYS), level_age=row - last_row)
+    change = change_per_day(daily, dam.target.variable).forward_fill().fill_null(0.0)
     # Sum of a geometric series: change · (DAMPING + DAMPING² + … + DAMPING^age)
-    growth = DAMPING * (1 - DAMPING ** last["level_age"]) / (1 - DAMPING) * last["change"]
+    growth = DAMPING * (1 - DAMPING ** last["level_age"]) / (1 - DAMPING) * change
     extended = daily[dam.target.variable].fill_null(last["start_level"] + growth)
     inputs = build_inputs(daily.with_columns(extended.alias(dam.target.variable)), dam)
     return inputs.with_columns(last["start_level"], last["level_age"])

@@ -72,6 +72,9 @@ class Samples:
     suspect_reason
         Reason of the flag on the last day's level (`screen.flags.REASONS`), None without a flag. The forecast then
         starts from an earlier level, unless the reason is `stuck`.
+    suspect_level
+        The last day's level, if it is suspect as a jump or spike and the forecast starts from an earlier one; otherwise
+        NaN. The interval that is issued includes it.
     withheld_from
         First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
     withheld
@@ -87,6 +90,7 @@ class Samples:
     forcing_inputs: Mapping[int, pl.DataFrame] = field(default_factory=dict)
     outages: Outages | None = None
     suspect_reason: str | None = None
+    suspect_level: float = np.nan
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
 
@@ -163,6 +167,7 @@ def make_samples(
         forcing_inputs=forcing_inputs(issues, dam, inputs, on_known_datum, dam.hindcast.leads),
         outages=outages,
         suspect_reason=suspect_reason,
+        suspect_level=float(level[-1]) if suspect_reason in ("jump", "spike") else np.nan,
         withheld_from=screened.withheld_from,
         withheld=screened.withheld,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.features.outages import OLDEST_LEVEL_DAYS
+from forebay.features.level_change import OLDEST_LEVEL_DAYS
 from forebay.screen.checks import SLIPS
 from forebay.screen.flags import VALID_REASONS, daily_known_on, flag_runs, screen_daily
 

@@ -17,11 +17,11 @@ from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.features.samples import make_samples
 from forebay.files import write_all
-from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue
 from forebay.forecasts.limitations import limitations, outside_experience
+from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
 from forebay.jobs.observations import fetch_now

@@ -133,7 +133,8 @@ class WetRidge:
         from sklearn.linear_model import Ridge
 
         self.huber_ = Huber(self.lead_time).fit(inputs, target)
-        self.large_change_ = float(np.nanquantile(np.abs(inputs["last_change"].cast(pl.Float64).to_numpy()), 0.85))
+        changes = inputs["last_change"].cast(pl.Float64).drop_nulls().drop_nans().abs()
+        self.large_change_ = float(np.quantile(changes.to_numpy(), 0.85)) if len(changes) else np.nan
         wet = self._wet(inputs)
         if wet.sum() < MIN_WET_ROWS:
             raise ModelError(

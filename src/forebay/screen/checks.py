@@ -7,6 +7,7 @@ a day depends on earlier days only. docs/screening.md gives the formulas and the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,10 @@ RETURN, RETURN_JUST, SUDDEN = 0.3, 0.1, 0.6
 """Shares of the jump of an excursion. It has returned when it is nearer to its base than the first (strictly: than the
 second). It is a spike when one change covers the third: water returns gradually."""
 STEP_DAYS = 10
+CONSISTENT_READINGS, CONSISTENT_SHARE = 2, 0.25
+"""A jump is real if so many readings after it each continue it by this share of its size: a drawdown, a flood."""
+CONSISTENT_FACTOR = 2.0
+"""Such a movement goes on, without a flag, as long as its changes are at most this many times its largest so far."""
 LATE_EVIDENCE_DAYS = 2
 LOOK_BACK_DAYS = 10
 SLIPS = (10.0, 100.0, 1000.0, 1 / 10, 1 / 100, 1 / 1000, 1 / 0.3048, 0.3048)
@@ -40,8 +45,9 @@ REST_SHARE = 0.01
 """A level at which the lake rested on this share of its past days (a spillway) is no evidence of a stuck gauge."""
 FLOOD_ARRIVAL_DAYS = 3
 """A gauge is stuck if it is still on this many days of a flood; also the days until the flood's water arrives."""
-CATCH_UP = 4.0
-"""After a still spell, the gauge catches up while its changes are beyond this many typical ones."""
+CATCH_UP, CATCH_UP_DAYS = 4.0, 3
+"""After a still spell, the gauge catches up while its changes are beyond this many typical ones, for this many days at
+most: then the lake moves."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,8 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
     """Jumps and spikes; for a lake also unit slips and steps of datum.
 
     A jump is flagged on its own day. It becomes a spike when the gauge returns, and a step when it stays for 10 days.
-    Late evidence withdraws it. A change over a gap is checked by its mean over the days of the gap.
+    Late evidence withdraws it, and so do the next two readings if they continue it. A change over a gap is checked by
+    its mean over the days of the gap.
     """
     good = np.flatnonzero(np.isfinite(value))
     if len(good) < 2:
@@ -102,9 +109,12 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
         rising |= slips & (change > 0)
         falling |= slips & (change < 0)
     findings: list[Finding] = []
-    resume = 0
+    resume, movement = 0, NO_MOVEMENT
     for at in np.flatnonzero(rising | falling | collapsing).tolist():
         if at <= resume:
+            continue
+        if movement.includes(change[at] / max(gap[at], 1), int(good[at])):
+            movement = movement.extended(change[at] / max(gap[at], 1), int(good[at]))
             continue
         start = None if not (rising[at] or falling[at]) else _excursion_start(level, good, at, resume, RETURN)
         if start is not None and level[start] > level[start - 1] and supported[start]:
@@ -121,7 +131,36 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
             late_evidence = evidence.rise if rising[at] else np.zeros_like(evidence.rise)
             excursion, resume = _excursion(level, good, at, bounds, late_evidence, is_lake=kind == "lake")
             findings += excursion
+            if resume == at + CONSISTENT_READINGS and _is_continued(level, at):
+                largest = float(np.abs(change[at : resume + 1]).max() * np.sign(change[at]))
+                movement = Movement(largest, int(good[resume]))
     return findings
+
+
+class Movement(NamedTuple):
+    """A movement of the lake that its own readings support: its largest change (with sign), and its last day."""
+
+    change: float
+    last_day: int
+
+    def includes(self, change: float, day: int) -> bool:
+        """Whether a change per day up to `day` continues the movement."""
+        is_same_way = change * self.change > 0
+        return is_same_way and day - self.last_day <= STEP_DAYS and abs(change) <= CONSISTENT_FACTOR * abs(self.change)
+
+    def extended(self, change: float, day: int) -> Movement:
+        """The movement with one more change."""
+        return Movement(max(self.change, change, key=abs), day)
+
+
+NO_MOVEMENT = Movement(0.0, 0)
+
+
+def _is_continued(level: Floats, at: int) -> bool:
+    """Whether the readings after the jump `at` continue it, so that it is no fault of the gauge."""
+    jump = level[at] - level[at - 1]
+    changes = np.diff(level[at : at + CONSISTENT_READINGS + 1])
+    return len(changes) == CONSISTENT_READINGS and bool((changes * np.sign(jump) >= CONSISTENT_SHARE * abs(jump)).all())
 
 
 def _supported_since_last(supported: Bools, good: Days, gap: Days) -> Bools:
@@ -164,6 +203,8 @@ def _excursion(
             continue
         withdrawn = [Finding(days, "jump", first, base, day)]
         if day <= first + LATE_EVIDENCE_DAYS and late_evidence[day]:
+            return withdrawn, k
+        if k == at + CONSISTENT_READINGS and _is_continued(level, at):
             return withdrawn, k
         if day - first >= STEP_DAYS:
             is_step = is_lake and _is_step(level, at)
@@ -262,7 +303,7 @@ def _spell(value: Floats, core: tuple[int, int], middle: float, edge: float, las
 def _catch_up_end(value: Floats, last: int, typical: float, evidence: Evidence) -> int:
     """Last of the days on which the gauge catches up after `last`; `last` itself if it moves on gradually."""
     day = last
-    while day + 1 < len(value) and day - last < STEP_DAYS:
+    while day + 1 < len(value) and day - last < CATCH_UP_DAYS:
         change = value[day + 1] - value[day]
         explained = evidence.rise[day + 1] if change > 0 else evidence.fall[day + 1]
         if not abs(change) > CATCH_UP * typical or explained:

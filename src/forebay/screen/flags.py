@@ -57,6 +57,9 @@ FLAGS = Table(
 )
 """Flags: one row per gauge, day and reason."""
 
+DATUM_STEP = "datum_step"
+"""Column that `daily_known_on` and the like add: whether the target's new datum begins on the day, as far as known."""
+
 LAKE = ("reservoir_level", "storage", "storage_percent")
 RIVER = ("stream_level", "discharge", "inflow")
 WEATHER = ("temperature",)
@@ -216,6 +219,8 @@ def _without_flagged(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.D
     if frame.is_empty():
         return frame
     first = frame["date"][0]
+    steps = known.filter(pl.col("reason") == "step", pl.col("gauge") == dam.target_gauge.column)["date"]
+    frame = frame.with_columns(pl.col("date").is_in(steps.implode()).alias(DATUM_STEP))
     nulled = []
     for (column,), rows in known.group_by("gauge"):
         at = (rows["date"] - first).dt.total_days().to_numpy()

@@ -257,12 +257,24 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecas
         for lead, change in point.changes.items():
             rows = np.flatnonzero(np.isfinite(change))
             changes = change[:, None] + interval_offsets(samples, points, name, lead_time=lead)
+            changes = including_suspect_level(changes, samples)
             parts.append(
                 _quantile_rows(samples, rows, changes[rows]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
                 )
             )
     return _add_dates(pl.concat(parts), dam)
+
+
+def including_suspect_level(changes: Array, samples: Samples) -> Array:
+    """`changes` (n, quantiles) whose last row includes the suspect level of the last day, if it has intervals.
+
+    The screen may be wrong: until the next readings decide, the lake may stand at either level.
+    """
+    suspect = samples.suspect_level - samples.start_level[-1]
+    if np.isfinite(suspect):
+        changes[-1, 0], changes[-1, -1] = min(changes[-1, 0], suspect), max(changes[-1, -1], suspect)
+    return changes
 
 
 def _quantile_rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:

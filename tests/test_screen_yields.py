@@ -1,0 +1,144 @@
+"""The screen yields to evidence: consistent readings, accepted spells; the interval includes a suspect last level."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forebay.dams.dam import Dam
+from forebay.features.level_change import change_per_day, last_change
+from forebay.features.samples import make_samples
+from forebay.screen.flags import DATUM_STEP, daily_known_on, screen_daily
+from forebay.tables import DEFAULT_MODEL, QUANTILES
+from forebay.verify.verification import verify_hindcast
+from tests.synthetic import daily_frame, rain_gauge, small_dam
+
+DAYS = 700
+LEVEL = "reservoir_level"
+
+
+def quiet_lake(*, seed: int = 3, days: int = DAYS) -> np.ndarray:
+    """A lake that moves by about a centimetre a day."""
+    return np.round(100 + np.cumsum(np.random.default_rng(seed).normal(0, 0.01, days)), 3)
+
+
+def dry_dam(**target: object) -> Dam:
+    """A dam with a level and a rain gauge, so that a rise without rain needs another explanation."""
+    level = {"role": "target", "station": "lake", "variable": LEVEL, "unit": "m"}
+    return small_dam(level | target, rain_gauge())
+
+
+def frame_of(level: np.ndarray, dam: Dam) -> pl.DataFrame:
+    """The daily table of a level; the rain gauge has a drop each week."""
+    rain = {column: [0.2 * (day % 7 == 0) for day in range(len(level))] for column in dam.columns("rainfall")}
+    return daily_frame(dam, {LEVEL: level.tolist(), **rain})
+
+
+def suspect_days(frame: pl.DataFrame, dam: Dam, known_on: int) -> list[int]:
+    """Numbers of the days whose level is suspect at the end of day `known_on`."""
+    end = frame["date"][known_on]
+    flags = screen_daily(frame, dam).filter(
+        pl.col("known_on") <= end, pl.col("withdrawn_on").is_null() | (pl.col("withdrawn_on") > end)
+    )
+    flags = flags.filter(~pl.col("reason").is_in(["still", "step"]))
+    return sorted((day - frame["date"][0]).days for day in flags["date"].unique())
+
+
+@pytest.mark.parametrize("change", [-0.7, 0.7, -3.0])
+@pytest.mark.parametrize("wobble", [0.0, 0.3])
+def test_consistent_changes_withdraw_a_flag_after_two_more_readings(change: float, wobble: float) -> None:
+    dam, start = dry_dam(), 600
+    level = quiet_lake()
+    daily_change = change * (1 + wobble * np.cos(np.arange(DAYS - start)))
+    level[start:] = level[start - 1] + np.cumsum(daily_change)
+    frame = frame_of(level, dam)
+    assert suspect_days(frame, dam, start) == [start]
+    assert suspect_days(frame, dam, start + 1) == [start, start + 1]
+    for day in range(start + 2, start + 40):
+        assert suspect_days(frame, dam, day) == [], day
+
+
+def test_a_pause_does_not_end_a_movement() -> None:
+    dam, start = dry_dam(), 600
+    level = quiet_lake()
+    changes = np.full(DAYS - start, -0.7)
+    changes[[5, 6, 12]] = 0.0
+    level[start:] = level[start - 1] + np.cumsum(changes)
+    assert suspect_days(frame_of(level, dam), dam, start + 30) == []
+
+
+def test_a_spike_and_a_much_larger_jump_stay_suspect() -> None:
+    dam, start = dry_dam(), 600
+    level = quiet_lake()
+    level[start : start + 2] += 3.0
+    assert suspect_days(frame_of(level, dam), dam, start + 5) == [start, start + 1]
+    level = quiet_lake()
+    level[start:] = level[start - 1] - 0.7 * np.arange(1, DAYS - start + 1)
+    level[start + 20] -= 15.0
+    assert suspect_days(frame_of(level, dam), dam, start + 20) == [start + 20]
+
+
+def test_a_lake_that_leaves_its_rest_is_caught_up_for_three_days_at_most() -> None:
+    dam, start = dry_dam(), 600
+    level = quiet_lake()
+    level[start - 25 : start] = level[start - 25]
+    level[start:] = level[start - 1] - 0.7 * np.arange(1, DAYS - start + 1)
+    assert not [day for day in suspect_days(frame_of(level, dam), dam, start + 12) if day >= start + 3]
+
+
+def test_an_accepted_spell_is_not_flagged() -> None:
+    level = quiet_lake()
+    level[600:602] += 3.0
+    level[650:652] -= 3.0
+    frame = frame_of(level, dry_dam())
+    first, last = frame["date"][600], frame["date"][601]
+    spell = {"from": first, "to": last, "reason": "works"}
+    assert suspect_days(frame, dry_dam(accept=(spell,)), 699) == [650, 651]
+    open_spell = {"from": first, "reason": "works"}
+    assert suspect_days(frame, dry_dam(accept=(open_spell,)), 699) == []
+
+
+@pytest.mark.parametrize("jump", [5.0, -5.0])
+def test_the_interval_includes_a_suspect_last_level(jump: float) -> None:
+    dam = dry_dam()
+    level = quiet_lake()
+    level[-1] += jump
+    frame = frame_of(level, dam)
+    samples = make_samples(frame, frame, dam)
+    assert samples.suspect_reason == "jump" and samples.suspect_level == level[-1]
+    forecasts = verify_hindcast(samples, dam, frame).forecasts
+    issued = forecasts.filter(pl.col("model") == DEFAULT_MODEL, pl.col("init_date") == frame["date"][-1])
+    for lead in dam.hindcast.leads:
+        levels = issued.filter(pl.col("lead_time") == lead).sort("quantile")["level"].to_numpy()
+        assert len(levels) == len(QUANTILES) and (np.diff(levels) >= 0).all()
+        assert levels[0] <= level[-1] + 1e-9 and levels[-1] >= level[-1] - 1e-9
+        assert abs(levels[3] - level[-2]) < 1, "the median still starts from the last level that is not suspect"
+
+
+def test_the_change_per_day_stops_at_an_old_reading_and_at_a_new_datum() -> None:
+    level = [1.0, None, 1.5, *[None] * 30, 4.5, *[None] * 29, 7.5]
+    changes = change_per_day(pl.DataFrame({"level": level}), "level").to_list()
+    assert [(day, change) for day, change in enumerate(changes) if change is not None] == [(2, 0.25), (63, 0.1)]
+    assert change_per_day(pl.DataFrame({"level": level[:34]}), "level")[33] is None, "31 days"
+    frame = pl.DataFrame({"level": [1.0, 1.5, None, 9.0, 9.5], DATUM_STEP: [False, False, True, False, False]})
+    assert change_per_day(frame, "level").to_list() == [None, 0.5, None, None, 0.5]
+
+
+def test_the_last_change_fades_and_expires() -> None:
+    faded = last_change(pl.Series([None, 2.0, *[None] * 31])).to_list()
+    assert faded[1:4] == pytest.approx([2.0, 1.8, 1.62])
+    assert faded[31] == pytest.approx(2.0 * 0.9**30) and faded[32] is None
+
+
+def test_a_step_of_datum_is_marked_for_the_inputs() -> None:
+    dam, start = dry_dam(), 600
+    level = quiet_lake()
+    level[start:] += 5.0
+    frame = frame_of(level, dam)
+    day: date = frame["date"][start + 10]
+    known = daily_known_on(frame, screen_daily(frame, dam), day, dam)
+    assert known.filter(DATUM_STEP)["date"].to_list() == [day - timedelta(days=10)]
+    assert abs(change_per_day(known, LEVEL)[start + 1] or 0.0) < 0.1
