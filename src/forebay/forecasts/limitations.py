@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from forebay.days.daily import usable_values
+from forebay.features.reading_pattern import ReadingPattern, reading_pattern
 from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
 from forebay.tables import DEFAULT_MODEL, QUANTILES
@@ -39,9 +40,11 @@ def limitations(
     forecasts
         `tables.FORECASTS` of the hindcast.
     """
+    pattern = reading_pattern(samples.level)
+    gaps = pattern is not None and not pattern.is_daily
     return (
-        *_short_record(samples, default),
-        *_missing_intervals(samples, forecasts),
+        *(_readings(pattern, samples, dam, forecasts) if gaps else _short_record(samples, default)),
+        *([] if gaps else _missing_intervals(samples, forecasts)),
         *_constant_level(samples),
         *_unknown_datum(samples),
         *_missing_level(samples, dam),
@@ -73,6 +76,22 @@ def outside_experience(experience: pl.DataFrame, samples: Samples, dam: Dam) -> 
     return tuple(sentences)
 
 
+def _readings(
+    pattern: ReadingPattern | None, samples: Samples, dam: Dam, forecasts: pl.DataFrame
+) -> list[str]:
+    """Sentence on a level that is not read every day, and on the lead times at which nothing can be scored."""
+    assert pattern is not None
+    steps = f", resolution {pattern.resolution:,.6g} {dam.target.unit}" if pattern.resolution else ""
+    sentence = f"{dam.target_gauge.kind.title} is read {pattern.frequency}{steps}"
+    leads = _leads_without_interval(samples, forecasts)
+    if not leads:
+        return [f"{sentence}."]
+    return [
+        f"{sentence}: at lead times {', '.join(map(str, leads))} days no two past readings are so far apart, so "
+        "nothing can be scored there, and the forecast has no interval."
+    ]
+
+
 def _short_record(samples: Samples, default: PointForecasts) -> list[str]:
     last = samples.dates[-1].item()
     leads = [lead for lead, until in default.fallback_until.items() if until == last]
@@ -85,15 +104,20 @@ def _short_record(samples: Samples, default: PointForecasts) -> list[str]:
 
 
 def _missing_intervals(samples: Samples, forecasts: pl.DataFrame) -> list[str]:
-    issued = forecasts.filter(pl.col("model") == DEFAULT_MODEL, pl.col("init_date") == samples.dates[-1].item())
-    quantiles = issued.group_by("lead_time").len()
-    leads = quantiles.filter(pl.col("len") < len(QUANTILES))["lead_time"].sort()
-    if leads.is_empty():
+    leads = _leads_without_interval(samples, forecasts)
+    if not leads:
         return []
     return [
         f"No intervals at lead times {', '.join(map(str, leads))}: at the start of the month fewer than {MIN_ERRORS} "
         "past forecasts had an observed level."
     ]
+
+
+def _leads_without_interval(samples: Samples, forecasts: pl.DataFrame) -> list[int]:
+    """Lead times at which the newest forecast has no interval."""
+    issued = forecasts.filter(pl.col("model") == DEFAULT_MODEL, pl.col("init_date") == samples.dates[-1].item())
+    quantiles = issued.group_by("lead_time").len()
+    return quantiles.filter(pl.col("len") < len(QUANTILES))["lead_time"].sort().to_list()
 
 
 def _constant_level(samples: Samples) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forebay.features.outages import SIMULATED_OUTAGE_DAYS
+from forebay.features.reading_pattern import resolution
 from forebay.metrics import crps_ensemble
 from forebay.models.intervals import State, error_quantiles, state_from_inputs
 from forebay.models.paths import LEVELS, join_leads
@@ -38,13 +39,20 @@ def interval_offsets(
     errors = np.where(without_outage(samples), samples.change(samples.trusted, lead_time) - change, np.nan)
     offsets = error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
     if samples.outages is None:
-        return offsets
+        return _not_finer_than_readings(offsets, samples, probabilities)
     offsets[samples.level_age > 0] = np.nan
     for kind, outage in samples.outages.simulated.items():
         by_kind = outage_offsets(samples, points, model, kind, lead_time=lead_time, probabilities=probabilities)
         known = outage.days & np.isfinite(by_kind).all(axis=1)
         offsets[known] = by_kind[known]
-    return offsets
+    return _not_finer_than_readings(offsets, samples, probabilities)
+
+
+def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Sequence[float]) -> Array:
+    """`offsets` that are not narrower than the rounding of the readings, which is uniform within their resolution."""
+    rounding = resolution(samples.level)[:, None] * (np.asarray(probabilities) - 0.5)
+    widened = np.where(rounding < 0, np.minimum(offsets, rounding), np.maximum(offsets, rounding))
+    return np.where(rounding == 0, offsets, widened)
 
 
 def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: Array, lead_time: int) -> State:
