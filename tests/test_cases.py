@@ -3,6 +3,11 @@
 Every test runs twice: with the files as they are, and with shifted dates, another unit and other column names.
 """
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,12 +18,14 @@ import pytest
 
 from forebay.archive.fetch import FetchReport
 from forebay.cli.arguments import archive_at
+from forebay.dams.dam import Dam
 from forebay.errors import ConfigError, DataError
 from forebay.jobs import observations
-from forebay.jobs.forecast import forecast
+from forebay.jobs.forecast import ForecastResult, forecast
+from forebay.screen.flags import screen_daily
 from forebay.settings import Settings
 from tests.case_folders import Case, CaseFile, by_format, copy_case, renamed
-from tests.shared import needs_shared
+from tests.shared import SHARED, needs_shared
 
 pytestmark = needs_shared
 MakeCase = Callable[..., Case]
@@ -248,3 +255,75 @@ def test_a_year_that_is_typed_wrong_and_a_year_of_another_era(make_case: MakeCas
     report = case.fetch(case.dam("dam_era.toml"))
     first = date(2068, 9, 1) + case.shift
     assert f"every reading lies in the future (400, the first of {first}); correct its date" in str(report.failure)
+
+
+def run_case(case: Case, dam: Dam, init_date: date) -> ForecastResult:
+    """The forecast of a case; the tests turn every warning into an error."""
+    case.fetch(dam)
+    url = f"sqlite:///{case.folder}/archive.db"
+    return forecast(dam, archive=url, settings=Settings(), init_date=init_date, update=False)
+
+
+def test_a_weekly_bulletin(make_case: MakeCase) -> None:
+    layout = CaseFile("FECHA", {"AGUA_ACTUAL": "hm3"}, by_format("%d/%m/%Y"), separator=";", decimal_comma=True)
+    case = make_case("02", semanal__csv=layout)
+    dam = case.dam()
+    result = run_case(case, dam, case.day(2026, 11, 24))
+    scores = result.scores.filter(pl.col("regime") == "all", pl.col("window") == "all")
+    by_model = {row["model"]: row for row in scores.filter(pl.col("metric") == "mae", pl.col("lead_time") == 7).to_dicts()}
+    assert by_model["default"]["n"] > 500
+    assert by_model["default"]["value"] < 1.37 * case.factor("hm3") < by_model["no_change"]["value"]
+    assert by_model["damped_change"]["value"] < by_model["no_change"]["value"], "the change per reading is used"
+    scored = scores.filter(pl.col("metric") == "mae", pl.col("n") > 0)["lead_time"].unique().to_list()
+    assert scored == [7], "between the readings nothing can be scored"
+    week = result.to_frame().filter(pl.col("lead_time") == 7)
+    assert len(week) == 7
+    (sentence,) = [text for text in result.issued.limitations if "about once a week" in text]
+    assert sentence.startswith("Storage is read about once a week")
+    assert "at lead times 1, 2, 3, 4, 5, 6 days" in sentence and "nothing can be scored there" in sentence
+    assert not any("too short" in text for text in result.issued.limitations)
+
+
+def test_a_flashy_lake_is_not_suspect(make_case: MakeCase) -> None:
+    case = make_case("04", alto__csv=CaseFile("fecha", {"cota_msnm": "m"}))
+    dam = case.dam()
+    case.fetch(dam)
+    flags = screen_daily(case.daily(dam).to_frame(), dam)
+    assert flags.filter(pl.col("withdrawn_on").is_null(), pl.col("reason") != "still").is_empty()
+    result = run_case(case, dam, case.day(2026, 8, 16))
+    assert result.to_frame()["lead_time"].n_unique() == 7
+    coverage = result.scores.filter(
+        pl.col("model") == "default", pl.col("metric") == "coverage_90", pl.col("regime") == "all",
+        pl.col("window") == "all", pl.col("lead_time").is_in([1, 3, 7])
+    )["value"]  # fmt: skip
+    assert coverage.len() == 3 and coverage.is_between(0.87, 0.95).all()
+
+
+def test_a_flood_above_150_percent_is_water(make_case: MakeCase) -> None:
+    case = make_case("10", dam__csv=CaseFile("date", {"pct": "%", "rain_mm": "mm"}))
+    dam = case.dam()
+    case.fetch(dam)
+    daily = case.daily(dam).to_frame()
+    flood = daily.filter(pl.col("date").is_between(case.day(2026, 11, 10), case.day(2026, 11, 14)))
+    assert flood["storage_percent"].to_list() == [128.0, 162.0, 188.0, 176.0, 150.0]
+    assert flood["storage_percent_flag"].null_count() == 5
+    flags = screen_daily(daily, dam).filter(pl.col("gauge") == "storage_percent", pl.col("withdrawn_on").is_null())
+    assert flags.filter(pl.col("date") >= case.day(2026, 11, 1), pl.col("reason") != "still").is_empty()
+    result = run_case(case, dam, case.day(2026, 11, 12))
+    assert result.issued.level_date == case.day(2026, 11, 12)
+    assert result.verification.samples.start_level[-1] == 188.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(folder.name for folder in (SHARED / "cases").glob("*-*")))
+def test_no_warning_of_a_library_and_no_traceback_reaches_the_terminal(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    shutil.copytree(SHARED / "cases" / name, folder)
+    program = Path(sys.executable).with_name("forebay")
+    environment = os.environ | {"FOREBAY": str(program), "PYTHONWARNINGS": "error"}
+    process = subprocess.run(
+        ["sh", str(folder / "cmd.sh")], env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    for stream in (process.stdout, process.stderr):
+        assert "Warning" not in stream and "Traceback" not in stream, stream
+        assert "nan" not in re.findall(r"[a-z]+", stream)

@@ -12,6 +12,7 @@ from forebay.dams.dam import Dam
 from forebay.features.level_change import change_per_day, last_change
 from forebay.features.samples import make_samples
 from forebay.screen.flags import DATUM_STEP, daily_known_on, screen_daily
+from forebay.screen.supported_range import with_supported_levels
 from forebay.tables import DEFAULT_MODEL, QUANTILES
 from forebay.verify.verification import verify_hindcast
 from tests.synthetic import daily_frame, rain_gauge, small_dam
@@ -142,3 +143,36 @@ def test_a_step_of_datum_is_marked_for_the_inputs() -> None:
     known = daily_known_on(frame, screen_daily(frame, dam), day, dam)
     assert known.filter(DATUM_STEP)["date"].to_list() == [day - timedelta(days=10)]
     assert abs(change_per_day(known, LEVEL)[start + 1] or 0.0) < 0.1
+
+
+def crest(*, rain: bool, glitch: float = 0.0, **target: object) -> list[str | None]:
+    """Flags of ten days with a flood above the valid range of a lake."""
+    dam = dry_dam(valid_range=(90.0, 102.0), **target)
+    level = quiet_lake()
+    level[690:] += np.array([0.5, 4.0, 6.0, 5.0, 4.0, 3.0, 2.5, 2.0, 1.0, 0.5])
+    level[695] += glitch
+    drops = [60.0 * (689 <= day <= 691 and rain) + 0.2 * (day % 7 == 0) for day in range(DAYS)]
+    flags = ["range" if not 90 <= value <= 102 else None for value in level]
+    columns = {LEVEL: level.tolist(), f"{LEVEL}_flag": flags, "rainfall_r1": drops}
+    return with_supported_levels(daily_frame(dam, columns), dam)[f"{LEVEL}_flag"].to_list()[690:]
+
+
+def test_rain_protects_a_flood_crest_above_the_valid_range() -> None:
+    assert crest(rain=True) == [None] * 10
+    assert crest(rain=False)[1:6] == ["range"] * 5
+    assert crest(rain=True, glitch=300.0)[5] == "range", "no flood doubles the range"
+    dam = small_dam({"role": "target", "station": "lake", "variable": LEVEL, "unit": "m", "valid_range": (90.0, 102.0)})
+    lone = daily_frame(dam, {LEVEL: [100.0] * 500 + [103.0], f"{LEVEL}_flag": [None] * 500 + ["range"]})
+    assert with_supported_levels(lone, dam)[f"{LEVEL}_flag"][-1] == "range", "no other gauge supports it"
+
+
+@pytest.mark.parametrize("days", [691, 693, 697])
+def test_the_support_of_a_level_depends_on_no_later_day(days: int) -> None:
+    dam = dry_dam(valid_range=(90.0, 102.0))
+    level = quiet_lake()
+    level[690:] += 4.0
+    drops = [60.0 * (689 <= day <= 691) + 0.2 * (day % 7 == 0) for day in range(DAYS)]
+    flags = ["range" if value > 102 else None for value in level]
+    frame = daily_frame(dam, {LEVEL: level.tolist(), f"{LEVEL}_flag": flags, "rainfall_r1": drops})
+    whole, part = with_supported_levels(frame, dam), with_supported_levels(frame.head(days), dam)
+    assert whole.head(days).equals(part)

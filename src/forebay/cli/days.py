@@ -57,12 +57,14 @@ def screen(
     from forebay.jobs.observations import daily as daily_job
     from forebay.report import screening
     from forebay.screen.flags import flag_runs, screen_daily
+    from forebay.screen.supported_range import with_supported_levels
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
     folder = output or Path(settings.output) / dam.id / "screening"
     check_writable(folder)
-    frame = on_one_datum(daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame(), dam)
+    frame = daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame()
+    frame = with_supported_levels(on_one_datum(frame, dam), dam)
     table = screen_daily(frame, dam)
     files = screening.write_screening(frame, table, dam, folder)
     runs = flag_runs(table).to_dicts()

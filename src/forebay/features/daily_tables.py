@@ -14,6 +14,7 @@ from forebay.days.datum import on_one_datum
 from forebay.days.value_checks import failed_checks, ignore_codes
 from forebay.errors import DataError
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
+from forebay.screen.supported_range import with_supported_levels
 from forebay.sources import forcing_files
 from forebay.tables import FORCINGS
 
@@ -75,12 +76,12 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
         choose_init_date(daily_table(archive.known_at(dam.gauges, now, dam.time_zone), dam), dam, init_date, due=due)
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
     readings = archive.known_at(dam.gauges, until, dam.time_zone)
-    newest = on_one_datum(daily_table(readings, dam), dam)
+    newest = _daily(readings, dam)
     last, _ = choose_init_date(newest, dam, init_date, due=due)
     if last > newest["date"][-1]:
-        newest = on_one_datum(daily_table(readings, dam, last_day=last), dam)
+        newest = _daily(readings, dam, last_day=last)
     first = usable_values(newest, dam).filter(pl.col(dam.target.variable).is_not_null())["date"][0]
-    known = on_one_datum(daily_table(archive.first_known(dam.gauges), dam, first_day=first, last_day=last), dam)
+    known = _daily(archive.first_known(dam.gauges), dam, first_day=first, last_day=last)
     days = pl.col("date").is_between(first, last)
     reading = newest_reading(dam, archive, until=until)
     return DailyTables(known.filter(days), newest.filter(days), last, reading, forcing_files.read_forcings(dam))
@@ -91,10 +92,18 @@ def add_uncoded(daily_tables: DailyTables, dam: Dam, archive: Archive, *, now: d
     first, last = daily_tables.known["date"][0], daily_tables.init_date
     versions = (archive.first_known(dam.gauges), archive.known_at(dam.gauges, now, dam.time_zone))
     known, newest = (
-        on_one_datum(daily_table(ignore_codes(readings, dam), dam, first_day=first, last_day=last), dam)
+        _daily(ignore_codes(readings, dam), dam, first_day=first, last_day=last)
         for readings in versions
     )
     return replace(daily_tables, uncoded=(known, newest))
+
+
+def _daily(
+    readings: pl.DataFrame, dam: Dam, *, first_day: date | None = None, last_day: date | None = None
+) -> pl.DataFrame:
+    """`days.daily.daily_table` on one datum, with the levels above the valid range that other gauges support."""
+    daily = daily_table(readings, dam, first_day=first_day, last_day=last_day)
+    return with_supported_levels(on_one_datum(daily, dam), dam)
 
 
 def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:

@@ -1,0 +1,71 @@
+"""Levels above the gauge's valid range that rain or inflow supports: a flood crest is water, not a fault."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from forebay.days.daily import usable_values
+from forebay.days.value_checks import plausible_range
+from forebay.screen.evidence import evidence_for
+from forebay.tables import flag_of
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.screen.findings import Bools, Floats
+
+LAKE_ROLES = ("target", "storage")
+MAX_EXCESS = 1.0
+"""A supported level exceeds the valid range by at most this share of the range's width."""
+
+
+def with_supported_levels(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`daily` without the flag "range" on levels and storages above the valid range that other gauges support.
+
+    The first day above the range needs a source of water on that day (`evidence.Evidence.rise`), each further day a
+    day before above the range. Neither the variable's own plausible range nor a sentinel yields.
+    """
+    gauges = [gauge for gauge in dam.gauges if gauge.role in LAKE_ROLES and gauge.valid_range is not None]
+    for gauge in gauges:
+        flag = flag_of(gauge.column)
+        supported = _supported(daily, gauge, dam)
+        if supported.any():
+            cleared = pl.when(~pl.Series(supported)).then(flag).alias(flag)
+            daily = daily.with_columns(cleared)
+    return daily
+
+
+def _supported(daily: pl.DataFrame, gauge: Gauge, dam: Dam) -> Bools:
+    """Whether each day's level is above the valid range and supported, shape (n,)."""
+    is_out = (daily[flag_of(gauge.column)] == "range").fill_null(False).to_numpy()
+    if not is_out.any():
+        return is_out
+    low, high = plausible_range(gauge)
+    value = _in_gauge_unit(daily[gauge.column], gauge, dam).to_numpy()
+    own_low, own_high = plausible_range(gauge.model_copy(update={"valid_range": None}))
+    is_possible = (value > high) & (value <= min(own_high, high + MAX_EXCESS * (high - low))) & (value >= own_low)
+    usable = usable_values(daily, dam)
+    values = {g.column: usable[g.column].cast(pl.Float64).to_numpy().astype(float) for g in dam.gauges}
+    rise = evidence_for(gauge, dam, values).rise & _has_other_gauges(values, gauge)
+    supported = np.zeros(len(daily), bool)
+    for day in np.flatnonzero(is_out & is_possible):
+        supported[day] = rise[day] or (day > 0 and supported[day - 1])
+    return supported
+
+
+def _has_other_gauges(values: dict[str, Floats], gauge: Gauge) -> Bools:
+    """Whether another gauge reports on each day, shape (n,): without one, nothing supports a level."""
+    reports = [np.isfinite(value) for column, value in values.items() if column != gauge.column]
+    return np.asarray(np.logical_or.reduce([np.zeros(len(values[gauge.column]), bool), *reports]))
+
+
+def _in_gauge_unit(values: pl.Series, gauge: Gauge, dam: Dam) -> pl.Series:
+    """Values of the daily table in the unit of the gauge."""
+    factor, offset = gauge.kind.conversion(gauge.unit)
+    if gauge.role == "target":
+        table_factor, table_offset = gauge.kind.conversion(dam.target.unit)
+        values = values * table_factor + table_offset
+    return (values - offset) / factor
