@@ -180,6 +180,7 @@ def test_a_unit_that_changes_inside_the_series_is_asked_about_and_stated(make_ca
         assert case.daily(stated).to_frame()["storage"].to_list() == pytest.approx(level.to_list())
 
 
+@pytest.mark.slow
 def test_no_forecast_is_an_error_with_the_reason_and_a_question(make_case: MakeCase) -> None:
     case = make_case("12", storage__csv=CaseFile("date", {"storage": "ML"}))
     dam = case.dam()
@@ -264,13 +265,15 @@ def run_case(case: Case, dam: Dam, init_date: date) -> ForecastResult:
     return forecast(dam, archive=url, settings=Settings(), init_date=init_date, update=False)
 
 
+@pytest.mark.slow
 def test_a_weekly_bulletin(make_case: MakeCase) -> None:
     layout = CaseFile("FECHA", {"AGUA_ACTUAL": "hm3"}, by_format("%d/%m/%Y"), separator=";", decimal_comma=True)
     case = make_case("02", semanal__csv=layout)
     dam = case.dam()
     result = run_case(case, dam, case.day(2026, 11, 24))
     scores = result.scores.filter(pl.col("regime") == "all", pl.col("window") == "all")
-    by_model = {row["model"]: row for row in scores.filter(pl.col("metric") == "mae", pl.col("lead_time") == 7).to_dicts()}
+    week_errors = scores.filter(pl.col("metric") == "mae", pl.col("lead_time") == 7)
+    by_model = {row["model"]: row for row in week_errors.to_dicts()}
     assert by_model["default"]["n"] > 500
     assert by_model["default"]["value"] < 1.37 * case.factor("hm3") < by_model["no_change"]["value"]
     assert by_model["damped_change"]["value"] < by_model["no_change"]["value"], "the change per reading is used"
@@ -284,6 +287,7 @@ def test_a_weekly_bulletin(make_case: MakeCase) -> None:
     assert not any("too short" in text for text in result.issued.limitations)
 
 
+@pytest.mark.slow
 def test_a_flashy_lake_is_not_suspect(make_case: MakeCase) -> None:
     case = make_case("04", alto__csv=CaseFile("fecha", {"cota_msnm": "m"}))
     dam = case.dam()
@@ -299,6 +303,7 @@ def test_a_flashy_lake_is_not_suspect(make_case: MakeCase) -> None:
     assert coverage.len() == 3 and coverage.is_between(0.87, 0.95).all()
 
 
+@pytest.mark.slow
 def test_a_flood_above_150_percent_is_water(make_case: MakeCase) -> None:
     case = make_case("10", dam__csv=CaseFile("date", {"pct": "%", "rain_mm": "mm"}))
     dam = case.dam()
