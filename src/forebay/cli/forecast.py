@@ -166,7 +166,7 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "level_date": issued.level_date,
         "level_age_days": issued.level_age_days,
         "thresholds_withheld_from": issued.withheld_from,
-        "current": not issued.stale,
+        "current": not (issued.stale or issued.is_retrospective),
         "lacks": issued.limitations,
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),

@@ -15,6 +15,7 @@ from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.charts.report_tables import Report
 from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
+from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.samples import make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
@@ -54,6 +55,8 @@ class ForecastResult(Result):
         The forecast, its explanation and its limitations.
     fetch_table
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
+    later_levels
+        date, level: observed after a requested init date; for display only.
     """
 
     dam: Dam
@@ -61,6 +64,7 @@ class ForecastResult(Result):
     verification: Verification
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
+    later_levels: pl.DataFrame = field(default_factory=no_levels)
 
     @property
     def scores(self) -> pl.DataFrame:
@@ -116,7 +120,8 @@ def forecast(
     settings
         By default those of `forebay.toml` in the working folder and of the environment.
     init_date
-        The local day to forecast from; by default the newest day with data.
+        The local day to forecast from; by default the newest day with data. Ages then count from its end, and the
+        result has the levels that were observed after it.
     update
         Fetch first. Without it the forecast uses what the archive holds.
     progress
@@ -132,7 +137,10 @@ def forecast(
         report = fetch_now(dam, store, settings, progress=progress) if update else None
         now = datetime.now(UTC)  # after the fetch: its readings are known now
         daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
-    return forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+        later = no_levels() if init_date is None else later_levels(dam, store, daily_tables.init_date, now=now)
+    result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+    issued = replace(result.issued, is_requested=init_date is not None)
+    return replace(result, issued=issued, later_levels=later)
 
 
 def readable_tables(
@@ -253,4 +261,5 @@ def report_content(result: ForecastResult) -> Report:
         scores=result.scores,
         gauge_table=result.fetch_table,
         diagnostics=result.verification.diagnostics,
+        later_levels=result.later_levels,
     )
