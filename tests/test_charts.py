@@ -31,12 +31,12 @@ NAMES = (
     "largest_rise",
     "scores",
     "reliability",
-    "rank_histogram",
+    "pit_histogram",
     "rolling_coverage",
     "peaks",
     "coverage",
 )
-SHARES = ("reliability", "rank_histogram", "rolling_coverage", "coverage")
+SHARES = ("reliability", "pit_histogram", "rolling_coverage", "coverage")
 """Charts without a level axis."""
 
 

@@ -14,7 +14,7 @@ from tests.report_examples import diagnosed_report, example_report, section_text
 
 def test_every_part_has_a_sentence_on_how_to_read_it() -> None:
     text = section_text("diagnostics", diagnosed_report())
-    for title in ("Reliability", "Rank histogram", "Coverage by year", "The largest rises", "Largest errors"):
+    for title in ("Reliability", "PIT histogram", "Coverage by year", "The largest rises", "Largest errors"):
         assert title in text
     for start in ("Points on the diagonal are", "Each bar shows how often", "Share of the last 365", "Each point is"):
         assert start in text
@@ -30,7 +30,7 @@ def test_the_largest_error_is_in_the_table_with_its_inputs() -> None:
 
 
 def test_the_figures_of_the_section_are_files_too() -> None:
-    assert set(report_figures(diagnosed_report())) >= {"reliability", "rank_histogram", "peaks", "rolling_coverage"}
+    assert set(report_figures(diagnosed_report())) >= {"reliability", "pit_histogram", "peaks", "rolling_coverage"}
 
 
 def test_inputs_have_a_title_with_unit() -> None:

@@ -37,7 +37,7 @@ OBSERVED, OBSERVED_LATER, MEDIAN = "observed", "observed afterwards (not used)",
 INTERVAL_80, INTERVAL_90 = "80% interval", "90% interval"
 SPAN = "span"
 """Parameter of the chart: days of observations."""
-_IS_SHOWN = f"datum.age <= {SPAN}"
+_WITHIN_SPAN = f"datum.age <= {SPAN}"
 _SERIES = {OBSERVED: INK, MEDIAN: FORECAST_COLOUR, INTERVAL_80: BAND_80_COLOUR, INTERVAL_90: BAND_90_COLOUR}
 
 
@@ -93,19 +93,19 @@ def forecast_chart(tables: ForecastTables, heading: Heading) -> AnyChart:
     axis = alt.Axis(tickCount=9, format=DAY_FORMAT, labelOverlap=True)
     x = alt.X("date:T", title=None, scale=alt.Scale(padding=8, nice=False), axis=axis)
     y = level_axis("level", heading.axis)
-    past = _observed_layer(observed.with_columns(age=_age(init)), colour, x, y).transform_filter(_IS_SHOWN)
+    past = _observed_layer(observed.with_columns(age=_age(init)), colour, x, y).transform_filter(_WITHIN_SPAN)
     layers: list[alt.Chart] = [*_fan_layers(fan, colour, x, y), past]
     if names:
         layers.append(
             alt.Chart(tables.lines.with_columns(age=_age(init)))
-            .transform_filter(_IS_SHOWN)
+            .transform_filter(_WITHIN_SPAN)
             .mark_line(strokeDash=[6, 4], strokeWidth=1.8)
             .encode(x=x, y=alt.Y("value:Q", title=heading.axis, scale=alt.Scale(zero=False)), color=colour)
             .transform_calculate(series="datum.name")
         )
     if len(tables.later):
         layers.append(_later_layer(tables.later, colour, x, y))
-    layers.append(nearest_day_layer(tables.texts, x, y, _IS_SHOWN))
+    layers.append(nearest_day_layer(tables.texts, x, y, _WITHIN_SPAN))
     text = f"forecast from the end of {format_day(fan['init_date'][0])}" if len(fan) else "no forecast"
     title = heading.title(f"{text}, with recent observations")
     chart = alt.layer(*layers).add_params(zoom_in_time(), alt.param(name=SPAN, value=RECENT_DAYS))

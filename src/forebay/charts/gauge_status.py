@@ -93,7 +93,7 @@ def _use_of(reason: str, gauge: Gauge) -> str:
 def recorded_range(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """date, level of the lowest and of the highest level of the record, in this order; empty without a level.
 
-    Levels that must not be used, and levels that the screen doubts, do not count.
+    Levels that must not be used, and suspect levels do not count.
     """
     column, last = dam.target_gauge.column, daily["date"][-1]
     doubted = active_flags(flags, last).filter(

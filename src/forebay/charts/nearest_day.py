@@ -29,7 +29,7 @@ def day_texts(observed: pl.DataFrame, fan: pl.DataFrame, later: pl.DataFrame, ta
     A text without a value is null. `level` is the height of the day's mark: the forecast median, or an observed level.
     """
     init = observed["date"][-1]
-    days = pl.concat([observed.select("date"), fan.select(date="valid_date"), later.select("date")]).unique().sort("date")
+    days = pl.concat([observed.select("date"), fan.select(date="valid_date"), later.select("date")]).unique()
     joined = (
         days.join(observed.select("date", seen="level"), on="date", how="left")
         .join(later.select("date", after="level"), on="date", how="left")

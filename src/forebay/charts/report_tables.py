@@ -10,9 +10,9 @@ import polars as pl
 
 from forebay.charts.coverage_tables import coverage_spells
 from forebay.charts.forecast_tables import DAY, RECENT_DAYS, SPANS, forecast_fan, observed_levels, reference_levels
+from forebay.charts.formats import TargetFormat
 from forebay.charts.gauge_status import beyond_record, gauge_status, recorded_range
 from forebay.charts.interval_coverage import interval_coverage
-from forebay.charts.formats import TargetFormat
 from forebay.charts.rises import Rise, largest_rise
 from forebay.charts.style import Heading
 from forebay.features.later_levels import no_levels
@@ -91,8 +91,9 @@ class Report:
                 self.fan.select(date="valid_date", low="q05", high="q95"),
             ]
         )
-        shown = extent if self.forecast.withheld_from is None else extent.clear()
-        return reference_levels(self.dam, shown, first_day=self.chart_levels["date"][0])
+        if self.forecast.withheld_from is not None:
+            extent = extent.clear()
+        return reference_levels(self.dam, extent, first_day=self.chart_levels["date"][0])
 
     @cached_property
     def flags(self) -> pl.DataFrame:

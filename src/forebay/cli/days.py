@@ -64,7 +64,8 @@ def screen(
     check_writable(folder)
     frame = on_one_datum(daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame(), dam)
     table = screen_daily(frame, dam)
-    files = screening.write_screening(frame, table, dam, folder)
+    with terminal.progress() as progress:
+        files = screening.write_screening(frame, table, dam, folder, progress)
     runs = flag_runs(table).to_dicts()
     summary = {"dam": dam.id, "simulated": dam.simulated, "spells": runs, "files": [str(path) for path in files]}
     print_result(summary, as_json, lambda: terminal.print_flag_runs(dam, runs, folder / "screening.html"))

@@ -13,6 +13,7 @@ import polars as pl
 
 from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.charts.report_tables import Report
+from forebay.days.labels import gauge_labels
 from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.features.later_levels import later_levels, no_levels
@@ -182,15 +183,16 @@ def forecast_dam(
     """
     samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
     verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
-    issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report))
+    issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report, dam))
     fetch_table = FETCHES.empty() if report is None else report.table
     return ForecastResult(dam, daily_tables, verification, issued, fetch_table)
 
 
-def _failures(report: FetchReport | None) -> list[str]:
+def _failures(report: FetchReport | None, dam: Dam) -> list[str]:
     if report is None:
         return []
-    return [f"{column} could not be fetched: {error}" for column, error in report.errors.items()]
+    labels = gauge_labels(dam)
+    return [f"{labels.get(column, column)} could not be fetched: {error}" for column, error in report.errors.items()]
 
 
 def _issue(
@@ -212,13 +214,22 @@ def _issue(
     )
 
 
-def write_forecast(result: ForecastResult, folder: Path, *, report: bool = True, form: Format = "csv") -> list[Path]:
+def write_forecast(
+    result: ForecastResult,
+    folder: Path,
+    *,
+    report: bool = True,
+    form: Format = "csv",
+    progress: Progress | None = None,
+) -> list[Path]:
     """Paths of the files in `folder`: the tables, and with `report` the page and its figures.
 
     Parameters
     ----------
     form
         With "netcdf" also `forecast.nc`, the forecast by the CF conventions.
+    progress
+        As in `forecast`, for the drawing of the figures.
 
     Raises
     ------
@@ -236,7 +247,7 @@ def write_forecast(result: ForecastResult, folder: Path, *, report: bool = True,
         if report:
             result.scores.write_csv(files.stage / "scores.csv")
             write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
-            write_report(report_content(result), files.stage)
+            write_report(report_content(result), files.stage, progress)
     return files.paths
 
 

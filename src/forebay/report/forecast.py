@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def build(report: Report) -> Mapping[str, object]:
-    """Rows of the forecast's table with the levels observed afterwards, the starting level, and the reference levels."""
+    """Rows of the forecast's table with the levels observed afterwards, its start, and the reference levels."""
     fan, (_, levels) = report.fan, report.reference_levels
     withheld = report.forecast.withheld_from is not None
     later = report.later_levels.select(valid_date="date", later="level")

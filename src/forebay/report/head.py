@@ -61,7 +61,8 @@ def _trust(report: Report) -> dict[str, object]:
     judgement = verdict(shares)
     if report.forecast.outside_experience and judgement in (AS_STATED, TOO_WIDE, UNKNOWN):
         judgement = "a lower bound today"
-    return {"coverage": rows, "near_full": near_full, "verdict": judgement, "is_good": judgement in (AS_STATED, TOO_WIDE)}
+    is_good = judgement in (AS_STATED, TOO_WIDE)
+    return {"coverage": rows, "near_full": near_full, "verdict": judgement, "is_good": is_good}
 
 
 def _starts_near_full(report: Report) -> bool:
