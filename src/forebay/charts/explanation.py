@@ -116,7 +116,7 @@ def _bars(explanation: pl.DataFrame) -> pl.DataFrame:
 def _panel(bars: pl.DataFrame, labels: list[str], heading: Heading) -> AnyChart:
     import altair as alt
 
-    axis = alt.Axis(tickCount=4)
+    axis = alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=6)
     chart = (
         alt.Chart(bars.with_columns(pl.col("contribution").round(5)))
         .mark_bar(height=alt.RelativeBandSize(0.7))

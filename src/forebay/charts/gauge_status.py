@@ -73,13 +73,16 @@ def gauge_status(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, *, age_days
 
 
 def _last_flags(daily: pl.DataFrame, flags: pl.DataFrame, gauge: Gauge) -> str:
-    """Flags of the last days of one gauge: "spike on 2020-02-09"; the table's own flags and those of the screen."""
+    """Flags of the last days of one gauge, of the table and of the screen: "spike on 2020-02-09 (not used)"."""
     first, last = daily["date"][0], daily["date"][-1]
     recent = active_flags(flags, last).filter(pl.col("gauge") == gauge.column, pl.col("date").is_between(first, last))
     own = daily.select("date", reason=pl.col(flag_of(gauge.column)).cast(pl.String)).drop_nulls()
-    texts = pl.concat([recent.select("date", "reason"), own.select("date", "reason")]).unique().sort("date", "reason")
+    both = pl.concat([recent.select("date", "reason"), own.select("date", "reason")])
+    both = both.filter(pl.col("reason") != "absent")
+    spans = both.group_by("reason").agg(start=pl.col("date").min(), end=pl.col("date").max()).sort("start", "reason")
     return ", ".join(
-        f"{reason} on {day}{_use_of(reason, gauge)}" for day, reason in texts.iter_rows() if reason != "absent"
+        f"{reason} on {start if start == end else f'{start} to {end}'}{_use_of(reason, gauge)}"
+        for reason, start, end in spans.iter_rows()
     )
 
 
@@ -93,7 +96,7 @@ def _use_of(reason: str, gauge: Gauge) -> str:
 def recorded_range(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """date, level of the lowest and of the highest level of the record, in this order; empty without a level.
 
-    Levels that must not be used, and suspect levels do not count.
+    Suspect levels, and those that must not be used, do not count.
     """
     column, last = dam.target_gauge.column, daily["date"][-1]
     doubted = active_flags(flags, last).filter(

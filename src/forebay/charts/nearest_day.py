@@ -69,8 +69,9 @@ def nearest_day_layer(texts: pl.DataFrame, x: alt.X, y: alt.Y, condition: str) -
     nearest = alt.selection_point(
         name="nearest_day", on="pointermove", nearest=True, encodings=["x"], clear="pointerout", empty=False
     )
-    parts = [f"isValid(datum.{name}) ? {{'{title}': datum.{name}}} : {{}}" for name, title in _TEXTS.items()]
-    tooltip = alt.expr(f"merge({{'day': datum.day}}, {', '.join(parts)})")
+    row = "(datum.datum || datum)"  # the cell around a mark has the mark as its datum
+    parts = [f"isValid({row}.{name}) ? {{'{title}': {row}.{name}}} : {{}}" for name, title in _TEXTS.items()]
+    tooltip = alt.expr(f"merge({{'day': {row}.day}}, {', '.join(parts)})")
     marks = alt.Chart(texts).transform_filter(condition).mark_point(size=90, tooltip=tooltip, color=GREY)
     opacity = alt.condition(nearest, alt.value(1), alt.value(0))
     layer: alt.Chart = marks.encode(x=x, y=y, opacity=opacity).add_params(nearest)

@@ -179,7 +179,7 @@ def _reading_time(dam: Dam) -> list[str]:
 
 def _number(value: float) -> str:
     """A number to about four digits, without an exponent."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def _days(count: int) -> str:

@@ -22,6 +22,8 @@ function drawChart(script, days) {
   const place = document.getElementById(script.dataset.chart);
   const spec = JSON.parse(script.textContent, readValue);
   for (const param of spec.params ?? []) if (param.name === "span" && days) param.value = days;
+  // Vega sets the label of the place to the description of the chart.
+  spec.description = place.getAttribute("aria-label");
   // Charts below each other have no width of their container; 90 pixels are for the axis.
   for (const part of spec.concat ?? []) part.width = Math.max(place.clientWidth - 90, 150);
   const options = {
