@@ -130,7 +130,7 @@ def browser(folder: Path) -> Iterator[Page]:
     try:
         yield Page(requests[1], answers[0])
     finally:
-        process.terminate()
+        os.write(requests[1], b'{"id": 0, "method": "Browser.close"}\0')
         process.wait(TIMEOUT_S)
         os.close(requests[1])
         os.close(answers[0])
