@@ -386,7 +386,7 @@ LIMITED = {
         WITH_RAIN,
         520,
         {"rainfall_r1": [None] * 520},
-        "Rainfall r1 has no usable value;",
+        "Rainfall has no usable value;",
     ),
     "30 days": (WITH_RAIN, 30, {}, "The record (30 days) is too short for the regression: damped_change replaces it"),
     "2 days": (WITH_RAIN, 2, {}, "No intervals at lead times 1, 3"),
