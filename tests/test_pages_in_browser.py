@@ -19,7 +19,7 @@ from tests import synthetic
 from tests.browser import Page, browser
 from tests.report_examples import diagnosed_report, needs_chromium
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 WIDTHS = (360, 768, 1280)
 PAGES = ("report", "screening")
 
