@@ -38,6 +38,13 @@ def test_pictures_equal_the_pictures_of_this_process(tmp_path: Path) -> None:
     assert picture.png.startswith(PNG)
 
 
+def test_the_progress_covers_every_picture(tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    pictures = drawing.start_drawing([("one", SPEC), ("two", SPEC)])
+    drawing.write_pictures(pictures, tmp_path, lambda *call: calls.append(call))
+    assert calls == [("draw", 0, 2), ("draw", 1, 2), ("drawn", 2, 2)]
+
+
 def test_the_bundle_equals_the_bundle_of_this_process() -> None:
     drawing.start_bundle()
     assert drawing.vega_bundle() == rendering.bundle_vega()

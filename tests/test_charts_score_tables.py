@@ -1,5 +1,6 @@
 """`forebay.charts.score_tables`: windows, regimes and years in order, and errors by lead time."""
 
+import polars as pl
 import pytest
 
 from forebay.charts.score_tables import (
@@ -8,6 +9,7 @@ from forebay.charts.score_tables import (
     scored_regimes,
     scored_windows,
     scored_years,
+    without_repeats,
 )
 from forebay.dams.dam import Dam
 from tests import synthetic
@@ -31,3 +33,12 @@ def test_a_model_that_equals_the_default_is_listed_once(lake: Dam) -> None:
     errors = errors_by_lead(scores, "all", "all")
     assert errors["model"].unique(maintain_order=True).to_list() == list(synthetic.MODELS[:5])
     assert errors["lead_time"].to_list() == list(synthetic.LEADS) * 5
+
+
+def test_a_window_with_the_days_of_another_is_left_out(lake: Dam) -> None:
+    scores = synthetic.scores(lake)
+    windows = scored_windows(scores, lake)
+    assert without_repeats(scores, windows) == ([("all", "all")], {"last20": "all", "T1": "all"})
+    is_last = pl.col("window") == "last20"
+    fewer = scores.with_columns(n=pl.when(is_last).then(60).otherwise("n"))
+    assert without_repeats(fewer, windows) == ([("all", "all"), ("last20", "all")], {"T1": "all"})

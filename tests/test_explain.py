@@ -16,7 +16,7 @@ from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import Samples, make_samples
-from forebay.forecasts.explain import amount, explain, input_source
+from forebay.forecasts.explain import amount, explain, input_source, weather_title
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import BASELINE, Array, Explainable, Model
 from forebay.models.references import NoChange
@@ -188,7 +188,7 @@ def test_words() -> None:
         "level": "level rose 0.25 m yesterday",
         "stream": "Coxs River rising (2.5 m a day)",
         "inflow": "The inflow falling (1,728 ML/d a day)",
-        "release": "Release o steady",
+        "release": "Release steady",
         "season": "time of year (December)",
         "full_supply": "4.8 m below full supply",
     }
@@ -209,6 +209,21 @@ def test_words_for_dry_weather_and_missing_inputs() -> None:
     assert without_rain["rain"].startswith("past rain")
     assert without_rain["missing"].startswith("missing: ")
     assert "rain of some days" in without_rain["missing"]
+
+
+def test_rain_has_the_unit_of_the_rain_gauges() -> None:
+    gauges = [g.model_copy(update={"unit": "in"}) if g.role == "rainfall" else g for g in DAM.gauges]
+    by_group = words(dam=DAM.model_copy(update={"gauges": tuple(gauges)}), rainfall_r1=[38.1], rainfall_r2=[38.1])
+    assert by_group["rain"].startswith("1.5 in yesterday")
+
+
+def test_weather_is_what_the_gauges_measure() -> None:
+    evaporation = {"role": "evaporation", "station": "e", "variable": "evaporation", "unit": "mm"}
+    snow = {"role": "snow", "station": "w", "variable": "snow_water_equivalent", "unit": "mm"}
+    warm = {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"}
+    assert weather_title(synthetic.small_dam(evaporation)) == "evaporation"
+    assert weather_title(synthetic.small_dam(evaporation, warm, snow)) == "temperature, evaporation and snow"
+    assert weather_title(synthetic.small_dam(warm, snow)) == "temperature and snow"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def issued(forcing: str, at: datetime, values: dict[int, float]) -> pl.DataFrame
 def test_a_forcing_in_use_and_a_missing_one() -> None:
     rain = issued("outlook", NINE, {1: 25.4, 2: 0.0, 3: 50.8})
     used, lacking = forcing_notes(rain, DAM, FIRST_DAY + timedelta(days=9))
-    assert used == ("Used: The bureau's outlook, issued 2018-01-10 09:00: total 3 in, 2018-01-11 to 2018-01-13.",)
+    assert used == ("Used: The bureau's outlook, issued 2018-01-10T09:00+10:00: total 3 in, 2018-01-11 to 2018-01-13.",)
     assert lacking == ("release plan: no issue covers the coming days; the models work without it.",)
 
 
@@ -37,8 +37,8 @@ def test_a_plan_of_some_days_from_two_issues() -> None:
     ])  # fmt: skip
     used, lacking = forcing_notes(plan, DAM, FIRST_DAY + timedelta(days=9))
     assert used == (
-        "Used: release plan, issued 2018-01-10 09:00 (some days 2018-01-09 09:00): mean 3 m3/s, 2018-01-11 to "
-        "2018-01-12.",
+        "Used: release plan, issued 2018-01-10T09:00+10:00 (some days 2018-01-09T09:00+10:00): mean 3 m3/s, "
+        "2018-01-11 to 2018-01-12.",
     )
     assert lacking[1] == "release plan: no issue covers day 3; lead times that need it work without it."
 

@@ -65,8 +65,8 @@ def test_gauges_without_recent_values_are_named() -> None:
     assert sentences == (
         f"No rain is known since {day(698)} (1 day): the intervals come from past forecasts without rain and "
         "flows, if at least 20 of them had an observed level.",
-        "Rainfall r1 has no usable value; the models work without it.",
-        f"Rainfall r2 has no value since {day(698)} (1 day){rest}",
+        "Rainfall 1 has no usable value; the models work without it.",
+        f"Rainfall 2 has no value since {day(698)} (1 day){rest}",
         f"Coxs River has no value since {day(689)} (10 days){rest}",
     )
 

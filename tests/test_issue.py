@@ -20,6 +20,17 @@ def test_age(hours: int, age: int, stale: bool) -> None:
     assert (issued.age_days, issued.stale) == (age, stale)
 
 
+@pytest.mark.parametrize(("hours", "is_retrospective"), [(1, False), (23, False), (24, True), (24 * 365, True)])
+def test_ages_count_from_a_requested_init_date(hours: int, is_retrospective: bool) -> None:
+    day, init_time = date(2020, 5, 2), datetime(2020, 5, 2, 14, tzinfo=UTC)
+    issue_time = init_time + timedelta(hours=hours)
+    issued = IssuedForecast(day, init_time, issue_time, day, FORECASTS.empty(), (), is_requested=True)
+    assert (issued.age_days, issued.stale, issued.reference_time) == (0, False, init_time)
+    assert issued.is_retrospective == is_retrospective
+    default = IssuedForecast(day, init_time, issue_time, day, FORECASTS.empty(), ())
+    assert not default.is_retrospective and default.reference_time == issue_time
+
+
 def test_a_forecast_has_the_hindcast_rows_of_its_init_date() -> None:
     dam = synthetic.dam()
     frame = synthetic.daily(dam)

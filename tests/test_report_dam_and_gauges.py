@@ -34,7 +34,7 @@ def test_the_section_lists_the_facts_of_the_dam_file() -> None:
 def test_the_section_lists_gauges_and_the_last_fetch() -> None:
     text = section_text("dam_and_gauges", example_report())
     assert "stream A creek simulated creek stream level m mean, daily 00:00" in text.replace("Stream", "stream")
-    assert "Last fetch gauge rows reservoir_level 1,200" in text
+    assert "Last fetch gauge rows The lake 1,200" in text
     assert "File" not in text
 
 

@@ -47,8 +47,9 @@ def test_a_chart_with_nan_is_refused() -> None:
 
 def test_number_columns_follow_text_columns() -> None:
     html = render("{{ ui.table(['gauge', 'from', 'days'], [['creek', 'May', 3]], texts=2) }}")
-    assert '<th>from</th>' in html and '<th class="number">days</th>' in html
-    assert '<td>creek</td><td>May</td><td class="number">3</td>' in html
+    assert '<th scope="col">from</th>' in html and '<th scope="col" class="number">days</th>' in html
+    cells = '<td data-label="gauge">creek</td><td data-label="from">May</td><td data-label="days" class="number">3</td>'
+    assert cells in html
     assert "<caption>" not in html
 
 

@@ -3,22 +3,27 @@
 from dataclasses import replace
 from datetime import date
 
+import polars as pl
+
 from tests import synthetic
 from tests.report_examples import example_report, section_text
 
 
 def test_the_section_has_the_table_and_the_starting_level() -> None:
     text = section_text("forecast", example_report())
-    assert "7 Wed 21 Apr 2021 100.257 100.189 to 100.325 100.170 to 100.344 0.000" in text
-    assert "The forecast starts from 100.257 m, the daily mean of Wed 14 Apr 2021." in text
+    assert "7 2021-04-21 (Wed) 100.257 100.189 to 100.325 100.170 to 100.344 0.000" in text
+    assert "The forecast starts from 100.257 m, the daily mean of 2021-04-14." in text
     assert "A daily mean is not a peak" in text
 
 
-def test_limitations_are_counted() -> None:
+def test_levels_observed_afterwards_are_in_the_table_with_their_interval() -> None:
     report = example_report()
-    assert "This forecast has 1 limitation ( details )." in section_text("forecast", report)
-    complete = replace(report, forecast=replace(report.forecast, limitations=()))
-    assert "limitation" not in section_text("forecast", complete)
+    days = [date(2021, 4, 15), date(2021, 4, 16)]
+    text = section_text("forecast", replace(report, later_levels=pl.DataFrame({"date": days, "level": [100.26, 99.0]})))
+    assert "Change of the median Observed afterwards" in text
+    assert "100.224 to 100.290 0.000 100.260 inside 90%" in text
+    assert "0.000 99.000 below 90%" in text
+    assert "Observed afterwards" not in section_text("forecast", report)
 
 
 def test_the_section_has_the_distance_to_reference_levels() -> None:

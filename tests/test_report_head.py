@@ -4,13 +4,15 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
+import polars as pl
 import pytest
 
 from forebay.charts.report_tables import Report
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.report.head import build_head
-from tests.report_examples import example_report, template_text
+from forebay.report.sections import render_template
+from tests.report_examples import diagnosed_report, example_report, template_text
 
 
 def head_text(report: Report) -> str:
@@ -20,12 +22,12 @@ def head_text(report: Report) -> str:
 def test_the_head_has_the_reading_the_start_and_the_forecast() -> None:
     text = head_text(example_report())
     assert "SIMULATED: weather, river and lake are invented" in text
-    assert "mean of the day from Wed 14 Apr 2021 00:00 (UTC+10:00), quality good" in text
-    assert "13.0 hours old" in text  # the day of this mean ended 13 hours ago
-    assert "reservoir level forecast from Wed 14 Apr 2021" in text
-    assert "96.500 m" in text
-    assert "Start of the forecast: daily mean" in text
-    assert "metres above nothing" in text
+    # The day of this mean ended 13 hours ago.
+    assert "Mean of the day from 2021-04-14T00:00+10:00 , quality good, 13.0 hours old." in text
+    assert "reservoir level forecast from 2021-04-14" in text
+    assert "Level now 96.500 m metres above nothing" in text
+    assert "The forecast starts from 100.257 m, the daily mean of 2021-04-14." in text
+    assert "2021-04-21 Wed, in 7 days 100.257 0.000 100.170 to 100.344" in text
 
 
 @pytest.mark.parametrize(("age", "stale"), [(0, False), (3, False), (4, True), (1412, True)])
@@ -33,7 +35,7 @@ def test_an_old_forecast_has_its_age_in_the_title_and_never_the_word_current(age
     report = example_report()
     issued = replace(report.forecast, issue_time=report.forecast.init_time + timedelta(days=age, hours=1))
     text = head_text(replace(report, forecast=issued))
-    assert (f"as of Wed 14 Apr 2021, {age:,} days old" in text) == stale
+    assert (f"as of 2021-04-14, {age:,} days old" in text) == stale
     assert not stale or not re.search(r"\b(current|currently|today|now)\b", text, re.IGNORECASE)
 
 
@@ -41,11 +43,77 @@ def test_a_level_older_than_the_init_date_has_its_age() -> None:
     report = example_report()
     issued = replace(report.forecast, level_date=report.forecast.init_date - timedelta(days=1))
     text = head_text(replace(report, forecast=issued))
-    assert "The last level is 1 day older, from Tue 13 Apr 2021." in text
+    assert "The last level is 1 day older, from 2021-04-13." in text
+
+
+def test_the_verdict_on_the_interval_has_its_shares_and_their_n() -> None:
+    report = diagnosed_report()
+    table = report.interval_coverage
+    text = head_text(report)
+    row = table.row(0, named=True)
+    assert "Can the 90% interval be trusted?" in text
+    assert f"1 day {row['recent']:.0%} n = {row['recent_n']} {row['whole']:.0%} n = {row['whole_n']}" in text
+    verdicts = ((0.9, "Yes: it holds as stated"), (0.7, "No: it is too narrow"), (0.97, "wider than necessary"))
+    for share, words in verdicts:
+        assert report.diagnostics is not None
+        years = report.diagnostics.coverage_by_year.with_columns(coverage_90=pl.lit(share))
+        rolling = report.diagnostics.rolling_coverage.with_columns(coverage_90=pl.lit(share))
+        diagnostics = replace(report.diagnostics, coverage_by_year=years, rolling_coverage=rolling)
+        assert words in head_text(replace(report, diagnostics=diagnostics))
+    assert "Unknown: too few outcomes" in head_text(example_report())
+
+
+def test_a_good_interval_is_a_lower_bound_outside_experience() -> None:
+    report = replace(diagnosed_report(), diagnostics=None)
+    sentence = "Outside experience: level, 9 m, is above the range."
+    text = head_text(replace(report, forecast=replace(report.forecast, outside_experience=(sentence,))))
+    assert "Not fully: the day is outside experience" in text and sentence in text
+
+
+def test_near_full_supply_the_verdict_has_the_coverage_of_such_days() -> None:
+    report = example_report()
+    near = report.scores.filter(pl.col("regime") == "wet").with_columns(regime=pl.lit("near_full"))
+    bad = pl.when(pl.col("metric") == "coverage_90").then(0.7).otherwise("value").alias("value")
+    report = replace(report, scores=pl.concat([report.scores, near.with_columns(bad)]))
+    assert "No: it is too narrow" in head_text(report)  # the example starts 0.257 m above full supply
+    far = report.dam.model_copy(update={"full_supply": None})
+    assert "No: it is too narrow" not in head_text(replace(report, dam=far))
+
+
+def test_late_gauges_have_their_age_and_flags_and_limitations_are_listed() -> None:
+    report = example_report()
+    last = report.daily["date"][-1]
+    daily = report.daily.with_columns(
+        stream_level_creek=pl.when(pl.col("date") <= last - timedelta(days=4)).then("stream_level_creek"),
+        rainfall_r1_flag=pl.when(pl.col("date") == last).then(pl.lit("poor")).otherwise("rainfall_r1_flag"),
+    )
+    text = head_text(replace(report, daily=daily))
+    assert "Which data is late? 1 of 4 gauges A creek: 4 days old" in text
+    assert f"Rainfall 1, flags of the last days: poor on {last} (still used)." in text
+    assert "A creek has no data." in text, "the limitations of the forecast"
+    clean = head_text(replace(report, forecast=replace(report.forecast, limitations=())))
+    assert "None of 4 gauges" in clean
+    assert "Nothing: no reading of the last days is flagged" in clean
+
+
+def _if_last_lead(value: float) -> pl.Expr:
+    return pl.when(pl.col("lead_time") == 7).then(value).otherwise(0.0)
+
+
+def test_a_bound_beyond_the_record_has_a_red_notice() -> None:
+    report = example_report()
+    assert "leaves the record" not in head_text(report)
+    higher = report.forecast.table.with_columns(level=pl.col("level") + _if_last_lead(7.0))
+    beyond = replace(report, forecast=replace(report.forecast, table=higher))
+    highest = report.record.row(1)
+    text = head_text(beyond)
+    assert f"its upper bound of 107.344 m on 2021-04-21 is {107.344 - highest[1]:.3f} m above the highest level" in text
+    assert f"({highest[1]:.3f} m on {highest[0]})" in text
+    assert 'class="notice alarm"' in render_template("head.html", beyond, build_head(beyond))
 
 
 def test_a_gauge_without_a_reading_is_marked() -> None:
-    assert "none the gauge has no reading" in head_text(replace(example_report(), newest=None))
+    assert "none The gauge has no reading." in head_text(replace(example_report(), newest=None))
 
 
 def test_an_instantaneous_level_has_its_hour() -> None:
@@ -55,6 +123,6 @@ def test_an_instantaneous_level_has_its_hour() -> None:
     facts = report.dam.model_dump(by_alias=True, exclude={"gauges"})
     at_eight = Dam.model_validate(facts | {"gauges": [gauge, *report.dam.gauges[1:]]})
     text = head_text(replace(report, dam=at_eight))
-    assert "read at Wed 14 Apr 2021 00:00" in text
-    assert "Start of the forecast: reading at 08:00" in text
+    assert "Reading at 2021-04-14T00:00+10:00" in text
+    assert "The forecast starts from 100.257 m, the reading at 08:00 of" in text
     assert "daily mean" not in text

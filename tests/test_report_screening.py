@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 
 from forebay.charts.screening import REASON_COLOURS, gauge_chart
+from forebay.charts.spec import file_spec
 from forebay.cli.app import app
 from forebay.report.screening import render_screening, write_screening
-from forebay.screen.flags import REASONS, flag_runs, screen_daily
+from forebay.screen.flags import FLAGS, REASONS, flag_runs, screen_daily
 from tests import synthetic
-from tests.report_examples import check_in_browser, needs_chromium
+from tests.report_examples import check_in_browser, needs_chromium, visible_text
 
 DAM = synthetic.dam()
 
@@ -48,8 +49,26 @@ def test_the_page_needs_no_network_and_lists_the_spells(frame: pl.DataFrame, tmp
     page = (tmp_path / "screening.html").read_text("utf-8")
     assert not re.search(r'(?:src|href)="https?:', page)
     assert "SIMULATED" in page
-    assert "<td>spike</td>" in page
+    assert '<td data-label="reason">spike</td>' in page
     assert pl.read_csv(tmp_path / "flags.csv").height == flags.height
+
+
+def test_values_have_the_unit_of_the_dam_file_and_every_chart_a_text() -> None:
+    stream = {"role": "stream", "station": "212250", "variable": "discharge", "unit": "ft3/s", "name": "A river"}
+    dam = synthetic.small_dam(stream, unit="ft")
+    flow = [1.0] * 5
+    daily = synthetic.daily_frame(dam, {"reservoir_level": [300.0] * 5, "discharge_212250": flow})
+    day = daily["date"][2]
+    row = ("discharge_212250", day, "spike", day, None, 0.28316846592, 28.316846592)
+    flags = pl.DataFrame([row], schema=FLAGS.columns, orient="row")
+    specs = {gauge.column: file_spec(gauge_chart(daily, flags, dam, gauge)) for gauge in dam.gauges}
+    html = render_screening(dam, flag_runs(flags), specs)
+    text = visible_text(html.split("<script>")[0])
+    assert f"A river {day} {day} spike {day} 1 10 1,000 ft3/s" in text
+    assert "Flagged: spike 1 day." in text and "No value of this gauge is flagged." in text
+    assert "212250" not in text
+    axes = json.dumps(specs["discharge_212250"])
+    assert "A river, ft3/s" in axes and "35.31" in axes, "1 m3/s is 35.31 ft3/s"
 
 
 @needs_chromium

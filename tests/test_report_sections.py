@@ -65,4 +65,4 @@ def test_a_toy_section_appears_with_its_figure(monkeypatch: pytest.MonkeyPatch) 
     assert '<a href="#toy">Toy &lt;section&gt;</a>' in html
     assert "<p>A &amp; B has 4 gauges.</p>" in html
     assert '<div class="chart" id="chart-toy"' in html
-    assert '<p class="title">Toy chart</p>' in html
+    assert '<figcaption class="title">Toy chart</figcaption>' in html

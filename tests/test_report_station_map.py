@@ -148,7 +148,7 @@ def test_the_page_of_stations_needs_no_network(service: Service) -> None:
     assert (result.code, result.err) == (0, "")
     assert result.out.endswith("Map: stations.html\n")
     page = Path("stations.html").read_text("utf-8")
-    assert "<td>9&lt;b&gt;</td>" in page and "<b>" not in page
+    assert ">9&lt;b&gt;</td>" in page and "<b>" not in page
     for text in ("Logger Battery Voltage", "have no coordinates and are left out", "1.8 S", "2024-11-18"):
         assert text in page
     assert not re.search(r'(src|href)="http', page)

@@ -54,15 +54,15 @@ def test_the_reliability_equals_the_observed_shares(diagnostics: Diagnostics, ob
 
 
 def test_ranks_add_up_and_agree_with_the_reliability(diagnostics: Diagnostics) -> None:
-    sums = diagnostics.rank_histogram.group_by("regime", "lead_time").agg(pl.col("expected", "observed").sum())
+    sums = diagnostics.pit_histogram.group_by("regime", "lead_time").agg(pl.col("expected", "observed").sum())
     assert sums["expected"].to_list() == pytest.approx([1.0] * len(sums))
     assert sums["observed"].to_list() == pytest.approx([1.0] * len(sums))
-    below = diagnostics.rank_histogram.with_columns(pl.col("observed").cum_sum().over("regime", "lead_time"))
+    below = diagnostics.pit_histogram.with_columns(pl.col("observed").cum_sum().over("regime", "lead_time"))
     reliability = diagnostics.reliability.rename({"quantile": "high"})
     both = below.join(reliability, on=["regime", "lead_time", "high"])
     assert len(both) == len(diagnostics.reliability)
     assert both["observed"].to_list() == pytest.approx(both["observed_right"].to_list())
-    assert set(diagnostics.rank_histogram["regime"]) == {"all", "wet"}
+    assert set(diagnostics.pit_histogram["regime"]) == {"all", "wet"}
 
 
 def test_coverage_by_year_and_over_the_last_365_days(diagnostics: Diagnostics, observations: pl.DataFrame) -> None:
@@ -110,7 +110,7 @@ def test_tables_without_intervals_or_scored_days_are_empty(
 ) -> None:
     frame, table, samples, dam = known
     diagnostics = diagnose(table.filter(pl.col("quantile") == 0.5), samples, dam, daily=frame)
-    assert diagnostics.reliability.is_empty() and diagnostics.rank_histogram.is_empty()
+    assert diagnostics.reliability.is_empty() and diagnostics.pit_histogram.is_empty()
     assert diagnostics.rolling_coverage.is_empty()
     assert not diagnostics.peaks.is_empty()
     empty = diagnose(table.clear(), samples, dam, daily=frame)

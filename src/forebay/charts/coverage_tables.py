@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.forecast_tables import DAY
+from forebay.days.labels import gauge_labels
 from forebay.tables import flag_of
 
 if TYPE_CHECKING:
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
 GOOD = "good"
 """State of a day without a flag."""
 MAX_STEP_DAYS = 512
-
-
-def gauge_labels(dam: Dam) -> dict[str, str]:
-    """A distinct title of every gauge, by its column of the daily table."""
-    titles = [g.title for g in dam.gauges]
-    return {g.column: g.title if titles.count(g.title) == 1 else f"{g.title} ({g.column})" for g in dam.gauges}
 
 
 def gauges_in(daily: pl.DataFrame, dam: Dam) -> list[Gauge]:

@@ -1,4 +1,4 @@
-"""Charts of the hindcast's diagnostics: reliability, rank histogram, rolling coverage, largest rises."""
+"""Charts of the hindcast's diagnostics: reliability, PIT histogram, rolling coverage, largest rises."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def reliability_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | N
     return Figure("reliability", panels, heading.title("reliability of the quantiles"), 3) if panels else None
 
 
-def rank_histogram_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
-    """Rank histogram, a panel per lead time; None without rows."""
-    panels = _lead_panels(diagnostics.rank_histogram, _rank_histogram, heading)
-    return Figure("rank_histogram", panels, heading.title("rank histogram"), 3) if panels else None
+def pit_histogram_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
+    """PIT histogram in quantile bins, a panel per lead time; None without rows."""
+    panels = _lead_panels(diagnostics.pit_histogram, _pit_histogram, heading)
+    return Figure("pit_histogram", panels, heading.title("PIT histogram in quantile bins"), 3) if panels else None
 
 
 def rolling_coverage_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
@@ -58,7 +58,7 @@ def peaks_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
 
 DIAGNOSTIC_CHARTS: tuple[Callable[[Diagnostics, Heading], Figure | None], ...] = (
     reliability_figure,
-    rank_histogram_figure,
+    pit_histogram_figure,
     rolling_coverage_figure,
     peaks_figure,
 )
@@ -90,7 +90,7 @@ def _reliability(rows: pl.DataFrame, _: Heading) -> AnyChart:
 
     named = rows.with_columns(pl.col("regime") + " days", pl.col("observed").round(4))
     share = alt.Scale(domain=[0, 1])
-    lines = alt.Chart(named).mark_line(point=True).encode(
+    lines = alt.Chart(named).mark_line(point=alt.OverlayMarkDef(size=50)).encode(
         x=alt.X("quantile:Q", title="forecast probability", scale=share),
         y=alt.Y("observed:Q", title="observed frequency", scale=share),
         color=alt.Color("regime:N", title=None, scale=colour_scale(REGIME_COLOURS)),
@@ -99,7 +99,7 @@ def _reliability(rows: pl.DataFrame, _: Heading) -> AnyChart:
     return alt.layer(lines, diagonal([0, 1], "quantile", "observed"))
 
 
-def _rank_histogram(rows: pl.DataFrame, _: Heading) -> AnyChart:
+def _pit_histogram(rows: pl.DataFrame, _: Heading) -> AnyChart:
     """Observed / expected frequency of the bins between neighbouring quantiles."""
     import altair as alt
 
@@ -146,11 +146,12 @@ def _peaks(rows: pl.DataFrame, heading: Heading) -> AnyChart:
     ends = rounded.select(
         low=pl.min_horizontal("observed", "q50").min(), high=pl.max_horizontal("observed", "q50").max()
     ).row(0)
-    base = alt.Chart(rounded).encode(x=alt.X("observed:Q", title=f"observed change, {heading.unit}"))
+    axis = alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=6)
+    base = alt.Chart(rounded).encode(x=alt.X("observed:Q", title=f"observed change, {heading.unit}", axis=axis))
     # The axis ends near the medians: the longest intervals would compress all others. The tooltip has their ends.
     scale = alt.Scale(domain=padded(ends, share=0.1), nice=False)
     y = alt.Y("q05:Q", title=f"forecast change, {heading.unit}", scale=scale)
     interval = base.mark_rule(color=BAND_80_COLOUR, clip=True).encode(y=y, y2=alt.Y2("q95"))
     tips = tooltips("init_date:T", "observed:Q", "q05:Q", "q50:Q", "q95:Q")
-    median = base.mark_circle(color=FORECAST_COLOUR, size=26, opacity=1).encode(y=alt.Y("q50:Q"), tooltip=tips)
+    median = base.mark_circle(color=FORECAST_COLOUR, size=44, opacity=1).encode(y=alt.Y("q50:Q"), tooltip=tips)
     return alt.layer(interval, median, diagonal(ends, "observed", "q50"))

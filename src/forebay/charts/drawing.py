@@ -25,7 +25,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -56,18 +56,29 @@ def start_drawing(specs: Iterable[tuple[str, Spec]]) -> dict[str, Future[Picture
     return {name: _threads().submit(_draw, spec) for name, spec in specs}
 
 
-def write_pictures(pictures: Mapping[str, Future[Picture]], folder: Path) -> None:
+def write_pictures(
+    pictures: Mapping[str, Future[Picture]], folder: Path, progress: Callable[[str, int, int], None] | None = None
+) -> None:
     """Write each picture as NAME.svg and NAME.png into `folder`.
+
+    Parameters
+    ----------
+    progress
+        Called with "draw", the number of complete pictures and the number of all, before the first and after each.
 
     Raises
     ------
     OSError
         If a file cannot be written.
     """
-    for name, future in pictures.items():
+    for count, (name, future) in enumerate(pictures.items()):
+        if progress:
+            progress("draw", count, len(pictures))
         picture = future.result()
         (folder / f"{name}.svg").write_text(picture.svg, "utf-8")
         (folder / f"{name}.png").write_bytes(picture.png)
+    if progress:
+        progress("drawn", len(pictures), len(pictures))
 
 
 @cache

@@ -13,7 +13,10 @@ from forebay.charts.style import INK
 if TYPE_CHECKING:
     import altair as alt
 
-DATE_FORMAT = "%a %d %b %Y"
+DATE_FORMAT = "%a %Y-%m-%d"
+"""A day with its weekday in tooltips."""
+DAY_FORMAT = "%Y-%m-%d"
+"""A day at an axis."""
 
 
 def tooltips(*columns: str) -> list[alt.Tooltip]:
@@ -38,7 +41,7 @@ def day_axis(column: str, ends: Sequence[date], ticks: int = 4) -> alt.X:
     import altair as alt
 
     domain = [alt.DateTime(year=d.year, month=d.month, date=d.day) for d in ends]
-    axis = alt.Axis(tickCount=ticks, format="%d %b", labelOverlap=True)
+    axis = alt.Axis(tickCount=ticks, format=DAY_FORMAT, labelOverlap=True)
     return alt.X(f"{column}:T", title=None, scale=alt.Scale(domain=domain), axis=axis)
 
 

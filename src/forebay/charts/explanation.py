@@ -28,7 +28,6 @@ _LABELS = {
     "rain": "rain and wetness",
     "level": "recent level changes",
     "season": "season",
-    "weather": "temperature, evaporation, snow",
     "full_supply": "distance to full supply",
     "missing": "missing inputs",
     "since_level": "since the last level",
@@ -98,7 +97,8 @@ def explanation_panels(explanation: pl.DataFrame, heading: Heading) -> tuple[Any
 def _bars(explanation: pl.DataFrame) -> pl.DataFrame:
     """lead_time, label, series, contribution, words of every bar."""
     group, contribution = pl.col("group"), pl.col("contribution")
-    name = group.replace_strict(_LABELS, default=group, return_dtype=pl.String)
+    own = pl.when(group == "weather").then("words").otherwise(group)  # the words name what the dam measures
+    name = group.replace_strict(_LABELS, default=own, return_dtype=pl.String)
     sign = pl.when(contribution < 0).then(pl.lit(DECREASE)).otherwise(pl.lit(INCREASE))
     parts = explanation.filter(pl.col("lead_time").is_in(explained_leads(explanation))).select(
         "lead_time",
@@ -116,7 +116,7 @@ def _bars(explanation: pl.DataFrame) -> pl.DataFrame:
 def _panel(bars: pl.DataFrame, labels: list[str], heading: Heading) -> AnyChart:
     import altair as alt
 
-    axis = alt.Axis(tickCount=4)
+    axis = alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=6)
     chart = (
         alt.Chart(bars.with_columns(pl.col("contribution").round(5)))
         .mark_bar(height=alt.RelativeBandSize(0.7))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import colour_scale, date_tooltip, day_axis, level_axis, padded, zoom_in_time
+from forebay.charts.encodings import DAY_FORMAT, colour_scale, date_tooltip, day_axis, level_axis, padded, zoom_in_time
 from forebay.charts.figures import Figure
-from forebay.charts.forecast_tables import DAY, QUANTILE_COLUMNS
-from forebay.charts.formats import format_day
+from forebay.charts.forecast_tables import DAY, QUANTILE_COLUMNS, RECENT_DAYS
+from forebay.charts.formats import TargetFormat, format_day
+from forebay.charts.nearest_day import day_texts, nearest_day_layer
 from forebay.charts.style import (
     BAND_80_COLOUR,
     BAND_90_COLOUR,
@@ -30,15 +33,20 @@ if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
     from forebay.charts.spec import AnyChart
 
-OBSERVED, OBSERVED_LATER, MEDIAN = "observed", "observed later", "forecast median"
+OBSERVED, OBSERVED_LATER, MEDIAN = "observed", "observed afterwards (not used)", "forecast median"
 INTERVAL_80, INTERVAL_90 = "80% interval", "90% interval"
+SPAN = "span"
+"""Parameter of the chart: days of observations."""
+_WITHIN_SPAN = f"datum.age <= {SPAN}"
 _SERIES = {OBSERVED: INK, MEDIAN: FORECAST_COLOUR, INTERVAL_80: BAND_80_COLOUR, INTERVAL_90: BAND_90_COLOUR}
 
 
 def forecast_figure(report: Report) -> Figure:
     """The forecast after recent observations."""
     lines, _ = report.reference_levels
-    return Figure("forecast", (forecast_chart(report.recent_levels, report.fan, lines, report.heading),))
+    texts = day_texts(report.chart_levels, report.fan, report.later_levels, TargetFormat(report.dam))
+    tables = ForecastTables(report.chart_levels, report.fan, report.later_levels, lines, texts)
+    return Figure("forecast", (forecast_chart(tables, report.heading),))
 
 
 def largest_rise_figure(report: Report) -> Figure | None:
@@ -48,36 +56,65 @@ def largest_rise_figure(report: Report) -> Figure | None:
     return Figure("largest_rise", panels, title, 3) if panels else None
 
 
-def forecast_chart(observed: pl.DataFrame, fan: pl.DataFrame, lines: pl.DataFrame, heading: Heading) -> AnyChart:
+@dataclass(frozen=True)
+class ForecastTables:
+    """Tables of the forecast's chart.
+
+    Attributes
+    ----------
+    observed, later
+        date, level up to the init date, where a null breaks the line, and after it.
+    fan
+        init_date, lead_time, valid_date, q05 … q95, of one init date.
+    lines
+        name, date, value of the reference levels nearby.
+    texts
+        As `day_texts` returns them.
+    """
+
+    observed: pl.DataFrame
+    fan: pl.DataFrame
+    later: pl.DataFrame
+    lines: pl.DataFrame
+    texts: pl.DataFrame
+
+
+def forecast_chart(tables: ForecastTables, heading: Heading) -> AnyChart:
     """The forecast's quantiles after the observations of the last days, with the reference levels nearby.
 
-    Parameters
-    ----------
-    observed
-        date, level; a null breaks the line.
-    fan
-        lead_time, valid_date, q05 … q95, of one init date.
-    lines
-        name, date, value.
+    The parameter `span` is the number of days before the init date that it shows.
     """
     import altair as alt
 
-    names = lines["name"].unique(maintain_order=True).to_list()
-    colour = _series_colour({**_SERIES, **_line_colours(names)})
-    days = [*observed["date"], *fan["valid_date"]]
-    x = day_axis("date", [min(days) - DAY, max(days) + DAY], ticks=9)
+    observed, fan, init = tables.observed, tables.fan, tables.observed["date"][-1]
+    names = tables.lines["name"].unique(maintain_order=True).to_list()
+    later = {OBSERVED_LATER: FULL_SUPPLY_COLOUR} if len(tables.later) else {}
+    colour = _series_colour({**_SERIES, **later, **_line_colours(names)})
+    axis = alt.Axis(tickCount=9, format=DAY_FORMAT, labelOverlap=True)
+    x = alt.X("date:T", title=None, scale=alt.Scale(padding=8, nice=False), axis=axis)
     y = level_axis("level", heading.axis)
-    layers: list[alt.Chart] = [*_fan_layers(fan, colour, x, y), _observed_layer(observed, colour, x, y)]
+    past = _observed_layer(observed.with_columns(age=_age(init)), colour, x, y).transform_filter(_WITHIN_SPAN)
+    layers: list[alt.Chart] = [*_fan_layers(fan, colour, x, y), past]
     if names:
         layers.append(
-            alt.Chart(lines)
-            .mark_line(strokeDash=[6, 4], strokeWidth=1.5)
+            alt.Chart(tables.lines.with_columns(age=_age(init)))
+            .transform_filter(_WITHIN_SPAN)
+            .mark_line(strokeDash=[6, 4], strokeWidth=1.8)
             .encode(x=x, y=alt.Y("value:Q", title=heading.axis, scale=alt.Scale(zero=False)), color=colour)
             .transform_calculate(series="datum.name")
         )
+    if len(tables.later):
+        layers.append(_later_layer(tables.later, colour, x, y))
+    layers.append(nearest_day_layer(tables.texts, x, y, _WITHIN_SPAN))
     text = f"forecast from the end of {format_day(fan['init_date'][0])}" if len(fan) else "no forecast"
     title = heading.title(f"{text}, with recent observations")
-    return alt.layer(*layers).add_params(zoom_in_time()).properties(width=WIDTH, height=340, title=title)
+    chart = alt.layer(*layers).add_params(zoom_in_time(), alt.param(name=SPAN, value=RECENT_DAYS))
+    return chart.properties(width=WIDTH, height=340, title=title)
+
+
+def _age(init: date) -> pl.Expr:
+    """Days from a date to the init date."""
+    return (pl.lit(init) - pl.col("date")).dt.total_days()
 
 
 def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Heading) -> tuple[AnyChart, ...]:
@@ -104,13 +141,8 @@ def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Hea
         fan = fans.filter(pl.col("init_date") == init)
         later = observed.filter(pl.col("date") > init).drop_nulls()
         earlier = observed.filter(pl.col("date") <= init)
-        later_points = (
-            alt.Chart(later.with_columns(pl.col("level").round(4)))
-            .transform_calculate(series=f"'{OBSERVED_LATER}'")
-            .mark_point(size=26, strokeWidth=1.6, filled=False)
-            .encode(x=x, y=y, color=colour, tooltip=_observed_tooltips())
-        )
-        layers = [*_fan_layers(fan, colour, x, y), _observed_layer(earlier, colour, x, y), later_points]
+        layers = [*_fan_layers(fan, colour, x, y), _observed_layer(earlier, colour, x, y)]
+        layers.append(_later_layer(later, colour, x, y))
         title = heading.panel(f"issued at the end of {format_day(init)}")
         panels.append(alt.layer(*layers).properties(width=PANEL_WIDTH, height=PANEL_HEIGHT, title=title))
     return tuple(panels)
@@ -138,16 +170,26 @@ def _fan_layers(fan: pl.DataFrame, colour: alt.Color, x: alt.X, y: alt.Y) -> lis
         encoded: alt.Chart = area.encode(x=x, y=y_of(low), y2=alt.Y2(high), color=colour)
         return encoded
 
-    line = base.transform_calculate(series=f"'{MEDIAN}'").mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=30))
+    line = base.transform_calculate(series=f"'{MEDIAN}'").mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=60))
     median: alt.Chart = line.encode(x=x, y=y_of("q50"), color=colour, tooltip=tooltips)
     return [band("q05", "q95", INTERVAL_90), band("q10", "q90", INTERVAL_80), median]
+
+
+def _later_layer(later: pl.DataFrame, colour: alt.Color, x: alt.X, y: alt.Y) -> alt.Chart:
+    """Open points: levels that the forecast could not know."""
+    import altair as alt
+
+    base = alt.Chart(later.with_columns(pl.col("level").round(4))).transform_calculate(series=f"'{OBSERVED_LATER}'")
+    points = base.mark_point(size=48, strokeWidth=2, filled=False)
+    encoded: alt.Chart = points.encode(x=x, y=y, color=colour, tooltip=_observed_tooltips())
+    return encoded
 
 
 def _observed_layer(observed: pl.DataFrame, colour: alt.Color, x: alt.X, y: alt.Y) -> alt.Chart:
     import altair as alt
 
     base = alt.Chart(observed.with_columns(pl.col("level").round(4))).transform_calculate(series=f"'{OBSERVED}'")
-    line = base.mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=12))
+    line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=30))
     encoded: alt.Chart = line.encode(x=x, y=y, color=colour, tooltip=_observed_tooltips())
     return encoded
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from forebay.dams.dam import Dam
 
 DAY = timedelta(days=1)
+RECENT_DAYS = 60
+"""Days of observations before the forecast that its chart shows at first."""
+SPANS = (14, RECENT_DAYS, 365)
+"""Days of observations that a reader can choose from."""
 
 
 def quantile_column(quantile: float) -> str:
@@ -69,13 +73,17 @@ def forecast_fan(forecasts: pl.DataFrame, model: str = DEFAULT_MODEL) -> pl.Data
     return pl.concat([anchors, wide.select(anchors.columns)]).sort("init_date", "lead_time")
 
 
-def reference_levels(dam: Dam, extent: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def reference_levels(
+    dam: Dam, extent: pl.DataFrame, *, first_day: date | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Full supply level and thresholds: lines for the chart, and all of them with their value on the last day.
 
     Parameters
     ----------
     extent
         date, low, high: range of the chart on each day.
+    first_day
+        First day of the lines; by default that of the extent.
 
     Returns
     -------
@@ -86,6 +94,8 @@ def reference_levels(dam: Dam, extent: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
         name, value (on the last day), near (whether it is among the lines).
     """
     days = extent["date"].unique().sort()
+    if first_day is not None and not extent.is_empty():
+        days = pl.date_range(min(first_day, days[0]), days[-1], eager=True)
     low, high = extent.select(pl.col("low").min(), pl.col("high").max()).row(0)
     lines, rows = [], []
     full_supply = [("Full supply", dam.full_supply)] if dam.full_supply is not None else []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-from math import isnan
+from datetime import UTC, date, datetime, tzinfo
+from math import floor, isnan, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,12 +37,34 @@ def format_percent(share: float | None) -> str:
 
 
 def format_day(day: date) -> str:
-    """A day with its weekday.
+    """A day by ISO 8601.
 
     >>> format_day(date(2020, 2, 9))
-    'Sun 9 Feb 2020'
+    '2020-02-09'
     """
-    return f"{day:%a} {day.day} {day:%b %Y}"
+    return day.isoformat()
+
+
+def format_time(instant: datetime, zone: tzinfo = UTC) -> str:
+    """An instant by ISO 8601, to the minute, with the offset of `zone`.
+
+    >>> format_time(datetime(2020, 2, 9, 14, tzinfo=UTC))
+    '2020-02-09T14:00+00:00'
+    """
+    return instant.astimezone(zone).isoformat(timespec="minutes")
+
+
+def format_value(value: float | None) -> str:
+    """A number of any size to about four digits, never finer than three decimals, without an exponent.
+
+    >>> format_value(12345.6), format_value(0.01234), format_value(-3.0)
+    ('12,346', '0.012', '−3')
+    """
+    if value is None or isnan(value):
+        return NO_VALUE
+    decimals = 3 if value == 0 else min(3, max(0, 3 - floor(log10(abs(value)))))
+    text = format_number(value, decimals)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_count(count: int, noun: str) -> str:

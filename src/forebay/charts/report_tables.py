@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.charts.coverage_tables import coverage_spells
-from forebay.charts.forecast_tables import DAY, forecast_fan, observed_levels, reference_levels
+from forebay.charts.forecast_tables import DAY, RECENT_DAYS, SPANS, forecast_fan, observed_levels, reference_levels
 from forebay.charts.formats import TargetFormat
+from forebay.charts.gauge_status import beyond_record, gauge_status, recorded_range
+from forebay.charts.interval_coverage import interval_coverage
 from forebay.charts.rises import Rise, largest_rise
 from forebay.charts.style import Heading
+from forebay.features.later_levels import no_levels
+from forebay.screen.flags import screen_daily
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import Reading
     from forebay.forecasts.issue import IssuedForecast
     from forebay.verify.diagnostics import Diagnostics
-
-RECENT_DAYS = 60
-"""Days of observations before the forecast in its chart."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Report:
         Result of the last fetch, a row per gauge.
     diagnostics
         Reliability, coverage and largest errors of the hindcast; None without verification.
+    later_levels
+        date, level: observed after a requested init date.
     """
 
     dam: Dam
@@ -54,6 +57,7 @@ class Report:
     scores: pl.DataFrame
     gauge_table: pl.DataFrame
     diagnostics: Diagnostics | None = None
+    later_levels: pl.DataFrame = field(default_factory=no_levels)
 
     @property
     def heading(self) -> Heading:
@@ -72,6 +76,13 @@ class Report:
         return observed_levels(self.daily, self.dam, until - RECENT_DAYS * DAY, until)
 
     @cached_property
+    def chart_levels(self) -> pl.DataFrame:
+        """date, level of the longest of `SPANS` up to the init date, from the first day of the record."""
+        until = self.forecast.init_date
+        since = max(until - max(SPANS) * DAY, min(self.daily["date"][0], until - RECENT_DAYS * DAY))
+        return observed_levels(self.daily, self.dam, since, until)
+
+    @cached_property
     def reference_levels(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Lines for the forecast's chart, and all reference levels; both empty if they are withheld."""
         extent = pl.concat(
@@ -80,7 +91,34 @@ class Report:
                 self.fan.select(date="valid_date", low="q05", high="q95"),
             ]
         )
-        return reference_levels(self.dam, extent if self.forecast.withheld_from is None else extent.clear())
+        if self.forecast.withheld_from is not None:
+            extent = extent.clear()
+        return reference_levels(self.dam, extent, first_day=self.chart_levels["date"][0])
+
+    @cached_property
+    def flags(self) -> pl.DataFrame:
+        """`screen.flags.FLAGS` of the daily table."""
+        return screen_daily(self.daily, self.dam)
+
+    @cached_property
+    def gauge_status(self) -> pl.DataFrame:
+        """Age and flags of the newest value of every gauge."""
+        return gauge_status(self.daily, self.flags, self.dam, age_days=self.forecast.age_days)
+
+    @cached_property
+    def record(self) -> pl.DataFrame:
+        """date, level of the lowest and the highest recorded level."""
+        return recorded_range(self.daily, self.flags, self.dam)
+
+    @cached_property
+    def beyond_record(self) -> pl.DataFrame:
+        """Bounds of the forecast outside the recorded range, a row per side."""
+        return beyond_record(self.fan, self.record)
+
+    @cached_property
+    def interval_coverage(self) -> pl.DataFrame:
+        """Share of outcomes inside the 90% interval per lead time: the last 365 days, and the whole hindcast."""
+        return interval_coverage(self.diagnostics)
 
     @cached_property
     def rise(self) -> Rise | None:

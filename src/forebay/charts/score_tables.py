@@ -32,6 +32,32 @@ def scored_years(scores: pl.DataFrame) -> list[tuple[str, str]]:
     return [("all", regime) for regime in _regimes(scores) if _YEAR.fullmatch(regime)]
 
 
+def without_repeats(
+    scores: pl.DataFrame, cells: Sequence[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """The cells (window, regime) without those that have the same days as an earlier one, and the windows left out.
+
+    Two cells have the same days if all models have the same MAE on the same number of days at every lead time.
+
+    Returns
+    -------
+    cells
+        The cells of distinct days, in the same order.
+    repeated
+        Window that is left out → window with the same days.
+    """
+    first: dict[tuple[object, ...], tuple[str, str]] = {}
+    repeated = {}
+    mae = scores.filter(pl.col("metric") == "mae").sort("model", "lead_time")
+    for window, regime in cells:
+        rows = mae.filter(pl.col("window") == window, pl.col("regime") == regime)
+        days = tuple(rows.select("model", "lead_time", "n", "value").iter_rows())
+        earlier = first.setdefault(days, (window, regime))
+        if earlier != (window, regime):
+            repeated[window] = earlier[0]
+    return list(first.values()), repeated
+
+
 def _regimes(scores: pl.DataFrame) -> list[str]:
     return _ordered(scores.filter(pl.col("window") == "all")["regime"], ("all", "wet", "dry", "near_full"))
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.coverage_tables import gauge_labels
-from forebay.charts.encodings import colour_scale, date_tooltip, zoom_in_time
+from forebay.charts.encodings import DAY_FORMAT, colour_scale, date_tooltip, zoom_in_time
 from forebay.charts.style import EXTRA_COLOURS, GRID, INK, WIDTH
+from forebay.days.labels import display_unit, gauge_labels, in_display_unit
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,14 +43,14 @@ def gauge_chart(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, gauge: Gauge
     import altair as alt
 
     labels = gauge_labels(dam)
-    series = _usable_series(daily, flags, gauge, digits=7)
+    series = _usable_series(daily, flags, gauge, dam, digits=7)
     low, high = _range(series["value"])
-    flagged = _flagged_values(flags, gauge.column)
+    flagged = _flagged_values(flags, gauge, dam)
     points = flagged.with_columns(pl.col("value").alias("reading"), pl.col("value").clip(low, high))
-    panels: list[AnyChart] = [_series_panel(series, points, f"{labels[gauge.column]}, {_unit(gauge, dam)}")]
+    panels: list[AnyChart] = [_series_panel(series, points, f"{labels[gauge.column]}, {display_unit(gauge, dam)}")]
     for neighbour in _neighbours(gauge, dam):
-        title = f"{labels[neighbour.column]}, {_unit(neighbour, dam)}"
-        panels.append(_neighbour_panel(_usable_series(daily, flags, neighbour, digits=5), title))
+        title = f"{labels[neighbour.column]}, {display_unit(neighbour, dam)}"
+        panels.append(_neighbour_panel(_usable_series(daily, flags, neighbour, dam, digits=5), title))
     prefix = "SIMULATED · " if dam.simulated else ""
     title = f"{prefix}{dam.name} · {labels[gauge.column]}: flagged values and neighbouring gauges"
     panels[0] = panels[0].add_params(zoom_in_time())
@@ -58,17 +58,18 @@ def gauge_chart(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, gauge: Gauge
     return chart
 
 
-def _usable_series(daily: pl.DataFrame, flags: pl.DataFrame, gauge: Gauge, *, digits: int) -> pl.DataFrame:
-    """date, value of a gauge; null where the value is off the scale."""
+def _usable_series(daily: pl.DataFrame, flags: pl.DataFrame, gauge: Gauge, dam: Dam, *, digits: int) -> pl.DataFrame:
+    """date, value of a gauge in its display unit; null where the value is off the scale."""
     off_scale = flags.filter(pl.col("gauge") == gauge.column, pl.col("reason").is_in(_OFF_SCALE))["date"].implode()
-    value = pl.when(~pl.col("date").is_in(off_scale)).then(gauge.column)
+    value = pl.when(~pl.col("date").is_in(off_scale)).then(in_display_unit(pl.col(gauge.column), gauge, dam))
     return daily.select("date", value.round_sig_figs(digits).alias("value"))
 
 
 def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyChart:
     import altair as alt
 
-    x, y = alt.X("date:T", title=None), alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
+    x = alt.X("date:T", title=None, axis=alt.Axis(format=DAY_FORMAT, labelOverlap=True))
+    y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
     panel: AnyChart
     size = {"width": WIDTH, "height": 240}
     line = alt.Chart(_inline(series)).mark_line(color=INK, strokeWidth=1, interpolate="linear").encode(x=x, y=y)
@@ -86,7 +87,7 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
     ]
     dots = (
         alt.Chart(_inline(points))
-        .mark_point(filled=True, size=34, opacity=0.9)
+        .mark_point(filled=True, size=60, opacity=0.9)
         .encode(x=x, y=y, color=alt.Color("reason:N", title="flag", scale=colour_scale(colours)), tooltip=tips)
     )
     panel = alt.layer(line, dots).properties(**size)
@@ -118,11 +119,12 @@ def _inline(frame: pl.DataFrame) -> alt.InlineData:
     return alt.InlineData(values=text, format=alt.CsvDataFormat(type="csv", parse=kinds))
 
 
-def _flagged_values(flags: pl.DataFrame, column: str) -> pl.DataFrame:
+def _flagged_values(flags: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
     """date, reason, known_on, value, expected: one row per day and reason of the flags that are not withdrawn."""
-    active = flags.filter(pl.col("gauge") == column, pl.col("withdrawn_on").is_null())
+    active = flags.filter(pl.col("gauge") == gauge.column, pl.col("withdrawn_on").is_null())
+    values = (in_display_unit(pl.col(name), gauge, dam).alias(name) for name in ("value", "expected"))
     return active.unique(["date", "reason"], keep="first", maintain_order=True).select(
-        "date", "reason", "known_on", "value", "expected"
+        "date", "reason", "known_on", *values
     )
 
 
@@ -143,7 +145,3 @@ def _range(values: pl.Series) -> tuple[float, float]:
     if valid.is_empty():
         return 0.0, 1.0
     return float(valid.to_numpy().min()), float(valid.to_numpy().max())
-
-
-def _unit(gauge: Gauge, dam: Dam) -> str:
-    return dam.target.unit if gauge.role == "target" else gauge.kind.unit

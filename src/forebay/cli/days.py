@@ -66,7 +66,8 @@ def screen(
     frame = daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame()
     frame = with_supported_levels(on_one_datum(frame, dam), dam)
     table = screen_daily(frame, dam)
-    files = screening.write_screening(frame, table, dam, folder)
+    with terminal.progress() as progress:
+        files = screening.write_screening(frame, table, dam, folder, progress)
     runs = flag_runs(table).to_dicts()
     summary = {"dam": dam.id, "simulated": dam.simulated, "spells": runs, "files": [str(path) for path in files]}
     print_result(summary, as_json, lambda: terminal.print_flag_runs(dam, runs, folder / "screening.html"))

@@ -72,7 +72,7 @@ def hindcast(
         result = job.hindcast(
             dam, archive=archive or settings.archive, settings=settings, variants=names, progress=progress
         )
-    files = [str(path) for path in job.write_hindcast(result, folder)]
+        files = [str(path) for path in job.write_hindcast(result, folder, progress)]
     tables = {name: score_summary(verification.scores, dam) for name, verification in result.hindcasts.items()}
     costs = {job.VARIANTS[name][0]: input_costs(result.scores, result.hindcasts[name].scores, dam) for name in names}
     content = {"dam": dam.id, "simulated": dam.simulated, "unit": dam.target.unit, **tables, "files": files}
@@ -141,7 +141,8 @@ def run(
     url = archive or settings.archive
     with terminal.progress() as progress:
         result = job.forecast(dam, archive=url, settings=settings, init_date=init_date, progress=progress)
-    _print_forecast(result, job.write_forecast(result, folder, form=form), as_json)
+        files = job.write_forecast(result, folder, form=form, progress=progress)
+    _print_forecast(result, files, as_json)
 
 
 def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) -> None:
@@ -166,7 +167,7 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "level_date": issued.level_date,
         "level_age_days": issued.level_age_days,
         "thresholds_withheld_from": issued.withheld_from,
-        "current": not issued.stale,
+        "current": not (issued.stale or issued.is_retrospective),
         "lacks": issued.limitations,
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),

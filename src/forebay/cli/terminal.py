@@ -12,7 +12,7 @@ import polars as pl
 
 from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
-from forebay.charts.formats import NO_VALUE
+from forebay.charts.formats import NO_VALUE, format_time
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import DEFAULT_MODEL, REFERENCES
@@ -60,7 +60,7 @@ def _text(value: object) -> str:
     if value is None:
         return NO_VALUE
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}Z"
+        return format_time(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,.4g}" if isinstance(value, float) else str(value)

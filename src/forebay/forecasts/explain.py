@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.forcings import RAIN_DAYS
 from forebay.features.inputs import BALANCE, CONTEXT, FORCING
 from forebay.models.model import BASELINE, Explainable
@@ -60,7 +61,7 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *,
         without a forecast has no row.
     """
     date = samples.dates[-1].item()
-    descriptions = _Descriptions(samples, dam, "yesterday" if yesterday else f"on {date:%-d %b}")
+    descriptions = _Descriptions(samples, dam, "yesterday" if yesterday else f"on {date}")
     rows = []
     for lead, weights in points[DEFAULT_MODEL].weights.items():
         if not math.isfinite(sum(weights.values())):
@@ -99,17 +100,17 @@ def _source(column: str, day: pl.DataFrame, dam: Dam) -> Source:
 
 def input_source(column: str, dam: Dam) -> Source:
     """Group and gauge title of an input."""
-    bare = column.removeprefix(CONTEXT).removeprefix(BALANCE)
+    bare, labels = column.removeprefix(CONTEXT).removeprefix(BALANCE), gauge_labels(dam)
     for gauge in dam.gauges:
         suffix = bare.removeprefix(gauge.column)
         if gauge.role != "target" and suffix != bare and (suffix in _GAUGE_INPUTS or suffix.startswith("_due_")):
-            return gauge.role, gauge.title
+            return gauge.role, labels[gauge.column]
     for forcing in dam.forcings:
         if bare.removeprefix(FORCING) in (f"{forcing.id}_{end}" for end in _FORCING_INPUTS):
             return "forcing", forcing.title
     flow = bare.removesuffix("_10d")
     if column.startswith(BALANCE) and flow in ("inflow", "release"):
-        titles = [gauge.title for gauge in dam.gauges if gauge.role == flow]
+        titles = [labels[gauge.column] for gauge in dam.gauges if gauge.role == flow]
         return flow, titles[0] if len(titles) == 1 else ""
     membership = {
         BASELINE: column == BASELINE,
@@ -127,6 +128,7 @@ class _Descriptions:
 
     def __init__(self, samples: Samples, dam: Dam, when: str) -> None:
         self.samples, self.dam, self.when = samples, dam, when
+        self.labels = gauge_labels(dam)
         self.day = samples.inputs.row(-1, named=True)
         for inputs in samples.forcing_inputs.values():
             self.day |= inputs.row(-1, named=True)
@@ -134,7 +136,7 @@ class _Descriptions:
     def of(self, source: Source) -> str:
         """The description of one source."""
         group, title = source
-        gauge = next((g for g in self.dam.gauges if (g.role, g.title) == source), None)
+        gauge = next((g for g in self.dam.gauges if (g.role, self.labels[g.column]) == source), None)
         if gauge is not None:
             return self._gauge(gauge)
         by_group = {
@@ -146,7 +148,7 @@ class _Descriptions:
         fixed = {
             BASELINE: "baseline",
             "season": f"time of year ({self.samples.dates[-1].item():%B})",
-            "weather": "temperature, evaporation and snow",
+            "weather": weather_title(self.dam),
             "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
@@ -157,9 +159,9 @@ class _Descriptions:
     def _rain(self) -> str:
         last, three = self.day.get("rain_lag0"), self.day.get("rain_3d")
         if last is not None and last >= _MIN_RAIN_MM:
-            rain = f"{last:.0f} mm {self.when}"
+            rain = f"{self._rain_amount(last)} {self.when}"
         elif three is not None:
-            rain = f"{three:.0f} mm in 3 days" if three >= _MIN_RAIN_MM else "almost no rain in 3 days"
+            rain = f"{self._rain_amount(three)} in 3 days" if three >= _MIN_RAIN_MM else "almost no rain in 3 days"
         else:
             rain = "past rain"
         past = self.samples.inputs["api"].drop_nulls()
@@ -168,6 +170,11 @@ class _Descriptions:
             return rain
         state = "wet" if self.day["api"] >= wet else "dry" if self.day["api"] <= dry else ""
         return f"{rain} on a {state} catchment" if state else rain
+
+    def _rain_amount(self, rain_mm: float) -> str:
+        """Catchment rain in the unit of the rain gauges."""
+        unit, mm = rain_unit(self.dam)
+        return f"{rain_mm:.0f} mm" if unit == "mm" else f"{amount(rain_mm / mm)} {unit}"
 
     def _level(self) -> str:
         name = "level" if self.dam.target.variable == "reservoir_level" else "storage"
@@ -197,20 +204,27 @@ class _Descriptions:
     def _gauge(self, gauge: Gauge) -> str:
         rise = self.day.get(f"{gauge.column}_rise")
         factor, _ = gauge.kind.conversion(gauge.unit)
+        label = self.labels[gauge.column]
         if rise is None:
-            return gauge.title
+            return label
         small_rise = self.samples.inputs[f"{gauge.column}_rise"].abs().quantile(0.25)
         if small_rise is None or abs(rise) <= small_rise:
-            return f"{gauge.title} steady"
-        return f"{gauge.title} {'rising' if rise > 0 else 'falling'} ({amount(abs(rise / factor))} {gauge.unit} a day)"
+            return f"{label} steady"
+        return f"{label} {'rising' if rise > 0 else 'falling'} ({amount(abs(rise / factor))} {gauge.unit} a day)"
 
     def _missing(self) -> str:
         # inputs of the balance are missing only if a gauge or a change is missing too
         missing = (name for name, value in self.day.items() if value is None and not name.startswith(BALANCE))
         sources = dict.fromkeys(input_source(column, self.dam) for column in missing)
         names = {"rain": "rain of some days", "level": "changes of some days", "full_supply": "full supply",
-                 "weather": "temperature, evaporation or snow of some days"}  # fmt: skip
+                 "weather": f"{weather_title(self.dam)} of some days"}  # fmt: skip
         return f"missing: {', '.join(title or names.get(group, group) for group, title in sources)}"
+
+
+def weather_title(dam: Dam) -> str:
+    """The weather that the dam's gauges measure: "evaporation", "temperature and snow"."""
+    words = [role for role in ("temperature", "evaporation", "snow") if dam.columns(role)]
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:]))) or "weather"
 
 
 def amount(value: float) -> str:

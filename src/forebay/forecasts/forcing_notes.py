@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.local_time import to_local
+from forebay.dams.local_time import zone
 from forebay.features.forcings import newest_issues
 
 if TYPE_CHECKING:
@@ -37,16 +37,18 @@ def forcing_notes(table: pl.DataFrame, dam: Dam, init_date: date) -> tuple[tuple
 
 def _used(rows: pl.DataFrame, forcing: Forcing, dam: Dam) -> str:
     """Issue times, total or mean, and days of one forcing."""
-    newest, oldest = rows.select(
-        to_local(pl.col("issue_time").max(), dam.time_zone).alias("newest"),
-        to_local(pl.col("issue_time").min(), dam.time_zone).alias("oldest"),
-    ).row(0)
-    issued = f"issued {newest:%Y-%m-%d %H:%M}" + (f" (some days {oldest:%Y-%m-%d %H:%M})" if oldest < newest else "")
+    newest, oldest = rows.select(pl.col("issue_time").max(), oldest=pl.col("issue_time").min()).row(0)
+    issued = f"issued {_iso(newest, dam)}" + (f" (some days {_iso(oldest, dam)})" if oldest < newest else "")
     factor, offset = forcing.variable.conversion(forcing.unit)
     values = ((rows["value"] - offset) / factor).to_list()
     days: list[date] = rows["valid_date"].sort().to_list()
     statistic, value = ("total", sum(values)) if forcing.kind == "rain" else ("mean", sum(values) / len(values))
     return f"Used: {forcing.title}, {issued}: {statistic} {value:,.4g} {forcing.unit}, {days[0]} to {days[-1]}."
+
+
+def _iso(instant: datetime, dam: Dam) -> str:
+    """An instant by ISO 8601 with the dam's offset."""
+    return instant.astimezone(zone(dam.time_zone)).isoformat(timespec="minutes")
 
 
 def _lacking(rows: pl.DataFrame, forcing: Forcing, leads: range) -> str:

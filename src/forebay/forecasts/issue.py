@@ -44,6 +44,8 @@ class IssuedForecast:
     withheld_from
         First day of a datum that the dam file does not state; thresholds and storage are unknown from that day on.
         None without such a day.
+    is_requested
+        Whether the user chose the init date (`--init`). Ages then count from the init time.
     """
 
     init_date: date
@@ -56,6 +58,7 @@ class IssuedForecast:
     explanation: pl.DataFrame = field(default_factory=EXPLANATION.empty)
     forcings: tuple[str, ...] = ()
     withheld_from: date | None = None
+    is_requested: bool = False
 
     @property
     def level_age_days(self) -> int:
@@ -64,12 +67,26 @@ class IssuedForecast:
 
     @property
     def age_days(self) -> int:
-        """Whole days from the end of the init date to the issue time."""
+        """Whole days from the end of the init date to the issue time; 0 for a requested init date."""
+        return 0 if self.is_requested else self._days_to_issue
+
+    @property
+    def is_retrospective(self) -> bool:
+        """Whether the user chose an init date that ended at least one day before the issue time."""
+        return self.is_requested and self._days_to_issue > 0
+
+    @property
+    def reference_time(self) -> datetime:
+        """The instant (UTC) from which the ages of readings count: the issue time, or a requested init time."""
+        return self.init_time if self.is_requested else self.issue_time
+
+    @property
+    def _days_to_issue(self) -> int:
         return max(0, (self.issue_time - self.init_time) // timedelta(days=1))
 
     @property
     def stale(self) -> bool:
-        """Whether the level that the forecast starts from is more than `STALE_DAYS` older than the issue time."""
+        """Whether the level that the forecast starts from is more than `STALE_DAYS` old at the reference time."""
         return self.age_days + self.level_age_days > STALE_DAYS
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from forebay.days.daily import usable_values
+from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.reading_pattern import ReadingPattern, reading_pattern
 from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
@@ -66,12 +67,12 @@ def outside_experience(experience: pl.DataFrame, samples: Samples, dam: Dam) -> 
     today = experience.filter("outside", pl.col("day") == len(samples.dates) - 1)
     sentences = []
     for row in today.iter_rows(named=True):
-        unit = "mm" if row["quantity"] in ("rain", "wetness") else dam.target.unit
+        unit, size = rain_unit(dam) if row["quantity"] in ("rain", "wetness") else (dam.target.unit, 1.0)
         is_above = row["value"] > row["high"]
         side, end, limit = ("above", "maximum", row["high"]) if is_above else ("below", "minimum", row["low"])
         sentences.append(
-            f"Outside experience: {_QUANTITIES[row['quantity']]}, {row['value']:,.4g} {unit}, is {side} the range of "
-            f"the training days ({end} {limit:,.4g} {unit}): {LOWER_BOUND}."
+            f"Outside experience: {_QUANTITIES[row['quantity']]}, {_number(row['value'] / size)} {unit}, is {side} the "
+            f"range of the training days ({end} {_number(limit / size)} {unit}): {LOWER_BOUND}."
         )
     return tuple(sentences)
 
@@ -164,14 +165,15 @@ def _missing_drivers(samples: Samples, dam: Dam) -> list[str]:
 def _missing_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
     known = usable_values(daily, dam)
     last = known["date"][-1]
-    sentences = []
+    sentences, labels = [], gauge_labels(dam)
     for gauge in (gauge for gauge in dam.gauges if gauge.role != "target"):
+        label = labels[gauge.column]
         days = known.filter(pl.col(gauge.column).is_not_null())["date"]
         if days.is_empty():
-            sentences.append(f"{gauge.title} has no usable value; the models work without it.")
+            sentences.append(f"{label} has no usable value; the models work without it.")
         elif (age := (last - days[-1]).days) > 0:
             sentences.append(
-                f"{gauge.title} has no value since {days[-1]} ({_days(age)}); the models take the gap into account, "
+                f"{label} has no value since {days[-1]} ({_days(age)}); the models take the gap into account, "
                 "and nothing fills it."
             )
     return sentences
@@ -197,6 +199,11 @@ def _reading_time(dam: Dam) -> list[str]:
         f"The level is read at {gauge.reading_at:%H:%M}: a lead time of 1 day reaches the next reading, and the level "
         "does not yet include the rain since the last reading."
     ]
+
+
+def _number(value: float) -> str:
+    """A number to about four digits, without an exponent."""
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def _days(count: int) -> str:

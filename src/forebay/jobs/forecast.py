@@ -13,8 +13,10 @@ import polars as pl
 
 from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.charts.report_tables import Report
+from forebay.days.labels import gauge_labels
 from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
+from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.samples import make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
@@ -55,6 +57,8 @@ class ForecastResult(Result):
         The forecast, its explanation and its limitations.
     fetch_table
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
+    later_levels
+        date, level: observed after a requested init date; for display only.
     """
 
     dam: Dam
@@ -62,6 +66,7 @@ class ForecastResult(Result):
     verification: Verification
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
+    later_levels: pl.DataFrame = field(default_factory=no_levels)
 
     @property
     def scores(self) -> pl.DataFrame:
@@ -117,7 +122,8 @@ def forecast(
     settings
         By default those of `forebay.toml` in the working folder and of the environment.
     init_date
-        The local day to forecast from; by default the newest day with data.
+        The local day to forecast from; by default the newest day with data. Ages then count from its end, and the
+        result has the levels that were observed after it.
     update
         Fetch first. Without it the forecast uses what the archive holds.
     progress
@@ -133,7 +139,10 @@ def forecast(
         report = fetch_now(dam, store, settings, progress=progress) if update else None
         now = datetime.now(UTC)  # after the fetch: its readings are known now
         daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
-    return forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+        later = no_levels() if init_date is None else later_levels(dam, store, daily_tables.init_date, now=now)
+    result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+    issued = replace(result.issued, is_requested=init_date is not None)
+    return replace(result, issued=issued, later_levels=later)
 
 
 def readable_tables(
@@ -175,17 +184,18 @@ def forecast_dam(
     """
     samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
     verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
-    issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report))
+    issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report, dam))
     if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():
         raise DataError(no_forecast(daily_tables.newest, dam))
     fetch_table = FETCHES.empty() if report is None else report.table
     return ForecastResult(dam, daily_tables, verification, issued, fetch_table)
 
 
-def _failures(report: FetchReport | None) -> list[str]:
+def _failures(report: FetchReport | None, dam: Dam) -> list[str]:
     if report is None:
         return []
-    errors = [f"{column} could not be fetched: {error}" for column, error in report.errors.items()]
+    labels = gauge_labels(dam)
+    errors = [f"{labels.get(column, column)} could not be fetched: {error}" for column, error in report.errors.items()]
     return errors + report.table["note"].drop_nulls().to_list()
 
 
@@ -208,13 +218,22 @@ def _issue(
     )
 
 
-def write_forecast(result: ForecastResult, folder: Path, *, report: bool = True, form: Format = "csv") -> list[Path]:
+def write_forecast(
+    result: ForecastResult,
+    folder: Path,
+    *,
+    report: bool = True,
+    form: Format = "csv",
+    progress: Progress | None = None,
+) -> list[Path]:
     """Paths of the files in `folder`: the tables, and with `report` the page and its figures.
 
     Parameters
     ----------
     form
         With "netcdf" also `forecast.nc`, the forecast by the CF conventions.
+    progress
+        As in `forecast`, for the drawing of the figures.
 
     Raises
     ------
@@ -232,7 +251,7 @@ def write_forecast(result: ForecastResult, folder: Path, *, report: bool = True,
         if report:
             result.scores.write_csv(files.stage / "scores.csv")
             write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
-            write_report(report_content(result), files.stage)
+            write_report(report_content(result), files.stage, progress)
     return files.paths
 
 
@@ -257,4 +276,5 @@ def report_content(result: ForecastResult) -> Report:
         scores=result.scores,
         gauge_table=result.fetch_table,
         diagnostics=result.verification.diagnostics,
+        later_levels=result.later_levels,
     )

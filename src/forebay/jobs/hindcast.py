@@ -159,10 +159,11 @@ VARIANTS: dict[str, tuple[str, Callable[[Dam, DailyTables], tuple[Samples, Dam]]
 """Hindcasts with other inputs: name → description, and the function that returns their samples and their dam."""
 
 
-def write_hindcast(result: HindcastResult, folder: Path) -> list[Path]:
+def write_hindcast(result: HindcastResult, folder: Path, progress: Progress | None = None) -> list[Path]:
     """Paths of the files in `folder`: scores, forecasts, diagnostics and their charts.
 
     The files of the hindcast on time have the names that `forebay run` uses; those of a variant end in its name.
+    `progress` is as in `hindcast`, for the drawing of the figures.
 
     Raises
     ------
@@ -182,5 +183,5 @@ def write_hindcast(result: HindcastResult, folder: Path) -> list[Path]:
                 rows.write_csv(files.stage / f"{table}{suffix}.csv")
         figures = diagnostic_figures(result.verification.diagnostics, heading_of(result.dam))
         pictures = drawing.start_drawing((name, figure.file_spec()) for name, figure in figures.items())
-        drawing.write_pictures(pictures, files.stage)
+        drawing.write_pictures(pictures, files.stage, progress)
     return files.paths

@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.formats import NO_VALUE, format_name, format_number
+from forebay.charts.formats import NO_VALUE, format_name, format_number, format_time
+from forebay.dams.local_time import zone
+from forebay.days.labels import gauge_labels
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
+    from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
 
 
 def build(report: Report) -> Mapping[str, object]:
     """Gauges with the names of their files, and the table of the last fetch without its empty columns."""
-    fetch = report.gauge_table
+    fetch, labels = report.gauge_table, gauge_labels(report.dam)
+    if "gauge" in fetch.columns:
+        fetch = fetch.with_columns(pl.col("gauge").replace(labels)).drop("source", "station", strict=False)
     columns = [name for name in fetch.columns if fetch[name].null_count() < len(fetch)]
     return {
-        "gauges": [{"gauge": gauge, "file": _file_text(gauge)} for gauge in report.dam.gauges],
+        "gauges": [
+            {"gauge": gauge, "label": labels[gauge.column], "file": _file_text(gauge)} for gauge in report.dam.gauges
+        ],
         "fetch_headers": ["age, days" if name == "age" else format_name(name) for name in columns],
-        "fetch_rows": [[_cell(value) for value in row] for row in fetch.select(columns).iter_rows()],
+        "fetch_rows": [[_cell(value, report.dam) for value in row] for row in fetch.select(columns).iter_rows()],
         "fetch_texts": next((k for k, name in enumerate(columns) if fetch.schema[name] != pl.String), len(columns)),
     }
 
@@ -36,11 +43,11 @@ def _file_text(gauge: Gauge) -> str:
     return f"{names} ({', '.join(gauge.file.columns)})"
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, dam: Dam) -> str:
     if value is None:
         return NO_VALUE
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M} UTC"
+        return format_time(value, zone(dam.time_zone))
     if isinstance(value, float):
         return format_number(value, 1)
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.tables import DEFAULT_MODEL, SUMMARY_LEADS
+from forebay.charts.interval_coverage import MIN_DAYS
+from forebay.report.input_values import input_texts
+from forebay.tables import DEFAULT_MODEL, QUANTILES, SUMMARY_LEADS
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
-    from forebay.dams.dam import Dam
 
-_METRICS = ("mae", "crps", "pinball", "coverage_80", "coverage_90", "width_90", "above_95", "events", "share_forecast",
-            "outside_experience")  # fmt: skip
-_INPUT_TITLES = {
-    "rain_lag0": "rain today, mm",
-    "rain_3d": "rain in 3 days, mm",
-    "api": "wetness index, mm",
-    "last_change": "last daily change",
-}
-_ERROR_COLUMNS = ("init_date", "lead_time", "observed", "q05", "q50", "q95", "miss", "flags")
+_METRICS = ("mae", "nse", "kge", "crps", "crps_skill_best", "pinball", "coverage_80", "coverage_90", "width_90",
+            "above_95", "events", "share_forecast", "outside_experience")  # fmt: skip
+_NEEDS_DAYS = ("nse", "kge", "crps_skill_best")
+"""Skill scores, which are not shown for fewer than `MIN_DAYS` days."""
 
 
 def is_diagnosed(report: Report) -> bool:
@@ -33,22 +29,23 @@ def build(report: Report) -> Mapping[str, object]:
     """Rows of the three tables."""
     diagnostics = report.diagnostics
     assert diagnostics is not None, "the section's condition is `is_diagnosed`"
-    errors = _at_report_leads(diagnostics.largest_misses)
-    inputs = [column for column in errors.columns if column not in _ERROR_COLUMNS]
+    errors = _at_report_leads(diagnostics.largest_misses).to_dicts()
     return {
         "score_rows": _score_rows(report.scores),
+        "quantiles": QUANTILES,
+        "quantile_rows": _quantile_rows(diagnostics.reliability),
+        "bin_rows": _at_report_leads(diagnostics.pit_histogram).to_dicts(),
         "year_rows": _at_report_leads(diagnostics.coverage_by_year).to_dicts(),
-        "error_rows": errors.to_dicts(),
-        "inputs": {column: input_title(column, report.dam) for column in inputs},
+        "error_rows": [{**row, "inputs": input_texts(row, report.dam)} for row in errors],
+        "min_days": MIN_DAYS,
     }
 
 
-def input_title(column: str, dam: Dam) -> str:
-    """Title of a model input for readers, with its unit: "rain today, mm", "Coxs River level, m"."""
-    gauge = next((gauge for gauge in dam.gauges if gauge.column == column), None)
-    if gauge is not None:
-        return f"{gauge.title}, {gauge.kind.unit}"
-    return _INPUT_TITLES.get(column, column.replace("_", " "))
+def _quantile_rows(reliability: pl.DataFrame) -> list[dict[str, object]]:
+    """regime, lead_time, n, and `shares`: the observed frequency at each quantile."""
+    groups = _at_report_leads(reliability).sort("regime", "lead_time", "quantile")
+    keys = ("regime", "lead_time", "n")
+    return groups.group_by(keys, maintain_order=True).agg(shares="observed").to_dicts()
 
 
 def _at_report_leads(table: pl.DataFrame) -> pl.DataFrame:
@@ -68,5 +65,6 @@ def _score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
             {"regime": regime, "lead_time": lead, "n": n[0] if len(n) else None}
             | dict.fromkeys(_METRICS)
             | dict(cell.select("metric", "value").iter_rows())
+            | dict.fromkeys(_NEEDS_DAYS if len(n) and n[0] < MIN_DAYS else ())
         )
     return rows

@@ -8,22 +8,59 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from forebay.charts import drawing
-from forebay.charts.formats import format_count, format_day, format_name, format_number, format_percent
+from forebay.charts.formats import (
+    format_count,
+    format_day,
+    format_name,
+    format_number,
+    format_percent,
+    format_time,
+    format_value,
+)
+
+_CELL = re.compile(r"<(tr|td)\b")
+
+
+def label_cells(rows: Markup, headers: Sequence[str]) -> Markup:
+    """Table rows whose cells have their column's header as the attribute `data-label`, for a narrow screen.
+
+    Values are escaped, so that every `<td` is a cell of the template.
+
+    >>> label_cells(Markup("<tr><td>1</td><td>2</td></tr>"), ("", "Days"))
+    Markup('<tr><td>1</td><td data-label="Days">2</td></tr>')
+    """
+    column = 0
+
+    def label(tag: re.Match[str]) -> str:
+        nonlocal column
+        if tag[1] == "tr":
+            column = 0
+            return tag[0]
+        header = headers[column] if column < len(headers) else ""
+        column += 1
+        return f'{tag[0]} data-label="{escape(header)}"' if header else tag[0]
+
+    return Markup(_CELL.sub(label, rows))
+
 
 _FILTERS = {
     "day": format_day,
+    "label_cells": label_cells,
     "number": format_number,
     "percent": format_percent,
     "plural": format_count,
+    "time": format_time,
+    "value": format_value,
     "words": format_name,
 }
 

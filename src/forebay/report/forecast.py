@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.forecast_tables import is_near_full
+from forebay.charts.forecast_tables import RECENT_DAYS, SPANS, is_near_full
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
 
 
 def build(report: Report) -> Mapping[str, object]:
-    """Rows of the forecast's table, the starting level, and the reference levels."""
+    """Rows of the forecast's table with the levels observed afterwards, its start, and the reference levels."""
     fan, (_, levels) = report.fan, report.reference_levels
     withheld = report.forecast.withheld_from is not None
+    later = report.later_levels.select(valid_date="date", later="level")
+    rows = fan.filter(pl.col("lead_time") > 0).join(later, on="valid_date", how="left", maintain_order="left")
     start = None if fan.is_empty() else float(fan["start"][0])
     return {
-        "rows": fan.filter(pl.col("lead_time") > 0).to_dicts(),
+        "rows": rows.to_dicts(),
+        "has_later": rows["later"].is_not_null().any(),
+        "spans": SPANS,
+        "shown_span": RECENT_DAYS,
         "start": start,
         "reference_levels": levels.to_dicts(),
         "near_full": start is not None and not withheld and is_near_full(report.dam, report.forecast.init_date, start),

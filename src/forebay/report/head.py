@@ -1,36 +1,73 @@
-"""Head of the report: the dam, the init date, the newest reading, the start and the last day of the forecast."""
+"""Head of the report, the answers of the first screen: level, forecast, trust, late data, and what was left out."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from forebay.charts.forecast_tables import is_near_full
+from forebay.charts.interval_coverage import AS_STATED, TOO_WIDE, UNKNOWN, regime_coverage, verdict
 from forebay.dams.local_time import zone
+from forebay.tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
-    from forebay.dams.dam import Dam
 
 
 def build_head(report: Report) -> dict[str, object]:
-    """Values for `head.html`: time zone, first and last row of the forecast, local time and age of the newest reading.
+    """Values for `head.html`: forecast days, local time and age of the newest reading, trust, and gauge status.
 
     The values of the reading are absent if there is none.
     """
-    dam, reading = report.dam, report.newest
+    dam, reading, forecast = report.dam, report.newest, report.forecast
     fan = report.fan.to_dicts()
+    status = report.gauge_status
     values: dict[str, object] = {
-        "zone": zone_name(dam),
+        "zone": zone(dam.time_zone),
         "start": fan[0] if fan else None,
         "end": fan[-1] if fan else None,
+        "days": [row for row in fan if row["lead_time"] in SUMMARY_LEADS] or fan[1:2],
+        "beyond": report.beyond_record.to_dicts(),
+        "gauges": status.to_dicts(),
+        "late": _late_by_age(status),
+        "late_count": int(status["is_late"].sum()),
+        "flagged": status.filter(pl.col("flag") != "").to_dicts(),
+        "left_out": forecast.limitations,
+        **_trust(report),
     }
     if reading is not None:
-        age = report.forecast.issue_time - reading.time - timedelta(seconds=dam.target_gauge.table_interval)
-        values["reading_time"] = reading.time.astimezone(zone(dam.time_zone))
-        values["reading_age_hours"] = age.total_seconds() / 3600
+        age = forecast.reference_time - reading.time - timedelta(seconds=dam.target_gauge.table_interval)
+        values["reading_age_hours"] = max(0.0, age.total_seconds() / 3600)
     return values
 
 
-def zone_name(dam: Dam) -> str:
-    """The dam's time zone for readers: "UTC+10:00" or "America/Chicago"."""
-    return f"UTC{dam.time_zone}" if dam.time_zone[0] in "+-" else dam.time_zone
+def _late_by_age(status: pl.DataFrame) -> list[dict[str, object]]:
+    """age_days, gauges (labels) of the late gauges, the oldest first."""
+    late = status.filter("is_late").sort("age_days", descending=True, nulls_last=False, maintain_order=True)
+    return late.group_by("age_days", maintain_order=True).agg(gauges="gauge").to_dicts()
+
+
+def _trust(report: Report) -> dict[str, object]:
+    """Rows with the share of outcomes inside the 90% interval, and the verdict on it.
+
+    On a day near full supply the verdict includes the coverage of past days near full supply.
+    """
+    rows = report.interval_coverage.to_dicts()
+    near = regime_coverage(report.scores, "near_full") if _starts_near_full(report) else pl.DataFrame()
+    near_full = {row["lead_time"]: row for row in near.to_dicts()}
+    shares = [row[name] for row in rows for name in ("recent", "whole")] + [row["share"] for row in near_full.values()]
+    judgement = verdict(shares)
+    if report.forecast.outside_experience and judgement in (AS_STATED, TOO_WIDE, UNKNOWN):
+        judgement = "a lower bound today"
+    is_good = judgement in (AS_STATED, TOO_WIDE)
+    return {"coverage": rows, "near_full": near_full, "verdict": judgement, "is_good": is_good}
+
+
+def _starts_near_full(report: Report) -> bool:
+    """Whether the forecast starts near full supply; False where full supply is withheld."""
+    if report.fan.is_empty() or report.forecast.withheld_from is not None:
+        return False
+    return is_near_full(report.dam, report.forecast.init_date, float(report.fan["start"][0]))
+

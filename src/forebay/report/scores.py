@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.charts.interval_coverage import MIN_DAYS
 from forebay.charts.score_tables import (
     models_equal_to_default,
     scored_regimes,
     scored_windows,
     scored_years,
+    without_repeats,
 )
 from forebay.charts.scores import REGIME_TITLES
 from forebay.tables import REFERENCES
@@ -24,14 +26,18 @@ if TYPE_CHECKING:
 def build(report: Report) -> Mapping[str, object]:
     """Rows of the score tables by window, regime and year."""
     scores = report.scores
+    windows, repeated = without_repeats(scores, scored_windows(scores, report.dam))
+    regimes, _ = without_repeats(scores, [("all", "all"), *scored_regimes(scores)])
     equal_models = models_equal_to_default(scores)
     return {
         "references": REFERENCES,
         "regime_titles": REGIME_TITLES,
         "windows": {window.name: window for window in report.dam.hindcast.windows},
         "equal_model": equal_models[0] if equal_models else None,
-        "by_window": _rows(scores, scored_windows(scores, report.dam), "window"),
-        "by_regime": _rows(scores, scored_regimes(scores), "regime"),
+        "min_days": MIN_DAYS,
+        "by_window": _rows(scores, windows, "window"),
+        "repeated": repeated,
+        "by_regime": _rows(scores, regimes[1:], "regime"),
         "by_year": _rows(scores, scored_years(scores), "regime"),
     }
 

@@ -15,10 +15,16 @@ from forebay.report.sections import SECTIONS, Section, render_template
 if TYPE_CHECKING:
     from forebay.charts.figures import Figure
     from forebay.charts.report_tables import Report
+    from forebay.verify.hindcast import Progress
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
+def write_report(report: Report, folder: Path, progress: Progress | None = None) -> list[Path]:
     """Write report.html and each figure as PNG and SVG into `folder`, which exists; their paths.
+
+    Parameters
+    ----------
+    progress
+        As in `drawing.write_pictures`.
 
     Raises
     ------
@@ -29,7 +35,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     # Other processes draw while this one writes the page.
     pictures = drawing.start_drawing((name, figure.file_spec()) for name, figure in figures.items())
     (folder / "report.html").write_bytes(_page(report, figures, SECTIONS).encode())
-    drawing.write_pictures(pictures, folder)
+    drawing.write_pictures(pictures, folder, progress)
     return sorted(path for path in folder.iterdir() if path.suffix in (".html", ".png", ".svg"))
 
 

@@ -1,4 +1,4 @@
-"""Diagnostics of a hindcast as tables: reliability, coverage over time, peaks and largest misses.
+"""Diagnostics of a hindcast as tables: reliability, PIT histogram, coverage over time, peaks and largest misses.
 
 All tables come from the forecasts of the model `default` on the scored days of the window `all`.
 """
@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 
 from forebay import metrics
+from forebay.days.labels import gauge_labels
+from forebay.features.inputs import FORCING
 from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
 from forebay.verify.scorecard import EVENT_GAP, pair, windows
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 ROLLING_DAYS = 365
 LARGEST = 10
 """Number of misses listed for each lead time."""
-_INPUTS = ("rain_lag0", "rain_3d", "api", "last_change")
+_INPUTS = ("last_change", "rain_lag0", "rain_3d", "api", "degree_days", "context_degree_days", "evaporation", "snow")
+_FLOW_ROLES = ("stream", "inflow", "release", "upstream_level", "upstream_release")
 _REGIMES = ("all", "wet")
 _QUANTILE_COLUMNS = {f"q{round(100 * q):02d}": QUANTILES.index(q) for q in (0.05, 0.1, 0.5, 0.9, 0.95)}
 
@@ -36,7 +39,7 @@ class Diagnostics:
     ----------
     reliability
         regime, lead_time, quantile, observed (share of observed changes at or below the quantile), n.
-    rank_histogram
+    pit_histogram
         regime, lead_time, low, high (probabilities at the ends of the bin), expected, observed (share of observed
         changes), n.
     coverage_by_year
@@ -47,12 +50,13 @@ class Diagnostics:
     peaks
         init_date, lead_time, observed, q05, q50, q95: the days of the 5% largest observed changes.
     largest_misses
-        init_date, lead_time, observed, q05, q50, q95, miss (observed − forecast), inputs, streams and inflows known on
-        init_date, and `flags`: the flagged gauges of that day. One day of each event.
+        init_date, lead_time, observed, q05, q50, q95, miss (observed − forecast), start_level, the inputs of each group
+        known on init_date (last change, rain, weather, flows, forcings over the lead time; canonical units), and
+        `flags`: the flagged gauges of that day. One day of each event.
     """
 
     reliability: pl.DataFrame
-    rank_histogram: pl.DataFrame
+    pit_histogram: pl.DataFrame
     coverage_by_year: pl.DataFrame
     rolling_coverage: pl.DataFrame
     peaks: pl.DataFrame
@@ -81,7 +85,7 @@ def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.D
     regimes = pl.concat(by_regime)
     return Diagnostics(
         reliability=_reliability(regimes),
-        rank_histogram=_rank_histogram(regimes),
+        pit_histogram=_pit_histogram(regimes),
         coverage_by_year=_coverage_by_year(with_interval),
         rolling_coverage=_rolling_coverage(with_interval),
         peaks=_peaks(scored),
@@ -118,7 +122,7 @@ def _reliability(scored: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rank_histogram(scored: pl.DataFrame) -> pl.DataFrame:
+def _pit_histogram(scored: pl.DataFrame) -> pl.DataFrame:
     """Share of observed changes between neighbouring quantiles; a value on a quantile belongs to the bin below."""
     bounds = [0.0, *QUANTILES, 1.0]
     bins = pl.DataFrame({"bin": range(len(bounds) - 1), "low": bounds[:-1], "high": bounds[1:]})
@@ -172,20 +176,31 @@ def _peaks(scored: pl.DataFrame) -> pl.DataFrame:
 def _largest_misses(scored: pl.DataFrame, samples: Samples, dam: Dam, daily: pl.DataFrame) -> pl.DataFrame:
     """The largest misses of each lead time, with the inputs and flags of their init dates."""
     misses = scored.select(*_PEAK_COLUMNS, miss=pl.col("observed") - pl.col("q50"))
-    largest = [_largest_by_event(rows) for _, rows in misses.group_by("lead_time", maintain_order=True)]
-    columns = [c for c in _INPUTS if c in samples.inputs.columns]
-    columns += [c for c in dam.columns("stream", "inflow", "upstream_level") if c in samples.inputs.columns]
-    inputs = samples.inputs.select(columns).with_columns(date=pl.Series(samples.dates).cast(pl.Date))
+    largest = [
+        _largest_by_event(rows).join(_inputs_by_date(samples, dam, int(str(lead))), on="init_date", how="left")
+        for (lead,), rows in misses.group_by("lead_time", maintain_order=True)
+    ]
     table = pl.concat(largest) if largest else misses
-    table = table.join(inputs, left_on="init_date", right_on="date", how="left")
     return table.join(_flag_texts(daily, dam), left_on="init_date", right_on="date", how="left")
+
+
+def _inputs_by_date(samples: Samples, dam: Dam, lead: int) -> pl.DataFrame:
+    """init_date, start_level, and the inputs of each group at one lead time."""
+    inputs = samples.inputs_at(lead)
+    columns = [*_INPUTS, *dam.columns(*_FLOW_ROLES), *(f"{FORCING}{forcing.id}_lead" for forcing in dam.forcings)]
+    days = pl.Series(samples.dates).cast(pl.Date)
+    level = pl.Series(samples.start_level, nan_to_null=True)
+    return inputs.select(
+        days.alias("init_date"), level.alias("start_level"), *(name for name in columns if name in inputs.columns)
+    )
 
 
 def _flag_texts(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """date, flags: the flagged gauges of each day with their flags, as text."""
+    labels = gauge_labels(dam)
     texts = [
         pl.when(pl.col(flag_of(g.column)).is_not_null()).then(
-            pl.format("{}: {}", pl.lit(g.title), pl.col(flag_of(g.column)))
+            pl.format("{}: {}", pl.lit(labels[g.column]), pl.col(flag_of(g.column)))
         )
         for g in dam.gauges
         if flag_of(g.column) in daily.columns

@@ -176,12 +176,25 @@ def _score_cell(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.Data
     for model, quantiles in paired.quantiles.items():
         for metric, value in _values(quantiles, paired.observed):
             rows.append((model, metric, value, None, None))
-        if model in paired.crps and np.isfinite(paired.crps[model]).all():
-            rows.append((model, "crps", float(paired.crps[model].mean()), None, None))
+        rows += _crps(model, paired.crps)
         rows.append((model, "events", float(events), None, None))
         rows.append((model, "mae", float(errors[model].mean()), *_band(resampled[model] / resampled["n"])))
         rows += _skills(model, errors, resampled)
     return _score_table(rows, dam, cell, n)
+
+
+def _crps(model: str, crps: dict[str, Array]) -> Iterator[_Row]:
+    """Rows with the CRPS of a model and its skill against the reference with the least CRPS; none without a CRPS.
+
+    A reference counts if it has a CRPS on every day.
+    """
+    means = {name: float(by_day.mean()) for name, by_day in crps.items() if np.isfinite(by_day).all()}
+    if model not in means:
+        return
+    yield model, "crps", means[model], None, None
+    references = [means[name] for name in REFERENCES if name in means]
+    if references:
+        yield model, "crps_skill_best", metrics.skill(means[model], min(references)), None, None
 
 
 def _skills(model: str, errors: dict[str, Array], resampled: dict[str, Array]) -> Iterator[_Row]:

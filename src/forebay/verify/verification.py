@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forebay.features.experience import experience, outside_days
 from forebay.models import models_for
-from forebay.tables import DEFAULT_MODEL
+from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.diagnostics import Diagnostics, diagnose
 
@@ -75,6 +75,9 @@ def verify_hindcast(
     forecasts = hindcast.forecast_table(samples, dam, points)
     members = uncertainty.marginals(samples, points, DEFAULT_MODEL)
     crps = {DEFAULT_MODEL: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
+    for name in (name for name in REFERENCES if name in points):
+        marginals = uncertainty.marginals(samples, points, name)
+        crps[name] = uncertainty.crps_by_day(samples, marginals, dam.hindcast.leads)
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
     outside = experience(samples, refits, max(dam.hindcast.leads))
     daily_scores = scorecard.DailyScores(crps, {DEFAULT_MODEL: outside_days(outside, len(samples.dates))})

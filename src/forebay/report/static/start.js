@@ -17,8 +17,15 @@ function readValue(key, value) {
   return Object.fromEntries(rows);
 }
 
-for (const script of document.querySelectorAll("script[data-chart]")) {
+// Draws the chart of one script element; `days` sets the parameter `span` of a chart that has it.
+function drawChart(script, days) {
   const place = document.getElementById(script.dataset.chart);
+  const spec = JSON.parse(script.textContent, readValue);
+  for (const param of spec.params ?? []) if (param.name === "span" && days) param.value = days;
+  // Vega sets the label of the place to the description of the chart.
+  spec.description = place.getAttribute("aria-label");
+  // Charts below each other have no width of their container; 90 pixels are for the axis.
+  for (const part of spec.concat ?? []) part.width = Math.max(place.clientWidth - 90, 150);
   const options = {
     actions: false,
     renderer: "svg",
@@ -26,8 +33,40 @@ for (const script of document.querySelectorAll("script[data-chart]")) {
     defaultStyle: false,
     tooltip: {disableDefaultStyle: true},
   };
-  vegaEmbed(place, JSON.parse(script.textContent, readValue), options).catch((error) => {
+  vegaEmbed(place, spec, options).catch((error) => {
     place.textContent = "This chart could not be drawn: " + error;
     console.error(error);
   });
 }
+
+for (const script of document.querySelectorAll("script[data-chart]")) drawChart(script);
+
+for (const group of document.querySelectorAll("[data-spans]")) {
+  const script = document.querySelector(`script[data-chart="${group.dataset.spans}"]`);
+  group.addEventListener("click", (event) => {
+    const chosen = event.target.closest("button");
+    if (!chosen) return;
+    for (const button of group.querySelectorAll("button")) button.setAttribute("aria-pressed", button === chosen);
+    drawChart(script, Number(chosen.dataset.days));
+  });
+}
+
+// A tap: Vega shows tooltips on pointer moves and hides them when the finger leaves. The click comes after both.
+for (const place of document.querySelectorAll(".chart")) {
+  place.addEventListener("click", (event) => {
+    if (event.pointerType !== "touch") return;
+    const {clientX, clientY} = event;
+    const move = new PointerEvent("pointermove", {bubbles: true, pointerType: "touch", clientX, clientY});
+    document.elementFromPoint(clientX, clientY)?.dispatchEvent(move);
+  });
+}
+
+// Paper shows what the page folds.
+const folded = [];
+window.addEventListener("beforeprint", () => {
+  folded.push(...document.querySelectorAll("details:not([open])"));
+  for (const part of folded) part.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const part of folded.splice(0)) part.open = false;
+});

@@ -1,0 +1,77 @@
+"""How often the observed level was inside the forecast's intervals: the last 365 days and the whole hindcast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.tables import DEFAULT_MODEL, SUMMARY_LEADS
+
+if TYPE_CHECKING:
+    from forebay.verify.diagnostics import Diagnostics
+
+NOMINAL = 0.9
+MIN_DAYS = 30
+"""Scores of fewer days are not shown."""
+NARROW, TOO_NARROW, WIDE = 0.85, 0.80, 0.95
+"""Shares inside the 90% interval below which it is narrow or too narrow, and above which it is wide."""
+AS_STATED, SOMEWHAT_NARROW, MUCH_TOO_NARROW, TOO_WIDE, UNKNOWN = (
+    "as stated", "somewhat too narrow", "too narrow", "wider than necessary", "too few outcomes"
+)  # fmt: skip
+_WORST_LAST = (UNKNOWN, AS_STATED, TOO_WIDE, SOMEWHAT_NARROW, MUCH_TOO_NARROW)
+
+
+def interval_coverage(diagnostics: Diagnostics | None) -> pl.DataFrame:
+    """Share of outcomes inside the 90% interval, per lead time.
+
+    Returns
+    -------
+    DataFrame
+        lead_time, recent, recent_n, recent_until (the last init date of these 365 days), whole, whole_n. A share of
+        fewer than `MIN_DAYS` days is null.
+    """
+    if diagnostics is None or diagnostics.coverage_by_year.is_empty():
+        return pl.DataFrame()
+    by_lead = diagnostics.coverage_by_year.filter(pl.col("lead_time").is_in(SUMMARY_LEADS))
+    if by_lead.is_empty():
+        by_lead = diagnostics.coverage_by_year
+    n, inside = pl.col("n").sum(), (pl.col("n") * pl.col("coverage_90")).sum()
+    whole = by_lead.group_by("lead_time").agg(whole=inside / n, whole_n=n).sort("lead_time")
+    recent = diagnostics.rolling_coverage.sort("init_date").group_by("lead_time").last()
+    recent = recent.select("lead_time", recent="coverage_90", recent_n="n", recent_until="init_date")
+    table = whole.join(recent, on="lead_time", how="left").sort("lead_time")
+    return table.with_columns(
+        pl.when(pl.col(f"{name}_n") >= MIN_DAYS).then(name).alias(name) for name in ("whole", "recent")
+    )
+
+
+def verdict(shares: list[float | None]) -> str:
+    """Verdict on the 90% interval from the shares of outcomes inside it: that of the worst share.
+
+    >>> verdict([0.91, 0.88]), verdict([0.91, 0.78]), verdict([None])
+    ('as stated', 'too narrow', 'too few outcomes')
+    """
+    return max(map(_verdict, shares), key=_WORST_LAST.index, default=UNKNOWN)
+
+
+def _verdict(share: float | None) -> str:
+    if share is None:
+        return UNKNOWN
+    if share < TOO_NARROW:
+        return MUCH_TOO_NARROW
+    if share < NARROW:
+        return SOMEWHAT_NARROW
+    return TOO_WIDE if share > WIDE else AS_STATED
+
+
+def regime_coverage(scores: pl.DataFrame, regime: str) -> pl.DataFrame:
+    """lead_time, share, n: coverage of the 90% interval of `default` on all days of one regime; at least `MIN_DAYS`."""
+    return scores.filter(
+        pl.col("model") == DEFAULT_MODEL,
+        pl.col("window") == "all",
+        pl.col("regime") == regime,
+        pl.col("metric") == "coverage_90",
+        pl.col("n") >= MIN_DAYS,
+        pl.col("lead_time").is_in(SUMMARY_LEADS),
+    ).select("lead_time", share="value", n="n")
