@@ -19,11 +19,11 @@ from forebay.article.recipes import (
     Recipe,
     corrected,
     recipe_rows,
-    sample,
     split_rows,
 )
 from forebay.article.trials import baselines, baselines_on_all
 from forebay.errors import DataError
+from forebay.nets.rows import sample
 from tests.article_rows import record
 from tests.shared import needs_shared
 

@@ -124,13 +124,13 @@ class Fault:
         return float(t.ppf(0.975, count - 1)) * stdev(self.costs) / math.sqrt(count)
 
     @property
-    def verdict(self) -> Literal["too good", "too bad", "undecided", "one seed"]:
-        """Effect of the fault on the published MAE; "undecided" where the interval of the cost contains 0."""
+    def verdict(self) -> Literal["higher", "lower", "undecided", "one seed"]:
+        """The MAE without the fault against that with it; "undecided" where the interval of the cost contains 0."""
         if self.half_width is None:
             return "one seed"
         if abs(self.cost) <= self.half_width:
             return "undecided"
-        return "too good" if self.cost > 0 else "too bad"
+        return "higher" if self.cost > 0 else "lower"
 
 
 @dataclass(frozen=True)

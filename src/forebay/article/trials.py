@@ -97,7 +97,7 @@ def recipe_result(nets: Sequence[TrainedNet], backend: str) -> RecipeResult:
 
 
 def _predictions(net: TrainedNet) -> pl.DataFrame:
-    """date, part, actual, prediction; the actual is the label that the recipe compares with the prediction."""
+    """date, part, actual, prediction; the actual is the change of that day, also where the recipe loses the pairs."""
     split, target = net.trial.split, net.trial.rows.target()
     rows = np.concatenate([split.fitted, split.validating, split.test])
     sizes = {"train": len(split.fitted), "validation": len(split.validating), "test": len(split.test)}
@@ -105,7 +105,7 @@ def _predictions(net: TrainedNet) -> pl.DataFrame:
         {
             "date": net.trial.rows.table["date"].gather(rows),
             "part": [name for name, size in sizes.items() for _ in range(size)],
-            "actual": np.concatenate(split.labels(target)),
+            "actual": target[rows],
             "prediction": net.prediction[rows],
         }
     ).sort("date")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from statistics import fmean
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -20,6 +21,7 @@ from forebay.charts import drawing
 from forebay.charts.formats import format_count, format_day, format_name, format_number, format_percent
 
 _FILTERS = {
+    "average": fmean,
     "day": format_day,
     "number": format_number,
     "percent": format_percent,
