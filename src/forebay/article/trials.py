@@ -76,8 +76,8 @@ def recipe_result(nets: Sequence[TrainedNet], backend: str) -> RecipeResult:
     recipe, rows, split = first.recipe, first.rows, first.split
     is_livebook = recipe.split in ("shuffle", "shuffle in pairs")  # it does not count validation rows as training rows
     changes_by_seed = recipe.split == "shuffle"
-    one = _test_baselines(first)
-    seed_baselines = [_test_baselines(net.trial) if changes_by_seed and net is not nets[0] else one for net in nets]
+    one = trial_baselines(first)
+    seed_baselines = [trial_baselines(net.trial) if changes_by_seed and net is not nets[0] else one for net in nets]
     return RecipeResult(
         recipe=recipe.name,
         variant=recipe.variant,
@@ -111,7 +111,7 @@ def _predictions(net: TrainedNet) -> pl.DataFrame:
     ).sort("date")
 
 
-def _test_baselines(trial: Trial) -> dict[str, float]:
+def trial_baselines(trial: Trial) -> dict[str, float]:
     """MAE of each baseline on the rows of the test labels, fitted on those of the other labels."""
     split = trial.split
     fitted, validating, test = split.label_rows or (split.fitted, split.validating, split.test)
