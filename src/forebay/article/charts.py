@@ -84,30 +84,11 @@ def prediction_chart(predictions: pl.DataFrame, title: str, *, place: str | None
     """
     import altair as alt
 
-    first, everything, test = share_names(predictions)
-    element = place or alt.Undefined
-    radio = alt.binding_radio(options=[first, everything, test], name=" ", element=element)
-    share = alt.param(name=_SHARE, value=first, bind=radio)
-    rows = predictions.select(
-        "date",
-        "part",
-        pl.col(ACTUAL, PREDICTION).round(4),
-        row=pl.int_range(1, pl.len() + 1),
-        day=pl.col("date").to_physical(),
-    )
-    visible = (
-        f"{_SHARE} == '{everything}' || ({_SHARE} == '{first}' && datum.row <= {FIRST_ROWS})"
-        f" || ({_SHARE} == '{test}' && datum.part == 'test')"
-    )
-    base = (
-        alt.Chart(rows)
-        .transform_filter(visible)
-        # A new line begins where the day before has no row.
-        .transform_window(previous_day="lag(day)", sort=[alt.SortField("row")])
-        .transform_calculate(gap="datum.day - datum.previous_day > 1 ? 1 : 0")
-        .transform_window(line="sum(gap)", sort=[alt.SortField("row")])
-    )
+    names = share_names(predictions)
+    radio = alt.binding_radio(options=names, name=" ", element=place or alt.Undefined)
+    share = alt.param(name=_SHARE, value=names[0], bind=radio)
     zoom = alt.selection_interval(bind="scales", zoom="wheel![event.ctrlKey || event.shiftKey]", name="window")
+    base = _lines_of_days(predictions, names)
     layers = [_series_layer(base, name) for name in (ACTUAL, PREDICTION)]
     layers[0] = layers[0].add_params(zoom)
     chart: AnyChart = (
@@ -116,6 +97,32 @@ def prediction_chart(predictions: pl.DataFrame, title: str, *, place: str | None
         .properties(width=WIDTH, height=HEIGHT, title=f"{title}: prediction over actual")
     )
     return chart
+
+
+def _lines_of_days(predictions: pl.DataFrame, names: list[str]) -> alt.Chart:
+    """The rows that the choice of days shows, with the number of their line: a gap begins a new line."""
+    import altair as alt
+
+    first, everything, test = names
+    visible = (
+        f"{_SHARE} == '{everything}' || ({_SHARE} == '{first}' && datum.row <= {FIRST_ROWS})"
+        f" || ({_SHARE} == '{test}' && datum.part == 'test')"
+    )
+    rows = predictions.select(
+        "date",
+        "part",
+        pl.col(ACTUAL, PREDICTION).round(4),
+        row=pl.int_range(1, pl.len() + 1),
+        day=pl.col("date").to_physical(),
+    )
+    base: alt.Chart = (
+        alt.Chart(rows)
+        .transform_filter(visible)
+        .transform_window(previous_day="lag(day)", sort=[alt.SortField("row")])
+        .transform_calculate(gap="datum.day - datum.previous_day > 1 ? 1 : 0")
+        .transform_window(line="sum(gap)", sort=[alt.SortField("row")])
+    )
+    return base
 
 
 def _series_layer(base: alt.Chart, name: str) -> alt.Chart:

@@ -73,12 +73,7 @@ def fault_costs(
     if "python" in published:
         plans |= _python_trials(record, published["python"][0].trial, seeds)
     if "elixir" in published:
-        rows = published["elixir"][0].trial.rows
-        paired = replace(ELIXIR, split="shuffle in pairs")
-        plans |= {
-            "pairs": seed_trials(paired, rows, seeds),
-            "normalised": seed_trials(replace(paired, layers=corrected(ELIXIR).layers), rows, seeds),
-        }
+        plans |= _elixir_trials(published["elixir"][0].trial, seeds)
     trials = [trial for plan in plans.values() for trial in plan]
     trained = iter(train_all(trials, backend=backend, progress=progress))
     nets = {name: [next(trained) for _ in plan] for name, plan in plans.items()}
@@ -107,6 +102,13 @@ def _python_trials(record: Record, trial: Trial, seeds: int) -> dict[str, list[T
         "random": _fold_trials(rows, random_folds(count, FOLDS), seeds),
         "blocks": _fold_trials(rows, blocks(count, FOLDS), seeds),
     }
+
+
+def _elixir_trials(trial: Trial, seeds: int) -> dict[str, list[Trial]]:
+    """The trials for fault 6: one shuffle only, then with a normalisation layer too."""
+    paired = replace(ELIXIR, split="shuffle in pairs")
+    normalised = replace(paired, layers=corrected(ELIXIR).layers)
+    return {"pairs": seed_trials(paired, trial.rows, seeds), "normalised": seed_trials(normalised, trial.rows, seeds)}
 
 
 def _same_split(recipe: Recipe, record: Record, published: Trial, seeds: int) -> list[Trial]:

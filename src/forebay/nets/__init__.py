@@ -1,17 +1,15 @@
 """Keras networks on three backends, with ONNX export and files for Elixir and JavaScript.
 
-Each step from a table to a fitted net is one call:
+Each step from a table to a fitted net is one call::
 
-| step | call |
-| --- | --- |
-| table → arrays | `arrays(table, inputs=…, target=…)` |
-| training and test rows | `split_test(rows, 0.2)` |
-| validation rows | `split_validation(rows, 0.2)` |
-| random order, batches; each row keeps its target | `shuffle(rows, seed)`, `batches(rows, 32)` |
-| mean and variance of the inputs | `normalisation(rows)` |
-| fitted net | `fit(Fit(layers, Training(epochs=30, batch=32), fitted, validating))` |
-| loss history as a table | `net.history` |
-| prediction, mean absolute error | `predict(net, table)`, `evaluate(net, rows)` |
+    rows = arrays(table, inputs=["rain", "stream"], target="change")   # data frame to arrays
+    train, test = split_test(rows, 0.2)                                # the last 20% of the rows
+    fitted, validating = split_validation(train, 0.2)
+    batches(shuffle(fitted, seed=1), 32)                               # each row keeps its target
+    scale = normalisation(fitted)                                      # mean and variance of the inputs
+    net = fit(Fit(layers, Training(epochs=30, batch=32), fitted, validating, scale))
+    net.history                                                        # a data frame: epoch, loss, val_loss
+    evaluate(net, test)                                                # mean absolute error
 """
 
 from forebay.nets.networks import (
