@@ -33,7 +33,7 @@ VERDICTS = {
     "higher": "higher without it",
     "lower": "lower without it",
     "undecided": "undecided",
-    "one seed": "one seed: unknown",
+    "one seed": "unknown (one seed)",
 }
 
 
