@@ -99,7 +99,7 @@ def test_a_fault_whose_interval_contains_0_is_undecided(corrected: tuple[float, 
 def test_the_page_prints_the_interval_and_the_word_undecided() -> None:
     text = visible_text(render_article(page(result())))
     assert "0.0250 0.0245 −0.0005 ± 0.0318 undecided" in text
-    assert "Difference: −0.0005 ± 0.0318 m. The error is undecided." in text
+    assert "Difference: −0.0005 ± 0.0318 m, undecided." in text
     assert "the mean over 2 seeds ± the half width of its 95% interval" in text
     one = replace(page(result()), faults=(replace(page().faults[0], published=(0.02,), corrected=(0.022,)),))
     assert "unknown (one seed)" in visible_text(render_article(one))
