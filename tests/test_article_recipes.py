@@ -19,11 +19,11 @@ from forebay.article.recipes import (
     Recipe,
     corrected,
     recipe_rows,
-    sample,
     split_rows,
 )
-from forebay.article.trials import baselines, baselines_on_all
+from forebay.article.trials import baselines, baselines_on_all, seed_trials, trial_baselines
 from forebay.errors import DataError
+from forebay.nets.rows import sample
 from tests.article_rows import record
 from tests.shared import needs_shared
 
@@ -80,6 +80,13 @@ def test_elixirs_baselines_on_all_rows_equal_the_table() -> None:
     assert metrics.mae(np.zeros(plausible.sum()), rows.target()[plausible]) == pytest.approx(0.0293, abs=5e-5)
     last = rows.table["last_change"].to_numpy()[plausible]
     assert metrics.mae(last, rows.target()[plausible]) == pytest.approx(0.0191, abs=5e-5)
+
+
+@needs_shared
+def test_elixirs_baselines_on_the_test_rows_are_those_of_the_page() -> None:
+    rows = recipe_rows(ELIXIR, record().level, record().drivers)
+    scores = [trial_baselines(trial)["last_change"] for trial in seed_trials(ELIXIR, rows, 2)]
+    assert np.mean(scores) == pytest.approx(0.0136, abs=5e-5)  # issue 11, section 5: two seeds
 
 
 @needs_shared

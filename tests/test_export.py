@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from forebay.errors import ConfigError, ModelError
-from forebay.nets import backends, export, networks
+from forebay.nets import backends, export, networks, weights
 from forebay.nets.networks import Network
 from tests.article_rows import rain_table
 from tests.shared import PROJECT
@@ -23,6 +23,12 @@ if find_spec("onnx") is None and os.environ.get("CI") != "true":
 
 NODE = PROJECT / ".node"
 RUNTIME = "onnxruntime-web@1.30.0"
+
+
+def programs(language: str) -> list[str]:
+    """The programs of docs/embed.md in one language."""
+    page = (PROJECT / "docs" / "embed.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +70,7 @@ def test_a_net_of_any_backend_gives_the_same_in_onnxruntime_and_in_javascript(
     assert np.abs(export.run_onnx(tmp_path / "net.onnx", table.select(INPUTS)) - expected).max() <= 1e-4
     assert np.ptp(expected) > 0
 
-    page = (PROJECT / "docs" / "embed.md").read_text("utf-8")
-    (program,) = re.findall(r"^```js\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (program,) = (text for text in programs("js") if "onnxruntime-web" in text)
     (node / f"predict-{backend}.mjs").write_text(program)
     (tmp_path / "rows.json").write_text(json.dumps(table.select(INPUTS).to_dicts()))
     process = subprocess.run(
@@ -82,6 +87,16 @@ def test_a_file_that_disagrees_with_keras_is_not_written(
     run_onnx = export.run_onnx
     monkeypatch.setattr(export, "run_onnx", lambda *arguments: run_onnx(*arguments) + 0.001)  # an error of the export
     with pytest.raises(ModelError, match=r"net.onnx: onnxruntime and Keras differ by 0.001, allowed is 0.0001"):
+        export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plain_numbers_that_disagree_with_keras_are_not_written(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = weights.predict
+    monkeypatch.setattr(weights, "predict", lambda *arguments: predict(*arguments) + 0.001)  # an error of the export
+    with pytest.raises(ModelError, match=r"net.onnx: the plain numbers and Keras differ by .*, allowed is 1e-05"):
         export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
 

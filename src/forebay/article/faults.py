@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -37,9 +38,10 @@ from forebay.nets import networks
 if TYPE_CHECKING:
     from forebay.article.gauges import Record
 
+Maes: TypeAlias = tuple[float, ...]
+"""Mean absolute errors in metres, one per seed."""
+
 FOLDS = 5
-FOLD_SEEDS = 2
-"""Nets per fold. 2 × 5 × 2 fits are enough for the cost of the folds, since each uses every row as a test row."""
 
 _GOOD_LEVELS = replace(PYTHON, no_level_before=UNAVAILABLE, no_level_after=())
 _NEXT_DAY = replace(PYTHON, label="forecast", no_level_before=PYTHON.no_level_after, no_level_after=())
@@ -71,12 +73,7 @@ def fault_costs(
     if "python" in published:
         plans |= _python_trials(record, published["python"][0].trial, seeds)
     if "elixir" in published:
-        rows = published["elixir"][0].trial.rows
-        paired = replace(ELIXIR, split="shuffle in pairs")
-        plans |= {
-            "pairs": seed_trials(paired, rows, seeds),
-            "normalised": seed_trials(replace(paired, layers=corrected(ELIXIR).layers), rows, seeds),
-        }
+        plans |= _elixir_trials(published["elixir"][0].trial, seeds)
     trials = [trial for plan in plans.values() for trial in plan]
     trained = iter(train_all(trials, backend=backend, progress=progress))
     nets = {name: [next(trained) for _ in plan] for name, plan in plans.items()}
@@ -107,6 +104,13 @@ def _python_trials(record: Record, trial: Trial, seeds: int) -> dict[str, list[T
     }
 
 
+def _elixir_trials(trial: Trial, seeds: int) -> dict[str, list[Trial]]:
+    """The trials for fault 6: one shuffle only, then with a normalisation layer too."""
+    paired = replace(ELIXIR, split="shuffle in pairs")
+    normalised = replace(paired, layers=corrected(ELIXIR).layers)
+    return {"pairs": seed_trials(paired, trial.rows, seeds), "normalised": seed_trials(normalised, trial.rows, seeds)}
+
+
 def _same_split(recipe: Recipe, record: Record, published: Trial, seeds: int) -> list[Trial]:
     """Trials of `recipe` with the split of `published`: each day stays in its part, in the same order."""
     days, split = published.rows.table["date"], published.split
@@ -128,7 +132,7 @@ def _row_numbers(rows: RecipeRows, days: pl.Series) -> Rows:
 def _fold_trials(rows: RecipeRows, folds: list[Rows], seeds: int) -> list[Trial]:
     numbers = np.arange(len(rows.table))
     trials = []
-    for seed in range(min(seeds, FOLD_SEEDS)):
+    for seed in range(seeds):
         for test in folds:
             # In a random order, so that the validation rows come from all years in both cases.
             train = np.random.default_rng(seed).permutation(np.setdiff1d(numbers, test))
@@ -141,14 +145,14 @@ def _test_days(net: TrainedNet) -> pl.Series:
     return net.trial.rows.table["date"].gather(net.trial.split.test)
 
 
-def _mae_on(nets: Sequence[TrainedNet], days: pl.Series) -> float:
-    """Mean MAE of the nets on `days`, each with its own label."""
-    return float(np.mean([net.mae(_row_numbers(net.trial.rows, days)) for net in nets]))
+def _maes_on(nets: Sequence[TrainedNet], days: pl.Series) -> Maes:
+    """MAE of each net on `days`, with its own label."""
+    return tuple(net.mae(_row_numbers(net.trial.rows, days)) for net in nets)
 
 
-def _mae(nets: Sequence[TrainedNet]) -> float:
-    """Mean MAE of the nets on the test of the recipe."""
-    return float(np.mean([net.mae() for net in nets]))
+def _test_maes(nets: Sequence[TrainedNet]) -> Maes:
+    """MAE of each net on its test rows, each with its own label."""
+    return tuple(net.mae(net.trial.split.test) for net in nets)
 
 
 def _last_change_mae(net: TrainedNet, days: pl.Series) -> float:
@@ -163,7 +167,7 @@ def _known_label(published: Sequence[TrainedNet], next_day: Sequence[TrainedNet]
         "last_change_today": _last_change_mae(published[0], days),
         "last_change_next_day": _last_change_mae(next_day[0], days),
     }
-    return Fault(1, "known_label", _mae_on(published, days), _mae_on(next_day, days), values)
+    return Fault(1, "known_label", _maes_on(published, days), _maes_on(next_day, days), values)
 
 
 def _neighbours(random: Sequence[TrainedNet], blocked: Sequence[TrainedNet]) -> Fault:
@@ -172,7 +176,7 @@ def _neighbours(random: Sequence[TrainedNet], blocked: Sequence[TrainedNet]) -> 
     values = {
         "rows": len(rows.table), "folds": FOLDS, "trees_random": trees_random, "trees_blocks": trees_blocks
     }  # fmt: skip
-    return Fault(2, "neighbours", _pooled_mae(random), _pooled_mae(blocked), values)
+    return Fault(2, "neighbours", _pooled_maes(random), _pooled_maes(blocked), values)
 
 
 def _tree_mae(rows: RecipeRows, nets: Sequence[TrainedNet]) -> float:
@@ -183,10 +187,10 @@ def _tree_mae(rows: RecipeRows, nets: Sequence[TrainedNet]) -> float:
     return float(np.concatenate(errors).mean())
 
 
-def _pooled_mae(nets: Sequence[TrainedNet]) -> float:
-    """Mean absolute error over the test rows of all nets."""
+def _pooled_maes(nets: Sequence[TrainedNet]) -> Maes:
+    """Per seed, the mean absolute error over the test rows of all its nets, one net per fold."""
     errors = [np.abs(n.prediction[n.trial.split.test] - n.trial.rows.target()[n.trial.split.test]) for n in nets]
-    return float(np.concatenate(errors).mean())
+    return tuple(float(np.concatenate(errors[k : k + FOLDS]).mean()) for k in range(0, len(errors), FOLDS))
 
 
 def _quality_codes(published: Sequence[TrainedNet], good: Sequence[TrainedNet]) -> Fault:
@@ -198,10 +202,9 @@ def _quality_codes(published: Sequence[TrainedNet], good: Sequence[TrainedNet]) 
         "wrong_labels": len(wrong),
         "rows": len(rows.table),
         "largest": wrong.sort(pl.col("change").abs(), descending=True)["change"].head(3).to_list(),
-        "published_on_good": _mae_on(published, _test_days(good[0])),
+        "published_on_good": fmean(_maes_on(published, _test_days(good[0]))),
     }
-    errors = [metrics.mae(n.prediction[n.trial.split.test], n.trial.rows.target()[n.trial.split.test]) for n in good]
-    return Fault(3, "quality_codes", _mae(published), float(np.mean(errors)), values)
+    return Fault(3, "quality_codes", _test_maes(published), _test_maes(good), values)
 
 
 def _zeros(published: Sequence[TrainedNet], complete: Sequence[TrainedNet]) -> Fault:
@@ -213,9 +216,9 @@ def _zeros(published: Sequence[TrainedNet], complete: Sequence[TrainedNet]) -> F
         "with_zero": len(with_zero),
         "rows": len(rows.table),
         "test_with_zero": len(test) - len(days),
-        "published_with_zero": _mae_on(published, test.filter(test.is_in(with_zero.implode()))),
+        "published_with_zero": fmean(_maes_on(published, test.filter(test.is_in(with_zero.implode())))),
     }
-    return Fault(4, "zeros", _mae_on(published, days), _mae_on(complete, days), values)
+    return Fault(4, "zeros", _maes_on(published, days), _maes_on(complete, days), values)
 
 
 def _selected_rows(record: Record, published: Sequence[TrainedNet]) -> Fault:
@@ -228,16 +231,13 @@ def _selected_rows(record: Record, published: Sequence[TrainedNet]) -> Fault:
     predictions = networks.predict_all([(net.network, inputs) for net in published])
     falls = rows.table.filter(pl.col("date").is_in(dropped.implode())).select("date", "change").rows()
     values = {"test": len(first.split.test), "dropped": len(dropped), "falls": falls}
-    errors = [metrics.mae(prediction, target) for prediction in predictions]
-    return Fault(5, "selected_rows", _mae(published), float(np.mean(errors)), values)
+    errors = tuple(metrics.mae(prediction, target) for prediction in predictions)
+    return Fault(5, "selected_rows", _test_maes(published), errors, values)
 
 
 def _separate_shuffles(
     published: Sequence[TrainedNet], paired: Sequence[TrainedNet], normalised: Sequence[TrainedNet]
 ) -> Fault:
-    def test_mae(nets: Sequence[TrainedNet]) -> float:
-        return float(np.mean([net.mae(net.trial.split.test) for net in nets]))
-
     def spread(nets: Sequence[TrainedNet]) -> float:
         return float(np.mean([np.std(net.prediction[net.trial.split.test]) for net in nets]))
 
@@ -249,11 +249,11 @@ def _separate_shuffles(
     values = {
         "spread": spread(published),
         "median": float(np.mean(median_errors)),
-        "paired": test_mae(paired),
+        "paired": fmean(_test_maes(paired)),
         "paired_spread": spread(paired),
         "normalised_spread": spread(normalised),
     }
-    return Fault(6, "separate_shuffles", test_mae(published), test_mae(normalised), values)
+    return Fault(6, "separate_shuffles", _test_maes(published), _test_maes(normalised), values)
 
 
 def baseline_fault(results: Sequence[RecipeResult], hindcast: pl.DataFrame) -> Fault:
@@ -266,4 +266,5 @@ def baseline_fault(results: Sequence[RecipeResult], hindcast: pl.DataFrame) -> F
     """
     first = results[0]
     values = {"recipe": first.recipe, "test": first.test, "leads": hindcast.to_dicts()}
-    return Fault(7, "baseline", first.mean(), first.baselines_test["last_change"], values)
+    last_change = tuple(maes["last_change"] for maes in first.seed_baselines)
+    return Fault(7, "baseline", first.mae, last_change, values)

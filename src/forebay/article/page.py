@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forebay.article.charts import loss_chart, prediction_chart
+from forebay.article.charts import loss_chart, loss_table, prediction_chart, prediction_table
 from forebay.article.results import BASELINES, RECIPE_TITLES, ArticlePage, RecipeResult
+from forebay.article.steps import read_steps
 from forebay.charts import drawing
 from forebay.charts.figures import Figure
 from forebay.report.environment import render_page
@@ -28,6 +29,14 @@ TITLES = {
 }
 
 
+VERDICTS = {
+    "higher": "higher without it",
+    "lower": "lower without it",
+    "undecided": "undecided",
+    "one seed": "unknown (one seed)",
+}
+
+
 def write_page(page: ArticlePage, folder: Path) -> None:
     """Write article.html and, per result, its charts as HTML, SVG and PNG into `folder`."""
     (folder / "article.html").write_bytes(render_article(page).encode())
@@ -36,14 +45,20 @@ def write_page(page: ArticlePage, folder: Path) -> None:
         pictures = drawing.start_drawing((figure.name, figure.file_spec()) for figure in figures.values())
         drawing.write_pictures(pictures, folder)
         for name, figure in figures.items():
-            values = {"title": f"{result.title}: {name}", "figure": figure}
-            (folder / f"{figure.name}.html").write_bytes(render_page("article_chart.html", values).encode())
+            values = {"title": f"{result.title}: {name}", "result": result, "name": name, "figure": figure}
+            (folder / f"{figure.name}.html").write_bytes(render_page("article_chart.html", values | _tables()).encode())
 
 
 def result_figures(result: RecipeResult) -> dict[str, Figure]:
     """The two figures of a result, by the last part of their files' names."""
-    charts = {"history": loss_chart(result), "prediction": prediction_chart(result)}
+    prediction = prediction_chart(result.predictions, result.title, place=f"#{result.stem}-prediction-days")
+    charts = {"prediction": prediction, "history": loss_chart(result)}
     return {name: Figure(f"{result.stem}-{name}", (chart,), legend_symbol="stroke") for name, chart in charts.items()}
+
+
+def _tables() -> dict[str, object]:
+    """Functions of the templates: the table beside each chart."""
+    return {"loss_table": loss_table, "prediction_table": prediction_table}
 
 
 def render_article(page: ArticlePage) -> str:
@@ -58,6 +73,8 @@ def render_article(page: ArticlePage) -> str:
         "model_titles": [TITLES[name] for name in MODELS],
         "titles": TITLES,
         "recipe_titles": RECIPE_TITLES,
+        "verdicts": VERDICTS,
+        "steps": read_steps(),
         "worse": [scores.recipe for scores in page.same_days if scores.mae["net"] > scores.mae["last_change"]],
     }
-    return render_page("article.html", values)
+    return render_page("article.html", values | _tables())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from forebay.errors import DataError
 from forebay.nets.networks import Layers, Training
+from forebay.nets.rows import sample
 
 Rows = NDArray[np.intp]
 Array = NDArray[np.float64]
@@ -279,18 +280,6 @@ def split_rows(recipe: Recipe, count: int, seed: int) -> Split:
         test = round(TEST_SHARE * count)
         return _validated(order[: count - test], order[count - test :])
     return _livebook(count, seed, in_pairs=recipe.split == "shuffle in pairs")
-
-
-def sample(count: int, share: float, seed: int) -> Rows:
-    """Rows that pandas' `sample(frac=share, random_state=seed)` selects from `count` rows, in its order.
-
-    Examples
-    --------
-    >>> sample(10, 0.8, 12345).tolist()
-    [0, 7, 3, 9, 6, 4, 1, 8]
-    """
-    rows: Rows = np.random.RandomState(seed).choice(count, round(share * count), replace=False)
-    return rows
 
 
 def _validated(train: Rows, test: Rows) -> Split:

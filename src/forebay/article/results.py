@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Literal
 
 import polars as pl
 
@@ -23,11 +26,10 @@ class RecipeResult:
         Test MAE of the net, one per seed.
     spread
         Standard deviation of the net's test predictions, one per seed; near 0 the prediction is a constant.
-    baselines
-        MAE of each of `BASELINES` on the rows that `baselines_on` names: the test rows, or all rows where every seed
-        has a different test.
-    baselines_test
-        The same on the test rows; the mean over the seeds where every seed has a different test.
+    seed_baselines
+        MAE of each of `BASELINES` on the test rows, one mapping per seed; equal if the seeds have the same test.
+    all_row_baselines
+        MAE of each of `BASELINES` on all rows, where every seed has a different test; otherwise None.
     history
         seed, epoch, loss, val_loss.
     predictions
@@ -44,9 +46,8 @@ class RecipeResult:
     test: int
     mae: tuple[float, ...]
     spread: tuple[float, ...]
-    baselines: Mapping[str, float]
-    baselines_on: str
-    baselines_test: Mapping[str, float]
+    seed_baselines: tuple[Mapping[str, float], ...]
+    all_row_baselines: Mapping[str, float] | None
     history: pl.DataFrame = field(repr=False)
     predictions: pl.DataFrame = field(repr=False)
 
@@ -60,15 +61,23 @@ class RecipeResult:
         """First part of its files' names."""
         return f"{self.recipe}-{self.variant}"
 
+    @property
+    def baselines(self) -> dict[str, float]:
+        """MAE of each of `BASELINES` on the test rows of the net: the mean over the seeds."""
+        return {name: fmean(maes[name] for maes in self.seed_baselines) for name in BASELINES}
+
+    @property
+    def baselines_on(self) -> str:
+        """Rows of `baselines`."""
+        return "test rows" if self.all_row_baselines is None else "test rows of each seed, mean over the seeds"
+
     def mean(self) -> float:
         """Mean test MAE over the seeds."""
-        return sum(self.mae) / len(self.mae)
+        return fmean(self.mae)
 
     def deviation(self) -> float:
         """Standard deviation of the test MAE over the seeds (n − 1); 0 for one seed."""
-        if len(self.mae) == 1:
-            return 0.0
-        return float((sum((m - self.mean()) ** 2 for m in self.mae) / (len(self.mae) - 1)) ** 0.5)
+        return stdev(self.mae) if len(self.mae) > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -79,20 +88,49 @@ class Fault:
     ----------
     name
         Block of the page's template with the fault's title and text.
+    published, corrected
+        MAE with the fault and without it, one per seed; the two of a seed are a pair.
     values
         Numbers of that text.
     """
 
     number: int
     name: str
-    published: float
-    corrected: float
+    published: tuple[float, ...]
+    corrected: tuple[float, ...]
     values: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def costs(self) -> tuple[float, ...]:
+        """MAE without the fault minus MAE with it, one per seed."""
+        return tuple(after - before for before, after in zip(self.published, self.corrected, strict=True))
+
+    @property
     def cost(self) -> float:
-        """MAE without the fault minus MAE with it."""
-        return self.corrected - self.published
+        """Mean of `costs`."""
+        return fmean(self.costs)
+
+    @property
+    def half_width(self) -> float | None:
+        """Half width of the 95% interval of `cost` over the seeds (Student's t); None for one seed.
+
+        The rows are fixed. The interval therefore shows the effect of the seed, not that of other days.
+        """
+        count = len(self.costs)
+        if count == 1:
+            return None
+        from scipy.stats import t
+
+        return float(t.ppf(0.975, count - 1)) * stdev(self.costs) / math.sqrt(count)
+
+    @property
+    def verdict(self) -> Literal["higher", "lower", "undecided", "one seed"]:
+        """The MAE without the fault against that with it; "undecided" where the interval of the cost contains 0."""
+        if self.half_width is None:
+            return "one seed"
+        if abs(self.cost) <= self.half_width:
+            return "undecided"
+        return "higher" if self.cost > 0 else "lower"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError
 from forebay.files import write_all
 from forebay.jobs.forecast import ForecastResult, forecast_dam
-from forebay.nets import backends, export, networks
+from forebay.nets import backends, export, networks, weights
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
 from forebay.verify.score_tables import compare_scores
@@ -206,9 +206,10 @@ def json_rows(results: Sequence[RecipeResult]) -> list[dict[str, object]]:
             "seeds": len(r.mae),
             "mae_mean": r.mean(),
             "mae_sd": r.deviation(),
-            "baselines": dict(r.baselines),
+            "baselines": r.baselines,
             "baselines_on": r.baselines_on,
-            "baselines_test": dict(r.baselines_test),
+            "baselines_test": r.baselines,  # for programs of version 0.2
+            "baselines_all": None if r.all_row_baselines is None else dict(r.all_row_baselines),
         }
         for r in results
     ]
@@ -231,7 +232,7 @@ def text_rows(page: ArticlePage) -> list[dict[str, object]]:
 
 
 def write(result: ArticleRun, folder: Path) -> list[Path]:
-    """Paths of the files in `folder`: the page, its charts and tables, and every net as `.keras` and ONNX.
+    """Paths of the files in `folder`: the page, its charts and tables, every net, and the modules that run the nets.
 
     Raises
     ------
@@ -260,3 +261,4 @@ def _write_nets(result: ArticleRun, folder: Path) -> None:
     export.write_all(
         [(net.network, net.trial.rows.inputs(), folder / f"{stem}.onnx") for stem, net in result.nets.items()]
     )
+    weights.write_modules(folder)

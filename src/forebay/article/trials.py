@@ -76,7 +76,8 @@ def recipe_result(nets: Sequence[TrainedNet], backend: str) -> RecipeResult:
     recipe, rows, split = first.recipe, first.rows, first.split
     is_livebook = recipe.split in ("shuffle", "shuffle in pairs")  # it does not count validation rows as training rows
     changes_by_seed = recipe.split == "shuffle"
-    test_baselines = _mean_baselines([net.trial for net in nets] if changes_by_seed else [first])
+    one = trial_baselines(first)
+    seed_baselines = [trial_baselines(net.trial) if changes_by_seed and net is not nets[0] else one for net in nets]
     return RecipeResult(
         recipe=recipe.name,
         variant=recipe.variant,
@@ -88,16 +89,15 @@ def recipe_result(nets: Sequence[TrainedNet], backend: str) -> RecipeResult:
         test=len(split.test),
         mae=tuple(net.mae() for net in nets),
         spread=tuple(float(np.std(net.prediction[net.trial.split.test])) for net in nets),
-        baselines=baselines_on_all(rows) if changes_by_seed else test_baselines,
-        baselines_on="all rows (fitted baselines: 5 random folds)" if changes_by_seed else "test rows",
-        baselines_test=test_baselines,
+        seed_baselines=tuple(seed_baselines),
+        all_row_baselines=baselines_on_all(rows) if changes_by_seed else None,
         history=pl.concat(net.network.history.select(pl.lit(net.trial.seed).alias("seed"), pl.all()) for net in nets),
         predictions=_predictions(nets[0]),
     )
 
 
 def _predictions(net: TrainedNet) -> pl.DataFrame:
-    """date, part, actual, prediction; the actual is the label that the recipe compares with the prediction."""
+    """date, part, actual, prediction; the actual is the change of that day, also where the recipe loses the pairs."""
     split, target = net.trial.split, net.trial.rows.target()
     rows = np.concatenate([split.fitted, split.validating, split.test])
     sizes = {"train": len(split.fitted), "validation": len(split.validating), "test": len(split.test)}
@@ -105,23 +105,17 @@ def _predictions(net: TrainedNet) -> pl.DataFrame:
         {
             "date": net.trial.rows.table["date"].gather(rows),
             "part": [name for name, size in sizes.items() for _ in range(size)],
-            "actual": np.concatenate(split.labels(target)),
+            "actual": target[rows],
             "prediction": net.prediction[rows],
         }
     ).sort("date")
 
 
-def _mean_baselines(trials: Sequence[Trial]) -> dict[str, float]:
-    """Mean MAE of each baseline over the trials' tests, on the rows of the test labels."""
-    errors = []
-    for trial in trials:
-        fitted, validating, test = trial.split.label_rows or (
-            trial.split.fitted,
-            trial.split.validating,
-            trial.split.test,
-        )
-        errors.append(baselines(trial.rows, np.concatenate([fitted, validating]), test))
-    return {name: float(np.mean([maes[name] for maes in errors])) for name in BASELINES}
+def trial_baselines(trial: Trial) -> dict[str, float]:
+    """MAE of each baseline on the rows of the test labels, fitted on those of the other labels."""
+    split = trial.split
+    fitted, validating, test = split.label_rows or (split.fitted, split.validating, split.test)
+    return baselines(trial.rows, np.concatenate([fitted, validating]), test)
 
 
 def baselines(rows: RecipeRows, train: Rows, test: Rows) -> dict[str, float]:

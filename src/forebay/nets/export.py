@@ -1,11 +1,13 @@
-"""Nets as ONNX files, which applications in other languages can run in-process.
+"""Nets as files for applications in other languages: ONNX, and plain numbers as JSON and Erlang terms.
 
-A file is written only if onnxruntime and Keras agree to 1e-4 of the target's unit. Keras exports every net under jax,
-whatever backend fitted it, because the export under TensorFlow omits the normalisation layer without an error.
+The files of a net are written only if onnxruntime (to 1e-4 of the target's unit) and the plain numbers (to 1e-5) agree
+with Keras. Keras exports every net under jax, whatever backend fitted it, because the export under TensorFlow omits the
+normalisation layer without an error.
 """
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from forebay.errors import ConfigError, ModelError
 from forebay.files import write_file
-from forebay.nets import backends, keras_nets, networks
+from forebay.nets import backends, keras_nets, networks, weights
 from forebay.nets.backends import Item, Task
 
 if TYPE_CHECKING:
@@ -38,17 +40,19 @@ def check_tools() -> None:
 
 
 def write_onnx(network: Network, inputs: pl.DataFrame, path: Path) -> float:
-    """Largest difference between onnxruntime and Keras on the rows of `inputs`, after writing the net as an ONNX file.
+    """Largest difference between onnxruntime and Keras on the rows of `inputs`, after writing the net's files.
 
-    The file has one input tensor `inputs`, float32 (n, k) in the order of `network.names`, for any n. Its output is one
-    tensor, float32 (n, 1), in the target's unit.
+    The ONNX file `path` has one input tensor `inputs`, float32 (n, k) in the order of `network.names`, for any n. Its
+    output is one tensor, float32 (n, 1), in the target's unit. STEM.weights.json and STEM.weights.term next to it have
+    the net as plain numbers (`weights`), where STEM is the file's name without its suffix.
 
     Raises
     ------
     ConfigError
         If the ONNX tools or jax are not installed.
     ModelError
-        If onnxruntime and Keras differ by more than 1e-4 in a row; the file is then not written.
+        If the net has a layer that plain numbers do not cover, or a file would differ from Keras by more than the
+        tolerance in a row; then no file is written.
     """
     return write_all([(network, inputs, path)])[0]
 
@@ -61,16 +65,22 @@ def write_all(exports: list[tuple[Network, pl.DataFrame, Path]]) -> list[float]:
     predictions = networks.predict_all([(net, inputs) for net, inputs, _ in exports])
     differences = []
     for (net, inputs, path), result, prediction in zip(exports, results, predictions, strict=True):
-        content = result["onnx"].tobytes()
+        content, plain = result["onnx"].tobytes(), weights.plain_net(json.loads(str(result["layers"])), net.names)
         difference = float(np.max(np.abs(run_onnx(content, inputs.select(net.names)) - prediction), initial=0.0))
-        if not difference <= TOLERANCE:
-            raise ModelError(
-                f"{path.name}: onnxruntime and Keras differ by {difference:.2g}, allowed is {TOLERANCE:g}; the file "
-                "was not written, so use the .keras file and report this net"
-            )
+        _check(path, "onnxruntime", difference, TOLERANCE)
+        _check(path, "the plain numbers", weights.difference(plain, inputs, prediction), weights.TOLERANCE)
         write_file(path, content)
+        weights.write(plain, path.with_suffix(""))
         differences.append(difference)
     return differences
+
+
+def _check(path: Path, name: str, difference: float, tolerance: float) -> None:
+    if not difference <= tolerance:
+        raise ModelError(
+            f"{path.name}: {name} and Keras differ by {difference:.2g}, allowed is {tolerance:g}; the files were not "
+            "written, so use the .keras file and report this net"
+        )
 
 
 def run_onnx(model: bytes | Path, inputs: pl.DataFrame) -> NDArray[np.float64]:
@@ -89,7 +99,7 @@ def run_onnx(model: bytes | Path, inputs: pl.DataFrame) -> NDArray[np.float64]:
 
 
 def _export_item(item: Item) -> Item:
-    """The net as ONNX; runs in the process in which Keras runs on jax."""
+    """The net as ONNX and the facts of its layers; runs in the process in which Keras runs on jax."""
     import tempfile
 
     model = keras_nets.load_model(item["keras"].tobytes())
@@ -97,4 +107,5 @@ def _export_item(item: Item) -> Item:
     with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
         path = Path(folder) / "net.onnx"
         model.export(path, format="onnx", verbose=False)
-        return {"onnx": np.frombuffer(path.read_bytes(), np.uint8)}
+        layers = np.array(json.dumps(weights.layer_facts(model)))
+        return {"onnx": np.frombuffer(path.read_bytes(), np.uint8), "layers": layers}

@@ -1,25 +1,25 @@
 """Small neural nets on any backend of Keras, from a table to a forecast.
 
-A net is a list of layers, and each step is one call: `arrays` (table → arrays), `split_validation`, `shuffle`,
-`batches`, `normalisation`, `fit`, `predict`, `save`, `load`. The loss history is a table. Each call names its
-backend, because a fitted net is the content of its `.keras` file.
+A net is a list of layers. `rows` makes arrays from a table; `fit`, `predict`, `evaluate`, `save` and `load` are here.
+The loss history is a table. Each call names its backend, because a fitted net is the content of its `.keras` file.
 
 Examples
 --------
 ::
 
-    rows = arrays(table, inputs=["rain", "stream"], target="change")
-    fitted, validating = split_validation(rows, 0.2)
+    train, test = split_test(arrays(table, inputs=["rain", "stream"], target="change"), 0.2)
+    fitted, validating = split_validation(train, 0.2)
     net = fit(Fit(LAYERS, Training(epochs=30, batch=32), fitted, validating), backend="jax")
     net.history                                  # epoch, loss, val_loss
+    evaluate(net, test)                          # mean absolute error
     predict(net, table, backend="torch")         # one number per row
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -27,11 +27,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay import metrics
 from forebay.errors import ModelError
 from forebay.nets import backends
 from forebay.nets.backends import Item, Progress, Task
+from forebay.nets.rows import (
+    Arrays,
+    Floats,
+    Normalisation,
+    arrays,
+    batches,
+    matrix,
+    normalisation,
+    shuffle,
+    split_test,
+    split_validation,
+)
 
-Floats: TypeAlias = NDArray[np.float32]
+__all__ = [
+    "Arrays", "Fit", "Floats", "Layers", "Network", "Normalisation", "Training", "arrays", "batches", "evaluate", "fit",
+    "fit_all", "load", "normalisation", "predict", "predict_all", "save", "shuffle", "split_test", "split_validation",
+]  # fmt: skip
+
 Layers: TypeAlias = tuple[tuple[str, float], ...]
 """A net from input to output: ("normalisation", 0), ("dropout", share), ("dense", units), ("relu", 0)."""
 
@@ -61,99 +78,6 @@ class Training:
     rate: float = 0.001
     leftover: Literal["kept", "dropped"] = "kept"
     reshuffle: bool = True
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """Inputs (n, k) and target (n,) of the same n rows, with the inputs' names."""
-
-    inputs: Floats
-    target: Floats
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def take(self, rows: NDArray[np.intp] | slice) -> Arrays:
-        """The arrays of these rows only."""
-        return replace(self, inputs=self.inputs[rows], target=self.target[rows])
-
-
-def arrays(table: pl.DataFrame, *, inputs: Sequence[str], target: str) -> Arrays:
-    """Columns of a table as arrays of single precision.
-
-    Raises
-    ------
-    ModelError
-        If a column is absent, or has a null or a number that is not finite, because nets accept no missing values.
-
-    Examples
-    --------
-    >>> rows = arrays(pl.DataFrame({"rain": [0, 12], "change": [0.0, 0.1]}), inputs=["rain"], target="change")
-    >>> rows.inputs.tolist(), len(rows)
-    ([[0.0], [12.0]], 2)
-    """
-    values = _matrix(table, [*inputs, target])
-    return Arrays(np.ascontiguousarray(values[:, :-1]), values[:, -1].copy(), tuple(inputs))
-
-
-def _matrix(table: pl.DataFrame, columns: Sequence[str]) -> Floats:
-    for column in columns:
-        if column not in table.columns:
-            raise ModelError(f"column {column!r} is not in the table; it has {table.columns}")
-        missing = len(table) - int(table[column].cast(pl.Float64).is_finite().sum())
-        if missing:
-            raise ModelError(
-                f"column {column!r} has no finite number in {missing} of {len(table)} rows; a net needs one in every "
-                "row, so remove these rows"
-            )
-    return table.select(columns).to_numpy().astype(np.float32)
-
-
-def split_validation(rows: Arrays, share: float) -> tuple[Arrays, Arrays]:
-    """The first int(n · (1 − share)) rows, and the rest for validation, in their order (as Keras does).
-
-    Examples
-    --------
-    >>> rows = Arrays(np.zeros((3774, 7), np.float32), np.zeros(3774, np.float32), ())
-    >>> [len(part) for part in split_validation(rows, 0.2)]
-    [3019, 755]
-    """
-    cut = int(len(rows) * (1 - share))
-    return rows.take(slice(0, cut)), rows.take(slice(cut, None))
-
-
-def shuffle(rows: Arrays, seed: int) -> Arrays:
-    """The rows in a random order; each target stays with its inputs."""
-    return rows.take(np.random.default_rng(seed).permutation(len(rows)))
-
-
-def batches(rows: Arrays, size: int, *, leftover: Literal["kept", "dropped"] = "kept") -> Iterator[Arrays]:
-    """The rows in parts of `size`; the `leftover` rows are a smaller last part, or are dropped.
-
-    Examples
-    --------
-    >>> rows = Arrays(np.zeros((20, 7), np.float32), np.zeros(20, np.float32), ())
-    >>> [len(batch) for batch in batches(rows, 8)], [len(batch) for batch in batches(rows, 8, leftover="dropped")]
-    ([8, 8, 4], [8, 8])
-    """
-    end = len(rows) if leftover == "kept" else len(rows) - len(rows) % size
-    for start in range(0, end, size):
-        yield rows.take(slice(start, min(start + size, end)))
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and variance per input, shape (k,); the net's first layer computes (x − mean)/√variance."""
-
-    mean: Floats
-    variance: Floats
-
-
-def normalisation(rows: Arrays) -> Normalisation:
-    """Mean and variance of the inputs of `rows`; pass training rows only."""
-    values = rows.inputs.astype(np.float64)
-    return Normalisation(values.mean(axis=0).astype(np.float32), values.var(axis=0).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -239,10 +163,15 @@ def predict_all(pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str =
         If an input is absent or has missing values.
     """
     items: list[Item] = [
-        {"keras": np.frombuffer(net.content, np.uint8), "inputs": _matrix(table, net.names)} for net, table in pairs
+        {"keras": np.frombuffer(net.content, np.uint8), "inputs": matrix(table, net.names)} for net, table in pairs
     ]
     results = backends.run(Task(_KERAS_SIDE, "predict_item"), items, backend=backend)
     return [result["prediction"].astype(np.float64) for result in results]
+
+
+def evaluate(network: Network, rows: Arrays, *, backend: str = "jax") -> float:
+    """Mean absolute error of the net on `rows`, in the target's unit; raises as `predict_all`."""
+    return metrics.mae(predict(network, rows.table(), backend=backend), rows.target.astype(np.float64))
 
 
 def save(network: Network, path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from statistics import fmean
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -54,6 +55,7 @@ def label_cells(rows: Markup, headers: Sequence[str]) -> Markup:
 
 
 _FILTERS = {
+    "average": fmean,
     "day": format_day,
     "label_cells": label_cells,
     "number": format_number,
