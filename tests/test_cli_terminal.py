@@ -40,7 +40,7 @@ def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
     at = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
     terminal.table("Cells", [{"at": at, "yes": True, "no": False, "n": 12_345, "x": 1234.5678, "small": 0.000123456}])
     out = capsys.readouterr().out
-    assert all(text in out for text in ("2020-01-02 03:04Z", "yes", "no", "12345", "1,235", "0.0001235"))
+    assert all(text in out for text in ("2020-01-02T03:04+00:00", "yes", "no", "12345", "1,235", "0.0001235"))
 
 
 def test_a_forecast_with_its_scores_and_limitations(capsys: pytest.CaptureFixture[str]) -> None:

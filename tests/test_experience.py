@@ -89,7 +89,7 @@ def test_no_day_depends_on_later_values(seed: int, day: int) -> None:
             [
                 "wetness of the catchment (antecedent precipitation index), 80 mm, is above the range of the training "
                 "days (maximum 0 mm)",
-                "level, -4 m, is below the range of the training days (minimum 0 m)",
+                "level, −4 m, is below the range of the training days (minimum 0 m)",
             ],
         ),
     ],

@@ -205,7 +205,7 @@ def test_words_for_dry_weather_and_missing_inputs() -> None:
     assert by_group["full_supply"] == "1.0 m above full supply"
     assert by_group["missing"] == "missing: Coxs River"
     without_rain = words(rainfall_r1=[None] * 5, rainfall_r2=[None] * 5, reservoir_level=[95.0, 94.95, None, 94.9])
-    assert without_rain["level"] == "last known change of the level: a fall of 0.050 m"
+    assert without_rain["level"] == "last known change of the level: a fall of 0.025 m a day"
     assert without_rain["rain"].startswith("past rain")
     assert without_rain["missing"].startswith("missing: ")
     assert "rain of some days" in without_rain["missing"]

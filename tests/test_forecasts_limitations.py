@@ -90,3 +90,15 @@ def test_a_level_read_at_an_hour_is_named() -> None:
         "The level is read at 08:00: a lead time of 1 day reaches the next reading, and the level does not yet include "
         "the rain since the last reading.",
     )
+
+
+def test_levels_that_count_as_missing_are_counted() -> None:
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1,)}, **FULL)
+    level = np.random.default_rng(2).gamma(2, 2, 400).round(3).tolist()
+    level[50], level[60] = -999999.0, 99999.0
+    flags = [None if abs(value) < 100 else "sentinel" if value < 0 else "range" for value in level]
+    sentences = limitations_of(dam, 400, reservoir_level=level, reservoir_level_flag=flags)
+    assert (
+        "2 days have a level outside the plausible range, or a number that means no value: they count as missing, and "
+        "are neither used nor scored."
+    ) in sentences

@@ -197,7 +197,7 @@ def test_a_rain_forecast_from_a_file_is_used_noted_and_repeated(tmp_path: Path) 
     first = run_job(synthetic.write_dam(dam, frame, tmp_path, issued), tmp_path, init=init)[0]
     (note,) = first.issued.forcings
     day = f"{init:%Y-%m-%d}"
-    assert note.startswith(f"Used: The outlook, issued {day} 12:00: ")
+    assert note.startswith(f"Used: The outlook, issued {day}T12:00+10:00: ")
     assert "outlook" not in " ".join(first.issued.limitations)
     assert ("forcing", "The outlook") in set(first.issued.explanation.select("group", "gauge").rows())
     with_outlook, without = (
@@ -257,7 +257,7 @@ def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: Job) -> None:
     result, report = in_metres
     failed = FetchReport(report.table, {"rainfall_r1": SourceError("no answer within 10 s")}, None)
     again = forecast_dam(result.dam, result.daily_tables, now=NOW, report=failed)
-    assert again.issued.limitations == ("rainfall_r1 could not be fetched: no answer within 10 s",)
+    assert again.issued.limitations == ("Rainfall could not be fetched: no answer within 10 s",)
 
 
 def test_written_files(in_metres: Job, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.features.reading_pattern import RECENT_READINGS, reading_pattern, resolution
+from forebay.features.reading_pattern import RECENT_READINGS, reading_pattern, resolution_by_day
 from forebay.features.samples import make_samples
 from forebay.forecasts.limitations import limitations
 from forebay.tables import DEFAULT_MODEL
@@ -28,19 +28,24 @@ def on_days(values: np.ndarray, days: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("scale", [1.0, 1 / 0.3048])
 def test_the_resolution_is_the_step_of_the_readings(step: float, scale: float) -> None:
     values = np.round(WALK * max(1, step) / step) * step
-    assert resolution((values * scale) / scale)[-1] == pytest.approx(step)
+    assert resolution_by_day((values * scale) / scale)[-1] == pytest.approx(step)
+
+
+def test_a_level_near_zero_has_no_large_resolution() -> None:
+    assert resolution_by_day(np.round(WALK * 0.01 - WALK[0] * 0.01, 3))[-1] == pytest.approx(0.001)
+    assert resolution_by_day(WALK * 1e-3 - 0.5)[-1] == 0
 
 
 def test_without_a_step_or_without_changes_there_is_no_resolution() -> None:
-    assert resolution(WALK * np.pi)[-1] == 0
-    assert resolution(np.full(100, 5.0))[-1] == 0
-    assert resolution(np.round(WALK[: RECENT_READINGS - 1]))[-1] == 0
+    assert resolution_by_day(WALK * np.pi)[-1] == 0
+    assert resolution_by_day(np.full(100, 5.0))[-1] == 0
+    assert resolution_by_day(np.round(WALK[: RECENT_READINGS - 1]))[-1] == 0
 
 
 @given(st.integers(40, 300), st.integers(1, 40))
 def test_the_resolution_of_a_day_depends_on_no_later_reading(day: int, gap: int) -> None:
     level = np.where(np.arange(400) % gap == 0, WALK[:400], np.round(WALK[:400]))
-    assert np.array_equal(resolution(level)[: day + 1], resolution(level[: day + 1]))
+    assert np.array_equal(resolution_by_day(level)[: day + 1], resolution_by_day(level[: day + 1]))
 
 
 @pytest.mark.parametrize(
@@ -55,10 +60,11 @@ def test_the_resolution_of_a_day_depends_on_no_later_reading(day: int, gap: int)
     ],
 )
 def test_the_frequency_in_words(days: np.ndarray, frequency: str) -> None:
-    pattern = reading_pattern(on_days(np.round(WALK), days))
+    level = on_days(np.round(WALK), days)
+    pattern = reading_pattern(level, resolution_by_day(level))
     assert pattern is not None and pattern.frequency == frequency
     assert pattern.is_daily == (frequency == "about once a day")
-    assert reading_pattern(np.array([1.0, np.nan])) is None
+    assert reading_pattern(np.array([1.0, np.nan]), np.zeros(2)) is None
 
 
 def test_a_daily_record_that_becomes_weekly_in_whole_units() -> None:

@@ -134,3 +134,12 @@ def test_the_last_change_does_not_depend_on_the_unit() -> None:
     assert pl.Series(feet.inputs["last_change"] * 0.3048).to_list()[1:] == pytest.approx(
         metres.inputs["last_change"].to_list()[1:]
     )
+
+
+def test_a_level_outside_the_plausible_range_is_no_target_and_no_start() -> None:
+    level = [1.0, 2.0, -999999.0, 3.0, 9999.0, 4.0]
+    flags: list[str | None] = [None, None, "sentinel", None, "range", None]
+    samples = samples_from(small_dam(), reservoir_level=level, reservoir_level_flag=flags)
+    for values in (samples.observed, samples.level, samples.trusted):
+        np.testing.assert_array_equal(values, [1.0, 2.0, np.nan, 3.0, np.nan, 4.0])
+    np.testing.assert_array_equal(samples.start_level, [1.0, 2.0, 2.0, 3.0, 3.0, 4.0])

@@ -11,9 +11,9 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.features.level_change import change_per_day, last_change
 from forebay.features.samples import make_samples
-from forebay.screen.flags import DATUM_STEP, daily_known_on, screen_daily
+from forebay.screen.flags import daily_known_on, screen_daily
 from forebay.screen.supported_range import with_supported_levels
-from forebay.tables import DEFAULT_MODEL, QUANTILES
+from forebay.tables import DATUM_STEP, DEFAULT_MODEL, QUANTILES
 from forebay.verify.verification import verify_hindcast
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 

@@ -170,6 +170,10 @@ EXPLANATION = Table(
 """Contributions to a forecast."""
 
 
+DATUM_STEP = "datum_step"
+"""Column of a daily table as known on a day: whether a new datum of the target begins, as far as known."""
+
+
 def flag_of(column: str) -> str:
     """Name of the daily table's column with the flags of `column`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from forebay.screen.flags import DATUM_STEP
+from forebay.tables import DATUM_STEP
 
 OLDEST_LEVEL_DAYS = 30
 """A forecast starts from no level, and uses no change, that is older than this."""

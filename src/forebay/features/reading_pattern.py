@@ -50,24 +50,32 @@ class ReadingPattern:
         return "about once a month" if abs(self.days - _MONTH) <= 3 else f"about every {self.days:.0f} days"
 
 
-def reading_pattern(level: NDArray[np.float64]) -> ReadingPattern | None:
-    """Pattern of the newest readings of a level (one value per day, NaN where missing); None with fewer than two."""
+def reading_pattern(level: NDArray[np.float64], resolution: NDArray[np.float64]) -> ReadingPattern | None:
+    """Pattern of the newest readings of a level (one value per day, NaN where missing); None with fewer than two.
+
+    Parameters
+    ----------
+    resolution
+        Of each day, in the unit of the level.
+    """
     days = np.flatnonzero(np.isfinite(level))[-RECENT_READINGS:]
     if len(days) < 2:
         return None
     shortest, median, longest = np.quantile(np.diff(days), [0.1, 0.5, 0.9])
-    return ReadingPattern(float(median), float(shortest), float(longest), float(resolution(level)[-1]))
+    return ReadingPattern(float(median), float(shortest), float(longest), float(resolution[-1]))
 
 
-def resolution(level: NDArray[np.float64]) -> NDArray[np.float64]:
+def resolution_by_day(level: NDArray[np.float64]) -> NDArray[np.float64]:
     """Resolution of the level as known on each day, from its last readings, shape (n,); 0 where there is none.
+
+    The level is in the unit in which it is published, because a unit's step is no step of another unit.
 
     It is the largest of 1, 2, 5, 10, … (and of tenths, hundredths, …) of which all values are multiples. While the
     level does not change at all, the last resolution stays.
 
     Examples
     --------
-    >>> resolution(np.tile([10.0, 10.5, 11.5], 10))[-1].item()
+    >>> resolution_by_day(np.tile([10.0, 10.5, 11.5], 10))[-1].item()
     0.5
     """
     steps = np.zeros(len(level))
@@ -76,15 +84,23 @@ def resolution(level: NDArray[np.float64]) -> NDArray[np.float64]:
     if len(values) < RECENT_READINGS:
         return steps
     by_reading = np.zeros(len(values))
+    smallest = _smallest_recent_change(values)
     for step in _STEPS:
         ratio = values / step
         is_multiple = np.abs(ratio - np.round(ratio)) <= 1e-6 + 1e-11 * np.abs(ratio)
-        by_reading[_count_recent(is_multiple) == RECENT_READINGS] = step
-    moves = _count_recent(np.diff(values, prepend=values[0]) != 0) > 0
-    moved = np.maximum.accumulate(np.where(moves, np.arange(len(values)), -1))
+        by_reading[(_count_recent(is_multiple) == RECENT_READINGS) & (smallest >= step * (1 - 1e-6))] = step
+    moved = np.maximum.accumulate(np.where(np.isfinite(smallest), np.arange(len(values)), -1))
     by_reading = np.where(moved >= 0, by_reading[moved], 0.0)
     last = np.searchsorted(days, np.arange(len(level)), side="right") - 1
     return np.where(last >= 0, by_reading[np.maximum(last, 0)], 0.0)
+
+
+def _smallest_recent_change(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smallest change that is not 0 among each reading and the readings before it; infinite without any."""
+    changes = np.abs(np.diff(values, prepend=values[0]))
+    changes[changes <= 1e-9 * np.abs(values)] = np.inf  # digits of a conversion
+    padded = np.concatenate([np.full(RECENT_READINGS - 1, np.inf), changes])
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, RECENT_READINGS).min(1))
 
 
 def _count_recent(events: NDArray[np.bool_]) -> NDArray[np.intp]:

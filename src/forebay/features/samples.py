@@ -30,6 +30,7 @@ from forebay.features.outages import (
     outages_of,
     simulated_outage,
 )
+from forebay.features.reading_pattern import resolution_by_day
 from forebay.screen.flags import VALID_REASONS, daily_known_after, daily_known_on
 from forebay.tables import FORCINGS, flag_of
 
@@ -77,6 +78,9 @@ class Samples:
         NaN. The interval that is issued includes it.
     withheld_from
         First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
+    resolution
+        Step of the published readings as known on each day, in the dam's unit, 0 without one; None where it was not
+        determined.
     withheld
         Whether each day lies on such a datum, as known at its end; None where it was not determined.
     """
@@ -93,6 +97,7 @@ class Samples:
     suspect_level: float = np.nan
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
+    resolution: NDArray[np.float64] | None = None
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time: what was known, and what was forecast or planned."""
@@ -170,6 +175,7 @@ def make_samples(
         suspect_level=float(level[-1]) if suspect_reason in ("jump", "spike") else np.nan,
         withheld_from=screened.withheld_from,
         withheld=screened.withheld,
+        resolution=_resolution(level, dam),
     )
     return replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
 
@@ -180,6 +186,14 @@ def _difference(start: NDArray[np.float64], end: NDArray[np.float64], lead_time:
     if lead_time < len(start):
         change[:-lead_time] = end[lead_time:] - start[:-lead_time]
     return change
+
+
+def _resolution(level: NDArray[np.float64], dam: Dam) -> NDArray[np.float64]:
+    """Resolution of the readings as known on each day, in the target's unit, from the level in the gauge's unit."""
+    gauge = dam.target_gauge
+    (factor, offset), (unit_factor, unit_offset) = map(gauge.kind.conversion, (dam.target.unit, gauge.unit))
+    published = (level * factor + offset - unit_offset) / unit_factor
+    return resolution_by_day(published) * (unit_factor / factor)
 
 
 def _level(screened: ScreenedDaily, dam: Dam) -> NDArray[np.float64]:

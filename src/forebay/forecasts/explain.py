@@ -187,7 +187,7 @@ class _Descriptions:
             return f"no known change of the {name}"
         size = f"{amount(abs(change))} {self.dam.target.unit}"
         if not np.isfinite(self.samples.trusted[-2:]).all():
-            return f"last known change of the {name}: {'a fall' if change < 0 else 'a rise'} of {size}"
+            return f"last known change of the {name}: {'a fall' if change < 0 else 'a rise'} of {size} a day"
         if change == 0:
             return f"{name} did not change {self.when}"
         return f"{name} {'fell' if change < 0 else 'rose'} {size} {self.when}"

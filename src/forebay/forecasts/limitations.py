@@ -12,7 +12,7 @@ from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.reading_pattern import ReadingPattern, reading_pattern
 from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
-from forebay.tables import DEFAULT_MODEL, QUANTILES
+from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
 from forebay.verify.hindcast import FALLBACK
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ def limitations(
     forecasts
         `tables.FORECASTS` of the hindcast.
     """
-    pattern = reading_pattern(samples.level)
+    steps = np.zeros(len(samples.level)) if samples.resolution is None else samples.resolution
+    pattern = reading_pattern(samples.level, steps)
     gaps = pattern is not None and not pattern.is_daily
     return (
         *(_readings(pattern, samples, dam, forecasts) if gaps else _short_record(samples, default)),
         *([] if gaps else _missing_intervals(samples, forecasts)),
         *_constant_level(samples),
+        *_implausible_levels(daily, dam),
         *_unknown_datum(samples),
         *_missing_level(samples, dam),
         *_missing_drivers(samples, dam),
@@ -125,6 +127,18 @@ def _constant_level(samples: Samples) -> list[str]:
     if len(samples.dates) == 1 or np.nanmax(samples.level) > np.nanmin(samples.level):
         return []
     return [f"The level did not change in {len(samples.dates)} days: the gauge may be stuck."]
+
+
+def _implausible_levels(daily: pl.DataFrame, dam: Dam) -> list[str]:
+    flag = daily[flag_of(dam.target_gauge.column)]
+    count = int(flag.is_in(["sentinel", "range"]).sum())
+    if not count:
+        return []
+    days = "1 day has a level" if count == 1 else f"{count:,} days have a level"
+    return [
+        f"{days} outside the plausible range, or a number that means no value: they count as missing, and are neither "
+        "used nor scored."
+    ]
 
 
 def _unknown_datum(samples: Samples) -> list[str]:

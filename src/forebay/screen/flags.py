@@ -18,7 +18,7 @@ from forebay.days.daily import usable_values
 from forebay.screen.checks import jumps, stuck, thresholds
 from forebay.screen.evidence import evidence_for
 from forebay.screen.neighbours import rain_findings
-from forebay.tables import Table, flag_of
+from forebay.tables import DATUM_STEP, Table, flag_of
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -56,9 +56,6 @@ FLAGS = Table(
     ("gauge", "date", "reason", "known_on"),
 )
 """Flags: one row per gauge, day and reason."""
-
-DATUM_STEP = "datum_step"
-"""Column that `daily_known_on` and the like add: whether the target's new datum begins on the day, as far as known."""
 
 LAKE = ("reservoir_level", "storage", "storage_percent")
 RIVER = ("stream_level", "discharge", "inflow")

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forebay.features.outages import SIMULATED_OUTAGE_DAYS
-from forebay.features.reading_pattern import resolution
 from forebay.metrics import crps_ensemble
 from forebay.models.intervals import State, error_quantiles, state_from_inputs
 from forebay.models.paths import LEVELS, join_leads
@@ -50,7 +49,9 @@ def interval_offsets(
 
 def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Sequence[float]) -> Array:
     """`offsets` that are not narrower than the rounding of the readings, which is uniform within their resolution."""
-    rounding = resolution(samples.level)[:, None] * (np.asarray(probabilities) - 0.5)
+    if samples.resolution is None:
+        return offsets
+    rounding = samples.resolution[:, None] * (np.asarray(probabilities) - 0.5)
     widened = np.where(rounding < 0, np.minimum(offsets, rounding), np.maximum(offsets, rounding))
     return np.where(rounding == 0, offsets, widened)
 
