@@ -71,7 +71,7 @@ def test_a_daily_record_that_becomes_weekly_in_whole_units() -> None:
     """Its newest change is per day, its interval is not finer than its readings, and a sentence has the pattern."""
     dam = small_dam()
     days = np.concatenate([np.arange(1200), np.arange(1206, 1700, 7)])
-    values = 100 + np.cumsum(np.random.default_rng(1).normal(0, 0.02, days[-1] + 1))[days]
+    values = 100 + np.cumsum(np.random.default_rng(1).normal(0, 0.1, days[-1] + 1))[days]
     values[1200:] = np.round(values[1200:])
     frame = daily_frame(dam, {"reservoir_level": [None if np.isnan(v) else v for v in on_days(values, days)]})
     samples = make_samples(frame, frame, dam)

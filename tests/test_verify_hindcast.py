@@ -326,7 +326,7 @@ def test_the_trees_learn_that_rises_end_at_full_supply() -> None:
     assert height_above_sill(full_supply=100.0) < 0.7 * height_above_sill(full_supply=None)
 
 
-# The next tests use the real record; their figures are from ../shared/domain.md 3, those of last_change and damped_change
+# The next tests use the real record; their figures are from ../shared/domain.md 3, those of last and damped change
 # from `forebay hindcast tests/dams/warragamba.toml`: across a gap, the last change is the change per day.
 SCORED = {"T10": (3418, 3401, 3376), "T4": (1441, 1435, 1427), "T4x": (1421, 1415, 1407)}
 REFERENCE_MAE = {

@@ -96,11 +96,11 @@ def resolution_by_day(level: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _smallest_recent_change(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smallest change that is not 0 among each reading and the readings before it; infinite without any."""
+    """Smallest change that is not 0 between each reading and those before it that count; infinite without any."""
     changes = np.abs(np.diff(values, prepend=values[0]))
     changes[changes <= 1e-9 * np.abs(values)] = np.inf  # digits of a conversion
-    padded = np.concatenate([np.full(RECENT_READINGS - 1, np.inf), changes])
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, RECENT_READINGS).min(1))
+    padded = np.concatenate([np.full(RECENT_READINGS - 2, np.inf), changes])
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, RECENT_READINGS - 1).min(1))
 
 
 def _count_recent(events: NDArray[np.bool_]) -> NDArray[np.intp]:
