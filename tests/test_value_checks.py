@@ -74,11 +74,11 @@ def readings_of(text: str, dam: Dam) -> pl.DataFrame:
 def test_what_is_left_out_as_implausible_is_counted_and_named() -> None:
     text = "date,level\n2020-01-01,1\n2020-01-02,-999999\n2020-01-03,-999999\n2020-01-04,40000\n"
     dam = dam_with_file("x.csv", gauge={"unit": "ft"})
-    assert implausible_note(readings_of(text, dam), dam.target_gauge) == (
-        "Reservoir level s: 3 readings are left out as implausible (−999999, 40000 ft): declare sentinels in the dam "
+    assert implausible_note(readings_of(text, dam), dam.target_gauge, "The lake") == (
+        "The lake: 3 readings are left out as implausible (−999999, 40000 ft): declare sentinels in the dam "
         "file, or valid_range if they are real (plausible is -1,640.42 to 29,527.6 ft)"
     )
     declared = dam_with_file("x.csv", gauge={"unit": "ft", "sentinels": {"values": [-999999.0]}})
-    note = implausible_note(readings_of(text, declared), declared.target_gauge)
+    note = implausible_note(readings_of(text, declared), declared.target_gauge, "The lake")
     assert note is not None and "1 reading is left out as implausible (40000 ft)" in note
-    assert implausible_note(readings_of(text[:24], dam), dam.target_gauge) is None
+    assert implausible_note(readings_of(text[:24], dam), dam.target_gauge, "x") is None

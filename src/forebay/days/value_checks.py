@@ -81,8 +81,14 @@ def _usual_sentinels(values: pl.Series, gauge: Gauge) -> pl.Series:
     return is_usual & ~is_near
 
 
-def implausible_note(readings: pl.DataFrame, gauge: Gauge) -> str | None:
-    """Sentence on the readings of a gauge that are left out as implausible, with what to do; None without any."""
+def implausible_note(readings: pl.DataFrame, gauge: Gauge, label: str) -> str | None:
+    """Sentence on the readings of a gauge that are left out as implausible, with what to do; None without any.
+
+    Parameters
+    ----------
+    label
+        Name of the gauge for people.
+    """
     values = gauge_readings(readings, gauge).sort("time")["value"]
     is_sentinel = are_sentinels(values, gauge).fill_null(False)
     is_out = out_of_range(values, gauge).fill_null(False)
@@ -96,7 +102,7 @@ def implausible_note(readings: pl.DataFrame, gauge: Gauge) -> str | None:
     count = "1 reading is" if left_out.len() == 1 else f"{left_out.len():,} readings are"
     low, high = plausible_range(gauge)
     return (
-        f"{gauge.title}: {count} left out as implausible ({', '.join(texts)}{ellipsis} {gauge.unit}): declare "
+        f"{label}: {count} left out as implausible ({', '.join(texts)}{ellipsis} {gauge.unit}): declare "
         f"sentinels in the dam file, or valid_range if they are real (plausible is {low:,.6g} to {high:,.6g} "
         f"{gauge.unit})"
     )

@@ -11,6 +11,7 @@ import polars as pl
 
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.days.daily import daily_table
+from forebay.days.labels import gauge_labels
 from forebay.days.value_checks import gauge_readings, implausible_note
 from forebay.errors import DataError
 from forebay.jobs.arguments import as_dam, current_settings, open_store
@@ -131,10 +132,10 @@ def fetch_now(
 
 def _with_notes(fetches: pl.DataFrame, dam: Dam, readings: pl.DataFrame) -> pl.DataFrame:
     """`FETCHES` with notes on readings that are left out or suspect, and on what to state in the dam file."""
-    notes = []
+    notes, labels = [], gauge_labels(dam)
     for gauge, note in zip(dam.gauges, fetches["note"], strict=True):
-        values = gauge_readings(readings, gauge).sort("time")["value"]
-        sentences = [note, implausible_note(readings, gauge), accumulation_question(values, gauge)]
+        values, label = gauge_readings(readings, gauge).sort("time")["value"], labels[gauge.column]
+        sentences = [note, implausible_note(readings, gauge, label), accumulation_question(values, gauge, label)]
         notes.append("; ".join(filter(None, sentences)) or None)
     return fetches.with_columns(pl.Series("note", notes, dtype=pl.String))
 

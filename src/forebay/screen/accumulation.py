@@ -16,13 +16,15 @@ MAX_FALL_SHARE = 0.02
 falls."""
 
 
-def accumulation_question(values: pl.Series, gauge: Gauge) -> str | None:
+def accumulation_question(values: pl.Series, gauge: Gauge, label: str) -> str | None:
     """Question whether a gauge of daily totals publishes accumulated values; None where nothing suggests it.
 
     Parameters
     ----------
     values
         The gauge's values by rising time, null where missing.
+    label
+        Name of the gauge for people.
     """
     if gauge.kind.aggregate != "total" or gauge.accumulated:
         return None
@@ -32,6 +34,6 @@ def accumulation_question(values: pl.Series, gauge: Gauge) -> str | None:
         return None
     count = "never" if falls == 0 else f"only {falls} time{'s' if falls > 1 else ''}"
     return (
-        f"{gauge.title} falls {count} in {len(changes):,} readings: is it accumulated? If so, set "
+        f"{label} falls {count} in {len(changes):,} readings: is it accumulated? If so, set "
         'reading = "accumulated" in the dam file'
     )
