@@ -332,3 +332,16 @@ def test_no_warning_of_a_library_and_no_traceback_reaches_the_terminal(tmp_path:
     for stream in (process.stdout, process.stderr):
         assert "Warning" not in stream and "Traceback" not in stream, stream
         assert "nan" not in re.findall(r"[a-z]+", stream)
+
+
+@pytest.mark.slow
+def test_no_forecast_of_a_nearly_dry_tank_is_below_zero(make_case: MakeCase) -> None:
+    layout = CaseFile("Date", {"STORAGE": "ML", "RAIN": "mm"}, by_format("%d-%m-%Y"))
+    case = make_case("17", lake__csv=layout)
+    result = run_case(case, case.dam(), case.day(2026, 9, 22))
+    assert result.to_frame()["level"].min() == 0.0
+    assert result.verification.forecasts["level"].min() == 0.0, "in every past forecast"
+    changes = result.to_frame().filter(pl.col("quantile") == 0.5).sort("lead_time")["change"].to_list()
+    parts = result.issued.explanation.group_by("lead_time").agg(pl.col("contribution").sum()).sort("lead_time")
+    assert parts["contribution"].to_list() == pytest.approx(changes)
+    assert "the storage cannot fall below 0" in result.issued.explanation["words"].to_list()

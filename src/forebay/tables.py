@@ -159,7 +159,7 @@ EXPLANATION = Table(
         "dam": pl.String(),
         "init_date": pl.Date(),
         "lead_time": pl.Int32(),
-        # rain, level, since_level, season, weather, forcing, full_supply, missing, a gauge's role, other, base
+        # rain, level, since_level, limit, season, weather, forcing, full_supply, missing, a gauge's role, other, base
         "group": pl.String(),
         "gauge": pl.String(),  # its title; empty for a group that is not a single gauge
         "contribution": pl.Float64(),  # dam's unit; those of a lead sum to the change of `default`

@@ -31,6 +31,7 @@ _LABELS = {
     "full_supply": "distance to full supply",
     "missing": "missing inputs",
     "since_level": "since the last level",
+    "limit": "lowest level",
     "inflow": "inflow",
     "release": "release",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from forebay.errors import ConfigError
 
@@ -48,6 +49,7 @@ class Variable:
     units: Mapping[str, tuple[float, float]]
     aggregate: str  # how sub-daily readings become a day's value: mean or total
     plausible: tuple[float, float]
+    lowest: float = -inf  # no value below this exists: an empty lake
 
     def conversion(self, unit: str) -> tuple[float, float]:
         """(factor, offset) from `unit` to the canonical unit.
@@ -67,8 +69,8 @@ class Variable:
 
 _VARIABLES = (
     Variable("reservoir_level", "Reservoir level", "m", _LENGTH, "mean", (-500.0, 9000.0)),
-    Variable("storage", "Storage", "ML", _VOLUME, "mean", (0.0, 5e8)),
-    Variable("storage_percent", "Storage, share of volume", "%", {"%": (1.0, 0.0)}, "mean", (-50.0, 300.0)),
+    Variable("storage", "Storage", "ML", _VOLUME, "mean", (0.0, 5e8), lowest=0.0),
+    Variable("storage_percent", "Storage, share of volume", "%", {"%": (1.0, 0.0)}, "mean", (-50.0, 300.0), lowest=0.0),
     Variable("rainfall", "Rainfall", "mm", _DEPTH, "total", (0.0, 1900.0)),
     Variable("stream_level", "Stream level", "m", _LENGTH, "mean", (-50.0, 9000.0)),
     Variable("discharge", "Discharge", "m3/s", _FLOW, "mean", (-1000.0, 400_000.0)),

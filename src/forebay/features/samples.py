@@ -81,6 +81,8 @@ class Samples:
     resolution
         Step of the published readings as known on each day, in the dam's unit, 0 without one; None where it was not
         determined.
+    lowest
+        The lowest level that exists, in the dam's unit: 0 for a storage; -inf for a level. No forecast is below it.
     withheld
         Whether each day lies on such a datum, as known at its end; None where it was not determined.
     """
@@ -98,6 +100,7 @@ class Samples:
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
     resolution: NDArray[np.float64] | None = None
+    lowest: float = -np.inf
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time: what was known, and what was forecast or planned."""
@@ -176,6 +179,7 @@ def make_samples(
         withheld_from=screened.withheld_from,
         withheld=screened.withheld,
         resolution=_resolution(level, dam),
+        lowest=dam.target_gauge.kind.lowest,
     )
     return replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
 

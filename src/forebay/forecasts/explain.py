@@ -43,7 +43,8 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *,
     """`tables.EXPLANATION` of the last day's forecast by `default`.
 
     A missing input contributes to the group "missing", because the models learned the effect of its absence. During an
-    outage of the level, the change expected since the last level is the source "since_level". The references in the
+    outage of the level, the change expected since the last level is the source "since_level". What keeps the forecast
+    above the lowest level that exists is the source "limit". The references in the
     blend belong to the group "level" (`climatology` to "season"). A model that cannot be explained is a source of its
     own.
 
@@ -88,6 +89,9 @@ def _contributions(
             parts[_source(column, day, dam)] += weight * contribution
         if samples.level_age[-1]:
             parts["since_level", ""] += weight * (change - sum(contributions.values()))
+    below = samples.lowest - (float(samples.start_level[-1]) + sum(parts.values()))
+    if below > 0:
+        parts["limit", ""] = below
     return parts
 
 
@@ -152,6 +156,7 @@ class _Descriptions:
             "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
+            "limit": f"the {self.dam.target_gauge.kind.title.lower()} cannot fall below {self.samples.lowest:g}",
             "since_level": f"days since the last level ({self.samples.dates[-1 - self.samples.level_age[-1]]})",
         }
         return by_group[group]() if group in by_group else fixed.get(group, title)

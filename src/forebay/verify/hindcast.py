@@ -21,7 +21,7 @@ from forebay.models.intervals import quiet_median
 from forebay.models.model import Array, Model, PredictsSpread
 from forebay.tables import DEFAULT_MODEL, FORECASTS, QUANTILES
 from forebay.verify.point_forecasts import PointForecasts, from_start_level
-from forebay.verify.uncertainty import error_state, interval_offsets, regime_mask, without_outage
+from forebay.verify.uncertainty import error_state, interval_offsets, regime_mask, within_limits, without_outage
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -257,7 +257,7 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecas
         for lead, change in point.changes.items():
             rows = np.flatnonzero(np.isfinite(change))
             changes = change[:, None] + interval_offsets(samples, points, name, lead_time=lead)
-            changes = including_suspect_level(changes, samples)
+            changes = including_suspect_level(within_limits(changes, samples), samples)
             parts.append(
                 _quantile_rows(samples, rows, changes[rows]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")

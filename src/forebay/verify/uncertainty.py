@@ -56,6 +56,13 @@ def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Se
     return np.where(rounding == 0, offsets, widened)
 
 
+def within_limits(changes: Array, samples: Samples) -> Array:
+    """`changes` (n, quantiles) of each day, none of which leads to a level below the lowest that exists."""
+    if not np.isfinite(samples.lowest):
+        return changes
+    return np.maximum(changes, samples.lowest - samples.start_level[:, None])
+
+
 def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: Array, lead_time: int) -> State:
     """The state of each day on which the scale of the errors of a forecast `change` depends.
 
@@ -143,7 +150,7 @@ def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str
         change[:, None] + interval_offsets(samples, points, model, lead_time=lead, probabilities=LEVELS.tolist())
         for lead, change in points[model].changes.items()
     ]
-    members = np.stack(by_lead, axis=1)
+    members = np.stack([within_limits(changes, samples) for changes in by_lead], axis=1)
     members[~np.isfinite(samples.start_level)] = np.nan
     return members
 
