@@ -98,10 +98,17 @@ def test_spells_of_flagged_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith(f"{DAM.title}: flagged values (median of each spell)\n")
 
 
+def test_a_window_with_the_same_days_as_an_earlier_one_is_left_out() -> None:
+    scores = synthetic.scores(DAM)
+    same = scores.filter(pl.col("window") == "all").with_columns(window=pl.lit("last20"))
+    rows = terminal.score_rows(pl.concat([scores.filter(pl.col("window") != "last20"), same]), DAM)
+    assert {row["window"] for row in rows} == {"all", "T1"}
+
+
 def test_a_row_per_window_and_lead_time() -> None:
-    rows = terminal.score_rows(synthetic.scores(DAM))
+    rows = terminal.score_rows(synthetic.scores(DAM), DAM)
     assert [(row["window"], row["lead"]) for row in rows] == [
-        (window, f"{lead} d") for window in ("T1", "all", "last20") for lead in (1, 3, 7)
+        (window, f"{lead} d") for window in ("all", "last20", "T1") for lead in (1, 3, 7)
     ]
     assert list(rows[0])[2:] == [
         "n",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import colour_scale, diagonal, horizontal_rule, padded, tooltips
+from forebay.charts.encodings import DAY_FORMAT, colour_scale, diagonal, horizontal_rule, padded, tooltips
 from forebay.charts.figures import Figure, figures_by_name
 from forebay.charts.style import (
     BAND_80_COLOUR,
@@ -23,12 +24,16 @@ from forebay.charts.style import (
 from forebay.tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
+    import altair as alt
+
     from forebay.charts.spec import AnyChart
     from forebay.verify.diagnostics import Diagnostics
 
 REGIME_COLOURS = {"all days": FORECAST_COLOUR, "wet days": WET_COLOUR}
 _STEP_DAYS = 7
 """Days from one point of the rolling coverage to the next."""
+_FEW_YEARS = 3
+"""An axis over so many years or fewer has days; a longer one has years."""
 
 
 def reliability_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
@@ -129,13 +134,24 @@ def rolling_coverage_chart(rows: pl.DataFrame, heading: Heading) -> AnyChart | N
     leads = points["lead"].unique(maintain_order=True).to_list()
     scale = colour_scale(dict(zip(leads, cycled(LEAD_COLOURS, len(leads)), strict=True)))
     lines = alt.Chart(points).mark_line(strokeWidth=1.6).encode(
-        x=alt.X("init_date:T", title=None, axis=alt.Axis(format="%Y", tickCount="year")),
+        x=alt.X("init_date:T", title=None, axis=_time_axis(points["init_date"])),
         y=alt.Y("coverage_90:Q", title="share inside 90%, last 365 days", scale=alt.Scale(zero=False)),
         color=alt.Color("lead:N", title="lead time", scale=scale),
         tooltip=tooltips("init_date:T", "lead:N", "coverage_90:Q", "n:Q"),
     )  # fmt: skip
     title = heading.title("coverage of the 90% interval over the last 365 days")
     return alt.layer(lines, horizontal_rule(0.9)).properties(width=WIDTH, height=220, title=title)
+
+
+def _time_axis(days: pl.Series) -> alt.Axis:
+    """Axis of years, or of days where the days span only a few years."""
+    import altair as alt
+
+    last, first = days.max(), days.min()
+    assert isinstance(first, date) and isinstance(last, date)
+    if last - first > timedelta(days=_FEW_YEARS * 365):
+        return alt.Axis(format="%Y", tickCount="year")
+    return alt.Axis(format=DAY_FORMAT, labelOverlap=True)
 
 
 def _peaks(rows: pl.DataFrame, heading: Heading) -> AnyChart:

@@ -13,6 +13,7 @@ import polars as pl
 from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
 from forebay.charts.formats import NO_VALUE, format_time
+from forebay.charts.score_tables import scored_windows, without_repeats
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import DEFAULT_MODEL, REFERENCES
@@ -92,7 +93,7 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
     table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {start}", forecast_rows(issued.table))
     for text in explanation_lines(issued.explanation, dam):
         line(text)
-    if rows := score_rows(scores):
+    if rows := score_rows(scores, dam):
         table(f"Hindcast: mean absolute error ({unit}), all models on the same days", rows)
     for sentence in (*issued.outside_experience, *issued.forcings, *issued.limitations):
         line(f"  · {sentence}")
@@ -138,9 +139,13 @@ def _interval(low: float | None, high: float | None) -> str | None:
     return None if low is None or high is None else f"{low:,.3f} … {high:,.3f}"
 
 
-def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
-    """A row per window and lead time: n, MAE of `default` and the references, coverage."""
-    comparison = compare_scores(scores.filter(pl.col("regime") == "all")).sort("window", maintain_order=True)
+def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
+    """A row per window and lead time: n, MAE of `default` and the references, coverage.
+
+    A window with the same days as an earlier one is left out, as in the report.
+    """
+    windows, _ = without_repeats(scores, scored_windows(scores, dam))
+    comparison = compare_scores(scores, windows)
     return [
         {"window": row["window"], "lead": f"{row['lead_time']} d", "n": row["n"], DEFAULT_MODEL: row["mae"]}
         | {name: row[name] for name in REFERENCES}

@@ -30,6 +30,7 @@ from forebay.charts.formats import (
 )
 
 _CELL = re.compile(r"<(tr|td)\b")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def label_cells(rows: Markup, headers: Sequence[str]) -> Markup:
@@ -52,6 +53,15 @@ def label_cells(rows: Markup, headers: Sequence[str]) -> Markup:
         return f'{tag[0]} data-label="{escape(header)}"' if header else tag[0]
 
     return Markup(_CELL.sub(label, rows))
+
+
+def is_day(value: object) -> bool:
+    """Whether a cell is a day in ISO 8601, which must stay on one line.
+
+    >>> is_day("2026-01-31"), is_day("2026-01-31 to 2026-02-01")
+    (True, False)
+    """
+    return bool(_DAY.fullmatch(str(value)))
 
 
 _FILTERS = {
@@ -100,6 +110,7 @@ def environment() -> Environment:
     # Vega-Lite depends on the order of keys (layers, datasets); NaN is not JSON and the browser would refuse it.
     pages.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")}
     pages.filters |= _FILTERS
+    pages.tests["day"] = is_day
     return pages
 
 
