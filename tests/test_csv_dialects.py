@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -135,6 +136,7 @@ def test_the_zone_of_the_stamps_may_differ_from_the_dams() -> None:
         (b"PK\x03\x04xx", {}, r"x\.csv is an Excel workbook \(\.xlsx\) .*, not a CSV file; save the table"),
         (b"\xd0\xcf\x11\xe0\xa1", {}, r"an Excel workbook \(\.xls\)"),
         (b"<!DOCTYPE html><html>", {}, "x.csv is a web page"),
+        (b"<!doctype HTML><html>", {}, "x.csv is a web page"),
         ("date,level\n99999999,1\n", {"date_format": "excel"}, "is not a date of the form 'excel'"),
         ("date,level\n2020-01-01 24:01,1\n", {"date_format": "%Y-%m-%d %H:%M"}, "'2020-01-01 24:01' in column"),
         ("date,level\n1 enero 2020,1\n", {"date_format": "%d %B %Y"}, "'1 enero 2020' in column"),
@@ -314,3 +316,32 @@ def test_line_numbers_stay_those_of_the_file() -> None:
     layout = dam.target_gauge.file
     assert layout is not None
     assert normalize(text.encode(), layout).count(b"\n") == text.count("\n")
+
+
+@pytest.mark.parametrize(("first", "day"), [("2026-03-08", 8), ("2026-11-01", 1)])
+def test_stamps_at_the_end_of_hours_of_a_clock_change_are_read(first: str, day: int) -> None:
+    """Stamps of New York's clocks; the interval that ends at a stamp may begin on the other side of the change."""
+    gauge = {"interval": "hour", "stamp": "end"}
+    dam = dam_with_file("x.csv", zone="America/New_York", gauge=gauge, date_format="%Y-%m-%d %H:%M%z")
+    clocks = dam_with_file("x.csv", zone="America/New_York", gauge=gauge, date_format="%Y-%m-%d %H:%M")
+    start = datetime.fromisoformat(f"{first}T00:00").replace(tzinfo=ZoneInfo("America/New_York")).astimezone(UTC)
+    instants = [(start + timedelta(hours=n)).astimezone(ZoneInfo("America/New_York")) for n in range(1, 7)]
+    lines = [f"{instant:%Y-%m-%d %H:%M}" for instant in instants]
+    offsets = [f"{line}{instant:%z}" for line, instant in zip(lines, instants, strict=True)]
+    expected = [start + timedelta(hours=n) for n in range(6)]
+    for stamps, reader in ((lines, clocks), (offsets, dam)):
+        text = "date,level\n" + "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps))
+        assert parse(text, reader)["time"].to_list() == expected
+    assert start.day == day
+
+
+@pytest.mark.parametrize("code", ["--5", "9" * 5000, "²", "-", "5-", "+5"])
+def test_a_code_that_is_no_number_is_a_code(code: str) -> None:
+    dam = dam_with_file("x.csv", quality="q", grades={"good": (5,)})
+    table = parse(f"date,level,q\n2020-01-01,1,{code}\n2020-01-02,1,05\n", dam)
+    assert table["quality"].to_list() == ["unknown", "good"]
+
+
+def test_a_units_line_far_below_the_start_of_the_file_is_skipped() -> None:
+    text = "# note\n" * 700 + "date,level\nd,m\n2020-01-01,1\n"
+    assert values(text, comment="#", units_line=True) == [1.0]

@@ -77,3 +77,8 @@ def test_all_files_of_a_dam_are_read_and_a_missing_file_is_named(tmp_path: Path)
     assert forcing_files.read_forcings(small_dam()).is_empty()
     with pytest.raises(ConfigError, match=r"file.path '.*gone.csv' cannot be read"):
         forcing_files.read_forcings(dam(str(tmp_path / "gone.csv")))
+
+
+def test_a_valid_day_with_an_offset_is_the_day_on_the_dams_clock() -> None:
+    text = "issued,day,rain\n2024-05-01 06:00,2024-05-02T00:00+1000,1\n"
+    assert parse(text, valid_format="%Y-%m-%dT%H:%M%z")[0][3] == date(2024, 5, 2)

@@ -139,12 +139,28 @@ def test_a_moved_folder_keeps_its_history(tmp_path: Path, archive: Archive) -> N
     write_level(tmp_path / "old" / "level.csv")
     fetch(read_dam(tmp_path / "old"), archive, NOW - DAY)
     (tmp_path / "old").rename(tmp_path / "new")
-    write_level(tmp_path / "new" / "level.csv", base=94.5)
+    lines = lines_of(tmp_path / "new" / "level.csv")
+    lines[20] = lines[20].replace("94.19", "94.99")
+    (tmp_path / "new" / "level.csv").write_text("".join(lines) + "2024-02-10,94.4,0,0\n")
     dam = load_dam(str(tmp_path / "new" / "dam.toml"))
     assert archive.as_of(dam.gauges).is_empty(), "only a fetch adopts a series"
-    table = fetch(dam, archive).table
-    assert table.select("new", "revised").row(0) == (0, len(DAYS))
+    assert fetch(dam, archive).table.select("new", "revised", "withdrawn").row(0) == (1, 1, 0)
     assert archive.as_of(dam.gauges, NOW - DAY)["value"].to_list() == [94 + n / 100 for n in range(40)]
+
+
+@pytest.mark.parametrize("change", ["fewer days", "other levels"])
+def test_a_file_that_is_invisible_here_keeps_its_series(tmp_path: Path, archive: Archive, change: str) -> None:
+    """Two machines use one archive; neither sees the files of the other, and their dam files have the same id."""
+    for name, days, base in (("a", DAYS, 94.0), ("b", DAYS[5:] if change == "fewer days" else DAYS, 12.0)):
+        (tmp_path / name).mkdir()
+        write_level(tmp_path / name / "level.csv", days, base=94.0 if change == "fewer days" else base)
+    first, second = (read_dam(tmp_path / name) for name in "ab")
+    for dam, hidden in ((first, "b"), (second, "a"), (first, "b"), (second, "a")):
+        (tmp_path / hidden).rename(tmp_path / "hidden")
+        assert fetch(dam, archive).table["withdrawn"][0] == 0
+        (tmp_path / "hidden").rename(tmp_path / hidden)
+    assert archive.as_of(first.gauges).height == len(DAYS)
+    assert archive.revisions((*first.gauges, *second.gauges)).is_empty()
 
 
 def test_a_copied_folder_has_a_history_of_its_own(tmp_path: Path, archive: Archive) -> None:
@@ -292,6 +308,15 @@ def test_an_upgrade_loses_no_version_and_answers_as_of_as_before(tmp_path: Path,
             connection.execute("INSERT INTO observation VALUES (77, 0, 0, 1.0, '1', 'good', '1')")
     with open_archive(f"sqlite:///{upgraded}"):
         assert not (tmp_path / "forebay.schema-1-1.db").exists(), "upgraded once"
+
+
+def test_two_gauges_of_one_old_series_each_have_its_readings(tmp_path: Path, upgraded: Path) -> None:
+    dams = [read_dam(tmp_path, OLD_DAM), read_dam(tmp_path, OLD_DAM.replace("+10:00", "+09:00"), "other.toml")]
+    with open_archive(f"sqlite:///{upgraded}") as archive:
+        gauges = [dam.gauges[1] for dam in dams]
+        known = archive.known_at(gauges, NOW, "+10:00")
+        assert known["rules"].value_counts()["count"].to_list() == [35, 35]
+        assert not known.select("rules", "time").is_duplicated().any()
 
 
 def test_after_an_upgrade_a_fetch_adopts_the_series_of_each_gauge(tmp_path: Path, upgraded: Path) -> None:

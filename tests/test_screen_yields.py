@@ -176,3 +176,21 @@ def test_the_support_of_a_level_depends_on_no_later_day(days: int) -> None:
     frame = daily_frame(dam, {LEVEL: level.tolist(), f"{LEVEL}_flag": flags, "rainfall_r1": drops})
     whole, part = with_supported_levels(frame, dam), with_supported_levels(frame.head(days), dam)
     assert whole.head(days).equals(part)
+
+
+def test_a_gauge_that_shows_no_water_supports_no_level() -> None:
+    level = {"role": "target", "station": "lake", "variable": LEVEL, "unit": "m", "valid_range": (90.0, 102.0)}
+    dam = small_dam(level, {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"})
+    columns = {LEVEL: [100.0] * 500 + [103.0], "temperature_t": [20.0] * 501, f"{LEVEL}_flag": [None] * 500 + ["range"]}
+    assert with_supported_levels(daily_frame(dam, columns), dam)[f"{LEVEL}_flag"][-1] == "range"
+
+
+def test_a_movement_of_weekly_readings_is_measured_per_day() -> None:
+    dam, start = dry_dam(), 600
+    level = quiet_lake()
+    weekly = np.full(DAYS, np.nan)
+    weekly[:start], weekly[start + 6 : start + 35 : 7] = level[:start], level[start - 1] - 7.0 * np.arange(1, 6)
+    weekly[start + 35] = weekly[start + 34] - 12.0  # twelve times the movement's change per day
+    frame = frame_of(weekly[: start + 36], dam).with_columns(pl.col(LEVEL).fill_nan(None))
+    assert suspect_days(frame, dam, start + 34) == []
+    assert suspect_days(frame, dam, start + 35) == [start + 35]

@@ -82,3 +82,9 @@ def test_what_is_left_out_as_implausible_is_counted_and_named() -> None:
     note = implausible_note(readings_of(text, declared), declared.target_gauge, "The lake")
     assert note is not None and "1 reading is left out as implausible (40000 ft)" in note
     assert implausible_note(readings_of(text[:24], dam), dam.target_gauge, "x") is None
+
+
+def test_the_bounds_of_sentinels_are_published_numbers_also_under_a_negative_scale() -> None:
+    dam = dam_with_file("x.csv", gauge={"scale": -1.0, "sentinels": {"below": -900.0, "above": 900.0}})
+    readings = readings_of("date,level\n2020-01-01,-95\n2020-01-02,-999\n2020-01-03,999\n", dam)
+    assert failed_checks(readings["value"], dam.target_gauge)["sentinel"].to_list() == [False, True, True]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from forebay.archive.series import adoption, series_of
+from forebay.archive.series import NO_RULES, adoption, series_of
 from forebay.archive.views import (
     CONTENT,
     KEY,
@@ -177,11 +177,23 @@ class Archive:
         label = pl.DataFrame([gauge.series], schema=labels.schema)
         stored = self._database.series(connection, [gauge.station])
         adopted = adoption(stored, gauge)
-        if adopted is not None:
+        if adopted is not None and self._continues(connection, stored, adopted, readings):
             self._database.set_rules(connection, adopted, label["rules"][0], gauge.reading_rules)
         elif labels.is_empty() and stored.join(label, on=SERIES, how="semi").is_empty():
             return label.clear().with_columns(pl.lit(0, pl.Int64).alias("id"))  # nothing to store, nothing to withdraw
         return self._database.add_series(connection, label, gauge.reading_rules)
+
+    def _continues(self, connection: Connection, stored: pl.DataFrame, series: int, readings: pl.DataFrame) -> bool:
+        """Whether `readings` continue a stored series: it has no rules, or they have all its times and most values.
+
+        The file of a series may be invisible here and in use on another machine: another file must not take its place.
+        """
+        if stored.filter(pl.col("id") == series)["rules"][0] == NO_RULES:
+            return True
+        current = current_versions(self._database.versions(connection, [series]))
+        both = current.join(readings, on="time", suffix="_incoming")
+        is_same = both["raw_value"].eq_missing(both["raw_value_incoming"])
+        return both.height == current.height and 2 * int(is_same.sum()) >= current.height
 
     def as_of(self, gauges: Sequence[Gauge], instant: datetime | None = None) -> pl.DataFrame:
         """Readings of `gauges` as stored at `instant` (by default now): the newest version fetched until then."""
@@ -208,11 +220,12 @@ class Archive:
         labels, versions = self._versions(gauges, None)
         # If one series serves as two gauges, the longer latency is the safe one.
         gauge_by_label = {tuple(gauge.series.values()): gauge for gauge in sorted(gauges, key=lambda g: g.ready_after)}
-        known = [versions.clear()]
-        for series, *label in labels.select("id", *SERIES).iter_rows():
-            series_versions = versions.filter(pl.col("series") == series)
-            known.append(known_versions(series_versions, gauge_by_label[tuple(label)], instant, time_zone))
-        return _with_labels(pl.concat(known), labels)
+        known = [OBSERVATIONS.empty()]
+        for label in labels.iter_slices(1):
+            series_versions = versions.filter(pl.col("series") == label["id"][0])
+            gauge = gauge_by_label[label.select(SERIES).row(0)]
+            known.append(_with_labels(known_versions(series_versions, gauge, instant, time_zone), label))
+        return pl.concat(known)
 
     def revisions(self, gauges: Sequence[Gauge]) -> pl.DataFrame:
         """Revisions of `gauges` (`tables.REVISIONS`): each version that replaced an earlier one, with both contents."""

@@ -33,7 +33,7 @@ _OTHER_FORMATS = {
     b"\x1f\x8b": "a gzip file",
     b"PAR1": "a Parquet file",
     b"%PDF": "a PDF document",
-    b"<!DOCTYPE html": "a web page",
+    b"<!doctype html": "a web page",
     b"<html": "a web page",
 }
 """First bytes of files that are no CSV files."""
@@ -84,7 +84,7 @@ def normalize(content: bytes, layout: TextLayout) -> bytes:
     Lines that do not belong to the table are blank, so that line numbers stay those of the file.
     """
     for first_bytes, kind in _OTHER_FORMATS.items():
-        if content.startswith(first_bytes):
+        if content.startswith(first_bytes) or content[:20].lower().startswith(first_bytes):
             raise SourceError(
                 f"{layout.path} is {kind}, not a CSV file; save the table as CSV (in a spreadsheet: Save As, CSV UTF-8)"
             )
@@ -137,9 +137,9 @@ def _parts(text: bytes, lines: int, *, keep_header: bool) -> tuple[bytes, bytes,
 
 def _line_below_header(text: bytes) -> int:
     """Number of the first line below the header that is not blank."""
-    lines = text.split(b"\n")
-    filled = [number for number, line in enumerate(lines[:_HEADER_SEARCH_LINES], 1) if line.strip()]
-    return filled[1] if len(filled) > 1 else len(lines) + 1
+    filled = (number for number, line in enumerate(text.split(b"\n"), 1) if line.strip())
+    next(filled, None)  # the header
+    return next(filled, text.count(b"\n") + 2)
 
 
 def _utf8(content: bytes, layout: TextLayout) -> bytes:

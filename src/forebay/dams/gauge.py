@@ -69,7 +69,7 @@ def _check_variable(text: str) -> str:
 
 
 class Sentinels(FrozenModel):
-    """Numbers that mean "no value", in the gauge's unit."""
+    """Published numbers that mean "no value"."""
 
     values: tuple[float, ...] = ()
     below: float | None = None

@@ -63,7 +63,8 @@ def are_sentinels(values: pl.Series, gauge: Gauge) -> pl.Series:
     for _, conversion in gauge.conversions(gauge.unit):
         # The same arithmetic as in the conversion of readings, so that equal numbers stay equal.
         tests += [values == number for number in conversion.canonical(pl.Series(sentinels.values, dtype=pl.Float64))]
-        below, above = conversion.canonical(pl.Series([sentinels.below, sentinels.above], dtype=pl.Float64))
+        bounds = conversion.canonical(pl.Series([sentinels.below, sentinels.above], dtype=pl.Float64))
+        below, above = bounds if conversion.scale > 0 else bounds[::-1]
         tests += [values < below] if below is not None else []
         tests += [values > above] if above is not None else []
     return reduce(or_, tests)

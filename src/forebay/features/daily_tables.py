@@ -13,6 +13,7 @@ from forebay.days.daily import daily_table, usable_values
 from forebay.days.datum import on_one_datum
 from forebay.days.value_checks import failed_checks, ignore_codes
 from forebay.errors import DataError
+from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
 from forebay.screen.supported_range import with_supported_levels
 from forebay.sources import forcing_files
@@ -51,6 +52,8 @@ class DailyTables:
         `tables.FORCINGS`: every issue of the forecast or planned values.
     uncoded
         `known` and `newest` with the agencies' "unavailable" codes ignored; None unless `add_uncoded` read them.
+    later_levels
+        date, level: observed after a requested init date; for display only.
     """
 
     known: pl.DataFrame
@@ -59,6 +62,7 @@ class DailyTables:
     reading: Reading | None
     forcings: pl.DataFrame = field(default_factory=FORCINGS.empty)
     uncoded: tuple[pl.DataFrame, pl.DataFrame] | None = None
+    later_levels: pl.DataFrame = field(default_factory=no_levels)
 
 
 def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: date | None = None) -> DailyTables:
@@ -69,11 +73,13 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     DataError
         If the archive has no usable level, or none on `init_date` or in the 30 days before.
     """
-    until = now
+    until, later = now, no_levels()
     due = local_date(now - dam.target_gauge.ready_after, dam.time_zone) - timedelta(days=1)
     if init_date is not None:
         # The whole record first: an error then names the nearest day of the record, not of the part before init_date
-        choose_init_date(daily_table(archive.known_at(dam.gauges, now, dam.time_zone), dam), dam, init_date, due=due)
+        whole = _daily(archive.known_at(dam.gauges, now, dam.time_zone), dam)
+        choose_init_date(whole, dam, init_date, due=due)
+        later = later_levels(whole, dam, init_date)
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
     readings = archive.known_at(dam.gauges, until, dam.time_zone)
     newest = _daily(readings, dam)
@@ -84,7 +90,8 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     known = _daily(archive.first_known(dam.gauges), dam, first_day=first, last_day=last)
     days = pl.col("date").is_between(first, last)
     reading = newest_reading(dam, archive, until=until)
-    return DailyTables(known.filter(days), newest.filter(days), last, reading, forcing_files.read_forcings(dam))
+    forcings = forcing_files.read_forcings(dam)
+    return DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)
 
 
 def add_uncoded(daily_tables: DailyTables, dam: Dam, archive: Archive, *, now: datetime) -> DailyTables:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.days.daily import daily_table, usable_values
-from forebay.days.datum import on_one_datum
+from forebay.days.daily import usable_values
 
 if TYPE_CHECKING:
-    from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
 
 
@@ -20,13 +18,15 @@ def no_levels() -> pl.DataFrame:
     return pl.DataFrame(schema={"date": pl.Date, "level": pl.Float64})
 
 
-def later_levels(dam: Dam, archive: Archive, init_date: date, *, now: datetime) -> pl.DataFrame:
-    """date, level: usable levels on the days that a forecast from `init_date` covers, as known at `now`."""
-    readings = archive.known_at([dam.target_gauge], now, dam.time_zone)
-    if readings.is_empty():
-        return no_levels()
-    daily = usable_values(on_one_datum(daily_table(readings, dam), dam), dam)
+def later_levels(daily: pl.DataFrame, dam: Dam, init_date: date) -> pl.DataFrame:
+    """date, level: usable levels on the days that a forecast from `init_date` covers.
+
+    Parameters
+    ----------
+    daily
+        Daily table of the whole record, also after `init_date`.
+    """
     last = init_date + timedelta(days=max(dam.hindcast.leads))
     is_later = pl.col("date").is_between(init_date, last, closed="right")
-    levels = daily.filter(is_later).select("date", level=pl.col(dam.target_gauge.column).cast(pl.Float64))
-    return levels.drop_nulls()
+    usable = usable_values(daily.filter(is_later), dam)
+    return usable.select("date", level=pl.col(dam.target_gauge.column).cast(pl.Float64)).drop_nulls()

@@ -16,7 +16,6 @@ from forebay.charts.report_tables import Report
 from forebay.days.labels import gauge_labels
 from forebay.errors import DataError
 from forebay.features.daily_tables import DailyTables, read_daily_tables
-from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.samples import make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
@@ -57,8 +56,6 @@ class ForecastResult(Result):
         The forecast, its explanation and its limitations.
     fetch_table
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
-    later_levels
-        date, level: observed after a requested init date; for display only.
     """
 
     dam: Dam
@@ -66,7 +63,11 @@ class ForecastResult(Result):
     verification: Verification
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
-    later_levels: pl.DataFrame = field(default_factory=no_levels)
+
+    @property
+    def later_levels(self) -> pl.DataFrame:
+        """date, level: observed after a requested init date; for display only."""
+        return self.daily_tables.later_levels
 
     @property
     def scores(self) -> pl.DataFrame:
@@ -139,10 +140,9 @@ def forecast(
         report = fetch_now(dam, store, settings, progress=progress) if update else None
         now = datetime.now(UTC)  # after the fetch: its readings are known now
         daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
-        later = no_levels() if init_date is None else later_levels(dam, store, daily_tables.init_date, now=now)
     result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
     issued = replace(result.issued, is_requested=init_date is not None)
-    return replace(result, issued=issued, later_levels=later)
+    return replace(result, issued=issued)
 
 
 def readable_tables(

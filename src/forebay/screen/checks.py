@@ -98,13 +98,13 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
     if len(good) < 2:
         return []
     level, gap = value[good], np.diff(good, prepend=good[0])
-    change = np.diff(level, prepend=level[0])
+    change = np.diff(level, prepend=level[0]) / np.maximum(gap, 1)  # per day
     supported = _supported_since_last(evidence.rise, good, gap)
-    rising = (change > bounds.rise[good] * gap) & ~supported
-    collapsing = change < -bounds.collapse[good] * gap
-    falling = (change < -bounds.fall[good] * gap) & ~evidence.fall[good]
+    rising = (change > bounds.rise[good]) & ~supported
+    collapsing = change < -bounds.collapse[good]
+    falling = (change < -bounds.fall[good]) & ~evidence.fall[good]
     if kind == "lake":
-        falling |= (change < -BEYOND_GATES * bounds.collapse[good] * gap) & (level < _lowest_before(level))
+        falling |= (change < -BEYOND_GATES * bounds.collapse[good]) & (level < _lowest_before(level))
         slips = _slips(level, np.fmax(bounds.rise[good], 10 * bounds.typical[good]))
         rising |= slips & (change > 0)
         falling |= slips & (change < 0)
@@ -113,8 +113,8 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
     for at in np.flatnonzero(rising | falling | collapsing).tolist():
         if at <= resume:
             continue
-        if movement.includes(change[at] / max(gap[at], 1), int(good[at])):
-            movement = movement.extended(change[at] / max(gap[at], 1), int(good[at]))
+        if movement.includes(change[at], int(good[at])):
+            movement = movement.extended(change[at], int(good[at]))
             continue
         start = None if not (rising[at] or falling[at]) else _excursion_start(level, good, at, resume, RETURN)
         if start is not None and level[start] > level[start - 1] and supported[start]:

@@ -35,10 +35,13 @@ class Evidence:
         Whether a rise is supported, or cannot be ruled out because no other gauge reports.
     fall
         Whether a fall is supported: a flood in the last days, or a large release.
+    water
+        Whether another gauge shows a source of water for a rise.
     flood
         Whether other gauges show a flood, so that the lake must move.
     """
 
+    water: Bools
     rise: Bools
     fall: Bools
     flood: Bools
@@ -62,8 +65,10 @@ def evidence_for(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> Evidence:
     releases = [values[g.column] for g in dam.gauges if g.role == "release"]
     large_releases = [release > past_quantile(release, WET) for release in releases]
     flood = _any_above(indicators, FLOOD, days=len(has_evidence))
+    water = wet | any_recent(flood, FLOOD_DAYS)
     return Evidence(
-        rise=wet | any_recent(flood, FLOOD_DAYS) | ~has_evidence,
+        water=water,
+        rise=water | ~has_evidence,
         fall=np.logical_or.reduce([any_recent(wet, FLOOD_DAYS), any_recent(flood, GATE_DAYS), *large_releases]),
         flood=flood,
     )

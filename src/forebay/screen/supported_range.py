@@ -15,7 +15,7 @@ from forebay.tables import flag_of
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
-    from forebay.screen.findings import Bools, Floats
+    from forebay.screen.findings import Bools
 
 LAKE_ROLES = ("target", "storage")
 MAX_EXCESS = 1.0
@@ -25,7 +25,7 @@ MAX_EXCESS = 1.0
 def with_supported_levels(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """`daily` without the flag "range" on levels and storages above the valid range that other gauges support.
 
-    The first day above the range needs a source of water on that day (`evidence.Evidence.rise`), each further day a
+    The first day above the range needs a source of water on that day (`evidence.Evidence.water`), each further day a
     day before above the range. Neither the variable's own plausible range nor a sentinel yields.
     """
     gauges = [gauge for gauge in dam.gauges if gauge.role in LAKE_ROLES and gauge.valid_range is not None]
@@ -49,17 +49,11 @@ def _supported(daily: pl.DataFrame, gauge: Gauge, dam: Dam) -> Bools:
     is_possible = (value > high) & (value <= min(own_high, high + MAX_EXCESS * (high - low))) & (value >= own_low)
     usable = usable_values(daily, dam)
     values = {g.column: usable[g.column].cast(pl.Float64).to_numpy().astype(float) for g in dam.gauges}
-    rise = evidence_for(gauge, dam, values).rise & _has_other_gauges(values, gauge)
+    water = evidence_for(gauge, dam, values).water
     supported = np.zeros(len(daily), bool)
     for day in np.flatnonzero(is_out & is_possible):
-        supported[day] = rise[day] or (day > 0 and supported[day - 1])
+        supported[day] = water[day] or (day > 0 and supported[day - 1])
     return supported
-
-
-def _has_other_gauges(values: dict[str, Floats], gauge: Gauge) -> Bools:
-    """Whether another gauge reports on each day, shape (n,): without one, nothing supports a level."""
-    reports = [np.isfinite(value) for column, value in values.items() if column != gauge.column]
-    return np.asarray(np.logical_or.reduce([np.zeros(len(values[gauge.column]), bool), *reports]))
 
 
 def _in_gauge_unit(values: pl.Series, gauge: Gauge, dam: Dam) -> pl.Series:

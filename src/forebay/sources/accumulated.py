@@ -7,7 +7,7 @@ from datetime import timedelta
 import polars as pl
 
 RESET_SHARE = 0.5
-"""A reading below this share of the highest since the last reset starts a new accumulation from zero."""
+"""A reading below this share of the reading before starts a new accumulation from zero."""
 
 
 def interval_totals(accumulated: pl.Series, times: pl.Series, longest: timedelta) -> pl.Series:

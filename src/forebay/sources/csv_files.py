@@ -7,6 +7,7 @@ Numbers of files without a quality column are "good": nothing indicates otherwis
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_NUMBER = 1e300
 """A larger number might not be finite in another unit."""
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _NO_VALUE = pl.Series([None], dtype=pl.Float64)
 _NO_CODE_TEXT = pl.Series([None], dtype=pl.String)
 _MARGIN = timedelta(hours=1, minutes=1)  # a local day may have 25 hours
@@ -151,7 +153,7 @@ def _code_grades(codes: pl.Series, layout: FileLayout) -> pl.Series:
 def _plain(code: str) -> str:
     """A code as it is compared: "04" and "4" are the same."""
     text = code.strip()
-    return str(int(text)) if text.lstrip("-").isdecimal() else text
+    return str(int(text)) if _WHOLE_NUMBER.fullmatch(text) else text
 
 
 @lru_cache(maxsize=8)

@@ -35,23 +35,21 @@ def interval_starts(cells: GaugeCells, dam: Dam) -> pl.DataFrame:
     SourceError
         If a stamp cannot be read, or its clock time does not exist or has two instants.
     """
-    gauge, layout = cells.gauge, cells.layout
+    gauge, layout, form = cells.gauge, cells.layout, cells.layout.date_format
     stamps = _stamps(cells)
     shift, clock = _stamp_to_start(cells), gauge.reading_at or gauge.day_start
-    if stamps.dtype == pl.Datetime("us") and layout.time_zone is not None and has_clock(layout.date_format):
-        stamps = _instants(stamps.alias(STAMP), cells, layout.time_zone)
+    is_daily = gauge.interval == "day"
+    if stamps.dtype == pl.Datetime("us") and not (is_daily and (layout.time_zone is None or not has_clock(form))):
+        stamps = _instants(stamps.alias(STAMP), cells, layout.time_zone or dam.time_zone)
     has_offset = stamps.dtype != pl.Datetime("us")
     stamp = pl.col(STAMP)
     local = stamps.alias(STAMP).to_frame().select(to_local(stamp, dam.time_zone) if has_offset else stamp)
-    if gauge.interval == "day":
-        if has_offset:
-            _refuse_wrong_clock(local, cells, dam)
-        local = local.select((stamp.dt.date() + shift).dt.combine(clock).cast(pl.Datetime("us")))
-        return local.with_columns(to_utc(stamp, dam.time_zone).alias("time"))
+    if not is_daily:
+        return local.select(stamp, (stamps + shift).cast(INSTANT).alias("time"))
     if has_offset:
-        return local.select(stamp + shift, (stamps + shift).cast(INSTANT).alias("time"))
-    local = local.select(stamp + shift)
-    return local.with_columns(_instants(local[STAMP], cells, dam.time_zone))
+        _refuse_wrong_clock(local, cells, dam)
+    local = local.select((stamp.dt.date() + shift).dt.combine(clock).cast(pl.Datetime("us")))
+    return local.with_columns(to_utc(stamp, dam.time_zone).alias("time"))
 
 
 def _stamps(cells: GaugeCells) -> pl.Series:
@@ -103,7 +101,7 @@ def _refuse_wrong_clock(local: pl.DataFrame, cells: GaugeCells, dam: Dam) -> Non
 
 
 def _instants(stamps: pl.Series, cells: GaugeCells, time_zone: str) -> pl.Series:
-    """Local starts as instants, `time`; where clocks go back, a clock time that occurs twice is two instants.
+    """Stamps of a zone as instants; where clocks go back, a clock time that occurs twice is two instants.
 
     Of the two, the first line is the earlier instant; in a file whose newest line comes first it is the later one.
 

@@ -15,7 +15,7 @@ from forebay.dams.csv_text import (
     read_columns,
     read_content,
 )
-from forebay.dams.local_time import to_utc
+from forebay.dams.local_time import to_local, to_utc
 from forebay.errors import ConfigError, SourceError
 from forebay.tables import FORCINGS
 
@@ -44,7 +44,7 @@ def read_forcings(dam: Dam) -> pl.DataFrame:
 def parse_forcing(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
     """`tables.FORCINGS` of one forcing, from its file's bytes; blank lines are left out."""
     layout = _layout(forcing)
-    cells = _parsed_cells(_cells(content, layout), layout)
+    cells = _parsed_cells(_cells(content, layout), layout, dam)
     factor, offset = forcing.variable.conversion(forcing.unit)
     low, high = forcing.variable.plausible
     value = pl.col("value parsed") * factor + offset
@@ -65,10 +65,10 @@ def parse_forcing(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
     return FORCINGS.check(table.sort("issue_time", "valid_date"))
 
 
-def _parsed_cells(cells: pl.DataFrame, layout: ForcingFile) -> pl.DataFrame:
+def _parsed_cells(cells: pl.DataFrame, layout: ForcingFile, dam: Dam) -> pl.DataFrame:
     """The cells, with columns "issued parsed", "valid parsed" and "value parsed" (in the file's unit)."""
     issued = parse_stamps(cells["issued"], layout.issued_format)
-    valid = parse_stamps(cells["valid"], layout.valid_format).dt.date()
+    valid = _local_days(parse_stamps(cells["valid"], layout.valid_format), dam)
     parsers = {
         "issued": (pl.lit(issued), layout.issued_format),
         "valid": (pl.lit(valid), layout.valid_format),
@@ -86,6 +86,13 @@ def _parsed_cells(cells: pl.DataFrame, layout: ForcingFile) -> pl.DataFrame:
         problem = f"is not a date from {EARLIEST} to {LATEST}; correct it, or its format in the dam file"
         _refuse(parsed.filter(is_out_of_range), layout, key, problem)
     return parsed
+
+
+def _local_days(stamps: pl.Series, dam: Dam) -> pl.Series:
+    """Days of clock times, or of instants on the dam's clock."""
+    has_offset = stamps.dtype != pl.Datetime("us")
+    local = to_local(pl.col("valid"), dam.time_zone) if has_offset else pl.col("valid")
+    return stamps.to_frame("valid").select(local.dt.date()).to_series()
 
 
 def _issue_delay(layout: ForcingFile) -> timedelta:
