@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from forebay.dams.csv_dates import month_names, parse_stamps
 from forebay.dams.csv_text import normalize
 from forebay.dams.dam import Dam
-from forebay.days.value_checks import are_sentinels
+from forebay.dams.gauge import Gauge
+from forebay.dams.value_checks import are_sentinels
+from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
 from forebay.sources import csv_files
@@ -137,6 +139,9 @@ def test_the_zone_of_the_stamps_may_differ_from_the_dams() -> None:
         (b"\xd0\xcf\x11\xe0\xa1", {}, r"an Excel workbook \(\.xls\)"),
         (b"<!DOCTYPE html><html>", {}, "x.csv is a web page"),
         (b"<!doctype HTML><html>", {}, "x.csv is a web page"),
+        (b"\xef\xbb\xbf \r\n<HTML xmlns='x'>", {}, "x.csv is a web page"),
+        (b'<?xml version="1.0"?>', {}, "x.csv is an XML document"),
+        (b'{"a": 1}', {}, "x.csv is a JSON document"),
         ("date,level\n99999999,1\n", {"date_format": "excel"}, "is not a date of the form 'excel'"),
         ("date,level\n2020-01-01 24:01,1\n", {"date_format": "%Y-%m-%d %H:%M"}, "'2020-01-01 24:01' in column"),
         ("date,level\n1 enero 2020,1\n", {"date_format": "%d %B %Y"}, "'1 enero 2020' in column"),
@@ -217,7 +222,8 @@ def test_scale_offset_and_a_change_of_them_on_a_day() -> None:
     assert parse(text, dam)["value"].to_list() == [102.0, 104.0, 31 * 0.3048, 41 * 0.3048]
     assert parse(text, dam)["raw_value"].to_list() == ["1", "2", "3", "4"]
     sentinels = dam_with_file("x.csv", gauge=gauge | {"sentinels": {"values": (3.0, 1.0)}})
-    assert are_sentinels(parse(text, sentinels)["value"], sentinels.target_gauge).to_list() == [
+    table = parse(text, sentinels)
+    assert are_sentinels(table["value"], table["time"], sentinels.target_gauge).to_list() == [
         True,
         False,
         True,
@@ -345,3 +351,40 @@ def test_a_code_that_is_no_number_is_a_code(code: str) -> None:
 def test_a_units_line_far_below_the_start_of_the_file_is_skipped() -> None:
     text = "# note\n" * 700 + "date,level\nd,m\n2020-01-01,1\n"
     assert values(text, comment="#", units_line=True) == [1.0]
+
+
+ACCUMULATED = "date,level\n" + "".join(
+    f"2020-01-{day:02},{total}\n" for day, total in enumerate((100, 105, -999, 115, 118, -9999), 1)
+)
+
+
+@pytest.mark.parametrize("sentinels", [{}, {"sentinels": {"values": (-999.0, -9999.0)}}], ids=["usual", "declared"])
+def test_a_sentinel_in_an_accumulated_series_is_no_rain(sentinels: dict[str, object]) -> None:
+    gauge = {"role": "rainfall", "variable": "rainfall", "unit": "mm", "reading": "accumulated"} | sentinels
+    dam = dam_with_file("x.csv")
+    rain = Gauge.model_validate({"source": "csv", "station": "r"} | gauge | {"file": dam.target_gauge.file})
+    readings = csv_files.parse_readings(ACCUMULATED.encode(), [rain], dam)
+    assert readings["value"].to_list() == [None, 5.0, None, None, 3.0, None]
+    whole = dam.model_copy(update={"gauges": (rain,)})
+    assert ignore_codes(readings, whole)["value"].to_list() == readings["value"].to_list()
+
+
+def test_day_numbers_with_a_decimal_comma() -> None:
+    layout = {"separator": ";", "decimal_comma": True, "date_format": "excel"}
+    assert values("date;level\n43831,000;1\n43832;2\n", **layout) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "form", "advice"),
+    [
+        ("01/ago/2025", "%d/%b/%Y", "if the name of the month is not English, set locale"),
+        ("01/ago/2025", "%d/%m/%Y", "a name of a month is read with %b"),
+        ("45853", "%Y-%m-%d", "('excel' reads this one)"),
+        ("2025-07-15 00:00 UTC", "%Y-%m-%d", "('%Y-%m-%d %H:%M%z' reads this one)"),
+        ("2206-11-20", "%Y-%m-%d", "lies outside the days from 1700-01-01 to 2199-12-31; correct it"),
+    ],
+)
+def test_the_refusal_of_a_date_names_the_remedy(stamp: str, form: str, advice: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        values(f"date,level\n{stamp},1\n", date_format=form)
+    assert advice in str(caught.value)

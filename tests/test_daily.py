@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start
+from forebay.dams.value_checks import USUAL_SENTINELS
 from forebay.days.daily import UNUSABLE, daily_table, usable_values, write_daily
-from forebay.days.value_checks import USUAL_SENTINELS
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.tables import READINGS
 from tests.csv_tables import daily_from_files

@@ -1,10 +1,14 @@
+from datetime import date
+
 import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.days.value_checks import failed_checks, first_reason, ignore_codes, implausible_note
+from forebay.dams.value_checks import failed_checks, first_reason
+from forebay.days.gauge_readings import ignore_codes
+from forebay.screen.gauge_notes import gauge_notes
 from forebay.sources import csv_files
-from tests.test_csv_files import dam_with_file
+from tests.test_csv_files import NOW, dam_with_file
 
 
 def reasons_of(values: list[float | None], dam: Dam) -> list[str | None]:
@@ -12,8 +16,7 @@ def reasons_of(values: list[float | None], dam: Dam) -> list[str | None]:
     readings = csv_files.parse_readings(text.encode(), [dam.target_gauge], dam)
     factor, offset = dam.target_gauge.kind.conversion(dam.target_gauge.unit)
     assert readings["value"].to_list() == [None if v is None else v * factor + offset for v in values]
-    no_flags = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
-    return first_reason(readings["value"], dam.target_gauge, otherwise=no_flags).to_list()
+    return reasons(readings, dam)
 
 
 @pytest.mark.parametrize("unit", ["m", "ft"])
@@ -31,7 +34,7 @@ def test_a_sentinel_wins_over_the_range() -> None:
 
 def test_a_gauge_without_a_valid_range_has_that_of_its_variable() -> None:
     dam = dam_with_file("x.csv")
-    assert list(failed_checks(pl.Series([1.0]), dam.target_gauge)) == ["range"]
+    assert list(failed_checks(pl.Series([1.0]), pl.Series([NOW]), dam.target_gauge)) == ["range"]
     assert reasons_of([-500.0, -500.1, 9000.0, 9000.1], dam) == [None, "range", None, "range"]
 
 
@@ -74,17 +77,56 @@ def readings_of(text: str, dam: Dam) -> pl.DataFrame:
 def test_what_is_left_out_as_implausible_is_counted_and_named() -> None:
     text = "date,level\n2020-01-01,1\n2020-01-02,-999999\n2020-01-03,-999999\n2020-01-04,40000\n"
     dam = dam_with_file("x.csv", gauge={"unit": "ft"})
-    assert implausible_note(readings_of(text, dam), dam.target_gauge, "The lake") == (
-        "The lake: 3 readings are left out as implausible (−999999, 40000 ft): declare sentinels in the dam "
-        "file, or valid_range if they are real (plausible is -1,640.42 to 29,527.6 ft)"
-    )
+    assert gauge_notes(readings_of(text, dam), dam.target_gauge, "The lake") == [
+        "The lake: 3 readings are left out as implausible (-999999, 40000): declare sentinels in the dam file, or "
+        "valid_range if they are real (plausible is -1,640.42 to 29,527.6 ft)"
+    ]
     declared = dam_with_file("x.csv", gauge={"unit": "ft", "sentinels": {"values": [-999999.0]}})
-    note = implausible_note(readings_of(text, declared), declared.target_gauge, "The lake")
-    assert note is not None and "1 reading is left out as implausible (40000 ft)" in note
-    assert implausible_note(readings_of(text[:24], dam), dam.target_gauge, "x") is None
+    (note,) = gauge_notes(readings_of(text, declared), declared.target_gauge, "The lake")
+    assert "1 reading is left out as implausible (40000)" in note
+    assert gauge_notes(readings_of(text[:24], dam), dam.target_gauge, "x") == []
+
+
+def test_the_note_has_the_numbers_of_the_file_which_the_dam_file_declares() -> None:
+    text = "date,level\n2020-01-01,0.09\n2020-01-02,-9999\n"
+    (note,) = gauge_notes(
+        readings_of(text, scaled := dam_with_file("x.csv", gauge={"scale": 1000.0})), scaled.target_gauge, "x"
+    )
+    assert "(-9999): declare sentinels" in note
+    declared = dam_with_file("x.csv", gauge={"scale": 1000.0, "sentinels": {"values": [-9999.0]}})
+    assert gauge_notes(readings_of(text, declared), declared.target_gauge, "x") == []
+    assert reasons(readings_of(text, declared), declared) == [None, "sentinel"]
+
+
+def test_codes_without_a_grade_are_named() -> None:
+    text = "date,level,q\n2020-01-01,1,N\n2020-01-02,1,n\n2020-01-03,1,U\n2020-01-04,1,\n"
+    layouts = ({"missing_codes": ("N",), "grades": {"unknown": ("U",)}}, {}, {"quality_codes": "waternsw"})
+    notes = []
+    for layout in layouts:
+        dam = dam_with_file("x.csv", quality="q", **layout)
+        notes += gauge_notes(readings_of(text, dam), dam.target_gauge, "x")
+    assert [note[:54] for note in notes] == [
+        "x: the dam file has no grade for the codes 'n' in colu",
+        "x: the dam file has no grade for the codes 'N', 'U', '",
+    ]
+
+
+def test_each_value_is_compared_by_the_conversion_of_its_day() -> None:
+    change = {"from": date(2020, 1, 3), "unit": "ft"}
+    dam = dam_with_file("x.csv", gauge={"readings_from": (change,), "sentinels": {"above": 980.0}})
+    text = "date,level\n2020-01-01,290\n2020-01-02,990\n2020-01-03,951\n2020-01-04,999\n"
+    assert reasons(readings_of(text, dam), dam) == [None, "sentinel", None, "sentinel"]
+    usual = dam_with_file("x.csv", gauge={"readings_from": (change,)})
+    text = "date,level\n2020-01-01,290\n2020-01-02,-999\n2020-01-03,951\n2020-01-04,-999\n"
+    assert reasons(readings_of(text, usual), usual) == [None, "sentinel", None, "sentinel"]
+
+
+def reasons(readings: pl.DataFrame, dam: Dam) -> list[str | None]:
+    otherwise = pl.Series([None], dtype=pl.String).new_from_index(0, len(readings))
+    return first_reason(readings["value"], readings["time"], dam.target_gauge, otherwise=otherwise).to_list()
 
 
 def test_the_bounds_of_sentinels_are_published_numbers_also_under_a_negative_scale() -> None:
     dam = dam_with_file("x.csv", gauge={"scale": -1.0, "sentinels": {"below": -900.0, "above": 900.0}})
     readings = readings_of("date,level\n2020-01-01,-95\n2020-01-02,-999\n2020-01-03,999\n", dam)
-    assert failed_checks(readings["value"], dam.target_gauge)["sentinel"].to_list() == [False, True, True]
+    assert reasons(readings, dam) == [None, "sentinel", "sentinel"]

@@ -16,6 +16,7 @@ from forebay.archive.spans import FetchContext, Span, due_spans
 from forebay.archive.store import AppendResult, Archive, GaugeDays
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date
+from forebay.dams.value_checks import failed_checks
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.services import SERVICES
 from forebay.sources import Fetch, fetch_readings, plan_requests
@@ -38,7 +39,7 @@ FETCHES = Table(
         "future": pl.Int64(),  # readings that were left out because they lie in the future
         "missing": pl.Int64(),  # days without a reading, between the first and the last day with one
         "unavailable": pl.Int64(),  # stored readings that the agency marks as missing
-        "newest": INSTANT,  # start of the newest stored interval with a value
+        "newest": INSTANT,  # start of the newest stored interval with a plausible value
         "age": pl.Int64(),  # days from that to today, station-local
         "error": pl.String(),  # why the fetch of this gauge failed; null if it did not
         "note": pl.String(),  # what was left out, and what to do; null if nothing
@@ -270,7 +271,8 @@ def _archive_state(gauge: Gauge, dam: Dam, archive: Archive, request: FetchReque
     """Columns of `FETCHES` on the stored readings of `gauge` after the fetch: missing, unavailable, newest, age."""
     day = gauge.local_day(dam.time_zone).alias("day")
     stored = archive.as_of([gauge]).select("time", "value", "quality", day)
-    newest = stored.filter(pl.col("value").is_not_null()).tail(1)
+    checks = failed_checks(stored["value"], stored["time"], gauge).values()
+    newest = stored.filter(pl.col("value").is_not_null(), ~pl.any_horizontal(*checks)).tail(1)
     requested = stored.filter(pl.col("day").is_between(request.since or date.min, request.until or date.max))
     first, last = requested.select(pl.col("day").min().alias("first"), pl.col("day").max().alias("last")).row(0)
     today = local_date(request.now, dam.time_zone)

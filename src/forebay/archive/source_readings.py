@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
     from forebay.settings import Settings
     from forebay.sources import Fetch
-
-
-_MAX_CODES = 8
 
 
 @dataclass(frozen=True)
@@ -49,24 +46,7 @@ def fetch_spans(
         except (SourceError, DataError) as span_error:
             error = span_error
             break
-    fetched = _without_future(GaugeReadings(pl.concat(parts), error), gauge, dam, now)
-    notes = [note for note in (fetched.note, _ungraded_codes(fetched.readings, gauge)) if note is not None]
-    return replace(fetched, note="; ".join(notes) or None)
-
-
-def _ungraded_codes(readings: pl.DataFrame, gauge: Gauge) -> str | None:
-    """Note on the quality codes of a file to which the dam file gives no grade; None without any."""
-    layout = gauge.file
-    if layout is None or layout.quality is None or layout.quality_codes or layout.grades or layout.missing_codes:
-        return None
-    codes = readings["quality_code"].drop_nulls().unique().sort()
-    if codes.is_empty():
-        return None
-    texts = ", ".join(map(repr, codes.head(_MAX_CODES))) + (", …" if len(codes) > _MAX_CODES else "")
-    return (
-        f"{gauge.file_names}: the dam file has no grade for the codes {texts} in column {layout.quality!r}, so every "
-        'value is "unknown" and in use; state missing_codes and grades, or quality_codes'
-    )
+    return _without_future(GaugeReadings(pl.concat(parts), error), gauge, dam, now)
 
 
 def _without_future(fetched: GaugeReadings, gauge: Gauge, dam: Dam, now: datetime) -> GaugeReadings:
@@ -79,7 +59,10 @@ def _without_future(fetched: GaugeReadings, gauge: Gauge, dam: Dam, now: datetim
     clock = "%Y-%m-%d" if gauge.interval == "day" else "%Y-%m-%d %H:%M"
     first = future.select(to_local(pl.col("time"), dam.time_zone).dt.strftime(clock))["time"][0]
     source = gauge.file_names or f"source {gauge.source}"
-    advice = "correct its date, or date_format, stamp or time_zone in the dam file" if gauge.file else "report it there"
+    advice = "report it there"
+    if gauge.file is not None:
+        years = " (a year of two digits may be of another century or era)" if "%y" in gauge.file.date_format else ""
+        advice = f"correct its date, or date_format, stamp or time_zone in the dam file{years}"
     if past["value"].null_count() == past.height and error is None:
         error = SourceError(
             f"{source}: every reading lies in the future ({future.height:,}, the first of {first}); {advice}"

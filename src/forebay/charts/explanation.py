@@ -31,7 +31,7 @@ _LABELS = {
     "full_supply": "distance to full supply",
     "missing": "missing inputs",
     "since_level": "since the last level",
-    "limit": "lowest level",
+    "limit": "limit of the possible",
     "inflow": "inflow",
     "release": "release",
 }

@@ -75,10 +75,16 @@ def canonical_values(
     numbers: pl.Series, times: pl.Series, parts: Sequence[tuple[date, Conversion]], time_zone: str
 ) -> pl.Series:
     """Published numbers in the canonical unit, each by the conversion that applies on the local day of its time."""
-    values = parts[0][1].canonical(numbers)
+    converted = [(first_day, conversion.canonical(numbers)) for first_day, conversion in parts]
+    return by_day(converted, times, time_zone)
+
+
+def by_day(parts: Sequence[tuple[date, pl.Series]], times: pl.Series, time_zone: str) -> pl.Series:
+    """Each element of the last part whose first day is not after the local day of its time."""
+    series = parts[0][1]
     if len(parts) == 1:
-        return values
+        return series
     days = times.to_frame("time").select(to_local(pl.col("time"), time_zone).dt.date()).to_series()
-    for first_day, conversion in parts[1:]:
-        values = conversion.canonical(numbers).zip_with(days >= first_day, values)
-    return values
+    for first_day, part in parts[1:]:
+        series = part.zip_with(days >= first_day, series)
+    return series

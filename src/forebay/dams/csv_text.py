@@ -35,6 +35,8 @@ _OTHER_FORMATS = {
     b"%PDF": "a PDF document",
     b"<!doctype html": "a web page",
     b"<html": "a web page",
+    b"<?xml": "an XML document",
+    b"{": "a JSON document",
 }
 """First bytes of files that are no CSV files."""
 
@@ -83,8 +85,9 @@ def normalize(content: bytes, layout: TextLayout) -> bytes:
 
     Lines that do not belong to the table are blank, so that line numbers stay those of the file.
     """
+    start = content[:100].removeprefix(codecs.BOM_UTF8).lstrip().lower()
     for first_bytes, kind in _OTHER_FORMATS.items():
-        if content.startswith(first_bytes) or content[:20].lower().startswith(first_bytes):
+        if content.startswith(first_bytes) or start.startswith(first_bytes):
             raise SourceError(
                 f"{layout.path} is {kind}, not a CSV file; save the table as CSV (in a spreadsheet: Save As, CSV UTF-8)"
             )

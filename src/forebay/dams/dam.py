@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from functools import cached_property
 from html import escape
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
-import polars as pl
 from pydantic import AfterValidator, Field, model_validator
 
 from forebay.dams.curves import StorageCurve
@@ -16,9 +15,7 @@ from forebay.dams.forcing import Forcing
 from forebay.dams.gauge import Gauge
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel, Threshold
-from forebay.dams.variables import TARGETS, VARIABLES
-
-Numbers = TypeVar("Numbers", pl.Expr, pl.Series)
+from forebay.dams.variables import TARGETS, VARIABLES, Numbers
 
 
 class Target(FrozenModel):
@@ -119,5 +116,4 @@ class Dam(FrozenModel):
 
     def in_target_unit(self, canonical: Numbers) -> Numbers:
         """Canonical values of the target's variable, in the target's unit."""
-        factor, offset = VARIABLES[self.target.variable].conversion(self.target.unit)
-        return (canonical - offset) / factor
+        return VARIABLES[self.target.variable].from_canonical(canonical, self.target.unit)

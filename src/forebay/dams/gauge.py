@@ -228,6 +228,11 @@ class Gauge(FrozenModel):
         return gauge
 
     @property
+    def time_zone(self) -> str:
+        """Time zone of the dam, as far as `in_time_zone` has set it."""
+        return self._time_zone
+
+    @property
     def reading_rules(self) -> str:
         """Reading rules as JSON: everything that affects the value or the time of a reading.
 

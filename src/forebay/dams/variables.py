@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import TypeVar
+
+import polars as pl
 
 from forebay.errors import ConfigError
+
+Numbers = TypeVar("Numbers", float, pl.Expr, pl.Series)
 
 DAY_S = 86_400
 _ML_PER_MG = 3.785411784  # US liquid gallon, exact
@@ -51,6 +56,11 @@ class Variable:
     plausible: tuple[float, float]
     lowest: float = -inf  # no value below this exists: an empty lake
 
+    @property
+    def possible(self) -> tuple[float, float]:
+        """Closed range of forecasts, in the canonical unit: the plausible range above the lowest value that exists."""
+        return max(self.lowest, self.plausible[0]), self.plausible[1]
+
     def conversion(self, unit: str) -> tuple[float, float]:
         """(factor, offset) from `unit` to the canonical unit.
 
@@ -61,10 +71,15 @@ class Variable:
             raise ConfigError(f"unit {unit!r} is not one of {self.name}'s units: {', '.join(self.units)}")
         return self.units[unit]
 
-    def to_canonical(self, value: float, unit: str) -> float:
-        """A value in `unit`, converted to the canonical unit."""
+    def to_canonical(self, values: Numbers, unit: str) -> Numbers:
+        """Values in `unit`, converted to the canonical unit."""
         factor, offset = self.conversion(unit)
-        return value * factor + offset
+        return values * factor + offset
+
+    def from_canonical(self, values: Numbers, unit: str) -> Numbers:
+        """Values in the canonical unit, converted to `unit`."""
+        factor, offset = self.conversion(unit)
+        return (values - offset) / factor
 
 
 _VARIABLES = (

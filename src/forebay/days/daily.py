@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.local_time import to_utc
+from forebay.dams.value_checks import first_reason
 from forebay.days.axis import join_gauges
-from forebay.days.value_checks import first_reason, gauge_readings
+from forebay.days.gauge_readings import gauge_readings
 from forebay.errors import ConfigError, DataError
 from forebay.files import write_file
 from forebay.tables import flag_of
@@ -104,9 +105,10 @@ def write_daily(daily: pl.DataFrame, path: Path) -> None:
     write_file(path, buffer.getvalue())
 
 
-def flag_values(values: pl.Series, grades: pl.Series, gauge: Gauge) -> pl.Series:
+def flag_values(readings: pl.DataFrame, grades: pl.Series, gauge: Gauge) -> pl.Series:
     """Flags of readings by precedence: unavailable, then `value_checks`, then the grade if it is a flag."""
-    flag = first_reason(values, gauge, otherwise=grades)
+    values = readings["value"]
+    flag = first_reason(values, readings["time"], gauge, otherwise=grades)
     if not values.null_count():
         return flag
     has_value = values.eq(values)  # null where there is no value, otherwise true: a third of the time of `is_null`
@@ -121,7 +123,7 @@ def in_table_unit(values: pl.Series, gauge: Gauge, dam: Dam) -> pl.Series:
 def _gauge_days(rows: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
     """date, value and flag of the gauge, by rising date, from its readings."""
     grades = rows.select(pl.when(pl.col("quality").is_in(FLAGGED_GRADES)).then("quality")).to_series()
-    flag = flag_values(rows["value"], grades, gauge).alias("flag")
+    flag = flag_values(rows, grades, gauge).alias("flag")
     flagged = rows.select("time", "value", gauge.local_day(dam.time_zone).alias("date"), flag)
     days = flagged if gauge.interval == "day" else _aggregated(flagged, gauge, dam)
     repeated = days.filter(pl.col("date").is_duplicated())

@@ -48,8 +48,7 @@ def in_display_unit(column: pl.Expr, gauge: Gauge, dam: Dam) -> pl.Expr:
     """Values of a gauge's column of the daily table, in the gauge's `display_unit`."""
     if gauge.role == "target":
         return column
-    factor, offset = gauge.kind.conversion(gauge.unit)
-    return (column - offset) / factor
+    return gauge.kind.from_canonical(column, gauge.unit)
 
 
 def rain_unit(dam: Dam) -> tuple[str, float]:

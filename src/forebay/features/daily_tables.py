@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.local_time import init_time, local_date
+from forebay.dams.value_checks import failed_checks
 from forebay.days.daily import daily_table, usable_values
 from forebay.days.datum import on_one_datum
-from forebay.days.value_checks import failed_checks, ignore_codes
+from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import DataError
 from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
@@ -116,7 +117,7 @@ def _daily(
 def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:
     """The newest reading of the target that has a plausible value, as known at `until`."""
     rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null())
-    checks = failed_checks(rows["value"], dam.target_gauge).values()
+    checks = failed_checks(rows["value"], rows["time"], dam.target_gauge).values()
     rows = rows.filter(~pl.any_horizontal(*checks)).tail(1)
     if rows.is_empty():
         return None

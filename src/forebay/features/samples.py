@@ -81,8 +81,8 @@ class Samples:
     resolution
         Step of the published readings as known on each day, in the dam's unit, 0 without one; None where it was not
         determined.
-    lowest
-        The lowest level that exists, in the dam's unit: 0 for a storage; -inf for a level. No forecast is below it.
+    limits
+        Lowest and highest possible level, in the dam's unit (`Variable.possible`). No forecast leaves them.
     withheld
         Whether each day lies on such a datum, as known at its end; None where it was not determined.
     """
@@ -100,7 +100,7 @@ class Samples:
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
     resolution: NDArray[np.float64] | None = None
-    lowest: float = -np.inf
+    limits: tuple[float, float] = (-np.inf, np.inf)
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time: what was known, and what was forecast or planned."""
@@ -179,7 +179,7 @@ def make_samples(
         withheld_from=screened.withheld_from,
         withheld=screened.withheld,
         resolution=_resolution(level, dam),
-        lowest=dam.target_gauge.kind.lowest,
+        limits=_limits(dam),
     )
     return replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
 
@@ -195,9 +195,16 @@ def _difference(start: NDArray[np.float64], end: NDArray[np.float64], lead_time:
 def _resolution(level: NDArray[np.float64], dam: Dam) -> NDArray[np.float64]:
     """Resolution of the readings as known on each day, in the target's unit, from the level in the gauge's unit."""
     gauge = dam.target_gauge
-    (factor, offset), (unit_factor, unit_offset) = map(gauge.kind.conversion, (dam.target.unit, gauge.unit))
-    published = (level * factor + offset - unit_offset) / unit_factor
-    return resolution_by_day(published) * (unit_factor / factor)
+    canonical = gauge.kind.to_canonical(pl.Series(level), dam.target.unit)
+    steps = resolution_by_day(gauge.kind.from_canonical(canonical, gauge.unit).to_numpy())
+    return steps * gauge.kind.conversion(gauge.unit)[0] / gauge.kind.conversion(dam.target.unit)[0]
+
+
+def _limits(dam: Dam) -> tuple[float, float]:
+    """Lowest and highest possible level, in the target's unit."""
+    kind = dam.target_gauge.kind
+    low, high = (kind.from_canonical(bound, dam.target.unit) for bound in kind.possible)
+    return low, high
 
 
 def _level(screened: ScreenedDaily, dam: Dam) -> NDArray[np.float64]:

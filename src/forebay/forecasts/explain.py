@@ -44,7 +44,7 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *,
 
     A missing input contributes to the group "missing", because the models learned the effect of its absence. During an
     outage of the level, the change expected since the last level is the source "since_level". What keeps the forecast
-    above the lowest level that exists is the source "limit". The references in the
+    within the possible levels is the source "limit". The references in the
     blend belong to the group "level" (`climatology` to "season"). A model that cannot be explained is a source of its
     own.
 
@@ -89,9 +89,10 @@ def _contributions(
             parts[_source(column, day, dam)] += weight * contribution
         if samples.level_age[-1]:
             parts["since_level", ""] += weight * (change - sum(contributions.values()))
-    below = samples.lowest - (float(samples.start_level[-1]) + sum(parts.values()))
-    if below > 0:
-        parts["limit", ""] = below
+    level = float(samples.start_level[-1]) + sum(parts.values())
+    limited = min(max(level, samples.limits[0]), samples.limits[1])
+    if limited != level and math.isfinite(limited):
+        parts["limit", ""] = limited - level
     return parts
 
 
@@ -156,7 +157,7 @@ class _Descriptions:
             "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
-            "limit": f"the {self.dam.target_gauge.kind.title.lower()} cannot fall below {self.samples.lowest:g}",
+            "limit": f"limit of the possible {self.dam.target_gauge.kind.title.lower()}",
             "since_level": f"days since the last level ({self.samples.dates[-1 - self.samples.level_age[-1]]})",
         }
         return by_group[group]() if group in by_group else fixed.get(group, title)

@@ -11,13 +11,13 @@ import polars as pl
 
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.days.daily import daily_table
+from forebay.days.gauge_readings import gauge_readings
 from forebay.days.labels import gauge_labels
-from forebay.days.value_checks import gauge_readings, implausible_note
 from forebay.errors import DataError
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.datasets import daily_dataset
 from forebay.jobs.results import Result
-from forebay.screen.accumulation import accumulation_question
+from forebay.screen.gauge_notes import gauge_notes
 
 if TYPE_CHECKING:
     import xarray
@@ -134,9 +134,9 @@ def _with_notes(fetches: pl.DataFrame, dam: Dam, readings: pl.DataFrame) -> pl.D
     """`FETCHES` with notes on readings that are left out or suspect, and on what to state in the dam file."""
     notes, labels = [], gauge_labels(dam)
     for gauge, note in zip(dam.gauges, fetches["note"], strict=True):
-        values, label = gauge_readings(readings, gauge).sort("time")["value"], labels[gauge.column]
-        sentences = [note, implausible_note(readings, gauge, label), accumulation_question(values, gauge, label)]
-        notes.append("; ".join(filter(None, sentences)) or None)
+        rows = gauge_readings(readings, gauge).sort("time")
+        sentences = ([] if note is None else [note]) + gauge_notes(rows, gauge, labels[gauge.column])
+        notes.append("; ".join(sentences) or None)
     return fetches.with_columns(pl.Series("note", notes, dtype=pl.String))
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forebay.dams.value_checks import plausible_range
 from forebay.days.daily import usable_values
-from forebay.days.value_checks import plausible_range
 from forebay.screen.evidence import evidence_for
 from forebay.tables import flag_of
 
@@ -44,9 +44,11 @@ def _supported(daily: pl.DataFrame, gauge: Gauge, dam: Dam) -> Bools:
     if not is_out.any():
         return is_out
     low, high = plausible_range(gauge)
-    value = _in_gauge_unit(daily[gauge.column], gauge, dam).to_numpy()
-    own_low, own_high = plausible_range(gauge.model_copy(update={"valid_range": None}))
-    is_possible = (value > high) & (value <= min(own_high, high + MAX_EXCESS * (high - low))) & (value >= own_low)
+    value = daily[gauge.column]
+    if gauge.role == "target":
+        value = gauge.kind.to_canonical(value, dam.target.unit)
+    highest = min(gauge.kind.plausible[1], high + MAX_EXCESS * (high - low))
+    is_possible = ((value > high) & (value <= highest)).fill_null(False).to_numpy()
     usable = usable_values(daily, dam)
     values = {g.column: usable[g.column].cast(pl.Float64).to_numpy().astype(float) for g in dam.gauges}
     water = evidence_for(gauge, dam, values).water
@@ -54,12 +56,3 @@ def _supported(daily: pl.DataFrame, gauge: Gauge, dam: Dam) -> Bools:
     for day in np.flatnonzero(is_out & is_possible):
         supported[day] = water[day] or (day > 0 and supported[day - 1])
     return supported
-
-
-def _in_gauge_unit(values: pl.Series, gauge: Gauge, dam: Dam) -> pl.Series:
-    """Values of the daily table in the unit of the gauge."""
-    factor, offset = gauge.kind.conversion(gauge.unit)
-    if gauge.role == "target":
-        table_factor, table_offset = gauge.kind.conversion(dam.target.unit)
-        values = values * table_factor + table_offset
-    return (values - offset) / factor

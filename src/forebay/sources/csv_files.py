@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.csv_text import parse_numbers, read_content
+from forebay.dams.value_checks import are_sentinels
 from forebay.errors import ConfigError, SourceError
 from forebay.sources.accumulated import interval_totals
 from forebay.sources.csv_cells import GaugeCells, quoted, read_cells, refuse_duplicates
@@ -120,7 +121,9 @@ def _gauge_readings(contents: Mapping[str, bytes], gauge: Gauge, dam: Dam) -> pl
     table = refuse_duplicates(cells, table, STAMP).sort("time")
     if gauge.accumulated:
         longest = timedelta(seconds=gauge.table_interval) + (_MARGIN if gauge.interval == "day" else timedelta(0))
-        table = table.with_columns(interval_totals(table["value"], table["time"], longest).alias("value"))
+        is_total = (table["value"] >= 0) & ~are_sentinels(table["value"], table["time"], gauge)
+        totals = table["value"].zip_with(is_total.fill_null(False), _NO_VALUE)
+        table = table.with_columns(interval_totals(totals, table["time"], longest).alias("value"))
     return READINGS.check(
         table.with_columns(
             pl.when(pl.col("value").is_null()).then(pl.lit(MISSING)).otherwise("quality").alias("quality"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from forebay.dams.csv_dates import EARLIEST, LATEST, has_clock, parse_stamps
+from forebay.dams.csv_dates import EARLIEST, EXCEL, LATEST, has_clock, parse_stamps
 from forebay.dams.local_time import to_local, to_utc, zone
 from forebay.errors import SourceError
 from forebay.sources.csv_cells import LINE, GaugeCells, quoted
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 STAMP = "stamp"
 _ONE_DAY = timedelta(days=1)
+_MONTH_NAME = re.compile(r"\d\W*[^\W\d_]{3,}\W*\d")
 _FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",
           "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y/%m/%d", "%Y%m%d", "%Y%m%d %H%M", "%d.%m.%Y",
-          "%d.%m.%Y %H:%M", "%d-%b-%Y", "%d-%b-%y")  # fmt: skip
+          "%d.%m.%Y %H:%M", "%d-%b-%Y", "%d-%b-%y", "%Y-%m-%d %H:%M%z", "%d/%b/%Y", EXCEL)  # fmt: skip
 """Formats without an ambiguous order of day and month, for the advice in an error."""
 
 
@@ -56,25 +58,34 @@ def _stamps(cells: GaugeCells) -> pl.Series:
     """Stamps as clock times or, with an offset, as instants; raises for the first that cannot be read."""
     layout = cells.layout
     texts = cells.rows.select(pl.concat_str(layout.date_columns, separator=" ").alias(STAMP)).to_series()
+    if layout.date_format == EXCEL and layout.decimal_comma:
+        texts = texts.str.replace(",", ".", literal=True)
     stamps = parse_stamps(texts, layout.date_format, locale=layout.locale)
     days = stamps.dt.date()
     bad = (days.is_null() | (days < EARLIEST) | (days > LATEST)).arg_true()
     if len(bad):
         row = bad[0]
         names = " and ".join(repr(name) for name in layout.date_columns)
+        is_far = days[row] is not None
+        problem = "lies outside the days" if is_far else f"is not a date of the form {layout.date_format!r}"
+        advice = "" if is_far else _advice(texts[row], cells, row)
         raise SourceError(
-            f"{cells.where(row)}: {quoted(texts[row])} in column {names} is not a date of the form "
-            f"{layout.date_format!r} from {EARLIEST} to {LATEST}; correct it, or date_format in the dam file"
-            f"{_advice(texts[row], cells, row)}"
+            f"{cells.where(row)}: {quoted(texts[row])} in column {names} {problem} from {EARLIEST} to {LATEST}; "
+            f"correct it, or date_format in the dam file{advice}"
         )
     return stamps
 
 
 def _advice(text: str | None, cells: GaugeCells, row: int) -> str:
     """Advice for a stamp that cannot be read: the format that reads it, or the key for a line of units."""
+    layout_form = cells.layout.date_format
     form = next((form for form in _FORMS if text and parse_stamps(pl.Series([text]), form).null_count() == 0), None)
     if form is not None:
         return f" ({form!r} reads this one)"
+    if text and _MONTH_NAME.search(text) and "%b" not in layout_form.replace("%B", "%b"):
+        return "; a name of a month is read with %b"
+    if text and _MONTH_NAME.search(text):
+        return "; if the name of the month is not English, set locale"
     if row == 0 and cells.rows[cells.layout.value].str.contains(r"^[0-9.+-]+$").to_list()[:1] != [True]:
         return "; if the line has units or widths instead of a reading, set units_line = true"
     return ""

@@ -57,10 +57,9 @@ def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Se
 
 
 def within_limits(changes: Array, samples: Samples) -> Array:
-    """`changes` (n, quantiles) of each day, none of which leads to a level below the lowest that exists."""
-    if not np.isfinite(samples.lowest):
-        return changes
-    return np.maximum(changes, samples.lowest - samples.start_level[:, None])
+    """`changes` (n, quantiles) of each day, none of which leads to an impossible level."""
+    low, high = (limit - samples.start_level[:, None] for limit in samples.limits)
+    return np.minimum(np.maximum(changes, low), high)
 
 
 def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: Array, lead_time: int) -> State:
