@@ -38,7 +38,7 @@ def test_a_model_that_equals_the_default_is_listed_once(lake: Dam) -> None:
 def test_a_window_with_the_days_of_another_is_left_out(lake: Dam) -> None:
     scores = synthetic.scores(lake)
     windows = scored_windows(scores, lake)
-    assert without_repeats(scores, windows) == ([("all", "all")], {"last20": "all", "T1": "all"})
-    is_last = pl.col("window") == "last20"
-    fewer = scores.with_columns(n=pl.when(is_last).then(60).otherwise("n"))
-    assert without_repeats(fewer, windows) == ([("all", "all"), ("last20", "all")], {"T1": "all"})
+    assert without_repeats(scores, windows) == ([("all", "all"), ("last20", "all"), ("T1", "all")], {})
+    same = scores.with_columns(n=pl.when(pl.col("window") == "T1").then(300).otherwise("n"))
+    assert without_repeats(same, windows) == ([("all", "all"), ("last20", "all")], {"T1": "all"})
+    assert without_repeats(scores.with_columns(n=300), windows) == ([("all", "all")], {"last20": "all", "T1": "all"})

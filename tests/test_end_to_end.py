@@ -79,7 +79,7 @@ def test_warragamba_from_its_files_to_a_report() -> None:
     # The page is one file and warns that its newest level is old.
     page = Path("report/report.html").read_text()
     assert "Warragamba Dam" in page
-    assert "forecast as of 2022-01-11" in page
+    assert "reservoir level as of 2022-01-11, " in page
     assert 'src="http' not in page
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.features.experience import experience, outside_days
+from forebay.features.outages import Outages
 from forebay.features.samples import Samples
 from forebay.forecasts.limitations import LOWER_BOUND, outside_experience
 from tests.synthetic import FIRST_DAY, rain_gauge, small_dam
@@ -98,3 +99,12 @@ def test_sentences_on_the_last_day(columns: dict[str, np.ndarray], sentences: li
     samples = samples_from(**columns)
     notes = outside_experience(experience(samples, REFITS, LEAD), samples, DAM)
     assert sorted(notes) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in sentences)
+
+
+def test_a_suspect_level_that_is_not_used_is_no_experience() -> None:
+    samples = samples_from(level=spikes(DAYS - 1, value=-4.0))
+    assert samples.outages is None
+    outages = Outages(samples.level, np.ones(DAYS, int), np.zeros(DAYS, int))
+    suspect = replace(samples, suspect_reason="jump", outages=outages)
+    assert len(outside_experience(experience(samples, REFITS, LEAD), samples, DAM)) == 1
+    assert outside_experience(experience(suspect, REFITS, LEAD), suspect, DAM) == ()

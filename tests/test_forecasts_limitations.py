@@ -99,6 +99,6 @@ def test_levels_that_count_as_missing_are_counted() -> None:
     flags = [None if abs(value) < 100 else "sentinel" if value < 0 else "range" for value in level]
     sentences = limitations_of(dam, 400, reservoir_level=level, reservoir_level_flag=flags)
     assert (
-        "2 days have a level outside the plausible range, or a number that means no value: they count as missing, and "
-        "are neither used nor scored."
+        "2 days have a level outside the plausible range, or a number that means no value: such a level counts as "
+        "missing, and is neither used nor scored."
     ) in sentences

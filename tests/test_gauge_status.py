@@ -89,3 +89,12 @@ def test_without_forecast_or_record_nothing_is_beyond_it() -> None:
     record = recorded_range(frame(), FLAGS.empty(), DAM)
     assert beyond_record(fan_of((5, 5)).clear(), record).is_empty()
     assert beyond_record(fan_of((5, 5)), record.clear()).is_empty()
+
+
+def test_a_suspect_value_is_not_the_newest_one() -> None:
+    flags = flag("reservoir_level", DAYS[4], "unit")
+    level = gauge_status(frame(), flags, DAM).row(0, named=True)
+    assert (level["last_date"], level["value"], level["is_late"]) == (DAYS[3], 4.0, True)
+    withdrawn = flag("reservoir_level", DAYS[3], "jump", withdrawn=DAYS[4])
+    assert gauge_status(frame(), withdrawn, DAM)["last_date"][0] == DAYS[4]
+    assert gauge_status(frame(), flag("reservoir_level", DAYS[4], "still"), DAM)["last_date"][0] == DAYS[4]

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from forebay.article.page import render_article
 from forebay.charts.report_tables import Report
 from forebay.report.screening import write_screening
 from forebay.report.write import render_report
@@ -18,16 +19,18 @@ from forebay.screen.flags import screen_daily
 from tests import synthetic
 from tests.browser import Page, browser
 from tests.report_examples import diagnosed_report, needs_chromium
+from tests.test_article_charts import page as article_page
+from tests.test_article_charts import result
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 WIDTHS = (360, 768, 1280)
-PAGES = ("report", "screening")
+PAGES = ("report", "screening", "article")
 
 CLIPPED = """
     [...document.querySelectorAll('main *, header *')].filter(part => part.checkVisibility({visibilityProperty: true})
         && !part.closest('svg, thead, script')
         && part.getBoundingClientRect().right > document.documentElement.clientWidth + 1
-        && !part.closest('.scroll')).map(part => part.outerHTML.slice(0, 120))
+        && !part.closest('.scroll, pre')).map(part => part.outerHTML.slice(0, 120))
 """
 """Visible elements beyond the right edge of the window, unless their container scrolls."""
 CONTRASTS = """
@@ -70,7 +73,7 @@ def full_report() -> Report:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with report.html and screening.html."""
+    """Folder with report.html, screening.html and article.html."""
     path = tmp_path_factory.mktemp("pages")
     (path / "report.html").write_text(render_report(full_report()), "utf-8")
     dam = synthetic.dam()
@@ -78,6 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fall = pl.when(pl.int_range(pl.len()).is_in([700, 701])).then(9.0).otherwise(0.0)
     daily = daily.with_columns(pl.col("reservoir_level") - fall)
     write_screening(daily, screen_daily(daily, dam), dam, path)
+    (path / "article.html").write_text(render_article(article_page(result(), result(recipe="python"))), "utf-8")
     return path
 
 

@@ -241,6 +241,12 @@ def test_readings_in_the_future_are_counted_and_the_first_is_named(tmp_path: Pat
     )
 
 
+def test_an_implausible_reading_is_never_the_newest(tmp_path: Path, archive: Archive) -> None:
+    write_level(tmp_path / "level.csv", lines="2024-02-12,-9999,0,0\n2024-02-13,99999,0,0\n2024-02-14,99.5,0,0\n")
+    dam = read_dam(tmp_path, DAM.replace('unit = "m"\nfile', 'unit = "m"\nvalid_range = [90, 97]\nfile'))
+    assert fetch(dam, archive).table["newest"][0] == datetime(2024, 2, 8, 14, tzinfo=UTC)
+
+
 def test_a_file_that_lies_in_the_future_as_a_whole_is_an_error(tmp_path: Path, archive: Archive) -> None:
     write_level(tmp_path / "level.csv", [day.replace(year=2068) for day in DAYS])
     report = fetch(read_dam(tmp_path), archive)

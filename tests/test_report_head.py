@@ -12,6 +12,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.report.head import build_head
 from forebay.report.sections import render_template
+from forebay.screen.flags import FLAGS
 from tests.report_examples import diagnosed_report, example_report, template_text
 
 
@@ -28,6 +29,17 @@ def test_the_head_has_the_reading_the_start_and_the_forecast() -> None:
     assert "Level now 96.500 m metres above nothing" in text
     assert "The forecast starts from 100.257 m, the daily mean of 2021-04-14." in text
     assert "2021-04-21 Wed, in 7 days 100.257 0.000 100.170 to 100.344" in text
+
+
+def test_a_suspect_level_is_called_so() -> None:
+    report = replace(example_report())
+    day = report.forecast.init_date
+    row = (report.dam.target_gauge.column, day, "unit", day, None, 96.5, 314.0)
+    report.__dict__["flags"] = pl.DataFrame([row], schema=FLAGS.columns, orient="row")
+    text = head_text(report)
+    assert "Suspect (unit) : a factor of 10, 100 or 1000, or a foot-metre slip" in text
+    assert "the expected value. 96.500 m" in text
+    assert "Suspect" not in head_text(example_report())
 
 
 @pytest.mark.parametrize(("age", "stale"), [(0, False), (3, False), (4, True), (1412, True)])

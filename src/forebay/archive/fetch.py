@@ -13,7 +13,7 @@ import polars as pl
 from forebay.archive.prefetch import prefetch
 from forebay.archive.source_readings import GaugeReadings, fetch_spans
 from forebay.archive.spans import FetchContext, Span, due_spans
-from forebay.archive.store import AppendResult, Archive, GaugeDays
+from forebay.archive.store import AppendResult, Archive, LocalDays
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date
 from forebay.dams.value_checks import failed_checks
@@ -230,11 +230,11 @@ def _store(fetched: GaugeReadings, gauge: Gauge, dam: Dam, archive: Archive, req
     return archive.append(fetched.readings, request.stamp(), gauge=gauge, complete=complete)
 
 
-def _complete_days(gauge: Gauge, dam: Dam, request: FetchRequest) -> GaugeDays | None:
+def _complete_days(gauge: Gauge, dam: Dam, request: FetchRequest) -> LocalDays | None:
     """Days of which a fetch of `gauge` gives every reading; None for a service, whose answers may lack some."""
     if gauge.file is None:
         return None
-    return GaugeDays(gauge, dam.time_zone, request.since, request.last_day(dam.time_zone))
+    return request.since, request.last_day(dam.time_zone)
 
 
 def _refuse_empty_file(gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> None:

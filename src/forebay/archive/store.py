@@ -48,14 +48,8 @@ class AppendResult:
     withdrawn: int = 0
 
 
-@dataclass(frozen=True)
-class GaugeDays:
-    """A gauge, and the local days of which readings are complete: `first` (None: the start of the record) to `last`."""
-
-    gauge: Gauge
-    time_zone: str
-    first: date | None
-    last: date
+LocalDays = tuple[date | None, date]
+"""First and last local day, both included; None as the first: the start of the record."""
 
 
 def open_archive(url: str, *, create: bool = True) -> Archive:
@@ -122,7 +116,7 @@ class Archive:
         fetched_at: datetime,
         *,
         gauge: Gauge | None = None,
-        complete: GaugeDays | None = None,
+        complete: LocalDays | None = None,
     ) -> AppendResult:
         """Store `readings`, all or (on an error) none, and return the counts.
 
@@ -143,7 +137,7 @@ class Archive:
             or of its file at a former path, becomes its series (`series.adoption`).
         complete
             Days of which `readings` has every reading of the gauge: a stored reading of these days that is not among
-            them is withdrawn.
+            them is withdrawn. It goes with `gauge`.
 
         Raises
         ------
@@ -152,16 +146,18 @@ class Archive:
         """
         readings = _check_storable(readings)
         stamp = _utc(fetched_at, "fetched_at")
-        if not readings.height and complete is None:
+        if not readings.height:
             return AppendResult(0, 0, 0, 0)
         with self._database.writing() as connection:
             labels = self._add_series(connection, readings, gauge)
             incoming = readings.join(labels.rename({"id": "series"}), on=SERIES).sort(KEY)
-            times = None if complete is not None else _time_range(incoming)
+            times = _time_range(incoming) if complete is None else None
             stored = newest_versions(self._database.versions(connection, labels["id"], times=times))
             compared = _compare(incoming, stored)
             changed = compared.filter(pl.col("stored_at").is_null() | pl.col("differs"))
-            withdrawn = changed.clear() if complete is None else _withdrawn(compared, stored, complete)
+            withdrawn = changed.clear()
+            if gauge is not None and complete is not None:
+                withdrawn = _withdrawn(compared, stored, gauge, complete)
             versions = pl.concat([changed, withdrawn], how="diagonal").sort(KEY)
             _refuse_older(versions, stamp)
             self._database.insert(connection, versions.with_columns(pl.lit(stamp, INSTANT).alias("fetched_at")))
@@ -179,8 +175,6 @@ class Archive:
         adopted = adoption(stored, gauge)
         if adopted is not None and self._continues(connection, stored, adopted, readings):
             self._database.set_rules(connection, adopted, label["rules"][0], gauge.reading_rules)
-        elif labels.is_empty() and stored.join(label, on=SERIES, how="semi").is_empty():
-            return label.clear().with_columns(pl.lit(0, pl.Int64).alias("id"))  # nothing to store, nothing to withdraw
         return self._database.add_series(connection, label, gauge.reading_rules)
 
     def _continues(self, connection: Connection, stored: pl.DataFrame, series: int, readings: pl.DataFrame) -> bool:
@@ -276,15 +270,16 @@ def _compare(incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     return incoming.join(versions, on=KEY, how="left", maintain_order="left").with_columns(differs.alias("differs"))
 
 
-def _withdrawn(compared: pl.DataFrame, stored: pl.DataFrame, complete: GaugeDays) -> pl.DataFrame:
+def _withdrawn(compared: pl.DataFrame, stored: pl.DataFrame, gauge: Gauge, complete: LocalDays) -> pl.DataFrame:
     """Withdrawals, as rows of `_compare`, of the current readings of the days that are not in `compared`."""
-    day = complete.gauge.local_day(complete.time_zone)
-    current = stored.filter(pl.col("quality") != WITHDRAWN, day.is_between(complete.first or date.min, complete.last))
+    first, last = complete
+    day = gauge.local_day(gauge.time_zone)
+    current = stored.filter(pl.col("quality") != WITHDRAWN, day.is_between(first or date.min, last))
     return current.join(compared, on=KEY, how="anti").select(
         *KEY,
         *(pl.lit(None, OBSERVATIONS.columns[name]).alias(name) for name in CONTENT if name != "quality"),
         pl.lit(WITHDRAWN).alias("quality"),
-        pl.lit(complete.gauge.station).alias("station"),
+        pl.lit(gauge.station).alias("station"),
         pl.col("fetched_at").alias("stored_at"),
         pl.lit(True).alias("differs"),
     )

@@ -208,7 +208,6 @@ def json_rows(results: Sequence[RecipeResult]) -> list[dict[str, object]]:
             "mae_sd": r.deviation(),
             "baselines": r.baselines,
             "baselines_on": r.baselines_on,
-            "baselines_test": r.baselines,  # for programs of version 0.2
             "baselines_all": None if r.all_row_baselines is None else dict(r.all_row_baselines),
         }
         for r in results

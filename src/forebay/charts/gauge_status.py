@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import polars as pl
 from forebay.charts.forecast_tables import QUANTILE_COLUMNS
 from forebay.days.daily import FLAGGED_GRADES, UNUSABLE, usable_values
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit
-from forebay.screen.flags import VALID_REASONS
+from forebay.screen.flags import VALID_REASONS, active_flags, daily_known_on
 from forebay.tables import flag_of
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ LAST_DAYS = 3
 """Days up to the init date whose flags are shown as flags on the last readings."""
 _STATUS = {
     "gauge": pl.String(),
-    "role": pl.String(),
     "last_date": pl.Date(),
     "value": pl.Float64(),
     "unit": pl.String(),
@@ -30,12 +28,6 @@ _STATUS = {
     "is_late": pl.Boolean(),
     "flag": pl.String(),
 }
-
-
-def active_flags(flags: pl.DataFrame, day: date) -> pl.DataFrame:
-    """The flags (`screen.flags.FLAGS`) that hold at the end of `day`."""
-    withdrawn = pl.col("withdrawn_on")
-    return flags.filter(pl.col("known_on") <= day, withdrawn.is_null() | (withdrawn > day))
 
 
 def gauge_status(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, *, age_days: int = 0) -> pl.DataFrame:
@@ -53,18 +45,18 @@ def gauge_status(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, *, age_days
     Returns
     -------
     DataFrame
-        gauge, role, last_date, value, unit, age_days, is_late (older than the gauge's latency), flag (reasons of the
+        gauge, last_date, value, unit, age_days, is_late (older than the gauge's latency), flag (reasons of the
         flags of the last `LAST_DAYS` days).
     """
     last, labels = daily["date"][-1], gauge_labels(dam)
-    usable = usable_values(daily, dam)
+    usable = daily_known_on(daily, flags, last, dam)
     rows = []
     for gauge in dam.gauges:
         values = usable.select("date", value=in_display_unit(pl.col(gauge.column), gauge, dam)).drop_nulls()
         newest = None if values.is_empty() else values["date"][-1]
         age = None if newest is None else (last - newest).days + age_days
         rows.append({
-            "gauge": labels[gauge.column], "role": gauge.role, "last_date": newest,
+            "gauge": labels[gauge.column], "last_date": newest,
             "value": None if newest is None else values["value"][-1], "unit": display_unit(gauge, dam), "age_days": age,
             "is_late": age is None or age > ceil(gauge.latency_h / 24),
             "flag": _last_flags(daily.tail(LAST_DAYS), flags, gauge),

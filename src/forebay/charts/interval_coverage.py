@@ -11,7 +11,6 @@ from forebay.tables import DEFAULT_MODEL, SUMMARY_LEADS
 if TYPE_CHECKING:
     from forebay.verify.diagnostics import Diagnostics
 
-NOMINAL = 0.9
 MIN_DAYS = 30
 """Scores of fewer days are not shown."""
 NARROW, TOO_NARROW, WIDE = 0.85, 0.80, 0.95

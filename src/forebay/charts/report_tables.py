@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.coverage_tables import coverage_spells
-from forebay.charts.forecast_tables import DAY, RECENT_DAYS, SPANS, forecast_fan, observed_levels, reference_levels
+from forebay.charts.forecast_tables import (
+    DAY,
+    RECENT_DAYS,
+    SPANS,
+    forecast_fan,
+    is_near_full,
+    observed_levels,
+    reference_levels,
+)
 from forebay.charts.formats import TargetFormat
 from forebay.charts.gauge_status import beyond_record, gauge_status, recorded_range
 from forebay.charts.interval_coverage import interval_coverage
@@ -94,6 +102,13 @@ class Report:
         if self.forecast.withheld_from is not None:
             extent = extent.clear()
         return reference_levels(self.dam, extent, first_day=self.chart_levels["date"][0])
+
+    @cached_property
+    def starts_near_full(self) -> bool:
+        """Whether the forecast starts near full supply; False without a forecast, or where full supply is withheld."""
+        if self.fan.is_empty() or self.forecast.withheld_from is not None:
+            return False
+        return is_near_full(self.dam, self.forecast.init_date, float(self.fan["start"][0]))
 
     @cached_property
     def flags(self) -> pl.DataFrame:

@@ -53,18 +53,16 @@ def screen(
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import load_dam
-    from forebay.days.datum import on_one_datum
     from forebay.jobs.observations import daily as daily_job
     from forebay.report import screening
     from forebay.screen.flags import flag_runs, screen_daily
-    from forebay.screen.supported_range import with_supported_levels
+    from forebay.screen.supported_range import ready_for_screen
 
     settings, _ = settings_in_force()
     dam = load_dam(dam_name)
     folder = output or Path(settings.output) / dam.id / "screening"
     check_writable(folder)
-    frame = daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame()
-    frame = with_supported_levels(on_one_datum(frame, dam), dam)
+    frame = ready_for_screen(daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame(), dam)
     table = screen_daily(frame, dam)
     with terminal.progress() as progress:
         files = screening.write_screening(frame, table, dam, folder, progress)

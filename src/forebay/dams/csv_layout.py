@@ -18,6 +18,7 @@ ENCODINGS = (
 )  # fmt: skip
 """Encodings of files."""
 
+
 def _check_separator(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text.isalnum() or text in '"\r\n\0+-':
         raise ValueError(f"{text!r} must be one character to separate fields, such as ',', ';', '|' or a tab (\"\\t\")")
@@ -50,6 +51,8 @@ class TextLayout(BaseModel):
 
     Attributes
     ----------
+    unit_suffix
+        Unit that follows the numbers in their cells.
     skip_lines
         Number of lines at the start of the file that do not belong to the table.
     header_line
@@ -67,6 +70,7 @@ class TextLayout(BaseModel):
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
     decimal_comma: bool = False
     thousands: Literal[",", ".", " ", "'"] | None = None
+    unit_suffix: str | None = None
     skip_lines: Annotated[int, Field(ge=0)] = 0
     header_line: Annotated[int, Field(ge=1)] | None = None
     units_line: Annotated[bool | int, BeforeValidator(_check_units_line)] = False
@@ -139,8 +143,6 @@ class FileLayout(TextLayout):
         Zone of the stamps, if it is not the dam's.
     where
         Column → text: only lines with these texts belong to the gauge.
-    unit_suffix
-        Unit that follows the numbers in their cells.
     quality_codes, grades, missing_codes
         Grades of quality codes: by a service's table, by grade (`tables.GRADES`), and codes that mean no-data.
     """
@@ -159,7 +161,6 @@ class FileLayout(TextLayout):
     )
     missing_codes: tuple[Code, ...] = ()
     no_value: tuple[str, ...] = ()
-    unit_suffix: str | None = None
     dam: Annotated[str, Field(exclude=True)] = ""
 
     @model_validator(mode="after")

@@ -297,9 +297,8 @@ def parse_numbers(cell: pl.Expr, layout: TextLayout, *, strict: bool = True) -> 
     Thousands marks count only between groups of three digits: "1,5" is never fifteen.
     """
     text = cell
-    suffix = getattr(layout, "unit_suffix", None)
-    if suffix is not None:
-        text = text.str.strip_suffix(suffix).str.strip_chars()
+    if layout.unit_suffix is not None:
+        text = text.str.strip_suffix(layout.unit_suffix).str.strip_chars()
     if layout.thousands is not None:
         mark = r"[ \u{a0}\u{202f}]" if layout.thousands == " " else re.escape(layout.thousands)
         grouped = rf"^[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(layout.decimal_mark)}[0-9]*)?$"

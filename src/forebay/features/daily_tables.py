@@ -11,12 +11,11 @@ import polars as pl
 from forebay.dams.local_time import init_time, local_date
 from forebay.dams.value_checks import failed_checks
 from forebay.days.daily import daily_table, usable_values
-from forebay.days.datum import on_one_datum
 from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import DataError
 from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
-from forebay.screen.supported_range import with_supported_levels
+from forebay.screen.supported_range import ready_for_screen
 from forebay.sources import forcing_files
 from forebay.tables import FORCINGS
 
@@ -111,7 +110,7 @@ def _daily(
 ) -> pl.DataFrame:
     """`days.daily.daily_table` on one datum, with the levels above the valid range that other gauges support."""
     daily = daily_table(readings, dam, first_day=first_day, last_day=last_day)
-    return with_supported_levels(on_one_datum(daily, dam), dam)
+    return ready_for_screen(daily, dam)
 
 
 def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:

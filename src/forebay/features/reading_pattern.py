@@ -44,25 +44,25 @@ class ReadingPattern:
         """
         if self.longest > 2 * self.shortest:
             return f"at irregular times, {self.shortest:.0f} to {self.longest:.0f} days apart"
-        names = {1: "about once a day", _WEEK: "about once a week", 2 * _WEEK: "about every two weeks"}
+        names = {_WEEK: "about once a week", 2 * _WEEK: "about every two weeks"}
         if round(self.days) in names:
             return names[round(self.days)]
         return "about once a month" if abs(self.days - _MONTH) <= 3 else f"about every {self.days:.0f} days"
 
 
-def reading_pattern(level: NDArray[np.float64], resolution: NDArray[np.float64]) -> ReadingPattern | None:
+def reading_pattern(level: NDArray[np.float64], resolution: float) -> ReadingPattern | None:
     """Pattern of the newest readings of a level (one value per day, NaN where missing); None with fewer than two.
 
     Parameters
     ----------
     resolution
-        Of each day, in the unit of the level.
+        Of the newest readings, in the unit of the level; 0 if there is none.
     """
     days = np.flatnonzero(np.isfinite(level))[-RECENT_READINGS:]
     if len(days) < 2:
         return None
     shortest, median, longest = np.quantile(np.diff(days), [0.1, 0.5, 0.9])
-    return ReadingPattern(float(median), float(shortest), float(longest), float(resolution[-1]))
+    return ReadingPattern(float(median), float(shortest), float(longest), resolution)
 
 
 def resolution_by_day(level: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ from forebay.features.outages import (
     simulated_outage,
 )
 from forebay.features.reading_pattern import resolution_by_day
-from forebay.screen.flags import VALID_REASONS, daily_known_after, daily_known_on
+from forebay.screen.flags import FLAGS, VALID_REASONS, daily_known_after, daily_known_on
 from forebay.tables import FORCINGS, flag_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Samples:
     suspect_level
         The last day's level, if it is suspect as a jump or spike and the forecast starts from an earlier one; otherwise
         NaN. The interval that is issued includes it.
+    newest_flags
+        `screen.flags.FLAGS` of the newest versions.
     withheld_from
         First day of a datum that the dam file does not state, as known at the last day's end; None if there is none.
     resolution
@@ -97,6 +99,7 @@ class Samples:
     outages: Outages | None = None
     suspect_reason: str | None = None
     suspect_level: float = np.nan
+    newest_flags: pl.DataFrame = field(default_factory=FLAGS.empty)
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
     resolution: NDArray[np.float64] | None = None
@@ -176,6 +179,7 @@ def make_samples(
         outages=outages,
         suspect_reason=suspect_reason,
         suspect_level=float(level[-1]) if suspect_reason in ("jump", "spike") else np.nan,
+        newest_flags=screened.newest_flags,
         withheld_from=screened.withheld_from,
         withheld=screened.withheld,
         resolution=_resolution(level, dam),

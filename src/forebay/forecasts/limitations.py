@@ -41,12 +41,13 @@ def limitations(
     forecasts
         `tables.FORECASTS` of the hindcast.
     """
-    steps = np.zeros(len(samples.level)) if samples.resolution is None else samples.resolution
-    pattern = reading_pattern(samples.level, steps)
-    gaps = pattern is not None and not pattern.is_daily
+    pattern = reading_pattern(samples.level, 0.0 if samples.resolution is None else float(samples.resolution[-1]))
+    if pattern is None or pattern.is_daily:
+        record = [*_short_record(samples, default), *_missing_intervals(samples, forecasts)]
+    else:
+        record = _readings(pattern, samples, dam, forecasts)
     return (
-        *(_readings(pattern, samples, dam, forecasts) if gaps else _short_record(samples, default)),
-        *([] if gaps else _missing_intervals(samples, forecasts)),
+        *record,
         *_constant_level(samples),
         *_implausible_levels(daily, dam),
         *_unknown_datum(samples),
@@ -67,6 +68,8 @@ def outside_experience(experience: pl.DataFrame, samples: Samples, dam: Dam) -> 
         The table of `features.experience.experience`.
     """
     today = experience.filter("outside", pl.col("day") == len(samples.dates) - 1)
+    if samples.suspect_reason is not None and samples.level_age[-1] > 0:
+        today = today.filter(pl.col("quantity") != "level")  # it is suspect and not used
     sentences = []
     for row in today.iter_rows(named=True):
         unit, size = rain_unit(dam) if row["quantity"] in ("rain", "wetness") else (dam.target.unit, 1.0)
@@ -79,11 +82,8 @@ def outside_experience(experience: pl.DataFrame, samples: Samples, dam: Dam) -> 
     return tuple(sentences)
 
 
-def _readings(
-    pattern: ReadingPattern | None, samples: Samples, dam: Dam, forecasts: pl.DataFrame
-) -> list[str]:
+def _readings(pattern: ReadingPattern, samples: Samples, dam: Dam, forecasts: pl.DataFrame) -> list[str]:
     """Sentence on a level that is not read every day, and on the lead times at which nothing can be scored."""
-    assert pattern is not None
     steps = f", resolution {pattern.resolution:,.6g} {dam.target.unit}" if pattern.resolution else ""
     sentence = f"{dam.target_gauge.kind.title} is read {pattern.frequency}{steps}"
     leads = _leads_without_interval(samples, forecasts)
@@ -136,8 +136,8 @@ def _implausible_levels(daily: pl.DataFrame, dam: Dam) -> list[str]:
         return []
     days = "1 day has a level" if count == 1 else f"{count:,} days have a level"
     return [
-        f"{days} outside the plausible range, or a number that means no value: they count as missing, and are neither "
-        "used nor scored."
+        f"{days} outside the plausible range, or a number that means no value: such a level counts as missing, and is "
+        "neither used nor scored."
     ]
 
 

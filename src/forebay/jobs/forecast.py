@@ -186,7 +186,7 @@ def forecast_dam(
     verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
     issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report, dam))
     if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():
-        raise DataError(no_forecast(daily_tables.newest, dam))
+        raise DataError(no_forecast(daily_tables.newest, samples.newest_flags, dam))
     fetch_table = FETCHES.empty() if report is None else report.table
     return ForecastResult(dam, daily_tables, verification, issued, fetch_table)
 
@@ -204,7 +204,7 @@ def _issue(
 ) -> IssuedForecast:
     """The forecast of the init date with its explanation and limitations."""
     samples, points = verification.samples, verification.points
-    suspect = questions(daily_tables.newest, dam) if samples.suspect_reason else ()
+    suspect = questions(daily_tables.newest, samples.newest_flags, dam)
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
     missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.forecasts)
     sentences = (*unavailable, *failures, *missing, *suspect)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.forecast_tables import RECENT_DAYS, SPANS, is_near_full
+from forebay.charts.forecast_tables import RECENT_DAYS, SPANS
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 def build(report: Report) -> Mapping[str, object]:
     """Rows of the forecast's table with the levels observed afterwards, its start, and the reference levels."""
     fan, (_, levels) = report.fan, report.reference_levels
-    withheld = report.forecast.withheld_from is not None
     later = report.later_levels.select(valid_date="date", later="level")
     rows = fan.filter(pl.col("lead_time") > 0).join(later, on="valid_date", how="left", maintain_order="left")
     start = None if fan.is_empty() else float(fan["start"][0])
@@ -27,5 +26,5 @@ def build(report: Report) -> Mapping[str, object]:
         "shown_span": RECENT_DAYS,
         "start": start,
         "reference_levels": levels.to_dicts(),
-        "near_full": start is not None and not withheld and is_near_full(report.dam, report.forecast.init_date, start),
+        "near_full": report.starts_near_full,
     }

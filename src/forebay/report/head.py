@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.forecast_tables import is_near_full
 from forebay.charts.interval_coverage import AS_STATED, TOO_WIDE, UNKNOWN, regime_coverage, verdict
-from forebay.dams.local_time import zone
+from forebay.dams.local_time import local_date, zone
+from forebay.screen.flags import REASONS, VALID_REASONS, active_flags
 from forebay.tables import SUMMARY_LEADS
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ def build_head(report: Report) -> dict[str, object]:
     values: dict[str, object] = {
         "zone": zone(dam.time_zone),
         "start": fan[0] if fan else None,
-        "end": fan[-1] if fan else None,
         "days": [row for row in fan if row["lead_time"] in SUMMARY_LEADS] or fan[1:2],
         "beyond": report.beyond_record.to_dicts(),
         "gauges": status.to_dicts(),
@@ -38,9 +37,21 @@ def build_head(report: Report) -> dict[str, object]:
         **_trust(report),
     }
     if reading is not None:
+        values["reasons"] = REASONS
+        values["suspect"] = _suspect_reason(report, local_date(reading.time, dam.time_zone))
         age = forecast.reference_time - reading.time - timedelta(seconds=dam.target_gauge.table_interval)
         values["reading_age_hours"] = max(0.0, age.total_seconds() / 3600)
     return values
+
+
+def _suspect_reason(report: Report, day: date) -> str | None:
+    """Reason of the flag on the target's level of `day`, as known at the init date; None without one."""
+    flags = active_flags(report.flags, report.forecast.init_date).filter(
+        pl.col("gauge") == report.dam.target_gauge.column,
+        pl.col("date") == day,
+        ~pl.col("reason").is_in(VALID_REASONS),
+    )
+    return None if flags.is_empty() else str(flags["reason"][0])
 
 
 def _late_by_age(status: pl.DataFrame) -> list[dict[str, object]]:
@@ -55,7 +66,7 @@ def _trust(report: Report) -> dict[str, object]:
     On a day near full supply the verdict includes the coverage of past days near full supply.
     """
     rows = report.interval_coverage.to_dicts()
-    near = regime_coverage(report.scores, "near_full") if _starts_near_full(report) else pl.DataFrame()
+    near = regime_coverage(report.scores, "near_full") if report.starts_near_full else pl.DataFrame()
     near_full = {row["lead_time"]: row for row in near.to_dicts()}
     shares = [row[name] for row in rows for name in ("recent", "whole")] + [row["share"] for row in near_full.values()]
     judgement = verdict(shares)
@@ -63,11 +74,3 @@ def _trust(report: Report) -> dict[str, object]:
         judgement = "a lower bound today"
     is_good = judgement in (AS_STATED, TOO_WIDE)
     return {"coverage": rows, "near_full": near_full, "verdict": judgement, "is_good": is_good}
-
-
-def _starts_near_full(report: Report) -> bool:
-    """Whether the forecast starts near full supply; False where full supply is withheld."""
-    if report.fan.is_empty() or report.forecast.withheld_from is not None:
-        return False
-    return is_near_full(report.dam, report.forecast.init_date, float(report.fan["start"][0]))
-

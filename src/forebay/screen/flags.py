@@ -99,13 +99,17 @@ def _findings(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> list[Finding
     return findings + (stuck(value, bounds.typical, evidence) if kind == "lake" else [])
 
 
+def active_flags(flags: pl.DataFrame, day: date) -> pl.DataFrame:
+    """The flags (`FLAGS`) that hold at the end of `day`."""
+    return flags.filter(pl.col("known_on") <= day, _not_withdrawn_by(day))
+
+
 def daily_known_on(daily: pl.DataFrame, flags: pl.DataFrame, day: date, dam: Dam) -> pl.DataFrame:
     """Usable values of the daily table up to `day`, without those that are suspect at the end of `day`.
 
     The first day after a step of datum is missing too, so that no change is computed across the step.
     """
-    known = flags.filter(pl.col("known_on") <= day, _not_withdrawn_by(day))
-    return _without_flagged(usable_values(daily.filter(pl.col("date") <= day), dam), known, dam)
+    return _without_flagged(usable_values(daily.filter(pl.col("date") <= day), dam), active_flags(flags, day), dam)
 
 
 def daily_known_after(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, *, lag: int) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 
 from forebay.dams.value_checks import plausible_range
 from forebay.days.daily import usable_values
+from forebay.days.datum import on_one_datum
 from forebay.screen.evidence import evidence_for
 from forebay.tables import flag_of
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 LAKE_ROLES = ("target", "storage")
 MAX_EXCESS = 1.0
 """A supported level exceeds the valid range by at most this share of the range's width."""
+
+
+def ready_for_screen(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """The daily table on one datum, with the levels above the valid range that other gauges support."""
+    return with_supported_levels(on_one_datum(daily, dam), dam)
 
 
 def with_supported_levels(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:

@@ -66,7 +66,7 @@ def _stamps(cells: GaugeCells) -> pl.Series:
     if len(bad):
         row = bad[0]
         names = " and ".join(repr(name) for name in layout.date_columns)
-        is_far = days[row] is not None
+        is_far = not days.is_null()[row]  # the day itself may be no Python date: years beyond 9999
         problem = "lies outside the days" if is_far else f"is not a date of the form {layout.date_format!r}"
         advice = "" if is_far else _advice(texts[row], cells, row)
         raise SourceError(
