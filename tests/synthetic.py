@@ -105,8 +105,8 @@ def forecasts(dam: Dam, frame: pl.DataFrame, inits: list[date]) -> pl.DataFrame:
 def scores(dam: Dam) -> pl.DataFrame:
     """`tables.SCORES` in every window and regime; the default beats every reference, and `huber` equals it."""
     rows = []
-    windows = (("all", "all", 300), ("last20", "all", 240), ("T1", "all", 200), ("all", "wet", 60), ("all", "y2020", 150))
-    for window, regime, n in windows:
+    cells = (("all", "all", 300), ("last20", "all", 240), ("T1", "all", 200), ("all", "wet", 60), ("all", "y2020", 150))
+    for window, regime, n in cells:
         for rank, model in enumerate(MODELS):
             mae = 0.01 if model == "huber" else 0.01 + 0.002 * rank
             for lead in LEADS:

@@ -22,7 +22,7 @@ def test_shares_equal_those_of_the_hindcast() -> None:
     assert row["whole"] == pytest.approx(inside.mean())
     assert row["recent_n"] <= 365 < row["whole_n"]
     last = report.diagnostics.rolling_coverage.filter(pl.col("lead_time") == 1).row(-1, named=True)
-    assert (row["recent"], row["recent_until"]) == (last["coverage_90"], last["init_date"])
+    assert (row["recent"], row["recent_n"]) == (last["coverage_90"], last["n"])
 
 
 def test_shares_of_fewer_than_30_days_are_not_shown() -> None:
@@ -53,5 +53,5 @@ def test_the_verdict_is_that_of_the_worst_share(shares: list[float | None], text
 
 def test_the_coverage_of_a_regime_needs_30_days() -> None:
     scores = diagnosed_report().scores
-    assert regime_coverage(scores, "wet").rows() == [(1, 0.89, 300), (3, 0.89, 300), (7, 0.89, 300)]
+    assert regime_coverage(scores, "wet").rows() == [(1, 0.89, 60), (3, 0.89, 60), (7, 0.89, 60)]
     assert regime_coverage(scores.with_columns(n=pl.lit(29, pl.Int64)), "wet").is_empty()

@@ -105,6 +105,8 @@ def test_late_gauges_have_their_age_and_flags_and_limitations_are_listed() -> No
     assert "A creek has no data." in text, "the limitations of the forecast"
     clean = head_text(replace(report, forecast=replace(report.forecast, limitations=())))
     assert "None of 4 gauges" in clean
+    level = report.daily["reservoir_level"][-1]
+    assert re.search(rf"Newest value of each gauge .* {level:.3f} m {last}", text), "as precise as the forecast"
     assert "Nothing: no reading of the last days is flagged" in clean
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.forecast_tables import QUANTILE_COLUMNS
-from forebay.days.daily import FLAGGED_GRADES, UNUSABLE, usable_values
+from forebay.days.daily import FLAGGED_GRADES
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit
 from forebay.screen.flags import VALID_REASONS, active_flags, daily_known_on
 from forebay.tables import flag_of
@@ -90,12 +90,8 @@ def recorded_range(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> pl.Dat
 
     Suspect levels, and those that must not be used, do not count.
     """
-    column, last = dam.target_gauge.column, daily["date"][-1]
-    doubted = active_flags(flags, last).filter(
-        pl.col("gauge") == column, ~pl.col("reason").is_in([*VALID_REASONS, *UNUSABLE])
-    )
-    levels = usable_values(daily, dam).select("date", level=pl.col(column)).drop_nulls()
-    levels = levels.filter(~pl.col("date").is_in(doubted["date"].implode())).sort("level", "date")
+    usable = daily_known_on(daily, flags, daily["date"][-1], dam)
+    levels = usable.select("date", level=pl.col(dam.target_gauge.column)).drop_nulls().sort("level", "date")
     return pl.concat([levels.head(1), levels.tail(1)])
 
 
@@ -112,8 +108,8 @@ def beyond_record(fan: pl.DataFrame, record: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        side ("above" or "below"), quantile (column name), valid_date, level (of the bound), limit (recorded extreme),
-        limit_date, excess, first_date (the first day of the forecast with a bound outside), start_outside.
+        side ("above" or "below"), valid_date, level (of the bound), limit (recorded extreme), limit_date, excess,
+        start_outside.
     """
     if fan.is_empty() or record.is_empty():
         return pl.DataFrame()
@@ -131,8 +127,6 @@ def _excess(fan: pl.DataFrame, record: pl.DataFrame, side: str, column: str, end
         return {}
     worst = outside.sort("excess", descending=True).row(0, named=True)
     keys = {name: worst[name] for name in ("valid_date", "level", "excess")}
-    return {"side": side, "quantile": column, "limit": limit, "limit_date": limit_date} | keys | {
-        "first_date": outside["valid_date"].min(),
-        "start_outside": bool((outside["lead_time"] == 0).any()),
-    }
+    start_outside = bool((outside["lead_time"] == 0).any())
+    return {"side": side, "limit": limit, "limit_date": limit_date, "start_outside": start_outside} | keys
 

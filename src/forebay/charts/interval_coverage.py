@@ -27,8 +27,7 @@ def interval_coverage(diagnostics: Diagnostics | None) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        lead_time, recent, recent_n, recent_until (the last init date of these 365 days), whole, whole_n. A share of
-        fewer than `MIN_DAYS` days is null.
+        lead_time, recent, recent_n, whole, whole_n. A share of fewer than `MIN_DAYS` days is null.
     """
     if diagnostics is None or diagnostics.coverage_by_year.is_empty():
         return pl.DataFrame()
@@ -38,7 +37,7 @@ def interval_coverage(diagnostics: Diagnostics | None) -> pl.DataFrame:
     n, inside = pl.col("n").sum(), (pl.col("n") * pl.col("coverage_90")).sum()
     whole = by_lead.group_by("lead_time").agg(whole=inside / n, whole_n=n).sort("lead_time")
     recent = diagnostics.rolling_coverage.sort("init_date").group_by("lead_time").last()
-    recent = recent.select("lead_time", recent="coverage_90", recent_n="n", recent_until="init_date")
+    recent = recent.select("lead_time", recent="coverage_90", recent_n="n")
     table = whole.join(recent, on="lead_time", how="left").sort("lead_time")
     return table.with_columns(
         pl.when(pl.col(f"{name}_n") >= MIN_DAYS).then(name).alias(name) for name in ("whole", "recent")

@@ -89,7 +89,8 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
     unit = dam.target.unit
     start = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
     if issued.level_age_days:
-        start = f"from {issued.init_date} and the level of {issued.level_date}, {issued.level_age_days} days before"
+        age = "1 day" if issued.level_age_days == 1 else f"{issued.level_age_days} days"
+        start = f"from {issued.init_date} and the level of {issued.level_date}, {age} before"
     table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {start}", forecast_rows(issued.table))
     for text in explanation_lines(issued.explanation, dam):
         line(text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.charts.formats import TargetFormat, format_value
 from forebay.charts.interval_coverage import AS_STATED, TOO_WIDE, UNKNOWN, regime_coverage, verdict
 from forebay.dams.local_time import local_date, zone
 from forebay.screen.flags import REASONS, VALID_REASONS, active_flags
@@ -29,7 +30,7 @@ def build_head(report: Report) -> dict[str, object]:
         "start": fan[0] if fan else None,
         "days": [row for row in fan if row["lead_time"] in SUMMARY_LEADS] or fan[1:2],
         "beyond": report.beyond_record.to_dicts(),
-        "gauges": status.to_dicts(),
+        "gauges": _newest_values(status, report),
         "late": _late_by_age(status),
         "late_count": int(status["is_late"].sum()),
         "flagged": status.filter(pl.col("flag") != "").to_dicts(),
@@ -52,6 +53,21 @@ def _suspect_reason(report: Report, day: date) -> str | None:
         ~pl.col("reason").is_in(VALID_REASONS),
     )
     return None if flags.is_empty() else str(flags["reason"][0])
+
+
+def _newest_values(status: pl.DataFrame, report: Report) -> list[dict[str, object]]:
+    """The rows of `status` with `text`, the value with its unit: the target as precise as elsewhere in the report."""
+    target = report.dam.target_gauge
+    return [
+        row | {"text": TargetFormat(report.dam).quantity(row["value"]) if gauge is target else _quantity(row)}
+        for gauge, row in zip(report.dam.gauges, status.iter_rows(named=True), strict=True)
+    ]
+
+
+def _quantity(row: dict[str, object]) -> str:
+    value = row["value"]
+    assert value is None or isinstance(value, float)
+    return f"{format_value(value)} {row['unit']}"
 
 
 def _late_by_age(status: pl.DataFrame) -> list[dict[str, object]]:
