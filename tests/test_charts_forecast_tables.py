@@ -8,7 +8,7 @@ import pytest
 from forebay.charts.forecast_tables import (
     compare_with_observed,
     forecast_fan,
-    is_near_full,
+    full_supply_regime,
     observed_levels,
     reference_levels,
 )
@@ -70,6 +70,7 @@ def test_a_forecast_without_interval_has_no_verdict(lake: Dam) -> None:
 
 def test_a_level_within_the_margin_is_near_full_supply(lake: Dam) -> None:
     """The default margin of a level in m is 0.5 m."""
-    assert is_near_full(lake, DAYS[0], 99.6)
-    assert not is_near_full(lake, DAYS[0], 99.4)
-    assert not is_near_full(lake.model_copy(update={"full_supply": None}), DAYS[0], 99.9)
+    levels = (99.4, 99.6, 100.4, 100.6)
+    regimes = [full_supply_regime(lake, DAYS[0], level) for level in levels]
+    assert regimes == [None, "near_full", "near_full", "above_full"]
+    assert full_supply_regime(lake.model_copy(update={"full_supply": None}), DAYS[0], 99.9) is None

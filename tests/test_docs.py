@@ -4,6 +4,7 @@ import doctest
 import pkgutil
 import re
 import shlex
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -217,12 +218,13 @@ def test_the_table_of_variables_is_that_of_the_code() -> None:
 
 def test_the_default_margins_of_near_full_are_documented() -> None:
     from forebay.dams.dam_file import load_dam
-    from forebay.features.inputs import near_full_margin
+    from forebay.features.full_supply import near_full_margin
 
     page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
-    assert "is 0.5 m for a level, and 2% of the full supply storage" in page
+    assert "is 0.5 m for a level, 2% of the full supply of the day for a storage, and 2 points for a percentage" in page
+    days = pl.Series([date(2020, 1, 1)])
     demo = load_dam("demo")
     demo = demo.model_copy(update={"hindcast": demo.hindcast.model_copy(update={"near_full_margin": None})})
-    assert near_full_margin(demo) == 0.5
+    assert near_full_margin(demo, days).to_list() == [0.5]
     storage = demo.model_copy(update={"target": demo.target.model_copy(update={"variable": "storage", "unit": "ML"})})
-    assert near_full_margin(storage) == 0.02 * 186.5
+    assert near_full_margin(storage, days).to_list() == [0.02 * 186.5]

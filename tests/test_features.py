@@ -12,7 +12,6 @@ from forebay.features.inputs import (
     antecedent_precipitation_index,
     build_inputs,
     delay_days,
-    near_full_margin,
     with_late_drivers,
 )
 from tests.synthetic import daily_frame, rain_gauge, small_dam
@@ -134,18 +133,6 @@ def test_delay(rain: dict[str, object], level: dict[str, object], days: int) -> 
     assert delay_days(dam.target_gauge, dam) == 0
     columns = {"rainfall_a": [1.0, 2.0, 3.0, 4.0]}
     assert column(dam, "rain_lag0", columns) == ([None] * days + [1.0, 2.0, 3.0, 4.0])[:4]
-
-
-def test_near_full_margin() -> None:
-    assert near_full_margin(small_dam()) == 0.5
-    assert near_full_margin(small_dam(unit="ft")) == pytest.approx(0.5 / 0.3048)
-    assert near_full_margin(small_dam(hindcast={"near_full_margin": 0.2})) == 0.2
-    storage = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
-    assert near_full_margin(small_dam(storage, unit="ML", full_supply=5000.0)) == 100
-    dated = {"dated": [{"from": "2010-01-01", "value": 5000.0}, {"from": "2030-01-01", "value": 6000.0}]}
-    assert near_full_margin(small_dam(storage, unit="ML", full_supply=dated)) == 120
-    percent = storage | {"variable": "storage_percent", "unit": "%"}
-    assert near_full_margin(small_dam(percent, unit="%", full_supply=129.2)) == 2
 
 
 def test_context_inputs_by_hand() -> None:

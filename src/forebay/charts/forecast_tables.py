@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
-from forebay.features.inputs import near_full_margin
+from forebay.features.full_supply import full_supply_regimes
 from forebay.tables import DEFAULT_MODEL, QUANTILES, SUMMARY_LEADS
 
 if TYPE_CHECKING:
@@ -113,12 +114,10 @@ def reference_levels(
     return pl.concat([empty, *lines]), levels
 
 
-def is_near_full(dam: Dam, day: date, level: float) -> bool:
-    """Whether `level` is near the full supply level in force on `day`."""
-    if dam.full_supply is None:
-        return False
-    full = dam.full_supply.on(pl.Series([day]))[0]
-    return full is not None and bool(level >= full - near_full_margin(dam))
+def full_supply_regime(dam: Dam, day: date, level: float) -> str | None:
+    """Regime of a level on a day: near full supply, above it, or None."""
+    regimes = full_supply_regimes(dam, pl.Series([day]), np.array([level]))
+    return next((name for name, mask in regimes.items() if mask[0]), None)
 
 
 def compare_with_observed(

@@ -14,7 +14,7 @@ from forebay.charts.forecast_tables import (
     RECENT_DAYS,
     SPANS,
     forecast_fan,
-    is_near_full,
+    full_supply_regime,
     observed_levels,
     reference_levels,
 )
@@ -104,11 +104,11 @@ class Report:
         return reference_levels(self.dam, extent, first_day=self.chart_levels["date"][0])
 
     @cached_property
-    def starts_near_full(self) -> bool:
-        """Whether the forecast starts near full supply; False without a forecast, or where full supply is withheld."""
+    def full_supply_regime(self) -> str | None:
+        """`near_full` or `above_full` if the forecast starts there; None where full supply is withheld."""
         if self.fan.is_empty() or self.forecast.withheld_from is not None:
-            return False
-        return is_near_full(self.dam, self.forecast.init_date, float(self.fan["start"][0]))
+            return None
+        return full_supply_regime(self.dam, self.forecast.init_date, float(self.fan["start"][0]))
 
     @cached_property
     def flags(self) -> pl.DataFrame:

@@ -59,7 +59,8 @@ def without_repeats(
 
 
 def _regimes(scores: pl.DataFrame) -> list[str]:
-    return _ordered(scores.filter(pl.col("window") == "all")["regime"], ("all", "wet", "dry", "near_full"))
+    order = ("all", "wet", "dry", "near_full", "above_full")
+    return _ordered(scores.filter(pl.col("window") == "all")["regime"], order)
 
 
 def _ordered(names: pl.Series, order: Sequence[str]) -> list[str]:

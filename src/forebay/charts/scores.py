@@ -23,6 +23,7 @@ REGIME_TITLES = {
     "wet": "wet days",
     "dry": "dry days",
     "near_full": "near full supply",
+    "above_full": "above full supply",
     "level_missing": "level missing",
 }
 _DASHES = ([6, 3], [2, 2], [8, 3, 2, 3], [4, 2])

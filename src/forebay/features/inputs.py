@@ -14,6 +14,7 @@ import polars as pl
 from forebay.dams.curves import curve_on
 from forebay.dams.local_time import day_start, init_time
 from forebay.dams.variables import DAY_S, VARIABLES
+from forebay.features.full_supply import near_full_margin
 from forebay.features.level_change import change_per_day, last_change
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _below_full(known: pl.DataFrame, dam: Dam) -> pl.Series:
     """Distance below full supply as a multiple of `near_full_margin`, clipped to −2 … 20."""
     assert dam.full_supply is not None
     below = dam.full_supply.on(known["date"]) - known[dam.target.variable]
-    return (below / near_full_margin(dam)).clip(-2, 20).alias("below_full")
+    return (below / near_full_margin(dam, known["date"])).clip(-2, 20).alias("below_full")
 
 
 def _balance(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
@@ -322,17 +323,3 @@ def antecedent_precipitation_index(rain: pl.Series) -> pl.Series:
     filled = rain.fill_null(mean_so_far).fill_nan(None).fill_null(0.0)
     from_nothing = pl.concat([pl.Series([0.0]), filled.rename("")])  # ewm_mean starts at the first value itself
     return from_nothing.ewm_mean(alpha=1 - API_DECAY, adjust=False)[1:] / (1 - API_DECAY)
-
-
-def near_full_margin(dam: Dam) -> float:
-    """Distance from full supply, in the target's unit, within which a day counts as near full.
-
-    By default 0.5 m for a level, 2% of the full volume for a storage.
-    """
-    if dam.hindcast.near_full_margin is not None:
-        return dam.hindcast.near_full_margin
-    if dam.target.variable == "reservoir_level":
-        return 0.5 / VARIABLES["reservoir_level"].conversion(dam.target.unit)[0]
-    if dam.target.variable == "storage_percent" or dam.full_supply is None:
-        return 2.0
-    return 0.02 * float(dam.full_supply.on(pl.Series([date.max]))[0])  # the last value in force

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
 from forebay.features.forcings import forcing_inputs
-from forebay.features.inputs import near_full_margin
+from forebay.features.full_supply import full_supply_regimes
 from forebay.features.known_inputs import (
     ScreenedDaily,
     excluded_days,
@@ -299,7 +299,10 @@ def _is_steep(rise: pl.Series, warm_up: int) -> NDArray[np.bool_]:
 
 
 def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-    """Regime name → whether each day belongs to it: all, wet and dry by rain or steep rises of flows, near_full."""
+    """Regime name → whether each day belongs to it.
+
+    all; wet and dry by rain, or wet by steep rises of flows; near_full and above_full.
+    """
     regimes: dict[str, NDArray[np.bool_]] = {"all": np.ones(len(inputs), bool)}
     if "rain_3d" in inputs.columns:
         rain = inputs["rain_3d"].cast(float).to_numpy()
@@ -309,7 +312,4 @@ def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict
         rises = [inputs[name].cast(pl.Float64) for name in names if inputs[name].head(warm_up).count() > 0]
         if rises:
             regimes["wet"] = np.logical_or.reduce([_is_steep(rise, warm_up) for rise in rises])
-    if dam.full_supply is not None:
-        full = dam.full_supply.on(inputs["date"]).to_numpy().astype(float)
-        regimes["near_full"] = level >= full - near_full_margin(dam)
-    return regimes
+    return regimes | full_supply_regimes(dam, inputs["date"], level)

@@ -26,5 +26,5 @@ def build(report: Report) -> Mapping[str, object]:
         "shown_span": RECENT_DAYS,
         "start": start,
         "reference_levels": levels.to_dicts(),
-        "near_full": report.starts_near_full,
+        "regime": report.full_supply_regime,
     }

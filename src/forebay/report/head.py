@@ -9,6 +9,7 @@ import polars as pl
 
 from forebay.charts.formats import TargetFormat, format_value
 from forebay.charts.interval_coverage import AS_STATED, TOO_WIDE, UNKNOWN, regime_coverage, verdict
+from forebay.charts.scores import REGIME_TITLES
 from forebay.dams.local_time import local_date, zone
 from forebay.screen.flags import REASONS, VALID_REASONS, active_flags
 from forebay.tables import SUMMARY_LEADS
@@ -79,14 +80,22 @@ def _late_by_age(status: pl.DataFrame) -> list[dict[str, object]]:
 def _trust(report: Report) -> dict[str, object]:
     """Rows with the share of outcomes inside the 90% interval, and the verdict on it.
 
-    On a day near full supply the verdict includes the coverage of past days near full supply.
+    On a day near or above full supply the verdict includes the coverage of past days like it.
     """
     rows = report.interval_coverage.to_dicts()
-    near = regime_coverage(report.scores, "near_full") if report.starts_near_full else pl.DataFrame()
-    near_full = {row["lead_time"]: row for row in near.to_dicts()}
-    shares = [row[name] for row in rows for name in ("recent", "whole")] + [row["share"] for row in near_full.values()]
+    regime = report.full_supply_regime
+    by_regime = regime_coverage(report.scores, regime) if regime else pl.DataFrame()
+    like_today = {row["lead_time"]: row for row in by_regime.to_dicts()}
+    shares = [row[name] for row in rows for name in ("recent", "whole")] + [row["share"] for row in like_today.values()]
     judgement = verdict(shares)
     if report.forecast.outside_experience and judgement in (AS_STATED, TOO_WIDE, UNKNOWN):
         judgement = "a lower bound today"
     is_good = judgement in (AS_STATED, TOO_WIDE)
-    return {"coverage": rows, "near_full": near_full, "verdict": judgement, "is_good": is_good}
+    title = REGIME_TITLES[regime] if regime else ""
+    return {
+        "coverage": rows,
+        "regime": title,
+        "like_today": like_today,
+        "verdict": judgement,
+        "is_good": is_good,
+    }

@@ -225,7 +225,8 @@ def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict
     default = PointForecasts(
         {}, points[MAIN_MODEL].fallback_until, outage_changes={kind: {} for kind in outage_kinds}
     )
-    regimes = NEAR_FULL * regime_mask(samples, "near_full").astype(int) + WET * regime_mask(samples, "wet")
+    full = regime_mask(samples, "near_full") | regime_mask(samples, "above_full")
+    regimes = NEAR_FULL * full.astype(int) + WET * regime_mask(samples, "wet")
     is_complete = without_outage(samples)
     for lead in next(iter(points.values())).changes:
         forecasts = {name: point.changes[lead] for name, point in points.items()}
