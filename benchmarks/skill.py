@@ -1,7 +1,10 @@
 """Scores of every dam in `tests/dams` at 1, 3 and 7 days and their requirements, as the page `docs/skill.md`.
 
-Run: ``scripts/skill [-o FILE] [DAM FILE …]``. Each dam is hindcast in a separate process, two at a time. The records
-come from the files that the dam files name; if one is missing, the error names it.
+Run: ``scripts/skill [-o FILE] [--table FILE] [--against FILE] [DAM FILE …]``. Each dam is hindcast in a separate
+process, two at a time. The records come from the files that the dam files name; if one is missing, the error names it.
+
+``--table`` stores the losses by blocks of days (`skill_blocks`). ``--against`` compares with such a table: the page
+then has every score of `default` before and after, with the band of the change.
 """
 
 from __future__ import annotations
@@ -32,12 +35,20 @@ from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import Array
 from forebay.tables import DEFAULT_MODEL, REFERENCES
-from forebay.verify import hindcast, scorecard
+from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.point_forecasts import PointForecasts
+from skill_blocks import block_sums, compare
+from skill_blocks import scores as scores_of_blocks
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
-TEST_DAMS = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira")
+ALL_LEADS = tuple(range(1, 8))
+"""Leads of Warragamba, for the probability that full supply is reached by day 7."""
+TEST_DAMS = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira",
+             "salagou", "olivettes", "palisades", "jackson_lake", "kabini", "folsom")  # fmt: skip
 """Dams for which no parameter was adjusted: their results are representative of other dams."""
+
+REGIMES = ("all", "wet", "near_full", "above_full")
 
 LIGHTGBM_MAE = {
     "bilancino": 0.032,
@@ -77,8 +88,15 @@ Errors are in the unit of the dam's target. The columns and windows are:
 - *80%*, *90%*: shares of observed values within these intervals.
 - Window `all`: everything after the first 40% of a record, or after the start in the dam file.
 - Window `last20`: the last 20% of the days in `all`. The dam file defines the other windows.
+- The first table of each dam has `default` by regime, window `all`; *below .05* and *above .95* are the shares of
+  observed values outside these quantiles.
 """
 
+
+COMPARISON = """\
+Scores of `default`, each on the same days: the change of an error is a ratio, that of a share is a difference. The band
+is that of a paired bootstrap of 60-day blocks. A star marks a cell of which some blocks have other days now; only the
+other blocks count."""
 
 SAME_INPUTS = """\
 *Same inputs* marks an untuned LightGBM on forebay's own inputs. At Conroe, which has no published figure, it sets the
@@ -95,9 +113,11 @@ class Skill:
     dam, title, unit
         Id, name and unit of the dam file.
     scores
-        `tables.SCORES` of the regimes `all` and `wet`.
+        `tables.SCORES` of the regimes `REGIMES`.
     untuned
         Next-day MAE on `last20` of an untuned LightGBM with our inputs.
+    blocks
+        Losses by blocks of days, as `skill_blocks.block_sums` returns them.
     """
 
     dam: str
@@ -105,6 +125,7 @@ class Skill:
     unit: str
     scores: pl.DataFrame
     untuned: float
+    blocks: pl.DataFrame
 
     def value(self, window: str, lead: int, metric: str, *, model: str = DEFAULT_MODEL, regime: str = "all") -> float:
         """One score; NaN if it is missing."""
@@ -188,15 +209,39 @@ def measure(path: Path) -> Skill:
         If its file, or a file that it names, cannot be read.
     """
     dam = load_dam(str(path))
-    dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": LEADS})})
+    leads = ALL_LEADS if dam.id == "warragamba" else LEADS
+    dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": leads})})
     frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
     samples = make_samples(frame, frame, dam)
     points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
-    scores = scorecard.score(hindcast.forecast_table(samples, dam, points), samples, dam)
-    all_and_wet = scores.filter(pl.col("regime").is_in(["all", "wet"]))
-    return Skill(dam.id, dam.name, dam.target.unit, all_and_wet, _untuned(samples, dam))
+    forecasts = hindcast.forecast_table(samples, dam, points)
+    scores = scorecard.score(forecasts, samples, dam)
+    scores = scores.filter(pl.col("regime").is_in(REGIMES), pl.col("lead_time").is_in(LEADS))
+    blocks = block_sums(forecasts, samples, dam, reaches_full=_reaches_full(samples, dam, points))
+    blocks = blocks.filter(pl.col("lead_time").is_in(LEADS))
+    return Skill(dam.id, dam.name, dam.target.unit, scores, _untuned(samples, dam), blocks)
+
+
+def _reaches_full(samples: Samples, dam: Dam, points: dict[str, PointForecasts]) -> tuple[Array, Array] | None:
+    """Per day, the probability that full supply is reached by the last lead, and whether it was; NaN if unknown.
+
+    The probability is the largest of those of the lead times, for which full supply is that of the valid date.
+    """
+    if dam.full_supply is None:
+        return None
+    leads, longest = dam.hindcast.leads, max(dam.hindcast.leads)
+    days = pl.Series(samples.dates).cast(pl.Date)
+    full = np.stack([dam.full_supply.on(days.dt.offset_by(f"{lead}d")) for lead in leads], axis=1).astype(float)
+    levels = samples.start_level[:, None, None] + uncertainty.marginals(samples, points, DEFAULT_MODEL)
+    is_known = np.isfinite(levels).all(axis=(1, 2)) & np.isfinite(full).all(axis=1)
+    probability = np.where(is_known, (levels >= full[:, :, None]).mean(axis=2).max(axis=1), np.nan)
+    observed = np.full((len(days), longest), np.nan)
+    for lead in range(1, longest + 1):
+        observed[:-lead, lead - 1] = samples.observed[lead:] - dam.full_supply.on(days[lead:]).to_numpy()
+    reached = (observed >= 0).any(axis=1)
+    return probability, np.where(reached | np.isfinite(observed).all(axis=1), reached, np.nan)
 
 
 def _untuned(samples: Samples, dam: Dam) -> float:
@@ -293,8 +338,8 @@ def _within(description: str, dam: str, value: float, bounds: tuple[float, float
     return Check(description, dam, f"{value:.3f}", f"{low:g}–{high:g}", low <= value <= high)
 
 
-def page(skills: Sequence[Skill], today: date) -> str:
-    """The page as Markdown."""
+def page(skills: Sequence[Skill], today: date, *, against: Path | None = None) -> str:
+    """The page as Markdown; with a comparison if there is a table to compare with."""
     results = list(checks(skills))
     failed = [check for check in results if not check.holds]
     lines = [HEAD.format(today=today, version=version("forebay"), references=", ".join(f"`{r}`" for r in REFERENCES))]
@@ -307,6 +352,9 @@ def page(skills: Sequence[Skill], today: date) -> str:
     lines += ["", "All checks:", "", *_check_table(results)]
     for skill in skills:
         lines += ["", f"## {skill.title}", "", f"Errors in {skill.unit}.", "", *_score_table(skill)]
+    if against is not None:
+        after = pl.concat([skill.blocks for skill in skills])
+        lines += _comparison(pl.read_parquet(against), after, against.name)
     return "\n".join(lines) + "\n"
 
 
@@ -317,8 +365,9 @@ def _check_table(results: Sequence[Check]) -> list[str]:
 
 
 def _score_table(skill: Skill) -> list[str]:
+    lines = [*_regime_table(skill), ""]
     heads = ["window", "lead", "model", "n", "MAE", "skill (90% band)", "top 5%", "pinball", "80%", "90%"]
-    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    lines += [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for window in skill.scores["window"].unique(maintain_order=True):
         for lead in LEADS:
             for model in (DEFAULT_MODEL, *reversed(skill.models)):
@@ -332,7 +381,42 @@ def _score_table(skill: Skill) -> list[str]:
     return lines
 
 
-def _number(value: float, form: str) -> str:
+def _regime_table(skill: Skill) -> list[str]:
+    """Scores of `default` by regime, window `all`."""
+    shares = ["80%", "90%", "below .05", "above .95"]
+    heads = ["regime", "lead", "n", "MAE", "best reference", "its MAE", "pinball", *shares]
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    cells = skill.blocks.filter(pl.col("window") == "all")
+    table = scores_of_blocks(cells)
+    for regime in REGIMES:
+        for row in table.filter(pl.col("regime") == regime).iter_rows(named=True):
+            best = min(REFERENCES, key=lambda name: row[f"mae_{name}"])
+            errors = [_number(row[name], ".4g") for name in ("mae", f"mae_{best}", "pinball")]
+            shares = [_number(row[name], ".3f") for name in ("inside_80", "inside_90", "below_05", "above_95")]
+            numbers = [errors[0], best, *errors[1:], *shares]
+            lines.append(f"| {regime} | {row['lead_time']} d | {row['n']} | {' | '.join(numbers)} |")
+    return lines
+
+
+def _comparison(before: pl.DataFrame, after: pl.DataFrame, name: str) -> list[str]:
+    """Lines of the page: each score of `default` in the table `before` and now."""
+    table = compare(before, after)
+    lines = ["", f"## Against {name}", "", COMPARISON, ""]
+    heads = ["dam", "window", "regime", "lead", "n", "metric", "before", "now", "change (90% band)"]
+    lines += [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for row in table.iter_rows(named=True):
+        days = "" if row["same_days"] else " *"
+        form = "+.3f" if row["metric"].startswith(("inside", "below", "above")) else ".3f"
+        change = f"{row['change']:{form}} ({row['low']:{form}} … {row['high']:{form}})"
+        values = f"{row['before']:.4g} | {row['after']:.4g} | {change}"
+        cell = f"{row['dam']} | {row['window']} | {row['regime']} | {row['lead_time']} d | {row['n']}{days}"
+        lines.append(f"| {cell} | {row['metric']} | {values} |")
+    return lines
+
+
+def _number(value: float | None, form: str) -> str:
+    if value is None:
+        return "–"
     return format(value, form) if np.isfinite(value) else "–"
 
 
@@ -346,6 +430,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dams", nargs="*", type=Path, help="dam files; default: all in tests/dams")
     parser.add_argument("-o", "--output", type=Path, default=PROJECT / "docs" / "skill.md")
+    parser.add_argument("--table", type=Path, help="file (.parquet) for the losses by blocks of days")
+    parser.add_argument("--against", type=Path, help="such a table of another version, to compare with")
     arguments = parser.parse_args()
     paths = arguments.dams or sorted((PROJECT / "tests" / "dams").glob("*.toml"), key=_order)
     fresh = multiprocessing.get_context("spawn")
@@ -354,7 +440,9 @@ def main() -> None:
             skills = list(pool.map(measure, paths))
     except ForebayError as error:
         sys.exit(f"skill: {error}")
-    arguments.output.write_text(page(skills, date.today()), encoding="utf-8")
+    if arguments.table is not None:
+        pl.concat([skill.blocks for skill in skills]).write_parquet(arguments.table, compression="zstd")
+    arguments.output.write_text(page(skills, date.today(), against=arguments.against), encoding="utf-8")
     failed = [check for check in checks(skills) if not check.holds]
     for check in failed:
         print(f"{check.dam}: {check.description}: {check.measured}, required {check.allowed}")

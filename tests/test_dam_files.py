@@ -15,7 +15,8 @@ from tests.shared import needs_shared
 
 FILES = sorted((Path(__file__).parent / "dams").glob("*.toml"))
 NAMES = {"warragamba", "bilancino", "cantareira", "beltzville", "cannonsville"}
-NAMES |= {"lavon", "canyon", "georgetown", "conroe"}
+NAMES |= {"lavon", "canyon", "georgetown", "conroe", "salagou", "olivettes", "palisades", "jackson_lake"}
+NAMES |= {"kabini", "folsom"}
 
 pytestmark = needs_shared
 
@@ -42,7 +43,8 @@ def test_every_file_is_read_completely(path: Path) -> None:
         assert [text or "" for text in readings["raw_value"]] == [row[gauge.file.value] for row in rows]
         for row, value in list(zip(rows, readings["value"], strict=True))[:: len(rows) // 50]:
             if value is not None:
-                expected = gauge.kind.to_canonical(float(row[gauge.file.value]), gauge.unit)
+                number = gauge.scale * float(row[gauge.file.value])
+                expected = gauge.kind.to_canonical(number, gauge.unit)
                 assert value == pytest.approx(expected, rel=1e-12)
 
 
@@ -52,7 +54,9 @@ def test_levels_of_the_daily_table_equal_the_file(path: Path) -> None:
     frame = daily_from_files(dam)
     target = dam.target_gauge
     assert target.file is not None
-    published = [float(row[target.file.value] or "nan") for row in _rows(target)]
+    numbers = [float(row[target.file.value] or "nan") for row in _rows(target)]
+    canonical = [target.kind.to_canonical(number, target.unit) for number in numbers]
+    published = [target.kind.from_canonical(number, dam.target.unit) for number in canonical]
     levels = frame.filter(pl.col(flag_of(target.column)).is_null())[target.column]
     assert set(levels.round(6)) <= {round(number, 6) for number in published}
 
@@ -81,6 +85,10 @@ def test_every_unit_is_converted_to_the_canonical_unit() -> None:
     assert first["cannonsville"]["release_release"] == pytest.approx(42 * 3785.411784 / 86400)  # mgd → m3/s
     assert first["cantareira"]["inflow_inflow"] == pytest.approx(2618784 / 86400)  # m3/d → m3/s
     assert first["warragamba"]["rainfall_563035"] == 1.5
+    assert first["kabini"]["storage_storage_tmc"] == pytest.approx(17.39e9 * 0.3048**3 / 1000)  # 10⁹ ft³ → ML
+    assert first["palisades"]["storage"] == pytest.approx(780.19607)  # m3 → hm3, the unit of the target
+    assert first["folsom"]["release_outflow_mcm"] is None  # the storage at the start of a day counts for the day before
+    assert first["folsom"]["storage"] == pytest.approx(703.756)
 
 
 def test_the_level_of_bilancino_is_read_in_the_morning() -> None:
