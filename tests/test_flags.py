@@ -263,7 +263,7 @@ def test_rain_at_one_gauge_only_is_flagged_and_a_storm_is_not() -> None:
 def test_a_neighbour_confirms_heavy_rain_on_the_day_before_on_the_same_day_and_on_the_day_after(
     neighbour_day: int, expected: str
 ) -> None:
-    """Observers read their gauges at different hours, so that one storm has two dates. Rain two days apart is not one."""
+    """Observers read their gauges at different hours, so that one storm can have two dates, but not two days apart."""
     rain = rains()
     dry, _ = dry_and_wet_days(rain)
     rain["rainfall_a"][dry] = 250.0
