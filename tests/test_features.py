@@ -202,7 +202,7 @@ def test_weather_inputs_by_hand() -> None:
     assert column(dam, "evaporation_7d", columns) == [None] * 4, "at least 4 readings are needed"
 
 
-TRAVELS = [(24, 0, 16.0), (36, 0, 12.0), (48, 0, 8.0), (48, 20, 8.0)]
+TRAVELS = [(24, 0, 16.0), (30, 0, 14.0), (36, 0, 12.0), (48, 0, 8.0), (48, 20, 8.0)]
 
 
 @pytest.mark.parametrize(("hours", "latency_h", "tomorrow"), TRAVELS)

@@ -218,6 +218,33 @@ def test_a_rise_is_a_jump_without_rain_only() -> None:
     assert jumps[0][:2] == (day_of(dry), day_of(dry))
 
 
+def test_rain_of_the_next_day_excuses_no_jump_on_its_own_day() -> None:
+    """The jump is known at the end of its day; the rain withdraws it a day later, and not before."""
+    rain = rains()
+    dry, _ = dry_and_wet_days(rain)
+    for column, values in rain.items():
+        storm = [80.0 if d == dry + 1 else 0.0 if abs(d - dry) < 20 else x for d, x in enumerate(values)]
+        rain[column] = storm
+    assert rows(flags_of(lake((dry, 4.0)), RAINY, **rain), "jump") == [(day_of(dry), day_of(dry), day_of(dry + 1))]
+
+
+def test_a_large_release_supports_a_fall_and_a_usual_release_does_not() -> None:
+    dam = synthetic.small_dam({"role": "release", "station": "o", "variable": "release", "unit": "m3/s"})
+    releases = np.random.default_rng(1).uniform(5, 10, 900)
+    for release, first_jump in ((50.0, []), (7.0, [day_of(600)])):
+        releases[600] = release
+        flags = flags_of(lake((600, -0.25)), dam, release_o=releases.tolist())
+        assert [row[0] for row in rows(flags, "jump")][:1] == first_jump
+
+
+def test_a_fall_that_takes_back_a_rise_is_no_step() -> None:
+    """A rise of 3 m in twelve days and a fall in one day: gates opened; the datum did not change."""
+    rise = [(586 + k, 0.25) for k in range(12)]
+    fall = (602, -3.0)
+    assert [row[0] for row in rows(flags_of(lake(fall)), "step")] == [day_of(602)]
+    assert rows(flags_of(lake(*rise, fall)), "step") == []
+
+
 def test_rain_at_one_gauge_only_is_flagged_and_a_storm_is_not() -> None:
     rain = rains()
     dry, wet = dry_and_wet_days(rain)
@@ -228,6 +255,22 @@ def test_rain_at_one_gauge_only_is_flagged_and_a_storm_is_not() -> None:
     assert flags.select("gauge", "date", "reason", "known_on").rows() == [
         ("rainfall_a", day_of(dry), "neighbours", day_of(dry))
     ]
+
+
+@pytest.mark.parametrize(
+    ("neighbour_day", "expected"), [(-2, "flag"), (-1, "no flag"), (0, "no flag"), (1, "withdrawn"), (2, "flag")]
+)
+def test_a_neighbour_confirms_heavy_rain_on_the_day_before_on_the_same_day_and_on_the_day_after(
+    neighbour_day: int, expected: str
+) -> None:
+    """Observers read their gauges at different hours, so that one storm can have two dates, but not two days apart."""
+    rain = rains()
+    dry, _ = dry_and_wet_days(rain)
+    rain["rainfall_a"][dry] = 250.0
+    rain["rainfall_b"][dry + neighbour_day] = 240.0
+    flags = flags_of(lake(), RAINY, **rain).filter(pl.col("gauge") == "rainfall_a", pl.col("reason") == "neighbours")
+    withdrawn_on = {"flag": [None], "no flag": [], "withdrawn": [day_of(dry + 1)]}[expected]
+    assert rows(flags, "neighbours") == [(day_of(dry), day_of(dry), day) for day in withdrawn_on]
 
 
 def test_double_mass_flags_a_change_of_scale_that_lasts_two_blocks() -> None:

@@ -138,6 +138,18 @@ def test_upstream_releases_arrive_after_the_travel_time() -> None:
     assert ahead[2]["forcing_up_lead"][5] is None, "no issue covers day 6, and half of its release arrives on day 7"
 
 
+def test_three_quarters_of_a_release_arrive_after_30_hours_within_a_day_and_one_quarter_a_day_later() -> None:
+    """Water that passes in the first 18 hours of a day arrives on the next day, the rest on the day after that."""
+    upstream = {"kind": "upstream_release", "id": "up", "unit": "m3/s", "travel_time_h": 30}
+    level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+    dam = small_dam(level, unit="ML", forcings=[upstream], hindcast={"leads": (1, 3)})
+    table = issued(*(("up", noon(4), valid, 1.0 if valid == 4 else 0.0) for valid in range(2, 8)))
+    frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
+    ahead = make_samples(frame, frame, dam, table).forcing_inputs
+    assert ahead[1]["forcing_up_lead"][4] == pytest.approx(86.4 * 0.75)
+    assert ahead[3]["forcing_up_lead"][4] == pytest.approx(86.4), "the whole release"
+
+
 def test_without_forcings_the_inputs_do_not_change() -> None:
     samples = samples_from(small_dam(), FORCINGS.empty())
     assert samples.forcing_inputs == {}

@@ -1,12 +1,16 @@
 """Sample paths: past errors join the quantiles of the lead times; probabilities of exceedance by a day."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.features.samples import Samples
 from forebay.models.model import Array
 from forebay.models.paths import LEVELS, MEMBERS, join_leads, reached_by
+from forebay.verify.point_forecasts import PointForecasts
+from forebay.verify.uncertainty import sample_paths
 
 DAYS = np.arange(np.datetime64("2020-01-15"), np.datetime64("2021-03-01"))
 LEADS = (1, 2, 5)
@@ -53,6 +57,24 @@ def test_with_few_errors_members_are_joined_by_rank() -> None:
     members, errors, wet = random_ensemble(3)
     errors[MEMBERS - 1 :] = np.nan
     np.testing.assert_array_equal(join_leads(members, errors, leads=LEADS, days=DAYS, wet=wet), members)
+
+
+def test_errors_are_compared_in_units_of_the_80_percent_interval() -> None:
+    """In units of the 80% interval, each day's errors are equal at all lead times. So each path keeps its rank.
+
+    The middle of every distribution is equally narrow, so that errors in units of a 20% interval have other ranks.
+    """
+    rng = np.random.default_rng(4)
+    width = rng.lognormal(0, 1, (len(DAYS), len(LEADS)))
+    side = np.sign(LEVELS - 0.5) * np.where(np.abs(LEVELS - 0.5) > 0.25, 0.5 * width[:, :, None], 0.001)
+    members = side + 1e-6 * LEVELS
+    level = np.cumsum(rng.normal(size=len(DAYS)))
+    samples = Samples(DAYS, pl.DataFrame(), level=level, trusted=level, observed=level, regimes={})
+    errors = rng.normal(size=(len(DAYS), 1)) * width
+    changes = {lead: samples.change(level, lead) - errors[:, k] for k, lead in enumerate(LEADS)}
+    paths = sample_paths(samples, {"default": PointForecasts(changes)}, members)
+    by_rank = paths[:, 0].argsort(axis=1)[:, None]
+    np.testing.assert_array_equal(np.take_along_axis(paths, by_rank, axis=2), members)
 
 
 def test_levels_are_equally_likely_quantiles() -> None:

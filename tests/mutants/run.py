@@ -1,0 +1,149 @@
+"""Run the mutants: python -m tests.mutants.run [NAME ...], all by default.
+
+A mutant is NAME.patch in this folder. Its header has one sentence on the fault and one or more lines `# tests: NODE`,
+pytest's node ids; the rest is a diff of `src`. First all these tests run on the code as it is and must pass. Then each
+mutant is applied to a copy of `src`, and each of its tests must fail with an assertion. The working tree never changes.
+
+One line per mutant: caught, SURVIVED, does not apply, or error. The exit code is 1 if any mutant is not caught.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
+PARALLEL = 2
+"""Mutants that run at the same time."""
+TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A patch: its name, one sentence on the fault, and the node ids of the tests that must fail."""
+
+    path: Path
+    fault: str
+    tests: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its suffix."""
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Outcome of one mutant: caught, SURVIVED, does not apply or error; and the output that explains it."""
+
+    result: str
+    output: str = ""
+
+
+def read_mutant(path: Path) -> Mutant:
+    """The mutant in a patch file.
+
+    Raises
+    ------
+    ValueError
+        If the header lacks the sentence or the tests.
+    """
+    header = path.read_text("utf-8").partition("\ndiff --git ")[0].splitlines()
+    tests = tuple(line.removeprefix("# tests:").strip() for line in header if line.startswith("# tests:"))
+    fault = " ".join(line.removeprefix("#").strip() for line in header if not line.startswith("# tests:")).strip()
+    if not fault or not tests:
+        raise ValueError(f"{path.name}: the header must have a sentence on the fault and a line '# tests: NODE'")
+    return Mutant(path, fault, tests)
+
+
+def mutants(names: list[str]) -> list[Mutant]:
+    """The mutants of these names, all if there are none.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a header is incomplete.
+    """
+    by_name = {path.stem: path for path in sorted(FOLDER.glob("*.patch"))}
+    if unknown := [name for name in names if name not in by_name]:
+        raise ValueError(f"no mutant {', '.join(unknown)}; there are {', '.join(by_name)}")
+    return [read_mutant(by_name[name]) for name in names or by_name]
+
+
+def apply_patch(patch: Path, folder: Path) -> str:
+    """Apply a patch to the copy `folder`/src; the reason if it does not apply, otherwise an empty text."""
+    command = ["git", "apply", "--whitespace=nowarn", str(patch)]
+    # without a ceiling, git would look for a repository around the folder and skip files outside of it
+    environ = os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    result = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    return "" if result.returncode == 0 else result.stderr.strip() or f"git apply: exit code {result.returncode}"
+
+
+def run_tests(tests: tuple[str, ...], source: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on `tests` with the package in the folder `source`; the exit codes are those of `session.main`."""
+    command = [sys.executable, "-m", "tests.mutants.session", str(source), *options, *tests]
+    own = ("COV_", "COVERAGE_", "PYTEST_")  # of a session that runs this program
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environ |= {"PYTHONPATH": os.pathsep.join([str(source), str(ROOT)]), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+def run_mutant(mutant: Mutant) -> Outcome:
+    """Outcome of one mutant."""
+    with tempfile.TemporaryDirectory(prefix="forebay-mutant-") as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        if reason := apply_patch(mutant.path, folder):
+            return Outcome("does not apply", reason)
+        try:
+            finished = run_tests(mutant.tests, folder / "src")
+        except subprocess.TimeoutExpired:
+            return Outcome("error", f"the tests take longer than {TIMEOUT_S} s")
+    result = {0: "SURVIVED", 1: "caught", 2: "SURVIVED"}.get(finished.returncode, "error")
+    return Outcome(result, "" if result == "caught" else finished.stdout + finished.stderr)
+
+
+def timed(mutant: Mutant) -> Outcome:
+    """Outcome of one mutant; prints its line."""
+    start = time.monotonic()
+    outcome = run_mutant(mutant)
+    print(f"{outcome.result:<14} {time.monotonic() - start:5.1f} s  {mutant.name}: {mutant.fault}", flush=True)
+    return outcome
+
+
+def main(names: list[str]) -> int:
+    """Exit code: 0 if every mutant is caught, 1 if not, 2 for a wrong argument or a wrong header."""
+    try:
+        selected = mutants(names)
+    except ValueError as error:
+        print(f"forebay: {error}", file=sys.stderr)
+        return 2
+    start = time.monotonic()
+    tests = tuple(dict.fromkeys(test for mutant in selected for test in mutant.tests))
+    unchanged = run_tests(tests, ROOT / "src", "--numprocesses", str(PARALLEL))
+    if unchanged.returncode != 0:
+        print(unchanged.stdout + unchanged.stderr)
+        print("forebay: tests of the mutants fail on the code as it is, or name no test; correct them first")
+        return 1
+    print(f"{'unchanged':<14} {time.monotonic() - start:5.1f} s  {len(tests)} tests pass", flush=True)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        outcomes = list(pool.map(timed, selected))
+    failures = [outcome for outcome in outcomes if outcome.result != "caught"]
+    for outcome in failures:
+        print(outcome.output)
+    print(f"{len(outcomes) - len(failures)} of {len(outcomes)} mutants caught in {time.monotonic() - start:.0f} s")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
