@@ -207,7 +207,8 @@ def test_the_default_is_a_blend_with_the_fallback_dates_of_its_main_model() -> N
         default = blended["default"].changes[lead]
         complete = np.isfinite(np.stack([*changes.values()])).all(axis=0)
         np.testing.assert_array_equal(np.isfinite(default), complete)
-        kind = 2 * samples.regimes["near_full"].astype(int) + samples.regimes["wet"]
+        full = samples.regimes["near_full"] | samples.regimes["above_full"]
+        kind = 2 * full.astype(int) + samples.regimes["wet"]
         uncorrected = blend(changes, samples.change(samples.trusted, lead), lead_time=lead, regimes=kind)[0]
         shift = (default - uncorrected)[complete]
         assert 0.2 < np.isclose(shift, 0.0, atol=1e-15).mean() < 0.8, "only quiet days are corrected"
