@@ -37,8 +37,7 @@ from forebay.models.model import Array
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.point_forecasts import PointForecasts
-from skill_blocks import block_sums, compare
-from skill_blocks import scores as scores_of_blocks
+from skill_blocks import block_scores, block_sums, compare
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
@@ -387,7 +386,7 @@ def _regime_table(skill: Skill) -> list[str]:
     heads = ["regime", "lead", "n", "MAE", "best reference", "its MAE", "pinball", *shares]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     cells = skill.blocks.filter(pl.col("window") == "all")
-    table = scores_of_blocks(cells)
+    table = block_scores(cells)
     for regime in REGIMES:
         for row in table.filter(pl.col("regime") == regime).iter_rows(named=True):
             best = min(REFERENCES, key=lambda name: row[f"mae_{name}"])

@@ -106,7 +106,7 @@ def _sums(columns: Sequence[str]) -> list[pl.Expr]:
     return [pl.when(pl.col(n).is_nan().any()).then(None).otherwise(pl.col(n).sum()).alias(n) for n in losses]
 
 
-def scores(table: pl.DataFrame) -> pl.DataFrame:
+def block_scores(table: pl.DataFrame) -> pl.DataFrame:
     """dam, window, regime, lead_time, n, each loss per day, best_reference and its MAE, and the Brier skill.
 
     The Brier skill is relative to the share of the same days on which full supply was reached.
@@ -117,7 +117,7 @@ def scores(table: pl.DataFrame) -> pl.DataFrame:
     share, brier = pl.col("full") / pl.col("n_full"), pl.col("brier") / pl.col("n_full")
     return cells.with_columns(
         best_mae=pl.min_horizontal(f"mae_{name}" for name in REFERENCES),
-        brier_skill=pl.when(share * (1 - share) > 0).then(1 - brier / (share * (1 - share))),
+        brier_skill=pl.when(pl.col("n_full") > 0, share * (1 - share) > 0).then(1 - brier / (share * (1 - share))),
     )
 
 

@@ -5,6 +5,7 @@ from datetime import date
 
 import polars as pl
 
+from forebay.charts.forecast import forecast_figure
 from tests import synthetic
 from tests.report_examples import example_report, section_text
 
@@ -40,3 +41,12 @@ def test_reference_levels_are_withheld_after_an_unknown_datum_step() -> None:
     report = example_report()
     withheld = replace(report, forecast=replace(report.forecast, withheld_from=date(2021, 4, 1)))
     assert "full supply" not in section_text("forecast", withheld).lower()
+
+
+def test_each_series_of_the_chart_has_its_own_colour() -> None:
+    report = example_report()
+    days = [date(2021, 4, 15)]
+    chart = forecast_figure(replace(report, later_levels=pl.DataFrame({"date": days, "level": [100.26]}))).panels[0]
+    scale = chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert {"observed afterwards (not used)", "Full supply"} <= set(scale["domain"])
+    assert len(set(scale["range"])) == len(scale["domain"])

@@ -31,6 +31,18 @@ def test_the_head_has_the_reading_the_start_and_the_forecast() -> None:
     assert "2021-04-21 Wed, in 7 days 100.257 0.000 100.170 to 100.344" in text
 
 
+@pytest.mark.parametrize(("variable", "unit"), [("storage", "ML"), ("storage_percent", "%")])
+def test_a_storage_is_not_called_a_level(variable: str, unit: str) -> None:
+    report = example_report()
+    target = report.dam.target.model_copy(update={"variable": variable, "unit": unit})
+    storage = report.dam.model_copy(update={"target": target})
+    issued = replace(report.forecast, level_date=report.forecast.init_date - timedelta(days=1))
+    text = head_text(replace(report, dam=storage, forecast=issued))
+    assert "Storage now" in text
+    assert "The last storage is 1 day older" in text
+    assert "Level now" not in text
+
+
 def test_a_suspect_level_is_called_so() -> None:
     report = replace(example_report())
     day = report.forecast.init_date

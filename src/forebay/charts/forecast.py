@@ -20,6 +20,7 @@ from forebay.charts.style import (
     FORECAST_COLOUR,
     FULL_SUPPLY_COLOUR,
     INK,
+    LATER_COLOUR,
     PANEL_HEIGHT,
     PANEL_WIDTH,
     WIDTH,
@@ -88,7 +89,7 @@ def forecast_chart(tables: ForecastTables, heading: Heading) -> AnyChart:
 
     observed, fan, init = tables.observed, tables.fan, tables.observed["date"][-1]
     names = tables.lines["name"].unique(maintain_order=True).to_list()
-    later = {OBSERVED_LATER: FULL_SUPPLY_COLOUR} if len(tables.later) else {}
+    later = {OBSERVED_LATER: LATER_COLOUR} if len(tables.later) else {}
     colour = _series_colour({**_SERIES, **later, **_line_colours(names)})
     axis = alt.Axis(tickCount=9, format=DAY_FORMAT, labelOverlap=True)
     x = alt.X("date:T", title=None, scale=alt.Scale(padding=8, nice=False), axis=axis)
@@ -131,7 +132,7 @@ def largest_rise_panels(observed: pl.DataFrame, fans: pl.DataFrame, heading: Hea
 
     if fans.is_empty():
         return ()
-    colour = _series_colour({OBSERVED: INK, OBSERVED_LATER: FULL_SUPPLY_COLOUR, **_SERIES})
+    colour = _series_colour({OBSERVED: INK, OBSERVED_LATER: LATER_COLOUR, **_SERIES})
     levels = pl.concat([observed["level"], fans["q05"], fans["q95"]]).drop_nulls()
     ends = padded(levels.to_frame("x").select(low=pl.min("x"), high=pl.max("x")).row(0), share=0.04)
     days = observed["date"].to_list()
