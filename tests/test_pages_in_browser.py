@@ -33,6 +33,13 @@ CLIPPED = """
         && !part.closest('.scroll, pre')).map(part => part.outerHTML.slice(0, 120))
 """
 """Visible elements beyond the right edge of the window, unless their container scrolls."""
+BEYOND_BOX = """
+    [...document.querySelectorAll('.answers > div')].flatMap(box => [...box.querySelectorAll('*')].filter(part =>
+        part.getBoundingClientRect().right > box.getBoundingClientRect().right
+            - parseFloat(getComputedStyle(box).paddingRight)
+            + 1).map(part => part.textContent.trim().slice(0, 60)))
+"""
+"""Texts of the first screen that reach into the padding of their box."""
 CONTRASTS = """
 (() => {
   const parse = text => text.match(/[\\d.]+/g).map(Number);
@@ -71,11 +78,21 @@ def full_report() -> Report:
     return replace(report, forecast=replace(issued, table=higher), later_levels=later)
 
 
+def large_numbers(report: Report) -> Report:
+    """`report` with levels of four digits before the point."""
+    higher = pl.col("level") + 1_000.0
+    table, later = (frame.with_columns(higher) for frame in (report.forecast.table, report.later_levels))
+    assert report.newest is not None
+    newest = replace(report.newest, value=report.newest.value + 1_000.0)
+    return replace(report, forecast=replace(report.forecast, table=table), later_levels=later, newest=newest)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with report.html, screening.html and article.html."""
+    """Folder with report.html, large.html, screening.html and article.html."""
     path = tmp_path_factory.mktemp("pages")
     (path / "report.html").write_text(render_report(full_report()), "utf-8")
+    (path / "large.html").write_text(render_report(large_numbers(full_report())), "utf-8")
     dam = synthetic.dam()
     daily = synthetic.daily(dam, days=900)
     fall = pl.when(pl.int_range(pl.len()).is_in([700, 701])).then(9.0).otherwise(0.0)
@@ -99,6 +116,15 @@ def test_nothing_is_clipped(page: Page, folder: Path, name: str, width: int) -> 
     page.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     assert page.run("document.documentElement.scrollWidth") <= width
     assert page.run(CLIPPED) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["report", "large"])
+def test_the_first_screen_stays_within_its_boxes(page: Page, folder: Path, name: str, width: int) -> None:
+    page.open(folder / f"{name}.html", width=width, touch=width < 600)
+    page.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    assert page.run("document.querySelectorAll('.answers > div').length") >= 5
+    assert page.run(BEYOND_BOX) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
