@@ -25,20 +25,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from tests.csv_tables import daily_from_files
-
+from dam_records import record
 from forebay import metrics
 from forebay.dams.dam import Dam
-from forebay.dams.dam_file import load_dam
-from forebay.days.daily import usable_values
-from forebay.features.samples import Samples, make_samples
+from forebay.features.samples import Samples
 from forebay.models import models_for
 from forebay.models.boosting import PARAMETERS, ROUNDS
 from forebay.models.model import Array
 from forebay.tables import DEFAULT_MODEL, QUANTILES
 from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.default import with_default
 
 PROJECT = Path(__file__).resolve().parents[1]
 PEERS = PROJECT / ".venv-bench" / "bin" / "python"
@@ -65,19 +61,10 @@ class RunCost:
     change: Array
 
 
-def read(path: Path) -> tuple[Dam, Samples]:
-    """The dam and its samples from the first to the last usable level, as in `forebay run`."""
-    dam = load_dam(str(path))
-    frame = daily_from_files(dam)
-    days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
-    frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
-    return dam, make_samples(frame, frame, dam)
-
-
 def forebay(path: Path, output: Path) -> None:
     """Write the changes of `default` in a hindcast without scores to the file `output`."""
-    dam, samples = read(path)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
+    dam, samples = record(path)
+    points = with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     table = hindcast.forecast_table(samples, dam, points)
     uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, DEFAULT_MODEL))
     change = np.full((len(samples.dates), len(dam.hindcast.leads), len(QUANTILES)), np.nan)
@@ -132,7 +119,7 @@ def scores(change: Array, samples: Samples, dam: Dam, lead: int) -> str:
 
 def compare(path: Path, names: list[str]) -> None:
     """Print duration and scores of each side and their ratios to forebay; exit code 1 if the goal is not met."""
-    dam, samples = read(path)
+    dam, samples = record(path)
     costs: dict[str, RunCost] = {}
     with tempfile.TemporaryDirectory() as folder:
         input_path, output = Path(folder) / "input.npz", Path(folder) / "output.npz"

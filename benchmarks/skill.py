@@ -23,29 +23,27 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from tests.csv_tables import daily_from_files
-
+from dam_records import DAM_FILES, record
 from forebay.dams.dam import Dam
-from forebay.dams.dam_file import load_dam
-from forebay.days.daily import usable_values
-from forebay.errors import ForebayError
-from forebay.features.samples import Samples, make_samples
+from forebay.errors import ForebayError, ModelError
+from forebay.features.samples import Samples
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import Array
+from forebay.models.regression import MIN_ROWS
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.default import with_default
 from forebay.verify.point_forecasts import PointForecasts
 from skill_blocks import block_scores, block_sums, compare
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
 ALL_LEADS = tuple(range(1, 8))
-"""Leads of Warragamba, for the probability that full supply is reached by day 7."""
+"""Lead times of the hindcasts; they are smoothed together, and scored at `LEADS`."""
 TEST_DAMS = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville", "cannonsville", "cantareira",
              "salagou", "olivettes", "palisades", "jackson_lake", "kabini", "folsom")  # fmt: skip
-"""Dams for which no parameter was adjusted: their results are representative of other dams."""
+"""Dams other than Warragamba. A few parameters were chosen on them: those of `models.response`, `models.lead_curve`,
+`models.stages` and `features.input_range`; their results are a little better than those of other dams may be."""
 
 REGIMES = ("all", "wet", "near_full", "above_full")
 
@@ -68,6 +66,8 @@ LIMITS = {
     ("T4", "pinball"): (0.0068, 0.0255, 0.071),
 }
 """Upper limits of Warragamba's errors in metres at 1, 3, 7 days, by (window, metric)."""
+MIN_NEAR_FULL = 200
+"""Days near full supply from which on a dam has requirements for them."""
 COVERAGE_LIMITS = {"coverage_80": (0.76, 0.84), "coverage_90": (0.87, 0.93)}
 """Limits of Warragamba's coverage on T10 at each lead time."""
 
@@ -75,9 +75,9 @@ HEAD = """\
 # Skill of the forecasts
 
 `scripts/skill` wrote this page on {today} with forebay {version}. It hindcasts every dam in `tests/dams` as
-`forebay run` does, at lead times of 1, 3 and 7 days. The training window expands, each 1 January fits the models
-again, and no forecast uses data that was not known at the time. The records are not part of the project. `default` is
-the model for users: the blend of all models.
+`forebay run` does, at lead times of 1 to 7 days, and shows 1, 3 and 7. The training window expands, each 1 January
+fits the models again, and no forecast uses data that was not known at the time. The records are not part of the
+project. `default` is the model for users: the blend of all models.
 
 Errors are in the unit of the dam's target. The columns and windows are:
 
@@ -149,10 +149,10 @@ class Skill:
         value, low, high = (float("nan") if x is None else float(x) for x in cells)
         return value, low, high
 
-    def n(self, window: str, lead: int) -> int:
-        """Number of scored days."""
-        row = self._rows(window, lead, "mae", model=DEFAULT_MODEL).filter(pl.col("regime") == "all")
-        return int(row["n"][0])
+    def n(self, window: str, lead: int, *, regime: str = "all") -> int:
+        """Number of scored days; 0 where the dam does not have the regime."""
+        row = self._rows(window, lead, "mae", model=DEFAULT_MODEL).filter(pl.col("regime") == regime)
+        return int(row["n"].sum())
 
     def _rows(self, window: str, lead: int, metric: str, *, model: str) -> pl.DataFrame:
         return self.scores.filter(
@@ -170,8 +170,11 @@ class Untuned:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """The model with fitted trees."""
+        """The model with fitted trees; raises `ModelError` with fewer than 200 rows."""
         import lightgbm
+
+        if len(target) < MIN_ROWS:
+            raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
 
         parameters = {"objective": "l1", "seed": 1, "num_threads": 1, "verbose": -1}
         self.columns_ = inputs.columns
@@ -207,14 +210,8 @@ def measure(path: Path) -> Skill:
     ForebayError
         If its file, or a file that it names, cannot be read.
     """
-    dam = load_dam(str(path))
-    leads = ALL_LEADS if dam.id == "warragamba" else LEADS
-    dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"leads": leads})})
-    frame = daily_from_files(dam)
-    days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
-    frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
-    samples = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
+    dam, samples = record(path, ALL_LEADS)
+    points = with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     forecasts = hindcast.forecast_table(samples, dam, points)
     scores = scorecard.score(forecasts, samples, dam)
     scores = scores.filter(pl.col("regime").is_in(REGIMES), pl.col("lead_time").is_in(LEADS))
@@ -259,6 +256,8 @@ def checks(skills: Sequence[Skill]) -> Iterator[Check]:
             yield from _limits(skill)
             yield from _wet(skill)
         yield from _never_worse(skill)
+        yield from _near_full(skill)
+        yield from _limits_of_the_dam(skill)
         if skill.dam in TEST_DAMS:
             yield from _against_references(skill)
             yield from _against_untuned(skill)
@@ -273,8 +272,8 @@ def checks(skills: Sequence[Skill]) -> Iterator[Check]:
             "MAE at 1 day below that of the best reference, including the 90% band",
             "all but warragamba",
             f"{len(better)} of {len(TEST_DAMS)}",
-            "≥ 6 of 8",
-            len(better) >= 6,
+            "≥ 3 of 4",
+            4 * len(better) >= 3 * len(TEST_DAMS),
         )
 
 
@@ -294,6 +293,31 @@ def _wet(skill: Skill) -> Iterator[Check]:
         yield Check(f"coverage_90, T10 wet, {lead} d", skill.dam, f"{coverage:.3f}", "≥ 0.83", coverage >= 0.83)
         above = skill.value("T10", lead, "above_95", regime="wet")
         yield Check(f"above_95, T10 wet, {lead} d", skill.dam, f"{above:.3f}", "≤ 0.12", above <= 0.12)
+
+
+def _near_full(skill: Skill) -> Iterator[Check]:
+    for lead in LEADS:
+        if skill.n("all", lead, regime="near_full") < MIN_NEAR_FULL:
+            continue
+        errors = {m: skill.value("all", lead, "mae", model=m, regime="near_full") for m in (DEFAULT_MODEL, *REFERENCES)}
+        best = min(REFERENCES, key=lambda name: errors[name])
+        ratio = errors[DEFAULT_MODEL] / errors[best]
+        description = f"near full supply, MAE / that of the best reference ({best}), {lead} d"
+        yield Check(description, skill.dam, f"{ratio:.3f}", "≤ 0.98", ratio <= 0.98)
+        coverage = skill.value("all", lead, "coverage_90", regime="near_full")
+        yield _within(f"near full supply, coverage_90, {lead} d", skill.dam, coverage, (0.85, 0.95))
+        below = 1 - coverage - skill.value("all", lead, "above_95", regime="near_full")
+        limit = 0.12 if lead == max(LEADS) else 0.10
+        description = f"near full supply, levels below the .05 quantile, {lead} d"
+        yield Check(description, skill.dam, f"{below:.3f}", f"≤ {limit}", below <= limit)
+
+
+def _limits_of_the_dam(skill: Skill) -> Iterator[Check]:
+    for lead in LEADS:
+        outside = int(skill.value("all", lead, "outside_limits"))
+        holds = outside <= 0.001 * skill.n("all", lead)
+        description = f"observed levels outside the limits, all, {lead} d"
+        yield Check(description, skill.dam, str(outside), "≤ 0.1% of days", holds)
 
 
 def ratio_to_best(skill: Skill, lead: int) -> tuple[float, str]:
@@ -317,7 +341,7 @@ def _against_references(skill: Skill) -> Iterator[Check]:
         description = f"MAE / that of the best reference ({best}), all, {lead} d"
         yield Check(description, skill.dam, f"{ratio:.3f}", "≤ 1.01", ratio <= 1.01)
     for lead in LEADS:
-        yield _within(f"coverage_90, all, {lead} d", skill.dam, skill.value("all", lead, "coverage_90"), (0.86, 0.94))
+        yield _within(f"coverage_90, all, {lead} d", skill.dam, skill.value("all", lead, "coverage_90"), (0.87, 0.93))
 
 
 def _against_untuned(skill: Skill) -> Iterator[Check]:
@@ -326,8 +350,10 @@ def _against_untuned(skill: Skill) -> Iterator[Check]:
     description = f"MAE ({skill.unit}) at 1 day against an untuned LightGBM, last20"
     if skill.dam in LIGHTGBM_MAE:
         limit = LIGHTGBM_MAE[skill.dam]
-        digits = len(f"{limit:g}".partition(".")[2])  # digits of the published figure
-        yield Check(f"{description}, as published", skill.dam, measured, f"≤ {limit:g}", round(mae, digits) <= limit)
+        digits = len(f"{limit:g}".partition(".")[2])  # the published figure is rounded, so ours is rounded too
+        rounded = round(mae, digits)
+        shown = f"{rounded:.{digits}f} (rounded from {measured})"
+        yield Check(f"{description}, as published", skill.dam, shown, f"≤ {limit:g}", rounded <= limit)
     limit = skill.untuned
     yield Check(f"{description}, same inputs", skill.dam, measured, f"≤ {limit:.4g}", mae <= limit)
 
@@ -432,7 +458,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="file (.parquet) for the losses by blocks of days")
     parser.add_argument("--against", type=Path, help="such a table of another version, to compare with")
     arguments = parser.parse_args()
-    paths = arguments.dams or sorted((PROJECT / "tests" / "dams").glob("*.toml"), key=_order)
+    paths = arguments.dams or sorted(DAM_FILES, key=_order)
     fresh = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(max_workers=2, mp_context=fresh, max_tasks_per_child=1) as pool:

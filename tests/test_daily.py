@@ -256,7 +256,7 @@ def test_a_written_daily_table_is_read_back(tmp_path: Path, suffix: str) -> None
 
 def test_write_daily_refuses_unknown_suffixes_and_missing_folders(tmp_path: Path) -> None:
     frame = daily_table(READINGS.empty(), dam_with_file("x.csv"))
-    with pytest.raises(ConfigError, match=r"suffix '.xlsx' is unknown; allowed are .csv, .parquet and .json"):
+    with pytest.raises(ConfigError, match=r"suffix '.xlsx' is unknown; allowed are .csv, .parquet, .json"):
         write_daily(frame, tmp_path / "daily.xlsx")
     with pytest.raises(ConfigError, match="cannot be written"):
         write_daily(frame, tmp_path / "nowhere" / "daily.csv")

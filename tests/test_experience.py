@@ -31,7 +31,7 @@ def samples_from(**columns: list[float] | np.ndarray) -> Samples:
 
 
 def outside_indices(samples: Samples) -> list[int]:
-    return np.flatnonzero(outside_days(experience(samples, REFITS, LEAD), DAYS)).tolist()
+    return np.flatnonzero(outside_days(experience(samples, DAM, REFITS, LEAD), DAYS)).tolist()
 
 
 def spikes(*days: int, value: float = 1.0) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_no_day_depends_on_later_values(seed: int, day: int) -> None:
     before = {name: rng.normal(size=DAYS) for name in names}
     after = {name: np.where(np.arange(DAYS) <= day, v, rng.normal(scale=50, size=DAYS)) for name, v in before.items()}
     first, second = (
-        outside_days(experience(samples_from(**columns), REFITS, LEAD), DAYS) for columns in (before, after)
+        outside_days(experience(samples_from(**columns), DAM, REFITS, LEAD), DAYS) for columns in (before, after)
     )
     np.testing.assert_array_equal(first[: day + 1], second[: day + 1])
 
@@ -97,7 +97,7 @@ def test_no_day_depends_on_later_values(seed: int, day: int) -> None:
 )
 def test_sentences_on_the_last_day(columns: dict[str, np.ndarray], sentences: list[str]) -> None:
     samples = samples_from(**columns)
-    notes = outside_experience(experience(samples, REFITS, LEAD), samples, DAM)
+    notes = outside_experience(experience(samples, DAM, REFITS, LEAD), samples, DAM)
     assert sorted(notes) == sorted(f"Outside experience: {text}: {LOWER_BOUND}." for text in sentences)
 
 
@@ -106,5 +106,5 @@ def test_a_suspect_level_that_is_not_used_is_no_experience() -> None:
     assert samples.outages is None
     outages = Outages(samples.level, np.ones(DAYS, int), np.zeros(DAYS, int))
     suspect = replace(samples, suspect_reason="jump", outages=outages)
-    assert len(outside_experience(experience(samples, REFITS, LEAD), samples, DAM)) == 1
-    assert outside_experience(experience(suspect, REFITS, LEAD), suspect, DAM) == ()
+    assert len(outside_experience(experience(samples, DAM, REFITS, LEAD), samples, DAM)) == 1
+    assert outside_experience(experience(suspect, DAM, REFITS, LEAD), suspect, DAM) == ()

@@ -22,6 +22,7 @@ from forebay.models.model import BASELINE, Array, Explainable, Model
 from forebay.models.references import NoChange
 from forebay.tables import EXPLANATION
 from forebay.verify import hindcast
+from forebay.verify.default import with_default
 from tests import synthetic
 from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
@@ -38,7 +39,7 @@ Models = Mapping[str, Callable[[int], Model]]
 def explain_last_day(frame: pl.DataFrame, dam: Dam, models: Models | None = None) -> tuple[pl.DataFrame, Samples]:
     """The explanation of the last forecast, after a check that its contributions sum to the forecast."""
     samples = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
+    points = with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
     table = EXPLANATION.check(explain(samples, dam, points, yesterday=True), unique=True)
     for lead in dam.hindcast.leads:
         total = table.filter(pl.col("lead_time") == lead)["contribution"].sum()
@@ -83,6 +84,7 @@ def test_an_input_at_its_mean_contributes_nothing_to_a_linear_model() -> None:
     assert parts["base"].to_list() == pytest.approx([target.mean()] * 2, abs=0.02)
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(days=st.integers(30, 620), seed=st.integers(0, 2**32 - 1))
 def test_contributions_sum_to_the_forecast_of_a_blend(days: int, seed: int) -> None:

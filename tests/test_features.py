@@ -7,12 +7,11 @@ import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
+from forebay.dams.delays import delay_days, with_late_drivers
 from forebay.features.inputs import (
     CONTEXT,
     antecedent_precipitation_index,
     build_inputs,
-    delay_days,
-    with_late_drivers,
 )
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 

@@ -41,8 +41,15 @@ DAMS = {
         {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"},
         {"role": "release", "station": "o", "variable": "release", "unit": "m3/s"},
     ),
+    "late rain and a late inflow": synthetic.small_dam(
+        synthetic.rain_gauge("a"),
+        synthetic.rain_gauge("b", latency_h=24),
+        {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s", "latency_h": 30},
+    ),
     "nothing but a level": synthetic.small_dam(),
 }
+LATE_DAYS = {"late rain and a late inflow": {"rainfall_b": 1, "inflow_i": 2}}
+"""Dam → the gauges whose value of a day is known late, and by how many days."""
 LEVEL_ONLY = DAMS["nothing but a level"]
 LEVEL = LEVEL_ONLY.target_gauge.column
 
@@ -78,20 +85,20 @@ def known_by(flags: pl.DataFrame, day: date) -> pl.DataFrame:
     return flags.filter(pl.col("known_on") <= day).with_columns(withdrawn_on)
 
 
-@pytest.mark.parametrize("dam", DAMS.values(), ids=DAMS)
+@pytest.mark.parametrize("name", DAMS)
 @settings(max_examples=20)
 @given(day=st.integers(30, DAYS - 1), seed=st.integers(0, 2**32 - 1))
-def test_a_flag_depends_on_no_day_after_it_is_known(dam: Dam, day: int, seed: int) -> None:
+def test_a_flag_depends_on_no_value_that_is_known_after_it(name: str, day: int, seed: int) -> None:
+    dam = DAMS[name]
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=seed % 50), dam, seed)
-    changed = change_later_values(frame, dam, day, seed)
+    changed = change_later_values(frame, dam, day, seed, late_days=LATE_DAYS.get(name))
     end = frame["date"][day]
     flags, changed_flags = screen_daily(frame, dam), screen_daily(changed, dam)
     assert_frame_equal(known_by(flags, end), known_by(changed_flags, end), check_exact=True)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="known fault: later values remove a jump that was flagged on its day")
-def test_a_jump_depends_on_no_day_after_it_is_known() -> None:
-    """The one case in which a flag is known to depend on later values; screen/checks.py must withdraw it instead."""
+def test_a_jump_within_a_collapse_depends_on_no_day_after_it_is_known() -> None:
+    """A jump while a supported collapse is open: the collapse may still become a spike, but the jump is known."""
     dam, day = DAMS["rain and a river"], 521
     frame = with_faults(synthetic.daily(dam, days=DAYS, seed=40215 % 50), dam, 40215)
     flags = screen_daily(frame, dam)
@@ -226,6 +233,17 @@ def test_rain_of_the_next_day_excuses_no_jump_on_its_own_day() -> None:
         storm = [80.0 if d == dry + 1 else 0.0 if abs(d - dry) < 20 else x for d, x in enumerate(values)]
         rain[column] = storm
     assert rows(flags_of(lake((dry, 4.0)), RAINY, **rain), "jump") == [(day_of(dry), day_of(dry), day_of(dry + 1))]
+
+
+@pytest.mark.parametrize(("latency_h", "days"), [(0, None), (20, 1), (40, 2)])
+def test_late_rain_withdraws_the_jump_on_the_day_on_which_it_is_known(latency_h: int, days: int | None) -> None:
+    dam = synthetic.small_dam(*(synthetic.rain_gauge(station, latency_h=latency_h) for station in "abc"))
+    rain = rains()
+    dry, _ = dry_and_wet_days(rain)
+    for column, values in rain.items():
+        rain[column] = [80.0 if d == dry else 0.0 if abs(d - dry) < 20 else x for d, x in enumerate(values)]
+    expected = [] if days is None else [(day_of(dry), day_of(dry), day_of(dry + days))]
+    assert rows(flags_of(lake((dry, 4.0)), dam, **rain), "jump")[:1] == expected
 
 
 def test_a_large_release_supports_a_fall_and_a_usual_release_does_not() -> None:

@@ -22,6 +22,7 @@ from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
 from forebay.tables import FORCINGS
 from forebay.verify import hindcast
+from forebay.verify.default import with_default
 from tests import synthetic
 from tests.synthetic import FIRST_DAY, ar1_series, daily_frame, frame_from_changes, rain_gauge, random_rain, small_dam
 
@@ -164,7 +165,7 @@ def maes(dam: Dam, frame: pl.DataFrame, table: pl.DataFrame | None = None) -> di
     """Lead time → MAE of `default`."""
     dam = dam.model_copy(update={"hindcast": START})
     samples = make_samples(frame, frame, dam, table)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
+    points = with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     scored = slice(500, None)
     return {
         lead: float(np.nanmean(np.abs(changes - samples.change(samples.observed, lead))[scored]))
@@ -255,7 +256,7 @@ def inputs_until(frame: pl.DataFrame, table: pl.DataFrame, last: int) -> pl.Data
 def forecasts_until(frame: pl.DataFrame, table: pl.DataFrame, last: int) -> pl.DataFrame:
     """All forecasts up to day `last`, also those of the blend."""
     samples = make_samples(frame, frame, FORCED, table)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, FORCED, models_for(FORCED)), samples)
+    points = with_default(hindcast.point_forecasts(samples, FORCED, models_for(FORCED)), samples)
     return hindcast.forecast_table(samples, FORCED, points).filter(pl.col("init_date") <= day(last))
 
 
@@ -276,6 +277,7 @@ def check_no_look_ahead(last: int, seed: int, build: Builder = inputs_until) -> 
     assert_frame_equal(build(frame, table, last), build(changed, changed_issues, last), check_exact=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(last=st.integers(10, LEAK_DAYS - 1), seed=st.integers(0, 2**32 - 1))
 def test_inputs_do_not_change_with_later_issues_or_values(last: int, seed: int) -> None:

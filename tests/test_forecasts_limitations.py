@@ -10,6 +10,7 @@ from forebay.forecasts.limitations import limitations
 from forebay.models import MODELS
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify import hindcast
+from forebay.verify.default import with_default
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
 STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
@@ -26,7 +27,7 @@ def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[
     values = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges}
     frame = daily_frame(dam, values | columns)
     samples = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
+    points = with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     table = hindcast.forecast_table(samples, dam, points)
     return limitations(frame, samples, dam, points[DEFAULT_MODEL], table)
 
@@ -45,9 +46,9 @@ def test_a_short_record_has_no_regression_and_no_intervals() -> None:
 
 
 def test_the_lead_times_without_intervals_are_named() -> None:
-    """37 days to 6 February, the first forecast on day 7: on 1 February the errors of 24 days are known at lead 1."""
-    sentences = limitations_of(small_dam(rain_gauge(), hindcast={"leads": (1, 7)}, **FULL), 37)
-    assert "No intervals at lead times 7: at the start of the month" in sentences[1]
+    """37 days to 6 February, the first forecast on day 1: on 1 February 30 errors are known at lead 1, 17 at 14."""
+    sentences = limitations_of(small_dam(rain_gauge(), hindcast={"leads": (1, 14)}, **FULL), 37)
+    assert "No intervals at lead times 14: at the start of the month" in sentences[1]
 
 
 def test_a_level_that_never_changes_is_named() -> None:

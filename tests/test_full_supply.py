@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -12,6 +13,8 @@ from polars.testing import assert_frame_equal
 from forebay.dams.dam import Dam
 from forebay.features.full_supply import full_supply_regimes, near_full_margin
 from forebay.features.samples import make_samples
+from forebay.models.response import RESPONSES
+from forebay.verify.responses import response_of, with_response
 from tests import synthetic
 from tests.synthetic import small_dam
 
@@ -79,4 +82,34 @@ def test_a_later_entry_of_the_dam_file_changes_no_earlier_day(variable: str, cha
     first, second = (s.inputs.with_columns(**{n: pl.Series(m) for n, m in s.regimes.items()}) for s in samples)
     assert_frame_equal(first.head(300), second.head(300), check_exact=True)
     np.testing.assert_array_equal(samples[0].level[:300], samples[1].level[:300])
+    known = [sample.full_supply.head(300) for sample in samples if sample.full_supply is not None]
+    for lead in (1, 3):
+        np.testing.assert_array_equal(known[0].level_ahead[lead], known[1].level_ahead[lead])
     assert samples[0].regimes["near_full"][:300].any()
+
+
+def test_a_rule_curve_is_known_ahead_and_a_dated_value_is_not() -> None:
+    days = pl.Series([date(2021, 12, 31), date(2029, 12, 31)])
+    rule = small_dam(STORAGE, unit="ML", full_supply=RULE_CURVE).full_supply
+    dated = small_dam(STORAGE, unit="ML", full_supply=DATED).full_supply
+    assert rule is not None and dated is not None
+    assert rule.expected_on(days, 1).to_list() == [5000.0, 5000.0]
+    assert dated.expected_on(days, 1).to_list() == [5000.0, 5000.0], "6,000 from 1 January 2030 on is not known yet"
+
+
+def test_the_response_holds_a_lake_at_the_full_supply_of_the_valid_date() -> None:
+    """The rule curve rises by 1.0 a day, so each cap is 2.0 higher at 3 days than at 1 day."""
+    points = [{"day": "01-01", "value": 0.0}, {"day": "04-10", "value": 100.0}]  # 100 days of a leap year
+    dam = small_dam(full_supply={"rule_curve": points}, hindcast={"leads": [1, 3]})
+    frame = synthetic.daily(dam, days=600)
+    samples = make_samples(frame, frame, dam)
+    assert samples.full_supply is not None
+    start = samples.full_supply.level - 0.1
+    rise = np.full((len(start), 2, 1), 20.0)
+    samples = replace(samples, trusted=np.full(len(start), np.nan), level=start, outages=None)
+    weights = response_of(rise, samples, [1, 3], [0.5])
+    assert weights is not None
+    held = with_response(rise, start, samples, weights, leads=[1, 3])[:, :, 0]
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
+    share_held = sum(weights[:, 0, 0, k] * (1 - response.share) for k, response in enumerate(RESPONSES))
+    np.testing.assert_allclose((held[:, 1] - held[:, 0])[:54], 2.0 * share_held[:54], rtol=1e-9)  # before 29 February

@@ -15,9 +15,13 @@ MIDDLE = QUANTILES.index(0.5)
 DRY = np.zeros(len(DAYS), bool)
 
 
+def state_of(days: Array, kind: Array, sizes: Array) -> State:
+    return State(days, kind, sizes, np.zeros(len(days), bool))
+
+
 def constant_state(wet: Array = DRY, days: Array = DAYS) -> State:
     """A state that is the same on all days."""
-    return State(days, wet, np.ones((len(days), 1)))
+    return state_of(days, wet, np.ones((len(days), 1)))
 
 
 def random_errors(seed: int) -> Array:
@@ -30,7 +34,7 @@ def random_state(seed: int, share: float = 0.3) -> State:
     """Days of which `share` are wet, and sizes with zeros, gaps and outliers."""
     rng = np.random.default_rng(seed + 1)
     sizes = rng.gamma(0.5, 10.0, (len(DAYS), 3)) * rng.choice([0.0, 1.0, 1.0, np.nan, 1e6], (len(DAYS), 3))
-    return State(DAYS, rng.random(len(DAYS)) < share, sizes)
+    return state_of(DAYS, rng.random(len(DAYS)) < share, sizes)
 
 
 @settings(max_examples=25)
@@ -54,7 +58,7 @@ def test_an_error_is_not_used_before_it_is_known(seed: int, lead: int, init: int
     changed = errors.copy()
     changed[init - lead + 1 if init >= lead else 0 :] = 1e6
     later = np.arange(len(DAYS)) > init
-    changed_state = State(DAYS, state.wet ^ later, np.where(later[:, None], 1e3, state.sizes))
+    changed_state = state_of(DAYS, state.kind ^ later, np.where(later[:, None], 1e3, state.sizes))
     for function in (error_quantiles, quiet_median):
         offsets = function(errors, state, lead_time=lead)
         changed_offsets = function(changed, changed_state, lead_time=lead)
@@ -66,9 +70,9 @@ def test_an_error_is_not_used_before_it_is_known(seed: int, lead: int, init: int
 def test_a_change_of_unit_changes_only_the_unit(seed: int, unit: float) -> None:
     errors, state = random_errors(seed), random_state(seed)
     offsets = error_quantiles(errors, state, lead_time=3)
-    scaled = error_quantiles(unit * errors, State(DAYS, state.wet, unit * state.sizes), lead_time=3)
+    scaled = error_quantiles(unit * errors, state_of(DAYS, state.kind, unit * state.sizes), lead_time=3)
     np.testing.assert_allclose(scaled, unit * offsets, rtol=1e-6, atol=1e-9)
-    shift = quiet_median(unit * errors, State(DAYS, state.wet, unit * state.sizes), lead_time=3)
+    shift = quiet_median(unit * errors, state_of(DAYS, state.kind, unit * state.sizes), lead_time=3)
     np.testing.assert_allclose(shift, unit * quiet_median(errors, state, lead_time=3), rtol=1e-6, atol=1e-9)
 
 
@@ -79,7 +83,7 @@ def test_the_median_of_quiet_days_is_learned_from_quiet_days() -> None:
     activity = rng.gamma(0.5, 2.0, len(days))
     quiet = activity < np.median(activity)
     errors = np.where(quiet, rng.normal(-0.01, 0.002, len(days)), rng.normal(0.3, 0.5, len(days)))
-    shift = quiet_median(errors, State(days, np.zeros(len(days), bool), activity[:, None]), lead_time=1)
+    shift = quiet_median(errors, state_of(days, np.zeros(len(days), bool), activity[:, None]), lead_time=1)
     last = np.arange(len(days)) > len(days) - 365
     assert np.median(shift[last & quiet]) == pytest.approx(-0.01, abs=0.003)
     assert (shift[activity > np.quantile(activity, 0.75)] == 0).all()
@@ -148,7 +152,7 @@ def test_wet_days_use_errors_of_wet_days_if_there_are_enough() -> None:
 
 def test_a_size_outside_the_past_range_is_clipped_to_it() -> None:
     sizes = np.random.default_rng(3).gamma(2.0, 1.0, (len(DAYS), 1))
-    large, larger = (State(DAYS, DRY, np.vstack([sizes[:-1], [[size]]])) for size in (1e12, 1e15))
+    large, larger = (state_of(DAYS, DRY, np.vstack([sizes[:-1], [[size]]])) for size in (1e12, 1e15))
     offsets, larger_offsets = (error_quantiles(random_errors(3), state, lead_time=1)[-1] for state in (large, larger))
     assert np.isfinite(offsets).all()
     np.testing.assert_array_equal(offsets, larger_offsets)
@@ -156,7 +160,7 @@ def test_a_size_outside_the_past_range_is_clipped_to_it() -> None:
 
 @pytest.mark.parametrize("empty_size", [0.0, np.nan])
 def test_a_state_without_any_size_gives_constant_intervals(empty_size: float) -> None:
-    state = State(DAYS, DRY, np.full((len(DAYS), 2), empty_size))
+    state = state_of(DAYS, DRY, np.full((len(DAYS), 2), empty_size))
     expected = error_quantiles(random_errors(4), constant_state(), lead_time=1)
     np.testing.assert_allclose(error_quantiles(random_errors(4), state, lead_time=1), expected)
     level = error_quantiles(np.zeros(len(DAYS)), state, lead_time=1)
@@ -173,7 +177,7 @@ def test_intervals_cover_errors_on_quiet_and_on_active_days(lead: int) -> None:
     scale = np.exp(rng.normal(0, 0.7, len(LONG)))
     errors = scale * rng.normal(size=len(LONG))
     sizes = np.column_stack([scale * np.exp(rng.normal(0, 0.2, len(LONG))), rng.gamma(1, 1, len(LONG))])
-    offsets = error_quantiles(errors, State(LONG, np.zeros(len(LONG), bool), sizes), lead_time=lead)
+    offsets = error_quantiles(errors, state_of(LONG, np.zeros(len(LONG), bool), sizes), lead_time=lead)
     scored = np.arange(len(LONG)) > 1000
     thirds = np.searchsorted(np.quantile(scale, [1 / 3, 2 / 3]), scale)
     for low, high, share in ((0, -1, 0.9), (1, -2, 0.8)):
@@ -197,8 +201,22 @@ def test_the_state_has_the_magnitudes_of_changes_rain_and_rises() -> None:
             "context_level": [90.0, 91.0],
         }
     )
-    state = state_from_inputs(inputs, np.array([True, False]), DAYS[:2])
+    state = state_from_inputs(inputs, np.array([True, False]), DAYS[:2], np.zeros(2, bool))
     np.testing.assert_array_equal(state.sizes, [[0.5, 12.0, 1.0], [np.nan, 0.0, 0.1]])
     extended = state.with_sizes(np.array([7.0, 8.0]))
     np.testing.assert_array_equal(extended.sizes[:, -1], [7.0, 8.0])
-    assert extended.wet is state.wet
+    assert extended.kind is state.kind
+
+
+def test_an_unusual_day_is_as_uncertain_as_the_largest_past_days() -> None:
+    """Sizes of all days are equal but on 2% of them, where errors are ten times as large."""
+    rng = np.random.default_rng(8)
+    large = rng.random(len(DAYS)) < 0.02
+    errors = rng.normal(0, np.where(large, 10.0, 1.0))
+    sizes = np.where(large, 100.0, 1.0)[:, None] * np.exp(rng.normal(0, 0.1, (len(DAYS), 1)))
+    large[-1], sizes[-1] = False, 1.0
+    calm = state_of(DAYS, DRY, sizes)
+    unusual = State(DAYS, DRY, sizes, np.arange(len(DAYS)) == len(DAYS) - 1)
+    widths = [np.ptp(error_quantiles(errors, state, lead_time=1), axis=1) for state in (calm, unusual)]
+    np.testing.assert_array_equal(widths[0][:-1], widths[1][:-1])
+    assert widths[1][-1] > 3 * widths[0][-1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel
 from forebay.features import inputs, known_inputs, outages, samples
 from forebay.features.experience import experience, outside_days
-from forebay.features.samples import WARM_UP, Samples, make_samples
+from forebay.features.samples import Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, NETS
 from forebay.models.blend import blend
 from forebay.models.intervals import State, error_quantiles
@@ -35,7 +35,8 @@ from forebay.screen import evidence
 from forebay.screen.findings import Bools, Floats
 from forebay.screen.flags import active_flags, screen_daily
 from forebay.tables import flag_of
-from forebay.verify import hindcast, uncertainty
+from forebay.verify import default, hindcast, uncertainty
+from forebay.verify.default import with_default
 from forebay.verify.point_forecasts import PointForecasts
 from tests import synthetic
 
@@ -78,9 +79,8 @@ FEW_MODELS = {name: MODELS[name] for name in ("damped_change", "climatology", "b
 """Enough models for a blend, for the tests of leaks that do not depend on a model."""
 DRY, FLOOD, NEW_YEAR, NO_DRIVERS, NO_LEVEL, STEP, RISE = 200, 301, 365, 396, 455, 474, 495
 CASES = {
-    # The warm-up ends on day 208: until then regimes come from the past of the warm-up only. No rain for 25 days and
-    # steady flows; later the level is stuck at one value.
-    "end of a dry spell, in the warm-up, then a stuck level": (DRY, 2),
+    # No rain for 25 days and steady flows; later the level is stuck at one value.
+    "end of a dry spell, then a stuck level": (DRY, 2),
     # The second day of a flood, after the largest rise of the record, which the screen may flag and release later.
     # Later values are noise far outside the record.
     "second day of a flood, then noise": (FLOOD, 9),
@@ -114,9 +114,9 @@ class HindcastResult:
     forecasts: pl.DataFrame
     paths: Array
 
-    def until(self, day: int) -> HindcastResult:
-        """The part of the result up to day number `day`."""
-        last = synthetic.FIRST_DAY + timedelta(days=day)
+    def until(self, day: int, first_day: date = synthetic.FIRST_DAY) -> HindcastResult:
+        """The part of the result up to day number `day`, counted from `first_day`."""
+        last = first_day + timedelta(days=day)
         forecasts = self.forecasts.filter(pl.col("init_date") <= last)
         return HindcastResult(self.days.head(day + 1), forecasts, self.paths[: day + 1])
 
@@ -124,16 +124,18 @@ class HindcastResult:
 def run_forecasts(samples: Samples, dam: Dam, models: Models = MODELS | FLOW_MODELS) -> pl.DataFrame:
     """All forecasts of a hindcast, also those of the blend."""
     points = hindcast.point_forecasts(samples, dam, models)
-    return hindcast.forecast_table(samples, dam, hindcast.with_default(points, samples))
+    return hindcast.forecast_table(samples, dam, with_default(points, samples))
 
 
-def run_hindcast(frame: pl.DataFrame, dam: Dam, models: Models) -> HindcastResult:
-    """The result of a hindcast over `frame`."""
-    samples = make_samples(frame, frame, dam)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models), samples)
+def run_hindcast(
+    frame: pl.DataFrame, dam: Dam, models: Models, issues: pl.DataFrame | None = None
+) -> HindcastResult:
+    """The result of a hindcast over `frame`, with forecasts and plans (`tables.FORCINGS`) from `issues`."""
+    samples = make_samples(frame, frame, dam, issues)
+    points = with_default(hindcast.point_forecasts(samples, dam, models), samples)
     paths = uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, "default"), "default")
     starts = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
-    outside = outside_days(experience(samples, starts, max(LEADS)), len(samples.dates))
+    outside = outside_days(experience(samples, dam, starts, max(LEADS)), len(samples.dates))
     days = days_of(samples).with_columns(outside_experience=pl.Series(outside))
     return HindcastResult(days, hindcast.forecast_table(samples, dam, points), paths)
 
@@ -245,9 +247,11 @@ def check_inputs(day: int, *, name: str = "rain and a river") -> None:
     compare_until(day, *results)
 
 
-def compare_until(day: int, first: HindcastResult, second: HindcastResult) -> None:
-    """Fail if two hindcasts differ in anything up to `day`."""
-    before, after = first.until(day), second.until(day)
+def compare_until(
+    day: int, first: HindcastResult, second: HindcastResult, *, first_day: date = synthetic.FIRST_DAY
+) -> None:
+    """Fail if two hindcasts differ in anything up to day number `day`, counted from `first_day`."""
+    before, after = first.until(day, first_day), second.until(day, first_day)
     common = [name for name in before.days.columns if name in after.days.columns]
     assert_frame_equal(before.days.select(common), after.days.select(common), check_exact=True)
     # a regime without data is absent; then no day up to `day` belongs to it in the other result
@@ -264,19 +268,8 @@ def test_later_values_change_no_earlier_result(name: str, case: str) -> None:
     compare_until(day, unchanged_result(name), run_hindcast(*changed_world(name, day, seed), MODELS | FLOW_MODELS))
 
 
-LATE_EVIDENCE = pytest.mark.xfail(
-    raises=AssertionError, reason="known fault: the screen uses a late driver's value of a day at the end of that day"
-)
-
-
-SCREEN_CASES = [
-    pytest.param(name, day, marks=LATE_EVIDENCE if (name, day) == ("late rain, an inflow, feet", RISE) else ())
-    for name in DAMS
-    for day in (STEP + 8, RISE)
-]
-
-
-@pytest.mark.parametrize(("name", "day"), SCREEN_CASES)
+@pytest.mark.parametrize("day", [STEP + 8, RISE])
+@pytest.mark.parametrize("name", DAMS)
 def test_later_values_change_no_earlier_input(name: str, day: int) -> None:
     """The two cases that concern the screen only: inputs, levels and regimes, without forecasts."""
     check_inputs(day, name=name)
@@ -288,7 +281,7 @@ def test_the_days_of_the_cases_have_their_events(name: str) -> None:
     frame, days = daily_with_events(dam), unchanged_result(name).days
     level, samples = frame[dam.target_gauge.column].cast(pl.Float64), make_samples(frame, frame, dam)
     origin = hindcast.first_origin(samples, dam)
-    assert origin < DRY < int(WARM_UP * DAYS)
+    assert origin < DRY
     assert level[FLOOD] - level[FLOOD - 1] > 1.0
     assert days["is near_full"][NEW_YEAR]
     assert NEW_YEAR in hindcast.refit_days(samples.dates, origin)
@@ -311,7 +304,8 @@ def test_flags_of_the_level_become_known_and_are_withdrawn_on_the_days_of_the_ca
         return active_flags(flags, dates[1]).filter(pl.col("date") == dates[0])["reason"].to_list()
 
     assert [reasons(STEP, STEP + k) for k in (0, 8, 9, 10)] == [["jump"], ["jump"], ["jump"], ["step"]]
-    assert [reasons(RISE, RISE + k) for k in (0, 1)] == [["jump"], []]
+    rain_known = 2 if "inflow_i" in LATE_DAYS.get(name, {}) else 1  # days after the rise
+    assert [reasons(RISE, RISE + k) for k in (rain_known - 1, rain_known)] == [["jump"], []]
     assert [reasons(NO_DRIVERS, NO_DRIVERS + k) for k in (0, 1)] == [[], ["spike"]]
 
 
@@ -361,8 +355,7 @@ def test_a_model_that_uses_later_rows_is_detected() -> None:
 
 
 def test_a_regime_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    def steep_in_whole_record(rise: pl.Series, warm_up: int) -> Array:
-        del warm_up
+    def steep_in_whole_record(rise: pl.Series) -> Array:
         return np.asarray((rise > rise.quantile(0.9)).fill_null(False).to_numpy())
 
     monkeypatch.setattr(samples, "_is_steep", steep_in_whole_record)
@@ -503,7 +496,7 @@ def test_weights_from_unknown_errors_are_detected(monkeypatch: pytest.MonkeyPatc
     ) -> tuple[Array, dict[str, Array]]:  # Any: the remaining keywords of blend
         return blend(forecasts, observed, lead_time=max(1, lead_time - 1), **options)
 
-    monkeypatch.setattr(hindcast, "blend", too_early)
+    monkeypatch.setattr(default, "blend", too_early)
     with pytest.raises(AssertionError):
         check_no_look_ahead(NEW_YEAR)
 
@@ -514,6 +507,6 @@ def test_a_quiet_median_of_later_errors_is_detected(monkeypatch: pytest.MonkeyPa
         del state, lead_time
         return np.full(len(errors), np.nanmedian(errors))
 
-    monkeypatch.setattr(hindcast, "quiet_median", from_all_errors)
+    monkeypatch.setattr(default, "quiet_median", from_all_errors)
     with pytest.raises(AssertionError):
         check_no_look_ahead(NEW_YEAR)

@@ -8,7 +8,9 @@ from forebay.features.level_change import OLDEST_LEVEL_DAYS
 from forebay.features.outages import build_extended_inputs, days_since, drivers_age
 from forebay.features.samples import make_samples
 from forebay.models import MODELS
-from forebay.verify import hindcast, point_forecasts
+from forebay.models.lead_curve import has_curve, offset_curve
+from forebay.verify import hindcast, point_forecasts, uncertainty
+from forebay.verify.default import with_default
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 from tests.test_bad_input import LEADS, RAINY, record, with_gap
 
@@ -85,9 +87,44 @@ def test_outages_and_their_forecasts_use_no_later_values() -> None:
     results = []
     for daily in (frame, changed):
         samples = make_samples(daily, daily, RAINY)
-        points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)["default"]
+        points = with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)["default"]
         assert samples.outages is not None
         outage_changes = [points.outage_changes[kind][1][: until + 1] for kind in ("level", "drivers")]
         results.append([*outage_changes, points.changes[3][: until + 1], samples.outages.start_level[: until + 1]])
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_forecasts_of_an_older_level_are_not_smoothed() -> None:
+    """Their changes include those since that level, so they do not start at 0."""
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1, 2, 3)})
+    frame = with_gap(record(dam, days=520), "reservoir_level", 400, 412)
+    samples = make_samples(frame, frame, dam)
+    curves = with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)["default"].curves
+    assert curves is not None
+    unit = np.eye(3)
+    assert (samples.level_age[400:412] > 0).all()
+    np.testing.assert_array_equal(curves[400:412], np.broadcast_to(unit, (12, *unit.shape)))
+    assert all(np.abs(curves[day] - unit).max() > 0.01 for day in (399, 412))
+
+
+def test_offsets_lie_on_their_curve_on_the_days_that_are_smoothed() -> None:
+    """And on no other: days without a level, and days before enough outcomes are known."""
+    leads = (1, 2, 3, 4)
+    dam = small_dam(rain_gauge(), hindcast={"leads": leads})
+    frame = with_gap(record(dam, days=520), "reservoir_level", 400, 412)
+    samples = make_samples(frame, frame, dam)
+    points = with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
+    default = points["default"]
+    assert default.curves is not None
+    median = np.stack([default.changes[lead] for lead in leads], axis=1)
+    offsets = uncertainty.quantile_changes(samples, points, "default") - median[:, :, None]
+    raw = np.stack([uncertainty.interval_offsets(samples, points, "default", lead_time=lead) for lead in leads], axis=1)
+    is_smoothed = has_curve(default.curves)
+    on_curve = np.sort(np.einsum("lj,njk->nlk", offset_curve(leads), raw), axis=2)
+    has_interval = np.isfinite(raw).all(axis=(1, 2))
+    assert (is_smoothed & has_interval).sum() > 300
+    assert (~is_smoothed & has_interval).sum() >= 12
+    for rows, expected in ((is_smoothed & has_interval, on_curve), (~is_smoothed & has_interval, raw)):
+        assert np.isclose(offsets[rows], expected[rows], atol=1e-12).mean() > 0.98, "all but what the limits change"
+    assert np.abs(on_curve - raw)[is_smoothed & has_interval].max() > 0.001

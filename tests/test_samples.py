@@ -120,11 +120,24 @@ def test_a_regime_without_data_is_absent() -> None:
 
 
 def test_without_rain_gauges_steep_rises_mark_wet_days() -> None:
-    """The warm-up is the first 40 of 100 days: rises of 0.1 … 0.9, so 90% of them are below about 0.8."""
-    rises = [0.1 * (1 + k % 9) for k in range(40)] + [0.5, 0.95] * 30
+    """Of rises of 0.1 … 0.9, 90% are below about 0.8; no rise is steep before 100 are known."""
+    rises = [0.1 * (1 + k % 9) for k in range(104)] + [0.5, 0.95] * 8
     stream = np.cumsum(rises).tolist()
-    wet = samples_from(small_dam(STREAM), reservoir_level=[1.0] * 100, stream_level_s=stream).regimes["wet"]
-    assert wet[40:].tolist() == [False, True] * 30
+    wet = samples_from(small_dam(STREAM), reservoir_level=[1.0] * 120, stream_level_s=stream).regimes["wet"]
+    assert wet[104:].tolist() == [False, True] * 8
+    assert not wet[:100].any()
+
+
+def test_a_steep_rise_stays_steep_when_the_record_grows() -> None:
+    stream = np.cumsum(np.random.default_rng(1).gamma(0.5, 1.0, 400) - 0.5)
+
+    def wet(days: int) -> list[bool]:
+        dam = small_dam(STREAM)
+        samples = samples_from(dam, reservoir_level=[1.0] * days, stream_level_s=stream[:days].tolist())
+        return samples.regimes["wet"].tolist()
+
+    assert wet(250) == wet(400)[:250]
+    assert any(wet(250))
 
 
 def test_the_last_change_does_not_depend_on_the_unit() -> None:

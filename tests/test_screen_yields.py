@@ -13,7 +13,7 @@ from forebay.features.level_change import change_per_day, last_change
 from forebay.features.samples import make_samples
 from forebay.screen.flags import daily_known_on, screen_daily
 from forebay.screen.supported_range import with_supported_levels
-from forebay.tables import DATUM_STEP, DEFAULT_MODEL, QUANTILES
+from forebay.tables import DEFAULT_MODEL, LEVEL_BREAK, QUANTILES
 from forebay.verify.verification import verify_hindcast
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 
@@ -109,7 +109,8 @@ def test_the_interval_includes_a_suspect_last_level(jump: float) -> None:
     level[-1] += jump
     frame = frame_of(level, dam)
     samples = make_samples(frame, frame, dam)
-    assert samples.suspect_reason == "jump" and samples.suspect_level == level[-1]
+    assert samples.suspect_reason == "jump"
+    assert samples.suspect_level is not None and samples.suspect_level[-1] == level[-1]
     forecasts = verify_hindcast(samples, dam, frame).forecasts
     issued = forecasts.filter(pl.col("model") == DEFAULT_MODEL, pl.col("init_date") == frame["date"][-1])
     for lead in dam.hindcast.leads:
@@ -124,7 +125,7 @@ def test_the_change_per_day_stops_at_an_old_reading_and_at_a_new_datum() -> None
     changes = change_per_day(pl.DataFrame({"level": level}), "level").to_list()
     assert [(day, change) for day, change in enumerate(changes) if change is not None] == [(2, 0.25), (63, 0.1)]
     assert change_per_day(pl.DataFrame({"level": level[:34]}), "level")[33] is None, "31 days"
-    frame = pl.DataFrame({"level": [1.0, 1.5, None, 9.0, 9.5], DATUM_STEP: [False, False, True, False, False]})
+    frame = pl.DataFrame({"level": [1.0, 1.5, None, 9.0, 9.5], LEVEL_BREAK: [False, False, True, False, False]})
     assert change_per_day(frame, "level").to_list() == [None, 0.5, None, None, 0.5]
 
 
@@ -141,7 +142,7 @@ def test_a_step_of_datum_is_marked_for_the_inputs() -> None:
     frame = frame_of(level, dam)
     day: date = frame["date"][start + 10]
     known = daily_known_on(frame, screen_daily(frame, dam), day, dam)
-    assert known.filter(DATUM_STEP)["date"].to_list() == [day - timedelta(days=10)]
+    assert known.filter(LEVEL_BREAK)["date"].to_list() == [day - timedelta(days=10)]
     assert abs(change_per_day(known, LEVEL)[start + 1] or 0.0) < 0.1
 
 

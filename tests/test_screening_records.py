@@ -6,7 +6,7 @@ docs/screening.md gives the effect on forecasts.
 from __future__ import annotations
 
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -14,14 +14,11 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.days.daily import daily_table, usable_values
+from forebay.days.daily import usable_values
 from forebay.screen.flags import VALID_REASONS, flag_runs, screen_daily
-from forebay.settings import Settings
-from forebay.sources import simulated
 from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
-
-LAST = date(2026, 3, 1)
+from tests.simulated_faults import simulated_days
 
 
 def record(name: str) -> tuple[Dam, pl.DataFrame, pl.DataFrame]:
@@ -43,18 +40,7 @@ def span(first: date, last: date) -> set[date]:
 
 @pytest.fixture(scope="module")
 def screened() -> pl.DataFrame:
-    """Every gauge and day of the simulated dam: its fault (or "clean") and whether a flag remains."""
-    dam, now = load_dam("demo"), datetime(2026, 3, 1, 20, tzinfo=UTC)
-    readings = [simulated.fetch_readings(gauge, dam, None, LAST, settings=Settings(), now=now) for gauge in dam.gauges]
-    flags = screen_daily(daily_table(pl.concat(readings), dam), dam)
-    remaining = flags.filter(pl.col("withdrawn_on").is_null(), ~pl.col("reason").is_in(VALID_REASONS))
-    truth = simulated.simulate(simulated.SEED, simulated.FIRST_DAY, LAST).gauges
-    return truth.select(
-        "date",
-        pl.col("station").replace_strict({g.station: g.column for g in dam.gauges}).alias("gauge"),
-        pl.col("station").replace_strict({g.station: g.variable for g in dam.gauges}).alias("variable"),
-        pl.col("fault").replace({"unlisted": None}).fill_null("clean"),  # a code has no effect on the value
-    ).join(remaining.select("gauge", "date", flagged=True).unique(), on=["gauge", "date"], how="left")
+    return simulated_days()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from benchmarks.skill_blocks import KEY, LOSSES, block_scores, block_sums, compa
 from forebay.features.samples import make_samples
 from forebay.models import MODELS
 from forebay.verify import hindcast, scorecard
+from forebay.verify.default import with_default
 from tests import synthetic
 
 LEADS = (1, 3)
@@ -26,7 +27,7 @@ def example() -> tuple[pl.DataFrame, pl.DataFrame]:
     samples = make_samples(frame, frame, dam)
     models = {name: MODELS[name] for name in ("no_change", "last_change", "damped_change", "climatology")}
     models["boosted_huber"] = MODELS["damped_change"]  # the blend asks for this name
-    points = hindcast.with_default(hindcast.point_forecasts(samples, dam, models), samples)
+    points = with_default(hindcast.point_forecasts(samples, dam, models), samples)
     forecasts = hindcast.forecast_table(samples, dam, points)
     n = len(samples.dates)
     reached = np.where(np.arange(n) % 4 == 0, 1.0, 0.0)

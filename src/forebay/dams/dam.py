@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from functools import cached_property
 from html import escape
+from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -55,6 +56,8 @@ class Dam(FrozenModel):
     simulated: bool = False
     target: Target
     full_supply: ReferenceLevel | None = None
+    crest_level: ReferenceLevel | None = None
+    lowest_level: ReferenceLevel | None = None
     thresholds: tuple[Threshold, ...] = ()
     storage_curves: tuple[StorageCurve, ...] = ()
     datum_offsets: tuple[DatumOffset, ...] = ()
@@ -85,6 +88,19 @@ class Dam(FrozenModel):
             columns.add(gauge.column)
         # A copy, because another dam may have the same gauge in another time zone.
         self.__dict__["gauges"] = tuple(gauge.in_time_zone(self.time_zone) for gauge in self.gauges)
+        return self
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        """The lake must fit between its lowest level, full supply and its crest."""
+        limits = {name: getattr(self, name) for name in ("lowest_level", "full_supply", "crest_level")}
+        from_below = [(name, limit.values) for name, limit in limits.items() if limit is not None]
+        for (low, below), (high, above) in pairwise(from_below):
+            if min(below) > max(above):
+                raise ValueError(
+                    f"{high} ({max(above):g}) is below {low} ({min(below):g}); give both in the target's unit and on "
+                    "its datum"
+                )
         return self
 
     def __repr__(self) -> str:

@@ -40,7 +40,8 @@ class Hindcast(FrozenModel):
     Attributes
     ----------
     start
-        First init date that is scored; without it the first 40% of the record are the warm-up.
+        First init date that is scored; without it the first 40% of the record are not scored, and the hindcast begins
+        with the record.
     learning_days
         Days before `start` on which the hindcast begins, so that intervals and weights can learn from them; at most
         half of the days before `start`.

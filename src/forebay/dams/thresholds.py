@@ -72,6 +72,12 @@ class ReferenceLevel(FrozenModel):
         check_unique("rule_curve: day", (point.day for point in self.rule_curve))
         return self
 
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Every value that the dam file gives."""
+        constant = () if self.value is None else (self.value,)
+        return (*constant, *(step.value for step in self.dated), *(point.value for point in self.rule_curve))
+
     def on(self, days: pl.Series) -> pl.Series:
         """The value in force on each of `days` (dates); null before the first dated value."""
         if self.value is not None:
@@ -86,6 +92,13 @@ class ReferenceLevel(FrozenModel):
         periodic = [(last[0] - 366, last[1]), *points, (first[0] + 366, first[1])]
         day_of_leap_year = days.dt.replace(year=2000).dt.ordinal_day()
         return pl.Series(np.interp(day_of_leap_year.to_numpy(), *np.array(periodic).T))
+
+    def expected_on(self, days: pl.Series, lead_time: int) -> pl.Series:
+        """The value that is known on each of `days` for the day `lead_time` days later.
+
+        A rule curve is known ahead. A dated value is not: on the day itself the value in force is all that is known.
+        """
+        return self.on(days.dt.offset_by(f"{lead_time}d") if self.rule_curve else days)
 
 
 class Threshold(FrozenModel):

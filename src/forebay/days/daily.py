@@ -28,8 +28,8 @@ from forebay.dams.local_time import to_utc
 from forebay.dams.value_checks import first_reason
 from forebay.days.axis import join_gauges
 from forebay.days.gauge_readings import gauge_readings
-from forebay.errors import ConfigError, DataError
-from forebay.files import write_file
+from forebay.errors import DataError
+from forebay.files import check_writable_file, write_file
 from forebay.tables import flag_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 UNUSABLE = frozenset({"unavailable", "absent", "incomplete", "sentinel", "range"})
 """Flags of values that must not be used."""
 
+DAILY_SUFFIXES = (".csv", ".parquet", ".json")
 _WORST_LAST = pl.Enum(["fine", "estimated", "unknown", "poor", "unavailable", "range", "sentinel"])
 FLAGGED_GRADES = frozenset({"estimated", "unknown", "poor"})
 """Quality grades that are a flag."""
@@ -92,16 +93,15 @@ def write_daily(daily: pl.DataFrame, path: Path) -> None:
     ConfigError
         If the suffix is none of these, or the file cannot be written.
     """
+    check_writable_file(path, DAILY_SUFFIXES)
     buffer = io.BytesIO()
     match path.suffix.lower():
         case ".csv":
             daily.write_csv(buffer)
         case ".parquet":
             daily.write_parquet(buffer)
-        case ".json":
+        case _:
             daily.write_json(buffer)
-        case suffix:
-            raise ConfigError(f"{path}: suffix {suffix!r} is unknown; allowed are .csv, .parquet and .json")
     write_file(path, buffer.getvalue())
 
 

@@ -15,6 +15,7 @@ from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import DataError
 from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
+from forebay.log import add_counts, step
 from forebay.screen.supported_range import ready_for_screen
 from forebay.sources import forcing_files
 from forebay.tables import FORCINGS
@@ -65,6 +66,7 @@ class DailyTables:
     later_levels: pl.DataFrame = field(default_factory=no_levels)
 
 
+@step("daily_table")
 def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: date | None = None) -> DailyTables:
     """Daily tables of all readings in the archive, up to `init_date` or by default the newest day with data.
 
@@ -89,6 +91,7 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     first = usable_values(newest, dam).filter(pl.col(dam.target.variable).is_not_null())["date"][0]
     known = _daily(archive.first_known(dam.gauges), dam, first_day=first, last_day=last)
     days = pl.col("date").is_between(first, last)
+    add_counts({"gauges": len(dam.gauges), "days": (last - first).days + 1, "first": first, "last": last})
     reading = newest_reading(dam, archive, until=until)
     forcings = forcing_files.read_forcings(dam)
     return DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)

@@ -9,28 +9,46 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay.features.inputs import CONTEXT, FORCING
+
 if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
 
-_ONE_SIDED = ("rain", "wetness")
-"""Quantities whose small values are no extremes: many days are dry."""
-_INPUTS = {"rain": "rain_lag0", "wetness": "api", "last_change": "last_change"}
+_TWO_SIDED = ("last_change", "level")
+"""Quantities of which small values are extremes too, with the gauges of a level upstream; many days are dry or calm."""
+_INPUTS = {
+    "rain": "rain_lag0",
+    "wetness": "api",
+    "last_change": "last_change",
+    "degree_days": "degree_days",
+    "evaporation": "evaporation",
+    "snow": "snow",
+}
 """Quantity → the input that gives it."""
 
 
-def experience_quantities(samples: Samples) -> pl.DataFrame:
-    """The quantities whose range is checked, one column each: rain and wetness (mm), last_change, level; n rows.
+def experience_quantities(samples: Samples, dam: Dam, lead_time: int) -> pl.DataFrame:
+    """The quantities whose range is checked, one column each, n rows: each group of inputs has at least one.
 
-    Rain is the catchment's on the day, wetness the antecedent precipitation index; without rain gauges both are absent.
-    A level on a datum that the dam file does not state is null, since levels on two datums cannot be compared.
+    rain and wetness (mm): the catchment's on the day, and its antecedent precipitation index. last_change, level: in
+    the target's unit; a level on a datum that the dam file does not state is null, since levels on two datums cannot be
+    compared. degree_days, evaporation (mm), snow (mm). Each gauge of flow or stage under the name of its column, in its
+    canonical unit. Each forcing at `lead_time` under the name of its input: rain (mm), change of the target by a flow.
     """
-    inputs = samples.inputs
-    columns = {name: inputs[column].cast(pl.Float64) for name, column in _INPUTS.items() if column in inputs.columns}
+    inputs = samples.inputs_at(lead_time)
+    names = {name: column for name, column in _INPUTS.items() if column in inputs.columns}
+    if f"{CONTEXT}degree_days" in inputs.columns:
+        names["degree_days"] = f"{CONTEXT}degree_days"
+    names |= {gauge.column: gauge.column for gauge in dam.gauges if gauge.column in inputs.columns}
+    forcings = (f"{FORCING}{forcing.id}_lead" for forcing in dam.forcings)
+    names |= {name: name for name in forcings if name in inputs.columns}
+    columns = {name: inputs[column].cast(pl.Float64) for name, column in names.items()}
     level = samples.level if samples.withheld is None else np.where(samples.withheld, np.nan, samples.level)
     return pl.DataFrame({**columns, "level": pl.Series(level, nan_to_null=True)})
 
 
-def experience(samples: Samples, refits: Sequence[int], lead_time: int) -> pl.DataFrame:
+def experience(samples: Samples, dam: Dam, refits: Sequence[int], lead_time: int) -> pl.DataFrame:
     """Each of `experience_quantities` with the range that the models in force were fitted on.
 
     Parameters
@@ -46,7 +64,8 @@ def experience(samples: Samples, refits: Sequence[int], lead_time: int) -> pl.Da
         day (index), quantity, value, low, high, outside: a row per quantity and day from the first refit on. `outside`
         is false where the value or the range is unknown.
     """
-    quantities = experience_quantities(samples)
+    quantities = experience_quantities(samples, dam, lead_time)
+    upstream_levels = [gauge.column for gauge in dam.gauges if gauge.role == "upstream_level"]
     days = np.arange(refits[0] if refits else len(samples.dates), len(samples.dates))
     ends = np.asarray(refits)[np.searchsorted(refits, days, side="right") - 1] - lead_time if len(days) else days
     tables = []
@@ -56,7 +75,7 @@ def experience(samples: Samples, refits: Sequence[int], lead_time: int) -> pl.Da
         low, high = _range_before(fitted, ends, np.fmin), _range_before(fitted, ends, np.fmax)
         value = values[days]
         outside = value > high
-        if quantity not in _ONE_SIDED:
+        if quantity in (*_TWO_SIDED, *upstream_levels):
             outside |= value < low
         columns = {"day": days, "value": value, "low": low, "high": high, "outside": outside}
         name = pl.lit(quantity).alias("quantity")

@@ -6,13 +6,13 @@ Row d uses only what was known at the end of day d. A test changes everything af
 from __future__ import annotations
 
 import math
-from datetime import date, time, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.dams.curves import curve_on
-from forebay.dams.local_time import day_start, init_time
+from forebay.dams.delays import delay_days
 from forebay.dams.variables import DAY_S, VARIABLES
 from forebay.features.full_supply import near_full_margin
 from forebay.features.level_change import change_per_day, last_change
@@ -67,35 +67,6 @@ def build_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
         *_flows(known, dam), *_arriving_water(known, dam), *_rain(known, dam), *_weather(known, dam)
     )
     return frame.with_columns(*_context(known, frame, dam), *_balance(known, dam))
-
-
-def delay_days(gauge: Gauge, dam: Dam) -> int:
-    """Whole days by which a driver's daily value is too late for the forecast of its own day; 0 for the target.
-
-    A day's forecast is issued when the target's value of that day is available. A driver whose day ends later, or whose
-    latency is longer than the target's, is used one or more days late.
-    """
-    if gauge.role == "target":
-        return 0
-    day = date(2001, 1, 10)
-    ends = day_start(day, dam.time_zone, gauge.day_start)
-    if gauge.reading == "instantaneous" and gauge.reading_at is not None:
-        ends = day_start(day, dam.time_zone, gauge.reading_at)
-    elif gauge.day_start == time(0):
-        ends = init_time(day, dam.time_zone)
-    late = ends + gauge.ready_after - (init_time(day, dam.time_zone) + dam.target_gauge.ready_after)
-    return max(0, math.ceil(late / timedelta(days=1)))
-
-
-def with_late_drivers(dam: Dam) -> Dam:
-    """The dam with every driver known a day later, to measure what late data cost."""
-    gauges = []
-    for gauge in dam.gauges:
-        late = gauge
-        while gauge.role != "target" and delay_days(late, dam) == delay_days(gauge, dam):
-            late = late.model_copy(update={"latency_h": late.latency_h + 24})
-        gauges.append(late)
-    return dam.model_copy(update={"gauges": tuple(gauges)})
 
 
 def _level(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:

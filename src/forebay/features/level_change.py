@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from forebay.tables import DATUM_STEP
+from forebay.tables import LEVEL_BREAK
 
 OLDEST_LEVEL_DAYS = 30
 """A forecast starts from no level, and uses no change, that is older than this."""
@@ -15,28 +15,28 @@ DAMPING = 0.9
 def change_per_day(daily: pl.DataFrame, target: str) -> pl.Series:
     """Change from the reading before, divided by the days since then, on each day with a level; otherwise null.
 
-    It is null where the reading before is older than `OLDEST_LEVEL_DAYS`, or on another datum.
+    It is null where the reading before is older than `OLDEST_LEVEL_DAYS`, on another datum, or before a suspect day.
 
     Parameters
     ----------
     daily
-        One row per day: `target`, null where missing, and if known `DATUM_STEP`, whether a new datum begins.
+        One row per day: `target`, null where missing, and if known `LEVEL_BREAK`.
 
     Examples
     --------
     >>> change_per_day(pl.DataFrame({"level": [5.0, 5.5, None, 6.5]}), "level").to_list()
     [None, 0.5, None, 0.5]
     """
-    step = daily[DATUM_STEP] if DATUM_STEP in daily.columns else pl.Series([False]).new_from_index(0, len(daily))
+    is_break = daily[LEVEL_BREAK] if LEVEL_BREAK in daily.columns else pl.Series([False]).new_from_index(0, len(daily))
     level, row = pl.col("level"), pl.int_range(pl.len())
-    table = pl.DataFrame({"level": daily[target], "datum": step.cast(pl.Int32).cum_sum()})
+    table = pl.DataFrame({"level": daily[target], "section": is_break.cast(pl.Int32).cum_sum()})
     reading = pl.when(level.is_not_null())
     table = table.with_columns(
         before=level.forward_fill().shift(),
         days=row - reading.then(row).forward_fill().shift(),
-        datum_before=reading.then("datum").forward_fill().shift(),
+        section_before=reading.then("section").forward_fill().shift(),
     )
-    is_usable = (pl.col("days") <= OLDEST_LEVEL_DAYS) & (pl.col("datum") == pl.col("datum_before"))
+    is_usable = (pl.col("days") <= OLDEST_LEVEL_DAYS) & (pl.col("section") == pl.col("section_before"))
     return table.select(pl.when(is_usable).then((level - pl.col("before")) / pl.col("days"))).to_series()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
 from forebay.features.forcings import forcing_inputs
-from forebay.features.full_supply import full_supply_regimes
+from forebay.features.full_supply import FullSupply, full_supply_of, full_supply_regimes
 from forebay.features.known_inputs import (
     ScreenedDaily,
     excluded_days,
@@ -22,6 +22,7 @@ from forebay.features.known_inputs import (
     inputs_as_known,
     screen_versions,
 )
+from forebay.features.limits import Limits, hard_limits
 from forebay.features.outages import (
     Outages,
     fill_level_outages,
@@ -31,7 +32,9 @@ from forebay.features.outages import (
     simulated_outage,
 )
 from forebay.features.reading_pattern import resolution_by_day
-from forebay.screen.flags import FLAGS, VALID_REASONS, daily_known_after, daily_known_on
+from forebay.log import add_counts, step
+from forebay.metrics import quantile_so_far
+from forebay.screen.flags import FLAGS, VALID_REASONS, daily_known_after
 from forebay.tables import FORCINGS, flag_of
 
 if TYPE_CHECKING:
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
 
 WET_MM, DRY_MM = 15.0, 1.0
 """Catchment rain of three days, in mm, above which a day is wet and below which it is dry."""
-WARM_UP = 0.4
-"""Share of the record before the first verified init date, where the dam file states no start."""
+STEEP, MIN_RISES = 0.9, 100
+"""Quantile of a flow's past rises above which a rise is steep, and the number of rises from which on it is known."""
 NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "range", "incomplete")
 """Flags of days without a verification target: coded missing, or outside the variable's plausible range. The program's
 own screen never removes a target."""
@@ -72,10 +75,10 @@ class Samples:
         The days on which level or drivers are missing; None where they were not determined.
     suspect_reason
         Reason of the flag on the last day's level (`screen.flags.REASONS`), None without a flag. The forecast then
-        starts from an earlier level, unless the reason is `stuck`.
+        starts from an earlier level, unless the reason is `stuck`. So does the forecast of each past day.
     suspect_level
-        The last day's level, if it is suspect as a jump or spike and the forecast starts from an earlier one; otherwise
-        NaN. The interval that is issued includes it.
+        Level of each day that is suspect at the day's end, so that the forecast starts from an earlier one; otherwise
+        NaN. The interval includes it. None where it was not determined.
     newest_flags
         `screen.flags.FLAGS` of the newest versions.
     withheld_from
@@ -83,8 +86,12 @@ class Samples:
     resolution
         Step of the published readings as known on each day, in the dam's unit, 0 without one; None where it was not
         determined.
+    full_supply
+        Full supply of each day and what is known of levels above it; None without a full supply level.
     limits
-        Lowest and highest possible level, in the dam's unit (`Variable.possible`). No forecast leaves them.
+        Lead time → lowest and highest possible level (`features.limits`). No forecast leaves them.
+    possible
+        Lowest and highest value that exists for the variable (`Variable.possible`), in the target's unit.
     withheld
         Whether each day lies on such a datum, as known at its end; None where it was not determined.
     """
@@ -98,12 +105,14 @@ class Samples:
     forcing_inputs: Mapping[int, pl.DataFrame] = field(default_factory=dict)
     outages: Outages | None = None
     suspect_reason: str | None = None
-    suspect_level: float = np.nan
+    suspect_level: NDArray[np.float64] | None = None
     newest_flags: pl.DataFrame = field(default_factory=FLAGS.empty)
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
     resolution: NDArray[np.float64] | None = None
-    limits: tuple[float, float] = (-np.inf, np.inf)
+    full_supply: FullSupply | None = None
+    limits: Limits = field(default_factory=dict)
+    possible: tuple[float, float] = (-np.inf, np.inf)
 
     def inputs_at(self, lead_time: int) -> pl.DataFrame:
         """The inputs of models at one lead time: what was known, and what was forecast or planned."""
@@ -122,20 +131,30 @@ class Samples:
     def observed_change(self, lead_time: int) -> NDArray[np.float64]:
         """Observed change from init to valid date, shape (n,); NaN where either level is missing.
 
-        Where the init date has no level, the change is from `start_level`.
+        Where the init date has no level, or a suspect one, the change is from `start_level`.
         """
         from_start = _difference(self.start_level, self.observed, lead_time)
         return np.where(self.level_age > 0, from_start, self.change(self.observed, lead_time))
 
+    @property
+    def level_missing(self) -> NDArray[np.bool_]:
+        """Whether each day has no level; a suspect level, from which no forecast starts, is not missing."""
+        return np.asarray((self.level_age > 0) & np.isnan(self.level))
+
     def change(self, level: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
         """level(d + lead_time) − level(d) per day, shape (n,); NaN where either is missing."""
         return _difference(level, level, lead_time)
+
+    def changes(self, level: NDArray[np.float64], leads: Sequence[int]) -> NDArray[np.float64]:
+        """`change` at each lead time, shape (n, leads)."""
+        return np.stack([self.change(level, lead) for lead in leads], axis=1)
 
     def position(self, day: object) -> int:
         """Index of `day` (date or datetime64), clipped to 0 … n."""
         return int(np.clip((np.datetime64(day, "D") - self.dates[0]).astype(int), 0, len(self.dates)))  # type: ignore[call-overload]  # numpy's stubs miss date | datetime64
 
 
+@step("inputs")
 def make_samples(
     known: pl.DataFrame, newest: pl.DataFrame, dam: Dam, forcings: pl.DataFrame | None = None
 ) -> Samples:
@@ -156,14 +175,15 @@ def make_samples(
     DataError
         If the target has no usable value at all.
     """
+    add_counts({"days": len(known)})
     target = dam.target.variable
     if usable_values(known, dam)[target].null_count() == len(known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     screened = screen_versions(known, newest, dam)
     level = _level(screened, dam)
     trusted = np.where(excluded_days(known, dam), np.nan, _unflagged_level(screened, dam))
-    suspect_reason = _suspect_reason(screened, dam)
-    own_level = _level_to_start_from(screened, dam, level, suspect_reason=suspect_reason)
+    reasons = _suspect_reasons(screened, dam)
+    own_level = _level_to_start_from(level, reasons)
     inputs, outages = _inputs_and_outages(screened, dam, own_level)
     # No change of the level is taken across a step of the datum
     on_known_datum = np.where(screened.withheld, np.nan, trusted)
@@ -177,15 +197,24 @@ def make_samples(
         regimes=_regimes(inputs, dam, np.where(screened.withheld, np.nan, outages.start_level)),
         forcing_inputs=forcing_inputs(issues, dam, inputs, on_known_datum, dam.hindcast.leads),
         outages=outages,
-        suspect_reason=suspect_reason,
-        suspect_level=float(level[-1]) if suspect_reason in ("jump", "spike") else np.nan,
+        suspect_reason=reasons[-1],
+        suspect_level=np.where([reason not in (None, "stuck") for reason in reasons], level, np.nan),
         newest_flags=screened.newest_flags,
         withheld_from=screened.withheld_from,
         withheld=screened.withheld,
         resolution=_resolution(level, dam),
-        limits=_limits(dam),
+        full_supply=full_supply_of(dam, inputs["date"], on_known_datum, screened.withheld),
+        possible=_possible(dam),
+        limits=hard_limits(dam, inputs["date"], on_known_datum, dam.hindcast.leads, withheld=screened.withheld),
     )
     return replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
+
+
+def _possible(dam: Dam) -> tuple[float, float]:
+    """Lowest and highest possible value of the target, in its unit."""
+    kind = dam.target_gauge.kind
+    low, high = (kind.from_canonical(bound, dam.target.unit) for bound in kind.possible)
+    return low, high
 
 
 def _difference(start: NDArray[np.float64], end: NDArray[np.float64], lead_time: int) -> NDArray[np.float64]:
@@ -204,13 +233,6 @@ def _resolution(level: NDArray[np.float64], dam: Dam) -> NDArray[np.float64]:
     return steps * gauge.kind.conversion(gauge.unit)[0] / gauge.kind.conversion(dam.target.unit)[0]
 
 
-def _limits(dam: Dam) -> tuple[float, float]:
-    """Lowest and highest possible level, in the target's unit."""
-    kind = dam.target_gauge.kind
-    low, high = (kind.from_canonical(bound, dam.target.unit) for bound in kind.possible)
-    return low, high
-
-
 def _level(screened: ScreenedDaily, dam: Dam) -> NDArray[np.float64]:
     """The usable target of each day as known on the day; of the last day, the newest version."""
     known, newest = (usable_values(daily, dam)[dam.target.variable] for daily in (screened.known, screened.newest))
@@ -225,30 +247,29 @@ def _unflagged_level(screened: ScreenedDaily, dam: Dam) -> NDArray[np.float64]:
     return unflagged[dam.target.variable].cast(pl.Float64).to_numpy().astype(float)
 
 
-def _suspect_reason(screened: ScreenedDaily, dam: Dam) -> str | None:
-    """Reason of the flag on the last day's level, as known at its end; None without a flag."""
-    flags = screened.newest_flags.filter(
+def _suspect_reasons(screened: ScreenedDaily, dam: Dam) -> list[str | None]:
+    """Reason of the flag on each day's level, as known at the end of the day; None without a flag."""
+    flags = pl.concat(
+        [
+            screened.known_flags.filter(pl.col("date") < screened.last),
+            screened.newest_flags.filter(pl.col("date") == screened.last),
+        ]
+    )
+    flags = flags.filter(
         pl.col("gauge") == dam.target_gauge.column,
-        pl.col("date") == screened.last,
-        pl.col("withdrawn_on").is_null(),
+        pl.col("known_on") == pl.col("date"),  # a flag whose withdrawal is known by then is no flag (`FLAGS`)
         ~pl.col("reason").is_in(VALID_REASONS),
     )
-    return None if flags.is_empty() else str(flags["reason"][0])
+    by_day = flags.unique("date", keep="first", maintain_order=True).select("date", "reason")
+    return screened.known.select("date").join(by_day, on="date", how="left", maintain_order="left")["reason"].to_list()
 
 
-def _level_to_start_from(
-    screened: ScreenedDaily, dam: Dam, level: NDArray[np.float64], *, suspect_reason: str | None
-) -> NDArray[np.float64]:
-    """The level that each day's forecast may start from, as known on the day; NaN where missing.
+def _level_to_start_from(level: NDArray[np.float64], reasons: Sequence[str | None]) -> NDArray[np.float64]:
+    """The level that each day's forecast may start from, as known on the day; NaN where missing or suspect.
 
-    The set of verified days is fixed, so past days also start from flagged levels. The last day starts from an
-    unflagged level, or from that of a stuck gauge, whose level is right and may be the only one for months.
+    A forecast starts from the level of a stuck gauge, because it is right and may be the only one for months.
     """
-    own_level = np.where(np.isfinite(level), level, _observed(screened.known, dam))
-    if suspect_reason != "stuck":
-        newest = daily_known_on(screened.newest, screened.newest_flags, screened.last, dam)
-        own_level[-1] = newest[dam.target.variable].cast(float).to_numpy()[-1]
-    return own_level
+    return np.where([reason in (None, "stuck") for reason in reasons], level, np.nan)
 
 
 def _inputs_and_outages(
@@ -291,11 +312,9 @@ def _observed(daily: pl.DataFrame, dam: Dam) -> NDArray[np.float64]:
     return np.where(excluded_days(daily, dam), np.nan, level)
 
 
-def _is_steep(rise: pl.Series, warm_up: int) -> NDArray[np.bool_]:
-    """Whether each rise is in the top 10% of the warm-up; within the warm-up, of the days until then; shape (n,)."""
-    steep = rise.rolling_quantile(0.9, "linear", window_size=warm_up, min_samples=1).to_numpy().copy()
-    steep[warm_up:] = steep[warm_up - 1]
-    return np.asarray(rise.to_numpy() > steep)
+def _is_steep(rise: pl.Series) -> NDArray[np.bool_]:
+    """Whether each rise is in the top 10% of the record up to its day, shape (n,); False for the first 100 rises."""
+    return np.asarray(rise.to_numpy().astype(float) > quantile_so_far(rise, STEEP, MIN_RISES))
 
 
 def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
@@ -308,8 +327,7 @@ def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict
         rain = inputs["rain_3d"].cast(float).to_numpy()
         regimes |= {"wet": rain > WET_MM, "dry": rain < DRY_MM}
     elif names := [f"{column}_rise" for column in dam.columns("inflow", "stream")]:
-        warm_up = max(1, int(WARM_UP * len(inputs)))
-        rises = [inputs[name].cast(pl.Float64) for name in names if inputs[name].head(warm_up).count() > 0]
+        rises = [inputs[name].cast(pl.Float64) for name in names if inputs[name].count() >= MIN_RISES]
         if rises:
-            regimes["wet"] = np.logical_or.reduce([_is_steep(rise, warm_up) for rise in rises])
+            regimes["wet"] = np.logical_or.reduce([_is_steep(rise) for rise in rises])
     return regimes | full_supply_regimes(dam, inputs["date"], level)

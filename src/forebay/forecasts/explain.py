@@ -1,8 +1,8 @@
 """The explanation of a forecast: the contribution of each group of inputs, with a description.
 
-The blended change is a weighted sum of the models' changes. The change of each model is a sum over its inputs: for a
-linear model coefficient × (input − training mean), for trees SHAP values. The contributions of all groups sum to the
-forecast.
+The blended change is a weighted sum of the models' changes, and the forecast a weighted sum of the blended changes of
+all lead times (`models.lead_curve`). The change of each model is a sum over its inputs: for a linear model coefficient
+× (input − training mean), for trees SHAP values. The contributions of all groups sum to the forecast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.forcings import RAIN_DAYS
 from forebay.features.inputs import BALANCE, CONTEXT, FORCING
 from forebay.models.model import BASELINE, Explainable
-from forebay.tables import DEFAULT_MODEL, EXPLANATION
+from forebay.tables import DEFAULT_MODEL, EXPLANATION, REFERENCES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -51,7 +51,7 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *,
     Parameters
     ----------
     points
-        Model → point forecasts, as `hindcast.with_default` returns them.
+        Model → point forecasts, as `verify.default.with_default` returns them.
     yesterday
         Whether the last day is yesterday; otherwise the descriptions give its date.
 
@@ -63,37 +63,53 @@ def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *,
     """
     date = samples.dates[-1].item()
     descriptions = _Descriptions(samples, dam, "yesterday" if yesterday else f"on {date}")
+    default, leads = points[DEFAULT_MODEL], list(points[DEFAULT_MODEL].weights)
+    of_blend = [_of_blend(samples, dam, points, lead) for lead in leads]
     rows = []
-    for lead, weights in points[DEFAULT_MODEL].weights.items():
-        if not math.isfinite(sum(weights.values())):
+    shares_of_leads = np.eye(len(leads)) if default.curves is None else default.curves[-1]
+    for lead, shares in zip(leads, shares_of_leads, strict=True):
+        if not math.isfinite(sum(default.weights[lead].values())):
             continue
-        parts = _contributions(samples, dam, points, lead)
+        parts: dict[Source, float] = defaultdict(float)
+        for share, blend in zip(shares, of_blend, strict=True):
+            if share:
+                for source, contribution in blend.items():
+                    parts[source] += float(share) * contribution
+        _add_corrections(parts, samples, default, lead)
         ordered = sorted(parts, key=lambda source: (source[0] != BASELINE, -abs(parts[source]), source))
         rows += [(dam.id, date, lead, *source, parts[source], descriptions.of(source)) for source in ordered]
     return EXPLANATION.check(pl.DataFrame(rows, schema=EXPLANATION.columns, orient="row"), unique=True)
 
 
-def _contributions(
-    samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], lead: int
-) -> dict[Source, float]:
-    """Source → its contribution to the last day's change by `default` at one lead time."""
+def _of_blend(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], lead: int) -> dict[Source, float]:
+    """Source → its contribution to the last day's blend at one lead time, before it is smoothed."""
     parts: dict[Source, float] = defaultdict(float, {(BASELINE, ""): points[DEFAULT_MODEL].shift[lead]})
-    day = samples.inputs_at(lead).tail(1)
+    newest = samples.inputs_at(lead).tail(1)
     for name, weight in points[DEFAULT_MODEL].weights[lead].items():
         model, change = points[name].fitted[lead], float(points[name].changes[lead][-1])
         if not isinstance(model, Explainable):
             parts["other", name] += weight * change
             continue
+        day = newest if name in REFERENCES else points[name].input_range[lead].winsorised(newest)
         contributions = model.contributions(day).row(0, named=True)
         for column, contribution in contributions.items():
             parts[_source(column, day, dam)] += weight * contribution
         if samples.level_age[-1]:
             parts["since_level", ""] += weight * (change - sum(contributions.values()))
+    return parts
+
+
+def _add_corrections(parts: dict[Source, float], samples: Samples, default: PointForecasts, lead: int) -> None:
+    """Add the response near full supply and the limits of the level to `parts`."""
+    if response := default.response.get(lead, 0.0):
+        parts["full_supply", ""] += response
     level = float(samples.start_level[-1]) + sum(parts.values())
-    limited = min(max(level, samples.limits[0]), samples.limits[1])
+    limited = level
+    if lead in samples.limits:
+        low, high = (float(limit[-1]) for limit in samples.limits[lead])
+        limited = min(max(level, low), high)
     if limited != level and math.isfinite(limited):
         parts["limit", ""] = limited - level
-    return parts
 
 
 def _source(column: str, day: pl.DataFrame, dam: Dam) -> Source:

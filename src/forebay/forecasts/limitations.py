@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,23 +10,30 @@ import polars as pl
 
 from forebay.days.daily import usable_values
 from forebay.days.labels import gauge_labels, rain_unit
+from forebay.features.inputs import FORCING
 from forebay.features.reading_pattern import ReadingPattern, reading_pattern
+from forebay.forecasts.explain import input_source
+from forebay.models.blend import disagrees_wildly, range_of_models
 from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
 from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
-from forebay.verify.hindcast import FALLBACK
+from forebay.verify.hindcast import FALLBACK, MAIN_MODEL
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
     from forebay.verify.point_forecasts import PointForecasts
 
+_GROUPS = {"rain": "rain", "level": "change of the level", "season": "time of year", "weather": "weather"}
 LOWER_BOUND = "the intervals are a lower bound of the uncertainty"
 _QUANTITIES = {
     "rain": "catchment rain of the last day",
     "wetness": "wetness of the catchment (antecedent precipitation index)",
     "level": "level",
     "last_change": "last daily change",
+    "degree_days": "degree-days of the last day",
+    "evaporation": "evaporation of the last day",
+    "snow": "snow water equivalent",
 }
 
 
@@ -72,12 +80,61 @@ def outside_experience(experience: pl.DataFrame, samples: Samples, dam: Dam) -> 
         today = today.filter(pl.col("quantity") != "level")  # it is suspect and not used
     sentences = []
     for row in today.iter_rows(named=True):
-        unit, size = rain_unit(dam) if row["quantity"] in ("rain", "wetness") else (dam.target.unit, 1.0)
+        title, unit, size = _title_and_unit(row["quantity"], dam)
         is_above = row["value"] > row["high"]
         side, end, limit = ("above", "maximum", row["high"]) if is_above else ("below", "minimum", row["low"])
         sentences.append(
-            f"Outside experience: {_QUANTITIES[row['quantity']]}, {_number(row['value'] / size)} {unit}, is {side} the "
+            f"Outside experience: {title}, {_number(row['value'] / size)} {unit}, is {side} the "
             f"range of the training days ({end} {_number(limit / size)} {unit}): {LOWER_BOUND}."
+        )
+    return tuple(sentences)
+
+
+def _title_and_unit(quantity: str, dam: Dam) -> tuple[str, str, float]:
+    """Title of a quantity of `features.experience`, its unit for readers, and the size of that unit."""
+    for gauge in dam.gauges:
+        if gauge.column == quantity:
+            return gauge_labels(dam)[quantity], gauge.unit, gauge.kind.conversion(gauge.unit)[0]
+    for forcing in dam.forcings:
+        if quantity == f"{FORCING}{forcing.id}_lead":
+            if forcing.kind == "rain":
+                return forcing.title, *rain_unit(dam)
+            return f"change of the {dam.target_gauge.kind.title.lower()} by {forcing.title}", dam.target.unit, 1.0
+    if quantity in ("rain", "wetness"):
+        return _QUANTITIES[quantity], *rain_unit(dam)
+    units = {"level": dam.target.unit, "last_change": dam.target.unit, "degree_days": "°C d"}
+    return _QUANTITIES[quantity], units.get(quantity, "mm"), 1.0
+
+
+def far_outside_experience(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts]) -> tuple[str, ...]:
+    """Sentences on inputs of the last day that the models do not use as they are, and on models that disagree wildly.
+
+    Parameters
+    ----------
+    points
+        Model → point forecasts, as `verify.default.with_default` returns them.
+    """
+    main = points[MAIN_MODEL]
+    labels: dict[str, None] = {}
+    for lead, input_range in main.input_range.items():
+        day = samples.inputs_at(lead).tail(1)
+        for column in input_range.columns_far_outside(day):
+            group, title = input_source(column, dam)
+            labels[title or _GROUPS.get(group, group)] = None
+    models = {name: point.changes for name, point in points.items() if name != DEFAULT_MODEL}
+    ranges = {lead: range_of_models({name: changes[lead] for name, changes in models.items()}) for lead in main.changes}
+    wild = [lead for lead, model_range in ranges.items() if disagrees_wildly(model_range)[-1]]
+    sentences = []
+    if labels:
+        sentences.append(
+            f"Far outside experience: {', '.join(labels)}. The models use the nearest value that they accept, and "
+            f"expect errors as large as the largest so far: {LOWER_BOUND}."
+        )
+    if wild:
+        sentences.append(
+            f"The models disagree as never before at lead times {', '.join(map(str, wild))} days: the forecast uses "
+            "only those whose changes stay within the record, and expects errors as large as the largest so far: "
+            f"{LOWER_BOUND}."
         )
     return tuple(sentences)
 

@@ -8,14 +8,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from forebay.models.day_kinds import ABOVE_FULL, NEAR_FULL
+from forebay.tables import REFERENCES
+
 if TYPE_CHECKING:
     from forebay.models.model import Array
 
 PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
 """Weights before any error is known, relative to 1 for all other models."""
+NEAR_FULL_PRIOR = {"no_change": 10.0, "damped_change": 10.0, "climatology": 10.0}
+"""Other weights on days near full supply, where gates often hold the level or follow a routine of the season."""
 LEARNING_RATE = 1.6
 """At a lead time of 1 day. It decreases with the root of the lead time, because overlapping errors hold less
 information."""
+ROBUST = ("no_change", "climatology", "trees")
+"""Models whose forecast cannot leave the range of the changes they learned from, whatever their inputs."""
+WILD_FACTOR, WILD_DAYS = 5.0, 365
+"""Models disagree wildly if the range of their forecasts is more than this multiple of the largest range so far; the
+second number is the least number of earlier days. In record floods of the dams in `tests/dams` it was up to 3.5 times
+the largest range so far, and the regressions were right."""
+FULL_FACTOR = 2.0
+"""Factor of the learning rate on days near or above full supply, of which there are few."""
 
 
 def blend(
@@ -42,8 +55,8 @@ def blend(
     lead_time
         Days.
     regimes
-        Regime of each day (0, 1, …) as known on that day, shape (n,). Weights are learned separately for each regime,
-        because the best model differs between dry days, wet days and gate operations. One regime by default.
+        Kind of each day (`day_kinds`) as known on that day, shape (n,). Weights are learned separately for each kind,
+        because the best model differs between dry days, wet days and gate operations. One kind by default.
     weight_regimes
         Regime whose weights are used for each day, shape (n,); `regimes` by default. It does not change the learning.
 
@@ -56,11 +69,12 @@ def blend(
     changes = np.column_stack([forecasts[name] for name in names])
     regimes = np.zeros(len(changes), int) if regimes is None else regimes
     output_regimes = regimes if weight_regimes is None else weight_regimes
-    prior = np.log([PRIOR.get(name, 1.0) for name in names])
-    rate = LEARNING_RATE / np.sqrt(lead_time)
     complete: NDArray[np.bool_] = np.asarray(np.isfinite(changes).all(axis=1))
     weights, output = np.full(changes.shape, np.nan), np.full(changes.shape, np.nan)
     count = int(max(regimes.max(initial=0), output_regimes.max(initial=0))) + 1
+    prior = np.log([[_prior(name, kind) for name in names] for kind in range(count)])
+    is_full = np.array([bool(kind & (NEAR_FULL | ABOVE_FULL)) for kind in range(count)])
+    rate = LEARNING_RATE * np.where(is_full, FULL_FACTOR, 1.0) / np.sqrt(lead_time)
     regret, size = np.zeros((count, len(names))), np.zeros(count)
     for day in range(len(changes)):
         past = day - lead_time
@@ -69,10 +83,45 @@ def blend(
             regret[regimes[past]] += loss
             size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
         if complete[day]:
-            penalty = rate * regret / np.sqrt(np.where(size > 0, size, 1.0))[:, None]
-            weights[day] = _softmax(prior - penalty[regimes[day]])
-            output[day] = _softmax(prior - penalty[output_regimes[day]])
+            logarithms = prior - (rate / np.sqrt(np.where(size > 0, size, 1.0)))[:, None] * regret
+            weights[day] = _softmax(logarithms[regimes[day]])
+            output[day] = _softmax(logarithms[output_regimes[day]])
     return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
+
+
+def range_of_models(changes: Mapping[str, Array]) -> Array:
+    """Largest minus smallest of the `changes` of all models but the references, shape (n,); 0 if there are none."""
+    fitted = [change for name, change in changes.items() if name not in REFERENCES]
+    fitted = fitted or [np.zeros(len(next(iter(changes.values()))))]
+    return np.asarray(np.max(fitted, axis=0) - np.min(fitted, axis=0))
+
+
+def disagrees_wildly(model_range: Array) -> NDArray[np.bool_]:
+    """Whether the models disagree on each day as never before, shape (n,).
+
+    Parameters
+    ----------
+    model_range
+        Largest minus smallest forecast of the models of each day, shape (n,); NaN without one.
+    """
+    is_known = np.isfinite(model_range)
+    largest = np.maximum.accumulate(np.where(is_known, model_range, 0.0))
+    before = np.concatenate([[np.inf], largest[:-1]])
+    before[np.cumsum(is_known) <= WILD_DAYS] = np.inf
+    return np.asarray(is_known & (model_range > WILD_FACTOR * before))
+
+
+def robust_weights(weights: Mapping[str, Array], days: NDArray[np.bool_]) -> dict[str, Array]:
+    """`weights` of the models (n,), on the given days of the models in `ROBUST` alone, in the same proportions."""
+    total = np.sum([weight for name, weight in weights.items() if name in ROBUST], axis=0)
+    shares = {name: weight / total if name in ROBUST else np.zeros_like(weight) for name, weight in weights.items()}
+    return {name: np.where(days, shares[name], weight) for name, weight in weights.items()}
+
+
+def _prior(name: str, kind: int) -> float:
+    """Weight of a model on days of a kind before any error is known."""
+    weight = PRIOR.get(name, 1.0)
+    return NEAR_FULL_PRIOR.get(name, weight) if kind & NEAR_FULL else weight
 
 
 def _loss(changes: Array, weights: Array, observed: float) -> Array:

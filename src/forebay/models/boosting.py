@@ -13,6 +13,7 @@ from forebay.features.inputs import BALANCE
 from forebay.metrics import column_medians
 from forebay.models.model import BASELINE, Array
 from forebay.models.regression import MIN_MISSING, MIN_ROWS, Huber
+from forebay.models.tree_library import load_lightgbm
 
 if TYPE_CHECKING:
     from lightgbm import Booster, Dataset
@@ -74,10 +75,8 @@ class Trees:
 
     def grow(self, rows: BinnedRows) -> Self:
         """As `fit`, on binned rows."""
-        import lightgbm
-
         self.columns_, self.typical_, self.scale_ = rows.columns, rows.typical, rows.scale
-        self.booster_: Booster = lightgbm.train(self._parameters(), rows.dataset, self.rounds)
+        self.booster_: Booster = load_lightgbm().train(self._parameters(), rows.dataset, self.rounds)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
@@ -119,8 +118,6 @@ class BinnedRows:
     @classmethod
     def from_table(cls, inputs: pl.DataFrame, target: Array) -> BinnedRows:
         """The binned rows; raises `ModelError` with fewer than 200 rows."""
-        import lightgbm
-
         if len(target) < MIN_ROWS:
             raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
         columns = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
@@ -132,7 +129,8 @@ class BinnedRows:
         # A fixed order of rows, so that the random subsets do not depend on the order of `inputs`
         order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in columns[:3]] + [target]).T)
         matrix = _matrix(inputs, columns, typical)[order]
-        return cls(columns, typical, scale, lightgbm.Dataset(matrix, target[order] / scale, params=PARAMETERS))
+        dataset = load_lightgbm().Dataset(matrix, target[order] / scale, params=PARAMETERS)
+        return cls(columns, typical, scale, dataset)
 
 
 def _matrix(inputs: pl.DataFrame, columns: list[str], typical: Array) -> Array:

@@ -10,10 +10,10 @@ import gzip
 import hashlib
 import os
 import platform
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import polars as pl
 
 from forebay.errors import ModelError
+from forebay.files import remove_left_over, staging_folder
 from forebay.models import serialisation
 from forebay.models.model import Array, Model, rows_digest
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Fitter: TypeAlias = Callable[[Model], Model]
 """Fits the given model on a fixed set of training rows; raises as `Model.fit`."""
 
-CODE = ("dams", "errors", "features", "files", "metrics", "models", "nets", "services", "settings", "tables")
+CODE = ("dams", "errors", "features", "files", "metrics", "models", "nets", "services", "settings", "tables", "text")
 """Packages and modules of forebay that `forebay.models` imports, directly or indirectly. A test compares the list with
 the import statements."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "keras", "jax")
@@ -51,10 +52,13 @@ class Fits:
         Created on first use.
     max_bytes
         Limit that `prune` enforces.
+    reads
+        Name of each entry that was read instead of fitted; for the log.
     """
 
     folder: Path
     max_bytes: int
+    reads: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def fitter(self, inputs: pl.DataFrame, target: Array) -> Fitter:
         """A function that fits a model on these rows, or reads the same fit from the folder."""
@@ -68,6 +72,8 @@ class Fits:
             if fitted is None:
                 fitted = model.fit(inputs, target)
                 _write(path, serialisation.to_json(fitted))
+            else:
+                self.reads.append(path.stem)  # atomic: threads share it
             return fitted
 
         return fit
@@ -79,7 +85,11 @@ class Fits:
         return self.folder / name[:2] / f"{name}{SUFFIX}"
 
     def prune(self) -> None:
-        """Delete the entries that were not used for the longest time until the rest has at most `max_bytes`."""
+        """Delete the entries that were not used for the longest time until the rest has at most `max_bytes`.
+
+        What killed processes have left is deleted, too.
+        """
+        remove_left_over(self.folder, "??/")
         entries = []
         for path in self.folder.glob(f"??/*{SUFFIX}"):
             try:
@@ -142,13 +152,8 @@ def _read(path: Path) -> Model | None:
 
 def _write(path: Path, text: str) -> None:
     """Store `text` at `path`, whole or not at all."""
-    temporary = None
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=SUFFIX, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(gzip.compress(text.encode(), compresslevel=1, mtime=0))
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with staging_folder(path.parent) as stage:
+            (stage / path.name).write_bytes(gzip.compress(text.encode(), compresslevel=1, mtime=0))
+            os.replace(stage / path.name, path)

@@ -1,14 +1,15 @@
 """Intervals around a point forecast, from the model's past out-of-sample errors.
 
 Each error is divided by its expected size, a regression of log|error| on the state of the day. The quantiles of these
-scaled errors are conformal in the sense of Vovk et al. (2005) on an expanding window, separately for wet days. An
-interval is the quantiles times the expected size of the day.
+scaled errors are conformal in the sense of Vovk et al. (2005) on an expanding window, separately for wet days, for days
+near and above full supply, and for days of a fast fall or rise. An interval is the quantiles times the expected size of
+the day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.features.inputs import FORCING
-from forebay.metrics import column_medians, quantiles
+from forebay.metrics import column_medians, quantiles, weighted_quantiles
+from forebay.models.day_kinds import WET
 from forebay.tables import QUANTILES
 
 if TYPE_CHECKING:
@@ -28,8 +30,13 @@ MIN_TAIL_SHARE = 0.4
 """Share of its nominal tail that a widened quantile has at least, so that single errors do not determine it."""
 MAX_SIZE_QUANTILE = 0.999
 """Quantile of the past expected sizes that limits every expected size, because a regression of logs can explode."""
+UNUSUAL_SIZE_QUANTILE = 0.99
+"""Quantile of the past expected sizes that is the least expected size on an unusual day."""
 MIN_SCALED = 100
 """Minimum number of past errors for an expected size that depends on the state of the day."""
+COMMON_ERRORS, COMMON_ERRORS_PER_LEAD = 60, 45
+"""All errors of the same wetness together count like so many errors of another kind of day; the second
+number is multiplied by the lead time, because errors of long lead times overlap."""
 
 Days = NDArray[np.datetime64]
 
@@ -42,28 +49,38 @@ class State:
     ----------
     init_dates
         Shape (n,).
-    wet
-        Whether the day is wet, shape (n,); errors of wet days have their own quantiles.
+    kind
+        Kind of the day (`day_kinds`), shape (n,); errors of each kind have their own quantiles.
     sizes
         Nonnegative sizes of recent changes, rain and rises, shape (n, k); NaN where unknown.
+    is_unusual
+        Whether an input is far outside experience or the models disagree wildly, shape (n,). Errors are then expected
+        to be as large as the largest so far.
     """
 
     init_dates: Days
-    wet: NDArray[np.bool_]
+    kind: NDArray[np.intp]
     sizes: Array
+    is_unusual: NDArray[np.bool_]
+
+    def head(self, count: int) -> State:
+        """The state of the first `count` days."""
+        return State(self.init_dates[:count], self.kind[:count], self.sizes[:count], self.is_unusual[:count])
 
     def with_sizes(self, *columns: Array) -> State:
         """The state with `columns` appended to its sizes."""
-        return State(self.init_dates, self.wet, np.column_stack([self.sizes, *columns]))
+        return replace(self, sizes=np.column_stack([self.sizes, *columns]))
 
 
-def state_from_inputs(inputs: pl.DataFrame, wet: NDArray[np.bool_], init_dates: Days) -> State:
+def state_from_inputs(
+    inputs: pl.DataFrame, kind: NDArray[np.intp], init_dates: Days, is_unusual: NDArray[np.bool_]
+) -> State:
     """The state of each day from the models' inputs: magnitudes of changes, rain, rises and forcings."""
     columns: list[str] = [
         c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns
     ]
     columns += [c for c in inputs.columns if c.endswith("_rise") or c.startswith(FORCING)]
-    return State(init_dates, wet, np.abs(inputs.select(columns).cast(pl.Float64).to_numpy()))
+    return State(init_dates, kind, np.abs(inputs.select(columns).cast(pl.Float64).to_numpy()), is_unusual)
 
 
 def error_quantiles(
@@ -79,8 +96,10 @@ def error_quantiles(
 
     An error of init date d is known after its valid date d + lead_time. The expected size of errors is learned each
     1 January (each month while fewer than 400 errors are known). The quantiles are learned on the first of each month
-    from all known errors of days with the same wetness, or from all known errors if fewer than 20 have it. The median
-    is 0, so that the point forecast is the .5 quantile. All other quantiles stay on their side of it.
+    from all known errors of days with the same wetness, or from all known errors if fewer than 20 have it. On days of
+    another kind (`day_kinds`), the known errors of such days count one each, and those of all days of the same wetness
+    together count like `COMMON_ERRORS` + `COMMON_ERRORS_PER_LEAD` · lead_time. The median is 0, so that the point
+    forecast is the .5 quantile. All other quantiles stay on their side of it.
 
     Parameters
     ----------
@@ -103,17 +122,27 @@ def error_quantiles(
     levels = np.asarray(probabilities)
     offsets = np.full((len(errors), len(levels)), np.nan)
     mask = np.ones(len(errors), bool) if mask is None else mask
+    correlation = correlation_days or 3 * lead_time
+    common = COMMON_ERRORS + COMMON_ERRORS_PER_LEAD * lead_time
     for month in _monthly_knowledge(errors, state, lead_time, mask):
         past, size = month.past, month.size
-        for is_wet in (False, True):
-            rows = np.flatnonzero((state.wet == is_wet)[month.days] & mask[month.days]) + month.days.start
-            if not len(rows):
-                continue
-            same_wetness = past[state.wet[past] == is_wet]
-            sample = same_wetness if len(same_wetness) >= MIN_ERRORS else past
-            scaled_offsets = _conformal(errors[sample] / size[sample], levels, correlation_days or 3 * lead_time)
-            offsets[rows] = size[rows, None] * scaled_offsets
+        scaled = errors[past] / size[past]
+        for kind in np.unique(state.kind[month.days]):
+            rows = np.flatnonzero((state.kind == kind)[month.days] & mask[month.days]) + month.days.start
+            if len(rows):
+                weights = _error_weights(state.kind[past], int(kind), common)
+                offsets[rows] = size[rows, None] * _conformal(scaled, weights, levels, correlation)
     return _around_median(offsets, levels)
+
+
+def _error_weights(kinds: NDArray[np.intp], kind: int, common: float) -> Array:
+    """Weight of each known error for the quantiles of a day of `kind`, shape (n,)."""
+    same_wetness = (kinds & WET) == (kind & WET)
+    if same_wetness.sum() < MIN_ERRORS:
+        same_wetness[:] = True
+    if kind in (0, WET):
+        return np.where(same_wetness, 1.0, 0.0)
+    return np.where(kinds == kind, 1.0, 0.0) + np.where(same_wetness, common / same_wetness.sum(), 0.0)
 
 
 def quiet_median(errors: Array, state: State, *, lead_time: int) -> Array:
@@ -168,7 +197,7 @@ def _monthly_knowledge(
         if mask is not None and not mask[first:end].any():
             continue
         if sample is not None:
-            size = _expected_size(errors, state.sizes, sample, end=_year_end(state.init_dates, first))
+            size = _expected_size(errors, state, sample, end=_year_end(state.init_dates, first))
             sample = None
         assert size is not None
         yield _Knowledge(slice(first, end), past, size)
@@ -176,7 +205,8 @@ def _monthly_knowledge(
 
 def months(days: Days) -> Iterator[tuple[int, int]]:
     """First index and index after the last day of each month in consecutive `days`."""
-    starts = np.flatnonzero(np.diff(days.astype("datetime64[M]"), prepend=np.datetime64("1000-01", "M")) != 0)
+    month = days.astype("datetime64[M]")
+    starts = np.flatnonzero(np.append(np.ones(len(month[:1]), bool), month[1:] != month[:-1]))
     yield from zip(map(int, starts), [*map(int, starts[1:]), len(days)], strict=True)
 
 
@@ -186,19 +216,20 @@ def _starts_year(day: np.datetime64) -> bool:
 
 def _year_end(days: Days, first: int) -> int:
     """Index after the last of consecutive `days` in the year of the day at `first`."""
-    next_year = (days[first].astype("datetime64[Y]") + 1).astype("datetime64[D]")
+    next_year = (days[first].astype("datetime64[Y]") + np.timedelta64(1, "Y")).astype("datetime64[D]")
     return min(len(days), first + int((next_year - days[first]).astype(int)))
 
 
-def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp], *, end: int) -> Array:
+def _expected_size(errors: Array, state: State, past: NDArray[np.intp], *, end: int) -> Array:
     """Expected |error| of each day: ridge regression of log|error| on the logs of the sizes, fitted on `past`.
 
     Computed from the first past day to the day before `end`; NaN on other days. The unit of each size is its median on
-    past days where it is positive; an unknown size has the mean. Values outside the past range are clipped to it.
+    past days where it is positive; an unknown size has the mean. Values outside the past range are clipped to it. An
+    unusual day has the largest expected size.
     """
     expected = np.full(len(errors), np.nan)
     rows = slice(past[0], end)
-    sizes, past, errors = sizes[rows], past - past[0], errors[rows]
+    sizes, past, errors = state.sizes[rows], past - past[0], errors[rows]
     unit = float(np.median(np.abs(errors[past]))) or float(np.mean(np.abs(errors[past]))) or 1.0
     positive = np.where(sizes[past] > 0, sizes[past], np.nan)
     usable = np.isfinite(positive).any(axis=0)
@@ -210,7 +241,8 @@ def _expected_size(errors: Array, sizes: Array, past: NDArray[np.intp], *, end: 
     standard = np.nan_to_num((logs - center) / np.maximum(deviation, 1e-9))
     standard = np.clip(standard, standard[past].min(axis=0), standard[past].max(axis=0))
     size = np.exp(_ridge_prediction(standard, np.log(np.abs(errors[past]) + 0.1 * unit), past))
-    expected[rows] = np.minimum(size, quantiles(size[past], [MAX_SIZE_QUANTILE]))
+    unusual, largest = quantiles(size[past], [UNUSUAL_SIZE_QUANTILE, MAX_SIZE_QUANTILE])
+    expected[rows] = np.where(state.is_unusual[rows], np.maximum(size, unusual), size).clip(max=largest)
     return expected
 
 
@@ -218,26 +250,27 @@ def _ridge_prediction(inputs: Array, target: Array, past: NDArray[np.intp]) -> A
     """Prediction of a ridge regression (α = 10), fitted on the `past` rows, for every row.
 
     It solves the normal equations, as scikit-learn does. Scikit-learn takes ten times as long, and a hindcast needs
-    thousands of these fits.
+    thousands of these fits. The rows are predicted by `einsum`: a matrix product may compute the last rows in another
+    way, and no digit of a row may depend on the number of rows after it.
     """
     mean = inputs[past].mean(axis=0)
     centered = inputs[past] - mean
     penalty = 10.0 * np.eye(len(mean))
     slope = np.linalg.solve(centered.T @ centered + penalty, centered.T @ (target - target.mean()))
-    return np.asarray((inputs - mean) @ slope + target.mean())
+    return np.asarray(np.einsum("nk,k->n", inputs - mean, slope) + target.mean())
 
 
-def _conformal(scaled: Array, probabilities: Array, correlation_days: int) -> Array:
-    """Quantiles of the scaled errors, widened for the finite sample.
+def _conformal(scaled: Array, weights: Array, probabilities: Array, correlation_days: int) -> Array:
+    """Quantiles of the weighted scaled errors, widened for the finite sample.
 
     Split conformal prediction takes the quantile at p · (n + 1)/n. Errors of neighbouring days are correlated, because
     forecasts of a lead time of h days overlap and weather persists. n errors therefore count as n / correlation_days.
     """
-    effective = len(scaled) / correlation_days
+    effective = weights.sum() / correlation_days
     nominal = np.abs(probabilities - 0.5)
     limit = 0.5 - MIN_TAIL_SHARE * (0.5 - nominal)
     widened = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, limit)
-    return quantiles(scaled, widened)
+    return weighted_quantiles(scaled, weights, widened)
 
 
 def _around_median(offsets: Array, probabilities: Array) -> Array:

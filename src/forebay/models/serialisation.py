@@ -14,6 +14,7 @@ import numpy as np
 
 from forebay.errors import ModelError
 from forebay.models import FLOW_MODELS, MODELS, NETS
+from forebay.models.tree_library import load_lightgbm
 
 if TYPE_CHECKING:
     from forebay.models.model import Model
@@ -95,9 +96,7 @@ def _encode(value: object) -> object:
         return {"array": value.ravel().tolist(), "dtype": value.dtype.name, "shape": value.shape}
     if type(value).__name__ in CLASSES:
         return {"model": _encode_model(value)}  # type: ignore[arg-type]  # _encode_model checks the class
-    from lightgbm import Booster
-
-    if isinstance(value, Booster):
+    if isinstance(value, load_lightgbm().Booster):
         return {"trees": value.model_to_string()}
     raise TypeError(
         f"a learned attribute of type {type(value).__name__} cannot be serialised; use numbers, text, lists, arrays, "
@@ -114,11 +113,9 @@ def _decode(content: Any) -> object:  # Any: see JsonObject
     if "array" in content:
         return np.array(content["array"], np.dtype(content["dtype"])).reshape(content["shape"])
     if "trees" in content:
-        from lightgbm import Booster
-        from lightgbm.basic import LightGBMError
-
+        lightgbm = load_lightgbm()
         try:
-            return Booster(model_str=content["trees"])
-        except LightGBMError as error:
+            return lightgbm.Booster(model_str=content["trees"])
+        except lightgbm.basic.LightGBMError as error:
             raise ValueError(error) from None
     return _decode_model(content["model"])

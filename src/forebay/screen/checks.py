@@ -99,7 +99,7 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
         return []
     level, gap = value[good], np.diff(good, prepend=good[0])
     change = np.diff(level, prepend=level[0]) / np.maximum(gap, 1)  # per day
-    supported = _supported_since_last(evidence.rise, good, gap)
+    supported = _supported_since_last(evidence.supports_rise, good, gap)
     rising = (change > bounds.rise[good]) & ~supported
     collapsing = change < -bounds.collapse[good]
     falling = (change < -bounds.fall[good]) & ~evidence.fall[good]
@@ -110,7 +110,8 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
         falling |= slips & (change < 0)
     findings: list[Finding] = []
     resume, movement = 0, NO_MOVEMENT
-    for at in np.flatnonzero(rising | falling | collapsing).tolist():
+    unusual = rising | falling | collapsing
+    for at in np.flatnonzero(unusual).tolist():
         if at <= resume:
             continue
         if movement.includes(change[at], int(good[at])):
@@ -121,20 +122,44 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
             start = None
         if start is None and collapsing[at]:
             start = _excursion_start(level, good, at, resume, RETURN_JUST)
+        if start is not None and _is_crest(level, good, (start, at), bounds, evidence):
+            start = None
         if start is not None:
             findings.append(Finding(good[start:at], "spike", int(good[at]), float(level[start - 1])))
             resume = at
         elif collapsing[at] and not falling[at]:
-            collapse, resume = _collapse(level, good, at, is_lake=kind == "lake")
+            collapse, resume = _collapse(level, good, at, unusual, is_lake=kind == "lake")
             findings += collapse
         elif rising[at] or falling[at]:
-            late_evidence = evidence.rise if rising[at] else np.zeros_like(evidence.rise)
+            late_evidence = _late_evidence(evidence, int(good[at]), is_rise=bool(rising[at]))
             excursion, resume = _excursion(level, good, at, bounds, late_evidence, is_lake=kind == "lake")
             findings += excursion
             if resume == at + CONSISTENT_READINGS and _is_continued(level, at):
                 largest = float(np.abs(change[at : resume + 1]).max() * np.sign(change[at]))
                 movement = Movement(largest, int(good[resume]))
     return findings
+
+
+def _late_evidence(evidence: Evidence, first: int, *, is_rise: bool) -> Bools:
+    """Whether each day withdraws the flag of a jump on day `first`: water for a rise, a late release for a fall."""
+    events = evidence.supports_rise if is_rise else evidence.release
+    last = first + evidence.delay + (LATE_EVIDENCE_DAYS if is_rise else 0)
+    days = np.arange(len(events))
+    return np.asarray(events & (days > first) & (days <= last))
+
+
+def _is_crest(level: Floats, good: Days, excursion: tuple[int, int], bounds: Thresholds, evidence: Evidence) -> bool:
+    """Whether an excursion between two positions, its rise and its fall, is a crest that other gauges support.
+
+    A large release explains the fall, or a flood the rise. Other water explains the rise if the fall is moderate.
+    """
+    start, at = excursion
+    fall = (level[at - 1] - level[at]) / (good[at] - good[at - 1])
+    is_moderate = fall <= BEYOND_GATES * bounds.collapse[good[at]]
+    water = evidence.water & ~evidence.low_inflow if is_moderate else evidence.flood
+    known = min(good[start] + evidence.delay, good[at])
+    has_water = water[good[start - 1] : known + 1].any()
+    return bool(fall > 0 and (has_water or evidence.release[good[at - 1] + 1 : good[at] + 1].any()))
 
 
 class Movement(NamedTuple):
@@ -202,7 +227,7 @@ def _excursion(
         if slipped:
             continue
         withdrawn = [Finding(days, "jump", first, base, day)]
-        if day <= first + LATE_EVIDENCE_DAYS and late_evidence[day]:
+        if late_evidence[day]:
             return withdrawn, k
         if k == at + CONSISTENT_READINGS and _is_continued(level, at):
             return withdrawn, k
@@ -212,11 +237,11 @@ def _excursion(
     return [Finding(good[at:], "unit" if slipped else "jump", first, base)], len(good)
 
 
-def _collapse(level: Floats, good: Days, at: int, *, is_lake: bool) -> tuple[list[Finding], int]:
+def _collapse(level: Floats, good: Days, at: int, unusual: Bools, *, is_lake: bool) -> tuple[list[Finding], int]:
     """Findings of a collapse with evidence, and the position at which it ends.
 
     The evidence does not explain it if the level springs back to its base (a spike). Nor does it if the fall is a step
-    after days without a rise.
+    after days without a rise. The collapse ends at the next `unusual` change.
     """
     base, size = float(level[at - 1]), abs(level[at] - level[at - 1])
     for k in range(at + 1, len(good)):
@@ -225,6 +250,8 @@ def _collapse(level: Floats, good: Days, at: int, *, is_lake: bool) -> tuple[lis
         if good[k] - good[at] >= STEP_DAYS:
             is_step = is_lake and _is_step(level, at)
             return ([Finding(good[at : at + 1], "step", int(good[k]), base)], k) if is_step else ([], at)
+        if unusual[k]:  # it is checked by itself on its own day
+            return [], at
     return [], at
 
 

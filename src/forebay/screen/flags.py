@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forebay.dams.delays import delay_days
 from forebay.days.daily import usable_values
+from forebay.log import add_counts, step
 from forebay.screen.checks import jumps, stuck, thresholds
-from forebay.screen.evidence import evidence_for
+from forebay.screen.evidence import evidence_for, values_known_with
+from forebay.screen.flows import unlikely_flows, without_unlikely_flows
 from forebay.screen.neighbours import rain_findings
-from forebay.tables import DATUM_STEP, Table, flag_of
+from forebay.tables import LEVEL_BREAK, Table, flag_of
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -42,6 +45,9 @@ REASONS = {
 VALID_REASONS = frozenset({"still", "step"})
 """Reasons that leave the value in use."""
 
+NOT_SUSPECT = VALID_REASONS | {"sentinel", "range"}
+"""Reasons that make no reading suspect: the value is in use, or it is no reading at all."""
+
 FLAGS = Table(
     "flags",
     {
@@ -62,6 +68,7 @@ RIVER = ("stream_level", "discharge", "inflow")
 WEATHER = ("temperature",)
 
 
+@step("screen")
 def screen_daily(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     """Flags of all gauges of a daily table (`FLAGS`), by gauge, date and the day on which they are known.
 
@@ -75,24 +82,33 @@ def screen_daily(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     ordered = daily.sort("date")
     usable = usable_values(ordered, dam)
     values = {gauge.column: _floats(usable[gauge.column]) for gauge in dam.gauges}
+    flow_findings = unlikely_flows(dam, values)
+    trusted = without_unlikely_flows(values, flow_findings)
     parts = []
     for gauge in dam.gauges:
-        findings = _findings(gauge, dam, values)
+        known = trusted | {gauge.column: values[gauge.column]}
+        findings = [*flow_findings.get(gauge.column, []), *_findings(gauge, dam, known)]
         flags = _flag_rows(findings, gauge, ordered["date"], values[gauge.column])
-        parts += [_value_flags(ordered, gauge), flags.filter(_not_accepted(gauge))]
-    return FLAGS.check(pl.concat(parts).unique(FLAGS.key, keep="first").sort("gauge", "date", "known_on", "reason"))
+        both = pl.concat([_value_flags(ordered, gauge), flags.filter(_not_accepted(gauge))])
+        parts.append(_known_later(both, delay_days(gauge, dam)))
+    # Of two flags of one day for one reason, the one that holds longer counts
+    longest = pl.concat(parts).sort("withdrawn_on", descending=True, nulls_last=False)
+    flags = longest.unique(FLAGS.key, keep="first", maintain_order=True)
+    add_counts({"days": len(daily), "flags": len(flags)})
+    return FLAGS.check(flags.sort("gauge", "date", "known_on", "reason"))
 
 
 def _findings(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> list[Finding]:
     """Findings of all checks that apply to the gauge's variable and role."""
     value = values[gauge.column]
     if gauge.variable == "rainfall":
-        neighbours = [values[column] for column in dam.columns("rainfall") if column != gauge.column]
-        return rain_findings(value, neighbours, values[dam.target_gauge.column])
+        known = values_known_with(gauge, dam, values)
+        neighbours = [known[column] for column in dam.columns("rainfall") if column != gauge.column]
+        return rain_findings(value, neighbours, known[dam.target_gauge.column])
     kinds = {"lake": LAKE, "river": RIVER, "weather": WEATHER}
     kind = next((name for name, variables in kinds.items() if gauge.variable in variables), None)
     if kind is None or "release" in gauge.role:
-        return []  # operators decide on releases: the past sets no bound
+        return []  # operators decide on releases: only their record sets a bound
     evidence = evidence_for(gauge, dam, values)
     bounds = thresholds(value, evidence, kind=kind)
     findings = jumps(value, bounds, evidence, kind=kind)
@@ -204,6 +220,11 @@ def _flag_rows(findings: list[Finding], gauge: Gauge, dates: pl.Series, value: F
     return frame.with_columns(with_none).filter(pl.Series(is_ever_known))
 
 
+def _known_later(flags: pl.DataFrame, days: int) -> pl.DataFrame:
+    """`flags` of a gauge whose values are known `days` late: they become known, and are withdrawn, as late."""
+    return flags.with_columns(pl.col("known_on", "withdrawn_on").dt.offset_by(f"{days}d"))
+
+
 def _not_accepted(gauge: Gauge) -> pl.Expr:
     """Whether a flag's date lies in no spell that the dam file accepts."""
     spells = (pl.col("date").is_between(spell.from_, spell.to or date.max) for spell in gauge.accept)
@@ -220,8 +241,8 @@ def _without_flagged(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.D
     if frame.is_empty():
         return frame
     first = frame["date"][0]
-    steps = known.filter(pl.col("reason") == "step", pl.col("gauge") == dam.target_gauge.column)["date"]
-    frame = frame.with_columns(pl.col("date").is_in(steps.implode()).alias(DATUM_STEP))
+    breaks = _level_breaks(known.filter(pl.col("gauge") == dam.target_gauge.column))
+    frame = frame.with_columns(pl.col("date").is_in(breaks.implode()).alias(LEVEL_BREAK))
     nulled = []
     for (column,), rows in known.group_by("gauge"):
         at = (rows["date"] - first).dt.total_days().to_numpy()
@@ -229,6 +250,13 @@ def _without_flagged(frame: pl.DataFrame, known: pl.DataFrame, dam: Dam) -> pl.D
         is_suspect[at[(at >= 0) & (at < len(frame))]] = True
         nulled.append(pl.when(~pl.Series(is_suspect)).then(pl.col(str(column))).alias(str(column)))
     return frame.with_columns(nulled)
+
+
+def _level_breaks(flags: pl.DataFrame) -> pl.Series:
+    """The days across whose begin no change of the level is taken: steps of datum, suspect days and the days after."""
+    suspect = flags.filter(~pl.col("reason").is_in(NOT_SUSPECT))["date"]
+    steps = flags.filter(pl.col("reason") == "step")["date"]
+    return pl.concat([steps, suspect, suspect.dt.offset_by("1d")]).unique()
 
 
 def _floats(values: pl.Series) -> Floats:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.csv_layout import content_text
 from forebay.dams.value_checks import are_sentinels, out_of_range, plausible_range
 from forebay.sources.quality import UNKNOWN
 
@@ -43,8 +44,9 @@ def _ungraded_codes(readings: pl.DataFrame, gauge: Gauge) -> str | None:
     codes = codes.filter(~codes.is_in(list(layout.grades.get("unknown", ()))))
     if codes.is_empty():
         return None
+    texts = content_text(_list(codes, quote=True), layout)
     return (
-        f"the dam file has no grade for the codes {_list(codes, quote=True)} in column {layout.quality!r}, so their "
+        f"the dam file has no grade for the codes {texts} in column {layout.quality!r}, so their "
         'values are "unknown" and in use; state missing_codes and grades, or quality_codes'
     )
 
@@ -60,8 +62,9 @@ def _implausible_values(readings: pl.DataFrame, gauge: Gauge) -> str | None:
     count = "1 reading is" if texts.len() == 1 else f"{texts.len():,} readings are"
     low, high = (gauge.kind.from_canonical(bound, gauge.unit) for bound in plausible_range(gauge))
     numbers = texts.fill_null("").value_counts(sort=True).to_series()
+    listed = content_text(_list(numbers), gauge.file)
     return (
-        f"{count} left out as implausible ({_list(numbers)}): declare sentinels in the dam file, or valid_range if "
+        f"{count} left out as implausible ({listed}): declare sentinels in the dam file, or valid_range if "
         f"they are real (plausible is {low:,.6g} to {high:,.6g} {gauge.unit})"
     )
 

@@ -11,6 +11,7 @@ from forebay.dams.value_checks import plausible_range
 from forebay.days.daily import usable_values
 from forebay.days.datum import on_one_datum
 from forebay.screen.evidence import evidence_for
+from forebay.screen.flows import unlikely_flows, without_unlikely_flows
 from forebay.tables import flag_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _supported(daily: pl.DataFrame, gauge: Gauge, dam: Dam) -> Bools:
     is_possible = ((value > high) & (value <= highest)).fill_null(False).to_numpy()
     usable = usable_values(daily, dam)
     values = {g.column: usable[g.column].cast(pl.Float64).to_numpy().astype(float) for g in dam.gauges}
-    water = evidence_for(gauge, dam, values).water
+    water = evidence_for(gauge, dam, without_unlikely_flows(values, unlikely_flows(dam, values))).water
     supported = np.zeros(len(daily), bool)
     for day in np.flatnonzero(is_out & is_possible):
         supported[day] = water[day] or (day > 0 and supported[day - 1])

@@ -14,26 +14,32 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # n
 
 from forebay.dams.local_time import to_utc
 from forebay.errors import DataError, ModelError
-from forebay.features.samples import WARM_UP, Samples
-from forebay.models.blend import blend
+from forebay.features.input_range import InputRange
+from forebay.log import add_counts, step
 from forebay.models.fits import Fits, fitter
-from forebay.models.intervals import quiet_median
 from forebay.models.model import Array, Model, PredictsSpread
-from forebay.tables import DEFAULT_MODEL, FORECASTS, QUANTILES
+from forebay.tables import FORECASTS, QUANTILES, REFERENCES
 from forebay.verify.point_forecasts import PointForecasts, from_start_level
-from forebay.verify.uncertainty import error_state, interval_offsets, regime_mask, within_limits, without_outage
+from forebay.verify.uncertainty import quantile_changes
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
+    from forebay.features.samples import Samples
 
 FALLBACK = "damped_change"
 """The model that replaces another one while the record is too short for it."""
 
-WET, NEAR_FULL = 1, 2
-"""Regimes with their own blend weights; their sum is the regime of a day that is both."""
-
 MAIN_MODEL = "boosted_huber"
 """The model of which the forecast reports that the record is too short for it."""
+
+WARM_UP = 0.4
+"""Share of the record before the first scored init date, where the dam file states no start."""
+
+EARLY_REFITS = (30, 60, 120, 240)
+"""Days of the record on which models are refitted in addition to each 1 January, so that a short record has models."""
+
+SPAN_DAYS = 366
+"""Rows of each prediction, at least: a linear algebra library may compute the last rows of a matrix in another way."""
 
 Progress = Callable[[str, int, int], None]
 """Callback with the name of the task, the number of finished steps and the number of all steps."""
@@ -63,7 +69,10 @@ SEQUENTIAL = Execution()
 
 
 def scored_from(samples: Samples, dam: Dam) -> int:
-    """Index of the first scored init date: the start in the dam file, or the end of the first 40% of the record."""
+    """Index of the first scored init date: the start in the dam file, or the end of the first 40% of the record.
+
+    Only scores depend on it, no forecast does.
+    """
     if dam.hindcast.start is not None:
         return samples.position(dam.hindcast.start)
     return int(np.ceil(WARM_UP * len(samples.dates)))
@@ -72,34 +81,40 @@ def scored_from(samples: Samples, dam: Dam) -> int:
 def first_origin(samples: Samples, dam: Dam) -> int:
     """Index of the first init date of the hindcast.
 
-    It is half-way to the first scored init date, or `learning_days` before that date if this is later. Intervals and
-    blend weights learn from the errors between the two dates.
+    It is the day of the second usable level. If the dam file states a start, it is half-way to that date, or
+    `learning_days` before it if this is later. It does not depend on the length of the record. Intervals and blend
+    weights learn from all errors since that day.
 
     Raises
     ------
     DataError
         If the record has fewer than two usable levels, or ends before the hindcast starts.
     """
-    start = scored_from(samples, dam)
-    if np.isfinite(samples.level).sum() < 2:
+    usable = np.flatnonzero(np.isfinite(samples.level))
+    if len(usable) < 2:
         raise DataError(
             f"{dam.name}: a usable level on {samples.dates[0]} only; a forecast needs at least 2 days with a level"
         )
+    if dam.hindcast.start is None:
+        return int(usable[1])
+    start = scored_from(samples, dam)
     if start >= len(samples.dates):
         raise DataError(
             f"the hindcast starts on {dam.hindcast.start}, but the record of {dam.name} ends on {samples.dates[-1]}; "
             "set hindcast.start in the dam file to an earlier day"
         )
-    return max(1, start // 2, start - dam.hindcast.learning_days)
+    return max(int(usable[1]), start // 2, start - dam.hindcast.learning_days)
 
 
 def refit_days(dates: NDArray[np.datetime64], origin: int) -> list[int]:
-    """Indices of the days on which models are refitted: the first hindcast day, then each 1 January."""
+    """Indices of the days on which models are refitted: the first hindcast day, `EARLY_REFITS`, each 1 January."""
     years = dates.astype("datetime64[Y]")
-    new_year = np.flatnonzero((years != np.roll(years, 1)) & (np.arange(len(dates)) > origin))
-    return [origin, *map(int, new_year)]
+    day = np.arange(len(dates))
+    is_refit = (years != np.roll(years, 1)) | np.isin(day, EARLY_REFITS)
+    return [origin, *map(int, np.flatnonzero(is_refit & (day > origin)))]
 
 
+@step("point_forecasts")
 def point_forecasts(
     samples: Samples,
     dam: Dam,
@@ -122,15 +137,22 @@ def point_forecasts(
     spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
     import sklearn.linear_model  # noqa: F401  # threadpool_limits sees loaded libraries only
 
+    reads = len(execution.fits.reads) if execution.fits else 0
     tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
     # The longest tasks come first, so that all workers finish at about the same time. The matrices are small: more
     # threads within one matrix product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=execution.workers) as pool:
         futures = [pool.submit(_forecast_span, samples, *task, models, execution.fits) for task in reversed(tasks)]
-        for count, _ in enumerate(as_completed(futures), start=1):
-            if execution.progress:
-                execution.progress("hindcast", count, len(futures))
+        try:
+            for count, future in enumerate(as_completed(futures), start=1):
+                future.result()  # an error ends the hindcast at once
+                if execution.progress:
+                    execution.progress("hindcast", count, len(futures))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, the waiting fits do not begin
+    add_counts({"models": len(models), "fits": len(futures) * len(models), "from_cache": 0})
     if execution.fits:
+        add_counts({"from_cache": len(execution.fits.reads) - reads})
         execution.fits.prune()
     points = _join_spans(samples, [future.result() for future in reversed(futures)])
     return {name: from_start_level(point, samples) for name, point in points.items()}
@@ -153,44 +175,59 @@ class _ModelForecasts(NamedTuple):
 class _SpanForecasts(NamedTuple):
     """Forecasts of all models at one lead time from a refit day to the next.
 
-    outage_rows: kind of outage → indices of the days of its simulated outages; by_model: model → its forecasts.
+    outage_rows: kind of outage → indices of the days of its simulated outages; by_model: model → its forecasts;
+    input_range: range of the training inputs; far_outside: whether each day has an input far outside it.
     """
 
     lead: int
     span: tuple[int, int]
     outage_rows: dict[str, NDArray[np.intp]]
     by_model: dict[str, _ModelForecasts]
+    input_range: InputRange
+    far_outside: NDArray[np.bool_]
 
 
 def _forecast_span(
     samples: Samples, lead: int, span: tuple[int, int], models: Mapping[str, Callable[[int], Model]], fits: Fits | None
 ) -> _SpanForecasts:
-    """Forecasts of all models at one lead time from a refit day to the next."""
+    """Forecasts of all models at one lead time from a refit day to the next.
+
+    An input far outside the training range has the nearest accepted value: one absurd reading must not determine a
+    forecast, and no regression is valid far from its rows. The references keep their definition.
+    """
     start, end = span
     target, inputs = samples.change(samples.trusted, lead), samples.inputs_at(lead)
     past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
     fit = fitter(fits, inputs[past], target[past])
+    input_range = InputRange.of(inputs[past])
     rows, outage_inputs = {}, {}
     for kind, outage in (samples.outages.simulated if samples.outages else {}).items():
         rows[kind] = outage.rows[np.searchsorted(outage.rows, start) : np.searchsorted(outage.rows, end)]
         if len(rows[kind]):
             outage_inputs[kind] = outage.inputs_at(lead)[rows[kind]]
+    as_known = {"": inputs[start:end], **outage_inputs}
+    winsorised = {kind: input_range.winsorised(table) for kind, table in as_known.items()}
     by_model = {}
     for name, make in models.items():
         try:
             fitted, is_fallback = fit(make(lead)), False
         except ModelError:
             fitted, is_fallback = fit(models[FALLBACK](lead)), True
-        outage_forecasts = {kind: predict_with_spread(fitted, table) for kind, table in outage_inputs.items()}
-        forecasts = predict_with_spread(fitted, inputs[start:end])
-        by_model[name] = _ModelForecasts(fitted, is_fallback, forecasts, outage_forecasts)
-    return _SpanForecasts(lead, span, rows, by_model)
+        tables = as_known if name in REFERENCES else winsorised
+        forecasts = {kind: predict_with_spread(fitted, table) for kind, table in tables.items()}
+        by_model[name] = _ModelForecasts(fitted, is_fallback, forecasts.pop(""), forecasts)
+    return _SpanForecasts(lead, span, rows, by_model, input_range, input_range.far_outside(inputs[start:end]))
 
 
 def predict_with_spread(fitted: Model, inputs: pl.DataFrame) -> Array:
-    """Expected change and predicted spread of each row, shape (2, n); the spread is NaN if the model predicts none."""
-    spread = fitted.spread(inputs) if isinstance(fitted, PredictsSpread) else np.full(len(inputs), np.nan)
-    return np.stack([fitted.predict(inputs), spread])
+    """Expected change and predicted spread of each row, shape (2, n); the spread is NaN if the model predicts none.
+
+    Models predict at least `SPAN_DAYS` rows, so that no digit of a row depends on the number of rows after it: the
+    forecast of today is the same when the record has grown.
+    """
+    rows = inputs[np.minimum(np.arange(max(SPAN_DAYS, len(inputs))), len(inputs) - 1)]
+    spread = fitted.spread(rows) if isinstance(fitted, PredictsSpread) else np.full(len(rows), np.nan)
+    return np.stack([fitted.predict(rows), spread])[:, : len(inputs)]
 
 
 def _join_spans(samples: Samples, spans: Sequence[_SpanForecasts]) -> dict[str, PointForecasts]:
@@ -200,12 +237,13 @@ def _join_spans(samples: Samples, spans: Sequence[_SpanForecasts]) -> dict[str, 
     def put(by_lead: dict[int, Array], lead: int, rows: slice | NDArray[np.intp], values: Array) -> None:
         by_lead.setdefault(lead, np.full(len(samples.dates), np.nan))[rows] = values
 
-    for lead, (start, end), outage_rows, by_model in spans:
+    for lead, (start, end), outage_rows, by_model, input_range, far_outside in spans:
         for name, model in by_model.items():
             point = points.setdefault(name, PointForecasts({}))
             put(point.changes, lead, slice(start, end), model.forecasts[0])
             put(point.spreads, lead, slice(start, end), model.forecasts[1])
-            point.fitted[lead] = model.fitted
+            point.fitted[lead], point.input_range[lead] = model.fitted, input_range
+            point.far_outside.setdefault(lead, np.zeros(len(samples.dates), bool))[start:end] = far_outside
             if model.is_fallback:
                 point.fallback_until[lead] = samples.dates[end - 1].item()
             for kind, rows in outage_rows.items():
@@ -215,50 +253,20 @@ def _join_spans(samples: Samples, spans: Sequence[_SpanForecasts]) -> dict[str, 
     return points
 
 
-def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict[str, PointForecasts]:
-    """`points` with the model `default` appended: the blend of all models, corrected on quiet days.
-
-    The correction is the median of the blend's past errors on quiet days (`intervals.quiet_median`). Weights are
-    learned separately for wet days and for days near full supply.
-    """
-    outage_kinds = points[MAIN_MODEL].outage_changes
-    default = PointForecasts(
-        {}, points[MAIN_MODEL].fallback_until, outage_changes={kind: {} for kind in outage_kinds}
-    )
-    full = regime_mask(samples, "near_full") | regime_mask(samples, "above_full")
-    regimes = NEAR_FULL * full.astype(int) + WET * regime_mask(samples, "wet")
-    is_complete = without_outage(samples)
-    for lead in next(iter(points.values())).changes:
-        forecasts = {name: point.changes[lead] for name, point in points.items()}
-        observed = samples.change(samples.trusted, lead)
-        blended, weights = blend(forecasts, observed, lead_time=lead, regimes=regimes)
-        errors = np.where(is_complete, observed - blended, np.nan)
-        shift = quiet_median(errors, error_state(samples, points, blended, lead), lead_time=lead)
-        shift = np.where(is_complete, shift, 0.0)
-        default.changes[lead] = blended + shift
-        default.weights[lead] = {name: float(daily[-1]) for name, daily in weights.items()}
-        default.shift[lead] = float(shift[-1])
-        for kind in outage_kinds:
-            if kind != "level":  # without rain data no day is known to be wet
-                dry = regimes & ~WET
-                weights = blend(forecasts, observed, lead_time=lead, regimes=regimes, weight_regimes=dry)[1]
-            parts = [weights[name] * point.outage_changes[kind][lead] for name, point in points.items()]
-            default.outage_changes[kind][lead] = np.sum(parts, axis=0)
-    return {**points, DEFAULT_MODEL: default}
-
-
+@step("intervals")
 def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts]) -> pl.DataFrame:
     """`tables.FORECASTS` of `points`: one row per model, init date, lead time and quantile.
 
     Intervals come from the past errors of the same model. Where fewer than 20 errors are known, the table has the
     median only. A day without a level is forecast from the last usable level, if that is recent enough.
     """
+    add_counts({"models": len(points)})
     parts = []
     for name, point in points.items():
-        for lead, change in point.changes.items():
+        quantiles = quantile_changes(samples, points, name)
+        for column, (lead, change) in enumerate(point.changes.items()):
             rows = np.flatnonzero(np.isfinite(change))
-            changes = change[:, None] + interval_offsets(samples, points, name, lead_time=lead)
-            changes = including_suspect_level(within_limits(changes, samples), samples)
+            changes = including_suspect_level(quantiles[:, column], samples)
             parts.append(
                 _quantile_rows(samples, rows, changes[rows]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
@@ -268,14 +276,15 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecas
 
 
 def including_suspect_level(changes: Array, samples: Samples) -> Array:
-    """`changes` (n, quantiles) whose last row includes the suspect level of the last day, if it has intervals.
+    """`changes` (n, quantiles); on days with a suspect level, the outer quantiles include it, if there are intervals.
 
     The screen may be wrong: until the next readings decide, the lake may stand at either level.
     """
-    suspect = samples.suspect_level - samples.start_level[-1]
-    if np.isfinite(suspect):
-        changes[-1, 0], changes[-1, -1] = min(changes[-1, 0], suspect), max(changes[-1, -1], suspect)
-    return changes
+    if samples.suspect_level is None:
+        return changes
+    suspect = samples.suspect_level - samples.start_level
+    low, high = (np.where(np.isnan(suspect), end, suspect) for end in (np.inf, -np.inf))
+    return np.column_stack([np.minimum(changes[:, 0], low), changes[:, 1:-1], np.maximum(changes[:, -1], high)])
 
 
 def _quantile_rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from forebay.features.input_range import InputRange
     from forebay.features.samples import Samples
     from forebay.models.model import Array, Model
 
@@ -29,12 +30,20 @@ class PointForecasts:
         Lead time → last init date on which `damped_change` replaced the model, because the model had too few samples.
     fitted
         Lead time → the model of the last init date: the fit of the last refit day, or its replacement.
-    weights, shift
-        Lead time → weight of each model in a blend on the last init date, and the correction added to the blend on
-        that date because it is quiet.
+    weights, shift, response
+        Lead time → weight of each model in a blend on the last init date, the correction added to the blend on that
+        date because it is quiet, and the change of the forecast by the response near full supply.
+    curves
+        Matrix of each day that smooths a blend over the lead times (`models.lead_curve`), shape (n, leads, leads);
+        None for a model that is not smoothed.
     spreads
         Lead time → predicted spread (0.1–0.9 quantile range) of each change, shape (n,); NaN if the model
         predicts none.
+    input_range
+        Lead time → range of the inputs on the training rows of the last fit (`features.input_range`).
+    far_outside
+        Lead time → whether each day has an input far outside the range of its fit, shape (n,). Such an input has the
+        nearest accepted value.
     outage_changes, outage_spreads
         Kind of outage → `changes` and `spreads` in the simulated outages of that kind (`features.outages`); NaN on
         other days.
@@ -45,7 +54,11 @@ class PointForecasts:
     fitted: dict[int, Model] = field(default_factory=dict)
     weights: dict[int, dict[str, float]] = field(default_factory=dict)
     shift: dict[int, float] = field(default_factory=dict)
+    response: dict[int, float] = field(default_factory=dict)
+    curves: Array | None = None
     spreads: dict[int, Array] = field(default_factory=dict)
+    input_range: dict[int, InputRange] = field(default_factory=dict)
+    far_outside: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
     outage_changes: dict[str, dict[int, Array]] = field(default_factory=dict)
     outage_spreads: dict[str, dict[int, Array]] = field(default_factory=dict)
 

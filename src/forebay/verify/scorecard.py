@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from forebay import metrics
 from forebay.features.known_inputs import in_date_ranges
+from forebay.log import step
 from forebay.tables import QUANTILES, REFERENCES, SCORES
 from forebay.verify.hindcast import scored_from
 
@@ -84,21 +85,24 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
     return {name: inside for name, inside in masks.items() if inside.any()}
 
 
+@step("scores")
 def score(
     forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily_scores: DailyScores | None = None
 ) -> pl.DataFrame:
     """`tables.SCORES` of every model of a hindcast, on the same days for all models.
 
     Each year of the window `all` is a regime: `y2012`, …. Days without a level form the regime `level_missing`. It
-    scores the change from the last usable level. These days count in no other regime. The 90% bands of MAE and skill
-    come from resampled 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
-    `outside_experience` count all days of the window and regime, with or without an observed change.
+    scores the change from the last usable level. These days count in no other regime. A day with a suspect
+    level counts as all others do, with the change from the level that its forecast starts from. The 90% bands of MAE
+    and skill come from resampled 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
+    `outside_experience` count all days of the window and regime, with or without an observed change. `outside_limits`
+    is the number of observed levels outside the limits of the forecasts (`features.limits`).
     """
     daily_scores = daily_scores or DailyScores()
     parts = [pl.DataFrame(schema=SCORES.columns)]
     spans = windows(samples, dam)
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
-    level_missing = samples.level_age > 0
+    level_missing = samples.level_missing
     for lead in dam.hindcast.leads:
         wide = _quantiles_by_model(forecasts, samples, lead)
         crps = {model: by_lead[lead] for model, by_lead in daily_scores.crps.items()}
@@ -111,7 +115,8 @@ def score(
                 cell = (window, regime, lead)
                 table = _score_cell(rows.rows(inside & mask), dam, cell)
                 if not table.is_empty():
-                    parts += [table, _shares(wide, daily_scores, inside & mask, dam=dam, cell=cell)]
+                    impossible = _outside_limits(rows.rows(inside & mask), samples, dam, cell)
+                    parts += [table, impossible, _shares(wide, daily_scores, inside & mask, dam=dam, cell=cell)]
         for year in np.unique(years[spans["all"]]) if "all" in spans else []:
             parts.append(_score_cell(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
     return SCORES.check(pl.concat(parts), unique=True)
@@ -119,7 +124,7 @@ def score(
 
 def pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
     """Quantiles of all models on the days of one lead time with an observed change and a forecast by every model."""
-    change = np.where(samples.level_age > 0, np.nan, samples.observed_change(lead))
+    change = np.where(samples.level_missing, np.nan, samples.observed_change(lead))
     return _pair(_quantiles_by_model(forecasts, samples, lead), change, {})
 
 
@@ -140,6 +145,18 @@ def _pair(wide: dict[str, Array], observed: Array, crps: dict[str, Array]) -> Pa
         common &= np.isfinite(quantiles[:, MIDDLE])
     days = np.flatnonzero(common)
     return Paired({m: q[days] for m, q in wide.items()}, observed[days], days, {m: c[days] for m, c in crps.items()})
+
+
+def _outside_limits(paired: Paired, samples: Samples, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
+    """Per model that has limits, the number of observed levels that were outside them."""
+    models = [model for model in paired.quantiles if model not in REFERENCES]
+    if cell[2] not in samples.limits:
+        return SCORES.empty()
+    low, high = (limit[paired.days] for limit in samples.limits[cell[2]])
+    level = samples.start_level[paired.days] + paired.observed
+    reserve = 1e-9 * np.maximum(1.0, np.abs(level))  # the rounding of start + change
+    count = float(((level < low - reserve) | (level > high + reserve)).sum())
+    return _score_table([(model, "outside_limits", count, None, None) for model in models], dam, cell, len(level))
 
 
 def _shares(

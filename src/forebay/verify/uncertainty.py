@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from forebay.features.outages import SIMULATED_OUTAGE_DAYS
-from forebay.metrics import crps_ensemble
+from forebay.metrics import crps_ensemble, quantile_so_far
+from forebay.models.blend import disagrees_wildly, range_of_models
+from forebay.models.day_kinds import ABOVE_FULL, FALLING, NEAR_FULL, RISING, WET
 from forebay.models.intervals import State, error_quantiles, state_from_inputs
+from forebay.models.lead_curve import has_curve, offset_curve, smoothed
 from forebay.models.paths import LEVELS, join_leads
+from forebay.models.stages import in_stages
 from forebay.tables import DEFAULT_MODEL, QUANTILES, REFERENCES
+from forebay.verify.responses import response_of, with_response
 
 if TYPE_CHECKING:
     from forebay.features.samples import Samples
     from forebay.models.model import Array
     from forebay.verify.point_forecasts import PointForecasts
+
+
+FAST, MIN_CHANGES = 0.05, 365
+"""Share of the changes so far that are a fast fall, and a fast rise; number of changes from which on it is known."""
+
+QUANTILES_AT_ONCE = 10
+"""Quantiles whose responses are in memory at the same time; each quantile learns its own."""
 
 
 def interval_offsets(
@@ -36,30 +50,99 @@ def interval_offsets(
     change = points[model].changes[lead_time]
     state = error_state(samples, points, change, lead_time)
     errors = np.where(without_outage(samples), samples.change(samples.trusted, lead_time) - change, np.nan)
-    offsets = error_quantiles(errors, state, lead_time=lead_time, probabilities=probabilities)
+
+    def learn(known: Array, n: int) -> Array:
+        return error_quantiles(known, state.head(n), lead_time=lead_time, probabilities=probabilities)
+
+    offsets = in_stages(learn, errors, change)
     if samples.outages is None:
-        return _not_finer_than_readings(offsets, samples, probabilities)
+        return offsets
     offsets[samples.level_age > 0] = np.nan
     for kind, outage in samples.outages.simulated.items():
         by_kind = outage_offsets(samples, points, model, kind, lead_time=lead_time, probabilities=probabilities)
         known = outage.days & np.isfinite(by_kind).all(axis=1)
         offsets[known] = by_kind[known]
-    return _not_finer_than_readings(offsets, samples, probabilities)
+    return offsets
 
 
 def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Sequence[float]) -> Array:
-    """`offsets` that are not narrower than the rounding of the readings, which is uniform within their resolution."""
+    """`offsets` (n, leads, k), not narrower than the rounding of the readings: uniform within their resolution."""
     if samples.resolution is None:
         return offsets
-    rounding = samples.resolution[:, None] * (np.asarray(probabilities) - 0.5)
+    rounding = (samples.resolution[:, None] * (np.asarray(probabilities) - 0.5))[:, None, :]
     widened = np.where(rounding < 0, np.minimum(offsets, rounding), np.maximum(offsets, rounding))
     return np.where(rounding == 0, offsets, widened)
 
 
-def within_limits(changes: Array, samples: Samples) -> Array:
-    """`changes` (n, quantiles) of each day, none of which leads to an impossible level."""
-    low, high = (limit - samples.start_level[:, None] for limit in samples.limits)
-    return np.minimum(np.maximum(changes, low), high)
+def quantile_changes(
+    samples: Samples,
+    points: Mapping[str, PointForecasts],
+    model: str,
+    *,
+    probabilities: Sequence[float] = QUANTILES,
+) -> Array:
+    """Quantiles of the change forecast by a model, shape (n, leads, probabilities), rising.
+
+    NaN with too few known errors. The offsets of `default` are smoothed over the lead times (`models.lead_curve`). The
+    response near full supply (`models.response`) acts on each of its quantiles but the median, which has its own. No
+    quantile leaves the limits of the dam. The references stay as they are defined, but above an empty lake.
+    """
+    leads = list(points[model].changes)
+    offsets = np.stack(
+        [interval_offsets(samples, points, model, lead_time=lead, probabilities=probabilities) for lead in leads],
+        axis=1,
+    )
+    curves = points[model].curves
+    if curves is not None:
+        offsets = np.sort(smoothed(offsets, offset_curve(leads), has_curve(curves)), axis=2)
+    offsets = _not_finer_than_readings(offsets, samples, probabilities)
+    median = np.stack([points[model].changes[lead] for lead in leads], axis=1)[:, :, None]
+    changes = median + offsets
+    if model == DEFAULT_MODEL and samples.full_supply is not None:
+        changes = _after_response(changes, median, samples, leads, probabilities)
+    for column, lead in enumerate(leads):
+        limits = samples.possible if model in REFERENCES else samples.limits.get(lead, samples.possible)
+        low, high = (np.reshape(limit - samples.start_level, (-1, 1)) for limit in limits)
+        changes[:, column] = np.minimum(np.maximum(changes[:, column], low), high)
+    return changes
+
+
+def _after_response(
+    changes: Array, median: Array, samples: Samples, leads: Sequence[int], probabilities: Sequence[float]
+) -> Array:
+    """Quantiles `changes` (n, leads, probabilities) after the response, rising, about the `median` (n, leads, 1)."""
+    levels = np.asarray(probabilities)
+    parts = []
+    for first in range(0, len(levels), QUANTILES_AT_ONCE):
+        few = slice(first, first + QUANTILES_AT_ONCE)
+        response = response_of(changes[:, :, few], samples, leads, probabilities[few])
+        parts.append(with_response(changes[:, :, few], samples.start_level, samples, response, leads=leads))
+    changes = np.concatenate(parts, axis=2)
+    changes = np.where(levels < 0.5, np.minimum(changes, median), changes)
+    changes = np.where(levels > 0.5, np.maximum(changes, median), changes)
+    changes = np.where(levels == 0.5, median, changes)
+    has_interval = np.isfinite(changes).all(axis=2)
+    changes[has_interval] = np.sort(changes[has_interval], axis=1)
+    return changes
+
+
+def interval_kinds(samples: Samples) -> NDArray[np.intp]:
+    """Kind of each day for the intervals, shape (n,): `day_kinds`, with days of a fast fall or rise.
+
+    A fall is fast if the last change is below the .05 quantile of the changes so far, a rise if it is above the .95
+    quantile. Such a fall goes on more often than the sizes of errors tell, and a flood is often followed by more.
+    """
+    change = samples.inputs["last_change"].cast(pl.Float64).fill_nan(None)
+    low, high = (quantile_so_far(change, share, MIN_CHANGES) for share in (FAST, 1 - FAST))
+    last = change.to_numpy().astype(float)
+    falling, rising = last < np.minimum(low, 0), last > np.maximum(high, 0)
+    return np.asarray(day_kinds(samples) + FALLING * falling + RISING * rising)
+
+
+def day_kinds(samples: Samples) -> NDArray[np.intp]:
+    """Kind of each day (`models.day_kinds`) but for its falls and rises, shape (n,)."""
+    flags = {"wet": WET, "near_full": NEAR_FULL, "above_full": ABOVE_FULL}
+    return np.asarray(np.sum([flag * regime_mask(samples, name) for name, flag in flags.items()], axis=0))
 
 
 def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: Array, lead_time: int) -> State:
@@ -68,8 +151,9 @@ def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: 
     Its sizes are those of the inputs, the size of the forecast change, the range of the models' forecasts, and the
     spreads that models predict.
     """
-    state = state_from_inputs(samples.inputs_at(lead_time), regime_mask(samples, "wet"), samples.dates)
-    model_range = _range_of_models(points, lambda point: point.changes[lead_time])
+    model_range = range_of_models({name: point.changes[lead_time] for name, point in points.items()})
+    is_unusual = disagrees_wildly(model_range) | far_outside(points, lead_time)
+    state = state_from_inputs(samples.inputs_at(lead_time), interval_kinds(samples), samples.dates, is_unusual)
     spreads = _predicted_spreads(points, lambda point: point.spreads.get(lead_time))
     return state.with_sizes(np.abs(change), model_range, *spreads)
 
@@ -82,11 +166,10 @@ def _predicted_spreads(
     return [spread for spread in spreads if spread is not None and np.isfinite(spread).any()]
 
 
-def _range_of_models(points: Mapping[str, PointForecasts], change_of: Callable[[PointForecasts], Array]) -> Array:
-    """Largest minus smallest forecast of all models but the references, shape (n,); 0 with fewer than two models."""
-    changes = [change_of(point) for name, point in points.items() if name not in REFERENCES]
-    changes = changes or [np.zeros(len(change_of(next(iter(points.values())))))]
-    return np.asarray(np.max(changes, axis=0) - np.min(changes, axis=0))
+def far_outside(points: Mapping[str, PointForecasts], lead_time: int) -> NDArray[np.bool_]:
+    """Whether each day has an input far outside the range of the fits (`features.input_range`), shape (n,)."""
+    days = [point.far_outside[lead_time] for point in points.values() if lead_time in point.far_outside]
+    return days[0] if days else np.zeros(len(next(iter(points.values())).changes[lead_time]), bool)
 
 
 def outage_offsets(
@@ -119,25 +202,30 @@ def outage_offsets(
     start = np.where(days, samples.start_level, outage.start_level)
     observed = np.full(len(days), np.nan)
     observed[:-lead_time] = samples.trusted[lead_time:] - start[:-lead_time]
-    wet = regime_mask(samples, "wet") & (kind == "level")
-    state = state_from_inputs(samples.inputs_at(lead_time), wet, samples.dates)
-    outage_state = state_from_inputs(outage.inputs_at(lead_time), wet, samples.dates)
+    wet = WET * (regime_mask(samples, "wet") & (kind == "level"))
+    is_unusual = days & far_outside(points, lead_time)
+    state = state_from_inputs(samples.inputs_at(lead_time), wet, samples.dates, is_unusual)
+    outage_state = state_from_inputs(outage.inputs_at(lead_time), wet, samples.dates, is_unusual)
     sizes = np.where(days[:, None], state.sizes, outage_state.sizes)
-    state = State(samples.dates, wet, sizes).with_sizes(
+    state = replace(state, sizes=sizes).with_sizes(
         np.abs(change),
-        _range_of_models(points, change_of),
+        range_of_models({name: change_of(point) for name, point in points.items()}),
         *_predicted_spreads(points, spread_of),
         np.where(days, observed_outages.level_age, outage.level_age),
         np.where(days, observed_outages.drivers_age, outage.drivers_age),
     )
-    return error_quantiles(
-        observed - change,
-        state,
-        lead_time=lead_time,
-        probabilities=probabilities,
-        mask=days,
-        correlation_days=3 * lead_time + SIMULATED_OUTAGE_DAYS,
-    )
+
+    def learn(known: Array, n: int) -> Array:
+        return error_quantiles(
+            known,
+            state.head(n),
+            lead_time=lead_time,
+            probabilities=probabilities,
+            mask=days[:n],
+            correlation_days=3 * lead_time + SIMULATED_OUTAGE_DAYS,
+        )
+
+    return in_stages(learn, observed - change, points[model].changes[lead_time])
 
 
 def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str) -> Array:
@@ -145,11 +233,7 @@ def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str
 
     NaN without a forecast, a start level or an interval.
     """
-    by_lead = [
-        change[:, None] + interval_offsets(samples, points, model, lead_time=lead, probabilities=LEVELS.tolist())
-        for lead, change in points[model].changes.items()
-    ]
-    members = np.stack([within_limits(changes, samples) for changes in by_lead], axis=1)
+    members = quantile_changes(samples, points, model, probabilities=LEVELS.tolist())
     members[~np.isfinite(samples.start_level)] = np.nan
     return members
 

@@ -14,6 +14,7 @@ from forebay.features.experience import experience, outside_days
 from forebay.models import models_for
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.default import with_default
 from forebay.verify.diagnostics import Diagnostics, diagnose
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def verify_hindcast(
         Regime → scored days, instead of the regimes of `samples`.
     """
     points = hindcast.point_forecasts(samples, dam, models_for(dam), execution=execution)
-    points = hindcast.with_default(points, samples)
+    points = with_default(points, samples)
     forecasts = hindcast.forecast_table(samples, dam, points)
     members = uncertainty.marginals(samples, points, DEFAULT_MODEL)
     crps = {DEFAULT_MODEL: uncertainty.crps_by_day(samples, members, dam.hindcast.leads)}
@@ -79,7 +80,7 @@ def verify_hindcast(
         marginals = uncertainty.marginals(samples, points, name)
         crps[name] = uncertainty.crps_by_day(samples, marginals, dam.hindcast.leads)
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
-    outside = experience(samples, refits, max(dam.hindcast.leads))
+    outside = experience(samples, dam, refits, max(dam.hindcast.leads))
     daily_scores = scorecard.DailyScores(crps, {DEFAULT_MODEL: outside_days(outside, len(samples.dates))})
     scored = samples if regimes is None else replace(samples, regimes=dict(regimes))
     return Verification(

@@ -1,0 +1,45 @@
+"""Learning from past forecasts in two stages, because the forecasts of a record's first years are poor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from forebay.models.model import Array
+
+EARLY_DAYS = 730
+"""Days of the record whose forecasts come from fits with few rows."""
+EARLY_UNTIL = 1095
+"""Day of the record from which on nothing is learned from the early forecasts; by then a year of others is known."""
+MANY_ROWS = 365
+"""First forecast day from which on no forecast counts as early: a year of rows lies before it."""
+
+
+def in_stages(learn: Callable[[Array, int], Array], known: Array, forecasts: Array) -> Array:
+    """What is learned from past forecasts, one row per day.
+
+    A hindcast that begins with the record has poor forecasts in the first years. They teach weights and intervals as
+    long as there are no others.
+
+    Parameters
+    ----------
+    learn
+        Called with the known values of the first days and their number n; returns an array with n rows, each of which
+        depends on earlier values only.
+    known
+        Observed change or error of each day, shape (n,) or (n, k); NaN where unknown.
+    forecasts
+        Forecasts of each day, shape (n,) or (n, k); NaN before the first forecast.
+    """
+    if not np.isfinite(forecasts[:MANY_ROWS]).any():
+        return learn(known, len(known))
+    count = min(len(known), EARLY_UNTIL)
+    early = learn(known[:count], count)
+    if len(known) <= EARLY_UNTIL:
+        return early
+    without_early = known.copy()
+    without_early[:EARLY_DAYS] = np.nan
+    return np.concatenate([early, learn(without_early, len(known))[count:]])
