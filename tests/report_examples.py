@@ -58,7 +58,8 @@ def diagnosed_report() -> Report:
     """A report with the diagnostics of a longer hindcast."""
     dam, daily, _ = _hindcast("Synthetic Dam")
     table = synthetic.forecasts(dam, daily, daily["date"][480:].to_list())
-    diagnostics = diagnose(table, make_samples(daily, daily, dam), dam, daily=daily)
+    samples = replace(make_samples(daily, daily, dam), outages=None)  # its forecasts start from each day's own level
+    diagnostics = diagnose(table, samples, dam, daily=daily)
     past = table.filter(pl.col("init_date") < daily["date"][-1])
     return replace(example_report(), hindcast=past, diagnostics=diagnostics)
 

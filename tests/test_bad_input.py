@@ -14,6 +14,7 @@ from forebay.days.datum import on_one_datum
 from forebay.features.samples import make_samples
 from forebay.models import MODELS
 from forebay.verify import hindcast, scorecard, uncertainty
+from forebay.verify.default import with_default
 from tests import synthetic
 from tests.command_line import CommandResult, forebay
 from tests.synthetic import daily_frame, rain_gauge, small_dam
@@ -48,11 +49,14 @@ def run_dam(dam: Dam, frame: pl.DataFrame, folder: Path) -> CommandResult:
     return forebay("run", path, "--archive", f"sqlite:///{folder}/archive.db", "-o", folder / "report", "--json")
 
 
-def widths(result: CommandResult) -> list[float]:
-    """Width of the 90% interval of `default` by lead time."""
-    rows = [row for row in result.json["forecast"] if row["model"] == "default"]
-    levels = {(row["lead_time"], row["quantile"]): row["level"] for row in rows}
-    return [levels[lead, 0.95] - levels[lead, 0.05] for lead in LEADS["leads"]]
+def typical_widths(folder: Path) -> list[float]:
+    """Median width (m) of the 90% interval of `default` over the forecasts of the last 365 days, by lead time."""
+    rows = pl.read_parquet(folder / "report" / "hindcast.parquet").filter(
+        pl.col("model") == "default", pl.col("init_date") > pl.col("init_date").max() - timedelta(days=365)
+    )
+    bounds = rows.filter(pl.col("quantile").is_in([0.05, 0.95])).group_by("lead_time", "init_date")
+    width = (pl.col("level").max() - pl.col("level").min()).alias("width")
+    return bounds.agg(width).group_by("lead_time").agg(pl.median("width")).sort("lead_time")["width"].to_list()
 
 
 @pytest.mark.slow
@@ -65,8 +69,10 @@ def test_drivers_missing_for_a_year_widen_the_intervals(tmp_path: Path) -> None:
     assert (whole.code, stopped.code) == (0, 0), stopped.err
     assert whole.json["lacks"] == []
     assert any("No rain is known since" in sentence and "(365 days)" in sentence for sentence in stopped.json["lacks"])
-    for wide, narrow in zip(widths(stopped), widths(whole), strict=True):
-        assert wide > narrow
+    # The rain of one more day is unknown: by simulation the interval is 7 times as wide at 1 day, 1.24 times at 3 days.
+    ratios = np.divide(typical_widths(tmp_path / "stopped"), typical_widths(tmp_path / "whole"))
+    assert ratios[0] > 4, ratios
+    assert ratios[1] > 1.2, ratios
 
 
 def test_a_constant_level_is_a_limitation(tmp_path: Path) -> None:
@@ -135,7 +141,7 @@ def test_changes_across_a_step_of_datum_are_not_learned() -> None:
 def test_intervals_are_reliable_while_rain_is_missing_for_a_year() -> None:
     frame, outage = with_gap(record(RAINY, days=1800), "rainfall_r1", 1300, 1665), np.arange(1300, 1665)
     samples = make_samples(frame, frame, RAINY)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
+    points = with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
     for lead in LEADS["leads"]:
         offsets = uncertainty.interval_offsets(samples, points, "default", lead_time=lead)[outage]
         error = (samples.observed_change(lead) - points["default"].changes[lead])[outage]
@@ -150,7 +156,7 @@ def test_days_without_a_level_are_scored_separately() -> None:
         frame = with_gap(frame, "reservoir_level", first, first + 11)
         is_missing[first : first + 11] = True
     samples = make_samples(frame, frame, RAINY)
-    points = hindcast.with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
+    points = with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
     scores = scorecard.score(hindcast.forecast_table(samples, RAINY, points), samples, RAINY)
     rows = scores.filter(metric="mae", model="default", window="all", lead_time=1)
     n = dict(rows.select("regime", "n").iter_rows())

@@ -1,5 +1,6 @@
 """Pictures that separate processes draw: no picture is lost when a process fails."""
 
+import json
 import os
 import signal
 import subprocess
@@ -91,6 +92,19 @@ def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     with _parent("time.sleep(60)", tmp_path) as (parent, child):
         parent.send_signal(signal.SIGKILL)
     _await_end(child)
+
+
+def test_a_process_whose_parent_has_ended_prints_no_traceback() -> None:
+    command = [sys.executable, "-P", rendering.__file__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(json.dumps({"spec": SPEC}).encode() + b"\n")
+        process.stdin.close()
+        process.stdout.close()  # before the picture is drawn
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_ctrl_c_reaches_the_parent_only(tmp_path: Path) -> None:

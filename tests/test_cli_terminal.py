@@ -11,6 +11,7 @@ from forebay.cli import terminal
 from forebay.dams.local_time import init_time
 from forebay.forecasts.issue import IssuedForecast
 from tests import synthetic
+from tests.command_line import forebay
 
 INIT = date(2021, 4, 14)
 DAM = synthetic.dam()
@@ -129,3 +130,19 @@ def test_there_is_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixtu
         update("hindcast", 7, 7)
     captured = capsys.readouterr()
     assert (captured.out, captured.err.strip()) == ("", "")
+
+
+def test_no_text_controls_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.line("Dam\x1b[2J")
+    terminal.table("a\x07", [{"station": "x\x1b]0;title\x07"}])
+    out = capsys.readouterr().out
+    assert "Dam\ufffd[2J\n" in out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+
+
+def test_no_error_controls_the_terminal() -> None:
+    result = forebay("daily", "demo", "-o", "\x1b[2J.txt")
+    assert (result.code, result.out) == (2, "")
+    assert "\ufffd[2J.txt: suffix" in result.err
+    assert "\x1b" not in result.err

@@ -134,6 +134,7 @@ unit = "degC"
     assert [(row["gauge"], row["new"]) for row in rows] == [("reservoir_level", 1), ("dew_point_2", 1)]
 
 
+@pytest.mark.slow
 def test_a_metric_a_model_a_chart_and_a_section_are_in_a_run(extended: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(520)
     dam = small_dam(rain_gauge(), full_supply=1.0, hindcast={"leads": (1,)})

@@ -388,3 +388,10 @@ def test_the_refusal_of_a_date_names_the_remedy(stamp: str, form: str, advice: s
     with pytest.raises(SourceError) as caught:
         values(f"date,level\n{stamp},1\n", date_format=form)
     assert advice in str(caught.value)
+
+
+def test_an_unprintable_quality_code_is_replaced() -> None:
+    text = "date,level,q\n2020-01-01,1,\x1b[2J\n2020-01-02,2,G\n"
+    readings = parse(text, dam_with_file("x.csv", quality="q"))
+    assert readings["quality_code"].to_list() == ["\ufffd[2J", "G"]
+    assert readings["value"].to_list() == [1, 2]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from forebay.dams.gauge import ROLE_VARIABLES, Role
 from forebay.dams.thresholds import ReferenceLevel
+from tests import synthetic
 
 days = st.dates(date(1999, 1, 1), date(2030, 12, 31))
 
@@ -73,3 +74,14 @@ def test_a_reference_level_has_one_value_per_day(days: list[date]) -> None:
 
 def test_every_role_has_variables() -> None:
     assert set(get_args(Role)) == set(ROLE_VARIABLES)
+
+
+@pytest.mark.parametrize("character", ["\u0001", "\u0008", "\u001b", "\uffff", "\u202e", "\ud800"])
+@pytest.mark.parametrize("key", ["name", "country"])
+def test_a_text_with_a_character_that_no_output_may_contain_is_refused(key: str, character: str) -> None:
+    with pytest.raises(ValueError, match=rf"the character U\+{ord(character):04X}, which must not be printed"):
+        synthetic.small_dam(**{key: f"Small{character}"})
+
+
+def test_notes_of_a_dam_file_may_have_lines() -> None:
+    assert synthetic.small_dam(notes="One.\nTwo.\tThree.").notes == "One.\nTwo.\tThree."

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from forebay.archive import database, engines
+from forebay.archive.lease import LeaseWait
 from forebay.archive.store import AppendResult, open_archive
 from forebay.errors import ConfigError, ForebayError
 from tests import disks
@@ -114,7 +115,7 @@ def test_an_archive_of_a_newer_forebay_is_refused(url: str, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(database, "SCHEMA_VERSION", 7)
         open_archive(url).close()
-    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 2; use the forebay that wrote it"):
+    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 3; use the forebay that wrote it"):
         open_archive(url)
 
 
@@ -156,7 +157,8 @@ def test_the_creation_of_an_archive_waits_for_another_process(sqlite_url: str, m
 
 def test_a_permanent_lock_is_an_error_in_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
-    with open_archive(url) as writer, open_archive(url) as second, writer._database.writing():
+    with open_archive(url) as writer, open_archive(url, lease_wait=LeaseWait(0)) as second, \
+            writer._database.transaction():  # fmt: skip
         assert second.as_of([LEVEL]).is_empty()  # a reader does not wait
         with pytest.raises(ForebayError, match="was locked by another process"):
             second.append(batch(1.0), MONDAY)

@@ -63,6 +63,7 @@ def run_snippets(page: Path) -> None:
         exec(compile(snippet, page.name, "exec"), namespace)
 
 
+@pytest.mark.slow
 def test_the_readme_snippets_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a snippet writes files to the current folder
     run_snippets(README)
@@ -147,6 +148,23 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
         assert any(re.search(rf"(?<![\w-]){name}(?![\w-])", text) for name in written), (
             f"docs/commands.md does not name {' or '.join(written)} of `forebay {command}`"
         )
+
+
+def test_the_options_of_every_command_are_documented() -> None:
+    text = (PROJECT / "docs" / "commands.md").read_text("utf-8")
+    options = [name for argument in app.meta.assemble_argument_collection() for name in argument.names]
+    assert {"--log-level", "--log-json"} <= set(options)
+    assert [name for name in options if name.startswith("--") and f"`{name}" not in text] == []
+
+
+def test_every_step_of_the_log_is_documented() -> None:
+    page = (PROJECT / "docs" / "commands.md").read_text("utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| `step` |"))
+    sources = [path.read_text("utf-8") for path in (PROJECT / "src").rglob("*.py")]
+    steps = {name for text in sources for name in re.findall(r"\bstep\(\"([a-z_]+)\"", text)}
+    steps |= {name for text in sources for name in re.findall(r"\bwrite\(logging\.[A-Z]+, \"([a-z_]+)\"", text)}
+    assert len(steps) > 15
+    assert {name for name in steps if not re.search(rf"\b{name}\b", row)} == set()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

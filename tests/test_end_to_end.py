@@ -1,14 +1,17 @@
 """`forebay run DAM` from a dam file to a report. Slow: each test is a whole run."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from forebay.dams.dam_file import load_dam
+from forebay.days.daily import usable_values
 from forebay.models import MODELS
 from forebay.tables import FORECASTS, QUANTILES, REFERENCES, SCORES
 from tests.command_line import forebay
+from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, SHARED, needs_shared
 
 DAMS = sorted(path.stem for path in (PROJECT / "tests/dams").glob("*.toml"))
@@ -22,14 +25,23 @@ def _in_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("FOREBAY_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
 
 
-def with_two_leads(dam: Path, folder: Path) -> Path:
-    """Path of a copy of the dam file with two lead times; the test of Warragamba has all seven, which take longer."""
-    text = dam.read_text("utf-8").replace('"../../../shared/', f'"{SHARED}/')
+def with_short_hindcast(path: Path, folder: Path) -> Path:
+    """Path of a copy of the dam file with two lead times and a hindcast of the last two years.
+
+    The test of Warragamba has all lead times and its whole record, and `scripts/skill` those of every dam.
+    """
+    dam = load_dam(str(path))
+    frame = daily_from_files(dam)
+    last = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"][-1]
+    keys = f"[hindcast]\nleads = [1, 7]\nstart = {last - timedelta(days=730)}\nlearning_days = 730\n"
+    text = path.read_text("utf-8").replace('"../../../shared/', f'"{SHARED}/')
     split = text.index("[hindcast]\n") if "[hindcast]\n" in text else text.index("[[gauges]]")
-    rest = text[split:].removeprefix("[hindcast]\n")
-    path = folder / dam.name
-    path.write_text(f"{text[:split]}[hindcast]\nleads = [1, 7]\n{rest}", "utf-8")
-    return path
+    own, bracket, gauges = text[split:].removeprefix("[hindcast]\n").partition("[[gauges]]")
+    own = "".join(line for line in own.splitlines(keepends=True) if not line.startswith(("start =", "learning_days =")))
+    rest = own + bracket + gauges
+    copy = folder / path.name
+    copy.write_text(f"{text[:split]}{keys}{rest}", "utf-8")
+    return copy
 
 
 @pytest.mark.slow
@@ -85,7 +97,7 @@ def test_warragamba_from_its_files_to_a_report() -> None:
 
 @pytest.mark.parametrize("dam", ["demo", *(dam for dam in REAL if dam.id != "warragamba")])
 def test_every_real_dam_runs(dam: str, tmp_path: Path) -> None:
-    run = forebay("run", dam if dam == "demo" else with_two_leads(Path(dam), tmp_path), "-o", "report", "--json")
+    run = forebay("run", dam if dam == "demo" else with_short_hindcast(Path(dam), tmp_path), "-o", "report", "--json")
     assert (run.code, run.err) == (0, "")
     output = run.json
     medians = [row for row in output["forecast"] if row["model"] == "default" and row["quantile"] == 0.5]

@@ -63,14 +63,14 @@ def test_the_nul_character_is_refused_by_both_databases(url: str) -> None:
         ("postgresql+psycopg://me:secret@host/x", "postgresql+psycopg://me:***@host/x"),
         ("postgresql+psycopg://me@host/x?password=secret", "password=***"),
         ("postgresql+psycopg://host/x?sslpassword=secret&sslmode=require", "sslpassword=***"),
-        ("postgresql+psycopg://me:sec@ret@host/x", "…@host"),
+        ("postgresql+psycopg://me:sec@ret@host/x", "***@host"),
         ("postgresql+psycopg://me:%73ecret@host/x", "me:***@host"),
     ],
 )
 def test_no_password_is_printed(url: str, expected: str) -> None:
     from sqlalchemy import make_url
 
-    public = urls.public_url(make_url(url)).replace("%2A", "*").replace("%E2%80%A6", "…")
+    public = urls.public_url(make_url(url))
     assert expected in public
     assert "sec" not in public
 
@@ -142,6 +142,7 @@ def test_a_server_that_cannot_be_reached(postgres: Cluster) -> None:
             sentence(caught, postgres)
 
 
+@pytest.mark.slow
 def test_a_connection_cut_during_a_write_stores_nothing_and_the_next_write_is_complete(
     postgres: Cluster, server_archive: tuple[str, Archive]
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_connection_cut_between_two_reads_is_renewed(postgres: Cluster, server
     assert archive.as_of([LEVEL]).height == 100
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_server(postgres: Cluster, tmp_path: Path) -> None:
     small = readings(LEVEL, day_contents(date(1990, 1, 1), [1.0] * 100))
     large = readings(LEVEL, day_contents(date(1000, 1, 1), [1.0] * 120_000))

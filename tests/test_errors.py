@@ -2,10 +2,10 @@
 
 import pytest
 
-from forebay.errors import ConfigError, DataError, ForebayError, ModelError, NoArchiveError, SourceError
+from forebay.errors import BusyError, ConfigError, DataError, ForebayError, ModelError, NoArchiveError, SourceError
 
 
-@pytest.mark.parametrize("kind", [ConfigError, NoArchiveError, SourceError, DataError, ModelError])
+@pytest.mark.parametrize("kind", [ConfigError, NoArchiveError, SourceError, DataError, BusyError, ModelError])
 def test_every_error_is_a_forebay_error_with_its_sentence(kind: type[ForebayError]) -> None:
     with pytest.raises(ForebayError, match=r"^level 5 is too high$"):
         raise kind("level 5 is too high")

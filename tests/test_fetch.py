@@ -36,7 +36,7 @@ class Agency:
     def __init__(self) -> None:
         self.requests: dict[str, tuple[date | None, date]] = {}
         self.spans: list[tuple[str, date | None, date]] = []
-        self.broken: dict[str, SourceError] = {}
+        self.broken: dict[str, Exception] = {}
         self.revised: dict[date, float] = {}
         self.without_reading: set[date] = set()
         self.unavailable: set[date] = set()
@@ -208,6 +208,29 @@ def test_the_failure_of_one_gauge_does_not_stop_others(dam: Dam, archive: Archiv
         ("rainfall_r1", "station r1 is unknown to the service", 0, 0, None, None)
     ]
     assert result.table["rows"].to_list() == [69, 0, 69, 69]
+
+
+UNEXPECTED = (TypeError("a\x1b[2J"), OverflowError(), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "x"))
+
+
+@pytest.mark.parametrize("error", UNEXPECTED)
+def test_an_unexpected_error_of_one_gauge_does_not_stop_others(
+    dam: Dam, archive: Archive, agency: Agency, error: Exception
+) -> None:
+    agency.broken["r2"] = error
+    try:
+        result = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=agency.fetch)
+    except type(error):
+        pytest.fail("the error of one gauge ended the fetch")
+    assert result.failure is None
+    table = result.table
+    stored = dict(table.select("gauge", "new").iter_rows())
+    sentence = table.filter(pl.col("gauge").str.contains("r2"))["error"][0]
+    assert sentence.startswith(f"simulated, station r2: {type(error).__name__}")
+    assert sentence.endswith("; please report it")
+    assert sentence.isprintable() or "\ufffd" in sentence
+    assert "\x1b" not in sentence
+    assert [gauge for gauge, new in stored.items() if not new] == [table["gauge"][2]]
 
 
 def test_the_failure_of_all_gauges_is_one_sentence(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forebay.errors import ConfigError, ModelError
-from forebay.files import check_writable, write_all
+from forebay.files import check_writable, check_writable_file, write_all
 from tests.disks import mount, small_disk
 
 
@@ -54,3 +54,23 @@ def test_a_folder_on_a_disk_that_is_read_only(tmp_path: Path) -> None:
                 ConfigError, match="cannot be written: Read-only file system; choose another with -o DIR"
             ):
                 check_writable(folder)
+
+
+def test_a_link_to_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for folder in (tmp_path / "link", tmp_path / "link" / "below"):
+        with pytest.raises(ConfigError, match=r"'.*/link' is a link to a folder that does not exist"):
+            check_writable(folder)
+
+
+def test_a_file_that_cannot_be_written_is_refused_early(tmp_path: Path) -> None:
+    check_writable_file(tmp_path / "a.csv", (".csv",))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "folder.csv").mkdir()
+    for name, reason in (
+        ("a.txt", r"suffix '.txt' is unknown; allowed are \.csv, \.json"),
+        ("folder.csv", r"cannot be written \(it is a folder\)"),
+        ("nothing/a.json", r"cannot be written \(No such file or directory\); give a path in a folder that can be"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            check_writable_file(tmp_path / name, (".csv", ".json"))

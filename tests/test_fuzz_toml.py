@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from forebay.cli.setup import _without_password
 from forebay.dams.dam_file import catalogue, load_dam
 from forebay.errors import ConfigError
-from forebay.settings import FILE_NAME, Settings, leaves, load_settings
+from forebay.settings import FILE_NAME, Settings, leaves, load_settings, public_value
 from tests.command_line import forebay
 
 WITH_FILES = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -246,7 +245,7 @@ def test_any_environment_variable_is_read_or_refused(name: str, value: str) -> N
     try:
         settings, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
         for _, setting in leaves(settings.model_dump()):
-            _without_password(setting)
+            public_value(setting)
     except ConfigError as error:
         assert str(error).isprintable() and len(str(error)) < 1000 + len(name), str(error)
 
@@ -261,7 +260,7 @@ def test_settings_appear_without_passwords(name: str, scheme: str, rest: str) ->
     for value in (f"{scheme}me:secret@{rest}", f"{scheme}{rest}:secret@h:abc/x", f"{scheme}{rest}?password=secret"):
         try:
             settings, _ = load_settings(Path("/nowhere"), {f"FOREBAY_{name}": value})
-            text = str([_without_password(setting) for _, setting in leaves(settings.model_dump())])
+            text = str([public_value(setting) for _, setting in leaves(settings.model_dump())])
         except ConfigError as error:
             text = str(error)
         assert "secret" not in text, (value, text)

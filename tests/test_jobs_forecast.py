@@ -111,7 +111,8 @@ def test_the_unit_of_the_target_changes_only_the_unit_of_the_output(
     for name in ("change", "level"):
         np.testing.assert_allclose(table_ft[name] * 0.3048, table_m[name], rtol=1e-6, atol=1e-7)
     assert_frame_equal(table_ft.drop("change", "level"), table_m.drop("change", "level"))
-    no_unit = ("nse", "kge", "coverage_80", "coverage_90", "above_95", "events", "share_forecast", "outside_experience")
+    no_unit = ("nse", "kge", "coverage_80", "coverage_90", "above_95", "events", "share_forecast")
+    no_unit += ("outside_experience", "outside_limits")
     has_unit = ~(pl.col("metric").is_in(no_unit) | pl.col("metric").str.contains("skill"))
     scaled = feet.scores.with_columns(
         pl.when(has_unit).then(pl.col(c) * 0.3048).otherwise(c).alias(c) for c in ("value", "low", "high")

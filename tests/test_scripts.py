@@ -5,8 +5,10 @@ which logs each installation.
 """
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,26 @@ def test_run_takes_a_dam_and_options_and_works_in_the_callers_folder(
 ) -> None:
     result = call(project / "scripts" / "run", *options, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, f"{tmp_path}|{printed}\n")
+
+
+def test_another_python_has_an_environment_of_its_own(project: Path, tmp_path: Path) -> None:
+    """A stand-in for pyenv, with this test's own Python under the version that is asked for."""
+    version = "{}.{}".format(*sys.version_info)
+    programs = tmp_path / "pyenv" / "versions" / f"{version}.99" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").symlink_to(sys.executable)
+    before = installations(project)
+    environ = f"PYENV_ROOT={tmp_path / 'pyenv'}"
+    for _ in range(2):
+        result = call("env", environ, project / "scripts" / "setup", "--python", version, "dev", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    assert installations(project) == before + 1, "the environment without --python stays"
+    assert call(project / f".venv-{version}" / "bin" / "python", "-c", "import forebay", cwd=tmp_path).returncode == 0
+    missing = call("env", environ, project / "scripts" / "setup", "--python", "3.99", "dev", cwd=tmp_path)
+    assert missing.returncode != 0
+    sentence = r"forebay: no Python 3\.99 found \(looked for .*\); install one and try again\n"
+    assert re.fullmatch(sentence, missing.stderr)
+    assert not (project / ".venv-3.99").exists()
 
 
 def test_an_old_python_is_an_error_in_one_sentence(tmp_path: Path) -> None:

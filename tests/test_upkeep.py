@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.archive import engines, upkeep
+from forebay.archive.lease import LeaseWait
 from forebay.archive.store import Archive, open_archive
 from forebay.errors import ConfigError, DataError, ForebayError
 from tests import disks
@@ -393,6 +394,6 @@ def test_compact_releases_space_and_deletes_nothing(filled: str, tmp_path: Path)
 def test_compact_waits_for_a_writer_and_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
     url = f"sqlite:///{tmp_path}/forebay.db"
-    with open_archive(url) as archive, archive._database.writing(), \
+    with open_archive(url) as archive, archive._database.transaction(), \
             pytest.raises(ForebayError, match="was locked by another process"):  # fmt: skip
-        upkeep.compact(url)
+        upkeep.compact(url, lease_wait=LeaseWait(0))

@@ -93,6 +93,7 @@ def test_every_net_of_the_article_gives_the_same_in_elixir_and_javascript(backen
             assert np.abs(np.array(predict(tmp_path / name, table)) - expected).max() <= 1e-5, (name, predict)
 
 
+@pytest.mark.slow
 def test_a_net_gives_the_same_in_elixir_and_javascript(tmp_path: Path) -> None:
     table = rain_table(60)
     network = networks.fit(make_fit(epochs=2))

@@ -8,13 +8,11 @@ The public interface is six functions, imported on first use, so that ``import f
 
 The packages, in the order in which the data passes through them; a package imports only from packages before it:
 
-`errors`, `tables`, `services`, `settings`, `metrics`, `files` → `dams` → `sources` → `archive` → `days` → `screen` →
-`features` → `nets` → `models` → `verify` → `forecasts` → `charts` → `report` → `jobs` → `article` → `cli`.
+`errors`, `text`, `log`, `tables`, `services`, `settings`, `metrics`, `files` → `dams` → `sources` → `archive` → `days`
+→ `screen` → `features` → `nets` → `models` → `verify` → `forecasts` → `charts` → `report` → `jobs` → `article` → `cli`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as type checkers know it; `typing` would take most of the time of this import
 if TYPE_CHECKING:
     from forebay.archive.store import open_archive
     from forebay.dams.dam_file import load_dam
@@ -41,6 +39,8 @@ def __getattr__(name: str) -> object:
     """A public function, imported now."""
     if name not in _MODULES:
         raise AttributeError(f"module 'forebay' has no attribute {name!r}; public are {', '.join(sorted(_MODULES))}")
+    from importlib import import_module
+
     function = getattr(import_module(_MODULES[name]), name)
     globals()[name] = function
     return function

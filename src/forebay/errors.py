@@ -7,6 +7,7 @@
     │   └── NoArchiveError   the archive to read does not exist yet
     ├── SourceError   a service or file did not deliver the requested data (retryable, retry_after)
     ├── DataError     the observations do not suffice for the request
+    ├── BusyError     another process writes to the archive: try again later
     └── ModelError    a model cannot be fitted, saved, loaded or used
 
 Every message is one sentence or two: the wrong value, what is allowed, what to do.
@@ -15,6 +16,9 @@ Every message is one sentence or two: the wrong value, what is allowed, what to 
 
 class ForebayError(Exception):
     """Any error that forebay raises on purpose; its text addresses the user."""
+
+    dam = ""
+    """Id of the dam, if its job has set it: for the log."""
 
 
 class ConfigError(ForebayError, ValueError):
@@ -46,6 +50,10 @@ class SourceError(ForebayError):
 
 class DataError(ForebayError):
     """The observations do not suffice for the request."""
+
+
+class BusyError(ForebayError):
+    """Another process writes to the archive, and did not end while this one waited."""
 
 
 class ModelError(ForebayError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -23,6 +24,35 @@ def quantiles(values: Array, probabilities: Sequence[float] | Array) -> Array:
     """
     rising = np.sort(values)
     return np.asarray(np.interp(np.asarray(probabilities) * (len(rising) - 1), np.arange(len(rising)), rising))
+
+
+def weighted_quantiles(values: Array, weights: Array, probabilities: Array) -> Array:
+    """Quantiles of `values` (no NaN) with nonnegative `weights`; with equal weights those of `quantiles`.
+
+    >>> weighted_quantiles(np.array([3.0, 1.0, 2.0]), np.ones(3), np.array([0.0, 0.25, 1.0])).tolist()
+    [1.0, 1.5, 3.0]
+    >>> weighted_quantiles(np.array([3.0, 1.0, 2.0]), np.array([1.0, 0.0, 1.0]), np.array([0.0, 0.5])).tolist()
+    [2.0, 2.5]
+    """
+    counts = weights > 0
+    values, weights = values[counts], weights[counts]
+    if (weights == weights[0]).all():
+        return quantiles(values, probabilities)
+    order = np.argsort(values, kind="stable")
+    position = np.cumsum(weights[order]) - weights[order] / 2
+    share = (position - position[0]) / (position[-1] - position[0])
+    return np.asarray(np.interp(probabilities, share, values[order]))
+
+
+def quantile_so_far(values: pl.Series, probability: float, count: int) -> Array:
+    """Quantile of the `values` up to each, shape (n,); NaN before `count` of them are known.
+
+    >>> quantile_so_far(pl.Series([1.0, None, 3.0, 2.0]), 0.5, 2).tolist()
+    [nan, nan, 2.0, 2.0]
+    """
+    window = max(len(values), count)
+    so_far = values.rolling_quantile(probability, "linear", window_size=window, min_samples=count)
+    return so_far.to_numpy().astype(float)
 
 
 def column_medians(values: Array) -> Array:

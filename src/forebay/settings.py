@@ -7,7 +7,6 @@ An environment variable is `FOREBAY_` and the key, with two underscores between 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from forebay.errors import ConfigError
 from forebay.services import default_urls, service_named
+from forebay.text import public_url
 
 FILE_NAME = "forebay.toml"
 PREFIX = "FOREBAY_"
@@ -61,6 +61,20 @@ class HttpSettings(_Frozen):
     days_per_request: Annotated[int, Field(ge=1, le=100_000)] = 3660
 
 
+class FileSettings(_Frozen):
+    """Folders whose files an error may quote; by default the dam file's folder and the current one.
+
+    The environment variable separates folders by ":" (";" on Windows), as PATH does.
+    """
+
+    roots: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split(cls, folders: object) -> object:
+        return folders.split(os.pathsep) if isinstance(folders, str) else folders
+
+
 def _default_sources() -> dict[str, SourceSettings]:
     return {name: SourceSettings(url=url) for name, url in default_urls().items()}
 
@@ -86,6 +100,8 @@ class Settings(_Frozen):
     ----------
     archive
         URL of the archive; by default an SQLite file in the user's data folder.
+    lease_wait_s
+        Seconds that a command waits while another process writes to the archive.
     output
         Folder in which `forebay run` creates one folder per dam.
     provisional_days
@@ -96,9 +112,12 @@ class Settings(_Frozen):
         Number of threads of a hindcast; by default one per processor.
     sources, http
         Base URL of each service; limits of every request.
+    files
+        Which files an error may quote.
     """
 
     archive: str = Field(min_length=1, default_factory=lambda: f"sqlite:///{quote(str(data_folder() / 'forebay.db'))}")
+    lease_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     output: Annotated[str, Field(min_length=1)] = "runs"
     provisional_days: Annotated[int, Field(ge=0, le=3650)] = 30
     cache: str = Field(min_length=1, default_factory=lambda: str(cache_folder()))
@@ -106,6 +125,7 @@ class Settings(_Frozen):
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=lambda: min(os.cpu_count() or 1, 256))
     sources: Mapping[str, SourceSettings] = Field(default_factory=_default_sources)
     http: HttpSettings = HttpSettings()
+    files: FileSettings = FileSettings()
 
     def http_for(self, source: str) -> HttpSettings:
         """Limits of requests to a service: the lower of `http` and the service's own."""
@@ -216,22 +236,22 @@ def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
         raise ConfigError(f"{where}: setting {key} = {value}: {reason[0].lower()}{reason[1:]}") from None
 
 
-def without_password(text: str) -> str:
-    """`text` (a URL or any text) with possible passwords removed.
-
-    >>> without_password("ftp://me:secret@host/x?password=secret")
-    'ftp:…@host/x?password=***'
-    """
-    text = re.sub(r"(?s):.*@", ":…@", text)
-    return re.sub(r"(?i)(password\w*=)[^&\s'\"]*", r"\1***", text)
+def public_value(value: Any) -> Any:  # Any: a setting has any type
+    """`value` with each text in it as `text.public_url`."""
+    if isinstance(value, str):
+        return public_url(value)
+    if isinstance(value, Mapping):
+        return {key: public_value(item) for key, item in value.items()}
+    return [public_value(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _short(value: object) -> str:
     """A value for an error message."""
-    text = without_password(repr(value))
+    text = repr(public_value(value))
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _where(key: str, origin: Mapping[str, str]) -> str:
-    """Origin of `key`, or of a key below it."""
-    return next((place for k, place in origin.items() if k == key or k.startswith(f"{key}.")), "settings")
+    """Origin of `key`, of a key below it, or of the list that it is an item of."""
+    pairs = ((f"{k}.", place) for k, place in origin.items())
+    return next((place for k, place in pairs if k.startswith(f"{key}.") or key.startswith(k)), "settings")

@@ -170,8 +170,9 @@ EXPLANATION = Table(
 """Contributions to a forecast."""
 
 
-DATUM_STEP = "datum_step"
-"""Column of a daily table as known on a day: whether a new datum of the target begins, as far as known."""
+LEVEL_BREAK = "level_break"
+"""Column of a daily table as known on a day: whether no change of the target into the day counts. A new datum begins,
+or the reading or the one before it is suspect."""
 
 
 def flag_of(column: str) -> str:

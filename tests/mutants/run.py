@@ -1,7 +1,8 @@
-"""Run the mutants: python -m tests.mutants.run [NAME ...], all by default.
+"""Run the mutants: python -m tests.mutants.run [--tested] [NAME ...], all by default.
 
 A mutant is NAME.patch in this folder. Its header has one sentence on the fault and one or more lines `# tests: NODE`,
-pytest's node ids; the rest is a diff of `src`. First all these tests run on the code as it is and must pass. Then each
+pytest's node ids; the rest is a diff of `src`. First all these tests run on the code as it is and must pass;
+`--tested` leaves this out, where the whole suite has just passed. Then each
 mutant is applied to a copy of `src`, and each of its tests must fail with an assertion. The working tree never changes.
 
 One line per mutant: caught, SURVIVED, does not apply, or error. The exit code is 1 if any mutant is not caught.
@@ -121,21 +122,30 @@ def timed(mutant: Mutant) -> Outcome:
     return outcome
 
 
-def main(names: list[str]) -> int:
-    """Exit code: 0 if every mutant is caught, 1 if not, 2 for a wrong argument or a wrong header."""
-    try:
-        selected = mutants(names)
-    except ValueError as error:
-        print(f"forebay: {error}", file=sys.stderr)
-        return 2
+def passes(selected: list[Mutant]) -> bool:
+    """Whether the tests of these mutants pass on the code as it is; prints a line."""
     start = time.monotonic()
     tests = tuple(dict.fromkeys(test for mutant in selected for test in mutant.tests))
     unchanged = run_tests(tests, ROOT / "src", "--numprocesses", str(PARALLEL))
     if unchanged.returncode != 0:
         print(unchanged.stdout + unchanged.stderr)
         print("forebay: tests of the mutants fail on the code as it is, or name no test; correct them first")
-        return 1
+        return False
     print(f"{'unchanged':<14} {time.monotonic() - start:5.1f} s  {len(tests)} tests pass", flush=True)
+    return True
+
+
+def main(names: list[str]) -> int:
+    """Exit code: 0 if every mutant is caught, 1 if not, 2 for a wrong argument or a wrong header."""
+    is_tested = "--tested" in names
+    try:
+        selected = mutants([name for name in names if name != "--tested"])
+    except ValueError as error:
+        print(f"forebay: {error}", file=sys.stderr)
+        return 2
+    start = time.monotonic()
+    if not is_tested and not passes(selected):
+        return 1
     with ThreadPoolExecutor(PARALLEL) as pool:
         outcomes = list(pool.map(timed, selected))
     failures = [outcome for outcome in outcomes if outcome.result != "caught"]

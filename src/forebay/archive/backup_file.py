@@ -6,12 +6,12 @@ Unlike `files.write_all`, it never replaces a file without permission, even one 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from forebay.errors import ConfigError
+from forebay.files import staging_folder
 
 _LOG_SUFFIXES = ("-wal", "-shm", "-journal")  # of files that SQLite writes for a database in use or not closed
 
@@ -45,8 +45,8 @@ def staged_file(path: Path, *, replace: bool) -> Iterator[Path]:
     """A path in the same folder to write to; at the end of the block, the file is moved to `path`."""
     _refuse_logs(path)
     try:
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
-            part = Path(folder) / path.name
+        with staging_folder(path.parent) as folder:
+            part = folder / path.name
             yield part
             _flush(part)
             _refuse_logs(path)

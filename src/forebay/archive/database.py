@@ -7,6 +7,7 @@ between the two databases.
 `series`                id ↔ source, station, variable, aggregate, interval, rules; reading_rules (JSON)
 `observation`           series, time, fetched_at (µs since 1970 UTC), value, raw_value, quality, quality_code
 `archive_schema`        version: one row, the number of this schema
+`lease`                 no row, or the process that writes (`lease.Holder`); times in µs since 1970 UTC
 ======================  =====================================================================================
 """
 
@@ -14,17 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
 
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, upgrade, urls
+from forebay.archive import engines, read_only, upgrade, urls
 from forebay.archive.driver_errors import translate_errors
+from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -56,6 +59,13 @@ _observation = sa.Table(
     sa.ForeignKeyConstraint(["series"], ["series.id"]).ddl_if(dialect="sqlite"),
     sqlite_with_rowid=False,
 )
+_lease = sa.Table(
+    "lease",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1: there is one lease
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("token", "host", "processes", "command")),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("process", "since", "expires_at")),
+)
 VERSION_COLUMNS: dict[str, pl.DataType] = {"series": pl.Int64()} | {
     column.name: OBSERVATIONS.columns[column.name] for column in _observation.c if column.name != "series"
 }
@@ -71,6 +81,8 @@ class Database:
         URL of the archive.
     create
         Whether to create an archive that does not exist; otherwise that is a `NoArchiveError`.
+    lease_wait
+        Wait of a write for the lease of another process.
 
     Attributes
     ----------
@@ -80,16 +92,19 @@ class Database:
         The file of an SQLite archive; None for a server.
     """
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
+    def __init__(self, url: str, *, create: bool = True, lease_wait: LeaseWait = DEFAULT_WAIT) -> None:
         parts = urls.parse_url(url)
         self.where = urls.public_url(parts)
         self.file = urls.sqlite_file(parts)
         if not create and self.file is not None and not self.file.exists():
             raise self._absent()
-        self.engine = engines.create_engine(parts)
+        is_immutable = not create and self.file is not None and read_only.is_immutable(self.file, self.where)
+        self._immutable_file = self.file.stat() if is_immutable and self.file is not None else None
+        self.engine = engines.create_engine(parts, immutable=is_immutable)
+        self._lease = Lease(self, lease_wait)
         with ExitStack() as undo:
             undo.callback(self.close)
-            self._prepare(create)
+            self._version = self._prepare(create)
             undo.pop_all()
 
     def close(self) -> None:
@@ -99,12 +114,33 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the archive, even while other processes write."""
-        with self.translate_errors(), engines.for_reading(self.engine).begin() as connection:
-            yield connection
+        with ExitStack() as stack:
+            if self.file is not None and self._immutable_file is not None:
+                stack.enter_context(read_only.unchanged(self.file, self._immutable_file, self.where))
+            stack.enter_context(self.translate_errors())
+            yield stack.enter_context(engines.for_reading(self.engine).begin())
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that is stored completely or not at all; there is one at a time, others wait."""
+        """A transaction under the lease that is stored completely or not at all."""
+        with self.lease(), self.transaction() as connection:
+            self._lease.confirm(connection)
+            yield connection
+            self._lease.confirm(connection)  # a long transaction: others may take the lease EXPIRY_S after its end
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Context in which no other process writes; a single write needs none of its own (`lease.Lease.hold`)."""
+        if self._version == upgrade.WITHOUT_LEASE:
+            with self.translate_errors():
+                upgrade.add_lease(self.engine, _lease, _version)
+            self._version = SCHEMA_VERSION
+        with self._lease.hold():
+            yield
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A transaction of a writer without the lease: for the lease itself, and for new tables."""
         with self.translate_errors(), engines.for_writing(self.engine).begin() as connection:
             engines.lock(connection)
             yield connection
@@ -171,8 +207,9 @@ class Database:
         query = query.order_by(column.series, column.time, column.fetched_at)
         with connection.execute(query) as result:
             assert result.cursor is not None
-            rows = result.cursor.fetchall()  # the driver's: SQLAlchemy's row objects double the time
-        return _frame(rows, VERSION_COLUMNS)
+            cursor = result.cursor  # the driver's: SQLAlchemy's row objects double the time
+            pages = [_frame(rows, VERSION_COLUMNS) for rows in iter(lambda: cursor.fetchmany(PAGE), [])]
+        return pl.concat([_frame([], VERSION_COLUMNS), *pages])
 
     def pages(self, connection: sa.Connection, series: int) -> Iterator[pl.DataFrame]:
         """The versions of one series as by `versions`, at most `PAGE` rows at a time."""
@@ -226,25 +263,59 @@ class Database:
         }
         return {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
 
-    def _prepare(self, create: bool) -> None:
-        """Create the tables of a new archive, upgrade an older one, refuse another program's or a newer one."""
+    def now(self, connection: sa.Connection) -> int:
+        """The time by the database's clock, which all machines share (µs since 1970 UTC)."""
+        return engines.clock(connection)
+
+    def lease_holder(self, connection: sa.Connection) -> Holder | None:
+        """The process that has the lease, also if it has expired."""
+        row = connection.execute(sa.select(_lease)).one_or_none()
+        return None if row is None else Holder(**{name: row._mapping[name] for name in Holder.__match_args__})
+
+    def set_lease(self, connection: sa.Connection, holder: Holder) -> None:
+        """Give the lease to `holder`."""
+        connection.execute(sa.delete(_lease))
+        connection.execute(sa.insert(_lease), {"id": 1} | asdict(holder))
+
+    def renew_lease(self, connection: sa.Connection, token: str, expiry: int) -> bool:
+        """Set the end of the lease with this token to `expiry` µs from now; False if another process has the lease."""
+        query = sa.update(_lease).where(_lease.c.token == token)
+        return connection.execute(query.values(expires_at=self.now(connection) + expiry)).rowcount == 1
+
+    def delete_lease(self, connection: sa.Connection, token: str) -> None:
+        """Delete the lease with this token."""
+        connection.execute(sa.delete(_lease).where(_lease.c.token == token))
+
+    def clear_lease(self) -> None:
+        """Delete the lease in a copy of an archive: its holder writes to the original."""
+        if self._version == SCHEMA_VERSION:
+            with self.transaction() as connection:
+                connection.execute(sa.delete(_lease))
+
+    def _prepare(self, create: bool) -> int:
+        """Schema version, after creating a new archive or upgrading an old one; refuse others."""
         with self.reading() as connection:
             engines.refuse_unfit_encoding(connection, self.where)
             version = self._schema_version(connection)
         if version is None and not create:
             raise self._absent()
         if version is None:
-            with self.writing() as connection:
+            with self.transaction() as connection:
                 version = self._schema_version(connection)  # another process may have created it meanwhile
                 if version is None:
                     _metadata.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
+        if version == upgrade.OLD_VERSION and self._immutable_file is not None:
+            raise ConfigError(
+                f"archive {self.where} has schema version {version} and cannot be upgraded in a folder without write "
+                "permission; copy it to another folder"
+            )
         if version == upgrade.OLD_VERSION:
             with self.translate_errors():
                 upgrade.upgrade(self.engine, _series, _version, file=self.file)
-            version = SCHEMA_VERSION
-        if version != SCHEMA_VERSION:
+            version = upgrade.WITHOUT_LEASE
+        if version not in (upgrade.WITHOUT_LEASE, SCHEMA_VERSION):
             raise ConfigError(
                 f"archive {self.where} has schema version {version}, this forebay reads {SCHEMA_VERSION}; "
                 "use the forebay that wrote it (or a newer one), or another archive"
@@ -252,6 +323,7 @@ class Database:
         if create:
             with self.translate_errors():
                 engines.use_write_ahead_log(self.engine)
+        return version
 
     def _absent(self) -> NoArchiveError:
         return NoArchiveError(

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from forebay.errors import ConfigError, ForebayError
+from forebay.errors import BusyError, ConfigError, ForebayError
 
 BUSY_TIMEOUT_S = 30.0
 """Time that a process waits for the write of another one; the longest append takes well under a second."""
@@ -17,7 +17,7 @@ BUSY_TIMEOUT_S = 30.0
 _FULL = (ForebayError, "cannot grow: the disk is full; free some space and try again")
 _READ_ONLY = (ConfigError, "cannot be written: {what} is read-only; choose another with --archive")
 _DAMAGED = (ForebayError, "is damaged; restore it from a backup, or fetch into a new archive")
-_BUSY = (ForebayError, f"was locked by another process for {BUSY_TIMEOUT_S:.0f} s; try again later")
+_BUSY = (BusyError, f"was locked by another process for {BUSY_TIMEOUT_S:.0f} s; try again later")
 _LOST = (
     ForebayError,
     "lost the connection to its server; the last write is stored completely or not at all: try again",

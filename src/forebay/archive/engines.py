@@ -10,14 +10,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time_ns
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive.driver_errors import BUSY_TIMEOUT_S, first_line
-from forebay.archive.urls import public_url, sqlite_file
+from forebay.archive.urls import public_url, sqlite_file, without_values
 from forebay.errors import ConfigError, ForebayError
 
 _CONNECTION = {
@@ -31,12 +32,17 @@ _CONNECTION = {
 }
 """Default options of a connection to a PostgreSQL server; options of the URL take precedence."""
 
-_COPY_ROWS = 100_000
+_ROWS_AT_ONCE = 100_000
 _POSTGRES_LOCK = 0x666F7265  # any constant: a PostgreSQL database has one writer at a time
 
 
-def create_engine(url: sa.URL) -> sa.Engine:
+def create_engine(url: sa.URL, *, immutable: bool = False) -> sa.Engine:
     """The engine of a parsed URL; the folder of an SQLite file is created.
+
+    Parameters
+    ----------
+    immutable
+        Whether to read an SQLite file without locks and without its log (`read_only.is_immutable`).
 
     Raises
     ------
@@ -44,10 +50,10 @@ def create_engine(url: sa.URL) -> sa.Engine:
         If the folder cannot be created, or psycopg is not installed.
     """
     path = sqlite_file(url)
-    return _postgres(url) if path is None else _sqlite(url, path)
+    return _postgres(url) if path is None else _sqlite(url, path, immutable=immutable)
 
 
-def _sqlite(url: sa.URL, path: Path) -> sa.Engine:
+def _sqlite(url: sa.URL, path: Path, *, immutable: bool) -> sa.Engine:
     where = public_url(url)
     if path.is_dir():
         raise ConfigError(f"archive {where}: {str(path)!r} is a folder; give the path of a file in it")
@@ -59,6 +65,13 @@ def _sqlite(url: sa.URL, path: Path) -> sa.Engine:
             "another with --archive"
         ) from None
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    if immutable:
+        name = f"file:{quote(str(path))}?mode=ro&immutable=1"
+
+        def connect(_dialect: sa.Dialect, _record: object, _args: object, _options: object) -> sqlite3.Connection:
+            return sqlite3.connect(name, uri=True, check_same_thread=False)
+
+        sa.event.listen(engine, "do_connect", connect)
     sa.event.listen(engine, "connect", _on_sqlite_connect)
     sa.event.listen(engine, "begin", _on_sqlite_begin)
     return engine
@@ -90,7 +103,7 @@ def _postgres(url: sa.URL) -> sa.Engine:
         try:
             return dialect.connect(*args, **options)
         except driver.Error as error:
-            reason = first_line(error).removeprefix("connection failed: ")
+            reason = without_values(first_line(error).removeprefix("connection failed: "), url)
             kind = ForebayError if isinstance(error, driver.OperationalError) else ConfigError
             raise kind(
                 f"archive {where} cannot be reached ({reason}); check that its server runs, and check host, port, "
@@ -120,6 +133,14 @@ def lock(connection: sa.Connection) -> None:
         # Releases the lock of a writer whose machine is lost.
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '10min'")
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRES_LOCK)))
+
+
+def clock(connection: sa.Connection) -> int:
+    """µs since 1970 UTC by the clock of the server; SQLite has that of this machine."""
+    if connection.dialect.name == "sqlite":
+        return time_ns() // 1000
+    query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    return int(connection.exec_driver_sql(query).scalar_one())
 
 
 @contextmanager
@@ -176,12 +197,13 @@ def load(connection: sa.Connection, table: sa.Table, rows: pl.DataFrame) -> None
     if connection.dialect.name == "sqlite":
         # Tuples for the driver: 370,000 rows/s, against 100,000 with a dict per row.
         statement = str(sa.insert(table).compile(dialect=connection.dialect))
-        connection.exec_driver_sql(statement, rows.rows())
+        for part in rows.iter_slices(_ROWS_AT_ONCE):  # as Python objects, rows take much more memory
+            connection.exec_driver_sql(statement, part.rows())
         return
     driver: Any = connection.connection.driver_connection  # Any: psycopg's connection, which may not be installed
     columns = ", ".join(column.name for column in table.c)
     with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN (FORMAT csv)") as copy:
-        for part in rows.iter_slices(_COPY_ROWS):
+        for part in rows.iter_slices(_ROWS_AT_ONCE):
             copy.write(part.write_csv(include_header=False, quote_style="non_numeric"))  # null without quotes, "" with
 
 

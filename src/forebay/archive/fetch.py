@@ -18,6 +18,7 @@ from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date
 from forebay.dams.value_checks import failed_checks
 from forebay.errors import ConfigError, DataError, SourceError
+from forebay.log import add_counts, step
 from forebay.services import SERVICES
 from forebay.sources import Fetch, fetch_readings, plan_requests
 from forebay.tables import INSTANT, OBSERVATIONS, Table
@@ -141,6 +142,8 @@ def fetch_dam(
 ) -> FetchReport:
     """Update `archive` with the gauges of `dam`, and return a report.
 
+    The fetch holds the archive's lease: of two processes, the second one waits and then fetches what is left.
+
     The failure of one gauge does not stop the others. The readings of a gauge are stored in one transaction, before
     those of the next gauge. Gauges are stored in the dam file's order, in whatever order their services respond.
 
@@ -158,19 +161,23 @@ def fetch_dam(
     ConfigError
         If `since` lies in the future, or the dam file requests something that a source does not offer: correct the dam
         file, a retry cannot succeed.
+    BusyError
+        If another process writes to the archive for the whole wait.
     ForebayError
         If the archive cannot be written.
     """
-    jobs = [
-        (
-            gauge.source if SERVICES[gauge.source].url else None,
-            partial(fetch_spans, fetch, gauge, dam, spans, settings=settings, now=request.now),
-        )
-        for gauge, spans in _spans(dam, archive, settings, request)
-    ]
+    def jobs() -> list[tuple[str | None, Callable[[], GaugeReadings]]]:
+        return [
+            (
+                gauge.source if SERVICES[gauge.source].url else None,
+                partial(fetch_spans, fetch, gauge, dam, spans, settings=settings, now=request.now),
+            )
+            for gauge, spans in _spans(dam, archive, settings, request)
+        ]
+
     errors: dict[str, SourceError | DataError] = {}
     rows = []
-    with prefetch(jobs, settings.http.requests_at_once) as results:
+    with archive.lease(), prefetch(jobs(), settings.http.requests_at_once) as results:
         for count, (gauge, result) in enumerate(zip(dam.gauges, results, strict=True)):
             if progress is not None:
                 progress(gauge, count)
@@ -178,7 +185,9 @@ def fetch_dam(
             appended = AppendResult(0, 0, 0, 0)
             error = fetched.error
             try:
-                appended = _store(fetched, gauge, dam, archive, request)
+                with step("store", {"dam": dam.id, "gauge": gauge.column}):
+                    appended = _store(fetched, gauge, dam, archive, request)
+                    add_counts(vars(appended))
             except (DataError, SourceError) as append_error:
                 error = append_error
             if error is not None:

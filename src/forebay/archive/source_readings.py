@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.csv_layout import content_text
 from forebay.dams.local_time import to_local
-from forebay.errors import DataError, SourceError
+from forebay.errors import DataError, ForebayError, SourceError
+from forebay.log import add_counts, log_fields, step
 from forebay.tables import READINGS
+from forebay.text import printable
 
 if TYPE_CHECKING:
     from forebay.archive.spans import Span
@@ -38,6 +41,19 @@ def fetch_spans(
     fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, settings: Settings, now: datetime
 ) -> GaugeReadings:
     """Readings of the gauge on `spans`, up to the first that fails."""
+    with log_fields({"dam": dam.id, "gauge": gauge.column}), step("fetch"):
+        fetched = _fetch_spans(fetch, gauge, dam, spans, settings=settings, now=now)
+        times = fetched.readings["time"]
+        add_counts({"source": gauge.source, "station": gauge.station, "rows": len(times)})
+        add_counts({"first": times.min(), "last": times.max()} if len(times) else {})
+        add_counts({"error": str(fetched.error)} if fetched.error else {})
+    return fetched
+
+
+def _fetch_spans(
+    fetch: Fetch, gauge: Gauge, dam: Dam, spans: Sequence[Span], *, settings: Settings, now: datetime
+) -> GaugeReadings:
+    """Readings of the gauge on `spans`, up to the first that fails; not logged."""
     parts = [READINGS.empty()]
     error: SourceError | DataError | None = None
     for since, until in spans:
@@ -45,6 +61,15 @@ def fetch_spans(
             parts.append(_check_series(fetch(gauge, dam, since, until, settings=settings, now=now), gauge))
         except (SourceError, DataError) as span_error:
             error = span_error
+            break
+        except ForebayError:
+            raise
+        except Exception as unexpected:  # of one gauge: it must not stop the others
+            reason = content_text(printable(" ".join(str(unexpected).split()))[:200], gauge.file)
+            error = SourceError(
+                f"{gauge.source}, station {gauge.station}: {type(unexpected).__name__}: {reason}; please report it"
+            )
+            error.__cause__ = unexpected
             break
     return _without_future(GaugeReadings(pl.concat(parts), error), gauge, dam, now)
 
@@ -58,6 +83,7 @@ def _without_future(fetched: GaugeReadings, gauge: Gauge, dam: Dam, now: datetim
         return GaugeReadings(past, error)
     clock = "%Y-%m-%d" if gauge.interval == "day" else "%Y-%m-%d %H:%M"
     first = future.select(to_local(pl.col("time"), dam.time_zone).dt.strftime(clock))["time"][0]
+    first = content_text(first, gauge.file)
     source = gauge.file_names or f"source {gauge.source}"
     advice = "report it there"
     if gauge.file is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from html import escape
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
+from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.series import NO_RULES, adoption, series_of
 from forebay.archive.views import (
     CONTENT,
@@ -52,7 +54,7 @@ LocalDays = tuple[date | None, date]
 """First and last local day, both included; None as the first: the start of the record."""
 
 
-def open_archive(url: str, *, create: bool = True) -> Archive:
+def open_archive(url: str, *, create: bool = True, lease_wait: LeaseWait = DEFAULT_WAIT) -> Archive:
     """The archive at `url`, created if it does not exist; use it in a `with` statement.
 
     Parameters
@@ -62,6 +64,8 @@ def open_archive(url: str, *, create: bool = True) -> Archive:
         ``postgresql+psycopg://USER@HOST/DATABASE``.
     create
         Whether to create an archive that does not exist.
+    lease_wait
+        Wait of a write while another process writes.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def open_archive(url: str, *, create: bool = True) -> Archive:
     """
     from forebay.archive.database import Database
 
-    return Archive(Database(url, create=create))
+    return Archive(Database(url, create=create, lease_wait=lease_wait))
 
 
 class Archive:
@@ -109,6 +113,16 @@ class Archive:
     def close(self) -> None:
         """Close the database's connections."""
         self._database.close()
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Context in which no other process writes; reading needs no lease, and a single append takes its own.
+
+        Raises
+        ------
+        BusyError
+            If another process writes for the whole `lease_wait`: names its machine, number and command.
+        """
+        return self._database.lease()
 
     def append(
         self,

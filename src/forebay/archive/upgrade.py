@@ -2,6 +2,9 @@
 
 Schema 1 had no `rules` and no `reading_rules` in the table `series`. Its series get empty ones (`series.NO_RULES`): the
 dam file by which they were read is not known.
+
+Schema 2 had no table `lease`. Reading needs none, so the first write adds it. Both steps hold no lease, because an
+archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
 
 OLD_VERSION = 1
-"""The only older schema version."""
+"""The schema version that must be upgraded before anything is read."""
+
+WITHOUT_LEASE = 2
+"""The schema version that must be upgraded before anything is written."""
 
 
 def upgrade(engine: sa.Engine, series: sa.Table, version: sa.Table, *, file: Path | None) -> None:
@@ -42,7 +48,16 @@ def upgrade(engine: sa.Engine, series: sa.Table, version: sa.Table, *, file: Pat
             _replace_series(connection, series)
         else:
             _alter_series(connection, series)
-        connection.execute(sa.update(version).values(version=version.c.version + 1))
+        connection.execute(sa.update(version).values(version=WITHOUT_LEASE))
+
+
+def add_lease(engine: sa.Engine, lease: sa.Table, version: sa.Table) -> None:
+    """Upgrade an archive of schema version 2. It needs no backup, because its tables stay as they are."""
+    with engines.upgrading(engine) as connection:
+        # Another process may have upgraded it meanwhile.
+        if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_LEASE:
+            lease.create(connection)
+            connection.execute(sa.update(version).values(version=WITHOUT_LEASE + 1))
 
 
 def _back_up(engine: sa.Engine, file: Path) -> None:

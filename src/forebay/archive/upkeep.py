@@ -17,10 +17,12 @@ from forebay.archive import engines
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
+from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.store import microseconds
-from forebay.archive.urls import parse_url, public_url, sqlite_file
+from forebay.archive.urls import parse_url, sqlite_file
 from forebay.archive.views import SERIES
 from forebay.errors import ConfigError, DataError, ForebayError
+from forebay.log import step
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished series and of all series."""
@@ -81,6 +83,7 @@ class CompactReport:
     after: int
 
 
+@step("archive_check")
 def check(url: str, now: datetime) -> ArchiveCheck:
     """Contents of the archive at `url`, and its faults: of the file, of keys, of single versions.
 
@@ -101,7 +104,10 @@ def check(url: str, now: datetime) -> ArchiveCheck:
         )
 
 
-def copy(url: str, target_url: str, *, progress: Progress | None = None) -> CopyReport:
+@step("archive_copy")
+def copy(
+    url: str, target_url: str, *, progress: Progress | None = None, lease_wait: LeaseWait = DEFAULT_WAIT
+) -> CopyReport:
     """Copy every version of the archive at `url` into the empty archive at `target_url`.
 
     The target is created if it does not exist. The copy is one transaction: complete or not at all.
@@ -115,12 +121,13 @@ def copy(url: str, target_url: str, *, progress: Progress | None = None) -> Copy
         parts = parse_url(target_url)
         file = sqlite_file(parts)
         same_file = source.file is not None and file is not None and is_archive_file(source.file, file)
-        if same_file or public_url(parts) == source.where:
+        if same_file or parts.set(password=None) == parse_url(url).set(password=None):
             raise ConfigError(f"archive {source.where} cannot be copied into itself; give another target")
-        with _opened(target_url, create=True) as target:
+        with _opened(target_url, create=True, lease_wait=lease_wait) as target:
             return _copy_versions(source, target, progress=progress)
 
 
+@step("archive_backup")
 def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | None = None) -> CopyReport:
     """Write the present state of the archive at `url` to an SQLite file at `path`; others may write to it meanwhile.
 
@@ -142,6 +149,7 @@ def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | 
             with _opened(_url(part), create=True) as target:
                 if source.file is None:
                     _copy_versions(source, target, progress=progress)
+                target.clear_lease()
                 with target.translate_errors():
                     engines.merge_log(target.engine)
                 with target.reading() as connection:
@@ -149,12 +157,19 @@ def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | 
             return CopyReport(source.where, str(path), series, versions, part.stat().st_size)
 
 
+@step("archive_restore")
 def restore(
-    path: Path, url: str, now: datetime, *, replace: bool = False, progress: Progress | None = None
+    path: Path,
+    url: str,
+    now: datetime,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
+    lease_wait: LeaseWait = DEFAULT_WAIT,
 ) -> CopyReport:
     """Copy the backup at `path` into the archive at `url`, which is created if it does not exist.
 
-    The backup is checked first. The archive changes in one transaction, so others may use it meanwhile.
+    The backup is checked first. The archive changes in one transaction, so others may read it meanwhile.
 
     Parameters
     ----------
@@ -168,7 +183,7 @@ def restore(
     checked = check(_url(path), now)
     if checked.fault_summary:
         raise DataError(f"backup {str(path)!r} has faults: {checked.fault_summary}; restore from another one")
-    with _opened(_url(path)) as source, _opened(url, create=True) as target:
+    with _opened(_url(path)) as source, _opened(url, create=True, lease_wait=lease_wait) as target, target.lease():
         with target.reading() as connection:
             versions = target.count(connection)
         if versions and not replace:
@@ -182,9 +197,10 @@ def restore(
         )
 
 
-def compact(url: str) -> CompactReport:
+@step("archive_compact")
+def compact(url: str, *, lease_wait: LeaseWait = DEFAULT_WAIT) -> CompactReport:
     """Release the unused space of the archive at `url`; no version is deleted."""
-    with _opened(url) as database:
+    with _opened(url, lease_wait=lease_wait) as database, database.lease():
         with database.reading() as connection:
             before = engines.archive_size(connection)
         with database.translate_errors():
@@ -198,8 +214,8 @@ def _url(path: Path) -> str:
 
 
 @contextmanager
-def _opened(url: str, *, create: bool = False) -> Iterator[Database]:
-    database = Database(url, create=create)
+def _opened(url: str, *, create: bool = False, lease_wait: LeaseWait = DEFAULT_WAIT) -> Iterator[Database]:
+    database = Database(url, create=create, lease_wait=lease_wait)
     try:
         yield database
     finally:

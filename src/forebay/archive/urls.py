@@ -1,4 +1,4 @@
-"""URLs of archives: which are allowed, and how they are printed without a password."""
+"""URLs of archives: which are allowed, and how they are printed without secrets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
+from forebay import text
 from forebay.errors import ConfigError
-from forebay.settings import without_password
 
+_MIN_SECRET = 4
+"""Characters of a value that is replaced in a driver's text; a shorter one is part of other words."""
 ALLOWED = "sqlite:///PATH and postgresql+psycopg://USER@HOST/DATABASE"
 
 
@@ -24,7 +26,7 @@ def parse_url(url: str) -> sa.URL:
     try:
         parts = sa.make_url(url)
     except (ArgumentError, ValueError):
-        raise ConfigError(f"archive {without_password(url)!r} is not a URL; allowed are {ALLOWED}") from None
+        raise ConfigError(f"archive {text.public_url(url)!r} is not a URL; allowed are {ALLOWED}") from None
     where = public_url(parts)
     if "@" in (parts.host or ""):
         raise ConfigError(f"archive {where!r}: '@' in a user's name or password must be written %40")
@@ -40,22 +42,17 @@ def parse_url(url: str) -> sa.URL:
 
 
 def public_url(url: sa.URL) -> str:
-    """`url` without its password, for messages; the password may be in any part of it."""
-    # A password with an '@' or a '/' extends to the last '@'; the path of a file has none.
-    if "@" in (url.host or ""):
-        url = url.set(host="…@" + str(url.host).rpartition("@")[2])
-    if "@" in (url.database or "") and url.drivername != "sqlite":
-        url = url.set(database="…@" + str(url.database).rpartition("@")[2])
-    secret = {name: "***" for name in url.query if "password" in name.lower()}
-    return url.update_query_dict(secret).render_as_string(hide_password=True)
+    """`url` without its secrets (`text.public_url`), for messages."""
+    return text.public_url(url.render_as_string(hide_password=False))
 
 
-def public_setting(value: str) -> str:
-    """A setting that may be a URL, of an archive or a service, without its password."""
-    try:
-        return public_url(sa.make_url(value))
-    except (ArgumentError, ValueError):
-        return without_password(value)
+def without_values(reason: str, url: sa.URL) -> str:
+    """A driver's `reason`, which may quote them, without the password and the secret options of `url`."""
+    options = [value for values in url.normalized_query.values() for value in values]
+    for value in (str(url.password or ""), *options):
+        if len(value) >= _MIN_SECRET and value not in public_url(url):
+            reason = reason.replace(value, "***")
+    return reason
 
 
 def sqlite_file(url: sa.URL) -> Path | None:

@@ -33,6 +33,7 @@ from forebay.article.trials import (
     seed_trials,
     train_all,
 )
+from forebay.log import step
 from forebay.nets import networks
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ _NEXT_DAY = replace(PYTHON, label="forecast", no_level_before=PYTHON.no_level_af
 _NO_ZEROS = replace(PYTHON, no_driver="left out")
 
 
+@step("fault_costs")
 def fault_costs(
     record: Record,
     published: Mapping[str, Sequence[TrainedNet]],

@@ -12,6 +12,7 @@ from forebay.article.results import BASELINES, RECIPE_TITLES, ArticlePage, Recip
 from forebay.article.steps import read_steps
 from forebay.charts import drawing
 from forebay.charts.figures import Figure
+from forebay.log import step
 from forebay.report.environment import render_page
 from forebay.tables import DEFAULT_MODEL
 
@@ -37,6 +38,7 @@ VERDICTS = {
 }
 
 
+@step("report")
 def write_page(page: ArticlePage, folder: Path) -> None:
     """Write article.html and, per result, its charts as HTML, SVG and PNG into `folder`."""
     (folder / "article.html").write_bytes(render_article(page).encode())

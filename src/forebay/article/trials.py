@@ -11,6 +11,8 @@ import polars as pl
 from forebay import metrics
 from forebay.article.recipes import TARGET, Array, Recipe, RecipeRows, Rows, Split, split_rows
 from forebay.article.results import BASELINES, RecipeResult
+from forebay.log import add_counts, step
+from forebay.models.tree_library import load_lightgbm
 from forebay.nets import networks
 from forebay.nets.networks import Fit, Network
 
@@ -49,8 +51,10 @@ def seed_trials(recipe: Recipe, rows: RecipeRows, seeds: int) -> list[Trial]:
     return [Trial(recipe, rows, split_rows(recipe, len(rows.table), seed), seed) for seed in range(seeds)]
 
 
+@step("nets")
 def train_all(trials: Sequence[Trial], *, backend: str, progress: Progress | None = None) -> list[TrainedNet]:
     """The net and the predictions of every trial, from one process; raises as `networks.fit_all`."""
+    add_counts({"nets": len(trials), "backend": backend})
     jobs = [_job(trial) for trial in trials]
     nets = networks.fit_all(
         jobs, backend=backend, progress=(lambda count: progress(count, len(jobs))) if progress else None
@@ -177,8 +181,7 @@ def huber(rows: RecipeRows, train: Rows, test: Rows) -> Array:
 
 def lightgbm(rows: RecipeRows, train: Rows, test: Rows) -> Array:
     """Predictions (m) of LightGBM for the `test` rows: L1 loss, otherwise its defaults."""
-    import lightgbm as package
-
+    package = load_lightgbm()
     inputs, target = rows.inputs().to_numpy(), rows.target()
     parameters = {"objective": "l1", "verbose": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
     booster = package.train(parameters, package.Dataset(inputs[train], target[train]))

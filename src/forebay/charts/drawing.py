@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 
 from forebay.charts import rendering
 from forebay.charts.rendering import Picture
+from forebay.log import add_counts, step
 
 if TYPE_CHECKING:
     from forebay.charts.spec import Spec
@@ -56,6 +57,7 @@ def start_drawing(specs: Iterable[tuple[str, Spec]]) -> dict[str, Future[Picture
     return {name: _threads().submit(_draw, spec) for name, spec in specs}
 
 
+@step("pictures")
 def write_pictures(
     pictures: Mapping[str, Future[Picture]], folder: Path, progress: Callable[[str, int, int], None] | None = None
 ) -> None:
@@ -71,6 +73,7 @@ def write_pictures(
     OSError
         If a file cannot be written.
     """
+    add_counts({"pictures": len(pictures)})
     for count, (name, future) in enumerate(pictures.items()):
         if progress:
             progress("draw", count, len(pictures))

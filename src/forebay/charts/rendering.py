@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from typing import Any, NamedTuple, TextIO
 
@@ -57,4 +58,7 @@ def answer_requests(requests: TextIO, answers: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    answer_requests(sys.stdin, sys.stdout)
+    try:
+        answer_requests(sys.stdin, sys.stdout)
+    except BrokenPipeError:  # the parent has ended; at exit, Python would try to write the answer once more
+        os._exit(0)

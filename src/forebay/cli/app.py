@@ -6,18 +6,26 @@ Exit codes: 0 done, 1 failed, 2 bad usage (an argument, a setting or a dam file 
 from __future__ import annotations
 
 import difflib
+import io
+import logging
+import os
 import sys
+import traceback
+from typing import Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, UnknownCommandError
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 
 from forebay import __version__
 from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
 from forebay.cli.days import daily, screen
 from forebay.cli.forecast import forecast, hindcast, run
+from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
+from forebay.log import log_fields, step, write
+from forebay.text import printable, without_secrets
 
 COMMANDS = (
     dams,
@@ -35,6 +43,8 @@ COMMANDS = (
 )
 """Every command, or group of commands."""
 
+NO_OPTIONS = LogOptions()
+
 app = App(
     name="forebay",
     version=__version__,
@@ -46,24 +56,87 @@ for command in COMMANDS:
 app.register_install_completion_command(help="Install completion for the shell in use (bash, zsh or fish).")
 
 
+app.meta.group_parameters = Group("Log", sort_key=1)
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)], options: LogOptions = NO_OPTIONS
+) -> None:
+    """Run the command of `tokens` with its log, and exit with its code if it fails."""
+    command = tokens[0] if tokens and tokens[0] in app else ""
+    with log_to_stderr(options), log_fields({"command": command}):
+        try:
+            with log_fields({}), step("command"):
+                app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+                _flush_output()
+        except _HANDLED as error:
+            _exit(error, options)
+        except Exception as error:
+            if not options.log_json:
+                raise
+            write(logging.CRITICAL, "command", {"error": type(error).__name__, "exit_code": 1}, traceback.format_exc())
+            sys.exit(1)
+
+
 def main() -> None:
-    """Run the command line; an error that forebay raises on purpose prints one sentence and sets the exit code."""
+    """Run the command line; an error that forebay raises on purpose prints one sentence and sets the exit code.
+
+    A character that the encoding of the output lacks is written as "?".
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
-        app(sys.argv[1:], exit_on_error=False, print_error=False)
-    except UnknownCommandError as error:
-        print(f"forebay: {_unknown_command(error)}", file=sys.stderr)
-        sys.exit(2)
-    except (CycloptsError, ConfigError) as error:
-        print(f"forebay: {error}", file=sys.stderr)
-        sys.exit(2)
-    except ForebayError as error:
-        print(f"forebay: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("forebay: stopped; the readings fetched so far are in the archive", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)
+        app.meta(sys.argv[1:], exit_on_error=False, print_error=False, result_action="return_value")
+        _flush_output()
+    except _HANDLED as error:  # of the options of the log
+        _exit(error, NO_OPTIONS)
+
+
+_HANDLED = (CycloptsError, ForebayError, KeyboardInterrupt, OSError)
+"""Errors that are reported in one sentence; of the `OSError`s, those of the standard output."""
+
+
+def _exit(error: BaseException, options: LogOptions) -> NoReturn:
+    """Report an error, as a sentence or as a line of the log, and exit with its code."""
+    if isinstance(error, OSError):
+        if error.filename is not None:
+            raise error
+        _drop_output()
+    sentence, code = _sentence(error)
+    if options.log_json:
+        dam = {"dam": error.dam} if isinstance(error, ForebayError) and error.dam else {}
+        write(logging.ERROR, "command", {**dam, "error": type(error).__name__, "exit_code": code}, sentence)
+    elif sentence:
+        print(f"forebay: {printable(without_secrets(sentence))}", file=sys.stderr, flush=True)
+    if isinstance(error, KeyboardInterrupt):
+        os._exit(code)  # without waiting for the threads that draw
+    sys.exit(code)
+
+
+def _sentence(error: BaseException) -> tuple[str, int]:
+    """The sentence for an error, and the exit code."""
+    if isinstance(error, UnknownCommandError):
+        return _unknown_command(error), 2
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; the readings fetched so far are in the archive", 130
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough
+        return "", 1
+    if isinstance(error, OSError):
+        return f"the output cannot be written: {error.strerror or error}", 1
+    return str(error), 2 if isinstance(error, CycloptsError | ConfigError) else 1
+
+
+def _flush_output() -> None:
+    """Write what the standard output still holds: here its error has a sentence, at exit it has none."""
+    if sys.stdout is not None:  # None: closed by the caller
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Discard what the standard output still holds: at exit, Python would try to write it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unknown_command(error: UnknownCommandError) -> str:

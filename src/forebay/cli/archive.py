@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, print_result, settings_in_force
+from forebay.cli.arguments import (
+    ArchiveUrl,
+    AsJson,
+    DamName,
+    archive_at,
+    dam_named,
+    lease_wait,
+    print_result,
+    settings_in_force,
+)
 from forebay.errors import ForebayError, NoArchiveError
 
 if TYPE_CHECKING:
+    from forebay.archive.lease import LeaseWait
     from forebay.archive.upkeep import CopyReport
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
@@ -45,11 +55,10 @@ def fetch(
     Example: forebay fetch warragamba --since 2020-01-01
     """
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
-    from forebay.jobs.observations import fetch_now
+    from forebay.jobs.observations import fetch_now, warn_of_errors
 
     settings, _ = settings_in_force()
-    dam = load_dam(dam_name)
+    dam = dam_named(dam_name, settings)
     if dry_run:
         requests = _planned_requests(dam, archive or settings.archive, settings, span=(since, until))
         title = f"{dam.name}: requests of a fetch, at most"
@@ -61,6 +70,7 @@ def fetch(
     print_result(rows, as_json, lambda: terminal.print_fetch(dam, rows))
     if report.failure is not None:
         raise report.failure
+    warn_of_errors(report)
     if (since or until) and not report.table["rows"].sum():
         raise ForebayError(
             f"no gauge of {dam.name} has a reading from {since or 'its start'} to {until or 'today'}; "
@@ -99,11 +109,11 @@ def revisions(
     """
     from forebay.archive.revisions import changes, select_gauges, summary, text_rows
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
 
-    dam = load_dam(dam_name)
+    settings, _ = settings_in_force()
+    dam = dam_named(dam_name, settings)
     gauges = select_gauges(dam, gauge)
-    with archive_at(archive, settings_in_force()[0], create=False) as store:
+    with archive_at(archive, settings, create=False) as store:
         table = changes(dam, store, gauges, since=since, until=until)
 
     def print_tables() -> None:
@@ -153,7 +163,10 @@ def copy(
     from forebay.cli import terminal
 
     with terminal.progress() as progress:
-        result = upkeep.copy(_archive_url(archive), to, progress=lambda count, total: progress("copy", count, total))
+        result = upkeep.copy(
+            _archive_url(archive), to, lease_wait=_lease_wait(),
+            progress=lambda count, total: progress("copy", count, total),
+        )  # fmt: skip
     _print_copy(result, as_json)
 
 
@@ -189,7 +202,7 @@ def restore(
 
     with terminal.progress() as progress:
         result = upkeep.restore(
-            file, _archive_url(archive), datetime.now(UTC), replace=replace,
+            file, _archive_url(archive), datetime.now(UTC), replace=replace, lease_wait=_lease_wait(),
             progress=lambda count, total: progress("restore", count, total),
         )  # fmt: skip
     _print_copy(result, as_json)
@@ -204,7 +217,7 @@ def compact(*, archive: ArchiveUrl = None, as_json: AsJson = False) -> None:
     from forebay.archive import upkeep
     from forebay.cli import terminal
 
-    result = upkeep.compact(_archive_url(archive))
+    result = upkeep.compact(_archive_url(archive), lease_wait=_lease_wait())
     sizes = f"{_megabytes(result.before)} before, {_megabytes(result.after)} now"
     summary = f"{result.where}: {result.versions:,} versions, {sizes}"
     print_result(asdict(result), as_json, lambda: terminal.line(summary))
@@ -212,6 +225,10 @@ def compact(*, archive: ArchiveUrl = None, as_json: AsJson = False) -> None:
 
 def _archive_url(url: str | None) -> str:
     return url or settings_in_force()[0].archive
+
+
+def _lease_wait() -> LeaseWait:
+    return lease_wait(settings_in_force()[0])
 
 
 def _print_copy(result: CopyReport, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,8 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from forebay.log import add_fields
+
 if TYPE_CHECKING:
+    from forebay.archive.lease import LeaseWait
     from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
     from forebay.settings import Settings
 
 DamName = Annotated[
@@ -31,11 +36,27 @@ def settings_in_force() -> tuple[Settings, dict[str, str]]:
     return load_settings(Path.cwd(), os.environ)
 
 
+def dam_named(name: str, settings: Settings) -> Dam:
+    """The dam with this id or file; later records of the log have its id."""
+    from forebay.dams.dam_file import load_dam
+
+    dam = load_dam(name, roots=settings.files.roots)
+    add_fields({"dam": dam.id})
+    return dam
+
+
 def archive_at(url: str | None, settings: Settings, *, create: bool = True) -> AbstractContextManager[Archive]:
     """Open archive at `url`, by default the one that the settings name."""
     from forebay.archive.store import open_archive
 
-    return open_archive(url or settings.archive, create=create)
+    return open_archive(url or settings.archive, create=create, lease_wait=lease_wait(settings))
+
+
+def lease_wait(settings: Settings) -> LeaseWait:
+    """Wait for another writer, which prints a line on the error stream."""
+    from forebay.archive.lease import LeaseWait
+
+    return LeaseWait(settings.lease_wait_s, lambda sentence: print(f"forebay: {sentence}", file=sys.stderr, flush=True))
 
 
 def print_result(content: object, as_json: bool, print_text: Callable[[], None]) -> None:

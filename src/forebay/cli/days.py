@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, print_result, settings_in_force
-from forebay.files import check_writable
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, dam_named, print_result, settings_in_force
+from forebay.files import check_writable, check_writable_file
 
 
 def daily(
@@ -24,12 +24,12 @@ def daily(
     Example: forebay daily warragamba -o warragamba.parquet
     """
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
-    from forebay.days.daily import write_daily
+    from forebay.days.daily import DAILY_SUFFIXES, write_daily
     from forebay.jobs.observations import daily as daily_job
 
     settings, _ = settings_in_force()
-    dam = load_dam(dam_name)
+    dam = dam_named(dam_name, settings)
+    check_writable_file(output, DAILY_SUFFIXES)
     frame = daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame()
     write_daily(frame, output)
     first, last = frame["date"][0], frame["date"][-1]
@@ -52,14 +52,13 @@ def screen(
     Example: forebay screen warragamba
     """
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
     from forebay.jobs.observations import daily as daily_job
     from forebay.report import screening
     from forebay.screen.flags import flag_runs, screen_daily
     from forebay.screen.supported_range import ready_for_screen
 
     settings, _ = settings_in_force()
-    dam = load_dam(dam_name)
+    dam = dam_named(dam_name, settings)
     folder = output or Path(settings.output) / dam.id / "screening"
     check_writable(folder)
     frame = ready_for_screen(daily_job(dam, archive=archive or settings.archive, settings=settings).to_frame(), dam)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, print_result, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, dam_named, print_result, settings_in_force
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
@@ -57,12 +57,11 @@ def hindcast(
     Example: forebay hindcast warragamba --late-drivers
     """
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
     from forebay.jobs import hindcast as job
     from forebay.verify.score_tables import input_costs, score_summary
 
     settings, _ = settings_in_force()
-    dam = load_dam(dam_name)
+    dam = dam_named(dam_name, settings)
     if nets:
         dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"nets": True})})
     folder = output or Path(settings.output) / dam.id
@@ -96,11 +95,10 @@ def forecast(
     Example: forebay forecast warragamba --json
     """
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
     from forebay.jobs import forecast as job
 
     settings, _ = settings_in_force()
-    dam = load_dam(dam_name)
+    dam = dam_named(dam_name, settings)
     if output is not None:
         check_writable(output)
     url = archive or settings.archive
@@ -130,17 +128,16 @@ def run(
     """
     from forebay.charts import drawing
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
     from forebay.jobs import forecast as job
 
     settings, _ = settings_in_force()
-    dam = load_dam(dam_name)
+    dam = dam_named(dam_name, settings)
     folder = output or Path(settings.output) / dam.id
     check_writable(folder)
     drawing.start_bundle()
-    url = archive or settings.archive
     with terminal.progress() as progress:
-        result = job.forecast(dam, archive=url, settings=settings, init_date=init_date, progress=progress)
+        with archive_at(archive, settings) as store:
+            result = job.forecast(dam, archive=store, settings=settings, init_date=init_date, progress=progress)
         files = job.write_forecast(result, folder, form=form, progress=progress)
     _print_forecast(result, files, as_json)
 

@@ -27,19 +27,8 @@ def settings(*, as_json: AsJson = False) -> None:
     Example: forebay settings
     """
     from forebay.cli import terminal
-    from forebay.settings import leaves
+    from forebay.settings import leaves, public_value
 
     values, origin = settings_in_force()
-    rows = [{"setting": k, "value": _without_password(v), "from": origin[k]} for k, v in leaves(values.model_dump())]
+    rows = [{"setting": k, "value": public_value(v), "from": origin[k]} for k, v in leaves(values.model_dump())]
     print_result(rows, as_json, lambda: terminal.table("Settings in force", rows))
-
-
-def _without_password(value: object) -> object:
-    """`value`; a URL without its password."""
-    from forebay.settings import without_password
-
-    if isinstance(value, str) and "://" in value:
-        from forebay.archive.urls import public_setting
-
-        return public_setting(value)
-    return without_password(value) if isinstance(value, str) else value

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import AsJson, print_result, settings_in_force
+from forebay.cli.arguments import AsJson, dam_named, print_result, settings_in_force
 from forebay.errors import ConfigError
+from forebay.files import check_writable_file
 from forebay.services import DEFAULT_SEARCH, services_offering
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def stations(
     Example: forebay stations warragamba --radius-km 30 --variable rainfall -o stations.html
     """
     from forebay.cli import terminal
-    from forebay.dams.dam_file import load_dam
     from forebay.report import station_map
     from forebay.sources import search_stations
     from forebay.sources.stations import StationSearch
@@ -64,12 +64,12 @@ def stations(
     settings, _ = settings_in_force()
     if (dam_name is None) == (near is None):
         raise ConfigError("give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
-    dam = load_dam(dam_name) if dam_name is not None else None
+    dam = dam_named(dam_name, settings) if dam_name is not None else None
     latitude, longitude = (dam.latitude, dam.longitude) if dam else _point(near or "")
     source = station_filter.source or _source_of(dam)
     search = StationSearch(latitude, longitude, station_filter.radius_km, source, station_filter.variable)
     if output is not None:
-        station_map.check_suffix(output)
+        check_writable_file(output, station_map.SUFFIXES)
     station_list = search_stations(search, settings=settings)
     place = dam.title if dam else f"{latitude}, {longitude}"
     if output is not None:

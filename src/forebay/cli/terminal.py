@@ -14,9 +14,11 @@ from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
 from forebay.charts.formats import NO_VALUE, format_time
 from forebay.charts.score_tables import scored_windows, without_repeats
+from forebay.cli.log_output import is_json
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import DEFAULT_MODEL, REFERENCES
+from forebay.text import printable
 from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ PIPE_WIDTH = 160
 
 
 def line(text: str) -> None:
-    """Print one line."""
-    print(text)
+    """Print one line, without characters that would control the terminal."""
+    print(printable(text))
 
 
 def table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
@@ -64,7 +66,7 @@ def _text(value: object) -> str:
         return format_time(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return f"{value:,.4g}" if isinstance(value, float) else printable(str(value))
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=not console.is_terminal or is_json()) as bar:
         task = bar.add_task("", total=None)
 
         def update(description: str, completed: int, total: int) -> None:

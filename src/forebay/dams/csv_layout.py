@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -61,6 +64,8 @@ class TextLayout(BaseModel):
         True if the line below the header has units, widths or descriptions; or the number of that line.
     comment
         Text that comment lines begin with.
+    roots
+        Folders whose files a message may quote; without any, it may quote every file. `load_dam` sets them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -75,6 +80,7 @@ class TextLayout(BaseModel):
     header_line: Annotated[int, Field(ge=1)] | None = None
     units_line: Annotated[bool | int, BeforeValidator(_check_units_line)] = False
     comment: Annotated[str, AfterValidator(_check_comment)] | None = None
+    roots: Annotated[tuple[str, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _check_marks(self) -> Self:
@@ -91,6 +97,48 @@ class TextLayout(BaseModel):
     def decimal_mark(self) -> str:
         """Comma or point."""
         return "," if self.decimal_comma else "."
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Path of each file."""
+        return (self.path,)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether a file lies outside `roots`, so that no message may quote it."""
+        return bool(self.roots) and not all(is_inside(path, self.roots) for path in self.paths)
+
+
+PLACEHOLDER = "a text outside files.roots"
+"""Stands for the content of a file that no message may quote."""
+_MAX_QUOTED = 40
+
+
+def is_inside(path: str | Path, folders: Sequence[str]) -> bool:
+    """Whether a path leads into one of these folders, after symbolic links and `..`."""
+    try:
+        target = Path(path).resolve()
+        return any(target.is_relative_to(Path(folder).resolve()) for folder in folders)
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a NUL
+        return False
+
+
+def content_text(content: object, layout: TextLayout | None) -> str:
+    """Content of a file for a message: as it is, or `PLACEHOLDER`. Every content of a file passes here."""
+    return PLACEHOLDER if layout is not None and layout.is_outside else str(content)
+
+
+def quoted(text: str | None, layout: TextLayout) -> str:
+    """A cell's text for a message."""
+    text = text or ""
+    return content_text(repr(text) if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]!r}…", layout)
+
+
+def quoted_list(texts: Iterable[str], layout: TextLayout, most: int) -> str:
+    """The first texts of some for a message, and the number of the rest."""
+    texts = list(texts)
+    first = ", ".join(quoted(text, layout) for text in islice(texts, most))
+    return content_text(f"{first} and {len(texts) - most} more" if len(texts) > most else first, layout)
 
 
 def _check_quality_codes(service: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from forebay.dams.csv_layout import TextLayout
+from forebay.dams.csv_layout import TextLayout, content_text, quoted_list
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 128 << 20
@@ -207,9 +207,8 @@ def match_columns(names: Sequence[str], columns: Sequence[str], layout: TextLayo
             continue
         if count:
             raise ConfigError(f"{column!r} is the name of {count} columns of {layout.path}; rename all but one")
-        first_names = ", ".join(repr(name[:40]) for name in stripped[:_MAX_NAMES])
-        rest = f" and {len(stripped) - _MAX_NAMES} more" if len(stripped) > _MAX_NAMES else ""
-        raise ConfigError(f"{column!r} is not a column of {layout.path}; its columns are {first_names}{rest}")
+        all_names = quoted_list(stripped, layout, _MAX_NAMES)
+        raise ConfigError(f"{column!r} is not a column of {layout.path}; its columns are {all_names}")
     return {column: names[stripped.index(column)] for column in columns}
 
 
@@ -270,7 +269,7 @@ def cells_of_line(content: bytes, line: int, layout: TextLayout) -> dict[str, st
 
 def not_a_table(content: bytes, layout: TextLayout, error: pl.exceptions.PolarsError) -> SourceError:
     """The error for content that polars refused: names the first bad line, or gives the reason of polars."""
-    reason = first_bad_line(content, layout) or str(error).splitlines()[0]
+    reason = first_bad_line(content, layout) or content_text(str(error).splitlines()[0], layout)
     return SourceError(
         f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with as many fields in each "
         f"line as in its header, separated by {layout.separator!r}"

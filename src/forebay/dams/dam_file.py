@@ -13,9 +13,10 @@ from typing import Any, Union, get_args, get_origin
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from forebay.dams.csv_layout import CurveLayout, FileLayout
+from forebay.dams.csv_layout import PLACEHOLDER, CurveLayout, FileLayout, is_inside, quoted
 from forebay.dams.csv_text import header_line, parse_numbers, read_columns, read_content
 from forebay.dams.dam import Dam
+from forebay.dams.forcing import ForcingFile
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 1 << 20
@@ -32,8 +33,14 @@ def catalogue() -> dict[str, str]:
     }
 
 
-def load_dam(id_or_path: str) -> Dam:
+def load_dam(id_or_path: str, *, roots: Sequence[str] | None = None) -> Dam:
     """The dam of the catalogue with this id, or of a TOML file.
+
+    Parameters
+    ----------
+    roots
+        Folders whose files an error may quote (the setting `files.roots`); by default the dam file's folder and the
+        current one.
 
     Raises
     ------
@@ -47,7 +54,7 @@ def load_dam(id_or_path: str) -> Dam:
     """
     built_in = catalogue()
     if id_or_path in built_in:
-        return _parse_dam(built_in[id_or_path], f"built-in dam {id_or_path}", Path())
+        return _parse_dam(built_in[id_or_path], f"built-in dam {id_or_path}", Path(), ())
     path = Path(id_or_path)
     try:
         is_file = path.is_file()
@@ -71,32 +78,39 @@ def load_dam(id_or_path: str) -> Dam:
         ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    return _parse_dam(text, str(path), path.parent)
+    allowed = (path.parent, Path.cwd()) if roots is None else map(Path, roots)
+    return _parse_dam(text, str(path), path.parent, tuple(str(root.expanduser().resolve()) for root in allowed))
 
 
-def _parse_dam(text: str, where: str, folder: Path) -> Dam:
+def _parse_dam(text: str, where: str, folder: Path, roots: tuple[str, ...]) -> Dam:
+    """The dam of a dam file's text; with `roots`, an error quotes nothing of files outside them."""
+    may_quote = not roots or is_inside(where, roots)
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a ValueError also for an integer of thousands of digits
-        raise ConfigError(f"{where} is not valid TOML: {error}") from None
+        position = re.search(r"\(at [^()]*\)$", str(error))
+        reason = str(error) if may_quote else f"{PLACEHOLDER} {position[0] if position else ''}".rstrip()
+        raise ConfigError(f"{where} is not valid TOML: {reason}") from None
     if not all(isinstance(content.get(key, []), list) for key in ("gauges", "forcings", "storage_curves")):
         raise ConfigError(f"{where}: gauges, forcings and storage_curves must be lists of tables ([[gauges]])")
     try:
         for gauge in content.get("gauges", []):
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):
-                if "dam" in gauge["file"]:
-                    raise ConfigError(f"key gauges.file.dam is unknown; allowed are {', '.join(_keys(FileLayout))}")
-                gauge["file"] |= _absolute_path(gauge["file"], folder) | {"dam": str(content.get("id", ""))}
+                _refuse_own_keys("gauges.file", gauge["file"], FileLayout)
+                own = {"dam": str(content.get("id", "")), "roots": list(roots)}
+                gauge["file"] |= _absolute_path(gauge["file"], folder) | own
         for place, forcing in enumerate(content.get("forcings", []), start=1):
             if not isinstance(forcing, dict) or not isinstance(forcing.get("file"), dict):
                 raise ConfigError(f"key forcings[{place}].file is missing; allowed is a table ([forcings.file])")
-            forcing["file"] |= _absolute_path(forcing["file"], folder)
-        content["storage_curves"] = [_curve_points(curve, folder) for curve in content.get("storage_curves", [])]
+            _refuse_own_keys("forcings.file", forcing["file"], ForcingFile)
+            forcing["file"] |= _absolute_path(forcing["file"], folder) | {"roots": list(roots)}
+        curves = content.get("storage_curves", [])
+        content["storage_curves"] = [_curve_points(curve, folder, roots) for curve in curves]
         return Dam.model_validate(_tuples(content), strict=True)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_error(error)}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    except (ValidationError, ConfigError) as error:
+        reason = _first_error(error) if isinstance(error, ValidationError) else str(error)
+        hidden = f"a key or a value is not allowed in a dam file: {PLACEHOLDER}"
+        raise ConfigError(f"{where}: {reason if may_quote else hidden}") from None
     except RecursionError:
         raise ConfigError(
             f"{where}: its tables are nested more deeply than those of any dam file; remove the inner tables"
@@ -110,6 +124,13 @@ def _absolute_path(layout: dict[str, object], folder: Path) -> dict[str, object]
     return {"path": str(folder / path)} if isinstance(path, str) else {}
 
 
+def _refuse_own_keys(place: str, layout: dict[str, object], model: type[BaseModel]) -> None:
+    """Raise for keys that `load_dam` sets itself."""
+    own = next((name for name, field in model.model_fields.items() if field.exclude and name in layout), None)
+    if own is not None:
+        raise ConfigError(f"key {place}.{own} is unknown; allowed are {', '.join(_keys(model))}")
+
+
 def _tuples(content: object) -> object:
     """TOML's lists as tuples, as a strict model requires (strict: "1" and true are not numbers)."""
     if isinstance(content, dict):
@@ -117,16 +138,18 @@ def _tuples(content: object) -> object:
     return tuple(map(_tuples, content)) if isinstance(content, list) else content
 
 
-def _curve_points(curve: object, folder: Path) -> object:
+def _curve_points(curve: object, folder: Path, roots: tuple[str, ...]) -> object:
     """The storage curve's table, with `points` from its CSV file if it has one (`file = {path, level, storage}`)."""
     if not isinstance(curve, dict) or "file" not in curve:
         return curve
+    if isinstance(curve["file"], dict):
+        _refuse_own_keys("storage_curves.file", curve["file"], CurveLayout)
     try:
         layout = CurveLayout.model_validate(_tuples(curve["file"]), strict=True)
     except ValidationError as error:
         keys = ", ".join(_keys(CurveLayout))
         raise ConfigError(f"storage_curves.file: {_first_error(error, CurveLayout)}; its keys are {keys}") from None
-    layout = layout.model_copy(update={"path": str(folder / layout.path)})
+    layout = layout.model_copy(update={"path": str(folder / layout.path), "roots": roots})
     rest = {key: value for key, value in curve.items() if key != "file"}
     return rest | {"source": rest.get("source", Path(layout.path).name), "points": _points_in(layout)}
 
@@ -146,10 +169,15 @@ def _points_in(layout: CurveLayout) -> tuple[tuple[float, float], ...]:
         if not bad_lines.is_empty():
             line, text = header_line(content) + 1 + bad_lines["row"][0], bad_lines[name][0]
             raise ConfigError(
-                f"storage_curves: {layout.path}, line {line}: {(text or '')[:40]!r} in column {name!r} is not a "
+                f"storage_curves: {layout.path}, line {line}: {quoted(text, layout)} in column {name!r} is not a "
                 "number; correct it, or delete the line"
             )
     points = points.drop_nulls().unique(names[0], keep="last").sort(names[0])
+    if layout.is_outside and (points.height < 2 or points[names[1]].diff().lt(0).any()):  # `StorageCurve` quotes points
+        raise ConfigError(
+            f"storage_curves: {layout.path} must have at least two points, and the storage must not fall where the "
+            f"level rises: {PLACEHOLDER}"
+        )
     return tuple(points.iter_rows())
 
 

@@ -7,15 +7,27 @@ from collections.abc import Iterable
 from datetime import time
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, field_validator
 
 from forebay.dams.local_time import zone
+from forebay.text import unprintable
 
 
 class FrozenModel(BaseModel):
-    """A table of the dam file: unknown keys, NaN and infinity are errors, and nothing changes after reading."""
+    """A table of the dam file: unknown keys, NaN and infinity are errors, and nothing changes after reading.
+
+    A text with a character that no output may contain (`forebay.text`) is an error too.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_characters(cls, value: object) -> object:
+        for text in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(text, str) and (code := unprintable(text)) is not None:
+                raise ValueError(f"{text!r} has the character {code}, which must not be printed; remove it")
+        return value
 
 
 def check_id(text: str) -> str:

@@ -6,6 +6,7 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from forebay.archive.lease import LeaseWait
 from forebay.archive.store import Archive, open_archive
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
@@ -14,9 +15,9 @@ from forebay.settings import Settings, load_settings
 from forebay.verify.hindcast import Execution, Progress
 
 
-def as_dam(dam: Dam | str | Path) -> Dam:
+def as_dam(dam: Dam | str | Path, settings: Settings) -> Dam:
     """`dam`, or the dam with this id or file."""
-    return dam if isinstance(dam, Dam) else load_dam(str(dam))
+    return dam if isinstance(dam, Dam) else load_dam(str(dam), roots=settings.files.roots)
 
 
 def current_settings() -> Settings:
@@ -25,12 +26,20 @@ def current_settings() -> Settings:
 
 
 def open_store(
-    archive: Archive | str | None, settings: Settings, *, create: bool = True
+    archive: Archive | str | None, settings: Settings, *, create: bool = True, progress: Progress | None = None
 ) -> AbstractContextManager[Archive]:
-    """An archive: an open one stays open, a URL (by default the one of the settings) is opened and closed."""
+    """An archive: an open one stays open, a URL (by default the one of the settings) is opened and closed.
+
+    `progress` is called when a write waits for another process.
+    """
     if isinstance(archive, Archive):
         return nullcontext(archive)
-    return open_archive(archive or settings.archive, create=create)
+
+    def report(sentence: str) -> None:
+        if progress:
+            progress(sentence, 0, 1)
+
+    return open_archive(archive or settings.archive, create=create, lease_wait=LeaseWait(settings.lease_wait_s, report))
 
 
 def local_execution(settings: Settings, progress: Progress | None = None) -> Execution:

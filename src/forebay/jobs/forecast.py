@@ -21,12 +21,13 @@ from forebay.files import write_all
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue
-from forebay.forecasts.limitations import limitations, outside_experience
+from forebay.forecasts.limitations import far_outside_experience, limitations, outside_experience
 from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
-from forebay.jobs.observations import fetch_now
+from forebay.jobs.observations import fetch_now, warn_of_errors
 from forebay.jobs.results import Result
+from forebay.log import add_counts, log_fields, step
 from forebay.tables import DEFAULT_MODEL, FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
 from forebay.verify.verification import Verification, verify_hindcast
@@ -135,12 +136,16 @@ def forecast(
     SourceError, DataError, ConfigError, ModelError
         If a forecast is not possible; the message states what to do.
     """
-    dam, settings = as_dam(dam), settings or current_settings()
-    with open_store(archive, settings, create=update) as store:
-        report = fetch_now(dam, store, settings, progress=progress) if update else None
-        now = datetime.now(UTC)  # after the fetch: its readings are known now
-        daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
-    result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+    settings = settings or current_settings()
+    dam = as_dam(dam, settings)
+    with log_fields({"dam": dam.id}):
+        with open_store(archive, settings, create=update, progress=progress) as store:
+            report = fetch_now(dam, store, settings, progress=progress) if update else None
+            now = datetime.now(UTC)  # after the fetch: its readings are known now
+            daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
+        if report is not None:
+            warn_of_errors(report)
+        result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
     issued = replace(result.issued, is_requested=init_date is not None)
     return replace(result, issued=issued)
 
@@ -199,10 +204,12 @@ def _failures(report: FetchReport | None, dam: Dam) -> list[str]:
     return errors + report.table["note"].drop_nulls().to_list()
 
 
+@step("forecast")
 def _issue(
     dam: Dam, daily_tables: DailyTables, verification: Verification, *, now: datetime, failures: Sequence[str]
 ) -> IssuedForecast:
     """The forecast of the init date with its explanation and limitations."""
+    add_counts({"init_date": daily_tables.init_date})
     samples, points = verification.samples, verification.points
     suspect = questions(daily_tables.newest, samples.newest_flags, dam)
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
@@ -211,7 +218,10 @@ def _issue(
     issued = issue(verification.forecasts, dam, daily_tables.init_date, now=now, limitations=sentences)
     return replace(
         issued,
-        outside_experience=outside_experience(verification.outside, samples, dam),
+        outside_experience=(
+            *outside_experience(verification.outside, samples, dam),
+            *far_outside_experience(samples, dam, points),
+        ),
         explanation=explain(samples, dam, points, yesterday=issued.age_days == 0),
         forcings=used,
         withheld_from=samples.withheld_from,
@@ -243,7 +253,7 @@ def write_forecast(
     from forebay.report.write import write_report
 
     dataset = result.to_xarray() if form == "netcdf" else None
-    with write_all(folder) as files:
+    with log_fields({"dam": result.dam.id}), write_all(folder) as files:
         result.issued.table.write_csv(files.stage / "forecast.csv")
         result.issued.explanation.write_csv(files.stage / "explanation.csv")
         if dataset is not None:

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.delays import with_late_drivers
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, ModelError
 from forebay.features.daily_tables import DailyTables, add_uncoded
 from forebay.features.forcings import perfect_rain
-from forebay.features.inputs import with_late_drivers
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset
 from forebay.jobs.forecast import readable_tables, write_parquet
 from forebay.jobs.results import Result
+from forebay.log import log_fields
 from forebay.tables import DEFAULT_MODEL, FORECASTS, SCORES
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
 from forebay.verify.verification import Verification, verify_hindcast
@@ -90,16 +91,18 @@ def hindcast(
     DataError, ConfigError, ModelError
         If a hindcast is not possible, or a variant is unknown; the message states what to do.
     """
-    dam, settings = as_dam(dam), settings or current_settings()
+    settings = settings or current_settings()
+    dam = as_dam(dam, settings)
     for name in variants:
         if name not in VARIANTS:
             raise ConfigError(f"variant {name!r} is unknown; allowed are {', '.join(VARIANTS)}")
-    with open_store(archive, settings, create=False) as store:
-        now = datetime.now(UTC)
-        daily_tables = readable_tables(dam, store, now=now)
-        if "screens_for_codes" in variants:
-            daily_tables = add_uncoded(daily_tables, dam, store, now=now)
-    return hindcast_dam(dam, daily_tables, variants=variants, execution=local_execution(settings, progress))
+    with log_fields({"dam": dam.id}):
+        with open_store(archive, settings, create=False) as store:
+            now = datetime.now(UTC)
+            daily_tables = readable_tables(dam, store, now=now)
+            if "screens_for_codes" in variants:
+                daily_tables = add_uncoded(daily_tables, dam, store, now=now)
+        return hindcast_dam(dam, daily_tables, variants=variants, execution=local_execution(settings, progress))
 
 
 def hindcast_dam(
@@ -174,7 +177,7 @@ def write_hindcast(result: HindcastResult, folder: Path, progress: Progress | No
     from forebay.charts.diagnostics import diagnostic_figures
     from forebay.charts.report_tables import heading_of
 
-    with write_all(folder) as files:
+    with log_fields({"dam": result.dam.id}), write_all(folder) as files:
         for name, verification in result.hindcasts.items():
             suffix = "" if name == ON_TIME else f"_{name}"
             SCORES.check(verification.scores).write_csv(files.stage / f"scores{suffix}.csv")

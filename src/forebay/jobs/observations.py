@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from forebay.errors import DataError
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.datasets import daily_dataset
 from forebay.jobs.results import Result
+from forebay.log import add_counts, log_fields, step, write
 from forebay.screen.gauge_notes import gauge_notes
 
 if TYPE_CHECKING:
@@ -94,11 +96,14 @@ def fetch(
     SourceError, ConfigError
         If no gauge could be fetched. If only some gauges fail, `result.report.errors` has their errors.
     """
-    dam, settings = as_dam(dam), settings or current_settings()
-    with open_store(archive, settings) as store:
-        report = fetch_now(dam, store, settings, span=(since, until), progress=progress)
-    if report.failure is not None:
-        raise report.failure
+    settings = settings or current_settings()
+    dam = as_dam(dam, settings)
+    with log_fields({"dam": dam.id}):
+        with open_store(archive, settings, progress=progress) as store:
+            report = fetch_now(dam, store, settings, span=(since, until), progress=progress)
+        if report.failure is not None:
+            raise report.failure
+        warn_of_errors(report)
     return FetchResult(dam, report)
 
 
@@ -122,12 +127,19 @@ def fetch_now(
         if progress:
             progress(f"fetch {gauge.title}", count, len(dam.gauges))
 
-    request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
-    report = fetch_dam(dam, store, settings=settings, request=request, progress=report_gauge)
+    with store.lease():  # the time of the fetch is after the wait for another one
+        request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
+        report = fetch_dam(dam, store, settings=settings, request=request, progress=report_gauge)
     report = replace(report, table=_with_notes(report.table, dam, store.as_of(dam.gauges)))
     if progress:
         progress("fetched", len(dam.gauges), len(dam.gauges))
     return report
+
+
+def warn_of_errors(report: FetchReport) -> None:
+    """Log a warning for each gauge that could not be fetched; for a caller that continues without it."""
+    for column, error in report.errors.items():
+        write(logging.WARNING, "fetch", {"gauge": column}, str(error))
 
 
 def _with_notes(fetches: pl.DataFrame, dam: Dam, readings: pl.DataFrame) -> pl.DataFrame:
@@ -155,9 +167,13 @@ def daily(
     DataError
         If the archive holds no reading of the dam.
     """
-    dam, settings = as_dam(dam), settings or current_settings()
-    with open_store(archive, settings, create=False) as store:
-        readings = store.as_of(dam.gauges)
-    if readings.is_empty():
-        raise DataError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch DAM`")
-    return DailyResult(dam, daily_table(readings, dam))
+    settings = settings or current_settings()
+    dam = as_dam(dam, settings)
+    with log_fields({"dam": dam.id}), step("daily_table"):
+        with open_store(archive, settings, create=False) as store:
+            readings = store.as_of(dam.gauges)
+        if readings.is_empty():
+            raise DataError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch DAM`")
+        table = daily_table(readings, dam)
+        add_counts({"gauges": len(dam.gauges), "days": len(table)})
+    return DailyResult(dam, table)

@@ -152,7 +152,8 @@ def _run_in_process(task: Task, items: Sequence[Item], backend: str) -> list[Ite
         input_path, output_path = Path(folder) / "input.npz", Path(folder) / "output.npz"
         _write(input_path, items)
         call = "from forebay.nets.backends import serve; import sys; serve(*sys.argv[1:])"
-        arguments = ("-c", call, task.module, task.function, str(input_path), str(output_path))
+        # -P: a file in the working folder that is named like a module must not run.
+        arguments = ("-P", "-c", call, task.module, task.function, str(input_path), str(output_path))
         command = [str(_interpreter(backend)), *arguments]
         process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if process.returncode != 0:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
 
 _METRICS = ("mae", "nse", "kge", "crps", "crps_skill_best", "pinball", "coverage_80", "coverage_90", "width_90",
-            "above_95", "events", "share_forecast", "outside_experience")  # fmt: skip
+            "above_95", "events", "share_forecast", "outside_experience", "outside_limits")  # fmt: skip
 _NEEDS_DAYS = ("nse", "kge", "crps_skill_best")
 """Skill scores, which are not shown for fewer than `MIN_DAYS` days."""
 

@@ -13,6 +13,7 @@ from forebay.charts.screening import gauge_chart
 from forebay.charts.spec import Spec, file_spec
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit
 from forebay.files import write_all
+from forebay.log import step
 from forebay.report.environment import render_page
 from forebay.screen.flags import REASONS, flag_runs
 
@@ -50,6 +51,7 @@ def write_screening(
     return files.paths
 
 
+@step("report")
 def render_screening(dam: Dam, spells: pl.DataFrame, specs: Mapping[str, Spec]) -> str:
     """The page's text: `spells` (`flag_runs`) as a table, and the chart of each gauge by its column."""
     labels = gauge_labels(dam)

@@ -10,8 +10,7 @@ import polars as pl
 from forebay.charts.rendering import draw
 from forebay.charts.spec import Spec, file_spec
 from forebay.charts.station_map import compass_direction, day_or_dash, station_map
-from forebay.errors import ConfigError
-from forebay.files import write_file
+from forebay.files import check_writable_file, write_file
 from forebay.report.environment import render_page
 
 if TYPE_CHECKING:
@@ -42,12 +41,6 @@ def station_rows(stations: StationList) -> list[dict[str, object]]:
     return rows
 
 
-def check_suffix(path: Path) -> None:
-    """Raise a ConfigError unless the suffix of `path` is one of `SUFFIXES`."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: suffix {path.suffix!r} is unknown; allowed are {', '.join(SUFFIXES)}")
-
-
 def write_map(stations: StationList, place: str, path: Path) -> None:
     """Write the map to `path`: PNG, SVG, or a page (HTML) that needs no network and has a table of all series.
 
@@ -56,7 +49,7 @@ def write_map(stations: StationList, place: str, path: Path) -> None:
     ConfigError
         If the suffix is another one, or the file cannot be written.
     """
-    check_suffix(path)
+    check_writable_file(path, SUFFIXES)
     suffix = path.suffix.lower()
     spec = file_spec(station_map(stations, place))
     if suffix == ".html":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from forebay.charts import drawing
 from forebay.charts.registry import REPORT_CHARTS, BuildFigure, report_figures
+from forebay.log import step
 from forebay.report.environment import render_page
 from forebay.report.head import build_head
 from forebay.report.sections import SECTIONS, Section, render_template
@@ -46,6 +47,7 @@ def render_report(
     return _page(report, report_figures(report, charts), sections)
 
 
+@step("report")
 def _page(report: Report, figures: Mapping[str, Figure], sections: Sequence[Section]) -> str:
     parts = [
         {"name": section.name, "title": section.title, "html": section.render(report, figures)}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from forebay.errors import ConfigError
+from forebay.log import add_counts, step
 from forebay.services import service_named
 from forebay.sources import csv_files, hydstra, simulated
 
@@ -95,6 +96,7 @@ def plan_requests(
     return protocol.plan(gauge, dam, since, until, settings=settings, now=now)
 
 
+@step("stations")
 def search_stations(search: StationSearch, *, settings: Settings) -> StationList:
     """The stations that a service has near a place.
 
@@ -108,4 +110,6 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
     search_by_protocol = PROTOCOLS[service_named(search.source).protocol].search_stations
     if search_by_protocol is None:
         raise ConfigError(f"source {search.source!r} offers no search for stations")
-    return search_by_protocol(search, settings=settings)
+    station_list = search_by_protocol(search, settings=settings)
+    add_counts({"source": search.source, "stations": len(station_list.stations)})
+    return station_list

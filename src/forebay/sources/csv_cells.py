@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from forebay.dams.csv_layout import content_text, quoted, quoted_list
 from forebay.dams.csv_text import EMPTY, cells_of_line, header_line, read_columns
 from forebay.errors import ConfigError, SourceError
 
@@ -84,12 +85,10 @@ def _lines_of_series(rows: pl.DataFrame, gauge: Gauge, layout: FileLayout) -> pl
     for column, text in layout.where.items():
         matches = rows.filter(pl.col(column) == text)
         if matches.is_empty() and not rows.is_empty():
-            texts = rows[column].drop_nulls().unique(maintain_order=True)
-            first = ", ".join(quoted(text) for text in texts.head(_MAX_TEXTS))
-            rest = f" and {len(texts) - _MAX_TEXTS} more" if len(texts) > _MAX_TEXTS else ""
+            texts = quoted_list(rows[column].drop_nulls().unique(maintain_order=True), layout, _MAX_TEXTS)
             raise ConfigError(
-                f"gauge {gauge.column}: no line of {', '.join(layout.paths)} has {column} = {quoted(text)}; its "
-                f"texts are {first}{rest}"
+                f"gauge {gauge.column}: no line of {', '.join(layout.paths)} has {column} = {text!r}; its texts "
+                f"are {texts}"
             )
         rows = matches
     return rows
@@ -113,8 +112,9 @@ def refuse_duplicates(cells: GaugeCells, table: pl.DataFrame, stamp: str) -> pl.
         return distinct.drop("row")
     second = repeated.row(0, named=True)
     first_row = distinct.filter(pl.col("time") == second["time"])["row"][0]
+    time = content_text(second[stamp], cells.layout)
     raise SourceError(
-        f"{cells.where(second['row'])}: the time {second[stamp]} occurs a second time (first in line "
+        f"{cells.where(second['row'])}: the time {time} occurs a second time (first in line "
         f"{cells.rows[LINE.number][first_row]}); {_difference(cells, first_row, second['row'])}"
     )
 
@@ -122,10 +122,12 @@ def refuse_duplicates(cells: GaugeCells, table: pl.DataFrame, stamp: str) -> pl.
 def _difference(cells: GaugeCells, first: int, second: int) -> str:
     """How two lines of one time differ, and the key that selects one of them."""
     layout = cells.layout
+    if layout.is_outside:
+        return "the lines differ: correct one of them, or delete it"
     pairs = [cells.all_cells(row) for row in (first, second)]
     names = [name for name in pairs[0] if pairs[0][name] != pairs[1].get(name)]
     listed = names[:_MAX_TEXTS]
-    texts = ", ".join(f"{name} ({quoted(pairs[0][name])} and {quoted(pairs[1].get(name))})" for name in listed)
+    texts = ", ".join(f"{name} ({' and '.join(quoted(pair.get(name), layout) for pair in pairs)})" for name in listed)
     keys = [name for name in names if name not in (*layout.date_columns, layout.value, layout.quality)]
     labels = [name for name in keys if not _is_number(pairs[0][name])] or keys
     if labels:
@@ -149,9 +151,3 @@ def _toml_key(name: str) -> str:
 def _toml_text(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def quoted(text: str | None) -> str:
-    """A cell's text for an error message."""
-    text = text or ""
-    return repr(text) if len(text) <= 40 else f"{text[:40]!r}…"

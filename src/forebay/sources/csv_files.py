@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.csv_layout import quoted
 from forebay.dams.csv_text import parse_numbers, read_content
 from forebay.dams.value_checks import are_sentinels
 from forebay.errors import ConfigError, SourceError
 from forebay.sources.accumulated import interval_totals
-from forebay.sources.csv_cells import GaugeCells, quoted, read_cells, refuse_duplicates
+from forebay.sources.csv_cells import GaugeCells, read_cells, refuse_duplicates
 from forebay.sources.csv_stamps import STAMP, interval_starts
 from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
 from forebay.sources.transport import PlannedRequest, plan_local_read
 from forebay.tables import READINGS
+from forebay.text import printable, unprintable
 
 if TYPE_CHECKING:
     from forebay.dams.csv_layout import FileLayout
@@ -109,7 +111,7 @@ def _gauge_readings(contents: Mapping[str, bytes], gauge: Gauge, dam: Dam) -> pl
     cells = read_cells(contents, gauge, layout)
     starts = interval_starts(cells, dam)
     numbers = _numbers(cells)
-    codes = cells.rows[layout.quality] if layout.quality else _NO_CODE_TEXT.new_from_index(0, len(numbers))
+    codes = _codes(cells.rows[layout.quality]) if layout.quality else _NO_CODE_TEXT.new_from_index(0, len(numbers))
     grades = _code_grades(codes, layout)
     values = gauge.canonical(numbers, starts["time"], gauge.unit).zip_with(grades != MISSING, _NO_VALUE)
     table = starts.with_columns(
@@ -130,6 +132,12 @@ def _gauge_readings(contents: Mapping[str, bytes], gauge: Gauge, dam: Dam) -> pl
             *[pl.lit(value, READINGS.columns[key]).alias(key) for key, value in gauge.series.items()],
         )
     )
+
+
+def _codes(codes: pl.Series) -> pl.Series:
+    """The codes, which outputs show, without unprintable characters."""
+    changed = {code: printable(code) for code in codes.unique() if code is not None and unprintable(code)}
+    return codes.replace(changed) if changed else codes
 
 
 def _code_grades(codes: pl.Series, layout: FileLayout) -> pl.Series:
@@ -176,7 +184,7 @@ def _numbers(cells: GaugeCells) -> pl.Series:
     bad = (has_text & is_bad).arg_true()
     if len(bad):
         raise SourceError(
-            f"{cells.where(bad[0])}: {quoted(texts[bad[0]])} in column {layout.value!r} is not a number; correct it, "
-            "leave the cell empty where there is no value, or add such texts to no_value in the dam file"
+            f"{cells.where(bad[0])}: {quoted(texts[bad[0]], layout)} in column {layout.value!r} is not a number; "
+            "correct it, leave the cell empty where there is no value, or add such texts to no_value in the dam file"
         )
     return numbers

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from forebay.dams.csv_dates import EARLIEST, EXCEL, LATEST, has_clock, parse_stamps
+from forebay.dams.csv_layout import content_text, quoted
 from forebay.dams.local_time import to_local, to_utc, zone
 from forebay.errors import SourceError
-from forebay.sources.csv_cells import LINE, GaugeCells, quoted
+from forebay.sources.csv_cells import LINE, GaugeCells
 from forebay.tables import INSTANT
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def _stamps(cells: GaugeCells) -> pl.Series:
         problem = "lies outside the days" if is_far else f"is not a date of the form {layout.date_format!r}"
         advice = "" if is_far else _advice(texts[row], cells, row)
         raise SourceError(
-            f"{cells.where(row)}: {quoted(texts[row])} in column {names} {problem} from {EARLIEST} to {LATEST}; "
-            f"correct it, or date_format in the dam file{advice}"
+            f"{cells.where(row)}: {quoted(texts[row], layout)} in column {names} {problem} from {EARLIEST} to {LATEST}"
+            f"; correct it, or date_format in the dam file{advice}"
         )
     return stamps
 
@@ -104,9 +105,10 @@ def _refuse_wrong_clock(local: pl.DataFrame, cells: GaugeCells, dam: Dam) -> Non
     bad_stamps = local.with_row_index("row").filter(pl.col(STAMP).dt.time().is_in([time(0), clock]).not_())
     if not bad_stamps.is_empty():
         row, stamp = bad_stamps.row(0)
-        text = quoted(" ".join(cells.rows.select(cells.layout.date_columns).row(row)))
+        text = quoted(" ".join(cells.rows.select(cells.layout.date_columns).row(row)), cells.layout)
+        time_of_day = content_text(f"{stamp:%H:%M}", cells.layout)
         raise SourceError(
-            f"{cells.where(row)}: {text} is {stamp:%H:%M} on the dam's clock ({dam.time_zone}), where a day starts at "
+            f"{cells.where(row)}: {text} is {time_of_day} on the dam's clock ({dam.time_zone}), where a day starts at "
             f"{clock:%H:%M}; correct time_zone in the dam file, or the stamps"
         )
 
@@ -136,8 +138,9 @@ def _instants(stamps: pl.Series, cells: GaugeCells, time_zone: str) -> pl.Series
     table = stamps.to_frame().select(stamp, pl.when(is_second).then(later).otherwise(instant).alias("time"))
     pairs = table.filter(stamp.is_duplicated(), pl.col("time").is_duplicated().not_())
     if not pairs.is_empty() and not table["time"].is_sorted(descending=is_descending):
+        twice = content_text(pairs[STAMP][0], cells.layout)
         raise SourceError(
-            f"{cells.rows[LINE.path][0]}: the time {pairs[STAMP][0]} occurs twice, because clocks went back, and the "
+            f"{cells.rows[LINE.path][0]}: the time {twice} occurs twice, because clocks went back, and the "
             "lines are not in order of time, so the earlier one is unknown; sort the lines, or write offsets (%z)"
         )
     return table["time"]
@@ -150,10 +153,11 @@ def _refuse_skipped_times(stamps: pl.Series, cells: GaugeCells, time_zone: str) 
         return
     stamp: datetime = stamps[skipped[0]]
     offset = _standard_offset(stamp, time_zone)
+    clock_time = content_text(stamp, cells.layout)
     raise SourceError(
-        f"{cells.where(skipped[0])}: the time {stamp} does not exist in {time_zone}, whose clocks skip it, so the "
-        f'clock of the file does not change; set a fixed offset, probably standard time: time_zone = "{offset}" in '
-        "the gauge's file table (or of the dam)"
+        f"{cells.where(skipped[0])}: the time {clock_time} does not exist in {time_zone}, whose clocks "
+        "skip it, so the clock of the file does not change; set a fixed offset, probably standard time: "
+        f'time_zone = "{offset}" in the gauge\'s file table (or of the dam)'
     )
 
 

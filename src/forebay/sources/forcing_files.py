@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.csv_dates import EARLIEST, LATEST, has_clock, parse_stamps
+from forebay.dams.csv_layout import content_text
 from forebay.dams.csv_text import (
     EMPTY,
     header_line,
@@ -120,4 +121,5 @@ def _refuse(lines: pl.DataFrame, layout: ForcingFile, key: str, problem: str) ->
     if not lines.is_empty():
         # As text: a parsed date may have a year that Python's dates do not have.
         line = lines.select(_LINE, *_KEYS).row(0, named=True)
-        raise SourceError(f"{layout.path}, line {line[_LINE]}: {getattr(layout, key)} {line[key]!r} {problem}")
+        text = content_text(repr(line[key]), layout)
+        raise SourceError(f"{layout.path}, line {line[_LINE]}: {getattr(layout, key)} {text} {problem}")

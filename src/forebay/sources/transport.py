@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -17,14 +18,18 @@ from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib.metadata import version
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from forebay.errors import SourceError
-from forebay.settings import HttpSettings, without_password
+from forebay.log import write
+from forebay.text import public_url, without_secrets
 
 if TYPE_CHECKING:
     import httpx2
+
+    from forebay.settings import HttpSettings
 
 RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -49,7 +54,7 @@ class Request:
     @property
     def host(self) -> str:
         """Host, with the port if the URL has one."""
-        return self.url.partition("//")[2].partition("/")[0].rpartition("@")[2]
+        return re.split(r"[/?#]", public_url(self.url).partition("//")[2])[0].rpartition("@")[2]
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,25 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
                     wait_max=limits.longest_wait_s,
                     wait_jitter=limits.first_wait_s,
                 ):
-                    with attempt:
+                    with attempt, _logged(request, attempt.num):
                         return guarded.answer(request)
             raise AssertionError("stamina raises the last error itself")
 
         yield send
+
+
+@contextmanager
+def _logged(request: Request, attempt: int) -> Iterator[None]:
+    """Record of one attempt: debug if it succeeds, info if it fails and may be repeated."""
+    start = monotonic()
+    fields: dict[str, object] = {"host": request.host, "attempt": attempt}
+    try:
+        yield
+    except SourceError as error:
+        seconds = round(monotonic() - start, 3)
+        write(logging.INFO, "request", fields | {"seconds": seconds, "retryable": error.retryable}, str(error))
+        raise
+    write(logging.DEBUG, "request", fields | {"seconds": round(monotonic() - start, 3)})
 
 
 @lru_cache(maxsize=4)
@@ -172,7 +191,7 @@ class _Guarded:
         try:
             answer = self._exchange(request)
         except httpx2.InvalidURL:
-            raise SourceError(f"{without_password(request.url)!r} is not a URL; check it in the settings") from None
+            raise SourceError(f"{public_url(request.url)!r} is not a URL; check it in the settings") from None
         except httpx2.HTTPError as error:
             if not self.is_late:
                 raise _failure(request, error, self.limits) from error
@@ -233,8 +252,8 @@ def _check_status(request: Request, response: httpx2.Response) -> None:
         )
     if not response.is_success:
         raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}) to {urlsplit(request.url).path}; "
-            "check the service's URL in the settings"
+            f"{request.host} answered with status {status} ({response.reason_phrase}) to "
+            f"{urlsplit(public_url(request.url)).path}; check the service's URL in the settings"
         )
 
 
@@ -260,15 +279,15 @@ def _redirected(request: Request, location: str) -> Request:
     try:
         target = replace(request, url=urljoin(request.url, location))
         old, new = urlsplit(request.url), urlsplit(target.url)
-    except ValueError as error:
+    except ValueError:
         raise SourceError(
-            f"{request.host} redirects to {location!r}, which is not a URL ({error}); try again later"
+            f"{request.host} redirects to {public_url(location)!r}, which is not a URL; try again later"
         ) from None
     is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
     if not (is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)):
         raise SourceError(
-            f"{request.host} redirects to {target.url!r} on another host; only redirects on the same host are "
-            "followed; if the service has moved, set its new URL in the settings"
+            f"{request.host} redirects to {public_url(target.url)!r} on another host; only redirects on the same host "
+            "are followed; if the service has moved, set its new URL in the settings"
         )
     return target
 
@@ -277,18 +296,19 @@ def _failure(request: Request, error: httpx2.HTTPError, limits: HttpSettings) ->
     """The failure as a SourceError, retryable or not."""
     import httpx2
 
+    text = without_secrets(str(error))
     if isinstance(error, httpx2.ConnectTimeout):
         reason = f"accepted no connection within {limits.connect_timeout_s:g} s (http.connect_timeout_s)"
     elif isinstance(error, httpx2.TimeoutException):
         reason = f"sent nothing for {limits.read_timeout_s:g} s (http.read_timeout_s)"
-    elif "CERTIFICATE_VERIFY_FAILED" in str(error):
+    elif "CERTIFICATE_VERIFY_FAILED" in text:
         return SourceError(
-            f"{request.host} has a certificate that is not trusted ({error}); check the service's URL and SSL_CERT_FILE"
+            f"{request.host} has a certificate that is not trusted ({text}); check the service's URL and SSL_CERT_FILE"
         )
     elif isinstance(error, httpx2.ConnectError):
-        reason = f"cannot be reached ({error})"
+        reason = f"cannot be reached ({text})"
     elif isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.DecodingError):
-        reason = f"broke off its answer ({error})"
+        reason = f"broke off its answer ({text})"
     else:
-        return SourceError(f"{request.host} cannot be requested ({error}); check the service's URL and the proxy")
+        return SourceError(f"{request.host} cannot be requested ({text}); check the service's URL and the proxy")
     return SourceError(f"{request.host} {reason}; check the network, or try again later", retryable=True)

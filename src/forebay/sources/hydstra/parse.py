@@ -5,22 +5,20 @@ Answers are text/html with status 200, errors too: only the JSON itself shows wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.errors import SourceError
+from forebay.sources.answers import Json, answer_parser, json_of
 from forebay.sources.quality import MISSING, grade
 from forebay.tables import INSTANT, READINGS
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
-
-Json = Any  # Any: a JSON value; each use checks its type
 
 CLOCK = "%Y%m%d%H%M%S"
 NO_DATA = 126
@@ -77,6 +75,7 @@ class Trace:
     points: pl.DataFrame
 
 
+@answer_parser
 def result_of(answer: str | bytes) -> Json | None:
     """The result in an answer; None where the service has no data in the period (error 126).
 
@@ -85,13 +84,10 @@ def result_of(answer: str | bytes) -> Json | None:
     SourceError
         If the answer is not JSON, has no result, or reports an error.
     """
-    text = answer if isinstance(answer, str) else _decode(answer)
-    try:
-        envelope = json.loads(text)
-    except (ValueError, RecursionError):
-        raise SourceError(f"the answer is not JSON, it begins {text[:60]!r}; try again later", retryable=True) from None
+    envelope = json_of(answer)
     if not isinstance(envelope, dict):
-        raise SourceError(f"the answer {text[:60]!r} is not a Hydstra answer; check the service's URL in the settings")
+        text = str(envelope)[:60]
+        raise SourceError(f"the answer {text!r} is not a Hydstra answer; check the service's URL in the settings")
     if _error_number(envelope) == NO_DATA:
         return None
     for key in ("return", "_return"):
@@ -100,21 +96,13 @@ def result_of(answer: str | bytes) -> Json | None:
     raise SourceError(f"the answer has no result, only {', '.join(map(repr, envelope))}; check the URL in the settings")
 
 
-def _decode(answer: bytes) -> str:
-    """Text of an answer in UTF-8 or, from some servers, in the Windows code page."""
-    try:
-        return answer.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return answer.decode("cp1252", errors="replace")
-
-
 def _error_number(table: Mapping[str, Json]) -> int:
     """0, or 126 for "no data", from an envelope or a trace; raises on any other error number."""
     for key in ("error_num", "err_num", "_error_num"):
         if key in table:
             try:
                 number = int(table[key])
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise SourceError(f"the answer's {key} = {table[key]!r} is not a number; try again later") from None
             if number not in (0, NO_DATA):
                 message = " ".join(str(table.get(key.replace("num", "msg"), "no text")).split())
@@ -130,16 +118,21 @@ def _take(table: Json, key: str) -> Json:
     return table[key]
 
 
-def _rows(answer: str | bytes, key: str) -> list[Json]:
-    """The list under `key` of an answer's result; empty where there is no data."""
-    result = result_of(answer)
-    rows = [] if result is None else _take(result, key)
+def _take_list(table: Json, key: str) -> list[Json]:
+    rows = _take(table, key)
     if not isinstance(rows, list):
         text = str(rows)[:80]
         raise SourceError(f"the answer has {text!r} instead of a list; check the service's URL in the settings")
     return rows
 
 
+def _rows(answer: str | bytes, key: str) -> list[Json]:
+    """The list under `key` of an answer's result; empty where there is no data."""
+    result = result_of(answer)
+    return [] if result is None else _take_list(result, key)
+
+
+@answer_parser
 def parse_ts_traces(answer: str | bytes) -> list[Trace]:
     """The traces of an answer to `get_ts_traces`; it has no trace for a site without data in the period."""
     return [_trace(row) for row in _rows(answer, "traces") if _error_number(_as_object(row)) != NO_DATA]
@@ -197,6 +190,7 @@ def _local_time(text: pl.Series) -> pl.Series:
     return time
 
 
+@answer_parser
 def parse_variable_list(answer: str | bytes) -> pl.DataFrame:
     """Variables of each site, from an answer to `get_variable_list`.
 
@@ -208,7 +202,7 @@ def parse_variable_list(answer: str | bytes) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
     for site in _rows(answer, "sites"):
         details = _take(site, "site_details")
-        for variable in _take(site, "variables"):
+        for variable in _take_list(site, "variables"):
             site_cells = {"site": str(_take(site, "site")), "site_name": str(_take(details, "name"))}
             variable_cells = {key: str(_take(variable, key)) for key in variable_keys}
             rows.append({**site_cells, **variable_cells, "utc_offset": _utc_offset(details)})
@@ -219,14 +213,18 @@ def parse_variable_list(answer: str | bytes) -> pl.DataFrame:
     return frame.with_columns(period.str.to_datetime(CLOCK, time_unit="us", strict=False))
 
 
+@answer_parser
 def parse_datasources(answer: str | bytes) -> pl.DataFrame:
     """Columns site and datasource, one row each, from an answer to `get_datasources_by_site`."""
     rows = [
-        (str(_take(site, "site")), str(name)) for site in _rows(answer, "sites") for name in _take(site, "datasources")
+        (str(_take(site, "site")), str(name))
+        for site in _rows(answer, "sites")
+        for name in _take_list(site, "datasources")
     ]
     return pl.DataFrame(rows, schema={"site": pl.String, "datasource": pl.String}, orient="row")
 
 
+@answer_parser
 def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
     """A trace as readings (`tables.READINGS`), in time order.
 

@@ -18,8 +18,9 @@ import polars as pl
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.services import Service, service_named
+from forebay.sources.answers import Json, answer_parser
 from forebay.sources.hydstra.fetch import Call, call_to
-from forebay.sources.hydstra.parse import VARIABLE_CODES, Json, parse_datasources, result_of, unit_of
+from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of, unit_of
 from forebay.sources.stations import (
     KM_PER_DEGREE,
     MAX_STATIONS,
@@ -178,6 +179,7 @@ def _batches(stations: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (stations[start : start + size] for start in range(0, len(stations), size))
 
 
+@answer_parser
 def parse_sites(answer: str | bytes) -> pl.DataFrame:
     """Stations of an answer to `get_db_info` for the table `site`.
 
@@ -202,6 +204,7 @@ def parse_sites(answer: str | bytes) -> pl.DataFrame:
     return frame.unique("station", keep="first", maintain_order=True)
 
 
+@answer_parser
 def parse_series(answer: str | bytes) -> pl.DataFrame:
     """Series of stations (`SERIES`), from an answer to `get_variable_list`; it has no row for an unknown station."""
     rows = []
@@ -224,6 +227,7 @@ def parse_series(answer: str | bytes) -> pl.DataFrame:
     return SERIES.check(pl.DataFrame(rows, schema=SERIES.columns))
 
 
+@answer_parser
 def _parse_datasource_lists(answer: bytes) -> pl.DataFrame:
     table = parse_datasources(answer).rename({"site": "station"})
     return table.group_by("station", maintain_order=True).agg(pl.col("datasource").alias("datasources"))
@@ -250,7 +254,7 @@ def _text(row: Mapping[str, Json], key: str) -> str:
 def _degrees(value: Json, limit: float) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if number != 0 and abs(number) <= limit else None
 

@@ -1,0 +1,148 @@
+"""No secret of a setting appears in an output, an error or a log line, wherever in a URL it is."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+
+from forebay.archive import urls
+from forebay.archive.store import open_archive
+from forebay.errors import ConfigError, ForebayError
+from forebay.settings import HttpSettings, load_settings
+from forebay.sources.transport import Request, open_transport
+from forebay.text import public_url, without_secrets
+from tests.command_line import forebay
+
+START, END = "Zq7", "Zq8"
+"""Ends of each secret: neither may appear, so no part of a secret does."""
+CHARACTERS = st.text("aZ1 /:@?#=;%'\"[]{}+,.é", max_size=10)
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+KEYS = ("token", "api_key", "key", "password", "secret", "signature", "access_token", "sig", "auth", "X-Amz-Credential")
+SOURCE_URLS = (
+    "http://SECRET@127.0.0.1:1/",
+    "http://me:SECRET@127.0.0.1:1/",
+    "http:me:SECRET@127.0.0.1:1/",
+    "ftp://me:SECRET@127.0.0.1:1/",
+    "http://127.0.0.1:1/#access_token=SECRET",
+    *(f"http://127.0.0.1:1/x?format=json&{key}=SECRET" for key in KEYS),
+    "https://127.0.0.1:1?SECRET",
+)
+ARCHIVE_URLS = (
+    "postgresql+psycopg://me:SECRET@127.0.0.1:1/x",
+    "postgresql://me:SECRET@127.0.0.1:1/x",
+    "postgresql+psycopg://me:SECRET@127.0.0.1:abc/x",
+    "//me:SECRET@127.0.0.1:1/x",
+    "host=127.0.0.1 password=SECRET",
+    *(
+        f"postgresql+psycopg://127.0.0.1:1/x?sslmode=disable&{key}=SECRET"
+        for key in ("password", "sslpassword", "passfile", "options", "sslkey", "token")
+    ),
+)
+VALUES = [("SOURCES__WATERNSW__URL", url) for url in SOURCE_URLS] + [("ARCHIVE", url) for url in ARCHIVE_URLS]
+
+
+@st.composite
+def settings_with_a_secret(draw: st.DrawFn) -> tuple[str, str]:
+    """Environment variable and its value, which has a secret."""
+    name, form = draw(st.sampled_from(VALUES))
+    characters = draw(CHARACTERS)
+    in_user_info = "@127" in form
+    as_written = draw(st.booleans()) if in_user_info else False  # a password that someone forgot to encode
+    text = characters if as_written else quote(characters, safe="")
+    return f"FOREBAY_{name}", form.replace("SECRET", f"{START}{text}{END}")
+
+
+def assert_public(text: str, value: str) -> None:
+    assert START not in text and END not in text, (value, text)
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    with mock.patch.dict(os.environ, values):
+        yield
+
+
+@FEW
+@given(settings_with_a_secret())
+@example(("FOREBAY_ARCHIVE", "postgresql+psycopg://me:Zq7?x@y/Zq8@host/x"))
+@example(("FOREBAY_SOURCES__WATERNSW__URL", "http://me:Zq7#@y?Zq8@host/x?token=Zq7@Zq8"))
+@example(("FOREBAY_HTTP__ATTEMPTS", "http://me:Zq7@host"))
+@example(("FOREBAY_SOURCES__WATERNSW", "http://me:Zq7@host"))
+@example(("FOREBAY_OUTPUT", "//me:Zq7@host"))
+def test_no_secret_in_the_output_of_settings(setting: tuple[str, str]) -> None:
+    name, value = setting
+    with environment(**{name: value}):
+        for option in ((), ("--json",)):
+            result = forebay("settings", *option)
+            assert result.code in (0, 2)
+            assert_public(result.out + result.err, value)
+
+
+def test_no_secret_of_the_file_of_settings_in_an_error(tmp_path: Path) -> None:
+    url = "http://me:Zq7@host/?token=Zq8"
+    texts = (f'http = {{ attempts = "{url}" }}', f'archive = ["{url}"]', f'sources.waternsw.url = {{ a = "{url}" }}')
+    for text in texts:
+        (tmp_path / "forebay.toml").write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            load_settings(tmp_path, {})
+        assert_public(str(caught.value), text)
+
+
+@FEW
+@given(settings_with_a_secret())
+@example(("FOREBAY_SOURCES__WATERNSW__URL", "http://me:Zq7/x@127.0.0.1:1/x?token=Zq8"))
+def test_no_secret_in_the_error_of_an_archive_or_a_request(setting: tuple[str, str]) -> None:
+    name, value = setting
+    no_names = mock.patch("socket.getaddrinfo", side_effect=socket.gaierror("no such host"))
+    with pytest.raises(ForebayError) as caught, no_names:
+        if name == "FOREBAY_ARCHIVE":
+            open_archive(value)
+        else:
+            with open_transport(HttpSettings(attempts=1)) as send:
+                send(Request(value))
+    assert_public(str(caught.value), value)
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("sqlite:////srv/me@host/a:b@c.db", "sqlite:////srv/me@host/a:b@c.db"),
+        ("runs", "runs"),
+        ("/home/me@host/runs", "/home/me@host/runs"),
+        ("https://host:8080/cgi/webservice.pl", "https://host:8080/cgi/webservice.pl"),
+        ("postgresql+psycopg://me@host/x?host=%2Ftmp&port=5433", "postgresql+psycopg://me@host/x?host=%2Ftmp&port=5433"),
+        ("https://host/x?format=json", "https://host/x?format=***"),
+    ],
+)
+def test_the_public_parts_stay(url: str, public: str) -> None:
+    assert public_url(url) == public
+    assert public_url(public) == public
+
+
+def test_a_sentence_without_secrets_keeps_its_words() -> None:
+    sentence = "lake.csv, line 3: 'a:b@c' in column 'x' is not a number; see https://host/docs: key = 5"
+    assert without_secrets(sentence) == sentence
+    assert without_secrets("http://me:x1@a/ or https://b/?t=x1, pwd=x1") == "http://***@a/ or https://b/?t=*** pwd=***"
+
+
+def test_a_driver_may_quote_an_option() -> None:
+    url = make_url("postgresql+psycopg://me:pass%40word@127.0.0.1/x?options=-c%20search&keepalives=1")
+    reason = 'server 127.0.0.1: no pass@word, bad option "-c search"'
+    assert urls.without_values(reason, url) == 'server 127.0.0.1: no ***, bad option "***"'
+
+
+@pytest.mark.parametrize("part", ["x", "a1", "a=", "a ", "://", "?", "='"])
+def test_a_long_text_is_searched_in_one_pass(part: str) -> None:
+    text = part * (200_000 // len(part))
+    assert without_secrets(f"{text} password=hunter2").endswith("***")
