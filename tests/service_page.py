@@ -19,6 +19,13 @@ Readings come from these services. A gauge of a [dam file](dam_file.md) names on
 tests.service_page` writes this page from the table `SERVICES` in `src/forebay/services.py`.
 
 """
+KEYS_HEAD = """
+## Keys of a gauge's request
+
+The table `request` of a gauge has parameters of the requests to its service, where the defaults do not fit. A service
+with an API key takes it from the environment ([Settings](settings.md#secrets-in-settings)).
+
+"""
 GRADES_HEAD = """
 ## Quality codes
 
@@ -35,7 +42,17 @@ def page() -> str:
     grades = ("good", "fair", "estimated", "poor", "unknown", "missing")
     with_codes = {name: service.quality_codes for name, service in SERVICES.items() if service.quality_codes}
     codes = [[f"`{name}`", *(codes.get(grade, "") for grade in grades)] for name, codes in with_codes.items()]
-    return HEAD + services + GRADES_HEAD + table(("codes of", *grades), codes)
+    keys = [
+        [f"`{name}`", ", ".join(f"`{key}`" for key in service.request_keys), _api_key(service)]
+        for name, service in SERVICES.items()
+        if service.request_keys or service.key_header
+    ]
+    requests = KEYS_HEAD + table(("service", "keys of `request`", "API key"), keys)
+    return HEAD + services + requests + GRADES_HEAD + table(("codes of", *grades), codes)
+
+
+def _api_key(service: Service) -> str:
+    return f"optional, also as `{service.key_variable}`" if service.key_header else "none"
 
 
 def _row(name: str, service: Service) -> list[str]:

@@ -209,7 +209,6 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
         gauge.Sentinels,
         gauge.AcceptedSpell,
         conversion.ReadingsFrom,
-        gauge.HydstraSeries,
         forcing.Forcing,
         forcing.ForcingFile,
     )

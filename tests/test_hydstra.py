@@ -221,7 +221,7 @@ def test_a_long_answer_parses_in_well_under_a_second() -> None:
 def test_every_form_of_the_envelope_is_read(result: str, error: str) -> None:
     assert parse.result_of(json.dumps({error: 0, result: {"a": 1}, "disclaimer": "x"})) == {"a": 1}
     assert parse.result_of(json.dumps({error: 126, error.replace("num", "msg"): "No data"})) is None
-    with pytest.raises(SourceError, match=r"error 80 \(no such source\); check the gauge's hydstra\.datasource"):
+    with pytest.raises(SourceError, match=r"error 80 \(no such source\); check the gauge's request\.datasource"):
         parse.result_of(json.dumps({error: "80", error.replace("num", "msg"): "no such source"}))
 
 
@@ -390,7 +390,7 @@ def test_the_gauge_determines_the_request(keys: dict[str, Json], params: dict[st
 
 def test_a_variable_without_a_default_code_needs_one_in_the_dam_file() -> None:
     inflow = make_gauge(role="inflow", variable="inflow", unit="m3/s")
-    with pytest.raises(ConfigError, match=r"inflow has no default Hydstra variable.*hydstra\.variable"):
+    with pytest.raises(ConfigError, match=r"inflow has no default Hydstra variable.*request\.variable"):
         fetch_from(Service(), inflow, DAM, None, date(2020, 2, 1), NOW)
 
 

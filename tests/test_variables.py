@@ -22,7 +22,15 @@ def test_every_variable_is_complete(variable: Variable) -> None:
         ("storage", 1.0, "ac-ft", 1.23348183754752),  # 43,560 ft³
         ("storage", 1.0, "MG", 3.785411784),  # US liquid gallon = 231 in³, exact
         ("storage", 1.0, "hm3", 1000.0),  # 10⁶ m³ = 10⁹ L
+        ("storage", 1.0, "MCM", 1000.0),
+        ("storage", 1.0, "kac-ft", 1233.48183754752),
+        ("storage", 1.0, "Mft3", 28.316846592),  # 10⁶ · 0.3048³ m³
+        ("storage", 1.0, "TMC", 28316.846592),  # 10⁹ ft³
         ("discharge", 1.0, "ft3/s", 0.028316846592),  # 0.3048³
+        ("discharge", 1.0, "cusecs", 0.028316846592),
+        ("discharge", 86.4, "MCM/d", 1000.0),
+        ("discharge", 86.4, "hm3/d", 1000.0),
+        ("discharge", 0.0864, "GL/d", 1.0),
         ("discharge", 86.4, "ML/d", 1.0),
         ("discharge", 1.0, "mgd", 0.0438126363888889),  # 3,785.411784 m³ in 86,400 s
         ("inflow", 1.0, "ac-ft/d", 0.0142764101568),  # 1,233.48183754752 m³ in 86,400 s

@@ -47,6 +47,11 @@ class Service:
         Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34"). A code that is not listed is "unknown".
     options
         Constants of the protocol. Hydstra: `datasource`.
+    request_keys
+        Keys that a gauge's `request` may have in the dam file.
+    key_header, key_variable
+        HTTP header that takes the user's API key, and the environment variable that its other clients read the key
+        from; empty for a service without keys.
     licence, attribution
         Licence of its data, and the name to show with them; empty if they are not known here.
     """
@@ -57,10 +62,15 @@ class Service:
     offers: tuple[Offer, ...] = ("readings",)
     quality_codes: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    request_keys: tuple[str, ...] = ()
+    key_header: str = ""
+    key_variable: str = ""
     licence: str = ""
     attribution: str = ""
     limits: Limits = Limits()
 
+
+HYDSTRA_KEYS = ("variable", "varfrom", "varto", "datasource")
 
 SERVICES: dict[str, Service] = {
     "waternsw": Service(
@@ -77,6 +87,7 @@ SERVICES: dict[str, Service] = {
             "missing": "201 255",  # of class F those that read "data unavailable"
         },
         options={"datasource": "CP"},
+        request_keys=HYDSTRA_KEYS,
         licence="CC BY 4.0",
         attribution="WaterNSW, continuous water monitoring network",
     ),
@@ -93,6 +104,7 @@ SERVICES: dict[str, Service] = {
             "poor": "151 153 155 161 180 190 200 201 250 254 255",
         },
         options={"datasource": "A"},
+        request_keys=HYDSTRA_KEYS,
     ),
     "qldwater": Service(
         title="Water Monitoring Information Portal (Queensland)",
@@ -107,6 +119,7 @@ SERVICES: dict[str, Service] = {
             "poor": "39 151 160 170 180 200",
         },
         options={"datasource": "A"},
+        request_keys=HYDSTRA_KEYS,
     ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
     "simulated": Service(title="The simulation behind the dam `demo`", protocol="simulated", licence="Apache-2.0"),

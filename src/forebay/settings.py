@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from forebay.errors import ConfigError
-from forebay.services import default_urls, service_named
+from forebay.services import SERVICES, default_urls, service_named
 from forebay.text import public_url
 
 FILE_NAME = "forebay.toml"
@@ -30,9 +30,10 @@ class _Frozen(BaseModel):
 
 
 class SourceSettings(_Frozen):
-    """Address of one service."""
+    """Address of one service, and the user's key for it, which only the environment can give."""
 
     url: str
+    api_key: SecretStr = SecretStr("")
 
     @field_validator("url")
     @classmethod
@@ -40,6 +41,14 @@ class SourceSettings(_Frozen):
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"{_short(url)} must start with http:// or https://")
         return url
+
+    @field_validator("api_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr) -> SecretStr:
+        text = key.get_secret_value()
+        if not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError("a key has only printable ASCII characters, and no blank; copy it again")
+        return key
 
 
 class HttpSettings(_Frozen):
@@ -127,6 +136,11 @@ class Settings(_Frozen):
     http: HttpSettings = HttpSettings()
     files: FileSettings = FileSettings()
 
+    def key_headers(self, source: str) -> dict[str, str]:
+        """The HTTP header with the user's key for a service; empty without a key."""
+        key = self.sources[source].api_key.get_secret_value()
+        return {service_named(source).key_header: key} if key else {}
+
     def http_for(self, source: str) -> HttpSettings:
         """Limits of requests to a service: the lower of `http` and the service's own."""
         limits = service_named(source).limits
@@ -155,8 +169,15 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
     origin: dict[str, str] = {}
     path = folder / FILE_NAME
     for key, value in _read_file(path):
+        if key.endswith(".api_key"):
+            variable = f"{PREFIX}{key.upper().replace('.', '__')}"
+            raise ConfigError(f"{path}: setting {key} must not be in a file; set the environment variable {variable}")
         _set_value(merged, key, value)
         origin[key] = str(path)
+    for name, service in SERVICES.items():
+        if service.key_variable and environ.get(service.key_variable):
+            _set_value(merged, f"sources.{name}.api_key", environ[service.key_variable])
+            origin[f"sources.{name}.api_key"] = f"environment ({service.key_variable})"
     for name in sorted(environ):
         if name.startswith(PREFIX):
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
@@ -220,6 +241,10 @@ def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
             both_tables = isinstance(default, dict) and isinstance(source_values, dict)
             known[name] = default | source_values if both_tables else source_values
         values = values | {"sources": known}
+    for name, source in (values["sources"] if isinstance(values["sources"], dict) else {}).items():
+        if isinstance(source, dict) and source.get("api_key") and not service_named(name).key_header:
+            key = f"sources.{name}.api_key"
+            raise ConfigError(f"{_where(key, origin)}: setting {key} is not used: the service takes no key; remove it")
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -232,12 +257,14 @@ def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
             reason = "this is a group of settings, not a single one"
         else:
             reason = first["msg"].removeprefix("Value error, ")
-        value = _short(first["input"])
+        value = "***" if key.endswith(".api_key") else _short(first["input"])
         raise ConfigError(f"{where}: setting {key} = {value}: {reason[0].lower()}{reason[1:]}") from None
 
 
 def public_value(value: Any) -> Any:  # Any: a setting has any type
     """`value` with each text in it as `text.public_url`."""
+    if isinstance(value, SecretStr):
+        return "***" if value else ""
     if isinstance(value, str):
         return public_url(value)
     if isinstance(value, Mapping):

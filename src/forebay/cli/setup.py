@@ -27,8 +27,11 @@ def settings(*, as_json: AsJson = False) -> None:
     Example: forebay settings
     """
     from forebay.cli import terminal
+    from forebay.services import SERVICES
     from forebay.settings import leaves, public_value
 
     values, origin = settings_in_force()
-    rows = [{"setting": k, "value": public_value(v), "from": origin[k]} for k, v in leaves(values.model_dump())]
+    unused = {f"sources.{name}.api_key" for name, service in SERVICES.items() if not service.key_header}
+    listed = ((key, value) for key, value in leaves(values.model_dump()) if key not in unused)
+    rows = [{"setting": key, "value": public_value(value), "from": origin[key]} for key, value in listed]
     print_result(rows, as_json, lambda: terminal.table("Settings in force", rows))

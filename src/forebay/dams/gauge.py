@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from datetime import date, time, timedelta
 from os.path import abspath
 from typing import Annotated, Literal, Self
 
 import polars as pl
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
 from forebay.dams.conversion import Conversion, ReadingsFrom, Scale, canonical_values, conversions
 from forebay.dams.csv_layout import FileLayout
@@ -51,7 +52,7 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
 _INTERVAL = re.compile(r"(\d{1,3})min")
 _RULES = {
     "unit", "scale", "offset", "readings_from", "reading", "interval", "stamp", "day_start", "reading_at", "file",
-    "hydstra",
+    "request",
 }  # fmt: skip
 """Keys that affect the value or the time of a reading."""
 _DIGEST_LETTERS = 12
@@ -60,6 +61,22 @@ _DIGEST_LETTERS = 12
 def _check_source(text: str) -> str:
     service_named(text)
     return text
+
+
+def _request_pairs(table: object) -> object:
+    """(key, text) of each entry of a table of texts and numbers, sorted; anything else is left to the validation."""
+    if not isinstance(table, Mapping):
+        return table
+    for key, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            raise ValueError(f"request.{key} = {value!r} must be a text or a whole number")
+    return tuple(sorted((str(key), str(value)) for key, value in table.items()))
+
+
+Request = Annotated[
+    tuple[tuple[str, str], ...], BeforeValidator(_request_pairs), PlainSerializer(dict, return_type=dict[str, str])
+]
+"""Parameters of the requests to a service: a table in the dam file, pairs of key and text here."""
 
 
 def _check_variable(text: str) -> str:
@@ -79,15 +96,6 @@ class Sentinels(FrozenModel):
     def declared(self) -> bool:
         """Whether the dam file declares any."""
         return bool(self.values) or self.below is not None or self.above is not None
-
-
-class HydstraSeries(FrozenModel):
-    """Parameters of requests to a Hydstra service, where the variable's defaults do not fit."""
-
-    variable: str | None = None
-    varfrom: str | None = None
-    varto: str | None = None
-    datasource: str | None = None
 
 
 class AcceptedSpell(FrozenModel):
@@ -132,6 +140,8 @@ class Gauge(FrozenModel):
         Other scale, offset or unit from a local day on.
     accept
         Spells whose readings are right, although the screen flags them: a drawdown for works, a change of operation.
+    request
+        Parameters of the requests to the service, where its defaults do not fit; each service has its own keys.
     valid_range
         Closed range in `unit` outside of which a value is flagged; by default the variable's plausible range.
     """
@@ -158,14 +168,18 @@ class Gauge(FrozenModel):
     valid_range: tuple[float, float] | None = None
     sentinels: Sentinels = Sentinels()
     file: FileLayout | None = None
-    hydstra: HydstraSeries = HydstraSeries()
+    request: Request = ()
     _time_zone: str = PrivateAttr("+00:00")
 
     @model_validator(mode="before")
     @classmethod
     def _add_defaults(cls, fields: object) -> object:
         """`aggregate` and `reading` follow the variable where the dam file omits them."""
-        if not isinstance(fields, dict) or str(fields.get("variable")) not in VARIABLES:
+        if not isinstance(fields, dict):
+            return fields
+        if "hydstra" in fields and "request" not in fields:  # its name until version 0.2
+            fields = {("request" if key == "hydstra" else key): value for key, value in fields.items()}
+        if str(fields.get("variable")) not in VARIABLES:
             return fields
         aggregate = VARIABLES[str(fields["variable"])].aggregate
         return {"aggregate": aggregate, "reading": aggregate} | fields
@@ -178,6 +192,9 @@ class Gauge(FrozenModel):
                 f"{', '.join(ROLE_VARIABLES[self.role])}"
             )
         self.conversions(self.unit)
+        if unknown := {key for key, _ in self.request} - set(service_named(self.source).request_keys):
+            allowed = ", ".join(service_named(self.source).request_keys) or "none"
+            raise ValueError(f"request.{min(unknown)} is unknown; allowed with source = {self.source!r}: {allowed}")
         check_unique("readings_from: from", (change.from_ for change in self.readings_from))
         if self.interval_s is None:
             raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")
@@ -239,6 +256,8 @@ class Gauge(FrozenModel):
         Keys with their default value are left out, so that a new key of the dam file changes no digest.
         """
         rules = self.model_dump(mode="json", include=_RULES, exclude_defaults=True)
+        if "request" in rules and service_named(self.source).protocol == "hydstra":
+            rules["hydstra"] = rules.pop("request")  # the key's name when the first digests were made
         if self.file is not None:
             rules["file"] |= {"path": [abspath(path) for path in self.file.paths]}
         return json.dumps(rules | {"time_zone": self._time_zone}, sort_keys=True)

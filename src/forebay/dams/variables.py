@@ -16,6 +16,7 @@ Numbers = TypeVar("Numbers", float, pl.Expr, pl.Series)
 DAY_S = 86_400
 _ML_PER_MG = 3.785411784  # US liquid gallon, exact
 _ML_PER_ACRE_FOOT = 1.23348183754752  # international foot, exact
+_ML_PER_MILLION_FT3 = 28.316846592  # international foot, exact
 _M3S_PER_ML_D = 1000 / DAY_S
 
 _LENGTH = {"m": (1.0, 0.0), "ft": (0.3048, 0.0), "cm": (0.01, 0.0), "mm": (0.001, 0.0)}
@@ -26,6 +27,10 @@ _VOLUME = {
     "hm3": (1000.0, 0.0),
     "MG": (_ML_PER_MG, 0.0),
     "ac-ft": (_ML_PER_ACRE_FOOT, 0.0),
+    "MCM": (1000.0, 0.0),  # million cubic metres: hm3
+    "kac-ft": (1000 * _ML_PER_ACRE_FOOT, 0.0),
+    "Mft3": (_ML_PER_MILLION_FT3, 0.0),
+    "TMC": (1000 * _ML_PER_MILLION_FT3, 0.0),  # thousand million cubic feet
 }
 _FLOW = {
     "m3/s": (1.0, 0.0),
@@ -34,6 +39,10 @@ _FLOW = {
     "m3/d": (1 / DAY_S, 0.0),
     "mgd": (_ML_PER_MG * _M3S_PER_ML_D, 0.0),
     "ac-ft/d": (_ML_PER_ACRE_FOOT * _M3S_PER_ML_D, 0.0),
+    "GL/d": (1000 * _M3S_PER_ML_D, 0.0),
+    "hm3/d": (1000 * _M3S_PER_ML_D, 0.0),
+    "MCM/d": (1000 * _M3S_PER_ML_D, 0.0),
+    "cusecs": (0.028316846592, 0.0),  # ft3/s
 }
 _DEPTH = {"mm": (1.0, 0.0), "in": (25.4, 0.0), "cm": (10.0, 0.0)}
 _TEMPERATURE = {"degC": (1.0, 0.0), "degF": (5 / 9, -160 / 9)}

@@ -13,7 +13,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -44,12 +44,15 @@ class Request:
     """A GET of `url`, or a POST if there is a `body`.
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
-    repeated.
+    repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
+    `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
     """
 
     url: str
     body: bytes | None = None
     check: Callable[[bytes], object] | None = None
+    error_statuses: frozenset[int] = frozenset()
+    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def host(self) -> str:
@@ -208,7 +211,10 @@ class _Guarded:
     def _exchange(self, request: Request) -> tuple[bytes, str | None]:
         method = "GET" if request.body is None else "POST"
         extensions = {"trace": self._trace}
-        with self.client.stream(method, request.url, content=request.body, extensions=extensions) as response:
+        headers = dict(request.secret_headers)
+        with self.client.stream(
+            method, request.url, content=request.body, headers=headers, extensions=extensions
+        ) as response:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location:
                 return b"", location
@@ -243,6 +249,8 @@ class _Guarded:
 
 def _check_status(request: Request, response: httpx2.Response) -> None:
     status = response.status_code
+    if status in request.error_statuses:
+        return
     if status in RETRIED_STATUS:
         raise SourceError(
             f"{request.host} answered with status {status} ({response.reason_phrase}): it is busy or down; try again "

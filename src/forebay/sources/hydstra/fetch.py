@@ -115,14 +115,14 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
 
 def _variable_codes(gauge: Gauge) -> tuple[str, str]:
     """Hydstra's codes of the variable that the sensor measures and of the one that is requested."""
-    series = gauge.hydstra
+    request = dict(gauge.request)
     by_variable = VARIABLE_CODES.get(gauge.variable, (None, None))
-    default = (series.variable, series.variable) if series.variable else by_variable
-    measured, requested = series.varfrom or default[0], series.varto or default[1]
+    default = (request["variable"], request["variable"]) if "variable" in request else by_variable
+    measured, requested = request.get("varfrom", default[0]), request.get("varto", default[1])
     if measured is None or requested is None:
         raise ConfigError(
             f"gauge {gauge.station}: {gauge.variable} has no default Hydstra variable (only "
-            f"{', '.join(VARIABLE_CODES)} have one); give hydstra.variable in the dam file"
+            f"{', '.join(VARIABLE_CODES)} have one); give request.variable in the dam file"
         )
     return measured, requested
 
@@ -160,11 +160,11 @@ def _record(call: Call, gauge: Gauge, code: str) -> _Record:
     if len(matches):
         raise SourceError(f"the service gives no times for the period of record of variable {code}; try again later")
     names = ", ".join(f"{row['variable']} ({row['name']})" for row in variables.iter_rows(named=True))
-    raise SourceError(f"there is no record of variable {code}, only of {names}; check hydstra.variable in the dam file")
+    raise SourceError(f"there is no record of variable {code}, only of {names}; check request.variable in the dam file")
 
 
 def _datasource(gauge: Gauge) -> str:
-    return gauge.hydstra.datasource or service_named(gauge.source).options["datasource"]
+    return dict(gauge.request).get("datasource", service_named(gauge.source).options["datasource"])
 
 
 def _is_same_code(first: str, second: str) -> bool:

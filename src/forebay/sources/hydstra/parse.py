@@ -14,8 +14,9 @@ import polars as pl
 
 from forebay.errors import SourceError
 from forebay.sources.answers import Json, answer_parser, json_of
-from forebay.sources.quality import MISSING, grade
-from forebay.tables import INSTANT, READINGS
+from forebay.sources.points import readings_of_points
+from forebay.sources.units import gauge_unit
+from forebay.tables import INSTANT
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 CLOCK = "%Y%m%d%H%M%S"
 NO_DATA = 126
 ADVICE = {
-    80: "check the gauge's hydstra.datasource in the dam file",
+    80: "check the gauge's request.datasource in the dam file",
     83: "check the gauge's station in the dam file",
     84: "check the gauge's station in the dam file",
     100: "check the service's URL in the settings",
@@ -38,26 +39,6 @@ VARIABLE_CODES = {
 }
 """Code that the sensor measures, and code to request; where they differ, the service computes the second."""
 DATA_TYPES = {"mean": "mean", "total": "tot", "instantaneous": "start"}
-UNITS = {
-    "m": "metres meters metre meter m",
-    "cm": "centimetres centimeters cm",
-    "mm": "millimetres millimeters mm",
-    "ft": "feet ft",
-    "in": "inches in",
-    "ML": "megalitres megaliters ml",
-    "GL": "gigalitres gigaliters gl",
-    "ML/d": "megalitres/day megaliters/day ml/day ml/d",
-    "m3/s": "cumecs m3/s m^3/s m³/s m3/sec",
-    "%": "% percent",
-    "degC": "degc °c",
-}
-"""Forebay's name of a unit → the forms that services write, in small letters and without spaces."""
-_UNIT_NAMES = {text: unit for unit, texts in UNITS.items() for text in texts.split()} | {
-    "degreescelsius": "degC",
-    "degreescelcius": "degC",  # as recorded
-    "cubicmetres/second": "m3/s",
-    "cubicmetrespersecond": "m3/s",
-}
 
 
 @dataclass(frozen=True)
@@ -226,50 +207,7 @@ def parse_datasources(answer: str | bytes) -> pl.DataFrame:
 
 @answer_parser
 def readings_of(trace: Trace, gauge: Gauge) -> pl.DataFrame:
-    """A trace as readings (`tables.READINGS`), in time order.
-
-    Values are converted from the unit of the answer, times by the station's offset. A value is null where the answer
-    has none, or where the quality code means "missing"; `raw_value` keeps the published text.
-    """
-    unit = _unit(trace.unit, gauge)
-    end_stamp = timedelta(seconds=gauge.interval_s or 0) if gauge.stamp == "end" else timedelta(0)
-    number = pl.col("raw_value").str.strip_chars()
-    frame = trace.points.unique(maintain_order=True).with_columns(
-        (pl.col("time") - trace.utc_offset - end_stamp).dt.replace_time_zone("UTC").cast(INSTANT),
-        number.cast(pl.Float64, strict=False).alias("value"),
-        grade(pl.col("quality_code"), gauge.source, trace.quality_texts).alias("quality"),
-    )
-    bad_values = frame.filter((number != "") & pl.col("value").is_null())
-    if len(bad_values):
-        raise SourceError(f"the answer's value {bad_values['raw_value'][0]!r} is not a number; try again later")
-    duplicates = frame.filter(pl.col("time").is_duplicated())
-    if len(duplicates):
-        raise SourceError(f"the answer has two values for {duplicates['time'][0]:%Y-%m-%d %H:%M} UTC; try again later")
-    has_value = pl.col("value").is_finite() & (pl.col("quality") != MISSING)
-    frame = frame.with_columns(gauge.canonical(frame["value"], frame["time"], unit).alias("value"))
-    frame = frame.with_columns(
-        pl.when(has_value).then("value").alias("value"),
-        pl.when(has_value).then("quality").otherwise(pl.lit(MISSING)).alias("quality"),
-        *(pl.lit(value, dtype=READINGS.columns[column]).alias(column) for column, value in gauge.series.items()),
-    )
-    return READINGS.check(frame.sort("time"), unique=True)
-
-
-def unit_of(text: str) -> str | None:
-    """Forebay's name of a unit that a service writes as `text`; None if it is unknown.
-
-    >>> unit_of("Megalitres/Day")
-    'ML/d'
-    """
-    return _UNIT_NAMES.get("".join(text.lower().split()))
-
-
-def _unit(unit: str, gauge: Gauge) -> str:
-    """Forebay's name of an answer's unit, if it is a unit of the gauge's variable."""
-    name = unit_of(unit)
-    if name is None or name not in gauge.kind.units:
-        raise SourceError(
-            f"the answer's unit {unit!r} is not a unit of {gauge.variable} ({', '.join(gauge.kind.units)}); check the "
-            "gauge's variable, or hydstra.variable, in the dam file"
-        )
-    return name
+    """A trace as readings (`tables.READINGS`), in time order; times by the station's offset."""
+    time = (pl.col("time") - trace.utc_offset).dt.replace_time_zone("UTC").cast(INSTANT)
+    unit = gauge_unit(trace.unit, gauge)
+    return readings_of_points(trace.points.with_columns(time), gauge, unit, quality_texts=trace.quality_texts)

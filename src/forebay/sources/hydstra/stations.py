@@ -20,7 +20,7 @@ from forebay.errors import ConfigError, SourceError
 from forebay.services import Service, service_named
 from forebay.sources.answers import Json, answer_parser
 from forebay.sources.hydstra.fetch import Call, call_to
-from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of, unit_of
+from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of
 from forebay.sources.stations import (
     KM_PER_DEGREE,
     MAX_STATIONS,
@@ -31,6 +31,7 @@ from forebay.sources.stations import (
     add_distances,
 )
 from forebay.sources.transport import open_transport
+from forebay.sources.units import unit_of
 
 if TYPE_CHECKING:
     from forebay.settings import Settings

@@ -1,0 +1,66 @@
+"""Units as services write them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forebay.errors import SourceError
+
+if TYPE_CHECKING:
+    from forebay.dams.gauge import Gauge
+
+UNITS = {
+    "m": "metres meters metre meter m mahd mosl",
+    "cm": "centimetres centimeters cm",
+    "mm": "millimetres millimeters mm",
+    "ft": "feet foot ft ftus",
+    "in": "inches inch in",
+    "ML": "megalitres megaliters ml",
+    "GL": "gigalitres gigaliters gl",
+    "m3": "cubicmetres cubicmeters m3 m^3 m³",
+    "hm3": "hm3 hm³ mcm millioncubicmetres millioncubicmeters 10^6m3 10⁶m³",
+    "MG": "milliongallons mgal mg",
+    "ac-ft": "acre-feet acrefeet acre-ft ac-ft af",
+    "kac-ft": "kac-ft kaf thousandacre-feet 1000ac-ft",
+    "Mft3": "millionft3 millioncubicfeet mft3",
+    "TMC": "tmc tmcft thousandmillioncubicfeet",
+    "ML/d": "megalitres/day megaliters/day ml/day ml/d",
+    "GL/d": "gigalitres/day gigaliters/day gl/day gl/d",
+    "m3/s": "cumecs cumec m3/s m^3/s m³/s m3/sec cms cubicmetres/second cubicmeters/second cubicmetrespersecond",
+    "m3/d": "m3/d m³/d m3/day m³/day cubicmetres/day",
+    "hm3/d": "hm3/d hm³/d hm3/day hm³/day mcm/d mcm/day",
+    "ft3/s": "ft3/s ft^3/s ft³/s cfs cusecs cusec",
+    "mgd": "mgd mgal/d mgal/day",
+    "ac-ft/d": "ac-ft/d ac-ft/day af/d",
+    "%": "% percent",
+    "degC": "degc °c c degreescelsius degreescelcius deg.c",  # "celcius" as recorded
+    "degF": "degf °f f degreesfahrenheit deg.f",
+}
+"""Forebay's name of a unit → the forms that services write, in small letters and without spaces."""
+_NAMES = {text: unit for unit, texts in UNITS.items() for text in texts.split()}
+
+
+def unit_of(text: str) -> str | None:
+    """Forebay's name of a unit that a service writes as `text`; None if it is unknown.
+
+    >>> unit_of("Megalitres/Day"), unit_of("Acre-feet"), unit_of("furlongs")
+    ('ML/d', 'ac-ft', None)
+    """
+    return _NAMES.get("".join(text.lower().split()))
+
+
+def gauge_unit(text: str, gauge: Gauge) -> str:
+    """Forebay's name of an answer's unit, if it is a unit of the gauge's variable.
+
+    Raises
+    ------
+    SourceError
+        If it is not.
+    """
+    name = unit_of(text)
+    if name is None or name not in gauge.kind.units:
+        advice = "check the gauge's variable, or its request, in the dam file"
+        raise SourceError(
+            f"the answer's unit {text!r} is not a unit of {gauge.variable} ({', '.join(gauge.kind.units)}); {advice}"
+        )
+    return name
