@@ -41,10 +41,10 @@ from forebay.sources.units import gauge_unit
 from forebay.tables import READINGS
 
 if TYPE_CHECKING:
-    from forebay.sources.answers import Json
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
     from forebay.settings import HttpSettings, Settings
+    from forebay.sources.answers import Json
 
 ACCEPT = {"Accept": "application/json;version=2"}
 MAX_PAGES = 1000
@@ -275,8 +275,8 @@ class _Series:
         if stated is not None and plain_datum(stated) != native:
             published = "names no vertical datum" if datum is None else f"has the datum {datum.text}"
             raise SourceError(
-                f"the series {published}, but request.datum in the dam file is {stated!r}; correct the dam file (target's "
-                "datum, full supply level, storage curve), or choose another series"
+                f"the series {published}, but request.datum in the dam file is {stated!r}; correct the dam file "
+                "(target's datum, full supply level, storage curve), or choose another series"
             )
 
 
