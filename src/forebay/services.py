@@ -137,6 +137,7 @@ SERVICES: dict[str, Service] = {
         url="https://cdec.water.ca.gov/dynamicapp/req/JSONDataServlet",
         quality_codes={"poor": "N"},
         request_keys=("sensor",),
+        licence="public data of the State of California",
         attribution="California Department of Water Resources, CDEC",
     ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),

@@ -1,1 +1,1 @@
-"""Simulated services on loopback, one module each: they honour the query like the real ones."""
+"""Services on loopback for the conformance suite: each module has a function `cases()`."""

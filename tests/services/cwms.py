@@ -1,7 +1,8 @@
-"""A simulated CWMS Data API: time series in pages, catalogs, errors; values of Arbuckle Lake from the recordings.
+"""A simulated CWMS Data API: time series in pages, catalogs, errors, in the form of the recordings.
 
 It converts units, cuts pages at `page-size`, states the total, and lists each series once per unit. With the parameter
-`datum` it loses the pages after the first, as the real service does.
+`datum` it loses the pages after the first, as the real service does. The names are those of Arbuckle Lake; all values
+are simulated.
 """
 
 from __future__ import annotations
@@ -9,15 +10,23 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import polars as pl
+
+from forebay.sources.cwms.parse import parse_catalog, parse_timeseries
+from forebay.sources.cwms.stations import project_series
+from tests.conformance import TRUTH, ContentFault, ServiceCase
 from tests.loopback import Received, Reply
 
 Json = Any  # Any: a JSON value
-SI_FACTORS = {"ft": ("m", 0.3048), "ac-ft": ("m3", 1233.48183754752), "cfs": ("cms", 0.028316846592), "in": ("mm", 25.4)}
+SI_FACTORS = {
+    "ft": ("m", 0.3048), "ac-ft": ("m3", 1233.48183754752), "cfs": ("cms", 0.028316846592), "in": ("mm", 25.4)
+}  # fmt: skip
 """English unit → SI unit, and the factor to it."""
 NOT_FOUND = {"message": "Time series not found", "incidentIdentifier": "7093912200091449908", "details": {}}
 NGVD_29 = {
@@ -28,6 +37,8 @@ NGVD_29 = {
     "offsets": [{"estimate": True, "to-datum": "NAVD-88", "value": 0.0632}],
 }
 MAX_PAGE = 500_000
+Row = tuple[datetime, float | None, int]
+"""Stamp, value in the English unit, quality code."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Series:
     """A time series: rows [instant, value in the English unit or None, quality code]."""
 
     name: str
-    rows: Sequence[tuple[datetime, float | None, int]]
+    rows: Sequence[Row]
     unit: str = "ft"
     office: str = "SWT"
     datum: Json = None
@@ -95,7 +106,7 @@ class CwmsService:
         page = self._page(own[0], rows[start : start + size], query) | {"total": total}
         return _reply(page | ({"next-page": cursor} if cursor else {}) | self.changes)
 
-    def _page(self, series: Series, rows: Sequence[tuple[datetime, float | None, int]], query: Any) -> Json:
+    def _page(self, series: Series, rows: Sequence[Row], query: Any) -> Json:
         si_unit, factor = SI_FACTORS[series.unit]
         is_si = query.get("unit") == "SI"
         page: Json = {
@@ -137,14 +148,139 @@ class CwmsService:
         return _reply({"total": len(chosen), "page-size": size, "entries": chosen[start : start + size]} | after)
 
 
-def hourly(first: datetime, values: Sequence[float | None], quality: int = 3) -> list[tuple[datetime, float | None, int]]:
-    """Rows of hourly values."""
-    return [(first + timedelta(hours=k), value, quality) for k, value in enumerate(values)]
-
-
 def _ms(instant: datetime) -> int:
     return round((instant - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
 def _reply(content: Json, status: int = 200) -> Reply:
     return Reply(json.dumps(content).encode(), status, {"Content-Type": "application/json;version=2"})
+
+
+LEVEL = "ARBU.Elev.Inst.1Hour.0.Ccp-Rev"
+INFLOW = "ARBU.Flow-Res In.Ave.~1Day.1Day.Regi-Rev-Adjusted"
+RAIN = "ARBU.Precip-Inc.Total.1Hour.1Hour.Ccp-Rev"
+DAM_FILE = f"""
+id = "arbuckle"
+name = "Lake of the Arbuckles"
+country = "United States"
+latitude = 34.43
+longitude = -97.03
+time_zone = "America/Chicago"
+full_supply = 872.0
+
+[target]
+variable = "reservoir_level"
+unit = "ft"
+datum = "feet above NGVD 29"
+
+[[gauges]]
+role = "target"
+source = "cwms"
+station = "{LEVEL}"
+variable = "reservoir_level"
+unit = "ft"
+reading = "instantaneous"
+interval = "hour"
+request = {{ office = "SWT", datum = "NGVD-29" }}
+
+[[gauges]]
+role = "inflow"
+source = "cwms"
+station = "{INFLOW}"
+variable = "inflow"
+unit = "m3/s"
+stamp = "end"
+request = {{ office = "SWT" }}
+
+[[gauges]]
+role = "rainfall"
+source = "cwms"
+station = "{RAIN}"
+variable = "rainfall"
+unit = "in"
+interval = "hour"
+stamp = "end"
+request = {{ office = "SWT" }}
+"""
+FIRST, DAYS = date(2018, 2, 10), 50
+"""Clocks go forward on 11 March 2018: that day has 23 hours."""
+NOW = datetime(2018, 4, 5, tzinfo=UTC)
+_CHICAGO = ZoneInfo("America/Chicago")
+_CODES = {3: "good", 0: "unknown", 17: "poor", 9: "poor", 131: "estimated", 5: "missing", -2_147_483_645: "good"}
+
+
+def series() -> list[Series]:
+    """The three series of `DAM_FILE`."""
+    codes = [3, 3, 0, 3, 17, 3, 9, 131, 3, 5, -2_147_483_645]
+    midnights = [datetime.combine(FIRST + timedelta(days=k), time(0), _CHICAGO).astimezone(UTC) for k in range(DAYS + 1)]
+    hours = [midnights[0] + timedelta(hours=k) for k in range(int((midnights[-1] - midnights[0]) / timedelta(hours=1)))]
+    level = [(hour, round(871.22 + k / 100, 2), codes[k % 11]) for k, hour in enumerate(hours)]
+    inflow = [(end, 25.5 + 3 * k, codes[k % 11]) for k, end in enumerate(midnights[1:])]
+    rain = [(hour + timedelta(hours=1), (k % 7) / 100, 3) for k, hour in enumerate(hours)]
+    return [
+        Series(LEVEL, _without_missing(level), datum=NGVD_29),
+        Series(INFLOW, _without_missing(inflow), "cfs"),
+        Series(RAIN, rain, "in"),
+    ]
+
+
+def _without_missing(rows: Sequence[tuple[datetime, float, int]]) -> list[Row]:
+    return [(time, None if _CODES[code] == "missing" else value, code) for time, value, code in rows]
+
+
+def _truth(one: Series) -> pl.DataFrame:
+    """Readings of a series: starts of the intervals, canonical units."""
+    factor = SI_FACTORS[one.unit][1]
+    rows = []
+    for k, (stamp, value, code) in enumerate(one.rows):
+        start = stamp
+        if one.name == INFLOW:
+            start = datetime.combine(FIRST + timedelta(days=k), time(0), _CHICAGO).astimezone(UTC)
+        elif one.name == RAIN:
+            start = stamp - timedelta(hours=1)
+        rows.append((start, None if value is None else value * factor, _CODES[code]))
+    return pl.DataFrame(rows, schema=TRUTH, orient="row")
+
+
+def cases() -> list[ServiceCase]:
+    """The CWMS Data API."""
+    service = CwmsService(series())
+    query = {"name": INFLOW, "office": "SWT", "begin": "2018-02-10T00:00:00+00:00", "end": "2018-02-20T00:00:00+00:00"}
+    page = service(Received("GET", "/timeseries", query | {"page-size": "5"}, ACCEPT, b"")).body
+    level_page = service(Received("GET", "/timeseries", query | {"name": LEVEL, "page-size": "5"}, ACCEPT, b"")).body
+    catalog = service(Received("GET", "/catalog/TIMESERIES", {"like": "Elev"}, ACCEPT, b"")).body
+    return [
+        ServiceCase(
+            service="cwms",
+            dam_file=DAM_FILE,
+            answer=service,
+            truth={one.name: _truth(one) for one in service.series},
+            now=NOW,
+            is_data=lambda request, station: request.query.get("name") == station,
+            base="/cwms-data",
+            content_faults=[
+                ContentFault("another unit", changed(units="kPa"), "nothing", "'kPa' is not a unit of inflow"),
+                ContentFault("another series", changed(name=LEVEL), "nothing", "instead of 'ARBU.Flow-Res In"),
+                ContentFault("another office", changed(**{"office-id": "LRL"}), "nothing", "'LRL' instead of 'SWT'"),
+                ContentFault("a total that is larger", changed(total=999), "nothing", "states 999 values but sent"),
+                ContentFault("a next page that repeats", changed(**{"next-page": "x"}), "nothing", "do not end|no values"),
+                ContentFault("404 without JSON", lambda _: b"<html>", "nothing", "not JSON", status=404),
+                ContentFault("400 with the reason", lambda _: b'{"message":"Bad office"}', "nothing", "Bad office", status=400),
+                ContentFault("no data", lambda _: json.dumps(NOT_FOUND).encode(), "other", status=404),
+            ],
+            parsers={
+                "timeseries": (page, parse_timeseries),
+                "levels": (level_page, parse_timeseries),
+                "catalog": (catalog, parse_catalog),
+                "series": (catalog, lambda answer: project_series(parse_catalog(answer).entries)),
+            },
+        )
+    ]
+
+
+ACCEPT = {"accept": "application/json;version=2"}
+
+
+def changed(**keys: Json) -> Callable[[bytes], bytes]:
+    """A page with other values of some keys."""
+    return lambda body: json.dumps(json.loads(body) | keys).encode()
