@@ -35,7 +35,7 @@ class Series:
 
 @dataclass(frozen=True)
 class CdecService:
-    """The service with its series. The last day of a request ends at its 00:00, which is the strictest reading of it."""
+    """The service with its series. The last day of a request ends at its 00:00."""
 
     series: Sequence[Series]
 
@@ -178,7 +178,7 @@ def cases() -> list[ServiceCase]:
             is_data=lambda request, station: request.query.get("Stations") == station,
             base="/dynamicapp/req/JSONDataServlet",
             content_faults=[
-                ContentFault("another unit", rows_changed(units="CFS"), "nothing", "'CFS' is not a unit of reservoir_l"),
+                ContentFault("another unit", rows_changed(units="CFS"), "nothing", "'CFS' is not a unit of"),
                 ContentFault("a unit that changes", rows_changed(units="METERS"), "nothing", "the unit changes within"),
                 ContentFault("another station", rows_changed(stationId="SHA"), "nothing", "'SHA' instead of 'LEV'"),
                 ContentFault("another sensor", rows_changed(SENSOR_NUM=15), "nothing", "sensor '15' instead of '6'"),

@@ -36,6 +36,7 @@ NGVD_29 = {
     "elevation": 243.8,
     "offsets": [{"estimate": True, "to-datum": "NAVD-88", "value": 0.0632}],
 }
+BAD_REQUEST = b'{"message":"Bad office","incidentIdentifier":"1","details":{}}'
 MAX_PAGE = 500_000
 Row = tuple[datetime, float | None, int]
 """Stamp, value in the English unit, quality code."""
@@ -80,7 +81,7 @@ class CwmsService:
         if request.path.endswith("/catalog/LOCATIONS"):
             kind = request.query.get("location-kind-like", ".*")
             return self._catalog(request.query, [entry for entry in self.locations if re.search(kind, entry["kind"])])
-        return _reply({"message": "Not found.", "incidentIdentifier": "1", "details": {}}, 404)
+        return Reply(b"<html><body>Not Found</body></html>", 404)
 
     def _timeseries(self, query: Any) -> Reply:
         if not {"name", "office"} <= set(query):
@@ -97,10 +98,10 @@ class CwmsService:
         start, total = 0, len(rows)
         size = min(int(query.get("page-size", 500)), self.max_page)
         if "page" in query:
-            first = int(base64.b64decode(query["page"]).decode().split("||")[0])
-            start = next(k for k, row in enumerate(rows) if _ms(row[0]) == first)
+            starts = {_cursor(row, total, size): k for k, row in enumerate(rows)}
+            start = starts.get(query["page"], 0)  # of an unknown cursor the first page
         following = rows[start + size : start + size + 1]
-        cursor = base64.b64encode(f"{_ms(following[0][0])}||{total}||{size}".encode()).decode() if following else None
+        cursor = _cursor(following[0], total, size) if following else None
         if "datum" in query:
             cursor = None
         page = self._page(own[0], rows[start : start + size], query) | {"total": total}
@@ -146,6 +147,11 @@ class CwmsService:
         start, size = int(query.get("page", 0)), min(int(query.get("page-size", 500)), self.max_page)
         after = {"next-page": str(start + size)} if start + size < len(chosen) else {}
         return _reply({"total": len(chosen), "page-size": size, "entries": chosen[start : start + size]} | after)
+
+
+def _cursor(row: Row, total: int, size: int) -> str:
+    """Cursor of the page that begins with a row, in the form of the recordings."""
+    return base64.b64encode(f"{_ms(row[0])}||{total}||{size}".encode()).decode()
 
 
 def _ms(instant: datetime) -> int:
@@ -212,8 +218,9 @@ _CODES = {3: "good", 0: "unknown", 17: "poor", 9: "poor", 131: "estimated", 5: "
 def series() -> list[Series]:
     """The three series of `DAM_FILE`."""
     codes = [3, 3, 0, 3, 17, 3, 9, 131, 3, 5, -2_147_483_645]
-    midnights = [datetime.combine(FIRST + timedelta(days=k), time(0), _CHICAGO).astimezone(UTC) for k in range(DAYS + 1)]
-    hours = [midnights[0] + timedelta(hours=k) for k in range(int((midnights[-1] - midnights[0]) / timedelta(hours=1)))]
+    midnights = [_midnight(k) for k in range(DAYS + 1)]
+    count = int((midnights[-1] - midnights[0]) / timedelta(hours=1))
+    hours = [midnights[0] + timedelta(hours=k) for k in range(count)]
     level = [(hour, round(871.22 + k / 100, 2), codes[k % 11]) for k, hour in enumerate(hours)]
     inflow = [(end, 25.5 + 3 * k, codes[k % 11]) for k, end in enumerate(midnights[1:])]
     rain = [(hour + timedelta(hours=1), (k % 7) / 100, 3) for k, hour in enumerate(hours)]
@@ -222,6 +229,11 @@ def series() -> list[Series]:
         Series(INFLOW, _without_missing(inflow), "cfs"),
         Series(RAIN, rain, "in"),
     ]
+
+
+def _midnight(k: int) -> datetime:
+    """Start of the k-th day."""
+    return datetime.combine(FIRST + timedelta(days=k), time(0), _CHICAGO).astimezone(UTC)
 
 
 def _without_missing(rows: Sequence[tuple[datetime, float, int]]) -> list[Row]:
@@ -235,7 +247,7 @@ def _truth(one: Series) -> pl.DataFrame:
     for k, (stamp, value, code) in enumerate(one.rows):
         start = stamp
         if one.name == INFLOW:
-            start = datetime.combine(FIRST + timedelta(days=k), time(0), _CHICAGO).astimezone(UTC)
+            start = _midnight(k)
         elif one.name == RAIN:
             start = stamp - timedelta(hours=1)
         rows.append((start, None if value is None else value * factor, _CODES[code]))
@@ -263,9 +275,9 @@ def cases() -> list[ServiceCase]:
                 ContentFault("another series", changed(name=LEVEL), "nothing", "instead of 'ARBU.Flow-Res In"),
                 ContentFault("another office", changed(**{"office-id": "LRL"}), "nothing", "'LRL' instead of 'SWT'"),
                 ContentFault("a total that is larger", changed(total=999), "nothing", "states 999 values but sent"),
-                ContentFault("a next page that repeats", changed(**{"next-page": "x"}), "nothing", "do not end|no values"),
+                ContentFault("a next page that repeats", changed(**{"next-page": "x"}), "nothing", "do not end"),
                 ContentFault("404 without JSON", lambda _: b"<html>", "nothing", "not JSON", status=404),
-                ContentFault("400 with the reason", lambda _: b'{"message":"Bad office"}', "nothing", "Bad office", status=400),
+                ContentFault("400, with the reason", lambda _: BAD_REQUEST, "nothing", "Bad office", status=400),
                 ContentFault("no data", lambda _: json.dumps(NOT_FOUND).encode(), "other", status=404),
             ],
             parsers={
