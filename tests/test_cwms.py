@@ -351,6 +351,13 @@ def test_a_series_without_values_is_empty() -> None:
         assert CASE.fetched(url, LEVEL_GAUGE, date(2018, 2, 1), date(2018, 3, 1)).is_empty()
 
 
+def test_a_page_without_values_is_empty() -> None:
+    page = {"name": LEVEL, "office-id": "SWT", "units": "ft", "values": [], "total": 0}
+    with loopback_server(lambda _: Reply(json.dumps(page).encode())) as (url, _):
+        gauge_without_datum = gauge()
+        assert CASE.fetched(url, gauge_without_datum, date(2018, 2, 1), date(2018, 3, 1)).is_empty()
+
+
 def test_a_record_whose_start_is_not_sent_is_an_error() -> None:
     def answer(request: Received) -> Reply:
         return CASE.answer(request) if "catalog" in request.path else Reply(json.dumps(service.NOT_FOUND).encode(), 404)
