@@ -81,6 +81,16 @@ def test_a_panel_has_a_bar_per_source_and_one_for_the_total(k: int, lead: int) -
     }
 
 
+@pytest.mark.parametrize(
+    ("group", "label"),
+    [("inflow", "inflow"), ("release", "release"), ("full_supply", "distance to full supply"),
+     ("missing", "missing inputs"), ("since_level", "since the last level"), ("limit", "limit of the possible")],
+)  # fmt: skip
+def test_a_bar_without_a_gauge_names_its_group(group: str, label: str) -> None:
+    (panel,) = explanation_panels(explanation_of((group, "", 0.1), ("base", "", 0.2)), HEADING)
+    assert panel.to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == ["total", "baseline", label]
+
+
 def test_bars_are_in_order_of_size_in_every_panel() -> None:
     orders = [
         panel.to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] for panel in explanation_panels(TABLE, HEADING)

@@ -15,7 +15,7 @@ from forebay.charts.report_tables import Report
 from forebay.report.environment import environment
 from forebay.report.sections import SECTIONS, Section
 from forebay.report.write import render_report, sections_of
-from tests.report_examples import diagnosed_report, example_report
+from tests.report_examples import diagnosed_report, example_report, section_text
 
 TEMPLATE = """{% import "macros.html" as ui %}
 <p>{{ dam.name }} has {{ count | plural("gauge") }}.</p>{{ ui.chart_figure(figures.toy) }}"""
@@ -46,6 +46,13 @@ def test_every_section_is_on_the_page_in_order_with_its_title_and_link() -> None
 def test_every_link_within_the_page_has_a_target() -> None:
     html = render_report(diagnosed_report())
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'id="([^"]+)"', html))
+
+
+def test_the_limitations_begin_with_what_is_outside_experience() -> None:
+    report = example_report()
+    issued = replace(report.forecast, outside_experience=("Outside experience: the rain.",), forcings=("Used: a plan.",))
+    text = section_text("limitations", replace(report, forecast=issued)).strip()
+    assert text == "Outside experience: the rain. A creek has no data. Used: a plan."
 
 
 def test_a_section_with_a_false_condition_is_absent() -> None:
