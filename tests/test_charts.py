@@ -12,8 +12,8 @@ import pytest
 import vl_convert
 
 from forebay.charts.coverage import coverage_chart
-from forebay.charts.figures import Figure
 from forebay.charts.diagnostics import diagnostic_figures
+from forebay.charts.figures import Figure
 from forebay.charts.forecast import INTERVAL_80, INTERVAL_90, MEDIAN, OBSERVED, OBSERVED_LATER
 from forebay.charts.forecast_tables import DAY
 from forebay.charts.formats import TargetFormat

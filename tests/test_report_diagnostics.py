@@ -61,22 +61,22 @@ def test_every_group_of_inputs_has_a_title_and_the_unit_of_the_dam_file() -> Non
 
 
 @pytest.mark.parametrize(
-    ("variable", "unit", "curve", "text"),
+    ("variable", "unit", "curve", "shown"),
     [
-        ("reservoir_level", "m", False, "Plan, effect −2.5 ML"),
-        ("reservoir_level", "m", True, "Plan, effect −2.5 m"),
-        ("storage", "GL", False, "Plan, effect −2.5 GL"),
-        ("storage_percent", "%", False, "Plan, effect −2.5 ML"),
+        ("reservoir_level", "m", False, "ML"),
+        ("reservoir_level", "m", True, "m"),
+        ("storage", "GL", False, "GL"),
+        ("storage_percent", "%", False, "ML"),
     ],
 )
 def test_the_effect_of_a_planned_flow_has_the_unit_of_its_input(
-    variable: str, unit: str, curve: bool, text: str
+    variable: str, unit: str, curve: bool, shown: str
 ) -> None:
     target = {"role": "target", "station": "lake", "variable": variable, "unit": unit}
     plan = {"kind": "release", "id": "plan", "name": "Plan", "unit": "m3/s"}
     curves = [{"level_unit": "m", "storage_unit": "ML", "points": [[80, 0], [100, 5000]]}] if curve else []
     dam = synthetic.small_dam(target, unit=unit, forcings=[plan], storage_curves=curves)
-    assert input_texts({"forcing_plan_lead": -2.5}, dam) == [text]
+    assert input_texts({"forcing_plan_lead": -2.5}, dam) == [f"Plan, effect −2.5 {shown}"]
 
 
 def test_every_score_is_in_its_own_column() -> None:

@@ -50,9 +50,9 @@ def test_every_link_within_the_page_has_a_target() -> None:
 
 def test_the_limitations_begin_with_what_is_outside_experience() -> None:
     report = example_report()
-    issued = replace(report.forecast, outside_experience=("Outside experience: the rain.",), forcings=("Used: a plan.",))
+    issued = replace(report.forecast, outside_experience=("Outside experience: rain.",), forcings=("Used: a plan.",))
     text = section_text("limitations", replace(report, forecast=issued)).strip()
-    assert text == "Outside experience: the rain. A creek has no data. Used: a plan."
+    assert text == "Outside experience: rain. A creek has no data. Used: a plan."
 
 
 def test_a_section_with_a_false_condition_is_absent() -> None:
