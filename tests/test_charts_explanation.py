@@ -63,6 +63,7 @@ def test_sentences_have_the_dams_unit() -> None:
 def test_explained_leads_are_leads_of_the_table() -> None:
     assert explained_leads(TABLE) == [1, 3, 7]
     assert explained_leads(explanation_of(("base", "", 0.1))) == [2]
+    assert explained_leads(TABLE.filter(~pl.col("lead_time").is_in([1, 3, 7]))) == [2, 4, 5]
     assert explained_leads(EXPLANATION.empty()) == []
 
 
