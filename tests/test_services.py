@@ -45,12 +45,16 @@ def test_every_service_has_a_known_protocol_and_grades_on_the_scale() -> None:
 
 def _length(span: str) -> int:
     low, _, high = span.partition("-")
+    if not low.isdecimal():
+        return 1  # a word
     return int(high or low) - int(low) + 1
 
 
 def test_names_of_services_by_purpose() -> None:
     hydstra = ["waternsw", "vicwater", "qldwater"]
-    assert services_offering("stations") == services_with_quality_codes() == list(default_urls()) == hydstra
+    assert services_offering("stations") == [*hydstra, "cwms"]
+    assert services_with_quality_codes() == [*hydstra, "cdec"]
+    assert list(default_urls()) == [*hydstra, "cwms", "cdec"]
     with pytest.raises(ConfigError, match="source 'bom' is unknown; allowed are waternsw, vic"):
         service_named("bom")
 

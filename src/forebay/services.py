@@ -44,7 +44,8 @@ class Service:
     offers
         What it has: readings of gauges, a search for stations, weather forecasts.
     quality_codes
-        Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34"). A code that is not listed is "unknown".
+        Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34") or words ("N"). A code that is not listed
+        is "unknown".
     options
         Constants of the protocol. Hydstra: `datasource`.
     request_keys
@@ -128,6 +129,25 @@ SERVICES: dict[str, Service] = {
         covers=(-29.3, 137.9, -9.0, 153.6),
         request_keys=HYDSTRA_KEYS,
     ),
+    "cwms": Service(
+        title="CWMS Data API (US Army Corps of Engineers)",
+        protocol="cwms",
+        url="https://cwms-data.usace.army.mil/cwms-data",
+        offers=("readings", "stations"),
+        covers=(17.5, -170.0, 71.5, -64.0),
+        request_keys=("office", "datum"),
+        licence="public domain",
+        attribution="US Army Corps of Engineers, CWMS Data API",
+    ),
+    "cdec": Service(
+        title="California Data Exchange Center",
+        protocol="cdec",
+        url="https://cdec.water.ca.gov/dynamicapp/req/JSONDataServlet",
+        quality_codes={"poor": "N"},
+        request_keys=("sensor",),
+        licence="public data of the State of California",
+        attribution="California Department of Water Resources, CDEC",
+    ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
     "simulated": Service(title="The simulation behind the dam `demo`", protocol="simulated", licence="Apache-2.0"),
 }
@@ -154,7 +174,7 @@ def services_offering(offer: Offer) -> list[str]:
     """Names of the services that offer this.
 
     >>> services_offering("stations")
-    ['waternsw', 'vicwater', 'qldwater']
+    ['waternsw', 'vicwater', 'qldwater', 'cwms']
     """
     return [name for name, service in SERVICES.items() if offer in service.offers]
 

@@ -44,6 +44,11 @@ def grades(agency: str) -> Mapping[str, str]:
     return MappingProxyType(table)
 
 
+def has_text_codes(agency: str) -> bool:
+    """Whether any listed quality code of `agency` is not a number from 0 to 255, which `grades_by_number` lacks."""
+    return not all(code.isdecimal() and int(code) < NO_CODE for code in grades(agency))
+
+
 @lru_cache(maxsize=8)
 def grades_by_number(agency: str) -> tuple[str, ...]:
     """Grades of the codes 0 to 255 of `agency`, and last (`NO_CODE`) of a number without a code.
@@ -55,9 +60,16 @@ def grades_by_number(agency: str) -> tuple[str, ...]:
 
 
 def _codes(text: str) -> list[str]:
-    """The codes of a list like "1-3 8"."""
-    spans = [part.partition("-") for part in text.split()]
-    return [str(code) for low, _, high in spans for code in range(int(low), int(high or low) + 1)]
+    """The codes of a list of numbers and ranges like "1-3 8", or of words like "N Estimated".
+
+    >>> _codes("1-3 N")
+    ['1', '2', '3', 'N']
+    """
+    codes = []
+    for part in text.split():
+        low, _, high = part.partition("-")
+        codes += [str(code) for code in range(int(low), int(high or low) + 1)] if low.isdecimal() else [part]
+    return codes
 
 
 def means_missing(text: str) -> bool:
@@ -84,6 +96,11 @@ def grade(code: pl.Expr, agency: str, texts: Mapping[str, str] | None = None) ->
     """
     without_value = {number: MISSING for number, text in (texts or {}).items() if means_missing(text)}
     table = {**grades(agency), **without_value}
-    if not table:
+    return grade_by(code, table)
+
+
+def grade_by(code: pl.Expr, grades: Mapping[str, str]) -> pl.Expr:
+    """Grade of each quality code (text) by a table of codes; null, and a code that is not listed, is "unknown"."""
+    if not grades:
         return pl.when(code.is_null()).then(pl.lit(UNKNOWN)).otherwise(pl.lit(UNKNOWN))
-    return code.replace_strict(table, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)
+    return code.replace_strict(grades, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)

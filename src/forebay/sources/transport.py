@@ -24,7 +24,7 @@ from urllib.parse import urljoin, urlsplit
 
 from forebay.errors import SourceError
 from forebay.log import write
-from forebay.text import public_url, without_secrets
+from forebay.text import printable, public_url, without_secrets
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
+MAX_ERROR_BYTES = 8192
+MAX_ERROR_TEXT = 200
 
 _slots: dict[tuple[str, int], threading.BoundedSemaphore] = {}
 """(host, maximal number of requests at a time) → slots for requests, for the whole process."""
@@ -44,7 +46,8 @@ class Request:
     """A GET of `url`, or a POST if there is a `body`.
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
-    repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
+    repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong. For another
+    status, `error_text` may take the service's own words from the beginning of the body, for the error message.
     `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
     """
 
@@ -52,6 +55,8 @@ class Request:
     body: bytes | None = None
     check: Callable[[bytes], object] | None = None
     error_statuses: frozenset[int] = frozenset()
+    error_text: Callable[[bytes], str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -211,7 +216,7 @@ class _Guarded:
     def _exchange(self, request: Request) -> tuple[bytes, str | None]:
         method = "GET" if request.body is None else "POST"
         extensions = {"trace": self._trace}
-        headers = dict(request.secret_headers)
+        headers = {**request.headers, **request.secret_headers}
         with self.client.stream(
             method, request.url, content=request.body, headers=headers, extensions=extensions
         ) as response:
@@ -259,10 +264,24 @@ def _check_status(request: Request, response: httpx2.Response) -> None:
             retry_after=_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
         )
     if not response.is_success:
+        text = _error_text(request, response)
         raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}) to "
+            f"{request.host} answered with status {status} ({response.reason_phrase}{text}) to "
             f"{urlsplit(public_url(request.url)).path}; check the service's URL in the settings"
         )
+
+
+def _error_text(request: Request, response: httpx2.Response) -> str:
+    """The service's own words about an error status, after a colon; empty if there are none."""
+    if request.error_text is None:
+        return ""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) >= MAX_ERROR_BYTES:
+            break
+    text = " ".join(without_secrets(printable(request.error_text(bytes(body[:MAX_ERROR_BYTES])))).split())
+    return f": {text[:MAX_ERROR_TEXT]}" if text else ""
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:
