@@ -55,12 +55,18 @@ def gauge_unit(text: str, gauge: Gauge) -> str:
     Raises
     ------
     SourceError
-        If it is not.
+        If it is not, or if the gauge has an offset, which is in the gauge's own unit, and that is another one.
     """
     name = unit_of(text)
     if name is None or name not in gauge.kind.units:
         advice = "check the gauge's variable, or its request, in the dam file"
         raise SourceError(
             f"the answer's unit {text!r} is not a unit of {gauge.variable} ({', '.join(gauge.kind.units)}); {advice}"
+        )
+    has_offset = gauge.offset != 0 or any(change.offset != 0 for change in gauge.readings_from)
+    if has_offset and gauge.kind.conversion(name) != gauge.kind.conversion(gauge.unit):
+        raise SourceError(
+            f"the answer's unit is {text!r}, but the gauge's offset is in {gauge.unit!r}; correct unit and offset in "
+            "the dam file"
         )
     return name

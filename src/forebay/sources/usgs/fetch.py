@@ -193,11 +193,11 @@ def _series(service: WaterData, query: Query) -> Series:
     ]
     matches = [series for series in matches if series.is_primary] or matches
     if not matches:
-        wanted = f"{query.title} {query.series}".strip()
-        titles = list(dict.fromkeys(series.title for series in listed))
-        more = f" and {len(titles) - MAX_LISTED} more" if len(titles) > MAX_LISTED else ""
+        title = f"{query.title} {query.series}".strip()
+        titles = sorted({series.title for series in listed})
+        rest = f" and {len(titles) - MAX_LISTED} more" if len(titles) > MAX_LISTED else ""
         raise SourceError(
-            f"the station has no series {wanted!r}, only {', '.join(titles[:MAX_LISTED])}{more}; check the gauge's "
+            f"the station has no series {title!r}, only {', '.join(titles[:MAX_LISTED])}{rest}; check the gauge's "
             "request, interval and reading in the dam file"
         )
     if len(matches) > 1:
@@ -216,9 +216,8 @@ def _check_datum(service: WaterData, query: Query, series: Series) -> None:
         stated, owner = parse_locations(rows).get(query.station, ("", None))[1], f"station {query.station}"
     if stated not in (None, query.datum):
         raise SourceError(
-            f"{owner} is above {stated}, but the dam file expects {query.datum}: the difference is not a constant of "
-            "the country; give request.parameter of a series above "
-            f"{query.datum}, or set request.datum and the gauge's offset"
+            f"{owner} is above {stated}, but the dam file expects {query.datum}; give request.parameter of a series "
+            f'above {query.datum}, or set request.datum = "{stated}" and the gauge\'s offset'
         )
 
 
