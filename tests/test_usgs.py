@@ -951,9 +951,11 @@ def test_a_search_for_one_variable_and_one_without_a_result() -> None:
 def test_a_search_crosses_longitude_180() -> None:
     east = replace(usgs.LEVEL, station="USGS-00000001", place=(-179.95, 51.9))
     west = replace(usgs.LEVEL, station="USGS-00000002", place=(179.95, 51.9))
-    result, requests = found(content_with(east, west), latitude=51.9, longitude=179.99)
-    assert result.stations["station"].to_list() == ["USGS-00000002", "USGS-00000001"]
-    assert len(requests) == 3
+    for longitude, nearest in ((179.99, "USGS-00000002"), (-179.99, "USGS-00000001")):
+        result, requests = found(content_with(east, west), latitude=51.9, longitude=longitude)
+        assert result.stations["station"][0] == nearest
+        assert len(result.stations) == 2
+        assert len(requests) == 3
     around, requests = found(content_with(east, west), latitude=89.9, longitude=0)
     assert around.stations.is_empty()
     assert requests[0].query["bbox"].startswith("-180.000000,")

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from forebay.settings import HttpSettings, Settings
     from forebay.sources.answers import Json
 
-MAX_FEATURES = 50_000
-"""The service's limit of a page."""
+MOST_SERIES = 50_000
+"""Features of a query for metadata, at most."""
 CONTINUOUS_DAYS = 1100
 """The service's limit of one request for continuous values, in days."""
 EARLIEST = {DAILY: date(1850, 1, 1), CONTINUOUS: date(1985, 1, 1)}
@@ -50,7 +50,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class WaterData:
-    """The service: the URL with its version, the user's key as a header, and the features of a page."""
+    """The service: the URL with its version, the user's key as a header, and the number of features of a page."""
 
     send: Send
     url: str
@@ -58,18 +58,18 @@ class WaterData:
     page_size: int
 
     def rows(
-        self, collection: str, query: Mapping[str, str | int], *, most: int = MAX_FEATURES
+        self, collection: str, query: Mapping[str, str | int], *, most: int = MOST_SERIES
     ) -> list[Mapping[str, Json]]:
         """The features of all pages of a query, as `parse.Page` has them.
 
         Raises
         ------
         SourceError
-            If a page cannot be read, the pages form a loop, there are more than `most` features, or not as many as
-            the service counts. A link to another host is not followed: it would get the user's key.
+            If a page cannot be read, the pages form a loop, are too many for `most` features, or have not as many
+            features as the service counts. A link to another host is not followed: it would get the user's key.
         """
-        page_size = min(self.page_size, MAX_FEATURES)
-        url = self.items_url(collection, {"f": "json", "limit": page_size, **query})
+        url = self.items_url(collection, {"f": "json", "limit": self.page_size, **query})
+        max_pages = most // min(self.page_size, SMALLEST_PAGE) + 10
         rows: list[Mapping[str, Json]] = []
         visited = {url}
         page = self.page(url)
@@ -79,9 +79,9 @@ class WaterData:
             url = self._checked_link(url, page.next_url)
             if url in visited:
                 raise SourceError(f"the pages of {collection} form a loop at page {len(visited)}; try again later")
-            if len(rows) > most or len(visited) > most // min(page_size, SMALLEST_PAGE) + 10:
+            if len(visited) == max_pages:
                 raise SourceError(
-                    f"the pages of {collection} do not end: {len(rows)} features on {len(visited)} pages, but at most "
+                    f"the pages of {collection} do not end: {len(rows)} features on {max_pages} pages, but at most "
                     f"{most} exist; try again later"
                 )
             visited.add(url)

@@ -22,7 +22,7 @@ from forebay.sources.stations import (
 from forebay.sources.transport import open_transport
 from forebay.sources.units import unit_of
 from forebay.sources.usgs.codes import VARIABLE_OF, searched_parameters
-from forebay.sources.usgs.fetch import MAX_FEATURES, WaterData, water_data
+from forebay.sources.usgs.fetch import WaterData, water_data
 from forebay.sources.usgs.parse import Series, parse_locations, parse_series
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _series_in(
     service: WaterData, box: tuple[float, float, float, float], parameters: Sequence[str]
 ) -> list[Series]:
     query = {"bbox": ",".join(f"{degrees:.6f}" for degrees in box), "parameter_code": ",".join(parameters)}
-    listed = parse_series(service.rows("time-series-metadata", query, most=10 * MAX_FEATURES))
+    listed = parse_series(service.rows("time-series-metadata", query))
     return [series for series in listed if series.parameter in parameters]
 
 
