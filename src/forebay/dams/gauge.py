@@ -69,7 +69,8 @@ def _request_pairs(table: object) -> object:
         return table
     for key, value in table.items():
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise ValueError(f"request.{key} = {value!r} must be a text or a whole number")
+            name = repr(str(key))[1:-1]  # a key may have a line break
+            raise ValueError(f"request.{name} = {value!r} must be a text or a whole number")
     return tuple(sorted((str(key), str(value)) for key, value in table.items()))
 
 

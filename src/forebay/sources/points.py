@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -22,6 +22,33 @@ POINTS: dict[str, pl.DataType] = {
     "quality_code": pl.String(),  # as published; null where there is none
 }
 """Columns of the points that a parser reads from an answer."""
+
+
+def day_times(dates: pl.Expr, gauge: Gauge, time_zone: str) -> pl.Expr:
+    """Instant of each daily value (`POINTS`, `time`) that a service stamps with a bare date, station-local.
+
+    `readings_of_points` makes it the start of the value's interval, also where a clock change makes a day of 23 h.
+    """
+    clock = gauge.reading_at or gauge.day_start
+    if gauge.stamp == "start" or gauge.table_interval == 0:
+        return to_utc(dates.dt.combine(clock), time_zone)
+    return to_utc((dates - timedelta(days=1)).dt.combine(clock), time_zone) + timedelta(seconds=gauge.table_interval)
+
+
+def readings_of_days(
+    readings: pl.DataFrame, gauge: Gauge, days: tuple[date | None, date], time_zone: str, now: datetime
+) -> pl.DataFrame:
+    """The readings whose local day lies in `days` (first and last, both included) and whose interval ends by `now`.
+
+    An interval that has not ended has no final mean or total. A service whose clock is wrong may even have readings
+    in the future.
+    """
+    start, since, until = pl.col("time"), days[0] or date.min, days[1]
+    end = start + timedelta(seconds=gauge.table_interval)
+    if gauge.interval == "day" and gauge.table_interval:
+        next_day = to_local(start, time_zone).dt.date() + timedelta(days=1)
+        end = to_utc(next_day.dt.combine(gauge.day_start), time_zone)
+    return readings.filter(gauge.local_day(time_zone).is_between(since, until), end <= now)
 
 
 def readings_of_points(
@@ -56,7 +83,7 @@ def readings_of_points(
         If a value is not a number, or one time has two values.
     """
     is_end = times == "stamps" and gauge.stamp == "end"
-    end_stamp = timedelta(seconds=gauge.interval_s or 0) if is_end else timedelta(0)
+    end_stamp = timedelta(seconds=gauge.table_interval) if is_end else timedelta(0)
     is_graded = "quality" in points.columns
     graded = pl.col("quality") if is_graded else grade(pl.col("quality_code"), gauge.source, quality_texts)
     text = pl.col("raw_value").str.strip_chars()

@@ -22,6 +22,9 @@ CODE = pl.UInt8()
 NO_CODE = 256
 """Position in `grades_by_number` for a number without a code, or with a code that no agency has."""
 
+BY_WEIGHT = (MISSING, "estimated", "poor", UNKNOWN, "fair", "good")
+"""Grades by weight: of a code of several words, such as "Approved ESTIMATED", the word with the first grade counts."""
+_SPAN = re.compile(r"(\d+)(?:-(\d+))?")
 _NO_VALUE = re.compile(r"\b(unavailable|not available|not recorded|missing|no data|data lost)\b", re.IGNORECASE)
 # Words that give such a text another meaning: values that replace missing ones, a part of the interval, or the grading
 # itself ("quality not available").
@@ -60,15 +63,15 @@ def grades_by_number(agency: str) -> tuple[str, ...]:
 
 
 def _codes(text: str) -> list[str]:
-    """The codes of a list of numbers and ranges like "1-3 8", or of words like "N Estimated".
+    """The codes of a list like "1-3 8" or "Approved REVISED".
 
-    >>> _codes("1-3 N")
-    ['1', '2', '3', 'N']
+    >>> _codes("1-3 8 e")
+    ['1', '2', '3', '8', 'e']
     """
-    codes = []
+    codes: list[str] = []
     for part in text.split():
-        low, _, high = part.partition("-")
-        codes += [str(code) for code in range(int(low), int(high or low) + 1)] if low.isdecimal() else [part]
+        span = _SPAN.fullmatch(part)
+        codes += [str(code) for code in range(int(span[1]), int(span[2] or span[1]) + 1)] if span else [part]
     return codes
 
 
@@ -83,6 +86,8 @@ def means_missing(text: str) -> bool:
 
 def grade(code: pl.Expr, agency: str, texts: Mapping[str, str] | None = None) -> pl.Expr:
     """Grade of each quality code (text), from the agency's table and from the texts of the answer itself.
+
+    A code may have several words, separated by blanks; the weightiest grade counts (`BY_WEIGHT`).
 
     Parameters
     ----------
@@ -103,4 +108,9 @@ def grade_by(code: pl.Expr, grades: Mapping[str, str]) -> pl.Expr:
     """Grade of each quality code (text) by a table of codes; null, and a code that is not listed, is "unknown"."""
     if not grades:
         return pl.when(code.is_null()).then(pl.lit(UNKNOWN)).otherwise(pl.lit(UNKNOWN))
-    return code.replace_strict(grades, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)
+    if all(_SPAN.fullmatch(number) for number in grades):
+        return code.replace_strict(grades, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)
+    weights = {word: BY_WEIGHT.index(grade) for word, grade in grades.items()}
+    word_weight = pl.element().replace_strict(weights, default=BY_WEIGHT.index(UNKNOWN), return_dtype=pl.UInt8)
+    weight = code.str.split(" ").list.eval(word_weight).list.min()
+    return weight.replace_strict(dict(enumerate(BY_WEIGHT)), return_dtype=pl.String).fill_null(UNKNOWN)

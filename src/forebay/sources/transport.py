@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
-MAX_ERROR_BYTES = 8192
-MAX_ERROR_TEXT = 200
+MAX_ERROR_BYTES, MAX_ERROR_TEXT = 100_000, 400
+"""Longest body of an error that is read, and longest text of it that an error shows."""
 
 _slots: dict[tuple[str, int], threading.BoundedSemaphore] = {}
 """(host, maximal number of requests at a time) → slots for requests, for the whole process."""
@@ -46,8 +46,9 @@ class Request:
     """A GET of `url`, or a POST if there is a `body`.
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
-    repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong. For another
-    status, `error_text` may take the service's own words from the beginning of the body, for the error message.
+    repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
+    `explain` takes the body of an answer with any other error status. It returns what is wrong and what to do; empty
+    if the body does not say it. `headers` are further headers.
     `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
     """
 
@@ -55,7 +56,7 @@ class Request:
     body: bytes | None = None
     check: Callable[[bytes], object] | None = None
     error_statuses: frozenset[int] = frozenset()
-    error_text: Callable[[bytes], str] | None = None
+    explain: Callable[[bytes], str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -254,34 +255,35 @@ class _Guarded:
 
 def _check_status(request: Request, response: httpx2.Response) -> None:
     status = response.status_code
-    if status in request.error_statuses:
+    if status in request.error_statuses or response.is_success:
         return
+    answered = f"{request.host} answered with status {status} ({response.reason_phrase})"
+    explanation = _explanation(request, response)
     if status in RETRIED_STATUS:
         raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}): it is busy or down; try again "
-            "later",
+            f"{answered}: {explanation or 'it is busy or down; try again later'}",
             retryable=True,
             retry_after=_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
         )
-    if not response.is_success:
-        text = _error_text(request, response)
-        raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}{text}) to "
-            f"{urlsplit(public_url(request.url)).path}; check the service's URL in the settings"
-        )
+    if explanation:
+        raise SourceError(f"{answered}: {explanation}")
+    path = urlsplit(public_url(request.url)).path
+    raise SourceError(f"{answered} to {path}; check the service's URL in the settings")
 
 
-def _error_text(request: Request, response: httpx2.Response) -> str:
-    """The service's own words about an error status, after a colon; empty if there are none."""
-    if request.error_text is None:
+def _explanation(request: Request, response: httpx2.Response) -> str:
+    """What an error's body says, by the request's `explain`, without the user's key."""
+    if request.explain is None:
         return ""
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
-        if len(body) >= MAX_ERROR_BYTES:
-            break
-    text = " ".join(without_secrets(printable(request.error_text(bytes(body[:MAX_ERROR_BYTES])))).split())
-    return f": {text[:MAX_ERROR_TEXT]}" if text else ""
+        if len(body) > MAX_ERROR_BYTES:
+            return ""
+    text = request.explain(bytes(body))
+    for secret in request.secret_headers.values():
+        text = text.replace(secret, "***")
+    return " ".join(without_secrets(printable(text)).split())[:MAX_ERROR_TEXT]
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:
@@ -301,17 +303,32 @@ def _retry_after(header: str | None, now: datetime) -> float | None:
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 
 
+def is_same_host(url: str, target: str) -> bool:
+    """Whether `target` has the host, port and user of `url`, with the same scheme or https: it may get the key.
+
+    >>> is_same_host("https://host/a", "https://host/b"), is_same_host("https://host/a", "http://host/b")
+    (True, False)
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a URL.
+    """
+    old, new = urlsplit(url), urlsplit(target)
+    is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
+    return is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)
+
+
 def _redirected(request: Request, location: str) -> Request:
     """The request at the redirect's target, which must be on the same host, with the same scheme or https."""
     try:
         target = replace(request, url=urljoin(request.url, location))
-        old, new = urlsplit(request.url), urlsplit(target.url)
+        stays = is_same_host(request.url, target.url)
     except ValueError:
         raise SourceError(
             f"{request.host} redirects to {public_url(location)!r}, which is not a URL; try again later"
         ) from None
-    is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
-    if not (is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)):
+    if not stays:
         raise SourceError(
             f"{request.host} redirects to {public_url(target.url)!r} on another host; only redirects on the same host "
             "are followed; if the service has moved, set its new URL in the settings"

@@ -107,7 +107,7 @@ def getter(send: Send, url: str) -> Get:
     def get(path: str, query: Mapping[str, str], check: Callable[[bytes], object]) -> bytes:
         address = f"{url.rstrip('/')}/{path}?{urlencode(query, quote_via=quote)}"
         statuses = frozenset({404})
-        return send(Request(address, check=check, error_statuses=statuses, error_text=error_message, headers=ACCEPT))
+        return send(Request(address, check=check, error_statuses=statuses, explain=error_message, headers=ACCEPT))
 
     return get
 

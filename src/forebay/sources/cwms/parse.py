@@ -117,13 +117,14 @@ def parse_catalog(answer: str | bytes) -> CatalogPage:
 
 @answer_parser
 def error_message(answer: bytes) -> str:
-    """The service's own words in an answer that reports an error; empty if it has none."""
+    """The service's own words in an answer that reports an error, and what to do; empty if it has none."""
     try:
         content = json_of(answer)
     except SourceError:
         return ""
     message = content.get("message") if isinstance(content, dict) else None
-    return message if isinstance(message, str) else ""
+    words = message.strip().rstrip(".") if isinstance(message, str) else ""
+    return words and f"{words}; check the gauge's station and request in the dam file, or try again later"
 
 
 def record_start(entry: Mapping[str, Json]) -> datetime | None:
