@@ -22,6 +22,7 @@ CODE = pl.UInt8()
 NO_CODE = 256
 """Position in `grades_by_number` for a number without a code, or with a code that no agency has."""
 
+_RANGE = re.compile(r"(\d+)-(\d+)")
 _NO_VALUE = re.compile(r"\b(unavailable|not available|not recorded|missing|no data|data lost)\b", re.IGNORECASE)
 # Words that give such a text another meaning: values that replace missing ones, a part of the interval, or the grading
 # itself ("quality not available").
@@ -55,9 +56,16 @@ def grades_by_number(agency: str) -> tuple[str, ...]:
 
 
 def _codes(text: str) -> list[str]:
-    """The codes of a list like "1-3 8"."""
-    spans = [part.partition("-") for part in text.split()]
-    return [str(code) for low, _, high in spans for code in range(int(low), int(high or low) + 1)]
+    """The codes of a list like "1-3 8 Good"; only two whole numbers with a hyphen are a range.
+
+    >>> _codes("1-3 -1 Good A-B")
+    ['1', '2', '3', '-1', 'Good', 'A-B']
+    """
+    codes = []
+    for part in text.split():
+        span = _RANGE.fullmatch(part)
+        codes += [str(code) for code in range(int(span[1]), int(span[2]) + 1)] if span else [part]
+    return codes
 
 
 def means_missing(text: str) -> bool:

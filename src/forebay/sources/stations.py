@@ -6,7 +6,7 @@ Each protocol that offers a search has a function of its own (`forebay.sources.S
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -133,3 +133,49 @@ def add_distances(sites: pl.DataFrame, centre: Sequence[float]) -> pl.DataFrame:
         pl.lit(None, STATIONS.columns["datasources"]).alias("datasources"),
     )
     return STATIONS.check(stations)
+
+
+def nearest(sites: pl.DataFrame, search: StationSearch) -> tuple[pl.DataFrame, list[str]]:
+    """Of an answer's stations (`add_distances`) those within the radius, the nearest first, and notes.
+
+    Stations without coordinates are left out, and all but the nearest `MAX_STATIONS`.
+    """
+    notes = []
+    unplaced = sites["latitude"].null_count()
+    if unplaced:
+        notes.append(f"{unplaced} of the answer's {len(sites)} stations have no coordinates and are left out.")
+    near = sites.filter(pl.col("distance_km") <= search.radius_km).sort("distance_km", "station")
+    if len(near) > MAX_STATIONS:
+        notes.append(
+            f"{len(near)} stations lie within {search.radius_km:g} km; the list has the nearest {MAX_STATIONS}; "
+            "give a smaller radius to see all."
+        )
+    return near.head(MAX_STATIONS), notes
+
+
+def station_list(
+    search: StationSearch, stations: pl.DataFrame, series: pl.DataFrame, notes: Sequence[str]
+) -> StationList:
+    """The result of a search: of `stations` those that measure its variable, with their series, and the notes."""
+    if search.variable is not None:
+        series = series.filter(pl.col("variable") == search.variable)
+        stations = stations.join(series, on="station", how="semi")
+    if stations.is_empty():
+        condition = f" that measures {search.variable}" if search.variable else ""
+        notes = [*notes, f"{search.source} has no station{condition} within {search.radius_km:g} km."]
+    ordered = stations.select("station").join(SERIES.check(series), on="station", maintain_order="left")
+    return StationList(search, STATIONS.check(stations, unique=True), SERIES.check(ordered), tuple(notes))
+
+
+def batches(stations: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """The stations in parts of at most `size`."""
+    return (stations[start : start + size] for start in range(0, len(stations), size))
+
+
+def degrees(value: object, limit: float) -> float | None:
+    """A coordinate; None where the service has none: empty, not a number, out of range, or 0."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # a JSON value of any type
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number != 0 and abs(number) <= limit else None

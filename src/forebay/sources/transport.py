@@ -45,6 +45,8 @@ class Request:
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
     repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
+    `error_of` takes the status and the body of any other answer that is an error, and gives the error that the body
+    names, if any; without one, the status itself is the error. An answer with a `RETRIED_STATUS` does not reach it.
     `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
     """
 
@@ -52,6 +54,7 @@ class Request:
     body: bytes | None = None
     check: Callable[[bytes], object] | None = None
     error_statuses: frozenset[int] = frozenset()
+    error_of: Callable[[int, bytes], SourceError | None] | None = None
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -218,16 +221,27 @@ class _Guarded:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location:
                 return b"", location
+            status = response.status_code
+            if request.error_of is None or response.is_success or status in RETRIED_STATUS:
+                _check_status(request, response)
+                return self._body(request, response), None
+            body = self._body(request, response)
+            error = request.error_of(status, body)
+            if error is not None:
+                raise error
             _check_status(request, response)
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > self.limits.max_bytes:
-                    raise SourceError(
-                        f"{request.host} sent more than {self.limits.max_bytes} bytes (http.max_bytes); ask for a "
-                        "shorter period, or raise the limit"
-                    )
-        return bytes(body), None
+        return body, None
+
+    def _body(self, request: Request, response: httpx2.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > self.limits.max_bytes:
+                raise SourceError(
+                    f"{request.host} sent more than {self.limits.max_bytes} bytes (http.max_bytes); ask for a "
+                    "shorter period, or raise the limit"
+                )
+        return bytes(body)
 
     def _trace(self, _event: str, info: Mapping[str, Any]) -> None:  # Any: see connection
         stream = info.get("return_value")
