@@ -40,13 +40,16 @@ class Service:
     protocol
         Key of `forebay.sources.PROTOCOLS`.
     url
-        Default URL; None for a source without a network service.
+        Default URL; None for a source without a network service, empty where the settings or the gauge must give it.
     offers
         What it has: readings of gauges, a search for stations, weather forecasts.
     quality_codes
-        Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34"). A code that is not listed is "unknown".
+        Grade (`tables.GRADES`) → its codes, as texts and ranges of numbers ("1-6 34 Good"). A code that is not listed
+        is "unknown".
     options
-        Constants of the protocol. Hydstra: `datasource`.
+        Constants of the protocol. Hydstra: `datasource`. KiWIS: `datasource`, its name of each variable, its name of
+        the series for each "reading interval day_start", the end of the names of series with stamps at the end of the
+        day (`end_stamp`), and the code that a zero without a measurement has (`zero_code`). UK: `api`.
     request_keys
         Keys that a gauge's `request` may have in the dam file.
     key_header, key_variable
@@ -70,6 +73,7 @@ class Service:
     limits: Limits = Limits()
 
 
+KIWIS_KEYS = ("ts_id", "ts_path", "parametertype_name", "ts_name", "datasource", "url")
 HYDSTRA_KEYS = ("variable", "varfrom", "varto", "datasource")
 
 SERVICES: dict[str, Service] = {
@@ -121,13 +125,85 @@ SERVICES: dict[str, Service] = {
         options={"datasource": "A"},
         request_keys=HYDSTRA_KEYS,
     ),
+    "bom": Service(
+        title="Water Data Online (Bureau of Meteorology, Australia)",
+        protocol="kiwis",
+        url="http://www.bom.gov.au/waterdata/services",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "10",
+            "fair": "90",
+            "estimated": "110",
+            "unknown": "130 140",
+            "poor": "210",
+            "missing": "-1",
+        },
+        options={
+            "datasource": "0",
+            "reservoir_level": "Storage Level",
+            "storage": "Storage Volume",
+            "rainfall": "Rainfall",
+            "stream_level": "Water Course Level",
+            "discharge": "Water Course Discharge",
+            "mean day 00:00": "DMQaQc.Merged.DailyMean.24HR",
+            "mean day 09:00": "DMQaQc.Merged.DailyMean.09HR",
+            "total day 00:00": "DMQaQc.Merged.DailyTotal.24HR",
+            "total day 09:00": "DMQaQc.Merged.DailyTotal.09HR",
+            "mean hour 00:00": "DMQaQc.Merged.HourlyMean.HR",
+            "total hour 00:00": "DMQaQc.Merged.HourlyTotal.HR",
+            "end_stamp": ".09HR",
+            "zero_code": "210",
+        },
+        request_keys=KIWIS_KEYS,
+        licence="CC BY (Australia)",
+        attribution="Bureau of Meteorology, Water Data Online, and the agency that measures",
+        limits=Limits(points_per_request=100_000),
+    ),
+    "kiwis": Service(
+        title="Any other KiWIS hub, by its URL",
+        protocol="kiwis",
+        url="",
+        offers=("readings", "stations"),
+        options={"datasource": "0"},
+        request_keys=KIWIS_KEYS,
+        limits=Limits(points_per_request=100_000),
+    ),
+    "uk_ea": Service(
+        title="Hydrology archive (Environment Agency, England)",
+        protocol="uk_ea",
+        url="https://environment.data.gov.uk/hydrology",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "Good",
+            "estimated": "Estimated",
+            "unknown": "Unchecked",
+            "poor": "Suspect Good/Incomplete Estimated/Incomplete Unchecked/Incomplete Suspect/Incomplete",
+            "missing": "Missing Missing/Incomplete",
+        },
+        options={"api": "hydrology"},
+        request_keys=("measure",),
+        licence="OGL 3.0",
+        attribution="Environment Agency, Hydrology Data Explorer",
+        limits=Limits(points_per_request=100_000),
+    ),
+    "uk_ea_flood": Service(
+        title="Real-time flood monitoring, last 4 weeks (Environment Agency, England)",
+        protocol="uk_ea",
+        url="https://environment.data.gov.uk/flood-monitoring",
+        offers=("readings", "stations"),
+        options={"api": "flood-monitoring"},
+        request_keys=("measure",),
+        licence="OGL 3.0",
+        attribution="Environment Agency, flood and river level data from the real-time data API (Beta)",
+        limits=Limits(points_per_request=10_000),
+    ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
     "simulated": Service(title="The simulation behind the dam `demo`", protocol="simulated", licence="Apache-2.0"),
 }
 """Every service by the name that a dam file gives as `source`.
 
-Quality codes: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E (unknown) and F (poor) of each
-agency's codes.
+Quality codes of Australian agencies: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E (unknown)
+and F (poor) of each agency's codes.
 """
 
 DEFAULT_SEARCH = "waternsw"
@@ -151,7 +227,7 @@ def services_offering(offer: Offer) -> list[str]:
     """Names of the services that offer this.
 
     >>> services_offering("stations")
-    ['waternsw', 'vicwater', 'qldwater']
+    ['waternsw', 'vicwater', 'qldwater', 'bom', 'kiwis', 'uk_ea', 'uk_ea_flood']
     """
     return [name for name, service in SERVICES.items() if offer in service.offers]
 
@@ -162,5 +238,5 @@ def services_with_quality_codes() -> list[str]:
 
 
 def default_urls() -> dict[str, str]:
-    """Default URL of each service on the network."""
+    """Default URL of each service on the network; empty where the user must give it."""
     return {name: service.url for name, service in SERVICES.items() if service.url is not None}

@@ -20,6 +20,7 @@ from forebay.dams.forcing import MAX_HOURS
 from forebay.dams.local_time import to_local
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
 from forebay.services import service_named
+from forebay.text import public_url
 
 Role = Literal[
     "target",
@@ -195,6 +196,8 @@ class Gauge(FrozenModel):
         if unknown := {key for key, _ in self.request} - set(service_named(self.source).request_keys):
             allowed = ", ".join(service_named(self.source).request_keys) or "none"
             raise ValueError(f"request.{min(unknown)} is unknown; allowed with source = {self.source!r}: {allowed}")
+        if not (url := dict(self.request).get("url", "http://")).startswith(("http://", "https://")):
+            raise ValueError(f"request.url = {public_url(url)!r} must start with http:// or https://")
         check_unique("readings_from: from", (change.from_ for change in self.readings_from))
         if self.interval_s is None:
             raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")

@@ -15,7 +15,7 @@ import polars as pl
 from forebay.errors import ConfigError
 from forebay.log import add_counts, step
 from forebay.services import service_named
-from forebay.sources import csv_files, hydstra, simulated
+from forebay.sources import csv_files, hydstra, kiwis, simulated, uk_ea
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -74,6 +74,8 @@ class SourceProtocol:
 
 PROTOCOLS: dict[str, SourceProtocol] = {
     "hydstra": SourceProtocol(hydstra.fetch_readings, hydstra.plan_requests, hydstra.search_stations),
+    "kiwis": SourceProtocol(kiwis.fetch_readings, kiwis.plan_requests, kiwis.search_stations),
+    "uk_ea": SourceProtocol(uk_ea.fetch_readings, uk_ea.plan_requests, uk_ea.search_stations),
     "csv": SourceProtocol(csv_files.fetch_readings, csv_files.plan_requests),
     "simulated": SourceProtocol(simulated.fetch_readings, simulated.plan_requests),
 }

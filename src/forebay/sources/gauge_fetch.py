@@ -90,6 +90,19 @@ def readings_of_days(readings: pl.DataFrame, gauge: Gauge, dam: Dam, period: Per
     return READINGS.check(readings.filter(day.is_between(first, period.until) & has_ended), unique=True)
 
 
+def refuse_lost_start(readings: pl.DataFrame, first: date, last: date) -> None:
+    """Raise if an answer has nothing of a record's start, `first`, until `last`.
+
+    Later fetches continue from the first stored reading, so that these days would be lost.
+    """
+    if readings.is_empty():
+        raise SourceError(
+            f"the service lists a record from {first} on but sent no reading of it until {last}; nothing was stored, "
+            "so that these days are not lost: try again later or, if the error persists, start on a later day (--since)",
+            retryable=True,
+        )
+
+
 def within_part(period: Period, first: date, last: date) -> Period:
     """The part `first` … `last` of the period."""
     return replace(period, since=first, until=last)
@@ -131,7 +144,7 @@ def _at_clock(readings: pl.DataFrame, gauge: Gauge, time_zone: str) -> pl.DataFr
     if len(readings) and close.is_empty():
         raise SourceError(
             f"the answer has no reading at {clock:%H:%M} ({time_zone}) or close to it, only from "
-            f"{readings['time'].min():%Y-%m-%d %H:%M} UTC on; correct reading_at in the dam file"
+            f"{readings['time'].sort()[0]:%Y-%m-%d %H:%M} UTC on; correct reading_at in the dam file"
         )
     return close
 
