@@ -73,7 +73,7 @@ class Service:
     limits: Limits = Limits()
 
 
-KIWIS_KEYS = ("ts_id", "ts_path", "parametertype_name", "ts_name", "datasource", "url")
+KIWIS_KEYS = ("ts_id", "ts_path", "parametertype_name", "ts_name", "datasource")
 HYDSTRA_KEYS = ("variable", "varfrom", "varto", "datasource")
 
 SERVICES: dict[str, Service] = {
@@ -165,7 +165,7 @@ SERVICES: dict[str, Service] = {
         url="",
         offers=("readings", "stations"),
         options={"datasource": "0"},
-        request_keys=KIWIS_KEYS,
+        request_keys=(*KIWIS_KEYS, "url"),
         limits=Limits(points_per_request=100_000),
     ),
     "uk_ea": Service(
