@@ -166,6 +166,8 @@ SERVICES: dict[str, Service] = {
         offers=("readings", "stations"),
         options={"datasource": "0"},
         request_keys=(*KIWIS_KEYS, "url"),
+        licence="that of the hub",
+        attribution="the agency that runs the hub",
         limits=Limits(points_per_request=100_000),
     ),
     "uk_ea": Service(

@@ -1,6 +1,6 @@
 """Readings of one gauge from a service of the Environment Agency: its measure first, then the readings in pages.
 
-The hydrology archive takes a first and a last day. Flood monitoring has the last four weeks only and takes a start.
+The hydrology archive takes a first and a last day. Flood monitoring keeps about four weeks and takes a start.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ PARAMETERS = {
     "release": "flow",
 }
 """The service's parameter of each variable."""
-RECENT_DAYS = 28
-"""Days that flood monitoring keeps."""
+RECENT_DAYS = 60
+"""Days to request from flood monitoring at most; it keeps about four weeks."""
 MAX_PAGES = 200
 """Pages of one request, of `points_per_request` readings each."""
 
@@ -83,7 +83,7 @@ def plan_requests(
         text = f"readings from the record's start, {days} days each"
         plan.append(PlannedRequest(host, "first reading", None, None))
         return [*plan, PlannedRequest(host, text, None, datetime.combine(last, time(0)))]
-    parts = day_parts(first, last, days if _is_archive(gauge) else RECENT_DAYS + 1)
+    parts = day_parts(first, last, days)
     return [*plan, *(PlannedRequest(host, "readings", *(datetime.combine(d, time(0)) for d in part)) for part in parts)]
 
 
@@ -114,7 +114,7 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
         path = f"id/measures/{quote(measure, safe='')}/readings"
         first, last = _first_day(call, path, measure, gauge, dam, period), last_day(dam, period)
         parts = [READINGS.empty()]
-        days = _part_days(gauge, limits) if _is_archive(gauge) else RECENT_DAYS + 1
+        days = _part_days(gauge, limits)
         for start, end in day_parts(first or last + timedelta(days=1), last, days):
             pages = _pages(call, path, _span(gauge, start, end), limits.points_per_request)
             points = pl.concat([parse_readings(page, measure) for page in pages])
@@ -130,8 +130,8 @@ def _is_archive(gauge: Gauge) -> bool:
 
 
 def _part_days(gauge: Gauge, limits: HttpSettings) -> int:
-    """Days of one part: those of one request without the day that it adds at each end."""
-    return max(1, days_per_request(gauge, limits) - 2)
+    """Days of one part. The archive's request adds a day at each end; flood monitoring takes a start only: one part."""
+    return max(1, days_per_request(gauge, limits) - 2) if _is_archive(gauge) else RECENT_DAYS + 1
 
 
 def _station(gauge: Gauge) -> str:
