@@ -26,9 +26,8 @@ QUALITIES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
 @pytest.fixture(scope="module")
 def settings() -> Iterator[Settings]:
     with hydstra_server() as url:
-        yield Settings.model_validate(
-            {"sources": {name: {"url": url} for name in default_urls() if name in COMPARABLE}, "http": {"first_wait_s": 0, "deadline_s": 20}}
-        )
+        sources = {name: {"url": url} for name in default_urls() if name in COMPARABLE}
+        yield Settings.model_validate({"sources": sources, "http": {"first_wait_s": 0, "deadline_s": 20}})
 
 
 def dam_of(source: str) -> Dam:
@@ -50,7 +49,9 @@ def local_days(readings: pl.DataFrame) -> pl.Series:
     return (readings["time"].dt.replace_time_zone(None) + timedelta(hours=10)).dt.date()
 
 
-@pytest.fixture(params=[pytest.param(name, marks=needs_shared if name != "simulated" else ()) for name in COMPARABLE])
+@pytest.fixture(
+    params=[pytest.param(name, marks=needs_shared if name != "simulated" else ()) for name in COMPARABLE]
+)
 def dam(request: pytest.FixtureRequest) -> Dam:
     return dam_of(request.param)
 

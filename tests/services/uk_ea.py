@@ -216,7 +216,7 @@ def _faults(measure: Measure) -> tuple[ContentFault, ...]:
     name = measure.notation.encode()
     return (
         ContentFault("another measure", lambda b: b.replace(name, b"another"), "nothing", "measure 'another' instead"),
-        ContentFault("text for a value", lambda b: b.replace(b'"value": ', b'"value": "x", "v": '), "nothing", "'x' is not"),
+        ContentFault("a text", lambda b: b.replace(b'"value": ', b'"value": "x", "v": '), "nothing", "'x' is not"),
         ContentFault("no items", lambda b: b.replace(b'"items"', b'"rows"'), "nothing", "has no list of items"),
         ContentFault("half of a time", lambda b: b.replace(b":00:00", b""), "nothing", "is not a date with a time"),
         ContentFault("no time", lambda b: b.replace(b'"dateTime"', b'"when"'), "nothing", "lacks 'dateTime'"),

@@ -97,8 +97,9 @@ def refuse_lost_start(readings: pl.DataFrame, first: date, last: date) -> None:
     """
     if readings.is_empty():
         raise SourceError(
-            f"the service lists a record from {first} on but sent no reading of it until {last}; nothing was stored, "
-            "so that these days are not lost: try again later or, if the error persists, start on a later day (--since)",
+            f"the service lists a record from {first} on but sent no reading of it until {last}; nothing was "
+            "stored, so that these days are not lost: try again later or, if the error persists, start on a later day "
+            "(--since)",
             retryable=True,
         )
 

@@ -41,6 +41,8 @@ _LIST_COLUMNS = {
     "unit": pl.String(),
     "first": INSTANT,
     "last": INSTANT,
+    "first_day": pl.Date(),
+    "last_day": pl.Date(),
 }
 
 
@@ -143,7 +145,8 @@ def parse_series_list(answer: bytes) -> pl.DataFrame:
     """Series of an answer to `getTimeseriesList`.
 
     Columns: ts_id, ts_path, ts_name, station (its number), parameter (name of its type), unit (as published, empty
-    where it is unknown), first and last (instants of the coverage; null where the hub gives none).
+    where it is unknown), first and last (instants of the coverage; null where the hub gives none), first_day
+    and last_day (their days in the zone of the stamps).
     """
     rows = [
         {
@@ -158,9 +161,10 @@ def parse_series_list(answer: bytes) -> pl.DataFrame:
         }
         for row in rows_of(answer)
     ]
-    texts = {name: pl.String() for name in _LIST_COLUMNS}
+    texts = {name: pl.String() for name in _LIST_COLUMNS if not name.endswith("_day")}
     frame = pl.DataFrame(rows, schema=texts)
-    return frame.with_columns(_instants_or_null(frame["first"]), _instants_or_null(frame["last"]))
+    days = (pl.col(name).str.slice(0, 10).str.to_date("%Y-%m-%d").alias(f"{name}_day") for name in ("first", "last"))
+    return frame.with_columns(_instants_or_null(frame["first"]), _instants_or_null(frame["last"]), *days)
 
 
 def _instants_or_null(text: pl.Series) -> pl.Series:

@@ -162,8 +162,8 @@ def _series_table(lists: Sequence[pl.DataFrame], service: Service) -> pl.DataFra
             "name": row["parameter"],
             "units": row["unit"],
             "description": row["ts_name"],
-            "first_day": row["first"] and row["first"].date(),
-            "last_day": row["last"] and row["last"].date(),
+            "first_day": row["first_day"],
+            "last_day": row["last_day"],
         })  # fmt: skip
     return SERIES.check(pl.DataFrame(rows, schema=SERIES.columns))
 
