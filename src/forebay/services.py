@@ -55,6 +55,9 @@ class Service:
     key_header, key_variable
         HTTP header that takes the user's API key, and the environment variable that its other clients read the key
         from; empty for a service without keys.
+    covers
+        Box that its stations lie in: south, west, north and east in degrees; None for the whole earth. A search for
+        stations asks only the services whose box is within reach.
     licence, attribution
         Licence of its data, and the name to show with them; empty if they are not known here.
     """
@@ -68,11 +71,13 @@ class Service:
     request_keys: tuple[str, ...] = ()
     key_header: str = ""
     key_variable: str = ""
+    covers: tuple[float, float, float, float] | None = None
     licence: str = ""
     attribution: str = ""
     limits: Limits = Limits()
 
 
+ENGLAND = (49.8, -6.5, 55.9, 1.9)
 KIWIS_KEYS = ("ts_id", "ts_path", "parametertype_name", "ts_name", "datasource")
 HYDSTRA_KEYS = ("variable", "varfrom", "varto", "datasource")
 
@@ -91,6 +96,7 @@ SERVICES: dict[str, Service] = {
             "missing": "201 255",  # of class F those that read "data unavailable"
         },
         options={"datasource": "CP"},
+        covers=(-37.6, 140.9, -28.1, 153.7),
         request_keys=HYDSTRA_KEYS,
         licence="CC BY 4.0",
         attribution="WaterNSW, continuous water monitoring network",
@@ -108,6 +114,7 @@ SERVICES: dict[str, Service] = {
             "poor": "151 153 155 161 180 190 200 201 250 254 255",
         },
         options={"datasource": "A"},
+        covers=(-39.2, 140.9, -33.9, 150.1),
         request_keys=HYDSTRA_KEYS,
     ),
     "qldwater": Service(
@@ -123,6 +130,7 @@ SERVICES: dict[str, Service] = {
             "poor": "39 151 160 170 180 200",
         },
         options={"datasource": "A"},
+        covers=(-29.3, 137.9, -9.0, 153.6),
         request_keys=HYDSTRA_KEYS,
     ),
     "bom": Service(
@@ -157,6 +165,7 @@ SERVICES: dict[str, Service] = {
         request_keys=KIWIS_KEYS,
         licence="CC BY (Australia)",
         attribution="Bureau of Meteorology, Water Data Online, and the agency that measures",
+        covers=(-44.0, 112.0, -9.0, 154.0),
         limits=Limits(points_per_request=100_000),
     ),
     "kiwis": Service(
@@ -186,6 +195,7 @@ SERVICES: dict[str, Service] = {
         request_keys=("measure",),
         licence="OGL 3.0",
         attribution="Environment Agency, Hydrology Data Explorer",
+        covers=ENGLAND,
         limits=Limits(points_per_request=100_000),
     ),
     "uk_ea_flood": Service(
@@ -197,6 +207,7 @@ SERVICES: dict[str, Service] = {
         request_keys=("measure",),
         licence="OGL 3.0",
         attribution="Environment Agency, flood and river level data from the real-time data API (Beta)",
+        covers=ENGLAND,
         limits=Limits(points_per_request=10_000),
     ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
@@ -207,10 +218,6 @@ SERVICES: dict[str, Service] = {
 Quality codes of Australian agencies: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E (unknown)
 and F (poor) of each agency's codes.
 """
-
-DEFAULT_SEARCH = "waternsw"
-"""Service whose stations are searched where no dam names one."""
-
 
 def service_named(name: str) -> Service:
     """The service of this name.
