@@ -97,7 +97,7 @@ def test_a_fault_in_the_environment_names_its_variable(tmp_path: Path, name: str
         ("http = 5", "setting http = 5: this is a group of settings, not a single one"),
         ("[http]\nread = 5", "setting 'http.read' is unknown"),
         ("sources = []", "setting sources = []: this is a group of settings, not a single one"),
-        ("[sources.bmo]", "setting 'sources.bom' is unknown; allowed are waternsw, vicwater, qldwater"),
+        ("[sources.bmo]", "setting 'sources.bmo' is unknown; allowed are waternsw, vicwater, qldwater"),
         ("provisional_days = -1", "setting provisional_days = -1: input should be greater than or equal to 0"),
     ],
 )

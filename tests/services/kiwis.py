@@ -204,7 +204,7 @@ full_supply = 955.54
 [target]
 variable = "reservoir_level"
 unit = "m"
-datum = "AHD"
+datum = "metres above sea level"
 
 [[gauges]]
 role = "target"
@@ -252,7 +252,7 @@ full_supply = 955.5
 [target]
 variable = "reservoir_level"
 unit = "m"
-datum = "AHD"
+datum = "metres above sea level"
 
 [[gauges]]
 role = "target"

@@ -127,7 +127,7 @@ def search_services(
     variable: str | None = None,
     settings: Settings,
 ) -> NearbyStations:
-    """The stations of several services near a place, the nearest first; by default of all in that region with a URL.
+    """The stations of several services near a place, the nearest first; by default of all services in that region.
 
     A service that fails, or that does not know the variable, is a note. If all fail, the first error is raised.
 
@@ -138,8 +138,7 @@ def search_services(
     SourceError
         If no service answers.
     """
-    near = services_near(latitude, longitude, radius_km)
-    names = list(sources or (name for name in near if settings.sources[name].url))
+    names = list(sources or services_near(latitude, longitude, radius_km))
     if not names:
         everywhere = ", ".join(services_offering("stations"))
         raise ConfigError(

@@ -165,7 +165,7 @@ def services_near(latitude: float, longitude: float, radius_km: float) -> list[s
     A service without a default URL is left out: it has to be named.
 
     >>> services_near(-33.9, 150.6, 25)[0], services_near(51.5, -0.1, 25)
-    ('waternsw', [])
+    ('waternsw', ['uk_ea', 'uk_ea_flood'])
     """
     check_circle(latitude, longitude, radius_km)
     north = radius_km / KM_PER_DEGREE
@@ -177,7 +177,7 @@ def services_near(latitude: float, longitude: float, radius_km: float) -> list[s
         is_in_reach = box[0] - north <= latitude <= box[2] + north
         return is_in_reach and any(box[1] - east <= longitude + turn <= box[3] + east for turn in (-360, 0, 360))
 
-    return [name for name in services_offering("stations") if SERVICES[name].url is not None and is_near(name)]
+    return [name for name in services_offering("stations") if SERVICES[name].url and is_near(name)]
 
 
 def add_distances(sites: pl.DataFrame, centre: Sequence[float]) -> pl.DataFrame:

@@ -168,8 +168,8 @@ def _measure(measures: pl.DataFrame, gauge: Gauge) -> tuple[str, str]:
     matches = measures.filter(pl.col("measure") == name) if name else measures.filter(_fits(gauge))
     names = ", ".join(measures["measure"].head(12))
     if matches.is_empty():
-        asked = f"measure {name!r}" if name else f"{gauge.reading} {gauge.variable} at interval {gauge.interval!r}"
-        raise SourceError(f"the service lists no {asked} of this station, only {names}; set request.measure to one")
+        description = f"measure {name!r}" if name else f"{gauge.reading} {gauge.variable} at interval {gauge.interval!r}"
+        raise SourceError(f"the service lists no {description} of this station, only {names}; set request.measure to one")
     if len(matches) > 1:
         several = ", ".join(matches["measure"].head(12))
         raise SourceError(f"the service lists {len(matches)} measures for the gauge: {several}; set request.measure")
@@ -227,14 +227,14 @@ def _pages(call: Call, path: str, query: Mapping[str, str], size: int) -> Iterat
     SourceError
         If a page occurs twice, or there are more than `MAX_PAGES`.
     """
-    seen: set[int] = set()
+    page_hashes: set[int] = set()
     offset = 0
     for _ in range(MAX_PAGES):
         answer = call(path, {**query, "_limit": str(size), **({"_offset": str(offset)} if offset else {})})
         page = page_of(answer)
-        if page.items and (content := hash(repr(page.items))) in seen:
+        if page.items and (content := hash(repr(page.items))) in page_hashes:
             raise SourceError(f"the service sends the page at _offset {offset} twice; try again later")
-        seen |= {content} if page.items else set()
+        page_hashes |= {content} if page.items else set()
         yield answer
         offset += len(page.items)
         if len(page.items) < min(size, page.limit or size):
