@@ -200,7 +200,8 @@ class Gauge(FrozenModel):
         self.conversions(self.unit)
         if unknown := {key for key, _ in self.request} - set(service_named(self.source).request_keys):
             allowed = ", ".join(service_named(self.source).request_keys) or "none"
-            raise ValueError(f"request.{_shown(min(unknown))} is unknown; allowed with source = {self.source!r}: {allowed}")
+            key = _shown(min(unknown))
+            raise ValueError(f"request.{key} is unknown; allowed with source = {self.source!r}: {allowed}")
         if not (url := dict(self.request).get("url", "http://")).startswith(("http://", "https://")):
             raise ValueError(f"request.url = {public_url(url)!r} must start with http:// or https://")
         check_unique("readings_from: from", (change.from_ for change in self.readings_from))

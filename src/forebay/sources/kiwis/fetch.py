@@ -179,7 +179,8 @@ def _listed_series(series: pl.DataFrame, gauge: Gauge) -> _Listed:
     name = None if by_id else _series_name(gauge)
     advice = "check the gauge's station and request in the dam file"
     if series.is_empty():
-        conditions = ", ".join(f"{key} {value!r}" for key, value in _list_params(gauge).items() if key != "returnfields")
+        params = {key: value for key, value in _list_params(gauge).items() if key != "returnfields"}
+        conditions = ", ".join(f"{key} {value!r}" for key, value in params.items())
         raise SourceError(f"the hub lists no series with {conditions}; {advice}")
     matches = series if name is None else series.filter(pl.col("ts_name") == name)
     if matches.is_empty():

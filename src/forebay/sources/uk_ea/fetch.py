@@ -168,8 +168,9 @@ def _measure(measures: pl.DataFrame, gauge: Gauge) -> tuple[str, str]:
     matches = measures.filter(pl.col("measure") == name) if name else measures.filter(_fits(gauge))
     names = ", ".join(measures["measure"].head(12))
     if matches.is_empty():
-        description = f"measure {name!r}" if name else f"{gauge.reading} {gauge.variable} at interval {gauge.interval!r}"
-        raise SourceError(f"the service lists no {description} of this station, only {names}; set request.measure to one")
+        by_kind = f"{gauge.reading} {gauge.variable} at interval {gauge.interval!r}"
+        kind = f"measure {name!r}" if name else by_kind
+        raise SourceError(f"the service lists no {kind} of this station, only {names}; set request.measure to one")
     if len(matches) > 1:
         several = ", ".join(matches["measure"].head(12))
         raise SourceError(f"the service lists {len(matches)} measures for the gauge: {several}; set request.measure")
