@@ -79,7 +79,7 @@ def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("FOREBAY_HTTP", "5", "setting http = '5': this is a group of settings, not a single one"),
         ("FOREBAY_SOURCES", "5", "setting sources = '5': this is a group of settings, not a single one"),
         ("FOREBAY_SOURCES__WATERNSW", URL, f"setting sources.waternsw = '{URL}': this is a group of settings"),
-        ("FOREBAY_SOURCES__BOM__URL", URL, "setting 'sources.bom' is unknown; allowed are waternsw, vicwater, qld"),
+        ("FOREBAY_SOURCES__BMO__URL", URL, "setting 'sources.bmo' is unknown; allowed are waternsw, vicwater, qld"),
         ("FOREBAY_SOURCES__WATERNSW__NAME", "x", "setting 'sources.waternsw.name' is unknown"),
         ("FOREBAY_SOURCES__WATERNSW__URL", "ftp://a", "setting sources.waternsw.url = 'ftp://a': 'ftp://a' must"),
         ("FOREBAY_ARCHIVE", "", "setting archive = '': string should have at least 1 character"),
@@ -97,7 +97,7 @@ def test_a_fault_in_the_environment_names_its_variable(tmp_path: Path, name: str
         ("http = 5", "setting http = 5: this is a group of settings, not a single one"),
         ("[http]\nread = 5", "setting 'http.read' is unknown"),
         ("sources = []", "setting sources = []: this is a group of settings, not a single one"),
-        ("[sources.bom]", "setting 'sources.bom' is unknown; allowed are waternsw, vicwater, qldwater"),
+        ("[sources.bmo]", "setting 'sources.bmo' is unknown; allowed are waternsw, vicwater, qldwater"),
         ("provisional_days = -1", "setting provisional_days = -1: input should be greater than or equal to 0"),
     ],
 )
