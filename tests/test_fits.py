@@ -240,6 +240,17 @@ def test_pruning_deletes_the_least_recently_used_entries(tmp_path: Path) -> None
     assert entries(fits) == []
 
 
+def test_pruning_removes_what_killed_processes_have_left(fits: Fits) -> None:
+    fits.fitter(INPUTS, TARGET)(DampedChange(1))
+    (entry,) = entries(fits)
+    left = entry.parent / ".unfinished-a"
+    left.mkdir()
+    (left / "half.json.gz").write_bytes(b"half")
+    fits.prune()
+    assert not left.exists()
+    assert entries(fits) == [entry]
+
+
 def _entry(fits: Fits, model: Model) -> Path:
     """The entry of a model that was fitted on all rows."""
     empty_folder = Fits(fits.folder.with_name("empty"), 10**6)
