@@ -72,6 +72,16 @@ def test_gauges_without_recent_values_are_named() -> None:
     )
 
 
+def test_a_missing_level_is_named_with_the_one_that_the_forecast_starts_from() -> None:
+    dam = small_dam(rain_gauge(), unit="ft", hindcast={"leads": (1,)}, **FULL)
+    level = np.random.default_rng(1).gamma(2, 2, 60).tolist()
+    sentences = limitations_of(dam, 60, reservoir_level=[*level[:55], 1234.5678, *[None] * 4])
+    assert (
+        f"No level since {day(55)} (4 days): the forecast starts from the level of that day, 1,234.568 ft. Its "
+        "intervals come from past forecasts that start from a level of that age."
+    ) in sentences
+
+
 def test_missing_kinds_of_gauges_are_named() -> None:
     assert limitations_of(small_dam(hindcast={"leads": (1,)}), 700) == (
         "No gauge of rain or flow: the forecast uses the past levels only.",

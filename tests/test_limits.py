@@ -95,14 +95,15 @@ def test_a_rule_curve_limits() -> None:
     assert (high[0], high[181]) == (100.0, pytest.approx(102.0, abs=0.02))
 
 
-def test_the_top_of_the_storage_curve_counts_from_its_first_day() -> None:
-    points = ((90.0, 0.0), (130.0, 9000.0))
-    curve = {"survey_date": date(2020, 1, 1), "valid_from": date(2020, 3, 1), "level_unit": "m", "storage_unit": "ML"}
-    dam = small_dam(full_supply=96.0, storage_curves=[curve | {"source": "survey", "points": points}])
+@pytest.mark.parametrize(("level_unit", "metres"), [("m", 1.0), ("ft", 0.3048)])
+def test_the_top_of_the_storage_curve_counts_from_its_first_day(level_unit: str, metres: float) -> None:
+    points = ((90.0 / metres, 0.0), (130.0 / metres, 9000.0))
+    curve = {"survey_date": date(2020, 1, 1), "valid_from": date(2020, 3, 1), "storage_unit": "ML", "source": "survey"}
+    dam = small_dam(full_supply=96.0, storage_curves=[curve | {"level_unit": level_unit, "points": points}])
     high = limits_of(dam, record())[1][1]
     start = (date(2020, 3, 1) - FIRST).days
     assert high[start - 1] < 110
-    assert high[start] == 130.0
+    assert high[start] == pytest.approx(130.0)
 
 
 def test_a_storage_is_never_negative() -> None:

@@ -1,12 +1,14 @@
 """Outages of the level and drivers: the extended level, ages, simulated outages, the change since the last level."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
-from forebay.features.outages import build_extended_inputs, days_since, drivers_age
-from forebay.features.samples import make_samples
+from forebay.features.outages import Outages, SimulatedOutage, build_extended_inputs, days_since, drivers_age
+from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS
 from forebay.models.lead_curve import has_curve, offset_curve
 from forebay.verify import hindcast, point_forecasts, uncertainty
@@ -48,6 +50,58 @@ def test_the_change_since_the_last_level_is_the_sum_of_daily_changes() -> None:
     daily_changes = np.array([0.1, 0.2, 0.4, np.nan, 0.8])
     changes = point_forecasts.change_since_level(daily_changes, np.array([0, 1, 2, 0, 1]))
     np.testing.assert_allclose(changes, [0.0, 0.1, 0.3, 0.0, np.nan])
+
+
+@pytest.mark.parametrize("leads", [(1, 3), (2, 4), (5,)])
+def test_the_days_since_the_last_level_count_by_the_change_of_a_day(leads: tuple[int, ...]) -> None:
+    """Forecasts of 0.1 a day; in simulated outages 0.2 a day."""
+    real, simulated = np.array([0, 1, 2, 3, 0, 0]), np.array([0, 0, 0, 0, 1, 2])
+    level, no_days = np.ones(6), np.zeros(6, int)
+    outage = SimulatedOutage(real > 0, pl.DataFrame(), level, simulated, no_days)
+    outages = Outages(level, real, no_days, {"level": outage})
+    dates = np.datetime64("2020-01-01") + np.arange(6)
+    samples = Samples(dates, pl.DataFrame(), level, level, level, {}, outages=outages)
+    points = point_forecasts.PointForecasts(
+        {lead: np.full(6, 0.1 * lead) for lead in leads},
+        outage_changes={"level": {lead: np.full(6, 0.2 * lead) for lead in leads}},
+    )
+    from_start = point_forecasts.from_start_level(points, samples)
+    for lead in leads:
+        np.testing.assert_allclose(from_start.changes[lead], 0.1 * (lead + real))
+        in_outage = from_start.outage_changes["level"][lead]
+        np.testing.assert_allclose(in_outage[4:], 0.2 * lead + np.array([0.1, 0.1 + 0.2]), err_msg="day 3 is no outage")
+
+
+def test_a_simulated_outage_beside_a_real_one_of_another_kind_starts_no_forecast() -> None:
+    frame = with_gap(with_gap(record(RAINY, days=500), "reservoir_level", 400, 412), "rainfall_r1", 450, 462)
+    outages = make_samples(frame, frame, RAINY).outages
+    assert outages is not None
+    for kind, age in (("level", outages.drivers_age), ("drivers", outages.level_age)):
+        simulated = outages.simulated[kind]
+        assert (age > 0).sum() == 12
+        assert np.isnan(simulated.start_level[age > 0]).all(), kind
+        assert np.isfinite(simulated.start_level[(age == 0) & (simulated.level_age <= 30)]).all(), kind
+
+
+def test_a_simulated_outage_has_the_response_of_the_level_that_it_leaves() -> None:
+    """Far below full supply no gate acts, whatever the real level is; above full supply gates hold a rise back."""
+    frame = with_gap(record(RAINY, days=500), "reservoir_level", 450, 462)
+    samples = make_samples(frame, frame, RAINY)
+    assert samples.outages is not None and samples.full_supply is not None
+    models = {"damped_change": MODELS["damped_change"], "boosted_huber": MODELS["last_change"]}
+    points = hindcast.point_forecasts(samples, RAINY, models)
+    changes = {}
+    for name, start in (("far below", samples.full_supply.level - 50), ("full", samples.full_supply.level)):
+        outage = replace(samples.outages.simulated["level"], start_level=start)
+        outages = replace(samples.outages, simulated={"level": outage})
+        changes[name] = with_default(points, replace(samples, outages=outages))["default"].outage_changes["level"]
+    free = with_default(points, replace(samples, full_supply=None))["default"].outage_changes["level"]
+    hidden = samples.outages.simulated["level"].rows
+    for lead, expected in free.items():
+        np.testing.assert_allclose(changes["far below"][lead][hidden], expected[hidden], atol=1e-12)
+        rising = hidden[expected[hidden] > 0.01]
+        assert len(rising) > 5
+        assert (changes["full"][lead][rising] < expected[rising]).all()
 
 
 def test_a_real_outage_of_the_drivers_adds_simulated_outages_that_hide_rain() -> None:
