@@ -21,6 +21,7 @@ from forebay.models import models_for
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, uncertainty
 from forebay.verify.default import with_default
+from forebay.verify.point_forecasts import PointForecasts
 from forebay.verify.scorecard import score
 from tests import synthetic
 from tests.synthetic import small_dam
@@ -174,6 +175,15 @@ def test_no_forecast_leaves_the_limits_and_quantiles_are_ordered(limited: tuple[
     members = uncertainty.marginals(samples, points, DEFAULT_MODEL)
     paths = samples.start_level[:, None, None] + uncertainty.sample_paths(samples, points, members)
     assert np.nanmax(paths) <= 99.0 + 1e-9
+
+
+def test_a_reference_keeps_its_definition_beyond_the_limits(limited: tuple[Samples, Dam]) -> None:
+    samples = replace(limited[0], outages=None)
+    change = np.full(len(samples.dates), 5.0)
+    points = {"last_change": PointForecasts(dict.fromkeys(LEADS, change))}
+    changes = uncertainty.quantile_changes(samples, points, "last_change", probabilities=(0.5,))
+    assert (samples.start_level + changes[:, 0, 0] > 99.0).any()
+    np.testing.assert_allclose(changes[np.isfinite(changes)], 5.0)
 
 
 def test_observed_levels_outside_the_limits_are_counted(limited: tuple[Samples, Dam]) -> None:

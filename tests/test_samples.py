@@ -1,5 +1,6 @@
 """Samples: levels and changes for training and verification, regimes, and flags that exclude a value."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,12 +9,18 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
-from forebay.features.known_inputs import in_date_ranges
+from forebay.features.known_inputs import (
+    extended_inputs_as_known,
+    in_date_ranges,
+    inputs_as_known,
+    screen_versions,
+)
 from forebay.features.samples import NO_VALUE_FLAGS, Samples, make_samples
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 from tests.test_flags import lake
 
 EXCLUDED = {"from": FIRST_DAY + timedelta(days=3), "to": FIRST_DAY + timedelta(days=4), "reason": "stuck"}
+INFLOW = {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"}
 STREAM = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
 
 
@@ -110,6 +117,35 @@ def test_days_after_the_last_init_date_are_dropped() -> None:
     samples = make_samples(newest.head(3), newest, dam)
     assert len(samples.dates) == len(samples.inputs) == len(samples.observed) == 3
     assert np.isnan(samples.change(samples.observed, 1)[-1])
+
+
+CURVE = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (95.0, 9e3), (200.0, 9e5)]}
+
+
+@pytest.mark.parametrize("facts", [{}, {"full_supply": 96.0}, {"full_supply": 96.0, "storage_curves": [CURVE]}])
+def test_on_an_unknown_datum_no_input_depends_on_the_datum(facts: dict[str, object]) -> None:
+    """An input depends on the datum if it changes when all levels are 3 m higher; then it is withheld."""
+    dam = small_dam(rain_gauge(), INFLOW, **facts)
+    level = np.array(lake(days=60))
+    rain, inflow = np.random.default_rng(1).gamma(2, 2, (2, 60)).tolist()
+    columns = {"rainfall_r1": rain, "inflow_i": inflow}
+    frames = [daily_frame(dam, columns | {"reservoir_level": (level + shift).tolist()}) for shift in (0.0, 3.0)]
+    withheld = np.arange(60) >= 50
+    screened = [replace(screen_versions(frame, frame, dam), withheld=withheld) for frame in frames]
+    for build in (inputs_as_known, extended_inputs_as_known):
+        first, second = (build(versions, dam).drop("start_level", strict=False) for versions in screened)
+        dependent = [name for name in first.columns if not _close(first[name][:50], second[name][:50])]
+        assert len(dependent) >= 1
+        for name in dependent:
+            assert first[name][50:].is_null().all(), name
+            assert not first[name][:50].is_null().all(), name
+        for name in ("last_change", "rain_lag0", "rain_api", "inflow_i", "context_rain_7d"):
+            assert not first[name][50:].is_null().any(), name
+
+
+def _close(first: pl.Series, second: pl.Series) -> bool:
+    values = (column.cast(pl.Float64).to_numpy() for column in (first.to_physical(), second.to_physical()))
+    return bool(np.allclose(*values, atol=1e-9, equal_nan=True))
 
 
 def test_no_usable_level_at_all() -> None:
