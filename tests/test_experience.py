@@ -86,7 +86,7 @@ def test_no_day_depends_on_later_values(seed: int, day: int) -> None:
             ["catchment rain of the last day, 312 mm, is above the range of the training days (maximum 142 mm)"],
         ),
         (
-            {"level": spikes(DAYS - 1, value=-4.0), "api": spikes(DAYS - 1, value=80.0)},
+            {"level": spikes(DAYS - 1, value=-4.0) + spikes(5, value=2.0), "api": spikes(DAYS - 1, value=80.0)},
             [
                 "wetness of the catchment (antecedent precipitation index), 80 mm, is above the range of the training "
                 "days (maximum 0 mm)",

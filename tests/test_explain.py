@@ -274,6 +274,18 @@ def test_what_keeps_a_forecast_within_the_limits_is_a_source(keys: dict[str, flo
         assert sign * parts.filter(pl.col("group") == "limit")["contribution"].item() > 0
 
 
+@pytest.mark.parametrize(("rise", "text"), [(20.0, "steady"), (-20.0, "steady"), (30.0, "rising"), (-30.0, "falling")])
+def test_a_gauge_is_steady_if_its_rise_is_in_the_lowest_quarter(rise: float, text: str) -> None:
+    """The rises before are 0.01, −0.02, 0.03 … 1.0 m, in another order."""
+    dam = small_dam(STREAM)
+    rises = np.arange(1, 101) * np.where(np.arange(100) % 2, -0.01, 0.01)
+    stream = 5 + np.append(0.0, np.cumsum([*np.random.default_rng(1).permutation(rises), rise / 100]))
+    frame = daily_frame(dam, {"reservoir_level": [95.0] * 102, "stream_level_s": stream.tolist()})
+    samples = make_samples(frame, frame, dam)
+    words = _Descriptions(samples, dam, "yesterday").of(("stream", "Coxs River"))
+    assert words.startswith(f"Coxs River {text}")
+
+
 def test_two_gauges_of_a_kind_are_no_single_gauge() -> None:
     dam = small_dam(INFLOW, INFLOW | {"station": "j", "name": "Another"}, RELEASE)
     assert input_source("balance_inflow", dam) == ("inflow", "")

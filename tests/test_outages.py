@@ -6,17 +6,27 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forebay.features.level_change import OLDEST_LEVEL_DAYS
-from forebay.features.outages import Outages, SimulatedOutage, build_extended_inputs, days_since, drivers_age
+from forebay.features.level_change import OLDEST_LEVEL_DAYS, change_per_day, last_change
+from forebay.features.outages import (
+    Outages,
+    SimulatedOutage,
+    build_extended_inputs,
+    days_since,
+    drivers_age,
+    hidden_values,
+)
 from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS
 from forebay.models.lead_curve import has_curve, offset_curve
+from forebay.models.references import LastChange
 from forebay.verify import hindcast, point_forecasts, uncertainty
 from forebay.verify.default import with_default
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 from tests.test_bad_input import LEADS, RAINY, record, with_gap
 
 BARE = small_dam()
+CHEAP = {"damped_change": MODELS["damped_change"], "climatology": MODELS["climatology"], "boosted_huber": LastChange}
+"""Enough models for a blend."""
 
 
 def test_ages_count_from_the_last_value_and_are_zero_before_the_first() -> None:
@@ -36,6 +46,30 @@ def test_a_level_that_is_too_old_starts_no_forecast() -> None:
     levels = [1.0, 1.0] + [None] * 40
     inputs = build_extended_inputs(daily_frame(BARE, {"reservoir_level": levels}), BARE)
     assert inputs["start_level"].is_null().to_list() == [False] * (2 + OLDEST_LEVEL_DAYS) + [True] * 10
+
+
+def test_a_change_across_a_long_gap_is_unknown_and_an_old_one_no_longer_used() -> None:
+    for gap, is_known in ((OLDEST_LEVEL_DAYS, True), (OLDEST_LEVEL_DAYS + 1, False)):
+        level = pl.DataFrame({"level": [1.0, 1.5, *[None] * (gap - 1), 1.5 + gap]})
+        change = change_per_day(level, "level")
+        assert change[-1] == (1.0 if is_known else None)
+        newest = last_change(pl.Series([None, 0.5, *[None] * gap], dtype=pl.Float64))
+        assert (newest[-1] is not None) == is_known
+
+
+@pytest.mark.parametrize(
+    ("kind", "hidden"),
+    [
+        ("level", {"reservoir_level"}),
+        ("drivers", {"rainfall_r1", "inflow_i"}),
+        ("both", {"reservoir_level", "rainfall_r1", "inflow_i"}),
+    ],
+)
+def test_a_simulated_outage_hides_the_gauges_of_its_kind_on_every_other_thirty_days(kind: str, hidden: set[str]) -> None:
+    dam = small_dam(rain_gauge(), {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"})
+    values = hidden_values(kind, dam, 100)
+    assert set(values.columns) == hidden
+    assert np.flatnonzero(values.days).tolist() == [*range(30, 60), *range(90, 100)]
 
 
 def test_drivers_are_missing_where_all_rain_gauges_are_missing() -> None:
@@ -88,8 +122,7 @@ def test_a_simulated_outage_has_the_response_of_the_level_that_it_leaves() -> No
     frame = with_gap(record(RAINY, days=500), "reservoir_level", 450, 462)
     samples = make_samples(frame, frame, RAINY)
     assert samples.outages is not None and samples.full_supply is not None
-    models = {"damped_change": MODELS["damped_change"], "boosted_huber": MODELS["last_change"]}
-    points = hindcast.point_forecasts(samples, RAINY, models)
+    points = hindcast.point_forecasts(samples, RAINY, CHEAP)
     changes = {}
     for name, start in (("far below", samples.full_supply.level - 50), ("full", samples.full_supply.level)):
         outage = replace(samples.outages.simulated["level"], start_level=start)
@@ -102,6 +135,37 @@ def test_a_simulated_outage_has_the_response_of_the_level_that_it_leaves() -> No
         rising = hidden[expected[hidden] > 0.01]
         assert len(rising) > 5
         assert (changes["full"][lead][rising] < expected[rising]).all()
+
+
+def test_without_rain_data_no_day_is_known_to_be_wet() -> None:
+    """The weights of a day that hides its rain do not depend on it; those of a day that hides its level do."""
+    frame = with_gap(with_gap(record(RAINY, days=500), "reservoir_level", 470, 480), "rainfall_r1", 485, 495)
+    samples = make_samples(frame, frame, RAINY)
+    assert samples.outages is not None
+    points = hindcast.point_forecasts(samples, RAINY, CHEAP)
+    day = 460
+    assert all(day in outage.rows for outage in samples.outages.simulated.values())
+    wet = samples.regimes["wet"].copy()
+    wet[day] = ~wet[day]
+    other = replace(samples, regimes=samples.regimes | {"wet": wet})
+    first, second = (with_default(points, version)["default"] for version in (samples, other))
+    for lead in (1, 3):
+        drivers, level = (
+            [default.outage_changes[kind][lead][day] for default in (first, second)] for kind in ("drivers", "level")
+        )
+        assert drivers[0] == drivers[1]
+        assert level[0] != level[1]
+        assert first.changes[lead][day] != second.changes[lead][day]
+
+
+@pytest.mark.parametrize("gap", [None, "reservoir_level", "rainfall_r1"])
+def test_an_outage_is_no_quiet_day(gap: str | None) -> None:
+    """The median error of quiet days corrects the forecasts of days with a level and rain only."""
+    frame = record(RAINY, days=500, seed=7)
+    frame = frame if gap is None else with_gap(frame, gap, 498, 500)
+    samples = make_samples(frame, frame, RAINY)
+    default = with_default(hindcast.point_forecasts(samples, RAINY, CHEAP), samples)["default"]
+    assert any(default.shift.values()) == (gap is None)
 
 
 def test_a_real_outage_of_the_drivers_adds_simulated_outages_that_hide_rain() -> None:

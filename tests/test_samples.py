@@ -111,6 +111,19 @@ def test_the_last_level_is_suspect_by_its_newest_version(first: float, newest: f
     assert samples.level[-1] == level[-1] + newest
 
 
+def test_the_datum_of_the_last_day_is_that_of_its_newest_version() -> None:
+    """A step of 4 m, 15 days before the end, is in the newest versions alone, or in the first ones alone."""
+    dam, level, stepped = small_dam(full_supply=96.0), lake(days=500), lake((485, -4.0), days=500)
+    plain, step = (daily_frame(dam, {"reservoir_level": values}) for values in (level, stepped))
+    samples = make_samples(plain, step, dam)
+    assert samples.withheld is not None and samples.full_supply is not None
+    assert np.flatnonzero(samples.withheld).tolist() == [499]
+    assert np.flatnonzero(np.isnan(samples.full_supply.level)).tolist() == [499]
+    withheld = make_samples(step, plain, dam).withheld
+    assert withheld is not None
+    assert np.flatnonzero(withheld).tolist() == list(range(495, 499))
+
+
 def test_days_after_the_last_init_date_are_dropped() -> None:
     dam = small_dam()
     newest = daily_frame(dam, {"reservoir_level": [1.0, 2.0, 4.0, 8.0]})
