@@ -185,7 +185,8 @@ UNIT_SIZES = {"m": 1.0, "ft": 0.3048, "ML": 1.0, "GL": 1000.0, "hm3": 1000.0, "a
 
 
 @pytest.mark.parametrize(
-    ("unit", "level_unit", "storage_unit"), [("m", "ft", "ML"), ("ft", "m", "GL"), ("ft", "ft", "ac-ft"), ("m", "m", "hm3")]
+    ("unit", "level_unit", "storage_unit"),
+    [("m", "ft", "ML"), ("ft", "m", "GL"), ("ft", "ft", "ac-ft"), ("m", "m", "hm3")],
 )
 def test_the_units_of_the_storage_curve_and_of_the_level_may_differ(
     unit: str, level_unit: str, storage_unit: str

@@ -65,7 +65,9 @@ def test_a_change_across_a_long_gap_is_unknown_and_an_old_one_no_longer_used() -
         ("both", {"reservoir_level", "rainfall_r1", "inflow_i"}),
     ],
 )
-def test_a_simulated_outage_hides_the_gauges_of_its_kind_on_every_other_thirty_days(kind: str, hidden: set[str]) -> None:
+def test_a_simulated_outage_hides_the_gauges_of_its_kind_on_every_other_thirty_days(
+    kind: str, hidden: set[str]
+) -> None:
     dam = small_dam(rain_gauge(), {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"})
     values = hidden_values(kind, dam, 100)
     assert set(values.columns) == hidden

@@ -100,7 +100,9 @@ def test_a_change_is_scored_between_the_newest_levels_or_from_the_level_that_its
     np.testing.assert_array_equal(samples.observed_change(2), [2.0, 2.0, 5.5 - 2.0, np.nan, np.nan])
 
 
-@pytest.mark.parametrize(("first", "newest", "reason"), [(-30.0, 0.0, None), (0.0, -30.0, "jump"), (-30.0, -30.0, "jump")])
+@pytest.mark.parametrize(
+    ("first", "newest", "reason"), [(-30.0, 0.0, None), (0.0, -30.0, "jump"), (-30.0, -30.0, "jump")]
+)
 def test_the_last_level_is_suspect_by_its_newest_version(first: float, newest: float, reason: str | None) -> None:
     dam = small_dam()
     level = lake(days=500)

@@ -50,9 +50,9 @@ def test_a_slip_of_the_unit_is_a_question_with_the_keys_that_state_it(
     flags = flags_of((37, DAYS, "unit", LEVEL * factor, LEVEL * 1.01))
     (text,) = questions(record(factor, unit=unit), flags, small_dam(unit=unit))
     assert text == (
-        f"Is it {what}? The readings since {day(37)} (3 days, {LEVEL * factor:,.6g} {unit}) are about {times} times the "
-        f"expected value: if so, state it in the dam file's target gauge: readings_from = [{{ from = {day(37)}, {keys} "
-        f'}}]; if they are right, accept them: accept = [{{ from = {day(37)}, reason = "…" }}].'
+        f"Is it {what}? The readings since {day(37)} (3 days, {LEVEL * factor:,.6g} {unit}) are about {times} times "
+        f"the expected value: if so, state it in the dam file's target gauge: readings_from = [{{ from = {day(37)}, "
+        f'{keys} }}]; if they are right, accept them: accept = [{{ from = {day(37)}, reason = "…" }}].'
     )
 
 
@@ -77,8 +77,8 @@ def test_only_suspect_runs_up_to_the_newest_reading_are_asked_about() -> None:
 def test_without_a_forecast_the_reason_names_the_last_usable_level(first: int, start: str) -> None:
     text = no_forecast(record(1.5, since=first), flags_of((first, DAYS, "jump", 150.0, 100.0)), small_dam())
     assert text.startswith(
-        f"Small Dam: no forecast from {day(39)} is possible, because {start} and a forecast starts from a level that is "
-        f"at most 30 days old. Are the readings since {day(first)} ({DAYS - first} days, 150 m) real?"
+        f"Small Dam: no forecast from {day(39)} is possible, because {start} and a forecast starts from a level that "
+        f"is at most 30 days old. Are the readings since {day(first)} ({DAYS - first} days, 150 m) real?"
     )
 
 
