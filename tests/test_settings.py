@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forebay.errors import ConfigError
-from forebay.settings import FILE_NAME, Settings, data_folder, leaves, load_settings
+from forebay.settings import FILE_NAME, MAX_BYTES, Settings, data_folder, leaves, load_settings
 
 URL = "http://127.0.0.1:8080/"
 
@@ -121,3 +121,28 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
 def test_a_folder_with_the_files_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
     assert fault(tmp_path).startswith(f"{tmp_path / FILE_NAME} cannot be read as TOML: ")
+
+
+def test_the_mark_of_an_encoding_is_no_part_of_the_file(tmp_path: Path) -> None:
+    """Some editors begin every file with it."""
+    (tmp_path / FILE_NAME).write_bytes(b'\xef\xbb\xbfoutput = "here"\n')
+    try:
+        assert load(tmp_path)[0].output == "here"
+    except ConfigError as error:
+        pytest.fail(str(error))
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    comment = "#" * (MAX_BYTES - 20)
+    assert load(tmp_path, f'output = "here"\n{comment}')[0].output == "here"
+    assert fault(tmp_path, f'output = "here"\n{comment}{comment}').endswith("the limit for settings")
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "1e9"])
+def test_every_number_has_limits(tmp_path: Path, value: str) -> None:
+    settings, _ = load(tmp_path)
+    numbers = [key for key, default in leaves(settings.model_dump()) if isinstance(default, int | float)]
+    assert {"http.longest_wait_s", "lease_wait_s", "workers"} <= set(numbers)
+    for key in numbers:
+        name = f"FOREBAY_{key.replace('.', '__').upper()}"
+        assert f"setting {key} = '{value}': input should be " in fault(tmp_path, **{name: value})
