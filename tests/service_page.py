@@ -70,7 +70,8 @@ def _row(name: str, service: Service) -> list[str]:
     licence = service.licence or "see the service"
     if service.url is None and not service.licence:
         licence = "yours"
-    return [f"`{name}`", service.title, service.protocol, offers, service.url or "", licence, service.attribution]
+    url = "none: `request.url` or the settings" if service.url == "" else service.url or ""
+    return [f"`{name}`", service.title, service.protocol, offers, url, licence, service.attribution]
 
 
 def table(columns: tuple[str, ...], rows: list[list[str]]) -> str:

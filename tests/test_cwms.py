@@ -14,7 +14,7 @@ from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources import fetch_readings, plan_requests, search_stations
 from forebay.sources.cwms.parse import (
-    error_message,
+    error_of,
     grade_of_bits,
     parse_catalog,
     parse_timeseries,
@@ -160,8 +160,8 @@ def test_recorded_answers_without_values() -> None:
     empty = parse_timeseries(recorded("empty_num_ts.json"))
     assert empty is not None
     assert (len(empty.points), empty.unit, empty.total) == (0, "CFS", None)
-    assert error_message(recorded("error_500_internal.json")).startswith("Internal Error; check")
-    assert error_message(recorded("error_code_500.json")).startswith("System Error; check")
+    assert "status 500 (Internal Error); check" in str(error_of(500, recorded("error_500_internal.json")))
+    assert "(System Error); check" in str(error_of(500, recorded("error_code_500.json")))
 
 
 @needs_shared

@@ -173,7 +173,7 @@ def test_only_the_demo_is_simulated() -> None:
         ('station = "1"', "station = 1", "gauges[1].station = 1: input should be a valid string"),
         ('station = "1"', 'station = ""', "gauges[1].station = '': string should have at least 1 character"),
         ('station = "1"', 'station = "1"\ncolour = "red"', "key gauges[1].colour is unknown (value 'red'); allowed ar"),
-        ('source = "waternsw"', 'source = "bom"', "gauges[1].source: source 'bom' is unknown; allowed are waternsw, "),
+        ('source = "waternsw"', 'source = "bmo"', "gauges[1].source: source 'bmo' is unknown; allowed are waternsw, "),
         ('role = "target"', 'role = "lake"', "gauges[1].role = 'lake': input should be 'target', 'rainfall', "),
         ('variable = "rainfall"', 'variable = "wind"', "gauges[2].variable: variable 'wind' is unknown; allowed are r"),
         ('variable = "rainfall"', 'variable = "storage"', "gauges[2]: variable 'storage' does not fit role 'rainfall'"),

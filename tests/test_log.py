@@ -114,6 +114,39 @@ def test_a_step_that_fails_has_the_class_of_its_error_and_not_the_text(caplog: p
     assert "sentence" not in record.getMessage()
 
 
+def test_an_interrupted_step_is_recorded_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "forebay")
+    with pytest.raises(KeyboardInterrupt), log.step("inputs"):
+        raise KeyboardInterrupt
+    (record,) = caplog.records
+    assert record.fields.get("failed") == "KeyboardInterrupt"  # type: ignore[attr-defined]
+
+
+def test_counts_belong_to_the_innermost_step(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "forebay")
+    with log.step("outer"):
+        log.add_counts({"days": 5})
+        with log.step("inner"):
+            log.add_counts({"rows": 7})
+        log.add_counts({"gauges": 2})
+    log.add_counts({"lost": 1})
+    fields = [record.fields for record in caplog.records]  # type: ignore[attr-defined]
+    counts = [{name: value for name, value in record.items() if name not in ("step", "seconds")} for record in fields]
+    assert counts == [{"rows": 7}, {"days": 5, "gauges": 2}]
+
+
+def test_an_error_belongs_to_the_dam_in_which_it_began() -> None:
+    with pytest.raises(ConfigError) as caught, log.log_fields({"dam": "all"}), log.log_fields({"dam": "lake"}):
+        raise ConfigError("a sentence")
+    assert caught.value.dam == "lake"
+
+
+def test_a_text_is_one_line_of_the_log_whatever_breaks_it() -> None:
+    breaks = "\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"
+    for mark in breaks:
+        assert log.public_text(f"a{mark}b{mark}") == "a b", repr(mark)
+
+
 def test_each_attempt_of_a_request_is_a_record(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "forebay")
     steps = status(503), status(429), status(200, b"done")

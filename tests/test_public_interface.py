@@ -140,8 +140,10 @@ def test_a_forecast_as_a_dataset_has_cf_names_and_the_same_numbers(forecast: For
     assert dataset.attrs["Conventions"] == "CF-1.11"
     assert dataset.attrs["title"].startswith("SIMULATED: ")
     for row in forecast.to_frame().iter_rows(named=True):
-        cell = dataset["level"].sel(lead_time=np.timedelta64(row["lead_time"], "D"), quantile=row["quantile"])
-        assert cell.item() == row["level"]
+        cells = dataset.sel(lead_time=np.timedelta64(row["lead_time"], "D"), quantile=row["quantile"])
+        cell = cells["level"]
+        assert (cell.item(), cells["change"].item()) == (row["level"], row["change"])
+        assert cell["level_date"].values == np.datetime64(row["level_date"])
         assert cell["valid_date"].values == np.datetime64(row["valid_date"])
         assert cell["valid_time"].values == cell["init_time"].values + np.timedelta64(row["lead_time"], "D")
 

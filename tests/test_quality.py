@@ -30,6 +30,16 @@ def test_grades_of_listed_codes(agency: str, code: str, expected: str) -> None:
     assert grades(agency)[code] == expected
 
 
+@pytest.mark.parametrize(
+    ("agency", "code", "expected"),
+    [("bom", "10", "good"), ("bom", "210", "poor"), ("bom", "-1", "missing"), ("bom", "140", "unknown"),
+     ("uk_ea", "Suspect", "poor"), ("uk_ea", "Good/Incomplete", "poor"), ("uk_ea", "Missing", "missing")],
+)  # fmt: skip
+def test_codes_may_be_texts_and_negative_numbers(agency: str, code: str, expected: str) -> None:
+    assert grades(agency)[code] == expected
+    assert set(grades_by_number(agency)[:NO_CODE]) <= GRADES
+
+
 def test_every_grade_is_on_the_scale_and_no_code_has_two() -> None:
     # Number of codes in each agency's table, from sources.md and domain.md 2.
     assert {a: len(grades(a)) for a in ("waternsw", "vicwater", "qldwater")} == {

@@ -25,6 +25,8 @@ def _in_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.chdir(tmp_path)
 
 NSW = {"source": "waternsw"}
+ONLY = ("--service", "waternsw")
+"""Arguments of a search that must not ask the other services of the region."""
 
 
 @pytest.fixture
@@ -139,7 +141,8 @@ def test_stations_around_a_dam_are_printed(service: Service) -> None:
 
 def test_stations_around_a_place_are_printed_as_json(service: Service) -> None:
     """A latitude that begins with a minus sign is not read as an option."""
-    result = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
+    place = ("--near", "-33.8838,150.5955", "--radius-km", "15")
+    result = forebay("stations", *place, "--variable", "rainfall", "--json", *ONLY)
     assert (result.code, result.err) == (0, "")
     content = result.json
     place = {key: content[key] for key in ("sources", "latitude", "longitude", "file")}
@@ -152,7 +155,7 @@ def test_stations_around_a_place_are_printed_as_json(service: Service) -> None:
 
 
 def test_no_station_is_a_sentence_and_no_failure(service: Service) -> None:
-    result = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg")
+    result = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg", *ONLY)
     assert (result.code, result.err) == (0, "")
     assert "waternsw has no station that measures storage within 25 km." in result.out
     assert Path("map.svg").exists()
@@ -208,5 +211,5 @@ def test_a_simulated_dam_is_marked(service: Service, tmp_path: Path) -> None:
     from tests.test_dam_file import DAM
 
     (tmp_path / "lake.toml").write_text(DAM.replace('name = "The Lake"', 'name = "The Lake"\nsimulated = true'))
-    assert "of The Lake (SIMULATED)" in forebay("stations", "lake.toml", "--radius-km", "100").out
-    assert "of Demo Dam (simulated)" in forebay("stations", "demo", "--radius-km", "100").out
+    assert "of The Lake (SIMULATED)" in forebay("stations", "lake.toml", "--radius-km", "100", *ONLY).out
+    assert "of Demo Dam (simulated)" in forebay("stations", "demo", "--radius-km", "100", *ONLY).out

@@ -1,4 +1,4 @@
-"""docs/service_protocols.md: the dam file of each section can be read, and its gauges fit their protocol."""
+"""docs/service_protocols.md: the gauges of each section can be read as part of a dam file, and fit their protocol."""
 
 from __future__ import annotations
 
@@ -17,18 +17,34 @@ from tests.shared import PROJECT
 SECTION = re.compile(r"^## (\w+)$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTIONS = dict(SECTION.findall((PROJECT / "docs" / "service_protocols.md").read_text("utf-8")))
+HEAD = """\
+id = "example"
+name = "Example"
+country = "Somewhere"
+latitude = 0.0
+longitude = 0.0
+time_zone = "+00:00"
+[target]
+variable = "reservoir_level"
+unit = "m"
+datum = "none"
+"""
+
+
+def test_every_protocol_of_the_network_has_a_section() -> None:
+    protocols = {service.protocol for service in SERVICES.values() if service.url is not None}
+    assert protocols - {"hydstra"} == set(SECTIONS)
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_the_example_of_a_section_is_a_dam_file(name: str, tmp_path: Path) -> None:
+def test_the_examples_of_a_section_are_read_and_planned(name: str, tmp_path: Path) -> None:
     examples = TOML.findall(SECTIONS[name])
     assert examples
     for example in examples:
         path = tmp_path / "dam.toml"
-        path.write_text(example, "utf-8")
+        path.write_text(example if example.startswith("id") else HEAD + example, "utf-8")
         dam = load_dam(str(path))
-        sources = {gauge.source for gauge in dam.gauges}
-        assert name in sources | {SERVICES[source].protocol for source in sources}
+        assert {SERVICES[gauge.source].protocol for gauge in dam.gauges} == {name}
         now = datetime(2024, 6, 1, tzinfo=UTC)
         for gauge in dam.gauges:
             days = (date(2024, 5, 1), date(2024, 5, 31))

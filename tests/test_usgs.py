@@ -106,7 +106,7 @@ def read_slim_page() -> None:
 
 def read_error(name: str, message: str) -> Callable[[], None]:
     def read() -> None:
-        text = parse.explain_error(recorded(name))
+        text = str(parse.error_of(400, recorded(name)) or "")
         assert message in text
         with pytest.raises(SourceError) as caught:
             parse.parse_page(recorded(name))

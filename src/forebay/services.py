@@ -40,14 +40,16 @@ class Service:
     protocol
         Key of `forebay.sources.PROTOCOLS`.
     url
-        Default URL; None for a source without a network service.
+        Default URL; None for a source without a network service, empty where the settings or the gauge must give it.
     offers
         What it has: readings of gauges, a search for stations, weather forecasts.
     quality_codes
         Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34") or as words ("Approved REVISED"). A code
         that is not listed is "unknown".
     options
-        Constants of the protocol. Hydstra: `datasource`.
+        Constants of the protocol. Hydstra: `datasource`. KiWIS: `datasource`, its name of each variable, its name of
+        the series for each "reading interval day_start", the end of the names of series with stamps at the end of the
+        day (`end_stamp`), and the code that a zero without a measurement has (`zero_code`). UK: `api`.
     request_keys
         Keys that a gauge's `request` may have in the dam file.
     key_header, key_variable
@@ -75,6 +77,8 @@ class Service:
     limits: Limits = Limits()
 
 
+ENGLAND = (49.8, -6.5, 55.9, 1.9)
+KIWIS_KEYS = ("ts_id", "ts_path", "parametertype_name", "ts_name", "datasource")
 HYDSTRA_KEYS = ("variable", "varfrom", "varto", "datasource")
 
 SERVICES: dict[str, Service] = {
@@ -129,6 +133,83 @@ SERVICES: dict[str, Service] = {
         covers=(-29.3, 137.9, -9.0, 153.6),
         request_keys=HYDSTRA_KEYS,
     ),
+    "bom": Service(
+        title="Water Data Online (Bureau of Meteorology, Australia)",
+        protocol="kiwis",
+        url="http://www.bom.gov.au/waterdata/services",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "10",
+            "fair": "90",
+            "estimated": "110",
+            "unknown": "130 140",
+            "poor": "210",
+            "missing": "-1",
+        },
+        options={
+            "datasource": "0",
+            "reservoir_level": "Storage Level",
+            "storage": "Storage Volume",
+            "rainfall": "Rainfall",
+            "stream_level": "Water Course Level",
+            "discharge": "Water Course Discharge",
+            "mean day 00:00": "DMQaQc.Merged.DailyMean.24HR",
+            "mean day 09:00": "DMQaQc.Merged.DailyMean.09HR",
+            "total day 00:00": "DMQaQc.Merged.DailyTotal.24HR",
+            "total day 09:00": "DMQaQc.Merged.DailyTotal.09HR",
+            "mean hour 00:00": "DMQaQc.Merged.HourlyMean.HR",
+            "total hour 00:00": "DMQaQc.Merged.HourlyTotal.HR",
+            "end_stamp": ".09HR",
+            "zero_code": "210",
+        },
+        request_keys=KIWIS_KEYS,
+        licence="CC BY (Australia)",
+        attribution="Bureau of Meteorology, Water Data Online, and the agency that measures",
+        covers=(-44.0, 112.0, -9.0, 154.0),
+        limits=Limits(points_per_request=100_000),
+    ),
+    "kiwis": Service(
+        title="Any other KiWIS hub, by its URL",
+        protocol="kiwis",
+        url="",
+        offers=("readings", "stations"),
+        options={"datasource": "0"},
+        request_keys=(*KIWIS_KEYS, "url"),
+        licence="that of the hub",
+        attribution="the agency that runs the hub",
+        limits=Limits(points_per_request=100_000),
+    ),
+    "uk_ea": Service(
+        title="Hydrology archive (Environment Agency, England)",
+        protocol="uk_ea",
+        url="https://environment.data.gov.uk/hydrology",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "Good",
+            "estimated": "Estimated",
+            "unknown": "Unchecked",
+            "poor": "Suspect Good/Incomplete Estimated/Incomplete Unchecked/Incomplete Suspect/Incomplete",
+            "missing": "Missing Missing/Incomplete",
+        },
+        options={"api": "hydrology"},
+        request_keys=("measure",),
+        licence="OGL 3.0",
+        attribution="Environment Agency, Hydrology Data Explorer",
+        covers=ENGLAND,
+        limits=Limits(points_per_request=100_000),
+    ),
+    "uk_ea_flood": Service(
+        title="Real-time flood monitoring, last 4 weeks (Environment Agency, England)",
+        protocol="uk_ea",
+        url="https://environment.data.gov.uk/flood-monitoring",
+        offers=("readings", "stations"),
+        options={"api": "flood-monitoring"},
+        request_keys=("measure",),
+        licence="OGL 3.0",
+        attribution="Environment Agency, flood and river level data from the real-time data API (Beta)",
+        covers=ENGLAND,
+        limits=Limits(points_per_request=10_000),
+    ),
     "usgs": Service(
         title="USGS Water Data (United States)",
         protocol="usgs",
@@ -172,8 +253,8 @@ SERVICES: dict[str, Service] = {
 }
 """Every service by the name that a dam file gives as `source`.
 
-Quality codes of the Australian agencies: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E
-(unknown) and F (poor). Those of USGS: the approval status and the qualifiers.
+Quality codes of Australian agencies: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E (unknown)
+and F (poor) of each agency's codes. Those of USGS: the approval status and the qualifiers.
 """
 
 
@@ -206,5 +287,5 @@ def services_with_quality_codes() -> list[str]:
 
 
 def default_urls() -> dict[str, str]:
-    """Default URL of each service on the network."""
+    """Default URL of each service on the network; empty where the user must give it."""
     return {name: service.url for name, service in SERVICES.items() if service.url is not None}

@@ -30,7 +30,7 @@ class _Frozen(BaseModel):
 
 
 class SourceSettings(_Frozen):
-    """Address of one service, and the user's key for it, which only the environment can give."""
+    """Address of one service (empty where it has no default), and the user's key, which only the environment gives."""
 
     url: str
     api_key: SecretStr = SecretStr("")
@@ -38,7 +38,7 @@ class SourceSettings(_Frozen):
     @field_validator("url")
     @classmethod
     def _check_scheme(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
+        if url and not url.startswith(("http://", "https://")):
             raise ValueError(f"{_short(url)} must start with http:// or https://")
         return url
 
@@ -135,6 +135,14 @@ class Settings(_Frozen):
     sources: Mapping[str, SourceSettings] = Field(default_factory=_default_sources)
     http: HttpSettings = HttpSettings()
     files: FileSettings = FileSettings()
+
+    @field_validator("sources")
+    @classmethod
+    def _check_urls(cls, sources: Mapping[str, SourceSettings]) -> Mapping[str, SourceSettings]:
+        for name, source in sources.items():
+            if not source.url and default_urls().get(name) != "":
+                raise ValueError(f"the URL of {name} is empty; it must start with http:// or https://")
+        return sources
 
     def key_headers(self, source: str) -> dict[str, str]:
         """The HTTP header with the user's key for a service; empty without a key."""

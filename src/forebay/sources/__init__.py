@@ -16,7 +16,7 @@ import polars as pl
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import service_named, services_offering
-from forebay.sources import cdec, csv_files, cwms, hydstra, simulated, usgs
+from forebay.sources import cdec, csv_files, cwms, hydstra, kiwis, simulated, uk_ea, usgs
 from forebay.sources.stations import NearbyStations, StationList, StationSearch, nearby_stations, services_near
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ PROTOCOLS: dict[str, SourceProtocol] = {
     "cwms": SourceProtocol(cwms.fetch_readings, cwms.plan_requests, cwms.search_stations),
     "cdec": SourceProtocol(cdec.fetch_readings, cdec.plan_requests),
     "usgs": SourceProtocol(usgs.fetch_readings, usgs.plan_requests, usgs.search_stations),
+    "kiwis": SourceProtocol(kiwis.fetch_readings, kiwis.plan_requests, kiwis.search_stations),
+    "uk_ea": SourceProtocol(uk_ea.fetch_readings, uk_ea.plan_requests, uk_ea.search_stations),
     "csv": SourceProtocol(csv_files.fetch_readings, csv_files.plan_requests),
     "simulated": SourceProtocol(simulated.fetch_readings, simulated.plan_requests),
 }

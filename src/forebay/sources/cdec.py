@@ -18,12 +18,11 @@ import polars as pl
 from forebay.dams.local_time import to_local
 from forebay.errors import ConfigError, SourceError
 from forebay.sources.answers import Json, answer_parser, json_of
+from forebay.sources.gauge_fetch import Period, station_errors
 from forebay.sources.periods import (
     Bounds,
-    Period,
     instants_to_request,
     local_clock,
-    named_errors,
     readings_in_period,
     request_parts,
     start_of_day,
@@ -93,7 +92,7 @@ def fetch_readings(
     gauge = gauge.in_time_zone(dam.time_zone)
     sensor, duration = sensor_of(gauge), duration_of(gauge)
     limits, period = settings.http_for(gauge.source), Period(since, until, now)
-    with named_errors(gauge), open_transport(limits) as send:
+    with station_errors(gauge), open_transport(limits) as send:
         url = settings.sources[gauge.source].url
         parts = [
             _rows_of_part(send, _address(url, gauge, part), gauge)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,24 +10,15 @@ import polars as pl
 
 from forebay.dams.local_time import day_start, to_local
 from forebay.dams.variables import DAY_S
-from forebay.errors import SourceError
 from forebay.sources.points import day_starts
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
     from forebay.settings import HttpSettings
+    from forebay.sources.gauge_fetch import Period
 
 Bounds = tuple[datetime, datetime]
 """First and last instant (UTC), both included."""
-
-
-@dataclass(frozen=True)
-class Period:
-    """Local days of a fetch, and its instant; without `since` it starts with the record."""
-
-    since: date | None
-    until: date
-    now: datetime
 
 
 def instants_to_request(period: Period, gauge: Gauge, record_start: datetime) -> Bounds:
@@ -84,13 +73,3 @@ def local_clock(instant: datetime, gauge: Gauge) -> datetime:
 def start_of_day(day: date) -> datetime:
     """00:00 UTC of a date."""
     return datetime.combine(day, time(0), UTC)
-
-
-@contextmanager
-def named_errors(gauge: Gauge) -> Iterator[None]:
-    """Context whose `SourceError` begins with the service and the station."""
-    try:
-        yield
-    except SourceError as error:
-        where = f"{gauge.source}, station {gauge.station}"
-        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error

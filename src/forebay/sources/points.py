@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +16,11 @@ from forebay.tables import INSTANT, READINGS
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
+
+_STAMP = re.compile(
+    r"^(?P<clock>(?:1[5-9]|2\d)\d\d-\d\d-\d\dT\d\d:\d\d)(?P<second>(?::\d\d)?)(?P<fraction>(?:\.\d{1,9})?)"
+    r"(?P<offset>(?:Z|[+-]\d\d:?\d\d)?)$"
+)
 
 POINTS: dict[str, pl.DataType] = {
     "time": INSTANT,  # of the stamp, as an instant
@@ -49,6 +55,35 @@ def readings_of_days(
         next_day = to_local(start, time_zone).dt.date() + timedelta(days=1)
         end = to_utc(next_day.dt.combine(gauge.day_start), time_zone)
     return readings.filter(gauge.local_day(time_zone).is_between(since, until), end <= now)
+def instants(text: pl.Series, *, default_offset: str | None = None) -> pl.Series:
+    """Stamps in ISO 8601 with date and time, as instants: "2020-01-31T09:00:00.000+10:00", "2020-01-31T09:00Z".
+
+    Parameters
+    ----------
+    default_offset
+        Offset of a stamp without a zone, such as "+00:00"; without it, such a stamp is an error.
+
+    Raises
+    ------
+    SourceError
+        If a stamp is not of this form, or not of the years 1500 to 2999.
+
+    >>> instants(pl.Series(["2020-01-31T09:00:00.000+10:00"])).item()
+    datetime.datetime(2020, 1, 30, 23, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'))
+    """
+    parts = text.cast(pl.String).str.extract_groups(_STAMP.pattern).struct
+    offset = parts.field("offset").replace({"Z": "+00:00", "": default_offset})
+    clock = parts.field("clock") + parts.field("second").replace("", ":00")
+    zoned = clock + parts.field("fraction") + offset.str.replace(r"^(.\d\d)(\d\d)$", "$1:$2")
+    time = zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False)
+    wrong = text.filter(time.is_null())
+    if len(wrong):
+        zone = "" if default_offset else " and a zone"
+        raise SourceError(
+            f"the answer's time {wrong[0]!r} is not a date with a time{zone}, such as 2020-01-31T09:00:00+10:00; try "
+            "again later"
+        )
+    return time.alias(text.name)
 
 
 def readings_of_points(

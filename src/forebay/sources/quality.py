@@ -24,7 +24,8 @@ NO_CODE = 256
 
 BY_WEIGHT = (MISSING, "estimated", "poor", UNKNOWN, "fair", "good")
 """Grades by weight: of a code of several words, such as "Approved ESTIMATED", the word with the first grade counts."""
-_SPAN = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(\d+)-(\d+)")
+_NUMBER = re.compile(r"-?\d+")
 _NO_VALUE = re.compile(r"\b(unavailable|not available|not recorded|missing|no data|data lost)\b", re.IGNORECASE)
 # Words that give such a text another meaning: values that replace missing ones, a part of the interval, or the grading
 # itself ("quality not available").
@@ -63,15 +64,15 @@ def grades_by_number(agency: str) -> tuple[str, ...]:
 
 
 def _codes(text: str) -> list[str]:
-    """The codes of a list like "1-3 8" or "Approved REVISED".
+    """The codes of a list like "1-3 8 Good"; only two whole numbers with a hyphen are a range.
 
-    >>> _codes("1-3 8 e")
-    ['1', '2', '3', '8', 'e']
+    >>> _codes("1-3 -1 Good A-B")
+    ['1', '2', '3', '-1', 'Good', 'A-B']
     """
-    codes: list[str] = []
+    codes = []
     for part in text.split():
-        span = _SPAN.fullmatch(part)
-        codes += [str(code) for code in range(int(span[1]), int(span[2] or span[1]) + 1)] if span else [part]
+        span = _RANGE.fullmatch(part)
+        codes += [str(code) for code in range(int(span[1]), int(span[2]) + 1)] if span else [part]
     return codes
 
 
@@ -108,7 +109,7 @@ def grade_by(code: pl.Expr, grades: Mapping[str, str]) -> pl.Expr:
     """Grade of each quality code (text) by a table of codes; null, and a code that is not listed, is "unknown"."""
     if not grades:
         return pl.when(code.is_null()).then(pl.lit(UNKNOWN)).otherwise(pl.lit(UNKNOWN))
-    if all(_SPAN.fullmatch(number) for number in grades):
+    if all(_NUMBER.fullmatch(number) for number in grades):
         return code.replace_strict(grades, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)
     weights = {word: BY_WEIGHT.index(grade) for word, grade in grades.items()}
     word_weight = pl.element().replace_strict(weights, default=BY_WEIGHT.index(UNKNOWN), return_dtype=pl.UInt8)

@@ -6,7 +6,7 @@ Each protocol that offers a search has a function of its own (`forebay.sources.S
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -165,7 +165,7 @@ def services_near(latitude: float, longitude: float, radius_km: float) -> list[s
     A service without a default URL is left out: it has to be named.
 
     >>> services_near(-33.9, 150.6, 25)[0], services_near(51.5, -0.1, 25)
-    ('waternsw', [])
+    ('waternsw', ['uk_ea', 'uk_ea_flood'])
     """
     check_circle(latitude, longitude, radius_km)
     north = radius_km / KM_PER_DEGREE
@@ -177,7 +177,7 @@ def services_near(latitude: float, longitude: float, radius_km: float) -> list[s
         is_in_reach = box[0] - north <= latitude <= box[2] + north
         return is_in_reach and any(box[1] - east <= longitude + turn <= box[3] + east for turn in (-360, 0, 360))
 
-    return [name for name in services_offering("stations") if SERVICES[name].url is not None and is_near(name)]
+    return [name for name in services_offering("stations") if SERVICES[name].url and is_near(name)]
 
 
 def add_distances(sites: pl.DataFrame, centre: Sequence[float]) -> pl.DataFrame:
@@ -201,7 +201,10 @@ def add_distances(sites: pl.DataFrame, centre: Sequence[float]) -> pl.DataFrame:
 
 
 def nearest_stations(sites: pl.DataFrame, search: StationSearch) -> tuple[pl.DataFrame, list[str]]:
-    """The stations (`STATIONS`) within the radius, the nearest first and at most `MAX_STATIONS`, and notes."""
+    """The stations (`STATIONS`) within the radius, the nearest first and at most `MAX_STATIONS`, and notes.
+
+    Stations without coordinates are left out.
+    """
     notes = []
     unplaced = sites["latitude"].null_count()
     if unplaced:
@@ -215,7 +218,9 @@ def nearest_stations(sites: pl.DataFrame, search: StationSearch) -> tuple[pl.Dat
     return near.head(MAX_STATIONS), notes
 
 
-def station_list(search: StationSearch, stations: pl.DataFrame, series: pl.DataFrame, notes: list[str]) -> StationList:
+def station_list(
+    search: StationSearch, stations: pl.DataFrame, series: pl.DataFrame, notes: Sequence[str]
+) -> StationList:
     """Result of a search: only stations and series of its variable, the series in the order of the stations."""
     if search.variable is not None:
         series = series.filter(pl.col("variable") == search.variable)
@@ -225,3 +230,17 @@ def station_list(search: StationSearch, stations: pl.DataFrame, series: pl.DataF
         notes = [*notes, f"{search.source} has no station{condition} within {search.radius_km:g} km."]
     ordered = stations.select("station").join(SERIES.check(series), on="station", maintain_order="left")
     return StationList(search, STATIONS.check(stations, unique=True), SERIES.check(ordered), tuple(notes))
+
+
+def batches(stations: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """The stations in parts of at most `size`."""
+    return (stations[start : start + size] for start in range(0, len(stations), size))
+
+
+def degrees(value: object, limit: float) -> float | None:
+    """A coordinate; None where the service has none: empty, not a number, out of range, or 0."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # a JSON value of any type
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number != 0 and abs(number) <= limit else None

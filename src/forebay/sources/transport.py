@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
-MAX_ERROR_BYTES, MAX_ERROR_TEXT = 100_000, 400
+MAX_ERROR_BYTES, MAX_ERROR_TEXT = 100_000, 600
 """Longest body of an error that is read, and longest text of it that an error shows."""
 
 _slots: dict[tuple[str, int], threading.BoundedSemaphore] = {}
@@ -47,8 +47,8 @@ class Request:
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
     repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
-    `explain` takes the body of an answer with any other error status. It returns what is wrong and what to do; empty
-    if the body does not say it. `headers` are further headers.
+    `error_of` takes the status and the body of any other answer that is an error. It gives the error that the body
+    names, if any; without one, the status itself is the error. `headers` are further headers.
     `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
     """
 
@@ -56,7 +56,7 @@ class Request:
     body: bytes | None = None
     check: Callable[[bytes], object] | None = None
     error_statuses: frozenset[int] = frozenset()
-    explain: Callable[[bytes], str] | None = None
+    error_of: Callable[[int, bytes], SourceError | None] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -225,15 +225,7 @@ class _Guarded:
             if response.status_code in REDIRECTS and location:
                 return b"", location
             _check_status(request, response)
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > self.limits.max_bytes:
-                    raise SourceError(
-                        f"{request.host} sent more than {self.limits.max_bytes} bytes (http.max_bytes); ask for a "
-                        "shorter period, or raise the limit"
-                    )
-        return bytes(body), None
+            return _body(request, response, self.limits.max_bytes), None
 
     def _trace(self, _event: str, info: Mapping[str, Any]) -> None:  # Any: see connection
         stream = info.get("return_value")
@@ -253,37 +245,54 @@ class _Guarded:
                 )  # ssl's own shutdown is not safe from another thread
 
 
+def _body(request: Request, response: httpx2.Response, limit: int) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise SourceError(
+                f"{request.host} sent more than {limit} bytes (http.max_bytes); ask for a shorter period, or raise the "
+                "limit"
+            )
+    return bytes(body)
+
+
 def _check_status(request: Request, response: httpx2.Response) -> None:
+    """Raise the error of an answer with an error status: that which its body names, otherwise that of the status."""
     status = response.status_code
     if status in request.error_statuses or response.is_success:
         return
+    is_retried = status in RETRIED_STATUS
     answered = f"{request.host} answered with status {status} ({response.reason_phrase})"
-    explanation = _explanation(request, response)
-    if status in RETRIED_STATUS:
+    error = _named_error(request, response)
+    if error is not None and not is_retried:
+        raise error
+    if is_retried:
         raise SourceError(
-            f"{answered}: {explanation or 'it is busy or down; try again later'}",
+            f"{answered}: {error or 'it is busy or down; try again later'}",
             retryable=True,
             retry_after=_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
         )
-    if explanation:
-        raise SourceError(f"{answered}: {explanation}")
     path = urlsplit(public_url(request.url)).path
     raise SourceError(f"{answered} to {path}; check the service's URL in the settings")
 
 
-def _explanation(request: Request, response: httpx2.Response) -> str:
-    """What an error's body says, by the request's `explain`, without the user's key."""
-    if request.explain is None:
-        return ""
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > MAX_ERROR_BYTES:
-            return ""
-    text = request.explain(bytes(body))
+def _named_error(request: Request, response: httpx2.Response) -> SourceError | None:
+    """The error that the body names by the request's `error_of`, without the user's key."""
+    if request.error_of is None:
+        return None
+    try:
+        body = _body(request, response, MAX_ERROR_BYTES)
+    except SourceError:
+        return None
+    error = request.error_of(response.status_code, body)
+    if error is None:
+        return None
+    text = str(error)
     for secret in request.secret_headers.values():
         text = text.replace(secret, "***")
-    return " ".join(without_secrets(printable(text)).split())[:MAX_ERROR_TEXT]
+    text = " ".join(without_secrets(printable(text)).split())[:MAX_ERROR_TEXT]
+    return type(error)(text, retryable=error.retryable, retry_after=error.retry_after)
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:

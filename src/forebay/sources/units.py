@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
 
 UNITS = {
-    "m": "metres meters metre meter m mahd mosl",
-    "cm": "centimetres centimeters cm",
-    "mm": "millimetres millimeters mm",
+    "m": "metres meters metre meter m mahd maod masd mosl",
+    "cm": "centimetres centimeters centimetre centimeter cm",
+    "mm": "millimetres millimeters millimetre millimeter mm",
     "ft": "feet foot ft ftus",
     "in": "inches inch in",
-    "ML": "megalitres megaliters ml",
+    "ML": "megalitres megaliters megalitre megaliter ml",
     "GL": "gigalitres gigaliters gl",
     "m3": "cubicmetres cubicmeters m3 m^3 m³",
     "hm3": "hm3 hm³ mcm millioncubicmetres millioncubicmeters 10^6m3 10⁶m³",
@@ -24,7 +24,7 @@ UNITS = {
     "kac-ft": "kac-ft kaf thousandacre-feet thousandacrefeet 1000ac-ft",
     "Mft3": "millionft3 millionft^3 millioncubicfeet mft3 mft^3 [mft3] [mft^3] 10^6ft3 10^6ft^3",
     "TMC": "tmc tmcft thousandmillioncubicfeet",
-    "ML/d": "megalitres/day megaliters/day ml/day ml/d",
+    "ML/d": "megalitres/day megaliters/day megalitreperday megaliterperday ml/day ml/d",
     "GL/d": "gigalitres/day gigaliters/day gl/day gl/d",
     "m3/s": "cumecs cumec m3/s m^3/s m³/s m3/sec cms cubicmetres/second cubicmeters/second cubicmetrespersecond",
     "m3/d": "m3/d m³/d m3/day m³/day cubicmetres/day",

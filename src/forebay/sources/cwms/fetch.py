@@ -19,18 +19,17 @@ from forebay.sources.cwms.parse import (
     CatalogPage,
     SeriesPage,
     VerticalDatum,
-    error_message,
+    error_of,
     parse_catalog,
     parse_timeseries,
     record_start,
     with_grades,
 )
+from forebay.sources.gauge_fetch import Period, station_errors
 from forebay.sources.periods import (
     Bounds,
-    Period,
     instants_to_request,
     local_clock,
-    named_errors,
     readings_in_period,
     request_parts,
     start_of_day,
@@ -68,7 +67,7 @@ def fetch_readings(
     gauge = gauge.in_time_zone(dam.time_zone)
     office, _ = _check_gauge(gauge)
     limits, period = settings.http_for(gauge.source), Period(since, until, now)
-    with named_errors(gauge), open_transport(limits) as send:
+    with station_errors(gauge), open_transport(limits) as send:
         series = _Series(getter(send, settings.sources[gauge.source].url), gauge, office, limits)
         points = series.points(period)
         if points is None:
@@ -107,7 +106,7 @@ def getter(send: Send, url: str) -> Get:
     def get(path: str, query: Mapping[str, str], check: Callable[[bytes], object]) -> bytes:
         address = f"{url.rstrip('/')}/{path}?{urlencode(query, quote_via=quote)}"
         statuses = frozenset({404})
-        return send(Request(address, check=check, error_statuses=statuses, explain=error_message, headers=ACCEPT))
+        return send(Request(address, check=check, error_statuses=statuses, error_of=error_of, headers=ACCEPT))
 
     return get
 

@@ -116,15 +116,16 @@ def parse_catalog(answer: str | bytes) -> CatalogPage:
 
 
 @answer_parser
-def error_message(answer: bytes) -> str:
-    """The service's own words in an answer that reports an error, and what to do; empty if it has none."""
+def error_of(status: int, answer: bytes) -> SourceError | None:
+    """The error in the service's own words, and what to do; None if it has none."""
     try:
         content = json_of(answer)
     except SourceError:
-        return ""
+        return None
     message = content.get("message") if isinstance(content, dict) else None
     words = message.strip().rstrip(".") if isinstance(message, str) else ""
-    return words and f"{words}; check the gauge's station and request in the dam file, or try again later"
+    advice = "check the gauge's station and request in the dam file, or try again later"
+    return SourceError(f"the service answers with status {status} ({words}); {advice}") if words else None
 
 
 def record_start(entry: Mapping[str, Json]) -> datetime | None:

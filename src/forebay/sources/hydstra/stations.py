@@ -8,7 +8,7 @@ the answer lies in that circle, it asks once more with the coordinates swapped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ from forebay.sources.stations import (
     StationList,
     StationSearch,
     add_distances,
+    batches,
+    degrees,
     nearest_stations,
     station_list,
 )
@@ -147,7 +149,7 @@ class _Search:
         A refusal of a few stations does not end the search; a service that is down does.
         """
         parts, notes = [], []
-        for batch in _batches(stations, self.service.limits.stations_per_request):
+        for batch in batches(stations, self.service.limits.stations_per_request):
             try:
                 parts.append(parse(self.call(function, "1", {"site_list": ",".join(batch), **params})))
             except SourceError as error:
@@ -159,10 +161,6 @@ class _Search:
         return pl.concat([empty, *parts]).filter(pl.col("station").is_in(requested.implode())), notes
 
 
-def _batches(stations: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (stations[start : start + size] for start in range(0, len(stations), size))
-
-
 @answer_parser
 def parse_sites(answer: str | bytes) -> pl.DataFrame:
     """Stations of an answer to `get_db_info` for the table `site`.
@@ -172,7 +170,7 @@ def parse_sites(answer: str | bytes) -> pl.DataFrame:
     """
     rows = []
     for row in _objects(result_of(answer), "rows"):
-        latitude, longitude = _degrees(row.get("latitude"), 90), _degrees(row.get("longitude"), 180)
+        latitude, longitude = degrees(row.get("latitude"), 90), degrees(row.get("longitude"), 180)
         known = latitude is not None and longitude is not None
         rows.append({
             "station": _text(row, "station"),
@@ -233,14 +231,6 @@ def _text(row: Mapping[str, Json], key: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise SourceError(f"the answer lacks {key!r} in {str(row)[:80]!r}; try again later")
     return text.strip()
-
-
-def _degrees(value: Json, limit: float) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if number != 0 and abs(number) <= limit else None
 
 
 def _code_number(text: str) -> float:

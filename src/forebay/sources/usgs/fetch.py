@@ -21,7 +21,7 @@ from forebay.sources.usgs.parse import (
     VALUES,
     Page,
     Series,
-    explain_error,
+    error_of,
     parse_locations,
     parse_page,
     parse_series,
@@ -98,7 +98,7 @@ class WaterData:
         """The answer to a request for features, with the user's key."""
         headers = {"Content-Type": content_type} if content_type else {}
         request = Request(
-            url, body, check=parse_page, explain=explain_error, headers=headers, secret_headers=self.key
+            url, body, check=parse_page, error_of=error_of, headers=headers, secret_headers=self.key
         )
         return parse_page(self.send(request))
 

@@ -75,12 +75,13 @@ class Series:
         return datum_of(f"{self.name} {self.description}")
 
 
-def explain_error(body: bytes) -> str:
-    """What an error's body says and what to do; empty if it is not an error of this service."""
+def error_of(_status: int, body: bytes) -> SourceError | None:
+    """The error that an error's body names and what to do; None if it is not an error of this service."""
     try:
-        return _error_text(json_of(body))
+        text = _error_text(json_of(body))
     except SourceError:
-        return ""
+        return None
+    return SourceError(text) if text else None
 
 
 def _error_text(envelope: Json) -> str:
