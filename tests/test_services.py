@@ -50,7 +50,9 @@ def _length(span: str) -> int:
 
 def test_names_of_services_by_purpose() -> None:
     hydstra = ["waternsw", "vicwater", "qldwater"]
-    assert services_offering("stations") == services_with_quality_codes() == list(default_urls()) == hydstra
+    assert services_offering("stations") == services_with_quality_codes() == hydstra
+    assert list(default_urls()) == [*hydstra, "open_meteo"]
+    assert services_offering("weather_forecasts") == ["open_meteo"]
     with pytest.raises(ConfigError, match="source 'bom' is unknown; allowed are waternsw, vic"):
         service_named("bom")
 

@@ -7,7 +7,7 @@ protocol is one entry in `SERVICES`. Settings, the validation of dam files, qual
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,9 +49,13 @@ class Service:
         Constants of the protocol. Hydstra: `datasource`.
     request_keys
         Keys that a gauge's `request` may have in the dam file.
-    key_header, key_variable
-        HTTP header that takes the user's API key, and the environment variable that its other clients read the key
-        from; empty for a service without keys.
+    endpoints
+        Other URLs of the service, by name; each is a setting (`sources.NAME.endpoints.ENDPOINT`).
+    run_delay_h
+        Of weather forecasts: hours from the time of a model run until its values are available.
+    key_header, key_query, key_variable
+        HTTP header or parameter of the query that takes the user's API key, and the environment variable that its other
+        clients read the key from; empty for a service without keys.
     licence, attribution
         Licence of its data, and the name to show with them; empty if they are not known here.
     """
@@ -63,11 +67,19 @@ class Service:
     quality_codes: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     request_keys: tuple[str, ...] = ()
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    run_delay_h: float = 0.0
     key_header: str = ""
+    key_query: str = ""
     key_variable: str = ""
     licence: str = ""
     attribution: str = ""
     limits: Limits = Limits()
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether the service has API keys."""
+        return bool(self.key_header or self.key_query)
 
 
 HYDSTRA_KEYS = ("variable", "varfrom", "varto", "datasource")
@@ -121,6 +133,25 @@ SERVICES: dict[str, Service] = {
         options={"datasource": "A"},
         request_keys=HYDSTRA_KEYS,
     ),
+    "open_meteo": Service(
+        title="Open-Meteo, reanalysis and forecasts of weather models (free use is non-commercial)",
+        protocol="open_meteo",
+        url="https://archive-api.open-meteo.com/v1/archive",
+        endpoints={
+            "forecast": "https://api.open-meteo.com/v1/forecast",
+            "ensemble": "https://ensemble-api.open-meteo.com/v1/ensemble",
+            "single_runs": "https://single-runs-api.open-meteo.com/v1/forecast",
+            "previous_runs": "https://previous-runs-api.open-meteo.com/v1/forecast",
+        },
+        offers=("readings", "weather_forecasts"),
+        options={"customer_prefix": "customer-"},
+        request_keys=("points", "model", "variable"),
+        run_delay_h=6.0,
+        key_query="apikey",
+        key_variable="OPEN_METEO_API_KEY",
+        licence="CC BY 4.0",
+        attribution="Weather data by Open-Meteo.com (https://open-meteo.com)",
+    ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
     "simulated": Service(title="The simulation behind the dam `demo`", protocol="simulated", licence="Apache-2.0"),
 }
@@ -159,6 +190,21 @@ def services_offering(offer: Offer) -> list[str]:
 def services_with_quality_codes() -> list[str]:
     """Names of the services whose quality codes have grades."""
     return [name for name, service in SERVICES.items() if service.quality_codes]
+
+
+def attributions(names: Iterable[str]) -> list[str]:
+    """Sentence on the origin and the licence of the data of each service that states one, in the order of the table.
+
+    >>> attributions(["open_meteo", "csv", "open_meteo"])
+    ['Weather data by Open-Meteo.com (https://open-meteo.com), licence CC BY 4.0.']
+    """
+    names = set(names)
+    services = [service for name, service in SERVICES.items() if name in names]
+    return [
+        f"{', licence '.join(filter(None, (service.attribution, service.licence)))}."
+        for service in services
+        if service.attribution
+    ]
 
 
 def default_urls() -> dict[str, str]:

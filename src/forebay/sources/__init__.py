@@ -15,7 +15,7 @@ import polars as pl
 from forebay.errors import ConfigError
 from forebay.log import add_counts, step
 from forebay.services import service_named
-from forebay.sources import csv_files, hydstra, simulated
+from forebay.sources import csv_files, hydstra, open_meteo, simulated
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -74,6 +74,7 @@ class SourceProtocol:
 
 PROTOCOLS: dict[str, SourceProtocol] = {
     "hydstra": SourceProtocol(hydstra.fetch_readings, hydstra.plan_requests, hydstra.search_stations),
+    "open_meteo": SourceProtocol(open_meteo.fetch_readings, open_meteo.plan_requests),
     "csv": SourceProtocol(csv_files.fetch_readings, csv_files.plan_requests),
     "simulated": SourceProtocol(simulated.fetch_readings, simulated.plan_requests),
 }

@@ -20,7 +20,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlencode, urljoin, urlsplit
 
 from forebay.errors import SourceError
 from forebay.log import write
@@ -45,7 +45,8 @@ class Request:
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
     repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
-    `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
+    `secret_headers` and `secret_query` have the user's key; no log and no error shows it, and no other host gets it.
+    `url` is without the parameters of `secret_query`, which are added when the request is sent.
     """
 
     url: str
@@ -53,6 +54,25 @@ class Request:
     check: Callable[[bytes], object] | None = None
     error_statuses: frozenset[int] = frozenset()
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def secret_url(self) -> str:
+        """`url` with `secret_query`, for the client only."""
+        if not self.secret_query:
+            return self.url
+        place, mark, fragment = self.url.partition("#")
+        path, _, query = place.partition("?")
+        pairs = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in
+                 self.secret_query]  # fmt: skip
+        return f"{path}?{'&'.join([*pairs, urlencode(self.secret_query)])}{mark}{fragment}"
+
+    def without_secrets(self, text: str) -> str:
+        """`text` with *** in place of each of the request's secrets, also where it is encoded for a URL."""
+        for secret in (*self.secret_headers.values(), *self.secret_query.values()):
+            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
+                text = text.replace(form, "***")
+        return text
 
     @property
     def host(self) -> str:
@@ -102,6 +122,8 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
 
     # Without any handler, Python would print each retry over a progress bar.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
+    for library in ("httpx2", "httpcore2.http11"):
+        logging.getLogger(library).addFilter(_hide_secrets)  # a function is added once
     timeout = httpx2.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s)
     agent = {"User-Agent": f"forebay/{version('forebay')}"}
 
@@ -139,10 +161,17 @@ def _logged(request: Request, attempt: int) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
+        error.args = (request.without_secrets(str(error)),)
         seconds = round(monotonic() - start, 3)
         write(logging.INFO, "request", fields | {"seconds": seconds, "retryable": error.retryable}, str(error))
         raise
     write(logging.DEBUG, "request", fields | {"seconds": round(monotonic() - start, 3)})
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """Remove secrets from a record of the HTTP library, which has whole URLs; the record stays."""
+    record.msg, record.args = without_secrets(record.getMessage()), ()
+    return True
 
 
 @lru_cache(maxsize=4)
@@ -213,7 +242,7 @@ class _Guarded:
         extensions = {"trace": self._trace}
         headers = dict(request.secret_headers)
         with self.client.stream(
-            method, request.url, content=request.body, headers=headers, extensions=extensions
+            method, request.secret_url, content=request.body, headers=headers, extensions=extensions
         ) as response:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location:

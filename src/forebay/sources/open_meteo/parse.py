@@ -1,0 +1,179 @@
+"""Answers of Open-Meteo as tables: one point or a list of points, hourly or daily, with members or earlier runs."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from itertools import pairwise
+
+import polars as pl
+
+from forebay.errors import SourceError
+from forebay.sources.answers import Json, answer_parser, json_of
+from forebay.text import printable
+
+SERIES: dict[str, pl.DataType] = {
+    "point": pl.Int32(),  # position among the requested points, from 0
+    "days_before": pl.Int32(),  # N of `_previous_dayN`; null: the newest run
+    "member": pl.Int32(),  # 0: the control or the only forecast; N of `_memberN`
+    "unit": pl.String(),  # as published
+    "time": pl.Datetime("us"),  # as published, in the zone of the answer
+    "value": pl.Float64(),
+}
+"""Columns of the values of one variable."""
+
+_NAN = re.compile(r"(?<=[:\[,])(\s*)-?nan(?=\s*[,}\]])")
+_LIMIT = re.compile(r"(minutely|hourly|daily|monthly)\b.*\blimit exceeded", re.IGNORECASE)
+_MAX_REASON = 200
+_LATER = "try again later"
+_ADVICE = "check points, model and variable in the dam file"
+
+
+class MissingRunError(SourceError):
+    """The service does not have the requested run of a model."""
+
+
+@answer_parser
+def check_answer(answer: bytes) -> None:
+    """Raise a `SourceError` if the answer is an error, is no JSON, or a point has no data."""
+    points_of(answer)
+
+
+def points_of(answer: bytes) -> list[dict[str, Json]]:
+    """The object of each point of an answer, in the order of the request.
+
+    Raises
+    ------
+    SourceError
+        If the answer is an error (with any status), or a point lies outside the model's domain.
+    MissingRunError
+        If the service does not have the run.
+    """
+    text = answer.decode("utf-8-sig", errors="replace")
+    if "modelRunUnavailable" in text:
+        raise MissingRunError("the service does not have this run of the model")
+    content = json_of(_NAN.sub(r"\1null", text))
+    if isinstance(content, dict) and content.get("error"):
+        raise _refusal(content.get("reason"))
+    points = content if isinstance(content, list) else [content]
+    for place, point in enumerate(points, start=1):
+        if not isinstance(point, dict):
+            raise SourceError(f"the answer has {_short(point)} where the data of point {place} should be; {_LATER}")
+        if point.get("latitude") is None and not {"hourly", "daily"} & set(point):
+            raise SourceError(
+                f"point {place} lies outside the domain of the model; choose another point or model in the dam file"
+            )
+    return points
+
+
+def _refusal(reason: Json) -> SourceError:
+    text = printable(" ".join(reason.split()))[:_MAX_REASON].rstrip(".") if isinstance(reason, str) else "no reason"
+    limit = _LIMIT.search(text)
+    if limit is None:
+        return SourceError(f"the service refused the request ({text}); {_ADVICE}")
+    if limit[1].lower() == "minutely":
+        return SourceError(
+            f"the service's limit of requests per minute is reached ({text})", retryable=True, retry_after=60.0
+        )
+    return SourceError(f"the service's limit of requests is reached ({text}); run the command again after that time")
+
+
+@answer_parser
+def parse_series(answer: bytes, variable: str, model: str = "", *, block: str = "hourly") -> pl.DataFrame:
+    """Values of one variable (`SERIES`) of each point, by point, days_before, member and time.
+
+    Parameters
+    ----------
+    variable
+        The service's name of the variable, without `_previous_dayN`, `_memberN` and model.
+    model
+        Name of the model, which the keys of an answer have if it is one of several; keys of other models are left out.
+    block
+        "hourly" or "daily".
+
+    Raises
+    ------
+    SourceError
+        If the answer is an error, has no such variable, or has a value that is no number.
+    """
+    parts = [pl.DataFrame(schema=SERIES)]
+    for place, point in enumerate(points_of(answer)):
+        parts += _series_of_point(point, variable, model, block=block, place=place)
+    return pl.concat(parts).sort("point", "days_before", "member", "time", nulls_last=False)
+
+
+def _series_of_point(
+    point: dict[str, Json], variable: str, model: str, *, block: str, place: int
+) -> list[pl.DataFrame]:
+    table, units = point.get(block), point.get(f"{block}_units")
+    if not isinstance(table, dict) or not isinstance(units, dict):
+        raise SourceError(f"the answer has no {block} values for point {place + 1}; {_ADVICE}")
+    suffix = f"(?:_{re.escape(model)})?" if model else ""
+    name = re.compile(rf"{re.escape(variable)}(?:_previous_day(\d))?(?:_member(\d{{1,3}}))?{suffix}")
+    matches = [(match, key) for key in table if (match := name.fullmatch(key))]
+    if not matches:
+        names = ", ".join(_short(key) for key in table if key != "time")
+        raise SourceError(f"the answer has no {block} {variable}, but {names or 'nothing'}; {_ADVICE}")
+    times = _times(table.get("time"), block)
+    parts = []
+    for match, key in matches:
+        unit = units.get(key)
+        if not isinstance(unit, str):
+            raise SourceError(f"the answer has the unit {_short(unit)} for {key}; {_LATER}")
+        parts.append(
+            pl.DataFrame(
+                {
+                    "point": pl.Series([place], dtype=pl.Int32).new_from_index(0, len(times)),
+                    "days_before": pl.Series([_number(match[1])], dtype=pl.Int32).new_from_index(0, len(times)),
+                    "member": pl.Series([_number(match[2]) or 0], dtype=pl.Int32).new_from_index(0, len(times)),
+                    "unit": pl.Series([unit], dtype=pl.String).new_from_index(0, len(times)),
+                    "time": times,
+                    "value": _values(table[key], key, len(times)),
+                }
+            )
+        )
+    return parts
+
+
+def _number(digits: str | None) -> int | None:
+    return None if digits is None else int(digits)
+
+
+def _times(texts: Json, block: str) -> pl.Series:
+    form = "%Y-%m-%dT%H:%M" if block == "hourly" else "%Y-%m-%d"
+    if not isinstance(texts, list):
+        raise SourceError(f"the answer has {_short(texts)} instead of a list of times; {_LATER}")
+    times: list[datetime] = []
+    for text in texts:
+        try:
+            times.append(datetime.strptime(text, form))
+        except (TypeError, ValueError):
+            raise SourceError(f"the answer has the time {_short(text)}, which is not {form}; {_LATER}") from None
+    if any(later <= earlier for earlier, later in pairwise(times)):
+        raise SourceError(f"the times of the answer do not rise; {_LATER}")
+    return pl.Series(times, dtype=pl.Datetime("us"))
+
+
+def _values(values: Json, key: str, count: int) -> pl.Series:
+    if not isinstance(values, list) or len(values) != count:
+        raise SourceError(f"the answer has not one value of {_short(key)} for each of its {count} times; {_LATER}")
+    for value in values:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+        if value is not None and not is_number:  # NaN fails the comparison too
+            raise SourceError(f"the answer's value {_short(value)} of {_short(key)} is not a number; {_LATER}")
+    return pl.Series(values, dtype=pl.Float64)
+
+
+def _short(value: Json) -> str:
+    """A value of an answer for an error message."""
+    text = printable(repr(value))
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+@answer_parser
+def check_zone(answer: bytes) -> None:
+    """Raise unless the answer's times are UTC: `utc_offset_seconds` is that of today, so no other zone is exact."""
+    for point in points_of(answer):
+        offset = point.get("utc_offset_seconds")
+        if isinstance(offset, bool) or offset != 0:
+            raise SourceError(f"the answer's times have the offset {_short(offset)} s instead of 0; {_LATER}")
