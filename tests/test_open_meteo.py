@@ -17,7 +17,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import day_start
 from forebay.dams.weather import parse_points
-from forebay.errors import ConfigError, SourceError
+from forebay.errors import ConfigError, MissingRunError, SourceError
 from forebay.jobs.datasets import daily_dataset, forecast_dataset
 from forebay.report.screening import render_screening
 from forebay.report.write import render_report
@@ -148,7 +148,7 @@ def test_junk_in_each_place_is_a_source_error_or_a_table(name: str) -> None:
 def test_texts_of_an_unavailable_run_are_a_missing_run() -> None:
     for text in (b"Unexpected error while streaming data: modelRunUnavailable(model: x)",
                  b'{"error":true,"reason":"modelRunUnavailable(model: x)"}'):  # fmt: skip
-        with pytest.raises(parse.MissingRunError, match="does not have this run"):
+        with pytest.raises(MissingRunError, match="does not have this run"):
             parse.check_answer(text)
 
 

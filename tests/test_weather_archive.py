@@ -108,14 +108,14 @@ def test_an_answer_without_a_run_is_stored_if_it_has_something_new(archive: Arch
     assert weather.append(live(2.0, 3.0, at=RUN + HOUR), RUN + HOUR).runs == 0, "the same values, an hour later"
     assert weather.append(live(3.0, 4.0, at=RUN + 2 * HOUR), RUN + 2 * HOUR).runs == 1
     assert weather.append(live(4.0, None, at=RUN + 3 * HOUR), RUN + 3 * HOUR).runs == 1
-    assert weather.runs(WEATHER) == set(), "none of them is a run"
+    assert weather.runs(WEATHER, "ecmwf_ifs") == set(), "none of them is a run"
 
 
 def test_a_run_counts_when_each_point_has_it(archive: Archive) -> None:
     archive.weather.append(run(0.0), RUN + DELAY)
-    assert archive.weather.runs(WEATHER) == set()
+    assert archive.weather.runs(WEATHER, "ecmwf_ifs") == set()
     archive.weather.append(run(None, point="3,4"), RUN + DELAY)
-    assert archive.weather.runs(WEATHER) == {RUN}, "a run without values counts too"
+    assert archive.weather.runs(WEATHER, "ecmwf_ifs") == {RUN}, "a run without values counts too"
 
 
 def test_members_and_points_are_series_of_their_own(archive: Archive) -> None:
@@ -186,7 +186,7 @@ def test_reading_leaves_schema_3_and_the_first_write_upgrades_it(tmp_path: Path)
     content, url = path.read_bytes(), f"sqlite:///{path}"
     with open_archive(url, create=False) as reader:
         assert reader.weather.versions([WEATHER]).is_empty()
-        assert reader.weather.runs(WEATHER) == set()
+        assert reader.weather.runs(WEATHER, "ecmwf_ifs") == set()
         versions = upkeep.check(url, RUN).versions
         upkeep.backup(url, tmp_path / "backup.db")
         assert path.read_bytes() == content

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.weather import DAYS_BEFORE, days_before_model
 from forebay.errors import DataError
 from forebay.tables import INSTANT, WEATHER_FORECASTS, WEATHER_VALUES
 
@@ -82,16 +83,16 @@ class WeatherArchive:
 
         if not weather or not self._database.has_weather:
             return WEATHER_FORECASTS.empty()
-        wanted = pl.DataFrame(
+        requested = pl.DataFrame(
             [
                 {"service": table.service, "model": model, "point": point, "variable": table.variable}
                 for table in weather
-                for model in dict.fromkeys((table.model, table.member_model))
+                for model in _models(table)
                 for point in table.labels
             ],
         ).unique()
         with self._database.reading() as connection:
-            labels = sql.series(connection).join(wanted, on=wanted.columns, how="semi")
+            labels = sql.series(connection).join(requested, on=requested.columns, how="semi")
             runs, values = sql.runs(connection, labels["id"]), sql.values(connection, labels["id"])
         table = values.join(runs, left_on="run", right_on="id").join(labels, left_on="series", right_on="id")
         return WEATHER_FORECASTS.check(table.sort(WEATHER_FORECASTS.key), unique=True)
@@ -108,8 +109,22 @@ class WeatherArchive:
         """
         return _newest(self.versions(weather).filter(pl.col("known_at") <= instant))
 
-    def runs(self, weather: Weather) -> set[datetime]:
-        """Issue times of the runs that the archive has at each point of a `[[weather]]` table.
+    def newest_issue(self, weather: Weather) -> datetime | None:
+        """The newest issue time of any forecast of a `[[weather]]` table; None if the archive has none."""
+        from forebay.archive import weather_tables as sql
+
+        if not self._database.has_weather:
+            return None
+        with self._database.reading() as connection:
+            labels = sql.series(connection).filter(
+                pl.col("service") == weather.service, pl.col("model").is_in(_models(weather)),
+                pl.col("variable") == weather.variable, pl.col("point").is_in(weather.labels),
+            )  # fmt: skip
+            newest = sql.runs(connection, labels["id"])["issued_at"].max()
+        return newest if isinstance(newest, datetime) else None
+
+    def runs(self, weather: Weather, model: str) -> set[datetime]:
+        """Issue times of the runs of a model that the archive has at each point of a `[[weather]]` table.
 
         Answers that name no run do not count.
         """
@@ -117,7 +132,7 @@ class WeatherArchive:
 
         if not self._database.has_weather:
             return set()
-        label = (pl.col("service") == weather.service, pl.col("model") == weather.model,
+        label = (pl.col("service") == weather.service, pl.col("model") == model,
                  pl.col("variable") == weather.variable, pl.col("point").is_in(weather.labels))  # fmt: skip
         with self._database.reading() as connection:
             labels = sql.series(connection).filter(*label)
@@ -125,6 +140,12 @@ class WeatherArchive:
         points = pl.col("point").n_unique()
         by_run = runs.join(labels, left_on="series", right_on="id").group_by("issued_at").agg(points)
         return set(by_run.filter(pl.col("point") == len(weather.labels))["issued_at"])
+
+
+def _models(weather: Weather) -> list[str]:
+    """The models whose forecasts a `[[weather]]` table may use, as the archive names them."""
+    history = [days_before_model(weather.model, days) for days in DAYS_BEFORE]
+    return list(dict.fromkeys((weather.model, weather.member_model, *history)))
 
 
 def _check_storable(forecasts: pl.DataFrame) -> pl.DataFrame:

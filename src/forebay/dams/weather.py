@@ -16,6 +16,10 @@ from forebay.services import SERVICES, services_offering
 MAX_POINTS = 20
 """Largest number of points of one series: a request has the points of a series."""
 
+DAYS_BEFORE = range(2, 8)
+"""N of the values that were predicted N days before each valid hour. At lead day k, N must be at least k + 1: of N = k,
+the last hours of the day come from runs that were not available at the init time."""
+
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
 
@@ -62,6 +66,11 @@ def point_label(point: Point) -> str:
     '-33.9,150.6'
     """
     return ",".join(f"{degrees + 0.0:.6f}".rstrip("0").rstrip(".") for degrees in point)
+
+
+def days_before_model(model: str, days: int) -> str:
+    """Name in the archive of what a model predicted at least so many days before each valid hour."""
+    return f"{model}:previous_day{days}"
 
 
 def _check_points(text: str) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from forebay.errors import SourceError
+from forebay.errors import MissingRunError, SourceError
 from forebay.sources.answers import Json, answer_parser, json_of
 from forebay.text import printable
 
@@ -27,10 +27,6 @@ _LIMIT = re.compile(r"(minutely|hourly|daily|monthly)\b.*\blimit exceeded", re.I
 _MAX_REASON = 200
 _LATER = "try again later"
 _ADVICE = "check points, model and variable in the dam file"
-
-
-class MissingRunError(SourceError):
-    """The service does not have the requested run of a model."""
 
 
 @answer_parser
