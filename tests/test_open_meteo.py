@@ -223,7 +223,7 @@ def truth(day: date, zone: str, *points: tuple[float, float], variable: str = "p
     first = start.replace(minute=0)  # the first hour that ends after the start
     count = int((end - start) / timedelta(hours=1))
     stamps = [first + timedelta(hours=k + 1) for k in range(count)]
-    return round(sum(sum(value_of(variable, p, t) for p in points) / len(points) for t in stamps), 4)
+    return round(sum(sum(value_of(variable, p, t) for p in points) / len(points) for t in stamps), 6)
 
 
 @pytest.mark.parametrize("zone", ["+00:00", "+10:00", "-08:00", "Asia/Kolkata", "America/Chicago"])
@@ -258,7 +258,7 @@ def test_temperature_and_reference_evaporation(keys: dict[str, object], paramete
     start = day_start(date(2024, 5, 1), "+10:00")
     if parameter == "temperature_2m":
         mean = sum(value_of(parameter, SYDNEY, start + timedelta(hours=k)) for k in range(24)) / 24
-        assert table["value"].to_list() == [pytest.approx(mean, abs=1e-4)]
+        assert table["value"].to_list() == [pytest.approx(mean, abs=1e-6)]
     else:
         assert table["value"].to_list() == [truth(date(2024, 5, 1), "+10:00", SYDNEY, variable=parameter)]
 

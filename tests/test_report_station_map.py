@@ -12,7 +12,7 @@ import vl_convert
 from forebay.charts import station_map
 from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.spec import file_spec
-from forebay.sources.stations import SERIES, STATIONS, StationList, StationSearch
+from forebay.sources.stations import NEARBY_SERIES, NEARBY_STATIONS, NearbyStations
 from tests.command_line import CommandResult, forebay
 from tests.report_examples import check_in_browser, needs_chromium
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server
@@ -21,6 +21,8 @@ from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warrag
 @pytest.fixture(autouse=True)
 def _in_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+
+NSW = {"source": "waternsw"}
 
 
 @pytest.fixture
@@ -32,20 +34,23 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield served
 
 
-def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> StationList:
+def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> NearbyStations:
     """Stations (id, km, bearing) that measure rain and stage."""
-    rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": angle} for name, km, angle in stations]
+    rows = [{**NSW, "station": name, "name": name, "distance_km": km, "bearing_deg": at} for name, km, at in stations]
     variables = ("rainfall", "stream_level")
-    series = [{"station": name, "variable": variable} for name, *_ in stations for variable in variables]
-    return StationList(
-        StationSearch(0.0, 0.0, radius_km),
-        pl.DataFrame(rows, schema=STATIONS.columns),
-        pl.DataFrame(series, schema=SERIES.columns),
+    series = [{**NSW, "station": name, "variable": variable} for name, *_ in stations for variable in variables]
+    return NearbyStations(
+        0.0,
+        0.0,
+        radius_km,
+        ("waternsw",),
+        pl.DataFrame(rows, schema=NEARBY_STATIONS.columns),
+        pl.DataFrame(series, schema=NEARBY_SERIES.columns),
         (),
     )
 
 
-def svg_of(stations: StationList) -> str:
+def svg_of(stations: NearbyStations) -> str:
     chart = station_map.station_map(stations, "The <Place>")
     chart.to_dict()  # validates
     svg = vl_convert.vegalite_to_svg(file_spec(chart), vl_version=VEGA_LITE)
@@ -53,7 +58,7 @@ def svg_of(stations: StationList) -> str:
     return svg
 
 
-def layer(stations: StationList, mark: str) -> list[list[dict[str, float | str]]]:
+def layer(stations: NearbyStations, mark: str) -> list[list[dict[str, float | str]]]:
     spec = file_spec(station_map.station_map(stations, "P"))
     return [spec["datasets"][part["data"]["name"]] for part in spec["layer"] if part["mark"]["type"] == mark]
 
@@ -126,8 +131,8 @@ def test_stations_around_a_place_are_printed_as_json(service: Service) -> None:
     result = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
     assert (result.code, result.err) == (0, "")
     content = result.json
-    place = {key: content[key] for key in ("source", "latitude", "longitude", "file")}
-    assert place == {"source": "waternsw", "latitude": -33.8838, "longitude": 150.5955, "file": None}
+    place = {key: content[key] for key in ("sources", "latitude", "longitude", "file")}
+    assert place == {"sources": ["waternsw"], "latitude": -33.8838, "longitude": 150.5955, "file": None}
     (station,) = content["stations"]
     assert (station["station"], station["latitude"], station["datasources"]) == ("900002", -33.9738, ["A", "PROV"])
     assert [(s["variable"], s["unit"], s["code"], s["last_day"]) for s in station["series"]] == [

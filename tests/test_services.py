@@ -106,7 +106,7 @@ def test_one_entry_adds_an_agency_to_dam_files_settings_plans_and_search(
     with station_server(StationService(around_warragamba())) as url:
         monkeypatch.setenv(f"FOREBAY_SOURCES__{TOY.upper()}__URL", url)
         stations = forebay("stations", toy_service, "--json").json
-    assert (stations["source"], len(stations["stations"])) == (TOY, 3)
+    assert (stations["sources"], len(stations["stations"])) == ([TOY], 3)
 
 
 @needs_shared

@@ -59,6 +59,9 @@ class Service:
     key_header, key_query, key_variable
         HTTP header or parameter of the query that takes the user's API key, and the environment variable that its other
         clients read the key from; empty for a service without keys.
+    covers
+        Box that its stations lie in: south, west, north and east in degrees; None for the whole earth. A search for
+        stations asks only the services whose box is within reach.
     licence, attribution
         Licence of its data, and the name to show with them; empty if they are not known here.
     """
@@ -75,6 +78,7 @@ class Service:
     key_header: str = ""
     key_query: str = ""
     key_variable: str = ""
+    covers: tuple[float, float, float, float] | None = None
     licence: str = ""
     attribution: str = ""
     limits: Limits = Limits()
@@ -102,6 +106,7 @@ SERVICES: dict[str, Service] = {
             "missing": "201 255",  # of class F those that read "data unavailable"
         },
         options={"datasource": "CP"},
+        covers=(-37.6, 140.9, -28.1, 153.7),
         request_keys=HYDSTRA_KEYS,
         licence="CC BY 4.0",
         attribution="WaterNSW, continuous water monitoring network",
@@ -119,6 +124,7 @@ SERVICES: dict[str, Service] = {
             "poor": "151 153 155 161 180 190 200 201 250 254 255",
         },
         options={"datasource": "A"},
+        covers=(-39.2, 140.9, -33.9, 150.1),
         request_keys=HYDSTRA_KEYS,
     ),
     "qldwater": Service(
@@ -134,6 +140,7 @@ SERVICES: dict[str, Service] = {
             "poor": "39 151 160 170 180 200",
         },
         options={"datasource": "A"},
+        covers=(-29.3, 137.9, -9.0, 153.6),
         request_keys=HYDSTRA_KEYS,
     ),
     "open_meteo": Service(
@@ -164,10 +171,6 @@ SERVICES: dict[str, Service] = {
 Quality codes: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E (unknown) and F (poor) of each
 agency's codes.
 """
-
-DEFAULT_SEARCH = "waternsw"
-"""Service whose stations are searched where no dam names one."""
-
 
 def service_named(name: str) -> Service:
     """The service of this name.

@@ -1,0 +1,1 @@
+"""Services on loopback for the conformance suite: each module has a function `cases()`."""

@@ -16,7 +16,11 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import polars as pl
+
 from forebay.settings import Settings
+from forebay.sources.open_meteo import parse
+from tests.conformance import TRUTH, ContentFault, ServiceCase
 from tests.loopback import Choose, Received, Reply, loopback_server
 
 PATHS = {
@@ -26,7 +30,7 @@ PATHS = {
     "single_runs": "/single/v1/forecast",
     "previous_runs": "/previous/v1/forecast",
 }
-UNITS = {"precipitation": "mm", "temperature_2m": "°C", "et0_fao_evapotranspiration": "mm"}
+UNITS = {"precipitation": "mm", "temperature_2m": "°C", "et0_fao_evapotranspiration": "mm", "snow_depth": "m"}
 MEMBERS = 4
 HOUR = timedelta(hours=1)
 CYCLE = timedelta(hours=6)
@@ -54,6 +58,8 @@ class OpenMeteo:
         The first single run that it has.
     missing_runs
         Single runs that it does not have.
+    first_day
+        First day of the archive with values.
     delay_days
         Newest days of the archive that have no values yet.
     outside
@@ -67,6 +73,7 @@ class OpenMeteo:
     now: datetime
     first_run: datetime = datetime(2024, 3, 14, tzinfo=UTC)
     missing_runs: set[datetime] = field(default_factory=set)
+    first_day: date = date(1940, 1, 1)
     delay_days: int = 2
     outside: Callable[[float, float], bool] = lambda _latitude, _longitude: False
     errors: list[Reply] = field(default_factory=list)
@@ -140,7 +147,7 @@ class OpenMeteo:
     ) -> float | None:
         run, member, before = origin
         if endpoint == "":
-            has_value = hour.date() <= self.now.date() - timedelta(days=self.delay_days)
+            has_value = self.first_day <= hour.date() <= self.now.date() - timedelta(days=self.delay_days)
             return value(hour) if has_value else None
         if endpoint == "previous_runs":
             return value(hour, newest_run(hour - before * timedelta(days=1), delay=timedelta(0)))
@@ -184,3 +191,108 @@ def open_meteo_server(service: OpenMeteo, *, choose: Choose = lambda _: None, ke
         }
         http = {"first_wait_s": 0, "longest_wait_s": 0, "connect_timeout_s": 5, "read_timeout_s": 10, "deadline_s": 20}
         yield Settings.model_validate({"sources": {"open_meteo": source}, "http": http}), received
+
+
+# The case of the conformance suite.
+
+ZONE_H = 10
+STATIONS = {"-33.9,150.6": "snow_depth", "-34.1,150.2": "precipitation", "-33.5,149.9": "temperature_2m"}
+CASE = OpenMeteo(datetime(2019, 3, 3, 3, tzinfo=UTC), first_day=date(2018, 12, 1))
+_REQUEST = "request = { model = \"ecmwf_ifs\" }"
+DAM_FILE = f"""
+id = "cells"
+name = "Cells of a weather model"
+country = "Nowhere"
+latitude = -33.9
+longitude = 150.6
+time_zone = "+{ZONE_H}:00"
+
+[target]
+variable = "reservoir_level"
+unit = "m"
+datum = "none: the depth of snow stands in for a level"
+
+[[gauges]]
+role = "target"
+source = "open_meteo"
+station = "-33.9,150.6"
+variable = "reservoir_level"
+unit = "m"
+request = {{ model = "ecmwf_ifs", variable = "snow_depth" }}
+
+[[gauges]]
+role = "rainfall"
+source = "open_meteo"
+station = "-34.1,150.2"
+variable = "rainfall"
+unit = "mm"
+{_REQUEST}
+
+[[gauges]]
+role = "temperature"
+source = "open_meteo"
+station = "-33.5,149.9"
+variable = "temperature"
+unit = "degC"
+{_REQUEST}
+"""
+
+
+def _truth(station: str) -> pl.DataFrame:
+    variable = STATIONS[station]
+    latitude, longitude = map(float, station.split(","))
+    rows = []
+    day = datetime(2018, 12, 1, 24 - ZONE_H, tzinfo=UTC)  # the first whole local day is 2 December
+    while day + timedelta(days=1) < datetime(2019, 3, 2, tzinfo=UTC):
+        first = 1 if variable == "precipitation" else 0
+        values = [value_of(variable, (latitude, longitude), day + (k + first) * HOUR) for k in range(24)]
+        total = sum(values)
+        rows.append((day, round(total if first else total / 24, 6), "unknown"))
+        day += timedelta(days=1)
+    return pl.DataFrame(rows, schema=TRUTH, orient="row")
+
+
+def _without_an_hour(body: bytes) -> bytes:
+    content = json.loads(body)
+    for column in content["hourly"].values():
+        del column[40]
+    return json.dumps(content).encode()
+
+
+def cases() -> list[ServiceCase]:
+    """Open-Meteo's archive."""
+    correct = {
+        "latitude": 1.0, "longitude": 2.0, "utc_offset_seconds": 0, "timezone": "GMT",
+        "hourly_units": {"time": "iso8601", "precipitation": "mm"},
+        "hourly": {"time": ["2019-01-01T00:00", "2019-01-01T01:00"], "precipitation": [0.1, None]},
+    }  # fmt: skip
+    body = json.dumps(correct).encode()
+    nan = b'{"latitude":nan,"longitude":nan,"generationtime_ms":0.01,"utc_offset_seconds":0,"timezone":"GMT"}'
+    return [
+        ServiceCase(
+            service="open_meteo",
+            dam_file=DAM_FILE,
+            answer=CASE.answer,
+            truth={station: _truth(station) for station in STATIONS},
+            now=CASE.now,
+            is_data=lambda request, station: station.split(",")[0] == request.query.get("latitude"),
+            base=PATHS[""],
+            content_faults=[
+                ContentFault("another unit", lambda b: b.replace(b'"mm"', b'"km"'), "nothing", "unit 'km' is not"),
+                ContentFault("an hour is missing", _without_an_hour, "nothing", "does not have each hour from"),
+                ContentFault("renamed variable", lambda b: b.replace(b"precip", b"percip"), "nothing", "no hourly pre"),
+                ContentFault("outside the domain", lambda _: nan, "nothing", "outside the domain of the model"),
+                ContentFault(
+                    "an error with status 200", lambda _: refusal("No").body, "nothing", r"refused the request \(No\)"
+                ),
+                ContentFault(
+                    "limit of the day", lambda _: refusal("Daily API request limit exceeded.").body, "nothing",
+                    "limit of requests is reached", status=429,
+                ),
+            ],
+            parsers={
+                "hourly": (body, lambda answer: parse.parse_series(answer, "precipitation")),
+                "zone": (body, parse.check_zone),
+            },
+        )
+    ]  # fmt: skip

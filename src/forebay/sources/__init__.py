@@ -6,23 +6,24 @@ whole. A gauge without readings in that span gives an empty table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
-from forebay.errors import ConfigError
+from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.log import add_counts, step
-from forebay.services import service_named
+from forebay.services import service_named, services_offering
 from forebay.sources import csv_files, hydstra, open_meteo, simulated
+from forebay.sources.stations import NearbyStations, StationList, StationSearch, nearby_stations, services_near
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
     from forebay.dams.weather import Weather
     from forebay.settings import Settings
-    from forebay.sources.stations import StationList, StationSearch
     from forebay.sources.transport import PlannedRequest, Request, Send
 
 
@@ -178,3 +179,42 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
     station_list = search_by_protocol(search, settings=settings)
     add_counts({"source": search.source, "stations": len(station_list.stations)})
     return station_list
+
+
+def search_services(
+    latitude: float,
+    longitude: float,
+    radius_km: float,
+    *,
+    sources: Sequence[str] | None = None,
+    variable: str | None = None,
+    settings: Settings,
+) -> NearbyStations:
+    """The stations of several services near a place, the nearest first; by default of all services in that region.
+
+    A service that fails, or that does not know the variable, is a note. If all fail, the first error is raised.
+
+    Raises
+    ------
+    ConfigError
+        If a value is wrong, or no service has stations in that region.
+    SourceError
+        If no service answers.
+    """
+    names = list(sources or services_near(latitude, longitude, radius_km))
+    if not names:
+        everywhere = ", ".join(services_offering("stations"))
+        raise ConfigError(
+            f"no service has stations near {latitude:g}, {longitude:g}; there are {everywhere}; name one with --service"
+        )
+    searches = [StationSearch(latitude, longitude, radius_km, name, variable) for name in names]
+    lists: list[StationList] = []
+    errors: dict[str, ForebayError] = {}
+    for search in searches:
+        try:
+            lists.append(search_stations(search, settings=settings))
+        except (SourceError, ConfigError) as error:
+            errors[search.source] = error
+    if not lists:
+        raise next(iter(errors.values()))
+    return nearby_stations(lists, [f"{name} has no result: {error}" for name, error in errors.items()])

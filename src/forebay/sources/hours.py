@@ -55,7 +55,7 @@ def day_values(
     before = timedelta(0) if is_sum else _INSTANT
     expected = (_hour_number(pl.col("end") - before) - _hour_number(pl.col("start") - before)).alias("expected")
     complete = bounds.filter(pl.col("hours") == expected)
-    return complete.select(*by, "start", "end", pl.col("value").round(4)).sort(*by, "start")
+    return complete.select(*by, "start", "end", pl.col("value").round(6)).sort(*by, "start")
 
 
 def _hour_number(instant: pl.Expr) -> pl.Expr:

@@ -13,7 +13,7 @@ import polars as pl
 
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError
-from forebay.services import DEFAULT_SEARCH, services_offering
+from forebay.services import SERVICES, services_offering
 from forebay.tables import Table
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
@@ -56,6 +56,23 @@ SERIES = Table(
 )
 """The series that the stations measure."""
 
+_SOURCE: dict[str, pl.DataType] = {"source": pl.String()}
+NEARBY_STATIONS = Table("nearby stations", {**_SOURCE, **STATIONS.columns}, ("source", *STATIONS.key))
+"""Stations of several services, the nearest first."""
+NEARBY_SERIES = Table("nearby series", {**_SOURCE, **SERIES.columns}, ("source", *SERIES.key))
+"""The series that they measure."""
+
+
+def check_circle(latitude: float, longitude: float, radius_km: float) -> None:
+    """Raise a `ConfigError` if the values are no circle on the globe that can be searched."""
+    for name, value, limit in (("latitude", latitude, 90), ("longitude", longitude, 180)):
+        if not -limit <= value <= limit:
+            raise ConfigError(
+                f"{name} {value:g} must be from {-limit} to {limit} degrees; give latitude, then longitude"
+            )
+    if not 0 < radius_km <= MAX_RADIUS_KM:
+        raise ConfigError(f"radius {radius_km:g} km must be more than 0 and at most {MAX_RADIUS_KM:g} km")
+
 
 @dataclass(frozen=True)
 class StationSearch:
@@ -70,17 +87,11 @@ class StationSearch:
     latitude: float
     longitude: float
     radius_km: float
-    source: str = DEFAULT_SEARCH
+    source: str
     variable: str | None = None
 
     def __post_init__(self) -> None:
-        for name, value, limit in (("latitude", self.latitude, 90), ("longitude", self.longitude, 180)):
-            if not -limit <= value <= limit:
-                raise ConfigError(
-                    f"{name} {value:g} must be from {-limit} to {limit} degrees; give latitude, then longitude"
-                )
-        if not 0 < self.radius_km <= MAX_RADIUS_KM:
-            raise ConfigError(f"radius {self.radius_km:g} km must be more than 0 and at most {MAX_RADIUS_KM:g} km")
+        check_circle(self.latitude, self.longitude, self.radius_km)
         if self.source not in services_offering("stations"):
             raise ConfigError(
                 f"source {self.source!r} offers no search for stations; allowed are "
@@ -113,6 +124,60 @@ class StationList:
     stations: pl.DataFrame
     series: pl.DataFrame
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NearbyStations:
+    """Stations of one or several services around a place, their series, and notes for the reader.
+
+    `stations` is `NEARBY_STATIONS`, `series` is `NEARBY_SERIES`; `sources` are the services that answered.
+    """
+
+    latitude: float
+    longitude: float
+    radius_km: float
+    sources: tuple[str, ...]
+    stations: pl.DataFrame
+    series: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def nearby_stations(lists: Sequence[StationList], notes: Sequence[str] = ()) -> NearbyStations:
+    """The results of searches around one place, one per service, as one; `notes` come first."""
+    search = lists[0].search
+    stations = [result.stations.with_columns(pl.lit(result.search.source).alias("source")) for result in lists]
+    series = [result.series.with_columns(pl.lit(result.search.source).alias("source")) for result in lists]
+    named_notes = ((f"{result.search.source}: ", note) for result in lists for note in result.notes)
+    own_notes = (f"{name}{note}" if len(lists) > 1 else note for name, note in named_notes)
+    return NearbyStations(
+        *search.centre,
+        search.radius_km,
+        tuple(result.search.source for result in lists),
+        NEARBY_STATIONS.check(pl.concat(stations).sort("distance_km", maintain_order=True), unique=True),
+        NEARBY_SERIES.check(pl.concat(series)),
+        (*notes, *own_notes),
+    )
+
+
+def services_near(latitude: float, longitude: float, radius_km: float) -> list[str]:
+    """Names of the services that offer a search for stations and whose stations may lie within the radius.
+
+    A service without a default URL is left out: it has to be named.
+
+    >>> services_near(-33.9, 150.6, 25)[0], services_near(51.5, -0.1, 25)
+    ('waternsw', [])
+    """
+    check_circle(latitude, longitude, radius_km)
+    north = radius_km / KM_PER_DEGREE
+    cosine = math.cos(math.radians(min(90.0, abs(latitude) + north)))
+    east = north / cosine if cosine > 0.01 else 360.0
+
+    def is_near(name: str) -> bool:
+        box = SERVICES[name].covers or (-90.0, -180.0, 90.0, 180.0)
+        is_in_reach = box[0] - north <= latitude <= box[2] + north
+        return is_in_reach and any(box[1] - east <= longitude + turn <= box[3] + east for turn in (-360, 0, 360))
+
+    return [name for name in services_offering("stations") if SERVICES[name].url is not None and is_near(name)]
 
 
 def add_distances(sites: pl.DataFrame, centre: Sequence[float]) -> pl.DataFrame:

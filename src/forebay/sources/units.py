@@ -33,7 +33,7 @@ UNITS = {
     "mgd": "mgd mgal/d mgal/day",
     "ac-ft/d": "ac-ft/d ac-ft/day af/d",
     "%": "% percent",
-    "degC": "degc °c c degreescelsius degreescelcius deg.c",  # "celcius" as recorded
+    "degC": "degc °c c degreescelsius degreescelcius deg.c",  # also misspelt, as recorded
     "degF": "degf °f f degreesfahrenheit deg.f",
 }
 """Forebay's name of a unit → the forms that services write, in small letters and without spaces."""

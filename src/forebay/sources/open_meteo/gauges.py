@@ -185,7 +185,7 @@ def _intervals(hours: pl.DataFrame, gauge: Gauge, dam: Dam, now: datetime) -> pl
         days = day_values(hours, dam.time_zone, is_sum=_is_total(gauge), day_start=gauge.day_start)
     else:
         start = pl.col("time") - (HOUR if _is_total(gauge) else timedelta(0))
-        days = hours.select(start.alias("start"), (start + HOUR).alias("end"), pl.col("value").round(4)).drop_nulls()
+        days = hours.select(start.alias("start"), (start + HOUR).alias("end"), pl.col("value").round(6)).drop_nulls()
     ended = days.filter(pl.col("end") <= now)
     return ended.select(
         pl.col("start").cast(INSTANT).alias("time"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from itertools import pairwise
 
 import polars as pl
 
@@ -139,15 +137,14 @@ def _times(texts: Json, block: str) -> pl.Series:
     form = "%Y-%m-%dT%H:%M" if block == "hourly" else "%Y-%m-%d"
     if not isinstance(texts, list):
         raise SourceError(f"the answer has {_short(texts)} instead of a list of times; {_LATER}")
-    times: list[datetime] = []
-    for text in texts:
-        try:
-            times.append(datetime.strptime(text, form))
-        except (TypeError, ValueError):
-            raise SourceError(f"the answer has the time {_short(text)}, which is not {form}; {_LATER}") from None
-    if any(later <= earlier for earlier, later in pairwise(times)):
+    times = pl.Series([text if isinstance(text, str) else None for text in texts], dtype=pl.String)
+    times = times.str.to_datetime(form, time_unit="us", strict=False)
+    if times.null_count():
+        wrong = texts[times.is_null().arg_max() or 0]
+        raise SourceError(f"the answer has the time {_short(wrong)}, which is not {form}; {_LATER}")
+    if not times.is_sorted() or times.n_unique() < len(times):
         raise SourceError(f"the times of the answer do not rise; {_LATER}")
-    return pl.Series(times, dtype=pl.Datetime("us"))
+    return times
 
 
 def _values(values: Json, key: str, count: int) -> pl.Series:
