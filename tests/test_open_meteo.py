@@ -121,7 +121,7 @@ def test_recorded_answers_have_the_values_of_the_file(case: int) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_recorded_errors_are_sentences(name: str) -> None:
     with pytest.raises(SourceError, match=REFUSED[name]) as caught:
-        parse.check_answer((RECORDINGS / name).read_bytes())
+        parse.check_answer((RECORDINGS / name).read_bytes(), [SYDNEY])
     assert caught.value.retryable == (name == "error_429_minutely.json")
 
 
@@ -145,11 +145,25 @@ def test_junk_in_each_place_is_a_source_error_or_a_table(name: str) -> None:
                 assert unprintable(text) is None, f"{place} = {junk}: {text!r}"
 
 
+@pytest.mark.parametrize(
+    ("cell", "place", "is_near"),
+    [((-33.75, 150.5), SYDNEY, True), ((-33.9, 153.5), SYDNEY, False), ((0.0, -179.9), (0.0, 179.9), True),
+     ((80.0, 5.0), (80.0, 0.0), True), ((78.0, 0.0), (80.1, 0.0), False)],
+)  # fmt: skip
+def test_the_cell_of_a_point_is_near_it(cell: tuple[float, float], place: tuple[float, float], is_near: bool) -> None:
+    answer = json.dumps({"latitude": cell[0], "longitude": cell[1], "hourly": {}}).encode()
+    if is_near:
+        parse.check_answer(answer, [place])
+    else:
+        with pytest.raises(SourceError, match="point 1 is at"):
+            parse.check_answer(answer, [place])
+
+
 def test_texts_of_an_unavailable_run_are_a_missing_run() -> None:
     for text in (b"Unexpected error while streaming data: modelRunUnavailable(model: x)",
                  b'{"error":true,"reason":"modelRunUnavailable(model: x)"}'):  # fmt: skip
         with pytest.raises(MissingRunError, match="does not have this run"):
-            parse.check_answer(text)
+            parse.check_answer(text, [SYDNEY])
 
 
 # Days.
@@ -354,6 +368,8 @@ def _drop_hour(content: dict[str, object]) -> None:
         (lambda _: refusal("Minutely API request limit exceeded.", 429), r"per minute is reached"),
         (lambda _: Reply(b"<html>Wartung</html>"), r"the answer is not JSON, it begins '<html>"),
         (lambda _: Reply(b"[]"), r"the answer has 0 points instead of 1"),
+        (changed(lambda c: c.update(longitude=-150.6)), r"point 1 is at -33.9, -150.6 instead of -33.9, 150.6"),
+        (changed(lambda c: c.update(latitude="x")), r"point 1 is at 'x', 150.6 instead of"),
         (changed(lambda c: c.update(utc_offset_seconds=36000)), r"times have the offset 36000 s instead of 0"),
         (changed(_drop_hour), r"does not have each hour from 2024-04-29 00:00 to 2024-05-02 23:00 for point 1"),
         (changed(lambda c: c.update(hourly_units={"precipitation": "furlong"})), r"unit 'furlong' is not a unit"),

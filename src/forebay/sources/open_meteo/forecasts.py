@@ -153,9 +153,6 @@ def _hours(answer: bytes, weather: Weather, model: str) -> pl.DataFrame:
     """point (label), days_before, member, time (UTC, as published), start (of the hour), value (canonical unit)."""
     check_zone(answer)
     series = parse_series(answer, PARAMETERS[weather.variable], model)
-    count = series["point"].n_unique()
-    if count != len(weather.labels):
-        raise SourceError(f"the answer has {count} points instead of {len(weather.labels)}; try again later")
     units = series["unit"].unique().to_list()
     unit = unit_of(units[0])
     if len(units) != 1 or unit not in weather.kind.units:
@@ -163,7 +160,7 @@ def _hours(answer: bytes, weather: Weather, model: str) -> pl.DataFrame:
         raise SourceError(f"the answer's unit {names} is not one of {weather.variable} ({allowed}); try again later")
     assert unit is not None
     before = HOUR if weather.variable in TOTALS else timedelta(0)
-    labels = pl.DataFrame({"point": range(count), "label": weather.labels}, schema_overrides={"point": pl.Int32})
+    labels = pl.DataFrame({"label": weather.labels}).with_row_index("point").cast({"point": pl.Int32})
     time = pl.col("time").dt.replace_time_zone("UTC").cast(INSTANT)
     return series.join(labels, on="point", maintain_order="left").select(
         pl.col("label").alias("point"),

@@ -51,7 +51,7 @@ def fetch_readings(
     with open_transport(limits) as send:
         try:
             answers = ((send(_request(gauge, points, span, settings)), span) for span in spans)
-            parts = [_hours(answer, names, span, len(points)) for answer, span in answers]
+            parts = [_hours(answer, names, span) for answer, span in answers]
         except SourceError as error:
             where = f"{gauge.source}, station {gauge.station}"
             raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
@@ -148,9 +148,7 @@ def _request(gauge: Gauge, points: tuple[Point, ...], span: tuple[date, date], s
     )
 
 
-def _hours(
-    answer: bytes, names: tuple[str, str], span: tuple[date, date], points: int
-) -> tuple[pl.DataFrame, str]:
+def _hours(answer: bytes, names: tuple[str, str], span: tuple[date, date]) -> tuple[pl.DataFrame, str]:
     """time (UTC) and value of each hour of `span`, the mean over the points, and the unit; null where one has none.
 
     Parameters
@@ -161,8 +159,6 @@ def _hours(
     check_zone(answer)
     series = parse_series(answer, *names)
     first, last = datetime.combine(span[0], time(0)), datetime.combine(span[1], time(23))
-    if series["point"].n_unique() != points:
-        raise SourceError(f"the answer has {series['point'].n_unique()} points instead of {points}; try again later")
     for (point,), hours in series.group_by("point", maintain_order=True):
         if not is_hourly(hours["time"], first, last):
             raise SourceError(

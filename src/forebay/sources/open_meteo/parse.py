@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from math import cos, radians
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.errors import MissingRunError, SourceError
 from forebay.sources.answers import Json, answer_parser, json_of
 from forebay.text import printable
+
+if TYPE_CHECKING:
+    from forebay.dams.weather import Point
 
 SERIES: dict[str, pl.DataType] = {
     "point": pl.Int32(),  # position among the requested points, from 0
@@ -20,6 +26,9 @@ SERIES: dict[str, pl.DataType] = {
 }
 """Columns of the values of one variable."""
 
+MAX_CELL_DEG = 2.0
+"""Largest distance between a point and the centre of its cell: twice the size of the cells of the coarsest models."""
+
 _NAN = re.compile(r"(?<=[:\[,])(\s*)-?nan(?=\s*[,}\]])")
 _LIMIT = re.compile(r"(minutely|hourly|daily|monthly)\b.*\blimit exceeded", re.IGNORECASE)
 _MAX_REASON = 200
@@ -28,9 +37,24 @@ _ADVICE = "check points, model and variable in the dam file"
 
 
 @answer_parser
-def check_answer(answer: bytes) -> None:
-    """Raise a `SourceError` if the answer is an error, is no JSON, or a point has no data."""
-    points_of(answer)
+def check_answer(answer: bytes, places: Sequence[Point]) -> None:
+    """Raise a `SourceError` unless the answer has the data of each requested point, in their order."""
+    points = points_of(answer)
+    if len(points) != len(places):
+        raise SourceError(f"the answer has {len(points)} points instead of {len(places)}; {_LATER}")
+    for number, (point, place) in enumerate(zip(points, places, strict=True), start=1):
+        cell = [point.get(name) for name in ("latitude", "longitude")]
+        if _is_far(cell, place):
+            where = f"{', '.join(map(_short, cell))} instead of {place[0]:g}, {place[1]:g}"
+            raise SourceError(f"the answer's point {number} is at {where}; {_LATER}")
+
+
+def _is_far(cell: Sequence[Json], place: Point) -> bool:
+    """Whether a model's cell is no place, or too far from the point to contain it."""
+    if not all(isinstance(degrees, int | float) for degrees in cell):
+        return True
+    north, east = abs(cell[0] - place[0]), abs(cell[1] - place[1]) % 360
+    return not (north <= MAX_CELL_DEG and min(east, 360 - east) * cos(radians(place[0])) <= MAX_CELL_DEG)
 
 
 def points_of(answer: bytes) -> list[dict[str, Json]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -45,7 +46,7 @@ def make_request(
     url = service_url(source, endpoint, settings)
     return Request(
         f"{url}{'&' if '?' in url else '?'}{urlencode(query, safe=',:')}",
-        check=check_answer,
+        check=partial(check_answer, places=points),
         error_statuses=ERROR_STATUSES,
         secret_query=settings.key_query(source),
     )
