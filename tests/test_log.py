@@ -10,7 +10,9 @@ import re
 import socket
 import subprocess
 import sys
-from datetime import datetime, timedelta
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -201,6 +203,26 @@ def test_other_libraries_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
         "WARNING a warning",
         "ERROR an error",
     ]
+
+
+@pytest.fixture
+def _in_sydney(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clock of this process is that of Sydney."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Australia/Sydney")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_sydney")
+@pytest.mark.parametrize("log_json", [False, True])
+def test_the_times_of_the_log_are_utc(capsys: pytest.CaptureFixture[str], log_json: bool) -> None:
+    with log_to_stderr(LogOptions(log_json=log_json)):
+        log.write(logging.WARNING, "fetch", {}, "late")
+    line = capsys.readouterr().err
+    written = datetime.fromisoformat(json.loads(line)["time"] if log_json else line.partition(" ")[0])
+    assert abs(datetime.now(UTC) - written) < timedelta(minutes=5)
 
 
 def test_warnings_of_python_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -86,6 +88,15 @@ def test_the_map_names_the_place_the_rings_and_every_station() -> None:
     for text in ("The &lt;Place&gt;", "10 km", "212242", "563035", "rainfall", "stream_level"):
         assert f">{text}<" in svg
     assert "stations of waternsw within 10 km" in svg
+
+
+def test_a_dot_has_the_first_and_last_day_of_all_its_series() -> None:
+    stations = stations_at(("a", 5.0, 90.0))
+    spans = [(date(1990, 1, 1), date(2000, 1, 1)), (date(1980, 1, 1), date(2020, 1, 1)), (None, None)]
+    rain = {**NSW, "station": "a", "variable": "rainfall"}
+    series = [{**rain, "first_day": first, "last_day": last} for first, last in spans]
+    ((dot,),) = layer(replace(stations, series=pl.DataFrame(series, schema=NEARBY_SERIES.columns)), "circle")
+    assert (dot["first_day"], dot["last_day"]) == ("1980-01-01", "2020-01-01")
 
 
 def test_overlapping_labels_are_left_out_but_no_dot() -> None:

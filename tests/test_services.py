@@ -44,14 +44,16 @@ def test_every_service_has_a_known_protocol_and_grades_on_the_scale() -> None:
 
 
 def _length(span: str) -> int:
+    """Number of codes of a span like "1-6"; a word is one code."""
     low, _, high = span.partition("-")
-    return int(high or low) - int(low) + 1
+    return int(high or low) - int(low) + 1 if low.isdecimal() else 1
 
 
 def test_names_of_services_by_purpose() -> None:
     hydstra = ["waternsw", "vicwater", "qldwater"]
-    assert services_offering("stations") == services_with_quality_codes() == hydstra
-    assert list(default_urls()) == [*hydstra, "open_meteo"]
+    assert services_offering("stations") == [*hydstra, "usgs", "cwms"]
+    assert services_with_quality_codes() == hydstra, "codes of usgs and cdec are words"
+    assert list(default_urls()) == [*hydstra, "usgs", "cwms", "cdec", "open_meteo"]
     assert services_offering("weather_forecasts") == ["open_meteo"]
     with pytest.raises(ConfigError, match="source 'bom' is unknown; allowed are waternsw, vic"):
         service_named("bom")

@@ -1,4 +1,4 @@
-"""One conformance suite for all sources."""
+"""Sources with the real data of Warragamba, and the simulation; `tests/test_conformance.py` has every service."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -48,7 +48,10 @@ def local_days(readings: pl.DataFrame) -> pl.Series:
     return (readings["time"].dt.replace_time_zone(None) + timedelta(hours=10)).dt.date()
 
 
-@pytest.fixture(params=[pytest.param(name, marks=needs_shared if name != "simulated" else ()) for name in SERVICES])
+SOURCES = [name for name, service in SERVICES.items() if service.protocol in ("hydstra", "csv", "simulated")]
+
+
+@pytest.fixture(params=[pytest.param(name, marks=needs_shared if name != "simulated" else ()) for name in SOURCES])
 def dam(request: pytest.FixtureRequest) -> Dam:
     return dam_of(request.param)
 

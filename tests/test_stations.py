@@ -363,7 +363,7 @@ def test_a_box_is_within_reach_of_a_circle_across_the_date_line(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("place", "message"), [((95.0, 0.0), "latitude 95"), ((0.0, -140.0), "no service has stations")]
+    ("place", "message"), [((95.0, 0.0), "latitude 95"), ((-50.0, -100.0), "no service has stations")]
 )
 def test_a_place_without_services_is_an_error(place: tuple[float, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -47,7 +47,8 @@ class Service:
     offers
         What it has: readings of gauges, a search for stations, weather forecasts.
     quality_codes
-        Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34"). A code that is not listed is "unknown".
+        Grade (`tables.GRADES`) → its codes, as numbers and ranges ("1-6 34") or as words ("Approved REVISED"). A code
+        that is not listed is "unknown".
     options
         Constants of the protocol. Hydstra: `datasource`.
     request_keys
@@ -143,6 +144,44 @@ SERVICES: dict[str, Service] = {
         covers=(-29.3, 137.9, -9.0, 153.6),
         request_keys=HYDSTRA_KEYS,
     ),
+    "usgs": Service(
+        title="USGS Water Data (United States)",
+        protocol="usgs",
+        url="https://api.waterdata.usgs.gov/ogcapi/v1",
+        offers=("readings", "stations"),
+        quality_codes={
+            "good": "Approved REVISED",
+            "unknown": "Provisional",
+            "estimated": "ESTIMATED FORCEINTERPOLATION",
+            "poor": "ICE EQUIP",
+        },
+        covers=(-14.6, -215.4, 71.5, -64.5),  # from Guam (144.6° E) eastwards to the Virgin Islands
+        request_keys=("parameter", "statistic", "datum", "series"),
+        key_header="X-Api-Key",
+        key_variable="API_USGS_PAT",
+        licence="Public domain (U.S. Government)",
+        attribution="U.S. Geological Survey, Water Data for the Nation",
+        limits=Limits(points_per_request=50_000, stations_per_request=200),
+    ),
+    "cwms": Service(
+        title="CWMS Data API (US Army Corps of Engineers)",
+        protocol="cwms",
+        url="https://cwms-data.usace.army.mil/cwms-data",
+        offers=("readings", "stations"),
+        covers=(17.5, -170.0, 71.5, -64.0),
+        request_keys=("office", "datum"),
+        licence="Public domain (U.S. Government)",
+        attribution="US Army Corps of Engineers, CWMS Data API",
+    ),
+    "cdec": Service(
+        title="California Data Exchange Center",
+        protocol="cdec",
+        url="https://cdec.water.ca.gov/dynamicapp/req/JSONDataServlet",
+        quality_codes={"poor": "N"},
+        request_keys=("sensor",),
+        licence="public data of the State of California",
+        attribution="California Department of Water Resources, CDEC",
+    ),
     "open_meteo": Service(
         title="Open-Meteo, reanalysis and forecasts of weather models (free use is non-commercial)",
         protocol="open_meteo",
@@ -168,9 +207,10 @@ SERVICES: dict[str, Service] = {
 }
 """Every service by the name that a dam file gives as `source`.
 
-Quality codes: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E (unknown) and F (poor) of each
-agency's codes.
+Quality codes of the Australian agencies: the Bureau of Meteorology's classes A (good), B (fair), C (estimated), E
+(unknown) and F (poor). Those of USGS: the approval status and the qualifiers.
 """
+
 
 def service_named(name: str) -> Service:
     """The service of this name.
@@ -188,15 +228,16 @@ def service_named(name: str) -> Service:
 def services_offering(offer: Offer) -> list[str]:
     """Names of the services that offer this.
 
-    >>> services_offering("stations")
+    >>> services_offering("stations")[:3]
     ['waternsw', 'vicwater', 'qldwater']
     """
     return [name for name, service in SERVICES.items() if offer in service.offers]
 
 
 def services_with_quality_codes() -> list[str]:
-    """Names of the services whose quality codes have grades."""
-    return [name for name, service in SERVICES.items() if service.quality_codes]
+    """Names of the services whose quality codes are numbers with grades: a file can use them."""
+    codes = {name: " ".join(service.quality_codes.values()).split() for name, service in SERVICES.items()}
+    return [name for name, listed in codes.items() if listed and all(code[0].isdecimal() for code in listed)]
 
 
 def attributions(names: Iterable[str]) -> list[str]:

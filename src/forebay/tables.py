@@ -5,7 +5,7 @@ Instants are UTC (`pl.Datetime("us", "UTC")`), days are station-local dates (`pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -26,6 +26,16 @@ REFERENCES = ("no_change", "last_change", "damped_change", "climatology")
 
 SUMMARY_LEADS = (1, 3, 7)
 """Lead times (days) in a table or picture that does not have all of them."""
+
+
+def summary_leads(leads: Iterable[int]) -> list[int]:
+    """Lead times of a short table or picture: those of `SUMMARY_LEADS`, or the first three where none of them occurs.
+
+    >>> summary_leads([1, 2, 3, 4]), summary_leads([2, 2, 4, 5, 6])
+    ([1, 3], [2, 4, 5])
+    """
+    ordered = sorted(set(leads))
+    return [lead for lead in ordered if lead in SUMMARY_LEADS] or ordered[:3]
 
 
 @dataclass(frozen=True)

@@ -63,19 +63,14 @@ def _check_source(text: str) -> str:
     return text
 
 
-def _key_text(key: object) -> str:
-    """A key for a message: as it is, or quoted where it has other characters than those of a bare key."""
-    text = str(key)
-    return text if re.fullmatch(r"[\w-]{1,80}", text) else repr(text[:80])
-
-
 def _request_pairs(table: object) -> object:
     """(key, text) of each entry of a table of texts and numbers, sorted; anything else is left to the validation."""
     if not isinstance(table, Mapping):
         return table
     for key, value in table.items():
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise ValueError(f"request.{_key_text(key)} = {value!r} must be a text or a whole number")
+            name = repr(str(key))[1:-1]  # a key may have a line break
+            raise ValueError(f"request.{name} = {value!r} must be a text or a whole number")
     return tuple(sorted((str(key), str(value)) for key, value in table.items()))
 
 
@@ -200,7 +195,7 @@ class Gauge(FrozenModel):
         self.conversions(self.unit)
         if unknown := {key for key, _ in self.request} - set(service_named(self.source).request_keys):
             allowed = ", ".join(service_named(self.source).request_keys) or "none"
-            key = f"request.{_key_text(min(unknown))}"
+            key = f"request.{repr(min(unknown))[1:-1]}"
             raise ValueError(f"{key} is unknown; allowed with source = {self.source!r}: {allowed}")
         check_unique("readings_from: from", (change.from_ for change in self.readings_from))
         if self.interval_s is None:

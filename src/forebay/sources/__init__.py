@@ -16,7 +16,7 @@ import polars as pl
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import service_named, services_offering
-from forebay.sources import csv_files, hydstra, open_meteo, simulated
+from forebay.sources import cdec, csv_files, cwms, hydstra, open_meteo, simulated, usgs
 from forebay.sources.stations import NearbyStations, StationList, StationSearch, nearby_stations, services_near
 
 if TYPE_CHECKING:
@@ -123,6 +123,9 @@ class SourceProtocol:
 
 PROTOCOLS: dict[str, SourceProtocol] = {
     "hydstra": SourceProtocol(hydstra.fetch_readings, hydstra.plan_requests, hydstra.search_stations),
+    "cwms": SourceProtocol(cwms.fetch_readings, cwms.plan_requests, cwms.search_stations),
+    "cdec": SourceProtocol(cdec.fetch_readings, cdec.plan_requests),
+    "usgs": SourceProtocol(usgs.fetch_readings, usgs.plan_requests, usgs.search_stations),
     "open_meteo": SourceProtocol(
         open_meteo.fetch_readings, open_meteo.plan_requests, weather=open_meteo.forecasts
     ),

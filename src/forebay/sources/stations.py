@@ -198,3 +198,30 @@ def add_distances(sites: pl.DataFrame, centre: Sequence[float]) -> pl.DataFrame:
         pl.lit(None, STATIONS.columns["datasources"]).alias("datasources"),
     )
     return STATIONS.check(stations)
+
+
+def nearest_stations(sites: pl.DataFrame, search: StationSearch) -> tuple[pl.DataFrame, list[str]]:
+    """The stations (`STATIONS`) within the radius, the nearest first and at most `MAX_STATIONS`, and notes."""
+    notes = []
+    unplaced = sites["latitude"].null_count()
+    if unplaced:
+        notes.append(f"{unplaced} of the answer's {len(sites)} stations have no coordinates and are left out.")
+    near = sites.filter(pl.col("distance_km") <= search.radius_km).sort("distance_km", "station")
+    if len(near) > MAX_STATIONS:
+        notes.append(
+            f"{len(near)} stations lie within {search.radius_km:g} km; the list has the nearest {MAX_STATIONS}; "
+            "give a smaller radius to see all."
+        )
+    return near.head(MAX_STATIONS), notes
+
+
+def station_list(search: StationSearch, stations: pl.DataFrame, series: pl.DataFrame, notes: list[str]) -> StationList:
+    """Result of a search: only stations and series of its variable, the series in the order of the stations."""
+    if search.variable is not None:
+        series = series.filter(pl.col("variable") == search.variable)
+        stations = stations.join(series, on="station", how="semi")
+    if stations.is_empty():
+        condition = f" that measures {search.variable}" if search.variable else ""
+        notes = [*notes, f"{search.source} has no station{condition} within {search.radius_km:g} km."]
+    ordered = stations.select("station").join(SERIES.check(series), on="station", maintain_order="left")
+    return StationList(search, STATIONS.check(stations, unique=True), SERIES.check(ordered), tuple(notes))

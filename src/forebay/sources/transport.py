@@ -24,7 +24,7 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlencode, urljoin, ur
 
 from forebay.errors import SourceError
 from forebay.log import write
-from forebay.text import public_url, without_secrets
+from forebay.text import printable, public_url, without_secrets
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
+MAX_ERROR_BYTES, MAX_ERROR_TEXT = 100_000, 400
+"""Longest body of an error that is read, and longest text of it that an error shows."""
 
 _slots: dict[tuple[str, int], threading.BoundedSemaphore] = {}
 """(host, maximal number of requests at a time) → slots for requests, for the whole process."""
@@ -45,6 +47,8 @@ class Request:
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
     repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
+    `explain` takes the body of an answer with any other error status. It returns what is wrong and what to do; empty
+    if the body does not say it. `headers` are further headers.
     `secret_headers` and `secret_query` have the user's key; no log and no error shows it, and no other host gets it.
     `url` is without the parameters of `secret_query`, which are added when the request is sent.
     """
@@ -53,6 +57,8 @@ class Request:
     body: bytes | None = None
     check: Callable[[bytes], object] | None = None
     error_statuses: frozenset[int] = frozenset()
+    explain: Callable[[bytes], str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -240,7 +246,7 @@ class _Guarded:
     def _exchange(self, request: Request) -> tuple[bytes, str | None]:
         method = "GET" if request.body is None else "POST"
         extensions = {"trace": self._trace}
-        headers = dict(request.secret_headers)
+        headers = {**request.headers, **request.secret_headers}
         with self.client.stream(
             method, request.secret_url, content=request.body, headers=headers, extensions=extensions
         ) as response:
@@ -278,20 +284,35 @@ class _Guarded:
 
 def _check_status(request: Request, response: httpx2.Response) -> None:
     status = response.status_code
-    if status in request.error_statuses:
+    if status in request.error_statuses or response.is_success:
         return
+    answered = f"{request.host} answered with status {status} ({response.reason_phrase})"
+    explanation = _explanation(request, response)
     if status in RETRIED_STATUS:
         raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}): it is busy or down; try again "
-            "later",
+            f"{answered}: {explanation or 'it is busy or down; try again later'}",
             retryable=True,
             retry_after=_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
         )
-    if not response.is_success:
-        raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}) to "
-            f"{urlsplit(public_url(request.url)).path}; check the service's URL in the settings"
-        )
+    if explanation:
+        raise SourceError(f"{answered}: {explanation}")
+    path = urlsplit(public_url(request.url)).path
+    raise SourceError(f"{answered} to {path}; check the service's URL in the settings")
+
+
+def _explanation(request: Request, response: httpx2.Response) -> str:
+    """What an error's body says, by the request's `explain`, without the user's key."""
+    if request.explain is None:
+        return ""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > MAX_ERROR_BYTES:
+            return ""
+    text = request.explain(bytes(body))
+    for secret in request.secret_headers.values():
+        text = text.replace(secret, "***")
+    return " ".join(without_secrets(printable(text)).split())[:MAX_ERROR_TEXT]
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:
@@ -311,17 +332,32 @@ def _retry_after(header: str | None, now: datetime) -> float | None:
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 
 
+def is_same_host(url: str, target: str) -> bool:
+    """Whether `target` has the host, port and user of `url`, with the same scheme or https: it may get the key.
+
+    >>> is_same_host("https://host/a", "https://host/b"), is_same_host("https://host/a", "http://host/b")
+    (True, False)
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a URL.
+    """
+    old, new = urlsplit(url), urlsplit(target)
+    is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
+    return is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)
+
+
 def _redirected(request: Request, location: str) -> Request:
     """The request at the redirect's target, which must be on the same host, with the same scheme or https."""
     try:
         target = replace(request, url=urljoin(request.url, location))
-        old, new = urlsplit(request.url), urlsplit(target.url)
+        stays = is_same_host(request.url, target.url)
     except ValueError:
         raise SourceError(
             f"{request.host} redirects to {public_url(location)!r}, which is not a URL; try again later"
         ) from None
-    is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
-    if not (is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)):
+    if not stays:
         raise SourceError(
             f"{request.host} redirects to {public_url(target.url)!r} on another host; only redirects on the same host "
             "are followed; if the service has moved, set its new URL in the settings"

@@ -27,6 +27,7 @@ from forebay.sources.hydstra.parse import (
     readings_of,
     result_of,
 )
+from forebay.sources.periods import Period, named_errors
 from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
 from forebay.tables import READINGS
 
@@ -37,15 +38,6 @@ if TYPE_CHECKING:
 
 Call = Callable[[str, str, Mapping[str, object]], bytes]
 """A service: function, version and params of a call → the answer."""
-
-
-@dataclass(frozen=True)
-class Period:
-    """Local days of a fetch, and its instant; without `since` it starts with the record."""
-
-    since: date | None
-    until: date
-    now: datetime
 
 
 def fetch_readings(
@@ -96,7 +88,7 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
     """The readings that `fetch_readings` returns, with any `call` as the service."""
     codes = _variable_codes(gauge)
     parts = [READINGS.empty()]
-    try:
+    with named_errors(gauge):
         record = _record(call, gauge, codes[0])
         for start, end in _calls(_span(gauge, record, period), gauge, limits):
             answer = call("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
@@ -105,9 +97,6 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
             if start == _interval_at(gauge, record.start) and codes[0] == codes[1]:
                 _refuse_lost_start(part, record, end)
             parts += part
-    except SourceError as error:
-        where = f"{gauge.source}, station {gauge.station}"
-        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
     day = gauge.local_day(dam.time_zone)
     in_period = day.is_between(period.since or date.min, period.until)
     return READINGS.check(pl.concat(parts).filter(in_period), unique=True)

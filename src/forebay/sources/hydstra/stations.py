@@ -23,12 +23,13 @@ from forebay.sources.hydstra.fetch import Call, call_to
 from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of
 from forebay.sources.stations import (
     KM_PER_DEGREE,
-    MAX_STATIONS,
     SERIES,
     STATIONS,
     StationList,
     StationSearch,
     add_distances,
+    nearest_stations,
+    station_list,
 )
 from forebay.sources.transport import open_transport
 from forebay.sources.units import unit_of
@@ -76,31 +77,13 @@ class _Search:
     service: Service
 
     def station_list(self) -> StationList:
-        search = self.search
         sites, notes = self._sites()
-        unplaced = sites["latitude"].null_count()
-        if unplaced:
-            notes.append(f"{unplaced} of the answer's {len(sites)} stations have no coordinates and are left out.")
-        near = sites.filter(pl.col("distance_km") <= search.radius_km).sort("distance_km", "station")
-        if len(near) > MAX_STATIONS:
-            notes.append(
-                f"{len(near)} stations lie within {search.radius_km:g} km; the list has the nearest {MAX_STATIONS}; "
-                "give a smaller radius to see all."
-            )
-            near = near.head(MAX_STATIONS)
+        near, near_notes = nearest_stations(sites, self.search)
         ids = near["station"].to_list()
         datasources, refusals = self._call_in_parts(ids, "get_datasources_by_site", {}, _parse_datasource_lists)
         stations = near.drop("datasources").join(datasources, on="station", how="left")
         series, series_refusals = self._series(ids)
-        notes += [*refusals, *series_refusals]
-        if search.variable is not None:
-            series = series.filter(pl.col("variable") == search.variable)
-            stations = stations.join(series, on="station", how="semi")
-        if stations.is_empty():
-            condition = f" that measures {search.variable}" if search.variable else ""
-            notes.append(f"{search.source} has no station{condition} within {search.radius_km:g} km.")
-        ordered = stations.select("station").join(SERIES.check(series), on="station", maintain_order="left")
-        return StationList(search, STATIONS.check(stations, unique=True), SERIES.check(ordered), tuple(notes))
+        return station_list(self.search, stations, series, [*notes, *near_notes, *refusals, *series_refusals])
 
     def _sites(self) -> tuple[pl.DataFrame, list[str]]:
         """All stations of the answer, with distance and bearing where they have coordinates, and notes."""
