@@ -49,7 +49,7 @@ def page() -> str:
     keys = [
         [f"`{name}`", ", ".join(f"`{key}`" for key in service.request_keys), _api_key(service)]
         for name, service in SERVICES.items()
-        if service.request_keys or service.key_header
+        if service.request_keys or service.takes_key
     ]
     requests = KEYS_HEAD + table(("service", "keys of `request`", "API key"), keys)
     return HEAD + services + requests + GRADES_HEAD + _grade_table(numbers) + WORDS_HEAD + _grade_table(words)
@@ -62,7 +62,7 @@ def _grade_table(names: list[str]) -> str:
 
 
 def _api_key(service: Service) -> str:
-    return f"optional, also as `{service.key_variable}`" if service.key_header else "none"
+    return f"optional, also as `{service.key_variable}`" if service.takes_key else "none"
 
 
 def _row(name: str, service: Service) -> list[str]:

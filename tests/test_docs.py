@@ -195,7 +195,7 @@ def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_dam_file_is_documented() -> None:
-    from forebay.dams import conversion, csv_layout, curves, dam, forcing, gauge, hindcast, thresholds
+    from forebay.dams import conversion, csv_layout, curves, dam, forcing, gauge, hindcast, thresholds, weather
 
     page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
     models = (
@@ -211,6 +211,7 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
         conversion.ReadingsFrom,
         forcing.Forcing,
         forcing.ForcingFile,
+        weather.Weather,
     )
     for model in (*models, thresholds.ReferenceLevel, thresholds.RulePoint, thresholds.Threshold, curves.StorageCurve):
         for name, field in model.model_fields.items():

@@ -54,6 +54,7 @@ def test_names_of_services_by_purpose() -> None:
         assert names[:3] == hydstra
     assert "kiwis" in default_urls() and default_urls()["kiwis"] == "", "the user gives its URL"
     assert "kiwis" not in services_with_quality_codes()
+    assert services_offering("weather_forecasts") == ["open_meteo"]
     with pytest.raises(ConfigError, match="source 'bmo' is unknown; allowed are waternsw, vic"):
         service_named("bmo")
 

@@ -7,7 +7,7 @@ protocol is one entry in `SERVICES`. Settings, the validation of dam files, qual
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,10 +20,13 @@ Offer = Literal["readings", "stations", "weather_forecasts"]
 class Limits:
     """The service's own limits of one request, and of requests at a time; None where none is known.
 
-    The limits of the settings (`http`) hold too: the lower of two counts.
+    The limits of the settings (`http`) hold too: the lower of two counts. The limits per minute and per hour hold for
+    the fetch of past weather forecasts, in which each point counts as a request.
     """
 
     requests_at_once: int | None = None
+    requests_per_minute: int | None = None
+    requests_per_hour: int | None = None
     points_per_request: int | None = None
     days_per_request: int | None = None
     stations_per_request: int = 20
@@ -52,9 +55,13 @@ class Service:
         day (`end_stamp`), and the code that a zero without a measurement has (`zero_code`). UK: `api`.
     request_keys
         Keys that a gauge's `request` may have in the dam file.
-    key_header, key_variable
-        HTTP header that takes the user's API key, and the environment variable that its other clients read the key
-        from; empty for a service without keys.
+    endpoints
+        Other URLs of the service, by name; each is a setting (`sources.NAME.endpoints.ENDPOINT`).
+    run_delay_h
+        Of weather forecasts: hours from the time of a model run until its values are available.
+    key_header, key_query, key_variable
+        HTTP header or parameter of the query that takes the user's API key, and the environment variable that its other
+        clients read the key from; empty for a service without keys.
     covers
         Box that its stations lie in: south, west, north and east in degrees; None for the whole earth. A search for
         stations asks only the services whose box is within reach.
@@ -69,12 +76,20 @@ class Service:
     quality_codes: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     request_keys: tuple[str, ...] = ()
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    run_delay_h: float = 0.0
     key_header: str = ""
+    key_query: str = ""
     key_variable: str = ""
     covers: tuple[float, float, float, float] | None = None
     licence: str = ""
     attribution: str = ""
     limits: Limits = Limits()
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether the service has API keys."""
+        return bool(self.key_header or self.key_query)
 
 
 ENGLAND = (49.8, -6.5, 55.9, 1.9)
@@ -248,6 +263,26 @@ SERVICES: dict[str, Service] = {
         licence="public data of the State of California",
         attribution="California Department of Water Resources, CDEC",
     ),
+    "open_meteo": Service(
+        title="Open-Meteo, reanalysis and forecasts of weather models (free use is non-commercial)",
+        protocol="open_meteo",
+        url="https://archive-api.open-meteo.com/v1/archive",
+        endpoints={
+            "forecast": "https://api.open-meteo.com/v1/forecast",
+            "ensemble": "https://ensemble-api.open-meteo.com/v1/ensemble",
+            "single_runs": "https://single-runs-api.open-meteo.com/v1/forecast",
+            "previous_runs": "https://previous-runs-api.open-meteo.com/v1/forecast",
+        },
+        offers=("readings", "weather_forecasts"),
+        options={"customer_prefix": "customer-"},
+        request_keys=("points", "model", "variable"),
+        run_delay_h=6.0,
+        key_query="apikey",
+        key_variable="OPEN_METEO_API_KEY",
+        licence="CC BY 4.0",
+        attribution="Weather data by Open-Meteo.com (https://open-meteo.com)",
+        limits=Limits(requests_per_minute=600, requests_per_hour=5000),
+    ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
     "simulated": Service(title="The simulation behind the dam `demo`", protocol="simulated", licence="Apache-2.0"),
 }
@@ -284,6 +319,21 @@ def services_with_quality_codes() -> list[str]:
     """Names of the services whose quality codes are numbers with grades: a file can use them."""
     codes = {name: " ".join(service.quality_codes.values()).split() for name, service in SERVICES.items()}
     return [name for name, listed in codes.items() if listed and all(code[0].isdecimal() for code in listed)]
+
+
+def attributions(names: Iterable[str]) -> list[str]:
+    """Sentence on the origin and the licence of the data of each service that states one, in the order of the table.
+
+    >>> attributions(["open_meteo", "csv", "open_meteo"])
+    ['Weather data by Open-Meteo.com (https://open-meteo.com), licence CC BY 4.0.']
+    """
+    names = set(names)
+    services = [service for name, service in SERVICES.items() if name in names]
+    return [
+        f"{', licence '.join(filter(None, (service.attribution, service.licence)))}."
+        for service in services
+        if service.attribution
+    ]
 
 
 def default_urls() -> dict[str, str]:

@@ -113,6 +113,29 @@ FORCINGS = Table(
 )
 """Forecast and planned values, by issue."""
 
+WEATHER_VALUES = Table(
+    "weather values",
+    {
+        "service": pl.String(),
+        "model": pl.String(),
+        "point": pl.String(),  # "latitude,longitude"
+        "variable": pl.String(),
+        "issued_at": INSTANT,  # time of the model run; of an answer that names no run, the time of the answer
+        "known_at": INSTANT,  # from then on, a forecast may use it
+        "valid_time": INSTANT,  # start of the interval
+        "interval": pl.Int32(),  # seconds; 86,400 is one local day
+        "member": pl.Int32(),  # of an ensemble, 0: its control; null: the single forecast of a model
+        "value": pl.Float64(),  # canonical unit of the variable; null: the run has no value
+    },
+    ("service", "model", "point", "variable", "interval", "issued_at", "member", "valid_time"),
+)
+"""Forecasts of weather models: before the archive stamps them."""
+
+WEATHER_FORECASTS = Table(
+    "weather_forecasts", {**WEATHER_VALUES.columns, "fetched_at": INSTANT}, (*WEATHER_VALUES.key, "fetched_at")
+)
+"""Every version of every run of a weather model; a revised run is a separate version with a later `fetched_at`."""
+
 REVISIONS = Table(
     "revisions",
     {

@@ -91,8 +91,8 @@ def _parse_dam(text: str, where: str, folder: Path, roots: tuple[str, ...]) -> D
         position = re.search(r"\(at [^()]*\)$", str(error))
         reason = str(error) if may_quote else f"{PLACEHOLDER} {position[0] if position else ''}".rstrip()
         raise ConfigError(f"{where} is not valid TOML: {reason}") from None
-    if not all(isinstance(content.get(key, []), list) for key in ("gauges", "forcings", "storage_curves")):
-        raise ConfigError(f"{where}: gauges, forcings and storage_curves must be lists of tables ([[gauges]])")
+    if not all(isinstance(content.get(key, []), list) for key in ("gauges", "forcings", "weather", "storage_curves")):
+        raise ConfigError(f"{where}: gauges, forcings, weather and storage_curves must be lists of tables ([[gauges]])")
     try:
         for gauge in content.get("gauges", []):
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):

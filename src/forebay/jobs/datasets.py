@@ -141,6 +141,8 @@ def _attributes(dam: Dam, models: pl.Series | None) -> dict[str, str]:
         "dam": dam.id,
         "license": dam.licence or "not stated",
     }
+    if dam.attributions:
+        attributes["attribution"] = " ".join(dam.attributions)
     return attributes if models is None or models.is_empty() else attributes | {"model": models[0]}
 
 

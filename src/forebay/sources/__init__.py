@@ -16,14 +16,15 @@ import polars as pl
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import service_named, services_offering
-from forebay.sources import cdec, csv_files, cwms, hydstra, kiwis, simulated, uk_ea, usgs
+from forebay.sources import cdec, csv_files, cwms, hydstra, kiwis, open_meteo, simulated, uk_ea, usgs
 from forebay.sources.stations import NearbyStations, StationList, StationSearch, nearby_stations, services_near
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
+    from forebay.dams.weather import Weather
     from forebay.settings import Settings
-    from forebay.sources.transport import PlannedRequest
+    from forebay.sources.transport import PlannedRequest, Request, Send
 
 
 class Fetch(Protocol):
@@ -64,6 +65,52 @@ class SearchStations(Protocol):
         ...
 
 
+class WeatherSource(Protocol):
+    """Functions of a protocol that give weather forecasts (`tables.WEATHER_VALUES`), and the requests that they send.
+
+    A function raises a `SourceError` if the service does not answer, or its answer cannot be read; a `MissingRunError`
+    if the service does not have the run.
+    """
+
+    def current_forecast(
+        self, send: Send, weather: Weather, dam: Dam, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        """The current forecast, of an answer that names no run: it is issued at `now`."""
+        ...
+
+    def ensemble_members(
+        self, send: Send, weather: Weather, dam: Dam, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        """The members of the current ensemble."""
+        ...
+
+    def single_run(self, send: Send, weather: Weather, dam: Dam, run: datetime, *, settings: Settings) -> pl.DataFrame:
+        """One past run."""
+        ...
+
+    def previous_days(
+        self, send: Send, weather: Weather, dam: Dam, days: tuple[date, date], *, settings: Settings
+    ) -> pl.DataFrame:
+        """Predictions of the days before."""
+        ...
+
+    def current_request(self, weather: Weather, dam: Dam, *, settings: Settings) -> Request:
+        """Request of `current_forecast`."""
+        ...
+
+    def members_request(self, weather: Weather, dam: Dam, *, settings: Settings) -> Request:
+        """Request of `ensemble_members`."""
+        ...
+
+    def run_request(self, weather: Weather, dam: Dam, run: datetime, *, settings: Settings) -> Request:
+        """Request of `single_run`."""
+        ...
+
+    def previous_request(self, weather: Weather, first: date, last: date, *, settings: Settings) -> Request:
+        """Request of `previous_days`."""
+        ...
+
+
 @dataclass(frozen=True)
 class SourceProtocol:
     """The code of one protocol."""
@@ -71,6 +118,7 @@ class SourceProtocol:
     fetch: Fetch
     plan: Plan
     search_stations: SearchStations | None = None
+    weather: WeatherSource | None = None
 
 
 PROTOCOLS: dict[str, SourceProtocol] = {
@@ -80,6 +128,9 @@ PROTOCOLS: dict[str, SourceProtocol] = {
     "usgs": SourceProtocol(usgs.fetch_readings, usgs.plan_requests, usgs.search_stations),
     "kiwis": SourceProtocol(kiwis.fetch_readings, kiwis.plan_requests, kiwis.search_stations),
     "uk_ea": SourceProtocol(uk_ea.fetch_readings, uk_ea.plan_requests, uk_ea.search_stations),
+    "open_meteo": SourceProtocol(
+        open_meteo.fetch_readings, open_meteo.plan_requests, weather=open_meteo.forecasts
+    ),
     "csv": SourceProtocol(csv_files.fetch_readings, csv_files.plan_requests),
     "simulated": SourceProtocol(simulated.fetch_readings, simulated.plan_requests),
 }
@@ -100,6 +151,20 @@ def plan_requests(
     """The requests that `fetch_readings` would send; see `Plan`."""
     protocol = PROTOCOLS[service_named(gauge.source).protocol]
     return protocol.plan(gauge, dam, since, until, settings=settings, now=now)
+
+
+def weather_source(service: str) -> WeatherSource:
+    """The functions that give the weather forecasts of a service.
+
+    Raises
+    ------
+    ConfigError
+        If the service has none.
+    """
+    source = PROTOCOLS[service_named(service).protocol].weather
+    if source is None:
+        raise ConfigError(f"service {service!r} offers no weather forecasts")
+    return source
 
 
 @step("stations")

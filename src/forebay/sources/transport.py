@@ -20,7 +20,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlencode, urljoin, urlsplit
 
 from forebay.errors import SourceError
 from forebay.log import write
@@ -49,7 +49,8 @@ class Request:
     repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
     `error_of` takes the status and the body of any other answer that is an error. It gives the error that the body
     names, if any; without one, the status itself is the error. `headers` are further headers.
-    `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
+    `secret_headers` and `secret_query` have the user's key; no log and no error shows it, and no other host gets it.
+    `url` is without the parameters of `secret_query`, which are added when the request is sent.
     """
 
     url: str
@@ -59,6 +60,25 @@ class Request:
     error_of: Callable[[int, bytes], SourceError | None] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def secret_url(self) -> str:
+        """`url` with `secret_query`, for the client only."""
+        if not self.secret_query:
+            return self.url
+        place, mark, fragment = self.url.partition("#")
+        path, _, query = place.partition("?")
+        pairs = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in
+                 self.secret_query]  # fmt: skip
+        return f"{path}?{'&'.join([*pairs, urlencode(self.secret_query)])}{mark}{fragment}"
+
+    def without_secrets(self, text: str) -> str:
+        """`text` with *** in place of each of the request's secrets, also where it is encoded for a URL."""
+        for secret in (*self.secret_headers.values(), *self.secret_query.values()):
+            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
+                text = text.replace(form, "***")
+        return text
 
     @property
     def host(self) -> str:
@@ -108,6 +128,8 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
 
     # Without any handler, Python would print each retry over a progress bar.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
+    for library in ("httpx2", "httpcore2.http11"):
+        logging.getLogger(library).addFilter(_hide_secrets)  # a function is added once
     timeout = httpx2.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s)
     agent = {"User-Agent": f"forebay/{version('forebay')}"}
 
@@ -145,10 +167,17 @@ def _logged(request: Request, attempt: int) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
+        error.args = (request.without_secrets(str(error)),)
         seconds = round(monotonic() - start, 3)
         write(logging.INFO, "request", fields | {"seconds": seconds, "retryable": error.retryable}, str(error))
         raise
     write(logging.DEBUG, "request", fields | {"seconds": round(monotonic() - start, 3)})
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """Remove secrets from a record of the HTTP library, which has whole URLs; the record stays."""
+    record.msg, record.args = without_secrets(record.getMessage()), ()
+    return True
 
 
 @lru_cache(maxsize=4)
@@ -219,7 +248,7 @@ class _Guarded:
         extensions = {"trace": self._trace}
         headers = {**request.headers, **request.secret_headers}
         with self.client.stream(
-            method, request.url, content=request.body, headers=headers, extensions=extensions
+            method, request.secret_url, content=request.body, headers=headers, extensions=extensions
         ) as response:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location:
@@ -288,9 +317,7 @@ def _named_error(request: Request, response: httpx2.Response) -> SourceError | N
     error = request.error_of(response.status_code, body)
     if error is None:
         return None
-    text = str(error)
-    for secret in request.secret_headers.values():
-        text = text.replace(secret, "***")
+    text = request.without_secrets(str(error))
     text = " ".join(without_secrets(printable(text)).split())[:MAX_ERROR_TEXT]
     return type(error)(text, retryable=error.retryable, retry_after=error.retry_after)
 
