@@ -57,12 +57,6 @@ def test_a_reading_has_value_text_quality_and_instant() -> None:
     assert table["interval"].unique().to_list() == [86_400]
 
 
-def test_codes_of_a_service_may_be_words() -> None:
-    dam = dam_with_file("x.csv", quality="q", quality_codes="cdec", missing_codes=["X"])
-    table = parse("date,level,q\n2020-01-01,1,N\n2020-01-02,2,\n2020-01-03,3,E\n2020-01-04,4,X\n", dam)
-    assert table["quality"].to_list() == ["poor", "good", "unknown", "missing"]
-
-
 def test_a_number_without_a_code_is_unknown_where_the_file_has_codes_and_good_where_it_has_none() -> None:
     text = "date,level,q\n2020-01-01,1.5,\n"
     graded = dam_with_file("x.csv", quality="q", quality_codes="waternsw")

@@ -371,7 +371,7 @@ def test_a_server_error_shows_the_words_of_the_service() -> None:
     with loopback_server(lambda _: Reply(body, 501)) as (url, _), pytest.raises(SourceError) as caught:
         CASE.fetched(url, LEVEL_GAUGE, *CASE.days)
     words = "Request is taking too\ufffd[2J long"
-    assert f"status 501 (Not Implemented: {words}) to /cwms-data/timeseries" in str(caught.value)
+    assert f"the service answers with status 501 ({words}); check the gauge's station" in str(caught.value)
 
 
 def test_html_with_an_error_status_has_no_words() -> None:

@@ -1,4 +1,4 @@
-"""Instants of the days of a fetch, the parts of its requests, and the readings that belong to it."""
+"""Instants of the days of a fetch, and the parts of its requests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.dams.gauge import Gauge
-from forebay.errors import SourceError
 from forebay.settings import HttpSettings
-from forebay.sources.periods import Period, instants_to_request, local_clock, named_errors, request_parts
+from forebay.sources.gauge_fetch import Period
+from forebay.sources.periods import instants_to_request, local_clock, request_parts
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -70,9 +70,3 @@ def test_a_plan_has_clock_times() -> None:
     summer = datetime(2024, 7, 1, 19, tzinfo=UTC)
     assert local_clock(summer, gauge("America/Los_Angeles")) == datetime(2024, 7, 1, 12)
     assert local_clock(summer, gauge("-08:00")) == datetime(2024, 7, 1, 11)
-
-
-def test_an_error_names_the_service_and_the_station() -> None:
-    with pytest.raises(SourceError, match="^cdec, station A: it is down$") as caught, named_errors(gauge()):
-        raise SourceError("it is down", retryable=True, retry_after=3.0)
-    assert (caught.value.retryable, caught.value.retry_after) == (True, 3.0)

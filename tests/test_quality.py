@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from forebay.services import SERVICES, Service
-from forebay.sources.quality import NO_CODE, grade, grades, grades_by_number, has_text_codes, means_missing
+from forebay.sources.quality import NO_CODE, grade, grades, grades_by_number, means_missing
 from tests.shared import SHARED, needs_shared
 
 GRADES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
@@ -110,8 +110,6 @@ def test_words_are_codes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Service("Toy Water", "hydstra", quality_codes={"good": "1-2 Good", "poor": "N"})
     monkeypatch.setitem(SERVICES, "wordwater", entry)
     assert dict(grades("wordwater")) == {"1": "good", "2": "good", "Good": "good", "N": "poor"}
-    assert has_text_codes("wordwater")
-    assert not has_text_codes("waternsw")
     codes = pl.Series("code", ["Good", "N", "2", "n", None]).to_frame()
     graded = codes.select(grade(pl.col("code"), "wordwater")).to_series().to_list()
     assert graded == ["good", "poor", "good", "unknown", "unknown"]

@@ -22,8 +22,7 @@ from forebay.errors import ConfigError, SourceError
 from forebay.sources.accumulated import interval_totals
 from forebay.sources.csv_cells import GaugeCells, read_cells, refuse_duplicates
 from forebay.sources.csv_stamps import STAMP, interval_starts
-from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grade_by, grades_by_number, has_text_codes
-from forebay.sources.quality import grades as service_grades
+from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
 from forebay.sources.transport import PlannedRequest, plan_local_read
 from forebay.tables import READINGS
 from forebay.text import printable, unprintable
@@ -150,9 +149,6 @@ def _code_grades(codes: pl.Series, layout: FileLayout) -> pl.Series:
         return pl.Series(["good"], dtype=pl.String).new_from_index(0, len(codes))
     if layout.quality_codes is None:
         grades = pl.Series([UNKNOWN], dtype=pl.String).new_from_index(0, len(codes))
-    elif has_text_codes(layout.quality_codes):
-        by_code = grade_by(pl.col("code"), service_grades(layout.quality_codes))
-        grades = codes.alias("code").to_frame().select(by_code).to_series()
     else:
         positions = codes.cast(CODE, strict=False).cast(pl.UInt32).fill_null(NO_CODE)
         grades = _grade_table(layout.quality_codes)[positions]  # costs a tenth of `replace_strict`

@@ -48,11 +48,6 @@ def grades(agency: str) -> Mapping[str, str]:
     return MappingProxyType(table)
 
 
-def has_text_codes(agency: str) -> bool:
-    """Whether any listed quality code of `agency` is not a number from 0 to 255, which `grades_by_number` lacks."""
-    return not all(code.isdecimal() and int(code) < NO_CODE for code in grades(agency))
-
-
 @lru_cache(maxsize=8)
 def grades_by_number(agency: str) -> tuple[str, ...]:
     """Grades of the codes 0 to 255 of `agency`, and last (`NO_CODE`) of a number without a code.
