@@ -467,7 +467,7 @@ def test_a_wrong_key_has_its_own_sentence_without_the_key() -> None:
         with loopback_server(answer) as (url, requests), pytest.raises(SourceError) as caught:
             settings = with_key(settings_for(url), key)
             fetch_readings(gauge, dam_of(gauge), *SPAN, settings=settings, now=NOW)
-        assert "answered with status 403 (Forbidden): the service refuses the API key" in str(caught.value)
+        assert "usgs, station USGS-13032500: the service refuses the API key" in str(caught.value)
         assert "correct API_USGS_PAT in the environment" in str(caught.value)
         assert key not in str(caught.value)
         assert len(requests) == 1, "another attempt would be refused too"
