@@ -45,7 +45,8 @@ class FetchResult(Result):
 
     def title(self) -> str:
         """Dam, number of gauges and of new readings."""
-        return f"{self.dam.title}, {len(self.dam.gauges)} gauges, {self.report.table['new'].sum()} new readings"
+        gauges = len(self.dam.gauges)
+        return f"{self.dam.title}, {gauges} gauges, {self.report.table['new'].head(gauges).sum()} new readings"
 
 
 @dataclass(frozen=True, repr=False)
