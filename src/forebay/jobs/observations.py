@@ -45,7 +45,7 @@ class FetchResult(Result):
 
     def title(self) -> str:
         """Dam, number of gauges and of new readings."""
-        gauges = len(self.dam.gauges)
+        gauges = len(self.report.table) - len(self.dam.weather)  # a row per table of weather forecasts follows
         return f"{self.dam.title}, {gauges} gauges, {self.report.table['new'].head(gauges).sum()} new readings"
 
 
