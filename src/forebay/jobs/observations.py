@@ -45,7 +45,8 @@ class FetchResult(Result):
 
     def title(self) -> str:
         """Dam, number of gauges and of new readings."""
-        return f"{self.dam.title}, {len(self.dam.gauges)} gauges, {self.report.table['new'].sum()} new readings"
+        gauges = len(self.report.table) - len(self.dam.weather)  # a row per table of weather forecasts follows
+        return f"{self.dam.title}, {gauges} gauges, {self.report.table['new'].head(gauges).sum()} new readings"
 
 
 @dataclass(frozen=True, repr=False)
