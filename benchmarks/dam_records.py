@@ -15,6 +15,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import usable_values
 from forebay.features.samples import Samples, make_samples
+from forebay.sources.forcing_files import read_forcings
 
 DAM_FILES = sorted((Path(__file__).resolve().parents[1] / "tests" / "dams").glob("*.toml"))
 
@@ -38,4 +39,4 @@ def record(path: Path, leads: tuple[int, ...] | None = None) -> tuple[Dam, Sampl
     frame = daily_from_files(dam)
     days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
-    return dam, make_samples(frame, frame, dam)
+    return dam, make_samples(frame, frame, dam, read_forcings(dam))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
-from forebay.features.forcings import forcing_inputs
+from forebay.features.forcings import days_with_forecasts, forcing_inputs
 from forebay.features.full_supply import FullSupply, full_supply_of, full_supply_regimes
 from forebay.features.known_inputs import (
     ScreenedDaily,
@@ -127,6 +127,12 @@ class Samples:
     def level_age(self) -> NDArray[np.intp]:
         """Days since the level that each day's forecast starts from; 0 where it is the day's own."""
         return np.zeros(len(self.dates), int) if self.outages is None else self.outages.level_age
+
+    def has_forecasts(self, lead_time: int) -> NDArray[np.bool_]:
+        """Whether every forcing has a value for each day up to the lead time, shape (n,); False without forcings."""
+        if lead_time not in self.forcing_inputs:
+            return np.zeros(len(self.dates), bool)
+        return days_with_forecasts(self.forcing_inputs[lead_time])
 
     def observed_change(self, lead_time: int) -> NDArray[np.float64]:
         """Observed change from init to valid date, shape (n,); NaN where either level is missing.

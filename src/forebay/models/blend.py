@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from forebay.models.day_kinds import ABOVE_FULL, NEAR_FULL
+from forebay.models.day_kinds import ABOVE_FULL, FORECAST, NEAR_FULL
 from forebay.tables import REFERENCES
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
 """Weights before any error is known, relative to 1 for all other models."""
 NEAR_FULL_PRIOR = {"no_change": 10.0, "damped_change": 10.0, "climatology": 10.0}
 """Other weights on days near full supply, where gates often hold the level or follow a routine of the season."""
+FORECAST_PRIOR = {"inflow_ahead": (1e-9, 100.0)}
+"""Weights of models that need a forecast, on days without and with one."""
 LEARNING_RATE = 1.6
 """At a lead time of 1 day. It decreases with the root of the lead time, because overlapping errors hold less
 information."""
@@ -120,6 +122,8 @@ def robust_weights(weights: Mapping[str, Array], days: NDArray[np.bool_]) -> dic
 
 def _prior(name: str, kind: int) -> float:
     """Weight of a model on days of a kind before any error is known."""
+    if name in FORECAST_PRIOR:
+        return FORECAST_PRIOR[name][bool(kind & FORECAST)]
     weight = PRIOR.get(name, 1.0)
     return NEAR_FULL_PRIOR.get(name, weight) if kind & NEAR_FULL else weight
 

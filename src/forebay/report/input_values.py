@@ -73,7 +73,7 @@ def _forcing_titles(dam: Dam) -> dict[str, InputTitle]:
     )
     titles = {}
     for forcing in dam.forcings:
-        rain = InputTitle(f"{forcing.title}, total", forcing.unit, forcing.variable.conversion(forcing.unit)[0])
+        rain = InputTitle(f"{forcing.title}, total", forcing.unit_title, forcing.conversion()[0])
         flow = InputTitle(f"{forcing.title}, effect", dam.target.unit if is_comparable else "ML")
         titles[f"{FORCING}{forcing.id}_lead"] = rain if forcing.kind == "rain" else flow
     return titles
