@@ -82,9 +82,9 @@ class ForcingFile(TextLayout):
         elif self.value is None:
             raise ValueError("value is missing; name the column of the values, or give value_by_lead")
         elif (self.valid is None) == (self.lead is None):
-            raise ValueError("give either valid (column of the valid dates) or lead (column of days after the issue)")
+            raise ValueError("give either valid (column of valid dates) or lead (column of days after the issue)")
         if self.issued_at is not None and has_clock(self.issued_format):
-            raise ValueError(f"issued_at goes with dates, but issued_format {self.issued_format!r} has hours; delete one")
+            raise ValueError(f"issued_at goes with dates, but {self.issued_format!r} has hours; delete one of the keys")
         return self
 
     @property

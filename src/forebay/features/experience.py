@@ -34,7 +34,8 @@ def experience_quantities(samples: Samples, dam: Dam, lead_time: int) -> pl.Data
     rain and wetness (mm): the catchment's on the day, and its antecedent precipitation index. last_change, level: in
     the target's unit; a level on a datum that the dam file does not state is null, since levels on two datums cannot be
     compared. degree_days, evaporation (mm), snow (mm). Each gauge of flow or stage under the name of its column, in its
-    canonical unit. Each forcing at `lead_time` under the name of its input: rain (mm), change of the target by a flow, or per day by a forecast inflow.
+    canonical unit. Each forcing at `lead_time` under the name of its input: rain (mm), change of the target by a flow,
+    or by a forecast inflow per day.
     """
     inputs = samples.inputs_at(lead_time)
     names = {name: column for name, column in _INPUTS.items() if column in inputs.columns}

@@ -217,8 +217,7 @@ def _observed(newest: pl.DataFrame, forcing: Forcing, dam: Dam) -> pl.Series | N
         return catchment_rain(newest, dam).cast(pl.Float64)
     if forcing.kind in ("inflow", "release") and dam.columns(forcing.kind):
         return total(forcing.kind)
-    has_volume = dam.target.variable == "storage" or (dam.target.variable == "reservoir_level" and dam.storage_curves)
-    if forcing.kind == "inflow" and dam.columns("release") and has_volume:
+    if forcing.kind == "inflow" and dam.columns("release") and dam.has_volume:
         return newest[dam.target.variable].cast(pl.Float64).diff() / change_per_flow(newest, dam) + total("release")
     return None
 

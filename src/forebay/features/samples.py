@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
+from forebay.features.flow_days import check_flow_days
 from forebay.features.forcings import days_with_forecasts, forcing_inputs
 from forebay.features.full_supply import FullSupply, full_supply_of, full_supply_regimes
 from forebay.features.known_inputs import (
@@ -179,12 +180,13 @@ def make_samples(
     Raises
     ------
     DataError
-        If the target has no usable value at all.
+        If the target has no usable value at all, or the flows of each day are its change to the next day.
     """
     add_counts({"days": len(known)})
     target = dam.target.variable
     if usable_values(known, dam)[target].null_count() == len(known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
+    check_flow_days(usable_values(known, dam), dam)
     screened = screen_versions(known, newest, dam)
     level = _level(screened, dam)
     trusted = np.where(excluded_days(known, dam), np.nan, _unflagged_level(screened, dam))

@@ -14,7 +14,7 @@ from forebay.models.model import BASELINE, Array
 from forebay.models.references import LAST, DampedChange
 from forebay.models.regression import huber_regression
 
-MIN_FORECASTS = 30
+MIN_FORECASTS = 60
 """Minimum number of past days with a forecast."""
 CENTRES = ("_mean", "_q50")
 """Ends of the names of the inputs that it uses of a forecast; the spread is for the intervals."""
@@ -28,8 +28,15 @@ class InflowAhead:
     The inputs x are changes of the target per day: those that the forecast inflow causes over the lead (mean and
     quantiles), those of today's release and inflow, and the last change. With β = 1 for the forecast inflow and −1 for
     the release, this is the water balance with a constant release. The past tells how biased the forecast is, and how
-    far the release follows the inflow. There are few inputs, because an archive of forecasts is short at first. A day
-    without a forecast has `damped_change`, and the blend does not use this model then.
+    far the release follows the inflow. There are few inputs, because an archive of forecasts is short at first. With
+    fewer than 60 past days with a forecast, the model is that water balance. A day without a forecast has
+    `damped_change`, and the blend does not use this model then.
+
+    Parameters
+    ----------
+    min_forecasts
+        Number of past days with a forecast below which the model refuses to fit: 0 where a flow is a change of the
+        target, `MIN_FORECASTS` where volume and target cannot be compared.
 
     Attributes
     ----------
@@ -41,19 +48,22 @@ class InflowAhead:
         The model of days without a forecast.
     """
 
-    def __init__(self, lead_time: int) -> None:
+    def __init__(self, lead_time: int, min_forecasts: int = 0) -> None:
         self.lead_time = lead_time
+        self.min_forecasts = min_forecasts
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Fit the coefficients; raises `ModelError` with fewer than 30 past days with a forecast."""
+        """Fit the coefficients; raises `ModelError` with fewer than `min_forecasts` past days with a forecast."""
         self.without_ = DampedChange(self.lead_time).fit(inputs, target)
         self.columns_ = [c for c in inputs.columns if c.startswith(AHEAD) and c.endswith(CENTRES) or c in FLOWS]
         has_forecast = self._has_forecast(inputs)
-        if has_forecast.sum() < MIN_FORECASTS:
+        if has_forecast.sum() < self.min_forecasts:
             raise ModelError(
-                f"inflow_ahead needs at least {MIN_FORECASTS} past days with an inflow forecast, but there are "
-                f"{has_forecast.sum()}; the forecasts that are stored from now on will be used"
+                f"inflow_ahead needs at least {self.min_forecasts} past days with an inflow forecast, but there are "
+                f"{has_forecast.sum()}; store more forecasts"
             )
+        if has_forecast.sum() < MIN_FORECASTS:
+            return self._water_balance()
         values = self._values(inputs)[has_forecast]
         known = np.isfinite(values)
         self.typical_ = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -68,6 +78,16 @@ class InflowAhead:
         unit = float(np.median(np.abs(observed))) or float(np.mean(np.abs(observed))) or 1.0
         coefficients, intercept = huber_regression(design[:, varies] / size[varies], observed / unit)
         self.coefficients_, self.intercept_ = coefficients * unit / size[varies], intercept * unit
+        return self
+
+    def _water_balance(self) -> Self:
+        """The model itself: the forecast inflow, its median where there is one, minus today's release each day."""
+        centres = [c for c in self.columns_ if c.startswith(AHEAD)]
+        medians = [c for c in centres if c.endswith("_q50")] or centres
+        signs = dict.fromkeys(medians, 1.0) | {FLOWS[0]: -1.0}
+        self.columns_ = [c for c in self.columns_ if c in signs]
+        self.coefficients_ = self.lead_time * np.array([signs[c] for c in self.columns_])
+        self.typical_, self.intercept_ = np.zeros(len(self.columns_)), 0.0
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:

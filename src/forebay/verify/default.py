@@ -36,7 +36,7 @@ def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict
     """
     leads = list(points[MAIN_MODEL].changes)
     is_complete = without_outage(samples)
-    blends = {lead: _blend(points, samples, lead, day_kinds(samples, lead), is_complete) for lead in leads}
+    blends = {lead: _blend(points, samples, lead, day_kinds(samples, points, lead), is_complete) for lead in leads}
     blended = np.stack([at_lead.changes for at_lead in blends.values()], axis=1)
 
     def learn(known: Array, n: int) -> Array:
