@@ -118,7 +118,7 @@ def test_after_a_reading_at_eight_two_thirds_of_todays_flow_follow() -> None:
     level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
     reading = {"reading": "instantaneous", "reading_at": "08:00"}
     dam = small_dam(level | reading, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
-    table = issued(("plan", noon(4), 4, 3.0), ("plan", noon(4), 5, 6.0))
+    table = issued(("plan", noon(3), 4, 3.0), ("plan", noon(3), 5, 6.0))
     frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     row = make_samples(frame, frame, dam, table).forcing_inputs[1].row(4, named=True)
     assert row["forcing_plan_step"] == pytest.approx(-86.4 * (2 / 3 * 3 + 1 / 3 * 6 - 3))
@@ -205,11 +205,13 @@ def test_a_planned_release_reduces_the_error(gauged: bool) -> None:
         assert with_plan[lead] < 0.6 * without[lead]
 
 
+ENSEMBLE = {"path": "ens.csv", "issued": "issued", "valid": "day", "value": "mean", "q50": "median"}
 ALL_FORCINGS = [
     RAIN | {"latency_h": 5},
     RELEASE,
     {"kind": "transfer", "id": "canal", "unit": "ML/d"},
     {"kind": "upstream_release", "id": "up", "unit": "ft3/s", "travel_time_h": 30},
+    {"kind": "inflow", "id": "ens", "unit": "m3/s", "file": ENSEMBLE},
 ]
 FORCED = small_dam(
     rain_gauge(),
@@ -228,8 +230,9 @@ def all_issues() -> pl.DataFrame:
         return np.abs(ar1_series(LEAK_DAYS, mean=5.0, sd=3.0, seed=seed))
 
     parts = [
-        synthetic.forcing_issues(FORCED, values(k), forcing=forcing.id, error=0.3)
+        synthetic.forcing_issues(FORCED, values(k), forcing=forcing.id, error=0.3).with_columns(forcing=pl.lit(series))
         for k, forcing in enumerate(FORCED.forcings)
+        for series in forcing.series
     ]
     return pl.concat(parts)
 

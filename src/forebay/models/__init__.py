@@ -34,7 +34,7 @@ FLOW_MODELS: dict[str, Callable[[int], Model]] = {"balance": Balance}
 """Models that need an inflow or a release gauge."""
 
 FORECAST_MODELS: dict[str, Callable[[int], Model]] = {"inflow_ahead": InflowAhead}
-"""Models that need an inflow forecast among the forcings, and a target whose change a flow determines."""
+"""Models that need an inflow forecast among the forcings."""
 
 NETS: dict[str, Callable[[int], Model]] = {"article_net": ArticleNet}
 """Models that need the extra `nets`; a dam uses them if its dam file has `nets = true`."""
@@ -53,6 +53,6 @@ def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:
     flow_models = FLOW_MODELS if dam.columns("inflow", "release") else {}
     has_inflow = any(forcing.kind == "inflow" for forcing in dam.forcings)
     forecast_models = FORECAST_MODELS if has_inflow else {}
-    if has_inflow and not dam.has_volume:
+    if has_inflow and not (dam.has_volume and dam.columns("release")):
         forecast_models = {"inflow_ahead": partial(InflowAhead, min_forecasts=MIN_FORECASTS)}
     return MODELS | flow_models | forecast_models | (NETS if dam.hindcast.nets else {})

@@ -35,8 +35,8 @@ class InflowAhead:
     Parameters
     ----------
     min_forecasts
-        Number of past days with a forecast below which the model refuses to fit: 0 where a flow is a change of the
-        target, `MIN_FORECASTS` where volume and target cannot be compared.
+        Number of past days with a forecast below which the model refuses to fit: 0 where the water balance is known,
+        `MIN_FORECASTS` where no release is gauged, or volume and target cannot be compared.
 
     Attributes
     ----------
@@ -63,32 +63,36 @@ class InflowAhead:
                 f"{has_forecast.sum()}; store more forecasts"
             )
         if has_forecast.sum() < MIN_FORECASTS:
-            return self._water_balance()
-        values = self._values(inputs)[has_forecast]
-        known = np.isfinite(values)
-        self.typical_ = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        design = np.where(known, values, self.typical_) - self.typical_
+            return self._water_balance(inputs)
+        self.typical_: Array = self._means(inputs.filter(pl.Series(has_forecast)))
+        design = np.nan_to_num(self._values(inputs)[has_forecast] - self.typical_)
         size = design.std(axis=0)
         varies = size > 1e-12
         if not varies.any():
             raise ModelError(f"inflow_ahead needs an input that varies, but all of {self.columns_} are constant")
-        self.columns_ = [c for c, varying in zip(self.columns_, varies, strict=True) if varying]
-        self.typical_ = self.typical_[varies]
         observed = target[has_forecast]
         unit = float(np.median(np.abs(observed))) or float(np.mean(np.abs(observed))) or 1.0
         coefficients, intercept = huber_regression(design[:, varies] / size[varies], observed / unit)
+        self.columns_ = [c for c, varying in zip(self.columns_, varies, strict=True) if varying]
+        self.typical_ = self.typical_[varies]
         self.coefficients_, self.intercept_ = coefficients * unit / size[varies], intercept * unit
         return self
 
-    def _water_balance(self) -> Self:
+    def _water_balance(self, inputs: pl.DataFrame) -> Self:
         """The model itself: the forecast inflow, its median where there is one, minus today's release each day."""
-        centres = [c for c in self.columns_ if c.startswith(AHEAD)]
-        medians = [c for c in centres if c.endswith("_q50")] or centres
-        signs = dict.fromkeys(medians, 1.0) | {FLOWS[0]: -1.0}
+        means, medians = ([c for c in self.columns_ if c.startswith(AHEAD) and c.endswith(end)] for end in CENTRES)
+        signs = dict.fromkeys(medians or means, 1.0) | {FLOWS[0]: -1.0}
         self.columns_ = [c for c in self.columns_ if c in signs]
+        self.typical_ = self._means(inputs)
         self.coefficients_ = self.lead_time * np.array([signs[c] for c in self.columns_])
-        self.typical_, self.intercept_ = np.zeros(len(self.columns_)), 0.0
+        self.intercept_ = float(self.coefficients_ @ self.typical_)
         return self
+
+    def _means(self, inputs: pl.DataFrame) -> Array:
+        """Mean of each input, shape (inputs,); 0 where it is always missing."""
+        values = self._values(inputs)
+        known = np.isfinite(values)
+        return np.asarray(np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """Expected change of each row."""
