@@ -56,12 +56,7 @@ def _with_forcings(dam: Dam) -> Dam:
 
 
 def value_of_forecasts(
-    dam: Dam,
-    daily_tables: DailyTables,
-    verification: Verification,
-    *,
-    execution: Execution = SEQUENTIAL,
-    days: NDArray[np.bool_] | None = None,
+    dam: Dam, daily_tables: DailyTables, verification: Verification, *, execution: Execution = SEQUENTIAL
 ) -> pl.DataFrame:
     """`verify.forecast_value.FORECAST_VALUE` of a dam: two more hindcasts; empty without forcings.
 
@@ -69,19 +64,28 @@ def value_of_forecasts(
     ----------
     verification
         The hindcast with the forecasts as issued.
-    days
-        Days to score, one flag per day of its samples; all by default.
     """
     if not dam.forcings:
         return empty_forecast_value()
-    points = {}
-    for name, make in (("without", without_forecasts), ("perfect", with_perfect_forecasts)):
+    others = other_inputs(dam, daily_tables, execution=execution)
+    samples = verification.samples
+    ends = interval_ends(verification.forecasts, samples, dam)
+    return forecast_value(samples, dam, verification.points, others, quantiles=ends)
+
+
+def other_inputs(dam: Dam, daily_tables: DailyTables, *, execution: Execution = SEQUENTIAL) -> OtherInputs:
+    """Point forecasts of all models and of `default` without the dam's forcings, and with perfect ones."""
+    points = []
+    for make in (without_forecasts, with_perfect_forecasts):
         samples, its_dam = make(dam, daily_tables)
         models = models_for(its_dam)
-        points[name] = with_default(point_forecasts(samples, its_dam, models, execution=execution), samples)
-    ends = pl.col("quantile").is_in([0.05, 0.95])
-    table = verification.forecasts.filter(pl.col("model") == DEFAULT_MODEL, ends)
-    samples = verification.samples
-    quantiles = {lead: quantiles_by_day(table, samples, lead)[DEFAULT_MODEL][:, [0, -1]] for lead in dam.hindcast.leads}
-    others = OtherInputs(**points)
-    return forecast_value(samples, dam, verification.points, others, quantiles=quantiles, days=days)
+        points.append(with_default(point_forecasts(samples, its_dam, models, execution=execution), samples))
+    return OtherInputs(*points)
+
+
+def interval_ends(forecasts: pl.DataFrame, samples: Samples, dam: Dam) -> dict[int, NDArray[np.float64]]:
+    """Lead time → .05 and .95 quantile of the change by `default`, shape (n, 2), from a table of forecasts."""
+    table = forecasts.filter(pl.col("model") == DEFAULT_MODEL)
+    return {
+        lead: quantiles_by_day(table, samples, lead)[DEFAULT_MODEL][:, [0, -1]] for lead in dam.hindcast.leads
+    }
