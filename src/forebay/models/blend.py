@@ -92,8 +92,11 @@ def blend(
 
 
 def range_of_models(changes: Mapping[str, Array]) -> Array:
-    """Largest minus smallest of the `changes` of all models but the references, shape (n,); 0 if there are none."""
-    fitted = [change for name, change in changes.items() if name not in REFERENCES]
+    """Largest minus smallest of the `changes` of the fitted models, shape (n,); 0 if there are none.
+
+    The references do not count, nor do models that need a forecast: they are like a reference on days without one.
+    """
+    fitted = [change for name, change in changes.items() if name not in (*REFERENCES, *FORECAST_PRIOR)]
     fitted = fitted or [np.zeros(len(next(iter(changes.values()))))]
     return np.asarray(np.max(fitted, axis=0) - np.min(fitted, axis=0))
 
