@@ -119,7 +119,7 @@ def test_an_ensemble_has_a_series_per_quantile_and_days_after_its_issue() -> Non
 
 
 WIDE_FAULTS = {
-    "a lead time": (ENSEMBLE_TEXT.replace(",2,3", ",31,3"), ENSEMBLE, "line 3: n '31' cannot be read; it must be a whole"),
+    "a lead time": (ENSEMBLE_TEXT.replace(",2,3", ",31,3"), ENSEMBLE, "line 3: n '31' cannot be read; it must be a"),
     "half a day": (ENSEMBLE_TEXT.replace(",2,3", ",1.5,3"), ENSEMBLE, "n '1.5' cannot be read"),
     "twice": (ENSEMBLE_TEXT + "2024-05-01,1,2,1,4\n", ENSEMBLE, "line 4: n '1' occurs a second time in its issue"),
     "a quantile": (ENSEMBLE_TEXT.replace(",,6", ",,6?"), ENSEMBLE, "line 3: high '6?' cannot be read; it must be a nu"),

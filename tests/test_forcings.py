@@ -160,7 +160,8 @@ def test_a_forecast_inflow_as_a_mean_change_per_day_and_its_spread() -> None:
     file = {"path": "e.csv", "issued": "i", "valid": "d", "value": "mean", "q10": "low", "q90": "high"}
     dam = small_dam(level, unit="ML", forcings=[INFLOW | {"file": file}], hindcast={"leads": (1, 2)})
     series = {"ens": (3.0, 5.0), "ens:q10": (1.0, 2.0), "ens:q90": (4.0, 9.0)}
-    table = issued(*((name, noon(4), 5 + k, value) for name, values in series.items() for k, value in enumerate(values)))
+    rows = ((name, noon(4), 5 + k, value) for name, values in series.items() for k, value in enumerate(values))
+    table = issued(*rows)
     frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     samples = make_samples(frame, frame, dam, table)
     assert samples.forcing_inputs[2].row(4, named=True) == {

@@ -43,7 +43,7 @@ def test_the_regression_finds_the_bias_of_the_forecast() -> None:
 
 
 def test_a_few_forecasts_are_used_by_the_water_balance() -> None:
-    """3 days · (forecast − release), from the median of the ensemble where there is one; a missing release is its mean."""
+    """3 days · (forecast − release), by the ensemble's median where there is one; a missing release is its mean."""
     inputs, target = rows(2 * MIN_FORECASTS - 2)
     new = pl.DataFrame({MEAN: [7.0, 7.0, None], RELEASE: [2.0, None, 2.0], LAST: [0.5, 0.5, 0.5]})
     mean_release = inputs[RELEASE].mean()

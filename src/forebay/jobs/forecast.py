@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,7 +31,6 @@ from forebay.jobs.observations import fetch_now, warn_of_errors
 from forebay.jobs.results import Result
 from forebay.log import add_counts, log_fields, step
 from forebay.tables import DEFAULT_MODEL, FORECASTS
-from forebay.verify.forecast_value import empty_forecast_value
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
 from forebay.verify.verification import Verification, verify_hindcast
 
@@ -59,8 +59,8 @@ class ForecastResult(Result):
         The forecast, its explanation and its limitations.
     fetch_table
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
-    forecast_value
-        `verify.forecast_value.FORECAST_VALUE`; empty for a dam without forcings.
+    execution
+        How hindcasts run; that of the value of forecasts runs when it is asked for.
     """
 
     dam: Dam
@@ -68,7 +68,12 @@ class ForecastResult(Result):
     verification: Verification
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
-    forecast_value: pl.DataFrame = field(default_factory=empty_forecast_value)
+    execution: Execution = SEQUENTIAL
+
+    @cached_property
+    def forecast_value(self) -> pl.DataFrame:
+        """`verify.forecast_value.FORECAST_VALUE`: two more hindcasts; empty for a dam without forcings."""
+        return value_of_forecasts(self.dam, self.daily_tables, self.verification, execution=self.execution)
 
     @property
     def later_levels(self) -> pl.DataFrame:
@@ -198,8 +203,7 @@ def forecast_dam(
     if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():
         raise DataError(no_forecast(daily_tables.newest, samples.newest_flags, dam))
     fetch_table = FETCHES.empty() if report is None else report.table
-    value = value_of_forecasts(dam, daily_tables, verification, execution=execution)
-    return ForecastResult(dam, daily_tables, verification, issued, fetch_table, value)
+    return ForecastResult(dam, daily_tables, verification, issued, fetch_table, execution)
 
 
 def _failures(report: FetchReport | None, dam: Dam) -> list[str]:

@@ -58,14 +58,14 @@ def _with_forcings(dam: Dam) -> Dam:
 def value_of_forecasts(
     dam: Dam, daily_tables: DailyTables, verification: Verification, *, execution: Execution = SEQUENTIAL
 ) -> pl.DataFrame:
-    """`verify.forecast_value.FORECAST_VALUE` of a dam: two more hindcasts; empty without forcings.
+    """`verify.forecast_value.FORECAST_VALUE` of a dam: two more hindcasts; empty without a day with forecasts.
 
     Parameters
     ----------
     verification
         The hindcast with the forecasts as issued.
     """
-    if not dam.forcings:
+    if not any(verification.samples.has_forecasts(lead).any() for lead in dam.hindcast.leads):
         return empty_forecast_value()
     others = other_inputs(dam, daily_tables, execution=execution)
     samples = verification.samples

@@ -27,7 +27,7 @@ class InflowAhead:
 
     The inputs x are changes of the target per day: those that the forecast inflow causes over the lead (mean and
     quantiles), those of today's release and inflow, and the last change. With β = 1 for the forecast inflow and −1 for
-    the release, this is the water balance with a constant release. The past tells how biased the forecast is, and how
+    the release, this is the water balance with a constant release. The past shows how biased the forecast is, and how
     far the release follows the inflow. There are few inputs, because an archive of forecasts is short at first. With
     fewer than 60 past days with a forecast, the model is that water balance. A day without a forecast has
     `damped_change`, and the blend does not use this model then.

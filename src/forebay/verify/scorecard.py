@@ -227,15 +227,15 @@ def _skills(model: str, errors: dict[str, Array], resampled: dict[str, Array]) -
         yield model, metric, metrics.skill(mae[model], mae[reference]), *band
 
 
-def paired_gain(errors: Array, other: Array, days: NDArray[np.intp]) -> tuple[float, float | None, float | None]:
-    """1 − mean of `errors` / mean of the `other` errors on the same `days`, and its 90% band.
+def paired_gain(errors: Array, baseline: Array, days: NDArray[np.intp]) -> tuple[float, float | None, float | None]:
+    """1 − mean of `errors` / mean of the `baseline` errors on the same `days`, and its 90% band.
 
-    The band is that of a paired bootstrap of 60-day blocks; None where a resample has no `other` error.
+    The band is that of a paired bootstrap of 60-day blocks; None where a resample has no `baseline` error.
     """
-    resampled = _block_sums({"errors": errors, "other": other}, days)
+    resampled = _block_sums({"errors": errors, "baseline": baseline}, days)
     with np.errstate(divide="ignore", invalid="ignore"):
-        band = _band(1 - resampled["errors"] / resampled["other"])
-    return metrics.skill(float(errors.mean()), float(other.mean())), *band
+        band = _band(1 - resampled["errors"] / resampled["baseline"])
+    return metrics.skill(float(errors.mean()), float(baseline.mean())), *band
 
 
 def _score_table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int) -> pl.DataFrame:
