@@ -23,16 +23,18 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from dam_records import DAM_FILES, record
+from dam_records import DAM_FILES, daily_tables
 from forebay.dams.dam import Dam
 from forebay.errors import ForebayError, ModelError
-from forebay.features.samples import Samples
-from forebay.models import FLOW_MODELS, MODELS, models_for
+from forebay.features.samples import Samples, make_samples
+from forebay.jobs.forecast_value import interval_ends, other_inputs
+from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, models_for
 from forebay.models.model import Array
 from forebay.models.regression import MIN_ROWS
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.default import with_default
+from forebay.verify.forecast_value import empty_forecast_value, forecast_value
 from forebay.verify.point_forecasts import PointForecasts
 from skill_blocks import block_scores, block_sums, compare
 
@@ -66,6 +68,15 @@ LIMITS = {
     ("T4", "pinball"): (0.0068, 0.0255, 0.071),
 }
 """Upper limits of Warragamba's errors in metres at 1, 3, 7 days, by (window, metric)."""
+FORECAST_MONTHS = {"kabini": range(6, 12)}
+"""Months on which forecasts as inputs are scored, where not all: the south-west monsoon and the months after it."""
+MIN_GAINS = {"kabini": {1: 0.0, 3: 0.05, 5: 0.0, 7: 0.05}, "folsom": {1: 0.10, 3: 0.20, 7: 0.20}}
+"""Dam → lead time → least gain by forecasts as inputs."""
+BAND_DAMS = ("kabini",)
+"""Dams whose gain is against the hindcast without forecasts and has a band above 0; the others' is against the better
+of this hindcast and the best reference."""
+MAX_ERRORS = {"folsom": {3: 10.5, 7: 24.0}}
+"""Dam → lead time → largest MAE with forecasts as inputs, in the dam's unit."""
 MIN_NEAR_FULL = 200
 """Days near full supply from which on a dam has requirements for them."""
 COVERAGE_LIMITS = {"coverage_80": (0.76, 0.84), "coverage_90": (0.87, 0.93)}
@@ -87,6 +98,9 @@ Errors are in the unit of the dam's target. The columns and windows are:
 - *80%*, *90%*: shares of observed values within these intervals.
 - Window `all`: everything after the first 40% of a record, or after the start in the dam file.
 - Window `last20`: the last 20% of the days in `all`. The dam file defines the other windows.
+- *without*, *as issued*, *perfect*: `default` without the forecasts of rain or inflow, with those issued by the time
+  of the forecast, and with observed values in their place, which is a bound and no forecast. Where no gauge observes
+  the rain, the last forecast of a day counts as perfect. A gain is 1 − MAE / MAE without.
 - The first table of each dam has `default` by regime, window `all`; *below .05* and *above .95* are the shares of
   observed values outside these quantiles.
 """
@@ -117,6 +131,8 @@ class Skill:
         Next-day MAE on `last20` of an untuned LightGBM with our inputs.
     blocks
         Losses by blocks of days, as `skill_blocks.block_sums` returns them.
+    forecast_value
+        `verify.forecast_value.FORECAST_VALUE` of the days in `FORECAST_MONTHS`; empty without forcings.
     """
 
     dam: str
@@ -125,6 +141,7 @@ class Skill:
     scores: pl.DataFrame
     untuned: float
     blocks: pl.DataFrame
+    forecast_value: pl.DataFrame
 
     def value(self, window: str, lead: int, metric: str, *, model: str = DEFAULT_MODEL, regime: str = "all") -> float:
         """One score; NaN if it is missing."""
@@ -135,7 +152,7 @@ class Skill:
     def models(self) -> list[str]:
         """The models of the dam."""
         scored = set(self.scores["model"])
-        return [name for name in MODELS | FLOW_MODELS if name in scored]
+        return [name for name in MODELS | FLOW_MODELS | FORECAST_MODELS if name in scored]
 
     def best_reference(self, window: str, lead: int) -> str:
         """The reference with the least MAE."""
@@ -210,14 +227,21 @@ def measure(path: Path) -> Skill:
     ForebayError
         If its file, or a file that it names, cannot be read.
     """
-    dam, samples = record(path, ALL_LEADS)
+    dam, tables = daily_tables(path, ALL_LEADS)
+    samples = make_samples(tables.known, tables.newest, dam, tables.forcings)
     points = with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
     forecasts = hindcast.forecast_table(samples, dam, points)
     scores = scorecard.score(forecasts, samples, dam)
     scores = scores.filter(pl.col("regime").is_in(REGIMES), pl.col("lead_time").is_in(LEADS))
     blocks = block_sums(forecasts, samples, dam, reaches_full=_reaches_full(samples, dam, points))
     blocks = blocks.filter(pl.col("lead_time").is_in(LEADS))
-    return Skill(dam.id, dam.name, dam.target.unit, scores, _untuned(samples, dam), blocks)
+    value = empty_forecast_value()
+    if dam.forcings:
+        ends = interval_ends(forecasts, samples, dam)
+        months = samples.dates.astype("datetime64[M]").astype(int) % 12 + 1
+        days = np.isin(months, FORECAST_MONTHS.get(dam.id, range(1, 13)))
+        value = forecast_value(samples, dam, points, other_inputs(dam, tables), quantiles=ends, days=days)
+    return Skill(dam.id, dam.name, dam.target.unit, scores, _untuned(samples, dam), blocks, value)
 
 
 def _reaches_full(samples: Samples, dam: Dam, points: dict[str, PointForecasts]) -> tuple[Array, Array] | None:
@@ -258,6 +282,7 @@ def checks(skills: Sequence[Skill]) -> Iterator[Check]:
         yield from _never_worse(skill)
         yield from _near_full(skill)
         yield from _limits_of_the_dam(skill)
+        yield from _forecast_value(skill)
         if skill.dam in TEST_DAMS:
             yield from _against_references(skill)
             yield from _against_untuned(skill)
@@ -318,6 +343,30 @@ def _limits_of_the_dam(skill: Skill) -> Iterator[Check]:
         holds = outside <= 0.001 * skill.n("all", lead)
         description = f"observed levels outside the limits, all, {lead} d"
         yield Check(description, skill.dam, str(outside), "≤ 0.1% of days", holds)
+
+
+def _forecast_value(skill: Skill) -> Iterator[Check]:
+    """Requirements for the forecasts as inputs, on the days with a forecast."""
+    for row in skill.forecast_value.iter_rows(named=True):
+        gains, limits = MIN_GAINS.get(skill.dam, {}), MAX_ERRORS.get(skill.dam, {})
+        lead, gain = row["lead_time"], row["gain"]
+        if lead in gains:
+            description = f"with forecasts as inputs, MAE against that without, {lead} d"
+            allowed, holds = f"≤ {-gains[lead]:.0%}", gain >= gains[lead]
+            if skill.dam in BAND_DAMS:
+                allowed, holds = f"{allowed}, band below 0", holds and (gains[lead] == 0 or row["gain_low"] > 0)
+            else:
+                best = min(row["mae_without"], row["mae_best_reference"])
+                gain = 1 - row["mae_as_issued"] / best
+                description = f"with forecasts as inputs, MAE against the better of without and reference, {lead} d"
+                holds = gain >= gains[lead]
+            yield Check(description, skill.dam, f"{-gain:+.1%}", allowed, holds)
+        if lead in limits:
+            mae = row["mae_as_issued"]
+            description = f"with forecasts as inputs, MAE ({skill.unit}), {lead} d"
+            yield Check(description, skill.dam, f"{mae:.3g}", f"≤ {limits[lead]:g}", mae <= limits[lead])
+            coverage = row["coverage_90"]
+            yield _within(f"with forecasts as inputs, coverage_90, {lead} d", skill.dam, coverage, (0.85, 0.95))
 
 
 def ratio_to_best(skill: Skill, lead: int) -> tuple[float, str]:
@@ -390,7 +439,7 @@ def _check_table(results: Sequence[Check]) -> list[str]:
 
 
 def _score_table(skill: Skill) -> list[str]:
-    lines = [*_regime_table(skill), ""]
+    lines = [*_regime_table(skill), "", *_value_table(skill)]
     heads = ["window", "lead", "model", "n", "MAE", "skill (90% band)", "top 5%", "pinball", "80%", "90%"]
     lines += [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for window in skill.scores["window"].unique(maintain_order=True):
@@ -421,6 +470,25 @@ def _regime_table(skill: Skill) -> list[str]:
             numbers = [errors[0], best, *errors[1:], *shares]
             lines.append(f"| {regime} | {row['lead_time']} d | {row['n']} | {' | '.join(numbers)} |")
     return lines
+
+
+def _value_table(skill: Skill) -> list[str]:
+    """MAE without, with issued and with perfect forecasts as inputs on the same days, each lead time of `ALL_LEADS`."""
+    if skill.forecast_value.is_empty():
+        return []
+    months = FORECAST_MONTHS.get(skill.dam)
+    season = f", {date(2000, months[0], 1):%B} to {date(2000, months[-1], 1):%B}" if months else ""
+    lines = [f"Forecasts as inputs, on the days with a forecast{season}:", ""]
+    heads = ["lead", "n", "best reference", "its MAE", "MAE without", "as issued", "perfect", "gain (90% band)",
+             "gain of perfect", "90%"]  # fmt: skip
+    lines += [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for row in skill.forecast_value.iter_rows(named=True):
+        errors = [_number(row[f"mae_{name}"], ".4g") for name in ("best_reference", "without", "as_issued", "perfect")]
+        gain = f"{row['gain']:+.1%} ({_number(row['gain_low'], '+.1%')} … {_number(row['gain_high'], '+.1%')})"
+        shares = [_number(row["gain_perfect"], "+.1%"), _number(row["coverage_90"], ".3f")]
+        cells = [f"{row['lead_time']} d", str(row["n"]), row["best_reference"], *errors, gain, *shares]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _comparison(before: pl.DataFrame, after: pl.DataFrame, name: str) -> list[str]:

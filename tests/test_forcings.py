@@ -119,7 +119,7 @@ def test_after_the_reading_the_rest_of_todays_flow_follows(read_at: str, later_s
     level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
     reading = {"reading": "instantaneous", "reading_at": read_at}
     dam = small_dam(level | reading, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
-    table = issued(("plan", noon(4), 4, 3.0), ("plan", noon(4), 5, 6.0))
+    table = issued(("plan", noon(3), 4, 3.0), ("plan", noon(3), 5, 6.0))
     frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     row = make_samples(frame, frame, dam, table).forcing_inputs[1].row(4, named=True)
     assert row["forcing_plan_step"] == pytest.approx(-86.4 * (later_share * 3 + (1 - later_share) * 6 - 3))
@@ -150,6 +150,46 @@ def test_three_quarters_of_a_release_arrive_after_30_hours_within_a_day_and_one_
     ahead = make_samples(frame, frame, dam, table).forcing_inputs
     assert ahead[1]["forcing_up_lead"][4] == pytest.approx(86.4 * 0.75)
     assert ahead[3]["forcing_up_lead"][4] == pytest.approx(86.4), "the whole release"
+
+
+INFLOW = {"kind": "inflow", "id": "ens", "unit": "m3/s"}
+
+
+def test_a_forecast_inflow_as_a_mean_change_per_day_and_its_spread() -> None:
+    """1 m3/s is 86.4 ML a day."""
+    level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+    file = {"path": "e.csv", "issued": "i", "valid": "d", "value": "mean", "q10": "low", "q90": "high"}
+    dam = small_dam(level, unit="ML", forcings=[INFLOW | {"file": file}], hindcast={"leads": (1, 2)})
+    series = {"ens": (3.0, 5.0), "ens:q10": (1.0, 2.0), "ens:q90": (4.0, 9.0)}
+    rows = ((name, noon(4), 5 + k, value) for name, values in series.items() for k, value in enumerate(values))
+    table = issued(*rows)
+    frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
+    samples = make_samples(frame, frame, dam, table)
+    assert samples.forcing_inputs[2].row(4, named=True) == {
+        "balance_ahead_ens_mean": pytest.approx(86.4 * 4),
+        "balance_ahead_ens_q10": pytest.approx(86.4 * 1.5),
+        "balance_ahead_ens_q90": pytest.approx(86.4 * 6.5),
+        "balance_ahead_ens_spread": pytest.approx(86.4 * 5),
+    }
+    assert samples.has_forecasts(2).tolist() == [day == 4 for day in range(10)]
+    assert samples.has_forecasts(1).tolist() == [day in (4, 5) for day in range(10)], "the issue before stays in force"
+
+
+def test_an_issue_that_is_too_old_is_not_used() -> None:
+    """At the end of day 4 the noon issue of day 4 is 12 hours old, that of day 3 36 hours."""
+    dam = small_dam(forcings=[RAIN | {"max_age_h": 36}])
+    table = issued(("outlook", noon(3), 5, 5.0), ("outlook", noon(3), 6, 6.0), ("outlook", noon(5), 6, 7.0))
+    assert newest_values(table, dam, days=7, ahead=range(1, 3)) == {(3, 2): 5, (5, 1): 7}
+    assert (4, 1) in newest_values(table, small_dam(forcings=[RAIN]), days=7, ahead=range(1, 3))
+
+
+def test_a_level_read_at_eight_uses_no_issue_of_later_hours() -> None:
+    """At noon of day 4 the reading of day 4 is past: only the forecast of day 5 uses the issue."""
+    level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    reading = {"reading": "instantaneous", "reading_at": "08:00"}
+    dam = small_dam(level | reading, forcings=[RAIN])
+    table = issued(("outlook", noon(3), 5, 5.0), ("outlook", noon(4), 5, 6.0), ("outlook", noon(4, -4), 6, 7.0))
+    assert newest_values(table, dam, days=6, ahead=range(1, 3)) == {(4, 1): 5, (4, 2): 7, (5, 1): 7}
 
 
 def test_without_forcings_the_inputs_do_not_change() -> None:
@@ -206,11 +246,13 @@ def test_a_planned_release_reduces_the_error(gauged: bool) -> None:
         assert with_plan[lead] < 0.6 * without[lead]
 
 
+ENSEMBLE = {"path": "ens.csv", "issued": "issued", "valid": "day", "value": "mean", "q50": "median"}
 ALL_FORCINGS = [
     RAIN | {"latency_h": 5},
     RELEASE,
     {"kind": "transfer", "id": "canal", "unit": "ML/d"},
     {"kind": "upstream_release", "id": "up", "unit": "ft3/s", "travel_time_h": 30},
+    {"kind": "inflow", "id": "ens", "unit": "m3/s", "file": ENSEMBLE},
 ]
 FORCED = small_dam(
     rain_gauge(),
@@ -229,8 +271,9 @@ def all_issues() -> pl.DataFrame:
         return np.abs(ar1_series(LEAK_DAYS, mean=5.0, sd=3.0, seed=seed))
 
     parts = [
-        synthetic.forcing_issues(FORCED, values(k), forcing=forcing.id, error=0.3)
+        synthetic.forcing_issues(FORCED, values(k), forcing=forcing.id, error=0.3).with_columns(forcing=pl.lit(series))
         for k, forcing in enumerate(FORCED.forcings)
+        for series in forcing.series
     ]
     return pl.concat(parts)
 
@@ -295,6 +338,18 @@ def test_an_issue_used_a_day_too_early_is_caught(monkeypatch: pytest.MonkeyPatch
 
     newest = forcings.newest_issues
     monkeypatch.setattr(forcings, "newest_issues", too_early)
+    with pytest.raises(AssertionError):
+        check_no_look_ahead(410, 1)
+
+
+def test_perfect_forecasts_are_a_leak_and_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_samples = samples.make_samples
+
+    def with_perfect_forecasts(frame: pl.DataFrame, newest: pl.DataFrame, dam: Dam, table: pl.DataFrame) -> Samples:
+        perfect = forcings.perfect_forecasts(table, usable_values(newest, dam), dam)
+        return make_samples(frame, newest, dam, perfect)
+
+    monkeypatch.setattr(sys.modules[__name__], "make_samples", with_perfect_forecasts)
     with pytest.raises(AssertionError):
         check_no_look_ahead(410, 1)
 

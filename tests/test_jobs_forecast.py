@@ -216,6 +216,13 @@ def test_a_rain_forecast_from_a_file_is_used_noted_and_repeated(tmp_path: Path) 
     assert again.issued.forcings == first.issued.forcings
     page = render_report(report_content(again))
     assert note in page
+    value = again.forecast_value
+    assert value["lead_time"].to_list() == list(again.dam.hindcast.leads)
+    assert (value["n"] > 0).all() and value["coverage_90"].is_between(0, 1).all()
+    assert "With and without forecasts as inputs" in page
+    files = write_forecast(again, tmp_path / "value")
+    written = pl.read_csv(next(path for path in files if path.name == "forecast_value.csv"))
+    assert_frame_equal(written, value, check_dtypes=False)
     assert "uses measurements only" not in page
 
 

@@ -4,21 +4,25 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from forebay.cli import terminal
 from forebay.dams.local_time import init_time
-from forebay.errors import ModelError
+from forebay.errors import ConfigError, ModelError
 from forebay.features.daily_tables import DailyTables
 from forebay.features.samples import make_samples
 from forebay.jobs.hindcast import ON_TIME, VARIANTS, hindcast_dam
 from forebay.tables import FORCINGS
 from forebay.verify.score_tables import input_costs
 from forebay.verify.verification import Verification
+from tests import synthetic
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 from tests.test_jobs_forecast import record
 
+WITHOUT_FORCINGS = [name for name in VARIANTS if not name.endswith("_forecasts")]
+"""Variants of a dam without forcings."""
 DAM = small_dam(rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 3)})
 
 
@@ -30,7 +34,7 @@ def hindcasts() -> Mapping[str, Verification]:
     spurious = values | {"rainfall_r1": [300.0 if k % 9 == 4 else v for k, v in enumerate(values["rainfall_r1"])]}
     frame, uncoded = daily_frame(DAM, coded), daily_frame(DAM, spurious)
     daily_tables = DailyTables(frame, frame, frame["date"][-1], None, uncoded=(uncoded, uncoded))
-    return hindcast_dam(DAM, daily_tables, variants=list(VARIANTS)).hindcasts
+    return hindcast_dam(DAM, daily_tables, variants=WITHOUT_FORCINGS).hindcasts
 
 
 def mae_ratio(hindcasts: Mapping[str, Verification], name: str, lead: str) -> float:
@@ -71,6 +75,26 @@ def test_late_drivers_delay_forcings_by_a_day_too() -> None:
 
 def test_spurious_rain_without_codes_increases_the_error(hindcasts: Mapping[str, Verification]) -> None:
     assert mae_ratio(hindcasts, "screens_for_codes", "1 d") > 1.05
+
+
+@pytest.mark.parametrize("name", ["without_forecasts", "perfect_forecasts"])
+def test_a_dam_without_forcings_has_no_hindcast_with_other_forecasts(name: str) -> None:
+    frame = daily_frame(DAM, {"reservoir_level": [1.0] * 40, "rainfall_r1": [1.0] * 40})
+    with pytest.raises(ConfigError, match=r"has no forecasts as inputs.*add \[\[forcings\]\] to the dam file"):
+        VARIANTS[name][1](DAM, DailyTables(frame, frame, frame["date"][-1], None))
+
+
+def test_hindcasts_with_other_forecasts_have_their_inputs() -> None:
+    """Each noon issue has twice the rain of the next day."""
+    dam = small_dam(rain_gauge(), forcings=[{"kind": "rain", "id": "outlook", "unit": "mm"}], hindcast={"leads": (1,)})
+    rain = [float(k % 7) for k in range(40)]
+    frame = daily_frame(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": rain})
+    issues = synthetic.forcing_issues(dam, 2 * np.array(rain), forcing="outlook", days=1)
+    daily_tables = DailyTables(frame, frame, frame["date"][-1], None, issues)
+    without, bare = VARIANTS["without_forecasts"][1](dam, daily_tables)
+    assert without.forcing_inputs == {} and bare.forcings == ()
+    perfect, _ = VARIANTS["perfect_forecasts"][1](dam, daily_tables)
+    assert perfect.forcing_inputs[1]["forcing_outlook_lead"].to_list() == [*rain[1:], None]
 
 
 def test_perfect_rain_reduces_the_error_at_three_days_but_not_at_one(hindcasts: Mapping[str, Verification]) -> None:

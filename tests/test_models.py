@@ -11,14 +11,14 @@ import pytest
 from forebay.dams.hindcast import Hindcast
 from forebay.errors import ModelError
 from forebay.features.inputs import build_inputs
-from forebay.models import FLOW_MODELS, MODELS, NETS, models_for, serialisation
+from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, NETS, models_for, serialisation
 from forebay.models.model import Array, Explainable, Model
 from forebay.models.references import Climatology, DampedChange, LastChange
 from forebay.tables import REFERENCES
 from tests import synthetic
 
 LEADS = (1, 7)
-FAST_MODELS = [*MODELS.values(), *FLOW_MODELS.values()]
+FAST_MODELS = [*MODELS.values(), *FLOW_MODELS.values(), *FORECAST_MODELS.values()]
 NET_CASES = [pytest.param(net, 1, marks=pytest.mark.slow) for net in NETS.values()]  # one lead time: a fit is slow
 for_all_models = pytest.mark.parametrize(("make", "lead"), [*itertools.product(FAST_MODELS, LEADS), *NET_CASES])
 
@@ -36,6 +36,11 @@ def past() -> tuple[pl.DataFrame, Array]:
     dam = synthetic.small_dam(synthetic.rain_gauge(), synthetic.rain_gauge("r2"), stream, *flows, full_supply=100.0)
     frame = synthetic.daily(dam, days=900)
     inputs = build_inputs(frame, dam).drop("date")
+    ahead = inputs["balance_inflow"].fill_null(3.0).to_numpy() + np.random.default_rng(6).normal(0, 1, len(inputs))
+    inputs = inputs.with_columns(
+        pl.Series(f"balance_ahead_f_{s}", np.where(np.arange(len(inputs)) % 4, ahead * k, np.nan), nan_to_null=True)
+        for s, k in (("mean", 1.0), ("q50", 0.9), ("spread", 0.4))
+    )
     change = 0.7 * inputs["last_change"].fill_null(0.0) + 0.01 * inputs["rain_lag0"].fill_null(0.0)
     return inputs, change.to_numpy() + np.random.default_rng(5).normal(0, 0.01, len(inputs))
 

@@ -22,7 +22,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
-from forebay.models import FLOW_MODELS, MODELS, regression
+from forebay.models import FLOW_MODELS, models_for, regression
 from forebay.tables import FORCINGS
 from tests import synthetic
 from tests.csv_tables import daily_from_files
@@ -55,7 +55,7 @@ ENDS = {
 def run_uncached(frame: pl.DataFrame, dam: Dam, issues: pl.DataFrame | None = None) -> HindcastResult:
     """The hindcast over `frame`, whose regressions do not come from the cache of an earlier hindcast."""
     regression._CACHE.clear()
-    return run_hindcast(frame, dam, MODELS | FLOW_MODELS, issues)
+    return run_hindcast(frame, dam, models_for(dam) | FLOW_MODELS, issues)
 
 
 @pytest.mark.parametrize(("name", "end"), [(name, end) for name, ends in ENDS.items() for end in ends])
@@ -77,12 +77,15 @@ GAUGES: dict[str, dict[str, object]] = {
     "temperature": {"role": "temperature", "station": "t", "variable": "temperature", "unit": "degC"},
 }  # fmt: skip
 TARGETS = (("reservoir_level", "m"), ("reservoir_level", "ft"), ("storage", "ML"), ("storage_percent", "%"))
-RAIN_FORECAST = {"kind": "rain", "id": "outlook", "unit": "mm", "latency_h": 6}
+FORECASTS = (
+    {"kind": "rain", "id": "outlook", "unit": "mm", "latency_h": 6},
+    {"kind": "inflow", "id": "outlook", "unit": "m3/s", "latency_h": 6, "max_age_h": 40},
+)
 
 
 @dataclass(frozen=True)
 class World:
-    """A dam with its daily table and rain forecasts, and the day on which the shorter record ends."""
+    """A dam with its daily table and its forecasts of rain or inflow, and the day on which the shorter record ends."""
 
     dam: Dam
     frame: pl.DataFrame
@@ -102,7 +105,7 @@ def worlds(draw: st.DrawFn) -> World:
     names = draw(st.lists(st.sampled_from(sorted(GAUGES)), unique=True, max_size=3))
     target = {"role": "target", "station": "lake", "variable": variable, "unit": unit}
     keys: dict[str, object] = {"full_supply": 95.3} if draw(st.booleans()) else {}
-    keys |= {"forcings": [RAIN_FORECAST]} if draw(st.booleans()) else {}
+    keys |= {"forcings": [draw(st.sampled_from(FORECASTS))]} if draw(st.booleans()) else {}
     dam = with_two_leads(synthetic.small_dam(target, *(GAUGES[name] for name in names), unit=unit, **keys))
     days = draw(st.integers(250, 400))
     frame = synthetic.daily(dam, days=600, seed=draw(st.integers(1, 99))).head(days)

@@ -228,7 +228,7 @@ def test_the_default_is_a_blend_with_the_fallback_dates_of_its_main_model() -> N
         default = unsmoothed(blended["default"])[lead]
         complete = np.isfinite(np.stack([*changes.values()])).all(axis=0)
         np.testing.assert_array_equal(np.isfinite(default), complete)
-        kind = uncertainty.day_kinds(samples)
+        kind = uncertainty.day_kinds(samples, points, lead)
         uncorrected = blend(changes, samples.change(samples.trusted, lead), lead_time=lead, regimes=kind)[0]
         shift = (default - uncorrected)[complete]
         assert 0.2 < np.isclose(shift, 0.0, atol=1e-12).mean() < 0.9, "only quiet days are corrected"
@@ -465,7 +465,7 @@ def test_the_coverage_on_wet_days_on_warragamba_is_within_its_limits(warragamba:
 def test_fast_falls_and_rises_are_kinds_of_days_for_intervals() -> None:
     """By hand: the 5% largest falls and rises among the changes so far, from the 365th change on."""
     samples = samples_of(days=900)[0]
-    kinds, plain = uncertainty.interval_kinds(samples), uncertainty.day_kinds(samples)
+    kinds, plain = uncertainty.interval_kinds(samples, {}, 1), uncertainty.day_kinds(samples, {}, 1)
     change = samples.inputs["last_change"].to_numpy().astype(float)
     for day in range(900):
         so_far = change[: day + 1][np.isfinite(change[: day + 1])]

@@ -33,6 +33,12 @@ class Variants:
     perfect_rain: Annotated[
         bool, Parameter(negative="", help="Add a hindcast with observed future rain: a bound, not a forecast.")
     ] = False
+    without_forecasts: Annotated[
+        bool, Parameter(negative="", help="Add a hindcast without the dam file's forecasts and plans.")
+    ] = False
+    perfect_forecasts: Annotated[
+        bool, Parameter(negative="", help="Add a hindcast with observed values in place of the forecast ones.")
+    ] = False
 
 
 NO_VARIANTS = Variants()

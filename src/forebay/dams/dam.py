@@ -139,6 +139,12 @@ class Dam(FrozenModel):
         """The gauge of the forecast level (or storage)."""
         return next(gauge for gauge in self.gauges if gauge.role == "target")
 
+    @property
+    def has_volume(self) -> bool:
+        """Whether a flow determines a change of the target: of a storage, or of a level with a storage curve."""
+        is_level = self.target.variable == "reservoir_level"
+        return self.target.variable == "storage" or (is_level and bool(self.storage_curves))
+
     def columns(self, *roles: str) -> list[str]:
         """Columns of the daily table whose gauges have one of `roles`."""
         return [gauge.column for gauge in self.gauges if gauge.role in roles]

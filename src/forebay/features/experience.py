@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.features.inputs import CONTEXT, FORCING
+from forebay.features.inputs import AHEAD, CONTEXT, FORCING
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -34,7 +34,8 @@ def experience_quantities(samples: Samples, dam: Dam, lead_time: int) -> pl.Data
     rain and wetness (mm): the catchment's on the day, and its antecedent precipitation index. last_change, level: in
     the target's unit; a level on a datum that the dam file does not state is null, since levels on two datums cannot be
     compared. degree_days, evaporation (mm), snow (mm). Each gauge of flow or stage under the name of its column, in its
-    canonical unit. Each forcing at `lead_time` under the name of its input: rain (mm), change of the target by a flow.
+    canonical unit. Each forcing at `lead_time` under the name of its input: rain (mm), change of the target by a flow,
+    or by a forecast inflow per day.
     """
     inputs = samples.inputs_at(lead_time)
     names = {name: column for name, column in _INPUTS.items() if column in inputs.columns}
@@ -43,6 +44,8 @@ def experience_quantities(samples: Samples, dam: Dam, lead_time: int) -> pl.Data
     names |= {gauge.column: gauge.column for gauge in dam.gauges if gauge.column in inputs.columns}
     forcings = (f"{FORCING}{forcing.id}_lead" for forcing in dam.forcings)
     names |= {name: name for name in forcings if name in inputs.columns}
+    means = (f"{AHEAD}{forcing.id}_mean" for forcing in dam.forcings)
+    names |= {name: name for name in means if name in inputs.columns}
     columns = {name: inputs[column].cast(pl.Float64) for name, column in names.items()}
     level = samples.level if samples.withheld is None else np.where(samples.withheld, np.nan, samples.level)
     return pl.DataFrame({**columns, "level": pl.Series(level, nan_to_null=True)})

@@ -1,15 +1,18 @@
 """Inputs from forcings: values forecast or planned for the days after the init date, one table per lead time.
 
 Forcings differ from gauges in two ways. Their values are valid on days after day d, so row d uses only values *issued*
-by the end of day d, never observed values. And the inputs depend on the lead time: the rain of the next h days, the
-planned change of storage over h days. An input is null if any of its days has no issued value. Nothing replaces it:
-models learn from the days on which it is null.
+by the time of the forecast, never observed values. And the inputs depend on the lead time: the rain of the next h
+days, the planned change of storage over h days. An input is null if any of its days has no issued value. Nothing
+replaces it: models learn from the days on which it is null.
+
+The time of a forecast is the end of day d, or the clock time at which the level of day d is read (`known_by`). A level
+that is read at 08:00 is forecast at 08:00, and a weather run of that day that is available at noon comes too late.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 
 from forebay.dams.forcing import Forcing
 from forebay.dams.local_time import to_utc
-from forebay.features.inputs import BALANCE, FORCING, catchment_rain, change_per_flow
+from forebay.features.inputs import AHEAD, BALANCE, FORCING, catchment_rain, change_per_flow
 from forebay.tables import FORCINGS
 
 if TYPE_CHECKING:
@@ -32,8 +35,20 @@ PERFECT_RAIN = Forcing(kind="rain", id="perfect_rain", name="observed rain of la
 _SIGN = {"release": -1.0, "transfer": 1.0, "upstream_release": 1.0}
 
 
+def known_by(dates: pl.Series, dam: Dam) -> pl.Series:
+    """Instant (UTC) by which an issue must be available, for each init date.
+
+    The instant that ends the init date; where the level is read at a clock time, that time of the init date. A forecast
+    from that level can be made then, and a later issue must not change its hindcast.
+    """
+    read_at = dam.target_gauge.reading_at
+    clock = timedelta(days=1) if read_at is None else timedelta(hours=read_at.hour, minutes=read_at.minute)
+    instant = to_utc(pl.col("date").cast(pl.Datetime("us")) + clock, dam.time_zone)
+    return pl.DataFrame({"date": dates}).select(instant).to_series()
+
+
 def newest_issues(table: pl.DataFrame, dam: Dam, dates: pl.Series, days: Sequence[int]) -> pl.DataFrame:
-    """The newest value that was issued for each valid day by the end of each init date.
+    """The newest value that was issued for each valid day by the time of each init date's forecast.
 
     Parameters
     ----------
@@ -47,15 +62,18 @@ def newest_issues(table: pl.DataFrame, dam: Dam, dates: pl.Series, days: Sequenc
     Returns
     -------
     DataFrame
-        forcing, init_date, day, valid_date, value, issue_time: a row per forcing and day with a value, from the newest
-        issue known at init that has the day. A day that an issue omits keeps the value of the issue before.
+        forcing, init_date, day, valid_date, value, issue_time: a row per series of a forcing (`Forcing.series`) and day
+        with a value, from the newest issue known then that has the day. A day that an issue omits keeps the value of
+        the issue before, unless that is older than the forcing's `max_age_h`.
     """
-    inits = pl.DataFrame({"init_date": dates}).with_columns(
-        to_utc(pl.col("init_date").cast(pl.Datetime("us")) + timedelta(days=1), dam.time_zone).alias("init_time")
+    inits = pl.DataFrame({"init_date": dates, "init_time": known_by(dates, dam)})
+    ages = {name: forcing.max_age_h for forcing in dam.forcings for name in forcing.series}
+    series = pl.DataFrame(
+        {"forcing": list(ages), "max_age_h": list(ages.values())}, {"forcing": pl.String, "max_age_h": pl.Float64}
     )
     valid_days = (
         inits.join(pl.DataFrame({"day": pl.Series(days, dtype=pl.Int64)}), how="cross")
-        .join(pl.DataFrame({"forcing": [forcing.id for forcing in dam.forcings]}, {"forcing": pl.String}), how="cross")
+        .join(series, how="cross")
         .with_columns((pl.col("init_date") + pl.duration(days="day")).alias("valid_date"))
     )
     newest = valid_days.sort("init_time").join_asof(
@@ -66,7 +84,9 @@ def newest_issues(table: pl.DataFrame, dam: Dam, dates: pl.Series, days: Sequenc
         strategy="backward",
         check_sortedness=False,
     )
-    return newest.filter(pl.col("value").is_not_null()).select(
+    age_h = (pl.col("init_time") - pl.col("issue_time")).dt.total_seconds() / 3600
+    is_current = pl.col("max_age_h").is_null() | (age_h < pl.col("max_age_h"))
+    return newest.filter(pl.col("value").is_not_null(), is_current).select(
         "forcing", "init_date", "day", "valid_date", "value", "issue_time"
     )
 
@@ -77,10 +97,11 @@ def forcing_inputs(
     """Lead time → inputs from the dam's forcings, one row per row of `inputs`; empty without forcings.
 
     forcing_ID_1d … _5d, _lead: rain forecast for tomorrow, for the next 2, 3, 5 days and for the lead time (mm): rain
-    of the last days may not arrive within the lead. …_api: the same times today's wetness index. For flows: …_lead, the
-    change of the target that they cause over the lead; …_step, the difference from the change if today's flow
-    continued. balance_release_ahead, where a release is also gauged: the planned release as a mean change of the target
-    per day; no model uses it yet.
+    of the last days may not arrive within the lead. …_api: the same times today's wetness index. For plans of flows:
+    …_lead, the change of the target that they cause over the lead; …_step, the difference from the change if today's
+    flow continued. balance_release_ahead, where a release is also gauged: the planned release as a mean change of the
+    target per day; no model uses it yet. balance_ahead_ID_mean, …_q10 and so on, …_spread: the forecast inflow over
+    the lead as a mean change of the target per day, its quantiles (sums of the days' quantiles), and q90 − q10.
 
     Parameters
     ----------
@@ -96,7 +117,10 @@ def forcing_inputs(
     dates = inputs["date"]
     days_before = max(math.ceil(forcing.travel_time_h / 24) for forcing in dam.forcings)
     issued = newest_issues(table, dam, dates, range(-days_before, max(leads) + 1))
-    arriving = {forcing: _arriving(issued, forcing, dates, max(leads)) for forcing in dam.forcings}
+    arriving = {
+        forcing: _arriving(issued.filter(pl.col("forcing") == forcing.id), forcing, dates, max(leads))
+        for forcing in dam.forcings
+    }
     known = pl.DataFrame({"date": dates, dam.target.variable: pl.Series(level, nan_to_null=True)})
     per_flow = change_per_flow(known, dam).to_numpy().astype(float)
     releases = [daily for forcing, daily in arriving.items() if forcing.kind == "release"]
@@ -107,6 +131,8 @@ def forcing_inputs(
         for forcing, daily in arriving.items():
             if forcing.kind == "rain":
                 columns |= _rain(daily[:, 1:], forcing, inputs, lead)
+            elif forcing.kind == "inflow":
+                columns |= _inflow(_of_series(issued, forcing, dates, max(leads)), forcing, per_flow, lead)
             else:
                 columns |= _flow(daily, forcing, per_flow, today_share, lead)
         if releases and dam.columns("release"):
@@ -114,6 +140,18 @@ def forcing_inputs(
             columns[f"{BALANCE}release_ahead"] = per_flow * release / lead
         by_lead[lead] = pl.DataFrame({name: pl.Series(column, nan_to_null=True) for name, column in columns.items()})
     return by_lead
+
+
+def days_with_forecasts(inputs: pl.DataFrame) -> NDArray[np.bool_]:
+    """Whether every forcing has a value for each day up to the lead time, shape (n,).
+
+    Parameters
+    ----------
+    inputs
+        Those of `forcing_inputs` at the lead time.
+    """
+    names = [name for name in inputs.columns if name.startswith(AHEAD) or name.endswith("_lead")]
+    return np.asarray(inputs.select(pl.all_horizontal(pl.col(names).is_not_null())).to_series().to_numpy())
 
 
 def perfect_rain(newest: pl.DataFrame, dam: Dam, latest: int) -> tuple[Dam, pl.DataFrame]:
@@ -140,15 +178,77 @@ def perfect_rain(newest: pl.DataFrame, dam: Dam, latest: int) -> tuple[Dam, pl.D
     return dam.model_copy(update={"forcings": (*dam.forcings, PERFECT_RAIN)}), FORCINGS.check(issues)
 
 
+def perfect_forecasts(table: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`table` (`tables.FORCINGS`) with observed values in place of the forecast ones, in the same issues.
+
+    A diagnostic, which no forecast may use. Rain is that of the rain gauges, inflow that of the inflow gauges, a
+    release that of the release gauges. Without an inflow gauge, the inflow of a storage or of a level with a curve is
+    its change plus the release. What no gauge shows has the value of the last issue that has its day. A day without an
+    observed value has none, and its issues have none for it.
+
+    Parameters
+    ----------
+    newest
+        Daily table of usable values.
+    """
+    parts = [FORCINGS.empty()]
+    for forcing in dam.forcings:
+        rows = table.filter(pl.col("forcing").is_in(list(forcing.series)))
+        values = _observed(newest, forcing, dam)
+        if values is None:
+            last = rows.filter(pl.col("value").is_not_null()).sort("known_time", "issue_time")
+            truth = last.unique(["forcing", "valid_date"], keep="last").select("forcing", "valid_date", truth="value")
+            rows = rows.join(truth, on=["forcing", "valid_date"], how="left")
+        else:
+            truth = pl.DataFrame({"valid_date": newest["date"], "truth": values})
+            rows = rows.join(truth, on="valid_date", how="left")
+        parts.append(rows.with_columns(value=pl.when(pl.col("value").is_not_null()).then("truth")).drop("truth"))
+    return FORCINGS.check(pl.concat(parts))
+
+
+def _observed(newest: pl.DataFrame, forcing: Forcing, dam: Dam) -> pl.Series | None:
+    """Observed daily values of what a forcing forecasts, in its canonical unit; None if no gauge shows them."""
+
+    def total(role: str) -> pl.Series:
+        flows = pl.sum_horizontal(dam.columns(role), ignore_nulls=False).cast(pl.Float64)
+        return newest.select(flows.alias(role)).to_series()
+
+    if forcing.kind == "rain" and dam.columns("rainfall"):
+        return catchment_rain(newest, dam).cast(pl.Float64)
+    if forcing.kind in ("inflow", "release") and dam.columns(forcing.kind):
+        return total(forcing.kind)
+    if forcing.kind == "inflow" and dam.columns("release") and dam.has_volume:
+        return newest[dam.target.variable].cast(pl.Float64).diff() / change_per_flow(newest, dam) + total("release")
+    return None
+
+
+def _of_series(issued: pl.DataFrame, forcing: Forcing, dates: pl.Series, latest: int) -> dict[str, Floats]:
+    """"mean" or quantile → the values issued for today and each later day, as `_arriving` returns them."""
+    return {
+        statistic: _arriving(issued.filter(pl.col("forcing") == name), forcing, dates, latest)
+        for name, statistic in forcing.series.items()
+    }
+
+
+def _inflow(daily: Mapping[str, Floats], forcing: Forcing, per_flow: Floats, lead: int) -> dict[str, Floats]:
+    """Mean change of the target per day over the lead that the forecast inflow causes: mean, quantiles and spread."""
+    name = f"{AHEAD}{forcing.id}"
+    changes = {s: per_flow * values[:, 1 : lead + 1].sum(axis=1) / lead for s, values in daily.items()}
+    columns = {f"{name}_{statistic}": change for statistic, change in changes.items()}
+    if "q10" in changes and "q90" in changes:
+        columns[f"{name}_spread"] = changes["q90"] - changes["q10"]
+    return columns
+
+
 def _arriving(issued: pl.DataFrame, forcing: Forcing, dates: pl.Series, latest: int) -> Floats:
-    """The values issued for today and each of the `latest` days after it, shape (n, latest + 1); NaN where none.
+    """The values `issued` for today and each of the `latest` days after it, shape (n, latest + 1); NaN where none.
 
     Water released upstream arrives after its travel time. A travel time that is no whole number of days splits a
     release between two days.
     """
     travel = forcing.travel_time_h / 24
     days_before, whole = math.ceil(travel), int(travel)
-    issues = issued.filter(pl.col("forcing") == forcing.id, pl.col("day") >= -days_before)
+    issues = issued.filter(pl.col("day") >= -days_before)
     values = np.full((len(dates), days_before + latest + 1), np.nan)
     row = (issues["init_date"] - dates[0]).dt.total_days().to_numpy()
     values[row, issues["day"].to_numpy() + days_before] = issues["value"].to_numpy()

@@ -29,6 +29,8 @@ CONTEXT = "context_"
 
 BALANCE = "balance_"
 """Prefix of the names of inputs that only the balance model uses."""
+AHEAD = f"{BALANCE}ahead_"
+"""Prefix of the names of inputs from inflow forecasts, which only the model `inflow_ahead` uses."""
 BALANCE_DAYS = 10
 """Days of the balance's medians."""
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
-from forebay.features.forcings import forcing_inputs
+from forebay.features.flow_days import check_flow_days
+from forebay.features.forcings import days_with_forecasts, forcing_inputs
 from forebay.features.full_supply import FullSupply, full_supply_of, full_supply_regimes
 from forebay.features.known_inputs import (
     ScreenedDaily,
@@ -128,6 +129,12 @@ class Samples:
         """Days since the level that each day's forecast starts from; 0 where it is the day's own."""
         return np.zeros(len(self.dates), int) if self.outages is None else self.outages.level_age
 
+    def has_forecasts(self, lead_time: int) -> NDArray[np.bool_]:
+        """Whether every forcing has a value for each day up to the lead time, shape (n,); False without forcings."""
+        if lead_time not in self.forcing_inputs:
+            return np.zeros(len(self.dates), bool)
+        return days_with_forecasts(self.forcing_inputs[lead_time])
+
     def observed_change(self, lead_time: int) -> NDArray[np.float64]:
         """Observed change from init to valid date, shape (n,); NaN where either level is missing.
 
@@ -173,12 +180,13 @@ def make_samples(
     Raises
     ------
     DataError
-        If the target has no usable value at all.
+        If the target has no usable value at all, or the flows of each day are its change to the next day.
     """
     add_counts({"days": len(known)})
     target = dam.target.variable
     if usable_values(known, dam)[target].null_count() == len(known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
+    check_flow_days(usable_values(known, dam), dam)
     screened = screen_versions(known, newest, dam)
     level = _level(screened, dam)
     trusted = np.where(excluded_days(known, dam), np.nan, _unflagged_level(screened, dam))

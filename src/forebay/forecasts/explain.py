@@ -17,7 +17,7 @@ import polars as pl
 
 from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.forcings import RAIN_DAYS
-from forebay.features.inputs import BALANCE, CONTEXT, FORCING
+from forebay.features.inputs import AHEAD, BALANCE, CONTEXT, FORCING
 from forebay.models.model import BASELINE, Explainable
 from forebay.tables import DEFAULT_MODEL, EXPLANATION, REFERENCES
 
@@ -128,6 +128,8 @@ def input_source(column: str, dam: Dam) -> Source:
             return gauge.role, labels[gauge.column]
     for forcing in dam.forcings:
         if bare.removeprefix(FORCING) in (f"{forcing.id}_{end}" for end in _FORCING_INPUTS):
+            return "forcing", forcing.title
+        if column.startswith(f"{AHEAD}{forcing.id}_"):
             return "forcing", forcing.title
     flow = bare.removesuffix("_10d")
     if column.startswith(BALANCE) and flow in ("inflow", "release"):

@@ -39,11 +39,11 @@ def _used(rows: pl.DataFrame, forcing: Forcing, dam: Dam) -> str:
     """Issue times, total or mean, and days of one forcing."""
     newest, oldest = rows.select(pl.col("issue_time").max(), oldest=pl.col("issue_time").min()).row(0)
     issued = f"issued {_iso(newest, dam)}" + (f" (some days {_iso(oldest, dam)})" if oldest < newest else "")
-    factor, offset = forcing.variable.conversion(forcing.unit)
+    factor, offset = forcing.conversion()
     values = ((rows["value"] - offset) / factor).to_list()
     days: list[date] = rows["valid_date"].sort().to_list()
     statistic, value = ("total", sum(values)) if forcing.kind == "rain" else ("mean", sum(values) / len(values))
-    return f"Used: {forcing.title}, {issued}: {statistic} {value:,.4g} {forcing.unit}, {days[0]} to {days[-1]}."
+    return f"Used: {forcing.title}, {issued}: {statistic} {value:,.4g} {forcing.unit_title}, {days[0]} to {days[-1]}."
 
 
 def _iso(instant: datetime, dam: Dam) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from forebay.days.daily import usable_values
 from forebay.days.labels import gauge_labels, rain_unit
-from forebay.features.inputs import FORCING
+from forebay.features.inputs import AHEAD, FORCING
 from forebay.features.reading_pattern import ReadingPattern, reading_pattern
 from forebay.forecasts.explain import input_source
 from forebay.models.blend import disagrees_wildly, range_of_models
@@ -96,6 +96,9 @@ def _title_and_unit(quantity: str, dam: Dam) -> tuple[str, str, float]:
         if gauge.column == quantity:
             return gauge_labels(dam)[quantity], gauge.unit, gauge.kind.conversion(gauge.unit)[0]
     for forcing in dam.forcings:
+        if quantity == f"{AHEAD}{forcing.id}_mean":
+            kind = dam.target_gauge.kind.title.lower()
+            return f"daily change of the {kind} by {forcing.title}", dam.target.unit, 1.0
         if quantity == f"{FORCING}{forcing.id}_lead":
             if forcing.kind == "rain":
                 return forcing.title, *rain_unit(dam)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +26,7 @@ from forebay.forecasts.limitations import far_outside_experience, limitations, o
 from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
+from forebay.jobs.forecast_value import value_of_forecasts
 from forebay.jobs.observations import fetch_now, warn_of_errors
 from forebay.jobs.results import Result
 from forebay.log import add_counts, log_fields, step
@@ -57,6 +59,8 @@ class ForecastResult(Result):
         The forecast, its explanation and its limitations.
     fetch_table
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
+    execution
+        How hindcasts run; that of the value of forecasts runs when it is asked for.
     """
 
     dam: Dam
@@ -64,6 +68,12 @@ class ForecastResult(Result):
     verification: Verification
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
+    execution: Execution = SEQUENTIAL
+
+    @cached_property
+    def forecast_value(self) -> pl.DataFrame:
+        """`verify.forecast_value.FORECAST_VALUE`: two more hindcasts; empty for a dam without forcings."""
+        return value_of_forecasts(self.dam, self.daily_tables, self.verification, execution=self.execution)
 
     @property
     def later_levels(self) -> pl.DataFrame:
@@ -193,7 +203,7 @@ def forecast_dam(
     if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():
         raise DataError(no_forecast(daily_tables.newest, samples.newest_flags, dam))
     fetch_table = FETCHES.empty() if report is None else report.table
-    return ForecastResult(dam, daily_tables, verification, issued, fetch_table)
+    return ForecastResult(dam, daily_tables, verification, issued, fetch_table, execution)
 
 
 def _failures(report: FetchReport | None, dam: Dam) -> list[str]:
@@ -260,6 +270,8 @@ def write_forecast(
             write_netcdf(dataset, files.stage / "forecast.nc", now=result.issued.issue_time)
         if report:
             result.scores.write_csv(files.stage / "scores.csv")
+            if result.dam.forcings:
+                result.forecast_value.write_csv(files.stage / "forecast_value.csv")
             write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
             write_report(report_content(result), files.stage, progress)
     return files.paths
@@ -287,4 +299,5 @@ def report_content(result: ForecastResult) -> Report:
         gauge_table=result.fetch_table,
         diagnostics=result.verification.diagnostics,
         later_levels=result.later_levels,
+        forecast_value=result.forecast_value,
     )

@@ -20,6 +20,7 @@ from forebay.files import write_all
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset
 from forebay.jobs.forecast import readable_tables, write_parquet
+from forebay.jobs.forecast_value import with_perfect_forecasts, without_forecasts
 from forebay.jobs.results import Result
 from forebay.log import log_fields
 from forebay.tables import DEFAULT_MODEL, FORECASTS, SCORES
@@ -158,6 +159,11 @@ VARIANTS: dict[str, tuple[str, Callable[[Dam, DailyTables], tuple[Samples, Dam]]
     "late_drivers": ("every driver known a day later", _late_drivers),
     "screens_for_codes": ("quality codes ignored in the inputs, only our own screen", _screens_for_codes),
     "perfect_rain": ("observed future rain as a forecast: an upper bound, not a forecast", _perfect_rain),
+    "without_forecasts": ("without the forecasts and plans of the dam file", without_forecasts),
+    "perfect_forecasts": (
+        "observed values in place of the forecast ones: an upper bound, not a forecast",
+        with_perfect_forecasts,
+    ),
 }
 """Hindcasts with other inputs: name → description, and the function that returns their samples and their dam."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from forebay.models.article_net import ArticleNet
 from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
+from forebay.models.inflow_ahead import MIN_FORECASTS, InflowAhead
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import Huber, WetRidge
 from forebay.nets import backends
@@ -31,6 +33,9 @@ MODELS: dict[str, Callable[[int], Model]] = {
 FLOW_MODELS: dict[str, Callable[[int], Model]] = {"balance": Balance}
 """Models that need an inflow or a release gauge."""
 
+FORECAST_MODELS: dict[str, Callable[[int], Model]] = {"inflow_ahead": InflowAhead}
+"""Models that need an inflow forecast among the forcings."""
+
 NETS: dict[str, Callable[[int], Model]] = {"article_net": ArticleNet}
 """Models that need the extra `nets`; a dam uses them if its dam file has `nets = true`."""
 
@@ -46,4 +51,8 @@ def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:
     if dam.hindcast.nets:
         backends.check("jax")
     flow_models = FLOW_MODELS if dam.columns("inflow", "release") else {}
-    return MODELS | flow_models | (NETS if dam.hindcast.nets else {})
+    has_inflow = any(forcing.kind == "inflow" for forcing in dam.forcings)
+    forecast_models = FORECAST_MODELS if has_inflow else {}
+    if has_inflow and not (dam.has_volume and dam.columns("release")):
+        forecast_models = {"inflow_ahead": partial(InflowAhead, min_forecasts=MIN_FORECASTS)}
+    return MODELS | flow_models | forecast_models | (NETS if dam.hindcast.nets else {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from forebay.models.day_kinds import ABOVE_FULL, NEAR_FULL
+from forebay.models.day_kinds import ABOVE_FULL, FORECAST, NEAR_FULL
 from forebay.tables import REFERENCES
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
 """Weights before any error is known, relative to 1 for all other models."""
 NEAR_FULL_PRIOR = {"no_change": 10.0, "damped_change": 10.0, "climatology": 10.0}
 """Other weights on days near full supply, where gates often hold the level or follow a routine of the season."""
+FORECAST_PRIOR = {"inflow_ahead": (1e-9, 100.0)}
+"""Weights of models that need a forecast, on days without and with one."""
 LEARNING_RATE = 1.6
 """At a lead time of 1 day. It decreases with the root of the lead time, because overlapping errors hold less
 information."""
@@ -90,8 +92,11 @@ def blend(
 
 
 def range_of_models(changes: Mapping[str, Array]) -> Array:
-    """Largest minus smallest of the `changes` of all models but the references, shape (n,); 0 if there are none."""
-    fitted = [change for name, change in changes.items() if name not in REFERENCES]
+    """Largest minus smallest of the `changes` of the fitted models, shape (n,); 0 if there are none.
+
+    The references do not count, nor do models that need a forecast: they are like a reference on days without one.
+    """
+    fitted = [change for name, change in changes.items() if name not in (*REFERENCES, *FORECAST_PRIOR)]
     fitted = fitted or [np.zeros(len(next(iter(changes.values()))))]
     return np.asarray(np.max(fitted, axis=0) - np.min(fitted, axis=0))
 
@@ -120,6 +125,8 @@ def robust_weights(weights: Mapping[str, Array], days: NDArray[np.bool_]) -> dic
 
 def _prior(name: str, kind: int) -> float:
     """Weight of a model on days of a kind before any error is known."""
+    if name in FORECAST_PRIOR:
+        return FORECAST_PRIOR[name][bool(kind & FORECAST)]
     weight = PRIOR.get(name, 1.0)
     return NEAR_FULL_PRIOR.get(name, weight) if kind & NEAR_FULL else weight
 

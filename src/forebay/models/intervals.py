@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.features.inputs import FORCING
+from forebay.features.inputs import AHEAD, FORCING
 from forebay.metrics import column_medians, quantiles, weighted_quantiles
 from forebay.models.day_kinds import WET
 from forebay.tables import QUANTILES
@@ -79,7 +79,7 @@ def state_from_inputs(
     columns: list[str] = [
         c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns
     ]
-    columns += [c for c in inputs.columns if c.endswith("_rise") or c.startswith(FORCING)]
+    columns += [c for c in inputs.columns if c.endswith("_rise") or c.startswith((FORCING, AHEAD))]
     return State(init_dates, kind, np.abs(inputs.select(columns).cast(pl.Float64).to_numpy()), is_unusual)
 
 

@@ -72,7 +72,7 @@ class Huber:
         unit = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         design = self.design(inputs)
         self.typical_ = design.mean(axis=0)
-        coefficients, intercept = _huber_regression(design, target / unit)
+        coefficients, intercept = huber_regression(design, target / unit)
         self.coefficients_ = coefficients * unit
         self.intercept_ = intercept * unit
         return self
@@ -172,7 +172,7 @@ _CACHE_LOCK = threading.Lock()  # the hindcast fits its leads in threads
 _WARNINGS_LOCK = threading.Lock()  # warning filters are global to the process: one thread at a time may change them
 
 
-def _huber_regression(design: Array, target: Array) -> tuple[Array, float]:
+def huber_regression(design: Array, target: Array) -> tuple[Array, float]:
     """Coefficients and intercept of Huber's regression."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import HuberRegressor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from forebay.charts.formats import NO_VALUE, TargetFormat, format_value
 from forebay.days.labels import display_unit, gauge_labels, rain_unit
-from forebay.features.inputs import CONTEXT, FORCING
+from forebay.features.inputs import AHEAD, CONTEXT, FORCING
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -68,12 +68,11 @@ def input_titles(dam: Dam) -> dict[str, InputTitle]:
 
 def _forcing_titles(dam: Dam) -> dict[str, InputTitle]:
     """Titles of the forcings' totals over the lead time: rain, or the change that a flow causes."""
-    is_comparable = dam.target.variable == "storage" or (
-        dam.target.variable == "reservoir_level" and bool(dam.storage_curves)
-    )
+    unit = dam.target.unit if dam.has_volume else "ML"
     titles = {}
     for forcing in dam.forcings:
-        rain = InputTitle(f"{forcing.title}, total", forcing.unit, forcing.variable.conversion(forcing.unit)[0])
-        flow = InputTitle(f"{forcing.title}, effect", dam.target.unit if is_comparable else "ML")
+        rain = InputTitle(f"{forcing.title}, total", forcing.unit_title, forcing.conversion()[0])
+        flow = InputTitle(f"{forcing.title}, effect", unit)
         titles[f"{FORCING}{forcing.id}_lead"] = rain if forcing.kind == "rain" else flow
+        titles[f"{AHEAD}{forcing.id}_mean"] = InputTitle(f"{forcing.title}, effect per day", unit)
     return titles

@@ -38,6 +38,7 @@ def build(report: Report) -> Mapping[str, object]:
         "by_window": _rows(scores, windows, "window"),
         "repeated": repeated,
         "by_regime": _rows(scores, regimes[1:], "regime"),
+        "forecast_value": report.forecast_value.to_dicts(),
         "by_year": _rows(scores, scored_years(scores), "regime"),
     }
 

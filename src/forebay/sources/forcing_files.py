@@ -1,4 +1,4 @@
-"""Forecast and planned series from CSV files: one line per issue and valid day, as the dam file describes them."""
+"""Forecast and planned series from CSV files, as the dam file describes them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from forebay.dams.csv_text import (
     read_columns,
     read_content,
 )
+from forebay.dams.forcing import MAX_LEAD, ForcingFile
 from forebay.dams.local_time import to_local, to_utc
 from forebay.errors import ConfigError, SourceError
 from forebay.tables import FORCINGS
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
-    from forebay.dams.forcing import Forcing, ForcingFile
+    from forebay.dams.forcing import Forcing
 
 _LINE = "line of the file"
 _KEYS = ("issued", "valid", "value")
@@ -49,8 +50,17 @@ def read_forcings(dam: Dam) -> pl.DataFrame:
 def parse_forcing(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
     """`tables.FORCINGS` of one forcing, from its file's bytes; blank lines are left out."""
     layout = _layout(forcing)
-    cells = _parsed_cells(_cells(content, layout), layout, dam)
-    factor, offset = forcing.variable.conversion(forcing.unit)
+    parts = []
+    for name, statistic in forcing.series.items():
+        cells = _cells(content, layout, layout.quantiles.get(statistic) or layout.value)
+        parts.append(_series(_parsed_cells(cells, layout, dam), name, forcing, dam))
+    return FORCINGS.check(pl.concat(parts).sort("issue_time", "valid_date", "forcing"))
+
+
+def _series(cells: pl.DataFrame, name: str, forcing: Forcing, dam: Dam) -> pl.DataFrame:
+    """`tables.FORCINGS` of one series of a forcing, from its parsed cells."""
+    layout = _layout(forcing)
+    factor, offset = forcing.conversion()
     low, high = forcing.variable.plausible
     value = pl.col("value parsed") * factor + offset
     # NaN and infinity lie outside too.
@@ -60,27 +70,30 @@ def parse_forcing(content: bytes, forcing: Forcing, dam: Dam) -> pl.DataFrame:
     _refuse(duplicates, layout, "valid", "occurs a second time in its issue; each day must be unique in an issue")
     issued = pl.col("issued parsed") + _issue_delay(layout)
     issued = issued.dt.cast_time_unit("us") if "%z" in layout.issued_format else to_utc(issued, dam.time_zone)
-    table = cells.select(
-        pl.lit(forcing.id).alias("forcing"),
+    return cells.select(
+        pl.lit(name).alias("forcing"),
         issued.alias("issue_time"),
         (issued + timedelta(hours=forcing.latency_h)).alias("known_time"),
         pl.col("valid parsed").alias("valid_date"),
         value.alias("value"),
     )
-    return FORCINGS.check(table.sort("issue_time", "valid_date"))
 
 
 def _parsed_cells(cells: pl.DataFrame, layout: ForcingFile, dam: Dam) -> pl.DataFrame:
     """The cells, with columns "issued parsed", "valid parsed" and "value parsed" (in the file's unit)."""
     issued = parse_stamps(cells["issued"], layout.issued_format)
-    valid = _local_days(parse_stamps(cells["valid"], layout.valid_format), dam)
+    number = parse_numbers(pl.col("value"), layout, strict=False)
+    if layout.valid is not None:
+        valid = pl.lit(_local_days(parse_stamps(cells["valid"], layout.valid_format), dam))
+        allowed = layout.valid_format
+    else:
+        lead = pl.col("valid").cast(pl.Int64, strict=False)
+        valid = pl.lit(_local_days(issued, dam)) + pl.duration(days=pl.when(lead.is_between(0, MAX_LEAD)).then(lead))
+        allowed = f"a whole number of days after the issue, 0 to {MAX_LEAD}"
     parsers = {
         "issued": (pl.lit(issued), layout.issued_format),
-        "valid": (pl.lit(valid), layout.valid_format),
-        "value": (
-            parse_numbers(pl.col("value"), layout, strict=False),
-            "a number, or empty where there is no forecast",
-        ),
+        "valid": (valid, allowed),
+        "value": (number, "a number, or empty where there is no forecast"),
     }
     parsed = cells.with_columns(parser.alias(f"{key} parsed") for key, (parser, _) in parsers.items())
     for key, (_, allowed) in parsers.items():
@@ -102,7 +115,11 @@ def _local_days(stamps: pl.Series, dam: Dam) -> pl.Series:
 
 def _issue_delay(layout: ForcingFile) -> timedelta:
     """Time from a parsed issue time to the issue: where only the day is known, the issue counts at the day's end."""
-    return timedelta(0) if has_clock(layout.issued_format) else timedelta(days=1)
+    if has_clock(layout.issued_format):
+        return timedelta(0)
+    if layout.issued_at is not None:
+        return timedelta(hours=layout.issued_at.hour, minutes=layout.issued_at.minute)
+    return timedelta(days=1)
 
 
 def _layout(forcing: Forcing) -> ForcingFile:
@@ -111,19 +128,34 @@ def _layout(forcing: Forcing) -> ForcingFile:
     return forcing.file
 
 
-def _cells(content: bytes, layout: ForcingFile) -> pl.DataFrame:
-    """issued, valid and value as text without surrounding spaces, null where empty, and the line from 1."""
-    texts = read_columns(content, [layout.issued, layout.valid, layout.value], layout)
-    cells = texts.select(
-        pl.col(getattr(layout, key)).replace(EMPTY, None).alias(key) for key in _KEYS
-    ).with_row_index(_LINE, offset=header_line(content) + 1)
-    return cells.filter(pl.any_horizontal(pl.col(_KEYS).is_not_null()))
+def _cells(content: bytes, layout: ForcingFile, value: str | None) -> pl.DataFrame:
+    """issued, valid, value as text without surrounding spaces, null where empty; column (of the value); line, from 1.
+
+    valid is the text of the valid day or of the days after the issue; value the name of the column of the values,
+    unless `value_by_lead` names one for each of the days after the issue.
+    """
+    columns = [column for _, column in layout.value_by_lead] or [str(value)]
+    day = layout.valid or layout.lead
+    texts = read_columns(content, list(dict.fromkeys([layout.issued, *([day] if day else []), *columns])), layout)
+    texts = texts.with_columns(pl.all().replace(EMPTY, None)).with_row_index(_LINE, offset=header_line(content) + 1)
+    texts = texts.filter(pl.any_horizontal(pl.exclude(_LINE).is_not_null()))
+    days = [pl.lit(str(lead)) for lead, _ in layout.value_by_lead] or [pl.col(str(day))]
+    cells = [
+        texts.select(
+            _LINE, pl.col(layout.issued).alias("issued"), valid.alias("valid"), pl.col(column).alias("value"),
+            pl.lit(column).alias("column"),
+        )
+        for column, valid in zip(columns, days, strict=True)
+    ]  # fmt: skip
+    return pl.concat(cells).sort(_LINE, maintain_order=True)
 
 
 def _refuse(lines: pl.DataFrame, layout: ForcingFile, key: str, problem: str) -> None:
     """Raise a `SourceError` for the first of the `lines`, about its cell `key`."""
     if not lines.is_empty():
         # As text: a parsed date may have a year that Python's dates do not have.
-        line = lines.select(_LINE, *_KEYS).row(0, named=True)
+        line = lines.select(_LINE, "column", *_KEYS).row(0, named=True)
         text = content_text(repr(line[key]), layout)
-        raise SourceError(f"{layout.path}, line {line[_LINE]}: {getattr(layout, key)} {text} {problem}")
+        names = {"issued": layout.issued, "valid": layout.valid or layout.lead or line["column"]}
+        column = names.get(key, line["column"])
+        raise SourceError(f"{layout.path}, line {line[_LINE]}: {column} {text} {problem}")

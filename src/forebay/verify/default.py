@@ -35,8 +35,8 @@ def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict
     above it.
     """
     leads = list(points[MAIN_MODEL].changes)
-    kinds, is_complete = day_kinds(samples), without_outage(samples)
-    blends = {lead: _blend(points, samples, lead, kinds, is_complete) for lead in leads}
+    is_complete = without_outage(samples)
+    blends = {lead: _blend(points, samples, lead, day_kinds(samples, points, lead), is_complete) for lead in leads}
     blended = np.stack([at_lead.changes for at_lead in blends.values()], axis=1)
 
     def learn(known: Array, n: int) -> Array:

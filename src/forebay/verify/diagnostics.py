@@ -14,7 +14,7 @@ import polars as pl
 
 from forebay import metrics
 from forebay.days.labels import gauge_labels
-from forebay.features.inputs import FORCING
+from forebay.features.inputs import AHEAD, FORCING
 from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
 from forebay.verify.scorecard import EVENT_GAP, pair, windows
 
@@ -187,7 +187,8 @@ def _largest_misses(scored: pl.DataFrame, samples: Samples, dam: Dam, daily: pl.
 def _inputs_by_date(samples: Samples, dam: Dam, lead: int) -> pl.DataFrame:
     """init_date, start_level, and the inputs of each group at one lead time."""
     inputs = samples.inputs_at(lead)
-    columns = [*_INPUTS, *dam.columns(*_FLOW_ROLES), *(f"{FORCING}{forcing.id}_lead" for forcing in dam.forcings)]
+    forcings = (name for f in dam.forcings for name in (f"{FORCING}{f.id}_lead", f"{AHEAD}{f.id}_mean"))
+    columns = [*_INPUTS, *dam.columns(*_FLOW_ROLES), *forcings]
     days = pl.Series(samples.dates).cast(pl.Date)
     level = pl.Series(samples.start_level, nan_to_null=True)
     return inputs.select(

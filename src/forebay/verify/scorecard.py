@@ -104,7 +104,7 @@ def score(
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
     level_missing = samples.level_missing
     for lead in dam.hindcast.leads:
-        wide = _quantiles_by_model(forecasts, samples, lead)
+        wide = quantiles_by_day(forecasts, samples, lead)
         crps = {model: by_lead[lead] for model, by_lead in daily_scores.crps.items()}
         observed = samples.observed_change(lead)
         paired = _pair(wide, np.where(level_missing, np.nan, observed), crps)
@@ -125,10 +125,10 @@ def score(
 def pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
     """Quantiles of all models on the days of one lead time with an observed change and a forecast by every model."""
     change = np.where(samples.level_missing, np.nan, samples.observed_change(lead))
-    return _pair(_quantiles_by_model(forecasts, samples, lead), change, {})
+    return _pair(quantiles_by_day(forecasts, samples, lead), change, {})
 
 
-def _quantiles_by_model(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Array]:
+def quantiles_by_day(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Array]:
     """Model → its quantiles at one lead time, shape (days of the record, 7); NaN without a forecast."""
     wide: dict[str, Array] = {}
     for (model,), rows in forecasts.filter(pl.col("lead_time") == lead).group_by("model", maintain_order=True):
@@ -225,6 +225,17 @@ def _skills(model: str, errors: dict[str, Array], resampled: dict[str, Array]) -
         with np.errstate(divide="ignore", invalid="ignore"):
             band = _band(1 - resampled[model] / resampled[reference])
         yield model, metric, metrics.skill(mae[model], mae[reference]), *band
+
+
+def paired_gain(errors: Array, baseline: Array, days: NDArray[np.intp]) -> tuple[float, float | None, float | None]:
+    """1 − mean of `errors` / mean of the `baseline` errors on the same `days`, and its 90% band.
+
+    The band is that of a paired bootstrap of 60-day blocks; None where a resample has no `baseline` error.
+    """
+    resampled = _block_sums({"errors": errors, "baseline": baseline}, days)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        band = _band(1 - resampled["errors"] / resampled["baseline"])
+    return metrics.skill(float(errors.mean()), float(baseline.mean())), *band
 
 
 def _score_table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int) -> pl.DataFrame:

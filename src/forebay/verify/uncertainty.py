@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay.features.inputs import AHEAD
 from forebay.features.outages import SIMULATED_OUTAGE_DAYS
 from forebay.metrics import crps_ensemble, quantile_so_far
 from forebay.models.blend import disagrees_wildly, range_of_models
-from forebay.models.day_kinds import ABOVE_FULL, FALLING, NEAR_FULL, RISING, WET
+from forebay.models.day_kinds import ABOVE_FULL, FALLING, FORECAST, NEAR_FULL, RISING, WET
 from forebay.models.intervals import State, error_quantiles, state_from_inputs
 from forebay.models.lead_curve import has_curve, offset_curve, smoothed
 from forebay.models.paths import LEVELS, join_leads
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 FAST, MIN_CHANGES = 0.05, 365
 """Share of the changes so far that are a fast fall, and a fast rise; number of changes from which on it is known."""
 
+INFLOW_MODEL = "inflow_ahead"
+"""The model of the days with an inflow forecast."""
 QUANTILES_AT_ONCE = 10
 """Quantiles whose responses are in memory at the same time; each quantile learns its own."""
 
@@ -126,7 +129,7 @@ def _after_response(
     return changes
 
 
-def interval_kinds(samples: Samples) -> NDArray[np.intp]:
+def interval_kinds(samples: Samples, points: Mapping[str, PointForecasts], lead_time: int) -> NDArray[np.intp]:
     """Kind of each day for the intervals, shape (n,): `day_kinds`, with days of a fast fall or rise.
 
     A fall is fast if the last change is below the .05 quantile of the changes so far, a rise if it is above the .95
@@ -136,13 +139,28 @@ def interval_kinds(samples: Samples) -> NDArray[np.intp]:
     low, high = (quantile_so_far(change, share, MIN_CHANGES) for share in (FAST, 1 - FAST))
     last = change.to_numpy().astype(float)
     falling, rising = last < np.minimum(low, 0), last > np.maximum(high, 0)
-    return np.asarray(day_kinds(samples) + FALLING * falling + RISING * rising)
+    return np.asarray(day_kinds(samples, points, lead_time) + FALLING * falling + RISING * rising)
 
 
-def day_kinds(samples: Samples) -> NDArray[np.intp]:
-    """Kind of each day (`models.day_kinds`) but for its falls and rises, shape (n,)."""
+def day_kinds(samples: Samples, points: Mapping[str, PointForecasts], lead_time: int) -> NDArray[np.intp]:
+    """Kind of each day (`models.day_kinds`) at a lead time but for its falls and rises, shape (n,)."""
     flags = {"wet": WET, "near_full": NEAR_FULL, "above_full": ABOVE_FULL}
-    return np.asarray(np.sum([flag * regime_mask(samples, name) for name, flag in flags.items()], axis=0))
+    is_forecast = _has_inflow_forecast(samples, points, lead_time)
+    kinds = np.sum([flag * regime_mask(samples, name) for name, flag in flags.items()], axis=0)
+    return np.asarray(kinds + FORECAST * is_forecast)
+
+
+def _has_inflow_forecast(
+    samples: Samples, points: Mapping[str, PointForecasts], lead_time: int
+) -> NDArray[np.bool_]:
+    """Whether each day has an inflow forecast up to the lead time and a fitted model that uses it, shape (n,)."""
+    inputs = samples.forcing_inputs.get(lead_time, pl.DataFrame())
+    names = [name for name in inputs.columns if name.startswith(AHEAD)]
+    if not names or INFLOW_MODEL not in points:
+        return np.zeros(len(samples.dates), bool)
+    has_forecast = inputs.select(pl.all_horizontal(pl.col(names).is_not_null())).to_series().to_numpy()
+    replaced_until = points[INFLOW_MODEL].fallback_until.get(lead_time)
+    return has_forecast if replaced_until is None else has_forecast & (samples.dates > np.datetime64(replaced_until))
 
 
 def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: Array, lead_time: int) -> State:
@@ -153,7 +171,8 @@ def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: 
     """
     model_range = range_of_models({name: point.changes[lead_time] for name, point in points.items()})
     is_unusual = disagrees_wildly(model_range) | far_outside(points, lead_time)
-    state = state_from_inputs(samples.inputs_at(lead_time), interval_kinds(samples), samples.dates, is_unusual)
+    kinds = interval_kinds(samples, points, lead_time)
+    state = state_from_inputs(samples.inputs_at(lead_time), kinds, samples.dates, is_unusual)
     spreads = _predicted_spreads(points, lambda point: point.spreads.get(lead_time))
     return state.with_sizes(np.abs(change), model_range, *spreads)
 
