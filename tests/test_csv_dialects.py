@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.dams.csv_dates import month_names, parse_stamps
-from forebay.dams.csv_text import normalize
+from forebay.dams.csv_layout import TextLayout
+from forebay.dams.csv_text import normalize, parse_numbers
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.dams.value_checks import are_sentinels
@@ -62,6 +63,21 @@ def test_a_form_is_read_as_its_keys_say(text: str, layout: dict[str, object]) ->
     table = parse(text, dam_with_file("x.csv", zone="+00:00", **layout))
     assert table["value"].to_list() == [1.0, 2.0]
     assert table["time"].to_list() == [datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2)]
+
+
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u202f"], ids=["space", "no-break", "narrow no-break"])
+def test_any_space_separates_thousands(space: str) -> None:
+    layout = TextLayout(path="x.csv", decimal_comma=True, thousands=" ")
+    cells = pl.DataFrame({"cell": [f"1{space}234{space}567,5", f"-12{space}345", f"12{space}34"]})
+    numbers = cells.select(parse_numbers(pl.col("cell"), layout, strict=False)).to_series()
+    assert numbers.to_list() == [1_234_567.5, -12_345, None]
+
+
+@pytest.mark.parametrize("cell", ["13m3", "13 m3", "13", "13.0 m3"])
+def test_digits_of_the_unit_are_no_digits_of_the_number(cell: str) -> None:
+    assert values(f"date,level\n2020-01-01,{cell}\n", unit_suffix="m3") == [13]
+    with pytest.raises(SourceError, match="is not a number"):
+        values("date,level\n2020-01-01,13m3m3\n", unit_suffix="m3")
 
 
 @pytest.mark.parametrize(

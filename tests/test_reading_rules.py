@@ -18,11 +18,12 @@ from forebay.archive.series import NO_RULES
 from forebay.archive.store import Archive, open_archive
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.gauge import Gauge
+from forebay.dams.gauge import Gauge, HydstraSeries
 from forebay.days.daily import daily_table
 from forebay.settings import Settings
 from forebay.sources import fetch_readings
 from tests.postgres import Cluster
+from tests.readings import make_gauge
 
 NOW = datetime(2024, 2, 20, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -104,6 +105,41 @@ def test_after_a_correction_of_the_dam_file_everything_equals_a_fresh_archive(
     assert table.select("revised", "withdrawn", "error").row(0) == (0, 0, None)
     assert daily_table(archive.as_of(dam.gauges), dam).equals(fresh_daily(dam, tmp_path))
     assert archive.revisions(dam.gauges).is_empty(), "a correction of the dam file is no revision by an agency"
+
+
+RULES: dict[str, dict[str, object]] = {
+    "unit": {"unit": "ft"},
+    "scale": {"scale": 2.0},
+    "offset": {"offset": 1.0},
+    "readings_from": {"readings_from": ({"from": date(2024, 1, 9), "scale": 2.0},)},
+    "reading": {"reading": "total"},
+    "reading_at": {"reading": "instantaneous", "reading_at": "08:00"},
+    "interval": {"interval": "hour"},
+    "stamp": {"stamp": "end"},
+    "day_start": {"day_start": "09:00"},
+    **{f"hydstra.{key}": {"hydstra": {key: "131.00"}} for key in HydstraSeries.model_fields},
+}
+NO_RULES_OF_READINGS: dict[str, dict[str, object]] = {
+    "name": {"name": "Lake"},
+    "latency_h": {"latency_h": 6.0},
+    "aggregate": {"aggregate": "max"},
+    "share_required": {"share_required": 0.5},
+    "valid_range": {"valid_range": (0.0, 100.0)},
+    "sentinels": {"sentinels": {"values": (-1.0,)}},
+    "accept": {"accept": ({"from": date(2024, 1, 9), "reason": "works"},)},
+}
+
+
+@pytest.mark.parametrize("key", [*RULES, *NO_RULES_OF_READINGS])
+def test_a_key_is_a_reading_rule_if_it_affects_the_value_or_the_time_of_a_reading(key: str) -> None:
+    changed = make_gauge(**RULES.get(key, NO_RULES_OF_READINGS.get(key, {})))
+    assert (changed.series["rules"] != make_gauge().series["rules"]) == (key in RULES)
+
+
+def test_every_key_of_a_gauge_is_a_reading_rule_or_not() -> None:
+    tested = {key.partition(".")[0] for key in (*RULES, *NO_RULES_OF_READINGS)}
+    identity = {"role", "source", "station", "variable"}
+    assert tested | identity | {"file", "travel_time_h"} == set(Gauge.model_fields)
 
 
 def test_before_the_next_fetch_nothing_read_by_other_rules_is_used(tmp_path: Path, archive: Archive) -> None:

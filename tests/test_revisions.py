@@ -62,6 +62,20 @@ def test_since_and_until_are_days_of_the_fetch(archive: Archive) -> None:
         changes(DAM, archive, DAM.gauges, since=date(2024, 7, 19), until=date(2024, 7, 18))
 
 
+@pytest.mark.parametrize(("clock", "day"), [("13:59", 18), ("14:00", 19), ("23:59", 19)])
+def test_the_day_of_a_fetch_is_that_of_the_dams_clock(url: str, clock: str, day: int) -> None:
+    fetched = datetime.fromisoformat(f"2024-07-18T{clock}Z")  # the dam's clock is ten hours ahead
+    with open_archive(url) as archive:
+        for value, instant in ((1.0, MONDAY), (2.0, fetched)):
+            archive.append(readings(LAKE, {START: (value, str(value), "good", "1")}), instant)
+        days = [date(2024, 7, number) for number in (17, 18, 19, 20)]
+        assert [found for found in days if changes(DAM, archive, [LAKE], since=found, until=found).height] == [
+            date(2024, 7, day)
+        ]
+        assert [found for found in days if changes(DAM, archive, [LAKE], since=found).height] == days[: day - 16]
+        assert [found for found in days if changes(DAM, archive, [LAKE], until=found).height] == days[day - 17 :]
+
+
 def test_a_gauge_is_named_by_its_station_or_column() -> None:
     assert select_gauges(DAM, None) == DAM.gauges
     assert select_gauges(DAM, "r1") == select_gauges(DAM, "rainfall_r1") == (RAIN,)

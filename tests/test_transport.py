@@ -335,7 +335,9 @@ def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:
     assert [step[:3] for step in script.requests] == [("POST", "/service", b"{}"), ("POST", "/moved", b"{}")]
 
 
-@pytest.mark.parametrize("target", ["http://localhost:1/x", "//127.0.0.1:1/x", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize(
+    "target", ["http://localhost:1/x", "https://localhost:1/x", "//127.0.0.1:1/x", "ftp://127.0.0.1/x"]
+)
 def test_a_redirect_to_another_host_is_not_followed(target: str) -> None:
     away = status(301, Location=target)
     with serving(away) as (url, script), pytest.raises(SourceError, match="another host") as caught:
