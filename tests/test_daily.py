@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
@@ -125,6 +125,15 @@ def test_daily_means_keep_their_day_where_midnight_does_not_exist(day: date) -> 
 def test_the_value_of_a_day_is_the_gauges_aggregate(aggregate: str, expected: float) -> None:
     dam = dam_with_file("x.csv", gauge={"interval": "hour", "aggregate": aggregate})
     assert daily_table(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
+
+
+@settings(max_examples=20)
+@given(st.permutations(range(30)), st.sampled_from(["mean", "total", "min", "max", "last"]))
+def test_the_order_of_the_readings_has_no_effect(order: list[int], aggregate: str) -> None:
+    dam = dam_with_file("x.csv", gauge={"interval": "hour", "aggregate": aggregate, "share_required": 0.1})
+    rows = hours(dam, FIRST, 30)
+    shuffled = daily_table(gauge_readings(dam, [rows[hour] for hour in order]), dam)
+    assert shuffled.equals(daily_table(gauge_readings(dam, rows), dam))
 
 
 def test_a_day_of_mixed_grades_has_the_worst_grade_without_unusable_hours() -> None:
@@ -252,6 +261,16 @@ def test_a_written_daily_table_is_read_back(tmp_path: Path, suffix: str) -> None
             read = pl.read_json(path)
     assert read.with_columns(pl.col("date").cast(pl.String).str.to_date()).equals(frame)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_a_suffix_in_capitals_gives_the_same_file(tmp_path: Path, suffix: str) -> None:
+    dam = dam_with_file("x.csv")
+    frame = daily_table(gauge_readings(dam, [(day_start(FIRST, dam.time_zone), 1.5, "good")]), dam)
+    paths = [tmp_path / f"daily{suffix}", tmp_path / f"DAILY{suffix.upper()}"]
+    for path in paths:
+        write_daily(frame, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_write_daily_refuses_unknown_suffixes_and_missing_folders(tmp_path: Path) -> None:
