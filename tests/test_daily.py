@@ -18,6 +18,7 @@ from tests.csv_tables import daily_from_files
 from tests.test_csv_files import dam_with_file
 
 FIRST = date(2020, 1, 1)
+NO_VALUES = ("absent", "incomplete", "range", "sentinel", "unavailable")
 GRADES = ("good", "fair", "poor", "estimated", "unknown", "missing")
 
 
@@ -158,6 +159,32 @@ def test_quarter_hours_count_as_their_hours() -> None:
     quarter_hours = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # the first quarter of 12 hours
     assert daily_table(gauge_readings(dam, complete_hours), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
     assert daily_table(gauge_readings(dam, quarter_hours), dam)["reservoir_level_flag"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("gauge", "readings_a_day"),
+    [
+        ({"interval": "720min"}, 2),
+        ({"interval": "360min"}, 4),
+        ({"interval": "hour", "reading": "instantaneous"}, 24),
+        ({"interval": "30min", "reading": "instantaneous"}, 48),
+    ],
+)
+def test_a_day_with_all_its_readings_is_complete(gauge: dict[str, object], readings_a_day: int) -> None:
+    dam = dam_with_file("x.csv", gauge=gauge | {"share_required": 1.0})
+    start = day_start(FIRST, dam.time_zone)
+    rows = [(start + n * timedelta(days=1) / readings_a_day, 1.0, "good") for n in range(readings_a_day)]
+    assert daily_table(gauge_readings(dam, rows), dam)["reservoir_level_flag"].to_list() == [None]
+    an_hour_less = rows[: -max(1, readings_a_day // 24)]
+    assert daily_table(gauge_readings(dam, an_hour_less), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
+
+
+@pytest.mark.parametrize("flag", [None, "poor", "unknown", "estimated", *NO_VALUES])
+def test_a_value_is_usable_unless_its_flag_means_that_it_is_none(flag: str | None) -> None:
+    dam = dam_with_file("x.csv")
+    row = {"dam": [dam.id], "date": [FIRST], "reservoir_level": [1.5], "reservoir_level_flag": [flag]}
+    frame = pl.DataFrame(row, schema_overrides={"reservoir_level_flag": pl.String})
+    assert usable_values(frame, dam)["reservoir_level"].to_list() == [None if flag in NO_VALUES else 1.5]
 
 
 def test_first_and_last_day_bound_the_axis() -> None:

@@ -56,4 +56,7 @@ def test_the_target_has_the_unit_of_the_forecast() -> None:
 def test_catchment_rain_has_the_most_frequent_unit_of_the_rain_gauges() -> None:
     inches = small_dam(rain_gauge("a", unit="in"), rain_gauge("b"), rain_gauge("c", unit="in"))
     assert rain_unit(inches) == ("in", 25.4)
+    pan = {"role": "evaporation", "variable": "evaporation", "unit": "in"}
+    pans = (pan | {"station": "p1"}, pan | {"station": "p2"})
+    assert rain_unit(small_dam(rain_gauge("a"), *pans)) == ("mm", 1.0)
     assert rain_unit(small_dam()) == ("mm", 1.0)

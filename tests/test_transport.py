@@ -269,6 +269,37 @@ def test_a_refused_answer_is_requested_again_if_that_may_help() -> None:
         assert len(script.requests) == attempts
 
 
+def test_an_answer_after_a_redirect_is_checked_too() -> None:
+    def check(body: bytes) -> None:
+        if body != b"whole":
+            raise SourceError("the answer is not whole", retryable=True)
+
+    steps = (status(302, Location="/moved"), status(200, b"half"), status(302, Location="/moved"), status(200, b"whole"))
+    with serving(*steps) as (url, script), open_transport(QUICK) as send:
+        assert send(Request(url, check=check)) == b"whole"
+    assert [step[1] for step in script.requests] == ["/service", "/moved", "/service", "/moved"]
+
+
+ANSWERS_WITH_ERRORS = {
+    "unknown path": {"code": 404},
+    "refused": {"code": 401},
+    "busy": {"code": 503},
+    "another host": {"code": 302, "Location": "http://me:Zq7@localhost:1/?token=Zq8"},
+    "a loop": {"code": 302, "Location": "?token=Zq8"},
+    "no URL": {"code": 302, "Location": "http://me:Zq7@[x/?token=Zq8"},
+    "too long": {"code": 200, "body": b"x" * 2000},
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS_WITH_ERRORS.values(), ids=ANSWERS_WITH_ERRORS)
+def test_no_error_of_an_answer_has_a_secret_of_the_url(answer: dict[str, Any]) -> None:
+    limits = QUICK.model_copy(update={"attempts": 1, "max_bytes": 1000})
+    with serving(status(**answer)) as (url, _), pytest.raises(SourceError) as caught:
+        send_request(f"{url.replace('://', '://me:Zq7@')}?token=Zq8", limits)
+    assert "Zq" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_concurrent_requests_to_a_host_are_limited(at_once: int) -> None:
     """Six threads send requests on separate connections. The server delays each answer until the allowed number of
