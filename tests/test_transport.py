@@ -274,8 +274,8 @@ def test_an_answer_after_a_redirect_is_checked_too() -> None:
         if body != b"whole":
             raise SourceError("the answer is not whole", retryable=True)
 
-    steps = (status(302, Location="/moved"), status(200, b"half"), status(302, Location="/moved"), status(200, b"whole"))
-    with serving(*steps) as (url, script), open_transport(QUICK) as send:
+    moved = status(302, Location="/moved")
+    with serving(moved, status(200, b"half"), moved, status(200, b"whole")) as (url, script), open_transport(QUICK) as send:
         assert send(Request(url, check=check)) == b"whole"
     assert [step[1] for step in script.requests] == ["/service", "/moved", "/service", "/moved"]
 
