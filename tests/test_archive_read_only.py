@@ -1,6 +1,7 @@
 """Archives that cannot be written: files of mode 0444 in a folder of mode 0555, with and without a log."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -86,6 +88,37 @@ def check_sentence(result: tuple[int, str, str], code: int, pattern: str) -> Non
     assert result[0] == code, result
     assert re.fullmatch(r"forebay: [^\n]+\n", result[2]), result[2]
     assert re.search(pattern, result[2]), result[2]
+
+
+@pytest.mark.parametrize("name", ["50% of a?b#c.db", "a%20b&mode=rwc.db", "lake's \u00fc.db"])
+def test_an_archive_of_any_name_is_read_as_a_file_that_never_changes(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(read_only, "is_immutable", lambda _path, _where: True)
+    place = archive.rename(archive.with_name(name))
+    with open_archive(f"sqlite:///{quote(str(place))}", create=False) as opened:
+        with opened._database.reading() as connection:
+            assert opened._database.count(connection) == 2 * DAYS + 1
+    assert [file.name for file in archive.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("change", ["content", "length", "another file"])
+def test_any_change_of_a_file_that_is_read_without_locks_is_detected(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "forebay.db"
+    path.write_bytes(b"before")
+    os.utime(path, (1, 1))
+    before = path.stat()
+    with read_only.unchanged(path, before, "x"):
+        path.read_bytes()
+    with pytest.raises(BusyError, match="was changed by another process"), read_only.unchanged(path, before, "x"):
+        if change == "another file":
+            (tmp_path / "new").write_bytes(b"before")
+            os.utime(tmp_path / "new", (1, 1))
+            (tmp_path / "new").replace(path)
+        else:
+            path.write_bytes(b"after!" if change == "content" else b"longer than before")
+        if change == "length":
+            os.utime(path, (1, 1))
 
 
 def test_commands_that_read_work_on_a_read_only_archive(record: Path, archive: Path, tmp_path: Path) -> None:

@@ -464,6 +464,14 @@ def test_a_record_without_its_start_is_not_stored() -> None:
         with pytest.raises(SourceError, match="a record from 2020-01-01 on but sent no reading of it") as caught:
             fetch_from(LateStart(), make_gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
         assert caught.value.retryable
+
+    class EmptyStart(LateStart):
+        def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+            expected = super().__call__(function, version, params)
+            return expected if function != "get_ts_traces" or self.daily else answer([])
+
+    with pytest.raises(SourceError, match="a record from 2020-01-01 on but sent no reading of it"):
+        fetch_from(EmptyStart(), make_gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
     after = fetch_from(LateStart(), make_gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
     assert len(after) == 20
     # A discharge is computed from the level and may begin later: an empty answer is no error.

@@ -1,11 +1,13 @@
 """Checks, copies, backups and restores of real archives on both databases, also on full and read-only disks."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.archive import engines, upkeep
+from forebay.archive.backup_file import staged_file
 from forebay.archive.lease import LeaseWait
 from forebay.archive.store import Archive, open_archive
 from forebay.errors import ConfigError, DataError, ForebayError
@@ -216,6 +219,49 @@ def test_a_backup_restored_into_an_empty_place_is_equal(
     restored = upkeep.restore(path, second, NOW)
     assert (restored.versions, restored.replaced_backup) == (VERSIONS, None)
     assert have_equal_views(filled, second)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    steps: list[str] = []
+
+    def recorded(name: str, function: Callable[..., object]) -> None:
+        def run(*arguments: Any) -> object:  # Any: paths, or the number of an open file
+            path = Path(f"/proc/self/fd/{arguments[0]}").readlink() if name == "flush" else Path(arguments[1])
+            steps.append(f"{name} {'folder' if path.is_dir() else path.name}")
+            return function(*arguments)
+
+        monkeypatch.setattr(os, function.__name__, run)
+
+    path = tmp_path / "backup.db"
+    with staged_file(path, replace=replace) as part:
+        part.write_bytes(b"content")
+        for name, function in (("flush", os.fsync), ("move", os.link), ("move", os.replace)):
+            recorded(name, function)
+    assert steps == ["flush backup.db", "move backup.db", "flush folder"]
+    assert path.read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_next_to_a_log_is_not_written(tmp_path: Path, suffix: str, replace: bool) -> None:
+    """SQLite would apply the changes in the log to the new file."""
+    path, log = tmp_path / "backup.db", tmp_path / f"backup.db{suffix}"
+    with pytest.raises(ConfigError, match=rf"its folder has backup\.db{suffix} of"):
+        with staged_file(path, replace=replace) as part:
+            part.write_bytes(b"content")
+            log.write_bytes(b"changes")  # in the meantime
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_a_backup_has_no_lease_of_the_process_that_writes_to_the_archive(filled: str, tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    with open_archive(filled) as archive, archive.lease():
+        upkeep.backup(filled, path)
+    with open_archive(f"sqlite:///{path}", create=False) as copy, copy._database.reading() as connection:
+        assert copy._database.lease_holder(connection) is None
 
 
 def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -> None:
