@@ -1,5 +1,6 @@
 """Keys of a gauge's file: each form of a table is read right, or refused with the true reason."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -355,6 +356,24 @@ def test_stamps_at_the_end_of_hours_of_a_clock_change_are_read(first: str, day: 
         text = "date,level\n" + "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps))
         assert parse(text, reader)["time"].to_list() == expected
     assert start.day == day
+
+
+@pytest.mark.parametrize(
+    ("zone", "stamp", "offset"),
+    [
+        ("America/Chicago", "2021-03-14 02:30", "-06:00"),
+        ("America/St_Johns", "2021-03-14 02:30", "-03:30"),
+        ("Australia/Lord_Howe", "2021-10-03 02:15", "+10:30"),
+        ("Europe/Dublin", "2021-03-28 01:30", "+00:00"),  # its standard time is that of summer
+        ("Europe/London", "1941-05-04 02:30", "+00:00"),  # from summer time to double summer time
+    ],
+)
+def test_a_clock_time_that_a_zone_skips_is_refused_with_the_offset_of_winter(
+    zone: str, stamp: str, offset: str
+) -> None:
+    dam = dam_with_file("x.csv", zone=zone, gauge={"interval": "15min"}, date_format="%Y-%m-%d %H:%M")
+    with pytest.raises(SourceError, match=re.escape(f'time_zone = "{offset}"')):
+        parse(f"date,level\n{stamp},1\n", dam)
 
 
 @pytest.mark.parametrize("code", ["--5", "9" * 5000, "²", "-", "5-", "+5"])

@@ -393,7 +393,7 @@ def test_an_upgrade_overwrites_no_file(tmp_path: Path, upgraded: Path) -> None:
     before = old_tables(upgraded)
     (tmp_path / "forebay.schema-1.db").write_text("mine")
     open_archive(f"sqlite:///{upgraded}").close()
-    assert (tmp_path / "forebay.schema-1.db").read_text() == "mine"
+    assert (tmp_path / "forebay.schema-1.db").read_bytes() == b"mine"
     assert old_tables(tmp_path / "forebay.schema-1-1.db") == before
 
 

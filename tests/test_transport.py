@@ -248,6 +248,16 @@ def test_a_slow_drip_ends_at_the_deadline(slow: Callable[[BaseHTTPRequestHandler
     assert caught.value.retryable
 
 
+def test_the_deadline_of_an_answer_ends_with_it() -> None:
+    limits = QUICK.model_copy(update={"deadline_s": 60})
+    with serving(status(200, b"whole")) as (url, _):
+        assert send_request(url, limits) == b"whole"
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(1)
+    assert not any(timer.is_alive() for timer in timers), "it would cut a later answer"
+
+
 def test_after_a_deadline_the_next_attempt_has_a_fresh_one() -> None:
     limits = QUICK.model_copy(update={"deadline_s": 0.5})
     with serving(drip(b" "), status(200, b"whole")) as (url, _):
@@ -275,7 +285,8 @@ def test_an_answer_after_a_redirect_is_checked_too() -> None:
             raise SourceError("the answer is not whole", retryable=True)
 
     moved = status(302, Location="/moved")
-    with serving(moved, status(200, b"half"), moved, status(200, b"whole")) as (url, script), open_transport(QUICK) as send:
+    steps = (moved, status(200, b"half"), moved, status(200, b"whole"))
+    with serving(*steps) as (url, script), open_transport(QUICK) as send:
         assert send(Request(url, check=check)) == b"whole"
     assert [step[1] for step in script.requests] == ["/service", "/moved", "/service", "/moved"]
 

@@ -249,10 +249,10 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(
 def test_a_file_next_to_a_log_is_not_written(tmp_path: Path, suffix: str, replace: bool) -> None:
     """SQLite would apply the changes in the log to the new file."""
     path, log = tmp_path / "backup.db", tmp_path / f"backup.db{suffix}"
-    with pytest.raises(ConfigError, match=rf"its folder has backup\.db{suffix} of"):
-        with staged_file(path, replace=replace) as part:
-            part.write_bytes(b"content")
-            log.write_bytes(b"changes")  # in the meantime
+    message = rf"its folder has backup\.db{suffix} of"
+    with pytest.raises(ConfigError, match=message), staged_file(path, replace=replace) as part:
+        part.write_bytes(b"content")
+        log.write_bytes(b"changes")  # in the meantime
     assert list(tmp_path.iterdir()) == [log]
 
 
