@@ -191,7 +191,7 @@ def test_a_file_that_is_invisible_here_keeps_its_series(tmp_path: Path, archive:
     """Two machines use one archive; neither sees the files of the other, and their dam files have the same id."""
     for name, days, base in (("a", DAYS, 94.0), ("b", DAYS[5:] if change == "fewer days" else DAYS, 12.0)):
         (tmp_path / name).mkdir()
-        write_level(tmp_path / name / "level.csv", days, base=94.0 if change == "fewer days" else base)
+        write_level(tmp_path / name / "level.csv", days, base=94.05 if change == "fewer days" else base)
     first, second = (read_dam(tmp_path / name) for name in "ab")
     for dam, hidden in ((first, "b"), (second, "a"), (first, "b"), (second, "a")):
         (tmp_path / hidden).rename(tmp_path / "hidden")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -92,6 +93,18 @@ def test_changes_are_texts_for_the_terminal(archive: Archive) -> None:
     assert [(row["gauge"], row["revisions"], row["readings"], row["values changed"]) for row in summary(table)] == [
         ("reservoir_level", 2, 1, 1), ("stream_level_creek", 1, 1, 0)]  # fmt: skip
     assert summary(table)[0]["largest change"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("changed", "largest"), [((1.0, 4.0, 2.0), 3.0), ((1.0, -4.0, -2.0), -5.0), ((1.0, None), None)])
+def test_the_largest_change_of_a_gauge_may_be_a_fall(
+    url: str, changed: tuple[float | None, ...], largest: float | None
+) -> None:
+    with open_archive(url) as archive:
+        for number, value in enumerate(changed):
+            archive.append(readings(CREEK, {START: (value, str(value), "good", "1")}), MONDAY + number * NEXT)
+        (row,) = summary(changes(DAM, archive, [CREEK]))
+    assert row["largest change"] == largest
+    assert row["values changed"] == sum(None not in pair for pair in pairwise(changed))
 
 
 def test_a_change_of_the_text_only_is_listed(url: str) -> None:

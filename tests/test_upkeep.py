@@ -244,6 +244,14 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(
     assert path.read_bytes() == b"content"
 
 
+def test_a_file_that_another_process_has_just_created_stays(tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    with pytest.raises(ConfigError, match="exists already"), staged_file(path, replace=False) as part:
+        part.write_bytes(b"content")
+        path.write_bytes(b"theirs")  # in the meantime
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == {path: b"theirs"}
+
+
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_file_next_to_a_log_is_not_written(tmp_path: Path, suffix: str, replace: bool) -> None:
