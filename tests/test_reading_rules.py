@@ -193,9 +193,9 @@ def test_a_file_that_is_invisible_here_keeps_its_series(tmp_path: Path, archive:
         (tmp_path / name).mkdir()
         write_level(tmp_path / name / "level.csv", days, base=94.05 if change == "fewer days" else base)
     first, second = (read_dam(tmp_path / name) for name in "ab")
-    for dam, hidden in ((first, "b"), (second, "a"), (first, "b"), (second, "a")):
+    for number, (dam, hidden) in enumerate(((first, "b"), (second, "a"), (first, "b"), (second, "a"))):
         (tmp_path / hidden).rename(tmp_path / "hidden")
-        assert fetch(dam, archive).table["withdrawn"][0] == 0
+        assert fetch(dam, archive, NOW + number * DAY).table.select("withdrawn", "error").row(0) == (0, None)
         (tmp_path / "hidden").rename(tmp_path / hidden)
     assert archive.as_of(first.gauges).height == len(DAYS)
     assert archive.revisions((*first.gauges, *second.gauges)).is_empty()

@@ -95,7 +95,9 @@ def test_changes_are_texts_for_the_terminal(archive: Archive) -> None:
     assert summary(table)[0]["largest change"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("changed", "largest"), [((1.0, 4.0, 2.0), 3.0), ((1.0, -4.0, -2.0), -5.0), ((1.0, None), None)])
+@pytest.mark.parametrize(
+    ("changed", "largest"), [((1.0, 4.0, 2.0), 3.0), ((1.0, -4.0, -2.0), -5.0), ((1.0, None), None)]
+)
 def test_the_largest_change_of_a_gauge_may_be_a_fall(
     url: str, changed: tuple[float | None, ...], largest: float | None
 ) -> None:

@@ -215,8 +215,8 @@ def test_the_range_of_a_target_in_feet_is_compared_in_metres() -> None:
 
 
 def test_the_plausible_range_of_the_variable_always_holds() -> None:
-    share = {"role": "target", "station": "lake", "variable": "storage_percent", "unit": "%", "valid_range": (0.0, 250.0)}
-    dam = small_dam(share, rain_gauge(), unit="%")
+    share = {"role": "target", "station": "lake", "variable": "storage_percent", "unit": "%"}
+    dam = small_dam(share | {"valid_range": (0.0, 250.0)}, rain_gauge(), unit="%")
     values = quiet_lake()
     values[690:] = [255.0, 290.0, 310.0, 290.0, *[100.0] * 6]
     drops = [60.0 * (689 <= day <= 691) + 0.2 * (day % 7 == 0) for day in range(DAYS)]

@@ -337,6 +337,20 @@ def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.replaced-*"))
 
 
+def test_a_restore_keeps_the_backup_of_an_earlier_one(filled: str, tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    upkeep.backup(filled, path)
+    kept = upkeep.restore(path, filled, NOW, replace=True).replaced_backup
+    assert kept is not None
+    content = kept.read_bytes()
+    with open_archive(filled) as archive:
+        archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
+        with pytest.raises(ConfigError, match=r"backup\.replaced-20240131T000000Z\.db' exists already"):
+            upkeep.restore(path, filled, NOW, replace=True)  # within the same second
+        assert archive.as_of([LEVEL]).filter(time=MONDAY).height == 1
+    assert kept.read_bytes() == content
+
+
 @pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
 def test_a_backup_is_refused_where_a_log_would_change_it(filled: str, tmp_path: Path, end: str) -> None:
     path = tmp_path / "backup.db"

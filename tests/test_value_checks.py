@@ -123,7 +123,8 @@ def test_a_total_that_hardly_ever_falls_is_a_question(rain: list[float], questio
         times = [datetime(2024, 10, 1, tzinfo=UTC) + timedelta(days=day) for day in range(len(rain))]
         contents = {time: (value, str(value), "good", None) for time, value in zip(times, rain, strict=True)}
         notes = gauge_notes(readings(gauge, contents), gauge, "x")
-        asked = [] if question is None or reading == "accumulated" else [f"x: the value {question}; is it accumulated? If"]
+        is_asked = question is not None and reading != "accumulated"
+        asked = [f"x: the value {question}; is it accumulated? If"] if is_asked else []
         assert [note.partition(" so,")[0] for note in notes] == asked
 
 
