@@ -189,9 +189,10 @@ def test_a_moved_folder_keeps_its_history(tmp_path: Path, archive: Archive) -> N
 @pytest.mark.parametrize("change", ["fewer days", "other levels"])
 def test_a_file_that_is_invisible_here_keeps_its_series(tmp_path: Path, archive: Archive, change: str) -> None:
     """Two machines use one archive; neither sees the files of the other, and their dam files have the same id."""
-    for name, days, base in (("a", DAYS, 94.0), ("b", DAYS[5:] if change == "fewer days" else DAYS, 12.0)):
+    other = (DAYS[5:], 94.05) if change == "fewer days" else (DAYS, 12.0)
+    for name, (days, base) in (("a", (DAYS, 94.0)), ("b", other)):
         (tmp_path / name).mkdir()
-        write_level(tmp_path / name / "level.csv", days, base=94.05 if change == "fewer days" else base)
+        write_level(tmp_path / name / "level.csv", days, base=base)
     first, second = (read_dam(tmp_path / name) for name in "ab")
     for number, (dam, hidden) in enumerate(((first, "b"), (second, "a"), (first, "b"), (second, "a"))):
         (tmp_path / hidden).rename(tmp_path / "hidden")
