@@ -324,6 +324,16 @@ def test_a_neighbour_confirms_heavy_rain_on_the_day_before_on_the_same_day_and_o
     assert rows(flags, "neighbours") == [(day_of(dry), day_of(dry), day) for day in withdrawn_on]
 
 
+@pytest.mark.parametrize(("latency_h", "late"), [(0, 0), (20, 1), (40, 2)])
+def test_flags_of_late_gauges_are_known_and_withdrawn_as_late(latency_h: int, late: int) -> None:
+    dam = synthetic.small_dam(*(synthetic.rain_gauge(station, latency_h=latency_h) for station in "abc"))
+    rain = rains()
+    dry, _ = dry_and_wet_days(rain)
+    rain["rainfall_a"][dry], rain["rainfall_b"][dry + 1] = 250.0, 240.0
+    flags = flags_of(lake(), dam, **rain).filter(pl.col("gauge") == "rainfall_a")
+    assert rows(flags, "neighbours") == [(day_of(dry), day_of(dry + late), day_of(dry + late + 1))]
+
+
 def test_double_mass_flags_a_change_of_scale_that_lasts_two_blocks() -> None:
     rain = rains(days=1500)
     rain["rainfall_b"] = [x * 2.5 if 720 <= d < 990 and x is not None else x
