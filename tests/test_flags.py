@@ -418,6 +418,18 @@ def test_a_supported_change_after_a_still_spell_is_no_catching_up(change: float,
         assert stuck[-1] == (day_of(625), day_of(625), day_of(626)), "the last day of the jump is right"
 
 
+@pytest.mark.parametrize(("change", "reason"), [(-0.5, "stuck"), (0.5, "still")])
+def test_a_value_of_a_still_spell_is_used_until_the_gauge_is_known_to_be_stuck(change: float, reason: str) -> None:
+    level = still_for(lake(), 600, 25)
+    values = [*level[:625], *(round(x + change, 3) for x in level[625:])]
+    frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: values})
+    flags = screen_daily(frame, LEVEL_ONLY)
+    for day, reasons in ((624, {"still"}), (660, {reason} - {"still"})):
+        known = daily_known_on(frame, flags, day_of(day), LEVEL_ONLY)
+        missing = known.filter(pl.col("date").is_between(day_of(600), day_of(624)))[LEVEL].null_count()
+        assert missing == (25 if "stuck" in reasons else 0)
+
+
 def test_a_lake_that_rested_in_the_last_month_only_may_be_stuck_again() -> None:
     level = still_for(lake(), 600, 51)
     level[625] = round(level[625] + 0.3, 3)
