@@ -27,11 +27,11 @@ def gauge_labels(dam: Dam) -> dict[str, str]:
     names = Counter(gauge.name for gauge in dam.gauges)
     labels = {gauge.column: _label(gauge, is_distinct=names[gauge.name] == 1) for gauge in dam.gauges}
     counts = Counter(labels.values())
-    taken = set(counts)
+    all_labels = set(counts)
     for column, label in labels.items():
         if counts[label] > 1:
-            labels[column] = next(text for n in count(1) if (text := f"{label} {n}") not in taken)
-            taken.add(labels[column])
+            labels[column] = next(text for n in count(1) if (text := f"{label} {n}") not in all_labels)
+            all_labels.add(labels[column])
     return labels
 
 
