@@ -1,6 +1,7 @@
 """Archives that cannot be written: files of mode 0444 in a folder of mode 0555, with and without a log."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -88,6 +90,37 @@ def check_sentence(result: tuple[int, str, str], code: int, pattern: str) -> Non
     assert result[0] == code, result
     assert re.fullmatch(r"forebay: [^\n]+\n", result[2]), result[2]
     assert re.search(pattern, result[2]), result[2]
+
+
+@pytest.mark.parametrize(("name", "twin"), [("a%20b.db", "a b.db"), ("a?b.db", "a"), ("a#b.db", "a"), ("a&b.db", "c")])
+def test_an_archive_that_is_read_without_locks_is_the_one_of_this_name(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, name: str, twin: str
+) -> None:
+    open_archive(f"sqlite:///{archive.with_name(twin)}").close()
+    place = archive.rename(archive.with_name(name))
+    monkeypatch.setattr(read_only, "is_immutable", lambda _path, _where: True)
+    url = f"sqlite:///{quote(str(place))}"
+    with open_archive(url, create=False) as opened, opened._database.reading() as connection:
+        assert opened._database.count(connection) == 2 * DAYS + 1
+
+
+@pytest.mark.parametrize("change", ["content", "length", "another file"])
+def test_any_change_of_a_file_that_is_read_without_locks_is_detected(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "forebay.db"
+    path.write_bytes(b"before")
+    os.utime(path, (1, 1))
+    before = path.stat()
+    with read_only.unchanged(path, before, "x"):
+        path.read_bytes()
+    with pytest.raises(BusyError, match="was changed by another process"), read_only.unchanged(path, before, "x"):
+        if change == "another file":
+            (tmp_path / "new").write_bytes(b"before")
+            os.utime(tmp_path / "new", (1, 1))
+            (tmp_path / "new").replace(path)
+        else:
+            path.write_bytes(b"after!" if change == "content" else b"longer than before")
+        if change == "length":
+            os.utime(path, (1, 1))
 
 
 def test_commands_that_read_work_on_a_read_only_archive(record: Path, archive: Path, tmp_path: Path) -> None:

@@ -220,6 +220,7 @@ def test_a_fault_is_one_sentence_with_key_value_and_allowed_values(
         ('{ name = "A", from = 2014-01-01, to = 2013-01-01 }', "hindcast.windows[1]: to (2013-01-01) must not be befo"),
         ('{ name = "A b", from = 2012-01-01, to = 2013-01-01 }', "hindcast.windows[1].name: 'a b' must be 1 to 64 of"),
         ('{ name = "all", from = 2012-01-01, to = 2013-01-01 }', "hindcast: windows: name 'all' is reserved: every da"),
+        ('{ name = "last20", from = 2012-01-01, to = 2013-01-01 }', "hindcast: windows: name 'last20' is reserved: ev"),
         ('{ name = "A", from = 2012-01-01 }', "key hindcast.windows[1].to is missing"),
         (
             '{ name = "A", from = 2012-01-01, to = 2013-01-01, exclude = [{ form = 2012-02-01 }] }',
@@ -326,11 +327,17 @@ def test_a_curve_from_a_csv_file(tmp_path: Path) -> None:
         ('file = { path = "text.csv" }', "storage_curves.file: key level is missing; its keys are path, encoding"),
         ('file = { path = "text.csv", level = "l", storage = "l" }', "storage_curves.file: level and storage are both"),
         ('file = { path = "ragged.csv", level = "l", storage = "s" }', "storage_curves: {folder}/ragged.csv cannot"),
+        pytest.param(
+            'file = { path = "twice.csv", level = "l", storage = "s" }',
+            "storage_curves: {folder}/twice.csv, line 5: level '2' has another storage than in a line above",
+            id="two storages",
+        ),
     ],
 )
 def test_faults_of_storage_curves_are_one_sentence(tmp_path: Path, curve: str, message: str) -> None:
     (tmp_path / "text.csv").write_text("l,s\nlow,little\n")
     (tmp_path / "ragged.csv").write_text("l,s\n1,2\n2,3,4\n")
+    (tmp_path / "twice.csv").write_text("l,s\n1,2\n2,3\n,\n2.0,4\n")
     assert fault(tmp_path, with_curve(curve)).startswith(message.replace("{folder}", str(tmp_path)))
 
 

@@ -109,6 +109,8 @@ LATE = {
     "rain day ends at nine, known by midnight": ({"day_start": "09:00", "latency_h": 15}, {}, 0),
     "rain day ends at nine, known after midnight": ({"day_start": "09:00", "latency_h": 15.5}, {}, 1),
     "stamped at its end": ({"day_start": "09:00", "stamp": "end"}, {}, 0),
+    "hours of the calendar day": ({"interval": "hour", "day_start": "09:00"}, {}, 0),
+    "hours of the calendar day, the last one late": ({"interval": "hour", "day_start": "09:00", "latency_h": 9}, {}, 1),
     "read at eight, known in time": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 16}, {}, 0),
     "read at eight, known later": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 17}, {}, 1),
 }

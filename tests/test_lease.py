@@ -354,6 +354,25 @@ def test_a_restore_that_has_lost_its_lease_changes_nothing(
 
 
 @pytest.mark.parametrize(
+    ("error", "has_ended"),
+    [(None, False), (PermissionError(), False), (ProcessLookupError(), True)],
+    ids=["runs", "of another user", "ended"],
+)
+def test_a_process_that_may_not_be_signalled_still_works(
+    monkeypatch: pytest.MonkeyPatch, error: OSError | None, has_ended: bool
+) -> None:
+    def kill(_process: int, _signal: int) -> None:
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(os, "kill", kill)
+    now = 10**15
+    process = {"token": "x", "process": os.getpid() + 1, "command": "forebay fetch"} | HERE
+    holder = Holder(**process, since=now, expires_at=now + 30 * SECOND)  # type: ignore[arg-type]  # of several types
+    assert holder.is_over(now) == (has_ended and bool(HERE["processes"]))
+
+
+@pytest.mark.parametrize(
     ("arguments", "command"),
     [
         (["/bin/forebay", "archive", "copy", "--to", "postgresql+psycopg://me:secret@db/x"], "forebay archive copy"),

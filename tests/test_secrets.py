@@ -181,6 +181,12 @@ def test_a_driver_may_quote_an_option() -> None:
     assert urls.without_values(reason, url) == 'server 127.0.0.1: no ***, bad option "***"'
 
 
+@pytest.mark.parametrize("password", ["Zq7x", "Zq7xy", "Zq7pass", "Zq7%20word", "Zq7" * 20])
+def test_a_driver_may_quote_a_password_of_any_length(password: str) -> None:
+    url = make_url(f"postgresql+psycopg://me:{password}@127.0.0.1/x")
+    assert urls.without_values(f'no login with "{url.password}" for user me', url) == 'no login with "***" for user me'
+
+
 @pytest.mark.parametrize("part", ["x", "a1", "a=", "a ", "://", "?", "='"])
 def test_a_long_text_is_searched_in_one_pass(part: str) -> None:
     text = part * (200_000 // len(part))
