@@ -120,3 +120,21 @@ def test_no_change_of_the_level_crosses_a_doubted_day(days: int) -> None:
     known = daily_known_on(frame, screen_daily(frame, dam), frame["date"][-1], dam)
     first = frame["date"][700]
     assert known.filter(LEVEL_BREAK)["date"].to_list() == [first + timedelta(days=k) for k in range(3)]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("size", [3.5, 5.0, 9.0])
+def test_the_level_is_not_doubted_when_it_is_back_where_it_was(size: float, length: int) -> None:
+    """No gauge can say whether the rise was water: whatever it was, the readings before and after it agree."""
+    dam = small_dam(hindcast={"leads": (1,)})
+    changes = np.random.default_rng(3).normal(0, 0.05, DAYS)
+    level = 100 + np.cumsum(changes)
+    high = size * float(np.quantile(-changes[changes < 0], 0.99))
+    level[CREST - length + 1 : CREST + 1] += high
+    frame = daily_frame(dam, {LEVEL: level.tolist()})
+    assert [day for day in doubted_days(dam, frame) if day > 0] == []
+    for days in (1, 2, 5):
+        until = frame.head(CREST + days + 1)
+        samples = make_samples(until, until, dam)
+        assert samples.level_age[-1] == 0
+        assert samples.start_level[-1] == pytest.approx(level[CREST + days])
