@@ -171,8 +171,9 @@ def _moved() -> Reply:
     return Reply(json.dumps([table]).encode())
 
 
-def test_a_request_for_too_many_values_is_halved() -> None:
-    hub = replace(BUREAU, max_values=24 * 36)
+@pytest.mark.parametrize("body", [REPORT, b"", b"<html>Internal Server Error</html>"])
+def test_a_request_for_too_many_values_is_halved(body: bytes) -> None:
+    hub = replace(BUREAU, max_values=24 * 36, too_many=body)
     gauge = level("410730", role="stream", variable="discharge", unit="ML/d", interval="hour")
     readings = fetch(hub, gauge, None, date(2024, 2, 29))
     assert readings["raw_value"].to_list() == [str(value) for value, _ in FLOW]

@@ -74,6 +74,7 @@ class Hub:
     """Station → latitude and longitude as texts."""
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     max_values: int = MAX_VALUES
+    too_many: bytes = REPORT
     refuse: Callable[[Mapping[str, str]], Reply | None] = lambda _: None
     received: list[Mapping[str, str]] = field(default_factory=list)
 
@@ -142,7 +143,7 @@ class Hub:
                          for row in cells],
             })  # fmt: skip
         if sum(len(table["data"]) for table in tables) > self.max_values:
-            return Reply(REPORT, 500)
+            return Reply(self.too_many, 500)
         return Reply(json.dumps(tables).encode())
 
 
