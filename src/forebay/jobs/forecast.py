@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -16,7 +15,6 @@ from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.charts.report_tables import Report
 from forebay.days.labels import gauge_labels
 from forebay.errors import DataError
-from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.features.samples import make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
@@ -29,6 +27,7 @@ from forebay.jobs.datasets import forecast_dataset, write_netcdf
 from forebay.jobs.forecast_value import value_of_forecasts
 from forebay.jobs.observations import fetch_now, warn_of_errors
 from forebay.jobs.results import Result
+from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import add_counts, log_fields, step
 from forebay.tables import DEFAULT_MODEL, FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
+    from forebay.features.daily_tables import DailyTables
     from forebay.settings import Settings
 
 Format = Literal["csv", "netcdf"]
@@ -160,26 +160,6 @@ def forecast(
     return replace(result, issued=issued)
 
 
-def readable_tables(
-    dam: Dam, store: Archive, *, now: datetime, init_date: date | None = None, report: FetchReport | None = None
-) -> DailyTables:
-    """Daily tables of a dam from its archive.
-
-    Raises
-    ------
-    SourceError
-        If the archive holds no level because the fetch of `report` failed.
-    DataError
-        If the archive holds no level, or none to forecast from.
-    """
-    if store.newest(dam.target_gauge) is None:
-        if report is None:
-            raise DataError(f"the archive holds no level of {dam.name}; fetch it first with `forebay fetch DAM`")
-        if report.failure is not None:
-            raise report.failure
-    return read_daily_tables(dam, store, now=now, init_date=init_date)
-
-
 def forecast_dam(
     dam: Dam,
     daily_tables: DailyTables,
@@ -275,13 +255,6 @@ def write_forecast(
             write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
             write_report(report_content(result), files.stage, progress)
     return files.paths
-
-
-def write_parquet(table: pl.DataFrame, path: Path) -> None:
-    """Write a Parquet file through memory: on a full disk Polars raises an error that is no `OSError`."""
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    path.write_bytes(buffer.getvalue())
 
 
 def report_content(result: ForecastResult) -> Report:

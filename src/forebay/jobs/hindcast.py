@@ -19,9 +19,9 @@ from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset
-from forebay.jobs.forecast import readable_tables, write_parquet
 from forebay.jobs.forecast_value import with_perfect_forecasts, without_forecasts
 from forebay.jobs.results import Result
+from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import log_fields
 from forebay.tables import DEFAULT_MODEL, FORECASTS, SCORES
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
