@@ -64,10 +64,22 @@ def diagnosed_report() -> Report:
     return replace(example_report(), hindcast=past, diagnostics=diagnostics)
 
 
+def section_html(name: str, report: Report) -> str:
+    """One section as markup."""
+    section = next(section for section in SECTIONS if section.name == name)
+    return section.render(report, report_figures(report))
+
+
 def section_text(name: str, report: Report) -> str:
     """Visible text of one section, in one line."""
-    section = next(section for section in SECTIONS if section.name == name)
-    return visible_text(section.render(report, report_figures(report)))
+    return visible_text(section_html(name, report))
+
+
+def section_rows(name: str, report: Report) -> list[dict[str, str]]:
+    """The cells of every table row of one section, by the header of their column; cells without a header are absent."""
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", section_html(name, report), re.DOTALL)
+    cells = [re.findall(r'<td[^>]* data-label="([^"]*)"[^>]*>(.*?)</td>', row, re.DOTALL) for row in rows]
+    return [{header: visible_text(cell).strip() for header, cell in row} for row in cells]
 
 
 def template_text(template: str, report: Report, values: dict[str, object]) -> str:

@@ -1,6 +1,7 @@
 """Archives that cannot be written: files of mode 0444 in a folder of mode 0555, with and without a log."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ from tests.command_line import forebay
 from tests.postgres import Cluster
 from tests.read_only import run_restricted
 from tests.readings import LEVEL, MONDAY, day_contents, readings
+
+WEATHER = "weather_series, weather_run, weather_value"
 
 DAYS = 400
 RUN = """
@@ -86,6 +90,37 @@ def check_sentence(result: tuple[int, str, str], code: int, pattern: str) -> Non
     assert result[0] == code, result
     assert re.fullmatch(r"forebay: [^\n]+\n", result[2]), result[2]
     assert re.search(pattern, result[2]), result[2]
+
+
+@pytest.mark.parametrize(("name", "twin"), [("a%20b.db", "a b.db"), ("a?b.db", "a"), ("a#b.db", "a"), ("a&b.db", "c")])
+def test_an_archive_that_is_read_without_locks_is_the_one_of_this_name(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, name: str, twin: str
+) -> None:
+    open_archive(f"sqlite:///{archive.with_name(twin)}").close()
+    place = archive.rename(archive.with_name(name))
+    monkeypatch.setattr(read_only, "is_immutable", lambda _path, _where: True)
+    url = f"sqlite:///{quote(str(place))}"
+    with open_archive(url, create=False) as opened, opened._database.reading() as connection:
+        assert opened._database.count(connection) == 2 * DAYS + 1
+
+
+@pytest.mark.parametrize("change", ["content", "length", "another file"])
+def test_any_change_of_a_file_that_is_read_without_locks_is_detected(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "forebay.db"
+    path.write_bytes(b"before")
+    os.utime(path, (1, 1))
+    before = path.stat()
+    with read_only.unchanged(path, before, "x"):
+        path.read_bytes()
+    with pytest.raises(BusyError, match="was changed by another process"), read_only.unchanged(path, before, "x"):
+        if change == "another file":
+            (tmp_path / "new").write_bytes(b"before")
+            os.utime(tmp_path / "new", (1, 1))
+            (tmp_path / "new").replace(path)
+        else:
+            path.write_bytes(b"after!" if change == "content" else b"longer than before")
+        if change == "length":
+            os.utime(path, (1, 1))
 
 
 def test_commands_that_read_work_on_a_read_only_archive(record: Path, archive: Path, tmp_path: Path) -> None:
@@ -163,25 +198,27 @@ def test_an_empty_log_does_not_matter(archive: Path, tmp_path: Path) -> None:
 def test_older_schemas(tmp_path: Path) -> None:
     folder = tmp_path / "old"
     folder.mkdir()
-    for number in (1, 2):
+    for number in (1, 2, 3):
         shutil.copy(Path(__file__).parent / "archives" / f"schema_{number}.db", folder)
     protect(folder / "schema_1.db")
-    first, second = run_commands(
-        tmp_path, *(["archive", "check", "--archive", f"sqlite:///{folder}/schema_{number}.db"] for number in (1, 2))
+    first, second, third = run_commands(
+        tmp_path, *(["archive", "check", "--archive", f"sqlite:///{folder}/schema_{number}.db"] for number in (1, 2, 3))
     )
     folder.chmod(0o755)
     check_sentence(first, 2, "has schema version 1 and cannot be upgraded in a folder without write permission; copy")
-    assert second[0] == 0
-    assert sorted(file.name for file in folder.iterdir()) == ["schema_1.db", "schema_2.db"]
+    assert second[0] == third[0] == 0
+    assert sorted(file.name for file in folder.iterdir()) == [f"schema_{number}.db" for number in (1, 2, 3)]
 
 
 def test_a_user_of_a_server_who_may_only_read(postgres: Cluster, record: Path, tmp_path: Path) -> None:
     url = postgres.new()
     upkeep.copy(f"sqlite:///{record.parent}/forebay.db", url)
     postgres.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-secret'")
-    postgres.execute("GRANT SELECT ON series, observation, archive_schema TO reader", url)
+    postgres.execute(f"GRANT SELECT ON series, observation, archive_schema, {WEATHER} TO reader", url)
     place = ["--archive", url.replace(f"//forebay:{postgres.password}@", "//reader:reader-secret@")]
-    for schema in (3, 2):
+    for schema in (4, 3, 2):
+        if schema == 3:
+            postgres.execute(f"DROP TABLE {WEATHER}; UPDATE archive_schema SET version = 3", url)
         if schema == 2:
             postgres.execute("DROP TABLE lease; UPDATE archive_schema SET version = 2", url)
         assert f"{2 * DAYS + 1} versions" in forebay("archive", "check", *place).out

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 from dataclasses import replace
@@ -15,6 +16,7 @@ from scipy import stats
 
 from forebay.article import run as article
 from forebay.article.charts import loss_chart, loss_table, prediction_chart, prediction_table, share_names
+from forebay.article.faults import baseline_fault
 from forebay.article.page import render_article, result_figures, write_page
 from forebay.article.results import BASELINES, ArticlePage, Fault, RecipeResult, SameDayScores
 from tests.report_examples import needs_chromium, open_in_browser, visible_text
@@ -73,6 +75,53 @@ def test_terminal_page_and_json_show_the_baselines_of_the_test_rows() -> None:
     assert result(all_row_baselines=None).baselines_on == "test rows"
 
 
+def test_the_error_of_the_nets_has_its_deviation_and_the_article_its_number() -> None:
+    content = page(result(), result(variant="corrected"))
+    deviation = np.std([0.02, 0.03], ddof=1)
+    assert result().deviation() == pytest.approx(deviation)
+    assert f"0.0250 ± {deviation:.4f} m" in visible_text(render_article(content))
+    assert [(row["article"], row["net"]) for row in article.text_rows(content)] == [
+        (0.0245, f"0.0250 ± {deviation:.4f}"),
+        (None, f"0.0250 ± {deviation:.4f}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last_change", "words"),
+    [
+        (0.0111, "“Last change” is better than the net of Elixir. A forecast needs"),
+        (0.0177, "Each corrected net is better than “last change”."),
+    ],
+    ids=["worse", "better"],
+)
+def test_the_page_compares_the_models_on_the_same_days(last_change: float, words: str) -> None:
+    names = ("net", "default", "last_change", "damped_change", "no_change")
+    mae = dict(zip(names, (0.0150, 0.0110, last_change, 0.0130, 0.0140), strict=True))
+    bias = dict(zip(names, (-0.0021, 0.0022, 0.0023, 0.0024, 0.0025), strict=True))
+    top5 = dict(zip(names, (0.0310, 0.0320, 0.0330, 0.0340, 0.0350), strict=True))
+    scores = SameDayScores("elixir", 80, "2021-01-01", "2021-03-21", mae, bias, top5)
+    text = html.unescape(visible_text(render_article(replace(page(result()), same_days=(scores,)))))
+    for title, values in (
+        ("MAE", f"0.0150 0.0110 {last_change:.4f} 0.0130 0.0140"),
+        ("bias", "−0.0021 +0.0022 +0.0023 +0.0024 +0.0025"),
+        ("MAE, 5% largest rises", "0.0310 0.0320 0.0330 0.0340 0.0350"),
+    ):
+        assert f"Elixir: {title} 80 {values}" in text
+    assert "Days corrected net forebay last change damped change no change" in text
+    assert words in text
+    assert "the mean error of the corrected net is −0.0021 m, that of the project's forecast +0.0022 m" in text
+    assert "error of the corrected net is 0.0310 m, that of the project's forecast 0.0320 m" in text
+    assert "Observed inside the 90% interval 1 d 80 0.0100 0.0300 0.0200 90%" in text
+
+
+def test_without_the_fault_of_the_baseline_the_last_change_replaces_the_net() -> None:
+    baselines = tuple(dict.fromkeys(BASELINES, 0.5) | {"last_change": mae} for mae in (0.011, 0.012))
+    hindcast = pl.DataFrame({"lead_time": [1], "mae": [0.01], "coverage_90": [0.9]})
+    fault = baseline_fault([result(seed_baselines=baselines)], hindcast)
+    assert (fault.published, fault.corrected) == ((0.02, 0.03), (0.011, 0.012))
+    assert fault.verdict == "undecided" and fault.cost == pytest.approx(-0.0135)
+
+
 def test_the_interval_of_a_fault_is_that_of_the_paired_t_test() -> None:
     random = np.random.default_rng(3)
     published = random.normal(0.02, 0.002, 5)
@@ -106,10 +155,10 @@ def test_the_page_prints_the_interval_and_the_word_undecided() -> None:
 
 
 def test_every_chart_has_its_own_label_and_a_table(tmp_path: Path) -> None:
-    html = render_article(page(result(), result(recipe="python", all_row_baselines=None)))
-    labels = re.findall(r'<div class="chart"[^>]*aria-label="([^"]+)"', html)
+    text = render_article(page(result(), result(recipe="python", all_row_baselines=None)))
+    labels = re.findall(r'<div class="chart"[^>]*aria-label="([^"]+)"', text)
     assert len(set(labels)) == len(labels) == 4
-    after = html.split('<div class="chart"')[1:]
+    after = text.split('<div class="chart"')[1:]
     assert all("<table>" in part for part in after)
     write_page(page(result()), tmp_path)
     for name in ("prediction", "history"):
@@ -124,6 +173,22 @@ def test_the_tables_beside_the_charts_have_the_numbers_of_the_charts() -> None:
     assert rows[2]["largest_prediction"] == pytest.approx(test["prediction"].max())
     assert [row[0] for row in loss_table(result())] == [1, 2, 5, 10, 20, 30]
     assert loss_table(result())[0] == pytest.approx((1, 0.75, 0.375))
+
+
+def test_the_largest_rise_is_the_observed_one_and_the_bias_is_forecast_minus_observed() -> None:
+    rows = pl.DataFrame({
+        "date": DAYS[:3], "part": ["test"] * 3, "actual": [0.1, 0.9, 0.2], "prediction": [0.7, 0.3, 0.4],
+    })  # fmt: skip
+    (row,) = prediction_table(result(predictions=rows))
+    assert (row["largest_day"], row["largest_actual"], row["largest_prediction"]) == (DAYS[1], 0.9, 0.3)
+    assert row["bias"] == pytest.approx(0.2 / 3)
+
+
+def test_the_lines_of_the_losses_have_their_names() -> None:
+    spec = loss_chart(result()).to_dict()
+    (rows,) = spec["datasets"].values()
+    first = {row["series"]: row["mae"] for row in rows if (row["seed"], row["epoch"]) == (0, 1)}
+    assert first == {"loss (under dropout)": 1.0, "validation loss": 0.5}
 
 
 def test_the_choice_of_days_names_their_numbers() -> None:
@@ -171,8 +236,8 @@ def test_in_a_browser_the_chart_offers_all_days_breaks_lines_and_lets_the_wheel_
     write_page(page(result()), tmp_path)
     path = tmp_path / "elixir-published-prediction.html"
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    html = path.read_bytes().decode().replace("script-src ", f"script-src 'sha256-{digest}' ", 1)  # stays strict
-    before, body_end, after = html.rpartition("</body>")
+    text = path.read_bytes().decode().replace("script-src ", f"script-src 'sha256-{digest}' ", 1)  # stays strict
+    before, body_end, after = text.rpartition("</body>")
     path.write_bytes(f"{before}<script>{SCRIPT}</script>{body_end}{after}".encode())
     dom, log, requests = open_in_browser(path, tmp_path)
     assert ("CONSOLE" not in log, requests) == (True, []), log

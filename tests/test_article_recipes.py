@@ -1,7 +1,8 @@
 """`forebay.article.recipes`: rows, labels and splits of the article, against domain.md 1's figures and pandas."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import metrics
+from forebay.article import faults, gauges, run, trials
 from forebay.article.recipes import (
     ELIXIR,
     MULTI_DAY,
@@ -17,13 +19,26 @@ from forebay.article.recipes import (
     PYTHON,
     UNAVAILABLE,
     Recipe,
+    RecipeRows,
+    Split,
     corrected,
     recipe_rows,
     split_rows,
 )
-from forebay.article.trials import baselines, baselines_on_all, seed_trials, trial_baselines
+from forebay.article.trials import (
+    TrainedNet,
+    Trial,
+    baselines,
+    baselines_on_all,
+    recipe_result,
+    seed_trials,
+    trial_baselines,
+)
+from forebay.dams.dam_file import load_dam
 from forebay.errors import DataError
+from forebay.nets.networks import Network
 from forebay.nets.rows import sample
+from tests import synthetic
 from tests.article_rows import record
 from tests.shared import needs_shared
 
@@ -145,6 +160,88 @@ def test_the_corrected_label_is_tomorrows_change_and_yesterdays_is_an_input() ->
     table = recipe_rows(corrected(PYTHON), level([1.0, 1.1, 1.3, 1.6]), drivers([0.0] * 4)).table
     assert table["change"].to_list() == pytest.approx([0.2, 0.3])
     assert table["past_change"].to_list() == pytest.approx([0.1, 0.2])
+
+
+def random_rows(recipe: Recipe, count: int = 50) -> RecipeRows:
+    """Rows of a recipe from random levels and rain."""
+    random = np.random.default_rng(2)
+    levels, rain = random.normal(0, 0.1, count).tolist(), random.gamma(1, 5, count).tolist()
+    return recipe_rows(recipe, level(levels), drivers(rain))
+
+
+def trained(trial: Trial, prediction: np.ndarray) -> TrainedNet:
+    """A net without content that has these predictions."""
+    history = pl.DataFrame({"epoch": [1], "loss": [0.1], "val_loss": [0.1]})
+    return TrainedNet(trial, Network(b"", tuple(trial.rows.input_names), history), prediction)
+
+
+@pytest.mark.parametrize("recipe", [PYTHON, corrected(PYTHON), corrected(ELIXIR)], ids=lambda r: r.name + r.variant)
+def test_only_the_published_recipes_normalise_by_validation_rows(recipe: Recipe) -> None:
+    (trial,) = seed_trials(recipe, random_rows(recipe), 1)
+    inputs, split = trial.rows.inputs().to_numpy(), trial.split
+    known = inputs[split.train if recipe.variant == "published" else split.fitted]
+    scale = trials._job(trial).scale
+    assert scale is not None and scale.mean == pytest.approx(known.mean(axis=0), rel=1e-4)
+
+
+def test_every_prediction_has_its_day_and_its_part() -> None:
+    (trial,) = seed_trials(PYTHON, random_rows(PYTHON), 1)
+    target = trial.rows.target()
+    table = recipe_result([trained(trial, target + 0.5)], "jax").predictions
+    assert table["date"].equals(trial.rows.table["date"])
+    assert table["actual"].to_list() == target.tolist()
+    assert (table["prediction"] - table["actual"]).to_list() == pytest.approx([0.5] * len(target))
+    for part, rows in (("validation", trial.split.validating), ("test", trial.split.test)):
+        assert table.filter(part=part)["date"].to_list() == trial.rows.table["date"].gather(np.sort(rows)).to_list()
+
+
+def test_the_last_change_is_scored_with_the_label_of_today_and_with_that_of_the_next_day() -> None:
+    values = level([0.0, 0.1, 0.1, 0.4, 0.4, 0.4, 1.0])
+    next_day = replace(PYTHON, label="forecast")
+    today, tomorrow = (recipe_rows(recipe, values, drivers([0.0] * 7)) for recipe in (PYTHON, next_day))
+    days = pl.Series("date", [FIRST + timedelta(days=k) for k in (2, 3)])
+    nets = [
+        [trained(Trial(recipe, rows, Split(numbers[:1], numbers[1:2], numbers[test]), 0), np.zeros(len(numbers)))]
+        for recipe, rows, test in ((PYTHON, today, slice(1, 3)), (next_day, tomorrow, slice(2, 4)))
+        for numbers in [np.arange(len(rows.table))]
+    ]
+    scored = [net.trial.rows.table["date"].gather(net.trial.split.test) for (net,) in nets]
+    assert scored[0].to_list() == scored[1].to_list() == days.to_list()
+    fault = faults._known_label(*nets)
+    # 3 January: changes 0.1 before, 0.0 today, 0.3 tomorrow; 4 January: 0.0 before, 0.3 today, 0.0 tomorrow
+    assert fault.values["last_change_today"] == pytest.approx((0.1 + 0.3) / 2)
+    assert fault.values["last_change_next_day"] == pytest.approx((0.3 + 0.3) / 2)
+    assert (fault.published, fault.corrected) == (pytest.approx((0.15,)), pytest.approx((0.15,)))
+
+
+def test_a_reading_belongs_to_its_local_day_and_a_day_without_one_is_missing() -> None:
+    dam = load_dam("warragamba")
+    starts = [datetime(2020, 1, day, 14, tzinfo=UTC) for day in (1, 2, 4)]  # 00:00 on 2, 3 and 5 January
+    cells = {"time": starts, "raw_value": ["-1.5", "", "9.0"], "quality_code": ["10", "201", "255"]}
+    series = {key: [value] * 3 for key, value in dam.target_gauge.series.items()}
+    table = gauges._days(pl.DataFrame(cells | series), dam.target_gauge, dam, "")
+    days = [date(2020, 1, day) for day in (2, 3, 4, 5)]
+    assert table.rows() == list(zip(days, [-1.5, None, None, 9.0], [10, 201, None, 255], strict=True))
+
+
+def test_all_models_are_scored_on_the_days_that_all_have_and_the_bias_is_forecast_minus_observed() -> None:
+    lake = synthetic.dam()
+    days = [FIRST + timedelta(days=k) for k in range(8)]
+    levels = [9.0, 9.1, 9.1, 9.4, 9.4, 9.3, 9.3, 9.3]
+    rows = recipe_rows(replace(PYTHON, label="forecast", least_change=None), level(levels), drivers([1.0] * 8))
+    numbers = np.arange(len(rows.table))
+    trial = Trial(PYTHON, rows, Split(numbers[:1], numbers[1:2], numbers[2:]), 0)
+    forecasts = synthetic.forecasts(lake, synthetic.level_table(lake, FIRST, [*levels[:5], None, *levels[6:]]), days)
+    observed = np.diff([*levels, np.nan])
+    samples = SimpleNamespace(dates=np.array(days, "datetime64[D]"), observed=None, change=lambda *_: observed)
+    forecast = SimpleNamespace(verification=SimpleNamespace(samples=samples, forecasts=forecasts))
+    scores = run._same_day_scores([trained(trial, rows.target() + 0.02)], forecast)  # type: ignore[arg-type]
+    assert (scores.n, scores.first, scores.last) == (4, str(days[2]), str(days[6]))
+    truth = observed[[2, 3, 4, 6]]  # the sixth day has no forecast, the last one no outcome
+    assert (scores.mae["net"], scores.bias["net"], scores.top5["net"]) == pytest.approx((0.02,) * 3)
+    assert scores.bias["default"] == pytest.approx(-truth.mean())
+    assert scores.mae["no_change"] == pytest.approx(np.abs(truth - 0.001).mean())
+    assert scores.top5["last_change"] == pytest.approx(0.3 - 0.002)
 
 
 def test_a_recipe_without_rows_is_an_error() -> None:

@@ -97,6 +97,13 @@ def test_the_factor_of_a_storage_percentage_is_learned() -> None:
     assert model.factor_ == pytest.approx(1 / 4000, rel=1e-9)
 
 
+@pytest.mark.parametrize(("unit", "megalitres"), [("ML", 1.0), ("GL", 1000.0), ("ac-ft", 1.23348184)])
+def test_a_flow_fills_a_storage_in_the_unit_of_the_dam_file(unit: str, megalitres: float) -> None:
+    dam = small_dam(STORAGE | {"unit": unit}, INFLOW, unit=unit)
+    inputs = inputs_of(dam, np.full(3, 50.0), np.array([1.0, 2.0, 3.0]), None)
+    assert inputs["balance_inflow"].to_list() == pytest.approx([86.4 * k / megalitres for k in (1, 2, 3)])
+
+
 @pytest.mark.parametrize(("unit", "metres"), [("m", 1.0), ("ft", 0.3048)])
 def test_a_level_takes_its_area_from_the_storage_curve(unit: str, metres: float) -> None:
     """1 m3/s is 86.4 ML a day: 86.4 mm below 100 m, 28.8 mm above, missing beyond the curve."""

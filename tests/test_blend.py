@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.models.blend import LEARNING_RATE, PRIOR, blend
+from forebay.models.blend import LEARNING_RATE, NEAR_FULL_PRIOR, PRIOR, blend, range_of_models
+from forebay.models.day_kinds import ABOVE_FULL, NEAR_FULL, WET
 from forebay.models.model import Array
 
 DAYS = 200
@@ -61,6 +62,30 @@ def test_before_any_error_is_known_weights_are_the_prior() -> None:
     for name, share in zip(names, prior / prior.sum(), strict=True):
         assert weights[name][:3].tolist() == pytest.approx([share] * 3)
         assert weights[name][3] != pytest.approx(share)
+
+
+@pytest.mark.parametrize("kind", [0, WET, NEAR_FULL, ABOVE_FULL, NEAR_FULL | WET, ABOVE_FULL | WET])
+def test_near_full_supply_models_of_the_routine_have_more_weight_at_first(kind: int) -> None:
+    names = ["trees", "climatology", "damped_change", "huber"]
+    forecasts = {name: np.full(2, float(k)) for k, name in enumerate(names)}
+    weights = blend(forecasts, np.zeros(2), lead_time=2, regimes=np.full(2, kind))[1]
+    special = NEAR_FULL_PRIOR if kind & NEAR_FULL else {}
+    prior = np.array([special.get(name, PRIOR.get(name, 1.0)) for name in names])
+    assert [weights[name][0] for name in names] == pytest.approx((prior / prior.sum()).tolist())
+
+
+@pytest.mark.parametrize(("kind", "factor"), [(0, 1), (WET, 1), (NEAR_FULL, 2), (ABOVE_FULL, 2), (ABOVE_FULL | WET, 2)])
+def test_near_and_above_full_supply_weights_change_twice_as_fast(kind: int, factor: int) -> None:
+    right, observed = np.ones(2), np.array([1.0, np.nan])
+    weights = blend({"right": right, "wrong": np.zeros(2)}, observed, lead_time=1, regimes=np.full(2, kind))[1]
+    assert weights["right"][1] == pytest.approx(1 / (1 + math.exp(-2 * factor * LEARNING_RATE)))
+
+
+def test_the_range_of_the_models_leaves_out_the_references() -> None:
+    changes = {"no_change": [0.0, 0.0], "last_change": [9.0, -9.0], "huber": [1.0, 3.0], "trees": [2.0, 1.0]}
+    arrays = {name: np.array(values) for name, values in changes.items()}
+    assert range_of_models(arrays).tolist() == [1.0, 2.0]
+    assert range_of_models({"no_change": np.zeros(2), "last_change": np.ones(2)}).tolist() == [0.0, 0.0]
 
 
 def test_weights_of_equal_forecasts_do_not_change() -> None:

@@ -85,6 +85,13 @@ def test_the_spread_is_larger_on_active_days() -> None:
     assert np.median(spread[active]) > 4 * np.median(spread[~active])
 
 
+def test_quantiles_that_cross_have_no_spread() -> None:
+    model = BoostedHuber(1).fit(INPUTS, NOISE)
+    assert (model.spread(INPUTS) > 0).all()
+    model.low_, model.high_ = model.high_, model.low_
+    assert (model.spread(INPUTS) == 0).all()
+
+
 @pytest.mark.parametrize("model", [Trees, BoostedHuber])
 def test_the_order_of_the_rows_does_not_matter(model: type[Trees | BoostedHuber]) -> None:
     """LightGBM samples by row number; rows with equal inputs and target are interchangeable."""

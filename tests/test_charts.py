@@ -12,15 +12,18 @@ import pytest
 import vl_convert
 
 from forebay.charts.coverage import coverage_chart
+from forebay.charts.diagnostics import diagnostic_figures
 from forebay.charts.figures import Figure
-from forebay.charts.forecast import MEDIAN, OBSERVED
+from forebay.charts.forecast import INTERVAL_80, INTERVAL_90, MEDIAN, OBSERVED, OBSERVED_LATER
 from forebay.charts.forecast_tables import DAY
+from forebay.charts.formats import TargetFormat
+from forebay.charts.nearest_day import day_texts
 from forebay.charts.registry import REPORT_CHARTS, report_figures
 from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.report_tables import Report
 from forebay.charts.spec import Spec, file_spec, legend_entries, page_spec
 from forebay.charts.style import Heading
-from forebay.tables import EXPLANATION, FORECASTS, SCORES
+from forebay.tables import EXPLANATION, FORECASTS, QUANTILES, SCORES
 from tests import synthetic
 from tests.report_examples import diagnosed_report
 
@@ -125,3 +128,120 @@ def test_a_state_without_a_fixed_colour_renders() -> None:
     assert [name for name, _ in legend_entries(page_spec(chart))] == ["good", "new reason"]
     assert days[2] - days[1] == DAY
     assert "new reason" in svg(file_spec(chart))
+
+
+# --- the numbers that a chart shows ---------------------------------------------------------------------------------
+
+
+def rows_of(spec: Spec, layer: Spec) -> list[dict[str, float]]:
+    """Rows of the data of one layer."""
+    rows: list[dict[str, float]] = spec["datasets"][layer.get("data", spec.get("data"))["name"]]
+    return rows
+
+
+def layer_of(spec: Spec, series: str) -> Spec:
+    """The layer that draws the series of this name in the legend."""
+    (layer,) = (part for part in spec["layer"] if {"calculate": f"'{series}'", "as": "series"} in part["transform"])
+    assert isinstance(layer, dict)
+    return layer
+
+
+def field(layer: Spec, axis: str) -> str:
+    """Column on an axis of a layer."""
+    encoding = layer["encoding"][axis]
+    return str(encoding.get("field") or encoding["shorthand"].partition(":")[0])
+
+
+@pytest.mark.parametrize("name", ["forecast", "largest_rise"])
+@pytest.mark.parametrize(
+    ("series", "axes"),
+    [
+        (INTERVAL_80, {"y": 0.1, "y2": 0.9}),
+        (INTERVAL_90, {"y": 0.05, "y2": 0.95}),
+        (MEDIAN, {"y": 0.5}),
+        (MEDIAN, {f"quantile {quantile:.2f}": quantile for quantile in QUANTILES}),
+    ],
+)
+def test_a_series_shows_the_quantiles_of_its_name(name: str, series: str, axes: dict[str, float]) -> None:
+    spec = figures()[name].page_specs()[0]
+    layer = layer_of(spec, series)
+    tooltips = {tip.get("title"): tip["field"] for tip in layer["encoding"].get("tooltip", [])}
+    (row,) = (row for row in rows_of(spec, layer) if row["lead_time"] == 3)
+    table, init = report().forecast.table, report().forecast.init_date
+    if name == "largest_rise":
+        assert report().rise is not None
+        table, init = report().hindcast, synthetic.FLOOD_ONSET - 4 * DAY
+    issued = table.filter(pl.col("model") == "default", pl.col("init_date") == init, pl.col("lead_time") == 3)
+    levels = dict(issued.select("quantile", "level").iter_rows())
+    for axis, quantile in axes.items():
+        column = tooltips[axis] if axis in tooltips else field(layer, axis)
+        assert row[column] == pytest.approx(levels[quantile], abs=1e-4), axis
+
+
+def test_the_texts_of_a_day_have_the_quantiles_and_levels_of_their_names() -> None:
+    later = pl.DataFrame({"date": [report().forecast.init_date + DAY], "level": [100.4]})
+    texts = day_texts(report().chart_levels, report().fan, later, TargetFormat(report().dam))
+    day = texts.filter(pl.col("date") == later["date"][0]).row(0, named=True)
+    levels = report().forecast.table.filter(pl.col("model") == "default", pl.col("lead_time") == 1)
+    low_90, low_80, _, median, _, high_80, high_90 = (f"{level:.3f}" for level in levels.sort("quantile")["level"])
+    shown = {name: day[name] for name in ("observed", "later", "median", "interval_80", "interval_90")}
+    assert shown == {
+        "observed": None,
+        "later": "100.400 m",
+        "median": f"{median} m",
+        "interval_80": f"{low_80} to {high_80}",
+        "interval_90": f"{low_90} to {high_90}",
+    }
+    last = texts.filter(pl.col("age") == 0).row(0, named=True)
+    assert (last["observed"], last["later"], last["median"]) == (f"{report().fan['start'][0]:.3f} m", None, None)
+
+
+def test_no_panel_of_the_largest_rise_draws_a_later_level_as_known() -> None:
+    assert report().rise is not None
+    for init, spec in zip(report().rise.init_dates, figures()["largest_rise"].page_specs(), strict=True):
+        known, later = (
+            [str(row["date"])[:10] for row in rows_of(spec, layer_of(spec, series))]
+            for series in (OBSERVED, OBSERVED_LATER)
+        )
+        assert max(known) == str(init) < min(later)
+
+
+@pytest.mark.parametrize(("name", "ideal"), [("rolling_coverage", 0.9), ("pit_histogram", 1.0)])
+def test_the_dashed_line_is_the_ideal(name: str, ideal: float) -> None:
+    for spec in figures()[name].page_specs():
+        (rule,) = (layer for layer in spec["layer"] if layer["mark"]["type"] == "rule")
+        assert rows_of(spec, rule) == [{"target": ideal}]
+
+
+def test_the_diagnostics_show_observed_over_expected() -> None:
+    """More outcomes than expected are a bar above 1, and a point above the diagonal."""
+    diagnostics = report().diagnostics
+    assert diagnostics is not None
+    twice = replace(
+        diagnostics,
+        pit_histogram=diagnostics.pit_histogram.with_columns(observed=2 * pl.col("expected")),
+        reliability=diagnostics.reliability.with_columns(observed=pl.col("quantile").sqrt()),
+    )
+    drawn = diagnostic_figures(twice, HEADING)
+    (bars, _), (points, _) = (drawn[name].page_specs()[0]["layer"] for name in ("pit_histogram", "reliability"))
+    rows = rows_of(drawn["pit_histogram"].page_specs()[0], bars)
+    assert {row[field(bars, "y")] for row in rows} == {2.0}
+    for row in rows_of(drawn["reliability"].page_specs()[0], points):
+        assert row[field(points, "x")] < row[field(points, "y")]
+    assert points["encoding"]["y"]["title"] == "observed frequency"
+
+
+def test_the_largest_rises_have_their_90_percent_interval() -> None:
+    assert report().diagnostics is not None
+    spec = figures()["peaks"].page_specs()[0]
+    (rule,) = (layer for layer in spec["layer"] if layer["mark"]["type"] == "rule")
+    rows = [tuple(row[field(rule, axis)] for axis in ("x", "y", "y2")) for row in rows_of(spec, rule)]
+    peaks = report().diagnostics.peaks.filter(pl.col("lead_time") == 1)
+    assert rows == [pytest.approx(row, abs=1e-4) for row in peaks.select("observed", "q05", "q95").iter_rows()]
+
+
+def test_every_panel_of_the_scores_has_the_days_of_its_title() -> None:
+    panels = {spec["title"]: spec for spec in figures()["scores"].page_specs()}
+    assert list(panels) == ["SIMULATED · All days", "SIMULATED · Wet days"]
+    days = {title: {row["n"] for row in rows_of(spec, spec)} for title, spec in panels.items()}
+    assert days == {"SIMULATED · All days": {300}, "SIMULATED · Wet days": {60}}

@@ -1,5 +1,7 @@
 """`forebay.charts.coverage_tables`: spells and counts of the state of every gauge's readings."""
 
+from datetime import date, timedelta
+
 import polars as pl
 import pytest
 
@@ -7,6 +9,7 @@ from forebay.charts.coverage_tables import coverage_counts, coverage_spells, gau
 from forebay.dams.dam import Dam
 from forebay.tables import flag_of
 from tests import synthetic
+from tests.report_examples import example_report, section_rows
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,14 @@ def test_spells_cover_every_day_of_every_gauge_once(lake: Dam) -> None:
     assert (counts["with_value"] == counts["good"] + counts["poor"]).all()
 
 
+def test_the_section_has_the_counts_under_their_headers() -> None:
+    report = example_report()
+    creek = report.daily["stream_level_creek_flag"]
+    counts = {state: str(int((creek == state).sum())) for state in ("absent", "poor", "unavailable")}
+    row = next(row for row in section_rows("coverage", report) if row.get("Gauge") == "A creek")
+    assert row == {"Gauge": "A creek", "Days": "1,200", "With a value": "1,157", "good": "1,132"} | counts
+
+
 def test_combined_days_keep_every_flag(lake: Dam) -> None:
     daily = synthetic.daily(lake)
     gap_every_nine_days = pl.when(pl.int_range(pl.len()) % 9 == 0).then(pl.lit("estimated"))
@@ -34,6 +45,15 @@ def test_combined_days_keep_every_flag(lake: Dam) -> None:
     assert step_days > 1
     assert len(spells) <= 60
     assert "estimated" in set(spells["state"])
+
+
+def test_a_step_has_the_most_frequent_state_of_its_flagged_days(lake: Dam) -> None:
+    first = date(1970, 1, 1) + timedelta(days=8 * 2000)  # a multiple of all steps up to 8 days
+    level = synthetic.level_table(lake, first, [1.0] * 800)
+    week: list[str | None] = ["estimated", "poor", "poor", "poor", None, None, None, None]
+    flagged = level.with_columns(pl.Series(flag_of(lake.target_gauge.column), week * 100))
+    spells, step_days = coverage_spells(flagged, lake, max_spells=1)
+    assert (step_days, spells["state"].to_list(), spells["days"].to_list()) == (8, ["poor"], [800])
 
 
 def test_gauges_of_the_same_name_have_different_labels(lake: Dam) -> None:

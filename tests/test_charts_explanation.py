@@ -63,6 +63,7 @@ def test_sentences_have_the_dams_unit() -> None:
 def test_explained_leads_are_leads_of_the_table() -> None:
     assert explained_leads(TABLE) == [1, 3, 7]
     assert explained_leads(explanation_of(("base", "", 0.1))) == [2]
+    assert explained_leads(TABLE.filter(~pl.col("lead_time").is_in([1, 3, 7]))) == [2, 4, 5]
     assert explained_leads(EXPLANATION.empty()) == []
 
 
@@ -79,6 +80,16 @@ def test_a_panel_has_a_bar_per_source_and_one_for_the_total(k: int, lead: int) -
         "A creek": (pytest.approx(0.03 * lead), "increase"),
         "season": (pytest.approx(-0.0004 * lead), "decrease"),
     }
+
+
+@pytest.mark.parametrize(
+    ("group", "label"),
+    [("inflow", "inflow"), ("release", "release"), ("full_supply", "distance to full supply"),
+     ("missing", "missing inputs"), ("since_level", "since the last level"), ("limit", "limit of the possible")],
+)  # fmt: skip
+def test_a_bar_without_a_gauge_names_its_group(group: str, label: str) -> None:
+    (panel,) = explanation_panels(explanation_of((group, "", 0.1), ("base", "", 0.2)), HEADING)
+    assert panel.to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"] == ["total", "baseline", label]
 
 
 def test_bars_are_in_order_of_size_in_every_panel() -> None:

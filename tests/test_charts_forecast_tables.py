@@ -50,6 +50,15 @@ def test_a_near_reference_level_at_most_doubles_the_chart(lake: Dam, low: float,
     assert lines["value"].to_list() == ([100.0, 100.0] if near else [])
 
 
+def test_a_reference_level_has_the_value_of_each_day(lake: Dam) -> None:
+    steps = {"full_supply": {"dated": [{"from": "2000-01-01", "value": 99.0}, {"from": DAYS[1], "value": 100.0}]}}
+    dated = Dam.model_validate(lake.model_dump(by_alias=True) | steps)
+    extent = pl.DataFrame({"date": DAYS, "low": [98.0] * 3, "high": [99.5] * 3})
+    lines, levels = reference_levels(dated, extent)
+    assert lines["value"].to_list() == [99.0, 100.0, 100.0]
+    assert levels.rows() == [("Full supply", 100.0, True)], "the value of the last day"
+
+
 @pytest.mark.parametrize(
     ("level", "verdict"),
     [(5.0, "inside 80%"), (5.03, "inside 90%"), (6.0, "above 90%"), (4.0, "below 90%"), (None, "not observed")],

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ import pytest
 from forebay import __version__
 from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
+from forebay.dams.local_time import init_time
+from forebay.errors import DataError
+from forebay.forecasts.issue import IssuedForecast
 from forebay.tables import SCORES
 from tests import synthetic
 from tests.command_line import CommandResult, forebay
@@ -230,6 +234,56 @@ def test_forecast_equals_run_without_fetch_and_report(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"forecast.csv", "explanation.csv"}
     table = pl.read_csv(tmp_path / "out" / "forecast.csv")
     assert table["level"].to_list() == [row["level"] for row in run["forecast"]]
+
+
+@pytest.mark.parametrize(("command", "update"), [("run", {}), ("forecast", {"update": False})])
+def test_an_init_date_reaches_the_forecast(
+    monkeypatch: pytest.MonkeyPatch, command: str, update: dict[str, bool]
+) -> None:
+    arguments: dict[str, object] = {}
+
+    def forecast(_: Dam, **given: object) -> None:
+        arguments.update(given)
+        raise DataError("no level on that day")
+
+    monkeypatch.setattr("forebay.jobs.forecast.forecast", forecast)
+    assert forebay(command, write_dam(days=2), "--init", "2018-01-02").code == 1
+    known = {"init_date": date(2018, 1, 2)} | update
+    assert arguments | known == arguments
+
+
+@pytest.mark.parametrize("outside", [(), ("Outside experience: the rain.",)])
+def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
+    monkeypatch: pytest.MonkeyPatch, outside: tuple[str, ...]
+) -> None:
+    dam = synthetic.dam()
+    init, level_date = date(2021, 4, 14), date(2021, 4, 12)
+    table = synthetic.forecasts(dam, synthetic.level_table(dam, init, [9.0]), [init])
+    issued = IssuedForecast(
+        init, init_time(init, dam.time_zone), synthetic.NOW, level_date, table, ("No rain.",), outside,
+        withheld_from=level_date,
+    )  # fmt: skip
+    result = SimpleNamespace(dam=dam, issued=issued, scores=synthetic.scores(dam))
+    monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
+    content = forebay("forecast", write_dam(days=2), "--json").json
+    known = {
+        "init_date": "2021-04-14", "level_date": "2021-04-12", "level_age_days": 2, "age_days": 0, "current": True,
+        "thresholds_withheld_from": "2021-04-12", "lacks": ["No rain."], "outside_experience": list(outside),
+        "intervals_are_a_lower_bound": bool(outside),
+    }  # fmt: skip
+    assert content | known == content
+
+
+def test_the_cost_of_a_variant_is_the_increase_of_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = synthetic.scores(synthetic.dam())
+    late = scores.with_columns(value=pl.when(pl.col("metric") == "mae").then(1.5 * pl.col("value")).otherwise("value"))
+    hindcasts = {"on_time": SimpleNamespace(scores=scores), "late_drivers": SimpleNamespace(scores=late)}
+    result = SimpleNamespace(hindcasts=hindcasts, scores=scores)
+    monkeypatch.setattr("forebay.jobs.hindcast.hindcast", lambda *_, **__: result)
+    monkeypatch.setattr("forebay.jobs.hindcast.write_hindcast", lambda *_: [])
+    text = forebay("hindcast", write_dam(days=2), "--late-drivers").out
+    costs = text.partition("every driver known a day later\n")[2]
+    assert costs.count("+50.0%") == len(re.findall(r"\d d ", costs)) > 0
 
 
 @pytest.mark.parametrize("command", ["run", "forecast"])

@@ -51,6 +51,12 @@ def test_revisions() -> None:
     assert forebay("revisions", path, "--until", "2024-01-01", "--json").json == []
 
 
+def test_the_newest_revisions_are_listed() -> None:
+    text = forebay("revisions", fetch_levels(1.0, 2.5, 3.5)).out
+    assert "the newest 40 of 80 revisions" in text
+    assert (text.count("2.5 → 3.5"), text.count("1 → 2.5")) == (40, 0)
+
+
 def test_a_dry_run_creates_no_archive(url: str, request: pytest.FixtureRequest) -> None:
     path = synthetic.write_dam(DAM, daily_frame(DAM, {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}), Path())
     planned = forebay("fetch", path, "--dry-run", "--json", "--archive", url)
@@ -80,7 +86,8 @@ def test_check_backup_restore_copy_and_compact(url: str, new_url: Callable[[], s
 
     assert forebay("archive", "backup", "b.db", "--json").json["versions"] == 120
     check_error(forebay("archive", "backup", "b.db"), 2, r"b\.db' exists already")
-    assert "120 versions" in forebay("archive", "backup", "b.db", "--replace").out
+    text = forebay("archive", "backup", "b.db", "--replace").out
+    assert re.fullmatch(r"(\S*/)?b\.db: 2 series, 120 versions, [0-9.]+ MB, verified against \S+://\S+\n", text)
 
     second, third = new_url(), new_url()
     assert forebay("archive", "restore", "b.db", "--archive", second, "--json").json["kept"] is None

@@ -10,6 +10,7 @@ import pytest
 from forebay.cli import terminal
 from forebay.dams.local_time import init_time
 from forebay.forecasts.issue import IssuedForecast
+from forebay.verify.score_tables import score_summary
 from tests import synthetic
 from tests.command_line import forebay
 
@@ -68,6 +69,24 @@ def test_a_stale_forecast_has_its_age_in_the_title(capsys: pytest.CaptureFixture
     assert "Report" not in out
 
 
+@pytest.mark.parametrize(
+    ("days", "level_age", "start"),
+    [
+        (0, 0, "from 2021-04-14"),
+        (1, 1, "from 2021-04-14 and the level of 2021-04-13, 1 day before"),
+        (2, 2, "as of 2021-04-12, 4 days old"),
+        (9, 1, "as of 2021-04-13, 10 days old"),
+    ],
+)
+def test_the_title_has_the_age_of_an_old_level(
+    capsys: pytest.CaptureFixture[str], days: int, level_age: int, start: str
+) -> None:
+    level_date = INIT - timedelta(days=level_age)
+    old = replace(issued(), issue_time=synthetic.NOW + timedelta(days=days), level_date=level_date)
+    terminal.print_forecast(old, synthetic.scores(DAM).clear(), DAM, [])
+    assert capsys.readouterr().out.startswith(f"{DAM.title}: reservoir_level (m), forecast {start}\n")
+
+
 def test_a_row_per_lead_time() -> None:
     rows = terminal.forecast_rows(issued().table)
     assert [row["lead"] for row in rows] == [f"{lead} d" for lead in synthetic.LEADS]
@@ -122,6 +141,21 @@ def test_a_row_per_window_and_lead_time() -> None:
     ]
     assert rows[0]["default"] == pytest.approx(0.01)
     assert rows[0]["no_change"] == pytest.approx(0.012)
+    assert [row["n"] for row in rows] == [300] * 3 + [240] * 3 + [200] * 3
+    assert {row["90% coverage"] for row in rows} == {0.89}
+
+
+def test_a_hindcast_has_the_best_reference_with_its_own_error(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_hindcast(DAM, score_summary(synthetic.scores(DAM), DAM), {}, Path("out"))
+    first = next(line for line in capsys.readouterr().out.splitlines() if " 1 d " in line)
+    assert [cell.strip() for cell in first.strip("│").split("│")][:6] == [
+        "all", "1 d", "300", "0.01", "no_change 0.012", "0.167",
+    ]  # fmt: skip
+
+
+def test_a_fetch_has_a_line_for_each_note(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_fetch(DAM, [{"gauge": "a", "note": None}, {"gauge": "b", "note": "3 readings are left out"}])
+    assert capsys.readouterr().out.endswith("\n  · 3 readings are left out\n")
 
 
 def test_there_is_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Keys of a gauge's file: each form of a table is read right, or refused with the true reason."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.dams.csv_dates import month_names, parse_stamps
-from forebay.dams.csv_text import normalize
+from forebay.dams.csv_layout import TextLayout
+from forebay.dams.csv_text import normalize, parse_numbers
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.dams.value_checks import are_sentinels
@@ -62,6 +64,21 @@ def test_a_form_is_read_as_its_keys_say(text: str, layout: dict[str, object]) ->
     table = parse(text, dam_with_file("x.csv", zone="+00:00", **layout))
     assert table["value"].to_list() == [1.0, 2.0]
     assert table["time"].to_list() == [datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2)]
+
+
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u202f"], ids=["space", "no-break", "narrow no-break"])
+def test_any_space_separates_thousands(space: str) -> None:
+    layout = TextLayout(path="x.csv", decimal_comma=True, thousands=" ")
+    cells = pl.DataFrame({"cell": [f"1{space}234{space}567,5", f"-12{space}345", f"12{space}34"]})
+    numbers = cells.select(parse_numbers(pl.col("cell"), layout, strict=False)).to_series()
+    assert numbers.to_list() == [1_234_567.5, -12_345, None]
+
+
+@pytest.mark.parametrize("cell", ["13m3", "13 m3", "13", "13.0 m3"])
+def test_digits_of_the_unit_are_no_digits_of_the_number(cell: str) -> None:
+    assert values(f"date,level\n2020-01-01,{cell}\n", unit_suffix="m3") == [13]
+    with pytest.raises(SourceError, match="is not a number"):
+        values("date,level\n2020-01-01,13m3m3\n", unit_suffix="m3")
 
 
 @pytest.mark.parametrize(
@@ -339,6 +356,24 @@ def test_stamps_at_the_end_of_hours_of_a_clock_change_are_read(first: str, day: 
         text = "date,level\n" + "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps))
         assert parse(text, reader)["time"].to_list() == expected
     assert start.day == day
+
+
+@pytest.mark.parametrize(
+    ("zone", "stamp", "offset"),
+    [
+        ("America/Chicago", "2021-03-14 02:30", "-06:00"),
+        ("America/St_Johns", "2021-03-14 02:30", "-03:30"),
+        ("Australia/Lord_Howe", "2021-10-03 02:15", "+10:30"),
+        ("Europe/Dublin", "2021-03-28 01:30", "+00:00"),  # its standard time is that of summer
+        ("Europe/London", "1941-05-04 02:30", "+00:00"),  # from summer time to double summer time
+    ],
+)
+def test_a_clock_time_that_a_zone_skips_is_refused_with_the_offset_of_winter(
+    zone: str, stamp: str, offset: str
+) -> None:
+    dam = dam_with_file("x.csv", zone=zone, gauge={"interval": "15min"}, date_format="%Y-%m-%d %H:%M")
+    with pytest.raises(SourceError, match=re.escape(f'time_zone = "{offset}"')):
+        parse(f"date,level\n{stamp},1\n", dam)
 
 
 @pytest.mark.parametrize("code", ["--5", "9" * 5000, "²", "-", "5-", "+5"])

@@ -69,6 +69,7 @@ def test_values_beyond_the_survey_are_missing() -> None:
     curve = make_curve((10.0, 100.0), (20.0, 300.0))
     levels = pl.Series([9.99, 10.0, 15.0, 20.0, 20.01, None])
     assert curve.storage(levels).to_list() == [None, 100, 200, 300, None, None]
+    assert curve.rise_per_storage(levels).to_list() == [None, 0.05, 0.05, 0.05, None, None]
     storages = pl.Series([99.0, 100.0, 200.0, 300.0, 301.0, None])
     assert curve.level(storages).to_list() == [None, 10, 15, 20, None, None]
 
@@ -78,6 +79,19 @@ def test_a_flat_stretch_gives_its_highest_level() -> None:
     storages = [0.0, 25.0, 50.0]
     assert curve.level(pl.Series(storages)).to_list() == [5.0, 7.5, 12.0]
     assert [curve.level(pl.Series([storage]))[0] for storage in storages] == [5.0, 7.5, 12.0]
+
+
+@given(curves(), shares)
+def test_the_rise_per_storage_is_the_slope_of_the_segment_around_the_level(curve: StorageCurve, share: float) -> None:
+    level = inside(curve, share)
+    segments = zip(curve.points, curve.points[1:], strict=False)
+    slopes = [
+        None if high == low else (top - bottom) / (high - low)
+        for (bottom, low), (top, high) in segments
+        if bottom <= level <= top
+    ]
+    rise = curve.rise_per_storage(pl.Series([level]))[0]
+    assert rise in slopes, "null where additional storage does not raise the level by a known amount"
 
 
 def test_the_series_keep_their_names() -> None:

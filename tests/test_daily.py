@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
@@ -18,6 +18,7 @@ from tests.csv_tables import daily_from_files
 from tests.test_csv_files import dam_with_file
 
 FIRST = date(2020, 1, 1)
+NO_VALUES = ("absent", "incomplete", "range", "sentinel", "unavailable")
 GRADES = ("good", "fair", "poor", "estimated", "unknown", "missing")
 
 
@@ -127,6 +128,15 @@ def test_the_value_of_a_day_is_the_gauges_aggregate(aggregate: str, expected: fl
     assert daily_table(gauge_readings(dam, hours(dam, FIRST, 24)), dam)["reservoir_level"].to_list() == [expected]
 
 
+@settings(max_examples=20)
+@given(st.permutations(range(30)), st.sampled_from(["mean", "total", "min", "max", "last"]))
+def test_the_order_of_the_readings_has_no_effect(order: list[int], aggregate: str) -> None:
+    dam = dam_with_file("x.csv", gauge={"interval": "hour", "aggregate": aggregate, "share_required": 0.1})
+    rows = hours(dam, FIRST, 30)
+    shuffled = daily_table(gauge_readings(dam, [rows[hour] for hour in order]), dam)
+    assert shuffled.equals(daily_table(gauge_readings(dam, rows), dam))
+
+
 def test_a_day_of_mixed_grades_has_the_worst_grade_without_unusable_hours() -> None:
     dam = dam_with_file("x.csv", gauge={"interval": "hour", "sentinels": {"values": [-9999.0]}})
     rows = hours(dam, FIRST, 24)
@@ -149,6 +159,32 @@ def test_quarter_hours_count_as_their_hours() -> None:
     quarter_hours = [(start + timedelta(hours=n), 1.0, "good") for n in range(12)]  # the first quarter of 12 hours
     assert daily_table(gauge_readings(dam, complete_hours), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
     assert daily_table(gauge_readings(dam, quarter_hours), dam)["reservoir_level_flag"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("gauge", "readings_a_day"),
+    [
+        ({"interval": "720min"}, 2),
+        ({"interval": "360min"}, 4),
+        ({"interval": "hour", "reading": "instantaneous"}, 24),
+        ({"interval": "30min", "reading": "instantaneous"}, 48),
+    ],
+)
+def test_a_day_with_all_its_readings_is_complete(gauge: dict[str, object], readings_a_day: int) -> None:
+    dam = dam_with_file("x.csv", gauge=gauge | {"share_required": 1.0})
+    start = day_start(FIRST, dam.time_zone)
+    rows = [(start + n * timedelta(days=1) / readings_a_day, 1.0, "good") for n in range(readings_a_day)]
+    assert daily_table(gauge_readings(dam, rows), dam)["reservoir_level_flag"].to_list() == [None]
+    an_hour_less = rows[: -max(1, readings_a_day // 24)]
+    assert daily_table(gauge_readings(dam, an_hour_less), dam)["reservoir_level_flag"].to_list() == ["incomplete"]
+
+
+@pytest.mark.parametrize("flag", [None, "poor", "unknown", "estimated", *NO_VALUES])
+def test_a_value_is_usable_unless_its_flag_means_that_it_is_none(flag: str | None) -> None:
+    dam = dam_with_file("x.csv")
+    row = {"dam": [dam.id], "date": [FIRST], "reservoir_level": [1.5], "reservoir_level_flag": [flag]}
+    frame = pl.DataFrame(row, schema_overrides={"reservoir_level_flag": pl.String})
+    assert usable_values(frame, dam)["reservoir_level"].to_list() == [None if flag in NO_VALUES else 1.5]
 
 
 def test_first_and_last_day_bound_the_axis() -> None:
@@ -252,6 +288,16 @@ def test_a_written_daily_table_is_read_back(tmp_path: Path, suffix: str) -> None
             read = pl.read_json(path)
     assert read.with_columns(pl.col("date").cast(pl.String).str.to_date()).equals(frame)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_a_suffix_in_capitals_gives_the_same_file(tmp_path: Path, suffix: str) -> None:
+    dam = dam_with_file("x.csv")
+    frame = daily_table(gauge_readings(dam, [(day_start(FIRST, dam.time_zone), 1.5, "good")]), dam)
+    paths = [tmp_path / f"daily{suffix}", tmp_path / f"DAILY{suffix.upper()}"]
+    for path in paths:
+        write_daily(frame, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_write_daily_refuses_unknown_suffixes_and_missing_folders(tmp_path: Path) -> None:

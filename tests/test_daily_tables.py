@@ -1,11 +1,13 @@
 """The init date of a forecast, and the day of the level that it starts from."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import polars as pl
 import pytest
 
 from forebay.errors import DataError
-from forebay.features.daily_tables import choose_init_date
+from forebay.features.daily_tables import Reading, choose_init_date, newest_reading
+from forebay.tables import READINGS
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
 
@@ -62,3 +64,29 @@ def test_no_usable_level() -> None:
     frame = daily_frame(dam, {"reservoir_level": [None, None]})
     with pytest.raises(DataError, match="Small Dam: gauge lake has no usable reservoir_level; nothing can be forecast"):
         choose_init_date(frame, dam, None, due=day(1))
+
+
+class _Readings:
+    """An archive of readings (hour, value in m) of the target, each known at once."""
+
+    def __init__(self, *readings: tuple[int, float | None]) -> None:
+        self.readings = readings
+
+    def known_at(self, gauges: object, until: datetime, time_zone: str) -> pl.DataFrame:
+        del gauges, time_zone
+        rows = [{"time": noon(hour), "value": value, "quality": "good"} for hour, value in self.readings]
+        table = pl.DataFrame(rows, schema={name: READINGS.columns[name] for name in ("time", "value", "quality")})
+        return table.filter(pl.col("time") <= until)
+
+
+def noon(hours: int) -> datetime:
+    return datetime(2020, 5, 1, 12, tzinfo=UTC) + timedelta(hours=hours)
+
+
+def test_the_newest_reading_is_plausible_known_and_in_the_unit_of_the_target() -> None:
+    dam = small_dam(unit="ft")
+    archive = _Readings((0, 30.48), (1, 60.96), (2, None), (3, 99999.0), (4, 3.048))
+    for hours, expected in ((0, (0, 100.0)), (3, (1, 200.0)), (9, (4, 10.0))):
+        reading = newest_reading(dam, archive, until=noon(hours))  # type: ignore[arg-type]  # it has the one method
+        assert reading == Reading(noon(expected[0]), pytest.approx(expected[1]), "good", dam.target.datum)
+    assert newest_reading(dam, archive, until=noon(-1)) is None  # type: ignore[arg-type]

@@ -83,5 +83,12 @@ def test_a_text_with_a_character_that_no_output_may_contain_is_refused(key: str,
         synthetic.small_dam(**{key: f"Small{character}"})
 
 
+def test_the_source_of_a_storage_curve_must_be_printable() -> None:
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": ((0.0, 0.0), (1.0, 1.0))}
+    assert synthetic.small_dam(storage_curves=[curve | {"source": "Survey of\n2001"}]).storage_curves
+    with pytest.raises(ValueError, match=r"the character U\+202E, which must not be printed"):
+        synthetic.small_dam(storage_curves=[curve | {"source": "Survey\u202e"}])
+
+
 def test_notes_of_a_dam_file_may_have_lines() -> None:
     assert synthetic.small_dam(notes="One.\nTwo.\tThree.").notes == "One.\nTwo.\tThree."

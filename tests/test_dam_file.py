@@ -173,7 +173,7 @@ def test_only_the_demo_is_simulated() -> None:
         ('station = "1"', "station = 1", "gauges[1].station = 1: input should be a valid string"),
         ('station = "1"', 'station = ""', "gauges[1].station = '': string should have at least 1 character"),
         ('station = "1"', 'station = "1"\ncolour = "red"', "key gauges[1].colour is unknown (value 'red'); allowed ar"),
-        ('source = "waternsw"', 'source = "bom"', "gauges[1].source: source 'bom' is unknown; allowed are waternsw, "),
+        ('source = "waternsw"', 'source = "bmo"', "gauges[1].source: source 'bmo' is unknown; allowed are waternsw, "),
         ('role = "target"', 'role = "lake"', "gauges[1].role = 'lake': input should be 'target', 'rainfall', "),
         ('variable = "rainfall"', 'variable = "wind"', "gauges[2].variable: variable 'wind' is unknown; allowed are r"),
         ('variable = "rainfall"', 'variable = "storage"', "gauges[2]: variable 'storage' does not fit role 'rainfall'"),
@@ -220,6 +220,7 @@ def test_a_fault_is_one_sentence_with_key_value_and_allowed_values(
         ('{ name = "A", from = 2014-01-01, to = 2013-01-01 }', "hindcast.windows[1]: to (2013-01-01) must not be befo"),
         ('{ name = "A b", from = 2012-01-01, to = 2013-01-01 }', "hindcast.windows[1].name: 'a b' must be 1 to 64 of"),
         ('{ name = "all", from = 2012-01-01, to = 2013-01-01 }', "hindcast: windows: name 'all' is reserved: every da"),
+        ('{ name = "last20", from = 2012-01-01, to = 2013-01-01 }', "hindcast: windows: name 'last20' is reserved: ev"),
         ('{ name = "A", from = 2012-01-01 }', "key hindcast.windows[1].to is missing"),
         (
             '{ name = "A", from = 2012-01-01, to = 2013-01-01, exclude = [{ form = 2012-02-01 }] }',
@@ -265,7 +266,7 @@ def test_two_targets_and_none_are_refused(tmp_path: Path) -> None:
         ("", "key gauges is missing"),
         ("gauges = []\n", "gauges = []: list should have at least 1 item, not 0"),
         ("gauges = [5]\n", "gauges[1] = 5: must be a table; its keys are role, source, "),
-        ("gauges = 5\n", "gauges, forcings and storage_curves must be lists of tables ([[gauges]])"),
+        ("gauges = 5\n", "gauges, forcings, weather and storage_curves must be lists of tables ([[gauges]])"),
     ],
 )
 def test_invalid_gauges_are_refused(tmp_path: Path, gauges: str, message: str) -> None:
@@ -326,11 +327,17 @@ def test_a_curve_from_a_csv_file(tmp_path: Path) -> None:
         ('file = { path = "text.csv" }', "storage_curves.file: key level is missing; its keys are path, encoding"),
         ('file = { path = "text.csv", level = "l", storage = "l" }', "storage_curves.file: level and storage are both"),
         ('file = { path = "ragged.csv", level = "l", storage = "s" }', "storage_curves: {folder}/ragged.csv cannot"),
+        pytest.param(
+            'file = { path = "twice.csv", level = "l", storage = "s" }',
+            "storage_curves: {folder}/twice.csv, line 5: level '2' has another storage than in a line above",
+            id="two storages",
+        ),
     ],
 )
 def test_faults_of_storage_curves_are_one_sentence(tmp_path: Path, curve: str, message: str) -> None:
     (tmp_path / "text.csv").write_text("l,s\nlow,little\n")
     (tmp_path / "ragged.csv").write_text("l,s\n1,2\n2,3,4\n")
+    (tmp_path / "twice.csv").write_text("l,s\n1,2\n2,3\n,\n2.0,4\n")
     assert fault(tmp_path, with_curve(curve)).startswith(message.replace("{folder}", str(tmp_path)))
 
 

@@ -48,6 +48,17 @@ def test_two_processes_may_create_the_same_archive_at_once(url: str) -> None:
     assert [process.exitcode for process in processes] == [0, 0, 0]
 
 
+def test_each_connection_flushes_its_commits_to_the_disk_and_checks_references(sqlite_url: str) -> None:
+    flushes_each_commit = 2  # FULL
+    with open_archive(sqlite_url) as archive:
+        transactions = (archive._database.reading, archive._database.writing, archive._database.transaction)
+        for transaction in transactions:
+            with transaction() as connection:
+                pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                           for name in ("synchronous", "foreign_keys", "journal_mode")]  # fmt: skip
+            assert pragmas == [flushes_each_commit, 1, "wal"]
+
+
 # --- places that cannot be used -------------------------------------------------------------------------------------
 
 
@@ -115,7 +126,7 @@ def test_an_archive_of_a_newer_forebay_is_refused(url: str, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(database, "SCHEMA_VERSION", 7)
         open_archive(url).close()
-    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 3; use the forebay that wrote it"):
+    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 4; use the forebay that wrote it"):
         open_archive(url)
 
 

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from forebay.dams.dam import Dam
-from forebay.days.datum import on_one_datum, withheld_from
+from forebay.days.datum import on_one_datum, withheld_days, withheld_from
 from forebay.errors import ForebayError
 from forebay.screen.flags import screen_daily
 from tests import synthetic
@@ -24,6 +24,15 @@ def test_thresholds_are_withheld_from_an_unstated_step_once_it_is_known() -> Non
     flags = screen_daily(FRAME, LEVEL_ONLY)
     assert withheld_from(flags, LEVEL_ONLY, STEP + timedelta(days=9)) is None
     assert withheld_from(flags, LEVEL_ONLY, STEP + timedelta(days=10)) == STEP
+
+
+@pytest.mark.parametrize("steps", [(), ((600, -4.0),), ((450, -4.0), (650, -9.0))], ids=["none", "one", "two"])
+def test_a_day_is_withheld_if_a_step_is_known_at_its_end(steps: tuple[tuple[int, float], ...]) -> None:
+    frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: lake(*steps)})
+    flags = screen_daily(frame, LEVEL_ONLY)
+    known = [withheld_from(flags, LEVEL_ONLY, day) is not None for day in frame["date"]]
+    assert withheld_days(frame, flags, LEVEL_ONLY).to_list() == known
+    assert sum(known) == (900 - steps[0][0] - 10 if steps else 0)
 
 
 def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:

@@ -4,7 +4,7 @@ import doctest
 import pkgutil
 import re
 import shlex
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 
 import polars as pl
@@ -195,7 +195,7 @@ def test_every_setting_is_documented_and_no_other(tmp_path: Path) -> None:
 
 
 def test_every_key_of_a_dam_file_is_documented() -> None:
-    from forebay.dams import conversion, csv_layout, curves, dam, forcing, gauge, hindcast, thresholds
+    from forebay.dams import conversion, csv_layout, curves, dam, forcing, gauge, hindcast, thresholds, weather
 
     page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
     models = (
@@ -211,6 +211,7 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
         conversion.ReadingsFrom,
         forcing.Forcing,
         forcing.ForcingFile,
+        weather.Weather,
     )
     for model in (*models, thresholds.ReferenceLevel, thresholds.RulePoint, thresholds.Threshold, curves.StorageCurve):
         for name, field in model.model_fields.items():
@@ -219,6 +220,33 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
                 assert f"`{key}`" in page or f"{key} = " in page, (
                     f"docs/dam_file.md does not name {model.__name__}.{key}"
                 )
+
+
+def test_the_defaults_of_a_gauges_keys_are_documented() -> None:
+    from forebay.dams.csv_layout import FileLayout
+    from forebay.dams.gauge import Gauge
+
+    page = (PROJECT / "docs" / "dam_file.md").read_text("utf-8")
+    gauge_table, file_table = page.split("## Gauges\n")[1].split("\n## ")[0].split("The table `file`:")
+    documented: dict[str, str] = {}
+    for table, model in ((gauge_table, Gauge), (file_table, FileLayout)):
+        rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]*) \| ", table, re.MULTILINE)
+        for keys, defaults in rows:
+            names, texts = re.findall(r"`(\w+)`", keys), defaults.split(", ") if ", " in defaults else [defaults]
+            documented |= {
+                f"{model.__name__}.{name}": text
+                for name, text in zip(names, texts, strict=False)
+                if re.fullmatch(r"[\w.:%,-]+", text) and not model.model_fields[name].is_required()
+            }
+    models = {"Gauge": Gauge, "FileLayout": FileLayout}
+    defaults = {key: models[key.partition(".")[0]].model_fields[key.partition(".")[2]].default for key in documented}
+    texts = {
+        key: f"{default:%H:%M}" if isinstance(default, time) else str(default).lower().removesuffix(".0")
+        for key, default in defaults.items()
+    }
+    assert texts == {key: text.lower() for key, text in documented.items()}
+    assert {"Gauge.share_required", "Gauge.scale", "Gauge.offset", "Gauge.stamp", "Gauge.latency_h",
+            "FileLayout.date_format", "FileLayout.encoding", "FileLayout.separator"} <= documented.keys()  # fmt: skip
 
 
 def test_the_table_of_variables_is_that_of_the_code() -> None:

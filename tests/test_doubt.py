@@ -10,6 +10,7 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.features.samples import Samples, make_samples
+from forebay.screen.evidence import Evidence, evidence_for
 from forebay.screen.flags import VALID_REASONS, daily_known_on, screen_daily
 from forebay.tables import DEFAULT_MODEL, LEVEL_BREAK, QUANTILES
 from forebay.verify.verification import verify_hindcast
@@ -67,6 +68,50 @@ def test_the_last_change_after_the_crest_is_that_of_the_newest_reading(days: int
     assert samples.level_age[-1] == 0
 
 
+def inflow_evidence(*flows: np.ndarray, latency_h: float = 0.0) -> Evidence:
+    """Evidence for the level of a quiet lake with these inflows."""
+    inflows = [
+        {"role": "inflow", "station": f"i{n}", "variable": "inflow", "unit": "m3/s", "latency_h": latency_h * n}
+        for n in range(len(flows))
+    ]
+    dam = small_dam(*inflows)
+    values = {f"inflow_i{n}": flow for n, flow in enumerate(flows)} | {LEVEL: np.full(DAYS, 100.0)}
+    return evidence_for(dam.target_gauge, dam, values)
+
+
+USUAL_FLOW = np.where(np.arange(DAYS) % 8 == 0, 2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("second", "latency_h", "contradicts"),
+    [(1.0, 0.0, True), (9.0, 0.0, False), (np.nan, 0.0, False), (1.0, 30.0, False)],
+)
+def test_inflows_contradict_a_rise_if_all_are_low_and_known(
+    second: float, latency_h: float, contradicts: bool
+) -> None:
+    other = USUAL_FLOW.copy()
+    other[1001:1004] = second
+    assert bool(inflow_evidence(USUAL_FLOW, other, latency_h=latency_h).low_inflow[1003]) is contradicts
+
+
+def test_a_flood_supports_a_rise_for_ten_days() -> None:
+    flow = USUAL_FLOW.copy()
+    flow[CREST + 1] = 50.0
+    water = inflow_evidence(flow).water
+    assert np.flatnonzero(water[CREST - 100 :]).tolist() == list(range(101, 112))
+
+
+def test_the_lake_is_no_evidence_for_its_own_storage() -> None:
+    storage = {"role": "storage", "station": "s", "variable": "storage", "unit": "ML"}
+    dam = small_dam(storage, rain_gauge())
+    level = 95 + np.cumsum(np.random.default_rng(3).normal(0, 0.01, DAYS))
+    level[CREST:] += 4.0
+    rain = [0.2 * (day % 7 == 0) for day in range(DAYS)]
+    frame = daily_frame(dam, {LEVEL: level.tolist(), "storage_s": (100 * level).tolist(), "rainfall_r1": rain})
+    jumps = screen_daily(frame, dam).filter(date=frame["date"][CREST], reason="jump")
+    assert jumps["gauge"].to_list() == [LEVEL, "storage_s"]
+
+
 def step_samples(size: float, reason: str = "jump") -> tuple[Dam, pl.DataFrame, Samples]:
     """Samples whose last level is `size` above a quiet level (ft); the inflow is 95 ft³/s, as usual, without rain."""
     dam = small_dam(INFLOW_GAUGE, rain_gauge(), unit="ft", hindcast={"leads": (1, 3)})
@@ -120,3 +165,21 @@ def test_no_change_of_the_level_crosses_a_doubted_day(days: int) -> None:
     known = daily_known_on(frame, screen_daily(frame, dam), frame["date"][-1], dam)
     first = frame["date"][700]
     assert known.filter(LEVEL_BREAK)["date"].to_list() == [first + timedelta(days=k) for k in range(3)]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("size", [3.5, 5.0, 9.0])
+def test_the_level_is_not_doubted_when_it_is_back_where_it_was(size: float, length: int) -> None:
+    """No gauge can say whether the rise was water: whatever it was, the readings before and after it agree."""
+    dam = small_dam(hindcast={"leads": (1,)})
+    changes = np.random.default_rng(3).normal(0, 0.05, DAYS)
+    level = 100 + np.cumsum(changes)
+    high = size * float(np.quantile(-changes[changes < 0], 0.99))
+    level[CREST - length + 1 : CREST + 1] += high
+    frame = daily_frame(dam, {LEVEL: level.tolist()})
+    assert [day for day in doubted_days(dam, frame) if day > 0] == []
+    for days in (1, 2, 5):
+        until = frame.head(CREST + days + 1)
+        samples = make_samples(until, until, dam)
+        assert samples.level_age[-1] == 0
+        assert samples.start_level[-1] == pytest.approx(level[CREST + days])

@@ -86,7 +86,7 @@ def test_no_day_depends_on_later_values(seed: int, day: int) -> None:
             ["catchment rain of the last day, 312 mm, is above the range of the training days (maximum 142 mm)"],
         ),
         (
-            {"level": spikes(DAYS - 1, value=-4.0), "api": spikes(DAYS - 1, value=80.0)},
+            {"level": spikes(DAYS - 1, value=-4.0) + spikes(5, value=2.0), "api": spikes(DAYS - 1, value=80.0)},
             [
                 "wetness of the catchment (antecedent precipitation index), 80 mm, is above the range of the training "
                 "days (maximum 0 mm)",
@@ -108,3 +108,18 @@ def test_a_suspect_level_that_is_not_used_is_no_experience() -> None:
     suspect = replace(samples, suspect_reason="jump", outages=outages)
     assert len(outside_experience(experience(samples, DAM, REFITS, LEAD), samples, DAM)) == 1
     assert outside_experience(experience(suspect, DAM, REFITS, LEAD), suspect, DAM) == ()
+
+
+def test_sentences_have_the_units_of_the_dam_file() -> None:
+    stream = {"role": "stream", "station": "s", "name": "The creek", "variable": "stream_level", "unit": "ft"}
+    dam = small_dam(rain_gauge(unit="in"), stream, unit="ft")
+    samples = samples_from(rain_lag0=spikes(DAYS - 1, value=254.0) + spikes(5, value=25.4), level=spikes(DAYS - 1))
+    creek = pl.Series("stream_level_s", spikes(DAYS - 1, value=3.048) + spikes(5, value=0.6096))
+    samples = replace(samples, inputs=samples.inputs.with_columns(creek))
+    notes = outside_experience(experience(samples, dam, REFITS, LEAD), samples, dam)
+    texts = (
+        "catchment rain of the last day, 10 in, is above the range of the training days (maximum 1 in)",
+        "The creek, 10 ft, is above the range of the training days (maximum 2 ft)",
+        "level, 1 ft, is above the range of the training days (maximum 0 ft)",
+    )
+    assert notes == tuple(f"Outside experience: {text}: {LOWER_BOUND}." for text in texts)

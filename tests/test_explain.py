@@ -1,7 +1,7 @@
 """The explanation of a forecast: contributions that sum to it, their sources and descriptions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import Samples, make_samples
-from forebay.forecasts.explain import amount, explain, input_source, weather_title
+from forebay.forecasts.explain import _Descriptions, amount, explain, input_source, weather_title
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import BASELINE, Array, Explainable, Model
 from forebay.models.references import NoChange
@@ -217,6 +217,79 @@ def test_rain_has_the_unit_of_the_rain_gauges() -> None:
     gauges = [g.model_copy(update={"unit": "in"}) if g.role == "rainfall" else g for g in DAM.gauges]
     by_group = words(dam=DAM.model_copy(update={"gauges": tuple(gauges)}), rainfall_r1=[38.1], rainfall_r2=[38.1])
     assert by_group["rain"].startswith("1.5 in yesterday")
+
+
+def description(dam: Dam, group: str, levels: Sequence[float | None]) -> str:
+    """The description of a source that is no gauge, on the last day of a record of `levels`."""
+    frame = daily_frame(dam, {dam.target_gauge.column: levels})
+    return _Descriptions(make_samples(frame, frame, dam), dam, "yesterday").of((group, ""))
+
+
+@pytest.mark.parametrize(
+    ("levels", "level", "since"),
+    [
+        ([95.0, 95.5, 95.25], "level fell 0.25 m yesterday", None),
+        ([95.0, 95.5, 95.25, None], "last known change of the level: a fall of 0.25 m a day", 2),
+        ([95.0, 95.5, 95.25, 96.25, None, None, None], "last known change of the level: a rise of 1.0 m a day", 3),
+        ([95.0, None, None], "no known change of the level", 0),
+    ],
+)
+def test_words_on_a_level_that_is_missing(levels: list[float | None], level: str, since: int | None) -> None:
+    dam = small_dam(rain_gauge())
+    assert description(dam, "level", levels) == level
+    if since is not None:
+        day = synthetic.FIRST_DAY + timedelta(days=since)
+        assert description(dam, "since_level", levels) == f"days since the last level ({day})"
+
+
+@pytest.mark.parametrize(
+    ("variable", "unit", "word", "title"),
+    [("reservoir_level", "ft", "level", "reservoir level"), ("storage", "GL", "storage", "storage")],
+)
+def test_words_call_the_target_by_its_name_and_unit(variable: str, unit: str, word: str, title: str) -> None:
+    target = {"role": "target", "station": "lake", "variable": variable, "unit": unit}
+    day = synthetic.FIRST_DAY + timedelta(days=2)
+    full_supply = {"dated": [{"from": synthetic.FIRST_DAY, "value": 60.0}, {"from": day, "value": 90.0}]}
+    dam = small_dam(target, unit=unit, full_supply=full_supply)
+    levels = [70.0, 70.5, 70.75]
+    assert description(dam, "level", levels) == f"{word} rose 0.25 {unit} yesterday"
+    assert description(dam, "full_supply", levels) == f"19 {unit} below full supply"
+    assert description(dam, "full_supply", levels[:2]) == f"10 {unit} above full supply"
+    assert description(dam, "limit", levels) == f"limit of the possible {title}"
+
+
+@pytest.mark.parametrize(("keys", "sign"), [({"crest_level": 95.3}, -1), ({"lowest_level": 95.3}, 1)])
+def test_what_keeps_a_forecast_within_the_limits_is_a_source(keys: dict[str, float], sign: int) -> None:
+    """The lake rises or falls by 0.2 m a day, and stands 0.1 m before the limit."""
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1, 3)}, **keys)
+    levels = 95.3 + sign * (0.1 - 0.2 * (np.arange(60) - 59))
+    frame = daily_frame(dam, {"reservoir_level": levels.tolist(), "rainfall_r1": [0.0] * 60})
+    samples = make_samples(frame, frame, dam)
+    models: Models = {"boosted_huber": MODELS["last_change"], "damped_change": MODELS["damped_change"]}
+    points = with_default(hindcast.point_forecasts(samples, dam, models), samples)
+    table = explain(samples, dam, points, yesterday=True)
+    for lead in (1, 3):
+        parts = table.filter(pl.col("lead_time") == lead)
+        assert parts["contribution"].sum() == pytest.approx(95.3 - levels[-1], abs=1e-9)
+        assert sign * parts.filter(pl.col("group") == "limit")["contribution"].item() > 0
+
+
+@pytest.mark.parametrize(("rise", "text"), [(20.0, "steady"), (-20.0, "steady"), (30.0, "rising"), (-30.0, "falling")])
+def test_a_gauge_is_steady_if_its_rise_is_in_the_lowest_quarter(rise: float, text: str) -> None:
+    """The rises before are 0.01, −0.02, 0.03 … 1.0 m, in another order."""
+    dam = small_dam(STREAM)
+    rises = np.arange(1, 101) * np.where(np.arange(100) % 2, -0.01, 0.01)
+    stream = 5 + np.append(0.0, np.cumsum([*np.random.default_rng(1).permutation(rises), rise / 100]))
+    frame = daily_frame(dam, {"reservoir_level": [95.0] * 102, "stream_level_s": stream.tolist()})
+    samples = make_samples(frame, frame, dam)
+    words = _Descriptions(samples, dam, "yesterday").of(("stream", "Coxs River"))
+    assert words.startswith(f"Coxs River {text}")
+
+
+def test_two_gauges_of_a_kind_are_no_single_gauge() -> None:
+    dam = small_dam(INFLOW, INFLOW | {"station": "j", "name": "Another"}, RELEASE)
+    assert input_source("balance_inflow", dam) == ("inflow", "")
+    assert input_source("balance_release_10d", dam) == ("release", "Release")
 
 
 def test_weather_is_what_the_gauges_measure() -> None:

@@ -81,21 +81,23 @@ def test_a_net_of_any_backend_gives_the_same_in_onnxruntime_and_in_javascript(
     assert np.abs(np.array(json.loads(process.stdout)) - expected).max() <= 1e-4
 
 
+@pytest.mark.parametrize("error", [0.001, -0.001])
 def test_a_file_that_disagrees_with_keras_is_not_written(
-    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float
 ) -> None:
     run_onnx = export.run_onnx
-    monkeypatch.setattr(export, "run_onnx", lambda *arguments: run_onnx(*arguments) + 0.001)  # an error of the export
+    monkeypatch.setattr(export, "run_onnx", lambda *arguments: run_onnx(*arguments) + error)
     with pytest.raises(ModelError, match=r"net.onnx: onnxruntime and Keras differ by 0.001, allowed is 0.0001"):
         export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [0.001, -0.001])
 def test_plain_numbers_that_disagree_with_keras_are_not_written(
-    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float
 ) -> None:
     predict = weights.predict
-    monkeypatch.setattr(weights, "predict", lambda *arguments: predict(*arguments) + 0.001)  # an error of the export
+    monkeypatch.setattr(weights, "predict", lambda *arguments: predict(*arguments) + error)
     with pytest.raises(ModelError, match=r"net.onnx: the plain numbers and Keras differ by .*, allowed is 1e-05"):
         export.write_onnx(network, rain_table(), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []

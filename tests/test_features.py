@@ -109,6 +109,8 @@ LATE = {
     "rain day ends at nine, known by midnight": ({"day_start": "09:00", "latency_h": 15}, {}, 0),
     "rain day ends at nine, known after midnight": ({"day_start": "09:00", "latency_h": 15.5}, {}, 1),
     "stamped at its end": ({"day_start": "09:00", "stamp": "end"}, {}, 0),
+    "hours of the calendar day": ({"interval": "hour", "day_start": "09:00"}, {}, 0),
+    "hours of the calendar day, the last one late": ({"interval": "hour", "day_start": "09:00", "latency_h": 9}, {}, 1),
     "read at eight, known in time": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 16}, {}, 0),
     "read at eight, known later": ({"reading": "instantaneous", "reading_at": "08:00", "latency_h": 17}, {}, 1),
 }
@@ -178,6 +180,34 @@ def test_rise_per_flow_from_the_storage_curve() -> None:
     api = column(dam, "api", columns)
     assert api[1] is not None
     assert column(dam, "context_rain_api_rise", columns)[1] == pytest.approx(10 * api[1] * 0.00864)
+
+
+UNIT_SIZES = {"m": 1.0, "ft": 0.3048, "ML": 1.0, "GL": 1000.0, "hm3": 1000.0, "ac-ft": 1.23348184}
+"""In m and in ML."""
+
+
+@pytest.mark.parametrize(
+    ("unit", "level_unit", "storage_unit"),
+    [("m", "ft", "ML"), ("ft", "m", "GL"), ("ft", "ft", "ac-ft"), ("m", "m", "hm3")],
+)
+def test_the_units_of_the_storage_curve_and_of_the_level_may_differ(
+    unit: str, level_unit: str, storage_unit: str
+) -> None:
+    """1,000 ML per metre of level in all units: 1 m3/s lifts the lake by 0.0864 m a day."""
+    points = [(metres / UNIT_SIZES[level_unit], 1000 * metres / UNIT_SIZES[storage_unit]) for metres in (0.0, 20.0)]
+    curve = {"level_unit": level_unit, "storage_unit": storage_unit, "points": points}
+    dam = small_dam(unit=unit, storage_curves=[curve])
+    rises = column(dam, "context_rise_per_flow", {"reservoir_level": [5.0 / UNIT_SIZES[unit]]})
+    assert rises == [pytest.approx(0.0864 / UNIT_SIZES[unit])]
+
+
+@pytest.mark.parametrize(("unit", "margin"), [("m", None), ("m", 2.0), ("ft", None), ("ft", 2.0)])
+def test_the_distance_to_full_supply_counts_in_margins(unit: str, margin: float | None) -> None:
+    dam = small_dam(unit=unit, full_supply=10.0, hindcast={} if margin is None else {"near_full_margin": margin})
+    size = 0.5 / UNIT_SIZES[unit] if margin is None else margin
+    assert column(dam, "context_below_full", {"reservoir_level": [10.0 - 3 * size, 10.0 + size]}) == pytest.approx(
+        [3.0, -1.0]
+    )
 
 
 def test_weather_inputs_by_hand() -> None:

@@ -171,6 +171,19 @@ def test_a_gap_that_fails_costs_no_newer_day(dam: Dam, archive: Archive, agency:
     assert result.table.select("new", "missing").rows() == [(1, 1)] * 4
 
 
+def test_after_a_span_that_fails_no_further_one_is_requested(dam: Dam, archive: Archive, agency: Agency) -> None:
+    agency.without_reading = {date(2024, 1, 20)}
+    early = day_start(date(2024, 3, 1), ZONE)
+    report(dam, archive, agency, FetchRequest(early))
+    agency.spans.clear()
+    agency.broken = {"lake": SourceError("the service is down")}
+    report(dam, archive, agency, FetchRequest(early + timedelta(days=1)))
+    spans = [station for station, _, _ in agency.spans]
+    assert {station: spans.count(station) for station in set(spans)} == {
+        gauge.station: 1 if gauge.station == "lake" else 2 for gauge in dam.gauges
+    }
+
+
 def test_since_and_until_are_passed_on_and_counted_within(dam: Dam, archive: Archive, agency: Agency) -> None:
     agency.without_reading = {date(2024, 1, 10), date(2024, 2, 10)}
     agency.unavailable = {date(2024, 1, 11), date(2024, 2, 11)}

@@ -1,11 +1,12 @@
 """`forebay.files`: a set of files is written completely or not at all; an unwritable folder is an early error."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from forebay.errors import ConfigError, ModelError
-from forebay.files import check_writable, check_writable_file, write_all
+from forebay.files import check_writable, check_writable_file, write_all, write_file
 from tests.disks import mount, small_disk
 
 
@@ -29,6 +30,32 @@ def test_after_an_error_the_files_of_the_last_run_are_unchanged(tmp_path: Path, 
         raise error
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
     assert (tmp_path / "a.csv").read_text() == "last run"
+
+
+def _write_set(path: Path, content: bytes) -> None:
+    with write_all(path.parent) as files:
+        (files.stage / path.name).write_bytes(content)
+
+
+@pytest.mark.parametrize("write", [_write_set, write_file])
+def test_a_reader_has_the_whole_file_of_one_run(tmp_path: Path, write: Callable[[Path, bytes], None]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("last run")
+    with path.open() as reader:
+        write(path, b"new")
+        assert reader.read() == "last run", "who has opened the file reads it to its end"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_completed_leaves_the_last_one(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        path = disk / "a.csv"
+        path.write_text("last run")
+        with pytest.raises(ConfigError, match=r"a\.csv cannot be written \(No space left on device\)"):
+            write_file(path, b"x" * 100_000)
+        assert path.read_text() == "last run"
+        assert [entry.name for entry in disk.iterdir() if entry.name != "lost+found"] == ["a.csv"]
 
 
 def test_a_writable_folder_is_not_created_early(tmp_path: Path) -> None:

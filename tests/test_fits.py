@@ -90,13 +90,16 @@ def test_rows_columns_leads_classes_and_arguments_belong_to_the_key(
     assert len(entries(fits)) == len(variants) + 2
 
 
-def test_library_versions_belong_to_the_key(
-    fits: Fits, counting: type[CountingModel], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("place", "value"), [("version", lambda name: "0.0.1"), ("platform.machine", lambda: "another")]
+)
+def test_library_versions_and_the_type_of_machine_belong_to_the_key(
+    fits: Fits, counting: type[CountingModel], monkeypatch: pytest.MonkeyPatch, place: str, value: object
 ) -> None:
     fits.fitter(INPUTS, TARGET)(counting(1))
     before = environment_digest()
     environment_digest.cache_clear()
-    monkeypatch.setattr(fits_module, "version", lambda name: "0.0.1")
+    monkeypatch.setattr(f"{fits_module.__name__}.{place}", value)
     assert environment_digest() != before
     fits.fitter(INPUTS, TARGET)(counting(1))
     assert counting.fit_count == 2
@@ -238,6 +241,17 @@ def test_pruning_deletes_the_least_recently_used_entries(tmp_path: Path) -> None
     assert set(entries(fits)) == {oldest, third, newest}
     Fits(tmp_path, 0).prune()
     assert entries(fits) == []
+
+
+def test_pruning_removes_what_killed_processes_have_left(fits: Fits) -> None:
+    fits.fitter(INPUTS, TARGET)(DampedChange(1))
+    (entry,) = entries(fits)
+    left = entry.parent / ".unfinished-a"
+    left.mkdir()
+    (left / "half.json.gz").write_bytes(b"half")
+    fits.prune()
+    assert not left.exists()
+    assert entries(fits) == [entry]
 
 
 def _entry(fits: Fits, model: Model) -> Path:

@@ -23,6 +23,7 @@ from forebay.screen.flags import (
     flag_runs,
     screen_daily,
 )
+from forebay.screen.neighbours import rain_findings
 from forebay.tables import flag_of
 from tests import synthetic
 from tests.test_no_look_ahead import change_later_values
@@ -198,6 +199,21 @@ def test_a_unit_slip_is_no_jump(factor: float) -> None:
         assert rows(flags, "unit") == [(day_of(600 + k), day_of(600 + k), None) for k in range(4)]
 
 
+def test_a_factor_shows_a_unit_slip_only_of_a_level_that_is_large_compared_with_its_changes() -> None:
+    usual = lake()
+    for base, slips in ((5.0, {"unit"}), (0.2, set())):
+        level = [round(x - usual[600] + base, 3) for x in usual]
+        level[600:603] = [round(10 * x, 4) for x in level[600:603]]
+        assert set(flags_of(level)["reason"]) & {"unit"} == slips
+
+
+def test_a_river_may_rise_by_any_factor() -> None:
+    stream: list[float | None] = [round(x - 90, 3) for x in lake(seed=9)]
+    stream[600:603] = [round(10 * (x or 0), 3) for x in stream[600:603]]
+    flags = flags_of(lake(), DAMS["a river alone"], stream_level_s=stream)
+    assert set(flags["reason"]) == {"jump", "spike"}
+
+
 RAINY = synthetic.small_dam(*(synthetic.rain_gauge(station) for station in ("a", "b", "c")))
 
 
@@ -255,6 +271,23 @@ def test_a_large_release_supports_a_fall_and_a_usual_release_does_not() -> None:
         assert [row[0] for row in rows(flags, "jump")][:1] == first_jump
 
 
+@pytest.mark.parametrize(
+    ("latency_h", "release_day", "withdrawn"), [(0, 601, 610), (0, 602, 610), (20, 600, 601), (20, 601, 610)]
+)
+def test_a_release_explains_a_fall_on_its_own_day_only(latency_h: int, release_day: int, withdrawn: int) -> None:
+    release = {"role": "release", "station": "o", "variable": "release", "unit": "m3/s", "latency_h": latency_h}
+    releases = np.random.default_rng(1).uniform(5, 10, 900)
+    releases[release_day] = 50.0
+    flags = flags_of(lake((600, -0.25)), synthetic.small_dam(release), release_o=releases.tolist())
+    assert rows(flags, "jump")[0] == (day_of(600), day_of(600), day_of(withdrawn))
+
+
+@pytest.mark.parametrize(("after", "is_step"), [(-2.0, False), (2.0, False), (-0.5, True), (0.5, True)])
+def test_a_step_lies_between_two_quiet_days(after: float, is_step: bool) -> None:
+    steps = rows(flags_of(lake((600, -4.0), (601, after))), "step")
+    assert [row[0] for row in steps] == ([day_of(600)] if is_step else [])
+
+
 def test_a_fall_that_takes_back_a_rise_is_no_step() -> None:
     """A rise of 3 m in twelve days and a fall in one day: gates opened; the datum did not change."""
     rise = [(586 + k, 0.25) for k in range(12)]
@@ -291,6 +324,16 @@ def test_a_neighbour_confirms_heavy_rain_on_the_day_before_on_the_same_day_and_o
     assert rows(flags, "neighbours") == [(day_of(dry), day_of(dry), day) for day in withdrawn_on]
 
 
+@pytest.mark.parametrize(("latency_h", "late"), [(0, 0), (20, 1), (40, 2)])
+def test_flags_of_late_gauges_are_known_and_withdrawn_as_late(latency_h: int, late: int) -> None:
+    dam = synthetic.small_dam(*(synthetic.rain_gauge(station, latency_h=latency_h) for station in "abc"))
+    rain = rains()
+    dry, _ = dry_and_wet_days(rain)
+    rain["rainfall_a"][dry], rain["rainfall_b"][dry + 1] = 250.0, 240.0
+    flags = flags_of(lake(), dam, **rain).filter(pl.col("gauge") == "rainfall_a")
+    assert rows(flags, "neighbours") == [(day_of(dry), day_of(dry + late), day_of(dry + late + 1))]
+
+
 def test_double_mass_flags_a_change_of_scale_that_lasts_two_blocks() -> None:
     rain = rains(days=1500)
     rain["rainfall_b"] = [x * 2.5 if 720 <= d < 990 and x is not None else x
@@ -299,6 +342,34 @@ def test_double_mass_flags_a_change_of_scale_that_lasts_two_blocks() -> None:
     assert set(flags["gauge"]) == {"rainfall_b"}
     assert (flags["date"].min(), flags["date"].max()) == (day_of(720), day_of(989))
     assert flags["known_on"].min() == day_of(899)  # the end of the second block of 90 days
+
+
+@pytest.mark.parametrize(("factor", "reason"), [(0.3, "scale"), (2.5, "scale"), (0.1, "unit"), (1 / 25.4, "unit")])
+def test_a_scale_of_ten_or_of_inches_is_a_unit_slip(factor: float, reason: str) -> None:
+    rain = rains(days=1500)
+    rain["rainfall_b"] = [x * factor if 720 <= d < 990 and x is not None else x
+                          for d, x in enumerate(rain["rainfall_b"])]  # fmt: skip
+    flags = flags_of(lake(days=1500), RAINY, **rain)
+    assert set(flags.filter(pl.col("reason").is_in(["scale", "unit"]))["reason"]) == {reason}
+
+
+def test_lone_storms_bend_no_scale() -> None:
+    rain = rains(days=1500)
+    for day in (730, 750, 770, 820, 840, 860):
+        rain["rainfall_b"][day] = 250.0
+        for column in ("rainfall_a", "rainfall_c"):
+            rain[column][day - 1 : day + 2] = [0.0] * 3
+    flags = flags_of(lake(days=1500), RAINY, **rain).filter(pl.col("gauge") == "rainfall_b")
+    assert flags["reason"].unique().to_list() == ["neighbours"]
+
+
+@pytest.mark.parametrize("delay", range(6))
+def test_a_record_storm_is_withdrawn_if_the_lake_rises_within_three_days(delay: int) -> None:
+    rain = np.array(rains()["rainfall_a"], float)
+    rain[800] = 20 * rain[:800].max()
+    level = np.array(lake((800 + delay, 0.5)))
+    found = [(int(f.days[0]), f.known, f.withdrawn) for f in rain_findings(rain, [], level)]
+    assert found == ([] if delay == 0 else [(800, 800, 800 + delay if delay <= 3 else None)])
 
 
 def test_a_blocked_gauge_is_flagged_when_its_neighbours_collect_far_more() -> None:
@@ -330,6 +401,42 @@ def test_a_gauge_is_still_at_first_and_stuck_when_it_catches_up() -> None:
     assert rows(flags_of(continuous), "stuck") == []
 
 
+def still_for(level: list[float], start: int, days: int) -> list[float]:
+    """`level`, but around that of day `start` for some days; it then goes on from there."""
+    still = [round(level[start] + 0.001 * (k % 3 - 1), 3) for k in range(days)]
+    return [*level[:start], *still, *(round(x - level[start + days] + still[-1], 3) for x in level[start + days :])]
+
+
+@pytest.mark.parametrize(("change", "is_stuck"), [(-0.5, True), (0.5, False)], ids=["fall", "rise"])
+def test_a_supported_change_after_a_still_spell_is_no_catching_up(change: float, is_stuck: bool) -> None:
+    """Without another gauge, a rise cannot be ruled out."""
+    level = still_for(lake(), 600, 25)
+    flags = flags_of([*level[:625], *(round(x + change, 3) for x in level[625:])])
+    stuck = rows(flags, "stuck")
+    assert (day_of(600) in [row[0] for row in stuck]) is is_stuck
+    if is_stuck:
+        assert stuck[-1] == (day_of(625), day_of(625), day_of(626)), "the last day of the jump is right"
+
+
+@pytest.mark.parametrize(("change", "reason"), [(-0.5, "stuck"), (0.5, "still")])
+def test_a_value_of_a_still_spell_is_used_until_the_gauge_is_known_to_be_stuck(change: float, reason: str) -> None:
+    level = still_for(lake(), 600, 25)
+    values = [*level[:625], *(round(x + change, 3) for x in level[625:])]
+    frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: values})
+    flags = screen_daily(frame, LEVEL_ONLY)
+    for day, reasons in ((624, {"still"}), (660, {reason} - {"still"})):
+        known = daily_known_on(frame, flags, day_of(day), LEVEL_ONLY)
+        missing = known.filter(pl.col("date").is_between(day_of(600), day_of(624)))[LEVEL].null_count()
+        assert missing == (25 if "stuck" in reasons else 0)
+
+
+def test_a_lake_that_rested_in_the_last_month_only_may_be_stuck_again() -> None:
+    level = still_for(lake(), 600, 51)
+    level[625] = round(level[625] + 0.3, 3)
+    known = {row[1] for row in rows(flags_of(level), "still")}
+    assert {day_of(614), day_of(640)} <= known
+
+
 def test_a_value_is_present_until_its_flag_is_known() -> None:
     frame = synthetic.daily_frame(LEVEL_ONLY, {LEVEL: lake((600, 4.0), (603, -4.0))})
     flags = screen_daily(frame, LEVEL_ONLY)
@@ -358,6 +465,28 @@ def test_runs_join_consecutive_days() -> None:
         (day_of(700), day_of(700), 1, "spike", day_of(701)),
     ]
     assert table["value"][0] == pytest.approx(table["expected"][0] - 4.0, abs=0.1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["a", "b"]), st.booleans()), unique_by=lambda x: x[:2]))
+def test_a_run_ends_before_a_pause_of_three_days(marks: list[tuple[int, str, bool]]) -> None:
+    flags = FLAGS.check(
+        pl.DataFrame(
+            [
+                {"gauge": gauge, "date": day_of(day), "reason": "jump", "known_on": day_of(day),
+                 "withdrawn_on": day_of(day + 1) if is_withdrawn else None, "value": float(day), "expected": None}
+                for day, gauge, is_withdrawn in marks
+            ],
+            schema=FLAGS.columns,
+        )
+    )  # fmt: skip
+    expected = []
+    for gauge in ("a", "b"):
+        days = sorted(day for day, of, is_withdrawn in marks if of == gauge and not is_withdrawn)
+        starts = [day for n, day in enumerate(days) if n == 0 or day - days[n - 1] > 3]
+        for start, stop in zip(starts, [*starts[1:], 99], strict=False):
+            run = [day for day in days if start <= day < stop]
+            expected.append((gauge, day_of(run[0]), day_of(run[-1]), len(run), float(np.median(run))))
+    assert flag_runs(flags).select("gauge", "from", "to", "days", "value").rows() == expected
 
 
 @pytest.mark.parametrize("days", [0, 1, 2, 59, 61])

@@ -62,6 +62,12 @@ def test_water_supports_a_large_flow_and_no_absurd_one(
     assert found((DAY, flow), water=water) == expected
 
 
+def test_a_flow_that_later_water_supports_is_a_record() -> None:
+    supported = (DAY, DAY, DAY + 2)
+    assert found((DAY, 4_000.0), (DAY + 20, 3_900.0), water=DAY + 2) == [supported]
+    assert found((DAY, 4_000.0), (DAY + 20, 13_000.0), water=DAY + 2) == [supported, (DAY + 20, DAY + 20, None)]
+
+
 @pytest.mark.parametrize("change", [3.0, -3.0])
 def test_a_change_of_the_lake_supports_any_flow(change: float) -> None:
     for delay, expected in ((-1, []), (0, []), (2, [(DAY, DAY, DAY + 2)]), (5, [(DAY, DAY, None)])):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.tables import FORCINGS
@@ -41,6 +42,14 @@ def test_a_plan_of_some_days_from_two_issues() -> None:
         "2018-01-11 to 2018-01-12.",
     )
     assert lacking[1] == "release plan: no issue covers day 3; lead times that need it work without it."
+
+
+@pytest.mark.parametrize("kind", ["rain", "release", "transfer", "upstream_release"])
+def test_rain_adds_up_and_flows_have_a_mean(kind: str) -> None:
+    unit = "mm" if kind == "rain" else "m3/s"
+    dam = small_dam(forcings=[{"kind": kind, "id": "f", "name": "Plan", "unit": unit}], hindcast={"leads": (1, 3)})
+    used, _ = forcing_notes(issued("f", NINE, {1: 2.0, 2: 4.0, 3: 6.0}), dam, FIRST_DAY + timedelta(days=9))
+    assert f": {'total 12 mm' if kind == 'rain' else 'mean 4 m3/s'}, 2018-01-11 to 2018-01-13." in used[0]
 
 
 def test_a_dam_without_forcings_has_no_notes() -> None:

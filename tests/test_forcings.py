@@ -114,14 +114,15 @@ def test_a_planned_release_in_the_unit_of_the_target() -> None:
     assert row["balance_release_ahead"] == pytest.approx(0.0864 * volume / 3)
 
 
-def test_after_a_reading_at_eight_two_thirds_of_todays_flow_follow() -> None:
+@pytest.mark.parametrize(("read_at", "later_share"), [("08:00", 2 / 3), ("20:30", 3.5 / 24), ("00:00", 1.0)])
+def test_after_the_reading_the_rest_of_todays_flow_follows(read_at: str, later_share: float) -> None:
     level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
-    reading = {"reading": "instantaneous", "reading_at": "08:00"}
+    reading = {"reading": "instantaneous", "reading_at": read_at}
     dam = small_dam(level | reading, unit="ML", forcings=[RELEASE], hindcast={"leads": (1,)})
     table = issued(("plan", noon(3), 4, 3.0), ("plan", noon(3), 5, 6.0))
     frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
     row = make_samples(frame, frame, dam, table).forcing_inputs[1].row(4, named=True)
-    assert row["forcing_plan_step"] == pytest.approx(-86.4 * (2 / 3 * 3 + 1 / 3 * 6 - 3))
+    assert row["forcing_plan_step"] == pytest.approx(-86.4 * (later_share * 3 + (1 - later_share) * 6 - 3))
 
 
 def test_upstream_releases_arrive_after_the_travel_time() -> None:

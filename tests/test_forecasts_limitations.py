@@ -1,5 +1,6 @@
 """The sentences on the limitations of a forecast."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,9 +9,10 @@ from forebay.dams.dam import Dam
 from forebay.features.samples import make_samples
 from forebay.forecasts.limitations import limitations
 from forebay.models import MODELS
-from forebay.tables import DEFAULT_MODEL
+from forebay.tables import DEFAULT_MODEL, FORECASTS
 from forebay.verify import hindcast
 from forebay.verify.default import with_default
+from forebay.verify.point_forecasts import PointForecasts
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
 STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
@@ -69,6 +71,26 @@ def test_gauges_without_recent_values_are_named() -> None:
         "Rainfall 1 has no usable value; the models work without it.",
         f"Rainfall 2 has no value since {day(698)} (1 day){rest}",
         f"Coxs River has no value since {day(689)} (10 days){rest}",
+    )
+
+
+def test_a_missing_level_is_named_with_the_one_that_the_forecast_starts_from() -> None:
+    dam = small_dam(rain_gauge(), unit="ft", hindcast={"leads": (1,)}, **FULL)
+    level = np.random.default_rng(1).gamma(2, 2, 60).tolist()
+    sentences = limitations_of(dam, 60, reservoir_level=[*level[:55], 1234.5678, *[None] * 4])
+    assert (
+        f"No level since {day(55)} (4 days): the forecast starts from the level of that day, 1,234.568 ft. Its "
+        "intervals come from past forecasts that start from a level of that age."
+    ) in sentences
+
+
+def test_an_unknown_datum_is_named_with_its_first_day() -> None:
+    dam = small_dam(rain_gauge(), **FULL)
+    frame = daily_frame(dam, {"reservoir_level": [3.0, 3.5] * 30, "rainfall_r1": [1.0, 2.0] * 30})
+    samples = replace(make_samples(frame, frame, dam), withheld_from=day(40))
+    assert limitations(frame, samples, dam, PointForecasts({}), FORECASTS.empty()) == (
+        f"The datum of the level seems to have changed on {day(40)}: full supply, thresholds and storage are withheld "
+        "from that day until the dam file states the change (datum_offsets).",
     )
 
 

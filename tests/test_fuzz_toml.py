@@ -48,6 +48,11 @@ FULL: dict[str, Value] = {
         {"role": "stream", "source": "waternsw", "station": "c", "variable": "discharge", "unit": "ML/d",
          "hydstra": {"varfrom": "100.00", "varto": "141.00", "datasource": "A", "variable": "141.00"}},
     ],
+    "weather": [
+        {"id": "ifs", "name": "n", "service": "open_meteo", "model": "ecmwf_ifs", "ensemble_model": "ecmwf_ifs025",
+         "variable": "rainfall", "points": "1,2; 3,4", "members": True, "input": "member_mean",
+         "history": "single_runs"},
+    ],
 }  # fmt: skip
 
 

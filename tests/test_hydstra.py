@@ -401,6 +401,57 @@ def test_no_request_goes_beyond_the_period_of_record() -> None:
     assert service.spans == [("20200110000000", "20200120000000")] * 2
 
 
+def test_the_record_of_another_station_has_no_effect() -> None:
+    class TwoStations(Service):
+        def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+            expected = json.loads(super().__call__(function, version, params))
+            if function == "get_variable_list":
+                (site,) = expected["return"]["sites"]
+                longer = {"period_start": "20190101000000", "period_end": "20221231000000"}
+                other = site | {"site": "2", "variables": [site["variables"][0] | longer]}
+                expected["return"]["sites"] = [other, site]
+            return json.dumps(expected).encode()
+
+    service = TwoStations(start="20200110093000", end="20200120101500", daily=True)
+    fetch_from(service, make_gauge(), DAM, None, date(2023, 1, 1), NOW)
+    assert service.spans == [("20200110000000", "20200120000000")]
+
+
+def test_readings_of_another_station_are_left_out() -> None:
+    class OtherStation(Service):
+        def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+            expected = super().__call__(function, version, params)
+            return expected.replace(b'"site": "1"', b'"site": "2"') if function == "get_ts_traces" else expected
+
+    table = fetch_from(OtherStation(daily=True), make_gauge(), DAM, date(2020, 3, 1), date(2020, 3, 9), NOW)
+    assert table.is_empty()
+
+
+def test_points_beyond_the_requested_intervals_are_left_out() -> None:
+    """The mean of a day that has not ended still changes."""
+
+    class Generous(Service):
+        def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+            if function == "get_ts_traces":
+                end = datetime.strptime(params["end_time"], parse.CLOCK) + timedelta(days=1)
+                params = {**params, "end_time": end.strftime(parse.CLOCK)}
+            return super().__call__(function, version, params)
+
+    now = datetime(2020, 1, 19, 13, 59, tzinfo=UTC)  # 23:59 at the station
+    table = fetch_from(Generous(daily=True), make_gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
+    assert table["raw_value"].to_list() == ["15", "16", "17", "18"]
+
+
+def test_an_error_of_a_part_keeps_what_the_service_said_about_a_retry() -> None:
+    def busy(function: str, version: str, params: Mapping[str, Json]) -> bytes:
+        raise SourceError("the service is busy", retryable=True, retry_after=120.0)
+
+    period = Period(None, date(2020, 2, 1), NOW)
+    with pytest.raises(SourceError, match="waternsw, station 1: the service is busy") as caught:
+        fetch_by_calls(busy, make_gauge(), DAM, period, limits=HttpSettings())
+    assert (caught.value.retryable, caught.value.retry_after) == (True, 120.0)
+
+
 def test_a_record_without_its_start_is_not_stored() -> None:
     """Later fetches continue from the first stored reading, so they would never request earlier days."""
 
@@ -413,6 +464,14 @@ def test_a_record_without_its_start_is_not_stored() -> None:
         with pytest.raises(SourceError, match="a record from 2020-01-01 on but sent no reading of it") as caught:
             fetch_from(LateStart(), make_gauge(), DAM, since, date(2020, 2, 1), NOW, days_per_request=10)
         assert caught.value.retryable
+
+    class EmptyStart(LateStart):
+        def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
+            expected = super().__call__(function, version, params)
+            return expected if function != "get_ts_traces" or self.daily else answer([])
+
+    with pytest.raises(SourceError, match="a record from 2020-01-01 on but sent no reading of it"):
+        fetch_from(EmptyStart(), make_gauge(), DAM, None, date(2020, 2, 1), NOW, days_per_request=10)
     after = fetch_from(LateStart(), make_gauge(), DAM, date(2020, 1, 13), date(2020, 2, 1), NOW, days_per_request=10)
     assert len(after) == 20
     # A discharge is computed from the level and may begin later: an empty answer is no error.

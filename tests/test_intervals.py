@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.models.intervals import MIN_ERRORS, State, error_quantiles, quiet_median, state_from_inputs
+from forebay.models.day_kinds import NEAR_FULL, WET
+from forebay.models.intervals import (
+    MIN_ERRORS,
+    State,
+    _error_weights,
+    error_quantiles,
+    quiet_median,
+    state_from_inputs,
+)
 from forebay.models.model import Array
 from forebay.tables import QUANTILES
 
@@ -156,6 +164,38 @@ def test_a_size_outside_the_past_range_is_clipped_to_it() -> None:
     offsets, larger_offsets = (error_quantiles(random_errors(3), state, lead_time=1)[-1] for state in (large, larger))
     assert np.isfinite(offsets).all()
     np.testing.assert_array_equal(offsets, larger_offsets)
+
+
+def test_no_interval_is_much_wider_than_those_of_the_largest_past_days() -> None:
+    """Two causes each double the errors, never together. On the last day both have their largest value."""
+    rng = np.random.default_rng(6)
+    sizes = rng.gamma(1.0, 5.0, (len(DAYS), 2)) * (np.arange(len(DAYS)) % 2 == np.array([[0], [1]])).T
+    sizes[-1] = sizes[:-1].max(axis=0)
+    errors = rng.normal(size=len(DAYS)) * (1 + sizes.sum(axis=1))
+    offsets = error_quantiles(errors, state_of(DAYS, DRY, sizes), lead_time=1)
+    width = offsets[:, -1] - offsets[:, 0]
+    assert np.nanmedian(width) < width[-1] < 8 * (1 + sizes.max())
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [
+        (0, (1.0, 0.0, 1.0)),
+        (WET, (0.0, 1.0, 0.0)),
+        (NEAR_FULL, (60 / 40, 0.0, 1 + 60 / 40)),
+        (NEAR_FULL | WET, (0.0, 60 / 25, 0.0)),
+    ],
+)
+@pytest.mark.parametrize("wet_days", [25, MIN_ERRORS - 1])
+def test_errors_of_the_same_kind_count_more_and_those_of_the_same_wetness_together_like_sixty(
+    kind: int, weights: tuple[float, ...], wet_days: int
+) -> None:
+    """30 ordinary dry days, 25 or 19 wet days, 10 dry days near full supply."""
+    kinds = np.repeat([0, WET, NEAR_FULL], [30, wet_days, 10])
+    if kind & WET and wet_days < MIN_ERRORS:  # too few errors have this wetness: all count
+        weights = (1.0, 1.0, 1.0) if kind == WET else (60 / len(kinds),) * 3
+    expected = np.repeat(weights, [30, wet_days, 10])
+    np.testing.assert_allclose(_error_weights(kinds, kind, 60.0), expected)
 
 
 @pytest.mark.parametrize("empty_size", [0.0, np.nan])

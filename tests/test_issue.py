@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import polars as pl
 import pytest
 
 from forebay.forecasts.issue import IssuedForecast, issue
@@ -40,3 +41,21 @@ def test_a_forecast_has_the_hindcast_rows_of_its_init_date() -> None:
     assert set(issued.table["model"]) == set(synthetic.MODELS)
     assert issued.init_time == datetime(2021, 4, 14, 14, tzinfo=UTC)
     assert (issued.age_days, issued.stale, issued.limitations) == (0, False, ("Rain.",))
+
+
+@pytest.mark.parametrize(("age", "stale"), [(0, False), (2, False), (3, True)])
+def test_the_age_of_the_level_counts_with_that_of_the_forecast(age: int, stale: bool) -> None:
+    """A day after the init date, a level that is three days older is too old."""
+    dam, day = synthetic.dam(), date(2021, 4, 14)
+    level_date = pl.lit(day - timedelta(age)).alias("level_date")
+    table = synthetic.forecasts(dam, synthetic.daily(dam), [day]).with_columns(level_date)
+    issued = issue(table, dam, day, now=synthetic.NOW + timedelta(days=1), limitations=())
+    assert (issued.level_date, issued.level_age_days, issued.age_days) == (day - timedelta(age), age, 1)
+    assert issued.stale == stale
+    assert issue(table.clear(), dam, day, now=synthetic.NOW, limitations=()).level_date == day
+
+
+def test_warnings_begin_with_what_is_outside_experience() -> None:
+    day, time = date(2020, 5, 2), datetime(2020, 5, 2, 14, tzinfo=UTC)
+    issued = IssuedForecast(day, time, time, day, FORECASTS.empty(), ("No rain gauge.",), ("Outside experience.",))
+    assert issued.warnings == ("Outside experience.", "No rain gauge.")

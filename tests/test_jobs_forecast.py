@@ -1,5 +1,6 @@
 """`forebay.jobs.forecast` on small synthetic dams: units, replay, its files, and folders that are not writable."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.features.daily_tables import add_uncoded, newest_reading, read_daily_tables
+from forebay.forecasts.issue import IssuedForecast
+from forebay.jobs import forecast as forecast_job
 from forebay.jobs.forecast import ForecastResult, forecast_dam, report_content, write_forecast
 from forebay.models import MODELS
 from forebay.report.write import render_report
@@ -266,6 +269,48 @@ def test_a_gauge_that_could_not_be_fetched_is_named(in_metres: Job) -> None:
     failed = FetchReport(report.table, {"rainfall_r1": SourceError("no answer within 10 s")}, None)
     again = forecast_dam(result.dam, result.daily_tables, now=NOW, report=failed)
     assert again.issued.limitations == ("Rainfall could not be fetched: no answer within 10 s",)
+
+
+def issued_again(
+    job: Job, monkeypatch: pytest.MonkeyPatch, *, now: datetime = NOW, withheld_from: date | None = None
+) -> IssuedForecast:
+    """The forecast of the job's tables and hindcast, issued at `now`; the datum is unknown from `withheld_from` on."""
+    result, report = job
+    samples = replace(result.verification.samples, withheld_from=withheld_from)
+    verification = replace(result.verification, samples=samples)
+    monkeypatch.setattr(forecast_job, "verify_hindcast", lambda *_, **__: verification)
+    return forecast_dam(result.dam, result.daily_tables, now=now, report=report).issued
+
+
+def test_only_a_forecast_of_today_says_yesterday(in_metres: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days, said in ((0, True), (1, False), (3, False)):
+        issued = issued_again(in_metres, monkeypatch, now=NOW + timedelta(days=days))
+        words = " ".join(issued.explanation["words"])
+        assert (issued.age_days, "yesterday" in words, f"on {LAST}" in words) == (days, said, not said)
+
+
+def test_the_forecast_has_the_notes_of_the_fetch_and_all_that_is_outside_experience(
+    in_metres: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, report = in_metres
+    note = "Rainfall: 3 readings lie in the future and are left out"
+    noted = report.table.with_columns(note=pl.when(pl.col("gauge") == "rainfall_r1").then(pl.lit(note)))
+    monkeypatch.setattr(forecast_job, "outside_experience", lambda *_: ("Outside.",))
+    monkeypatch.setattr(forecast_job, "far_outside_experience", lambda *_: ("Far outside.",))
+    day = LAST - timedelta(days=9)
+    issued = issued_again((result, FetchReport(noted, {}, None)), monkeypatch, withheld_from=day)
+    assert issued.warnings[:3] == ("Outside.", "Far outside.", note)
+    assert issued.withheld_from == day
+
+
+def test_the_report_has_the_scored_forecasts_before_its_own_and_the_newest_values(in_metres: Job) -> None:
+    result, _ = in_metres
+    content = report_content(result)
+    inits = content.hindcast["init_date"].unique().sort()
+    scored = result.verification.diagnostics.reliability.filter(lead_time=1, regime="all")["n"][0]
+    assert content.forecast.init_date == LAST
+    assert (len(inits), inits[-1]) == (scored, LAST - timedelta(days=1))
+    assert content.daily is result.daily_tables.newest
 
 
 def test_written_files(in_metres: Job, tmp_path: Path) -> None:

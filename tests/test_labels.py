@@ -2,6 +2,8 @@
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit, rain_unit
 from tests.synthetic import rain_gauge, small_dam
@@ -20,6 +22,14 @@ def test_equal_labels_get_their_variable_or_a_number() -> None:
     storage = {"role": "storage", "station": "1", "variable": "storage", "unit": "ML", "name": "Lake"}
     dam = small_dam(level, storage, rain_gauge("a"), rain_gauge("b"))
     assert list(gauge_labels(dam).values()) == ["Lake (reservoir level)", "Lake (storage)", "Rainfall 1", "Rainfall 2"]
+
+
+@given(st.lists(st.sampled_from(["", "Rainfall", "Rainfall 1", "Rainfall 2", "Rainfall (rainfall)"]), max_size=6))
+def test_labels_are_distinct_whatever_the_names(names: list[str]) -> None:
+    dam = small_dam(*(rain_gauge(f"r{n}", name=name) for n, name in enumerate(names)))
+    labels = gauge_labels(dam)
+    assert len(set(labels.values())) == len(labels) == len(names) + 1
+    assert all(labels[gauge.column].startswith(gauge.name or "Rainfall") for gauge in dam.gauges[1:])
 
 
 @pytest.mark.parametrize(
@@ -46,4 +56,7 @@ def test_the_target_has_the_unit_of_the_forecast() -> None:
 def test_catchment_rain_has_the_most_frequent_unit_of_the_rain_gauges() -> None:
     inches = small_dam(rain_gauge("a", unit="in"), rain_gauge("b"), rain_gauge("c", unit="in"))
     assert rain_unit(inches) == ("in", 25.4)
+    pan = {"role": "evaporation", "variable": "evaporation", "unit": "in"}
+    pans = (pan | {"station": "p1"}, pan | {"station": "p2"})
+    assert rain_unit(small_dam(rain_gauge("a"), *pans)) == ("mm", 1.0)
     assert rain_unit(small_dam()) == ("mm", 1.0)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import forebay
+from forebay.features.later_levels import later_levels, no_levels
 from forebay.jobs.forecast import ForecastResult
 from tests import synthetic
 from tests.report_examples import visible_text
@@ -37,6 +38,16 @@ def test_the_levels_of_the_forecast_days_are_in_the_result(results: dict[str, Fo
     later = results["past"].later_levels
     assert later["date"].to_list() == [INIT + timedelta(days=k) for k in (1, 2, 3)]
     assert results["last"].later_levels.is_empty()
+
+
+def test_only_usable_levels_are_shown_and_the_day_of_the_forecast_is_no_later_day() -> None:
+    dam = small_dam(hindcast={"leads": (1, 6)}, unit="ft")
+    levels = [1.0, 2.0, 3.0, 99999.0, None, 6.0, 7.0, 8.0, 9.0, 10.0]
+    flags = [None, None, "poor", "range", "absent", "unavailable", "spike", None, None, None]
+    frame = daily_frame(dam, {"reservoir_level": levels, "reservoir_level_flag": flags})
+    shown = later_levels(frame, dam, FIRST_DAY + timedelta(days=1))
+    assert shown.rows() == [(FIRST_DAY + timedelta(days=k), levels[k]) for k in (2, 6, 7)]
+    assert later_levels(frame, dam, FIRST_DAY + timedelta(days=9)).equals(no_levels())
 
 
 def test_later_levels_change_no_value_of_the_forecast(results: dict[str, ForecastResult]) -> None:

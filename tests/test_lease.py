@@ -36,6 +36,7 @@ from tests.readings import GOOD, LEVEL, MONDAY, readings
 
 NO_WAIT = LeaseWait(0)
 ARCHIVES = Path(__file__).parent / "archives"
+WITHOUT_WEATHER = "DROP TABLE weather_value, weather_run, weather_series"
 SECOND = 1_000_000  # µs
 DAM = synthetic.small_dam(synthetic.rain_gauge())
 COLUMNS: dict[str, list[float | None]] = {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}
@@ -353,6 +354,25 @@ def test_a_restore_that_has_lost_its_lease_changes_nothing(
 
 
 @pytest.mark.parametrize(
+    ("error", "has_ended"),
+    [(None, False), (PermissionError(), False), (ProcessLookupError(), True)],
+    ids=["runs", "of another user", "ended"],
+)
+def test_a_process_that_may_not_be_signalled_still_works(
+    monkeypatch: pytest.MonkeyPatch, error: OSError | None, has_ended: bool
+) -> None:
+    def kill(_process: int, _signal: int) -> None:
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(os, "kill", kill)
+    now = 10**15
+    process = {"token": "x", "process": os.getpid() + 1, "command": "forebay fetch"} | HERE
+    holder = Holder(**process, since=now, expires_at=now + 30 * SECOND)  # type: ignore[arg-type]  # of several types
+    assert holder.is_over(now) == (has_ended and bool(HERE["processes"]))
+
+
+@pytest.mark.parametrize(
     ("arguments", "command"),
     [
         (["/bin/forebay", "archive", "copy", "--to", "postgresql+psycopg://me:secret@db/x"], "forebay archive copy"),
@@ -427,7 +447,7 @@ def test_reading_does_not_change_an_archive_of_schema_2_and_the_first_write_upgr
         with open_archive(url) as writer, writer.lease():
             assert can_read(reader)
             assert not can_write_from(reader)
-    assert schema_of(path) == (3, True)
+    assert schema_of(path) == (4, True)
     assert rows_of(path) == rows
     assert sorted(file.name for file in tmp_path.iterdir()) == ["backup.db", "forebay.db"], "nothing needs a backup"
 
@@ -442,13 +462,13 @@ def test_a_postgresql_archive_of_schema_2_is_upgraded(postgres: Cluster) -> None
     url = postgres.new()
     with open_archive(url) as archive:
         archive.append(reading(0), MONDAY)
-    postgres.execute("DROP TABLE lease; UPDATE archive_schema SET version = 2", url)
+    postgres.execute(f"{WITHOUT_WEATHER}; DROP TABLE lease; UPDATE archive_schema SET version = 2", url)
     with open_archive(url) as archive:
         assert can_read(archive)
         assert postgres.execute("SELECT version FROM archive_schema", url) == [(2,)]
         assert archive.append(reading(1), MONDAY).new == 1
         assert archive.as_of([LEVEL]).height == 2
-    assert postgres.execute("SELECT version FROM archive_schema", url) == [(3,)]
+    assert postgres.execute("SELECT version FROM archive_schema", url) == [(4,)]
 
 
 def test_two_processes_may_upgrade_at_once(tmp_path: Path) -> None:
@@ -468,4 +488,4 @@ def test_two_processes_may_upgrade_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(30)
     assert counts == [1, 1]
-    assert schema_of(path) == (3, True)
+    assert schema_of(path) == (4, True)

@@ -21,6 +21,7 @@ from forebay.models import models_for
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, uncertainty
 from forebay.verify.default import with_default
+from forebay.verify.point_forecasts import PointForecasts
 from forebay.verify.scorecard import score
 from tests import synthetic
 from tests.synthetic import small_dam
@@ -95,14 +96,15 @@ def test_a_rule_curve_limits() -> None:
     assert (high[0], high[181]) == (100.0, pytest.approx(102.0, abs=0.02))
 
 
-def test_the_top_of_the_storage_curve_counts_from_its_first_day() -> None:
-    points = ((90.0, 0.0), (130.0, 9000.0))
-    curve = {"survey_date": date(2020, 1, 1), "valid_from": date(2020, 3, 1), "level_unit": "m", "storage_unit": "ML"}
-    dam = small_dam(full_supply=96.0, storage_curves=[curve | {"source": "survey", "points": points}])
+@pytest.mark.parametrize(("level_unit", "metres"), [("m", 1.0), ("ft", 0.3048)])
+def test_the_top_of_the_storage_curve_counts_from_its_first_day(level_unit: str, metres: float) -> None:
+    points = ((90.0 / metres, 0.0), (130.0 / metres, 9000.0))
+    curve = {"survey_date": date(2020, 1, 1), "valid_from": date(2020, 3, 1), "storage_unit": "ML", "source": "survey"}
+    dam = small_dam(full_supply=96.0, storage_curves=[curve | {"level_unit": level_unit, "points": points}])
     high = limits_of(dam, record())[1][1]
     start = (date(2020, 3, 1) - FIRST).days
     assert high[start - 1] < 110
-    assert high[start] == 130.0
+    assert high[start] == pytest.approx(130.0)
 
 
 def test_a_storage_is_never_negative() -> None:
@@ -173,6 +175,15 @@ def test_no_forecast_leaves_the_limits_and_quantiles_are_ordered(limited: tuple[
     members = uncertainty.marginals(samples, points, DEFAULT_MODEL)
     paths = samples.start_level[:, None, None] + uncertainty.sample_paths(samples, points, members)
     assert np.nanmax(paths) <= 99.0 + 1e-9
+
+
+def test_a_reference_keeps_its_definition_beyond_the_limits(limited: tuple[Samples, Dam]) -> None:
+    samples = replace(limited[0], outages=None)
+    change = np.full(len(samples.dates), 5.0)
+    points = {"last_change": PointForecasts(dict.fromkeys(LEADS, change))}
+    changes = uncertainty.quantile_changes(samples, points, "last_change", probabilities=(0.5,))
+    assert (samples.start_level + changes[:, 0, 0] > 99.0).any()
+    np.testing.assert_allclose(changes[np.isfinite(changes)], 5.0)
 
 
 def test_observed_levels_outside_the_limits_are_counted(limited: tuple[Samples, Dam]) -> None:

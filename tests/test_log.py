@@ -10,7 +10,9 @@ import re
 import socket
 import subprocess
 import sys
-from datetime import datetime, timedelta
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -112,6 +114,39 @@ def test_a_step_that_fails_has_the_class_of_its_error_and_not_the_text(caplog: p
     assert "sentence" not in record.getMessage()
 
 
+def test_an_interrupted_step_is_recorded_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "forebay")
+    with pytest.raises(KeyboardInterrupt), log.step("inputs"):
+        raise KeyboardInterrupt
+    (record,) = caplog.records
+    assert record.fields.get("failed") == "KeyboardInterrupt"  # type: ignore[attr-defined]
+
+
+def test_counts_belong_to_the_innermost_step(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "forebay")
+    with log.step("outer"):
+        log.add_counts({"days": 5})
+        with log.step("inner"):
+            log.add_counts({"rows": 7})
+        log.add_counts({"gauges": 2})
+    log.add_counts({"lost": 1})
+    fields = [record.fields for record in caplog.records]  # type: ignore[attr-defined]
+    counts = [{name: value for name, value in record.items() if name not in ("step", "seconds")} for record in fields]
+    assert counts == [{"rows": 7}, {"days": 5, "gauges": 2}]
+
+
+def test_an_error_belongs_to_the_dam_in_which_it_began() -> None:
+    with pytest.raises(ConfigError) as caught, log.log_fields({"dam": "all"}), log.log_fields({"dam": "lake"}):
+        raise ConfigError("a sentence")
+    assert caught.value.dam == "lake"
+
+
+def test_a_text_is_one_line_of_the_log_whatever_breaks_it() -> None:
+    breaks = "\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"
+    for mark in breaks:
+        assert log.public_text(f"a{mark}b{mark}") == "a b", repr(mark)
+
+
 def test_each_attempt_of_a_request_is_a_record(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "forebay")
     steps = status(503), status(429), status(200, b"done")
@@ -201,6 +236,26 @@ def test_other_libraries_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
         "WARNING a warning",
         "ERROR an error",
     ]
+
+
+@pytest.fixture
+def _in_sydney(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clock of this process is that of Sydney."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Australia/Sydney")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_sydney")
+@pytest.mark.parametrize("log_json", [False, True])
+def test_the_times_of_the_log_are_utc(capsys: pytest.CaptureFixture[str], log_json: bool) -> None:
+    with log_to_stderr(LogOptions(log_json=log_json)):
+        log.write(logging.WARNING, "fetch", {}, "late")
+    line = capsys.readouterr().err
+    written = datetime.fromisoformat(json.loads(line)["time"] if log_json else line.partition(" ")[0])
+    assert abs(datetime.now(UTC) - written) < timedelta(minutes=5)
 
 
 def test_warnings_of_python_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:

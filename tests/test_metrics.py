@@ -196,3 +196,18 @@ def test_quantiles_agree_with_numpy(values: list[float], probability: float) -> 
     probabilities = [0.0, probability, 0.5, 1.0]
     result = metrics.quantiles(np.array(values), probabilities)
     np.testing.assert_allclose(result, np.quantile(values, probabilities), rtol=1e-12, atol=1e-9)
+
+
+@given(
+    st.lists(
+        st.tuples(levels, st.integers(0, 5)), min_size=2, max_size=30, unique_by=lambda pair: pair[0]
+    ).filter(lambda pairs: sum(weight > 0 for _, weight in pairs) > 1)
+)
+def test_weighted_quantiles_treat_both_ends_alike(pairs: list[tuple[float, int]]) -> None:
+    values, weights = (np.array(column, float) for column in zip(*pairs, strict=True))
+    probabilities = np.array([0.0, 0.05, 0.25, 0.5, 0.9, 1.0])
+    result = metrics.weighted_quantiles(values, weights, probabilities)
+    mirrored = metrics.weighted_quantiles(-values, weights, 1 - probabilities)
+    np.testing.assert_allclose(result, -mirrored, rtol=1e-9, atol=1e-9)
+    assert (result[0], result[-1]) == (values[weights > 0].min(), values[weights > 0].max())
+    assert (np.diff(result) >= -1e-9).all()

@@ -93,3 +93,10 @@ def test_a_package_from_another_folder_is_an_error(tmp_path: Path) -> None:
     result = run.run_tests((TEST,), tmp_path / "src")
     assert result.returncode == 3
     assert "forebay is imported from" in result.stdout or "No module named 'forebay'" in result.stderr
+
+
+def test_each_mutant_is_in_the_sample_of_one_commit_in_five() -> None:
+    selected = run.mutants([])
+    samples = [{chosen.name for chosen in run.sample(selected, f"commit {number}")} for number in range(60)]
+    assert set().union(*samples) == {mutant.name for mutant in selected}
+    assert 0.1 < sum(map(len, samples)) / len(selected) / len(samples) < 0.3

@@ -13,8 +13,8 @@ import pytest
 
 from forebay.article.recipes import net
 from forebay.errors import ConfigError, ModelError
-from forebay.nets import backends, networks
-from forebay.nets.networks import Arrays, Fit, Network, Training
+from forebay.nets import backends, keras_nets, networks
+from forebay.nets.networks import Arrays, Fit, Network, Normalisation, Training
 from tests.article_rows import rain_table
 
 if find_spec("keras") is None and os.environ.get("CI") != "true":
@@ -83,6 +83,47 @@ def test_the_history_has_all_epochs_and_the_loss_falls() -> None:
     assert history["epoch"].to_list() == list(range(1, 21))
     assert history["val_loss"][-1] < history["val_loss"][0]
     assert networks.fit(replace(make_fit(epochs=1), validating=None)).history["val_loss"].to_list() == [None]
+
+
+def test_a_net_has_the_layers_and_the_normalisation_of_its_fit() -> None:
+    layers = (("normalisation", 0), ("dropout", 0.2), ("dense", 3), ("relu", 0), ("dense", 1))
+    scale = Normalisation(np.array([1.0, 2.0], np.float32), np.array([4.0, 9.0], np.float32))
+    network = networks.fit(replace(make_fit(epochs=1), layers=layers, scale=scale))
+    first, dropout, dense, _, last = keras_nets.load_model(network.content).layers
+    assert np.ravel(first.mean).tolist() == [1.0, 2.0] and np.ravel(first.variance).tolist() == [4.0, 9.0]
+    assert (dropout.rate, dense.units, last.units) == (0.2, 3, 1)
+
+
+def test_the_validation_loss_is_the_mean_absolute_error_of_the_net() -> None:
+    job = make_fit(epochs=2)
+    assert job.validating is not None
+    network = networks.fit(job)
+    errors = networks.predict(network, job.validating.table()) - job.validating.target
+    assert networks.evaluate(network, job.validating) == pytest.approx(np.abs(errors).mean(), rel=1e-6)
+    assert network.history["val_loss"][-1] == pytest.approx(np.abs(errors).mean(), rel=1e-4)
+
+
+def test_rows_are_reshuffled_and_the_last_ones_dropped_only_on_request() -> None:
+    job = replace(make_fit(epochs=2, reshuffle=False), layers=(("dense", 1),))
+    job = replace(job, fitted=job.fitted.take(slice(0, 70)), scale=networks.normalisation(job.fitted))
+    first_64 = replace(job, fitted=job.fitted.take(slice(0, 64)))
+    dropped = replace(job, training=replace(job.training, leftover="dropped"))
+    reshuffled = replace(job, training=replace(job.training, reshuffle=True))
+    losses = [net.history["loss"].to_list() for net in networks.fit_all([dropped, first_64, job, reshuffled])]
+    assert losses[0] == losses[1]
+    assert losses[1] != losses[2] != losses[3]
+
+
+def test_inputs_are_found_by_their_names_also_in_a_loaded_net(tmp_path: Path) -> None:
+    rows = networks.arrays(rain_table(), inputs=["stream", "rain"], target="change")
+    network = networks.fit(replace(make_fit(epochs=1), fitted=rows, validating=None))
+    networks.save(network, tmp_path / "net.keras")
+    loaded = networks.load(tmp_path / "net.keras")
+    expected = networks.predict(network, rows.table())
+    for columns in (["rain", "stream"], ["stream", "rain"]):
+        table = rain_table().select(columns)
+        assert np.array_equal(networks.predict(network, table), expected)
+        assert np.array_equal(networks.predict(loaded, table), expected)
 
 
 def test_a_net_halves_the_error_of_the_median() -> None:
@@ -154,6 +195,14 @@ def test_the_error_for_an_absent_backend_names_the_command(
         backends.check("torch")
     with pytest.raises(ConfigError, match=r"pip install 'forebay\[nets,export\]'"):
         backends.check("jax")
+
+
+def test_results_of_another_process_are_in_the_order_of_the_items(tmp_path: Path) -> None:
+    items = [{"number": np.array(number), "text": np.array("é" * number)} for number in range(12)]
+    backends._write(tmp_path / "in.npz", items)
+    backends.serve("copy", "copy", str(tmp_path / "in.npz"), str(tmp_path / "out.npz"))
+    results = backends._read(tmp_path / "out.npz")
+    assert [(int(item["number"]), str(item["text"])) for item in results] == [(k, "é" * k) for k in range(12)]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ bit. Each day is an event on which a leak shows. Deliberate leaks must be detect
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from typing import Any, Self
@@ -30,6 +30,7 @@ from forebay.models import FLOW_MODELS, MODELS, NETS
 from forebay.models.blend import blend
 from forebay.models.intervals import State, error_quantiles
 from forebay.models.model import Array, Model
+from forebay.models.references import Climatology, DampedChange, LastChange
 from forebay.models.regression import Huber
 from forebay.screen import evidence
 from forebay.screen.findings import Bools, Floats
@@ -325,6 +326,33 @@ def test_revisions_change_only_the_last_forecast(seed: int) -> None:
     after = run_forecasts(make_samples(known, revised, dam), dam)
     is_earlier = pl.col("init_date") < known["date"][-1]
     assert_frame_equal(*(table.filter(is_earlier) for table in (before, after)), check_exact=True)
+
+
+def test_a_hindcast_learns_from_the_levels_that_were_known_then() -> None:
+    """The newest levels are for scores: models, weights, curves, response, intervals and paths do not use them."""
+    dam = DAMS["rain and a river"].model_copy(update={"hindcast": Hindcast.model_validate({"leads": (1, 2, 3)})})
+    daily = daily_with_events(dam)
+    known = make_samples(daily, daily, dam)
+    revised = replace(known, observed=known.level + np.random.default_rng(1).normal(0, 0.2, len(daily)))
+    models = {"damped_change": DampedChange, "climatology": Climatology, "boosted_huber": LastChange}
+    members = np.sort(np.random.default_rng(2).normal(size=(len(daily), 3, 50)), axis=2)
+    results = []
+    for result in (known, revised):
+        points = with_default(hindcast.point_forecasts(result, dam, models), result)
+        forecast = points["default"]
+        assert forecast.curves is not None
+        results.append(
+            {
+                "models": np.stack(list(points["damped_change"].changes.values())),
+                "weights": np.array([list(weights.values()) for weights in forecast.weights.values()]),
+                "curves": forecast.curves,
+                "response": np.stack(list(forecast.changes.values())),
+                "intervals": uncertainty.quantile_changes(result, points, "default"),
+                "paths": uncertainty.sample_paths(result, points, members),
+            }
+        )
+    for name, before in results[0].items():
+        np.testing.assert_array_equal(before, results[1][name], err_msg=name)
 
 
 class CentredHuber(Huber):

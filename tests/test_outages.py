@@ -1,20 +1,32 @@
 """Outages of the level and drivers: the extended level, ages, simulated outages, the change since the last level."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
-from forebay.features.level_change import OLDEST_LEVEL_DAYS
-from forebay.features.outages import build_extended_inputs, days_since, drivers_age
-from forebay.features.samples import make_samples
+from forebay.features.level_change import OLDEST_LEVEL_DAYS, change_per_day, last_change
+from forebay.features.outages import (
+    Outages,
+    SimulatedOutage,
+    build_extended_inputs,
+    days_since,
+    drivers_age,
+    hidden_values,
+)
+from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS
 from forebay.models.lead_curve import has_curve, offset_curve
+from forebay.models.references import LastChange
 from forebay.verify import hindcast, point_forecasts, uncertainty
 from forebay.verify.default import with_default
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 from tests.test_bad_input import LEADS, RAINY, record, with_gap
 
 BARE = small_dam()
+CHEAP = {"damped_change": MODELS["damped_change"], "climatology": MODELS["climatology"], "boosted_huber": LastChange}
+"""Enough models for a blend."""
 
 
 def test_ages_count_from_the_last_value_and_are_zero_before_the_first() -> None:
@@ -36,6 +48,32 @@ def test_a_level_that_is_too_old_starts_no_forecast() -> None:
     assert inputs["start_level"].is_null().to_list() == [False] * (2 + OLDEST_LEVEL_DAYS) + [True] * 10
 
 
+def test_a_change_across_a_long_gap_is_unknown_and_an_old_one_no_longer_used() -> None:
+    for gap, is_known in ((OLDEST_LEVEL_DAYS, True), (OLDEST_LEVEL_DAYS + 1, False)):
+        level = pl.DataFrame({"level": [1.0, 1.5, *[None] * (gap - 1), 1.5 + gap]})
+        change = change_per_day(level, "level")
+        assert change[-1] == (1.0 if is_known else None)
+        newest = last_change(pl.Series([None, 0.5, *[None] * gap], dtype=pl.Float64))
+        assert (newest[-1] is not None) == is_known
+
+
+@pytest.mark.parametrize(
+    ("kind", "hidden"),
+    [
+        ("level", {"reservoir_level"}),
+        ("drivers", {"rainfall_r1", "inflow_i"}),
+        ("both", {"reservoir_level", "rainfall_r1", "inflow_i"}),
+    ],
+)
+def test_a_simulated_outage_hides_the_gauges_of_its_kind_on_every_other_thirty_days(
+    kind: str, hidden: set[str]
+) -> None:
+    dam = small_dam(rain_gauge(), {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"})
+    values = hidden_values(kind, dam, 100)
+    assert set(values.columns) == hidden
+    assert np.flatnonzero(values.days).tolist() == [*range(30, 60), *range(90, 100)]
+
+
 def test_drivers_are_missing_where_all_rain_gauges_are_missing() -> None:
     dam = small_dam(rain_gauge(), rain_gauge("r2"))
     rain = {"rainfall_r1": [1.0, None, None, None], "rainfall_r2": [None, 2.0, None, None]}
@@ -48,6 +86,88 @@ def test_the_change_since_the_last_level_is_the_sum_of_daily_changes() -> None:
     daily_changes = np.array([0.1, 0.2, 0.4, np.nan, 0.8])
     changes = point_forecasts.change_since_level(daily_changes, np.array([0, 1, 2, 0, 1]))
     np.testing.assert_allclose(changes, [0.0, 0.1, 0.3, 0.0, np.nan])
+
+
+@pytest.mark.parametrize("leads", [(1, 3), (2, 4), (5,)])
+def test_the_days_since_the_last_level_count_by_the_change_of_a_day(leads: tuple[int, ...]) -> None:
+    """Forecasts of 0.1 a day; in simulated outages 0.2 a day."""
+    real, simulated = np.array([0, 1, 2, 3, 0, 0]), np.array([0, 0, 0, 0, 1, 2])
+    level, no_days = np.ones(6), np.zeros(6, int)
+    outage = SimulatedOutage(real > 0, pl.DataFrame(), level, simulated, no_days)
+    outages = Outages(level, real, no_days, {"level": outage})
+    dates = np.datetime64("2020-01-01") + np.arange(6)
+    samples = Samples(dates, pl.DataFrame(), level, level, level, {}, outages=outages)
+    points = point_forecasts.PointForecasts(
+        {lead: np.full(6, 0.1 * lead) for lead in leads},
+        outage_changes={"level": {lead: np.full(6, 0.2 * lead) for lead in leads}},
+    )
+    from_start = point_forecasts.from_start_level(points, samples)
+    for lead in leads:
+        np.testing.assert_allclose(from_start.changes[lead], 0.1 * (lead + real))
+        in_outage = from_start.outage_changes["level"][lead]
+        np.testing.assert_allclose(in_outage[4:], 0.2 * lead + np.array([0.1, 0.1 + 0.2]), err_msg="day 3 is no outage")
+
+
+def test_a_simulated_outage_beside_a_real_one_of_another_kind_starts_no_forecast() -> None:
+    frame = with_gap(with_gap(record(RAINY, days=500), "reservoir_level", 400, 412), "rainfall_r1", 450, 462)
+    outages = make_samples(frame, frame, RAINY).outages
+    assert outages is not None
+    for kind, age in (("level", outages.drivers_age), ("drivers", outages.level_age)):
+        simulated = outages.simulated[kind]
+        assert (age > 0).sum() == 12
+        assert np.isnan(simulated.start_level[age > 0]).all(), kind
+        assert np.isfinite(simulated.start_level[(age == 0) & (simulated.level_age <= 30)]).all(), kind
+
+
+def test_a_simulated_outage_has_the_response_of_the_level_that_it_leaves() -> None:
+    """Far below full supply no gate acts, whatever the real level is; above full supply gates hold a rise back."""
+    frame = with_gap(record(RAINY, days=500), "reservoir_level", 450, 462)
+    samples = make_samples(frame, frame, RAINY)
+    assert samples.outages is not None and samples.full_supply is not None
+    points = hindcast.point_forecasts(samples, RAINY, CHEAP)
+    changes = {}
+    for name, start in (("far below", samples.full_supply.level - 50), ("full", samples.full_supply.level)):
+        outage = replace(samples.outages.simulated["level"], start_level=start)
+        outages = replace(samples.outages, simulated={"level": outage})
+        changes[name] = with_default(points, replace(samples, outages=outages))["default"].outage_changes["level"]
+    free = with_default(points, replace(samples, full_supply=None))["default"].outage_changes["level"]
+    hidden = samples.outages.simulated["level"].rows
+    for lead, expected in free.items():
+        np.testing.assert_allclose(changes["far below"][lead][hidden], expected[hidden], atol=1e-12)
+        rising = hidden[expected[hidden] > 0.01]
+        assert len(rising) > 5
+        assert (changes["full"][lead][rising] < expected[rising]).all()
+
+
+def test_without_rain_data_no_day_is_known_to_be_wet() -> None:
+    """The weights of a day that hides its rain do not depend on it; those of a day that hides its level do."""
+    frame = with_gap(with_gap(record(RAINY, days=500), "reservoir_level", 470, 480), "rainfall_r1", 485, 495)
+    samples = make_samples(frame, frame, RAINY)
+    assert samples.outages is not None
+    points = hindcast.point_forecasts(samples, RAINY, CHEAP)
+    day = 460
+    assert all(day in outage.rows for outage in samples.outages.simulated.values())
+    wet = samples.regimes["wet"].copy()
+    wet[day] = ~wet[day]
+    other = replace(samples, regimes=samples.regimes | {"wet": wet})
+    first, second = (with_default(points, version)["default"] for version in (samples, other))
+    for lead in (1, 3):
+        drivers, level = (
+            [default.outage_changes[kind][lead][day] for default in (first, second)] for kind in ("drivers", "level")
+        )
+        assert drivers[0] == drivers[1]
+        assert level[0] != level[1]
+        assert first.changes[lead][day] != second.changes[lead][day]
+
+
+@pytest.mark.parametrize("gap", [None, "reservoir_level", "rainfall_r1"])
+def test_an_outage_is_no_quiet_day(gap: str | None) -> None:
+    """The median error of quiet days corrects the forecasts of days with a level and rain only."""
+    frame = record(RAINY, days=500, seed=7)
+    frame = frame if gap is None else with_gap(frame, gap, 498, 500)
+    samples = make_samples(frame, frame, RAINY)
+    default = with_default(hindcast.point_forecasts(samples, RAINY, CHEAP), samples)["default"]
+    assert any(default.shift.values()) == (gap is None)
 
 
 def test_a_real_outage_of_the_drivers_adds_simulated_outages_that_hide_rain() -> None:

@@ -53,6 +53,26 @@ def test_paths_have_the_correlation_of_the_errors() -> None:
     assert (np.diff(last[2, order]) <= 0).all()
 
 
+def test_the_template_spans_all_past_days_of_the_same_wetness() -> None:
+    """Other errors of the first dry day, or of the last one, join other paths on dry days, and on no wet day."""
+    members, errors, wet = random_ensemble(5)
+    errors[:, :] = np.random.default_rng(6).normal(size=errors.shape)
+    first = int(np.searchsorted(DAYS, DAYS[-1].astype("datetime64[M]")))  # of the last month
+    past = np.arange(first - max(LEADS) + 1)
+    before = join_leads(members, errors, leads=LEADS, days=DAYS, wet=wet)
+    month = np.arange(len(DAYS)) >= first
+    for is_wet in (False, True):
+        candidates = past[wet[past] == is_wet]
+        assert len(candidates) >= MEMBERS
+        for day in (candidates[0], candidates[-1]):
+            changed = errors.copy()
+            changed[day] = (99.0, -99.0, 99.0)
+            after = join_leads(members, changed, leads=LEADS, days=DAYS, wet=wet)
+            is_other = (before != after).any(axis=(1, 2))
+            assert is_other[month & (wet == is_wet)].all()
+            assert not is_other[month & (wet != is_wet)].any()
+
+
 def test_with_few_errors_members_are_joined_by_rank() -> None:
     members, errors, wet = random_ensemble(3)
     errors[MEMBERS - 1 :] = np.nan

@@ -4,16 +4,21 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import xarray
 
 import forebay
+from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.errors import ConfigError, DataError, ForebayError
+from forebay.jobs.datasets import daily_dataset, forecast_dataset, write_netcdf
 from forebay.jobs.forecast import ForecastResult
+from forebay.jobs.observations import FetchResult
 from forebay.tables import FORECASTS
 from tests import synthetic
 from tests.synthetic import daily_frame, rain_gauge, small_dam
@@ -135,10 +140,58 @@ def test_a_forecast_as_a_dataset_has_cf_names_and_the_same_numbers(forecast: For
     assert dataset.attrs["Conventions"] == "CF-1.11"
     assert dataset.attrs["title"].startswith("SIMULATED: ")
     for row in forecast.to_frame().iter_rows(named=True):
-        cell = dataset["level"].sel(lead_time=np.timedelta64(row["lead_time"], "D"), quantile=row["quantile"])
-        assert cell.item() == row["level"]
+        cells = dataset.sel(lead_time=np.timedelta64(row["lead_time"], "D"), quantile=row["quantile"])
+        cell = cells["level"]
+        assert (cell.item(), cells["change"].item()) == (row["level"], row["change"])
+        assert cell["level_date"].values == np.datetime64(row["level_date"])
         assert cell["valid_date"].values == np.datetime64(row["valid_date"])
         assert cell["valid_time"].values == cell["init_time"].values + np.timedelta64(row["lead_time"], "D")
+
+
+@pytest.mark.parametrize(
+    ("variable", "unit", "udunits"),
+    [
+        ("reservoir_level", "ft", "foot"),
+        ("reservoir_level", "cm", "cm"),
+        ("storage", "GL", "gigaliter"),
+        ("storage", "MG", "1e6 US_liquid_gallon"),
+        ("storage", "ac-ft", "acre_foot"),
+        ("storage_percent", "%", "percent"),
+    ],
+)
+def test_a_dataset_has_the_units_of_udunits_and_each_gauge_its_canonical_one(
+    variable: str, unit: str, udunits: str
+) -> None:
+    target = {"role": "target", "station": "lake", "variable": variable, "unit": unit}
+    dam = small_dam(target, rain_gauge(unit="in"), unit=unit)
+    days = daily_frame(dam, {dam.target_gauge.column: [1.0, 2.0], "rainfall_r1": [25.4, 0.0]})
+    daily = daily_dataset(days, dam)
+    issued = synthetic.forecasts(dam, days, [synthetic.FIRST_DAY]).filter(pl.col("model") == "default")
+    forecasts = forecast_dataset(issued, dam)
+    units = [data.attrs["units"] for data in (forecasts["level"], forecasts["change"], daily[dam.target_gauge.column])]
+    assert units == [udunits] * 3
+    assert daily["rainfall_r1"].attrs["units"] == "mm" and daily["rainfall_r1"].values.tolist() == [25.4, 0.0]
+    assert (daily.attrs["dam"], forecasts.attrs["dam"]) == ("small", "small")
+
+
+def test_a_dataset_has_the_day_of_the_level_and_the_time_of_writing_in_utc(tmp_path: Path) -> None:
+    dam = small_dam()
+    first, second = (synthetic.FIRST_DAY + timedelta(days=k) for k in range(2))
+    table = synthetic.forecasts(dam, daily_frame(dam, {"reservoir_level": [1.0, 2.0]}), [first, second])
+    table = table.filter(pl.col("model") == "default").with_columns(level_date=pl.lit(first))
+    path = tmp_path / "forecast.nc"
+    write_netcdf(forecast_dataset(table, dam), path, now=datetime.fromisoformat("2026-01-02T08:00:00+10:00"))
+    with xarray.open_dataset(path, decode_timedelta=True) as dataset:
+        assert dataset["level_date"].values.astype("datetime64[D]").tolist() == [first, first]
+        assert dataset["valid_date"].values.astype("datetime64[D]")[1, 2] == np.datetime64(second + timedelta(days=3))
+        assert dataset.attrs["history"].startswith("2026-01-01T22:00:00Z written by forebay ")
+
+
+def test_the_title_of_a_fetch_counts_new_readings() -> None:
+    counts = {"gauge": ["a", "b"], "rows": [40, 30], "new": [3, 1], "revised": [7, 0]}
+    rows = pl.DataFrame(counts, schema={name: FETCHES.columns[name] for name in counts})
+    title = FetchResult(small_dam(), FetchReport(rows, {}, None)).title()
+    assert title == "Small Dam (SIMULATED), 2 gauges, 4 new readings"
 
 
 def test_a_report_is_one_file(forecast: ForecastResult, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import json
 import polars as pl
 import pytest
 
+from forebay.services import SERVICES, Service
 from forebay.sources.quality import NO_CODE, grade, grades, grades_by_number, means_missing
 from tests.shared import SHARED, needs_shared
 
@@ -27,6 +28,16 @@ GRADES = {"good", "fair", "poor", "estimated", "unknown", "missing"}
 )
 def test_grades_of_listed_codes(agency: str, code: str, expected: str) -> None:
     assert grades(agency)[code] == expected
+
+
+@pytest.mark.parametrize(
+    ("agency", "code", "expected"),
+    [("bom", "10", "good"), ("bom", "210", "poor"), ("bom", "-1", "missing"), ("bom", "140", "unknown"),
+     ("uk_ea", "Suspect", "poor"), ("uk_ea", "Good/Incomplete", "poor"), ("uk_ea", "Missing", "missing")],
+)  # fmt: skip
+def test_codes_may_be_texts_and_negative_numbers(agency: str, code: str, expected: str) -> None:
+    assert grades(agency)[code] == expected
+    assert set(grades_by_number(agency)[:NO_CODE]) <= GRADES
 
 
 def test_every_grade_is_on_the_scale_and_no_code_has_two() -> None:
@@ -93,3 +104,12 @@ def test_only_two_of_all_recorded_texts_mean_a_missing_value() -> None:
         texts |= {text for trace in result["traces"] for text in trace["quality_codes"].values()}
     assert len(texts) == 11
     assert {text for text in texts if means_missing(text)} == {"Data Unavailable", "Data unavailable"}
+
+
+def test_words_are_codes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Service("Toy Water", "hydstra", quality_codes={"good": "1-2 Good", "poor": "N"})
+    monkeypatch.setitem(SERVICES, "wordwater", entry)
+    assert dict(grades("wordwater")) == {"1": "good", "2": "good", "Good": "good", "N": "poor"}
+    codes = pl.Series("code", ["Good", "N", "2", "n", None]).to_frame()
+    graded = codes.select(grade(pl.col("code"), "wordwater")).to_series().to_list()
+    assert graded == ["good", "poor", "good", "unknown", "unknown"]

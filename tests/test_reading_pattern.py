@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,6 +14,8 @@ from forebay.features.reading_pattern import RECENT_READINGS, reading_pattern, r
 from forebay.features.samples import make_samples
 from forebay.forecasts.limitations import limitations
 from forebay.tables import DEFAULT_MODEL
+from forebay.verify.point_forecasts import PointForecasts
+from forebay.verify.uncertainty import quantile_changes
 from forebay.verify.verification import verify_hindcast
 from tests.synthetic import daily_frame, small_dam
 
@@ -29,6 +33,17 @@ def on_days(values: np.ndarray, days: np.ndarray) -> np.ndarray:
 def test_the_resolution_is_the_step_of_the_readings(step: float, scale: float) -> None:
     values = np.round(WALK * max(1, step) / step) * step
     assert resolution_by_day((values * scale) / scale)[-1] == pytest.approx(step)
+
+
+@pytest.mark.parametrize("resolution", [0.5, 0.0])
+def test_no_interval_is_narrower_than_the_rounding_of_the_readings(resolution: float) -> None:
+    """Of a level that never changes: its readings are uniform within their step."""
+    dam, days = small_dam(hindcast={"leads": (1,)}), 120
+    frame = daily_frame(dam, {"reservoir_level": [95.0] * days})
+    samples = replace(make_samples(frame, frame, dam), resolution=np.full(days, resolution))
+    points = {"no_change": PointForecasts({1: np.zeros(days)})}
+    changes = quantile_changes(samples, points, "no_change", probabilities=(0.05, 0.25, 0.5, 0.9))[-1, 0]
+    assert changes.tolist() == pytest.approx([resolution * p for p in (-0.45, -0.25, 0.0, 0.4)])
 
 
 def test_a_level_near_zero_has_no_large_resolution() -> None:

@@ -14,15 +14,18 @@ import pytest
 
 from forebay.archive import upkeep
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
-from forebay.archive.series import NO_RULES
+from forebay.archive.series import NO_RULES, adoption
 from forebay.archive.store import Archive, open_archive
+from forebay.archive.views import SERIES
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.gauge import Gauge
+from forebay.dams.gauge import Gauge, HydstraSeries
 from forebay.days.daily import daily_table
 from forebay.settings import Settings
 from forebay.sources import fetch_readings
+from forebay.tables import READINGS
 from tests.postgres import Cluster
+from tests.readings import make_gauge
 
 NOW = datetime(2024, 2, 20, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -106,6 +109,41 @@ def test_after_a_correction_of_the_dam_file_everything_equals_a_fresh_archive(
     assert archive.revisions(dam.gauges).is_empty(), "a correction of the dam file is no revision by an agency"
 
 
+RULES: dict[str, dict[str, object]] = {
+    "unit": {"unit": "ft"},
+    "scale": {"scale": 2.0},
+    "offset": {"offset": 1.0},
+    "readings_from": {"readings_from": ({"from": date(2024, 1, 9), "scale": 2.0},)},
+    "reading": {"reading": "total"},
+    "reading_at": {"reading": "instantaneous", "reading_at": "08:00"},
+    "interval": {"interval": "hour"},
+    "stamp": {"stamp": "end"},
+    "day_start": {"day_start": "09:00"},
+    **{f"hydstra.{key}": {"hydstra": {key: "131.00"}} for key in HydstraSeries.model_fields},
+}
+NO_RULES_OF_READINGS: dict[str, dict[str, object]] = {
+    "name": {"name": "Lake"},
+    "latency_h": {"latency_h": 6.0},
+    "aggregate": {"aggregate": "max"},
+    "share_required": {"share_required": 0.5},
+    "valid_range": {"valid_range": (0.0, 100.0)},
+    "sentinels": {"sentinels": {"values": (-1.0,)}},
+    "accept": {"accept": ({"from": date(2024, 1, 9), "reason": "works"},)},
+}
+
+
+@pytest.mark.parametrize("key", [*RULES, *NO_RULES_OF_READINGS])
+def test_a_key_is_a_reading_rule_if_it_affects_the_value_or_the_time_of_a_reading(key: str) -> None:
+    changed = make_gauge(**RULES.get(key, NO_RULES_OF_READINGS.get(key, {})))
+    assert (changed.series["rules"] != make_gauge().series["rules"]) == (key in RULES)
+
+
+def test_every_key_of_a_gauge_is_a_reading_rule_or_not() -> None:
+    tested = {key.partition(".")[0] for key in (*RULES, *NO_RULES_OF_READINGS)}
+    identity = {"role", "source", "station", "variable"}
+    assert tested | identity | {"file", "travel_time_h"} == set(Gauge.model_fields)
+
+
 def test_before_the_next_fetch_nothing_read_by_other_rules_is_used(tmp_path: Path, archive: Archive) -> None:
     write_level(tmp_path / "level.csv")
     fetch(read_dam(tmp_path), archive)
@@ -151,16 +189,34 @@ def test_a_moved_folder_keeps_its_history(tmp_path: Path, archive: Archive) -> N
 @pytest.mark.parametrize("change", ["fewer days", "other levels"])
 def test_a_file_that_is_invisible_here_keeps_its_series(tmp_path: Path, archive: Archive, change: str) -> None:
     """Two machines use one archive; neither sees the files of the other, and their dam files have the same id."""
-    for name, days, base in (("a", DAYS, 94.0), ("b", DAYS[5:] if change == "fewer days" else DAYS, 12.0)):
+    other = (DAYS[5:], 94.05) if change == "fewer days" else (DAYS, 12.0)
+    for name, (days, base) in (("a", (DAYS, 94.0)), ("b", other)):
         (tmp_path / name).mkdir()
-        write_level(tmp_path / name / "level.csv", days, base=94.0 if change == "fewer days" else base)
+        write_level(tmp_path / name / "level.csv", days, base=base)
     first, second = (read_dam(tmp_path / name) for name in "ab")
-    for dam, hidden in ((first, "b"), (second, "a"), (first, "b"), (second, "a")):
+    for number, (dam, hidden) in enumerate(((first, "b"), (second, "a"), (first, "b"), (second, "a"))):
         (tmp_path / hidden).rename(tmp_path / "hidden")
-        assert fetch(dam, archive).table["withdrawn"][0] == 0
+        assert fetch(dam, archive, NOW + number * DAY).table.select("withdrawn", "error").row(0) == (0, None)
         (tmp_path / "hidden").rename(tmp_path / hidden)
     assert archive.as_of(first.gauges).height == len(DAYS)
     assert archive.revisions((*first.gauges, *second.gauges)).is_empty()
+
+
+@pytest.mark.parametrize("left", [(), ("old/1.csv",), ("old/2.csv",), ("old/1.csv", "old/2.csv")])
+def test_files_were_moved_if_none_is_at_its_old_path(tmp_path: Path, left: tuple[str, ...]) -> None:
+    (tmp_path / "old").mkdir()
+    for name in left:
+        (tmp_path / name).touch()
+
+    def gauge_of(folder: str) -> Gauge:
+        file = {"path": (f"{tmp_path}/{folder}/1.csv", f"{tmp_path}/{folder}/2.csv"), "date": "d", "value": "v"}
+        return make_gauge(source="csv", file=file)
+
+    old, new = gauge_of("old"), gauge_of("new")
+    schema = {"id": pl.Int64, **{name: READINGS.columns[name] for name in SERIES}, "reading_rules": pl.String}
+    stored = pl.DataFrame([{"id": 7} | old.series | {"reading_rules": old.reading_rules}], schema=schema)
+    assert adoption(stored, new) == (None if left else 7)
+    assert adoption(stored, old) is None, "it has its own series"
 
 
 def test_a_copied_folder_has_a_history_of_its_own(tmp_path: Path, archive: Archive) -> None:
@@ -241,6 +297,24 @@ def test_readings_in_the_future_are_counted_and_the_first_is_named(tmp_path: Pat
     )
 
 
+def test_the_day_of_a_reading_in_the_future_is_that_of_the_dams_clock(tmp_path: Path, archive: Archive) -> None:
+    rows = "2024-01-01 08:00,94.1\n2024-01-01 09:00,94.1\n2062-10-05 08:30,94.1\n"  # the last is on 4 October in UTC
+    (tmp_path / "level.csv").write_text(f"date,level\n{rows}")
+    keys = ('unit = "m"\nfile', 'unit = "m"\ninterval = "hour"\nfile')
+    text = DAM.replace(*keys).replace('date = "date"', 'date = "date", date_format = "%Y-%m-%d %H:%M"')
+    table = fetch(read_dam(tmp_path, text), archive).table
+    assert "1 reading lies in the future and is left out, the first of 2062-10-05 08:30;" in table["note"][0]
+
+
+@pytest.mark.parametrize(("clock", "age"), [("13:59", 11), ("14:00", 12), ("23:59", 12)])
+def test_the_age_of_a_reading_is_in_days_of_the_dams_clock(
+    tmp_path: Path, archive: Archive, clock: str, age: int
+) -> None:
+    write_level(tmp_path / "level.csv")  # the last day is 9 February
+    table = fetch(read_dam(tmp_path), archive, datetime.fromisoformat(f"2024-02-20T{clock}Z")).table
+    assert table["age"].to_list() == [age]
+
+
 def test_an_implausible_reading_is_never_the_newest(tmp_path: Path, archive: Archive) -> None:
     write_level(tmp_path / "level.csv", lines="2024-02-12,-9999,0,0\n2024-02-13,99999,0,0\n2024-02-14,99.5,0,0\n")
     dam = read_dam(tmp_path, DAM.replace('unit = "m"\nfile', 'unit = "m"\nvalid_range = [90, 97]\nfile'))
@@ -314,6 +388,14 @@ def test_an_upgrade_loses_no_version_and_answers_as_of_as_before(tmp_path: Path,
             connection.execute("INSERT INTO observation VALUES (77, 0, 0, 1.0, '1', 'good', '1')")
     with open_archive(f"sqlite:///{upgraded}"):
         assert not (tmp_path / "forebay.schema-1-1.db").exists(), "upgraded once"
+
+
+def test_an_upgrade_overwrites_no_file(tmp_path: Path, upgraded: Path) -> None:
+    before = old_tables(upgraded)
+    (tmp_path / "forebay.schema-1.db").write_text("mine")
+    open_archive(f"sqlite:///{upgraded}").close()
+    assert (tmp_path / "forebay.schema-1.db").read_bytes() == b"mine"
+    assert old_tables(tmp_path / "forebay.schema-1-1.db") == before
 
 
 def test_two_gauges_of_one_old_series_each_have_its_readings(tmp_path: Path, upgraded: Path) -> None:

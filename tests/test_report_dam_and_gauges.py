@@ -31,6 +31,12 @@ def test_the_section_lists_the_facts_of_the_dam_file() -> None:
     assert "80 to 100 m: 0 to 5,000 ML, 2 points, surveyed 2011-05-01 Notes" in text
 
 
+def test_the_position_is_latitude_and_longitude() -> None:
+    report = example_report()
+    dam = report.dam.model_copy(update={"latitude": -33.5, "longitude": 150.25})
+    assert "Position -33.5°, 150.25° Days" in section_text("dam_and_gauges", replace(report, dam=dam))
+
+
 def test_the_section_lists_gauges_and_the_last_fetch() -> None:
     text = section_text("dam_and_gauges", example_report())
     assert "stream A creek simulated creek stream level m mean, daily 00:00" in text.replace("Stream", "stream")

@@ -1,5 +1,6 @@
 """`forebay.report.diagnostics`: tables and figures, each with a sentence on how to read it."""
 
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -12,7 +13,7 @@ from forebay.report.input_values import input_texts
 from forebay.report.write import render_report
 from forebay.verify.diagnostics import Diagnostics
 from tests import synthetic
-from tests.report_examples import diagnosed_report, example_report, section_text
+from tests.report_examples import diagnosed_report, example_report, section_html, section_rows, section_text
 
 
 def test_every_part_has_a_sentence_on_how_to_read_it() -> None:
@@ -57,6 +58,56 @@ def test_every_group_of_inputs_has_a_title_and_the_unit_of_the_dam_file() -> Non
         "level 330.5 ft", "last daily change −0.25 ft", "rain on that day 1 in", "temperature above freezing 18 degF",
         "River 1 ft3/s", "Release –", "Rain forecast, total 2 in",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variable", "unit", "curve", "shown"),
+    [
+        ("reservoir_level", "m", False, "ML"),
+        ("reservoir_level", "m", True, "m"),
+        ("storage", "GL", False, "GL"),
+        ("storage_percent", "%", False, "ML"),
+    ],
+)
+def test_the_effect_of_a_planned_flow_has_the_unit_of_its_input(
+    variable: str, unit: str, curve: bool, shown: str
+) -> None:
+    target = {"role": "target", "station": "lake", "variable": variable, "unit": unit}
+    plan = {"kind": "release", "id": "plan", "name": "Plan", "unit": "m3/s"}
+    curves = [{"level_unit": "m", "storage_unit": "ML", "points": [[80, 0], [100, 5000]]}] if curve else []
+    dam = synthetic.small_dam(target, unit=unit, forcings=[plan], storage_curves=curves)
+    assert input_texts({"forcing_plan_lead": -2.5}, dam) == [f"Plan, effect −2.5 {shown}"]
+
+
+def test_every_score_is_in_its_own_column() -> None:
+    report = diagnosed_report()
+    shown = {
+        "crps": ("CRPS", 0.0111, "0.0111"), "crps_skill_best": ("CRPS skill", 0.21, "+0.21"),
+        "nse": ("NSE of the change", 0.31, "0.31"), "kge": ("KGE of the change", 0.41, "0.41"),
+        "pinball": ("Pinball loss", 0.0051, "0.0051"), "width_90": ("Width of 90%", 0.0611, "0.0611"),
+        "above_95": ("Above 95%", 0.07, "7%"), "events": ("Events", 8.0, "8"),
+        "share_forecast": ("Days with a forecast", 0.95, "95%"),
+        "outside_experience": ("Outside experience", 0.02, "2%"), "outside_limits": ("Outside the limits", 3.0, "3"),
+    }  # fmt: skip
+    mae = report.scores.filter(pl.col("metric") == "mae")
+    own = [mae.with_columns(metric=pl.lit(name), value=pl.lit(value)) for name, (_, value, _) in shown.items()]
+    rows = section_rows("diagnostics", replace(report, scores=pl.concat([report.scores, *own])))
+    row = next(row for row in rows if row.get("Lead time, days") == "3")
+    expected = {"Days": "300", "In 80%": "81%", "In 90%": "89%"} | {header: text for header, _, text in shown.values()}
+    assert row | expected == row
+
+
+def test_the_table_of_scores_has_every_number_under_its_header_and_underlines_the_best_reference() -> None:
+    """The synthetic MAE is 0.01 for the model and 0.012 to 0.018 for the references, times the lead time."""
+    report = example_report()
+    row = next(row for row in section_rows("scores", report) if row.get("Lead time, days") == "3")
+    assert row == {
+        "Lead time, days": "3", "Days": "300", "MAE": "0.0300", "no change": "0.0360", "last change": "0.0420",
+        "damped change": "0.0480", "climatology": "0.0540", "Skill (90% band)": "+0.17 +0.07 to +0.27",
+        "In 80%": "81%", "In 90%": "89%", "MAE, top 5%": "0.1800",
+    }  # fmt: skip
+    underlined = re.findall(r'data-label="([^"]+)"[^>]*>\s*<u>', section_html("scores", report))
+    assert set(underlined) == {"no change"}
 
 
 def test_skill_of_fewer_than_30_days_is_not_shown() -> None:

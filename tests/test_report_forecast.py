@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import date
 
 import polars as pl
+import pytest
 
 from forebay.charts.forecast import forecast_figure
 from tests import synthetic
-from tests.report_examples import example_report, section_text
+from tests.report_examples import example_report, section_rows, section_text
 
 
 def test_the_section_has_the_table_and_the_starting_level() -> None:
@@ -25,6 +26,18 @@ def test_levels_observed_afterwards_are_in_the_table_with_their_interval() -> No
     assert "100.224 to 100.290 0.000 100.260 inside 90%" in text
     assert "0.000 99.000 below 90%" in text
     assert "Observed afterwards" not in section_text("forecast", report)
+
+
+@pytest.mark.parametrize(
+    ("level", "outcome"),
+    [(100.223, "below 90%"), (100.226, "inside 90%"), (100.288, "inside 90%"), (100.291, "above 90%")],
+)
+def test_a_level_observed_afterwards_is_compared_with_the_90_percent_interval(level: float, outcome: str) -> None:
+    """The 90% interval is 100.224 to 100.290, the 80% interval 100.231 to 100.283."""
+    later = pl.DataFrame({"date": [date(2021, 4, 15)], "level": [level]})
+    first, *_ = section_rows("forecast", replace(example_report(), later_levels=later))[1:]
+    assert (first["80% interval"], first["90% interval"]) == ("100.231 to 100.283", "100.224 to 100.290")
+    assert first["Observed afterwards"] == f"{level:.3f} {outcome}"
 
 
 def test_the_section_has_the_distance_to_reference_levels() -> None:

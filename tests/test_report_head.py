@@ -70,6 +70,25 @@ def test_a_level_older_than_the_init_date_has_its_age() -> None:
     assert "The last level is 1 day older, from 2021-04-13." in text
 
 
+def test_the_age_in_the_title_is_that_of_the_level() -> None:
+    report = example_report()
+    level_date = report.forecast.init_date - timedelta(days=2)
+    issue_time = report.forecast.init_time + timedelta(days=3, hours=1)
+    text = head_text(replace(report, forecast=replace(report.forecast, level_date=level_date, issue_time=issue_time)))
+    assert f"reservoir level as of {level_date}, 5 days old" in text
+
+
+@pytest.mark.parametrize("share", ["recent", "whole"])
+def test_one_bad_share_decides_the_verdict(share: str) -> None:
+    report = replace(diagnosed_report())
+    good = pl.DataFrame({"lead_time": [1], "recent": [0.9], "recent_n": [365], "whole": [0.9], "whole_n": [900]})
+    report.__dict__["interval_coverage"] = good.with_columns(pl.lit(0.7).alias(share))
+    assert "No: it is too narrow" in head_text(report)
+    report = replace(report)
+    report.__dict__["interval_coverage"] = good
+    assert "Yes: it holds as stated" in head_text(report)
+
+
 def test_the_verdict_on_the_interval_has_its_shares_and_their_n() -> None:
     report = diagnosed_report()
     table = report.interval_coverage
@@ -120,6 +139,18 @@ def test_late_gauges_have_their_age_and_flags_and_limitations_are_listed() -> No
     level = report.daily["reservoir_level"][-1]
     assert re.search(rf"Newest value of each gauge .* {level:.3f} m {last}", text), "as precise as the forecast"
     assert "Nothing: no reading of the last days is flagged" in clean
+
+
+def test_the_oldest_late_gauge_is_first() -> None:
+    report = example_report()
+    last = report.daily["date"][-1]
+    until = {"stream_level_creek": 4, "rainfall_r1": 6, "rainfall_r2": 9999}
+    daily = report.daily.with_columns(
+        pl.when(pl.col("date") <= last - timedelta(days=age)).then(name).alias(name) for name, age in until.items()
+    )
+    text = head_text(replace(report, daily=daily))
+    late = "Rainfall 2: no usable value Rainfall 1: 6 days old A creek: 4 days old"
+    assert f"Which data is late? 3 of 4 gauges {late}" in text
 
 
 def _if_last_lead(value: float) -> pl.Expr:

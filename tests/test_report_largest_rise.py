@@ -9,6 +9,7 @@ from tests.report_examples import example_report, section_text
 def test_the_section_has_forecasts_and_observed_changes() -> None:
     text = section_text("largest_rise", example_report())
     assert "The largest lasting rise in the 60 days of the hindcast is 4.018 m, from 2020-02-09" in text
+    assert "Forecast for 2020-02-10, issued one day before: 0.000 m (90% interval −0.033 to +0.033)." in text
     assert "Observed: +4.018 m, above the 90% interval." in text
     assert "Earlier forecasts of this day in the charts: 4." in text
     assert "The observed level was inside the 90% interval of none of them." in text

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import altair as alt
@@ -69,6 +70,38 @@ def test_values_have_the_unit_of_the_dam_file_and_every_chart_a_text() -> None:
     assert "212250" not in text
     axes = json.dumps(specs["discharge_212250"])
     assert "A river, ft3/s" in axes and "35.31" in axes, "1 m3/s is 35.31 ft3/s"
+
+
+def test_flagged_days_are_counted_and_not_spells() -> None:
+    dam = synthetic.small_dam()
+    days = pl.date_range(synthetic.FIRST_DAY, synthetic.FIRST_DAY + timedelta(days=9), eager=True)
+    flagged = [("spike", 0), ("spike", 1), ("jump", 3), ("jump", 4), ("jump", 6)]
+    rows = [("reservoir_level", days[k], reason, days[k], None, 9.0, 1.0) for reason, k in flagged]
+    html = render_screening(dam, flag_runs(pl.DataFrame(rows, schema=FLAGS.columns, orient="row")), {
+        "reservoir_level": {"title": "A chart"}
+    })  # fmt: skip
+    assert "Flagged: jump 3 days, spike 2 days." in visible_text(html.split("<script>")[0])
+
+
+def test_a_chart_shows_the_flags_in_force_on_their_days_and_covers_the_usual_values() -> None:
+    dam = synthetic.small_dam()
+    daily = synthetic.daily_frame(dam, {"reservoir_level": [5.0, 6.0, -999.0, 7.0, 6.0]})
+    days = daily["date"].to_list()
+    rows = [
+        ("reservoir_level", days[1], "spike", days[3], None, 6.0, 5.5),
+        ("reservoir_level", days[2], "sentinel", days[2], None, -999.0, None),
+        ("reservoir_level", days[3], "jump", days[3], days[4], 7.0, 6.0),
+    ]
+    flags = pl.DataFrame(rows, schema=FLAGS.columns, orient="row")
+    spec = gauge_chart(daily, flags, dam, dam.target_gauge).to_dict()
+    line, dots = (spec["datasets"][layer["data"]["name"]] for layer in spec["concat"][0]["layer"])
+    names, *marks = dots.strip().split("\n")
+    shown = [dict(zip(names.split(","), mark.split(","), strict=True)) for mark in marks]
+    assert [(mark["date"][:10], mark["reason"], mark["value"], mark["reading"]) for mark in shown] == [
+        (str(days[1]), "spike", "6.0", "6.0"),
+        (str(days[2]), "sentinel", "5.0", "-999.0"),  # at the edge
+    ]
+    assert f"{days[2]}T00:00:00,\n" in line, "no line to the sentinel"
 
 
 @needs_chromium

@@ -10,12 +10,14 @@ import pytest
 from jinja2 import ChoiceLoader, DictLoader
 
 from forebay.charts.figures import Figure
-from forebay.charts.registry import REPORT_CHARTS
+from forebay.charts.registry import REPORT_CHARTS, report_figures
 from forebay.charts.report_tables import Report
 from forebay.report.environment import environment
+from forebay.report.head import build_head
 from forebay.report.sections import SECTIONS, Section
 from forebay.report.write import render_report, sections_of
-from tests.report_examples import diagnosed_report, example_report
+from forebay.verify.diagnostics import Diagnostics
+from tests.report_examples import diagnosed_report, example_report, section_rows, section_text, template_text
 
 TEMPLATE = """{% import "macros.html" as ui %}
 <p>{{ dam.name }} has {{ count | plural("gauge") }}.</p>{{ ui.chart_figure(figures.toy) }}"""
@@ -48,11 +50,42 @@ def test_every_link_within_the_page_has_a_target() -> None:
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'id="([^"]+)"', html))
 
 
+def test_the_limitations_begin_with_what_is_outside_experience() -> None:
+    report = example_report()
+    issued = replace(report.forecast, outside_experience=("Outside experience: rain.",), forcings=("Used: a plan.",))
+    text = section_text("limitations", replace(report, forecast=issued)).strip()
+    assert text == "Outside experience: rain. A creek has no data. Used: a plan."
+
+
 def test_a_section_with_a_false_condition_is_absent() -> None:
     names = [section.name for section in sections_of(example_report())]
     assert names == [section.name for section in SECTIONS if section.name != "diagnostics"]
     toy = Section("toy", "Toy", build_toy, lambda report: not report.dam.simulated)
     assert sections_of(example_report(), (toy,)) == []
+
+
+def test_a_dam_without_the_usual_lead_times_has_every_table_and_figure() -> None:
+    report = diagnosed_report()
+    assert report.diagnostics is not None
+    few = pl.col("lead_time").is_in([2, 4, 5, 6])
+    diagnostics = Diagnostics(**{name: rows.filter(few) for name, rows in report.diagnostics.by_name().items()})
+    issued = replace(
+        report.forecast, table=report.forecast.table.filter(few), explanation=report.forecast.explanation.filter(few)
+    )
+    rare = replace(
+        report,
+        forecast=issued,
+        hindcast=report.hindcast.filter(few),
+        scores=report.scores.filter(few),
+        diagnostics=diagnostics,
+    )
+    assert list(report_figures(rare)) == list(report_figures(report))
+    for name in ("scores", "diagnostics"):
+        leads = [row["Lead time, days"] for row in section_rows(name, rare) if "Lead time, days" in row]
+        assert set(leads) == {"2", "4", "5"}
+    assert {"2 days", "4 days", "5 days"} <= set(section_rows("largest_rise", rare)[1])
+    head = template_text("head.html", rare, build_head(rare))
+    assert all(f"in {lead} days" in head for lead in (2, 4, 5)) and "in 6 days" not in head
 
 
 def test_a_toy_section_appears_with_its_figure(monkeypatch: pytest.MonkeyPatch) -> None:

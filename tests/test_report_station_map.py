@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +14,7 @@ import vl_convert
 from forebay.charts import station_map
 from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.spec import file_spec
-from forebay.sources.stations import SERIES, STATIONS, StationList, StationSearch
+from forebay.sources.stations import NEARBY_SERIES, NEARBY_STATIONS, NearbyStations
 from tests.command_line import CommandResult, forebay
 from tests.report_examples import check_in_browser, needs_chromium
 from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warragamba, station_server
@@ -21,6 +23,10 @@ from tests.station_server import LAKE, RAIN, VOLTS, Service, Site, around_warrag
 @pytest.fixture(autouse=True)
 def _in_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+
+NSW = {"source": "waternsw"}
+ONLY = ("--service", "waternsw")
+"""Arguments of a search that must not ask the other services of the region."""
 
 
 @pytest.fixture
@@ -32,20 +38,23 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield served
 
 
-def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> StationList:
+def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) -> NearbyStations:
     """Stations (id, km, bearing) that measure rain and stage."""
-    rows = [{"station": name, "name": name, "distance_km": km, "bearing_deg": angle} for name, km, angle in stations]
+    rows = [{**NSW, "station": name, "name": name, "distance_km": km, "bearing_deg": at} for name, km, at in stations]
     variables = ("rainfall", "stream_level")
-    series = [{"station": name, "variable": variable} for name, *_ in stations for variable in variables]
-    return StationList(
-        StationSearch(0.0, 0.0, radius_km),
-        pl.DataFrame(rows, schema=STATIONS.columns),
-        pl.DataFrame(series, schema=SERIES.columns),
+    series = [{**NSW, "station": name, "variable": variable} for name, *_ in stations for variable in variables]
+    return NearbyStations(
+        0.0,
+        0.0,
+        radius_km,
+        ("waternsw",),
+        pl.DataFrame(rows, schema=NEARBY_STATIONS.columns),
+        pl.DataFrame(series, schema=NEARBY_SERIES.columns),
         (),
     )
 
 
-def svg_of(stations: StationList) -> str:
+def svg_of(stations: NearbyStations) -> str:
     chart = station_map.station_map(stations, "The <Place>")
     chart.to_dict()  # validates
     svg = vl_convert.vegalite_to_svg(file_spec(chart), vl_version=VEGA_LITE)
@@ -53,7 +62,7 @@ def svg_of(stations: StationList) -> str:
     return svg
 
 
-def layer(stations: StationList, mark: str) -> list[list[dict[str, float | str]]]:
+def layer(stations: NearbyStations, mark: str) -> list[list[dict[str, float | str]]]:
     spec = file_spec(station_map.station_map(stations, "P"))
     return [spec["datasets"][part["data"]["name"]] for part in spec["layer"] if part["mark"]["type"] == mark]
 
@@ -81,6 +90,15 @@ def test_the_map_names_the_place_the_rings_and_every_station() -> None:
     for text in ("The &lt;Place&gt;", "10 km", "212242", "563035", "rainfall", "stream_level"):
         assert f">{text}<" in svg
     assert "stations of waternsw within 10 km" in svg
+
+
+def test_a_dot_has_the_first_and_last_day_of_all_its_series() -> None:
+    stations = stations_at(("a", 5.0, 90.0))
+    spans = [(date(1990, 1, 1), date(2000, 1, 1)), (date(1980, 1, 1), date(2020, 1, 1)), (None, None)]
+    rain = {**NSW, "station": "a", "variable": "rainfall"}
+    series = [{**rain, "first_day": first, "last_day": last} for first, last in spans]
+    ((dot,),) = layer(replace(stations, series=pl.DataFrame(series, schema=NEARBY_SERIES.columns)), "circle")
+    assert (dot["first_day"], dot["last_day"]) == ("1980-01-01", "2020-01-01")
 
 
 def test_overlapping_labels_are_left_out_but_no_dot() -> None:
@@ -123,11 +141,12 @@ def test_stations_around_a_dam_are_printed(service: Service) -> None:
 
 def test_stations_around_a_place_are_printed_as_json(service: Service) -> None:
     """A latitude that begins with a minus sign is not read as an option."""
-    result = forebay("stations", "--near", "-33.8838,150.5955", "--variable", "rainfall", "--radius-km", "15", "--json")
+    place = ("--near", "-33.8838,150.5955", "--radius-km", "15")
+    result = forebay("stations", *place, "--variable", "rainfall", "--json", *ONLY)
     assert (result.code, result.err) == (0, "")
     content = result.json
-    place = {key: content[key] for key in ("source", "latitude", "longitude", "file")}
-    assert place == {"source": "waternsw", "latitude": -33.8838, "longitude": 150.5955, "file": None}
+    place = {key: content[key] for key in ("sources", "latitude", "longitude", "file")}
+    assert place == {"sources": ["waternsw"], "latitude": -33.8838, "longitude": 150.5955, "file": None}
     (station,) = content["stations"]
     assert (station["station"], station["latitude"], station["datasources"]) == ("900002", -33.9738, ["A", "PROV"])
     assert [(s["variable"], s["unit"], s["code"], s["last_day"]) for s in station["series"]] == [
@@ -136,7 +155,7 @@ def test_stations_around_a_place_are_printed_as_json(service: Service) -> None:
 
 
 def test_no_station_is_a_sentence_and_no_failure(service: Service) -> None:
-    result = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg")
+    result = forebay("stations", "--near=-33.8838,150.5955", "--variable", "storage", "-o", "map.svg", *ONLY)
     assert (result.code, result.err) == (0, "")
     assert "waternsw has no station that measures storage within 25 km." in result.out
     assert Path("map.svg").exists()
@@ -192,5 +211,5 @@ def test_a_simulated_dam_is_marked(service: Service, tmp_path: Path) -> None:
     from tests.test_dam_file import DAM
 
     (tmp_path / "lake.toml").write_text(DAM.replace('name = "The Lake"', 'name = "The Lake"\nsimulated = true'))
-    assert "of The Lake (SIMULATED)" in forebay("stations", "lake.toml", "--radius-km", "100").out
-    assert "of Demo Dam (simulated)" in forebay("stations", "demo", "--radius-km", "100").out
+    assert "of The Lake (SIMULATED)" in forebay("stations", "lake.toml", "--radius-km", "100", *ONLY).out
+    assert "of Demo Dam (simulated)" in forebay("stations", "demo", "--radius-km", "100", *ONLY).out

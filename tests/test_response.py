@@ -173,6 +173,18 @@ def test_near_lead_times_have_near_responses() -> None:
     assert far < np.abs(weights[-1, 2] - first[-1, 2]).sum()
 
 
+def test_distant_lead_times_learn_apart() -> None:
+    """Gates hold the lake for a day; after a week the rise has come in full."""
+    leads = (1, 7)
+    changes = np.repeat(CHANGES[:, None], 2, axis=1)
+    outcomes = np.column_stack([np.minimum(CHANGES[:, 0], FULL - START), CHANGES[:, 0]])
+    weights = response_weights(changes, outcomes, START, full_supply(), leads=leads, probabilities=[0.5])
+    answered = START[:, None] + respond(changes, START, full_supply(), weights, leads=leads)[:, :, 0] - FULL
+    rises = np.flatnonzero(START + CHANGES[:, 0] > FULL + MARGIN)[-30:]
+    assert answered[rises, 0].mean() < 0.15 * (START + CHANGES[:, 0] - FULL)[rises].mean()
+    assert answered[rises, 1].mean() > 0.85 * (START + CHANGES[:, 0] - FULL)[rises].mean()
+
+
 def test_a_start_above_full_supply_is_above_that_of_its_own_day() -> None:
     """The rule curve falls by 2 in a day: a lake at full supply is not in the flood pool, whatever comes."""
     full = FullSupply(np.full(DAYS, FULL), np.full(DAYS, MARGIN), np.zeros(DAYS, int), {1: np.full(DAYS, FULL - 2.0)})

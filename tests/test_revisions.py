@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -62,6 +63,20 @@ def test_since_and_until_are_days_of_the_fetch(archive: Archive) -> None:
         changes(DAM, archive, DAM.gauges, since=date(2024, 7, 19), until=date(2024, 7, 18))
 
 
+@pytest.mark.parametrize(("clock", "day"), [("13:59", 18), ("14:00", 19), ("23:59", 19)])
+def test_the_day_of_a_fetch_is_that_of_the_dams_clock(url: str, clock: str, day: int) -> None:
+    fetched = datetime.fromisoformat(f"2024-07-18T{clock}Z")  # the dam's clock is ten hours ahead
+    with open_archive(url) as archive:
+        for value, instant in ((1.0, MONDAY), (2.0, fetched)):
+            archive.append(readings(LAKE, {START: (value, str(value), "good", "1")}), instant)
+        days = [date(2024, 7, number) for number in (17, 18, 19, 20)]
+        assert [found for found in days if changes(DAM, archive, [LAKE], since=found, until=found).height] == [
+            date(2024, 7, day)
+        ]
+        assert [found for found in days if changes(DAM, archive, [LAKE], since=found).height] == days[: day - 16]
+        assert [found for found in days if changes(DAM, archive, [LAKE], until=found).height] == days[day - 17 :]
+
+
 def test_a_gauge_is_named_by_its_station_or_column() -> None:
     assert select_gauges(DAM, None) == DAM.gauges
     assert select_gauges(DAM, "r1") == select_gauges(DAM, "rainfall_r1") == (RAIN,)
@@ -78,6 +93,20 @@ def test_changes_are_texts_for_the_terminal(archive: Archive) -> None:
     assert [(row["gauge"], row["revisions"], row["readings"], row["values changed"]) for row in summary(table)] == [
         ("reservoir_level", 2, 1, 1), ("stream_level_creek", 1, 1, 0)]  # fmt: skip
     assert summary(table)[0]["largest change"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "largest"), [((1.0, 4.0, 2.0), 3.0), ((1.0, -4.0, -2.0), -5.0), ((1.0, None), None)]
+)
+def test_the_largest_change_of_a_gauge_may_be_a_fall(
+    url: str, changed: tuple[float | None, ...], largest: float | None
+) -> None:
+    with open_archive(url) as archive:
+        for number, value in enumerate(changed):
+            archive.append(readings(CREEK, {START: (value, str(value), "good", "1")}), MONDAY + number * NEXT)
+        (row,) = summary(changes(DAM, archive, [CREEK]))
+    assert row["largest change"] == largest
+    assert row["values changed"] == sum(None not in pair for pair in pairwise(changed))
 
 
 def test_a_change_of_the_text_only_is_listed(url: str) -> None:

@@ -1,5 +1,6 @@
 """Samples: levels and changes for training and verification, regimes, and flags that exclude a value."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,11 +9,18 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.errors import DataError
-from forebay.features.known_inputs import in_date_ranges
+from forebay.features.known_inputs import (
+    extended_inputs_as_known,
+    in_date_ranges,
+    inputs_as_known,
+    screen_versions,
+)
 from forebay.features.samples import NO_VALUE_FLAGS, Samples, make_samples
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
+from tests.test_flags import lake
 
 EXCLUDED = {"from": FIRST_DAY + timedelta(days=3), "to": FIRST_DAY + timedelta(days=4), "reason": "stuck"}
+INFLOW = {"role": "inflow", "station": "i", "variable": "inflow", "unit": "m3/s"}
 STREAM = {"role": "stream", "station": "s", "variable": "stream_level", "unit": "m"}
 
 
@@ -47,6 +55,13 @@ def test_observed_levels_include_values_that_the_screen_flags_and_exclude_no_dat
     np.testing.assert_array_equal(np.isfinite(samples.level), has_value & (np.arange(len(flags)) != 1))
 
 
+@pytest.mark.parametrize("flag", ["unavailable", "absent", "sentinel", "range", "incomplete"])
+def test_a_day_without_a_whole_value_is_no_target(flag: str) -> None:
+    samples = samples_from(small_dam(), reservoir_level=[1.0, 2.0, 4.0], reservoir_level_flag=[None, flag, None])
+    for values in (samples.observed, samples.level, samples.trusted):
+        np.testing.assert_array_equal(values, [1.0, np.nan, 4.0])
+
+
 def test_excluded_periods_are_not_scored_and_not_learned_but_start_forecasts() -> None:
     dam = small_dam(hindcast={"verification_exclude": [EXCLUDED]})
     samples = samples_from(dam, reservoir_level=[1.0, 2.0, 3.0, 50.0, 51.0, 3.5])
@@ -75,12 +90,77 @@ def test_only_the_last_day_uses_revisions() -> None:
     assert samples.inputs["rain_lag0"].to_list() == [0.0, 1.0, 2.0, 9.0]
 
 
+def test_a_change_is_scored_between_the_newest_levels_or_from_the_level_that_its_forecast_starts_from() -> None:
+    dam = small_dam()
+    known = daily_frame(dam, {"reservoir_level": [1.0, 2.0, None, 4.0, 5.0]})
+    newest = daily_frame(dam, {"reservoir_level": [1.5, 2.5, 3.5, 4.5, 5.5]})
+    samples = make_samples(known, newest, dam)
+    assert samples.level_age.tolist() == [0, 0, 1, 0, 0]
+    np.testing.assert_array_equal(samples.observed_change(1), [1.0, 1.0, 4.5 - 2.0, 1.0, np.nan])
+    np.testing.assert_array_equal(samples.observed_change(2), [2.0, 2.0, 5.5 - 2.0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("first", "newest", "reason"), [(-30.0, 0.0, None), (0.0, -30.0, "jump"), (-30.0, -30.0, "jump")]
+)
+def test_the_last_level_is_suspect_by_its_newest_version(first: float, newest: float, reason: str | None) -> None:
+    dam = small_dam()
+    level = lake(days=500)
+    versions = [daily_frame(dam, {"reservoir_level": [*level[:-1], level[-1] + rise]}) for rise in (first, newest)]
+    samples = make_samples(*versions, dam)
+    assert samples.suspect_reason == reason
+    assert samples.level_age[-1] == (0 if reason is None else 1)
+    assert samples.level[-1] == level[-1] + newest
+
+
+def test_the_datum_of_the_last_day_is_that_of_its_newest_version() -> None:
+    """A step of 4 m, 15 days before the end, is in the newest versions alone, or in the first ones alone."""
+    dam, level, stepped = small_dam(full_supply=96.0), lake(days=500), lake((485, -4.0), days=500)
+    plain, step = (daily_frame(dam, {"reservoir_level": values}) for values in (level, stepped))
+    samples = make_samples(plain, step, dam)
+    assert samples.withheld is not None and samples.full_supply is not None
+    assert np.flatnonzero(samples.withheld).tolist() == [499]
+    assert np.flatnonzero(np.isnan(samples.full_supply.level)).tolist() == [499]
+    withheld = make_samples(step, plain, dam).withheld
+    assert withheld is not None
+    assert np.flatnonzero(withheld).tolist() == list(range(495, 499))
+
+
 def test_days_after_the_last_init_date_are_dropped() -> None:
     dam = small_dam()
     newest = daily_frame(dam, {"reservoir_level": [1.0, 2.0, 4.0, 8.0]})
     samples = make_samples(newest.head(3), newest, dam)
     assert len(samples.dates) == len(samples.inputs) == len(samples.observed) == 3
     assert np.isnan(samples.change(samples.observed, 1)[-1])
+
+
+CURVE = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (95.0, 9e3), (200.0, 9e5)]}
+
+
+@pytest.mark.parametrize("facts", [{}, {"full_supply": 96.0}, {"full_supply": 96.0, "storage_curves": [CURVE]}])
+def test_on_an_unknown_datum_no_input_depends_on_the_datum(facts: dict[str, object]) -> None:
+    """An input depends on the datum if it changes when all levels are 3 m higher; then it is withheld."""
+    dam = small_dam(rain_gauge(), INFLOW, **facts)
+    level = np.array(lake(days=60))
+    rain, inflow = np.random.default_rng(1).gamma(2, 2, (2, 60)).tolist()
+    columns = {"rainfall_r1": rain, "inflow_i": inflow}
+    frames = [daily_frame(dam, columns | {"reservoir_level": (level + shift).tolist()}) for shift in (0.0, 3.0)]
+    withheld = np.arange(60) >= 50
+    screened = [replace(screen_versions(frame, frame, dam), withheld=withheld) for frame in frames]
+    for build in (inputs_as_known, extended_inputs_as_known):
+        first, second = (build(versions, dam).drop("start_level", strict=False) for versions in screened)
+        dependent = [name for name in first.columns if not _close(first[name][:50], second[name][:50])]
+        assert len(dependent) >= 1
+        for name in dependent:
+            assert first[name][50:].is_null().all(), name
+            assert not first[name][:50].is_null().all(), name
+        for name in ("last_change", "rain_lag0", "rain_api", "inflow_i", "context_rain_7d"):
+            assert not first[name][50:].is_null().any(), name
+
+
+def _close(first: pl.Series, second: pl.Series) -> bool:
+    values = (column.cast(pl.Float64).to_numpy() for column in (first.to_physical(), second.to_physical()))
+    return bool(np.allclose(*values, atol=1e-9, equal_nan=True))
 
 
 def test_no_usable_level_at_all() -> None:
@@ -138,6 +218,18 @@ def test_a_steep_rise_stays_steep_when_the_record_grows() -> None:
 
     assert wet(250) == wet(400)[:250]
     assert any(wet(250))
+
+
+@pytest.mark.parametrize(("read_in", "metres"), [("ft", 0.3048), ("m", 1.0)])
+@pytest.mark.parametrize(("unit", "size"), [("ft", 0.3048), ("m", 1.0)])
+def test_the_resolution_is_that_of_the_readings_in_the_unit_of_the_target(
+    read_in: str, metres: float, unit: str, size: float
+) -> None:
+    target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": read_in}
+    level = np.random.default_rng(1).integers(0, 40, 60) * 0.5 * metres / size
+    resolution = samples_from(small_dam(target, unit=unit), reservoir_level=level.tolist()).resolution
+    assert resolution is not None
+    assert resolution[-1] == pytest.approx(0.5 * metres / size)
 
 
 def test_the_last_change_does_not_depend_on_the_unit() -> None:

@@ -71,6 +71,29 @@ def test_a_pause_does_not_end_a_movement() -> None:
     assert suspect_days(frame_of(level, dam), dam, start + 30) == []
 
 
+@pytest.mark.parametrize(("pause", "is_suspect"), [(3, False), (8, False), (12, True), (40, True)])
+def test_a_movement_ends_after_ten_days_without_a_change(pause: int, is_suspect: bool) -> None:
+    dam, start = dry_dam(), 606  # from day 605 to 664 the thresholds stay
+    level = quiet_lake()
+    again = start + 3 + pause
+    level[start : start + 4] = level[start - 1] - 0.7 * np.arange(1, 5)
+    level[start + 4 : again] = level[start + 3] + quiet_lake(seed=8)[: pause - 1] - 100
+    level[again:] = level[again - 1] - 0.7
+    assert suspect_days(frame_of(level, dam), dam, again) == ([again] if is_suspect else [])
+
+
+@pytest.mark.parametrize("direction", [1, -1], ids=["rise", "fall"])
+def test_a_movement_may_grow(direction: int) -> None:
+    dam, start = dry_dam(), 606  # from day 605 to 664 the thresholds stay
+    level = quiet_lake()
+    changes = direction * np.array([0.7, 0.7, 0.7, 1.2, 1.2, 2.2, 2.2, 4.0])
+    level[start : start + 8] = level[start - 1] + np.cumsum(changes)
+    level[start + 8 :] = level[start + 7]
+    assert suspect_days(frame_of(level, dam), dam, start + 7) == []
+    level[start + 7 :] += direction * 0.5  # more than twice the largest change so far
+    assert suspect_days(frame_of(level, dam), dam, start + 7) == [start + 7]
+
+
 def test_a_spike_and_a_much_larger_jump_stay_suspect() -> None:
     dam, start = dry_dam(), 600
     level = quiet_lake()
@@ -100,6 +123,17 @@ def test_an_accepted_spell_is_not_flagged() -> None:
     assert suspect_days(frame, dry_dam(accept=(spell,)), 699) == [650, 651]
     open_spell = {"from": first, "reason": "works"}
     assert suspect_days(frame, dry_dam(accept=(open_spell,)), 699) == []
+
+
+def test_an_accepted_spell_makes_no_sentinel_a_value() -> None:
+    level = quiet_lake()
+    frame = frame_of(level, dry_dam())
+    day = pl.col("date") == frame["date"][600]
+    for reason in ("sentinel", "range"):
+        flagged = frame.with_columns(pl.when(day).then(pl.lit(reason)).alias(f"{LEVEL}_flag"))
+        spell = {"from": frame["date"][590], "to": frame["date"][610], "reason": "works"}
+        flags = screen_daily(flagged, dry_dam(accept=(spell,)))
+        assert flags.select("date", "reason").rows() == [(frame["date"][600], reason)]
 
 
 @pytest.mark.parametrize("jump", [5.0, -5.0])
@@ -165,6 +199,31 @@ def test_rain_protects_a_flood_crest_above_the_valid_range() -> None:
     dam = small_dam({"role": "target", "station": "lake", "variable": LEVEL, "unit": "m", "valid_range": (90.0, 102.0)})
     lone = daily_frame(dam, {LEVEL: [100.0] * 500 + [103.0], f"{LEVEL}_flag": [None] * 500 + ["range"]})
     assert with_supported_levels(lone, dam)[f"{LEVEL}_flag"][-1] == "range", "no other gauge supports it"
+
+
+def test_the_range_of_a_target_in_feet_is_compared_in_metres() -> None:
+    level = {"role": "target", "station": "lake", "variable": LEVEL, "unit": "ft", "valid_range": (300.0, 340.0)}
+    dam = small_dam(level, rain_gauge(), unit="ft")
+    values = quiet_lake() / 0.3048
+    values[690:] = [345.0, 360.0, 379.0, 381.0, 379.0, *[345.0] * 5]  # the range may be exceeded by its width, 40 ft
+    drops = [60.0 * (689 <= day <= 691) + 0.2 * (day % 7 == 0) for day in range(DAYS)]
+    flags = ["range" if value > 340 else None for value in values]
+    columns = {LEVEL: values.tolist(), f"{LEVEL}_flag": flags, "rainfall_r1": drops}
+    supported = with_supported_levels(daily_frame(dam, columns), dam)[f"{LEVEL}_flag"].to_list()[690:693]
+    assert supported == [None] * 3
+    assert with_supported_levels(daily_frame(dam, columns), dam)[f"{LEVEL}_flag"][693] == "range"
+
+
+def test_the_plausible_range_of_the_variable_always_holds() -> None:
+    share = {"role": "target", "station": "lake", "variable": "storage_percent", "unit": "%"}
+    dam = small_dam(share | {"valid_range": (0.0, 250.0)}, rain_gauge(), unit="%")
+    values = quiet_lake()
+    values[690:] = [255.0, 290.0, 310.0, 290.0, *[100.0] * 6]
+    drops = [60.0 * (689 <= day <= 691) + 0.2 * (day % 7 == 0) for day in range(DAYS)]
+    flags = ["range" if value > 250 else None for value in values]
+    columns = {"storage_percent": values.tolist(), "storage_percent_flag": flags, "rainfall_r1": drops}
+    supported = with_supported_levels(daily_frame(dam, columns), dam)["storage_percent_flag"].to_list()[690:694]
+    assert supported[:3] == [None, None, "range"]
 
 
 @pytest.mark.parametrize("days", [691, 693, 697])

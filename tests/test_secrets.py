@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from forebay.archive.store import open_archive
 from forebay.errors import ConfigError, ForebayError
 from forebay.settings import HttpSettings, load_settings
 from forebay.sources.transport import Request, open_transport
-from forebay.text import public_url, without_secrets
+from forebay.text import printable, public_url, unprintable, without_secrets
 from tests.command_line import forebay
 
 START, END = "Zq7", "Zq8"
@@ -130,6 +131,44 @@ def test_the_public_parts_stay(url: str, public: str) -> None:
     assert public_url(public) == public
 
 
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://host/x#Zq7", "https://host/x#***"),
+        ("https://host/x#Zq7?format=Zq8", "https://host/x#***?format=***"),
+        ("postgresql://me@host/x?dbname=a+Zq7", "postgresql://me@host/x?dbname=***"),
+        ("postgresql://Zq7/x:Zq8@host/x", "postgresql://***@host/x"),
+        ("postgresql://me@Zq7@host/x", "postgresql://***@host/x"),
+        ("host=h password=Zq7,Zq8", "host=h password=***"),
+        ("host=h password=Zq7&Zq8;'Zq7 port=1", "host=h password=*** port=1"),
+        (r"host=h password='Zq7\'Zq8 x' port=1", "host=h password=*** port=1"),
+        ("host=h password='Zq7 Zq8", "host=h password=***"),
+    ],
+)
+def test_a_secret_is_masked_to_its_end(url: str, public: str) -> None:
+    assert public_url(url) == public
+    assert public_url(public) == public
+
+
+@pytest.mark.parametrize("key", ["password", "PASSWORD", "Pwd", "client_secret", "Api-Key", "AccessKey", "x_token_2"])
+@pytest.mark.parametrize("form", ["{key}=Zq7", "{key} = 'Zq7 Zq8'", "archive='host=h {key}=Zq7'", '(dsn="{key}=Zq7")'])
+def test_the_value_of_a_secret_word_is_masked_in_any_case_and_place(key: str, form: str) -> None:
+    text = form.format(key=key)
+    assert_public(without_secrets(text), text)
+    assert key in without_secrets(text)
+
+
+def test_the_characters_that_no_output_may_have_are_those_of_unicode() -> None:
+    """Control characters but tab and line breaks, halves of characters, and what sets the direction of a text."""
+    directions = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    for character in map(chr, range(0xFDD0)):
+        is_control = unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r"
+        is_unprintable = is_control or unicodedata.bidirectional(character) in directions
+        code = f"U+{ord(character):04X}"
+        assert unprintable(f"a{character}") == (code if is_unprintable else None), code
+        assert printable(f"a{character}") == ("a\ufffd" if is_unprintable else f"a{character}"), code
+
+
 def test_a_sentence_without_secrets_keeps_its_words() -> None:
     sentence = "lake.csv, line 3: 'a:b@c' in column 'x' is not a number; see https://host/docs: key = 5"
     assert without_secrets(sentence) == sentence
@@ -140,6 +179,12 @@ def test_a_driver_may_quote_an_option() -> None:
     url = make_url("postgresql+psycopg://me:pass%40word@127.0.0.1/x?options=-c%20search&keepalives=1")
     reason = 'server 127.0.0.1: no pass@word, bad option "-c search"'
     assert urls.without_values(reason, url) == 'server 127.0.0.1: no ***, bad option "***"'
+
+
+@pytest.mark.parametrize("password", ["Zq7x", "Zq7xy", "Zq7pass", "Zq7%20word", "Zq7" * 20])
+def test_a_driver_may_quote_a_password_of_any_length(password: str) -> None:
+    url = make_url(f"postgresql+psycopg://me:{password}@127.0.0.1/x")
+    assert urls.without_values(f'no login with "{url.password}" for user me', url) == 'no login with "***" for user me'
 
 
 @pytest.mark.parametrize("part", ["x", "a1", "a=", "a ", "://", "?", "='"])

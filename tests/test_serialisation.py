@@ -44,6 +44,28 @@ def test_arguments_are_read_back() -> None:
     assert restored.rounds == restored.booster_.num_trees() == 7
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(3, 2)),
+        np.array([1, 255], np.uint8),
+        np.array([0.1, np.nan, np.inf], np.float32),
+        np.array([True, False]),
+        np.zeros((0, 3), np.int64),
+    ],
+    ids=lambda array: f"{array.dtype} {array.shape}",
+)
+def test_an_array_keeps_its_type_shape_and_order(array: np.ndarray) -> None:
+    model = DampedChange(1)
+    model.factor_ = array  # type: ignore[assignment]  # any learned attribute may be an array
+    restored = serialisation.from_json(serialisation.to_json(model))
+    assert isinstance(restored, DampedChange)
+    read = np.asarray(restored.factor_)
+    assert (read.dtype, read.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(read, array)
+
+
 def test_a_foreign_class_is_not_serialised() -> None:
     assert serialisation.is_serialisable(NoChange(1))
     assert not serialisation.is_serialisable(ForeignModel(1))

@@ -121,6 +121,23 @@ def test_the_key_reaches_its_host_only() -> None:
     assert KEY not in str(caught.value) + repr(Request(url, secret_headers={"X-Toy-Key": KEY}))
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "requests"),
+    [(400, "it says no", 1), (500, "it says no", 1), (404, r"status 404 \(Not Found\)", 1), (503, "status 503", 3)],
+)
+def test_the_body_of_an_error_status_may_say_what_is_wrong(status: int, message: str, requests: int) -> None:
+    """An error status that the service retries, 503, remains one; `error_of` knows nothing of 404."""
+
+    def error_of(status: int, body: bytes) -> SourceError | None:
+        return None if status == 404 else SourceError(f"it says {body.decode()}")
+
+    with loopback_server(lambda _: Reply(b"no", status)) as (url, received):
+        limits = HttpSettings(attempts=3, first_wait_s=0, longest_wait_s=0)
+        with open_transport(limits) as send, pytest.raises(SourceError, match=message):
+            send(Request(url, error_of=error_of))
+    assert len(received) == requests
+
+
 def test_the_body_of_an_expected_error_status_is_an_answer() -> None:
     def not_found(request: Received) -> Reply:
         return Reply(json.dumps({"message": "no data"}).encode(), 404)

@@ -44,15 +44,19 @@ def test_every_service_has_a_known_protocol_and_grades_on_the_scale() -> None:
 
 
 def _length(span: str) -> int:
-    low, _, high = span.partition("-")
-    return int(high or low) - int(low) + 1
+    match = re.fullmatch(r"(\d+)-(\d+)", span)
+    return int(match[2]) - int(match[1]) + 1 if match else 1
 
 
 def test_names_of_services_by_purpose() -> None:
     hydstra = ["waternsw", "vicwater", "qldwater"]
-    assert services_offering("stations") == services_with_quality_codes() == list(default_urls()) == hydstra
-    with pytest.raises(ConfigError, match="source 'bom' is unknown; allowed are waternsw, vic"):
-        service_named("bom")
+    for names in (services_offering("stations"), services_with_quality_codes(), list(default_urls())):
+        assert names[:3] == hydstra
+    assert "kiwis" in default_urls() and default_urls()["kiwis"] == "", "the user gives its URL"
+    assert "kiwis" not in services_with_quality_codes()
+    assert services_offering("weather_forecasts") == ["open_meteo"]
+    with pytest.raises(ConfigError, match="source 'bmo' is unknown; allowed are waternsw, vic"):
+        service_named("bmo")
 
 
 def test_the_lower_of_two_limits_applies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +108,7 @@ def test_one_entry_adds_an_agency_to_dam_files_settings_plans_and_search(
     with station_server(StationService(around_warragamba())) as url:
         monkeypatch.setenv(f"FOREBAY_SOURCES__{TOY.upper()}__URL", url)
         stations = forebay("stations", toy_service, "--json").json
-    assert (stations["source"], len(stations["stations"])) == (TOY, 3)
+    assert (stations["sources"], len(stations["stations"])) == ([TOY], 3)
 
 
 @needs_shared

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forebay.errors import ConfigError
-from forebay.settings import FILE_NAME, Settings, data_folder, leaves, load_settings
+from forebay.settings import FILE_NAME, MAX_BYTES, Settings, data_folder, leaves, load_settings
 
 URL = "http://127.0.0.1:8080/"
 
@@ -79,7 +79,7 @@ def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("FOREBAY_HTTP", "5", "setting http = '5': this is a group of settings, not a single one"),
         ("FOREBAY_SOURCES", "5", "setting sources = '5': this is a group of settings, not a single one"),
         ("FOREBAY_SOURCES__WATERNSW", URL, f"setting sources.waternsw = '{URL}': this is a group of settings"),
-        ("FOREBAY_SOURCES__BOM__URL", URL, "setting 'sources.bom' is unknown; allowed are waternsw, vicwater, qld"),
+        ("FOREBAY_SOURCES__BMO__URL", URL, "setting 'sources.bmo' is unknown; allowed are waternsw, vicwater, qld"),
         ("FOREBAY_SOURCES__WATERNSW__NAME", "x", "setting 'sources.waternsw.name' is unknown"),
         ("FOREBAY_SOURCES__WATERNSW__URL", "ftp://a", "setting sources.waternsw.url = 'ftp://a': 'ftp://a' must"),
         ("FOREBAY_ARCHIVE", "", "setting archive = '': string should have at least 1 character"),
@@ -97,7 +97,7 @@ def test_a_fault_in_the_environment_names_its_variable(tmp_path: Path, name: str
         ("http = 5", "setting http = 5: this is a group of settings, not a single one"),
         ("[http]\nread = 5", "setting 'http.read' is unknown"),
         ("sources = []", "setting sources = []: this is a group of settings, not a single one"),
-        ("[sources.bom]", "setting 'sources.bom' is unknown; allowed are waternsw, vicwater, qldwater"),
+        ("[sources.bmo]", "setting 'sources.bmo' is unknown; allowed are waternsw, vicwater, qldwater"),
         ("provisional_days = -1", "setting provisional_days = -1: input should be greater than or equal to 0"),
     ],
 )
@@ -121,3 +121,28 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
 def test_a_folder_with_the_files_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
     assert fault(tmp_path).startswith(f"{tmp_path / FILE_NAME} cannot be read as TOML: ")
+
+
+def test_the_mark_of_an_encoding_is_no_part_of_the_file(tmp_path: Path) -> None:
+    """Some editors begin every file with it."""
+    (tmp_path / FILE_NAME).write_bytes(b'\xef\xbb\xbfoutput = "here"\n')
+    try:
+        assert load(tmp_path)[0].output == "here"
+    except ConfigError as error:
+        pytest.fail(str(error))
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    comment = "#" * (MAX_BYTES - 20)
+    assert load(tmp_path, f'output = "here"\n{comment}')[0].output == "here"
+    assert fault(tmp_path, f'output = "here"\n{comment}{comment}').endswith("the limit for settings")
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "1e9"])
+def test_every_number_has_limits(tmp_path: Path, value: str) -> None:
+    settings, _ = load(tmp_path)
+    numbers = [key for key, default in leaves(settings.model_dump()) if isinstance(default, int | float)]
+    assert {"http.longest_wait_s", "lease_wait_s", "workers"} <= set(numbers)
+    for key in numbers:
+        name = f"FOREBAY_{key.replace('.', '__').upper()}"
+        assert f"setting {key} = '{value}': input should be " in fault(tmp_path, **{name: value})

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam_file import load_dam
 from forebay.errors import ConfigError, SourceError
+from forebay.report.station_map import station_rows
 from forebay.services import SERVICES
 from forebay.settings import Settings
-from forebay.sources import search_stations
+from forebay.sources import search_services, search_stations
 from forebay.sources.hydstra.parse import result_of
 from forebay.sources.hydstra.stations import parse_series, parse_sites
 from forebay.sources.stations import (
@@ -22,9 +24,11 @@ from forebay.sources.stations import (
     MAX_RADIUS_KM,
     MAX_STATIONS,
     STATIONS,
+    NearbyStations,
     StationList,
     StationSearch,
     add_distances,
+    services_near,
 )
 from tests.faulty_server import MAINTENANCE
 from tests.hydstra_server import Handler, hydstra_server, recordings
@@ -51,7 +55,7 @@ def settings_for(url: str, **http: Any) -> Settings:  # Any: values of the HTTP 
 
 def find(service: Service, radius_km: float = 30.0, **fields: Any) -> StationList:  # Any: fields of the search
     with station_server(service) as url:
-        search = StationSearch(*CENTRE, radius_km, **fields)
+        search = StationSearch(*CENTRE, radius_km, **{"source": "waternsw", **fields})
         return search_stations(search, settings=settings_for(url))
 
 
@@ -106,7 +110,7 @@ def test_a_wrong_order_that_gives_far_stations_is_detected() -> None:
     far_site = Site("800001", "40.0", "-33.0")
     service = Service((far_site, Site("800002", "-33.0", "40.0")), longitude_first=True)
     with station_server(service) as url:
-        result = search_stations(StationSearch(-33.0, 40.0, 5.0), settings=settings_for(url))
+        result = search_stations(StationSearch(-33.0, 40.0, 5.0, "waternsw"), settings=settings_for(url))
     assert result.stations["station"].to_list() == ["800002"]
     assert "longitude before latitude" in result.notes[0]
 
@@ -177,7 +181,7 @@ def test_the_error_no_data_means_no_stations() -> None:
 def test_a_service_that_cannot_be_reached() -> None:
     settings = settings_for("http://127.0.0.1:9/x")
     with pytest.raises(SourceError, match=r"waternsw: 127\.0\.0\.1:9 cannot be reached"):
-        search_stations(StationSearch(*CENTRE, 5.0), settings=settings)
+        search_stations(StationSearch(*CENTRE, 5.0, "waternsw"), settings=settings)
 
 
 def _rows(*rows: object) -> str:
@@ -234,11 +238,11 @@ def test_every_recorded_variable_list_is_read() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((150.6, -33.9, 30.0), "latitude 150.6 must be from -90 to 90 degrees; give latitude, then longitude"),
-        ((-33.9, 190.0, 30.0), "longitude 190 must be from -180 to 180"),
-        ((math.nan, 0.0, 30.0), "latitude nan must be"),
-        ((0.0, 0.0, 0.0), "radius 0 km must be more than 0 and at most 1000 km"),
-        ((0.0, 0.0, math.inf), "radius inf km"),
+        ((150.6, -33.9, 30.0, "waternsw"), "latitude 150.6 must be from -90 to 90 degrees; give latitude, then"),
+        ((-33.9, 190.0, 30.0, "waternsw"), "longitude 190 must be from -180 to 180"),
+        ((math.nan, 0.0, 30.0, "waternsw"), "latitude nan must be"),
+        ((0.0, 0.0, 0.0, "waternsw"), "radius 0 km must be more than 0 and at most 1000 km"),
+        ((0.0, 0.0, math.inf, "waternsw"), "radius inf km"),
         ((0.0, 0.0, 5.0, "csv"), "source 'csv' offers no search for stations; allowed are waternsw, vicwater, qld"),
         ((0.0, 0.0, 5.0, "waternsw", "snow"), "variable 'snow' is unknown; allowed are reservoir_level, stor"),
     ],
@@ -253,7 +257,7 @@ def test_the_circle_on_the_map_contains_the_circle_on_the_globe(
     latitude: float, longitude: float, radius_km: float, share: float, bearing: float
 ) -> None:
     """A point at most `radius_km` away on the sphere lies within the radius on the map of degrees."""
-    search = StationSearch(latitude, longitude, radius_km)
+    search = StationSearch(latitude, longitude, radius_km, "waternsw")
     arc, turn = math.radians(share * radius_km / KM_PER_DEGREE), math.radians(bearing)
     at = math.radians(latitude)
     site_latitude = math.asin(
@@ -286,11 +290,11 @@ def test_a_maintenance_page_leads_to_another_attempt() -> None:
             self.send_whole(200, pages.pop() if pages else answer)
 
     with hydstra_server(handler=Maintained) as url:
-        result = search_stations(StationSearch(*CENTRE, 30.0), settings=settings_for(url, attempts=3))
+        result = search_stations(StationSearch(*CENTRE, 30.0, "waternsw"), settings=settings_for(url, attempts=3))
         assert result.stations["station"].to_list() == ["900001", "900002", "900003"]
         pages += [MAINTENANCE] * 3
         with pytest.raises(SourceError, match="the answer is not JSON, it begins '<html>") as caught:
-            search_stations(StationSearch(*CENTRE, 30.0), settings=settings_for(url, attempts=3))
+            search_stations(StationSearch(*CENTRE, 30.0, "waternsw"), settings=settings_for(url, attempts=3))
     assert caught.value.retryable
 
 
@@ -301,3 +305,66 @@ def test_the_search_method_of_each_service() -> None:
     assert result.series["variable"].to_list() == ["rainfall", "stream_level"]
     assert [call["datasource"] for call in calls(service, "get_variable_list")] == ["A"]
     assert STATIONS.check(result.stations, unique=True).equals(result.stations)
+
+
+# --- several services -------------------------------------------------------------------------------------------------
+
+
+def search_two(first: Service, second: Service, **fields: Any) -> NearbyStations:  # Any: fields of the search
+    """Search around Warragamba in waternsw and vicwater; a service without sites and refusals cannot be reached."""
+    with station_server(first) as url, station_server(second) as other_url:
+        settings = Settings.model_validate(
+            as_settings(url) | {"sources": {"waternsw": {"url": url}, "vicwater": {"url": other_url}}}
+        )
+        return search_services(*CENTRE, 30.0, sources=("waternsw", "vicwater"), settings=settings, **fields)
+
+
+def test_stations_of_several_services_are_one_table_the_nearest_first() -> None:
+    near = Site("900001", CENTRE[0] - 0.01, CENTRE[1], (LAKE,))
+    nearby = search_two(Service(around_warragamba()), Service([near]))
+    rows = nearby.stations.select("source", "station").rows()
+    nsw = [("waternsw", f"90000{n}") for n in (1, 2, 3)]
+    assert rows == [nsw[0], ("vicwater", "900001"), *nsw[1:]], "the same id in two services is two stations"
+    assert nearby.series.filter(source="vicwater")["variable"].to_list() == ["reservoir_level"]
+    assert nearby.sources == ("waternsw", "vicwater")
+    assert nearby.notes == ("waternsw: 2 of the answer's 5 stations have no coordinates and are left out.",)
+    assert station_rows(nearby)[0]["source"] == "waternsw"
+    assert len([row for row in station_rows(nearby) if row["source"] == "vicwater"]) == 1
+
+
+def test_a_service_that_fails_is_a_note_and_if_all_fail_it_is_an_error() -> None:
+    refusal = {"get_db_info": {"error_num": 100, "error_msg": "Unknown function"}}
+    nearby = search_two(Service([], refuses=refusal), Service([Site("1", *CENTRE, (LAKE,))]))
+    assert nearby.stations["source"].to_list() == ["vicwater"]
+    assert nearby.sources == ("vicwater",)
+    assert re.match(r"waternsw has no result: .*error 100 \(Unknown function\)", nearby.notes[0])
+    with pytest.raises(SourceError, match="error 100"):
+        search_two(Service([], refuses=refusal), Service([], refuses=refusal))
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [
+        ((-33.9, 150.6), {"waternsw"}),
+        ((-36.0, 146.9), {"waternsw", "vicwater"}),
+        ((-28.7, 151.5), {"waternsw", "qldwater"}),
+        ((40.9, -75.2), set()),
+    ],
+)
+def test_only_services_of_the_region_are_asked(place: tuple[float, float], names: set[str]) -> None:
+    assert names == {"waternsw", "vicwater", "qldwater"} & set(services_near(*place, 25.0))
+
+
+def test_a_box_is_within_reach_of_a_circle_across_the_date_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    far_east = replace(SERVICES["waternsw"], covers=(-48.0, 166.0, -34.0, 179.9))
+    monkeypatch.setitem(SERVICES, "waternsw", far_east)
+    assert "waternsw" in services_near(-40.0, -179.9, 50.0)
+    assert "waternsw" not in services_near(-40.0, -175.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"), [((95.0, 0.0), "latitude 95"), ((-50.0, -100.0), "no service has stations")]
+)
+def test_a_place_without_services_is_an_error(place: tuple[float, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        search_services(*place, 25.0, settings=Settings())

@@ -9,7 +9,10 @@ from forebay import tables
 from forebay.errors import DataError
 from forebay.tables import Table
 
-ALL = [tables.READINGS, tables.OBSERVATIONS, tables.FORECASTS, tables.SCORES]
+ALL = [
+    tables.READINGS, tables.OBSERVATIONS, tables.REVISIONS, tables.FORCINGS, tables.FORECASTS, tables.SCORES,
+    tables.EXPLANATION,
+]  # fmt: skip
 
 
 def reading(value: float) -> dict[str, object]:
@@ -41,6 +44,8 @@ def test_an_empty_table_fulfils_its_contract(table: Table) -> None:
 @pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
 def test_the_key_consists_of_columns(table: Table) -> None:
     assert set(table.key) <= set(table.columns)
+    values = {name for name, dtype in table.columns.items() if dtype == pl.Float64()} - {"quantile"}
+    assert values.isdisjoint(table.key), "a value does not identify its row"
 
 
 def test_check_puts_columns_in_order_and_leaves_others_out() -> None:

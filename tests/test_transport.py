@@ -248,6 +248,16 @@ def test_a_slow_drip_ends_at_the_deadline(slow: Callable[[BaseHTTPRequestHandler
     assert caught.value.retryable
 
 
+def test_the_deadline_of_an_answer_ends_with_it() -> None:
+    limits = QUICK.model_copy(update={"deadline_s": 60})
+    with serving(status(200, b"whole")) as (url, _):
+        assert send_request(url, limits) == b"whole"
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(1)
+    assert not any(timer.is_alive() for timer in timers), "it would cut a later answer"
+
+
 def test_after_a_deadline_the_next_attempt_has_a_fresh_one() -> None:
     limits = QUICK.model_copy(update={"deadline_s": 0.5})
     with serving(drip(b" "), status(200, b"whole")) as (url, _):
@@ -267,6 +277,38 @@ def test_a_refused_answer_is_requested_again_if_that_may_help() -> None:
             else:
                 assert send(Request(url, check=check)) == b"whole"
         assert len(script.requests) == attempts
+
+
+def test_an_answer_after_a_redirect_is_checked_too() -> None:
+    def check(body: bytes) -> None:
+        if body != b"whole":
+            raise SourceError("the answer is not whole", retryable=True)
+
+    moved = status(302, Location="/moved")
+    steps = (moved, status(200, b"half"), moved, status(200, b"whole"))
+    with serving(*steps) as (url, script), open_transport(QUICK) as send:
+        assert send(Request(url, check=check)) == b"whole"
+    assert [step[1] for step in script.requests] == ["/service", "/moved", "/service", "/moved"]
+
+
+ANSWERS_WITH_ERRORS = {
+    "unknown path": {"code": 404},
+    "refused": {"code": 401},
+    "busy": {"code": 503},
+    "another host": {"code": 302, "Location": "http://me:Zq7@localhost:1/?token=Zq8"},
+    "a loop": {"code": 302, "Location": "?token=Zq8"},
+    "no URL": {"code": 302, "Location": "http://me:Zq7@[x/?token=Zq8"},
+    "too long": {"code": 200, "body": b"x" * 2000},
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS_WITH_ERRORS.values(), ids=ANSWERS_WITH_ERRORS)
+def test_no_error_of_an_answer_has_a_secret_of_the_url(answer: dict[str, Any]) -> None:
+    limits = QUICK.model_copy(update={"attempts": 1, "max_bytes": 1000})
+    with serving(status(**answer)) as (url, _), pytest.raises(SourceError) as caught:
+        send_request(f"{url.replace('://', '://me:Zq7@')}?token=Zq8", limits)
+    assert "Zq" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
@@ -335,7 +377,9 @@ def test_a_redirect_on_the_same_host_keeps_method_and_body() -> None:
     assert [step[:3] for step in script.requests] == [("POST", "/service", b"{}"), ("POST", "/moved", b"{}")]
 
 
-@pytest.mark.parametrize("target", ["http://localhost:1/x", "//127.0.0.1:1/x", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize(
+    "target", ["http://localhost:1/x", "https://localhost:1/x", "//127.0.0.1:1/x", "ftp://127.0.0.1/x"]
+)
 def test_a_redirect_to_another_host_is_not_followed(target: str) -> None:
     away = status(301, Location=target)
     with serving(away) as (url, script), pytest.raises(SourceError, match="another host") as caught:

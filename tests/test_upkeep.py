@@ -1,11 +1,13 @@
 """Checks, copies, backups and restores of real archives on both databases, also on full and read-only disks."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.archive import engines, upkeep
+from forebay.archive.backup_file import staged_file
 from forebay.archive.lease import LeaseWait
 from forebay.archive.store import Archive, open_archive
 from forebay.errors import ConfigError, DataError, ForebayError
@@ -218,6 +221,57 @@ def test_a_backup_restored_into_an_empty_place_is_equal(
     assert have_equal_views(filled, second)
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    steps: list[str] = []
+
+    def recorded(name: str, function: Callable[..., object]) -> None:
+        def run(*arguments: Any) -> object:  # Any: paths, or the number of an open file
+            path = Path(f"/proc/self/fd/{arguments[0]}").readlink() if name == "flush" else Path(arguments[1])
+            steps.append(f"{name} {'folder' if path.is_dir() else path.name}")
+            return function(*arguments)
+
+        monkeypatch.setattr(os, function.__name__, run)
+
+    path = tmp_path / "backup.db"
+    with staged_file(path, replace=replace) as part:
+        part.write_bytes(b"content")
+        for name, function in (("flush", os.fsync), ("move", os.link), ("move", os.replace)):
+            recorded(name, function)
+    assert steps == ["flush backup.db", "move backup.db", "flush folder"]
+    assert path.read_bytes() == b"content"
+
+
+def test_a_file_that_another_process_has_just_created_stays(tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    with pytest.raises(ConfigError, match="exists already"), staged_file(path, replace=False) as part:
+        part.write_bytes(b"content")
+        path.write_bytes(b"theirs")  # in the meantime
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == {path: b"theirs"}
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_next_to_a_log_is_not_written(tmp_path: Path, suffix: str, replace: bool) -> None:
+    """SQLite would apply the changes in the log to the new file."""
+    path, log = tmp_path / "backup.db", tmp_path / f"backup.db{suffix}"
+    message = rf"its folder has backup\.db{suffix} of"
+    with pytest.raises(ConfigError, match=message), staged_file(path, replace=replace) as part:
+        part.write_bytes(b"content")
+        log.write_bytes(b"changes")  # in the meantime
+    assert list(tmp_path.iterdir()) == [log]
+
+
+def test_a_backup_has_no_lease_of_the_process_that_writes_to_the_archive(filled: str, tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    with open_archive(filled) as archive, archive.lease():
+        upkeep.backup(filled, path)
+    with open_archive(f"sqlite:///{path}", create=False) as copy, copy._database.reading() as connection:
+        assert copy._database.lease_holder(connection) is None
+
+
 def test_a_backup_while_others_write_is_one_state(filled: str, tmp_path: Path) -> None:
     stop = threading.Event()
     times = list(day_contents(date(2019, 1, 1), [0.0] * 50))
@@ -281,6 +335,20 @@ def test_the_archive_itself_is_never_its_backup(tmp_path: Path) -> None:
         archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
     assert upkeep.check(url, NOW).versions == VERSIONS + 1, "the append between the attempts is stored"
     assert not list(tmp_path.glob("*.replaced-*"))
+
+
+def test_a_restore_keeps_the_backup_of_an_earlier_one(filled: str, tmp_path: Path) -> None:
+    path = tmp_path / "backup.db"
+    upkeep.backup(filled, path)
+    kept = upkeep.restore(path, filled, NOW, replace=True).replaced_backup
+    assert kept is not None
+    content = kept.read_bytes()
+    with open_archive(filled) as archive:
+        archive.append(readings(LEVEL, {MONDAY: GOOD}), MONDAY)
+        with pytest.raises(ConfigError, match=r"backup\.replaced-20240131T000000Z\.db' exists already"):
+            upkeep.restore(path, filled, NOW, replace=True)  # within the same second
+        assert archive.as_of([LEVEL]).filter(time=MONDAY).height == 1
+    assert kept.read_bytes() == content
 
 
 @pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])

@@ -1,13 +1,15 @@
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
 
 from forebay.dams.dam import Dam
+from forebay.dams.gauge import Gauge
 from forebay.dams.value_checks import failed_checks, first_reason
 from forebay.days.gauge_readings import ignore_codes
 from forebay.screen.gauge_notes import gauge_notes
 from forebay.sources import csv_files
+from tests.readings import readings
 from tests.test_csv_files import NOW, dam_with_file
 
 
@@ -96,6 +98,34 @@ def test_the_note_has_the_numbers_of_the_file_which_the_dam_file_declares() -> N
     declared = dam_with_file("x.csv", gauge={"scale": 1000.0, "sentinels": {"values": [-9999.0]}})
     assert gauge_notes(readings_of(text, declared), declared.target_gauge, "x") == []
     assert reasons(readings_of(text, declared), declared) == [None, "sentinel"]
+
+
+RAIN_SINCE_OCTOBER = [float(n) for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("rain", "question"),
+    [
+        (RAIN_SINCE_OCTOBER, "never falls in 30 readings"),
+        ([float(n) for n in range(60)] * 3, "falls only 2 times in 180 readings"),
+        ([*RAIN_SINCE_OCTOBER, *range(100, 130), 0.0], "falls only 1 time in 61 readings"),
+        ([0.0, 3.0] * 30, None),
+        ([0.0, *RAIN_SINCE_OCTOBER[:20]], None),
+    ],
+    ids=["one season", "three seasons", "a reset", "daily totals", "too few rises"],
+)
+def test_a_total_that_hardly_ever_falls_is_a_question(rain: list[float], question: str | None) -> None:
+    keys = {"role": "rainfall", "variable": "rainfall", "unit": "mm"}
+    dam = dam_with_file("x.csv")
+    for reading in ("total", "accumulated"):
+        series = {"source": "csv", "station": "r", "reading": reading, "file": dam.target_gauge.file}
+        gauge = Gauge.model_validate(keys | series)
+        times = [datetime(2024, 10, 1, tzinfo=UTC) + timedelta(days=day) for day in range(len(rain))]
+        contents = {time: (value, str(value), "good", None) for time, value in zip(times, rain, strict=True)}
+        notes = gauge_notes(readings(gauge, contents), gauge, "x")
+        is_asked = question is not None and reading != "accumulated"
+        asked = [f"x: the value {question}; is it accumulated? If"] if is_asked else []
+        assert [note.partition(" so,")[0] for note in notes] == asked
 
 
 def test_codes_without_a_grade_are_named() -> None:

@@ -99,6 +99,39 @@ def test_the_largest_miss_is_the_flood_and_is_listed_once(diagnostics: Diagnosti
     assert misses["miss"].abs().is_sorted(descending=True)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_fall_is_a_miss_too_and_has_the_level_known_then(
+    sign: int, known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]
+) -> None:
+    """Mirrored, the flood is a collapse. The newest levels are half a metre higher than those known then."""
+    frame, table, samples, dam = known
+    table = table.with_columns(pl.col("change") * sign, quantile=0.5 + sign * (pl.col("quantile") - 0.5).round(9))
+    level = 100 + sign * (samples.level - 100)
+    mirrored = replace(samples, level=level, trusted=level, observed=level + 0.5)
+    first = diagnose(table, mirrored, dam, daily=frame).largest_misses.row(0, named=True)
+    assert first["init_date"] == FLOOD_ONSET
+    assert first["miss"] == pytest.approx(4 * sign, abs=0.2)
+    assert first["start_level"] == pytest.approx(level[(FLOOD_ONSET - FIRST_DAY).days])
+
+
+def test_a_value_on_a_quantile_is_at_or_below_it(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> None:
+    frame, table, samples, dam = known
+    level = np.full(len(samples.dates), 95.0)
+    constant = replace(samples, level=level, trusted=level, observed=level)
+    result = diagnose(table, constant, dam, daily=frame)
+    shares = result.pit_histogram.filter(pl.col("regime") == "all", pl.col("observed") > 0)
+    assert shares.select("low", "high", "observed").unique().rows() == [(0.25, 0.5, 1.0)]
+    at_median = result.reliability.filter(pl.col("regime") == "all", pl.col("quantile") == 0.5)
+    assert at_median["observed"].unique().to_list() == [1.0]
+
+
+def test_the_narrow_interval_covers_fewer_days(diagnostics: Diagnostics, observations: pl.DataFrame) -> None:
+    by_year = diagnostics.coverage_by_year.filter(pl.col("lead_time") == 3)
+    for year, share in by_year.select("year", "coverage_80").iter_rows():
+        rows = observations.filter(pl.col("init_date").dt.year() == year)
+        assert share == pytest.approx(rows["level"].is_between(rows["0.1"], rows["0.9"]).mean())
+
+
 def test_flagged_gauges_are_named(known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]) -> None:
     frame, table, samples, dam = known
     flagged = frame.with_columns(stream_level_creek_flag=pl.lit("poor"), rainfall_r1_flag=pl.lit("range"))

@@ -5,7 +5,7 @@ import pytest
 
 from forebay.dams.hindcast import Hindcast
 from forebay.tables import SCORES
-from forebay.verify.score_tables import compare_scores, score_summary
+from forebay.verify.score_tables import compare_scores, input_costs, score_summary
 from tests import synthetic
 
 
@@ -47,3 +47,23 @@ def test_a_dam_without_summary_leads_shows_its_first_leads() -> None:
 
 def test_the_summary_of_no_scores_is_empty() -> None:
     assert score_summary(SCORES.empty(), synthetic.dam()) == []
+
+
+@pytest.mark.parametrize(("factor", "cost"), [(1.25, "+25.0%"), (0.5, "-50.0%"), (1.0, "+0.0%")])
+def test_the_cost_of_other_inputs_is_the_increase_of_the_error(factor: float, cost: str) -> None:
+    dam = synthetic.dam()
+    on_time = synthetic.scores(dam)
+    metric, value = pl.col("metric"), pl.col("value")
+    variant = on_time.filter(pl.col("regime") != "wet").with_columns(
+        pl.when(metric == "mae").then(value * factor)
+        .when(metric == "coverage_90").then(0.75)
+        .when(metric.str.starts_with("skill")).then(0.125)
+        .otherwise(value).alias("value")
+    )  # fmt: skip
+    rows = input_costs(on_time, variant, dam)
+    assert [row["lead"] for row in rows[:3]] == ["1 d", "3 d", "7 d"]
+    assert "wet" not in {row["days"] for row in rows}, "only what both have"
+    for row, lead in zip(rows, (1, 3, 7), strict=False):
+        assert (row["n"], row["mae"]) == (300, pytest.approx(0.01 * lead))
+        assert row["mae then"] == pytest.approx(0.01 * lead * factor)
+        assert (row["cost"], row["in 90% then"], row["skill then"]) == (cost, 0.75, 0.125)

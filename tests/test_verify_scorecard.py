@@ -1,5 +1,6 @@
 """Scores per window, regime and lead time: values by hand, the same days for all models, and bands."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ from forebay.dams.dam import Dam
 from forebay.features.samples import Samples
 from forebay.models.model import Array
 from forebay.tables import QUANTILES, REFERENCES
-from forebay.verify import scorecard
+from forebay.verify import scorecard, uncertainty
 from tests.synthetic import FIRST_DAY, small_dam
 
 SPREAD = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
@@ -278,6 +279,41 @@ def test_crps_and_shares_of_days_outside_experience(two_years: tuple[Samples, Da
     whole = scores.filter(pl.col("metric") == "crps", pl.col("window") == "all", pl.col("regime") == "all")
     assert whole.is_empty(), "only if every day has one"
     assert cell(scores, "outside_experience", window="W")["value"] == 0.5
+
+
+def test_the_last_window_begins_no_earlier_than_the_scores() -> None:
+    samples = samples_of([1.0] * DAYS)
+    dam = small_dam(hindcast={"leads": (1,), "start": day(390)})
+    spans = scorecard.windows(samples, dam)
+    assert np.flatnonzero(spans["all"]).tolist() == np.flatnonzero(spans["last20"]).tolist() == list(range(390, 400))
+
+
+def test_the_largest_changes_are_rises() -> None:
+    """Of 20 changes, one is a fall of 9 with an error of 5, one is a rise of 3 with an error of 2."""
+    changes = np.array([0.0] * 8 + [-9.0] + [0.0] * 6 + [3.0] + [0.0] * 4)
+    errors = np.where(changes < 0, 5.0, np.where(changes > 0, 2.0, 0.0))
+    samples = samples_of([0.0, *np.cumsum(changes)])
+    forecast = np.append(changes - errors, 0.0)
+    scores = scorecard.score(table_of(samples, SMALL, {"default": forecast}), samples, SMALL)
+    assert cell(scores, "mae_top5")["value"] == cell(scores, "mae_top1")["value"] == 2.0
+
+
+def test_the_blocks_of_the_bands_are_days_of_the_calendar() -> None:
+    """Two spells of 20 scored days, months apart and with different errors, are never one block."""
+    level = np.zeros(400)
+    level[21:300], level[321:] = np.nan, np.nan
+    samples = samples_of(level.tolist())
+    error = np.where(np.arange(400) < 100, 0.0, 1.0)
+    scores = scorecard.score(table_of(samples, SMALL, {"default": error}), samples, SMALL)
+    mae = cell(scores, "mae")
+    assert (mae["value"], mae["low"], mae["high"], mae["n"]) == (0.5, 0.0, 1.0, 40)
+
+
+def test_the_crps_of_a_day_is_that_of_the_newest_levels() -> None:
+    samples = replace(samples_of([0.0, 0.0, 0.0]), observed=np.array([1.0, 3.0, 9.0]))
+    crps = uncertainty.crps_by_day(samples, np.zeros((3, 2, 1)), (1, 2))
+    np.testing.assert_array_equal(crps[1], [2.0, 6.0, np.nan])
+    np.testing.assert_array_equal(crps[2], [8.0, np.nan, np.nan])
 
 
 def test_events_are_counted_by_their_gaps() -> None:

@@ -146,6 +146,13 @@ def test_a_layer_that_the_format_does_not_cover_is_refused_and_nothing_is_writte
     assert list(tmp_path.iterdir()) == []
 
 
+def test_plain_numbers_belong_to_the_inputs_of_their_names() -> None:
+    facts = [{"class": "Dense", "weights": [[2.0, 3.0]], "bias": [1.0], "activation": "linear"}]
+    net = weights.plain_net(facts, ["stream", "rain"])
+    assert net["inputs"] == ["stream", "rain"]
+    assert weights.predict(net, pl.DataFrame({"rain": [10.0, 0.0], "stream": [0.5, -1.0]})).tolist() == [32.0, -1.0]
+
+
 def test_a_weight_that_is_not_finite_is_refused() -> None:
     facts = [{"class": "Dense", "weights": [[float("nan")]], "bias": [0.0], "activation": "linear"}]
     with pytest.raises(ModelError, match="a weight that is not finite"):

@@ -48,6 +48,10 @@ class SourceError(ForebayError):
         self.retry_after = retry_after
 
 
+class MissingRunError(SourceError):
+    """The service does not have the requested run of a weather model."""
+
+
 class DataError(ForebayError):
     """The observations do not suffice for the request."""
 

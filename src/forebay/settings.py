@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from forebay.errors import ConfigError
 from forebay.services import SERVICES, default_urls, service_named
@@ -30,17 +39,34 @@ class _Frozen(BaseModel):
 
 
 class SourceSettings(_Frozen):
-    """Address of one service, and the user's key for it, which only the environment can give."""
+    """Addresses of one service, and the user's key for it, which only the environment can give.
+
+    `url` is empty where the service has no default. `endpoints` has its other URLs by name
+    (`services.Service.endpoints`).
+    """
 
     url: str
+    endpoints: Mapping[str, str] = Field(default_factory=dict)
     api_key: SecretStr = SecretStr("")
 
     @field_validator("url")
     @classmethod
     def _check_scheme(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
+        if url and not url.startswith(("http://", "https://")):
             raise ValueError(f"{_short(url)} must start with http:// or https://")
         return url
+
+    @field_validator("endpoints")
+    @classmethod
+    def _check_schemes(cls, urls: Mapping[str, str]) -> Mapping[str, str]:
+        for url in urls.values():
+            cls._check_scheme(url)
+        return urls
+
+    @model_serializer(mode="wrap")
+    def _without_empty_endpoints(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        values: dict[str, object] = serialize(self)
+        return {name: value for name, value in values.items() if name != "endpoints" or value}
 
     @field_validator("api_key")
     @classmethod
@@ -85,7 +111,9 @@ class FileSettings(_Frozen):
 
 
 def _default_sources() -> dict[str, SourceSettings]:
-    return {name: SourceSettings(url=url) for name, url in default_urls().items()}
+    return {
+        name: SourceSettings(url=url, endpoints=service_named(name).endpoints) for name, url in default_urls().items()
+    }
 
 
 def data_folder() -> Path:
@@ -136,10 +164,29 @@ class Settings(_Frozen):
     http: HttpSettings = HttpSettings()
     files: FileSettings = FileSettings()
 
+    @field_validator("sources")
+    @classmethod
+    def _check_urls(cls, sources: Mapping[str, SourceSettings]) -> Mapping[str, SourceSettings]:
+        for name, source in sources.items():
+            if not source.url and default_urls().get(name) != "":
+                raise ValueError(f"the URL of {name} is empty; it must start with http:// or https://")
+        return sources
+
     def key_headers(self, source: str) -> dict[str, str]:
         """The HTTP header with the user's key for a service; empty without a key."""
         key = self.sources[source].api_key.get_secret_value()
-        return {service_named(source).key_header: key} if key else {}
+        header = service_named(source).key_header
+        return {header: key} if key and header else {}
+
+    def key_query(self, source: str) -> dict[str, str]:
+        """The parameter of the query with the user's key for a service; empty without a key."""
+        key = self.sources[source].api_key.get_secret_value()
+        parameter = service_named(source).key_query
+        return {parameter: key} if key and parameter else {}
+
+    def endpoint_url(self, source: str, endpoint: str) -> str:
+        """URL of one of the service's `endpoints`."""
+        return self.sources[source].endpoints.get(endpoint, service_named(source).endpoints[endpoint])
 
     def http_for(self, source: str) -> HttpSettings:
         """Limits of requests to a service: the lower of `http` and the service's own."""
@@ -237,12 +284,11 @@ def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
                 where = _where(f"sources.{name}", origin)
                 unknown = _short(f"sources.{name}")
                 raise ConfigError(f"{where}: setting {unknown} is unknown; allowed are {', '.join(known)}")
-            default = known[name]
-            both_tables = isinstance(default, dict) and isinstance(source_values, dict)
-            known[name] = default | source_values if both_tables else source_values
+            known[name] = _merged(known[name], source_values)
+            _refuse_endpoints(name, source_values, origin)
         values = values | {"sources": known}
     for name, source in (values["sources"] if isinstance(values["sources"], dict) else {}).items():
-        if isinstance(source, dict) and source.get("api_key") and not service_named(name).key_header:
+        if isinstance(source, dict) and source.get("api_key") and not service_named(name).takes_key:
             key = f"sources.{name}.api_key"
             raise ConfigError(f"{_where(key, origin)}: setting {key} is not used: the service takes no key; remove it")
     try:
@@ -259,6 +305,23 @@ def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
             reason = first["msg"].removeprefix("Value error, ")
         value = "***" if key.endswith(".api_key") else _short(first["input"])
         raise ConfigError(f"{where}: setting {key} = {value}: {reason[0].lower()}{reason[1:]}") from None
+
+
+def _merged(default: object, values: object) -> object:
+    """`values` over `default`, table by table."""
+    if not (isinstance(default, dict) and isinstance(values, dict)):
+        return values
+    return default | {key: _merged(default.get(key), value) for key, value in values.items()}
+
+
+def _refuse_endpoints(name: str, values: object, origin: Mapping[str, str]) -> None:
+    """Raise for an endpoint that the service does not have."""
+    endpoints = values.get("endpoints") if isinstance(values, dict) else None
+    for endpoint in endpoints if isinstance(endpoints, dict) else ():
+        if endpoint not in service_named(name).endpoints:
+            key = f"sources.{name}.endpoints.{endpoint}"
+            allowed = ", ".join(service_named(name).endpoints) or "none"
+            raise ConfigError(f"{_where(key, origin)}: setting {_short(key)} is unknown; allowed endpoints: {allowed}")
 
 
 def public_value(value: Any) -> Any:  # Any: a setting has any type

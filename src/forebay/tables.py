@@ -5,7 +5,7 @@ Instants are UTC (`pl.Datetime("us", "UTC")`), days are station-local dates (`pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -26,6 +26,16 @@ REFERENCES = ("no_change", "last_change", "damped_change", "climatology")
 
 SUMMARY_LEADS = (1, 3, 7)
 """Lead times (days) in a table or picture that does not have all of them."""
+
+
+def summary_leads(leads: Iterable[int]) -> list[int]:
+    """Lead times of a short table or picture: those of `SUMMARY_LEADS`, or the first three where none of them occurs.
+
+    >>> summary_leads([1, 2, 3, 4]), summary_leads([2, 2, 4, 5, 6])
+    ([1, 3], [2, 4, 5])
+    """
+    ordered = sorted(set(leads))
+    return [lead for lead in ordered if lead in SUMMARY_LEADS] or ordered[:3]
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,29 @@ FORCINGS = Table(
     ("forcing", "issue_time", "valid_date"),
 )
 """Forecast and planned values, by issue."""
+
+WEATHER_VALUES = Table(
+    "weather values",
+    {
+        "service": pl.String(),
+        "model": pl.String(),
+        "point": pl.String(),  # "latitude,longitude"
+        "variable": pl.String(),
+        "issued_at": INSTANT,  # time of the model run; of an answer that names no run, the time of the answer
+        "known_at": INSTANT,  # from then on, a forecast may use it
+        "valid_time": INSTANT,  # start of the interval
+        "interval": pl.Int32(),  # seconds; 86,400 is one local day
+        "member": pl.Int32(),  # of an ensemble, 0: its control; null: the single forecast of a model
+        "value": pl.Float64(),  # canonical unit of the variable; null: the run has no value
+    },
+    ("service", "model", "point", "variable", "interval", "issued_at", "member", "valid_time"),
+)
+"""Forecasts of weather models: before the archive stamps them."""
+
+WEATHER_FORECASTS = Table(
+    "weather_forecasts", {**WEATHER_VALUES.columns, "fetched_at": INSTANT}, (*WEATHER_VALUES.key, "fetched_at")
+)
+"""Every version of every run of a weather model; a revised run is a separate version with a later `fetched_at`."""
 
 REVISIONS = Table(
     "revisions",

@@ -36,8 +36,12 @@ _PUBLIC_KEYS = ("host", "hostaddr", "port", "user", "dbname", "sslmode", "connec
 _PLAIN_VALUE = re.compile(r"[\w./:%-]*")
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*")
 _URL = re.compile(r"[A-Za-z][\w+.-]{0,30}://\S+")  # bounded, so that a long text without a URL takes linear time
-_SECRET_KEY = re.compile(r"(?i)passw|pwd|secret|token|api[_-]?key|access[_-]?key|credential|signature")
-_ASSIGNED = re.compile(r"""(?<![\w-])([\w-]++)(\s*+=\s*+)('[^']*'|"[^"]*"|[^\s&;,'")]+)""")
+_SECRET_WORDS = "passw|pwd|secret|token|api[_-]?key|access[_-]?key|credential|signature"
+_SECRET = re.compile(
+    rf"(?is)(?<![\w-])(?=[\w-]*?(?:{_SECRET_WORDS}))([\w-]++)(\s*+=\s*+)"
+    r"""(?:'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)"""  # quoted, or a quote that nothing closes
+    r"""|(?:[^\s&]|&(?![\w.-]+=))*[^\s&;,'")])"""  # up to a space or the next pair of a query
+)
 
 
 def public_url(url: str) -> str:
@@ -93,4 +97,4 @@ def without_secrets(text: str) -> str:
 
 
 def _without_secret_words(text: str) -> str:
-    return _ASSIGNED.sub(lambda match: f"{match[1]}{match[2]}***" if _SECRET_KEY.search(match[1]) else match[0], text)
+    return _SECRET.sub(r"\1\2***", text)

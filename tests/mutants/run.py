@@ -1,9 +1,10 @@
-"""Run the mutants: python -m tests.mutants.run [--tested] [NAME ...], all by default.
+"""Run the mutants: python -m tests.mutants.run [--tested] [--sample] [NAME ...], all by default.
 
 A mutant is NAME.patch in this folder. Its header has one sentence on the fault and one or more lines `# tests: NODE`,
 pytest's node ids; the rest is a diff of `src`. First all these tests run on the code as it is and must pass;
-`--tested` leaves this out, where the whole suite has just passed. Then each
-mutant is applied to a copy of `src`, and each of its tests must fail with an assertion. The working tree never changes.
+`--tested` leaves this out, where the whole suite has just passed. `--sample` chooses a fifth of the mutants by the
+commit, others with each commit. Then each mutant is applied to a copy of `src`, and each of its tests must fail with an
+assertion. The working tree never changes.
 
 One line per mutant: caught, SURVIVED, does not apply, or error. The exit code is 1 if any mutant is not caught.
 """
@@ -19,12 +20,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 PARALLEL = 2
 """Mutants that run at the same time."""
 TIMEOUT_S = 300
+SAMPLE = 5
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,17 @@ def mutants(names: list[str]) -> list[Mutant]:
     if unknown := [name for name in names if name not in by_name]:
         raise ValueError(f"no mutant {', '.join(unknown)}; there are {', '.join(by_name)}")
     return [read_mutant(by_name[name]) for name in names or by_name]
+
+
+def sample(selected: list[Mutant], commit: str) -> list[Mutant]:
+    """One mutant in `SAMPLE`, others with each commit."""
+    return [mutant for mutant in selected if crc32(f"{commit} {mutant.name}".encode()) % SAMPLE == 0]
+
+
+def current_commit() -> str:
+    """The commit that is checked out; an empty text outside of a repository."""
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def apply_patch(patch: Path, folder: Path) -> str:
@@ -137,12 +151,14 @@ def passes(selected: list[Mutant]) -> bool:
 
 def main(names: list[str]) -> int:
     """Exit code: 0 if every mutant is caught, 1 if not, 2 for a wrong argument or a wrong header."""
-    is_tested = "--tested" in names
+    is_tested, is_sample = "--tested" in names, "--sample" in names
     try:
-        selected = mutants([name for name in names if name != "--tested"])
+        selected = mutants([name for name in names if name not in ("--tested", "--sample")])
     except ValueError as error:
         print(f"forebay: {error}", file=sys.stderr)
         return 2
+    if is_sample:
+        selected = sample(selected, current_commit())
     start = time.monotonic()
     if not is_tested and not passes(selected):
         return 1

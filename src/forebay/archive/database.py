@@ -8,6 +8,7 @@ between the two databases.
 `observation`           series, time, fetched_at (µs since 1970 UTC), value, raw_value, quality, quality_code
 `archive_schema`        version: one row, the number of this schema
 `lease`                 no row, or the process that writes (`lease.Holder`); times in µs since 1970 UTC
+`weather_…`             runs of weather models (`weather_tables`)
 ======================  =====================================================================================
 """
 
@@ -20,14 +21,14 @@ from dataclasses import asdict
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, read_only, upgrade, urls
+from forebay.archive import engines, read_only, upgrade, urls, weather_tables
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -134,9 +135,19 @@ class Database:
         if self._version == upgrade.WITHOUT_LEASE:
             with self.translate_errors():
                 upgrade.add_lease(self.engine, _lease, _version)
-            self._version = SCHEMA_VERSION
+            self._version = upgrade.WITHOUT_WEATHER
         with self._lease.hold():
+            if self._version == upgrade.WITHOUT_WEATHER:
+                with self.transaction() as connection:
+                    self._lease.confirm(connection)
+                    upgrade.add_weather(connection, _version)
+                self._version = SCHEMA_VERSION
             yield
+
+    @property
+    def has_weather(self) -> bool:
+        """Whether the archive has tables of weather forecasts."""
+        return self._version > upgrade.WITHOUT_WEATHER
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -231,11 +242,12 @@ class Database:
         """Delete all series and versions, so that others can replace them in the same transaction."""
         for table in (_observation, _series):
             connection.execute(sa.delete(table))
+        weather_tables.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
-        """Number of stored versions."""
+        """Number of stored versions of readings and of weather forecasts."""
         versions: int = connection.execute(sa.select(sa.func.count()).select_from(_observation)).scalar_one()
-        return versions
+        return versions + (weather_tables.count(connection) if self.has_weather else 0)
 
     def faults(self, connection: sa.Connection, now: int) -> dict[str, int]:
         """Number of versions, or series, with each fault; all must be 0. `now` is in µs since 1970 UTC."""
@@ -261,7 +273,8 @@ class Database:
             ),
             "a fetch that lies in the future": sa.select(sa.func.count()).where(column.fetched_at > now),
         }
-        return {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
+        counts = {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
+        return counts | (weather_tables.faults(connection, now) if self.has_weather else {})
 
     def now(self, connection: sa.Connection) -> int:
         """The time by the database's clock, which all machines share (µs since 1970 UTC)."""
@@ -288,7 +301,7 @@ class Database:
 
     def clear_lease(self) -> None:
         """Delete the lease in a copy of an archive: its holder writes to the original."""
-        if self._version == SCHEMA_VERSION:
+        if self._version > upgrade.WITHOUT_LEASE:
             with self.transaction() as connection:
                 connection.execute(sa.delete(_lease))
 
@@ -304,6 +317,7 @@ class Database:
                 version = self._schema_version(connection)  # another process may have created it meanwhile
                 if version is None:
                     _metadata.create_all(connection)
+                    weather_tables.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:
@@ -315,7 +329,7 @@ class Database:
             with self.translate_errors():
                 upgrade.upgrade(self.engine, _series, _version, file=self.file)
             version = upgrade.WITHOUT_LEASE
-        if version not in (upgrade.WITHOUT_LEASE, SCHEMA_VERSION):
+        if version not in (upgrade.WITHOUT_LEASE, upgrade.WITHOUT_WEATHER, SCHEMA_VERSION):
             raise ConfigError(
                 f"archive {self.where} has schema version {version}, this forebay reads {SCHEMA_VERSION}; "
                 "use the forebay that wrote it (or a newer one), or another archive"

@@ -14,13 +14,16 @@ from forebay.archive.prefetch import prefetch
 from forebay.archive.source_readings import GaugeReadings, fetch_spans
 from forebay.archive.spans import FetchContext, Span, due_spans
 from forebay.archive.store import AppendResult, Archive, LocalDays
+from forebay.archive.weather_fetch import WeatherFetch, WeatherRequest, fetch_weather, planned_weather
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import local_date
 from forebay.dams.value_checks import failed_checks
+from forebay.dams.weather import Weather
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import SERVICES
 from forebay.sources import Fetch, fetch_readings, plan_requests
+from forebay.sources.transport import PlannedRequest
 from forebay.tables import INSTANT, OBSERVATIONS, Table
 
 if TYPE_CHECKING:
@@ -47,7 +50,11 @@ FETCHES = Table(
     },
     ("gauge",),
 )
-"""Result of a fetch, a row per gauge. With `since` or `until`, missing and unavailable count these days only."""
+"""Result of a fetch, a row per gauge. With `since` or `until`, missing and unavailable count these days only.
+
+A table of weather forecasts has a row too: rows and new count values, missing counts runs that the service does not
+have, newest is the newest issue time.
+"""
 
 REQUESTS = Table(
     "requests",
@@ -64,8 +71,8 @@ REQUESTS = Table(
 )
 """Requests of a fetch, in the order of the gauges; a request may occur twice."""
 
-Progress = Callable[[Gauge, int], None]
-"""Called before each gauge, with the number of finished gauges."""
+Progress = Callable[[Gauge | Weather, int], None]
+"""Called before each gauge and each table of weather forecasts, with the number of finished ones."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class FetchRequest:
         often (`spans.due_spans`); set `since` to request them now.
     until
         Last day; by default the day of `now`.
+    forecasts_since
+        First init date whose weather forecasts are fetched too, as far as the archive does not have them.
     clock
         Returns the current time: the `fetched_at` of a gauge's readings. So a view of the archive at an instant during
         the fetch contains no later reading. Without it, `fetched_at` is `now` for all gauges.
@@ -90,6 +99,7 @@ class FetchRequest:
     now: datetime
     since: date | None = None
     until: date | None = None
+    forecasts_since: date | None = None
     clock: Callable[[], datetime] | None = None
 
     def __post_init__(self) -> None:
@@ -97,6 +107,11 @@ class FetchRequest:
             raise ConfigError(f"now = {self.now} has no time zone; give an instant like 2024-05-01T00:00:00+00:00")
         if self.since and self.until and self.until < self.since:
             raise ConfigError(f"until ({self.until}) must not be before since ({self.since})")
+
+    @property
+    def weather(self) -> WeatherRequest:
+        """The part on weather forecasts."""
+        return WeatherRequest(self.now, self.forecasts_since, self.stamp)
 
     def stamp(self) -> datetime:
         """`fetched_at` of readings that have just been fetched."""
@@ -193,8 +208,16 @@ def fetch_dam(
             if error is not None:
                 errors[gauge.column] = error
             rows.append(_fetch_counts(gauge, fetched, appended, error) | _archive_state(gauge, dam, archive, request))
+        failure = _failure(dam, archive, errors)
+        for count, weather in enumerate(dam.weather, start=len(dam.gauges)):
+            if progress is not None:
+                progress(weather, count)
+            forecasts = fetch_weather(weather, dam, archive, settings=settings, request=request.weather)
+            if forecasts.error is not None:
+                errors[weather.column] = forecasts.error
+            rows.append(_weather_counts(forecasts, archive, request))
     table = FETCHES.check(pl.DataFrame(rows, schema_overrides=FETCHES.columns), unique=True)
-    return FetchReport(table, errors, _failure(dam, archive, errors))
+    return FetchReport(table, errors, failure)
 
 
 def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: FetchRequest) -> pl.DataFrame:
@@ -211,6 +234,10 @@ def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: 
             planned = plan_requests(gauge, dam, since, until, settings=settings, now=request.now)
             label = {"gauge": gauge.column, "source": gauge.source, "station": gauge.station}
             rows += [label | vars(planned_request) for planned_request in planned]
+    for weather in dam.weather:
+        label = {"gauge": weather.column, "source": weather.service, "station": weather.model}
+        for sent, text in planned_weather(weather, dam, archive, settings=settings, request=request.weather):
+            rows.append(label | vars(PlannedRequest(sent.host, text, None, None)))
     return REQUESTS.check(pl.DataFrame(rows, schema=dict(REQUESTS.columns)))
 
 
@@ -273,6 +300,28 @@ def _fetch_counts(
         "future": fetched.future,
         "error": None if error is None else str(error),
         "note": fetched.note,
+    }
+
+
+def _weather_counts(forecasts: WeatherFetch, archive: Archive, request: FetchRequest) -> dict[str, object]:
+    """`FETCHES` of a table of weather forecasts: missing runs, and the newest issue."""
+    weather = forecasts.weather
+    newest = archive.weather.newest_issue(weather)
+    return {
+        "gauge": weather.column,
+        "source": weather.service,
+        "station": weather.model,
+        "rows": forecasts.values,
+        "new": forecasts.stored,
+        "revised": 0,
+        "withdrawn": 0,
+        "future": 0,
+        "error": None if forecasts.error is None else str(forecasts.error),
+        "note": "; ".join(forecasts.notes) or None,
+        "missing": forecasts.missing,
+        "unavailable": 0,
+        "newest": newest,
+        "age": None if newest is None else (request.now - newest).days,
     }
 
 

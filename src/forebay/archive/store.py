@@ -24,6 +24,7 @@ from forebay.archive.views import (
     newest_versions,
     revisions,
 )
+from forebay.archive.weather import WeatherArchive
 from forebay.errors import ConfigError, DataError
 from forebay.tables import INSTANT, OBSERVATIONS, READINGS, REVISIONS, WITHDRAWN, Table
 
@@ -95,6 +96,11 @@ class Archive:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def weather(self) -> WeatherArchive:
+        """The weather forecasts."""
+        return WeatherArchive(self._database)
 
     def __repr__(self) -> str:
         return f"<Archive: {self._database.where}>"

@@ -5,6 +5,8 @@ dam file by which they were read is not known.
 
 Schema 2 had no table `lease`. Reading needs none, so the first write adds it. Both steps hold no lease, because an
 archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
+
+Schema 3 had no tables of weather forecasts. Reading gives none, and the first write adds the tables, under the lease.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from forebay.archive import engines
+from forebay.archive import engines, weather_tables
 from forebay.archive.backup_file import staged_file
 from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
@@ -24,7 +26,10 @@ OLD_VERSION = 1
 """The schema version that must be upgraded before anything is read."""
 
 WITHOUT_LEASE = 2
-"""The schema version that must be upgraded before anything is written."""
+"""The schema version that has no lease; it must be upgraded before anything is written."""
+
+WITHOUT_WEATHER = 3
+"""The schema version that has no weather forecasts; it must be upgraded before anything is written."""
 
 
 def upgrade(engine: sa.Engine, series: sa.Table, version: sa.Table, *, file: Path | None) -> None:
@@ -58,6 +63,13 @@ def add_lease(engine: sa.Engine, lease: sa.Table, version: sa.Table) -> None:
         if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_LEASE:
             lease.create(connection)
             connection.execute(sa.update(version).values(version=WITHOUT_LEASE + 1))
+
+
+def add_weather(connection: sa.Connection, version: sa.Table) -> None:
+    """Upgrade an archive of schema version 3 under its lease. Its tables stay as they are."""
+    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_WEATHER:
+        weather_tables.METADATA.create_all(connection)
+        connection.execute(sa.update(version).values(version=WITHOUT_WEATHER + 1))
 
 
 def _back_up(engine: sa.Engine, file: Path) -> None:

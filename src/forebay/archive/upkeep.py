@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines
+from forebay.archive import engines, weather_tables
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
@@ -243,12 +243,14 @@ def _copy_versions(
                 progress(count, labels.height)
             for page in source.pages(read, old):
                 target.insert(write, page.with_columns(series=pl.lit(new, pl.Int64)))
+        if source.has_weather:
+            weather_tables.copy(read, write)
         copy = _checksums(target, write)
         _refuse_difference(_checksums(source, read), copy, target.where)
     with target.reading() as connection:
         size = engines.archive_size(connection)
     versions = sum(count for count, _ in copy.values())
-    return CopyReport(source.where, target.where, len(copy), versions, size, replaced_backup)
+    return CopyReport(source.where, target.where, labels.height, versions, size, replaced_backup)
 
 
 def _copy_file(source: Database, part: Path, path: Path) -> None:
@@ -262,7 +264,7 @@ def _copy_file(source: Database, part: Path, path: Path) -> None:
 
 
 def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
-    """Label of each series → number of its versions, and the sum of their hashes."""
+    """Label of each series, also of weather forecasts → number of its versions, and the sum of their hashes."""
     sums = {}
     for series, *label in database.series(connection).select("id", *SERIES, "reading_rules").iter_rows():
         count, total = 0, np.uint64(0)
@@ -270,7 +272,7 @@ def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[obje
             hashes = page.drop("series").hash_rows().to_numpy()
             count, total = count + len(hashes), np.sum(hashes, initial=total)  # unsigned: it wraps around
         sums[tuple(label)] = count, int(total)
-    return sums
+    return sums | (weather_tables.checksums(connection) if database.has_weather else {})
 
 
 def _refuse_difference(expected: dict[tuple[object, ...], tuple[int, int]], copy: object, where: str) -> None:

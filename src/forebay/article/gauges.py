@@ -6,7 +6,6 @@ code is "unavailable", since the published recipes use it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.archive.fetch import FetchRequest, fetch_dam
+from forebay.archive.fetch import FetchRequest, Progress, fetch_dam
 from forebay.dams.csv_layout import FileLayout
 from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import to_local
@@ -98,7 +97,7 @@ def read_record(
     *,
     settings: Settings,
     now: datetime,
-    progress: Callable[[Gauge, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Record:
     """The record of all gauges of `dam`; fetches them into `archive` first.
 

@@ -34,6 +34,7 @@ from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
+    from forebay.dams.weather import Weather
     from forebay.settings import Settings
 
 RECIPES = (*PUBLISHED, "all")
@@ -97,7 +98,7 @@ def read_readings(
     """
     dam = dam_from_files(folder) if folder else load_dam("warragamba")
 
-    def report_gauge(gauge: Gauge, count: int) -> None:
+    def report_gauge(gauge: Gauge | Weather, count: int) -> None:
         if progress:
             progress(f"fetch {gauge.title}", count, len(dam.gauges))
 

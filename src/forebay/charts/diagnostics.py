@@ -21,7 +21,7 @@ from forebay.charts.style import (
     Heading,
     cycled,
 )
-from forebay.tables import SUMMARY_LEADS
+from forebay.tables import summary_leads
 
 if TYPE_CHECKING:
     import altair as alt
@@ -85,7 +85,8 @@ def _lead_panels(
 
 
 def _by_lead(table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
-    rows = table.filter(pl.col("lead_time").is_in(SUMMARY_LEADS)).sort("lead_time", maintain_order=True)
+    leads = summary_leads(table["lead_time"])
+    rows = table.filter(pl.col("lead_time").is_in(leads)).sort("lead_time", maintain_order=True)
     return [(int(str(lead)), group) for (lead,), group in rows.group_by("lead_time", maintain_order=True)]
 
 

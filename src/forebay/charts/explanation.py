@@ -11,7 +11,7 @@ from forebay.charts.figures import Figure
 from forebay.charts.formats import TargetFormat
 from forebay.charts.style import FORECAST_COLOUR, FULL_SUPPLY_COLOUR, GREY, INK, PANEL_WIDTH, Heading
 from forebay.models.model import BASELINE
-from forebay.tables import SUMMARY_LEADS
+from forebay.tables import summary_leads
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -46,9 +46,8 @@ def explanation_figure(report: Report) -> Figure | None:
 
 
 def explained_leads(explanation: pl.DataFrame) -> list[int]:
-    """Lead times of 1, 3 and 7 days as far as the table has them, otherwise its first one."""
-    leads = explanation["lead_time"].unique().sort().to_list()
-    return [lead for lead in leads if lead in SUMMARY_LEADS] or leads[:1]
+    """Lead times of 1, 3 and 7 days as far as the table has them, otherwise its first three."""
+    return summary_leads(explanation["lead_time"])
 
 
 def total_change(explanation: pl.DataFrame, lead: int) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from forebay.features.full_supply import full_supply_regimes
-from forebay.tables import DEFAULT_MODEL, QUANTILES, SUMMARY_LEADS
+from forebay.tables import DEFAULT_MODEL, QUANTILES, summary_leads
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -121,7 +121,7 @@ def full_supply_regime(dam: Dam, day: date, level: float) -> str | None:
 
 
 def compare_with_observed(
-    fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] = SUMMARY_LEADS
+    fans: pl.DataFrame, levels: pl.DataFrame, leads: Sequence[int] | None = None
 ) -> pl.DataFrame:
     """init_date, lead_time, change, low, high, observed, verdict: forecast and observed change.
 
@@ -135,8 +135,10 @@ def compare_with_observed(
     levels
         date, level, as `observed_levels` returns them.
     leads
-        Lead times in days.
+        Lead times in days; by default the `summary_leads` of `fans`.
     """
+    if leads is None:
+        leads = summary_leads(lead for lead in fans["lead_time"] if lead > 0)
     rows = (
         fans.filter(pl.col("lead_time").is_in(list(leads)))
         .join(levels.rename({"date": "valid_date"}), on="valid_date", how="left")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.tables import DEFAULT_MODEL, SUMMARY_LEADS
+from forebay.tables import DEFAULT_MODEL, summary_leads
 
 if TYPE_CHECKING:
     from forebay.verify.diagnostics import Diagnostics
@@ -31,9 +31,8 @@ def interval_coverage(diagnostics: Diagnostics | None) -> pl.DataFrame:
     """
     if diagnostics is None or diagnostics.coverage_by_year.is_empty():
         return pl.DataFrame()
-    by_lead = diagnostics.coverage_by_year.filter(pl.col("lead_time").is_in(SUMMARY_LEADS))
-    if by_lead.is_empty():
-        by_lead = diagnostics.coverage_by_year
+    years = diagnostics.coverage_by_year
+    by_lead = years.filter(pl.col("lead_time").is_in(summary_leads(years["lead_time"])))
     n, inside = pl.col("n").sum(), (pl.col("n") * pl.col("coverage_90")).sum()
     whole = by_lead.group_by("lead_time").agg(whole=inside / n, whole_n=n).sort("lead_time")
     recent = diagnostics.rolling_coverage.sort("init_date").group_by("lead_time").last()
@@ -71,5 +70,5 @@ def regime_coverage(scores: pl.DataFrame, regime: str) -> pl.DataFrame:
         pl.col("regime") == regime,
         pl.col("metric") == "coverage_90",
         pl.col("n") >= MIN_DAYS,
-        pl.col("lead_time").is_in(SUMMARY_LEADS),
+        pl.col("lead_time").is_in(summary_leads(scores["lead_time"])),
     ).select("lead_time", share="value", n="n")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import altair as alt
 
     from forebay.charts.spec import AnyChart
-    from forebay.sources.stations import StationList
+    from forebay.sources.stations import NearbyStations
 
 VARIABLE_COLOURS = {
     "rainfall": "#0072b2",
@@ -48,18 +48,19 @@ def compass_direction(bearing_deg: float) -> str:
     return _COMPASS[round(bearing_deg / 45) % 8]
 
 
-def station_map(stations: StationList, place: str) -> AnyChart:
+def station_map(stations: NearbyStations, place: str) -> AnyChart:
     """Map of `stations` with `place` in the centre. A label that would cover a dot or another label is left out."""
     import altair as alt
 
-    radius = stations.search.radius_km
+    radius = stations.radius_km
     reach = _MARGIN * radius
     x, y = _axes(reach)
     dots = _dots(stations)
     labels = _labels(dots, SIDE / (2 * reach))
     variables = [name for name in (*VARIABLE_COLOURS, UNKNOWN_VARIABLE) if name in set(dots["variable"])]
     scale = colour_scale({name: VARIABLE_COLOURS.get(name, EXTRA_COLOURS[1]) for name in variables})
-    tips = ["station:N", "name:N", "variable:N", alt.Tooltip("km:Q", format=".1f"), "first_day:N", "last_day:N"]
+    texts = ("source:N", "station:N", "name:N", "variable:N", "first_day:N", "last_day:N")
+    tips = [*texts[:4], alt.Tooltip("km:Q", format=".1f"), *texts[4:]]
     points = (
         alt.Chart(dots)
         .mark_circle(size=70, opacity=1, stroke="#ffffff", strokeWidth=0.8)
@@ -73,7 +74,7 @@ def station_map(stations: StationList, place: str) -> AnyChart:
         centre.mark_text(text=place, dy=17, fontWeight=600, color=INK),
         alt.Chart(labels).mark_text(align="left", fontSize=10, color=INK).encode(x=x, y=y, text="label:N"),
     ]
-    title = f"{place}: stations of {stations.search.source} within {radius:g} km"
+    title = f"{place}: stations of {', '.join(stations.sources)} within {radius:g} km"
     return alt.layer(*layers).properties(width=SIDE, height=SIDE, title=title)
 
 
@@ -124,30 +125,30 @@ def _round_distances(radius: float) -> Iterator[float]:
     yield radius
 
 
-def _dots(stations: StationList) -> pl.DataFrame:
+def _dots(stations: NearbyStations) -> pl.DataFrame:
     """A dot per station and variable, km from the centre; the dots of one station side by side."""
-    px_per_km = SIDE / (2 * _MARGIN * stations.search.radius_km)
+    px_per_km = SIDE / (2 * _MARGIN * stations.radius_km)
     dots: list[dict[str, object]] = []
     for station in stations.stations.iter_rows(named=True):
-        series = stations.series.filter(pl.col("station") == station["station"]).drop_nulls("variable")
+        series = stations.series.filter(source=station["source"], station=station["station"]).drop_nulls("variable")
         periods = series.group_by("variable", maintain_order=True).agg(pl.min("first_day"), pl.max("last_day"))
         rows = periods.to_dicts() or [{"variable": UNKNOWN_VARIABLE, "first_day": None, "last_day": None}]
         bearing, km = math.radians(station["bearing_deg"]), station["distance_km"]
         for k, row in enumerate(rows):
             offset = (k - (len(rows) - 1) / 2) * _DOT_PX / px_per_km
             dots.append({
-                "station": station["station"], "name": station["name"], "km": km,
+                "source": station["source"], "station": station["station"], "name": station["name"], "km": km,
                 "east": km * math.sin(bearing) + offset, "north": km * math.cos(bearing),
                 "variable": row["variable"], "first_day": day_or_dash(row["first_day"]),
                 "last_day": day_or_dash(row["last_day"]),
             })  # fmt: skip
-    text = dict.fromkeys(("station", "name", "variable", "first_day", "last_day"), pl.String())
+    text = dict.fromkeys(("source", "station", "name", "variable", "first_day", "last_day"), pl.String())
     return pl.DataFrame(dots, schema=text | dict.fromkeys(("km", "east", "north"), pl.Float64()))
 
 
 def _labels(dots: pl.DataFrame, px_per_km: float) -> pl.DataFrame:
     """Station ids to the right of their dots, the nearest stations first, where they cover no dot and no label."""
-    stations = dots.group_by("station", maintain_order=True).agg(pl.max("east"), pl.first("north"), pl.len())
+    stations = dots.group_by("source", "station", maintain_order=True).agg(pl.max("east"), pl.first("north"), pl.len())
     boxes = [*_dot_boxes(dots, px_per_km), _NAME_BOX]
     rows = []
     for station in stations.iter_rows(named=True):

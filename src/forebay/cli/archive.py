@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,12 +40,31 @@ archive_commands = App(
 )
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FetchDays:
+    """Days of a fetch."""
+
+    since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None
+    until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None
+    forecasts_since: Annotated[
+        date | None, Parameter(help="Also fetch the weather forecasts that were known on each day since then.")
+    ] = None
+
+    @property
+    def span(self) -> tuple[date | None, date | None]:
+        """First and last day."""
+        return self.since, self.until
+
+
+ALL_DAYS = FetchDays()
+
+
 def fetch(
     dam_name: DamName,
     /,
     *,
-    since: Annotated[date | None, Parameter(help="First day; by default where the archive ends.")] = None,
-    until: Annotated[date | None, Parameter(help="Last day; by default today.")] = None,
+    days: FetchDays = ALL_DAYS,
     dry_run: Annotated[bool, Parameter(negative="", help="List the requests; send none, store nothing.")] = False,
     archive: ArchiveUrl = None,
     as_json: AsJson = False,
@@ -60,26 +79,28 @@ def fetch(
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     if dry_run:
-        requests = _planned_requests(dam, archive or settings.archive, settings, span=(since, until))
+        requests = _planned_requests(dam, archive or settings.archive, settings, days=days)
         title = f"{dam.name}: requests of a fetch, at most"
         print_result(requests, as_json, lambda: terminal.table(title, requests))
         return
     with archive_at(archive, settings) as store, terminal.progress() as progress:
-        report = fetch_now(dam, store, settings, span=(since, until), progress=progress)
+        report = fetch_now(
+            dam, store, settings, span=days.span, forecasts_since=days.forecasts_since, progress=progress
+        )
     rows = report.table.to_dicts()
     print_result(rows, as_json, lambda: terminal.print_fetch(dam, rows))
     if report.failure is not None:
         raise report.failure
     warn_of_errors(report)
-    if (since or until) and not report.table["rows"].sum():
+    if (days.since or days.until) and not report.table["rows"].head(len(dam.gauges)).sum():
         raise ForebayError(
-            f"no gauge of {dam.name} has a reading from {since or 'its start'} to {until or 'today'}; "
+            f"no gauge of {dam.name} has a reading from {days.since or 'its start'} to {days.until or 'today'}; "
             "choose other days with --since and --until"
         )
 
 
 def _planned_requests(
-    dam: Dam, url: str, settings: Settings, *, span: tuple[date | None, date | None]
+    dam: Dam, url: str, settings: Settings, *, days: FetchDays
 ) -> list[dict[str, object]]:
     """Requests that a fetch would send, a row each; an archive that does not exist is not created."""
     from forebay.archive.fetch import FetchRequest, plan_dam
@@ -88,7 +109,7 @@ def _planned_requests(
     with ExitStack() as stack:
         with suppress(NoArchiveError):
             store = stack.enter_context(archive_at(url, settings, create=False))
-        request = FetchRequest(now=datetime.now(UTC), since=span[0], until=span[1])
+        request = FetchRequest(now=datetime.now(UTC), **asdict(days))
         table = plan_dam(dam, store, settings=settings, request=request)
     return table.with_columns(*(table[name].dt.to_string("%Y-%m-%d %H:%M") for name in ("first", "last"))).to_dicts()
 

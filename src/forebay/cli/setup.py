@@ -31,7 +31,7 @@ def settings(*, as_json: AsJson = False) -> None:
     from forebay.settings import leaves, public_value
 
     values, origin = settings_in_force()
-    unused = {f"sources.{name}.api_key" for name, service in SERVICES.items() if not service.key_header}
+    unused = {f"sources.{name}.api_key" for name, service in SERVICES.items() if not service.takes_key}
     listed = ((key, value) for key, value in leaves(values.model_dump()) if key not in unused)
     rows = [{"setting": key, "value": public_value(value), "from": origin[key]} for key, value in listed]
     print_result(rows, as_json, lambda: terminal.table("Settings in force", rows))

@@ -11,11 +11,11 @@ from cyclopts import Parameter
 from forebay.cli.arguments import AsJson, dam_named, print_result, settings_in_force
 from forebay.errors import ConfigError
 from forebay.files import check_writable_file
-from forebay.services import DEFAULT_SEARCH, services_offering
+from forebay.services import services_offering
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
-    from forebay.sources.stations import StationList
+    from forebay.sources.stations import NearbyStations
 
 SEARCHABLE = ", ".join(services_offering("stations"))
 
@@ -26,10 +26,14 @@ class StationFilter:
     """Which stations a search lists."""
 
     radius_km: Annotated[float, Parameter(help="Search radius.")] = 25.0
-    source: Annotated[
-        str | None,
-        Parameter(help=f"{SEARCHABLE}; by default the first of these among the dam's sources, or {DEFAULT_SEARCH}."),
-    ] = None
+    service: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name=["--service", "--source"],
+            consume_multiple=False,
+            help=f"{SEARCHABLE}; may be repeated. By default those of the dam's gauges, or all of the region.",
+        ),
+    ] = ()
     variable: Annotated[str | None, Parameter(help="Only stations that measure it, such as rainfall.")] = None
 
 
@@ -58,30 +62,34 @@ def stations(
     """
     from forebay.cli import terminal
     from forebay.report import station_map
-    from forebay.sources import search_stations
-    from forebay.sources.stations import StationSearch
+    from forebay.sources import search_services
 
     settings, _ = settings_in_force()
     if (dam_name is None) == (near is None):
         raise ConfigError("give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
     dam = dam_named(dam_name, settings) if dam_name is not None else None
     latitude, longitude = (dam.latitude, dam.longitude) if dam else _point(near or "")
-    source = station_filter.source or _source_of(dam)
-    search = StationSearch(latitude, longitude, station_filter.radius_km, source, station_filter.variable)
     if output is not None:
         check_writable_file(output, station_map.SUFFIXES)
-    station_list = search_stations(search, settings=settings)
+    nearby = search_services(
+        latitude,
+        longitude,
+        station_filter.radius_km,
+        sources=tuple(dict.fromkeys(station_filter.service)) or _services_of(dam),
+        variable=station_filter.variable,
+        settings=settings,
+    )
     place = dam.title if dam else f"{latitude}, {longitude}"
     if output is not None:
-        station_map.write_map(station_list, place, output)
+        station_map.write_map(nearby, place, output)
 
     def print_stations() -> None:
-        if rows := station_map.station_rows(station_list):
-            terminal.table(f"{search.source}: stations within {search.radius_km:g} km of {place}", rows)
-        for note in (*station_list.notes, *([f"Map: {output}"] if output else [])):
+        if rows := station_map.station_rows(nearby):
+            terminal.table(f"{', '.join(nearby.sources)}: stations within {nearby.radius_km:g} km of {place}", rows)
+        for note in (*nearby.notes, *([f"Map: {output}"] if output else [])):
             terminal.line(note)
 
-    print_result(_content(station_list, output), as_json, print_stations)
+    print_result(_content(nearby, output), as_json, print_stations)
 
 
 def _point(text: str) -> tuple[float, float]:
@@ -93,24 +101,23 @@ def _point(text: str) -> tuple[float, float]:
     return latitude, longitude
 
 
-def _source_of(dam: Dam | None) -> str:
-    """The first of the dam's sources that offers a search for stations, or the default."""
-    sources = [gauge.source for gauge in dam.gauges] if dam else []
-    return next((name for name in sources if name in services_offering("stations")), DEFAULT_SEARCH)
+def _services_of(dam: Dam | None) -> tuple[str, ...]:
+    """The services of the dam's gauges that offer a search for stations."""
+    sources = dict.fromkeys(gauge.source for gauge in dam.gauges) if dam else {}
+    return tuple(name for name in sources if name in services_offering("stations"))
 
 
-def _content(station_list: StationList, output: Path | None) -> dict[str, object]:
-    search = station_list.search
-    series = station_list.series.partition_by("station", as_dict=True, include_key=False)
+def _content(nearby: NearbyStations, output: Path | None) -> dict[str, object]:
+    series = nearby.series.partition_by("source", "station", as_dict=True, include_key=False)
     return {
-        "source": search.source,
-        "latitude": search.latitude,
-        "longitude": search.longitude,
-        "radius_km": search.radius_km,
+        "sources": nearby.sources,
+        "latitude": nearby.latitude,
+        "longitude": nearby.longitude,
+        "radius_km": nearby.radius_km,
         "stations": [
-            {**row, "series": series[row["station"],].to_dicts() if (row["station"],) in series else []}
-            for row in station_list.stations.iter_rows(named=True)
+            {**row, "series": series[key].to_dicts() if (key := (row["source"], row["station"])) in series else []}
+            for row in nearby.stations.iter_rows(named=True)
         ],
-        "notes": station_list.notes,
+        "notes": nearby.notes,
         "file": output and str(output),
     }

@@ -12,7 +12,7 @@ import polars as pl
 
 from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
-from forebay.charts.formats import NO_VALUE, format_time
+from forebay.charts.formats import NO_VALUE, format_count, format_time
 from forebay.charts.score_tables import scored_windows, without_repeats
 from forebay.cli.log_output import is_json
 from forebay.dams.dam import Dam
@@ -89,10 +89,11 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
     """Print a forecast, its explanation, the scores of the hindcast, its limitations, and the path of the report."""
     unit = dam.target.unit
-    start = f"as of {issued.init_date}, {issued.age_days} days old" if issued.stale else f"from {issued.init_date}"
-    if issued.level_age_days:
-        age = "1 day" if issued.level_age_days == 1 else f"{issued.level_age_days} days"
-        start = f"from {issued.init_date} and the level of {issued.level_date}, {age} before"
+    level_age, start = issued.level_age_days, f"from {issued.init_date}"
+    if issued.stale:  # as in the report: the age of the level
+        start = f"as of {issued.level_date}, {format_count(issued.age_days + level_age, 'day')} old"
+    elif level_age:
+        start += f" and the level of {issued.level_date}, {format_count(level_age, 'day')} before"
     table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {start}", forecast_rows(issued.table))
     for text in explanation_lines(issued.explanation, dam):
         line(text)

@@ -8,20 +8,19 @@ from typing import Annotated
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from forebay.dams.fields import FrozenModel
 from forebay.dams.variables import VARIABLES
 from forebay.errors import DataError
 
 
-class StorageCurve(BaseModel):
+class StorageCurve(FrozenModel):
     """Level against storage from one survey; in force from `valid_from` until the next curve's.
 
     `points` are (level in `level_unit`, storage in `storage_unit`), by rising level. The storage is linear between
     points and unknown beyond them.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     survey_date: date | None = None
     valid_from: date | None = None

@@ -17,6 +17,8 @@ from forebay.dams.gauge import Gauge
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.thresholds import ReferenceLevel, Threshold
 from forebay.dams.variables import TARGETS, VARIABLES, Numbers
+from forebay.dams.weather import Weather
+from forebay.services import attributions
 
 
 class Target(FrozenModel):
@@ -64,6 +66,7 @@ class Dam(FrozenModel):
     hindcast: Hindcast = Hindcast()
     gauges: Annotated[tuple[Gauge, ...], Field(min_length=1)]
     forcings: tuple[Forcing, ...] = ()
+    weather: tuple[Weather, ...] = ()
 
     @model_validator(mode="after")
     def _check_gauges(self) -> Self:
@@ -77,7 +80,12 @@ class Dam(FrozenModel):
             )
         check_unique("thresholds: name", (threshold.name for threshold in self.thresholds))
         check_unique("datum_offsets: from", (offset.from_ for offset in self.datum_offsets))
-        check_unique("forcings: id", (forcing.id for forcing in self.forcings))
+        check_unique("weather: id", (weather.id for weather in self.weather))
+        # Forecasts of a service are forcings too, whose values come from the archive instead of a file.
+        from_weather = tuple(weather.forcing for weather in self.weather if weather.forcing is not None)
+        own = tuple(forcing for forcing in self.forcings if forcing not in from_weather)
+        self.__dict__["forcings"] = (*own, *from_weather)
+        check_unique("forcings and weather: id" if from_weather else "forcings: id", (f.id for f in self.forcings))
         columns: set[str] = set()
         for gauge in self.gauges:
             if gauge.column in columns:
@@ -120,6 +128,11 @@ class Dam(FrozenModel):
         """Name for people, with a mark if the dam is simulated."""
         suffix = " (SIMULATED)" if self.simulated and "simulated" not in self.name.lower() else ""
         return f"{self.name}{suffix}"
+
+    @property
+    def attributions(self) -> list[str]:
+        """Sentences on the origin and the licence of the data of services, to show wherever the data are shown."""
+        return attributions([*(gauge.source for gauge in self.gauges), *(weather.service for weather in self.weather)])
 
     @cached_property
     def target_gauge(self) -> Gauge:

@@ -91,8 +91,8 @@ def _parse_dam(text: str, where: str, folder: Path, roots: tuple[str, ...]) -> D
         position = re.search(r"\(at [^()]*\)$", str(error))
         reason = str(error) if may_quote else f"{PLACEHOLDER} {position[0] if position else ''}".rstrip()
         raise ConfigError(f"{where} is not valid TOML: {reason}") from None
-    if not all(isinstance(content.get(key, []), list) for key in ("gauges", "forcings", "storage_curves")):
-        raise ConfigError(f"{where}: gauges, forcings and storage_curves must be lists of tables ([[gauges]])")
+    if not all(isinstance(content.get(key, []), list) for key in ("gauges", "forcings", "weather", "storage_curves")):
+        raise ConfigError(f"{where}: gauges, forcings, weather and storage_curves must be lists of tables ([[gauges]])")
     try:
         for gauge in content.get("gauges", []):
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):
@@ -172,13 +172,28 @@ def _points_in(layout: CurveLayout) -> tuple[tuple[float, float], ...]:
                 f"storage_curves: {layout.path}, line {line}: {quoted(text, layout)} in column {name!r} is not a "
                 "number; correct it, or delete the line"
             )
-    points = points.drop_nulls().unique(names[0], keep="last").sort(names[0])
+    lines = points.with_row_index("line", header_line(content) + 1).drop_nulls()
+    points = _distinct_points(lines, layout).sort(names[0])
     if layout.is_outside and (points.height < 2 or points[names[1]].diff().lt(0).any()):  # `StorageCurve` quotes points
         raise ConfigError(
             f"storage_curves: {layout.path} must have at least two points, and the storage must not fall where the "
             f"level rises: {PLACEHOLDER}"
         )
     return tuple(points.iter_rows())
+
+
+def _distinct_points(lines: pl.DataFrame, layout: CurveLayout) -> pl.DataFrame:
+    """Level and storage of the lines of a curve's file, without repetitions; raises if a level has two storages."""
+    names = [layout.level, layout.storage]
+    points = lines.unique(names, keep="first", maintain_order=True)
+    second = points.filter(pl.col(layout.level).is_first_distinct().not_())
+    if not second.is_empty():
+        level = quoted(f"{second[layout.level][0]:g}", layout)
+        raise ConfigError(
+            f"storage_curves: {layout.path}, line {second['line'][0]}: level {level} has another storage than in a "
+            "line above; correct it, or delete one of the two lines"
+        )
+    return points.select(names)
 
 
 def _first_error(error: ValidationError, root: type[BaseModel] = Dam) -> str:

@@ -25,7 +25,7 @@ def delay_days(gauge: Gauge, dam: Dam) -> int:
     ends = day_start(day, dam.time_zone, gauge.day_start)
     if gauge.reading == "instantaneous" and gauge.reading_at is not None:
         ends = day_start(day, dam.time_zone, gauge.reading_at)
-    elif gauge.day_start == time(0):
+    elif gauge.interval != "day" or gauge.day_start == time(0):  # sub-daily numbers fill the calendar day
         ends = init_time(day, dam.time_zone)
     late = ends + gauge.ready_after - (init_time(day, dam.time_zone) + dam.target_gauge.ready_after)
     return max(0, math.ceil(late / timedelta(days=1)))

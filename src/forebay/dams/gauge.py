@@ -20,6 +20,7 @@ from forebay.dams.forcing import MAX_HOURS
 from forebay.dams.local_time import to_local
 from forebay.dams.variables import DAY_S, TARGETS, VARIABLES, Variable
 from forebay.services import service_named
+from forebay.text import public_url
 
 Role = Literal[
     "target",
@@ -69,8 +70,13 @@ def _request_pairs(table: object) -> object:
         return table
     for key, value in table.items():
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise ValueError(f"request.{key} = {value!r} must be a text or a whole number")
+            raise ValueError(f"request.{_printable_key(key)} = {value!r} must be a text or a whole number")
     return tuple(sorted((str(key), str(value)) for key, value in table.items()))
+
+
+def _printable_key(key: object) -> str:
+    """A key of a table for a message of one line."""
+    return str(key) if str(key).isprintable() else repr(key)
 
 
 Request = Annotated[
@@ -194,7 +200,10 @@ class Gauge(FrozenModel):
         self.conversions(self.unit)
         if unknown := {key for key, _ in self.request} - set(service_named(self.source).request_keys):
             allowed = ", ".join(service_named(self.source).request_keys) or "none"
-            raise ValueError(f"request.{min(unknown)} is unknown; allowed with source = {self.source!r}: {allowed}")
+            key = _printable_key(min(unknown))
+            raise ValueError(f"request.{key} is unknown; allowed with source = {self.source!r}: {allowed}")
+        if not (url := dict(self.request).get("url", "http://")).startswith(("http://", "https://")):
+            raise ValueError(f"request.url = {public_url(url)!r} must start with http:// or https://")
         check_unique("readings_from: from", (change.from_ for change in self.readings_from))
         if self.interval_s is None:
             raise ValueError(f"interval {self.interval!r} is unknown; allowed are 'day', 'hour', '15min' and the like")

@@ -6,6 +6,7 @@ The daily table has canonical units (the target: the dam's unit). Pages show the
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING
 
 from forebay.dams.variables import VARIABLES
@@ -25,11 +26,12 @@ def gauge_labels(dam: Dam) -> dict[str, str]:
     """
     names = Counter(gauge.name for gauge in dam.gauges)
     labels = {gauge.column: _label(gauge, is_distinct=names[gauge.name] == 1) for gauge in dam.gauges}
-    counts, numbers = Counter(labels.values()), Counter[str]()
+    counts = Counter(labels.values())
+    all_labels = set(counts)
     for column, label in labels.items():
         if counts[label] > 1:
-            numbers[label] += 1
-            labels[column] = f"{label} {numbers[label]}"
+            labels[column] = next(text for n in count(1) if (text := f"{label} {n}") not in all_labels)
+            all_labels.add(labels[column])
     return labels
 
 

@@ -15,6 +15,7 @@ from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import DataError
 from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
+from forebay.features.weather import read_weather_forcings
 from forebay.log import add_counts, step
 from forebay.screen.supported_range import ready_for_screen
 from forebay.sources import forcing_files
@@ -93,7 +94,7 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     days = pl.col("date").is_between(first, last)
     add_counts({"gauges": len(dam.gauges), "days": (last - first).days + 1, "first": first, "last": last})
     reading = newest_reading(dam, archive, until=until)
-    forcings = forcing_files.read_forcings(dam)
+    forcings = pl.concat([forcing_files.read_forcings(dam), read_weather_forcings(dam, archive, now)])
     return DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.days import datum
-from forebay.features.inputs import BALANCE, BY_SLOPE, build_inputs
+from forebay.features.inputs import BALANCE, BY_SLOPE, CONTEXT, build_inputs
 from forebay.features.outages import HiddenValues, build_extended_inputs
 from forebay.screen.flags import daily_by_period, daily_known_on, screen_daily
 
@@ -127,7 +127,7 @@ def _mask_values(daily: pl.DataFrame, dam: Dam, hidden: HiddenValues | None) -> 
 
 def _withhold_datum(rows: pl.DataFrame, withheld: NDArray[np.bool_], dam: Dam) -> pl.DataFrame:
     """`rows` without the inputs that depend on the datum, on the days on which the dam file's datum does not apply."""
-    dependent = [name for name in rows.columns if name.endswith("below_full")]
+    dependent = [name for name in rows.columns if name in (f"{CONTEXT}below_full", f"{CONTEXT}level")]
     if dam.target.variable == "reservoir_level" and dam.storage_curves:
         dependent += [name for name in rows.columns if name.startswith(BALANCE) or name.endswith(BY_SLOPE)]
     return rows.with_columns(pl.when(~pl.Series(withheld)).then(pl.col(name)).alias(name) for name in dependent)

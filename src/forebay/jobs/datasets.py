@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from forebay.dams.dam import Dam
 
-UDUNITS = {"ML": "megaliter", "GL": "gigaliter", "hm3": "hm3", "ac-ft": "acre_foot", "%": "percent", "ft": "foot"}
+UDUNITS = {
+    "ML": "megaliter",
+    "GL": "gigaliter",
+    "MG": "1e6 US_liquid_gallon",  # in UDUNITS, MG is a megagauss
+    "hm3": "hm3",
+    "ac-ft": "acre_foot",
+    "%": "percent",
+    "ft": "foot",
+}
 """Unit of a dam file → the same unit as UDUNITS spells it, where the two differ."""
 STANDARD_NAMES = {
     "reservoir_level": "water_surface_height_above_reference_datum",
@@ -133,6 +141,8 @@ def _attributes(dam: Dam, models: pl.Series | None) -> dict[str, str]:
         "dam": dam.id,
         "license": dam.licence or "not stated",
     }
+    if dam.attributions:
+        attributes["attribution"] = " ".join(dam.attributions)
     return attributes if models is None or models.is_empty() else attributes | {"model": models[0]}
 
 

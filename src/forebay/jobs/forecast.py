@@ -209,7 +209,7 @@ def forecast_dam(
 def _failures(report: FetchReport | None, dam: Dam) -> list[str]:
     if report is None:
         return []
-    labels = gauge_labels(dam)
+    labels = gauge_labels(dam) | {weather.column: weather.title for weather in dam.weather}
     errors = [f"{labels.get(column, column)} could not be fetched: {error}" for column, error in report.errors.items()]
     return errors + report.table["note"].drop_nulls().to_list()
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
+    from forebay.dams.weather import Weather
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
 
@@ -44,7 +45,8 @@ class FetchResult(Result):
 
     def title(self) -> str:
         """Dam, number of gauges and of new readings."""
-        return f"{self.dam.title}, {len(self.report.table)} gauges, {self.report.table['new'].sum()} new readings"
+        gauges = len(self.report.table) - len(self.dam.weather)  # a row per table of weather forecasts follows
+        return f"{self.dam.title}, {gauges} gauges, {self.report.table['new'].head(gauges).sum()} new readings"
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,6 +115,7 @@ def fetch_now(
     settings: Settings,
     *,
     span: tuple[date | None, date | None] = (None, None),
+    forecasts_since: date | None = None,
     progress: Progress | None = None,
 ) -> FetchReport:
     """Report of a fetch at the current time; its `failure` is not raised.
@@ -121,18 +124,27 @@ def fetch_now(
     ----------
     span
         First and last day; None as in `fetch`.
+    forecasts_since
+        First init date whose past weather forecasts are fetched too; None: only the current ones.
     """
+    total = len(dam.gauges) + len(dam.weather)
 
-    def report_gauge(gauge: Gauge, count: int) -> None:
+    def report_gauge(gauge: Gauge | Weather, count: int) -> None:
         if progress:
-            progress(f"fetch {gauge.title}", count, len(dam.gauges))
+            progress(f"fetch {gauge.title}", count, total)
 
     with store.lease():  # the time of the fetch is after the wait for another one
-        request = FetchRequest(datetime.now(UTC), since=span[0], until=span[1], clock=lambda: datetime.now(UTC))
+        request = FetchRequest(
+            datetime.now(UTC),
+            since=span[0],
+            until=span[1],
+            forecasts_since=forecasts_since,
+            clock=lambda: datetime.now(UTC),
+        )
         report = fetch_dam(dam, store, settings=settings, request=request, progress=report_gauge)
     report = replace(report, table=_with_notes(report.table, dam, store.as_of(dam.gauges)))
     if progress:
-        progress("fetched", len(dam.gauges), len(dam.gauges))
+        progress("fetched", total, total)
     return report
 
 
@@ -145,11 +157,12 @@ def warn_of_errors(report: FetchReport) -> None:
 def _with_notes(fetches: pl.DataFrame, dam: Dam, readings: pl.DataFrame) -> pl.DataFrame:
     """`FETCHES` with notes on readings that are left out or suspect, and on what to state in the dam file."""
     notes, labels = [], gauge_labels(dam)
-    for gauge, note in zip(dam.gauges, fetches["note"], strict=True):
+    for gauge, note in zip(dam.gauges, fetches["note"].head(len(dam.gauges)), strict=True):
         rows = gauge_readings(readings, gauge).sort("time")
         sentences = ([] if note is None else [note]) + gauge_notes(rows, gauge, labels[gauge.column])
         notes.append("; ".join(sentences) or None)
-    return fetches.with_columns(pl.Series("note", notes, dtype=pl.String))
+    of_weather = fetches["note"].tail(len(dam.weather)).to_list()
+    return fetches.with_columns(pl.Series("note", [*notes, *of_weather], dtype=pl.String))
 
 
 def daily(

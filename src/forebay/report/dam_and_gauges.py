@@ -23,7 +23,8 @@ def build(report: Report) -> Mapping[str, object]:
     """Gauges with the names of their files, and the table of the last fetch without its empty columns."""
     fetch, labels = report.gauge_table, gauge_labels(report.dam)
     if "gauge" in fetch.columns:
-        fetch = fetch.with_columns(pl.col("gauge").replace(labels)).drop("source", "station", strict=False)
+        titles = labels | {weather.column: weather.title for weather in report.dam.weather}
+        fetch = fetch.with_columns(pl.col("gauge").replace(titles)).drop("source", "station", strict=False)
     columns = [name for name in fetch.columns if fetch[name].null_count() < len(fetch)]
     return {
         "gauges": [

@@ -9,7 +9,7 @@ import polars as pl
 
 from forebay.charts.interval_coverage import MIN_DAYS
 from forebay.report.input_values import input_texts
-from forebay.tables import DEFAULT_MODEL, QUANTILES, SUMMARY_LEADS
+from forebay.tables import DEFAULT_MODEL, QUANTILES, summary_leads
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -49,7 +49,7 @@ def _quantile_rows(reliability: pl.DataFrame) -> list[dict[str, object]]:
 
 
 def _at_report_leads(table: pl.DataFrame) -> pl.DataFrame:
-    return table.filter(pl.col("lead_time").is_in(SUMMARY_LEADS))
+    return table.filter(pl.col("lead_time").is_in(summary_leads(table["lead_time"])))
 
 
 def _score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from forebay.charts.interval_coverage import AS_STATED, TOO_WIDE, UNKNOWN, regim
 from forebay.charts.scores import REGIME_TITLES
 from forebay.dams.local_time import local_date, zone
 from forebay.screen.flags import REASONS, VALID_REASONS, active_flags
-from forebay.tables import SUMMARY_LEADS
+from forebay.tables import summary_leads
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -25,11 +25,12 @@ def build_head(report: Report) -> dict[str, object]:
     """
     dam, reading, forecast = report.dam, report.newest, report.forecast
     fan = report.fan.to_dicts()
+    leads = summary_leads(row["lead_time"] for row in fan if row["lead_time"] > 0)
     status = report.gauge_status
     values: dict[str, object] = {
         "zone": zone(dam.time_zone),
         "start": fan[0] if fan else None,
-        "days": [row for row in fan if row["lead_time"] in SUMMARY_LEADS] or fan[1:2],
+        "days": [row for row in fan if row["lead_time"] in leads],
         "beyond": report.beyond_record.to_dicts(),
         "gauges": _newest_values(status, report),
         "late": _late_by_age(status),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from forebay.charts.rendering import draw
 from forebay.charts.spec import Spec, file_spec
 from forebay.charts.station_map import compass_direction, day_or_dash, station_map
@@ -14,22 +12,23 @@ from forebay.files import check_writable_file, write_file
 from forebay.report.environment import render_page
 
 if TYPE_CHECKING:
-    from forebay.sources.stations import StationList
+    from forebay.sources.stations import NearbyStations
 
 SUFFIXES = (".html", ".png", ".svg")
 _SERIES_COLUMNS = ("variable", "unit", "first_day", "last_day")
 
 
-def station_rows(stations: StationList) -> list[dict[str, object]]:
+def station_rows(stations: NearbyStations) -> list[dict[str, object]]:
     """A row per station and series with a variable of a dam file, the nearest station first.
 
     A station without such a series has one row. `others` is the number of its other series.
     """
     rows: list[dict[str, object]] = []
     for station in stations.stations.iter_rows(named=True):
-        series = stations.series.filter(pl.col("station") == station["station"])
+        series = stations.series.filter(source=station["source"], station=station["station"])
         usable = series.drop_nulls("variable")
         place: dict[str, object] = {
+            **({"source": station["source"]} if len(stations.sources) > 1 else {}),
             "station": station["station"],
             "name": station["name"],
             "km": round(station["distance_km"], 1),
@@ -41,7 +40,7 @@ def station_rows(stations: StationList) -> list[dict[str, object]]:
     return rows
 
 
-def write_map(stations: StationList, place: str, path: Path) -> None:
+def write_map(stations: NearbyStations, place: str, path: Path) -> None:
     """Write the map to `path`: PNG, SVG, or a page (HTML) that needs no network and has a table of all series.
 
     Raises
@@ -59,10 +58,10 @@ def write_map(stations: StationList, place: str, path: Path) -> None:
     write_file(path, picture.svg.encode() if suffix == ".svg" else picture.png)
 
 
-def render_stations(stations: StationList, place: str, spec: Spec) -> str:
+def render_stations(stations: NearbyStations, place: str, spec: Spec) -> str:
     """The page's text: the map, the notes of the search, and every series of every station."""
     table = stations.stations.join(
-        stations.series, on="station", how="left", maintain_order="left", suffix="_of_series"
+        stations.series, on=["source", "station"], how="left", maintain_order="left", suffix="_of_series"
     )
     rows = [
         {
@@ -77,7 +76,7 @@ def render_stations(stations: StationList, place: str, spec: Spec) -> str:
         for row in table.iter_rows(named=True)
     ]
     counts = {"station_count": len(stations.stations), "series_count": len(stations.series)}
-    values = {"place": place, "search": stations.search, "notes": stations.notes, "rows": rows, "spec": spec}
+    values = {"place": place, "nearby": stations, "notes": stations.notes, "rows": rows, "spec": spec}
     return render_page("stations.html", {**values, **counts})
 
 

@@ -118,6 +118,7 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
             movement = movement.extended(change[at], int(good[at]))
             continue
         start = None if not (rising[at] or falling[at]) else _excursion_start(level, good, at, resume, RETURN)
+        is_back = start is not None  # the readings on both sides of an excursion agree, whatever it was
         if start is not None and level[start] > level[start - 1] and supported[start]:
             start = None
         if start is None and collapsing[at]:
@@ -130,7 +131,7 @@ def jumps(value: Floats, bounds: Thresholds, evidence: Evidence, *, kind: str) -
         elif collapsing[at] and not falling[at]:
             collapse, resume = _collapse(level, good, at, unusual, is_lake=kind == "lake")
             findings += collapse
-        elif rising[at] or falling[at]:
+        elif (rising[at] or falling[at]) and not is_back:
             late_evidence = _late_evidence(evidence, int(good[at]), is_rise=bool(rising[at]))
             excursion, resume = _excursion(level, good, at, bounds, late_evidence, is_lake=kind == "lake")
             findings += excursion

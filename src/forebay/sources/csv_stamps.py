@@ -162,8 +162,9 @@ def _refuse_skipped_times(stamps: pl.Series, cells: GaugeCells, time_zone: str) 
 
 
 def _standard_offset(stamp: datetime, time_zone: str) -> str:
-    """Offset of the zone's standard time near `stamp`, as "-05:00"."""
+    """Offset of the zone's winter time near `stamp`, as "-05:00"."""
     before = stamp.replace(tzinfo=zone(time_zone)) - _ONE_DAY
-    offset = (before.utcoffset() or timedelta(0)) - (before.dst() or timedelta(0))
+    summer_time = max(before.dst() or timedelta(0), timedelta(0))  # below 0 where winter time is the exception: Ireland
+    offset = (before.utcoffset() or timedelta(0)) - summer_time
     minutes = round(offset.total_seconds() / 60)
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"

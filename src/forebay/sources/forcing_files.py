@@ -30,7 +30,9 @@ _KEYS = ("issued", "valid", "value")
 
 
 def read_forcings(dam: Dam) -> pl.DataFrame:
-    """`tables.FORCINGS` of all the dam's forcings, by forcing, issue time and valid date; reads their files anew.
+    """`tables.FORCINGS` of all the dam's forcings with a file, by forcing, issue time and valid date.
+
+    It reads the files anew.
 
     Raises
     ------
@@ -39,7 +41,9 @@ def read_forcings(dam: Dam) -> pl.DataFrame:
     SourceError
         If a cell cannot be read: names the line and the text.
     """
-    parts = [parse_forcing(read_content(_layout(forcing)), forcing, dam) for forcing in dam.forcings]
+    from_archive = {weather.id for weather in dam.weather}
+    own = [forcing for forcing in dam.forcings if forcing.id not in from_archive]
+    parts = [parse_forcing(read_content(_layout(forcing)), forcing, dam) for forcing in own]
     return FORCINGS.check(pl.concat([FORCINGS.empty(), *parts]))
 
 

@@ -22,6 +22,10 @@ CODE = pl.UInt8()
 NO_CODE = 256
 """Position in `grades_by_number` for a number without a code, or with a code that no agency has."""
 
+BY_WEIGHT = (MISSING, "estimated", "poor", UNKNOWN, "fair", "good")
+"""Grades by weight: of a code of several words, such as "Approved ESTIMATED", the word with the first grade counts."""
+_RANGE = re.compile(r"(\d+)-(\d+)")
+_NUMBER = re.compile(r"-?\d+")
 _NO_VALUE = re.compile(r"\b(unavailable|not available|not recorded|missing|no data|data lost)\b", re.IGNORECASE)
 # Words that give such a text another meaning: values that replace missing ones, a part of the interval, or the grading
 # itself ("quality not available").
@@ -55,9 +59,16 @@ def grades_by_number(agency: str) -> tuple[str, ...]:
 
 
 def _codes(text: str) -> list[str]:
-    """The codes of a list like "1-3 8"."""
-    spans = [part.partition("-") for part in text.split()]
-    return [str(code) for low, _, high in spans for code in range(int(low), int(high or low) + 1)]
+    """The codes of a list like "1-3 8 Good"; only two whole numbers with a hyphen are a range.
+
+    >>> _codes("1-3 -1 Good A-B")
+    ['1', '2', '3', '-1', 'Good', 'A-B']
+    """
+    codes = []
+    for part in text.split():
+        span = _RANGE.fullmatch(part)
+        codes += [str(code) for code in range(int(span[1]), int(span[2]) + 1)] if span else [part]
+    return codes
 
 
 def means_missing(text: str) -> bool:
@@ -72,6 +83,8 @@ def means_missing(text: str) -> bool:
 def grade(code: pl.Expr, agency: str, texts: Mapping[str, str] | None = None) -> pl.Expr:
     """Grade of each quality code (text), from the agency's table and from the texts of the answer itself.
 
+    A code may have several words, separated by blanks; the weightiest grade counts (`BY_WEIGHT`).
+
     Parameters
     ----------
     code
@@ -84,6 +97,16 @@ def grade(code: pl.Expr, agency: str, texts: Mapping[str, str] | None = None) ->
     """
     without_value = {number: MISSING for number, text in (texts or {}).items() if means_missing(text)}
     table = {**grades(agency), **without_value}
-    if not table:
+    return grade_by(code, table)
+
+
+def grade_by(code: pl.Expr, grades: Mapping[str, str]) -> pl.Expr:
+    """Grade of each quality code (text) by a table of codes; null, and a code that is not listed, is "unknown"."""
+    if not grades:
         return pl.when(code.is_null()).then(pl.lit(UNKNOWN)).otherwise(pl.lit(UNKNOWN))
-    return code.replace_strict(table, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)
+    if all(_NUMBER.fullmatch(number) for number in grades):
+        return code.replace_strict(grades, default=UNKNOWN, return_dtype=pl.String).fill_null(UNKNOWN)
+    weights = {word: BY_WEIGHT.index(grade) for word, grade in grades.items()}
+    word_weight = pl.element().replace_strict(weights, default=BY_WEIGHT.index(UNKNOWN), return_dtype=pl.UInt8)
+    weight = code.str.split(" ").list.eval(word_weight).list.min()
+    return weight.replace_strict(dict(enumerate(BY_WEIGHT)), return_dtype=pl.String).fill_null(UNKNOWN)

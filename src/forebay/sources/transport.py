@@ -20,11 +20,11 @@ from functools import lru_cache
 from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlencode, urljoin, urlsplit
 
 from forebay.errors import SourceError
 from forebay.log import write
-from forebay.text import public_url, without_secrets
+from forebay.text import printable, public_url, without_secrets
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
+MAX_ERROR_BYTES, MAX_ERROR_TEXT = 100_000, 600
+"""Longest body of an error that is read, and longest text of it that an error shows."""
 
 _slots: dict[tuple[str, int], threading.BoundedSemaphore] = {}
 """(host, maximal number of requests at a time) → slots for requests, for the whole process."""
@@ -45,14 +47,38 @@ class Request:
 
     `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
     repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
-    `secret_headers` has the user's key; no log and no error shows it, and no other host gets it.
+    `error_of` takes the status and the body of any other answer that is an error. It gives the error that the body
+    names, if any; without one, the status itself is the error. `headers` are further headers.
+    `secret_headers` and `secret_query` have the user's key; no log and no error shows it, and no other host gets it.
+    `url` is without the parameters of `secret_query`, which are added when the request is sent.
     """
 
     url: str
     body: bytes | None = None
     check: Callable[[bytes], object] | None = None
     error_statuses: frozenset[int] = frozenset()
+    error_of: Callable[[int, bytes], SourceError | None] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def secret_url(self) -> str:
+        """`url` with `secret_query`, for the client only."""
+        if not self.secret_query:
+            return self.url
+        place, mark, fragment = self.url.partition("#")
+        path, _, query = place.partition("?")
+        pairs = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in
+                 self.secret_query]  # fmt: skip
+        return f"{path}?{'&'.join([*pairs, urlencode(self.secret_query)])}{mark}{fragment}"
+
+    def without_secrets(self, text: str) -> str:
+        """`text` with *** in place of each of the request's secrets, also where it is encoded for a URL."""
+        for secret in (*self.secret_headers.values(), *self.secret_query.values()):
+            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
+                text = text.replace(form, "***")
+        return text
 
     @property
     def host(self) -> str:
@@ -102,6 +128,8 @@ def open_transport(limits: HttpSettings) -> Iterator[Send]:
 
     # Without any handler, Python would print each retry over a progress bar.
     logging.getLogger("stamina").addHandler(logging.NullHandler())
+    for library in ("httpx2", "httpcore2.http11"):
+        logging.getLogger(library).addFilter(_hide_secrets)  # a function is added once
     timeout = httpx2.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s)
     agent = {"User-Agent": f"forebay/{version('forebay')}"}
 
@@ -139,10 +167,17 @@ def _logged(request: Request, attempt: int) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
+        error.args = (request.without_secrets(str(error)),)
         seconds = round(monotonic() - start, 3)
         write(logging.INFO, "request", fields | {"seconds": seconds, "retryable": error.retryable}, str(error))
         raise
     write(logging.DEBUG, "request", fields | {"seconds": round(monotonic() - start, 3)})
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """Remove secrets from a record of the HTTP library, which has whole URLs; the record stays."""
+    record.msg, record.args = without_secrets(record.getMessage()), ()
+    return True
 
 
 @lru_cache(maxsize=4)
@@ -211,23 +246,15 @@ class _Guarded:
     def _exchange(self, request: Request) -> tuple[bytes, str | None]:
         method = "GET" if request.body is None else "POST"
         extensions = {"trace": self._trace}
-        headers = dict(request.secret_headers)
+        headers = {**request.headers, **request.secret_headers}
         with self.client.stream(
-            method, request.url, content=request.body, headers=headers, extensions=extensions
+            method, request.secret_url, content=request.body, headers=headers, extensions=extensions
         ) as response:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location:
                 return b"", location
             _check_status(request, response)
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > self.limits.max_bytes:
-                    raise SourceError(
-                        f"{request.host} sent more than {self.limits.max_bytes} bytes (http.max_bytes); ask for a "
-                        "shorter period, or raise the limit"
-                    )
-        return bytes(body), None
+            return _body(request, response, self.limits.max_bytes), None
 
     def _trace(self, _event: str, info: Mapping[str, Any]) -> None:  # Any: see connection
         stream = info.get("return_value")
@@ -247,22 +274,52 @@ class _Guarded:
                 )  # ssl's own shutdown is not safe from another thread
 
 
+def _body(request: Request, response: httpx2.Response, limit: int) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise SourceError(
+                f"{request.host} sent more than {limit} bytes (http.max_bytes); ask for a shorter period, or raise the "
+                "limit"
+            )
+    return bytes(body)
+
+
 def _check_status(request: Request, response: httpx2.Response) -> None:
+    """Raise the error of an answer with an error status: that which its body names, otherwise that of the status."""
     status = response.status_code
-    if status in request.error_statuses:
+    if status in request.error_statuses or response.is_success:
         return
-    if status in RETRIED_STATUS:
+    is_retried = status in RETRIED_STATUS
+    answered = f"{request.host} answered with status {status} ({response.reason_phrase})"
+    error = _named_error(request, response)
+    if error is not None and not is_retried:
+        raise error
+    if is_retried:
         raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}): it is busy or down; try again "
-            "later",
+            f"{answered}: {error or 'it is busy or down; try again later'}",
             retryable=True,
             retry_after=_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
         )
-    if not response.is_success:
-        raise SourceError(
-            f"{request.host} answered with status {status} ({response.reason_phrase}) to "
-            f"{urlsplit(public_url(request.url)).path}; check the service's URL in the settings"
-        )
+    path = urlsplit(public_url(request.url)).path
+    raise SourceError(f"{answered} to {path}; check the service's URL in the settings")
+
+
+def _named_error(request: Request, response: httpx2.Response) -> SourceError | None:
+    """The error that the body names by the request's `error_of`, without the user's key."""
+    if request.error_of is None:
+        return None
+    try:
+        body = _body(request, response, MAX_ERROR_BYTES)
+    except SourceError:
+        return None
+    error = request.error_of(response.status_code, body)
+    if error is None:
+        return None
+    text = request.without_secrets(str(error))
+    text = " ".join(without_secrets(printable(text)).split())[:MAX_ERROR_TEXT]
+    return type(error)(text, retryable=error.retryable, retry_after=error.retry_after)
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:
@@ -282,17 +339,32 @@ def _retry_after(header: str | None, now: datetime) -> float | None:
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 
 
+def is_same_host(url: str, target: str) -> bool:
+    """Whether `target` has the host, port and user of `url`, with the same scheme or https: it may get the key.
+
+    >>> is_same_host("https://host/a", "https://host/b"), is_same_host("https://host/a", "http://host/b")
+    (True, False)
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a URL.
+    """
+    old, new = urlsplit(url), urlsplit(target)
+    is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
+    return is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)
+
+
 def _redirected(request: Request, location: str) -> Request:
     """The request at the redirect's target, which must be on the same host, with the same scheme or https."""
     try:
         target = replace(request, url=urljoin(request.url, location))
-        old, new = urlsplit(request.url), urlsplit(target.url)
+        stays = is_same_host(request.url, target.url)
     except ValueError:
         raise SourceError(
             f"{request.host} redirects to {public_url(location)!r}, which is not a URL; try again later"
         ) from None
-    is_upgrade = old.hostname == new.hostname and (old.scheme, new.scheme) == ("http", "https")
-    if not (is_upgrade or (old.scheme, old.netloc) == (new.scheme, new.netloc)):
+    if not stays:
         raise SourceError(
             f"{request.host} redirects to {public_url(target.url)!r} on another host; only redirects on the same host "
             "are followed; if the service has moved, set its new URL in the settings"

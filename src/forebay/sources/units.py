@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
 
 UNITS = {
-    "m": "metres meters metre meter m mahd mosl",
-    "cm": "centimetres centimeters cm",
-    "mm": "millimetres millimeters mm",
+    "m": "metres meters metre meter m mahd maod masd mosl",
+    "cm": "centimetres centimeters centimetre centimeter cm",
+    "mm": "millimetres millimeters millimetre millimeter mm",
     "ft": "feet foot ft ftus",
     "in": "inches inch in",
-    "ML": "megalitres megaliters ml",
+    "ML": "megalitres megaliters megalitre megaliter ml",
     "GL": "gigalitres gigaliters gl",
     "m3": "cubicmetres cubicmeters m3 m^3 m³",
     "hm3": "hm3 hm³ mcm millioncubicmetres millioncubicmeters 10^6m3 10⁶m³",
     "MG": "milliongallons mgal mg",
-    "ac-ft": "acre-feet acrefeet acre-ft ac-ft af",
-    "kac-ft": "kac-ft kaf thousandacre-feet 1000ac-ft",
-    "Mft3": "millionft3 millioncubicfeet mft3",
+    "ac-ft": "acre-feet acrefeet acre-ft ac-ft acft acre*ft af",
+    "kac-ft": "kac-ft kaf thousandacre-feet thousandacrefeet 1000ac-ft",
+    "Mft3": "millionft3 millionft^3 millioncubicfeet mft3 mft^3 [mft3] [mft^3] 10^6ft3 10^6ft^3",
     "TMC": "tmc tmcft thousandmillioncubicfeet",
-    "ML/d": "megalitres/day megaliters/day ml/day ml/d",
+    "ML/d": "megalitres/day megaliters/day megalitreperday megaliterperday ml/day ml/d",
     "GL/d": "gigalitres/day gigaliters/day gl/day gl/d",
     "m3/s": "cumecs cumec m3/s m^3/s m³/s m3/sec cms cubicmetres/second cubicmeters/second cubicmetrespersecond",
     "m3/d": "m3/d m³/d m3/day m³/day cubicmetres/day",
     "hm3/d": "hm3/d hm³/d hm3/day hm³/day mcm/d mcm/day",
-    "ft3/s": "ft3/s ft^3/s ft³/s cfs cusecs cusec",
+    "ft3/s": "ft3/s ft^3/s ft³/s ft3/sec cubicfeetpersecond cfs cusecs cusec",
     "mgd": "mgd mgal/d mgal/day",
     "ac-ft/d": "ac-ft/d ac-ft/day af/d",
     "%": "% percent",
@@ -43,8 +43,8 @@ _NAMES = {text: unit for unit, texts in UNITS.items() for text in texts.split()}
 def unit_of(text: str) -> str | None:
     """Forebay's name of a unit that a service writes as `text`; None if it is unknown.
 
-    >>> unit_of("Megalitres/Day"), unit_of("Acre-feet"), unit_of("furlongs")
-    ('ML/d', 'ac-ft', None)
+    >>> unit_of("Megalitres/Day"), unit_of("[Mft3]"), unit_of("furlongs")
+    ('ML/d', 'Mft3', None)
     """
     return _NAMES.get("".join(text.lower().split()))
 
@@ -55,12 +55,18 @@ def gauge_unit(text: str, gauge: Gauge) -> str:
     Raises
     ------
     SourceError
-        If it is not.
+        If it is not, or if the gauge has an offset, which is in the gauge's own unit, and that is another one.
     """
     name = unit_of(text)
     if name is None or name not in gauge.kind.units:
         advice = "check the gauge's variable, or its request, in the dam file"
         raise SourceError(
             f"the answer's unit {text!r} is not a unit of {gauge.variable} ({', '.join(gauge.kind.units)}); {advice}"
+        )
+    has_offset = gauge.offset != 0 or any(change.offset != 0 for change in gauge.readings_from)
+    if has_offset and gauge.kind.conversion(name) != gauge.kind.conversion(gauge.unit):
+        raise SourceError(
+            f"the answer's unit is {text!r}, but the gauge's offset is in {gauge.unit!r}; correct unit and offset in "
+            "the dam file"
         )
     return name

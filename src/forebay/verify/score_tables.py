@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.tables import DEFAULT_MODEL, REFERENCES, SUMMARY_LEADS
+from forebay.tables import DEFAULT_MODEL, REFERENCES, summary_leads
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -32,7 +32,7 @@ COMPARISON = (
 
 
 def compare_scores(
-    scores: pl.DataFrame, cells: Iterable[tuple[str, str]] | None = None, leads: Sequence[int] = SUMMARY_LEADS
+    scores: pl.DataFrame, cells: Iterable[tuple[str, str]] | None = None, leads: Sequence[int] | None = None
 ) -> pl.DataFrame:
     """The scores of `default` and the MAE of the references, one row per window, regime and lead time.
 
@@ -41,7 +41,7 @@ def compare_scores(
     cells
         Pairs of window and regime, in the order of the rows; by default all of `scores` but the years.
     leads
-        Lead times, in days.
+        Lead times, in days; by default the `summary_leads` of `scores`.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def compare_scores(
     rows = [
         _comparison((window, regime, lead), by_cell[window, regime, lead])
         for window, regime in pairs
-        for lead in leads
+        for lead in (summary_leads(scores["lead_time"]) if leads is None else leads)
         if by_cell.get((window, regime, lead), {}).get((DEFAULT_MODEL, "mae"), _NO_SCORE)[0] is not None
     ]
     return pl.DataFrame(rows, schema=COMPARISON)
@@ -88,9 +88,9 @@ def score_summary(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
     """Rows for a reader: one per window, regime (key `days`) and lead time, years left out.
 
     MAE of `default` and of the best reference, skill with its 90% band, and `METRICS` under short titles. The lead
-    times are `SUMMARY_LEADS`, or the first three of a dam that has none of them.
+    times are the `summary_leads` of the dam.
     """
-    leads = [lead for lead in SUMMARY_LEADS if lead in dam.hindcast.leads] or list(dam.hindcast.leads[:3])
+    leads = summary_leads(dam.hindcast.leads)
     return [
         {"window": row["window"], "days": row["regime"], "lead": f"{row['lead_time']} d", "n": row["n"]}
         | {"mae": row["mae"], "best reference": row["best"], "its mae": row[row["best"]] if row["best"] else None}

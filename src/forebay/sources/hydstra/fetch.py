@@ -17,6 +17,7 @@ from forebay.dams.local_time import zone
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError
 from forebay.services import service_named
+from forebay.sources.gauge_fetch import Period, refuse_lost_start, station_errors
 from forebay.sources.hydstra.parse import (
     CLOCK,
     DATA_TYPES,
@@ -37,15 +38,6 @@ if TYPE_CHECKING:
 
 Call = Callable[[str, str, Mapping[str, object]], bytes]
 """A service: function, version and params of a call → the answer."""
-
-
-@dataclass(frozen=True)
-class Period:
-    """Local days of a fetch, and its instant; without `since` it starts with the record."""
-
-    since: date | None
-    until: date
-    now: datetime
 
 
 def fetch_readings(
@@ -96,18 +88,16 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
     """The readings that `fetch_readings` returns, with any `call` as the service."""
     codes = _variable_codes(gauge)
     parts = [READINGS.empty()]
-    try:
+    with station_errors(gauge):
         record = _record(call, gauge, codes[0])
         for start, end in _calls(_span(gauge, record, period), gauge, limits):
             answer = call("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
             traces = _traces_of(answer, gauge.station, codes[1])
             part = [readings_of(_within(trace, start, end), gauge) for trace in traces]
             if start == _interval_at(gauge, record.start) and codes[0] == codes[1]:
-                _refuse_lost_start(part, record, end)
+                # Not where the service computes the variable: the computed record may begin later.
+                refuse_lost_start(pl.concat([READINGS.empty(), *part]), record.start.date(), end.date())
             parts += part
-    except SourceError as error:
-        where = f"{gauge.source}, station {gauge.station}"
-        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
     day = gauge.local_day(dam.time_zone)
     in_period = day.is_between(period.since or date.min, period.until)
     return READINGS.check(pl.concat(parts).filter(in_period), unique=True)
@@ -196,21 +186,6 @@ def _interval_at(gauge: Gauge, time: datetime) -> datetime:
     step = timedelta(seconds=gauge.interval_s or 0)
     start = datetime.combine(time.date(), gauge.reading_at or gauge.day_start)
     return start + (time - start) // step * step
-
-
-def _refuse_lost_start(part: Sequence[pl.DataFrame], record: _Record, end: datetime) -> None:
-    """Raise if the answer has nothing of the record's start: later fetches continue from the first stored reading.
-
-    This check is not possible where the service computes the variable from another one: the computed record may begin
-    later.
-    """
-    if not any(len(readings) for readings in part):
-        raise SourceError(
-            f"the service lists a record from {record.start:%Y-%m-%d} on but sent no reading of it until "
-            f"{end:%Y-%m-%d}; nothing was stored, so that these days are not lost: try again later or, if the error "
-            "persists, start on a later day (--since)",
-            retryable=True,
-        )
 
 
 def _calls(span: tuple[datetime, datetime], gauge: Gauge, limits: HttpSettings) -> Iterator[tuple[datetime, datetime]]:

@@ -8,7 +8,7 @@ the answer lies in that circle, it asks once more with the coordinates swapped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -23,12 +23,15 @@ from forebay.sources.hydstra.fetch import Call, call_to
 from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of
 from forebay.sources.stations import (
     KM_PER_DEGREE,
-    MAX_STATIONS,
     SERIES,
     STATIONS,
     StationList,
     StationSearch,
     add_distances,
+    batches,
+    degrees,
+    nearest_stations,
+    station_list,
 )
 from forebay.sources.transport import open_transport
 from forebay.sources.units import unit_of
@@ -76,31 +79,13 @@ class _Search:
     service: Service
 
     def station_list(self) -> StationList:
-        search = self.search
         sites, notes = self._sites()
-        unplaced = sites["latitude"].null_count()
-        if unplaced:
-            notes.append(f"{unplaced} of the answer's {len(sites)} stations have no coordinates and are left out.")
-        near = sites.filter(pl.col("distance_km") <= search.radius_km).sort("distance_km", "station")
-        if len(near) > MAX_STATIONS:
-            notes.append(
-                f"{len(near)} stations lie within {search.radius_km:g} km; the list has the nearest {MAX_STATIONS}; "
-                "give a smaller radius to see all."
-            )
-            near = near.head(MAX_STATIONS)
+        near, near_notes = nearest_stations(sites, self.search)
         ids = near["station"].to_list()
         datasources, refusals = self._call_in_parts(ids, "get_datasources_by_site", {}, _parse_datasource_lists)
         stations = near.drop("datasources").join(datasources, on="station", how="left")
         series, series_refusals = self._series(ids)
-        notes += [*refusals, *series_refusals]
-        if search.variable is not None:
-            series = series.filter(pl.col("variable") == search.variable)
-            stations = stations.join(series, on="station", how="semi")
-        if stations.is_empty():
-            condition = f" that measures {search.variable}" if search.variable else ""
-            notes.append(f"{search.source} has no station{condition} within {search.radius_km:g} km.")
-        ordered = stations.select("station").join(SERIES.check(series), on="station", maintain_order="left")
-        return StationList(search, STATIONS.check(stations, unique=True), SERIES.check(ordered), tuple(notes))
+        return station_list(self.search, stations, series, [*notes, *near_notes, *refusals, *series_refusals])
 
     def _sites(self) -> tuple[pl.DataFrame, list[str]]:
         """All stations of the answer, with distance and bearing where they have coordinates, and notes."""
@@ -164,7 +149,7 @@ class _Search:
         A refusal of a few stations does not end the search; a service that is down does.
         """
         parts, notes = [], []
-        for batch in _batches(stations, self.service.limits.stations_per_request):
+        for batch in batches(stations, self.service.limits.stations_per_request):
             try:
                 parts.append(parse(self.call(function, "1", {"site_list": ",".join(batch), **params})))
             except SourceError as error:
@@ -176,10 +161,6 @@ class _Search:
         return pl.concat([empty, *parts]).filter(pl.col("station").is_in(requested.implode())), notes
 
 
-def _batches(stations: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (stations[start : start + size] for start in range(0, len(stations), size))
-
-
 @answer_parser
 def parse_sites(answer: str | bytes) -> pl.DataFrame:
     """Stations of an answer to `get_db_info` for the table `site`.
@@ -189,7 +170,7 @@ def parse_sites(answer: str | bytes) -> pl.DataFrame:
     """
     rows = []
     for row in _objects(result_of(answer), "rows"):
-        latitude, longitude = _degrees(row.get("latitude"), 90), _degrees(row.get("longitude"), 180)
+        latitude, longitude = degrees(row.get("latitude"), 90), degrees(row.get("longitude"), 180)
         known = latitude is not None and longitude is not None
         rows.append({
             "station": _text(row, "station"),
@@ -250,14 +231,6 @@ def _text(row: Mapping[str, Json], key: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise SourceError(f"the answer lacks {key!r} in {str(row)[:80]!r}; try again later")
     return text.strip()
-
-
-def _degrees(value: Json, limit: float) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if number != 0 and abs(number) <= limit else None
 
 
 def _code_number(text: str) -> float:

@@ -1,0 +1,6 @@
+"""The protocol of the USGS Water Data API: daily and continuous values, and their metadata, as OGC API features."""
+
+from forebay.sources.usgs.fetch import fetch_readings, plan_requests
+from forebay.sources.usgs.stations import search_stations
+
+__all__ = ["fetch_readings", "plan_requests", "search_stations"]
