@@ -382,7 +382,7 @@ def test_the_path_of_a_forcing_is_relative_to_the_dam_file(tmp_path: Path) -> No
 
 
 FORCING_FAULTS = {
-    "kind": ('kind = "rain"', 'kind = "hail"', "forcings[1].kind = 'hail': input should be 'rain', 'inflow', 'release'"),
+    "kind": ('kind = "rain"', 'kind = "hail"', "forcings[1].kind = 'hail': input should be 'rain', 'inflow'"),
     "unit": ('unit = "mm"', 'unit = "m3/s"', "unit 'm3/s' is not one of rainfall's units: mm, in, cm"),
     "id": ('id = "outlook"', 'id = "Out look"', "forcings[1]: id 'Out look' must be 1 to 32 of a-z"),
     "travel": ('unit = "mm"', 'unit = "mm"\ntravel_time_h = 5.0', "travel_time_h goes with kind = 'upstream_release'"),
