@@ -365,6 +365,7 @@ def _forecast_value(skill: Skill) -> Iterator[Check]:
             mae = row["mae_as_issued"]
             description = f"with forecasts as inputs, MAE ({skill.unit}), {lead} d"
             yield Check(description, skill.dam, f"{mae:.3g}", f"≤ {limits[lead]:g}", mae <= limits[lead])
+        if lead in gains and limits:
             coverage = row["coverage_90"]
             yield _within(f"with forecasts as inputs, coverage_90, {lead} d", skill.dam, coverage, (0.85, 0.95))
 

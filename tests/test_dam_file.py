@@ -382,12 +382,12 @@ def test_the_path_of_a_forcing_is_relative_to_the_dam_file(tmp_path: Path) -> No
 
 
 FORCING_FAULTS = {
-    "kind": ('kind = "rain"', 'kind = "hail"', "forcings[1].kind = 'hail': input should be 'rain', 'release'"),
+    "kind": ('kind = "rain"', 'kind = "hail"', "forcings[1].kind = 'hail': input should be 'rain', 'inflow'"),
     "unit": ('unit = "mm"', 'unit = "m3/s"', "unit 'm3/s' is not one of rainfall's units: mm, in, cm"),
     "id": ('id = "outlook"', 'id = "Out look"', "forcings[1]: id 'Out look' must be 1 to 32 of a-z"),
     "travel": ('unit = "mm"', 'unit = "mm"\ntravel_time_h = 5.0', "travel_time_h goes with kind = 'upstream_release'"),
     "file": ("file = { path", "# file = { path", "key forcings[1].file is missing; allowed is a table"),
-    "column": (', value = "mm"', "", "key forcings[1].file.value is missing"),
+    "column": (', value = "mm"', "", "forcings[1].file: value is missing; name the column"),
     "key": ('id = "outlook"', 'id = "outlook"\nhorizon = 7', "key forcings[1].horizon is unknown (value 7); allowed"),
 }
 
