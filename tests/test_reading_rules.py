@@ -297,24 +297,6 @@ def test_readings_in_the_future_are_counted_and_the_first_is_named(tmp_path: Pat
     )
 
 
-def test_the_day_of_a_reading_in_the_future_is_that_of_the_dams_clock(tmp_path: Path, archive: Archive) -> None:
-    rows = "2024-01-01 08:00,94.1\n2024-01-01 09:00,94.1\n2062-10-05 08:30,94.1\n"  # the last is on 4 October in UTC
-    (tmp_path / "level.csv").write_text(f"date,level\n{rows}")
-    keys = ('unit = "m"\nfile', 'unit = "m"\ninterval = "hour"\nfile')
-    text = DAM.replace(*keys).replace('date = "date"', 'date = "date", date_format = "%Y-%m-%d %H:%M"')
-    table = fetch(read_dam(tmp_path, text), archive).table
-    assert "1 reading lies in the future and is left out, the first of 2062-10-05 08:30;" in table["note"][0]
-
-
-@pytest.mark.parametrize(("clock", "age"), [("13:59", 11), ("14:00", 12), ("23:59", 12)])
-def test_the_age_of_a_reading_is_in_days_of_the_dams_clock(
-    tmp_path: Path, archive: Archive, clock: str, age: int
-) -> None:
-    write_level(tmp_path / "level.csv")  # the last day is 9 February
-    table = fetch(read_dam(tmp_path), archive, datetime.fromisoformat(f"2024-02-20T{clock}Z")).table
-    assert table["age"].to_list() == [age]
-
-
 def test_an_implausible_reading_is_never_the_newest(tmp_path: Path, archive: Archive) -> None:
     write_level(tmp_path / "level.csv", lines="2024-02-12,-9999,0,0\n2024-02-13,99999,0,0\n2024-02-14,99.5,0,0\n")
     dam = read_dam(tmp_path, DAM.replace('unit = "m"\nfile', 'unit = "m"\nvalid_range = [90, 97]\nfile'))
