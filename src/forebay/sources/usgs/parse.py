@@ -13,7 +13,7 @@ import polars as pl
 from forebay.errors import SourceError
 from forebay.sources.answers import Json, answer_parser, json_of
 from forebay.sources.datums import datum_of
-from forebay.sources.points import day_times, readings_of_points
+from forebay.sources.points import instants, readings_of_points, starts_of_dates
 from forebay.sources.units import gauge_unit, unit_of
 from forebay.tables import INSTANT
 
@@ -29,7 +29,6 @@ VALUES = dict.fromkeys(("series", "unit", "time", "raw_value", "quality_code"), 
 """Columns of the values of an answer, all as published; `quality_code` is the approval status and the qualifiers."""
 
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
-_INSTANT = "%Y-%m-%dT%H:%M:%S%.f%#z"
 _WORD = re.compile(r"[^\s,;\[\]'\"]+")
 
 
@@ -247,7 +246,7 @@ def parse_locations(rows: Sequence[Mapping[str, Json]]) -> dict[str, tuple[str, 
 
 
 @answer_parser
-def readings_of(values: pl.DataFrame, gauge: Gauge, series: Series, time_zone: str) -> pl.DataFrame:
+def readings_of(values: pl.DataFrame, gauge: Gauge, series: Series) -> pl.DataFrame:
     """Values (`VALUES`) of a series as readings (`tables.READINGS`), in time order.
 
     Raises
@@ -262,9 +261,11 @@ def readings_of(values: pl.DataFrame, gauge: Gauge, series: Series, time_zone: s
             "settings"
         )
     unit = _unit_of_values(values, series) or series.unit
-    times = _day_instants(values, gauge, series, time_zone) if series.collection == DAILY else _instants(values)
-    points = values.select(times.alias("time"), "raw_value", "quality_code")
-    return readings_of_points(points, gauge, gauge_unit(unit, gauge) if unit else gauge.unit)
+    is_daily = series.collection == DAILY
+    times = _day_starts(values, gauge, series) if is_daily else instants(values["time"])
+    points = values.select(times.cast(INSTANT).alias("time"), "raw_value", "quality_code")
+    name = gauge_unit(unit, gauge) if unit else gauge.unit
+    return readings_of_points(points, gauge, name, times="starts" if is_daily else "stamps")
 
 
 def _unit_of_values(values: pl.DataFrame, series: Series) -> str | None:
@@ -284,24 +285,13 @@ def _unit_of_values(values: pl.DataFrame, series: Series) -> str | None:
     return units[0] if units else None
 
 
-def _instants(values: pl.DataFrame) -> pl.Series:
-    """Times of continuous values, which have an offset from UTC."""
-    text = values["time"]
-    time = text.str.to_datetime(_INSTANT, time_unit="us", time_zone="UTC", strict=False)
-    return _checked(text, time.cast(INSTANT), "2024-05-31T12:00:00+00:00")
-
-
-def _day_instants(values: pl.DataFrame, gauge: Gauge, series: Series, time_zone: str) -> pl.Series:
-    """Times of daily values, which are local days."""
+def _day_starts(values: pl.DataFrame, gauge: Gauge, series: Series) -> pl.Series:
+    """Starts of the intervals of daily values, whose times are local days."""
     text = pl.col("time")
     day = pl.when(text.str.contains(_DAY)).then(text.str.to_date("%Y-%m-%d", strict=False))
-    days = _checked(values["time"], values.select(day).to_series(), "2024-05-31").alias("day").to_frame()
+    days = values.select("time", day.alias("day"))
+    wrong = days.filter(pl.col("day").is_null())
+    if len(wrong):
+        raise SourceError(f"the answer's time {wrong['time'][0][:60]!r} is not of the form 2024-05-31; try again later")
     shift = timedelta(days=1 if series.statistic == MIDNIGHT else 0)
-    return days.select(day_times(pl.col("day") + shift, gauge, time_zone).cast(INSTANT)).to_series()
-
-
-def _checked(text: pl.Series, time: pl.Series, example: str) -> pl.Series:
-    bad = text.filter(time.is_null())
-    if len(bad):
-        raise SourceError(f"the answer's time {bad[0][:60]!r} is not of the form {example}; try again later")
-    return time
+    return days.select(starts_of_dates(pl.col("day") + shift, gauge)).to_series()
