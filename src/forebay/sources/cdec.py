@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -29,7 +29,7 @@ from forebay.sources.gauge_fetch import (
 )
 from forebay.sources.points import interval_starts, readings_of_points, starts_of_dates
 from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
-from forebay.sources.units import gauge_unit
+from forebay.sources.units import one_unit
 from forebay.tables import INSTANT, READINGS
 from forebay.text import printable
 
@@ -262,9 +262,9 @@ def readings_of_rows(rows: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
     SourceError
         If the unit is none of the variable, or changes.
     """
-    units = _units(rows, gauge)
-    if units is None:
+    if rows.is_empty():
         return READINGS.empty()
+    unit = one_unit(rows["units"], gauge)
     if gauge.interval == "day" and gauge.reading_at is None:
         starts = rows.with_columns(starts_of_dates(pl.col("date").dt.date(), gauge).alias("time"))
     else:
@@ -272,16 +272,4 @@ def readings_of_rows(rows: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
         instant = (stamp + timedelta(hours=8)).dt.replace_time_zone("UTC").cast(INSTANT)
         starts = interval_starts(rows.with_columns(instant.alias("time")), gauge)
     points = starts.select("time", "raw_value", "quality_code")
-    return readings_of_points(points, gauge, units, no_value=NO_VALUE, times="starts")
-
-
-def _units(rows: pl.DataFrame, gauge: Gauge) -> str | None:
-    """Forebay's name of the unit of all rows; None without rows."""
-    names: Sequence[str] = rows["units"].unique(maintain_order=True).to_list()
-    units = {gauge_unit(name, gauge) for name in names}
-    if len(units) > 1:
-        raise SourceError(
-            f"the unit changes within the answer ({', '.join(names)}), so its values cannot be compared; nothing was "
-            "stored: try again later"
-        )
-    return units.pop() if units else None
+    return readings_of_points(points, gauge, unit, no_value=NO_VALUE, times="starts")

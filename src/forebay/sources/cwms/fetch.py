@@ -38,7 +38,7 @@ from forebay.sources.gauge_fetch import (
 )
 from forebay.sources.points import POINTS, interval_starts, readings_of_points
 from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
-from forebay.sources.units import gauge_unit
+from forebay.sources.units import one_unit
 from forebay.tables import READINGS
 
 if TYPE_CHECKING:
@@ -207,9 +207,9 @@ class _Series:
             if period.since is not None:
                 self._record_start()  # an unknown series has no data either
             return None
-        unit = _same({gauge_unit(page.unit, self.gauge) for page in pages}, "unit")
+        unit = one_unit([page.unit for page in pages], self.gauge)
         named = next((page.datum for page in pages if page.datum is not None and page.datum.native), None)
-        self._check_datum(_same(_datum_names(pages), "vertical datum"), named)
+        self._check_datum(_one_datum(pages), named)
         return _Points(pl.concat(page.points for page in pages), unit)
 
     def _pages(self, part: Instants) -> Iterator[SeriesPage]:
@@ -283,16 +283,12 @@ def plain_datum(name: str) -> str:
     return re.sub(r"[-\s_]", "", name).upper()
 
 
-def _datum_names(pages: Sequence[SeriesPage]) -> set[str]:
-    """The datums that the pages name; one empty text if none does."""
-    return {plain_datum(page.datum.native) for page in pages if page.datum is not None and page.datum.native} or {""}
-
-
-def _same(texts: set[str], what: str) -> str:
-    """The one text of all pages."""
-    if len(texts) > 1:
+def _one_datum(pages: Sequence[SeriesPage]) -> str:
+    """The datum that the pages name; empty if none does."""
+    names = {plain_datum(page.datum.native) for page in pages if page.datum is not None and page.datum.native}
+    if len(names) > 1:
         raise SourceError(
-            f"the {what} changes within the answer ({', '.join(sorted(texts))}), so its "
-            "values cannot be compared; nothing was stored: try again later"
+            f"the vertical datum changes within the answer ({', '.join(sorted(names))}), so its values cannot be "
+            "compared; nothing was stored: try again later"
         )
-    return texts.pop()
+    return names.pop() if names else ""

@@ -24,6 +24,8 @@ from forebay.sources.stations import (
     StationList,
     StationSearch,
     add_distances,
+    batches,
+    degrees,
     nearest_stations,
     station_list,
 )
@@ -79,7 +81,7 @@ def _station_list(get: Get, search: StationSearch) -> StationList:
     near, notes = nearest_stations(sites.join(offices, on="station", how="left"), search)
     series = [SERIES.empty()]
     for office, names in _by_office(near):
-        for batch in _batches(names, service_named(search.source).limits.stations_per_request):
+        for batch in batches(names, service_named(search.source).limits.stations_per_request):
             pattern = "|".join(re.sub(r"([^A-Za-z0-9 _-])", r"\\\1", name) for name in batch)
             query = {"office": office, "like": f"^({pattern})\\.", "page-size": str(PAGE_SIZE)}
             listed = project_series(catalog_entries(get, "TIMESERIES", query, MAX_PAGES))
@@ -94,10 +96,6 @@ def _by_office(stations: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
         yield str(office), part["station"].to_list()
 
 
-def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (names[start : start + size] for start in range(0, len(names), size))
-
-
 @answer_parser
 def project_sites(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     """Projects of a catalog of locations: station, name, coordinates (null without any), active, datasources (office).
@@ -108,7 +106,7 @@ def project_sites(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     for entry in entries:
         if entry.get("kind", KIND) != KIND:
             continue
-        latitude, longitude = _degrees(entry.get("latitude"), 90), _degrees(entry.get("longitude"), 180)
+        latitude, longitude = degrees(entry.get("latitude"), 90), degrees(entry.get("longitude"), 180)
         known = latitude is not None and longitude is not None
         active = entry.get("active")
         rows.append({
@@ -154,11 +152,6 @@ def _text(entry: Mapping[str, Json], key: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise SourceError(f"the catalog lacks {key!r} in {str(entry)[:80]!r}; try again later")
     return text.strip()
-
-
-def _degrees(value: Json, limit: float) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and value != 0 and abs(value) <= limit else None
 
 
 def _day(instant: datetime | None) -> object:

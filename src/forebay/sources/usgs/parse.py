@@ -14,6 +14,7 @@ from forebay.errors import SourceError
 from forebay.sources.answers import Json, answer_parser, json_of
 from forebay.sources.datums import datum_of
 from forebay.sources.points import instants, readings_of_points, starts_of_dates
+from forebay.sources.stations import degrees
 from forebay.sources.units import gauge_unit, unit_of
 from forebay.tables import INSTANT
 
@@ -138,13 +139,8 @@ def _row(feature: Json) -> dict[str, Json]:
     geometry = feature.get("geometry")
     place = geometry.get("coordinates") if isinstance(geometry, dict) else None
     longitude, latitude = place[:2] if isinstance(place, list) and len(place) >= 2 else (None, None)
-    place_cells = {"longitude": _degrees(longitude, 180), "latitude": _degrees(latitude, 90)}
+    place_cells = {"longitude": degrees(longitude, 180), "latitude": degrees(latitude, 90)}
     return {**properties, "id": feature.get("id"), **place_cells}
-
-
-def _degrees(value: Json, limit: float) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) <= limit else None
 
 
 def _next_url(links: Json) -> str | None:
