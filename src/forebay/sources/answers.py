@@ -1,9 +1,10 @@
-"""JSON answers of services, which may be anything: their texts, and the errors of their parsers."""
+"""JSON answers of services, which may be anything: their texts, and the errors of their parsers and calls."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -73,3 +74,12 @@ def answer_parser(parse: Callable[P, T]) -> Callable[P, T]:
             ) from error
 
     return checked
+
+
+@contextmanager
+def errors_at(where: str) -> Iterator[None]:
+    """Puts `where`, such as the name of the service, before the text of each `SourceError`."""
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error

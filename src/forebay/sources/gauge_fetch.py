@@ -7,7 +7,7 @@ What an answer has beyond the days is cut off on the readings, by `readings_in_p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import polars as pl
 from forebay.dams.local_time import day_start, local_clock, local_date, to_local, to_utc
 from forebay.dams.variables import DAY_S
 from forebay.errors import SourceError
+from forebay.sources.answers import errors_at
 from forebay.sources.points import day_starts
 from forebay.sources.transport import PlannedRequest
 from forebay.tables import INSTANT, READINGS
@@ -43,14 +44,9 @@ class Period:
     now: datetime
 
 
-@contextmanager
-def station_errors(gauge: Gauge) -> Iterator[None]:
+def station_errors(gauge: Gauge) -> AbstractContextManager[None]:
     """Adds the source and the station to the text of each `SourceError`."""
-    try:
-        yield
-    except SourceError as error:
-        where = f"{gauge.source}, station {gauge.station}"
-        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
+    return errors_at(f"{gauge.source}, station {gauge.station}")
 
 
 def last_day(dam: Dam, period: Period) -> date:

@@ -65,12 +65,7 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
     """
     with open_transport(settings.http_for(search.source)) as send:
         get = getter(send, settings.sources[search.source].url)
-        try:
-            return _station_list(get, search)
-        except SourceError as error:
-            raise SourceError(
-                f"{search.source}: {error}", retryable=error.retryable, retry_after=error.retry_after
-            ) from error
+        return _station_list(get, search)
 
 
 def _station_list(get: Get, search: StationSearch) -> StationList:

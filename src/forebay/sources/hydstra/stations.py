@@ -62,12 +62,7 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
         )
     with open_transport(settings.http_for(search.source)) as send:
         service = call_to(send, settings.sources[search.source].url)
-        try:
-            return _Search(service, search, service_named(search.source)).station_list()
-        except SourceError as error:
-            raise SourceError(
-                f"{search.source}: {error}", retryable=error.retryable, retry_after=error.retry_after
-            ) from error
+        return _Search(service, search, service_named(search.source)).station_list()
 
 
 @dataclass(frozen=True)
