@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -51,6 +51,14 @@ def _printable(value: Json) -> Json:
     if isinstance(value, dict):
         return {printable(key): _printable(item) for key, item in value.items()}
     return value
+
+
+def text_at(row: Mapping[str, Json], key: str) -> str:
+    """The text of a row under `key`, without blanks around it; an answer without one is a `SourceError`."""
+    text = row.get(key)
+    if not isinstance(text, str) or not text.strip():
+        raise SourceError(f"the answer has {key} = {str(text)[:60]!r} instead of a text; try again later")
+    return text.strip()
 
 
 def answer_parser(parse: Callable[P, T]) -> Callable[P, T]:

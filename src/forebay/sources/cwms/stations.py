@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.variables import VARIABLES
-from forebay.errors import SourceError
 from forebay.services import service_named
-from forebay.sources.answers import Json, answer_parser
+from forebay.sources.answers import Json, answer_parser, text_at
 from forebay.sources.cwms.fetch import Get, catalog_entries, getter
 from forebay.sources.cwms.parse import record_end, record_start
 from forebay.sources.stations import (
@@ -105,14 +104,14 @@ def project_sites(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
         known = latitude is not None and longitude is not None
         active = entry.get("active")
         rows.append({
-            "station": _text(entry, "name"),
+            "station": text_at(entry, "name"),
             "name": str(entry.get("public-name") or entry.get("long-name") or ""),
             "latitude": latitude if known else None,
             "longitude": longitude if known else None,
             "active": active if isinstance(active, bool) else None,
             "opened": None,
             "closed": None,
-            "datasources": [_text(entry, "office")],
+            "datasources": [text_at(entry, "office")],
         })  # fmt: skip
     columns = ("station", "name", "latitude", "longitude", "active", "opened", "closed", "datasources")
     frame = pl.DataFrame(rows, schema={column: STATIONS.columns[column] for column in columns})
@@ -124,7 +123,7 @@ def project_series(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     """Series (`SERIES`) of a catalog of time series, each once although it is listed once per unit."""
     rows = []
     for entry in entries:
-        code, units = _text(entry, "name"), str(entry.get("units") or "")
+        code, units = text_at(entry, "name"), str(entry.get("units") or "")
         parts = code.split(".")
         parameter = parts[1] if len(parts) > 1 else ""
         variable, unit = VARIABLE_OF.get(parameter), unit_of(units)
@@ -140,13 +139,6 @@ def project_series(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
             "last_day": _day(record_end(entry)),
         })  # fmt: skip
     return SERIES.check(pl.DataFrame(rows, schema=SERIES.columns)).unique("code", keep="first", maintain_order=True)
-
-
-def _text(entry: Mapping[str, Json], key: str) -> str:
-    text = entry.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"the catalog lacks {key!r} in {str(entry)[:80]!r}; try again later")
-    return text.strip()
 
 
 def _day(instant: datetime | None) -> object:

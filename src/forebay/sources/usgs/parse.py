@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.errors import SourceError
-from forebay.sources.answers import Json, answer_parser, json_of
+from forebay.sources.answers import Json, answer_parser, json_of, text_at
 from forebay.sources.datums import datum_of
 from forebay.sources.points import instants, readings_of_points, starts_of_dates
 from forebay.sources.stations import degrees
@@ -150,30 +150,22 @@ def _next_url(links: Json) -> str | None:
         raise SourceError(f"the answer's links {str(links)[:60]!r} are not a list of links; try again later")
     for link in links:
         if link.get("rel") == "next":
-            return _text(link, "href")
+            return text_at(link, "href")
     return None
-
-
-def _text(row: Mapping[str, Json], key: str) -> str:
-    """A text that a row must have."""
-    text = row.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"the answer has {key} = {str(text)[:60]!r} instead of a text; try again later")
-    return text.strip()
 
 
 def _optional(row: Mapping[str, Json], key: str) -> str:
     """A text that a row may have; empty where it has none."""
-    return "" if row.get(key) in (None, "") else _text(row, key)
+    return "" if row.get(key) in (None, "") else text_at(row, key)
 
 
 @answer_parser
 def parse_values(rows: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     """Values (`VALUES`) of the rows of a page of the collections `daily` and `continuous`."""
     columns: dict[str, list[str | None]] = {
-        "series": [_text(row, "time_series_id") for row in rows],
-        "unit": [_text(row, "unit_of_measure") for row in rows],
-        "time": [_text(row, "time") for row in rows],
+        "series": [text_at(row, "time_series_id") for row in rows],
+        "unit": [text_at(row, "unit_of_measure") for row in rows],
+        "time": [text_at(row, "time") for row in rows],
         "raw_value": [_number_text(row.get("value")) for row in rows],
         "quality_code": [_quality_code(row) for row in rows],
     }
@@ -192,7 +184,7 @@ def _quality_code(row: Mapping[str, Json]) -> str | None:
     """Approval status and qualifiers as words, such as "Provisional ESTIMATED ICE"; None where there is none."""
     qualifiers = row.get("qualifier")
     listed = qualifiers if isinstance(qualifiers, list) else _WORD.findall(_optional(row, "qualifier"))
-    words = [_optional(row, "approval_status"), *(_text({"qualifier": word}, "qualifier") for word in listed)]
+    words = [_optional(row, "approval_status"), *(text_at({"qualifier": word}, "qualifier") for word in listed)]
     return " ".join("_".join(word.split()) for word in words if word) or None
 
 
@@ -201,9 +193,9 @@ def parse_series(rows: Sequence[Mapping[str, Json]]) -> list[Series]:
     """The series with daily or continuous values, from the rows of a page of `time-series-metadata`."""
     return [
         Series(
-            id=_text(row, "id"),
-            station=_text(row, "monitoring_location_id"),
-            parameter=_text(row, "parameter_code"),
+            id=text_at(row, "id"),
+            station=text_at(row, "monitoring_location_id"),
+            parameter=text_at(row, "parameter_code"),
             statistic=_optional(row, "statistic_id"),
             collection=COLLECTIONS[_optional(row, "computation_period_identifier")],
             unit=_optional(row, "unit_of_measure"),
@@ -233,7 +225,7 @@ def _day(row: Mapping[str, Json], key: str) -> date | None:
 def parse_locations(rows: Sequence[Mapping[str, Json]]) -> dict[str, tuple[str, str | None]]:
     """Station → its name and its vertical datum, from the rows of a page of `monitoring-locations`."""
     return {
-        _text(row, "id"): (
+        text_at(row, "id"): (
             _optional(row, "monitoring_location_name"),
             datum_of(f"{_optional(row, 'vertical_datum')} {_optional(row, 'vertical_datum_name')}"),
         )
