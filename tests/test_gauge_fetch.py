@@ -126,6 +126,14 @@ def test_an_interval_that_has_not_ended_is_left_out() -> None:
         assert len(days_of(stamps, make_gauge(), "+00:00", period)) == count
 
 
+@pytest.mark.parametrize(("month", "last", "hours"), [(3, 30, 23), (10, 26, 25)])
+def test_a_day_with_a_clock_change_ends_when_the_next_day_starts(month: int, last: int, hours: int) -> None:
+    midnight = datetime(2025, month, last, tzinfo=ZoneInfo("Europe/London")).astimezone(UTC)
+    for seconds, count in ((0, 1), (-1, 0)):
+        period = Period(None, date(2026, 1, 1), midnight + timedelta(hours=hours, seconds=seconds))
+        assert len(days_of([midnight], make_gauge(), "Europe/London", period)) == count
+
+
 def test_an_error_names_the_source_and_the_station() -> None:
     with pytest.raises(SourceError, match="^waternsw, station 212242: down$") as caught, station_errors(make_gauge()):
         raise SourceError("down", retryable=True, retry_after=3)

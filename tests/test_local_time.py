@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.dams.local_time import day_start, init_time, local_date, to_local, to_utc, zone
+from forebay.dams.local_time import day_start, init_time, local_clock, local_date, to_local, to_utc, zone
 from forebay.errors import ConfigError
 
 CHANGING = ["America/Chicago", "America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe", "Europe/Rome"]
@@ -107,6 +107,12 @@ def test_a_day_with_a_repeated_hour_before_midnight_has_25_hours() -> None:
 def test_fixed_offsets_have_no_clock_changes() -> None:
     assert day_start(date(2021, 3, 14), "-06:00", time(2, 30)) == datetime(2021, 3, 14, 8, 30, tzinfo=UTC)
     assert clock_of(datetime(2021, 7, 1, tzinfo=UTC), "+05:30") == datetime(2021, 7, 1, 5, 30)
+
+
+def test_an_instant_has_a_clock_time() -> None:
+    summer = datetime(2024, 7, 1, 19, tzinfo=UTC)
+    assert local_clock(summer, "America/Los_Angeles") == datetime(2024, 7, 1, 12)
+    assert local_clock(summer, "-08:00") == datetime(2024, 7, 1, 11)
 
 
 def test_a_rain_day_starts_at_nine_on_the_clock() -> None:

@@ -400,7 +400,7 @@ def test_a_unit_that_changes_between_two_parts_is_an_error() -> None:
     with loopback_server(answer) as (url, _):
         environ = {"FOREBAY_SOURCES__OPEN_METEO__URL": f"{url}/v1/archive", "FOREBAY_HTTP__DAYS_PER_REQUEST": "2"}
         settings, _ = load_settings(Path(), environ)
-        with pytest.raises(SourceError, match="the unit changes from inch to mm"):
+        with pytest.raises(SourceError, match=r"the unit changes within the answer \(inch, mm\)"):
             fetch_readings(gauge_of(dam), dam, date(2024, 4, 28), date(2024, 5, 2), settings=settings, now=NOW)
 
 

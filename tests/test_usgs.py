@@ -76,7 +76,7 @@ def read_daily_sample() -> None:
 def read_last_page() -> None:
     page = parse.parse_page(recorded("v1_daily_items_lastpage.json"))
     series = series_like(id="2cf409b0d9694c01828f5d4ff14586a5", unit="ft^3/s")
-    readings = parse.readings_of(parse.parse_values(page.rows), flow_gauge(), series, "America/New_York")
+    readings = parse.readings_of(parse.parse_values(page.rows), flow_gauge().in_time_zone("America/New_York"), series)
     assert page.next_url is None
     assert readings["raw_value"].to_list() == ["3800", "3330", "2840"]
     assert readings["value"].to_list() == pytest.approx([3800 * 0.028316846592, 94.295, 80.42], rel=1e-4)
@@ -89,7 +89,7 @@ def read_continuous_page() -> None:
     page = parse.parse_page(recorded("v1_continuous_page1_next.json"))
     series = series_like(id="66a4e3fb8abe42fcb0942b5c0fe98f68", collection="continuous", unit="ft^3/s")
     gauge = flow_gauge(interval="15min", reading="instantaneous")
-    readings = parse.readings_of(parse.parse_values(page.rows), gauge, series, "America/New_York")
+    readings = parse.readings_of(parse.parse_values(page.rows), gauge.in_time_zone("America/New_York"), series)
     assert readings["raw_value"].to_list() == ["2700", "2750", "2750", "2750"]
     assert readings["time"].to_list() == [datetime(2026, 10, 1, 0, minute, tzinfo=UTC) for minute in (0, 5, 10, 15)]
     assert page.next_url is not None
@@ -637,7 +637,7 @@ def test_a_record_without_its_start_is_not_stored() -> None:
         return CONTENT.answer(request)
 
     message = refused(flow_gauge(), answer, span=(None, usgs.LAST), days_per_request=10)
-    assert "lists a record from 2026-02-01 on but sent no value of it until 2026-02-09; nothing was stored" in message
+    assert "lists a record from 2026-02-01 on but sent no reading of it until 2026-02-09; nothing was stored" in message
     readings, _ = fetched(flow_gauge(), answer, span=(date(2026, 1, 31), usgs.LAST), days_per_request=10)
     assert len(readings) == 69 - 9
 
@@ -900,7 +900,7 @@ def test_status_and_qualifiers_are_the_quality(approval: Json, qualifier: Json, 
 def test_a_null_value_is_missing_and_a_number_is_its_text() -> None:
     row = {"time_series_id": "s", "unit_of_measure": "ft3/s", "time": "2026-01-01", "approval_status": "Approved"}
     values = parse.parse_values([row | {"value": None}, row | {"value": 0.1, "time": "2026-01-02"}])
-    readings = parse.readings_of(values, flow_gauge(), series_like(), usgs.ZONE)
+    readings = parse.readings_of(values, flow_gauge().in_time_zone(usgs.ZONE), series_like())
     assert readings["quality"].to_list() == ["missing", "good"]
     assert readings["raw_value"].to_list() == [None, "0.1"]
     assert readings["value"].to_list() == [None, 0.1 * 0.028316846592]

@@ -82,6 +82,15 @@ def init_time(init_date: date, time_zone: str) -> datetime:
     return day_start(init_date + timedelta(days=1), time_zone)
 
 
+def local_clock(instant: datetime, time_zone: str) -> datetime:
+    """Station-local naive datetime of `instant`.
+
+    >>> local_clock(datetime(2024, 7, 1, 19, tzinfo=UTC), "America/Los_Angeles")
+    datetime.datetime(2024, 7, 1, 12, 0)
+    """
+    return instant.astimezone(zone(time_zone)).replace(tzinfo=None)
+
+
 def local_date(instant: datetime, time_zone: str) -> date:
     """Station-local day of `instant`."""
-    return instant.astimezone(zone(time_zone)).date()
+    return local_clock(instant, time_zone).date()

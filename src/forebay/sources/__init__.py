@@ -17,6 +17,7 @@ from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import service_named, services_offering
 from forebay.sources import cdec, csv_files, cwms, hydstra, kiwis, open_meteo, simulated, uk_ea, usgs
+from forebay.sources.answers import errors_at
 from forebay.sources.stations import NearbyStations, StationList, StationSearch, nearby_stations, services_near
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
     search_by_protocol = PROTOCOLS[service_named(search.source).protocol].search_stations
     if search_by_protocol is None:
         raise ConfigError(f"source {search.source!r} offers no search for stations")
-    station_list = search_by_protocol(search, settings=settings)
+    with errors_at(search.source):
+        station_list = search_by_protocol(search, settings=settings)
     add_counts({"source": search.source, "stations": len(station_list.stations)})
     return station_list
 

@@ -1,9 +1,10 @@
-"""JSON answers of services, which may be anything: their texts, and the errors of their parsers."""
+"""JSON answers of services, which may be anything: their texts, and the errors of their parsers and calls."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -52,6 +53,14 @@ def _printable(value: Json) -> Json:
     return value
 
 
+def text_at(row: Mapping[str, Json], key: str) -> str:
+    """The text of a row under `key`, without blanks around it; an answer without one is a `SourceError`."""
+    text = row.get(key)
+    if not isinstance(text, str) or not text.strip():
+        raise SourceError(f"the answer has {key} = {str(text)[:60]!r} instead of a text; try again later")
+    return text.strip()
+
+
 def answer_parser(parse: Callable[P, T]) -> Callable[P, T]:
     """A parser of answers that raises a `SourceError` for any answer that it cannot read.
 
@@ -73,3 +82,12 @@ def answer_parser(parse: Callable[P, T]) -> Callable[P, T]:
             ) from error
 
     return checked
+
+
+@contextmanager
+def errors_at(where: str) -> Iterator[None]:
+    """Puts `where`, such as the name of the service, before the text of each `SourceError`."""
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error

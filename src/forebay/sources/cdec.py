@@ -8,28 +8,28 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import polars as pl
 
-from forebay.dams.local_time import to_local
+from forebay.dams.local_time import day_start, local_date
 from forebay.errors import ConfigError, SourceError
 from forebay.sources.answers import Json, answer_parser, json_of
-from forebay.sources.gauge_fetch import Period, station_errors
-from forebay.sources.periods import (
-    Bounds,
+from forebay.sources.gauge_fetch import (
+    Instants,
+    Period,
+    instant_parts,
     instants_to_request,
-    local_clock,
+    planned_instants,
     readings_in_period,
-    request_parts,
-    start_of_day,
+    station_errors,
 )
-from forebay.sources.points import day_starts, interval_starts, readings_of_points
+from forebay.sources.points import interval_starts, readings_of_points, starts_of_dates
 from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
-from forebay.sources.units import gauge_unit
+from forebay.sources.units import one_unit
 from forebay.tables import INSTANT, READINGS
 from forebay.text import printable
 
@@ -96,7 +96,7 @@ def fetch_readings(
         url = settings.sources[gauge.source].url
         parts = [
             _rows_of_part(send, _address(url, gauge, part), gauge)
-            for part in request_parts(instants_to_request(period, gauge, _earliest(gauge)), gauge, limits)
+            for part in instant_parts(instants_to_request(period, gauge, _earliest(gauge)), gauge, limits)
         ]
         rows = pl.concat([pl.DataFrame(schema=ROWS), *parts]).unique(maintain_order=True)
         if since is None and rows.is_empty():
@@ -115,11 +115,8 @@ def plan_requests(
     gauge = gauge.in_time_zone(dam.time_zone)
     text = f"sensor {sensor_of(gauge)}, duration {duration_of(gauge)}"
     host = Request(settings.sources[gauge.source].url).host
-    bounds = instants_to_request(Period(since, until, now), gauge, _earliest(gauge))
-    return [
-        PlannedRequest(host, text, local_clock(first, gauge), local_clock(last, gauge))
-        for first, last in request_parts(bounds, gauge, settings.http_for(gauge.source))
-    ]
+    span = instants_to_request(Period(since, until, now), gauge, _earliest(gauge))
+    return planned_instants(host, text, span, gauge, settings.http_for(gauge.source))
 
 
 def sensor_of(gauge: Gauge) -> str:
@@ -147,12 +144,12 @@ def duration_of(gauge: Gauge) -> str:
 
 
 def _earliest(gauge: Gauge) -> datetime:
-    return start_of_day(EARLIEST_DAILY if gauge.interval == "day" else EARLIEST_OTHER)
+    return day_start(EARLIEST_DAILY if gauge.interval == "day" else EARLIEST_OTHER, "+00:00")
 
 
-def _address(url: str, gauge: Gauge, part: Bounds) -> str:
+def _address(url: str, gauge: Gauge, part: Instants) -> str:
     """URL of a request; the last day is one day late, because the service may end it at its start."""
-    first, last = (pl.select(to_local(pl.lit(instant), PST)).item().date() for instant in part)
+    first, last = (local_date(instant, PST) for instant in part)
     query = {
         "Stations": gauge.station,
         "SensorNums": sensor_of(gauge),
@@ -265,27 +262,14 @@ def readings_of_rows(rows: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
     SourceError
         If the unit is none of the variable, or changes.
     """
-    units = _units(rows, gauge)
-    if units is None:
+    if rows.is_empty():
         return READINGS.empty()
+    unit = one_unit(rows["units"], gauge)
     if gauge.interval == "day" and gauge.reading_at is None:
-        shift = timedelta(days=1 if gauge.stamp == "end" else 0)
-        starts = rows.with_columns(day_starts(pl.col("date").dt.date() - shift, gauge).alias("time"))
+        starts = rows.with_columns(starts_of_dates(pl.col("date").dt.date(), gauge).alias("time"))
     else:
         stamp = pl.col("date") if gauge.interval != "day" else pl.col("obs_date").fill_null(pl.col("date"))
         instant = (stamp + timedelta(hours=8)).dt.replace_time_zone("UTC").cast(INSTANT)
         starts = interval_starts(rows.with_columns(instant.alias("time")), gauge)
     points = starts.select("time", "raw_value", "quality_code")
-    return readings_of_points(points, gauge, units, no_value=NO_VALUE, times="starts")
-
-
-def _units(rows: pl.DataFrame, gauge: Gauge) -> str | None:
-    """Forebay's name of the unit of all rows; None without rows."""
-    names: Sequence[str] = rows["units"].unique(maintain_order=True).to_list()
-    units = {gauge_unit(name, gauge) for name in names}
-    if len(units) > 1:
-        raise SourceError(
-            f"the unit changes within the answer ({', '.join(names)}), so its values cannot be compared; nothing was "
-            "stored: try again later"
-        )
-    return units.pop() if units else None
+    return readings_of_points(points, gauge, unit, no_value=NO_VALUE, times="starts")

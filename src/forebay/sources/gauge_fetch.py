@@ -1,18 +1,25 @@
-"""Steps that the fetch of every service shares: its days, its requests, its errors, and the readings of its days."""
+"""Steps that the fetch of every service shares: its days, the parts of its requests, and the readings of its days.
+
+A service that takes days has `day_parts`; a service that takes instants has `instants_to_request` and `instant_parts`.
+What an answer has beyond the days is cut off on the readings, by `readings_in_period` or `readings_of_days`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.local_time import local_date, to_local, to_utc
+from forebay.dams.local_time import day_start, local_clock, local_date, to_local, to_utc
 from forebay.dams.variables import DAY_S
 from forebay.errors import SourceError
+from forebay.sources.answers import errors_at
+from forebay.sources.points import day_starts
+from forebay.sources.transport import PlannedRequest
 from forebay.tables import INSTANT, READINGS
 
 if TYPE_CHECKING:
@@ -24,6 +31,9 @@ CLOCK_TOLERANCE_S = 5400
 """Seconds that the start of a day's interval may differ from the gauge's `day_start`: a clock change, and half an hour
 between the zones of the dam and of the station."""
 
+Instants = tuple[datetime, datetime]
+"""First and last instant (UTC), both included."""
+
 
 @dataclass(frozen=True)
 class Period:
@@ -34,14 +44,9 @@ class Period:
     now: datetime
 
 
-@contextmanager
-def station_errors(gauge: Gauge) -> Iterator[None]:
+def station_errors(gauge: Gauge) -> AbstractContextManager[None]:
     """Adds the source and the station to the text of each `SourceError`."""
-    try:
-        yield
-    except SourceError as error:
-        where = f"{gauge.source}, station {gauge.station}"
-        raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
+    return errors_at(f"{gauge.source}, station {gauge.station}")
 
 
 def last_day(dam: Dam, period: Period) -> date:
@@ -67,8 +72,74 @@ def day_parts(first: date, last: date, days: int) -> Iterator[tuple[date, date]]
         first = end + timedelta(days=1)
 
 
-def readings_of_days(readings: pl.DataFrame, gauge: Gauge, dam: Dam, period: Period) -> pl.DataFrame:
+def planned_days(host: str, asks: str, first: date | None, last: date, days: int) -> list[PlannedRequest]:
+    """Requests for `first` … `last` in parts of `days` days; without `first`, one that stands for the whole record."""
+    if first is None:
+        text = f"{asks} from the record's start, {days} days each"
+        return [PlannedRequest(host, text, None, datetime.combine(last, time(0)))]
+    midnights = (tuple(datetime.combine(day, time(0)) for day in part) for part in day_parts(first, last, days))
+    return [PlannedRequest(host, asks, start, end) for start, end in midnights]
+
+
+def instants_to_request(period: Period, gauge: Gauge, record_start: datetime) -> Instants:
+    """First and last instant (UTC) whose readings may belong to the days of the period.
+
+    They extend a day beyond both ends, because the local day of an interval is determined on the readings. Nothing is
+    requested from before the start of the record, or after `now`.
+    """
+    first = record_start
+    if period.since is not None and period.since > date.min + timedelta(days=2):
+        first = max(first, day_start(period.since - timedelta(days=1), gauge.time_zone))
+    last = day_start(period.until + timedelta(days=2), gauge.time_zone)
+    return first.astimezone(UTC), min(last, period.now).astimezone(UTC)
+
+
+def instant_parts(span: Instants, gauge: Gauge, limits: HttpSettings) -> Iterator[Instants]:
+    """First and last instant of each request, within the points and days that `limits` allow.
+
+    The last instant of a part is the first one of the next part, so that no reading is between them.
+    """
+    first, last = span
+    step = gauge.interval_s or DAY_S
+    seconds = min((limits.points_per_request - 1) * step, limits.days_per_request * DAY_S)
+    length = timedelta(seconds=max(seconds, step))
+    while first <= last:
+        end = min(last, first + length)
+        yield first, end
+        if end == last:
+            return
+        first = end
+
+
+def planned_instants(
+    host: str, asks: str, span: Instants, gauge: Gauge, limits: HttpSettings
+) -> list[PlannedRequest]:
+    """Requests for the parts of `span`, on the dam's clock."""
+    clocks = (tuple(local_clock(end, gauge.time_zone) for end in part) for part in instant_parts(span, gauge, limits))
+    return [PlannedRequest(host, asks, first, last) for first, last in clocks]
+
+
+def readings_in_period(readings: pl.DataFrame, gauge: Gauge, period: Period) -> pl.DataFrame:
     """The readings (`tables.READINGS`) of the period's days, without intervals that have not ended by `now`.
+
+    An interval that has not ended has no final mean or total. A service whose clock is wrong may even have readings in
+    the future.
+
+    Parameters
+    ----------
+    gauge
+        A gauge of its dam (`Gauge.in_time_zone`).
+    """
+    end = pl.col("time") + timedelta(seconds=gauge.table_interval)
+    if gauge.interval == "day" and gauge.table_interval:  # a local day may have 23 or 25 hours
+        day = to_local(pl.col("time"), gauge.time_zone).dt.date()
+        end = pl.col("time") + (day_starts(day + timedelta(days=1), gauge) - day_starts(day, gauge))
+    is_inside = gauge.local_day(gauge.time_zone).is_between(period.since or date.min, period.until)
+    return READINGS.check(readings.filter(is_inside, end <= period.now), unique=True)
+
+
+def readings_of_days(readings: pl.DataFrame, gauge: Gauge, dam: Dam, period: Period) -> pl.DataFrame:
+    """`readings_in_period` of a service whose days may start by another clock than those of the dam.
 
     The start of a daily interval may be up to `CLOCK_TOLERANCE_S` before the gauge's `day_start`, where the service's
     clock differs from the dam's. It then becomes the day's start, so that it belongs to the right day. Of the
@@ -84,13 +155,10 @@ def readings_of_days(readings: pl.DataFrame, gauge: Gauge, dam: Dam, period: Per
         readings = align(readings, gauge, dam.time_zone)
     elif gauge.table_interval:
         _refuse_short_intervals(readings, gauge)
-    day = gauge.local_day(dam.time_zone)
-    first = period.since or date.min
-    has_ended = pl.col("time") + timedelta(seconds=gauge.table_interval) <= period.now
-    return READINGS.check(readings.filter(day.is_between(first, period.until) & has_ended), unique=True)
+    return readings_in_period(readings, gauge.in_time_zone(dam.time_zone), period)
 
 
-def refuse_lost_start(readings: pl.DataFrame, first: date, last: date) -> None:
+def refuse_lost_start(readings: pl.DataFrame, first: date | str, last: date) -> None:
     """Raise if an answer has nothing of a record's start, `first`, until `last`.
 
     Later fetches continue from the first stored reading, so that these days would be lost.

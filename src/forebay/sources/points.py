@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -30,31 +30,6 @@ POINTS: dict[str, pl.DataType] = {
 """Columns of the points that a parser reads from an answer."""
 
 
-def day_times(dates: pl.Expr, gauge: Gauge, time_zone: str) -> pl.Expr:
-    """Instant of each daily value (`POINTS`, `time`) that a service stamps with a bare date, station-local.
-
-    `readings_of_points` makes it the start of the value's interval, also where a clock change makes a day of 23 h.
-    """
-    clock = gauge.reading_at or gauge.day_start
-    if gauge.stamp == "start" or gauge.table_interval == 0:
-        return to_utc(dates.dt.combine(clock), time_zone)
-    return to_utc((dates - timedelta(days=1)).dt.combine(clock), time_zone) + timedelta(seconds=gauge.table_interval)
-
-
-def readings_of_days(
-    readings: pl.DataFrame, gauge: Gauge, days: tuple[date | None, date], time_zone: str, now: datetime
-) -> pl.DataFrame:
-    """The readings whose local day lies in `days` (first and last, both included) and whose interval ends by `now`.
-
-    An interval that has not ended has no final mean or total. A service whose clock is wrong may even have readings
-    in the future.
-    """
-    start, since, until = pl.col("time"), days[0] or date.min, days[1]
-    end = start + timedelta(seconds=gauge.table_interval)
-    if gauge.interval == "day" and gauge.table_interval:
-        next_day = to_local(start, time_zone).dt.date() + timedelta(days=1)
-        end = to_utc(next_day.dt.combine(gauge.day_start), time_zone)
-    return readings.filter(gauge.local_day(time_zone).is_between(since, until), end <= now)
 def instants(text: pl.Series, *, default_offset: str | None = None) -> pl.Series:
     """Stamps in ISO 8601 with date and time, as instants: "2020-01-31T09:00:00.000+10:00", "2020-01-31T09:00Z".
 
@@ -110,7 +85,8 @@ def readings_of_points(
     no_value
         Texts that the service writes where there is no value, such as "---".
     times
-        Whether `time` has the service's stamps, or already the starts of the intervals (`interval_starts`).
+        Whether `time` has the service's stamps, or already the starts of the intervals (`interval_starts`,
+        `starts_of_dates`).
 
     Raises
     ------
@@ -160,7 +136,6 @@ def interval_starts(points: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
         length = timedelta(seconds=gauge.table_interval if gauge.stamp == "end" else 0)
         return points.with_columns((time - length).cast(INSTANT))
     day = to_local(time, gauge.time_zone).dt.date()
-    days_back = 1 if gauge.stamp == "end" and gauge.reading_at is None else 0
     frame = points.with_columns(day.alias("day"), day_starts(day, gauge).alias("start"))
     wrong = frame.filter(time != pl.col("start"))
     if len(wrong):
@@ -171,8 +146,13 @@ def interval_starts(points: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
             f"({gauge.time_zone}), where a day starts at {clock:%H:%M}; correct time_zone, day_start, reading_at or "
             "interval in the dam file"
         )
-    start = day_starts(pl.col("day") - timedelta(days=days_back), gauge)
-    return frame.with_columns(start.alias("time")).drop("day", "start")
+    return frame.with_columns(starts_of_dates(pl.col("day"), gauge).alias("time")).drop("day", "start")
+
+
+def starts_of_dates(dates: pl.Expr, gauge: Gauge) -> pl.Expr:
+    """Starts of the intervals of daily values that a service stamps with a bare date, a day of the dam."""
+    is_end = gauge.stamp == "end" and gauge.reading_at is None
+    return day_starts(dates - timedelta(days=1) if is_end else dates, gauge)
 
 
 def day_starts(day: pl.Expr, gauge: Gauge) -> pl.Expr:

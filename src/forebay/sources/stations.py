@@ -239,6 +239,8 @@ def batches(stations: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def degrees(value: object, limit: float) -> float | None:
     """A coordinate; None where the service has none: empty, not a number, out of range, or 0."""
+    if isinstance(value, bool):
+        return None
     try:
         number = float(value)  # type: ignore[arg-type]  # a JSON value of any type
     except (TypeError, ValueError, OverflowError):

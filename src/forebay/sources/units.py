@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from forebay.errors import SourceError
@@ -70,3 +71,21 @@ def gauge_unit(text: str, gauge: Gauge) -> str:
             "the dam file"
         )
     return name
+
+
+def one_unit(texts: Iterable[str], gauge: Gauge) -> str:
+    """`gauge_unit` of the unit of all parts of an answer; at least one.
+
+    Raises
+    ------
+    SourceError
+        Also if the parts have different units.
+    """
+    names = sorted(set(texts))
+    units = {gauge_unit(text, gauge) for text in names}
+    if len(units) > 1:
+        raise SourceError(
+            f"the unit changes within the answer ({', '.join(names)}), so its values cannot be compared; nothing was "
+            "stored: try again later"
+        )
+    return units.pop()

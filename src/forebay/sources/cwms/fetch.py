@@ -6,12 +6,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 import polars as pl
 
+from forebay.dams.local_time import local_clock
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError
 from forebay.log import write
@@ -25,18 +26,19 @@ from forebay.sources.cwms.parse import (
     record_start,
     with_grades,
 )
-from forebay.sources.gauge_fetch import Period, station_errors
-from forebay.sources.periods import (
-    Bounds,
+from forebay.sources.gauge_fetch import (
+    Instants,
+    Period,
+    instant_parts,
     instants_to_request,
-    local_clock,
+    planned_instants,
     readings_in_period,
-    request_parts,
-    start_of_day,
+    refuse_lost_start,
+    station_errors,
 )
-from forebay.sources.points import interval_starts, readings_of_points
+from forebay.sources.points import POINTS, interval_starts, readings_of_points
 from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
-from forebay.sources.units import gauge_unit
+from forebay.sources.units import one_unit
 from forebay.tables import READINGS
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ READINGS_BY_TYPE = {"Inst": "instantaneous", "Ave": "mean", "Total": "total"}
 """Type in the name of a time series → `reading` of the gauge."""
 _INTERVAL = re.compile(r"~?(\d+)(Minute|Hour|Day)s?(Local)?")
 _SECONDS = {"Minute": 60, "Hour": 3600, "Day": DAY_S}
-_EARLIEST = start_of_day(date(1800, 1, 1))
+_EARLIEST = datetime(1800, 1, 1, tzinfo=UTC)
 
 Get = Callable[[str, Mapping[str, str], Callable[[bytes], object]], bytes]
 """A service: path, query and check of an answer → the answer."""
@@ -89,15 +91,12 @@ def plan_requests(
     _check_gauge(gauge)
     limits = settings.http_for(gauge.source)
     host = Request(settings.sources[gauge.source].url).host
-    bounds = instants_to_request(Period(since, until, now), gauge, _EARLIEST)
+    span = instants_to_request(Period(since, until, now), gauge, _EARLIEST)
     if since is None:
         text = f"timeseries from the record's start, {limits.points_per_request} values each"
         catalog = PlannedRequest(host, "catalog/TIMESERIES", None, None)
-        return [catalog, PlannedRequest(host, text, None, local_clock(bounds[1], gauge))]
-    return [
-        PlannedRequest(host, "timeseries", local_clock(first, gauge), local_clock(last, gauge))
-        for first, last in request_parts(bounds, gauge, limits)
-    ]
+        return [catalog, PlannedRequest(host, text, None, local_clock(span[1], gauge.time_zone))]
+    return planned_instants(host, "timeseries", span, gauge, limits)
 
 
 def getter(send: Send, url: str) -> Get:
@@ -199,25 +198,21 @@ class _Series:
                 return None
             start = listed
         pages: list[SeriesPage] = []
-        for part in request_parts(instants_to_request(period, self.gauge, start), self.gauge, self.limits):
+        for part in instant_parts(instants_to_request(period, self.gauge, start), self.gauge, self.limits):
             pages += self._pages(part)
-            if period.since is None and part[0] == start and not any(len(page.points) for page in pages):
-                raise SourceError(
-                    f"the catalog lists a record from {start:%Y-%m-%d %H:%M} UTC on but the service sent no value of "
-                    f"it until {part[1]:%Y-%m-%d}; nothing was stored, so that these days are not lost: try again "
-                    "later or, if the error persists, start on a later day (--since)",
-                    retryable=True,
-                )
+            if period.since is None and part[0] == start:
+                values = pl.concat([pl.DataFrame(schema=POINTS), *(page.points for page in pages)])
+                refuse_lost_start(values, f"{start:%Y-%m-%d %H:%M} UTC", part[1].date())
         if not pages:
             if period.since is not None:
                 self._record_start()  # an unknown series has no data either
             return None
-        unit = _same({gauge_unit(page.unit, self.gauge) for page in pages}, "unit")
+        unit = one_unit([page.unit for page in pages], self.gauge)
         named = next((page.datum for page in pages if page.datum is not None and page.datum.native), None)
-        self._check_datum(_same(_datum_names(pages), "vertical datum"), named)
+        self._check_datum(_one_datum(pages), named)
         return _Points(pl.concat(page.points for page in pages), unit)
 
-    def _pages(self, part: Bounds) -> Iterator[SeriesPage]:
+    def _pages(self, part: Instants) -> Iterator[SeriesPage]:
         """The pages of one part, whose values must be as many as the service's total."""
         first, last = part
         query = {
@@ -288,16 +283,12 @@ def plain_datum(name: str) -> str:
     return re.sub(r"[-\s_]", "", name).upper()
 
 
-def _datum_names(pages: Sequence[SeriesPage]) -> set[str]:
-    """The datums that the pages name; one empty text if none does."""
-    return {plain_datum(page.datum.native) for page in pages if page.datum is not None and page.datum.native} or {""}
-
-
-def _same(texts: set[str], what: str) -> str:
-    """The one text of all pages."""
-    if len(texts) > 1:
+def _one_datum(pages: Sequence[SeriesPage]) -> str:
+    """The datum that the pages name; empty if none does."""
+    names = {plain_datum(page.datum.native) for page in pages if page.datum is not None and page.datum.native}
+    if len(names) > 1:
         raise SourceError(
-            f"the {what} changes within the answer ({', '.join(sorted(texts))}), so its "
-            "values cannot be compared; nothing was stored: try again later"
+            f"the vertical datum changes within the answer ({', '.join(sorted(names))}), so its values cannot be "
+            "compared; nothing was stored: try again later"
         )
-    return texts.pop()
+    return names.pop() if names else ""

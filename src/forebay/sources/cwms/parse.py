@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from forebay.errors import SourceError
-from forebay.sources.answers import Json, answer_parser, json_of
+from forebay.sources.answers import Json, answer_parser, json_of, text_at
 from forebay.sources.points import POINTS
 from forebay.sources.quality import grade_by
 from forebay.tables import INSTANT
@@ -97,9 +97,9 @@ def parse_timeseries(answer: str | bytes) -> SeriesPage | None:
     columns = _columns(page)
     rows = _take_list(page, "values")
     return SeriesPage(
-        name=_text(page, "name"),
-        office=_text(page, "office-id"),
-        unit=_text(page, "units"),
+        name=text_at(page, "name"),
+        office=text_at(page, "office-id"),
+        unit=text_at(page, "units"),
         points=_points(rows, columns),
         total=_total(page),
         next_page=_cursor(page),
@@ -195,13 +195,6 @@ def _take_list(page: Mapping[str, Json], key: str) -> list[Json]:
             "in the settings"
         )
     return rows
-
-
-def _text(page: Mapping[str, Json], key: str) -> str:
-    text = page.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"the answer's {key} = {str(text)[:60]!r} is not a text; try again later")
-    return text.strip()
 
 
 def _total(page: Mapping[str, Json]) -> int | None:

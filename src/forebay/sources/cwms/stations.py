@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.variables import VARIABLES
-from forebay.errors import SourceError
 from forebay.services import service_named
-from forebay.sources.answers import Json, answer_parser
+from forebay.sources.answers import Json, answer_parser, text_at
 from forebay.sources.cwms.fetch import Get, catalog_entries, getter
 from forebay.sources.cwms.parse import record_end, record_start
 from forebay.sources.stations import (
@@ -24,6 +23,8 @@ from forebay.sources.stations import (
     StationList,
     StationSearch,
     add_distances,
+    batches,
+    degrees,
     nearest_stations,
     station_list,
 )
@@ -63,12 +64,7 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
     """
     with open_transport(settings.http_for(search.source)) as send:
         get = getter(send, settings.sources[search.source].url)
-        try:
-            return _station_list(get, search)
-        except SourceError as error:
-            raise SourceError(
-                f"{search.source}: {error}", retryable=error.retryable, retry_after=error.retry_after
-            ) from error
+        return _station_list(get, search)
 
 
 def _station_list(get: Get, search: StationSearch) -> StationList:
@@ -79,7 +75,7 @@ def _station_list(get: Get, search: StationSearch) -> StationList:
     near, notes = nearest_stations(sites.join(offices, on="station", how="left"), search)
     series = [SERIES.empty()]
     for office, names in _by_office(near):
-        for batch in _batches(names, service_named(search.source).limits.stations_per_request):
+        for batch in batches(names, service_named(search.source).limits.stations_per_request):
             pattern = "|".join(re.sub(r"([^A-Za-z0-9 _-])", r"\\\1", name) for name in batch)
             query = {"office": office, "like": f"^({pattern})\\.", "page-size": str(PAGE_SIZE)}
             listed = project_series(catalog_entries(get, "TIMESERIES", query, MAX_PAGES))
@@ -94,10 +90,6 @@ def _by_office(stations: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
         yield str(office), part["station"].to_list()
 
 
-def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (names[start : start + size] for start in range(0, len(names), size))
-
-
 @answer_parser
 def project_sites(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     """Projects of a catalog of locations: station, name, coordinates (null without any), active, datasources (office).
@@ -108,18 +100,18 @@ def project_sites(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     for entry in entries:
         if entry.get("kind", KIND) != KIND:
             continue
-        latitude, longitude = _degrees(entry.get("latitude"), 90), _degrees(entry.get("longitude"), 180)
+        latitude, longitude = degrees(entry.get("latitude"), 90), degrees(entry.get("longitude"), 180)
         known = latitude is not None and longitude is not None
         active = entry.get("active")
         rows.append({
-            "station": _text(entry, "name"),
+            "station": text_at(entry, "name"),
             "name": str(entry.get("public-name") or entry.get("long-name") or ""),
             "latitude": latitude if known else None,
             "longitude": longitude if known else None,
             "active": active if isinstance(active, bool) else None,
             "opened": None,
             "closed": None,
-            "datasources": [_text(entry, "office")],
+            "datasources": [text_at(entry, "office")],
         })  # fmt: skip
     columns = ("station", "name", "latitude", "longitude", "active", "opened", "closed", "datasources")
     frame = pl.DataFrame(rows, schema={column: STATIONS.columns[column] for column in columns})
@@ -131,7 +123,7 @@ def project_series(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     """Series (`SERIES`) of a catalog of time series, each once although it is listed once per unit."""
     rows = []
     for entry in entries:
-        code, units = _text(entry, "name"), str(entry.get("units") or "")
+        code, units = text_at(entry, "name"), str(entry.get("units") or "")
         parts = code.split(".")
         parameter = parts[1] if len(parts) > 1 else ""
         variable, unit = VARIABLE_OF.get(parameter), unit_of(units)
@@ -147,18 +139,6 @@ def project_series(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
             "last_day": _day(record_end(entry)),
         })  # fmt: skip
     return SERIES.check(pl.DataFrame(rows, schema=SERIES.columns)).unique("code", keep="first", maintain_order=True)
-
-
-def _text(entry: Mapping[str, Json], key: str) -> str:
-    text = entry.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"the catalog lacks {key!r} in {str(entry)[:80]!r}; try again later")
-    return text.strip()
-
-
-def _degrees(value: Json, limit: float) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and value != 0 and abs(value) <= limit else None
 
 
 def _day(instant: datetime | None) -> object:

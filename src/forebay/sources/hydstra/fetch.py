@@ -17,7 +17,7 @@ from forebay.dams.local_time import zone
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError
 from forebay.services import service_named
-from forebay.sources.gauge_fetch import Period, refuse_lost_start, station_errors
+from forebay.sources.gauge_fetch import Period, readings_in_period, refuse_lost_start, station_errors
 from forebay.sources.hydstra.parse import (
     CLOCK,
     DATA_TYPES,
@@ -98,9 +98,7 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
                 # Not where the service computes the variable: the computed record may begin later.
                 refuse_lost_start(pl.concat([READINGS.empty(), *part]), record.start.date(), end.date())
             parts += part
-    day = gauge.local_day(dam.time_zone)
-    in_period = day.is_between(period.since or date.min, period.until)
-    return READINGS.check(pl.concat(parts).filter(in_period), unique=True)
+    return readings_in_period(pl.concat(parts), gauge.in_time_zone(dam.time_zone), period)
 
 
 def _variable_codes(gauge: Gauge) -> tuple[str, str]:

@@ -18,7 +18,7 @@ import polars as pl
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.services import Service, service_named
-from forebay.sources.answers import Json, answer_parser
+from forebay.sources.answers import Json, answer_parser, text_at
 from forebay.sources.hydstra.fetch import Call, call_to
 from forebay.sources.hydstra.parse import VARIABLE_CODES, parse_datasources, result_of
 from forebay.sources.stations import (
@@ -62,12 +62,7 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
         )
     with open_transport(settings.http_for(search.source)) as send:
         service = call_to(send, settings.sources[search.source].url)
-        try:
-            return _Search(service, search, service_named(search.source)).station_list()
-        except SourceError as error:
-            raise SourceError(
-                f"{search.source}: {error}", retryable=error.retryable, retry_after=error.retry_after
-            ) from error
+        return _Search(service, search, service_named(search.source)).station_list()
 
 
 @dataclass(frozen=True)
@@ -173,7 +168,7 @@ def parse_sites(answer: str | bytes) -> pl.DataFrame:
         latitude, longitude = degrees(row.get("latitude"), 90), degrees(row.get("longitude"), 180)
         known = latitude is not None and longitude is not None
         rows.append({
-            "station": _text(row, "station"),
+            "station": text_at(row, "station"),
             "name": str(row.get("stname") or row.get("name") or ""),
             "latitude": latitude if known else None,
             "longitude": longitude if known else None,
@@ -192,11 +187,11 @@ def parse_series(answer: str | bytes) -> pl.DataFrame:
     rows = []
     for site in _objects(result_of(answer), "sites"):
         for row in _objects(site, "variables"):
-            code, units = _text(row, "variable"), str(row.get("units") or "")
+            code, units = text_at(row, "variable"), str(row.get("units") or "")
             variable = _VARIABLE_OF.get(_code_number(code))
             unit = unit_of(units)
             rows.append({
-                "station": _text(site, "site"),
+                "station": text_at(site, "site"),
                 "variable": variable,
                 "unit": unit if variable and unit in VARIABLES[variable].units else None,
                 "code": code,
@@ -224,13 +219,6 @@ def _objects(table: Json, key: str) -> list[dict[str, Json]]:
             f"the answer has {str(table)[:80]!r} where {key!r} must hold a list of objects; try again later"
         )
     return rows
-
-
-def _text(row: Mapping[str, Json], key: str) -> str:
-    text = row.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"the answer lacks {key!r} in {str(row)[:80]!r}; try again later")
-    return text.strip()
 
 
 def _code_number(text: str) -> float:

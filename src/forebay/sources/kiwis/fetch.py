@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from forebay.sources.gauge_fetch import (
     day_parts,
     days_per_request,
     last_day,
+    planned_days,
     readings_of_days,
     refuse_lost_start,
     station_errors,
@@ -81,15 +82,8 @@ def plan_requests(
     limits = settings.http_for(gauge.source)
     host = Request(hub_url(gauge, settings)).host
     days, last = days_per_request(gauge, limits), last_day(dam, Period(since, until, now))
-    if since is None:
-        text = f"getTimeseriesValues from the record's start, {days} days each"
-        parts = [PlannedRequest(host, text, None, datetime.combine(last, time(0)))]
-    else:
-        parts = [
-            PlannedRequest(host, "getTimeseriesValues", *(datetime.combine(day, time(0)) for day in part))
-            for part in day_parts(since, last, days)
-        ]
-    return [PlannedRequest(host, "getTimeseriesList", None, None), *parts]
+    values = planned_days(host, "getTimeseriesValues", since, last, days)
+    return [PlannedRequest(host, "getTimeseriesList", None, None), *values]
 
 
 def hub_url(gauge: Gauge, settings: Settings) -> str:

@@ -61,12 +61,7 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
         allowed = ", ".join(names) or "none, leave the variable out"
         raise ConfigError(f"{search.source} cannot be searched for {search.variable!r}; allowed are {allowed}")
     with open_transport(settings.http_for(search.source)) as send:
-        try:
-            return _Search(call_to(send, url, service.options["datasource"]), search, service).station_list()
-        except SourceError as error:
-            raise SourceError(
-                f"{search.source}: {error}", retryable=error.retryable, retry_after=error.retry_after
-            ) from error
+        return _Search(call_to(send, url, service.options["datasource"]), search, service).station_list()
 
 
 def parameter_names(service: Service) -> dict[str, str]:

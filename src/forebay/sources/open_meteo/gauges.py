@@ -6,21 +6,21 @@ hours that begin and end an hour before the day, and its days are not those of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.local_time import day_start, to_local
+from forebay.dams.local_time import day_start, local_clock
 from forebay.dams.weather import Point, parse_points
 from forebay.errors import ConfigError, SourceError
+from forebay.sources.gauge_fetch import Period, day_parts, readings_in_period, station_errors
 from forebay.sources.hours import HOUR, day_values, is_hourly
 from forebay.sources.open_meteo.parse import check_zone, parse_series
 from forebay.sources.open_meteo.request import PARAMETERS, TOTALS, make_request
 from forebay.sources.points import POINTS, readings_of_points
 from forebay.sources.transport import PlannedRequest, Request, open_transport
-from forebay.sources.units import gauge_unit
+from forebay.sources.units import one_unit
 from forebay.tables import INSTANT, READINGS
 
 if TYPE_CHECKING:
@@ -44,42 +44,34 @@ def fetch_readings(
 
     An hour without a value is no reading, and neither is a day with such an hour: the newest days have none yet.
     """
+    gauge = gauge.in_time_zone(dam.time_zone)
     points = gauge_points(gauge)
-    limits = settings.http_for(gauge.source)
-    spans = list(_calls(_span(gauge, dam, since, until, now), len(points), limits))
+    limits, period = settings.http_for(gauge.source), Period(since, until, now)
     names = (_parameter(gauge), dict(gauge.request).get("model", ""))
-    with open_transport(limits) as send:
-        try:
-            answers = ((send(_request(gauge, points, span, settings)), span) for span in spans)
-            parts = [_hours(answer, names, span) for answer, span in answers]
-        except SourceError as error:
-            where = f"{gauge.source}, station {gauge.station}"
-            raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
-    units = {unit for _, unit in parts}
-    if len(units) > 1:
-        names_of_units = " to ".join(sorted(units))
-        raise SourceError(f"{gauge.source}, station {gauge.station}: the unit changes from {names_of_units}")
-    if not parts:
-        return READINGS.empty()
-    hours = pl.concat([part for part, _ in parts])
-    stamped = _intervals(hours, gauge, dam, now)
-    readings = readings_of_points(stamped, gauge, gauge_unit(units.pop(), gauge))
-    day = gauge.local_day(dam.time_zone)
-    return READINGS.check(readings.filter(day.is_between(since or date.min, until)), unique=True)
+    with station_errors(gauge), open_transport(limits) as send:
+        spans = day_parts(*_span(gauge, period), _part_days(len(points), limits))
+        parts = [_hours(send(_request(gauge, points, span, settings)), names, span) for span in spans]
+        if not parts:
+            return READINGS.empty()
+        hours = pl.concat([part for part, _ in parts])
+        unit = one_unit([unit for _, unit in parts], gauge)
+        readings = readings_of_points(_intervals(hours, gauge), gauge, unit)
+    return readings_in_period(readings, gauge, period)
 
 
 def plan_requests(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> list[PlannedRequest]:
     """The requests that `fetch_readings` would send; see `forebay.sources.Plan`."""
+    gauge = gauge.in_time_zone(dam.time_zone)
     points = gauge_points(gauge)
     planned = []
-    for first, last in _calls(_span(gauge, dam, since, until, now), len(points), settings.http_for(gauge.source)):
-        host = _request(gauge, points, (first, last), settings).host
-        bounds = (datetime.combine(first, time(0), UTC), datetime.combine(last, time(23), UTC))
-        times = pl.DataFrame({"time": pl.Series(bounds, dtype=INSTANT)})
-        local = times.select(to_local(pl.col("time"), dam.time_zone))["time"]
-        planned.append(PlannedRequest(host, f"hourly {_parameter(gauge)}", local[0], local[1]))
+    days = _part_days(len(points), settings.http_for(gauge.source))
+    for span in day_parts(*_span(gauge, Period(since, until, now)), days):
+        host = _request(gauge, points, span, settings).host
+        hours = (datetime.combine(day, time(hour), UTC) for day, hour in zip(span, (0, 23), strict=True))
+        first, last = (local_clock(hour, dam.time_zone) for hour in hours)
+        planned.append(PlannedRequest(host, f"hourly {_parameter(gauge)}", first, last))
     return planned
 
 
@@ -120,24 +112,20 @@ def _parameter(gauge: Gauge) -> str:
     return dict(gauge.request).get("variable") or PARAMETERS[gauge.variable]
 
 
-def _span(gauge: Gauge, dam: Dam, since: date | None, until: date, now: datetime) -> tuple[date, date]:
+def _span(gauge: Gauge, period: Period) -> tuple[date, date]:
     """First and last day (UTC) to request: those of the hours of the gauge's days, until now."""
     record = FIRST_DAYS.get(dict(gauge.request).get("model", ""), FIRST_DAY)
+    today = period.now.astimezone(UTC).date()
     first = record
-    if since is not None:
-        first = max(record, day_start(max(since, record) - _DAY, dam.time_zone, gauge.day_start).date())
-    last = day_start(min(until, now.date() + _DAY) + _DAY, dam.time_zone, gauge.day_start).date()
-    return first, min(last, now.astimezone(UTC).date())
+    if period.since is not None:
+        first = max(record, day_start(max(period.since, record) - _DAY, gauge.time_zone, gauge.day_start).date())
+    last = day_start(min(period.until, today + _DAY) + _DAY, gauge.time_zone, gauge.day_start).date()
+    return first, min(last, today)
 
 
-def _calls(span: tuple[date, date], points: int, limits: HttpSettings) -> Iterator[tuple[date, date]]:
-    """First and last day of each request."""
-    first, last = span
-    days = max(1, min(limits.days_per_request, limits.points_per_request // (24 * points)))
-    while first <= last:
-        end = min(last, first + (days - 1) * _DAY)
-        yield first, end
-        first = end + _DAY
+def _part_days(points: int, limits: HttpSettings) -> int:
+    """Days of one part, each with 24 hours of every point."""
+    return max(1, min(limits.days_per_request, limits.points_per_request // (24 * points)))
 
 
 def _request(gauge: Gauge, points: tuple[Point, ...], span: tuple[date, date], settings: Settings) -> Request:
@@ -175,15 +163,14 @@ def _hours(answer: bytes, names: tuple[str, str], span: tuple[date, date]) -> tu
     return hours.with_columns(pl.col("time").dt.replace_time_zone("UTC")), units[0]
 
 
-def _intervals(hours: pl.DataFrame, gauge: Gauge, dam: Dam, now: datetime) -> pl.DataFrame:
-    """The gauge's intervals that have ended by `now` and have a value in each hour, as `POINTS`."""
+def _intervals(hours: pl.DataFrame, gauge: Gauge) -> pl.DataFrame:
+    """The gauge's intervals that have a value in each hour, as `POINTS`."""
     if gauge.interval == "day":
-        days = day_values(hours, dam.time_zone, is_sum=_is_total(gauge), day_start=gauge.day_start)
+        values = day_values(hours, gauge.time_zone, is_sum=_is_total(gauge), day_start=gauge.day_start)
     else:
         start = pl.col("time") - (HOUR if _is_total(gauge) else timedelta(0))
-        days = hours.select(start.alias("start"), (start + HOUR).alias("end"), pl.col("value").round(6)).drop_nulls()
-    ended = days.filter(pl.col("end") <= now)
-    return ended.select(
+        values = hours.select(start.alias("start"), pl.col("value").round(6)).drop_nulls()
+    return values.select(
         pl.col("start").cast(INSTANT).alias("time"),
         pl.col("value").cast(pl.String).alias("raw_value"),
         pl.lit(None, POINTS["quality_code"]).alias("quality_code"),

@@ -21,6 +21,7 @@ from forebay.sources.gauge_fetch import (
     day_parts,
     days_per_request,
     last_day,
+    planned_days,
     readings_of_days,
     refuse_lost_start,
     station_errors,
@@ -80,11 +81,8 @@ def plan_requests(
     plan = [PlannedRequest(host, "id/measures", None, None)]
     first = since if _is_archive(gauge) else _first_recent_day(dam, period)
     if first is None:
-        text = f"readings from the record's start, {days} days each"
         plan.append(PlannedRequest(host, "first reading", None, None))
-        return [*plan, PlannedRequest(host, text, None, datetime.combine(last, time(0)))]
-    parts = day_parts(first, last, days)
-    return [*plan, *(PlannedRequest(host, "readings", *(datetime.combine(d, time(0)) for d in part)) for part in parts)]
+    return [*plan, *planned_days(host, "readings", first, last, days)]
 
 
 def call_to(send: Send, url: str) -> Call:

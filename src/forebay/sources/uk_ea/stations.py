@@ -58,14 +58,9 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
         "_limit": "10000",
     }
     with open_transport(settings.http_for(search.source)) as send:
-        try:
-            answer = call_to(send, settings.sources[search.source].url)("id/stations", circle)
-            near, notes = nearest_stations(add_distances(parse_stations(answer), search.centre), search)
-            return station_list(search, near, parse_station_series(answer), notes)
-        except SourceError as error:
-            raise SourceError(
-                f"{search.source}: {error}", retryable=error.retryable, retry_after=error.retry_after
-            ) from error
+        answer = call_to(send, settings.sources[search.source].url)("id/stations", circle)
+        near, notes = nearest_stations(add_distances(parse_stations(answer), search.centre), search)
+        return station_list(search, near, parse_station_series(answer), notes)
 
 
 @answer_parser

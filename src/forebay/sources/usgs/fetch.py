@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -10,9 +10,16 @@ from urllib.parse import urlencode, urljoin
 
 import polars as pl
 
-from forebay.dams.local_time import local_date
 from forebay.errors import SourceError
-from forebay.sources.points import readings_of_days
+from forebay.sources.gauge_fetch import (
+    Period,
+    day_parts,
+    last_day,
+    planned_days,
+    readings_in_period,
+    refuse_lost_start,
+    station_errors,
+)
 from forebay.sources.transport import PlannedRequest, Request, Send, is_same_host, open_transport
 from forebay.sources.usgs.codes import Query, query_of
 from forebay.sources.usgs.parse import (
@@ -126,21 +133,18 @@ def fetch_readings(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
     """Readings of a gauge; see `forebay.sources.Fetch`."""
-    query = query_of(gauge, dam)
+    gauge = gauge.in_time_zone(dam.time_zone)
+    query, period = query_of(gauge, dam), Period(since, until, now)
     limits = settings.http_for(gauge.source)
-    with open_transport(limits) as send:
+    with station_errors(gauge), open_transport(limits) as send:
         service = water_data(send, gauge.source, settings)
-        try:
-            series = _series(service, query)
-            _check_datum(service, query, series)
-            first = series.first_day or EARLIEST[query.collection]
-            days = _days(since if since and since > first else first, until, dam, now)
-            values = _values(service, query, series, days, limits, whole_record=since is None)
-            readings = readings_of(values, gauge, series, dam.time_zone)
-        except SourceError as error:
-            where = f"{gauge.source}, station {gauge.station}"
-            raise SourceError(f"{where}: {error}", retryable=error.retryable, retry_after=error.retry_after) from error
-    return readings_of_days(readings, gauge, (since, until), dam.time_zone, now)
+        series = _series(service, query)
+        _check_datum(service, query, series)
+        first = series.first_day or EARLIEST[query.collection]
+        days = _days(since if since and since > first else first, dam, period)
+        values = _values(service, query, series, days, limits, whole_record=since is None)
+        readings = readings_of(values, gauge, series)
+    return readings_in_period(readings, gauge, period)
 
 
 def water_data(send: Send, source: str, settings: Settings) -> WaterData:
@@ -160,13 +164,8 @@ def plan_requests(
     query = query_of(gauge, dam)
     limits = settings.http_for(gauge.source)
     host = Request(settings.sources[gauge.source].url).host
-    first, last = _days(since or until, until, dam, now)
-    if since is None:
-        text = f"{query.title} from the record's start, {_days_per_request(query, limits)} days each"
-        values = [PlannedRequest(host, text, None, datetime.combine(last, time(0)))]
-    else:
-        bounds = [tuple(datetime.combine(day, time(0)) for day in span) for span in _spans(first, last, query, limits)]
-        values = [PlannedRequest(host, query.title, start, end) for start, end in bounds]
+    first, last = _days(since or until, dam, Period(since, until, now))
+    values = planned_days(host, query.title, since and first, last, _part_days(query, limits))
     return [PlannedRequest(host, "time-series-metadata", None, None), *values]
 
 
@@ -222,21 +221,14 @@ def _check_datum(service: WaterData, query: Query, series: Series) -> None:
         )
 
 
-def _days(first: date, until: date, dam: Dam, now: datetime) -> tuple[date, date]:
+def _days(first: date, dam: Dam, period: Period) -> tuple[date, date]:
     """First and last day to request; one more on each side, because the local day is decided on the readings."""
-    return first - _DAY, min(until, local_date(now, dam.time_zone)) + _DAY
+    return first - _DAY, last_day(dam, period) + _DAY
 
 
-def _days_per_request(query: Query, limits: HttpSettings) -> int:
+def _part_days(query: Query, limits: HttpSettings) -> int:
+    """Days of one part; its values may take several pages, so that the points do not count."""
     return min(limits.days_per_request, CONTINUOUS_DAYS) if query.collection == CONTINUOUS else limits.days_per_request
-
-
-def _spans(first: date, last: date, query: Query, limits: HttpSettings) -> Iterator[tuple[date, date]]:
-    """First and last day of each request."""
-    length = _days_per_request(query, limits) * _DAY
-    while first <= last:
-        yield first, min(last, first + length - _DAY)
-        first += length
 
 
 def _values(
@@ -256,7 +248,7 @@ def _values(
         If a record's first part is empty: later fetches continue from the first stored reading.
     """
     parts = [pl.DataFrame(schema=VALUES)]
-    for first, last in _spans(*days, query, limits):
+    for first, last in day_parts(*days, _part_days(query, limits)):
         rows = service.rows(
             query.collection,
             {
@@ -269,13 +261,8 @@ def _values(
             most=((last - first) // _DAY + 1) * (1 if query.collection == DAILY else 24 * 60),
         )
         parts.append(parse_values(rows))
-        if whole_record and first == days[0] and not rows and query.collection == DAILY and series.first_day:
-            raise SourceError(
-                f"the service lists a record from {series.first_day} on but sent no value of it until {last}; nothing "
-                "was stored, so that these days are not lost: try again later or, if the error persists, start on a "
-                "later day (--since)",
-                retryable=True,
-            )
+        if whole_record and first == days[0] and query.collection == DAILY and series.first_day:
+            refuse_lost_start(parts[-1], series.first_day, last)
     return pl.concat(parts)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.errors import SourceError
-from forebay.sources.answers import Json, answer_parser, json_of
+from forebay.sources.answers import Json, answer_parser, json_of, text_at
 from forebay.sources.datums import datum_of
-from forebay.sources.points import day_times, readings_of_points
+from forebay.sources.points import instants, readings_of_points, starts_of_dates
+from forebay.sources.stations import degrees
 from forebay.sources.units import gauge_unit, unit_of
 from forebay.tables import INSTANT
 
@@ -29,7 +30,6 @@ VALUES = dict.fromkeys(("series", "unit", "time", "raw_value", "quality_code"), 
 """Columns of the values of an answer, all as published; `quality_code` is the approval status and the qualifiers."""
 
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
-_INSTANT = "%Y-%m-%dT%H:%M:%S%.f%#z"
 _WORD = re.compile(r"[^\s,;\[\]'\"]+")
 
 
@@ -139,13 +139,8 @@ def _row(feature: Json) -> dict[str, Json]:
     geometry = feature.get("geometry")
     place = geometry.get("coordinates") if isinstance(geometry, dict) else None
     longitude, latitude = place[:2] if isinstance(place, list) and len(place) >= 2 else (None, None)
-    place_cells = {"longitude": _degrees(longitude, 180), "latitude": _degrees(latitude, 90)}
+    place_cells = {"longitude": degrees(longitude, 180), "latitude": degrees(latitude, 90)}
     return {**properties, "id": feature.get("id"), **place_cells}
-
-
-def _degrees(value: Json, limit: float) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) <= limit else None
 
 
 def _next_url(links: Json) -> str | None:
@@ -155,30 +150,22 @@ def _next_url(links: Json) -> str | None:
         raise SourceError(f"the answer's links {str(links)[:60]!r} are not a list of links; try again later")
     for link in links:
         if link.get("rel") == "next":
-            return _text(link, "href")
+            return text_at(link, "href")
     return None
-
-
-def _text(row: Mapping[str, Json], key: str) -> str:
-    """A text that a row must have."""
-    text = row.get(key)
-    if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"the answer has {key} = {str(text)[:60]!r} instead of a text; try again later")
-    return text.strip()
 
 
 def _optional(row: Mapping[str, Json], key: str) -> str:
     """A text that a row may have; empty where it has none."""
-    return "" if row.get(key) in (None, "") else _text(row, key)
+    return "" if row.get(key) in (None, "") else text_at(row, key)
 
 
 @answer_parser
 def parse_values(rows: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
     """Values (`VALUES`) of the rows of a page of the collections `daily` and `continuous`."""
     columns: dict[str, list[str | None]] = {
-        "series": [_text(row, "time_series_id") for row in rows],
-        "unit": [_text(row, "unit_of_measure") for row in rows],
-        "time": [_text(row, "time") for row in rows],
+        "series": [text_at(row, "time_series_id") for row in rows],
+        "unit": [text_at(row, "unit_of_measure") for row in rows],
+        "time": [text_at(row, "time") for row in rows],
         "raw_value": [_number_text(row.get("value")) for row in rows],
         "quality_code": [_quality_code(row) for row in rows],
     }
@@ -197,7 +184,7 @@ def _quality_code(row: Mapping[str, Json]) -> str | None:
     """Approval status and qualifiers as words, such as "Provisional ESTIMATED ICE"; None where there is none."""
     qualifiers = row.get("qualifier")
     listed = qualifiers if isinstance(qualifiers, list) else _WORD.findall(_optional(row, "qualifier"))
-    words = [_optional(row, "approval_status"), *(_text({"qualifier": word}, "qualifier") for word in listed)]
+    words = [_optional(row, "approval_status"), *(text_at({"qualifier": word}, "qualifier") for word in listed)]
     return " ".join("_".join(word.split()) for word in words if word) or None
 
 
@@ -206,9 +193,9 @@ def parse_series(rows: Sequence[Mapping[str, Json]]) -> list[Series]:
     """The series with daily or continuous values, from the rows of a page of `time-series-metadata`."""
     return [
         Series(
-            id=_text(row, "id"),
-            station=_text(row, "monitoring_location_id"),
-            parameter=_text(row, "parameter_code"),
+            id=text_at(row, "id"),
+            station=text_at(row, "monitoring_location_id"),
+            parameter=text_at(row, "parameter_code"),
             statistic=_optional(row, "statistic_id"),
             collection=COLLECTIONS[_optional(row, "computation_period_identifier")],
             unit=_optional(row, "unit_of_measure"),
@@ -238,7 +225,7 @@ def _day(row: Mapping[str, Json], key: str) -> date | None:
 def parse_locations(rows: Sequence[Mapping[str, Json]]) -> dict[str, tuple[str, str | None]]:
     """Station → its name and its vertical datum, from the rows of a page of `monitoring-locations`."""
     return {
-        _text(row, "id"): (
+        text_at(row, "id"): (
             _optional(row, "monitoring_location_name"),
             datum_of(f"{_optional(row, 'vertical_datum')} {_optional(row, 'vertical_datum_name')}"),
         )
@@ -247,7 +234,7 @@ def parse_locations(rows: Sequence[Mapping[str, Json]]) -> dict[str, tuple[str, 
 
 
 @answer_parser
-def readings_of(values: pl.DataFrame, gauge: Gauge, series: Series, time_zone: str) -> pl.DataFrame:
+def readings_of(values: pl.DataFrame, gauge: Gauge, series: Series) -> pl.DataFrame:
     """Values (`VALUES`) of a series as readings (`tables.READINGS`), in time order.
 
     Raises
@@ -262,9 +249,11 @@ def readings_of(values: pl.DataFrame, gauge: Gauge, series: Series, time_zone: s
             "settings"
         )
     unit = _unit_of_values(values, series) or series.unit
-    times = _day_instants(values, gauge, series, time_zone) if series.collection == DAILY else _instants(values)
-    points = values.select(times.alias("time"), "raw_value", "quality_code")
-    return readings_of_points(points, gauge, gauge_unit(unit, gauge) if unit else gauge.unit)
+    is_daily = series.collection == DAILY
+    times = _day_starts(values, gauge, series) if is_daily else instants(values["time"])
+    points = values.select(times.cast(INSTANT).alias("time"), "raw_value", "quality_code")
+    name = gauge_unit(unit, gauge) if unit else gauge.unit
+    return readings_of_points(points, gauge, name, times="starts" if is_daily else "stamps")
 
 
 def _unit_of_values(values: pl.DataFrame, series: Series) -> str | None:
@@ -284,24 +273,13 @@ def _unit_of_values(values: pl.DataFrame, series: Series) -> str | None:
     return units[0] if units else None
 
 
-def _instants(values: pl.DataFrame) -> pl.Series:
-    """Times of continuous values, which have an offset from UTC."""
-    text = values["time"]
-    time = text.str.to_datetime(_INSTANT, time_unit="us", time_zone="UTC", strict=False)
-    return _checked(text, time.cast(INSTANT), "2024-05-31T12:00:00+00:00")
-
-
-def _day_instants(values: pl.DataFrame, gauge: Gauge, series: Series, time_zone: str) -> pl.Series:
-    """Times of daily values, which are local days."""
+def _day_starts(values: pl.DataFrame, gauge: Gauge, series: Series) -> pl.Series:
+    """Starts of the intervals of daily values, whose times are local days."""
     text = pl.col("time")
     day = pl.when(text.str.contains(_DAY)).then(text.str.to_date("%Y-%m-%d", strict=False))
-    days = _checked(values["time"], values.select(day).to_series(), "2024-05-31").alias("day").to_frame()
+    days = values.select("time", day.alias("day"))
+    wrong = days.filter(pl.col("day").is_null())
+    if len(wrong):
+        raise SourceError(f"the answer's time {wrong['time'][0][:60]!r} is not of the form 2024-05-31; try again later")
     shift = timedelta(days=1 if series.statistic == MIDNIGHT else 0)
-    return days.select(day_times(pl.col("day") + shift, gauge, time_zone).cast(INSTANT)).to_series()
-
-
-def _checked(text: pl.Series, time: pl.Series, example: str) -> pl.Series:
-    bad = text.filter(time.is_null())
-    if len(bad):
-        raise SourceError(f"the answer's time {bad[0][:60]!r} is not of the form {example}; try again later")
-    return time
+    return days.select(starts_of_dates(pl.col("day") + shift, gauge)).to_series()

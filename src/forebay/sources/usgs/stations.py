@@ -18,6 +18,8 @@ from forebay.sources.stations import (
     StationList,
     StationSearch,
     add_distances,
+    nearest_stations,
+    station_list,
 )
 from forebay.sources.transport import open_transport
 from forebay.sources.units import unit_of
@@ -47,19 +49,13 @@ def search_stations(search: StationSearch, *, settings: Settings) -> StationList
     parameters = searched_parameters(search.variable)
     with open_transport(settings.http_for(search.source)) as send:
         service = water_data(send, search.source, settings)
-        try:
-            listed = [series for box in _boxes(search) for series in _series_in(service, box, parameters)]
-            stations, notes = _near(_sites(listed), search)
-            names, refusals = _names(service, stations["station"].to_list())
-        except SourceError as error:
-            raise SourceError(
-                f"{search.source}: {error}", retryable=error.retryable, retry_after=error.retry_after
-            ) from error
+        listed = [series for box in _boxes(search) for series in _series_in(service, box, parameters)]
+        stations, notes = nearest_stations(_sites(listed, search), search)
+        names, refusals = _names(service, stations["station"].to_list())
     stations = stations.with_columns(
         pl.Series("name", [names.get(station, "") for station in stations["station"]], pl.String)
     )
-    series = stations.select("station").join(series_table(listed), on="station", maintain_order="left")
-    return StationList(search, STATIONS.check(stations, unique=True), SERIES.check(series), (*notes, *refusals))
+    return station_list(search, stations, series_table(listed), [*notes, *refusals])
 
 
 def _boxes(search: StationSearch) -> Iterator[tuple[float, float, float, float]]:
@@ -84,33 +80,15 @@ def _series_in(
     return [series for series in listed if series.parameter in parameters]
 
 
-def _sites(listed: Sequence[Series]) -> pl.DataFrame:
-    """A station per row: place and first day."""
+def _sites(listed: Sequence[Series], search: StationSearch) -> pl.DataFrame:
+    """Stations (`STATIONS`) of the series, without names."""
     columns = ("station", "latitude", "longitude", "opened")
     rows = [(series.station, series.latitude, series.longitude, series.first_day) for series in listed]
     frame = pl.DataFrame(rows, schema={column: STATIONS.columns[column] for column in columns}, orient="row")
     place = [pl.col(column).drop_nulls().first() for column in ("latitude", "longitude")]
-    return frame.group_by("station", maintain_order=True).agg(*place, pl.col("opened").min())
-
-
-def _near(sites: pl.DataFrame, search: StationSearch) -> tuple[pl.DataFrame, list[str]]:
-    """Stations (`STATIONS`) within the radius, the nearest first, and notes."""
-    notes = []
+    sites = frame.group_by("station", maintain_order=True).agg(*place, pl.col("opened").min())
     empty = {column: pl.lit(None, STATIONS.columns[column]) for column in ("active", "closed")}
-    near = add_distances(sites.with_columns(name=pl.lit(""), **empty), search.centre)
-    unplaced = near["distance_km"].null_count()
-    if unplaced:
-        notes.append(f"{unplaced} of the answer's {len(near)} stations have no coordinates and are left out.")
-    near = near.filter(pl.col("distance_km") <= search.radius_km).sort("distance_km", "station")
-    if len(near) > MAX_STATIONS:
-        notes.append(
-            f"{len(near)} stations lie within {search.radius_km:g} km; the list has the nearest {MAX_STATIONS}; "
-            "give a smaller radius to see all."
-        )
-    if near.is_empty():
-        condition = f" that measures {search.variable}" if search.variable else ""
-        notes.append(f"{search.source} has no station{condition} within {search.radius_km:g} km.")
-    return near.head(MAX_STATIONS), notes
+    return add_distances(sites.with_columns(name=pl.lit(""), **empty), search.centre)
 
 
 def _names(service: WaterData, stations: Sequence[str]) -> tuple[dict[str, str], list[str]]:

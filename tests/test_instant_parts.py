@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from forebay.dams.gauge import Gauge
 from forebay.settings import HttpSettings
-from forebay.sources.gauge_fetch import Period
-from forebay.sources.periods import instants_to_request, local_clock, request_parts
+from forebay.sources.gauge_fetch import Period, instant_parts, instants_to_request
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -36,7 +35,7 @@ def test_a_part_follows_the_limits_but_has_at_least_one_interval(
     interval: str, points: int, days: int, length: float
 ) -> None:
     limits = HttpSettings(points_per_request=points, days_per_request=days)
-    parts = list(request_parts((START, START + timedelta(days=25)), gauge(interval=interval), limits))
+    parts = list(instant_parts((START, START + timedelta(days=25)), gauge(interval=interval), limits))
     assert {end - first for first, end in parts[:-1]} == {timedelta(days=length)}
     assert parts[-1][1] == START + timedelta(days=25)
 
@@ -45,13 +44,13 @@ def test_a_part_follows_the_limits_but_has_at_least_one_interval(
 def test_no_instant_lies_between_two_parts(hours: int, points: int, days: int) -> None:
     end = START + timedelta(hours=hours)
     limits = HttpSettings(points_per_request=points, days_per_request=days)
-    parts = list(request_parts((START, end), gauge(interval="hour"), limits))
+    parts = list(instant_parts((START, end), gauge(interval="hour"), limits))
     assert (parts[0][0], parts[-1][1]) == (START, end)
     assert all(first[1] == second[0] for first, second in zip(parts, parts[1:], strict=False))
 
 
 def test_a_span_that_ends_before_it_starts_has_no_part() -> None:
-    assert list(request_parts((START, START - timedelta(days=1)), gauge(), HttpSettings())) == []
+    assert list(instant_parts((START, START - timedelta(days=1)), gauge(), HttpSettings())) == []
 
 
 def test_the_instants_extend_a_day_beyond_the_period_but_not_beyond_the_record_and_now() -> None:
@@ -64,9 +63,3 @@ def test_the_instants_extend_a_day_beyond_the_period_but_not_beyond_the_record_a
     assert instants_to_request(period, gauge(), late)[0] == late
     assert instants_to_request(Period(None, date(2024, 6, 1), NOW), gauge(), START) == (START, NOW)
     assert instants_to_request(Period(date.min, date(2024, 6, 1), NOW), gauge(), START)[0] == START
-
-
-def test_a_plan_has_clock_times() -> None:
-    summer = datetime(2024, 7, 1, 19, tzinfo=UTC)
-    assert local_clock(summer, gauge("America/Los_Angeles")) == datetime(2024, 7, 1, 12)
-    assert local_clock(summer, gauge("-08:00")) == datetime(2024, 7, 1, 11)
