@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from forebay.features.experience import experience, outside_days
 from forebay.features.outages import Outages
-from forebay.features.samples import Samples
+from forebay.features.samples import Samples, make_samples
 from forebay.forecasts.limitations import LOWER_BOUND, outside_experience
-from tests.synthetic import FIRST_DAY, rain_gauge, small_dam
+from forebay.models import MODELS
+from forebay.verify import hindcast, verification
+from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
+from tests.test_flags import lake
 
 DAYS = 100
 REFITS = [20, 60]
@@ -48,6 +51,20 @@ def test_days_outside_the_range_of_the_training_days() -> None:
         assert outside_indices(samples_from(**{name: spikes(17, 30)})) == [30]
         assert outside_indices(samples_from(**{name: spikes(30, 40, 70)})) == [30, 40]
         assert outside_indices(samples_from(**{name: spikes(57, 70)})) == [57, 70]
+
+
+def test_the_experience_of_a_hindcast_is_that_of_its_longest_lead_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {name: MODELS[name] for name in ("damped_change", "climatology")}
+    models |= {"boosted_huber": MODELS["last_change"]}
+    monkeypatch.setattr(verification, "models_for", lambda dam: models)
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1, 30)})
+    rain = np.where(np.arange(420) % 30 == 0, np.arange(420.0), 0.0).tolist()  # each storm exceeds those before
+    frame = daily_frame(dam, {"reservoir_level": lake(days=420), "rainfall_r1": rain})
+    samples = make_samples(frame, frame, dam)
+    refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
+    outside = verification.verify_hindcast(samples, dam, frame).outside
+    assert outside.equals(experience(samples, dam, refits, 30))
+    assert not outside.equals(experience(samples, dam, refits, 1))
 
 
 def test_low_levels_and_falls_count_and_dry_days_do_not() -> None:

@@ -27,6 +27,7 @@ from tests import synthetic
 from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, needs_shared
 from tests.synthetic import daily_frame, rain_gauge, small_dam
+from tests.test_flags import lake
 
 STREAM = {"role": "stream", "station": "s", "name": "Coxs River", "variable": "stream_level", "unit": "m"}
 INFLOW = {"role": "inflow", "station": "i", "name": "The inflow", "variable": "inflow", "unit": "ML/d"}
@@ -284,6 +285,17 @@ def test_a_gauge_is_steady_if_its_rise_is_in_the_lowest_quarter(rise: float, tex
     samples = make_samples(frame, frame, dam)
     words = _Descriptions(samples, dam, "yesterday").of(("stream", "Coxs River"))
     assert words.startswith(f"Coxs River {text}")
+
+
+def test_a_reference_is_explained_from_the_input_as_it_is() -> None:
+    """The last rise is far outside experience: the models use the nearest value that they accept, references do not."""
+    dam = small_dam(hindcast={"leads": (1, 3)})
+    levels = [*lake(days=90), 120.0]
+    models: Models = {name: MODELS[name] for name in ("last_change", "damped_change")}
+    models = {**models, "boosted_huber": MODELS["last_change"]}
+    table, samples = explain_last_day(daily_frame(dam, {"reservoir_level": levels}), dam, models)
+    assert samples.suspect_reason is None
+    assert (table.filter(pl.col("group") == "level")["contribution"].abs() > 0.1).all()
 
 
 def test_two_gauges_of_a_kind_are_no_single_gauge() -> None:

@@ -125,6 +125,16 @@ def test_after_the_reading_the_rest_of_todays_flow_follows(read_at: str, later_s
     assert row["forcing_plan_step"] == pytest.approx(-86.4 * (later_share * 3 + (1 - later_share) * 6 - 3))
 
 
+@pytest.mark.parametrize(("kind", "sign"), [("release", -1), ("transfer", 1), ("upstream_release", 1)])
+def test_a_release_takes_water_and_other_flows_bring_it(kind: str, sign: int) -> None:
+    level = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+    dam = small_dam(level, unit="ML", forcings=[{"kind": kind, "id": "f", "unit": "m3/s"}], hindcast={"leads": (1, 2)})
+    table = issued(*(("f", noon(4), 4 + k, value) for k, value in enumerate((1.0, 3.0, 5.0))))
+    frame = daily_frame(dam, {"storage": [100.0 + k for k in range(10)]})
+    inputs = make_samples(frame, frame, dam, table).forcing_inputs
+    assert [inputs[lead]["forcing_f_lead"][4] for lead in (1, 2)] == pytest.approx([sign * 86.4 * 3, sign * 86.4 * 8])
+
+
 def test_upstream_releases_arrive_after_the_travel_time() -> None:
     """Travel time 36 h: half of the release of a day arrives one day later, half two days later."""
     upstream = {"kind": "upstream_release", "id": "up", "unit": "m3/s", "travel_time_h": 36}

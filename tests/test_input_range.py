@@ -21,7 +21,7 @@ from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast
 from forebay.verify.default import with_default
 from forebay.verify.point_forecasts import PointForecasts
-from tests.synthetic import daily_frame, small_dam
+from tests.synthetic import daily_frame, rain_gauge, small_dam
 
 TRAINING = pl.DataFrame(
     {"flow": [1.0, 3.0, None], "constant": [2.0, 2.0, 2.0], "unknown": [None] * 3, "day": [1, 2, 3]},
@@ -72,6 +72,24 @@ def test_on_wild_days_the_robust_models_keep_their_proportions() -> None:
         "trees": [0.3, pytest.approx(0.75)],
         "huber": [0.6, 0.0],
     }
+
+
+@pytest.mark.parametrize(("day", "is_last"), [(-1, True), (-2, False)])
+def test_only_the_last_day_is_reported_as_far_outside_experience(day: int, is_last: bool) -> None:
+    """Rain is far outside the training range and, at a lead time of 3 days, the models disagree as never before."""
+    days = WILD_DAYS + 50
+    rain, apart = np.ones(days), np.ones(days)
+    rain[day], apart[day] = 99.0, 10 * WILD_FACTOR
+    zero = np.zeros(days)
+    dates = np.datetime64("2020-01-01") + np.arange(days)
+    samples = Samples(dates, pl.DataFrame({"rain_lag0": rain}), zero, zero, zero, {})
+    accepted = InputRange({"rain_lag0": (0.0, 9.0)})
+    main = PointForecasts({1: zero, 3: zero}, input_range={1: accepted, 3: accepted})
+    points = {hindcast.MAIN_MODEL: main, "huber": PointForecasts({1: np.ones(days), 3: apart})}
+    sentences = far_outside_experience(samples, small_dam(rain_gauge()), points)
+    starts = ("Far outside experience: rain. The", "The models disagree as never before at lead times 3 days:")
+    assert len(sentences) == (2 if is_last else 0)
+    assert all(text.startswith(start) for text, start in zip(sentences, starts, strict=False))
 
 
 @pytest.fixture(scope="module")

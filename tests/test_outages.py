@@ -170,6 +170,21 @@ def test_an_outage_is_no_quiet_day(gap: str | None) -> None:
     assert any(default.shift.values()) == (gap is None)
 
 
+def test_the_errors_of_one_simulated_outage_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer independent errors make wider intervals than if each day of an outage counted for itself."""
+    frame = with_gap(record(RAINY, days=500), "reservoir_level", 480, 490)
+    samples = make_samples(frame, frame, RAINY)
+    points = hindcast.point_forecasts(samples, RAINY, CHEAP)
+
+    def widths() -> np.ndarray:
+        offsets = uncertainty.interval_offsets(samples, points, "damped_change", lead_time=1)
+        return np.asarray(offsets[480:490, -1] - offsets[480:490, 0])
+
+    as_one = widths()
+    monkeypatch.setattr(uncertainty, "SIMULATED_OUTAGE_DAYS", 0)
+    assert (as_one > 1.05 * widths()).all()
+
+
 def test_a_real_outage_of_the_drivers_adds_simulated_outages_that_hide_rain() -> None:
     frame = record(RAINY, days=500)
     assert make_samples(frame, frame, RAINY).outages.simulated == {}  # type: ignore[union-attr]  # make_samples sets it

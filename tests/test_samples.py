@@ -15,7 +15,7 @@ from forebay.features.known_inputs import (
     inputs_as_known,
     screen_versions,
 )
-from forebay.features.samples import NO_VALUE_FLAGS, Samples, make_samples
+from forebay.features.samples import NO_VALUE_FLAGS, Samples, _level_to_start_from, make_samples
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 from tests.test_flags import lake
 
@@ -111,6 +111,11 @@ def test_the_last_level_is_suspect_by_its_newest_version(first: float, newest: f
     assert samples.suspect_reason == reason
     assert samples.level_age[-1] == (0 if reason is None else 1)
     assert samples.level[-1] == level[-1] + newest
+
+
+def test_a_forecast_starts_from_the_level_of_a_stuck_gauge_and_from_no_other_suspect_one() -> None:
+    reasons = [None, "stuck", "jump", "spike", "unit"]
+    np.testing.assert_array_equal(_level_to_start_from(np.arange(5.0), reasons), [0.0, 1.0, np.nan, np.nan, np.nan])
 
 
 def test_the_datum_of_the_last_day_is_that_of_its_newest_version() -> None:

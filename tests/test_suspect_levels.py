@@ -59,11 +59,10 @@ def test_a_slip_of_the_unit_is_a_question_with_the_keys_that_state_it(
 def test_only_suspect_runs_up_to_the_newest_reading_are_asked_about() -> None:
     jump = (39, DAYS, "jump", 150.0, 100.0)
     others = ((10, 12, "jump", 130.0, 100.0), (5, DAYS, "still", 100.0, None), (38, DAYS, "range", 99999.0, None))
-    (text,) = questions(record(1.5), flags_of(jump, *others), small_dam())
-    assert text == (
+    assert questions(record(1.5), flags_of(jump, *others), small_dam()) == [
         f"Are the readings since {day(39)} (1 day, 150 m) real? The screen flags them as 'jump': if they are right, "
         f'accept them: accept = [{{ from = {day(39)}, reason = "…" }}] in the dam file\'s target gauge.'
-    )
+    ]
     assert questions(record(1.5), flags_of(*others), small_dam()) == []
     withdrawn = flags_of(jump).with_columns(pl.lit(day(39)).alias("withdrawn_on"))
     assert questions(record(1.5), withdrawn, small_dam()) == []
