@@ -31,10 +31,10 @@ from forebay.jobs.forecast_value import interval_ends, other_inputs
 from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, models_for
 from forebay.models.model import Array
 from forebay.models.regression import MIN_ROWS
-from forebay.tables import DEFAULT_MODEL, REFERENCES
+from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.default import with_default
-from forebay.verify.forecast_value import empty_forecast_value, forecast_value
+from forebay.verify.forecast_value import forecast_value
 from forebay.verify.point_forecasts import PointForecasts
 from skill_blocks import block_scores, block_sums, compare
 
@@ -132,7 +132,7 @@ class Skill:
     blocks
         Losses by blocks of days, as `skill_blocks.block_sums` returns them.
     forecast_value
-        `verify.forecast_value.FORECAST_VALUE` of the days in `FORECAST_MONTHS`; empty without forcings.
+        `tables.FORECAST_VALUE` of the days in `FORECAST_MONTHS`; empty without forcings.
     """
 
     dam: str
@@ -235,7 +235,7 @@ def measure(path: Path) -> Skill:
     scores = scores.filter(pl.col("regime").is_in(REGIMES), pl.col("lead_time").is_in(LEADS))
     blocks = block_sums(forecasts, samples, dam, reaches_full=_reaches_full(samples, dam, points))
     blocks = blocks.filter(pl.col("lead_time").is_in(LEADS))
-    value = empty_forecast_value()
+    value = FORECAST_VALUE.empty()
     if dam.forcings:
         ends = interval_ends(forecasts, samples, dam)
         months = samples.dates.astype("datetime64[M]").astype(int) % 12 + 1

@@ -186,6 +186,26 @@ SCORES = Table(
 )
 """Scores of a hindcast: one row per model, window, regime, lead time and metric, over `n` days."""
 
+FORECAST_VALUE = Table(
+    "forecast value",
+    {
+        "lead_time": pl.Int32(),
+        "n": pl.Int64(),
+        "best_reference": pl.String(),
+        "mae_best_reference": pl.Float64(),  # errors are in the dam's unit
+        "mae_without": pl.Float64(),
+        "mae_as_issued": pl.Float64(),
+        "mae_perfect": pl.Float64(),
+        "gain": pl.Float64(),  # share by which the issued forecasts lower the error; with its 90% band
+        "gain_low": pl.Float64(),
+        "gain_high": pl.Float64(),
+        "gain_perfect": pl.Float64(),
+        "coverage_90": pl.Float64(),
+    },
+    ("lead_time",),
+)
+"""Errors without forecasts as inputs, with those as issued, and with perfect ones, on the same days."""
+
 EXPLANATION = Table(
     "explanation",
     {

@@ -25,7 +25,7 @@ from forebay.charts.rises import Rise, largest_rise
 from forebay.charts.style import Heading
 from forebay.features.later_levels import no_levels
 from forebay.screen.flags import screen_daily
-from forebay.verify.forecast_value import empty_forecast_value
+from forebay.tables import FORECAST_VALUE
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -57,7 +57,7 @@ class Report:
     later_levels
         date, level: observed after a requested init date.
     forecast_value
-        `verify.forecast_value.FORECAST_VALUE`: errors without, with issued and with perfect forecasts as inputs; empty
+        `tables.FORECAST_VALUE`: errors without, with issued and with perfect forecasts as inputs; empty
         for a dam without forcings.
     """
 
@@ -70,7 +70,7 @@ class Report:
     gauge_table: pl.DataFrame
     diagnostics: Diagnostics | None = None
     later_levels: pl.DataFrame = field(default_factory=no_levels)
-    forecast_value: pl.DataFrame = field(default_factory=empty_forecast_value)
+    forecast_value: pl.DataFrame = field(default_factory=FORECAST_VALUE.empty)
 
     @property
     def heading(self) -> Heading:

@@ -8,25 +8,33 @@ from typing import Annotated
 
 import numpy as np
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from forebay.dams.fields import FrozenModel
 from forebay.dams.variables import VARIABLES
 from forebay.errors import DataError
+from forebay.text import unprintable
 
 
-class StorageCurve(FrozenModel):
+def _check_printable(text: str) -> str:
+    if (code := unprintable(text)) is not None:
+        raise ValueError(f"{text!r} has the character {code}, which must not be printed; remove it")
+    return text
+
+
+class StorageCurve(BaseModel):
     """Level against storage from one survey; in force from `valid_from` until the next curve's.
 
     `points` are (level in `level_unit`, storage in `storage_unit`), by rising level. The storage is linear between
     points and unknown beyond them.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
     survey_date: date | None = None
     valid_from: date | None = None
     level_unit: str
     storage_unit: str
-    source: str = ""
+    source: Annotated[str, AfterValidator(_check_printable)] = ""
     points: Annotated[tuple[tuple[float, float], ...], Field(min_length=2)]
 
     @model_validator(mode="after")

@@ -72,7 +72,7 @@ class ForecastResult(Result):
 
     @cached_property
     def forecast_value(self) -> pl.DataFrame:
-        """`verify.forecast_value.FORECAST_VALUE`: two more hindcasts; empty for a dam without forcings."""
+        """`tables.FORECAST_VALUE`: two more hindcasts; empty for a dam without forcings."""
         return value_of_forecasts(self.dam, self.daily_tables, self.verification, execution=self.execution)
 
     @property

@@ -11,9 +11,9 @@ from forebay.errors import ConfigError
 from forebay.features.forcings import perfect_forecasts
 from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
-from forebay.tables import DEFAULT_MODEL
+from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE
 from forebay.verify.default import with_default
-from forebay.verify.forecast_value import OtherInputs, empty_forecast_value, forecast_value
+from forebay.verify.forecast_value import OtherInputs, forecast_value
 from forebay.verify.hindcast import SEQUENTIAL, Execution, point_forecasts
 from forebay.verify.scorecard import quantiles_by_day
 
@@ -58,7 +58,7 @@ def _with_forcings(dam: Dam) -> Dam:
 def value_of_forecasts(
     dam: Dam, daily_tables: DailyTables, verification: Verification, *, execution: Execution = SEQUENTIAL
 ) -> pl.DataFrame:
-    """`verify.forecast_value.FORECAST_VALUE` of a dam: two more hindcasts; empty without a day with forecasts.
+    """`tables.FORECAST_VALUE` of a dam: two more hindcasts; empty without a day with forecasts.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def value_of_forecasts(
         The hindcast with the forecasts as issued.
     """
     if not any(verification.samples.has_forecasts(lead).any() for lead in dam.hindcast.leads):
-        return empty_forecast_value()
+        return FORECAST_VALUE.empty()
     others = other_inputs(dam, daily_tables, execution=execution)
     samples = verification.samples
     ends = interval_ends(verification.forecasts, samples, dam)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.tables import DEFAULT_MODEL, REFERENCES
+from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE, REFERENCES
 from forebay.verify.scorecard import paired_gain, windows
 
 if TYPE_CHECKING:
@@ -19,34 +19,12 @@ if TYPE_CHECKING:
     from forebay.models.model import Array
     from forebay.verify.point_forecasts import PointForecasts
 
-FORECAST_VALUE = {
-    "lead_time": pl.Int32(),
-    "n": pl.Int64(),
-    "best_reference": pl.String(),
-    "mae_best_reference": pl.Float64(),
-    "mae_without": pl.Float64(),
-    "mae_as_issued": pl.Float64(),
-    "mae_perfect": pl.Float64(),
-    "gain": pl.Float64(),
-    "gain_low": pl.Float64(),
-    "gain_high": pl.Float64(),
-    "gain_perfect": pl.Float64(),
-    "coverage_90": pl.Float64(),
-}
-"""Columns of `forecast_value`; errors in the target's unit."""
-
-
 @dataclass(frozen=True)
 class OtherInputs:
     """Point forecasts of all models with other inputs: without forecasts, and with perfect ones."""
 
     without: Mapping[str, PointForecasts]
     perfect: Mapping[str, PointForecasts]
-
-
-def empty_forecast_value() -> pl.DataFrame:
-    """The table of a dam without forecasts as inputs."""
-    return pl.DataFrame(schema=FORECAST_VALUE)
 
 
 def forecast_value(
@@ -82,7 +60,7 @@ def forecast_value(
     """
     window = windows(samples, dam).get("all")
     if window is None or not dam.forcings:
-        return empty_forecast_value()
+        return FORECAST_VALUE.empty()
     rows = []
     for lead in dam.hindcast.leads:
         observed = np.where(samples.level_missing, np.nan, samples.observed_change(lead))
@@ -94,7 +72,7 @@ def forecast_value(
         if scored.any():
             at_lead = None if quantiles is None else quantiles[lead]
             rows.append(_row(lead, errors, np.flatnonzero(scored), observed, at_lead))
-    return pl.DataFrame(rows, schema=FORECAST_VALUE)
+    return pl.DataFrame(rows, schema=FORECAST_VALUE.columns)
 
 
 def _row(
