@@ -460,7 +460,7 @@ FAULTS = [
     ContentFault("a value that is not a number", lambda body: body.replace(b'"value": "', b'"value": "about '),
                  "nothing", "'about .*' is not a number"),
     ContentFault("a time of another form", lambda body: body.replace(b'"time": "', b'"time": "x'), "nothing",
-                 "is not of the form"),
+                 r"time 'x.*' is not a date (like|with a time)"),
 ]  # fmt: skip
 
 

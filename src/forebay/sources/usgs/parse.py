@@ -280,6 +280,6 @@ def _day_starts(values: pl.DataFrame, gauge: Gauge, series: Series) -> pl.Series
     days = values.select("time", day.alias("day"))
     wrong = days.filter(pl.col("day").is_null())
     if len(wrong):
-        raise SourceError(f"the answer's time {wrong['time'][0][:60]!r} is not of the form 2024-05-31; try again later")
+        raise SourceError(f"the answer's time {wrong['time'][0][:60]!r} is not a date like 2024-05-31; try again later")
     shift = timedelta(days=1 if series.statistic == MIDNIGHT else 0)
     return days.select(starts_of_dates(pl.col("day") + shift, gauge)).to_series()
