@@ -55,8 +55,8 @@ def instants(text: pl.Series, *, default_offset: str | None = None) -> pl.Series
     if len(wrong):
         zone = "" if default_offset else " and a zone"
         raise SourceError(
-            f"the answer's time {str(wrong[0])[:60]!r} is not a date with a time{zone}, such as 2020-01-31T09:00:00+10:00; try "
-            "again later"
+            f"the answer's time {str(wrong[0])[:60]!r} is not a date with a time{zone}, such as "
+            "2020-01-31T09:00:00+10:00; try again later"
         )
     return time.alias(text.name)
 
