@@ -19,8 +19,9 @@ from forebay.archive.store import Archive, open_archive
 from forebay.archive.views import SERIES
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.gauge import Gauge, HydstraSeries
+from forebay.dams.gauge import Gauge
 from forebay.days.daily import daily_table
+from forebay.services import HYDSTRA_KEYS
 from forebay.settings import Settings
 from forebay.sources import fetch_readings
 from forebay.tables import READINGS
@@ -119,7 +120,7 @@ RULES: dict[str, dict[str, object]] = {
     "interval": {"interval": "hour"},
     "stamp": {"stamp": "end"},
     "day_start": {"day_start": "09:00"},
-    **{f"hydstra.{key}": {"hydstra": {key: "131.00"}} for key in HydstraSeries.model_fields},
+    **{f"request.{key}": {"request": {key: "131.00"}} for key in HYDSTRA_KEYS},
 }
 NO_RULES_OF_READINGS: dict[str, dict[str, object]] = {
     "name": {"name": "Lake"},
