@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -192,9 +192,9 @@ FAULTS: dict[str, tuple[Misbehave, int | None, bool, dict[str, float]]] = {
 """Name → misbehaviour, how often, whether the fetch succeeds all the same, and limits of the requests."""
 
 
-def untrusted() -> ssl.SSLContext:
+def server_context(authority: trustme.CA, **certificate: datetime) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1", **certificate).configure_cert(context)
     return context
 
 
@@ -248,10 +248,27 @@ def check_fault(
 
 @every_service
 def test_a_certificate_that_is_not_trusted_is_an_error(case: ServiceCase) -> None:
-    with loopback_server(case.answer, tls=untrusted()) as (url, received), pytest.raises(SourceError) as caught:
+    unknown = server_context(trustme.CA())
+    with loopback_server(case.answer, tls=unknown) as (url, received), pytest.raises(SourceError) as caught:
         case.fetched(url, case.bad_gauge, *case.days)
     assert "certificate that is not trusted" in str(caught.value)
     assert received == []
+
+
+@every_service
+def test_a_certificate_that_has_expired_is_an_error(
+    case: ServiceCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    old, past = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 3, 1, tzinfo=UTC)
+    expired = server_context(authority, not_before=old, not_after=past)
+    with loopback_server(case.answer, tls=expired) as (url, _), pytest.raises(SourceError) as caught:
+        case.fetched(url, case.bad_gauge, *case.days)
+    assert "certificate that has expired; try again later" in str(caught.value)
+    with loopback_server(case.answer, tls=server_context(authority)) as (url, _):
+        assert len(case.fetched(url, case.bad_gauge, *case.days)), "the authority is trusted"
 
 
 def junk_answers(answer: bytes) -> Iterator[bytes]:

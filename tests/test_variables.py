@@ -24,6 +24,8 @@ def test_every_variable_is_complete(variable: Variable) -> None:
         ("storage", 1.0, "hm3", 1000.0),  # 10⁶ m³ = 10⁹ L
         ("storage", 1.0, "MCM", 1000.0),
         ("storage", 1.0, "kac-ft", 1233.48183754752),
+        ("storage", 1.0, "TAF", 1233.48183754752),
+        ("storage", 1.0, "Mgal", 3.785411784),
         ("storage", 1.0, "Mft3", 28.316846592),  # 10⁶ · 0.3048³ m³
         ("storage", 1.0, "TMC", 28316.846592),  # 10⁹ ft³
         ("discharge", 1.0, "ft3/s", 0.028316846592),  # 0.3048³

@@ -26,9 +26,11 @@ _VOLUME = {
     "m3": (0.001, 0.0),
     "hm3": (1000.0, 0.0),
     "MG": (_ML_PER_MG, 0.0),
+    "Mgal": (_ML_PER_MG, 0.0),  # MG
     "ac-ft": (_ML_PER_ACRE_FOOT, 0.0),
     "MCM": (1000.0, 0.0),  # million cubic metres: hm3
     "kac-ft": (1000 * _ML_PER_ACRE_FOOT, 0.0),
+    "TAF": (1000 * _ML_PER_ACRE_FOOT, 0.0),  # thousand acre-feet: kac-ft
     "Mft3": (_ML_PER_MILLION_FT3, 0.0),
     "TMC": (1000 * _ML_PER_MILLION_FT3, 0.0),  # thousand million cubic feet
 }

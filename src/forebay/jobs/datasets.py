@@ -27,8 +27,14 @@ UDUNITS = {
     "ML": "megaliter",
     "GL": "gigaliter",
     "MG": "1e6 US_liquid_gallon",  # in UDUNITS, MG is a megagauss
+    "Mgal": "1e6 US_liquid_gallon",
     "hm3": "hm3",
+    "MCM": "hm3",
     "ac-ft": "acre_foot",
+    "kac-ft": "1e3 acre_foot",
+    "TAF": "1e3 acre_foot",
+    "Mft3": "1e6 foot3",
+    "TMC": "1e9 foot3",
     "%": "percent",
     "ft": "foot",
 }

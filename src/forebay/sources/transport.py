@@ -381,6 +381,10 @@ def _failure(request: Request, error: httpx2.HTTPError, limits: HttpSettings) ->
         reason = f"accepted no connection within {limits.connect_timeout_s:g} s (http.connect_timeout_s)"
     elif isinstance(error, httpx2.TimeoutException):
         reason = f"sent nothing for {limits.read_timeout_s:g} s (http.read_timeout_s)"
+    elif "certificate has expired" in text:
+        return SourceError(
+            f"{request.host} has a certificate that has expired; try again later, and check the clock of this computer"
+        )
     elif "CERTIFICATE_VERIFY_FAILED" in text:
         return SourceError(
             f"{request.host} has a certificate that is not trusted ({text}); check the service's URL and SSL_CERT_FILE"

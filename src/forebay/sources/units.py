@@ -22,7 +22,7 @@ UNITS = {
     "hm3": "hm3 hm³ mcm millioncubicmetres millioncubicmeters 10^6m3 10⁶m³",
     "MG": "milliongallons mgal mg",
     "ac-ft": "acre-feet acrefeet acre-ft ac-ft acft acre*ft af",
-    "kac-ft": "kac-ft kaf thousandacre-feet thousandacrefeet 1000ac-ft",
+    "kac-ft": "kac-ft kaf thousandacre-feet thousandacrefeet thousandac-ft 1000ac-ft [1000ac-ft] taf",
     "Mft3": "millionft3 millionft^3 millioncubicfeet mft3 mft^3 [mft3] [mft^3] 10^6ft3 10^6ft^3",
     "TMC": "tmc tmcft thousandmillioncubicfeet",
     "ML/d": "megalitres/day megaliters/day megalitreperday megaliterperday ml/day ml/d",
