@@ -74,7 +74,7 @@ class Request:
         return f"{path}?{'&'.join([*pairs, urlencode(self.secret_query)])}{mark}{fragment}"
 
     def without_secrets(self, text: str) -> str:
-        """`text` with *** in place of each of the request's secrets, also where it is encoded for a URL."""
+        """`text` with ``***`` in place of each of the request's secrets, also where it is encoded for a URL."""
         for secret in (*self.secret_headers.values(), *self.secret_query.values()):
             for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
                 text = text.replace(form, "***")
