@@ -20,7 +20,7 @@ from forebay.forecasts.explain import _Descriptions, amount, explain, input_sour
 from forebay.models import FLOW_MODELS, MODELS, models_for
 from forebay.models.model import BASELINE, Array, Explainable, Model
 from forebay.models.references import NoChange
-from forebay.tables import EXPLANATION
+from forebay.tables import EXPLANATION, REFERENCES
 from forebay.verify import hindcast
 from forebay.verify.default import with_default
 from tests import synthetic
@@ -92,6 +92,18 @@ def test_contributions_sum_to_the_forecast_of_a_blend(days: int, seed: int) -> N
     """On records of different lengths: with all models, with fallbacks, with gaps on the last day."""
     table, _ = explain_last_day(synthetic.daily(DAM, seed=seed).head(days), DAM)
     assert set(table["lead_time"]) == {1, 3}
+
+
+def test_contributions_sum_to_the_forecast_on_a_curve_over_the_lead_times() -> None:
+    """A smoothed forecast has sources of every lead time."""
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1, 2, 3)})
+    frame = synthetic.daily(dam, days=700, seed=2)
+    chosen = {name: make for name, make in models_for(dam).items() if name in (*REFERENCES, "huber", "boosted_huber")}
+    samples = make_samples(frame, frame, dam)
+    default = with_default(hindcast.point_forecasts(samples, dam, chosen), samples)["default"]
+    assert default.curves is not None
+    assert not np.allclose(default.curves[-1], np.eye(3)), "the last day's curve mixes lead times"
+    explain_last_day(frame, dam, chosen)
 
 
 @pytest.mark.slow
