@@ -48,7 +48,7 @@ def test_the_record_limits_from_its_second_year_on() -> None:
     """Computed day by day in the plainest way."""
     level = record()
     level[150:300] += 2.0  # the largest rise and fall
-    level[500:700] += 1.9
+    level[800:850] += 3.0
     level[100:130] = np.nan
     dam = small_dam(full_supply=96.5)
     limits = limits_of(dam, level)
