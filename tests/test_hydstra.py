@@ -427,8 +427,16 @@ def test_readings_of_another_station_are_left_out() -> None:
     assert table.is_empty()
 
 
-def test_points_beyond_the_requested_intervals_are_left_out() -> None:
-    """The mean of a day that has not ended still changes."""
+@pytest.mark.parametrize(
+    ("record_end", "now"),
+    [
+        ("20201231234500", datetime(2020, 1, 19, 13, 59, tzinfo=UTC)),  # 23:59 at the station
+        ("20200118234500", NOW),
+    ],
+    ids=["a day that has not ended", "a day after the record"],
+)
+def test_points_beyond_the_requested_intervals_are_left_out(record_end: str, now: datetime) -> None:
+    """The mean of a day that has not ended still changes; beyond the record a service may send zeros."""
 
     class Generous(Service):
         def __call__(self, function: str, version: str, params: Mapping[str, Json]) -> bytes:
@@ -437,8 +445,8 @@ def test_points_beyond_the_requested_intervals_are_left_out() -> None:
                 params = {**params, "end_time": end.strftime(parse.CLOCK)}
             return super().__call__(function, version, params)
 
-    now = datetime(2020, 1, 19, 13, 59, tzinfo=UTC)  # 23:59 at the station
-    table = fetch_from(Generous(daily=True), make_gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
+    service = Generous(end=record_end, daily=True)
+    table = fetch_from(service, make_gauge(), DAM, date(2020, 1, 15), date(2020, 1, 31), now)
     assert table["raw_value"].to_list() == ["15", "16", "17", "18"]
 
 
