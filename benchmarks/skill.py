@@ -99,8 +99,8 @@ Errors are in the unit of the dam's target. The columns and windows are:
 - Window `all`: everything after the first 40% of a record, or after the start in the dam file.
 - Window `last20`: the last 20% of the days in `all`. The dam file defines the other windows.
 - *without*, *as issued*, *perfect*: `default` without the forecasts of rain or inflow, with those issued by the time of
-  the forecast, and with observed values in their place. The last is a bound and no forecast. Where no gauge observes the
-  rain, the last forecast of a day counts as perfect. A gain is 1 − MAE / MAE without.
+  the forecast, and with observed values in their place. The last is a bound and no forecast. Where no gauge observes
+  the rain, the last forecast of a day counts as perfect. A gain is 1 − MAE / MAE without.
 - The first table of each dam has `default` by regime, window `all`; *below .05* and *above .95* are the shares of
   observed values outside these quantiles.
 """

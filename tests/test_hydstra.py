@@ -27,7 +27,8 @@ from forebay.sources.hydstra.fetch import (
     _variable_codes,
     fetch_by_calls,
 )
-from forebay.sources.transport import Request, open_transport
+from forebay.sources.request import Request
+from forebay.sources.transport import open_transport
 from forebay.tables import READINGS
 from tests.hydstra_server import gauges, hydstra_server
 from tests.shared import SHARED, needs_shared

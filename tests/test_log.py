@@ -26,7 +26,8 @@ from forebay import log
 from forebay.article import faults, page, trials
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.errors import ConfigError
-from forebay.sources.transport import Request, open_transport
+from forebay.sources.request import Request
+from forebay.sources.transport import open_transport
 from tests import synthetic
 from tests.command_line import CommandResult, forebay
 from tests.synthetic import daily_frame, rain_gauge, small_dam

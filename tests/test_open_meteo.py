@@ -27,7 +27,8 @@ from forebay.sources import fetch_readings, plan_requests
 from forebay.sources.hours import day_values
 from forebay.sources.open_meteo import parse
 from forebay.sources.open_meteo.request import service_url
-from forebay.sources.transport import Request, open_transport
+from forebay.sources.request import Request
+from forebay.sources.transport import open_transport
 from forebay.tables import INSTANT
 from forebay.text import unprintable
 from tests import synthetic

@@ -20,7 +20,8 @@ from forebay.archive import urls
 from forebay.archive.store import open_archive
 from forebay.errors import ConfigError, ForebayError
 from forebay.settings import HttpSettings, load_settings
-from forebay.sources.transport import Request, open_transport
+from forebay.sources.request import Request
+from forebay.sources.transport import open_transport
 from forebay.text import printable, public_url, unprintable, without_secrets
 from tests.command_line import forebay
 

@@ -11,7 +11,8 @@ from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError, SourceError
 from forebay.services import SERVICES, Service
 from forebay.settings import HttpSettings, load_settings
-from forebay.sources.transport import Request, open_transport
+from forebay.sources.request import Request
+from forebay.sources.transport import open_transport
 from tests.command_line import forebay
 from tests.loopback import Received, Reply, loopback_server
 

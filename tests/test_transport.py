@@ -24,7 +24,9 @@ import trustme
 import forebay
 from forebay.errors import SourceError
 from forebay.settings import HttpSettings
-from forebay.sources.transport import Request, _retry_after, open_transport
+from forebay.sources.http_errors import seconds_to_wait
+from forebay.sources.request import Request
+from forebay.sources.transport import open_transport
 
 QUICK = HttpSettings(first_wait_s=0, connect_timeout_s=2, read_timeout_s=2, deadline_s=5)
 
@@ -223,10 +225,10 @@ def test_the_error_has_the_wait_of_the_service() -> None:
 
 def test_retry_after_may_be_a_date_and_nonsense_is_ignored() -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)
-    assert _retry_after("Wed, 01 Jan 2020 00:02:00 GMT", now) == 120
-    assert _retry_after("Wed, 01 Jan 2020 00:00:30 -0000", now) == 30
-    assert _retry_after("Tue, 31 Dec 2019 00:00:00 GMT", now) == 0
-    assert _retry_after("soon", now) is None
+    assert seconds_to_wait("Wed, 01 Jan 2020 00:02:00 GMT", now) == 120
+    assert seconds_to_wait("Wed, 01 Jan 2020 00:00:30 -0000", now) == 30
+    assert seconds_to_wait("Tue, 31 Dec 2019 00:00:00 GMT", now) == 0
+    assert seconds_to_wait("soon", now) is None
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from forebay.features.weather import read_weather_forcings
 from forebay.services import SERVICES, Limits
 from forebay.settings import Settings
 from forebay.sources.open_meteo import forecasts
-from forebay.sources.transport import Send
+from forebay.sources.request import Send
 from forebay.tables import READINGS
 from tests.loopback import Received, Reply, loopback_server
 from tests.services.open_meteo import MEMBERS, OpenMeteo, newest_run, open_meteo_server, refusal, value_of

@@ -23,7 +23,7 @@ from forebay.errors import ConfigError, DataError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import SERVICES
 from forebay.sources import Fetch, fetch_readings, plan_requests
-from forebay.sources.transport import PlannedRequest
+from forebay.sources.request import PlannedRequest
 from forebay.tables import INSTANT, OBSERVATIONS, Table
 
 if TYPE_CHECKING:

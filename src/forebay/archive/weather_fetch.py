@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from forebay.dams.weather import Weather
     from forebay.settings import HttpSettings, Settings
     from forebay.sources import WeatherSource
-    from forebay.sources.transport import Request, Send
+    from forebay.sources.request import Request, Send
 
 FIRST_RUNS = {"ecmwf_ifs": date(2024, 3, 14)}
 """Model → day of the oldest single run that the service has."""

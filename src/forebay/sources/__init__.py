@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
     from forebay.dams.weather import Weather
     from forebay.settings import Settings
-    from forebay.sources.transport import PlannedRequest, Request, Send
+    from forebay.sources.request import PlannedRequest, Request, Send
 
 
 class Fetch(Protocol):

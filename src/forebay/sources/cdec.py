@@ -28,7 +28,8 @@ from forebay.sources.gauge_fetch import (
     station_errors,
 )
 from forebay.sources.points import interval_starts, readings_of_points, starts_of_dates
-from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
+from forebay.sources.request import PlannedRequest, Request, Send
+from forebay.sources.transport import open_transport
 from forebay.sources.units import one_unit
 from forebay.tables import INSTANT, READINGS
 from forebay.text import printable

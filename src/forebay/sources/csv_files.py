@@ -23,7 +23,7 @@ from forebay.sources.accumulated import interval_totals
 from forebay.sources.csv_cells import GaugeCells, read_cells, refuse_duplicates
 from forebay.sources.csv_stamps import STAMP, interval_starts
 from forebay.sources.quality import CODE, MISSING, NO_CODE, UNKNOWN, grades_by_number
-from forebay.sources.transport import PlannedRequest, plan_local_read
+from forebay.sources.request import PlannedRequest, plan_local_read
 from forebay.tables import READINGS
 from forebay.text import printable, unprintable
 

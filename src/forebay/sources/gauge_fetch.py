@@ -19,7 +19,7 @@ from forebay.dams.variables import DAY_S
 from forebay.errors import SourceError
 from forebay.sources.answers import errors_at
 from forebay.sources.points import day_starts
-from forebay.sources.transport import PlannedRequest
+from forebay.sources.request import PlannedRequest
 from forebay.tables import INSTANT, READINGS
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from forebay.dams.local_time import local_date, to_utc
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError
 from forebay.sources.quality import MISSING, grade
+from forebay.sources.request import PlannedRequest, plan_local_read
 from forebay.sources.simulation import RAIN_STATIONS, RIVERS, Floats, draws, normals, simulate_nature
-from forebay.sources.transport import PlannedRequest, plan_local_read
 from forebay.tables import READINGS
 
 if TYPE_CHECKING:

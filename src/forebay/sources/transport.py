@@ -7,111 +7,34 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, quote_plus, unquote_plus, urlencode, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from forebay.errors import SourceError
 from forebay.log import write
-from forebay.text import printable, public_url, without_secrets
+from forebay.sources.http_errors import check_status, failure, read_body
+from forebay.text import public_url, without_secrets
 
 if TYPE_CHECKING:
     import httpx2
 
     from forebay.settings import HttpSettings
+    from forebay.sources.request import Request, Send
 
-RETRIED_STATUS = frozenset({408, 429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
-MAX_ERROR_BYTES, MAX_ERROR_TEXT = 100_000, 600
-"""Longest body of an error that is read, and longest text of it that an error shows."""
 
 _slots: dict[tuple[str, int], threading.BoundedSemaphore] = {}
 """(host, maximal number of requests at a time) → slots for requests, for the whole process."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """A GET of `url`, or a POST if there is a `body`.
-
-    `check` takes the answer and raises `SourceError` if it is invalid. If that error is retryable, the request is
-    repeated. Answers with one of the `error_statuses` count as answers too: their body says what is wrong.
-    `error_of` takes the status and the body of any other answer that is an error. It gives the error that the body
-    names, if any; without one, the status itself is the error. `headers` are further headers.
-    `secret_headers` and `secret_query` have the user's key; no log and no error shows it, and no other host gets it.
-    `url` is without the parameters of `secret_query`, which are added when the request is sent.
-    """
-
-    url: str
-    body: bytes | None = None
-    check: Callable[[bytes], object] | None = None
-    error_statuses: frozenset[int] = frozenset()
-    error_of: Callable[[int, bytes], SourceError | None] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def secret_url(self) -> str:
-        """`url` with `secret_query`, for the client only."""
-        if not self.secret_query:
-            return self.url
-        place, mark, fragment = self.url.partition("#")
-        path, _, query = place.partition("?")
-        pairs = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in
-                 self.secret_query]  # fmt: skip
-        return f"{path}?{'&'.join([*pairs, urlencode(self.secret_query)])}{mark}{fragment}"
-
-    def without_secrets(self, text: str) -> str:
-        """`text` with ``***`` in place of each of the request's secrets, also where it is encoded for a URL."""
-        for secret in (*self.secret_headers.values(), *self.secret_query.values()):
-            for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
-                text = text.replace(form, "***")
-        return text
-
-    @property
-    def host(self) -> str:
-        """Host, with the port if the URL has one."""
-        return re.split(r"[/?#]", public_url(self.url).partition("//")[2])[0].rpartition("@")[2]
-
-
-@dataclass(frozen=True)
-class PlannedRequest:
-    """A request that a fetch would send: the host, its content, the first and the last interval (station-local).
-
-    Both intervals are None where it requests no readings. `first` is None where the record's start is not known yet.
-    `host` is None for a source without a network service.
-    """
-
-    host: str | None
-    asks: str
-    first: datetime | None
-    last: datetime | None
-
-
-def plan_local_read(content: str, since: date | None, until: date) -> list[PlannedRequest]:
-    """The plan of a source without a service: one read."""
-    first = None if since is None else datetime.combine(since, time(0))
-    return [PlannedRequest(None, content, first, datetime.combine(until, time(0)))]
-
-
-class Send(Protocol):
-    """Signature of the function that sends a request."""
-
-    def __call__(self, request: Request, /) -> bytes:
-        """Body of the answer to `request`; raises `SourceError` if there is none."""
-        ...
 
 
 @contextmanager
@@ -232,7 +155,7 @@ class _Guarded:
             raise SourceError(f"{public_url(request.url)!r} is not a URL; check it in the settings") from None
         except httpx2.HTTPError as error:
             if not self.is_late:
-                raise _failure(request, error, self.limits) from error
+                raise failure(request, error, self.limits) from error
         finally:
             timer.cancel()
         if self.is_late:  # also if the cut looks like the regular end of an answer of unknown length
@@ -253,8 +176,8 @@ class _Guarded:
             location = response.headers.get("location")
             if response.status_code in REDIRECTS and location:
                 return b"", location
-            _check_status(request, response)
-            return _body(request, response, self.limits.max_bytes), None
+            check_status(request, response)
+            return read_body(request, response, self.limits.max_bytes), None
 
     def _trace(self, _event: str, info: Mapping[str, Any]) -> None:  # Any: see connection
         stream = info.get("return_value")
@@ -272,71 +195,6 @@ class _Guarded:
                 socket.socket.shutdown(
                     tcp_socket, socket.SHUT_RDWR
                 )  # ssl's own shutdown is not safe from another thread
-
-
-def _body(request: Request, response: httpx2.Response, limit: int) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > limit:
-            raise SourceError(
-                f"{request.host} sent more than {limit} bytes (http.max_bytes); ask for a shorter period, or raise the "
-                "limit"
-            )
-    return bytes(body)
-
-
-def _check_status(request: Request, response: httpx2.Response) -> None:
-    """Raise the error of an answer with an error status: that which its body names, otherwise that of the status."""
-    status = response.status_code
-    if status in request.error_statuses or response.is_success:
-        return
-    is_retried = status in RETRIED_STATUS
-    answered = f"{request.host} answered with status {status} ({response.reason_phrase})"
-    error = _named_error(request, response)
-    if error is not None and not is_retried:
-        raise error
-    if is_retried:
-        raise SourceError(
-            f"{answered}: {error or 'it is busy or down; try again later'}",
-            retryable=True,
-            retry_after=_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
-        )
-    path = urlsplit(public_url(request.url)).path
-    raise SourceError(f"{answered} to {path}; check the service's URL in the settings")
-
-
-def _named_error(request: Request, response: httpx2.Response) -> SourceError | None:
-    """The error that the body names by the request's `error_of`, without the user's key."""
-    if request.error_of is None:
-        return None
-    try:
-        body = _body(request, response, MAX_ERROR_BYTES)
-    except SourceError:
-        return None
-    error = request.error_of(response.status_code, body)
-    if error is None:
-        return None
-    text = request.without_secrets(str(error))
-    text = " ".join(without_secrets(printable(text)).split())[:MAX_ERROR_TEXT]
-    return type(error)(text, retryable=error.retryable, retry_after=error.retry_after)
-
-
-def _retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds to wait, from a Retry-After header (seconds or a date).
-
-    >>> _retry_after("Wed, 01 Jan 2020 00:00:30 GMT", datetime(2020, 1, 1, tzinfo=UTC))
-    30.0
-    """
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 
 
 def is_same_host(url: str, target: str) -> bool:
@@ -370,29 +228,3 @@ def _redirected(request: Request, location: str) -> Request:
             "are followed; if the service has moved, set its new URL in the settings"
         )
     return target
-
-
-def _failure(request: Request, error: httpx2.HTTPError, limits: HttpSettings) -> SourceError:
-    """The failure as a SourceError, retryable or not."""
-    import httpx2
-
-    text = without_secrets(str(error))
-    if isinstance(error, httpx2.ConnectTimeout):
-        reason = f"accepted no connection within {limits.connect_timeout_s:g} s (http.connect_timeout_s)"
-    elif isinstance(error, httpx2.TimeoutException):
-        reason = f"sent nothing for {limits.read_timeout_s:g} s (http.read_timeout_s)"
-    elif "certificate has expired" in text:
-        return SourceError(
-            f"{request.host} has a certificate that has expired; try again later, and check the clock of this computer"
-        )
-    elif "CERTIFICATE_VERIFY_FAILED" in text:
-        return SourceError(
-            f"{request.host} has a certificate that is not trusted ({text}); check the service's URL and SSL_CERT_FILE"
-        )
-    elif isinstance(error, httpx2.ConnectError):
-        reason = f"cannot be reached ({text})"
-    elif isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError | httpx2.DecodingError):
-        reason = f"broke off its answer ({text})"
-    else:
-        return SourceError(f"{request.host} cannot be requested ({text}); check the service's URL and the proxy")
-    return SourceError(f"{request.host} {reason}; check the network, or try again later", retryable=True)

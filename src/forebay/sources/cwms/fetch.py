@@ -37,7 +37,8 @@ from forebay.sources.gauge_fetch import (
     station_errors,
 )
 from forebay.sources.points import POINTS, interval_starts, readings_of_points
-from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
+from forebay.sources.request import PlannedRequest, Request, Send
+from forebay.sources.transport import open_transport
 from forebay.sources.units import one_unit
 from forebay.tables import READINGS
 

@@ -28,7 +28,8 @@ from forebay.sources.hydstra.parse import (
     readings_of,
     result_of,
 )
-from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
+from forebay.sources.request import PlannedRequest, Request, Send
+from forebay.sources.transport import open_transport
 from forebay.tables import READINGS
 
 if TYPE_CHECKING:

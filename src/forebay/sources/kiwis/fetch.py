@@ -33,7 +33,8 @@ from forebay.sources.kiwis.parse import (
     readings_of,
     result_of,
 )
-from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
+from forebay.sources.request import PlannedRequest, Request, Send
+from forebay.sources.transport import open_transport
 from forebay.sources.units import unit_of
 from forebay.tables import READINGS
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.dams.weather import Weather
     from forebay.settings import Settings
-    from forebay.sources.transport import Request, Send
+    from forebay.sources.request import Request, Send
 
 MAX_FORECAST_DAYS = 16
 _DAY = timedelta(days=1)

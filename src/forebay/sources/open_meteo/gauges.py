@@ -19,7 +19,8 @@ from forebay.sources.hours import HOUR, day_values, is_hourly
 from forebay.sources.open_meteo.parse import check_zone, parse_series
 from forebay.sources.open_meteo.request import PARAMETERS, TOTALS, make_request
 from forebay.sources.points import POINTS, readings_of_points
-from forebay.sources.transport import PlannedRequest, Request, open_transport
+from forebay.sources.request import PlannedRequest, Request
+from forebay.sources.transport import open_transport
 from forebay.sources.units import one_unit
 from forebay.tables import INSTANT, READINGS
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from forebay.services import service_named
 from forebay.sources.open_meteo.parse import check_answer
-from forebay.sources.transport import Request
+from forebay.sources.request import Request
 
 if TYPE_CHECKING:
     from forebay.dams.weather import Point

@@ -28,7 +28,8 @@ from forebay.sources.gauge_fetch import (
     within_part,
 )
 from forebay.sources.points import readings_of_points
-from forebay.sources.transport import PlannedRequest, Request, Send, open_transport
+from forebay.sources.request import PlannedRequest, Request, Send
+from forebay.sources.transport import open_transport
 from forebay.sources.uk_ea.parse import page_of, parse_measures, parse_readings
 from forebay.sources.units import gauge_unit
 from forebay.tables import READINGS

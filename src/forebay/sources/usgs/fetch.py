@@ -20,7 +20,8 @@ from forebay.sources.gauge_fetch import (
     refuse_lost_start,
     station_errors,
 )
-from forebay.sources.transport import PlannedRequest, Request, Send, is_same_host, open_transport
+from forebay.sources.request import PlannedRequest, Request, Send
+from forebay.sources.transport import is_same_host, open_transport
 from forebay.sources.usgs.codes import Query, query_of
 from forebay.sources.usgs.parse import (
     CONTINUOUS,
