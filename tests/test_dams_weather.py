@@ -151,3 +151,12 @@ def test_the_command_fetches_forecasts_and_reports_them(tmp_path: Path, monkeypa
     assert "forecast_ifs: " in text.err and "cannot be reached" in text.err, "the server is gone: a warning"
     fetched = fetch(str(path), progress=lambda *_: None)
     assert fetched.title().startswith("Small Dam (SIMULATED), 2 gauges")
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_past_forecasts_of_a_dam_without_a_table_of_weather_are_an_error(options: list[str], tmp_path: Path) -> None:
+    result = forebay(
+        "fetch", "demo", "--forecasts-since", "2024-05-01", "--archive", f"sqlite:///{tmp_path}/a.db", *options
+    )
+    assert result.code == 2
+    assert "the dam file of Demo Dam (simulated) has no [[weather]] table that names them; add one, or leave out" in result.err

@@ -168,9 +168,18 @@ def test_the_page_of_stations_needs_no_network(service: Service) -> None:
     assert result.out.endswith("Map: stations.html\n")
     page = Path("stations.html").read_text("utf-8")
     assert ">9&lt;b&gt;</td>" in page and "<b>" not in page
-    for text in ("Logger Battery Voltage", "have no coordinates and are left out", "1.8 S", "2024-11-18"):
+    attribution = "WaterNSW, continuous water monitoring network, licence CC BY 4.0."
+    for text in ("Logger Battery Voltage", "no coordinates and are left out", "1.8 S", "2024-11-18", attribution):
         assert text in page
     assert not re.search(r'(src|href)="http', page)
+
+
+def test_a_page_without_stations_has_no_empty_table(service: Service) -> None:
+    service.sites = []
+    assert forebay("stations", "warragamba", "-o", "stations.html").code == 0
+    page = Path("stations.html").read_text("utf-8")
+    assert "waternsw has no station within 25 km." in page
+    assert "<h2>Series</h2>" not in page and ">datasources</th>" not in page
 
 
 @needs_chromium

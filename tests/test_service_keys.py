@@ -91,7 +91,7 @@ def test_a_file_must_not_have_the_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", [f"{KEY}\r\nHost: other", f"{KEY} ", f"{KEY}é"])
 def test_a_key_that_no_header_can_carry_is_an_error_that_does_not_show_it(key: str) -> None:
-    with pytest.raises(ConfigError, match=r"api_key = \*\*\*: a key has only printable ASCII characters") as caught:
+    with pytest.raises(ConfigError, match=r"api_key: a key has only printable ASCII characters") as caught:
         load_settings(Path(), {"TOY_KEY": key})
     assert KEY not in str(caught.value)
 

@@ -303,8 +303,8 @@ def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
             reason = "this is a group of settings, not a single one"
         else:
             reason = first["msg"].removeprefix("Value error, ")
-        value = "***" if key.endswith(".api_key") else _short(first["input"])
-        raise ConfigError(f"{where}: setting {key} = {value}: {reason[0].lower()}{reason[1:]}") from None
+        value = "" if key.endswith(".api_key") else f" = {_short(first['input'])}"
+        raise ConfigError(f"{where}: setting {key}{value}: {reason[0].lower()}{reason[1:]}") from None
 
 
 def _merged(default: object, values: object) -> object:

@@ -113,6 +113,14 @@ class FetchRequest:
         """The part on weather forecasts."""
         return WeatherRequest(self.now, self.forecasts_since, self.stamp)
 
+    def check(self, dam: Dam) -> None:
+        """Raise a `ConfigError` if past weather forecasts are requested of a dam file that has no table for them."""
+        if self.forecasts_since is not None and not dam.weather:
+            raise ConfigError(
+                f"forecasts since {self.forecasts_since} are requested, but the dam file of {dam.name} has no "
+                "[[weather]] table that names them; add one, or leave out --forecasts-since"
+            )
+
     def stamp(self) -> datetime:
         """`fetched_at` of readings that have just been fetched."""
         return self.now if self.clock is None else max(self.now, self.clock())
@@ -174,13 +182,15 @@ def fetch_dam(
     Raises
     ------
     ConfigError
-        If `since` lies in the future, or the dam file requests something that a source does not offer: correct the dam
-        file, a retry cannot succeed.
+        If `since` lies in the future, past weather forecasts are requested of a dam file without a table for them, or
+        the dam file requests something that a source does not offer: correct it, a retry cannot succeed.
     BusyError
         If another process writes to the archive for the whole wait.
     ForebayError
         If the archive cannot be written.
     """
+    request.check(dam)
+
     def jobs() -> list[tuple[str | None, Callable[[], GaugeReadings]]]:
         return [
             (
@@ -228,6 +238,7 @@ def plan_dam(dam: Dam, archive: Archive | None, *, settings: Settings, request: 
     archive
         None: no reading is stored yet.
     """
+    request.check(dam)
     rows = []
     for gauge, spans in _spans(dam, archive, settings, request):
         for since, until in spans:

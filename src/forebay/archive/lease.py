@@ -11,20 +11,18 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from forebay.errors import BusyError, ForebayError
 from forebay.text import printable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from forebay.archive.database import Database
 
 EXPIRY_S = 60.0
 """Seconds after its last renewal at which a lease expires."""
@@ -126,10 +124,44 @@ def _command() -> str:
     return printable(" ".join(words))[:_MAX_COMMAND]
 
 
+class LeaseTable(Protocol):
+    """What a lease needs of a database (`forebay.archive.database.Database`)."""
+
+    where: str
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that waits for no writer."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A transaction of a writer without the lease."""
+        ...
+
+    def now(self, connection: Connection) -> int:
+        """The time by the database's clock (µs since 1970 UTC)."""
+        ...
+
+    def lease_holder(self, connection: Connection) -> Holder | None:
+        """The process that has the lease, also if it has expired."""
+        ...
+
+    def set_lease(self, connection: Connection, holder: Holder) -> None:
+        """Give the lease to `holder`."""
+        ...
+
+    def renew_lease(self, connection: Connection, token: str, expiry: int) -> bool:
+        """Set the end of the lease with this token; False if another process has the lease."""
+        ...
+
+    def delete_lease(self, connection: Connection, token: str) -> None:
+        """Delete the lease with this token."""
+        ...
+
+
 class Lease:
     """The lease of one open archive."""
 
-    def __init__(self, database: Database, wait: LeaseWait) -> None:
+    def __init__(self, database: LeaseTable, wait: LeaseWait) -> None:
         self._database = database
         self._wait = wait
         self._token: str | None = None

@@ -10,6 +10,7 @@ from forebay.charts.spec import Spec, file_spec
 from forebay.charts.station_map import compass_direction, day_or_dash, station_map
 from forebay.files import check_writable_file, write_file
 from forebay.report.environment import render_page
+from forebay.services import attributions
 
 if TYPE_CHECKING:
     from forebay.sources.stations import NearbyStations
@@ -77,7 +78,7 @@ def render_stations(stations: NearbyStations, place: str, spec: Spec) -> str:
     ]
     counts = {"station_count": len(stations.stations), "series_count": len(stations.series)}
     values = {"place": place, "nearby": stations, "notes": stations.notes, "rows": rows, "spec": spec}
-    return render_page("stations.html", {**values, **counts})
+    return render_page("stations.html", {**values, **counts, "attributions": attributions(stations.sources)})
 
 
 def _joined(datasources: list[str] | None) -> str:
