@@ -159,4 +159,4 @@ def test_past_forecasts_of_a_dam_without_a_table_of_weather_are_an_error(options
         "fetch", "demo", "--forecasts-since", "2024-05-01", "--archive", f"sqlite:///{tmp_path}/a.db", *options
     )
     assert result.code == 2
-    assert "the dam file of Demo Dam (simulated) has no [[weather]] table that names them; add one, or leave out" in result.err
+    assert "Demo Dam (simulated) has no [[weather]] table that names them; add one, or leave out" in result.err
