@@ -64,7 +64,8 @@ class RunCost:
 def forebay(path: Path, output: Path) -> None:
     """Write the changes of `default` in a hindcast without scores to the file `output`."""
     dam, samples = record(path)
-    points = with_default(hindcast.point_forecasts(samples, dam, models_for(dam)), samples)
+    execution = hindcast.Execution(workers=len(os.sched_getaffinity(0)))
+    points = with_default(hindcast.point_forecasts(samples, dam, models_for(dam), execution=execution), samples)
     table = hindcast.forecast_table(samples, dam, points)
     uncertainty.sample_paths(samples, points, uncertainty.marginals(samples, points, DEFAULT_MODEL))
     change = np.full((len(samples.dates), len(dam.hindcast.leads), len(QUANTILES)), np.nan)
