@@ -1,0 +1,1 @@
+"""Draft of a dam file from the files that a user has."""

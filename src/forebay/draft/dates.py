@@ -1,0 +1,183 @@
+"""The column of dates of a table, and its date format, resolved over the whole column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+import polars as pl
+
+from forebay.dams.csv_dates import EXCEL, has_clock, parse_stamps
+from forebay.draft.vocabulary import name_words
+
+_DAYS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%m-%Y", "%d/%m/%Y", "%d.%m.%Y", "%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y",
+    "%d-%m-%y", "%d/%m/%y", "%d.%m.%y", "%m/%d/%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d", "%d%m%Y",
+    "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d/%b/%Y", "%d/%b/%y", "%d %b %y", "%d%b%Y", "%d. %b %Y", "%Y-%b-%d",
+    "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%Y %m %d", "%d %m %Y", "%d de %b de %Y",
+)  # fmt: skip
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %H%M", "%H%M%S", "%H%M", " %I:%M %p", " %I:%M:%S %p",
+           " %H", ", %H:%M", " %H.%M")  # fmt: skip
+_ZONES = ("", "%z", " %z")
+_TEXTS = {
+    "Y": r"\d{4}", "y": r"\d\d", "m": r"\d{1,2}", "d": r"\d{1,2}", "b": r"[^\W\d_]{3,12}\.?", "H": r"\d{1,2}",
+    "M": r"\d\d", "S": r"\d\d(?:\.\d+)?", "I": r"\d{1,2}", "p": r"[AaPp]\.?[Mm]\.?",
+    "z": r"(?:Z|UTC|GMT|[+-]\d\d:?\d\d)",
+}  # fmt: skip
+_LOCALES = ("en", "es", "pt", "fr", "it", "de", "nl", "pl", "tr", "id", "ro", "sv")
+DATE_WORDS = set("date datetime time timestamp day fecha data datum jour dia giorno tag dates tstamp obs hora t".split())
+_PARTS = {
+    "%Y": "year yyyy ano anno annee jahr yr anio".split(),
+    "%m": "month mm mon mes mois mese monat mo".split(),
+    "%d": "day dd dia jour giorno tag dy".split(),
+}
+_CLOCK_WORDS = set("time hour hora heure ora zeit uhrzeit hhmm clock".split())
+_CLOCK_FORMS = ("%H:%M", "%H:%M:%S", "%H%M", "%I:%M %p", "%H")
+_REGULAR_SHARE = 0.9
+_SAMPLE = 40
+_EXCEL_YEARS = (1930, 2100)
+
+
+@dataclass(frozen=True)
+class DateReading:
+    """One reading of the dates of a table.
+
+    Attributes
+    ----------
+    columns
+        Column of the dates, or columns whose texts are joined by a blank.
+    form, locale
+        Date format and language of month names, as in the dam file.
+    stamps
+        Clock time of each row (UTC instants where the format has %z); null where the cells are empty.
+    """
+
+    columns: tuple[str, ...]
+    form: str
+    locale: str
+    stamps: pl.Series
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the stamps have a time of day."""
+        return has_clock(self.form)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether most steps between stamps are equal; where no stamp repeats, they also rise or fall throughout."""
+        stamps = self.stamps.drop_nulls()
+        steps = stamps.unique().sort().diff().drop_nulls()
+        if len(steps) < 2:
+            return False
+        in_order = stamps.diff().drop_nulls()
+        is_one_way = bool((in_order > timedelta(0)).all() or (in_order < timedelta(0)).all())
+        most_frequent = int(steps.value_counts()["count"].to_numpy().max())
+        return (is_one_way or not stamps.is_unique().all()) and most_frequent >= _REGULAR_SHARE * len(steps)
+
+
+def date_readings(table: pl.DataFrame, now: datetime) -> list[DateReading]:
+    """Readings of the columns of dates with which every filled row has a stamp, the likeliest column first.
+
+    Readings of one column that differ are alternatives; a reading with stamps later than tomorrow is left out if
+    another one has none.
+    """
+    readings: list[DateReading] = []
+    for columns, texts in _candidates(table):
+        of_column = [DateReading(columns, form, locale, stamps) for form, locale, stamps in _forms(texts, columns)]
+        past = [r for r in of_column if not _is_future(r.stamps, now)]
+        readings += past or of_column
+    return readings
+
+
+def with_clock_column(table: pl.DataFrame, day: DateReading) -> DateReading | None:
+    """The reading of a table whose time of day has a column of its own; None if there is no such column."""
+    for name in table.columns:
+        if name in day.columns or not _CLOCK_WORDS & set(name_words(name)):
+            continue
+        texts = table[name].drop_nulls().unique()
+        for form in _CLOCK_FORMS:
+            if len(texts) and _pattern(form).fullmatch(texts[0]) and texts.str.contains(f"^{_regex(form)}$").all():
+                joined = table.select(pl.concat_str(*day.columns, name, separator=" ")).to_series()
+                stamps = parse_stamps(joined, f"{day.form} {form}", locale=day.locale)
+                if stamps.null_count() == joined.null_count():
+                    return DateReading((*day.columns, name), f"{day.form} {form}", day.locale, stamps)
+    return None
+
+
+def _candidates(table: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.Series]]:
+    """Columns that may be dates with their texts: by name first, then the others; then year, month and day."""
+    by_name = sorted(table.columns, key=lambda name: not DATE_WORDS & set(name_words(name)))
+    for name in by_name:
+        if table[name].null_count() < len(table):
+            yield (name,), table[name]
+    parts = [_part_column(table, words) for words in _PARTS.values()]
+    if all(part is not None for part in parts):
+        columns = tuple(part for part in parts if part is not None)
+        yield columns, table.select(pl.concat_str(*columns, separator=" ")).to_series()
+
+
+def _part_column(table: pl.DataFrame, words: Sequence[str]) -> str | None:
+    """The one column whose name is one of these words."""
+    names = [name for name in table.columns if set(name_words(name)) & set(words)]
+    return names[0] if len(names) == 1 else None
+
+
+def _forms(texts: pl.Series, columns: tuple[str, ...]) -> Iterator[tuple[str, str, pl.Series]]:
+    """Format, locale and stamps of each format that reads all texts, without those that give the same stamps."""
+    filled = texts.drop_nulls().unique(maintain_order=True)
+    seen: list[pl.Series] = []
+    forms = [f"{' '.join(_PARTS)}"] if len(columns) > 1 else _all_forms()
+    sample = filled[:_SAMPLE]
+    for form in forms:
+        if not all(_pattern(form).fullmatch(text) for text in sample):
+            continue
+        if not filled.str.contains(f"^(?:{_regex(form)})$").all():
+            continue
+        for locale in _LOCALES if "%b" in form else ("en",):
+            if parse_stamps(sample, form, locale=locale).null_count():
+                continue
+            stamps = parse_stamps(texts, form, locale=locale)
+            if stamps.null_count() == texts.null_count() and not any(stamps.equals(other) for other in seen):
+                seen.append(stamps)
+                yield form, locale, stamps
+    if not seen and DATE_WORDS & set(name_words(columns[0])):
+        stamps = parse_stamps(texts, EXCEL)
+        is_usual = stamps.drop_nulls().dt.year().is_between(*_EXCEL_YEARS).all()
+        if stamps.null_count() == texts.null_count() and is_usual:
+            yield EXCEL, "en", stamps
+
+
+@lru_cache(maxsize=1)
+def _all_forms() -> list[str]:
+    """Every date format that is tried."""
+    return [
+        f"{day}{clock}{zone}" for day in _DAYS for clock in _CLOCKS for zone in (_ZONES if clock else ("",))
+        if not (clock in ("%H%M", "%H%M%S") and not day == "%Y%m%d")
+    ]  # fmt: skip
+
+
+def _regex(form: str) -> str:
+    """Pattern of the texts of a format; without marks between them, month and day have two digits."""
+    is_dense = re.search(r"%\w%\w", form) is not None
+    parts = re.split(r"%(\w)", form)
+    texts = [
+        re.escape(part) if n % 2 == 0 else (r"\d\d" if is_dense and part in "mdH" else _TEXTS[part])
+        for n, part in enumerate(parts)
+    ]
+    return "".join(texts)
+
+
+@lru_cache(maxsize=2048)
+def _pattern(form: str) -> re.Pattern[str]:
+    return re.compile(_regex(form))
+
+
+def _is_future(stamps: pl.Series, now: datetime) -> bool:
+    """Whether most stamps, or the last one of a reading, lie after tomorrow."""
+    limit = now.replace(tzinfo=None) + timedelta(days=1)
+    latest = stamps.max()
+    assert isinstance(latest, datetime)
+    return latest.replace(tzinfo=None) > limit

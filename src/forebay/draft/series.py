@@ -1,0 +1,114 @@
+"""Series of numbers in a user's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from forebay.dams.value_checks import USUAL_SENTINELS
+from forebay.draft.answers import Answers, Question
+from forebay.draft.numbers import Marks, NumberTexts, number_texts, parse_texts
+from forebay.draft.tables import UserTable
+from forebay.errors import SourceError
+
+
+class Series(NamedTuple):
+    """One series of a user's table: a column of numbers, and the lines that belong to it."""
+
+    table: UserTable
+    column: str
+    numbers: NumberTexts
+    line_texts: dict[str, str]
+    name: str
+    """Name that states the variable: that of the column, or the text of the lines."""
+    key: str
+    """Prefix of the keys of its decisions."""
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """Lines of the series."""
+        return self.table.rows.filter(*(pl.col(name) == text for name, text in self.line_texts.items()))
+
+    def values(self, marks: Marks) -> pl.Series:
+        """Numbers by rising stamp, in the unit of the column; null for no-data and usual sentinels."""
+        texts = self.rows.sort("\0stamp")[self.column]
+        texts = texts.set(texts.is_in(list(self.numbers.no_value)).fill_null(False), None)
+        numbers = parse_texts(texts, marks, self.numbers.unit_suffix)
+        return numbers.set(numbers.is_in(list(USUAL_SENTINELS)).fill_null(False), None)
+
+    @property
+    def first_marks(self) -> Marks:
+        """The first possible reading of the marks."""
+        return next(iter(self.numbers.readings))
+
+    @property
+    def span(self) -> str:
+        """Lowest and highest number, as the first reading of the marks gives them."""
+        numbers = self.values(self.first_marks).drop_nulls()
+        return f"{numbers.min():g} to {numbers.max():g}" if len(numbers) else "no number"
+
+
+def all_series(tables: Sequence[UserTable]) -> list[Series]:
+    """Every series of numbers of the tables, each with a key of its own."""
+    parts = [part for table in tables for part in _series_of(table)]
+    names = [name for *_, name in parts]
+    return [
+        Series(table, column, numbers, texts, name, name if names.count(name) == 1 else f"{table.stem}:{name}")
+        for table, column, numbers, texts, name in parts
+    ]
+
+
+def _series_of(table: UserTable) -> Iterable[tuple[UserTable, str, NumberTexts, dict[str, str], str]]:
+    """Series of one table: its columns of numbers, or these for each variable that its lines name."""
+    if table.variable_column is None:
+        for column, numbers in table.numbers.items():
+            yield table, column, numbers, {}, column
+        return
+    for text in table.rows[table.variable_column].drop_nulls().unique().sort():
+        rows = table.rows.filter(pl.col(table.variable_column) == text)
+        for column in table.numbers:
+            try:
+                own = number_texts(rows[column])
+            except SourceError:
+                continue
+            if own is not None:
+                name = text if len(table.numbers) == 1 else f"{text} {column}"
+                yield table, column, own, {table.variable_column: text}, name
+
+
+def decide_marks(one: Series, answers: Answers) -> Marks:
+    """Decimal and thousands marks of a series; asks where two readings are possible and no other column decides.
+
+    Raises
+    ------
+    ConfigError
+        If the question has no answer.
+    """
+    readings = one.numbers.readings
+    by_mark = {marks.decimal_mark: marks for marks in readings}
+    key = f"{one.key}.decimal_mark"
+    if len(readings) == 1:
+        if (marks := one.first_marks) != Marks():
+            grouping = f", thousands {marks.thousands!r}" if marks.thousands else ""
+            answers.note(key, marks.decimal_mark, f"the only reading of all cells{grouping}")
+        return marks
+    conclusion, reason = None, ""
+    if one.table.form.separator == "," and Marks() in readings:
+        conclusion, reason = "point", "the commas separate the fields"
+    elif (mark := _mark_of_table(one.table)) in by_mark:
+        conclusion, reason = mark, "as in another column of the file, where only this is possible"
+    options = {mark: f"{one.numbers.texts[0]} is {readings[marks][0]:,}" for mark, marks in by_mark.items()}
+    question = Question(key, f"The numbers of {one.name!r} can be read in more than one way", options)
+    return by_mark[answers.decide(question, conclusion, reason)]
+
+
+def _mark_of_table(table: UserTable) -> str | None:
+    """The decimal mark of the columns in which only one is possible; None if there is none, or two."""
+    decided = {
+        next(iter(numbers.readings)).decimal_mark
+        for numbers in table.numbers.values()
+        if len(numbers.readings) == 1 and numbers.texts.str.contains(r"\d[.,]\d").any()
+    }
+    return decided.pop() if len(decided) == 1 else None
