@@ -52,6 +52,8 @@ class DamFileAnswers:
         assert gauge.file is not None
         if key == "stamp":
             return "instant" if gauge.reading == "instantaneous" else gauge.stamp
+        if key == "reading_at":
+            return "day" if gauge.reading_at is None else gauge.reading_at.strftime("%H:%M")
         if key == "quality_codes":
             return gauge.file.quality_codes or "none"
         if key == "decimal_mark":

@@ -43,14 +43,14 @@ def gauge_chart(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, gauge: Gauge
     import altair as alt
 
     labels = gauge_labels(dam)
-    series = _usable_series(daily, flags, gauge, dam, digits=7)
+    series = usable_series(daily, flags, gauge, dam, digits=7)
     low, high = _range(series["value"])
-    flagged = _flagged_values(flags, gauge, dam)
+    flagged = flagged_values(flags, gauge, dam)
     points = flagged.with_columns(pl.col("value").alias("reading"), pl.col("value").clip(low, high))
     panels: list[AnyChart] = [_series_panel(series, points, f"{labels[gauge.column]}, {display_unit(gauge, dam)}")]
     for neighbour in _neighbours(gauge, dam):
         title = f"{labels[neighbour.column]}, {display_unit(neighbour, dam)}"
-        panels.append(_neighbour_panel(_usable_series(daily, flags, neighbour, dam, digits=5), title))
+        panels.append(_neighbour_panel(usable_series(daily, flags, neighbour, dam, digits=5), title))
     prefix = "SIMULATED · " if dam.simulated else ""
     title = f"{prefix}{dam.name} · {labels[gauge.column]}: flagged values and neighbouring gauges"
     panels[0] = panels[0].add_params(zoom_in_time())
@@ -58,7 +58,7 @@ def gauge_chart(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, gauge: Gauge
     return chart
 
 
-def _usable_series(daily: pl.DataFrame, flags: pl.DataFrame, gauge: Gauge, dam: Dam, *, digits: int) -> pl.DataFrame:
+def usable_series(daily: pl.DataFrame, flags: pl.DataFrame, gauge: Gauge, dam: Dam, *, digits: int) -> pl.DataFrame:
     """date, value of a gauge in its display unit; null where the value is off the scale."""
     off_scale = flags.filter(pl.col("gauge") == gauge.column, pl.col("reason").is_in(_OFF_SCALE))["date"].implode()
     value = pl.when(~pl.col("date").is_in(off_scale)).then(in_display_unit(pl.col(gauge.column), gauge, dam))
@@ -72,7 +72,7 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
     panel: AnyChart
     size = {"width": WIDTH, "height": 240}
-    line = alt.Chart(_inline(series)).mark_line(color=INK, strokeWidth=1, interpolate="linear").encode(x=x, y=y)
+    line = alt.Chart(inline_rows(series)).mark_line(color=INK, strokeWidth=1, interpolate="linear").encode(x=x, y=y)
     if points.is_empty():  # Vega warns about the domain of an empty layer
         panel = line.properties(**size)
         return panel
@@ -86,7 +86,7 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
         date_tooltip("known_on", "known on"),
     ]
     dots = (
-        alt.Chart(_inline(points))
+        alt.Chart(inline_rows(points))
         .mark_point(filled=True, size=60, opacity=0.9)
         .encode(x=x, y=y, color=alt.Color("reason:N", title="flag", scale=colour_scale(colours)), tooltip=tips)
     )
@@ -98,7 +98,7 @@ def _neighbour_panel(series: pl.DataFrame, title: str) -> AnyChart:
     import altair as alt
 
     panel: AnyChart = (
-        alt.Chart(_inline(series))
+        alt.Chart(inline_rows(series))
         .mark_line(color=EXTRA_COLOURS[1], strokeWidth=0.8)
         .encode(
             x=alt.X("date:T", title=None, axis=alt.Axis(labels=False, ticks=False, gridColor=GRID)),
@@ -109,7 +109,7 @@ def _neighbour_panel(series: pl.DataFrame, title: str) -> AnyChart:
     return panel
 
 
-def _inline(frame: pl.DataFrame) -> alt.InlineData:
+def inline_rows(frame: pl.DataFrame) -> alt.InlineData:
     """Rows as CSV text: a tenth of the size of JSON, and without a limit of rows. Days stay station-local days."""
     import altair as alt
 
@@ -119,7 +119,7 @@ def _inline(frame: pl.DataFrame) -> alt.InlineData:
     return alt.InlineData(values=text, format=alt.CsvDataFormat(type="csv", parse=kinds))
 
 
-def _flagged_values(flags: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
+def flagged_values(flags: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
     """date, reason, known_on, value, expected: one row per day and reason of the flags that are not withdrawn."""
     active = flags.filter(pl.col("gauge") == gauge.column, pl.col("withdrawn_on").is_null())
     values = (in_display_unit(pl.col(name), gauge, dam).alias(name) for name in ("value", "expected"))

@@ -21,6 +21,7 @@ from forebay.cli.article import article
 from forebay.cli.days import daily, screen
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
+from forebay.cli.new import new
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
@@ -30,6 +31,7 @@ from forebay.text import printable, without_secrets
 COMMANDS = (
     dams,
     settings,
+    new,
     stations,
     fetch,
     revisions,

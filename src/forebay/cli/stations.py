@@ -68,7 +68,7 @@ def stations(
     if (dam_name is None) == (near is None):
         raise ConfigError("give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
     dam = dam_named(dam_name, settings) if dam_name is not None else None
-    latitude, longitude = (dam.latitude, dam.longitude) if dam else _point(near or "")
+    latitude, longitude = _position(dam) if dam else _point(near or "")
     if output is not None:
         check_writable_file(output, station_map.SUFFIXES)
     nearby = search_services(
@@ -90,6 +90,13 @@ def stations(
             terminal.line(note)
 
     print_result(_content(nearby, output), as_json, print_stations)
+
+
+def _position(dam: Dam) -> tuple[float, float]:
+    """Latitude and longitude of a dam."""
+    if dam.latitude is None or dam.longitude is None:
+        raise ConfigError(f"{dam.name} has no latitude and longitude in its dam file; add them, or give --near LAT,LON")
+    return dam.latitude, dam.longitude
 
 
 def _point(text: str) -> tuple[float, float]:

@@ -50,8 +50,8 @@ class Dam(FrozenModel):
     id: Annotated[str, AfterValidator(check_id)]
     name: str
     country: str
-    latitude: Annotated[float, Field(ge=-90, le=90)]
-    longitude: Annotated[float, Field(ge=-180, le=180)]
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
     time_zone: TimeZone
     notes: str = ""
     licence: str = ""
@@ -128,6 +128,11 @@ class Dam(FrozenModel):
         """Name for people, with a mark if the dam is simulated."""
         suffix = " (SIMULATED)" if self.simulated and "simulated" not in self.name.lower() else ""
         return f"{self.name}{suffix}"
+
+    @property
+    def has_position(self) -> bool:
+        """Whether the dam file states latitude and longitude."""
+        return self.latitude is not None and self.longitude is not None
 
     @property
     def attributions(self) -> list[str]:

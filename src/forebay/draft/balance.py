@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.dams.variables import DAY_S
-from forebay.draft.gauges import GaugeDraft
+
+if TYPE_CHECKING:
+    from forebay.draft.gauges import GaugeDraft
 
 _ML_PER_M3S_DAY = DAY_S / 1000
 _MIN_DAYS = 60
@@ -33,7 +36,7 @@ def computed_inflows(gauges: Sequence[GaugeDraft]) -> list[Balance]:
     """
     storages = [gauge for gauge in gauges if gauge.variable == "storage"]
     releases = [gauge for gauge in gauges if gauge.role == "release"]
-    found = []
+    balances = []
     for inflow in (gauge for gauge in gauges if gauge.role == "inflow"):
         for storage in storages:
             for release in [*releases, None]:
@@ -44,8 +47,8 @@ def computed_inflows(gauges: Sequence[GaugeDraft]) -> list[Balance]:
                 for name in ("before", "after"):
                     residual = float((days["net"] - days[name]).abs().median() or 0)  # type: ignore[arg-type]
                     if change > 0 and residual <= _EXACT_SHARE * change:
-                        found.append(Balance(inflow, storage, name == "after"))
-    return found
+                        balances.append(Balance(inflow, storage, name == "after"))
+    return balances
 
 
 def _days(inflow: GaugeDraft, storage: GaugeDraft, release: GaugeDraft | None) -> pl.DataFrame:

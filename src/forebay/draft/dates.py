@@ -14,7 +14,8 @@ from forebay.dams.csv_dates import EXCEL, has_clock, parse_stamps
 from forebay.draft.vocabulary import name_words
 
 _DAYS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%m-%Y", "%d/%m/%Y", "%d.%m.%Y", "%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y",
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d-%m-%Y", "%d/%m/%Y", "%d.%m.%Y", "%m/%d/%Y", "%m-%d-%Y",
+    "%m.%d.%Y",
     "%d-%m-%y", "%d/%m/%y", "%d.%m.%y", "%m/%d/%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d", "%d%m%Y",
     "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d/%b/%Y", "%d/%b/%y", "%d %b %y", "%d%b%Y", "%d. %b %Y", "%Y-%b-%d",
     "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%Y %m %d", "%d %m %Y", "%d de %b de %Y",
@@ -28,13 +29,16 @@ _TEXTS = {
     "z": r"(?:Z|UTC|GMT|[+-]\d\d:?\d\d)",
 }  # fmt: skip
 _LOCALES = ("en", "es", "pt", "fr", "it", "de", "nl", "pl", "tr", "id", "ro", "sv")
-DATE_WORDS = set("date datetime time timestamp day fecha data datum jour dia giorno tag dates tstamp obs hora t".split())
+DATE_WORDS = {
+    "date", "datetime", "time", "timestamp", "day", "fecha", "data", "datum", "jour", "dia", "giorno", "tag", "dates",
+    "tstamp", "obs", "hora", "t",
+}  # fmt: skip
 _PARTS = {
-    "%Y": "year yyyy ano anno annee jahr yr anio".split(),
-    "%m": "month mm mon mes mois mese monat mo".split(),
-    "%d": "day dd dia jour giorno tag dy".split(),
+    "%Y": ["year", "yyyy", "ano", "anno", "annee", "jahr", "yr", "anio"],
+    "%m": ["month", "mm", "mon", "mes", "mois", "mese", "monat", "mo"],
+    "%d": ["day", "dd", "dia", "jour", "giorno", "tag", "dy"],
 }
-_CLOCK_WORDS = set("time hour hora heure ora zeit uhrzeit hhmm clock".split())
+_CLOCK_WORDS = set(["time", "hour", "hora", "heure", "ora", "zeit", "uhrzeit", "hhmm", "clock"])
 _CLOCK_FORMS = ("%H:%M", "%H:%M:%S", "%H%M", "%I:%M %p", "%H")
 _REGULAR_SHARE = 0.9
 _SAMPLE = 40
@@ -128,7 +132,7 @@ def _part_column(table: pl.DataFrame, words: Sequence[str]) -> str | None:
 def _forms(texts: pl.Series, columns: tuple[str, ...]) -> Iterator[tuple[str, str, pl.Series]]:
     """Format, locale and stamps of each format that reads all texts, without those that give the same stamps."""
     filled = texts.drop_nulls().unique(maintain_order=True)
-    seen: list[pl.Series] = []
+    readings: list[pl.Series] = []
     forms = [f"{' '.join(_PARTS)}"] if len(columns) > 1 else _all_forms()
     sample = filled[:_SAMPLE]
     for form in forms:
@@ -140,10 +144,10 @@ def _forms(texts: pl.Series, columns: tuple[str, ...]) -> Iterator[tuple[str, st
             if parse_stamps(sample, form, locale=locale).null_count():
                 continue
             stamps = parse_stamps(texts, form, locale=locale)
-            if stamps.null_count() == texts.null_count() and not any(stamps.equals(other) for other in seen):
-                seen.append(stamps)
+            if stamps.null_count() == texts.null_count() and not any(stamps.equals(known) for known in readings):
+                readings.append(stamps)
                 yield form, locale, stamps
-    if not seen and DATE_WORDS & set(name_words(columns[0])):
+    if not readings and DATE_WORDS & set(name_words(columns[0])):
         stamps = parse_stamps(texts, EXCEL)
         is_usual = stamps.drop_nulls().dt.year().is_between(*_EXCEL_YEARS).all()
         if stamps.null_count() == texts.null_count() and is_usual:
@@ -155,7 +159,7 @@ def _all_forms() -> list[str]:
     """Every date format that is tried."""
     return [
         f"{day}{clock}{zone}" for day in _DAYS for clock in _CLOCKS for zone in (_ZONES if clock else ("",))
-        if not (clock in ("%H%M", "%H%M%S") and not day == "%Y%m%d")
+        if not (clock in ("%H%M", "%H%M%S") and day != "%Y%m%d")
     ]  # fmt: skip
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.dams.variables import TARGETS, VARIABLES
 from forebay.draft.answers import Answers, Question
-from forebay.draft.numbers import Marks
 from forebay.draft.series import Series, all_series, decide_marks
-from forebay.draft.tables import UserTable
 from forebay.draft.times import TableTimes, are_accumulated, table_times
 from forebay.draft.units import decide_unit, foreign_unit, states_unit
 from forebay.draft.vocabulary import name_words, reason_not_read, unit_of_name, variable_of_name
 from forebay.errors import SourceError
 from forebay.services import services_with_quality_codes
+
+if TYPE_CHECKING:
+    from forebay.draft.numbers import Marks
+    from forebay.draft.tables import UserTable
 
 IGNORED = "ignore"
 _ROLES = {
@@ -44,6 +47,7 @@ class GaugeDraft:
     quality_codes: str | None = None
     is_accumulated: bool = False
     stamp: str | None = None
+    reading_at: str | None = None
     is_ignored: bool = False
 
     @property
@@ -93,9 +97,15 @@ def _variable(one: Series, answers: Answers) -> str:
     variable = variable_of_name(one.name)
     if variable is not None:
         return answers.decide(question, variable, "its name")
-    if len(one.table.numbers) == 1 and (of_text := _variable_of_texts(one)) is not None:
+    if _is_only_reading(one) and (of_text := _variable_of_texts(one)) is not None:
         return answers.decide(question, of_text[0], f"the column {of_text[1]!r}")
     return answers.decide(question, None, "its name states no variable")
+
+
+def _is_only_reading(one: Series) -> bool:
+    """Whether no other column of its table may be a reading."""
+    columns = (one._replace(column=name, name=name, numbers=texts) for name, texts in one.table.numbers.items())
+    return all(column.name == one.name or _reason_ignored(column) is not None for column in columns)
 
 
 def _variable_of_texts(one: Series) -> tuple[str, str] | None:
@@ -136,7 +146,7 @@ def _target(readings: Sequence[Series], variables: Mapping[str, str], answers: A
 
 
 def _target_gauge(one: Series, variable: str, answers: Answers, times: TableTimes) -> GaugeDraft:
-    """Gauge of the target. "Level" without a unit may be a level, a storage or a percentage: the unit tells it."""
+    """Gauge of the target. "Level" without a unit may be a level, a storage or a percentage: the unit decides."""
     marks = decide_marks(one, answers)
     is_open = variable not in TARGETS or (variable == "reservoir_level" and not states_unit(one, variable))
     is_stated = f"{one.key}.variable" in answers.settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 import polars as pl
 
@@ -22,7 +23,7 @@ class Marks:
     """Marks of numbers, as in `TextLayout`."""
 
     decimal_comma: bool = False
-    thousands: str | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
 
     @property
     def decimal_mark(self) -> str:
@@ -30,11 +31,10 @@ class Marks:
         return "comma" if self.decimal_comma else "point"
 
 
-_ALL_MARKS = tuple(
-    Marks(comma, thousands)
-    for comma in (False, True)
-    for thousands in (None, "." if comma else ",", " ", "'")
-)
+_ALL_MARKS = (
+    Marks(), Marks(thousands=","), Marks(thousands=" "), Marks(thousands="'"),
+    Marks(True), Marks(True, "."), Marks(True, " "), Marks(True, "'"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def number_texts(column: pl.Series) -> NumberTexts | None:
     texts, count = counts[column.name], counts["count"]
     has_digit = texts.str.contains(r"\d")
     number_count = int(count.filter(has_digit).sum())
-    if not number_count or number_count < _NUMERIC_SHARE * count.sum():
+    if not number_count or number_count < _NUMERIC_SHARE * int(count.sum()):
         return None
     no_value = dict(zip(texts.filter(~has_digit), count.filter(~has_digit), strict=True))
     numeric = texts.filter(has_digit)

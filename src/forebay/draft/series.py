@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from forebay.dams.value_checks import USUAL_SENTINELS
 from forebay.draft.answers import Answers, Question
 from forebay.draft.numbers import Marks, NumberTexts, number_texts, parse_texts
-from forebay.draft.tables import UserTable
 from forebay.errors import SourceError
+
+if TYPE_CHECKING:
+    from forebay.draft.tables import UserTable
 
 
 class Series(NamedTuple):
@@ -46,7 +48,7 @@ class Series(NamedTuple):
     @property
     def span(self) -> str:
         """Lowest and highest number, as the first reading of the marks gives them."""
-        numbers = self.values(self.first_marks).drop_nulls()
+        numbers = self.values(self.first_marks).drop_nulls().to_numpy()
         return f"{numbers.min():g} to {numbers.max():g}" if len(numbers) else "no number"
 
 

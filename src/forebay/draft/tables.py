@@ -19,7 +19,10 @@ from forebay.draft.vocabulary import name_words, variable_of_name
 from forebay.errors import ConfigError, SourceError
 
 _MAX_LISTED = 20
-_KEY_WORDS = set("station site site_no id name dam reservoir embalse lake sensor parameter variable code type gauge".split())
+_KEY_WORDS = {
+    "station", "site", "id", "name", "dam", "reservoir", "embalse", "lake", "sensor", "parameter", "variable", "code",
+    "type", "gauge",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def _dates(cells: pl.DataFrame, stem: str, answers: Answers, now: datetime) -> D
     if not reading.has_clock and not reading.stamps.drop_nulls().is_unique().all():
         joined = with_clock_column(cells, reading)
         if joined is not None:
-            answers.note(f"{stem}:date", " + ".join(joined.columns), "the dates repeat, and the time has its own column")
+            answers.note(f"{stem}:date", " + ".join(joined.columns), "the dates repeat; the time has a column")
             return joined
     return reading
 
@@ -168,8 +171,7 @@ def _date_form(alternatives: Sequence[DateReading], stem: str, answers: Answers)
         others = ", ".join(text for text in by_text if text not in regular)
         conclusion, reason = regular[0], f"the dates have equal steps; not so with {others}"
     options = {text: _first_and_last(reading.stamps) for text, reading in by_text.items()}
-    texts = alternatives[0].stamps
-    question = Question(f"{stem}:date_format", f"The {len(texts)} dates of {stem} can be read in more than one way", options)
+    question = Question(f"{stem}:date_format", f"The dates of {stem} can be read in more than one way", options)
     return by_text[answers.decide(question, conclusion, reason)]
 
 

@@ -84,9 +84,9 @@ def text_form(content: bytes, path: str) -> TextForm:
         ("units_line", str(units), f"below the header: {', '.join(rows_of_units[:4])}") if units else None,
         ("comment", comment, "lines that begin so are no values") if comment else None,
     ]
-    kept = tuple(reason for reason in reasons if reason is not None)
+    named = tuple(reason for reason in reasons if reason is not None)
     names = next(cells for number, cells in rows if number == header)
-    return TextForm(encoding, separator, header, units, comment, kept, tuple(zip(names, rows_of_units, strict=False)))
+    return TextForm(encoding, separator, header, units, comment, named, tuple(zip(names, rows_of_units, strict=False)))
 
 
 def fields(line: str, separator: str) -> list[str]:
@@ -195,7 +195,10 @@ def _are_units(row: Sequence[str]) -> bool:
     )
 
 
-_COMMON_UNITS = frozenset("m mm ft in m3/s m³/s cfs cusecs ml hm3 hm³ mcm af % °c ml/d m3 mgd tmc gl".split())
+_COMMON_UNITS = {
+    "m", "mm", "ft", "in", "m3/s", "m³/s", "cfs", "cusecs", "ml", "hm3", "hm³", "mcm", "af", "%", "°c", "ml/d", "m3",
+    "mgd", "tmc", "gl",
+}  # fmt: skip
 
 
 def _is_values(row: Sequence[str]) -> bool:

@@ -90,7 +90,7 @@ def _daily_times(table: UserTable, answers: Answers) -> TableTimes:
 
 
 def stamp_offset(table: UserTable) -> str | None:
-    """The offset from UTC that all stamps of a table carry, such as "+10:00"; None if they carry none, UTC, or several."""
+    """The offset from UTC that all stamps of a table carry, such as "+10:00"; None without one, or with UTC."""
     if "%z" not in table.dates.form:
         return None
     texts = table.rows[table.dates.columns[-1]].drop_nulls().str.extract(r"([+-]\d\d:?\d\d)$").unique()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.dams.variables import VARIABLES
 from forebay.draft.answers import Answers, Question
-from forebay.draft.series import Series
 from forebay.draft.vocabulary import name_words, unit_of_name, unit_of_text
+
+if TYPE_CHECKING:
+    from forebay.draft.series import Series
 
 _PLAUSIBLE_SHARE = 0.98
 _UNIT_COLUMNS = {"unit", "units", "unidad", "unidades", "unite", "einheit", "uom"}
@@ -99,5 +102,5 @@ def _span(values: pl.Series, variable: str, unit: str) -> str:
     filled = values.drop_nulls()
     if filled.is_empty():
         return "no value"
-    canonical = VARIABLES[variable].to_canonical(filled, unit)
+    canonical = VARIABLES[variable].to_canonical(filled, unit).to_numpy()
     return f"{canonical.min():,.6g} to {canonical.max():,.6g} {VARIABLES[variable].unit}"

@@ -12,8 +12,8 @@ _WORDS = {
     "storage_percent": "percent pct percentage porcentaje percentuale pourcentage porcentagem prozent",
     "snow_water_equivalent": "swe snow snowpack neige nieve neve schnee",
     "evaporation": "evap evaporation evaporacion evaporacao evaporazione verdunstung eto et0 pet",
-    "rainfall": "rain rainfall precip precipitation precipitacion precipitacao precipitazione ppt prcp pcp lluvia pluie "
-    "pioggia chuva niederschlag regen pluviometria",
+    "rainfall": "rain rainfall precip precipitation precipitacion precipitacao precipitazione ppt prcp pcp "
+    "lluvia pluie pioggia chuva niederschlag regen pluviometria",
     "temperature": "temp temperature temperatura temperatur tmean tavg tmp",
     "inflow": "inflow inflows entrada aporte afluencia afluente affluente apport afflusso zufluss influx",
     "release": "outflow outflows release releases discharged salida desembalse defluencia defluente sortie deflusso "
@@ -21,8 +21,8 @@ _WORDS = {
     "storage": "storage stored volume vol contents content almacenamiento armazenamento volumen invaso embalsada "
     "embalsado stau",
     "discharge": "discharge flow streamflow flowrate caudal debit vazao portata durchfluss",
-    "reservoir_level": "level elev elevation wse cota cote nivel nivell niveau livello quota pegel wasserstand stage pool "
-    "height waterlevel",
+    "reservoir_level": "level elev elevation wse cota cote nivel nivell niveau livello quota pegel wasserstand "
+    "stage pool height waterlevel",
 }  # fmt: skip
 _VARIABLE_OF_WORD = {word: variable for variable, words in _WORDS.items() for word in words.split()}
 _PHRASES = {("agua", "actual"): "storage", ("water", "level"): "reservoir_level", ("dam", "level"): "reservoir_level",

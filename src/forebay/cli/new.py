@@ -1,0 +1,186 @@
+"""The command that drafts a dam file: `forebay new`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from forebay.cli.arguments import ArchiveUrl, AsJson, archive_at, dam_named, print_result, settings_in_force
+from forebay.errors import ConfigError
+
+if TYPE_CHECKING:
+    from forebay.draft.answers import Answers, Question
+    from forebay.draft.dam import DamDraft
+    from forebay.settings import Settings
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Choices:
+    """What is decided without a question."""
+
+    decisions: Annotated[
+        tuple[str, ...], Parameter(name="--set", help="A decision KEY=VALUE, as the questions name it; repeatable.")
+    ] = ()
+    yes: Annotated[bool, Parameter(name="--yes", negative="", help="Accept proposals that change no number.")] = False
+
+
+NO_CHOICES = Choices()
+
+
+def new(
+    dam_id: Annotated[str, Parameter(name="ID", help="Id of the new dam: a-z, 0-9, _ and -.")],
+    /,
+    *,
+    csv: Annotated[
+        list[Path], Parameter(consume_multiple=True, help="Files with readings (.csv, .xlsx); also a storage curve.")
+    ],
+    choices: Choices = NO_CHOICES,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder of the dam file; by default the current one.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a dam file from CSV files, fetch it, and show gaps and suspect values.
+
+    Example: forebay new my_dam --csv level.csv rain.csv --set level.unit=m
+    """
+    from forebay.cli import terminal
+    from forebay.draft.dam import draft_dam
+
+    settings, _ = settings_in_force()
+    folder = output or Path()
+    path = folder / f"{dam_id}.toml"
+    _check_new(path)
+    answers = _answers(choices, can_ask=sys.stdin is not None and sys.stdin.isatty() and not as_json)
+    draft = draft_dam(dam_id, [str(file) for file in csv], answers, folder=folder, now=datetime.now(UTC))
+    if not as_json:
+        rows = [{"decision": d.key, "value": d.value, "because": d.reason} for d in answers.decisions]
+        terminal.table(f"{path}: what the files tell", rows)
+    _write(path, draft.text)
+    summary = _check_draft(path, draft, archive=archive, settings=settings, as_json=as_json)
+    print_result(summary, as_json, lambda: _print_end(path, summary))
+
+
+def _check_new(path: Path) -> None:
+    """Refuse to replace a dam file, or to write into a folder that does not exist."""
+    if path.exists() or path.is_symlink():
+        raise ConfigError(f"{path} exists already; choose another id, another folder with -o, or remove the file")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path.parent} is not a folder; create it, or choose another one with -o")
+
+
+def _answers(choices: Choices, *, can_ask: bool) -> Answers:
+    """Decisions of the command line, and the prompt."""
+    from forebay.draft.answers import Answers
+
+    pairs = {}
+    for text in choices.decisions:
+        key, separator, value = text.partition("=")
+        if not separator or not key.strip() or not value.strip():
+            raise ConfigError(f"--set {text!r} must be KEY=VALUE, such as --set level.unit=m")
+        pairs[key.strip()] = value.strip()
+    return Answers(pairs, accept_defaults=choices.yes, ask=_prompt if can_ask else None)
+
+
+def _prompt(question: Question) -> str:
+    """The answer that a person types; asks again until it is possible."""
+    from forebay.cli import terminal
+
+    terminal.line("")
+    terminal.line(f"{question.text}?")
+    options = list(question.options)
+    for number, option in enumerate(options, 1):
+        meaning = question.options[option]
+        terminal.line(f"  {number:>2}  {option}" + (f"  ({meaning})" if meaning else ""))
+    default = f" [{question.default}]" if question.default is not None else ""
+    while True:
+        try:
+            text = input(f"{'Number or name' if options else 'Answer'}{default}: ").strip()
+        except EOFError:
+            raise ConfigError(f"no answer to the question on {question.key}; answer it, or use --set") from None
+        if not text and question.default is not None:
+            return question.default
+        if text in options or (text and not options):
+            return text
+        if text.isdigit() and 1 <= int(text) <= len(options):
+            return options[int(text) - 1]
+        terminal.line(f"{text!r} is no answer; give a number or a name of the list" if options else "Give an answer")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the dam file, unless one has appeared in the meantime."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}); choose another folder with -o") from None
+
+
+def _check_draft(
+    path: Path, draft: DamDraft, *, archive: str | None, settings: Settings, as_json: bool
+) -> dict[str, object]:
+    """Result of the fetch, of the screen and of the picture of the new dam file; prints the first two."""
+    from forebay.charts import drawing
+    from forebay.charts.record import record_chart
+    from forebay.charts.spec import file_spec
+    from forebay.cli import terminal
+    from forebay.files import write_all
+    from forebay.jobs.observations import daily, fetch_now
+    from forebay.screen.flags import flag_runs, screen_daily
+    from forebay.screen.supported_range import ready_for_screen
+
+    dam = dam_named(str(path), settings)
+    with archive_at(archive, settings) as store, terminal.progress() as progress:
+        report = fetch_now(dam, store, settings, progress=progress)
+        rows = report.table.to_dicts()
+        if not as_json:
+            terminal.print_fetch(dam, rows)
+        if report.errors:
+            raise next(iter(report.errors.values()))
+        table = ready_for_screen(daily(dam, archive=store, settings=settings).to_frame(), dam)
+    flags = screen_daily(table, dam)
+    spells = flag_runs(flags).to_dicts()
+    with write_all(path.parent) as files:
+        pictures = drawing.start_drawing([(f"{dam.id}_record", file_spec(record_chart(table, flags, dam)))])
+        drawing.write_pictures(pictures, files.stage)
+    return {
+        "dam": dam.id,
+        "file": str(path),
+        "decisions": [{"key": d.key, "value": d.value, "reason": d.reason} for d in draft.answers.decisions],
+        "gauges": json.loads(json.dumps(rows, default=str)),
+        "days": len(table),
+        "from": str(table["date"][0]),
+        "to": str(table["date"][-1]),
+        "missing": {gauge.column: table[gauge.column].null_count() for gauge in dam.gauges},
+        "spells": spells,
+        "pictures": [str(picture) for picture in files.paths],
+    }
+
+
+def _print_end(path: Path, summary: dict[str, object]) -> None:
+    """Print the days, the gaps, the suspect values and what to do next."""
+    from forebay.cli import terminal
+
+    terminal.line(f"{summary['days']} days, {summary['from']} to {summary['to']}")
+    missing, spells = summary["missing"], summary["spells"]
+    assert isinstance(missing, dict)
+    assert isinstance(spells, list)
+    terminal.table("Days without a value", [{"gauge": name, "days": count} for name, count in missing.items()])
+    if spells:
+        terminal.table("Suspect values (median of each spell)", spells[:20])
+        if len(spells) > 20:
+            terminal.line(f"and {len(spells) - 20} more: forebay screen {path}")
+    else:
+        terminal.line("No suspect value")
+    pictures = summary["pictures"]
+    assert isinstance(pictures, list)
+    terminal.line(f"Picture of the record: {pictures[0]}")
+    terminal.line(f"Next: check {path}, then forebay run {path}")
