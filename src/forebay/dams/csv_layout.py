@@ -64,6 +64,8 @@ class TextLayout(BaseModel):
         True if the line below the header has units, widths or descriptions; or the number of that line.
     comment
         Text that comment lines begin with.
+    sheet
+        Sheet of an Excel workbook; by default its first one.
     roots
         Folders whose files a message may quote; without any, it may quote every file. `load_dam` sets them.
     """
@@ -80,6 +82,7 @@ class TextLayout(BaseModel):
     header_line: Annotated[int, Field(ge=1)] | None = None
     units_line: Annotated[bool | int, BeforeValidator(_check_units_line)] = False
     comment: Annotated[str, AfterValidator(_check_comment)] | None = None
+    sheet: str | None = None
     roots: Annotated[tuple[str, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")

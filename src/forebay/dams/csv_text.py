@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from forebay.dams.csv_layout import TextLayout, content_text, quoted_list
+from forebay.dams.workbook import is_workbook, sheet_text
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 128 << 20
@@ -46,10 +47,21 @@ def read_content(layout: TextLayout) -> bytes:
 
     Raises
     ------
+    ConfigError, SourceError
+        As `file_bytes`, and if it is not text of this encoding: names the line.
+    """
+    return normalize(table_text(file_bytes(layout), layout), layout)
+
+
+def file_bytes(layout: TextLayout) -> bytes:
+    """Bytes of the file.
+
+    Raises
+    ------
     ConfigError
         If there is no such file, or it is not a regular file.
     SourceError
-        If it cannot be read now, is too large, or is not text of this encoding: names the line.
+        If it cannot be read now, or is too large.
     """
     path = Path(layout.path)
     advice = "give the path of a CSV file, relative to the dam file"
@@ -77,7 +89,22 @@ def read_content(layout: TextLayout) -> bytes:
             f"{layout.path} is longer than {MAX_BYTES >> 20} MiB, the limit for a file; split it by years, or keep the "
             "gauges of one dam"
         )
-    return normalize(content, layout)
+    return content
+
+
+def table_text(content: bytes, layout: TextLayout) -> bytes:
+    """The bytes of a text file, or a workbook's sheet as text.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        As `dams.workbook.sheet_text`.
+    """
+    if not is_workbook(layout.path):
+        if layout.sheet is not None:
+            raise ConfigError(f"sheet = {layout.sheet!r} is for an Excel workbook, not for {layout.path}; remove it")
+        return content
+    return sheet_text(content, layout.path, sheet=layout.sheet, separator=layout.separator)
 
 
 def normalize(content: bytes, layout: TextLayout) -> bytes:
@@ -91,7 +118,7 @@ def normalize(content: bytes, layout: TextLayout) -> bytes:
             raise SourceError(
                 f"{layout.path} is {kind}, not a CSV file; save the table as CSV (in a spreadsheet: Save As, CSV UTF-8)"
             )
-    text = _utf8(content, layout)
+    text = content if is_workbook(layout.path) else _utf8(content, layout)
     if b"\0" in text:
         raise SourceError(
             f"{layout.path}, line {_line_at(text, text.index(0))}: a NUL byte is not text; if the file is UTF-16, set "

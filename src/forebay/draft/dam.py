@@ -98,7 +98,7 @@ def _read_files(
     """Tables of readings, and storage curves, of the files."""
     tables, curves = [], []
     for path in paths:
-        form, cells = read_cells(path)
+        form, cells = read_cells(path, answers)
         forecast = next((name for name in cells.columns if _FORECAST_WORDS & set(name_words(name))), None)
         if forecast is not None:
             raise ConfigError(

@@ -87,6 +87,7 @@ def _file_keys(gauge: GaugeDraft, folder: Path) -> dict[str, object]:
         "no_value": list(series.numbers.no_value) or None,
         "quality": gauge.quality,
         "quality_codes": gauge.quality_codes,
+        "missing_codes": list(gauge.missing_codes) or None,
         "where": (table.line_texts | series.line_texts) or None,
     }
     return {key: value for key, value in keys.items() if value is not None}

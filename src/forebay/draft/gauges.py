@@ -14,7 +14,7 @@ from forebay.draft.series import Series, all_series, decide_marks
 from forebay.draft.times import TableTimes, are_accumulated, table_times
 from forebay.draft.units import decide_unit, foreign_unit, states_unit
 from forebay.draft.vocabulary import name_words, reason_not_read, unit_of_name, variable_of_name
-from forebay.errors import SourceError
+from forebay.errors import ConfigError, SourceError
 from forebay.services import services_with_quality_codes
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _ROLES = {
 _QUALITY_WORDS = {"q", "quality", "flag", "flags", "cd", "qualifier", "qual", "grade", "status", "code", "approval"}
 _PLACE_WORDS = {"lat", "lon", "latitude", "longitude", "id", "index", "site", "number", "area", "year", "month", "day"}
 _MAX_CODES = 12
+_MISSING = "missing="
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class GaugeDraft:
     times: TableTimes
     quality: str | None = None
     quality_codes: str | None = None
+    missing_codes: tuple[str, ...] = ()
     is_accumulated: bool = False
     stamp: str | None = None
     reading_at: str | None = None
@@ -216,13 +218,18 @@ def _with_quality(gauge: GaugeDraft, column: str | None, answers: Answers, servi
     if column is None or gauge.is_ignored or gauge.series.rows[column].n_unique() <= 1:
         return gauge
     codes = gauge.series.rows[column].drop_nulls().unique().sort().to_list()
-    options = {"none": "the codes are stored and change no value"}
-    options |= dict.fromkeys(services_with_quality_codes(), "its table of codes")
     question = Question(
         f"{gauge.series.key}.quality_codes",
-        f"Whose quality codes are those of {column!r} ({', '.join(codes[:_MAX_CODES])}); some codes mean no-data",
-        options,
+        f"What do the quality codes in {column!r} mean ({', '.join(codes[:_MAX_CODES])}): "
+        f"'none' (they are stored and change no value), a service whose codes they are ({', '.join(services_with_quality_codes())}), "
+        f"or the codes that mean no-data, such as '{_MISSING}N,e'",
     )
     path = gauge.series.table.path
-    services[path] = answers.decide(question, services.get(path), "as another column of the file")
-    return replace(gauge, quality=column, quality_codes=None if services[path] == "none" else services[path])
+    answer = answers.decide(question, services.get(path), "as another column of the file")
+    services[path] = answer
+    if answer.startswith(_MISSING):
+        missing = tuple(code.strip() for code in answer.removeprefix(_MISSING).split(","))
+        return replace(gauge, quality=column, missing_codes=missing)
+    if answer != "none" and answer not in services_with_quality_codes():
+        raise ConfigError(f"{question.key} = {answer!r} is not possible. {question.text}")
+    return replace(gauge, quality=column, quality_codes=None if answer == "none" else answer)

@@ -16,6 +16,7 @@ _SUFFIX = re.compile(r"[+-]?[\d.,'\s\u00a0\u202f]*\d\s*([^\d\s.,'+-][^\d.,]*\d?)
 _LEADING_ZERO = {".": re.compile(r"[+-]?0\.\d"), ",": re.compile(r"[+-]?0,\d")}
 _MAX_NO_VALUE = 8
 _NUMERIC_SHARE = 0.5
+_BAD_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,11 @@ def number_texts(column: pl.Series) -> NumberTexts | None:
     suffix = _unit_suffix(numeric)
     readings = _readings(numeric, suffix)
     if not readings or len(no_value) > _MAX_NO_VALUE:
-        plain = parse_texts(numeric, Marks(), suffix)
-        if plain.null_count() > 0.02 * len(plain) or not readings and plain.null_count() == 0:
+        is_bad = parse_texts(numeric, Marks(), suffix).is_null()
+        bad_count = int(count.filter(has_digit).filter(is_bad).sum())
+        if not 0 < bad_count <= _BAD_SHARE * number_count:
             return None
-        bad = numeric.filter(plain.is_null())[0]
+        bad = numeric.filter(is_bad)[0]
         raise SourceError(
             f"{bad!r} in column {column.name!r} is not a number, unlike its other cells; correct the cell, or leave it "
             "empty where there is no value"

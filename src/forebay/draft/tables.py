@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from forebay.dams.csv_layout import TextLayout
-from forebay.dams.csv_text import EMPTY, header_names, normalize, read_columns, read_content
+from forebay.dams.csv_text import EMPTY, file_bytes, header_names, normalize, read_columns, read_content
+from forebay.dams.workbook import is_workbook, sheet_names, sheet_text
 from forebay.draft.answers import Answers, Question
 from forebay.draft.dates import DATE_WORDS, DateReading, date_readings, with_clock_column
 from forebay.draft.numbers import NumberTexts, number_texts
@@ -72,7 +73,7 @@ class UserTable:
         return self.rows["\0stamp"]
 
 
-def read_cells(path: str) -> tuple[TextForm, pl.DataFrame]:
+def read_cells(path: str, answers: Answers) -> tuple[TextForm, pl.DataFrame]:
     """Form of a file's text, and all its columns as text, null where a cell is empty.
 
     Raises
@@ -80,8 +81,8 @@ def read_cells(path: str) -> tuple[TextForm, pl.DataFrame]:
     ConfigError, SourceError
         If the file cannot be read, or is no table.
     """
-    content = _raw_content(path)
-    form = text_form(content, path)
+    content, sheet = _content(path, answers)
+    form = replace(text_form(content, path), sheet=sheet)
     layout = form.layout(path)
     text = normalize(content, layout)
     names = [name.strip() for name in header_names(text, layout)]
@@ -92,10 +93,16 @@ def read_cells(path: str) -> tuple[TextForm, pl.DataFrame]:
     return form, table.with_columns(pl.all().replace(EMPTY, None))
 
 
-def _raw_content(path: str) -> bytes:
-    """Bytes of a file, after the checks of `read_content` on kind and size."""
-    read_content(TextLayout(path=path, encoding="latin-1"))  # any bytes are latin-1 text
-    return Path(path).read_bytes()
+def _content(path: str, answers: Answers) -> tuple[bytes, str | None]:
+    """Bytes of a text file; or text and name of a workbook's sheet, which is asked if there are several."""
+    if not is_workbook(path):
+        read_content(TextLayout(path=path, encoding="latin-1"))  # checks size and kind; any bytes are latin-1 text
+        return Path(path).read_bytes(), None
+    content = file_bytes(TextLayout(path=path))
+    names = sheet_names(content, path)
+    question = Question(f"{Path(path).stem}:sheet", f"Which sheet of {path} has the readings", dict.fromkeys(names, ""))
+    sheet = answers.decide(question, names[0] if len(names) == 1 else None, "the only sheet")
+    return sheet_text(content, path, sheet=sheet, separator=","), sheet
 
 
 def user_table(path: str, answers: Answers, now: datetime, dam_words: Sequence[str]) -> UserTable:
@@ -106,7 +113,7 @@ def user_table(path: str, answers: Answers, now: datetime, dam_words: Sequence[s
     ConfigError, SourceError
         If the file is no table with dates and numbers, or a question has no answer.
     """
-    form, cells = read_cells(path)
+    form, cells = read_cells(path, answers)
     stem = Path(path).stem
     for key, value, reason in form.reasons:
         answers.note(f"{stem}:{key}", value, reason)

@@ -17,7 +17,7 @@ _COMMENTS = ("#", "//", "%", "!")
 _SEARCHED_LINES = 3000
 _HEADER_LINES = 200
 _NUMBER = re.compile(r"[+-]?[\d][\d.,' \u00a0\u202f]*|[+-]?[.,]\d+")
-_DATE_LIKE = re.compile(r"\d{1,4}([-/. ]?)(?:\d{1,2}|[^\W\d_]{3,9}\.?)\1\d{1,4}(?:[T ].*)?|\d{1,2}:\d\d.*")
+_DATE_LIKE = re.compile(r"\d{1,4}([-/. ]?)(?:\d{1,2}|[^\W\d_]{3,9}\.?)\1\d{1,4}(?:[T ,]+\d.*)?|\d{1,2}:\d\d.*")
 _UNITS_ROW = re.compile(r"\d+[sdn]|[(\[].*[)\]]|[^\d]{0,12}|.*[a-z]3?/(?:s|d|day)", re.IGNORECASE)
 
 
@@ -35,6 +35,7 @@ class TextForm:
     comment: str | None = None
     reasons: tuple[tuple[str, str, str], ...] = ()
     units_of_columns: tuple[tuple[str, str], ...] = ()
+    sheet: str | None = None
 
     def layout(self, path: str) -> TextLayout:
         """Layout of a file of this form."""
@@ -42,7 +43,7 @@ class TextForm:
 
     def keys(self) -> dict[str, object]:
         """Keys of the dam file that are not the default."""
-        keys: dict[str, object] = {}
+        keys: dict[str, object] = {} if self.sheet is None else {"sheet": self.sheet}
         if self.encoding != "utf-8":
             keys["encoding"] = self.encoding
         if self.separator != ",":

@@ -1,0 +1,325 @@
+"""`forebay new`: a draft from CSV files gives the daily tables of the hand-written dam files, or asks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from forebay.archive.fetch import FetchRequest, fetch_dam
+from forebay.archive.store import open_archive
+from forebay.dams.dam import Dam
+from forebay.dams.dam_file import load_dam
+from forebay.days.daily import daily_table
+from forebay.draft.answers import Answers, Question
+from forebay.draft.dam import DamDraft, draft_dam
+from forebay.errors import ConfigError, ForebayError, SourceError
+from forebay.settings import Settings
+from tests.draft_cases import DamFileAnswers
+from tests.shared import PROJECT, SHARED, needs_shared
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+GENERAL = ("name", "country", "latitude", "longitude", "time_zone", "full_supply")
+
+
+def draft_from(
+    folder: Path, files: Mapping[str, str | bytes], *, settings: Mapping[str, str] | None = None, name: str = "lake"
+) -> DamDraft:
+    """Draft of files with these contents; proposals are accepted, other questions are errors."""
+    for file, content in files.items():
+        (folder / file).write_bytes(content.encode() if isinstance(content, str) else content)
+    paths = [str(folder / file) for file in files]
+    return draft_dam(name, paths, Answers(settings or {}, accept_defaults=True), folder=folder, now=NOW)
+
+
+def dam_of(draft: DamDraft, folder: Path) -> Dam:
+    path = folder / f"{draft.id}.toml"
+    path.write_text(draft.text, "utf-8")
+    return load_dam(str(path))
+
+
+def daily_of(dam: Dam, folder: Path) -> pl.DataFrame:
+    with open_archive(f"sqlite:///{folder}/{dam.id}.db") as archive:
+        report = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(NOW))
+        for error in report.errors.values():
+            raise error
+        return daily_table(archive.as_of(dam.gauges), dam)
+
+
+def columns_of(dam: Dam) -> dict[tuple[str, str, str], str]:
+    """(file, column, variable) → column of the daily table."""
+    return {
+        (Path(gauge.file.paths[0]).name, gauge.file.value, gauge.variable): gauge.column
+        for gauge in dam.gauges
+        if gauge.file is not None
+    }
+
+
+def assert_same_days(own: Dam, hand: Dam, folder: Path) -> None:
+    """Every series of the hand-written dam file has the same daily values in the draft, in canonical units."""
+    ours, theirs = daily_of(own, folder / "own"), daily_of(hand, folder / "hand")
+    columns = columns_of(own)
+    for key, column in columns_of(hand).items():
+        assert key in columns, f"the draft lacks {key}"
+        pairs = theirs.select("date", pl.col(column).alias("hand")).join(
+            ours.select("date", pl.col(columns[key]).alias("own")), on="date", how="full", coalesce=True
+        )
+        for name, dam, frame_column in (("hand", hand, column), ("own", own, columns[key])):
+            if frame_column == dam.target_gauge.column:
+                kind = dam.target_gauge.kind
+                pairs = pairs.with_columns(kind.to_canonical(pl.col(name), dam.target.unit))
+        is_equal = pl.col("hand").eq_missing(pl.col("own")) | (
+            (pl.col("hand") - pl.col("own")).abs() <= 1e-7 * pl.col("hand").abs()
+        )
+        unequal = pairs.filter(~is_equal)
+        assert unequal.is_empty(), f"{key}: {unequal.rows()[:3]}"
+
+
+def drafted(hand: Dam, folder: Path, **other: str) -> tuple[Dam, list[str]]:
+    """The dam of a draft whose questions the hand-written file answers, and the questions besides the general ones."""
+    answers = DamFileAnswers(hand, other)
+    files = list(dict.fromkeys(path for gauge in hand.gauges if gauge.file for path in gauge.file.paths))
+    for name in ("own", "hand"):
+        (folder / name).mkdir()
+    draft = draft_dam(hand.id, files, Answers(ask=answers), folder=folder / "own", now=NOW)
+    return dam_of(draft, folder / "own"), [key for key in answers.asked if key not in GENERAL]
+
+
+DEVELOPMENT_DAMS = {
+    "beltzville": ["level.unit"],
+    "bilancino": ["level.unit", "Rainfall_S_Piero.unit", "Temperature_Le_Croci.unit", "outflow.unit", "level.reading_at"],
+    "cannonsville": ["level.unit", "release.unit"],
+    "cantareira": ["level.unit", "rain.unit", "inflow.unit", "outflow.unit"],
+    "canyon": ["level.unit", "storage.unit"],
+    "conroe": ["level.unit", "storage.unit"],
+    "folsom": ["pdsi.variable"],
+    "georgetown": ["level.unit", "storage.unit"],
+    "jackson_lake": [],
+    "kabini": [],
+    "lavon": ["level.unit", "storage.unit"],
+    "olivettes": ["level_m.reading_at"],
+    "palisades": [],
+    "salagou": ["level_m.reading_at"],
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", DEVELOPMENT_DAMS)
+def test_draft_has_the_days_of_the_hand_written_dam_file(name: str, tmp_path: Path) -> None:
+    """Nothing is asked that the file tells; nothing is assumed that only the author knows."""
+    hand = load_dam(str(PROJECT / f"tests/dams/{name}.toml"))
+    own, asked = drafted(hand, tmp_path)
+    assert_same_days(own, hand, tmp_path)
+    assert asked == DEVELOPMENT_DAMS[name]
+
+
+@needs_shared
+def test_names_that_state_nothing_are_asked(tmp_path: Path) -> None:
+    """Warragamba's columns are v_563035_10 and the like, with quality codes of a service."""
+    hand = load_dam(str(PROJECT / "tests/dams/warragamba.toml"))
+    own, asked = drafted(hand, tmp_path)
+    assert_same_days(own, hand, tmp_path)
+    assert {"v.variable", "v.unit", "v.quality_codes", "v_563035_10.variable", "v_563035_10.unit"} <= set(asked)
+    assert own.target_gauge.file is not None
+    assert own.target_gauge.file.quality_codes == "waternsw"
+
+
+CASES = {
+    "02-weekly-bulletin/dam": ["AGUA_ACTUAL.unit"],
+    "04-flashy-hydropower/dam": [],
+    "06-hour-24/dam": [],
+    "07-standard-time-file-in-a-dst-zone/dam_right": ["hourly:stamp"],
+    "10-percent-above-150/dam": ["pct.reading_at"],
+    "11-cumulative-rain/dam_daily": ["level_m.reading_at"],
+    "12-unit-changes-in-the-series/dam": ["storage.unit"],
+    "14-zone-corrected-in-the-dam-file/dam": ["level.unit"],
+    "17-nearly-dry/dam": ["STORAGE.unit", "RAIN.unit", "STORAGE.reading_at"],
+    "18-sept-and-value-errors/dam": [],
+    "19-flags-of-another-agency/dam": ["VALUE.quality_codes"],
+    "20-year-typed-wrong/dam": ["level.unit"],
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", CASES)
+def test_draft_of_a_case(name: str, tmp_path: Path) -> None:
+    hand = load_dam(str(SHARED / "cases" / f"{name}.toml"))
+    own, asked = drafted(hand, tmp_path)
+    assert_same_days(own, hand, tmp_path)
+    assert asked == CASES[name]
+
+
+@needs_shared
+def test_one_reservoir_of_a_table_of_many(tmp_path: Path) -> None:
+    hand = load_dam(str(SHARED / "cases/03-one-table-many-reservoirs/dam.toml"))
+    own, asked = drafted(hand, tmp_path)
+    assert asked == []
+    assert own.target_gauge.file is not None
+    assert own.target_gauge.file.where == {"embalse": "Medio"}
+    assert daily_of(own, tmp_path)["reservoir_level"].is_between(2100, 2160).all()
+
+
+@needs_shared
+def test_comment_lines_and_widths_below_the_header(tmp_path: Path) -> None:
+    path = str(SHARED / "cases/05-comment-lines-and-units-row/lake.rdb")
+    settings = {"1_62614_00003.quality_codes": "none"}
+    draft = draft_dam("rdb", [path], Answers(settings, accept_defaults=True), folder=tmp_path, now=NOW)
+    dam = dam_of(draft, tmp_path)
+    assert (dam.target_gauge.unit, dam.target_gauge.variable) == ("ft", "reservoir_level")
+    lines = [line.split("\t") for line in Path(path).read_text().splitlines() if not line.startswith("#")]
+    levels = [float(cells[3]) for cells in lines[2:] if cells[3] not in ("", "Eqp")]
+    assert daily_of(dam, tmp_path)["reservoir_level"].drop_nulls().to_list() == pytest.approx(levels)
+
+
+@needs_shared
+def test_accumulated_rain_becomes_the_rain_of_days(tmp_path: Path) -> None:
+    """Expected by the case: 3 mm on the last three days."""
+    hand = load_dam(str(SHARED / "cases/11-cumulative-rain/dam.toml"))
+    own, _ = drafted(hand, tmp_path, **{"level_m.reading_at": "day"})
+    table = daily_of(own, tmp_path)
+    assert table["rainfall_precip_accum_mm"].tail(3).sum() == pytest.approx(3.0, abs=0.11)  # published with one decimal
+    assert table["rainfall_precip_accum_mm"].drop_nulls().to_list() == pytest.approx(
+        table.filter(pl.col("rainfall_precip_accum_mm").is_not_null())["rainfall_precip_day_mm"].to_list(), abs=0.11
+    )
+
+
+@needs_shared
+def test_dates_of_the_future_are_refused_by_the_fetch(tmp_path: Path) -> None:
+    path = str(SHARED / "cases/20-year-typed-wrong/all_future.csv")
+    settings = {"level.unit": "m"}
+    draft = draft_dam("typo", [path], Answers(settings, accept_defaults=True), folder=tmp_path, now=NOW)
+    with pytest.raises(ForebayError, match="future"):
+        daily_of(dam_of(draft, tmp_path), tmp_path)
+
+
+@needs_shared
+@pytest.mark.parametrize("path", ["folsom/folsom_inflow_forecast.csv", "kabini/kabini_rain_forecast.csv"])
+def test_forecasts_are_no_readings(path: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has forecasts, by its column '(issue_date)'.*\[\[forcings\]\]"):
+        draft_dam("dam", [str(SHARED / "data" / path)], Answers(accept_defaults=True), folder=tmp_path, now=NOW)
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("data", "curve", "settings"),
+    [
+        ("texas/Lavon.csv", "texas/Lavon_elevation_capacity.csv", ("ft", "ac-ft")),
+        ("herault/salagou.csv", "herault/salagou_level_area_volume.csv", ("m", "m3")),
+        ("delaware/beltzville.csv", "delaware/beltzville_storage_curve.csv", ("ft", "ac-ft")),
+    ],
+)
+def test_storage_curve_among_the_files(data: str, curve: str, settings: tuple[str, str], tmp_path: Path) -> None:
+    """The points are those that the hand-written dam file reads."""
+    level_unit, storage_unit = settings
+    hand_name = Path(data).stem.lower()
+    hand = load_dam(str(PROJECT / f"tests/dams/{hand_name}.toml"))
+
+    def answer(question: Question) -> str:
+        if question.key.endswith(".unit"):
+            storage_words = ("Capacity", "VOLUME", "storage")
+            return storage_unit if any(word in question.key for word in storage_words) else level_unit
+        return question.default or pytest.fail(f"{question}")
+
+    paths = [str(SHARED / "data" / path) for path in (data, curve)]
+    draft = draft_dam(hand_name, paths, Answers(ask=answer), folder=tmp_path, now=NOW)
+    (own,) = dam_of(draft, tmp_path).storage_curves
+    (theirs,) = hand.storage_curves
+    assert (own.points, own.level_unit, own.storage_unit) == (theirs.points, theirs.level_unit, theirs.storage_unit)
+
+
+@needs_shared
+def test_rule_curve_without_years_is_refused(tmp_path: Path) -> None:
+    path = str(SHARED / "data/folsom/folsom_rule_curve_modified_taf.csv")
+    with pytest.raises(SourceError, match="no column in which every cell is a date"):
+        draft_dam("dam", [path], Answers(accept_defaults=True), folder=tmp_path, now=NOW)
+
+
+def lines(days: int, level: float = 437.0, form: str = "2024-{month:02}-{day:02}") -> list[str]:
+    """Days of January and February with a level that falls by a centimetre a day."""
+    dates = [(1 + n // 28, 1 + n % 28) for n in range(days)]
+    return [f"{form.format(month=m, day=d)},{level - n / 100:.2f}" for n, (m, d) in enumerate(dates)]
+
+
+def test_dates_that_can_be_read_twice_are_asked(tmp_path: Path) -> None:
+    """On the first of each month, day and month cannot be told apart by a date; 12 dates decide nothing."""
+    content = "date,level_m\n" + "\n".join(f"0{n}/0{n + 2}/2024,437.{n}" for n in (1, 3, 5, 2))
+    with pytest.raises(ConfigError, match=r"more than one way: %d/%m/%Y \(from 01 Mar 2024.*%m/%d/%Y \(from 03 Jan"):
+        draft_from(tmp_path, {"level.csv": content})
+    draft = draft_from(tmp_path, {"level.csv": content}, settings={"level:date_format": "%m/%d/%Y"})
+    assert dam_of(draft, tmp_path).target_gauge.file.date_format == "%m/%d/%Y"  # type: ignore[union-attr]
+
+
+def test_one_date_beyond_twelve_decides_the_column(tmp_path: Path) -> None:
+    content = "date,level_m\n" + "\n".join(f"{n:02}/03/2024,437.{n}" for n in range(1, 14))
+    dam = dam_of(draft_from(tmp_path, {"level.csv": content}), tmp_path)
+    assert dam.target_gauge.file.date_format == "%d/%m/%Y"  # type: ignore[union-attr]
+
+
+def test_equal_steps_decide_where_both_orders_are_dates(tmp_path: Path) -> None:
+    """Twelve days of March, day first: read month first, they would be monthly, which is less regular."""
+    content = "date,level_m\n" + "\n".join(f"{n:02}/03/2024,437.{n}" for n in range(1, 13))
+    draft = draft_from(tmp_path, {"level.csv": content})
+    assert dam_of(draft, tmp_path).target_gauge.file.date_format == "%d/%m/%Y"  # type: ignore[union-attr]
+    assert any("equal steps" in decision.reason for decision in draft.answers.decisions)
+
+
+def test_decimal_comma_or_thousands_is_asked(tmp_path: Path) -> None:
+    content = "date;storage_hm3\n" + "\n".join(f"2024-03-{n:02};{320 - n}.150" for n in range(1, 29))
+    with pytest.raises(ConfigError, match=r"point \(\d+\.150 is 3\d\d\.15\), comma \(\d+\.150 is 3\d\d,150"):
+        draft_from(tmp_path, {"level.csv": content})
+    for mark, first in (("point", 319.15), ("comma", 319150.0)):
+        draft = draft_from(tmp_path, {"level.csv": content}, settings={"storage_hm3.decimal_mark": mark})
+        dam = dam_of(draft, tmp_path)
+        assert daily_of(dam, tmp_path)["storage"][0] == pytest.approx(first)
+        (tmp_path / "lake.db").unlink()
+
+
+def test_another_column_decides_the_decimal_mark(tmp_path: Path) -> None:
+    content = "date;storage_hm3;rain_mm\n" + "\n".join(f"2024-03-{n:02};{320 - n}.150;{n},5" for n in range(1, 29))
+    dam = dam_of(draft_from(tmp_path, {"level.csv": content}), tmp_path)
+    assert daily_of(dam, tmp_path)["storage"][0] == 319_150.0
+
+
+def test_unit_that_the_values_exclude_is_not_believed(tmp_path: Path) -> None:
+    """A level of 60,000 in a column level_m is no level in metres."""
+    content = "date,level_m\n" + "\n".join(f"2024-03-{n:02},{60000 + n}" for n in range(1, 29))
+    with pytest.raises(ConfigError, match=r"Which unit has 'level_m' \(60001 to 60028\).*--set 'level_m.unit=VALUE'"):
+        draft_from(tmp_path, {"level.csv": content})
+
+
+@pytest.mark.parametrize(
+    ("files", "settings", "sentence"),
+    [
+        ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"level.unit": "m"}, "--set level.unit decides nothing"),
+        ({"a.csv": "date,level\n2024-01-01,1\n2024-01-02,2\n"}, {"level.unit": "ell"}, "level.unit = 'ell' is not possible"),
+        ({"a.csv": "2024-01-01,1\n2024-01-02,2\n"}, {}, "has no header"),
+        ({"a.csv": "day,level_m,n\nMonday,1,3\nTuesday,2,4\n"}, {}, "no column in which every cell is a date"),
+        ({"a.csv": "level\n1\n2\n"}, {}, "no separator gives its lines two fields"),
+        ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,x7\n" + "2024-02-01,3\n" * 60}, {}, "'x7' in column 'level_m'"),
+        ({"a.csv": "date,note\n2024-01-01,dry\n2024-01-02,wet\n"}, {}, "no line with a date and a number"),
+        ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"latitude": "95"}, "allowed are -90 to 90"),
+        ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"full_supply": "full"}, "is not a number"),
+    ],
+)  # fmt: skip
+def test_bad_input_has_one_sentence(
+    files: dict[str, str], settings: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ForebayError) as error:
+        draft_from(tmp_path, files, settings=settings)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_text_of_the_draft_keeps_every_reason(tmp_path: Path) -> None:
+    """Unknown full supply is never estimated: the file says what lacks without it."""
+    draft = draft_from(tmp_path, {"level.csv": "date,level_m\n" + "\n".join(lines(40))})
+    content = tomllib.loads(draft.text)
+    assert "full_supply" not in content
+    assert "# full_supply is not known: without it, there is no chance of reaching full supply" in draft.text
+    assert 'unit = "m"  # its name' in draft.text
+    stated = draft_from(tmp_path, {"level.csv": "date,level_m\n" + "\n".join(lines(40))}, settings={"full_supply": "440"})
+    assert tomllib.loads(stated.text)["full_supply"] == 440.0
