@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,7 @@ from tests.draft_cases import DamFileAnswers
 from tests.shared import PROJECT, SHARED, needs_shared
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
+TWO_DAYS = "2024-01-01,1\n2024-01-02,2\n"
 GENERAL = ("name", "country", "latitude", "longitude", "time_zone", "full_supply")
 
 
@@ -91,7 +93,9 @@ def drafted(hand: Dam, folder: Path, **other: str) -> tuple[Dam, list[str]]:
 
 DEVELOPMENT_DAMS = {
     "beltzville": ["level.unit"],
-    "bilancino": ["level.unit", "Rainfall_S_Piero.unit", "Temperature_Le_Croci.unit", "outflow.unit", "level.reading_at"],
+    "bilancino": [
+        "level.unit", "Rainfall_S_Piero.unit", "Temperature_Le_Croci.unit", "outflow.unit", "level.reading_at",
+    ],
     "cannonsville": ["level.unit", "release.unit"],
     "cantareira": ["level.unit", "rain.unit", "inflow.unit", "outflow.unit"],
     "canyon": ["level.unit", "storage.unit"],
@@ -294,12 +298,12 @@ def test_unit_that_the_values_exclude_is_not_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "settings", "sentence"),
     [
-        ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"level.unit": "m"}, "--set level.unit decides nothing"),
-        ({"a.csv": "date,level\n2024-01-01,1\n2024-01-02,2\n"}, {"level.unit": "ell"}, "level.unit = 'ell' is not possible"),
+        ({"a.csv": f"date,level_m\n{TWO_DAYS}"}, {"level.unit": "m"}, "--set level.unit decides nothing"),
+        ({"a.csv": f"date,level\n{TWO_DAYS}"}, {"level.unit": "ell"}, "level.unit = 'ell' is not possible"),
         ({"a.csv": "2024-01-01,1\n2024-01-02,2\n"}, {}, "has no header"),
         ({"a.csv": "day,level_m,n\nMonday,1,3\nTuesday,2,4\n"}, {}, "no column in which every cell is a date"),
         ({"a.csv": "level\n1\n2\n"}, {}, "no separator gives its lines two fields"),
-        ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,x7\n" + "2024-02-01,3\n" * 60}, {}, "'x7' in column 'level_m'"),
+        ({"a.csv": f"date,level_m\n{TWO_DAYS}2024-01-03,x7\n" + "2024-02-01,3\n" * 60}, {}, "'x7' in column 'level_m'"),
         ({"a.csv": "date,note\n2024-01-01,dry\n2024-01-02,wet\n"}, {}, "no line with a date and a number"),
         ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"latitude": "95"}, "allowed are -90 to 90"),
         ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"full_supply": "full"}, "is not a number"),
@@ -321,5 +325,155 @@ def test_text_of_the_draft_keeps_every_reason(tmp_path: Path) -> None:
     assert "full_supply" not in content
     assert "# full_supply is not known: without it, there is no chance of reaching full supply" in draft.text
     assert 'unit = "m"  # its name' in draft.text
-    stated = draft_from(tmp_path, {"level.csv": "date,level_m\n" + "\n".join(lines(40))}, settings={"full_supply": "440"})
+    content = "date,level_m\n" + "\n".join(lines(40))
+    stated = draft_from(tmp_path, {"level.csv": content}, settings={"full_supply": "440"})
     assert tomllib.loads(stated.text)["full_supply"] == 440.0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "header"),
+    [
+        ("cp1251", "Дата;Уровень воды"), ("shift-jis", "日付;貯水位"), ("cp1252", "Fecha;Nivel de presión"),
+        ("utf-16", "날짜;수위"),
+    ],
+)
+def test_encoding_of_the_names(encoding: str, header: str, tmp_path: Path) -> None:
+    """The target's column is asked by its name, which is readable."""
+    rows = "\n".join(f"2024-01-{day:02};{400 + day}.5" for day in range(1, 29))
+    column = header.split(";")[1]
+    settings = {"target": column, f"{column}.unit": "m"}
+    draft = draft_from(tmp_path, {"level.csv": f"{header}\n{rows}".encode(encoding)}, settings=settings)
+    dam = dam_of(draft, tmp_path)
+    assert dam.target_gauge.file is not None
+    assert dam.target_gauge.file.value == column
+    assert daily_of(dam, tmp_path)["reservoir_level"][0] == 401.5
+
+
+def test_stated_encoding_replaces_the_conclusion(tmp_path: Path) -> None:
+    rows = "\n".join(f"2024-01-{day:02};{400 + day}.5" for day in range(1, 29))
+    settings = {"target": "水位", "水位.unit": "m", "level:encoding": "gb18030"}
+    draft = draft_from(tmp_path, {"level.csv": f"日期;水位\n{rows}".encode("gb18030")}, settings=settings)
+    assert 'encoding = "gb18030"' in draft.text
+
+
+def test_workbook(tmp_path: Path) -> None:
+    """Title rows, real dates, numbers and text cells of a sheet, which is asked if there are two."""
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    path = tmp_path / "levels.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        days = book.add_format({"num_format": "dd/mm/yyyy"})
+        book.add_worksheet("Notes").write(0, 0, "see the other sheet")
+        sheet = book.add_worksheet("Readings")
+        sheet.write(0, 0, "Levels of the lake")
+        sheet.write_row(2, 0, ["Date", "Level (m)", "Rain mm"])
+        for n in range(60):
+            sheet.write_datetime(3 + n, 0, datetime(2024, 1, 1) + timedelta(days=n), days)
+            sheet.write(3 + n, 1, 437.5 - n / 100)
+            sheet.write(3 + n, 2, "n/a" if n == 7 else n / 10)
+    answers = Answers({"levels:sheet": "Readings"}, accept_defaults=True)
+    draft = draft_dam("lake", [str(path)], answers, folder=tmp_path, now=NOW)
+    table = daily_of(dam_of(draft, tmp_path), tmp_path)
+    assert table["date"].to_list() == [date(2024, 1, 1) + timedelta(days=n) for n in range(60)]
+    assert table["reservoir_level"].to_list() == pytest.approx([437.5 - n / 100 for n in range(60)])
+    assert table.filter(pl.col("rainfall_Rain_mm").is_null())["date"].to_list() == [date(2024, 1, 8)]
+    with pytest.raises(ConfigError, match=r"Which sheet of .* has the readings: Notes, Readings; answer with --set"):
+        draft_dam("lake", [str(path)], Answers(accept_defaults=True), folder=tmp_path, now=NOW)
+
+
+def test_workbook_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be read as an Excel workbook"):
+        draft_from(tmp_path, {"level.xlsx": b"PK\x03\x04 nothing"})
+
+
+def test_long_table_of_variables(tmp_path: Path) -> None:
+    """A line per date and parameter: each parameter is a gauge of its own, with its unit."""
+    rows = [f"2024-01-{d:02},STORAGE,{3000 + d},AF\n2024-01-{d:02},RAIN,{d / 10},INCHES" for d in range(1, 29)]
+    draft = draft_from(tmp_path, {"level.csv": "DATE,SENSOR_TYPE,VALUE,UNITS\n" + "\n".join(rows)})
+    dam = dam_of(draft, tmp_path)
+    assert {(g.role, g.variable, g.unit) for g in dam.gauges} == {
+        ("target", "storage", "ac-ft"), ("rainfall", "rainfall", "in"),
+    }  # fmt: skip
+    table = daily_of(dam, tmp_path)
+    assert table["storage"].to_list() == pytest.approx([3000.0 + d for d in range(1, 29)])
+    assert table["rainfall_RAIN"].to_list() == pytest.approx([25.4 * d / 10 for d in range(1, 29)])
+
+
+def test_utc_stamps_need_the_zone_of_the_dam(tmp_path: Path) -> None:
+    stamps = [datetime(2024, 1, 1) + timedelta(hours=n) for n in range(24 * 20)]
+    content = "time,level_m\n" + "\n".join(f"{t:%Y-%m-%dT%H:%M:%SZ},{437 + t.hour / 100:.2f}" for t in stamps)
+    with pytest.raises(ConfigError, match="the days of these stamps depend on it"):
+        draft_from(tmp_path, {"level.csv": content}, settings={"level:stamp": "instant"})
+    settings = {"level:stamp": "instant", "time_zone": "+10:00"}
+    dam = dam_of(draft_from(tmp_path, {"level.csv": content}, settings=settings), tmp_path)
+    table = daily_of(dam, tmp_path)
+    assert table["date"].to_list()[:2] == [date(2024, 1, 1), date(2024, 1, 2)]  # the first stamp is 10:00 local
+    assert table["reservoir_level"][1] == pytest.approx(437.115)
+    assert table["date"][-1] == date(2024, 1, 21)
+
+
+def test_offset_of_the_stamps_is_the_zone(tmp_path: Path) -> None:
+    stamps = [datetime(2024, 1, 1) + timedelta(hours=n) for n in range(24 * 5)]
+    content = "time,level_m\n" + "\n".join(f"{t:%Y-%m-%dT%H:%M:%S}+10:00,{437 + t.hour / 100:.2f}" for t in stamps)
+    draft = draft_from(tmp_path, {"level.csv": content}, settings={"level:stamp": "instant"})
+    assert tomllib.loads(draft.text)["time_zone"] == "+10:00"
+    assert daily_of(dam_of(draft, tmp_path), tmp_path)["date"][0] == date(2024, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "first", "keys"),
+    [
+        ("start", "2024-01-02", {"day_start": "08:00"}),
+        ("end", "2024-01-01", {"day_start": "08:00", "stamp": "end"}),
+        ("instant", "2024-01-01", {"reading": "instantaneous", "reading_at": "08:00"}),
+    ],
+)
+def test_one_clock_time_a_day_is_asked(stamp: str, first: str, keys: dict[str, str], tmp_path: Path) -> None:
+    """What 08:00 names decides which day a number belongs to; a day from 08:00 on has the date of its end."""
+    content = "time,level_m\n" + "\n".join(f"2024-01-{d:02} 08:00,{437 + d / 100:.2f}" for d in range(1, 29))
+    with pytest.raises(ConfigError, match=r"What does the time 08:00 in level name: start \(.*end \(.*instant \("):
+        draft_from(tmp_path, {"level.csv": content})
+    draft = draft_from(tmp_path, {"level.csv": content}, settings={"level:stamp": stamp})
+    (gauge,) = tomllib.loads(draft.text)["gauges"]
+    assert keys.items() <= gauge.items()
+    assert str(daily_of(dam_of(draft, tmp_path), tmp_path)["date"][0]) == first
+
+
+def test_date_and_time_of_two_columns(tmp_path: Path) -> None:
+    stamps = [datetime(2024, 1, 1) + timedelta(hours=n) for n in range(24 * 5)]
+    content = "Date,Time,level_m\n" + "\n".join(f"{t:%d/%m/%Y},{t:%H:%M},{437 + t.hour / 100:.2f}" for t in stamps)
+    content += "\n13/01/2024,00:00,437.00"
+    draft = draft_from(tmp_path, {"level.csv": content}, settings={"level:stamp": "start"})
+    table = daily_of(dam_of(draft, tmp_path), tmp_path)
+    assert table["reservoir_level"][0] == pytest.approx(437.115)
+
+
+@pytest.mark.parametrize("is_next_day", [False, True])
+def test_computed_inflow_is_left_out(is_next_day: bool, tmp_path: Path) -> None:
+    """With the change to the next line, the storage of a line is that at the start of its day."""
+    numbers = random.Random(3)
+    storage = [300_000.0]
+    for _ in range(120):
+        storage.append(storage[-1] + numbers.gauss(0, 900))
+    rows = ["date,storage_ML,inflow_ML,release_ML"]
+    for n in range(1, 120):
+        release = 100 + n
+        change = storage[n + 1] - storage[n] if is_next_day else storage[n] - storage[n - 1]
+        rows.append(f"{date(2024, 1, 1) + timedelta(days=n)},{storage[n]:.1f},{change + release:.1f},{release}")
+    draft = draft_from(tmp_path, {"level.csv": "\n".join(rows)})
+    dam = dam_of(draft, tmp_path)
+    assert [gauge.role for gauge in dam.gauges] == ["target", "release"]
+    assert dam.target_gauge.stamp == ("end" if is_next_day else "start")
+
+
+def test_measured_inflow_stays(tmp_path: Path) -> None:
+    """An inflow with errors of its own is a driver."""
+    numbers = random.Random(3)
+    storage = [300_000.0]
+    for _ in range(120):
+        storage.append(storage[-1] + numbers.gauss(0, 900))
+    rows = ["date,storage_ML,inflow_ML"]
+    for n in range(1, 121):
+        inflow = storage[n] - storage[n - 1] + numbers.gauss(0, 200)
+        rows.append(f"{date(2024, 1, 1) + timedelta(days=n)},{storage[n]:.1f},{inflow:.1f}")
+    dam = dam_of(draft_from(tmp_path, {"level.csv": "\n".join(rows)}), tmp_path)
+    assert [gauge.role for gauge in dam.gauges] == ["target", "inflow"]

@@ -16,7 +16,7 @@ from forebay.draft.dates import date_readings
 from forebay.draft.gauge_keys import curve_table, gauge_table
 from forebay.draft.gauges import IGNORED, GaugeDraft, draft_gauges
 from forebay.draft.reading_time import MIN_DIFFERENCE, rain_correlations
-from forebay.draft.tables import UserTable, read_cells, user_table
+from forebay.draft.tables import UserTable, own_words, read_cells, user_table
 from forebay.draft.times import stamp_offset
 from forebay.draft.vocabulary import name_words
 from forebay.errors import ConfigError
@@ -26,7 +26,6 @@ LEFT_OUT = "leave out"
 WITHOUT_FULL_SUPPLY = (
     "without it, there is no chance of reaching full supply, no score near it and no percentage of full storage"
 )
-_KIND_WORDS = {"dam", "lake", "reservoir", "the", "embalse", "presa", "lac", "lago", "barrage", "system"}
 _FORECAST_WORDS = {"issue", "issued", "issuance", "lead", "init", "horizon"}
 _WHOLE_DAY = "day"
 
@@ -63,7 +62,7 @@ def draft_dam(dam_id: str, paths: Sequence[str], answers: Answers, *, folder: Pa
     except ValueError as error:
         raise ConfigError(f"dam {error}") from None
     name = answers.decide(Question("name", "Name of the dam", {}, dam_id.replace("_", " ").replace("-", " ").title()))
-    words = [word for word in name_words(f"{dam_id} {name}") if word not in _KIND_WORDS]
+    words = own_words(f"{dam_id} {name}")
     tables, curves = _read_files(paths, answers, now, list(dict.fromkeys(words)))
     if not tables:
         raise ConfigError("no file has readings by date; give a CSV file with a column of dates and a column of levels")

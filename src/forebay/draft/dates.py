@@ -125,7 +125,7 @@ def _candidates(table: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.Serie
 
 def _part_column(table: pl.DataFrame, words: Sequence[str]) -> str | None:
     """The one column whose name is one of these words."""
-    names = [name for name in table.columns if set(name_words(name)) & set(words)]
+    names = [name for name in table.columns if len(own := name_words(name)) == 1 and own[0] in words]
     return names[0] if len(names) == 1 else None
 
 

@@ -63,11 +63,11 @@ def _station(gauge: GaugeDraft, gauges: Sequence[GaugeDraft]) -> str:
     """Name of the column, with that of the file where another gauge of the variable has it too."""
     name = _one_word(gauge.series.name)
     same = [one for one in gauges if one.variable == gauge.variable and _one_word(one.series.name) == name]
-    return name if len(same) == 1 else f"{gauge.series.table.stem} {name}"
+    return name if len(same) == 1 else f"{gauge.series.table.stem}_{name}"
 
 
 def _one_word(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip() or "value"
+    return re.sub(r"\s+", "_", text.strip()) or "value"
 
 
 def _file_keys(gauge: GaugeDraft, folder: Path) -> dict[str, object]:

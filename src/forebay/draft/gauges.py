@@ -221,7 +221,8 @@ def _with_quality(gauge: GaugeDraft, column: str | None, answers: Answers, servi
     question = Question(
         f"{gauge.series.key}.quality_codes",
         f"What do the quality codes in {column!r} mean ({', '.join(codes[:_MAX_CODES])}): "
-        f"'none' (they are stored and change no value), a service whose codes they are ({', '.join(services_with_quality_codes())}), "
+        "'none' (they are stored and change no value), a service whose codes they are "
+        f"({', '.join(services_with_quality_codes())}), "
         f"or the codes that mean no-data, such as '{_MISSING}N,e'",
     )
     path = gauge.series.table.path

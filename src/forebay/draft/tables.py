@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from forebay.dams.csv_layout import TextLayout
+from forebay.dams.csv_layout import ENCODINGS, TextLayout
 from forebay.dams.csv_text import EMPTY, file_bytes, header_names, normalize, read_columns, read_content
 from forebay.dams.workbook import is_workbook, sheet_names, sheet_text
 from forebay.draft.answers import Answers, Question
@@ -20,6 +20,7 @@ from forebay.draft.vocabulary import name_words, variable_of_name
 from forebay.errors import ConfigError, SourceError
 
 _MAX_LISTED = 20
+_KIND_WORDS = {"dam", "lake", "reservoir", "the", "embalse", "presa", "lac", "lago", "barrage", "system", "de", "del"}
 _KEY_WORDS = {
     "station", "site", "id", "name", "dam", "reservoir", "embalse", "lake", "sensor", "parameter", "variable", "code",
     "type", "gauge",
@@ -82,7 +83,7 @@ def read_cells(path: str, answers: Answers) -> tuple[TextForm, pl.DataFrame]:
         If the file cannot be read, or is no table.
     """
     content, sheet = _content(path, answers)
-    form = replace(text_form(content, path), sheet=sheet)
+    form = replace(text_form(content, path, stated_encoding=_stated_encoding(path, answers)), sheet=sheet)
     layout = form.layout(path)
     text = normalize(content, layout)
     names = [name.strip() for name in header_names(text, layout)]
@@ -91,6 +92,12 @@ def read_cells(path: str, answers: Answers) -> tuple[TextForm, pl.DataFrame]:
         raise ConfigError(f"{path} has two columns of the name {doubled!r}; rename one of them")
     table = read_columns(text, [name for name in names if name], layout)
     return form, table.with_columns(pl.all().replace(EMPTY, None))
+
+
+def _stated_encoding(path: str, answers: Answers) -> str | None:
+    """Encoding that the user states for a file; None if it is concluded from the content."""
+    question = Question(f"{Path(path).stem}:encoding", "", dict.fromkeys(ENCODINGS, ""))
+    return answers.decide(question) if question.key in answers.settings else None
 
 
 def _content(path: str, answers: Answers) -> tuple[bytes, str | None]:
@@ -203,9 +210,7 @@ def _of_one_series(table: UserTable, answers: Answers, dam_words: Sequence[str])
             continue
         rest = filled.filter(*(pl.col(key) == text for key, text in texts.items()))
         values = rest[name].drop_nulls().unique().sort().to_list()
-        own = [value for value in values if set(name_words(value)) == set(dam_words)] or [
-            value for value in values if set(name_words(value)) and set(name_words(value)) <= set(dam_words)
-        ]
+        own = [value for value in values if own_words(value) and set(own_words(value)) == set(dam_words)]
         conclusion = values[0] if len(values) == 1 else own[0] if len(own) == 1 else None
         counts = dict(rest[name].value_counts().iter_rows())
         question = Question(
@@ -215,6 +220,11 @@ def _of_one_series(table: UserTable, answers: Answers, dam_words: Sequence[str])
         )
         texts[name] = answers.decide(question, conclusion, "the text has the dam's name")
     return replace(table, line_texts=texts, variable_column=variable_column)
+
+
+def own_words(name: str) -> list[str]:
+    """Words of a dam's name, without those for a dam or lake."""
+    return [word for word in name_words(name) if word not in _KIND_WORDS]
 
 
 def _names_variables(texts: pl.Series) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forebay.dams.csv_layout import ENCODINGS, TextLayout
+from forebay.draft.vocabulary import is_unit
 from forebay.errors import SourceError
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", " ": "blank"}
@@ -17,8 +18,12 @@ _COMMENTS = ("#", "//", "%", "!")
 _SEARCHED_LINES = 3000
 _HEADER_LINES = 200
 _NUMBER = re.compile(r"[+-]?[\d][\d.,' \u00a0\u202f]*|[+-]?[.,]\d+")
-_DATE_LIKE = re.compile(r"\d{1,4}([-/. ]?)(?:\d{1,2}|[^\W\d_]{3,9}\.?)\1\d{1,4}(?:[T ,]+\d.*)?|\d{1,2}:\d\d.*")
-_UNITS_ROW = re.compile(r"\d+[sdn]|[(\[].*[)\]]|[^\d]{0,12}|.*[a-z]3?/(?:s|d|day)", re.IGNORECASE)
+_CLOCK = r"[\d:.]+ ?(?:[AaPp]\.?[Mm]\.?)?(?:Z|UTC|GMT| ?[+-]\d\d:?\d\d)?"
+_DATE_LIKE = re.compile(
+    rf"\d{{1,4}}([-/. ]?)(?:\d{{1,2}}|[^\W\d_]{{3,9}}\.?)\1\d{{1,4}}(?:(?:T|,? ){_CLOCK})?|\d{{1,2}}:\d\d(?::\d\d)?"
+    rf"|[^\W\d_]{{3,9}}\.? \d{{1,2}},? \d{{4}}(?: {_CLOCK})?"
+)
+_WIDTH_OR_BRACKETS = re.compile(r"\d+[sdn]|[(\[].*[)\]]|-+")
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,20 @@ class TextForm:
         return keys
 
 
-def text_form(content: bytes, path: str) -> TextForm:
+def text_form(content: bytes, path: str, *, stated_encoding: str | None = None) -> TextForm:
     """Form of the text of a table.
+
+    Parameters
+    ----------
+    stated_encoding
+        Encoding that the user states; None: concluded from the content.
 
     Raises
     ------
     SourceError
         If the content is no table with a header: says what lacks.
     """
-    encoding, why = _encoding(content)
+    encoding, why = (stated_encoding, "stated with --set") if stated_encoding else _encoding(content)
     text = content.decode(_codec(content, encoding), "replace").removeprefix("\ufeff")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     comment = _comment(lines)
@@ -108,12 +118,23 @@ def _encoding(content: bytes) -> tuple[str, str]:
         pass
     else:
         return "utf-8", ""
+    western = content.decode("cp1252", "replace")
+    if _is_western(western):
+        return "windows-1252", "its letters are not UTF-8, and read like this they are those of western words"
     from charset_normalizer import from_bytes
 
     names = {_plain(codecs.lookup(_python_name(name)).name): name for name in ENCODINGS}
     best = from_bytes(content[: 1 << 20], cp_isolation=[codecs.lookup(_python_name(n)).name for n in ENCODINGS]).best()
     name = names.get(_plain(best.encoding)) if best else None
     return name or "windows-1252", "its letters are not UTF-8, and read like this they are words"
+
+
+def _is_western(text: str) -> bool:
+    """Whether the words with letters beyond ASCII consist mostly of ASCII letters, as those of western languages do."""
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
+    letters = "".join(words)
+    is_foreign = any(letter in "\ufffd\u0192\u0152\u0160\u017d\u2030\u20ac" for letter in text)
+    return not is_foreign and sum(letter.isascii() for letter in letters) >= len(letters) / 2
 
 
 def _plain(name: str) -> str:
@@ -154,7 +175,7 @@ def _separator(lines: Sequence[tuple[int, str]], path: str) -> tuple[str, int]:
         cells = [cell for row in rows if len(row) == width for cell in row if cell]
         share_read = sum(_is_value(cell) for cell in cells) / max(len(cells), 1)
         score = count / len(rows) * (0.2 + share_read)
-        if score > best[0] * 1.02:
+        if score > best[0] * 1.02 and not (separator == " " and best[0] > 0.5):
             best = (score, separator, width)
     if best[2] < 2:
         raise SourceError(
@@ -189,17 +210,9 @@ def _names(row: Sequence[str]) -> int:
 
 
 def _are_units(row: Sequence[str]) -> bool:
-    """Whether a row below the names holds units, widths or is mostly empty."""
-    return all(_UNITS_ROW.fullmatch(cell) for cell in row) and (
-        any(re.fullmatch(r"\d+[sdn]|[(\[].*[)\]]", cell) for cell in row) or any(not cell for cell in row)
-        or any(cell.casefold() in _COMMON_UNITS for cell in row)
-    )
-
-
-_COMMON_UNITS = {
-    "m", "mm", "ft", "in", "m3/s", "m³/s", "cfs", "cusecs", "ml", "hm3", "hm³", "mcm", "af", "%", "°c", "ml/d", "m3",
-    "mgd", "tmc", "gl",
-}  # fmt: skip
+    """Whether the cells of a row below the names are units, widths or descriptions in brackets, or empty."""
+    filled = [cell for cell in row if cell]
+    return bool(filled) and all(_WIDTH_OR_BRACKETS.fullmatch(cell) or is_unit(cell) for cell in filled)
 
 
 def _is_values(row: Sequence[str]) -> bool:
@@ -210,4 +223,8 @@ def _is_values(row: Sequence[str]) -> bool:
 
 
 def _is_value(cell: str) -> bool:
-    return bool(_NUMBER.fullmatch(cell) or _DATE_LIKE.fullmatch(cell))
+    """Whether a cell is a number, with its unit or without, or a date."""
+    if _NUMBER.fullmatch(cell) or _DATE_LIKE.fullmatch(cell):
+        return True
+    number = _NUMBER.match(cell)
+    return number is not None and is_unit(cell[number.end() :])

@@ -120,6 +120,11 @@ def unit_of_text(text: str, variable: str) -> str | None:
     return unit if unit in allowed else None
 
 
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit of any variable."""
+    return bool(text) and _plain_unit(text) in _UNITS
+
+
 def unit_of_name(name: str, variable: str) -> str | None:
     """Unit that a column's name states, in brackets or in its last words; None if it states none.
 
