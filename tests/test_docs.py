@@ -104,6 +104,29 @@ def test_the_commands_of_the_tutorial_write_a_report(tmp_path: Path, monkeypatch
         assert rows["damped_change"]["value"] == pytest.approx(float(damped_change), rel=0.03)
 
 
+def test_the_commands_of_the_page_on_new_dams_make_a_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line that the page shows stands in the file or in the output."""
+    page = PROJECT / "docs" / "new_dam.md"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOREBAY_ARCHIVE", "sqlite:///forebay.db")
+    monkeypatch.setenv("FOREBAY_CACHE", str(tmp_path / "cache"))
+    run_snippets(page)
+    outputs = []
+    for command in "".join(blocks(page, "sh")).splitlines():
+        _, *arguments = shlex.split(command)
+        result = forebay(*arguments)
+        assert (result.code, result.err) == (0, ""), command
+        outputs.append(result.out)
+    record, decisions = blocks(page, "")
+    assert Path("export.csv").read_text("cp1252").startswith(record.rstrip("\n"))
+    lines = [[cell.strip() for cell in line.split("│")] for line in outputs[0].splitlines()]
+    for line in decisions.splitlines():
+        cells = [cell.strip() for cell in line.split("│")]
+        assert any(cells == row[: len(cells)] for row in lines), line
+    assert Path("ejemplo_record.png").exists()
+    assert outputs[1].endswith("Report: runs/ejemplo/report.html\n")
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text("utf-8")], ids=page_name)
 def test_the_examples_of_a_page_give_the_printed_results(page: Path) -> None:
     failures, examples = doctest.testfile(str(page), module_relative=False)

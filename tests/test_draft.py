@@ -273,7 +273,7 @@ def test_equal_steps_decide_where_both_orders_are_dates(tmp_path: Path) -> None:
 
 def test_decimal_comma_or_thousands_is_asked(tmp_path: Path) -> None:
     content = "date;storage_hm3\n" + "\n".join(f"2024-03-{n:02};{320 - n}.150" for n in range(1, 29))
-    with pytest.raises(ConfigError, match=r"point \(\d+\.150 is 3\d\d\.15\), comma \(\d+\.150 is 3\d\d,150"):
+    with pytest.raises(ConfigError, match=r"point \(292\.150 is 292\.15\), comma \(292\.150 is 292,150"):
         draft_from(tmp_path, {"level.csv": content})
     for mark, first in (("point", 319.15), ("comma", 319150.0)):
         draft = draft_from(tmp_path, {"level.csv": content}, settings={"storage_hm3.decimal_mark": mark})

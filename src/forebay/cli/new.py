@@ -144,6 +144,7 @@ def _check_draft(
         if not as_json:
             terminal.print_fetch(dam, rows)
         if report.errors:
+            terminal.line(f"{path} stays as it is: correct it or the file, then forebay fetch {path}")
             raise next(iter(report.errors.values()))
         table = ready_for_screen(daily(dam, archive=store, settings=settings).to_frame(), dam)
     flags = screen_daily(table, dam)

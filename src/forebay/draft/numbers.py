@@ -68,7 +68,7 @@ def number_texts(column: pl.Series) -> NumberTexts | None:
     SourceError
         If some texts have digits but are no numbers, among many numbers: quotes the first.
     """
-    counts = column.drop_nulls().value_counts()
+    counts = column.drop_nulls().value_counts().sort(column.name)
     texts, count = counts[column.name], counts["count"]
     has_digit = texts.str.contains(r"\d")
     number_count = int(count.filter(has_digit).sum())
