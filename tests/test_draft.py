@@ -362,21 +362,21 @@ def test_workbook(tmp_path: Path) -> None:
     path = tmp_path / "levels.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:
         days = book.add_format({"num_format": "dd/mm/yyyy"})
-        book.add_worksheet("Notes").write(0, 0, "see the other sheet")
-        sheet = book.add_worksheet("Readings")
-        sheet.write(0, 0, "Levels of the lake")
-        sheet.write_row(2, 0, ["Date", "Level (m)", "Rain mm"])
-        for n in range(60):
-            sheet.write_datetime(3 + n, 0, datetime(2024, 1, 1) + timedelta(days=n), days)
-            sheet.write(3 + n, 1, 437.5 - n / 100)
-            sheet.write(3 + n, 2, "n/a" if n == 7 else n / 10)
+        for name, first in (("Old", 337.5), ("Readings", 437.5)):
+            sheet = book.add_worksheet(name)
+            sheet.write(0, 0, "Levels of the lake")
+            sheet.write_row(2, 0, ["Date", "Level (m)", "Rain mm"])
+            for n in range(60):
+                sheet.write_datetime(3 + n, 0, datetime(2024, 1, 1) + timedelta(days=n), days)
+                sheet.write(3 + n, 1, first - n / 100)
+                sheet.write(3 + n, 2, "n/a" if n == 7 else n / 10)
     answers = Answers({"levels:sheet": "Readings"}, accept_defaults=True)
     draft = draft_dam("lake", [str(path)], answers, folder=tmp_path, now=NOW)
     table = daily_of(dam_of(draft, tmp_path), tmp_path)
     assert table["date"].to_list() == [date(2024, 1, 1) + timedelta(days=n) for n in range(60)]
     assert table["reservoir_level"].to_list() == pytest.approx([437.5 - n / 100 for n in range(60)])
     assert table.filter(pl.col("rainfall_Rain_mm").is_null())["date"].to_list() == [date(2024, 1, 8)]
-    with pytest.raises(ConfigError, match=r"Which sheet of .* has the readings: Notes, Readings; answer with --set"):
+    with pytest.raises(ConfigError, match=r"Which sheet of .* has the readings: Old, Readings; answer with --set"):
         draft_dam("lake", [str(path)], Answers(accept_defaults=True), folder=tmp_path, now=NOW)
 
 
