@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import forebay as package
 from forebay.archive import weather_fetch
 from forebay.archive.fetch import FetchRequest, fetch_dam
 from forebay.archive.store import open_archive
@@ -160,3 +161,22 @@ def test_past_forecasts_of_a_dam_without_a_table_of_weather_are_an_error(options
     )
     assert result.code == 2
     assert "Demo Dam (simulated) has no [[weather]] table that names them; add one, or leave out" in result.err
+
+
+def test_the_python_interface_fetches_past_runs_and_stores_each_once(tmp_path: Path) -> None:
+    path, now = write(tmp_path), datetime.now(UTC)
+    since = now.date() - timedelta(days=3)
+    url = f"sqlite:///{tmp_path}/archive.db"
+    with open_meteo_server(OpenMeteo(now)) as (settings, received):
+        first = package.fetch(path, archive=url, settings=settings, forecasts_since=since)
+        runs = [request.query["run"] for request in received if request.path == PATHS["single_runs"]]
+        second = package.fetch(path, archive=url, settings=settings, forecasts_since=since)
+        package.fetch(path, archive=url, settings=settings)
+    assert first.report.errors == {} and len(runs) in (3, 4), "a run of each day that has ended"
+    assert [r.query["run"] for r in received if r.path == PATHS["single_runs"]] == runs, "each once"
+    assert first.to_frame()["gauge"].to_list()[-1] == "forecast_ifs"
+    assert first.to_frame()["new"].last() > 100 * len(runs) and second.to_frame()["new"].last() == 0
+    assert "2 gauges" in repr(first)
+    plain = write(tmp_path, "")
+    with pytest.raises(ConfigError, match=r"no \[\[weather\]\] table that names them; add one, or leave out"):
+        package.fetch(plain, archive=url, settings=settings, forecasts_since=since)

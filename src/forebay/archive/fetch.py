@@ -118,7 +118,7 @@ class FetchRequest:
         if self.forecasts_since is not None and not dam.weather:
             raise ConfigError(
                 f"forecasts since {self.forecasts_since} are requested, but the dam file of {dam.name} has no "
-                "[[weather]] table that names them; add one, or leave out --forecasts-since"
+                "[[weather]] table that names them; add one, or leave out --forecasts-since (in Python forecasts_since)"
             )
 
     def stamp(self) -> datetime:
