@@ -33,8 +33,8 @@ UNITS = {
     "Mft3": "millionft3 millionft^3 millioncubicfeet mft3 mft^3 [mft3] [mft^3] 10^6ft3 10^6ft^3",
     "TMC": "tmc tmcft thousandmillioncubicfeet",
     "ML/d": (
-        "megalitres/day megaliters/day megalitreperday megaliterperday megalitresperday megalitersperday ml/day ml/d mld "
-        "millionlitres/day millionliters/day millionlitresperday millionlitersperday"
+        "megalitres/day megaliters/day megalitreperday megaliterperday megalitresperday megalitersperday ml/day ml/d "
+        "mld millionlitres/day millionliters/day millionlitresperday millionlitersperday"
     ),
     "GL/d": "gigalitres/day gigaliters/day gl/day gl/d",
     "m3/s": "cumecs cumec m3/s m^3/s m³/s m3/sec cms cubicmetres/second cubicmeters/second cubicmetrespersecond",
