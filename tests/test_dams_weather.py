@@ -53,7 +53,9 @@ def test_a_rain_forecast_is_a_forcing_without_a_file(tmp_path: Path) -> None:
     dam = load_dam(str(write(tmp_path)))
     (weather,) = dam.weather
     assert (weather.service, weather.labels, weather.member_model) == ("open_meteo", ("-33.9,150.6",), "ecmwf_ifs")
-    assert dam.forcings == (Forcing(kind="rain", id="ifs", name="rainfall forecast ifs (ecmwf_ifs)", unit="mm"),)
+    (forcing,) = dam.forcings
+    assert forcing == Forcing(kind="rain", id="ifs", name=weather.title, unit="mm", max_age_h=48)
+    assert weather.title == "rainfall forecast ifs (ecmwf_ifs)"
     assert read_forcings(dam).is_empty()
     assert Dam.model_validate(dam.model_dump(by_alias=True)).forcings == dam.forcings
     temperature = load_dam(str(write(tmp_path, WEATHER + 'variable = "temperature"\n')))
@@ -73,6 +75,8 @@ def test_a_rain_forecast_is_a_forcing_without_a_file(tmp_path: Path) -> None:
         ("\nid", '\nvariable = "wind"\nid', r"weather\[1\].variable = 'wind': input should be 'rainfall', 'temp"),
         ("\nid", '\ninput = "member_mean"\nid', r'input = "member_mean" needs members = true'),
         ("\nid", '\nensemble_model = "x"\nid', r"ensemble_model goes with members = true"),
+        ("\nid", "\nmax_age_h = 6\nid", r"max_age_h = 6 must be larger than 6, the hours after which a run is known"),
+        ("\nid", "\nmax_age_h = 241\nid", r"weather\[1\].max_age_h = 241: input should be less than or equal to 240"),
         ("\nid", "\nmember = true\nid", r"key weather\[1\].member is unknown \(value True\); allowed are id"),
         ("[[weather]]", "[weather]", r"weather and storage_curves must be lists of tables"),
         (WEATHER, WEATHER + WEATHER, r"weather: id ifs occurs twice|weather: id 'ifs' occurs twice"),

@@ -18,11 +18,12 @@ from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start, init_time
 from forebay.features.forcings import forcing_inputs, newest_issues
 from forebay.features.weather import read_weather_forcings
+from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.services import SERVICES, Limits
 from forebay.settings import Settings
 from forebay.sources.open_meteo import forecasts
 from forebay.sources.request import Send
-from forebay.tables import READINGS
+from forebay.tables import FORCINGS, READINGS
 from tests.loopback import Received, Reply, loopback_server
 from tests.services.open_meteo import MEMBERS, OpenMeteo, newest_run, open_meteo_server, refusal, value_of
 from tests.synthetic import rain_gauge, small_dam
@@ -175,6 +176,78 @@ def test_the_run_of_an_init_date_is_the_newest_that_was_known(zone: str, hour: i
     (run,) = weather_fetch.due_runs(dam.weather[0], dam, None, request)
     assert run == datetime(2024, 6, 20, hour, tzinfo=UTC) + offset * DAY
     assert run + 6 * HOUR <= init_time(day, zone) < run + 18 * HOUR
+
+
+@pytest.mark.parametrize("clock", ["08:00", "00:30", "16:30", "23:00", None])
+@pytest.mark.parametrize("zone", ["+10:00", "Asia/Kolkata", "America/Chicago", "+00:00"])
+def test_the_runs_to_request_are_those_that_a_forecast_uses(zone: str, clock: str | None) -> None:
+    """Of all runs of 00 and 12 UTC, each known after 6 hours; in Chicago the clocks change on 2024-11-03."""
+    dam = dam_with(zone)
+    if clock is not None:
+        level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+        at_clock = level | {"reading": "instantaneous", "reading_at": clock}
+        dam = small_dam(at_clock, weather=[{"id": "ifs", "model": "ecmwf_ifs", "points": TEXT}], time_zone=zone)
+    dates = [date(2024, 11, 1) + k * DAY for k in range(5)]
+    every = [datetime(2024, 10, 28, tzinfo=UTC) + k * 12 * HOUR for k in range(30)]
+    rows = [("ifs", run, run + 6 * HOUR, run.date() + k * DAY, 1.0) for run in every for k in range(9)]
+    table = pl.DataFrame(rows, schema=FORCINGS.columns, orient="row")
+    used = set(newest_issues(table, dam, pl.Series(dates), range(1, 4))["issue_time"])
+    request = weather_fetch.WeatherRequest(dam.known_by(dates[-1]), dates[0], lambda: NOW)
+    assert set(weather_fetch.due_runs(dam.weather[0], dam, None, request)) == used
+    before = weather_fetch.WeatherRequest(dam.known_by(dates[-1]) - timedelta(minutes=1), dates[0], lambda: NOW)
+    assert len(weather_fetch.due_runs(dam.weather[0], dam, None, before)) == len(used) - 1, "the level is not read yet"
+
+
+def test_a_level_read_at_eight_requests_the_run_of_today_once_it_is_read(archive: Archive) -> None:
+    """08:00 of 1 July is 22:00 UTC of 30 June: the run of 12 UTC is known since 18:00."""
+    level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    reading = {"reading": "instantaneous", "reading_at": "08:00"}
+    weather = [{"id": "ifs", "model": "ecmwf_ifs", "points": TEXT}]
+    dam = small_dam(level | reading, weather=weather, time_zone=ZONE)
+    with service() as (_, settings, received):
+        fetch_at(NOW, dam, archive, settings, date(2024, 6, 29))
+    runs = [request.query["run"] for request in received if "run" in request.query]
+    assert runs == ["2024-06-30T12:00", "2024-06-29T12:00", "2024-06-28T12:00"]
+    issues = newest_issues(read_weather_forcings(dam, archive, NOW), dam, pl.Series([date(2024, 7, 1)]), range(1, 3))
+    assert issues["issue_time"].unique().to_list() == [datetime(2024, 6, 30, 12, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("history", ["single_runs", "previous_runs"])
+def test_past_forecasts_that_no_model_would_use_are_not_requested(archive: Archive, history: str) -> None:
+    dam = dam_with(members=True, ensemble_model="ecmwf_ifs025", input="member_mean", history=history)
+    with service() as (_, settings, received):
+        planned = plan_dam(dam, archive, settings=settings, request=FetchRequest(NOW, forecasts_since=date(2024, 6, 1)))
+        report = fetch_at(NOW, dam, archive, settings, date(2024, 6, 1))
+    assert [request.path for request in received] == ["/forecast/v1/forecast", "/v1/ensemble"]
+    assert planned.filter(pl.col("source") == "open_meteo").height == 2
+    assert report.errors == {}
+    assert str(row(report)["note"]) == (
+        'forecast_ifs: no past forecast was requested, because input = "member_mean" uses members and the service has '
+        'none of past runs; set input = "deterministic" in the dam file to use past runs'
+    )
+
+
+# The age of a run.
+
+
+@pytest.mark.parametrize(("keys", "last"), [({}, 2), ({"max_age_h": 34}, 1), ({"max_age_h": 35}, 2),
+                                            ({"max_age_h": 59}, 3), ({"max_age_h": 240}, 9)])  # fmt: skip
+def test_after_a_gap_the_newest_forecast_is_used_up_to_its_largest_age(
+    archive: Archive, keys: dict[str, object], last: int
+) -> None:
+    """Fetched on 1 July at 13:30; the forecasts of 1, 2 and 3 July are made 10.5, 34.5 and 58.5 hours later.
+
+    The fetched forecast ends on 10 July.
+    """
+    dam = dam_with(**keys)
+    with service() as (_, settings, _received):
+        fetch_at(NOW, dam, archive, settings)
+    table = read_weather_forcings(dam, archive, NOW)
+    inits = pl.Series([date(2024, 7, day) for day in range(1, 15)])
+    days = newest_issues(table, dam, inits, range(1, 3))["init_date"].unique().sort().to_list()
+    assert days == [date(2024, 7, day) for day in range(1, last + 1)]
+    used, lacking = forcing_notes(table, dam, date(2024, 7, last + 1))
+    assert used == () and lacking[0].endswith("no issue covers the coming days; the models work without it.")
 
 
 def test_an_interrupted_fetch_of_runs_resumes(archive: Archive) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from forebay.dams.local_time import day_start, init_time, local_date
+from forebay.dams.local_time import day_start, local_date
 from forebay.dams.weather import DAYS_BEFORE, days_before_model
 from forebay.errors import DataError, ForebayError, MissingRunError, SourceError
 from forebay.log import add_counts, step
@@ -151,7 +151,12 @@ class _Job:
 
     def store_history(self, result: WeatherFetch) -> None:
         """Store the past forecasts that are not stored yet, the newest first."""
-        if self.weather.history == "single_runs":
+        if not self.weather.uses_history:
+            result.notes.append(
+                f'{self.weather.column}: no past forecast was requested, because input = "member_mean" uses members '
+                'and the service has none of past runs; set input = "deterministic" in the dam file to use past runs'
+            )
+        elif self.weather.history == "single_runs":
             self._store_runs(result)
         else:
             self._store_previous_days(result)
@@ -202,18 +207,20 @@ class _Job:
 
 
 def due_runs(weather: Weather, dam: Dam, archive: Archive | None, request: WeatherRequest) -> list[datetime]:
-    """The runs to request, the newest first: of each init date the newest run that was known at its init time.
+    """The runs to request, the newest first: of each init date the newest run that its forecast can know.
 
-    Runs that are stored at every point are not requested again.
+    That of today is among them if the level of today has been read. No forecast uses another run, unless this one is
+    missing. Runs that are stored at every point are not requested again.
     """
-    if request.since is None:
+    if request.since is None or not weather.uses_history:
         return []
     delay = timedelta(hours=service_named(weather.service).run_delay_h)
-    first = max(request.since, FIRST_RUNS.get(weather.model, FIRST_RUN))
-    last = local_date(request.now, dam.time_zone) - _DAY
+    first_run = FIRST_RUNS.get(weather.model, FIRST_RUN)
+    days = _days(max(request.since, first_run), local_date(request.now, dam.time_zone))
     stored = set() if archive is None else archive.weather.runs(weather, weather.model)
-    runs = [_run_before(init_time(day, dam.time_zone) - delay) for day in _days(first, last)]
-    return sorted(set(runs) - stored, reverse=True)
+    instants = [known_by for day in days if (known_by := dam.known_by(day)) <= request.now]
+    runs = {_run_before(known_by - delay) for known_by in instants}
+    return sorted((run for run in runs - stored if run.date() >= first_run), reverse=True)
 
 
 def _run_before(instant: datetime) -> datetime:
@@ -229,7 +236,7 @@ def due_days(
 
     Each request covers whole local days, the last of them yesterday. Days that are stored are not requested again.
     """
-    if request.since is None:
+    if request.since is None or not weather.uses_history:
         return []
     last = local_date(request.now, dam.time_zone) - _DAY
     model = days_before_model(weather.model, DAYS_BEFORE[0])
