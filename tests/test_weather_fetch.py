@@ -258,6 +258,10 @@ def test_an_interrupted_fetch_of_runs_resumes(archive: Archive) -> None:
         assert "forecast_ifs: the service's limit of requests is reached (Hourly" in str(report.errors["forecast_ifs"])
         assert report.failure is None
         assert len(received) == 7
+        assert row(report)["note"] == (
+            "forecast_ifs: 5 past runs are stored by this command and 25 older ones are left; the same command "
+            "continues later"
+        )
         simulated.limit = None
         fetch_at(NOW + HOUR, dam, archive, settings, since)
     runs = [request.query["run"] for request in received if "run" in request.query]
@@ -290,17 +294,82 @@ def test_no_run_before_the_first_of_the_model_is_requested() -> None:
     assert weather_fetch.due_runs(dam.weather[0], dam, None, request)[-1] == datetime(2024, 3, 14, tzinfo=UTC)
 
 
-def test_a_fetch_requests_a_bounded_number_of_runs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+# Limits of the free use.
+
+
+def set_limits(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+    """Give the service other limits for a test."""
+    monkeypatch.setitem(SERVICES, "open_meteo", replace(SERVICES["open_meteo"], limits=Limits(**limits)))
+
+
+def test_a_fetch_requests_a_bounded_number_of_runs_in_an_hour(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """80% of 10 requests, of which the current forecast takes 2: each of the two points counts."""
     pauses: list[float] = []
     monkeypatch.setattr(weather_fetch, "sleep", pauses.append)
-    limits = Limits(requests_per_minute=60, requests_per_hour=10)
-    monkeypatch.setitem(SERVICES, "open_meteo", replace(SERVICES["open_meteo"], limits=limits))
-    dam = dam_with()
+    set_limits(monkeypatch, requests_per_minute=60, requests_per_hour=10, requests_per_day=1000)
+    dam, since = dam_with(), date(2024, 6, 1)
     with service() as (_, settings, received):
-        report = fetch_at(NOW, dam, archive, settings, date(2024, 6, 1))
-    assert len([r for r in received if "run" in r.query]) == 4, "80% of 10 requests, two points each"
-    assert "26 older runs are left; run the command again in an hour" in str(row(report)["note"])
-    assert all(1.5 < pause <= 2.0 for pause in pauses) and len(pauses) >= 3
+        report = fetch_at(NOW, dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 3
+        assert str(row(report)["note"]) == (
+            "forecast_ifs: 3 past runs are stored by this command and 27 older ones are left, because the free use of "
+            "open_meteo is limited to 10 requests per hour; the same command continues in an hour"
+        )
+        assert all(1.5 < pause <= 2.0 for pause in pauses) and len(pauses) == 3
+        fetch_at(NOW + 59 * timedelta(minutes=1), dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 3, "the hour has not passed"
+        fetch_at(NOW + 3 * HOUR, dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 6
+
+
+def test_the_count_of_a_day_covers_all_tables_and_later_commands(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """80% of 40 requests: 30 runs and the current forecast of the first table, that of the second, and no run of it."""
+    set_limits(monkeypatch, requests_per_day=40)
+    weather = [{"id": name, "model": name, "points": "-33.9,150.6"} for name in ("ecmwf_ifs", "ecmwf_aifs")]
+    monkeypatch.setattr(weather_fetch, "FIRST_RUN", date(2024, 6, 1))
+    dam, since = small_dam(rain_gauge(), weather=weather, time_zone=ZONE), date(2024, 6, 1)
+
+    def notes(report: FetchReport) -> list[object]:
+        return report.table["note"].tail(2).to_list()
+
+    with service() as (simulated, settings, received):
+        report = fetch_at(NOW, dam, archive, settings, since)
+        assert [r.query["models"] for r in received if "run" in r.query] == ["ecmwf_ifs"] * 30
+        left = (
+            "forecast_ecmwf_aifs: 0 past runs are stored by this command and 30 older ones are left, because the free "
+            "use of open_meteo is limited to 40 requests per day; the same command continues tomorrow (after 00:00 UTC)"
+        )
+        assert notes(report) == [None, left]
+        with open_archive(f"sqlite:///{tmp_path}/another.db") as another:
+            fetch_at(NOW + HOUR, dam, another, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 30, "the count is that of the machine"
+        simulated.now = NOW + DAY
+        report = fetch_at(simulated.now, dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 30 + 1 + 29, "32 requests, two current forecasts"
+        assert "29 past runs are stored by this command and 2 older ones are left" in str(notes(report)[1])
+
+
+def test_the_users_own_key_has_no_limit_of_the_free_use(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, requests_per_day=10)
+    simulated = OpenMeteo(NOW)
+    with open_meteo_server(simulated, key="secret") as (settings, received):
+        report = fetch_at(NOW, dam_with(), archive, settings, date(2024, 6, 1))
+        assert not (Path(settings.cache) / "requests").exists()
+    assert len([r for r in received if "run" in r.query]) == 30 and row(report)["note"] is None
+
+
+def test_spans_of_past_forecasts_stay_within_the_limit_too(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, requests_per_day=10, days_per_request=12)
+    dam = dam_with(history="previous_runs")
+    with service() as (_, settings, received):
+        report = fetch_at(NOW, dam, archive, settings, date(2024, 4, 1))
+    spans = [r.query["start_date"] for r in received if r.path.startswith("/previous")]
+    assert len(spans) == 3 and spans == sorted(spans, reverse=True), "8 requests, 2 of them for the current forecast"
+    assert "3 spans of past forecasts are stored by this command and 7 older ones are left" in str(row(report)["note"])
 
 
 # Faults.
