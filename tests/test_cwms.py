@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from forebay.archive.fetch import FetchRequest, fetch_dam
+from forebay.archive.store import open_archive
 from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
@@ -418,12 +421,16 @@ def test_a_daily_reading_at_a_clock_time_is_an_instant() -> None:
 # --- the vertical datum
 
 
-def level_with(stated: str | None, published: Json) -> pl.DataFrame:
+def level_with(
+    stated: str | None, published: Json, *, datum: str = "feet above NGVD 29", **keys: Json
+) -> pl.DataFrame:
     """Readings of a level whose dam file states a datum and whose answers have `vertical-datum-info`."""
     one = Series(LEVEL, [(datetime(2018, 3, 1, 12, tzinfo=UTC), 871.22, 3)], datum=published)
     request = {"office": "SWT"} | ({} if stated is None else {"datum": stated})
+    dam = DAM.model_copy(update={"target": DAM.target.model_copy(update={"datum": datum})})
     with loopback_server(CwmsService([one])) as (url, _):
-        return CASE.fetched(url, gauge(request=request), date(2018, 3, 1), date(2018, 3, 1))
+        day, settings = date(2018, 3, 1), CASE.settings(url)
+        return fetch_readings(gauge(request=request, **keys), dam, day, day, settings=settings, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -449,6 +456,56 @@ def test_the_datum_of_the_series_is_the_one_of_the_dam_file(stated: str | None, 
 def test_another_datum_than_the_stated_one_is_an_error(published: Json, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         level_with("NAVD88", published)
+
+
+NAVD_88 = {"native-datum": "NAVD-88", "unit": "ft"}
+
+
+@pytest.mark.parametrize(
+    ("datum", "published"),
+    [
+        ("feet above IGLD 1985", {"native-datum": "IGLD-85"}),
+        ("feet above NAVD88", NAVD_88),
+        ("feet, as published", {"native-datum": "UNKNOWN"}),
+        ("feet, as published", {"location": "ARBU"}),
+        ("feet, as published", None),
+    ],
+)
+def test_without_a_datum_of_the_request_that_of_the_target_counts(datum: str, published: Json) -> None:
+    assert level_with(None, published, datum=datum)["raw_value"].to_list() == ["871.22"]
+
+
+@pytest.mark.parametrize(
+    ("datum", "published", "keys", "message"),
+    [
+        ("feet above NGVD 29", NAVD_88, {},
+         "the series has the datum NAVD-88, but target.datum in the dam file names NGVD29; choose a series above "
+         'NGVD29, or set request.datum = "NAVD-88" and the gauge\'s offset'),
+        ("feet above NAVD 88", NGVD_29, {}, r"target.datum in the dam file names NAVD88"),
+        ("feet above NAVD 88", {"native-datum": "LOCAL"}, {}, r"has the datum LOCAL, but target.datum"),
+        ("feet, as published", NAVD_88, {},
+         "the series has the datum NAVD-88, but the dam file names no datum of this gauge, so a later change of the "
+         'datum would mix levels; set request.datum = "NAVD-88" in the dam file'),
+        ("feet above NAVD 88", NAVD_88, {"role": "stream", "variable": "stream_level"}, "no datum of this gauge"),
+    ],
+)  # fmt: skip
+def test_a_level_needs_a_dam_file_that_names_its_datum(datum: str, published: Json, keys: Json, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        level_with(None, published, datum=datum, **keys)
+
+
+def test_a_datum_that_changes_between_fetches_is_an_error_and_nothing_of_it_is_stored(tmp_path: Path) -> None:
+    """The levels of the first fetch stay. The second answer is 0.34 ft higher because its datum is another one."""
+    dam = DAM.model_copy(update={"gauges": (gauge().in_time_zone(DAM.time_zone),)})
+    values = [(datetime(2018, 3, day, 12, tzinfo=UTC), 871.22, 3) for day in (1, 2, 3)]
+    later = [(time, value + 0.34, code) for time, value, code in values]
+    with open_archive(f"sqlite:///{tmp_path}/forebay.db") as archive:
+        for rows, published in ((values[:2], NGVD_29), (later, NAVD_88)):
+            request = FetchRequest(NOW, date(2018, 3, 1), date(2018, 3, 3))
+            with loopback_server(CwmsService([Series(LEVEL, rows, datum=published)])) as (url, _):
+                report = fetch_dam(dam, archive, settings=CASE.settings(url), request=request)
+        assert archive.as_of(dam.gauges)["raw_value"].to_list() == ["871.22", "871.22"]
+    assert "has the datum NAVD-88, but target.datum in the dam file names NGVD29" in str(report.errors)
 
 
 @pytest.mark.parametrize(

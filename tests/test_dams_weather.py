@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import forebay as package
 from forebay.archive import weather_fetch
 from forebay.archive.fetch import FetchRequest, fetch_dam
 from forebay.archive.store import open_archive
@@ -52,7 +53,9 @@ def test_a_rain_forecast_is_a_forcing_without_a_file(tmp_path: Path) -> None:
     dam = load_dam(str(write(tmp_path)))
     (weather,) = dam.weather
     assert (weather.service, weather.labels, weather.member_model) == ("open_meteo", ("-33.9,150.6",), "ecmwf_ifs")
-    assert dam.forcings == (Forcing(kind="rain", id="ifs", name="rainfall forecast ifs (ecmwf_ifs)", unit="mm"),)
+    (forcing,) = dam.forcings
+    assert forcing == Forcing(kind="rain", id="ifs", name=weather.title, unit="mm", max_age_h=48)
+    assert weather.title == "rainfall forecast ifs (ecmwf_ifs)"
     assert read_forcings(dam).is_empty()
     assert Dam.model_validate(dam.model_dump(by_alias=True)).forcings == dam.forcings
     temperature = load_dam(str(write(tmp_path, WEATHER + 'variable = "temperature"\n')))
@@ -72,6 +75,8 @@ def test_a_rain_forecast_is_a_forcing_without_a_file(tmp_path: Path) -> None:
         ("\nid", '\nvariable = "wind"\nid', r"weather\[1\].variable = 'wind': input should be 'rainfall', 'temp"),
         ("\nid", '\ninput = "member_mean"\nid', r'input = "member_mean" needs members = true'),
         ("\nid", '\nensemble_model = "x"\nid', r"ensemble_model goes with members = true"),
+        ("\nid", "\nmax_age_h = 6\nid", r"max_age_h = 6 must be larger than 6, the hours after which a run is known"),
+        ("\nid", "\nmax_age_h = 241\nid", r"weather\[1\].max_age_h = 241: input should be less than or equal to 240"),
         ("\nid", "\nmember = true\nid", r"key weather\[1\].member is unknown \(value True\); allowed are id"),
         ("[[weather]]", "[weather]", r"weather and storage_curves must be lists of tables"),
         (WEATHER, WEATHER + WEATHER, r"weather: id ifs occurs twice|weather: id 'ifs' occurs twice"),
@@ -160,3 +165,22 @@ def test_past_forecasts_of_a_dam_without_a_table_of_weather_are_an_error(options
     )
     assert result.code == 2
     assert "Demo Dam (simulated) has no [[weather]] table that names them; add one, or leave out" in result.err
+
+
+def test_the_python_interface_fetches_past_runs_and_stores_each_once(tmp_path: Path) -> None:
+    path, now = write(tmp_path), datetime.now(UTC)
+    since = now.date() - timedelta(days=3)
+    url = f"sqlite:///{tmp_path}/archive.db"
+    with open_meteo_server(OpenMeteo(now)) as (settings, received):
+        first = package.fetch(path, archive=url, settings=settings, forecasts_since=since)
+        runs = [request.query["run"] for request in received if request.path == PATHS["single_runs"]]
+        second = package.fetch(path, archive=url, settings=settings, forecasts_since=since)
+        package.fetch(path, archive=url, settings=settings)
+    assert first.report.errors == {} and len(runs) in (3, 4), "a run of each day that has ended"
+    assert [r.query["run"] for r in received if r.path == PATHS["single_runs"]] == runs, "each once"
+    assert first.to_frame()["gauge"].to_list()[-1] == "forecast_ifs"
+    assert first.to_frame()["new"].last() > 100 * len(runs) and second.to_frame()["new"].last() == 0
+    assert "2 gauges" in repr(first)
+    plain = write(tmp_path, "")
+    with pytest.raises(ConfigError, match=r"no \[\[weather\]\] table that names them; add one, or leave out"):
+        package.fetch(plain, archive=url, settings=settings, forecasts_since=since)

@@ -18,7 +18,9 @@ from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import HttpSettings, Settings
 from forebay.tables import READINGS
 from tests import synthetic
+from tests.loopback import loopback_server
 from tests.readings import readings
+from tests.services import usgs
 from tests.shared import PROJECT, needs_shared
 
 ZONE = "+10:00"
@@ -440,3 +442,47 @@ def test_the_warragamba_files_are_stored_completely(archive: Archive) -> None:
     unchanged = fetch_dam(dam, archive, settings=Settings(), request=FetchRequest(now))
     assert unchanged.table.select("new", "revised").sum().row(0) == (0, 0)
     assert archive.as_of(dam.gauges).select(READINGS.key).is_duplicated().any() is False
+
+
+def test_readings_of_a_service_in_the_future_are_counted_reported_and_not_stored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The simulated service has values until 10 April 2026; a fetch asks it for a day more than today."""
+    case, now = usgs.cases()[0], datetime(2026, 2, 20, 12, tzinfo=UTC)
+    gauge = case.bad_gauge
+    caplog.set_level("INFO", logger="forebay.fetch")
+    with loopback_server(case.answer) as (url, _), open_archive(f"sqlite:///{tmp_path}/forebay.db") as archive:
+        report = fetch_dam(case.dam, archive, settings=case.settings(url), request=FetchRequest(now))
+        stored = archive.as_of([gauge])
+    row = report.table.filter(pl.col("gauge") == gauge.column).row(0, named=True)
+    assert (row["rows"], row["new"], row["future"], row["error"]) == (19, 19, 1, None)
+    assert row["note"] == (
+        "source usgs: 1 reading lies in the future and is left out, the first of 2026-02-21; correct the clock of this "
+        "machine if it is wrong, or report it to the service"
+    )
+    assert stored["time"].max() == datetime(2026, 2, 19, 7, tzinfo=UTC), "20 February has not ended: no line"
+    records = [record.__dict__["fields"] for record in caplog.records if record.name == "forebay.fetch"]
+    assert [fields["future"] for fields in records] == [1, 1]
+
+
+def test_a_service_with_readings_of_the_future_only_is_an_error_and_a_missing_one_before_it_is_none(
+    tmp_path: Path,
+) -> None:
+    tomorrow = day_start(TODAY + timedelta(days=1), ZONE)
+    contents: dict[datetime, tuple[float | None, str, str, str]] = {tomorrow: (1.0, "1", "good", "1")}
+
+    def fetch(
+        gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+    ) -> pl.DataFrame:
+        return readings(gauge, contents)
+
+    dam = load_dam("warragamba")
+    with open_archive(f"sqlite:///{tmp_path}/forebay.db") as archive:
+        report = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=fetch)
+        assert "every reading lies in the future (1, the first of 2024-03-11); correct the clock" in str(report.failure)
+        assert archive.as_of(dam.gauges).is_empty()
+        contents[NOW - timedelta(days=1)] = (None, "", "missing", "255")
+        contents[tomorrow + timedelta(days=1)] = (None, "-9999", "missing", "255")
+        report = fetch_dam(dam, archive, settings=SETTINGS, request=ALL, fetch=fetch)
+        assert report.errors == {} and set(report.table["future"]) == {1}, "a cell without a value is no reading"
+        assert archive.as_of(dam.gauges).height == len(dam.gauges)

@@ -19,6 +19,7 @@ from forebay.sources.gauge_fetch import (
     day_parts,
     days_per_request,
     last_day,
+    readings_in_period,
     readings_of_days,
     refuse_lost_start,
     station_errors,
@@ -123,7 +124,21 @@ def test_an_interval_that_has_not_ended_is_left_out() -> None:
     for seconds, count in ((0, 2), (-1, 1)):
         now = datetime(2024, 1, 3, tzinfo=UTC) + timedelta(seconds=seconds)
         period = Period(None, date(2024, 2, 1), now)
-        assert len(days_of(stamps, make_gauge(), "+00:00", period)) == count
+        days = days_of(stamps, make_gauge(), "+00:00", period)
+        assert days == [date(2024, 1, 1), date(2024, 1, 2)][:count] + [date(2024, 1, 3)][: 2 - count]
+
+
+def test_values_of_the_future_stay_until_the_archive_counts_them_and_cells_without_a_value_do_not() -> None:
+    gauge, now = make_gauge(interval="hour"), datetime(2024, 1, 2, 10, 30, tzinfo=UTC)
+    hours = [datetime(2024, 1, 2, hour, tzinfo=UTC) for hour in (9, 10, 11, 12)]
+    table = readings(gauge, dict.fromkeys(hours, GOOD))
+    table = pl.concat([table, table.tail(1)]).with_columns(pl.when(pl.col("time") != hours[2]).then("value"))
+    kept = readings_in_period(table, gauge, Period(None, date(2024, 1, 2), now))
+    assert kept["time"].to_list() == [hours[0], hours[3]], "10:00 has not ended, 11:00 has no value, 12:00 occurs twice"
+    before = Period(None, date(2024, 1, 1), now)
+    assert readings_in_period(table, gauge, before)["time"].to_list() == [hours[3]], "of a later day too"
+    after = Period(date(2024, 1, 3), date(2024, 1, 3), now)
+    assert readings_in_period(table, gauge, after).is_empty(), "of no earlier day"
 
 
 @pytest.mark.parametrize(("month", "last", "hours"), [(3, 30, 23), (10, 26, 25)])

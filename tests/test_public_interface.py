@@ -157,6 +157,8 @@ def test_a_forecast_as_a_dataset_has_cf_names_and_the_same_numbers(forecast: For
         ("storage", "MG", "1e6 US_liquid_gallon"),
         ("storage", "Mgal", "1e6 US_liquid_gallon"),
         ("storage", "MCM", "hm3"),
+        ("storage", "Mcum", "hm3"),
+        ("storage", "BCM", "km3"),
         ("storage", "TAF", "1e3 acre_foot"),
         ("storage", "TMC", "1e9 foot3"),
         ("storage", "ac-ft", "acre_foot"),

@@ -23,6 +23,9 @@ def test_every_variable_is_complete(variable: Variable) -> None:
         ("storage", 1.0, "MG", 3.785411784),  # US liquid gallon = 231 in³, exact
         ("storage", 1.0, "hm3", 1000.0),  # 10⁶ m³ = 10⁹ L
         ("storage", 1.0, "MCM", 1000.0),
+        ("storage", 1.0, "Mcum", 1000.0),
+        ("storage", 1.0, "BCM", 1e6),  # 10⁹ m³ = 10¹² L
+        ("storage", 0.38, "BCM", 380_000.0),
         ("storage", 1.0, "kac-ft", 1233.48183754752),
         ("storage", 1.0, "TAF", 1233.48183754752),
         ("storage", 1.0, "Mgal", 3.785411784),
@@ -34,6 +37,7 @@ def test_every_variable_is_complete(variable: Variable) -> None:
         ("discharge", 86.4, "hm3/d", 1000.0),
         ("discharge", 0.0864, "GL/d", 1.0),
         ("discharge", 86.4, "ML/d", 1.0),
+        ("discharge", 86.4, "MLD", 1.0),  # 86.4 · 10⁶ L in 86,400 s = 1,000 L/s
         ("discharge", 1.0, "mgd", 0.0438126363888889),  # 3,785.411784 m³ in 86,400 s
         ("inflow", 1.0, "ac-ft/d", 0.0142764101568),  # 1,233.48183754752 m³ in 86,400 s
         ("rainfall", 2.0, "in", 50.8),

@@ -18,11 +18,12 @@ from forebay.dams.dam import Dam
 from forebay.dams.local_time import day_start, init_time
 from forebay.features.forcings import forcing_inputs, newest_issues
 from forebay.features.weather import read_weather_forcings
+from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.services import SERVICES, Limits
 from forebay.settings import Settings
 from forebay.sources.open_meteo import forecasts
 from forebay.sources.request import Send
-from forebay.tables import READINGS
+from forebay.tables import FORCINGS, READINGS
 from tests.loopback import Received, Reply, loopback_server
 from tests.services.open_meteo import MEMBERS, OpenMeteo, newest_run, open_meteo_server, refusal, value_of
 from tests.synthetic import rain_gauge, small_dam
@@ -177,6 +178,78 @@ def test_the_run_of_an_init_date_is_the_newest_that_was_known(zone: str, hour: i
     assert run + 6 * HOUR <= init_time(day, zone) < run + 18 * HOUR
 
 
+@pytest.mark.parametrize("clock", ["08:00", "00:30", "16:30", "23:00", None])
+@pytest.mark.parametrize("zone", ["+10:00", "Asia/Kolkata", "America/Chicago", "+00:00"])
+def test_the_runs_to_request_are_those_that_a_forecast_uses(zone: str, clock: str | None) -> None:
+    """Of all runs of 00 and 12 UTC, each known after 6 hours; in Chicago the clocks change on 2024-11-03."""
+    dam = dam_with(zone)
+    if clock is not None:
+        level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+        at_clock = level | {"reading": "instantaneous", "reading_at": clock}
+        dam = small_dam(at_clock, weather=[{"id": "ifs", "model": "ecmwf_ifs", "points": TEXT}], time_zone=zone)
+    dates = [date(2024, 11, 1) + k * DAY for k in range(5)]
+    every = [datetime(2024, 10, 28, tzinfo=UTC) + k * 12 * HOUR for k in range(30)]
+    rows = [("ifs", run, run + 6 * HOUR, run.date() + k * DAY, 1.0) for run in every for k in range(9)]
+    table = pl.DataFrame(rows, schema=FORCINGS.columns, orient="row")
+    used = set(newest_issues(table, dam, pl.Series(dates), range(1, 4))["issue_time"])
+    request = weather_fetch.WeatherRequest(dam.known_by(dates[-1]), dates[0], lambda: NOW)
+    assert set(weather_fetch.due_runs(dam.weather[0], dam, None, request)) == used
+    before = weather_fetch.WeatherRequest(dam.known_by(dates[-1]) - timedelta(minutes=1), dates[0], lambda: NOW)
+    assert len(weather_fetch.due_runs(dam.weather[0], dam, None, before)) == len(used) - 1, "the level is not read yet"
+
+
+def test_a_level_read_at_eight_requests_the_run_of_today_once_it_is_read(archive: Archive) -> None:
+    """08:00 of 1 July is 22:00 UTC of 30 June: the run of 12 UTC is known since 18:00."""
+    level = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    reading = {"reading": "instantaneous", "reading_at": "08:00"}
+    weather = [{"id": "ifs", "model": "ecmwf_ifs", "points": TEXT}]
+    dam = small_dam(level | reading, weather=weather, time_zone=ZONE)
+    with service() as (_, settings, received):
+        fetch_at(NOW, dam, archive, settings, date(2024, 6, 29))
+    runs = [request.query["run"] for request in received if "run" in request.query]
+    assert runs == ["2024-06-30T12:00", "2024-06-29T12:00", "2024-06-28T12:00"]
+    issues = newest_issues(read_weather_forcings(dam, archive, NOW), dam, pl.Series([date(2024, 7, 1)]), range(1, 3))
+    assert issues["issue_time"].unique().to_list() == [datetime(2024, 6, 30, 12, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("history", ["single_runs", "previous_runs"])
+def test_past_forecasts_that_no_model_would_use_are_not_requested(archive: Archive, history: str) -> None:
+    dam = dam_with(members=True, ensemble_model="ecmwf_ifs025", input="member_mean", history=history)
+    with service() as (_, settings, received):
+        planned = plan_dam(dam, archive, settings=settings, request=FetchRequest(NOW, forecasts_since=date(2024, 6, 1)))
+        report = fetch_at(NOW, dam, archive, settings, date(2024, 6, 1))
+    assert [request.path for request in received] == ["/forecast/v1/forecast", "/v1/ensemble"]
+    assert planned.filter(pl.col("source") == "open_meteo").height == 2
+    assert report.errors == {}
+    assert str(row(report)["note"]) == (
+        'forecast_ifs: no past forecast was requested, because input = "member_mean" uses members and the service has '
+        'none of past runs; set input = "deterministic" in the dam file to use past runs'
+    )
+
+
+# The age of a run.
+
+
+@pytest.mark.parametrize(("keys", "last"), [({}, 2), ({"max_age_h": 34}, 1), ({"max_age_h": 35}, 2),
+                                            ({"max_age_h": 59}, 3), ({"max_age_h": 240}, 9)])  # fmt: skip
+def test_after_a_gap_the_newest_forecast_is_used_up_to_its_largest_age(
+    archive: Archive, keys: dict[str, object], last: int
+) -> None:
+    """Fetched on 1 July at 13:30; the forecasts of 1, 2 and 3 July are made 10.5, 34.5 and 58.5 hours later.
+
+    The fetched forecast ends on 10 July.
+    """
+    dam = dam_with(**keys)
+    with service() as (_, settings, _received):
+        fetch_at(NOW, dam, archive, settings)
+    table = read_weather_forcings(dam, archive, NOW)
+    inits = pl.Series([date(2024, 7, day) for day in range(1, 15)])
+    days = newest_issues(table, dam, inits, range(1, 3))["init_date"].unique().sort().to_list()
+    assert days == [date(2024, 7, day) for day in range(1, last + 1)]
+    used, lacking = forcing_notes(table, dam, date(2024, 7, last + 1))
+    assert used == () and lacking[0].endswith("no issue covers the coming days; the models work without it.")
+
+
 def test_an_interrupted_fetch_of_runs_resumes(archive: Archive) -> None:
     dam = dam_with()
     since = date(2024, 6, 1)
@@ -185,6 +258,10 @@ def test_an_interrupted_fetch_of_runs_resumes(archive: Archive) -> None:
         assert "forecast_ifs: the service's limit of requests is reached (Hourly" in str(report.errors["forecast_ifs"])
         assert report.failure is None
         assert len(received) == 7
+        assert row(report)["note"] == (
+            "forecast_ifs: 5 past runs are stored by this command and 25 older ones are left; the same command "
+            "continues later"
+        )
         simulated.limit = None
         fetch_at(NOW + HOUR, dam, archive, settings, since)
     runs = [request.query["run"] for request in received if "run" in request.query]
@@ -217,17 +294,82 @@ def test_no_run_before_the_first_of_the_model_is_requested() -> None:
     assert weather_fetch.due_runs(dam.weather[0], dam, None, request)[-1] == datetime(2024, 3, 14, tzinfo=UTC)
 
 
-def test_a_fetch_requests_a_bounded_number_of_runs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+# Limits of the free use.
+
+
+def set_limits(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+    """Give the service other limits for a test."""
+    monkeypatch.setitem(SERVICES, "open_meteo", replace(SERVICES["open_meteo"], limits=Limits(**limits)))
+
+
+def test_a_fetch_requests_a_bounded_number_of_runs_in_an_hour(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """80% of 10 requests, of which the current forecast takes 2: each of the two points counts."""
     pauses: list[float] = []
     monkeypatch.setattr(weather_fetch, "sleep", pauses.append)
-    limits = Limits(requests_per_minute=60, requests_per_hour=10)
-    monkeypatch.setitem(SERVICES, "open_meteo", replace(SERVICES["open_meteo"], limits=limits))
-    dam = dam_with()
+    set_limits(monkeypatch, requests_per_minute=60, requests_per_hour=10, requests_per_day=1000)
+    dam, since = dam_with(), date(2024, 6, 1)
     with service() as (_, settings, received):
-        report = fetch_at(NOW, dam, archive, settings, date(2024, 6, 1))
-    assert len([r for r in received if "run" in r.query]) == 4, "80% of 10 requests, two points each"
-    assert "26 older runs are left; run the command again in an hour" in str(row(report)["note"])
-    assert all(1.5 < pause <= 2.0 for pause in pauses) and len(pauses) >= 3
+        report = fetch_at(NOW, dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 3
+        assert str(row(report)["note"]) == (
+            "forecast_ifs: 3 past runs are stored by this command and 27 older ones are left, because the free use of "
+            "open_meteo is limited to 10 requests per hour; the same command continues in an hour"
+        )
+        assert all(1.5 < pause <= 2.0 for pause in pauses) and len(pauses) == 3
+        fetch_at(NOW + 59 * timedelta(minutes=1), dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 3, "the hour has not passed"
+        fetch_at(NOW + 3 * HOUR, dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 6
+
+
+def test_the_count_of_a_day_covers_all_tables_and_later_commands(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """80% of 40 requests: 30 runs and the current forecast of the first table, that of the second, and no run of it."""
+    set_limits(monkeypatch, requests_per_day=40)
+    weather = [{"id": name, "model": name, "points": "-33.9,150.6"} for name in ("ecmwf_ifs", "ecmwf_aifs")]
+    monkeypatch.setattr(weather_fetch, "FIRST_RUN", date(2024, 6, 1))
+    dam, since = small_dam(rain_gauge(), weather=weather, time_zone=ZONE), date(2024, 6, 1)
+
+    def notes(report: FetchReport) -> list[object]:
+        return report.table["note"].tail(2).to_list()
+
+    with service() as (simulated, settings, received):
+        report = fetch_at(NOW, dam, archive, settings, since)
+        assert [r.query["models"] for r in received if "run" in r.query] == ["ecmwf_ifs"] * 30
+        left = (
+            "forecast_ecmwf_aifs: 0 past runs are stored by this command and 30 older ones are left, because the free "
+            "use of open_meteo is limited to 40 requests per day; the same command continues tomorrow (after 00:00 UTC)"
+        )
+        assert notes(report) == [None, left]
+        with open_archive(f"sqlite:///{tmp_path}/another.db") as another:
+            fetch_at(NOW + HOUR, dam, another, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 30, "the count is that of the machine"
+        simulated.now = NOW + DAY
+        report = fetch_at(simulated.now, dam, archive, settings, since)
+        assert len([r for r in received if "run" in r.query]) == 30 + 1 + 29, "32 requests, two current forecasts"
+        assert "29 past runs are stored by this command and 2 older ones are left" in str(notes(report)[1])
+
+
+def test_the_users_own_key_has_no_limit_of_the_free_use(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, requests_per_day=10)
+    simulated = OpenMeteo(NOW)
+    with open_meteo_server(simulated, key="secret") as (settings, received):
+        report = fetch_at(NOW, dam_with(), archive, settings, date(2024, 6, 1))
+        assert not (Path(settings.cache) / "requests").exists()
+    assert len([r for r in received if "run" in r.query]) == 30 and row(report)["note"] is None
+
+
+def test_spans_of_past_forecasts_stay_within_the_limit_too(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits(monkeypatch, requests_per_day=10, days_per_request=12)
+    dam = dam_with(history="previous_runs")
+    with service() as (_, settings, received):
+        report = fetch_at(NOW, dam, archive, settings, date(2024, 4, 1))
+    spans = [r.query["start_date"] for r in received if r.path.startswith("/previous")]
+    assert len(spans) == 3 and spans == sorted(spans, reverse=True), "8 requests, 2 of them for the current forecast"
+    assert "3 spans of past forecasts are stored by this command and 7 older ones are left" in str(row(report)["note"])
 
 
 # Faults.

@@ -20,13 +20,14 @@ Offer = Literal["readings", "stations", "weather_forecasts"]
 class Limits:
     """The service's own limits of one request, and of requests at a time; None where none is known.
 
-    The limits of the settings (`http`) hold too: the lower of two counts. The limits per minute and per hour hold for
+    The limits of the settings (`http`) hold too: the lower of two counts. The limits per minute, hour and day hold for
     the fetch of past weather forecasts, in which each point counts as a request.
     """
 
     requests_at_once: int | None = None
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
+    requests_per_day: int | None = None
     points_per_request: int | None = None
     days_per_request: int | None = None
     stations_per_request: int = 20
@@ -281,7 +282,7 @@ SERVICES: dict[str, Service] = {
         key_variable="OPEN_METEO_API_KEY",
         licence="CC BY 4.0",
         attribution="Weather data by Open-Meteo.com (https://open-meteo.com)",
-        limits=Limits(requests_per_minute=600, requests_per_hour=5000),
+        limits=Limits(requests_per_minute=600, requests_per_hour=5000, requests_per_day=10_000),
     ),
     "csv": Service(title="A CSV file that the dam file describes", protocol="csv"),
     "simulated": Service(title="The simulation behind the dam `demo`", protocol="simulated", licence="Apache-2.0"),

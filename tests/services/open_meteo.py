@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -183,14 +184,14 @@ def open_meteo_server(service: OpenMeteo, *, choose: Choose = lambda _: None, ke
     tuple[Settings, list[Received]]
 ]:  # fmt: skip
     """Settings whose Open-Meteo is `service`, and the requests that it receives."""
-    with loopback_server(service.answer, choose=choose) as (url, received):
+    with loopback_server(service.answer, choose=choose) as (url, received), TemporaryDirectory() as cache:
         source = {
             "url": f"{url}{PATHS['']}",
             "endpoints": {name: f"{url}{path}" for name, path in PATHS.items() if name},
             "api_key": key,
         }
         http = {"first_wait_s": 0, "longest_wait_s": 0, "connect_timeout_s": 5, "read_timeout_s": 10, "deadline_s": 20}
-        yield Settings.model_validate({"sources": {"open_meteo": source}, "http": http}), received
+        yield Settings.model_validate({"sources": {"open_meteo": source}, "http": http, "cache": cache}), received
 
 
 # The case of the conformance suite.

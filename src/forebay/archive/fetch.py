@@ -22,7 +22,7 @@ from forebay.dams.weather import Weather
 from forebay.errors import ConfigError, DataError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import SERVICES
-from forebay.sources import Fetch, fetch_readings, plan_requests
+from forebay.sources import Fetch, fetch_all_readings, plan_requests
 from forebay.sources.request import PlannedRequest
 from forebay.tables import INSTANT, OBSERVATIONS, Table
 
@@ -118,7 +118,7 @@ class FetchRequest:
         if self.forecasts_since is not None and not dam.weather:
             raise ConfigError(
                 f"forecasts since {self.forecasts_since} are requested, but the dam file of {dam.name} has no "
-                "[[weather]] table that names them; add one, or leave out --forecasts-since"
+                "[[weather]] table that names them; add one, or leave out --forecasts-since (in Python forecasts_since)"
             )
 
     def stamp(self) -> datetime:
@@ -161,7 +161,7 @@ def fetch_dam(
     settings: Settings,
     request: FetchRequest,
     progress: Progress | None = None,
-    fetch: Fetch = fetch_readings,
+    fetch: Fetch = fetch_all_readings,
 ) -> FetchReport:
     """Update `archive` with the gauges of `dam`, and return a report.
 

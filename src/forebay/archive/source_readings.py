@@ -46,6 +46,7 @@ def fetch_spans(
         times = fetched.readings["time"]
         add_counts({"source": gauge.source, "station": gauge.station, "rows": len(times)})
         add_counts({"first": times.min(), "last": times.max()} if len(times) else {})
+        add_counts({"future": fetched.future} if fetched.future else {})
         add_counts({"error": str(fetched.error)} if fetched.error else {})
     return fetched
 
@@ -75,9 +76,13 @@ def _fetch_spans(
 
 
 def _without_future(fetched: GaugeReadings, gauge: Gauge, dam: Dam, now: datetime) -> GaugeReadings:
-    """The readings until `now`; those after it are counted, and the first of them is named."""
+    """The readings until `now`; those after it are counted, and the first of them is named.
+
+    A service may have a cell for each hour that is still to come, so only its values count.
+    """
     readings, error = fetched.readings, fetched.error
-    future = readings.filter((pl.col("time") > now) & pl.col("raw_value").is_not_null()).sort("time")
+    has_content = pl.col("value" if gauge.file is None else "raw_value").is_not_null()
+    future = readings.filter(pl.col("time") > now, has_content).unique("time", keep="first").sort("time")
     past = readings.filter(pl.col("time") <= now)
     if future.is_empty():
         return GaugeReadings(past, error)
@@ -85,11 +90,12 @@ def _without_future(fetched: GaugeReadings, gauge: Gauge, dam: Dam, now: datetim
     first = future.select(to_local(pl.col("time"), dam.time_zone).dt.strftime(clock))["time"][0]
     first = content_text(first, gauge.file)
     source = gauge.file_names or f"source {gauge.source}"
-    advice = "report it there"
+    advice = "correct the clock of this machine if it is wrong, or report it to the service"
     if gauge.file is not None:
         years = " (a year of two digits may be of another century or era)" if "%y" in gauge.file.date_format else ""
         advice = f"correct its date, or date_format, stamp or time_zone in the dam file{years}"
-    if past["value"].null_count() == past.height and error is None:
+    is_without_past = past.is_empty() if gauge.file is None else past["value"].null_count() == past.height
+    if is_without_past and error is None:
         error = SourceError(
             f"{source}: every reading lies in the future ({future.height:,}, the first of {first}); {advice}"
         )

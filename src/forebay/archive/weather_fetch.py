@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from forebay.dams.local_time import day_start, init_time, local_date
+from forebay.dams.local_time import day_start, local_date
 from forebay.dams.weather import DAYS_BEFORE, days_before_model
 from forebay.errors import DataError, ForebayError, MissingRunError, SourceError
 from forebay.log import add_counts, step
 from forebay.services import service_named
 from forebay.sources import weather_source
+from forebay.sources.request_counts import Allowance, count_requests, history_allowance
 from forebay.sources.transport import open_transport
 from forebay.tables import INSTANT
 from forebay.text import printable
@@ -96,7 +97,8 @@ def fetch_weather(
     result = WeatherFetch(weather)
     limits = settings.http_for(weather.service)
     source = weather_source(weather.service)
-    with step("fetch", {"dam": dam.id, "gauge": weather.column}), open_transport(limits) as send:
+    with step("fetch", {"dam": dam.id, "gauge": weather.column}), open_transport(limits) as plain_send:
+        send = count_requests(plain_send, weather.service, settings, request.stamp)
         job = _Job(weather, dam, archive, settings, request, source, send, limits)
         parts: list[Callable[[WeatherFetch], None]] = [job.store_current]
         parts += [job.store_members] if weather.members else []
@@ -151,15 +153,21 @@ class _Job:
 
     def store_history(self, result: WeatherFetch) -> None:
         """Store the past forecasts that are not stored yet, the newest first."""
-        if self.weather.history == "single_runs":
+        if not self.weather.uses_history:
+            result.notes.append(
+                f'{self.weather.column}: no past forecast was requested, because input = "member_mean" uses members '
+                'and the service has none of past runs; set input = "deterministic" in the dam file to use past runs'
+            )
+        elif self.weather.history == "single_runs":
             self._store_runs(result)
         else:
             self._store_previous_days(result)
 
     def _store_runs(self, result: WeatherFetch) -> None:
-        runs, left = self._bounded(due_runs(self.weather, self.dam, self.archive, self.request))
+        due = due_runs(self.weather, self.dam, self.archive, self.request)
+        allowed, allowance = self._allowed(due)
         consecutive = 0
-        for run in self._paced(runs):
+        for count, run in enumerate(self._paced(allowed)):
             try:
                 forecast = self.source.single_run(self.send, self.weather, self.dam, run, settings=self.settings)
             except MissingRunError:
@@ -172,24 +180,44 @@ class _Job:
                     )
                     return
                 continue
+            except SourceError:
+                self._note_rest(result, "past runs", count - result.missing, len(due) - count, None)
+                raise
             consecutive = 0
             result.add(self.archive.weather.append(forecast, self.request.stamp()))
-        if left:
-            result.notes.append(
-                f"{self.weather.column}: {left:,} older runs are left; run the command again in an hour"
-            )
+        self._note_rest(result, "past runs", len(allowed) - result.missing, len(due) - len(allowed), allowance)
 
     def _store_previous_days(self, result: WeatherFetch) -> None:
-        spans = due_days(self.weather, self.dam, self.archive, self.request, self.limits)
-        for span in self._paced(spans):
-            forecast = self.source.previous_days(self.send, self.weather, self.dam, span, settings=self.settings)
+        due = due_days(self.weather, self.dam, self.archive, self.request, self.limits)
+        allowed, allowance = self._allowed(due)
+        noun = "spans of past forecasts"
+        for count, span in enumerate(self._paced(allowed)):
+            try:
+                forecast = self.source.previous_days(self.send, self.weather, self.dam, span, settings=self.settings)
+            except SourceError:
+                self._note_rest(result, noun, count, len(due) - count, None)
+                raise
             result.add(self.archive.weather.append(forecast, self.request.stamp()))
+        self._note_rest(result, noun, len(allowed), len(due) - len(allowed), allowance)
 
-    def _bounded(self, runs: Sequence[datetime]) -> tuple[Sequence[datetime], int]:
-        """The runs of this fetch, and the number of those that are left for another one."""
-        per_hour = service_named(self.weather.service).limits.requests_per_hour
-        count = len(runs) if per_hour is None else max(1, int(0.8 * per_hour) // len(self.weather.labels))
-        return runs[:count], max(0, len(runs) - count)
+    def _allowed(self, items: Sequence[Item]) -> tuple[Sequence[Item], Allowance | None]:
+        """The items that the service's limits allow now, and these limits; each point counts as a request."""
+        allowance = history_allowance(self.weather.service, self.settings, self.request.stamp())
+        return items if allowance is None else items[: allowance.requests // len(self.weather.labels)], allowance
+
+    def _note_rest(
+        self, result: WeatherFetch, noun: str, stored: int, left: int, allowance: Allowance | None
+    ) -> None:
+        """Add a note on what is stored and what is left, if something is; with `allowance`, that is the reason."""
+        reason, when = "", "later"
+        if allowance is not None:
+            limit = f"{allowance.limit:,} requests per {allowance.period}"
+            reason, when = f", because the free use of {self.weather.service} is limited to {limit}", allowance.when
+        if left:
+            result.notes.append(
+                f"{self.weather.column}: {stored:,} {noun} are stored by this command and {left:,} older ones are left"
+                f"{reason}; the same command continues {when}"
+            )
 
     def _paced(self, items: Sequence[Item]) -> Iterator[Item]:
         """The items, not faster than the service allows; each point counts as a request."""
@@ -202,18 +230,20 @@ class _Job:
 
 
 def due_runs(weather: Weather, dam: Dam, archive: Archive | None, request: WeatherRequest) -> list[datetime]:
-    """The runs to request, the newest first: of each init date the newest run that was known at its init time.
+    """The runs to request, the newest first: of each init date the newest run that its forecast can know.
 
-    Runs that are stored at every point are not requested again.
+    That of today is among them if the level of today has been read. No forecast uses another run, unless this one is
+    missing. Runs that are stored at every point are not requested again.
     """
-    if request.since is None:
+    if request.since is None or not weather.uses_history:
         return []
     delay = timedelta(hours=service_named(weather.service).run_delay_h)
-    first = max(request.since, FIRST_RUNS.get(weather.model, FIRST_RUN))
-    last = local_date(request.now, dam.time_zone) - _DAY
+    first_run = FIRST_RUNS.get(weather.model, FIRST_RUN)
+    days = _days(max(request.since, first_run), local_date(request.now, dam.time_zone))
     stored = set() if archive is None else archive.weather.runs(weather, weather.model)
-    runs = [_run_before(init_time(day, dam.time_zone) - delay) for day in _days(first, last)]
-    return sorted(set(runs) - stored, reverse=True)
+    instants = [known_by for day in days if (known_by := dam.known_by(day)) <= request.now]
+    runs = {_run_before(known_by - delay) for known_by in instants}
+    return sorted((run for run in runs - stored if run.date() >= first_run), reverse=True)
 
 
 def _run_before(instant: datetime) -> datetime:
@@ -229,7 +259,7 @@ def due_days(
 
     Each request covers whole local days, the last of them yesterday. Days that are stored are not requested again.
     """
-    if request.since is None:
+    if request.since is None or not weather.uses_history:
         return []
     last = local_date(request.now, dam.time_zone) - _DAY
     model = days_before_model(weather.model, DAYS_BEFORE[0])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
 
-_DECIMALS = {"m": 3, "ft": 2, "cm": 1, "mm": 0, "%": 2, "GL": 2, "hm3": 2}
+_DECIMALS = {"m": 3, "ft": 2, "cm": 1, "mm": 0, "%": 2}
+_DECIMALS |= {"GL": 2, "hm3": 2, "MCM": 2, "Mcum": 2, "BCM": 5, "kac-ft": 2, "TAF": 2, "Mft3": 1, "TMC": 3}
 NO_VALUE = "–"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from html import escape
 from itertools import pairwise
@@ -15,6 +15,7 @@ from forebay.dams.fields import FrozenModel, TimeZone, check_id, check_unique
 from forebay.dams.forcing import Forcing
 from forebay.dams.gauge import Gauge
 from forebay.dams.hindcast import Hindcast
+from forebay.dams.local_time import day_start, init_time
 from forebay.dams.thresholds import ReferenceLevel, Threshold
 from forebay.dams.variables import TARGETS, VARIABLES, Numbers
 from forebay.dams.weather import Weather
@@ -143,6 +144,17 @@ class Dam(FrozenModel):
     def target_gauge(self) -> Gauge:
         """The gauge of the forecast level (or storage)."""
         return next(gauge for gauge in self.gauges if gauge.role == "target")
+
+    def known_by(self, init_date: date) -> datetime:
+        """Instant (UTC) by which the forecast of a day must know its inputs.
+
+        The end of the day; where the level is read at a clock time, that time of the day. A forecast from that level
+        can be made then, and what comes later must not change its hindcast.
+        """
+        read_at = self.target_gauge.reading_at
+        return init_time(init_date, self.time_zone) if read_at is None else day_start(
+            init_date, self.time_zone, read_at
+        )
 
     @property
     def has_volume(self) -> bool:

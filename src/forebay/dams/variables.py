@@ -29,6 +29,8 @@ _VOLUME = {
     "Mgal": (_ML_PER_MG, 0.0),  # MG
     "ac-ft": (_ML_PER_ACRE_FOOT, 0.0),
     "MCM": (1000.0, 0.0),  # million cubic metres: hm3
+    "Mcum": (1000.0, 0.0),  # MCM
+    "BCM": (1_000_000.0, 0.0),  # thousand million cubic metres: km³
     "kac-ft": (1000 * _ML_PER_ACRE_FOOT, 0.0),
     "TAF": (1000 * _ML_PER_ACRE_FOOT, 0.0),  # thousand acre-feet: kac-ft
     "Mft3": (_ML_PER_MILLION_FT3, 0.0),
@@ -38,6 +40,7 @@ _FLOW = {
     "m3/s": (1.0, 0.0),
     "ft3/s": (0.028316846592, 0.0),
     "ML/d": (_M3S_PER_ML_D, 0.0),
+    "MLD": (_M3S_PER_ML_D, 0.0),  # million litres a day: ML/d
     "m3/d": (1 / DAY_S, 0.0),
     "mgd": (_ML_PER_MG * _M3S_PER_ML_D, 0.0),
     "ac-ft/d": (_ML_PER_ACRE_FOOT * _M3S_PER_ML_D, 0.0),

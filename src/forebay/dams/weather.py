@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from forebay.dams.fields import FrozenModel
-from forebay.dams.forcing import Forcing
+from forebay.dams.forcing import MAX_HOURS, Forcing
 from forebay.dams.variables import VARIABLES, Variable
 from forebay.errors import ConfigError
-from forebay.services import SERVICES, services_offering
+from forebay.services import SERVICES, service_named, services_offering
 
 MAX_POINTS = 20
 """Largest number of points of one series: a request has the points of a series."""
@@ -106,6 +106,9 @@ class Weather(FrozenModel):
         Whether a fetch stores the members of the ensemble too.
     input
         Values that the models of forebay use: of the single forecast, or the mean of the members.
+    max_age_h
+        Age of a run, in hours, from which on no forecast uses it. The default, two days, lets the run before stand in
+        for one missing run of a day; a run that is older is missing.
     history
         Where `--forecasts-since` gets older forecasts: run by run, or by the days before each valid hour.
     """
@@ -119,6 +122,7 @@ class Weather(FrozenModel):
     points: Annotated[str, Field(min_length=1), AfterValidator(_check_points)]
     members: bool = False
     input: Literal["deterministic", "member_mean"] = "deterministic"
+    max_age_h: Annotated[float, Field(gt=0, le=MAX_HOURS)] = 48.0
     history: Literal["single_runs", "previous_runs"] = "single_runs"
 
     @model_validator(mode="after")
@@ -129,6 +133,11 @@ class Weather(FrozenModel):
             raise ValueError('input = "member_mean" needs members = true')
         if self.ensemble_model is not None and not self.members:
             raise ValueError("ensemble_model goes with members = true")
+        delay_h = service_named(self.service).run_delay_h
+        if self.max_age_h <= delay_h:
+            raise ValueError(
+                f"max_age_h = {self.max_age_h:g} must be larger than {delay_h:g}, the hours after which a run is known"
+            )
         return self
 
     @property
@@ -145,6 +154,11 @@ class Weather(FrozenModel):
     def kind(self) -> Variable:
         """The forecast variable."""
         return VARIABLES[self.variable]
+
+    @property
+    def uses_history(self) -> bool:
+        """Whether past forecasts of the service are of use: it has none of the members."""
+        return self.input != "member_mean"
 
     @property
     def member_model(self) -> str:
@@ -166,4 +180,4 @@ class Weather(FrozenModel):
         """The forcing that the models of forebay use; None for a variable that they do not use."""
         if self.variable != "rainfall":
             return None
-        return Forcing(kind="rain", id=self.id, name=self.title, unit=self.kind.unit)
+        return Forcing(kind="rain", id=self.id, name=self.title, unit=self.kind.unit, max_age_h=self.max_age_h)

@@ -36,11 +36,7 @@ _SIGN = {"release": -1.0, "transfer": 1.0, "upstream_release": 1.0}
 
 
 def known_by(dates: pl.Series, dam: Dam) -> pl.Series:
-    """Instant (UTC) by which an issue must be available, for each init date.
-
-    The instant that ends the init date; where the level is read at a clock time, that time of the init date. A forecast
-    from that level can be made then, and a later issue must not change its hindcast.
-    """
+    """Instant (UTC) by which an issue must be available, for each init date: `Dam.known_by` of a column."""
     read_at = dam.target_gauge.reading_at
     clock = timedelta(days=1) if read_at is None else timedelta(hours=read_at.hour, minutes=read_at.minute)
     instant = to_utc(pl.col("date").cast(pl.Datetime("us")) + clock, dam.time_zone)

@@ -30,6 +30,8 @@ UDUNITS = {
     "Mgal": "1e6 US_liquid_gallon",
     "hm3": "hm3",
     "MCM": "hm3",
+    "Mcum": "hm3",
+    "BCM": "km3",
     "ac-ft": "acre_foot",
     "kac-ft": "1e3 acre_foot",
     "TAF": "1e3 acre_foot",

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class FetchResult(Result):
-    """Result of a fetch; `to_frame()` has a row per gauge."""
+    """Result of a fetch; `to_frame()` has a row per gauge and per table of weather forecasts."""
 
     dam: Dam
     report: FetchReport = field(repr=False)
 
     def to_frame(self) -> pl.DataFrame:
-        """The archive's content, a row per gauge, with the new and revised readings of this fetch."""
+        """The archive's content, a row per gauge and table, with the new and revised values of this fetch."""
         return self.report.table
 
     def title(self) -> str:
@@ -69,16 +69,17 @@ class DailyResult(Result):
         return f"{self.dam.title}, {len(self.table)} days, {self.table['date'][0]} to {self.table['date'][-1]}"
 
 
-def fetch(
+def fetch(  # noqa: PLR0913  # the days of a fetch are three keywords, as the options of the command
     dam: Dam | str | Path,
     *,
     archive: Archive | str | None = None,
     settings: Settings | None = None,
     since: date | None = None,
     until: date | None = None,
+    forecasts_since: date | None = None,
     progress: Progress | None = None,
 ) -> FetchResult:
-    """Report of a fetch of the dam's gauges into the archive.
+    """Report of a fetch of the dam's gauges and weather forecasts into the archive.
 
     Parameters
     ----------
@@ -90,19 +91,25 @@ def fetch(
         By default those of `forebay.toml` in the working folder and of the environment.
     since, until
         First and last day; by default from the end of the archive's record to today.
+    forecasts_since
+        First init date whose past weather forecasts are fetched too, as far as the archive does not have them; by
+        default only the current ones are.
     progress
         Called with the gauge, the number of complete gauges and the number of all.
 
     Raises
     ------
     SourceError, ConfigError
-        If no gauge could be fetched. If only some gauges fail, `result.report.errors` has their errors.
+        If no gauge could be fetched, or past weather forecasts are requested of a dam file without a `[[weather]]`
+        table. If only some gauges or tables fail, `result.report.errors` has their errors.
     """
     settings = settings or current_settings()
     dam = as_dam(dam, settings)
     with log_fields({"dam": dam.id}):
         with open_store(archive, settings, progress=progress) as store:
-            report = fetch_now(dam, store, settings, span=(since, until), progress=progress)
+            report = fetch_now(
+                dam, store, settings, span=(since, until), forecasts_since=forecasts_since, progress=progress
+            )
         if report.failure is not None:
             raise report.failure
         warn_of_errors(report)

@@ -36,7 +36,8 @@ class Fetch(Protocol):
     ) -> pl.DataFrame:
         """Readings (`tables.READINGS`) of `gauge` whose local day lies in `since` … `until`, both included.
 
-        Without `since` the span starts with the station's record.
+        Without `since` the span starts with the station's record. A value that begins after `now` is among them, also
+        if it is of a later day: the archive counts it and does not store it.
 
         Raises
         ------
@@ -141,7 +142,15 @@ PROTOCOLS: dict[str, SourceProtocol] = {
 def fetch_readings(
     gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
 ) -> pl.DataFrame:
-    """Readings of a gauge of any source; see `Fetch`."""
+    """Readings of a gauge of any source, of a service until `now`; see `Fetch`."""
+    readings = fetch_all_readings(gauge, dam, since, until, settings=settings, now=now)
+    return readings if gauge.file is not None else readings.filter(pl.col("time") <= now)
+
+
+def fetch_all_readings(
+    gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+) -> pl.DataFrame:
+    """Readings of a gauge of any source, and values that begin after `now`, where a clock or a date is wrong."""
     protocol = PROTOCOLS[service_named(gauge.source).protocol]
     return protocol.fetch(gauge, dam, since, until, settings=settings, now=now)
 

@@ -122,8 +122,8 @@ def planned_instants(
 def readings_in_period(readings: pl.DataFrame, gauge: Gauge, period: Period) -> pl.DataFrame:
     """The readings (`tables.READINGS`) of the period's days, without intervals that have not ended by `now`.
 
-    An interval that has not ended has no final mean or total. A service whose clock is wrong may even have readings in
-    the future.
+    An interval that has not ended has no final mean or total. Values that begin after `now` stay: the clock of the
+    service or of this machine is wrong, and `archive.source_readings` leaves them out with a line.
 
     Parameters
     ----------
@@ -134,8 +134,11 @@ def readings_in_period(readings: pl.DataFrame, gauge: Gauge, period: Period) -> 
     if gauge.interval == "day" and gauge.table_interval:  # a local day may have 23 or 25 hours
         day = to_local(pl.col("time"), gauge.time_zone).dt.date()
         end = pl.col("time") + (day_starts(day + timedelta(days=1), gauge) - day_starts(day, gauge))
-    is_inside = gauge.local_day(gauge.time_zone).is_between(period.since or date.min, period.until)
-    return READINGS.check(readings.filter(is_inside, end <= period.now), unique=True)
+    local_day = gauge.local_day(gauge.time_zone)
+    past = readings.filter(local_day.is_between(period.since or date.min, period.until), end <= period.now)
+    is_future = (pl.col("time") > period.now) & pl.col("value").is_not_null()
+    future = readings.filter(is_future, local_day >= (period.since or date.min)).unique("time", keep="first")
+    return READINGS.check(pl.concat([past, future.sort("time")]), unique=True)
 
 
 def readings_of_days(readings: pl.DataFrame, gauge: Gauge, dam: Dam, period: Period) -> pl.DataFrame:

@@ -25,6 +25,7 @@ class Request:
     names, if any; without one, the status itself is the error. `headers` are further headers.
     `secret_headers` and `secret_query` have the user's key; no log and no error shows it, and no other host gets it.
     `url` is without the parameters of `secret_query`, which are added when the request is sent.
+    `cost` is the number of requests as which the service counts it.
     """
 
     url: str
@@ -35,6 +36,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cost: int = 1
 
     @property
     def secret_url(self) -> str:

@@ -16,20 +16,30 @@ UNITS = {
     "mm": "millimetres millimeters millimetre millimeter mm",
     "ft": "feet foot ft ftus",
     "in": "inches inch in",
-    "ML": "megalitres megaliters megalitre megaliter ml",
+    "ML": "megalitres megaliters megalitre megaliter ml millionlitres millionliters",
     "GL": "gigalitres gigaliters gl",
     "m3": "cubicmetres cubicmeters m3 m^3 m³",
-    "hm3": "hm3 hm³ mcm millioncubicmetres millioncubicmeters 10^6m3 10⁶m³",
+    "hm3": (
+        "hm3 hm³ hm^3 cubichectometres cubichectometers mcm mcum m.cum mcu.m m.cu.m millioncum millioncu.m millionm3 "
+        "millionm³ millionm^3 millioncubicmetres millioncubicmeters 10^6m3 10^6m^3 10⁶m³"
+    ),
+    "BCM": (
+        "bcm bcum b.cum bcu.m b.cu.m billioncum billioncu.m billionm3 billionm³ billionm^3 billioncubicmetres "
+        "billioncubicmeters km3 km³ km^3 cubickilometres cubickilometers 10^9m3 10^9m^3 10⁹m³"
+    ),
     "MG": "milliongallons mgal mg",
     "ac-ft": "acre-feet acrefeet acre-ft ac-ft acft acre*ft af",
     "kac-ft": "kac-ft kaf thousandacre-feet thousandacrefeet thousandac-ft 1000ac-ft [1000ac-ft] taf",
     "Mft3": "millionft3 millionft^3 millioncubicfeet mft3 mft^3 [mft3] [mft^3] 10^6ft3 10^6ft^3",
     "TMC": "tmc tmcft thousandmillioncubicfeet",
-    "ML/d": "megalitres/day megaliters/day megalitreperday megaliterperday ml/day ml/d",
+    "ML/d": (
+        "megalitres/day megaliters/day megalitreperday megaliterperday megalitresperday megalitersperday ml/day ml/d "
+        "mld millionlitres/day millionliters/day millionlitresperday millionlitersperday"
+    ),
     "GL/d": "gigalitres/day gigaliters/day gl/day gl/d",
     "m3/s": "cumecs cumec m3/s m^3/s m³/s m3/sec cms cubicmetres/second cubicmeters/second cubicmetrespersecond",
     "m3/d": "m3/d m³/d m3/day m³/day cubicmetres/day",
-    "hm3/d": "hm3/d hm³/d hm3/day hm³/day mcm/d mcm/day",
+    "hm3/d": "hm3/d hm³/d hm3/day hm³/day mcm/d mcm/day mcum/d mcum/day millionm3/day millioncubicmetres/day",
     "ft3/s": "ft3/s ft^3/s ft³/s ft3/sec cubicfeetpersecond cfs cusecs cusec",
     "mgd": "mgd mgal/d mgal/day",
     "ac-ft/d": "ac-ft/d ac-ft/day af/d",

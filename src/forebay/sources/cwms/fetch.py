@@ -26,6 +26,7 @@ from forebay.sources.cwms.parse import (
     record_start,
     with_grades,
 )
+from forebay.sources.datums import datum_of
 from forebay.sources.gauge_fetch import (
     Instants,
     Period,
@@ -55,6 +56,9 @@ US_UNITS = frozenset({"ft", "in", "ac-ft", "kac-ft", "Mft3", "TMC", "MG", "ft3/s
 """Units of the dam file for which the service's English units are requested; for all others SI units."""
 READINGS_BY_TYPE = {"Inst": "instantaneous", "Ave": "mean", "Total": "total"}
 """Type in the name of a time series → `reading` of the gauge."""
+LEVELS = ("reservoir_level", "stream_level")
+NO_DATUM = frozenset({"", "UNKNOWN"})
+"""Plain names of a datum that is none."""
 _INTERVAL = re.compile(r"~?(\d+)(Minute|Hour|Day)s?(Local)?")
 _SECONDS = {"Minute": 60, "Hour": 3600, "Day": DAY_S}
 _EARLIEST = datetime(1800, 1, 1, tzinfo=UTC)
@@ -71,7 +75,9 @@ def fetch_readings(
     office, _ = _check_gauge(gauge)
     limits, period = settings.http_for(gauge.source), Period(since, until, now)
     with station_errors(gauge), open_transport(limits) as send:
-        series = _Series(getter(send, settings.sources[gauge.source].url), gauge, office, limits)
+        is_target = gauge.role == "target" and gauge.variable == "reservoir_level"
+        target_datum = datum_of(dam.target.datum) if is_target else None
+        series = _Series(getter(send, settings.sources[gauge.source].url), gauge, office, target_datum, limits)
         points = series.points(period)
         if points is None:
             return READINGS.empty()
@@ -183,11 +189,12 @@ class _Points:
 
 @dataclass(frozen=True)
 class _Series:
-    """The time series of a gauge at its service."""
+    """The time series of a gauge at its service; `target_datum` is the datum that the dam's target names for it."""
 
     get: Get
     gauge: Gauge
     office: str
+    target_datum: str | None
     limits: HttpSettings
 
     def points(self, period: Period) -> _Points | None:
@@ -262,16 +269,33 @@ class _Series:
         return min((start for entry in own if (start := record_start(entry)) is not None), default=None)
 
     def _check_datum(self, native: str, datum: VerticalDatum | None) -> None:
-        """Raise if the datum of the levels is not the one that the dam file states."""
+        """Raise if the datum of the levels is not the one that the dam file names.
+
+        The archive has no datum of a series. So a level whose answer names one needs a dam file that names it too: then
+        a later answer above another datum is refused.
+        """
         stated = dict(self.gauge.request).get("datum")
+        published = "names no vertical datum" if datum is None else f"has the datum {datum.text}"
         if datum is not None:
             fields = {"station": self.gauge.station, "native_datum": datum.native, "offsets": datum.text}
             write(logging.INFO, "vertical_datum", fields)
-        if stated is not None and plain_datum(stated) != native:
-            published = "names no vertical datum" if datum is None else f"has the datum {datum.text}"
+        if stated is not None:
+            if plain_datum(stated) != native:
+                raise SourceError(
+                    f"the series {published}, but request.datum in the dam file is {stated!r}; correct the dam file "
+                    "(target's datum, full supply level, storage curve), or choose another series"
+                )
+        elif datum is None or native in NO_DATUM or self.gauge.variable not in LEVELS:
+            return
+        elif self.target_datum is None:
             raise SourceError(
-                f"the series {published}, but request.datum in the dam file is {stated!r}; correct the dam file "
-                "(target's datum, full supply level, storage curve), or choose another series"
+                f"the series {published}, but the dam file names no datum of this gauge, so a later change of the "
+                f'datum would mix levels; set request.datum = "{datum.native}" in the dam file'
+            )
+        elif self.target_datum not in (native, datum_of(datum.native.replace("-", " "))):
+            raise SourceError(
+                f"the series {published}, but target.datum in the dam file names {self.target_datum}; choose a series "
+                f'above {self.target_datum}, or set request.datum = "{datum.native}" and the gauge\'s offset'
             )
 
 

@@ -20,6 +20,7 @@ from forebay.sources.open_meteo.parse import check_zone, parse_series
 from forebay.sources.open_meteo.request import PARAMETERS, TOTALS, make_request
 from forebay.sources.points import POINTS, readings_of_points
 from forebay.sources.request import PlannedRequest, Request
+from forebay.sources.request_counts import count_requests
 from forebay.sources.transport import open_transport
 from forebay.sources.units import one_unit
 from forebay.tables import INSTANT, READINGS
@@ -49,7 +50,8 @@ def fetch_readings(
     points = gauge_points(gauge)
     limits, period = settings.http_for(gauge.source), Period(since, until, now)
     names = (_parameter(gauge), dict(gauge.request).get("model", ""))
-    with station_errors(gauge), open_transport(limits) as send:
+    with station_errors(gauge), open_transport(limits) as plain_send:
+        send = count_requests(plain_send, gauge.source, settings, lambda: now)
         spans = day_parts(*_span(gauge, period), _part_days(len(points), limits))
         parts = [_hours(send(_request(gauge, points, span, settings)), names, span) for span in spans]
         if not parts:

@@ -49,6 +49,7 @@ def make_request(
         check=partial(check_answer, places=points),
         error_statuses=ERROR_STATUSES,
         secret_query=settings.key_query(source),
+        cost=len(points),
     )
 
 
