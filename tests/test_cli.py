@@ -20,6 +20,7 @@ import pytest
 from forebay import __version__
 from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
+from forebay.dams.dam_file import catalogue
 from forebay.dams.local_time import init_time
 from forebay.errors import DataError
 from forebay.forecasts.issue import IssuedForecast
@@ -65,9 +66,10 @@ def check_error(result: CommandResult, code: int, pattern: str) -> None:
 def test_dams() -> None:
     assert "demo" in forebay("dams").out
     rows = forebay("dams", "--json").json
-    assert [row["id"] for row in rows] == ["demo", "warragamba"]
-    assert [row["simulated"] for row in rows] == [True, False]
-    assert rows[1] | {"name": "Warragamba Dam", "target": "reservoir_level (m)", "gauges": 8} == rows[1]
+    assert [row["id"] for row in rows] == sorted(catalogue())
+    (warragamba,) = [row for row in rows if row["id"] == "warragamba"]
+    expected = {"name": "Warragamba Dam", "target": "reservoir_level", "unit": "m", "gauges": 8, "simulated": False}
+    assert warragamba | expected == warragamba
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -374,7 +376,7 @@ def test_run_refuses_an_init_date_without_a_level(tmp_path: Path) -> None:
 BAD_USAGE = {
     "no such command": (["forecats"], "forecats"),
     "no dam": (["run"], "requires an argument"),
-    "no such dam": (["run", "waragamba"], "'waragamba' is neither in the catalogue .demo, warragamba. nor a file"),
+    "no such dam": (["run", "waragamba"], "'waragamba' is neither in the catalogue .*, warragamba. nor a file"),
     "no such option": (["run", "demo", "--leads", "3"], "--leads"),
     "no date": (["fetch", "demo", "--since", "tomorrow"], 'unable to convert "tomorrow" into date'),
     "wrong order": (["fetch", "demo", "--since", "2020-01-02", "--until", "2020-01-01"], "must not be before since"),

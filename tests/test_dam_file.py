@@ -144,6 +144,14 @@ def test_only_the_demo_is_simulated() -> None:
     assert [name for name in catalogue() if load_dam(name).simulated] == ["demo"]
 
 
+def test_origin_and_verified_are_optional_keys(tmp_path: Path) -> None:
+    assert (read(tmp_path, DAM).origin, read(tmp_path, DAM).verified) == ("", None)
+    dam = read(tmp_path, f'origin = "the yearbook of 2020"\nverified = "documentation"\n{DAM}')
+    assert (dam.origin, dam.verified) == ("the yearbook of 2020", "documentation")
+    with pytest.raises(ConfigError, match="verified = 'yes': input should be 'recording' or 'documentation'"):
+        read(tmp_path, f'verified = "yes"\n{DAM}')
+
+
 # Faults: each is one sentence with file, key, value and allowed values
 
 
@@ -298,7 +306,7 @@ def test_an_unknown_dam_is_an_error_that_lists_the_built_in_dams(name: str) -> N
     with pytest.raises(ConfigError) as caught:
         load_dam(name)
     message = str(caught.value)
-    assert message.startswith(f"dam {name!r} is neither in the catalogue (demo, warragamba) nor a file")
+    assert message.startswith(f"dam {name!r} is neither in the catalogue ({', '.join(catalogue())}) nor a file")
 
 
 # Storage curves in a dam file

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
+import polars as pl
+import pytest
 
 from forebay.dams.dam import Dam
 from forebay.features.samples import make_samples
@@ -25,13 +27,18 @@ def day(number: int) -> date:
 
 def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]:
     """Limitations of a forecast from the last of `days` days; a gauge not in `columns` reports every day."""
+    return forecast_of(dam, days, **columns)[0]
+
+
+def forecast_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[tuple[str, ...], pl.DataFrame]:
+    """Limitations and table of a forecast from the last of `days` days."""
     rng = np.random.default_rng(1)
     values = {gauge.column: rng.gamma(2, 2, days).tolist() for gauge in dam.gauges}
     frame = daily_frame(dam, values | columns)
     samples = make_samples(frame, frame, dam)
     points = with_default(hindcast.point_forecasts(samples, dam, MODELS), samples)
     table = hindcast.forecast_table(samples, dam, points)
-    return limitations(frame, samples, dam, points[DEFAULT_MODEL], table)
+    return limitations(frame, samples, dam, points[DEFAULT_MODEL], table), table
 
 
 def test_a_complete_record_has_no_limitation() -> None:
@@ -45,6 +52,14 @@ def test_a_short_record_has_no_regression_and_no_intervals() -> None:
         "No intervals at lead times 1, 7: at the start of the month fewer than 20 past forecasts had an observed "
         "level.",
     )
+
+
+@pytest.mark.parametrize("full_supply", [{}, FULL])
+def test_a_forecast_without_intervals_has_the_median_only(full_supply: dict[str, float]) -> None:
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1, 7)}, **full_supply)
+    _, table = forecast_of(dam, 15)
+    newest = table.filter(pl.col("model") == DEFAULT_MODEL, pl.col("init_date") == day(14))
+    assert newest.select("lead_time", "quantile").rows() == [(1, 0.5), (7, 0.5)]
 
 
 def test_the_lead_times_without_intervals_are_named() -> None:

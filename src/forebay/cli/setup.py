@@ -6,19 +6,27 @@ from forebay.cli.arguments import AsJson, print_result, settings_in_force
 
 
 def dams(*, as_json: AsJson = False) -> None:
-    """List the built-in dams.
+    """List the built-in dams: service, target, unit, and what supports the station ids.
 
     Example: forebay dams
     """
     from forebay.cli import terminal
     from forebay.dams.dam_file import catalogue, load_dam
 
+    dams = [load_dam(name) for name in catalogue()]
     rows = [
-        {"id": d.id, "name": d.name, "country": d.country, "target": f"{d.target.variable} ({d.target.unit})",
-         "gauges": len(d.gauges), "simulated": d.simulated}
-        for d in map(load_dam, catalogue())
+        {"id": d.id, "name": d.name, "country": d.country, "services": list(d.services), "target": d.target.variable,
+         "unit": d.target.unit, "gauges": len(d.gauges), "verified": d.verified, "simulated": d.simulated,
+         "origin": d.origin}
+        for d in dams
     ]  # fmt: skip
-    print_result(rows, as_json, lambda: terminal.table("Built-in dams", rows))
+    lines = [
+        {"id": d.id, "name": d.title, "country": d.country, "service": ", ".join(d.services),
+         "target": d.target.variable, "unit": d.target.unit, "gauges": len(d.gauges),
+         "verified": d.verified or ("simulated" if d.simulated else None)}
+        for d in dams
+    ]  # fmt: skip
+    print_result(rows, as_json, lambda: terminal.table("Built-in dams", lines))
 
 
 def settings(*, as_json: AsJson = False) -> None:

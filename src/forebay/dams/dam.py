@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import cached_property
 from html import escape
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -20,6 +20,9 @@ from forebay.dams.thresholds import ReferenceLevel, Threshold
 from forebay.dams.variables import TARGETS, VARIABLES, Numbers
 from forebay.dams.weather import Weather
 from forebay.services import attributions
+
+Verification = Literal["recording", "documentation"]
+"""What supports the station ids: a recorded answer of the service that a test replays, or public documentation."""
 
 
 class Target(FrozenModel):
@@ -56,6 +59,8 @@ class Dam(FrozenModel):
     time_zone: TimeZone
     notes: str = ""
     licence: str = ""
+    origin: str = ""
+    verified: Verification | None = None
     simulated: bool = False
     target: Target
     full_supply: ReferenceLevel | None = None
@@ -138,7 +143,16 @@ class Dam(FrozenModel):
     @property
     def attributions(self) -> list[str]:
         """Sentences on the origin and the licence of the data of services, to show wherever the data are shown."""
-        return attributions([*(gauge.source for gauge in self.gauges), *(weather.service for weather in self.weather)])
+        return attributions(self.services)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services of its gauges and weather forecasts, each once, the target's first."""
+        return tuple(dict.fromkeys([
+            self.target_gauge.source,
+            *(gauge.source for gauge in self.gauges),
+            *(weather.service for weather in self.weather),
+        ]))  # fmt: skip
 
     @cached_property
     def target_gauge(self) -> Gauge:

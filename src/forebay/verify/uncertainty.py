@@ -97,7 +97,7 @@ def quantile_changes(
     )
     curves = points[model].curves
     if curves is not None:
-        offsets = np.sort(smoothed(offsets, offset_curve(leads), has_curve(curves)), axis=2)
+        offsets = _rising(smoothed(offsets, offset_curve(leads), has_curve(curves)))
     offsets = _not_finer_than_readings(offsets, samples, probabilities)
     median = np.stack([points[model].changes[lead] for lead in leads], axis=1)[:, :, None]
     changes = median + offsets
@@ -123,10 +123,15 @@ def _after_response(
     changes = np.concatenate(parts, axis=2)
     changes = np.where(levels < 0.5, np.minimum(changes, median), changes)
     changes = np.where(levels > 0.5, np.maximum(changes, median), changes)
-    changes = np.where(levels == 0.5, median, changes)
-    has_interval = np.isfinite(changes).all(axis=2)
-    changes[has_interval] = np.sort(changes[has_interval], axis=1)
-    return changes
+    return _rising(np.where(levels == 0.5, median, changes))
+
+
+def _rising(quantiles: Array) -> Array:
+    """Quantiles (n, leads, probabilities), sorted where all are known; a sort would move a lone median to the front."""
+    is_known = np.isfinite(quantiles).all(axis=2)
+    rising = quantiles.copy()
+    rising[is_known] = np.sort(quantiles[is_known], axis=1)
+    return rising
 
 
 def interval_kinds(samples: Samples, points: Mapping[str, PointForecasts], lead_time: int) -> NDArray[np.intp]:
