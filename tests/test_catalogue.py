@@ -13,7 +13,7 @@ from forebay.dams.dam_file import catalogue, load_dam
 from tests import catalogue_page
 from tests.command_line import CommandResult, forebay
 from tests.replay import REPLAYS
-from tests.shared import needs_shared
+from tests.shared import PROJECT, needs_shared
 
 DAMS = {name: load_dam(name) for name in catalogue()}
 REAL = [name for name, dam in DAMS.items() if not dam.simulated]
@@ -123,6 +123,7 @@ def test_the_command_lists_service_unit_and_state() -> None:
 
 def test_the_page_equals_the_dam_files() -> None:
     assert catalogue_page.PAGE.read_text("utf-8") == catalogue_page.page(), "run `python -m tests.catalogue_page`"
+    assert f"[{len(REAL)} real dams](docs/catalogue.md)" in (PROJECT / "README.md").read_text("utf-8")
 
 
 def test_the_page_links_the_recipes_of_the_other_continents() -> None:
