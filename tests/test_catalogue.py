@@ -12,8 +12,9 @@ import pytest
 from forebay.dams.dam_file import catalogue, load_dam
 from tests import catalogue_page
 from tests.command_line import CommandResult, forebay
+from tests.recorded_places import cwms_rows, flood_labels, flood_measures, places
 from tests.replay import REPLAYS
-from tests.shared import needs_shared
+from tests.shared import PROJECT, needs_shared
 
 DAMS = {name: load_dam(name) for name in catalogue()}
 REAL = [name for name, dam in DAMS.items() if not dam.simulated]
@@ -121,8 +122,53 @@ def test_the_command_lists_service_unit_and_state() -> None:
         assert all(cell in line for cell in (dam.country, dam.target.unit, *dam.services, str(state))), line
 
 
+@needs_shared
+def test_places_are_those_of_the_recorded_stations() -> None:
+    """Where a recording has the target's station with coordinates, the dam lies there, to the last digit."""
+    recorded = places()
+    stations = {name: (DAMS[name].target_gauge.source, DAMS[name].target_gauge.station) for name in REAL}
+    with_place = [name for name in REAL if stations[name] in recorded]
+    assert set(with_place) == {
+        "abbeystead", "alvin_bush", "corin", "grayson_lake", "haweswater", "lake_cargelligo", "lake_cawndilla",
+        "lake_greeson", "lake_menindee", "lake_wetherell", "taylorsville_lake", "thirlmere",
+    }  # fmt: skip
+    for name in with_place:
+        assert (DAMS[name].latitude, DAMS[name].longitude) == pytest.approx(recorded[stations[name]], abs=1e-8), name
+
+
+@needs_shared
+def test_gauges_of_flood_monitoring_are_recorded_stations_with_their_measures() -> None:
+    gauges = [gauge for name in REAL for gauge in DAMS[name].gauges if gauge.source == "uk_ea_flood"]
+    assert len(gauges) == 7
+    for gauge in gauges:
+        assert ("uk_ea_flood", gauge.station) in places()
+        assert dict(gauge.request)["measure"] in flood_measures()
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["haweswater", "thirlmere"])
+def test_full_supply_is_the_spillway_level_in_the_name_of_the_station(name: str) -> None:
+    level = DAMS[name].full_supply
+    assert level is not None
+    assert f"(Spillway level = {level.value}m)" in flood_labels()[DAMS[name].target_gauge.station]
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["alvin_bush", "grayson_lake", "lake_greeson", "taylorsville_lake"])
+def test_office_zone_and_datum_are_those_of_the_recorded_catalog(name: str) -> None:
+    dam = DAMS[name]
+    rows = [row for row in cwms_rows() if row["CWMS_TS_ID"] == dam.target_gauge.station]
+    (row,) = [row for row in rows if row["UNIT_ID"] == "ft"]
+    request = dict(dam.target_gauge.request)
+    assert request["office"] == row["DB_OFFICE_ID"]
+    assert {"US/Eastern": "America/New_York", "US/Central": "America/Chicago"}[row["TIME_ZONE_NAME"]] == dam.time_zone
+    if dam.target.variable == "reservoir_level":
+        assert request["datum"].replace("-", "") == row["VERTICAL_DATUM"] == "NGVD29"
+
+
 def test_the_page_equals_the_dam_files() -> None:
     assert catalogue_page.PAGE.read_text("utf-8") == catalogue_page.page(), "run `python -m tests.catalogue_page`"
+    assert f"[{len(REAL)} real dams](docs/catalogue.md)" in (PROJECT / "README.md").read_text("utf-8")
 
 
 def test_the_page_links_the_recipes_of_the_other_continents() -> None:

@@ -37,6 +37,15 @@ def test_the_position_is_latitude_and_longitude() -> None:
     assert "Position -33.5°, 150.25° Days" in section_text("dam_and_gauges", replace(report, dam=dam))
 
 
+def test_the_section_names_the_origin_of_the_dam_file() -> None:
+    report = example_report()
+    assert "Origin of the dam file" not in section_text("dam_and_gauges", report)
+    for verified, mark in ((None, ""), ("recording", " (verified by recording)")):
+        dam = report.dam.model_copy(update={"origin": "the yearbook", "verified": verified, "licence": "CC BY"})
+        text = section_text("dam_and_gauges", replace(report, dam=dam))
+        assert f"Origin of the dam file the yearbook{mark} Licence of the data" in text
+
+
 def test_the_section_lists_gauges_and_the_last_fetch() -> None:
     text = section_text("dam_and_gauges", example_report())
     assert "stream A creek simulated creek stream level m mean, daily 00:00" in text.replace("Stream", "stream")
