@@ -17,6 +17,7 @@ from forebay.errors import ConfigError
 if TYPE_CHECKING:
     from forebay.draft.answers import Answers, Question
     from forebay.draft.dam import DamDraft
+    from forebay.jobs.new_dam import NearbyDraft
     from forebay.settings import Settings
 
 
@@ -34,13 +35,29 @@ class Choices:
 NO_CHOICES = Choices()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Origin:
+    """Where the gauges come from: files, or a place near which gauges are searched."""
+
+    csv: Annotated[
+        tuple[Path, ...],
+        Parameter(consume_multiple=True, help="Files with readings (.csv, .xlsx); also a storage curve."),
+    ] = ()
+    near: Annotated[str | None, Parameter(help="Instead of files: the place of the dam, LAT,LON.")] = None
+    service: Annotated[tuple[str, ...], Parameter(help="A service to ask; repeatable; by default all nearby.")] = ()
+    radius_km: Annotated[float, Parameter(help="Radius of the search.")] = 50.0
+    years: Annotated[int, Parameter(help="Years of readings that rank the drivers, 1 to 50.")] = 4
+
+
+NO_ORIGIN = Origin()
+
+
 def new(
     dam_id: Annotated[str, Parameter(name="ID", help="Id of the new dam: a-z, 0-9, _ and -.")],
     /,
     *,
-    csv: Annotated[
-        list[Path], Parameter(consume_multiple=True, help="Files with readings (.csv, .xlsx); also a storage curve.")
-    ],
+    origin: Origin = NO_ORIGIN,
     choices: Choices = NO_CHOICES,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder of the dam file; by default the current one.")
@@ -48,25 +65,51 @@ def new(
     archive: ArchiveUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draft a dam file from CSV files, fetch it, and show gaps and suspect values.
+    """Draft a dam file from files or from gauges near a place, fetch it, and show gaps and suspect values.
 
     Example: forebay new my_dam --csv level.csv rain.csv --set level.unit=m
     """
     from forebay.cli import terminal
     from forebay.draft.dam import draft_dam
 
+    if bool(origin.csv) == (origin.near is not None):
+        raise ConfigError("give either files with --csv, or a place with --near LAT,LON, such as --near=-33.9,150.6")
     settings, _ = settings_in_force()
     folder = output or Path()
     path = folder / f"{dam_id}.toml"
     _check_new(path)
     answers = _answers(choices, can_ask=sys.stdin is not None and sys.stdin.isatty() and not as_json)
-    draft = draft_dam(dam_id, [str(file) for file in csv], answers, folder=folder, now=datetime.now(UTC))
+    if origin.near is not None:
+        draft: DamDraft | NearbyDraft = _draft_near(dam_id, origin, answers, archive=archive, settings=settings)
+    else:
+        draft = draft_dam(dam_id, [str(file) for file in origin.csv], answers, folder=folder, now=datetime.now(UTC))
     if not as_json:
         rows = [{"decision": d.key, "value": d.value, "because": d.reason} for d in answers.decisions]
         terminal.table(f"{path}: what the files tell", rows)
     _write(path, draft.text)
     summary = _check_draft(path, draft, archive=archive, settings=settings, as_json=as_json)
     print_result(summary, as_json, lambda: _print_end(path, summary))
+
+
+def _draft_near(
+    dam_id: str, origin: Origin, answers: Answers, *, archive: str | None, settings: Settings
+) -> NearbyDraft:
+    """The draft from gauges near a origin."""
+    from forebay.cli import terminal
+    from forebay.dams.fields import check_id
+    from forebay.draft.near import check_place
+    from forebay.jobs.new_dam import NearbySearch, draft_near
+
+    try:
+        check_id(dam_id)
+    except ValueError as error:
+        raise ConfigError(f"dam {error}") from None
+    if not 1 <= origin.years <= 50:
+        raise ConfigError(f"--years {origin.years} is not possible; allowed are 1 to 50")
+    latitude, longitude = check_place(origin.near or "")
+    search = NearbySearch(latitude, longitude, origin.radius_km, origin.service, origin.years)
+    with archive_at(archive, settings) as store, terminal.progress() as progress:
+        return draft_near(dam_id, search, answers, archive=store, settings=settings, progress=progress)
 
 
 def _check_new(path: Path) -> None:
@@ -125,13 +168,15 @@ def _write(path: Path, text: str) -> None:
 
 
 def _check_draft(
-    path: Path, draft: DamDraft, *, archive: str | None, settings: Settings, as_json: bool
+    path: Path, draft: DamDraft | NearbyDraft, *, archive: str | None, settings: Settings, as_json: bool
 ) -> dict[str, object]:
     """Result of the fetch, of the screen and of the picture of the new dam file; prints the first two."""
     from forebay.charts import drawing
+    from forebay.charts.drivers import drivers_chart
     from forebay.charts.record import record_chart
     from forebay.charts.spec import file_spec
     from forebay.cli import terminal
+    from forebay.draft.dam import DamDraft
     from forebay.files import write_all
     from forebay.jobs.observations import daily, fetch_now
     from forebay.screen.flags import flag_runs, screen_daily
@@ -149,8 +194,12 @@ def _check_draft(
         table = ready_for_screen(daily(dam, archive=store, settings=settings).to_frame(), dam)
     flags = screen_daily(table, dam)
     spells = flag_runs(flags).to_dicts()
+    charts = [(f"{dam.id}_record", record_chart(table, flags, dam))]
+    ranked = [] if isinstance(draft, DamDraft) else draft.rows(dam)
+    if ranked:
+        charts.append((f"{dam.id}_drivers", drivers_chart(ranked, f"{dam.name}: candidates for drivers")))
     with write_all(path.parent) as files:
-        pictures = drawing.start_drawing([(f"{dam.id}_record", file_spec(record_chart(table, flags, dam)))])
+        pictures = drawing.start_drawing([(name, file_spec(chart)) for name, chart in charts])
         drawing.write_pictures(pictures, files.stage)
     return {
         "dam": dam.id,
@@ -162,6 +211,8 @@ def _check_draft(
         "to": str(table["date"][-1]),
         "missing": {gauge.column: table[gauge.column].null_count() for gauge in dam.gauges},
         "spells": spells,
+        "drivers": ranked,
+        "notes": [] if isinstance(draft, DamDraft) else list(draft.notes),
         "pictures": [str(picture) for picture in files.paths],
     }
 
@@ -183,5 +234,9 @@ def _print_end(path: Path, summary: dict[str, object]) -> None:
         terminal.line("No suspect value")
     pictures = summary["pictures"]
     assert isinstance(pictures, list)
-    terminal.line(f"Picture of the record: {pictures[0]}")
+    notes = summary["notes"]
+    assert isinstance(notes, list)
+    for note in notes:
+        terminal.line(f"  · {note}")
+    terminal.line(f"Pictures: {', '.join(picture for picture in pictures if picture.endswith('.png'))}")
     terminal.line(f"Next: check {path}, then forebay run {path}")

@@ -72,7 +72,7 @@ def draft_dam(dam_id: str, paths: Sequence[str], answers: Answers, *, folder: Pa
     unit = _target_unit(target)
     datum = f"{unit}, as published in {Path(target.series.table.path).name}"
     sections = [
-        _top_table({"id": dam_id, "name": name, **_place(tables, answers)}, _full_supply(unit, answers), answers),
+        top_table({"id": dam_id, "name": name, **_place(tables, answers)}, full_supply_answer(unit, answers), answers),
         TomlTable("[target]", {"variable": target.variable, "unit": unit, "datum": datum}),
         *(curve_table(curve, folder) for curve in curves),
         *(gauge_table(gauge, gauges, answers, folder) for gauge in gauges),
@@ -82,7 +82,7 @@ def draft_dam(dam_id: str, paths: Sequence[str], answers: Answers, *, folder: Pa
     return DamDraft(dam_id, dam_text(sections, head), tuple(gauges), answers)
 
 
-def _top_table(keys: Mapping[str, object], full_supply: float | None, answers: Answers) -> TomlTable:
+def top_table(keys: Mapping[str, object], full_supply: float | None, answers: Answers) -> TomlTable:
     """Keys of the dam itself."""
     comments = {decision.key: decision.reason for decision in answers.decisions if decision.key in keys}
     if full_supply is not None:
@@ -189,8 +189,8 @@ def _target_unit(target: GaugeDraft) -> str:
     return "hm3" if is_large else target.unit
 
 
-def _full_supply(unit: str, answers: Answers) -> float | None:
-    """Full supply level in the target's unit; None if it is not known."""
+def full_supply_answer(unit: str, answers: Answers) -> float | None:
+    """Full supply level in the target's unit; None if it is not known. It is never estimated."""
     text = f"Full supply level (or storage) in {unit}, or '{LEFT_OUT}'; {WITHOUT_FULL_SUPPLY}"
     answer = answers.decide(Question("full_supply", text, {}, LEFT_OUT), reason="never estimated")
     return None if answer == LEFT_OUT else _number("full_supply", answer)

@@ -10,6 +10,7 @@ import polars as pl
 
 from forebay.dams.variables import TARGETS, VARIABLES
 from forebay.draft.answers import Answers, Question
+from forebay.draft.roles import ROLES
 from forebay.draft.series import Series, all_series, decide_marks
 from forebay.draft.times import TableTimes, are_accumulated, table_times
 from forebay.draft.units import decide_unit, foreign_unit, states_unit
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from forebay.draft.tables import UserTable
 
 IGNORED = "ignore"
-_ROLES = {
-    "rainfall": "rainfall", "stream_level": "stream", "discharge": "stream", "inflow": "inflow", "release": "release",
-    "storage": "storage", "storage_percent": "storage", "temperature": "temperature", "evaporation": "evaporation",
-    "snow_water_equivalent": "snow",
-}  # fmt: skip
-"""Role of a gauge of each variable that is not the target's."""
 _QUALITY_WORDS = {"q", "quality", "flag", "flags", "cd", "qualifier", "qual", "grade", "status", "code", "approval"}
 _PLACE_WORDS = {"lat", "lon", "latitude", "longitude", "id", "index", "site", "number", "area", "year", "month", "day"}
 _MAX_CODES = 12
@@ -185,7 +180,7 @@ def _drivers(
     is_accumulated = VARIABLES[variable].aggregate == "total" and are_accumulated(values)
     if is_accumulated:
         answers.note(f"{one.key}.reading", "accumulated", "it never falls but to zero: a total since a reset")
-    return [GaugeDraft(one, _ROLES[variable], variable, unit, marks, times, is_accumulated=is_accumulated)]
+    return [GaugeDraft(one, ROLES[variable], variable, unit, marks, times, is_accumulated=is_accumulated)]
 
 
 def _net_inflow(one: Series, times: TableTimes) -> GaugeDraft | None:

@@ -18,12 +18,20 @@ from forebay.log import add_counts, step
 from forebay.services import service_named, services_offering
 from forebay.sources import cdec, csv_files, cwms, hydstra, kiwis, open_meteo, simulated, uk_ea, usgs
 from forebay.sources.answers import errors_at
-from forebay.sources.stations import NearbyStations, StationList, StationSearch, nearby_stations, services_near
+from forebay.sources.stations import (
+    NearbyStations,
+    SeriesRow,
+    StationList,
+    StationSearch,
+    nearby_stations,
+    services_near,
+)
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
     from forebay.dams.weather import Weather
+    from forebay.services import Service
     from forebay.settings import Settings
     from forebay.sources.request import PlannedRequest, Request, Send
 
@@ -64,6 +72,17 @@ class SearchStations(Protocol):
 
     def __call__(self, search: StationSearch, *, settings: Settings) -> StationList:
         """The stations that a service has near a place."""
+        ...
+
+
+class GaugeKeys(Protocol):
+    """Signature of a protocol's keys for a gauge."""
+
+    def __call__(self, series: SeriesRow, service: Service) -> dict[str, object] | None:
+        """Keys of a dam file's gauge that reads a series, without source, variable, unit and role.
+
+        None if no gauge reads it: a daily highest value, say.
+        """
         ...
 
 
@@ -121,15 +140,22 @@ class SourceProtocol:
     plan: Plan
     search_stations: SearchStations | None = None
     weather: WeatherSource | None = None
+    gauge_keys: GaugeKeys | None = None
 
 
 PROTOCOLS: dict[str, SourceProtocol] = {
-    "hydstra": SourceProtocol(hydstra.fetch_readings, hydstra.plan_requests, hydstra.search_stations),
-    "cwms": SourceProtocol(cwms.fetch_readings, cwms.plan_requests, cwms.search_stations),
+    "hydstra": SourceProtocol(
+        hydstra.fetch_readings, hydstra.plan_requests, hydstra.search_stations, gauge_keys=hydstra.gauge_keys
+    ),
+    "cwms": SourceProtocol(cwms.fetch_readings, cwms.plan_requests, cwms.search_stations, gauge_keys=cwms.gauge_keys),
     "cdec": SourceProtocol(cdec.fetch_readings, cdec.plan_requests),
-    "usgs": SourceProtocol(usgs.fetch_readings, usgs.plan_requests, usgs.search_stations),
-    "kiwis": SourceProtocol(kiwis.fetch_readings, kiwis.plan_requests, kiwis.search_stations),
-    "uk_ea": SourceProtocol(uk_ea.fetch_readings, uk_ea.plan_requests, uk_ea.search_stations),
+    "usgs": SourceProtocol(usgs.fetch_readings, usgs.plan_requests, usgs.search_stations, gauge_keys=usgs.gauge_keys),
+    "kiwis": SourceProtocol(
+        kiwis.fetch_readings, kiwis.plan_requests, kiwis.search_stations, gauge_keys=kiwis.gauge_keys
+    ),
+    "uk_ea": SourceProtocol(
+        uk_ea.fetch_readings, uk_ea.plan_requests, uk_ea.search_stations, gauge_keys=uk_ea.gauge_keys
+    ),
     "open_meteo": SourceProtocol(
         open_meteo.fetch_readings, open_meteo.plan_requests, weather=open_meteo.forecasts
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -114,6 +115,17 @@ class StationSearch:
         north = self.radius_km / KM_PER_DEGREE
         cosine = math.cos(math.radians(min(90.0, abs(self.latitude) + north)))
         return min(180.0, 1.001 * north / cosine) if cosine > 0.01 else 180.0
+
+
+class SeriesRow(NamedTuple):
+    """One series of a station (`SERIES`), with the datasources of its station."""
+
+    station: str
+    variable: str
+    unit: str | None
+    code: str
+    description: str
+    datasources: tuple[str, ...]
 
 
 @dataclass(frozen=True)

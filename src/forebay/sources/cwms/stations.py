@@ -20,6 +20,7 @@ from forebay.sources.cwms.parse import record_end, record_start
 from forebay.sources.stations import (
     SERIES,
     STATIONS,
+    SeriesRow,
     StationList,
     StationSearch,
     add_distances,
@@ -32,8 +33,10 @@ from forebay.sources.transport import open_transport
 from forebay.sources.units import unit_of
 
 if TYPE_CHECKING:
+    from forebay.services import Service
     from forebay.settings import Settings
 
+_STEP = re.compile(r"(\d+)(Minute|Hour|Day)s?")
 KIND = "PROJECT"
 PAGE_SIZE = 5000
 MAX_PAGES = 40
@@ -143,3 +146,27 @@ def project_series(entries: Sequence[Mapping[str, Json]]) -> pl.DataFrame:
 
 def _day(instant: datetime | None) -> object:
     return None if instant is None else instant.date()
+
+
+def gauge_keys(series: SeriesRow, service: Service) -> dict[str, object] | None:
+    """Keys of a gauge of a series; see `forebay.sources.GaugeKeys`.
+
+    The name of a time series is Location.Parameter.Type.Interval.Duration.Version; stamps name the interval's end.
+    """
+    parts = series.code.split(".")
+    if len(parts) != 6 or (step := _STEP.fullmatch(parts[3].lstrip("~"))) is None:
+        return None
+    minutes = int(step[1]) * {"Minute": 1, "Hour": 60, "Day": 1440}[step[2]]
+    is_total = VARIABLES[series.variable].aggregate == "total"
+    if minutes > 1440 or parts[2] not in (("Total",) if is_total else ("Inst", "Ave")):
+        return None
+    keys: dict[str, object] = {"station": series.code, "request": {"office": series.datasources[0]}}
+    if minutes < 1440:
+        keys["interval"] = "hour" if minutes == 60 else f"{minutes}min"
+    if parts[2] != "Inst":
+        keys["stamp"] = "end"
+    elif minutes < 1440:
+        keys["reading"] = "instantaneous"
+    else:
+        return None  # a daily reading whose clock time the name does not state
+    return keys

@@ -25,6 +25,7 @@ from forebay.sources.stations import (
     KM_PER_DEGREE,
     SERIES,
     STATIONS,
+    SeriesRow,
     StationList,
     StationSearch,
     add_distances,
@@ -240,3 +241,12 @@ def _day(value: Json) -> date | None:
     except ValueError:
         return None
     return None if day == _NO_DAY else day
+
+
+def gauge_keys(series: SeriesRow, service: Service) -> dict[str, object] | None:
+    """Keys of a gauge of a series; see `forebay.sources.GaugeKeys`. The service computes daily values itself."""
+    keys: dict[str, object] = {"station": series.station}
+    default = service.options.get("datasource", "")
+    if series.datasources and default not in series.datasources:
+        keys["request"] = {"datasource": series.datasources[0]}
+    return keys

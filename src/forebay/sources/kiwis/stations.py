@@ -17,6 +17,7 @@ from forebay.sources.kiwis.parse import StationAttributes, parse_attributes, par
 from forebay.sources.stations import (
     SERIES,
     STATIONS,
+    SeriesRow,
     StationList,
     StationSearch,
     add_distances,
@@ -170,3 +171,20 @@ def _with_attributes(series: pl.DataFrame, attributes: Mapping[str, StationAttri
     is_level = pl.col("variable").is_in(LEVELS) & addition.is_not_null()
     text = pl.when(is_level.fill_null(False)).then(pl.concat_str("description", pl.lit("; "), addition))
     return series.with_columns(text.otherwise("description").alias("description"))
+
+
+def gauge_keys(series: SeriesRow, service: Service) -> dict[str, object] | None:
+    """Keys of a gauge of a series; see `forebay.sources.GaugeKeys`.
+
+    The search lists the series that a gauge has by default, whose names state interval and start of the day.
+    """
+    names = {name: key for key, name in service.options.items() if name == series.description.split(";")[0]}
+    rule = next(iter(names.values()), "").split()
+    if len(rule) != 3:
+        return {"station": series.station, "request": {"ts_id": series.code}}
+    keys: dict[str, object] = {"station": series.station}
+    if rule[1] != "day":
+        keys["interval"] = rule[1]
+    if rule[2] != "00:00":
+        keys |= {"day_start": rule[2], "stamp": "end"}
+    return keys

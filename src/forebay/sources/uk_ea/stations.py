@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.variables import VARIABLES
+from forebay.dams.variables import DAY_S, VARIABLES
 from forebay.errors import ConfigError, SourceError
 from forebay.sources.answers import Json, answer_parser
 from forebay.sources.stations import (
     SERIES,
     STATIONS,
+    SeriesRow,
     StationList,
     StationSearch,
     add_distances,
@@ -28,8 +29,11 @@ from forebay.sources.uk_ea.parse import last_segment, page_of, text_of
 from forebay.sources.units import unit_of
 
 if TYPE_CHECKING:
+    from forebay.services import Service
     from forebay.settings import Settings
 
+_NOTATION = re.compile(r"-(i|m|t|min|max)-(\d+(?:_\w+)?|daily)-")
+_PERIODS = {"15_min": 900, "1_h": 3600, "daily": DAY_S}
 _RESERVOIR = re.compile(r"\breservoir\b", re.IGNORECASE)
 _VARIABLES = {"rainfall": "rainfall", "flow": "discharge", "level": "stream_level"}
 _ACTIVE = {"statusActive": True, "statusSuspended": False, "statusClosed": False}
@@ -143,3 +147,24 @@ def _day(value: Json) -> date | None:
         return date.fromisoformat(str(_first(value))[:10])
     except ValueError:
         return None
+
+
+def gauge_keys(series: SeriesRow, service: Service) -> dict[str, object] | None:
+    """Keys of a gauge of a measure; see `forebay.sources.GaugeKeys`.
+
+    Its notation ends in value type (i, m, t, min, max), period and unit.
+    """
+    match = _NOTATION.search(series.code)
+    is_total = VARIABLES[series.variable].aggregate == "total"
+    if match is None or match[1] not in ("t" if is_total else "im"):
+        return None
+    seconds = _PERIODS.get(match[2]) or (int(match[2]) if match[2].isdigit() else 0)
+    if not 0 < seconds <= DAY_S:
+        return None
+    keys: dict[str, object] = {"station": series.station, "request": {"measure": series.code}}
+    if seconds < DAY_S:
+        keys["interval"] = "hour" if seconds == 3600 else f"{seconds // 60}min"
+        if match[1] == "i":
+            keys["reading"] = "instantaneous"
+        return keys
+    return None if match[1] == "i" else {**keys, "day_start": "09:00"}

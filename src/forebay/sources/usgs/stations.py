@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.variables import VARIABLES
+from forebay.dams.variables import TARGETS, VARIABLES
 from forebay.errors import SourceError
 from forebay.sources.stations import (
     KM_PER_DEGREE,
     MAX_STATIONS,
     SERIES,
     STATIONS,
+    SeriesRow,
     StationList,
     StationSearch,
     add_distances,
@@ -23,13 +24,16 @@ from forebay.sources.stations import (
 )
 from forebay.sources.transport import open_transport
 from forebay.sources.units import unit_of
-from forebay.sources.usgs.codes import VARIABLE_OF, searched_parameters
+from forebay.sources.usgs.codes import STATISTICS, VARIABLE_OF, searched_parameters
 from forebay.sources.usgs.fetch import WaterData, water_data
 from forebay.sources.usgs.parse import Series, parse_locations, parse_series
 
 if TYPE_CHECKING:
+    from forebay.services import Service
     from forebay.settings import Settings
 
+MIDNIGHT = "32400"
+"""Statistic of the readings at midnight."""
 CQL = "application/query-cql-json"
 """Content type of a filter with several stations: `monitoring-locations` takes no list in its URL."""
 
@@ -125,3 +129,14 @@ def series_table(listed: Sequence[Series]) -> pl.DataFrame:
         })  # fmt: skip
     frame = pl.DataFrame(rows, schema=SERIES.columns).unique(SERIES.key, keep="first", maintain_order=True)
     return SERIES.check(frame.sort("station", "code"))
+
+
+def gauge_keys(series: SeriesRow, service: Service) -> dict[str, object] | None:
+    """Keys of a gauge of a series; see `forebay.sources.GaugeKeys`: daily means, totals, and readings at midnight."""
+    parameter, collection, *statistic = series.code.split()
+    keys: dict[str, object] = {"station": series.station, "request": {"parameter": parameter}}
+    if collection == "daily" and statistic == [STATISTICS[VARIABLES[series.variable].aggregate]]:
+        return keys
+    if collection == "daily" and statistic == [MIDNIGHT] and series.variable in TARGETS:
+        return {**keys, "reading": "instantaneous", "reading_at": "00:00"}
+    return None

@@ -1,0 +1,151 @@
+"""The job that drafts a dam file from gauges near a place: search, fetch, ranking of drivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isnan
+from typing import TYPE_CHECKING
+
+from forebay.archive.fetch import FetchRequest, fetch_dam
+from forebay.days.daily import daily_table
+from forebay.draft.candidates import WEATHER_SERVICE, Candidate, candidates, drivers_near, weather_points
+from forebay.draft.near import choose_drivers, dam_of, decide_place, decide_target, first_day, near_text
+from forebay.draft.ranking import DriverScore, rank_drivers
+from forebay.errors import DataError
+from forebay.sources import search_services
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.dams.gauge import Gauge
+    from forebay.dams.weather import Weather
+    from forebay.draft.answers import Answers
+    from forebay.settings import Settings
+    from forebay.verify.hindcast import Progress
+
+
+@dataclass(frozen=True)
+class NearbySearch:
+    """A search for the gauges of a new dam.
+
+    Attributes
+    ----------
+    services
+        Services to ask; none: all of the region, and a reanalysis at the place for the rain.
+    years
+        Length of the record that is fetched to rank the drivers.
+    """
+
+    latitude: float
+    longitude: float
+    radius_km: float = 50.0
+    services: tuple[str, ...] = ()
+    years: int = 4
+
+
+@dataclass(frozen=True)
+class NearbyDraft:
+    """A draft of a dam file from gauges near a place.
+
+    Attributes
+    ----------
+    scores
+        Each candidate for a driver, and its score; the best first.
+    notes
+        Sentences on services and gauges that are left out.
+    """
+
+    id: str
+    text: str
+    answers: Answers
+    scores: tuple[tuple[Candidate, DriverScore], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def rows(self, dam: Dam) -> list[dict[str, object]]:
+        """A row per candidate, the best first: title, source, station, variable, gain, days, correlation, lag, used."""
+        used = {(gauge.source, gauge.station, gauge.variable) for gauge in dam.gauges}
+        return [
+            {
+                "title": candidate.title,
+                "source": candidate.source,
+                "station": candidate.keys["station"],
+                "variable": candidate.variable,
+                "gain": None if isnan(score.gain) else score.gain,
+                "days": score.days,
+                "correlation": score.correlation,
+                "lag": score.lag,
+                "used": (candidate.source, candidate.keys["station"], candidate.variable) in used,
+            }
+            for candidate, score in self.scores
+        ]
+
+
+def draft_near(
+    dam_id: str,
+    search: NearbySearch,
+    answers: Answers,
+    *,
+    archive: Archive,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> NearbyDraft:
+    """Draft of a dam file from gauges near a place; every candidate is fetched into the archive.
+
+    Raises
+    ------
+    ConfigError, DataError, SourceError
+        If the place has no level, a question has no answer, or the target cannot be fetched.
+    """
+    now = datetime.now(UTC)
+    place = decide_place(dam_id, search.latitude, search.longitude, answers)
+    known = [name for name in search.services if name != WEATHER_SERVICE]
+    nearby = search_services(
+        search.latitude, search.longitude, search.radius_km, sources=known or None, settings=settings
+    )
+    series, notes = candidates(nearby, now.date())
+    if not search.services or WEATHER_SERVICE in search.services:
+        series += weather_points(search.latitude, search.longitude)
+    target = decide_target(series, answers)
+    drivers = drivers_near(series, target)
+    dam = dam_of(place, target, drivers)
+    request = FetchRequest(now, since=first_day(now.date(), search.years))
+    daily, failures = _fetched_days(dam, request, archive, settings, progress)
+    by_column = dict(zip((gauge.column for gauge in dam.gauges[1:]), drivers, strict=True))
+    scores = {column: score for column, score in rank_drivers(daily, dam).items() if column not in failures}
+    used = choose_drivers(by_column, scores, failures, answers)
+    by_key = {by_column[column].key: score for column, score in scores.items()}
+    text = near_text(place, target, used, answers, scores=by_key, now=now)
+    ranked = tuple((by_column[column], score) for column, score in scores.items())
+    return NearbyDraft(dam_id, text, answers, ranked, (*nearby.notes, *notes))
+
+
+def _fetched_days(
+    dam: Dam, request: FetchRequest, archive: Archive, settings: Settings, progress: Progress | None
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Daily table of target and drivers, and a sentence for each column that has no reading.
+
+    Raises
+    ------
+    SourceError, ConfigError, DataError
+        If the target could not be fetched, or has no reading.
+    """
+
+    def report_gauge(gauge: Gauge | Weather, count: int) -> None:
+        if progress:
+            progress(f"fetch {gauge.title}", count, len(dam.gauges))
+
+    with archive.lease():
+        report = fetch_dam(dam, archive, settings=settings, request=request, progress=report_gauge)
+    if (target_error := report.errors.get(dam.target_gauge.column)) is not None:
+        raise target_error
+    rows = dict(zip(report.table["gauge"], report.table["rows"], strict=True))
+    if not rows[dam.target_gauge.column]:
+        title = dam.target_gauge.title
+        raise DataError(f"{title} has no reading since {request.since}; choose another gauge with --set target=KEY")
+    failures = {column: str(error) for column, error in report.errors.items()}
+    empty = (gauge.column for gauge in dam.gauges if not rows[gauge.column] and gauge.column not in failures)
+    failures |= dict.fromkeys(empty, f"no reading since {request.since}")
+    return daily_table(archive.as_of(dam.gauges), dam), failures
