@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isnan
 from typing import TYPE_CHECKING
@@ -12,8 +12,10 @@ from forebay.days.daily import daily_table
 from forebay.draft.candidates import WEATHER_SERVICE, Candidate, candidates, drivers_near, weather_points
 from forebay.draft.near import choose_drivers, dam_of, decide_place, decide_target, first_day, near_text
 from forebay.draft.ranking import DriverScore, rank_drivers
-from forebay.errors import DataError
+from forebay.errors import ConfigError, DataError
+from forebay.services import services_offering
 from forebay.sources import search_services
+from forebay.sources.stations import check_circle
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,6 +39,8 @@ class NearbySearch:
         Services to ask; none: all of the region, and a reanalysis at the place for the rain.
     years
         Length of the record that is fetched to rank the drivers.
+    now
+        The current time.
     """
 
     latitude: float
@@ -44,6 +48,7 @@ class NearbySearch:
     radius_km: float = 50.0
     services: tuple[str, ...] = ()
     years: int = 4
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,12 @@ def draft_near(
     ConfigError, DataError, SourceError
         If the place has no level, a question has no answer, or the target cannot be fetched.
     """
-    now = datetime.now(UTC)
+    now = search.now
+    check_circle(search.latitude, search.longitude, search.radius_km)
+    for name in search.services:
+        if name not in (*services_offering("stations"), WEATHER_SERVICE):
+            allowed = ", ".join((*services_offering("stations"), WEATHER_SERVICE))
+            raise ConfigError(f"--service {name!r} offers no search for stations; allowed are {allowed}")
     place = decide_place(dam_id, search.latitude, search.longitude, answers)
     known = [name for name in search.services if name != WEATHER_SERVICE]
     nearby = search_services(
