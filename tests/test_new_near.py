@@ -355,3 +355,19 @@ def test_gains_of_known_drivers() -> None:
     assert (scores[drivers[0]].lag, scores[drivers[0]].correlation > 0.8) == (0, True)
     assert np.isnan(scores[drivers[1]].gain) and not scores[drivers[1]].is_useful
     assert all(abs(scores[column].gain) < 0.01 and not scores[column].is_useful for column in drivers[2:])
+
+
+def test_the_ranking_tests_on_other_days_than_it_fits() -> None:
+    """A driver of noise lowers the error of its own fit, but not that of other days."""
+    random_numbers = np.random.default_rng(4)
+    days = 230
+    change = random_numbers.normal(0, 0.02, days)
+    dam = load_dam("demo")
+    columns = [gauge.column for gauge in dam.gauges]
+    drivers = [column for column in columns if column != dam.target_gauge.column]
+    values = {column: random_numbers.normal(0, 1, days) for column in drivers}
+    values[dam.target_gauge.column] = 100 + np.cumsum(change)
+    daily = pl.DataFrame(values).with_columns([pl.lit(None, pl.String).alias(f"{name}_flag") for name in columns])
+    gains = [score.gain for score in rank_drivers(daily, dam).values()]
+    assert len(gains) > 3
+    assert np.mean(gains) < 0, "noise makes forecasts of other days worse"

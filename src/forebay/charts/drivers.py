@@ -28,13 +28,14 @@ def drivers_chart(rows: Sequence[Mapping[str, object]], title: str) -> AnyChart:
     import altair as alt
 
     frame = pl.DataFrame(rows).with_columns(
+        pl.when("used").then(pl.lit("yes")).otherwise(pl.lit("no")).alias("used"),
         (pl.col("gain") * 100).alias("error reduction"),
         pl.format("{} d", pl.col("lag")).alias("lag text"),
     )
     order = frame["title"].to_list()
     names = alt.Y("title:N", sort=order, title=None, axis=alt.Axis(labelLimit=420))
     colour = alt.Color(
-        "used:N", title="in the draft", scale=alt.Scale(domain=[True, False], range=[FORECAST_COLOUR, GREY])
+        "used:N", title="in the draft", scale=alt.Scale(domain=["yes", "no"], range=[FORECAST_COLOUR, GREY])
     )
     size = {"width": PANEL_WIDTH, "height": max(_ROW_HEIGHT * len(order), 60)}
     base = alt.Chart(frame)

@@ -53,8 +53,15 @@ class Candidate:
     def title(self) -> str:
         """Name, distance, period and unit for a person."""
         place = "at the place" if self.distance_km is None else f"{self.distance_km:.1f} km"
-        period = f"{self.first_day or 'unknown'} to {self.last_day or 'unknown'}"
-        return f"{self.name or self.keys['station']}, {place}, {period}, {self.unit}"
+        return ", ".join([self.name or str(self.keys["station"]), place, *self._period, self.unit])
+
+    @property
+    def _period(self) -> list[str]:
+        """Period of record in words, as far as the service states it."""
+        if self.first_day is not None and self.last_day is not None:
+            return [f"{self.first_day} to {self.last_day}"]
+        ends = (("since", self.first_day), ("until", self.last_day))
+        return [f"{word} {day}" for word, day in ends if day is not None]
 
     def table(self, *, is_target: bool = False) -> dict[str, object]:
         """Table of a gauge in a dam file."""

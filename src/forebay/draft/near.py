@@ -99,11 +99,11 @@ def choose_drivers(
         candidate = drivers[column]
         question = Question(candidate.key, f"Use {candidate.title}", {"use": "a driver", "ignore": "left out"})
         if column in failures:
-            answers.note(candidate.key, "ignore", f"not fetched: {failures[column]}")
+            answers.note(candidate.key, "ignore", f"{candidate.title}: not fetched, {failures[column]}")
             continue
         score = scores[column]
         conclusion = "use" if score.is_useful else "ignore"
-        if answers.decide(question, conclusion, score.sentence) == "use":
+        if answers.decide(question, conclusion, f"{candidate.title}: {score.sentence}") == "use":
             used.append(candidate)
     return used
 

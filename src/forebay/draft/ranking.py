@@ -35,6 +35,8 @@ class DriverScore:
         1 − error with it / error without it, on days outside the training; NaN with fewer than `MIN_DAYS` days.
     days
         Days with all inputs.
+    age_days
+        Days from the newest reading to the fetch; None where there is none.
     correlation, lag
         Largest correlation (by magnitude) of the driver `lag` days before with the change to the next day.
     """
@@ -43,11 +45,14 @@ class DriverScore:
     days: int
     correlation: float
     lag: int
+    age_days: int | None = None
 
     @property
     def sentence(self) -> str:
         """The score in words."""
         correlation = f"correlation {self.correlation:+.2f} {self.lag} d before"
+        if self.age_days is not None:
+            correlation += f"; newest reading {self.age_days} d old"
         if np.isnan(self.gain):
             return f"not ranked: {self.days} days with all values, at least {MIN_DAYS} needed; {correlation}"
         verb = "lowers" if self.gain >= 0 else "raises"

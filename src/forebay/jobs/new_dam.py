@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import isnan
 from typing import TYPE_CHECKING
@@ -70,7 +70,7 @@ class NearbyDraft:
     notes: tuple[str, ...] = ()
 
     def rows(self, dam: Dam) -> list[dict[str, object]]:
-        """A row per candidate, the best first: title, source, station, variable, gain, days, correlation, lag, used."""
+        """A row per candidate, the best first: title, source, station, variable, gain, days, age, correlation, lag, used."""
         used = {(gauge.source, gauge.station, gauge.variable) for gauge in dam.gauges}
         return [
             {
@@ -80,6 +80,7 @@ class NearbyDraft:
                 "variable": candidate.variable,
                 "gain": None if isnan(score.gain) else score.gain,
                 "days": score.days,
+                "age_days": score.age_days,
                 "correlation": score.correlation,
                 "lag": score.lag,
                 "used": (candidate.source, candidate.keys["station"], candidate.variable) in used,
@@ -122,9 +123,13 @@ def draft_near(
     drivers = drivers_near(series, target)
     dam = dam_of(place, target, drivers)
     request = FetchRequest(now, since=first_day(now.date(), search.years))
-    daily, failures = _fetched_days(dam, request, archive, settings, progress)
+    daily, ages, failures = _fetched_days(dam, request, archive, settings, progress)
     by_column = dict(zip((gauge.column for gauge in dam.gauges[1:]), drivers, strict=True))
-    scores = {column: score for column, score in rank_drivers(daily, dam).items() if column not in failures}
+    scores = {
+        column: replace(score, age_days=ages[column])
+        for column, score in rank_drivers(daily, dam).items()
+        if column not in failures
+    }
     used = choose_drivers(by_column, scores, failures, answers)
     by_key = {by_column[column].key: score for column, score in scores.items()}
     text = near_text(place, target, used, answers, scores=by_key, now=now)
@@ -134,8 +139,8 @@ def draft_near(
 
 def _fetched_days(
     dam: Dam, request: FetchRequest, archive: Archive, settings: Settings, progress: Progress | None
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Daily table of target and drivers, and a sentence for each column that has no reading.
+) -> tuple[pl.DataFrame, dict[str, int | None], dict[str, str]]:
+    """Daily table of target and drivers, age of the newest reading, and a sentence for columns without a reading.
 
     Raises
     ------
@@ -158,4 +163,5 @@ def _fetched_days(
     failures = {column: str(error) for column, error in report.errors.items()}
     empty = (gauge.column for gauge in dam.gauges if not rows[gauge.column] and gauge.column not in failures)
     failures |= dict.fromkeys(empty, f"no reading since {request.since}")
-    return daily_table(archive.as_of(dam.gauges), dam), failures
+    ages = dict(zip(report.table["gauge"], report.table["age"], strict=True))
+    return daily_table(archive.as_of(dam.gauges), dam), ages, failures
