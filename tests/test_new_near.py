@@ -222,11 +222,12 @@ def test_a_driver_that_fails_stops_nothing(folder: Path, monkeypatch: pytest.Mon
 
     with loopback_server(answer) as (url, _):
         monkeypatch.setenv("FOREBAY_SOURCES__UK_EA__URL", f"{url}{agency.base}")
-        result = forebay(*ARGUMENTS)
+        result = forebay(*ARGUMENTS, "--json")
     assert result.code == 0, result.err
     names = {gauge["name"] for gauge in tomllib.loads((folder / "grey.toml").read_text())["gauges"]}
     assert names == {"Grey Reservoir", "Station rain"}
-    assert "not fetched" in result.out
+    reasons = {decision["key"]: decision["reason"] for decision in result.json["decisions"]}
+    assert "not fetched" in reasons[f"uk_ea:{lake.guid('river')}:discharge"]
 
 
 @pytest.mark.parametrize(

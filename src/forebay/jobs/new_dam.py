@@ -70,7 +70,7 @@ class NearbyDraft:
     notes: tuple[str, ...] = ()
 
     def rows(self, dam: Dam) -> list[dict[str, object]]:
-        """A row per candidate, the best first: title, source, station, variable, gain, days, age, correlation, lag, used."""
+        """A row per candidate, the best first: its title and series, its score, and whether the draft has it."""
         used = {(gauge.source, gauge.station, gauge.variable) for gauge in dam.gauges}
         return [
             {
