@@ -7,6 +7,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,9 @@ from tests.loopback import Misbehave, loopback_server
 
 CASES = cases()
 every_service = pytest.mark.parametrize("case", CASES, ids=lambda case: case.service)
+ONE_CASE_EACH = {case.service: case for case in CASES}
+one_case_per_service = pytest.mark.parametrize("case", ONE_CASE_EACH.values(), ids=ONE_CASE_EACH)
+"""For faults of the transport, which all cases of a service share."""
 
 WITHOUT_CASE = {"vicwater": "as waternsw", "qldwater": "as waternsw", "csv": "no service", "simulated": "no service"}
 
@@ -165,22 +169,60 @@ def test_licence_and_attribution_are_known(case: ServiceCase) -> None:
     assert SERVICES[case.service].attribution
 
 
+@every_service
+def test_readings_that_are_published_late_are_requested_again(case: ServiceCase) -> None:
+    """The newest day, one among the provisional days, and a gap that lies further back."""
+    (first, last), bad = case.days, case.bad_gauge
+    truth = case.truth[bad.station]
+    days = truth.select(bad.local_day(case.dam.time_zone).alias("day"))["day"]
+    late_days = [first + timedelta(days=10), last - timedelta(days=3), last]
+    is_late = days.is_in(late_days)
+    late = case.answer_without(is_late.arg_true().to_list())
+    with temporary_archive() as archive:
+        with loopback_server(late) as (url, _):
+            assert case.fetch_all(archive, url, first, last) == {}
+            early = truth.filter(~is_late & days.is_between(first, last)).sort("time")
+            assert_same(stored(archive, bad), early.select(*TRUTH).rows())
+        with loopback_server(case.answer) as (url, _):
+            assert case.fetch_all(archive, url, None, last, now=case.now + timedelta(minutes=1)) == {}
+            is_gap = days == late_days[0]
+            no_gap = truth.filter(~is_gap & days.is_between(first, last)).sort("time")
+            assert_same(stored(archive, bad), no_gap.select(*TRUTH).rows())
+            assert case.fetch_all(archive, url, None, last, now=case.now + timedelta(days=1)) == {}
+            assert_same(stored(archive, bad), case.expected(bad, first, last))
+
+
+def with_degree_sign(answer: bytes) -> bytes:
+    """The answer with a text that is not ASCII in its first object, in the Windows code page."""
+    text = answer.decode().replace("{", '{"note": "5 \u00b0C", ', 1)
+    return json.dumps(json.loads(text), ensure_ascii=False).encode("cp1252")
+
+
+def truncated_gzip(answer: bytes) -> bytes:
+    return on.half(gzip.compress(answer))
+
+
 FAULTS: dict[str, tuple[Misbehave, int | None, bool, dict[str, float]]] = {
     "resets the connection, once": (on.reset, 1, True, {}),
     "resets the connection": (on.reset, None, False, {}),
     "closes the connection early": (on.wrong_length(+50), None, False, {}),
     "truncates the answer": (on.wrong_length(-50), None, False, {}),
-    "stops sending": (on.stall(3.0), None, False, {"read_timeout_s": 1.0}),
-    "sends one byte at a time": (on.slow_drip, None, False, {"deadline_s": 1.5}),
     "never ends": (on.endless, None, False, {}),
     "redirects to another host": (on.redirect("https://elsewhere.test/"), None, False, {}),
     "redirects in a loop": (on.redirect("/again"), None, False, {}),
     "answers 429 once": (on.status(429, Retry_After="3600"), 1, True, {}),
     "answers 503 twice": (on.status(503), 2, True, {}),
     "answers 503 always": (on.status(503), None, False, {}),
+    "answers 408": (on.status(408), None, False, {}),
+    "answers 502": (on.status(502), None, False, {}),
+    "answers 504": (on.status(504), None, False, {}),
+    "answers 400": (on.status(400), None, False, {}),
     "answers 403": (on.status(403), None, False, {}),
     "answers 500 with HTML": (lambda handler, _: handler.send_whole(500, on.MAINTENANCE), None, False, {}),
     "compresses the answer": (on.transformed(gzip.compress, Content_Encoding="gzip"), None, True, {}),
+    "truncates the compressed answer": (on.transformed(truncated_gzip, Content_Encoding="gzip"), None, False, {}),
+    "declares gzip but does not compress": (on.transformed(bytes, Content_Encoding="gzip"), None, False, {}),
+    "encodes the answer in the Windows code page": (on.transformed(with_degree_sign), None, True, {}),
     "compresses 64 MB of blanks": (on.transformed(on.bomb, Content_Encoding="gzip"), None, False, {}),
     "sends half of the answer": (on.transformed(on.half), None, False, {}),
     "sends half of the answer, once": (on.transformed(on.half), 1, True, {}),
@@ -191,6 +233,16 @@ FAULTS: dict[str, tuple[Misbehave, int | None, bool, dict[str, float]]] = {
 }
 """Name → misbehaviour, how often, whether the fetch succeeds all the same, and limits of the requests."""
 
+SHORT_WAIT, SHORT_WAITS = {"read_timeout_s": 1.0, "attempts": 6}, {"read_timeout_s": 0.7, "attempts": 2}
+SHORT_DEADLINES = {"deadline_s": 0.7, "attempts": 2}
+"""Limits for the slow faults, so that they end soon."""
+SLOW_FAULTS = {
+    "stops sending": (on.stall(1.0), None, False, SHORT_WAITS),
+    "sends the first byte too late, once": (on.slow_first_byte(1.4), 1, True, SHORT_WAIT),
+    "sends the first byte too late": (on.slow_first_byte(1.0), None, False, SHORT_WAITS),
+    "sends one byte at a time": (on.slow_drip, None, False, SHORT_DEADLINES),
+}
+
 
 def server_context(authority: trustme.CA, **certificate: datetime) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -198,11 +250,26 @@ def server_context(authority: trustme.CA, **certificate: datetime) -> ssl.SSLCon
     return context
 
 
-@every_service
+@one_case_per_service
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_stops_no_other_gauge_and_loses_nothing(case: ServiceCase, name: str) -> None:
     misbehave, times, succeeds, limits = FAULTS[name]
     check_fault(case, misbehave, times, limits, stored_after="all" if succeeds else "nothing")
+
+
+@one_case_per_service
+def test_a_slow_service_stops_no_other_gauge_and_loses_nothing(case: ServiceCase) -> None:
+    """All at once, because most of the time they wait."""
+
+    def check(name: str) -> str:
+        misbehave, times, succeeds, limits = SLOW_FAULTS[name]
+        return check_fault(case, misbehave, times, limits, stored_after="all" if succeeds else "nothing")
+
+    with ThreadPoolExecutor(len(SLOW_FAULTS)) as pool:
+        errors = dict(zip(SLOW_FAULTS, pool.map(check, SLOW_FAULTS), strict=True))
+    assert "sent nothing for 0.7 s (http.read_timeout_s)" in errors["stops sending"]
+    assert "sent nothing for 0.7 s (http.read_timeout_s)" in errors["sends the first byte too late"]
+    assert "did not complete its answer within 0.7 s (http.deadline_s)" in errors["sends one byte at a time"]
 
 
 @every_service

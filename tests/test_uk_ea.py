@@ -29,7 +29,20 @@ from tests.junk import with_junk
 from tests.loopback import loopback_server
 from tests.readings import make_gauge
 from tests.services import uk_ea as service
-from tests.services.uk_ea import ARCHIVE, ARCHIVE_DAM, DAYS, FIRST, FLOW, GUID, LEVEL, MONITORING, RAIN, RIVER, Agency
+from tests.services.uk_ea import (
+    ARCHIVE,
+    ARCHIVE_DAM,
+    DAYS,
+    FIRST,
+    FLOW,
+    GUID,
+    LEVEL,
+    MONITORING,
+    RAIN,
+    RIVER,
+    Agency,
+    station,
+)
 from tests.shared import SHARED, needs_shared
 
 FOLDER = SHARED / "recordings" / "uk_ea"
@@ -349,12 +362,6 @@ def test_the_plan() -> None:
     ]  # fmt: skip
     recent = plan_requests(level(source="uk_ea_flood", station="1"), dam(), None, UNTIL, settings=settings, now=NOW)
     assert [request.first for request in recent] == [None, datetime(2024, 2, 20)]
-
-
-def station(name: str, latitude: object, longitude: object, **keys: object) -> dict[str, object]:
-    measures = [{"@id": f"{service.ROOT}/id/measures/{name}-level", "parameter": "level", "unitName": "mASD"}]
-    place = {"lat": latitude, "long": longitude, "label": f"Station {name}", "measures": measures}
-    return place | {"stationReference": name, "status": f"{service.ROOT}/def/core/statusActive"} | keys
 
 
 STATIONS = (
