@@ -71,6 +71,8 @@ class ServiceCase:
         Whether a request asks for readings of this station. Faults affect such requests.
     answer_without
         The service before it has published some readings of the bad gauge, by their positions in its `truth`.
+    answer_later
+        The service at a later instant, without newer readings; by default `answer`, if its answers need no clock.
     base
         Path of the service's URL on its host.
     small
@@ -93,6 +95,7 @@ class ServiceCase:
     now: datetime
     is_data: Callable[[Received, str], bool]
     answer_without: Callable[[Collection[int]], Answer]
+    answer_later: Callable[[datetime], Answer] | None = None
     base: str = ""
     small: Mapping[str, float] = field(default_factory=lambda: {"days_per_request": 10})
     pages: bool = True

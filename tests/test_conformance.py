@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -17,15 +17,17 @@ import pytest
 import trustme
 from polars.testing import assert_frame_equal
 
+from forebay.archive.fetch import FetchRequest, fetch_dam
+from forebay.cli.terminal import late_gauge_lines
 from forebay.errors import SourceError
 from forebay.services import SERVICES
 from forebay.settings import load_settings
-from forebay.sources import PROTOCOLS, plan_requests
+from forebay.sources import PROTOCOLS, fetch_readings, plan_requests
 from forebay.tables import READINGS
 from tests import faulty_server as on
 from tests.conformance import TRUTH, ContentFault, ServiceCase, cases, is_one_sentence, stored, temporary_archive
 from tests.junk import JUNK, with_junk
-from tests.loopback import Misbehave, loopback_server
+from tests.loopback import Misbehave, Received, loopback_server
 
 CASES = cases()
 every_service = pytest.mark.parametrize("case", CASES, ids=lambda case: case.service)
@@ -190,6 +192,91 @@ def test_readings_that_are_published_late_are_requested_again(case: ServiceCase)
             assert_same(stored(archive, bad), no_gap.select(*TRUTH).rows())
             assert case.fetch_all(archive, url, None, last, now=case.now + timedelta(days=1)) == {}
             assert_same(stored(archive, bad), case.expected(bad, first, last))
+
+
+@every_service
+def test_a_gauge_that_has_ended_is_no_error_and_named_as_late(case: ServiceCase) -> None:
+    """So is a service whose clock, or whose newest reading, is far behind."""
+    (first, last), bad = case.days, case.bad_gauge
+    later = case.now + timedelta(days=45)
+    answer = case.answer if case.answer_later is None else case.answer_later(later)
+    with temporary_archive() as archive, loopback_server(case.answer) as (url, _), loopback_server(answer) as (end, _):
+        assert case.fetch_all(archive, url, first, last) == {}
+        before = stored(archive, bad)
+        request = FetchRequest(later)
+        report = fetch_dam(case.dam, archive, settings=case.settings(end), request=request)
+        assert report.errors == {}
+        assert_same(stored(archive, bad).filter(stored(archive, bad)["time"].is_in(before["time"])), before.rows())
+    lines = late_gauge_lines(case.dam, report.table.to_dicts())
+    assert len(lines) == len(case.dam.gauges)
+    age = next(row["age"] for row in report.table.to_dicts() if row["gauge"] == bad.column)
+    assert 45 <= age <= 50
+    assert any(f"{bad.station}): the newest value is {age} days old; if the gauge has ended" in text for text in lines)
+
+
+@every_service
+def test_a_clock_that_is_behind_that_of_the_service_loses_no_reading(case: ServiceCase) -> None:
+    (first, last), bad = case.days, case.bad_gauge
+    behind = datetime.combine(last - timedelta(days=3), time(13), UTC)
+    with temporary_archive() as archive, loopback_server(case.answer) as (url, _):
+        assert case.fetch_all(archive, url, first, last, now=behind) == {}
+        early = stored(archive, bad)["time"].max()
+        assert early is not None and early <= behind  # type: ignore[operator]  # an instant
+        assert case.fetch_all(archive, url, None, last) == {}
+        assert_same(stored(archive, bad), case.expected(bad, first, last))
+
+
+def hydstra_zeros(answer: bytes) -> bytes:
+    envelope = json.loads(answer)
+    for trace in envelope["return"]["traces"]:
+        trace["trace"] = [point | {"v": "0.0", "q": 151} for point in trace["trace"]]
+    return json.dumps(envelope).encode()
+
+
+def uk_ea_zeros(answer: bytes) -> bytes:
+    page = json.loads(answer)
+    zero = {"value": 0.0, "quality": "Suspect", "completeness": "Complete"}
+    return json.dumps(page | {"items": [item | zero for item in page["items"]]}).encode()
+
+
+def cdec_zeros(answer: bytes) -> bytes:
+    return json.dumps([row | {"value": 0.0, "dataFlag": "N"} for row in json.loads(answer)]).encode()
+
+
+ZEROS = {"waternsw": hydstra_zeros, "uk_ea": uk_ea_zeros, "cdec": cdec_zeros}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.service in ZEROS], ids=lambda case: case.service)
+def test_zeros_with_a_bad_grade_stay_what_the_service_says(case: ServiceCase) -> None:
+    """Their grade is poor; no other service says, as the Bureau does, that nothing was measured."""
+    first, last = case.days
+    zeros = case.misbehaving(on.transformed(ZEROS[case.service]))
+    with loopback_server(case.answer, choose=zeros) as (url, _):
+        readings = case.fetched(url, case.bad_gauge, first, last)
+    assert len(readings) >= 30
+    assert readings["value"].unique().to_list() == [0.0]
+    assert readings["quality"].unique().to_list() == ["poor"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.service == "waternsw"], ids=lambda case: case.service)
+@pytest.mark.parametrize(("unit", "is_refused"), [("Metres", False), ("mAHD", False), ("mASD", True)])
+def test_the_datum_in_a_unit_of_hydstra_must_be_that_of_the_dam(case: ServiceCase, unit: str, is_refused: bool) -> None:
+    """No recorded answer has a datum in its unit."""
+    first, last = case.days
+    target = case.dam.target.model_copy(update={"datum": "metres above the Australian Height Datum"})
+    dam, gauge = case.dam.model_copy(update={"target": target}), case.dam.target_gauge
+    renamed = on.transformed(lambda body: body.replace(b'"Metres"', f'"{unit}"'.encode()))
+
+    def choose(request: Received) -> Misbehave | None:
+        return renamed if case.is_data(request, gauge.station) else None
+
+    with loopback_server(case.answer, choose=choose) as (url, _):
+        settings = case.settings(url)
+        if is_refused:
+            with pytest.raises(SourceError, match="the unit 'mASD' names the datum ASD, but target"):
+                fetch_readings(gauge, dam, first, last, settings=settings, now=case.now)
+        else:
+            assert len(fetch_readings(gauge, dam, first, last, settings=settings, now=case.now)) == 30
 
 
 def with_degree_sign(answer: bytes) -> bytes:

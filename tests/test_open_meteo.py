@@ -390,6 +390,16 @@ def test_a_wrong_answer_is_one_sentence_and_no_reading(answer: Callable[[Receive
     assert len(received) == (4 if caught.value.retryable else 1)
 
 
+def test_a_clock_that_is_ahead_of_the_service_is_a_sentence_with_its_reason() -> None:
+    dam, ahead = dam_of(rain()), NOW + timedelta(days=3)
+    with (
+        open_meteo_server(OpenMeteo(NOW)) as (settings, received),
+        pytest.raises(SourceError, match=r"refused the request \(Parameter .* is out of allowed range from 1940"),
+    ):
+        fetch_readings(gauge_of(dam), dam, date(2024, 6, 20), ahead.date(), settings=settings, now=ahead)
+    assert len(received) == 1
+
+
 def test_a_unit_that_changes_between_two_parts_is_an_error() -> None:
     def answer(request: Received) -> Reply:
         content = json.loads(OpenMeteo(NOW).answer(request).body)

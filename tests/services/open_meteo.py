@@ -292,6 +292,7 @@ def cases() -> list[ServiceCase]:
             now=CASE.now,
             is_data=lambda request, station: station.split(",")[0] == request.query.get("latitude"),
             answer_without=_answer_without,
+            answer_later=lambda now: replace(CASE, now=now, delay_days=2 + (now - CASE.now).days).answer,
             base=PATHS[""],
             content_faults=[
                 ContentFault("another unit", lambda b: b.replace(b'"mm"', b'"km"'), "nothing", "unit 'km' is not"),

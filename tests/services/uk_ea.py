@@ -58,6 +58,9 @@ class Agency:
             return self._reply([self._measure(m) for m in self.measures if m.station in request.query.values()])
         if path == "id/stations":
             return self._reply(list(self.stations))
+        if path.startswith("id/stations/"):
+            items = [one for one in self.stations if path.rpartition("/")[2] in (one.get("stationGuid"), _name(one))]
+            return self._reply(items[0]) if items else Reply(b"Not Found", 404)
         for measure in self.measures:
             if path == f"id/measures/{measure.notation}/readings":
                 return self._readings(measure, request.query)
@@ -92,6 +95,10 @@ class Agency:
         offset = 0 if self.ignores_offset else int(query.get("_offset", 0))
         newest_first = chosen[::-1]
         return self._reply([{**about, **row} for row in newest_first[offset : offset + limit]], limit=limit)
+
+
+def _name(item: Mapping[str, Json]) -> Json:
+    return item.get("stationReference")
 
 
 def archive_day(day: date, value: float | None, quality: str, completeness: str = "Complete") -> dict[str, Json]:
