@@ -10,7 +10,7 @@ from __future__ import annotations
 import pkgutil
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -69,6 +69,10 @@ class ServiceCase:
         Instant of the fetches, a day or more after the newest reading.
     is_data
         Whether a request asks for readings of this station. Faults affect such requests.
+    answer_without
+        The service before it has published some readings of the bad gauge, by their positions in its `truth`.
+    answer_later
+        The service at a later instant, without newer readings; by default `answer`, if its answers need no clock.
     base
         Path of the service's URL on its host.
     small
@@ -90,6 +94,8 @@ class ServiceCase:
     truth: Mapping[str, pl.DataFrame]
     now: datetime
     is_data: Callable[[Received, str], bool]
+    answer_without: Callable[[Collection[int]], Answer]
+    answer_later: Callable[[datetime], Answer] | None = None
     base: str = ""
     small: Mapping[str, float] = field(default_factory=lambda: {"days_per_request": 10})
     pages: bool = True
@@ -136,10 +142,20 @@ class ServiceCase:
         settings = self.settings(url, **http)
         return fetch_readings(gauge, self.dam, since, until, settings=settings, now=now or self.now)
 
-    def fetch_all(self, archive: Archive, url: str, since: date | None, until: date, **http: float) -> dict[str, str]:
-        """Fetch every gauge into an archive; errors by column."""
-        request = FetchRequest(self.now, since=since, until=until)
-        report = fetch_dam(self.dam, archive, settings=self.settings(url, **http), request=request)
+    def fetch_all(
+        self, archive: Archive, url: str, since: date | None, until: date, *, now: datetime | None = None, **http: float
+    ) -> dict[str, str]:
+        """Fetch every gauge into an archive; errors by column. The limits `http` apply to the bad gauge only."""
+        request = FetchRequest(now or self.now, since=since, until=until)
+        limited = self.settings(url, **http)
+
+        def fetch(
+            gauge: Gauge, dam: Dam, since: date | None, until: date, *, settings: Settings, now: datetime
+        ) -> pl.DataFrame:
+            settings = limited if gauge == self.bad_gauge else settings
+            return fetch_readings(gauge, dam, since, until, settings=settings, now=now)
+
+        report = fetch_dam(self.dam, archive, settings=self.settings(url), request=request, fetch=fetch)
         return {column: str(error) for column, error in report.errors.items()}
 
     def misbehaving(self, misbehave: Misbehave, times: int | None = None) -> Choose:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
 
+from forebay.archive.fetch import FetchRequest, fetch_dam
+from forebay.cli.terminal import late_gauge_lines
 from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError, SourceError
 from forebay.settings import Settings
 from forebay.sources import fetch_readings, plan_requests
 from forebay.sources.cdec import ROWS, parse_answer, readings_of_rows, sensor_of
+from tests.conformance import temporary_archive
 from tests.loopback import Reply, loopback_server
 from tests.services import cdec as service
 from tests.services.cdec import NOW, CdecService, cases
@@ -139,6 +143,24 @@ def test_an_unknown_station_has_no_record() -> None:
         fetch_readings(gauge(station="XXX"), DAM, None, date(2024, 3, 1), settings=CASE.settings(url), now=NOW)
     assert str(caught.value).startswith("cdec, station XXX: the service has no value of sensor 15 with duration D")
     assert (received[0].query["Start"], len(received)) == ("1899-12-31", 13)
+
+
+def test_a_sensor_that_has_another_number_since_the_last_fetch_is_late() -> None:
+    """The service answers a sensor that it does not have any more as one without new values."""
+    first, last = CASE.days
+    renamed = CdecService([replace(one, sensor=7) if one.sensor == 6 else one for one in service.series()])
+    later = NOW + timedelta(days=9)
+    with temporary_archive() as archive:
+        with loopback_server(CASE.answer) as (url, _):
+            assert CASE.fetch_all(archive, url, first, last) == {}
+        before = archive.as_of([LEVEL])
+        with loopback_server(renamed) as (url, received):
+            report = fetch_dam(DAM, archive, settings=CASE.settings(url), request=FetchRequest(later))
+        assert report.errors == {}
+        assert archive.as_of([LEVEL]).equals(before)
+    assert {request.query["SensorNums"] for request in received} == {"15", "6", "76"}
+    line = next((line for line in late_gauge_lines(DAM, report.table.to_dicts()) if "cdec LEV" in line), "")
+    assert ": the newest value is 11 days old; if the gauge has ended, name another one" in line
 
 
 def test_the_plan_has_the_requests_of_the_fetch() -> None:

@@ -154,8 +154,22 @@ def test_a_hindcast_has_the_best_reference_with_its_own_error(capsys: pytest.Cap
 
 
 def test_a_fetch_has_a_line_for_each_note(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.print_fetch(DAM, [{"gauge": "a", "note": None}, {"gauge": "b", "note": "3 readings are left out"}])
+    row = {"gauge": DAM.target_gauge.column, "age": 3, "error": None, "note": None}
+    terminal.print_fetch(DAM, [row, row | {"note": "3 readings are left out"}])
     assert capsys.readouterr().out.endswith("\n  · 3 readings are left out\n")
+
+
+def test_a_fetch_names_each_gauge_whose_newest_value_is_old(capsys: pytest.CaptureFixture[str]) -> None:
+    gauge = DAM.target_gauge
+    row = {"gauge": gauge.column, "age": 4, "error": None, "note": None}
+    terminal.print_fetch(DAM, [row])
+    sentence = f"  · {gauge.title} ({gauge.source} {gauge.station}): the newest value is 4 days old; if the gauge has "
+    assert sentence in capsys.readouterr().out
+    slow = DAM.model_copy(update={"gauges": (gauge.model_copy(update={"latency_h": 25.0}), *DAM.gauges[1:])})
+    assert terminal.late_gauge_lines(slow, [row | {"age": 5}]) == []
+    assert len(terminal.late_gauge_lines(slow, [row | {"age": 6}])) == 1
+    for other in ({"age": None}, {"error": "down"}):
+        assert terminal.late_gauge_lines(DAM, [row | other]) == []
 
 
 def test_there_is_no_progress_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,9 +17,13 @@ from forebay.dams.gauge import Gauge
 from forebay.errors import SourceError
 from forebay.settings import HttpSettings
 from forebay.sources.answers import answer_parser, json_of
+from forebay.sources.cdec import parse_answer
+from forebay.sources.cwms import parse as cwms
+from forebay.sources.cwms.stations import project_series
 from forebay.sources.hydstra import parse
 from forebay.sources.hydstra.fetch import Period, fetch_by_calls
 from forebay.sources.hydstra.stations import parse_series, parse_sites
+from forebay.sources.usgs import parse as usgs
 from forebay.text import printable, unprintable
 from tests.junk import with_junk
 from tests.shared import SHARED, needs_shared
@@ -85,6 +91,51 @@ def test_an_answer_with_junk_is_a_source_error_or_a_table(path: Path) -> None:
                 assert "Error:" not in text, f"{place} = {junk}: a rule of the parser must say it, not {text}"
                 assert unprintable(text) is None, f"{place} = {junk}: {text!r}"
     assert count >= 20
+
+
+def usgs_rows(parse_rows: Callable[[list[Any]], object]) -> Callable[[bytes], object]:  # Any: JSON objects
+    return lambda answer: parse_rows(usgs.parse_page(answer).rows)
+
+
+PARSERS: dict[str, list[Callable[[bytes], object]]] = {
+    "usgs": [usgs_rows(usgs.parse_values), usgs_rows(usgs.parse_series), usgs_rows(usgs.parse_locations)],
+    "cwms": [
+        cwms.parse_timeseries,
+        cwms.parse_catalog,
+        lambda answer: project_series(cwms.parse_catalog(answer).entries),
+    ],
+    "cdec": [parse_answer],
+}
+"""Of the services whose own tests have no junk in each recording."""
+UNREAD = ("waterdata_queryables.json", "waterdata_ogc_fixtures.json")
+"""Lists of properties and test data of another program, no answers."""
+
+
+def is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text("utf-8-sig"))
+    except ValueError:
+        return False
+    return True
+
+
+@needs_shared
+@pytest.mark.parametrize("service", PARSERS)
+def test_junk_in_each_recording_of_a_service(service: str, subtests: pytest.Subtests) -> None:
+    """Each parser of the service, those of its stations too, reads each recording, whatever it is."""
+    folder = SHARED / "recordings" / service
+    recordings = [path for path in sorted(folder.iterdir()) if path.name not in UNREAD and is_json(path)]
+    assert recordings
+    for path in recordings:
+        with subtests.test(path.name):
+            for place, junk, answer in with_junk(path.read_text("utf-8-sig")):
+                for parser in PARSERS[service]:
+                    try:
+                        parser(answer.encode("utf-8", errors="surrogatepass"))
+                    except SourceError as error:
+                        text = f"{place} = {junk}: {error}"
+                        assert "Error:" not in text, f"a rule of the parser must say it: {text}"
+                        assert unprintable(str(error)) is None, text
 
 
 def test_junk_in_a_list_of_sites() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -278,6 +278,16 @@ def test_a_daily_reading_is_the_one_closest_to_its_clock_time() -> None:
 def test_readings_of_a_service_with_a_wrong_clock_are_left_out_until_their_time() -> None:
     ahead = hub_of(every(DAY, at(0) + 365 * DAY, LEVELS))
     assert fetch(ahead, other(), SINCE, date(2025, 3, 1)).is_empty()
+
+
+def test_the_datum_in_a_unit_must_be_that_of_the_dam() -> None:
+    """A hub may name the datum in the unit; no recorded answer does."""
+    gauge, ahd = level(), dam().target.model_copy(update={"datum": "m AHD (Australian Height Datum)"})
+    for unit, message in (("m", ""), ("mAHD", ""), ("mASD", "the unit 'mASD' names the datum ASD, but target.datum")):
+        hub = replace(BUREAU, series=[replace(one, unit=unit) for one in BUREAU.series if one.ts_id == "101"])
+        with served(hub) as settings, pytest.raises(SourceError, match=message) if message else nullcontext():
+            target = dam().model_copy(update={"target": ahd})
+            assert len(fetch_readings(gauge, target, SINCE, UNTIL, settings=settings, now=NOW)) == 16
 
 
 def test_the_unit_must_not_change() -> None:

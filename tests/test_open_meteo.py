@@ -16,7 +16,7 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import day_start
-from forebay.dams.weather import parse_points
+from forebay.dams.weather import Weather, parse_points
 from forebay.errors import ConfigError, MissingRunError, SourceError
 from forebay.jobs.datasets import daily_dataset, forecast_dataset
 from forebay.report.screening import render_screening
@@ -25,7 +25,7 @@ from forebay.services import SERVICES, attributions
 from forebay.settings import HttpSettings, load_settings
 from forebay.sources import fetch_readings, plan_requests
 from forebay.sources.hours import day_values
-from forebay.sources.open_meteo import parse
+from forebay.sources.open_meteo import forecasts, parse
 from forebay.sources.open_meteo.request import service_url
 from forebay.sources.request import Request
 from forebay.sources.transport import open_transport
@@ -390,6 +390,16 @@ def test_a_wrong_answer_is_one_sentence_and_no_reading(answer: Callable[[Receive
     assert len(received) == (4 if caught.value.retryable else 1)
 
 
+def test_a_clock_that_is_ahead_of_the_service_is_a_sentence_with_its_reason() -> None:
+    dam, ahead = dam_of(rain()), NOW + timedelta(days=3)
+    with (
+        open_meteo_server(OpenMeteo(NOW)) as (settings, received),
+        pytest.raises(SourceError, match=r"refused the request \(Parameter .* is out of allowed range from 1940"),
+    ):
+        fetch_readings(gauge_of(dam), dam, date(2024, 6, 20), ahead.date(), settings=settings, now=ahead)
+    assert len(received) == 1
+
+
 def test_a_unit_that_changes_between_two_parts_is_an_error() -> None:
     def answer(request: Received) -> Reply:
         content = json.loads(OpenMeteo(NOW).answer(request).body)
@@ -420,7 +430,7 @@ def test_the_key_is_a_parameter_of_the_query_that_nothing_shows(caplog: pytest.L
     service = OpenMeteo(NOW, errors=[moved, refusal(f"API key {KEY} is wrong")])
     dam = dam_of(rain())
     with open_meteo_server(service, key=KEY) as (settings, received):
-        with pytest.raises(SourceError, match=r"refused the request \(API key \*\*\* is wrong\)") as caught:
+        with pytest.raises(SourceError, match=r"refuses the API key \(API key \*\*\* is wrong\)") as caught:
             fetch_readings(gauge_of(dam), dam, date(2024, 5, 1), date(2024, 5, 2), settings=settings, now=NOW)
         good = fetch_readings(gauge_of(dam), dam, date(2024, 5, 1), date(2024, 5, 2), settings=settings, now=NOW)
         planned = plan_requests(gauge_of(dam), dam, date(2024, 5, 1), date(2024, 5, 2), settings=settings, now=NOW)
@@ -429,6 +439,53 @@ def test_the_key_is_a_parameter_of_the_query_that_nothing_shows(caplog: pytest.L
     shown = str(caught.value) + repr(planned) + repr(settings) + caplog.text
     assert "Zq7" not in shown and "Zq8" not in shown
     assert "HTTP Request" in caplog.text, "the library's log was on"
+
+
+def test_a_wrong_key_has_its_own_sentence_without_the_key() -> None:
+    dam = dam_of(rain())
+    with (
+        open_meteo_server(OpenMeteo(NOW), key="wrong-key") as (settings, received),
+        pytest.raises(SourceError) as caught,
+    ):
+        fetch_readings(gauge_of(dam), dam, date(2024, 5, 1), date(2024, 5, 2), settings=settings, now=NOW)
+    assert str(caught.value) == (
+        "open_meteo, station -33.9,150.6: the service refuses the API key (The supplied API key is invalid); correct "
+        "OPEN_METEO_API_KEY in the environment, or unset it to request without a key (free use is non-commercial)"
+    )
+    assert len(received) == 1, "a wrong key is not tried again"
+    assert "correct OPEN_METEO_API_KEY" in weather_error(key="wrong-key")
+
+
+def weather_error(*, key: str) -> str:
+    """Error of a request for the current weather forecast."""
+    weather = Weather.model_validate({"id": "rain", "model": "ecmwf_ifs", "points": "-33.9,150.6"})
+    dam = dam_of(rain())
+    with (
+        open_meteo_server(OpenMeteo(NOW), key=key) as (settings, _),
+        open_transport(settings.http) as send,
+        pytest.raises(SourceError) as caught,
+    ):
+        forecasts.current_forecast(send, weather, dam, settings=settings, now=NOW)
+    return str(caught.value)
+
+
+def test_an_answer_in_the_windows_code_page_has_its_units() -> None:
+    """The sign of the unit is not ASCII."""
+    dam = dam_of(rain(role="temperature", variable="temperature", unit="degC"))
+    service = OpenMeteo(NOW)
+
+    def answer(request: Received) -> Reply:
+        text = service.answer(request).body.decode("utf-8")
+        assert '"°C"' in text
+        return Reply(text.encode("cp1252"))
+
+    body = '{"latitude":1,"hourly_units":{"t":"°C"},"hourly":{"time":[],"t":[]}}'.encode("cp1252")
+    assert parse.points_of(body)[0]["hourly_units"] == {"t": "°C"}
+    with loopback_server(answer) as (url, _):
+        settings, _ = load_settings(Path(), {"FOREBAY_SOURCES__OPEN_METEO__URL": f"{url}/v1/archive"})
+        readings = fetch_readings(gauge_of(dam), dam, date(2024, 5, 1), date(2024, 5, 2), settings=settings, now=NOW)
+    assert readings.equals(fetch(dam, date(2024, 5, 1), date(2024, 5, 2)))
+    assert len(readings) == 2
 
 
 def test_no_other_host_gets_the_key_of_a_query() -> None:

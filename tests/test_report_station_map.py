@@ -118,7 +118,10 @@ def test_two_to_six_rings_the_last_at_the_radius(radius_km: float) -> None:
 
 
 def test_a_map_without_stations_names_the_place() -> None:
-    assert "The &lt;Place&gt;" in svg_of(stations_at())
+    empty = svg_of(stations_at())
+    assert "The &lt;Place&gt;" in empty
+    assert ">variable<" not in empty, "a legend without entries has no title either"
+    assert ">variable<" in svg_of(stations_at(("a", 1.0, 0.0)))
 
 
 # --- the command ----------------------------------------------------------------------------------------------------

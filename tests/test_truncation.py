@@ -153,6 +153,38 @@ def test_many_records_that_end_on_any_day_have_the_same_forecasts(world: World) 
     check_truncation(world)
 
 
+INFLOW_DAYS = 240
+
+
+@cache
+def inflow_world() -> tuple[World, HindcastResult]:
+    """A lake with a gauged release and forecasts of its inflow, some of which are missing; its hindcast."""
+    target = {"role": "target", "station": "lake", "variable": "storage", "unit": "ML"}
+    gauges = (target, GAUGES["release"], GAUGES["inflow"])
+    dam = with_two_leads(synthetic.small_dam(*gauges, unit="ML", forcings=[FORECASTS[1]]))
+    frame = synthetic.daily(dam, days=600, seed=5).head(INFLOW_DAYS)
+    truth = 5.0 + synthetic.random_rain(INFLOW_DAYS)
+    issues = synthetic.forcing_issues(dam, truth, forcing="outlook", days=3, error=0.3)
+    missing = init_time(synthetic.FIRST_DAY + timedelta(days=160), dam.time_zone)
+    issues = issues.filter(~pl.col("issue_time").is_between(missing, missing + timedelta(days=4)))
+    world = World(dam, frame, issues, INFLOW_DAYS - 1)
+    return world, run_uncached(frame, dam, issues)
+
+
+@pytest.mark.parametrize(("end", "has_forecast"), [(60, True), (162, False), (220, True)])
+def test_a_live_forecast_from_an_inflow_forecast_is_its_later_hindcast_row(end: int, has_forecast: bool) -> None:
+    """As known at the end of the day: later issues of the same forecast do not exist yet."""
+    world, later = inflow_world()
+    live = world.until(end)
+    result = run_uncached(live.frame, live.dam, live.issues)
+    compare_until(end, result, later)
+    last = result.forecasts.filter(init_date=synthetic.FIRST_DAY + timedelta(days=end), quantile=0.5)
+    last = last.filter(pl.col("lead_time") > 0).sort("lead_time")
+    by_inflow, by_change = (last.filter(model=name)["change"].to_list() for name in ("inflow_ahead", "damped_change"))
+    assert len(by_inflow) >= 2
+    assert (by_inflow != by_change) == has_forecast, "the live forecast uses the issue of its day"
+
+
 KABINI_DAYS = 900
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -29,7 +29,20 @@ from tests.junk import with_junk
 from tests.loopback import loopback_server
 from tests.readings import make_gauge
 from tests.services import uk_ea as service
-from tests.services.uk_ea import ARCHIVE, ARCHIVE_DAM, DAYS, FIRST, FLOW, GUID, LEVEL, MONITORING, RAIN, RIVER, Agency
+from tests.services.uk_ea import (
+    ARCHIVE,
+    ARCHIVE_DAM,
+    DAYS,
+    FIRST,
+    FLOW,
+    GUID,
+    LEVEL,
+    MONITORING,
+    RAIN,
+    RIVER,
+    Agency,
+    station,
+)
 from tests.shared import SHARED, needs_shared
 
 FOLDER = SHARED / "recordings" / "uk_ea"
@@ -279,6 +292,52 @@ def test_a_measure_that_the_service_does_not_know_any_more() -> None:
             fetch_readings(make_gauge(POLSON, **INFLOW), dam(), SINCE, UNTIL, settings=settings, now=NOW)
 
 
+@pytest.mark.parametrize(
+    ("agency", "gauge", "station_id"),
+    [
+        (ARCHIVE, make_gauge(POLSON, **INFLOW), GUID),
+        (MONITORING, level(source="uk_ea_flood", station="750604", request={"measure": RIVER.notation}), "750604"),
+    ],
+    ids=["archive", "monitoring"],
+)
+def test_a_station_that_has_closed_or_moved_is_one_sentence_with_its_date(
+    agency: Agency, gauge: Gauge, station_id: str
+) -> None:
+    """The next fetch of a station whose id does not exist any more."""
+    assert len(fetch(agency, gauge)) > 0
+    closed = station(station_id, 54.5, -3.0, dateClosed="2024-03-15", stationGuid=GUID)
+    sentence = f"{gauge.source}, station {gauge.station}: the service lists no measure of station {station_id}"
+    for listed, date_text in (((closed,), ", which closed on 2024-03-15"), ((), "")):
+        with pytest.raises(SourceError) as caught:
+            fetch(replace(agency, measures=(), stations=listed), gauge)
+        advice = "; check the gauge's station in the dam file, or choose another one (forebay stations)"
+        assert str(caught.value) == sentence + date_text + advice
+
+
+def test_the_unit_of_a_measure_may_change_between_two_fetches() -> None:
+    """The list of measures states the unit of all readings, so each fetch is in one unit; another kind is an error."""
+    before = fetch(ARCHIVE, level())
+    feet = fetch(replace(ARCHIVE, measures=(replace(LEVEL, unit="ft"),)), level())
+    assert feet["value"].to_list() == pytest.approx([0.3048 * value for value in before["value"]])
+    with pytest.raises(SourceError, match="the answer's unit 'm3/s' is not a unit of reservoir_level"):
+        fetch(replace(ARCHIVE, measures=(replace(LEVEL, unit="m3/s"),)), level())
+
+
+def test_the_datum_in_a_unit_must_be_that_of_the_dam() -> None:
+    """mAOD is above Ordnance Datum, mASD above the zero of the station; "m" says nothing."""
+    target = dam().model_copy(update={"target": dam().target.model_copy(update={"datum": "m above Ordnance Datum"})})
+    for unit, is_refused in (("m", False), ("mAOD", False), ("mASD", True)):
+        agency = replace(ARCHIVE, measures=(replace(LEVEL, unit=unit),))
+        with served(agency) as settings, nullcontext() if not is_refused else pytest.raises(SourceError) as caught:
+            fetch_readings(level(), target, SINCE, UNTIL, settings=settings, now=NOW)
+        assert len(fetch(agency, level())) > 0, "the dam file of the case names no datum that is known"
+    assert str(caught.value) == (
+        f"uk_ea, station {GUID}: the unit 'mASD' names the datum ASD, but target.datum in the dam file is 'm above "
+        "Ordnance Datum' (AOD); choose a series above AOD, or correct target.datum with the full supply level and the "
+        "storage curve"
+    )
+
+
 def test_pages_are_read_to_the_end() -> None:
     whole = fetch(ARCHIVE, level())
     small = replace(ARCHIVE, max_items=100)
@@ -349,12 +408,6 @@ def test_the_plan() -> None:
     ]  # fmt: skip
     recent = plan_requests(level(source="uk_ea_flood", station="1"), dam(), None, UNTIL, settings=settings, now=NOW)
     assert [request.first for request in recent] == [None, datetime(2024, 2, 20)]
-
-
-def station(name: str, latitude: object, longitude: object, **keys: object) -> dict[str, object]:
-    measures = [{"@id": f"{service.ROOT}/id/measures/{name}-level", "parameter": "level", "unitName": "mASD"}]
-    place = {"lat": latitude, "long": longitude, "label": f"Station {name}", "measures": measures}
-    return place | {"stationReference": name, "status": f"{service.ROOT}/def/core/statusActive"} | keys
 
 
 STATIONS = (

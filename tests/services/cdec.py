@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -151,6 +151,13 @@ def _truth(one: Series) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TRUTH, orient="row")
 
 
+def answer_without(rows: Collection[int]) -> CdecService:
+    """The service without some rows of the hourly level."""
+    level = series()[1]
+    kept = [row for k, row in enumerate(level.rows) if k not in rows]
+    return CdecService([replace(level, rows=kept), *(one for one in series() if one.station != "LEV")])
+
+
 def rows_changed(**keys: Json) -> Callable[[bytes], bytes]:
     """An answer with other values of some keys in its third row."""
 
@@ -176,6 +183,7 @@ def cases() -> list[ServiceCase]:
             truth={one.station: _truth(one) for one in service.series},
             now=NOW,
             is_data=lambda request, station: request.query.get("Stations") == station,
+            answer_without=answer_without,
             base="/dynamicapp/req/JSONDataServlet",
             content_faults=[
                 ContentFault("another unit", rows_changed(units="CFS"), "nothing", "'CFS' is not a unit of"),

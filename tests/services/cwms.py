@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -254,6 +254,12 @@ def _truth(one: Series) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TRUTH, orient="row")
 
 
+def _answer_without(rows: Collection[int]) -> CwmsService:
+    """The service without some rows of the inflow."""
+    level, inflow, rain = series()
+    return CwmsService([level, replace(inflow, rows=[row for k, row in enumerate(inflow.rows) if k not in rows]), rain])
+
+
 def cases() -> list[ServiceCase]:
     """The CWMS Data API."""
     service = CwmsService(series())
@@ -269,6 +275,7 @@ def cases() -> list[ServiceCase]:
             truth={one.name: _truth(one) for one in service.series},
             now=NOW,
             is_data=lambda request, station: request.query.get("name") == station,
+            answer_without=_answer_without,
             base="/cwms-data",
             content_faults=[
                 ContentFault("another unit", changed(units="kPa"), "nothing", "'kPa' is not a unit of inflow"),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import polars as pl
 
 from forebay.sources.kiwis import parse
+from forebay.sources.kiwis.stations import parse_stations
 from tests.conformance import TRUTH, ContentFault, ServiceCase
-from tests.loopback import Received, Reply
+from tests.loopback import Answer, Received, Reply
 
 Point = tuple[datetime, float | None, int]
 """Stamp with its zone, value and quality code."""
@@ -296,6 +297,21 @@ def _is_values_of(hub: Hub) -> Callable[[Received, str], bool]:
     return is_data
 
 
+def _answer_without(hub: Hub, ts_id: str) -> Callable[[Collection[int]], Answer]:
+    """The hub without some points of a series."""
+
+    def answer_without(rows: Collection[int]) -> Answer:
+        changed = [
+            replace(series, points=[point for k, point in enumerate(series.points) if k not in rows])
+            if series.ts_id == ts_id
+            else series
+            for series in hub.series
+        ]
+        return replace(hub, series=changed, received=[]).answer
+
+    return answer_without
+
+
 FAULTS = (
     ContentFault("another unit", lambda b: b.replace(b'"mm"', b'"furlong"'), "nothing", "furlong"),
     ContentFault("fewer rows than stated", lambda b: b.replace(b'"rows": "', b'"rows": "1'), "nothing", "states '1"),
@@ -312,6 +328,20 @@ FAULTS = (
 )
 
 
+PLACES = {"410742": ("-35.53", "148.84"), "410730": ("-35.58", "148.82")}
+ATTRIBUTES = {"410742": {"station_gauge_datum": "0.0", "FullStorageLevel": "955.54", "FullStorageVolume": "70897.1"}}
+
+
+def _station_lists() -> tuple[bytes, bytes]:
+    """A list of stations and one of their attributes, as the Bureau sends them."""
+    hub = replace(BUREAU, places=PLACES, attributes=ATTRIBUTES, received=[])
+    query = {"service": "kisters", "type": "queryServices", "format": "json", "datasource": "0"}
+    query |= {"request": "getStationList", "returnfields": "station_no,station_name,station_latitude,station_longitude"}
+    attributes = query | {"ca_sta_returnfields": ",".join(ATTRIBUTES["410742"])}
+    stations, described = (hub.answer(Received("GET", "/", keys, {}, b"")).body for keys in (query, attributes))
+    return stations, described
+
+
 def cases() -> list[ServiceCase]:
     """The Bureau, and another hub."""
     bureau = {1: "", 10: "good", 90: "fair", 140: "unknown", 210: "poor"}
@@ -322,6 +352,7 @@ def cases() -> list[ServiceCase]:
     fields = {"returnfields": "Value,Timestamp,Quality Code", "md_returnfields": "station_no,ts_id,ts_unitsymbol"}
     values = BUREAU.answer(Received("GET", "/", {**common, **query, **fields}, {}, b"")).body
     listing = {"request": "getTimeseriesList", "returnfields": "ts_id,ts_name,station_no,ts_unitsymbol,coverage"}
+    stations, attributes = _station_lists()
     listed = BUREAU.answer(Received("GET", "/", {**common, **listing}, {}, b"")).body
     return [
         ServiceCase(
@@ -335,9 +366,15 @@ def cases() -> list[ServiceCase]:
             },
             now=at(12) + DAYS * DAY + 3 * DAY,
             is_data=_is_values_of(BUREAU),
+            answer_without=_answer_without(BUREAU, "103"),
             base="/waterdata/services",
             content_faults=FAULTS,
-            parsers={"values": (values, parse.parse_values), "series": (listed, parse.parse_series_list)},
+            parsers={
+                "values": (values, parse.parse_values),
+                "series": (listed, parse.parse_series_list),
+                "stations": (stations, parse_stations),
+                "attributes": (attributes, parse.parse_attributes),
+            },
         ),
         ServiceCase(
             service="kiwis",
@@ -346,6 +383,7 @@ def cases() -> list[ServiceCase]:
             truth={station: _truth(rows, grades={}) for station, rows in other.items()},
             now=MIDNIGHT_UTC + (DAYS + 3) * DAY,
             is_data=_is_values_of(OTHER_HUB),
+            answer_without=_answer_without(OTHER_HUB, "5002"),
             base="/KiWIS/KiWIS?hub=1",
             content_faults=(
                 ContentFault("another unit", lambda b: b.replace(b"millim", b"m"), "nothing", "unit of .* changes"),

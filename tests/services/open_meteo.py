@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ import polars as pl
 from forebay.settings import Settings
 from forebay.sources.open_meteo import parse
 from tests.conformance import TRUTH, ContentFault, ServiceCase
-from tests.loopback import Choose, Received, Reply, loopback_server
+from tests.loopback import Answer, Choose, Received, Reply, loopback_server
 
 PATHS = {
     "": "/v1/archive",
@@ -63,10 +63,14 @@ class OpenMeteo:
         First day of the archive with values.
     delay_days
         Newest days of the archive that have no values yet.
+    unknown_hours
+        Hours of the archive that have no rain yet.
     outside
         Whether a point lies outside the domain of the model.
     errors
         Path → replies that come before the correct answers.
+    refused_key
+        An API key that it does not know. The text of the refusal is not recorded.
     limit
         Number of requests after which every request is refused.
     """
@@ -76,8 +80,10 @@ class OpenMeteo:
     missing_runs: set[datetime] = field(default_factory=set)
     first_day: date = date(1940, 1, 1)
     delay_days: int = 2
+    unknown_hours: set[datetime] = field(default_factory=set)
     outside: Callable[[float, float], bool] = lambda _latitude, _longitude: False
     errors: list[Reply] = field(default_factory=list)
+    refused_key: str = "wrong-key"
     limit: int | None = None
     requests: int = 0
 
@@ -86,6 +92,8 @@ class OpenMeteo:
         self.requests += 1
         if self.errors:
             return self.errors.pop(0)
+        if request.query.get("apikey") == self.refused_key:
+            return refusal("The supplied API key is invalid.", 401)
         if self.limit is not None and self.requests > self.limit:
             return refusal("Hourly API request limit exceeded. Please try again in the next hour.", 429)
         endpoint = {path: name for name, path in PATHS.items()}.get(request.path)
@@ -144,12 +152,13 @@ class OpenMeteo:
         return today, today + timedelta(days=days - 1), newest_run(self.now)
 
     def _value(
-        self, endpoint: str, value: Callable[..., float], hour: datetime, origin: tuple[datetime | None, int, int]
+        self, endpoint: str, value: partial[float], hour: datetime, origin: tuple[datetime | None, int, int]
     ) -> float | None:
         run, member, before = origin
         if endpoint == "":
             has_value = self.first_day <= hour.date() <= self.now.date() - timedelta(days=self.delay_days)
-            return value(hour) if has_value else None
+            is_known = hour not in self.unknown_hours or value.args[0] != "precipitation"
+            return value(hour) if has_value and is_known else None
         if endpoint == "previous_runs":
             return value(hour, newest_run(hour - before * timedelta(days=1), delay=timedelta(0)))
         assert run is not None
@@ -253,6 +262,12 @@ def _truth(station: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TRUTH, orient="row")
 
 
+def _answer_without(rows: Collection[int]) -> Answer:
+    """The archive before it has the hours of some days of rain, the first hour of each."""
+    first = datetime(2018, 12, 1, 25 - ZONE_H, tzinfo=UTC)
+    return replace(CASE, unknown_hours={first + k * timedelta(days=1) for k in rows}).answer
+
+
 def _without_an_hour(body: bytes) -> bytes:
     content = json.loads(body)
     for column in content["hourly"].values():
@@ -277,6 +292,8 @@ def cases() -> list[ServiceCase]:
             truth={station: _truth(station) for station in STATIONS},
             now=CASE.now,
             is_data=lambda request, station: station.split(",")[0] == request.query.get("latitude"),
+            answer_without=_answer_without,
+            answer_later=lambda now: replace(CASE, now=now, delay_days=2 + (now - CASE.now).days).answer,
             base=PATHS[""],
             content_faults=[
                 ContentFault("another unit", lambda b: b.replace(b'"mm"', b'"km"'), "nothing", "unit 'km' is not"),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
 
 from forebay.sources.uk_ea import parse
+from forebay.sources.uk_ea.stations import parse_station_series, parse_stations
 from tests.conformance import TRUTH, ContentFault, ServiceCase
-from tests.loopback import Received, Reply
+from tests.loopback import Answer, Received, Reply
 
 Json = Any  # Any: a JSON value
 HYDROLOGY = "/hydrology"
@@ -57,6 +58,9 @@ class Agency:
             return self._reply([self._measure(m) for m in self.measures if m.station in request.query.values()])
         if path == "id/stations":
             return self._reply(list(self.stations))
+        if path.startswith("id/stations/"):
+            items = [one for one in self.stations if path.rpartition("/")[2] in (one.get("stationGuid"), _name(one))]
+            return self._reply(items[0]) if items else Reply(b"Not Found", 404)
         for measure in self.measures:
             if path == f"id/measures/{measure.notation}/readings":
                 return self._readings(measure, request.query)
@@ -91,6 +95,10 @@ class Agency:
         offset = 0 if self.ignores_offset else int(query.get("_offset", 0))
         newest_first = chosen[::-1]
         return self._reply([{**about, **row} for row in newest_first[offset : offset + limit]], limit=limit)
+
+
+def _name(item: Mapping[str, Json]) -> Json:
+    return item.get("stationReference")
 
 
 def archive_day(day: date, value: float | None, quality: str, completeness: str = "Complete") -> dict[str, Json]:
@@ -212,6 +220,33 @@ def _is_readings_of(agency: Agency, stations: Mapping[str, str]) -> Callable[[Re
     return is_data
 
 
+def _answer_without(agency: Agency, measure: Measure) -> Callable[[Collection[int]], Answer]:
+    """The service without some readings of a measure."""
+
+    def answer_without(rows: Collection[int]) -> Answer:
+        changed = replace(measure, readings=[row for k, row in enumerate(measure.readings) if k not in rows])
+        others = [other for other in agency.measures if other != measure]
+        return replace(agency, measures=[changed, *others], received=[]).answer
+
+    return answer_without
+
+
+def station(name: str, latitude: Json, longitude: Json, **keys: Json) -> dict[str, Json]:
+    """A station of an answer to `id/stations`, with one measure."""
+    measures = [{"@id": f"{ROOT}/id/measures/{name}-level", "parameter": "level", "unitName": "mASD"}]
+    place = {"lat": latitude, "long": longitude, "label": f"Station {name}", "measures": measures}
+    return place | {"stationReference": name, "status": f"{ROOT}/def/core/statusActive"} | keys
+
+
+STATIONS = json.dumps({
+    "meta": {"limit": 10},
+    "items": [
+        station("1", 54.56, -3.06, label="Thirlmere Reservoir", dateOpened="1997-10-29", riverName="Beck"),
+        station("2", [54.60], [-3.06], status={"@id": "x/statusClosed"}, dateClosed=["2020-01-01"], stationGuid=GUID),
+    ],
+}).encode()  # fmt: skip
+
+
 def _faults(measure: Measure) -> tuple[ContentFault, ...]:
     name = measure.notation.encode()
     return (
@@ -239,11 +274,14 @@ def cases() -> list[ServiceCase]:
             truth={GUID: _truth(LEVEL, words), FLOW.notation: _truth(FLOW, words)},
             now=now,
             is_data=_is_readings_of(ARCHIVE, {LEVEL.notation: GUID, FLOW.notation: FLOW.notation}),
+            answer_without=_answer_without(ARCHIVE, FLOW),
             base=HYDROLOGY,
             content_faults=_faults(FLOW),
             parsers={
                 "readings": (flow, lambda answer: parse.parse_readings(answer, FLOW.notation)),
                 "measures": (measures, parse.parse_measures),
+                "stations": (STATIONS, parse_stations),
+                "station series": (STATIONS, parse_station_series),
             },
         ),
         ServiceCase(
@@ -253,6 +291,7 @@ def cases() -> list[ServiceCase]:
             truth={"750604": _truth(RIVER, {}), "E7050": _truth(RAIN, {})},
             now=now,
             is_data=_is_readings_of(MONITORING, {RIVER.notation: "750604", RAIN.notation: "E7050"}),
+            answer_without=_answer_without(MONITORING, RAIN),
             base=FLOOD,
             small={"points_per_request": 700},
             content_faults=_faults(RAIN),

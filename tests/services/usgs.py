@@ -10,8 +10,8 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +22,7 @@ from forebay.dams.local_time import day_start
 from forebay.dams.variables import VARIABLES
 from forebay.sources.usgs import parse
 from tests.conformance import TRUTH, ContentFault, ServiceCase
-from tests.loopback import Received, Reply
+from tests.loopback import Answer, Received, Reply
 
 Json = Any  # Any: a JSON value
 BASE = "/ogcapi/v1"
@@ -465,7 +465,12 @@ FAULTS = [
 
 
 def _case(
-    dam_file: str, truths: Mapping[str, pl.DataFrame], unit: tuple[bytes, bytes], small: Mapping[str, float]
+    dam_file: str,
+    truths: Mapping[str, pl.DataFrame],
+    unit: tuple[bytes, bytes],
+    small: Mapping[str, float],
+    *,
+    record: Record,
 ) -> ServiceCase:
     page = CONTENT.answer(_received("daily", limit="3")).body
     series = CONTENT.answer(_received("time-series-metadata", limit="3")).body
@@ -477,6 +482,7 @@ def _case(
         truth=truths,
         now=NOW,
         is_data=is_values,
+        answer_without=_answer_without(record),
         base=BASE,
         small=small,
         content_faults=[
@@ -489,6 +495,16 @@ def _case(
             "locations": (locations, lambda answer: parse.parse_locations(parse.parse_page(answer).rows)),
         },
     )
+
+
+def _answer_without(record: Record) -> Callable[[Collection[int]], Answer]:
+    """The service without some values of a record."""
+
+    def answer_without(rows: Collection[int]) -> Answer:
+        changed = replace(record, values=[value for k, value in enumerate(record.values) if k not in rows])
+        return replace(CONTENT, records=[changed, *(other for other in CONTENT.records if other != record)]).answer
+
+    return answer_without
 
 
 def _received(collection: str, **query: str) -> Received:
@@ -504,12 +520,14 @@ def cases() -> list[ServiceCase]:
             {LAKE: truth(LEVEL, "reservoir_level", "ft"), RIVER: flow},
             (b'"ft^3/s"', b'"m3/s"'),
             {"points_per_request": 9},
+            record=FLOW,
         ),
         _case(
             MIDNIGHT_DAM,
             {RIVER.removeprefix("USGS-"): flow, LAKE: truth(STORAGE, "storage", "ac-ft")},
             (b'"ac-ft"', b'"[Mft3]"'),
             {"days_per_request": 10},
+            record=STORAGE,
         ),
         _case(
             CONTINUOUS_DAM,
@@ -519,5 +537,6 @@ def cases() -> list[ServiceCase]:
             },
             (b'"in"', b'"mm"'),
             {"points_per_request": 100, "days_per_request": 12},
+            record=HOURLY_RAIN,
         ),
     ]

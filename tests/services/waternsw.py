@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
@@ -13,7 +14,7 @@ from forebay.sources.hydstra import parse
 from forebay.sources.quality import grades
 from tests.conformance import TRUTH, ContentFault, ServiceCase
 from tests.hydstra_server import PATH, RECORDED_TEXTS, answer_to, gauges
-from tests.loopback import Received, Reply
+from tests.loopback import Answer, Received, Reply
 from tests.shared import SHARED
 
 LAST = date(2020, 3, 1)
@@ -33,6 +34,21 @@ def _is_data(request: Received, station: str) -> bool:
     call = _call(request)
     params = call["params"]
     return call["function"] == "get_ts_traces" and isinstance(params, dict) and params["site_list"] == station
+
+
+def _answer_without(rows: Collection[int]) -> Answer:
+    """The service without some days of the gauge 563035."""
+    days = {int(f"{day:%Y%m%d}000000") for k, day in enumerate(gauges()["563035"].days) if k in rows}
+
+    def answer(request: Received) -> Reply:
+        if not _is_data(request, "563035"):
+            return _answer(request)
+        envelope = json.loads(_answer(request).body)
+        for trace in envelope["return"]["traces"]:
+            trace["trace"] = [point for point in trace["trace"] if point["t"] not in days]
+        return Reply(json.dumps(envelope).encode())
+
+    return answer
 
 
 def _truth(station: str) -> pl.DataFrame:
@@ -70,6 +86,7 @@ def cases() -> list[ServiceCase]:
             truth={station: _truth(station) for station in STATIONS},
             now=datetime(2020, 3, 3, tzinfo=UTC),
             is_data=_is_data,
+            answer_without=_answer_without,
             base=PATH,
             content_faults=[
                 ContentFault("another unit", lambda body: body.replace(b"Millim", b"Kilom"), "nothing", "Kilometres"),

@@ -59,12 +59,13 @@ def station_map(stations: NearbyStations, place: str) -> AnyChart:
     labels = _labels(dots, SIDE / (2 * reach))
     variables = [name for name in (*VARIABLE_COLOURS, UNKNOWN_VARIABLE) if name in set(dots["variable"])]
     scale = colour_scale({name: VARIABLE_COLOURS.get(name, EXTRA_COLOURS[1]) for name in variables})
+    legend = alt.Legend(title="variable") if variables else None  # without a dot its title would stay alone
     texts = ("source:N", "station:N", "name:N", "variable:N", "first_day:N", "last_day:N")
     tips = [*texts[:4], alt.Tooltip("km:Q", format=".1f"), *texts[4:]]
     points = (
         alt.Chart(dots)
         .mark_circle(size=70, opacity=1, stroke="#ffffff", strokeWidth=0.8)
-        .encode(x=x, y=y, color=alt.Color("variable:N", title="variable", scale=scale), tooltip=tips)
+        .encode(x=x, y=y, color=alt.Color("variable:N", scale=scale, legend=legend), tooltip=tips)
     )
     centre = alt.Chart(pl.DataFrame({"east": [0.0], "north": [0.0]})).encode(x=x, y=y)
     layers = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -16,7 +17,7 @@ from forebay.charts.formats import NO_VALUE, format_count, format_time
 from forebay.charts.score_tables import scored_windows, without_repeats
 from forebay.cli.log_output import is_json
 from forebay.dams.dam import Dam
-from forebay.forecasts.issue import IssuedForecast
+from forebay.forecasts.issue import STALE_DAYS, IssuedForecast
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.text import printable
 from forebay.verify.score_tables import compare_scores
@@ -113,6 +114,22 @@ def print_fetch(dam: Dam, rows: Sequence[Mapping[str, object]]) -> None:
     for row in rows:
         if row["note"] is not None:
             line(f"  · {row['note']}")
+    for text in late_gauge_lines(dam, rows):
+        line(f"  · {text}")
+
+
+def late_gauge_lines(dam: Dam, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """A sentence for each gauge of a fetch whose newest value is more than `STALE_DAYS` older than its delay."""
+    ages = {str(row["gauge"]): row["age"] for row in rows if row["error"] is None}
+    texts = []
+    for gauge in dam.gauges:
+        age, due = ages.get(gauge.column), STALE_DAYS + math.ceil(gauge.latency_h / 24)
+        if isinstance(age, int) and age > due:
+            texts.append(
+                f"{gauge.title} ({gauge.source} {gauge.station}): the newest value is {age:,} days old; if the gauge "
+                f"has ended, name another one in the dam file (forebay stations {dam.id})"
+            )
+    return texts
 
 
 def print_flag_runs(dam: Dam, rows: Sequence[Mapping[str, object]], page: Path) -> None:

@@ -26,7 +26,7 @@ def json_of(answer: str | bytes) -> Json:
     SourceError
         If the answer is not JSON.
     """
-    text = answer if isinstance(answer, str) else _decode(answer)
+    text = answer if isinstance(answer, str) else decode_answer(answer)
     try:
         value = json.loads(text)
         # A control character or half of a character is escaped in JSON, so most answers need no second look.
@@ -36,7 +36,8 @@ def json_of(answer: str | bytes) -> Json:
         raise SourceError(f"the answer is not JSON, it begins {start!r}; try again later", retryable=True) from None
 
 
-def _decode(answer: bytes) -> str:
+def decode_answer(answer: bytes) -> str:
+    """The text of an answer in UTF-8 or, where it is not UTF-8, in the Windows code page."""
     try:
         return answer.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -17,7 +17,7 @@ import polars as pl
 
 from forebay.dams.local_time import day_start, local_date
 from forebay.errors import ConfigError, SourceError
-from forebay.sources.answers import Json, answer_parser, json_of
+from forebay.sources.answers import Json, answer_parser, decode_answer, json_of
 from forebay.sources.gauge_fetch import (
     Instants,
     Period,
@@ -184,7 +184,7 @@ def parse_answer(answer: str | bytes) -> pl.DataFrame:
     SourceError
         If it is neither, or a row lacks something.
     """
-    text = answer if isinstance(answer, str) else answer.decode("utf-8-sig", errors="replace")
+    text = answer if isinstance(answer, str) else decode_answer(answer)
     rows = _csv_rows(text) if text.lstrip().startswith("STATION_ID") else json_of(answer)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise SourceError(

@@ -19,6 +19,7 @@ from forebay.tables import INSTANT
 
 SCREENED, OKAY, NO_VALUE, QUESTIONABLE, REJECTED, REPLACED = 1, 2, 4, 8, 16, 128
 """Bits of a quality code (HEC's documentation): screened, the four validity bits, "differs from the original"."""
+_MAX_OFFSET = 1e6
 _ALL_BITS = 0xFFFF_FFFF
 _EPOCH = datetime(1970, 1, 1)
 _MAX_MS = 7_258_118_400_000  # 2200-01-01
@@ -262,9 +263,11 @@ def _datum(info: Json) -> VerticalDatum | None:
         return None
     offsets, estimates = {}, set()
     table = _object(info)
-    for offset in table.get("offsets") or []:
+    listed = table.get("offsets") or []
+    for offset in listed if isinstance(listed, list) else [listed]:
         name, value = (offset.get("to-datum"), offset.get("value")) if isinstance(offset, dict) else (None, None)
-        if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, int | float):
+        is_name, is_number = isinstance(name, str), isinstance(value, int | float) and not isinstance(value, bool)
+        if name is None or value is None or not (is_name and is_number and abs(value) < _MAX_OFFSET):
             raise SourceError(f"the answer's offset of datums {str(offset)[:60]!r} cannot be read; try again later")
         offsets[name] = float(value)
         if offset.get("estimate") is not False:

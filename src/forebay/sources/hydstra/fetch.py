@@ -17,6 +17,7 @@ from forebay.dams.local_time import zone
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError, SourceError
 from forebay.services import service_named
+from forebay.sources.datums import check_unit_datum
 from forebay.sources.gauge_fetch import Period, readings_in_period, refuse_lost_start, station_errors
 from forebay.sources.hydstra.parse import (
     CLOCK,
@@ -94,6 +95,8 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
         for start, end in _calls(_span(gauge, record, period), gauge, limits):
             answer = call("get_ts_traces", "2", _traces_params(gauge, codes, start, end))
             traces = _traces_of(answer, gauge.station, codes[1])
+            for trace in traces:
+                check_unit_datum(trace.unit, gauge, dam)
             part = [readings_of(_within(trace, start, end), gauge) for trace in traces]
             if start == _interval_at(gauge, record.start) and codes[0] == codes[1]:
                 # Not where the service computes the variable: the computed record may begin later.

@@ -13,6 +13,7 @@ import polars as pl
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, SourceError
 from forebay.services import service_named
+from forebay.sources.datums import check_unit_datum
 from forebay.sources.gauge_fetch import (
     Period,
     day_parts,
@@ -130,6 +131,7 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
         for start, end in day_parts(first, last, days_per_request(gauge, limits)):
             for part in _values(call, listed, start, end):
                 listed, readings = _part_readings(listed, part.answer, gauge)
+                check_unit_datum(listed.unit, gauge, dam)
                 if period.since is None and listed.first is not None and part.first == first:
                     refuse_lost_start(readings, part.first, part.last)
                 parts.append(readings_of_days(readings, gauge, dam, within_part(period, part.first, part.last)))

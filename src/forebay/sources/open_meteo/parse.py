@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.errors import MissingRunError, SourceError
-from forebay.sources.answers import Json, answer_parser, json_of
+from forebay.sources.answers import Json, answer_parser, decode_answer, json_of
 from forebay.text import printable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ MAX_CELL_DEG = 2.0
 
 _NAN = re.compile(r"(?<=[:\[,])(\s*)-?nan(?=\s*[,}\]])")
 _LIMIT = re.compile(r"(minutely|hourly|daily|monthly)\b.*\blimit exceeded", re.IGNORECASE)
+_KEY = re.compile(r"\bapi[ _-]?key\b", re.IGNORECASE)
 _MAX_REASON = 200
 _LATER = "try again later"
 _ADVICE = "check points, model and variable in the dam file"
@@ -67,7 +68,7 @@ def points_of(answer: bytes) -> list[dict[str, Json]]:
     MissingRunError
         If the service does not have the run.
     """
-    text = answer.decode("utf-8-sig", errors="replace")
+    text = decode_answer(answer)
     if "modelRunUnavailable" in text:
         raise MissingRunError("the service does not have this run of the model")
     content = json_of(_NAN.sub(r"\1null", text))
@@ -86,6 +87,11 @@ def points_of(answer: bytes) -> list[dict[str, Json]]:
 
 def _refusal(reason: Json) -> SourceError:
     text = printable(" ".join(reason.split()))[:_MAX_REASON].rstrip(".") if isinstance(reason, str) else "no reason"
+    if _KEY.search(text):
+        return SourceError(
+            f"the service refuses the API key ({text}); correct OPEN_METEO_API_KEY in the environment, or unset it to "
+            "request without a key (free use is non-commercial)"
+        )
     limit = _LIMIT.search(text)
     if limit is None:
         return SourceError(f"the service refused the request ({text}); {_ADVICE}")

@@ -16,6 +16,7 @@ import polars as pl
 from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, SourceError
 from forebay.services import service_named
+from forebay.sources.datums import check_unit_datum
 from forebay.sources.gauge_fetch import (
     Period,
     day_parts,
@@ -30,7 +31,7 @@ from forebay.sources.gauge_fetch import (
 from forebay.sources.points import readings_of_points
 from forebay.sources.request import PlannedRequest, Request, Send
 from forebay.sources.transport import open_transport
-from forebay.sources.uk_ea.parse import page_of, parse_measures, parse_readings
+from forebay.sources.uk_ea.parse import page_of, parse_measures, parse_readings, text_of
 from forebay.sources.units import gauge_unit
 from forebay.tables import READINGS
 
@@ -109,7 +110,12 @@ def fetch_by_calls(call: Call, gauge: Gauge, dam: Dam, period: Period, *, limits
     """The readings that `fetch_readings` returns, with any `call` as the service."""
     query = _measures_query(gauge)
     with station_errors(gauge):
-        measure, unit = _measure(parse_measures(call("id/measures", query)), gauge)
+        measures = parse_measures(call("id/measures", query))
+        if measures.is_empty():
+            raise _unknown_station(call, gauge)
+        measure, unit_text = _measure(measures, gauge)
+        check_unit_datum(unit_text, gauge, dam)
+        unit = gauge_unit(unit_text, gauge)
         path = f"id/measures/{quote(measure, safe='')}/readings"
         first, last = _first_day(call, path, measure, gauge, dam, period), last_day(dam, period)
         parts = [READINGS.empty()]
@@ -156,12 +162,23 @@ def _measures_query(gauge: Gauge) -> dict[str, str]:
     return {"station" if _is_archive(gauge) else "stationReference": _station(gauge)}
 
 
+def _unknown_station(call: Call, gauge: Gauge) -> SourceError:
+    """The error of a station without measures, with the date on which it closed where the service knows that."""
+    station = _station(gauge)
+    try:
+        items = page_of(call(f"id/stations/{quote(station, safe='')}", {})).items
+    except SourceError:
+        items = []
+    dates = [text_of(item.get("dateClosed"))[:10] for item in items]
+    closed = next((f", which closed on {date}" for date in dates if date), "")
+    return SourceError(
+        f"the service lists no measure of station {station}{closed}; check the gauge's station in the dam file, or "
+        "choose another one (forebay stations)"
+    )
+
+
 def _measure(measures: pl.DataFrame, gauge: Gauge) -> tuple[str, str]:
-    """Notation and unit (forebay's name) of the one measure that the gauge names."""
-    if measures.is_empty():
-        raise SourceError(
-            f"the service lists no measure of station {_station(gauge)}; check the gauge's station in the dam file"
-        )
+    """Notation and unit (as published) of the one measure that the gauge names."""
     is_measure = _is_archive(gauge) and _GUID.match(gauge.station) and not _GUID.fullmatch(gauge.station)
     name = dict(gauge.request).get("measure", gauge.station if is_measure else None)
     matches = measures.filter(pl.col("measure") == name) if name else measures.filter(_fits(gauge))
@@ -179,7 +196,7 @@ def _measure(measures: pl.DataFrame, gauge: Gauge) -> tuple[str, str]:
             f"gauge {gauge.station}: measure {row['measure']!r} has {row['value_type']} values every {row['period']} "
             f"s, but the gauge has reading = {gauge.reading!r} and interval = {gauge.interval!r}; correct the dam file"
         )
-    return row["measure"], gauge_unit(row["unit"], gauge)
+    return row["measure"], row["unit"]
 
 
 def _fits(gauge: Gauge) -> pl.Expr:
