@@ -196,6 +196,14 @@ def test_the_texts_of_a_day_have_the_quantiles_and_levels_of_their_names() -> No
     assert (last["observed"], last["later"], last["median"]) == (f"{report().fan['start'][0]:.3f} m", None, None)
 
 
+def test_the_mark_of_a_forecast_day_is_at_the_median_also_where_the_level_is_known_by_now() -> None:
+    later = pl.DataFrame({"date": [report().forecast.init_date + DAY], "level": [100.4]})
+    texts = day_texts(report().chart_levels, report().fan, later, TargetFormat(report().dam))
+    median = report().fan.filter(lead_time=1)["q50"][0]
+    assert median != 100.4
+    assert texts.filter(date=later["date"][0])["level"].to_list() == [median]
+
+
 def test_no_panel_of_the_largest_rise_draws_a_later_level_as_known() -> None:
     assert report().rise is not None
     for init, spec in zip(report().rise.init_dates, figures()["largest_rise"].page_specs(), strict=True):
