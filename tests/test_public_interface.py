@@ -15,7 +15,7 @@ import xarray
 
 import forebay
 from forebay.archive.fetch import FETCHES, FetchReport
-from forebay.errors import ConfigError, DataError, ForebayError
+from forebay.errors import ConfigError, DataError, ForebayError, SourceError
 from forebay.jobs.datasets import daily_dataset, forecast_dataset, write_netcdf
 from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.observations import FetchResult
@@ -241,6 +241,14 @@ def test_without_readings_the_error_names_the_next_step(lake: Path, tmp_path: Pa
         forebay.daily(lake, archive=empty)
     with pytest.raises(ForebayError, match=r"holds no level of Small Dam; fetch it first"):
         forebay.hindcast(lake, archive=empty)
+
+
+def test_a_fetch_that_reaches_no_service_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller of the function has no exit code: only an exception says that nothing was stored."""
+    monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", "http://127.0.0.1:1/")
+    monkeypatch.setenv("FOREBAY_HTTP__ATTEMPTS", "1")
+    with pytest.raises(SourceError, match="cannot be reached"):
+        forebay.fetch("warragamba", archive=f"sqlite:///{tmp_path}/empty.db")
 
 
 def test_an_extra_that_is_not_installed_is_named(forecast: ForecastResult, monkeypatch: pytest.MonkeyPatch) -> None:
