@@ -178,6 +178,14 @@ def test_a_dataset_has_the_units_of_udunits_and_each_gauge_its_canonical_one(
     assert (daily.attrs["dam"], forecasts.attrs["dam"]) == ("small", "small")
 
 
+def test_a_missing_value_of_a_dataset_is_missing() -> None:
+    dam = small_dam(rain_gauge())
+    days = daily_frame(dam, {"reservoir_level": [None, 2.0], "rainfall_r1": [25.4, None]})
+    dataset = daily_dataset(days, dam)
+    np.testing.assert_array_equal(dataset["reservoir_level"].values, [np.nan, 2.0])
+    np.testing.assert_array_equal(dataset["rainfall_r1"].values, [25.4, np.nan])
+
+
 def test_a_dataset_has_the_day_of_the_level_and_the_time_of_writing_in_utc(tmp_path: Path) -> None:
     dam = small_dam()
     first, second = (synthetic.FIRST_DAY + timedelta(days=k) for k in range(2))
