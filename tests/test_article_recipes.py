@@ -247,3 +247,10 @@ def test_all_models_are_scored_on_the_days_that_all_have_and_the_bias_is_forecas
 def test_a_recipe_without_rows_is_an_error() -> None:
     with pytest.raises(DataError, match="recipe python .* none of 2 level days"):
         recipe_rows(PYTHON, level([1.0, 1.1], [201, 201]), drivers([0.0, 0.0]))
+
+
+def test_a_label_of_just_the_least_change_is_dropped() -> None:
+    """The article keeps changes above −0.3 m."""
+    values = [0.3, 0.0, -0.25, -0.125]
+    assert PYTHON.least_change == values[1] - values[0]
+    assert recipe_rows(PYTHON, level(values), drivers([1.0] * 4)).target().tolist() == [-0.25, 0.125]

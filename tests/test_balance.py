@@ -140,6 +140,23 @@ def test_without_flows_the_median_change_continues() -> None:
     assert model.predict(no_inflow.tail(1))[0] == pytest.approx(3 * 10.0 * model.persistence_)
 
 
+@pytest.mark.parametrize(("lead", "days"), [(1, 0.5), (3, 0.5 + 0.25 + 0.125)])
+def test_the_last_balance_error_decays_from_the_first_day_on(lead: int, days: float) -> None:
+    """The change exceeds that of the flows by 2 ML today. The forecast has half of it tomorrow and a quarter later.
+
+    The medians of the flows and changes agree, so that there is no other balance error.
+    """
+    dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
+    inflow, release = random_flows()
+    storage = storage_of(inflow, release)
+    model = Balance(lead).fit(*split(inputs_of(dam, storage, inflow, release), storage, lead))
+    model.factor_, model.memory_ = 1.0, 0.5
+    flows = {"inflow": 10.0, "release": 5.0, "expected": 5.0, "change": 5.0}
+    row = {f"balance_{name}{end}": [value] for name, value in flows.items() for end in ("", "_10d")}
+    inputs = pl.DataFrame(row | {"balance_change": [7.0], "median_change_30d": [0.0]})
+    assert model.contributions(inputs)["balance_change"].to_list() == [pytest.approx(2.0 * days)]
+
+
 def test_contributions_sum_to_the_forecast() -> None:
     dam = small_dam(STORAGE, INFLOW, RELEASE, unit="ML")
     inflow, release = random_flows()

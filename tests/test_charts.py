@@ -21,6 +21,7 @@ from forebay.charts.nearest_day import day_texts
 from forebay.charts.registry import REPORT_CHARTS, report_figures
 from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.report_tables import Report
+from forebay.charts.scores import error_panels
 from forebay.charts.spec import Spec, file_spec, legend_entries, page_spec
 from forebay.charts.style import Heading
 from forebay.tables import EXPLANATION, FORECASTS, QUANTILES, SCORES
@@ -196,6 +197,14 @@ def test_the_texts_of_a_day_have_the_quantiles_and_levels_of_their_names() -> No
     assert (last["observed"], last["later"], last["median"]) == (f"{report().fan['start'][0]:.3f} m", None, None)
 
 
+def test_the_mark_of_a_forecast_day_is_at_the_median_also_where_the_level_is_known_by_now() -> None:
+    later = pl.DataFrame({"date": [report().forecast.init_date + DAY], "level": [100.4]})
+    texts = day_texts(report().chart_levels, report().fan, later, TargetFormat(report().dam))
+    median = report().fan.filter(lead_time=1)["q50"][0]
+    assert median != 100.4
+    assert texts.filter(date=later["date"][0])["level"].to_list() == [median]
+
+
 def test_no_panel_of_the_largest_rise_draws_a_later_level_as_known() -> None:
     assert report().rise is not None
     for init, spec in zip(report().rise.init_dates, figures()["largest_rise"].page_specs(), strict=True):
@@ -245,3 +254,27 @@ def test_every_panel_of_the_scores_has_the_days_of_its_title() -> None:
     assert list(panels) == ["SIMULATED · All days", "SIMULATED · Wet days"]
     days = {title: {row["n"] for row in rows_of(spec, spec)} for title, spec in panels.items()}
     assert days == {"SIMULATED · All days": {300}, "SIMULATED · Wet days": {60}}
+
+
+@pytest.mark.parametrize(
+    ("variable", "unit", "text"),
+    [
+        ("reservoir_level", "m", "1,234.568"),
+        ("reservoir_level", "ft", "1,234.57"),
+        ("storage_percent", "%", "1,234.57"),
+        ("storage", "GL", "1,234.57"),
+        ("storage", "ML", "1,235"),
+    ],
+)
+def test_a_target_has_the_decimals_of_its_unit(variable: str, unit: str, text: str) -> None:
+    gauge = {"role": "target", "station": "x", "variable": variable, "unit": unit}
+    assert TargetFormat(synthetic.small_dam(gauge, unit=unit)).number(1234.56789) == text
+
+
+def test_only_the_default_has_a_solid_line() -> None:
+    models = ["no_change", "default", "last_change", "huber", "a_new_model"]
+    table = pl.DataFrame({"model": models, "lead_time": [1] * 5, "mae": [1.0] * 5, "n": [9] * 5})
+    encoding = error_panels([("All days", table)], HEADING)[0].to_dict()["encoding"]
+    scale = encoding["strokeDash"]["scale"]
+    assert scale["domain"] == encoding["color"]["scale"]["domain"] == [name.replace("_", " ") for name in models]
+    assert [dash == [1, 0] for dash in scale["range"]] == [name == "default" for name in models]

@@ -1,5 +1,6 @@
 """`forebay.charts.coverage_tables`: spells and counts of the state of every gauge's readings."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import polars as pl
@@ -7,6 +8,7 @@ import pytest
 
 from forebay.charts.coverage_tables import coverage_counts, coverage_spells, gauge_labels
 from forebay.dams.dam import Dam
+from forebay.report import coverage
 from forebay.tables import flag_of
 from tests import synthetic
 from tests.report_examples import example_report, section_rows
@@ -61,3 +63,9 @@ def test_gauges_of_the_same_name_have_different_labels(lake: Dam) -> None:
     gauges = tuple(gauge.model_copy(update={"name": "Same"}) for gauge in lake.gauges)
     labels = gauge_labels(lake.model_copy(update={"gauges": gauges}))
     assert len(set(labels.values())) == len(gauges)
+
+
+def test_the_section_has_the_days_of_its_table() -> None:
+    report = example_report()
+    content = coverage.build(replace(report, daily=report.daily.slice(3, 300)))
+    assert (content["first_day"], content["last_day"]) == (report.daily["date"][3], report.daily["date"][302])

@@ -595,3 +595,15 @@ def test_run_of_warragamba_from_a_hydstra_server(monkeypatch: pytest.MonkeyPatch
     assert [n["T10", lead] for lead in (1, 3, 7)] == [3418, 3401, 3376]
     assert second.code == 0
     assert [(row["new"], row["revised"]) for row in second.json] == [(0, 0)] * 8
+
+
+def test_the_pictures_of_the_screen_are_in_the_folder_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_dam(days=40)
+    assert forebay("fetch", path).code == 0
+    monkeypatch.setenv("FOREBAY_OUTPUT", "pictures")
+    result = forebay("screen", path, "--json")
+    assert result.code == 0, result.err
+    folder = Path("pictures") / WITH_RAIN.id / "screening"
+    files = [Path(file) for file in result.json["files"]]
+    assert files and {file.parent for file in files} == {folder} and all(file.is_file() for file in files)
+    assert not Path("runs").exists()

@@ -33,6 +33,12 @@ def test_a_table_leaves_out_columns_without_any_value(capsys: pytest.CaptureFixt
     assert [cell.strip() for cell in second.strip("│").split("│")] == ["–", "[x]"]
 
 
+def test_a_pipe_has_lines_of_160_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """A terminal of the tests has 120: without a terminal, its width does not fold a row."""
+    terminal.table("Notes", [{"note": "x" * 150}])
+    assert "x" * 150 in capsys.readouterr().out
+
+
 def test_a_table_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.table("Nothing", [])
     assert capsys.readouterr().out.startswith("Nothing\n")

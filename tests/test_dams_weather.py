@@ -19,10 +19,11 @@ from forebay.dams.forcing import Forcing
 from forebay.errors import ConfigError
 from forebay.features.daily_tables import read_daily_tables
 from forebay.forecasts.forcing_notes import forcing_notes
-from forebay.jobs.observations import fetch
+from forebay.jobs.observations import _with_notes, fetch
 from forebay.services import SERVICES
 from forebay.settings import Settings
 from forebay.sources.forcing_files import read_forcings
+from forebay.tables import READINGS
 from tests import synthetic
 from tests.command_line import forebay
 from tests.services.open_meteo import PATHS, OpenMeteo, open_meteo_server
@@ -156,6 +157,13 @@ def test_the_command_fetches_forecasts_and_reports_them(tmp_path: Path, monkeypa
     assert "forecast_ifs: " in text.err and "cannot be reached" in text.err, "the server is gone: a warning"
     fetched = fetch(str(path), progress=lambda *_: None)
     assert fetched.title().startswith("Small Dam (SIMULATED), 2 gauges")
+
+
+def test_the_notes_of_a_fetch_belong_to_their_rows(tmp_path: Path) -> None:
+    """The dam has two gauges and a forecast; no reading adds a note."""
+    notes = ["level: a part is missing", None, "the service does not have the newest run"]
+    fetches = pl.DataFrame({"note": notes})
+    assert _with_notes(fetches, load_dam(str(write(tmp_path))), READINGS.empty())["note"].to_list() == notes
 
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])

@@ -35,6 +35,12 @@ def test_a_day_is_withheld_if_a_step_is_known_at_its_end(steps: tuple[tuple[int,
     assert sum(known) == (900 - steps[0][0] - 10 if steps else 0)
 
 
+def test_of_two_unstated_steps_the_first_counts() -> None:
+    flags = screen_daily(synthetic.daily_frame(LEVEL_ONLY, {LEVEL: lake((450, -4.0), (650, -9.0))}), LEVEL_ONLY)
+    assert flags.filter(reason="step")["date"].n_unique() > 1
+    assert withheld_from(flags, LEVEL_ONLY, END) == synthetic.FIRST_DAY + timedelta(days=450)
+
+
 def test_a_stated_offset_puts_all_readings_on_one_datum() -> None:
     dam = dam_with_offsets((STEP, -4.0))
     frame = on_one_datum(FRAME, dam)

@@ -38,12 +38,15 @@ Models = Mapping[str, Callable[[int], Model]]
 
 
 def explain_last_day(frame: pl.DataFrame, dam: Dam, models: Models | None = None) -> tuple[pl.DataFrame, Samples]:
-    """The explanation of the last forecast, after a check that its contributions sum to the forecast."""
+    """The explanation of the last forecast, after a check of the order and the sum of its contributions."""
     samples = make_samples(frame, frame, dam)
     points = with_default(hindcast.point_forecasts(samples, dam, models or models_for(dam)), samples)
     table = EXPLANATION.check(explain(samples, dam, points, yesterday=True), unique=True)
     for lead in dam.hindcast.leads:
-        total = table.filter(pl.col("lead_time") == lead)["contribution"].sum()
+        parts = table.filter(pl.col("lead_time") == lead)
+        sizes = parts["contribution"].abs().to_list()[1:]
+        assert parts["group"].to_list().index(BASELINE) == 0 and sizes == sorted(sizes, reverse=True)
+        total = parts["contribution"].sum()
         assert total == pytest.approx(points["default"].changes[lead][-1], abs=1e-9)
     return table, samples
 

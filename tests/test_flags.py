@@ -503,3 +503,20 @@ def test_a_constant_level_and_one_with_many_gaps_are_screened() -> None:
     rng = np.random.default_rng(1)
     gappy: list[float | None] = [x if rng.random() > 0.4 else None for x in lake()]
     assert flags_of(gappy).is_empty()
+
+
+def test_usual_cold_fronts_are_no_fault_of_a_thermometer() -> None:
+    """The temperature rises slowly and falls by 9.5 °C at once. A fall of 20 °C is no jump, 40 °C for a day a spike."""
+    dam = DAMS["three rain gauges and the weather"]
+    change = np.where(np.arange(DAYS) % 20 == 19, -9.5, 0.5)
+    change[800] = -20.0
+    temperature = 25 + np.cumsum(change)
+    frame = synthetic.daily_frame(
+        dam,
+        dict.fromkeys(dam.columns("rainfall"), [0.0] * DAYS)
+        | {LEVEL: (95 - 0.002 * np.arange(DAYS)).tolist(), "temperature_t": temperature.tolist()},
+    )
+    assert screen_daily(frame, dam).filter(gauge="temperature_t").is_empty()
+    temperature[900] -= 40.0
+    flags = screen_daily(frame.with_columns(temperature_t=pl.Series(temperature)), dam)
+    assert flags.filter(gauge="temperature_t", reason="spike")["date"].to_list() == [day_of(900)]

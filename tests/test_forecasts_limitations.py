@@ -25,7 +25,7 @@ def day(number: int) -> date:
     return FIRST_DAY + timedelta(days=number)
 
 
-def limitations_of(dam: Dam, days: int, **columns: list[float | None]) -> tuple[str, ...]:
+def limitations_of(dam: Dam, days: int, **columns: list[float | None] | list[str | None]) -> tuple[str, ...]:
     """Limitations of a forecast from the last of `days` days; a gauge not in `columns` reports every day."""
     return forecast_of(dam, days, **columns)[0]
 
@@ -140,3 +140,10 @@ def test_levels_that_count_as_missing_are_counted() -> None:
         "2 days have a level outside the plausible range, or a number that means no value: such a level counts as "
         "missing, and is neither used nor scored."
     ) in sentences
+
+
+def test_values_that_must_not_be_used_are_none_of_a_gauge() -> None:
+    """The last three values of the river are outside its range: its last value is older than they are."""
+    dam = small_dam(rain_gauge(), STREAM, hindcast={"leads": (1,)}, **FULL)
+    sentences = limitations_of(dam, 60, stream_level_s_flag=[None] * 57 + ["range"] * 3)
+    assert any(text.startswith(f"Coxs River has no value since {day(56)} (3 days)") for text in sentences), sentences

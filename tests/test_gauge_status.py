@@ -41,6 +41,15 @@ def test_a_gauge_is_late_if_its_value_is_older_than_its_latency() -> None:
     assert status["is_late"].to_list() == [True, True, True]
 
 
+@pytest.mark.parametrize(("latency_h", "is_late"), [(0, True), (1, False), (24, False), (25, False)])
+def test_a_latency_of_hours_allows_an_age_of_a_whole_day(latency_h: int, is_late: bool) -> None:
+    """The value of the day before is one day old."""
+    dam = small_dam(rain_gauge("a", latency_h=latency_h))
+    values = {"reservoir_level": LEVELS, "rainfall_a": [0.0, 0.0, 0.0, 0.0, None]}
+    status = gauge_status(daily_frame(dam, values), FLAGS.empty(), dam)
+    assert (status["age_days"][1], status["is_late"][1]) == (1, is_late)
+
+
 def test_flags_of_the_last_days_state_whether_the_value_is_used() -> None:
     flags = pl.concat([
         flag("rainfall_a", DAYS[3], "neighbours"), flag("rainfall_a", DAYS[4], "neighbours"),

@@ -65,6 +65,16 @@ def lines(result: CommandResult) -> list[dict[str, Any]]:  # Any: JSON values
 # --- a library user -------------------------------------------------------------------------------------------------
 
 
+def test_a_record_of_a_step_has_its_duration_in_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "forebay")
+    start = time.monotonic()
+    with log.step("inputs"):
+        time.sleep(0.1)
+    longest = time.monotonic() - start
+    (record,) = caplog.records
+    assert 0.1 <= record.fields["seconds"] + 0.001 <= longest + 0.002  # type: ignore[attr-defined]  # set by forebay.log
+
+
 def test_a_forecast_has_a_record_per_step(caplog: pytest.LogCaptureFixture) -> None:
     path = write_dam()
     caplog.set_level(logging.INFO, "forebay")

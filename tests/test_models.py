@@ -203,6 +203,13 @@ def test_damped_change_has_the_least_absolute_error() -> None:
     assert np.abs(target - best * change).sum() <= min(errors) + 1e-12
 
 
+def test_days_without_a_change_are_no_past_changes() -> None:
+    """Of 45 rows, 29 have a change: one too few for a factor."""
+    rows = [-4.0] * 29 + [0.0] * 8 + [None] * 8
+    assert DampedChange(1).fit(_changes(*rows), np.full(45, -2.0)).factor_ == 0.0
+    assert DampedChange(1).fit(_changes(-4.0, *rows), np.full(46, -2.0)).factor_ == 0.5
+
+
 def test_climatology_takes_the_median_of_days_within_fifteen() -> None:
     days = np.array([1, 16, 17, 352, 351, 200])
     model = Climatology(1).fit(pl.DataFrame({"day_of_year": days}), np.array([1.0, 2.0, 50.0, 3.0, 60.0, -5.0]))

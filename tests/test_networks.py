@@ -227,3 +227,14 @@ def test_importing_the_models_imports_no_keras() -> None:
     code = "import forebay.models, forebay.models.fits, forebay.nets.networks, sys; print('keras' in sys.modules)"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert process.stdout == "False\n"
+
+
+def test_the_training_rows_of_a_seed_are_those_of_pandas_in_its_order() -> None:
+    import pandas
+
+    rows = Arrays(np.arange(50, dtype=np.float32)[:, None], np.arange(50, dtype=np.float32), ("x",))
+    train, test = networks.split_test(rows, 0.2, seed=12345)
+    sample = pandas.Series(np.arange(50)).sample(frac=0.8, random_state=12345)
+    assert train.target.tolist() == sample.tolist() != sorted(sample)
+    assert train.inputs[:, 0].tolist() == sample.tolist()
+    assert sorted([*train.target, *test.target]) == list(range(50))

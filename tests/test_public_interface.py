@@ -15,7 +15,7 @@ import xarray
 
 import forebay
 from forebay.archive.fetch import FETCHES, FetchReport
-from forebay.errors import ConfigError, DataError, ForebayError
+from forebay.errors import ConfigError, DataError, ForebayError, SourceError
 from forebay.jobs.datasets import daily_dataset, forecast_dataset, write_netcdf
 from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.observations import FetchResult
@@ -180,6 +180,14 @@ def test_a_dataset_has_the_units_of_udunits_and_each_gauge_its_canonical_one(
     assert (daily.attrs["dam"], forecasts.attrs["dam"]) == ("small", "small")
 
 
+def test_a_missing_value_of_a_dataset_is_missing() -> None:
+    dam = small_dam(rain_gauge())
+    days = daily_frame(dam, {"reservoir_level": [None, 2.0], "rainfall_r1": [25.4, None]})
+    dataset = daily_dataset(days, dam)
+    np.testing.assert_array_equal(dataset["reservoir_level"].values, [np.nan, 2.0])
+    np.testing.assert_array_equal(dataset["rainfall_r1"].values, [25.4, np.nan])
+
+
 def test_a_dataset_has_the_day_of_the_level_and_the_time_of_writing_in_utc(tmp_path: Path) -> None:
     dam = small_dam()
     first, second = (synthetic.FIRST_DAY + timedelta(days=k) for k in range(2))
@@ -243,6 +251,14 @@ def test_without_readings_the_error_names_the_next_step(lake: Path, tmp_path: Pa
         forebay.daily(lake, archive=empty)
     with pytest.raises(ForebayError, match=r"holds no level of Small Dam; fetch it first"):
         forebay.hindcast(lake, archive=empty)
+
+
+def test_a_fetch_that_reaches_no_service_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller of the function has no exit code: only an exception says that nothing was stored."""
+    monkeypatch.setenv("FOREBAY_SOURCES__WATERNSW__URL", "http://127.0.0.1:1/")
+    monkeypatch.setenv("FOREBAY_HTTP__ATTEMPTS", "1")
+    with pytest.raises(SourceError, match="cannot be reached"):
+        forebay.fetch("warragamba", archive=f"sqlite:///{tmp_path}/empty.db")
 
 
 def test_an_extra_that_is_not_installed_is_named(forecast: ForecastResult, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`forebay.report.dam_and_gauges`: the facts of the dam file, the sources of the gauges, the last fetch."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -51,6 +52,14 @@ def test_the_section_lists_gauges_and_the_last_fetch() -> None:
     assert "stream A creek simulated creek stream level m mean, daily 00:00" in text.replace("Stream", "stream")
     assert "Last fetch gauge rows The lake 1,200" in text
     assert "File" not in text
+
+
+def test_times_of_the_last_fetch_are_those_of_the_dam() -> None:
+    report = example_report()
+    assert report.dam.time_zone == "+10:00"
+    fetch = report.gauge_table.with_columns(newest=pl.lit(datetime(2020, 2, 8, 22, 30, tzinfo=UTC)))
+    text = section_text("dam_and_gauges", replace(report, gauge_table=fetch))
+    assert "2020-02-09T08:30+10:00" in text
 
 
 def test_a_report_without_a_fetch_states_it() -> None:

@@ -73,7 +73,7 @@ def test_excluded_periods_are_not_scored_and_not_learned_but_start_forecasts() -
 
 def test_date_ranges_include_both_ends() -> None:
     dam = small_dam(hindcast={"verification_exclude": [EXCLUDED]})
-    days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(FIRST_DAY) + 7)
+    days = np.datetime64(FIRST_DAY) + np.arange(7)
     assert in_date_ranges(days, dam.hindcast.verification_exclude).tolist() == [False] * 3 + [True] * 2 + [False] * 2
     assert not in_date_ranges(days, ()).any()
 

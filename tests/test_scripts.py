@@ -27,6 +27,12 @@ backend-path = ["."]
 [project]
 name = "forebay"
 version = "1"
+classifiers = [
+    "Programming Language :: Python :: 3.9",
+    "Programming Language :: Python :: 3.98",
+    "Programming Language :: Python :: 3.100",
+    "Programming Language :: Python :: 3.99",
+]
 
 [project.optional-dependencies]
 dev = []
@@ -186,6 +192,34 @@ def test_another_python_has_an_environment_of_its_own(project: Path, tmp_path: P
     sentence = r"forebay: no Python 3\.99 found \(looked for .*\); install one and try again\n"
     assert re.fullmatch(sentence, missing.stderr)
     assert not (project / ".venv-3.99").exists()
+
+
+def test_the_newest_python_is_one_that_the_project_supports_and_that_is_found(project: Path, tmp_path: Path) -> None:
+    """Stand-ins for programs of pyenv, each of the version that is asked for; 3.100 is not found."""
+    for version in ("3.9.1", "3.98.0", "3.99.2", "3.101.0"):
+        program = tmp_path / "versions" / version / "bin" / "python"
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\nexit 0\n")
+        program.chmod(0o755)
+    find = ("env", f"PYENV_ROOT={tmp_path}", project / "scripts" / "find-python", "--newer-than")
+    for used, newest in (("3.11", "3.99\n"), ("3.98", "3.99\n"), ("3.99", ""), ("3.100", ""), ("3.102", "")):
+        result = call(*find, used, cwd=tmp_path)
+        assert (result.returncode, result.stdout, result.stderr) == (0, newest, ""), used
+
+
+def test_without_a_newer_python_its_tests_are_left_out(project: Path, tmp_path: Path) -> None:
+    result = call("env", f"PYENV_ROOT={tmp_path}", project / "scripts" / "test", "--newest", cwd=tmp_path)
+    used = "{}.{}".format(*sys.version_info)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == f"forebay: no Python newer than {used} is found; the tests on a second Python do not run\n"
+
+
+def test_the_modules_that_the_tests_on_the_newest_python_leave_out_exist() -> None:
+    script = (PROJECT / "scripts" / "test").read_text()
+    names = re.search(r"left_out=\(([^)]*)\)", script)
+    assert names is not None
+    for name in names[1].split():
+        assert (PROJECT / "tests" / f"test_{name}.py").is_file(), name
 
 
 def test_an_old_python_is_an_error_in_one_sentence(tmp_path: Path) -> None:

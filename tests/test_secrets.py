@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -18,16 +18,19 @@ from sqlalchemy import make_url
 
 from forebay.archive import urls
 from forebay.archive.store import open_archive
-from forebay.errors import ConfigError, ForebayError
+from forebay.errors import ConfigError, ForebayError, SourceError
+from forebay.services import SERVICES
 from forebay.settings import HttpSettings, load_settings
 from forebay.sources.request import Request
 from forebay.sources.transport import open_transport
-from forebay.text import printable, public_url, unprintable, without_secrets
+from forebay.text import printable, public_url, secret_segments, unprintable, without_secrets
 from tests.command_line import forebay
+from tests.loopback import Received, Reply, loopback_server
 
 START, END = "Zq7", "Zq8"
 """Ends of each secret: neither may appear, so no part of a secret does."""
 CHARACTERS = st.text("aZ1 /:@?#=;%'\"[]{}+,.é", max_size=10)
+ONCE = HttpSettings(attempts=1)
 FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 KEYS = ("token", "api_key", "key", "password", "secret", "signature", "access_token", "sig", "auth", "X-Amz-Credential")
@@ -39,6 +42,14 @@ SOURCE_URLS = (
     "http://127.0.0.1:1/#access_token=SECRET",
     *(f"http://127.0.0.1:1/x?format=json&{key}=SECRET" for key in KEYS),
     "https://127.0.0.1:1?SECRET",
+    *(f"http://127.0.0.1:1/{word}/SECRET/api" for word in ("token", "key", "API-Key", "access_tokens", "secret")),
+    "http://127.0.0.1:1/api/0123456789SECRET/x",
+    "http://127.0.0.1:1/token//SECRET",
+    "http:/127.0.0.1:1/token/SECRET",
+    "//127.0.0.1:1/token/SECRET",
+    "127.0.0.1:1/token/SECRET",
+    "http:me:x@127.0.0.1/token/SECRET",
+    "gauges.example/token/SECRET?x=1",
 )
 ARCHIVE_URLS = (
     "postgresql+psycopg://me:SECRET@127.0.0.1:1/x",
@@ -59,7 +70,7 @@ def settings_with_a_secret(draw: st.DrawFn) -> tuple[str, str]:
     """Environment variable and its value, which has a secret."""
     name, form = draw(st.sampled_from(VALUES))
     characters = draw(CHARACTERS)
-    in_user_info = "@127" in form
+    in_user_info = "SECRET@" in form
     as_written = draw(st.booleans()) if in_user_info else False  # a password that someone forgot to encode
     text = characters if as_written else quote(characters, safe="")
     return f"FOREBAY_{name}", form.replace("SECRET", f"{START}{text}{END}")
@@ -82,6 +93,7 @@ def environment(**values: str) -> Iterator[None]:
 @example(("FOREBAY_HTTP__ATTEMPTS", "http://me:Zq7@host"))
 @example(("FOREBAY_SOURCES__WATERNSW", "http://me:Zq7@host"))
 @example(("FOREBAY_OUTPUT", "//me:Zq7@host"))
+@example(("FOREBAY_SOURCES__WATERNSW__URL", "http://127.0.0.1:1/token/Zq7@Zq8/x"))
 def test_no_secret_in_the_output_of_settings(setting: tuple[str, str]) -> None:
     name, value = setting
     with environment(**{name: value}):
@@ -104,6 +116,7 @@ def test_no_secret_of_the_file_of_settings_in_an_error(tmp_path: Path) -> None:
 @FEW
 @given(settings_with_a_secret())
 @example(("FOREBAY_SOURCES__WATERNSW__URL", "http://me:Zq7/x@127.0.0.1:1/x?token=Zq8"))
+@example(("FOREBAY_SOURCES__WATERNSW__URL", "http://127.0.0.1:1/token/Zq7@Zq8/x"))
 def test_no_secret_in_the_error_of_an_archive_or_a_request(setting: tuple[str, str]) -> None:
     name, value = setting
     no_names = mock.patch("socket.getaddrinfo", side_effect=socket.gaierror("no such host"))
@@ -125,6 +138,16 @@ def test_no_secret_in_the_error_of_an_archive_or_a_request(setting: tuple[str, s
         ("https://host:8080/cgi/webservice.pl", "https://host:8080/cgi/webservice.pl"),
         ("postgresql+psycopg://me@host/x?host=%2Ftmp&port=5433", "postgresql+psycopg://me@host/x?host=%2Ftmp&port=5433"),
         ("https://host/x?format=json", "https://host/x?format=***"),
+        ("https://host/key", "https://host/key"),
+        ("https://host/monkey/v2", "https://host/monkey/v2"),
+        ("https://0123456789abcdef0123/v2", "https://0123456789abcdef0123/v2"),
+        ("https://host/a-long-name-without-digits", "https://host/a-long-name-without-digits"),
+        ("https://host/20260101/0123456789012345678901", "https://host/20260101/0123456789012345678901"),
+        ("https://host/0123456789abcdef012", "https://host/0123456789abcdef012"),
+        ("postgresql+psycopg://me@host/key/0123456789abcdef0123", "postgresql+psycopg://me@host/key/0123456789abcdef0123"),
+        ("sqlite:////srv/key/0123456789abcdef0123.db", "sqlite:////srv/key/0123456789abcdef0123.db"),
+        ("/srv/key/0123456789abcdef0123", "/srv/key/0123456789abcdef0123"),
+        ("runs/0123456789abcdef0123", "runs/0123456789abcdef0123"),
     ],
 )
 def test_the_public_parts_stay(url: str, public: str) -> None:
@@ -149,6 +172,72 @@ def test_the_public_parts_stay(url: str, public: str) -> None:
 def test_a_secret_is_masked_to_its_end(url: str, public: str) -> None:
     assert public_url(url) == public
     assert public_url(public) == public
+
+
+SEGMENT = st.text("aZ19-_.~%$é ", min_size=1, max_size=40)
+
+
+@given(st.lists(SEGMENT, max_size=6), st.sampled_from(["key", "Token", "api_key", "SECRET", "passwd"]), SEGMENT)
+def test_the_path_of_a_service_has_no_secret(segments: list[str], word: str, secret: str) -> None:
+    """Oracle: only the segments after a word and the long mixed ones are masked; all others stay as they are."""
+    path = [quote(segment, safe="") for segment in (*segments, word, f"{secret}Zq", *segments)]
+    public = public_url("/".join(["https://host", *path])).split("/")[3:]
+    for position, (segment, shown) in enumerate(zip(path, public, strict=True)):
+        text = unquote(segment)
+        is_long = len(text.rstrip(".")) >= 20 and bool({*text} & {*"19"}) and bool({*text} & {*"aZéq"})
+        expected = "***" if is_long or path[position - 1 : position] == [word] else segment
+        assert shown.rstrip(".") == expected.rstrip("."), (segment, shown)
+    assert public_url("/".join(["https://host", *public])).split("/")[3:] == public
+
+
+@given(SEGMENT.map(lambda text: f"{text.replace(' ', '')}Zq"), st.sampled_from(["", "'", ")", "';", ".", "),", "…"]))
+def test_a_sentence_keeps_what_follows_a_secret_path(secret: str, end: str) -> None:
+    text = f"see 'https://host/token/{secret}{end} or ask"
+    assert without_secrets(text) == f"see 'https://host/token/***{end} or ask"
+
+
+def test_the_urls_of_the_known_services_stay() -> None:
+    urls = [url for service in SERVICES.values() for url in (service.url, *service.endpoints.values()) if url]
+    assert len(urls) >= 14
+    for url in urls:
+        assert public_url(url) == url
+        assert secret_segments(f"{url}/0123456789abcdef0123?x=1") == ["0123456789abcdef0123"]
+
+
+@pytest.mark.parametrize("path", ["token/Zq7aZq8", "token/Zq7%20a%C3%A9Zq8", "v1/Zq7aaaaaaa9999aaaaaa99Zq8", "key/Zq7"])
+def test_no_secret_of_a_path_in_an_error_that_repeats_it_or_in_the_log(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service repeats the path as sent, the path without percent codes and the secret alone."""
+    secret = path.partition("/")[2]
+
+    def error_of(status: int, body: bytes) -> SourceError:
+        return SourceError(body.decode())
+
+    def repeat(request: Received) -> Reply:
+        alone = f"; {secret} is unknown" if len(secret) >= 8 else ""
+        return Reply(f"no /{path}, no /{unquote(path)}, no {request.path}{alone}".encode(), 404)
+
+    with loopback_server(repeat) as (url, _), open_transport(ONCE) as send, caplog.at_level("DEBUG"):
+        with pytest.raises(SourceError, match=r"\*\*\*") as caught:
+            send(Request(f"{url}/{path}/x", error_of=error_of))
+        with pytest.raises(SourceError, match=r"/\*\*\*/x; check the service's URL") as plain:
+            send(Request(f"{url}/{path}/x"))
+    for text in (str(caught.value), str(plain.value), caplog.text):
+        assert_public(unquote(text), text)
+
+
+def test_a_redirect_shows_no_secret_of_a_path(caplog: pytest.LogCaptureFixture) -> None:
+    moved = Reply(b"", 302, {"Location": "http://moved.example/token/Zq7/x"})
+    error = pytest.raises(SourceError, match=r"'http://moved\.example/token/\*\*\*/x' on another host")
+    with (
+        loopback_server(lambda _: moved) as (url, _),
+        open_transport(ONCE) as send,
+        caplog.at_level("DEBUG"),
+        error as caught,
+    ):
+        send(Request(f"{url}/token/Zq8/x"))
+    assert_public(str(caught.value) + caplog.text, caplog.text)
 
 
 @pytest.mark.parametrize("key", ["password", "PASSWORD", "Pwd", "client_secret", "Api-Key", "AccessKey", "x_token_2"])

@@ -85,10 +85,10 @@ def test_a_model_learns_only_from_changes_that_end_before_the_refit_day(
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
     assert [lead for lead, _, _ in spy.fitted_rows] == [lead for lead in (1, 3) for _ in refits]
     for (lead, _, last), refit in zip(spy.fitted_rows, refits * 2, strict=True):
-        valid = samples.dates[last] + lead
+        valid = samples.dates[last] + np.timedelta64(lead, "D")
         assert valid < samples.dates[refit]
     last_possible = [
-        samples.dates[last] + lead == samples.dates[refit] - 1
+        samples.dates[last] + np.timedelta64(lead + 1, "D") == samples.dates[refit]
         for (lead, _, last), refit in zip(spy.fitted_rows, refits * 2, strict=True)
     ]
     assert any(last_possible), "a model learns from all of these changes"

@@ -10,6 +10,7 @@ import pytest
 from forebay import tables
 from forebay.dams.dam import Dam
 from forebay.features.samples import Samples
+from forebay.jobs.forecast_value import interval_ends
 from forebay.models.model import Array
 from forebay.tables import QUANTILES, REFERENCES
 from forebay.verify import scorecard, uncertainty
@@ -327,3 +328,10 @@ def test_events_are_counted_by_their_gaps() -> None:
     assert cell(scores, "mae", model="no_change")["n"] == 240
     assert cell(scores, "mae_top5", model="no_change")["value"] == 5
     assert cell(scores, "events", model="no_change")["value"] == 2
+
+
+def test_the_interval_of_the_value_of_forecasts_is_the_90_interval() -> None:
+    samples = samples_of(OBSERVED)
+    table = table_of(samples, SMALL, {"no_change": np.zeros(5), "default": FORECAST})
+    ends = interval_ends(table, samples, SMALL)
+    np.testing.assert_array_equal(ends[1], FORECAST[:, None] + [-3.0, 3.0])

@@ -8,6 +8,8 @@ normalisation layer without an error.
 from __future__ import annotations
 
 import json
+import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ from forebay.nets import backends, keras_nets, networks, weights
 from forebay.nets.backends import Item, Task
 
 if TYPE_CHECKING:
+    import keras
+
     from forebay.nets.networks import Network
 
 TOLERANCE = 1e-4
@@ -100,12 +104,19 @@ def run_onnx(model: bytes | Path, inputs: pl.DataFrame) -> NDArray[np.float64]:
 
 def _export_item(item: Item) -> Item:
     """The net as ONNX and the facts of its layers; runs in the process in which Keras runs on jax."""
-    import tempfile
-
     model = keras_nets.load_model(item["keras"].tobytes())
+    layers = weights.layer_facts(model)
+    result = {"layers": np.array(json.dumps(layers)), "onnx": np.zeros(0, np.uint8)}
+    with suppress(ModelError):  # `write_all` refuses such a net; the ONNX tools may fail on its layers otherwise
+        weights.plain_net(layers, ())
+        result["onnx"] = _onnx_content(model)
+    return result
+
+
+def _onnx_content(model: keras.Model) -> NDArray[np.uint8]:
+    """Content of the ONNX file of a Keras model."""
     model(np.zeros((1, model.input_shape[1]), np.float32))  # Keras exports only a model that has been called once
     with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
         path = Path(folder) / "net.onnx"
         model.export(path, format="onnx", verbose=False)
-        layers = np.array(json.dumps(weights.layer_facts(model)))
-        return {"onnx": np.frombuffer(path.read_bytes(), np.uint8), "layers": layers}
+        return np.frombuffer(path.read_bytes(), np.uint8)

@@ -9,10 +9,13 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, quote_plus, unquote_plus, urlencode
 
-from forebay.text import public_url
+from forebay.text import public_url, secret_segments
 
 if TYPE_CHECKING:
     from forebay.errors import SourceError
+
+_MIN_SECRET = 8
+"""Characters of a segment of a path that is replaced everywhere in a text."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,15 @@ class Request:
         return f"{path}?{'&'.join([*pairs, urlencode(self.secret_query)])}{mark}{fragment}"
 
     def without_secrets(self, text: str) -> str:
-        """`text` with ``***`` in place of each of the request's secrets, also where it is encoded for a URL."""
+        """`text` with ``***`` in place of each of the request's secrets, also where it is encoded for a URL.
+
+        A service may repeat the path of the request in the text of an error.
+        """
         for secret in (*self.secret_headers.values(), *self.secret_query.values()):
             for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)} if secret else ():
                 text = text.replace(form, "***")
+        for segment in secret_segments(self.url):  # a short one may be a word of the text
+            text = text.replace(f"/{segment}", "/***") if len(segment) < _MIN_SECRET else text.replace(segment, "***")
         return text
 
     @property
