@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import DAY_FORMAT, colour_scale, date_tooltip, zoom_in_time
+from forebay.charts.encodings import DAY_FORMAT, colour_scale, date_tooltip, inline_rows, zoom_in_time
 from forebay.charts.style import EXTRA_COLOURS, GRID, INK, WIDTH
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from forebay.charts.spec import AnyChart
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
@@ -72,7 +70,7 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False))
     panel: AnyChart
     size = {"width": WIDTH, "height": 240}
-    line = alt.Chart(_inline(series)).mark_line(color=INK, strokeWidth=1, interpolate="linear").encode(x=x, y=y)
+    line = alt.Chart(inline_rows(series)).mark_line(color=INK, strokeWidth=1, interpolate="linear").encode(x=x, y=y)
     if points.is_empty():  # Vega warns about the domain of an empty layer
         panel = line.properties(**size)
         return panel
@@ -86,7 +84,7 @@ def _series_panel(series: pl.DataFrame, points: pl.DataFrame, axis: str) -> AnyC
         date_tooltip("known_on", "known on"),
     ]
     dots = (
-        alt.Chart(_inline(points))
+        alt.Chart(inline_rows(points))
         .mark_point(filled=True, size=60, opacity=0.9)
         .encode(x=x, y=y, color=alt.Color("reason:N", title="flag", scale=colour_scale(colours)), tooltip=tips)
     )
@@ -98,7 +96,7 @@ def _neighbour_panel(series: pl.DataFrame, title: str) -> AnyChart:
     import altair as alt
 
     panel: AnyChart = (
-        alt.Chart(_inline(series))
+        alt.Chart(inline_rows(series))
         .mark_line(color=EXTRA_COLOURS[1], strokeWidth=0.8)
         .encode(
             x=alt.X("date:T", title=None, axis=alt.Axis(labels=False, ticks=False, gridColor=GRID)),
@@ -107,16 +105,6 @@ def _neighbour_panel(series: pl.DataFrame, title: str) -> AnyChart:
         .properties(width=WIDTH, height=80, title=alt.Title(title, fontSize=11, fontWeight=500, offset=4))
     )
     return panel
-
-
-def _inline(frame: pl.DataFrame) -> alt.InlineData:
-    """Rows as CSV text: a tenth of the size of JSON, and without a limit of rows. Days stay station-local days."""
-    import altair as alt
-
-    days = [name for name, kind in frame.schema.items() if kind == pl.Date]
-    text = frame.with_columns(pl.col(days).dt.strftime("%Y-%m-%dT00:00:00")).write_csv()
-    kinds = {name: "date" if name in days else "number" for name, kind in frame.schema.items() if kind != pl.String}
-    return alt.InlineData(values=text, format=alt.CsvDataFormat(type="csv", parse=kinds))
 
 
 def _flagged_values(flags: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:
