@@ -24,6 +24,7 @@ from forebay.dams.dam_file import catalogue
 from forebay.dams.local_time import init_time
 from forebay.errors import DataError
 from forebay.forecasts.issue import IssuedForecast
+from forebay.forecasts.storage import add_storage
 from forebay.tables import SCORES
 from tests import synthetic
 from tests.command_line import CommandResult, forebay
@@ -238,6 +239,38 @@ def test_forecast_equals_run_without_fetch_and_report(tmp_path: Path) -> None:
     assert table["level"].to_list() == [row["level"] for row in run["forecast"]]
 
 
+def test_level_storage_and_percentage_are_in_csv_json_and_the_terminal(tmp_path: Path) -> None:
+    path = write_dam()
+    text = Path(path).read_text()
+    levels = pl.read_csv("small.csv")["reservoir_level"]
+    low, high = float(levels.min()) - 5.0, float(levels.max()) + 5.0  # type: ignore[arg-type]  # polars: of floats
+    curve = f"""
+full_supply = {high}
+[[storage_curves]]
+level_unit = "m"
+storage_unit = "ML"
+survey_date = 2011-06-30
+points = [[{low}, 0.0], [{high}, 1000.0]]
+"""
+    head, tables = text[: text.index("[")], text[text.index("[") :]
+    Path(path).write_text(head.replace("full_supply = 1.0\n", "") + curve + tables)
+    run = forebay("run", path, "-o", "out", "--json").json
+    rows = [row for row in run["forecast"] if row["model"] == "default"]
+    table = pl.read_csv("out/forecast.csv").filter(pl.col("model") == "default")
+    for name in ("storage", "storage_percent", "reservoir_level"):
+        assert table[name].to_list() == [row[name] for row in rows]
+    for row in rows:
+        share = (row["level"] - low) / (high - low)
+        assert row["storage"] == pytest.approx(1000 * share, abs=1e-6)
+        assert row["storage_percent"] == pytest.approx(100 * share, abs=1e-6)
+        assert row["survey_date"] == "2011-06-30"
+        assert (row["level_unit"], row["storage_unit"], row["storage_note"]) == ("m", "ML", None)
+        assert row["percent_of"].endswith("m: 1,000 ML (survey 2011-06-30)")
+    printed = forebay("forecast", path).out
+    assert "Storage, ML" in printed
+    assert "% full" in printed
+
+
 @pytest.mark.parametrize(("command", "update"), [("run", {}), ("forecast", {"update": False})])
 def test_an_init_date_reaches_the_forecast(
     monkeypatch: pytest.MonkeyPatch, command: str, update: dict[str, bool]
@@ -265,7 +298,8 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
         init, init_time(init, dam.time_zone), synthetic.NOW, level_date, table, ("No rain.",), outside,
         withheld_from=level_date,
     )  # fmt: skip
-    result = SimpleNamespace(dam=dam, issued=issued, scores=synthetic.scores(dam))
+    storage = add_storage(table, dam, init)
+    result = SimpleNamespace(dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage)
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
     content = forebay("forecast", write_dam(days=2), "--json").json
     known = {

@@ -1,7 +1,8 @@
-"""`forebay.dams.curves`: storage never falls as the level rises, and the two directions are inverse."""
+"""`forebay.dams.curves`: storage never falls as the level rises, and the two directions are inverse within 1e-6."""
 
 from datetime import date
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from forebay.dams.curves import StorageCurve, curve_on
+from forebay.dams.dam_file import load_dam
 from forebay.errors import DataError
+from tests.shared import PROJECT, needs_shared
 
 
 def make_curve(*points: tuple[float, float], valid_from: date | None = None) -> StorageCurve:
@@ -92,6 +95,62 @@ def test_the_rise_per_storage_is_the_slope_of_the_segment_around_the_level(curve
     ]
     rise = curve.rise_per_storage(pl.Series([level]))[0]
     assert rise in slopes, "null where additional storage does not raise the level by a known amount"
+
+
+@given(curves(), shares)
+def test_on_a_flat_stretch_the_level_and_back_is_the_highest_level_of_that_storage(
+    curve: StorageCurve, share: float
+) -> None:
+    level = inside(curve, share)
+    storage = curve.storage_at(level)
+    highest = curve.level_at(storage)
+    assert highest >= level - 1e-6
+    assert curve.storage_at(highest) == pytest.approx(storage, rel=1e-9, abs=1e-6)
+    above = highest + 1e-3
+    assert above > curve.points[-1][0] or curve.storage_at(above) > storage - 1e-6
+
+
+@given(curves(), st.floats(1e-6, 1e6))
+def test_one_value_beyond_the_curve_is_refused_with_the_value_and_the_range(curve: StorageCurve, excess: float) -> None:
+    (lowest, least), (highest, most) = curve.points[0], curve.points[-1]
+    for level in (lowest - excess, highest + excess):
+        with pytest.raises(DataError, match=r"^level .* m is beyond the storage curve .* has levels from .*; give one"):
+            curve.storage_at(level)
+    for storage in (least - excess, most + excess):
+        with pytest.raises(DataError, match=r"^storage .* ML is beyond the storage curve .* has storages from .*; "):
+            curve.level_at(storage)
+
+
+def test_the_refusal_has_the_value_the_survey_and_the_range() -> None:
+    curve = make_curve((448.4, 0.0), (503.5, 1234567.8)).model_copy(update={"survey_date": date(2011, 6, 30)})
+    with pytest.raises(DataError) as error:
+        curve.storage_at(503.51)
+    assert str(error.value) == (
+        "level 503.51 m is beyond the storage curve (survey 2011-06-30), which has levels from 448.4 to 503.5 m; "
+        "give one of these, or a curve with a wider range"
+    )
+
+
+REAL_CURVES = {
+    "lavon": 448.4, "canyon": 761.9, "conroe": 122.5, "georgetown": 706.5, "beltzville": 489.0, "salagou": 136.0,
+    "olivettes": 137.0,
+}  # fmt: skip
+"""Dam file → lowest level of its curve, from the first line of the survey's file."""
+
+
+@needs_shared
+@pytest.mark.parametrize(("name", "lowest"), REAL_CURVES.items())
+def test_real_curves_are_inverse_within_a_millionth(name: str, lowest: float) -> None:
+    (curve,) = load_dam(str(PROJECT / "tests/dams" / f"{name}.toml")).storage_curves
+    assert curve.points[0][0] == lowest
+    levels, storages = (np.array(axis) for axis in zip(*curve.points, strict=True))
+    between = pl.Series(np.linspace(levels[0], levels[-1], 20_000))
+    storage = curve.storage(between)
+    assert np.abs(curve.storage(curve.level(storage)) - storage).max() <= 1e-6
+    segment = np.searchsorted(levels, between.to_numpy(), side="right") - 1
+    rising = np.append(np.diff(storages) > 0, False)[segment]
+    assert rising.mean() > 0.85  # Conroe: the lowest tenth of the file has no storage
+    assert np.abs(curve.level(storage) - between).filter(pl.Series(rising)).max() <= 1e-6
 
 
 def test_the_series_keep_their_names() -> None:

@@ -9,7 +9,7 @@ import pytest
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import usable_values
 from forebay.models import MODELS
-from forebay.tables import FORECASTS, QUANTILES, REFERENCES, SCORES
+from forebay.tables import FORECASTS, QUANTILES, REFERENCES, SCORES, STORAGE_FORECASTS
 from tests.command_line import forebay
 from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, SHARED, needs_shared
@@ -65,7 +65,7 @@ def test_warragamba_from_its_files_to_a_report() -> None:
 
     # The forecast has lead times 1 to 7 from the last good level, and seven quantiles that do not cross.
     forecast = pl.read_csv("report/forecast.csv", try_parse_dates=True)
-    assert forecast.columns == list(FORECASTS.columns)
+    assert forecast.columns == list(STORAGE_FORECASTS.columns)
     assert set(forecast["init_date"]) == {date(2022, 1, 11)}
     default = forecast.filter(pl.col("model") == "default").sort("lead_time", "quantile")
     assert default["lead_time"].to_list() == [lead for lead in range(1, 8) for _ in QUANTILES]

@@ -320,7 +320,7 @@ def test_written_files(in_metres: Job, tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {path.name for path in files}, "no temporary file remains"
     assert {path.name for path in files} >= {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"}
     assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), result.verification.forecasts)
-    assert pl.read_csv(folder / "forecast.csv").columns == list(tables.FORECASTS.columns)
+    assert pl.read_csv(folder / "forecast.csv").columns == list(tables.STORAGE_FORECASTS.columns)
     assert pl.read_csv(folder / "scores.csv").columns == list(tables.SCORES.columns)
     assert "imulated" in (folder / "report.html").read_text()
 

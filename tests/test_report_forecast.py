@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 from forebay.charts.forecast import forecast_figure
+from forebay.dams.curves import StorageCurve
+from forebay.dams.thresholds import ReferenceLevel
 from tests import synthetic
 from tests.report_examples import example_report, section_rows, section_text
 
@@ -16,6 +18,23 @@ def test_the_section_has_the_table_and_the_starting_level() -> None:
     assert "7 2021-04-21 (Wed) 100.257 100.189 to 100.325 100.170 to 100.344 0.000" in text
     assert "The forecast starts from 100.257 m, the daily mean of 2021-04-14." in text
     assert "A daily mean is not a peak" in text
+
+
+def test_the_section_has_storage_and_percentage_of_each_day() -> None:
+    report = example_report()
+    rule = ReferenceLevel.model_validate(
+        {"rule_curve": [{"day": "04-15", "value": 100.0}, {"day": "04-21", "value": 110.0}]}
+    )
+    curve = StorageCurve(level_unit="m", storage_unit="ML", points=((80.0, 0.0), (100.0, 1000.0), (110.0, 6000.0)))
+    dam = report.dam.model_copy(update={"storage_curves": (curve,), "full_supply": rule})
+    text = section_text("forecast", replace(report, dam=dam))
+    assert "2021-04-15 1,128 1,112 to 1,145 112.8 111.2 to 114.5" in text
+    assert "2021-04-21 1,128 1,085 to 1,172 18.8 18.1 to 19.5" in text
+    assert (
+        "100% is that of each day. On the first day it is the storage at full supply level 100 m: 1,000 ML "
+        "(survey date not stated), on the last day the storage at full supply level 110 m: 6,000 ML "
+        "(survey date not stated)."
+    ) in text
 
 
 def test_levels_observed_afterwards_are_in_the_table_with_their_interval() -> None:

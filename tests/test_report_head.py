@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
 
 from forebay.charts.report_tables import Report
+from forebay.dams.curves import StorageCurve
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.report.head import build_head
@@ -29,6 +30,34 @@ def test_the_head_has_the_reading_the_start_and_the_forecast() -> None:
     assert "Level now 96.500 m metres above nothing" in text
     assert "The forecast starts from 100.257 m, the daily mean of 2021-04-14." in text
     assert "2021-04-21 Wed, in 7 days 100.257 0.000 100.170 to 100.344" in text
+
+
+def with_curve(*points: tuple[float, float], **keys: object) -> Report:
+    """The report of a dam with a storage curve; `keys` replace keys of its dam file."""
+    report = example_report()
+    curve = StorageCurve(level_unit="m", storage_unit="ML", survey_date=date(2011, 6, 30), points=points)
+    return replace(report, dam=report.dam.model_copy(update={"storage_curves": (curve,), **keys}))
+
+
+def test_the_head_has_storage_and_percentage_with_denominator_and_survey() -> None:
+    text = head_text(with_curve((80.0, 0.0), (100.0, 1000.0), (110.0, 6000.0)))
+    assert "the daily mean of 2021-04-14: 1,128 ML, 112.8% full." in text
+    assert "Day Storage, ML 90% interval, ML % full 90% interval, %" in text
+    assert "2021-04-21 1,128 1,085 to 1,172 112.8 108.5 to 117.2" in text
+    assert "100% is the storage at full supply level 100 m: 1,000 ML (survey 2011-06-30)." in text
+
+
+def test_the_head_has_no_percentage_where_the_capacity_is_unknown() -> None:
+    without_curve = head_text(example_report())
+    assert "Storage and % are unknown: the dam file has no storage curve." in without_curve
+    without_full_supply = head_text(with_curve((80.0, 0.0), (110.0, 6000.0), full_supply=None))
+    assert "Storage, ML" in without_full_supply
+    assert "% is unknown: the dam file has no full supply level." in without_full_supply
+    beyond = head_text(with_curve((80.0, 0.0), (100.3, 6000.0)))
+    assert "5,987 5,974 to 5,999" not in beyond
+    assert "Storage and % are unknown: the level is above the storage curve, 80 to 100.3 m." in beyond
+    for text in (without_curve, without_full_supply, beyond):
+        assert "0.0% full" not in text.replace("100.0% full", "")
 
 
 @pytest.mark.parametrize(("variable", "unit"), [("storage", "ML"), ("storage_percent", "%")])

@@ -168,6 +168,23 @@ FORECASTS = Table(
 )
 """Quantiles of the forecasts of every model: one row per init date, lead time and quantile."""
 
+STORAGE_FORECASTS = Table(
+    "storage forecasts",
+    {
+        **FORECASTS.columns,
+        "reservoir_level": pl.Float64(),  # level_unit; of a storage, by the storage curve
+        "level_unit": pl.String(),
+        "storage": pl.Float64(),  # storage_unit; of a level, by the storage curve
+        "storage_unit": pl.String(),
+        "survey_date": pl.Date(),  # of the storage curve; null where the dam file does not state it
+        "storage_percent": pl.Float64(),  # % of the volume that `percent_of` names
+        "percent_of": pl.String(),
+        "storage_note": pl.String(),  # why a value of these columns is null; null where none is
+    },
+    FORECASTS.key,
+)
+"""Forecasts as level, storage and percentage; what is unknown is null with its reason, never 0."""
+
 SCORES = Table(
     "scores",
     {

@@ -68,6 +68,15 @@ def format_value(value: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def format_level(value: float | None, unit: str) -> str:
+    """A level with the decimals of its unit, without the unit.
+
+    >>> format_level(2284.1261, "ft"), format_level(139.0, "m")
+    ('2,284.13', '139.000')
+    """
+    return format_number(value, _DECIMALS.get(unit, 0))
+
+
 def format_count(count: int, noun: str) -> str:
     """A count with its noun, plural where needed.
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import DAY_FORMAT, day_axis
-from forebay.charts.screening import REASON_COLOURS, flagged_values, inline_rows, usable_series
+from forebay.charts.encodings import DAY_FORMAT, day_axis, inline_rows
+from forebay.charts.screening import REASON_COLOURS, flagged_values, usable_series
 from forebay.charts.style import INK, WIDTH
 from forebay.days.labels import display_unit, gauge_labels
 

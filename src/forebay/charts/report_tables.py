@@ -22,6 +22,7 @@ from forebay.charts.formats import TargetFormat
 from forebay.charts.gauge_status import beyond_record, gauge_status, recorded_range
 from forebay.charts.interval_coverage import interval_coverage
 from forebay.charts.rises import Rise, largest_rise
+from forebay.charts.storage_tables import storage_fan
 from forebay.charts.style import Heading
 from forebay.features.later_levels import no_levels
 from forebay.screen.flags import screen_daily
@@ -81,6 +82,11 @@ class Report:
     def fan(self) -> pl.DataFrame:
         """The forecast as `forecast_fan` returns it; empty if no forecast could be issued."""
         return forecast_fan(self.forecast.table)
+
+    @cached_property
+    def storage_fan(self) -> pl.DataFrame:
+        """The forecast as `storage_tables.storage_fan` returns it: storage and % of each lead time."""
+        return storage_fan(self.fan, self.dam, self.forecast.init_date, self.forecast.withheld_from)
 
     @cached_property
     def recent_levels(self) -> pl.DataFrame:

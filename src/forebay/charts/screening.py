@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import DAY_FORMAT, colour_scale, date_tooltip, zoom_in_time
+from forebay.charts.encodings import DAY_FORMAT, colour_scale, date_tooltip, inline_rows, zoom_in_time
 from forebay.charts.style import EXTRA_COLOURS, GRID, INK, WIDTH
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from forebay.charts.spec import AnyChart
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
@@ -107,16 +105,6 @@ def _neighbour_panel(series: pl.DataFrame, title: str) -> AnyChart:
         .properties(width=WIDTH, height=80, title=alt.Title(title, fontSize=11, fontWeight=500, offset=4))
     )
     return panel
-
-
-def inline_rows(frame: pl.DataFrame) -> alt.InlineData:
-    """Rows as CSV text: a tenth of the size of JSON, and without a limit of rows. Days stay station-local days."""
-    import altair as alt
-
-    days = [name for name, kind in frame.schema.items() if kind == pl.Date]
-    text = frame.with_columns(pl.col(days).dt.strftime("%Y-%m-%dT00:00:00")).write_csv()
-    kinds = {name: "date" if name in days else "number" for name, kind in frame.schema.items() if kind != pl.String}
-    return alt.InlineData(values=text, format=alt.CsvDataFormat(type="csv", parse=kinds))
 
 
 def flagged_values(flags: pl.DataFrame, gauge: Gauge, dam: Dam) -> pl.DataFrame:

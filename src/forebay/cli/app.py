@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 from forebay import __version__
 from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
+from forebay.cli.curve import curve
 from forebay.cli.days import daily, screen
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
@@ -38,6 +39,7 @@ COMMANDS = (
     archive_commands,
     daily,
     screen,
+    curve,
     hindcast,
     forecast,
     run,

@@ -175,7 +175,7 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),
         "forcings": issued.forcings,
-        "forecast": issued.table.to_dicts(),
+        "forecast": result.storage_forecasts.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
         "scores": result.scores.filter(result.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],

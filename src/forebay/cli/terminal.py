@@ -15,6 +15,7 @@ from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
 from forebay.charts.formats import NO_VALUE, format_count, format_time
 from forebay.charts.score_tables import scored_windows, without_repeats
+from forebay.charts.storage_tables import storage_fan, storage_quantities
 from forebay.cli.log_output import is_json
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import STALE_DAYS, IssuedForecast
@@ -95,11 +96,14 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
         start = f"as of {issued.level_date}, {format_count(issued.age_days + level_age, 'day')} old"
     elif level_age:
         start += f" and the level of {issued.level_date}, {format_count(level_age, 'day')} before"
-    table(f"{dam.title}: {dam.target.variable} ({unit}), forecast {start}", forecast_rows(issued.table))
+    rows = forecast_rows(issued.table)
+    storage = storage_cells(issued, dam)
+    title = f"{dam.title}: {dam.target.variable} ({unit}), forecast {start}"
+    table(title, [row | cells for row, cells in zip(rows, storage, strict=True)])
     for text in explanation_lines(issued.explanation, dam):
         line(text)
-    if rows := score_rows(scores, dam):
-        table(f"Hindcast: mean absolute error ({unit}), all models on the same days", rows)
+    if scored := score_rows(scores, dam):
+        table(f"Hindcast: mean absolute error ({unit}), all models on the same days", scored)
     for sentence in (*issued.outside_experience, *issued.forcings, *issued.limitations):
         line(f"  · {sentence}")
     report = next((path for path in files if path.name == "report.html"), None)
@@ -154,6 +158,16 @@ def forecast_rows(forecasts: pl.DataFrame) -> list[dict[str, object]]:
             "90% interval": _interval(row["q05"], row["q95"]),
         })  # fmt: skip
     return rows
+
+
+def storage_cells(issued: IssuedForecast, dam: Dam) -> list[dict[str, object]]:
+    """Level, storage and % full of the median, besides the target, a dict per lead time."""
+    fan = storage_fan(forecast_fan(issued.table), dam, issued.init_date, issued.withheld_from)
+    quantities = storage_quantities(fan, dam.target.variable)
+    return [
+        {quantity.header: quantity.text(row[f"{quantity.column}_q50"]) for quantity in quantities}
+        for row in fan.filter(pl.col("lead_time") > 0).iter_rows(named=True)
+    ]
 
 
 def _interval(low: float | None, high: float | None) -> str | None:

@@ -72,13 +72,51 @@ class StorageCurve(BaseModel):
     def level(self, storage: pl.Series) -> pl.Series:
         """Level in `level_unit` for storages in `storage_unit`; null beyond the curve.
 
-        Where the curve is flat (dead storage of 0 below the outlet, say) a storage has many levels; the result is the
-        highest.
+        The inverse of `storage`. Where the curve is flat (dead storage of 0 below the outlet, say) a storage has many
+        levels; the result is the highest.
         """
         levels, storages = np.array(self.points).T
         # Of points with equal storage np.interp takes the last, which is the highest level.
         level = np.interp(storage.to_numpy(), storages, levels, left=np.nan, right=np.nan)
         return pl.Series(storage.name, level, nan_to_null=True)
+
+    def storage_at(self, level: float) -> float:
+        """Storage in `storage_unit` at one level in `level_unit`.
+
+        Raises
+        ------
+        DataError
+            If the level is beyond the curve.
+        """
+        storage: float | None = self.storage(pl.Series([level], dtype=pl.Float64))[0]
+        if storage is None:
+            raise DataError(self._refusal("level", level, self.level_unit, (self.points[0][0], self.points[-1][0])))
+        return storage
+
+    def level_at(self, storage: float) -> float:
+        """Level in `level_unit` at one storage in `storage_unit`, the highest one where the curve is flat.
+
+        Raises
+        ------
+        DataError
+            If the storage is beyond the curve.
+        """
+        level: float | None = self.level(pl.Series([storage], dtype=pl.Float64))[0]
+        if level is None:
+            limits = (self.points[0][1], self.points[-1][1])
+            raise DataError(self._refusal("storage", storage, self.storage_unit, limits))
+        return level
+
+    @property
+    def survey(self) -> str:
+        """The survey in words: "survey 2011-06-30", or that its date is not stated."""
+        return f"survey {self.survey_date}" if self.survey_date else "survey date not stated"
+
+    def _refusal(self, quantity: str, value: float, unit: str, limits: tuple[float, float]) -> str:
+        return (
+            f"{quantity} {value:,.12g} {unit} is beyond the storage curve ({self.survey}), which has {quantity}s from "
+            f"{limits[0]:,.12g} to {limits[1]:,.12g} {unit}; give one of these, or a curve with a wider range"
+        )
 
 
 def curve_on(curves: Sequence[StorageCurve], day: date) -> StorageCurve:

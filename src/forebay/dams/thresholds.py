@@ -98,7 +98,11 @@ class ReferenceLevel(FrozenModel):
 
         A rule curve is known ahead. A dated value is not: on the day itself the value in force is all that is known.
         """
-        return self.on(days.dt.offset_by(f"{lead_time}d") if self.rule_curve else days)
+        return self.known_on(days, days.dt.offset_by(f"{lead_time}d"))
+
+    def known_on(self, days: pl.Series, valid_dates: pl.Series) -> pl.Series:
+        """The value that is known on each of `days` for the valid date in the same place; as `expected_on`."""
+        return self.on(valid_dates if self.rule_curve else days)
 
 
 class Threshold(FrozenModel):

@@ -21,6 +21,7 @@ from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue
 from forebay.forecasts.limitations import far_outside_experience, limitations, outside_experience
+from forebay.forecasts.storage import add_storage
 from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
@@ -29,7 +30,7 @@ from forebay.jobs.observations import fetch_now, warn_of_errors
 from forebay.jobs.results import Result
 from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import add_counts, log_fields, step
-from forebay.tables import DEFAULT_MODEL, FORECASTS
+from forebay.tables import DEFAULT_MODEL, FORECASTS, STORAGE_FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
 from forebay.verify.verification import Verification, verify_hindcast
 
@@ -84,6 +85,12 @@ class ForecastResult(Result):
     def scores(self) -> pl.DataFrame:
         """Scores of the hindcast (`tables.SCORES`)."""
         return self.verification.scores
+
+    @cached_property
+    def storage_forecasts(self) -> pl.DataFrame:
+        """`tables.STORAGE_FORECASTS` of every model: level, storage, and % of the storage at full supply."""
+        issued = self.issued
+        return add_storage(issued.table, self.dam, issued.init_date, issued.withheld_from)
 
     def to_frame(self) -> pl.DataFrame:
         """`tables.FORECASTS` of the model `default`: a row per lead time and quantile."""
@@ -244,7 +251,7 @@ def write_forecast(
 
     dataset = result.to_xarray() if form == "netcdf" else None
     with log_fields({"dam": result.dam.id}), write_all(folder) as files:
-        result.issued.table.write_csv(files.stage / "forecast.csv")
+        STORAGE_FORECASTS.check(result.storage_forecasts).write_csv(files.stage / "forecast.csv")
         result.issued.explanation.write_csv(files.stage / "explanation.csv")
         if dataset is not None:
             write_netcdf(dataset, files.stage / "forecast.nc", now=result.issued.issue_time)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.forecast_tables import RECENT_DAYS, SPANS
+from forebay.report.storage import build_storage
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -25,6 +26,7 @@ def build(report: Report) -> Mapping[str, object]:
         "spans": SPANS,
         "shown_span": RECENT_DAYS,
         "start": start,
+        "storage": build_storage(report),
         "reference_levels": levels.to_dicts(),
         "regime": report.full_supply_regime,
     }

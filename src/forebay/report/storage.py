@@ -1,0 +1,44 @@
+"""Table of storage and percentage: part of the first screen and of the section "Forecast"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.charts.storage_tables import storage_quantities
+
+if TYPE_CHECKING:
+    from forebay.charts.report_tables import Report
+    from forebay.charts.storage_tables import Quantity
+
+
+def build_storage(report: Report, leads: Sequence[int] | None = None) -> Mapping[str, object]:
+    """Values for `storage.html`: headers, rows and start of the quantities that are known, denominator and reason.
+
+    Parameters
+    ----------
+    leads
+        Lead times of the rows, in days; by default all.
+    """
+    fan = report.storage_fan
+    rows = fan.filter(pl.col("lead_time") > 0, pl.col("lead_time").is_in(list(leads)) if leads is not None else True)
+    quantities = storage_quantities(fan, report.dam.target.variable)
+    return {
+        "caption": " and ".join(quantity.title for quantity in quantities),
+        "headers": [text for quantity in quantities for text in (quantity.header, quantity.interval_header)],
+        "rows": [_cells(row, quantities) for row in rows.iter_rows(named=True)],
+        "start": [quantity.text_with_unit(fan[f"{quantity.column}_q50"][0]) for quantity in quantities],
+        "denominators": rows["percent_of"].drop_nulls().unique(maintain_order=True).to_list(),
+        "notes": fan["storage_note"].drop_nulls().unique(maintain_order=True).to_list(),
+    }
+
+
+def _cells(row: Mapping[str, object], quantities: Sequence[Quantity]) -> dict[str, object]:
+    """Day of a row, and the median and the 90% interval of each quantity as text."""
+    cells: list[str] = []
+    for quantity in quantities:
+        low, median, high = (row[f"{quantity.column}_{quantile}"] for quantile in ("q05", "q50", "q95"))
+        cells += [quantity.text(median), quantity.interval(low, high)]
+    return {"valid_date": row["valid_date"], "cells": cells}

@@ -1,0 +1,52 @@
+"""`forebay.charts.storage_curve`: pairs, curves and differences in one figure."""
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from forebay.charts import rendering
+from forebay.charts.figures import Figure
+from forebay.charts.storage_curve import LEFT_OUT, MAX_PAIRS, storage_curve_figure
+from forebay.screen.storage_pairs import RESIDUALS, compare_with_curves
+from tests.test_storage_pairs import FIRST, POINTS, UNITS, curve_of, dam_with, simulated_pairs
+
+
+def figure_of(days: int = 400, **keys: object) -> Figure:
+    dam = dam_with(curve_of())
+    residuals = compare_with_curves(simulated_pairs(days), dam)
+    return storage_curve_figure(dam, {"dam file": POINTS, "fitted curve": POINTS}, residuals, units=UNITS, **keys)  # type: ignore[arg-type]  # of the figure
+
+
+def test_the_figure_is_valid_and_has_a_colour_for_every_series() -> None:
+    figure = figure_of(breaks=[FIRST + timedelta(days=200)], left_out=[FIRST + timedelta(days=7)])
+    figure.chart().to_dict()  # validates
+    names = [name for name, _ in figure.legend()]
+    assert names == ["pairs until 2010-07-20", "pairs from 2010-07-20", LEFT_OUT, "dam file", "fitted curve"]
+    assert len({colour for _, colour in figure.legend()}) == len(names)
+    assert figure.title == "SIMULATED · Small Dam · storage curve"
+
+
+def test_a_long_record_is_thinned_and_keeps_the_pairs_that_are_left_out() -> None:
+    figure = figure_of(7000, left_out=[FIRST + timedelta(days=k) for k in (1, 2)])
+    assert figure.title.endswith("storage curve, 2,336 of 7,000 pairs")
+    text = str(figure.chart().to_dict())
+    assert f"{FIRST + timedelta(days=1)}T00:00:00" in text
+    assert MAX_PAIRS < 7000
+
+
+def test_without_pairs_the_figure_is_the_curve() -> None:
+    figure = storage_curve_figure(dam_with(), {"dam file": POINTS}, RESIDUALS.empty(), units=UNITS)
+    assert len(figure.panels) == 1
+    figure.chart().to_dict()
+
+
+@pytest.mark.parametrize("days", [0, 400])
+def test_the_figure_can_be_drawn(days: int) -> None:
+    residuals = compare_with_curves(simulated_pairs(400), dam_with(curve_of())).head(days)
+    figure = storage_curve_figure(dam_with(), {"dam file": POINTS}, residuals, units=UNITS)
+    picture = rendering.draw(figure.file_spec())
+    assert picture.png.startswith(b"\x89PNG")
+    assert "storage, ML" in picture.svg
+    assert ("storage of pair − curve, ML" in picture.svg) == bool(days)
+    assert pl.Series([picture.svg]).str.contains("dam file").all()
