@@ -22,6 +22,7 @@ from forebay.dams.hindcast import Hindcast
 from forebay.days.daily import usable_values
 from forebay.errors import DataError
 from forebay.features import forcings, samples
+from forebay.features.observed_forcings import check_forcings, observed_shares
 from forebay.features.samples import Samples, make_samples
 from forebay.models import FORECAST_MODELS, MODELS, models_for
 from forebay.sources.forcing_files import read_forcings
@@ -188,6 +189,33 @@ def test_raw_labels_with_the_flows_of_the_same_day_are_refused(
     scored = np.flatnonzero(np.isfinite(target) & is_issue)
     changes = MODELS["huber"](1).fit(known.inputs[past], target[past]).predict(known.inputs[scored])
     assert np.mean(np.abs(changes - target[scored])) < 0.18
+
+
+def test_an_observed_column_as_a_forecast_is_refused(tmp_path: Path) -> None:
+    """`cum_obs` of the first day is the observed inflow of that day; the real forecasts are far from the observations.
+
+    By a program of its own: the median of |cum_obs − net inflow| is .0186 million m3, that of |day_mean − net inflow|
+    .865, and that of the change from day to day on the valid days .63.
+    """
+    dam, _ = record("folsom")
+    newest = usable_values(daily_from_files(dam), dam)
+    check_forcings(read_forcings(dam), newest, dam)
+    shares = observed_shares(read_forcings(dam), newest, dam.forcings[0], dam)
+    assert shares.filter(pl.col("series") == "cnrfc")["ahead"].to_list() == list(range(1, 15))
+    first = shares.row(0, named=True)
+    assert first["days"] == 1138 and first["share"] == pytest.approx(0.865 / 0.63, rel=0.02)
+    path = tmp_path / "folsom.toml"
+    for key in ("value", "q50"):
+        folsom_copy(tmp_path)
+        column = {"value": "day_mean", "q50": "day_p50"}[key]
+        path.write_text(path.read_text().replace(f'{key} = "{column}"', f'{key} = "cum_obs"'))
+        wrong = dam_from(path)
+        series = {"value": "cnrfc", "q50": "cnrfc:q50"}[key]
+        text = f"the values of forcing {series!r} for day 1 after the issue are the observed inflow of that day"
+        with pytest.raises(DataError, match=f"{text} .median difference 3.0% .* on 1,138 days.; never use an obser"):
+            check_forcings(read_forcings(wrong), newest, wrong)
+    kabini, _ = record("kabini")
+    check_forcings(read_forcings(kabini), usable_values(daily_from_files(kabini), kabini), kabini)
 
 
 def test_the_model_of_the_inflow_forecast_alone_on_the_days_of_issue() -> None:

@@ -15,6 +15,7 @@ from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import DataError
 from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
+from forebay.features.observed_forcings import check_forcings
 from forebay.features.weather import read_weather_forcings
 from forebay.log import add_counts, step
 from forebay.screen.supported_range import ready_for_screen
@@ -74,7 +75,8 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     Raises
     ------
     DataError
-        If the archive has no usable level, or none on `init_date` or in the 30 days before.
+        If the archive has no usable level, or none on `init_date` or in the 30 days before; if the values of a forcing
+        are the observations of their days.
     """
     until, later = now, no_levels()
     due = local_date(now - dam.target_gauge.ready_after, dam.time_zone) - timedelta(days=1)
@@ -95,6 +97,7 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     add_counts({"gauges": len(dam.gauges), "days": (last - first).days + 1, "first": first, "last": last})
     reading = newest_reading(dam, archive, until=until)
     forcings = pl.concat([forcing_files.read_forcings(dam), read_weather_forcings(dam, archive, now)])
+    check_forcings(forcings, usable_values(newest.filter(days), dam), dam)
     return DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)
 
 

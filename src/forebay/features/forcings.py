@@ -190,7 +190,7 @@ def perfect_forecasts(table: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> pl
     parts = [FORCINGS.empty()]
     for forcing in dam.forcings:
         rows = table.filter(pl.col("forcing").is_in(list(forcing.series)))
-        values = _observed(newest, forcing, dam)
+        values = observed_values(newest, forcing, dam)
         if values is None:
             last = rows.filter(pl.col("value").is_not_null()).sort("known_time", "issue_time")
             truth = last.unique(["forcing", "valid_date"], keep="last").select("forcing", "valid_date", truth="value")
@@ -202,7 +202,7 @@ def perfect_forecasts(table: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> pl
     return FORCINGS.check(pl.concat(parts))
 
 
-def _observed(newest: pl.DataFrame, forcing: Forcing, dam: Dam) -> pl.Series | None:
+def observed_values(newest: pl.DataFrame, forcing: Forcing, dam: Dam) -> pl.Series | None:
     """Observed daily values of what a forcing forecasts, in its canonical unit; None if no gauge shows them."""
 
     def total(role: str) -> pl.Series:
