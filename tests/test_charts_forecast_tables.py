@@ -83,3 +83,13 @@ def test_a_level_within_the_margin_is_near_full_supply(lake: Dam) -> None:
     regimes = [full_supply_regime(lake, DAYS[0], level) for level in levels]
     assert regimes == [None, "near_full", "near_full", "above_full"]
     assert full_supply_regime(lake.model_copy(update={"full_supply": None}), DAYS[0], 99.9) is None
+
+
+def test_a_rule_curve_that_crosses_the_chart_is_drawn() -> None:
+    """From 0 to 200 m over the year, while the chart has 90 to 100 m."""
+    curve = [{"day": "01-01", "value": 0.0}, {"day": "07-01", "value": 200.0}]
+    dam = synthetic.small_dam(full_supply={"rule_curve": curve})
+    days = pl.date_range(date(2020, 1, 1), date(2020, 12, 31), eager=True)
+    extent = pl.DataFrame({"date": days, "low": [90.0] * 366, "high": [100.0] * 366})
+    lines, levels = reference_levels(dam, extent)
+    assert levels["near"].to_list() == [True] and len(lines) == 366

@@ -210,6 +210,12 @@ def test_days_without_a_change_are_no_past_changes() -> None:
     assert DampedChange(1).fit(_changes(-4.0, *rows), np.full(46, -2.0)).factor_ == 0.5
 
 
+def test_a_damped_change_is_that_of_its_whole_lead_time() -> None:
+    """φ is learned for the lead time itself: 3 days of a change of 1 m that halves bring 1.75 m."""
+    model = DampedChange(3).fit(_changes(*[1.0, -2.0] * 20), np.array([1.75, -3.5] * 20))
+    assert model.predict(_changes(4.0, None)).tolist() == [7.0, 0.0]
+
+
 def test_climatology_takes_the_median_of_days_within_fifteen() -> None:
     days = np.array([1, 16, 17, 352, 351, 200])
     model = Climatology(1).fit(pl.DataFrame({"day_of_year": days}), np.array([1.0, 2.0, 50.0, 3.0, 60.0, -5.0]))

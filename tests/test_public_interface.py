@@ -188,6 +188,13 @@ def test_a_missing_value_of_a_dataset_is_missing() -> None:
     np.testing.assert_array_equal(dataset["rainfall_r1"].values, [25.4, np.nan])
 
 
+def test_a_dataset_states_the_licence_of_the_dam() -> None:
+    dam = small_dam()
+    days = daily_frame(dam, {"reservoir_level": [1.0]})
+    assert daily_dataset(days, dam.model_copy(update={"licence": "CC BY 4.0"})).attrs["license"] == "CC BY 4.0"
+    assert daily_dataset(days, dam.model_copy(update={"licence": ""})).attrs["license"] == "not stated"
+
+
 def test_a_dataset_has_the_day_of_the_level_and_the_time_of_writing_in_utc(tmp_path: Path) -> None:
     dam = small_dam()
     first, second = (synthetic.FIRST_DAY + timedelta(days=k) for k in range(2))

@@ -9,7 +9,7 @@ import pytest
 
 from forebay.charts.registry import report_figures
 from forebay.report.diagnostics import is_diagnosed
-from forebay.report.input_values import input_texts
+from forebay.report.input_values import input_texts, input_titles
 from forebay.report.write import render_report
 from forebay.verify.diagnostics import Diagnostics
 from tests import synthetic
@@ -132,3 +132,9 @@ def test_a_report_without_scored_days_has_no_diagnostics(empty: bool) -> None:
     without_diagnostics = replace(report, diagnostics=no_rows if empty else None)
     assert 'id="diagnostics"' not in render_report(without_diagnostics)
     assert "reliability" not in report_figures(without_diagnostics)
+
+
+def test_each_amount_of_rain_has_the_unit_of_the_rain_gauges() -> None:
+    titles = input_titles(synthetic.small_dam(synthetic.rain_gauge(unit="in")))
+    texts = [titles[name].text(50.8) for name in ("rain_lag0", "rain_3d", "api")]
+    assert texts == ["rain on that day 2 in", "rain in 3 days 2 in", "wetness index 2 in"]
