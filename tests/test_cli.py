@@ -269,6 +269,7 @@ points = [[{low}, 0.0], [{high}, 1000.0]]
     printed = forebay("forecast", path).out
     assert "Storage, ML" in printed
     assert "% full" in printed
+    assert re.search(r"· 100% is the storage at full supply level .* m: 1,000 ML \(survey 2011-06-30\)\.", printed)
 
 
 @pytest.mark.parametrize(("command", "update"), [("run", {}), ("forecast", {"update": False})])

@@ -57,6 +57,7 @@ def test_a_forecast_with_its_scores_and_limitations(capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert out.startswith("Synthetic Dam (SIMULATED): reservoir_level (m), forecast from 2021-04-14\n")
     assert "Hindcast: mean absolute error (m), all models on the same days" in out
+    assert "  · Storage and % are unknown: the dam file has no storage curve.\n" in out
     assert out.endswith("  · No rain gauge.\nReport: out/report.html\n")
 
 

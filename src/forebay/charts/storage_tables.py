@@ -97,3 +97,17 @@ def storage_fan(fan: pl.DataFrame, dam: Dam, init_date: date, withheld_from: dat
         notes.append(values.select(pl.when(is_known).then("storage_note").alias(f"note_{column}")))
     first = pl.coalesce(pl.col("note_q50"), *(frame.columns[0] for frame in notes))
     return table.with_columns(pl.concat(notes, how="horizontal").select(first.alias("storage_note")).to_series())
+
+
+def storage_sentences(fan: pl.DataFrame, target: str) -> list[str]:
+    """The volume of 100% and the reasons why a value is unknown, of a `storage_fan`, as sentences."""
+    ahead = fan.filter(pl.col("lead_time") > 0)
+    volumes = ahead["percent_of"].drop_nulls().unique(maintain_order=True).to_list()
+    the = "" if target == "storage_percent" else "the "
+    sentences = [f"100% is {the}{volumes[0]}."] if len(volumes) == 1 else []
+    if len(volumes) > 1:
+        sentences = [
+            f"100% is that of each day. On the first day it is {the}{volumes[0]}, on the last day {the}{volumes[-1]}."
+        ]
+    notes = fan["storage_note"].drop_nulls().unique(maintain_order=True)
+    return sentences + [f"{note[0].upper()}{note[1:]}." for note in notes]

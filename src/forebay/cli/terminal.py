@@ -15,7 +15,7 @@ from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
 from forebay.charts.formats import NO_VALUE, format_count, format_time
 from forebay.charts.score_tables import scored_windows, without_repeats
-from forebay.charts.storage_tables import storage_fan, storage_quantities
+from forebay.charts.storage_tables import storage_fan, storage_quantities, storage_sentences
 from forebay.cli.log_output import is_json
 from forebay.dams.dam import Dam
 from forebay.forecasts.issue import STALE_DAYS, IssuedForecast
@@ -97,9 +97,11 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
     elif level_age:
         start += f" and the level of {issued.level_date}, {format_count(level_age, 'day')} before"
     rows = forecast_rows(issued.table)
-    storage = storage_cells(issued, dam)
+    fan = storage_fan(forecast_fan(issued.table), dam, issued.init_date, issued.withheld_from)
     title = f"{dam.title}: {dam.target.variable} ({unit}), forecast {start}"
-    table(title, [row | cells for row, cells in zip(rows, storage, strict=True)])
+    table(title, [row | cells for row, cells in zip(rows, storage_cells(fan, dam), strict=True)])
+    for sentence in storage_sentences(fan, dam.target.variable):
+        line(f"  · {sentence}")
     for text in explanation_lines(issued.explanation, dam):
         line(text)
     if scored := score_rows(scores, dam):
@@ -160,9 +162,8 @@ def forecast_rows(forecasts: pl.DataFrame) -> list[dict[str, object]]:
     return rows
 
 
-def storage_cells(issued: IssuedForecast, dam: Dam) -> list[dict[str, object]]:
-    """Level, storage and % full of the median, besides the target, a dict per lead time."""
-    fan = storage_fan(forecast_fan(issued.table), dam, issued.init_date, issued.withheld_from)
+def storage_cells(fan: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
+    """Level, storage and % full of the median, besides the target, a dict per lead time of a `storage_fan`."""
     quantities = storage_quantities(fan, dam.target.variable)
     return [
         {quantity.header: quantity.text(row[f"{quantity.column}_q50"]) for quantity in quantities}

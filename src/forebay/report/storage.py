@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.storage_tables import storage_quantities
+from forebay.charts.storage_tables import storage_quantities, storage_sentences
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build_storage(report: Report, leads: Sequence[int] | None = None) -> Mapping[str, object]:
-    """Values for `storage.html`: headers, rows and start of the quantities that are known, denominator and reason.
+    """Values for `storage.html`: headers, rows and start of the quantities that are known, and sentences.
 
     Parameters
     ----------
@@ -30,8 +30,7 @@ def build_storage(report: Report, leads: Sequence[int] | None = None) -> Mapping
         "headers": [text for quantity in quantities for text in (quantity.header, quantity.interval_header)],
         "rows": [_cells(row, quantities) for row in rows.iter_rows(named=True)],
         "start": [quantity.text_with_unit(fan[f"{quantity.column}_q50"][0]) for quantity in quantities],
-        "denominators": rows["percent_of"].drop_nulls().unique(maintain_order=True).to_list(),
-        "notes": fan["storage_note"].drop_nulls().unique(maintain_order=True).to_list(),
+        "sentences": storage_sentences(fan, report.dam.target.variable),
     }
 
 
