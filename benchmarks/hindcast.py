@@ -38,7 +38,7 @@ from forebay.verify.default import with_default
 
 PROJECT = Path(__file__).resolve().parents[1]
 PEERS = PROJECT / ".venv-bench" / "bin" / "python"
-GOAL = 5.0
+GOAL = 8.0
 """Lower limit of the ratio of the durations of the plain peer with the same outputs and forebay."""
 
 FOREBAY, SAME = "forebay", "darts-quantiles"

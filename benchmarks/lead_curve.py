@@ -57,7 +57,7 @@ def _unchanged(values: Array, *_: object) -> Array:
 
 def _measured(dam: Dam, samples: Samples, models: dict[str, PointForecasts]) -> Losses:
     points = default.with_default(models, samples)
-    quantiles = uncertainty.quantile_changes(samples, points, DEFAULT_MODEL)
+    quantiles = uncertainty.quantile_changes(samples, points, [DEFAULT_MODEL])[DEFAULT_MODEL]
     observed = np.stack([samples.observed_change(lead) for lead in LEADS], axis=1)
     known = np.isfinite(quantiles).all(axis=(1, 2)) & np.isfinite(observed).all(axis=1)
     rows = known & scorecard.windows(samples, dam)["all"]

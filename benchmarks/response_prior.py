@@ -43,7 +43,7 @@ def losses(path: Path) -> Losses:
         response.RESPONSES = (shipped[0]._replace(weight=weight), *shipped[1:])
         response.LEARNING_RATE = rate
         points = with_default(models, samples)
-        quantiles = uncertainty.quantile_changes(samples, points, DEFAULT_MODEL)
+        quantiles = uncertainty.quantile_changes(samples, points, [DEFAULT_MODEL])[DEFAULT_MODEL]
         cells = {}
         for column, lead in enumerate(LEADS):
             observed = samples.observed_change(lead)

@@ -14,7 +14,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dam_records import DAM_FILES, daily_tables
 from forebay.dams.dam import Dam
@@ -29,6 +30,7 @@ from forebay.errors import ForebayError, ModelError
 from forebay.features.samples import Samples, make_samples
 from forebay.jobs.forecast_value import interval_ends, other_inputs
 from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, models_for
+from forebay.models.day_kinds import FALLING
 from forebay.models.model import Array
 from forebay.models.regression import MIN_ROWS
 from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE, REFERENCES
@@ -36,7 +38,7 @@ from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.default import with_default
 from forebay.verify.forecast_value import forecast_value
 from forebay.verify.point_forecasts import PointForecasts
-from skill_blocks import block_scores, block_sums, compare
+from skill_blocks import REGIMES, block_scores, block_sums, compare
 
 PROJECT = Path(__file__).resolve().parents[1]
 LEADS = (1, 3, 7)
@@ -46,8 +48,6 @@ TEST_DAMS = ("bilancino", "lavon", "canyon", "georgetown", "conroe", "beltzville
              "salagou", "olivettes", "palisades", "jackson_lake", "kabini", "folsom")  # fmt: skip
 """Dams other than Warragamba. A few parameters were chosen on them: those of `models.response`, `models.lead_curve`,
 `models.stages` and `features.input_range`; their results are a little better than those of other dams may be."""
-
-REGIMES = ("all", "wet", "near_full", "above_full")
 
 LIGHTGBM_MAE = {
     "bilancino": 0.032,
@@ -72,6 +72,8 @@ FORECAST_MONTHS = {"kabini": range(6, 12)}
 """Months on which forecasts as inputs are scored, where not all: the south-west monsoon and the months after it."""
 MIN_GAINS = {"kabini": {1: 0.0, 3: 0.05, 5: 0.0, 7: 0.05}, "folsom": {1: 0.10, 3: 0.20, 7: 0.20}}
 """Dam → lead time → least gain by forecasts as inputs."""
+ONSET_MONTHS = {"kabini": 6}
+"""Month of the init dates in the regime `onset`, at dams with a monsoon."""
 BAND_DAMS = ("kabini",)
 """Dams whose gain is against the hindcast without forecasts and has a band above 0; the others' is against the better
 of this hindcast and the best reference."""
@@ -101,8 +103,9 @@ Errors are in the unit of the dam's target. The columns and windows are:
 - *without*, *as issued*, *perfect*: `default` without the forecasts of rain or inflow, with those issued by the time of
   the forecast, and with observed values in their place. The last is a bound and no forecast. Where no gauge observes
   the rain, the last forecast of a day counts as perfect. A gain is 1 − MAE / MAE without.
-- The first table of each dam has `default` by regime, window `all`; *below .05* and *above .95* are the shares of
-  observed values outside these quantiles.
+- The first table of each dam has `default` by regime, window `all`. On *falling* days the last change is below the
+  5% quantile of the changes so far. *onset* is June, in which the monsoon reaches Kabini. *below .05* and *above .95*
+  are the shares of observed values outside these quantiles.
 """
 
 
@@ -233,15 +236,29 @@ def measure(path: Path) -> Skill:
     forecasts = hindcast.forecast_table(samples, dam, points)
     scores = scorecard.score(forecasts, samples, dam)
     scores = scores.filter(pl.col("regime").is_in(REGIMES), pl.col("lead_time").is_in(LEADS))
-    blocks = block_sums(forecasts, samples, dam, reaches_full=_reaches_full(samples, dam, points))
+    by_kind = replace(samples, regimes=samples.regimes | _kinds_of_days(samples, dam, points))
+    blocks = block_sums(forecasts, by_kind, dam, reaches_full=_reaches_full(samples, dam, points))
     blocks = blocks.filter(pl.col("lead_time").is_in(LEADS))
     value = FORECAST_VALUE.empty()
     if dam.forcings:
         ends = interval_ends(forecasts, samples, dam)
-        months = samples.dates.astype("datetime64[M]").astype(int) % 12 + 1
-        days = np.isin(months, FORECAST_MONTHS.get(dam.id, range(1, 13)))
+        days = np.isin(_months(samples), FORECAST_MONTHS.get(dam.id, range(1, 13)))
         value = forecast_value(samples, dam, points, other_inputs(dam, tables), quantiles=ends, days=days)
     return Skill(dam.id, dam.name, dam.target.unit, scores, _untuned(samples, dam), blocks, value)
+
+
+def _months(samples: Samples) -> Array:
+    """Month of each init date, 1 to 12, shape (n,)."""
+    return np.asarray(samples.dates.astype("datetime64[M]").astype(int) % 12 + 1)
+
+
+def _kinds_of_days(samples: Samples, dam: Dam, points: dict[str, PointForecasts]) -> dict[str, NDArray[np.bool_]]:
+    """Regime → its days: `falling`, those of a fast fall, and `onset`, those of `ONSET_MONTHS`."""
+    kinds = uncertainty.interval_kinds(samples, points, min(LEADS))
+    days = {"falling": kinds & FALLING > 0}
+    if dam.id in ONSET_MONTHS:
+        days["onset"] = _months(samples) == ONSET_MONTHS[dam.id]
+    return days
 
 
 def _reaches_full(samples: Samples, dam: Dam, points: dict[str, PointForecasts]) -> tuple[Array, Array] | None:

@@ -30,7 +30,7 @@ LOSSES = ("mae", *(f"mae_{name}" for name in REFERENCES), "pinball", "inside_80"
 FULL = ("n_full", "brier", "full")
 """Days on which it is known whether full supply was reached by the last lead time; sums over these days of the squared
 error of its probability, and of whether it was reached."""
-REGIMES = ("all", "wet", "near_full", "above_full")
+REGIMES = ("all", "wet", "near_full", "above_full", "falling", "onset")
 RESAMPLES, SEED = 1000, 20120101
 
 

@@ -143,7 +143,7 @@ def test_intervals_are_reliable_while_rain_is_missing_for_a_year() -> None:
     samples = make_samples(frame, frame, RAINY)
     points = with_default(hindcast.point_forecasts(samples, RAINY, MODELS), samples)
     for lead in LEADS["leads"]:
-        offsets = uncertainty.interval_offsets(samples, points, "default", lead_time=lead)[outage]
+        offsets = uncertainty.interval_offsets(samples, points, ["default"], lead_time=lead)[:, 0][outage]
         error = (samples.observed_change(lead) - points["default"].changes[lead])[outage]
         assert ((offsets[:, 0] <= error) & (error <= offsets[:, -1])).mean() >= 0.83
 

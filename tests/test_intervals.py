@@ -58,6 +58,20 @@ def test_quantiles_never_cross_and_the_median_is_the_point(seed: int, lead: int,
     assert np.isnan(np.delete(offsets[~has_interval], MIDDLE, axis=1)).all(), "an interval is complete or absent"
 
 
+def test_models_together_have_the_quantiles_of_each_alone() -> None:
+    """Their errors share the sizes of the inputs, and each has the size of its own forecast."""
+    state = random_state(1)
+    sizes = np.abs(np.random.default_rng(2).normal(size=(len(DAYS), 3))) * [1.0, 10.0, 0.0]
+    gaps = np.where(np.isnan(random_errors(3)), np.nan, 0.0)
+    errors = np.column_stack([random_errors(seed) for seed in (4, 5, 6)])
+    errors = np.where(np.isnan(errors), 0.1, errors) * (1 + sizes) + gaps[:, None]
+    together = error_quantiles(errors, state.with_sizes_by_model(sizes).with_sizes(sizes[:, 0]), lead_time=3)
+    assert together.shape == (len(DAYS), 3, len(QUANTILES))
+    for model in range(3):
+        alone = error_quantiles(errors[:, model], state.with_sizes(sizes[:, model], sizes[:, 0]), lead_time=3)
+        np.testing.assert_array_equal(together[:, model], alone)
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from([1, 3, 7]), st.integers(0, len(DAYS) - 1))
 def test_an_error_is_not_used_before_it_is_known(seed: int, lead: int, init: int) -> None:

@@ -189,7 +189,7 @@ def test_a_reference_keeps_its_definition_beyond_the_limits(limited: tuple[Sampl
     samples = replace(limited[0], outages=None)
     change = np.full(len(samples.dates), 5.0)
     points = {"last_change": PointForecasts(dict.fromkeys(LEADS, change))}
-    changes = uncertainty.quantile_changes(samples, points, "last_change", probabilities=(0.5,))
+    changes = uncertainty.quantile_changes(samples, points, ["last_change"], probabilities=(0.5,))["last_change"]
     assert (samples.start_level + changes[:, 0, 0] > 99.0).any()
     np.testing.assert_allclose(changes[np.isfinite(changes)], 5.0)
 

@@ -204,10 +204,10 @@ def test_quantiles_agree_with_numpy(values: list[float], probability: float) -> 
     ).filter(lambda pairs: sum(weight > 0 for _, weight in pairs) > 1)
 )
 def test_weighted_quantiles_treat_both_ends_alike(pairs: list[tuple[float, int]]) -> None:
-    values, weights = (np.array(column, float) for column in zip(*pairs, strict=True))
+    values, weights = (np.array([column], float) for column in zip(*sorted(pairs), strict=True))
     probabilities = np.array([0.0, 0.05, 0.25, 0.5, 0.9, 1.0])
     result = metrics.weighted_quantiles(values, weights, probabilities)
-    mirrored = metrics.weighted_quantiles(-values, weights, 1 - probabilities)
+    mirrored = metrics.weighted_quantiles(-values[:, ::-1], weights[:, ::-1], 1 - probabilities)
     np.testing.assert_allclose(result, -mirrored, rtol=1e-9, atol=1e-9)
-    assert (result[0], result[-1]) == (values[weights > 0].min(), values[weights > 0].max())
+    assert (result[0, 0], result[0, -1]) == (values[weights > 0].min(), values[weights > 0].max())
     assert (np.diff(result) >= -1e-9).all()

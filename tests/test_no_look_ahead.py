@@ -347,7 +347,7 @@ def test_a_hindcast_learns_from_the_levels_that_were_known_then() -> None:
                 "weights": np.array([list(weights.values()) for weights in forecast.weights.values()]),
                 "curves": forecast.curves,
                 "response": np.stack(list(forecast.changes.values())),
-                "intervals": uncertainty.quantile_changes(result, points, "default"),
+                "intervals": uncertainty.quantile_changes(result, points, ["default"])["default"],
                 "paths": uncertainty.sample_paths(result, points, members),
             }
         )
@@ -473,7 +473,7 @@ def test_errors_of_simulated_outages_used_too_early_are_detected(monkeypatch: py
 def test_intervals_from_later_errors_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def from_all_errors(errors: Array, state: State, *, probabilities: Sequence[float], **options: Any) -> Array:
         del state, options  # Any: the remaining keywords of error_quantiles
-        return np.tile(np.nanquantile(errors, probabilities), (len(errors), 1))
+        return np.tile(np.nanquantile(errors, probabilities), (*errors.shape, 1))
 
     monkeypatch.setattr(uncertainty, "error_quantiles", from_all_errors)
     with pytest.raises(AssertionError):
@@ -485,7 +485,8 @@ def test_errors_used_a_day_too_early_are_detected(monkeypatch: pytest.MonkeyPatc
     """A common mistake: at lead time h the errors of the last h days are not known yet."""
 
     def too_early(errors: Array, state: State, **options: Any) -> Array:  # Any: keywords of error_quantiles
-        earlier = np.append(errors[1:], np.nan)  # as if each error were known a day before its valid date
+        unknown = np.full_like(errors[:1], np.nan)
+        earlier = np.concatenate([errors[1:], unknown])  # as if each error were known a day before its valid date
         return error_quantiles(earlier, state, **options)
 
     monkeypatch.setattr(uncertainty, "error_quantiles", too_early)

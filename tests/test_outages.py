@@ -177,7 +177,7 @@ def test_the_errors_of_one_simulated_outage_count_as_one(monkeypatch: pytest.Mon
     points = hindcast.point_forecasts(samples, RAINY, CHEAP)
 
     def widths() -> np.ndarray:
-        offsets = uncertainty.interval_offsets(samples, points, "damped_change", lead_time=1)
+        offsets = uncertainty.interval_offsets(samples, points, ["damped_change"], lead_time=1)[:, 0]
         return np.asarray(offsets[480:490, -1] - offsets[480:490, 0])
 
     as_one = widths()
@@ -253,8 +253,9 @@ def test_offsets_lie_on_their_curve_on_the_days_that_are_smoothed() -> None:
     default = points["default"]
     assert default.curves is not None
     median = np.stack([default.changes[lead] for lead in leads], axis=1)
-    offsets = uncertainty.quantile_changes(samples, points, "default") - median[:, :, None]
-    raw = np.stack([uncertainty.interval_offsets(samples, points, "default", lead_time=lead) for lead in leads], axis=1)
+    offsets = uncertainty.quantile_changes(samples, points, ["default"])["default"] - median[:, :, None]
+    by_lead = [uncertainty.interval_offsets(samples, points, ["default"], lead_time=lead)[:, 0] for lead in leads]
+    raw = np.stack(by_lead, axis=1)
     is_smoothed = has_curve(default.curves)
     on_curve = np.sort(np.einsum("lj,njk->nlk", offset_curve(leads), raw), axis=2)
     has_interval = np.isfinite(raw).all(axis=(1, 2))

@@ -42,7 +42,7 @@ def test_no_interval_is_narrower_than_the_rounding_of_the_readings(resolution: f
     frame = daily_frame(dam, {"reservoir_level": [95.0] * days})
     samples = replace(make_samples(frame, frame, dam), resolution=np.full(days, resolution))
     points = {"no_change": PointForecasts({1: np.zeros(days)})}
-    changes = quantile_changes(samples, points, "no_change", probabilities=(0.05, 0.25, 0.5, 0.9))[-1, 0]
+    changes = quantile_changes(samples, points, ["no_change"], probabilities=(0.05, 0.25, 0.5, 0.9))["no_change"][-1, 0]
     assert changes.tolist() == pytest.approx([resolution * p for p in (-0.45, -0.25, 0.0, 0.4)])
 
 

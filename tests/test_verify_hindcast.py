@@ -266,7 +266,7 @@ def test_the_scale_of_errors_follows_its_source(source: str) -> None:
         points = {name: PointForecasts({1: sign * spread / 2}) for name, sign in (("huber", 1), ("trees", -1))}
     else:
         points = {"huber": PointForecasts({1: np.zeros(len(spread))}, spreads={1: spread})}
-    offsets = uncertainty.interval_offsets(samples, points, "huber", lead_time=1)
+    offsets = uncertainty.interval_offsets(samples, points, ["huber"], lead_time=1)[:, 0]
     width = (offsets[:, -1] - offsets[:, 0])[-300:]
     active = spread[-300:] == 1.0
     assert np.median(width[active]) > 10 * np.median(width[~active])

@@ -26,22 +26,26 @@ def quantiles(values: Array, probabilities: Sequence[float] | Array) -> Array:
     return np.asarray(np.interp(np.asarray(probabilities) * (len(rising) - 1), np.arange(len(rising)), rising))
 
 
-def weighted_quantiles(values: Array, weights: Array, probabilities: Array) -> Array:
-    """Quantiles of `values` (no NaN) with nonnegative `weights`; with equal weights those of `quantiles`.
+def weighted_quantiles(rising: Array, weights: Array, probabilities: Array) -> Array:
+    """Quantiles of each row of `rising` values (m, n) with nonnegative `weights` (m, n), shape (m, probabilities).
 
-    >>> weighted_quantiles(np.array([3.0, 1.0, 2.0]), np.ones(3), np.array([0.0, 0.25, 1.0])).tolist()
-    [1.0, 1.5, 3.0]
-    >>> weighted_quantiles(np.array([3.0, 1.0, 2.0]), np.array([1.0, 0.0, 1.0]), np.array([0.0, 0.5])).tolist()
-    [2.0, 2.5]
+    No value is NaN, and all rows have the same number of positive weights. With equal weights the quantiles are those
+    of `quantiles`.
+
+    >>> values, probabilities = np.array([[1.0, 2.0, 3.0]]), np.array([0.0, 0.25])
+    >>> weighted_quantiles(values, np.ones((1, 3)), probabilities).tolist()
+    [[1.0, 1.5]]
+    >>> weighted_quantiles(values, np.array([[0.0, 1.0, 1.0]]), probabilities).tolist()
+    [[2.0, 2.25]]
     """
     counts = weights > 0
-    values, weights = values[counts], weights[counts]
-    if (weights == weights[0]).all():
-        return quantiles(values, probabilities)
-    order = np.argsort(values, kind="stable")
-    position = np.cumsum(weights[order]) - weights[order] / 2
-    share = (position - position[0]) / (position[-1] - position[0])
-    return np.asarray(np.interp(probabilities, share, values[order]))
+    rising, weights = (values[counts].reshape(len(values), -1) for values in (rising, weights))
+    if (weights == weights[0, 0]).all():
+        position = np.arange(rising.shape[1], dtype=float)
+        return np.stack([np.interp(probabilities * position[-1], position, row) for row in rising])
+    middle = np.cumsum(weights, axis=1) - weights / 2
+    share = (middle - middle[:, :1]) / (middle[:, -1:] - middle[:, :1])
+    return np.stack([np.interp(probabilities, *rows) for rows in zip(share, rising, strict=True)])
 
 
 def quantile_so_far(values: pl.Series, probability: float, count: int) -> Array:

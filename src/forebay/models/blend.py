@@ -85,9 +85,9 @@ def blend(
             regret[regimes[past]] += loss
             size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
         if complete[day]:
-            logarithms = prior - (rate / np.sqrt(np.where(size > 0, size, 1.0)))[:, None] * regret
-            weights[day] = _softmax(logarithms[regimes[day]])
-            output[day] = _softmax(logarithms[output_regimes[day]])
+            for rows, kind in ((weights, regimes[day]), (output, output_regimes[day])):
+                unit = np.sqrt(size[kind]) if size[kind] > 0 else 1.0
+                rows[day] = _softmax(prior[kind] - rate[kind] / unit * regret[kind])
     return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
 
 

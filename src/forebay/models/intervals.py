@@ -56,20 +56,34 @@ class State:
     is_unusual
         Whether an input is far outside experience or the models disagree wildly, shape (n,). Errors are then expected
         to be as large as the largest so far.
+    columns
+        Columns of `sizes` on which the errors of each model depend, shape (models, columns); None for all columns.
     """
 
     init_dates: Days
     kind: NDArray[np.intp]
     sizes: Array
     is_unusual: NDArray[np.bool_]
+    columns: NDArray[np.intp] | None = None
 
     def head(self, count: int) -> State:
         """The state of the first `count` days."""
-        return State(self.init_dates[:count], self.kind[:count], self.sizes[:count], self.is_unusual[:count])
+        init_dates, kind, sizes = self.init_dates[:count], self.kind[:count], self.sizes[:count]
+        return State(init_dates, kind, sizes, self.is_unusual[:count], self.columns)
 
-    def with_sizes(self, *columns: Array) -> State:
-        """The state with `columns` appended to its sizes."""
-        return replace(self, sizes=np.column_stack([self.sizes, *columns]))
+    def with_sizes(self, *sizes: Array) -> State:
+        """The state with `sizes` appended, on which the errors of all models depend."""
+        longer, columns = np.column_stack([self.sizes, *sizes]), self.columns
+        if columns is not None:
+            added = np.arange(self.sizes.shape[1], longer.shape[1])
+            columns = np.hstack([columns, np.tile(added, (len(columns), 1))])
+        return replace(self, sizes=longer, columns=columns)
+
+    def with_sizes_by_model(self, sizes: Array) -> State:
+        """The state with one more size for each model, the columns of `sizes` (n, models)."""
+        count, models = self.sizes.shape[1], sizes.shape[1]
+        columns = np.column_stack([np.tile(np.arange(count), (models, 1)), count + np.arange(models)])
+        return replace(self, sizes=np.hstack([self.sizes, sizes]), columns=columns)
 
 
 def state_from_inputs(
@@ -92,7 +106,7 @@ def error_quantiles(
     mask: NDArray[np.bool_] | None = None,
     correlation_days: int | None = None,
 ) -> Array:
-    """Quantiles of the errors as known on each init date, shape (n, number of probabilities).
+    """Quantiles of the errors of one or more models as known on each init date, shape (n, …, number of probabilities).
 
     An error of init date d is known after its valid date d + lead_time. The expected size of errors is learned each
     1 January (each month while fewer than 400 errors are known). The quantiles are learned on the first of each month
@@ -104,7 +118,8 @@ def error_quantiles(
     Parameters
     ----------
     errors
-        Observed minus forecast per init date, shape (n,), in the target's unit; NaN where unknown.
+        Observed minus forecast per init date, shape (n,) or (n, models), in the target's unit; NaN where unknown. The
+        errors of a day count if those of all models are known.
     lead_time
         Days.
     probabilities
@@ -119,20 +134,20 @@ def error_quantiles(
     array
         Offsets from the point forecast; NaN before 20 errors are known.
     """
-    levels = np.asarray(probabilities)
-    offsets = np.full((len(errors), len(levels)), np.nan)
+    levels, by_model = np.asarray(probabilities), errors.reshape(len(errors), -1)
+    offsets = np.full((*by_model.shape, len(levels)), np.nan)
     mask = np.ones(len(errors), bool) if mask is None else mask
     correlation = correlation_days or 3 * lead_time
     common = COMMON_ERRORS + COMMON_ERRORS_PER_LEAD * lead_time
-    for month in _monthly_knowledge(errors, state, lead_time, mask):
-        past, size = month.past, month.size
-        scaled = errors[past] / size[past]
-        for kind in np.unique(state.kind[month.days]):
-            rows = np.flatnonzero((state.kind == kind)[month.days] & mask[month.days]) + month.days.start
-            if len(rows):
-                weights = _error_weights(state.kind[past], int(kind), common)
-                offsets[rows] = size[rows, None] * _conformal(scaled, weights, levels, correlation)
-    return _around_median(offsets, levels)
+    for month in _monthly_knowledge(by_model, state, lead_time, mask):
+        days = np.flatnonzero(mask[month.days]) + month.days.start
+        for kind in np.unique(state.kind[days]):
+            rows = days[state.kind[days] == kind]
+            weights = _error_weights(state.kind[month.past], int(kind), common)
+            widened = _widened(levels, weights.sum() / correlation)
+            scaled = weighted_quantiles(month.scaled, weights[month.order], widened)
+            offsets[rows] = month.size[rows, :, None] * scaled
+    return _around_median(offsets, levels).reshape(*errors.shape, len(levels))
 
 
 def _error_weights(kinds: NDArray[np.intp], kind: int, common: float) -> Array:
@@ -159,8 +174,8 @@ def quiet_median(errors: Array, state: State, *, lead_time: int) -> Array:
         In the target's unit.
     """
     shift = np.zeros(len(errors))
-    for month in _monthly_knowledge(errors, state, lead_time):
-        past, size = month.past, month.size
+    for month in _monthly_knowledge(errors[:, None], state, lead_time):
+        past, size = month.past, month.size[:, 0]
         third = np.searchsorted(quantiles(size[past], [1 / 3, 2 / 3]), size)
         for number in (0, 1):
             rows = np.flatnonzero(third[month.days] == number) + month.days.start
@@ -174,22 +189,28 @@ class _Knowledge(NamedTuple):
     """What is known of errors on the first day of a month.
 
     days: the days of the month. past: indices of the days whose errors are known. size: expected |error| of every day
-    from the first past day to the end of the year, NaN on other days.
+    from the first past day to the end of the year, shape (n, models), NaN on other days. order, scaled: position in
+    `past` and value of the known errors of each model in units of their size, rising, shape (models, past days).
     """
 
     days: slice
     past: NDArray[np.intp]
     size: Array
+    order: NDArray[np.intp]
+    scaled: Array
 
 
 def _monthly_knowledge(
     errors: Array, state: State, lead_time: int, mask: NDArray[np.bool_] | None = None
 ) -> Iterator[_Knowledge]:
     """The knowledge of each month with a day in `mask`; no month before `MIN_ERRORS` errors are known."""
+    complete: NDArray[np.bool_] = np.asarray(np.isfinite(errors).all(axis=1))
+    number = np.cumsum(complete) - 1  # of each error that is known in the end
     size: Array | None = None
     sample: NDArray[np.intp] | None = None  # days for a new regression of sizes, which runs when a month needs it
     for first, end in months(state.init_dates):
-        past = np.flatnonzero(np.isfinite(errors[: max(0, first - lead_time + 1)]))
+        known = max(0, first - lead_time + 1)
+        past = np.flatnonzero(complete[:known])
         if len(past) < MIN_ERRORS:
             continue
         if (size is None and sample is None) or len(past) < 400 or _starts_year(state.init_dates[first]):
@@ -198,9 +219,12 @@ def _monthly_knowledge(
             continue
         if sample is not None:
             size = _expected_size(errors, state, sample, end=_year_end(state.init_dates, first))
+            scaled = (errors / size).T
+            rising = np.argsort(scaled, axis=1, kind="stable")  # once for all months that use these sizes
             sample = None
         assert size is not None
-        yield _Knowledge(slice(first, end), past, size)
+        order = rising[(rising < known) & complete[rising]].reshape(len(rising), -1)
+        yield _Knowledge(slice(first, end), past, size, number[order], np.take_along_axis(scaled, order, axis=1))
 
 
 def months(days: Days) -> Iterator[tuple[int, int]]:
@@ -221,29 +245,47 @@ def _year_end(days: Days, first: int) -> int:
 
 
 def _expected_size(errors: Array, state: State, past: NDArray[np.intp], *, end: int) -> Array:
-    """Expected |error| of each day: ridge regression of log|error| on the logs of the sizes, fitted on `past`.
+    """Expected |error| of each day and model: ridge regression of log|error| on the logs of the sizes.
 
-    Computed from the first past day to the day before `end`; NaN on other days. The unit of each size is its median on
-    past days where it is positive; an unknown size has the mean. Values outside the past range are clipped to it. An
-    unusual day has the largest expected size.
+    It is fitted on `past` and computed from the first past day to the day before `end`; NaN on other days; shape
+    (n, models). An unusual day has the largest expected size.
     """
-    expected = np.full(len(errors), np.nan)
+    expected = np.full(errors.shape, np.nan)
     rows = slice(past[0], end)
-    sizes, past, errors = state.sizes[rows], past - past[0], errors[rows]
-    unit = float(np.median(np.abs(errors[past]))) or float(np.mean(np.abs(errors[past]))) or 1.0
-    positive = np.where(sizes[past] > 0, sizes[past], np.nan)
-    usable = np.isfinite(positive).any(axis=0)
-    if len(past) < MIN_SCALED or not usable.any():
-        expected[rows] = unit
-        return expected
-    logs = np.log1p(sizes[:, usable] / column_medians(positive[:, usable]))
-    center, deviation = np.nanmean(logs[past], axis=0), np.nanstd(logs[past], axis=0)
-    standard = np.nan_to_num((logs - center) / np.maximum(deviation, 1e-9))
-    standard = np.clip(standard, standard[past].min(axis=0), standard[past].max(axis=0))
-    size = np.exp(_ridge_prediction(standard, np.log(np.abs(errors[past]) + 0.1 * unit), past))
-    unusual, largest = quantiles(size[past], [UNUSUAL_SIZE_QUANTILE, MAX_SIZE_QUANTILE])
-    expected[rows] = np.where(state.is_unusual[rows], np.maximum(size, unusual), size).clip(max=largest)
+    sizes, past, errors = state.sizes[rows], past - past[0], np.abs(errors[rows])
+    standard, is_usable = _standard_sizes(sizes, past)
+    columns = np.tile(np.arange(sizes.shape[1]), (errors.shape[1], 1)) if state.columns is None else state.columns
+    for model, (error, own) in enumerate(zip(errors[past].T, columns, strict=True)):
+        unit = float(np.median(error)) or float(np.mean(error)) or 1.0
+        usable = own[is_usable[own]]
+        if len(past) < MIN_SCALED or not len(usable):
+            expected[rows, model] = unit
+            continue
+        size = np.exp(_ridge_prediction(standard[:, usable], np.log(error + 0.1 * unit), past))
+        unusual, largest = quantiles(size[past], [UNUSUAL_SIZE_QUANTILE, MAX_SIZE_QUANTILE])
+        size = np.where(state.is_unusual[rows], np.maximum(size, unusual), size)
+        expected[rows, model] = size.clip(max=largest)
     return expected
+
+
+def _standard_sizes(sizes: Array, past: NDArray[np.intp]) -> tuple[Array, NDArray[np.bool_]]:
+    """Standardised logs of the `sizes`, shape (n, k), and whether each column is positive on any past day.
+
+    The unit of each size is its median on past days where it is positive; an unknown size has the mean. Values outside
+    the past range are clipped to it.
+    """
+    known = sizes[past]
+    positive = np.where(known > 0, known, np.nan)
+    usable: NDArray[np.bool_] = np.asarray(np.isfinite(positive).any(axis=0))
+    logs = np.log1p(sizes / np.where(usable, column_medians(positive), 1.0))
+    past_logs = logs[past]
+    is_known = ~np.isnan(past_logs)
+    count = np.maximum(is_known.sum(axis=0), 1)
+    center = np.where(is_known, past_logs, 0.0).sum(axis=0) / count
+    deviation = np.sqrt(np.where(is_known, (past_logs - center) ** 2, 0.0).sum(axis=0) / count)
+    standard = np.nan_to_num((logs - center) / np.maximum(deviation, 1e-9))
+    past_standard = standard[past]
+    return np.clip(standard, past_standard.min(axis=0), past_standard.max(axis=0)), usable
 
 
 def _ridge_prediction(inputs: Array, target: Array, past: NDArray[np.intp]) -> Array:
@@ -260,23 +302,23 @@ def _ridge_prediction(inputs: Array, target: Array, past: NDArray[np.intp]) -> A
     return np.asarray(np.einsum("nk,k->n", inputs - mean, slope) + target.mean())
 
 
-def _conformal(scaled: Array, weights: Array, probabilities: Array, correlation_days: int) -> Array:
-    """Quantiles of the weighted scaled errors, widened for the finite sample.
+def _widened(probabilities: Array, effective: float) -> Array:
+    """`probabilities` of quantiles, widened for a finite sample of so many independent errors.
 
     Split conformal prediction takes the quantile at p · (n + 1)/n. Errors of neighbouring days are correlated, because
     forecasts of a lead time of h days overlap and weather persists. n errors therefore count as n / correlation_days.
     """
-    effective = weights.sum() / correlation_days
     nominal = np.abs(probabilities - 0.5)
     limit = 0.5 - MIN_TAIL_SHARE * (0.5 - nominal)
-    widened = 0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, limit)
-    return weighted_quantiles(scaled, weights, widened)
+    return np.asarray(
+        0.5 + np.sign(probabilities - 0.5) * np.minimum(nominal * (effective + 1) / effective, limit)
+    )
 
 
 def _around_median(offsets: Array, probabilities: Array) -> Array:
     """The offsets with 0 for the median, and all other offsets on their side of it."""
     below, above = probabilities < 0.5, probabilities > 0.5
-    offsets[:, below] = np.minimum(offsets[:, below], 0.0)
-    offsets[:, above] = np.maximum(offsets[:, above], 0.0)
-    offsets[:, ~below & ~above] = 0.0  # known before any error is
+    offsets[..., below] = np.minimum(offsets[..., below], 0.0)
+    offsets[..., above] = np.maximum(offsets[..., above], 0.0)
+    offsets[..., ~below & ~above] = 0.0  # known before any error is
     return offsets

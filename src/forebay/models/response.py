@@ -128,7 +128,12 @@ def response_weights(
     ahead = np.stack([full_supply.level_ahead[lead] for lead in leads], axis=1)
     lowest_cap = ahead + min(response.offset for response in RESPONSES) * margin[:, None]
     is_active = start[:, None] + changes.max(axis=2) > lowest_cap
-    learns, acts = (is_active & np.isfinite(observed)).tolist(), is_active.any(axis=1).tolist()
+    learns, acts = is_active & np.isfinite(observed), is_active.any(axis=1)
+    answers_by_lead = [
+        _answers(changes[rows, column], start[rows], ahead[rows, column], margin[rows])
+        for column, rows in enumerate(learns.T)
+    ]
+    number = np.cumsum(learns, axis=0) - 1  # of each day among those that its lead time learns from
     above = (start - full_supply.level > margin).astype(int)
     prior = np.tile(np.log([response.weight for response in RESPONSES]), (len(changes), 1))
     prior[:, 0] = np.log(RESPONSES[0].weight + full_supply.days_above)
@@ -140,10 +145,9 @@ def response_weights(
     for day in range(len(changes)):
         for column, lead in enumerate(leads):
             past = day - lead
-            if past < 0 or not learns[past][column]:
+            if past < 0 or not learns[past, column]:
                 continue
-            one = slice(past, past + 1)
-            answers = _answers(changes[one, column], start[one], ahead[one, column], margin[one])[0]
+            answers = answers_by_lead[column][number[past, column]]
             mean = (weights[past, column] * answers).sum(axis=1)
             total_error[column] += np.abs(mean - observed[past, column])
             errors[column] += 1

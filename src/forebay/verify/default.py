@@ -102,7 +102,7 @@ def _blend(
     weights = robust_weights(_blend_weights(forecasts, observed, lead, regimes, regimes), is_wild)
     blended = np.sum([weights[name] * change for name, change in forecasts.items()], axis=0)
     errors = np.where(is_complete, observed - blended, np.nan)
-    shift = _quiet_shift(errors, error_state(samples, points, blended, lead), blended, lead)
+    shift = _quiet_shift(errors, error_state(samples, points, blended[:, None], lead), blended, lead)
     shift = np.where(is_complete, shift, 0.0)
     newest = {name: float(daily[-1]) for name, daily in weights.items()}
     outage_changes = {}

@@ -206,6 +206,8 @@ def _forecast_span(
         if len(rows[kind]):
             outage_inputs[kind] = outage.inputs_at(lead)[rows[kind]]
     as_known = {"": inputs[start:end], **outage_inputs}
+    days = {kind: len(table) for kind, table in as_known.items()}
+    as_known = {kind: _lengthened(table) for kind, table in as_known.items()}
     winsorised = {kind: input_range.winsorised(table) for kind, table in as_known.items()}
     by_model = {}
     for name, make in models.items():
@@ -214,20 +216,24 @@ def _forecast_span(
         except ModelError:
             fitted, is_fallback = fit(models[FALLBACK](lead)), True
         tables = as_known if name in REFERENCES else winsorised
-        forecasts = {kind: predict_with_spread(fitted, table) for kind, table in tables.items()}
+        forecasts = {kind: predict_with_spread(fitted, table)[:, : days[kind]] for kind, table in tables.items()}
         by_model[name] = _ModelForecasts(fitted, is_fallback, forecasts.pop(""), forecasts)
     return _SpanForecasts(lead, span, rows, by_model, input_range, input_range.far_outside(inputs[start:end]))
 
 
 def predict_with_spread(fitted: Model, inputs: pl.DataFrame) -> Array:
-    """Expected change and predicted spread of each row, shape (2, n); the spread is NaN if the model predicts none.
+    """Expected change and predicted spread of each row, shape (2, n); the spread is NaN if the model predicts none."""
+    spread = fitted.spread(inputs) if isinstance(fitted, PredictsSpread) else np.full(len(inputs), np.nan)
+    return np.stack([fitted.predict(inputs), spread])
 
-    Models predict at least `SPAN_DAYS` rows, so that no digit of a row depends on the number of rows after it: the
-    forecast of today is the same when the record has grown.
+
+def _lengthened(inputs: pl.DataFrame) -> pl.DataFrame:
+    """`inputs` with their last row repeated up to `SPAN_DAYS` rows.
+
+    No digit of a forecast may depend on the number of rows after it: the forecast of today is the same when the record
+    has grown.
     """
-    rows = inputs[np.minimum(np.arange(max(SPAN_DAYS, len(inputs))), len(inputs) - 1)]
-    spread = fitted.spread(rows) if isinstance(fitted, PredictsSpread) else np.full(len(rows), np.nan)
-    return np.stack([fitted.predict(rows), spread])[:, : len(inputs)]
+    return inputs[np.minimum(np.arange(max(SPAN_DAYS, len(inputs))), len(inputs) - 1)]
 
 
 def _join_spans(samples: Samples, spans: Sequence[_SpanForecasts]) -> dict[str, PointForecasts]:
@@ -261,12 +267,12 @@ def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecas
     median only. A day without a level is forecast from the last usable level, if that is recent enough.
     """
     add_counts({"models": len(points)})
+    quantiles = quantile_changes(samples, points, list(points))
     parts = []
     for name, point in points.items():
-        quantiles = quantile_changes(samples, points, name)
         for column, (lead, change) in enumerate(point.changes.items()):
             rows = np.flatnonzero(np.isfinite(change))
-            changes = including_suspect_level(quantiles[:, column], samples)
+            changes = including_suspect_level(quantiles[name][:, column], samples)
             parts.append(
                 _quantile_rows(samples, rows, changes[rows]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")

@@ -40,30 +40,30 @@ QUANTILES_AT_ONCE = 10
 def interval_offsets(
     samples: Samples,
     points: Mapping[str, PointForecasts],
-    model: str,
+    models: Sequence[str],
     *,
     lead_time: int,
     probabilities: Sequence[float] = QUANTILES,
 ) -> Array:
-    """Quantile offsets from the point forecasts of a model, shape (n, probabilities); NaN with too few known errors.
+    """Quantile offsets from the point forecasts of models, shape (n, models, probabilities).
 
-    The scale of the errors depends on the state of the day (`error_state`). Days in an outage get their offsets from
-    simulated outages of the same kind (`outage_offsets`).
+    NaN with too few known errors. The scale of the errors depends on the state of the day (`error_state`). Days in an
+    outage get their offsets from simulated outages of the same kind (`outage_offsets`).
     """
-    change = points[model].changes[lead_time]
-    state = error_state(samples, points, change, lead_time)
-    errors = np.where(without_outage(samples), samples.change(samples.trusted, lead_time) - change, np.nan)
+    changes = np.column_stack([points[model].changes[lead_time] for model in models])
+    state = error_state(samples, points, changes, lead_time)
+    observed = np.where(without_outage(samples), samples.change(samples.trusted, lead_time), np.nan)
 
     def learn(known: Array, n: int) -> Array:
         return error_quantiles(known, state.head(n), lead_time=lead_time, probabilities=probabilities)
 
-    offsets = in_stages(learn, errors, change)
+    offsets = in_stages(learn, observed[:, None] - changes, changes)
     if samples.outages is None:
         return offsets
     offsets[samples.level_age > 0] = np.nan
     for kind, outage in samples.outages.simulated.items():
-        by_kind = outage_offsets(samples, points, model, kind, lead_time=lead_time, probabilities=probabilities)
-        known = outage.days & np.isfinite(by_kind).all(axis=1)
+        by_kind = outage_offsets(samples, points, models, kind, lead_time=lead_time, probabilities=probabilities)
+        known = np.isfinite(by_kind).all(axis=2) & outage.days[:, None]
         offsets[known] = by_kind[known]
     return offsets
 
@@ -80,21 +80,36 @@ def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Se
 def quantile_changes(
     samples: Samples,
     points: Mapping[str, PointForecasts],
-    model: str,
+    models: Sequence[str],
     *,
     probabilities: Sequence[float] = QUANTILES,
-) -> Array:
-    """Quantiles of the change forecast by a model, shape (n, leads, probabilities), rising.
+) -> dict[str, Array]:
+    """Model → quantiles of its forecast changes, shape (n, leads, probabilities), rising.
 
     NaN with too few known errors. The offsets of `default` are smoothed over the lead times (`models.lead_curve`). The
     response near full supply (`models.response`) acts on each of its quantiles but the median, which has its own. No
     quantile leaves the limits of the dam. The references stay as they are defined, but above an empty lake.
     """
-    leads = list(points[model].changes)
+    leads = list(points[models[0]].changes)
     offsets = np.stack(
-        [interval_offsets(samples, points, model, lead_time=lead, probabilities=probabilities) for lead in leads],
-        axis=1,
+        [interval_offsets(samples, points, models, lead_time=lead, probabilities=probabilities) for lead in leads],
+        axis=2,
     )
+    return {
+        model: _quantiles_from_offsets(samples, points, model, offsets[:, column], probabilities)
+        for column, model in enumerate(models)
+    }
+
+
+def _quantiles_from_offsets(
+    samples: Samples,
+    points: Mapping[str, PointForecasts],
+    model: str,
+    offsets: Array,
+    probabilities: Sequence[float],
+) -> Array:
+    """Quantiles of the change forecast by a model, from its `offsets` (n, leads, probabilities)."""
+    leads = list(points[model].changes)
     curves = points[model].curves
     if curves is not None:
         offsets = _rising(smoothed(offsets, offset_curve(leads), has_curve(curves)))
@@ -168,8 +183,8 @@ def _has_inflow_forecast(
     return has_forecast if replaced_until is None else has_forecast & (samples.dates > np.datetime64(replaced_until))
 
 
-def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: Array, lead_time: int) -> State:
-    """The state of each day on which the scale of the errors of a forecast `change` depends.
+def error_state(samples: Samples, points: Mapping[str, PointForecasts], changes: Array, lead_time: int) -> State:
+    """The state of each day on which the scale of the errors of forecast `changes` (n, models) depends.
 
     Its sizes are those of the inputs, the size of the forecast change, the range of the models' forecasts, and the
     spreads that models predict.
@@ -179,7 +194,7 @@ def error_state(samples: Samples, points: Mapping[str, PointForecasts], change: 
     kinds = interval_kinds(samples, points, lead_time)
     state = state_from_inputs(samples.inputs_at(lead_time), kinds, samples.dates, is_unusual)
     spreads = _predicted_spreads(points, lambda point: point.spreads.get(lead_time))
-    return state.with_sizes(np.abs(change), model_range, *spreads)
+    return state.with_sizes_by_model(np.abs(changes)).with_sizes(model_range, *spreads)
 
 
 def _predicted_spreads(
@@ -199,16 +214,16 @@ def far_outside(points: Mapping[str, PointForecasts], lead_time: int) -> NDArray
 def outage_offsets(
     samples: Samples,
     points: Mapping[str, PointForecasts],
-    model: str,
+    models: Sequence[str],
     kind: str,
     *,
     lead_time: int,
     probabilities: Sequence[float],
 ) -> Array:
-    """Quantile offsets on days in one kind of outage, from the errors of its simulated outages; NaN on other days.
+    """Quantile offsets of models on days in one kind of outage, shape (n, models, probabilities); NaN on other days.
 
-    The scale of the errors depends on the state of the day and on the ages of level and drivers. Without drivers no
-    day is known to be wet, so wet days are not calibrated separately.
+    They come from the errors of its simulated outages. The scale of the errors depends on the state of the day and on
+    the ages of level and drivers. Without drivers no day is known to be wet, so wet days are not calibrated separately.
     """
     assert samples.outages is not None
     outage, observed_outages = samples.outages.simulated[kind], samples.outages
@@ -222,7 +237,7 @@ def outage_offsets(
             return None
         return np.where(days, point.spreads[lead_time], point.outage_spreads[kind][lead_time])
 
-    change = change_of(points[model])
+    changes = np.column_stack([change_of(points[model]) for model in models])
     start = np.where(days, samples.start_level, outage.start_level)
     observed = np.full(len(days), np.nan)
     observed[:-lead_time] = samples.trusted[lead_time:] - start[:-lead_time]
@@ -231,8 +246,8 @@ def outage_offsets(
     state = state_from_inputs(samples.inputs_at(lead_time), wet, samples.dates, is_unusual)
     outage_state = state_from_inputs(outage.inputs_at(lead_time), wet, samples.dates, is_unusual)
     sizes = np.where(days[:, None], state.sizes, outage_state.sizes)
-    state = replace(state, sizes=sizes).with_sizes(
-        np.abs(change),
+    state = replace(state, sizes=sizes).with_sizes_by_model(np.abs(changes))
+    state = state.with_sizes(
         range_of_models({name: change_of(point) for name, point in points.items()}),
         *_predicted_spreads(points, spread_of),
         np.where(days, observed_outages.level_age, outage.level_age),
@@ -249,7 +264,8 @@ def outage_offsets(
             correlation_days=3 * lead_time + SIMULATED_OUTAGE_DAYS,
         )
 
-    return in_stages(learn, observed - change, points[model].changes[lead_time])
+    stages = np.column_stack([points[model].changes[lead_time] for model in models])
+    return in_stages(learn, observed[:, None] - changes, stages)
 
 
 def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str) -> Array:
@@ -257,7 +273,7 @@ def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str
 
     NaN without a forecast, a start level or an interval.
     """
-    members = quantile_changes(samples, points, model, probabilities=LEVELS.tolist())
+    members = quantile_changes(samples, points, [model], probabilities=LEVELS.tolist())[model]
     members[~np.isfinite(samples.start_level)] = np.nan
     return members
 
