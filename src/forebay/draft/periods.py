@@ -31,9 +31,11 @@ def check_stems(paths: Sequence[str]) -> None:
     """
     by_stem: dict[str, str] = {}
     for path in paths:
-        other = by_stem.setdefault(Path(path).stem, path)
-        if other is not path:
-            raise ConfigError(f"{other} and {path} have the same name, or are one file; rename one, or leave it out")
+        first_path = by_stem.setdefault(Path(path).stem, path)
+        if first_path is not path:
+            raise ConfigError(
+                f"{first_path} and {path} have the same name, or are one file; rename one, or leave it out"
+            )
 
 
 def join_periods(tables: Sequence[UserTable], answers: Answers) -> list[UserTable]:
@@ -56,25 +58,25 @@ def join_periods(tables: Sequence[UserTable], answers: Answers) -> list[UserTabl
     return joined
 
 
-def _are_successive(one: UserTable, other: UserTable) -> bool:
-    """Whether two tables have the same form and columns, and no date within the period of the other."""
+def _are_successive(one: UserTable, second: UserTable) -> bool:
+    """Whether two tables have the same form and columns, and no date within the period of the second."""
     forms = [
         (t.form.keys(), t.cells.columns, t.dates.columns, t.dates.form, t.dates.locale, t.line_texts, t.variable_column)
-        for t in (one, other)
+        for t in (one, second)
     ]
     if forms[0] != forms[1]:
         return False
     (first, last), (other_first, other_last) = (
-        (stamps[0], stamps[-1]) for t in (one, other) if len(stamps := t.stamps.drop_nulls().sort())
+        (stamps[0], stamps[-1]) for t in (one, second) if len(stamps := t.stamps.drop_nulls().sort())
     )
     return bool(last < other_first or other_last < first)
 
 
-def _is_one_record(one: UserTable, other: UserTable, answers: Answers) -> bool:
-    names = [_YEARS.sub("", table.stem) for table in (one, other)]
+def _is_one_record(one: UserTable, second: UserTable, answers: Answers) -> bool:
+    names = [_YEARS.sub("", table.stem) for table in (one, second)]
     question = Question(
-        f"{other.stem}:record",
-        f"{one.path} and {other.path} have the same columns and successive dates; are they one record",
+        f"{second.stem}:record",
+        f"{one.path} and {second.path} have the same columns and successive dates; are they one record",
         {ONE_RECORD: "the same gauges in successive periods", SEPARATE: "different gauges"},
     )
     conclusion = ONE_RECORD if names[0] == names[1] else None
@@ -82,18 +84,18 @@ def _is_one_record(one: UserTable, other: UserTable, answers: Answers) -> bool:
     return answers.decide(question, conclusion, reason) == ONE_RECORD
 
 
-def _join(one: UserTable, other: UserTable) -> UserTable:
+def _join(one: UserTable, second: UserTable) -> UserTable:
     """One table of the lines of both."""
-    cells = pl.concat([one.cells, other.cells])
-    dates = replace(one.dates, stamps=pl.concat([one.dates.stamps, other.dates.stamps]))
+    cells = pl.concat([one.cells, second.cells])
+    dates = replace(one.dates, stamps=pl.concat([one.dates.stamps, second.dates.stamps]))
     filled = cells.filter(dates.stamps.is_not_null())
     numbers = {}
-    for name in [name for name in cells.columns if name in one.numbers or name in other.numbers]:
+    for name in [name for name in cells.columns if name in one.numbers or name in second.numbers]:
         texts = number_texts(filled[name])
         if texts is None:
             raise SourceError(
-                f"the numbers of column {name!r} are written differently in {one.path} and {other.path}; write them "
+                f"the numbers of column {name!r} are written differently in {one.path} and {second.path}; write them "
                 "alike, or draft the dam from one of the files"
             )
         numbers[name] = texts
-    return replace(one, cells=cells, dates=dates, numbers=numbers, later_paths=(*one.later_paths, other.path))
+    return replace(one, cells=cells, dates=dates, numbers=numbers, later_paths=(*one.later_paths, second.path))
