@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -305,6 +306,17 @@ def test_unit_that_the_values_exclude_is_not_believed(tmp_path: Path) -> None:
         ({"a.csv": "level\n1\n2\n"}, {}, "no separator gives its lines two fields"),
         ({"a.csv": f"date,level_m\n{TWO_DAYS}2024-01-03,x7\n" + "2024-02-01,3\n" * 60}, {}, "'x7' in column 'level_m'"),
         ({"a.csv": "date,note\n2024-01-01,dry\n2024-01-02,wet\n"}, {}, "no line with a date and a number"),
+        ({"a.csv": f"date,level_m\n{TWO_DAYS}2024-01-03,3\nTotal,6\n"}, {}, "'Total' in column 'date' of a is not"),
+        ({"a.csv": f"date,level_m\n{TWO_DAYS}date,level_m\n2024-01-03,3\n"}, {}, "'date' in column 'date' of a"),
+        ({"a.csv": "date,level_m\n01/02/2024,1\n25/02/2024,2\n02/25/2024,3\n"}, {}, "'02/25/2024' in column 'date'"),
+        ({"a.csv": "date,level_m\n2024-01-01,1,\n2024-01-02,2,\n"}, {}, "line 2 has 3 fields where the header"),
+        ({"a.csv": "day,2019,2020\n01-Jan,1,2\n02-Jan,2,3\n"}, {}, "has a column per year (2019, 2020"),
+        ({"a.csv": f"year,month,{','.join(map(str, range(1, 32)))}\n2020,1{',7' * 31}\n"}, {}, "per day of"),
+        ({"a.csv": "date,Lake A,\n,level_m,rain_mm\n2024-01-01,1,2\n2024-01-02,2,3\n"}, {}, "column 1 has values such"),
+        ({"a.csv": "date,level_m,rain_mm\n2024-01-01,1,(2)\n2024-01-02,2,3\n"}, {}, "'(2)' in column 'rain_mm' is"),
+        ({"a.csv": "date,level_m\n2024-01,1\n2024-02,2\n"}, {}, "its last one has '2024-02', '2'"),
+        ({"a.csv": f"date,level_m\n{TWO_DAYS}", "a.txt": f"date,level_m\n{TWO_DAYS}"}, {}, "have the same name"),
+        ({"a.csv": f"date,level_m\n{TWO_DAYS}", "b.csv": "date,level_m\n2025-01-01,1\n"}, {}, "are they one"),
         ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"latitude": "95"}, "allowed are -90 to 90"),
         ({"a.csv": "date,level_m\n2024-01-01,1\n2024-01-02,2\n"}, {"full_supply": "full"}, "is not a number"),
     ],
@@ -316,6 +328,66 @@ def test_bad_input_has_one_sentence(
         draft_from(tmp_path, files, settings=settings)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "settings"),
+    [(("level_2023.csv", "level_2024.csv"), {}), (("old.csv", "new.csv"), {"new:record": "one"})],
+)
+def test_files_of_successive_years_are_one_record(
+    files: tuple[str, str], settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Files whose names differ in the year only, or that the user joins, are one gauge with two paths."""
+    head = "date,level_m\n"
+    contents = dict(zip(files, (f"{head}2023-12-30,1\n2023-12-31,2\n", f"{head}2024-01-01,3\n"), strict=True))
+    dam = dam_of(draft_from(tmp_path, contents, settings=settings), tmp_path)
+    (gauge,) = dam.gauges
+    assert gauge.file is not None
+    assert [Path(path).name for path in gauge.file.paths] == list(files)
+    assert daily_of(dam, tmp_path)["reservoir_level"].to_list() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("text", ["n/a", ""])
+def test_first_line_without_a_number_is_no_header(text: str, tmp_path: Path) -> None:
+    """Missing values at the start of the record: the line below the title line is still the header."""
+    rows = f"Lake,of hills\ndate,level_m\n2023-12-30,{text}\n2023-12-31,n/a\n{TWO_DAYS}"
+    series = draft_from(tmp_path, {"a.csv": rows}).gauges[0].series
+    assert (series.name, series.table.form.header_line) == ("level_m", 2)
+
+
+def test_first_line_with_a_remark_is_no_header(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"'<1.2 e' in column 'level_m'"):
+        draft_from(tmp_path, {"b.csv": f"date,level_m\n2023-12-31,<1.2 e\n{TWO_DAYS}"})
+
+
+def test_files_of_one_period_are_not_joined(tmp_path: Path) -> None:
+    rows = f"date,level_m\n{TWO_DAYS}"
+    with pytest.raises(ConfigError, match="Which column is the level") as error:
+        draft_from(tmp_path, {"dam_2023.csv": rows, "dam_2024.csv": rows})
+    assert "dam_2024:level_m" in str(error.value)
+
+
+def test_percent_sign_in_the_cells_decides(tmp_path: Path) -> None:
+    draft = draft_from(tmp_path, {"a.csv": "date,storage\n2024-01-01,50.5%\n2024-01-02,51.5%\n"})
+    assert (draft.gauges[0].variable, draft.gauges[0].unit) == ("storage_percent", "%")
+
+
+def test_numbers_name_stations(tmp_path: Path) -> None:
+    rows = "date,410730,410731\n2024-01-01,1,5\n2024-01-02,2,6\n"
+    draft = draft_from(tmp_path, {"a.csv": rows}, settings={"target": "410731", "410731.unit": "m"})
+    assert daily_of(dam_of(draft, tmp_path), tmp_path)["reservoir_level"].to_list() == [5.0, 6.0]
+
+
+def test_column_of_other_texts_can_be_left_out(tmp_path: Path) -> None:
+    rows = "date,level_m,rain_mm\n2024-01-01,1,(2)\n2024-01-02,2,3\n"
+    draft = draft_from(tmp_path, {"a.csv": rows}, settings={"rain_mm.variable": "ignore"})
+    assert [gauge.variable for gauge in draft.gauges] == ["reservoir_level"]
+
+
+def test_workbook_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastexcel", None)
+    with pytest.raises(ConfigError, match=r"needs the extra excel: install forebay\[excel\], or save it as CSV"):
+        draft_from(tmp_path, {"level.xlsx": b"PK"})
 
 
 def test_text_of_the_draft_keeps_every_reason(tmp_path: Path) -> None:

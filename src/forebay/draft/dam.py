@@ -15,6 +15,7 @@ from forebay.draft.dam_text import TomlTable, dam_text
 from forebay.draft.dates import date_readings
 from forebay.draft.gauge_keys import curve_table, gauge_table
 from forebay.draft.gauges import IGNORED, GaugeDraft, draft_gauges
+from forebay.draft.periods import check_stems, join_periods
 from forebay.draft.reading_time import MIN_DIFFERENCE, rain_correlations
 from forebay.draft.tables import UserTable, own_words, read_cells, user_table
 from forebay.draft.times import stamp_offset
@@ -95,6 +96,7 @@ def _read_files(
     paths: Sequence[str], answers: Answers, now: datetime, words: Sequence[str]
 ) -> tuple[list[UserTable], list[CurveDraft]]:
     """Tables of readings, and storage curves, of the files."""
+    check_stems(paths)
     tables, curves = [], []
     for path in paths:
         form, cells = read_cells(path, answers)
@@ -109,7 +111,7 @@ def _read_files(
             curves.append(curve)
         else:
             tables.append(user_table(path, answers, now, words))
-    return tables, curves
+    return join_periods(tables, answers), curves
 
 
 def _without_computed_inflows(gauges: Sequence[GaugeDraft], answers: Answers) -> list[GaugeDraft]:

@@ -96,6 +96,20 @@ def date_readings(table: pl.DataFrame, now: datetime) -> list[DateReading]:
     return readings
 
 
+def first_bad_date(table: pl.DataFrame) -> tuple[str, str, str] | None:
+    """Column of which most cells are dates of one format, that format, and its first other cell; None without one."""
+    for columns, texts in _candidates(table):
+        filled = texts.drop_nulls()
+        if len(columns) > 1 or not any(_pattern(form).fullmatch(filled[0]) for form in _all_forms()):
+            continue
+        forms = [form for form in _all_forms() if _pattern(form).fullmatch(filled[0])]
+        matches = [parse_stamps(filled, form).is_not_null() for form in forms]
+        best = max(range(len(forms)), key=lambda n: int(matches[n].sum()))
+        if 0.4 * len(filled) < int(matches[best].sum()) < len(filled):
+            return columns[0], forms[best], filled.filter(~matches[best])[0]
+    return None
+
+
 def with_clock_column(table: pl.DataFrame, day: DateReading) -> DateReading | None:
     """The reading of a table whose time of day has a column of its own; None if there is no such column."""
     for name in table.columns:

@@ -74,8 +74,9 @@ def _file_keys(gauge: GaugeDraft, folder: Path) -> dict[str, object]:
     """The table `file` of a gauge: the keys that are not the default."""
     series, table = gauge.series, gauge.series.table
     columns = table.dates.columns
+    paths = [relative_path(path, folder) for path in (table.path, *table.later_paths)]
     keys: dict[str, object | None] = {
-        "path": relative_path(table.path, folder),
+        "path": paths if table.later_paths else paths[0],
         "date": columns[0] if len(columns) == 1 else list(columns),
         "value": series.column,
         **table.form.keys(),

@@ -14,7 +14,7 @@ from forebay.draft.roles import ROLES
 from forebay.draft.series import Series, all_series, decide_marks
 from forebay.draft.times import TableTimes, are_accumulated, table_times
 from forebay.draft.units import decide_unit, foreign_unit, states_unit
-from forebay.draft.vocabulary import name_words, reason_not_read, unit_of_name, variable_of_name
+from forebay.draft.vocabulary import QUALITY_WORDS, name_words, reason_not_read, unit_of_name, variable_of_name
 from forebay.errors import ConfigError, SourceError
 from forebay.services import services_with_quality_codes
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from forebay.draft.tables import UserTable
 
 IGNORED = "ignore"
-_QUALITY_WORDS = {"q", "quality", "flag", "flags", "cd", "qualifier", "qual", "grade", "status", "code", "approval"}
 _PLACE_WORDS = {"lat", "lon", "latitude", "longitude", "id", "index", "site", "number", "area", "year", "month", "day"}
 _MAX_CODES = 12
 _MISSING = "missing="
@@ -145,7 +144,9 @@ def _target(readings: Sequence[Series], variables: Mapping[str, str], answers: A
 def _target_gauge(one: Series, variable: str, answers: Answers, times: TableTimes) -> GaugeDraft:
     """Gauge of the target. "Level" without a unit may be a level, a storage or a percentage: the unit decides."""
     marks = decide_marks(one, answers)
-    is_open = variable not in TARGETS or (variable == "reservoir_level" and not states_unit(one, variable))
+    is_percent = one.numbers.unit_suffix == "%"
+    is_bare = variable in TARGETS and not states_unit(one, variable)
+    is_open = variable not in TARGETS or (is_bare and (variable == "reservoir_level" or is_percent))
     is_stated = f"{one.key}.variable" in answers.settings
     variables = TARGETS if is_open and not (is_stated and variable in TARGETS) else (variable,)
     unit = decide_unit(one, variables, one.values(marks), answers)
@@ -194,14 +195,14 @@ def _net_inflow(one: Series, times: TableTimes) -> GaugeDraft | None:
 def _quality_column(one: Series) -> str | None:
     """The column of quality codes of a series, by its name: q, q_NAME, NAME_cd, NAME quality; None if there is none."""
     own = name_words(one.column)
-    if set(own) & _QUALITY_WORDS:
+    if set(own) & QUALITY_WORDS:
         return None
     stem = own[1:] if own[:1] == ["v"] else own
     general = []
     for name in one.table.cells.columns:
         words = name_words(name)
-        if name != one.column and set(words) & _QUALITY_WORDS:
-            rest = [word for word in words if word not in _QUALITY_WORDS and word != "data"]
+        if name != one.column and set(words) & QUALITY_WORDS:
+            rest = [word for word in words if word not in QUALITY_WORDS and word != "data"]
             if rest == stem and rest:
                 return name
             general += [name] if not rest else []

@@ -91,6 +91,16 @@ def number_texts(column: pl.Series) -> NumberTexts | None:
     return NumberTexts(readings, numeric, no_value, suffix)
 
 
+def first_bad_number(column: pl.Series) -> str | None:
+    """First text with digits that is no number with a decimal point; None if fewer than half have digits."""
+    texts = column.drop_nulls()
+    numeric = texts.filter(texts.str.contains(r"\d"))
+    if not len(numeric) or len(numeric) < _NUMERIC_SHARE * len(texts):
+        return None
+    bad = numeric.filter(parse_texts(numeric, Marks(), None).is_null())
+    return bad[0] if len(bad) else None
+
+
 def parse_texts(texts: pl.Series, marks: Marks, suffix: str | None) -> pl.Series:
     """Numbers of texts, null where a text is not a number with these marks."""
     layout = TextLayout(path="-", decimal_comma=marks.decimal_comma, thousands=marks.thousands, unit_suffix=suffix)

@@ -13,10 +13,10 @@ from forebay.dams.csv_layout import ENCODINGS, TextLayout
 from forebay.dams.csv_text import EMPTY, file_bytes, header_names, normalize, read_columns, read_content
 from forebay.dams.workbook import is_workbook, sheet_names, sheet_text
 from forebay.draft.answers import Answers, Question
-from forebay.draft.dates import DATE_WORDS, DateReading, date_readings, with_clock_column
-from forebay.draft.numbers import NumberTexts, number_texts
+from forebay.draft.dates import DATE_WORDS, DateReading, date_readings, first_bad_date, with_clock_column
+from forebay.draft.numbers import NumberTexts, first_bad_number, number_texts
 from forebay.draft.text_form import TextForm, text_form
-from forebay.draft.vocabulary import name_words, variable_of_name
+from forebay.draft.vocabulary import QUALITY_WORDS, name_words, variable_of_name
 from forebay.errors import ConfigError, SourceError
 
 _MAX_LISTED = 20
@@ -47,6 +47,8 @@ class UserTable:
         Column → text that chooses the lines of this dam, for a table of several series.
     variable_column
         Column whose texts name the variables of the lines, for a table with a line per date and variable.
+    later_paths
+        Paths of further files of the same record.
     """
 
     path: str
@@ -56,6 +58,7 @@ class UserTable:
     numbers: dict[str, NumberTexts]
     line_texts: dict[str, str] = field(default_factory=dict)
     variable_column: str | None = None
+    later_paths: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -128,8 +131,12 @@ def user_table(path: str, answers: Answers, now: datetime, dam_words: Sequence[s
     filled = cells.filter(dates.stamps.is_not_null())
     numbers = {}
     for name in cells.columns:
-        if name not in dates.columns and (texts := _numbers(filled[name], path)) is not None:
+        if name in dates.columns:
+            continue
+        if (texts := _numbers(filled[name], path)) is not None:
             numbers[name] = texts
+        else:
+            _note_left_out(filled[name], path, answers)
     table = UserTable(path, form, cells, dates, numbers)
     return _of_one_series(table, answers, dam_words)
 
@@ -141,10 +148,33 @@ def _numbers(column: pl.Series, path: str) -> NumberTexts | None:
         raise SourceError(f"{path}: {error}") from None
 
 
+def _note_left_out(column: pl.Series, path: str, answers: Answers) -> None:
+    """Note a column with digits that are no numbers; refuse it if it is named like readings and not ignored."""
+    key = f"{column.name}.variable"
+    bad = first_bad_number(column)
+    if bad is None:
+        return
+    is_named = variable_of_name(column.name) is not None and not QUALITY_WORDS & set(name_words(column.name))
+    is_ignored = answers.settings.get(key) == "ignore"
+    if is_named and not is_ignored:
+        raise SourceError(
+            f"{path}: {bad!r} in column {column.name!r} is not a number like 1234.5 or 1.234,5, as the column's name "
+            f"suggests; correct such cells, or leave the column out with --set '{key}=ignore'"
+        )
+    answers.note(key, "ignore", "stated with --set" if is_ignored else f"{bad!r} is no number")
+
+
 def _dates(cells: pl.DataFrame, stem: str, answers: Answers, now: datetime) -> DateReading:
     """The reading of the dates; asks where two readings are possible."""
     readings = date_readings(cells, now)
     if not readings:
+        bad = first_bad_date(cells)
+        if bad is not None:
+            column, form, text = bad
+            raise SourceError(
+                f"{text!r} in column {column!r} of {stem} is not a date of the format of its other cells, {form}; "
+                "remove the line if it has no readings, such as a total or a source, or correct the date"
+            )
         names = ", ".join(map(repr, cells.columns[:_MAX_LISTED]))
         raise SourceError(
             f"{stem} has no column in which every cell is a date of one format; its columns are {names}: correct the "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forebay.dams.csv_layout import ENCODINGS, TextLayout
-from forebay.draft.vocabulary import is_unit
+from forebay.draft.vocabulary import is_unit, name_words
 from forebay.errors import SourceError
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", " ": "blank"}
@@ -23,6 +23,11 @@ _DATE_LIKE = re.compile(
     rf"\d{{1,4}}([-/. ]?)(?:\d{{1,2}}|[^\W\d_]{{3,9}}\.?)\1\d{{1,4}}(?:(?:T|,? ){_CLOCK})?|\d{{1,2}}:\d\d(?::\d\d)?"
     rf"|[^\W\d_]{{3,9}}\.? \d{{1,2}},? \d{{4}}(?: {_CLOCK})?"
 )
+_HEADER_DATE_WORDS = {
+    "date", "datetime", "date time", "timestamp", "fecha", "data", "datum", "jour", "dia", "tag", "day", "year",
+    "month",
+}  # fmt: skip
+"""Names of a column of dates, which only a header has."""
 _WIDTH_OR_BRACKETS = re.compile(r"\d+[sdn]|[(\[].*[)\]]|-+")
 
 
@@ -97,6 +102,7 @@ def text_form(content: bytes, path: str, *, stated_encoding: str | None = None) 
     ]
     named = tuple(reason for reason in reasons if reason is not None)
     names = next(cells for number, cells in rows if number == header)
+    _check_names(names, [cells for number, cells in rows if number > header and number != units], path)
     return TextForm(encoding, separator, header, units, comment, named, tuple(zip(names, rows_of_units, strict=False)))
 
 
@@ -187,10 +193,28 @@ def _separator(lines: Sequence[tuple[int, str]], path: str) -> tuple[str, int]:
 
 def _header(rows: Sequence[tuple[int, list[str]]], width: int, path: str) -> tuple[int, int | None]:
     """Number of the header's line, and of the line of units below it if there is one."""
-    first = next((n for n, (_, row) in enumerate(rows) if len(row) == width and _is_values(row)), None)
+    first = next(
+        (n for n, (_, row) in enumerate(rows) if len(row) == width and _is_values(row) and not _has_date_name(row)),
+        None,
+    )
     if first is None:
-        raise SourceError(f"{path} has no line with a date and a number; give a table with a line per date")
-    above = [(number, row) for number, row in rows[max(first - _HEADER_LINES, 0) : first] if len(row) == width]
+        last = ", ".join(repr(cell) for cell in (rows[-1][1] if rows else [])[:4])
+        raise SourceError(
+            f"{path} has no line with a date and a number, its last one has {last}; give a table with a line per date "
+            "like 2026-01-31 (not per week or month), without names of weekdays, and with numbers"
+        )
+    column = next((n for n, cell in enumerate(rows[first][1]) if _is_day(cell)), None)
+    above = [
+        (number, row)
+        for number, row in rows[max(first - _HEADER_LINES, 0) : first]
+        if len(row) == width and (column is None or not _is_day(row[column]))  # a line without a number is no header
+    ]
+    if not above and first and rows[first - 1][1] and not _is_values(rows[first - 1][1]):
+        raise SourceError(
+            f"{path}, line {rows[first][0]} has {width} fields where the header, line {rows[first - 1][0]}, has "
+            f"{len(rows[first - 1][1])}; give every line as many fields as the header, such as without separators at "
+            "its end"
+        )
     if not above:
         raise SourceError(
             f"{path} has no header: its first line of {width} fields has values already; add a line with the names of "
@@ -202,6 +226,36 @@ def _header(rows: Sequence[tuple[int, list[str]]], width: int, path: str) -> tup
     if len(above) > 1 and _names(row) < len(row) and _names(above[-2][1]) > _names(row):
         return above[-2][0], number
     return number, None
+
+
+def _is_day(cell: str) -> bool:
+    """Whether a cell is a date, not only a clock time or a short number."""
+    return len(cell) >= 6 and _DATE_LIKE.fullmatch(cell) is not None
+
+
+def _has_date_name(row: Sequence[str]) -> bool:
+    """Whether a cell is the name of a column of dates: then numbers beside it are names too, such as station ids."""
+    return any(" ".join(name_words(cell)) in _HEADER_DATE_WORDS for cell in row)
+
+
+def _check_names(names: Sequence[str], rows: Sequence[Sequence[str]], path: str) -> None:
+    """Refuse a column per year or per day of the month, and values below a cell without a name."""
+    years = [name for name in names if re.fullmatch(r"(?:19|20)\d\d", name)]
+    days = [name for name in names if re.fullmatch(r"\d\d?", name) and 1 <= int(name) <= 31]
+    for kind, names_of_kind, least in (("year", years, 2), ("day of the month", days, 28)):
+        if len(names_of_kind) >= least:
+            raise SourceError(
+                f"{path} has a column per {kind} ({', '.join(names_of_kind[:3])}…); give a table with a line per date, "
+                "such as one that a spreadsheet makes by unpivoting these columns"
+            )
+    for number, name in enumerate(names, 1):
+        text = next((row[number - 1] for row in rows if len(row) >= number and row[number - 1]), None)
+        is_index = number == 1 and text is not None and not _is_day(text)
+        if not name and text is not None and not is_index:
+            raise SourceError(
+                f"{path}: column {number} has values such as {text!r} but no name in the header; name each column in "
+                "one line, also where the header has two lines or merged cells"
+            )
 
 
 def _names(row: Sequence[str]) -> int:

@@ -18,8 +18,8 @@ _WORDS = {
     "inflow": "inflow inflows entrada aporte afluencia afluente affluente apport afflusso zufluss influx",
     "release": "outflow outflows release releases discharged salida desembalse defluencia defluente sortie deflusso "
     "abfluss spill spillage saida",
-    "storage": "storage stored volume vol contents content almacenamiento armazenamento volumen invaso embalsada "
-    "embalsado stau",
+    "storage": "storage stored volume vol contents content almacenamiento armazenamento volumen invaso "
+    "inhalt embalsada embalsado stau",
     "discharge": "discharge flow streamflow flowrate caudal debit vazao portata durchfluss",
     "reservoir_level": "level elev elevation wse cota cote nivel nivell niveau livello quota pegel wasserstand "
     "stage pool height waterlevel",
@@ -55,6 +55,7 @@ _UNIT_WORDS = {
     "mill": "mm", "m3seg": "m3/s", "mc": "m3",
 }  # fmt: skip
 _SUPERSCRIPTS = str.maketrans("³²", "32")
+QUALITY_WORDS = {"q", "quality", "flag", "flags", "cd", "qualifier", "qual", "grade", "status", "code", "approval"}
 _FLOWS = ("inflow", "release", "discharge")
 
 
