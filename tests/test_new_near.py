@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +34,7 @@ from tests.hydstra_server import Handler, answer_to, gauges, hydstra_server
 from tests.loopback import loopback_server
 from tests.services import uk_ea as service
 from tests.services.uk_ea import Agency, Measure
-from tests.shared import needs_shared
+from tests.shared import PROJECT, needs_shared
 
 NOW = datetime(2020, 3, 2, 12, tzinfo=UTC)
 PLACE = (-33.88, 150.6)
@@ -372,3 +374,19 @@ def test_the_ranking_tests_on_other_days_than_it_fits() -> None:
     gains = [score.gain for score in rank_drivers(daily, dam).values()]
     assert len(gains) > 3
     assert np.mean(gains) < 0, "noise makes forecasts of other days worse"
+
+
+def test_the_commands_of_the_page_make_a_forecast_from_a_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service is simulated on loopback."""
+    page = (PROJECT / "docs" / "new_dam.md").read_text("utf-8")
+    (block,) = re.findall(r"^```bash\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    agency = agency_of(simulated_lake())
+    with loopback_server(agency.answer) as (url, _):
+        monkeypatch.setenv("FOREBAY_SOURCES__UK_EA__URL", f"{url}{agency.base}")
+        for command in block.splitlines():
+            program, *arguments = shlex.split(command)
+            assert program == "forebay"
+            result = forebay(*arguments)
+            assert (result.code, result.err) == (0, ""), command
+    assert result.out.endswith("Report: runs/grey/report.html\n")
+    assert (folder / "runs" / "grey" / "forecast.csv").exists()

@@ -27,7 +27,13 @@ class Choices:
     """What is decided without a question."""
 
     decisions: Annotated[
-        tuple[str, ...], Parameter(name="--set", help="A decision KEY=VALUE, as the questions name it; repeatable.")
+        tuple[str, ...],
+        Parameter(
+            name="--set",
+            negative="",
+            show_default=False,
+            help="A decision KEY=VALUE, as the questions name it; repeatable.",
+        ),
     ] = ()
     yes: Annotated[bool, Parameter(name="--yes", negative="", help="Accept proposals that change no number.")] = False
 
@@ -42,10 +48,18 @@ class Origin:
 
     csv: Annotated[
         tuple[Path, ...],
-        Parameter(consume_multiple=True, help="Files with readings (.csv, .xlsx); also a storage curve."),
+        Parameter(
+            consume_multiple=True,
+            negative="",
+            show_default=False,
+            help="Files with readings (.csv, .xlsx); also a storage curve.",
+        ),
     ] = ()
     near: Annotated[str | None, Parameter(help="Instead of files: the place of the dam, LAT,LON.")] = None
-    service: Annotated[tuple[str, ...], Parameter(help="A service to ask; repeatable; by default all nearby.")] = ()
+    service: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="A service to ask; repeatable; by default all nearby."),
+    ] = ()
     radius_km: Annotated[float, Parameter(help="Radius of the search.")] = 50.0
     years: Annotated[int, Parameter(help="Years of readings that rank the drivers, 1 to 50.")] = 4
 

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from textwrap import wrap
+
+_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ def dam_text(tables: Sequence[TomlTable], head: Sequence[str]) -> str:
         for key, value in table.keys.items():
             comment = f"  # {_one_line(table.comments[key])}" if key in table.comments else ""
             lines.append(f"{key} = {toml_value(value)}{comment}")
-        lines += [f"# {_one_line(text)}" for key, text in table.comments.items() if key not in table.keys]
+        notes = (text for key, text in table.comments.items() if key not in table.keys)
+        lines += [f"# {line}" for text in notes for line in wrap(_one_line(text), _WIDTH)]
     return "\n".join(lines) + "\n"
 
 
