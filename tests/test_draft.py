@@ -19,6 +19,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.days.daily import daily_table
 from forebay.draft.answers import Answers, Question
 from forebay.draft.dam import DamDraft, draft_dam
+from forebay.draft.text_form import text_form
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
 from tests.draft_cases import DamFileAnswers
@@ -351,8 +352,8 @@ def test_files_of_successive_years_are_one_record(
 def test_first_line_without_a_number_is_no_header(text: str, tmp_path: Path) -> None:
     """Missing values at the start of the record: the line below the title line is still the header."""
     rows = f"Lake,of hills\ndate,level_m\n2023-12-30,{text}\n2023-12-31,n/a\n{TWO_DAYS}"
-    series = draft_from(tmp_path, {"a.csv": rows}).gauges[0].series
-    assert (series.name, series.table.form.header_line) == ("level_m", 2)
+    assert text_form(rows.encode(), "a.csv").header_line == 2
+    assert draft_from(tmp_path, {"a.csv": rows}).gauges[0].series.name == "level_m"
 
 
 def test_first_line_with_a_remark_is_no_header(tmp_path: Path) -> None:
@@ -368,7 +369,10 @@ def test_files_of_one_period_are_not_joined(tmp_path: Path) -> None:
 
 
 def test_percent_sign_in_the_cells_decides(tmp_path: Path) -> None:
-    draft = draft_from(tmp_path, {"a.csv": "date,storage\n2024-01-01,50.5%\n2024-01-02,51.5%\n"})
+    path = tmp_path / "a.csv"
+    path.write_text("date,storage\n2024-01-01,50.5%\n2024-01-02,51.5%\n")
+    answers = Answers(ask=lambda question: question.default or pytest.fail(f"asks {question.text}"))
+    draft = draft_dam("lake", [str(path)], answers, folder=tmp_path, now=NOW)
     assert (draft.gauges[0].variable, draft.gauges[0].unit) == ("storage_percent", "%")
 
 
