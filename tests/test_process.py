@@ -47,13 +47,19 @@ def lake_file(folder: Path) -> Path:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("arguments", [["dams"], ["dams", "--json"], ["settings"], ["--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dams"], ["dams", "--json"], ["settings"], ["--help"], ["--version"],
+        ["fetch", "demo", "--dry-run", "--json"],  # short: all of it is written at the end
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_standard_output_is_one_sentence(arguments: list[str], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         process = subprocess.run(
             command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-            env=environment(PYTHONUNBUFFERED=unbuffered),
+            env=environment(PYTHONUNBUFFERED=unbuffered, FOREBAY_ARCHIVE="sqlite:///none/archive.db"),
         )  # fmt: skip
     assert process.stderr == "forebay: the output cannot be written: No space left on device\n"
     assert process.returncode == 1
