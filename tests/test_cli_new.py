@@ -45,6 +45,7 @@ def test_a_dam_file_from_one_command(folder: Path) -> None:
     assert "spike" in result.out
     assert "my_dam_record.png" in result.out
     assert "forebay run my_dam.toml" in result.out
+    assert "days old; add newer lines to its file" in result.out
     content = tomllib.loads((folder / "my_dam.toml").read_text())
     assert content["gauges"][0]["unit"] == "m"
     assert (folder / "my_dam_record.png").read_bytes().startswith(b"\x89PNG")
@@ -97,7 +98,7 @@ def test_a_dam_file_is_never_replaced(folder: Path) -> None:
     ("arguments", "sentence"),
     [
         (("my dam", "--csv", "level.csv"), "my dam"),
-        (("my_dam", "--csv", "none.csv"), "none.csv"),
+        (("my_dam", "--csv", "none.csv"), "--csv none.csv does not exist; give the path of a file from the current"),
         (("my_dam", "--csv", "level.csv", "--set", "level_m.unit"), "must be KEY=VALUE"),
         (("my_dam", "--csv", "level.csv", "--set", "colour=red"), "--set colour decides nothing"),
         (("my_dam", "--csv", "level.csv", "-o", "nowhere"), "nowhere is not a folder"),
@@ -123,6 +124,9 @@ def test_a_bad_cell_keeps_the_draft(folder: Path) -> None:
     assert 'time_zone = "-05:00"' in result.err
     assert "my_dam.toml stays as it is" in result.out
     assert (folder / "my_dam.toml").exists()
+    (folder / "my_dam.toml").unlink()
+    machine = forebay("new", "my_dam", "--csv", "level.csv", "--yes", "--json", *settings)
+    assert (machine.code, machine.out) == (1, ""), "only JSON on the standard output"
 
 
 def dialogue(folder: Path, answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from forebay.errors import ConfigError
 from forebay.log import add_fields
 
 if TYPE_CHECKING:
@@ -65,3 +66,18 @@ def print_result(content: object, as_json: bool, print_text: Callable[[], None])
         print(json.dumps(content, default=str, indent=1, allow_nan=False))
     else:
         print_text()
+
+
+def point_of(text: str) -> tuple[float, float]:
+    """Latitude and longitude as --near has them.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not LAT,LON.
+    """
+    try:
+        latitude, longitude = map(float, text.split(","))
+    except ValueError:
+        raise ConfigError(f"--near {text!r} must be LAT,LON in degrees, such as --near=-33.9,150.6") from None
+    return latitude, longitude

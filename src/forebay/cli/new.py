@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, archive_at, dam_named, print_result, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, archive_at, dam_named, point_of, print_result, settings_in_force
 from forebay.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,11 +91,13 @@ def new(
     settings, _ = settings_in_force()
     folder = output or Path()
     path = folder / f"{dam_id}.toml"
-    _check_new(path)
+    _check_new(dam_id, path)
     answers = _answers(choices, can_ask=sys.stdin is not None and sys.stdin.isatty() and not as_json)
     if origin.near is not None:
         draft: DamDraft | NearbyDraft = _draft_near(dam_id, origin, answers, archive=archive, settings=settings)
     else:
+        if missing := [file for file in origin.csv if not file.exists()]:
+            raise ConfigError(f"--csv {missing[0]} does not exist; give the path of a file from the current folder")
         draft = draft_dam(dam_id, [str(file) for file in origin.csv], answers, folder=folder, now=datetime.now(UTC))
     if not as_json:
         rows = [{"decision": d.key, "value": d.value, "because": d.reason} for d in answers.decisions]
@@ -108,26 +110,26 @@ def new(
 def _draft_near(
     dam_id: str, origin: Origin, answers: Answers, *, archive: str | None, settings: Settings
 ) -> NearbyDraft:
-    """The draft from gauges near a origin."""
+    """The draft from gauges near a place."""
     from forebay.cli import terminal
-    from forebay.dams.fields import check_id
-    from forebay.draft.near import check_place
     from forebay.jobs.new_dam import NearbySearch, draft_near
 
-    try:
-        check_id(dam_id)
-    except ValueError as error:
-        raise ConfigError(f"dam {error}") from None
     if not 1 <= origin.years <= 50:
         raise ConfigError(f"--years {origin.years} is not possible; allowed are 1 to 50")
-    latitude, longitude = check_place(origin.near or "")
+    latitude, longitude = point_of(origin.near or "")
     search = NearbySearch(latitude, longitude, origin.radius_km, origin.service, origin.years)
     with archive_at(archive, settings) as store, terminal.progress() as progress:
         return draft_near(dam_id, search, answers, archive=store, settings=settings, progress=progress)
 
 
-def _check_new(path: Path) -> None:
-    """Refuse to replace a dam file, or to write into a folder that does not exist."""
+def _check_new(dam_id: str, path: Path) -> None:
+    """Refuse a wrong id, to replace a dam file, and to write into a folder that does not exist."""
+    from forebay.dams.fields import check_id
+
+    try:
+        check_id(dam_id)
+    except ValueError as error:
+        raise ConfigError(f"dam {error}") from None
     if path.exists() or path.is_symlink():
         raise ConfigError(f"{path} exists already; choose another id, another folder with -o, or remove the file")
     if not path.parent.is_dir():
@@ -184,50 +186,36 @@ def _write(path: Path, text: str) -> None:
 def _check_draft(
     path: Path, draft: DamDraft | NearbyDraft, *, archive: str | None, settings: Settings, as_json: bool
 ) -> dict[str, object]:
-    """Result of the fetch, of the screen and of the picture of the new dam file; prints the first two."""
-    from forebay.charts import drawing
-    from forebay.charts.drivers import drivers_chart
-    from forebay.charts.record import record_chart
-    from forebay.charts.spec import file_spec
+    """Result of the fetch, the screen and the pictures of the new dam file; prints the fetch."""
     from forebay.cli import terminal
-    from forebay.draft.dam import DamDraft
-    from forebay.files import write_all
-    from forebay.jobs.observations import daily, fetch_now
-    from forebay.screen.flags import flag_runs, screen_daily
-    from forebay.screen.supported_range import ready_for_screen
+    from forebay.jobs.new_dam import NearbyDraft, write_record
+    from forebay.jobs.observations import fetch_now
 
     dam = dam_named(str(path), settings)
+    drivers = draft.rows(dam) if isinstance(draft, NearbyDraft) else []
     with archive_at(archive, settings) as store, terminal.progress() as progress:
         report = fetch_now(dam, store, settings, progress=progress)
         rows = report.table.to_dicts()
         if not as_json:
             terminal.print_fetch(dam, rows)
         if report.errors:
-            terminal.line(f"{path} stays as it is: correct it or the file, then forebay fetch {path}")
+            if not as_json:
+                terminal.line(f"{path} stays as it is: correct it or the file, then forebay fetch {path}")
             raise next(iter(report.errors.values()))
-        table = ready_for_screen(daily(dam, archive=store, settings=settings).to_frame(), dam)
-    flags = screen_daily(table, dam)
-    spells = flag_runs(flags).to_dicts()
-    charts = [(f"{dam.id}_record", record_chart(table, flags, dam))]
-    ranked = [] if isinstance(draft, DamDraft) else draft.rows(dam)
-    if ranked:
-        charts.append((f"{dam.id}_drivers", drivers_chart(ranked, f"{dam.name}: candidates for drivers")))
-    with write_all(path.parent) as files:
-        pictures = drawing.start_drawing([(name, file_spec(chart)) for name, chart in charts])
-        drawing.write_pictures(pictures, files.stage)
+        record = write_record(dam, store, path.parent, settings=settings, drivers=drivers)
     return {
         "dam": dam.id,
         "file": str(path),
         "decisions": [{"key": d.key, "value": d.value, "reason": d.reason} for d in draft.answers.decisions],
         "gauges": json.loads(json.dumps(rows, default=str)),
-        "days": len(table),
-        "from": str(table["date"][0]),
-        "to": str(table["date"][-1]),
-        "missing": {gauge.column: table[gauge.column].null_count() for gauge in dam.gauges},
-        "spells": spells,
-        "drivers": ranked,
-        "notes": [] if isinstance(draft, DamDraft) else list(draft.notes),
-        "pictures": [str(picture) for picture in files.paths],
+        "days": len(record.daily),
+        "from": str(record.daily["date"][0]),
+        "to": str(record.daily["date"][-1]),
+        "missing": {gauge.column: record.daily[gauge.column].null_count() for gauge in dam.gauges},
+        "spells": record.spells,
+        "drivers": drivers,
+        "notes": list(draft.notes) if isinstance(draft, NearbyDraft) else [],
+        "pictures": [str(picture) for picture in record.pictures],
     }
 
 

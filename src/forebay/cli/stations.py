@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import AsJson, dam_named, print_result, settings_in_force
+from forebay.cli.arguments import AsJson, dam_named, point_of, print_result, settings_in_force
 from forebay.errors import ConfigError
 from forebay.files import check_writable_file
 from forebay.services import services_offering
@@ -68,7 +68,7 @@ def stations(
     if (dam_name is None) == (near is None):
         raise ConfigError("give either a dam or --near LAT,LON, such as --near=-33.9,150.6")
     dam = dam_named(dam_name, settings) if dam_name is not None else None
-    latitude, longitude = _position(dam) if dam else _point(near or "")
+    latitude, longitude = _position(dam) if dam else point_of(near or "")
     if output is not None:
         check_writable_file(output, station_map.SUFFIXES)
     nearby = search_services(
@@ -97,15 +97,6 @@ def _position(dam: Dam) -> tuple[float, float]:
     if dam.latitude is None or dam.longitude is None:
         raise ConfigError(f"{dam.name} has no latitude and longitude in its dam file; add them, or give --near LAT,LON")
     return dam.latitude, dam.longitude
-
-
-def _point(text: str) -> tuple[float, float]:
-    """Latitude and longitude as --near has them."""
-    try:
-        latitude, longitude = map(float, text.split(","))
-    except ValueError:
-        raise ConfigError(f"--near {text!r} must be LAT,LON in degrees, such as --near=-33.9,150.6") from None
-    return latitude, longitude
 
 
 def _services_of(dam: Dam | None) -> tuple[str, ...]:

@@ -131,10 +131,11 @@ def late_gauge_lines(dam: Dam, rows: Sequence[Mapping[str, object]]) -> list[str
     for gauge in dam.gauges:
         age, due = ages.get(gauge.column), STALE_DAYS + math.ceil(gauge.latency_h / 24)
         if isinstance(age, int) and age > due:
-            texts.append(
-                f"{gauge.title} ({gauge.source} {gauge.station}): the newest value is {age:,} days old; if the gauge "
-                f"has ended, name another one in the dam file (forebay stations {dam.id})"
-            )
+            advice = f"if the gauge has ended, name another one in the dam file (forebay stations {dam.id})"
+            if gauge.file is not None:
+                advice = "add newer lines to its file"
+            name = f"{gauge.title} ({gauge.source} {gauge.station})"
+            texts.append(f"{name}: the newest value is {age:,} days old; {advice}")
     return texts
 
 

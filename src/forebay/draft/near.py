@@ -11,7 +11,7 @@ from forebay.dams.dam import Dam
 from forebay.draft.answers import Answers, Question
 from forebay.draft.dam import full_supply_answer, top_table
 from forebay.draft.dam_text import TomlTable, dam_text
-from forebay.errors import ConfigError, DataError
+from forebay.errors import DataError
 
 if TYPE_CHECKING:
     from forebay.draft.candidates import Candidate
@@ -149,21 +149,6 @@ def _target_keys(target: Candidate) -> dict[str, object]:
     datum = request.get("datum") if isinstance(request, Mapping) else None
     text = f"{target.unit} above {datum}" if datum else f"{target.unit}, as published by {target.source}"
     return {"variable": target.variable, "unit": target.unit, "datum": text}
-
-
-def check_place(text: str) -> tuple[float, float]:
-    """Latitude and longitude of a text LAT,LON.
-
-    Raises
-    ------
-    ConfigError
-        If it is none.
-    """
-    try:
-        latitude, longitude = map(float, text.split(","))
-    except ValueError:
-        raise ConfigError(f"--near {text!r} must be LAT,LON in degrees, such as --near=-33.9,150.6") from None
-    return latitude, longitude
 
 
 def first_day(today: date, years: int) -> date:

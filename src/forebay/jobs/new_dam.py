@@ -1,4 +1,4 @@
-"""The job that drafts a dam file from gauges near a place: search, fetch, ranking of drivers."""
+"""The jobs for a new dam: a draft from gauges near a place, and the pictures of its record."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from forebay.archive.fetch import FetchRequest, fetch_dam
+from forebay.charts import drawing
+from forebay.charts.drivers import drivers_chart
+from forebay.charts.record import record_chart
+from forebay.charts.spec import file_spec
 from forebay.days.daily import daily_table
 from forebay.draft.candidates import WEATHER_SERVICE, Candidate, candidates, drivers_near, weather_points
 from forebay.draft.near import choose_drivers, dam_of, decide_place, decide_target, first_day, near_text
 from forebay.draft.ranking import DriverScore, rank_drivers
 from forebay.errors import ConfigError, DataError
+from forebay.files import write_all
+from forebay.jobs.observations import daily
+from forebay.screen.flags import flag_runs, screen_daily
+from forebay.screen.supported_range import ready_for_screen
 from forebay.services import services_offering
 from forebay.sources import search_services
 from forebay.sources.stations import check_circle
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     import polars as pl
 
     from forebay.archive.store import Archive
@@ -27,6 +38,46 @@ if TYPE_CHECKING:
     from forebay.draft.answers import Answers
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
+
+
+@dataclass(frozen=True)
+class NewRecord:
+    """The record of a new dam: its daily table, its spells of flagged values, and its pictures."""
+
+    daily: pl.DataFrame
+    spells: list[dict[str, object]]
+    pictures: list[Path]
+
+
+def write_record(
+    dam: Dam,
+    archive: Archive,
+    folder: Path,
+    *,
+    settings: Settings,
+    drivers: Sequence[Mapping[str, object]] = (),
+) -> NewRecord:
+    """The screened record of a dam's archive; writes ID_record.png and .svg, with drivers also ID_drivers.
+
+    Parameters
+    ----------
+    drivers
+        Rows of `NearbyDraft.rows`.
+
+    Raises
+    ------
+    DataError
+        If the archive has no reading.
+    """
+    table = ready_for_screen(daily(dam, archive=archive, settings=settings).to_frame(), dam)
+    flags = screen_daily(table, dam)
+    charts = [(f"{dam.id}_record", record_chart(table, flags, dam))]
+    if drivers:
+        charts.append((f"{dam.id}_drivers", drivers_chart(drivers, f"{dam.name}: candidates for drivers")))
+    with write_all(folder) as files:
+        pictures = drawing.start_drawing([(name, file_spec(chart)) for name, chart in charts])
+        drawing.write_pictures(pictures, files.stage)
+    return NewRecord(table, flag_runs(flags).to_dicts(), files.paths)
 
 
 @dataclass(frozen=True)
@@ -123,11 +174,11 @@ def draft_near(
     drivers = drivers_near(series, target)
     dam = dam_of(place, target, drivers)
     request = FetchRequest(now, since=first_day(now.date(), search.years))
-    daily, ages, failures = _fetched_days(dam, request, archive, settings, progress)
+    days, ages, failures = _fetched_days(dam, request, archive, settings, progress)
     by_column = dict(zip((gauge.column for gauge in dam.gauges[1:]), drivers, strict=True))
     scores = {
         column: replace(score, age_days=ages[column])
-        for column, score in rank_drivers(daily, dam).items()
+        for column, score in rank_drivers(days, dam).items()
         if column not in failures
     }
     used = choose_drivers(by_column, scores, failures, answers)
