@@ -25,7 +25,7 @@ from forebay.dams.local_time import init_time
 from forebay.errors import DataError
 from forebay.forecasts.issue import IssuedForecast
 from forebay.forecasts.storage import add_storage
-from forebay.tables import PROBABILITIES, SCORES
+from forebay.tables import PROBABILITIES, RECENT_SCORES, SCORES
 from tests import synthetic
 from tests.command_line import CommandResult, forebay
 from tests.disks import mount, small_disk
@@ -304,8 +304,9 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
     storage = add_storage(table, dam, init)
     outlook = SimpleNamespace(probabilities=PROBABILITIES.empty())
     result = SimpleNamespace(
-        dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage, outlook=outlook
-    )
+        dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage, outlook=outlook,
+        recent_scores=RECENT_SCORES.empty(),
+    )  # fmt: skip
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
     content = forebay("forecast", write_dam(days=2), "--json").json
     known = {
