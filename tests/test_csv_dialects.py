@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from forebay.dams.csv_dates import month_names, parse_stamps
 from forebay.dams.csv_layout import TextLayout
-from forebay.dams.csv_text import normalize, parse_numbers
+from forebay.dams.csv_numbers import parse_numbers
+from forebay.dams.csv_text import normalize
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.dams.value_checks import are_sentinels

@@ -13,8 +13,9 @@ from forebay.draft.answers import Answers, Question
 from forebay.draft.roles import ROLES
 from forebay.draft.series import Series, all_series, decide_marks
 from forebay.draft.times import TableTimes, are_accumulated, table_times
+from forebay.draft.unit_names import unit_of_name
 from forebay.draft.units import decide_unit, foreign_unit, states_unit
-from forebay.draft.vocabulary import QUALITY_WORDS, name_words, reason_not_read, unit_of_name, variable_of_name
+from forebay.draft.vocabulary import QUALITY_WORDS, name_words, reason_not_read, variable_of_name
 from forebay.errors import ConfigError, SourceError
 from forebay.services import services_with_quality_codes
 

@@ -9,7 +9,8 @@ import polars as pl
 
 from forebay.dams.variables import VARIABLES
 from forebay.draft.answers import Answers, Question
-from forebay.draft.vocabulary import name_words, unit_of_name, unit_of_text
+from forebay.draft.unit_names import unit_of_name, unit_of_text
+from forebay.draft.vocabulary import name_words
 
 if TYPE_CHECKING:
     from forebay.draft.series import Series
