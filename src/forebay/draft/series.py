@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +11,8 @@ import polars as pl
 from forebay.dams.value_checks import USUAL_SENTINELS
 from forebay.draft.answers import Answers, Question
 from forebay.draft.numbers import Marks, NumberTexts, number_texts, parse_texts
+from forebay.draft.units import are_plausible, stated_unit
+from forebay.draft.vocabulary import variable_of_name
 from forebay.errors import SourceError
 
 if TYPE_CHECKING:
@@ -140,9 +142,22 @@ def _decimal_marks(one: Series, answers: Answers) -> Marks:
         conclusion, reason = "point", "the commas separate the fields"
     elif (mark := _mark_of_table(one.table)) in by_mark:
         conclusion, reason = mark, "as in another column of the file, where only this is possible"
+    elif (plausible := _plausible_mark(one, by_mark)) is not None:
+        conclusion, reason = plausible, "the other reading is no possible value in its unit"
     options = {mark: f"{one.numbers.texts[0]} is {readings[marks][0]:,}" for mark, marks in by_mark.items()}
     question = Question(key, f"The numbers of {one.name!r} can be read in more than one way", options)
     return by_mark[answers.decide(question, conclusion, reason)]
+
+
+def _plausible_mark(one: Series, by_mark: Mapping[str, Marks]) -> str | None:
+    """The decimal mark with which alone the values are plausible in the unit that the name states."""
+    variable = variable_of_name(one.name)
+    unit = None if variable is None else stated_unit(one, variable)
+    if variable is None or unit is None:
+        return None
+    readings = {mark: one.numbers.readings[marks] for mark, marks in by_mark.items()}
+    plausible = [mark for mark, numbers in readings.items() if are_plausible(numbers, variable, unit)]
+    return plausible[0] if len(plausible) == 1 else None
 
 
 def _mark_of_table(table: UserTable) -> str | None:

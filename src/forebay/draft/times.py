@@ -90,7 +90,7 @@ def _daily_times(table: UserTable, answers: Answers) -> TableTimes:
 
 
 def _clock_stamps(table: UserTable) -> pl.Series:
-    """Stamps as clock times of their own offset; none if they have no single offset and it depends on the dam's zone."""
+    """Stamps as clock times of their own offset; none where they depend on the dam's zone."""
     if "%z" not in table.dates.form:
         return table.stamps
     offset = stamp_offset(table)
