@@ -260,7 +260,7 @@ def draft_keys(draft: DamDraft) -> dict[str, object]:
 REFUSALS = {
     "yearbook": ("Day,2019,2020\n01-Jan,1,2\n02-Jan,2,3\n", "column per year (2019, 2020"),
     "day by month": (
-        f"Day,Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec\n1{',7' * 12}\n2{',8' * 12}\n", "column per month (Jan, Feb"
+        f"Day,Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec\n1{',7' * 12}\n2{',8' * 12}\n", "per month (Jan, Feb"
     ),
     "day by french month": (
         "Jour;janv.;févr.;mars;avr.;mai;juin;juil.;août;sept.;oct.;nov.;déc.\n" + f"1{';7,1' * 12}\n2{';8,2' * 12}\n",

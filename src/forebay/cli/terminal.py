@@ -114,8 +114,15 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
 
 
 def print_fetch(dam: Dam, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print the result of a fetch, a row per gauge, and a line for each note."""
-    cells = [{name: value for name, value in row.items() if name != "note"} for row in rows]
+    """Print the result of a fetch, a row per gauge, and a line for each note.
+
+    The sentence of an error is that of the command's error or warning; the table says only that there is one.
+    """
+    short = {"error": "failed"}
+    cells = [
+        {name: value if value is None else short.get(name, value) for name, value in row.items() if name != "note"}
+        for row in rows
+    ]
     table(f"{dam.name}: the archive's gauges", cells)
     for row in rows:
         if row["note"] is not None:
