@@ -71,6 +71,14 @@ def without_surplus_fields(content: bytes, separator: str, width: int) -> bytes:
     return b"\n".join(lines)
 
 
+def has_long_line(content: bytes, separator: str, width: int) -> bool:
+    """Whether a line has a text beyond its first `width` fields."""
+    mark = re.escape(separator.encode())
+    unquoted = re.sub(rb'"[^"\n]*"', b"0", content) if b'"' in content else content
+    pattern = rb"(?m)^(?:[^%b\n]*%b){%d}[%b \t]*[^%b \t\r\n]" % (mark, mark, width, mark, mark)
+    return re.search(pattern, unquoted) is not None
+
+
 def _field_count(line: bytes, mark: bytes) -> int:
     """Number of fields; a separator within quotes is none."""
     unquoted = re.sub(rb'"[^"]*"', b"", line) if b'"' in line else line

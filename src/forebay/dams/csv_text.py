@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from forebay.dams.csv_layout import TextLayout, content_text, quoted_list
-from forebay.dams.csv_lines import BLANK, only_table_lines, without_surplus_fields
+from forebay.dams.csv_lines import BLANK, has_long_line, only_table_lines, without_surplus_fields
 from forebay.dams.workbook import is_workbook, sheet_text
 from forebay.errors import ConfigError, SourceError
 
@@ -231,12 +231,12 @@ def read_columns(
     except ConfigError as error:
         hint = _header_hint(content, columns, layout)
         raise ConfigError(f"{error}{hint}") from None
-    if layout.separator == BLANK and not cut_long_lines:
-        _refuse_short_lines(content, layout)
+    if not cut_long_lines:
+        _refuse_other_widths(content, len(header_by_column), layout)
     try:
         table = _csv_table(content, list(header_by_column.values()), layout, cut_long_lines=cut_long_lines)
     except pl.exceptions.PolarsError as error:
-        raise not_a_table(content, layout, error) from None
+        raise not_a_table(content, layout, str(error).splitlines()[0]) from None
     return table.select(pl.col(header).str.strip_chars().alias(name) for name, header in header_by_column.items())
 
 
@@ -260,9 +260,22 @@ def _csv_table(
         return table(without_surplus_fields(content, layout.separator, len(header_names(content, layout))))
 
 
-def _refuse_short_lines(content: bytes, layout: TextLayout) -> None:
-    """Raise a SourceError for the first line of aligned columns without a field: it is unknown which one lacks."""
+def _refuse_other_widths(content: bytes, count: int, layout: TextLayout) -> None:
+    """Raise a SourceError for a line that polars would read although its fields are not those of the header.
+
+    Polars checks long lines only if it reads every column. In a short line of aligned columns, it is unknown which
+    field lacks.
+
+    Parameters
+    ----------
+    count
+        Number of columns to read.
+    """
     width = len(header_names(content, layout))
+    if count < width and has_long_line(content, layout.separator, width):
+        raise not_a_table(content, layout, "a line is too long")
+    if layout.separator != BLANK:
+        return
     for number, line in enumerate(content.split(b"\n"), 1):
         if line and line.count(b" ") < width - 1:
             raise SourceError(
@@ -301,9 +314,9 @@ def cells_of_line(content: bytes, line: int, layout: TextLayout) -> dict[str, st
     return dict(zip(names, (cell.strip() for cell in _fields(text, layout.separator)), strict=False))
 
 
-def not_a_table(content: bytes, layout: TextLayout, error: pl.exceptions.PolarsError) -> SourceError:
-    """The error for content that polars refused: names the first bad line, or gives the reason of polars."""
-    reason = first_bad_line(content, layout) or content_text(str(error).splitlines()[0], layout)
+def not_a_table(content: bytes, layout: TextLayout, error: str) -> SourceError:
+    """The error for content that is no table: names the first bad line, or gives the reason of polars."""
+    reason = first_bad_line(content, layout) or content_text(error, layout)
     return SourceError(
         f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with as many fields in each "
         f"line as in its header, separated by {layout.separator!r}"
