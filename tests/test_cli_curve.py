@@ -168,7 +168,8 @@ def test_a_storage_as_target_pairs_with_the_level_beside_it(tmp_path: Path) -> N
     for target in ("level_ft", "storage_ML"):
         assert forebay("new", target.lower(), "--csv", "lake.csv", "--yes", "--set", f"target={target}").code == 0
         result = forebay("curve", f"{target.lower()}.toml", "--json")
-        assert (result.code, result.json["level_unit"], result.json["storage_unit"]) == (0, "ft", "ML"), result.err
+        assert result.code == 0, result.err
+        assert (result.json["level_unit"], result.json["storage_unit"]) == ("ft", "ML")
         curves.append(result.json["fit"]["points"])
     assert load_dam("storage_ml.toml").columns("level") == ["reservoir_level_level_ft"]
     assert np.array(curves[1]) == pytest.approx(np.array(curves[0]), rel=1e-6)
