@@ -33,6 +33,10 @@ PIPE_WIDTH = 160
 """Characters per line in a pipe or a log, which have no width of their own."""
 
 
+_OFTEN_ZERO = ("revised", "withdrawn", "future", "unavailable")
+"""Counts of a fetch that are usually 0."""
+
+
 def line(text: str) -> None:
     """Print one line, without characters that would control the terminal."""
     print(printable(text))
@@ -47,7 +51,8 @@ def table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     grid = Table(header_style="bold")
     for key in keys:
         numeric = all(isinstance(row[key], int | float | None) for row in rows)
-        grid.add_column(key, justify="right" if numeric else "left", overflow="fold")
+        least = max(len(_text(row[key])) for row in rows) if numeric else None  # a folded number would be another one
+        grid.add_column(key, justify="right" if numeric else "left", overflow="fold", min_width=least)
     for row in rows:
         grid.add_row(*(escape(_text(row[key])) for key in keys))
     line(title)  # rich would fold a title to the width of the table
@@ -71,7 +76,14 @@ def _text(value: object) -> str:
         return format_time(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.4g}" if isinstance(value, float) else printable(str(value))
+    return _number_text(value) if isinstance(value, float) else printable(str(value))
+
+
+def _number_text(value: float) -> str:
+    """A number with four digits, above 100 with two decimals: a level keeps its centimetres."""
+    if abs(value) < 100:
+        return f"{value:,.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 @contextmanager
@@ -159,8 +171,17 @@ def recent_lines(recent: pl.DataFrame, dam: Dam) -> list[str]:
 
 
 def print_fetch(dam: Dam, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print the result of a fetch, a row per gauge, and a line for each note."""
-    cells = [{name: value for name, value in row.items() if name != "note"} for row in rows]
+    """Print the result of a fetch, a row per gauge, and a line for each note.
+
+    The sentence of an error is that of the command's error or warning; the table says only that there is one. Counts
+    that are 0 for every gauge have no column.
+    """
+    zero = [name for name in _OFTEN_ZERO if not any(row.get(name) for row in rows)]
+    cells = [
+        {name: "failed" if name == "error" and value else value for name, value in row.items()
+         if name not in ("note", *zero)}
+        for row in rows
+    ]  # fmt: skip
     table(f"{dam.name}: the archive's gauges", cells)
     for row in rows:
         if row["note"] is not None:

@@ -29,6 +29,7 @@ Role = Literal[
     "inflow",
     "release",
     "storage",
+    "level",
     "temperature",
     "evaporation",
     "snow",
@@ -42,6 +43,7 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
     "inflow": ("inflow", "discharge"),
     "release": ("release", "discharge"),
     "storage": ("storage", "storage_percent"),
+    "level": ("reservoir_level",),
     "temperature": ("temperature",),
     "evaporation": ("evaporation",),
     "snow": ("snow_water_equivalent",),
@@ -49,6 +51,8 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
     "upstream_release": ("release", "discharge"),
 }
 """Variables that a gauge of each role may measure."""
+LAKE_ROLES = ("target", "storage", "level")
+"""Roles of gauges that measure the lake itself: they are no drivers of each other."""
 
 _INTERVAL = re.compile(r"(\d{1,3})min")
 _RULES = {

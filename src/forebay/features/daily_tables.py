@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.gauge import LAKE_ROLES
 from forebay.dams.local_time import init_time, local_date
 from forebay.dams.value_checks import failed_checks
 from forebay.days.daily import daily_table, usable_values
@@ -174,7 +175,7 @@ def choose_init_date(daily: pl.DataFrame, dam: Dam, requested: date | None, *, d
 
 def _newest_driver_date(known: pl.DataFrame, dam: Dam, due: date) -> date | None:
     """The newest day up to `due` with a value of a driver; None if there is none."""
-    drivers = [gauge.column for gauge in dam.gauges if gauge.role not in ("target", "storage")]
+    drivers = [gauge.column for gauge in dam.gauges if gauge.role not in LAKE_ROLES]
     days = known.filter(pl.col("date") <= due, pl.any_horizontal(pl.lit(False), pl.col(drivers).is_not_null()))
     newest: date | None = days["date"].max()  # type: ignore[assignment]  # of a column of dates
     return newest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forebay.dams.gauge import LAKE_ROLES
 from forebay.days.daily import usable_values
 from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.inputs import AHEAD, FORCING
@@ -256,7 +257,7 @@ def _missing_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
 def _missing_kinds(dam: Dam) -> list[str]:
     """Sentences on the kinds of gauge and the full supply level that the dam file does not have."""
     sentences = []
-    if not any(gauge.role not in ("target", "storage") for gauge in dam.gauges):
+    if not any(gauge.role not in LAKE_ROLES for gauge in dam.gauges):
         sentences.append("No gauge of rain or flow: the forecast uses the past levels only.")
     elif not dam.columns("rainfall"):
         sentences.append("No rain gauge: rain affects the forecast only after the inflow or the level rises.")

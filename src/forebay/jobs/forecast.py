@@ -118,7 +118,7 @@ class ForecastResult(Result):
 
     def to_xarray(self) -> xarray.Dataset:
         """The forecast as a dataset by the CF conventions (`datasets.forecast_dataset`)."""
-        return forecast_dataset(self.to_frame(), self.dam)
+        return forecast_dataset(self.storage_forecasts.filter(pl.col("model") == DEFAULT_MODEL), self.dam)
 
     def title(self) -> str:
         """Dam, target and init date."""
