@@ -1,9 +1,9 @@
 """Substitutes in the inputs: a missing or late value of a gauge is an estimate from a gauge that the dam file names.
 
 A forecast from day d knows a value from the day on which it is available: its own day and the gauge's delay or, if
-fetches looked for it in vain, the day on which it arrived (`late_readings`). Until then the inputs use the estimate, and
-afterwards the value itself. So each row of inputs has its own table. Rows `BLOCK_DAYS` apart share one: inputs sum at
-most 30 days, except the antecedent precipitation index, which keeps 0.9^60 = 0.2% of a value of that age.
+fetches looked for it in vain, the day on which it arrived (`late_readings`). Until then the inputs use the estimate,
+and afterwards the value itself. So each row of inputs has its own table. Rows `BLOCK_DAYS` apart share one: inputs sum
+at most 30 days, except the antecedent precipitation index, which keeps 0.9^60 = 0.2% of a value of that age.
 """
 
 from __future__ import annotations

@@ -184,7 +184,9 @@ def forecast_dam(
     report
         The fetch before the forecast; its failures are limitations of the forecast.
     """
-    samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
+    samples = make_samples(
+        daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late
+    )
     verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
     issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report, dam))
     if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():

@@ -1,0 +1,64 @@
+"""Readings that arrived late: fetches looked for them in vain when the dam file says that they are available.
+
+The first fetch after the time of a day's forecast decides what that forecast knows. A live forecast after that fetch
+and the day's hindcast therefore have the same readings.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.dams.delays import delay_days
+from forebay.dams.local_time import to_local
+from forebay.features.substitutes import LATE
+from forebay.tables import INSTANT, Table
+
+if TYPE_CHECKING:
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+
+MISSED = Table(
+    "missed readings",
+    {"gauge": pl.String(), "time": INSTANT, "date": pl.Date(), "missed_at": INSTANT},
+    ("gauge", "time"),
+)
+"""Readings of drivers, their local day, and the last fetch that looked for them in vain."""
+
+
+def missed_readings(dam: Dam, archive: Archive) -> pl.DataFrame:
+    """`MISSED` of a dam with substitutes; empty for any other, whose hindcast knows every reading on time."""
+    parts = [MISSED.empty()]
+    for gauge in dam.gauges if dam.substitutes else ():
+        if gauge.role != "target":
+            day = gauge.local_day(dam.time_zone).alias("date")
+            missed = archive.missed(gauge, dam.time_zone).with_columns(pl.lit(gauge.column).alias("gauge"), day)
+            parts.append(MISSED.check(missed))
+    return pl.concat(parts)
+
+
+def late_days(missed: pl.DataFrame, dam: Dam) -> pl.DataFrame:
+    """`substitutes.LATE`: days whose values arrived later than the delay of their gauge.
+
+    A forecast of day d is issued when the target of d is available; it knows a reading if the last miss was before.
+    """
+    parts = [LATE.empty()]
+    issue = to_local(pl.col("missed_at") - dam.target_gauge.ready_after, dam.time_zone).dt.date()
+    for gauge in dam.gauges:
+        days = missed.filter(pl.col("gauge") == gauge.column).group_by("date").agg(issue.max().alias("known_on"))
+        late = days.filter(pl.col("known_on") > pl.col("date").dt.offset_by(f"{delay_days(gauge, dam)}d"))
+        parts.append(LATE.check(late.sort("date").with_columns(pl.lit(gauge.column).alias("gauge"))))
+    return pl.concat(parts)
+
+
+def known_readings(readings: pl.DataFrame, missed: pl.DataFrame, dam: Dam, instant: datetime) -> pl.DataFrame:
+    """`readings` without those that a fetch looked for in vain at `instant` or later."""
+    unknown = missed.filter(pl.col("missed_at") >= instant)
+    for gauge in dam.gauges:
+        times = unknown.filter(pl.col("gauge") == gauge.column)["time"]
+        if len(times):
+            of_gauge = pl.all_horizontal(pl.col(name) == label for name, label in gauge.series.items())
+            readings = readings.filter(~(of_gauge & pl.col("time").is_in(times.implode())))
+    return readings
