@@ -211,14 +211,14 @@ def fetch_dam(
             if progress is not None:
                 progress(gauge, count)
             fetched = result()
-            appended = AppendResult(0, 0, 0, 0)
+            appended, stamp = AppendResult(0, 0, 0, 0), request.stamp()
             error = fetched.error
             try:
                 with step("store", {"dam": dam.id, "gauge": gauge.column}):
-                    appended = _store(fetched, gauge, dam, archive, request)
+                    appended = _store(fetched, gauge, dam, archive, request, stamp)
                     add_counts(vars(appended))
                     if fetched.error is None:
-                        archive.record_fetch(gauge, spans, request.stamp())
+                        archive.record_fetch(gauge, spans, stamp)
             except (DataError, SourceError) as append_error:
                 error = append_error
             if error is not None:
@@ -273,14 +273,16 @@ def _spans(
     return [(gauge, due_spans(gauge, stored.filter(**gauge.series), context)) for gauge in dam.gauges]
 
 
-def _store(fetched: GaugeReadings, gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> AppendResult:
-    """Counts of the append of a gauge's readings, which come from a file as a whole."""
+def _store(
+    fetched: GaugeReadings, gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest, stamp: datetime
+) -> AppendResult:
+    """Counts of the append of a gauge's readings, which come from a file as a whole; `stamp` is their `fetched_at`."""
     if fetched.readings.is_empty():
         if fetched.error is None and gauge.file is not None:
             _refuse_empty_file(gauge, dam, archive, request)
         return AppendResult(0, 0, 0, 0)
     complete = _complete_days(gauge, dam, request) if fetched.error is None else None
-    return archive.append(fetched.readings, request.stamp(), gauge=gauge, complete=complete)
+    return archive.append(fetched.readings, stamp, gauge=gauge, complete=complete)
 
 
 def _complete_days(gauge: Gauge, dam: Dam, request: FetchRequest) -> LocalDays | None:

@@ -48,6 +48,13 @@ class LearnedLatency:
     least_h: float | None = None
     most_h: float | None = None
 
+    @property
+    def text(self) -> str:
+        """The bounds for readers: "learned 9–33 h, 45 fetches"; empty with too few fetches or readings."""
+        if self.least_h is None or self.most_h is None:
+            return ""
+        return f"learned {self.least_h:.0f}–{self.most_h:.0f} h, {self.fetches:,} fetches"
+
 
 def last_misses(readings: pl.DataFrame, fetches: pl.DataFrame, gauge: Gauge, time_zone: str) -> pl.Series:
     """The last fetch before that of each reading that requested its day and did not get it; null without one.

@@ -138,23 +138,27 @@ def substitutions(daily: pl.DataFrame, dam: Dam, late: pl.DataFrame, start: date
     return pl.concat(parts)
 
 
-def with_substitutes(daily: pl.DataFrame, substituted: pl.DataFrame) -> pl.DataFrame:
-    """The daily table with the estimates of its last day's forecast, flagged "substituted: GAUGE".
+def with_substitutes(daily: pl.DataFrame, known: pl.DataFrame, substituted: pl.DataFrame) -> pl.DataFrame:
+    """The daily table with the estimates that the forecast from its last day uses, flagged "substituted: GAUGE".
 
     Parameters
     ----------
+    known
+        Usable values of `daily` as known on the last day, on the same days.
     substituted
         `SUBSTITUTIONS`.
     """
-    last = daily["date"][-1]
-    for column, day, source, value in substituted.filter(pl.col("init_date") == last).select(
-        "gauge", "date", "substitute", "value"
-    ).iter_rows():
-        on_day = pl.when(pl.col("date") == day)
-        flag = flag_of(column)
+    is_current = pl.col("init_date") == daily["date"][-1]
+    for (column,), rows in substituted.with_columns(is_current.alias("current")).group_by("gauge"):
+        name, flag = str(column), flag_of(str(column))
+        table = daily.select("date", name, flag).with_columns(known[name].is_null().alias("missing"))
+        joined = table.join(rows.drop("gauge"), on="date", how="left", maintain_order="left")
+        is_used = pl.when(pl.col("value").is_not_null() & (pl.col("missing") | pl.col("current")))
+        source = pl.concat_str(pl.lit(f"{SUBSTITUTED}: "), "substitute")
         daily = daily.with_columns(
-            on_day.then(pl.lit(value)).otherwise(column).alias(column),
-            on_day.then(pl.lit(f"{SUBSTITUTED}: {source}")).otherwise(flag).alias(flag),
+            joined.select(
+                is_used.then("value").otherwise(name).alias(name), is_used.then(source).otherwise(flag).alias(flag)
+            )
         )
     return daily
 

@@ -191,6 +191,8 @@ def write_hindcast(result: HindcastResult, folder: Path, progress: Progress | No
             suffix = "" if name == ON_TIME else f"_{name}"
             SCORES.check(verification.scores).write_csv(files.stage / f"scores{suffix}.csv")
             write_parquet(FORECASTS.check(verification.forecasts), files.stage / f"hindcast{suffix}.parquet")
+            if result.dam.substitutes:
+                verification.samples.substitutions.write_csv(files.stage / f"substitutions{suffix}.csv")
             for table, rows in verification.diagnostics.by_name().items():
                 rows.write_csv(files.stage / f"{table}{suffix}.csv")
         figures = diagnostic_figures(result.verification.diagnostics, heading_of(result.dam))
