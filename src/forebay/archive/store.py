@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive import fetch_log
-from forebay.archive.latency import MIN_FETCHES, LearnedLatency, learned_latency, missed_readings
+from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.series import NO_RULES, adoption, series_of
 from forebay.archive.views import (
@@ -25,6 +25,7 @@ from forebay.archive.views import (
     known_versions,
     newest_versions,
     revisions,
+    without_placeholders,
 )
 from forebay.archive.weather import WeatherArchive
 from forebay.errors import ConfigError, DataError
@@ -234,10 +235,28 @@ class Archive:
                 return pl.DataFrame(schema=fetch_log.FETCHED_SPANS).drop("series")
             return fetch_log.fetches(connection, series).drop("series")
 
+    def first_arrived(self, gauge: Gauge) -> pl.DataFrame:
+        """The first version with a value of each reading of `gauge`; the first one if none has a value."""
+        labels, versions = self._versions([gauge], None)
+        return _with_labels(first_versions(without_placeholders(versions)), labels)
+
+    def arrived_at(self, gauge: Gauge, instant: datetime, time_zone: str) -> pl.DataFrame:
+        """Readings of `gauge` as by `known_at`, without those that a fetch looked for in vain at `instant` or later.
+
+        An empty cell that gets a value later is no reading until then.
+        """
+        labels, versions = self._versions([gauge], None)
+        versions = without_placeholders(versions)
+        misses = last_misses(versions, self.fetches(gauge), gauge, time_zone)
+        known = known_versions(
+            versions.with_columns(misses), gauge, _utc(instant, "instant"), time_zone, pl.col("missed_at")
+        )
+        return _with_labels(known, labels)
+
     def missed(self, gauge: Gauge, time_zone: str) -> pl.DataFrame:
         """time, missed_at of the readings of `gauge` that a fetch looked for in vain when they were due, by time."""
         fetches = self.fetches(gauge)
-        readings = OBSERVATIONS.empty() if fetches.is_empty() else self.first_known([gauge])
+        readings = OBSERVATIONS.empty() if fetches.is_empty() else self.first_arrived(gauge)
         return missed_readings(readings, fetches, gauge, time_zone)
 
     def learned_latency(self, gauge: Gauge, time_zone: str) -> LearnedLatency:
@@ -245,8 +264,7 @@ class Archive:
         fetches = self.fetches(gauge)
         if fetches["fetched_at"].n_unique() < MIN_FETCHES:
             return LearnedLatency(fetches["fetched_at"].n_unique(), 0)
-        _, versions = self._versions([gauge], None)
-        valued = first_versions(versions.filter(pl.col("value").is_not_null()))
+        valued = self.first_arrived(gauge).filter(pl.col("value").is_not_null())
         return learned_latency(valued, fetches, gauge, time_zone)
 
     def as_of(self, gauges: Sequence[Gauge], instant: datetime | None = None) -> pl.DataFrame:

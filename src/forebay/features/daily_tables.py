@@ -14,7 +14,7 @@ from forebay.dams.value_checks import failed_checks
 from forebay.days.daily import daily_table, usable_values
 from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import DataError
-from forebay.features.late_readings import known_readings, late_days, missed_readings
+from forebay.features.late_readings import first_readings, known_readings, late_days, missed_readings
 from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
 from forebay.features.observed_forcings import check_forcings
@@ -96,14 +96,13 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
         choose_init_date(whole, dam, init_date, due=due)
         later = later_levels(whole, dam, init_date)
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
-    missed = missed_readings(dam, archive)
-    readings = known_readings(archive.known_at(dam.gauges, until, dam.time_zone), missed, dam, until)
+    readings = known_readings(dam, archive, until)
     newest = _daily(readings, dam)
     last, _ = choose_init_date(newest, dam, init_date, due=due)
     if last > newest["date"][-1]:
         newest = _daily(readings, dam, last_day=last)
     first = usable_values(newest, dam).filter(pl.col(dam.target.variable).is_not_null())["date"][0]
-    known = _daily(archive.first_known(dam.gauges), dam, first_day=first, last_day=last)
+    known = _daily(first_readings(dam, archive), dam, first_day=first, last_day=last)
     days = pl.col("date").is_between(first, last)
     add_counts({"gauges": len(dam.gauges), "days": (last - first).days + 1, "first": first, "last": last})
     reading = newest_reading(dam, archive, until=until)
@@ -111,7 +110,7 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     check_forcings(forcings, usable_values(newest.filter(days), dam), dam)
     tables = DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)
     latencies = {gauge.column: archive.learned_latency(gauge, dam.time_zone) for gauge in dam.gauges}
-    return replace(tables, late=late_days(missed, dam), latencies=latencies)
+    return replace(tables, late=late_days(missed_readings(dam, archive), dam), latencies=latencies)
 
 
 def add_uncoded(daily_tables: DailyTables, dam: Dam, archive: Archive, *, now: datetime) -> DailyTables:

@@ -87,9 +87,13 @@ def substitutions_as_known(screened: ScreenedDaily, dam: Dam) -> pl.DataFrame:
     """`substitutes.SUBSTITUTIONS` of all init dates; empty for a dam without substitutes."""
     if not dam.substitutes:
         return SUBSTITUTIONS.empty()
-    periods = _known_periods(screened, dam, hidden=None)
-    table = pl.concat(substitutions(daily, dam, late, start) for start, daily, late in periods)
-    return table.unique(SUBSTITUTIONS.key, keep="last", maintain_order=True).sort(SUBSTITUTIONS.key)
+    periods = list(_known_periods(screened, dam, hidden=None))
+    ends = [*(start for start, _, _ in periods[1:]), date.max]
+    tables = (
+        substitutions(daily, dam, late, start).filter(pl.col("init_date") < end)
+        for (start, daily, late), end in zip(periods, ends, strict=True)
+    )
+    return pl.concat(tables).sort(SUBSTITUTIONS.key)
 
 
 def extended_inputs_as_known(

@@ -53,12 +53,20 @@ def late_days(missed: pl.DataFrame, dam: Dam) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def known_readings(readings: pl.DataFrame, missed: pl.DataFrame, dam: Dam, instant: datetime) -> pl.DataFrame:
-    """`readings` without those that a fetch looked for in vain at `instant` or later."""
-    unknown = missed.filter(pl.col("missed_at") >= instant)
-    for gauge in dam.gauges:
-        times = unknown.filter(pl.col("gauge") == gauge.column)["time"]
-        if len(times):
-            of_gauge = pl.all_horizontal(pl.col(name) == label for name, label in gauge.series.items())
-            readings = readings.filter(~(of_gauge & pl.col("time").is_in(times.implode())))
-    return readings
+def first_readings(dam: Dam, archive: Archive) -> pl.DataFrame:
+    """The first version of every reading: what a hindcast may use, as far as it was known.
+
+    In a dam with substitutes an empty cell of a driver is no reading, as long as the agency fills it later.
+    """
+    if not dam.substitutes:
+        return archive.first_known(dam.gauges)
+    drivers = [archive.first_arrived(gauge) for gauge in dam.gauges if gauge.role != "target"]
+    return pl.concat([archive.first_known([dam.target_gauge]), *drivers])
+
+
+def known_readings(dam: Dam, archive: Archive, instant: datetime) -> pl.DataFrame:
+    """The readings that are known at `instant`; in a dam with substitutes, drivers' readings from their arrival on."""
+    if not dam.substitutes:
+        return archive.known_at(dam.gauges, instant, dam.time_zone)
+    drivers = [archive.arrived_at(g, instant, dam.time_zone) for g in dam.gauges if g.role != "target"]
+    return pl.concat([archive.known_at([dam.target_gauge], instant, dam.time_zone), *drivers])
