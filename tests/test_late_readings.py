@@ -1,5 +1,8 @@
 """Late readings and learned latency in a real archive: files that grow day by day, fetched every morning."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from forebay.archive import upkeep
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, latency_note, learned_latency
 from forebay.archive.store import open_archive
@@ -18,6 +22,7 @@ from forebay.dams.local_time import day_start
 from forebay.features.daily_tables import DailyTables, read_daily_tables
 from forebay.features.samples import Samples, make_samples
 from forebay.settings import Settings
+from tests.postgres import Cluster
 from tests.readings import RAIN
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam, write_dam
 
@@ -178,6 +183,80 @@ def test_an_interrupted_fetch_proves_nothing(tmp_path: Path) -> None:
     assert place.fetch(morning_after(BULK + 1)).errors
     with open_archive(place.url) as archive:
         assert [archive.fetches(gauge)["fetched_at"].n_unique() for gauge in place.dam.gauges] == [2, 1, 2]
+
+
+# --- the archive's table of fetches ----------------------------------------------------------------------------------
+
+
+def fetch_twice(folder: Path) -> Place:
+    place = Place(folder, SUBSTITUTED)
+    for number in (BULK, BULK + 1):
+        place.publish(number, number)
+        place.fetch(morning_after(number))
+    return place
+
+
+def recorded(url: str, dam: Dam) -> list[pl.DataFrame]:
+    with open_archive(url, create=False) as archive:
+        return [archive.fetches(gauge) for gauge in dam.gauges]
+
+
+def test_a_fetch_is_recorded_with_its_days(tmp_path: Path) -> None:
+    place = fetch_twice(tmp_path)
+    for table in recorded(place.url, place.dam):
+        assert table["fetched_at"].to_list() == [morning_after(BULK), morning_after(BULK + 1)]
+        assert table["first_day"].to_list() == [None, None], "a file is read completely"
+        assert table["last_day"].to_list() == [day(BULK + 1), day(BULK + 2)]
+
+
+def test_a_copy_and_a_backup_have_the_fetches(tmp_path: Path, postgres: Cluster) -> None:
+    place = fetch_twice(tmp_path)
+    server, back = postgres.new(), f"sqlite:///{tmp_path}/back.db"
+    upkeep.copy(place.url, server)
+    upkeep.copy(server, back)
+    upkeep.backup(back, tmp_path / "backup.db")
+    expected = recorded(place.url, place.dam)
+    for url in (server, back, f"sqlite:///{tmp_path}/backup.db"):
+        for table, original in zip(recorded(url, place.dam), expected, strict=True):
+            assert_frame_equal(table, original)
+        assert not upkeep.check(url, morning_after(BULK + 1)).fault_summary
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("series = 99", "a fetch of no series"),
+        ("first_day = last_day + 1", "a fetch whose days are in the wrong order"),
+        ("fetched_at = fetched_at + 86400000000 * 100", "a recorded fetch in the future"),
+    ],
+)
+def test_a_check_counts_wrong_fetches(tmp_path: Path, change: str, fault: str) -> None:
+    place = fetch_twice(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "archive.db")) as connection, connection:
+        connection.execute(f"UPDATE gauge_fetch SET {change} WHERE series = 1 AND fetched_at IN "
+                           "(SELECT max(fetched_at) FROM gauge_fetch)")  # fmt: skip
+    check = upkeep.check(place.url, morning_after(BULK + 1))
+    assert {name: count for name, count in check.faults.items() if count} == {fault: 1}
+
+
+def test_an_archive_without_the_table_of_fetches_has_none_until_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "forebay.db"
+    shutil.copy(Path(__file__).parent / "archives" / "schema_4.db", path)
+    with open_archive(f"sqlite:///{path}", create=False) as archive:
+        assert archive.fetches(RAIN).is_empty()
+        assert archive.missed(RAIN, ZONE).is_empty()
+    with open_archive(f"sqlite:///{path}") as archive, archive.lease():
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version FROM archive_schema").fetchall() == [(5,)]
+        assert connection.execute("SELECT count(*) FROM gauge_fetch").fetchall() == [(0,)]
+
+
+def test_a_clock_that_went_back_records_no_fetch(tmp_path: Path) -> None:
+    place = fetch_twice(tmp_path)
+    with open_archive(place.url) as archive:
+        archive.record_fetch(place.dam.gauges[0], [(None, day(BULK))], morning_after(BULK))
+        assert archive.fetches(place.dam.gauges[0]).height == 2
 
 
 # --- learned latency -------------------------------------------------------------------------------------------------

@@ -80,8 +80,8 @@ def _printable_key(key: object) -> str:
 
 
 def _names(names: object) -> object:
-    """A single name as a list of one; anything else is left to the validation."""
-    return [names] if isinstance(names, str) else names
+    """A single name as a tuple of one; anything else is left to the validation."""
+    return (names,) if isinstance(names, str) else names
 
 
 Request = Annotated[
