@@ -331,10 +331,13 @@ def test_a_latency_needs_thirty_fetches(count: int, is_learned: bool) -> None:
 
 
 def test_rare_fetches_and_fetches_of_other_days_show_no_latency() -> None:
-    weekly = [11.0 + 168 * k for k in range(40)]
-    arrived = {k: min(hour for hour in weekly if hour >= 33.0 + 24 * k) for k in range(200)}
-    learned = learned_latency(readings_at(arrived), fetches_at(weekly), RAIN, ZONE)
-    assert (learned.fetches, learned.most_h) == (40, None) or learned.readings < 60
+    every_second_day = [11.0 + 48 * k for k in range(40)]
+    arrived = {2 * k: min(hour for hour in every_second_day if hour >= 34.0 + 48 * k) for k in range(39)}
+    learned = learned_latency(readings_at(arrived), fetches_at(every_second_day), RAIN, ZONE)
+    assert learned == LearnedLatency(40, 39, 0.0, 26.0), "26 h after an end that lies 22 h after a fetch"
+    every_third_day = [11.0 + 72 * k for k in range(40)]
+    arrived = {3 * k: min(hour for hour in every_third_day if hour >= 34.0 + 72 * k) for k in range(39)}
+    assert learned_latency(readings_at(arrived), fetches_at(every_third_day), RAIN, ZONE) == LearnedLatency(40, 0)
     of_last_year = fetches_at([11.0 + 24 * k for k in range(40)], last_day=date(2023, 12, 31))
     assert last_misses(readings_at({20: 700.0}), of_last_year, RAIN, ZONE).to_list() == [None]
 

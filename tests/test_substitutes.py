@@ -200,6 +200,18 @@ def test_the_last_row_of_a_shorter_record_is_the_row_of_the_longer_one(number: i
     assert_frame_equal(live.inputs.tail(1), later.inputs[number : number + 1], check_exact=True)
 
 
+def test_a_late_value_confirms_no_storm_of_another_gauge() -> None:
+    """r2 has 120 mm, and r1 reports its 100 mm two days later: until then the storm at r2 is suspect."""
+    dam, late, values = rainy_dam(substitute="r2"), late_rain({180: 182}), columns()
+    for number in (179, 181):
+        values["rainfall_r1"][number] = values["rainfall_r2"][number] = 0.0
+    values["rainfall_r1"][180], values["rainfall_r2"][180] = 100.0, 120.0
+    later = samples(dam, values, late)
+    values["rainfall_r1"][180] = None
+    live = samples(dam, {name: column[:181] for name, column in values.items()}, late)
+    assert_frame_equal(live.inputs.tail(1), later.inputs[180:181], check_exact=True)
+
+
 def test_the_first_known_substitute_is_used() -> None:
     """r1 has three substitutes: the first is a day late, the second has gaps."""
     gauges = [rain_gauge("r1", substitute=("r2", "r3", "r4")), rain_gauge("r2", latency_h=24.0)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,7 @@ class LearnedLatency:
         """The bounds for readers: "learned 9–33 h, 45 fetches"; empty with too few fetches or readings."""
         if self.least_h is None or self.most_h is None:
             return ""
-        return f"learned {self.least_h:.0f}–{self.most_h:.0f} h, {self.fetches:,} fetches"
+        return f"learned {floor(self.least_h)}–{ceil(self.most_h)} h, {self.fetches:,} fetches"
 
 
 def last_misses(readings: pl.DataFrame, fetches: pl.DataFrame, gauge: Gauge, time_zone: str) -> pl.Series:
@@ -106,8 +107,8 @@ def latency_note(gauge: Gauge, label: str, learned: LearnedLatency) -> str | Non
     """A sentence if most readings are later than the dam file says, with the value to write into it; otherwise None."""
     if learned.least_h is None or learned.most_h is None or learned.least_h <= gauge.latency_h:
         return None
+    least, most = floor(learned.least_h), ceil(learned.most_h)
     return (
-        f"{label} arrives {learned.least_h:.0f} to {learned.most_h:.0f} h after the end of its interval (learned from "
-        f"{learned.fetches} fetches), but the dam file says latency_h = {gauge.latency_h:g}, so hindcasts know it too "
-        f"early; set latency_h = {np.ceil(learned.most_h):.0f}"
+        f"{label} arrives {least} to {most} h after the end of its interval (learned from {learned.fetches:,} fetches), "
+        f"but the dam file says latency_h = {gauge.latency_h:g}, so hindcasts know it too early; set latency_h = {most}"
     )
