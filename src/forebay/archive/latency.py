@@ -109,6 +109,7 @@ def latency_note(gauge: Gauge, label: str, learned: LearnedLatency) -> str | Non
         return None
     least, most = floor(learned.least_h), ceil(learned.most_h)
     return (
-        f"{label} arrives {least} to {most} h after the end of its interval (learned from {learned.fetches:,} fetches), "
-        f"but the dam file says latency_h = {gauge.latency_h:g}, so hindcasts know it too early; set latency_h = {most}"
+        f"{label} arrives {least} to {most} h after the end of its interval (learned from {learned.fetches:,} fetches)"
+        f", but the dam file says latency_h = {gauge.latency_h:g}, so hindcasts know it too early; "
+        f"set latency_h = {most}"
     )
