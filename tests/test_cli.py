@@ -300,7 +300,13 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
         withheld_from=level_date,
     )  # fmt: skip
     storage = add_storage(table, dam, init)
-    result = SimpleNamespace(dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage)
+    result = SimpleNamespace(
+        dam=dam,
+        issued=issued,
+        scores=synthetic.scores(dam),
+        storage_forecasts=storage,
+        substitutions=SUBSTITUTIONS.empty(),
+    )
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
     content = forebay("forecast", write_dam(days=2), "--json").json
     known = {
