@@ -23,6 +23,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import catalogue
 from forebay.dams.local_time import init_time
 from forebay.errors import DataError
+from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.forecasts.issue import IssuedForecast
 from forebay.forecasts.storage import add_storage
 from forebay.tables import SCORES
