@@ -17,6 +17,8 @@ from tests.command_line import forebay
 INIT = date(2021, 4, 14)
 DAM = synthetic.dam()
 
+NO_LATENCY = dict.fromkeys(("latency_h", "learned_least_h", "learned_most_h", "fetches"))
+
 
 def issued(*, limitations: tuple[str, ...] = ()) -> IssuedForecast:
     """The last forecast of the synthetic dam, issued some hours later."""
@@ -194,14 +196,14 @@ def test_a_hindcast_has_the_best_reference_with_its_own_error(capsys: pytest.Cap
 
 
 def test_a_fetch_has_a_line_for_each_note(capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"gauge": DAM.target_gauge.column, "age": 3, "error": None, "note": None}
+    row = {"gauge": DAM.target_gauge.column, "age": 3, "error": None, "note": None} | NO_LATENCY
     terminal.print_fetch(DAM, [row, row | {"note": "3 readings are left out"}])
     assert capsys.readouterr().out.endswith("\n  · 3 readings are left out\n")
 
 
 def test_a_fetch_names_each_gauge_whose_newest_value_is_old(capsys: pytest.CaptureFixture[str]) -> None:
     gauge = DAM.target_gauge
-    row = {"gauge": gauge.column, "age": 4, "error": None, "note": None}
+    row = {"gauge": gauge.column, "age": 4, "error": None, "note": None} | NO_LATENCY
     terminal.print_fetch(DAM, [row])
     sentence = f"  · {gauge.title} ({gauge.source} {gauge.station}): the newest value is 4 days old; if the gauge has "
     assert sentence in capsys.readouterr().out

@@ -83,6 +83,11 @@ def _printable_key(key: object) -> str:
     return str(key) if str(key).isprintable() else repr(key)
 
 
+def _names(names: object) -> object:
+    """A single name as a tuple of one; anything else is left to the validation."""
+    return (names,) if isinstance(names, str) else names
+
+
 Request = Annotated[
     tuple[tuple[str, str], ...], BeforeValidator(_request_pairs), PlainSerializer(dict, return_type=dict[str, str])
 ]
@@ -144,6 +149,8 @@ class Gauge(FrozenModel):
         Hours from the end of an interval until its number is available.
     travel_time_h
         Of a gauge upstream: hours until its water arrives at the dam.
+    substitute
+        Columns or stations of the gauges, in order, whose values replace a missing or late value of this gauge.
     scale, offset
         Value in `unit` = scale × published number + offset.
     readings_from
@@ -171,6 +178,7 @@ class Gauge(FrozenModel):
     share_required: Annotated[float, Field(gt=0, le=1)] = 0.9
     latency_h: Annotated[float, Field(ge=0, le=24 * 30)] = 0.0
     travel_time_h: Annotated[float, Field(ge=0, le=MAX_HOURS)] = 0.0
+    substitute: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = ()
     scale: Scale = 1.0
     offset: float = 0.0
     readings_from: tuple[ReadingsFrom, ...] = ()
