@@ -401,7 +401,7 @@ def warragamba(execution: hindcast.Execution) -> Scored:
 
 @needs_shared
 def test_the_probability_of_filling_warragamba_has_skill(warragamba: Scored) -> None:
-    """The required skill is .28 with seven lead times (docs/outlook_skill.md); here three lead times cross full supply."""
+    """The required skill is .28, with seven lead times (docs/outlook_skill.md); these are three."""
     row = warragamba.probabilities.filter(
         pl.col("threshold") == "full_supply", pl.col("direction") == "above", pl.col("kind") == "by",
         pl.col("window") == "T10", pl.col("regime") == "all", pl.col("lead_time") == 7,
