@@ -175,6 +175,16 @@ def test_every_window_of_the_dam_file_is_scored(two_years: tuple[Samples, Dam, d
     assert set(scores["regime"]) == {"all", "y2018", "y2019"}
 
 
+def test_a_year_scores_its_own_days_of_the_window(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    scores = scorecard.score(table_of(samples, dam, changes), samples, dam)
+    error = np.abs(changes["default"] - samples.change(samples.observed, 1))
+    for regime, days in (("y2018", slice(292, 365)), ("y2019", slice(365, 730))):
+        scored = error[days][np.isfinite(error[days])]
+        assert cell(scores, "mae", regime=regime)["n"] == len(scored)
+        assert cell(scores, "mae", regime=regime)["value"] == pytest.approx(scored.mean())
+
+
 def test_bands_contain_the_value_and_are_reproducible(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
     scores, repeated = (scorecard.score(table_of(samples, dam, changes), samples, dam) for _ in range(2))
