@@ -292,6 +292,19 @@ def test_crps_and_shares_of_days_outside_experience(two_years: tuple[Samples, Da
     assert cell(scores, "outside_experience", window="W")["value"] == 0.5
 
 
+def test_the_skill_by_crps_is_against_the_best_reference(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    """A reference that lacks a CRPS on one of the days does not count."""
+    samples, dam, changes = two_years
+    models = ("default", "no_change", "last_change", "climatology")
+    sizes = dict(zip(models, (1.0, 4.0, 2.0, 1.5), strict=True))
+    crps = {name: {1: np.full(730, size)} for name, size in sizes.items()}
+    crps["climatology"][1][550] = np.nan
+    forecasts = table_of(samples, dam, dict.fromkeys(models, changes["default"]))
+    scores = scorecard.score(forecasts, samples, dam, daily_scores=scorecard.DailyScores(crps, {}))
+    skills = [cell(scores, "crps_skill_best", model=name, window="W")["value"] for name in models[:3]]
+    assert skills == [0.5, -1.0, 0.0]
+
+
 def test_the_last_window_begins_no_earlier_than_the_scores() -> None:
     samples = samples_of([1.0] * DAYS)
     dam = small_dam(hindcast={"leads": (1,), "start": day(390)})
