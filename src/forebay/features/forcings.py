@@ -32,6 +32,8 @@ Floats = NDArray[np.float64]
 RAIN_DAYS = (1, 2, 3, 5)
 """Numbers of days over which forecast rain is summed, in addition to the whole lead time."""
 PERFECT_RAIN = Forcing(kind="rain", id="perfect_rain", name="observed rain of later days", unit="mm")
+RAIN_AHEAD = f"{FORCING}{PERFECT_RAIN.id}_"
+"""Prefix of the names of inputs from `PERFECT_RAIN`."""
 _SIGN = {"release": -1.0, "transfer": 1.0, "upstream_release": 1.0}
 
 

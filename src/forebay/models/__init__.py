@@ -10,6 +10,7 @@ from forebay.models.article_net import ArticleNet
 from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
 from forebay.models.inflow_ahead import MIN_FORECASTS, InflowAhead
+from forebay.models.monotone import MonotoneBoostedHuber, MonotoneHuber, MonotoneTrees, MonotoneWetRidge
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import Huber, WetRidge
 from forebay.nets import backends
@@ -38,6 +39,19 @@ FORECAST_MODELS: dict[str, Callable[[int], Model]] = {"inflow_ahead": InflowAhea
 
 NETS: dict[str, Callable[[int], Model]] = {"article_net": ArticleNet}
 """Models that need the extra `nets`; a dam uses them if its dam file has `nets = true`."""
+
+
+SCENARIO_MODELS: dict[str, Callable[[int], Model]] = {
+    "no_change": NoChange,
+    "last_change": LastChange,
+    "damped_change": DampedChange,
+    "climatology": Climatology,
+    "huber": MonotoneHuber,
+    "wet_ridge": MonotoneWetRidge,
+    "trees": MonotoneTrees,
+    "boosted_huber": MonotoneBoostedHuber,
+}
+"""Models of scenarios: those of `MODELS` in a form that never falls in the rain of the coming days."""
 
 
 def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:

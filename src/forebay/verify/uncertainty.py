@@ -68,11 +68,17 @@ def interval_offsets(
     return offsets
 
 
-def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Sequence[float]) -> Array:
-    """`offsets` (n, leads, k), not narrower than the rounding of the readings: uniform within their resolution."""
-    if samples.resolution is None:
+def not_finer_than_readings(offsets: Array, resolution: Array | None, probabilities: Sequence[float]) -> Array:
+    """`offsets` (n, leads, k), not narrower than the rounding of the readings: uniform within their resolution.
+
+    Parameters
+    ----------
+    resolution
+        Step of the readings, shape (n,); None where it is not known.
+    """
+    if resolution is None:
         return offsets
-    rounding = (samples.resolution[:, None] * (np.asarray(probabilities) - 0.5))[:, None, :]
+    rounding = (resolution[:, None] * (np.asarray(probabilities) - 0.5))[:, None, :]
     widened = np.where(rounding < 0, np.minimum(offsets, rounding), np.maximum(offsets, rounding))
     return np.where(rounding == 0, offsets, widened)
 
@@ -113,7 +119,7 @@ def _quantiles_from_offsets(
     curves = points[model].curves
     if curves is not None:
         offsets = _rising(smoothed(offsets, offset_curve(leads), has_curve(curves)))
-    offsets = _not_finer_than_readings(offsets, samples, probabilities)
+    offsets = not_finer_than_readings(offsets, samples.resolution, probabilities)
     median = np.stack([points[model].changes[lead] for lead in leads], axis=1)[:, :, None]
     changes = median + offsets
     if model == DEFAULT_MODEL and samples.full_supply is not None:
@@ -135,7 +141,11 @@ def _after_response(
         few = slice(first, first + QUANTILES_AT_ONCE)
         response = response_of(changes[:, :, few], samples, leads, probabilities[few])
         parts.append(with_response(changes[:, :, few], samples.start_level, samples, response, leads=leads))
-    changes = np.concatenate(parts, axis=2)
+    return around_median(np.concatenate(parts, axis=2), median, levels)
+
+
+def around_median(changes: Array, median: Array, levels: Array) -> Array:
+    """Quantiles `changes` (n, leads, k) of the probabilities `levels`, rising, about the `median` (n, leads, 1)."""
     changes = np.where(levels < 0.5, np.minimum(changes, median), changes)
     changes = np.where(levels > 0.5, np.maximum(changes, median), changes)
     return _rising(np.where(levels == 0.5, median, changes))

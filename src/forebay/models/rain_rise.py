@@ -1,0 +1,62 @@
+"""Quantiles of a forecast with known rain, which never fall when the rain rises (decision 25).
+
+The forecast without rain and the rise that the rain adds to it are known apart. Errors grow with that rise. They are
+divided by a factor of it, and the intervals of the scaled errors (`models.intervals`) then depend on the present day
+alone. A quantile of the change is the forecast plus factor × scaled quantile. The factor grows less than in proportion
+to the rise, so a quantile below the median falls first and then rises with the rain; it is therefore never below its
+value without rain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from forebay.metrics import quantile_so_far
+from forebay.models.intervals import MIN_ERRORS
+
+if TYPE_CHECKING:
+    from forebay.models.model import Array
+
+POWER = 0.7
+"""Power of the growth of errors with the rise, between 0 and 1. Chosen on dams of `tests/dams` (decision 25)."""
+
+
+def typical_error(errors: Array, lead_time: int) -> Array:
+    """Median size of the errors known on each day, shape (n,); NaN before `MIN_ERRORS` of them are known.
+
+    An error of day d is known on day d + lead_time.
+    """
+    so_far = quantile_so_far(pl.Series(np.abs(errors), nan_to_null=True), 0.5, MIN_ERRORS)
+    known = np.full(len(errors), np.nan)
+    known[lead_time:] = so_far[: max(0, len(errors) - lead_time)]
+    return np.where(known > 0, known, np.nan)
+
+
+def error_growth(rise: Array, unit: Array) -> Array:
+    """Factor by which errors are larger than without rain, where the rain adds `rise` to the forecast; 1 for none.
+
+    Parameters
+    ----------
+    unit
+        Typical error, in the unit of the rise.
+    """
+    return np.asarray((1 + np.maximum(rise, 0.0) / unit) ** POWER)
+
+
+def rain_quantiles(dry: Array, wet: Array, offsets: Array, unit: Array) -> Array:
+    """Quantiles of the change, shape (n, leads, k).
+
+    Parameters
+    ----------
+    dry, wet
+        Forecast changes without rain and with it, shape (n, leads).
+    offsets
+        Quantiles of the scaled errors, shape (n, leads, k).
+    unit
+        Typical errors, shape (n, leads).
+    """
+    with_rain = wet[..., None] + error_growth(wet - dry, unit)[..., None] * offsets
+    return np.where(offsets < 0, np.maximum(with_rain, dry[..., None] + offsets), with_rain)

@@ -1,0 +1,241 @@
+"""The hindcast of scenarios: forecasts that know the rain of the coming days, and what its last day knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from forebay.features.forcings import RAIN_AHEAD
+from forebay.features.outages import Outages, SimulatedOutage
+from forebay.log import step
+from forebay.models import SCENARIO_MODELS
+from forebay.models.blend import disagrees_wildly, range_of_models
+from forebay.models.intervals import State, error_quantiles, quiet_median, state_from_inputs
+from forebay.models.paths import LEVELS, join_leads
+from forebay.models.rain_rise import error_growth, rain_quantiles, typical_error
+from forebay.models.stages import in_stages
+from forebay.tables import QUANTILES
+from forebay.verify.default import blend_weights
+from forebay.verify.hindcast import SEQUENTIAL, Execution, point_forecasts
+from forebay.verify.responses import response_of, with_response
+from forebay.verify.uncertainty import (
+    QUANTILES_AT_ONCE,
+    around_median,
+    day_kinds,
+    interval_kinds,
+    not_finer_than_readings,
+    regime_mask,
+)
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.features.samples import Samples
+    from forebay.models.model import Array
+    from forebay.verify.point_forecasts import PointForecasts
+
+NO_RAIN = "no_rain"
+"""Name of the forecasts of each day as if no rain fell on the coming days."""
+PROBABILITIES = np.unique(np.round([*QUANTILES, *LEVELS], 9))
+"""Probabilities of all quantiles that are computed: those of `tables.QUANTILES` and those of the sample paths."""
+ABOVE_CAPS = 10.0
+"""Margins above full supply that are above every cap of the response (`models.response`)."""
+
+
+@dataclass(frozen=True)
+class Blend:
+    """The blend of a hindcast with known rain, shape (n, leads) each, before the response near full supply.
+
+    Attributes
+    ----------
+    dry, wet
+        Forecast changes without rain on the coming days and with the observed rain.
+    weights
+        Model → its weight.
+    shift
+        Correction of quiet days; the same with and without rain.
+    unit
+        Typical error of `wet` as known on each day; NaN before it is known.
+    """
+
+    dry: Array
+    wet: Array
+    weights: Mapping[str, Array]
+    shift: Array
+    unit: Array
+
+
+@dataclass(frozen=True)
+class Response:
+    """Weights of the responses on the last day, for the median and for each of `PROBABILITIES`; None without any.
+
+    Shapes (1, leads, 1, responses) and (1, leads, k, responses).
+    """
+
+    median: Array | None
+    quantiles: Array | None
+
+
+@dataclass(frozen=True)
+class KnownRain:
+    """A hindcast with known rain.
+
+    Attributes
+    ----------
+    samples, points
+        The samples, and model → its point forecasts with the fits of the last day.
+    blend
+        The blend before the response.
+    offsets
+        Quantiles of the scaled errors as known on each day, shape (n, leads, k) for `PROBABILITIES`.
+    changes
+        Quantiles of the forecast change, the same shape.
+    response
+        Weights of the responses on the last day.
+    ranks
+        Order of the members of the sample paths on the last day, shape (leads, members).
+    """
+
+    samples: Samples
+    points: Mapping[str, PointForecasts]
+    blend: Blend
+    offsets: Array
+    changes: Array
+    response: Response
+    ranks: NDArray[np.intp]
+
+
+@step("known_rain")
+def known_rain_hindcast(samples: Samples, dam: Dam, *, execution: Execution = SEQUENTIAL) -> KnownRain:
+    """Hindcast of `SCENARIO_MODELS`.
+
+    Parameters
+    ----------
+    samples
+        With the observed rain of the coming days among the forcing inputs (`features.forcings.perfect_rain`).
+    """
+    points = point_forecasts(_with_no_rain(samples), dam, SCENARIO_MODELS, execution=execution)
+    samples = replace(samples, outages=None)
+    leads = list(dam.hindcast.leads)
+    blend = _blend(samples, points, leads)
+    offsets = np.stack([_offsets(samples, points, blend, lead) for lead in leads], axis=1)
+    changes, response = _responded(samples, blend, offsets, leads)
+    return KnownRain(samples, points, blend, offsets, changes, response, _ranks(samples, changes, leads))
+
+
+def no_rain(inputs: pl.DataFrame) -> pl.DataFrame:
+    """`inputs` without rain on the coming days."""
+    return inputs.with_columns(pl.lit(0.0).alias(name) for name in inputs.columns if name.startswith(RAIN_AHEAD))
+
+
+def _with_no_rain(samples: Samples) -> Samples:
+    """`samples` whose only simulated outage, on all days, is that no rain falls on the coming days."""
+    days = len(samples.dates)
+    never, always = np.zeros(days, int), np.ones(days, int)
+    dry = {lead: no_rain(inputs) for lead, inputs in samples.forcing_inputs.items()}
+    simulated = SimulatedOutage(never.astype(bool), samples.inputs, samples.level, never, always, dry)
+    return replace(samples, outages=Outages(samples.level, never, never, {NO_RAIN: simulated}))
+
+
+def _blend(samples: Samples, points: Mapping[str, PointForecasts], leads: Sequence[int]) -> Blend:
+    """The blend, with weights and correction that depend on the present day and not on the rain of the coming days."""
+    parts = []
+    for lead in leads:
+        wet = {name: point.changes[lead] for name, point in points.items()}
+        dry = {name: point.outage_changes[NO_RAIN][lead] for name, point in points.items()}
+        observed, kinds = samples.change(samples.trusted, lead), day_kinds(samples, points, lead)
+        weights = blend_weights(wet, observed, lead, kinds, kinds)
+        blended_wet, blended_dry = weighted(weights, wet), weighted(weights, dry)
+        errors = observed - blended_wet
+        state = _present_state(samples, points, blended_dry, lead)
+        shift = in_stages(
+            lambda known, n, state=state, lead=lead: quiet_median(known, state.head(n), lead_time=lead),
+            errors,
+            blended_wet,
+        )
+        unit = typical_error(errors - shift, lead)
+        parts.append((blended_dry + shift, blended_wet + shift, weights, shift, unit))
+    dry_parts, wet_parts, weight_parts, shifts, units = zip(*parts, strict=True)
+    weights = {name: np.stack([part[name] for part in weight_parts], axis=1) for name in points}
+    arrays = (np.stack(columns, axis=1) for columns in (dry_parts, wet_parts))
+    return Blend(*arrays, weights, np.stack(shifts, axis=1), np.stack(units, axis=1))
+
+
+def weighted(weights: Mapping[str, Array], changes: Mapping[str, Array]) -> Array:
+    """Weighted sum of the models' `changes`."""
+    return np.asarray(np.sum([weights[name] * change for name, change in changes.items()], axis=0))
+
+
+def _present_state(samples: Samples, points: Mapping[str, PointForecasts], dry: Array, lead: int) -> State:
+    """The state of each day on which its errors depend, without the rain of the coming days."""
+    model_range = range_of_models({name: point.outage_changes[NO_RAIN][lead] for name, point in points.items()})
+    kinds = interval_kinds(samples, points, lead)
+    state = state_from_inputs(samples.inputs, kinds, samples.dates, disagrees_wildly(model_range))
+    return state.with_sizes(np.abs(dry), model_range)
+
+
+def _offsets(samples: Samples, points: Mapping[str, PointForecasts], blend: Blend, lead: int) -> Array:
+    """Quantiles of the scaled errors at one lead time, shape (n, k)."""
+    column = list(samples.forcing_inputs).index(lead)
+    dry, wet = blend.dry[:, column], blend.wet[:, column]
+    scaled = (samples.change(samples.trusted, lead) - wet) / error_growth(wet - dry, blend.unit[:, column])
+    state = _present_state(samples, points, dry, lead)
+
+    def learn(known: Array, n: int) -> Array:
+        return error_quantiles(known, state.head(n), lead_time=lead, probabilities=PROBABILITIES.tolist())
+
+    return in_stages(learn, scaled, wet)
+
+
+def _responded(samples: Samples, blend: Blend, offsets: Array, leads: Sequence[int]) -> tuple[Array, Response]:
+    """Quantiles of the changes of each day, shape (n, leads, k), and the response of the last day."""
+    start = samples.start_level
+    quantiles = rain_quantiles(blend.dry, blend.wet, offsets, blend.unit)
+    quantiles = blend.wet[..., None] + not_finer_than_readings(
+        quantiles - blend.wet[..., None], samples.resolution, PROBABILITIES.tolist()
+    )
+    median, last_median = _respond(blend.wet[..., None], samples, leads, [0.5])
+    parts, last_parts = [], []
+    for first in range(0, len(PROBABILITIES), QUANTILES_AT_ONCE):
+        few = slice(first, first + QUANTILES_AT_ONCE)
+        part, last = _respond(quantiles[..., few], samples, leads, PROBABILITIES[few].tolist())
+        parts.append(part)
+        last_parts.append(last)
+    changes = around_median(np.concatenate(parts, axis=2), median, PROBABILITIES)
+    for column, lead in enumerate(leads):
+        low, high = (np.reshape(limit - start, (-1, 1)) for limit in samples.limits.get(lead, samples.possible))
+        changes[:, column] = np.minimum(np.maximum(changes[:, column], low), high)
+    known = [last for last in last_parts if last is not None]
+    return changes, Response(last_median, np.concatenate(known, axis=2) if known else None)
+
+
+def _respond(
+    changes: Array, samples: Samples, leads: Sequence[int], probabilities: Sequence[float]
+) -> tuple[Array, Array | None]:
+    """`changes` (n, leads, k) after the response, and the weights of the responses on the last day."""
+    if samples.full_supply is None:
+        return changes, None
+    full_supply, start = samples.full_supply, samples.start_level
+    # On a day on which no response acts the weights have no meaning; on the last one, any rain may be asked for.
+    ahead = np.array([full_supply.level_ahead[lead][-1] for lead in leads])
+    above = changes.copy()
+    above[-1] = (ahead + ABOVE_CAPS * full_supply.margin[-1] - start[-1])[:, None]
+    weights = response_of(np.where(np.isfinite(above), above, changes), samples, leads, probabilities)
+    assert weights is not None
+    return with_response(changes, start, samples, weights, leads=leads), weights[-1:]
+
+
+def _ranks(samples: Samples, changes: Array, leads: Sequence[int]) -> NDArray[np.intp]:
+    """Order of the members of the last day, as `uncertainty.sample_paths` joins them."""
+    middle, low, high = np.searchsorted(PROBABILITIES, (0.5, 0.1, 0.9))
+    observed = samples.changes(samples.trusted, leads)
+    width = changes[:, :, high] - changes[:, :, low]
+    errors = observed - changes[:, :, middle]
+    scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
+    members = np.tile(np.arange(len(LEVELS), dtype=float), (*changes.shape[:2], 1))
+    joined = join_leads(members, scaled, leads=leads, days=samples.dates, wet=regime_mask(samples, "wet"))
+    return joined[-1].astype(int)
