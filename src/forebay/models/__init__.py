@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from forebay.models.article_net import ArticleNet
 from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
+from forebay.models.given_release import GivenRelease
 from forebay.models.inflow_ahead import MIN_FORECASTS, InflowAhead
-from forebay.models.monotone import MonotoneBoostedHuber, MonotoneHuber, MonotoneTrees, MonotoneWetRidge
+from forebay.models.monotone import SCENARIO_MODELS
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import Huber, WetRidge
 from forebay.nets import backends
+
+__all__ = ["FLOW_MODELS", "FORECAST_MODELS", "MODELS", "NETS", "SCENARIO_MODELS", "models_for"]
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -41,17 +44,11 @@ NETS: dict[str, Callable[[int], Model]] = {"article_net": ArticleNet}
 """Models that need the extra `nets`; a dam uses them if its dam file has `nets = true`."""
 
 
-SCENARIO_MODELS: dict[str, Callable[[int], Model]] = {
-    "no_change": NoChange,
-    "last_change": LastChange,
-    "damped_change": DampedChange,
-    "climatology": Climatology,
-    "huber": MonotoneHuber,
-    "wet_ridge": MonotoneWetRidge,
-    "trees": MonotoneTrees,
-    "boosted_huber": MonotoneBoostedHuber,
-}
-"""Models of scenarios: those of `MODELS` in a form that never falls in the rain of the coming days."""
+def scenario_models(dam: Dam, *, given_release: bool) -> dict[str, Callable[[int], Model]]:
+    """Makers of the models of scenarios, by name; with `given_release` for a known release of the coming days."""
+    if not given_release:
+        return SCENARIO_MODELS
+    return {name: partial(GivenRelease, model=name, has_volume=dam.has_volume) for name in SCENARIO_MODELS}
 
 
 def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:

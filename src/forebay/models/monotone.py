@@ -8,13 +8,15 @@ much as later rain.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from forebay.features.forcings import RAIN_AHEAD
+from forebay.features.known_ahead import RAIN_AHEAD
 from forebay.models.boosting import CORRECTION_ROUNDS, PARAMETERS, ROUNDS, BinnedRows, tree_matrix
+from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import RIDGE_ALPHA, Huber, WetRidge
 from forebay.models.tree_library import load_lightgbm
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from lightgbm import Booster
     from numpy.typing import NDArray
 
-    from forebay.models.model import Array
+    from forebay.models.model import Array, Model
 
 EPSILON = 1.35
 HUBER_ALPHA = 1e-4
@@ -103,6 +105,19 @@ class MonotoneBoostedHuber:
     def predict(self, inputs: pl.DataFrame) -> Array:
         """Expected change of each row."""
         return self.huber_.predict(inputs) + self.correction_.predict(inputs)
+
+
+SCENARIO_MODELS: dict[str, Callable[[int], Model]] = {
+    "no_change": NoChange,
+    "last_change": LastChange,
+    "damped_change": DampedChange,
+    "climatology": Climatology,
+    "huber": MonotoneHuber,
+    "wet_ridge": MonotoneWetRidge,
+    "trees": MonotoneTrees,
+    "boosted_huber": MonotoneBoostedHuber,
+}
+"""Models of scenarios: those of `forebay.models.MODELS` in a form that never falls in the rain of the coming days."""
 
 
 def rising_columns(columns: list[str], count: int) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.features.forcings import RAIN_AHEAD
+from forebay.features.known_ahead import RAIN_AHEAD
 from forebay.features.outages import Outages, SimulatedOutage
 from forebay.log import step
 from forebay.models import SCENARIO_MODELS
@@ -116,7 +116,7 @@ def known_rain_hindcast(samples: Samples, dam: Dam, *, execution: Execution = SE
     Parameters
     ----------
     samples
-        With the observed rain of the coming days among the forcing inputs (`features.forcings.perfect_rain`).
+        With the observed rain of the coming days among the forcing inputs (`features.known_ahead.known_ahead`).
     """
     points = point_forecasts(_with_no_rain(samples), dam, SCENARIO_MODELS, execution=execution)
     samples = replace(samples, outages=None)
