@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import Reading
     from forebay.forecasts.issue import IssuedForecast
+    from forebay.forecasts.outlook import Outlook
     from forebay.verify.diagnostics import Diagnostics
 
 
@@ -60,6 +61,8 @@ class Report:
     forecast_value
         `tables.FORECAST_VALUE`: errors without, with issued and with perfect forecasts as inputs; empty
         for a dam without forcings.
+    outlook
+        Probabilities of reaching thresholds; None where they were not computed.
     """
 
     dam: Dam
@@ -72,6 +75,7 @@ class Report:
     diagnostics: Diagnostics | None = None
     later_levels: pl.DataFrame = field(default_factory=no_levels)
     forecast_value: pl.DataFrame = field(default_factory=FORECAST_VALUE.empty)
+    outlook: Outlook | None = None
 
     @property
     def heading(self) -> Heading:

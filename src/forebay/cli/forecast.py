@@ -176,6 +176,7 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "intervals_are_a_lower_bound": bool(issued.outside_experience),
         "forcings": issued.forcings,
         "forecast": result.storage_forecasts.to_dicts(),
+        "probabilities": result.outlook.probabilities.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
         "scores": result.scores.filter(result.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],

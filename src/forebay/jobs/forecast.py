@@ -21,6 +21,7 @@ from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue
 from forebay.forecasts.limitations import far_outside_experience, limitations, outside_experience
+from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.forecasts.storage import add_storage
 from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
@@ -91,6 +92,11 @@ class ForecastResult(Result):
         """`tables.STORAGE_FORECASTS` of every model: level, storage, and % of the storage at full supply."""
         issued = self.issued
         return add_storage(issued.table, self.dam, issued.init_date, issued.withheld_from)
+
+    @cached_property
+    def outlook(self) -> Outlook:
+        """Probabilities of reaching thresholds, with the scores of earlier ones."""
+        return make_outlook(self.verification, self.dam, self.issued)
 
     def to_frame(self) -> pl.DataFrame:
         """`tables.FORECASTS` of the model `default`: a row per lead time and quantile."""
@@ -253,10 +259,12 @@ def write_forecast(
     with log_fields({"dam": result.dam.id}), write_all(folder) as files:
         STORAGE_FORECASTS.check(result.storage_forecasts).write_csv(files.stage / "forecast.csv")
         result.issued.explanation.write_csv(files.stage / "explanation.csv")
+        result.outlook.probabilities.write_csv(files.stage / "probabilities.csv")
         if dataset is not None:
             write_netcdf(dataset, files.stage / "forecast.nc", now=result.issued.issue_time)
         if report:
             result.scores.write_csv(files.stage / "scores.csv")
+            result.outlook.scores.write_csv(files.stage / "probability_scores.csv")
             if result.dam.forcings:
                 result.forecast_value.write_csv(files.stage / "forecast_value.csv")
             write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
@@ -280,4 +288,5 @@ def report_content(result: ForecastResult) -> Report:
         diagnostics=result.verification.diagnostics,
         later_levels=result.later_levels,
         forecast_value=result.forecast_value,
+        outlook=result.outlook,
     )
