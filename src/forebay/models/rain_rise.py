@@ -1,10 +1,10 @@
 """Quantiles of a forecast with known rain, which never fall when the rain rises (decision 25).
 
-The forecast without rain and the rise that the rain adds to it are known apart. Errors grow with that rise. They are
-divided by a factor of it, and the intervals of the scaled errors (`models.intervals`) then depend on the present day
-alone. A quantile of the change is the forecast plus factor × scaled quantile. The factor grows less than in proportion
-to the rise, so a quantile below the median falls first and then rises with the rain; it is therefore never below its
-value without rain.
+The forecast without rain and the rise that the rain adds to it are known apart. Errors grow with that rise: those above
+the forecast nearly in proportion, those below it less, because no rain takes water away. They are divided by a factor of
+the rise, and the intervals of the scaled errors (`models.intervals`) then depend on the present day alone. A quantile of
+the change is the forecast plus factor × scaled quantile. Below the median this falls first and then rises with the
+rain, since the factor grows less than in proportion; such a quantile is therefore never below its value without rain.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from forebay.models.intervals import MIN_ERRORS
 if TYPE_CHECKING:
     from forebay.models.model import Array
 
-POWER = 0.7
-"""Power of the growth of errors with the rise, between 0 and 1. Chosen on dams of `tests/dams` (decision 25)."""
+LOWER_POWER, UPPER_POWER = 0.4, 0.8
+"""Powers of the growth of errors below and above the forecast with the rise, between 0 and 1; chosen on dams of
+`tests/dams` (decision 25)."""
 
 
 def typical_error(errors: Array, lead_time: int) -> Array:
@@ -35,15 +36,17 @@ def typical_error(errors: Array, lead_time: int) -> Array:
     return np.where(known > 0, known, np.nan)
 
 
-def error_growth(rise: Array, unit: Array) -> Array:
+def error_growth(rise: Array, unit: Array, power: float) -> Array:
     """Factor by which errors are larger than without rain, where the rain adds `rise` to the forecast; 1 for none.
 
     Parameters
     ----------
     unit
         Typical error, in the unit of the rise.
+    power
+        `LOWER_POWER` or `UPPER_POWER`.
     """
-    return np.asarray((1 + np.maximum(rise, 0.0) / unit) ** POWER)
+    return np.asarray((1 + np.maximum(rise, 0.0) / unit) ** power)
 
 
 def rain_quantiles(dry: Array, wet: Array, offsets: Array, unit: Array) -> Array:
@@ -58,5 +61,7 @@ def rain_quantiles(dry: Array, wet: Array, offsets: Array, unit: Array) -> Array
     unit
         Typical errors, shape (n, leads).
     """
-    with_rain = wet[..., None] + error_growth(wet - dry, unit)[..., None] * offsets
-    return np.where(offsets < 0, np.maximum(with_rain, dry[..., None] + offsets), with_rain)
+    lower, upper = (error_growth(wet - dry, unit, power)[..., None] for power in (LOWER_POWER, UPPER_POWER))
+    above = wet[..., None] + upper * offsets
+    below = np.maximum(wet[..., None] + lower * offsets, dry[..., None] + offsets)
+    return np.where(offsets < 0, below, above)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from forebay.features.known_ahead import RAIN_AHEAD
 from forebay.features.outages import Outages, SimulatedOutage
 from forebay.log import step
-from forebay.models import SCENARIO_MODELS
+from forebay.models import scenario_models
 from forebay.models.blend import disagrees_wildly, range_of_models
 from forebay.models.intervals import State, error_quantiles, quiet_median, state_from_inputs
 from forebay.models.paths import LEVELS, join_leads
-from forebay.models.rain_rise import error_growth, rain_quantiles, typical_error
+from forebay.models.rain_rise import LOWER_POWER, UPPER_POWER, error_growth, rain_quantiles, typical_error
 from forebay.models.stages import in_stages
 from forebay.tables import QUANTILES
 from forebay.verify.default import blend_weights
@@ -110,19 +110,24 @@ class KnownRain:
 
 
 @step("known_rain")
-def known_rain_hindcast(samples: Samples, dam: Dam, *, execution: Execution = SEQUENTIAL) -> KnownRain:
-    """Hindcast of `SCENARIO_MODELS`.
+def known_rain_hindcast(
+    samples: Samples, dam: Dam, *, given_release: bool = False, execution: Execution = SEQUENTIAL
+) -> KnownRain:
+    """Hindcast of the models of scenarios.
 
     Parameters
     ----------
     samples
         With the observed rain of the coming days among the forcing inputs (`features.known_ahead.known_ahead`).
+    given_release
+        Whether the release of the coming days is known too, in these inputs.
     """
-    points = point_forecasts(_with_no_rain(samples), dam, SCENARIO_MODELS, execution=execution)
+    models = scenario_models(dam, given_release=given_release)
+    points = point_forecasts(_with_no_rain(samples), dam, models, execution=execution)
     samples = replace(samples, outages=None)
     leads = list(dam.hindcast.leads)
     blend = _blend(samples, points, leads)
-    offsets = np.stack([_offsets(samples, points, blend, lead) for lead in leads], axis=1)
+    offsets = np.stack([_offsets(samples, points, blend, k, lead) for k, lead in enumerate(leads)], axis=1)
     changes, response = _responded(samples, blend, offsets, leads)
     return KnownRain(samples, points, blend, offsets, changes, response, _ranks(samples, changes, leads))
 
@@ -178,26 +183,25 @@ def _present_state(samples: Samples, points: Mapping[str, PointForecasts], dry: 
     return state.with_sizes(np.abs(dry), model_range)
 
 
-def _offsets(samples: Samples, points: Mapping[str, PointForecasts], blend: Blend, lead: int) -> Array:
+def _offsets(samples: Samples, points: Mapping[str, PointForecasts], blend: Blend, column: int, lead: int) -> Array:
     """Quantiles of the scaled errors at one lead time, shape (n, k)."""
-    column = list(samples.forcing_inputs).index(lead)
-    dry, wet = blend.dry[:, column], blend.wet[:, column]
-    scaled = (samples.change(samples.trusted, lead) - wet) / error_growth(wet - dry, blend.unit[:, column])
-    state = _present_state(samples, points, dry, lead)
+    dry, wet, unit = (values[:, column] for values in (blend.dry, blend.wet, blend.unit))
+    errors, state = samples.change(samples.trusted, lead) - wet, _present_state(samples, points, dry, lead)
+    is_lower = PROBABILITIES < 0.5
+    sides = []
+    for power, probabilities in ((LOWER_POWER, PROBABILITIES[is_lower]), (UPPER_POWER, PROBABILITIES[~is_lower])):
 
-    def learn(known: Array, n: int) -> Array:
-        return error_quantiles(known, state.head(n), lead_time=lead, probabilities=PROBABILITIES.tolist())
+        def learn(known: Array, n: int, probabilities: Array = probabilities) -> Array:
+            return error_quantiles(known, state.head(n), lead_time=lead, probabilities=probabilities.tolist())
 
-    return in_stages(learn, scaled, wet)
+        sides.append(in_stages(learn, errors / error_growth(wet - dry, unit, power), wet))
+    return np.concatenate(sides, axis=1)
 
 
 def _responded(samples: Samples, blend: Blend, offsets: Array, leads: Sequence[int]) -> tuple[Array, Response]:
     """Quantiles of the changes of each day, shape (n, leads, k), and the response of the last day."""
     start = samples.start_level
-    quantiles = rain_quantiles(blend.dry, blend.wet, offsets, blend.unit)
-    quantiles = blend.wet[..., None] + not_finer_than_readings(
-        quantiles - blend.wet[..., None], samples.resolution, PROBABILITIES.tolist()
-    )
+    quantiles = unresponded(blend.dry, blend.wet, offsets, blend.unit, samples.resolution)
     median, last_median = _respond(blend.wet[..., None], samples, leads, [0.5])
     parts, last_parts = [], []
     for first in range(0, len(PROBABILITIES), QUANTILES_AT_ONCE):
@@ -205,12 +209,28 @@ def _responded(samples: Samples, blend: Blend, offsets: Array, leads: Sequence[i
         part, last = _respond(quantiles[..., few], samples, leads, PROBABILITIES[few].tolist())
         parts.append(part)
         last_parts.append(last)
-    changes = around_median(np.concatenate(parts, axis=2), median, PROBABILITIES)
-    for column, lead in enumerate(leads):
-        low, high = (np.reshape(limit - start, (-1, 1)) for limit in samples.limits.get(lead, samples.possible))
-        changes[:, column] = np.minimum(np.maximum(changes[:, column], low), high)
+    low, high = (
+        np.stack([samples.limits.get(lead, samples.possible)[end] - start for lead in leads], axis=1) for end in (0, 1)
+    )
+    changes = limited(np.concatenate(parts, axis=2), median, low, high)
     known = [last for last in last_parts if last is not None]
     return changes, Response(last_median, np.concatenate(known, axis=2) if known else None)
+
+
+def unresponded(dry: Array, wet: Array, offsets: Array, unit: Array, resolution: Array | None) -> Array:
+    """Quantiles of the change before the response, for `PROBABILITIES`; arguments as of `rain_quantiles`.
+
+    `resolution` is that of the readings on each row (`Samples.resolution`).
+    """
+    quantiles = rain_quantiles(dry, wet, offsets, unit)
+    from_wet = not_finer_than_readings(quantiles - wet[..., None], resolution, PROBABILITIES.tolist())
+    return wet[..., None] + from_wet
+
+
+def limited(quantiles: Array, median: Array, low: Array, high: Array) -> Array:
+    """Rising quantiles (n, leads, k) about the `median` (n, leads, 1) within `low` and `high` (n, leads)."""
+    rising = around_median(quantiles, median, PROBABILITIES)
+    return np.asarray(np.minimum(np.maximum(rising, low[..., None]), high[..., None]))
 
 
 def _respond(
