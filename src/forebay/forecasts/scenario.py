@@ -133,6 +133,8 @@ class ScenarioDay:
         `near_full_margin`; NaN without full supply.
     releases
         None where no release is given to the models.
+    withheld
+        Whether the level is on a datum that the dam file does not state: no threshold can be compared with it.
     """
 
     init_date: date
@@ -144,6 +146,7 @@ class ScenarioDay:
     resolution: float
     margin: float
     releases: Releases | None = None
+    withheld: bool = False
 
     def answer(self, scenarios: Sequence[Scenario]) -> Answers:
         """Levels of all `scenarios`, which are computed together."""

@@ -58,6 +58,7 @@ def scenario_day(known: KnownRain, dam: Dam, release: pl.Series | None = None) -
         resolution=0.0 if samples.resolution is None else float(samples.resolution[-1]),
         margin=float("nan") if full is None else float(full.margin[-1]),
         releases=None if release is None else _releases(release, samples, dam, init),
+        withheld=samples.withheld is not None and bool(samples.withheld[-1]),
     )
 
 
@@ -88,7 +89,8 @@ def _check_record(known: KnownRain, dam: Dam, leads: Sequence[int]) -> None:
 
 def _lead_knowledge(known: KnownRain, dam: Dam, lead: int, column: int) -> LeadKnowledge:
     samples, points = known.samples, known.points
-    low, high = (float(np.broadcast_to(end, len(samples.dates))[-1]) for end in samples.limits.get(lead, samples.possible))
+    ends = samples.limits.get(lead, samples.possible)
+    low, high = (float(np.broadcast_to(end, len(samples.dates))[-1]) for end in ends)
     largest, first = _largest_rain(samples, dam, lead)
     return LeadKnowledge(
         models={name: point.fitted[lead] for name, point in points.items()},

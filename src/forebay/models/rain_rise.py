@@ -1,10 +1,11 @@
 """Quantiles of a forecast with known rain, which never fall when the rain rises (decision 25).
 
-The forecast without rain and the rise that the rain adds to it are known apart. Errors grow with that rise: those above
-the forecast nearly in proportion, those below it less, because no rain takes water away. They are divided by a factor of
-the rise, and the intervals of the scaled errors (`models.intervals`) then depend on the present day alone. A quantile of
-the change is the forecast plus factor × scaled quantile. Below the median this falls first and then rises with the
-rain, since the factor grows less than in proportion; such a quantile is therefore never below its value without rain.
+The forecast without rain and the rise that the rain adds to it are known apart. Errors grow with that rise: those
+above the forecast nearly in proportion, those below it less, because no rain takes water away. They are divided by a
+factor of the rise, and the intervals of the scaled errors (`models.intervals`) then depend on the present day alone. A
+quantile of the change is the forecast plus factor × scaled quantile. Below the median this falls first and then rises
+with the rain, since the factor grows less than in proportion; such a quantile is therefore never below its value
+without rain.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from forebay.models.intervals import MIN_ERRORS
 if TYPE_CHECKING:
     from forebay.models.model import Array
 
-LOWER_POWER, UPPER_POWER = 0.4, 0.8
+LOWER_POWER, UPPER_POWER = 0.5, 0.8
 """Powers of the growth of errors below and above the forecast with the rise, between 0 and 1; chosen on dams of
 `tests/dams` (decision 25)."""
 

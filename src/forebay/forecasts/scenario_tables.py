@@ -1,0 +1,90 @@
+"""Tables and sentences of answered scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.dams.thresholds import FULL_SUPPLY
+from forebay.forecasts.scenario import notes_on
+from forebay.forecasts.scenario_text import threshold_levels
+from forebay.tables import QUANTILES, SCENARIO_PROBABILITIES, SCENARIOS
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.forecasts.scenario import Answers, Scenario, ScenarioDay
+
+
+def scenario_rows(answers: Answers, dam: Dam) -> pl.DataFrame:
+    """`tables.SCENARIOS`: a row per scenario, lead time and quantile."""
+    day, levels = answers.day, answers.levels(QUANTILES)
+    rows = [
+        {
+            **_head(scenario, day, dam),
+            "lead_time": lead,
+            "valid_date": day.init_date + timedelta(days=lead),
+            "quantile": quantile,
+            "change": float(levels[i, j, k]) - day.level,
+            "level": float(levels[i, j, k]),
+        }
+        for i, scenario in enumerate(answers.scenarios)
+        for j, lead in enumerate(day.leads)
+        for k, quantile in enumerate(QUANTILES)
+    ]
+    return SCENARIOS.check(pl.DataFrame(rows, schema=SCENARIOS.columns), unique=True)
+
+
+def probability_rows(answers: Answers, dam: Dam) -> pl.DataFrame:
+    """`tables.SCENARIO_PROBABILITIES` of full supply and the thresholds of the dam file, at or above them."""
+    day = answers.day
+    names = [] if dam.full_supply is None else [FULL_SUPPLY]
+    names += [threshold.name for threshold in dam.thresholds]
+    rows = []
+    for name in [] if day.withheld else names:
+        levels = threshold_levels(name, day, dam)[1]
+        for kind, values in answers.probabilities(levels)._asdict().items():
+            rows += [
+                {
+                    **_head(scenario, day, dam),
+                    "threshold": name,
+                    "direction": "above",
+                    "kind": kind,
+                    "lead_time": lead,
+                    "valid_date": day.init_date + timedelta(days=lead),
+                    "threshold_level": float(levels[j]),
+                    "probability": float(values[i, j]),
+                }
+                for i, scenario in enumerate(answers.scenarios)
+                for j, lead in enumerate(day.leads)
+            ]
+    return SCENARIO_PROBABILITIES.check(pl.DataFrame(rows, schema=SCENARIO_PROBABILITIES.columns), unique=True)
+
+
+def _head(scenario: Scenario, day: ScenarioDay, dam: Dam) -> dict[str, object]:
+    return {
+        "dam": dam.id,
+        "init_date": day.init_date,
+        "scenario": scenario.name,
+        "wetness": scenario.wetness,
+        "rain": float(sum(scenario.rain)),
+    }
+
+
+def sentences(scenarios: Sequence[Scenario], day: ScenarioDay) -> list[str]:
+    """What a reader must know of the scenarios, each sentence once."""
+    head = ["A scenario is no forecast: it shows the level if this rain falls on the catchment, as its gauges measure it."]
+    if day.withheld:
+        head.append(
+            "Full supply and thresholds are unknown: the datum of the gauge seems to have changed, and the dam file "
+            "does not state it."
+        )
+    by_name = {(scenario.name, scenario.rain, scenario.release): scenario for scenario in scenarios}
+    notes = [
+        f"{scenario.name}: {note}" if len(by_name) > 1 else note
+        for scenario in by_name.values()
+        for note in notes_on(scenario, day)
+    ]
+    return [*(head if scenarios else head[1:]), *notes]
