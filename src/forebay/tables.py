@@ -176,6 +176,7 @@ STORAGE_FORECASTS = Table(
         "level_unit": pl.String(),
         "storage": pl.Float64(),  # storage_unit; of a level, by the storage curve
         "storage_unit": pl.String(),
+        "airspace": pl.Float64(),  # storage_unit; storage at full supply minus storage, negative above full supply
         "survey_date": pl.Date(),  # of the storage curve; null where the dam file does not state it
         "storage_percent": pl.Float64(),  # % of the volume that `percent_of` names
         "percent_of": pl.String(),

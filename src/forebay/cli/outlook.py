@@ -54,6 +54,10 @@ def outlook(
 
 def json_content(result: OutlookResult) -> dict[str, object]:
     """The outlook as JSON: tables as lists of rows."""
+    import polars as pl
+
+    from forebay.tables import DEFAULT_MODEL
+
     dam, issued, outlook = result.forecast.dam, result.forecast.issued, result.outlook
     return {
         "dam": dam.id,
@@ -65,6 +69,7 @@ def json_content(result: OutlookResult) -> dict[str, object]:
         "current": not (issued.stale or issued.is_retrospective),
         "level_date": issued.level_date,
         "probabilities": outlook.probabilities.to_dicts(),
+        "storage": result.forecast.storage_forecasts.filter(pl.col("model") == DEFAULT_MODEL).to_dicts(),
         "times": outlook.times.to_dicts(),
         "scores": outlook.scores.filter(outlook.scores["window"] == "all").to_dicts(),
         "reliability": outlook.reliability.to_dicts(),
@@ -72,6 +77,24 @@ def json_content(result: OutlookResult) -> dict[str, object]:
         "lacks": issued.limitations,
         "outside_experience": issued.outside_experience,
     }
+
+
+def storage_lines(result: OutlookResult) -> list[str]:
+    """Level, storage, % full and airspace at the start of the forecast, and what is unknown, as sentences."""
+    from forebay.charts.forecast_tables import forecast_fan
+    from forebay.charts.formats import TargetFormat
+    from forebay.charts.storage_tables import storage_fan, storage_quantities, storage_sentences
+
+    dam, issued = result.forecast.dam, result.forecast.issued
+    fan = forecast_fan(issued.table)
+    if fan.is_empty():
+        return []
+    storage = storage_fan(fan, dam, issued.init_date, issued.withheld_from)
+    quantities = storage_quantities(storage, dam.target.variable, airspace=True)
+    values = {q: q.text_with_unit(storage[f"{q.column}_q50"][0]) for q in quantities}
+    texts = [text if q.title == q.unit else f"{q.title.lower()} {text}" for q, text in values.items()]
+    start = f"{dam.target_gauge.kind.title} of {issued.level_date}: {TargetFormat(dam).quantity(fan['start'][0])}"
+    return ["; ".join([start, *texts]), *storage_sentences(storage, dam.target.variable)]
 
 
 def print_outlook(result: OutlookResult) -> None:
@@ -92,6 +115,8 @@ def print_outlook(result: OutlookResult) -> None:
     ]
     start = f"as of {issued.level_date}" if issued.stale else f"from {issued.init_date}"
     title = f"{dam.title}: probability of reaching thresholds, {start}"
+    for text in storage_lines(result):
+        terminal.line(text)
     if cells:
         terminal.table(title, cells)
     else:

@@ -20,6 +20,8 @@ Direction: TypeAlias = Literal["above", "below"]
 
 PRIOR_SD = 0.5
 """Standard deviation of the shift of the log-odds before any past forecast; chosen on the dams of `tests/dams`."""
+MAX_SHIFT = 30.0
+"""A shift of the log-odds by this makes every probability 0 or 1."""
 CORRELATED_LEADS = 2
 """Outcomes within so many times the longest lead time count as one."""
 
@@ -125,7 +127,7 @@ def calibration(
     spans, longest_lead
         As in `past_frequencies`.
     """
-    learns = np.isfinite(probability) & np.isfinite(reached)
+    learns = (probability > 0) & (probability < 1) & np.isfinite(reached)  # no shift changes 0 and 1
     shift = np.zeros(len(probability))
     for start, end in spans:
         past = np.flatnonzero(learns[: max(0, start - longest_lead)])
@@ -145,8 +147,7 @@ def _most_probable_shift(probability: Array, reached: Array, weight: float) -> f
     def slope(shift: float) -> float:
         return weight * (hits - float(counts @ shifted(values, shift))) - shift / PRIOR_SD**2
 
-    bound = 1.0 + weight * len(probability) * PRIOR_SD**2  # the evidence of all outcomes together
-    return float(brentq(slope, -bound, bound, xtol=1e-9))
+    return float(brentq(slope, -MAX_SHIFT, MAX_SHIFT, xtol=1e-9))
 
 
 def shifted(probability: Array, shift: float | Array) -> Array:

@@ -147,19 +147,26 @@ def reliability_of_probabilities(
 def reliability_bins(probability: Array, days: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     """`days` by bins of their probability, rising; each has `MIN_DAYS` and `MIN_SPELLS`; empty with too few days.
 
-    A bin with too few is joined to the next one, the last to the one before it.
+    A bin with too few is joined to the next one, the last to those before it. Days between two spells make one of them.
     """
     place = np.searchsorted(BIN_ENDS, probability[days], side="right")
     bins: list[NDArray[np.intp]] = []
     waiting = days[:0]
     for number in range(len(BIN_ENDS) + 1):
         waiting = np.union1d(waiting, days[place == number])
-        if len(waiting) >= MIN_DAYS and metrics.independent_events(waiting, EVENT_GAP) >= MIN_SPELLS:
+        if _is_enough(waiting):
             bins.append(waiting)
             waiting = days[:0]
-    if bins:
-        bins[-1] = np.union1d(bins[-1], waiting)
+    while bins and len(waiting):
+        waiting = np.union1d(bins.pop(), waiting)
+        if _is_enough(waiting):
+            bins.append(waiting)
+            break
     return bins
+
+
+def _is_enough(days: NDArray[np.intp]) -> bool:
+    return len(days) >= MIN_DAYS and metrics.independent_events(days, EVENT_GAP) >= MIN_SPELLS
 
 
 def _bin(probability: Array, outcome: Array, days: NDArray[np.intp]) -> dict[str, object]:
