@@ -46,7 +46,8 @@ def scenario_figure(levels: pl.DataFrame, dam: Dam, init_date: date, level: floa
         )
         for name in names
     )
-    title = f"{heading.dam} · no forecast: the level if this rain falls, from {init_date} ({target.quantity(level)})"
+    start = f"{target.quantity(level)} on {init_date}"
+    title = f"{heading.dam} · no forecast: median and 80% interval if this rain falls, from {start}"
     return Figure("scenario", panels, title, COLUMNS, legend_symbol="stroke")
 
 
@@ -78,7 +79,8 @@ def _panel(fan: pl.DataFrame, full: float | None, axis_title: str) -> AnyChart:
         present[FULL] = FULL_SUPPLY_COLOUR
     axis = alt.Axis(format=DATE_FORMAT.replace("%Y-", ""), tickCount="day", labelOverlap=True)
     x = alt.X("date:T", title=None, axis=axis)
-    colour = alt.Color("catchment:N", title=None, scale=colour_scale(present), sort=list(present))
+    legend = alt.Legend(symbolOpacity=1)
+    colour = alt.Color("catchment:N", title=None, scale=colour_scale(present), sort=list(present), legend=legend)
     base = alt.Chart(fan)
     band = base.mark_area(opacity=0.18).encode(x=x, y=level_axis("q10", axis_title), y2="q90:Q", color=colour)
     line = base.mark_line(point=True, strokeWidth=1.8).encode(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import polars as pl
 from cyclopts import Parameter
 
+from forebay.cli.arguments import print_result
 from forebay.dams.thresholds import FULL_SUPPLY
 from forebay.errors import ConfigError
 
@@ -26,7 +27,7 @@ class ScenarioOptions:
     """Scenarios: what is given for the coming days."""
 
     rain: Annotated[
-        str | None, Parameter(help="Scenario: rain of each coming day, such as 44,20,0 (mm) or 1.5,2in; the rest is dry.")
+        str | None, Parameter(help="Scenario: rain of each coming day, 44,20,0 (mm) or 1.5,2in; the rest is dry.")
     ] = None
     wetness: Annotated[
         Literal["dry", "current", "wet"], Parameter(help="Wetness of the catchment before the rain of --rain.")
@@ -105,6 +106,14 @@ def _scenarios(
     return scenarios
 
 
+def print_scenarios(result: ScenarioResult, output: Path | None, as_json: bool) -> None:
+    """Write the answers into the folder `output`, if there is one, and print them."""
+    from forebay.jobs.scenario import write_scenarios
+
+    files = [] if output is None else write_scenarios(result, output)
+    print_result(scenario_json(result, files), as_json, lambda: _print_tables(result, files))
+
+
 def scenario_json(result: ScenarioResult, files: list[Path]) -> dict[str, object]:
     """The answers as JSON: tables as lists of rows."""
     return {
@@ -122,7 +131,7 @@ def scenario_json(result: ScenarioResult, files: list[Path]) -> dict[str, object
     }
 
 
-def print_scenarios(result: ScenarioResult, files: list[Path]) -> None:
+def _print_tables(result: ScenarioResult, files: list[Path]) -> None:
     """Print a row per scenario, the least rain, and the notes."""
     from forebay.charts.formats import TargetFormat
     from forebay.cli import terminal
@@ -133,10 +142,9 @@ def print_scenarios(result: ScenarioResult, files: list[Path]) -> None:
         terminal.table(title, scenario_cells(result))
     if len(result.least_rain):
         name = result.least_rain["threshold"][0].replace("_", " ")
-        last = result.levels["valid_date"].max() if len(result.levels) else None
-        by = "by the last day of the forecast" if last is None else f"by {last}"
-        title = f"{result.dam.title}: rain that brings the level from {level} to {name} {by}; no forecast"
-        terminal.table(title, least_rain_cells(result.least_rain))
+        days = max(result.dam.hindcast.leads)
+        title = f"{result.dam.title}: least rain that brings the level from {level} to {name} within {days} days"
+        terminal.table(f"{title}, by its probability; no forecast", least_rain_cells(result.least_rain))
     for sentence in result.notes:
         terminal.line(f"  · {sentence}")
     for path in files:
@@ -146,7 +154,6 @@ def print_scenarios(result: ScenarioResult, files: list[Path]) -> None:
 def scenario_cells(result: ScenarioResult) -> list[dict[str, object]]:
     """A row per scenario: median and 80% interval on two days, the change, and the probability of being full."""
     from forebay.charts.formats import NO_VALUE, TargetFormat
-    from forebay.charts.outlook_tables import format_probability
     from forebay.tables import summary_leads
 
     target = TargetFormat(result.dam)
@@ -165,22 +172,33 @@ def scenario_cells(result: ScenarioResult) -> list[dict[str, object]]:
             low, median, high = (at.filter(pl.col("quantile") == q)["level"][0] for q in (0.1, 0.5, 0.9))
             cell[f"day {lead}"] = target.quantity(median)
             cell[f"day {lead}: 10–90%"] = f"{target.number(low)} … {target.number(high)}"
-        cell["change"] = target.change(median - result.level)
+        cell["change"] = target.quantity(median - result.level, signed=True)
         full = result.probabilities.filter(
             *own, pl.col("threshold") == FULL_SUPPLY, pl.col("kind") == "by", pl.col("lead_time") == leads[-1]
         )
-        cell[f"full by day {leads[-1]}"] = format_probability(full["probability"][0]) if len(full) else NO_VALUE
+        cell[f"full by day {leads[-1]}"] = _share_of_paths(full["probability"][0]) if len(full) else NO_VALUE
         cells.append(cell)
     return cells
+
+
+def _share_of_paths(share: float) -> str:
+    """A probability from 50 sample paths as whole percent; none or all of them do not make it certain.
+
+    >>> _share_of_paths(0.0), _share_of_paths(0.42), _share_of_paths(1.0)
+    ('< 2%', '42%', '> 98%')
+    """
+    return "< 2%" if share <= 0 else "> 98%" if share >= 1 else f"{100 * share:.0f}%"
 
 
 def least_rain_cells(table: pl.DataFrame) -> list[dict[str, object]]:
     """A row per number of hours with the rain of each probability; * marks an extrapolation."""
     cells = []
-    for (hours,), rows in table.group_by("hours", maintain_order=True):
+    for hours in table["hours"].unique(maintain_order=True).to_list():
+        rows = table.filter(pl.col("hours") == hours)
         cell: dict[str, object] = {"rain within": f"{hours} h"}
         for row in rows.iter_rows(named=True):
-            rain = "not reached" if row["rain"] is None else f"{row['rain']:,.0f} mm{'*' if row['extrapolates'] else ''}"
+            mark = "*" if row["extrapolates"] else ""
+            rain = "not reached" if row["rain"] is None else f"{row['rain']:,.0f} mm{mark}"
             cell[f"{100 * row['probability']:.0f}%"] = rain
         cells.append(cell)
     return cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,14 +33,19 @@ def least_rain(
     ----------
     name, levels
         The threshold, and its level on each valid date, shape (leads,).
+    release
+        As in `Scenario`.
     """
     rows = []
     largest_daily = VARIABLES["rainfall"].plausible[1]
     for days in (days for days in DAYS if days <= max(day.leads)):
-        amounts = np.concatenate([[0.0], np.geomspace(1.0, largest_daily * days, FIRST_STEPS)])
-        reached = _probabilities(day, amounts, days, levels, release)
-        for wanted in WANTED:
-            rain = _least(day, amounts, reached, wanted, days, levels, release)
+
+        def reached(amounts: Array, days: int = days) -> Array:
+            """Probability of reaching the threshold by the last lead time, for each amount."""
+            scenarios = [Scenario("", (float(amount) / days,) * days, release=release) for amount in amounts]
+            return day.answer(scenarios).probabilities(levels).by[:, -1]
+
+        for wanted, rain in zip(WANTED, _least(reached, largest_daily * days), strict=True):
             rows.append(
                 {
                     "dam": dam_id,
@@ -49,40 +54,28 @@ def least_rain(
                     "hours": 24 * days,
                     "probability": wanted,
                     "rain": rain,
-                    "largest": float(amounts[-1]),
+                    "largest": largest_daily * days,
                     "extrapolates": None if rain is None else _extrapolates(day, rain, days),
                 }
             )
     return LEAST_RAIN.check(pl.DataFrame(rows, schema=LEAST_RAIN.columns))
 
 
-def _least(
-    day: ScenarioDay,
-    amounts: Array,
-    reached: Array,
-    wanted: float,
-    days: int,
-    levels: Array,
-    release: tuple[float, ...],
-) -> float | None:
-    """The least rain (mm) with the wanted probability; None if the largest amount is not enough."""
-    enough = np.flatnonzero(reached >= wanted)
-    if not len(enough):
-        return None
-    first = int(enough[0])
-    if first == 0:
-        return 0.0
-    between = np.linspace(amounts[first - 1], amounts[first], NEXT_STEPS)
-    finer = _probabilities(day, between, days, levels, release)
-    return float(between[np.flatnonzero(finer >= wanted)[0]])
-
-
-def _probabilities(
-    day: ScenarioDay, amounts: Array, days: int, levels: Array, release: tuple[float, ...]
-) -> Array:
-    """Probability of reaching the threshold by the last lead time, for each amount."""
-    scenarios = [Scenario("", (float(amount) / days,) * days, release=release) for amount in amounts]
-    return day.answer(scenarios).probabilities(levels).by[:, -1]
+def _least(reached: Callable[[Array], Array], largest: float) -> list[float | None]:
+    """The least rain (mm) with each of `WANTED`; None where the largest amount is not enough."""
+    amounts = np.concatenate([[0.0], np.geomspace(1.0, largest, FIRST_STEPS)])
+    coarse = reached(amounts)
+    answers: list[float | None] = []
+    for wanted in WANTED:
+        enough = np.flatnonzero(coarse >= wanted)
+        if not len(enough):
+            answers.append(None)
+        elif enough[0] == 0:
+            answers.append(0.0)
+        else:
+            between = np.linspace(amounts[enough[0] - 1], amounts[enough[0]], NEXT_STEPS)
+            answers.append(float(between[np.flatnonzero(reached(between) >= wanted)[0]]))
+    return answers
 
 
 def _extrapolates(day: ScenarioDay, rain: float, days: int) -> bool:
@@ -96,8 +89,8 @@ def least_rain_sentences(table: pl.DataFrame) -> Sequence[str]:
     sentences = []
     missing = table.filter(pl.col("rain").is_null())
     if len(missing):
-        largest = missing.group_by("hours", maintain_order=True).agg(pl.col("largest").first(), pl.col("probability").min())
-        parts = (f"{row[1]:,.0f} mm in {row[0]} h ({100 * row[2]:.0f}%)" for row in largest.iter_rows())
+        first = missing.unique("hours", keep="first", maintain_order=True).select("largest", "hours", "probability")
+        parts = (f"{row[0]:,.0f} mm in {row[1]} h ({100 * row[2]:.0f}%)" for row in first.iter_rows())
         sentences.append(f"Not reached even by the largest rain that is answered: {', '.join(parts)}.")
     if table["extrapolates"].any():
         sentences.append("Amounts with * are more than any rain in the training record; they are extrapolations.")

@@ -75,7 +75,7 @@ def _head(scenario: Scenario, day: ScenarioDay, dam: Dam) -> dict[str, object]:
 
 def sentences(scenarios: Sequence[Scenario], day: ScenarioDay) -> list[str]:
     """What a reader must know of the scenarios, each sentence once."""
-    head = ["A scenario is no forecast: it shows the level if this rain falls on the catchment, as its gauges measure it."]
+    head = ["A scenario is no forecast: it shows the level if the rain gauges measure this rain on average."]
     if day.withheld:
         head.append(
             "Full supply and thresholds are unknown: the datum of the gauge seems to have changed, and the dam file "

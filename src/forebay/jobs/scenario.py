@@ -94,8 +94,19 @@ class ScenarioModel:
     day: ScenarioDay
     forecast: RainForecast | None
 
-    def answer(self, scenarios: Sequence[Scenario], *, until: str | None = None) -> ScenarioResult:
+    def answer(
+        self, scenarios: Sequence[Scenario], *, until: str | None = None, release: tuple[float, ...] = ()
+    ) -> ScenarioResult:
         """Levels of `scenarios`, and with `until` the rain that brings the level to this threshold.
+
+        Parameters
+        ----------
+        scenarios
+            In the order of the tables.
+        until
+            `FULL_SUPPLY`, the name of a threshold of the dam file, or a level in the target's unit.
+        release
+            Planned release of each day (m³/s) with which `until` reckons.
 
         Raises
         ------
@@ -105,7 +116,6 @@ class ScenarioModel:
         rain, notes = LEAST_RAIN.empty(), []
         if until is not None:
             name, levels = threshold_levels(until, self.day, self.dam)
-            release = scenarios[0].release if scenarios else ()
             rain = least_rain(self.day, self.dam.id, name, levels, release)
             notes = list(least_rain_sentences(rain))
         answers = self.day.answer(scenarios)

@@ -58,7 +58,7 @@ class GivenRelease:
 
 def _step(inputs: pl.DataFrame) -> Array:
     """Change of the target over the lead by the difference from today's release; 0 where it is unknown."""
-    return np.nan_to_num(inputs[RELEASE_STEP].cast(pl.Float64).fill_null(0.0).to_numpy())
+    return np.asarray(inputs[RELEASE_STEP].cast(pl.Float64).fill_nan(None).fill_null(0.0).to_numpy())
 
 
 def _without_release(inputs: pl.DataFrame) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -148,29 +148,37 @@ def _with_no_rain(samples: Samples) -> Samples:
 
 def _blend(samples: Samples, points: Mapping[str, PointForecasts], leads: Sequence[int]) -> Blend:
     """The blend, with weights and correction that depend on the present day and not on the rain of the coming days."""
-    parts = []
-    for lead in leads:
-        wet = {name: point.changes[lead] for name, point in points.items()}
-        dry = {name: point.outage_changes[NO_RAIN][lead] for name, point in points.items()}
-        observed, kinds = samples.change(samples.trusted, lead), day_kinds(samples, points, lead)
-        weights = blend_weights(wet, observed, lead, kinds, kinds)
-        blended_wet, blended_dry = weighted(weights, wet), weighted(weights, dry)
-        errors = observed - blended_wet
-        state = _present_state(samples, points, blended_dry, lead)
-        shift = in_stages(
-            lambda known, n, state=state, lead=lead: quiet_median(known, state.head(n), lead_time=lead),
-            errors,
-            blended_wet,
-        )
-        unit = typical_error(errors - shift, lead)
-        parts.append((blended_dry + shift, blended_wet + shift, weights, shift, unit))
-    dry_parts, wet_parts, weight_parts, shifts, units = zip(*parts, strict=True)
-    weights = {name: np.stack([part[name] for part in weight_parts], axis=1) for name in points}
-    arrays = (np.stack(columns, axis=1) for columns in (dry_parts, wet_parts))
-    return Blend(*arrays, weights, np.stack(shifts, axis=1), np.stack(units, axis=1))
+    blends = [_blend_at(samples, points, lead) for lead in leads]
+
+    def joined(part: Callable[[Blend], Array]) -> Array:
+        return np.stack([part(blend) for blend in blends], axis=1)
+
+    return Blend(
+        dry=joined(lambda blend: blend.dry),
+        wet=joined(lambda blend: blend.wet),
+        weights={name: np.stack([blend.weights[name] for blend in blends], axis=1) for name in points},
+        shift=joined(lambda blend: blend.shift),
+        unit=joined(lambda blend: blend.unit),
+    )
 
 
-def weighted(weights: Mapping[str, Array], changes: Mapping[str, Array]) -> Array:
+def _blend_at(samples: Samples, points: Mapping[str, PointForecasts], lead: int) -> Blend:
+    """The blend at one lead time; all arrays have shape (n,)."""
+    of_rain = {name: point.changes[lead] for name, point in points.items()}
+    of_none = {name: point.outage_changes[NO_RAIN][lead] for name, point in points.items()}
+    observed, kinds = samples.change(samples.trusted, lead), day_kinds(samples, points, lead)
+    weights = blend_weights(of_rain, observed, lead, kinds, kinds)
+    wet, dry = weighted(weights, of_rain), weighted(weights, of_none)
+    state = _present_state(samples, points, dry, lead)
+
+    def learn(known: Array, n: int) -> Array:
+        return quiet_median(known, state.head(n), lead_time=lead)
+
+    shift = in_stages(learn, observed - wet, wet)
+    return Blend(dry + shift, wet + shift, weights, shift, typical_error(observed - wet - shift, lead))
+
+
+def weighted(weights: Mapping[str, Array] | Mapping[str, float], changes: Mapping[str, Array]) -> Array:
     """Weighted sum of the models' `changes`."""
     return np.asarray(np.sum([weights[name] * change for name, change in changes.items()], axis=0))
 
@@ -258,4 +266,4 @@ def _ranks(samples: Samples, changes: Array, leads: Sequence[int]) -> NDArray[np
     scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
     members = np.tile(np.arange(len(LEVELS), dtype=float), (*changes.shape[:2], 1))
     joined = join_leads(members, scaled, leads=leads, days=samples.dates, wet=regime_mask(samples, "wet"))
-    return joined[-1].astype(int)
+    return np.asarray(joined[-1].astype(int))
