@@ -13,7 +13,7 @@ import polars as pl
 from forebay.dams.forcing import Forcing
 from forebay.dams.local_time import to_utc
 from forebay.features.forcings import observed_values
-from forebay.features.inputs import FORCING, catchment_rain
+from forebay.features.inputs import CONTEXT, FORCING, catchment_rain
 from forebay.tables import FORCINGS
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ RELEASE_AHEAD = f"{FORCING}{KNOWN_RELEASE.id}_"
 """Prefix of the names of inputs from `KNOWN_RELEASE`."""
 RELEASE_STEP = f"{RELEASE_AHEAD}step"
 """Change of the target over the lead time by the difference of `KNOWN_RELEASE` from today's release."""
+
+
+def is_past_rain(name: str) -> bool:
+    """Whether an input comes from the rain of past days alone, or from a product with it: the catchment's wetness."""
+    plain = name.removeprefix(CONTEXT)
+    return plain == "api" or plain.startswith("rain_")
 
 
 def perfect_rain(newest: pl.DataFrame, dam: Dam, latest: int) -> tuple[Dam, pl.DataFrame]:

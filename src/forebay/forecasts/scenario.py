@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from forebay.features.forcings import flow_sum, rain_inputs
 from forebay.features.full_supply import FullSupply
-from forebay.features.inputs import CONTEXT
-from forebay.features.known_ahead import PERFECT_RAIN, RAIN_AHEAD, RELEASE_STEP
+from forebay.features.known_ahead import PERFECT_RAIN, RAIN_AHEAD, RELEASE_STEP, is_past_rain
 from forebay.models.exceedance import Probabilities, shares
 from forebay.models.paths import LEVELS
 from forebay.models.response import respond
@@ -262,7 +261,7 @@ def wetness_rows(inputs: pl.DataFrame) -> pl.DataFrame:
 
     Dry and wet replace each input from past rain by a quantile of its values so far. Streams, season and level remain.
     """
-    names = [name for name in inputs.columns if _is_antecedent_rain(name)]
+    names = [name for name in inputs.columns if is_past_rain(name)]
     today = inputs.tail(1)
     rows = {
         wetness: today.with_columns(
@@ -272,11 +271,6 @@ def wetness_rows(inputs: pl.DataFrame) -> pl.DataFrame:
     }
     kinds = {name: pl.Float64 for name in names}
     return pl.concat([rows.get(wetness, today).cast(kinds) for wetness in WETNESS])  # type: ignore[arg-type]  # polars: a dict of column types
-
-
-def _is_antecedent_rain(name: str) -> bool:
-    plain = name.removeprefix(CONTEXT)
-    return plain == "api" or plain.startswith("rain_")
 
 
 def notes_on(scenario: Scenario, day: ScenarioDay) -> list[str]:

@@ -1,9 +1,9 @@
-"""Models whose forecast never falls when the rain of the coming days rises; for scenarios (decision 25).
+"""Models whose forecast never falls when the rain of the coming or of the past days rises; for scenarios (decision 25).
 
 The rain of the coming days enters as sums from tomorrow on, alone and times the wetness index (`features.forcings`).
-Each model is a sum of terms that do not fall in these inputs: coefficients that are not negative, and trees with
-monotone constraints. A forecast is then monotone in the rain of each single day, and earlier rain counts at least as
-much as later rain.
+Each model is a sum of terms that do not fall in the inputs from rain: coefficients that are not negative, and trees
+with monotone constraints. A forecast is then monotone in the rain of each single day, and earlier rain counts at least
+as much as later rain. A wetter catchment never gives a lower level.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import polars as pl
 
-from forebay.features.known_ahead import RAIN_AHEAD
+from forebay.features.known_ahead import RAIN_AHEAD, is_past_rain
 from forebay.models.boosting import CORRECTION_ROUNDS, PARAMETERS, ROUNDS, BinnedRows, tree_matrix
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import RIDGE_ALPHA, Huber, WetRidge
@@ -33,7 +33,7 @@ MAX_STEPS, TOLERANCE = 50, 1e-5
 
 
 class MonotoneHuber(Huber):
-    """`Huber` with no negative coefficient of the rain of the coming days."""
+    """`Huber` with no negative coefficient of rain."""
 
     def _regression(self, design: Array, target: Array) -> tuple[Array, float]:
         coefficients, intercept = super()._regression(design, target)
@@ -44,7 +44,10 @@ class MonotoneHuber(Huber):
 
 
 class MonotoneWetRidge(WetRidge):
-    """`WetRidge` with no negative coefficient of the rain of the coming days, in either regression."""
+    """`WetRidge` with no negative coefficient of rain, in either regression; on wet days at least the Huber regression.
+
+    A day can be wet or not by the rain of the past days alone.
+    """
 
     regression: ClassVar[type[Huber]] = MonotoneHuber
 
@@ -52,9 +55,13 @@ class MonotoneWetRidge(WetRidge):
         rising = rising_columns(self.huber_.columns_, design.shape[1])
         return bounded_ridge(design, target, np.ones(len(target)), RIDGE_ALPHA, rising)
 
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """Expected change of each row."""
+        return np.maximum(super().predict(inputs), self.huber_.predict(inputs))
+
 
 class MonotoneTrees:
-    """LightGBM on all inputs, which never falls in the rain of the coming days.
+    """LightGBM on all inputs, which never falls in those from rain.
 
     LightGBM has no monotone constraints with L1 loss. The trees therefore learn the inverse hyperbolic sine of the
     change in units of its median size (Burbidge et al., 1988) with L2 loss: it is linear for small changes and
@@ -121,9 +128,9 @@ SCENARIO_MODELS: dict[str, Callable[[int], Model]] = {
 
 
 def rising_columns(columns: list[str], count: int) -> NDArray[np.bool_]:
-    """Whether each of `count` columns of a design is rain of the coming days; `columns` names the first of them."""
+    """Whether each of `count` columns of a design is an input from rain; `columns` names the first of them."""
     rising = np.zeros(count, bool)
-    rising[: len(columns)] = [name.startswith(RAIN_AHEAD) for name in columns]
+    rising[: len(columns)] = [name.startswith(RAIN_AHEAD) or is_past_rain(name) for name in columns]
     return rising
 
 
