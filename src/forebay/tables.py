@@ -310,6 +310,22 @@ SCORES = Table(
 )
 """Scores of a hindcast: one row per model, window, regime, lead time and metric, over `n` days."""
 
+RECENT_SCORES = Table(
+    "recent scores",
+    {
+        "source": pl.String(),  # hindcast: computed afterwards as on the day; issued: from the record
+        "lead_time": pl.Int32(),
+        "n": pl.Int64(),
+        "first": pl.Date(),  # valid dates
+        "last": pl.Date(),
+        "mae": pl.Float64(),  # dam's unit; null with fewer than 30 days, as the next two
+        "coverage_80": pl.Float64(),
+        "coverage_90": pl.Float64(),
+    },
+    ("source", "lead_time"),
+)
+"""Scores of `default` over the last 365 days."""
+
 FORECAST_VALUE = Table(
     "forecast value",
     {

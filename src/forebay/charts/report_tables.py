@@ -26,7 +26,7 @@ from forebay.charts.storage_tables import storage_fan
 from forebay.charts.style import Heading
 from forebay.features.later_levels import no_levels
 from forebay.screen.flags import screen_daily
-from forebay.tables import FORECAST_VALUE
+from forebay.tables import FORECAST_VALUE, RECENT_SCORES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -63,6 +63,8 @@ class Report:
         for a dam without forcings.
     outlook
         Probabilities of reaching thresholds; None where they were not computed.
+    recent_scores
+        `tables.RECENT_SCORES`: errors and intervals of the last 365 days.
     """
 
     dam: Dam
@@ -76,6 +78,7 @@ class Report:
     later_levels: pl.DataFrame = field(default_factory=no_levels)
     forecast_value: pl.DataFrame = field(default_factory=FORECAST_VALUE.empty)
     outlook: Outlook | None = None
+    recent_scores: pl.DataFrame = field(default_factory=RECENT_SCORES.empty)
 
     @property
     def heading(self) -> Heading:

@@ -153,7 +153,11 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
 
     content = _json_content(result, files)
     print_result(
-        content, as_json, lambda: terminal.print_forecast(result.issued, result.scores, result.dam, files)
+        content,
+        as_json,
+        lambda: terminal.print_forecast(
+            result.issued, result.scores, result.dam, files, recent=result.recent_scores, outlook=result.outlook
+        ),
     )
 
 
@@ -178,6 +182,7 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "forecast": result.storage_forecasts.to_dicts(),
         "probabilities": result.outlook.probabilities.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
+        "last_365_days": result.recent_scores.to_dicts(),
         "scores": result.scores.filter(result.scores["regime"] == "all").to_dicts(),
         "files": [str(path) for path in files],
     }

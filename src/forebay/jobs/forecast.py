@@ -33,6 +33,7 @@ from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import add_counts, log_fields, step
 from forebay.tables import DEFAULT_MODEL, FORECASTS, STORAGE_FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
+from forebay.verify.recent import recent_scores
 from forebay.verify.verification import Verification, verify_hindcast
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class ForecastResult(Result):
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
     execution
         How hindcasts run; that of the value of forecasts runs when it is asked for.
+    recorded
+        `tables.FORECASTS` that were issued before, one forecast per init date; empty without records.
     """
 
     dam: Dam
@@ -71,6 +74,7 @@ class ForecastResult(Result):
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
     execution: Execution = SEQUENTIAL
+    recorded: pl.DataFrame = field(default_factory=FORECASTS.empty)
 
     @cached_property
     def forecast_value(self) -> pl.DataFrame:
@@ -92,6 +96,16 @@ class ForecastResult(Result):
         """`tables.STORAGE_FORECASTS` of every model: level, storage, and % of the storage at full supply."""
         issued = self.issued
         return add_storage(issued.table, self.dam, issued.init_date, issued.withheld_from)
+
+    @cached_property
+    def recent_scores(self) -> pl.DataFrame:
+        """`tables.RECENT_SCORES`: the last 365 days of the hindcast, and of issued forecasts if there are any."""
+        samples, until = self.verification.samples, self.issued.init_date
+        levels = pl.DataFrame({"date": samples.dates, "level": samples.observed}).select(
+            pl.col("date").cast(pl.Date), pl.col("level").fill_nan(None)
+        )
+        sources = {"hindcast": self.verification.forecasts, "issued": self.recorded}
+        return pl.concat([recent_scores(table, levels, until, source=name) for name, table in sources.items()])
 
     @cached_property
     def outlook(self) -> Outlook:
@@ -289,4 +303,5 @@ def report_content(result: ForecastResult) -> Report:
         later_levels=result.later_levels,
         forecast_value=result.forecast_value,
         outlook=result.outlook,
+        recent_scores=result.recent_scores,
     )
