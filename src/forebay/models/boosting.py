@@ -98,6 +98,12 @@ class Trees:
         return PARAMETERS | QUANTILE_PARAMETERS | {"alpha": self.quantile}
 
 
+def check_rows(target: Array) -> None:
+    """Raise `ModelError` with fewer than 200 rows."""
+    if len(target) < MIN_ROWS:
+        raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
+
+
 @dataclass(frozen=True)
 class BinnedRows:
     """Training rows in LightGBM's bins, which several sets of trees share.
@@ -118,8 +124,7 @@ class BinnedRows:
     @classmethod
     def from_table(cls, inputs: pl.DataFrame, target: Array) -> BinnedRows:
         """The binned rows; raises `ModelError` with fewer than 200 rows."""
-        if len(target) < MIN_ROWS:
-            raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
+        check_rows(target)
         columns = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
         values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
         rarely_missing = np.isnan(values).sum(axis=0) < MIN_MISSING

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from forebay.features.known_ahead import RAIN_AHEAD, is_past_rain
-from forebay.models.boosting import CORRECTION_ROUNDS, PARAMETERS, ROUNDS, BinnedRows, tree_matrix
+from forebay.models.boosting import CORRECTION_ROUNDS, PARAMETERS, ROUNDS, BinnedRows, check_rows, tree_matrix
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import RIDGE_ALPHA, Huber, WetRidge
 from forebay.models.tree_library import load_lightgbm
@@ -81,6 +81,7 @@ class MonotoneTrees:
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Grow the trees; raises `ModelError` with fewer than 200 rows."""
+        check_rows(target)
         self.unit_ = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         rows = BinnedRows.from_table(inputs, np.arcsinh(target / self.unit_))
         self.columns_, self.typical_, self.scale_ = rows.columns, rows.typical, rows.scale
