@@ -87,7 +87,7 @@ def test_quantiles_of_known_rain_never_fall_with_the_rise(rises: list[float], un
 def test_a_wetter_catchment_never_gives_a_lower_level() -> None:
     day = model_of(RAIN_DAM).day
     dry, _, wet = day.answer(preset_scenarios(["4in"], ())).levels([0.5])[:, :, 0]
-    assert never_falls(dry, wet) and (wet > dry + 0.01).any()
+    assert never_falls(dry, wet) and (wet > dry + 0.003).any()
 
 
 def hindcast_of(dam: Dam, frame: pl.DataFrame, *, given_release: bool = False) -> KnownRain:
@@ -147,9 +147,10 @@ def test_more_release_never_gives_a_higher_level(dam: Dam) -> None:
 
 def test_the_least_rain_has_the_probability_and_less_has_not() -> None:
     model = model_of(RAIN_DAM)
-    table = model.answer([], until="full_supply").least_rain
+    wanted = f"{model.day.level + 0.15:.3f}"
+    table = model.answer([], until=wanted).least_rain
     assert table["hours"].to_list() == [24] * 3 + [48] * 3 + [72] * 3
-    name, levels = threshold_levels("full_supply", model.day, RAIN_DAM)
+    name, levels = threshold_levels(wanted, model.day, RAIN_DAM)
     for row in table.filter(pl.col("rain") > 0).to_dicts():
         days = row["hours"] // 24
         scenarios = [Scenario("", (share * row["rain"] / days,) * days) for share in (1.0, 0.98)]
@@ -159,7 +160,7 @@ def test_the_least_rain_has_the_probability_and_less_has_not() -> None:
     assert by_hours["probability"].to_list() == list(WANTED)
     assert by_hours["rain"].drop_nulls().is_sorted()
     assert table["rain"].drop_nulls().len() > 3
-    assert name == "full_supply"
+    assert name == f"{float(wanted):g} m"
 
 
 def test_a_level_that_no_rain_reaches_is_said() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import polars as pl
 
+from forebay.errors import ModelError
 from forebay.features.known_ahead import RELEASE_AHEAD, RELEASE_STEP
 from forebay.models.balance import Balance
 from forebay.models.monotone import SCENARIO_MODELS
@@ -23,7 +24,7 @@ class GivenRelease:
     """Change = model of the change at today's release + factor · change by the difference from today's release.
 
     The factor is 1 where a volume determines the change of the target, with a storage curve or a storage, and
-    otherwise the factor of `Balance`. It is never negative: a larger release never gives a higher level. A day without
+    otherwise the factor of `Balance`, 0 while there are too few past days for it. It is never negative: a larger release never gives a higher level. A day without
     a known release of the coming days counts as one on which today's continues.
 
     Parameters
@@ -45,8 +46,8 @@ class GivenRelease:
         self.has_volume = has_volume
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
-        """Fit the model; raises `ModelError` as it does, and as `Balance` where no volume determines the change."""
-        self.factor_ = 1.0 if self.has_volume else Balance(self.lead_time).fit(inputs, target).factor_
+        """Fit the model; raises `ModelError` as it does."""
+        self.factor_ = 1.0 if self.has_volume else _balance_factor(self.lead_time, inputs, target)
         at_todays_release = target - self.factor_ * _step(inputs)
         self.model_ = SCENARIO_MODELS[self.model](self.lead_time).fit(_without_release(inputs), at_todays_release)
         return self
@@ -54,6 +55,13 @@ class GivenRelease:
     def predict(self, inputs: pl.DataFrame) -> Array:
         """Expected change of each row."""
         return np.asarray(self.model_.predict(_without_release(inputs)) + self.factor_ * _step(inputs))
+
+
+def _balance_factor(lead_time: int, inputs: pl.DataFrame, target: Array) -> float:
+    try:
+        return Balance(lead_time).fit(inputs, target).factor_
+    except ModelError:
+        return 0.0
 
 
 def _step(inputs: pl.DataFrame) -> Array:
