@@ -64,9 +64,9 @@ def tables_of(dam: Dam, frame: pl.DataFrame) -> DailyTables:
 
 
 @cache
-def model_of(dam: Dam, end: int = DAYS - 10, *, given_release: bool = False) -> ScenarioModel:
+def model_of(dam: Dam, end: int = DAYS - 10, *, planned_release: bool = False) -> ScenarioModel:
     """Scenarios of the day with this index, from a record that ends on it."""
-    return scenarios_of(dam, tables_of(dam, frame_of(dam).head(end + 1)), given_release=given_release)
+    return scenarios_of(dam, tables_of(dam, frame_of(dam).head(end + 1)), planned_release=planned_release)
 
 
 def rain_after(dam: Dam, end: int) -> tuple[float, ...]:

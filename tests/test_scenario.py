@@ -15,7 +15,7 @@ from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError
 from forebay.features.known_ahead import known_ahead
 from forebay.features.samples import make_samples
-from forebay.forecasts.least_rain import WANTED
+from forebay.forecasts.least_rain import LIKELIHOODS
 from forebay.forecasts.scenario import WETNESS, Scenario, Wetness, notes_on
 from forebay.forecasts.scenario_text import (
     PRESETS,
@@ -90,10 +90,10 @@ def test_a_wetter_catchment_never_gives_a_lower_level() -> None:
     assert never_falls(dry, wet) and (wet > dry + 0.003).any()
 
 
-def hindcast_of(dam: Dam, frame: pl.DataFrame, *, given_release: bool = False) -> KnownRain:
-    scenario_dam, issues = known_ahead(usable_values(frame, dam), dam, max(LEADS), given_release=given_release)
+def hindcast_of(dam: Dam, frame: pl.DataFrame, *, planned_release: bool = False) -> KnownRain:
+    scenario_dam, issues = known_ahead(usable_values(frame, dam), dam, max(LEADS), planned_release=planned_release)
     samples = make_samples(frame, frame, scenario_dam, issues)
-    return known_rain_hindcast(samples, scenario_dam, given_release=given_release)
+    return known_rain_hindcast(samples, scenario_dam, planned_release=planned_release)
 
 
 @pytest.mark.parametrize("end", [END, 730, 640])
@@ -118,15 +118,15 @@ def test_values_after_the_init_date_change_no_answer() -> None:
 
 def test_the_observed_release_gives_the_hindcast_of_a_longer_record() -> None:
     frame = frame_of(RELEASE_DAM)
-    day = model_of(RELEASE_DAM, given_release=True).day
+    day = model_of(RELEASE_DAM, planned_release=True).day
     release = tuple(frame["release_o"].to_list()[END + 1 : END + 1 + max(LEADS)])
     answer = day.answer([Scenario("observed", rain_after(RELEASE_DAM, END), release=release)])
-    row = hindcast_of(RELEASE_DAM, frame, given_release=True).changes[END]
+    row = hindcast_of(RELEASE_DAM, frame, planned_release=True).changes[END]
     assert answer.quantiles[0] - day.level == pytest.approx(row, abs=TOLERANCE)
 
 
 def test_a_release_takes_its_volume_from_the_lake() -> None:
-    day = model_of(RELEASE_DAM, given_release=True).day
+    day = model_of(RELEASE_DAM, planned_release=True).day
     assert day.releases is not None
     today = day.releases.today
     same, more = day.answer(
@@ -138,7 +138,7 @@ def test_a_release_takes_its_volume_from_the_lake() -> None:
 
 @pytest.mark.parametrize("dam", [RELEASE_DAM, NO_VOLUME_DAM], ids=["curve", "no volume"])
 def test_more_release_never_gives_a_higher_level(dam: Dam) -> None:
-    day = model_of(dam, given_release=True).day
+    day = model_of(dam, planned_release=True).day
     scenarios = [Scenario("", (40.0,), release=(flow, 3 * flow)) for flow in (0.0, 1.0, 5.0, 50.0, 1000.0)]
     levels = day.answer(scenarios).quantiles
     assert (np.diff(levels, axis=0) <= TOLERANCE).all()
@@ -157,7 +157,7 @@ def test_the_least_rain_has_the_probability_and_less_has_not() -> None:
         reached = model.day.answer(scenarios).probabilities(levels).by[:, -1]
         assert reached[0] >= row["probability"] > reached[1]
     by_hours = table.filter(pl.col("hours") == 24).sort("probability")
-    assert by_hours["probability"].to_list() == list(WANTED)
+    assert by_hours["probability"].to_list() == list(LIKELIHOODS)
     assert by_hours["rain"].drop_nulls().is_sorted()
     assert table["rain"].drop_nulls().len() > 3
     assert name == f"{float(wanted):g} m"
@@ -271,9 +271,9 @@ def test_unknown_thresholds_are_refused() -> None:
 
 def test_dams_without_the_gauges_are_refused() -> None:
     with pytest.raises(ConfigError, match="has no rain gauge, so its scenarios have no past rain to learn from"):
-        check_gauges(synthetic.small_dam(), given_release=False)
+        check_gauges(synthetic.small_dam(), planned_release=False)
     with pytest.raises(ConfigError, match="has no release gauge, so --release has no past release"):
-        check_gauges(RAIN_DAM, given_release=True)
+        check_gauges(RAIN_DAM, planned_release=True)
 
 
 def test_a_day_without_a_level_is_refused() -> None:

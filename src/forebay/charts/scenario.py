@@ -53,9 +53,9 @@ def scenario_figure(levels: pl.DataFrame, dam: Dam, init_date: date, level: floa
 
 def _fans(levels: pl.DataFrame, init_date: date, level: float) -> pl.DataFrame:
     """scenario, catchment, date, q10, q50, q90, from the init date on."""
-    kept = levels.filter(pl.col("quantile").is_in([0.1, 0.5, 0.9]))
+    fan_rows = levels.filter(pl.col("quantile").is_in([0.1, 0.5, 0.9]))
     names = pl.format("q{}", (100 * pl.col("quantile")).round().cast(pl.Int32))
-    fans = kept.with_columns(names.alias("name")).pivot(
+    fans = fan_rows.with_columns(names.alias("name")).pivot(
         "name", index=["scenario", "wetness", "valid_date"], values="level"
     )
     start = fans.select("scenario", "wetness").unique(maintain_order=True).with_columns(

@@ -44,7 +44,7 @@ def outlook(
     dam = dam_named(dam_name, settings)
     if output is not None:
         check_writable(output)
-    if scenario.are_asked:
+    if scenario.is_scenario:
         answers = scenario_result(
             dam, scenario, archive=archive or settings.archive, settings=settings, init_date=init_date
         )

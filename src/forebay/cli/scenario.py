@@ -51,8 +51,8 @@ class ScenarioOptions:
     ] = None
 
     @property
-    def are_asked(self) -> bool:
-        """Whether any scenario is asked for."""
+    def is_scenario(self) -> bool:
+        """Whether any option of a scenario is set."""
         return self.rain is not None or bool(self.preset) or self.threshold is not None or self.release is not None
 
     @property
@@ -87,7 +87,7 @@ def scenario_result(
             archive=archive,
             settings=settings,
             init_date=init_date,
-            given_release=options.release is not None,
+            planned_release=options.release is not None,
             progress=progress,
         )
     return model.answer(_scenarios(model, options, rain, release), until=options.threshold, release=release)

@@ -53,9 +53,9 @@ def perfect_rain(newest: pl.DataFrame, dam: Dam, latest: int) -> tuple[Dam, pl.D
 
 
 def known_ahead(
-    newest: pl.DataFrame, dam: Dam, latest: int, *, given_release: bool
+    newest: pl.DataFrame, dam: Dam, latest: int, *, planned_release: bool
 ) -> tuple[Dam, pl.DataFrame]:
-    """The dam of scenarios and the `tables.FORCINGS` of its known values: rain, with `given_release` also the release.
+    """The dam of scenarios and `tables.FORCINGS` of its known rain, with `planned_release` also of its known release.
 
     Forecasts of rain and inflow are no forcings of this dam, because a scenario replaces them. Neither is a planned
     release that the scenario gives.
@@ -65,10 +65,10 @@ def known_ahead(
     newest, latest
         As in `perfect_rain`.
     """
-    replaced = ("rain", "inflow", "release") if given_release else ("rain", "inflow")
-    kept = tuple(forcing for forcing in dam.forcings if forcing.kind not in replaced)
-    dam, issues = perfect_rain(newest, dam.model_copy(update={"forcings": kept}), latest)
-    if not given_release:
+    replaced = ("rain", "inflow", "release") if planned_release else ("rain", "inflow")
+    unchanged = tuple(forcing for forcing in dam.forcings if forcing.kind not in replaced)
+    dam, issues = perfect_rain(newest, dam.model_copy(update={"forcings": unchanged}), latest)
+    if not planned_release:
         return dam, issues
     release = observed_values(newest, KNOWN_RELEASE, dam)
     assert release is not None

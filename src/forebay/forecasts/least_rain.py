@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DAYS = (1, 2, 3)
 """Days on which the rain falls, in equal parts."""
-WANTED = (0.1, 0.5, 0.9)
+LIKELIHOODS = (0.1, 0.5, 0.9)
 """Probabilities of reaching the threshold by the last lead time."""
 FIRST_STEPS, NEXT_STEPS = 40, 32
 """Amounts that are tried, from 1 mm to the largest, and between two of them: the answer is exact to 1%."""
@@ -45,14 +45,14 @@ def least_rain(
             scenarios = [Scenario("", (float(amount) / days,) * days, release=release) for amount in amounts]
             return day.answer(scenarios).probabilities(levels).by[:, -1]
 
-        for wanted, rain in zip(WANTED, _least(reached, largest_daily * days), strict=True):
+        for likelihood, rain in zip(LIKELIHOODS, _least(reached, largest_daily * days), strict=True):
             rows.append(
                 {
                     "dam": dam_id,
                     "init_date": day.init_date,
                     "threshold": name,
                     "hours": 24 * days,
-                    "probability": wanted,
+                    "probability": likelihood,
                     "rain": rain,
                     "largest": largest_daily * days,
                     "extrapolates": None if rain is None else _extrapolates(day, rain, days),
@@ -62,19 +62,19 @@ def least_rain(
 
 
 def _least(reached: Callable[[Array], Array], largest: float) -> list[float | None]:
-    """The least rain (mm) with each of `WANTED`; None where the largest amount is not enough."""
+    """The least rain (mm) with each of `LIKELIHOODS`; None where the largest amount is not enough."""
     amounts = np.concatenate([[0.0], np.geomspace(1.0, largest, FIRST_STEPS)])
     coarse = reached(amounts)
     answers: list[float | None] = []
-    for wanted in WANTED:
-        enough = np.flatnonzero(coarse >= wanted)
+    for likelihood in LIKELIHOODS:
+        enough = np.flatnonzero(coarse >= likelihood)
         if not len(enough):
             answers.append(None)
         elif enough[0] == 0:
             answers.append(0.0)
         else:
             between = np.linspace(amounts[enough[0] - 1], amounts[enough[0]], NEXT_STEPS)
-            answers.append(float(between[np.flatnonzero(reached(between) >= wanted)[0]]))
+            answers.append(float(between[np.flatnonzero(reached(between) >= likelihood)[0]]))
     return answers
 
 

@@ -177,8 +177,8 @@ class ScenarioDay:
         columns = []
         for lead, known in self.leads.items():
             ahead = pl.DataFrame(rain_inputs(rain, PERFECT_RAIN, rows, lead))
-            other = known.forcing_inputs[[0] * len(rows)]
-            inputs = rows.hstack(other).hstack(ahead).hstack(self._step(scenarios, lead))
+            plans = known.forcing_inputs[[0] * len(rows)]
+            inputs = rows.hstack(plans).hstack(ahead).hstack(self._step(scenarios, lead))
             winsorised = known.input_range.winsorised(inputs).with_columns(
                 inputs[name] for name in inputs.columns if name == RELEASE_STEP
             )
@@ -192,8 +192,8 @@ class ScenarioDay:
     def _daily(self, values: Sequence[Sequence[float]]) -> Array:
         """Values of each scenario on each day up to the longest lead time, 0 on further days, shape (n, days)."""
         daily = np.zeros((len(values), max(self.leads)))
-        for row, given in enumerate(values):
-            daily[row, : len(given)] = given
+        for row, series in enumerate(values):
+            daily[row, : len(series)] = series
         return daily
 
     def _step(self, scenarios: Sequence[Scenario], lead: int) -> pl.DataFrame:
@@ -203,10 +203,10 @@ class ScenarioDay:
         known = self.releases
         daily = np.full((len(scenarios), lead + 1), known.today)
         for row, scenario in enumerate(scenarios):
-            given = np.asarray(scenario.release or [known.today], float)
-            daily[row, 1:] = given[np.minimum(np.arange(lead), len(given) - 1)]
-        more = flow_sum(daily, known.today_share, lead) - lead * known.today
-        return pl.DataFrame({RELEASE_STEP: -known.per_flow * more})
+            planned = np.asarray(scenario.release or [known.today], float)
+            daily[row, 1:] = planned[np.minimum(np.arange(lead), len(planned) - 1)]
+        additional = flow_sum(daily, known.today_share, lead) - lead * known.today
+        return pl.DataFrame({RELEASE_STEP: -known.per_flow * additional})
 
     def _responded(self, changes: Array, weights: Array | None) -> Array:
         """`changes` (n, leads, k) after the response near full supply."""

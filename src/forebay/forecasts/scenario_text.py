@@ -75,11 +75,11 @@ def _parse(option: str, variable: str, text: str, days: int, *, default_unit: st
         raise ConfigError(f"{option} {text!r} has no unit; end it with one of {', '.join(kind.units)}")
     daily = [round(float(kind.to_canonical(value, own or unit)), 9) for value, own in values]
     low, high = max(0.0, kind.plausible[0]), kind.plausible[1]
-    for value, (given, own) in zip(daily, values, strict=True):
+    for value, (number, own) in zip(daily, values, strict=True):
         if not (math.isfinite(value) and low <= value <= high):
             limits = f"{low:g} to {high:,.0f} {kind.unit}"
             reason = "; the largest rain of a day on record is 1,825 mm" if variable == "rainfall" else ""
-            raise ConfigError(f"{option}: {given:g} {own or unit} a day must be {limits}{reason}")
+            raise ConfigError(f"{option}: {number:g} {own or unit} a day must be {limits}{reason}")
     return tuple(daily)
 
 

@@ -157,7 +157,7 @@ def load_scenarios(
     archive: Archive | str | None = None,
     settings: Settings | None = None,
     init_date: date | None = None,
-    given_release: bool = False,
+    planned_release: bool = False,
     progress: Progress | None = None,
 ) -> ScenarioModel:
     """The scenarios of a dam, from what the archive holds; fetches nothing.
@@ -166,7 +166,7 @@ def load_scenarios(
     ----------
     dam, archive, settings, init_date, progress
         As in `forebay.forecast`.
-    given_release
+    planned_release
         Whether scenarios give a planned release.
 
     Raises
@@ -176,22 +176,22 @@ def load_scenarios(
     """
     settings = settings or current_settings()
     dam = as_dam(dam, settings)
-    check_gauges(dam, given_release=given_release)
+    check_gauges(dam, planned_release=planned_release)
     with log_fields({"dam": dam.id}):
         with open_store(archive, settings, create=False) as store:
             daily_tables = readable_tables(dam, store, now=datetime.now(UTC), init_date=init_date)
         execution = local_execution(settings, progress)
-        return scenarios_of(dam, daily_tables, given_release=given_release, execution=execution)
+        return scenarios_of(dam, daily_tables, planned_release=planned_release, execution=execution)
 
 
-def check_gauges(dam: Dam, *, given_release: bool) -> None:
+def check_gauges(dam: Dam, *, planned_release: bool) -> None:
     """Raise `ConfigError` if the dam lacks the gauges that scenarios learn from."""
     if not dam.columns("rainfall"):
         raise ConfigError(
             f"{dam.name} has no rain gauge, so its scenarios have no past rain to learn from; add a gauge with "
             'role = "rainfall" to the dam file'
         )
-    if given_release and not dam.columns("release"):
+    if planned_release and not dam.columns("release"):
         raise ConfigError(
             f"{dam.name} has no release gauge, so --release has no past release to compare with; leave it out, or add "
             'a gauge with role = "release" to the dam file'
@@ -199,16 +199,16 @@ def check_gauges(dam: Dam, *, given_release: bool) -> None:
 
 
 def scenarios_of(
-    dam: Dam, daily_tables: DailyTables, *, given_release: bool = False, execution: Execution = SEQUENTIAL
+    dam: Dam, daily_tables: DailyTables, *, planned_release: bool = False, execution: Execution = SEQUENTIAL
 ) -> ScenarioModel:
     """The scenarios of a dam from its daily tables; `check_gauges` has passed."""
     newest = usable_values(daily_tables.newest, dam)
-    scenario_dam, known = known_ahead(newest, dam, max(dam.hindcast.leads), given_release=given_release)
+    scenario_dam, known = known_ahead(newest, dam, max(dam.hindcast.leads), planned_release=planned_release)
     ids = [name for forcing in scenario_dam.forcings for name in forcing.series]
     issues = pl.concat([daily_tables.forcings.filter(pl.col("forcing").is_in(ids)), known])
     samples = make_samples(daily_tables.known, daily_tables.newest, scenario_dam, issues)
-    hindcast = known_rain_hindcast(samples, scenario_dam, given_release=given_release, execution=execution)
-    release = observed_values(newest, KNOWN_RELEASE, dam) if given_release else None
+    hindcast = known_rain_hindcast(samples, scenario_dam, planned_release=planned_release, execution=execution)
+    release = observed_values(newest, KNOWN_RELEASE, dam) if planned_release else None
     day = scenario_day(hindcast, scenario_dam, release)
     return ScenarioModel(dam, day, rain_forecast(daily_tables.forcings, dam, daily_tables.init_date))
 

@@ -111,7 +111,7 @@ class KnownRain:
 
 @step("known_rain")
 def known_rain_hindcast(
-    samples: Samples, dam: Dam, *, given_release: bool = False, execution: Execution = SEQUENTIAL
+    samples: Samples, dam: Dam, *, planned_release: bool = False, execution: Execution = SEQUENTIAL
 ) -> KnownRain:
     """Hindcast of the models of scenarios.
 
@@ -119,10 +119,10 @@ def known_rain_hindcast(
     ----------
     samples
         With the observed rain of the coming days among the forcing inputs (`features.known_ahead.known_ahead`).
-    given_release
+    planned_release
         Whether the release of the coming days is known too, in these inputs.
     """
-    models = scenario_models(dam, given_release=given_release)
+    models = scenario_models(dam, planned_release=planned_release)
     points = point_forecasts(_with_no_rain(samples), dam, models, execution=execution)
     samples = replace(samples, outages=None)
     leads = list(dam.hindcast.leads)

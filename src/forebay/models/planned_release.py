@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from forebay.models.model import Array
 
 
-class GivenRelease:
+class PlannedRelease:
     """Change = model of the change at today's release + factor · change by the difference from today's release.
 
     The factor is 1 where a volume determines the change of the target, with a storage curve or a storage, and
-    otherwise the factor of `Balance`, 0 while there are too few past days for it. It is never negative: a larger release never gives a higher level. A day without
-    a known release of the coming days counts as one on which today's continues.
+    otherwise the factor of `Balance`, or 0 while it has too few past days. It is never negative: a larger release never
+    gives a higher level. A day without a known release of the coming days counts as one on which today's continues.
 
     Parameters
     ----------
