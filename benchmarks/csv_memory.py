@@ -56,8 +56,8 @@ finally:
 """A command of forebay, then its largest memory in KiB (`ru_maxrss` is that of the parent where that is larger)."""
 
 
-def peaks(lines: int, folder: Path) -> tuple[int, list[int]]:
-    """Size of the file, and memory above that of an idle program for a first and a second fetch, in bytes."""
+def write_file(lines: int, path: Path) -> None:
+    """Write a level and the rain of every third minute (simulated)."""
     rng = np.random.default_rng(1)
     start = datetime(2000, 1, 1)
     times = pl.datetime_range(start, start + timedelta(minutes=3 * (lines - 1)), "3m", eager=True)
@@ -66,7 +66,12 @@ def peaks(lines: int, folder: Path) -> tuple[int, list[int]]:
         "level": np.round(95 + np.cumsum(rng.normal(0, 0.001, lines)), 3),
         "rain": np.round(rng.gamma(0.1, 2, lines), 1),
     }
-    pl.DataFrame(table).write_csv(folder / "large.csv")
+    pl.DataFrame(table).write_csv(path)
+
+
+def peaks(lines: int, folder: Path) -> tuple[int, list[int]]:
+    """Size of the file, and memory above that of an idle program for a first and a second fetch, in bytes."""
+    write_file(lines, folder / "large.csv")
     (folder / "large.toml").write_text(DAM)
     idle = _peak("dams", folder=folder)
     fetch = ("fetch", "large.toml", "--archive", "sqlite:///large.db")

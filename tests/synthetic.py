@@ -196,6 +196,7 @@ def write_dam(dam: Dam, frame: pl.DataFrame, folder: Path, issued: pl.DataFrame 
         keys = gauge.model_dump(include={"role", "station", "name", "variable", "unit"})
         lines += ["[[gauges]]", 'source = "csv"', *(f'{key} = "{value}"' for key, value in keys.items())]
         lines += [f"latency_h = {gauge.latency_h}"]
+        lines += [f"substitute = {list(gauge.substitute)}"] if gauge.substitute else []
         lines += ["[gauges.file]", 'path = "small.csv"', 'date = "date"', f'value = "{gauge.column}"']
     for forcing in dam.forcings:
         assert issued is not None

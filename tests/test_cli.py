@@ -23,6 +23,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import catalogue
 from forebay.dams.local_time import init_time
 from forebay.errors import DataError
+from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.forecasts.issue import IssuedForecast
 from forebay.forecasts.storage import add_storage
 from forebay.tables import PROBABILITIES, RECENT_SCORES, SCORES
@@ -305,7 +306,7 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
     outlook = SimpleNamespace(probabilities=PROBABILITIES.empty())
     result = SimpleNamespace(
         dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage, outlook=outlook,
-        recent_scores=RECENT_SCORES.empty(),
+        recent_scores=RECENT_SCORES.empty(), substitutions=SUBSTITUTIONS.empty(),
     )  # fmt: skip
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
     content = forebay("forecast", write_dam(days=2), "--json").json

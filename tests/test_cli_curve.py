@@ -122,7 +122,7 @@ def test_a_dam_without_storage_gauge_shows_its_curve_and_cannot_be_fitted() -> N
     path = write_lake(CURVE, dam=small_dam())
     content = forebay("curve", path, "--json").json
     assert content["sentences"] == [
-        "There are no pairs to compare: the dam file has no gauge of storage beside a level."
+        "There are no pairs to compare: the dam file has no gauges of both level and storage."
     ]
     assert content["curves"][0]["survey"] == "survey 2011-06-30"
     result = forebay("curve", path, "--fit")
@@ -140,7 +140,7 @@ def test_without_an_archive_the_curve_is_shown_and_the_fit_is_refused(monkeypatc
     assert not Path("none.db").exists()
 
 
-def test_a_storage_as_target_has_no_pairs() -> None:
+def test_a_storage_as_target_without_a_level_has_no_pairs() -> None:
     dam = small_dam()
     gauges = tuple(gauge.model_copy(update={"variable": "storage", "unit": "ML"}) for gauge in dam.gauges)
     target = dam.target.model_copy(update={"variable": "storage", "unit": "ML"})
@@ -148,10 +148,29 @@ def test_a_storage_as_target_has_no_pairs() -> None:
                                pl.DataFrame({"date": ["2020-01-01"], "storage": [1.0]}), Path())  # fmt: skip
     result = forebay("curve", path)
     assert result.code == 1
-    assert "the target is storage, so there are no pairs of level and storage" in result.err
+    assert 'add one with role "level", variable "reservoir_level", or give a storage curve' in result.err
 
 
 def test_only_csv_is_written() -> None:
     result = forebay("curve", write_lake(CURVE), "-o", "curve.png")
     assert result.code == 2
     assert result.err == "forebay: curve.png: suffix '.png' is unknown; allowed is .csv\n"
+
+
+def test_a_storage_as_target_pairs_with_the_level_beside_it(tmp_path: Path) -> None:
+    """The draft gives the level a role; the curve is that of the same file with the level as target."""
+    days = 500
+    level = np.round(100 + 3 * np.sin(np.arange(days) / 40) + synthetic.ar1_series(days, sd=0.05), 2)
+    dates = pl.date_range(pl.date(2022, 1, 1), pl.date(2022, 1, 1) + pl.duration(days=days - 1), eager=True)
+    table = pl.DataFrame({"date": dates, "level_ft": level / 0.3048, "storage_ML": 20 * (level - 90) ** 2})
+    table.write_csv("lake.csv")
+    curves = []
+    for target in ("level_ft", "storage_ML"):
+        assert forebay("new", target.lower(), "--csv", "lake.csv", "--yes", "--set", f"target={target}").code == 0
+        result = forebay("curve", f"{target.lower()}.toml", "--json")
+        assert result.code == 0, result.err
+        assert (result.json["level_unit"], result.json["storage_unit"]) == ("ft", "ML")
+        curves.append(result.json["fit"]["points"])
+    assert load_dam("storage_ml.toml").columns("level") == ["reservoir_level_level_ft"]
+    assert np.array(curves[1]) == pytest.approx(np.array(curves[0]), rel=1e-6)
+    assert np.interp(100 / 0.3048, *np.array(curves[1]).T) == pytest.approx(2000, rel=1e-3)

@@ -129,6 +129,28 @@ def test_a_bad_cell_keeps_the_draft(folder: Path) -> None:
     assert (machine.code, machine.out) == (1, ""), "only JSON on the standard output"
 
 
+def test_a_failed_fetch_is_printed_once_and_quotes_the_file_of_the_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two gauges of a file in another folder: file, line, column and cell once, and one word in the table."""
+    (folder / "in").mkdir()
+    (folder / "out").mkdir()
+    rows = [f"2026-03-{7 + n // 24:02} {n % 24:02}:00,{437 + n / 100:.2f},{n % 5}" for n in range(72)]
+    (folder / "in" / "level.csv").write_text("time,level_m,rain_mm\n" + "\n".join(rows))
+    monkeypatch.chdir(folder / "out")
+    settings = ("--set", "level:stamp=instant", "--set", "time_zone=America/New_York")
+    result = forebay("new", "my_dam", "--csv", folder / "in" / "level.csv", "--yes", *settings)
+    assert result.code == 1
+    text = " ".join((result.out + result.err).split())
+    assert text.count("level.csv, line 28: the time 2026-03-08 02:00:00 does not exist in America/New_York") == 1
+    assert text.count("does not exist") == 1
+    assert result.out.count("failed") == 2
+    (folder / "in" / "level.csv").write_text("date,level_m\n2024-01-01,437.1\n2024-01-02,437.2\n2024-01-02,437.9\n")
+    twice = forebay("new", "my_lake", "--csv", folder / "in" / "level.csv", "--yes")
+    assert "level.csv, line 4: the time 2024-01-02" in twice.err
+    assert "level_m ('437.2' and '437.9')" in twice.err
+
+
 def dialogue(folder: Path, answers: list[tuple[str, str]], *arguments: str) -> tuple[int, str]:
     """Exit code and output of the command in a real terminal; each answer follows the text that it waits for."""
     main, child = pty.openpty()

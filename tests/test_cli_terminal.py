@@ -17,6 +17,8 @@ from tests.command_line import forebay
 INIT = date(2021, 4, 14)
 DAM = synthetic.dam()
 
+NO_LATENCY = dict.fromkeys(("latency_h", "learned_least_h", "learned_most_h", "fetches"))
+
 
 def issued(*, limitations: tuple[str, ...] = ()) -> IssuedForecast:
     """The last forecast of the synthetic dam, issued some hours later."""
@@ -48,7 +50,40 @@ def test_cells(capsys: pytest.CaptureFixture[str]) -> None:
     at = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
     terminal.table("Cells", [{"at": at, "yes": True, "no": False, "n": 12_345, "x": 1234.5678, "small": 0.000123456}])
     out = capsys.readouterr().out
-    assert all(text in out for text in ("2020-01-02T03:04+00:00", "yes", "no", "12345", "1,235", "0.0001235"))
+    assert all(text in out for text in ("2020-01-02T03:04+00:00", "yes", "no", "12345", "1,234.57", "0.0001235"))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(437.2345, "437.23"), (437.2, "437.2"), (123456.78, "123,457"), (-1234.5, "-1,234.5"), (0.25, "0.25")],
+)
+def test_a_number_keeps_its_centimetres_and_has_no_exponent(
+    number: float, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal.table("Numbers", [{"x": number}])
+    assert f" {text} " in capsys.readouterr().out
+
+
+def test_numbers_are_not_folded_in_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "PIPE_WIDTH", 60)
+    rows = [{"name": "a long text that is folded " * 3, **{f"column {n}": 1_234_567 for n in range(3)}}]
+    terminal.table("Narrow", rows)
+    out = capsys.readouterr().out
+    assert out.count("1234567") == 3
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_a_fetch_has_columns_for_counts_that_are_not_0(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"gauge": "reservoir_level", "rows": 5, "revised": 0, "withdrawn": 2, "age": 1}
+    row |= {"error": "a long text", "note": None}
+    terminal.print_fetch(DAM, [row])
+    out = capsys.readouterr().out
+    assert "withdrawn" in out
+    assert "revised" not in out
+    assert "failed" in out
+    assert "a long text" not in out, "the command's error has the sentence"
 
 
 def test_a_forecast_with_its_scores_and_limitations(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,14 +196,14 @@ def test_a_hindcast_has_the_best_reference_with_its_own_error(capsys: pytest.Cap
 
 
 def test_a_fetch_has_a_line_for_each_note(capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"gauge": DAM.target_gauge.column, "age": 3, "error": None, "note": None}
+    row = {"gauge": DAM.target_gauge.column, "age": 3, "error": None, "note": None} | NO_LATENCY
     terminal.print_fetch(DAM, [row, row | {"note": "3 readings are left out"}])
     assert capsys.readouterr().out.endswith("\n  · 3 readings are left out\n")
 
 
 def test_a_fetch_names_each_gauge_whose_newest_value_is_old(capsys: pytest.CaptureFixture[str]) -> None:
     gauge = DAM.target_gauge
-    row = {"gauge": gauge.column, "age": 4, "error": None, "note": None}
+    row = {"gauge": gauge.column, "age": 4, "error": None, "note": None} | NO_LATENCY
     terminal.print_fetch(DAM, [row])
     sentence = f"  · {gauge.title} ({gauge.source} {gauge.station}): the newest value is 4 days old; if the gauge has "
     assert sentence in capsys.readouterr().out

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.dams.csv_dates import month_names, parse_stamps
-from forebay.dams.csv_layout import TextLayout
-from forebay.dams.csv_text import normalize, parse_numbers
+from forebay.dams.csv_layout import FileLayout, TextLayout
+from forebay.dams.csv_numbers import parse_numbers
+from forebay.dams.csv_text import normalize
 from forebay.dams.dam import Dam
 from forebay.dams.gauge import Gauge
 from forebay.dams.value_checks import are_sentinels
@@ -430,3 +431,40 @@ def test_an_unprintable_quality_code_is_replaced() -> None:
     readings = parse(text, dam_with_file("x.csv", quality="q"))
     assert readings["quality_code"].to_list() == ["\ufffd[2J", "G"]
     assert readings["value"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "expected"),
+    [
+        ("29/02/2567", "%d/%m/%Y", datetime(2024, 2, 29)),
+        ("2567-12-31 24:00", "%Y-%m-%d %H:%M", datetime(2025, 1, 1)),
+        ("1 Mar 2567 08:05:06.5", "%d %b %Y %H:%M:%S", datetime(2024, 3, 1, 8, 5, 6, 500_000)),
+        ("Thu, 29/02/2567", "%a, %d/%m/%Y", datetime(2024, 2, 29)),
+        ("29/02/67", "%d/%m/%Y", None),
+    ],
+)
+def test_years_of_the_buddhist_calendar(text: str, form: str, expected: datetime | None) -> None:
+    assert parse_stamps(pl.Series([text]), form, calendar="buddhist").to_list() == [expected]
+
+
+def test_years_too_late_name_the_key_of_the_calendar() -> None:
+    dam = dam_with_file("x.csv", separator=";", date_format="%d/%m/%Y")
+    with pytest.raises(SourceError, match=r'line 2: \'01/03/2567\' in column .* set calendar = "buddhist"'):
+        csv_files.parse_readings(b"date;level\n01/03/2567;1\n", [dam.target_gauge], dam)
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ({"calendar": "buddhist", "date_format": "%d.%m.%y"}, "needs a date_format with %Y"),
+        ({"date_format": "%d.%m.%Y %a"}, "the name of a weekday is read only there"),
+        ({"comment": ("#", "")}, "'' must be the text that comment lines begin with"),
+        ({"comment": ()}, "'' must be the text that comment lines begin with"),
+        ({"decimal_comma": True, "thousands": "lakh"}, "is the decimal mark too"),
+        ({"brackets": "minus"}, "brackets"),
+        ({"remarks": ("",)}, "remarks"),
+    ],
+)
+def test_a_wrong_key_of_an_odd_file_is_refused(layout: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FileLayout.model_validate({"path": "x.csv", "date": "d", "value": "v", **layout})

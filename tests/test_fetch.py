@@ -120,6 +120,10 @@ def test_a_first_fetch_stores_the_complete_record(dam: Dam, archive: Archive, ag
         "unavailable": 2,
         "newest": day_start(TODAY - timedelta(days=2), ZONE),  # yesterday's reading has no value
         "age": 2,
+        "latency_h": 0.0,
+        "learned_least_h": None,
+        "learned_most_h": None,
+        "fetches": 1,
         "error": None,
         "note": None,
     }

@@ -22,7 +22,7 @@ import pytest
 from forebay.archive.store import open_archive
 from forebay.dams.dam_file import load_dam
 from forebay.draft.answers import Answers
-from forebay.draft.candidates import candidates, weather_points
+from forebay.draft.candidates import Candidate, candidates, drivers_near, far_notes, weather_points
 from forebay.draft.ranking import rank_drivers
 from forebay.jobs.new_dam import NearbySearch, draft_near
 from forebay.services import SERVICES
@@ -330,6 +330,26 @@ def test_of_two_series_the_longer_one_is_a_candidate() -> None:
     (candidate,), notes = candidates(nearby, date(2026, 11, 28))
     assert candidate.keys["station"] == "A.Stor.Inst.1Hour.0.rev"
     assert notes == []
+    unread = series.with_columns(
+        variable=pl.when(pl.col("code").str.ends_with("new")).then(None).otherwise("variable"),
+        code=pl.col("code").str.replace("1Hour.0.raw", "~1Day.0.raw", literal=True),
+    )
+    _, notes = candidates(replace(nearby, series=unread), date(2026, 11, 28))
+    assert notes == [
+        "cwms: 1 series left out, because no gauge reads their kind or interval: A.Stor.Inst.~1Day.0.raw",
+        "1 series left out, because they measure something else, or in an unknown unit",
+    ]
+
+
+def test_gauges_beyond_the_nearest_five_are_counted() -> None:
+    def rain(n: int, variable: str = "rainfall") -> Candidate:
+        return Candidate("usgs", f"G{n}", variable, "mm", {"station": str(n)}, float(n), None, None)
+
+    target = rain(0, "reservoir_level")
+    series = [target, *(rain(n) for n in range(1, 9)), rain(9, "temperature")]
+    drivers = drivers_near(series, target)
+    assert [one.name for one in drivers] == ["G1", "G2", "G3", "G4", "G5", "G9"]
+    assert far_notes(series, target, drivers) == ["3 more of rainfall within the radius; the nearest 5 are ranked"]
 
 
 def test_the_weather_point_is_a_valid_gauge() -> None:
@@ -351,10 +371,13 @@ def test_gains_of_known_drivers() -> None:
     drivers = [column for column in columns if column != dam.target_gauge.column]
     values |= {drivers[0]: rain, drivers[1]: few}
     daily = pl.DataFrame({name: pl.Series(array, nan_to_null=True) for name, array in values.items()})
+    daily = daily.with_columns(date=pl.date(2020, 1, 1) + pl.duration(days=pl.int_range(pl.len())))
     daily = daily.with_columns([pl.lit(None, pl.String).alias(f"{name}_flag") for name in columns])
     scores = rank_drivers(daily, dam)
     assert next(iter(scores)) == drivers[0]
     assert scores[drivers[0]].gain > 0.3
+    # three lagged changes, the first of them missing, and the change to the next day
+    assert scores[drivers[0]].overlap == f"{days - 4} days from 2020-01-04 to {date(2020, 1, 1) + timedelta(days - 2)}"
     assert (scores[drivers[0]].lag, scores[drivers[0]].correlation > 0.8) == (0, True)
     assert np.isnan(scores[drivers[1]].gain) and not scores[drivers[1]].is_useful
     assert all(abs(scores[column].gain) < 0.01 and not scores[column].is_useful for column in drivers[2:])
@@ -371,6 +394,7 @@ def test_the_ranking_tests_on_other_days_than_it_fits() -> None:
     values = {column: random_numbers.normal(0, 1, days) for column in drivers}
     values[dam.target_gauge.column] = 100 + np.cumsum(change)
     daily = pl.DataFrame(values).with_columns([pl.lit(None, pl.String).alias(f"{name}_flag") for name in columns])
+    daily = daily.with_columns(date=pl.date(2020, 1, 1) + pl.duration(days=pl.int_range(pl.len())))
     gains = [score.gain for score in rank_drivers(daily, dam).values()]
     assert len(gains) > 3
     assert np.mean(gains) < 0, "noise makes forecasts of other days worse"

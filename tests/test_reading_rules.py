@@ -130,6 +130,7 @@ NO_RULES_OF_READINGS: dict[str, dict[str, object]] = {
     "valid_range": {"valid_range": (0.0, 100.0)},
     "sentinels": {"sentinels": {"values": (-1.0,)}},
     "accept": {"accept": ({"from": date(2024, 1, 9), "reason": "works"},)},
+    "substitute": {"substitute": ("212243",)},
 }
 
 

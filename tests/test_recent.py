@@ -45,7 +45,7 @@ def levels(days: int = 800, value: float = 10.0) -> pl.DataFrame:
 @pytest.mark.parametrize(("error", "inside_80", "inside_90"), [(0.1, 1.0, 1.0), (-0.42, 0.0, 1.0), (0.5, 0.0, 0.0)])
 def test_error_and_intervals(error: float, inside_80: float, inside_90: float) -> None:
     """The 80% interval is the median ± .4 m, the 90% interval ± .45 m."""
-    table = pl.concat([forecasts(500, error=error), forecasts(500, error=3.0, model="no_change")])
+    table = pl.concat([forecasts(500, error=3.0, model="no_change"), forecasts(500, error=error)])
     scores = recent_scores(table, levels(), UNTIL, source="hindcast")
     assert scores["lead_time"].to_list() == [1, 3, 7]
     assert scores["n"].to_list() == [365] * 3

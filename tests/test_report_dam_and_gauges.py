@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from forebay.archive.latency import LearnedLatency
 from forebay.dams.dam import Dam
 from tests.report_examples import example_report, section_text
 
@@ -52,6 +53,19 @@ def test_the_section_lists_gauges_and_the_last_fetch() -> None:
     assert "stream A creek simulated creek stream level m mean, daily 00:00" in text.replace("Stream", "stream")
     assert "Last fetch gauge rows The lake 1,200" in text
     assert "File" not in text
+
+
+def test_the_section_shows_learned_latencies_and_substitutes() -> None:
+    report = example_report()
+    gauges = [g.model_copy(update={"substitute": ("r2",)} if g.station == "r1" else {}) for g in report.dam.gauges]
+    dam = report.dam.model_copy(update={"gauges": tuple(gauges)})
+    learned = {"rainfall_r1": LearnedLatency(45, 44, 9.2, 32.1), "rainfall_r2": LearnedLatency(29, 28)}
+    text = section_text("dam_and_gauges", replace(report, dam=dam, latencies=learned))
+    assert "00:00 0 h; learned 9–33 h, 45 fetches Rainfall 2" in text
+    assert "Known after Substitutes" in text
+    assert "Substitutes" not in section_text("dam_and_gauges", report)
+    few = replace(report, latencies={"rainfall_r2": LearnedLatency(29, 28)})
+    assert "learned" not in section_text("dam_and_gauges", few)
 
 
 def test_times_of_the_last_fetch_are_those_of_the_dam() -> None:

@@ -1,7 +1,9 @@
 """`forebay.forecasts.storage`: level, storage and percentage of forecasts; what is unknown is null with its reason."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from forebay.dams.curves import StorageCurve
 from forebay.dams.dam import Dam
 from forebay.dams.thresholds import ReferenceLevel
 from forebay.forecasts.storage import add_storage
+from forebay.jobs.datasets import forecast_dataset, write_netcdf
 from forebay.tables import FORECASTS, STORAGE_FORECASTS
 from tests import synthetic
 from tests.test_curves import curves, shares
@@ -208,3 +211,33 @@ def test_quantiles_of_the_level_are_the_same_quantiles_of_the_storage(curve: Sto
         assert table["storage_percent"].is_between(-1e-9, 100 + 1e-9).all()
     else:
         assert table["storage_percent"].null_count() == len(levels)
+
+
+def test_the_netcdf_file_has_storage_and_percentage_with_their_survey(tmp_path: Path) -> None:
+    """A value beyond the curve is NaN, not 0; the attributes have units, survey and denominator."""
+    xarray = pytest.importorskip("xarray")
+    dam = make_dam(full_supply=ReferenceLevel(value=100.0))
+    forecasts = synthetic.forecasts(dam, synthetic.daily(dam), [INIT]).filter(pl.col("model") == "default")
+    forecasts = forecasts.with_columns(level=pl.when(pl.col("quantile") == 0.5).then(97.5).otherwise(111.0))
+    table = add_storage(forecasts, dam, INIT)
+    write_netcdf(forecast_dataset(table, dam), tmp_path / "forecast.nc", now=datetime(2021, 4, 15, tzinfo=UTC))
+    with xarray.open_dataset(tmp_path / "forecast.nc", decode_timedelta=True) as dataset:
+        for name, value, unit in (("storage", 500.0, "megaliter"), ("storage_percent", 50.0, "percent")):
+            values = dataset[name]
+            assert (values.sel(quantile=0.5).values == value).all()
+            assert np.isnan(values.sel(quantile=0.95).values).all()
+            assert (values.attrs["units"], values.attrs["survey_date"]) == (unit, "2011-06-30")
+            assert "is above the storage curve, 90 to 110 m" in values.attrs["comment"]
+        assert dataset["storage_percent"].attrs["percent_of"].startswith("storage at full supply level 100 m: 1,000 ML")
+        assert dataset["storage"].attrs["long_name"] == "storage by the storage curve, forecast"
+        assert "reservoir_level" not in dataset, "the target is the variable level"
+
+
+def test_a_dataset_without_a_curve_has_no_storage_and_an_unknown_percentage() -> None:
+    pytest.importorskip("xarray")
+    dam = make_dam(storage_curves=())
+    forecasts = synthetic.forecasts(dam, synthetic.daily(dam), [INIT]).filter(pl.col("model") == "default")
+    dataset = forecast_dataset(add_storage(forecasts, dam, INIT), dam)
+    assert "storage" not in dataset
+    assert np.isnan(dataset["storage_percent"].values).all()
+    assert "the dam file has no storage curve" in dataset["storage_percent"].attrs["comment"]

@@ -22,7 +22,7 @@ from forebay.screen.storage_pairs import (
     errors_by_segment,
     find_breaks,
     is_constant,
-    storage_gauge,
+    pair_gauges,
     storage_pairs,
     tolerance_of,
     units_of,
@@ -245,7 +245,7 @@ def test_flagged_values_are_no_pairs_and_units_are_those_of_the_dam_file() -> No
     day = daily["date"][300]
     assert storage_pairs(daily, dam, since=day)["date"].min() == day
     assert storage_pairs(daily, dam, until=day)["date"].max() == day
-    assert storage_gauge(synthetic.dam()) is None
+    assert pair_gauges(synthetic.dam()) is None
     assert storage_pairs(synthetic.daily(synthetic.dam()), synthetic.dam()).is_empty()
 
 

@@ -9,6 +9,7 @@ between the two databases.
 `archive_schema`        version: one row, the number of this schema
 `lease`                 no row, or the process that writes (`lease.Holder`); times in µs since 1970 UTC
 `weather_…`             runs of weather models (`weather_tables`)
+`gauge_fetch`           days of each successful fetch (`fetch_log`)
 ======================  =====================================================================================
 """
 
@@ -21,14 +22,14 @@ from dataclasses import asdict
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, read_only, upgrade, urls, weather_tables
+from forebay.archive import engines, fetch_log, read_only, upgrade, urls, weather_tables
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -141,6 +142,11 @@ class Database:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
                     upgrade.add_weather(connection, _version)
+                self._version = upgrade.WITHOUT_FETCHES
+            if self._version == upgrade.WITHOUT_FETCHES:
+                with self.transaction() as connection:
+                    self._lease.confirm(connection)
+                    upgrade.add_fetches(connection, _version)
                 self._version = SCHEMA_VERSION
             yield
 
@@ -148,6 +154,11 @@ class Database:
     def has_weather(self) -> bool:
         """Whether the archive has tables of weather forecasts."""
         return self._version > upgrade.WITHOUT_WEATHER
+
+    @property
+    def has_fetches(self) -> bool:
+        """Whether the archive has the table of fetches."""
+        return self._version > upgrade.WITHOUT_FETCHES
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -243,6 +254,7 @@ class Database:
         for table in (_observation, _series):
             connection.execute(sa.delete(table))
         weather_tables.clear(connection)
+        fetch_log.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
@@ -274,7 +286,8 @@ class Database:
             "a fetch that lies in the future": sa.select(sa.func.count()).where(column.fetched_at > now),
         }
         counts = {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
-        return counts | (weather_tables.faults(connection, now) if self.has_weather else {})
+        counts |= weather_tables.faults(connection, now) if self.has_weather else {}
+        return counts | (fetch_log.faults(connection, _series, now) if self.has_fetches else {})
 
     def now(self, connection: sa.Connection) -> int:
         """The time by the database's clock, which all machines share (µs since 1970 UTC)."""
@@ -318,6 +331,7 @@ class Database:
                 if version is None:
                     _metadata.create_all(connection)
                     weather_tables.METADATA.create_all(connection)
+                    fetch_log.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:
@@ -329,7 +343,7 @@ class Database:
             with self.translate_errors():
                 upgrade.upgrade(self.engine, _series, _version, file=self.file)
             version = upgrade.WITHOUT_LEASE
-        if version not in (upgrade.WITHOUT_LEASE, upgrade.WITHOUT_WEATHER, SCHEMA_VERSION):
+        if version not in (*upgrade.READABLE, SCHEMA_VERSION):
             raise ConfigError(
                 f"archive {self.where} has schema version {version}, this forebay reads {SCHEMA_VERSION}; "
                 "use the forebay that wrote it (or a newer one), or another archive"

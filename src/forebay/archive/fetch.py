@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -45,6 +46,10 @@ FETCHES = Table(
         "unavailable": pl.Int64(),  # stored readings that the agency marks as missing
         "newest": INSTANT,  # start of the newest stored interval with a plausible value
         "age": pl.Int64(),  # days from that to today, station-local
+        "latency_h": pl.Float64(),  # by the dam file: hours until a reading is available
+        "learned_least_h": pl.Float64(),  # bounds of the same as the fetches show it (`archive.latency`)
+        "learned_most_h": pl.Float64(),
+        "fetches": pl.Int64(),  # recorded fetches of the gauge
         "error": pl.String(),  # why the fetch of this gauge failed; null if it did not
         "note": pl.String(),  # what was left out, and what to do; null if nothing
     },
@@ -191,28 +196,29 @@ def fetch_dam(
     """
     request.check(dam)
 
-    def jobs() -> list[tuple[str | None, Callable[[], GaugeReadings]]]:
-        return [
-            (
-                gauge.source if SERVICES[gauge.source].url else None,
-                partial(fetch_spans, fetch, gauge, dam, spans, settings=settings, now=request.now),
-            )
-            for gauge, spans in _spans(dam, archive, settings, request)
-        ]
+    def job(gauge: Gauge, spans: Sequence[Span]) -> tuple[str | None, Callable[[], GaugeReadings]]:
+        host = gauge.source if SERVICES[gauge.source].url else None
+        return host, partial(fetch_spans, fetch, gauge, dam, spans, settings=settings, now=request.now)
 
     errors: dict[str, SourceError | DataError] = {}
     rows = []
-    with archive.lease(), prefetch(jobs(), settings.http.requests_at_once) as results:
-        for count, (gauge, result) in enumerate(zip(dam.gauges, results, strict=True)):
+    with ExitStack() as stack:
+        stack.enter_context(archive.lease())
+        planned = _spans(dam, archive, settings, request)
+        jobs = [job(gauge, spans) for gauge, spans in planned]
+        results = stack.enter_context(prefetch(jobs, settings.http.requests_at_once))
+        for count, ((gauge, spans), result) in enumerate(zip(planned, results, strict=True)):
             if progress is not None:
                 progress(gauge, count)
             fetched = result()
-            appended = AppendResult(0, 0, 0, 0)
+            appended, stamp = AppendResult(0, 0, 0, 0), request.stamp()
             error = fetched.error
             try:
                 with step("store", {"dam": dam.id, "gauge": gauge.column}):
-                    appended = _store(fetched, gauge, dam, archive, request)
+                    appended = _store(fetched, gauge, dam, archive, request, stamp)
                     add_counts(vars(appended))
+                    if fetched.error is None:
+                        archive.record_fetch(gauge, spans, stamp)
             except (DataError, SourceError) as append_error:
                 error = append_error
             if error is not None:
@@ -267,14 +273,16 @@ def _spans(
     return [(gauge, due_spans(gauge, stored.filter(**gauge.series), context)) for gauge in dam.gauges]
 
 
-def _store(fetched: GaugeReadings, gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest) -> AppendResult:
-    """Counts of the append of a gauge's readings, which come from a file as a whole."""
+def _store(
+    fetched: GaugeReadings, gauge: Gauge, dam: Dam, archive: Archive, request: FetchRequest, stamp: datetime
+) -> AppendResult:
+    """Counts of the append of a gauge's readings, which come from a file as a whole; `stamp` is their `fetched_at`."""
     if fetched.readings.is_empty():
         if fetched.error is None and gauge.file is not None:
             _refuse_empty_file(gauge, dam, archive, request)
         return AppendResult(0, 0, 0, 0)
     complete = _complete_days(gauge, dam, request) if fetched.error is None else None
-    return archive.append(fetched.readings, request.stamp(), gauge=gauge, complete=complete)
+    return archive.append(fetched.readings, stamp, gauge=gauge, complete=complete)
 
 
 def _complete_days(gauge: Gauge, dam: Dam, request: FetchRequest) -> LocalDays | None:
@@ -333,6 +341,10 @@ def _weather_counts(forecasts: WeatherFetch, archive: Archive, request: FetchReq
         "unavailable": 0,
         "newest": newest,
         "age": None if newest is None else (request.now - newest).days,
+        "latency_h": None,
+        "learned_least_h": None,
+        "learned_most_h": None,
+        "fetches": None,
     }
 
 
@@ -345,11 +357,16 @@ def _archive_state(gauge: Gauge, dam: Dam, archive: Archive, request: FetchReque
     requested = stored.filter(pl.col("day").is_between(request.since or date.min, request.until or date.max))
     first, last = requested.select(pl.col("day").min().alias("first"), pl.col("day").max().alias("last")).row(0)
     today = local_date(request.now, dam.time_zone)
+    learned = archive.learned_latency(gauge, dam.time_zone)
     return {
         "missing": (last - first).days + 1 - requested["day"].n_unique() if requested.height else 0,
         "unavailable": requested.filter(pl.col("quality") == "missing").height,
         "newest": newest["time"].first(),
         "age": (today - newest["day"][0]).days if newest.height else None,
+        "latency_h": gauge.latency_h,
+        "learned_least_h": learned.least_h,
+        "learned_most_h": learned.most_h,
+        "fetches": learned.fetches,
     }
 
 

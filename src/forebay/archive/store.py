@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
+from forebay.archive import fetch_log
+from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.series import NO_RULES, adoption, series_of
 from forebay.archive.views import (
@@ -23,6 +25,7 @@ from forebay.archive.views import (
     known_versions,
     newest_versions,
     revisions,
+    without_placeholders,
 )
 from forebay.archive.weather import WeatherArchive
 from forebay.errors import ConfigError, DataError
@@ -208,6 +211,61 @@ class Archive:
         both = current.join(readings, on="time", suffix="_incoming")
         is_same = both["raw_value"].eq_missing(both["raw_value_incoming"])
         return both.height == current.height and 2 * int(is_same.sum()) >= current.height
+
+    def record_fetch(self, gauge: Gauge, spans: Sequence[tuple[date | None, date]], fetched_at: datetime) -> None:
+        """Store that a fetch of `gauge` got a complete answer on `spans` of days: readings that it lacks did not exist.
+
+        A series without any reading has no record of its fetches.
+        """
+        stamp = _utc(fetched_at, "fetched_at")
+        with self._database.writing() as connection:
+            labels = series_of(self._database.series(connection, [gauge.station]), [gauge])
+            stored = fetch_log.fetches(connection, labels["id"])
+            if labels.is_empty() or (stored["fetched_at"] >= stamp).any():
+                return  # the clock went backwards: the order of the fetches is unknown
+            rows = [(labels["id"][0], stamp, last, first) for first, last in spans]
+            fetch_log.add(connection, pl.DataFrame(rows, schema=fetch_log.FETCHED_SPANS, orient="row"))
+
+    def fetches(self, gauge: Gauge) -> pl.DataFrame:
+        """fetched_at, first_day (null: start of the record), last_day of each recorded fetch of `gauge`, by time."""
+        with self._database.reading() as connection:
+            labels = series_of(self._database.series(connection, [gauge.station]), [gauge])
+            series: list[int] = labels["id"].to_list() if self._database.has_fetches else []
+            if not series:
+                return pl.DataFrame(schema=fetch_log.FETCHED_SPANS).drop("series")
+            return fetch_log.fetches(connection, series).drop("series")
+
+    def first_arrived(self, gauge: Gauge) -> pl.DataFrame:
+        """The first version with a value of each reading of `gauge`; the first one if none has a value."""
+        labels, versions = self._versions([gauge], None)
+        return _with_labels(first_versions(without_placeholders(versions)), labels)
+
+    def arrived_at(self, gauge: Gauge, instant: datetime, time_zone: str) -> pl.DataFrame:
+        """Readings of `gauge` as by `known_at`, without those that a fetch looked for in vain at `instant` or later.
+
+        An empty cell that gets a value later is no reading until then.
+        """
+        labels, versions = self._versions([gauge], None)
+        versions = without_placeholders(versions)
+        misses = last_misses(versions, self.fetches(gauge), gauge, time_zone)
+        known = known_versions(
+            versions.with_columns(misses), gauge, _utc(instant, "instant"), time_zone, pl.col("missed_at")
+        )
+        return _with_labels(known, labels)
+
+    def missed(self, gauge: Gauge, time_zone: str) -> pl.DataFrame:
+        """time, missed_at of the readings of `gauge` that a fetch looked for in vain when they were due, by time."""
+        fetches = self.fetches(gauge)
+        readings = OBSERVATIONS.empty() if fetches.is_empty() else self.first_arrived(gauge)
+        return missed_readings(readings, fetches, gauge, time_zone)
+
+    def learned_latency(self, gauge: Gauge, time_zone: str) -> LearnedLatency:
+        """Latency of `gauge` as its fetches show it."""
+        fetches = self.fetches(gauge)
+        if fetches["fetched_at"].n_unique() < MIN_FETCHES:
+            return LearnedLatency(fetches["fetched_at"].n_unique(), 0)
+        valued = self.first_arrived(gauge).filter(pl.col("value").is_not_null())
+        return learned_latency(valued, fetches, gauge, time_zone)
 
     def as_of(self, gauges: Sequence[Gauge], instant: datetime | None = None) -> pl.DataFrame:
         """Readings of `gauges` as stored at `instant` (by default now): the newest version fetched until then."""

@@ -7,6 +7,8 @@ Schema 2 had no table `lease`. Reading needs none, so the first write adds it. B
 archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
 
 Schema 3 had no tables of weather forecasts. Reading gives none, and the first write adds the tables, under the lease.
+
+Schema 4 had no table of fetches. Reading gives none, and the first write adds the table, under the lease.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from forebay.archive import engines, weather_tables
+from forebay.archive import engines, fetch_log, weather_tables
 from forebay.archive.backup_file import staged_file
 from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
@@ -30,6 +32,12 @@ WITHOUT_LEASE = 2
 
 WITHOUT_WEATHER = 3
 """The schema version that has no weather forecasts; it must be upgraded before anything is written."""
+
+WITHOUT_FETCHES = 4
+"""The schema version that records no fetches; it must be upgraded before anything is written."""
+
+READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_FETCHES)
+"""Older schema versions that can be read as they are."""
 
 
 def upgrade(engine: sa.Engine, series: sa.Table, version: sa.Table, *, file: Path | None) -> None:
@@ -70,6 +78,13 @@ def add_weather(connection: sa.Connection, version: sa.Table) -> None:
     if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_WEATHER:
         weather_tables.METADATA.create_all(connection)
         connection.execute(sa.update(version).values(version=WITHOUT_WEATHER + 1))
+
+
+def add_fetches(connection: sa.Connection, version: sa.Table) -> None:
+    """Upgrade an archive of schema version 4 under its lease. Its tables stay as they are."""
+    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_FETCHES:
+        fetch_log.METADATA.create_all(connection)
+        connection.execute(sa.update(version).values(version=WITHOUT_FETCHES + 1))
 
 
 def _back_up(engine: sa.Engine, file: Path) -> None:

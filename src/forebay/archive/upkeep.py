@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, weather_tables
+from forebay.archive import engines, fetch_log, weather_tables
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
@@ -245,11 +245,12 @@ def _copy_versions(
                 target.insert(write, page.with_columns(series=pl.lit(new, pl.Int64)))
         if source.has_weather:
             weather_tables.copy(read, write)
+        if source.has_fetches:
+            fetch_log.copy(read, write, dict(zip(labels["id"], ids, strict=True)))
         copy = _checksums(target, write)
         _refuse_difference(_checksums(source, read), copy, target.where)
     with target.reading() as connection:
-        size = engines.archive_size(connection)
-    versions = sum(count for count, _ in copy.values())
+        size, versions = engines.archive_size(connection), target.count(connection)
     return CopyReport(source.where, target.where, labels.height, versions, size, replaced_backup)
 
 
@@ -264,14 +265,16 @@ def _copy_file(source: Database, part: Path, path: Path) -> None:
 
 
 def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
-    """Label of each series, also of weather forecasts → number of its versions, and the sum of their hashes."""
-    sums = {}
+    """Label of each series, also of weather forecasts and of fetches → number of rows, and the sum of their hashes."""
+    sums: dict[tuple[object, ...], tuple[int, int]] = {}
     for series, *label in database.series(connection).select("id", *SERIES, "reading_rules").iter_rows():
         count, total = 0, np.uint64(0)
         for page in database.pages(connection, series):
             hashes = page.drop("series").hash_rows().to_numpy()
             count, total = count + len(hashes), np.sum(hashes, initial=total)  # unsigned: it wraps around
         sums[tuple(label)] = count, int(total)
+        if database.has_fetches and (spans := fetch_log.checksum(connection, series))[0]:
+            sums["gauge_fetch", *label] = spans
     return sums | (weather_tables.checksums(connection) if database.has_weather else {})
 
 

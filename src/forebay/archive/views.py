@@ -46,21 +46,37 @@ def revisions(versions: pl.DataFrame) -> pl.DataFrame:
     return versions.with_columns(*old, _same_key(1).alias("same")).filter("same").drop("same")
 
 
+def without_placeholders(versions: pl.DataFrame) -> pl.DataFrame:
+    """`versions` without those of each key before its first value: cells that an agency fills later."""
+    has_value = pl.col("value").is_not_null()
+    return versions.filter(has_value.cum_max().over(KEY) | ~has_value.any().over(KEY))
+
+
 def _same_key(rows: int) -> pl.Expr:
     """Whether a row has the key of the row that is `rows` before it; versions are sorted by key."""
     same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(rows) for name in KEY)
     return same.fill_null(False)  # null: there is no such row
 
 
-def known_versions(versions: pl.DataFrame, gauge: Gauge, instant: datetime, time_zone: str) -> pl.DataFrame:
+def known_versions(
+    versions: pl.DataFrame, gauge: Gauge, instant: datetime, time_zone: str, missed_at: pl.Expr | None = None
+) -> pl.DataFrame:
     """The version of each key that is known at `instant`, as if the gauge had always been fetched on time.
 
     The first version of a key is known from the end of its interval plus the gauge's latency, or from `fetched_at` if
     that is earlier: a record fetched today was published long ago. A revision is known from its `fetched_at` on.
+
+    Parameters
+    ----------
+    missed_at
+        The last fetch that looked for the reading in vain: its first version is known only after it.
     """
     published = interval_end(pl.col("time"), gauge, time_zone) + gauge.ready_after
     known = pl.when(_same_key(1)).then("fetched_at").otherwise(pl.min_horizontal("fetched_at", published))
-    return current_versions(versions.filter(known <= instant))
+    is_known = known <= instant
+    if missed_at is not None:
+        is_known &= _same_key(1) | (missed_at < instant).fill_null(True)
+    return current_versions(versions.filter(is_known))
 
 
 def interval_end(start: pl.Expr, gauge: Gauge, time_zone: str) -> pl.Expr:

@@ -10,10 +10,13 @@ import polars as pl
 from forebay.charts.forecast_tables import QUANTILE_COLUMNS
 from forebay.days.daily import FLAGGED_GRADES
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit
+from forebay.features.substitutes import SUBSTITUTED
 from forebay.screen.flags import VALID_REASONS, active_flags, daily_known_on
 from forebay.tables import flag_of
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from forebay.dams.dam import Dam
     from forebay.dams.gauge import Gauge
 
@@ -62,6 +65,22 @@ def gauge_status(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, *, age_days
             "flag": _last_flags(daily.tail(LAST_DAYS), flags, gauge),
         })  # fmt: skip
     return pl.DataFrame(rows, schema=_STATUS)
+
+
+def add_substitutes(status: pl.DataFrame, substitutions: pl.DataFrame, dam: Dam, init_date: date) -> pl.DataFrame:
+    """`status` with a flag on each gauge whose newest input is an estimate: "substituted: Rain B on 2020-02-09".
+
+    Parameters
+    ----------
+    substitutions
+        `features.substitutes.SUBSTITUTIONS`.
+    """
+    labels, flags = gauge_labels(dam), dict(zip(status["gauge"], status["flag"], strict=True))
+    current = substitutions.filter(pl.col("init_date") == init_date)
+    for gauge, day, source in current.select("gauge", "date", "substitute").iter_rows():
+        text = f"{SUBSTITUTED}: {labels[source]} on {day}"
+        flags[labels[gauge]] = f"{flags[labels[gauge]]}, {text}".removeprefix(", ")
+    return status.with_columns(pl.Series("flag", list(flags.values()), dtype=pl.String))
 
 
 def _last_flags(daily: pl.DataFrame, flags: pl.DataFrame, gauge: Gauge) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,16 +20,18 @@ from forebay.charts.forecast_tables import (
     reference_levels,
 )
 from forebay.charts.formats import TargetFormat
-from forebay.charts.gauge_status import beyond_record, gauge_status, recorded_range
+from forebay.charts.gauge_status import add_substitutes, beyond_record, gauge_status, recorded_range
 from forebay.charts.interval_coverage import interval_coverage
 from forebay.charts.rises import Rise, largest_rise
 from forebay.charts.storage_tables import storage_fan
 from forebay.charts.style import Heading
 from forebay.features.later_levels import no_levels
+from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.screen.flags import screen_daily
 from forebay.tables import FORECAST_VALUE, RECENT_SCORES
 
 if TYPE_CHECKING:
+    from forebay.archive.latency import LearnedLatency
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import Reading
     from forebay.forecasts.issue import IssuedForecast
@@ -65,6 +68,10 @@ class Report:
         Probabilities of reaching thresholds; None where they were not computed.
     recent_scores
         `tables.RECENT_SCORES`: errors and intervals of the last 365 days.
+    substitutions
+        `features.substitutes.SUBSTITUTIONS` of the hindcast and of the forecast.
+    latencies
+        Column of a gauge → its latency as the fetches show it.
     """
 
     dam: Dam
@@ -79,6 +86,8 @@ class Report:
     forecast_value: pl.DataFrame = field(default_factory=FORECAST_VALUE.empty)
     outlook: Outlook | None = None
     recent_scores: pl.DataFrame = field(default_factory=RECENT_SCORES.empty)
+    substitutions: pl.DataFrame = field(default_factory=SUBSTITUTIONS.empty)
+    latencies: Mapping[str, LearnedLatency] = field(default_factory=dict)
 
     @property
     def heading(self) -> Heading:
@@ -136,7 +145,8 @@ class Report:
     @cached_property
     def gauge_status(self) -> pl.DataFrame:
         """Age and flags of the newest value of every gauge."""
-        return gauge_status(self.daily, self.flags, self.dam, age_days=self.forecast.age_days)
+        status = gauge_status(self.daily, self.flags, self.dam, age_days=self.forecast.age_days)
+        return add_substitutes(status, self.substitutions, self.dam, self.forecast.init_date)
 
     @cached_property
     def record(self) -> pl.DataFrame:

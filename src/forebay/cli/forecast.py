@@ -162,7 +162,7 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
 
 
 def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object]:
-    dam, issued = result.dam, result.issued
+    dam, issued, substitutions = result.dam, result.issued, result.substitutions
     return {
         "dam": dam.id,
         "simulated": dam.simulated,
@@ -176,6 +176,7 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "thresholds_withheld_from": issued.withheld_from,
         "current": not (issued.stale or issued.is_retrospective),
         "lacks": issued.limitations,
+        "substitutions": substitutions.filter(substitutions["init_date"] == issued.init_date).to_dicts(),
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),
         "forcings": issued.forcings,

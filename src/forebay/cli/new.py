@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, archive_at, dam_named, point_of, print_result, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, archive_at, point_of, print_result, settings_in_force
 from forebay.errors import ConfigError
+from forebay.log import add_fields
 
 if TYPE_CHECKING:
+    from forebay.archive.fetch import FetchReport
+    from forebay.dams.dam import Dam
     from forebay.draft.answers import Answers, Question
     from forebay.draft.dam import DamDraft
-    from forebay.jobs.new_dam import NearbyDraft
+    from forebay.errors import DataError, SourceError
+    from forebay.jobs.new_dam import NearbyDraft, NewRecord
     from forebay.settings import Settings
 
 
@@ -103,7 +107,7 @@ def new(
         rows = [{"decision": d.key, "value": d.value, "because": d.reason} for d in answers.decisions]
         terminal.table(f"{path}: what the files tell", rows)
     _write(path, draft.text)
-    summary = _check_draft(path, draft, archive=archive, settings=settings, as_json=as_json)
+    summary = _check_draft(path, draft, origin=origin, archive=archive, settings=settings, as_json=as_json)
     print_result(summary, as_json, lambda: _print_end(path, summary))
 
 
@@ -155,23 +159,29 @@ def _prompt(question: Question) -> str:
 
     terminal.line("")
     terminal.line(f"{question.text}?")
-    options = list(question.options)
-    for number, option in enumerate(options, 1):
-        meaning = question.options[option]
+    for number, (option, meaning) in enumerate(question.options.items(), 1):
         terminal.line(f"  {number:>2}  {option}" + (f"  ({meaning})" if meaning else ""))
     default = f" [{question.default}]" if question.default is not None else ""
+    prompt = f"{'Number or name' if question.options else 'Answer'}{default}: "
     while True:
         try:
-            text = input(f"{'Number or name' if options else 'Answer'}{default}: ").strip()
+            text = input(prompt).strip()
         except EOFError:
             raise ConfigError(f"no answer to the question on {question.key}; answer it, or use --set") from None
-        if not text and question.default is not None:
-            return question.default
-        if text in options or (text and not options):
-            return text
-        if text.isdigit() and 1 <= int(text) <= len(options):
-            return options[int(text) - 1]
-        terminal.line(f"{text!r} is no answer; give a number or a name of the list" if options else "Give an answer")
+        if (answer := _answer(text, question)) is not None:
+            return answer
+        advice = f"{text!r} is no answer; give a number or a name of the list"
+        terminal.line(advice if question.options else "Give an answer")
+
+
+def _answer(text: str, question: Question) -> str | None:
+    """The answer that a text means: an option, its number, the proposal, or any text without options; None if none."""
+    options = list(question.options)
+    if not text:
+        return question.default
+    if text in options or not options:
+        return text
+    return options[int(text) - 1] if text.isdigit() and 1 <= int(text) <= len(options) else None
 
 
 def _write(path: Path, text: str) -> None:
@@ -184,14 +194,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def _check_draft(
-    path: Path, draft: DamDraft | NearbyDraft, *, archive: str | None, settings: Settings, as_json: bool
+    path: Path, draft: DamDraft | NearbyDraft, *, origin: Origin, archive: str | None, settings: Settings, as_json: bool
 ) -> dict[str, object]:
     """Result of the fetch, the screen and the pictures of the new dam file; prints the fetch."""
     from forebay.cli import terminal
+    from forebay.dams.dam_file import load_dam
     from forebay.jobs.new_dam import NearbyDraft, write_record
     from forebay.jobs.observations import fetch_now
 
-    dam = dam_named(str(path), settings)
+    dam = load_dam(str(path), roots=_quotable(path, origin, settings))
+    add_fields({"dam": dam.id})
     drivers = draft.rows(dam) if isinstance(draft, NearbyDraft) else []
     with archive_at(archive, settings) as store, terminal.progress() as progress:
         report = fetch_now(dam, store, settings, progress=progress)
@@ -199,21 +211,43 @@ def _check_draft(
         if not as_json:
             terminal.print_fetch(dam, rows)
         if report.errors:
-            if not as_json:
-                terminal.line(f"{path} stays as it is: correct it or the file, then forebay fetch {path}")
-            raise next(iter(report.errors.values()))
+            raise _first_error(path, report, as_json=as_json)
         record = write_record(dam, store, path.parent, settings=settings, drivers=drivers)
+    gauges = json.loads(json.dumps(rows, default=str))
+    return _summary(path, draft, dam, record) | {"gauges": gauges, "drivers": drivers}
+
+
+def _quotable(path: Path, origin: Origin, settings: Settings) -> tuple[str, ...]:
+    """Folders whose files an error may quote, and the files that the user names on the command line."""
+    folders = settings.files.roots
+    return (*((str(path.parent), str(Path.cwd())) if folders is None else folders), *map(str, origin.csv))
+
+
+def _first_error(path: Path, report: FetchReport, *, as_json: bool) -> SourceError | DataError:
+    """The error of the first gauge that could not be fetched; prints the other ones, and what to do."""
+    from forebay.cli import terminal
+
+    first, *rest = report.errors.values()
+    if not as_json:
+        for text in dict.fromkeys(str(error) for error in rest if str(error) != str(first)):
+            terminal.line(f"  · {text}")
+        terminal.line(f"{path} stays as it is: correct it or the file, then forebay fetch {path}")
+    return first
+
+
+def _summary(path: Path, draft: DamDraft | NearbyDraft, dam: Dam, record: NewRecord) -> dict[str, object]:
+    """Decisions, days, gaps, spells and pictures of a new dam."""
+    from forebay.jobs.new_dam import NearbyDraft
+
     return {
         "dam": dam.id,
         "file": str(path),
         "decisions": [{"key": d.key, "value": d.value, "reason": d.reason} for d in draft.answers.decisions],
-        "gauges": json.loads(json.dumps(rows, default=str)),
         "days": len(record.daily),
         "from": str(record.daily["date"][0]),
         "to": str(record.daily["date"][-1]),
         "missing": {gauge.column: record.daily[gauge.column].null_count() for gauge in dam.gauges},
         "spells": record.spells,
-        "drivers": drivers,
         "notes": list(draft.notes) if isinstance(draft, NearbyDraft) else [],
         "pictures": [str(picture) for picture in record.pictures],
     }

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from forebay.archive.latency import LearnedLatency, latency_note
 from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
 from forebay.charts.formats import NO_VALUE, TargetFormat, format_count, format_percent, format_time
@@ -19,6 +20,7 @@ from forebay.charts.score_tables import scored_windows, without_repeats
 from forebay.charts.storage_tables import storage_fan, storage_quantities, storage_sentences
 from forebay.cli.log_output import is_json
 from forebay.dams.dam import Dam
+from forebay.days.labels import gauge_labels
 from forebay.forecasts.issue import STALE_DAYS, IssuedForecast
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.text import printable
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 160
 """Characters per line in a pipe or a log, which have no width of their own."""
+
+
+_OFTEN_ZERO = ("revised", "withdrawn", "future", "unavailable")
+"""Counts of a fetch that are usually 0."""
 
 
 def line(text: str) -> None:
@@ -47,7 +53,8 @@ def table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     grid = Table(header_style="bold")
     for key in keys:
         numeric = all(isinstance(row[key], int | float | None) for row in rows)
-        grid.add_column(key, justify="right" if numeric else "left", overflow="fold")
+        least = max(len(_text(row[key])) for row in rows) if numeric else None  # a folded number would be another one
+        grid.add_column(key, justify="right" if numeric else "left", overflow="fold", min_width=least)
     for row in rows:
         grid.add_row(*(escape(_text(row[key])) for key in keys))
     line(title)  # rich would fold a title to the width of the table
@@ -71,7 +78,14 @@ def _text(value: object) -> str:
         return format_time(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.4g}" if isinstance(value, float) else printable(str(value))
+    return _number_text(value) if isinstance(value, float) else printable(str(value))
+
+
+def _number_text(value: float) -> str:
+    """A number with four digits, above 100 with two decimals: a level keeps its centimetres."""
+    if abs(value) < 100:
+        return f"{value:,.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 @contextmanager
@@ -159,14 +173,44 @@ def recent_lines(recent: pl.DataFrame, dam: Dam) -> list[str]:
 
 
 def print_fetch(dam: Dam, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print the result of a fetch, a row per gauge, and a line for each note."""
-    cells = [{name: value for name, value in row.items() if name != "note"} for row in rows]
+    """Print the result of a fetch, a row per gauge, and a line for each note.
+
+    The sentence of an error is that of the command's error or warning; the table says only that there is one. Counts
+    that are 0 for every gauge have no column.
+    """
+    zero = [name for name in _OFTEN_ZERO if not any(row.get(name) for row in rows)]
+    cells = [
+        {name: "failed" if name == "error" and value else value for name, value in _fetch_cells(row).items()
+         if name not in zero}
+        for row in rows
+    ]  # fmt: skip
     table(f"{dam.name}: the archive's gauges", cells)
     for row in rows:
         if row["note"] is not None:
             line(f"  · {row['note']}")
-    for text in late_gauge_lines(dam, rows):
+    for text in (*late_gauge_lines(dam, rows), *latency_lines(dam, rows)):
         line(f"  · {text}")
+
+
+def _fetch_cells(row: Mapping[str, object]) -> dict[str, object]:
+    """A row of a fetch without its note, and with one text for the declared and the learned latency."""
+    numbers = ("note", "latency_h", "learned_least_h", "learned_most_h", "fetches")
+    latency = None if row["latency_h"] is None else f"{row['latency_h']:g} h"
+    if text := _learned(row).text:
+        latency = f"{latency}; {text}"
+    return {name: value for name, value in row.items() if name not in numbers} | {"latency": latency}
+
+
+def _learned(row: Mapping[str, Any]) -> LearnedLatency:  # Any: a row of `archive.fetch.FETCHES`
+    return LearnedLatency(row["fetches"] or 0, 0, row["learned_least_h"], row["learned_most_h"])
+
+
+def latency_lines(dam: Dam, rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """A sentence for each gauge of a fetch whose readings arrive later than the dam file says."""
+    by_column, labels = {row["gauge"]: row for row in rows}, gauge_labels(dam)
+    gauges = [gauge for gauge in dam.gauges if gauge.column in by_column]
+    notes = [latency_note(gauge, labels[gauge.column], _learned(by_column[gauge.column])) for gauge in gauges]
+    return [note for note in notes if note is not None]
 
 
 def late_gauge_lines(dam: Dam, rows: Sequence[Mapping[str, object]]) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import Literal
 
 import polars as pl
 
@@ -15,17 +16,25 @@ EXCEL = "excel"
 """Date format of spreadsheet day numbers: days since 1899-12-30, with the time of day as a fraction."""
 _EXCEL_START = datetime(1899, 12, 30)
 _DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
-_ALLOWED_DIRECTIVES = "YmdHMSyjbBeIpzTRF"
+_ALLOWED_DIRECTIVES = "YmdHMSyjbBeIpzTRFaA"
 _LONG = {"%T": "%H:%M:%S", "%R": "%H:%M", "%F": "%Y-%m-%d"}
+_WEEKDAY = re.compile(r"%[aA]")
+_WEEKDAY_NAME = r"^[^\W\d_]+\.?"
+BUDDHIST_YEARS = 543
+"""Difference of the years of the Buddhist calendar, as in Thailand, from those of the Gregorian one."""
 _LITERAL_ZONE = re.compile(r"(?:Z|UTC|GMT|[+-]\d\d:?\d\d)\s*$")
 _ZONE_NAME = r"(\d)\s*(?:UTC|GMT|z)$"
 _WORD = re.compile(r"[^\s\d/,;:_-]+")  # with the points of Thai abbreviations
+LOCALES = ("en", "es", "pt", "fr", "it", "de", "nl", "pl", "tr", "id", "ro", "sv")
+"""Languages of month names that a draft recognises."""
 _ENGLISH = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TEXTS_OF_DIRECTIVES = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d{1,2}", "d": r"\d{1,2}", "e": r"\s?\d{1,2}", "j": r"\d{1,3}",
     "b": r"[^\W\d_]+", "B": r"[^\W\d_]+", "H": "(24)", "M": "00", "S": r"00(?:\.0*)?", "z": r"\S+",
 }  # fmt: skip
 """Texts of a stamp with hour 24."""
+_TEXT_OF_ANY = _TEXTS_OF_DIRECTIVES | {"H": r"\d{1,2}", "M": r"\d\d", "S": r"\d\d(?:\.\d+)?"}
+"""Texts of any stamp."""
 
 
 def check_date_format(form: str) -> str:
@@ -45,6 +54,8 @@ def check_date_format(form: str) -> str:
         raise ValueError(f"{form!r} must define a day, as '%Y-%m-%d' or '%d.%m.%Y %H:%M' do")
     if _LITERAL_ZONE.search(_DIRECTIVE.sub("", form)):
         raise ValueError(f"{form!r} ends in the text of a time zone; write %z instead, which reads Z, UTC and +10:00")
+    if _WEEKDAY.search(form, 1):
+        raise ValueError(f"{form!r} has %a at another place than its start; the name of a weekday is read only there")
     try:
         polars_form, _ = polars_date_format(form)
         pl.Series(["1"]).str.to_datetime(polars_form, strict=False)
@@ -66,21 +77,26 @@ def polars_date_format(form: str) -> tuple[str, str]:
     >>> polars_date_format("%Y-%m-%d %H")
     ('%Y-%m-%d %H:%M', ':00')
     """
-    polars_form = _expanded(form).replace("%S", "%S%.f").replace("%z", "%#z")
+    polars_form = _WEEKDAY.sub("", _expanded(form)).replace("%S", "%S%.f").replace("%z", "%#z")
     if "%H" in polars_form and "%M" not in polars_form:
         return polars_form + ":%M", ":00"
     return polars_form, ""
 
 
-def parse_stamps(texts: pl.Series, form: str, *, locale: str = "en") -> pl.Series:
+def parse_stamps(
+    texts: pl.Series, form: str, *, locale: str = "en", calendar: Literal["gregorian", "buddhist"] = "gregorian"
+) -> pl.Series:
     """Stamps as clock times or, where the format has %z, as instants (UTC); null where a text cannot be read.
 
-    24:00 is the end of its day. Fractions of a second are read whether the format has them or not.
+    24:00 is the end of its day. Fractions of a second are read whether the format has them or not. The name of a
+    weekday (%a) is not compared with the day.
 
     Parameters
     ----------
     locale
         Language of the month names (%b, %B), such as "es".
+    calendar
+        Calendar of the years (%Y).
 
     Examples
     --------
@@ -89,6 +105,10 @@ def parse_stamps(texts: pl.Series, form: str, *, locale: str = "en") -> pl.Serie
     """
     if form == EXCEL:
         return _day_numbers(texts)
+    if _WEEKDAY.match(form):
+        texts, form = texts.str.replace(_WEEKDAY_NAME, ""), _WEEKDAY.sub("", form)
+    if calendar == "buddhist":
+        texts = gregorian_years(texts, form)
     polars_form, suffix = polars_date_format(form)
     if "%b" in form or "%B" in form:
         texts = _with_english_months(texts, locale)
@@ -98,6 +118,23 @@ def parse_stamps(texts: pl.Series, form: str, *, locale: str = "en") -> pl.Serie
     if "%H" not in polars_form or not stamps.null_count():
         return stamps
     return _with_hour_24(texts, stamps, form)
+
+
+def gregorian_years(texts: pl.Series, form: str) -> pl.Series:
+    """`texts` with Gregorian years in place of those of the Buddhist calendar; a text of another form stays."""
+    before, _, after = (_stamp_pattern(part) for part in _expanded(form).partition("%Y"))
+    parts = texts.str.extract_groups(f"^({before})(\\d{{4}})({after})$").struct
+    years = parts.field("2").cast(pl.Int64) - BUDDHIST_YEARS
+    changed = parts.field("1") + years.cast(pl.String) + parts.field("3")
+    return changed.zip_with(changed.is_not_null(), texts)
+
+
+def _stamp_pattern(form: str) -> str:
+    """Pattern of the texts of a format, or of a part of one, without groups that capture."""
+    pieces = re.split(r"%(.)", form)
+    return "".join(
+        re.escape(piece) if n % 2 == 0 else _TEXT_OF_ANY.get(piece, r"\S+?") for n, piece in enumerate(pieces)
+    )
 
 
 def _expanded(form: str) -> str:

@@ -22,6 +22,11 @@ ENCODINGS = (
 """Encodings of files."""
 
 
+LAKH = "lakh"
+"""Thousands mark: commas between groups of two digits before the last three, as in India."""
+Thousands = Literal[",", ".", " ", "'", "lakh"]
+
+
 def _check_separator(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text.isalnum() or text in '"\r\n\0+-':
         raise ValueError(f"{text!r} must be one character to separate fields, such as ',', ';', '|' or a tab (\"\\t\")")
@@ -34,10 +39,13 @@ def _check_encoding(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-def _check_comment(text: str) -> str:
-    if not text.strip() or any(character in text for character in '"\r\n\0'):
-        raise ValueError(f"{text!r} must be the text that comment lines begin with, such as '#'")
-    return text
+def _check_comment(value: object) -> object:
+    texts = value if isinstance(value, tuple) else (value,)
+    for text in texts or ("",):
+        is_text = isinstance(text, str) and text.strip()
+        if not is_text or any(character in text for character in '"\r\n\0'):
+            raise ValueError(f"{text!r} must be the text that comment lines begin with, such as '#'")
+    return value
 
 
 def _check_units_line(value: object) -> object:
@@ -63,7 +71,11 @@ class TextLayout(BaseModel):
     units_line
         True if the line below the header has units, widths or descriptions; or the number of that line.
     comment
-        Text that comment lines begin with.
+        Text that comment lines begin with, or several: also lines of totals or sources, and repeated headers.
+    brackets
+        Meaning of a number in brackets: "negative", or "number" (the brackets are a remark).
+    remarks
+        Texts after a number that do not change it, such as "e".
     sheet
         Sheet of an Excel workbook; by default its first one.
     roots
@@ -76,18 +88,20 @@ class TextLayout(BaseModel):
     encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8"
     separator: Annotated[str, AfterValidator(_check_separator)] = ","
     decimal_comma: bool = False
-    thousands: Literal[",", ".", " ", "'"] | None = None
+    thousands: Thousands | None = None
     unit_suffix: str | None = None
     skip_lines: Annotated[int, Field(ge=0)] = 0
     header_line: Annotated[int, Field(ge=1)] | None = None
     units_line: Annotated[bool | int, BeforeValidator(_check_units_line)] = False
-    comment: Annotated[str, AfterValidator(_check_comment)] | None = None
+    comment: Annotated[str | tuple[str, ...], BeforeValidator(_check_comment)] | None = None
+    brackets: Literal["negative", "number"] | None = None
+    remarks: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     sheet: str | None = None
     roots: Annotated[tuple[str, ...], Field(exclude=True)] = ()
 
     @model_validator(mode="after")
     def _check_marks(self) -> Self:
-        if self.thousands == self.decimal_mark:
+        if (self.thousands or "").replace(LAKH, ",") == self.decimal_mark:
             raise ValueError(
                 f"thousands = {self.thousands!r} is the decimal mark too (decimal_comma = "
                 f"{str(self.decimal_comma).lower()}); give another one, or none"
@@ -95,6 +109,11 @@ class TextLayout(BaseModel):
         if self.skip_lines and self.header_line is not None:
             raise ValueError("skip_lines and header_line both say where the header is; give one of them")
         return self
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        """Texts that lines begin with which do not belong to the table."""
+        return (self.comment,) if isinstance(self.comment, str) else self.comment or ()
 
     @property
     def decimal_mark(self) -> str:
@@ -190,10 +209,14 @@ class FileLayout(TextLayout):
         Column of the dates, or several columns whose texts are joined by a space.
     locale
         Language of month names in dates.
+    calendar
+        Calendar of the years in dates.
     time_zone
         Zone of the stamps, if it is not the dam's.
     where
         Column → text: only lines with these texts belong to the gauge.
+    missing_remarks
+        Texts after a number that mean no-data.
     quality_codes, grades, missing_codes
         Grades of quality codes: by a service's table, by grade (`tables.GRADES`), and codes that mean no-data.
     """
@@ -204,6 +227,7 @@ class FileLayout(TextLayout):
     quality: str | None = None
     date_format: Annotated[str, AfterValidator(check_date_format)] = "%Y-%m-%d"
     locale: Annotated[str, AfterValidator(_check_locale)] = "en"
+    calendar: Literal["gregorian", "buddhist"] = "gregorian"
     time_zone: Annotated[str, AfterValidator(_check_zone)] | None = None
     where: dict[str, Code] = Field(default_factory=dict)
     quality_codes: Annotated[str, AfterValidator(_check_quality_codes)] | None = None
@@ -212,7 +236,14 @@ class FileLayout(TextLayout):
     )
     missing_codes: tuple[Code, ...] = ()
     no_value: tuple[str, ...] = ()
+    missing_remarks: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     dam: Annotated[str, Field(exclude=True)] = ""
+
+    @model_validator(mode="after")
+    def _check_calendar(self) -> Self:
+        if self.calendar == "buddhist" and "%Y" not in self.date_format and "%F" not in self.date_format:
+            raise ValueError(f"calendar = 'buddhist' needs a date_format with %Y, not {self.date_format!r}")
+        return self
 
     @model_validator(mode="after")
     def _check_codes(self) -> Self:

@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from forebay.dams.csv_layout import TextLayout, content_text, quoted_list
+from forebay.dams.csv_lines import BLANK, has_long_line, only_table_lines, without_surplus_fields
 from forebay.dams.workbook import is_workbook, sheet_text
 from forebay.errors import ConfigError, SourceError
 
@@ -38,6 +39,7 @@ _OTHER_FORMATS = {
     b"<html": "a web page",
     b"<?xml": "an XML document",
     b"{": "a JSON document",
+    b"[{": "a JSON document",
 }
 """First bytes of files that are no CSV files."""
 
@@ -126,7 +128,7 @@ def normalize(content: bytes, layout: TextLayout) -> bytes:
         )
     if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    text = _without_other_lines(text, layout)
+    text = only_table_lines(text, layout)
     if b'"' in text:
         for line_number, line in enumerate(text.split(b"\n"), 1):
             if line.count(b'"') % 2:
@@ -137,39 +139,6 @@ def normalize(content: bytes, layout: TextLayout) -> bytes:
     if text[:1] in (b"\n", b" ", b"\t"):  # blank lines before the header, which polars would read as the header
         text = _LEADING_BLANK.sub(lambda blank: b"\n" * blank[0].count(b"\n"), text)
     return text
-
-
-def _without_other_lines(text: bytes, layout: TextLayout) -> bytes:
-    """`text` with blank lines instead of comments, the lines above the header, and the line of units."""
-    first = layout.skip_lines if layout.header_line is None else layout.header_line - 1
-    if not first and layout.comment is None and layout.units_line is False:
-        return text
-    above, header, below = _parts(text, first, keep_header=layout.header_line is not None)
-    if layout.comment is not None:
-        comment = re.compile(rb"(?m)^[ \t]*" + re.escape(layout.comment.encode()) + rb"[^\n]*")
-        below = comment.sub(b"", below)
-    text = b"\n" * above.count(b"\n") + header + below
-    if layout.units_line is False:
-        return text
-    line = _line_below_header(text) if layout.units_line is True else layout.units_line
-    before, units, after = _parts(text, line - 1, keep_header=True)
-    return before + b"\n" * units.count(b"\n") + after
-
-
-def _parts(text: bytes, lines: int, *, keep_header: bool) -> tuple[bytes, bytes, bytes]:
-    """The first `lines` lines, the line after them if `keep_header`, and the rest, each with its line ends."""
-    ends = [0]
-    for _ in range(lines + keep_header):
-        end = text.find(b"\n", ends[-1])
-        ends.append(len(text) if end < 0 else end + 1)
-    return text[: ends[lines]], text[ends[lines] : ends[-1]], text[ends[-1] :]
-
-
-def _line_below_header(text: bytes) -> int:
-    """Number of the first line below the header that is not blank."""
-    filled = (number for number, line in enumerate(text.split(b"\n"), 1) if line.strip())
-    next(filled, None)  # the header
-    return next(filled, text.count(b"\n") + 2)
 
 
 def _utf8(content: bytes, layout: TextLayout) -> bytes:
@@ -239,8 +208,15 @@ def match_columns(names: Sequence[str], columns: Sequence[str], layout: TextLayo
     return {column: names[stripped.index(column)] for column in columns}
 
 
-def read_columns(content: bytes, columns: Sequence[str], layout: TextLayout) -> pl.DataFrame:
+def read_columns(
+    content: bytes, columns: Sequence[str], layout: TextLayout, *, cut_long_lines: bool = False
+) -> pl.DataFrame:
     """The named columns as text without surrounding spaces, under these names and in this order.
+
+    Parameters
+    ----------
+    cut_long_lines
+        Read lines with more fields than the header without these fields, instead of refusing them.
 
     Raises
     ------
@@ -255,13 +231,57 @@ def read_columns(content: bytes, columns: Sequence[str], layout: TextLayout) -> 
     except ConfigError as error:
         hint = _header_hint(content, columns, layout)
         raise ConfigError(f"{error}{hint}") from None
+    if not cut_long_lines:
+        _refuse_other_widths(content, len(header_by_column), layout)
     try:
-        table = pl.read_csv(
-            content, infer_schema=False, separator=layout.separator, columns=list(header_by_column.values())
-        )
+        table = _csv_table(content, list(header_by_column.values()), layout, cut_long_lines=cut_long_lines)
     except pl.exceptions.PolarsError as error:
-        raise not_a_table(content, layout, error) from None
+        raise not_a_table(content, layout, str(error).splitlines()[0]) from None
     return table.select(pl.col(header).str.strip_chars().alias(name) for name, header in header_by_column.items())
+
+
+def _csv_table(
+    content: bytes, columns: Sequence[str], layout: TextLayout, *, cut_long_lines: bool
+) -> pl.DataFrame:
+    """The columns as text; empty fields beyond the last column of the header have no effect."""
+
+    def table(text: bytes) -> pl.DataFrame:
+        return pl.read_csv(
+            text,
+            infer_schema=False,
+            separator=layout.separator,
+            columns=list(columns),
+            truncate_ragged_lines=cut_long_lines,
+        )
+
+    try:
+        return table(content)
+    except pl.exceptions.ComputeError:
+        return table(without_surplus_fields(content, layout.separator, len(header_names(content, layout))))
+
+
+def _refuse_other_widths(content: bytes, count: int, layout: TextLayout) -> None:
+    """Raise a SourceError for a line that polars would read although its fields are not those of the header.
+
+    Polars checks long lines only if it reads every column. In a short line of aligned columns, it is unknown which
+    field lacks.
+
+    Parameters
+    ----------
+    count
+        Number of columns to read.
+    """
+    width = len(header_names(content, layout))
+    if count < width and has_long_line(content, layout.separator, width):
+        raise not_a_table(content, layout, "a line is too long")
+    if layout.separator != BLANK:
+        return
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line and line.count(b" ") < width - 1:
+            raise SourceError(
+                f"{layout.path}, line {number}: {line.count(b' ') + 1} fields where the header has {width}, so it is "
+                "unknown which column is empty; write a text such as NaN where there is no value"
+            )
 
 
 def _header_hint(content: bytes, columns: Sequence[str], layout: TextLayout) -> str:
@@ -294,9 +314,9 @@ def cells_of_line(content: bytes, line: int, layout: TextLayout) -> dict[str, st
     return dict(zip(names, (cell.strip() for cell in _fields(text, layout.separator)), strict=False))
 
 
-def not_a_table(content: bytes, layout: TextLayout, error: pl.exceptions.PolarsError) -> SourceError:
-    """The error for content that polars refused: names the first bad line, or gives the reason of polars."""
-    reason = first_bad_line(content, layout) or content_text(str(error).splitlines()[0], layout)
+def not_a_table(content: bytes, layout: TextLayout, error: str) -> SourceError:
+    """The error for content that is no table: names the first bad line, or gives the reason of polars."""
+    reason = first_bad_line(content, layout) or content_text(error, layout)
     return SourceError(
         f"{layout.path} cannot be read as a table ({reason}); it must be UTF-8 text with as many fields in each "
         f"line as in its header, separated by {layout.separator!r}"
@@ -305,8 +325,8 @@ def not_a_table(content: bytes, layout: TextLayout, error: pl.exceptions.PolarsE
 
 def first_bad_line(content: bytes, layout: TextLayout) -> str | None:
     """The first line that does not fit its header, and why; None if all do."""
-    lines = content.decode("utf-8", "replace").split("\n")
     names, first = header_names(content, layout), header_line(content)
+    lines = without_surplus_fields(content, layout.separator, len(names)).decode("utf-8", "replace").split("\n")
     for line_number, line in enumerate(lines[first:], first + 1):
         try:
             fields = next(csv.reader([line.rstrip("\r")], delimiter=layout.separator, strict=True), [])
@@ -315,20 +335,3 @@ def first_bad_line(content: bytes, layout: TextLayout) -> str | None:
         if len(fields) > len(names):
             return f"line {line_number}: {len(fields)} fields where the header has {len(names)}"
     return None
-
-
-def parse_numbers(cell: pl.Expr, layout: TextLayout, *, strict: bool = True) -> pl.Expr:
-    """Numbers of text cells; null, or an error if `strict`, where a cell is not a number.
-
-    Thousands marks count only between groups of three digits: "1,5" is never fifteen.
-    """
-    text = cell
-    if layout.unit_suffix is not None:
-        text = text.str.strip_suffix(layout.unit_suffix).str.strip_chars()
-    if layout.thousands is not None:
-        mark = r"[ \u{a0}\u{202f}]" if layout.thousands == " " else re.escape(layout.thousands)
-        grouped = rf"^[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(layout.decimal_mark)}[0-9]*)?$"
-        text = pl.when(text.str.contains(grouped)).then(text.str.replace_all(mark, "")).otherwise(text)
-    if layout.decimal_comma:  # a point is not a decimal mark then: it makes the text invalid
-        text = text.str.replace_all(".", "?", literal=True).str.replace(",", ".", literal=True)
-    return text.cast(pl.Float64, strict=strict)

@@ -16,6 +16,7 @@ from forebay.dams.forcing import Forcing
 from forebay.dams.gauge import Gauge
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import day_start, init_time
+from forebay.dams.substitutes import substitute_columns
 from forebay.dams.thresholds import ReferenceLevel, Threshold
 from forebay.dams.variables import TARGETS, VARIABLES, Numbers
 from forebay.dams.weather import Weather
@@ -100,6 +101,7 @@ class Dam(FrozenModel):
                     "be unique"
                 )
             columns.add(gauge.column)
+        substitute_columns(self.gauges)
         # A copy, because another dam may have the same gauge in another time zone.
         self.__dict__["gauges"] = tuple(gauge.in_time_zone(self.time_zone) for gauge in self.gauges)
         return self
@@ -158,6 +160,11 @@ class Dam(FrozenModel):
     def target_gauge(self) -> Gauge:
         """The gauge of the forecast level (or storage)."""
         return next(gauge for gauge in self.gauges if gauge.role == "target")
+
+    @property
+    def substitutes(self) -> dict[str, tuple[str, ...]]:
+        """Column of each gauge with substitutes → their columns, in order; empty without any."""
+        return substitute_columns(self.gauges)
 
     def known_by(self, init_date: date) -> datetime:
         """Instant (UTC) by which the forecast of a day must know its inputs.

@@ -14,7 +14,8 @@ import polars as pl
 from pydantic import BaseModel, ValidationError
 
 from forebay.dams.csv_layout import PLACEHOLDER, CurveLayout, FileLayout, is_inside, quoted
-from forebay.dams.csv_text import header_line, parse_numbers, read_columns, read_content
+from forebay.dams.csv_numbers import parse_numbers
+from forebay.dams.csv_text import header_line, read_columns, read_content
 from forebay.dams.dam import Dam
 from forebay.dams.forcing import ForcingFile
 from forebay.errors import ConfigError, SourceError

@@ -31,6 +31,13 @@ def delay_days(gauge: Gauge, dam: Dam) -> int:
     return max(0, math.ceil(late / timedelta(days=1)))
 
 
+def input_delay(gauge: Gauge, dam: Dam) -> int:
+    """Whole days by which the newest value of a driver's inputs is older than the day: its own, or a substitute's."""
+    substitutes = dam.substitutes.get(gauge.column, ())
+    columns = (gauge.column, *substitutes)
+    return min(delay_days(source, dam) for source in dam.gauges if source.column in columns)
+
+
 def with_late_drivers(dam: Dam) -> Dam:
     """The dam with every driver known a day later, to measure what late data cost."""
     gauges = []

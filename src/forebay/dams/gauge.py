@@ -29,6 +29,7 @@ Role = Literal[
     "inflow",
     "release",
     "storage",
+    "level",
     "temperature",
     "evaporation",
     "snow",
@@ -42,6 +43,7 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
     "inflow": ("inflow", "discharge"),
     "release": ("release", "discharge"),
     "storage": ("storage", "storage_percent"),
+    "level": ("reservoir_level",),
     "temperature": ("temperature",),
     "evaporation": ("evaporation",),
     "snow": ("snow_water_equivalent",),
@@ -49,6 +51,8 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
     "upstream_release": ("release", "discharge"),
 }
 """Variables that a gauge of each role may measure."""
+LAKE_ROLES = ("target", "storage", "level")
+"""Roles of gauges that measure the lake itself: they are no drivers of each other."""
 
 _INTERVAL = re.compile(r"(\d{1,3})min")
 _RULES = {
@@ -77,6 +81,11 @@ def _request_pairs(table: object) -> object:
 def _printable_key(key: object) -> str:
     """A key of a table for a message of one line."""
     return str(key) if str(key).isprintable() else repr(key)
+
+
+def _names(names: object) -> object:
+    """A single name as a tuple of one; anything else is left to the validation."""
+    return (names,) if isinstance(names, str) else names
 
 
 Request = Annotated[
@@ -140,6 +149,8 @@ class Gauge(FrozenModel):
         Hours from the end of an interval until its number is available.
     travel_time_h
         Of a gauge upstream: hours until its water arrives at the dam.
+    substitute
+        Columns or stations of the gauges, in order, whose values replace a missing or late value of this gauge.
     scale, offset
         Value in `unit` = scale × published number + offset.
     readings_from
@@ -167,6 +178,7 @@ class Gauge(FrozenModel):
     share_required: Annotated[float, Field(gt=0, le=1)] = 0.9
     latency_h: Annotated[float, Field(ge=0, le=24 * 30)] = 0.0
     travel_time_h: Annotated[float, Field(ge=0, le=MAX_HOURS)] = 0.0
+    substitute: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)] = ()
     scale: Scale = 1.0
     offset: float = 0.0
     readings_from: tuple[ReadingsFrom, ...] = ()

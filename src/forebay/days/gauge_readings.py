@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.csv_text import parse_numbers
+from forebay.dams.csv_numbers import parse_numbers
 from forebay.sources.quality import MISSING
 
 if TYPE_CHECKING:

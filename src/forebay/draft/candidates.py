@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -21,6 +22,7 @@ MAX_PER_VARIABLE = 5
 ENDED_DAYS = 60
 """A series whose last day is longer ago has ended."""
 WEATHER_SERVICE = "open_meteo"
+_MAX_CODES = 5
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def candidates(nearby: NearbyStations, today: date) -> tuple[list[Candidate], li
     Of several series of one station and variable, the one with the longest period counts.
     """
     notes: list[str] = []
+    unread: list[tuple[str, str]] = []
     best: dict[tuple[str, str, str], Candidate] = {}
     for station in nearby.stations.iter_rows(named=True):
         own = nearby.series.filter(source=station["source"], station=station["station"])
@@ -87,6 +90,7 @@ def candidates(nearby: NearbyStations, today: date) -> tuple[list[Candidate], li
         for row in rows.iter_rows(named=True):
             candidate = _candidate(station, row)
             if candidate is None:
+                unread.append((station["source"], row["code"]))
                 continue
             if candidate.last_day is not None and (today - candidate.last_day).days > ENDED_DAYS:
                 notes.append(f"{candidate.title}: left out, it has ended")
@@ -94,7 +98,36 @@ def candidates(nearby: NearbyStations, today: date) -> tuple[list[Candidate], li
             place = (candidate.source, station["station"], candidate.variable)
             if place not in best or _days(candidate, today) > _days(best[place], today):
                 best[place] = candidate
-    return list(best.values()), list(dict.fromkeys(notes))
+    return list(best.values()), [*dict.fromkeys(notes), *_unread_notes(unread), *_unknown_notes(nearby)]
+
+
+def _unread_notes(unread: Sequence[tuple[str, str]]) -> list[str]:
+    """A sentence per service on series whose interval or kind a gauge does not read: (service, code)."""
+    codes: dict[str, list[str]] = {}
+    for source, code in unread:
+        codes.setdefault(source, []).append(code)
+    return [
+        f"{source}: {len(of_source)} series left out, because no gauge reads their kind or interval: "
+        + ", ".join(of_source[:_MAX_CODES])
+        + (" …" if len(of_source) > _MAX_CODES else "")
+        for source, of_source in codes.items()
+    ]
+
+
+def _unknown_notes(nearby: NearbyStations) -> list[str]:
+    """A sentence on the number of series whose variable or unit forebay does not have."""
+    count = len(nearby.series) - len(nearby.series.drop_nulls(["variable", "unit"]))
+    return [f"{count} series left out, because they measure something else, or in an unknown unit"] if count else []
+
+
+def far_notes(series: Sequence[Candidate], target: Candidate, drivers: Sequence[Candidate]) -> list[str]:
+    """A sentence per variable of which more gauges lie within the radius than are ranked."""
+    counts = Counter(one.variable for one in series if _is_driver(one, target) and one not in drivers)
+    return [
+        f"{count} more of {VARIABLES[variable].title.lower()} within the radius; the nearest "
+        f"{MAX_PER_VARIABLE} are ranked"
+        for variable, count in counts.items()
+    ]
 
 
 def _candidate(station: Mapping[str, object], row: Mapping[str, object]) -> Candidate | None:
@@ -136,10 +169,15 @@ def drivers_near(series: Sequence[Candidate], target: Candidate) -> list[Candida
     """Candidates for drivers of a target: the nearest ones of each variable, without other levels of lakes."""
     drivers: list[Candidate] = []
     for candidate in series:
-        is_used = candidate.variable in ROLES and candidate.variable not in TARGETS
-        is_volume = candidate.variable == "storage" and target.variable == "reservoir_level"
-        is_same_place = candidate.keys["station"] == target.keys["station"]
         same = sum(one.variable == candidate.variable for one in drivers)
-        if candidate is not target and (is_used or (is_volume and is_same_place)) and same < MAX_PER_VARIABLE:
+        if _is_driver(candidate, target) and same < MAX_PER_VARIABLE:
             drivers.append(candidate)
     return drivers
+
+
+def _is_driver(candidate: Candidate, target: Candidate) -> bool:
+    """Whether a series may drive the target: no other level of a lake, and a storage only at the target's station."""
+    is_used = candidate.variable in ROLES and candidate.variable not in TARGETS
+    is_volume = candidate.variable == "storage" and target.variable == "reservoir_level"
+    is_same_place = candidate.keys["station"] == target.keys["station"]
+    return candidate is not target and (is_used or (is_volume and is_same_place))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from forebay.dams.variables import VARIABLES
 from forebay.draft.answers import Answers, Question
 from forebay.draft.numbers import NumberTexts, number_texts
-from forebay.draft.vocabulary import name_words, unit_of_name, unit_of_text, variable_of_name
+from forebay.draft.unit_names import unit_of_name, unit_of_text
+from forebay.draft.vocabulary import name_words, variable_of_name
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,14 +10,14 @@ from pathlib import Path
 from forebay.dams.fields import check_id
 from forebay.draft.answers import Answers, Question
 from forebay.draft.balance import computed_inflows
+from forebay.draft.cells import read_cells
 from forebay.draft.curve import CurveDraft, draft_curve
 from forebay.draft.dam_text import TomlTable, dam_text
-from forebay.draft.dates import date_readings
 from forebay.draft.gauge_keys import curve_table, gauge_table
 from forebay.draft.gauges import IGNORED, GaugeDraft, draft_gauges
 from forebay.draft.periods import check_stems, join_periods
 from forebay.draft.reading_time import MIN_DIFFERENCE, rain_correlations
-from forebay.draft.tables import UserTable, own_words, read_cells, user_table
+from forebay.draft.tables import UserTable, own_words, user_table
 from forebay.draft.times import stamp_offset
 from forebay.draft.vocabulary import name_words
 from forebay.errors import ConfigError
@@ -99,18 +99,18 @@ def _read_files(
     check_stems(paths)
     tables, curves = [], []
     for path in paths:
-        form, cells = read_cells(path, answers)
-        forecast = next((name for name in cells.columns if _FORECAST_WORDS & set(name_words(name))), None)
+        file = read_cells(path, answers, now)
+        forecast = next((name for name in file.cells.columns if _FORECAST_WORDS & set(name_words(name))), None)
         if forecast is not None:
             raise ConfigError(
                 f"{path} has forecasts, by its column {forecast!r}, not readings; describe it under [[forcings]] in "
                 "the dam file (docs/dam_file.md), and leave it out here"
             )
-        curve = None if date_readings(cells, now) else draft_curve(path, form.keys(), cells, answers)
+        curve = None if file.readings else draft_curve(path, file.form.keys(), file.cells, answers)
         if curve is not None:
             curves.append(curve)
         else:
-            tables.append(user_table(path, answers, now, words))
+            tables.append(user_table(file, answers, words))
     return join_periods(tables, answers), curves
 
 

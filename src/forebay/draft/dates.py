@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Literal
 
 import polars as pl
 
-from forebay.dams.csv_dates import EXCEL, has_clock, parse_stamps
+from forebay.dams.csv_dates import EXCEL, LOCALES, has_clock, parse_stamps
 from forebay.draft.vocabulary import name_words
 
 _DAYS = (
@@ -18,7 +19,8 @@ _DAYS = (
     "%m.%d.%Y",
     "%d-%m-%y", "%d/%m/%y", "%d.%m.%y", "%m/%d/%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d", "%d%m%Y",
     "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d/%b/%Y", "%d/%b/%y", "%d %b %y", "%d%b%Y", "%d. %b %Y", "%Y-%b-%d",
-    "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%Y %m %d", "%d %m %Y", "%d de %b de %Y",
+    "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%Y %m %d", "%d %m %Y", "%d de %b de %Y", "%Y.%m.%d.", "%Y. %m. %d.",
+    "%d.%m.%Y.", "%Y年%m月%d日", "%Y년 %m월 %d일",
 )  # fmt: skip
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %H%M", "%H%M%S", "%H%M", " %I:%M %p", " %I:%M:%S %p",
            " %H", ", %H:%M", " %H.%M")  # fmt: skip
@@ -26,9 +28,8 @@ _ZONES = ("", "%z", " %z")
 _TEXTS = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d{1,2}", "d": r"\d{1,2}", "b": r"[^\W\d_]{3,12}\.?", "H": r"\d{1,2}",
     "M": r"\d\d", "S": r"\d\d(?:\.\d+)?", "I": r"\d{1,2}", "p": r"[AaPp]\.?[Mm]\.?",
-    "z": r"(?:Z|UTC|GMT|[+-]\d\d:?\d\d)",
+    "z": r"(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)",
 }  # fmt: skip
-_LOCALES = ("en", "es", "pt", "fr", "it", "de", "nl", "pl", "tr", "id", "ro", "sv")
 DATE_WORDS = {
     "date", "datetime", "time", "timestamp", "day", "fecha", "data", "datum", "jour", "dia", "giorno", "tag", "dates",
     "tstamp", "obs", "hora", "t",
@@ -43,6 +44,31 @@ _CLOCK_FORMS = ("%H:%M", "%H:%M:%S", "%H%M", "%I:%M %p", "%H")
 _REGULAR_SHARE = 0.9
 _SAMPLE = 40
 _EXCEL_YEARS = (1930, 2100)
+_BUDDHIST = (2400, 2700)
+_WEEKDAY = re.compile(r"[^\W\d_]{2,12}\.?(,? +)(?=\d|[^\W\d_]{3,9} \d)")
+
+
+Calendar = Literal["gregorian", "buddhist"]
+
+
+@dataclass(frozen=True)
+class DateFailures:
+    """Rows of a table without a date, where most rows have one.
+
+    Attributes
+    ----------
+    column, form
+        Column of the dates, and their format.
+    rows
+        Positions of the rows.
+    first_cells_of_dates
+        Cells of the table's first column in the rows with a date.
+    """
+
+    column: str
+    form: str
+    rows: tuple[int, ...]
+    first_cells_of_dates: pl.Series
 
 
 @dataclass(frozen=True)
@@ -53,8 +79,8 @@ class DateReading:
     ----------
     columns
         Column of the dates, or columns whose texts are joined by a blank.
-    form, locale
-        Date format and language of month names, as in the dam file.
+    form, locale, calendar
+        Date format, language of month names and calendar of the years, as in the dam file.
     stamps
         Clock time of each row (UTC instants where the format has %z); null where the cells are empty.
     """
@@ -63,6 +89,7 @@ class DateReading:
     form: str
     locale: str
     stamps: pl.Series
+    calendar: Calendar = "gregorian"
 
     @property
     def has_clock(self) -> bool:
@@ -90,24 +117,56 @@ def date_readings(table: pl.DataFrame, now: datetime) -> list[DateReading]:
     """
     readings: list[DateReading] = []
     for columns, texts in _candidates(table):
-        of_column = [DateReading(columns, form, locale, stamps) for form, locale, stamps in _forms(texts, columns)]
+        calendar = _calendar(texts)
+        of_column = [
+            DateReading(columns, form, locale, stamps, calendar)
+            for form, locale, stamps in _forms(texts, columns, calendar)
+        ]
         past = [r for r in of_column if not _is_future(r.stamps, now)]
         readings += past or of_column
     return readings
 
 
-def first_bad_date(table: pl.DataFrame) -> tuple[str, str, str] | None:
-    """Column of which most cells are dates of one format, that format, and its first other cell; None without one."""
+def date_failures(table: pl.DataFrame, readings: Sequence[DateReading]) -> DateFailures | None:
+    """Rows without a date; None without a column of dates, or if every row with numbers has a date.
+
+    Parameters
+    ----------
+    readings
+        `date_readings` of the table.
+    """
+    if readings:
+        reading = readings[0]
+        rows = reading.stamps.is_null() & table[table.columns[0]].is_not_null() & _have_numbers(table)
+        return _failures(table, reading.columns[0], reading.form, rows)
     for columns, texts in _candidates(table):
         filled = texts.drop_nulls()
-        if len(columns) > 1 or not any(_pattern(form).fullmatch(filled[0]) for form in _all_forms()):
+        if len(columns) > 1:
             continue
+        calendar = _calendar(texts)
         forms = [form for form in _all_forms() if _pattern(form).fullmatch(filled[0])]
-        matches = [parse_stamps(filled, form).is_not_null() for form in forms]
-        best = max(range(len(forms)), key=lambda n: int(matches[n].sum()))
-        if 0.4 * len(filled) < int(matches[best].sum()) < len(filled):
-            return columns[0], forms[best], filled.filter(~matches[best])[0]
+        matches = [parse_stamps(texts, form, calendar=calendar).is_not_null() for form in forms]
+        best = max(range(len(forms)), key=lambda n: int(matches[n].sum()), default=None)
+        if best is not None and 0.4 * len(filled) < int(matches[best].sum()) < len(filled):
+            return _failures(table, columns[0], forms[best], ~matches[best] & texts.is_not_null())
     return None
+
+
+def _failures(table: pl.DataFrame, column: str, form: str, rows: pl.Series) -> DateFailures | None:
+    first = table[table.columns[0]]
+    return DateFailures(column, form, tuple(rows.arg_true()), first.filter(~rows).drop_nulls()) if rows.any() else None
+
+
+def _have_numbers(table: pl.DataFrame) -> pl.Series:
+    """Whether a row has a number in any cell."""
+    return table.select(pl.any_horizontal(pl.all().str.contains(r"^[+-]?[\d.,']*\d$").fill_null(False))).to_series()
+
+
+def _calendar(texts: pl.Series) -> Calendar:
+    """Calendar of the years: Buddhist if nearly all numbers of four digits are its years."""
+    years = texts.drop_nulls().unique().str.extract(r"(?:^|\D)(\d{4})(?:\D|$)").drop_nulls().cast(pl.Int64)
+    is_buddhist = len(years) > 0 and years.is_between(*_BUDDHIST).mean() >= _REGULAR_SHARE  # type: ignore[operator]
+    return "buddhist" if is_buddhist else "gregorian"
 
 
 def with_clock_column(table: pl.DataFrame, day: DateReading) -> DateReading | None:
@@ -119,9 +178,9 @@ def with_clock_column(table: pl.DataFrame, day: DateReading) -> DateReading | No
         for form in _CLOCK_FORMS:
             if len(texts) and _pattern(form).fullmatch(texts[0]) and texts.str.contains(f"^{_regex(form)}$").all():
                 joined = table.select(pl.concat_str(*day.columns, name, separator=" ")).to_series()
-                stamps = parse_stamps(joined, f"{day.form} {form}", locale=day.locale)
+                stamps = parse_stamps(joined, f"{day.form} {form}", locale=day.locale, calendar=day.calendar)
                 if stamps.null_count() == joined.null_count():
-                    return DateReading((*day.columns, name), f"{day.form} {form}", day.locale, stamps)
+                    return DateReading((*day.columns, name), f"{day.form} {form}", day.locale, stamps, day.calendar)
     return None
 
 
@@ -143,29 +202,41 @@ def _part_column(table: pl.DataFrame, words: Sequence[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _forms(texts: pl.Series, columns: tuple[str, ...]) -> Iterator[tuple[str, str, pl.Series]]:
+def _forms(texts: pl.Series, columns: tuple[str, ...], calendar: Calendar) -> Iterator[tuple[str, str, pl.Series]]:
     """Format, locale and stamps of each format that reads all texts, without those that give the same stamps."""
+    if len(columns) > 1:
+        yield from _fitting(texts, [f"{' '.join(_PARTS)}"], calendar)
+        return
+    readings = list(_fitting(texts, _all_forms(), calendar))
+    if not readings and (weekday := _WEEKDAY.match(texts.drop_nulls()[0])):
+        dates = texts.str.replace(rf"^[^\W\d_]+\.?{weekday[1]}", "")
+        fitting = _fitting(dates, _all_forms(), calendar)
+        readings = [(f"%a{weekday[1]}{form}", locale, stamps) for form, locale, stamps in fitting]
+    yield from readings
+    if not readings and DATE_WORDS & set(name_words(columns[0])):
+        stamps = parse_stamps(texts, EXCEL)
+        is_usual = stamps.drop_nulls().dt.year().is_between(*_EXCEL_YEARS).all()
+        if stamps.null_count() == texts.null_count() and is_usual:
+            yield EXCEL, "en", stamps
+
+
+def _fitting(texts: pl.Series, forms: Sequence[str], calendar: Calendar) -> Iterator[tuple[str, str, pl.Series]]:
+    """Format, locale and stamps of each of these formats that reads all texts, without repeated stamps."""
     filled = texts.drop_nulls().unique(maintain_order=True)
     readings: list[pl.Series] = []
-    forms = [f"{' '.join(_PARTS)}"] if len(columns) > 1 else _all_forms()
     sample = filled[:_SAMPLE]
     for form in forms:
         if not all(_pattern(form).fullmatch(text) for text in sample):
             continue
         if not filled.str.contains(f"^(?:{_regex(form)})$").all():
             continue
-        for locale in _LOCALES if "%b" in form else ("en",):
-            if parse_stamps(sample, form, locale=locale).null_count():
+        for locale in LOCALES if "%b" in form else ("en",):
+            if parse_stamps(sample, form, locale=locale, calendar=calendar).null_count():
                 continue
-            stamps = parse_stamps(texts, form, locale=locale)
+            stamps = parse_stamps(texts, form, locale=locale, calendar=calendar)
             if stamps.null_count() == texts.null_count() and not any(stamps.equals(known) for known in readings):
                 readings.append(stamps)
                 yield form, locale, stamps
-    if not readings and DATE_WORDS & set(name_words(columns[0])):
-        stamps = parse_stamps(texts, EXCEL)
-        is_usual = stamps.drop_nulls().dt.year().is_between(*_EXCEL_YEARS).all()
-        if stamps.null_count() == texts.null_count() and is_usual:
-            yield EXCEL, "en", stamps
 
 
 @lru_cache(maxsize=1)

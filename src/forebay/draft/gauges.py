@@ -13,8 +13,9 @@ from forebay.draft.answers import Answers, Question
 from forebay.draft.roles import ROLES
 from forebay.draft.series import Series, all_series, decide_marks
 from forebay.draft.times import TableTimes, are_accumulated, table_times
+from forebay.draft.unit_names import unit_of_name
 from forebay.draft.units import decide_unit, foreign_unit, states_unit
-from forebay.draft.vocabulary import QUALITY_WORDS, name_words, reason_not_read, unit_of_name, variable_of_name
+from forebay.draft.vocabulary import QUALITY_WORDS, name_words, reason_not_read, variable_of_name
 from forebay.errors import ConfigError, SourceError
 from forebay.services import services_with_quality_codes
 
@@ -73,9 +74,12 @@ def draft_gauges(tables: Sequence[UserTable], answers: Answers) -> list[GaugeDra
     times = {table.path: table_times(table, answers) for table in tables}
     gauges = [_target_gauge(target, variables[target.key], answers, times[target.table.path])]
     earlier: dict[tuple[str, str], str] = {}
+    levels = [key for key, variable in variables.items() if variable == "reservoir_level"]
     for one in readings:
         if one is not target:
-            gauges += _drivers(one, variables[one.key], answers, times=times[one.table.path], earlier=earlier)
+            is_pair = gauges[0].variable == "storage" and levels == [one.key]
+            own_times = times[one.table.path]
+            gauges += _drivers(one, variables[one.key], answers, times=own_times, earlier=earlier, is_pair=is_pair)
     services: dict[str, str] = {}
     return [_with_quality(gauge, quality.get(gauge.series.key), answers, services) for gauge in gauges]
 
@@ -155,17 +159,24 @@ def _target_gauge(one: Series, variable: str, answers: Answers, times: TableTime
 
 
 def _drivers(
-    one: Series, variable: str, answers: Answers, *, times: TableTimes, earlier: dict[tuple[str, str], str]
+    one: Series,
+    variable: str,
+    answers: Answers,
+    *,
+    times: TableTimes,
+    earlier: dict[tuple[str, str], str],
+    is_pair: bool = False,
 ) -> list[GaugeDraft]:
     """The gauge of a driver; none if the series is ignored.
 
-    `earlier` has the unit of each path and variable that an earlier column did not state, and is extended.
+    With `is_pair`, a level is that of the lake whose storage is the target. `earlier` has the unit of each path and
+    variable that an earlier column did not state, and is extended.
     """
     key = f"{one.key}.variable"
     if variable == IGNORED:
         net = _net_inflow(one, times)
         return [] if net is None else [net]
-    if variable == "reservoir_level":
+    if variable == "reservoir_level" and not is_pair:
         answers.note(key, IGNORED, "a level besides the target")
         return []
     foreign = foreign_unit(one, variable)

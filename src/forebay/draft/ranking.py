@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,8 +35,8 @@ class DriverScore:
     ----------
     gain
         1 − error with it / error without it, on days outside the training; NaN with fewer than `MIN_DAYS` days.
-    days
-        Days with all inputs.
+    days, first_day, last_day
+        Number of days with all inputs, the first and the last of them; None where there is none.
     age_days
         Days from the newest reading to the fetch; None where there is none.
     correlation, lag
@@ -46,6 +48,15 @@ class DriverScore:
     correlation: float
     lag: int
     age_days: int | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+
+    @property
+    def overlap(self) -> str:
+        """Days on which level and driver have all values: their number and their period."""
+        if self.first_day is None or self.last_day is None:
+            return f"{self.days} days"
+        return f"{self.days} days from {self.first_day} to {self.last_day}"
 
     @property
     def sentence(self) -> str:
@@ -54,9 +65,9 @@ class DriverScore:
         if self.age_days is not None:
             correlation += f"; newest reading {self.age_days} d old"
         if np.isnan(self.gain):
-            return f"not ranked: {self.days} days with all values, at least {MIN_DAYS} needed; {correlation}"
+            return f"not ranked: {self.overlap} with all values, at least {MIN_DAYS} needed; {correlation}"
         verb = "lowers" if self.gain >= 0 else "raises"
-        return f"{verb} the error of the next change by {abs(self.gain):.1%} on {self.days} days; {correlation}"
+        return f"{verb} the error of the next change by {abs(self.gain):.1%} on {self.overlap}; {correlation}"
 
     @property
     def is_useful(self) -> bool:
@@ -81,7 +92,7 @@ def rank_drivers(daily: pl.DataFrame, dam: Dam) -> dict[str, DriverScore]:
     next_change = np.append(change[1:], np.nan)
     own = _lagged(change, LAGS)
     scores = {
-        gauge.column: _score(own, _usable(daily, gauge.column), next_change)
+        gauge.column: _score(own, _usable(daily, gauge.column), next_change, daily["date"].to_list())
         for gauge in dam.gauges
         if gauge.role != "target"
     }
@@ -99,20 +110,21 @@ def _lagged(values: Array, count: int) -> Array:
     return np.stack([np.append(np.full(lag, np.nan), values[: len(values) - lag]) for lag in range(count)], axis=1)
 
 
-def _score(own: Array, driver: Array, next_change: Array) -> DriverScore:
+def _score(own: Array, driver: Array, next_change: Array, dates: Sequence[date]) -> DriverScore:
     inputs = np.hstack([own, _lagged(driver, LAGS)])
     is_complete = np.isfinite(inputs).all(axis=1) & np.isfinite(next_change)
     days = int(is_complete.sum())
     correlation, lag = _strongest_lag(driver, next_change)
-    if days < MIN_DAYS:
-        return DriverScore(float("nan"), days, correlation, lag)
     day = np.flatnonzero(is_complete)
+    first, last = (dates[day[0]], dates[day[-1]]) if days else (None, None)
+    if days < MIN_DAYS:
+        return DriverScore(float("nan"), days, correlation, lag, first_day=first, last_day=last)
     target = next_change[day]
     low, high = np.quantile(target, (0.001, 0.999))
     clipped = np.clip(target, low, high)
     without = _test_error(own[day], clipped, day)
     gain = 1 - _test_error(inputs[day], clipped, day) / without if without > 0 else 0.0
-    return DriverScore(float(gain), days, correlation, lag)
+    return DriverScore(float(gain), days, correlation, lag, first_day=first, last_day=last)
 
 
 def _test_error(inputs: Array, target: Array, day: NDArray[np.int64]) -> float:

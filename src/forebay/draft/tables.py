@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.dams.csv_layout import ENCODINGS, TextLayout
-from forebay.dams.csv_text import EMPTY, file_bytes, header_names, normalize, read_columns, read_content
-from forebay.dams.workbook import is_workbook, sheet_names, sheet_text
+from forebay.dams.csv_dates import BUDDHIST_YEARS
 from forebay.draft.answers import Answers, Question
-from forebay.draft.dates import DATE_WORDS, DateReading, date_readings, first_bad_date, with_clock_column
-from forebay.draft.numbers import NumberTexts, first_bad_number, number_texts
-from forebay.draft.text_form import TextForm, text_form
+from forebay.draft.dates import DATE_WORDS, DateReading, date_failures, with_clock_column
+from forebay.draft.numbers import BadNumberError, NumberTexts, first_bad_number, number_texts
 from forebay.draft.vocabulary import QUALITY_WORDS, name_words, variable_of_name
-from forebay.errors import ConfigError, SourceError
+from forebay.errors import SourceError
 
+if TYPE_CHECKING:
+    from forebay.draft.cells import FileCells
+    from forebay.draft.text_form import TextForm
+
+EACH = "each"
+"""Answer to the question on the lines of a dam: every text is a series of its own."""
 _MAX_LISTED = 20
+_SECONDS = r"^1\d{9}(?:\d{3})?(?:\.\d+)?$"
 _KIND_WORDS = {"dam", "lake", "reservoir", "the", "embalse", "presa", "lac", "lago", "barrage", "system", "de", "del"}
 _KEY_WORDS = {
     "station", "site", "id", "name", "dam", "reservoir", "embalse", "lake", "sensor", "parameter", "variable", "code",
@@ -77,45 +82,7 @@ class UserTable:
         return self.rows["\0stamp"]
 
 
-def read_cells(path: str, answers: Answers) -> tuple[TextForm, pl.DataFrame]:
-    """Form of a file's text, and all its columns as text, null where a cell is empty.
-
-    Raises
-    ------
-    ConfigError, SourceError
-        If the file cannot be read, or is no table.
-    """
-    content, sheet = _content(path, answers)
-    form = replace(text_form(content, path, stated_encoding=_stated_encoding(path, answers)), sheet=sheet)
-    layout = form.layout(path)
-    text = normalize(content, layout)
-    names = [name.strip() for name in header_names(text, layout)]
-    doubled = next((name for name in names if names.count(name) > 1 and name), None)
-    if doubled is not None:
-        raise ConfigError(f"{path} has two columns of the name {doubled!r}; rename one of them")
-    table = read_columns(text, [name for name in names if name], layout)
-    return form, table.with_columns(pl.all().replace(EMPTY, None))
-
-
-def _stated_encoding(path: str, answers: Answers) -> str | None:
-    """Encoding that the user states for a file; None if it is concluded from the content."""
-    question = Question(f"{Path(path).stem}:encoding", "", dict.fromkeys(ENCODINGS, ""))
-    return answers.decide(question) if question.key in answers.settings else None
-
-
-def _content(path: str, answers: Answers) -> tuple[bytes, str | None]:
-    """Bytes of a text file; or text and name of a workbook's sheet, which is asked if there are several."""
-    if not is_workbook(path):
-        read_content(TextLayout(path=path, encoding="latin-1"))  # checks size and kind; any bytes are latin-1 text
-        return Path(path).read_bytes(), None
-    content = file_bytes(TextLayout(path=path))
-    names = sheet_names(content, path)
-    question = Question(f"{Path(path).stem}:sheet", f"Which sheet of {path} has the readings", dict.fromkeys(names, ""))
-    sheet = answers.decide(question, names[0] if len(names) == 1 else None, "the only sheet")
-    return sheet_text(content, path, sheet=sheet, separator=","), sheet
-
-
-def user_table(path: str, answers: Answers, now: datetime, dam_words: Sequence[str]) -> UserTable:
+def user_table(file: FileCells, answers: Answers, dam_words: Sequence[str]) -> UserTable:
     """The table of a file with its dates and numbers; asks what the file does not tell.
 
     Raises
@@ -123,32 +90,41 @@ def user_table(path: str, answers: Answers, now: datetime, dam_words: Sequence[s
     ConfigError, SourceError
         If the file is no table with dates and numbers, or a question has no answer.
     """
-    form, cells = read_cells(path, answers)
-    stem = Path(path).stem
-    for key, value, reason in form.reasons:
-        answers.note(f"{stem}:{key}", value, reason)
-    dates = _dates(cells, stem, answers, now)
-    filled = cells.filter(dates.stamps.is_not_null())
+    dates = _dates(file, answers)
+    filled = file.cells.filter(dates.stamps.is_not_null())
     numbers = {}
-    for name in cells.columns:
+    for name in file.cells.columns:
         if name in dates.columns:
             continue
-        if (texts := _numbers(filled[name], path)) is not None:
+        if (texts := _numbers(filled[name], file)) is not None:
             numbers[name] = texts
         else:
-            _note_left_out(filled[name], path, answers)
-    table = UserTable(path, form, cells, dates, numbers)
+            _note_left_out(filled[name], file, answers)
+    if numbers:
+        _refuse_undated_numbers(file, dates, list(numbers))
+    table = UserTable(file.path, file.form, file.cells, dates, numbers)
     return _of_one_series(table, answers, dam_words)
 
 
-def _numbers(column: pl.Series, path: str) -> NumberTexts | None:
+def _refuse_undated_numbers(file: FileCells, dates: DateReading, columns: Sequence[str]) -> None:
+    """Raise a SourceError for the first line that has a number but no date."""
+    has_number = pl.any_horizontal(pl.col(columns).str.contains(r"\d").fill_null(False))
+    rows = (file.cells.select(has_number).to_series() & dates.stamps.is_null()).arg_true()
+    if len(rows):
+        raise SourceError(
+            f"{file.path}, line {file.first_line + int(rows[0])} has a number but no date; write the date, or "
+            "remove the line if it has no reading, such as a sum"
+        )
+
+
+def _numbers(column: pl.Series, file: FileCells) -> NumberTexts | None:
     try:
         return number_texts(column)
-    except SourceError as error:
-        raise SourceError(f"{path}: {error}") from None
+    except BadNumberError as error:
+        raise SourceError(f"{file.path}, line {file.line_of(column.name, error.text)}: {error}") from None
 
 
-def _note_left_out(column: pl.Series, path: str, answers: Answers) -> None:
+def _note_left_out(column: pl.Series, file: FileCells, answers: Answers) -> None:
     """Note a column with digits that are no numbers; refuse it if it is named like readings and not ignored."""
     key = f"{column.name}.variable"
     bad = first_bad_number(column)
@@ -158,37 +134,49 @@ def _note_left_out(column: pl.Series, path: str, answers: Answers) -> None:
     is_ignored = answers.settings.get(key) == "ignore"
     if is_named and not is_ignored:
         raise SourceError(
-            f"{path}: {bad!r} in column {column.name!r} is not a number like 1234.5 or 1.234,5, as the column's name "
-            f"suggests; correct such cells, or leave the column out with --set '{key}=ignore'"
+            f"{file.path}, line {file.line_of(column.name, bad)}: {bad!r} in column {column.name!r} is not a number "
+            "like 1234.5 or 1.234,5, as the column's name suggests; correct such cells, or leave the column out with "
+            f"--set '{key}=ignore'"
         )
     answers.note(key, "ignore", "stated with --set" if is_ignored else f"{bad!r} is no number")
 
 
-def _dates(cells: pl.DataFrame, stem: str, answers: Answers, now: datetime) -> DateReading:
+def _dates(file: FileCells, answers: Answers) -> DateReading:
     """The reading of the dates; asks where two readings are possible."""
-    readings = date_readings(cells, now)
-    if not readings:
-        bad = first_bad_date(cells)
-        if bad is not None:
-            column, form, text = bad
-            raise SourceError(
-                f"{text!r} in column {column!r} of {stem} is not a date of the format of its other cells, {form}; "
-                "remove the line if it has no readings, such as a total or a source, or correct the date"
-            )
-        names = ", ".join(map(repr, cells.columns[:_MAX_LISTED]))
-        raise SourceError(
-            f"{stem} has no column in which every cell is a date of one format; its columns are {names}: correct the "
-            "dates, or add a column of dates like 2026-01-31"
-        )
-    columns = _date_columns(readings, stem, answers)
-    alternatives = [reading for reading in readings if reading.columns == columns]
-    reading = _date_form(alternatives, stem, answers)
-    if not reading.has_clock and not reading.stamps.drop_nulls().is_unique().all():
-        joined = with_clock_column(cells, reading)
+    if not file.readings:
+        raise SourceError(_no_dates(file))
+    columns = _date_columns(file.readings, file.stem, answers)
+    alternatives = [reading for reading in file.readings if reading.columns == columns]
+    reading = _date_form(alternatives, file.stem, answers)
+    if not reading.has_clock:
+        joined = with_clock_column(file.cells, reading)
         if joined is not None:
-            answers.note(f"{stem}:date", " + ".join(joined.columns), "the dates repeat; the time has a column")
-            return joined
+            answers.note(f"{file.stem}:date", " + ".join(joined.columns), "the time has a column of its own")
+            reading = joined
+    if reading.calendar != "gregorian":
+        years = reading.stamps.dt.year().drop_nulls() + BUDDHIST_YEARS
+        reason = f"the years {years.to_numpy().min()} to {years.to_numpy().max()} are {BUDDHIST_YEARS} more than ours"
+        answers.note(f"{file.stem}:calendar", reading.calendar, reason)
     return reading
+
+
+def _no_dates(file: FileCells) -> str:
+    """The sentence for a file without a column of dates: its first cell that is none, or its columns."""
+    failures = date_failures(file.cells, [])
+    if failures is not None:
+        row = failures.rows[0]
+        return (
+            f"{file.path}, line {file.first_line + row}: {file.cells[failures.column][row]!r} in column "
+            f"{failures.column!r} is not a date of the format of its other cells, {failures.form}; remove the line if "
+            "it has no readings, or correct the date"
+        )
+    names = ", ".join(map(repr, file.cells.columns[:_MAX_LISTED]))
+    filled = [texts for name in file.cells.columns if len(texts := file.cells[name].drop_nulls())]
+    seconds = next((texts[0] for texts in filled if texts.str.contains(_SECONDS).all()), None)
+    advice = "correct the dates, or add a column of dates like 2026-01-31"
+    if seconds is not None:
+        advice = f"{seconds} looks like seconds since 1970, write such times as dates like 2026-01-31 08:00"
+    return f"{file.path} has no column in which every cell is a date of one format; its columns are {names}: {advice}"
 
 
 def _date_columns(readings: Sequence[DateReading], stem: str, answers: Answers) -> tuple[str, ...]:
@@ -246,9 +234,14 @@ def _of_one_series(table: UserTable, answers: Answers, dam_words: Sequence[str])
         question = Question(
             f"{table.stem}:where.{name}",
             f"{table.path} has several series; which text in column {name!r} is this dam's",
-            {value: f"{counts[value]} lines" for value in values},
+            {value: f"{counts[value]} lines" for value in values}
+            | ({EACH: "each text is a series of this dam"} if variable_column is None else {}),
         )
-        texts[name] = answers.decide(question, conclusion, "the text has the dam's name")
+        answer = answers.decide(question, conclusion, "the text has the dam's name")
+        if answer == EACH:
+            variable_column = name
+        else:
+            texts[name] = answer
     return replace(table, line_texts=texts, variable_column=variable_column)
 
 

@@ -73,8 +73,8 @@ def table_times(table: UserTable, answers: Answers) -> TableTimes:
 
 def _daily_times(table: UserTable, answers: Answers) -> TableTimes:
     """Times of daily readings: the day, or a clock time that all stamps have."""
-    clocks = table.stamps.drop_nulls().dt.strftime("%H:%M").unique()
-    if not table.dates.has_clock or len(clocks) != 1 or clocks[0] == "00:00" or "%z" in table.dates.form:
+    clocks = _clock_stamps(table).drop_nulls().dt.strftime("%H:%M").unique()
+    if not table.dates.has_clock or len(clocks) != 1 or clocks[0] == "00:00":
         return TableTimes()
     question = Question(
         f"{table.stem}:stamp",
@@ -87,6 +87,17 @@ def _daily_times(table: UserTable, answers: Answers) -> TableTimes:
     )
     stamp = answers.decide(question)
     return TableTimes("day", "start" if stamp == "instant" else stamp, stamp == "instant", clocks[0])
+
+
+def _clock_stamps(table: UserTable) -> pl.Series:
+    """Stamps as clock times of their own offset; none where they depend on the dam's zone."""
+    if "%z" not in table.dates.form:
+        return table.stamps
+    offset = stamp_offset(table)
+    if offset is None:
+        return table.stamps.clear()
+    hours, minutes = int(offset[:3]), int(offset[0] + offset[-2:])
+    return table.stamps.dt.replace_time_zone(None) + timedelta(hours=hours, minutes=minutes)
 
 
 def stamp_offset(table: UserTable) -> str | None:

@@ -9,7 +9,8 @@ import polars as pl
 
 from forebay.dams.variables import VARIABLES
 from forebay.draft.answers import Answers, Question
-from forebay.draft.vocabulary import name_words, unit_of_name, unit_of_text
+from forebay.draft.unit_names import unit_of_name, unit_of_text
+from forebay.draft.vocabulary import name_words
 
 if TYPE_CHECKING:
     from forebay.draft.series import Series
@@ -53,7 +54,7 @@ def decide_unit(
 
 def foreign_unit(one: Series, variable: str) -> str | None:
     """Unit that name or cells state and that is none of this variable's; None if there is none."""
-    if next(_stated_units(one, [variable]), None) is not None:
+    if states_unit(one, variable):
         return None
     texts = [text for text, _ in _unit_texts(one)] + name_words(one.name)[1:][-1:]
     return next((text for text in texts if len(text) > 1 and any(unit_of_text(text, name) for name in VARIABLES)), None)
@@ -61,7 +62,12 @@ def foreign_unit(one: Series, variable: str) -> str | None:
 
 def states_unit(one: Series, variable: str) -> bool:
     """Whether name or cells state a unit of this variable."""
-    return next(_stated_units(one, [variable]), None) is not None
+    return stated_unit(one, variable) is not None
+
+
+def stated_unit(one: Series, variable: str) -> str | None:
+    """Unit of this variable that name or cells state; None if they state none."""
+    return next((unit for unit, _ in _stated_units(one, [variable])), None)
 
 
 def are_plausible(values: pl.Series, variable: str, unit: str) -> bool:

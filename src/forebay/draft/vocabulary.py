@@ -1,32 +1,49 @@
-"""Words in column names: variables in several languages, and units."""
+"""Words in column names: variables in several languages."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-from forebay.dams.variables import VARIABLES
-from forebay.sources.units import UNITS
-
 _WORDS = {
     "storage_percent": "percent pct percentage porcentaje percentuale pourcentage porcentagem prozent",
     "snow_water_equivalent": "swe snow snowpack neige nieve neve schnee",
     "evaporation": "evap evaporation evaporacion evaporacao evaporazione verdunstung eto et0 pet",
     "rainfall": "rain rainfall precip precipitation precipitacion precipitacao precipitazione ppt prcp pcp "
-    "lluvia pluie pioggia chuva niederschlag regen pluviometria",
+    "lluvia pluie pioggia chuva niederschlag regen pluviometria yagis csapadek opad opady neerslag nederbord",
     "temperature": "temp temperature temperatura temperatur tmean tavg tmp",
-    "inflow": "inflow inflows entrada aporte afluencia afluente affluente apport afflusso zufluss influx",
+    "inflow": "inflow inflows entrada aporte afluencia afluente affluente apport afflusso zufluss influx entrant",
     "release": "outflow outflows release releases discharged salida desembalse defluencia defluente sortie deflusso "
-    "abfluss spill spillage saida",
+    "abfluss spill spillage saida sortant abgabe",
     "storage": "storage stored volume vol contents content almacenamiento armazenamento volumen invaso "
-    "inhalt embalsada embalsado stau",
+    "inhalt embalsada embalsado stau hacim terfogat objetosc zapas volum",
     "discharge": "discharge flow streamflow flowrate caudal debit vazao portata durchfluss",
     "reservoir_level": "level elev elevation wse cota cote nivel nivell niveau livello quota pegel wasserstand "
-    "stage pool height waterlevel",
+    "stage pool height waterlevel seviye vizszint vizallas poziom hladina waterstand vattenstand",
 }  # fmt: skip
 _VARIABLE_OF_WORD = {word: variable for variable, words in _WORDS.items() for word in words.split()}
 _PHRASES = {("agua", "actual"): "storage", ("water", "level"): "reservoir_level", ("dam", "level"): "reservoir_level",
             ("storage", "level"): None, ("volume", "percent"): "storage_percent"}  # fmt: skip
+PARAMETERS = {
+    "00054": ("storage", "ac-ft"), "62614": ("reservoir_level", "ft"), "62615": ("reservoir_level", "ft"),
+    "00062": ("reservoir_level", "ft"), "00060": ("discharge", "ft3/s"), "00065": ("stream_level", "ft"),
+    "00045": ("rainfall", "in"), "72020": ("reservoir_level", "ft"),
+}  # fmt: skip
+"""Parameter codes of USGS (the National Water Information System's list of parameter codes) in column names."""
+LETTERS = str.maketrans({
+    **dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)),
+    "ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae", "Ł": "L", "Ø": "O",
+})  # fmt: skip
+"""Superscripts and Latin letters without an accent mark of their own → ASCII."""
+_WORDS_OF_SCRIPTS = {
+    "storage_percent": "貯水率 蓄水率 저수율",
+    "rainfall": "雨量 降水量 降雨量 강수량 강우량 ปริมาณน้ำฝน ปริมาณฝน осадки वर्षा",
+    "inflow": "流入量 入库流量 入流 유입량 น้ำไหลเข้า приток",
+    "release": "放流量 出库流量 出流 방류량 น้ำระบาย сброс",
+    "storage": "貯水量 蓄水量 库容 저수량 ปริมาตร ปริมาณน้ำในอ่าง ปริมาณน้ำเก็บกัก объем объём भंडारण",
+    "reservoir_level": "水位 수위 ระดับน้ำ уровень जलस्तर",
+}
+"""Variable → words of languages that are not written in Latin letters; the first one in a name counts."""
 _STREAM_WORDS = {"river", "stream", "creek", "rio", "riviere", "fiume", "fluss", "gage", "gauge"}
 _DERIVED_WORDS = {
     "net": "a net flow is computed from the storage",
@@ -42,29 +59,7 @@ _DERIVED_WORDS = {
     "anomaly": "a difference from a norm",
     "area": "an area",
 }
-_PARAMETERS = {
-    "00054": ("storage", "ac-ft"), "62614": ("reservoir_level", "ft"), "62615": ("reservoir_level", "ft"),
-    "00062": ("reservoir_level", "ft"), "00060": ("discharge", "ft3/s"), "00065": ("stream_level", "ft"),
-    "00045": ("rainfall", "in"), "72020": ("reservoir_level", "ft"),
-}  # fmt: skip
-"""Parameter codes of USGS (the National Water Information System's list of parameter codes) in column names."""
-_UNIT_WORDS = {
-    "msnm": "m", "masl": "m", "mamsl": "m", "mngf": "m", "slm": "m", "ftmsl": "ft", "cuft": "ft3/s", "mcuft": "Mft3",
-    "mcft": "Mft3", "mld": "ML/d", "ldm": "ML/d", "celsius": "degC", "fahrenheit": "degF", "degreesc": "degC",
-    "degreesf": "degF", "pct": "%", "inch": "in", "inches": "in", "metros": "m", "metri": "m", "pies": "ft",
-    "mill": "mm", "m3seg": "m3/s", "mc": "m3",
-}  # fmt: skip
-_SUPERSCRIPTS = str.maketrans("³²", "32")
 QUALITY_WORDS = {"q", "quality", "flag", "flags", "cd", "qualifier", "qual", "grade", "status", "code", "approval"}
-_FLOWS = ("inflow", "release", "discharge")
-
-
-def _plain_unit(text: str) -> str:
-    """A unit's text in small letters, without marks and spaces; a percent sign stays."""
-    return re.sub(r"[^a-z0-9%]", "", text.translate(_SUPERSCRIPTS).lower())
-
-
-_UNITS = {_plain_unit(text): unit for unit, texts in UNITS.items() for text in texts.split()} | _UNIT_WORDS
 
 
 def name_words(name: str) -> list[str]:
@@ -73,7 +68,7 @@ def name_words(name: str) -> list[str]:
     >>> name_words("Precipitación_mm"), name_words("MaxTemp (°C)"), name_words("inflow_m3s")
     (['precipitacion', 'mm'], ['max', 'temp', 'c'], ['inflow', 'm3s'])
     """
-    text = unicodedata.normalize("NFKD", name.translate(_SUPERSCRIPTS))
+    text = unicodedata.normalize("NFKD", name.translate(LETTERS))
     text = "".join(letter for letter in text if not unicodedata.combining(letter))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("%", " percent ")
     return re.findall(r"[a-z0-9]+", text.lower())
@@ -86,12 +81,14 @@ def variable_of_name(name: str) -> str | None:
     ('rainfall', 'reservoir_level', None)
     """
     words = name_words(name)
-    for word in words:
-        if word in _PARAMETERS:
-            return _PARAMETERS[word][0]
-    for phrase, variable in _PHRASES.items():
-        if set(phrase) <= set(words):
-            return variable
+    if (parameter := next((word for word in words if word in PARAMETERS), None)) is not None:
+        return PARAMETERS[parameter][0]
+    if (phrase := next((phrase for phrase in _PHRASES if set(phrase) <= set(words)), None)) is not None:
+        return _PHRASES[phrase]
+    return _variable_of_words(words) or _variable_of_script(name)
+
+
+def _variable_of_words(words: list[str]) -> str | None:
     variables = {_VARIABLE_OF_WORD[word] for word in words if word in _VARIABLE_OF_WORD}
     if "storage_percent" in variables:  # also of "storage percent", "volume %"
         return "storage_percent"
@@ -103,44 +100,12 @@ def variable_of_name(name: str) -> str | None:
     return first
 
 
+def _variable_of_script(name: str) -> str | None:
+    """Variable of a name that is not in Latin letters."""
+    lower = name.lower()
+    return next((one for one, texts in _WORDS_OF_SCRIPTS.items() if any(text in lower for text in texts.split())), None)
+
+
 def reason_not_read(name: str) -> str | None:
     """Why a column of this name is no reading of one day; None if nothing indicates so."""
     return next((_DERIVED_WORDS[word] for word in name_words(name) if word in _DERIVED_WORDS), None)
-
-
-def unit_of_text(text: str, variable: str) -> str | None:
-    """Unit of a variable that a text states; a volume stands for the volume of a day where the variable is a flow.
-
-    >>> unit_of_text("hm³", "storage"), unit_of_text("mcm", "release"), unit_of_text("hm3", "rainfall")
-    ('hm3', 'hm3/d', None)
-    """
-    unit = _UNITS.get(_plain_unit(text))
-    allowed = VARIABLES[variable].units
-    if unit is not None and variable in _FLOWS and unit not in allowed:
-        unit = {"hm3": "hm3/d", "m3": "m3/d", "ML": "ML/d", "GL": "GL/d", "MG": "mgd", "ac-ft": "ac-ft/d"}.get(unit)
-    return unit if unit in allowed else None
-
-
-def is_unit(text: str) -> bool:
-    """Whether a text is a unit of any variable."""
-    return bool(text) and _plain_unit(text) in _UNITS
-
-
-def unit_of_name(name: str, variable: str) -> str | None:
-    """Unit that a column's name states, in brackets or in its last words; None if it states none.
-
-    >>> unit_of_name("Elevation (ft)", "reservoir_level"), unit_of_name("STORAGE ML", "storage")
-    ('ft', 'ML')
-    """
-    for bracket in re.findall(r"[(\[]([^)\]]*)[)\]]", name):
-        if (unit := unit_of_text(bracket, variable)) is not None:
-            return unit
-    words = name_words(name)
-    for word in words:
-        if word in _PARAMETERS and _PARAMETERS[word][0] == variable:
-            return _PARAMETERS[word][1]
-    for count in (3, 2, 1):
-        text = "".join(words[-count:]) if len(words) > count else ""
-        if text and (unit := unit_of_text("%" if text == "percent" else text, variable)) is not None:
-            return unit
-    return None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.gauge import LAKE_ROLES
 from forebay.dams.local_time import init_time, local_date
 from forebay.dams.value_checks import failed_checks
 from forebay.days.daily import daily_table, usable_values
 from forebay.days.gauge_readings import ignore_codes
 from forebay.errors import DataError
+from forebay.features.late_readings import first_readings, known_readings, late_days, missed_readings
 from forebay.features.later_levels import later_levels, no_levels
 from forebay.features.level_change import OLDEST_LEVEL_DAYS
 from forebay.features.observed_forcings import check_forcings
+from forebay.features.substitutes import LATE
 from forebay.features.weather import read_weather_forcings
 from forebay.log import add_counts, step
 from forebay.screen.supported_range import ready_for_screen
@@ -23,6 +27,7 @@ from forebay.sources import forcing_files
 from forebay.tables import FORCINGS
 
 if TYPE_CHECKING:
+    from forebay.archive.latency import LearnedLatency
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
 
@@ -57,6 +62,10 @@ class DailyTables:
         `known` and `newest` with the agencies' "unavailable" codes ignored; None unless `add_uncoded` read them.
     later_levels
         date, level: observed after a requested init date; for display only.
+    late
+        `substitutes.LATE`: values that arrived late, of a dam with substitutes; otherwise empty.
+    latencies
+        Column of each gauge → its latency as the fetches show it.
     """
 
     known: pl.DataFrame
@@ -66,6 +75,8 @@ class DailyTables:
     forcings: pl.DataFrame = field(default_factory=FORCINGS.empty)
     uncoded: tuple[pl.DataFrame, pl.DataFrame] | None = None
     later_levels: pl.DataFrame = field(default_factory=no_levels)
+    late: pl.DataFrame = field(default_factory=LATE.empty)
+    latencies: Mapping[str, LearnedLatency] = field(default_factory=dict)
 
 
 @step("daily_table")
@@ -86,19 +97,21 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
         choose_init_date(whole, dam, init_date, due=due)
         later = later_levels(whole, dam, init_date)
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
-    readings = archive.known_at(dam.gauges, until, dam.time_zone)
+    readings = known_readings(dam, archive, until)
     newest = _daily(readings, dam)
     last, _ = choose_init_date(newest, dam, init_date, due=due)
     if last > newest["date"][-1]:
         newest = _daily(readings, dam, last_day=last)
     first = usable_values(newest, dam).filter(pl.col(dam.target.variable).is_not_null())["date"][0]
-    known = _daily(archive.first_known(dam.gauges), dam, first_day=first, last_day=last)
+    known = _daily(first_readings(dam, archive), dam, first_day=first, last_day=last)
     days = pl.col("date").is_between(first, last)
     add_counts({"gauges": len(dam.gauges), "days": (last - first).days + 1, "first": first, "last": last})
     reading = newest_reading(dam, archive, until=until)
     forcings = pl.concat([forcing_files.read_forcings(dam), read_weather_forcings(dam, archive, now)])
     check_forcings(forcings, usable_values(newest.filter(days), dam), dam)
-    return DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)
+    tables = DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)
+    latencies = {gauge.column: archive.learned_latency(gauge, dam.time_zone) for gauge in dam.gauges}
+    return replace(tables, late=late_days(missed_readings(dam, archive), dam), latencies=latencies)
 
 
 def add_uncoded(daily_tables: DailyTables, dam: Dam, archive: Archive, *, now: datetime) -> DailyTables:
@@ -174,7 +187,7 @@ def choose_init_date(daily: pl.DataFrame, dam: Dam, requested: date | None, *, d
 
 def _newest_driver_date(known: pl.DataFrame, dam: Dam, due: date) -> date | None:
     """The newest day up to `due` with a value of a driver; None if there is none."""
-    drivers = [gauge.column for gauge in dam.gauges if gauge.role not in ("target", "storage")]
+    drivers = [gauge.column for gauge in dam.gauges if gauge.role not in LAKE_ROLES]
     days = known.filter(pl.col("date") <= due, pl.any_horizontal(pl.lit(False), pl.col(drivers).is_not_null()))
     newest: date | None = days["date"].max()  # type: ignore[assignment]  # of a column of dates
     return newest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.curves import curve_on
-from forebay.dams.delays import delay_days
+from forebay.dams.delays import input_delay
 from forebay.dams.variables import DAY_S, VARIABLES
 from forebay.features.full_supply import near_full_margin
 from forebay.features.level_change import change_per_day, last_change
@@ -62,7 +62,7 @@ def build_inputs(daily: pl.DataFrame, dam: Dam) -> pl.DataFrame:
         degree-days, evaporation and snow; `context_…` columns; with inflow or release gauges `balance_…`.
     """
     known = daily.sort("date").with_columns(
-        pl.col(g.column).shift(days) for g in dam.gauges if (days := delay_days(g, dam)) > 0
+        pl.col(g.column).shift(days) for g in dam.gauges if (days := input_delay(g, dam)) > 0
     )
     frame = known.select("date", *_level(known, dam), *_season())
     frame = frame.with_columns(
@@ -114,7 +114,7 @@ def _arriving_water(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
         ahead = int(_days_upstream(gauge, dam))
         if ahead < 1:
             continue
-        passed = known[gauge.column]  # already shifted by `delay_days`
+        passed = known[gauge.column]  # already shifted by `input_delay`
         due = [_delayed(passed, _days_upstream(gauge, dam) - j) for j in range(ahead + 1)]
         series.append(due[0].alias(f"{gauge.column}_arriving"))
         total = due[0] - due[0]
@@ -126,7 +126,7 @@ def _arriving_water(known: pl.DataFrame, dam: Dam) -> list[pl.Series]:
 
 def _days_upstream(gauge: Gauge, dam: Dam) -> float:
     """Days from when a value of `gauge` is known until its water arrives."""
-    return max(0.0, gauge.travel_time_h / 24 - delay_days(gauge, dam))
+    return max(0.0, gauge.travel_time_h / 24 - input_delay(gauge, dam))
 
 
 def _delayed(values: pl.Series, days: float) -> pl.Series:

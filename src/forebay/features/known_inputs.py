@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from forebay.days import datum
 from forebay.features.inputs import BALANCE, BY_SLOPE, CONTEXT, build_inputs
 from forebay.features.outages import HiddenValues, build_extended_inputs
+from forebay.features.substitutes import LATE, SUBSTITUTIONS, build_with_substitutes, substitutions, without_late
 from forebay.screen.flags import daily_by_period, daily_known_on, screen_daily
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class ScreenedDaily:
         none.
     withheld
         Whether each day lies on such a datum, as known at its end, shape (n,).
+    late
+        `substitutes.LATE` of a dam with substitutes, otherwise empty.
     """
 
     known: pl.DataFrame
@@ -46,6 +49,7 @@ class ScreenedDaily:
     newest_flags: pl.DataFrame
     withheld_from: date | None
     withheld: NDArray[np.bool_]
+    late: pl.DataFrame = field(default_factory=LATE.empty)
 
     @property
     def last(self) -> date:
@@ -54,22 +58,42 @@ class ScreenedDaily:
         return last
 
 
-def screen_versions(known: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> ScreenedDaily:
-    """Both daily tables, `newest` up to the last day of `known`, with their flags and the days on an unknown datum."""
+def screen_versions(
+    known: pl.DataFrame, newest: pl.DataFrame, dam: Dam, late: pl.DataFrame | None = None
+) -> ScreenedDaily:
+    """Both daily tables, `newest` up to the last day of `known`, with their flags and the days on an unknown datum.
+
+    Parameters
+    ----------
+    late
+        `substitutes.LATE`; it counts only in a dam with substitutes.
+    """
     last = known["date"][-1]
     newest = newest.filter(pl.col("date") <= last)
-    known_flags, newest_flags = screen_daily(known, dam), screen_daily(newest, dam)
+    late = late if late is not None and dam.substitutes else LATE.empty()
+    known_flags, newest_flags = (screen_daily(without_late(daily, late), dam) for daily in (known, newest))
     withheld_from = datum.withheld_from(newest_flags, dam, last)
     withheld = datum.withheld_days(known, known_flags, dam).to_numpy().copy()
     withheld[-1] = withheld_from is not None
-    return ScreenedDaily(known, newest, known_flags, newest_flags, withheld_from, withheld)
+    return ScreenedDaily(known, newest, known_flags, newest_flags, withheld_from, withheld, late)
 
 
 def inputs_as_known(screened: ScreenedDaily, dam: Dam) -> pl.DataFrame:
     """`inputs.build_inputs` with each day's row from what was known at its end; one row per day."""
-    periods = _known_periods(screened, dam, hidden=None)
-    rows = _newest_rows((start, build_inputs(daily, dam)) for start, daily in periods)
-    return _withhold_datum(rows, screened.withheld, dam)
+    return _rows_as_known(screened, dam, lambda daily: build_inputs(daily, dam), hidden=None)
+
+
+def substitutions_as_known(screened: ScreenedDaily, dam: Dam) -> pl.DataFrame:
+    """`substitutes.SUBSTITUTIONS` of all init dates; empty for a dam without substitutes."""
+    if not dam.substitutes:
+        return SUBSTITUTIONS.empty()
+    periods = list(_known_periods(screened, dam, hidden=None))
+    ends = [*(start for start, _, _ in periods[1:]), date.max]
+    tables = (
+        substitutions(daily, dam, late, start).filter(pl.col("init_date") < end)
+        for (start, daily, late), end in zip(periods, ends, strict=True)
+    )
+    return pl.concat(tables).sort(SUBSTITUTIONS.key)
 
 
 def extended_inputs_as_known(
@@ -82,9 +106,22 @@ def extended_inputs_as_known(
     hidden
         Values to take as missing, on top of those that are.
     """
-    periods = _known_periods(screened, dam, hidden=hidden)
-    rows = _newest_rows((start, build_extended_inputs(daily, dam)) for start, daily in periods)
-    return _withhold_datum(rows, screened.withheld, dam)
+    return _rows_as_known(screened, dam, lambda daily: build_extended_inputs(daily, dam), hidden=hidden)
+
+
+def _rows_as_known(
+    screened: ScreenedDaily,
+    dam: Dam,
+    build: Callable[[pl.DataFrame], pl.DataFrame],
+    *,
+    hidden: HiddenValues | None,
+) -> pl.DataFrame:
+    """`build` of the daily tables, with each day's row from what was known at its end."""
+    tables = (
+        (start, build_with_substitutes(daily, dam, late, start, build) if dam.substitutes else build(daily))
+        for start, daily, late in _known_periods(screened, dam, hidden=hidden)
+    )
+    return _withhold_datum(_newest_rows(tables), screened.withheld, dam)
 
 
 def in_date_ranges(dates: NDArray[np.datetime64], ranges: tuple[DateRange, ...]) -> NDArray[np.bool_]:
@@ -102,11 +139,16 @@ def excluded_days(daily: pl.DataFrame, dam: Dam) -> NDArray[np.bool_]:
 
 def _known_periods(
     screened: ScreenedDaily, dam: Dam, *, hidden: HiddenValues | None
-) -> Iterator[tuple[date, pl.DataFrame]]:
-    """First day of a period, and the daily table as known in the period; the last day's comes from `newest`."""
+) -> Iterator[tuple[date, pl.DataFrame, pl.DataFrame]]:
+    """First day of a period, the daily table as known in it, and the late values; the last day's from `newest`.
+
+    What `newest` has is known on the last day, however late it was.
+    """
     known, newest = (_mask_values(daily, dam, hidden) for daily in (screened.known, screened.newest))
-    yield from daily_by_period(known, screened.known_flags, dam)
-    yield screened.last, daily_known_on(newest, screened.newest_flags, screened.last, dam)
+    for start, daily in daily_by_period(known, screened.known_flags, dam):
+        yield start, daily, screened.late
+    late = screened.late.with_columns(pl.min_horizontal("known_on", pl.lit(screened.last)).alias("known_on"))
+    yield screened.last, daily_known_on(newest, screened.newest_flags, screened.last, dam), late
 
 
 def _newest_rows(tables: Iterable[tuple[date, pl.DataFrame]]) -> pl.DataFrame:

@@ -22,6 +22,7 @@ from forebay.features.known_inputs import (
     extended_inputs_as_known,
     inputs_as_known,
     screen_versions,
+    substitutions_as_known,
 )
 from forebay.features.limits import Limits, hard_limits
 from forebay.features.outages import (
@@ -33,6 +34,7 @@ from forebay.features.outages import (
     simulated_outage,
 )
 from forebay.features.reading_pattern import resolution_by_day
+from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.log import add_counts, step
 from forebay.metrics import quantile_so_far
 from forebay.screen.flags import FLAGS, VALID_REASONS, daily_known_after
@@ -95,6 +97,8 @@ class Samples:
         Lowest and highest value that exists for the variable (`Variable.possible`), in the target's unit.
     withheld
         Whether each day lies on such a datum, as known at its end; None where it was not determined.
+    substitutions
+        `substitutes.SUBSTITUTIONS`: init dates on which a gauge's newest input is an estimate from its substitute.
     """
 
     dates: NDArray[np.datetime64]
@@ -110,6 +114,7 @@ class Samples:
     newest_flags: pl.DataFrame = field(default_factory=FLAGS.empty)
     withheld_from: date | None = None
     withheld: NDArray[np.bool_] | None = None
+    substitutions: pl.DataFrame = field(default_factory=SUBSTITUTIONS.empty)
     resolution: NDArray[np.float64] | None = None
     full_supply: FullSupply | None = None
     limits: Limits = field(default_factory=dict)
@@ -163,7 +168,11 @@ class Samples:
 
 @step("inputs")
 def make_samples(
-    known: pl.DataFrame, newest: pl.DataFrame, dam: Dam, forcings: pl.DataFrame | None = None
+    known: pl.DataFrame,
+    newest: pl.DataFrame,
+    dam: Dam,
+    forcings: pl.DataFrame | None = None,
+    late: pl.DataFrame | None = None,
 ) -> Samples:
     """Samples of every day of `known`.
 
@@ -176,6 +185,8 @@ def make_samples(
         levels come from it.
     forcings
         `tables.FORCINGS`: every issue of the forecast or planned values; None if there is none.
+    late
+        `substitutes.LATE`: values that arrived late; None if there is none.
 
     Raises
     ------
@@ -187,7 +198,7 @@ def make_samples(
     if usable_values(known, dam)[target].null_count() == len(known):
         raise DataError(f"{dam.name}: {target} has no usable value in {len(known)} days; nothing can be forecast")
     check_flow_days(usable_values(known, dam), dam)
-    screened = screen_versions(known, newest, dam)
+    screened = screen_versions(known, newest, dam, late)
     level = _level(screened, dam)
     trusted = np.where(excluded_days(known, dam), np.nan, _unflagged_level(screened, dam))
     reasons = _suspect_reasons(screened, dam)
@@ -210,6 +221,7 @@ def make_samples(
         newest_flags=screened.newest_flags,
         withheld_from=screened.withheld_from,
         withheld=screened.withheld,
+        substitutions=substitutions_as_known(screened, dam),
         resolution=_resolution(level, dam),
         full_supply=full_supply_of(dam, inputs["date"], on_known_datum, screened.withheld),
         possible=_possible(dam),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forebay.dams.gauge import LAKE_ROLES
 from forebay.days.daily import usable_values
 from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.inputs import AHEAD, FORCING
@@ -20,6 +21,8 @@ from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
 from forebay.verify.hindcast import FALLBACK, MAIN_MODEL
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
     from forebay.verify.point_forecasts import PointForecasts
@@ -61,7 +64,7 @@ def limitations(
         *_unknown_datum(samples),
         *_missing_level(samples, dam),
         *_missing_drivers(samples, dam),
-        *_missing_gauges(daily, dam),
+        *_missing_gauges(daily, samples, dam),
         *_missing_kinds(dam),
         *_reading_time(dam),
     )
@@ -236,14 +239,42 @@ def _missing_drivers(samples: Samples, dam: Dam) -> list[str]:
     ]
 
 
-def _missing_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
+def substituted_gauges(substitutions: pl.DataFrame, dam: Dam, init_date: date) -> dict[str, str]:
+    """Column of each gauge whose newest input on the init date is an estimate → a sentence on it.
+
+    Parameters
+    ----------
+    substitutions
+        `features.substitutes.SUBSTITUTIONS` of the hindcast and of the forecast.
+    """
+    labels, sentences = gauge_labels(dam), {}
+    past = substitutions.filter(pl.col("init_date") < init_date)
+    for gauge in dam.gauges:
+        rows = substitutions.filter(pl.col("init_date") == init_date, pl.col("gauge") == gauge.column)
+        for row in rows.iter_rows(named=True):
+            source, factor = labels[row["substitute"]], f"{row['factor']:.3g}"
+            estimate = f"the value of {source}, times {factor},"
+            if gauge.kind.aggregate != "total":
+                estimate = f"its last value, plus {factor} times the change of {source} since then,"
+            count = past.filter(pl.col("gauge") == gauge.column).height
+            sentences[gauge.column] = (
+                f"The value of {labels[gauge.column]} of {row['date']} is missing or late: {estimate} is used "
+                f"instead. The hindcast does the same; there the newest value was an estimate on {_days(count)}."
+            )
+    return sentences
+
+
+def _missing_gauges(daily: pl.DataFrame, samples: Samples, dam: Dam) -> list[str]:
     known = usable_values(daily, dam)
     last = known["date"][-1]
     sentences, labels = [], gauge_labels(dam)
+    substituted = substituted_gauges(samples.substitutions, dam, samples.dates[-1].item())
     for gauge in (gauge for gauge in dam.gauges if gauge.role != "target"):
         label = labels[gauge.column]
         days = known.filter(pl.col(gauge.column).is_not_null())["date"]
-        if days.is_empty():
+        if gauge.column in substituted:
+            sentences.append(substituted[gauge.column])
+        elif days.is_empty():
             sentences.append(f"{label} has no usable value; the models work without it.")
         elif (age := (last - days[-1]).days) > 0:
             sentences.append(
@@ -256,7 +287,7 @@ def _missing_gauges(daily: pl.DataFrame, dam: Dam) -> list[str]:
 def _missing_kinds(dam: Dam) -> list[str]:
     """Sentences on the kinds of gauge and the full supply level that the dam file does not have."""
     sentences = []
-    if not any(gauge.role not in ("target", "storage") for gauge in dam.gauges):
+    if not any(gauge.role not in LAKE_ROLES for gauge in dam.gauges):
         sentences.append("No gauge of rain or flow: the forecast uses the past levels only.")
     elif not dam.columns("rainfall"):
         sentences.append("No rain gauge: rain affects the forecast only after the inflow or the level rises.")
@@ -281,4 +312,4 @@ def _number(value: float) -> str:
 
 
 def _days(count: int) -> str:
-    return f"{count} day{'s' if count > 1 else ''}"
+    return f"{count:,} day{'' if count == 1 else 's'}"

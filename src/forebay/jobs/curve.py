@@ -33,7 +33,7 @@ from forebay.screen.storage_pairs import (
     errors_by_segment,
     find_breaks,
     is_constant,
-    storage_gauge,
+    pair_gauges,
     storage_pairs,
     tolerance_of,
     units_of,
@@ -182,16 +182,17 @@ def curve(
 
 def _refuse_without_pairs(dam: Dam) -> None:
     """Raise `DataError` for a dam whose file cannot give pairs."""
-    if dam.target.variable != "reservoir_level":
+    if dam.target.variable == "storage_percent":
         raise DataError(
-            f"{dam.name}: the target is {dam.target.variable}, so there are no pairs of level and storage; "
-            "a curve can be fitted where the target is reservoir_level"
+            f"{dam.name}: the target is storage_percent, so there are no pairs of level and storage; "
+            "a curve can be fitted where the target is reservoir_level or storage"
         )
-    if storage_gauge(dam) is None:
-        raise DataError(
-            f"{dam.name} has no gauge of storage to pair with its level; add one with role and variable "
-            '"storage", or give a storage curve'
-        )
+    if pair_gauges(dam) is None:
+        advice = {
+            "reservoir_level": 'storage to pair with its level; add one with role and variable "storage"',
+            "storage": 'the level to pair with its storage; add one with role "level", variable "reservoir_level"',
+        }[dam.target.variable]
+        raise DataError(f"{dam.name} has no gauge of {advice}, or give a storage curve")
 
 
 def _pairs(
@@ -204,8 +205,8 @@ def _pairs(
 ) -> tuple[pl.DataFrame, str]:
     """Pairs of the archive, and why there are none; raises instead if they are required."""
     empty = RESIDUALS.empty().select("date", "level", "storage")
-    if storage_gauge(dam) is None:
-        return empty, "There are no pairs to compare: the dam file has no gauge of storage beside a level."
+    if pair_gauges(dam) is None:
+        return empty, "There are no pairs to compare: the dam file has no gauges of both level and storage."
     try:
         daily = daily_job(dam, archive=archive, settings=settings).to_frame()
     except (ConfigError, DataError) as error:

@@ -48,15 +48,26 @@ STANDARD_NAMES = {
     "discharge": "water_volume_transport_in_river_channel",
 }
 """Variable → CF standard name, where CF has one."""
+_STORAGE_COLUMNS = (
+    ("reservoir_level", "level_unit", "level by the storage curve"),
+    ("storage", "storage_unit", "storage by the storage curve"),
+    ("storage_percent", None, "storage as a percentage of the storage at full supply"),
+)
+"""Column, column of its unit, and text of each quantity besides the target."""
+_CURVE_COLUMNS = ("survey_date", "storage_note")
 
 
 def forecast_dataset(forecasts: pl.DataFrame, dam: Dam) -> xarray.Dataset:
     """`level` and `change` with the dimensions init_time, lead_time and quantile; NaN where there is no forecast.
 
+    With the columns of `tables.STORAGE_FORECASTS` also `reservoir_level`, `storage` and `storage_percent`, NaN where
+    unknown; `survey_date`, `percent_of` and `comment` (the reason) are attributes. Without a storage curve there is no
+    unit and no variable of what the curve would give.
+
     Parameters
     ----------
     forecasts
-        `tables.FORECASTS` of one model.
+        `tables.FORECASTS` of one model, or `tables.STORAGE_FORECASTS`.
 
     Raises
     ------
@@ -66,7 +77,7 @@ def forecast_dataset(forecasts: pl.DataFrame, dam: Dam) -> xarray.Dataset:
     require_extra("xarray", "xarray", "h5netcdf")
     import xarray
 
-    table = FORECASTS.check(forecasts, unique=True)
+    table = FORECASTS.check(forecasts.select(list(FORECASTS.columns)), unique=True)
     axes = {name: table[name].unique().sort() for name in ("init_time", "lead_time", "quantile")}
     rows = tuple(np.searchsorted(axis.to_numpy(), table[name].to_numpy()) for name, axis in axes.items())
     shape = tuple(len(axis) for axis in axes.values())
@@ -80,7 +91,35 @@ def forecast_dataset(forecasts: pl.DataFrame, dam: Dam) -> xarray.Dataset:
     if dam.target.variable in STANDARD_NAMES:
         variables["level"][2]["standard_name"] = STANDARD_NAMES[dam.target.variable]
     variables["level"][2]["datum"] = dam.target.datum
+    variables |= _storage_variables(forecasts, dam, names, rows, shape)
     return xarray.Dataset(variables, _forecast_axes(table, axes, rows), _attributes(dam, table["model"]))
+
+
+def _storage_variables(
+    forecasts: pl.DataFrame, dam: Dam, names: tuple[str, ...], rows: tuple[np.ndarray, ...], shape: tuple[int, ...]
+) -> dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]]:
+    """Level, storage and percentage of a forecast besides its target, with their units, survey and denominator."""
+    variables = {}
+    for name, unit_column, text in _STORAGE_COLUMNS:
+        if name not in forecasts.columns or name == dam.target.variable:
+            continue
+        units = ["%"] if unit_column is None else forecasts[unit_column].drop_nulls().unique().to_list()
+        if not units:
+            continue
+        values = np.full(shape, np.nan)
+        values[rows] = forecasts[name].cast(pl.Float64).to_numpy()
+        attributes = {"units": UDUNITS.get(units[0], units[0]), "long_name": f"{text}, forecast"}
+        if name in STANDARD_NAMES:
+            attributes["standard_name"] = STANDARD_NAMES[name]
+        columns = ("survey_date", "percent_of", "storage_note") if name == "storage_percent" else _CURVE_COLUMNS
+        texts = {"comment" if column == "storage_note" else column: _texts(forecasts[column]) for column in columns}
+        variables[name] = (names, values, attributes | {key: value for key, value in texts.items() if value})
+    return variables
+
+
+def _texts(column: pl.Series) -> str:
+    """Distinct texts of a column in their order, in one."""
+    return "; ".join(column.drop_nulls().cast(pl.String).unique(maintain_order=True))
 
 
 def _forecast_axes(

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from forebay.archive.fetch import FETCHES, FetchReport
+from forebay.archive.latency import latency_note
 from forebay.charts.report_tables import Report
 from forebay.days.labels import gauge_labels
 from forebay.errors import DataError
 from forebay.features.samples import make_samples
+from forebay.features.substitutes import with_substitutes
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
@@ -31,6 +33,7 @@ from forebay.jobs.observations import fetch_now, warn_of_errors
 from forebay.jobs.results import Result
 from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import add_counts, log_fields, step
+from forebay.screen.flags import daily_known_on
 from forebay.tables import DEFAULT_MODEL, FORECASTS, STORAGE_FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
 from forebay.verify.recent import recent_scores
@@ -87,6 +90,18 @@ class ForecastResult(Result):
         return self.daily_tables.later_levels
 
     @property
+    def substitutions(self) -> pl.DataFrame:
+        """`features.substitutes.SUBSTITUTIONS`: a row per init date and gauge whose newest input is an estimate."""
+        return self.verification.samples.substitutions
+
+    @property
+    def daily_as_known(self) -> pl.DataFrame:
+        """The daily table up to the init date with the estimates that the models use, flagged "substituted: GAUGE"."""
+        newest, samples = self.daily_tables.newest, self.verification.samples
+        known = daily_known_on(newest, samples.newest_flags, self.daily_tables.init_date, self.dam)
+        return with_substitutes(newest, known, samples.substitutions)
+
+    @property
     def scores(self) -> pl.DataFrame:
         """Scores of the hindcast (`tables.SCORES`)."""
         return self.verification.scores
@@ -118,7 +133,7 @@ class ForecastResult(Result):
 
     def to_xarray(self) -> xarray.Dataset:
         """The forecast as a dataset by the CF conventions (`datasets.forecast_dataset`)."""
-        return forecast_dataset(self.to_frame(), self.dam)
+        return forecast_dataset(self.storage_forecasts.filter(pl.col("model") == DEFAULT_MODEL), self.dam)
 
     def title(self) -> str:
         """Dam, target and init date."""
@@ -204,7 +219,9 @@ def forecast_dam(
     report
         The fetch before the forecast; its failures are limitations of the forecast.
     """
-    samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
+    samples = make_samples(
+        daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late
+    )
     verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
     issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report, dam))
     if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():
@@ -231,7 +248,10 @@ def _issue(
     suspect = questions(daily_tables.newest, samples.newest_flags, dam)
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
     missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.forecasts)
-    sentences = (*unavailable, *failures, *missing, *suspect)
+    labels, learned = gauge_labels(dam), daily_tables.latencies
+    notes = (latency_note(g, labels[g.column], learned[g.column]) for g in dam.gauges if g.column in learned)
+    too_early = (note for note in notes if note is not None)
+    sentences = (*unavailable, *failures, *missing, *too_early, *suspect)
     issued = issue(verification.forecasts, dam, daily_tables.init_date, now=now, limitations=sentences)
     return replace(
         issued,
@@ -281,6 +301,8 @@ def write_forecast(
             result.outlook.scores.write_csv(files.stage / "probability_scores.csv")
             if result.dam.forcings:
                 result.forecast_value.write_csv(files.stage / "forecast_value.csv")
+            if result.dam.substitutes:
+                result.substitutions.write_csv(files.stage / "substitutions.csv")
             write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
             write_report(report_content(result), files.stage, progress)
     return files.paths
@@ -304,4 +326,6 @@ def report_content(result: ForecastResult) -> Report:
         forecast_value=result.forecast_value,
         outlook=result.outlook,
         recent_scores=result.recent_scores,
+        substitutions=result.substitutions,
+        latencies=result.daily_tables.latencies,
     )

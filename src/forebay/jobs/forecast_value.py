@@ -35,14 +35,14 @@ def without_forecasts(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam
         If the dam has no forcings.
     """
     bare = _with_forcings(dam).model_copy(update={"forcings": ()})
-    return make_samples(daily_tables.known, daily_tables.newest, bare), bare
+    return make_samples(daily_tables.known, daily_tables.newest, bare, late=daily_tables.late), bare
 
 
 def with_perfect_forecasts(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam]:
     """Samples with observed values in the issues of the dam's forcings, and the dam; raises as `without_forecasts`."""
     newest = usable_values(daily_tables.newest, _with_forcings(dam))
     issues = perfect_forecasts(daily_tables.forcings, newest, dam)
-    return make_samples(daily_tables.known, daily_tables.newest, dam, issues), dam
+    return make_samples(daily_tables.known, daily_tables.newest, dam, issues, daily_tables.late), dam
 
 
 def _with_forcings(dam: Dam) -> Dam:

@@ -113,7 +113,9 @@ def hindcast_dam(
 
     All are scored on the same days and in the same regimes, those of the hindcast on time.
     """
-    samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
+    samples = make_samples(
+        daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late
+    )
     known = daily_tables.known
     hindcasts = {ON_TIME: verify_hindcast(samples, dam, known, execution=execution)}
     for name in variants:
@@ -133,7 +135,7 @@ def hindcast_dam(
 def _late_drivers(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam]:
     late = with_late_drivers(dam)
     forcings = daily_tables.forcings.with_columns(pl.col("known_time") + timedelta(days=1))
-    return make_samples(daily_tables.known, daily_tables.newest, late, forcings), late
+    return make_samples(daily_tables.known, daily_tables.newest, late, forcings, daily_tables.late), late
 
 
 def _screens_for_codes(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam]:
@@ -145,14 +147,15 @@ def _screens_for_codes(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Da
     if daily_tables.uncoded is None:
         raise ModelError("the daily tables have no version without quality codes; call add_uncoded first")
     bare = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"verification_exclude": ()})})
-    return replace(make_samples(*daily_tables.uncoded, bare, daily_tables.forcings), outages=None), dam
+    samples = make_samples(*daily_tables.uncoded, bare, daily_tables.forcings, daily_tables.late)
+    return replace(samples, outages=None), dam
 
 
 def _perfect_rain(dam: Dam, daily_tables: DailyTables) -> tuple[Samples, Dam]:
     newest = usable_values(daily_tables.newest, dam)
     perfect_dam, rain = perfect_rain(newest, dam, max(dam.hindcast.leads))
     forcings = pl.concat([daily_tables.forcings, rain])
-    return make_samples(daily_tables.known, daily_tables.newest, perfect_dam, forcings), perfect_dam
+    return make_samples(daily_tables.known, daily_tables.newest, perfect_dam, forcings, daily_tables.late), perfect_dam
 
 
 VARIANTS: dict[str, tuple[str, Callable[[Dam, DailyTables], tuple[Samples, Dam]]]] = {
@@ -188,6 +191,8 @@ def write_hindcast(result: HindcastResult, folder: Path, progress: Progress | No
             suffix = "" if name == ON_TIME else f"_{name}"
             SCORES.check(verification.scores).write_csv(files.stage / f"scores{suffix}.csv")
             write_parquet(FORECASTS.check(verification.forecasts), files.stage / f"hindcast{suffix}.parquet")
+            if result.dam.substitutes:
+                verification.samples.substitutions.write_csv(files.stage / f"substitutions{suffix}.csv")
             for table, rows in verification.diagnostics.by_name().items():
                 rows.write_csv(files.stage / f"{table}{suffix}.csv")
         figures = diagnostic_figures(result.verification.diagnostics, heading_of(result.dam))

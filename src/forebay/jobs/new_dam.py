@@ -13,7 +13,7 @@ from forebay.charts.drivers import drivers_chart
 from forebay.charts.record import record_chart
 from forebay.charts.spec import file_spec
 from forebay.days.daily import daily_table
-from forebay.draft.candidates import WEATHER_SERVICE, Candidate, candidates, drivers_near, weather_points
+from forebay.draft.candidates import WEATHER_SERVICE, Candidate, candidates, drivers_near, far_notes, weather_points
 from forebay.draft.near import choose_drivers, dam_of, decide_place, decide_target, first_day, near_text
 from forebay.draft.ranking import DriverScore, rank_drivers
 from forebay.errors import ConfigError, DataError
@@ -131,6 +131,8 @@ class NearbyDraft:
                 "variable": candidate.variable,
                 "gain": None if isnan(score.gain) else score.gain,
                 "days": score.days,
+                "first_day": score.first_day and str(score.first_day),
+                "last_day": score.last_day and str(score.last_day),
                 "age_days": score.age_days,
                 "correlation": score.correlation,
                 "lag": score.lag,
@@ -185,7 +187,7 @@ def draft_near(
     by_key = {by_column[column].key: score for column, score in scores.items()}
     text = near_text(place, target, used, answers, scores=by_key, now=now)
     ranked = tuple((by_column[column], score) for column, score in scores.items())
-    return NearbyDraft(dam_id, text, answers, ranked, (*nearby.notes, *notes))
+    return NearbyDraft(dam_id, text, answers, ranked, (*nearby.notes, *notes, *far_notes(series, target, drivers)))
 
 
 def _fetched_days(

@@ -25,15 +25,29 @@ def build(report: Report) -> Mapping[str, object]:
     if "gauge" in fetch.columns:
         titles = labels | {weather.column: weather.title for weather in report.dam.weather}
         fetch = fetch.with_columns(pl.col("gauge").replace(titles)).drop("source", "station", strict=False)
+        fetch = fetch.drop("latency_h", "learned_least_h", "learned_most_h", "fetches", strict=False)
     columns = [name for name in fetch.columns if fetch[name].null_count() < len(fetch)]
     return {
         "gauges": [
-            {"gauge": gauge, "label": labels[gauge.column], "file": _file_text(gauge)} for gauge in report.dam.gauges
+            {
+                "gauge": gauge,
+                "label": labels[gauge.column],
+                "file": _file_text(gauge),
+                "known_after": _latency_text(gauge, report),
+                "substitutes": ", ".join(labels[column] for column in report.dam.substitutes.get(gauge.column, ())),
+            }
+            for gauge in report.dam.gauges
         ],
         "fetch_headers": ["age, days" if name == "age" else format_name(name) for name in columns],
         "fetch_rows": [[_cell(value, report.dam) for value in row] for row in fetch.select(columns).iter_rows()],
         "fetch_texts": next((k for k, name in enumerate(columns) if fetch.schema[name] != pl.String), len(columns)),
     }
+
+
+def _latency_text(gauge: Gauge, report: Report) -> str:
+    """The latency of the dam file and, with enough fetches, the learned one."""
+    learned = report.latencies.get(gauge.column)
+    return "; ".join(filter(None, [f"{gauge.latency_h:g} h", learned.text if learned else ""]))
 
 
 def _file_text(gauge: Gauge) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forebay.dams.delays import delay_days
+from forebay.dams.gauge import LAKE_ROLES
 from forebay.screen.findings import Bools, Floats, any_recent, day_changes, moving_sum, past_quantile
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def evidence_for(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> Evidence:
         has_evidence |= _is_comparable(rain)
     for source in dam.gauges:
         # The storage is another reading of the lake itself, so the lake is no evidence for it.
-        is_lake = source.role == "target" and gauge.role not in ("target", "storage")
+        is_lake = source.role == "target" and gauge.role not in LAKE_ROLES
         if source.column != gauge.column and (is_lake or source.role in _WATER):
             value = values[source.column]
             indicators.append(_rises(value) if is_lake else [value, *_rises(value)])
@@ -118,7 +119,7 @@ def _low_inflow(gauge: Gauge, dam: Dam, values: dict[str, Floats]) -> Bools:
     """Whether all inflows of the lake are at most usual on the day and the day before: no water arrives."""
     sources = [source for source in dam.gauges if source.role == "inflow"]
     is_late = any(delay_days(source, dam) > delay_days(gauge, dam) for source in sources)
-    if not sources or is_late or gauge.role not in ("target", "storage"):
+    if not sources or is_late or gauge.role not in LAKE_ROLES:
         return np.zeros(len(values[gauge.column]), bool)
     inflows = [values[source.column] for source in sources]
     low = np.logical_and.reduce([inflow <= past_quantile(inflow, USUAL, warm_up=A_YEAR) for inflow in inflows])

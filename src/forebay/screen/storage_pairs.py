@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -76,12 +76,22 @@ class CurveUnits:
     storage: str
 
 
-def storage_gauge(dam: Dam) -> Gauge | None:
-    """The gauge of the storage beside a level as target; None if there is none."""
-    if dam.target.variable != "reservoir_level":
+class PairGauges(NamedTuple):
+    """The gauges of level and storage of the lake, one of which is the target."""
+
+    level: Gauge
+    storage: Gauge
+
+
+def pair_gauges(dam: Dam) -> PairGauges | None:
+    """The gauges of level and storage: the target and the first gauge of the other variable; None without one."""
+    partner = {"reservoir_level": ("storage", "storage"), "storage": ("level", "reservoir_level")}
+    role_and_variable = partner.get(dam.target.variable)
+    gauge = next((gauge for gauge in dam.gauges if (gauge.role, gauge.variable) == role_and_variable), None)
+    if gauge is None:
         return None
-    gauges = (gauge for gauge in dam.gauges if gauge.role == "storage" and gauge.variable == "storage")
-    return next(gauges, None)
+    pair = (dam.target_gauge, gauge)
+    return PairGauges(*(pair if dam.target.variable == "reservoir_level" else pair[::-1]))
 
 
 def units_of(dam: Dam) -> CurveUnits:
@@ -89,8 +99,11 @@ def units_of(dam: Dam) -> CurveUnits:
     if dam.storage_curves:
         newest = max(dam.storage_curves, key=lambda curve: curve.valid_from or date.min)
         return CurveUnits(newest.level_unit, newest.storage_unit)
-    gauge = storage_gauge(dam)
-    return CurveUnits(dam.target.unit, dam.target.unit if gauge is None else gauge.unit)
+    gauges = pair_gauges(dam)
+    if gauges is None:
+        return CurveUnits(dam.target.unit, dam.target.unit)
+    level, storage = (dam.target.unit if gauge.role == "target" else gauge.unit for gauge in gauges)
+    return CurveUnits(level, storage)
 
 
 def storage_pairs(
@@ -105,18 +118,17 @@ def storage_pairs(
     since, until
         First and last day; by default all.
     """
-    gauge, units = storage_gauge(dam), units_of(dam)
-    if gauge is None or daily.is_empty():
+    gauges, units = pair_gauges(dam), units_of(dam)
+    if gauges is None or daily.is_empty():
         return PAIRS.empty()
     ready = ready_for_screen(daily, dam)
     last: date = ready["date"].max()  # type: ignore[assignment]  # polars: the maximum of a column of dates
-    columns = (dam.target_gauge.column, gauge.column)
+    columns = [gauge.column for gauge in gauges]
     flags = active_flags(screen_daily(ready, dam), last).filter(
         pl.col("gauge").is_in(columns), ~pl.col("reason").is_in(VALID_REASONS)
     )
     known = usable_values(ready, dam).filter(~pl.col("date").is_in(flags["date"].implode()))
-    level = VARIABLES["reservoir_level"].to_canonical(known[dam.target_gauge.column].cast(pl.Float64), dam.target.unit)
-    storage = known[gauge.column].cast(pl.Float64)
+    level, storage = (_canonical(known[gauge.column].cast(pl.Float64), gauge, dam) for gauge in gauges)
     pairs = pl.DataFrame(
         {
             "date": known["date"],
@@ -125,6 +137,11 @@ def storage_pairs(
         }
     ).drop_nulls()
     return PAIRS.check(pairs.filter(pl.col("date").is_between(since or date.min, until or date.max)))
+
+
+def _canonical(values: pl.Series, gauge: Gauge, dam: Dam) -> pl.Series:
+    """Values of a gauge in its canonical unit: only those of the target have the unit of the forecasts."""
+    return gauge.kind.to_canonical(values, dam.target.unit) if gauge.role == "target" else values
 
 
 def compare_with_curves(pairs: pl.DataFrame, dam: Dam) -> pl.DataFrame:

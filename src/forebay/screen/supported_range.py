@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from forebay.dams.gauge import LAKE_ROLES
 from forebay.dams.value_checks import plausible_range
 from forebay.days.daily import usable_values
 from forebay.days.datum import on_one_datum
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
     from forebay.screen.findings import Bools
 
-LAKE_ROLES = ("target", "storage")
 MAX_EXCESS = 1.0
 """A supported level exceeds the valid range by at most this share of the range's width."""
 

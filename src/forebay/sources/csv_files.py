@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.csv_layout import quoted
-from forebay.dams.csv_text import parse_numbers, read_content
+from forebay.dams.csv_numbers import parse_numbers
+from forebay.dams.csv_text import read_content
 from forebay.dams.value_checks import are_sentinels
 from forebay.errors import ConfigError, SourceError
 from forebay.sources.accumulated import interval_totals
@@ -177,9 +178,12 @@ def _numbers(cells: GaugeCells) -> pl.Series:
     layout = cells.layout
     texts = cells.rows[layout.value]
     cell = pl.col(layout.value)
-    number = pl.when(cell.is_in(layout.no_value).not_()).then(cell) if layout.no_value else cell
+    has_value = cell.is_in(layout.no_value).not_()
+    for remark in layout.missing_remarks:
+        has_value &= cell.str.ends_with(remark).not_()
+    number = pl.when(has_value).then(cell) if layout.no_value or layout.missing_remarks else cell
     numbers = cells.rows.select(parse_numbers(number, layout, strict=False).alias(layout.value)).to_series()
-    has_text = texts.is_not_null() & texts.is_in(list(layout.no_value)).not_()
+    has_text = cells.rows.select(has_value.fill_null(False)).to_series()
     is_bad = numbers.is_null() | numbers.is_finite().not_() | (numbers.abs() > MAX_NUMBER)
     bad = (has_text & is_bad).arg_true()
     if len(bad):

@@ -61,7 +61,7 @@ def _stamps(cells: GaugeCells) -> pl.Series:
     texts = cells.rows.select(pl.concat_str(layout.date_columns, separator=" ").alias(STAMP)).to_series()
     if layout.date_format == EXCEL and layout.decimal_comma:
         texts = texts.str.replace(",", ".", literal=True)
-    stamps = parse_stamps(texts, layout.date_format, locale=layout.locale)
+    stamps = parse_stamps(texts, layout.date_format, locale=layout.locale, calendar=layout.calendar)
     days = stamps.dt.date()
     bad = (days.is_null() | (days < EARLIEST) | (days > LATEST)).arg_true()
     if len(bad):
@@ -69,12 +69,19 @@ def _stamps(cells: GaugeCells) -> pl.Series:
         names = " and ".join(repr(name) for name in layout.date_columns)
         is_far = not days.is_null()[row]  # the day itself may be no Python date: years beyond 9999
         problem = "lies outside the days" if is_far else f"is not a date of the form {layout.date_format!r}"
-        advice = "" if is_far else _advice(texts[row], cells, row)
+        advice = _advice_for_years(stamps) if is_far else _advice(texts[row], cells, row)
         raise SourceError(
             f"{cells.where(row)}: {quoted(texts[row], layout)} in column {names} {problem} from {EARLIEST} to {LATEST}"
             f"; correct it, or date_format in the dam file{advice}"
         )
     return stamps
+
+
+def _advice_for_years(stamps: pl.Series) -> str:
+    """Advice for years too late: those of the Buddhist calendar."""
+    years = stamps.dt.year().drop_nulls()
+    is_buddhist = len(years) > 0 and years.is_between(2400, 2700).all()
+    return '; for years of the Buddhist calendar, set calendar = "buddhist"' if is_buddhist else ""
 
 
 def _advice(text: str | None, cells: GaugeCells, row: int) -> str:

@@ -9,10 +9,10 @@ import polars as pl
 
 from forebay.dams.csv_dates import EARLIEST, LATEST, has_clock, parse_stamps
 from forebay.dams.csv_layout import content_text
+from forebay.dams.csv_numbers import parse_numbers
 from forebay.dams.csv_text import (
     EMPTY,
     header_line,
-    parse_numbers,
     read_columns,
     read_content,
 )
