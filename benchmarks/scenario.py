@@ -27,10 +27,11 @@ from forebay.jobs.scenario import scenarios_of
 from forebay.metrics import mae, pinball
 from forebay.models import models_for
 from forebay.models.model import Array
+from forebay.models.rain_rise import PROBABILITIES
 from forebay.tables import DEFAULT_MODEL, QUANTILES
 from forebay.verify.default import with_default
 from forebay.verify.hindcast import point_forecasts, scored_from
-from forebay.verify.known_rain import PROBABILITIES, known_rain_hindcast
+from forebay.verify.known_rain import known_rain_hindcast
 from forebay.verify.uncertainty import quantile_changes
 
 LEADS = (1, 3, 7)

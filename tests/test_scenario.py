@@ -16,7 +16,8 @@ from forebay.errors import ConfigError, DataError
 from forebay.features.known_ahead import known_ahead
 from forebay.features.samples import make_samples
 from forebay.forecasts.least_rain import LIKELIHOODS
-from forebay.forecasts.scenario import WETNESS, Scenario, Wetness, notes_on
+from forebay.forecasts.scenario import WETNESS, Scenario, Wetness
+from forebay.forecasts.scenario_tables import notes_on
 from forebay.forecasts.scenario_text import (
     PRESETS,
     parse_rain,

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from forebay.features.forcings import flow_sum, rain_inputs
 from forebay.features.full_supply import FullSupply
-from forebay.features.known_ahead import PERFECT_RAIN, RAIN_AHEAD, RELEASE_STEP, is_past_rain
+from forebay.features.known_ahead import PERFECT_RAIN, RELEASE_STEP, is_past_rain
+from forebay.models.blend import weighted_sum
 from forebay.models.exceedance import Probabilities, shares
 from forebay.models.paths import LEVELS
+from forebay.models.rain_rise import PROBABILITIES, Response, limited, unresponded
 from forebay.models.response import respond
 from forebay.tables import REFERENCES
-from forebay.verify.known_rain import PROBABILITIES, Response, limited, unresponded, weighted
 
 if TYPE_CHECKING:
     from forebay.features.input_range import InputRange
@@ -186,7 +187,7 @@ class ScenarioDay:
                 name: model.predict(inputs if name in REFERENCES else winsorised)
                 for name, model in known.models.items()
             }
-            columns.append(weighted(known.weights, changes) + known.shift)
+            columns.append(weighted_sum(known.weights, changes) + known.shift)
         return np.stack(columns, axis=1)
 
     def _daily(self, values: Sequence[Sequence[float]]) -> Array:
@@ -271,42 +272,3 @@ def wetness_rows(inputs: pl.DataFrame) -> pl.DataFrame:
     }
     kinds = {name: pl.Float64 for name in names}
     return pl.concat([rows.get(wetness, today).cast(kinds) for wetness in WETNESS])  # type: ignore[arg-type]  # polars: a dict of column types
-
-
-def notes_on(scenario: Scenario, day: ScenarioDay) -> list[str]:
-    """Sentences on the days that the scenario does not give, and on what lies beyond the training record."""
-    notes = []
-    last = max(day.leads)
-    if 0 < len(scenario.rain) < last:
-        notes.append(f"The rain is given for {len(scenario.rain)} of {last} days; the others are dry.")
-    if day.releases is not None and 0 < len(scenario.release) < last:
-        notes.append(f"The release is given for {len(scenario.release)} of {last} days; its last value continues.")
-    return [*notes, *_beyond_rain(scenario, day), *_beyond_release(scenario, day)]
-
-
-def _beyond_rain(scenario: Scenario, day: ScenarioDay) -> list[str]:
-    """A sentence on the lead time at which the rain exceeds that in training most."""
-    daily = day._daily([scenario.rain])[0]
-    excess = {lead: daily[:lead].sum() - known.largest_rain for lead, known in day.leads.items()}
-    lead = max(excess, key=lambda lead: excess[lead])
-    if not excess[lead] > 0:
-        return []
-    known = day.leads[lead]
-    days = f"{lead} days" if lead > 1 else "day"
-    text = (
-        f"The rain of the next {days}, {daily[:lead].sum():.0f} mm, is more than any in the training record: the "
-        f"largest is {known.largest_rain:.0f} mm from {known.largest_rain_from} on. The answer extrapolates, and its "
-        "interval is a lower bound of the uncertainty."
-    )
-    _, most = known.input_range.bounds.get(f"{RAIN_AHEAD}lead", (0.0, np.inf))
-    if daily[:lead].sum() > most:
-        text += f" More than {most:.0f} mm counts as {most:.0f} mm."
-    return [text]
-
-
-def _beyond_release(scenario: Scenario, day: ScenarioDay) -> list[str]:
-    if day.releases is None or max(scenario.release, default=0.0) <= day.releases.largest:
-        return []
-    return [
-        f"The release of {max(scenario.release):g} m³/s is more than any in the record, {day.releases.largest:g} m³/s."
-    ]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from forebay.dams.thresholds import FULL_SUPPLY
-from forebay.forecasts.scenario import notes_on
+from forebay.features.known_ahead import RAIN_AHEAD
 from forebay.forecasts.scenario_text import threshold_levels
 from forebay.tables import QUANTILES, SCENARIO_PROBABILITIES, SCENARIOS
 
@@ -88,3 +89,42 @@ def sentences(scenarios: Sequence[Scenario], day: ScenarioDay) -> list[str]:
         for note in notes_on(scenario, day)
     ]
     return [*(head if scenarios else head[1:]), *notes]
+
+
+def notes_on(scenario: Scenario, day: ScenarioDay) -> list[str]:
+    """Sentences on the days that the scenario does not give, and on what lies beyond the training record."""
+    notes = []
+    last = max(day.leads)
+    if 0 < len(scenario.rain) < last:
+        notes.append(f"The rain is given for {len(scenario.rain)} of {last} days; the others are dry.")
+    if day.releases is not None and 0 < len(scenario.release) < last:
+        notes.append(f"The release is given for {len(scenario.release)} of {last} days; its last value continues.")
+    return [*notes, *_beyond_rain(scenario, day), *_beyond_release(scenario, day)]
+
+
+def _beyond_rain(scenario: Scenario, day: ScenarioDay) -> list[str]:
+    """A sentence on the lead time at which the rain exceeds that in training most."""
+    daily = np.array([*scenario.rain, *[0.0] * (max(day.leads) - len(scenario.rain))])
+    excess = {lead: daily[:lead].sum() - known.largest_rain for lead, known in day.leads.items()}
+    lead = max(excess, key=lambda lead: excess[lead])
+    if not excess[lead] > 0:
+        return []
+    known = day.leads[lead]
+    days = f"{lead} days" if lead > 1 else "day"
+    text = (
+        f"The rain of the next {days}, {daily[:lead].sum():.0f} mm, is more than any in the training record: the "
+        f"largest is {known.largest_rain:.0f} mm from {known.largest_rain_from} on. The answer extrapolates, and its "
+        "interval is a lower bound of the uncertainty."
+    )
+    _, most = known.input_range.bounds.get(f"{RAIN_AHEAD}lead", (0.0, np.inf))
+    if daily[:lead].sum() > most:
+        text += f" More than {most:.0f} mm counts as {most:.0f} mm."
+    return [text]
+
+
+def _beyond_release(scenario: Scenario, day: ScenarioDay) -> list[str]:
+    if day.releases is None or max(scenario.release, default=0.0) <= day.releases.largest:
+        return []
+    return [
+        f"The release of {max(scenario.release):g} m³/s is more than any in the record, {day.releases.largest:g} m³/s."
+    ]

@@ -10,13 +10,9 @@ from forebay.models.article_net import ArticleNet
 from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
 from forebay.models.inflow_ahead import MIN_FORECASTS, InflowAhead
-from forebay.models.monotone import SCENARIO_MODELS
-from forebay.models.planned_release import PlannedRelease
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import Huber, WetRidge
 from forebay.nets import backends
-
-__all__ = ["FLOW_MODELS", "FORECAST_MODELS", "MODELS", "NETS", "SCENARIO_MODELS", "models_for"]
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -42,13 +38,6 @@ FORECAST_MODELS: dict[str, Callable[[int], Model]] = {"inflow_ahead": InflowAhea
 
 NETS: dict[str, Callable[[int], Model]] = {"article_net": ArticleNet}
 """Models that need the extra `nets`; a dam uses them if its dam file has `nets = true`."""
-
-
-def scenario_models(dam: Dam, *, planned_release: bool) -> dict[str, Callable[[int], Model]]:
-    """Makers of the models of scenarios, by name; with `planned_release` for a known release of the coming days."""
-    if not planned_release:
-        return SCENARIO_MODELS
-    return {name: partial(PlannedRelease, model=name, has_volume=dam.has_volume) for name in SCENARIO_MODELS}
 
 
 def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:

@@ -4,17 +4,23 @@ The rain of the coming days enters as sums from tomorrow on, alone and times the
 Each model is a sum of terms that do not fall in the inputs from rain: coefficients that are not negative, and trees
 with monotone constraints. A forecast is then monotone in the rain of each single day, and earlier rain counts at least
 as much as later rain. A wetter catchment never gives a lower level.
+
+Releases answer to inflow, so a regression on past releases would learn that water rises with them. A planned release is
+therefore no input of a regression (`PlannedRelease`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from forebay.features.known_ahead import RAIN_AHEAD, is_past_rain
+from forebay.errors import ModelError
+from forebay.features.known_ahead import RAIN_AHEAD, RELEASE_AHEAD, RELEASE_STEP, is_past_rain
+from forebay.models.balance import Balance
 from forebay.models.boosting import CORRECTION_ROUNDS, PARAMETERS, ROUNDS, BinnedRows, check_rows, tree_matrix
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import RIDGE_ALPHA, Huber, WetRidge
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from lightgbm import Booster
     from numpy.typing import NDArray
 
+    from forebay.dams.dam import Dam
     from forebay.models.model import Array, Model
 
 EPSILON = 1.35
@@ -126,6 +133,66 @@ SCENARIO_MODELS: dict[str, Callable[[int], Model]] = {
     "boosted_huber": MonotoneBoostedHuber,
 }
 """Models of scenarios: those of `forebay.models.MODELS` in a form that never falls in the rain of the coming days."""
+
+
+class PlannedRelease:
+    """Change = model of the change at today's release + factor · change by the difference from today's release.
+
+    The factor is 1 where a volume determines the change of the target, with a storage curve or a storage, and
+    otherwise the factor of `Balance`, or 0 while it has too few past days. It is never negative: a larger release never
+    gives a higher level. A day without a known release of the coming days counts as one on which today's continues.
+
+    Parameters
+    ----------
+    model
+        Name of one of `SCENARIO_MODELS`.
+    has_volume
+        As `Dam.has_volume`.
+
+    Attributes
+    ----------
+    factor_, model_
+        The factor, and the model of the change at today's release.
+    """
+
+    def __init__(self, lead_time: int, model: str, has_volume: bool) -> None:
+        self.lead_time = lead_time
+        self.model = model
+        self.has_volume = has_volume
+
+    def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
+        """Fit the model; raises `ModelError` as it does."""
+        self.factor_ = 1.0 if self.has_volume else _balance_factor(self.lead_time, inputs, target)
+        at_todays_release = target - self.factor_ * _step(inputs)
+        self.model_ = SCENARIO_MODELS[self.model](self.lead_time).fit(_without_release(inputs), at_todays_release)
+        return self
+
+    def predict(self, inputs: pl.DataFrame) -> Array:
+        """Expected change of each row."""
+        return np.asarray(self.model_.predict(_without_release(inputs)) + self.factor_ * _step(inputs))
+
+
+def _balance_factor(lead_time: int, inputs: pl.DataFrame, target: Array) -> float:
+    try:
+        return Balance(lead_time).fit(inputs, target).factor_
+    except ModelError:
+        return 0.0
+
+
+def _step(inputs: pl.DataFrame) -> Array:
+    """Change of the target over the lead by the difference from today's release; 0 where it is unknown."""
+    return np.asarray(inputs[RELEASE_STEP].cast(pl.Float64).fill_nan(None).fill_null(0.0).to_numpy())
+
+
+def _without_release(inputs: pl.DataFrame) -> pl.DataFrame:
+    return inputs.drop(name for name in inputs.columns if name.startswith(RELEASE_AHEAD))
+
+
+def scenario_models(dam: Dam, *, planned_release: bool) -> dict[str, Callable[[int], Model]]:
+    """Makers of the models of scenarios, by name; with `planned_release` for a known release of the coming days."""
+    if not planned_release:
+        return SCENARIO_MODELS
+    return {name: partial(PlannedRelease, model=name, has_volume=dam.has_volume) for name in SCENARIO_MODELS}
 
 
 def rising_columns(columns: list[str], count: int) -> NDArray[np.bool_]:

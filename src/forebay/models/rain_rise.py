@@ -10,6 +10,7 @@ without rain.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,9 @@ import polars as pl
 
 from forebay.metrics import quantile_so_far
 from forebay.models.intervals import MIN_ERRORS
+from forebay.models.paths import LEVELS
+from forebay.models.quantile_order import around_median, not_finer_than_readings
+from forebay.tables import QUANTILES
 
 if TYPE_CHECKING:
     from forebay.models.model import Array
@@ -24,6 +28,21 @@ if TYPE_CHECKING:
 LOWER_POWER, UPPER_POWER = 0.5, 0.8
 """Powers of the growth of errors below and above the forecast with the rise, between 0 and 1; chosen on dams of
 `tests/dams` (decision 25)."""
+
+
+PROBABILITIES = np.unique(np.round([*QUANTILES, *LEVELS], 9))
+"""Probabilities of all quantiles that are computed: those of `tables.QUANTILES` and those of the sample paths."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """Weights of the responses on the last day, for the median and for each of `PROBABILITIES`; None without any.
+
+    Shapes (1, leads, 1, responses) and (1, leads, k, responses).
+    """
+
+    median: Array | None
+    quantiles: Array | None
 
 
 def typical_error(errors: Array, lead_time: int) -> Array:
@@ -66,3 +85,19 @@ def rain_quantiles(dry: Array, wet: Array, offsets: Array, unit: Array) -> Array
     above = wet[..., None] + upper * offsets
     below = np.maximum(wet[..., None] + lower * offsets, dry[..., None] + offsets)
     return np.where(offsets < 0, below, above)
+
+
+def unresponded(dry: Array, wet: Array, offsets: Array, unit: Array, resolution: Array | None) -> Array:
+    """Quantiles of the change before the response, for `PROBABILITIES`; arguments as of `rain_quantiles`.
+
+    `resolution` is that of the readings on each row (`Samples.resolution`).
+    """
+    quantiles = rain_quantiles(dry, wet, offsets, unit)
+    from_wet = not_finer_than_readings(quantiles - wet[..., None], resolution, PROBABILITIES.tolist())
+    return wet[..., None] + from_wet
+
+
+def limited(quantiles: Array, median: Array, low: Array, high: Array) -> Array:
+    """Rising quantiles (n, leads, k) about the `median` (n, leads, 1) within `low` and `high` (n, leads)."""
+    rising = around_median(quantiles, median, PROBABILITIES)
+    return np.asarray(np.minimum(np.maximum(rising, low[..., None]), high[..., None]))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from forebay.errors import ModelError
-from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, NETS, SCENARIO_MODELS
-from forebay.models.planned_release import PlannedRelease
+from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, NETS
+from forebay.models.monotone import SCENARIO_MODELS, PlannedRelease
 from forebay.models.tree_library import load_lightgbm
 
 if TYPE_CHECKING:

@@ -13,22 +13,28 @@ from numpy.typing import NDArray
 from forebay.features.known_ahead import RAIN_AHEAD
 from forebay.features.outages import Outages, SimulatedOutage
 from forebay.log import step
-from forebay.models import scenario_models
-from forebay.models.blend import disagrees_wildly, range_of_models
+from forebay.models.blend import disagrees_wildly, range_of_models, weighted_sum
 from forebay.models.intervals import State, error_quantiles, quiet_median, state_from_inputs
+from forebay.models.monotone import scenario_models
 from forebay.models.paths import LEVELS, join_leads
-from forebay.models.rain_rise import LOWER_POWER, UPPER_POWER, error_growth, rain_quantiles, typical_error
+from forebay.models.rain_rise import (
+    LOWER_POWER,
+    PROBABILITIES,
+    UPPER_POWER,
+    Response,
+    error_growth,
+    limited,
+    typical_error,
+    unresponded,
+)
 from forebay.models.stages import in_stages
-from forebay.tables import QUANTILES
 from forebay.verify.default import blend_weights
 from forebay.verify.hindcast import SEQUENTIAL, Execution, point_forecasts
 from forebay.verify.responses import response_of, with_response
 from forebay.verify.uncertainty import (
     QUANTILES_AT_ONCE,
-    around_median,
     day_kinds,
     interval_kinds,
-    not_finer_than_readings,
     regime_mask,
 )
 
@@ -40,8 +46,6 @@ if TYPE_CHECKING:
 
 NO_RAIN = "no_rain"
 """Name of the forecasts of each day as if no rain fell on the coming days."""
-PROBABILITIES = np.unique(np.round([*QUANTILES, *LEVELS], 9))
-"""Probabilities of all quantiles that are computed: those of `tables.QUANTILES` and those of the sample paths."""
 ABOVE_CAPS = 10.0
 """Margins above full supply that are above every cap of the response (`models.response`)."""
 
@@ -67,17 +71,6 @@ class Blend:
     weights: Mapping[str, Array]
     shift: Array
     unit: Array
-
-
-@dataclass(frozen=True)
-class Response:
-    """Weights of the responses on the last day, for the median and for each of `PROBABILITIES`; None without any.
-
-    Shapes (1, leads, 1, responses) and (1, leads, k, responses).
-    """
-
-    median: Array | None
-    quantiles: Array | None
 
 
 @dataclass(frozen=True)
@@ -168,7 +161,7 @@ def _blend_at(samples: Samples, points: Mapping[str, PointForecasts], lead: int)
     of_none = {name: point.outage_changes[NO_RAIN][lead] for name, point in points.items()}
     observed, kinds = samples.change(samples.trusted, lead), day_kinds(samples, points, lead)
     weights = blend_weights(of_rain, observed, lead, kinds, kinds)
-    wet, dry = weighted(weights, of_rain), weighted(weights, of_none)
+    wet, dry = weighted_sum(weights, of_rain), weighted_sum(weights, of_none)
     state = _present_state(samples, points, dry, lead)
 
     def learn(known: Array, n: int) -> Array:
@@ -176,11 +169,6 @@ def _blend_at(samples: Samples, points: Mapping[str, PointForecasts], lead: int)
 
     shift = in_stages(learn, observed - wet, wet)
     return Blend(dry + shift, wet + shift, weights, shift, typical_error(observed - wet - shift, lead))
-
-
-def weighted(weights: Mapping[str, Array] | Mapping[str, float], changes: Mapping[str, Array]) -> Array:
-    """Weighted sum of the models' `changes`."""
-    return np.asarray(np.sum([weights[name] * change for name, change in changes.items()], axis=0))
 
 
 def _present_state(samples: Samples, points: Mapping[str, PointForecasts], dry: Array, lead: int) -> State:
@@ -223,22 +211,6 @@ def _responded(samples: Samples, blend: Blend, offsets: Array, leads: Sequence[i
     changes = limited(np.concatenate(parts, axis=2), median, low, high)
     known = [last for last in last_parts if last is not None]
     return changes, Response(last_median, np.concatenate(known, axis=2) if known else None)
-
-
-def unresponded(dry: Array, wet: Array, offsets: Array, unit: Array, resolution: Array | None) -> Array:
-    """Quantiles of the change before the response, for `PROBABILITIES`; arguments as of `rain_quantiles`.
-
-    `resolution` is that of the readings on each row (`Samples.resolution`).
-    """
-    quantiles = rain_quantiles(dry, wet, offsets, unit)
-    from_wet = not_finer_than_readings(quantiles - wet[..., None], resolution, PROBABILITIES.tolist())
-    return wet[..., None] + from_wet
-
-
-def limited(quantiles: Array, median: Array, low: Array, high: Array) -> Array:
-    """Rising quantiles (n, leads, k) about the `median` (n, leads, 1) within `low` and `high` (n, leads)."""
-    rising = around_median(quantiles, median, PROBABILITIES)
-    return np.asarray(np.minimum(np.maximum(rising, low[..., None]), high[..., None]))
 
 
 def _respond(
