@@ -17,7 +17,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import init_time
 from forebay.days.daily import usable_values
-from forebay.features import forcings, samples
+from forebay.features import forcings, known_ahead, samples
 from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
 from forebay.tables import FORCINGS
@@ -232,7 +232,7 @@ def test_a_rain_forecast_reduces_the_error_and_perfect_rain_more() -> None:
     dam = dam_without.model_copy(update={"forcings": small_dam(forcings=[RAIN]).forcings})
     rain_forecast = synthetic.forcing_issues(dam, rain, forcing="outlook", error=0.5)
     with_forecast, without = maes(dam, frame, rain_forecast), maes(dam_without, frame)
-    perfect_dam, perfect_rain = forcings.perfect_rain(usable_values(frame, dam_without), dam_without, 3)
+    perfect_dam, perfect_rain = known_ahead.perfect_rain(usable_values(frame, dam_without), dam_without, 3)
     perfect = maes(perfect_dam, frame, perfect_rain)
     for lead in (1, 3):
         assert with_forecast[lead] < 0.75 * without[lead]
@@ -384,7 +384,7 @@ def test_perfect_rain_is_a_leak_and_is_caught(monkeypatch: pytest.MonkeyPatch) -
     make_samples = samples.make_samples
 
     def with_perfect_rain(frame: pl.DataFrame, newest: pl.DataFrame, dam: Dam, table: pl.DataFrame) -> Samples:
-        perfect_dam, rain = forcings.perfect_rain(usable_values(newest, dam), dam, 3)
+        perfect_dam, rain = known_ahead.perfect_rain(usable_values(newest, dam), dam, 3)
         return make_samples(frame, newest, perfect_dam, pl.concat([table, rain]))
 
     monkeypatch.setattr(sys.modules[__name__], "make_samples", with_perfect_rain)

@@ -203,6 +203,51 @@ PROBABILITIES = Table(
 )
 """Probabilities that the daily level is beyond a threshold; a threshold that is unknown has no row."""
 
+_SCENARIO: dict[str, pl.DataType] = {
+    "scenario": pl.String(),
+    "wetness": pl.String(),  # of the catchment: dry, current or wet
+    "rain": pl.Float64(),  # total rain of the scenario, mm
+}
+
+SCENARIOS = Table(
+    "scenarios",
+    {
+        "dam": pl.String(),
+        "init_date": pl.Date(),
+        **_SCENARIO,
+        "lead_time": pl.Int32(),
+        "valid_date": pl.Date(),
+        "quantile": pl.Float64(),
+        "change": pl.Float64(),  # dam's unit: level on valid_date minus level on init_date
+        "level": pl.Float64(),  # dam's unit
+    },
+    ("dam", "init_date", "scenario", "wetness", "lead_time", "quantile"),
+)
+"""Quantiles of the level if the rain of a scenario falls: no forecast."""
+
+SCENARIO_PROBABILITIES = Table(
+    "scenario probabilities",
+    {**PROBABILITIES.columns, **_SCENARIO},
+    ("dam", "init_date", "scenario", "wetness", "threshold", "direction", "kind", "lead_time"),
+)
+"""Probabilities that the daily level is beyond a threshold if the rain of a scenario falls."""
+
+LEAST_RAIN = Table(
+    "least rain",
+    {
+        "dam": pl.String(),
+        "init_date": pl.Date(),
+        "threshold": pl.String(),
+        "hours": pl.Int32(),  # from the end of the init date on; the rest is dry
+        "probability": pl.Float64(),  # of reaching the threshold by the last lead time
+        "rain": pl.Float64(),  # mm; null if no rain up to `largest` is enough
+        "largest": pl.Float64(),  # mm; the largest rain that was tried
+        "extrapolates": pl.Boolean(),  # whether `rain` is more than any rain in training
+    },
+    ("dam", "init_date", "threshold", "hours", "probability"),
+)
+"""The least rain that brings the level to a threshold with a probability."""
+
 PROBABILITY_SCORES = Table(
     "probability scores",
     {

@@ -9,10 +9,13 @@ from cyclopts import Parameter
 
 from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, dam_named, print_result, settings_in_force
 from forebay.cli.forecast import InitDate
+from forebay.cli.scenario import ScenarioOptions, print_scenarios, scenario_result
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
     from forebay.jobs.outlook import OutlookResult
+
+NO_SCENARIO = ScenarioOptions()
 
 
 def outlook(
@@ -20,6 +23,7 @@ def outlook(
     /,
     *,
     init_date: InitDate = None,
+    scenario: ScenarioOptions = NO_SCENARIO,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for forecast.csv, probabilities.csv and others.")
     ] = None,
@@ -28,7 +32,9 @@ def outlook(
 ) -> None:
     """Show how likely the level reaches full supply and each threshold, on and by each day; fetches nothing.
 
-    Example: forebay outlook warragamba
+    With an option of a scenario it shows the level if this rain falls instead.
+
+    Example: forebay outlook warragamba --rain 44,20,0
     """
     from forebay.cli import terminal
     from forebay.jobs import outlook as job
@@ -38,6 +44,12 @@ def outlook(
     dam = dam_named(dam_name, settings)
     if output is not None:
         check_writable(output)
+    if scenario.is_scenario:
+        answers = scenario_result(
+            dam, scenario, archive=archive or settings.archive, settings=settings, init_date=init_date
+        )
+        print_scenarios(answers, output, as_json)
+        return
     with terminal.progress() as progress:
         result = job.outlook(
             dam,

@@ -20,18 +20,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.dams.forcing import Forcing
 from forebay.dams.local_time import to_utc
 from forebay.features.inputs import AHEAD, BALANCE, FORCING, catchment_rain, change_per_flow
 from forebay.tables import FORCINGS
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
+    from forebay.dams.forcing import Forcing
 
 Floats = NDArray[np.float64]
 RAIN_DAYS = (1, 2, 3, 5)
 """Numbers of days over which forecast rain is summed, in addition to the whole lead time."""
-PERFECT_RAIN = Forcing(kind="rain", id="perfect_rain", name="observed rain of later days", unit="mm")
 _SIGN = {"release": -1.0, "transfer": 1.0, "upstream_release": 1.0}
 
 
@@ -120,19 +119,19 @@ def forcing_inputs(
     known = pl.DataFrame({"date": dates, dam.target.variable: pl.Series(level, nan_to_null=True)})
     per_flow = change_per_flow(known, dam).to_numpy().astype(float)
     releases = [daily for forcing, daily in arriving.items() if forcing.kind == "release"]
-    today_share = _share_of_today(dam)
+    today_share = share_of_today(dam)
     by_lead = {}
     for lead in leads:
         columns: dict[str, Floats] = {}
         for forcing, daily in arriving.items():
             if forcing.kind == "rain":
-                columns |= _rain(daily[:, 1:], forcing, inputs, lead)
+                columns |= rain_inputs(daily[:, 1:], forcing, inputs, lead)
             elif forcing.kind == "inflow":
                 columns |= _inflow(_of_series(issued, forcing, dates, max(leads)), forcing, per_flow, lead)
             else:
                 columns |= _flow(daily, forcing, per_flow, today_share, lead)
         if releases and dam.columns("release"):
-            release = _flow_sum(np.sum(releases, axis=0), today_share, lead)
+            release = flow_sum(np.sum(releases, axis=0), today_share, lead)
             columns[f"{BALANCE}release_ahead"] = per_flow * release / lead
         by_lead[lead] = pl.DataFrame({name: pl.Series(column, nan_to_null=True) for name, column in columns.items()})
     return by_lead
@@ -148,30 +147,6 @@ def days_with_forecasts(inputs: pl.DataFrame) -> NDArray[np.bool_]:
     """
     names = [name for name in inputs.columns if name.startswith(AHEAD) or name.endswith("_lead")]
     return np.asarray(inputs.select(pl.all_horizontal(pl.col(names).is_not_null())).to_series().to_numpy())
-
-
-def perfect_rain(newest: pl.DataFrame, dam: Dam, latest: int) -> tuple[Dam, pl.DataFrame]:
-    """The dam with the observed rain of later days as a rain forecast, and its `tables.FORCINGS`.
-
-    A diagnostic, which no forecast may use.
-
-    Parameters
-    ----------
-    newest
-        Daily table of usable values.
-    latest
-        The longest lead time, in days.
-    """
-    issues = newest.select(
-        pl.lit(PERFECT_RAIN.id).alias("forcing"),
-        *(
-            (to_utc(pl.col("date").cast(pl.Datetime("us")), dam.time_zone) - timedelta(days=latest + 2)).alias(name)
-            for name in ("issue_time", "known_time")
-        ),
-        pl.col("date").alias("valid_date"),
-        catchment_rain(newest, dam).cast(pl.Float64).alias("value"),
-    )
-    return dam.model_copy(update={"forcings": (*dam.forcings, PERFECT_RAIN)}), FORCINGS.check(issues)
 
 
 def perfect_forecasts(table: pl.DataFrame, newest: pl.DataFrame, dam: Dam) -> pl.DataFrame:
@@ -254,8 +229,14 @@ def _arriving(issued: pl.DataFrame, forcing: Forcing, dates: pl.Series, latest: 
     return (1 - later_share) * values[:, 1:] + later_share * values[:, :-1]
 
 
-def _rain(daily: Floats, forcing: Forcing, inputs: pl.DataFrame, lead: int) -> dict[str, Floats]:
-    """Sums of the rain forecast from tomorrow on, alone and times the wetness index; NaN if a day has no value."""
+def rain_inputs(daily: Floats, forcing: Forcing, inputs: pl.DataFrame, lead: int) -> dict[str, Floats]:
+    """Sums of the rain forecast from tomorrow on, alone and times the wetness index; NaN if a day has no value.
+
+    Parameters
+    ----------
+    daily
+        Rain of tomorrow and of each later day, mm, shape (n, days).
+    """
     name = f"{FORCING}{forcing.id}"
     days = {f"{count}d": count for count in RAIN_DAYS if count < lead} | {"lead": lead}
     sums = {f"{name}_{period}": daily[:, :count].sum(axis=1) for period, count in days.items()}
@@ -270,16 +251,16 @@ def _flow(daily: Floats, forcing: Forcing, per_flow: Floats, today_share: float,
     name, change = f"{FORCING}{forcing.id}", _SIGN[forcing.kind] * per_flow
     return {
         f"{name}_lead": change * daily[:, 1 : lead + 1].sum(axis=1),
-        f"{name}_step": change * (_flow_sum(daily, today_share, lead) - lead * daily[:, 0]),
+        f"{name}_step": change * (flow_sum(daily, today_share, lead) - lead * daily[:, 0]),
     }
 
 
-def _flow_sum(daily: Floats, today_share: float, lead: int) -> Floats:
+def flow_sum(daily: Floats, today_share: float, lead: int) -> Floats:
     """Sum of daily flows between today's level and that of `lead` days later; of today's flow the `today_share`."""
     return np.asarray((today_share * daily[:, :lead] + (1 - today_share) * daily[:, 1 : lead + 1]).sum(axis=1))
 
 
-def _share_of_today(dam: Dam) -> float:
+def share_of_today(dam: Dam) -> float:
     """Share of a day's flow that comes after the reading of the day's level; one half if the level is a daily mean."""
     read_at = dam.target_gauge.reading_at
     return 0.5 if read_at is None else 1 - (read_at.hour + read_at.minute / 60) / 24

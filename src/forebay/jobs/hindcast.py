@@ -14,7 +14,7 @@ from forebay.dams.delays import with_late_drivers
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, ModelError
 from forebay.features.daily_tables import DailyTables, add_uncoded
-from forebay.features.forcings import perfect_rain
+from forebay.features.known_ahead import perfect_rain
 from forebay.features.samples import Samples, make_samples
 from forebay.files import write_all
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store

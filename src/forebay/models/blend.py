@@ -123,6 +123,11 @@ def robust_weights(weights: Mapping[str, Array], days: NDArray[np.bool_]) -> dic
     return {name: np.where(days, shares[name], weight) for name, weight in weights.items()}
 
 
+def weighted_sum(weights: Mapping[str, Array] | Mapping[str, float], changes: Mapping[str, Array]) -> Array:
+    """Weighted sum of the models' `changes`."""
+    return np.asarray(np.sum([weights[name] * change for name, change in changes.items()], axis=0))
+
+
 def _prior(name: str, kind: int) -> float:
     """Weight of a model on days of a kind before any error is known."""
     if name in FORECAST_PRIOR:

@@ -81,14 +81,14 @@ class Trees:
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """Expected change of each row."""
-        prediction = self.booster_.predict(_matrix(inputs, self.columns_, self.typical_), num_threads=1)
+        prediction = self.booster_.predict(tree_matrix(inputs, self.columns_, self.typical_), num_threads=1)
         return np.asarray(prediction, float) * self.scale_
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """SHAP values of the trees (Lundberg and Lee, 2017); the baseline is the mean over the training rows."""
         if inputs.is_empty():
             return pl.DataFrame(schema=dict.fromkeys([*self.columns_, BASELINE], pl.Float64))
-        matrix = _matrix(inputs, self.columns_, self.typical_)
+        matrix = tree_matrix(inputs, self.columns_, self.typical_)
         values = np.asarray(self.booster_.predict(matrix, pred_contrib=True, num_threads=1), float)
         return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASELINE])
 
@@ -96,6 +96,12 @@ class Trees:
         if self.quantile == 0.5:
             return PARAMETERS
         return PARAMETERS | QUANTILE_PARAMETERS | {"alpha": self.quantile}
+
+
+def check_rows(target: Array) -> None:
+    """Raise `ModelError` with fewer than 200 rows."""
+    if len(target) < MIN_ROWS:
+        raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,7 @@ class BinnedRows:
     @classmethod
     def from_table(cls, inputs: pl.DataFrame, target: Array) -> BinnedRows:
         """The binned rows; raises `ModelError` with fewer than 200 rows."""
-        if len(target) < MIN_ROWS:
-            raise ModelError(f"trees need at least {MIN_ROWS} past days to learn from, but there are {len(target)}")
+        check_rows(target)
         columns = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
         values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
         rarely_missing = np.isnan(values).sum(axis=0) < MIN_MISSING
@@ -128,12 +133,13 @@ class BinnedRows:
         scale = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         # A fixed order of rows, so that the random subsets do not depend on the order of `inputs`
         order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in columns[:3]] + [target]).T)
-        matrix = _matrix(inputs, columns, typical)[order]
+        matrix = tree_matrix(inputs, columns, typical)[order]
         dataset = load_lightgbm().Dataset(matrix, target[order] / scale, params=PARAMETERS)
         return cls(columns, typical, scale, dataset)
 
 
-def _matrix(inputs: pl.DataFrame, columns: list[str], typical: Array) -> Array:
+def tree_matrix(inputs: pl.DataFrame, columns: list[str], typical: Array) -> Array:
+    """The inputs of trees, shape (n, columns); a missing value is the column's `typical` one, or NaN."""
     values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
     return np.where(np.isnan(values), typical, values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ WET_MM = 8.0
 MIN_MISSING = 20
 """Minimum number of days without an input for its absence to have a coefficient; trees need as many days per leaf."""
 MAX_CACHED_FITS = 16
+RIDGE_ALPHA = 30.0
 
 
 class Huber:
@@ -53,11 +54,11 @@ class Huber:
         ModelError
             With fewer than 200 rows, or if all inputs are constant.
         """
-        key = rows_digest(inputs, target)
+        key = type(self).__name__.encode() + rows_digest(inputs, target)
         with _CACHE_LOCK:
             learned = _CACHE.get(key)
         if learned is None:
-            learned = vars(Huber(self.lead_time)._fit_rows(inputs, target))
+            learned = vars(type(self)(self.lead_time)._fit_rows(inputs, target))
             with _CACHE_LOCK:
                 _CACHE[key] = learned
                 while len(_CACHE) > MAX_CACHED_FITS:
@@ -72,10 +73,14 @@ class Huber:
         unit = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         design = self.design(inputs)
         self.typical_ = design.mean(axis=0)
-        coefficients, intercept = huber_regression(design, target / unit)
+        coefficients, intercept = self._regression(design, target / unit)
         self.coefficients_ = coefficients * unit
         self.intercept_ = intercept * unit
         return self
+
+    def _regression(self, design: Array, target: Array) -> tuple[Array, float]:
+        """Coefficients and intercept; the columns of the design are known by then."""
+        return huber_regression(design, target)
 
     def _standardise(self, inputs: pl.DataFrame) -> None:
         """Set the columns that vary, their means and deviations, and which of them have an indicator column."""
@@ -125,14 +130,14 @@ class WetRidge:
     exceeds 8 mm or its last change is among the largest 15% of the training days.
     """
 
+    regression: ClassVar[type[Huber]] = Huber
+
     def __init__(self, lead_time: int) -> None:
         self.lead_time = lead_time
 
     def fit(self, inputs: pl.DataFrame, target: Array) -> Self:
         """Fit both regressions; raises `ModelError` with fewer than 200 rows, or fewer than 50 wet rows."""
-        from sklearn.linear_model import Ridge
-
-        self.huber_ = Huber(self.lead_time).fit(inputs, target)
+        self.huber_ = self.regression(self.lead_time).fit(inputs, target)
         changes = inputs["last_change"].cast(pl.Float64).drop_nulls().drop_nans().abs()
         self.large_change_ = float(np.quantile(changes.to_numpy(), 0.85)) if len(changes) else np.nan
         wet = self._wet(inputs)
@@ -140,9 +145,15 @@ class WetRidge:
             raise ModelError(
                 f"wet_ridge needs at least {MIN_WET_ROWS} wet days to learn from, but there are {wet.sum()}"
             )
-        ridge = Ridge(alpha=30.0).fit(self.huber_.design(inputs)[wet], target[wet])
-        self.coefficients_, self.intercept_ = np.asarray(ridge.coef_), float(ridge.intercept_)
+        self.coefficients_, self.intercept_ = self._ridge(self.huber_.design(inputs)[wet], target[wet])
         return self
+
+    def _ridge(self, design: Array, target: Array) -> tuple[Array, float]:
+        """Coefficients and intercept of the ridge regression."""
+        from sklearn.linear_model import Ridge
+
+        ridge = Ridge(alpha=RIDGE_ALPHA).fit(design, target)
+        return np.asarray(ridge.coef_), float(ridge.intercept_)
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """Expected change of each row."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from forebay.errors import ModelError
 from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, NETS
+from forebay.models.monotone import SCENARIO_MODELS, PlannedRelease
 from forebay.models.tree_library import load_lightgbm
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ JsonObject: TypeAlias = dict[str, Any]  # Any: values of JSON
 
 CLASSES: dict[str, type[Model]] = {
     maker.__name__: maker
-    for maker in (MODELS | FLOW_MODELS | FORECAST_MODELS | NETS).values()
+    for maker in (*(MODELS | FLOW_MODELS | FORECAST_MODELS | NETS).values(), *SCENARIO_MODELS.values(), PlannedRelease)
     if isinstance(maker, type)
 }
 """Class name → class of every model that can be read; a file cannot create any other class."""

@@ -99,7 +99,7 @@ def _blend(
     forecasts = {name: point.changes[lead] for name, point in points.items()}
     observed = samples.change(samples.trusted, lead)
     is_wild = disagrees_wildly(range_of_models(forecasts))
-    weights = robust_weights(_blend_weights(forecasts, observed, lead, regimes, regimes), is_wild)
+    weights = robust_weights(blend_weights(forecasts, observed, lead, regimes, regimes), is_wild)
     blended = np.sum([weights[name] * change for name, change in forecasts.items()], axis=0)
     errors = np.where(is_complete, observed - blended, np.nan)
     shift = _quiet_shift(errors, error_state(samples, points, blended[:, None], lead), blended, lead)
@@ -108,13 +108,13 @@ def _blend(
     outage_changes = {}
     for kind in points[MAIN_MODEL].outage_changes:
         # Without rain data no day is known to be wet.
-        own = weights if kind == "level" else _blend_weights(forecasts, observed, lead, regimes, regimes & ~WET)
+        own = weights if kind == "level" else blend_weights(forecasts, observed, lead, regimes, regimes & ~WET)
         parts = [own[name] * point.outage_changes[kind][lead] for name, point in points.items()]
         outage_changes[kind] = np.sum(parts, axis=0)
     return _Blend(blended + shift, newest, float(shift[-1]), outage_changes)
 
 
-def _blend_weights(
+def blend_weights(
     forecasts: Mapping[str, Array],
     observed: Array,
     lead_time: int,

@@ -18,6 +18,7 @@ from forebay.models.day_kinds import ABOVE_FULL, FALLING, FORECAST, NEAR_FULL, R
 from forebay.models.intervals import State, error_quantiles, state_from_inputs
 from forebay.models.lead_curve import has_curve, offset_curve, smoothed
 from forebay.models.paths import LEVELS, join_leads
+from forebay.models.quantile_order import around_median, not_finer_than_readings, rising
 from forebay.models.stages import in_stages
 from forebay.tables import DEFAULT_MODEL, QUANTILES, REFERENCES
 from forebay.verify.responses import response_of, with_response
@@ -68,15 +69,6 @@ def interval_offsets(
     return offsets
 
 
-def _not_finer_than_readings(offsets: Array, samples: Samples, probabilities: Sequence[float]) -> Array:
-    """`offsets` (n, leads, k), not narrower than the rounding of the readings: uniform within their resolution."""
-    if samples.resolution is None:
-        return offsets
-    rounding = (samples.resolution[:, None] * (np.asarray(probabilities) - 0.5))[:, None, :]
-    widened = np.where(rounding < 0, np.minimum(offsets, rounding), np.maximum(offsets, rounding))
-    return np.where(rounding == 0, offsets, widened)
-
-
 def quantile_changes(
     samples: Samples,
     points: Mapping[str, PointForecasts],
@@ -112,8 +104,8 @@ def _quantiles_from_offsets(
     leads = list(points[model].changes)
     curves = points[model].curves
     if curves is not None:
-        offsets = _rising(smoothed(offsets, offset_curve(leads), has_curve(curves)))
-    offsets = _not_finer_than_readings(offsets, samples, probabilities)
+        offsets = rising(smoothed(offsets, offset_curve(leads), has_curve(curves)))
+    offsets = not_finer_than_readings(offsets, samples.resolution, probabilities)
     median = np.stack([points[model].changes[lead] for lead in leads], axis=1)[:, :, None]
     changes = median + offsets
     if model == DEFAULT_MODEL and samples.full_supply is not None:
@@ -135,18 +127,7 @@ def _after_response(
         few = slice(first, first + QUANTILES_AT_ONCE)
         response = response_of(changes[:, :, few], samples, leads, probabilities[few])
         parts.append(with_response(changes[:, :, few], samples.start_level, samples, response, leads=leads))
-    changes = np.concatenate(parts, axis=2)
-    changes = np.where(levels < 0.5, np.minimum(changes, median), changes)
-    changes = np.where(levels > 0.5, np.maximum(changes, median), changes)
-    return _rising(np.where(levels == 0.5, median, changes))
-
-
-def _rising(quantiles: Array) -> Array:
-    """Quantiles (n, leads, probabilities), sorted where all are known; a sort would move a lone median to the front."""
-    is_known = np.isfinite(quantiles).all(axis=2)
-    rising = quantiles.copy()
-    rising[is_known] = np.sort(quantiles[is_known], axis=1)
-    return rising
+    return around_median(np.concatenate(parts, axis=2), median, levels)
 
 
 def interval_kinds(samples: Samples, points: Mapping[str, PointForecasts], lead_time: int) -> NDArray[np.intp]:

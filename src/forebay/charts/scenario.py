@@ -1,0 +1,98 @@
+"""Chart of scenarios: the level if so much rain falls, a panel per amount of rain."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.charts.encodings import DATE_FORMAT, colour_scale, date_tooltip, level_axis
+from forebay.charts.figures import Figure
+from forebay.charts.formats import TargetFormat
+from forebay.charts.report_tables import heading_of
+from forebay.charts.style import FORECAST_COLOUR, FULL_SUPPLY_COLOUR, PANEL_HEIGHT, PANEL_WIDTH, WIDTH
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from forebay.charts.spec import AnyChart
+    from forebay.dams.dam import Dam
+
+WETNESS_COLOURS = {"dry": "#e69f00", "current": FORECAST_COLOUR, "wet": "#009e73"}
+CATCHMENTS = {"dry": "dry catchment", "current": "catchment as it is", "wet": "wet catchment"}
+FULL = "full supply"
+COLUMNS = 3
+
+
+def scenario_figure(levels: pl.DataFrame, dam: Dam, init_date: date, level: float) -> Figure:
+    """Median and 80% interval of each scenario, from the level of the init date on.
+
+    Parameters
+    ----------
+    levels
+        `tables.SCENARIOS`.
+    """
+    target, heading = TargetFormat(dam), heading_of(dam)
+    names = levels["scenario"].unique(maintain_order=True).to_list()
+    full = None if dam.full_supply is None else dam.full_supply.on(pl.Series([init_date]))[0]
+    fans = _fans(levels, init_date, level)
+    single = len(names) == 1
+    panels = tuple(
+        _panel(fans.filter(pl.col("scenario") == name), full, heading.axis).properties(
+            width=WIDTH if single else PANEL_WIDTH,
+            height=300 if single else PANEL_HEIGHT + 40,
+            title=heading.panel(f"scenario {name}"),
+        )
+        for name in names
+    )
+    start = f"{target.quantity(level)} on {init_date}"
+    title = f"{heading.dam} · no forecast: median and 80% interval if this rain falls, from {start}"
+    return Figure("scenario", panels, title, COLUMNS, legend_symbol="stroke")
+
+
+def _fans(levels: pl.DataFrame, init_date: date, level: float) -> pl.DataFrame:
+    """scenario, catchment, date, q10, q50, q90, from the init date on."""
+    fan_rows = levels.filter(pl.col("quantile").is_in([0.1, 0.5, 0.9]))
+    names = pl.format("q{}", (100 * pl.col("quantile")).round().cast(pl.Int32))
+    fans = fan_rows.with_columns(names.alias("name")).pivot(
+        "name", index=["scenario", "wetness", "valid_date"], values="level"
+    )
+    start = fans.select("scenario", "wetness").unique(maintain_order=True).with_columns(
+        pl.lit(init_date).alias("valid_date"), *(pl.lit(level).alias(name) for name in ("q10", "q50", "q90"))
+    )
+    together = pl.concat([start, fans.select(start.columns)])
+    return together.select(
+        "scenario",
+        pl.col("wetness").replace_strict(CATCHMENTS).alias("catchment"),
+        pl.col("valid_date").alias("date"),
+        *(pl.col(name).round(6) for name in ("q10", "q50", "q90")),
+    )
+
+
+def _panel(fan: pl.DataFrame, full: float | None, axis_title: str) -> AnyChart:
+    import altair as alt
+
+    colours = {CATCHMENTS[wetness]: colour for wetness, colour in WETNESS_COLOURS.items()}
+    present = {name: colour for name, colour in colours.items() if name in fan["catchment"].to_list()}
+    if full is not None:
+        present[FULL] = FULL_SUPPLY_COLOUR
+    axis = alt.Axis(format=DATE_FORMAT.replace("%Y-", ""), tickCount="day", labelOverlap=True)
+    x = alt.X("date:T", title=None, axis=axis)
+    legend = alt.Legend(symbolOpacity=1)
+    colour = alt.Color("catchment:N", title=None, scale=colour_scale(present), sort=list(present), legend=legend)
+    base = alt.Chart(fan)
+    band = base.mark_area(opacity=0.18).encode(x=x, y=level_axis("q10", axis_title), y2="q90:Q", color=colour)
+    line = base.mark_line(point=True, strokeWidth=1.8).encode(
+        x=x,
+        y=level_axis("q50", axis_title),
+        color=colour,
+        tooltip=[date_tooltip("date", "day"), "catchment:N", "q10:Q", "q50:Q", "q90:Q"],
+    )
+    layers: list[alt.Chart] = [band, line]
+    if full is not None:
+        rule = pl.DataFrame({"level": [full], "catchment": [FULL]})
+        layers.append(
+            alt.Chart(rule).mark_rule(strokeDash=[6, 4], strokeWidth=1.8).encode(y="level:Q", color=colour)
+        )
+    return alt.layer(*layers)

@@ -1,0 +1,169 @@
+"""Scenarios as users write them: rain and release by day, presets, thresholds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from forebay.dams.thresholds import FULL_SUPPLY
+from forebay.dams.variables import VARIABLES
+from forebay.errors import ConfigError, DataError
+from forebay.forecasts.scenario import WETNESS, Scenario
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.forecasts.scenario import ScenarioDay, Wetness
+    from forebay.models.model import Array
+
+PRESET_DAYS = 2
+"""Days over which the rain of a preset with an amount falls, in equal parts."""
+PRESET_RAIN = {"none": 0.0, "2in": 2 * 25.4, "4in": 4 * 25.4}
+"""Preset → total rain, mm."""
+PRESET_FORECASTS = {"forecast": 1.0, "half-forecast": 0.5, "double-forecast": 2.0}
+"""Preset → factor of the dam's rain forecast."""
+PRESETS = (*PRESET_RAIN, *PRESET_FORECASTS)
+ALL_PRESETS = "all"
+
+_VALUE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z][\w/-]*)?\s*")
+
+
+def parse_rain(text: str, days: int) -> tuple[float, ...]:
+    """Rain of each day in mm, from a list such as "44,20,0" (mm) or "1.5,2 in".
+
+    Parameters
+    ----------
+    days
+        Longest lead time.
+
+    Raises
+    ------
+    ConfigError
+        If a value is no rain of a day, or there are more values than days.
+
+    Examples
+    --------
+    >>> parse_rain("44, 20,0", 7), parse_rain("1,2in", 7)
+    ((44.0, 20.0, 0.0), (25.4, 50.8))
+    """
+    return _parse("--rain", "rainfall", text, days, default_unit="mm")
+
+
+def parse_release(text: str, days: int) -> tuple[float, ...]:
+    """Release of each day in m³/s, from a list such as "30,30,50 m3/s"; raises as `parse_rain`, also without a unit.
+
+    >>> parse_release("864,1728 ML/d", 7)
+    (10.0, 20.0)
+    """
+    return _parse("--release", "release", text, days, default_unit=None)
+
+
+def _parse(option: str, variable: str, text: str, days: int, *, default_unit: str | None) -> tuple[float, ...]:
+    kind = VARIABLES[variable]
+    matches = [_VALUE.fullmatch(part) for part in text.split(",")]
+    if not all(matches):
+        raise ConfigError(f"{option} {text!r} must be numbers separated by commas, one for each day, such as 44,20,0")
+    values = [(float(match[1]), match[2]) for match in matches if match]
+    if len(values) > days:
+        raise ConfigError(f"{option} {text!r} has {len(values)} days; at most {days} are forecast")
+    unit = values[-1][1] or default_unit
+    if unit is None:
+        raise ConfigError(f"{option} {text!r} has no unit; end it with one of {', '.join(kind.units)}")
+    daily = [round(float(kind.to_canonical(value, own or unit)), 9) for value, own in values]
+    low, high = max(0.0, kind.plausible[0]), kind.plausible[1]
+    for value, (number, own) in zip(daily, values, strict=True):
+        if not (math.isfinite(value) and low <= value <= high):
+            limits = f"{low:g} to {high:,.0f} {kind.unit}"
+            reason = "; the largest rain of a day on record is 1,825 mm" if variable == "rainfall" else ""
+            raise ConfigError(f"{option}: {number:g} {own or unit} a day must be {limits}{reason}")
+    return tuple(daily)
+
+
+def rain_scenario(rain: tuple[float, ...], release: tuple[float, ...], wetness: Wetness) -> Scenario:
+    """The scenario of a list of rain (mm); its name is the list."""
+    return Scenario(", ".join(f"{value:.4g}" for value in rain) + " mm", rain, wetness, release)
+
+
+def preset_names(names: Sequence[str]) -> list[str]:
+    """The presets that `names` mean, each once; "all" means every one.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown.
+    """
+    for name in names:
+        if name not in (*PRESETS, ALL_PRESETS):
+            raise ConfigError(f"--preset {name!r} is unknown; give one of {', '.join(PRESETS)}, or {ALL_PRESETS}")
+    return list(PRESETS) if ALL_PRESETS in names else list(dict.fromkeys(names))
+
+
+def preset_scenarios(
+    names: Sequence[str], forecast: Sequence[float], release: tuple[float, ...] = ()
+) -> list[Scenario]:
+    """Scenarios of presets, each with a dry, the current and a wet catchment.
+
+    Parameters
+    ----------
+    forecast
+        The dam's rain forecast for the coming days, mm.
+    """
+    scenarios = []
+    for name in names:
+        if name in PRESET_RAIN:
+            rain = (PRESET_RAIN[name] / PRESET_DAYS,) * PRESET_DAYS if PRESET_RAIN[name] else ()
+        else:
+            rain = tuple(PRESET_FORECASTS[name] * value for value in forecast)
+        scenarios += [Scenario(name, rain, wetness, release) for wetness in WETNESS]
+    return scenarios
+
+
+def threshold_levels(name: str, day: ScenarioDay, dam: Dam) -> tuple[str, Array]:
+    """Name and level of a threshold on each valid date, as known on the init date, shape (leads,).
+
+    Parameters
+    ----------
+    name
+        `FULL_SUPPLY`, the name of a threshold of the dam file, or a level in the target's unit.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such threshold.
+    DataError
+        If it is unknown on the init date.
+    """
+    references = {threshold.name: threshold.level for threshold in dam.thresholds}
+    if dam.full_supply is not None:
+        references[FULL_SUPPLY] = dam.full_supply
+    if day.withheld:
+        raise DataError(
+            f"{name} cannot be compared with the level of {day.init_date}: the datum of the gauge of {dam.name} seems "
+            "to have changed; state the change in datum_offsets of the dam file"
+        )
+    if name in references:
+        days = pl.Series([day.init_date])
+        levels = [references[name].expected_on(days, lead)[0] for lead in day.leads]
+        if None in levels:
+            raise DataError(f"{name} of {dam.name} is not stated for {day.init_date}; add a value to the dam file")
+        return name, np.asarray(levels, float)
+    return _level(name, dam, list(references)), np.full(len(day.leads), float(name))
+
+
+def _level(text: str, dam: Dam, names: Sequence[str]) -> str:
+    """A level in the target's unit as the name of a threshold."""
+    unit = dam.target.unit
+    try:
+        level = float(text)
+    except ValueError:
+        level = math.nan
+    if math.isfinite(level):
+        return f"{level:g} {unit}"
+    if text == FULL_SUPPLY:
+        raise ConfigError(f"the dam file of {dam.name} states no full supply; add full_supply, or give --until LEVEL")
+    known = f"one of {', '.join(names)}, or " if names else ""
+    raise ConfigError(f"--until {text!r} is no threshold of {dam.name}; give {known}a level in {unit}")
