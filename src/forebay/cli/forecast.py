@@ -153,7 +153,7 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
 
     content = _json_content(result, files)
     print_result(
-        content, as_json, lambda: terminal.print_forecast(result.issued, result.scores, result.dam, files)
+        content, as_json, lambda: terminal.print_forecast(result.issued, result.overall_scores, result.dam, files)
     )
 
 
@@ -177,6 +177,6 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "forcings": issued.forcings,
         "forecast": result.storage_forecasts.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
-        "scores": result.scores.filter(result.scores["regime"] == "all").to_dicts(),
+        "scores": result.overall_scores.to_dicts(),
         "files": [str(path) for path in files],
     }

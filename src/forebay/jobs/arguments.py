@@ -13,6 +13,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.models.fits import open_fits
 from forebay.settings import Settings, load_settings
 from forebay.verify.hindcast import Execution, Progress
+from forebay.verify.row_store import open_row_store
 
 
 def as_dam(dam: Dam | str | Path, settings: Settings) -> Dam:
@@ -44,4 +45,4 @@ def open_store(
 
 def local_execution(settings: Settings, progress: Progress | None = None) -> Execution:
     """Execution with the store of fits and the number of threads that the settings give."""
-    return Execution(open_fits(settings), settings.workers, progress)
+    return Execution(open_fits(settings), settings.workers, progress, open_row_store(settings))
