@@ -102,14 +102,14 @@ def remove_left_over(folder: Path, below: str = "") -> None:
                 os.close(handle)
 
 
-def prune(cache: Path, max_bytes: int) -> None:
-    """Delete the entries CACHE/STORE/??/FILE that were not used for the longest time until `max_bytes` are left.
+def prune(folder: Path, suffix: str, max_bytes: int) -> None:
+    """Delete the files FOLDER/??/*SUFFIX that were not used for the longest time until the rest has at most `max_bytes`.
 
     What killed processes have left is deleted, too.
     """
-    remove_left_over(cache, "*/??/")
+    remove_left_over(folder, "??/")
     entries = []
-    for path in cache.glob("*/??/*.*"):
+    for path in folder.glob(f"??/*{suffix}"):
         try:
             entries.append((path.stat(), path))
         except OSError:  # another process deleted it

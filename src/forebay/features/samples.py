@@ -162,12 +162,13 @@ class Samples:
     def since(self, begin: int) -> Samples:
         """The samples without their first `begin` days."""
         by_day = (item.name for item in fields(self) if item.name not in OF_THE_LAST_DAY)
-        return replace(self, **{name: days_since(getattr(self, name), begin) for name in by_day}) if begin else self
+        later = {name: days_since(getattr(self, name), begin) for name in by_day} if begin else {}
+        return replace(self, **later)
 
     def columns_by_day(self, leads: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-        """Name → value of each day, of every array and table but those `OF_THE_LAST_DAY`; the observed changes at `leads`.
+        """Name → value of each day, of every array and table but those `OF_THE_LAST_DAY`.
 
-        Observed changes belong to their init date, so that a new level changes the days before it.
+        In place of `observed` it has the observed changes at `leads`, which belong to their init date.
         """
         observed = {lead: self.observed_change(lead) for lead in leads}
         by_day = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in OF_THE_LAST_DAY}

@@ -89,9 +89,9 @@ def blend(
             regret[regimes[past]] += loss
             size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
         if complete[day]:
-            for rows, kind in ((weights, regimes[day]), (output, output_regimes[day])):
+            for table, kind in ((weights, regimes[day]), (output, output_regimes[day])):
                 unit = np.sqrt(size[kind]) if size[kind] > 0 else 1.0
-                rows[day] = _softmax(prior[kind] - rate[kind] / unit * regret[kind])
+                table[day] = _softmax(prior[kind] - rate[kind] / unit * regret[kind])
     return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
 
 

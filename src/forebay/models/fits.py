@@ -87,8 +87,8 @@ class Fits:
         return self.folder / name[:2] / f"{name}{SUFFIX}"
 
     def prune(self) -> None:
-        """Delete the oldest entries of the folder's parent until the rest has at most `max_bytes` (`files.prune`)."""
-        prune(self.folder.parent, self.max_bytes)
+        """Delete the oldest entries until the rest has at most `max_bytes` (`files.prune`)."""
+        prune(self.folder, SUFFIX, self.max_bytes)
 
 
 def open_fits(settings: Settings) -> Fits | None:

@@ -92,7 +92,7 @@ def respond(
     return np.stack(by_lead, axis=1)
 
 
-def response_weights(
+def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, and what is known of the dam
     changes: Array,
     observed: Array,
     start: Array,

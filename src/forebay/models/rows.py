@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.generic]
+Values: TypeAlias = NDArray[Any]  # of floats, integers, flags or bytes
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,14 @@ class Rows:
         return replace(self, count=self.count - begin, first=max(0, self.first - begin), offset=self.offset + begin)
 
     def of(self, count: int) -> Rows:
-        """These rows for a learner of the whole record; all rows are computed where it learns from `count` days only."""
+        """These rows for a learner of the whole record; a learner of fewer days, `count`, computes all of them."""
         return self if count == self.count else ALL_ROWS
 
     def mask(self, count: int) -> NDArray[np.bool_] | None:
         """Whether the row of each of `count` days is needed; None for all."""
         return np.arange(count) >= self.begin if self.first else None
 
-    def extend(self, name: str, values: Values) -> Values:
+    def extend(self, name: str, values: NDArray[Scalar]) -> NDArray[Scalar]:
         """The earlier rows before `first`, then those of `values`, of which the last row is that of the last day."""
         if self.first:
             values = np.concatenate([self.earlier[name][: self.first], values[len(values) - self.count + self.first :]])

@@ -18,7 +18,7 @@ from forebay.features.input_range import InputRange
 from forebay.log import add_counts, step
 from forebay.models.fits import Fits, fitter
 from forebay.models.model import Array, Model, PredictsSpread
-from forebay.models.rows import ALL_ROWS, Rows
+from forebay.models.rows import ALL_ROWS, Rows, Scalar
 from forebay.tables import FORECASTS, QUANTILES, REFERENCES
 from forebay.verify.point_forecasts import PointForecasts, from_start_level
 from forebay.verify.uncertainty import quantile_changes
@@ -290,7 +290,7 @@ def _with_earlier(
 ) -> PointForecasts:
     """`point` with the earlier rows of a model, and the last day on which it had a fallback at each lead time."""
 
-    def extended(values: Mapping[int, Array], part: str) -> dict[int, Array]:
+    def extended(values: Mapping[int, NDArray[Scalar]], part: str) -> dict[int, NDArray[Scalar]]:
         joined = rows.extend(f"{name}/{part}", np.stack(list(values.values()), axis=1))
         return dict(zip(values, np.ascontiguousarray(joined.T), strict=True))
 

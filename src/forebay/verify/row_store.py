@@ -49,7 +49,7 @@ class RowStore:
     folder
         Created on first use.
     max_bytes
-        Limit of the size of the folder's parent.
+        Limit of the size of the folder.
     """
 
     folder: Path
@@ -57,7 +57,8 @@ class RowStore:
 
     def path(self, dam: Dam) -> Path:
         """File of a dam's entry."""
-        name = hashlib.blake2b(environment_digest(ALL_CODE) + dam.model_dump_json().encode(), digest_size=20).hexdigest()
+        content = environment_digest(ALL_CODE) + dam.model_dump_json().encode()
+        name = hashlib.blake2b(content, digest_size=20).hexdigest()
         return self.folder / name[:2] / f"{name}{SUFFIX}"
 
     @step("earlier_rows")
@@ -87,7 +88,7 @@ class RowStore:
             with staging_folder(path.parent) as stage:
                 np.savez(stage / path.name, allow_pickle=False, **rows.current)
                 os.replace(stage / path.name, path)
-        prune(self.folder.parent, self.max_bytes)
+        prune(self.folder, SUFFIX, self.max_bytes)
 
 
 def open_row_store(settings: Settings) -> RowStore | None:

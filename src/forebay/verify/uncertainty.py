@@ -51,8 +51,8 @@ def interval_offsets(
     """Quantile offsets from the point forecasts of models, shape (n, models, probabilities).
 
     NaN with too few known errors. The scale of the errors depends on the state of the day (`error_state`). Days in an
-    outage get their offsets from simulated outages of the same kind (`outage_offsets`). Rows before `rows.begin` have no
-    meaning.
+    outage get their offsets from simulated outages of the same kind (`outage_offsets`). The rows before `rows.begin`
+    have no meaning.
     """
     changes = np.column_stack([points[model].changes[lead_time] for model in models])
     state = error_state(samples, points, changes, lead_time)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from forebay.features.experience import experience, outside_days
 from forebay.models import models_for
-from forebay.models.rows import Rows
 from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.default import with_default
@@ -23,6 +22,7 @@ from forebay.verify.row_store import rows_of
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
+    from forebay.models.rows import Rows
     from forebay.verify.point_forecasts import PointForecasts
 
 
