@@ -103,7 +103,7 @@ def remove_left_over(folder: Path, below: str = "") -> None:
 
 
 def prune(folder: Path, suffix: str, max_bytes: int) -> None:
-    """Delete the files FOLDER/??/*SUFFIX that were not used for the longest time until the rest has at most `max_bytes`.
+    """Delete the files FOLDER/??/*SUFFIX that are unused for the longest time until `max_bytes` are left.
 
     What killed processes have left is deleted, too.
     """

@@ -150,33 +150,9 @@ def run(
 
 def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) -> None:
     from forebay.cli import terminal
+    from forebay.jobs.forecast_content import forecast_content
 
-    content = _json_content(result, files)
+    content = forecast_content(result, files)
     print_result(
         content, as_json, lambda: terminal.print_forecast(result.issued, result.overall_scores, result.dam, files)
     )
-
-
-def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object]:
-    dam, issued = result.dam, result.issued
-    return {
-        "dam": dam.id,
-        "simulated": dam.simulated,
-        "unit": dam.target.unit,
-        "init_date": issued.init_date,
-        "init_time": issued.init_time,
-        "issue_time": issued.issue_time,
-        "age_days": issued.age_days,
-        "level_date": issued.level_date,
-        "level_age_days": issued.level_age_days,
-        "thresholds_withheld_from": issued.withheld_from,
-        "current": not (issued.stale or issued.is_retrospective),
-        "lacks": issued.limitations,
-        "outside_experience": issued.outside_experience,
-        "intervals_are_a_lower_bound": bool(issued.outside_experience),
-        "forcings": issued.forcings,
-        "forecast": result.storage_forecasts.to_dicts(),
-        "explanation": issued.explanation.to_dicts(),
-        "scores": result.overall_scores.to_dicts(),
-        "files": [str(path) for path in files],
-    }

@@ -27,11 +27,16 @@ def current_settings() -> Settings:
 
 
 def open_store(
-    archive: Archive | str | None, settings: Settings, *, create: bool = True, progress: Progress | None = None
+    archive: Archive | str | None,
+    settings: Settings,
+    *,
+    create: bool = True,
+    progress: Progress | None = None,
+    never_for: str | None = None,
 ) -> AbstractContextManager[Archive]:
     """An archive: an open one stays open, a URL (by default the one of the settings) is opened and closed.
 
-    `progress` is called when a write waits for another process.
+    `progress` is called when a write waits for another process; it never waits for one that runs `never_for`.
     """
     if isinstance(archive, Archive):
         return nullcontext(archive)
@@ -40,7 +45,8 @@ def open_store(
         if progress:
             progress(sentence, 0, 1)
 
-    return open_archive(archive or settings.archive, create=create, lease_wait=LeaseWait(settings.lease_wait_s, report))
+    wait = LeaseWait(settings.lease_wait_s, report, never_for)
+    return open_archive(archive or settings.archive, create=create, lease_wait=wait)
 
 
 def local_execution(settings: Settings, progress: Progress | None = None) -> Execution:
