@@ -102,12 +102,14 @@ def forecast(
     """
     from forebay.cli import terminal
     from forebay.jobs import forecast as job
+    from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     if output is not None:
         check_writable(output)
     url = archive or settings.archive
+    load_lightgbm_alone()
     with terminal.progress() as progress:
         result = job.forecast(
             dam, archive=url, settings=settings, init_date=init_date, update=False, progress=progress
@@ -135,12 +137,14 @@ def run(
     from forebay.charts import drawing
     from forebay.cli import terminal
     from forebay.jobs import forecast as job
+    from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     folder = output or Path(settings.output) / dam.id
     check_writable(folder)
-    drawing.start_bundle()
+    load_lightgbm_alone()
+    drawing.start_bundle(Path(settings.cache) / "scripts" if settings.cache_mb else None)
     with terminal.progress() as progress:
         with archive_at(archive, settings) as store:
             result = job.forecast(dam, archive=store, settings=settings, init_date=init_date, progress=progress)

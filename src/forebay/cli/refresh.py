@@ -28,10 +28,12 @@ def refresh(
     """
     from forebay.cli import terminal
     from forebay.jobs import refresh as job
+    from forebay.models.tree_library import load_lightgbm_alone
 
     if not dam_names:
         raise ConfigError("no dam to refresh; give ids of built-in dams or paths of dam files, such as: demo lake.toml")
     settings, _ = settings_in_force()
+    load_lightgbm_alone()
     with terminal.progress() as progress:
         result = job.refresh(
             dam_names, archive=archive, settings=settings, output=output, report=report, progress=progress

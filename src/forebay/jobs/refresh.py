@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.archive.store import Archive
 from forebay.errors import ForebayError
 from forebay.files import write_file
 from forebay.jobs.arguments import as_dam, current_settings, open_store
@@ -24,6 +23,7 @@ from forebay.log import log_fields, step, write
 from forebay.tables import Table
 
 if TYPE_CHECKING:
+    from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
@@ -195,7 +195,8 @@ def _write(result: ForecastResult, folder: Path, *, report: bool, progress: Prog
 def _success(result: ForecastResult, folder: str, seconds: float) -> Outcome:
     """The outcome of a dam with a forecast: its level and the quantiles at the longest lead time up to 7 days."""
     issued, table = result.issued, result.to_frame()
-    lead_time = max((lead for lead in table["lead_time"] if lead <= 7), default=table["lead_time"].min())
+    leads = result.dam.hindcast.leads
+    lead_time = max((lead for lead in leads if lead <= 7), default=min(leads))
     at_lead = table.filter(pl.col("lead_time") == lead_time)
     quantiles = dict(zip(at_lead["quantile"].round(2).to_list(), at_lead["level"].to_list(), strict=True))
     return Outcome(

@@ -11,7 +11,7 @@ import hashlib
 import os
 import platform
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -79,6 +79,11 @@ class Fits:
             return fitted
 
         return fit
+
+    def has_all(self, models: Iterable[Model], inputs: pl.DataFrame, target: Array) -> bool:
+        """Whether the fits of all models on these rows are stored."""
+        rows = rows_digest(inputs, target)
+        return all(self._path(model, rows).exists() for model in models)
 
     def _path(self, model: Model, rows: bytes) -> Path:
         """File of the model's fit on the training rows with the digest `rows`."""

@@ -143,10 +143,11 @@ def point_forecasts(
     origin = first_origin(samples, dam)
     starts = refit_days(samples.dates, origin)
     spans = [span for span in zip(starts, [*starts[1:], len(samples.dates)], strict=True) if span[1] > rows.first]
-    import sklearn.linear_model  # noqa: F401  # threadpool_limits sees loaded libraries only
+    tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
+    if not _has_all_fits(samples, tasks if rows.first else (), models, execution.fits):
+        import sklearn.linear_model  # noqa: F401  # threadpool_limits sees loaded libraries only
 
     reads = len(execution.fits.reads) if execution.fits else 0
-    tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
     # The longest tasks come first, so that all workers finish at about the same time. The matrices are small: more
     # threads within one matrix product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=execution.workers) as pool:
@@ -197,6 +198,26 @@ class _ModelForecasts(NamedTuple):
     outage_forecasts: dict[str, Array]
 
 
+def _has_all_fits(
+    samples: Samples,
+    tasks: Sequence[tuple[int, tuple[int, int]]],
+    models: Mapping[str, Callable[[int], Model]],
+    fits: Fits | None,
+) -> bool:
+    """Whether all fits of the few `tasks` are stored, so that no regression is fitted; False without tasks."""
+    return fits is not None and bool(tasks) and all(
+        fits.has_all((make(lead) for make in models.values()), *_training_rows(samples, lead, span[0]))
+        for lead, span in tasks
+    )
+
+
+def _training_rows(samples: Samples, lead: int, refit_day: int) -> tuple[pl.DataFrame, Array]:
+    """Inputs and changes of the days whose valid date lies before a refit day."""
+    target = samples.change(samples.trusted, lead)[: max(0, refit_day - lead)]
+    past = np.flatnonzero(np.isfinite(target))
+    return samples.inputs_at(lead)[past], target[past]
+
+
 class _SpanForecasts(NamedTuple):
     """Forecasts of all models at one lead time from a refit day to the next.
 
@@ -221,10 +242,9 @@ def _forecast_span(
     forecast, and no regression is valid far from its rows. The references keep their definition.
     """
     start, end = span
-    target, inputs = samples.change(samples.trusted, lead), samples.inputs_at(lead)
-    past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
-    fit = fitter(fits, inputs[past], target[past])
-    input_range = InputRange.of(inputs[past])
+    training_inputs, target = _training_rows(samples, lead, start)
+    fit, input_range = fitter(fits, training_inputs, target), InputRange.of(training_inputs)
+    inputs = samples.inputs_at(lead)
     rows, outage_inputs = {}, {}
     for kind, outage in (samples.outages.simulated if samples.outages else {}).items():
         rows[kind] = outage.rows[np.searchsorted(outage.rows, start) : np.searchsorted(outage.rows, end)]

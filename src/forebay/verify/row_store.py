@@ -137,7 +137,7 @@ def _day(name: str) -> int:
 def _read(path: Path) -> dict[str, Values]:
     """The content of an entry; empty if there is none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as entry:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
             content = {name: entry[name] for name in entry.files}
         os.utime(path)
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
