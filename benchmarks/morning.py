@@ -1,13 +1,13 @@
 """Cost of a new day: the first run of a dam, and the runs of the next mornings, by the clock and in CPU time.
 
 Run: ``python benchmarks/morning.py [DAM FILE] [--last DAY]`` (default ``tests/dams/warragamba.toml``, 2021-12-16).
-The dam's files must have times such as 20211215000000. Copies of them end two days before the last day, then one, then on
-it. Each command is a process of its own, with an archive and a cache in a temporary folder:
+The dam's files must have times such as 20211215000000. Copies of them end two days before the last day, then one, then
+on it. Each command is a process of its own, with an archive and a cache in a temporary folder:
 
 - first: ``forebay run`` with an empty archive and an empty cache;
 - next day: ``forebay run`` after one more day;
-- forecast: ``forebay fetch`` after one more day (not measured), then ``forebay forecast``;
-- repeated: the same ``forebay run`` as the next day's, with the fits of the cache, but without the rows of the hindcast.
+- repeated: the same as the next day's, with the fits of the cache, but without the rows of the hindcast;
+- forecast: ``forebay fetch`` after one more day (not measured), then ``forebay forecast``.
 """
 
 from __future__ import annotations
