@@ -9,7 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -17,8 +19,9 @@ from forebay.charts.registry import report_figures
 from forebay.charts.report_tables import Report
 from forebay.dams.dam import Dam
 from forebay.features.daily_tables import Reading
-from forebay.features.samples import make_samples
+from forebay.features.samples import Samples, make_samples
 from forebay.forecasts.issue import issue
+from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.report.sections import SECTIONS, render_template
 from forebay.verify.diagnostics import diagnose
 from tests import synthetic
@@ -61,7 +64,17 @@ def diagnosed_report() -> Report:
     samples = replace(make_samples(daily, daily, dam), outages=None)  # its forecasts start from each day's own level
     diagnostics = diagnose(table, samples, dam, daily=daily)
     past = table.filter(pl.col("init_date") < daily["date"][-1])
-    return replace(example_report(), hindcast=past, diagnostics=diagnostics)
+    report = replace(example_report(), hindcast=past, diagnostics=diagnostics)
+    return replace(report, outlook=example_outlook(samples, report))
+
+
+def example_outlook(samples: Samples, report: Report) -> Outlook:
+    """The outlook of a report from paths of random changes about a slow wave, so that probabilities have spells."""
+    shape = (len(samples.dates), len(report.dam.hindcast.leads), 50)
+    wave = 4 * np.sin(np.arange(shape[0]) / 6)
+    paths = np.random.default_rng(1).normal(wave[:, None, None], 2.0, shape)
+    verification = SimpleNamespace(samples=samples, paths=paths)
+    return make_outlook(verification, report.dam, report.forecast)  # type: ignore[arg-type]  # only what it reads
 
 
 def section_html(name: str, report: Report) -> str:

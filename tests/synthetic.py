@@ -190,6 +190,8 @@ def write_dam(dam: Dam, frame: pl.DataFrame, folder: Path, issued: pl.DataFrame 
         lines += [f"full_supply = {dam.full_supply.value}"]
     lines += ["[target]", *(f'{key} = "{value}"' for key, value in dam.target.model_dump().items())]
     lines += ["[hindcast]", f"leads = {list(dam.hindcast.leads)}"]
+    for threshold in dam.thresholds:
+        lines += ["[[thresholds]]", f'name = "{threshold.name}"', f"level = {threshold.level.value}"]
     for gauge in dam.gauges:
         keys = gauge.model_dump(include={"role", "station", "name", "variable", "unit"})
         lines += ["[[gauges]]", 'source = "csv"', *(f'{key} = "{value}"' for key, value in keys.items())]

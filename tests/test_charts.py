@@ -31,6 +31,8 @@ from tests.report_examples import diagnosed_report
 HEADING = Heading("Synthetic Dam", "reservoir level (daily mean), m", simulated=True)
 NAMES = (
     "forecast",
+    "outlook",
+    "outlook_reliability",
     "explanation",
     "largest_rise",
     "scores",
@@ -40,7 +42,7 @@ NAMES = (
     "peaks",
     "coverage",
 )
-SHARES = ("reliability", "pit_histogram", "rolling_coverage", "coverage")
+SHARES = ("outlook", "outlook_reliability", "reliability", "pit_histogram", "rolling_coverage", "coverage")
 """Charts without a level axis."""
 
 
@@ -72,6 +74,7 @@ def test_a_report_without_hindcast_has_only_the_forecast_and_the_coverage() -> N
         hindcast=FORECASTS.empty(),
         scores=SCORES.empty(),
         diagnostics=None,
+        outlook=None,
     )
     assert list(report_figures(minimal)) == ["forecast", "coverage"]
 
@@ -90,7 +93,7 @@ def test_a_chart_is_valid_and_renders(name: str) -> None:
 def test_a_chart_has_its_legend_in_files_and_none_on_pages(name: str) -> None:
     figure = figures()[name]
     names = [entry for entry, _ in figure.legend()]
-    assert ("role-legend" in svg(figure.file_spec())) == bool(names) == (name != "peaks")
+    assert ("role-legend" in svg(figure.file_spec())) == bool(names) == (name not in ("peaks", "outlook_reliability"))
     for spec in figure.page_specs():
         assert spec["width"] == "container"
         assert '"legend":' not in json.dumps({key: value for key, value in spec.items() if key != "config"})

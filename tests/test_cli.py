@@ -25,7 +25,7 @@ from forebay.dams.local_time import init_time
 from forebay.errors import DataError
 from forebay.forecasts.issue import IssuedForecast
 from forebay.forecasts.storage import add_storage
-from forebay.tables import SCORES
+from forebay.tables import PROBABILITIES, RECENT_SCORES, SCORES
 from tests import synthetic
 from tests.command_line import CommandResult, forebay
 from tests.disks import mount, small_disk
@@ -234,7 +234,9 @@ def test_forecast_equals_run_without_fetch_and_report(tmp_path: Path) -> None:
     assert forebay("forecast", path, "--json").json["forecast"] == run["forecast"]
     result = forebay("forecast", path, "-o", "out")
     assert "Small Dam" in result.out
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"forecast.csv", "explanation.csv"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "forecast.csv", "explanation.csv", "probabilities.csv"
+    }  # fmt: skip
     table = pl.read_csv(tmp_path / "out" / "forecast.csv")
     assert table["level"].to_list() == [row["level"] for row in run["forecast"]]
 
@@ -300,7 +302,11 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
         withheld_from=level_date,
     )  # fmt: skip
     storage = add_storage(table, dam, init)
-    result = SimpleNamespace(dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage)
+    outlook = SimpleNamespace(probabilities=PROBABILITIES.empty())
+    result = SimpleNamespace(
+        dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage, outlook=outlook,
+        recent_scores=RECENT_SCORES.empty(),
+    )  # fmt: skip
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
     content = forebay("forecast", write_dam(days=2), "--json").json
     known = {

@@ -35,9 +35,10 @@ from forebay.models.regression import Huber
 from forebay.screen import evidence
 from forebay.screen.findings import Bools, Floats
 from forebay.screen.flags import active_flags, screen_daily
-from forebay.tables import flag_of
+from forebay.tables import FORECASTS, PROBABILITIES, flag_of
 from forebay.verify import default, hindcast, uncertainty
 from forebay.verify.default import with_default
+from forebay.verify.exceedance import probability_table, threshold_forecasts
 from forebay.verify.point_forecasts import PointForecasts
 from tests import synthetic
 
@@ -109,17 +110,19 @@ DAY_OF_CASE = {day: case for case, (day, _) in CASES.items()}
 
 @dataclass(frozen=True)
 class HindcastResult:
-    """Inputs and regimes of each day, all forecasts, and sample paths of the default model."""
+    """Inputs and regimes of each day, all forecasts, sample paths of the default model, and its probabilities."""
 
     days: pl.DataFrame
     forecasts: pl.DataFrame
     paths: Array
+    probabilities: pl.DataFrame
 
     def until(self, day: int, first_day: date = synthetic.FIRST_DAY) -> HindcastResult:
         """The part of the result up to day number `day`, counted from `first_day`."""
         last = first_day + timedelta(days=day)
         forecasts = self.forecasts.filter(pl.col("init_date") <= last)
-        return HindcastResult(self.days.head(day + 1), forecasts, self.paths[: day + 1])
+        probabilities = self.probabilities.filter(pl.col("init_date") <= last)
+        return HindcastResult(self.days.head(day + 1), forecasts, self.paths[: day + 1], probabilities)
 
 
 def run_forecasts(samples: Samples, dam: Dam, models: Models = MODELS | FLOW_MODELS) -> pl.DataFrame:
@@ -138,7 +141,9 @@ def run_hindcast(
     starts = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
     outside = outside_days(experience(samples, dam, starts, max(LEADS)), len(samples.dates))
     days = days_of(samples).with_columns(outside_experience=pl.Series(outside))
-    return HindcastResult(days, hindcast.forecast_table(samples, dam, points), paths)
+    forecasts = hindcast.forecast_table(samples, dam, points)
+    probabilities = probability_table(threshold_forecasts(samples, dam, paths), samples, dam)
+    return HindcastResult(days, forecasts, paths, probabilities)
 
 
 def days_of(samples: Samples) -> pl.DataFrame:
@@ -244,7 +249,7 @@ def check_inputs(day: int, *, name: str = "rain and a river") -> None:
     results = []
     for frame, its_dam in ((daily_with_events(dam), dam), changed_world(name, day, seed)):
         days = days_of(make_samples(frame, frame, its_dam))
-        results.append(HindcastResult(days, pl.DataFrame({"init_date": []}, {"init_date": pl.Date}), np.empty(0)))
+        results.append(HindcastResult(days, FORECASTS.empty(), np.empty(0), PROBABILITIES.empty()))
     compare_until(day, *results)
 
 
@@ -260,6 +265,8 @@ def compare_until(
         assert not any(days[name].any() for name in days.columns if name not in common)
     assert_frame_equal(before.forecasts, after.forecasts, check_exact=True)
     np.testing.assert_array_equal(before.paths, after.paths)
+    keys = ["threshold", "direction", "kind", "lead_time", "init_date"]
+    assert_frame_equal(before.probabilities.sort(keys), after.probabilities.sort(keys), check_exact=True)
 
 
 @pytest.mark.parametrize("case", [case for case, (day, _) in CASES.items() if day not in (STEP + 8, RISE)])

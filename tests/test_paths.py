@@ -1,4 +1,4 @@
-"""Sample paths: past errors join the quantiles of the lead times; probabilities of exceedance by a day."""
+"""Sample paths: past errors join the quantiles of the lead times; the values stay."""
 
 import numpy as np
 import polars as pl
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from forebay.features.samples import Samples
 from forebay.models.model import Array
-from forebay.models.paths import LEVELS, MEMBERS, join_leads, reached_by
+from forebay.models.paths import LEVELS, MEMBERS, join_leads
 from forebay.verify.point_forecasts import PointForecasts
 from forebay.verify.uncertainty import sample_paths
 
@@ -102,16 +102,3 @@ def test_levels_are_equally_likely_quantiles() -> None:
     assert pytest.approx(1 - LEVELS[::-1]) == LEVELS
     for quantile in (0.05, 0.25, 0.75, 0.95):
         assert np.isclose(LEVELS, quantile).any(), "the quantiles of the forecast are members"
-
-
-def test_reached_by_counts_paths_and_not_days() -> None:
-    levels = np.array([[0.0, 2.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0], [2.0, 2.0, 0.0, 2.0]])
-    assert reached_by(levels, 1.0).tolist() == [0.25, 0.5, 0.75]
-
-
-@given(st.integers(0, 1000), st.floats(-2, 2))
-def test_reached_by_rises_with_the_lead_time(seed: int, threshold: float) -> None:
-    paths = np.random.default_rng(seed).normal(size=(4, MEMBERS))
-    probability = reached_by(paths, threshold)
-    assert (np.diff(probability) >= 0).all()
-    assert (probability >= (paths >= threshold).mean(axis=1)).all()

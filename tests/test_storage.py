@@ -44,6 +44,7 @@ def test_a_level_has_storage_and_percentage_with_their_units_survey_and_denomina
         "level_unit": "m",
         "storage": 4000.0,
         "storage_unit": "ML",
+        "airspace": -3000.0,
         "survey_date": date(2011, 6, 30),
         "storage_percent": 400.0,
         "percent_of": "storage at full supply level 100 m: 1,000 ML (survey 2011-06-30)",
@@ -51,6 +52,7 @@ def test_a_level_has_storage_and_percentage_with_their_units_survey_and_denomina
     }
     assert table["storage"].to_list() == [500.0, 4000.0]
     assert table["storage_percent"].to_list() == [50.0, 400.0]
+    assert table["airspace"].to_list() == [500.0, -3000.0], "the volume up to full supply; above it negative"
 
 
 def test_the_columns_are_those_of_the_contract() -> None:

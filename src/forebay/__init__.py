@@ -1,6 +1,6 @@
 """Forecasts of the water level of dams, from public gauges to a report.
 
-The public interface is six functions, imported on first use, so that ``import forebay`` costs nothing::
+The public interface is seven functions, imported on first use, so that ``import forebay`` costs nothing::
 
     forecast = forebay.forecast("lake.toml")     # fetch, hindcast, forecast
     forecast.to_frame()                          # Polars; .to_pandas(), .to_xarray()
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from forebay.jobs.forecast import forecast
     from forebay.jobs.hindcast import hindcast
     from forebay.jobs.observations import daily, fetch
+    from forebay.jobs.outlook import outlook
 
 __version__ = "0.2.0"
 
-__all__ = ["daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive"]
+__all__ = ["daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive", "outlook"]
 
 _MODULES = {
     "load_dam": "forebay.dams.dam_file",
@@ -31,6 +32,7 @@ _MODULES = {
     "daily": "forebay.jobs.observations",
     "hindcast": "forebay.jobs.hindcast",
     "forecast": "forebay.jobs.forecast",
+    "outlook": "forebay.jobs.outlook",
 }
 """Public function → the module that defines it."""
 

@@ -176,6 +176,7 @@ STORAGE_FORECASTS = Table(
         "level_unit": pl.String(),
         "storage": pl.Float64(),  # storage_unit; of a level, by the storage curve
         "storage_unit": pl.String(),
+        "airspace": pl.Float64(),  # storage_unit; storage at full supply minus storage, negative above full supply
         "survey_date": pl.Date(),  # of the storage curve; null where the dam file does not state it
         "storage_percent": pl.Float64(),  # % of the volume that `percent_of` names
         "percent_of": pl.String(),
@@ -184,6 +185,67 @@ STORAGE_FORECASTS = Table(
     FORECASTS.key,
 )
 """Forecasts as level, storage and percentage; what is unknown is null with its reason, never 0."""
+
+PROBABILITIES = Table(
+    "probabilities",
+    {
+        "dam": pl.String(),
+        "init_date": pl.Date(),
+        "threshold": pl.String(),  # "full_supply", a name of the dam file, or "level+0.25 m": a rise of the level
+        "direction": pl.String(),  # "above": at or above the threshold; "below": at or below it
+        "kind": pl.String(),  # "on": on the valid date; "by": on any day up to it
+        "lead_time": pl.Int32(),
+        "valid_date": pl.Date(),
+        "threshold_level": pl.Float64(),  # dam's unit, of the valid date as known on the init date
+        "probability": pl.Float64(),
+    },
+    ("dam", "init_date", "threshold", "direction", "kind", "lead_time"),
+)
+"""Probabilities that the daily level is beyond a threshold; a threshold that is unknown has no row."""
+
+PROBABILITY_SCORES = Table(
+    "probability scores",
+    {
+        "dam": pl.String(),
+        "threshold": pl.String(),
+        "direction": pl.String(),
+        "kind": pl.String(),
+        "window": pl.String(),
+        "regime": pl.String(),  # all, or near: within two margins of the threshold (`near_full_margin`)
+        "lead_time": pl.Int32(),
+        "n": pl.Int64(),  # scored init dates: with a level that is not beyond the threshold
+        "left_out": pl.Int64(),  # init dates whose outcome is unknown: a level is missing, none was beyond
+        "frequency": pl.Float64(),  # share of the scored init dates after which it happened
+        "events": pl.Int64(),  # independent ones: more than 10 days apart
+        "brier": pl.Float64(),
+        "brier_frequency": pl.Float64(),  # of the frequency known on each init date
+        "skill": pl.Float64(),  # 1 − brier / brier_frequency; null with fewer than 10 events
+        "low": pl.Float64(),  # 90% band of 60-day blocks
+        "high": pl.Float64(),
+    },
+    ("dam", "threshold", "direction", "kind", "window", "regime", "lead_time"),
+)
+"""Scores of past probabilities of reaching a threshold, from init dates that were not beyond it."""
+
+PROBABILITY_RELIABILITY = Table(
+    "probability reliability",
+    {
+        "dam": pl.String(),
+        "threshold": pl.String(),
+        "direction": pl.String(),
+        "lead_time": pl.Int32(),
+        "lowest": pl.Float64(),  # of the probabilities in the bin
+        "highest": pl.Float64(),
+        "n": pl.Int64(),
+        "spells": pl.Int64(),  # groups of days in the bin more than 10 days apart
+        "forecast": pl.Float64(),  # mean probability
+        "observed": pl.Float64(),  # frequency
+        "low": pl.Float64(),  # 90% band of the frequency, of resampled spells
+        "high": pl.Float64(),
+    },
+    ("dam", "threshold", "direction", "lead_time", "lowest"),
+)
+"""Mean probability and observed frequency of reaching a threshold by a day, in bins of probability, window `all`."""
 
 SCORES = Table(
     "scores",
@@ -202,6 +264,22 @@ SCORES = Table(
     ("dam", "model", "window", "regime", "lead_time", "metric"),
 )
 """Scores of a hindcast: one row per model, window, regime, lead time and metric, over `n` days."""
+
+RECENT_SCORES = Table(
+    "recent scores",
+    {
+        "source": pl.String(),  # hindcast: computed afterwards as on the day; issued: from the record
+        "lead_time": pl.Int32(),
+        "n": pl.Int64(),
+        "first": pl.Date(),  # valid dates
+        "last": pl.Date(),
+        "mae": pl.Float64(),  # dam's unit; null with fewer than 30 days, as the next two
+        "coverage_80": pl.Float64(),
+        "coverage_90": pl.Float64(),
+    },
+    ("source", "lead_time"),
+)
+"""Scores of `default` over the last 365 days."""
 
 FORECAST_VALUE = Table(
     "forecast value",

@@ -14,6 +14,7 @@ from forebay.charts.diagnostics import DIAGNOSTIC_CHARTS
 from forebay.charts.explanation import explanation_figure
 from forebay.charts.figures import Figure, figures_by_name
 from forebay.charts.forecast import forecast_figure, largest_rise_figure
+from forebay.charts.outlook import outlook_figure, outlook_reliability_figure
 from forebay.charts.report_tables import Report
 from forebay.charts.scores import scores_figure
 
@@ -30,6 +31,8 @@ def _diagnostic_figure(build: Callable[[Diagnostics, Heading], Figure | None], r
 
 REPORT_CHARTS: tuple[BuildFigure, ...] = (
     forecast_figure,
+    outlook_figure,
+    outlook_reliability_figure,
     explanation_figure,
     largest_rise_figure,
     scores_figure,

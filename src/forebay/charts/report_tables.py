@@ -26,12 +26,13 @@ from forebay.charts.storage_tables import storage_fan
 from forebay.charts.style import Heading
 from forebay.features.later_levels import no_levels
 from forebay.screen.flags import screen_daily
-from forebay.tables import FORECAST_VALUE
+from forebay.tables import FORECAST_VALUE, RECENT_SCORES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import Reading
     from forebay.forecasts.issue import IssuedForecast
+    from forebay.forecasts.outlook import Outlook
     from forebay.verify.diagnostics import Diagnostics
 
 
@@ -60,6 +61,10 @@ class Report:
     forecast_value
         `tables.FORECAST_VALUE`: errors without, with issued and with perfect forecasts as inputs; empty
         for a dam without forcings.
+    outlook
+        Probabilities of reaching thresholds; None where they were not computed.
+    recent_scores
+        `tables.RECENT_SCORES`: errors and intervals of the last 365 days.
     """
 
     dam: Dam
@@ -72,6 +77,8 @@ class Report:
     diagnostics: Diagnostics | None = None
     later_levels: pl.DataFrame = field(default_factory=no_levels)
     forecast_value: pl.DataFrame = field(default_factory=FORECAST_VALUE.empty)
+    outlook: Outlook | None = None
+    recent_scores: pl.DataFrame = field(default_factory=RECENT_SCORES.empty)
 
     @property
     def heading(self) -> Heading:

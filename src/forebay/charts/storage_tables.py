@@ -15,7 +15,7 @@ from forebay.forecasts.storage import add_storage
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
 
-_QUANTITIES = ("reservoir_level", "storage", "storage_percent")
+_QUANTITIES = ("reservoir_level", "storage", "storage_percent", "airspace")
 _WORDS = ("level_unit", "storage_unit", "survey_date", "percent_of", "storage_note")
 
 
@@ -53,15 +53,20 @@ class Quantity:
         return NO_VALUE if low is None or high is None else f"{self.text(low)} to {self.text(high)}"
 
 
-def storage_quantities(fan: pl.DataFrame, target: str) -> list[Quantity]:
-    """The quantities besides the target that are known on a day of a forecast, a `storage_fan`."""
+def storage_quantities(fan: pl.DataFrame, target: str, *, airspace: bool = False) -> list[Quantity]:
+    """The quantities besides the target that are known on a day of a forecast, a `storage_fan`.
+
+    With `airspace` also the volume up to full supply, which is negative above it.
+    """
     if fan.is_empty():
         return []
-    candidates = (
+    candidates = [
         Quantity("reservoir_level", "Level", fan["level_unit"][0]),
         Quantity("storage", "Storage", fan["storage_unit"][0]),
         Quantity("storage_percent", "% full", "% full"),
-    )
+    ]
+    if airspace:
+        candidates.append(Quantity("airspace", "Airspace below full supply", fan["storage_unit"][0]))
     return [
         quantity
         for quantity in candidates

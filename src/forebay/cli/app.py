@@ -23,6 +23,7 @@ from forebay.cli.days import daily, screen
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
+from forebay.cli.outlook import outlook
 from forebay.cli.refresh import refresh
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
@@ -45,6 +46,7 @@ COMMANDS = (
     forecast,
     run,
     refresh,
+    outlook,
     article,
 )
 """Every command, or group of commands."""

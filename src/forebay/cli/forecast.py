@@ -158,5 +158,9 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
 
     content = forecast_content(result, files)
     print_result(
-        content, as_json, lambda: terminal.print_forecast(result.issued, result.overall_scores, result.dam, files)
+        content,
+        as_json,
+        lambda: terminal.print_forecast(
+            result.issued, result.overall_scores, result.dam, files, recent=result.recent_scores, outlook=result.outlook
+        ),
     )

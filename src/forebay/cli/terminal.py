@@ -13,7 +13,8 @@ import polars as pl
 
 from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
-from forebay.charts.formats import NO_VALUE, format_count, format_time
+from forebay.charts.formats import NO_VALUE, TargetFormat, format_count, format_percent, format_time
+from forebay.charts.outlook_tables import outlook_rows
 from forebay.charts.score_tables import scored_windows, without_repeats
 from forebay.charts.storage_tables import storage_fan, storage_quantities, storage_sentences
 from forebay.cli.log_output import is_json
@@ -25,6 +26,8 @@ from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from forebay.forecasts.outlook import Outlook
 
 PIPE_WIDTH = 160
 """Characters per line in a pipe or a log, which have no width of their own."""
@@ -88,8 +91,22 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield update
 
 
-def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
-    """Print a forecast, its explanation, the scores of the hindcast, its limitations, and the path of the report."""
+def print_forecast(  # noqa: PLR0913  # the parts of a forecast
+    issued: IssuedForecast,
+    scores: pl.DataFrame,
+    dam: Dam,
+    files: Sequence[Path],
+    *,
+    recent: pl.DataFrame | None = None,
+    outlook: Outlook | None = None,
+) -> None:
+    """Print a forecast, its outlook and explanation, the scores, its limitations, and the path of the report.
+
+    Parameters
+    ----------
+    recent
+        `tables.RECENT_SCORES`.
+    """
     unit = dam.target.unit
     level_age, start = issued.level_age_days, f"from {issued.init_date}"
     if issued.stale:  # as in the report: the age of the level
@@ -102,15 +119,43 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
     table(title, [row | cells for row, cells in zip(rows, storage_cells(fan, dam), strict=True)])
     for sentence in storage_sentences(fan, dam.target.variable):
         line(f"  · {sentence}")
+    if outlook is not None:
+        for text in outlook_lines(outlook, dam):
+            line(text)
     for text in explanation_lines(issued.explanation, dam):
         line(text)
     if scored := score_rows(scores, dam):
         table(f"Hindcast: mean absolute error ({unit}), all models on the same days", scored)
+    for text in recent_lines(recent, dam) if recent is not None else ():
+        line(text)
     for sentence in (*issued.outside_experience, *issued.forcings, *issued.limitations):
         line(f"  · {sentence}")
     report = next((path for path in files if path.name == "report.html"), None)
     if report:
         line(f"Report: {report}")
+
+
+def outlook_lines(outlook: Outlook, dam: Dam) -> list[str]:
+    """A line with the probabilities of each threshold of the dam; rises are left out."""
+    days = dict(outlook.probabilities.select("lead_time", "valid_date").iter_rows())
+    return [
+        f"{row.event} ({row.level}): "
+        + ", ".join(f"{text} by {days[lead]}" for lead, text in row.texts.items())
+        for row in outlook_rows(outlook, dam)
+        if not row.is_rise
+    ]
+
+
+def recent_lines(recent: pl.DataFrame, dam: Dam) -> list[str]:
+    """A line per lead time of `tables.RECENT_SCORES`: mean error and how often the intervals held."""
+    target = TargetFormat(dam)
+    return [
+        f"Last 365 days, {row['source']}, {row['lead_time']} d: mean error {target.error(row['mae'])} {target.unit}; "
+        f"80% interval held {format_percent(row['coverage_80'])}, 90% interval held "
+        f"{format_percent(row['coverage_90'])} (n = {row['n']:,})"
+        for row in recent.iter_rows(named=True)
+        if row["mae"] is not None
+    ]
 
 
 def print_fetch(dam: Dam, rows: Sequence[Mapping[str, object]]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from forebay.dams.fields import FrozenModel, check_unique
 
@@ -105,8 +105,22 @@ class ReferenceLevel(FrozenModel):
         return self.on(valid_dates if self.rule_curve else days)
 
 
+FULL_SUPPLY, RISE = "full_supply", "level+"
+"""Name of full supply among the thresholds of an outlook, and the beginning of the names of rises."""
+
+
 class Threshold(FrozenModel):
     """A level (or storage) with a meaning for operation, such as minor flood or dead storage."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     level: ReferenceLevel
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name == FULL_SUPPLY or name.startswith(RISE):
+            raise ValueError(
+                f"threshold name {name!r} is a name of forebay itself; choose one that is not {FULL_SUPPLY!r} and does "
+                f"not begin with {RISE!r}"
+            )
+        return name

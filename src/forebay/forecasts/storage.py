@@ -149,7 +149,7 @@ def _percentage(
     *,
     notes: Sequence[str | None],
 ) -> list[Column]:
-    """storage_percent, percent_of and storage_note; the first two are null without a storage at full supply above 0.
+    """airspace, storage_percent, percent_of and storage_note; null without a storage at full supply above 0.
 
     Parameters
     ----------
@@ -170,6 +170,7 @@ def _percentage(
     joined = ["; ".join(filter(None, pair)) or None for pair in zip(notes, percent_notes, strict=True)]
     names = [text if known else None for known, text in zip(positive, denominators, strict=True)]
     return [
+        (full - storage).zip_with(positive, nothing).alias("airspace"),
         (100 * storage / full).zip_with(positive, nothing).alias("storage_percent"),
         pl.Series("percent_of", names, pl.String),
         pl.Series("storage_note", joined, pl.String),

@@ -21,6 +21,7 @@ from forebay.forecasts.explain import explain
 from forebay.forecasts.forcing_notes import forcing_notes
 from forebay.forecasts.issue import IssuedForecast, issue
 from forebay.forecasts.limitations import far_outside_experience, limitations, outside_experience
+from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.forecasts.storage import add_storage
 from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
@@ -32,6 +33,7 @@ from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import add_counts, log_fields, step
 from forebay.tables import DEFAULT_MODEL, FORECASTS, STORAGE_FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
+from forebay.verify.recent import RECENT_DAYS, recent_scores
 from forebay.verify.verification import Verification, verify_hindcast
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class ForecastResult(Result):
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
     execution
         How hindcasts run; that of the value of forecasts runs when it is asked for.
+    recorded
+        `tables.FORECASTS` that were issued before, one forecast per init date; empty without records.
     """
 
     dam: Dam
@@ -70,6 +74,7 @@ class ForecastResult(Result):
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
     execution: Execution = SEQUENTIAL
+    recorded: pl.DataFrame = field(default_factory=FORECASTS.empty)
 
     @cached_property
     def forecast_value(self) -> pl.DataFrame:
@@ -96,6 +101,22 @@ class ForecastResult(Result):
         """`tables.STORAGE_FORECASTS` of every model: level, storage, and % of the storage at full supply."""
         issued = self.issued
         return add_storage(issued.table, self.dam, issued.init_date, issued.withheld_from)
+
+    @cached_property
+    def recent_scores(self) -> pl.DataFrame:
+        """`tables.RECENT_SCORES`: the last 365 days of the hindcast, and of issued forecasts if there are any."""
+        samples, until = self.verification.samples, self.issued.init_date
+        levels = pl.DataFrame({"date": samples.dates, "level": samples.observed}).select(
+            pl.col("date").cast(pl.Date), pl.col("level").fill_nan(None)
+        )
+        days = RECENT_DAYS + max(self.dam.hindcast.leads)
+        sources = {"hindcast": self.verification.last_forecasts(days), "issued": self.recorded}
+        return pl.concat([recent_scores(table, levels, until, source=name) for name, table in sources.items()])
+
+    @cached_property
+    def outlook(self) -> Outlook:
+        """Probabilities of reaching thresholds, with the scores of earlier ones."""
+        return make_outlook(self.verification, self.dam, self.issued)
 
     def to_frame(self) -> pl.DataFrame:
         """`tables.FORECASTS` of the model `default`: a row per lead time and quantile."""
@@ -258,10 +279,12 @@ def write_forecast(
     with log_fields({"dam": result.dam.id}), write_all(folder) as files:
         STORAGE_FORECASTS.check(result.storage_forecasts).write_csv(files.stage / "forecast.csv")
         result.issued.explanation.write_csv(files.stage / "explanation.csv")
+        result.outlook.probabilities.write_csv(files.stage / "probabilities.csv")
         if dataset is not None:
             write_netcdf(dataset, files.stage / "forecast.nc", now=result.issued.issue_time)
         if report:
             result.scores.write_csv(files.stage / "scores.csv")
+            result.outlook.scores.write_csv(files.stage / "probability_scores.csv")
             if result.dam.forcings:
                 result.forecast_value.write_csv(files.stage / "forecast_value.csv")
             write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
@@ -285,4 +308,6 @@ def report_content(result: ForecastResult) -> Report:
         diagnostics=result.verification.diagnostics,
         later_levels=result.later_levels,
         forecast_value=result.forecast_value,
+        outlook=result.outlook,
+        recent_scores=result.recent_scores,
     )

@@ -3,7 +3,7 @@
 The members of each lead time are quantiles of the forecast. Past error vectors only decide which member of one lead
 time belongs to which member of the next. This is the Schaake shuffle of Clark et al. (2004) with errors as template, an
 empirical copula as in Schefzik et al. (2013). Paths therefore agree with the intervals of each lead time. They also
-give the probability that the level reaches a threshold *by* a day, which intervals cannot give.
+give the probability that the level reaches a threshold *by* a day (`models.exceedance`), which intervals cannot give.
 """
 
 from __future__ import annotations
@@ -67,17 +67,3 @@ def join_leads(
             ranks = errors[template].argsort(axis=0, kind="stable").argsort(axis=0, kind="stable").T
             joined[rows] = np.take_along_axis(marginals[rows], ranks[None], axis=2)
     return joined
-
-
-def reached_by(paths: Array, threshold: float) -> Array:
-    """Probability that the paths reach `threshold` on any forecast day up to each lead time, shape (leads,).
-
-    Parameters
-    ----------
-    paths
-        Levels of one init date, shape (leads, members), lead times rising.
-
-    >>> reached_by(np.array([[0.0, 2.0], [1.0, 0.0], [3.0, 0.0]]), 1.0).tolist()
-    [0.5, 1.0, 1.0]
-    """
-    return np.asarray((np.maximum.accumulate(paths, axis=0) >= threshold).mean(axis=1))

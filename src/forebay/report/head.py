@@ -11,6 +11,7 @@ from forebay.charts.formats import TargetFormat, format_value
 from forebay.charts.interval_coverage import AS_STATED, TOO_WIDE, UNKNOWN, regime_coverage, verdict
 from forebay.charts.scores import REGIME_TITLES
 from forebay.dams.local_time import local_date, zone
+from forebay.report.outlook import build_headline
 from forebay.report.storage import build_storage
 from forebay.screen.flags import REASONS, VALID_REASONS, active_flags
 from forebay.tables import summary_leads
@@ -33,6 +34,7 @@ def build_head(report: Report) -> dict[str, object]:
         "start": fan[0] if fan else None,
         "days": [row for row in fan if row["lead_time"] in leads],
         "storage": build_storage(report, leads),
+        "outlook": build_headline(report),
         "beyond": report.beyond_record.to_dicts(),
         "gauges": _newest_values(status, report),
         "late": _late_by_age(status),

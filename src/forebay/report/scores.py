@@ -35,6 +35,7 @@ def build(report: Report) -> Mapping[str, object]:
         "windows": {window.name: window for window in report.dam.hindcast.windows},
         "equal_model": equal_models[0] if equal_models else None,
         "min_days": MIN_DAYS,
+        "recent": report.recent_scores.to_dicts(),
         "by_window": _rows(scores, windows, "window"),
         "repeated": repeated,
         "by_regime": _rows(scores, regimes[1:], "regime"),

@@ -22,6 +22,7 @@ from forebay.report import (
     forecast,
     largest_rise,
     limitations,
+    outlook,
     scores,
 )
 from forebay.report.environment import environment
@@ -68,6 +69,7 @@ class Section:
 
 SECTIONS = (
     Section("forecast", "Forecast", forecast.build),
+    Section("outlook", "Outlook: will the level reach a threshold?", outlook.build, outlook.has_outlook),
     Section("explanation", "Explanation of the forecast", explanation.build, explanation.is_explained),
     Section("largest_rise", "Forecasts of the largest rise", largest_rise.build),
     Section("scores", "How accurate are the forecasts?", scores.build),

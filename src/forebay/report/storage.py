@@ -29,9 +29,16 @@ def build_storage(report: Report, leads: Sequence[int] | None = None) -> Mapping
         "caption": " and ".join(quantity.title for quantity in quantities),
         "headers": [text for quantity in quantities for text in (quantity.header, quantity.interval_header)],
         "rows": [_cells(row, quantities) for row in rows.iter_rows(named=True)],
+        "airspace": _airspace(fan, report.dam.target.variable),
         "start": [quantity.text_with_unit(fan[f"{quantity.column}_q50"][0]) for quantity in quantities],
         "sentences": storage_sentences(fan, report.dam.target.variable),
     }
+
+
+def _airspace(fan: pl.DataFrame, target: str) -> str | None:
+    """The airspace at the start of the forecast with its unit; None where it is unknown."""
+    quantities = storage_quantities(fan, target, airspace=True)
+    return next((q.text_with_unit(fan["airspace_q50"][0]) for q in quantities if q.column == "airspace"), None)
 
 
 def _cells(row: Mapping[str, object], quantities: Sequence[Quantity]) -> dict[str, object]:

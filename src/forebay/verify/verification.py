@@ -68,7 +68,12 @@ class Verification:
     @cached_property
     def newest(self) -> pl.DataFrame:
         """`tables.FORECASTS` of the last init date."""
-        return hindcast.table_of(self.changes, self.samples, self.dam, first=len(self.samples.dates) - 1)
+        return self.last_forecasts(1)
+
+    def last_forecasts(self, days: int) -> pl.DataFrame:
+        """`tables.FORECASTS` of the last init dates."""
+        first = max(0, len(self.samples.dates) - days)
+        return hindcast.table_of(self.changes, self.samples, self.dam, first=first)
 
     @cached_property
     def scores(self) -> pl.DataFrame:

@@ -1,0 +1,129 @@
+"""Command `forebay outlook`: will the level reach a threshold, and by when?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, dam_named, print_result, settings_in_force
+from forebay.cli.forecast import InitDate
+from forebay.files import check_writable
+
+if TYPE_CHECKING:
+    from forebay.jobs.outlook import OutlookResult
+
+
+def outlook(
+    dam_name: DamName,
+    /,
+    *,
+    init_date: InitDate = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder for forecast.csv, probabilities.csv and others.")
+    ] = None,
+    archive: ArchiveUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how likely the level reaches full supply and each threshold, on and by each day; fetches nothing.
+
+    Example: forebay outlook warragamba
+    """
+    from forebay.cli import terminal
+    from forebay.jobs import outlook as job
+    from forebay.jobs.forecast import write_forecast
+
+    settings, _ = settings_in_force()
+    dam = dam_named(dam_name, settings)
+    if output is not None:
+        check_writable(output)
+    with terminal.progress() as progress:
+        result = job.outlook(
+            dam,
+            archive=archive or settings.archive,
+            settings=settings,
+            init_date=init_date,
+            update=False,
+            progress=progress,
+        )
+    files = [] if output is None else write_forecast(result.forecast, output, report=False)
+    content = json_content(result) | {"files": [str(path) for path in files]}
+    print_result(content, as_json, lambda: print_outlook(result))
+
+
+def json_content(result: OutlookResult) -> dict[str, object]:
+    """The outlook as JSON: tables as lists of rows."""
+    import polars as pl
+
+    from forebay.tables import DEFAULT_MODEL
+
+    dam, issued, outlook = result.forecast.dam, result.forecast.issued, result.outlook
+    return {
+        "dam": dam.id,
+        "simulated": dam.simulated,
+        "unit": dam.target.unit,
+        "init_date": issued.init_date,
+        "init_time": issued.init_time,
+        "issue_time": issued.issue_time,
+        "current": not (issued.stale or issued.is_retrospective),
+        "level_date": issued.level_date,
+        "probabilities": outlook.probabilities.to_dicts(),
+        "storage": result.forecast.storage_forecasts.filter(pl.col("model") == DEFAULT_MODEL).to_dicts(),
+        "times": outlook.times.to_dicts(),
+        "scores": outlook.scores.filter(outlook.scores["window"] == "all").to_dicts(),
+        "reliability": outlook.reliability.to_dicts(),
+        "notes": outlook.notes,
+        "lacks": issued.limitations,
+        "outside_experience": issued.outside_experience,
+    }
+
+
+def storage_lines(result: OutlookResult) -> list[str]:
+    """Level, storage, % full and airspace at the start of the forecast, and what is unknown, as sentences."""
+    from forebay.charts.forecast_tables import forecast_fan
+    from forebay.charts.formats import TargetFormat
+    from forebay.charts.storage_tables import storage_fan, storage_quantities, storage_sentences
+
+    dam, issued = result.forecast.dam, result.forecast.issued
+    fan = forecast_fan(issued.table)
+    if fan.is_empty():
+        return []
+    storage = storage_fan(fan, dam, issued.init_date, issued.withheld_from)
+    quantities = storage_quantities(storage, dam.target.variable, airspace=True)
+    values = {q: q.text_with_unit(storage[f"{q.column}_q50"][0]) for q in quantities}
+    texts = [text if q.title == q.unit else f"{q.title.lower()} {text}" for q, text in values.items()]
+    start = f"{dam.target_gauge.kind.title} of {issued.level_date}: {TargetFormat(dam).quantity(fan['start'][0])}"
+    return ["; ".join([start, *texts]), *storage_sentences(storage, dam.target.variable)]
+
+
+def print_outlook(result: OutlookResult) -> None:
+    """Print the probabilities of each threshold, the skill of earlier ones, and the notes."""
+    from forebay.charts.outlook_tables import outlook_rows
+    from forebay.cli import terminal
+    from forebay.forecasts.outlook import skill_sentence
+    from forebay.tables import summary_leads
+
+    dam, issued, outlook = result.forecast.dam, result.forecast.issued, result.outlook
+    rows = outlook_rows(outlook, dam)
+    days = dict(outlook.probabilities.select("lead_time", "valid_date").iter_rows())
+    cells = [
+        {"event": row.event, "level": row.level}
+        | {f"by {days[lead]}": text for lead, text in row.texts.items()}
+        | {"50% likely by": row.day_50}
+        for row in rows
+    ]
+    start = f"as of {issued.level_date}" if issued.stale else f"from {issued.init_date}"
+    title = f"{dam.title}: probability of reaching thresholds, {start}"
+    for text in storage_lines(result):
+        terminal.line(text)
+    if cells:
+        terminal.table(title, cells)
+    else:
+        terminal.line(f"{title}: none can be given")
+    leads = summary_leads(outlook.probabilities["lead_time"])
+    for row in rows:
+        sentence = skill_sentence(outlook.scores, row.threshold, row.direction, leads[-1])
+        terminal.line(f"  · {row.event}, within {leads[-1]} days: {sentence}")
+    for sentence in (*outlook.notes, *issued.outside_experience, *issued.limitations):
+        terminal.line(f"  · {sentence}")

@@ -1,0 +1,134 @@
+"""The outlook of one init date: how likely the level reaches each threshold within the forecast, and by when.
+
+All probabilities refer to the daily value of the target gauge (`verify.exceedance`). The scores of earlier
+probabilities stand beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.models.exceedance import first_times
+from forebay.tables import PROBABILITIES, PROBABILITY_RELIABILITY, PROBABILITY_SCORES
+from forebay.verify.exceedance import probability_table, threshold_forecasts
+from forebay.verify.exceedance_scores import MIN_EVENTS, reliability_of_probabilities, score_probabilities
+from forebay.verify.thresholds_ahead import RISES
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.forecasts.issue import IssuedForecast
+    from forebay.verify.verification import Verification
+
+TIME_PROBABILITIES = (0.1, 0.5, 0.9)
+"""Probabilities of having reached a threshold, of which an outlook has the first day."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Probabilities of reaching thresholds from one init date, and how good such probabilities were.
+
+    Attributes
+    ----------
+    probabilities
+        `tables.PROBABILITIES` of the init date.
+    times
+        threshold, direction, threshold_level (first valid date), is_beyond (whether the level is beyond it now),
+        day_10, day_50, day_90: first day by which the probability of having reached it is so many percent; null if that
+        is later than the last day of the forecast.
+    scores, reliability
+        `tables.PROBABILITY_SCORES` and `tables.PROBABILITY_RELIABILITY` of the hindcast.
+    notes
+        Sentences: to what the probabilities refer, and what is unknown.
+    """
+
+    probabilities: pl.DataFrame
+    times: pl.DataFrame
+    scores: pl.DataFrame
+    reliability: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def make_outlook(verification: Verification, dam: Dam, issued: IssuedForecast) -> Outlook:
+    """The outlook of an issued forecast."""
+    samples = verification.samples
+    forecasts = threshold_forecasts(samples, dam, verification.paths)
+    probabilities = probability_table(forecasts, samples, dam, issued.init_date)
+    day = samples.position(issued.init_date)
+    beyond: dict[tuple[str, str], bool] = {
+        (f.threshold.name, f.threshold.direction): bool(f.threshold.is_beyond[day]) for f in forecasts
+    }
+    scores = score_probabilities(forecasts, samples, dam)
+    return Outlook(
+        probabilities=PROBABILITIES.check(probabilities),
+        times=_times(probabilities, beyond),
+        scores=PROBABILITY_SCORES.check(scores),
+        reliability=PROBABILITY_RELIABILITY.check(reliability_of_probabilities(forecasts, samples, dam)),
+        notes=tuple(_notes(dam, issued, probabilities)),
+    )
+
+
+def _times(probabilities: pl.DataFrame, beyond: dict[tuple[str, str], bool]) -> pl.DataFrame:
+    """`Outlook.times`."""
+    rows = []
+    by = probabilities.filter(pl.col("kind") == "by").sort("lead_time", maintain_order=True)
+    for (name, direction), group in by.group_by("threshold", "direction", maintain_order=True):
+        dates = dict(zip(group["lead_time"], group["valid_date"], strict=True))
+        first = first_times(group["probability"].to_numpy(), TIME_PROBABILITIES, group["lead_time"].to_list())
+        days = [None if lead is None else dates[lead] for lead in first]
+        is_beyond = beyond[str(name), str(direction)]
+        rows.append((name, direction, group["threshold_level"][0], is_beyond, *days))
+    columns = {"threshold": pl.String, "direction": pl.String, "threshold_level": pl.Float64, "is_beyond": pl.Boolean}
+    days_of = {f"day_{100 * probability:.0f}": pl.Date for probability in TIME_PROBABILITIES}
+    return pl.DataFrame(rows, schema={**columns, **days_of}, orient="row")
+
+
+def _notes(dam: Dam, issued: IssuedForecast, probabilities: pl.DataFrame) -> list[str]:
+    gauge = dam.target_gauge
+    value = "reading" if gauge.reading_at is not None else f"{gauge.aggregate} of the day"
+    notes = [f"Probabilities refer to the {value} at {gauge.title}; within a day the level can be higher or lower."]
+    if issued.withheld_from is not None:
+        notes.append(
+            f"Full supply and thresholds are unknown: the datum of the gauge seems to have changed on "
+            f"{issued.withheld_from}."
+        )
+    if dam.full_supply is None:
+        notes.append(
+            "The dam file states no full supply, so the probability of filling is unknown; add full_supply to it."
+        )
+    if (dam.target.variable, dam.target.unit) not in RISES and not dam.thresholds and dam.full_supply is None:
+        notes.append("It has no thresholds either; add [[thresholds]] with a name and a level.")
+    if probabilities.is_empty() and not issued.table.is_empty():
+        notes.append("There are no probabilities: too few past errors are known for intervals.")
+    return notes
+
+
+def skill_sentence(scores: pl.DataFrame, threshold: str, direction: str, lead_time: int) -> str:
+    """One sentence on the skill of past probabilities of reaching a threshold by a day, window `all`.
+
+    A skill is claimed only from `MIN_EVENTS` independent events on.
+    """
+    rows = scores.filter(
+        pl.col("threshold") == threshold,
+        pl.col("direction") == direction,
+        pl.col("kind") == "by",
+        pl.col("window") == "all",
+        pl.col("regime") == "all",
+        pl.col("lead_time") == lead_time,
+    )
+    if rows.is_empty() or not rows["n"][0]:
+        return "The hindcast has no day from which to judge it."
+    row = rows.row(0, named=True)
+    count = f"{row['events']} independent event{'' if row['events'] == 1 else 's'} in {row['n']:,} days"
+    if row["events"] < MIN_EVENTS or row["skill"] is None:
+        return f"No skill is claimed: {count} are too few to judge it (at least {MIN_EVENTS})."
+    band = "" if row["low"] is None else f" (90% band {row['low']:.2f} to {row['high']:.2f})"
+    return f"Brier skill against the past frequency: {row['skill']:.2f}{band}, from {count}."
+
+
+def last_day(probabilities: pl.DataFrame) -> date | None:
+    """Last valid date of the probabilities; None without any."""
+    return probabilities["valid_date"].max() if len(probabilities) else None  # type: ignore[return-value]  # polars: the maximum of a column of dates
