@@ -76,7 +76,7 @@ def test_the_fault_of_a_dam_stops_no_other(
     )
     for name in ("first", "last"):
         assert {path.name for path in (tmp_path / "runs" / name).iterdir()} == {
-            "forecast.csv", "explanation.csv", "forecast.json"
+            "forecast.csv", "explanation.csv", "probabilities.csv", "forecast.json"
         }  # fmt: skip
     assert not (tmp_path / "runs" / "gone").exists()
 

@@ -185,6 +185,20 @@ def test_a_revision_computes_the_days_from_the_last_state_before_it(store: RowSt
     assert_same(run_lake(YESTERDAY + 1, store, revised(day)), after)
 
 
+def test_a_revision_of_an_old_level_changes_its_scores_only(store: RowStore) -> None:
+    """Forecasts use the first version; they are verified against the newest one."""
+    before = run_lake(YESTERDAY, store)
+    frame, level = lake_frame().head(YESTERDAY + 1), LAKE.target_gauge.column
+    value = pl.when(pl.int_range(pl.len()) == 380).then(pl.col(level) + 0.1).otherwise(level)
+    newest = frame.with_columns(value.alias(level))
+    samples = make_samples(frame, newest, LAKE)
+    continued = verify_hindcast(samples, LAKE, frame, execution=Execution(hindcasts=store))
+    computed = verify_hindcast(samples, LAKE, frame)
+    assert_same(continued, computed)
+    assert continued.forecasts.equals(before.forecasts)
+    assert not np.array_equal(continued.crps["default"][1], before.crps["default"][1], equal_nan=True)
+
+
 def test_an_earlier_init_date_uses_the_rows_and_leaves_them(store: RowStore) -> None:
     samples = run_lake(YESTERDAY, store).samples
     assert_same(run_lake(NEW_YEAR + 30, store), run_lake(NEW_YEAR + 30))
