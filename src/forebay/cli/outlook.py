@@ -33,11 +33,13 @@ def outlook(
     from forebay.cli import terminal
     from forebay.jobs import outlook as job
     from forebay.jobs.forecast import write_forecast
+    from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     if output is not None:
         check_writable(output)
+    load_lightgbm_alone()
     with terminal.progress() as progress:
         result = job.outlook(
             dam,

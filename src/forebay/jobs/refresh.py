@@ -127,8 +127,8 @@ def refresh(
 ) -> RefreshResult:
     """Fetch each dam and forecast it; the fault of one dam stops no other.
 
-    A dam's files are written into its folder: forecast.csv, explanation.csv, probabilities.csv and forecast.json. The refresh has the
-    lease of the archive from beginning to end.
+    A dam's files are written into its folder: forecast.csv, explanation.csv, probabilities.csv and forecast.json. The
+    refresh has the lease of the archive from beginning to end.
 
     Parameters
     ----------
