@@ -320,8 +320,8 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
 def test_the_cost_of_a_variant_is_the_increase_of_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = synthetic.scores(synthetic.dam())
     late = scores.with_columns(value=pl.when(pl.col("metric") == "mae").then(1.5 * pl.col("value")).otherwise("value"))
-    hindcasts = {"on_time": SimpleNamespace(overall_scores=scores), "late_drivers": SimpleNamespace(scores=late)}
-    result = SimpleNamespace(hindcasts=hindcasts, overall_scores=scores)
+    hindcasts = {"on_time": SimpleNamespace(scores=scores), "late_drivers": SimpleNamespace(scores=late)}
+    result = SimpleNamespace(hindcasts=hindcasts, scores=scores)
     monkeypatch.setattr("forebay.jobs.hindcast.hindcast", lambda *_, **__: result)
     monkeypatch.setattr("forebay.jobs.hindcast.write_hindcast", lambda *_: [])
     text = forebay("hindcast", write_dam(days=2), "--late-drivers").out
