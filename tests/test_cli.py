@@ -305,7 +305,7 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
     storage = add_storage(table, dam, init)
     outlook = SimpleNamespace(probabilities=PROBABILITIES.empty())
     result = SimpleNamespace(
-        dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage, outlook=outlook,
+        dam=dam, issued=issued, overall_scores=synthetic.scores(dam), storage_forecasts=storage, outlook=outlook,
         recent_scores=RECENT_SCORES.empty(), substitutions=SUBSTITUTIONS.empty(),
     )  # fmt: skip
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)

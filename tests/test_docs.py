@@ -1,11 +1,15 @@
 """Pages and program agree: snippets run, links exist, and every command, option, setting and key is documented."""
 
+import configparser
 import doctest
 import pkgutil
 import re
 import shlex
+import shutil
+import subprocess
 from datetime import date, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -188,6 +192,28 @@ def test_every_step_of_the_log_is_documented() -> None:
     steps |= {name for text in sources for name in re.findall(r"\bwrite\(logging\.[A-Z]+, \"([a-z_]+)\"", text)}
     assert len(steps) > 15
     assert {name for name in steps if not re.search(rf"\b{name}\b", row)} == set()
+
+
+def test_the_lines_for_a_scheduler_are_commands_and_have_a_time_zone() -> None:
+    page = PROJECT / "docs" / "operation.md"
+    service, timer = (configparser.ConfigParser() for _ in range(2))
+    for parser, text in zip((service, timer), blocks(page, "ini"), strict=True):
+        parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
+        parser.read_string(text)
+    *_, zone = timer["Timer"]["OnCalendar"].split()
+    (cron,) = blocks(page, "text")
+    zone_line, schedule = cron.splitlines()
+    assert zone_line == f"CRON_TZ={ZoneInfo(zone).key}"
+    minute, hour = schedule.split()[:2]
+    assert timer["Timer"]["OnCalendar"] == f"*-*-* {int(hour):02}:{minute}:00 {zone}"
+    in_cron = schedule.partition("forebay refresh ")[2].partition(" >")[0]
+    for words in (service["Service"]["ExecStart"].partition("forebay refresh ")[2], in_cron):
+        options = [word for word in shlex.split(words) if word != "--log-json"]  # an option of every command
+        command, bound, _ = app.parse_args(["refresh", *options], exit_on_error=False, print_error=False)
+        assert command.__name__ == "refresh"
+        assert bound.arguments["dam_names"] == ("warragamba", "lake.toml")
+    if shutil.which("systemd-analyze"):
+        subprocess.run(["systemd-analyze", "calendar", timer["Timer"]["OnCalendar"]], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

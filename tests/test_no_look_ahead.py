@@ -468,7 +468,7 @@ def test_errors_of_simulated_outages_used_too_early_are_detected(monkeypatch: py
     """Leak: at every lead time, errors of simulated outages are used as soon as those of one day."""
 
     def after_a_day(errors: Array, state: State, *, lead_time: int, **options: Any) -> Array:
-        lead = 1 if "mask" in options else lead_time  # with a mask: on the days of an outage only
+        lead = lead_time if options["mask"] is None else 1  # with a mask: on the days of an outage only
         return error_quantiles(errors, state, lead_time=lead, **options)
 
     monkeypatch.setattr(uncertainty, "error_quantiles", after_a_day)
@@ -539,8 +539,8 @@ def test_weights_from_unknown_errors_are_detected(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 def test_a_quiet_median_of_later_errors_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_all_errors(errors: Array, state: State, *, lead_time: int) -> Array:
-        del state, lead_time
+    def from_all_errors(errors: Array, state: State, **options: Any) -> Array:
+        del state, options  # Any: the keywords of quiet_median
         return np.full(len(errors), np.nanmedian(errors))
 
     monkeypatch.setattr(default, "quiet_median", from_all_errors)

@@ -102,6 +102,26 @@ def remove_left_over(folder: Path, below: str = "") -> None:
                 os.close(handle)
 
 
+def prune(folder: Path, suffix: str, max_bytes: int) -> None:
+    """Delete the files FOLDER/??/*SUFFIX that are unused for the longest time until `max_bytes` are left.
+
+    What killed processes have left is deleted, too.
+    """
+    remove_left_over(folder, "??/")
+    entries = []
+    for path in folder.glob(f"??/*{suffix}"):
+        try:
+            entries.append((path.stat(), path))
+        except OSError:  # another process deleted it
+            continue
+    size = sum(stat.st_size for stat, _ in entries)
+    for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
+        if size <= max_bytes:
+            return
+        path.unlink(missing_ok=True)
+        size -= stat.st_size
+
+
 def _locked_folder(folder: Path) -> tuple[Path, int]:
     """A new folder in `folder` and the handle that holds its lock."""
     while True:

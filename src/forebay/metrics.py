@@ -184,5 +184,6 @@ def crps_ensemble(members: Array, observed: Array) -> Array:
     """
     count = members.shape[1]
     ordered = np.sort(members, axis=1)
-    half_distance_sum = ordered @ (2 * np.arange(count) - count + 1.0)  # Σ|x_i − x_j| / 2
+    # Σ|x_i − x_j| / 2, by `einsum`: the last digits of a matrix product depend on the number of rows
+    half_distance_sum = np.einsum("nk,k->n", ordered, 2 * np.arange(count) - count + 1.0)
     return np.asarray(np.abs(members - observed[:, None]).mean(axis=1) - half_distance_sum / count**2)

@@ -144,8 +144,8 @@ class Settings(_Frozen):
     provisional_days
         Newest days that a fetch requests again, because agencies still revise them.
     cache, cache_mb
-        Folder of fitted models for the next hindcast, and their limit in megabytes; 0 stores none. It also has the
-        counts of requests to services with a daily limit.
+        Folder of fitted models and of rows for the next hindcast, and the limit of each in megabytes; 0 stores none. It
+        also has the counts of requests to services with a daily limit.
     workers
         Number of threads of a hindcast; by default one per processor.
     sources, http

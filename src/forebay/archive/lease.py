@@ -41,10 +41,14 @@ def _report_nothing(_sentence: str) -> None:
 
 @dataclass(frozen=True)
 class LeaseWait:
-    """How long a writer waits for the lease, and the function that gets one sentence when a wait begins."""
+    """How long a writer waits for the lease, and the function that gets one sentence when a wait begins.
+
+    It does not wait at all for a process whose command begins with `never_for`, such as "forebay refresh".
+    """
 
     seconds: float = 600.0
     report: Callable[[str], None] = _report_nothing
+    never_for: str | None = None
 
 
 DEFAULT_WAIT = LeaseWait()
@@ -75,6 +79,10 @@ class Holder:
     def __str__(self) -> str:
         since = datetime.fromtimestamp(self.since // 1_000_000, UTC)
         return printable(f"{self.host}, process {self.process} ({self.command}), since {since:%Y-%m-%d %H:%M:%S} UTC")
+
+    def runs(self, command: str | None) -> bool:
+        """Whether the process runs a command that begins with these words."""
+        return command is not None and f"{self.command} ".startswith(f"{command} ")
 
     def is_over(self, now: int) -> bool:
         """Whether another process may take the lease at `now`: it has expired, or its process has ended."""
@@ -226,6 +234,12 @@ class Lease:
             if holder is None:
                 return
             where, seconds = self._database.where, f"{self._wait.seconds:g} s"
+            if holder.runs(self._wait.never_for):
+                end = datetime.fromtimestamp(holder.expires_at // 1_000_000, UTC)
+                raise BusyError(
+                    f"archive {where} is in use by {holder}, until it ends, or until {end:%H:%M:%S} UTC if it is gone; "
+                    "nothing was changed: there is nothing to do unless this is so every day"
+                )
             if monotonic() >= give_up:
                 raise BusyError(
                     f"archive {where} is in use by {holder}; after a wait of {seconds}, nothing was changed: try again "

@@ -21,30 +21,40 @@ from __future__ import annotations
 
 import atexit
 import base64
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.charts import rendering
 from forebay.charts.rendering import Picture
+from forebay.files import staging_folder
 from forebay.log import add_counts, step
 
 if TYPE_CHECKING:
     from forebay.charts.spec import Spec
 
+_BUNDLES: list[Future[str]] = []
+"""The bundle of this process, once it is needed."""
 _PROCESSES = 2
 _EXIT_TIMEOUT_S = 10.0
 
 
-def start_bundle() -> None:
-    """Start to build the bundle, so that it is ready when a page needs it; returns at once."""
-    _bundle()
+def start_bundle(folder: Path | None = None) -> None:
+    """Start to build the bundle, so that it is ready when a page needs it; returns at once.
+
+    With `folder`, it is built once for each version of vl-convert and stored there.
+    """
+    _bundle(folder)
 
 
 def vega_bundle() -> str:
@@ -84,9 +94,33 @@ def write_pictures(
         progress("drawn", len(pictures), len(pictures))
 
 
-@cache
-def _bundle() -> Future[str]:
-    return _threads().submit(_request_bundle)
+def _bundle(folder: Path | None = None) -> Future[str]:
+    if not _BUNDLES:
+        _BUNDLES.append(_threads().submit(_stored_bundle, folder))
+    return _BUNDLES[0]
+
+
+def _stored_bundle(folder: Path | None) -> str:
+    """The bundle from its file in `folder`, whose first line is the digest of the rest, or a new one."""
+    if folder is None:
+        return _request_bundle()
+    path = folder / f"vega-{rendering.VEGA_LITE}-{version('vl-convert-python')}.js"
+    with suppress(OSError, ValueError):
+        digest, _, text = path.read_bytes().decode().partition("\n")
+        if digest == _digest(text):
+            os.utime(path)
+            return text
+    text = _request_bundle()
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with staging_folder(folder) as stage:
+            (stage / path.name).write_bytes(f"{_digest(text)}\n{text}".encode())
+            os.replace(stage / path.name, path)
+    return text
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache

@@ -24,6 +24,7 @@ from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
 from forebay.cli.outlook import outlook
+from forebay.cli.refresh import refresh
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
@@ -44,6 +45,7 @@ COMMANDS = (
     hindcast,
     forecast,
     run,
+    refresh,
     outlook,
     article,
 )

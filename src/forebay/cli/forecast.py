@@ -102,12 +102,14 @@ def forecast(
     """
     from forebay.cli import terminal
     from forebay.jobs import forecast as job
+    from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     if output is not None:
         check_writable(output)
     url = archive or settings.archive
+    load_lightgbm_alone()
     with terminal.progress() as progress:
         result = job.forecast(
             dam, archive=url, settings=settings, init_date=init_date, update=False, progress=progress
@@ -135,12 +137,14 @@ def run(
     from forebay.charts import drawing
     from forebay.cli import terminal
     from forebay.jobs import forecast as job
+    from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     folder = output or Path(settings.output) / dam.id
     check_writable(folder)
-    drawing.start_bundle()
+    load_lightgbm_alone()
+    drawing.start_bundle(Path(settings.cache) / "scripts" if settings.cache_mb else None)
     with terminal.progress() as progress:
         with archive_at(archive, settings) as store:
             result = job.forecast(dam, archive=store, settings=settings, init_date=init_date, progress=progress)
@@ -150,40 +154,13 @@ def run(
 
 def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) -> None:
     from forebay.cli import terminal
+    from forebay.jobs.forecast_content import forecast_content
 
-    content = _json_content(result, files)
+    content = forecast_content(result, files)
     print_result(
         content,
         as_json,
         lambda: terminal.print_forecast(
-            result.issued, result.scores, result.dam, files, recent=result.recent_scores, outlook=result.outlook
+            result.issued, result.overall_scores, result.dam, files, recent=result.recent_scores, outlook=result.outlook
         ),
     )
-
-
-def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object]:
-    dam, issued, substitutions = result.dam, result.issued, result.substitutions
-    return {
-        "dam": dam.id,
-        "simulated": dam.simulated,
-        "unit": dam.target.unit,
-        "init_date": issued.init_date,
-        "init_time": issued.init_time,
-        "issue_time": issued.issue_time,
-        "age_days": issued.age_days,
-        "level_date": issued.level_date,
-        "level_age_days": issued.level_age_days,
-        "thresholds_withheld_from": issued.withheld_from,
-        "current": not (issued.stale or issued.is_retrospective),
-        "lacks": issued.limitations,
-        "substitutions": substitutions.filter(substitutions["init_date"] == issued.init_date).to_dicts(),
-        "outside_experience": issued.outside_experience,
-        "intervals_are_a_lower_bound": bool(issued.outside_experience),
-        "forcings": issued.forcings,
-        "forecast": result.storage_forecasts.to_dicts(),
-        "probabilities": result.outlook.probabilities.to_dicts(),
-        "explanation": issued.explanation.to_dicts(),
-        "last_365_days": result.recent_scores.to_dicts(),
-        "scores": result.scores.filter(result.scores["regime"] == "all").to_dicts(),
-        "files": [str(path) for path in files],
-    }

@@ -39,6 +39,7 @@ def outlook(
     from forebay.cli import terminal
     from forebay.jobs import outlook as job
     from forebay.jobs.forecast import write_forecast
+    from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
@@ -50,6 +51,7 @@ def outlook(
         )
         print_scenarios(answers, output, as_json)
         return
+    load_lightgbm_alone()
     with terminal.progress() as progress:
         result = job.outlook(
             dam,

@@ -228,6 +228,31 @@ def late_gauge_lines(dam: Dam, rows: Sequence[Mapping[str, object]]) -> list[str
     return texts
 
 
+def print_refresh(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print the outcomes of a refresh: a row per dam with a forecast, and a line per failure."""
+    cells = [
+        {
+            "dam": row["dam"],
+            "init date": row["init_date"],
+            "level": row["level"],
+            "in": f"{row['lead_time']} d",
+            "median": row["median"],
+            "5%": row["low"],
+            "95%": row["high"],
+            "unit": row["unit"],
+            "age in days": row["age_days"],
+            "gauges not fetched": row["not_fetched"],
+            "seconds": row["seconds"],
+        }
+        for row in rows
+        if row["failure"] is None
+    ]
+    table(title, cells)
+    for row in rows:
+        if row["failure"] is not None:
+            line(f"{row['dam']} failed: {row['failure']}")
+
+
 def print_flag_runs(dam: Dam, rows: Sequence[Mapping[str, object]], page: Path) -> None:
     """Print the spells of flagged values and the path of the page with their charts."""
     if rows:

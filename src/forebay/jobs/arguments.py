@@ -13,6 +13,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.models.fits import open_fits
 from forebay.settings import Settings, load_settings
 from forebay.verify.hindcast import Execution, Progress
+from forebay.verify.row_store import open_row_store
 
 
 def as_dam(dam: Dam | str | Path, settings: Settings) -> Dam:
@@ -26,11 +27,16 @@ def current_settings() -> Settings:
 
 
 def open_store(
-    archive: Archive | str | None, settings: Settings, *, create: bool = True, progress: Progress | None = None
+    archive: Archive | str | None,
+    settings: Settings,
+    *,
+    create: bool = True,
+    progress: Progress | None = None,
+    never_for: str | None = None,
 ) -> AbstractContextManager[Archive]:
     """An archive: an open one stays open, a URL (by default the one of the settings) is opened and closed.
 
-    `progress` is called when a write waits for another process.
+    `progress` is called when a write waits for another process; it never waits for one that runs `never_for`.
     """
     if isinstance(archive, Archive):
         return nullcontext(archive)
@@ -39,9 +45,10 @@ def open_store(
         if progress:
             progress(sentence, 0, 1)
 
-    return open_archive(archive or settings.archive, create=create, lease_wait=LeaseWait(settings.lease_wait_s, report))
+    wait = LeaseWait(settings.lease_wait_s, report, never_for)
+    return open_archive(archive or settings.archive, create=create, lease_wait=wait)
 
 
 def local_execution(settings: Settings, progress: Progress | None = None) -> Execution:
     """Execution with the store of fits and the number of threads that the settings give."""
-    return Execution(open_fits(settings), settings.workers, progress)
+    return Execution(open_fits(settings), settings.workers, progress, open_row_store(settings))

@@ -36,7 +36,7 @@ from forebay.log import add_counts, log_fields, step
 from forebay.screen.flags import daily_known_on
 from forebay.tables import DEFAULT_MODEL, FORECASTS, STORAGE_FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
-from forebay.verify.recent import recent_scores
+from forebay.verify.recent import RECENT_DAYS, recent_scores
 from forebay.verify.verification import Verification, verify_hindcast
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class ForecastResult(Result):
         """Scores of the hindcast (`tables.SCORES`)."""
         return self.verification.scores
 
+    @property
+    def overall_scores(self) -> pl.DataFrame:
+        """The rows of `scores` of the regime `all`; they take a tenth of the time."""
+        return self.verification.overall_scores
+
     @cached_property
     def storage_forecasts(self) -> pl.DataFrame:
         """`tables.STORAGE_FORECASTS` of every model: level, storage, and % of the storage at full supply."""
@@ -119,7 +124,8 @@ class ForecastResult(Result):
         levels = pl.DataFrame({"date": samples.dates, "level": samples.observed}).select(
             pl.col("date").cast(pl.Date), pl.col("level").fill_nan(None)
         )
-        sources = {"hindcast": self.verification.forecasts, "issued": self.recorded}
+        days = RECENT_DAYS + max(self.dam.hindcast.leads)
+        sources = {"hindcast": self.verification.last_forecasts(days), "issued": self.recorded}
         return pl.concat([recent_scores(table, levels, until, source=name) for name, table in sources.items()])
 
     @cached_property
@@ -247,12 +253,12 @@ def _issue(
     samples, points = verification.samples, verification.points
     suspect = questions(daily_tables.newest, samples.newest_flags, dam)
     used, unavailable = forcing_notes(daily_tables.forcings, dam, daily_tables.init_date)
-    missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.forecasts)
+    missing = limitations(daily_tables.newest, samples, dam, points[DEFAULT_MODEL], verification.newest)
     labels, learned = gauge_labels(dam), daily_tables.latencies
     notes = (latency_note(g, labels[g.column], learned[g.column]) for g in dam.gauges if g.column in learned)
     too_early = (note for note in notes if note is not None)
     sentences = (*unavailable, *failures, *missing, *too_early, *suspect)
-    issued = issue(verification.forecasts, dam, daily_tables.init_date, now=now, limitations=sentences)
+    issued = issue(verification.newest, dam, daily_tables.init_date, now=now, limitations=sentences)
     return replace(
         issued,
         outside_experience=(

@@ -15,7 +15,7 @@ from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE
 from forebay.verify.default import with_default
 from forebay.verify.forecast_value import OtherInputs, forecast_value
 from forebay.verify.hindcast import SEQUENTIAL, Execution, point_forecasts
-from forebay.verify.scorecard import quantiles_by_day
+from forebay.verify.scorecard import Forecasts, quantiles_by_day
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def value_of_forecasts(
         return FORECAST_VALUE.empty()
     others = other_inputs(dam, daily_tables, execution=execution)
     samples = verification.samples
-    ends = interval_ends(verification.forecasts, samples, dam)
+    ends = interval_ends(verification.changes, samples, dam)
     return forecast_value(samples, dam, verification.points, others, quantiles=ends)
 
 
@@ -83,9 +83,8 @@ def other_inputs(dam: Dam, daily_tables: DailyTables, *, execution: Execution = 
     return OtherInputs(*points)
 
 
-def interval_ends(forecasts: pl.DataFrame, samples: Samples, dam: Dam) -> dict[int, NDArray[np.float64]]:
-    """Lead time → .05 and .95 quantile of the change by `default`, shape (n, 2), from a table of forecasts."""
-    table = forecasts.filter(pl.col("model") == DEFAULT_MODEL)
+def interval_ends(forecasts: Forecasts, samples: Samples, dam: Dam) -> dict[int, NDArray[np.float64]]:
+    """Lead time → .05 and .95 quantile of the change by `default`, shape (n, 2)."""
     return {
-        lead: quantiles_by_day(table, samples, lead)[DEFAULT_MODEL][:, [0, -1]] for lead in dam.hindcast.leads
+        lead: quantiles_by_day(forecasts, samples, lead)[DEFAULT_MODEL][:, [0, -1]] for lead in dam.hindcast.leads
     }

@@ -128,7 +128,9 @@ def hindcast_dam(
             regimes=variant.regimes,
             outages=variant.outages,
         )
-        hindcasts[name] = verify_hindcast(variant, variant_dam, known, regimes=samples.regimes, execution=execution)
+        # The rows of the same dam with other inputs would take the place of those that a forecast continues.
+        own = replace(execution, hindcasts=None)
+        hindcasts[name] = verify_hindcast(variant, variant_dam, known, regimes=samples.regimes, execution=own)
     return HindcastResult(dam, hindcasts)
 
 

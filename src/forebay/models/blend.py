@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forebay.models.day_kinds import ABOVE_FULL, FORECAST, NEAR_FULL
+from forebay.models.rows import ALL_ROWS, Rows
 from forebay.tables import REFERENCES
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def blend(
     lead_time: int,
     regimes: NDArray[np.intp] | None = None,
     weight_regimes: NDArray[np.intp] | None = None,
+    rows: Rows = ALL_ROWS,
 ) -> tuple[Array, dict[str, Array]]:
     """The blended forecast of each day, and the weight of each model on that day.
 
@@ -61,6 +63,8 @@ def blend(
         because the best model differs between dry days, wet days and gate operations. One kind by default.
     weight_regimes
         Regime whose weights are used for each day, shape (n,); `regimes` by default. It does not change the learning.
+    rows
+        The days to compute; the rows before them have no meaning.
 
     Returns
     -------
@@ -73,21 +77,21 @@ def blend(
     output_regimes = regimes if weight_regimes is None else weight_regimes
     complete: NDArray[np.bool_] = np.asarray(np.isfinite(changes).all(axis=1))
     weights, output = np.full(changes.shape, np.nan), np.full(changes.shape, np.nan)
-    count = int(max(regimes.max(initial=0), output_regimes.max(initial=0))) + 1
+    count = 2 * FORECAST  # of all kinds: a state does not depend on those that have occurred
     prior = np.log([[_prior(name, kind) for name in names] for kind in range(count)])
     is_full = np.array([bool(kind & (NEAR_FULL | ABOVE_FULL)) for kind in range(count)])
     rate = LEARNING_RATE * np.where(is_full, FULL_FACTOR, 1.0) / np.sqrt(lead_time)
     regret, size = np.zeros((count, len(names))), np.zeros(count)
-    for day in range(len(changes)):
+    for day in rows.days(f"blend{lead_time}", {"regret": regret, "size": size}, weights):
         past = day - lead_time
         if past >= 0 and complete[past] and np.isfinite(observed[past]):
             loss = _loss(changes[past], weights[past], observed[past])
             regret[regimes[past]] += loss
             size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
         if complete[day]:
-            for rows, kind in ((weights, regimes[day]), (output, output_regimes[day])):
+            for table, kind in ((weights, regimes[day]), (output, output_regimes[day])):
                 unit = np.sqrt(size[kind]) if size[kind] > 0 else 1.0
-                rows[day] = _softmax(prior[kind] - rate[kind] / unit * regret[kind])
+                table[day] = _softmax(prior[kind] - rate[kind] / unit * regret[kind])
     return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import platform
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import polars as pl
 
 from forebay.errors import ModelError
-from forebay.files import remove_left_over, staging_folder
+from forebay.files import prune, staging_folder
 from forebay.models import serialisation
 from forebay.models.model import Array, Model, rows_digest
 
@@ -35,6 +35,8 @@ Fitter: TypeAlias = Callable[[Model], Model]
 CODE = ("dams", "errors", "features", "files", "metrics", "models", "nets", "services", "settings", "tables", "text")
 """Packages and modules of forebay that `forebay.models` imports, directly or indirectly. A test compares the list with
 the import statements."""
+ALL_CODE = (".",)
+"""All packages and modules of forebay."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "lightgbm", "keras", "jax")
 SUFFIX = ".json.gz"
 
@@ -78,6 +80,11 @@ class Fits:
 
         return fit
 
+    def has_all(self, models: Iterable[Model], inputs: pl.DataFrame, target: Array) -> bool:
+        """Whether the fits of all models on these rows are stored."""
+        rows = rows_digest(inputs, target)
+        return all(self._path(model, rows).exists() for model in models)
+
     def _path(self, model: Model, rows: bytes) -> Path:
         """File of the model's fit on the training rows with the digest `rows`."""
         arguments = repr((type(model).__name__, sorted(vars(model).items())))
@@ -85,23 +92,8 @@ class Fits:
         return self.folder / name[:2] / f"{name}{SUFFIX}"
 
     def prune(self) -> None:
-        """Delete the entries that were not used for the longest time until the rest has at most `max_bytes`.
-
-        What killed processes have left is deleted, too.
-        """
-        remove_left_over(self.folder, "??/")
-        entries = []
-        for path in self.folder.glob(f"??/*{SUFFIX}"):
-            try:
-                entries.append((path.stat(), path))
-            except OSError:  # another process deleted it
-                continue
-        size = sum(stat.st_size for stat, _ in entries)
-        for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
-            if size <= self.max_bytes:
-                return
-            path.unlink(missing_ok=True)
-            size -= stat.st_size
+        """Delete the oldest entries until the rest has at most `max_bytes` (`files.prune`)."""
+        prune(self.folder, SUFFIX, self.max_bytes)
 
 
 def open_fits(settings: Settings) -> Fits | None:
@@ -115,20 +107,23 @@ def fitter(fits: Fits | None, inputs: pl.DataFrame, target: Array) -> Fitter:
 
 
 @cache
-def environment_digest() -> bytes:
-    """Digest (16 bytes) of what a fit depends on apart from its rows: source code, library versions, machine type."""
+def environment_digest(names: tuple[str, ...] = CODE) -> bytes:
+    """Digest (16 bytes) of what a fit depends on apart from its rows: source code, library versions, machine type.
+
+    `names` are the packages and modules whose source code counts.
+    """
     digest = hashlib.blake2b(digest_size=16)
     package = Path(__file__).parents[1]
-    for path in source_files(package):
+    for path in source_files(package, names):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     digest.update(repr([(name, _version(name)) for name in LIBRARIES]).encode())
     digest.update(platform.machine().encode())
     return digest.digest()
 
 
-def source_files(package: Path) -> Iterator[Path]:
-    """Python files of `CODE` in the folder of the package forebay, in a fixed order."""
-    for name in CODE:
+def source_files(package: Path, names: tuple[str, ...] = CODE) -> Iterator[Path]:
+    """Python files of the packages and modules `names` in the folder of the package forebay, in a fixed order."""
+    for name in names:
         yield from sorted((package / name).rglob("*.py")) or [package / f"{name}.py"]
 
 

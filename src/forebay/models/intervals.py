@@ -160,7 +160,9 @@ def _error_weights(kinds: NDArray[np.intp], kind: int, common: float) -> Array:
     return np.where(kinds == kind, 1.0, 0.0) + np.where(same_wetness, common / same_wetness.sum(), 0.0)
 
 
-def quiet_median(errors: Array, state: State, *, lead_time: int) -> Array:
+def quiet_median(
+    errors: Array, state: State, *, lead_time: int, mask: NDArray[np.bool_] | None = None
+) -> Array:
     """Median past error on quiet days, to be added to the point forecast; 0 on other days; shape (n,).
 
     Most days are quiet, with small errors that are biased: a lake in drawdown falls a little faster than a regression
@@ -168,13 +170,20 @@ def quiet_median(errors: Array, state: State, *, lead_time: int) -> Array:
     their past errors, in units of the expected size, learned as in `error_quantiles`. The upper third has no
     correction, because a median over few errors of flood days would reduce every peak.
 
+    Parameters
+    ----------
+    errors, state, lead_time
+        As in `error_quantiles`, of one model.
+    mask
+        Init dates whose months are computed, shape (n,); all by default.
+
     Returns
     -------
     array
         In the target's unit.
     """
     shift = np.zeros(len(errors))
-    for month in _monthly_knowledge(errors[:, None], state, lead_time):
+    for month in _monthly_knowledge(errors[:, None], state, lead_time, mask):
         past, size = month.past, month.size[:, 0]
         third = np.searchsorted(quantiles(size[past], [1 / 3, 2 / 3]), size)
         for number in (0, 1):

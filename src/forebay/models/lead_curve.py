@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from forebay.models.rows import ALL_ROWS, Rows
+
 if TYPE_CHECKING:
     from forebay.models.model import Array
 
@@ -72,7 +74,7 @@ def _curve(leads: Sequence[int], penalty: float, power: float) -> Array:
     return matrix
 
 
-def curve_weights(changes: Array, observed: Array, *, leads: Sequence[int]) -> Array:
+def curve_weights(changes: Array, observed: Array, *, leads: Sequence[int], rows: Rows = ALL_ROWS) -> Array:
     """Weight of each curve on each day, shape (n, penalties), learned from the changes known on that day.
 
     NaN before `MIN_DAYS` outcomes of each lead time on the curve are known: a level that is read once a week has none
@@ -88,6 +90,8 @@ def curve_weights(changes: Array, observed: Array, *, leads: Sequence[int]) -> A
         time of the curve on.
     leads
         Lead times in days, rising.
+    rows
+        The days to compute; the rows before them have no meaning.
     """
     count = smoothed_leads(leads)
     if not count:
@@ -96,10 +100,11 @@ def curve_weights(changes: Array, observed: Array, *, leads: Sequence[int]) -> A
     outcome = observed[:, :count]
     has_forecast: NDArray[np.bool_] = np.asarray(np.isfinite(changes[:, :count]).all(axis=1))
     weights = np.full((len(changes), len(PENALTIES)), 1 / len(PENALTIES))
-    regret, size = np.zeros(len(PENALTIES)), 0.0
+    regret, size = np.zeros(len(PENALTIES)), np.zeros(())
     total_error, outcomes = np.zeros(count), np.zeros(count, int)
     is_known = np.zeros(len(changes), bool)
-    for day in range(len(changes)):
+    state = {"regret": regret, "size": size, "total_error": total_error, "outcomes": outcomes}
+    for day in rows.days("curve", state, weights):
         past = day - count
         known = np.isfinite(outcome[past]) if past >= 0 and has_forecast[past] else np.zeros(count, bool)
         if known.any():

@@ -36,7 +36,8 @@ def join_leads(
     Parameters
     ----------
     marginals
-        Members of each init date and lead time, rising, shape (n, leads, members); NaN without an interval.
+        Members of each init date and lead time, rising, shape (n, leads, members); NaN without an interval. If there
+        are fewer rows than `days`, they are those of the last days.
     errors
         Observed minus forecast change, in units of the forecast's interval, shape (n, leads); NaN where unknown.
     leads
@@ -47,17 +48,19 @@ def join_leads(
     Returns
     -------
     array
-        The same values, with the members of each lead time in path order; shape (n, leads, members).
+        The values of `marginals`, with the members of each lead time in path order; the same shape.
     """
-    members = marginals.shape[2]
+    members, begin = marginals.shape[2], len(days) - len(marginals)
     complete = np.asarray(np.isfinite(errors).all(axis=1))
     joined = marginals.copy()
     for first, end in months(days):
+        if end <= begin:
+            continue
         past = np.flatnonzero(complete[: max(0, first - max(leads) + 1)])
         for is_wet in (False, True):
             same_wetness = past[wet[past] == is_wet]
             candidates = same_wetness if len(same_wetness) >= members else past
-            rows = np.flatnonzero(wet[first:end] == is_wet) + first
+            rows = np.flatnonzero(wet[max(first, begin) : end] == is_wet) + max(0, first - begin)
             if len(candidates) < members or not len(rows):
                 continue
             template = candidates[np.linspace(0, len(candidates) - 1, members).round().astype(int)]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from forebay.models.rows import ALL_ROWS, Rows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -90,7 +92,7 @@ def respond(
     return np.stack(by_lead, axis=1)
 
 
-def response_weights(
+def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, and what is known of the dam
     changes: Array,
     observed: Array,
     start: Array,
@@ -98,6 +100,7 @@ def response_weights(
     *,
     leads: Sequence[int],
     probabilities: Sequence[float],
+    rows: Rows = ALL_ROWS,
 ) -> Array:
     """Weight of each response on each day, shape (n, leads, k, responses), learned from the changes known on that day.
 
@@ -120,6 +123,8 @@ def response_weights(
         Lead times in days, rising.
     probabilities
         Of the quantiles, (k,).
+    rows
+        The days to compute; the rows before them have no meaning.
     """
     levels, days = np.asarray(probabilities), np.asarray(leads, float)
     sharing = (np.minimum.outer(days, days) / np.maximum.outer(days, days)) ** SHARING
@@ -130,8 +135,8 @@ def response_weights(
     is_active = start[:, None] + changes.max(axis=2) > lowest_cap
     learns, acts = is_active & np.isfinite(observed), is_active.any(axis=1)
     answers_by_lead = [
-        _answers(changes[rows, column], start[rows], ahead[rows, column], margin[rows])
-        for column, rows in enumerate(learns.T)
+        _answers(changes[past, column], start[past], ahead[past, column], margin[past])
+        for column, past in enumerate(learns.T)
     ]
     number = np.cumsum(learns, axis=0) - 1  # of each day among those that its lead time learns from
     above = (start - full_supply.level > margin).astype(int)
@@ -140,9 +145,10 @@ def response_weights(
     regret = np.zeros((2, len(leads), len(levels), len(RESPONSES)))
     size = np.zeros((2, len(leads), len(levels)))
     total_error, errors = np.zeros((len(leads), len(levels))), np.zeros(len(leads), int)
-    starts_above = 0
+    starts_above = np.zeros((), int)
     weights = np.tile(_softmax(prior)[:, None, None, :], (1, len(leads), len(levels), 1))
-    for day in range(len(changes)):
+    state = {"regret": regret, "size": size, "total_error": total_error, "errors": errors, "starts": starts_above}
+    for day in rows.days(f"response{levels[0]:g}-{levels[-1]:g}", state, weights):
         for column, lead in enumerate(leads):
             past = day - lead
             if past < 0 or not learns[past, column]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forebay.models.rows import ALL_ROWS, Rows
+
 if TYPE_CHECKING:
     from forebay.models.model import Array
 
@@ -18,7 +20,9 @@ MANY_ROWS = 365
 """First forecast day from which on no forecast counts as early: a year of rows lies before it."""
 
 
-def in_stages(learn: Callable[[Array, int], Array], known: Array, forecasts: Array) -> Array:
+def in_stages(
+    learn: Callable[[Array, int], Array], known: Array, forecasts: Array, rows: Rows = ALL_ROWS
+) -> Array:
     """What is learned from past forecasts, one row per day.
 
     A hindcast that begins with the record has poor forecasts in the first years. They teach weights and intervals as
@@ -33,13 +37,17 @@ def in_stages(learn: Callable[[Array, int], Array], known: Array, forecasts: Arr
         Observed change or error of each day, shape (n,) or (n, k); NaN where unknown.
     forecasts
         Forecasts of each day, shape (n,) or (n, k); NaN before the first forecast.
+    rows
+        The days to compute, all of them or none of the early ones; the rows before them have no meaning.
     """
-    if not np.isfinite(forecasts[:MANY_ROWS]).any():
+    if rows.offset or not np.isfinite(forecasts[:MANY_ROWS]).any():
         return learn(known, len(known))
     count = min(len(known), EARLY_UNTIL)
-    early = learn(known[:count], count)
+    if not rows.first:
+        early = learn(known[:count], count)
     if len(known) <= EARLY_UNTIL:
         return early
     without_early = known.copy()
     without_early[:EARLY_DAYS] = np.nan
-    return np.concatenate([early, learn(without_early, len(known))[count:]])
+    late = learn(without_early, len(known))
+    return late if rows.first else np.concatenate([early, late[count:]])

@@ -12,6 +12,7 @@ from forebay.models.blend import blend, disagrees_wildly, range_of_models, robus
 from forebay.models.day_kinds import WET
 from forebay.models.intervals import State, quiet_median
 from forebay.models.lead_curve import curve_weights, daily_curves, smoothed
+from forebay.models.rows import ALL_ROWS, Rows
 from forebay.models.stages import in_stages
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify.hindcast import MAIN_MODEL
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from forebay.models.model import Array
 
 
-def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict[str, PointForecasts]:
+def with_default(
+    points: Mapping[str, PointForecasts], samples: Samples, rows: Rows = ALL_ROWS
+) -> dict[str, PointForecasts]:
     """`points` with the model `default` appended: the blend of all models with three corrections.
 
     Where the models disagree wildly, it blends those alone that cannot leave their experience.
@@ -32,22 +35,25 @@ def with_default(points: Mapping[str, PointForecasts], samples: Samples) -> dict
     The first correction is the median of the blend's past errors on quiet days (`intervals.quiet_median`). The second
     smooths the forecasts of a day over the lead times (`models.lead_curve`). The third is the dam's response to a rise
     beyond full supply (`models.response`). The blend learns separately for each kind of day: wet, near full supply,
-    above it.
+    above it. `rows` are the days to compute.
     """
     leads = list(points[MAIN_MODEL].changes)
     is_complete = without_outage(samples)
-    blends = {lead: _blend(points, samples, lead, day_kinds(samples, points, lead), is_complete) for lead in leads}
+    kinds = {lead: day_kinds(samples, points, lead) for lead in leads}
+    blends = {lead: _blend(points, samples, lead, kinds[lead], is_complete, rows) for lead in leads}
     blended = np.stack([at_lead.changes for at_lead in blends.values()], axis=1)
 
     def learn(known: Array, n: int) -> Array:
-        return curve_weights(blended[:n], known, leads=leads)
+        return curve_weights(blended[:n], known, leads=leads, rows=rows.of(n))
 
     # The forecasts of an older level have no curve that starts at 0.
     is_smoothed = (samples.level_age == 0) & np.isfinite(blended).all(axis=1)
-    weights = in_stages(learn, samples.changes(samples.trusted, leads), blended)
+    weights = in_stages(learn, samples.changes(samples.trusted, leads), blended, rows)
+    weights = rows.extend("curve", weights)
     curves = daily_curves(weights, is_smoothed, leads=leads)
     unlimited = smoothed(blended, curves)[:, :, None]
-    response = response_of(unlimited, samples, leads, [0.5])
+    response = response_of(unlimited, samples, leads, [0.5], rows)
+    response = None if response is None else rows.extend("response", response)
     changes = with_response(unlimited, samples.start_level, samples, response, leads=leads)
     outage_changes = {}
     for kind in points[MAIN_MODEL].outage_changes:
@@ -94,21 +100,23 @@ def _blend(
     lead: int,
     regimes: NDArray[np.intp],
     is_complete: NDArray[np.bool_],
+    rows: Rows,
 ) -> _Blend:
     """The blend at one lead time."""
     forecasts = {name: point.changes[lead] for name, point in points.items()}
     observed = samples.change(samples.trusted, lead)
     is_wild = disagrees_wildly(range_of_models(forecasts))
-    weights = robust_weights(blend_weights(forecasts, observed, lead, regimes, regimes), is_wild)
+    weights = robust_weights(blend_weights(forecasts, observed, lead, (regimes, regimes), rows), is_wild)
     blended = np.sum([weights[name] * change for name, change in forecasts.items()], axis=0)
     errors = np.where(is_complete, observed - blended, np.nan)
-    shift = _quiet_shift(errors, error_state(samples, points, blended[:, None], lead), blended, lead)
+    shift = _quiet_shift(errors, error_state(samples, points, blended[:, None], lead), blended, lead, rows)
     shift = np.where(is_complete, shift, 0.0)
     newest = {name: float(daily[-1]) for name, daily in weights.items()}
     outage_changes = {}
     for kind in points[MAIN_MODEL].outage_changes:
-        # Without rain data no day is known to be wet.
-        own = weights if kind == "level" else blend_weights(forecasts, observed, lead, regimes, regimes & ~WET)
+        own = weights
+        if kind != "level":  # without rain data no day is known to be wet
+            own = blend_weights(forecasts, observed, lead, (regimes, regimes & ~WET), rows, kind)
         parts = [own[name] * point.outage_changes[kind][lead] for name, point in points.items()]
         outage_changes[kind] = np.sum(parts, axis=0)
     return _Blend(blended + shift, newest, float(shift[-1]), outage_changes)
@@ -118,21 +126,28 @@ def blend_weights(
     forecasts: Mapping[str, Array],
     observed: Array,
     lead_time: int,
-    regimes: NDArray[np.intp],
-    weight_regimes: NDArray[np.intp],
+    regimes: tuple[NDArray[np.intp], NDArray[np.intp]],
+    rows: Rows,
+    outage: str = "",
 ) -> dict[str, Array]:
-    """Model → its weight on each day, shape (n,), as `blend` learns it."""
+    """Model → its weight on each day, shape (n,), as `blend` learns it from the first of `regimes` for the second."""
+    learned, used = regimes
 
     def learn(known: Array, n: int) -> Array:
         first = {name: change[:n] for name, change in forecasts.items()}
         weights = blend(
-            first, known, lead_time=lead_time, regimes=regimes[:n], weight_regimes=weight_regimes[:n]
+            first, known, lead_time=lead_time, regimes=learned[:n], weight_regimes=used[:n], rows=rows.of(n)
         )[1]
         return np.column_stack(list(weights.values()))
 
-    return dict(zip(forecasts, in_stages(learn, observed, np.column_stack(list(forecasts.values()))).T, strict=True))
+    weights = in_stages(learn, observed, np.column_stack(list(forecasts.values())), rows)
+    return dict(zip(forecasts, rows.extend(f"blend{lead_time}{outage}", weights).T, strict=True))
 
 
-def _quiet_shift(errors: Array, state: State, blended: Array, lead_time: int) -> Array:
+def _quiet_shift(errors: Array, state: State, blended: Array, lead_time: int, rows: Rows) -> Array:
     """Correction of each day, shape (n,), as `quiet_median` learns it."""
-    return in_stages(lambda known, n: quiet_median(known, state.head(n), lead_time=lead_time), errors, blended)
+
+    def learn(known: Array, n: int) -> Array:
+        return quiet_median(known, state.head(n), lead_time=lead_time, mask=rows.of(n).mask(n))
+
+    return rows.extend(f"shift{lead_time}", in_stages(learn, errors, blended, rows))

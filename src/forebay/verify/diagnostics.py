@@ -16,7 +16,7 @@ from forebay import metrics
 from forebay.days.labels import gauge_labels
 from forebay.features.inputs import AHEAD, FORCING
 from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
-from forebay.verify.scorecard import EVENT_GAP, pair, windows
+from forebay.verify.scorecard import EVENT_GAP, Forecasts, pair, windows
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -67,7 +67,7 @@ class Diagnostics:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.DataFrame) -> Diagnostics:
+def diagnose(forecasts: Forecasts, samples: Samples, dam: Dam, *, daily: pl.DataFrame) -> Diagnostics:
     """Diagnostics of the model `default` at every lead time of the dam.
 
     Parameters
@@ -93,7 +93,7 @@ def diagnose(forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily: pl.D
     )
 
 
-def _scored(forecasts: pl.DataFrame, samples: Samples, dam: Dam, lead: int) -> pl.DataFrame:
+def _scored(forecasts: Forecasts, samples: Samples, dam: Dam, lead: int) -> pl.DataFrame:
     """init_date, lead_time, observed, each quantile as "0.05" …, q05 …, and is_<regime>; one row per scored day."""
     inside = windows(samples, dam).get("all", np.zeros(len(samples.dates), bool))
     paired = pair(forecasts, samples, lead)

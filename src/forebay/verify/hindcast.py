@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from forebay.features.input_range import InputRange
 from forebay.log import add_counts, step
 from forebay.models.fits import Fits, fitter
 from forebay.models.model import Array, Model, PredictsSpread
+from forebay.models.rows import ALL_ROWS, Rows, Scalar
 from forebay.tables import FORECASTS, QUANTILES, REFERENCES
 from forebay.verify.point_forecasts import PointForecasts, from_start_level
 from forebay.verify.uncertainty import quantile_changes
@@ -25,6 +26,7 @@ from forebay.verify.uncertainty import quantile_changes
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
+    from forebay.verify.row_store import RowStore
 
 FALLBACK = "damped_change"
 """The model that replaces another one while the record is too short for it."""
@@ -57,11 +59,14 @@ class Execution:
         Number of threads.
     progress
         Callback after each step.
+    hindcasts
+        Store of the rows of earlier hindcasts, read and extended; None computes every day.
     """
 
     fits: Fits | None = None
     workers: int = 1
     progress: Progress | None = None
+    hindcasts: RowStore | None = None
 
 
 SEQUENTIAL = Execution()
@@ -121,6 +126,7 @@ def point_forecasts(
     models: Mapping[str, Callable[[int], Model]],
     *,
     execution: Execution = SEQUENTIAL,
+    rows: Rows = ALL_ROWS,
 ) -> dict[str, PointForecasts]:
     """Model → its point forecasts of every lead time and day from the first origin on.
 
@@ -131,14 +137,17 @@ def point_forecasts(
     ----------
     models
         Name → constructor, called with the lead time.
+    rows
+        The days to compute: those from the last refit day before `rows.first` on.
     """
     origin = first_origin(samples, dam)
     starts = refit_days(samples.dates, origin)
-    spans = list(zip(starts, [*starts[1:], len(samples.dates)], strict=True))
-    import sklearn.linear_model  # noqa: F401  # threadpool_limits sees loaded libraries only
+    spans = [span for span in zip(starts, [*starts[1:], len(samples.dates)], strict=True) if span[1] > rows.first]
+    tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
+    if not _has_all_fits(samples, tasks if rows.first else (), models, execution.fits):
+        import sklearn.linear_model  # noqa: F401  # threadpool_limits sees loaded libraries only
 
     reads = len(execution.fits.reads) if execution.fits else 0
-    tasks = [(lead, span) for span in spans for lead in dam.hindcast.leads]
     # The longest tasks come first, so that all workers finish at about the same time. The matrices are small: more
     # threads within one matrix product would only wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(max_workers=execution.workers) as pool:
@@ -154,8 +163,25 @@ def point_forecasts(
     if execution.fits:
         add_counts({"from_cache": len(execution.fits.reads) - reads})
         execution.fits.prune()
-    points = _join_spans(samples, [future.result() for future in reversed(futures)])
+    points = _join_spans(samples, [future.result() for future in reversed(futures)], rows)
     return {name: from_start_level(point, samples) for name, point in points.items()}
+
+
+@dataclass(frozen=True)
+class ForecastChanges:
+    """Quantiles of the forecast changes of every day.
+
+    leads: lead times in days; by_model: model → changes, shape (n, leads, quantiles), NaN without a forecast.
+    """
+
+    leads: tuple[int, ...]
+    by_model: Mapping[str, Array]
+
+    def at(self, lead: int) -> dict[str, Array]:
+        """Model → its quantiles at one lead time, shape (n, quantiles), of the models with any forecast."""
+        column = self.leads.index(lead)
+        by_model = {name: changes[:, column] for name, changes in self.by_model.items()}
+        return {name: changes for name, changes in by_model.items() if np.isfinite(changes).any()}
 
 
 class _ModelForecasts(NamedTuple):
@@ -170,6 +196,26 @@ class _ModelForecasts(NamedTuple):
     is_fallback: bool
     forecasts: Array
     outage_forecasts: dict[str, Array]
+
+
+def _has_all_fits(
+    samples: Samples,
+    tasks: Sequence[tuple[int, tuple[int, int]]],
+    models: Mapping[str, Callable[[int], Model]],
+    fits: Fits | None,
+) -> bool:
+    """Whether all fits of the few `tasks` are stored, so that no regression is fitted; False without tasks."""
+    return fits is not None and bool(tasks) and all(
+        fits.has_all((make(lead) for make in models.values()), *_training_rows(samples, lead, span[0]))
+        for lead, span in tasks
+    )
+
+
+def _training_rows(samples: Samples, lead: int, refit_day: int) -> tuple[pl.DataFrame, Array]:
+    """Inputs and changes of the days whose valid date lies before a refit day."""
+    target = samples.change(samples.trusted, lead)[: max(0, refit_day - lead)]
+    past = np.flatnonzero(np.isfinite(target))
+    return samples.inputs_at(lead)[past], target[past]
 
 
 class _SpanForecasts(NamedTuple):
@@ -196,10 +242,9 @@ def _forecast_span(
     forecast, and no regression is valid far from its rows. The references keep their definition.
     """
     start, end = span
-    target, inputs = samples.change(samples.trusted, lead), samples.inputs_at(lead)
-    past = np.flatnonzero(np.isfinite(target[: max(0, start - lead)]))
-    fit = fitter(fits, inputs[past], target[past])
-    input_range = InputRange.of(inputs[past])
+    training_inputs, target = _training_rows(samples, lead, start)
+    fit, input_range = fitter(fits, training_inputs, target), InputRange.of(training_inputs)
+    inputs = samples.inputs_at(lead)
     rows, outage_inputs = {}, {}
     for kind, outage in (samples.outages.simulated if samples.outages else {}).items():
         rows[kind] = outage.rows[np.searchsorted(outage.rows, start) : np.searchsorted(outage.rows, end)]
@@ -236,45 +281,84 @@ def _lengthened(inputs: pl.DataFrame) -> pl.DataFrame:
     return inputs[np.minimum(np.arange(max(SPAN_DAYS, len(inputs))), len(inputs) - 1)]
 
 
-def _join_spans(samples: Samples, spans: Sequence[_SpanForecasts]) -> dict[str, PointForecasts]:
-    """Model → its forecasts of all spans; the spans of a lead time are in the order of their days."""
+def _join_spans(samples: Samples, spans: Sequence[_SpanForecasts], rows: Rows) -> dict[str, PointForecasts]:
+    """Model → its forecasts of all spans and of the earlier rows; the spans of a lead time are in the order of days."""
     points: dict[str, PointForecasts] = {}
+    fallbacks: dict[str, dict[int, NDArray[np.bool_]]] = {}
 
     def put(by_lead: dict[int, Array], lead: int, rows: slice | NDArray[np.intp], values: Array) -> None:
         by_lead.setdefault(lead, np.full(len(samples.dates), np.nan))[rows] = values
 
-    for lead, (start, end), outage_rows, by_model, input_range, far_outside in spans:
+    for lead, (start, end), outage_days, by_model, input_range, far_outside in spans:
         for name, model in by_model.items():
             point = points.setdefault(name, PointForecasts({}))
             put(point.changes, lead, slice(start, end), model.forecasts[0])
             put(point.spreads, lead, slice(start, end), model.forecasts[1])
             point.fitted[lead], point.input_range[lead] = model.fitted, input_range
             point.far_outside.setdefault(lead, np.zeros(len(samples.dates), bool))[start:end] = far_outside
-            if model.is_fallback:
-                point.fallback_until[lead] = samples.dates[end - 1].item()
-            for kind, rows in outage_rows.items():
+            is_fallback = fallbacks.setdefault(name, {}).setdefault(lead, np.zeros(len(samples.dates), bool))
+            is_fallback[start:end] = model.is_fallback
+            for kind, days in outage_days.items():
                 change, spread = model.outage_forecasts.get(kind, np.empty((2, 0)))
-                put(point.outage_changes.setdefault(kind, {}), lead, rows, change)
-                put(point.outage_spreads.setdefault(kind, {}), lead, rows, spread)
-    return points
+                put(point.outage_changes.setdefault(kind, {}), lead, days, change)
+                put(point.outage_spreads.setdefault(kind, {}), lead, days, spread)
+    return {name: _with_earlier(point, fallbacks[name], samples, name, rows) for name, point in points.items()}
+
+
+def _with_earlier(
+    point: PointForecasts, fallbacks: Mapping[int, NDArray[np.bool_]], samples: Samples, name: str, rows: Rows
+) -> PointForecasts:
+    """`point` with the earlier rows of a model, and the last day on which it had a fallback at each lead time."""
+
+    def extended(values: Mapping[int, NDArray[Scalar]], part: str) -> dict[int, NDArray[Scalar]]:
+        joined = rows.extend(f"{name}/{part}", np.stack(list(values.values()), axis=1))
+        return dict(zip(values, np.ascontiguousarray(joined.T), strict=True))
+
+    last = {lead: np.flatnonzero(days) for lead, days in extended(fallbacks, "fallback").items()}
+    return replace(
+        point,
+        changes=extended(point.changes, "changes"),
+        spreads=extended(point.spreads, "spreads"),
+        far_outside=extended(point.far_outside, "far_outside"),
+        outage_changes={kind: extended(values, kind) for kind, values in point.outage_changes.items()},
+        outage_spreads={kind: extended(values, f"{kind} spread") for kind, values in point.outage_spreads.items()},
+        fallback_until={lead: samples.dates[days[-1]].item() for lead, days in last.items() if len(days)},
+    )
 
 
 @step("intervals")
-def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts]) -> pl.DataFrame:
-    """`tables.FORECASTS` of `points`: one row per model, init date, lead time and quantile.
+def forecast_changes(
+    samples: Samples, points: Mapping[str, PointForecasts], rows: Rows = ALL_ROWS
+) -> ForecastChanges:
+    """Quantiles of the forecast changes of all models.
 
-    Intervals come from the past errors of the same model. Where fewer than 20 errors are known, the table has the
-    median only. A day without a level is forecast from the last usable level, if that is recent enough.
+    Intervals come from the past errors of the same model. Where fewer than 20 errors are known, only the median is
+    known. A day without a level is forecast from the last usable level, if that is recent enough.
     """
-    add_counts({"models": len(points)})
-    quantiles = quantile_changes(samples, points, list(points))
+    add_counts({"models": len(points), "days": rows.count - rows.first if rows.count else len(samples.dates)})
+    by_model = {}
+    late = samples.since(rows.begin)
+    for name, changes in quantile_changes(samples, points, list(points), rows=rows).items():
+        by_lead = [including_suspect_level(changes[:, column], late) for column in range(changes.shape[1])]
+        with_suspect = np.stack(by_lead, axis=1)
+        has_level = np.isfinite(with_suspect + late.start_level[:, None, None])
+        by_model[name] = rows.extend(f"{name}/quantiles", np.where(has_level, with_suspect, np.nan))
+    return ForecastChanges(tuple(next(iter(points.values())).changes), by_model)
+
+
+def forecast_table(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts]) -> pl.DataFrame:
+    """`tables.FORECASTS` of `points`: one row per model, init date, lead time and quantile of `forecast_changes`."""
+    return table_of(forecast_changes(samples, points), samples, dam)
+
+
+def table_of(forecasts: ForecastChanges, samples: Samples, dam: Dam, first: int = 0) -> pl.DataFrame:
+    """`tables.FORECASTS` of the init dates from index `first` on."""
     parts = []
-    for name, point in points.items():
-        for column, (lead, change) in enumerate(point.changes.items()):
-            rows = np.flatnonzero(np.isfinite(change))
-            changes = including_suspect_level(quantiles[name][:, column], samples)
+    for name, changes in forecasts.by_model.items():
+        for column, lead in enumerate(forecasts.leads):
+            days = np.flatnonzero(np.isfinite(changes[first:, column]).any(axis=1)) + first
             parts.append(
-                _quantile_rows(samples, rows, changes[rows]).with_columns(
+                _quantile_rows(samples, days, changes[days, column]).with_columns(
                     pl.lit(name).alias("model"), pl.lit(lead, pl.Int32).alias("lead_time")
                 )
             )
@@ -304,7 +388,7 @@ def _quantile_rows(samples: Samples, rows: NDArray[np.intp], changes: Array) -> 
             "change": changes.ravel(),
             "level": (changes + level[:, None]).ravel(),
         }
-    ).filter(pl.col("change").is_finite() & pl.col("level").is_finite())
+    ).filter(pl.col("change").is_finite())
 
 
 def _add_dates(table: pl.DataFrame, dam: Dam) -> pl.DataFrame:

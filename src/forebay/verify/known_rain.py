@@ -27,6 +27,7 @@ from forebay.models.rain_rise import (
     typical_error,
     unresponded,
 )
+from forebay.models.rows import ALL_ROWS
 from forebay.models.stages import in_stages
 from forebay.verify.default import blend_weights
 from forebay.verify.hindcast import SEQUENTIAL, Execution, point_forecasts
@@ -160,7 +161,7 @@ def _blend_at(samples: Samples, points: Mapping[str, PointForecasts], lead: int)
     of_rain = {name: point.changes[lead] for name, point in points.items()}
     of_none = {name: point.outage_changes[NO_RAIN][lead] for name, point in points.items()}
     observed, kinds = samples.change(samples.trusted, lead), day_kinds(samples, points, lead)
-    weights = blend_weights(of_rain, observed, lead, kinds, kinds)
+    weights = blend_weights(of_rain, observed, lead, (kinds, kinds), ALL_ROWS)
     wet, dry = weighted_sum(weights, of_rain), weighted_sum(weights, of_none)
     state = _present_state(samples, points, dry, lead)
 

@@ -63,6 +63,12 @@ class PointForecasts:
     outage_spreads: dict[str, dict[int, Array]] = field(default_factory=dict)
 
 
+def days_since(points: PointForecasts, begin: int) -> PointForecasts:
+    """`points` of which the changes and curves lack the first `begin` days, for their quantiles."""
+    changes = {lead: change[begin:] for lead, change in points.changes.items()}
+    return replace(points, changes=changes, curves=None if points.curves is None else points.curves[begin:])
+
+
 def from_start_level(points: PointForecasts, samples: Samples) -> PointForecasts:
     """`points` with changes relative to the level that each forecast starts from, in simulated outages too.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from forebay.models.response import respond, response_weights
+from forebay.models.rows import ALL_ROWS, Rows
 from forebay.models.stages import in_stages
 
 if TYPE_CHECKING:
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
     from forebay.models.model import Array
 
 
-def response_of(changes: Array, samples: Samples, leads: Sequence[int], probabilities: Sequence[float]) -> Array | None:
+def response_of(
+    changes: Array,
+    samples: Samples,
+    leads: Sequence[int],
+    probabilities: Sequence[float],
+    rows: Rows = ALL_ROWS,
+) -> Array | None:
     """Weights of the responses to forecast `changes` (n, leads, k), shape (n, leads, k, responses).
 
     None without full supply.
@@ -24,10 +31,16 @@ def response_of(changes: Array, samples: Samples, leads: Sequence[int], probabil
 
     def learn(known: Array, n: int) -> Array:
         return response_weights(
-            changes[:n], known, start[:n], full_supply.head(n), leads=leads, probabilities=probabilities
+            changes[:n],
+            known,
+            start[:n],
+            full_supply.head(n),
+            leads=leads,
+            probabilities=probabilities,
+            rows=rows.of(n),
         )
 
-    return in_stages(learn, samples.changes(samples.trusted, leads), changes)
+    return in_stages(learn, samples.changes(samples.trusted, leads), changes, rows)
 
 
 def with_response(

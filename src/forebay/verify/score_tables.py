@@ -55,10 +55,11 @@ def compare_scores(
     for window, regime, lead, model, metric, *score in scores.select(columns).iter_rows():
         by_cell.setdefault((window, regime, lead), {})[model, metric] = (score[0], score[1], score[2], score[3])
     pairs = _pairs(scores) if cells is None else cells
+    summary = summary_leads(scores["lead_time"]) if leads is None else leads
     rows = [
         _comparison((window, regime, lead), by_cell[window, regime, lead])
         for window, regime in pairs
-        for lead in (summary_leads(scores["lead_time"]) if leads is None else leads)
+        for lead in summary
         if by_cell.get((window, regime, lead), {}).get((DEFAULT_MODEL, "mae"), _NO_SCORE)[0] is not None
     ]
     return pl.DataFrame(rows, schema=COMPARISON)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -14,12 +14,15 @@ from forebay import metrics
 from forebay.features.known_inputs import in_date_ranges
 from forebay.log import step
 from forebay.tables import QUANTILES, REFERENCES, SCORES
-from forebay.verify.hindcast import scored_from
+from forebay.verify.hindcast import ForecastChanges, scored_from
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
     from forebay.models.model import Array
+
+Forecasts: TypeAlias = "pl.DataFrame | ForecastChanges"
+"""Forecasts of all models: `tables.FORECASTS`, or the same as arrays."""
 
 BLOCK_DAYS = 60
 RESAMPLES = 500
@@ -87,7 +90,12 @@ def windows(samples: Samples, dam: Dam) -> dict[str, NDArray[np.bool_]]:
 
 @step("scores")
 def score(
-    forecasts: pl.DataFrame, samples: Samples, dam: Dam, *, daily_scores: DailyScores | None = None
+    forecasts: Forecasts,
+    samples: Samples,
+    dam: Dam,
+    *,
+    daily_scores: DailyScores | None = None,
+    only_all: bool = False,
 ) -> pl.DataFrame:
     """`tables.SCORES` of every model of a hindcast, on the same days for all models.
 
@@ -97,6 +105,11 @@ def score(
     and skill come from resampled 60-day blocks, the same blocks for a model and its reference. `share_forecast` and
     `outside_experience` count all days of the window and regime, with or without an observed change. `outside_limits`
     is the number of observed levels outside the limits of the forecasts (`features.limits`).
+
+    Parameters
+    ----------
+    only_all
+        Whether only the rows of the regime `all` are computed.
     """
     daily_scores = daily_scores or DailyScores()
     parts = [pl.DataFrame(schema=SCORES.columns)]
@@ -111,25 +124,28 @@ def score(
         paired_missing = _pair(wide, np.where(level_missing, observed, np.nan), crps)
         for window, inside in spans.items():
             regimes = [(regime, mask, paired) for regime, mask in samples.regimes.items()]
-            for regime, mask, rows in [*regimes, (LEVEL_MISSING, level_missing, paired_missing)]:
+            regimes.append((LEVEL_MISSING, level_missing, paired_missing))
+            for regime, mask, rows in (cell for cell in regimes if not only_all or cell[0] == "all"):
                 cell = (window, regime, lead)
                 table = _score_cell(rows.rows(inside & mask), dam, cell)
                 if not table.is_empty():
                     impossible = _outside_limits(rows.rows(inside & mask), samples, dam, cell)
                     parts += [table, impossible, _shares(wide, daily_scores, inside & mask, dam=dam, cell=cell)]
-        for year in np.unique(years[spans["all"]]) if "all" in spans else []:
+        for year in np.unique(years[spans["all"]]) if "all" in spans and not only_all else []:
             parts.append(_score_cell(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
     return SCORES.check(pl.concat(parts), unique=True)
 
 
-def pair(forecasts: pl.DataFrame, samples: Samples, lead: int) -> Paired:
+def pair(forecasts: Forecasts, samples: Samples, lead: int) -> Paired:
     """Quantiles of all models on the days of one lead time with an observed change and a forecast by every model."""
     change = np.where(samples.level_missing, np.nan, samples.observed_change(lead))
     return _pair(quantiles_by_day(forecasts, samples, lead), change, {})
 
 
-def quantiles_by_day(forecasts: pl.DataFrame, samples: Samples, lead: int) -> dict[str, Array]:
+def quantiles_by_day(forecasts: Forecasts, samples: Samples, lead: int) -> dict[str, Array]:
     """Model → its quantiles at one lead time, shape (days of the record, 7); NaN without a forecast."""
+    if isinstance(forecasts, ForecastChanges):
+        return forecasts.at(lead)
     wide: dict[str, Array] = {}
     for (model,), rows in forecasts.filter(pl.col("lead_time") == lead).group_by("model", maintain_order=True):
         quantiles = np.full((len(samples.dates), len(QUANTILES)), np.nan)

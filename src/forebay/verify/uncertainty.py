@@ -19,8 +19,10 @@ from forebay.models.intervals import State, error_quantiles, state_from_inputs
 from forebay.models.lead_curve import has_curve, offset_curve, smoothed
 from forebay.models.paths import LEVELS, join_leads
 from forebay.models.quantile_order import around_median, not_finer_than_readings, rising
+from forebay.models.rows import ALL_ROWS, Rows
 from forebay.models.stages import in_stages
 from forebay.tables import DEFAULT_MODEL, QUANTILES, REFERENCES
+from forebay.verify.point_forecasts import days_since
 from forebay.verify.responses import response_of, with_response
 
 if TYPE_CHECKING:
@@ -45,25 +47,30 @@ def interval_offsets(
     *,
     lead_time: int,
     probabilities: Sequence[float] = QUANTILES,
+    rows: Rows = ALL_ROWS,
 ) -> Array:
     """Quantile offsets from the point forecasts of models, shape (n, models, probabilities).
 
     NaN with too few known errors. The scale of the errors depends on the state of the day (`error_state`). Days in an
-    outage get their offsets from simulated outages of the same kind (`outage_offsets`).
+    outage get their offsets from simulated outages of the same kind (`outage_offsets`). The rows before `rows.begin`
+    have no meaning.
     """
     changes = np.column_stack([points[model].changes[lead_time] for model in models])
     state = error_state(samples, points, changes, lead_time)
     observed = np.where(without_outage(samples), samples.change(samples.trusted, lead_time), np.nan)
 
     def learn(known: Array, n: int) -> Array:
-        return error_quantiles(known, state.head(n), lead_time=lead_time, probabilities=probabilities)
+        mask = rows.of(n).mask(n)
+        return error_quantiles(known, state.head(n), lead_time=lead_time, probabilities=probabilities, mask=mask)
 
-    offsets = in_stages(learn, observed[:, None] - changes, changes)
+    offsets = in_stages(learn, observed[:, None] - changes, changes, rows)
     if samples.outages is None:
         return offsets
     offsets[samples.level_age > 0] = np.nan
     for kind, outage in samples.outages.simulated.items():
-        by_kind = outage_offsets(samples, points, models, kind, lead_time=lead_time, probabilities=probabilities)
+        by_kind = outage_offsets(
+            samples, points, models, kind, lead_time=lead_time, probabilities=probabilities, rows=rows
+        )
         known = np.isfinite(by_kind).all(axis=2) & outage.days[:, None]
         offsets[known] = by_kind[known]
     return offsets
@@ -75,41 +82,45 @@ def quantile_changes(
     models: Sequence[str],
     *,
     probabilities: Sequence[float] = QUANTILES,
+    rows: Rows = ALL_ROWS,
 ) -> dict[str, Array]:
-    """Model → quantiles of its forecast changes, shape (n, leads, probabilities), rising.
+    """Model → quantiles of its forecast changes, shape (n, leads, probabilities), rising, from `rows.begin` on.
 
     NaN with too few known errors. The offsets of `default` are smoothed over the lead times (`models.lead_curve`). The
     response near full supply (`models.response`) acts on each of its quantiles but the median, which has its own. No
     quantile leaves the limits of the dam. The references stay as they are defined, but above an empty lake.
     """
-    leads = list(points[models[0]].changes)
-    offsets = np.stack(
-        [interval_offsets(samples, points, models, lead_time=lead, probabilities=probabilities) for lead in leads],
-        axis=2,
-    )
+    by_lead = [
+        interval_offsets(samples, points, models, lead_time=lead, probabilities=probabilities, rows=rows)[rows.begin :]
+        for lead in points[models[0]].changes
+    ]
+    offsets = np.stack(by_lead, axis=2)
+    late, late_rows = samples.since(rows.begin), rows.since(rows.begin)
     return {
-        model: _quantiles_from_offsets(samples, points, model, offsets[:, column], probabilities)
+        model: _quantiles_from_offsets(
+            late, days_since(points[model], rows.begin), model, offsets[:, column], probabilities, late_rows
+        )
         for column, model in enumerate(models)
     }
 
 
 def _quantiles_from_offsets(
     samples: Samples,
-    points: Mapping[str, PointForecasts],
+    point: PointForecasts,
     model: str,
     offsets: Array,
     probabilities: Sequence[float],
+    rows: Rows,
 ) -> Array:
-    """Quantiles of the change forecast by a model, from its `offsets` (n, leads, probabilities)."""
-    leads = list(points[model].changes)
-    curves = points[model].curves
-    if curves is not None:
-        offsets = rising(smoothed(offsets, offset_curve(leads), has_curve(curves)))
+    """Quantiles of the change that `point` forecasts, from its `offsets` (n, leads, probabilities)."""
+    leads = list(point.changes)
+    if point.curves is not None:
+        offsets = rising(smoothed(offsets, offset_curve(leads), has_curve(point.curves)))
     offsets = not_finer_than_readings(offsets, samples.resolution, probabilities)
-    median = np.stack([points[model].changes[lead] for lead in leads], axis=1)[:, :, None]
+    median = np.stack(list(point.changes.values()), axis=1)[:, :, None]
     changes = median + offsets
     if model == DEFAULT_MODEL and samples.full_supply is not None:
-        changes = _after_response(changes, median, samples, leads, probabilities)
+        changes = _after_response(changes, median, samples, leads, probabilities, rows)
     for column, lead in enumerate(leads):
         limits = samples.possible if model in REFERENCES else samples.limits.get(lead, samples.possible)
         low, high = (np.reshape(limit - samples.start_level, (-1, 1)) for limit in limits)
@@ -118,14 +129,14 @@ def _quantiles_from_offsets(
 
 
 def _after_response(
-    changes: Array, median: Array, samples: Samples, leads: Sequence[int], probabilities: Sequence[float]
+    changes: Array, median: Array, samples: Samples, leads: Sequence[int], probabilities: Sequence[float], rows: Rows
 ) -> Array:
     """Quantiles `changes` (n, leads, probabilities) after the response, rising, about the `median` (n, leads, 1)."""
     levels = np.asarray(probabilities)
     parts = []
     for first in range(0, len(levels), QUANTILES_AT_ONCE):
         few = slice(first, first + QUANTILES_AT_ONCE)
-        response = response_of(changes[:, :, few], samples, leads, probabilities[few])
+        response = response_of(changes[:, :, few], samples, leads, probabilities[few], rows)
         parts.append(with_response(changes[:, :, few], samples.start_level, samples, response, leads=leads))
     return around_median(np.concatenate(parts, axis=2), median, levels)
 
@@ -192,7 +203,7 @@ def far_outside(points: Mapping[str, PointForecasts], lead_time: int) -> NDArray
     return days[0] if days else np.zeros(len(next(iter(points.values())).changes[lead_time]), bool)
 
 
-def outage_offsets(
+def outage_offsets(  # noqa: PLR0913  # those of `interval_offsets`, and the kind
     samples: Samples,
     points: Mapping[str, PointForecasts],
     models: Sequence[str],
@@ -200,6 +211,7 @@ def outage_offsets(
     *,
     lead_time: int,
     probabilities: Sequence[float],
+    rows: Rows = ALL_ROWS,
 ) -> Array:
     """Quantile offsets of models on days in one kind of outage, shape (n, models, probabilities); NaN on other days.
 
@@ -236,48 +248,57 @@ def outage_offsets(
     )
 
     def learn(known: Array, n: int) -> Array:
+        mask = rows.of(n).mask(n)
         return error_quantiles(
             known,
             state.head(n),
             lead_time=lead_time,
             probabilities=probabilities,
-            mask=days[:n],
+            mask=days[:n] if mask is None else days[:n] & mask,
             correlation_days=3 * lead_time + SIMULATED_OUTAGE_DAYS,
         )
 
     stages = np.column_stack([points[model].changes[lead_time] for model in models])
-    return in_stages(learn, observed[:, None] - changes, stages)
+    return in_stages(learn, observed[:, None] - changes, stages, rows)
 
 
-def marginals(samples: Samples, points: Mapping[str, PointForecasts], model: str) -> Array:
-    """Changes of a model at 50 equally likely quantiles, ascending, shape (n, leads, 50).
+def marginals(
+    samples: Samples, points: Mapping[str, PointForecasts], model: str, rows: Rows = ALL_ROWS
+) -> Array:
+    """Changes of a model at 50 equally likely quantiles, ascending, shape (n, leads, 50), from `rows.begin` on.
 
     NaN without a forecast, a start level or an interval.
     """
-    members = quantile_changes(samples, points, [model], probabilities=LEVELS.tolist())[model]
-    members[~np.isfinite(samples.start_level)] = np.nan
+    members = quantile_changes(samples, points, [model], probabilities=LEVELS.tolist(), rows=rows)[model]
+    members[~np.isfinite(samples.start_level[rows.begin :])] = np.nan
     return members
 
 
 def sample_paths(
-    samples: Samples, points: Mapping[str, PointForecasts], members: Array, model: str = DEFAULT_MODEL
+    samples: Samples,
+    points: Mapping[str, PointForecasts],
+    members: Array,
+    model: str = DEFAULT_MODEL,
+    rows: Rows = ALL_ROWS,
 ) -> Array:
-    """Sample paths of a model: its `marginals` reordered along the leads like its past errors, the same shape."""
+    """Sample paths of a model: its `marginals` reordered along the leads like its past errors, of every day."""
     changes = points[model].changes
     observed = np.stack([samples.change(samples.trusted, lead) for lead in changes], axis=1)
     low, high = np.searchsorted(LEVELS, (0.1, 0.9))
-    width = members[:, :, high] - members[:, :, low]
+    width = rows.extend("width", members[:, :, high] - members[:, :, low])
     errors = observed - np.stack(list(changes.values()), axis=1)
     scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
-    return join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=regime_mask(samples, "wet"))
+    wet = regime_mask(samples, "wet")
+    return rows.extend("paths", join_leads(members, scaled, leads=list(changes), days=samples.dates, wet=wet))
 
 
 def crps_by_day(samples: Samples, members: Array, leads: Sequence[int]) -> dict[int, Array]:
-    """Lead time → CRPS of the members of each day, shape (n,); NaN without members or an observed change.
+    """Lead time → CRPS of the members of each of the last days, shape (n,); NaN without members or observed change.
 
     The order of members along the leads does not matter: `marginals` and `sample_paths` have the same CRPS.
     """
-    return {lead: crps_ensemble(members[:, k], samples.observed_change(lead)) for k, lead in enumerate(leads)}
+    observed = {lead: samples.observed_change(lead)[-len(members) :] for lead in leads}
+    return {lead: crps_ensemble(members[:, k], observed[lead]) for k, lead in enumerate(leads)}
 
 
 def regime_mask(samples: Samples, name: str) -> NDArray[np.bool_]:

@@ -1,0 +1,217 @@
+"""The refresh job: fetch and forecast of many dams in one process, each morning."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.errors import ForebayError
+from forebay.files import write_file
+from forebay.jobs.arguments import as_dam, current_settings, open_store
+from forebay.jobs.forecast import ForecastResult, forecast, write_forecast
+from forebay.jobs.forecast_content import forecast_content
+from forebay.jobs.results import Result
+from forebay.log import log_fields, step, write
+from forebay.tables import Table
+
+if TYPE_CHECKING:
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.settings import Settings
+    from forebay.verify.hindcast import Progress
+
+COMMAND = "forebay refresh"
+"""A refresh does not wait for another one of the same archive."""
+OUTCOMES = Table(
+    "outcomes",
+    {
+        "dam": pl.String(),
+        "init_date": pl.Date(),
+        "unit": pl.String(),
+        "level": pl.Float64(),
+        "lead_time": pl.Int32(),
+        "median": pl.Float64(),
+        "low": pl.Float64(),
+        "high": pl.Float64(),
+        "age_days": pl.Int64(),
+        "current": pl.Boolean(),
+        "not_fetched": pl.Int64(),
+        "issue_time": pl.Datetime("us", "UTC"),
+        "seconds": pl.Float64(),
+        "folder": pl.String(),
+        "failure": pl.String(),
+    },
+    key=("dam",),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one dam.
+
+    Attributes
+    ----------
+    dam
+        Its id, or the name of a dam that cannot be read.
+    init_date, level
+        The last day with known data, and the level that the forecast starts from; null after a failure, as below.
+    lead_time, median, low, high
+        The longest lead time up to 7 days, with the median and the ends of the 90% interval of the level.
+    age_days
+        Days since the level that the forecast starts from, at the issue time.
+    current
+        Whether the forecast is not stale.
+    not_fetched
+        Number of gauges that could not be fetched; the forecast uses what the archive holds of them.
+    issue_time, seconds
+        When the forecast was computed, and how long the dam took.
+    folder
+        Folder of its files.
+    failure
+        Sentence on the failure; None if there was none.
+    """
+
+    dam: str
+    init_date: date | None = None
+    unit: str | None = None
+    level: float | None = None
+    lead_time: int | None = None
+    median: float | None = None
+    low: float | None = None
+    high: float | None = None
+    age_days: int | None = None
+    current: bool | None = None
+    not_fetched: int | None = None
+    issue_time: datetime | None = None
+    seconds: float | None = None
+    folder: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class RefreshResult(Result):
+    """The outcomes of a refresh, in the order of the dams."""
+
+    outcomes: Sequence[Outcome]
+
+    @property
+    def failures(self) -> list[Outcome]:
+        """The dams that failed."""
+        return [outcome for outcome in self.outcomes if outcome.failure is not None]
+
+    def to_frame(self) -> pl.DataFrame:
+        """`OUTCOMES`: a row per dam."""
+        return pl.DataFrame([asdict(outcome) for outcome in self.outcomes], schema=OUTCOMES.columns)
+
+    def title(self) -> str:
+        """Numbers of dams and of failures."""
+        return f"{len(self.outcomes)} dams, {len(self.failures)} failed"
+
+
+def refresh(
+    dams: Sequence[Dam | str | Path],
+    *,
+    archive: Archive | str | None = None,
+    settings: Settings | None = None,
+    output: str | Path | None = None,
+    report: bool = False,
+    progress: Progress | None = None,
+) -> RefreshResult:
+    """Fetch each dam and forecast it; the fault of one dam stops no other.
+
+    A dam's files are written into its folder: forecast.csv, explanation.csv, probabilities.csv and forecast.json. The
+    refresh has the lease of the archive from beginning to end.
+
+    Parameters
+    ----------
+    dams
+        Dams, ids of built-in dams, or paths of dam files.
+    archive, settings, progress
+        As in `forebay.forecast`.
+    output
+        Folder with a folder per dam; by default the one that the settings name.
+    report
+        Whether the report and its figures are written, too.
+
+    Raises
+    ------
+    BusyError
+        If another refresh of the archive runs, or another process writes to it for the whole wait.
+    ConfigError
+        If the archive cannot be opened.
+    """
+    settings = settings or current_settings()
+    folder = Path(output or settings.output)
+    with open_store(archive, settings, progress=progress, never_for=COMMAND) as store, store.lease():
+        outcomes = [
+            _outcome(dam, store, settings, folder=folder, report=report, progress=progress) for dam in dams
+        ]
+    return RefreshResult(outcomes)
+
+
+def _outcome(
+    dam: Dam | str | Path,
+    store: Archive,
+    settings: Settings,
+    *,
+    folder: Path,
+    report: bool,
+    progress: Progress | None,
+) -> Outcome:
+    """The outcome of one dam; only Ctrl-C and the like leave this function as an error."""
+    name = dam if isinstance(dam, str | Path) else dam.id
+    start = datetime.now().astimezone()
+    try:
+        with log_fields({"dam": str(name)}), step("refresh"):
+            loaded = as_dam(dam, settings)
+            name = loaded.id
+            result = forecast(loaded, archive=store, settings=settings, progress=progress)
+            _write(result, folder / loaded.id, report=report, progress=progress)
+    except ForebayError as error:
+        return Outcome(str(name), failure=str(error))
+    except Exception as error:  # a fault of the program: the other dams still get their forecasts
+        write(logging.ERROR, "refresh", {"dam": str(name), "error": type(error).__name__}, traceback.format_exc())
+        sentence = f"unexpected {type(error).__name__}: {error}; this is a fault of forebay, its log has the details"
+        return Outcome(str(name), failure=sentence)
+    seconds = (datetime.now().astimezone() - start).total_seconds()
+    return _success(result, str(folder / loaded.id), round(seconds, 1))
+
+
+def _write(result: ForecastResult, folder: Path, *, report: bool, progress: Progress | None) -> None:
+    files = write_forecast(result, folder, report=report, progress=progress)
+    path = folder / "forecast.json"
+    content = forecast_content(result, [*files, path])
+    write_file(path, json.dumps(content, default=str, indent=1, allow_nan=False).encode())
+
+
+def _success(result: ForecastResult, folder: str, seconds: float) -> Outcome:
+    """The outcome of a dam with a forecast: its level and the quantiles at the longest lead time up to 7 days."""
+    issued, table = result.issued, result.to_frame()
+    leads = result.dam.hindcast.leads
+    lead_time = max((lead for lead in leads if lead <= 7), default=min(leads))
+    at_lead = table.filter(pl.col("lead_time") == lead_time)
+    quantiles = dict(zip(at_lead["quantile"].round(2).to_list(), at_lead["level"].to_list(), strict=True))
+    return Outcome(
+        dam=result.dam.id,
+        init_date=issued.init_date,
+        unit=result.dam.target.unit,
+        level=float(result.verification.samples.start_level[-1]),
+        lead_time=lead_time,
+        median=quantiles.get(0.5),
+        low=quantiles.get(0.05),
+        high=quantiles.get(0.95),
+        age_days=issued.age_days + issued.level_age_days,
+        current=not issued.stale,
+        not_fetched=result.fetch_table["error"].count(),
+        issue_time=issued.issue_time,
+        seconds=seconds,
+        folder=folder,
+    )
