@@ -25,6 +25,7 @@ from tests.read_only import run_restricted
 from tests.readings import LEVEL, MONDAY, day_contents, readings
 
 WEATHER = "weather_series, weather_run, weather_value"
+RECORDS = "forecast_record"
 
 DAYS = 400
 RUN = """
@@ -198,25 +199,28 @@ def test_an_empty_log_does_not_matter(archive: Path, tmp_path: Path) -> None:
 def test_older_schemas(tmp_path: Path) -> None:
     folder = tmp_path / "old"
     folder.mkdir()
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         shutil.copy(Path(__file__).parent / "archives" / f"schema_{number}.db", folder)
     protect(folder / "schema_1.db")
-    first, second, third = run_commands(
-        tmp_path, *(["archive", "check", "--archive", f"sqlite:///{folder}/schema_{number}.db"] for number in (1, 2, 3))
+    first, *later = run_commands(
+        tmp_path,
+        *(["archive", "check", "--archive", f"sqlite:///{folder}/schema_{number}.db"] for number in (1, 2, 3, 4)),
     )
     folder.chmod(0o755)
     check_sentence(first, 2, "has schema version 1 and cannot be upgraded in a folder without write permission; copy")
-    assert second[0] == third[0] == 0
-    assert sorted(file.name for file in folder.iterdir()) == [f"schema_{number}.db" for number in (1, 2, 3)]
+    assert [result[0] for result in later] == [0, 0, 0]
+    assert sorted(file.name for file in folder.iterdir()) == [f"schema_{number}.db" for number in (1, 2, 3, 4)]
 
 
 def test_a_user_of_a_server_who_may_only_read(postgres: Cluster, record: Path, tmp_path: Path) -> None:
     url = postgres.new()
     upkeep.copy(f"sqlite:///{record.parent}/forebay.db", url)
     postgres.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-secret'")
-    postgres.execute(f"GRANT SELECT ON series, observation, archive_schema, {WEATHER} TO reader", url)
+    postgres.execute(f"GRANT SELECT ON series, observation, archive_schema, {WEATHER}, {RECORDS} TO reader", url)
     place = ["--archive", url.replace(f"//forebay:{postgres.password}@", "//reader:reader-secret@")]
-    for schema in (4, 3, 2):
+    for schema in (5, 4, 3, 2):
+        if schema == 4:
+            postgres.execute(f"DROP TABLE {RECORDS}; UPDATE archive_schema SET version = 4", url)
         if schema == 3:
             postgres.execute(f"DROP TABLE {WEATHER}; UPDATE archive_schema SET version = 3", url)
         if schema == 2:

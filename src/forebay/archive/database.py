@@ -9,6 +9,7 @@ between the two databases.
 `archive_schema`        version: one row, the number of this schema
 `lease`                 no row, or the process that writes (`lease.Holder`); times in µs since 1970 UTC
 `weather_…`             runs of weather models (`weather_tables`)
+`forecast_record`       issued forecasts (`record_tables`)
 ======================  =====================================================================================
 """
 
@@ -21,14 +22,14 @@ from dataclasses import asdict
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, read_only, upgrade, urls, weather_tables
+from forebay.archive import engines, read_only, record_tables, upgrade, urls, weather_tables
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -141,6 +142,11 @@ class Database:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
                     upgrade.add_weather(connection, _version)
+                self._version = upgrade.WITHOUT_RECORDS
+            if self._version == upgrade.WITHOUT_RECORDS:
+                with self.transaction() as connection:
+                    self._lease.confirm(connection)
+                    upgrade.add_records(connection, _version)
                 self._version = SCHEMA_VERSION
             yield
 
@@ -149,9 +155,14 @@ class Database:
         """Whether the archive has tables of weather forecasts."""
         return self._version > upgrade.WITHOUT_WEATHER
 
+    @property
+    def has_records(self) -> bool:
+        """Whether the archive has the table of forecast records."""
+        return self._version > upgrade.WITHOUT_RECORDS
+
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """A transaction of a writer without the lease: for the lease itself, and for new tables."""
+        """A transaction of a writer without the lease: for the lease itself, new tables, and forecast records."""
         with self.translate_errors(), engines.for_writing(self.engine).begin() as connection:
             engines.lock(connection)
             yield connection
@@ -243,11 +254,16 @@ class Database:
         for table in (_observation, _series):
             connection.execute(sa.delete(table))
         weather_tables.clear(connection)
+        record_tables.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
         versions: int = connection.execute(sa.select(sa.func.count()).select_from(_observation)).scalar_one()
         return versions + (weather_tables.count(connection) if self.has_weather else 0)
+
+    def count_records(self, connection: sa.Connection) -> int:
+        """Number of forecast records."""
+        return record_tables.count(connection) if self.has_records else 0
 
     def faults(self, connection: sa.Connection, now: int) -> dict[str, int]:
         """Number of versions, or series, with each fault; all must be 0. `now` is in µs since 1970 UTC."""
@@ -274,7 +290,8 @@ class Database:
             "a fetch that lies in the future": sa.select(sa.func.count()).where(column.fetched_at > now),
         }
         counts = {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
-        return counts | (weather_tables.faults(connection, now) if self.has_weather else {})
+        of_weather = weather_tables.faults(connection, now) if self.has_weather else {}
+        return counts | of_weather | (record_tables.faults(connection) if self.has_records else {})
 
     def now(self, connection: sa.Connection) -> int:
         """The time by the database's clock, which all machines share (µs since 1970 UTC)."""
@@ -318,6 +335,7 @@ class Database:
                 if version is None:
                     _metadata.create_all(connection)
                     weather_tables.METADATA.create_all(connection)
+                    record_tables.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:
@@ -329,7 +347,7 @@ class Database:
             with self.translate_errors():
                 upgrade.upgrade(self.engine, _series, _version, file=self.file)
             version = upgrade.WITHOUT_LEASE
-        if version not in (upgrade.WITHOUT_LEASE, upgrade.WITHOUT_WEATHER, SCHEMA_VERSION):
+        if version not in range(upgrade.WITHOUT_LEASE, SCHEMA_VERSION + 1):
             raise ConfigError(
                 f"archive {self.where} has schema version {version}, this forebay reads {SCHEMA_VERSION}; "
                 "use the forebay that wrote it (or a newer one), or another archive"

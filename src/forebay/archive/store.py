@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
+from forebay.archive.records import RecordArchive
 from forebay.archive.series import NO_RULES, adoption, series_of
 from forebay.archive.views import (
     CONTENT,
@@ -94,13 +95,23 @@ class Archive:
     without stored readings has no rows.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, held_at: datetime | None = None) -> None:
         self._database = database
+        self._held_at = held_at
+
+    def held_at(self, instant: datetime) -> Archive:
+        """The archive as it was at `instant`: all views without the versions that were fetched later; for reading."""
+        return Archive(self._database, _utc(instant, "instant"))
 
     @property
     def weather(self) -> WeatherArchive:
         """The weather forecasts."""
-        return WeatherArchive(self._database)
+        return WeatherArchive(self._database, self._held_at)
+
+    @property
+    def records(self) -> RecordArchive:
+        """The forecast records."""
+        return RecordArchive(self._database)
 
     def __repr__(self) -> str:
         return f"<Archive: {self._database.where}>"
@@ -164,6 +175,8 @@ class Archive:
         DataError
             If the table breaks its contract, or a revision was not fetched after the version that it revises.
         """
+        if self._held_at is not None:
+            raise ConfigError(f"an archive as held at {self._held_at} cannot be written; append to the archive itself")
         readings = _check_storable(readings)
         stamp = _utc(fetched_at, "fetched_at")
         if not readings.height:
@@ -253,9 +266,11 @@ class Archive:
 
     def _versions(self, gauges: Sequence[Gauge], until: datetime | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Stored series of `gauges` (id and label), and their versions fetched until `until`."""
-        last = None if until is None else microseconds(_utc(until, "instant"))
+        limits = [microseconds(_utc(limit, "instant")) for limit in (until, self._held_at) if limit is not None]
+        last = min(limits, default=None)
         with self._database.reading() as connection:
-            labels = series_of(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
+            stored = self._database.series(connection, [gauge.station for gauge in gauges])
+            labels = series_of(stored, gauges, moved=self._held_at is not None)
             return labels, self._database.versions(connection, labels["id"], until=last)
 
 

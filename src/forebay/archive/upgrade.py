@@ -6,7 +6,8 @@ dam file by which they were read is not known.
 Schema 2 had no table `lease`. Reading needs none, so the first write adds it. Both steps hold no lease, because an
 archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
 
-Schema 3 had no tables of weather forecasts. Reading gives none, and the first write adds the tables, under the lease.
+Schema 3 had no tables of weather forecasts, and schema 4 no table of forecast records. Reading gives none, and the
+first write adds the tables, under the lease.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from forebay.archive import engines, weather_tables
+from forebay.archive import engines, record_tables, weather_tables
 from forebay.archive.backup_file import staged_file
 from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
@@ -30,6 +31,9 @@ WITHOUT_LEASE = 2
 
 WITHOUT_WEATHER = 3
 """The schema version that has no weather forecasts; it must be upgraded before anything is written."""
+
+WITHOUT_RECORDS = 4
+"""The schema version that has no forecast records; it must be upgraded before anything is written."""
 
 
 def upgrade(engine: sa.Engine, series: sa.Table, version: sa.Table, *, file: Path | None) -> None:
@@ -70,6 +74,13 @@ def add_weather(connection: sa.Connection, version: sa.Table) -> None:
     if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_WEATHER:
         weather_tables.METADATA.create_all(connection)
         connection.execute(sa.update(version).values(version=WITHOUT_WEATHER + 1))
+
+
+def add_records(connection: sa.Connection, version: sa.Table) -> None:
+    """Upgrade an archive of schema version 4 under its lease. Its tables stay as they are."""
+    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_RECORDS:
+        record_tables.METADATA.create_all(connection)
+        connection.execute(sa.update(version).values(version=WITHOUT_RECORDS + 1))
 
 
 def _back_up(engine: sa.Engine, file: Path) -> None:
