@@ -7,7 +7,6 @@ dam cannot follow the same record.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import date
 
@@ -16,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines
-from forebay.archive.records import NO_HASH
+from forebay.archive.records import NO_HASH, content_hash
 from forebay.tables import INSTANT, RECORDS
 
 METADATA = sa.MetaData()
@@ -42,12 +41,8 @@ _record = sa.Table(
 INDEX = tuple(name for name in RECORDS.columns if name != "payload")
 """Columns of `RECORDS` without the text."""
 
-_PAGE = 1000  # records in memory at a time
-
-
-def content_hash(payload: str) -> str:
-    """SHA-256 of the text of a record, in hexadecimal digits."""
-    return hashlib.sha256(payload.encode()).hexdigest()
+PAGE = 200
+"""Records in memory at a time."""
 
 
 def index(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame:
@@ -58,20 +53,19 @@ def index(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame:
     return _frame(connection.execute(query).fetchall(), INDEX)
 
 
-def read(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> pl.DataFrame:
-    """`RECORDS` that fulfil the conditions, by dam and sequence."""
-    query = sa.select(_record).where(*conditions).order_by(_record.c.dam, _record.c.sequence)
-    return _frame(connection.execute(query).fetchall(), tuple(RECORDS.columns))
+def of_dam(dam: str) -> sa.ColumnElement[bool]:
+    """Condition on the records of a dam."""
+    return _record.c.dam == dam
 
 
-def of_dam(dam: str, sequence: int | None = None) -> list[sa.ColumnElement[bool]]:
-    """Conditions on the records of a dam, or on one of them."""
-    return [_record.c.dam == dam, *([] if sequence is None else [_record.c.sequence == sequence])]
+def with_numbers(sequences: Sequence[int]) -> sa.ColumnElement[bool]:
+    """Condition on the records with these numbers."""
+    return _record.c.sequence.in_(sequences)
 
 
-def with_hash(start: str) -> list[sa.ColumnElement[bool]]:
-    """Conditions on the records whose hash starts with these hexadecimal digits."""
-    return [_record.c.hash.startswith(start, autoescape=True)]
+def with_hash(start: str) -> sa.ColumnElement[bool]:
+    """Condition on the records whose hash starts with these hexadecimal digits."""
+    return _record.c.hash.startswith(start, autoescape=True)
 
 
 def last(connection: sa.Connection, dam: str) -> tuple[int, str, int | None]:
@@ -104,10 +98,10 @@ def insert(connection: sa.Connection, records: pl.DataFrame) -> None:
         engines.load(connection, _record, records.select(columns))
 
 
-def pages(connection: sa.Connection) -> Iterator[pl.DataFrame]:
-    """All `RECORDS` by dam and sequence, some at a time."""
-    query = sa.select(_record).order_by(_record.c.dam, _record.c.sequence)
-    with connection.execute(query.execution_options(yield_per=_PAGE)) as result:
+def pages(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Iterator[pl.DataFrame]:
+    """The `RECORDS` that fulfil the conditions, by dam and sequence, at most `PAGE` at a time."""
+    query = sa.select(_record).where(*conditions).order_by(_record.c.dam, _record.c.sequence)
+    with connection.execute(query.execution_options(yield_per=PAGE)) as result:
         for rows in result.partitions():
             yield _frame(rows, tuple(RECORDS.columns))
 

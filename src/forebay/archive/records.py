@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 
 NO_HASH = "0" * 64
 """`previous` of the first record of a dam."""
+
+
+def content_hash(payload: str) -> str:
+    """SHA-256 of the text of a record, in hexadecimal digits."""
+    return hashlib.sha256(payload.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,17 @@ class RecordArchive:
         with self._database.reading() as connection:
             return sql.index(connection, dam)
 
-    def read(self, dam: str, sequence: int | None = None) -> pl.DataFrame:
-        """The records of a dam, or the one with this number; empty without one."""
+    def pages(self, dam: str, sequences: Sequence[int] | None = None) -> Iterator[pl.DataFrame]:
+        """The records of a dam, or those with these numbers, some at a time."""
         from forebay.archive import record_tables as sql
 
         if not self._database.has_records:
-            return RECORDS.empty()
+            return
+        parts = [sequences[k : k + sql.PAGE] for k in range(0, len(sequences), sql.PAGE)] if sequences else []
+        conditions = [()] if sequences is None else [(sql.with_numbers(part),) for part in parts]
         with self._database.reading() as connection:
-            return sql.read(connection, *sql.of_dam(dam, sequence))
+            for condition in conditions:
+                yield from sql.pages(connection, sql.of_dam(dam), *condition)
 
     def with_hash(self, start: str) -> pl.DataFrame:
         """The records whose hash starts with these hexadecimal digits."""
@@ -77,7 +87,7 @@ class RecordArchive:
         if not self._database.has_records:
             return RECORDS.empty()
         with self._database.reading() as connection:
-            return sql.read(connection, *sql.with_hash(start))
+            return pl.concat([RECORDS.empty(), *sql.pages(connection, sql.with_hash(start))])
 
     def head(self, dam: str, init_date: date) -> Head:
         """The end of a dam's chain, and the record of `init_date` that the next one replaces."""

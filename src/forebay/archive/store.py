@@ -95,18 +95,18 @@ class Archive:
     without stored readings has no rows.
     """
 
-    def __init__(self, database: Database, held_at: datetime | None = None) -> None:
+    def __init__(self, database: Database, until: datetime | None = None) -> None:
         self._database = database
-        self._held_at = held_at
+        self._until = until
 
-    def held_at(self, instant: datetime) -> Archive:
+    def snapshot(self, instant: datetime) -> Archive:
         """The archive as it was at `instant`: all views without the versions that were fetched later; for reading."""
         return Archive(self._database, _utc(instant, "instant"))
 
     @property
     def weather(self) -> WeatherArchive:
         """The weather forecasts."""
-        return WeatherArchive(self._database, self._held_at)
+        return WeatherArchive(self._database, self._until)
 
     @property
     def records(self) -> RecordArchive:
@@ -175,8 +175,8 @@ class Archive:
         DataError
             If the table breaks its contract, or a revision was not fetched after the version that it revises.
         """
-        if self._held_at is not None:
-            raise ConfigError(f"an archive as held at {self._held_at} cannot be written; append to the archive itself")
+        if self._until is not None:
+            raise ConfigError(f"a snapshot of {self._until} cannot be written; append to the archive itself")
         readings = _check_storable(readings)
         stamp = _utc(fetched_at, "fetched_at")
         if not readings.height:
@@ -266,11 +266,11 @@ class Archive:
 
     def _versions(self, gauges: Sequence[Gauge], until: datetime | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Stored series of `gauges` (id and label), and their versions fetched until `until`."""
-        limits = [microseconds(_utc(limit, "instant")) for limit in (until, self._held_at) if limit is not None]
+        limits = [microseconds(_utc(limit, "instant")) for limit in (until, self._until) if limit is not None]
         last = min(limits, default=None)
         with self._database.reading() as connection:
             stored = self._database.series(connection, [gauge.station for gauge in gauges])
-            labels = series_of(stored, gauges, moved=self._held_at is not None)
+            labels = series_of(stored, gauges, moved=self._until is not None)
             return labels, self._database.versions(connection, labels["id"], until=last)
 
 

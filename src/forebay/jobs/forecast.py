@@ -14,7 +14,7 @@ import polars as pl
 from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.charts.report_tables import Report
 from forebay.days.labels import gauge_labels
-from forebay.errors import DataError
+from forebay.errors import DataError, ForebayError, ReadOnlyError
 from forebay.features.samples import make_samples
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
@@ -27,6 +27,7 @@ from forebay.jobs.arguments import as_dam, current_settings, local_execution, op
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
 from forebay.jobs.forecast_value import value_of_forecasts
 from forebay.jobs.observations import fetch_now, warn_of_errors
+from forebay.jobs.record import RecordReference, store_forecast
 from forebay.jobs.results import Result
 from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import add_counts, log_fields, step
@@ -62,6 +63,10 @@ class ForecastResult(Result):
         `archive.fetch.FETCHES`: the fetch before the forecast, a row per gauge; empty if there was none.
     execution
         How hindcasts run; that of the value of forecasts runs when it is asked for.
+    record
+        The record of the forecast in the archive; None if it is not recorded.
+    not_recorded
+        Why it is not recorded, a sentence; empty if it is.
     """
 
     dam: Dam
@@ -70,6 +75,8 @@ class ForecastResult(Result):
     issued: IssuedForecast
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
     execution: Execution = SEQUENTIAL
+    record: RecordReference | None = None
+    not_recorded: str = ""
 
     @cached_property
     def forecast_value(self) -> pl.DataFrame:
@@ -132,6 +139,9 @@ def forecast(
 ) -> ForecastResult:
     """Forecast of a dam: fetch its gauges, hindcast, score and forecast from the newest observations.
 
+    The forecast is stored in the archive before it is returned (`result.record`). In an archive that can be read only,
+    it is not, and `result.not_recorded` has the reason.
+
     Parameters
     ----------
     dam
@@ -152,6 +162,8 @@ def forecast(
     ------
     SourceError, DataError, ConfigError, ModelError
         If a forecast is not possible; the message states what to do.
+    ForebayError
+        If the forecast cannot be stored.
     """
     settings = settings or current_settings()
     dam = as_dam(dam, settings)
@@ -163,8 +175,30 @@ def forecast(
         if report is not None:
             warn_of_errors(report)
         result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
-    issued = replace(result.issued, is_requested=init_date is not None)
-    return replace(result, issued=issued)
+        result = replace(result, issued=replace(result.issued, is_requested=init_date is not None))
+        with open_store(archive, settings, create=False, progress=progress) as store:
+            return store_result(result, store, settings)
+
+
+def store_result(result: ForecastResult, store: Archive, settings: Settings) -> ForecastResult:
+    """The result with its record, which is stored now; or with the sentence that the archive can be read only.
+
+    Raises
+    ------
+    ForebayError
+        If it cannot be stored for another reason: the message says that it is not shown.
+    """
+    flags = result.verification.samples.newest_flags
+    try:
+        record = store_forecast(
+            store, result.dam, result.daily_tables, result.issued, flags, clock_fault=settings.clock_fault
+        )
+    except ReadOnlyError as error:
+        return replace(result, not_recorded=f"This forecast is not recorded: {error}.")
+    except ForebayError as error:
+        sentence = f"the forecast of {result.dam.name} is not shown, because it could not be recorded: {error}"
+        raise type(error)(sentence) from error
+    return replace(result, record=record)
 
 
 def forecast_dam(
