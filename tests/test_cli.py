@@ -300,13 +300,17 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
         withheld_from=level_date,
     )  # fmt: skip
     storage = add_storage(table, dam, init)
-    result = SimpleNamespace(dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage)
+    result = SimpleNamespace(
+        dam=dam, issued=issued, scores=synthetic.scores(dam), storage_forecasts=storage, record=None,
+        not_recorded="This forecast is not recorded: why.",
+    )  # fmt: skip
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
     content = forebay("forecast", write_dam(days=2), "--json").json
     known = {
         "init_date": "2021-04-14", "level_date": "2021-04-12", "level_age_days": 2, "age_days": 0, "current": True,
         "thresholds_withheld_from": "2021-04-12", "lacks": ["No rain."], "outside_experience": list(outside),
-        "intervals_are_a_lower_bound": bool(outside),
+        "intervals_are_a_lower_bound": bool(outside), "record": None,
+        "not_recorded": "This forecast is not recorded: why.",
     }  # fmt: skip
     assert content | known == content
 

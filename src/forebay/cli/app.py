@@ -23,6 +23,7 @@ from forebay.cli.days import daily, screen
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
+from forebay.cli.record import record_commands, replay, score_record
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
@@ -43,6 +44,9 @@ COMMANDS = (
     hindcast,
     forecast,
     run,
+    record_commands,
+    replay,
+    score_record,
     article,
 )
 """Every command, or group of commands."""

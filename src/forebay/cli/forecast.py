@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, dam_named, print_result, settings_in_force
+from forebay.cli.arguments import (
+    ArchiveUrl,
+    AsJson,
+    DamName,
+    Form,
+    archive_at,
+    dam_named,
+    print_result,
+    settings_in_force,
+)
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
     from forebay.jobs.forecast import ForecastResult
 
 InitDate = Annotated[date | None, Parameter(name="--init", help="Forecast from this day; by default the newest one.")]
-Form = Annotated[
-    Literal["csv", "netcdf"], Parameter(name="--format", help="netcdf also writes forecast.nc.")
-]
 
 
 @Parameter(name="*")
@@ -98,6 +104,8 @@ def forecast(
 ) -> None:
     """Forecast from what the archive holds, without a report; uses the fits that the last hindcast left in the cache.
 
+    The forecast is recorded in the archive before it is printed.
+
     Example: forebay forecast warragamba --json
     """
     from forebay.cli import terminal
@@ -153,8 +161,19 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
 
     content = _json_content(result, files)
     print_result(
-        content, as_json, lambda: terminal.print_forecast(result.issued, result.scores, result.dam, files)
-    )
+        content, as_json, lambda: terminal.print_forecast(
+            result.issued, result.scores, result.dam, files, record=_record_text(result)
+        )
+    )  # fmt: skip
+
+
+def _record_text(result: ForecastResult) -> str:
+    """The line on the record of a forecast."""
+    record = result.record
+    if record is None:
+        return result.not_recorded
+    kind = ", retrospective" if record.retrospective else f", replaces {record.replaces}" if record.replaces else ""
+    return f"Record: {record.id}{kind}, hash {record.hash}"
 
 
 def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object]:
@@ -178,5 +197,7 @@ def _json_content(result: ForecastResult, files: list[Path]) -> dict[str, object
         "forecast": result.storage_forecasts.to_dicts(),
         "explanation": issued.explanation.to_dicts(),
         "scores": result.scores.filter(result.scores["regime"] == "all").to_dicts(),
+        "record": None if result.record is None else asdict(result.record),
+        "not_recorded": result.not_recorded or None,
         "files": [str(path) for path in files],
     }

@@ -88,8 +88,10 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield update
 
 
-def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Sequence[Path]) -> None:
-    """Print a forecast, its explanation, the scores of the hindcast, its limitations, and the path of the report."""
+def print_forecast(
+    issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files: Sequence[Path], *, record: str = ""
+) -> None:
+    """Print a forecast, its explanation, the scores of the hindcast, its limitations, its record and its report."""
     unit = dam.target.unit
     level_age, start = issued.level_age_days, f"from {issued.init_date}"
     if issued.stale:  # as in the report: the age of the level
@@ -108,6 +110,8 @@ def print_forecast(issued: IssuedForecast, scores: pl.DataFrame, dam: Dam, files
         table(f"Hindcast: mean absolute error ({unit}), all models on the same days", scored)
     for sentence in (*issued.outside_experience, *issued.forcings, *issued.limitations):
         line(f"  · {sentence}")
+    if record:
+        line(record)
     report = next((path for path in files if path.name == "report.html"), None)
     if report:
         line(f"Report: {report}")

@@ -18,7 +18,7 @@ import polars as pl
 
 from forebay.archive.records import NO_HASH, Head, content_hash
 from forebay.dams.dam_content import dam_content
-from forebay.errors import DataError, ForebayError
+from forebay.errors import ConfigError, ForebayError
 from forebay.tables import DEFAULT_MODEL, FORECASTS, INSTANT, RECORDS
 
 if TYPE_CHECKING:
@@ -179,12 +179,12 @@ def parse_id(text: str) -> tuple[str, int]:
 
     Raises
     ------
-    DataError
+    ConfigError
         If the text is no id.
     """
     dam, _, number = text.rpartition("-")
     if not dam or not number.isascii() or not number.isdecimal() or len(number) > 18:
-        raise DataError(f"record {text!r} is no id; give one like demo-1, as `forebay record list` prints it")
+        raise ConfigError(f"record {text!r} is no id; give one like demo-1, as `forebay record list` prints it")
     return dam, int(number)
 
 

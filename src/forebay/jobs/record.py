@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.dams.dam_content import dam_of_content
 from forebay.dams.dam_file import load_dam
 from forebay.errors import BusyError, ConfigError, DataError
 from forebay.forecasts.record import (
@@ -117,6 +118,13 @@ def dam_with_records(store: Archive, name: str, settings: Settings) -> str:
     return dam_id
 
 
+def dam_title(store: Archive, dam: str) -> str:
+    """Name for people of a dam in its last record, with a mark if the dam is simulated."""
+    number = store.records.index(dam)["sequence"][-1]
+    (page,) = store.records.pages(dam, [number])
+    return dam_of_content(content_of(page)["dam_file"]).title
+
+
 def find_record(store: Archive, text: str) -> pl.DataFrame:
     """The record (one row of `tables.RECORDS`) with an id, or whose hash starts with `text`.
 
@@ -124,6 +132,8 @@ def find_record(store: Archive, text: str) -> pl.DataFrame:
     ------
     DataError
         If there is none, or more than one.
+    ConfigError
+        If the text is neither an id nor the start of a hash.
     """
     if re.fullmatch(rf"[0-9a-f]{{{HASH_DIGITS},64}}", text):
         rows = store.records.with_hash(text)

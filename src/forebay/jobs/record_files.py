@@ -46,7 +46,7 @@ def hub_table(content: Content) -> pl.DataFrame:
     A probability is a `pmf` with the categories "yes" and "no".
     """
     target = content["dam_file"]["target"]
-    name = f"{target['variable']} ({target['unit']})"
+    name = f"{target['variable']} ({target['unit']})" + (", SIMULATED" if content["dam_file"]["simulated"] else "")
     forecasts = forecast_table(content).filter(pl.col("model") == DEFAULT_MODEL).sort("lead_time", "quantile")
     quantiles = forecasts.select(
         pl.lit(name).alias("target"),
