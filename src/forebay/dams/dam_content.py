@@ -61,11 +61,11 @@ def dam_of_content(content: dict[str, Any], roots: Sequence[str] = ()) -> Dam:
 
 
 def _with_clocks(value: Any, key: str = "") -> Any:  # Any: values of any type
-    """A copy of the content with clock times as a dam file writes them, without seconds."""
+    """A copy of the content with lists as tuples, and clock times as a dam file writes them, without seconds."""
     if isinstance(value, dict):
         return {name: _with_clocks(part, name) for name, part in value.items()}
     if isinstance(value, list):
-        return [_with_clocks(part) for part in value]
+        return tuple(_with_clocks(part) for part in value)
     if key in _CLOCKS and isinstance(value, str):
         return _SECONDS.sub(r"\1", value)
     return value
