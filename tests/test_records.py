@@ -29,6 +29,7 @@ CHAIN = chain(4)
 NOW = ISSUED_AT + timedelta(days=9)
 SCHEMA_4 = Path(__file__).parent / "archives" / "schema_4.db"
 PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.records", "forebay.archive.database"])
 
 
 @pytest.fixture

@@ -147,12 +147,13 @@ def verify(
     """
     from forebay.charts.formats import format_count
     from forebay.cli import terminal
-    from forebay.jobs.record import dam_with_records, verify_chain
+    from forebay.jobs.record import dam_of_name, dam_with_records, verify_chain
 
     settings, _ = settings_in_force()
     with archive_at(archive, settings, create=False) as store:
-        dam = dam_name if head is not None and not store.records.index(dam_name).height else ""
-        report = verify_chain(store, dam or dam_with_records(store, dam_name, settings), head=head, file=file)
+        # With a head, an empty chain is a fault: all records were removed.
+        dam = dam_of_name(dam_name, settings) if head else dam_with_records(store, dam_name, settings)
+        report = verify_chain(store, dam, head=head, file=file)
 
     def print_report() -> None:
         count = format_count(len(report.faults), "fault")

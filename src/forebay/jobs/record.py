@@ -98,24 +98,34 @@ def store_forecast(  # noqa: PLR0913  # the parts of a forecast
     raise BusyError(f"other processes added {ATTEMPTS} records of {dam.name} meanwhile; run it again")
 
 
+def dam_of_name(name: str, settings: Settings) -> str:
+    """Id of the dam that `name`, an id or the path of a dam file, stands for; of an id, no dam file must exist.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    is_id = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) and not Path(name).exists()
+    return name if is_id else load_dam(name, roots=settings.files.roots).id
+
+
 def dam_with_records(store: Archive, name: str, settings: Settings) -> str:
-    """Id of the dam that `name`, an id or a dam file, stands for.
+    """Id of the dam that `name` stands for (`dam_of_name`), of which the archive has records.
 
     Raises
     ------
     DataError
         If the archive has no record of it.
-    ConfigError
-        If it is neither a dam with records nor a dam.
     """
-    dams = store.records.index()["dam"].unique().sort().to_list()
-    dam_id = name if name in dams else load_dam(name, roots=settings.files.roots).id
-    if dam_id not in dams:
-        known = f"; it has records of {', '.join(dams)}" if dams else ""
+    dam = dam_of_name(name, settings)
+    if store.records.index(dam).is_empty():
+        others = store.records.index()["dam"].unique().sort().to_list()
+        known = f"; it has records of {', '.join(others)}" if others else ""
         raise DataError(
-            f"the archive has no forecast record of {dam_id}{known}; `forebay forecast` stores one with each forecast"
+            f"the archive has no forecast record of {dam}{known}; `forebay forecast` stores one with each forecast"
         )
-    return dam_id
+    return dam
 
 
 def dam_title(store: Archive, dam: str) -> str:

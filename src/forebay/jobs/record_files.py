@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from forebay.files import write_all
 from forebay.forecasts.record import Content, chain_faults, forecast_table, record_id, row_of
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
 from forebay.jobs.record import content_of, find_record, issued_contents
+from forebay.jobs.results import require_extra
 from forebay.log import step
 from forebay.tables import DEFAULT_MODEL
 
@@ -222,15 +224,17 @@ def _hub_faults(file: Path, store: Archive, dam: str) -> list[str]:
 
 
 def _dataset_faults(file: Path, store: Archive, dam: str) -> list[str]:
+    require_extra("xarray", "xarray", "h5netcdf")
     import xarray
 
+    content = file.read_bytes()
     try:
-        with xarray.open_dataset(file, engine="h5netcdf") as opened:
+        with xarray.open_dataset(BytesIO(content), engine="h5netcdf") as opened:
             dataset = opened.load()
         ids = [str(text) for text in dataset["record"].to_numpy()]
         records = [find_record(store, text) for text in ids]
-    except (KeyError, ValueError) as error:
-        return [f"it is no dataset of records ({error})"]
+    except (KeyError, ValueError, OSError):
+        return ["it is no dataset of forebay's records"]
     except DataError as error:
         return [str(error)]
     expected = records_dataset([(content_of(record), record["hash"][0]) for record in records])
