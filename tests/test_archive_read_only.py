@@ -151,7 +151,13 @@ def test_a_forecast_and_a_screening_of_a_read_only_archive(record: Path, archive
         tmp_path, ["forecast", record, "--json", *place], ["screen", record, "-o", "screening", *place]
     )
     assert (forecast[0], screen[0]) == (0, 0), (forecast, screen)
-    assert len(json.loads(forecast[1])["forecast"]) > 0
+    content = json.loads(forecast[1])
+    assert len(content["forecast"]) > 0
+    assert content["record"] is None
+    assert content["not_recorded"] == (
+        f"This forecast is not recorded: archive sqlite:///{archive} cannot be written: file or folder is read-only; "
+        "choose another with --archive."
+    )
 
 
 def test_a_command_that_writes_is_refused_in_one_sentence(record: Path, archive: Path, tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 """`forebay.forecasts.record`: content and text of a record, its chain, the check of both, and the comparison."""
 
+import hashlib
 import json
 import math
+import re
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -315,3 +321,50 @@ def test_a_recorded_dam_has_no_secret() -> None:
              "request": {"url": "https://me:hunter2@host.example/KiWIS?token=hunter3"}}  # fmt: skip
     text = canonical(dam_content(synthetic.small_dam(gauge)))
     assert "hunter" not in text and "host.example" in text
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+PAGE = (PROJECT / "docs" / "record.md").read_text("utf-8")
+
+
+def test_the_page_has_every_key_of_a_record() -> None:
+    table = PAGE[PAGE.index("| key | value |") :].split("\n\n")[0]
+    keys = {key for line in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert keys == set(json.loads(CHAIN["payload"][0]))
+
+
+def test_the_program_of_the_page_checks_an_export(tmp_path: Path) -> None:
+    (program,) = re.findall(r"```py\n(.*?)```", PAGE, re.DOTALL)
+    path, head = tmp_path / "records.jsonl", CHAIN["hash"][-1]
+
+    def run(content: bytes) -> subprocess.CompletedProcess[str]:
+        path.write_bytes(content)
+        command = [sys.executable, "-I", "-c", program, str(path), head]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert run(lines(CHAIN)).stdout == f"5 records, head {head}\n"
+    for rows in (CHAIN[[0, 2, 1, 3, 4]], CHAIN[:4], CHAIN[[0, 2, 3, 4]]):
+        assert "AssertionError" in run(lines(rows)).stderr
+    assert "AssertionError" in run(lines(CHAIN).replace(b"95.", b"94.", 1)).stderr
+
+
+def test_the_digest_of_a_table_is_that_of_the_page() -> None:
+    table = DAILY.select("date", "reservoir_level", "reservoir_level_flag")
+    digest = hashlib.sha256()
+    for name in table.columns:
+        values = table[name].to_list()
+        kind = {"date": "Date", "reservoir_level": "Float64"}.get(name, "String")
+        digest.update(json.dumps([name, kind, len(values)], separators=(",", ":")).encode())
+        digest.update(bytes(value is None for value in values))
+        texts = sorted({value for value in values if isinstance(value, str)})
+        if kind == "String":
+            digest.update(json.dumps(texts, separators=(",", ":")).encode())
+        for value in values:
+            if isinstance(value, date):
+                digest.update(struct.pack("<q", value.toordinal() - date(1970, 1, 1).toordinal()))
+            elif kind == "Float64":
+                digest.update(struct.pack("<d", 0.0 if value is None else value))
+            else:
+                digest.update(struct.pack("<q", 0 if value is None else texts.index(value)))
+    assert table_digest(table) == digest.hexdigest()
