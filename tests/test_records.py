@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time as clock
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from polars.testing import assert_frame_equal
 
 from forebay.archive import upkeep
+from forebay.archive.lease import LeaseWait
 from forebay.archive.store import open_archive
-from forebay.errors import DataError, ForebayError, ReadOnlyError
+from forebay.errors import BusyError, DataError, ForebayError, ReadOnlyError
 from forebay.forecasts.record import add_to_chain, chain_faults
 from forebay.tables import RECORDS
 from tests.postgres import Cluster
@@ -121,11 +122,12 @@ def test_the_check_of_the_archive_counts_changed_records(filled: str, statement:
 
 def test_a_record_waits_for_no_fetch(filled: str) -> None:
     """Another process holds the lease; the record is stored at once."""
-    with open_archive(filled) as writer, writer.lease(), open_archive(filled) as archive:
+    is_stored = False
+    with open_archive(filled) as writer, writer.lease(), open_archive(filled, lease_wait=LeaseWait(0.0)) as archive:
         row = add_to_chain(content(now=NOW), archive.records.head(DAM.id, INIT))
-        start = clock.monotonic()
-        assert archive.records.append(row)
-        assert clock.monotonic() - start < 5
+        with suppress(BusyError):
+            is_stored = archive.records.append(row)
+    assert is_stored
     assert stored(filled).height == 5
 
 
