@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from forebay.jobs.replay import replay
 from forebay.jobs.score_record import score_record
 from forebay.tables import FORECASTS, QUANTILES, RECORDS
 from tests import synthetic
+from tests.disks import small_disk
 from tests.record_oracle import problems
 from tests.records import head_of
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
@@ -133,16 +135,26 @@ def test_a_requested_day_is_recorded_as_retrospective(lake: Path, place: Path) -
     assert replay(again.record.id, archive=url).comparison.equal
 
 
-def test_a_forecast_that_cannot_be_recorded_is_an_error(
-    lake: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> bool:
-        raise ForebayError("archive x cannot grow: the disk is full")
-
-    monkeypatch.setattr("forebay.archive.records.RecordArchive.append", fail)
-    with pytest.raises(ForebayError, match="^the forecast of Small Dam is not shown, because it could not be recorded: "
-                       "archive x cannot grow: the disk is full$"):  # fmt: skip
-        forebay.forecast(lake, archive=archive, update=False)
+def test_a_forecast_that_cannot_be_recorded_is_an_error(lake: Path, place: Path, tmp_path: Path) -> None:
+    """The disk is full."""
+    size = place.stat().st_size
+    with small_disk(tmp_path / "disk", f"{size // 1024 + 100}k") as disk:
+        shutil.copy(place, disk / "a.db")
+        with open_archive(f"sqlite:///{disk}/a.db") as archive:
+            archive.records.index()  # the files of the log have their size
+            free = os.statvfs(disk)
+            (disk / "filler").write_bytes(bytes((free.f_bavail - 2) * free.f_frsize))
+            error = ""
+            try:
+                forebay.forecast(lake, archive=archive, update=False)
+            except ForebayError as failure:
+                error = str(failure)
+            assert error.startswith("the forecast of Small Dam is not shown, because it could not be recorded: ")
+            assert "is full" in error
+            (disk / "filler").unlink()
+            assert rows_of(archive).height == 1
+            again = forebay.forecast(lake, archive=archive, update=False)
+            assert again.record is not None and again.record.id == "small-2"
 
 
 def test_a_forecast_from_an_archive_to_read_only_has_a_sentence(
