@@ -25,6 +25,7 @@ from tests.read_only import run_restricted
 from tests.readings import LEVEL, MONDAY, day_contents, readings
 
 WEATHER = "weather_series, weather_run, weather_value"
+RECORDS = "forecast_record"
 
 DAYS = 400
 RUN = """
@@ -150,7 +151,13 @@ def test_a_forecast_and_a_screening_of_a_read_only_archive(record: Path, archive
         tmp_path, ["forecast", record, "--json", *place], ["screen", record, "-o", "screening", *place]
     )
     assert (forecast[0], screen[0]) == (0, 0), (forecast, screen)
-    assert len(json.loads(forecast[1])["forecast"]) > 0
+    content = json.loads(forecast[1])
+    assert len(content["forecast"]) > 0
+    assert content["record"] is None
+    assert content["not_recorded"] == (
+        f"This forecast is not recorded: archive sqlite:///{archive} cannot be written: file or folder is read-only; "
+        "choose another with --archive."
+    )
 
 
 def test_a_command_that_writes_is_refused_in_one_sentence(record: Path, archive: Path, tmp_path: Path) -> None:
@@ -213,11 +220,13 @@ def test_a_user_of_a_server_who_may_only_read(postgres: Cluster, record: Path, t
     url = postgres.new()
     upkeep.copy(f"sqlite:///{record.parent}/forebay.db", url)
     postgres.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-secret'")
-    postgres.execute(f"GRANT SELECT ON series, observation, archive_schema, gauge_fetch, {WEATHER} TO reader", url)
+    postgres.execute(
+        f"GRANT SELECT ON series, observation, archive_schema, gauge_fetch, {WEATHER}, {RECORDS} TO reader", url
+    )
     place = ["--archive", url.replace(f"//forebay:{postgres.password}@", "//reader:reader-secret@")]
     for schema in (5, 4, 3, 2):
         if schema == 4:
-            postgres.execute("DROP TABLE gauge_fetch; UPDATE archive_schema SET version = 4", url)
+            postgres.execute(f"DROP TABLE gauge_fetch, {RECORDS}; UPDATE archive_schema SET version = 4", url)
         if schema == 3:
             postgres.execute(f"DROP TABLE {WEATHER}; UPDATE archive_schema SET version = 3", url)
         if schema == 2:

@@ -306,14 +306,16 @@ def test_the_json_of_a_forecast_has_the_day_of_its_level_and_what_limits_it(
     outlook = SimpleNamespace(probabilities=PROBABILITIES.empty())
     result = SimpleNamespace(
         dam=dam, issued=issued, overall_scores=synthetic.scores(dam), storage_forecasts=storage, outlook=outlook,
-        recent_scores=RECENT_SCORES.empty(), substitutions=SUBSTITUTIONS.empty(),
+        recent_scores=RECENT_SCORES.empty(), substitutions=SUBSTITUTIONS.empty(), record=None,
+        not_recorded="This forecast is not recorded: why.",
     )  # fmt: skip
     monkeypatch.setattr("forebay.jobs.forecast.forecast", lambda *_, **__: result)
     content = forebay("forecast", write_dam(days=2), "--json").json
     known = {
         "init_date": "2021-04-14", "level_date": "2021-04-12", "level_age_days": 2, "age_days": 0, "current": True,
         "thresholds_withheld_from": "2021-04-12", "lacks": ["No rain."], "outside_experience": list(outside),
-        "intervals_are_a_lower_bound": bool(outside),
+        "intervals_are_a_lower_bound": bool(outside), "record": None,
+        "not_recorded": "This forecast is not recorded: why.",
     }  # fmt: skip
     assert content | known == content
 

@@ -36,7 +36,7 @@ from tests.readings import GOOD, LEVEL, MONDAY, readings
 
 NO_WAIT = LeaseWait(0)
 ARCHIVES = Path(__file__).parent / "archives"
-WITHOUT_WEATHER = "DROP TABLE weather_value, weather_run, weather_series, gauge_fetch"
+WITHOUT_WEATHER = "DROP TABLE forecast_record, weather_value, weather_run, weather_series, gauge_fetch"
 SECOND = 1_000_000  # µs
 DAM = synthetic.small_dam(synthetic.rain_gauge())
 COLUMNS: dict[str, list[float | None]] = {"reservoir_level": [1.0] * 9, "rainfall_r1": [0.0] * 9}

@@ -35,7 +35,8 @@ from tests.test_secrets import END, START, settings_with_a_secret
 from tests.test_transport import QUICK, serving, status
 
 LAKE = small_dam(rain_gauge(), full_supply=1.0, hindcast={"leads": (1,)})
-FORECAST_STEPS = ["daily_table", "screen", "screen", "inputs", "point_forecasts", "intervals", "scores", "forecast"]
+FORECAST_STEPS = ["daily_table", "screen", "screen", "inputs", "point_forecasts", "intervals", "scores", "forecast",
+                  "record"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +180,8 @@ def test_a_run_writes_a_json_line_per_step_and_the_same_output() -> None:
     plain = forebay("forecast", path, "--json")
     assert (plain.code, plain.err) == (0, "")
     logged = forebay("forecast", path, "--json", "--log-json")
-    assert logged.json | {"issue_time": ""} == plain.json | {"issue_time": ""}
+    own = {"issue_time": "", "record": ""}
+    assert logged.json | own == plain.json | own
     records = lines(logged)
     assert [record["step"] for record in records] == [*FORECAST_STEPS, "command"]
     assert {record["dam"] for record in records} == {LAKE.id}

@@ -25,6 +25,7 @@ from forebay.services import HYDSTRA_KEYS
 from forebay.settings import Settings
 from forebay.sources import fetch_readings
 from forebay.tables import READINGS
+from forebay.text import public_url
 from tests.postgres import Cluster
 from tests.readings import make_gauge
 
@@ -177,7 +178,8 @@ def test_dam_files_with_the_same_id_never_mix(tmp_path: Path, archive: Archive) 
 def test_a_moved_folder_keeps_its_history(tmp_path: Path, archive: Archive) -> None:
     (tmp_path / "old").mkdir()
     write_level(tmp_path / "old" / "level.csv")
-    fetch(read_dam(tmp_path / "old"), archive, NOW - DAY)
+    old = read_dam(tmp_path / "old")
+    fetch(old, archive, NOW - DAY)
     (tmp_path / "old").rename(tmp_path / "new")
     lines = lines_of(tmp_path / "new" / "level.csv")
     lines[20] = lines[20].replace("94.19", "94.99")
@@ -186,6 +188,25 @@ def test_a_moved_folder_keeps_its_history(tmp_path: Path, archive: Archive) -> N
     assert archive.as_of(dam.gauges).is_empty(), "only a fetch adopts a series"
     assert fetch(dam, archive).table.select("new", "revised", "withdrawn").row(0) == (1, 1, 0)
     assert archive.as_of(dam.gauges, NOW - DAY)["value"].to_list() == [94 + n / 100 for n in range(40)]
+    assert archive.as_of(old.gauges).is_empty()
+    snapshot = archive.snapshot(NOW - DAY)
+    assert snapshot.as_of(old.gauges)["value"].equals(snapshot.as_of(dam.gauges)["value"]), "of a recorded dam file"
+
+
+def test_a_snapshot_has_the_series_of_a_url_with_secrets(archive: Archive) -> None:
+    """The dam file of a record has the URL without its secret."""
+    keys = {"role": "target", "source": "kiwis", "station": "1", "variable": "reservoir_level", "unit": "m"}
+    url = "https://me:hunter2@host.example/KiWIS"
+    secret, public, other = (
+        Gauge.model_validate(keys | {"request": {"url": text}})
+        for text in (url, public_url(url), url.replace("host.", "other."))
+    )
+    reading = {"time": NOW - DAY, "interval": secret.table_interval, "value": 1.0, "raw_value": "1", "quality": "good"}
+    rows = pl.DataFrame([secret.series | reading], schema=READINGS.columns)
+    archive.append(rows, NOW, gauge=secret)
+    assert archive.snapshot(NOW).as_of([public])["value"].to_list() == [1.0]
+    assert archive.snapshot(NOW).as_of([other]).is_empty()
+    assert archive.as_of([public]).is_empty()
 
 
 @pytest.mark.parametrize("change", ["fewer days", "other levels"])

@@ -89,6 +89,8 @@ def test_another_content_of_a_run_is_a_version_that_is_known_when_it_was_fetched
         assert held(view([WEATHER], RUN + 50 * HOUR)) == [(RUN, 1.0), (RUN, 5.0)]
         assert held(view([WEATHER], RUN + 60 * HOUR)) == [(RUN, 1.0)]
     assert held(weather.as_of([WEATHER], RUN + 8 * HOUR)) == []
+    for hours, versions in ((8, 0), (9, 2), (50, 4), (60, 5)):
+        assert archive.snapshot(RUN + hours * HOUR).weather.versions([WEATHER]).height == versions
     assert held(weather.known_at([WEATHER], RUN + 6 * HOUR)) == [(RUN, 1.0), (RUN, 2.0)]
     with pytest.raises(DataError, match="differs from the one fetched at"):
         weather.append(run(7.0), RUN + 60 * HOUR)
@@ -228,7 +230,7 @@ def test_a_postgresql_archive_of_schema_3_is_upgraded(postgres: Cluster) -> None
     url = postgres.new()
     with open_archive(url) as store:
         store.append(two_levels(), MONDAY + timedelta(days=5))
-    tables = "weather_value, weather_run, weather_series"
+    tables = "forecast_record, weather_value, weather_run, weather_series"
     postgres.execute(f"DROP TABLE {tables}, gauge_fetch; UPDATE archive_schema SET version = 3", url)
     with open_archive(url) as store:
         assert store.weather.versions([WEATHER]).is_empty()

@@ -4,7 +4,8 @@
 
     ForebayError
     ├── ConfigError   a dam file, a setting or an argument is wrong: correct the input
-    │   └── NoArchiveError   the archive to read does not exist yet
+    │   ├── NoArchiveError   the archive to read does not exist yet
+    │   └── ReadOnlyError   the archive cannot be written
     ├── SourceError   a service or file did not deliver the requested data (retryable, retry_after)
     ├── DataError     the observations do not suffice for the request
     ├── BusyError     another process writes to the archive: try again later
@@ -27,6 +28,10 @@ class ConfigError(ForebayError, ValueError):
 
 class NoArchiveError(ConfigError):
     """The archive to read does not exist yet."""
+
+
+class ReadOnlyError(ConfigError):
+    """The archive, or its folder, can be read only."""
 
 
 class SourceError(ForebayError):

@@ -152,6 +152,8 @@ class Settings(_Frozen):
         Base URL of each service; limits of every request.
     files
         Which files an error may quote.
+    clock_fault
+        Id of a forecast record whose time is wrong: the next record may have an earlier time.
     """
 
     archive: str = Field(min_length=1, default_factory=lambda: f"sqlite:///{quote(str(data_folder() / 'forebay.db'))}")
@@ -164,6 +166,7 @@ class Settings(_Frozen):
     sources: Mapping[str, SourceSettings] = Field(default_factory=_default_sources)
     http: HttpSettings = HttpSettings()
     files: FileSettings = FileSettings()
+    clock_fault: str | None = None
 
     @field_validator("sources")
     @classmethod

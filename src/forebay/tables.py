@@ -292,6 +292,24 @@ PROBABILITY_RELIABILITY = Table(
 )
 """Mean probability and observed frequency of reaching a threshold by a day, in bins of probability, window `all`."""
 
+RECORDS = Table(
+    "records",
+    {
+        "dam": pl.String(),
+        "sequence": pl.Int64(),  # 1, 2, … per dam
+        "recorded_at": INSTANT,  # by the clock of the archive
+        "issue_time": INSTANT,  # the forecast uses what the archive held then
+        "init_date": pl.Date(),
+        "retrospective": pl.Boolean(),  # from a day that the user chose, after its end
+        "replaces": pl.String(),  # id of the earlier record of the same init date; null without one
+        "hash": pl.String(),  # SHA-256 of payload
+        "previous": pl.String(),  # hash of the dam's record before; zeros in the first one
+        "payload": pl.String(),  # canonical JSON (`forecasts.record`)
+    },
+    ("dam", "sequence"),
+)
+"""Issued forecasts as they are stored: a chain per dam."""
+
 SCORES = Table(
     "scores",
     {

@@ -10,6 +10,7 @@ between the two databases.
 `lease`                 no row, or the process that writes (`lease.Holder`); times in µs since 1970 UTC
 `weather_…`             runs of weather models (`weather_tables`)
 `gauge_fetch`           days of each successful fetch (`fetch_log`)
+`forecast_record`       issued forecasts (`record_tables`)
 ======================  =====================================================================================
 """
 
@@ -22,7 +23,7 @@ from dataclasses import asdict
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, read_only, upgrade, urls, weather_tables
+from forebay.archive import engines, fetch_log, read_only, record_tables, upgrade, urls, weather_tables
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
@@ -142,11 +143,11 @@ class Database:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
                     upgrade.add_weather(connection, _version)
-                self._version = upgrade.WITHOUT_FETCHES
-            if self._version == upgrade.WITHOUT_FETCHES:
+                self._version = upgrade.WITHOUT_RECORDS
+            if self._version == upgrade.WITHOUT_RECORDS:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
-                    upgrade.add_fetches(connection, _version)
+                    upgrade.add_records(connection, _version)
                 self._version = SCHEMA_VERSION
             yield
 
@@ -156,13 +157,13 @@ class Database:
         return self._version > upgrade.WITHOUT_WEATHER
 
     @property
-    def has_fetches(self) -> bool:
-        """Whether the archive has the table of fetches."""
-        return self._version > upgrade.WITHOUT_FETCHES
+    def has_records(self) -> bool:
+        """Whether the archive has the tables of fetches and of forecast records."""
+        return self._version > upgrade.WITHOUT_RECORDS
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """A transaction of a writer without the lease: for the lease itself, and for new tables."""
+        """A transaction of a writer without the lease: for the lease itself, new tables, and forecast records."""
         with self.translate_errors(), engines.for_writing(self.engine).begin() as connection:
             engines.lock(connection)
             yield connection
@@ -255,11 +256,16 @@ class Database:
             connection.execute(sa.delete(table))
         weather_tables.clear(connection)
         fetch_log.clear(connection)
+        record_tables.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
         versions: int = connection.execute(sa.select(sa.func.count()).select_from(_observation)).scalar_one()
         return versions + (weather_tables.count(connection) if self.has_weather else 0)
+
+    def count_records(self, connection: sa.Connection) -> int:
+        """Number of forecast records."""
+        return record_tables.count(connection) if self.has_records else 0
 
     def faults(self, connection: sa.Connection, now: int) -> dict[str, int]:
         """Number of versions, or series, with each fault; all must be 0. `now` is in µs since 1970 UTC."""
@@ -287,7 +293,9 @@ class Database:
         }
         counts = {fault: connection.execute(query).scalar_one() for fault, query in queries.items()}
         counts |= weather_tables.faults(connection, now) if self.has_weather else {}
-        return counts | (fetch_log.faults(connection, _series, now) if self.has_fetches else {})
+        if self.has_records:
+            counts |= fetch_log.faults(connection, _series, now) | record_tables.faults(connection)
+        return counts
 
     def now(self, connection: sa.Connection) -> int:
         """The time by the database's clock, which all machines share (µs since 1970 UTC)."""
@@ -332,6 +340,7 @@ class Database:
                     _metadata.create_all(connection)
                     weather_tables.METADATA.create_all(connection)
                     fetch_log.METADATA.create_all(connection)
+                    record_tables.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:

@@ -9,13 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from forebay.errors import BusyError, ConfigError, ForebayError
+from forebay.errors import BusyError, ConfigError, ForebayError, ReadOnlyError
 
 BUSY_TIMEOUT_S = 30.0
 """Time that a process waits for the write of another one; the longest append takes well under a second."""
 
 _FULL = (ForebayError, "cannot grow: the disk is full; free some space and try again")
-_READ_ONLY = (ConfigError, "cannot be written: {what} is read-only; choose another with --archive")
+_READ_ONLY = (ReadOnlyError, "cannot be written: {what} is read-only; choose another with --archive")
 _DAMAGED = (ForebayError, "is damaged; restore it from a backup, or fetch into a new archive")
 _BUSY = (BusyError, f"was locked by another process for {BUSY_TIMEOUT_S:.0f} s; try again later")
 _LOST = (
@@ -32,7 +32,7 @@ _FAULTS: dict[str, tuple[type[ForebayError], str]] = {
     "SQLITE_BUSY": _BUSY,
     "08": _LOST,
     "25006": (_READ_ONLY[0], _READ_ONLY[1].format(what="the server")),
-    "42501": (ConfigError, "refuses its user; grant the right to create and write tables, or give another user"),
+    "42501": (ReadOnlyError, "refuses its user; grant the right to create and write tables, or give another user"),
     "53100": _FULL,
     "55P03": _BUSY,
     "57P0": _LOST,

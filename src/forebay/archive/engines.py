@@ -254,7 +254,10 @@ def compact(engine: sa.Engine) -> None:
 def archive_size(connection: sa.Connection) -> int:
     """Size of the archive in bytes: the file and its log, or the tables and their indexes."""
     if connection.dialect.name == "postgresql":
-        query = "SELECT pg_total_relation_size('observation') + pg_total_relation_size('series')"
+        query = (
+            "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
+            "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+        )
         return int(connection.exec_driver_sql(query).scalar_one())
     path = str(connection.engine.url.database)
     return sum(part.stat().st_size for part in (Path(path), Path(f"{path}-wal")) if part.exists())

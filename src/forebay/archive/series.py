@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from os.path import exists
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from forebay.archive.views import SERIES
 from forebay.tables import READINGS
+from forebay.text import public_url
 
 if TYPE_CHECKING:
     from forebay.dams.gauge import Gauge
@@ -20,11 +21,19 @@ NO_RULES = ""
 _NAMES = tuple(name for name in SERIES if name != "rules")
 
 
-def series_of(stored: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
+def series_of(stored: pl.DataFrame, gauges: Sequence[Gauge], *, moved: bool = False) -> pl.DataFrame:
     """Label (columns of `SERIES`) of each gauge with a stored series, and the `id` of that series, by id.
 
     It is the series with the gauge's reading rules or, as long as there is none, the one without rules.
+
+    Parameters
+    ----------
+    moved
+        Whether a gauge without any has the series of its file at a later path, or of a URL with secrets: the dam file
+        of a forecast record names the former path, and no secret.
     """
+    if moved:
+        stored = _with_former_places(stored, gauges)
     labels = pl.DataFrame([gauge.series for gauge in gauges], schema={name: READINGS.columns[name] for name in SERIES})
     labels = labels.unique(maintain_order=True)
     exact = labels.join(stored, on=SERIES, how="inner")
@@ -56,7 +65,29 @@ def adoption(stored: pl.DataFrame, gauge: Gauge) -> int | None:
     return None
 
 
-def _without_path(reading_rules: str) -> tuple[dict[str, object], list[str]]:
+def _with_former_places(stored: pl.DataFrame, gauges: Sequence[Gauge]) -> pl.DataFrame:
+    """`stored` with the label of each gauge on the one series whose rules differ in path or secrets only."""
+    for gauge in gauges:
+        label = gauge.series
+        candidates = stored.filter(pl.col(name) == label[name] for name in _NAMES)
+        if label["rules"] in candidates["rules"]:
+            continue
+        rules = _without_secrets(_without_path(gauge.reading_rules)[0])
+        texts = candidates.select("id", "reading_rules").drop_nulls().iter_rows()
+        same = [series for series, text in texts if _without_secrets(_without_path(text)[0]) == rules]
+        if len(same) == 1:
+            new = pl.when(pl.col("id") == same[0]).then(pl.lit(label["rules"])).otherwise("rules")
+            stored = stored.with_columns(new.alias("rules"))
+    return stored
+
+
+def _without_secrets(rules: dict[str, Any]) -> dict[str, Any]:  # Any: JSON values
+    """Reading rules with the public form of the URL."""
+    request = rules.get("request", {})
+    return rules | {"request": request | ({"url": public_url(request["url"])} if "url" in request else {})}
+
+
+def _without_path(reading_rules: str) -> tuple[dict[str, Any], list[str]]:  # Any: JSON values
     """Reading rules of a file without its path, and its path (or paths)."""
     rules = json.loads(reading_rules)
     paths = rules.get("file", {}).pop("path", [])

@@ -15,6 +15,7 @@ import polars as pl
 from forebay.archive import fetch_log
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
+from forebay.archive.records import RecordArchive
 from forebay.archive.series import NO_RULES, adoption, series_of
 from forebay.archive.views import (
     CONTENT,
@@ -97,13 +98,23 @@ class Archive:
     without stored readings has no rows.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, until: datetime | None = None) -> None:
         self._database = database
+        self._until = until
+
+    def snapshot(self, instant: datetime) -> Archive:
+        """The archive as it was at `instant`: all views without the versions that were fetched later; for reading."""
+        return Archive(self._database, _utc(instant, "instant"))
 
     @property
     def weather(self) -> WeatherArchive:
         """The weather forecasts."""
-        return WeatherArchive(self._database)
+        return WeatherArchive(self._database, self._until)
+
+    @property
+    def records(self) -> RecordArchive:
+        """The forecast records."""
+        return RecordArchive(self._database)
 
     def __repr__(self) -> str:
         return f"<Archive: {self._database.where}>"
@@ -167,6 +178,8 @@ class Archive:
         DataError
             If the table breaks its contract, or a revision was not fetched after the version that it revises.
         """
+        if self._until is not None:
+            raise ConfigError(f"a snapshot of {self._until} cannot be written; append to the archive itself")
         readings = _check_storable(readings)
         stamp = _utc(fetched_at, "fetched_at")
         if not readings.height:
@@ -230,7 +243,7 @@ class Archive:
         """fetched_at, first_day (null: start of the record), last_day of each recorded fetch of `gauge`, by time."""
         with self._database.reading() as connection:
             labels = series_of(self._database.series(connection, [gauge.station]), [gauge])
-            series: list[int] = labels["id"].to_list() if self._database.has_fetches else []
+            series: list[int] = labels["id"].to_list() if self._database.has_records else []
             if not series:
                 return pl.DataFrame(schema=fetch_log.FETCHED_SPANS).drop("series")
             return fetch_log.fetches(connection, series).drop("series")
@@ -311,9 +324,11 @@ class Archive:
 
     def _versions(self, gauges: Sequence[Gauge], until: datetime | None) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Stored series of `gauges` (id and label), and their versions fetched until `until`."""
-        last = None if until is None else microseconds(_utc(until, "instant"))
+        limits = [microseconds(_utc(limit, "instant")) for limit in (until, self._until) if limit is not None]
+        last = min(limits, default=None)
         with self._database.reading() as connection:
-            labels = series_of(self._database.series(connection, [gauge.station for gauge in gauges]), gauges)
+            stored = self._database.series(connection, [gauge.station for gauge in gauges])
+            labels = series_of(stored, gauges, moved=self._until is not None)
             return labels, self._database.versions(connection, labels["id"], until=last)
 
 

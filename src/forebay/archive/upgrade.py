@@ -6,9 +6,8 @@ dam file by which they were read is not known.
 Schema 2 had no table `lease`. Reading needs none, so the first write adds it. Both steps hold no lease, because an
 archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
 
-Schema 3 had no tables of weather forecasts. Reading gives none, and the first write adds the tables, under the lease.
-
-Schema 4 had no table of fetches. Reading gives none, and the first write adds the table, under the lease.
+Schema 3 had no tables of weather forecasts, and schema 4 none of fetches and of forecast records. Reading gives none,
+and the first write adds the tables, under the lease.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, weather_tables
+from forebay.archive import engines, fetch_log, record_tables, weather_tables
 from forebay.archive.backup_file import staged_file
 from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
@@ -33,10 +32,10 @@ WITHOUT_LEASE = 2
 WITHOUT_WEATHER = 3
 """The schema version that has no weather forecasts; it must be upgraded before anything is written."""
 
-WITHOUT_FETCHES = 4
-"""The schema version that records no fetches; it must be upgraded before anything is written."""
+WITHOUT_RECORDS = 4
+"""The schema version that records no fetches and no forecasts; it must be upgraded before anything is written."""
 
-READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_FETCHES)
+READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS)
 """Older schema versions that can be read as they are."""
 
 
@@ -80,11 +79,12 @@ def add_weather(connection: sa.Connection, version: sa.Table) -> None:
         connection.execute(sa.update(version).values(version=WITHOUT_WEATHER + 1))
 
 
-def add_fetches(connection: sa.Connection, version: sa.Table) -> None:
+def add_records(connection: sa.Connection, version: sa.Table) -> None:
     """Upgrade an archive of schema version 4 under its lease. Its tables stay as they are."""
-    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_FETCHES:
+    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_RECORDS:
         fetch_log.METADATA.create_all(connection)
-        connection.execute(sa.update(version).values(version=WITHOUT_FETCHES + 1))
+        record_tables.METADATA.create_all(connection)
+        connection.execute(sa.update(version).values(version=WITHOUT_RECORDS + 1))
 
 
 def _back_up(engine: sa.Engine, file: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, weather_tables
+from forebay.archive import engines, fetch_log, record_tables, weather_tables
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
@@ -36,6 +36,8 @@ class ArchiveCheck:
 
     Attributes
     ----------
+    records
+        Number of forecast records.
     size
         Bytes.
     faults
@@ -47,6 +49,7 @@ class ArchiveCheck:
     where: str
     series: int
     versions: int
+    records: int
     size: int
     faults: dict[str, int]
     file_faults: tuple[str, ...]
@@ -69,6 +72,7 @@ class CopyReport:
     target: str
     series: int
     versions: int
+    records: int
     size: int
     replaced_backup: Path | None = None
 
@@ -98,6 +102,7 @@ def check(url: str, now: datetime) -> ArchiveCheck:
             where=database.where,
             series=database.series(connection).height,
             versions=database.count(connection),
+            records=database.count_records(connection),
             size=engines.archive_size(connection),
             faults=database.faults(connection, microseconds(now)),
             file_faults=file_faults,
@@ -154,7 +159,8 @@ def backup(url: str, path: Path, *, replace: bool = False, progress: Progress | 
                     engines.merge_log(target.engine)
                 with target.reading() as connection:
                     series, versions = target.series(connection).height, target.count(connection)
-            return CopyReport(source.where, str(path), series, versions, part.stat().st_size)
+                    records = target.count_records(connection)
+            return CopyReport(source.where, str(path), series, versions, records, part.stat().st_size)
 
 
 @step("archive_restore")
@@ -185,7 +191,7 @@ def restore(
         raise DataError(f"backup {str(path)!r} has faults: {checked.fault_summary}; restore from another one")
     with _opened(_url(path)) as source, _opened(url, create=True, lease_wait=lease_wait) as target, target.lease():
         with target.reading() as connection:
-            versions = target.count(connection)
+            versions = _content_size(target, connection)
         if versions and not replace:
             raise _not_empty(target, versions)
         replaced_backup = None
@@ -230,9 +236,9 @@ def _copy_versions(
     replaced_backup: Path | None = None,
     progress: Progress | None = None,
 ) -> CopyReport:
-    """Copy all of `source` into `target` instead of its contents, which are at most `max_replaced` versions."""
+    """Copy all of `source` into `target` instead of its contents, at most `max_replaced` versions and records."""
     with source.reading() as read, target.writing() as write:
-        versions = target.count(write)
+        versions = _content_size(target, write)
         if versions > max_replaced:
             raise _not_empty(target, versions)
         target.clear(write)
@@ -245,13 +251,14 @@ def _copy_versions(
                 target.insert(write, page.with_columns(series=pl.lit(new, pl.Int64)))
         if source.has_weather:
             weather_tables.copy(read, write)
-        if source.has_fetches:
+        if source.has_records:
             fetch_log.copy(read, write, dict(zip(labels["id"], ids, strict=True)))
-        copy = _checksums(target, write)
-        _refuse_difference(_checksums(source, read), copy, target.where)
+            record_tables.copy(read, write)
+        _refuse_difference(_checksums(source, read), _checksums(target, write), target.where)
     with target.reading() as connection:
-        size, versions = engines.archive_size(connection), target.count(connection)
-    return CopyReport(source.where, target.where, labels.height, versions, size, replaced_backup)
+        size = engines.archive_size(connection)
+        versions, records = target.count(connection), target.count_records(connection)
+    return CopyReport(source.where, target.where, labels.height, versions, records, size, replaced_backup)
 
 
 def _copy_file(source: Database, part: Path, path: Path) -> None:
@@ -265,7 +272,7 @@ def _copy_file(source: Database, part: Path, path: Path) -> None:
 
 
 def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
-    """Label of each series, also of weather forecasts and of fetches → number of rows, and the sum of their hashes."""
+    """Label of each series, weather series, fetches and chain of records → its rows, and the sum of their hashes."""
     sums: dict[tuple[object, ...], tuple[int, int]] = {}
     for series, *label in database.series(connection).select("id", *SERIES, "reading_rules").iter_rows():
         count, total = 0, np.uint64(0)
@@ -273,9 +280,10 @@ def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[obje
             hashes = page.drop("series").hash_rows().to_numpy()
             count, total = count + len(hashes), np.sum(hashes, initial=total)  # unsigned: it wraps around
         sums[tuple(label)] = count, int(total)
-        if database.has_fetches and (spans := fetch_log.checksum(connection, series))[0]:
+        if database.has_records and (spans := fetch_log.checksum(connection, series))[0]:
             sums["gauge_fetch", *label] = spans
-    return sums | (weather_tables.checksums(connection) if database.has_weather else {})
+    of_weather = weather_tables.checksums(connection) if database.has_weather else {}
+    return sums | of_weather | (record_tables.checksums(connection) if database.has_records else {})
 
 
 def _refuse_difference(expected: dict[tuple[object, ...], tuple[int, int]], copy: object, where: str) -> None:
@@ -283,8 +291,16 @@ def _refuse_difference(expected: dict[tuple[object, ...], tuple[int, int]], copy
         raise ForebayError(f"the copy in {where} differs from its source; it was not kept: check the disk")
 
 
-def _not_empty(target: Database, versions: int) -> ConfigError:
+def _content_size(database: Database, connection: sa.Connection) -> int:
+    """Number of versions and forecast records."""
+    return database.count(connection) + database.count_records(connection)
+
+
+def _not_empty(target: Database, size: int) -> ConfigError:
+    with target.reading() as connection:
+        records = target.count_records(connection)
+    text = f"{size - records:,} versions" + (f" and {records:,} forecast records" if records else "")
     return ConfigError(
-        f"archive {target.where} holds {versions:,} versions; give another one or, to replace them in a restore, give "
-        "--replace (they are backed up first)"
+        f"archive {target.where} holds {text}; give another one or, to replace them in a restore, give --replace (they "
+        "are backed up first)"
     )

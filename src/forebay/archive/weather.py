@@ -38,8 +38,9 @@ class WeatherArchive:
     without stored runs has no rows, and neither has an archive from before schema 4.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, until: datetime | None = None) -> None:
         self._database = database
+        self._until = until
 
     def append(self, forecasts: pl.DataFrame, fetched_at: datetime) -> WeatherAppend:
         """Store runs, all or (on an error) none, and return the counts.
@@ -94,6 +95,8 @@ class WeatherArchive:
         with self._database.reading() as connection:
             labels = sql.series(connection).join(requested, on=requested.columns, how="semi")
             runs, values = sql.runs(connection, labels["id"]), sql.values(connection, labels["id"])
+        if self._until is not None:
+            runs = runs.filter(pl.col("fetched_at") <= self._until)
         table = values.join(runs, left_on="run", right_on="id").join(labels, left_on="series", right_on="id")
         return WEATHER_FORECASTS.check(table.sort(WEATHER_FORECASTS.key), unique=True)
 

@@ -24,6 +24,7 @@ from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
 from forebay.cli.outlook import outlook
+from forebay.cli.record import record_commands, replay, score_record
 from forebay.cli.refresh import refresh
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
@@ -47,6 +48,9 @@ COMMANDS = (
     run,
     refresh,
     outlook,
+    record_commands,
+    replay,
+    score_record,
     article,
 )
 """Every command, or group of commands."""

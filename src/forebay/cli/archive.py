@@ -24,7 +24,7 @@ from forebay.errors import ForebayError, NoArchiveError
 
 if TYPE_CHECKING:
     from forebay.archive.lease import LeaseWait
-    from forebay.archive.upkeep import CopyReport
+    from forebay.archive.upkeep import ArchiveCheck, CopyReport
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
 
@@ -158,10 +158,10 @@ def check(*, archive: ArchiveUrl = None, as_json: AsJson = False) -> None:
     from forebay.cli import terminal
 
     result = upkeep.check(_archive_url(archive), datetime.now(UTC))
-    size = f"{result.where}: {result.series:,} series, {result.versions:,} versions, {_megabytes(result.size)}"
+    content = f"{result.series:,} series, {result.versions:,} versions, {_records(result)}{_megabytes(result.size)}"
 
     def print_faults() -> None:
-        terminal.line(size)
+        terminal.line(f"{result.where}: {content}")
         terminal.table("Faults", [{"fault": fault, "found": count} for fault, count in result.faults.items()])
 
     print_result(asdict(result), as_json, print_faults)
@@ -257,12 +257,18 @@ def _print_copy(result: CopyReport, as_json: bool) -> None:
 
     previous = f"; the previous content is in {result.replaced_backup}" if result.replaced_backup else ""
     summary = (
-        f"{result.target}: {result.series:,} series, {result.versions:,} versions, {_megabytes(result.size)}, "
+        f"{result.target}: {result.series:,} series, {result.versions:,} versions, {_records(result)}"
+        f"{_megabytes(result.size)}, "
         f"verified against {result.source}{previous}"
     )
     fields = asdict(result)
     fields["kept"] = fields.pop("replaced_backup")  # the key in the output of --json
     print_result(fields, as_json, lambda: terminal.line(summary))
+
+
+def _records(result: ArchiveCheck | CopyReport) -> str:
+    """Number of forecast records, as part of a list."""
+    return f"{result.records:,} forecast records, " if result.records else ""
 
 
 def _megabytes(count: int) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -27,6 +27,10 @@ DamName = Annotated[
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
 ArchiveUrl = Annotated[
     str | None, Parameter(name="--archive", help="URL of the archive, such as sqlite:///forebay.db.")
+]
+
+Form = Annotated[
+    Literal["csv", "netcdf"], Parameter(name="--format", help="netcdf also writes the forecasts as NetCDF.")
 ]
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, archive_at, dam_named, print_result, settings_in_force
+from forebay.cli.arguments import (
+    ArchiveUrl,
+    AsJson,
+    DamName,
+    Form,
+    archive_at,
+    dam_named,
+    print_result,
+    settings_in_force,
+)
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
     from forebay.jobs.forecast import ForecastResult
 
 InitDate = Annotated[date | None, Parameter(name="--init", help="Forecast from this day; by default the newest one.")]
-Form = Annotated[
-    Literal["csv", "netcdf"], Parameter(name="--format", help="netcdf also writes forecast.nc.")
-]
 
 
 @Parameter(name="*")
@@ -98,6 +104,8 @@ def forecast(
 ) -> None:
     """Forecast from what the archive holds, without a report; uses the fits that the last hindcast left in the cache.
 
+    The forecast is recorded in the archive before it is printed.
+
     Example: forebay forecast warragamba --json
     """
     from forebay.cli import terminal
@@ -161,6 +169,21 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
         content,
         as_json,
         lambda: terminal.print_forecast(
-            result.issued, result.overall_scores, result.dam, files, recent=result.recent_scores, outlook=result.outlook
+            result.issued,
+            result.overall_scores,
+            result.dam,
+            files,
+            recent=result.recent_scores,
+            outlook=result.outlook,
+            record=_record_text(result),
         ),
     )
+
+
+def _record_text(result: ForecastResult) -> str:
+    """The line on the record of a forecast."""
+    record = result.record
+    if record is None:
+        return result.not_recorded
+    kind = ", retrospective" if record.retrospective else f", replaces {record.replaces}" if record.replaces else ""
+    return f"Record: {record.id}{kind}, hash {record.hash}"

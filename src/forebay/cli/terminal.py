@@ -113,13 +113,16 @@ def print_forecast(  # noqa: PLR0913  # the parts of a forecast
     *,
     recent: pl.DataFrame | None = None,
     outlook: Outlook | None = None,
+    record: str = "",
 ) -> None:
-    """Print a forecast, its outlook and explanation, the scores, its limitations, and the path of the report.
+    """Print a forecast, its outlook and explanation, the scores, its limitations, its record and its report.
 
     Parameters
     ----------
     recent
         `tables.RECENT_SCORES`.
+    record
+        The line on the record of the forecast.
     """
     unit = dam.target.unit
     level_age, start = issued.level_age_days, f"from {issued.init_date}"
@@ -144,6 +147,8 @@ def print_forecast(  # noqa: PLR0913  # the parts of a forecast
         line(text)
     for sentence in (*issued.outside_experience, *issued.forcings, *issued.limitations):
         line(f"  · {sentence}")
+    if record:
+        line(record)
     report = next((path for path in files if path.name == "report.html"), None)
     if report:
         line(f"Report: {report}")

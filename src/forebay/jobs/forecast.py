@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.archive.latency import latency_note
 from forebay.charts.report_tables import Report
 from forebay.days.labels import gauge_labels
-from forebay.errors import DataError
+from forebay.errors import DataError, ForebayError, ReadOnlyError
 from forebay.features.samples import make_samples
 from forebay.features.substitutes import with_substitutes
 from forebay.files import write_all
@@ -30,9 +31,10 @@ from forebay.jobs.arguments import as_dam, current_settings, local_execution, op
 from forebay.jobs.datasets import forecast_dataset, write_netcdf
 from forebay.jobs.forecast_value import value_of_forecasts
 from forebay.jobs.observations import fetch_now, warn_of_errors
+from forebay.jobs.record import RecordReference, recorded_forecasts, store_forecast
 from forebay.jobs.results import Result
 from forebay.jobs.stored_tables import readable_tables, write_parquet
-from forebay.log import add_counts, log_fields, step
+from forebay.log import add_counts, log_fields, step, write
 from forebay.screen.flags import daily_known_on
 from forebay.tables import DEFAULT_MODEL, FORECASTS, STORAGE_FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
@@ -69,6 +71,10 @@ class ForecastResult(Result):
         How hindcasts run; that of the value of forecasts runs when it is asked for.
     recorded
         `tables.FORECASTS` that were issued before, one forecast per init date; empty without records.
+    record
+        The record of the forecast in the archive; None if it is not recorded.
+    not_recorded
+        Why it is not recorded, a sentence; empty if it is.
     """
 
     dam: Dam
@@ -78,6 +84,8 @@ class ForecastResult(Result):
     fetch_table: pl.DataFrame = field(default_factory=FETCHES.empty)
     execution: Execution = SEQUENTIAL
     recorded: pl.DataFrame = field(default_factory=FORECASTS.empty)
+    record: RecordReference | None = None
+    not_recorded: str = ""
 
     @cached_property
     def forecast_value(self) -> pl.DataFrame:
@@ -173,6 +181,9 @@ def forecast(
 ) -> ForecastResult:
     """Forecast of a dam: fetch its gauges, hindcast, score and forecast from the newest observations.
 
+    The forecast is stored in the archive before it is returned (`result.record`). In an archive that can be read only,
+    it is not, and `result.not_recorded` has the reason.
+
     Parameters
     ----------
     dam
@@ -193,6 +204,8 @@ def forecast(
     ------
     SourceError, DataError, ConfigError, ModelError
         If a forecast is not possible; the message states what to do.
+    ForebayError
+        If the forecast cannot be stored.
     """
     settings = settings or current_settings()
     dam = as_dam(dam, settings)
@@ -204,8 +217,47 @@ def forecast(
         if report is not None:
             warn_of_errors(report)
         result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
-    issued = replace(result.issued, is_requested=init_date is not None)
-    return replace(result, issued=issued)
+        result = replace(result, issued=replace(result.issued, is_requested=init_date is not None))
+        with open_store(archive, settings, create=False, progress=progress) as store:
+            return store_result(result, store, settings)
+
+
+def store_result(result: ForecastResult, store: Archive, settings: Settings) -> ForecastResult:
+    """The result with its record, which is stored now; or with the sentence that the archive can be read only.
+
+    Raises
+    ------
+    ForebayError
+        If it cannot be stored for another reason: the message says that it is not shown.
+    """
+    flags = result.verification.samples.newest_flags
+    try:
+        record = store_forecast(
+            store,
+            result.dam,
+            result.daily_tables,
+            result.issued,
+            flags,
+            clock_fault=settings.clock_fault,
+            probabilities=result.outlook.probabilities,
+        )
+    except ReadOnlyError as error:
+        return replace(result, not_recorded=f"This forecast is not recorded: {error}.")
+    except ForebayError as error:
+        sentence = f"the forecast of {result.dam.name} is not shown, because it could not be recorded: {error}"
+        raise type(error)(sentence) from error
+    return replace(result, record=record, recorded=_earlier_records(result, store))
+
+
+def _earlier_records(result: ForecastResult, store: Archive) -> pl.DataFrame:
+    """`tables.FORECASTS` of the issued forecasts that the last 365 days score; empty if a record was changed."""
+    since = result.issued.init_date - timedelta(days=RECENT_DAYS + max(result.dam.hindcast.leads))
+    try:
+        return FORECASTS.check(recorded_forecasts(store, result.dam.id, since))
+    except DataError as error:  # the forecast of today does not depend on it
+        sentence = f"issued forecasts are not scored: {error}; check them with forebay record verify {result.dam.id}"
+        write(logging.WARNING, "record", {}, sentence)
+        return FORECASTS.empty()
 
 
 def forecast_dam(

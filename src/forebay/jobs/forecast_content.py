@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,5 +36,7 @@ def forecast_content(result: ForecastResult, files: Sequence[Path]) -> dict[str,
         "explanation": issued.explanation.to_dicts(),
         "last_365_days": result.recent_scores.to_dicts(),
         "scores": result.overall_scores.to_dicts(),
+        "record": None if result.record is None else asdict(result.record),
+        "not_recorded": result.not_recorded or None,
         "files": [str(path) for path in files],
     }
