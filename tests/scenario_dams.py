@@ -20,7 +20,7 @@ RECORD_RAIN_DAY = 735
 """Day with the most rain, after the last fit on 1 January 2020."""
 ML_PER_M = 5000.0
 """Volume per metre of the dam with a storage curve."""
-FULL = 100.0
+FULL = 98.0
 BASE = 99.0
 """Level to which the lake returns without rain."""
 CURVE = {"level_unit": "m", "storage_unit": "ML", "points": [(60.0, 0.0), (140.0, 80 * ML_PER_M)]}
@@ -33,7 +33,7 @@ def with_leads(dam: Dam) -> Dam:
 
 RAIN_DAM = with_leads(
     synthetic.small_dam(
-        synthetic.rain_gauge(), full_supply=FULL, thresholds=[{"name": "Jetty", "level": {"value": 99.5}}]
+        synthetic.rain_gauge(), full_supply=FULL, thresholds=[{"name": "Jetty", "level": {"value": 97.5}}]
     )
 )
 RELEASE_DAM = with_leads(

@@ -34,6 +34,7 @@ from forebay.verify.known_rain import KnownRain, known_rain_hindcast
 from tests import synthetic
 from tests.scenario_dams import (
     DAYS,
+    FULL,
     LEADS,
     ML_PER_M,
     NO_VOLUME_DAM,
@@ -65,7 +66,7 @@ def test_more_rain_never_gives_a_lower_level(first: list[float], more: list[floa
     answers = day.answer([less, much])
     assert never_falls(answers.quantiles[0], answers.quantiles[1])
     assert never_falls(answers.paths[0], answers.paths[1])
-    for level in (day.level - 0.5, day.level + 0.1, 100.0):
+    for level in (day.level - 0.5, day.level + 0.1, FULL):
         for shares in answers.probabilities(np.full(len(LEADS), level)):
             assert never_falls(shares[0], shares[1])
 
@@ -119,7 +120,7 @@ def hindcast_of(dam: Dam, frame: pl.DataFrame, *, planned_release: bool = False)
     return known_rain_hindcast(samples, scenario_dam, planned_release=planned_release)
 
 
-@pytest.mark.parametrize("end", [END, 730, 640])
+@pytest.mark.parametrize("end", [END, 738, 640])
 def test_the_observed_rain_gives_the_hindcast_of_a_longer_record(end: int) -> None:
     """No later value changes an answer, and an answer is a row of the hindcast that shows its accuracy."""
     day = model_of(RAIN_DAM, end).day
