@@ -58,8 +58,9 @@ are not part of the project.
 - *n*: scored days (window `all`; Warragamba: T10). *left out*: days after which a level is missing and none was full.
 - *happened*: share of the days after which full supply was reached within 7 days. *events*: groups of such days more
   than 10 days apart. With fewer than 10 events no skill is claimed, and the number is in brackets.
-- *frequency*, *logistic*: Brier skill against the frequency so far, and against a logistic regression on the logarithm
-  of the distance to full supply and the last change, both refitted each 1 January; with the 90% band of 60-day blocks.
+- *frequency*: Brier skill against the frequency so far, refitted each 1 January, with the 90% band of 60-day blocks.
+- *logistic*: the same against a logistic regression on the logarithm of the distance to full supply and the last
+  change.
 - *single days*: Brier skill against the frequency, of the largest probability of the seven days.
 - *near*: the same against the frequency, within {near} margins of full supply (1 m at Warragamba).
 - *tw CRPS*: skill of the threshold-weighted CRPS of the week's highest level against the paths of `damped_change`, with

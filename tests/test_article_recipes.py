@@ -214,6 +214,47 @@ def test_the_last_change_is_scored_with_the_label_of_today_and_with_that_of_the_
     assert (fault.published, fault.corrected) == (pytest.approx((0.15,)), pytest.approx((0.15,)))
 
 
+def test_the_fault_of_zeros_counts_the_days_on_which_a_driver_is_unavailable() -> None:
+    """60 days, rain unavailable on each seventh; errors of 0.5 m as published and 0.25 m without these days."""
+    random = np.random.default_rng(2)
+    codes = [201 if k % 7 == 0 else 4 for k in range(60)]
+    values = SimpleNamespace(level=level(random.normal(0, 0.1, 60).tolist()), drivers=drivers([5.0] * 60, codes))
+    (trial,) = seed_trials(PYTHON, recipe_rows(PYTHON, values.level, values.drivers), 1)
+    (complete,) = faults._same_split(faults._NO_ZEROS, values, trial, 1)  # type: ignore[arg-type]  # a small record
+    nets = [trained(part, part.rows.target() + error) for part, error in ((trial, 0.5), (complete, 0.25))]
+    fault = faults._zeros(nets[:1], nets[1:])
+    days = trial.rows.table["date"].to_list()
+    with_zero = {day for day in days if (day - FIRST).days % 7 == 0}
+    tested = set(trial.rows.table["date"].gather(trial.split.test))
+    assert 0 < len(with_zero & tested) < len(tested)
+    assert fault.values == {
+        "days": len(tested - with_zero), "with_zero": len(with_zero), "rows": len(days),
+        "test_with_zero": len(with_zero & tested), "published_with_zero": pytest.approx(0.5),
+    }  # fmt: skip
+    assert (fault.published, fault.corrected) == (pytest.approx((0.5,)), pytest.approx((0.25,)))
+
+
+def test_the_median_of_the_training_rows_is_scored_on_the_test_rows() -> None:
+    parts = seed_trials(ELIXIR, random_rows(ELIXIR), 2)
+    nets = [trained(trial, (k + 1) * trial.rows.target()) for k, trial in enumerate(parts)]
+    fault = faults._separate_shuffles(nets, nets[:1], nets[1:])
+    target = parts[0].rows.target()
+    errors = [np.abs(np.median(target[t.split.train]) - target[t.split.test]).mean() for t in parts]
+    spreads = [(k + 1) * target[t.split.test].std() for k, t in enumerate(parts)]
+    assert fault.values["median"] == pytest.approx(np.mean(errors))
+    assert fault.values["spread"] == pytest.approx(np.mean(spreads))
+    assert (fault.values["paired_spread"], fault.values["normalised_spread"]) == pytest.approx(tuple(spreads))
+    assert fault.values["paired"] == 0.0, "these predictions equal the changes"
+
+
+@pytest.mark.parametrize("code", [201, 255])
+def test_the_forecast_starts_from_the_last_available_level(code: int) -> None:
+    values = level([1.0, 1.1, 1.2, 1.3], [4, 4, code, 4]).with_columns(pl.when(pl.col("v") < 1.3).then("v"))
+    assert gauges.last_day(values) == FIRST + timedelta(days=1)
+    with pytest.raises(DataError, match="no level reading is available"):
+        gauges.last_day(values.with_columns(q=pl.lit(code)))
+
+
 def test_a_reading_belongs_to_its_local_day_and_a_day_without_one_is_missing() -> None:
     dam = load_dam("warragamba")
     starts = [datetime(2020, 1, day, 14, tzinfo=UTC) for day in (1, 2, 4)]  # 00:00 on 2, 3 and 5 January

@@ -12,7 +12,7 @@ import pytest
 import vl_convert
 
 from forebay.charts.coverage import coverage_chart
-from forebay.charts.diagnostics import diagnostic_figures
+from forebay.charts.diagnostics import diagnostic_figures, rolling_coverage_chart
 from forebay.charts.figures import Figure
 from forebay.charts.forecast import INTERVAL_80, INTERVAL_90, MEDIAN, OBSERVED, OBSERVED_LATER
 from forebay.charts.forecast_tables import DAY
@@ -281,3 +281,118 @@ def test_only_the_default_has_a_solid_line() -> None:
     scale = encoding["strokeDash"]["scale"]
     assert scale["domain"] == encoding["color"]["scale"]["domain"] == [name.replace("_", " ") for name in models]
     assert [dash == [1, 0] for dash in scale["range"]] == [name == "default" for name in models]
+
+
+LEVEL = "reservoir level (daily mean), m"
+BAND_TIPS = ("date: day", "lead_time: lead time, days", *(f"q{round(100 * q):02}: quantile {q:.2f}" for q in QUANTILES))
+LAYERS: list[tuple[str, int, dict[str, str], tuple[str, ...]]] = [
+    ("forecast", 0, {"x": "date", "y": f"q05: {LEVEL}", "y2": "q95", "color": "series"}, ()),
+    ("forecast", 2, {"x": "date", "y": f"q50: {LEVEL}", "color": "series"}, BAND_TIPS),
+    ("forecast", 3, {"x": "date", "y": f"level: {LEVEL}", "color": "series"}, ("date: day", "level: observed")),
+    ("forecast", 4, {"x": "date", "y": f"value: {LEVEL}", "color": "series"}, ()),
+    ("largest_rise", 4, {"x": "date", "y": f"level: {LEVEL}", "color": "series"}, ("date: day", "level: observed")),
+    ("explanation", 0, {"x": "contribution: contribution, m", "y": "label", "color": "series"},
+     ("label", "contribution", "words")),
+    ("scores", 0, {"x": "lead_time: lead time, days", "y": f"mae: MAE, {LEVEL}", "color": "model",
+                   "strokeDash": "model"}, ("model", "lead_time: lead time, days", "mae", "n")),
+    ("reliability", 0, {"x": "quantile: forecast probability", "y": "observed: observed frequency", "color": "regime"},
+     ("regime", "quantile", "observed", "n")),
+    ("pit_histogram", 0, {"x": "bin: between the quantiles", "xOffset": "regime", "color": "regime",
+                          "y": "ratio: observed / expected frequency"}, ("regime", "bin", "ratio", "observed", "n")),
+    ("rolling_coverage", 0, {"x": "init_date", "y": "coverage_90: share inside 90%, last 365 days",
+                             "color": "lead: lead time"}, ("init_date", "lead", "coverage_90", "n")),
+    ("peaks", 0, {"x": "observed: observed change, m", "y": "q05: forecast change, m", "y2": "q95"}, ()),
+    ("peaks", 1, {"x": "observed: observed change, m", "y": "q50"}, ("init_date", "observed", "q05", "q50", "q95")),
+    *(("coverage", layer, {"x": "start", "x2": "end", "y": "gauge", "color": "state: readings",
+                           "stroke": "state: readings"},
+       ("gauge", "state", "start: from", "end: until before", "days")) for layer in (0, 1)),
+]  # fmt: skip
+"""Chart, number of a layer, and what it shows: channel → column and title, and the columns of the tooltip."""
+
+
+@pytest.mark.parametrize(("name", "number", "channels", "tips"), LAYERS)
+def test_a_layer_shows_its_columns_with_their_titles(
+    name: str, number: int, channels: dict[str, str], tips: tuple[str, ...]
+) -> None:
+    def text(encoding: Spec) -> str:
+        column = str(encoding.get("field") or encoding["shorthand"].partition(":")[0])
+        return f"{column}: {encoding['title']}" if encoding.get("title") else column
+
+    for spec in figures()[name].page_specs():
+        encoding = dict(spec.get("layer", [spec])[number]["encoding"])
+        assert tuple(text(tip) for tip in encoding.pop("tooltip", [])) == tips
+        assert {channel: text(value) for channel, value in encoding.items()} == channels
+
+
+def test_the_numbers_of_a_panel_are_those_of_its_lead_time() -> None:
+    """Every row of the diagnostics' tables at a lead time is drawn once, in the panel of that lead time."""
+    diagnostics = report().diagnostics
+    assert diagnostics is not None
+    for name, key in (("reliability", "observed"), ("pit_histogram", "observed"), ("peaks", "q50")):
+        table: pl.DataFrame = getattr(diagnostics, name)
+        for lead, spec in zip((1, 3, 7), figures()[name].page_specs(), strict=True):
+            assert spec["title"] == f"SIMULATED · lead time {lead} day{'s' if lead > 1 else ''}"
+            layer = next(part for part in spec["layer"] if part["mark"]["type"] in ("line", "bar", "circle"))
+            drawn = [row[key] for row in rows_of(spec, layer)]
+            assert sorted(drawn) == pytest.approx(sorted(table.filter(lead_time=lead)[key]), abs=1e-4)
+
+
+def test_the_rolling_coverage_has_a_point_per_week_and_lead_time() -> None:
+    diagnostics = report().diagnostics
+    assert diagnostics is not None
+    spec = figures()["rolling_coverage"].page_specs()[0]
+    drawn = rows_of(spec, spec["layer"][0])
+    for lead in (1, 3, 7):
+        rows = diagnostics.rolling_coverage.filter(lead_time=lead).sort("init_date")[::7]
+        points = [(str(row["init_date"])[:10], row["coverage_90"]) for row in drawn if row["lead"] == f"{lead} d"]
+        assert points == [(str(day), pytest.approx(share, abs=1e-4)) for day, share in
+                          rows.select("init_date", "coverage_90").iter_rows()]  # fmt: skip
+    assert len(drawn) == sum(len(diagnostics.rolling_coverage.filter(lead_time=lead)[::7]) for lead in (1, 3, 7))
+
+
+@pytest.mark.parametrize(("days", "format_of_axis"), [(1095, "%Y-%m-%d"), (1096, "%Y")])
+def test_a_record_of_more_than_three_years_has_years_at_its_axis(days: int, format_of_axis: str) -> None:
+    first = date(2015, 1, 1)
+    rows = pl.DataFrame({"init_date": [first, first + days * DAY], "lead_time": [1, 1], "n": [9, 9]}).with_columns(
+        coverage_90=0.9
+    )
+    chart = rolling_coverage_chart(pl.concat([rows.head(1)] * 7 + [rows.tail(1)]), HEADING)
+    assert chart is not None
+    assert chart.to_dict()["layer"][0]["encoding"]["x"]["axis"]["format"] == format_of_axis
+
+
+def test_the_chart_of_coverage_draws_every_spell_once_and_the_flagged_ones_on_top() -> None:
+    spells, _ = report().coverage
+    spec = figures()["coverage"].page_specs()[0]
+    below, above = (rows_of(spec, layer) for layer in spec["layer"])
+    assert {row["state"] for row in below} == {"good"}
+    assert "good" not in {row["state"] for row in above}
+    drawn = {(row["gauge"], row["state"], str(row["start"])[:10], str(row["end"])[:10]) for row in [*below, *above]}
+    assert drawn == {(*row[:2], *map(str, row[2:])) for row in spells.drop("days").iter_rows()}
+    assert len(below) + len(above) == len(spells)
+    assert [layer["mark"]["strokeWidth"] for layer in spec["layer"]] == [0.0, 0.7]
+    gauges = spec["layer"][0]["encoding"]["y"]
+    assert gauges["sort"] == gauges["scale"]["domain"] == ["The lake", "Rainfall 1", "Rainfall 2", "A creek"]
+
+
+def test_the_chart_of_the_forecast_begins_with_sixty_days_of_levels_and_lines() -> None:
+    spec = figures()["forecast"].page_specs()[0]
+    (span,) = (param for param in spec["params"] if param["name"] == "span")
+    assert span["value"] == 60
+    within = {"filter": "datum.age <= span"}
+    filtered = [layer for layer in spec["layer"] if within in layer.get("transform", [])]
+    assert [layer["mark"]["type"] for layer in filtered] == ["line", "line", "point"], "levels, lines and tooltips"
+    for layer in filtered:
+        rows = rows_of(spec, layer)
+        ages = {str(row["date"])[:10]: row["age"] for row in rows}
+        assert ages[str(report().forecast.init_date - 60 * DAY)] == 60
+        assert ages[str(report().forecast.init_date)] == 0
+    assert spec["title"].endswith(f"forecast from the end of {report().forecast.init_date}, with recent observations")
+
+
+def test_levels_after_the_init_date_are_a_series_of_their_own() -> None:
+    later = pl.DataFrame({"date": [report().forecast.init_date + DAY], "level": [100.4]})
+    spec = report_figures(replace(report(), later_levels=later))["forecast"].page_specs()[0]
+    assert [row["level"] for row in rows_of(spec, layer_of(spec, OBSERVED_LATER))] == [100.4]
+    assert OBSERVED_LATER in dict(legend_entries(spec))
+    assert OBSERVED_LATER not in dict(figures()["forecast"].legend())

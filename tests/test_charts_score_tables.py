@@ -33,6 +33,9 @@ def test_a_model_that_equals_the_default_is_listed_once(lake: Dam) -> None:
     errors = errors_by_lead(scores, "all", "all")
     assert errors["model"].unique(maintain_order=True).to_list() == list(synthetic.MODELS[:5])
     assert errors["lead_time"].to_list() == list(synthetic.LEADS) * 5
+    of_huber = (pl.col("model") == "huber") & (pl.col("lead_time") == 5)
+    almost = scores.with_columns(value=pl.when(of_huber).then(pl.col("value") + 1e-6).otherwise("value"))
+    assert models_equal_to_default(almost) == [], "equal at every lead time but one"
 
 
 def test_a_window_with_the_days_of_another_is_left_out(lake: Dam) -> None:

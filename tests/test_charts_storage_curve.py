@@ -1,5 +1,6 @@
 """`forebay.charts.storage_curve`: pairs, curves and differences in one figure."""
 
+import io
 from datetime import timedelta
 
 import polars as pl
@@ -50,3 +51,32 @@ def test_the_figure_can_be_drawn(days: int) -> None:
     assert "storage, ML" in picture.svg
     assert ("storage of pair − curve, ML" in picture.svg) == bool(days)
     assert pl.Series([picture.svg]).str.contains("dam file").all()
+
+
+def test_differences_are_drawn_by_level_and_by_day_side_by_side() -> None:
+    """Every pair is a point of the curve; those that are left out or beyond it have no difference."""
+    dam = dam_with(curve_of())
+    residuals = compare_with_curves(simulated_pairs(100), dam)
+    out = residuals["date"][3]
+    residuals = residuals.with_columns(residual=pl.when(pl.col("date") != residuals["date"][5]).then("residual"))
+    figure = storage_curve_figure(dam, {"dam file": POINTS}, residuals, units=UNITS, left_out=[out])
+    curve, differences = (panel.to_dict() for panel in figure.panels)
+    assert differences["columns"] == 2
+    by_level, by_day = (panel["layer"] for panel in differences["concat"])
+    for _, points in (by_level, by_day):
+        rows = pl.read_csv(io.StringIO(differences["datasets"][points["data"]["name"]]), try_parse_dates=True)
+        used = residuals.drop_nulls("residual").filter(pl.col("date") != out)
+        assert rows["residual"].to_list() == pytest.approx(used["residual"].to_list())
+        assert rows["date"].dt.date().to_list() == used["date"].to_list()
+        assert points["encoding"]["y"]["field"] == "residual"
+    assert [points["encoding"]["x"]["field"] for _, points in (by_level, by_day)] == ["level", "date"]
+    (rule, _), (points, line) = by_level, curve["layer"]
+    assert differences["datasets"][rule["data"]["name"]] == [{"target": 0.0}]
+    shown = pl.read_csv(io.StringIO(curve["datasets"][points["data"]["name"]]))
+    assert shown.select("level", "storage").rows() == residuals.select("level", "storage").rows()
+    drawn = pl.read_csv(io.StringIO(curve["datasets"][line["data"]["name"]]))
+    assert drawn.select("level", "storage").rows() == list(POINTS)
+    for layer in (points, line):
+        encoding = layer["encoding"]
+        assert (encoding["x"]["field"], encoding["x"]["title"]) == ("level", "level, m")
+        assert (encoding["y"]["field"], encoding["y"]["title"]) == ("storage", "storage, ML")

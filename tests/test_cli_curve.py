@@ -118,6 +118,25 @@ def test_a_level_and_a_storage_are_converted_or_refused_beyond_the_curve() -> No
     )
 
 
+def test_the_newest_curve_converts() -> None:
+    newer = CURVE.replace("2011", "2019").replace("500.0", "400.0").replace("points", "valid_from = 2018-06-01\npoints")
+    older = CURVE.replace("points", "valid_from = 2017-01-01\npoints")
+    for curves in (older + newer, newer + older):
+        content = forebay("curve", write_lake(curves), "--level", "95", "--json").json
+        assert content["conversions"] == [{"level": 95.0, "storage": 400.0}]
+
+
+def test_the_lines_for_the_dam_file_have_the_path_from_its_folder(tmp_path: Path) -> None:
+    path = Path(write_lake())
+    folder = tmp_path / "dams"
+    folder.mkdir()
+    text = path.read_text().replace('"small.csv"', f'"{tmp_path / "small.csv"}"')
+    (folder / "lake.toml").write_text(text)
+    assert forebay("fetch", folder / "lake.toml").code == 0
+    toml = forebay("curve", folder / "lake.toml", "-o", "out/lake.csv", "--json").json["fit"]["toml"]
+    assert 'path = "../out/lake.csv"' in toml
+
+
 def test_a_dam_without_storage_gauge_shows_its_curve_and_cannot_be_fitted() -> None:
     path = write_lake(CURVE, dam=small_dam())
     content = forebay("curve", path, "--json").json

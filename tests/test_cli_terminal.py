@@ -77,7 +77,8 @@ def test_numbers_are_not_folded_in_a_narrow_terminal(
 
 def test_a_fetch_has_columns_for_counts_that_are_not_0(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"gauge": "reservoir_level", "rows": 5, "revised": 0, "withdrawn": 2, "age": 1}
-    row |= {"error": "a long text", "note": None}
+    row |= {"error": "a long text", "note": None, "latency_h": 6.0, "fetches": 0}
+    row |= {"learned_least_h": None, "learned_most_h": None}
     terminal.print_fetch(DAM, [row])
     out = capsys.readouterr().out
     assert "withdrawn" in out

@@ -89,6 +89,7 @@ def test_layouts_are_read(text: str, layout: dict[str, object]) -> None:
         ({"day_start": "09:00", "stamp": "end"}, "2020-01-01 09:00"),
         ({"stamp": "end"}, "2020-01-01 00:00"),
         ({"reading": "instantaneous", "reading_at": "08:00"}, "2020-01-02 08:00"),
+        ({"reading": "instantaneous", "reading_at": "08:00", "stamp": "end"}, "2020-01-02 08:00"),
     ],
 )
 def test_stamp_day_start_and_hour_of_reading_determine_the_instant(gauge: dict[str, object], start: str) -> None:

@@ -543,15 +543,16 @@ def test_computed_inflow_is_left_out(is_next_day: bool, tmp_path: Path) -> None:
     assert dam.target_gauge.stamp == ("end" if is_next_day else "start")
 
 
-def test_measured_inflow_stays(tmp_path: Path) -> None:
-    """An inflow with errors of its own is a driver."""
+@pytest.mark.parametrize(("name", "roles"), [("inflow_ML", ["target", "inflow"]), ("net_inflow_ML", ["target"])])
+def test_measured_inflow_stays(name: str, roles: list[str], tmp_path: Path) -> None:
+    """An inflow with errors of its own is a driver; one that is computed by its name is none."""
     numbers = random.Random(3)
     storage = [300_000.0]
     for _ in range(120):
         storage.append(storage[-1] + numbers.gauss(0, 900))
-    rows = ["date,storage_ML,inflow_ML"]
+    rows = [f"date,storage_ML,{name}"]
     for n in range(1, 121):
         inflow = storage[n] - storage[n - 1] + numbers.gauss(0, 200)
         rows.append(f"{date(2024, 1, 1) + timedelta(days=n)},{storage[n]:.1f},{inflow:.1f}")
     dam = dam_of(draft_from(tmp_path, {"level.csv": "\n".join(rows)}), tmp_path)
-    assert [gauge.role for gauge in dam.gauges] == ["target", "inflow"]
+    assert [gauge.role for gauge in dam.gauges] == roles

@@ -467,6 +467,15 @@ def test_runs_join_consecutive_days() -> None:
     assert table["value"][0] == pytest.approx(table["expected"][0] - 4.0, abs=0.1)
 
 
+def test_runs_of_all_reasons_are_in_order_of_gauge_and_first_day() -> None:
+    marks = [("b", 1, "jump"), ("a", 9, "jump"), ("a", 2, "spike"), ("a", 5, "range")]
+    rows = [(gauge, day_of(day), reason, day_of(day), None, 1.0, None) for gauge, day, reason in marks]
+    table = flag_runs(pl.DataFrame(rows, schema=FLAGS.columns, orient="row"))
+    assert table.select("gauge", "from", "reason").rows() == [
+        ("a", day_of(2), "spike"), ("a", day_of(5), "range"), ("a", day_of(9), "jump"), ("b", day_of(1), "jump"),
+    ]  # fmt: skip
+
+
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["a", "b"]), st.booleans()), unique_by=lambda x: x[:2]))
 def test_a_run_ends_before_a_pause_of_three_days(marks: list[tuple[int, str, bool]]) -> None:
     flags = FLAGS.check(

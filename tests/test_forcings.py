@@ -352,6 +352,20 @@ def test_an_issue_used_a_day_too_early_is_caught(monkeypatch: pytest.MonkeyPatch
         check_no_look_ahead(410, 1)
 
 
+def test_without_a_gauge_perfect_forecasts_have_the_value_that_was_known_last() -> None:
+    """The run of day 0 was stored a second time with other values after the run of day 1."""
+    table = pl.concat([
+        issued(("outlook", noon(1), 2, 7.0), ("outlook", noon(1), 3, None), ("outlook", noon(0), 2, 5.0)),
+        issued(("outlook", noon(0), 3, 6.0), ("outlook", noon(0), 1, 4.0), latency_h=36),
+    ])  # fmt: skip
+    newest = synthetic.daily_frame(dam := small_dam(forcings=[RAIN]), {"reservoir_level": [1.0] * 4})
+    perfect = forcings.perfect_forecasts(table, newest, dam)
+    assert perfect.drop("value").equals(table.drop("value"))
+    assert perfect["value"].to_list() == [7.0, None, 7.0, 6.0, 4.0]
+    late = issued(("outlook", noon(0), 2, 8.0), latency_h=36)
+    assert forcings.perfect_forecasts(pl.concat([table, late]), newest, dam)["value"][0] == 8.0
+
+
 def test_perfect_forecasts_are_a_leak_and_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     make_samples = samples.make_samples
 

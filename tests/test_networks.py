@@ -29,6 +29,15 @@ def make_fit(seed: int = 0, epochs: int = 20, **training: object) -> Fit:
     return Fit(net(8), replace(Training(epochs=epochs, batch=32), **training), fitted, validating, seed=seed)  # type: ignore[arg-type]  # fields by name
 
 
+@pytest.mark.parametrize(("count", "share", "fitted"), [(10, 0.25, 7), (3774, 0.2, 3019), (7, 0.5, 3)])
+def test_the_validation_rows_are_cut_where_keras_cuts_them(count: int, share: float, fitted: int) -> None:
+    """At the floor of n · (1 − share)."""
+    rows = networks.arrays(rain_table(count), inputs=INPUTS, target="change")
+    first, rest = networks.split_validation(rows, share)
+    assert (len(first), len(rest)) == (fitted, count - fitted)
+    assert [*first.target, *rest.target] == rows.target.tolist()
+
+
 def needs(backend: str) -> None:
     """Skip the test if the backend is not installed; a failure in CI."""
     try:

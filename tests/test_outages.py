@@ -14,6 +14,7 @@ from forebay.features.outages import (
     days_since,
     drivers_age,
     hidden_values,
+    outages_of,
 )
 from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS
@@ -40,6 +41,16 @@ def test_a_missing_level_continues_with_its_damped_last_change() -> None:
     assert inputs["start_level"].to_list() == pytest.approx([1.0, 1.0, 1.1, 1.1, 1.1, 1.1])
     assert inputs["level_age"].to_list() == [0, 0, 0, 1, 2, 3]
     assert inputs["last_change"].to_list()[3:] == pytest.approx([0.09, 0.081, 0.0729])
+
+
+def test_only_a_day_with_a_level_of_its_own_has_the_age_zero() -> None:
+    """Also where the record begins without a level."""
+    levels = [None, None, 1.0, 1.1, None]
+    extended = build_extended_inputs(daily_frame(BARE, {"reservoir_level": levels}), BARE)
+    own = np.array([np.nan, np.nan, 1.0, 1.1, np.nan])
+    outages = outages_of(extended, BARE, level=own, extended=extended)
+    assert outages.level_age.tolist() == [1, 1, 0, 0, 1]
+    np.testing.assert_array_equal(outages.start_level, [np.nan, np.nan, 1.0, 1.1, 1.1])
 
 
 def test_a_level_that_is_too_old_starts_no_forecast() -> None:

@@ -213,6 +213,9 @@ def test_the_title_of_a_fetch_counts_new_readings() -> None:
     rows = pl.DataFrame(counts, schema={name: FETCHES.columns[name] for name in counts})
     title = FetchResult(small_dam(), FetchReport(rows, {}, None)).title()
     assert title == "Small Dam (SIMULATED), 2 gauges, 4 new readings"
+    forecasts = {"id": "icon", "model": "icon_global", "points": "0.5,0.5"}
+    with_weather = FetchResult(small_dam(weather=[forecasts]), FetchReport(rows, {}, None)).title()
+    assert with_weather == "Small Dam (SIMULATED), 1 gauge, 3 new readings", "values of forecasts are no readings"
 
 
 def test_a_report_is_one_file(forecast: ForecastResult, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from importlib import resources
+from typing import cast
 
 import altair as alt
 import polars as pl
@@ -12,6 +13,7 @@ from jinja2 import ChoiceLoader, DictLoader
 from forebay.charts.figures import Figure
 from forebay.charts.registry import REPORT_CHARTS, report_figures
 from forebay.charts.report_tables import Report
+from forebay.report import scores
 from forebay.report.environment import environment
 from forebay.report.head import build_head
 from forebay.report.sections import SECTIONS, Section
@@ -86,6 +88,20 @@ def test_a_dam_without_the_usual_lead_times_has_every_table_and_figure() -> None
     assert {"2 days", "4 days", "5 days"} <= set(section_rows("largest_rise", rare)[1])
     head = template_text("head.html", rare, build_head(rare))
     assert all(f"in {lead} days" in head for lead in (2, 4, 5)) and "in 6 days" not in head
+
+
+def test_the_scores_are_listed_by_period_by_kind_of_day_and_by_year() -> None:
+    """Each group once, with all days among the periods only."""
+    report = example_report()
+    values = cast(dict[str, list[dict[str, object]]], scores.build(report))
+    tables = ("by_window", "by_regime", "by_year")
+    groups = {name: [row["group"] for row in values[name] if row["first"]] for name in tables}
+    assert groups == {"by_window": ["all", "last20", "T1"], "by_regime": ["wet"], "by_year": ["y2020"]}
+    for name, names in groups.items():
+        assert [row["lead_time"] for row in values[name]] == [1, 3, 7] * len(names)
+    calm = replace(report, scores=report.scores.filter(pl.col("regime") == "all"))
+    assert "By kind of day" in section_text("scores", report)
+    assert "By kind of day" not in section_text("scores", calm)
 
 
 def test_a_toy_section_appears_with_its_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from forebay.dams.dam_file import load_dam
@@ -252,6 +252,8 @@ def test_an_invalid_search_is_refused(arguments: tuple[Any, ...], message: str) 
         StationSearch(*arguments)
 
 
+@example(latitude=60.0, longitude=10.0, radius_km=1000.0, share=1.0, bearing=74.0)
+@example(latitude=-75.0, longitude=10.0, radius_km=500.0, share=1.0, bearing=107.0)
 @given(st.floats(-90, 90), st.floats(-180, 180), st.floats(0.1, MAX_RADIUS_KM), st.floats(0, 1), st.floats(0, 360))
 def test_the_circle_on_the_map_contains_the_circle_on_the_globe(
     latitude: float, longitude: float, radius_km: float, share: float, bearing: float

@@ -109,3 +109,19 @@ def test_one_station_may_have_several_series(archive: Archive) -> None:
     assert archive.append(pl.concat(both), MONDAY).new == 2
     assert archive.as_of([daily])["value"].to_list() == [1.0]
     assert archive.as_of([hourly])["value"].to_list() == [2.0]
+
+
+def test_a_reading_that_returns_to_its_file_is_new_again(archive: Archive) -> None:
+    """The counts of three fetches of a whole file: with two readings, with one, and with both."""
+    days = date(2024, 1, 1), date(2024, 1, 2)
+    both = readings(LEVEL, day_contents(days[0], [1.0, 2.0]))
+    counts = [
+        archive.append(incoming, MONDAY + timedelta(days=n), gauge=LEVEL, complete=(None, days[1]))
+        for n, incoming in enumerate((both, both.head(1), both.head(1), both), start=3)
+    ]
+    assert counts == [
+        AppendResult(rows=2, new=2, revised=0, unchanged=0),
+        AppendResult(rows=1, new=0, revised=0, unchanged=1, withdrawn=1),
+        AppendResult(rows=1, new=0, revised=0, unchanged=1, withdrawn=0),
+        AppendResult(rows=2, new=1, revised=0, unchanged=1),
+    ]

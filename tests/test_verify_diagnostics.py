@@ -10,6 +10,7 @@ import pytest
 from forebay.dams.dam import Dam
 from forebay.features.samples import Samples, make_samples
 from forebay.tables import QUANTILES
+from forebay.verify import diagnostics as diagnostics_module
 from forebay.verify.diagnostics import Diagnostics, diagnose
 from forebay.verify.scorecard import EVENT_GAP
 from tests import synthetic
@@ -97,6 +98,29 @@ def test_the_largest_miss_is_the_flood_and_is_listed_once(diagnostics: Diagnosti
     assert (days.diff().drop_nulls().dt.total_days() > EVENT_GAP).all()
     assert {"rain_lag0", "api", "last_change", "stream_level_creek", "flags"} <= set(misses.columns)
     assert misses["miss"].abs().is_sorted(descending=True)
+
+
+def test_of_two_misses_within_the_gap_the_larger_one_is_an_event_before_or_after_others() -> None:
+    sizes = {100: 9.0, 50: -8.0, 100 + EVENT_GAP: 7.0, 100 - EVENT_GAP: -6.5, 101 + EVENT_GAP: 6.0, 20: 5.0}
+    days = {day: FIRST_DAY + timedelta(days=day) for day in sorted(sizes)}
+    misses = pl.DataFrame({"init_date": list(days.values()), "miss": [sizes[day] for day in days]})
+    events = diagnostics_module._largest_by_event(misses)
+    assert events["init_date"].to_list() == [days[day] for day in (100, 50, 101 + EVENT_GAP, 20)]
+
+
+def test_the_rolling_coverage_of_a_lead_time_begins_a_year_after_its_own_first_forecast() -> None:
+    first = {1: 0, 7: 90}
+    parts = [
+        pl.DataFrame({"init_date": [FIRST_DAY + timedelta(days=n) for n in range(start, 600)]}).with_columns(
+            lead_time=lead, observed=pl.lit(0.0), q05=pl.lit(-1.0), q95=pl.lit(1.0)
+        )
+        for lead, start in first.items()
+    ]
+    rolling = diagnostics_module._rolling_coverage(pl.concat(parts))
+    for lead, start in first.items():
+        days = rolling.filter(lead_time=lead)
+        assert days["init_date"][0] == FIRST_DAY + timedelta(days=start + 364)
+        assert set(days["n"]) == {365}
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -175,6 +175,16 @@ def test_every_window_of_the_dam_file_is_scored(two_years: tuple[Samples, Dam, d
     assert set(scores["regime"]) == {"all", "y2018", "y2019"}
 
 
+def test_a_year_scores_its_own_days_of_the_window(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    samples, dam, changes = two_years
+    scores = scorecard.score(table_of(samples, dam, changes), samples, dam)
+    error = np.abs(changes["default"] - samples.change(samples.observed, 1))
+    for regime, days in (("y2018", slice(292, 365)), ("y2019", slice(365, 730))):
+        scored = error[days][np.isfinite(error[days])]
+        assert cell(scores, "mae", regime=regime)["n"] == len(scored)
+        assert cell(scores, "mae", regime=regime)["value"] == pytest.approx(scored.mean())
+
+
 def test_bands_contain_the_value_and_are_reproducible(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
     samples, dam, changes = two_years
     scores, repeated = (scorecard.score(table_of(samples, dam, changes), samples, dam) for _ in range(2))
@@ -280,6 +290,19 @@ def test_crps_and_shares_of_days_outside_experience(two_years: tuple[Samples, Da
     whole = scores.filter(pl.col("metric") == "crps", pl.col("window") == "all", pl.col("regime") == "all")
     assert whole.is_empty(), "only if every day has one"
     assert cell(scores, "outside_experience", window="W")["value"] == 0.5
+
+
+def test_the_skill_by_crps_is_against_the_best_reference(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
+    """A reference that lacks a CRPS on one of the days does not count."""
+    samples, dam, changes = two_years
+    models = ("default", "no_change", "last_change", "climatology")
+    sizes = dict(zip(models, (1.0, 4.0, 2.0, 1.5), strict=True))
+    crps = {name: {1: np.full(730, size)} for name, size in sizes.items()}
+    crps["climatology"][1][550] = np.nan
+    forecasts = table_of(samples, dam, dict.fromkeys(models, changes["default"]))
+    scores = scorecard.score(forecasts, samples, dam, daily_scores=scorecard.DailyScores(crps, {}))
+    skills = [cell(scores, "crps_skill_best", model=name, window="W")["value"] for name in models[:3]]
+    assert skills == [0.5, -1.0, 0.0]
 
 
 def test_the_last_window_begins_no_earlier_than_the_scores() -> None:

@@ -126,11 +126,18 @@ def read_record(
     if not from_files:
         days = pl.col("date").is_between(FIRST_DAY, LAST_DAY)
         level, drivers = level.filter(days), drivers.filter(days)
-    last = level.filter(~pl.col("q").is_in((201, 255)) & pl.col("v").is_not_null())["date"].max()
-    return Record(dam, level, drivers, read_daily_tables(dam, archive, now=now, init_date=_require_date(last)))
+    return Record(dam, level, drivers, read_daily_tables(dam, archive, now=now, init_date=last_day(level)))
 
 
-def _require_date(day: object) -> date:
+def last_day(level: pl.DataFrame) -> date:
+    """The last day with an available level, of `Record.level`.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    day = level.filter(~pl.col("q").is_in((201, 255)) & pl.col("v").is_not_null())["date"].max()
     if not isinstance(day, date):
         raise DataError("no level reading is available; give files or a period with available readings")
     return day

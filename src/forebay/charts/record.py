@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.encodings import DAY_FORMAT, day_axis, inline_rows
-from forebay.charts.screening import REASON_COLOURS, flagged_values, usable_series
+from forebay.charts.screening import REASON_COLOURS, flagged_values, usable_series, value_range
 from forebay.charts.style import INK, WIDTH
 from forebay.days.labels import display_unit, gauge_labels
 
@@ -27,6 +27,8 @@ _MAX_PANELS = 20
 
 def record_chart(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam) -> AnyChart:
     """A panel per gauge, the target first: daily values, shaded gaps, and flagged values in the colour of their reason.
+
+    Sentinels and values out of range are drawn at the edge of the panel: the axis covers the other values.
 
     Parameters
     ----------
@@ -76,8 +78,7 @@ def _panel(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, gauge: Gauge) -> 
         layers.insert(0, shade.encode(x=alt.X("first:T", axis=alt.Axis(format=DAY_FORMAT)), x2="last:T"))
     points = flagged_values(flags, gauge, dam)
     if not points.is_empty():
-        values = series["value"].drop_nulls().to_numpy()
-        points = points.with_columns(pl.col("value").clip(values.min(initial=0), values.max(initial=0)))
+        points = points.with_columns(pl.col("value").clip(*value_range(series["value"])))
         colours = {reason: REASON_COLOURS[reason] for reason in REASON_COLOURS if reason in set(points["reason"])}
         scale = alt.Scale(domain=list(colours), range=list(colours.values()))
         dots = alt.Chart(inline_rows(points)).mark_point(filled=True, size=30)

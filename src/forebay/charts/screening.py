@@ -42,7 +42,7 @@ def gauge_chart(daily: pl.DataFrame, flags: pl.DataFrame, dam: Dam, gauge: Gauge
 
     labels = gauge_labels(dam)
     series = usable_series(daily, flags, gauge, dam, digits=7)
-    low, high = _range(series["value"])
+    low, high = value_range(series["value"])
     flagged = flagged_values(flags, gauge, dam)
     points = flagged.with_columns(pl.col("value").alias("reading"), pl.col("value").clip(low, high))
     panels: list[AnyChart] = [_series_panel(series, points, f"{labels[gauge.column]}, {display_unit(gauge, dam)}")]
@@ -128,7 +128,8 @@ def _neighbours(gauge: Gauge, dam: Dam) -> Sequence[Gauge]:
     return in_turns[:MAX_NEIGHBOURS]
 
 
-def _range(values: pl.Series) -> tuple[float, float]:
+def value_range(values: pl.Series) -> tuple[float, float]:
+    """Lowest and highest value; 0 and 1 without a value."""
     valid = values.drop_nulls()
     if valid.is_empty():
         return 0.0, 1.0

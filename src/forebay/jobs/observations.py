@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
+from forebay.charts.formats import format_count
 from forebay.days.daily import daily_table
 from forebay.days.gauge_readings import gauge_readings
 from forebay.days.labels import gauge_labels
@@ -46,7 +47,8 @@ class FetchResult(Result):
     def title(self) -> str:
         """Dam, number of gauges and of new readings."""
         gauges = len(self.report.table) - len(self.dam.weather)  # a row per table of weather forecasts follows
-        return f"{self.dam.title}, {gauges} gauges, {self.report.table['new'].head(gauges).sum()} new readings"
+        new = int(self.report.table["new"].head(gauges).sum())
+        return f"{self.dam.title}, {format_count(gauges, 'gauge')}, {format_count(new, 'new reading')}"
 
 
 @dataclass(frozen=True, repr=False)
