@@ -16,9 +16,11 @@ from tests import synthetic
 
 DAYS = 800
 LEADS = (1, 2, 3)
+RECORD_RAIN_DAY = 735
+"""Day with the most rain, after the last fit on 1 January 2020."""
 ML_PER_M = 5000.0
 """Volume per metre of the dam with a storage curve."""
-FULL = 100.0
+FULL = 98.0
 BASE = 99.0
 """Level to which the lake returns without rain."""
 CURVE = {"level_unit": "m", "storage_unit": "ML", "points": [(60.0, 0.0), (140.0, 80 * ML_PER_M)]}
@@ -31,7 +33,7 @@ def with_leads(dam: Dam) -> Dam:
 
 RAIN_DAM = with_leads(
     synthetic.small_dam(
-        synthetic.rain_gauge(), full_supply=FULL, thresholds=[{"name": "Jetty", "level": {"value": 99.5}}]
+        synthetic.rain_gauge(), full_supply=FULL, thresholds=[{"name": "Jetty", "level": {"value": 97.5}}]
     )
 )
 RELEASE_DAM = with_leads(
@@ -45,10 +47,11 @@ def frame_of(dam: Dam, days: int = DAYS) -> pl.DataFrame:
     """The daily table: runoff by rain and wetness that recedes, and a release of 1, 2 or 3 m³/s for weeks."""
     rng = np.random.default_rng(4)
     rain = np.where(rng.random(days) < 0.25, rng.gamma(0.7, 14.0, days), 0.0)
+    rain[RECORD_RAIN_DAY] = 140.0
     release = np.repeat(rng.choice([1.0, 2.0, 3.0], days // 20 + 1), 20)[:days]
     level, api, flow = np.full(days, BASE), 0.0, 0.0
     for day in range(1, days):
-        flow = 0.5 * flow + 0.0008 * rain[day] * (1 + api / 50)
+        flow = 0.5 * flow + 0.0012 * rain[day] * (1 + api / 50)
         api = 0.9 * api + rain[day]
         out = 0.0864 * release[day] * 1000 / ML_PER_M
         rise = flow - out - 0.01 * (level[day - 1] - BASE) + rng.normal(0, 0.003)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError
-from forebay.features.known_ahead import known_ahead
+from forebay.features.known_ahead import RAIN_AHEAD, known_ahead
 from forebay.features.samples import make_samples
 from forebay.forecasts.least_rain import LIKELIHOODS
 from forebay.forecasts.scenario import WETNESS, Scenario, Wetness
@@ -27,12 +27,14 @@ from forebay.forecasts.scenario_text import (
     threshold_levels,
 )
 from forebay.jobs.scenario import check_gauges, scenarios_of
+from forebay.models.monotone import SCENARIO_MODELS
 from forebay.models.rain_rise import rain_quantiles
-from forebay.tables import QUANTILES
+from forebay.tables import QUANTILES, REFERENCES
 from forebay.verify.known_rain import KnownRain, known_rain_hindcast
 from tests import synthetic
 from tests.scenario_dams import (
     DAYS,
+    FULL,
     LEADS,
     ML_PER_M,
     NO_VOLUME_DAM,
@@ -64,9 +66,30 @@ def test_more_rain_never_gives_a_lower_level(first: list[float], more: list[floa
     answers = day.answer([less, much])
     assert never_falls(answers.quantiles[0], answers.quantiles[1])
     assert never_falls(answers.paths[0], answers.paths[1])
-    for level in (day.level - 0.5, day.level + 0.1, 100.0):
+    for level in (day.level - 0.5, day.level + 0.1, FULL):
         for shares in answers.probabilities(np.full(len(LEADS), level)):
             assert never_falls(shares[0], shares[1])
+
+
+@pytest.mark.parametrize("model_name", [name for name in SCENARIO_MODELS if name not in REFERENCES])
+def test_no_model_learns_that_rain_lowers_the_level(model_name: str) -> None:
+    """Past changes that fall with the rain of the coming days, and rise with nothing."""
+    rng = np.random.default_rng(3)
+    rain = rng.gamma(0.5, 20.0, (600, 2))
+    inputs = pl.DataFrame(
+        {
+            "last_change": rng.normal(0, 0.1, 600),
+            "rain_lag0": rain[:, 0],
+            "rain_3d": 2 * rain[:, 0],
+            f"{RAIN_AHEAD}1d": rain[:, 1],
+            f"{RAIN_AHEAD}lead": rain.sum(axis=1),
+        }
+    )
+    model = SCENARIO_MODELS[model_name](3).fit(inputs, -0.01 * rain.sum(axis=1) + rng.normal(0, 0.01, 600))
+    for column in inputs.columns[1:]:
+        rising = inputs.head(30).with_columns(pl.Series(column, np.linspace(0, 300, 30)))
+        rising = rising.with_columns(pl.col(name).first() for name in inputs.columns if name != column)
+        assert never_falls(model.predict(rising)[:-1], model.predict(rising)[1:])
 
 
 def test_rain_raises_the_level_and_its_lower_quantiles() -> None:
@@ -97,7 +120,7 @@ def hindcast_of(dam: Dam, frame: pl.DataFrame, *, planned_release: bool = False)
     return known_rain_hindcast(samples, scenario_dam, planned_release=planned_release)
 
 
-@pytest.mark.parametrize("end", [END, 730, 640])
+@pytest.mark.parametrize("end", [END, 738, 640])
 def test_the_observed_rain_gives_the_hindcast_of_a_longer_record(end: int) -> None:
     """No later value changes an answer, and an answer is a row of the hindcast that shows its accuracy."""
     day = model_of(RAIN_DAM, end).day
