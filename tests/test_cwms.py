@@ -194,9 +194,14 @@ def test_recorded_catalogs_of_time_series() -> None:
     assert record_start(one.entries[0]) == datetime(2016, 6, 1, 1, tzinfo=UTC)
     assert record_end(one.entries[0]) == datetime(2018, 8, 29, 21, tzinfo=UTC)
     assert record_start({"extents": []}) is None
-    extents = [{"earliest-time": f"{year}-01-01T00:00:00Z", "latest-time": f"{year + 1}-01-01T00:00:00Z"}
-               for year in (2015, 2011, 2018)]  # fmt: skip
-    assert record_start({"extents": extents}) == datetime(2011, 1, 1, tzinfo=UTC), "of several versions the earliest"
+
+
+def test_a_record_lasts_from_its_earliest_to_its_latest_version() -> None:
+    extents: list[Json] = [
+        {"earliest-time": f"{year}-01-01T00:00:00Z", "latest-time": f"{year + 1}-01-01T00:00:00Z"}
+        for year in (2015, 2011, 2018)
+    ]
+    assert record_start({"extents": extents}) == datetime(2011, 1, 1, tzinfo=UTC)
     assert record_end({"extents": extents}) == datetime(2019, 1, 1, tzinfo=UTC)
 
 
