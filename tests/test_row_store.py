@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.features.samples import OF_THE_LAST_DAY, Samples, make_samples
+from forebay.features.samples import NOT_BY_DAY, Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, stages
 from forebay.verify import row_store, verification
 from forebay.verify.hindcast import SEQUENTIAL, Execution, refit_days
@@ -224,7 +224,7 @@ def test_every_field_of_samples_that_has_days_counts(store: RowStore) -> None:
     before = row_store.row_digests(samples.columns_by_day(leads))
     for item in fields(Samples):
         value = getattr(samples, item.name)
-        if item.name in OF_THE_LAST_DAY or value is None or not len(value if hasattr(value, "__len__") else [0]):
+        if item.name in NOT_BY_DAY or value is None or not len(value if hasattr(value, "__len__") else [0]):
             continue
         changed = replace(samples, **{item.name: _with_another_last_day(value)})
         after = row_store.row_digests(changed.columns_by_day(leads))

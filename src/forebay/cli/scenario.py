@@ -7,14 +7,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import polars as pl
 from cyclopts import Parameter
 
 from forebay.cli.arguments import print_result
-from forebay.dams.thresholds import FULL_SUPPLY
 from forebay.errors import ConfigError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from forebay.dams.dam import Dam
     from forebay.forecasts.scenario import Scenario
     from forebay.jobs.scenario import ScenarioModel, ScenarioResult
@@ -58,6 +58,8 @@ class ScenarioOptions:
     @property
     def threshold(self) -> str | None:
         """Name or level of the threshold whose rain is asked for."""
+        from forebay.dams.thresholds import FULL_SUPPLY
+
         return FULL_SUPPLY if self.until_full else self.until
 
 
@@ -153,7 +155,10 @@ def _print_tables(result: ScenarioResult, files: list[Path]) -> None:
 
 def scenario_cells(result: ScenarioResult) -> list[dict[str, object]]:
     """A row per scenario: median and 80% interval on two days, the change, and the probability of being full."""
+    import polars as pl
+
     from forebay.charts.formats import NO_VALUE, TargetFormat
+    from forebay.dams.thresholds import FULL_SUPPLY
     from forebay.tables import summary_leads
 
     target = TargetFormat(result.dam)
@@ -192,6 +197,8 @@ def _share_of_paths(share: float) -> str:
 
 def least_rain_cells(table: pl.DataFrame) -> list[dict[str, object]]:
     """A row per number of hours with the rain of each probability; * marks an extrapolation."""
+    import polars as pl
+
     cells = []
     for hours in table["hours"].unique(maintain_order=True).to_list():
         rows = table.filter(pl.col("hours") == hours)

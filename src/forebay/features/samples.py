@@ -48,8 +48,9 @@ WET_MM, DRY_MM = 15.0, 1.0
 """Catchment rain of three days, in mm, above which a day is wet and below which it is dry."""
 STEEP, MIN_RISES = 0.9, 100
 """Quantile of a flow's past rises above which a rise is steep, and the number of rises from which on it is known."""
-OF_THE_LAST_DAY = ("suspect_reason", "newest_flags", "withheld_from")
-"""Attributes of `Samples` that describe the last day only; every other one has a value per day, or one for all days."""
+NOT_BY_DAY = ("suspect_reason", "newest_flags", "withheld_from", "substitutions")
+"""Attributes of `Samples` that describe the last day, or the inputs for readers; every other one has a value per day, or
+one for all days."""
 NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "range", "incomplete")
 """Flags of days without a verification target: coded missing, or outside the variable's plausible range. The program's
 own screen never removes a target."""
@@ -166,17 +167,17 @@ class Samples:
 
     def since(self, begin: int) -> Samples:
         """The samples without their first `begin` days."""
-        by_day = (item.name for item in fields(self) if item.name not in OF_THE_LAST_DAY)
+        by_day = (item.name for item in fields(self) if item.name not in NOT_BY_DAY)
         later = {name: days_since(getattr(self, name), begin) for name in by_day} if begin else {}
         return replace(self, **later)
 
     def columns_by_day(self, leads: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-        """Name → value of each day, of every array and table but those `OF_THE_LAST_DAY`.
+        """Name → value of each day, of every array and table but those `NOT_BY_DAY`.
 
         In place of `observed` it has the observed changes at `leads`, which belong to their init date.
         """
         observed = {lead: self.observed_change(lead) for lead in leads}
-        by_day = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in OF_THE_LAST_DAY}
+        by_day = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in NOT_BY_DAY}
         del by_day["observed"]
         return dict(day_columns(by_day | {"observed_change": observed}, len(self.dates)))
 
