@@ -114,6 +114,15 @@ def test_a_wetter_catchment_never_gives_a_lower_level() -> None:
     assert never_falls(dry, wet) and (wet > dry + 0.003).any()
 
 
+def test_a_catchment_wetter_than_wet_is_reported() -> None:
+    sentence = 'The catchment is wetter today than on 90% of the days of the record: wetter than "wet".'
+    for end, expected in ((738, True), (END, False)):  # a few days after the largest rain, and an ordinary day
+        model = model_of(RAIN_DAM, end)
+        index = model.day.inputs["api"].to_list()
+        assert (index[1] > index[2]) == expected
+        assert (sentence in model.answer(preset_scenarios(["none"], ())).notes) == expected
+
+
 def hindcast_of(dam: Dam, frame: pl.DataFrame, *, planned_release: bool = False) -> KnownRain:
     scenario_dam, issues = known_ahead(usable_values(frame, dam), dam, max(LEADS), planned_release=planned_release)
     samples = make_samples(frame, frame, scenario_dam, issues)

@@ -49,8 +49,8 @@ WET_MM, DRY_MM = 15.0, 1.0
 STEEP, MIN_RISES = 0.9, 100
 """Quantile of a flow's past rises above which a rise is steep, and the number of rises from which on it is known."""
 NOT_BY_DAY = ("suspect_reason", "newest_flags", "withheld_from", "substitutions")
-"""Attributes of `Samples` that describe the last day, or the inputs for readers. Every other one has a value per day, or
-one for all days."""
+"""Attributes of `Samples` that describe the last day, or the inputs for readers; every other one has a value per day,
+or one for all days."""
 NO_VALUE_FLAGS = ("unavailable", "absent", "sentinel", "range", "incomplete")
 """Flags of days without a verification target: coded missing, or outside the variable's plausible range. The program's
 own screen never removes a target."""

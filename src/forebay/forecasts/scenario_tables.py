@@ -11,6 +11,7 @@ import polars as pl
 
 from forebay.dams.thresholds import FULL_SUPPLY
 from forebay.features.known_ahead import RAIN_AHEAD
+from forebay.forecasts.scenario import WETNESS
 from forebay.forecasts.scenario_text import threshold_levels
 from forebay.tables import QUANTILES, SCENARIO_PROBABILITIES, SCENARIOS
 
@@ -82,6 +83,8 @@ def sentences(scenarios: Sequence[Scenario], day: ScenarioDay) -> list[str]:
             "Full supply and thresholds are unknown: the datum of the gauge seems to have changed, and the dam file "
             "does not state it."
         )
+    if any(scenario.wetness == "wet" for scenario in scenarios) and _is_wetter_than_wet(day):
+        head.append('The catchment is wetter today than on 90% of the days of the record: wetter than "wet".')
     by_name = {(scenario.name, scenario.rain, scenario.release): scenario for scenario in scenarios}
     notes = [
         f"{scenario.name}: {note}" if len(by_name) > 1 else note
@@ -89,6 +92,12 @@ def sentences(scenarios: Sequence[Scenario], day: ScenarioDay) -> list[str]:
         for note in notes_on(scenario, day)
     ]
     return [*(head if scenarios else head[1:]), *notes]
+
+
+def _is_wetter_than_wet(day: ScenarioDay) -> bool:
+    """Whether today's wetness index is above that of the wet catchment."""
+    index = dict(zip(WETNESS, day.inputs["api"].to_list(), strict=True))
+    return (index["current"] or 0.0) > (index["wet"] or 0.0)
 
 
 def notes_on(scenario: Scenario, day: ScenarioDay) -> list[str]:
