@@ -234,6 +234,26 @@ def test_the_fault_of_zeros_counts_the_days_on_which_a_driver_is_unavailable() -
     assert (fault.published, fault.corrected) == (pytest.approx((0.5,)), pytest.approx((0.25,)))
 
 
+def test_the_fault_of_quality_codes_lists_the_largest_wrong_labels_of_either_sign() -> None:
+    """Levels with code 255 are numbers that mean nothing: five labels, of which the largest three are listed."""
+    wrong = {10: 20.0, 20: -30.0, 30: 5.0, 31: 6.0}
+    levels = [wrong.get(k, 0.001 * k) for k in range(60)]
+    codes = [255 if k in wrong else 4 for k in range(60)]
+    values = SimpleNamespace(level=level(levels, codes), drivers=drivers([5.0] * 60))
+    recipe = replace(PYTHON, least_change=None)
+    (trial,) = seed_trials(recipe, recipe_rows(recipe, values.level, values.drivers), 1)
+    good = replace(recipe, no_level_before=UNAVAILABLE, no_level_after=())
+    (available,) = faults._same_split(good, values, trial, 1)  # type: ignore[arg-type]  # a small record
+    nets = [trained(part, part.rows.target() + error) for part, error in ((trial, 0.5), (available, 0.25))]
+    fault = faults._quality_codes(nets[:1], nets[1:])
+    changes = trial.rows.table.join(available.rows.table, on="date", how="anti")["change"]
+    assert fault.values["largest"] == sorted(changes, key=abs, reverse=True)[:3]
+    assert min(fault.values["largest"]) < -20 < 10 < max(fault.values["largest"])  # type: ignore[operator, type-var]
+    assert (fault.values["wrong_labels"], fault.values["rows"]) == (len(changes), len(trial.rows.table))
+    assert (fault.values["test"], fault.values["good_test"]) == (len(trial.split.test), len(available.split.test))
+    assert fault.values["published_on_good"] == pytest.approx(0.5)
+
+
 def test_the_median_of_the_training_rows_is_scored_on_the_test_rows() -> None:
     parts = seed_trials(ELIXIR, random_rows(ELIXIR), 2)
     nets = [trained(trial, (k + 1) * trial.rows.target()) for k, trial in enumerate(parts)]

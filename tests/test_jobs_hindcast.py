@@ -97,6 +97,17 @@ def test_hindcasts_with_other_forecasts_have_their_inputs() -> None:
     assert perfect.forcing_inputs[1]["forcing_outlook_lead"].to_list() == [*rain[1:], None]
 
 
+def test_perfect_rain_is_the_observed_rain_of_every_day_up_to_the_longest_lead_time() -> None:
+    dam = small_dam(rain_gauge(), hindcast={"leads": (1, 7)})
+    rain = [float(k % 5) for k in range(40)]
+    frame = daily_frame(dam, {"reservoir_level": [1.0 + 0.1 * k for k in range(40)], "rainfall_r1": rain})
+    perfect, perfect_dam = VARIANTS["perfect_rain"][1](dam, DailyTables(frame, frame, frame["date"][-1], None))
+    (forcing,) = perfect_dam.forcings
+    for lead in (1, 7):
+        totals = [sum(rain[day + 1 : day + 1 + lead]) if day + lead < 40 else None for day in range(40)]
+        assert perfect.forcing_inputs[lead][f"forcing_{forcing.id}_lead"].to_list() == totals
+
+
 def test_perfect_rain_reduces_the_error_at_three_days_but_not_at_one(hindcasts: Mapping[str, Verification]) -> None:
     assert mae_ratio(hindcasts, "perfect_rain", "3 d") < 0.8
     one_day = mae_ratio(hindcasts, "perfect_rain", "1 d")

@@ -56,6 +56,21 @@ def test_the_reliability_equals_the_observed_shares(diagnostics: Diagnostics, ob
         assert share == pytest.approx((observations["level"] <= observations[str(quantile)]).mean())
 
 
+def test_the_wet_days_are_those_of_the_regime(
+    diagnostics: Diagnostics, observations: pl.DataFrame, known: tuple[pl.DataFrame, pl.DataFrame, Samples, Dam]
+) -> None:
+    _, _, samples, _ = known
+    wet = observations.filter(pl.col("init_date").is_in(pl.Series(samples.dates[samples.regimes["wet"]]).implode()))
+    assert 30 < len(wet) < len(observations) / 2
+    rows = diagnostics.reliability.filter(lead_time=3, regime="wet")
+    assert rows["n"].unique().to_list() == [len(wet)]
+    shares = [(wet["level"] <= wet[str(quantile)]).mean() for quantile in QUANTILES]
+    assert rows["observed"].to_list() == pytest.approx(shares)
+    bins = diagnostics.pit_histogram.filter(lead_time=3, regime="wet")
+    assert bins["n"].unique().to_list() == [len(wet)]
+    assert bins["observed"].cum_sum().to_list()[:-1] == pytest.approx(shares)
+
+
 def test_ranks_add_up_and_agree_with_the_reliability(diagnostics: Diagnostics) -> None:
     sums = diagnostics.pit_histogram.group_by("regime", "lead_time").agg(pl.col("expected", "observed").sum())
     assert sums["expected"].to_list() == pytest.approx([1.0] * len(sums))
