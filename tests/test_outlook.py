@@ -13,10 +13,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import forebay as interface
+from forebay.archive.store import open_archive
 from forebay.charts.outlook_tables import format_probability, main_row, outlook_rows
 from forebay.dams.dam import Dam
 from forebay.forecasts.outlook import Outlook, make_outlook, skill_sentence
+from forebay.forecasts.record import Content, compare
 from forebay.jobs.forecast import ForecastResult
+from forebay.jobs.record import content_of, find_record
+from forebay.jobs.replay import ReplayResult, replay
 from forebay.report.head import build_head
 from forebay.tables import PROBABILITIES, PROBABILITY_SCORES
 from tests import synthetic
@@ -213,3 +217,27 @@ def test_the_section_has_the_scores_and_the_reliability() -> None:
     bins = [row for row in rows if "Mean probability" in row]
     assert bins and all(int(row["Spells"]) >= 5 and int(row["Days"].replace(",", "")) >= 20 for row in bins)
     assert "Probabilities refer to the mean of the day" in section_text("outlook", report)
+
+
+def test_the_record_of_a_forecast_has_its_probabilities(folder: Path) -> None:
+    url = f"sqlite:///{folder}/archive.db"
+    forecast = interface.forecast(next(folder.glob("*.toml")), archive=url, update=False)
+    assert forecast.record is not None
+    with open_archive(url) as archive:
+        content = content_of(find_record(archive, forecast.record.id))
+    recorded = content["probabilities"]
+    expected = forecast.outlook.probabilities
+    assert recorded["probability"] == expected["probability"].to_list()
+    assert recorded["threshold"] == expected["threshold"].to_list()
+    again = replay(forecast.record.id, archive=url)
+    assert again.comparison.equal, again.comparison.differences
+    content["probabilities"] = recorded | {"probability": [0.5 for _ in recorded["probability"]]}
+    changed = compare(content, content_of_result(again))
+    assert (changed.equal, changed.differences) == (False, ("the probabilities of thresholds differ",))
+
+
+def content_of_result(again: ReplayResult) -> Content:
+    """The recorded content with the probabilities of the replay."""
+    probabilities = again.again.outlook.probabilities
+    days = {name: [str(day) for day in probabilities[name]] for name in ("init_date", "valid_date")}
+    return again.content | {"probabilities": probabilities.to_dict(as_series=False) | days}
