@@ -14,9 +14,9 @@ from polars.testing import assert_frame_equal
 
 import forebay as interface
 from forebay.archive.store import open_archive
-from forebay.charts.outlook_tables import format_probability, main_row, outlook_rows
+from forebay.charts.outlook_tables import format_probability, main_row, outlook_rows, skill_sentence
 from forebay.dams.dam import Dam
-from forebay.forecasts.outlook import Outlook, make_outlook, skill_sentence
+from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.forecasts.record import Content, compare
 from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.record import content_of, find_record

@@ -23,7 +23,7 @@ from forebay.tables import FORECASTS
 from tests import synthetic
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 
-PUBLIC = {"daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive"}
+PUBLIC = {"daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive", "outlook"}
 PACKAGES = {package.name for package in pkgutil.iter_modules(forebay.__path__)}
 
 
@@ -72,12 +72,13 @@ dam = forebay.load_dam(path)
 with forebay.open_archive(url) as store:
     results = [forebay.fetch(dam, archive=store), forebay.daily(dam, archive=store)]
     results += [forebay.hindcast(dam, archive=store), forebay.forecast(dam, archive=store)]
+    results += [forebay.outlook(dam, archive=store)]
 print(*(type(result).__name__ for result in results))
 """
     command = [sys.executable, "-c", program, str(lake), f"sqlite:///{tmp_path}/archive.db"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == ["FetchResult", "DailyResult", "HindcastResult", "ForecastResult"]
+    assert result.stdout.split() == ["FetchResult", "DailyResult", "HindcastResult", "ForecastResult", "OutlookResult"]
 
 
 def test_objects_have_a_short_form_for_a_notebook(lake: Path, archive: str, forecast: ForecastResult) -> None:

@@ -248,6 +248,9 @@ LEAST_RAIN = Table(
 )
 """The least rain that brings the level to a threshold with a probability."""
 
+MIN_EVENTS = 10
+"""Independent events from which on the skill of a probability is stated."""
+
 PROBABILITY_SCORES = Table(
     "probability scores",
     {

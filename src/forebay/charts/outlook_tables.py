@@ -10,7 +10,7 @@ import polars as pl
 
 from forebay.charts.formats import NO_VALUE, TargetFormat, format_day
 from forebay.dams.thresholds import FULL_SUPPLY, RISE
-from forebay.tables import summary_leads
+from forebay.tables import MIN_EVENTS, summary_leads
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -108,3 +108,26 @@ def outlook_rows(outlook: Outlook, dam: Dam) -> list[OutlookRow]:
 def main_row(rows: Sequence[OutlookRow]) -> OutlookRow | None:
     """The row that a headline has: full supply, or the first threshold of the dam file; None for rises alone."""
     return next((row for row in rows if not row.is_rise), None)
+
+
+def skill_sentence(scores: pl.DataFrame, threshold: str, direction: str, lead_time: int) -> str:
+    """One sentence on the skill of past probabilities of reaching a threshold by a day, window `all`.
+
+    A skill is claimed only from `MIN_EVENTS` independent events on.
+    """
+    rows = scores.filter(
+        pl.col("threshold") == threshold,
+        pl.col("direction") == direction,
+        pl.col("kind") == "by",
+        pl.col("window") == "all",
+        pl.col("regime") == "all",
+        pl.col("lead_time") == lead_time,
+    )
+    if rows.is_empty() or not rows["n"][0]:
+        return "The hindcast has no day from which to judge it."
+    row = rows.row(0, named=True)
+    count = f"{row['events']} independent event{'' if row['events'] == 1 else 's'} in {row['n']:,} days"
+    if row["events"] < MIN_EVENTS or row["skill"] is None:
+        return f"No skill is claimed: {count} are too few to judge it (at least {MIN_EVENTS})."
+    band = "" if row["low"] is None else f" (90% band {row['low']:.2f} to {row['high']:.2f})"
+    return f"Brier skill against the past frequency: {row['skill']:.2f}{band}, from {count}."

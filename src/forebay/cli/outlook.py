@@ -113,9 +113,8 @@ def storage_lines(result: OutlookResult) -> list[str]:
 
 def print_outlook(result: OutlookResult) -> None:
     """Print the probabilities of each threshold, the skill of earlier ones, and the notes."""
-    from forebay.charts.outlook_tables import outlook_rows
+    from forebay.charts.outlook_tables import outlook_rows, skill_sentence
     from forebay.cli import terminal
-    from forebay.forecasts.outlook import skill_sentence
     from forebay.tables import summary_leads
 
     dam, issued, outlook = result.forecast.dam, result.forecast.issued, result.outlook

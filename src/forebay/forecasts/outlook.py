@@ -7,7 +7,6 @@ probabilities stand beside them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +14,7 @@ import polars as pl
 from forebay.models.exceedance import first_times
 from forebay.tables import PROBABILITIES, PROBABILITY_RELIABILITY, PROBABILITY_SCORES
 from forebay.verify.exceedance import probability_table, threshold_forecasts
-from forebay.verify.exceedance_scores import MIN_EVENTS, reliability_of_probabilities, score_probabilities
+from forebay.verify.exceedance_scores import reliability_of_probabilities, score_probabilities
 from forebay.verify.thresholds_ahead import RISES
 
 if TYPE_CHECKING:
@@ -104,31 +103,3 @@ def _notes(dam: Dam, issued: IssuedForecast, probabilities: pl.DataFrame) -> lis
     if probabilities.is_empty() and not issued.table.is_empty():
         notes.append("There are no probabilities: too few past errors are known for intervals.")
     return notes
-
-
-def skill_sentence(scores: pl.DataFrame, threshold: str, direction: str, lead_time: int) -> str:
-    """One sentence on the skill of past probabilities of reaching a threshold by a day, window `all`.
-
-    A skill is claimed only from `MIN_EVENTS` independent events on.
-    """
-    rows = scores.filter(
-        pl.col("threshold") == threshold,
-        pl.col("direction") == direction,
-        pl.col("kind") == "by",
-        pl.col("window") == "all",
-        pl.col("regime") == "all",
-        pl.col("lead_time") == lead_time,
-    )
-    if rows.is_empty() or not rows["n"][0]:
-        return "The hindcast has no day from which to judge it."
-    row = rows.row(0, named=True)
-    count = f"{row['events']} independent event{'' if row['events'] == 1 else 's'} in {row['n']:,} days"
-    if row["events"] < MIN_EVENTS or row["skill"] is None:
-        return f"No skill is claimed: {count} are too few to judge it (at least {MIN_EVENTS})."
-    band = "" if row["low"] is None else f" (90% band {row['low']:.2f} to {row['high']:.2f})"
-    return f"Brier skill against the past frequency: {row['skill']:.2f}{band}, from {count}."
-
-
-def last_day(probabilities: pl.DataFrame) -> date | None:
-    """Last valid date of the probabilities; None without any."""
-    return probabilities["valid_date"].max() if len(probabilities) else None  # type: ignore[return-value]  # polars: the maximum of a column of dates

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.outlook_tables import OutlookRow, event_title, main_row, outlook_rows
-from forebay.forecasts.outlook import skill_sentence
+from forebay.charts.outlook_tables import OutlookRow, event_title, main_row, outlook_rows, skill_sentence
 from forebay.tables import summary_leads
 
 if TYPE_CHECKING:

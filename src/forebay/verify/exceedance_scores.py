@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from forebay import metrics
 from forebay.features.full_supply import near_full_margin
-from forebay.tables import PROBABILITY_RELIABILITY, PROBABILITY_SCORES, summary_leads
+from forebay.tables import MIN_EVENTS, PROBABILITY_RELIABILITY, PROBABILITY_SCORES, summary_leads
 from forebay.verify.hindcast import first_origin, refit_days
 from forebay.verify.scorecard import BAND, EVENT_GAP, RESAMPLES, paired_gain, windows
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from forebay.verify.exceedance import ThresholdForecast
     from forebay.verify.thresholds_ahead import ThresholdAhead
 
-MIN_EVENTS = 10
-"""Independent events from which on a skill is stated."""
 NEAR_MARGINS = 2
 """A day is near a threshold within so many margins of it (`near_full_margin`)."""
 MIN_DAYS, MIN_SPELLS = 20, 5
