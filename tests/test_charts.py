@@ -391,8 +391,8 @@ def test_a_level_observed_beyond_the_forecast_has_a_mark_at_its_height() -> None
     day = report().forecast.init_date + 9 * DAY
     later = pl.DataFrame({"date": [day], "level": [100.4]})
     texts = day_texts(report().chart_levels, report().fan, later, TargetFormat(report().dam))
-    (row,) = texts.filter(date=day).to_dicts()
-    assert (row["level"], row["later"], row["median"], row["age"]) == (100.4, "100.400 m", None, -9)
+    row = texts.filter(date=day).select("level", "later", "median", "age").rows()
+    assert row == [(100.4, "100.400 m", None, -9)]
 
 
 @pytest.mark.parametrize(("days", "since"), [(20, 60), (200, 199), (500, 365)])

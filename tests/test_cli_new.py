@@ -164,7 +164,12 @@ def test_a_number_of_the_list_or_a_name_is_an_answer(
     texts: list[str], answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = list(texts)
-    monkeypatch.setattr("builtins.input", lambda prompt: waiting.pop(0))
+
+    def type_text(prompt: str) -> str:
+        assert waiting, f"asked again after {texts}"
+        return waiting.pop(0)
+
+    monkeypatch.setattr("builtins.input", type_text)
     assert _prompt(Question("level.unit", "Which unit", {"m": "metre", "cm": "", "ft": "foot"})) == answer
     assert not waiting
 
