@@ -234,6 +234,17 @@ def test_the_fault_of_zeros_counts_the_days_on_which_a_driver_is_unavailable() -
     assert (fault.published, fault.corrected) == (pytest.approx((0.5,)), pytest.approx((0.25,)))
 
 
+def test_every_fold_is_tested_once_and_four_fifths_of_the_others_are_fitted() -> None:
+    rows = random_rows(PYTHON)
+    folds = trials.blocks(len(rows.table), 5)
+    parts = [trial.split for trial in faults._fold_trials(rows, folds, 2)]
+    assert [split.test.tolist() for split in parts] == [fold.tolist() for fold in folds] * 2
+    for split in parts:
+        others = len(rows.table) - len(split.test)
+        assert (len(split.fitted), len(split.validating)) == (int(0.8 * others), others - int(0.8 * others))
+        assert sorted([*split.fitted, *split.validating, *split.test]) == list(range(len(rows.table)))
+
+
 def test_the_fault_of_quality_codes_lists_the_largest_wrong_labels_of_either_sign() -> None:
     """Levels with code 255 are numbers that mean nothing: five labels, of which the largest three are listed."""
     wrong = {10: 20.0, 20: -30.0, 30: 5.0, 31: 6.0}

@@ -390,6 +390,22 @@ def test_the_chart_of_the_forecast_begins_with_sixty_days_of_levels_and_lines() 
     assert spec["title"].endswith(f"forecast from the end of {report().forecast.init_date}, with recent observations")
 
 
+def test_a_level_observed_beyond_the_forecast_has_a_mark_at_its_height() -> None:
+    day = report().forecast.init_date + 9 * DAY
+    later = pl.DataFrame({"date": [day], "level": [100.4]})
+    texts = day_texts(report().chart_levels, report().fan, later, TargetFormat(report().dam))
+    row = texts.filter(date=day).select("level", "later", "median", "age").rows()
+    assert row == [(100.4, "100.400 m", None, -9)]
+
+
+@pytest.mark.parametrize(("days", "since"), [(20, 60), (200, 199), (500, 365)])
+def test_the_chart_has_the_whole_record_up_to_a_year_and_at_least_sixty_days(days: int, since: int) -> None:
+    init = report().forecast.init_date
+    short = replace(report(), daily=report().daily.tail(days))
+    assert short.chart_levels["date"].to_list() == [init - k * DAY for k in range(since, -1, -1)]
+    assert short.chart_levels["level"].null_count() >= max(0, since + 1 - days)
+
+
 def test_levels_after_the_init_date_are_a_series_of_their_own() -> None:
     later = pl.DataFrame({"date": [report().forecast.init_date + DAY], "level": [100.4]})
     spec = report_figures(replace(report(), later_levels=later))["forecast"].page_specs()[0]

@@ -49,6 +49,13 @@ def test_at_most_five_contributions_have_a_sentence() -> None:
     assert sentences[-1] == "+0.330 m: the rest"
 
 
+def test_the_rest_is_the_sum_with_its_sign() -> None:
+    """Seven contributions: 1, 0.9, −0.8, −0.7, 0.6 have sentences, the rest is −0.5 + 0.1."""
+    parts = (1.0, 0.9, -0.8, -0.7, 0.6, -0.5, 0.3)
+    sentences = contribution_sentences(explanation_of(*((f"g{k}", "", part) for k, part in enumerate(parts))), DAM, 2)
+    assert sentences[-1] == "−0.200 m: the rest"
+
+
 @pytest.mark.parametrize("part", [0.0, 1e-7])
 def test_a_change_of_zero_is_one_sentence(part: float) -> None:
     assert contribution_sentences(explanation_of(("base", "", part)), DAM, 2) == ["0.000 m: total"]

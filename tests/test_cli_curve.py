@@ -118,6 +118,16 @@ def test_a_level_and_a_storage_are_converted_or_refused_beyond_the_curve() -> No
     )
 
 
+def test_pairs_beyond_the_curve_are_counted_and_not_compared(tmp_path: Path) -> None:
+    narrow = CURVE.replace("[95.0, 500.0], [100.0, 2000.0], [105.0, 4500.0]", "[98.0, 1280.0], [100.0, 2000.0]")
+    content = forebay("curve", write_lake(narrow), "--json").json
+    pairs = pl.read_csv(tmp_path / "runs/small/storage_curve_pairs.csv")
+    beyond = len(pairs.filter(~pl.col("level").is_between(98, 100)))
+    assert 0 < beyond < content["pairs"] == len(pairs)
+    assert f"{beyond} pairs are beyond the curve and not compared." in content["sentences"]
+    assert content["segments"][0]["n"] == len(pairs) - beyond
+
+
 def test_the_newest_curve_converts() -> None:
     newer = CURVE.replace("2011", "2019").replace("500.0", "400.0").replace("points", "valid_from = 2018-06-01\npoints")
     older = CURVE.replace("points", "valid_from = 2017-01-01\npoints")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from forebay.cli.new import _prompt
+from forebay.draft.answers import Question
 from tests.command_line import forebay
 from tests.shared import SHARED, needs_shared
 
@@ -175,6 +177,23 @@ def dialogue(folder: Path, answers: list[tuple[str, str]], *arguments: str) -> t
     code = process.wait(TIME_LIMIT_S)
     assert not waiting, f"not asked: {waiting}; {output}"
     return code, output
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"), [(["1"], "m"), (["3"], "ft"), (["0", "4", "", "cm"], "cm"), ([" ft "], "ft")]
+)
+def test_a_number_of_the_list_or_a_name_is_an_answer(
+    texts: list[str], answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = list(texts)
+
+    def type_text(prompt: str) -> str:
+        assert waiting, f"asked again after {texts}"
+        return waiting.pop(0)
+
+    monkeypatch.setattr("builtins.input", type_text)
+    assert _prompt(Question("level.unit", "Which unit", {"m": "metre", "cm": "", "ft": "foot"})) == answer
+    assert not waiting
 
 
 def test_questions_in_a_terminal(folder: Path) -> None:

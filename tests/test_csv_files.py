@@ -125,6 +125,8 @@ def test_a_stamp_at_the_end_of_the_hour() -> None:
         ("date,level\n2020-01-01,1,2\n", SourceError, r"x\.csv cannot be read as a table"),
         ("date,level\n2020-01-01,1\n2020-01-02,1,2\n", SourceError, r"line 3: 3 fields where the header has 2"),
         (b"date,level\n2020-01-01,\xe9\n", SourceError, r"x\.csv, line 2: byte 22 is not utf-8 text; set encoding"),
+        (b"date,level\r\n2020-01-01,1\r\n2020-01-02,\xe9\r\n", SourceError, r"x\.csv, line 3: byte 37 is not utf-8"),
+        ("date,level\n2020-01-01\n2020-01-02,1,2\n", SourceError, r"line 3: 3 fields where the header has 2"),
         ("date,level\n2020-01-01,-nan\n", SourceError, r"line 2: '-nan' in column 'level' is not a number"),
         ("date,level\n0001-01-01,1\n", SourceError, r"line 2: '0001-01-01' .* from 1700-01-01 to 2199-12-31"),
         ("date,level\n2020-01-01,1e308\n", SourceError, r"line 2: '1e308' in column 'level' is not a number"),

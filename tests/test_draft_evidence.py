@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from forebay.draft import ranking
 from forebay.draft.answers import Answers, Question
 from forebay.draft.candidates import Candidate, candidates, drivers_near
+from forebay.draft.dam import draft_dam
 from forebay.draft.dates import date_readings
-from forebay.draft.near import choose_drivers, first_day
+from forebay.draft.near import Place, choose_drivers, decide_target, first_day, near_text
+from forebay.draft.numbers import number_texts
 from forebay.draft.periods import join_periods
 from forebay.draft.series import all_series
 from forebay.draft.tables import UserTable, user_table, usual_step
@@ -254,3 +257,54 @@ def test_an_answer_is_an_option_in_any_case_and_many_options_are_counted() -> No
     assert Answers(accept_defaults=True, ask=lambda _: "y").decide(Question("x", "", {}, "d")) == "d"
     with pytest.raises(ConfigError, match="^Which; answer with --set 'x=VALUE'$"):
         Answers(accept_defaults=True, ask=lambda _: "y").decide(Question("x", "Which"))
+
+
+def test_a_column_of_many_texts_with_few_numbers_is_no_column_of_numbers() -> None:
+    """Cells count, and not distinct texts: 40 times "closed" and five numbers, and the reverse."""
+    numbers = [f"{n}.5" for n in range(5)]
+    assert number_texts(pl.Series("gate", [*numbers, *["closed"] * 40])) is None
+    texts = number_texts(pl.Series("level", [*numbers * 8, "closed", None]))
+    assert texts is not None
+    assert (texts.texts.to_list(), texts.no_value) == (numbers, {"closed": 1})
+
+
+def test_the_unit_after_each_number_is_the_same() -> None:
+    same = number_texts(pl.Series("level", ["1.5 m", "2 m", "2.5m"]))
+    assert same is not None
+    assert (same.unit_suffix, [numbers.to_list() for numbers in same.readings.values()]) == ("m", [[1.5, 2.0, 2.5]])
+    assert number_texts(pl.Series("level", ["1.5 m", "2 ft", "2.5 m"])) is None
+    plain = number_texts(pl.Series("level", ["1.5 m", "2", "2.5 m"]))
+    assert plain is None
+
+
+def test_the_datum_of_a_level_is_named_in_the_dam_file() -> None:
+    keys = {"station": "X.Elev.Inst.1Hour.0.Y", "request": {"office": "SWT"}}
+    level = Candidate("cwms", "Lake", "reservoir_level", "ft", keys, 1.0, None, None)
+    target = decide_target([level], Answers({"datum": "NAVD-88"}))
+    assert target.keys["request"] == {"office": "SWT", "datum": "NAVD-88"}
+    answers = Answers({"full_supply": "710"}, accept_defaults=True)
+    place = Place("lake", 36.0, -97.0, "Lake", "USA", "-06:00")
+    content = tomllib.loads(near_text(place, target, [], answers, scores={}, now=NOW))
+    assert content["target"] == {"variable": "reservoir_level", "unit": "ft", "datum": "ft above NAVD-88"}
+    assert content["full_supply"] == 710.0
+    other = decide_target([replace(level, source="usgs", keys={"station": "1"})], Answers())
+    assert tomllib.loads(near_text(place, other, [], answers, scores={}, now=NOW))["target"]["datum"] == (
+        "ft, as published by usgs"
+    )
+
+
+def test_a_unit_that_is_answered_once_counts_for_later_columns_of_its_variable(tmp_path: Path) -> None:
+    """The first rain states no unit and is answered; the third does not state one, the second does."""
+    rows = [f"2024-01-{n:02},437.{n},{n % 3},{n % 4},{n % 5}" for n in range(1, 20)]
+    (tmp_path / "lake.csv").write_text("\n".join(["date,level_m,rain a,rain b in,rain c", *rows]))
+    asked: list[str] = []
+
+    def answer(question: Question) -> str:
+        asked.append(question.key)
+        return "mm" if question.key.endswith("unit") else question.default or pytest.fail(question.text)
+
+    draft = draft_dam("lake", [str(tmp_path / "lake.csv")], Answers(ask=answer), folder=tmp_path, now=NOW)
+    assert [(gauge.series.name, gauge.unit) for gauge in draft.gauges[1:]] == [
+        ("rain a", "mm"), ("rain b in", "in"), ("rain c", "mm")
+    ]  # fmt: skip
+    assert [key for key in asked if key.endswith(".unit")] == ["rain a.unit"]

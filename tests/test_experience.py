@@ -67,6 +67,20 @@ def test_the_experience_of_a_hindcast_is_that_of_its_longest_lead_time(monkeypat
     assert not outside.equals(experience(samples, dam, refits, 1))
 
 
+@pytest.mark.parametrize(("role", "variable", "indices"), [
+    ("upstream_level", "reservoir_level", [30, 40]), ("stream", "stream_level", [40]), ("inflow", "inflow", [40]),
+])  # fmt: skip
+def test_of_the_gauges_only_an_upstream_lake_can_be_too_low(role: str, variable: str, indices: list[int]) -> None:
+    """The value is 1, on day 30 it is 0 and on day 40 it is 2."""
+    unit = "m3/s" if variable == "inflow" else "m"
+    dam = small_dam({"role": role, "station": "u", "variable": variable, "unit": unit})
+    samples = samples_from()
+    values = np.ones(DAYS) + spikes(40) - spikes(30)
+    samples = replace(samples, inputs=samples.inputs.with_columns(pl.Series(f"{variable}_u", values)))
+    table = experience(samples, dam, REFITS, LEAD)
+    assert table.filter("outside")["day"].to_list() == indices
+
+
 def test_low_levels_and_falls_count_and_dry_days_do_not() -> None:
     fallen = spikes(30, value=-1.0)
     assert outside_indices(samples_from(level=fallen)) == outside_indices(samples_from(last_change=fallen)) == [30]

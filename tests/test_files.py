@@ -21,6 +21,15 @@ def test_files_are_in_place_after_the_block_and_not_before(tmp_path: Path) -> No
     assert sorted(folder.iterdir()) == files.paths, "the staging folder is removed"
 
 
+def test_a_folder_among_the_files_stays_behind(tmp_path: Path) -> None:
+    with write_all(tmp_path) as files:
+        (files.stage / "b.csv").write_text("b")
+        (files.stage / "a").mkdir()
+        (files.stage / "a" / "inner.csv").write_text("inner")
+    assert files.paths == [tmp_path / "b.csv"]
+    assert list(tmp_path.iterdir()) == files.paths
+
+
 @pytest.mark.parametrize("error", [ModelError("the model failed"), OSError(28, "No space left on device")])
 def test_after_an_error_the_files_of_the_last_run_are_unchanged(tmp_path: Path, error: Exception) -> None:
     (tmp_path / "a.csv").write_text("last run")

@@ -467,6 +467,16 @@ def test_runs_join_consecutive_days() -> None:
     assert table["value"][0] == pytest.approx(table["expected"][0] - 4.0, abs=0.1)
 
 
+@pytest.mark.parametrize(("role", "is_flagged"), [("stream", True), ("upstream_release", False)])
+def test_operators_decide_on_the_release_of_an_upstream_dam(role: str, is_flagged: bool) -> None:
+    """A rise from 10 to 60 m³/s for two days, below the record, without rain: of a river it is suspect."""
+    dam = synthetic.small_dam({"role": role, "station": "u", "variable": "discharge", "unit": "m3/s"})
+    flow = np.random.default_rng(1).uniform(9.5, 10.5, 1100)
+    flow[100], flow[600:602] = 50.0, 60.0
+    flags = flags_of(lake(days=1100), dam, discharge_u=flow.tolist())
+    assert (day_of(600) in flags.filter(gauge="discharge_u")["date"].to_list()) == is_flagged
+
+
 def test_runs_of_all_reasons_are_in_order_of_gauge_and_first_day() -> None:
     marks = [("b", 1, "jump"), ("a", 9, "jump"), ("a", 2, "spike"), ("a", 5, "range")]
     rows = [(gauge, day_of(day), reason, day_of(day), None, 1.0, None) for gauge, day, reason in marks]

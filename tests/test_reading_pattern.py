@@ -83,6 +83,14 @@ def test_the_frequency_in_words(days: np.ndarray, frequency: str) -> None:
     assert reading_pattern(np.array([1.0, np.nan]), 0.0) is None
 
 
+def test_one_long_gap_does_not_make_readings_irregular() -> None:
+    gaps = np.full(99, 7)
+    gaps[-5] = 60
+    pattern = reading_pattern(on_days(np.ones(2000), np.concatenate([[0], np.cumsum(gaps)])), 0.0)
+    assert pattern is not None
+    assert (pattern.shortest, pattern.longest, pattern.frequency) == (7.0, 7.0, "about once a week")
+
+
 def test_a_daily_record_that_becomes_weekly_in_whole_units() -> None:
     """Its newest change is per day, its interval is not finer than its readings, and a sentence has the pattern."""
     dam = small_dam()

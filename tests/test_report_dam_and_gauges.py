@@ -7,6 +7,7 @@ import polars as pl
 
 from forebay.archive.latency import LearnedLatency
 from forebay.dams.dam import Dam
+from forebay.report import dam_and_gauges
 from tests.report_examples import example_report, section_text
 
 
@@ -66,6 +67,19 @@ def test_the_section_shows_learned_latencies_and_substitutes() -> None:
     assert "Substitutes" not in section_text("dam_and_gauges", report)
     few = replace(report, latencies={"rainfall_r2": LearnedLatency(29, 28)})
     assert "learned" not in section_text("dam_and_gauges", few)
+
+
+def test_the_first_columns_of_the_fetch_are_texts_and_the_others_numbers() -> None:
+    table = pl.DataFrame({
+        "gauge": ["reservoir_level", "rainfall_r1"], "source": ["a", "a"], "station": ["b", "c"],
+        "error": [None, "late"], "rows": [1200, 3], "age": [None, None], "newest": [1.25, None],
+    })  # fmt: skip
+    values = dam_and_gauges.build(replace(example_report(), gauge_table=table))
+    assert values["fetch_headers"] == ["gauge", "error", "rows", "newest"], "a column without any value is left out"
+    assert values["fetch_texts"] == 2
+    assert values["fetch_rows"] == [["The lake", "–", "1,200", "1.2"], ["Rainfall 1", "late", "3", "–"]]
+    texts = table.select("gauge", "error")
+    assert dam_and_gauges.build(replace(example_report(), gauge_table=texts))["fetch_texts"] == 2
 
 
 def test_times_of_the_last_fetch_are_those_of_the_dam() -> None:

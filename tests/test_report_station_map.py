@@ -142,6 +142,12 @@ def test_stations_around_a_dam_are_printed(service: Service) -> None:
     assert "2 of the answer's 5 stations have no coordinates and are left out." in result.out
 
 
+def test_a_search_around_a_dam_asks_the_services_of_its_gauges(service: Service) -> None:
+    content = forebay("stations", "warragamba", "--radius-km", "30", "--json").json
+    assert content["sources"] == ["waternsw"]
+    assert content["notes"] == ["2 of the answer's 5 stations have no coordinates and are left out."]
+
+
 def test_stations_around_a_place_are_printed_as_json(service: Service) -> None:
     """A latitude that begins with a minus sign is not read as an option."""
     place = ("--near", "-33.8838,150.5955", "--radius-km", "15")

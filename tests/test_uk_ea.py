@@ -221,6 +221,12 @@ def level(**keys: object) -> Gauge:
     return make_gauge(str(keys.pop("station", GUID)), **defaults | keys)
 
 
+def test_totals_of_shorter_intervals_are_not_those_of_the_gauge() -> None:
+    rain = {"source": "uk_ea_flood", "role": "rainfall", "variable": "rainfall", "unit": "mm", "reading": "total"}
+    with pytest.raises(SourceError, match="lists no total rainfall at interval 'hour' of this station, only"):
+        fetch(MONITORING, make_gauge("E7050", **rain, interval="hour"))
+
+
 @pytest.mark.parametrize(
     "keys",
     [{"station": GUID}, {"station": POLSON}, {"station": "47115", "request": {"measure": POLSON}},

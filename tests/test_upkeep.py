@@ -431,6 +431,16 @@ def test_a_restore_over_an_archive_needs_replace_and_backs_up(filled: str, tmp_p
         assert archive.as_of([LEVEL]).equals(extended)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_archive_of_one_version_is_not_replaced_either(count: int, tmp_path: Path) -> None:
+    url, path = f"sqlite:///{tmp_path}/small.db", tmp_path / "backup.db"
+    with open_archive(url) as archive:
+        archive.append(readings(LEVEL, {MONDAY + timedelta(days=n): GOOD for n in range(count)}), MONDAY)
+    upkeep.backup(url, path)
+    with pytest.raises(ConfigError, match=rf"holds {count} version"):
+        upkeep.restore(path, url, NOW)
+
+
 def test_a_damaged_backup_is_not_restored(filled: str, new_url: Callable[[], str], tmp_path: Path) -> None:
     path = tmp_path / "backup.db"
     with pytest.raises(ConfigError, match=r"backup\.db' is no file; give the path of one"):

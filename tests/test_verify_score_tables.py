@@ -28,6 +28,12 @@ def test_missing_scores_are_null() -> None:
     assert compare_scores(SCORES.empty(), [("all", "all")]).is_empty()
 
 
+def test_a_cell_without_the_error_of_the_default_has_no_row() -> None:
+    is_default = (pl.col("model") == "default") & (pl.col("metric") == "mae") & (pl.col("lead_time") == 3)
+    unknown = synthetic.scores(synthetic.dam()).with_columns(value=pl.when(~is_default).then("value"))
+    assert compare_scores(unknown, [("all", "all"), ("T1", "all")])["lead_time"].to_list() == [1, 7, 1, 7]
+
+
 def test_a_summary_row_has_the_best_reference() -> None:
     dam = synthetic.dam()
     rows = score_summary(synthetic.scores(dam), dam)

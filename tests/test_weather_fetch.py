@@ -288,6 +288,18 @@ def test_the_search_for_older_runs_ends_where_the_service_has_none(archive: Arch
     assert "does not have the run of 2024-06-20 00:00 UTC and the 4 after it" in str(row(report)["note"])
 
 
+def test_single_missing_runs_do_not_end_the_search(archive: Archive) -> None:
+    """Of nine runs, four are missing before and four after one that exists."""
+    last = datetime(2024, 6, 30, tzinfo=UTC)
+    missing = {last - n * DAY for n in range(9)} - {last - 4 * DAY}
+    dam = dam_with()
+    with service(missing_runs=missing) as (_, settings, _received):
+        report = fetch_at(NOW, dam, archive, settings, date(2024, 6, 10))
+    stored = archive.weather.runs(dam.weather[0], "ecmwf_ifs")
+    assert row(report)["missing"] == 8
+    assert min(stored) == datetime(2024, 6, 10, tzinfo=UTC)
+
+
 def test_no_run_before_the_first_of_the_model_is_requested() -> None:
     request = weather_fetch.WeatherRequest(datetime(2024, 3, 20, tzinfo=UTC), date(2020, 1, 1), lambda: NOW)
     dam = dam_with()
