@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from forebay.draft import ranking
 from forebay.draft.answers import Answers, Question
 from forebay.draft.candidates import Candidate, candidates, drivers_near
+from forebay.draft.cells import read_cells
 from forebay.draft.dam import draft_dam
 from forebay.draft.dates import date_readings
 from forebay.draft.near import Place, choose_drivers, decide_target, first_day, near_text
@@ -70,7 +72,7 @@ def test_files_are_one_record_if_they_share_no_date(first: date, count: int, tmp
     for name, start, days in (("level_2023.csv", date(2023, 12, 31), 10), ("level_2024.csv", first, 3)):
         rows = [f"{start + timedelta(days=n)},{n}.5" for n in range(days)]
         (tmp_path / name).write_text("\n".join(["date,level_m", *rows]))
-        tables.append(user_table(str(tmp_path / name), Answers(accept_defaults=True), NOW, []))
+        tables.append(read_table(tmp_path / name, Answers(accept_defaults=True), []))
     joined = join_periods(tables, Answers())
     assert len(joined) == count
     assert sum(len(table.cells) for table in joined) == 13
@@ -108,7 +110,8 @@ def test_a_week_lies_between_training_and_test_days(monkeypatch: pytest.MonkeyPa
 )
 def test_the_form_of_a_text(text: str, separator: str, header: int, units: int | None, comment: str | None) -> None:
     form = text_form(text.encode(), "a.csv")
-    assert (form.separator, form.header_line, form.units_line, form.comment) == (separator, header, units, comment)
+    assert (form.separator, form.header_line, form.units_line) == (separator, header, units)
+    assert form.comments == (() if comment is None else (comment,))
     if units is not None:
         assert dict(form.units_of_columns)["level"].strip("()") == "m"
 
@@ -163,7 +166,10 @@ def test_series_without_a_unit_or_of_an_ended_gauge_are_no_candidates() -> None:
     )  # fmt: skip
     usable, notes = candidates(nearby, now)
     assert [(one.variable, one.unit) for one in usable] == [("rainfall", "mm")]
-    assert notes == [f"A creek, 2.0 km, until {now - timedelta(days=61)}, m: left out, it has ended"]
+    assert notes == [
+        f"A creek, 2.0 km, until {now - timedelta(days=61)}, m: left out, it has ended",
+        "2 series left out, because they measure something else, or in an unknown unit",
+    ]
 
 
 def test_useful_drivers_are_chosen_and_a_statement_replaces_the_score() -> None:
@@ -198,7 +204,12 @@ def table_of(folder: Path, text: str, words: tuple[str, ...] = (), **settings: s
     """The table of a file of a dam with these words in its name; settings: where.COLUMN, with _ for the point."""
     (folder / "lake.csv").write_text(text)
     stated = {f"lake:{key.replace('_', '.')}": value for key, value in settings.items()}
-    return user_table(str(folder / "lake.csv"), Answers(stated, accept_defaults=True), NOW, words)
+    return read_table(folder / "lake.csv", Answers(stated, accept_defaults=True), words)
+
+
+def read_table(path: Path, answers: Answers, words: Sequence[str]) -> UserTable:
+    """The table of a file of a dam with these words in its name."""
+    return user_table(read_cells(str(path), answers, NOW), answers, words)
 
 
 @pytest.mark.parametrize(

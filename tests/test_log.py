@@ -35,8 +35,8 @@ from tests.test_secrets import END, START, settings_with_a_secret
 from tests.test_transport import QUICK, serving, status
 
 LAKE = small_dam(rain_gauge(), full_supply=1.0, hindcast={"leads": (1,)})
-FORECAST_STEPS = ["daily_table", "screen", "screen", "inputs", "point_forecasts", "intervals", "scores", "forecast",
-                  "record"]  # fmt: skip
+FORECAST_STEPS = ["daily_table", "screen", "screen", "inputs", "earlier_rows", "point_forecasts", "intervals",
+                  "save_rows", "forecast", "record"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_a_forecast_has_a_record_per_step(caplog: pytest.LogCaptureFixture) -> N
     assert all(record["seconds"] >= 0 for record in first)
     assert (first[0]["gauge"], first[0]["rows"], first[1]["new"]) == ("reservoir_level", 300, 300)
     assert str(first[0]["last"] - first[0]["first"]) == "299 days, 0:00:00"
-    fits = first[8]
+    fits = next(record for record in first if record["step"] == "point_forecasts")
     assert fits["fits"] > 20 and fits["from_cache"] < fits["fits"]
     assert caplog.records[0].name == "forebay.fetch"
     assert caplog.messages[1].startswith(f"store: dam={LAKE.id} gauge=reservoir_level rows=300 new=300 ")
@@ -99,7 +99,9 @@ def test_a_forecast_has_a_record_per_step(caplog: pytest.LogCaptureFixture) -> N
     caplog.clear()
     result.report("report.html")
     package.daily(path)
-    assert [record.name for record in caplog.records] == ["forebay.screen", "forebay.report", "forebay.daily_table"]
+    assert [record.name for record in caplog.records] == [
+        "forebay.scores", "forebay.screen", "forebay.report", "forebay.daily_table"
+    ]  # fmt: skip
 
 
 def test_nothing_is_printed_without_a_handler() -> None:
@@ -183,7 +185,9 @@ def test_a_run_writes_a_json_line_per_step_and_the_same_output() -> None:
     own = {"issue_time": "", "record": ""}
     assert logged.json | own == plain.json | own
     records = lines(logged)
-    assert [record["step"] for record in records] == [*FORECAST_STEPS, "command"]
+    steps = [record["step"] for record in records]
+    assert [step for step in steps if step in FORECAST_STEPS] == FORECAST_STEPS
+    assert set(steps) == {*FORECAST_STEPS, "scores", "command"} and steps[-1] == "command"
     assert {record["dam"] for record in records} == {LAKE.id}
     assert {record["command"] for record in records} == {"forecast"}
     assert lines(forebay("--log-json", "screen", path))[-2]["step"] == "pictures"  # the options may precede the command
