@@ -24,6 +24,7 @@ from forebay.forecasts.issue import issue
 from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.report.sections import SECTIONS, render_template
 from forebay.verify.diagnostics import diagnose
+from forebay.verify.recent import recent_scores
 from tests import synthetic
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -65,7 +66,9 @@ def diagnosed_report() -> Report:
     diagnostics = diagnose(table, samples, dam, daily=daily)
     past = table.filter(pl.col("init_date") < daily["date"][-1])
     report = replace(example_report(), hindcast=past, diagnostics=diagnostics)
-    return replace(report, outlook=example_outlook(samples, report))
+    levels = daily.select("date", level=dam.target_gauge.column)
+    recent = recent_scores(past, levels, report.forecast.init_date, source="hindcast")
+    return replace(report, outlook=example_outlook(samples, report), recent_scores=recent)
 
 
 def example_outlook(samples: Samples, report: Report) -> Outlook:

@@ -1,9 +1,12 @@
 """`forebay.charts.interval_coverage`: the share of outcomes inside the 90% interval, and the verdict on it."""
 
+from datetime import timedelta
+
 import polars as pl
 import pytest
 
 from forebay.charts.interval_coverage import interval_coverage, regime_coverage, verdict
+from forebay.tables import RECENT_SCORES
 from tests.report_examples import diagnosed_report
 
 
@@ -17,12 +20,12 @@ def test_shares_equal_those_of_the_hindcast() -> None:
     low, high = (default.filter(pl.col("quantile") == q).select(*keys, b="level") for q in (0.05, 0.95))
     wide = low.join(high, on=keys).join(level, on="valid_date").drop_nulls()
     inside = wide["observed"].is_between(wide["b"], wide["b_right"])
-    row = interval_coverage(report.diagnostics).row(0, named=True)
+    row = interval_coverage(report.diagnostics, report.recent_scores).row(0, named=True)
     assert (row["lead_time"], row["whole_n"]) == (1, len(wide))
     assert row["whole"] == pytest.approx(inside.mean())
     assert row["recent_n"] <= 365 < row["whole_n"]
-    last = report.diagnostics.rolling_coverage.filter(pl.col("lead_time") == 1).row(-1, named=True)
-    assert (row["recent"], row["recent_n"]) == (last["coverage_90"], last["n"])
+    last_year = wide["valid_date"] > report.forecast.init_date - timedelta(days=365)
+    assert (row["recent"], row["recent_n"]) == (pytest.approx(inside.filter(last_year).mean()), last_year.sum())
 
 
 def test_shares_of_fewer_than_30_days_are_not_shown() -> None:
@@ -31,8 +34,8 @@ def test_shares_of_fewer_than_30_days_are_not_shown() -> None:
     for n, is_known in ((29, False), (30, True)):
         years = diagnostics.coverage_by_year.group_by("lead_time").first().with_columns(n=pl.lit(n, pl.Int64))
         few = type(diagnostics)(**{**diagnostics.by_name(), "coverage_by_year": years})
-        assert interval_coverage(few)["whole"].is_not_null().all() == is_known
-    assert interval_coverage(None).is_empty()
+        assert interval_coverage(few, RECENT_SCORES.empty())["whole"].is_not_null().all() == is_known
+    assert interval_coverage(None, diagnosed_report().recent_scores).is_empty()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from forebay.errors import ConfigError, DataError, SourceError
 from forebay.features.daily_tables import add_uncoded, newest_reading, read_daily_tables
 from forebay.forecasts.issue import IssuedForecast
 from forebay.jobs import forecast as forecast_job
-from forebay.jobs.forecast import ForecastResult, forecast_dam, report_content, write_forecast
+from forebay.jobs.forecast import ForecastResult, forecast_dam
+from forebay.jobs.forecast_files import report_content, write_forecast
 from forebay.models import MODELS
 from forebay.report.write import render_report
 from forebay.settings import Settings

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from forebay.cli.terminal import recent_lines
-from forebay.jobs.forecast import report_content
+from forebay.jobs.forecast_files import report_content
 from forebay.tables import FORECASTS, QUANTILES, RECENT_SCORES
 from forebay.verify.recent import MIN_DAYS, recent_scores
 from tests import synthetic

@@ -129,9 +129,9 @@ def test_the_verdict_on_the_interval_has_its_shares_and_their_n() -> None:
     for share, words in verdicts:
         assert report.diagnostics is not None
         years = report.diagnostics.coverage_by_year.with_columns(coverage_90=pl.lit(share))
-        rolling = report.diagnostics.rolling_coverage.with_columns(coverage_90=pl.lit(share))
-        diagnostics = replace(report.diagnostics, coverage_by_year=years, rolling_coverage=rolling)
-        assert words in head_text(replace(report, diagnostics=diagnostics))
+        diagnostics = replace(report.diagnostics, coverage_by_year=years)
+        recent = report.recent_scores.with_columns(coverage_90=pl.lit(share))
+        assert words in head_text(replace(report, diagnostics=diagnostics, recent_scores=recent))
     assert "Unknown: too few outcomes" in head_text(example_report())
 
 

@@ -80,6 +80,7 @@ def test_a_dam_without_the_usual_lead_times_has_every_table_and_figure() -> None
         hindcast=report.hindcast.filter(few),
         scores=report.scores.filter(few),
         diagnostics=diagnostics,
+        recent_scores=report.recent_scores.filter(few),
     )
     assert list(report_figures(rare)) == list(report_figures(report))
     for name in ("scores", "diagnostics"):

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.tables import DEFAULT_MODEL, summary_leads
+from forebay.verify.recent import MIN_DAYS
 
 if TYPE_CHECKING:
     from forebay.verify.diagnostics import Diagnostics
 
-MIN_DAYS = 30
-"""Scores of fewer days are not shown."""
 NARROW, TOO_NARROW, WIDE = 0.85, 0.80, 0.95
 """Shares inside the 90% interval below which it is narrow or too narrow, and above which it is wide."""
 AS_STATED, SOMEWHAT_NARROW, MUCH_TOO_NARROW, TOO_WIDE, UNKNOWN = (
@@ -21,8 +20,13 @@ AS_STATED, SOMEWHAT_NARROW, MUCH_TOO_NARROW, TOO_WIDE, UNKNOWN = (
 _WORST_LAST = (UNKNOWN, AS_STATED, TOO_WIDE, SOMEWHAT_NARROW, MUCH_TOO_NARROW)
 
 
-def interval_coverage(diagnostics: Diagnostics | None) -> pl.DataFrame:
+def interval_coverage(diagnostics: Diagnostics | None, recent_scores: pl.DataFrame) -> pl.DataFrame:
     """Share of outcomes inside the 90% interval, per lead time.
+
+    Parameters
+    ----------
+    recent_scores
+        `tables.RECENT_SCORES`; those of the hindcast count.
 
     Returns
     -------
@@ -35,12 +39,10 @@ def interval_coverage(diagnostics: Diagnostics | None) -> pl.DataFrame:
     by_lead = years.filter(pl.col("lead_time").is_in(summary_leads(years["lead_time"])))
     n, inside = pl.col("n").sum(), (pl.col("n") * pl.col("coverage_90")).sum()
     whole = by_lead.group_by("lead_time").agg(whole=inside / n, whole_n=n).sort("lead_time")
-    recent = diagnostics.rolling_coverage.sort("init_date").group_by("lead_time").last()
-    recent = recent.select("lead_time", recent="coverage_90", recent_n="n")
+    of_hindcast = recent_scores.filter(pl.col("source") == "hindcast")
+    recent = of_hindcast.select("lead_time", recent="coverage_90", recent_n="n")
     table = whole.join(recent, on="lead_time", how="left").sort("lead_time")
-    return table.with_columns(
-        pl.when(pl.col(f"{name}_n") >= MIN_DAYS).then(name).alias(name) for name in ("whole", "recent")
-    )
+    return table.with_columns(pl.when(pl.col("whole_n") >= MIN_DAYS).then("whole").alias("whole"))
 
 
 def verdict(shares: list[float | None]) -> str:

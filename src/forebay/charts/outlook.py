@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import DATE_FORMAT, colour_scale, date_tooltip, diagonal, tooltips
+from forebay.charts.encodings import colour_scale, date_tooltip, day_axis, diagonal, tooltips
 from forebay.charts.figures import Figure
 from forebay.charts.outlook_tables import OutlookRow, main_row, outlook_rows, threshold_title
 from forebay.charts.style import (
@@ -52,11 +52,11 @@ def _lines(points: pl.DataFrame, rows: Sequence[OutlookRow], report: Report) -> 
     """A line per event; full supply has the colour that it has in the other charts."""
     import altair as alt
 
+    days = points["valid_date"].unique().sort()
     others = iter(cycled((*LEAD_COLOURS, *EXTRA_COLOURS), len(rows)))
     colours = {row.event: FULL_SUPPLY_COLOUR if row.threshold == FULL_SUPPLY else next(others) for row in rows}
-    axis = alt.Axis(format=DATE_FORMAT.replace("%Y-", ""), tickCount="day", labelOverlap=True)
     lines = alt.Chart(points).mark_line(point=alt.OverlayMarkDef(size=45), strokeWidth=1.8).encode(
-        x=alt.X("valid_date:T", title=None, axis=axis),
+        x=day_axis("valid_date", (days[0], days[-1]), ticks=len(days)),
         y=alt.Y("probability:Q", title="probability by the day", scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%")),
         color=alt.Color("event:N", title=None, scale=colour_scale(colours), sort=list(colours)),

@@ -45,12 +45,11 @@ def event_title(name: str, direction: str) -> str:
     """What a probability is of.
 
     >>> event_title("full_supply", "above"), event_title("full_supply", "below"), event_title("level+0.25 m", "above")
-    ('Full supply reached', 'Full supply, down to it', 'Rise of 0.25 m')
+    ('At or above full supply', 'At or below full supply', 'Rise of 0.25 m')
     """
-    title = threshold_title(name)
     if name.startswith(RISE):
-        return title
-    return f"{title} reached" if direction == "above" else f"{title}, down to it"
+        return threshold_title(name)
+    return f"At or {direction} {'full supply' if name == FULL_SUPPLY else name}"
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class Report:
     @cached_property
     def interval_coverage(self) -> pl.DataFrame:
         """Share of outcomes inside the 90% interval per lead time: the last 365 days, and the whole hindcast."""
-        return interval_coverage(self.diagnostics)
+        return interval_coverage(self.diagnostics, self.recent_scores)
 
     @cached_property
     def rise(self) -> Rise | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import DATE_FORMAT, colour_scale, date_tooltip, level_axis
+from forebay.charts.encodings import colour_scale, date_tooltip, day_axis, level_axis, padded
 from forebay.charts.figures import Figure
 from forebay.charts.formats import TargetFormat
 from forebay.charts.report_tables import heading_of
@@ -37,9 +37,10 @@ def scenario_figure(levels: pl.DataFrame, dam: Dam, init_date: date, level: floa
     names = levels["scenario"].unique(maintain_order=True).to_list()
     full = None if dam.full_supply is None else dam.full_supply.on(pl.Series([init_date]))[0]
     fans = _fans(levels, init_date, level)
+    full, ends = _level_ends(fans, full)
     single = len(names) == 1
     panels = tuple(
-        _panel(fans.filter(pl.col("scenario") == name), full, heading.axis).properties(
+        _panel(fans.filter(pl.col("scenario") == name), full, heading.axis, ends).properties(
             width=WIDTH if single else PANEL_WIDTH,
             height=300 if single else PANEL_HEIGHT + 40,
             title=heading.panel(f"scenario {name}"),
@@ -49,6 +50,14 @@ def scenario_figure(levels: pl.DataFrame, dam: Dam, init_date: date, level: floa
     start = f"{target.quantity(level)} on {init_date}"
     title = f"{heading.dam} · no forecast: median and 80% interval if this rain falls, from {start}"
     return Figure("scenario", panels, title, COLUMNS, legend_symbol="stroke")
+
+
+def _level_ends(fans: pl.DataFrame, full: float | None) -> tuple[float | None, list[float]]:
+    """Full supply if it is no farther from the fans than their height, and the ends of the level axis of all panels."""
+    low, high = fans.select(pl.col("q10").min(), pl.col("q90").max()).row(0)
+    if full is None or max(low - full, full - high) > high - low:
+        return None, padded((low, high), 0.05)
+    return full, padded((min(low, full), max(high, full)), 0.05)
 
 
 def _fans(levels: pl.DataFrame, init_date: date, level: float) -> pl.DataFrame:
@@ -70,22 +79,22 @@ def _fans(levels: pl.DataFrame, init_date: date, level: float) -> pl.DataFrame:
     )
 
 
-def _panel(fan: pl.DataFrame, full: float | None, axis_title: str) -> AnyChart:
+def _panel(fan: pl.DataFrame, full: float | None, axis_title: str, ends: list[float]) -> AnyChart:
     import altair as alt
 
     colours = {CATCHMENTS[wetness]: colour for wetness, colour in WETNESS_COLOURS.items()}
     present = {name: colour for name, colour in colours.items() if name in fan["catchment"].to_list()}
     if full is not None:
         present[FULL] = FULL_SUPPLY_COLOUR
-    axis = alt.Axis(format=DATE_FORMAT.replace("%Y-", ""), tickCount="day", labelOverlap=True)
-    x = alt.X("date:T", title=None, axis=axis)
+    days = fan["date"].sort()
+    x = day_axis("date", (days[0], days[-1]), ticks=3)
     legend = alt.Legend(symbolOpacity=1)
     colour = alt.Color("catchment:N", title=None, scale=colour_scale(present), sort=list(present), legend=legend)
     base = alt.Chart(fan)
-    band = base.mark_area(opacity=0.18).encode(x=x, y=level_axis("q10", axis_title), y2="q90:Q", color=colour)
+    band = base.mark_area(opacity=0.18).encode(x=x, y=level_axis("q10", axis_title, ends), y2="q90:Q", color=colour)
     line = base.mark_line(point=True, strokeWidth=1.8).encode(
         x=x,
-        y=level_axis("q50", axis_title),
+        y=level_axis("q50", axis_title, ends),
         color=colour,
         tooltip=[date_tooltip("date", "day"), "catchment:N", "q10:Q", "q50:Q", "q90:Q"],
     )

@@ -110,6 +110,7 @@ def forecast(
     """
     from forebay.cli import terminal
     from forebay.jobs import forecast as job
+    from forebay.jobs.forecast_files import write_forecast
     from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
@@ -122,7 +123,7 @@ def forecast(
         result = job.forecast(
             dam, archive=url, settings=settings, init_date=init_date, update=False, progress=progress
         )
-    files = [] if output is None else job.write_forecast(result, output, report=False, form=form)
+    files = [] if output is None else write_forecast(result, output, report=False, form=form)
     _print_forecast(result, files, as_json)
 
 
@@ -145,6 +146,7 @@ def run(
     from forebay.charts import drawing
     from forebay.cli import terminal
     from forebay.jobs import forecast as job
+    from forebay.jobs.forecast_files import write_forecast
     from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
@@ -156,7 +158,7 @@ def run(
     with terminal.progress() as progress:
         with archive_at(archive, settings) as store:
             result = job.forecast(dam, archive=store, settings=settings, init_date=init_date, progress=progress)
-        files = job.write_forecast(result, folder, form=form, progress=progress)
+        files = write_forecast(result, folder, form=form, progress=progress)
     _print_forecast(result, files, as_json)
 
 

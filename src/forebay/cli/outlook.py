@@ -38,7 +38,8 @@ def outlook(
     """
     from forebay.cli import terminal
     from forebay.jobs import outlook as job
-    from forebay.jobs.forecast import write_forecast
+    from forebay.jobs.forecast_content import outlook_content
+    from forebay.jobs.forecast_files import write_forecast
     from forebay.models.tree_library import load_lightgbm_alone
 
     settings, _ = settings_in_force()
@@ -62,35 +63,8 @@ def outlook(
             progress=progress,
         )
     files = [] if output is None else write_forecast(result.forecast, output, report=False)
-    content = json_content(result) | {"files": [str(path) for path in files]}
+    content = outlook_content(result.forecast, files)
     print_result(content, as_json, lambda: print_outlook(result))
-
-
-def json_content(result: OutlookResult) -> dict[str, object]:
-    """The outlook as JSON: tables as lists of rows."""
-    import polars as pl
-
-    from forebay.tables import DEFAULT_MODEL
-
-    dam, issued, outlook = result.forecast.dam, result.forecast.issued, result.outlook
-    return {
-        "dam": dam.id,
-        "simulated": dam.simulated,
-        "unit": dam.target.unit,
-        "init_date": issued.init_date,
-        "init_time": issued.init_time,
-        "issue_time": issued.issue_time,
-        "current": not (issued.stale or issued.is_retrospective),
-        "level_date": issued.level_date,
-        "probabilities": outlook.probabilities.to_dicts(),
-        "storage": result.forecast.storage_forecasts.filter(pl.col("model") == DEFAULT_MODEL).to_dicts(),
-        "times": outlook.times.to_dicts(),
-        "scores": outlook.scores.filter(outlook.scores["window"] == "all").to_dicts(),
-        "reliability": outlook.reliability.to_dicts(),
-        "notes": outlook.notes,
-        "lacks": issued.limitations,
-        "outside_experience": issued.outside_experience,
-    }
 
 
 def storage_lines(result: OutlookResult) -> list[str]:
@@ -137,6 +111,6 @@ def print_outlook(result: OutlookResult) -> None:
     leads = summary_leads(outlook.probabilities["lead_time"])
     for row in rows:
         sentence = skill_sentence(outlook.scores, row.threshold, row.direction, leads[-1])
-        terminal.line(f"  · {row.event}, within {leads[-1]} days: {sentence}")
+        terminal.line(f"  · {row.event} within {leads[-1]} days. {sentence}")
     for sentence in (*outlook.notes, *issued.outside_experience, *issued.limitations):
         terminal.line(f"  · {sentence}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -74,7 +74,14 @@ def scenario_result(
         If an option cannot be used; before any data are read where that is possible.
     """
     from forebay.cli import terminal
-    from forebay.forecasts.scenario_text import parse_rain, parse_release, preset_names
+    from forebay.forecasts.scenario_text import (
+        ALL_PRESETS,
+        PRESETS,
+        parse_rain,
+        parse_release,
+        preset_names,
+        threshold_name,
+    )
     from forebay.jobs import scenario as job
 
     if options.until_full and options.until is not None:
@@ -82,7 +89,9 @@ def scenario_result(
     days = max(dam.hindcast.leads)
     rain = None if options.rain is None else parse_rain(options.rain, days)
     release = () if options.release is None else parse_release(options.release, days)
-    preset_names(options.preset or [])
+    presets = preset_names(options.preset or [], dam)
+    if options.threshold is not None:
+        threshold_name(options.threshold, dam)
     with terminal.progress() as progress:
         model = job.load_scenarios(
             dam,
@@ -92,7 +101,12 @@ def scenario_result(
             planned_release=options.release is not None,
             progress=progress,
         )
-    return model.answer(_scenarios(model, options, rain, release), until=options.threshold, release=release)
+    result = model.answer(_scenarios(model, options, rain, release), until=options.threshold, release=release)
+    if ALL_PRESETS in (options.preset or []) and len(presets) < len(PRESETS):
+        left_out = ", ".join(name for name in PRESETS if name not in presets)
+        note = f"Left out, because the dam file has no rain forecast: {left_out}."
+        result = replace(result, notes=(*result.notes, note))
+    return result
 
 
 def _scenarios(

@@ -17,6 +17,7 @@ from forebay.forecasts.scenario import WETNESS, Scenario
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
+    from forebay.dams.thresholds import ReferenceLevel
     from forebay.forecasts.scenario import ScenarioDay, Wetness
     from forebay.models.model import Array
 
@@ -88,18 +89,25 @@ def rain_scenario(rain: tuple[float, ...], release: tuple[float, ...], wetness: 
     return Scenario(", ".join(f"{value:.4g}" for value in rain) + " mm", rain, wetness, release)
 
 
-def preset_names(names: Sequence[str]) -> list[str]:
-    """The presets that `names` mean, each once; "all" means every one.
+def preset_names(names: Sequence[str], dam: Dam) -> list[str]:
+    """The presets that `names` mean, each once; "all" means every one that the dam file has the forecasts for.
 
     Raises
     ------
     ConfigError
-        If a name is unknown.
+        If a name is unknown, or needs a rain forecast that the dam file does not have.
     """
+    has_forecast = any(forcing.kind == "rain" for forcing in dam.forcings)
     for name in names:
         if name not in (*PRESETS, ALL_PRESETS):
             raise ConfigError(f"--preset {name!r} is unknown; give one of {', '.join(PRESETS)}, or {ALL_PRESETS}")
-    return list(PRESETS) if ALL_PRESETS in names else list(dict.fromkeys(names))
+        if name in PRESET_FORECASTS and not has_forecast:
+            raise ConfigError(
+                f"--preset {name} needs a rain forecast, but {dam.name} has none; add [[weather]] or a forcing of kind "
+                "rain to the dam file, or give --rain"
+            )
+    every = PRESETS if has_forecast else tuple(PRESET_RAIN)
+    return list(every if ALL_PRESETS in names else dict.fromkeys(names))
 
 
 def preset_scenarios(
@@ -137,9 +145,7 @@ def threshold_levels(name: str, day: ScenarioDay, dam: Dam) -> tuple[str, Array]
     DataError
         If it is unknown on the init date.
     """
-    references = {threshold.name: threshold.level for threshold in dam.thresholds}
-    if dam.full_supply is not None:
-        references[FULL_SUPPLY] = dam.full_supply
+    references = _reference_levels(dam)
     if day.withheld:
         raise DataError(
             f"{name} cannot be compared with the level of {day.init_date}: the datum of the gauge of {dam.name} seems "
@@ -151,12 +157,26 @@ def threshold_levels(name: str, day: ScenarioDay, dam: Dam) -> tuple[str, Array]
         if None in levels:
             raise DataError(f"{name} of {dam.name} is not stated for {day.init_date}; add a value to the dam file")
         return name, np.asarray(levels, float)
-    return _level(name, dam, list(references)), np.full(len(day.leads), float(name))
+    return threshold_name(name, dam), np.full(len(day.leads), float(name))
 
 
-def _level(text: str, dam: Dam, names: Sequence[str]) -> str:
-    """A level in the target's unit as the name of a threshold."""
-    unit = dam.target.unit
+def _reference_levels(dam: Dam) -> dict[str, ReferenceLevel]:
+    """Name → level of each threshold of the dam file, and of full supply."""
+    full_supply = {} if dam.full_supply is None else {FULL_SUPPLY: dam.full_supply}
+    return {threshold.name: threshold.level for threshold in dam.thresholds} | full_supply
+
+
+def threshold_name(text: str, dam: Dam) -> str:
+    """Name of a threshold of the dam, or of a level in the target's unit, such as "99.5 m".
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    names, unit = list(_reference_levels(dam)), dam.target.unit
+    if text in names:
+        return text
     try:
         level = float(text)
     except ValueError:

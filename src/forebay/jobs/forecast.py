@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.archive.latency import latency_note
-from forebay.charts.report_tables import Report
 from forebay.days.labels import gauge_labels
 from forebay.errors import DataError, ForebayError, ReadOnlyError
 from forebay.features.samples import make_samples
@@ -28,16 +27,16 @@ from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.forecasts.storage import add_storage
 from forebay.forecasts.suspect_levels import no_forecast, questions
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
-from forebay.jobs.datasets import forecast_dataset, write_netcdf
+from forebay.jobs.datasets import forecast_dataset
 from forebay.jobs.forecast_value import value_of_forecasts
 from forebay.jobs.observations import fetch_now, warn_of_errors
 from forebay.jobs.record import RecordReference, recorded_forecasts, store_forecast
 from forebay.jobs.results import Result
-from forebay.jobs.stored_tables import readable_tables, write_parquet
+from forebay.jobs.stored_tables import readable_tables
 from forebay.log import add_counts, log_fields, step, write
 from forebay.screen.flags import daily_known_on
-from forebay.tables import DEFAULT_MODEL, FORECASTS, STORAGE_FORECASTS
-from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, scored_from
+from forebay.tables import DEFAULT_MODEL, FORECASTS
+from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
 from forebay.verify.recent import RECENT_DAYS, recent_scores
 from forebay.verify.verification import Verification, verify_hindcast
 
@@ -48,9 +47,6 @@ if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import DailyTables
     from forebay.settings import Settings
-
-Format = Literal["csv", "netcdf"]
-"""Form of the forecast's table: `forecast.csv`, which is always written, and `forecast.nc`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,6 +157,7 @@ class ForecastResult(Result):
         ConfigError
             If the file cannot be written.
         """
+        from forebay.jobs.forecast_files import report_content
         from forebay.report.write import render_report
 
         page = render_report(report_content(self))
@@ -320,70 +317,4 @@ def _issue(
         explanation=explain(samples, dam, points, yesterday=issued.age_days == 0),
         forcings=used,
         withheld_from=samples.withheld_from,
-    )
-
-
-def write_forecast(
-    result: ForecastResult,
-    folder: Path,
-    *,
-    report: bool = True,
-    form: Format = "csv",
-    progress: Progress | None = None,
-) -> list[Path]:
-    """Paths of the files in `folder`: the tables, and with `report` the page and its figures.
-
-    Parameters
-    ----------
-    form
-        With "netcdf" also `forecast.nc`, the forecast by the CF conventions.
-    progress
-        As in `forecast`, for the drawing of the figures.
-
-    Raises
-    ------
-    ConfigError
-        If the folder cannot be written, or xarray is not installed.
-    """
-    from forebay.report.write import write_report
-
-    dataset = result.to_xarray() if form == "netcdf" else None
-    with log_fields({"dam": result.dam.id}), write_all(folder) as files:
-        STORAGE_FORECASTS.check(result.storage_forecasts).write_csv(files.stage / "forecast.csv")
-        result.issued.explanation.write_csv(files.stage / "explanation.csv")
-        result.outlook.probabilities.write_csv(files.stage / "probabilities.csv")
-        if dataset is not None:
-            write_netcdf(dataset, files.stage / "forecast.nc", now=result.issued.issue_time)
-        if report:
-            result.scores.write_csv(files.stage / "scores.csv")
-            result.outlook.scores.write_csv(files.stage / "probability_scores.csv")
-            if result.dam.forcings:
-                result.forecast_value.write_csv(files.stage / "forecast_value.csv")
-            if result.dam.substitutes:
-                result.substitutions.write_csv(files.stage / "substitutions.csv")
-            write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
-            write_report(report_content(result), files.stage, progress)
-    return files.paths
-
-
-def report_content(result: ForecastResult) -> Report:
-    """The tables of the report of a result."""
-    samples = result.verification.samples
-    first = samples.dates[min(scored_from(samples, result.dam), len(samples.dates) - 1)].item()
-    scored = pl.col("init_date").is_between(first, result.issued.init_date, closed="left")
-    return Report(
-        dam=result.dam,
-        forecast=result.issued,
-        newest=result.daily_tables.reading,
-        daily=result.daily_tables.newest,
-        hindcast=result.verification.forecasts.filter(scored),
-        scores=result.scores,
-        gauge_table=result.fetch_table,
-        diagnostics=result.verification.diagnostics,
-        later_levels=result.later_levels,
-        forecast_value=result.forecast_value,
-        outlook=result.outlook,
-        recent_scores=result.recent_scores,
-        substitutions=result.substitutions,
-        latencies=result.daily_tables.latencies,
     )

@@ -1,4 +1,4 @@
-"""A forecast as JSON: what `--json` prints."""
+"""A forecast and its outlook as JSON: what `--json` prints."""
 
 from __future__ import annotations
 
@@ -7,13 +7,50 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
+
+from forebay.tables import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from forebay.jobs.forecast import ForecastResult
 
 
 def forecast_content(result: ForecastResult, files: Sequence[Path]) -> dict[str, object]:
     """The forecast with its age, limitations, explanation and scores, and the paths of its `files`."""
-    dam, issued, substitutions = result.dam, result.issued, result.substitutions
+    issued, substitutions = result.issued, result.substitutions
+    return {
+        **_head(result),
+        "substitutions": substitutions.filter(substitutions["init_date"] == issued.init_date).to_dicts(),
+        "forcings": issued.forcings,
+        "forecast": result.storage_forecasts.to_dicts(),
+        "probabilities": result.outlook.probabilities.to_dicts(),
+        "explanation": issued.explanation.to_dicts(),
+        "last_365_days": result.recent_scores.to_dicts(),
+        "scores": result.overall_scores.to_dicts(),
+        "record": None if result.record is None else asdict(result.record),
+        "not_recorded": result.not_recorded or None,
+        "files": [str(path) for path in files],
+    }
+
+
+def outlook_content(result: ForecastResult, files: Sequence[Path]) -> dict[str, object]:
+    """The outlook of a forecast with the scores of earlier ones, and the paths of its `files`."""
+    outlook = result.outlook
+    return {
+        **_head(result),
+        "probabilities": outlook.probabilities.to_dicts(),
+        "storage": result.storage_forecasts.filter(pl.col("model") == DEFAULT_MODEL).to_dicts(),
+        "times": outlook.times.to_dicts(),
+        "scores": outlook.scores.filter(pl.col("window") == "all").to_dicts(),
+        "reliability": outlook.reliability.to_dicts(),
+        "notes": outlook.notes,
+        "files": [str(path) for path in files],
+    }
+
+
+def _head(result: ForecastResult) -> dict[str, object]:
+    """The dam, the times and ages of a forecast, and its limitations."""
+    dam, issued = result.dam, result.issued
     return {
         "dam": dam.id,
         "simulated": dam.simulated,
@@ -27,16 +64,6 @@ def forecast_content(result: ForecastResult, files: Sequence[Path]) -> dict[str,
         "thresholds_withheld_from": issued.withheld_from,
         "current": not (issued.stale or issued.is_retrospective),
         "lacks": issued.limitations,
-        "substitutions": substitutions.filter(substitutions["init_date"] == issued.init_date).to_dicts(),
         "outside_experience": issued.outside_experience,
         "intervals_are_a_lower_bound": bool(issued.outside_experience),
-        "forcings": issued.forcings,
-        "forecast": result.storage_forecasts.to_dicts(),
-        "probabilities": result.outlook.probabilities.to_dicts(),
-        "explanation": issued.explanation.to_dicts(),
-        "last_365_days": result.recent_scores.to_dicts(),
-        "scores": result.overall_scores.to_dicts(),
-        "record": None if result.record is None else asdict(result.record),
-        "not_recorded": result.not_recorded or None,
-        "files": [str(path) for path in files],
     }

@@ -155,7 +155,8 @@ def find_record(store: Archive, text: str) -> pl.DataFrame:
     rows = pl.concat(list(store.records.pages(dam, [sequence])) or [pl.DataFrame()])
     if rows.is_empty():
         numbers = store.records.index(dam)["sequence"]
-        have = f"; it has {record_id(dam, numbers[0])} to {record_id(dam, numbers[-1])}" if len(numbers) else ""
+        ids = dict.fromkeys(record_id(dam, numbers[end]) for end in (0, -1)) if len(numbers) else {}
+        have = f"; it has {' to '.join(ids)}" if ids else ""
         raise DataError(f"the archive has no record {text}{have}; `forebay record list` prints every id")
     return rows
 

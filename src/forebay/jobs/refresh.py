@@ -16,8 +16,9 @@ import polars as pl
 from forebay.errors import ForebayError
 from forebay.files import write_file
 from forebay.jobs.arguments import as_dam, current_settings, open_store
-from forebay.jobs.forecast import ForecastResult, forecast, write_forecast
+from forebay.jobs.forecast import ForecastResult, forecast
 from forebay.jobs.forecast_content import forecast_content
+from forebay.jobs.forecast_files import write_forecast
 from forebay.jobs.results import Result
 from forebay.log import log_fields, step, write
 from forebay.tables import Table

@@ -138,15 +138,9 @@ class ScenarioModel:
         ConfigError
             If a name is unknown, or if the dam has no rain forecast for a preset that needs one.
         """
-        known = preset_names(names)
+        known = preset_names(names, self.dam)
         rain: tuple[float, ...] = ()
-        if any(name in PRESET_FORECASTS for name in known):
-            if self.forecast is None:
-                needs = next(name for name in known if name in PRESET_FORECASTS)
-                raise ConfigError(
-                    f"--preset {needs} needs a rain forecast, but {self.dam.name} has none; add [[weather]] or a "
-                    "forcing of kind rain to the dam file, or give --rain"
-                )
+        if self.forecast is not None and any(name in PRESET_FORECASTS for name in known):
             rain = self.forecast.daily(self.day.init_date)
         return preset_scenarios(known, rain, release)
 
@@ -225,7 +219,8 @@ def write_scenarios(result: ScenarioResult, folder: Path, progress: Progress | N
     from forebay.charts.scenario import scenario_figure
 
     with log_fields({"dam": result.dam.id}), write_all(folder) as files:
-        result.levels.write_csv(files.stage / "scenario.csv")
+        if len(result.levels):
+            result.levels.write_csv(files.stage / "scenario.csv")
         if len(result.probabilities):
             result.probabilities.write_csv(files.stage / "scenario_probabilities.csv")
         if len(result.least_rain):

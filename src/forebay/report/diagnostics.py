@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.interval_coverage import MIN_DAYS
 from forebay.report.input_values import input_texts
 from forebay.tables import DEFAULT_MODEL, QUANTILES, summary_leads
+from forebay.verify.recent import MIN_DAYS
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.interval_coverage import MIN_DAYS
 from forebay.charts.score_tables import (
     models_equal_to_default,
     scored_regimes,
@@ -17,6 +16,7 @@ from forebay.charts.score_tables import (
 )
 from forebay.charts.scores import REGIME_TITLES
 from forebay.tables import REFERENCES
+from forebay.verify.recent import MIN_DAYS
 from forebay.verify.score_tables import compare_scores
 
 if TYPE_CHECKING:
