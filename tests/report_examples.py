@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -24,7 +23,9 @@ from forebay.forecasts.issue import issue
 from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.report.sections import SECTIONS, render_template
 from forebay.verify.diagnostics import diagnose
+from forebay.verify.hindcast import ForecastChanges
 from forebay.verify.recent import recent_scores
+from forebay.verify.verification import Verification
 from tests import synthetic
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -76,8 +77,9 @@ def example_outlook(samples: Samples, report: Report) -> Outlook:
     shape = (len(samples.dates), len(report.dam.hindcast.leads), 50)
     wave = 4 * np.sin(np.arange(shape[0]) / 6)
     paths = np.random.default_rng(1).normal(wave[:, None, None], 2.0, shape)
-    verification = SimpleNamespace(samples=samples, paths=paths)
-    return make_outlook(verification, report.dam, report.forecast)  # type: ignore[arg-type]  # only what it reads
+    nothing = ForecastChanges(report.dam.hindcast.leads, {})
+    verification = Verification(samples, report.dam, report.daily, {}, nothing, paths, {}, pl.DataFrame())
+    return make_outlook(verification, report.forecast)
 
 
 def section_html(name: str, report: Report) -> str:

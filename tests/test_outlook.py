@@ -23,6 +23,7 @@ from forebay.jobs.record import content_of, find_record
 from forebay.jobs.replay import ReplayResult, replay
 from forebay.report.head import build_head
 from forebay.tables import PROBABILITIES, PROBABILITY_SCORES
+from forebay.verify.exceedance import ThresholdForecast, threshold_forecasts
 from tests import synthetic
 from tests.command_line import forebay
 from tests.report_examples import diagnosed_report, section_rows, section_text, template_text
@@ -68,7 +69,7 @@ def test_the_probability_agrees_with_the_intervals(result: ForecastResult) -> No
     ).row(0, named=True)  # fmt: skip
     dam = DAM.model_copy(update={"thresholds": (DAM.thresholds[0].model_copy(
         update={"level": DAM.thresholds[0].level.model_copy(update={"value": row["level"]})}),)})  # fmt: skip
-    outlook = make_outlook(result.verification, dam, result.issued)
+    outlook = make_outlook(replace(result.verification, dam=dam), result.issued)
     on = outlook.probabilities.filter(
         pl.col("threshold") == "Bridge deck", pl.col("kind") == "on", pl.col("lead_time") == 1
     )  # fmt: skip
@@ -126,6 +127,19 @@ def test_json_and_files_have_the_same_probabilities(folder: Path, tmp_path: Path
     json.dumps(content, allow_nan=False)
 
 
+def test_the_probabilities_are_computed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*arguments: object) -> list[ThresholdForecast]:
+        calls.append(arguments)
+        return threshold_forecasts(*arguments)  # type: ignore[arg-type]  # as it is called
+
+    monkeypatch.setattr("forebay.verify.verification.threshold_forecasts", counted)
+    url = f"sqlite:///{folder}/archive.db"
+    assert forebay("outlook", next(folder.glob("*.toml")), "--archive", url, "--json").json["scores"]
+    assert len(calls) == 1, "for the record, the tables and their scores together"
+
+
 def test_the_public_function(folder: Path) -> None:
     url = f"sqlite:///{folder}/archive.db"
     result = interface.outlook(next(folder.glob("*.toml")), archive=url, update=False)
@@ -138,19 +152,19 @@ def test_the_outlook_of_a_past_day_is_that_of_the_hindcast(folder: Path, result:
     """Live equals hindcast: the probabilities of a day do not depend on what came later."""
     day = LAST - timedelta(days=20)
     past, _ = run_job(next(folder.glob("*.toml")), folder, init=day)
-    earlier = make_outlook(result.verification, DAM, replace(result.issued, init_date=day))
+    earlier = make_outlook(result.verification, replace(result.issued, init_date=day))
     assert_frame_equal(past.outlook.probabilities, earlier.probabilities, check_exact=True)
 
 
 def test_a_dam_without_full_supply_says_so(result: ForecastResult) -> None:
     bare = DAM.model_copy(update={"full_supply": None, "thresholds": ()})
-    outlook = make_outlook(result.verification, bare, result.issued)
+    outlook = make_outlook(replace(result.verification, dam=bare), result.issued)
     assert "The dam file states no full supply, so the probability of filling is unknown; add full_supply to it." in (
         outlook.notes
     )
     assert main_row(outlook_rows(outlook, bare)) is None
     storage = bare.model_copy(update={"target": bare.target.model_copy(update={"variable": "storage", "unit": "ML"})})
-    outlook = make_outlook(result.verification, storage, result.issued)
+    outlook = make_outlook(replace(result.verification, dam=storage), result.issued)
     assert outlook.probabilities.is_empty() and outlook.times.is_empty()
     assert "It has no thresholds either; add [[thresholds]] with a name and a level." in outlook.notes
 
@@ -160,7 +174,7 @@ def test_a_withheld_datum_leaves_only_rises(result: ForecastResult) -> None:
     withheld = replace(samples, withheld=samples.dates >= samples.dates[-5])
     verification = replace(result.verification, samples=withheld)
     day = date(2021, 1, 1)
-    outlook = make_outlook(verification, DAM, replace(result.issued, withheld_from=day))
+    outlook = make_outlook(verification, replace(result.issued, withheld_from=day))
     assert all(name.startswith("level+") for name in outlook.probabilities["threshold"])
     assert any(str(day) in note and "are unknown" in note for note in outlook.notes)
 

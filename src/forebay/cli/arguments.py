@@ -65,9 +65,10 @@ def lease_wait(settings: Settings) -> LeaseWait:
 
 
 def print_result(content: object, as_json: bool, print_text: Callable[[], None]) -> None:
-    """Print `content` as JSON, or call `print_text`."""
+    """Print `content`, or what it returns if it is a function, as JSON; or call `print_text`."""
     if as_json:
-        print(json.dumps(content, default=str, indent=1, allow_nan=False))
+        value = content() if callable(content) else content
+        print(json.dumps(value, default=str, indent=1, allow_nan=False))
     else:
         print_text()
 

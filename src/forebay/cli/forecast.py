@@ -166,9 +166,8 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
     from forebay.cli import terminal
     from forebay.jobs.forecast_content import forecast_content
 
-    content = forecast_content(result, files)
     print_result(
-        content,
+        lambda: forecast_content(result, files),
         as_json,
         lambda: terminal.print_forecast(
             result.issued,

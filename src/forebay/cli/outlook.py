@@ -63,8 +63,7 @@ def outlook(
             progress=progress,
         )
     files = [] if output is None else write_forecast(result.forecast, output, report=False)
-    content = outlook_content(result.forecast, files)
-    print_result(content, as_json, lambda: print_outlook(result))
+    print_result(lambda: outlook_content(result.forecast, files), as_json, lambda: print_outlook(result))
 
 
 def storage_lines(result: OutlookResult) -> list[str]:

@@ -6,15 +6,13 @@ probabilities stand beside them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.models.exceedance import first_times
-from forebay.tables import PROBABILITIES, PROBABILITY_RELIABILITY, PROBABILITY_SCORES
-from forebay.verify.exceedance import probability_table, threshold_forecasts
-from forebay.verify.exceedance_scores import reliability_of_probabilities, score_probabilities
+from forebay.verify.exceedance import probability_table
 from forebay.verify.thresholds_ahead import RISES
 
 if TYPE_CHECKING:
@@ -32,40 +30,46 @@ class Outlook:
 
     Attributes
     ----------
+    verification
+        The hindcast that the forecast belongs to.
     probabilities
         `tables.PROBABILITIES` of the init date.
     times
         threshold, direction, threshold_level (first valid date), is_beyond (whether the level is beyond it now),
         day_10, day_50, day_90: first day by which the probability of having reached it is so many percent; null if that
         is later than the last day of the forecast.
-    scores, reliability
-        `tables.PROBABILITY_SCORES` and `tables.PROBABILITY_RELIABILITY` of the hindcast.
     notes
         Sentences: to what the probabilities refer, and what is unknown.
     """
 
+    verification: Verification = field(repr=False)
     probabilities: pl.DataFrame
     times: pl.DataFrame
-    scores: pl.DataFrame
-    reliability: pl.DataFrame
     notes: tuple[str, ...]
 
+    @property
+    def scores(self) -> pl.DataFrame:
+        """`tables.PROBABILITY_SCORES` of the hindcast."""
+        return self.verification.probability_scores
 
-def make_outlook(verification: Verification, dam: Dam, issued: IssuedForecast) -> Outlook:
+    @property
+    def reliability(self) -> pl.DataFrame:
+        """`tables.PROBABILITY_RELIABILITY` of the hindcast."""
+        return self.verification.probability_reliability
+
+
+def make_outlook(verification: Verification, issued: IssuedForecast) -> Outlook:
     """The outlook of an issued forecast."""
-    samples = verification.samples
-    forecasts = threshold_forecasts(samples, dam, verification.paths)
+    samples, dam, forecasts = verification.samples, verification.dam, verification.threshold_forecasts
     probabilities = probability_table(forecasts, samples, dam, issued.init_date)
     day = samples.position(issued.init_date)
     beyond: dict[tuple[str, str], bool] = {
         (f.threshold.name, f.threshold.direction): bool(f.threshold.is_beyond[day]) for f in forecasts
     }
-    scores = score_probabilities(forecasts, samples, dam)
     return Outlook(
-        probabilities=PROBABILITIES.check(probabilities),
+        verification=verification,
+        probabilities=probabilities,
         times=_times(probabilities, beyond),
-        scores=PROBABILITY_SCORES.check(scores),
-        reliability=PROBABILITY_RELIABILITY.check(reliability_of_probabilities(forecasts, samples, dam)),
         notes=tuple(_notes(dam, issued, probabilities)),
     )
 

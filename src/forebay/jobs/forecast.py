@@ -135,7 +135,7 @@ class ForecastResult(Result):
     @cached_property
     def outlook(self) -> Outlook:
         """Probabilities of reaching thresholds, with the scores of earlier ones."""
-        return make_outlook(self.verification, self.dam, self.issued)
+        return make_outlook(self.verification, self.issued)
 
     def to_frame(self) -> pl.DataFrame:
         """`tables.FORECASTS` of the model `default`: a row per lead time and quantile."""

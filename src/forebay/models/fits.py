@@ -56,11 +56,14 @@ class Fits:
         Limit that `prune` enforces.
     reads
         Name of each entry that was read instead of fitted; for the log.
+    writes
+        Name of each entry that was written: without one, nothing is to prune.
     """
 
     folder: Path
     max_bytes: int
     reads: list[str] = field(default_factory=list, repr=False, compare=False)
+    writes: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def fitter(self, inputs: pl.DataFrame, target: Array) -> Fitter:
         """A function that fits a model on these rows, or reads the same fit from the folder."""
@@ -74,6 +77,7 @@ class Fits:
             if fitted is None:
                 fitted = model.fit(inputs, target)
                 _write(path, serialisation.to_json(fitted))
+                self.writes.append(path.stem)
             else:
                 self.reads.append(path.stem)  # atomic: threads share it
             return fitted

@@ -162,7 +162,8 @@ def point_forecasts(
     add_counts({"models": len(models), "fits": len(futures) * len(models), "from_cache": 0})
     if execution.fits:
         add_counts({"from_cache": len(execution.fits.reads) - reads})
-        execution.fits.prune()
+        if execution.fits.writes:
+            execution.fits.prune()
     points = _join_spans(samples, [future.result() for future in reversed(futures)], rows)
     return {name: from_start_level(point, samples) for name, point in points.items()}
 

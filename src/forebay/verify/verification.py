@@ -17,6 +17,8 @@ from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.default import with_default
 from forebay.verify.diagnostics import Diagnostics, diagnose
+from forebay.verify.exceedance import ThresholdForecast, threshold_forecasts
+from forebay.verify.exceedance_scores import reliability_of_probabilities, score_probabilities
 from forebay.verify.row_store import rows_of
 
 if TYPE_CHECKING:
@@ -91,6 +93,21 @@ class Verification:
     def diagnostics(self) -> Diagnostics:
         """Reliability, coverage and largest misses of `default`."""
         return diagnose(self.changes, self._scored_samples, self.dam, daily=self.daily)
+
+    @cached_property
+    def threshold_forecasts(self) -> list[ThresholdForecast]:
+        """Probabilities of reaching each threshold of the dam on every init date, and the outcomes."""
+        return threshold_forecasts(self.samples, self.dam, self.paths)
+
+    @cached_property
+    def probability_scores(self) -> pl.DataFrame:
+        """`tables.PROBABILITY_SCORES`."""
+        return score_probabilities(self.threshold_forecasts, self.samples, self.dam)
+
+    @cached_property
+    def probability_reliability(self) -> pl.DataFrame:
+        """`tables.PROBABILITY_RELIABILITY`."""
+        return reliability_of_probabilities(self.threshold_forecasts, self.samples, self.dam)
 
     @property
     def _scored_samples(self) -> Samples:
