@@ -56,9 +56,10 @@ def test_warragamba_from_its_files_to_a_report() -> None:
 
     # The folder contains the page, its figures, the tables, and nothing else.
     names = ("coverage", "explanation", "forecast", "largest_rise", "scores")
-    names += ("peaks", "pit_histogram", "reliability", "rolling_coverage")
+    names += ("peaks", "pit_histogram", "reliability", "rolling_coverage", "outlook", "outlook_reliability")
     pictures = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     tables = {"forecast.csv", "explanation.csv", "scores.csv", "hindcast.parquet"}
+    tables |= {"probabilities.csv", "probability_scores.csv"}
     assert {path.name for path in Path("report").iterdir()} == pictures | tables | {"report.html"}
     assert Path("report/forecast.png").read_bytes().startswith(b"\x89PNG")
     assert Path("report/forecast.svg").read_text().startswith("<svg")

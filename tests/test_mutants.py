@@ -63,7 +63,7 @@ def test_a_mutant_is_caught_by_an_assertion_only(tmp_path: Path, value: str, tes
 
 @pytest.mark.slow
 def test_a_mutant_survives_if_one_of_its_tests_passes(tmp_path: Path) -> None:
-    second = "tests/test_paths.py::test_members_keep_their_values"
+    second = "tests/test_paths.py::test_with_few_errors_members_are_joined_by_rank"
     outcome = run.run_mutant(mutant(tmp_path, "48", header=f"# A fault.\n# tests: {TEST}\n# tests: {second}\n"))
     assert outcome.result == "SURVIVED"
     assert f"{second} passes" in outcome.output
