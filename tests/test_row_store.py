@@ -236,8 +236,11 @@ def test_every_field_of_samples_that_has_days_counts(store: RowStore) -> None:
 def _with_another_last_day(value: object) -> object:
     """`value` with another value on the last day, in its first part."""
     if isinstance(value, np.ndarray):
-        is_flag = value.dtype == bool
-        return np.append(value[:-1], ~value[-1:] if is_flag else value[-1:] + 1 if np.isfinite(value[-1]) else [0.0])
+        last = value[-1:]
+        if value.dtype == bool:
+            return np.append(value[:-1], ~last)
+        one = np.timedelta64(1, "D") if value.dtype.kind == "M" else 1
+        return np.append(value[:-1], last + one if np.isfinite(value[-1]) else [0.0])
     if isinstance(value, pl.DataFrame):
         return value.with_columns(pl.Series(value.columns[0], [*value.to_series(0).to_list()[:-1], 77.0], strict=False))
     if isinstance(value, tuple) and not isinstance(value[0], np.ndarray):

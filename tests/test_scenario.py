@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
+from forebay.dams.forcing import Forcing
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError
 from forebay.features.known_ahead import RAIN_AHEAD, known_ahead
@@ -281,12 +282,17 @@ def test_a_unit_at_the_end_is_that_of_all_values_without_one() -> None:
 
 
 def test_presets() -> None:
-    assert preset_names(["all", "2in"]) == list(PRESETS)
+    with_forecast = RAIN_DAM.model_copy(update={"forcings": (Forcing(kind="rain", id="bureau", unit="mm"),)})
+    assert preset_names(["all", "2in"], with_forecast) == list(PRESETS)
+    assert preset_names(["all", "2in"], RAIN_DAM) == ["none", "2in", "4in"], "it has no forecast"
+    assert preset_names(["4in", "none", "4in"], RAIN_DAM) == ["4in", "none"]
     scenarios = preset_scenarios(["half-forecast", "double-forecast"], (10.0, 4.0))
     assert [scenario.rain for scenario in scenarios[::3]] == [(5.0, 2.0), (20.0, 8.0)]
     assert [scenario.wetness for scenario in scenarios[:3]] == ["dry", "current", "wet"]
     with pytest.raises(ConfigError, match="--preset '3in' is unknown; give one of none, 2in, 4in"):
-        preset_names(["3in"])
+        preset_names(["3in"], with_forecast)
+    with pytest.raises(ConfigError, match="--preset half-forecast needs a rain forecast, but Small Dam has none; add"):
+        preset_names(["half-forecast"], RAIN_DAM)
     with pytest.raises(ConfigError, match="--preset forecast needs a rain forecast, but Small Dam has none"):
         model_of(RAIN_DAM).presets(["none", "forecast"])
 
