@@ -233,14 +233,19 @@ def test_every_field_of_samples_that_has_days_counts(store: RowStore) -> None:
         assert item.name in ("observed", "possible") or different.tolist() == [last], item.name
 
 
+def _another_value(one: np.ndarray) -> np.ndarray:
+    """An array of one value, other than the value of `one`."""
+    if one.dtype == bool:
+        return ~one
+    if one.dtype.kind == "M":
+        return one + np.timedelta64(1, "D")
+    return one + 1 if np.isfinite(one[0]) else np.zeros(1)
+
+
 def _with_another_last_day(value: object) -> object:
     """`value` with another value on the last day, in its first part."""
     if isinstance(value, np.ndarray):
-        last = value[-1:]
-        if value.dtype == bool:
-            return np.append(value[:-1], ~last)
-        one = np.timedelta64(1, "D") if value.dtype.kind == "M" else 1
-        return np.append(value[:-1], last + one if np.isfinite(value[-1]) else [0.0])
+        return np.append(value[:-1], _another_value(value[-1:]))
     if isinstance(value, pl.DataFrame):
         return value.with_columns(pl.Series(value.columns[0], [*value.to_series(0).to_list()[:-1], 77.0], strict=False))
     if isinstance(value, tuple) and not isinstance(value[0], np.ndarray):
