@@ -23,6 +23,7 @@ from forebay.forecasts.issue import issue
 from forebay.forecasts.outlook import Outlook, make_outlook
 from forebay.report.sections import SECTIONS, render_template
 from forebay.verify.diagnostics import diagnose
+from forebay.verify.exceedance import threshold_forecasts
 from forebay.verify.hindcast import ForecastChanges
 from forebay.verify.recent import recent_scores
 from forebay.verify.verification import Verification
@@ -78,7 +79,10 @@ def example_outlook(samples: Samples, report: Report) -> Outlook:
     wave = 4 * np.sin(np.arange(shape[0]) / 6)
     paths = np.random.default_rng(1).normal(wave[:, None, None], 2.0, shape)
     nothing = ForecastChanges(report.dam.hindcast.leads, {})
-    verification = Verification(samples, report.dam, report.daily, {}, nothing, paths, {}, pl.DataFrame())
+    forecasts = threshold_forecasts(samples, report.dam, paths)
+    verification = Verification(
+        samples, report.dam, report.daily, {}, nothing, paths, {}, pl.DataFrame(), threshold_forecasts=forecasts
+    )
     return make_outlook(verification, report.forecast)
 
 

@@ -24,6 +24,7 @@ from forebay.jobs.replay import ReplayResult, replay
 from forebay.report.head import build_head
 from forebay.tables import PROBABILITIES, PROBABILITY_SCORES
 from forebay.verify.exceedance import ThresholdForecast, threshold_forecasts
+from forebay.verify.verification import Verification
 from tests import synthetic
 from tests.command_line import forebay
 from tests.report_examples import diagnosed_report, section_rows, section_text, template_text
@@ -62,6 +63,12 @@ def test_the_probabilities_of_the_job(result: ForecastResult) -> None:
     assert outlook.probabilities["probability"].is_between(0, 1).all()
 
 
+def with_dam(verification: Verification, dam: Dam) -> Verification:
+    """The same hindcast with the thresholds of another dam file."""
+    forecasts = threshold_forecasts(verification.samples, dam, verification.paths)
+    return replace(verification, dam=dam, threshold_forecasts=forecasts)
+
+
 def test_the_probability_agrees_with_the_intervals(result: ForecastResult) -> None:
     """A level at the .25 quantile of day 1 is reached on day 1 with about 75%."""
     row = result.issued.table.filter(
@@ -69,7 +76,7 @@ def test_the_probability_agrees_with_the_intervals(result: ForecastResult) -> No
     ).row(0, named=True)  # fmt: skip
     dam = DAM.model_copy(update={"thresholds": (DAM.thresholds[0].model_copy(
         update={"level": DAM.thresholds[0].level.model_copy(update={"value": row["level"]})}),)})  # fmt: skip
-    outlook = make_outlook(replace(result.verification, dam=dam), result.issued)
+    outlook = make_outlook(with_dam(result.verification, dam), result.issued)
     on = outlook.probabilities.filter(
         pl.col("threshold") == "Bridge deck", pl.col("kind") == "on", pl.col("lead_time") == 1
     )  # fmt: skip
@@ -130,7 +137,7 @@ def test_json_and_files_have_the_same_probabilities(folder: Path, tmp_path: Path
 def test_the_probabilities_are_computed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def counted(*arguments: object) -> list[ThresholdForecast]:
+    def counted(*arguments: object) -> tuple[ThresholdForecast, ...]:
         calls.append(arguments)
         return threshold_forecasts(*arguments)  # type: ignore[arg-type]  # as it is called
 
@@ -158,13 +165,13 @@ def test_the_outlook_of_a_past_day_is_that_of_the_hindcast(folder: Path, result:
 
 def test_a_dam_without_full_supply_says_so(result: ForecastResult) -> None:
     bare = DAM.model_copy(update={"full_supply": None, "thresholds": ()})
-    outlook = make_outlook(replace(result.verification, dam=bare), result.issued)
+    outlook = make_outlook(with_dam(result.verification, bare), result.issued)
     assert "The dam file states no full supply, so the probability of filling is unknown; add full_supply to it." in (
         outlook.notes
     )
     assert main_row(outlook_rows(outlook, bare)) is None
     storage = bare.model_copy(update={"target": bare.target.model_copy(update={"variable": "storage", "unit": "ML"})})
-    outlook = make_outlook(replace(result.verification, dam=storage), result.issued)
+    outlook = make_outlook(with_dam(result.verification, storage), result.issued)
     assert outlook.probabilities.is_empty() and outlook.times.is_empty()
     assert "It has no thresholds either; add [[thresholds]] with a name and a level." in outlook.notes
 
@@ -172,7 +179,7 @@ def test_a_dam_without_full_supply_says_so(result: ForecastResult) -> None:
 def test_a_withheld_datum_leaves_only_rises(result: ForecastResult) -> None:
     samples = result.verification.samples
     withheld = replace(samples, withheld=samples.dates >= samples.dates[-5])
-    verification = replace(result.verification, samples=withheld)
+    verification = with_dam(replace(result.verification, samples=withheld), result.dam)
     day = date(2021, 1, 1)
     outlook = make_outlook(verification, replace(result.issued, withheld_from=day))
     assert all(name.startswith("level+") for name in outlook.probabilities["threshold"])

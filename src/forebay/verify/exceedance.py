@@ -6,7 +6,7 @@ gauge defines, such as the mean of the day: within the day the level can be high
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from forebay.models.exceedance import (
     shifted,
     signed,
 )
+from forebay.models.rows import ALL_ROWS, Rows
 from forebay.tables import PROBABILITIES
 from forebay.verify.hindcast import first_origin, refit_days
 from forebay.verify.thresholds_ahead import ThresholdAhead, thresholds_ahead
@@ -53,38 +54,60 @@ class ThresholdForecast:
     outcomes: Probabilities
 
 
-def threshold_forecasts(samples: Samples, dam: Dam, paths: Array) -> list[ThresholdForecast]:
+def threshold_forecasts(
+    samples: Samples, dam: Dam, paths: Array, rows: Rows = ALL_ROWS
+) -> tuple[ThresholdForecast, ...]:
     """Probabilities and outcomes of every threshold of the dam on every init date.
 
     Parameters
     ----------
     paths
         Changes of the sample paths of `default`, shape (n, leads, members).
+    rows
+        The rows of an earlier hindcast, and the days to compute.
     """
     leads = dam.hindcast.leads
     refits = refit_days(samples.dates, first_origin(samples, dam))
-    spans = list(zip(refits, [*refits[1:], len(samples.dates)], strict=True))
-    levels = samples.start_level[:, None, None] + paths
+    spans = [span for span in zip(refits, [*refits[1:], len(samples.dates)], strict=True) if span[1] > rows.first]
     changes = samples.changes(samples.trusted, leads)
     forecasts = []
     for threshold in thresholds_ahead(samples, dam):
+        name = f"{threshold.name}/{threshold.direction}"
         distances = threshold.known - samples.start_level[:, None]
         past = past_frequencies(changes, distances, spans, leads=leads, direction=threshold.direction)
-        of_paths = shares(levels, threshold.known, threshold.direction)
-        raw = Probabilities(*(resolved(s, f, paths.shape[2]) for s, f in zip(of_paths, past, strict=True)))
-        possible = _possible(samples, threshold, leads)
-        raw = Probabilities(*(np.where(is_possible, p, 0.0 * p) for p, is_possible in zip(raw, possible, strict=True)))
+        late = slice(rows.first, None)
+        levels = samples.start_level[late, None, None] + paths[late]
+        of_paths = shares(levels, threshold.known[late], threshold.direction)
+        raw = (resolved(s, f[late], paths.shape[2]) for s, f in zip(of_paths, past, strict=True))
+        possible = (is_possible[late] for is_possible in _possible(samples, threshold, leads))
+        of_limits = (np.where(is_possible, p, 0.0 * p) for p, is_possible in zip(raw, possible, strict=True))
+        raw_rows = (rows.extend(f"{name}/{kind}", p) for kind, p in zip(Probabilities._fields, of_limits, strict=True))
+        probabilities = Probabilities(*raw_rows)
         learns = (samples.level_age == 0) & ~threshold.is_beyond
         shift = calibration(
-            np.where(learns, raw.by[:, -1], np.nan),
+            np.where(learns, probabilities.by[:, -1], np.nan),
             _outcomes(samples.trusted, threshold, leads).by[:, -1],
-            spans,
+            [span for span in spans if span[0] >= rows.first],
             longest_lead=max(leads),
         )
+        shift = _since_refit(shift, f"{name}/shift", spans, rows)
         shift = np.where(threshold.is_beyond, 0.0, shift)[:, None]
-        calibrated = Probabilities(*(shifted(probability, shift) for probability in raw))
+        calibrated = Probabilities(*(shifted(probability, shift) for probability in probabilities))
         forecasts.append(ThresholdForecast(threshold, calibrated, _outcomes(samples.observed, threshold, leads)))
-    return forecasts
+    return tuple(forecasts)
+
+
+def _since_refit(shift: Array, name: str, spans: Sequence[tuple[int, int]], rows: Rows) -> Array:
+    """The shift of each day; a span that began before the first computed day goes on with the shift of the day before.
+
+    Parameters
+    ----------
+    shift
+        Of the spans that begin later, shape (n,).
+    """
+    if rows.first and spans and spans[0][0] < rows.first:
+        shift[rows.first : spans[0][1]] = rows.earlier[name][rows.first - 1]
+    return rows.extend(name, shift)
 
 
 def _possible(
@@ -122,25 +145,26 @@ def probability_table(
     rows = np.arange(len(samples.dates))
     if init_date is not None:
         rows = rows[samples.dates == np.datetime64(init_date)]
-    parts = [part for forecast in forecasts for part in _rows_of(forecast, samples, dam, rows)]
+    parts = [_rows_of(forecast, samples, dam, rows) for forecast in forecasts]
     return PROBABILITIES.check(pl.concat([PROBABILITIES.empty(), *parts]), unique=True)
 
 
-def _rows_of(forecast: ThresholdForecast, samples: Samples, dam: Dam, rows: NDArray[np.intp]) -> Iterator[pl.DataFrame]:
-    """Rows of one threshold, a table for each kind and lead time."""
-    dates = pl.Series(samples.dates[rows]).cast(pl.Date)
-    for kind, probabilities in forecast.probabilities._asdict().items():
-        for column, lead in enumerate(dam.hindcast.leads):
-            yield pl.DataFrame(
-                {
-                    "dam": dam.id,
-                    "init_date": dates,
-                    "threshold": forecast.threshold.name,
-                    "direction": forecast.threshold.direction,
-                    "kind": kind,
-                    "lead_time": pl.Series([lead], dtype=pl.Int32).new_from_index(0, len(dates)),
-                    "valid_date": dates.dt.offset_by(f"{lead}d"),
-                    "threshold_level": forecast.threshold.known[rows, column],
-                    "probability": probabilities[rows, column],
-                }
-            ).filter(pl.col("probability").is_finite())
+def _rows_of(forecast: ThresholdForecast, samples: Samples, dam: Dam, rows: NDArray[np.intp]) -> pl.DataFrame:
+    """Rows of one threshold: the init dates of each lead time, `on` before `by`."""
+    leads, kinds = np.asarray(dam.hindcast.leads), Probabilities._fields
+    lead_time = np.tile(np.repeat(leads, len(rows)), len(kinds))
+    dates = np.tile(samples.dates[rows], len(kinds) * len(leads))
+    level = np.tile(forecast.threshold.known[rows].T.ravel(), len(kinds))
+    return pl.DataFrame(
+        {
+            "dam": dam.id,
+            "init_date": pl.Series(dates).cast(pl.Date),
+            "threshold": forecast.threshold.name,
+            "direction": forecast.threshold.direction,
+            "kind": pl.Series(np.repeat(kinds, len(leads) * len(rows))),
+            "lead_time": pl.Series(lead_time).cast(pl.Int32),
+            "valid_date": pl.Series(dates + lead_time.astype("timedelta64[D]")).cast(pl.Date),
+            "threshold_level": level,
+            "probability": np.concatenate([p[rows].T.ravel() for p in forecast.probabilities]),
+        }
+    ).filter(pl.col("probability").is_finite())

@@ -48,6 +48,8 @@ class Verification:
         Model → lead time → CRPS of each day.
     outside
         The table of `experience`: the range of each quantity in the training rows, and whether a day lies outside it.
+    threshold_forecasts
+        Probabilities of reaching each threshold of the dam on every init date, and the outcomes.
     regimes
         Regime → scored days, instead of the regimes of `samples`; None for those.
     """
@@ -60,6 +62,7 @@ class Verification:
     paths: NDArray[np.float64]
     crps: Mapping[str, Mapping[int, NDArray[np.float64]]]
     outside: pl.DataFrame
+    threshold_forecasts: tuple[ThresholdForecast, ...]
     regimes: Mapping[str, NDArray[np.bool_]] | None = None
 
     @cached_property
@@ -93,11 +96,6 @@ class Verification:
     def diagnostics(self) -> Diagnostics:
         """Reliability, coverage and largest misses of `default`."""
         return diagnose(self.changes, self._scored_samples, self.dam, daily=self.daily)
-
-    @cached_property
-    def threshold_forecasts(self) -> list[ThresholdForecast]:
-        """Probabilities of reaching each threshold of the dam on every init date, and the outcomes."""
-        return threshold_forecasts(self.samples, self.dam, self.paths)
 
     @cached_property
     def probability_scores(self) -> pl.DataFrame:
@@ -151,15 +149,17 @@ def verify_hindcast(
     for name in (name for name in REFERENCES if name in points):
         crps[name] = uncertainty.crps_by_day(samples, uncertainty.marginals(samples, points, name, rows), leads)
     refits = hindcast.refit_days(samples.dates, hindcast.first_origin(samples, dam))
+    paths = uncertainty.sample_paths(samples, points, members, rows=rows)
     verification = Verification(
         samples=samples,
         dam=dam,
         daily=daily,
         points=points,
         changes=changes,
-        paths=uncertainty.sample_paths(samples, points, members, rows=rows),
+        paths=paths,
         crps={name: _extended(by_lead, name, rows) for name, by_lead in crps.items()},
         outside=experience(samples, dam, refits, max(leads)),
+        threshold_forecasts=threshold_forecasts(samples, dam, paths, rows),
         regimes=regimes,
     )
     if execution.hindcasts is not None:
