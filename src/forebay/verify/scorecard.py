@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from forebay.features.samples import Samples
     from forebay.models.model import Array
 
+_Cell: TypeAlias = tuple[str, str, int]  # window, regime, lead time
+_Row: TypeAlias = "tuple[str, str, float, float | None, float | None]"  # model, metric, value, low, high
 Forecasts: TypeAlias = "pl.DataFrame | ForecastChanges"
 """Forecasts of all models: `tables.FORECASTS`, or the same as arrays."""
 
@@ -112,7 +114,7 @@ def score(
         Whether only the rows of the regime `all` are computed.
     """
     daily_scores = daily_scores or DailyScores()
-    parts = [pl.DataFrame(schema=SCORES.columns)]
+    cells: list[tuple[_Cell, int, list[_Row]]] = []
     spans = windows(samples, dam)
     years = samples.dates.astype("datetime64[Y]").astype(int) + 1970
     level_missing = samples.level_missing
@@ -126,14 +128,16 @@ def score(
             regimes = [(regime, mask, paired) for regime, mask in samples.regimes.items()]
             regimes.append((LEVEL_MISSING, level_missing, paired_missing))
             for regime, mask, rows in (cell for cell in regimes if not only_all or cell[0] == "all"):
-                cell = (window, regime, lead)
-                table = _score_cell(rows.rows(inside & mask), dam, cell)
-                if not table.is_empty():
-                    impossible = _outside_limits(rows.rows(inside & mask), samples, dam, cell)
-                    parts += [table, impossible, _shares(wide, daily_scores, inside & mask, dam=dam, cell=cell)]
+                cell, scored = (window, regime, lead), rows.rows(inside & mask)
+                if len(scored.observed):
+                    outside = _outside_limits(scored, samples, lead)
+                    cells.append((cell, len(scored.observed), [*_scores(scored), *outside]))
+                    cells.append((cell, int((inside & mask).sum()), _shares(wide, daily_scores, inside & mask)))
         for year in np.unique(years[spans["all"]]) if "all" in spans and not only_all else []:
-            parts.append(_score_cell(paired.rows(spans["all"] & (years == year)), dam, ("all", f"y{year}", lead)))
-    return SCORES.check(pl.concat(parts), unique=True)
+            scored = paired.rows(spans["all"] & (years == year))
+            if len(scored.observed):
+                cells.append((("all", f"y{year}", lead), len(scored.observed), _scores(scored)))
+    return SCORES.check(_score_table(cells, dam), unique=True)
 
 
 def pair(forecasts: Forecasts, samples: Samples, lead: int) -> Paired:
@@ -163,45 +167,30 @@ def _pair(wide: dict[str, Array], observed: Array, crps: dict[str, Array]) -> Pa
     return Paired({m: q[days] for m, q in wide.items()}, observed[days], days, {m: c[days] for m, c in crps.items()})
 
 
-def _outside_limits(paired: Paired, samples: Samples, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
+def _outside_limits(paired: Paired, samples: Samples, lead: int) -> list[_Row]:
     """Per model that has limits, the number of observed levels that were outside them."""
     models = [model for model in paired.quantiles if model not in REFERENCES]
-    if cell[2] not in samples.limits:
-        return SCORES.empty()
-    low, high = (limit[paired.days] for limit in samples.limits[cell[2]])
+    if lead not in samples.limits:
+        return []
+    low, high = (limit[paired.days] for limit in samples.limits[lead])
     level = samples.start_level[paired.days] + paired.observed
     reserve = 1e-9 * np.maximum(1.0, np.abs(level))  # the rounding of start + change
     count = float(((level < low - reserve) | (level > high + reserve)).sum())
-    return _score_table([(model, "outside_limits", count, None, None) for model in models], dam, cell, len(level))
+    return [(model, "outside_limits", count, None, None) for model in models]
 
 
-def _shares(
-    wide: dict[str, Array],
-    daily_scores: DailyScores,
-    mask: NDArray[np.bool_],
-    *,
-    dam: Dam,
-    cell: tuple[str, str, int],
-) -> pl.DataFrame:
+def _shares(wide: dict[str, Array], daily_scores: DailyScores, mask: NDArray[np.bool_]) -> list[_Row]:
     """Per model, the share of the days in `mask` with a forecast, and the share of those outside experience."""
-    days = int(mask.sum())
     rows: list[_Row] = []
     for model, quantiles in wide.items():
         rows.append((model, "share_forecast", float(np.isfinite(quantiles[mask, MIDDLE]).mean()), None, None))
         if model in daily_scores.outside:
             rows.append((model, "outside_experience", float(daily_scores.outside[model][mask].mean()), None, None))
-    return _score_table(rows, dam, cell, days)
+    return rows
 
 
-_Row = tuple[str, str, float, float | None, float | None]
-"""Model, metric, value, low, high."""
-
-
-def _score_cell(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.DataFrame:
-    """Scores of one window, regime and lead time; empty without scored days."""
-    n = len(paired.observed)
-    if n == 0:
-        return SCORES.empty()
+def _scores(paired: Paired) -> list[_Row]:
+    """Scores of one window, regime and lead time, which has at least one day."""
     errors = {m: np.abs(q[:, MIDDLE] - paired.observed) for m, q in paired.quantiles.items()}
     resampled = _block_sums(errors, paired.days)
     events = metrics.independent_events(paired.days[metrics.largest(paired.observed, 0.05)], EVENT_GAP)
@@ -213,7 +202,7 @@ def _score_cell(paired: Paired, dam: Dam, cell: tuple[str, str, int]) -> pl.Data
         rows.append((model, "events", float(events), None, None))
         rows.append((model, "mae", float(errors[model].mean()), *_band(resampled[model] / resampled["n"])))
         rows += _skills(model, errors, resampled)
-    return _score_table(rows, dam, cell, n)
+    return rows
 
 
 def _crps(model: str, crps: dict[str, Array]) -> Iterator[_Row]:
@@ -254,18 +243,14 @@ def paired_gain(errors: Array, baseline: Array, days: NDArray[np.intp]) -> tuple
     return metrics.skill(float(errors.mean()), float(baseline.mean())), *band
 
 
-def _score_table(rows: list[_Row], dam: Dam, cell: tuple[str, str, int], n: int) -> pl.DataFrame:
-    """`rows` as `tables.SCORES` of one window, regime and lead time."""
-    window, regime, lead = cell
-    table = pl.DataFrame(rows, schema=["model", "metric", "value", "low", "high"], orient="row")
-    return table.with_columns(
-        pl.lit(dam.id).alias("dam"),
-        pl.lit(window).alias("window"),
-        pl.lit(regime).alias("regime"),
-        pl.lit(lead, pl.Int32).alias("lead_time"),
-        pl.lit(n, pl.Int64).alias("n"),
-        pl.col("value", "low", "high").cast(pl.Float64).fill_nan(None),
-    ).select(list(SCORES.columns))
+def _score_table(cells: list[tuple[_Cell, int, list[_Row]]], dam: Dam) -> pl.DataFrame:
+    """`tables.SCORES` of cells, each with its number of days."""
+    names = ["window", "regime", "lead_time", "n", "model", "metric", "value", "low", "high"]
+    rows = [(*cell, days, *row) for cell, days, scores in cells for row in scores]
+    types = {name: SCORES.columns[name] for name in names}
+    table = pl.DataFrame(rows, schema=types, orient="row", strict=False)
+    table = table.with_columns(pl.col("value", "low", "high").fill_nan(None), dam=pl.lit(dam.id))
+    return table.select(list(SCORES.columns))
 
 
 def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
