@@ -2,7 +2,8 @@
 
 Run: ``python benchmarks/morning.py [DAM FILE] [--last DAY]`` (default ``tests/dams/warragamba.toml``, 2021-12-16).
 The dam's files must have times such as 20211215000000. Copies of them end two days before the last day, then one, then
-on it. Each command is a process of its own, with an archive and a cache in a temporary folder:
+on it. Each command is a process of its own, with an archive and a cache in a temporary folder. The first one also
+compiles Python's source files, as after an installation, whatever ``PYTHONDONTWRITEBYTECODE`` is:
 
 - first: ``forebay run`` with an empty archive and an empty cache;
 - next day: ``forebay run`` after one more day;
@@ -57,7 +58,9 @@ def write_files(dam: Path, folder: Path, last: date) -> None:
 
 def run(folder: Path, *words: str) -> Cost:
     """Cost of a command in `folder`; a failure ends the benchmark."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
+    left_out = ("FOREBAY_", "PYTHONDONTWRITEBYTECODE")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
     environ |= {"FOREBAY_CACHE": str(folder / "cache"), "FOREBAY_ARCHIVE": f"sqlite:///{folder / 'a.db'}"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.run([sys.executable, "-c", COMMAND, *words], cwd=folder, env=environ, capture_output=True,
