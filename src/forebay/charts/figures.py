@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from forebay.charts.spec import Spec, file_spec, legend_entries, page_spec
@@ -48,11 +49,15 @@ class Figure:
 
     def page_specs(self) -> list[Spec]:
         """Vega-Lite specification of each panel on a page."""
-        return [page_spec(panel) for panel in self.panels]
+        return self._page_specs
 
     def legend(self) -> list[tuple[str, str]]:
         """(name, colour) of every series."""
-        return legend_entries(page_spec(self.panels[0]))
+        return legend_entries(self._page_specs[0])
+
+    @cached_property
+    def _page_specs(self) -> list[Spec]:
+        return [page_spec(panel) for panel in self.panels]
 
 
 def figures_by_name(figures: Iterable[Figure | None]) -> dict[str, Figure]:
