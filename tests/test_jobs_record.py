@@ -25,10 +25,12 @@ from forebay.forecasts.issue import issue
 from forebay.forecasts.record import canonical, chain_faults, row_of
 from forebay.jobs import record as record_job
 from forebay.jobs.forecast import ForecastResult
+from forebay.jobs.forecast_files import report_content
 from forebay.jobs.record import content_of, find_record, recorded_forecasts, store_forecast, verify_chain
 from forebay.jobs.record_files import HUB_COLUMNS, write_records
 from forebay.jobs.replay import replay
 from forebay.jobs.score_record import score_record
+from forebay.report.write import render_report
 from forebay.tables import FORECASTS, QUANTILES, RECORDS
 from tests import synthetic
 from tests.disks import small_disk
@@ -116,6 +118,19 @@ def test_a_forecast_is_recorded_with_all_its_numbers(archive: Archive, result: F
     assert content["environment"]["libraries"].keys() == {"numpy", "scipy", "scikit-learn", "lightgbm", "polars"}
     assert content["limitations"] == list(result.issued.limitations)
     assert "BLAS" in content["environment"]["linear algebra"] or "blas" in content["environment"]["linear algebra"]
+
+
+def test_the_report_names_its_record(result: ForecastResult) -> None:
+    record = result.record
+    assert record is not None
+    sentence = f"Record: small-1, hash {record.hash}"
+    content = report_content(result)
+    assert content.record_note == sentence
+    page = render_report(content, sections=(), charts=())
+    footer = page.partition("<footer>")[2].partition("</footer>")[0]
+    assert sentence in footer
+    without = replace(result, record=None, not_recorded="This forecast is not recorded: no right to write.")
+    assert report_content(without).record_note == "This forecast is not recorded: no right to write."
 
 
 def test_a_repeated_forecast_is_a_record_that_names_the_one_before(archive: Archive, result: ForecastResult) -> None:

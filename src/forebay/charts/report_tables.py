@@ -72,6 +72,8 @@ class Report:
         `features.substitutes.SUBSTITUTIONS` of the hindcast and of the forecast.
     latencies
         Column of a gauge → its latency as the fetches show it.
+    record_note
+        Id and hash of the forecast's record, or why there is none.
     """
 
     dam: Dam
@@ -88,6 +90,7 @@ class Report:
     recent_scores: pl.DataFrame = field(default_factory=RECENT_SCORES.empty)
     substitutions: pl.DataFrame = field(default_factory=SUBSTITUTIONS.empty)
     latencies: Mapping[str, LearnedLatency] = field(default_factory=dict)
+    record_note: str = ""
 
     @property
     def heading(self) -> Heading:

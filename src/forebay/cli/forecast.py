@@ -176,15 +176,6 @@ def _print_forecast(result: ForecastResult, files: list[Path], as_json: bool) ->
             files,
             recent=result.recent_scores,
             outlook=result.outlook,
-            record=_record_text(result),
+            record=result.record_text,
         ),
     )
-
-
-def _record_text(result: ForecastResult) -> str:
-    """The line on the record of a forecast."""
-    record = result.record
-    if record is None:
-        return result.not_recorded
-    kind = ", retrospective" if record.retrospective else f", replaces {record.replaces}" if record.replaces else ""
-    return f"Record: {record.id}{kind}, hash {record.hash}"

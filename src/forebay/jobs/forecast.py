@@ -106,6 +106,15 @@ class ForecastResult(Result):
         return with_substitutes(newest, known, samples.substitutions)
 
     @property
+    def record_text(self) -> str:
+        """Id, kind and hash of the record; or why there is none."""
+        record = self.record
+        if record is None:
+            return self.not_recorded
+        kind = ", retrospective" if record.retrospective else f", replaces {record.replaces}" if record.replaces else ""
+        return f"Record: {record.id}{kind}, hash {record.hash}"
+
+    @property
     def scores(self) -> pl.DataFrame:
         """Scores of the hindcast (`tables.SCORES`)."""
         return self.verification.scores

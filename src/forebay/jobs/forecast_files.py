@@ -85,4 +85,5 @@ def report_content(result: ForecastResult) -> Report:
         recent_scores=result.recent_scores,
         substitutions=result.substitutions,
         latencies=result.daily_tables.latencies,
+        record_note=result.record_text,
     )

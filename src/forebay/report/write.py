@@ -55,7 +55,7 @@ def _page(report: Report, figures: Mapping[str, Figure], sections: Sequence[Sect
     ]
     head = render_template("head.html", report, build_head(report))
     values = {"dam": report.dam, "forecast": report.forecast, "head": head, "sections": parts}
-    return render_page("report.html", values)
+    return render_page("report.html", {**values, "record_note": report.record_note})
 
 
 def sections_of(report: Report, sections: Sequence[Section] = SECTIONS) -> list[Section]:
