@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import PoolProxiedConnection
 
     from forebay.archive.database import Database
 
@@ -24,7 +24,7 @@ class ArchiveState:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection: PoolProxiedConnection | None = None
         self._number = 0
 
     def token(self) -> str:
@@ -48,13 +48,19 @@ class ArchiveState:
             self._close()
 
     def _token(self) -> str:
+        engine = self._database.engine
         if self._connection is None:
-            # SQLite counts the changes by other connections for each connection, so that it must stay open.
-            self._connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            # SQLite counts the changes by other connections for each connection, so that it must stay open. It is the
+            # driver's: a transaction of SQLAlchemy would keep writers out of the file.
+            self._connection = engine.raw_connection()
             self._number += 1
-        is_sqlite = self._database.engine.dialect.name == "sqlite"
-        query = "PRAGMA data_version" if is_sqlite else _POSTGRES_STATE
-        return f"{self._number}:{self._connection.exec_driver_sql(query).scalar_one()}"
+        cursor = self._connection.cursor()
+        cursor.execute("PRAGMA data_version" if engine.dialect.name == "sqlite" else _POSTGRES_STATE)
+        row = cursor.fetchone()
+        assert row is not None
+        cursor.close()
+        self._connection.rollback()
+        return f"{self._number}:{row[0]}"
 
     def _close(self) -> None:
         if self._connection is not None:
