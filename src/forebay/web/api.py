@@ -27,6 +27,8 @@ from forebay.web.site import Site
 
 MAX_ROWS, DEFAULT_ROWS = 1000, 100
 """Largest and usual number of rows of a page."""
+MAX_NUMBER = 2**53
+"""Largest number of a record; JSON has no larger integers."""
 
 router = APIRouter(prefix="/api/v1")
 
@@ -34,7 +36,8 @@ DamId = Annotated[str, Path(description="Id of the dam.", pattern=r"^[a-z0-9][a-
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Largest number of rows of the page.")]
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
 Since = Annotated[date | None, Query(description="First day, in the dam's time zone; by default all.")]
-Until = Annotated[date | None, Query(description="Last day, in the dam's time zone; by default all.")]
+Until = Annotated[date | None, Query(description="Last day, in the dam's time zone; by default the newest.")]
+Before = Annotated[date | None, Query(description="Init date of the last row of the page before.")]
 Model = Annotated[
     str, Query(pattern="^[a-z0-9_]{1,40}$", description="A model of the forecast, or all of them: all.")
 ]
@@ -82,7 +85,7 @@ def dam_details(request: Request, dam: DamId) -> Response:
     return json_response(request, details(_state(request, dam), now_utc()))
 
 
-@router.get("/dams/{dam}/forecast", response_model=answers.Forecast, responses=responses(404))
+@router.get("/dams/{dam}/forecast", response_model=answers.Forecast, responses=responses(404, csv=True))
 def newest_forecast(request: Request, dam: DamId, model: Model = DEFAULT_MODEL, form: Form = "json") -> Response:
     """The newest issued forecast."""
     state = _state(request, dam)
@@ -92,7 +95,7 @@ def newest_forecast(request: Request, dam: DamId, model: Model = DEFAULT_MODEL, 
 
 
 @router.get("/dams/{dam}/forecasts", response_model=answers.Records, responses=responses(404))
-def forecasts(request: Request, dam: DamId, limit: Limit = DEFAULT_ROWS, before: Until = None) -> Response:
+def forecasts(request: Request, dam: DamId, limit: Limit = DEFAULT_ROWS, before: Before = None) -> Response:
     """Init dates with an issued forecast, newest first; `next` is the value of `before` for the next page."""
     state, site = _state(request, dam), _site(request)
     issued = last_issued(site.archive.records.index(dam)).reverse()
@@ -107,7 +110,7 @@ def forecasts(request: Request, dam: DamId, limit: Limit = DEFAULT_ROWS, before:
     return json_response(request, answer)
 
 
-@router.get("/dams/{dam}/forecasts/{init_date}", response_model=answers.Forecast, responses=responses(404))
+@router.get("/dams/{dam}/forecasts/{init_date}", response_model=answers.Forecast, responses=responses(404, csv=True))
 def past_forecast(
     request: Request, dam: DamId, init_date: date, model: Model = DEFAULT_MODEL, form: Form = "json"
 ) -> Response:
@@ -123,7 +126,7 @@ def past_forecast(
     return _forecast_response(request, _recorded(archive, f"{dam}-{issued['sequence'][0]}"), model, form)
 
 
-@router.get("/dams/{dam}/probabilities", response_model=answers.Chances, responses=responses(404))
+@router.get("/dams/{dam}/probabilities", response_model=answers.Chances, responses=responses(404, csv=True))
 def probabilities(request: Request, dam: DamId, form: Form = "json") -> Response:
     """Probabilities that the level reaches full supply and each threshold, on and by each day."""
     state = _state(request, dam)
@@ -150,7 +153,7 @@ def scores(request: Request, dam: DamId) -> Response:
     return json_response(request, answer)
 
 
-@router.get("/dams/{dam}/observations", response_model=answers.Observations, responses=responses(404))
+@router.get("/dams/{dam}/observations", response_model=answers.Observations, responses=responses(404, csv=True))
 def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
     request: Request,
     dam: DamId,
@@ -185,7 +188,7 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
     return json_response(request, answer)
 
 
-@router.get("/dams/{dam}/daily", response_model=answers.Daily, responses=responses(404))
+@router.get("/dams/{dam}/daily", response_model=answers.Daily, responses=responses(404, csv=True))
 def daily(
     request: Request,
     dam: DamId,
@@ -218,12 +221,14 @@ def daily(
     return json_response(request, answer)
 
 
-@router.get("/dams/{dam}/records", response_model=answers.Records, responses=responses(404))
+@router.get("/dams/{dam}/records", response_model=answers.Records, responses=responses(404, csv=True))
 def records(
     request: Request,
     dam: DamId,
     limit: Limit = DEFAULT_ROWS,
-    after: Annotated[int, Query(ge=0, description="Number of the last record of the page before.")] = 0,
+    after: Annotated[
+        int, Query(ge=0, le=MAX_NUMBER, description="Number of the last record of the page before.")
+    ] = 0,
     form: Form = "json",
 ) -> Response:
     """The chain of recorded forecasts, oldest first."""
@@ -256,9 +261,9 @@ def verify_records(
     return json_response(request, answer)
 
 
-@router.get("/dams/{dam}/records/{sequence}", response_model=answers.Forecast, responses=responses(404))
+@router.get("/dams/{dam}/records/{sequence}", response_model=answers.Forecast, responses=responses(404, csv=True))
 def recorded_forecast(
-    request: Request, dam: DamId, sequence: Annotated[int, Path(ge=1, le=2**53)], model: Model = DEFAULT_MODEL,
+    request: Request, dam: DamId, sequence: Annotated[int, Path(ge=1, le=MAX_NUMBER)], model: Model = DEFAULT_MODEL,
     form: Form = "json",
 ) -> Response:  # fmt: skip
     """One recorded forecast, replaced and retrospective ones included."""

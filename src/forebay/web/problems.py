@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 MAX_VALUE_LENGTH = 80
+EVERYWHERE = (400, 413, 414, 422, 500, 503)
+"""Errors that every route may have."""
 
 
 class Problem(BaseModel):
@@ -44,12 +46,23 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return JSONResponse(content, status, dict(headers or {}), MEDIA_TYPE)
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a route for the OpenAPI document; 422 and 503 are those of every route."""
+def responses(*statuses: int, csv: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Answers of a route for the OpenAPI document besides its model: `statuses`, and the errors of every route.
+
+    Parameters
+    ----------
+    csv
+        Whether the route has its rows as CSV, too.
+    """
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": content} for status in (*statuses, 400, 422, 503)
+    answers: dict[int | str, dict[str, Any]] = {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in (*statuses, *EVERYWHERE)
     }
+    answers[304] = {"description": "The client has the newest answer (If-None-Match)."}
+    if csv:
+        answers[200] = {"content": {"text/csv": {"schema": {"type": "string"}}}}
+    return answers
 
 
 def add_handlers(app: FastAPI) -> None:
