@@ -16,6 +16,7 @@ KEEP_ALIVE_S = 30
 SHUTDOWN_S = 5
 """Seconds that requests in work have when the server ends."""
 BACKLOG = 128
+MAX_PORT = 65_535
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -24,8 +25,10 @@ def listen(host: str, port: int) -> socket.socket:
     Raises
     ------
     ConfigError
-        If the address is not one of this machine, or in use.
+        If the address is not one of this machine, or in use, or the port is none.
     """
+    if not 0 <= port <= MAX_PORT:
+        raise ConfigError(f"--port {port} is no port; give 1 to {MAX_PORT}, or 0 for a free one")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
