@@ -1,8 +1,11 @@
 """Fixtures of all tests. No test uses the settings or the files of the person who runs it."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -11,6 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 from forebay.models.fits import Fits
 from forebay.verify.hindcast import Execution
 from tests.postgres import Cluster, cluster
+
+if TYPE_CHECKING:
+    from tests.web_server import Place
 
 settings.register_profile("forebay", deadline=None, derandomize=True, database=None)  # the same cases on every machine
 settings.load_profile("forebay")
@@ -87,3 +93,22 @@ def empty_archive_url(new_url: Callable[[], str], request: pytest.FixtureRequest
         return new_url
     server: Cluster = request.getfixturevalue("postgres")
     return lambda: server.empty_database(url)
+
+
+@pytest.fixture(scope="session")
+def site_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the archive of a simulated lake and the results of its refreshes (`web_server.make_site`)."""
+    from tests.web_server import make_site
+
+    folder = tmp_path_factory.mktemp("site")
+    make_site(folder)
+    return folder
+
+
+@pytest.fixture
+def served(site_template: Path, tmp_path: Path) -> Iterator[Place]:
+    """A server of a copy of that archive."""
+    from tests.web_server import copied_site
+
+    with copied_site(site_template, tmp_path) as copy:
+        yield copy

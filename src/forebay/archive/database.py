@@ -234,6 +234,13 @@ class Database:
             pages = [_frame(rows, VERSION_COLUMNS) for rows in iter(lambda: cursor.fetchmany(PAGE), [])]
         return pl.concat([_frame([], VERSION_COLUMNS), *pages])
 
+    def version_count(self, connection: sa.Connection, series: Iterable[int]) -> tuple[int, int]:
+        """Number of versions of the readings of `series`, and when the newest was fetched (µs since 1970; 0: none)."""
+        column = _observation.c
+        query = sa.select(sa.func.count(), sa.func.max(column.fetched_at)).where(column.series.in_(list(series)))
+        count, newest = connection.execute(query).one()
+        return int(count), int(newest or 0)
+
     def pages(self, connection: sa.Connection, series: int) -> Iterator[pl.DataFrame]:
         """The versions of one series as by `versions`, at most `PAGE` rows at a time."""
         column = _observation.c

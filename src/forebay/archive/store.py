@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from forebay.archive.database import Database
+    from forebay.archive.state import ArchiveState
     from forebay.dams.gauge import Gauge
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,6 +116,21 @@ class Archive:
     def records(self) -> RecordArchive:
         """The forecast records."""
         return RecordArchive(self._database)
+
+    def state(self) -> ArchiveState:
+        """The state of the archive, for a process that waits for changes; to be closed."""
+        from forebay.archive.state import ArchiveState
+
+        return ArchiveState(self._database)
+
+    def version_count(self, gauges: Sequence[Gauge]) -> tuple[int, int]:
+        """Number of stored versions of the readings of `gauges`, and when the newest was fetched (µs since 1970).
+
+        Both are 0 without readings. No version is ever deleted, so that every fetch that stores something changes it.
+        """
+        with self._database.reading() as connection:
+            stored = self._database.series(connection, [gauge.station for gauge in gauges])
+            return self._database.version_count(connection, series_of(stored, gauges)["id"])
 
     def __repr__(self) -> str:
         return f"<Archive: {self._database.where}>"

@@ -26,6 +26,7 @@ from forebay.cli.new import new
 from forebay.cli.outlook import outlook
 from forebay.cli.record import record_commands, replay, score_record
 from forebay.cli.refresh import refresh
+from forebay.cli.serve import serve
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
 from forebay.errors import ConfigError, ForebayError
@@ -47,6 +48,7 @@ COMMANDS = (
     forecast,
     run,
     refresh,
+    serve,
     outlook,
     record_commands,
     replay,

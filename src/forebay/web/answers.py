@@ -1,0 +1,216 @@
+"""The answers of the API; each has the unit, the licence and the attribution of its data."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+# The descriptions are those of the OpenAPI document.
+
+
+class Source(BaseModel):
+    """The dam that the data of an answer is of, and who provides the data."""
+
+    dam: str = Field(description="Id of the dam.")
+    name: str
+    simulated: bool = Field(description="Whether weather, river and lake are invented: no forecast of a real dam.")
+    time_zone: str = Field(description="Days are days of this time zone.")
+    unit: str = Field(description="Unit of levels, changes and thresholds.")
+    licence: str | None = Field(description="Licence of the data; null where the dam file does not state it.")
+    attributions: list[str] = Field(description="Sentences that a publication of the data must show.")
+
+
+class Page(Source):
+    """A page of rows."""
+
+    next: str | None = Field(description="Value of `after` for the next page; null on the last one.")
+
+
+class Interval(BaseModel):
+    """Quantiles of the level on one day."""
+
+    lead_time: int = Field(description="Days after the init date.")
+    valid_date: date
+    q05: float | None
+    q10: float | None
+    q50: float | None
+    q90: float | None
+    q95: float | None
+
+
+class Chance(BaseModel):
+    """Probability that the daily level is at or beyond a threshold."""
+
+    threshold: str
+    direction: str = Field(description="above: at or above it; below: at or below it.")
+    kind: str = Field(description="on: on the valid date; by: on any day up to it.")
+    lead_time: int
+    valid_date: date
+    threshold_level: float | None
+    probability: float = Field(ge=0, le=1)
+
+
+class Level(BaseModel):
+    """Observed level of one day."""
+
+    date: date
+    level: float | None = Field(description="null: no usable value.")
+
+
+class Age(BaseModel):
+    """How old the newest forecast is now."""
+
+    init_date: date | None = Field(description="Last day with known data; null without a forecast.")
+    issue_time: datetime | None = Field(description="When the forecast was computed.")
+    level_date: date | None = Field(description="Day of the level that it starts from.")
+    start_level: float | None = Field(description="The level that it starts from.")
+    age_hours: float | None = Field(description="Since the end of `level_date`, now.")
+    stale: bool = Field(description="Whether that level is too old for a current forecast, or there is none.")
+
+
+class DamSummary(Source, Age):
+    """One dam in the overview."""
+
+    variable: str = Field(description="reservoir_level, storage or storage_percent.")
+    record: str | None = Field(description="Id of the record of the forecast.")
+    levels: list[Level] = Field(description="The last days up to now.")
+    forecast: list[Interval] = Field(description="Quantiles of the model `default`.")
+    chances: list[Chance] = Field(description="Probabilities of each threshold by the longest lead time.")
+    notes: list[str] = Field(description="What is missing, and why.")
+
+
+class Dams(BaseModel):
+    """A page of dams."""
+
+    dams: list[DamSummary]
+    next: str | None = Field(description="Value of `after` for the next page; null on the last one.")
+    snapshot: int = Field(description="Another number after each change of the data.")
+    failure: str | None = Field(description="Why the archive cannot be read now; the data are then older.")
+
+
+class Gauge(BaseModel):
+    """One gauge of a dam."""
+
+    gauge: str = Field(description="Column of its values in the daily table.")
+    title: str
+    role: str
+    unit: str
+    source: str
+    station: str
+
+
+class DamDetails(DamSummary):
+    """One dam with its gauges."""
+
+    latitude: float | None
+    longitude: float | None
+    datum: str | None
+    full_supply: float | None = Field(description="Today's full supply level; null where unknown.")
+    has_storage_curve: bool
+    gauges: list[Gauge]
+
+
+class ForecastRow(BaseModel):
+    """One quantile of one model."""
+
+    model: str
+    lead_time: int
+    valid_date: date
+    quantile: float
+    change: float | None = Field(description="Level minus the level that the forecast starts from.")
+    level: float | None
+
+
+class Forecast(Source, Age):
+    """An issued forecast as it was recorded."""
+
+    record: str
+    hash: str = Field(description="SHA-256 of the record.")
+    retrospective: bool = Field(description="Whether it was computed for a past day, after its end.")
+    limitations: list[str] = Field(description="What was missing.")
+    outside_experience: list[str] = Field(description="Why the intervals are a lower bound; empty where they are not.")
+    forecast: list[ForecastRow]
+    probabilities: list[Chance]
+    explanation: list[dict[str, Any]] | None = Field(description="Why this forecast; null where not stored.")
+    notes: list[str]
+
+
+class Chances(Source, Age):
+    """Probabilities of the newest issued forecast."""
+
+    probabilities: list[Chance]
+    notes: list[str]
+
+
+class RecordRow(BaseModel):
+    """The place of an issued forecast in the chain of its dam."""
+
+    record: str
+    sequence: int
+    recorded_at: datetime
+    issue_time: datetime
+    init_date: date
+    retrospective: bool
+    replaces: str | None
+    hash: str
+    previous: str
+
+
+class Records(Page):
+    """A page of records, oldest first."""
+
+    records: list[RecordRow]
+
+
+class RecordCheck(Source):
+    """Check of the whole chain of records."""
+
+    records: int
+    head: str | None = Field(description="Hash of the last record; compare it with the one that you noted before.")
+    faults: list[str] = Field(description="Empty if no record was changed, removed or added in between.")
+
+
+class Observation(BaseModel):
+    """One reading as it is stored, newest version."""
+
+    time: datetime = Field(description="Start of its interval.")
+    value: float | None
+    quality: str
+    fetched_at: datetime
+
+
+class Observations(Page):
+    """A page of readings of one gauge."""
+
+    gauge: str
+    value_unit: str = Field(description="Unit of the values.")
+    observations: list[Observation]
+
+
+class Daily(Page):
+    """A page of the daily table: a row per day, a value and a flag for each gauge."""
+
+    units: dict[str, str] = Field(description="Unit of each gauge's values.")
+    days: list[dict[str, Any]]
+
+
+class Scores(Source):
+    """How good the forecasts were: the last 365 days, and the whole hindcast."""
+
+    record: str | None
+    last_365_days: list[dict[str, Any]] | None
+    hindcast: list[dict[str, Any]] | None
+    notes: list[str]
+
+
+class Health(BaseModel):
+    """State of the server."""
+
+    status: str = Field(description="ok; stale: a dam has no current forecast; failed: the archive cannot be read.")
+    version: str
+    time: datetime
+    dams: int
+    stale: list[str] = Field(description="Dams without a current forecast.")
+    failure: str | None

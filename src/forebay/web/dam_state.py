@@ -1,0 +1,194 @@
+"""What a server shows of one dam, read from the archive, its forecast records and the files of the last refresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from forebay.days.daily import daily_table, usable_values
+from forebay.errors import ForebayError
+from forebay.forecasts.issue import STALE_DAYS
+from forebay.forecasts.record import forecast_table, parse_time
+from forebay.jobs.record import content_of, last_issued
+from forebay.tables import DEFAULT_MODEL, FORECASTS
+
+if TYPE_CHECKING:
+    from forebay.archive.store import Archive
+    from forebay.dams.dam import Dam
+    from forebay.forecasts.record import Content
+
+RESULT_FILE = "forecast.json"
+"""File of a refresh in the folder of a dam."""
+MAX_RESULT_BYTES = 64 << 20
+_MISSING = "Scores and explanation are missing:"
+LEVEL_DAYS = 14
+"""Days of observed levels in the overview."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a state was read from: another token means that it may differ."""
+
+    versions: tuple[int, int]
+    head: str
+    result: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DamState:
+    """One dam as of one state of the archive.
+
+    Attributes
+    ----------
+    dam
+        The dam of the dam file.
+    token
+        What the state was read from.
+    record, record_hash
+        Content and hash of the record of the newest issued forecast; None and "" without one.
+    levels
+        date, level: usable daily levels of the target, its unit.
+    result
+        Content of `forecast.json` of the same forecast; empty without one.
+    notes
+        Sentences on what is missing.
+    """
+
+    dam: Dam
+    token: Token
+    record: Content | None
+    record_hash: str
+    levels: pl.DataFrame = field(repr=False)
+    result: Mapping[str, Any] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def forecast(self) -> pl.DataFrame:
+        """`tables.FORECASTS` of the newest issued forecast; empty without one."""
+        return FORECASTS.empty() if self.record is None else forecast_table(self.record)
+
+    @cached_property
+    def probabilities(self) -> pl.DataFrame:
+        """Probabilities of thresholds of the newest issued forecast, as the record has them; empty without any."""
+        return pl.DataFrame({} if self.record is None else self.record["probabilities"])
+
+    @property
+    def level_date(self) -> date | None:
+        """Day of the level that the forecast starts from."""
+        return None if self.forecast.is_empty() else self.forecast["level_date"][0]
+
+    @property
+    def start_level(self) -> float | None:
+        """Level that the forecast starts from."""
+        rows = self.forecast.filter(pl.col("model") == DEFAULT_MODEL)
+        return None if rows.is_empty() else round(float(rows["level"][0] - rows["change"][0]), 9)
+
+    def age(self, now: datetime) -> timedelta | None:
+        """Time since the end of the day whose level the forecast starts from; None without a forecast."""
+        if self.record is None or self.level_date is None:
+            return None
+        init_date = date.fromisoformat(self.record["init_date"])
+        return now - parse_time(self.record["init_time"]) + (init_date - self.level_date)
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether that level is more than `STALE_DAYS` days old, by the same rule as in the report."""
+        age = self.age(now)
+        return age is None or age // timedelta(days=1) > STALE_DAYS
+
+
+def token_of(dam: Dam, archive: Archive, folder: Path) -> Token:
+    """The present token of a dam, without reading its data."""
+    head = archive.records.head(dam.id, date.min)
+    return Token(archive.version_count(dam.gauges), head.hash, token_of_result(dam, folder))
+
+
+def token_of_result(dam: Dam, folder: Path) -> tuple[int, int]:
+    """The part of `token_of` that belongs to the files of the last refresh."""
+    return _stamp(folder / dam.id / RESULT_FILE)
+
+
+def read_state(dam: Dam, archive: Archive, folder: Path, token: Token) -> DamState:
+    """The state of a dam; what cannot be read is left out, with a sentence in its notes.
+
+    Parameters
+    ----------
+    folder
+        Folder in which a refresh writes one folder for each dam.
+    token
+        From `token_of`, taken before: what changes meanwhile is read again next time.
+    """
+    notes: list[str] = []
+    record, digest = _newest_record(dam, archive, notes)
+    result = _read_result(dam, folder / dam.id / RESULT_FILE, record, notes)
+    return DamState(dam, token, record, digest, _levels(dam, archive), result, tuple(notes))
+
+
+def recorded_state(dam: Dam, content: Content, digest: str) -> DamState:
+    """The state of a dam with only a recorded forecast, for past forecasts."""
+    return DamState(dam, Token((0, 0), "", (0, 0)), content, digest, _no_levels(), {})
+
+
+def _newest_record(dam: Dam, archive: Archive, notes: list[str]) -> tuple[Content | None, str]:
+    """Content and hash of the last record of the newest init date; None if there is none, or if it was changed."""
+    issued = last_issued(archive.records.index(dam.id))
+    if issued.is_empty():
+        notes.append(f"There is no issued forecast of {dam.name} yet; `forebay refresh` issues one.")
+        return None, ""
+    (page,) = archive.records.pages(dam.id, [issued["sequence"][-1]])
+    try:
+        return content_of(page), str(page["hash"][0])
+    except ForebayError as error:
+        notes.append(f"The newest forecast is not shown: {error}.")
+        return None, ""
+
+
+def _read_result(dam: Dam, path: Path, record: Content | None, notes: list[str]) -> dict[str, Any]:
+    """Content of `forecast.json` if it belongs to the record."""
+    if record is None:
+        return {}
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_RESULT_BYTES + 1)
+        content = json.loads(text) if len(text) <= MAX_RESULT_BYTES else None
+    except FileNotFoundError:
+        notes.append(f"{_MISSING} the folder of the results has none; `forebay refresh` writes them.")
+        return {}
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict) or content.get("dam") != dam.id:
+        notes.append(f"{_MISSING} {RESULT_FILE} cannot be read; `forebay refresh` writes it again.")
+        return {}
+    reference = content.get("record")
+    if not isinstance(reference, dict) or reference.get("id") != record["id"]:
+        notes.append(f"{_MISSING} they belong to another forecast; `forebay refresh` writes them.")
+        return {}
+    return content
+
+
+def _levels(dam: Dam, archive: Archive) -> pl.DataFrame:
+    """date, level: the usable daily levels as known now, in the target's unit."""
+    readings = archive.known_at([dam.target_gauge], datetime.now(UTC), dam.time_zone)
+    if readings.is_empty():
+        return _no_levels()
+    daily = usable_values(daily_table(readings, dam), dam)
+    return daily.select("date", level=pl.col(dam.target_gauge.column))
+
+
+def _no_levels() -> pl.DataFrame:
+    return pl.DataFrame(schema={"date": pl.Date(), "level": pl.Float64()})
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file; zeros without one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)

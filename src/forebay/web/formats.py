@@ -1,0 +1,64 @@
+"""JSON and CSV answers with an ETag: an unchanged answer is not sent again."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from fastapi import Request, Response
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+CACHE_CONTROL = "no-cache"
+"""A client may store an answer, and asks each time whether it has changed."""
+
+
+def json_response(request: Request, answer: BaseModel) -> Response:
+    """The answer as JSON, or 304 if the client has it."""
+    return _response(request, answer.model_dump_json().encode(), "application/json")
+
+
+def csv_response(
+    request: Request, row: type[BaseModel] | None, rows: Sequence[BaseModel] | pl.DataFrame, **fixed: str
+) -> Response:
+    """Rows as CSV, or 304 if the client has them.
+
+    Parameters
+    ----------
+    row
+        Type of the rows, whose fields are the columns; None of a table.
+    fixed
+        Columns with one value, such as the dam and the unit, which come first.
+    """
+    if isinstance(rows, pl.DataFrame):
+        table = rows
+    elif rows:
+        table = pl.DataFrame([one.model_dump(mode="json") for one in rows], infer_schema_length=None)
+    else:
+        assert row is not None
+        table = pl.DataFrame(schema=dict.fromkeys(row.model_fields, pl.String))
+    table = table.select(*(pl.lit(value).alias(name) for name, value in fixed.items()), pl.all())
+    return _response(request, table.write_csv().encode(), "text/csv; charset=utf-8")
+
+
+def finite_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table; a number that JSON does not know is null."""
+    return table.with_columns(pl.selectors.float().fill_nan(None)).to_dicts()
+
+
+def finite(value: object) -> float | None:
+    """`value` as a number; None if it is none, or infinite."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _response(request: Request, body: bytes, media_type: str) -> Response:
+    tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
+    known = [text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)

@@ -1,0 +1,103 @@
+"""Limits of the server as ASGI middleware: hosts, sizes, requests at once, headers of every answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from forebay.web.problems import problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 64 << 10
+MAX_URL_BYTES = 8 << 10
+MAX_REQUESTS_AT_ONCE = 64
+"""Requests in work; others are refused at once with the time after which to try again."""
+RETRY_AFTER_S = 2
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Headers of every answer of the API, which loads nothing."""
+
+
+class Limits:
+    """Refuses what no client of the API needs, before the request reaches it.
+
+    Parameters
+    ----------
+    hosts
+        Allowed values of the header Host, without a port: a page of another site cannot read the API by a name that
+        it lets point to this machine (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self._app, self._hosts = app, frozenset(host.lower() for host in hosts)
+        self._count, self._lock = 0, threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await problem(*refusal)(scope, receive, _with_headers(send))
+            return
+        with self._lock:
+            is_full = self._count >= MAX_REQUESTS_AT_ONCE
+            self._count += not is_full
+        if is_full:
+            detail = f"{MAX_REQUESTS_AT_ONCE} requests are in work; try again in {RETRY_AFTER_S} s."
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            await problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)(scope, receive, _with_headers(send))
+            return
+        try:
+            await self._app(scope, _with_limit(receive), _with_headers(send))
+        finally:
+            with self._lock:
+                self._count -= 1
+
+    def _refusal(self, scope: Scope) -> tuple[HTTPStatus, str] | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+        if host.lower() not in self._hosts:
+            allowed = ", ".join(sorted(self._hosts))
+            return HTTPStatus.BAD_REQUEST, f"This server is not {host[:80]!r}; its names are {allowed} (--allow-host)."
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+            return HTTPStatus.REQUEST_URI_TOO_LONG, f"The address is longer than {MAX_URL_BYTES} bytes."
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BODY_BYTES} bytes."
+        return None
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers
+
+
+def _with_limit(receive: Receive) -> Receive:
+    """`receive` that ends a body of unknown length at the limit: the client counts as gone."""
+    received = 0
+
+    async def receive_limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if received > MAX_BODY_BYTES else message
+
+    return receive_limited
