@@ -1,4 +1,4 @@
-"""Chart of the long outlook: storage of the past year, the traces of the coming months, their quantiles and thresholds."""
+"""Chart of the long outlook: storage of the last year, traces of the coming months, quantiles and thresholds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from forebay.charts.outlook_tables import threshold_title
 from forebay.charts.report_tables import heading_of
 from forebay.charts.style import (
     BAND_80_COLOUR,
-    EXTRA_COLOURS,
     FORECAST_COLOUR,
     FULL_SUPPLY_COLOUR,
     GREY,
     INK,
     LATER_COLOUR,
+    LEAD_COLOURS,
     WIDTH,
     cycled,
 )
@@ -56,22 +56,22 @@ def _chart(outlook: LongOutlook, dam: Dam, past: pl.DataFrame, later: pl.DataFra
     forecast, heading = outlook.forecast, heading_of(dam)
     init, last = forecast.init_date, forecast.ends[-1]
     observed = past.filter(pl.col("date") >= init - timedelta(days=PAST_DAYS))
-    shown_later = later.filter(pl.col("date") <= last).drop_nulls("storage")
+    afterwards = later.filter(pl.col("date") <= last).drop_nulls("storage")
     lines = _threshold_lines(outlook)
     names = lines["series"].unique(maintain_order=True).to_list()
     colours = {OBSERVED: INK, MEDIAN: FORECAST_COLOUR, BAND: BAND_80_COLOUR, TRACE: GREY}
-    if len(shown_later):
+    if len(afterwards):
         colours[LATER] = LATER_COLOUR
-    others = iter(cycled(EXTRA_COLOURS, len(names)))
+    others = iter(cycled(LEAD_COLOURS[1:], len(names)))
     colours |= {name: FULL_SUPPLY_COLOUR if name == threshold_title(FULL_SUPPLY) else next(others) for name in names}
     colour = alt.Color("series:N", title=None, scale=colour_scale(colours), sort=list(colours))
     x = day_axis("date", (observed["date"][0], last), ticks=9)
-    axis = f"storage up to full supply, {outlook.volumes.unit}"
+    axis = f"storage, {outlook.volumes.unit}"
     y = alt.Y("storage:Q", title=axis, scale=alt.Scale(zero=False))
     layers: list[alt.Chart] = [*_trace_layers(outlook, colour, x, y, axis)]
     layers += [
         _line(observed.with_columns(series=pl.lit(OBSERVED)), colour, x, y, width=2.0),
-        *([_line(shown_later.with_columns(series=pl.lit(LATER)), colour, x, y, width=2.0)] if len(shown_later) else []),
+        *([_line(afterwards.with_columns(series=pl.lit(LATER)), colour, x, y, width=2.0)] if len(afterwards) else []),
     ]
     if names:
         dashed = alt.Chart(inline_rows(lines)).mark_line(strokeDash=[6, 4], strokeWidth=1.8)
@@ -101,7 +101,8 @@ def _trace_layers(outlook: LongOutlook, colour: alt.Color, x: alt.X, y: alt.Y, a
         x=x, y=alt.Y("q10:Q", title=axis, scale=alt.Scale(zero=False)), y2="q90:Q", color=colour
     )  # fmt: skip
     thin = alt.Chart(inline_rows(_rounded(traces))).mark_line(strokeWidth=0.7, opacity=0.6).encode(
-        x=x, y=y, color=colour, detail="year:N", tooltip=[date_tooltip("date", "day"), alt.Tooltip("year:Q"), "storage:Q"]
+        x=x, y=y, color=colour, detail="year:N",
+        tooltip=[date_tooltip("date", "day"), alt.Tooltip("year:Q"), alt.Tooltip("storage:Q")],
     )  # fmt: skip
     return [band, thin, _line(fan.with_columns(series=pl.lit(MEDIAN)), colour, x, y, width=2.5)]
 
@@ -121,17 +122,11 @@ def _rounded(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _threshold_lines(outlook: LongOutlook) -> pl.DataFrame:
-    """date, series, storage of each threshold at the ends of the months, from the init date on."""
-    forecast = outlook.forecast
+    """date, series, storage of each threshold on each coming day."""
+    days = outlook.forecast.valid_dates
     rows = [
-        pl.DataFrame({
-            "date": [forecast.init_date, *own["valid_date"]],
-            "series": threshold_title(str(name)),
-            "storage": [own["threshold_storage"][0], *own["threshold_storage"]],
-        })
-        for (name,), own in outlook.probabilities.filter(
-            pl.col("kind") == "on", pl.col("direction") == "above"
-        ).group_by("threshold", maintain_order=True)
-    ]  # fmt: skip
+        pl.DataFrame({"date": days, "series": threshold_title(name), "storage": storage}).pipe(_rounded)
+        for name, storage in outlook.thresholds.items()
+    ]
     empty = pl.DataFrame(schema={"date": pl.Date, "series": pl.String, "storage": pl.Float64})
     return pl.concat([empty, *rows])

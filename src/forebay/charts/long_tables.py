@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -31,7 +32,7 @@ def format_share(count: int, total: int) -> str:
 def month_cells(outlook: LongOutlook) -> list[dict[str, object]]:
     """A row per month-end: storage, % full and level at the quantiles .1, .5 and .9, where they are known."""
     cells = []
-    columns = (("storage", outlook.volumes.unit), ("storage_percent", "% full"), ("level", "level"))
+    columns = (("storage", f"storage, {outlook.volumes.unit}"), ("storage_percent", "% full"), ("level", "level"))
     for (_, end), rows in outlook.months.group_by("month", "valid_date", maintain_order=True):
         cell: dict[str, object] = {"end of month": str(end)}
         at = {q: rows.filter(pl.col("quantile") == q).row(0, named=True) for q in (0.1, 0.5, 0.9)}
@@ -76,7 +77,7 @@ def chance_cells(outlook: LongOutlook) -> list[dict[str, object]]:
             "when": "on the day" if kind == "on" else "at any time until",
         }
         cell |= {
-            f"{end}": format_share(count, total)
+            f"{end:%Y-%m}": format_share(count, total)
             for end, count, total in rows.select("valid_date", "traces", "all_traces").iter_rows()
         }
         cells.append(cell)
@@ -99,10 +100,10 @@ def score_cells(scores: pl.DataFrame) -> list[dict[str, object]]:
     ]
 
 
-def _skill(row: dict[str, object], suffix: str) -> str:
+def _skill(row: Mapping[str, float | None], suffix: str) -> str:
     """Skill with its band; a dash with fewer than `MIN_YEARS` years."""
     value, low, high = (row[f"{name}{suffix}"] for name in ("skill", "low", "high"))
     if value is None:
         return f"{NO_VALUE} (under {MIN_YEARS} years)"
-    text = format_number(float(str(value)), 2)
-    return text if low is None else f"{text} ({format_number(float(str(low)), 2)} to {format_number(float(str(high)), 2)})"
+    text = format_number(value, 2)
+    return text if low is None else f"{text} ({format_number(low, 2)} to {format_number(high, 2)})"

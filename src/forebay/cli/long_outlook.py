@@ -36,7 +36,8 @@ class LongOptions:
     threshold: Annotated[
         list[str] | None,
         Parameter(
-            negative="", help="Further threshold of --months: 40% (of full supply), or a level or storage with its unit."
+            negative="",
+            help="Further threshold of --months: 40% (of full supply), or a level or storage with its unit.",
         ),
     ] = None
 
@@ -95,6 +96,7 @@ def long_json(result: LongOutlookResult, files: list[Path]) -> dict[str, object]
         "dam": result.dam.id,
         "simulated": result.dam.simulated,
         "init_date": result.init_date,
+        "level_date": result.level_date,
         "storage": forecast.start,
         "storage_unit": outlook.volumes.unit,
         "demand": None if outlook.demand is None else {
@@ -123,15 +125,16 @@ def print_long_outlook(result: LongOutlookResult, files: list[Path]) -> None:
 
     outlook, forecast = result.outlook, result.outlook.forecast
     count, unit = len(forecast.windows.years), outlook.volumes.unit
-    start = f"{format_value(forecast.start)} {unit} on {result.init_date}"
+    start = f"{format_value(forecast.start)} {unit} on {result.level_date}"
     operation = "as operated then" if outlook.demand is None else "under the stated demand"
     title = f"{result.dam.title}: storage by the balance of {count} past years, {operation}, from {start}"
     terminal.table(title, month_cells(outlook))
     cells = chance_cells(outlook)
     if cells:
-        terminal.table(f"Traces that are beyond a threshold, of {count}", cells)
+        terminal.table(f"Traces that are beyond a threshold at the end of each month, of {count}", cells)
     if len(result.scores):
-        terminal.table(f"Past outlooks from the first of each month, as operated (CRPS in {unit})", score_cells(result.scores))
+        title = f"Past outlooks from the first of each month, as operated (CRPS in {unit})"
+        terminal.table(title, score_cells(result.scores))
     for row in last_chances(outlook).iter_rows(named=True):
         event = f"{event_title(row['threshold'], row['direction'])} within {row['month']} months"
         key = {name: row[name] for name in ("threshold", "direction", "kind", "month")}

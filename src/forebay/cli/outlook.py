@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NO_SCENARIO, NOT_LONG = ScenarioOptions(), LongOptions()
 
 
-def outlook(
+def outlook(  # noqa: PLR0913  # the options of three kinds of outlook are two of them
     dam_name: DamName,
     /,
     *,

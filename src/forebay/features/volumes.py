@@ -129,10 +129,12 @@ def _converted(values: Array, variable: str, unit: str, other_unit: str) -> Arra
         return values
     kind = VARIABLES[variable]
     series = kind.from_canonical(kind.to_canonical(pl.Series(np.ravel(values)), unit), other_unit)
-    return series.to_numpy().reshape(np.shape(values))
+    converted: Array = series.to_numpy().reshape(np.shape(values))
+    return converted
 
 
 def _interpolated(values: Array, points: tuple[tuple[float, float], ...]) -> Array:
     """Second number of `points` at `values` of the first one; of equal first numbers, the last counts."""
     first, second = np.array(points).T
-    return np.interp(values, first, second, left=np.nan, right=np.nan)
+    second_at: Array = np.interp(values, first, second, left=np.nan, right=np.nan)
+    return second_at

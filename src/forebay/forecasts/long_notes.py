@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,17 +19,19 @@ if TYPE_CHECKING:
     from forebay.verify.long_hindcast import Demand, LongForecast
 
 
-def long_notes(outlook: LongOutlook, dam: Dam, scores: pl.DataFrame) -> tuple[str, ...]:
+def long_notes(outlook: LongOutlook, dam: Dam, scores: pl.DataFrame, level_date: date) -> tuple[str, ...]:
     """Assumptions, gaps and limits of a long outlook as sentences.
 
     Parameters
     ----------
     scores
         `tables.LONG_SCORES` of the dam.
+    level_date
+        Day of the level that the traces start from.
     """
     forecast = outlook.forecast
     return (
-        *_method(forecast),
+        *_method(forecast, level_date),
         *_operation(outlook, dam),
         *_record(outlook, dam),
         *_limits(outlook, dam),
@@ -36,12 +39,14 @@ def long_notes(outlook: LongOutlook, dam: Dam, scores: pl.DataFrame) -> tuple[st
     )
 
 
-def _method(forecast: LongForecast) -> Iterator[str]:
+def _method(forecast: LongForecast, level_date: date) -> Iterator[str]:
+    if level_date < forecast.init_date:
+        yield f"The traces start on {forecast.init_date} from the storage of {level_date}, the last that is known."
     years = forecast.windows.years
     count = len(years)
     yield (
-        f"Each of the {count} traces repeats the balance of the same days of one past year ({years[0]} to {years[-1]}), "
-        f"all equally likely: one trace is a probability of 1/{count}, {100 / count:.1f}%."
+        f"Each of the {count} traces repeats the balance of the same days of a past year ({years[0]} to {years[-1]}). "
+        f"All are equally likely: one trace is a probability of 1/{count}, {100 / count:.1f}%."
     )
     yield "No weather forecast, no river and no soil of today is in it; a trend of the climate is not in it either."
 
@@ -56,22 +61,22 @@ def _operation(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
         )
         if forecast.rate:
             yield (
-                "In past years a fuller lake released more. The difference of a trace from its past year therefore decays "
-                f"with a time of {1 / forecast.rate:.0f} days, learned from these years."
+                "In past years a fuller lake released more. The difference of a trace from its past year therefore "
+                f"decays with a time of {1 / forecast.rate:.0f} days, learned from these years."
             )
         return
     gauges = [gauge_labels(dam)[column] for column in dam.columns("release")]
     known = " and ".join([*gauges, *(["the stated past demand"] if any(demand.past) else [])])
     yield (
-        f"The traces release the stated demand, {_flows(demand, outlook)}, in place of the past outflow ({known}). Outflow "
-        "that is not in it stays in the balance as it was."
+        f"The traces release the stated demand, {_flows(demand, outlook)}, in place of the past outflow ({known}). "
+        "Outflow that is not in it stays in the balance as it was."
     )
     total = float(forecast.traces.shortfall.sum(axis=1).max())
     if total:
         count = int((forecast.traces.shortfall.sum(axis=1) > 0).sum())
         yield (
-            f"In {count} of {len(forecast.windows.years)} traces the lake falls to its lowest storage and the demand is not "
-            f"met; the largest shortfall is {_volume(total)} {unit}."
+            f"In {count} of {len(forecast.windows.years)} traces the lake falls to its lowest storage and the demand "
+            f"is not met; the largest shortfall is {_volume(total)} {unit}."
         )
     yield "Past levels cannot verify a stated demand: the scores are those of traces as operated."
 
@@ -86,36 +91,38 @@ def _flows(demand: Demand, outlook: LongOutlook) -> str:
 def _record(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
     """Years that are left out, gaps that are bridged, days on which the inflow is not in the record."""
     windows = outlook.forecast.windows
+    count = len(windows.years)
     if windows.left_out:
         years = ", ".join(f"{year} ({days} days)" for year, days in windows.left_out.items())
         yield (
-            f"Left out, because their balance has gaps of more than {MAX_GAP_DAYS} days: {len(windows.left_out)} years, "
-            f"{years}."
+            f"Left out, because their balance has gaps of more than {MAX_GAP_DAYS} days: "
+            f"{len(windows.left_out)} of {count + len(windows.left_out)} years, {years}."
         )
     bridged = int(windows.days_bridged.sum())
     if bridged:
-        count = int((windows.days_bridged > 0).sum())
+        traces = int((windows.days_bridged > 0).sum())
         yield (
-            f"{bridged:,} days of {count} traces have no value; the change over their gaps of at most {MAX_GAP_DAYS} days "
-            "is known and spread evenly."
+            f"{bridged:,} days of {traces} traces have no value; the change over their gaps of at most "
+            f"{MAX_GAP_DAYS} days is known and spread evenly."
         )
     full = windows.days_full
     if full.any():
+        typical = int(np.median(full[full > 0]))
         censored = (
             "What it spilt then is not in the balance, so that these traces understate the inflow"
             if outlook.demand is None or not dam.columns("release")
             else "Their inflow is understated if the release gauges do not measure the spill"
         )
         yield (
-            f"In {int((full > 0).sum())} of {len(full)} past years the lake was full, on {int(np.median(full[full > 0]))} "
-            f"days in the median of these years. {censored}."
+            f"In {int((full > 0).sum())} of {count} past years the lake was full, on {typical} days in the median of these "
+            f"years. {censored}."
         )
 
 
 def _limits(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
     forecast, unit = outlook.forecast, outlook.volumes.unit
     if dam.full_supply is not None:
-        yield "Traces are storage up to full supply; what exceeds it counts as spill, also where a flood pool would hold it."
+        yield "Traces are storage up to full supply; what exceeds it counts as spill, also in a flood pool."
         if forecast.start > forecast.limits.full[0]:
             yield "The storage is above full supply now; the excess counts as spill of the first day."
     elif np.isfinite(forecast.limits.full).all():
@@ -124,11 +131,11 @@ def _limits(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
         yield "The dam file states no full supply, so that nothing limits the traces upwards; add full_supply."
     yield f"The lowest storage is {_volume(forecast.limits.lowest)} {unit}."
     yield (
-        "Evaporation and seepage are in the balance as on the lake of then; those of a smaller or larger lake differ from "
-        "them."
+        "Evaporation and seepage are in the balance as on the lake of then; those of a smaller or larger lake differ."
     )
     if outlook.left_out:
-        yield f"Left out, because they are above full supply or beyond the storage curve: {', '.join(outlook.left_out)}."
+        names = ", ".join(outlook.left_out)
+        yield f"Left out, because they are above full supply or beyond the storage curve: {names}."
 
 
 def _skill(outlook: LongOutlook, scores: pl.DataFrame) -> Iterator[str]:
@@ -143,8 +150,8 @@ def _skill(outlook: LongOutlook, scores: pl.DataFrame) -> Iterator[str]:
     if useless:
         months = f"month {useless[0]}" if len(useless) == 1 else f"months {', '.join(map(str, useless))}"
         yield (
-            f"In {months} past outlooks were not surely better than the storage of the same days in past years: the 90% "
-            "band of the skill includes 0 or lies below it."
+            f"In {months} past outlooks were not surely better than the storage of the same days in past years: the "
+            "90% band of the skill includes 0 or lies below it."
         )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +44,8 @@ class LongOutlook:
         `tables.LONG_OUTLOOK`, `LONG_PROBABILITIES`, `LONG_TRACES` and `LONG_BALANCE`.
     hindcast
         Past long outlooks as operated, up to the init date, with their scores.
+    thresholds
+        Storage of each threshold on each coming day, shape (days,).
     left_out
         Names of thresholds that are above full supply, or beyond the storage curve, on all days.
     """
@@ -57,6 +58,7 @@ class LongOutlook:
     traces: pl.DataFrame
     balance: pl.DataFrame
     hindcast: LongHindcast = field(repr=False)
+    thresholds: Mapping[str, Array] = field(default_factory=dict, repr=False)
     left_out: tuple[str, ...] = ()
 
 
@@ -68,8 +70,8 @@ def check_demand(dam: Dam, demand: str | None, past_demand: str | None) -> None:
         )
     if demand is not None and past_demand is None and not dam.columns("release"):
         raise ConfigError(
-            f"{dam.name} has no release gauge, so the past inflow cannot be separated from the past outflow and --demand "
-            "has no balance to apply to; state the past outflow with --past-demand, add a gauge with role = "
+            f"{dam.name} has no release gauge, so the past inflow cannot be separated from the past outflow and "
+            "--demand has no balance to apply to; state the past outflow with --past-demand, add a gauge with role = "
             '"release" to the dam file, or leave --demand out'
         )
 
@@ -104,6 +106,7 @@ def make_long_outlook(  # noqa: PLR0913  # record and hindcast are of the same d
         traces=_traces(forecast, dam, volumes),
         balance=_balance(forecast, dam, volumes),
         hindcast=hindcast,
+        thresholds=allowed,
         left_out=tuple(name for name in storages if name not in allowed),
     )
 
@@ -120,8 +123,8 @@ def _refuse_incomplete(forecast: LongForecast, dam: Dam, record: StorageRecord) 
     if count < MIN_TRACES:
         gaps = "".join(f"; {year}: {days} days without a balance" for year, days in forecast.windows.left_out.items())
         raise DataError(
-            f"{dam.name}: {count} past years before {day} have a balance on each of the {forecast.leads[-1]} days, but a "
-            f"long outlook needs {MIN_TRACES}; ask for fewer --months, or fetch a longer record{gaps}"
+            f"{dam.name}: {count} past years before {day} have a balance on each of the {forecast.leads[-1]} days, but "
+            f"a long outlook needs {MIN_TRACES}; ask for fewer --months, or fetch a longer record{gaps}"
         )
 
 
@@ -219,8 +222,3 @@ def _balance(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame
     return LONG_BALANCE.check(_with_key(table, forecast, dam), unique=True)
 
 
-def demand_volume(outlook: LongOutlook, month_of: date) -> float:
-    """Demand of a day of a month, in the unit of storage per day; 0 without one."""
-    if outlook.demand is None:
-        return 0.0
-    return float(outlook.volumes.volume_per_day(np.array([outlook.demand.future[month_of.month - 1]]))[0])

@@ -89,8 +89,8 @@ def parse_threshold(text: str, dam: Dam, volumes: Volumes) -> StorageThreshold:
 def _share(percent: float, dam: Dam) -> StorageThreshold:
     if dam.full_supply is None:
         raise ConfigError(
-            f"--threshold {percent:g}% needs a full supply, but the dam file of {dam.name} states none; add full_supply, "
-            "or give a level or a storage with its unit"
+            f"--threshold {percent:g}% needs a full supply, but the dam file of {dam.name} states none; add "
+            "full_supply, or give a level or a storage with its unit"
         )
     if not 0 < percent < 100:
         raise ConfigError(f"--threshold {percent:g}% must be above 0% and below 100%")

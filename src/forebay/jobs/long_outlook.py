@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.days.daily import usable_values
 from forebay.features.samples import make_samples
 from forebay.features.volumes import Volumes
 from forebay.features.water_balance import storage_record
@@ -18,6 +19,7 @@ from forebay.forecasts.long_notes import long_notes
 from forebay.forecasts.long_outlook import LongOutlook, check_demand, make_long_outlook
 from forebay.forecasts.long_text import check_months, parse_demand, parse_threshold
 from forebay.jobs.arguments import as_dam, current_settings, open_store
+from forebay.jobs.observations import daily
 from forebay.jobs.results import Result
 from forebay.jobs.stored_tables import readable_tables
 from forebay.log import log_fields, step
@@ -43,8 +45,10 @@ class LongOutlookResult(Result):
         Quantiles, chances, traces and balance.
     scores, event_scores
         `tables.LONG_SCORES` and `tables.LONG_EVENT_SCORES` of past outlooks as operated.
+    level_date
+        Day of the level that the traces start from: the init date, or the last usable one before it.
     past
-        date, storage: storage up to full supply, observed up to the init date.
+        date, storage: observed up to the init date.
     later
         date, storage: observed after a requested init date; for display only.
     notes
@@ -55,6 +59,7 @@ class LongOutlookResult(Result):
     outlook: LongOutlook
     scores: pl.DataFrame
     event_scores: pl.DataFrame
+    level_date: date
     past: pl.DataFrame
     later: pl.DataFrame
     notes: tuple[str, ...]
@@ -112,6 +117,10 @@ def long_outlook(  # noqa: PLR0913  # the question has four parts, as the option
         question = read_question(dam, months, demand, past_demand, thresholds)
         with open_store(archive, settings, create=False) as store:
             daily_tables = readable_tables(dam, store, now=datetime.now(UTC), init_date=init_date)
+            if init_date is not None:
+                later = usable_values(daily(dam, archive=store, settings=settings).to_frame(), dam)
+                levels = later.filter(pl.col("date") > init_date).select("date", level=dam.target.variable)
+                daily_tables = replace(daily_tables, later_levels=levels)
         return long_outlook_of(dam, daily_tables, question, progress=progress)
 
 
@@ -164,6 +173,7 @@ def long_outlook_of(
     scores = long_scores(hindcast, dam.id)
     day, volumes = outlook.forecast.init_date, record.volumes
     newest = max(int(record.in_force[-1]), 0)
+    level_date = day - timedelta(days=int(samples.level_age[-1]))
     past = pl.DataFrame({"date": pl.Series(record.dates).cast(pl.Date), "storage": record.storages[newest]})
     levels = daily_tables.later_levels
     later = pl.DataFrame({
@@ -174,9 +184,10 @@ def long_outlook_of(
         outlook=outlook,
         scores=scores,
         event_scores=long_event_scores(hindcast, dam.id),
+        level_date=level_date,
         past=past.with_columns(pl.col("storage").fill_nan(None)),
         later=later.with_columns(pl.col("storage").fill_nan(None)),
-        notes=long_notes(outlook, dam, scores),
+        notes=long_notes(outlook, dam, scores, level_date),
     )
 
 

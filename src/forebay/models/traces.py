@@ -10,13 +10,15 @@ from calendar import isleap, monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forebay.features.water_balance import Array, DailyBalance
 from forebay.metrics import crps_ensemble
+
+if TYPE_CHECKING:
+    from forebay.features.water_balance import Array, DailyBalance
 
 MIN_TRACES = 5
 """Complete past years from which on traces are computed."""
@@ -169,8 +171,9 @@ def return_rate(windows: PastWindows, leads: Sequence[int], limits: Limits) -> f
     """Rate per day at which operation returns a lake to the storage of a past year, learned from the past years.
 
     A lake that is fuller than in the past year releases more, so that the difference decays. Each past year is forecast
-    from all others, with each of `RETURN_DAYS`: storage of the other year + (1 − rate) ^ lead · difference at the start,
-    within the limits. The rate has the least mean CRPS, of which each lead counts alike; of equal ones, the slowest.
+    from all others, with each of `RETURN_DAYS`: storage of the other year + (1 − rate) ^ lead · difference at the
+    start, within the limits. The rate has the least mean CRPS, of which each lead counts alike; of equal ones, the
+    slowest.
 
     Parameters
     ----------
@@ -200,4 +203,5 @@ def return_rate(windows: PastWindows, leads: Sequence[int], limits: Limits) -> f
 
 def monthly(values: Sequence[float], days: NDArray[np.datetime64]) -> Array:
     """The value of each day's month, from 12 values of January to December."""
-    return np.asarray(values, float)[days.astype("datetime64[M]").astype(int) % 12]
+    of_month: Array = np.asarray(values, float)[days.astype("datetime64[M]").astype(int) % 12]
+    return of_month

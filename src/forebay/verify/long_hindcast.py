@@ -186,7 +186,7 @@ def is_beyond(storage: Array, threshold: Array, direction: str) -> Events:
 
 
 def beyond_by_month(storages: Array, threshold: Array, direction: str, leads: Sequence[int]) -> tuple[Events, Events]:
-    """Whether each trace is beyond a threshold on the last day of each month, and on any day up to it; (traces, months).
+    """Whether each trace is beyond a threshold at the end of each month, and on any day up to it; (traces, months).
 
     Parameters
     ----------

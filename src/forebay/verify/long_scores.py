@@ -1,6 +1,6 @@
 """Scores of past long outlooks, against the storage of the same days in past years and against today's storage.
 
-Outlooks of consecutive months overlap, so a year of init dates counts as one independent case. The bands resample years.
+Outlooks of consecutive months overlap, so a year of init dates is one independent case. The bands resample years.
 """
 
 from __future__ import annotations
