@@ -114,8 +114,8 @@ def _record(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
             else "Their inflow is understated if the release gauges do not measure the spill"
         )
         yield (
-            f"In {int((full > 0).sum())} of {count} past years the lake was full, on {typical} days in the median of these "
-            f"years. {censored}."
+            f"In {int((full > 0).sum())} of {count} past years the lake was full, on {typical} days in the median of "
+            f"these years. {censored}."
         )
 
 
