@@ -1,7 +1,7 @@
 """Skill of long outlooks at the dams of `tests/dams` that have a volume, as the tables of `docs/long_outlook.md`.
 
-Run: ``python benchmarks/long_outlook.py [--plain] [DAM FILE …]``. Past outlooks of six months start from the first of each
-month, with the years that were complete by then. The tables have the skill against the storage of the same days in
+Run: ``python benchmarks/long_outlook.py [--plain] [DAM FILE …]``. Past outlooks of six months start from the first of
+each month, with the years that were complete by then. The tables have the skill against the storage of the same days in
 these years and against today's storage, the share inside the 80% interval, and the Brier skill of restriction
 thresholds at 80, 60 and 40% of full supply. ``--plain`` repeats the net change of each past year without the return to
 its storage.
@@ -59,7 +59,8 @@ def score_line(dam: str, scores: pl.DataFrame) -> str:
 def event_lines(dam: str, scores: pl.DataFrame) -> Iterator[str]:
     """Brier skill of falling to a threshold within 3 and 6 months, where it happened in ten years."""
     rows = scores.filter(
-        pl.col("direction") == "below", pl.col("kind") == "by", pl.col("month").is_in([3, 6]), pl.col("skill").is_not_null()
+        pl.col("direction") == "below", pl.col("kind") == "by", pl.col("month").is_in([3, 6]),
+        pl.col("skill").is_not_null(),
     )  # fmt: skip
     for row in rows.sort("threshold", "month").iter_rows(named=True):
         band = "" if row["low"] is None else f" ({row['low']:.2f} to {row['high']:.2f})"

@@ -51,7 +51,7 @@ class Volumes:
         if self._is_level and not dam.storage_curves:
             advice = "add [[storage_curves]] to the dam file"
             if pair_gauges(dam) is not None:
-                advice += f"; `forebay curve {dam.id} --fit` fits one to its pairs of level and storage"
+                advice += "; `forebay curve DAM --fit` fits one to its pairs of level and storage"
             raise DataError(
                 f"{dam.name} has no storage curve, so the volume of its level is unknown and it has no water balance; "
                 f"{advice}"

@@ -171,34 +171,41 @@ def return_rate(windows: PastWindows, leads: Sequence[int], limits: Limits) -> f
     """Rate per day at which operation returns a lake to the storage of a past year, learned from the past years.
 
     A lake that is fuller than in the past year releases more, so that the difference decays. Each past year is forecast
-    from all others, with each of `RETURN_DAYS`: storage of the other year + (1 − rate) ^ lead · difference at the
-    start, within the limits. The rate has the least mean CRPS, of which each lead counts alike; of equal ones, the
-    slowest.
+    from all others, as `route` does it, with each of `RETURN_DAYS`. The rate has the least mean CRPS, of which each
+    lead counts alike; of equal ones, the slowest.
 
     Parameters
     ----------
     leads
         Lead times (days) that count.
     """
-    count = len(windows.years)
-    if count < 3:
-        return 0.0
-    past = windows.storage
-    others = ~np.eye(count, dtype=bool)
     rates = 1 / np.array(RETURN_DAYS)
-    crps = np.zeros((len(rates), len(leads)))
-    difference = past[:, None, 0] - past[None, :, 0]
-    for row, rate in enumerate(rates):
-        for column, lead in enumerate(leads):
-            members = past[None, :, lead] + (1 - rate) ** lead * difference
-            members = np.clip(members, limits.lowest, limits.full[lead - 1])[others].reshape(count, count - 1)
-            crps[row, column] = crps_ensemble(members, past[:, lead]).mean()
+    routed = _routed_from_others(windows, rates, leads, limits)
+    crps = np.array([
+        [crps_ensemble(routed[column, row], windows.storage[:, lead]).mean() for column, lead in enumerate(leads)]
+        for row in range(len(rates))
+    ])  # fmt: skip
     typical = crps.mean(axis=0)
     counts = typical > 0
     if not counts.any():
         return 0.0
     relative = (crps[:, counts] / typical[counts]).mean(axis=1)
     return float(rates[int(np.argmin(np.round(relative, 9)))])
+
+
+def _routed_from_others(windows: PastWindows, rates: Array, leads: Sequence[int], limits: Limits) -> Array:
+    """Storage of each past year by the balance of each other one, shape (leads, rates, years, years − 1)."""
+    count = len(windows.years)
+    rows = np.array([[row for row in range(count) if row != year] for year in range(count)], int)
+    past, net = windows.storage[rows], windows.net[rows]
+    storage = np.broadcast_to(windows.storage[:, :1], rows.shape) + np.zeros((len(rates), 1, 1))
+    at_leads = []
+    for day in range(leads[-1]):
+        free = storage + net[:, :, day] - rates[:, None, None] * (storage - past[:, :, day])
+        storage = np.minimum(limits.full[day], np.maximum(limits.lowest, free))
+        if day + 1 in leads:
+            at_leads.append(storage)
+    return np.stack(at_leads)
 
 
 def monthly(values: Sequence[float], days: NDArray[np.datetime64]) -> Array:

@@ -130,7 +130,7 @@ def long_forecast(
     if demand is not None:
         valid = np.datetime64(init_date) + np.arange(1, leads[-1] + 1)
         future = record.volumes.volume_per_day(monthly(demand.future, valid))
-    else:
+    elif len(windows.years) >= MIN_TRACES:
         rate = return_rate(windows, leads, limits)
     traces = route(start, windows, future, limits, rate=rate)
     return LongForecast(day, init_date, ends, leads, start, limits, windows, traces, rate)
