@@ -148,7 +148,7 @@ def test_storage_stays_within_its_limits_and_no_water_is_lost(
     flows = np.array(net)
     full = np.array([1000.0, 1000, 900, 800, 900, 1000])
     windows = windows_of(flows, np.full((len(flows), 7), 600.0))
-    traces = route(start, windows, np.array(demand), Limits(full, 0.0), rate=rate)
+    traces = route(start, windows, np.array(demand), Limits(full, 0.0, full), rate=rate)
     assert (traces.storage[:, 1:] <= full).all() and (traces.storage[:, 1:] >= 0).all()
     assert (traces.spill >= 0).all() and (traces.shortfall >= 0).all()
     balance = np.diff(traces.storage, axis=1) - (flows - traces.outflow - traces.spill + traces.shortfall)
@@ -197,7 +197,7 @@ def test_todays_storage_returns_to_that_of_the_past_years_at_the_rate_that_they_
     days = np.arange(121)
     starts = np.array([100.0, 300, 450, 600, 900])
     course = 500 + 50 * np.sin(days / 20)
-    limits = Limits(np.full(120, np.inf), 0.0)
+    limits = Limits(np.full(120, np.inf), 0.0, np.full(120, np.nan))
     for typical in (60.0, 180.0, np.inf):
         storage = course + (1 - 1 / typical) ** days * (starts[:, None] - 500)
         windows = windows_of(np.diff(storage, axis=1), storage)
@@ -481,3 +481,43 @@ def test_a_threshold_above_full_supply_is_left_out_by_name() -> None:
     assert result.outlook.probabilities["threshold"].unique().to_list() == ["full_supply"]
     sentence = "Left out, because they are above full supply or beyond the storage curve: Road under water."
     assert sentence in result.notes
+
+
+def test_without_full_supply_nothing_limits_the_traces_and_nothing_is_percent() -> None:
+    dated = {"dated": [{"from": "2031-03-01", "value": FULL}]}
+    for keys in ({"full_supply": dated}, {}):
+        dam = synthetic.small_dam(TARGET, unit="ML", **keys)
+        result = outlook_from(dam, truth().storage)
+        outlook = result.outlook
+        assert outlook.probabilities.is_empty() and outlook.months["storage_percent"].is_null().all()
+        assert outlook.balance["spill"].sum() == 0 and outlook.traces["storage"].is_finite().all()
+        assert "Full supply is unknown, so that nothing limits the traces upwards" in " ".join(result.notes)
+
+
+def test_a_new_survey_is_no_change_of_the_storage() -> None:
+    """From the first day of the second curve on, the same level has less storage: no water has left the lake."""
+    survey = date(2024, 4, 1)
+    points = [[(0.0, 0.0), (40.0, 16_000.0)], [(0.0, 0.0), (40.0, 12_000.0)]]
+    curve = {"level_unit": "m", "storage_unit": "ML"}
+    curves = [curve | {"points": points[0]}, curve | {"points": points[1], "valid_from": survey}]
+    dam = synthetic.small_dam(storage_curves=curves, full_supply=30.0)
+    level = 20 + 3 * np.sin(np.arange(14 * 365) / 58)
+    record = record_of(dam, frame_of(dam, level))[1]
+    day = record.position(survey)
+    balance = balance_until(record, len(level) - 1, None, with_surcharge=False)
+    change = np.diff(level)
+    assert balance.net[1:day] == pytest.approx(400 * change[: day - 1])
+    assert balance.net[day:] == pytest.approx(300 * change[day - 1 :])
+    assert balance.storage == pytest.approx(300 * level), "today's curve gives the storage to compare with"
+    forecast = long_forecast(record, dam, len(level) - 1, 6)
+    assert 2024 in forecast.windows.years and np.abs(np.diff(forecast.traces.storage, axis=1)).max() < 50
+
+
+def test_a_level_beyond_the_curve_has_no_outlook() -> None:
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (20.0, 8_000.0)]}
+    dam = synthetic.small_dam(storage_curves=[curve])
+    level = 15 + 6 * np.sin(np.arange(14 * 365) / 58)
+    day = int(np.argmax(level[4000:])) + 4000
+    question = read_question(dam, 3, None, None, ())
+    with pytest.raises(DataError, match=r"the storage of \d{4}-\d\d-\d\d is unknown"):
+        long_outlook_of(dam, tables_of(frame_of(dam, level).head(day + 1)), question)

@@ -34,7 +34,7 @@ def long_notes(outlook: LongOutlook, dam: Dam, scores: pl.DataFrame, level_date:
         *_method(forecast, level_date),
         *_operation(outlook, dam),
         *_record(outlook, dam),
-        *_limits(outlook, dam),
+        *_limits(outlook),
         *_skill(outlook, scores),
     )
 
@@ -119,16 +119,16 @@ def _record(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
         )
 
 
-def _limits(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
+def _limits(outlook: LongOutlook) -> Iterator[str]:
     forecast, unit = outlook.forecast, outlook.volumes.unit
-    if dam.full_supply is not None:
+    if np.isfinite(forecast.limits.full_supply).all():
         yield "Traces are storage up to full supply; what exceeds it counts as spill, also in a flood pool."
         if forecast.start > forecast.limits.full[0]:
             yield "The storage is above full supply now; the excess counts as spill of the first day."
     elif np.isfinite(forecast.limits.full).all():
-        yield "The dam file states no full supply: the traces fill the lake up to the top of the storage curve."
+        yield "Full supply is unknown: the traces fill the lake up to the top of the storage curve."
     else:
-        yield "The dam file states no full supply, so that nothing limits the traces upwards; add full_supply."
+        yield "Full supply is unknown, so that nothing limits the traces upwards; state full_supply in the dam file."
     yield f"The lowest storage is {_volume(forecast.limits.lowest)} {unit}."
     yield (
         "Evaporation and seepage are in the balance as on the lake of then; those of a smaller or larger lake differ."

@@ -141,22 +141,20 @@ def _months(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame:
         parts.append(
             pl.DataFrame({"month": [month] * len(QUANTILES), "valid_date": end, "quantile": QUANTILES})
             .with_columns(storage=pl.Series(storage))
-            .with_columns(_other_columns(storage, forecast, dam, volumes, full=forecast.limits.full[lead - 1]))
+            .with_columns(_other_columns(storage, forecast, volumes, full=forecast.limits.full_supply[lead - 1]))
         )
     table = _with_key(pl.concat(parts), forecast, dam).with_columns(pl.col("month").cast(pl.Int32))
     return LONG_OUTLOOK.check(table, unique=True)
 
 
 def _other_columns(
-    storage: Array, forecast: LongForecast, dam: Dam, volumes: Volumes, *, full: Array | float
+    storage: Array, forecast: LongForecast, volumes: Volumes, *, full: Array | float
 ) -> list[pl.Series | pl.Expr]:
     """storage_unit, storage_percent, level and level_unit of storages, whose full supply is `full`."""
-    has_full = dam.full_supply is not None
-    percent = 100 * storage / np.where(np.isfinite(full), full, np.nan) if has_full else np.full(len(storage), np.nan)
     unit = volumes.level_unit(forecast.init_date)
     return [
         pl.lit(volumes.unit).alias("storage_unit"),
-        pl.Series("storage_percent", percent, nan_to_null=True),
+        pl.Series("storage_percent", 100 * storage / full, nan_to_null=True),
         pl.Series("level", volumes.level(storage, forecast.init_date), nan_to_null=True),
         pl.lit(unit or None, pl.String).alias("level_unit"),
     ]
@@ -200,8 +198,8 @@ def _traces(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame:
         "spill": traces.spill.ravel(),
         "shortfall": traces.shortfall.ravel(),
     })  # fmt: skip
-    full = np.tile(forecast.limits.full, len(years))
-    table = table.with_columns(_other_columns(storage, forecast, dam, volumes, full=full))
+    full = np.tile(forecast.limits.full_supply, len(years))
+    table = table.with_columns(_other_columns(storage, forecast, volumes, full=full))
     return LONG_TRACES.check(_with_key(table, forecast, dam), unique=True)
 
 

@@ -44,10 +44,15 @@ class Traces(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """Storage at full supply of each day, shape (days,), infinite without one, and the lowest storage of all days."""
+    """Highest storage of each day, shape (days,), and the lowest storage of all days.
+
+    `full` is full supply, otherwise the top of the storage curve, otherwise infinite; `full_supply` is NaN where it is
+    unknown.
+    """
 
     full: Array
     lowest: float
+    full_supply: Array
 
 
 @dataclass(frozen=True)

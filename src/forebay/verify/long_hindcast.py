@@ -152,7 +152,7 @@ def _limits(record: StorageRecord, dam: Dam, init_date: date, days: int, start: 
     if dam.lowest_level is not None:
         stated = record.volumes.storage(dam.lowest_level.on(inits.head(1)).to_numpy().astype(float), init_date)[0]
         lowest = float(stated) if np.isfinite(stated) else lowest
-    return Limits(np.where(np.isfinite(full), full, highest), float(np.fmin(lowest, start)))
+    return Limits(np.where(np.isfinite(full), full, highest), float(np.fmin(lowest, start)), full)
 
 
 def threshold_storages(threshold: StorageThreshold, forecast: LongForecast, record: StorageRecord) -> Array:
@@ -161,9 +161,9 @@ def threshold_storages(threshold: StorageThreshold, forecast: LongForecast, reco
     if threshold.storage is not None:
         return np.full(len(days), threshold.storage)
     if threshold.share is not None:
-        return threshold.share * forecast.limits.full
+        return threshold.share * forecast.limits.full_supply
     if threshold.level is None:
-        return forecast.limits.full
+        return forecast.limits.full_supply
     inits = pl.Series([forecast.init_date]).new_from_index(0, len(days))
     levels = threshold.level.known_on(inits, days).to_numpy().astype(float)
     return record.volumes.storage(levels, forecast.init_date)
