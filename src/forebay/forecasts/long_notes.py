@@ -34,7 +34,7 @@ def long_notes(outlook: LongOutlook, dam: Dam, scores: pl.DataFrame, level_date:
         *_method(forecast, level_date),
         *_operation(outlook, dam),
         *_record(outlook, dam),
-        *_limits(outlook),
+        *_limits(outlook, dam),
         *_skill(outlook, scores),
     )
 
@@ -108,18 +108,19 @@ def _record(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
     full = windows.days_full
     if full.any():
         typical = int(np.median(full[full > 0]))
+        days = f"{typical} day{'' if typical == 1 else 's'}"
         censored = (
             "What it spilt then is not in the balance, so that these traces understate the inflow"
             if outlook.demand is None or not dam.columns("release")
             else "Their inflow is understated if the release gauges do not measure the spill"
         )
         yield (
-            f"In {int((full > 0).sum())} of {count} past years the lake was full, on {typical} days in the median of "
+            f"In {int((full > 0).sum())} of {count} past years the lake was full, on {days} in the median of "
             f"these years. {censored}."
         )
 
 
-def _limits(outlook: LongOutlook) -> Iterator[str]:
+def _limits(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
     forecast, unit = outlook.forecast, outlook.volumes.unit
     if np.isfinite(forecast.limits.full_supply).all():
         yield "Traces are storage up to full supply; what exceeds it counts as spill, also in a flood pool."
@@ -129,7 +130,8 @@ def _limits(outlook: LongOutlook) -> Iterator[str]:
         yield "Full supply is unknown: the traces fill the lake up to the top of the storage curve."
     else:
         yield "Full supply is unknown, so that nothing limits the traces upwards; state full_supply in the dam file."
-    yield f"The lowest storage is {_volume(forecast.limits.lowest)} {unit}."
+    origin = "of the dam file" if dam.lowest_level is not None else "without lowest_level in the dam file"
+    yield f"The lowest storage is {_volume(forecast.limits.lowest)} {unit}, {origin}."
     yield (
         "Evaporation and seepage are in the balance as on the lake of then; those of a smaller or larger lake differ."
     )
@@ -175,8 +177,10 @@ def event_sentence(scores: pl.DataFrame, event: str, key: dict[str, object]) -> 
     if rows.is_empty():
         return f"{event}: no past outlook is from the other side of it."
     row = rows.row(0, named=True)
-    count = f"it happened after {row['event_years']} of {row['years']} years of past outlooks"
+    count = f"it happened after past outlooks of {row['event_years']} of {row['years']} years"
+    if row["skill"] is None and row["event_years"] >= MIN_YEARS:
+        return f"{event}: the same past years leave nothing to gain; {count}."
     if row["skill"] is None:
-        return f"{event}: no skill is claimed, {count}; at least {MIN_YEARS} are needed."
+        return f"{event}: no skill is claimed, {count}; at least {MIN_YEARS} with it are needed."
     band = "" if row["low"] is None else f" (90% band {row['low']:.2f} to {row['high']:.2f})"
     return f"{event}: Brier skill {row['skill']:.2f}{band} against the same past years; {count}."
