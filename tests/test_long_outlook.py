@@ -472,15 +472,14 @@ def test_the_answer_says_what_it_assumes() -> None:
     assert "understated if the release gauges do not measure the spill" in stated
 
 
-def test_a_threshold_above_full_supply_is_left_out_by_name() -> None:
-    """The traces are storage up to full supply, so they cannot have the chance of a flood."""
-    flood = synthetic.small_dam(
-        TARGET, unit="ML", **(LEVELS | {"thresholds": [{"name": "Road under water", "level": FULL + 1}]})
-    )
-    result = outlook_of(flood)
+def test_a_threshold_that_no_trace_can_reach_is_left_out_by_name() -> None:
+    """The traces are storage between the lowest one and full supply: a chance of 0 beyond them would mislead."""
+    names = {"Road under water": FULL + 1, "Outlet dry": LOWEST - 1}
+    thresholds = [{"name": name, "level": level} for name, level in names.items()]
+    result = outlook_of(synthetic.small_dam(TARGET, unit="ML", **(LEVELS | {"thresholds": thresholds})))
     assert result.outlook.probabilities["threshold"].unique().to_list() == ["full_supply"]
-    sentence = "Left out, because they are above full supply or beyond the storage curve: Road under water."
-    assert sentence in result.notes
+    assert result.outlook.left_out == tuple(names) and result.notes[-2].endswith(": Road under water, Outlet dry.")
+    assert set(result.event_scores["threshold"]) == {"full_supply"}
 
 
 def test_without_full_supply_nothing_limits_the_traces_and_nothing_is_percent() -> None:

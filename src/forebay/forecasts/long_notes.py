@@ -137,7 +137,7 @@ def _limits(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
     )
     if outlook.left_out:
         names = ", ".join(outlook.left_out)
-        yield f"Left out, because they are above full supply or beyond the storage curve: {names}."
+        yield f"Left out, because no trace can be there (above full supply, or below the lowest storage): {names}."
 
 
 def _skill(outlook: LongOutlook, scores: pl.DataFrame) -> Iterator[str]:

@@ -16,6 +16,7 @@ from forebay.tables import LONG_BALANCE, LONG_OUTLOOK, LONG_PROBABILITIES, LONG_
 from forebay.verify.long_hindcast import (
     beyond_by_month,
     is_beyond,
+    is_reachable,
     long_forecast,
     sides,
     threshold_storages,
@@ -47,7 +48,8 @@ class LongOutlook:
     thresholds
         Storage of each threshold on each coming day, shape (days,).
     left_out
-        Names of thresholds that are above full supply, or beyond the storage curve, on all days.
+        Names of thresholds that no trace can reach, or that are unknown: on all days above full supply or below the
+        lowest storage.
     """
 
     forecast: LongForecast
@@ -96,7 +98,7 @@ def make_long_outlook(  # noqa: PLR0913  # record and hindcast are of the same d
     _refuse_incomplete(forecast, dam, record)
     volumes = record.volumes
     storages = {t.name: threshold_storages(t, forecast, record) for t in thresholds}
-    allowed = {name: level for name, level in storages.items() if _is_reachable(level, forecast)}
+    allowed = {name: level for name, level in storages.items() if is_reachable(level, forecast.limits)}
     return LongOutlook(
         forecast=forecast,
         volumes=volumes,
@@ -126,11 +128,6 @@ def _refuse_incomplete(forecast: LongForecast, dam: Dam, record: StorageRecord) 
             f"{dam.name}: {count} past years before {day} have a balance on each of the {forecast.leads[-1]} days, but "
             f"a long outlook needs {MIN_TRACES}; ask for fewer --months, or fetch a longer record{gaps}"
         )
-
-
-def _is_reachable(level: Array, forecast: LongForecast) -> bool:
-    """Whether a threshold is known, and on some day not above full supply: the traces are storage up to it."""
-    return bool((level <= forecast.limits.full).any())
 
 
 def _months(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame:

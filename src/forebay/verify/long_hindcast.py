@@ -175,6 +175,11 @@ def thresholds_of(dam: Dam, own: Sequence[StorageThreshold] = ()) -> list[Storag
     return [*full, *(StorageThreshold(t.name, level=t.level) for t in dam.thresholds), *own]
 
 
+def is_reachable(level: Array, limits: Limits) -> bool:
+    """Whether a threshold is known and within the limits of the traces on some day; False if it is above or below."""
+    return bool(((level <= limits.full) & (level >= limits.lowest)).any())
+
+
 def sides(name: str) -> tuple[str, ...]:
     """Directions of a threshold; of full supply only "above", since the traces are storage up to full supply."""
     return ("above",) if name == FULL_SUPPLY else ("above", "below")
@@ -250,6 +255,8 @@ def long_hindcast(  # noqa: PLR0913  # the record is made of the samples
         month_rows += _month_rows(forecast, later)
         for threshold in thresholds:
             event_rows += _event_rows(forecast, later, threshold.name, threshold_storages(threshold, forecast, record))
+    if progress:
+        progress("past outlooks", len(firsts), len(firsts))
     return LongHindcast(
         pl.DataFrame(month_rows, schema=MONTHS, orient="row"), pl.DataFrame(event_rows, schema=EVENTS, orient="row")
     )
@@ -271,7 +278,7 @@ def _month_rows(forecast: LongForecast, later: Array) -> Iterator[tuple[object, 
 
 def _event_rows(forecast: LongForecast, later: Array, name: str, level: Array) -> Iterator[tuple[object, ...]]:
     """Rows of `LongHindcast.events` of one threshold; none for a side on which the start already is."""
-    if np.isnan(level).all():
+    if not is_reachable(level, forecast.limits):
         return
     unknown = np.logical_or.accumulate(np.isnan(later))
     for direction in sides(name):
