@@ -186,8 +186,9 @@ def write_dam(dam: Dam, frame: pl.DataFrame, folder: Path, issued: pl.DataFrame 
     frame.select("date", *values).write_csv(folder / "small.csv")
     lines = [f'{key} = "{value}"' for key, value in (("id", dam.id), ("name", dam.name), ("country", dam.country))]
     lines += ["latitude = 0.0", "longitude = 0.0", f'time_zone = "{dam.time_zone}"', "simulated = true"]
-    if dam.full_supply is not None:
-        lines += [f"full_supply = {dam.full_supply.value}"]
+    for key in ("full_supply", "lowest_level"):
+        if (level := getattr(dam, key)) is not None:
+            lines += [f"{key} = {level.value}"]
     lines += ["[target]", *(f'{key} = "{value}"' for key, value in dam.target.model_dump().items())]
     lines += ["[hindcast]", f"leads = {list(dam.hindcast.leads)}"]
     for threshold in dam.thresholds:

@@ -26,6 +26,20 @@ def quantiles(values: Array, probabilities: Sequence[float] | Array) -> Array:
     return np.asarray(np.interp(np.asarray(probabilities) * (len(rising) - 1), np.arange(len(rising)), rising))
 
 
+def plotting_quantiles(values: Array, probabilities: Sequence[float] | Array) -> Array:
+    """Quantiles of few `values` (no NaN) by the plotting position rank / (n + 1) of Weibull (1939).
+
+    A further value of the same distribution lies below the k-th of n values with probability k / (n + 1). Probabilities
+    beyond the first and the last position have the smallest and the largest value.
+
+    >>> plotting_quantiles(np.array([3.0, 1.0, 2.0]), [0.1, 0.25, 0.5, 0.625]).tolist()
+    [1.0, 1.0, 2.0, 2.5]
+    """
+    rising = np.sort(values)
+    positions = np.arange(1, len(rising) + 1) / (len(rising) + 1)
+    return np.asarray(np.interp(np.asarray(probabilities), positions, rising))
+
+
 def weighted_quantiles(rising: Array, weights: Array, probabilities: Array) -> Array:
     """Quantiles of each row of `rising` values (m, n) with nonnegative `weights` (m, n), shape (m, probabilities).
 

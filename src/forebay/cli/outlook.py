@@ -9,21 +9,24 @@ from cyclopts import Parameter
 
 from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, dam_named, print_result, settings_in_force
 from forebay.cli.forecast import InitDate
+from forebay.cli.long_outlook import LongOptions, run_long_outlook
 from forebay.cli.scenario import ScenarioOptions, print_scenarios, scenario_result
+from forebay.errors import ConfigError
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
     from forebay.jobs.outlook import OutlookResult
 
-NO_SCENARIO = ScenarioOptions()
+NO_SCENARIO, NOT_LONG = ScenarioOptions(), LongOptions()
 
 
-def outlook(
+def outlook(  # noqa: PLR0913  # the options of three kinds of outlook are two of them
     dam_name: DamName,
     /,
     *,
     init_date: InitDate = None,
     scenario: ScenarioOptions = NO_SCENARIO,
+    long: LongOptions = NOT_LONG,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for forecast.csv, probabilities.csv and others.")
     ] = None,
@@ -32,7 +35,8 @@ def outlook(
 ) -> None:
     """Show how likely the level reaches full supply and each threshold, on and by each day; fetches nothing.
 
-    With an option of a scenario it shows the level if this rain falls instead.
+    With an option of a scenario it shows the level if this rain falls instead, and with --months the storage of the
+    coming months by the water balance of past years.
 
     Example: forebay outlook warragamba --rain 44,20,0
     """
@@ -42,6 +46,8 @@ def outlook(
     from forebay.jobs.forecast_files import write_forecast
     from forebay.models.tree_library import load_lightgbm_alone
 
+    if long.is_long and scenario.is_scenario:
+        raise ConfigError("--months and the options of a scenario ask two questions; give one of them")
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     if output is not None:
@@ -51,6 +57,17 @@ def outlook(
             dam, scenario, archive=archive or settings.archive, settings=settings, init_date=init_date
         )
         print_scenarios(answers, output, as_json)
+        return
+    if long.is_long:
+        run_long_outlook(
+            dam,
+            long,
+            archive=archive or settings.archive,
+            settings=settings,
+            init_date=init_date,
+            output=output,
+            as_json=as_json,
+        )
         return
     load_lightgbm_alone()
     with terminal.progress() as progress:

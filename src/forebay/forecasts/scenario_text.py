@@ -63,12 +63,22 @@ def parse_release(text: str, days: int) -> tuple[float, ...]:
     return _parse("--release", "release", text, days, default_unit=None)
 
 
+def numbers_with_units(text: str) -> list[tuple[float, str | None]] | None:
+    """Numbers separated by commas, each with its unit or None; None if the text is something else.
+
+    >>> numbers_with_units("30, 2in"), numbers_with_units("a lot")
+    ([(30.0, None), (2.0, 'in')], None)
+    """
+    matches = [_VALUE.fullmatch(part) for part in text.split(",")]
+    values = [(float(match[1]), match[2]) for match in matches if match]
+    return values if len(values) == len(matches) else None
+
+
 def _parse(option: str, variable: str, text: str, days: int, *, default_unit: str | None) -> tuple[float, ...]:
     kind = VARIABLES[variable]
-    matches = [_VALUE.fullmatch(part) for part in text.split(",")]
-    if not all(matches):
+    values = numbers_with_units(text)
+    if values is None:
         raise ConfigError(f"{option} {text!r} must be numbers separated by commas, one for each day, such as 44,20,0")
-    values = [(float(match[1]), match[2]) for match in matches if match]
     if len(values) > days:
         raise ConfigError(f"{option} {text!r} has {len(values)} days; at most {days} are forecast")
     unit = values[-1][1] or default_unit

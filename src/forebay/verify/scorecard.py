@@ -237,7 +237,14 @@ def paired_gain(errors: Array, baseline: Array, days: NDArray[np.intp]) -> tuple
 
     The band is that of a paired bootstrap of 60-day blocks; None where a resample has no `baseline` error.
     """
-    resampled = _block_sums({"errors": errors, "baseline": baseline}, days)
+    return resampled_gain(errors, baseline, days // BLOCK_DAYS)
+
+
+def resampled_gain(
+    errors: Array, baseline: Array, blocks: NDArray[np.intp]
+) -> tuple[float, float | None, float | None]:
+    """As `paired_gain`, with the number of each row's block in `blocks`, in any order."""
+    resampled = _sums_of_blocks({"errors": errors, "baseline": baseline}, blocks)
     with np.errstate(divide="ignore", invalid="ignore"):
         band = _band(1 - resampled["errors"] / resampled["baseline"])
     return metrics.skill(float(errors.mean()), float(baseline.mean())), *band
@@ -272,9 +279,13 @@ def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
 
 def _block_sums(errors: dict[str, Array], days: NDArray[np.intp]) -> dict[str, Array]:
     """Model → sums of absolute errors over resampled 60-day blocks, shape (500,); "n" → numbers of days. Seeded."""
-    block = days // BLOCK_DAYS
-    block = np.searchsorted(np.unique(block), block)
-    count = int(block[-1]) + 1
+    return _sums_of_blocks(errors, days // BLOCK_DAYS)
+
+
+def _sums_of_blocks(errors: dict[str, Array], blocks: NDArray[np.intp]) -> dict[str, Array]:
+    """Model → sums of `errors` over resampled blocks, shape (500,); "n" → numbers of rows. Seeded."""
+    numbers = np.unique(blocks)
+    block, count = np.searchsorted(numbers, blocks), len(numbers)
     random = np.random.default_rng(20120101)
     block_counts = random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
     sums = {m: block_counts @ np.bincount(block, error, count) for m, error in errors.items()}

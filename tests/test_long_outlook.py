@@ -1,0 +1,522 @@
+"""Traces of long outlooks against known inflows, direct counts and the rule that nothing later has an effect."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from forebay.dams.dam import Dam
+from forebay.errors import ConfigError, DataError
+from forebay.features.volumes import Volumes
+from forebay.features.water_balance import MAX_GAP_DAYS, balance_until
+from forebay.forecasts.long_text import parse_demand, parse_threshold
+from forebay.jobs.long_outlook import LongOutlookResult, long_outlook_of, read_question
+from forebay.metrics import plotting_quantiles
+from forebay.models.traces import (
+    MIN_TRACES,
+    RETURN_DAYS,
+    Limits,
+    PastWindows,
+    month_ends,
+    return_rate,
+    route,
+    same_day,
+)
+from forebay.tables import (
+    LONG_BALANCE,
+    LONG_EVENT_SCORES,
+    LONG_OUTLOOK,
+    LONG_PROBABILITIES,
+    LONG_SCORES,
+    LONG_TRACES,
+    MIN_YEARS,
+)
+from forebay.verify.long_hindcast import Demand, LongForecast, long_forecast, long_hindcast, thresholds_of
+from forebay.verify.long_scores import long_event_scores, long_scores
+from tests import synthetic
+from tests.long_outlook_dams import (
+    FULL,
+    LEVELS,
+    LOWEST,
+    ML_PER_M3S,
+    RELEASE_DAM,
+    STAGE_1,
+    STORAGE_DAM,
+    TARGET,
+    YEARS,
+    frame_of,
+    record_of,
+    tables_of,
+    truth,
+)
+
+MONTHS = 6
+INIT = date(2031, 2, 1)
+"""Init date of most tests: with months after it, and with 13 past years."""
+END = (INIT - synthetic.FIRST_DAY).days
+
+
+@cache
+def outlook_of(
+    dam: Dam, *, end: int = END, months: int = MONTHS, demand: str | None = None, past_demand: str | None = None,
+    thresholds: tuple[str, ...] = (),
+) -> LongOutlookResult:  # fmt: skip
+    """The long outlook of a day of the known record."""
+    question = read_question(dam, months, demand, past_demand, thresholds)
+    return long_outlook_of(dam, tables_of(frame_of(dam, truth().storage, truth().release).head(end + 1)), question)
+
+
+def outlook_from(dam: Dam, storage: np.ndarray) -> LongOutlookResult:
+    """The long outlook of `INIT` from another series of the target."""
+    frame = frame_of(dam, storage).head(END + 1)
+    return long_outlook_of(dam, tables_of(frame), read_question(dam, MONTHS, None, None, ()))
+
+
+def test_month_ends_begin_with_the_month_of_the_next_day() -> None:
+    assert month_ends(date(2023, 1, 30), 2) == [date(2023, 1, 31), date(2023, 2, 28)]
+    assert month_ends(date(2023, 1, 31), 1) == [date(2023, 2, 28)]
+    assert month_ends(date(2023, 10, 1), 4)[-1] == date(2024, 1, 31)
+    assert same_day(date(2024, 2, 29), 2023) == date(2023, 2, 28)
+
+
+def test_a_trace_is_the_true_inflow_of_its_year_under_the_demand() -> None:
+    """The inflow that made the record returns, day by day, in a loop of its own."""
+    known = truth()
+    result = outlook_of(RELEASE_DAM, demand="0.9 m3/s")
+    forecast = result.outlook.forecast
+    assert forecast.windows.years == tuple(range(2018, 2031))
+    assert result.outlook.balance["days_full"].sum() > 0, "the record has years that spill"
+    for year, net in zip(forecast.windows.years, forecast.windows.net, strict=True):
+        start = (same_day(INIT, year) - synthetic.FIRST_DAY).days
+        inflow = known.inflow[start + 1 : start + 1 + forecast.leads[-1]]
+        assert net == pytest.approx(ML_PER_M3S * inflow, abs=1e-6)
+        storage = known.storage[END]
+        for day, value in enumerate(inflow):
+            storage = min(FULL, max(LOWEST, storage + ML_PER_M3S * (value - 0.9)))
+            row = forecast.traces.storage[forecast.windows.years.index(year), day + 1]
+            assert row == pytest.approx(storage, abs=1e-6)
+
+
+def test_a_steady_lake_falls_by_what_is_demanded_beyond_its_inflow() -> None:
+    days = 8 * 365
+    ripple = 5 * np.sin(np.arange(days))  # a gauge that never moves would be flagged
+    frame = frame_of(RELEASE_DAM, 6_000 + ripple, 2.0 + 0.01 * ripple)
+    question = read_question(RELEASE_DAM, 3, "4 m3/s", None, ())
+    outlook = long_outlook_of(RELEASE_DAM, tables_of(frame), question).outlook
+    for end, rows in outlook.months.group_by("valid_date"):
+        lead = (end[0] - outlook.forecast.init_date).days
+        expected = max(LOWEST, outlook.forecast.start - 2 * ML_PER_M3S * lead)
+        assert rows["storage"].to_numpy() == pytest.approx(expected, abs=30)
+    assert (outlook.balance["shortfall"] > 0).all(), "the demand empties the lake within three months"
+
+
+@pytest.mark.parametrize("demand", [None, "0.02 m3/s", "0.5,0.5,0.6,0.7,1,1.2,2,2,1,0.8,0.6,0.5 m3/s", "4 m3/s"])
+def test_no_water_is_lost(demand: str | None) -> None:
+    outlook = outlook_of(RELEASE_DAM, demand=demand).outlook
+    LONG_TRACES.check(outlook.traces, unique=True)
+    LONG_BALANCE.check(outlook.balance, unique=True)
+    start = pl.col("storage").shift(1).over("year").fill_null(outlook.forecast.start)
+    flows = pl.col("net_inflow") - pl.col("outflow") - pl.col("spill") + pl.col("shortfall")
+    error = outlook.traces.select(pl.col("storage") - start - flows).to_series()
+    assert error.abs().max() < 1e-8
+    total = outlook.balance.select(pl.col("start") + flows - pl.col("end")).to_series()
+    assert total.abs().max() < 1e-6
+    if demand is None:
+        assert outlook.traces["storage"].is_between(LOWEST, FULL).all()
+    elif demand == "0.02 m3/s":
+        assert outlook.balance["spill"].min() > 0
+    elif demand == "4 m3/s":
+        assert outlook.balance["shortfall"].min() > 0
+
+
+@given(
+    net=st.lists(st.lists(st.floats(-500, 500), min_size=6, max_size=6), min_size=1, max_size=4),
+    start=st.floats(0, 1500),
+    demand=st.lists(st.floats(0, 300), min_size=6, max_size=6),
+    rate=st.sampled_from([0.0, 1 / 30]),
+)
+def test_storage_stays_within_its_limits_and_no_water_is_lost(
+    net: list[list[float]], start: float, demand: list[float], rate: float
+) -> None:
+    flows = np.array(net)
+    full = np.array([1000.0, 1000, 900, 800, 900, 1000])
+    windows = windows_of(flows, np.full((len(flows), 7), 600.0))
+    traces = route(start, windows, np.array(demand), Limits(full, 0.0, full), rate=rate)
+    assert (traces.storage[:, 1:] <= full).all() and (traces.storage[:, 1:] >= 0).all()
+    assert (traces.spill >= 0).all() and (traces.shortfall >= 0).all()
+    balance = np.diff(traces.storage, axis=1) - (flows - traces.outflow - traces.spill + traces.shortfall)
+    assert np.abs(balance).max() < 1e-9
+    assert not ((traces.spill > 0) & (traces.storage[:, 1:] < full)).any(), "only a full lake spills"
+
+
+def windows_of(net: np.ndarray, storage: np.ndarray) -> PastWindows:
+    count = np.zeros(len(net), int)
+    return PastWindows(tuple(range(2000, 2000 + len(net))), count, net, storage, count, count, {})
+
+
+def test_a_larger_demand_never_gives_more_water() -> None:
+    storages = [outlook_of(RELEASE_DAM, demand=f"{flow} m3/s").outlook.traces["storage"] for flow in (0.5, 0.8, 1.5)]
+    assert (storages[0] >= storages[1]).all() and (storages[1] >= storages[2]).all()
+
+
+def test_a_stated_past_demand_adds_to_the_change_of_storage() -> None:
+    """Without a release gauge, demand = past demand returns the balance as observed."""
+    known = truth()
+    outlook = outlook_of(STORAGE_DAM, demand="2 m3/s", past_demand="1,1,1,1,1,2,2,2,1,1,1,1 m3/s").outlook
+    change = np.diff(known.storage)
+    row = outlook.traces.filter(pl.col("year") == 2020)
+    first = (same_day(INIT, 2020) - synthetic.FIRST_DAY).days
+    days = [same_day(INIT, 2020) + timedelta(days=k + 1) for k in range(len(row))]
+    past = [2.0 if day.month in (6, 7, 8) else 1.0 for day in days]
+    assert row["net_inflow"].to_numpy() == pytest.approx(
+        change[first : first + len(row)] + ML_PER_M3S * np.array(past), abs=1e-6
+    )
+    assert row["outflow"].unique().to_list() == pytest.approx([2 * ML_PER_M3S])
+
+
+def test_a_flood_pool_of_the_past_does_not_lower_a_trace() -> None:
+    """A flood that rises above full supply and is released again leaves a full lake full."""
+    storage = np.full(8 * 365, FULL) + 3 * np.sin(np.arange(8 * 365)) - 4
+    for year in range(7):
+        storage[365 * year + 200 : 365 * year + 220] += np.r_[np.arange(10), np.arange(10, 0, -1)] * 100.0
+    frame = frame_of(STORAGE_DAM, storage)
+    _, record = record_of(STORAGE_DAM, frame)
+    forecast = long_forecast(record, STORAGE_DAM, len(storage) - 1, 12)
+    assert (forecast.traces.storage > FULL - 20).all()
+    assert (forecast.windows.days_full[:-1] > 10).all()
+
+
+def test_todays_storage_returns_to_that_of_the_past_years_at_the_rate_that_they_show() -> None:
+    days = np.arange(121)
+    starts = np.array([100.0, 300, 450, 600, 900])
+    course = 500 + 50 * np.sin(days / 20)
+    limits = Limits(np.full(120, np.inf), 0.0, np.full(120, np.nan))
+    for typical in (60.0, 180.0, np.inf):
+        storage = course + (1 - 1 / typical) ** days * (starts[:, None] - 500)
+        windows = windows_of(np.diff(storage, axis=1), storage)
+        rate = return_rate(windows, [30, 60, 90, 120], limits)
+        assert rate == 1 / typical and typical in RETURN_DAYS
+        traces = route(700.0, windows, np.zeros(120), limits, rate=rate)
+        assert traces.storage == pytest.approx(np.tile(course + (1 - rate) ** days * 200, (5, 1)))
+
+
+def test_only_years_that_are_complete_by_the_init_date_count() -> None:
+    frame = frame_of(STORAGE_DAM, truth().storage)
+    _, record = record_of(STORAGE_DAM, frame)
+    for init, last in ((date(2026, 3, 31), 2025), (date(2027, 3, 31), 2025), (date(2026, 9, 2), 2025)):
+        day = (init - synthetic.FIRST_DAY).days
+        forecast = long_forecast(record, STORAGE_DAM, day, 12)
+        assert forecast.windows.years == tuple(range(2018, last + 1))
+        ends = [same_day(init, year) + timedelta(days=forecast.leads[-1]) for year in (last, last + 1)]
+        assert ends[0] <= init < ends[1], "366 days from 31 March 2026 end after 31 March 2027"
+
+
+def same_traces(one: LongForecast, other: LongForecast) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one.traces, other.traces, strict=True)) and one.rate == other.rate
+
+
+@pytest.mark.parametrize("dam", [STORAGE_DAM, RELEASE_DAM], ids=["net change", "with releases"])
+def test_what_comes_later_changes_nothing(dam: Dam) -> None:
+    """Other levels and releases after the init date, or none at all, leave every trace as it is."""
+    known = truth()
+    demand = Demand((0.8,) * 12) if dam is RELEASE_DAM else None
+    release, storage = known.release.copy(), known.storage.copy()
+    storage[END - 3 : END] = np.nan  # a gap that the init date ends
+    later = slice(END + 1, None)
+    other_storage, other_release = storage.copy(), release.copy()
+    other_storage[later] = 0.7 * storage[later] + 300
+    other_release[later] = 9.0
+    frames = (frame_of(dam, storage, release), frame_of(dam, other_storage, other_release))
+    forecasts = [long_forecast(record_of(dam, frame)[1], dam, END, MONTHS, demand) for frame in frames]
+    cut = long_forecast(record_of(dam, frames[0].head(END + 1))[1], dam, END, MONTHS, demand)
+    assert same_traces(forecasts[0], forecasts[1]) and same_traces(forecasts[0], cut)
+
+
+def test_a_gap_that_ends_after_the_init_date_is_not_bridged() -> None:
+    storage = truth().storage.copy()
+    day = (date(2026, 6, 1) - synthetic.FIRST_DAY).days
+    storage[day - 2 : day + 2] = np.nan
+    _, record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, storage))
+    balance = balance_until(record, day, None, with_surcharge=False)
+    assert np.isnan(balance.net[-3:]).all() and not balance.is_bridged[-3:].any()
+    assert balance_until(record, day + 10, None, with_surcharge=False).is_bridged[day - 2 : day + 2].all()
+
+
+def test_the_live_outlook_is_the_hindcast_of_a_longer_record() -> None:
+    known = truth()
+    frame = frame_of(STORAGE_DAM, known.storage)
+    samples, record = record_of(STORAGE_DAM, frame)
+    thresholds = thresholds_of(STORAGE_DAM)
+    events = long_hindcast(record, samples, STORAGE_DAM, MONTHS, thresholds).events
+    live = outlook_of(STORAGE_DAM).outlook.probabilities.filter(~pl.col("is_beyond"))
+    keys = ["threshold", "direction", "kind", "month"]
+    row = events.filter(pl.col("init_date") == synthetic.FIRST_DAY + timedelta(days=END))
+    assert len(row) == len(live) > 0
+    assert_frame_equal(row.sort(keys).select(*keys, "probability"), live.sort(keys).select(*keys, "probability"))
+
+
+def test_past_outlooks_do_not_change_when_the_record_grows() -> None:
+    known = truth()
+    tables = []
+    for end in (END, END + 150):
+        samples, record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, known.storage).head(end + 1))
+        tables.append(long_hindcast(record, samples, STORAGE_DAM, MONTHS, thresholds_of(STORAGE_DAM)).months)
+    assert len(tables[0]) > 400
+    keys = ["init_date", "month"]
+    assert_frame_equal(tables[0], tables[1].join(tables[0], on=keys, how="semi"))
+
+
+@pytest.mark.parametrize(("length", "left_out"), [(MAX_GAP_DAYS, False), (MAX_GAP_DAYS + 1, True)])
+def test_a_year_with_a_long_gap_is_left_out_and_counted(length: int, left_out: bool) -> None:
+    known = truth()
+    storage, first = known.storage.copy(), (date(2022, 5, 10) - synthetic.FIRST_DAY).days
+    storage[first : first + length] = np.nan
+    result = outlook_from(STORAGE_DAM, storage)
+    windows = result.outlook.forecast.windows
+    assert windows.left_out == ({2022: length + 1} if left_out else {})
+    assert (2022 in windows.years) is not left_out
+    sentence = next(note for note in result.notes if "gaps of" in note)
+    if left_out:
+        assert "1 of 13 years, 2022 (9 days)" in sentence
+        return
+    assert sentence.startswith("7 days of 1 traces have no value")
+    whole = outlook_of(STORAGE_DAM).outlook.balance.filter(pl.col("year") == 2022)["net_inflow"][0]
+    row = result.outlook.balance.filter(pl.col("year") == 2022).row(0, named=True)
+    assert row["days_bridged"] == length and row["net_inflow"] == pytest.approx(whole)
+
+
+def test_chances_are_direct_counts_of_traces() -> None:
+    outlook = outlook_of(STORAGE_DAM, thresholds=("40%", "7 GL")).outlook
+    table = LONG_PROBABILITIES.check(outlook.probabilities, unique=True)
+    assert set(table["threshold"]) == {"full_supply", "Stage 1", "40% full", "7 GL"}
+    level = {"full_supply": FULL, "Stage 1": STAGE_1, "40% full": 0.4 * FULL, "7 GL": 7000.0}
+    traces = [rows.sort("valid_date") for _, rows in outlook.traces.group_by("year")]
+    for row in table.iter_rows(named=True):
+        count, limit = 0, level[row["threshold"]]
+        for trace in traces:
+            days = trace.filter(pl.col("valid_date") <= row["valid_date"])["storage"].to_list()
+            days = days[-1:] if row["kind"] == "on" else days
+            count += any(s >= limit if row["direction"] == "above" else s <= limit for s in days)
+        assert (row["traces"], row["all_traces"]) == (count, len(traces))
+        assert row["threshold_storage"] == limit and row["probability"] == count / len(traces)
+    assert table.filter(pl.col("traces").is_between(1, 12)).height and table["probability"].n_unique() > 3
+
+
+def test_quantiles_of_a_month_are_those_of_the_traces_on_its_last_day() -> None:
+    outlook = outlook_of(STORAGE_DAM).outlook
+    table = LONG_OUTLOOK.check(outlook.months, unique=True)
+    for end, rows in table.group_by("valid_date"):
+        storage = outlook.traces.filter(pl.col("valid_date") == end[0])["storage"].to_numpy()
+        assert rows["storage"].to_numpy() == pytest.approx(plotting_quantiles(storage, rows["quantile"].to_numpy()))
+        assert rows["storage_percent"].to_numpy() == pytest.approx(rows["storage"].to_numpy() / FULL * 100)
+        assert rows["level"].null_count() == len(rows), "there is no storage curve"
+
+
+def test_a_further_year_lies_below_a_quantile_with_its_probability() -> None:
+    """Of values of one distribution, the share below the 10 and the 90% quantile of 13 others is 10 and 90%."""
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(4000, 14))
+    ends = np.array([plotting_quantiles(row[:13], (0.1, 0.9)) for row in values])
+    assert (values[:, 13, None] < ends).mean(axis=0) == pytest.approx([0.1, 0.9], abs=0.015)
+
+
+def crps_by_definition(members: np.ndarray, truth: float) -> float:
+    spread = np.abs(members[:, None] - members[None]).mean()
+    return float(np.abs(members - truth).mean() - spread / 2)
+
+
+def test_scores_are_those_of_a_count_by_hand() -> None:
+    known = truth()
+    frame = frame_of(STORAGE_DAM, known.storage)
+    samples, record = record_of(STORAGE_DAM, frame)
+    hindcast = long_hindcast(record, samples, STORAGE_DAM, 2, thresholds_of(STORAGE_DAM))
+    scores = LONG_SCORES.check(long_scores(hindcast, "small"), unique=True)
+    own, climatology, persistence, brier, brier_climatology, happened = ([] for _ in range(6))
+    for day in range(len(record.dates)):
+        init: date = record.dates[day].astype(object)
+        forecast = long_forecast(record, STORAGE_DAM, day, 2) if init.day == 1 else None
+        if forecast is None or len(forecast.windows.years) < MIN_TRACES or day + forecast.leads[1] >= len(record.dates):
+            continue
+        lead = forecast.leads[1]
+        past = np.array([known.storage[(date(year, init.month, 1) - synthetic.FIRST_DAY).days + lead]
+                         for year in forecast.windows.years])  # fmt: skip
+        truth_then = known.storage[day + lead]
+        own.append(crps_by_definition(forecast.traces.storage[:, lead], truth_then))
+        climatology.append(crps_by_definition(past, truth_then))
+        persistence.append(abs(known.storage[day] - truth_then))
+        if known.storage[day] > STAGE_1:
+            happened.append(float((known.storage[day + 1 : day + lead + 1] <= STAGE_1).any()))
+            brier.append((forecast.traces.storage[:, 1:] <= STAGE_1).any(axis=1).mean() - happened[-1])
+            windows = (
+                known.storage[(date(year, init.month, 1) - synthetic.FIRST_DAY).days :][1 : lead + 1]
+                for year in forecast.windows.years
+            )
+            brier_climatology.append(np.mean([(w <= STAGE_1).any() for w in windows]) - happened[-1])
+    row = scores.row(1, named=True)
+    assert (row["month"], row["n"], row["years"]) == (2, len(own), YEARS - 5)
+    assert row["crps"] == pytest.approx(np.mean(own))
+    assert row["crps_climatology"] == pytest.approx(np.mean(climatology))
+    assert row["crps_persistence"] == pytest.approx(np.mean(persistence))
+    events = LONG_EVENT_SCORES.check(long_event_scores(hindcast, "small"), unique=True).filter(
+        pl.col("threshold") == "Stage 1", pl.col("direction") == "below", pl.col("kind") == "by", pl.col("month") == 2
+    )  # fmt: skip
+    event = events.row(0, named=True)
+    assert event["frequency"] == pytest.approx(np.mean(happened)) and 0 < event["frequency"] < 1
+    assert event["brier"] == pytest.approx(np.mean(np.square(brier)))
+    assert event["brier_climatology"] == pytest.approx(np.mean(np.square(brier_climatology)))
+    assert event["brier_persistence"] == pytest.approx(np.mean(happened))
+
+
+def test_skill_needs_ten_independent_years() -> None:
+    """A month before the tenth year of past outlooks there is no skill, and the sentence names the number of years."""
+    last = (date(2031, 12, 30) - synthetic.FIRST_DAY).days
+    short = outlook_of(STORAGE_DAM, months=1, end=last)
+    assert short.scores["years"].to_list() == [MIN_YEARS - 1] and short.scores["skill"].null_count() == 1
+    assert "No skill is claimed: past outlooks are from 9 years, at least 10 are needed." in short.notes
+    long = truth(YEARS + 2)
+    frame = frame_of(STORAGE_DAM, long.storage)
+    result = long_outlook_of(STORAGE_DAM, tables_of(frame), read_question(STORAGE_DAM, 1, None, None, ()))
+    row = result.scores.row(0, named=True)
+    assert row["years"] >= MIN_YEARS
+    assert row["skill"] == pytest.approx(1 - row["crps"] / row["crps_climatology"])
+    assert row["low"] <= row["skill"] <= row["high"]
+
+
+def test_a_curve_gives_levels_of_the_same_traces() -> None:
+    """Level and storage dam with the same water: equal storages, and the level lies on the curve."""
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (10.0, 2_000.0), (30.0, 12_000.0)]}
+    dam = synthetic.small_dam(
+        full_supply=26.0, lowest_level=2.5, storage_curves=[curve], thresholds=[{"name": "Stage 1", "level": 16.0}]
+    )
+    volumes = Volumes(dam)
+    assert volumes.storage(np.array([26.0, 2.5, 16.0]), date(2020, 1, 1)).tolist() == [FULL, LOWEST, STAGE_1]
+    levels = volumes.level(truth().storage, date(2020, 1, 1))
+    by_level, by_storage = outlook_from(dam, levels).outlook, outlook_of(STORAGE_DAM).outlook
+    assert by_level.months["storage"].to_numpy() == pytest.approx(by_storage.months["storage"].to_numpy())
+    assert by_level.probabilities["traces"].to_list() == by_storage.probabilities["traces"].to_list()
+    storage = np.interp(by_level.months["level"].to_numpy(), *np.array(curve["points"]).T)
+    assert storage == pytest.approx(by_level.months["storage"].to_numpy())
+
+
+def test_no_dam_without_a_volume_or_a_balance_has_an_outlook() -> None:
+    no_curve = synthetic.small_dam()
+    with pytest.raises(DataError, match="has no storage curve, so the volume of its level is unknown"):
+        read_question(no_curve, 6, None, None, ())
+    share = {"role": "target", "station": "lake", "variable": "storage_percent", "unit": "%"}
+    percent = synthetic.small_dam(share, unit="%")
+    with pytest.raises(DataError, match="the target is a percentage"):
+        read_question(percent, 6, None, None, ())
+    with pytest.raises(ConfigError, match="has no release gauge, so the past inflow cannot be separated"):
+        read_question(STORAGE_DAM, 6, "1 m3/s", None, ())
+    with pytest.raises(ConfigError, match="--past-demand needs --demand"):
+        read_question(STORAGE_DAM, 6, None, "1 m3/s", ())
+    with pytest.raises(ConfigError, match="--months 13 must be 1 to 12"):
+        read_question(STORAGE_DAM, 13, None, None, ())
+    with pytest.raises(DataError, match=r"4 past years before 2022-06-01 have a balance on each of the 182 days"):
+        outlook_of(STORAGE_DAM, end=(date(2022, 6, 1) - synthetic.FIRST_DAY).days)
+    assert read_question(RELEASE_DAM, 6, "1 m3/s", None, ()).demand == Demand((1.0,) * 12)
+
+
+@pytest.mark.parametrize(
+    ("text", "flows"),
+    [("86.4 ML/d", [1.0] * 12), ("1,2,3,4,5,6,7,8,9,10,11,12 m3/s", list(range(1, 13)))],
+)
+def test_a_demand_is_one_flow_or_one_of_each_month(text: str, flows: list[float]) -> None:
+    assert list(parse_demand("--demand", text)) == pytest.approx(flows)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a lot", "must be one flow such as"),
+        ("1,2,3 m3/s", "must be one flow such as"),
+        ("12", "has no unit; end it with one of m3/s"),
+        ("-1 m3/s", "--demand: -1 m3/s must be 0 to 400,000 m3/s"),
+        ("12 GL", "unit 'GL' is not one of release's units"),
+    ],
+)
+def test_a_bad_demand_gets_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        parse_demand("--demand", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("full", "must be a share of full supply such as 40%, or a level or a storage with its unit"),
+        ("120%", "must be above 0% and below 100%"),
+        ("3 m", "unit 'm' is not one of %, ML"),
+        ("3 m%", "must be a share of full supply"),
+    ],
+)
+def test_a_bad_threshold_gets_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        parse_threshold(text, STORAGE_DAM, Volumes(STORAGE_DAM))
+
+
+def test_the_answer_says_what_it_assumes() -> None:
+    notes = " ".join(outlook_of(STORAGE_DAM).notes)
+    assert "one trace is a probability of 1/13, 7.7%" in notes
+    assert "each trace assumes the releases, withdrawals and rules of its year" in notes
+    assert "these traces understate the inflow" in notes and "Evaporation and seepage" in notes
+    stated = " ".join(outlook_of(RELEASE_DAM, demand="2 m3/s").notes)
+    assert "The traces release the stated demand, 172.8 ML a day, in place of the past outflow" in stated
+    assert "Past levels cannot verify a stated demand" in stated
+    assert "understated if the release gauges do not measure the spill" in stated
+
+
+def test_a_threshold_that_no_trace_can_reach_is_left_out_by_name() -> None:
+    """The traces are storage between the lowest one and full supply: a chance of 0 beyond them would mislead."""
+    names = {"Road under water": FULL + 1, "Outlet dry": LOWEST - 1}
+    thresholds = [{"name": name, "level": level} for name, level in names.items()]
+    result = outlook_of(synthetic.small_dam(TARGET, unit="ML", **(LEVELS | {"thresholds": thresholds})))
+    assert result.outlook.probabilities["threshold"].unique().to_list() == ["full_supply"]
+    assert result.outlook.left_out == tuple(names) and result.notes[-2].endswith(": Road under water, Outlet dry.")
+    assert set(result.event_scores["threshold"]) == {"full_supply"}
+
+
+def test_without_full_supply_nothing_limits_the_traces_and_nothing_is_percent() -> None:
+    dated = {"dated": [{"from": "2031-03-01", "value": FULL}]}
+    for keys in ({"full_supply": dated}, {}):
+        dam = synthetic.small_dam(TARGET, unit="ML", **keys)
+        result = outlook_from(dam, truth().storage)
+        outlook = result.outlook
+        assert outlook.probabilities.is_empty() and outlook.months["storage_percent"].is_null().all()
+        assert outlook.balance["spill"].sum() == 0 and outlook.traces["storage"].is_finite().all()
+        assert "Full supply is unknown, so that nothing limits the traces upwards" in " ".join(result.notes)
+
+
+def test_a_new_survey_is_no_change_of_the_storage() -> None:
+    """From the first day of the second curve on, the same level has less storage: no water has left the lake."""
+    survey = date(2024, 4, 1)
+    points = [[(0.0, 0.0), (40.0, 16_000.0)], [(0.0, 0.0), (40.0, 12_000.0)]]
+    curve = {"level_unit": "m", "storage_unit": "ML"}
+    curves = [curve | {"points": points[0]}, curve | {"points": points[1], "valid_from": survey}]
+    dam = synthetic.small_dam(storage_curves=curves, full_supply=30.0)
+    level = 20 + 3 * np.sin(np.arange(14 * 365) / 58)
+    record = record_of(dam, frame_of(dam, level))[1]
+    day = record.position(survey)
+    balance = balance_until(record, len(level) - 1, None, with_surcharge=False)
+    change = np.diff(level)
+    assert balance.net[1:day] == pytest.approx(400 * change[: day - 1])
+    assert balance.net[day:] == pytest.approx(300 * change[day - 1 :])
+    assert balance.storage == pytest.approx(300 * level), "today's curve gives the storage to compare with"
+    forecast = long_forecast(record, dam, len(level) - 1, 6)
+    assert 2024 in forecast.windows.years and np.abs(np.diff(forecast.traces.storage, axis=1)).max() < 50
+
+
+def test_a_level_beyond_the_curve_has_no_outlook() -> None:
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (20.0, 8_000.0)]}
+    dam = synthetic.small_dam(storage_curves=[curve])
+    level = 15 + 6 * np.sin(np.arange(14 * 365) / 58)
+    day = int(np.argmax(level[4000:])) + 4000
+    question = read_question(dam, 3, None, None, ())
+    with pytest.raises(DataError, match=r"the storage of \d{4}-\d\d-\d\d is unknown"):
+        long_outlook_of(dam, tables_of(frame_of(dam, level).head(day + 1)), question)
