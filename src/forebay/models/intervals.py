@@ -85,11 +85,14 @@ def state_from_inputs(
     inputs: pl.DataFrame, kind: NDArray[np.intp], init_dates: Days, is_unusual: NDArray[np.bool_]
 ) -> State:
     """The state of each day from the models' inputs: magnitudes of changes, rain, rises and forcings."""
-    columns: list[str] = [
-        c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns
-    ]
-    columns += [c for c in inputs.columns if c.endswith("_rise") or c.startswith((FORCING, AHEAD))]
-    return State(init_dates, kind, np.abs(inputs.select(columns).cast(pl.Float64).to_numpy()), is_unusual)
+    sizes = np.abs(inputs.select(size_inputs(inputs.columns)).cast(pl.Float64).to_numpy())
+    return State(init_dates, kind, sizes, is_unusual)
+
+
+def size_inputs(names: Sequence[str]) -> list[str]:
+    """Those of the inputs `names` whose magnitudes belong to the state of a day, in the order of its sizes."""
+    columns = [name for name in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if name in names]
+    return columns + [name for name in names if name.endswith("_rise") or name.startswith((FORCING, AHEAD))]
 
 
 def error_quantiles(
