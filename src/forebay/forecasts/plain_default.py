@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
+from forebay.features.outages import driver_inputs
 from forebay.forecasts.input_notes import input_notes
 from forebay.models.blend import ROBUST, WILD_FACTOR, is_fitted
 from forebay.models.intervals import size_inputs
@@ -60,6 +62,7 @@ def plain_default(
         "quantiles": list(QUANTILES),
         "inputs": input_notes(names, dam),
         "inputs_ahead": input_notes(ahead, dam),
+        "drivers": driver_inputs(names, dam),
         "wild_factor": WILD_FACTOR,
         "responses": [
             {"share": one.share, "offset": one.offset, "returns": int(one.returns)} for one in RESPONSES
@@ -150,24 +153,21 @@ def _plain_size(size: ErrorSize) -> Plain:
 
 def plain_day(samples: Samples, dam: Dam, day: int) -> Plain:
     """The inputs of one day, with index `day`: values by name, None where missing."""
-    names = samples.inputs.columns
-    full = samples.full_supply
-    leads = dam.hindcast.leads
-    values = samples.inputs.row(day, named=True)
-    ahead = [
-        {name: _value(value) for name, value in samples.inputs_at(lead).row(day, named=True).items() if name not in names}
-        for lead in leads
-    ]
+    full, leads = samples.full_supply, dam.hindcast.leads
+    by_lead = [samples.forcing_inputs[lead] if samples.forcing_inputs else pl.DataFrame() for lead in leads]
     return {
         "init_date": str(samples.dates[day]),
         "level": float(samples.start_level[day]),
         "full_supply": None if full is None else number(full.level[day]),
         "full_supply_ahead": [None if full is None else number(full.level_ahead[lead][day]) for lead in leads],
         "near_full_margin": None if full is None else number(full.margin[day]),
-        "inputs": {name: _value(value) for name, value in values.items()},
-        "inputs_ahead": ahead,
+        "inputs": _row(samples.inputs, day),
+        "inputs_ahead": [_row(inputs, day) for inputs in by_lead],
     }
 
 
-def _value(value: float | None) -> float | None:
-    return None if value is None else number(value)
+def _row(inputs: pl.DataFrame, day: int) -> dict[str, float | None]:
+    """Values of one row by their names, None where missing."""
+    if not inputs.columns:
+        return {}
+    return {name: None if value is None else number(value) for name, value in inputs.row(day, named=True).items()}

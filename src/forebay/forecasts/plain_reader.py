@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from forebay.models.plain import Plain
+if TYPE_CHECKING:
+    from forebay.models.plain import Plain
 
 Inputs: TypeAlias = Mapping[str, float | None]
 
@@ -31,24 +33,24 @@ def plain_forecast(model: Plain, day: Plain, learned: Plain | None = None) -> li
     """
     learned = model["learned"] if learned is None else learned
     kind = _kind(day, learned)
-    blends = [_blend(model, day, learned, position, kind) for position in range(len(model["leads"]))]
-    changes = _product(learned["curve"], [blend["change"] for blend in blends])
+    leads = [_Lead(model, day, learned, position) for position in range(len(model["leads"]))]
+    blends = [lead.blend(kind) for lead in leads]
+    changes = _product(learned["curve"], [blend.change for blend in blends])
     medians = [
-        _responded(model, day, position, change, "response_median", None, learned)
-        for position, change in enumerate(changes)
+        lead.responded(change, lead.known["response_median"]) for lead, change in zip(leads, changes, strict=True)
     ]
-    course = _course(day["inputs"].get("last_change"), learned)
+    kind += _course(day["inputs"].get("last_change"), learned)
     offsets = [
-        _offsets(learned["by_lead"][position]["intervals"], model, blend, median, kind + course, learned, position)
-        for position, (blend, median) in enumerate(zip(blends, medians, strict=True))
+        lead.offsets(blend, median, kind) for lead, blend, median in zip(leads, blends, medians, strict=True)
     ]
     if learned["has_curve"]:
         columns = [_product(model["offset_curve"], column) for column in zip(*offsets, strict=True)]
         offsets = [list(row) for row in zip(*columns, strict=True)]
     forecast = []
-    for position, (lead, median, of_lead) in enumerate(zip(model["leads"], medians, offsets, strict=True)):
-        quantiles = _quantiles(model, day, learned, position, median, sorted(of_lead))
-        forecast.append({"lead": lead, "changes": quantiles, "levels": [day["level"] + change for change in quantiles]})
+    for lead, median, of_lead in zip(leads, medians, offsets, strict=True):
+        quantiles = lead.quantiles(median, sorted(of_lead))
+        levels = [day["level"] + change for change in quantiles]
+        forecast.append({"lead": lead.fits["lead"], "changes": quantiles, "levels": levels})
     return forecast
 
 
@@ -76,53 +78,111 @@ def _above(value: float | None, limit: float | None) -> bool:
     return value is not None and limit is not None and value > limit
 
 
-def _blend(model: Plain, day: Plain, learned: Plain, position: int, kind: int) -> Plain:
-    """The blend at one lead time with the correction of quiet days, and what the interval needs."""
-    of_lead, known = model["by_lead"][position], learned["by_lead"][position]
-    inputs = {**day["inputs"], **(day["inputs_ahead"][position] if day["inputs_ahead"] else {})}
-    bounded = {
-        name: min(max(value, of_lead["bounds"][name][0]), of_lead["bounds"][name][1])
-        if value is not None and name in of_lead["bounds"]
-        else value
-        for name, value in inputs.items()
-    }
-    is_far = any(bounded[name] != value for name, value in inputs.items())
-    members = of_lead["members"]
-    changes = [_member(member, inputs if member["is_reference"] else bounded) for member in members]
-    ranged = [change for member, change in zip(members, changes, strict=True) if member["in_range"]]
-    has_forecast = bool(of_lead["inflow_inputs"]) and all(inputs[name] is not None for name in of_lead["inflow_inputs"])
-    kind += FORECAST if has_forecast else 0
-    weights = known["weights"][str(kind)]
-    is_wild = _is_wild(model, ranged, known["largest_range"])
-    if is_wild:
-        weights = [weight * member["is_robust"] for member, weight in zip(members, weights, strict=True)]
-        weights = [weight / sum(weights) for weight in weights]
-    blended = sum(weight * change for weight, change in zip(weights, changes, strict=True))
-    spreads = [_spread(member, bounded) for member in members if member["name"] in of_lead["spread_of"]]
-    sizes = [None if inputs[name] is None else abs(inputs[name]) for name in of_lead["sizes"]]
-    quiet = known["quiet"]
-    size = _size(quiet, [*sizes, abs(blended), _range(ranged), *spreads], is_unusual=is_wild or is_far)
-    third = sum(size > limit for limit in quiet["thirds"])
-    shift = size * quiet["shares"][third] if third < 2 else 0.0
-    return {
-        "change": blended + shift,
-        "ranged": ranged,
-        "sizes": sizes,
-        "spreads": spreads,
-        "is_far": is_far,
-        "forecast": FORECAST if has_forecast else 0,
-    }
+@dataclass(frozen=True)
+class _Blend:
+    """The blend at one lead time, and what its interval needs.
+
+    change: with the correction of quiet days. ranged: changes of the members that count for the range. sizes, spreads:
+    of the inputs, and those that members predict. is_far: whether an input is beyond its bounds. forecast: the flag of
+    an inflow forecast.
+    """
+
+    change: float
+    ranged: list[float]
+    sizes: list[float | None]
+    spreads: list[float]
+    is_far: bool
+    forecast: int
 
 
-def _is_wild(model: Plain, changes: Sequence[float], largest: float | None) -> bool:
-    return largest is not None and _range(changes) > model["wild_factor"] * largest
+class _Lead:
+    """The steps of one lead time."""
+
+    def __init__(self, model: Plain, day: Plain, learned: Plain, position: int) -> None:
+        self.model, self.day = model, day
+        self.fits, self.known = model["by_lead"][position], learned["by_lead"][position]
+        self.full_supply = day["full_supply_ahead"][position]
+        self.resolution = learned["resolution"]
+        self.inputs = {**day["inputs"], **day["inputs_ahead"][position]}
+
+    def blend(self, kind: int) -> _Blend:
+        """The blend on a day of `kind`, but for the flag of an inflow forecast."""
+        inputs, members = self.inputs, self.fits["members"]
+        bounded = {name: _bounded(value, self.fits["bounds"].get(name)) for name, value in inputs.items()}
+        is_far = bounded != inputs
+        changes = [_member(member, inputs if member["is_reference"] else bounded) for member in members]
+        ranged = [change for member, change in zip(members, changes, strict=True) if member["in_range"]]
+        inflow = self.fits["inflow_inputs"]
+        forecast = FORECAST if inflow and all(inputs[name] is not None for name in inflow) else 0
+        weights = self.known["weights"][str(kind + forecast)]
+        is_wild = self._is_wild(ranged, self.known["largest_range"])
+        if is_wild:
+            weights = [weight * member["is_robust"] for member, weight in zip(members, weights, strict=True)]
+            weights = [weight / sum(weights) for weight in weights]
+        blended = sum(weight * change for weight, change in zip(weights, changes, strict=True))
+        spreads = [_spread(member, bounded) for member in members if member["name"] in self.fits["spread_of"]]
+        sizes = [None if (value := inputs[name]) is None else abs(value) for name in self.fits["sizes"]]
+        quiet = self.known["quiet"]
+        size = _size(quiet, [*sizes, abs(blended), _range(ranged), *spreads], is_unusual=is_wild or is_far)
+        third = sum(size > limit for limit in quiet["thirds"])
+        shift = size * quiet["shares"][third] if third < len(quiet["shares"]) else 0.0
+        return _Blend(blended + shift, ranged, sizes, spreads, is_far, forecast)
+
+    def _is_wild(self, changes: Sequence[float], largest: float | None) -> bool:
+        return largest is not None and _range(changes) > self.model["wild_factor"] * largest
+
+    def offsets(self, blend: _Blend, median: float, kind: int) -> list[float]:
+        """Distances of the quantiles from the median."""
+        ranged = [*blend.ranged, median]
+        is_unusual = blend.is_far or self._is_wild(ranged, self.known["largest_range_with_default"])
+        sizes = [*blend.sizes, abs(median), _range(ranged), *blend.spreads]
+        size = _size(self.known["intervals"], sizes, is_unusual=is_unusual)
+        scaled = self.known["intervals"]["scaled"][str(kind + blend.forecast)]
+        levels = self.model["quantiles"]
+        return [_on_side(share * size, 0.0, level) for share, level in zip(scaled, levels, strict=True)]
+
+    def quantiles(self, median: float, offsets: Sequence[float]) -> list[float]:
+        """Quantiles of the change from rising `offsets`."""
+        levels = self.model["quantiles"]
+        rounding = [self.resolution * (level - 0.5) for level in levels]
+        changes = [
+            median + (min(offset, step) if step < 0 else max(offset, step) if step > 0 else offset)
+            for offset, step in zip(offsets, rounding, strict=True)
+        ]
+        if self.model["responses"]:
+            weights = zip(*self.known["response_quantiles"], strict=True)
+            answers = [self.responded(change, both) for change, both in zip(changes, weights, strict=True)]
+            changes = sorted(_on_side(change, median, level) for change, level in zip(answers, levels, strict=True))
+        low, high = self.known["limits"]
+        start = self.day["level"]
+        changes = [change if low is None else max(change, low - start) for change in changes]
+        return [change if high is None else min(change, high - start) for change in changes]
+
+    def responded(self, change: float, weights: Sequence[Sequence[float]]) -> float:
+        """A change after the response near full supply; `weights` up to the margin above full supply and above it."""
+        full, today, margin = self.full_supply, self.day["full_supply"], self.day["near_full_margin"]
+        if not self.model["responses"] or full is None:
+            return change
+        start = self.day["level"]
+        own = weights[int(today is not None and start - today > margin)]
+        level, answer = start + change, 0.0
+        to_full = full - start - self.model["keeps_full"] * max(full - level, 0.0)
+        for weight, response in zip(own, self.model["responses"], strict=True):
+            cap = full + response["offset"] * margin
+            cap = cap if response["returns"] else max(cap, start)
+            answer += weight * max(change - (1 - response["share"]) * max(level - cap, 0.0), to_full)
+        return answer
+
+
+def _bounded(value: float | None, bounds: Sequence[float] | None) -> float | None:
+    return value if value is None or bounds is None else min(max(value, bounds[0]), bounds[1])
 
 
 def _range(changes: Sequence[float]) -> float:
     return max(changes) - min(changes) if changes else 0.0
 
 
-def _member(member: Plain, inputs: Inputs) -> float:
+def _member(member: Plain, inputs: Inputs) -> float:  # noqa: PLR0911  # one per kind
     """Change that a member forecasts."""
     match member["kind"]:
         case "factor":
@@ -220,66 +280,11 @@ def _size(size: Plain, sizes: Sequence[float | None], *, is_unusual: bool) -> fl
     return float(min(max(expected, size["least_unusual"]) if is_unusual else expected, size["largest"]))
 
 
-def _offsets(
-    known: Plain, model: Plain, blend: Plain, median: float, kind: int, learned: Plain, position: int
-) -> list[float]:
-    """Distances of the quantiles from the median."""
-    ranged = [*blend["ranged"], median]
-    largest = learned["by_lead"][position]["largest_range_with_default"]
-    is_unusual = blend["is_far"] or _is_wild(model, ranged, largest)
-    sizes = [*blend["sizes"], abs(median), _range(ranged), *blend["spreads"]]
-    size = _size(known, sizes, is_unusual=is_unusual)
-    scaled = known["scaled"][str(kind + blend["forecast"])]
-    return [_on_side(share * size, 0.0, level) for share, level in zip(scaled, model["quantiles"], strict=True)]
-
-
 def _on_side(value: float, median: float, level: float) -> float:
     """A quantile on its side of the median, which it is itself at the level .5."""
     if level == 0.5:
         return median
     return min(value, median) if level < 0.5 else max(value, median)
-
-
-def _quantiles(
-    model: Plain, day: Plain, learned: Plain, position: int, median: float, offsets: Sequence[float]
-) -> list[float]:
-    """Quantiles of the change from rising `offsets`."""
-    levels = model["quantiles"]
-    rounding = [learned["resolution"] * (level - 0.5) for level in levels]
-    widened = [
-        min(offset, step) if step < 0 else max(offset, step) if step > 0 else offset
-        for offset, step in zip(offsets, rounding, strict=True)
-    ]
-    changes = [median + offset for offset in widened]
-    if model["responses"]:
-        changes = [
-            _responded(model, day, position, change, "response_quantiles", number, learned)
-            for number, change in enumerate(changes)
-        ]
-        changes = sorted(_on_side(change, median, level) for change, level in zip(changes, levels, strict=True))
-    low, high = learned["by_lead"][position]["limits"]
-    for end, nearest in ((low, max), (high, min)):
-        if end is not None:
-            changes = [nearest(change, end - day["level"]) for change in changes]
-    return changes
-
-
-def _responded(
-    model: Plain, day: Plain, position: int, change: float, name: str, quantile: int | None, learned: Plain
-) -> float:
-    """A change after the response near full supply."""
-    full, start, margin = day["full_supply_ahead"][position], day["level"], day["near_full_margin"]
-    if not model["responses"] or full is None:
-        return change
-    is_above = day["full_supply"] is not None and start - day["full_supply"] > margin
-    weights = learned["by_lead"][position][name][int(is_above)]
-    level, answer = start + change, 0.0
-    to_full = full - start - model["keeps_full"] * max(full - level, 0.0)
-    for weight, response in zip(weights if quantile is None else weights[quantile], model["responses"], strict=True):
-        cap = full + response["offset"] * margin
-        cap = cap if response["returns"] else max(cap, start)
-        answer += weight * max(change - (1 - response["share"]) * max(level - cap, 0.0), to_full)
-    return answer
 
 
 def _product(matrix: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Plain: TypeAlias = dict[str, Any]  # Any: JSON
 
 
-def plain_model(model: Model, inputs: Sequence[str]) -> Plain:
+def plain_model(model: Model, inputs: Sequence[str]) -> Plain:  # noqa: PLR0911  # one per class
     """The model as plain numbers.
 
     Parameters
