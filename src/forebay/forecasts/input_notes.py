@@ -98,9 +98,9 @@ def _balance_notes(dam: Dam) -> dict[str, InputNote]:
         "change": "level minus that of yesterday",
     }
     return {
-        f"{BALANCE}{name}{end}": InputNote(dam.target.unit + "/d" if name == "change" else unit, text + more)
+        f"{BALANCE}{name}{end}": InputNote(dam.target.unit + "/d" if name == "change" else unit, text + ending)
         for name, text in known.items()
-        for end, more in (("", ""), ("_10d", ": median of 10 days, of which at least 5 are known"))
+        for end, ending in (("", ""), ("_10d", ": median of 10 days, of which at least 5 are known"))
     }
 
 

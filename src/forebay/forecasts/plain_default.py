@@ -15,7 +15,7 @@ from forebay.models.lead_curve import offset_curve
 from forebay.models.plain import Plain, number, numbers, plain_model
 from forebay.models.response import KEEPS_FULL, RESPONSES
 from forebay.tables import DEFAULT_MODEL, QUANTILES, REFERENCES
-from forebay.verify.hindcast import first_origin, refit_days
+from forebay.verify.hindcast import EARLY_REFITS, first_origin, refit_days
 from forebay.verify.uncertainty import INFLOW_MODEL, inflow_inputs
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def plain_default(
     """
     refits = refit_days(samples.dates, first_origin(samples, dam))
     fitted = samples.dates[refits[-1]]
-    next_fit = (fitted.astype("datetime64[Y]") + 1).astype("datetime64[D]")
+    early = [samples.dates[0] + day for day in EARLY_REFITS if day >= len(samples.dates)]
+    next_fit = min([(samples.dates[-1].astype("datetime64[Y]") + 1).astype("datetime64[D]"), *early])
     leads = list(dam.hindcast.leads)
     names = list(samples.inputs.columns)
     ahead = [name for name in samples.inputs_at(leads[0]).columns if name not in names]
