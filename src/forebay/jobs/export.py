@@ -129,11 +129,12 @@ def export_dam(dam: Dam, daily_tables: DailyTables, *, days: int = 1, execution:
     model = plain_default(samples, dam, points, by_day[-1])
     of_program = changes[np.array(indices) - len(samples.dates)]
     exported: list[Plain] = []
-    difference = 0.0
+    differences = []
     for index, known, own in zip(indices, by_day, of_program, strict=True):
         day, learned = plain_day(samples, dam, index), plain_learned(known)
-        difference = max(difference, _difference(model, day, learned, own))
+        differences.append(_difference(model, day, learned, own))
         exported.append({"day": day, "learned": learned, "forecast": _forecast(day, own, dam.hindcast.leads)})
+    difference = float(np.max(differences))  # NaN if one is
     if not difference <= TOLERANCE:
         raise ModelError(
             f"the plain numbers of {dam.name} and the program differ by {difference:.2g} {dam.target.unit}, allowed is "
