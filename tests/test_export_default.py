@@ -21,10 +21,14 @@ from forebay.features.daily_tables import DailyTables
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import make_samples
 from forebay.forecasts.input_notes import input_notes
-from forebay.forecasts.plain_reader import plain_forecast
+from forebay.forecasts.plain_reader import member_change, member_spread, plain_forecast
 from forebay.jobs import export as job
 from forebay.jobs.export import Export, export_dam, write_export
+from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS
+from forebay.models.boosting import Trees
 from forebay.models.fits import Fits
+from forebay.models.model import PredictsSpread
+from forebay.models.plain import plain_model
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify.hindcast import Execution
 from forebay.verify.verification import verify_hindcast
@@ -208,6 +212,49 @@ def test_the_readers_agree_where_each_rule_acts(language: str, tmp_path: Path, e
     assert largest_difference(expected, reader_levels(language, tmp_path)) <= NEAR
     first = [levels for (_, lead), levels in expected.items() if lead == 1]
     assert len({tuple(levels) for levels in first}) > 0.6 * len(days)  # most alterations change the forecast
+
+
+def inputs_with_gaps(count: int, *, seed: int) -> pl.DataFrame:
+    """Random inputs of every member; all but the day of the year and the first stream are missing on some rows."""
+    rng = np.random.default_rng(seed)
+    names = ["last_change", "rain_3d", "s", "s_rise", "context_level", "median_change_30d"]
+    names += [f"balance_{flow}{end}" for flow in ("inflow", "release", "expected", "change") for end in ("", "_10d")]
+    names += ["balance_ahead_f_mean", "balance_ahead_f_q50", "balance_ahead_f_spread"]
+    values = pl.DataFrame({name: rng.normal(2.0 if name == "rain_3d" else 0.0, 6.0, count) for name in names})
+    hidden = {name: rng.random(count) < (0.0 if name == "s" else 0.15) for name in names}
+    rows = values.select(pl.when(pl.Series(~hidden[name])).then(name).alias(name) for name in names)
+    return rows.with_columns(day_of_year=pl.Series(rng.integers(1, 367, count)))
+
+
+MEMBERS = MODELS | FLOW_MODELS | FORECAST_MODELS
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_an_exported_member_forecasts_as_the_model(name: str) -> None:
+    inputs, unseen = inputs_with_gaps(600, seed=1), inputs_with_gaps(80, seed=2)
+    filled = inputs.select(pl.exclude("day_of_year").fill_null(3.0))  # the absence of an input has an effect
+    target = np.tanh(filled.to_numpy() @ np.linspace(-0.1, 0.1, filled.width)) + 0.05 * filled["s"].to_numpy()
+    model = MEMBERS[name](3).fit(inputs, target)
+    plain = json.loads(json.dumps(plain_model(model, inputs.columns)))
+    read = [member_change(plain, row) for row in unseen.iter_rows(named=True)]
+    assert read == pytest.approx(model.predict(unseen), abs=1e-12)
+    assert name == "no_change" or np.ptp(read) > 0
+    if isinstance(model, PredictsSpread):
+        spreads = [member_spread(plain, row) for row in unseen.iter_rows(named=True)]
+        assert spreads == pytest.approx(model.spread(unseen), abs=1e-12)
+        assert np.ptp(spreads) > 0
+
+
+def test_missing_values_take_their_branch_in_exported_trees() -> None:
+    inputs = inputs_with_gaps(600, seed=1).select("s", "s_rise", "rain_3d", "context_level")
+    absent = inputs.select("s_rise", "rain_3d", "context_level").select(pl.all().is_null()).to_numpy()
+    model = Trees(1).fit(inputs, absent @ np.array([1.0, -2.0, 4.0]) + 0.1 * np.sin(inputs["s"].to_numpy()))
+    plain = plain_model(model, inputs.columns)
+    sides = {side for tree in plain["trees"] for side in tree["missing_left"]}
+    assert sides == {0, 1}
+    unseen = inputs_with_gaps(80, seed=2).select(inputs.columns)
+    read = [member_change(plain, row) for row in unseen.iter_rows(named=True)]
+    assert read == pytest.approx(model.predict(unseen), abs=1e-12)
 
 
 def test_what_is_learned_by_another_day_changes_the_forecast(execution: Execution) -> None:

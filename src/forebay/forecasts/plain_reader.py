@@ -110,7 +110,7 @@ class _Lead:
         inputs, members = self.inputs, self.fits["members"]
         bounded = {name: _bounded(value, self.fits["bounds"].get(name)) for name, value in inputs.items()}
         is_far = bounded != inputs
-        changes = [_member(member, inputs if member["is_reference"] else bounded) for member in members]
+        changes = [member_change(member, inputs if member["is_reference"] else bounded) for member in members]
         ranged = [change for member, change in zip(members, changes, strict=True) if member["in_range"]]
         inflow = self.fits["inflow_inputs"]
         forecast = FORECAST if inflow and all(inputs[name] is not None for name in inflow) else 0
@@ -120,7 +120,7 @@ class _Lead:
             weights = [weight * member["is_robust"] for member, weight in zip(members, weights, strict=True)]
             weights = [weight / sum(weights) for weight in weights]
         blended = sum(weight * change for weight, change in zip(weights, changes, strict=True))
-        spreads = [_spread(member, bounded) for member in members if member["name"] in self.fits["spread_of"]]
+        spreads = [member_spread(member, bounded) for member in members if member["name"] in self.fits["spread_of"]]
         sizes = [None if (value := inputs[name]) is None else abs(value) for name in self.fits["sizes"]]
         quiet = self.known["quiet"]
         size = _size(quiet, [*sizes, abs(blended), _range(ranged), *spreads], is_unusual=is_wild or is_far)
@@ -182,7 +182,7 @@ def _range(changes: Sequence[float]) -> float:
     return max(changes) - min(changes) if changes else 0.0
 
 
-def _member(member: Plain, inputs: Inputs) -> float:  # noqa: PLR0911  # one per kind
+def member_change(member: Plain, inputs: Inputs) -> float:  # noqa: PLR0911  # one per kind
     """Change that a member forecasts."""
     match member["kind"]:
         case "factor":
@@ -200,11 +200,11 @@ def _member(member: Plain, inputs: Inputs) -> float:  # noqa: PLR0911  # one per
         case "trees":
             return _trees(member, inputs)
         case "sum":
-            return sum(_member(part, inputs) for part in member["parts"])
+            return sum(member_change(part, inputs) for part in member["parts"])
         case "balance":
             return _balance(member, inputs)
     if any(inputs[name] is None for name in member["needs"]):
-        return _member(member["otherwise"], inputs)
+        return member_change(member["otherwise"], inputs)
     return float(member["intercept"]) + sum(
         (value - mean) * coefficient
         for value, mean, coefficient in _known(member["inputs"], inputs, member["mean"], member["coefficients"])
@@ -262,7 +262,8 @@ def _balance(member: Plain, inputs: Inputs) -> float:
     return float(forecast)
 
 
-def _spread(member: Plain, inputs: Inputs) -> float:
+def member_spread(member: Plain, inputs: Inputs) -> float:
+    """Spread that a member predicts."""
     return max(0.0, _trees(member["high"], inputs) - _trees(member["low"], inputs))
 
 
