@@ -25,10 +25,12 @@ from forebay.forecasts.plain_reader import member_change, member_spread, plain_f
 from forebay.jobs import export as job
 from forebay.jobs.export import Export, export_dam, write_export
 from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS
+from forebay.models.blend import blend, weights_by_kind
 from forebay.models.boosting import Trees
 from forebay.models.fits import Fits
 from forebay.models.model import PredictsSpread
 from forebay.models.plain import plain_model
+from forebay.models.rows import Rows
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify.hindcast import Execution
 from forebay.verify.verification import verify_hindcast
@@ -255,6 +257,19 @@ def test_missing_values_take_their_branch_in_exported_trees() -> None:
     unseen = inputs_with_gaps(80, seed=2).select(inputs.columns)
     read = [member_change(plain, row) for row in unseen.iter_rows(named=True)]
     assert read == pytest.approx(model.predict(unseen), abs=1e-12)
+
+
+def test_a_watched_state_gives_the_weights_of_its_day() -> None:
+    rng = np.random.default_rng(3)
+    observed = rng.normal(0.0, 1.0, 60)
+    forecasts = {name: observed + rng.normal(0.0, size, 60) for name, size in {"trees": 0.4, "huber": 0.5}.items()}
+    kinds, rows = rng.integers(0, 3, 60), Rows(60, watched=frozenset({20, 59}))
+    _, weights = blend(forecasts, observed, lead_time=2, regimes=kinds, rows=rows)
+    for day in (20, 59):
+        state = [rows.after[f"blend2/{part}@{day}"] for part in ("regret", "size")]
+        table = weights_by_kind(list(forecasts), *state, lead_time=2)
+        assert table[kinds[day]].tolist() == [weights[name][day] for name in forecasts]
+    assert set(rows.after) == {f"blend2/{part}@{day}" for part in ("regret", "size") for day in (20, 59)}
 
 
 def test_what_is_learned_by_another_day_changes_the_forecast(execution: Execution) -> None:
