@@ -2,7 +2,7 @@
 // runs in browsers and in Node. docs/export.md describes each step.
 //
 //   const model = checkModel(JSON.parse(text));
-//   forecast(model, model.example.day); // [{lead: 1, changes: […], levels: […]}, …], a number per model.quantiles
+//   forecast(model, model.example.day); // [{lead: 1, changes: […], levels: […]}, …]
 
 const WET = 1, NEAR_FULL = 2, ABOVE_FULL = 4, FALLING = 8, RISING = 16, FORECAST = 32;
 const KINDS = ["factor", "day_table", "linear", "wet_mean", "trees", "sum", "balance", "inflow_ahead"];
@@ -55,7 +55,8 @@ function checkDay(model, { level, inputs, inputs_ahead: ahead, full_supply: full
   }
   if (inputs.day_of_year === null) throw new TypeError('input "day_of_year" must be a number');
   if (model.drivers.length && model.drivers.every((name) => inputs[name] === null)) {
-    throw new TypeError(`the day has none of ${model.drivers.join(", ")}; use the forecast of the program for such a day`);
+    const names = model.drivers.join(", ");
+    throw new TypeError(`the day has none of ${names}; use the forecast of the program for such a day`);
   }
   if (Number.isFinite(full) && !Number.isFinite(margin)) throw new TypeError("near_full_margin must be a number");
 }
@@ -108,8 +109,8 @@ function changeOf(member, inputs) {
       return linear(member, inputs);
     case "wet_mean": {
       const change = linear(member.all, inputs), last = inputs.last_change;
-      const isWet = above(last === null ? null : Math.abs(last), member.large_change) || above(inputs.rain_3d, member.rain_3d);
-      return isWet ? (change + linear(member.wet, inputs)) / 2 : change;
+      const isLarge = above(last === null ? null : Math.abs(last), member.large_change);
+      return isLarge || above(inputs.rain_3d, member.rain_3d) ? (change + linear(member.wet, inputs)) / 2 : change;
     }
     case "trees":
       return trees(member, inputs);
@@ -124,7 +125,8 @@ function changeOf(member, inputs) {
   }
 }
 
-function linear({ inputs: names, mean, deviation, coefficients, missing, missing_coefficients: absent, intercept }, inputs) {
+function linear(member, inputs) {
+  const { inputs: names, mean, deviation, coefficients, missing, missing_coefficients: absent, intercept } = member;
   const parts = names.map((name, k) =>
     inputs[name] === null ? 0 : ((inputs[name] - mean[k]) / deviation[k]) * coefficients[k]);
   return intercept + sum(parts) + sum(missing.map((name, k) => (inputs[name] === null ? absent[k] : 0)));
@@ -146,8 +148,8 @@ function leafOf({ feature, threshold, missing_left: missingLeft, left, right, le
 }
 
 function balance(member, inputs) {
-  const [inflow, medianInflow, release, medianRelease, expected, medianExpected, change, medianChange] = member.flows.map(
-    (name) => (name === null ? 0 : inputs[name]));
+  const flows = member.flows.map((name) => (name === null ? 0 : inputs[name]));
+  const [inflow, medianInflow, release, medianRelease, expected, medianExpected, change, medianChange] = flows;
   const { factor } = member;
   if ([medianInflow, medianRelease, medianExpected, medianChange].includes(null)) {
     return member.course * (inputs[member.otherwise] ?? 0);
@@ -202,8 +204,9 @@ function quantiles(model, day, k, median, offsets, { resolution, by_lead: byLead
 }
 
 // A change after the response near full supply; `weights` are those up to the margin above full supply and above it.
-function respond(model, { level: start, full_supply: today, full_supply_ahead: ahead, near_full_margin: margin }, k, change, weights) {
-  const full = ahead[k];
+function respond(model, day, k, change, weights) {
+  const { level: start, full_supply: today, near_full_margin: margin } = day;
+  const full = day.full_supply_ahead[k];
   if (!model.responses.length || full === null) return change;
   const own = weights[today !== null && start - today > margin ? 1 : 0];
   const level = start + change;
