@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import warnings
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from forebay.errors import ModelError
 from forebay.nets import backends, export, keras_nets, networks, weights
 from forebay.nets.networks import Fit, Network
 from tests.article_rows import rain_table
+from tests.programs import need_program, run_program
 from tests.test_export import programs
 from tests.test_networks import INPUTS, make_fit, needs
 
@@ -30,21 +30,6 @@ RECIPES = {"python": PYTHON, "elixir": ELIXIR, "multi-day": MULTI_DAY, "elixir-c
 EMBED = Path(weights.__file__).with_name("embed")
 HARD_NUMBERS = [0.0, -0.0, 1e-05, -1e-05, 1e16, 1e22, 1.5e-45, 3.4028234663852886e38, 0.1, 1 / 3, 123456789.0, 5e-324]
 HARD_NAMES = ['a"b', "back\\slash", "snow depth", "été", "#{System.halt(3)}", "line\nbreak", "~p", "", "雨"]
-
-
-def need_program(name: str, package: str) -> None:
-    """Skip the test if a program is absent; a failure in CI."""
-    if shutil.which(name) is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed; scripts/test --all installs the Debian package {package}")
-        pytest.skip(f"{name} is not installed (Debian package {package})")
-
-
-def run_program(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"LC_ALL": "C.UTF-8"}
-    return subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 def run_elixir(program: str, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -20,6 +20,7 @@ from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
 from forebay.cli.curve import curve
 from forebay.cli.days import daily, screen
+from forebay.cli.export import export
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
@@ -53,6 +54,7 @@ COMMANDS = (
     record_commands,
     replay,
     score_record,
+    export,
     article,
 )
 """Every command, or group of commands."""

@@ -7,7 +7,7 @@ Too few real outages exist to estimate the errors of such forecasts. Simulated o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -142,11 +142,15 @@ def outages_of(
 
 def drivers_age(inputs: pl.DataFrame, dam: Dam) -> NDArray[np.intp]:
     """Days since the last value of any driver (its rain, else its flows); 0 on a day with one and before the first."""
-    flows = [gauge.column for gauge in dam.gauges if gauge.column in inputs.columns]
-    columns = ["rain_lag0"] if "rain_lag0" in inputs.columns else flows
+    columns = driver_inputs(inputs.columns, dam)
     if not columns:
         return np.zeros(len(inputs), int)
     return days_since(inputs.select(pl.any_horizontal(pl.col(columns).is_not_null())).to_series().to_numpy())
+
+
+def driver_inputs(names: Sequence[str], dam: Dam) -> list[str]:
+    """Those of the inputs `names` of which a day without an outage of drivers has at least one: rain, else flows."""
+    return ["rain_lag0"] if "rain_lag0" in names else [gauge.column for gauge in dam.gauges if gauge.column in names]
 
 
 def days_since(observed: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -352,9 +352,17 @@ def _observed(daily: pl.DataFrame, dam: Dam) -> NDArray[np.float64]:
     return np.where(excluded_days(daily, dam), np.nan, level)
 
 
-def _is_steep(rise: pl.Series) -> NDArray[np.bool_]:
-    """Whether each rise is in the top 10% of the record up to its day, shape (n,); False for the first 100 rises."""
-    return np.asarray(rise.to_numpy().astype(float) > quantile_so_far(rise, STEEP, MIN_RISES))
+def wet_limits(inputs: pl.DataFrame, dam: Dam) -> dict[str, NDArray[np.float64]]:
+    """Input → value above which a day is wet, shape (n,); NaN while fewer than 100 rises are known.
+
+    It is the rain of 3 days, or the rise of each stream and inflow: the top 10% of the record up to the day.
+    """
+    if "rain_3d" in inputs.columns:
+        return {"rain_3d": np.full(len(inputs), WET_MM)}
+    rises = {name: inputs[name].cast(pl.Float64) for name in (f"{c}_rise" for c in dam.columns("inflow", "stream"))}
+    return {
+        name: quantile_so_far(rise, STEEP, MIN_RISES) for name, rise in rises.items() if rise.count() >= MIN_RISES
+    }
 
 
 def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
@@ -363,11 +371,10 @@ def _regimes(inputs: pl.DataFrame, dam: Dam, level: NDArray[np.float64]) -> dict
     all; wet and dry by rain, or wet by steep rises of flows; near_full and above_full.
     """
     regimes: dict[str, NDArray[np.bool_]] = {"all": np.ones(len(inputs), bool)}
-    if "rain_3d" in inputs.columns:
-        rain = inputs["rain_3d"].cast(float).to_numpy()
-        regimes |= {"wet": rain > WET_MM, "dry": rain < DRY_MM}
-    elif names := [f"{column}_rise" for column in dam.columns("inflow", "stream")]:
-        rises = [inputs[name].cast(pl.Float64) for name in names if inputs[name].count() >= MIN_RISES]
-        if rises:
-            regimes["wet"] = np.logical_or.reduce([_is_steep(rise) for rise in rises])
+    limits = wet_limits(inputs, dam)
+    values = {name: inputs[name].cast(pl.Float64).to_numpy().astype(float) for name in inputs.columns if name in limits}
+    if limits:
+        regimes["wet"] = np.logical_or.reduce([values[name] > limit for name, limit in limits.items()])
+    if "rain_3d" in limits:
+        regimes["dry"] = values["rain_3d"] < DRY_MM
     return regimes | full_supply_regimes(dam, inputs["date"], level)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,11 +77,8 @@ def blend(
     output_regimes = regimes if weight_regimes is None else weight_regimes
     complete: NDArray[np.bool_] = np.asarray(np.isfinite(changes).all(axis=1))
     weights, output = np.full(changes.shape, np.nan), np.full(changes.shape, np.nan)
-    count = 2 * FORECAST  # of all kinds: a state does not depend on those that have occurred
-    prior = np.log([[_prior(name, kind) for name in names] for kind in range(count)])
-    is_full = np.array([bool(kind & (NEAR_FULL | ABOVE_FULL)) for kind in range(count)])
-    rate = LEARNING_RATE * np.where(is_full, FULL_FACTOR, 1.0) / np.sqrt(lead_time)
-    regret, size = np.zeros((count, len(names))), np.zeros(count)
+    prior, rate = _priors(names), _rates(lead_time)
+    regret, size = np.zeros(prior.shape), np.zeros(len(prior))
     for day in rows.days(f"blend{lead_time}", {"regret": regret, "size": size}, weights):
         past = day - lead_time
         if past >= 0 and complete[past] and np.isfinite(observed[past]):
@@ -90,9 +87,22 @@ def blend(
             size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
         if complete[day]:
             for table, kind in ((weights, regimes[day]), (output, output_regimes[day])):
-                unit = np.sqrt(size[kind]) if size[kind] > 0 else 1.0
-                table[day] = _softmax(prior[kind] - rate[kind] / unit * regret[kind])
+                table[day] = _weights(prior[kind], rate[kind], regret[kind], size[kind])
     return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
+
+
+def weights_by_kind(names: Sequence[str], regret: Array, size: Array, *, lead_time: int) -> Array:
+    """Weight of each model on days of each kind (`day_kinds`), shape (kinds, models), in a state of the learner.
+
+    Parameters
+    ----------
+    names
+        Names of the models.
+    regret, size
+        The state, shape (kinds, models) and (kinds,).
+    """
+    prior, rate = _priors(names), _rates(lead_time)
+    return np.stack([_weights(*of_kind) for of_kind in zip(prior, rate, regret, size, strict=True)])
 
 
 def range_of_models(changes: Mapping[str, Array]) -> Array:
@@ -100,9 +110,14 @@ def range_of_models(changes: Mapping[str, Array]) -> Array:
 
     The references do not count, nor do models that need a forecast: they are like a reference on days without one.
     """
-    fitted = [change for name, change in changes.items() if name not in (*REFERENCES, *FORECAST_PRIOR)]
+    fitted = [change for name, change in changes.items() if is_fitted(name)]
     fitted = fitted or [np.zeros(len(next(iter(changes.values()))))]
     return np.asarray(np.max(fitted, axis=0) - np.min(fitted, axis=0))
+
+
+def is_fitted(name: str) -> bool:
+    """Whether a model counts for `range_of_models`."""
+    return name not in (*REFERENCES, *FORECAST_PRIOR)
 
 
 def disagrees_wildly(model_range: Array) -> NDArray[np.bool_]:
@@ -113,11 +128,16 @@ def disagrees_wildly(model_range: Array) -> NDArray[np.bool_]:
     model_range
         Largest minus smallest forecast of the models of each day, shape (n,); NaN without one.
     """
+    return np.asarray(np.isfinite(model_range) & (model_range > WILD_FACTOR * largest_range_before(model_range)))
+
+
+def largest_range_before(model_range: Array) -> Array:
+    """Largest of the `model_range` of all earlier days, shape (n,); infinite while few of them are known."""
     is_known = np.isfinite(model_range)
     largest = np.maximum.accumulate(np.where(is_known, model_range, 0.0))
     before = np.concatenate([[np.inf], largest[:-1]])
     before[np.cumsum(is_known) <= WILD_DAYS] = np.inf
-    return np.asarray(is_known & (model_range > WILD_FACTOR * before))
+    return before
 
 
 def robust_weights(weights: Mapping[str, Array], days: NDArray[np.bool_]) -> dict[str, Array]:
@@ -130,6 +150,23 @@ def robust_weights(weights: Mapping[str, Array], days: NDArray[np.bool_]) -> dic
 def weighted_sum(weights: Mapping[str, Array] | Mapping[str, float], changes: Mapping[str, Array]) -> Array:
     """Weighted sum of the models' `changes`."""
     return np.asarray(np.sum([weights[name] * change for name, change in changes.items()], axis=0))
+
+
+def _priors(names: Sequence[str]) -> Array:
+    """Logarithm of the first weight of each model on days of each kind, shape (kinds, models)."""
+    # of all kinds: a state does not depend on those that have occurred
+    return np.log([[_prior(name, kind) for name in names] for kind in range(2 * FORECAST)])
+
+
+def _rates(lead_time: int) -> Array:
+    """Learning rate on days of each kind, shape (kinds,)."""
+    is_full = np.array([bool(kind & (NEAR_FULL | ABOVE_FULL)) for kind in range(2 * FORECAST)])
+    return np.asarray(LEARNING_RATE * np.where(is_full, FULL_FACTOR, 1.0) / np.sqrt(lead_time))
+
+
+def _weights(prior: Array, rate: float, regret: Array, size: float) -> Array:
+    unit = np.sqrt(size) if size > 0 else 1.0
+    return _softmax(prior - rate / unit * regret)
 
 
 def _prior(name: str, kind: int) -> float:

@@ -17,8 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from forebay.features.inputs import AHEAD, FORCING
-from forebay.metrics import column_medians, quantiles, weighted_quantiles
+from forebay.metrics import quantiles, weighted_quantiles
 from forebay.models.day_kinds import WET
+from forebay.models.error_size import MIN_SCALED, ErrorSize, StandardSizes
 from forebay.tables import QUANTILES
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ MIN_ERRORS = 20
 """Minimum number of past errors for an interval."""
 MIN_TAIL_SHARE = 0.4
 """Share of its nominal tail that a widened quantile has at least, so that single errors do not determine it."""
-MAX_SIZE_QUANTILE = 0.999
-"""Quantile of the past expected sizes that limits every expected size, because a regression of logs can explode."""
-UNUSUAL_SIZE_QUANTILE = 0.99
-"""Quantile of the past expected sizes that is the least expected size on an unusual day."""
-MIN_SCALED = 100
-"""Minimum number of past errors for an expected size that depends on the state of the day."""
 COMMON_ERRORS, COMMON_ERRORS_PER_LEAD = 60, 45
 """All errors of the same wetness together count like so many errors of another kind of day; the second
 number is multiplied by the lead time, because errors of long lead times overlap."""
@@ -90,11 +85,14 @@ def state_from_inputs(
     inputs: pl.DataFrame, kind: NDArray[np.intp], init_dates: Days, is_unusual: NDArray[np.bool_]
 ) -> State:
     """The state of each day from the models' inputs: magnitudes of changes, rain, rises and forcings."""
-    columns: list[str] = [
-        c for c in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if c in inputs.columns
-    ]
-    columns += [c for c in inputs.columns if c.endswith("_rise") or c.startswith((FORCING, AHEAD))]
-    return State(init_dates, kind, np.abs(inputs.select(columns).cast(pl.Float64).to_numpy()), is_unusual)
+    sizes = np.abs(inputs.select(size_inputs(inputs.columns)).cast(pl.Float64).to_numpy())
+    return State(init_dates, kind, sizes, is_unusual)
+
+
+def size_inputs(names: Sequence[str]) -> list[str]:
+    """Those of the inputs `names` whose magnitudes belong to the state of a day, in the order of its sizes."""
+    columns = [name for name in ("last_change", "change_lag1", "rain_lag0", "rain_3d", "api") if name in names]
+    return columns + [name for name in names if name.endswith("_rise") or name.startswith((FORCING, AHEAD))]
 
 
 def error_quantiles(
@@ -143,11 +141,57 @@ def error_quantiles(
         days = np.flatnonzero(mask[month.days]) + month.days.start
         for kind in np.unique(state.kind[days]):
             rows = days[state.kind[days] == kind]
-            weights = _error_weights(state.kind[month.past], int(kind), common)
-            widened = _widened(levels, weights.sum() / correlation)
-            scaled = weighted_quantiles(month.scaled, weights[month.order], widened)
+            scaled = _scaled_quantiles(month, state, int(kind), levels, common, correlation)
             offsets[rows] = month.size[rows, :, None] * scaled
     return _around_median(offsets, levels).reshape(*errors.shape, len(levels))
+
+
+def _scaled_quantiles(
+    month: _Knowledge, state: State, kind: int, levels: Array, common: float, correlation: int
+) -> Array:
+    """Quantiles of the scaled errors on a day of `kind`, shape (models, probabilities)."""
+    weights = _error_weights(state.kind[month.past], kind, common)
+    widened = _widened(levels, weights.sum() / correlation)
+    return weighted_quantiles(month.scaled, weights[month.order], widened)
+
+
+class LearnedErrors(NamedTuple):
+    """What is known of the errors of one model in the month of a day.
+
+    size: the expected size. scaled: kind of day → quantiles of the scaled errors, shape (probabilities,), whose sides
+    are not restricted yet (`error_quantiles`). thirds: the expected sizes that divide the past days into thirds.
+    shares: of a day in the lowest and in the middle third, the correction as a share of the expected size
+    (`quiet_median`).
+    """
+
+    size: ErrorSize
+    scaled: dict[int, Array]
+    thirds: Array
+    shares: tuple[float, float]
+
+
+def learned_errors(
+    errors: Array, state: State, day: int, kinds: Sequence[int], *, lead_time: int, probabilities: Sequence[float]
+) -> LearnedErrors | None:
+    """What `error_quantiles` and `quiet_median` have learned for a day of each of `kinds`; None with too few errors.
+
+    Parameters
+    ----------
+    errors
+        Of one model, shape (n,).
+    day
+        Index of the day.
+    """
+    mask = np.arange(len(errors)) == day
+    common, correlation = COMMON_ERRORS + COMMON_ERRORS_PER_LEAD * lead_time, 3 * lead_time
+    month = next(_monthly_knowledge(errors[:, None], state, lead_time, mask), None)
+    if month is None:
+        return None
+    scaled = {
+        kind: _scaled_quantiles(month, state, kind, np.asarray(probabilities), common, correlation)[0] for kind in kinds
+    }
+    thirds, *shares = _quiet_shares(errors, month)
+    return LearnedErrors(month.models[0], scaled, thirds, (shares[0], shares[1]))
 
 
 def _error_weights(kinds: NDArray[np.intp], kind: int, common: float) -> Array:
@@ -184,14 +228,25 @@ def quiet_median(
     """
     shift = np.zeros(len(errors))
     for month in _monthly_knowledge(errors[:, None], state, lead_time, mask):
-        past, size = month.past, month.size[:, 0]
-        third = np.searchsorted(quantiles(size[past], [1 / 3, 2 / 3]), size)
-        for number in (0, 1):
+        size = month.size[:, 0]
+        thirds, *shares = _quiet_shares(errors, month)
+        third = np.searchsorted(thirds, size)
+        for number, share in enumerate(shares):
             rows = np.flatnonzero(third[month.days] == number) + month.days.start
-            sample = past[third[past] == number]
-            if len(rows) and len(sample) >= MIN_SCALED:
-                shift[rows] = size[rows] * np.median(errors[sample] / size[sample])
+            shift[rows] = size[rows] * share
     return shift
+
+
+def _quiet_shares(errors: Array, month: _Knowledge) -> tuple[Array, float, float]:
+    """Expected sizes that end the lowest and the middle third, and for both the correction in units of the size."""
+    past, size = month.past, month.size[:, 0]
+    thirds = quantiles(size[past], [1 / 3, 2 / 3])
+    third = np.searchsorted(thirds, size[past])
+    samples = (past[third == number] for number in (0, 1))
+    low, middle = (
+        float(np.median(errors[sample] / size[sample])) if len(sample) >= MIN_SCALED else 0.0 for sample in samples
+    )
+    return thirds, low, middle
 
 
 class _Knowledge(NamedTuple):
@@ -200,6 +255,7 @@ class _Knowledge(NamedTuple):
     days: the days of the month. past: indices of the days whose errors are known. size: expected |error| of every day
     from the first past day to the end of the year, shape (n, models), NaN on other days. order, scaled: position in
     `past` and value of the known errors of each model in units of their size, rising, shape (models, past days).
+    models: expected size of the errors of each model.
     """
 
     days: slice
@@ -207,6 +263,7 @@ class _Knowledge(NamedTuple):
     size: Array
     order: NDArray[np.intp]
     scaled: Array
+    models: list[ErrorSize]
 
 
 def _monthly_knowledge(
@@ -227,13 +284,14 @@ def _monthly_knowledge(
         if mask is not None and not mask[first:end].any():
             continue
         if sample is not None:
-            size = _expected_size(errors, state, sample, end=_year_end(state.init_dates, first))
+            size, models = _expected_size(errors, state, sample, end=_year_end(state.init_dates, first))
             scaled = (errors / size).T
             rising = np.argsort(scaled, axis=1, kind="stable")  # once for all months that use these sizes
             sample = None
         assert size is not None
         order = rising[(rising < known) & complete[rising]].reshape(len(rising), -1)
-        yield _Knowledge(slice(first, end), past, size, number[order], np.take_along_axis(scaled, order, axis=1))
+        rising_errors = np.take_along_axis(scaled, order, axis=1)
+        yield _Knowledge(slice(first, end), past, size, number[order], rising_errors, models)
 
 
 def months(days: Days) -> Iterator[tuple[int, int]]:
@@ -253,62 +311,23 @@ def _year_end(days: Days, first: int) -> int:
     return min(len(days), first + int((next_year - days[first]).astype(int)))
 
 
-def _expected_size(errors: Array, state: State, past: NDArray[np.intp], *, end: int) -> Array:
-    """Expected |error| of each day and model: ridge regression of log|error| on the logs of the sizes.
+def _expected_size(
+    errors: Array, state: State, past: NDArray[np.intp], *, end: int
+) -> tuple[Array, list[ErrorSize]]:
+    """Expected |error| of each day and model, shape (n, models), and how it is computed.
 
-    It is fitted on `past` and computed from the first past day to the day before `end`; NaN on other days; shape
-    (n, models). An unusual day has the largest expected size.
+    It is fitted on `past` and computed from the first past day to the day before `end`; NaN on other days.
     """
     expected = np.full(errors.shape, np.nan)
     rows = slice(past[0], end)
     sizes, past, errors = state.sizes[rows], past - past[0], np.abs(errors[rows])
-    standard, is_usable = _standard_sizes(sizes, past)
+    standard = StandardSizes.of(sizes[past])
     columns = np.tile(np.arange(sizes.shape[1]), (errors.shape[1], 1)) if state.columns is None else state.columns
-    for model, (error, own) in enumerate(zip(errors[past].T, columns, strict=True)):
-        unit = float(np.median(error)) or float(np.mean(error)) or 1.0
-        usable = own[is_usable[own]]
-        if len(past) < MIN_SCALED or not len(usable):
-            expected[rows, model] = unit
-            continue
-        size = np.exp(_ridge_prediction(standard[:, usable], np.log(error + 0.1 * unit), past))
-        unusual, largest = quantiles(size[past], [UNUSUAL_SIZE_QUANTILE, MAX_SIZE_QUANTILE])
-        size = np.where(state.is_unusual[rows], np.maximum(size, unusual), size)
-        expected[rows, model] = size.clip(max=largest)
-    return expected
-
-
-def _standard_sizes(sizes: Array, past: NDArray[np.intp]) -> tuple[Array, NDArray[np.bool_]]:
-    """Standardised logs of the `sizes`, shape (n, k), and whether each column is positive on any past day.
-
-    The unit of each size is its median on past days where it is positive; an unknown size has the mean. Values outside
-    the past range are clipped to it.
-    """
-    known = sizes[past]
-    positive = np.where(known > 0, known, np.nan)
-    usable: NDArray[np.bool_] = np.asarray(np.isfinite(positive).any(axis=0))
-    logs = np.log1p(sizes / np.where(usable, column_medians(positive), 1.0))
-    past_logs = logs[past]
-    is_known = ~np.isnan(past_logs)
-    count = np.maximum(is_known.sum(axis=0), 1)
-    center = np.where(is_known, past_logs, 0.0).sum(axis=0) / count
-    deviation = np.sqrt(np.where(is_known, (past_logs - center) ** 2, 0.0).sum(axis=0) / count)
-    standard = np.nan_to_num((logs - center) / np.maximum(deviation, 1e-9))
-    past_standard = standard[past]
-    return np.clip(standard, past_standard.min(axis=0), past_standard.max(axis=0)), usable
-
-
-def _ridge_prediction(inputs: Array, target: Array, past: NDArray[np.intp]) -> Array:
-    """Prediction of a ridge regression (α = 10), fitted on the `past` rows, for every row.
-
-    It solves the normal equations, as scikit-learn does. Scikit-learn takes ten times as long, and a hindcast needs
-    thousands of these fits. The rows are predicted by `einsum`: a matrix product may compute the last rows in another
-    way, and no digit of a row may depend on the number of rows after it.
-    """
-    mean = inputs[past].mean(axis=0)
-    centered = inputs[past] - mean
-    penalty = 10.0 * np.eye(len(mean))
-    slope = np.linalg.solve(centered.T @ centered + penalty, centered.T @ (target - target.mean()))
-    return np.asarray(np.einsum("nk,k->n", inputs - mean, slope) + target.mean())
+    logs = standard.standardised(sizes)
+    fits = [ErrorSize.fit(error, standard, own, logs, past) for error, own in zip(errors[past].T, columns, strict=True)]
+    for model, fitted in enumerate(fits):
+        expected[rows, model] = fitted.expected(logs, state.is_unusual[rows])
+    return expected, fits
 
 
 def _widened(probabilities: Array, effective: float) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from forebay.models.rows import ALL_ROWS, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -128,7 +128,6 @@ def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, an
     """
     levels, days = np.asarray(probabilities), np.asarray(leads, float)
     sharing = (np.minimum.outer(days, days) / np.maximum.outer(days, days)) ** SHARING
-    rates = LEARNING_RATE / np.sqrt(days)[:, None, None]
     margin = full_supply.margin
     ahead = np.stack([full_supply.level_ahead[lead] for lead in leads], axis=1)
     lowest_cap = ahead + min(response.offset for response in RESPONSES) * margin[:, None]
@@ -140,12 +139,11 @@ def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, an
     ]
     number = np.cumsum(learns, axis=0) - 1  # of each day among those that its lead time learns from
     above = (start - full_supply.level > margin).astype(int)
-    prior = np.tile(np.log([response.weight for response in RESPONSES]), (len(changes), 1))
-    prior[:, 0] = np.log(RESPONSES[0].weight + full_supply.days_above)
     regret = np.zeros((2, len(leads), len(levels), len(RESPONSES)))
     size = np.zeros((2, len(leads), len(levels)))
     total_error, errors = np.zeros((len(leads), len(levels))), np.zeros(len(leads), int)
     starts_above = np.zeros((), int)
+    prior = _first_weights(full_supply.days_above)
     weights = np.tile(_softmax(prior)[:, None, None, :], (1, len(leads), len(levels), 1))
     state = {"regret": regret, "size": size, "total_error": total_error, "errors": errors, "starts": starts_above}
     for day in rows.days(f"response{levels[0]:g}-{levels[-1]:g}", state, weights):
@@ -165,9 +163,39 @@ def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, an
             starts_above += int(above[past] and column == 0)
         group = int(above[day] and starts_above >= MIN_DAYS_ABOVE)
         if acts[day] and size[group].any():
-            unit = np.sqrt(np.where(size[group] > 0, size[group], 1.0))
-            weights[day] = _softmax(prior[day] - rates * regret[group] / unit[:, :, None])
+            weights[day] = _weights(prior[day], regret[group], size[group], days)
     return weights
+
+
+def weights_by_group(state: Mapping[str, Array], days_above: int, *, leads: Sequence[int]) -> Array:
+    """Weight of each response in a state of the learner, shape (2, leads, k, responses).
+
+    The first weights are those of days that start at most the margin above full supply, the second those of other days.
+
+    Parameters
+    ----------
+    state
+        regret, size and starts, as `response_weights` changes them.
+    days_above
+        `FullSupply.days_above` of the day.
+    """
+    groups = (0, int(state["starts"] >= MIN_DAYS_ABOVE))
+    prior, days = _first_weights(np.array([days_above]))[0], np.asarray(leads, float)
+    return np.stack([_weights(prior, state["regret"][group], state["size"][group], days) for group in groups])
+
+
+def _first_weights(days_above: NDArray[np.intp]) -> Array:
+    """Logarithms of the first weights of the responses on each day, shape (n, responses)."""
+    prior = np.tile(np.log([response.weight for response in RESPONSES]), (len(days_above), 1))
+    prior[:, 0] = np.log(RESPONSES[0].weight + days_above)
+    return prior
+
+
+def _weights(prior: Array, regret: Array, size: Array, days: Array) -> Array:
+    """Weights of the responses, shape (leads, k, responses); `days` are the lead times."""
+    unit = np.sqrt(np.where(size > 0, size, 1.0))
+    rates = LEARNING_RATE / np.sqrt(days)[:, None, None]
+    return _softmax(prior - rates * regret / unit[:, :, None])
 
 
 def _answers(changes: Array, start: Array, full: Array, margin: Array) -> Array:

@@ -36,6 +36,10 @@ class Rows:
         Name → rows of the earlier hindcast, and of this one. The name of a state ends in "@" and its day.
     offset
         Index, in the whole record, of the first day that `since` leaves.
+    watched
+        Days after which the states of the sequential learners are put into `after`.
+    after
+        Name of a state and its day, joined by "@" → the state after that day.
     """
 
     count: int = 0
@@ -45,6 +49,8 @@ class Rows:
     earlier: Mapping[str, Values] = field(default_factory=dict)
     current: dict[str, Values] = field(default_factory=dict)
     offset: int = 0
+    watched: frozenset[int] = frozenset()
+    after: dict[str, Values] = field(default_factory=dict)
 
     @property
     def begin(self) -> int:
@@ -87,6 +93,9 @@ class Rows:
                 saved = {f"{name}/{part}@{day + self.offset}": array.copy() for part, array in recent.items()}
                 self.current.update(saved)
             yield day
+            if day + self.offset in self.watched:
+                learned = {f"{name}/{part}@{day + self.offset}": array.copy() for part, array in state.items()}
+                self.after.update(learned)
 
 
 ALL_ROWS = Rows()

@@ -40,14 +40,27 @@ def in_stages(
     rows
         The days to compute, all of them or none of the early ones; the rows before them have no meaning.
     """
-    if rows.offset or not np.isfinite(forecasts[:MANY_ROWS]).any():
+    if rows.offset or not _has_early(forecasts):
         return learn(known, len(known))
     count = min(len(known), EARLY_UNTIL)
     if not rows.first:
         early = learn(known[:count], count)
     if len(known) <= EARLY_UNTIL:
         return early
-    without_early = known.copy()
-    without_early[:EARLY_DAYS] = np.nan
-    late = learn(without_early, len(known))
+    late = learn(_without_early(known), len(known))
     return late if rows.first else np.concatenate([early, late[count:]])
+
+
+def known_to_learners(known: Array, forecasts: Array, day: int) -> Array:
+    """The values of `known` from which `in_stages` learns for a day with this index; arguments as there."""
+    return _without_early(known) if day >= EARLY_UNTIL and _has_early(forecasts) else known
+
+
+def _has_early(forecasts: Array) -> bool:
+    return bool(np.isfinite(forecasts[:MANY_ROWS]).any())
+
+
+def _without_early(known: Array) -> Array:
+    late = known.copy()
+    late[:EARLY_DAYS] = np.nan
+    return late

@@ -126,7 +126,7 @@ def write_modules(folder: Path) -> None:
 
 
 def erlang_term(value: object) -> str:
-    """A value of JSON as an Erlang term in ASCII, without atoms: text is a binary, an object a map.
+    """A value of JSON as an Erlang term in ASCII: text is a binary, an object a map, null the atom nil of Elixir.
 
     Examples
     --------
@@ -145,7 +145,9 @@ def erlang_term(value: object) -> str:
             return "e".join([mantissa if "." in mantissa else mantissa + ".0", *exponent])
         case int() if not isinstance(value, bool):
             return str(value)
-    raise TypeError(f"{value!r} has no Erlang term here; allowed are dict, list, str, int and float")
+        case None:
+            return "nil"
+    raise TypeError(f"{value!r} has no Erlang term here; allowed are dict, list, str, int, float and None")
 
 
 def _binary(text: str) -> str:

@@ -70,6 +70,7 @@ def with_default(
         weights={lead: at_lead.weights for lead, at_lead in blends.items()},
         shift={lead: at_lead.shift for lead, at_lead in blends.items()},
         response={lead: float(change[-1]) for lead, change in _by_lead(leads, changes - unlimited).items()},
+        unshifted={lead: at_lead.unshifted for lead, at_lead in blends.items()},
         curves=curves,
         outage_changes=outage_changes,
     )
@@ -84,11 +85,13 @@ def _by_lead(leads: Sequence[int], changes: Array) -> dict[int, Array]:
 class _Blend(NamedTuple):
     """The blend at one lead time before it is smoothed.
 
-    changes: forecast change of each day, with the correction of quiet days; weights, shift: weight of each model and
-    that correction on the last day; outage_changes: kind of outage → `changes` in its simulated outages.
+    changes, unshifted: forecast change of each day, with the correction of quiet days and without it; weights, shift:
+    weight of each model and that correction on the last day; outage_changes: kind of outage → `changes` in its
+    simulated outages.
     """
 
     changes: Array
+    unshifted: Array
     weights: dict[str, float]
     shift: float
     outage_changes: dict[str, Array]
@@ -119,7 +122,7 @@ def _blend(
             own = blend_weights(forecasts, observed, lead, (regimes, regimes & ~WET), rows, kind)
         parts = [own[name] * point.outage_changes[kind][lead] for name, point in points.items()]
         outage_changes[kind] = np.sum(parts, axis=0)
-    return _Blend(blended + shift, newest, float(shift[-1]), outage_changes)
+    return _Blend(blended + shift, blended, newest, float(shift[-1]), outage_changes)
 
 
 def blend_weights(

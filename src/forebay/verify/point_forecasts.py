@@ -33,6 +33,8 @@ class PointForecasts:
     weights, shift, response
         Lead time → weight of each model in a blend on the last init date, the correction added to the blend on that
         date because it is quiet, and the change of the forecast by the response near full supply.
+    unshifted
+        Lead time → a blend of each day before that correction, shape (n,).
     curves
         Matrix of each day that smooths a blend over the lead times (`models.lead_curve`), shape (n, leads, leads);
         None for a model that is not smoothed.
@@ -55,6 +57,7 @@ class PointForecasts:
     weights: dict[int, dict[str, float]] = field(default_factory=dict)
     shift: dict[int, float] = field(default_factory=dict)
     response: dict[int, float] = field(default_factory=dict)
+    unshifted: dict[int, Array] = field(default_factory=dict)
     curves: Array | None = None
     spreads: dict[int, Array] = field(default_factory=dict)
     input_range: dict[int, InputRange] = field(default_factory=dict)

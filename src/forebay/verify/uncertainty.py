@@ -147,11 +147,16 @@ def interval_kinds(samples: Samples, points: Mapping[str, PointForecasts], lead_
     A fall is fast if the last change is below the .05 quantile of the changes so far, a rise if it is above the .95
     quantile. Such a fall goes on more often than the sizes of errors tell, and a flood is often followed by more.
     """
+    low, high = fast_changes(samples)
+    last = samples.inputs["last_change"].cast(pl.Float64).to_numpy().astype(float)
+    return np.asarray(day_kinds(samples, points, lead_time) + FALLING * (last < low) + RISING * (last > high))
+
+
+def fast_changes(samples: Samples) -> tuple[Array, Array]:
+    """Last change below which a fall is fast, and above which a rise is fast, on each day; NaN before it is known."""
     change = samples.inputs["last_change"].cast(pl.Float64).fill_nan(None)
     low, high = (quantile_so_far(change, share, MIN_CHANGES) for share in (FAST, 1 - FAST))
-    last = change.to_numpy().astype(float)
-    falling, rising = last < np.minimum(low, 0), last > np.maximum(high, 0)
-    return np.asarray(day_kinds(samples, points, lead_time) + FALLING * falling + RISING * rising)
+    return np.minimum(low, 0), np.maximum(high, 0)
 
 
 def day_kinds(samples: Samples, points: Mapping[str, PointForecasts], lead_time: int) -> NDArray[np.intp]:
@@ -167,12 +172,18 @@ def _has_inflow_forecast(
 ) -> NDArray[np.bool_]:
     """Whether each day has an inflow forecast up to the lead time and a fitted model that uses it, shape (n,)."""
     inputs = samples.forcing_inputs.get(lead_time, pl.DataFrame())
-    names = [name for name in inputs.columns if name.startswith(AHEAD)]
+    names = inflow_inputs(samples, lead_time)
     if not names or INFLOW_MODEL not in points:
         return np.zeros(len(samples.dates), bool)
     has_forecast = inputs.select(pl.all_horizontal(pl.col(names).is_not_null())).to_series().to_numpy()
     replaced_until = points[INFLOW_MODEL].fallback_until.get(lead_time)
     return has_forecast if replaced_until is None else has_forecast & (samples.dates > np.datetime64(replaced_until))
+
+
+def inflow_inputs(samples: Samples, lead_time: int) -> list[str]:
+    """Names of the inputs from an inflow forecast."""
+    inputs = samples.forcing_inputs.get(lead_time, pl.DataFrame())
+    return [name for name in inputs.columns if name.startswith(AHEAD)]
 
 
 def error_state(samples: Samples, points: Mapping[str, PointForecasts], changes: Array, lead_time: int) -> State:
