@@ -345,7 +345,7 @@ RECENT_SCORES = Table(
     },
     ("source", "lead_time"),
 )
-"""Scores of `default` over the last 365 days."""
+"""Scores of `default` over the last 365 days, or over the last 7 of any number."""
 
 FORECAST_VALUE = Table(
     "forecast value",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -72,6 +72,8 @@ class Report:
         `features.substitutes.SUBSTITUTIONS` of the hindcast and of the forecast.
     latencies
         Column of a gauge → its latency as the fetches show it.
+    brief
+        `forecasts.brief.brief_content` of the forecast; None without one.
     """
 
     dam: Dam
@@ -88,6 +90,7 @@ class Report:
     recent_scores: pl.DataFrame = field(default_factory=RECENT_SCORES.empty)
     substitutions: pl.DataFrame = field(default_factory=SUBSTITUTIONS.empty)
     latencies: Mapping[str, LearnedLatency] = field(default_factory=dict)
+    brief: Mapping[str, Any] | None = None  # Any: JSON
 
     @property
     def heading(self) -> Heading:

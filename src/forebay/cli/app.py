@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 from forebay import __version__
 from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
+from forebay.cli.brief import brief
 from forebay.cli.curve import curve
 from forebay.cli.days import daily, screen
 from forebay.cli.forecast import forecast, hindcast, run
@@ -48,6 +49,7 @@ COMMANDS = (
     run,
     refresh,
     outlook,
+    brief,
     record_commands,
     replay,
     score_record,
