@@ -20,7 +20,7 @@ from forebay.charts.outlook_tables import event_title, format_probability
 WIDTH, LINES = 100, 60
 """Characters of a line and lines of the page, at most."""
 _MAX_THRESHOLDS, _MAX_GROUPS, _MAX_GAUGES = 6, 3, 4
-STATE_HEADERS = ("Lake", "Value", "Change in 1 d", "7 d", "30 d")
+STATE_HEADERS = ("Lake", "Value", "Change in 1 d", "Change in 7 d", "Change in 30 d")
 """Headers of `state_rows`."""
 _CHANGES = ("change_1d", "change_7d", "change_30d")
 _COMPARED = {
@@ -123,16 +123,15 @@ def similar_rows(content: Content) -> tuple[list[str], list[list[str]]]:
     above = "above full" if similar["is_above_full_supply"] else "level"
     columns: dict[str, tuple[str, int, bool]] = {
         "level": (f"{above}, {unit}", decimals, similar["is_above_full_supply"]),
-        "change_1d": ("1 d", decimals, True),
-        "change_3d": ("3 d", decimals, True),
+        "change_1d": ("change 1 d", decimals, True),
+        "change_3d": ("change 3 d", decimals, True),
         "rain_1d": (f"rain 1 d, {similar['rain_unit']}", 1, False),
-        "rain_7d": ("7 d", 1, False),
+        "rain_7d": (f"rain 7 d, {similar['rain_unit']}", 1, False),
         "inflow": (f"inflow, {similar['inflow_unit']}", 1, False),
     }
     known = {name: column for name, column in columns.items() if similar["today"][name] is not None}
-    later = {name: (f"{name[5:-1]} d", decimals, True) for name in similar["today"] if name.startswith("then_")}
-    headers = ["day", "distance", *(title for title, _, _ in known.values())]
-    headers += [f"then {title}" if k == 0 else title for k, (title, _, _) in enumerate(later.values())]
+    later = {name: (f"then {name[5:-1]} d", decimals, True) for name in similar["today"] if name.startswith("then_")}
+    headers = ["day", "distance", *(title for title, _, _ in (known | later).values())]
     rows = [[similar["today"]["date"], "today", *_cells(similar["today"], known), *[""] * len(later)]]
     rows += [
         [row["date"], format_number(row["distance"], 2), *_cells(row, known), *_cells(row, later)]
@@ -213,7 +212,7 @@ def _title(content: Content) -> Iterator[str]:
 
 def _lake(content: Content) -> Iterator[str]:
     headers = [f"LAKE on {content['level_date']}", *(text.lower() for text in STATE_HEADERS[1:])]
-    yield from _heading_table([headers, *state_rows(content)])
+    yield from _heading_table([_short(headers), *state_rows(content)])
     reading = content["reading"]
     if reading is not None:
         value = f"{format_level(reading['value'], content['unit'])} {content['unit']}"
@@ -323,7 +322,7 @@ def _similar(content: Content) -> Iterator[str]:
     yield from _wrapped(similar_note(content))
     if content["similar"]["days"]:
         headers, rows = similar_rows(content)
-        yield from _heading_table([headers, *rows], indent="  ")
+        yield from _heading_table([_short(headers), *rows], indent="  ")
 
 
 def _recent(content: Content) -> Iterator[str]:
@@ -348,6 +347,14 @@ def _notes(content: Content, room: int) -> list[str]:
             return [*lines, f"  and {format_count(len(sentences) - place, 'note')} more: forebay forecast"][:room]
         lines += own
     return lines
+
+
+def _short(headers: Sequence[str]) -> list[str]:
+    """Headers without the words that they share with the one before: "rain 1 d, mm", "7 d"."""
+    return [
+        f"{text.split()[-2]} d".replace(",", "") if text.split()[0] == before.split()[0] and " d" in text else text
+        for before, text in zip(("-", *headers), headers, strict=False)
+    ]
 
 
 def _wrapped(text: str, first: str = "  ", later: str = "  ") -> list[str]:
