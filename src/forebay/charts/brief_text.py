@@ -335,10 +335,15 @@ def _recent(content: Content) -> Iterator[str]:
 
 
 def _notes(content: Content, room: int) -> list[str]:
-    """The sentences of the forecast that fit in `room` lines; a last line counts the others."""
-    sentences = [*content["outside_experience"], *content["lacks"]]
+    """The sentences of the forecast that fit in `room` lines; a last line counts the others.
+
+    A gauge without a newer value stands among the late ones and has no sentence here.
+    """
+    late = tuple(f"{row['gauge']} has no " for row in content["gauges"] if row["is_late"])
+    lacks = [text for text in content["lacks"] if not text.startswith(late)]
+    sentences = [*content["outside_experience"], *lacks]
     if not sentences:
-        return ["NOTES: nothing was left out, and nothing is suspect."][:room]
+        return ["NOTES: nothing else was left out, and nothing is suspect."][:room]
     lines = ["NOTES"]
     for place, text in enumerate(sentences):
         own = list(_wrapped(text, "· ", "  "))
@@ -371,6 +376,7 @@ def _heading_table(rows: Sequence[Sequence[str]], indent: str = "") -> Iterator[
     if indent:
         body = [[f"{indent}{row[0]}", *row[1:]] for row in rows]
     widths = [max(len(row[column]) for row in body) for column in range(len(body[0]))]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
     for row in body:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        yield _cut("  ".join(cells).rstrip())
+        yield _cut(gap.join(cells).rstrip())

@@ -24,6 +24,7 @@ from forebay.cli.days import daily, screen
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
+from forebay.cli.observe import observe
 from forebay.cli.outlook import outlook
 from forebay.cli.record import record_commands, replay, score_record
 from forebay.cli.refresh import refresh
@@ -39,6 +40,7 @@ COMMANDS = (
     new,
     stations,
     fetch,
+    observe,
     revisions,
     archive_commands,
     daily,
