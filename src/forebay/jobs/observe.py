@@ -26,7 +26,6 @@ from forebay.jobs.results import Result
 from forebay.log import add_counts, log_fields, step
 from forebay.screen.flags import REASONS, VALID_REASONS, active_flags, daily_known_on, screen_daily
 from forebay.tables import MANUAL, READINGS, flag_of
-from forebay.text import printable
 
 if TYPE_CHECKING:
     from forebay.archive.store import Archive
@@ -165,7 +164,7 @@ def observe(  # noqa: PLR0913  # what a person writes down is five keywords, as 
         texts = [_text(text, option) for text, option in ((name, "--by"), (note, "--note"))]
         with open_store(archive, settings, create=False) as store:
             _check_record(time, dam, store)
-            _check_level(time, value, dam, store)
+            _check_level(value, dam, store)
             outcome, old = _store(time, value, dam, store, texts)
             add_counts({"time": time, "outcome": outcome})
             return _observation(time, value, outcome, old, dam, store)
@@ -223,9 +222,9 @@ def _check(time: datetime, dam: Dam, now: datetime) -> None:
         )
 
 
-def _check_level(time: datetime, value: float, dam: Dam, store: Archive) -> None:
+def _check_level(value: float, dam: Dam, store: Archive) -> None:
     """Raise unless the lake can have this level."""
-    low, high = possible_levels(time, dam, store)
+    low, high = possible_levels(dam, store)
     if not low <= value <= high:
         raise ConfigError(
             f"the level {_quantity(value, dam)} is outside the hard limits of {dam.name}, {format_value(low)} to "
@@ -234,10 +233,10 @@ def _check_level(time: datetime, value: float, dam: Dam, store: Archive) -> None
         )
 
 
-def possible_levels(time: datetime, dam: Dam, store: Archive) -> tuple[float, float]:
-    """Lowest and highest level that a reading at `time` can have, in the target's unit.
+def possible_levels(dam: Dam, store: Archive) -> tuple[float, float]:
+    """Lowest and highest level that a reading by hand can have, in the target's unit.
 
-    They are the hard limits of a forecast from the day before (`features.limits`), within the gauge's plausible range.
+    They are the hard limits of a forecast by the record (`features.limits`), within the gauge's plausible range.
     """
     kind = dam.target_gauge.kind
     low, high = (float(kind.from_canonical(end, dam.target.unit)) for end in plausible_range(dam.target_gauge))
@@ -248,8 +247,7 @@ def possible_levels(time: datetime, dam: Dam, store: Archive) -> tuple[float, fl
     days = max(dam.hindcast.leads)
     no_days = np.zeros(len(tables), bool)
     limits = hard_limits(dam, tables["date"], level.cast(pl.Float64).to_numpy(), [days], withheld=no_days)[days]
-    before = int((tables["date"] < local_date(time, dam.time_zone)).sum()) - 1
-    return max(low, float(limits[0][max(0, before)])), min(high, float(limits[1][max(0, before)]))
+    return max(low, float(limits[0][-1])), min(high, float(limits[1][-1]))
 
 
 def _newest_daily(dam: Dam, store: Archive) -> pl.DataFrame | None:
@@ -265,7 +263,7 @@ def _text(text: str | None, option: str) -> str | None:
     text = (text or "").strip()
     if len(text) > _MAX_TEXT:
         raise ConfigError(f"{option} has {len(text)} characters; at most {_MAX_TEXT} are stored")
-    if printable(text) != text:
+    if not text.isprintable():
         raise ConfigError(f"{option} has characters that must not be printed; write it in one line of text")
     return text or None
 
