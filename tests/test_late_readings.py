@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from forebay.archive import upkeep
+from forebay.archive.database import SCHEMA_VERSION
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, latency_note, learned_latency
 from forebay.archive.store import open_archive
@@ -248,7 +249,7 @@ def test_an_archive_without_the_table_of_fetches_has_none_until_it_is_written(tm
     with open_archive(f"sqlite:///{path}") as archive, archive.lease():
         pass
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version FROM archive_schema").fetchall() == [(5,)]
+        assert connection.execute("SELECT version FROM archive_schema").fetchall() == [(SCHEMA_VERSION,)]
         assert connection.execute("SELECT count(*) FROM gauge_fetch").fetchall() == [(0,)]
 
 

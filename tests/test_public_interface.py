@@ -1,4 +1,4 @@
-"""`import forebay`: six functions, imported on first use; results convert to tables, datasets, pages and files."""
+"""`import forebay`: nine functions, imported on first use; results convert to tables, datasets, pages and files."""
 
 import pkgutil
 import subprocess
@@ -23,7 +23,7 @@ from forebay.tables import FORECASTS
 from tests import synthetic
 from tests.synthetic import daily_frame, rain_gauge, small_dam
 
-PUBLIC = {"daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive", "outlook"}
+PUBLIC = {"brief", "daily", "fetch", "forecast", "hindcast", "load_dam", "observe", "open_archive", "outlook"}
 PACKAGES = {package.name for package in pkgutil.iter_modules(forebay.__path__)}
 
 
@@ -56,7 +56,7 @@ def test_the_public_names_are_listed_and_no_package_has_one_of_them() -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_public_ones() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'foercast'; public are daily, fetch, forecast"):
+    with pytest.raises(AttributeError, match=r"no attribute 'foercast'; public are brief, daily, fetch"):
         _ = forebay.foercast  # type: ignore[attr-defined]  # the error is the test
 
 

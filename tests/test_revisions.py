@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from forebay.archive.revisions import CHANGES, changes, select_gauges, summary, text_rows
 from forebay.archive.store import Archive, open_archive
 from forebay.dams.local_time import day_start
+from forebay.dams.staff_gauge import staff_gauge
 from forebay.errors import ConfigError
 from forebay.tables import OBSERVATIONS, READINGS
 from tests.readings import GAUGES, LEVEL, MONDAY, Content, readings
@@ -78,7 +79,7 @@ def test_the_day_of_a_fetch_is_that_of_the_dams_clock(url: str, clock: str, day:
 
 
 def test_a_gauge_is_named_by_its_station_or_column() -> None:
-    assert select_gauges(DAM, None) == DAM.gauges
+    assert select_gauges(DAM, None) == (*DAM.gauges, staff_gauge(DAM))
     assert select_gauges(DAM, "r1") == select_gauges(DAM, "rainfall_r1") == (RAIN,)
     with pytest.raises(ConfigError, match=r"'r2' is no gauge of Small Dam; give a station or column of lake "):
         select_gauges(DAM, "r2")

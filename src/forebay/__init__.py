@@ -1,6 +1,6 @@
 """Forecasts of the water level of dams, from public gauges to a report.
 
-The public interface is seven functions, imported on first use, so that ``import forebay`` costs nothing::
+The public interface is nine functions, imported on first use, so that ``import forebay`` costs nothing::
 
     forecast = forebay.forecast("lake.toml")     # fetch, hindcast, forecast
     forecast.to_frame()                          # Polars; .to_pandas(), .to_xarray()
@@ -16,14 +16,16 @@ TYPE_CHECKING = False  # as type checkers know it; `typing` would take most of t
 if TYPE_CHECKING:
     from forebay.archive.store import open_archive
     from forebay.dams.dam_file import load_dam
+    from forebay.jobs.brief import brief
     from forebay.jobs.forecast import forecast
     from forebay.jobs.hindcast import hindcast
     from forebay.jobs.observations import daily, fetch
+    from forebay.jobs.observe import observe
     from forebay.jobs.outlook import outlook
 
 __version__ = "0.2.0"
 
-__all__ = ["daily", "fetch", "forecast", "hindcast", "load_dam", "open_archive", "outlook"]
+__all__ = ["brief", "daily", "fetch", "forecast", "hindcast", "load_dam", "observe", "open_archive", "outlook"]
 
 _MODULES = {
     "load_dam": "forebay.dams.dam_file",
@@ -33,6 +35,8 @@ _MODULES = {
     "hindcast": "forebay.jobs.hindcast",
     "forecast": "forebay.jobs.forecast",
     "outlook": "forebay.jobs.outlook",
+    "brief": "forebay.jobs.brief",
+    "observe": "forebay.jobs.observe",
 }
 """Public function → the module that defines it."""
 

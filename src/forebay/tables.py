@@ -87,7 +87,7 @@ READINGS = Table(
         "interval": pl.Int32(),  # seconds; 86,400 is one local day (23 or 25 h at a clock change), 0 an instant
         "value": pl.Float64(),  # canonical unit of the variable; null when missing
         "raw_value": pl.String(),  # as published
-        "quality": pl.String(),  # one of GRADES
+        "quality": pl.String(),  # one of GRADES, or MANUAL
         "quality_code": pl.String(),  # as published
     },
     ("source", "station", "variable", "aggregate", "rules", "time", "interval"),
@@ -96,6 +96,9 @@ READINGS = Table(
 
 OBSERVATIONS = Table("observations", {**READINGS.columns, "fetched_at": INSTANT}, (*READINGS.key, "fetched_at"))
 """Every version of every reading; a revision is a separate row with a later `fetched_at`."""
+
+MANUAL = "manual"
+"""`quality` of a reading by hand, and the flag of a day whose value it is. The value is used."""
 
 WITHDRAWN = "withdrawn"
 """`quality` of a version that ends a reading: its file has no such line any more. Only revisions show it."""
@@ -474,7 +477,7 @@ RECENT_SCORES = Table(
     },
     ("source", "lead_time"),
 )
-"""Scores of `default` over the last 365 days."""
+"""Scores of `default` over the last 365 days, or over the last 7 of any number."""
 
 FORECAST_VALUE = Table(
     "forecast value",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.dams.local_time import to_local
+from forebay.dams.staff_gauge import staff_gauge
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError
 from forebay.tables import INSTANT, Table
@@ -44,10 +45,11 @@ CHANGES = Table(
 
 
 def select_gauges(dam: Dam, name: str | None) -> tuple[Gauge, ...]:
-    """The gauges of `dam` with this station or column; all gauges if `name` is None."""
-    gauges = tuple(gauge for gauge in dam.gauges if name in (None, gauge.station, gauge.column))
+    """The gauges of `dam`, and its staff gauge, with this station or column; all of them if `name` is None."""
+    own = (*dam.gauges, staff_gauge(dam))
+    gauges = tuple(gauge for gauge in own if name in (None, gauge.station, gauge.column))
     if not gauges:
-        allowed = ", ".join(f"{gauge.station} ({gauge.column})" for gauge in dam.gauges)
+        allowed = ", ".join(f"{gauge.station} ({gauge.column})" for gauge in own)
         raise ConfigError(f"--gauge {name!r} is no gauge of {dam.name}; give a station or column of {allowed}")
     return gauges
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from forebay.archive import fetch_log
+from forebay.archive import fetch_log, staff_notes
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.records import RecordArchive
@@ -254,6 +254,23 @@ class Archive:
                 return  # the clock went backwards: the order of the fetches is unknown
             rows = [(labels["id"][0], stamp, last, first) for first, last in spans]
             fetch_log.add(connection, pl.DataFrame(rows, schema=fetch_log.FETCHED_SPANS, orient="row"))
+
+    def add_note(self, gauge: Gauge, version: tuple[datetime, datetime], name: str | None, note: str | None) -> None:
+        """Store who read a reading by hand, and what was noted; `version` is its time and its `fetched_at`."""
+        time, stamp = (_utc(instant, "version") for instant in version)
+        with self._database.writing() as connection:
+            labels = series_of(self._database.series(connection, [gauge.station]), [gauge])
+            rows = [(labels["id"][0], time, stamp, name, note)]
+            staff_notes.add(connection, pl.DataFrame(rows, schema=staff_notes.NOTES, orient="row"))
+
+    def notes(self, gauge: Gauge) -> pl.DataFrame:
+        """time, fetched_at, name, note of each reading by hand that has a name or a note."""
+        with self._database.reading() as connection:
+            labels = series_of(self._database.series(connection, [gauge.station]), [gauge])
+            series: list[int] = labels["id"].to_list() if self._database.has_staff_notes else []
+            if not series:
+                return pl.DataFrame(schema=staff_notes.NOTES).drop("series")
+            return staff_notes.notes_of(connection, series).drop("series")
 
     def fetches(self, gauge: Gauge) -> pl.DataFrame:
         """fetched_at, first_day (null: start of the record), last_day of each recorded fetch of `gauge`, by time."""

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, record_tables, weather_tables
+from forebay.archive import engines, fetch_log, record_tables, staff_notes, weather_tables
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
@@ -254,6 +254,8 @@ def _copy_versions(
         if source.has_records:
             fetch_log.copy(read, write, dict(zip(labels["id"], ids, strict=True)))
             record_tables.copy(read, write)
+        if source.has_staff_notes:
+            staff_notes.copy(read, write, dict(zip(labels["id"], ids, strict=True)))
         _refuse_difference(_checksums(source, read), _checksums(target, write), target.where)
     with target.reading() as connection:
         size = engines.archive_size(connection)
@@ -282,6 +284,8 @@ def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[obje
         sums[tuple(label)] = count, int(total)
         if database.has_records and (spans := fetch_log.checksum(connection, series))[0]:
             sums["gauge_fetch", *label] = spans
+        if database.has_staff_notes and (notes := staff_notes.checksum(connection, series))[0]:
+            sums["staff_note", *label] = notes
     of_weather = weather_tables.checksums(connection) if database.has_weather else {}
     return sums | of_weather | (record_tables.checksums(connection) if database.has_records else {})
 

@@ -68,13 +68,22 @@ def format_value(value: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def format_level(value: float | None, unit: str) -> str:
+def format_decimals(unit: str) -> int:
+    """Decimals of a level or storage in `unit`.
+
+    >>> format_decimals("m"), format_decimals("ML")
+    (3, 0)
+    """
+    return _DECIMALS.get(unit, 0)
+
+
+def format_level(value: float | None, unit: str, *, signed: bool = False) -> str:
     """A level with the decimals of its unit, without the unit.
 
-    >>> format_level(2284.1261, "ft"), format_level(139.0, "m")
-    ('2,284.13', '139.000')
+    >>> format_level(2284.1261, "ft"), format_level(139.0, "m", signed=True)
+    ('2,284.13', '+139.000')
     """
-    return format_number(value, _DECIMALS.get(unit, 0))
+    return format_number(value, format_decimals(unit), signed=signed)
 
 
 def format_count(count: int, noun: str) -> str:
@@ -112,7 +121,7 @@ class TargetFormat:
 
     def __init__(self, dam: Dam) -> None:
         self.unit = dam.target.unit
-        self.decimals = _DECIMALS.get(self.unit, 0)
+        self.decimals = format_decimals(self.unit)
         gauge = dam.target_gauge
         at_clock = gauge.reading_at is not None
         self.daily_value = f"reading at {gauge.reading_at:%H:%M}" if at_clock else f"daily {gauge.aggregate}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -74,6 +74,8 @@ class Report:
         Column of a gauge → its latency as the fetches show it.
     record_note
         Id and hash of the forecast's record, or why there is none.
+    brief
+        `forecasts.brief.brief_content` of the forecast; None without one.
     """
 
     dam: Dam
@@ -91,6 +93,7 @@ class Report:
     substitutions: pl.DataFrame = field(default_factory=SUBSTITUTIONS.empty)
     latencies: Mapping[str, LearnedLatency] = field(default_factory=dict)
     record_note: str = ""
+    brief: Mapping[str, Any] | None = None  # Any: JSON
 
     @property
     def heading(self) -> Heading:

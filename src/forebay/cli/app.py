@@ -18,12 +18,14 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 from forebay import __version__
 from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
+from forebay.cli.brief import brief
 from forebay.cli.curve import curve
 from forebay.cli.days import daily, screen
 from forebay.cli.export import export
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
+from forebay.cli.observe import observe
 from forebay.cli.outlook import outlook
 from forebay.cli.record import record_commands, replay, score_record
 from forebay.cli.refresh import refresh
@@ -40,6 +42,7 @@ COMMANDS = (
     new,
     stations,
     fetch,
+    observe,
     revisions,
     archive_commands,
     daily,
@@ -51,6 +54,7 @@ COMMANDS = (
     refresh,
     serve,
     outlook,
+    brief,
     record_commands,
     replay,
     score_record,

@@ -9,6 +9,7 @@ incomplete            of a sub-daily series, fewer hours of the day than the gau
 sentinel, range       see `value_checks`
 poor, unknown,        the agency's grade; the value is used
 estimated
+manual                a staff reading by hand, because the gauge has no usable value; it is used
 ====================  ==============================================================================
 
 A reading belongs to the first local day at whose end it is complete: the rain from 9:00 on day d to 9:00 on d+1 belongs
@@ -28,6 +29,7 @@ from forebay.dams.local_time import to_utc
 from forebay.dams.value_checks import first_reason
 from forebay.days.axis import join_gauges
 from forebay.days.gauge_readings import gauge_readings
+from forebay.days.staff_readings import fill_with_staff, staff_days
 from forebay.errors import DataError
 from forebay.files import check_writable_file, write_file
 from forebay.tables import flag_of
@@ -56,7 +58,7 @@ def daily_table(
     Parameters
     ----------
     readings
-        Rows as `tables.READINGS`; rows of other series are ignored.
+        Rows as `tables.READINGS`, with those of the dam's staff gauge; rows of other series are ignored.
     first_day, last_day
         Local days, both included; by default the first and last day with a reading of any gauge.
 
@@ -72,6 +74,8 @@ def daily_table(
         If a daily gauge has two readings of one day.
     """
     parts = [_gauge_days(gauge_readings(readings, gauge), gauge, dam) for gauge in dam.gauges]
+    target = dam.gauges.index(dam.target_gauge)
+    parts[target] = fill_with_staff(parts[target], staff_days(readings, dam), UNUSABLE)
     return join_gauges(parts, dam, first_day, last_day)
 
 

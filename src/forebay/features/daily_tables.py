@@ -11,9 +11,11 @@ import polars as pl
 
 from forebay.dams.gauge import LAKE_ROLES
 from forebay.dams.local_time import init_time, local_date
+from forebay.dams.staff_gauge import staff_gauge
 from forebay.dams.value_checks import failed_checks
 from forebay.days.daily import daily_table, usable_values
-from forebay.days.gauge_readings import ignore_codes
+from forebay.days.gauge_readings import gauge_readings, ignore_codes
+from forebay.days.staff_readings import staff_day, unfinished_days
 from forebay.errors import DataError
 from forebay.features.late_readings import first_readings, known_readings, late_days, missed_readings
 from forebay.features.later_levels import later_levels, no_levels
@@ -24,7 +26,7 @@ from forebay.features.weather import read_weather_forcings
 from forebay.log import add_counts, step
 from forebay.screen.supported_range import ready_for_screen
 from forebay.sources import forcing_files
-from forebay.tables import FORCINGS
+from forebay.tables import FORCINGS, READINGS
 
 if TYPE_CHECKING:
     from forebay.archive.latency import LearnedLatency
@@ -93,11 +95,11 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     due = local_date(now - dam.target_gauge.ready_after, dam.time_zone) - timedelta(days=1)
     if init_date is not None:
         # The whole record first: an error then names the nearest day of the record, not of the part before init_date
-        whole = _daily(archive.known_at(dam.gauges, now, dam.time_zone), dam)
+        whole = _daily(known_readings(dam, archive, now), dam)
         choose_init_date(whole, dam, init_date, due=due)
         later = later_levels(whole, dam, init_date)
         until = init_time(init_date, dam.time_zone) + dam.target_gauge.ready_after
-    readings = known_readings(dam, archive, until)
+    readings = without_early_staff(known_readings(dam, archive, until), dam, until)
     newest = _daily(readings, dam)
     last, _ = choose_init_date(newest, dam, init_date, due=due)
     if last > newest["date"][-1]:
@@ -112,6 +114,22 @@ def read_daily_tables(dam: Dam, archive: Archive, *, now: datetime, init_date: d
     tables = DailyTables(known.filter(days), newest.filter(days), last, reading, forcings, later_levels=later)
     latencies = {gauge.column: archive.learned_latency(gauge, dam.time_zone) for gauge in dam.gauges}
     return replace(tables, late=late_days(missed_readings(dam, archive), dam), latencies=latencies)
+
+
+def without_early_staff(readings: pl.DataFrame, dam: Dam, now: datetime) -> pl.DataFrame:
+    """`readings` without those by hand of a day that has not ended, as long as the target gauge works.
+
+    The gauge works if it has a usable value of the day before. Otherwise the reading by hand is the newest level.
+    """
+    early = unfinished_days(readings, dam, now)
+    if early.is_empty():
+        return readings
+    others = readings.join(early, on=READINGS.key, how="anti", maintain_order="left")
+    day_before = early.select(staff_day(dam).min()).item() - timedelta(days=1)
+    gauge = gauge_readings(others, dam.target_gauge)
+    daily = usable_values(daily_table(gauge, dam), dam)
+    works = daily.filter(pl.col("date") >= day_before, pl.col(dam.target_gauge.column).is_not_null())
+    return readings if works.is_empty() else others
 
 
 def add_uncoded(daily_tables: DailyTables, dam: Dam, archive: Archive, *, now: datetime) -> DailyTables:
@@ -134,10 +152,11 @@ def _daily(
 
 
 def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | None:
-    """The newest reading of the target that has a plausible value, as known at `until`."""
+    """The newest reading of the target, by its gauge or by hand, that has a plausible value, as known at `until`."""
     rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null())
     checks = failed_checks(rows["value"], rows["time"], dam.target_gauge).values()
-    rows = rows.filter(~pl.any_horizontal(*checks)).tail(1)
+    staff = archive.as_of([staff_gauge(dam)], until)
+    rows = pl.concat([rows.filter(~pl.any_horizontal(*checks)), staff]).sort("time", maintain_order=True).tail(1)
     if rows.is_empty():
         return None
     value = rows.select(dam.in_target_unit(pl.col("value"))).item()

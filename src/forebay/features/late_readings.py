@@ -6,13 +6,15 @@ and the day's hindcast therefore have the same readings.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from forebay.dams.delays import delay_days
-from forebay.dams.local_time import to_local
+from forebay.dams.local_time import to_local, to_utc
+from forebay.dams.staff_gauge import staff_gauge
+from forebay.days.staff_readings import staff_day
 from forebay.features.substitutes import LATE
 from forebay.tables import INSTANT, Table
 
@@ -56,17 +58,30 @@ def late_days(missed: pl.DataFrame, dam: Dam) -> pl.DataFrame:
 def first_readings(dam: Dam, archive: Archive) -> pl.DataFrame:
     """The first version of every reading: what a hindcast may use, as far as it was known.
 
+    A reading by hand is known from its entry on, and never before: one that was entered later is left out.
     In a dam with substitutes an empty cell of a driver is no reading, as long as the agency fills it later.
     """
+    staff = _staff_on_time(dam, archive)
     if not dam.substitutes:
-        return archive.first_known(dam.gauges)
+        return pl.concat([archive.first_known(dam.gauges), staff])
     drivers = [archive.first_arrived(gauge) for gauge in dam.gauges if gauge.role != "target"]
-    return pl.concat([archive.first_known([dam.target_gauge]), *drivers])
+    return pl.concat([archive.first_known([dam.target_gauge]), staff, *drivers])
+
+
+def _staff_on_time(dam: Dam, archive: Archive) -> pl.DataFrame:
+    """The first version of each reading by hand that was stored by the time of its day's forecast."""
+    readings = archive.first_known([staff_gauge(dam)])
+    end = to_utc((staff_day(dam) + timedelta(days=1)).cast(pl.Datetime("us")), dam.time_zone)
+    return readings.filter(pl.col("fetched_at") <= end + dam.target_gauge.ready_after)
 
 
 def known_readings(dam: Dam, archive: Archive, instant: datetime) -> pl.DataFrame:
-    """The readings that are known at `instant`; in a dam with substitutes, drivers' readings from their arrival on."""
+    """The readings that are known at `instant`; in a dam with substitutes, drivers' readings from their arrival on.
+
+    A reading by hand is known from its entry on.
+    """
+    staff = archive.as_of([staff_gauge(dam)], instant).filter(pl.col("time") <= instant)
     if not dam.substitutes:
-        return archive.known_at(dam.gauges, instant, dam.time_zone)
+        return pl.concat([archive.known_at(dam.gauges, instant, dam.time_zone), staff])
     drivers = [archive.arrived_at(g, instant, dam.time_zone) for g in dam.gauges if g.role != "target"]
-    return pl.concat([archive.known_at([dam.target_gauge], instant, dam.time_zone), *drivers])
+    return pl.concat([archive.known_at([dam.target_gauge], instant, dam.time_zone), staff, *drivers])

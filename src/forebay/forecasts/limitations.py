@@ -17,7 +17,7 @@ from forebay.forecasts.explain import input_source
 from forebay.models.blend import disagrees_wildly, range_of_models
 from forebay.models.intervals import MIN_ERRORS
 from forebay.screen.flags import REASONS
-from forebay.tables import DEFAULT_MODEL, QUANTILES, flag_of
+from forebay.tables import DEFAULT_MODEL, MANUAL, QUANTILES, flag_of
 from forebay.verify.hindcast import FALLBACK, MAIN_MODEL
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def limitations(
         *record,
         *_constant_level(samples),
         *_implausible_levels(daily, dam),
+        *_level_by_hand(daily, samples, dam),
         *_unknown_datum(samples),
         *_missing_level(samples, dam),
         *_missing_drivers(samples, dam),
@@ -201,6 +202,20 @@ def _implausible_levels(daily: pl.DataFrame, dam: Dam) -> list[str]:
     return [
         f"{days} outside the plausible range, or a number that means no value: such a level counts as missing, and is "
         "neither used nor scored."
+    ]
+
+
+def _level_by_hand(daily: pl.DataFrame, samples: Samples, dam: Dam) -> list[str]:
+    """Sentence on a level that was read by hand, from which the forecast starts."""
+    day = samples.dates[-1 - int(samples.level_age[-1])].item()
+    flags = daily.filter(pl.col("date") == day)[flag_of(dam.target_gauge.column)]
+    if MANUAL not in flags:
+        return []
+    gauge = dam.target_gauge
+    value = f"reading at {gauge.reading_at:%H:%M}" if gauge.reading_at is not None else f"{gauge.aggregate} of the day"
+    return [
+        f"The level of {day} was read by hand, because the gauge has no usable value of that day: it is one reading "
+        f"and stands for the {value}."
     ]
 
 

@@ -133,13 +133,19 @@ class ForecastResult(Result):
     @cached_property
     def recent_scores(self) -> pl.DataFrame:
         """`tables.RECENT_SCORES`: the last 365 days of the hindcast, and of issued forecasts if there are any."""
+        return self.scores_of_last(RECENT_DAYS)
+
+    def scores_of_last(self, days: int) -> pl.DataFrame:
+        """`recent_scores` of another number of days."""
         samples, until = self.verification.samples, self.issued.init_date
         levels = pl.DataFrame({"date": samples.dates, "level": samples.observed}).select(
             pl.col("date").cast(pl.Date), pl.col("level").fill_nan(None)
         )
-        days = RECENT_DAYS + max(self.dam.hindcast.leads)
-        sources = {"hindcast": self.verification.last_forecasts(days), "issued": self.recorded}
-        return pl.concat([recent_scores(table, levels, until, source=name) for name, table in sources.items()])
+        newest = self.verification.last_forecasts(days + max(self.dam.hindcast.leads))
+        sources = {"hindcast": newest, "issued": self.recorded}
+        return pl.concat(
+            [recent_scores(table, levels, until, source=name, days=days) for name, table in sources.items()]
+        )
 
     @cached_property
     def outlook(self) -> Outlook:

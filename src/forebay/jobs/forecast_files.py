@@ -9,6 +9,7 @@ import polars as pl
 
 from forebay.charts.report_tables import Report
 from forebay.files import write_all
+from forebay.forecasts.brief import brief_content
 from forebay.jobs.datasets import write_netcdf
 from forebay.jobs.stored_tables import write_parquet
 from forebay.log import log_fields
@@ -66,7 +67,9 @@ def write_forecast(
 
 
 def report_content(result: ForecastResult) -> Report:
-    """The tables of the report of a result."""
+    """The tables of the report of a result, with its brief."""
+    from forebay.jobs.brief import brief_of
+
     samples = result.verification.samples
     first = samples.dates[min(scored_from(samples, result.dam), len(samples.dates) - 1)].item()
     scored = pl.col("init_date").is_between(first, result.issued.init_date, closed="left")
@@ -86,4 +89,5 @@ def report_content(result: ForecastResult) -> Report:
         substitutions=result.substitutions,
         latencies=result.daily_tables.latencies,
         record_note=result.record_text,
+        brief=brief_content(brief_of(result)),
     )

@@ -12,6 +12,7 @@ import polars as pl
 
 from forebay.archive.fetch import FetchReport, FetchRequest, fetch_dam
 from forebay.charts.formats import format_count
+from forebay.dams.staff_gauge import staff_gauge
 from forebay.days.daily import daily_table
 from forebay.days.gauge_readings import gauge_readings
 from forebay.days.labels import gauge_labels
@@ -193,7 +194,7 @@ def daily(
     dam = as_dam(dam, settings)
     with log_fields({"dam": dam.id}), step("daily_table"):
         with open_store(archive, settings, create=False) as store:
-            readings = store.as_of(dam.gauges)
+            readings = store.as_of([*dam.gauges, staff_gauge(dam)])
         if readings.is_empty():
             raise DataError(f"the archive holds no reading of {dam.name}; fetch it first with `forebay fetch DAM`")
         table = daily_table(readings, dam)

@@ -1,4 +1,7 @@
-"""Head of the report, the answers of the first screen: level, forecast, trust, late data, and what was left out."""
+"""Head of the report, the answers of the first screen: level, forecast, trust, late data, and what was left out.
+
+Where the report has a brief (`forecasts.brief`), the head has its lake, inflow, similar days and recent scores too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.charts import brief_text
 from forebay.charts.formats import TargetFormat, format_value
 from forebay.charts.interval_coverage import AS_STATED, TOO_WIDE, UNKNOWN, regime_coverage, verdict
 from forebay.charts.scores import REGIME_TITLES
@@ -41,6 +45,7 @@ def build_head(report: Report) -> dict[str, object]:
         "late_count": int(status["is_late"].sum()),
         "flagged": status.filter(pl.col("flag") != "").to_dicts(),
         "left_out": forecast.limitations,
+        "brief": _brief(report),
         **_trust(report),
     }
     if reading is not None:
@@ -49,6 +54,26 @@ def build_head(report: Report) -> dict[str, object]:
         age = forecast.reference_time - reading.time - timedelta(seconds=dam.target_gauge.table_interval)
         values["reading_age_hours"] = max(0.0, age.total_seconds() / 3600)
     return values
+
+
+def _brief(report: Report) -> dict[str, object]:
+    """Rows and sentences of the brief; empty without one."""
+    content = report.brief
+    if content is None:
+        return {}
+    similar_headers, similar = brief_text.similar_rows(content)
+    return {
+        "dry": brief_text.dry_rows(content),
+        "dry_note": brief_text.dry_sentence(content),
+        "state_headers": brief_text.STATE_HEADERS,
+        "state": brief_text.state_rows(content),
+        "inflow": brief_text.inflow_lines(content),
+        "similar_headers": similar_headers,
+        "similar": similar if len(similar) > 1 else [],
+        "similar_note": brief_text.similar_note(content),
+        "recent_headers": brief_text.recent_headers(content),
+        "recent": brief_text.recent_rows(content),
+    }
 
 
 def _suspect_reason(report: Report, day: date) -> str | None:

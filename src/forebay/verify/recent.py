@@ -1,4 +1,4 @@
-"""How forecasts did in the last 365 days: their errors, and how often their intervals held."""
+"""How forecasts did in the last 365 days, or the last 7: their errors, and how often their intervals held."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import polars as pl
 from forebay.tables import DEFAULT_MODEL, RECENT_SCORES, summary_leads
 
 RECENT_DAYS = 365
+LAST_DAYS = 7
+"""Days of the last week, whose scores have their count beside them."""
 MIN_DAYS = 30
-"""Scores of fewer days are null."""
+"""Scores of fewer days of the last `RECENT_DAYS` are null."""
 
 
-def recent_scores(forecasts: pl.DataFrame, levels: pl.DataFrame, until: date, *, source: str) -> pl.DataFrame:
-    """`tables.RECENT_SCORES`: scores of the forecasts with a valid date in the last `RECENT_DAYS` days.
+def recent_scores(
+    forecasts: pl.DataFrame, levels: pl.DataFrame, until: date, *, source: str, days: int = RECENT_DAYS
+) -> pl.DataFrame:
+    """`tables.RECENT_SCORES`: scores of the forecasts with a valid date in the last `days` days.
 
     Parameters
     ----------
@@ -26,8 +30,10 @@ def recent_scores(forecasts: pl.DataFrame, levels: pl.DataFrame, until: date, *,
         Last day of the span.
     source
         "hindcast" or "issued".
+    days
+        Length of the span. In one of `MIN_DAYS` or fewer days, every day counts.
     """
-    first = until - timedelta(days=RECENT_DAYS - 1)
+    first = until - timedelta(days=days - 1)
     rows = forecasts.filter(
         pl.col("model") == DEFAULT_MODEL,
         pl.col("valid_date").is_between(first, until),
@@ -47,6 +53,6 @@ def recent_scores(forecasts: pl.DataFrame, levels: pl.DataFrame, until: date, *,
         coverage_80=pl.col("observed").is_between("q10", "q90").mean(),
         coverage_90=pl.col("observed").is_between("q5", "q95").mean(),
     )
-    is_enough = pl.col("n") >= MIN_DAYS
+    is_enough = pl.col("n") >= (MIN_DAYS if days > MIN_DAYS else 1)
     stated = scores.with_columns(pl.when(is_enough).then(n).alias(n) for n in ("mae", "coverage_80", "coverage_90"))
     return RECENT_SCORES.check(stated.with_columns(pl.lit(source).alias("source")).sort("lead_time"), unique=True)

@@ -1,0 +1,235 @@
+"""The brief: its numbers against the forecast they come from, its text against its JSON, and the report's head."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from forebay.charts.brief_text import LINES, WIDTH, brief_text
+from forebay.charts.formats import format_number
+from forebay.dams.curves import StorageCurve
+from forebay.forecasts.brief import brief_content
+from forebay.jobs.brief import BriefResult, brief_of
+from forebay.jobs.forecast import ForecastResult
+from forebay.jobs.forecast_content import forecast_content, outlook_content
+from forebay.jobs.forecast_files import report_content
+from forebay.jobs.scenario import scenarios_of
+from forebay.report.head import build_head
+from forebay.tables import DEFAULT_MODEL, flag_of
+from forebay.verify.recent import recent_scores
+from tests import synthetic
+from tests.command_line import forebay
+from tests.report_examples import template_text
+from tests.test_jobs_forecast import METRES, Job, in_metres, record, run_job
+
+__all__ = ["in_metres"]  # the fixture of the job
+CURVE = StorageCurve(level_unit="m", storage_unit="ML", points=((80.0, 0.0), (96.0, 1600.0), (110.0, 6000.0)))
+NUMBER = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?")
+
+
+@pytest.fixture(scope="module")
+def result(in_metres: Job) -> ForecastResult:
+    """A forecast of a dam with a storage curve."""
+    dam = in_metres[0].dam.model_copy(update={"storage_curves": (CURVE,)})
+    return replace(in_metres[0], dam=dam)
+
+
+@pytest.fixture(scope="module")
+def content(result: ForecastResult) -> dict[str, Any]:
+    return brief_content(brief_of(result))
+
+
+def numbers_of(value: object) -> Iterator[float]:
+    """Every number of a JSON value, also those in its texts and those that count its parts."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from numbers_of(part)
+    elif isinstance(value, list):
+        yield float(len(value))
+        for part in value:
+            yield from numbers_of(part)
+    elif isinstance(value, str):
+        yield from (float(text.replace(",", "").replace("−", "-")) for text in NUMBER.findall(value))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield float(value)
+
+
+def is_in(text: str, numbers: list[float]) -> bool:
+    """Whether a printed number is one of `numbers`, or 100 times one, to its decimals."""
+    value = float(text.replace(",", "").replace("−", "-").replace("+", ""))
+    decimals = len(text.partition(".")[2])
+    half = 0.5 * 10**-decimals + 1e-9
+    return any(abs(abs(value) - abs(scale * number)) <= half for number in numbers for scale in (1, 100))
+
+
+def test_every_number_of_the_text_is_in_the_json(content: dict[str, Any]) -> None:
+    parsed = json.loads(json.dumps(content, allow_nan=False))
+    text = brief_text(content)
+    assert brief_text(parsed) == text, "the text depends on nothing else"
+    numbers = list(numbers_of(parsed))
+    inside = [float(round(row["coverage_90"] * row["n"])) for row in parsed["recent"] if row["mae"] is not None]
+    printed = NUMBER.findall(text)
+    words = {"80", "90", "7", "1", "3", "30", "0", "100"}  # of titles: intervals, spans of days
+    missing = [number for number in printed if number not in words and not is_in(number, numbers + inside)]
+    assert missing == [] and len(printed) > 100
+
+
+def test_a_page_is_one_page(content: dict[str, Any]) -> None:
+    for change in (
+        {},
+        {"lacks": ["A long sentence on what is missing, which says it in many words. " * 3] * 30},
+        {"gauges": [{**content["gauges"][0], "gauge": f"Gauge {k} " + "x" * 90, "is_late": True, "age_days": k,
+                     "flag": "spike on 2020-01-01 " * 9} for k in range(40)], "late_gauges": 40},
+        {"thresholds": content["thresholds"] * 9, "title": "A name of a dam " * 12},
+    ):  # fmt: skip
+        lines = brief_text({**content, **change}).splitlines()
+        assert len(lines) <= LINES and max(map(len, lines)) <= WIDTH, change.keys()
+
+
+def test_notes_that_do_not_fit_are_counted(content: dict[str, Any]) -> None:
+    lines = brief_text({**content, "lacks": [f"Sentence {k}." for k in range(60)]}).splitlines()
+    listed = sum(line.startswith("· Sentence") for line in lines)
+    assert lines[-1] == f"  and {60 - listed} notes more: forebay forecast" and len(lines) == LINES
+
+
+def test_the_forecast_is_that_of_the_forecast_and_the_outlook(result: ForecastResult, content: dict[str, Any]) -> None:
+    whole = forecast_content(result, [])
+    rows = [row for row in whole["forecast"] if row["model"] == DEFAULT_MODEL]  # type: ignore[attr-defined]
+    for own in content["forecast"]:
+        for name, column in (("level", "level"), ("storage", "storage"), ("percent", "storage_percent")):
+            for end, quantile in (("low", 0.05), ("median", 0.5), ("high", 0.95)):
+                (value,) = [row[column] for row in rows
+                            if row["lead_time"] == own["lead_time"] and row["quantile"] == quantile]  # fmt: skip
+                assert own[f"{name}_{end}"] == value
+        assert own["storage_median"] is not None
+    chances = outlook_content(result, [])["probabilities"]
+    for row in content["thresholds"]:
+        for cell in row["by"]:
+            (value,) = [chance["probability"] for chance in chances  # type: ignore[attr-defined]
+                        if chance["threshold"] == row["threshold"] and chance["direction"] == row["direction"]
+                        and chance["kind"] == "by" and chance["lead_time"] == cell["lead_time"]]  # fmt: skip
+            assert cell["probability"] == value
+    assert {row["threshold"] for row in content["thresholds"]} >= {"full_supply"}
+
+
+def test_the_path_without_rain_is_that_of_the_scenario(result: ForecastResult, content: dict[str, Any]) -> None:
+    model = scenarios_of(result.dam, result.daily_tables)
+    answer = model.answer(model.presets(["none"])).levels.filter(pl.col("wetness") == "current")
+    for row in content["forecast"]:
+        levels = dict(answer.filter(pl.col("lead_time") == row["lead_time"]).select("quantile", "level").iter_rows())
+        assert (row["dry_low"], row["dry_median"], row["dry_high"]) == (levels[0.05], levels[0.5], levels[0.95])
+    assert content["without_rain_note"] == ""
+
+
+def test_the_state_of_the_lake(result: ForecastResult, content: dict[str, Any]) -> None:
+    levels = dict(result.daily_tables.newest.select("date", "reservoir_level").iter_rows())
+    today = result.issued.init_date
+    rows = {row["quantity"]: row for row in content["lake"]}
+    assert list(rows) == ["reservoir_level", "storage", "storage_percent", "airspace"]
+    for name, values in (
+        ("reservoir_level", lambda level: level),
+        ("storage", CURVE.storage_at),
+        ("storage_percent", lambda level: 100 * CURVE.storage_at(level) / 1600.0),
+        ("airspace", lambda level: 1600.0 - CURVE.storage_at(level)),
+    ):
+        assert rows[name]["value"] == pytest.approx(values(levels[today]))
+        for days in (1, 7, 30):
+            before = values(levels[today - timedelta(days=days)])
+            assert rows[name][f"change_{days}d"] == pytest.approx(rows[name]["value"] - before)
+
+
+def test_the_last_week_and_the_last_year(result: ForecastResult, content: dict[str, Any]) -> None:
+    spans = {row["days"] for row in content["recent"]}
+    assert spans == {7, 365}
+    last = result.issued.init_date
+    week = [row for row in content["recent"] if row["days"] == 7 and row["source"] == "hindcast"]
+    hindcast = result.verification.forecasts.filter(pl.col("model") == DEFAULT_MODEL, pl.col("quantile") == 0.5)
+    samples = result.verification.samples
+    observed = dict(zip(pl.Series(samples.dates).cast(pl.Date), samples.observed.tolist(), strict=True))
+    for row in week:
+        errors = [abs(level - observed[day]) for day, level in hindcast.filter(
+            pl.col("lead_time") == row["lead_time"], pl.col("valid_date") > last - timedelta(days=7),
+            pl.col("valid_date") <= last).select("valid_date", "level").iter_rows()]  # fmt: skip
+        known = [error for error in errors if not math.isnan(error)]
+        assert row["n"] == len(known) == 7 and row["mae"] == pytest.approx(sum(known) / 7)
+    yearly = [{**row, "days": 365} for row in forecast_content(result, [])["last_365_days"]]  # type: ignore[attr-defined]
+    assert [row["mae"] for row in yearly] == [row["mae"] for row in content["recent"] if row["days"] == 365]
+
+
+def test_a_short_span_scores_every_day() -> None:
+    empty = recent_scores(synthetic_forecasts(), pl.DataFrame({"date": [LAST], "level": [1.0]}), LAST,
+                          source="issued", days=7)  # fmt: skip
+    assert empty["n"].to_list() == [1] and empty["mae"].to_list() == [0.5]
+
+
+LAST = date(2021, 6, 30)
+
+
+def synthetic_forecasts() -> pl.DataFrame:
+    """One forecast of 1.5 for `LAST`, by the median alone."""
+    dam = synthetic.dam()
+    frame = pl.DataFrame({"date": [LAST - timedelta(days=1)], dam.target_gauge.column: [1.5]})
+    table = synthetic.forecasts(dam, frame, [LAST - timedelta(days=1)])
+    return table.filter(pl.col("lead_time") == 1).with_columns(
+        level=pl.when(pl.col("quantile") == 0.5).then(1.5).otherwise(pl.col("level"))
+    )
+
+
+def test_the_head_of_the_report_has_the_same_numbers(result: ForecastResult, content: dict[str, Any]) -> None:
+    report = report_content(result)
+    assert report.brief == content
+    text = template_text("head.html", report, build_head(report))
+    for row in content["similar"]["days"]:
+        then = " ".join(format_number(row[f"then_{lead}d"], 3, signed=True) for lead in (1, 3, 7))
+        assert row["date"] in text and then in text
+    assert "When was it like this before, and what followed?" in text
+    for row in content["forecast"]:
+        assert f"{row['valid_date']} {format_number(row['dry_median'], 3)}" in text
+    assert "Closure error: the balance cannot be closed" in text and "last 7 days, hindcast" in text
+    without = replace(report, brief=None)
+    assert "what flows in?" not in template_text("head.html", without, build_head(without))
+
+
+def test_what_is_late_and_since_when(result: ForecastResult) -> None:
+    gauge = result.dam.gauges[1].column
+    newest = result.daily_tables.newest
+    known = pl.col("date") < result.issued.init_date - timedelta(days=4)
+    flag = flag_of(gauge)
+    absent = pl.when(known).then(flag).otherwise(pl.lit("absent")).alias(flag)
+    late = newest.with_columns(pl.when(known).then(gauge).alias(gauge), absent)
+    brief = brief_of(replace(result, daily_tables=replace(result.daily_tables, newest=late)))
+    text = brief_text(brief_content(brief))
+    since = result.issued.init_date - timedelta(days=4)
+    assert f"LATE OR MISSING: 1 of 2 gauges\n  since {since} (5 days old): Rainfall" in text
+
+
+def test_a_dam_without_rain_or_curve_says_why(tmp_path: Path) -> None:
+    dam = METRES.model_copy(update={"gauges": METRES.gauges[:1]})
+    levels = record().select("dam", "date", "^reservoir_level.*$")
+    result, _ = run_job(synthetic.write_dam(dam, levels, tmp_path), tmp_path)
+    text = BriefResult(result, brief_of(result)).text()
+    assert "Without further rain: not computed. Small Dam has no rain gauge" in text
+    assert "Not computed: the dam file has no storage curve." in text
+    assert "Storage and % are unknown: the dam file has no storage curve." in text
+    assert "rain of 1 day" not in text and "No gauge of rain or flow" in text
+
+
+def test_the_command_prints_the_page_and_its_json(tmp_path: Path) -> None:
+    path = synthetic.write_dam(METRES, record(), tmp_path)
+    url = f"sqlite:///{tmp_path}/a.db"
+    assert forebay("fetch", path, "--archive", url).code == 0
+    page, machine = forebay("brief", path, "--archive", url), forebay("brief", path, "--archive", url, "--json")
+    assert (page.code, page.err, machine.code) == (0, "", 0)
+    lines, own = page.out.splitlines(), brief_text(machine.json).splitlines()
+    assert lines[1:] == own[1:] and lines[0].startswith("Small Dam (SIMULATED): brief of ")
+    assert forebay("brief", path, "--archive", url, "--init", "2018-06-01").out.splitlines()[2].startswith("PAST DAY")
+    assert forebay("record", "list", path, "--archive", url, "--json").json, "the forecast of a brief is recorded"
