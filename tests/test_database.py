@@ -126,7 +126,7 @@ def test_an_archive_of_a_newer_forebay_is_refused(url: str, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(database, "SCHEMA_VERSION", 7)
         open_archive(url).close()
-    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 5; use the forebay that wrote it"):
+    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 6; use the forebay that wrote it"):
         open_archive(url)
 
 

@@ -313,6 +313,49 @@ RECORDS = Table(
 )
 """Issued forecasts as they are stored: a chain per dam."""
 
+ALERTS = Table(
+    "alerts",
+    {
+        "dam": pl.String(),
+        "rule": pl.String(),
+        "number": pl.Int64(),  # 1, 2, … per dam and rule
+        "state": pl.String(),  # clear, raised
+        "since": INSTANT,  # decision from which on it has this state
+        "unknown_since": INSTANT,  # first decision without a current forecast; null if the last one had one
+        "decided_at": INSTANT,  # by the clock of the archive
+        "record": pl.String(),  # id of the forecast record; null if no forecast could be made
+        "sequence": pl.Int64(),  # number of that record
+        "init_date": pl.Date(),
+        "probability": pl.Float64(),  # of the event; null for a rule on data, or if it is unknown
+        "age_days": pl.Int64(),  # of the level, or of the oldest gauge of a rule on data; null if there is none
+        "streak": pl.Int64(),  # consecutive init dates that fulfil the rule
+        "change": pl.Int64(),  # number of changes of the state so far; 0: it was always clear
+        "is_change": pl.Boolean(),  # whether this decision changed the state: its text is a message
+        "severity": pl.String(),
+        "title": pl.String(),
+        "text": pl.String(),
+        "rule_content": pl.String(),  # the rule as JSON
+        "time_zone": pl.String(),  # of the dam
+    },
+    ("dam", "rule", "number"),
+)
+"""Every decision of an alert rule: one per forecast record and rule."""
+
+ALERT_DELIVERIES = Table(
+    "alert deliveries",
+    {
+        "dam": pl.String(),
+        "rule": pl.String(),
+        "change": pl.Int64(),  # the change of the state that the message is about
+        "sink": pl.String(),  # name of a sink, which has nothing of its URL but the scheme
+        "claimed_at": INSTANT,  # just before the message was sent
+        "outcome": pl.String(),  # delivered, failed; null: not confirmed, as after a kill
+        "delivered_at": INSTANT,  # when the outcome was known
+    },
+    ("dam", "rule", "change", "sink"),
+)
+"""Messages that were sent, or were about to be: none is sent twice."""
+
 SCORES = Table(
     "scores",
     {

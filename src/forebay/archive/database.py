@@ -11,6 +11,7 @@ between the two databases.
 `weather_…`             runs of weather models (`weather_tables`)
 `gauge_fetch`           days of each successful fetch (`fetch_log`)
 `forecast_record`       issued forecasts (`record_tables`)
+`alert_…`               decisions of alert rules, and messages sent (`alert_tables`)
 ======================  =====================================================================================
 """
 
@@ -23,14 +24,14 @@ from dataclasses import asdict
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, read_only, record_tables, upgrade, urls, weather_tables
+from forebay.archive import alert_tables, engines, fetch_log, read_only, record_tables, upgrade, urls, weather_tables
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -148,6 +149,11 @@ class Database:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
                     upgrade.add_records(connection, _version)
+                self._version = upgrade.WITHOUT_ALERTS
+            if self._version == upgrade.WITHOUT_ALERTS:
+                with self.transaction() as connection:
+                    self._lease.confirm(connection)
+                    upgrade.add_alerts(connection, _version)
                 self._version = SCHEMA_VERSION
             yield
 
@@ -160,6 +166,11 @@ class Database:
     def has_records(self) -> bool:
         """Whether the archive has the tables of fetches and of forecast records."""
         return self._version > upgrade.WITHOUT_RECORDS
+
+    @property
+    def has_alerts(self) -> bool:
+        """Whether the archive has the tables of alerts."""
+        return self._version > upgrade.WITHOUT_ALERTS
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -257,6 +268,7 @@ class Database:
         weather_tables.clear(connection)
         fetch_log.clear(connection)
         record_tables.clear(connection)
+        alert_tables.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
@@ -295,6 +307,8 @@ class Database:
         counts |= weather_tables.faults(connection, now) if self.has_weather else {}
         if self.has_records:
             counts |= fetch_log.faults(connection, _series, now) | record_tables.faults(connection)
+        if self.has_alerts:
+            counts |= alert_tables.faults(connection)
         return counts
 
     def now(self, connection: sa.Connection) -> int:
@@ -341,6 +355,7 @@ class Database:
                     weather_tables.METADATA.create_all(connection)
                     fetch_log.METADATA.create_all(connection)
                     record_tables.METADATA.create_all(connection)
+                    alert_tables.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive import fetch_log
+from forebay.archive.alerts import AlertArchive
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.records import RecordArchive
@@ -115,6 +116,11 @@ class Archive:
     def records(self) -> RecordArchive:
         """The forecast records."""
         return RecordArchive(self._database)
+
+    @property
+    def alerts(self) -> AlertArchive:
+        """Decisions of alert rules, and messages that were sent."""
+        return AlertArchive(self._database)
 
     def __repr__(self) -> str:
         return f"<Archive: {self._database.where}>"

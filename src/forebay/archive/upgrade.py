@@ -7,7 +7,7 @@ Schema 2 had no table `lease`. Reading needs none, so the first write adds it. B
 archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
 
 Schema 3 had no tables of weather forecasts, and schema 4 none of fetches and of forecast records. Reading gives none,
-and the first write adds the tables, under the lease.
+and the first write adds the tables, under the lease. So it is with schema 5, which had no tables of alerts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, record_tables, weather_tables
+from forebay.archive import alert_tables, engines, fetch_log, record_tables, weather_tables
 from forebay.archive.backup_file import staged_file
 from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
@@ -35,7 +35,10 @@ WITHOUT_WEATHER = 3
 WITHOUT_RECORDS = 4
 """The schema version that records no fetches and no forecasts; it must be upgraded before anything is written."""
 
-READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS)
+WITHOUT_ALERTS = 5
+"""The schema version that has no alerts; it must be upgraded before anything is written."""
+
+READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS, WITHOUT_ALERTS)
 """Older schema versions that can be read as they are."""
 
 
@@ -85,6 +88,13 @@ def add_records(connection: sa.Connection, version: sa.Table) -> None:
         fetch_log.METADATA.create_all(connection)
         record_tables.METADATA.create_all(connection)
         connection.execute(sa.update(version).values(version=WITHOUT_RECORDS + 1))
+
+
+def add_alerts(connection: sa.Connection, version: sa.Table) -> None:
+    """Upgrade an archive of schema version 5 under its lease. Its tables stay as they are."""
+    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_ALERTS:
+        alert_tables.METADATA.create_all(connection)
+        connection.execute(sa.update(version).values(version=WITHOUT_ALERTS + 1))
 
 
 def _back_up(engine: sa.Engine, file: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 
 from forebay import __version__
+from forebay.cli.alerts import alert_commands
 from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
 from forebay.cli.curve import curve
@@ -48,6 +49,7 @@ COMMANDS = (
     run,
     refresh,
     outlook,
+    alert_commands,
     record_commands,
     replay,
     score_record,
