@@ -356,6 +356,32 @@ ALERT_DELIVERIES = Table(
 )
 """Messages that were sent, or were about to be: none is sent twice."""
 
+ALERT_SCORES = Table(
+    "alert scores",
+    {
+        "dam": pl.String(),
+        "rule": pl.String(),
+        "forecasts": pl.String(),  # hindcast, or issued
+        "probability": pl.Float64(),  # from which on the alert is raised
+        "clear_probability": pl.Float64(),  # below which it ends
+        "lead_time": pl.Int32(),  # days before the first day of an event at which the alert must be raised
+        "n": pl.Int64(),  # scored init dates
+        "events": pl.Int64(),  # hits and misses; spells beyond the threshold more than 10 days apart
+        "hits": pl.Int64(),
+        "misses": pl.Int64(),
+        "alarms": pl.Int64(),  # times that the alert was raised, with a known outcome
+        "false_alarms": pl.Int64(),  # of them, those without any day of an event until it ended and `within_days` more
+        "csi": pl.Float64(),  # hits / (hits + misses + false alarms)
+        "false_alarms_per_year": pl.Float64(),
+        "lead_days": pl.Float64(),  # median time from the raised alert to the event, of the hits
+        "raised_share": pl.Float64(),  # share of the scored init dates at which the alert is raised
+        "left_out_events": pl.Int64(),  # their first day is unknown: no level on the day before
+        "left_out_alarms": pl.Int64(),  # their outcome is unknown: a level is missing, or is not observed yet
+    },
+    ("dam", "rule", "forecasts", "probability", "lead_time"),
+)
+"""Hits, misses and false alarms of an alert rule; an event counts once."""
+
 SCORES = Table(
     "scores",
     {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -21,6 +22,8 @@ from forebay.files import check_writable
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from forebay.jobs.alert_trial import AlertTrial
 
 LISTED_CHANGES = 40
 """Newest changes that a terminal lists; --json has all decisions."""
@@ -94,6 +97,116 @@ def message_rows(decisions: pl.DataFrame, deliveries: pl.DataFrame) -> list[dict
         | {"outcome": None if row["sink"] is None else row["outcome"] or "unconfirmed", "at": row["delivered_at"]}
         for row in rows.iter_rows(named=True)
     ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TrialOptions:
+    """A rule that no file has, in place of those of the dam."""
+
+    threshold: Annotated[str | None, Parameter(help="Threshold: full_supply, or a name in the dam file.")] = None
+    direction: Annotated[Literal["above", "below"], Parameter(help="At or above the threshold, or below it.")] = "above"
+    within: Annotated[int, Parameter(help="Days ahead that the alert is about.")] = 2
+    probability: Annotated[float, Parameter(help="Probability from which on the alert is raised.")] = 0.5
+
+
+DAMS_RULES = TrialOptions()
+
+
+@alert_commands.command(name="test")
+def try_rules(
+    dam_name: DamName,
+    /,
+    *,
+    rule: TrialOptions = DAMS_RULES,
+    archive: ArchiveUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each rule would have sent over the record, and how often it would have been right; sends nothing.
+
+    The table of other probabilities helps to choose one.
+
+    Example: forebay alerts test warragamba --threshold full_supply --within 2
+    """
+    from forebay.cli import terminal
+    from forebay.jobs import alert_trial as job
+    from forebay.models.tree_library import load_lightgbm_alone
+
+    settings, _ = settings_in_force()
+    dam = dam_named(dam_name, settings)
+    job.require_threshold(dam)
+    rules = (
+        ()
+        if rule.threshold is None
+        else (job.trial_rule(dam, rule.threshold, rule.direction, rule.within, rule.probability),)
+    )
+    load_lightgbm_alone()
+    with terminal.progress() as progress:
+        result = job.try_alerts(
+            dam_name, rules=rules, archive=archive or settings.archive, settings=settings, progress=progress
+        )
+    content = {
+        "dam": dam.id,
+        "simulated": dam.simulated,
+        "unit": dam.target.unit,
+        "rules": [rule.model_dump(mode="json") for rule in result.rules],
+        "scores": result.scores.to_dicts(),
+        "choices": result.choices.to_dicts(),
+        "changes": result.changes.to_dicts(),
+        "notes": result.notes,
+    }
+    print_result(content, as_json, lambda: print_trial(result))
+
+
+def print_trial(result: AlertTrial) -> None:
+    """Print, for each rule, its messages, its scores, and those of other probabilities."""
+    from forebay.cli import terminal
+    from forebay.jobs.alert_text import event_text
+
+    for rule in result.rules:
+        name = f"{result.dam.title}, rule {rule.id}"
+        changes = result.changes.filter(rule=rule.id).drop("rule").to_dicts()
+        if rule.kind == "data":
+            terminal.line(f"{name}: {len(changes)} messages on missing data of the target")
+            continue
+        title = f"{name}: {event_text(rule)}"
+        if changes:
+            terminal.table(f"{title}; the newest messages of {len(changes)}", changes[-LISTED_CHANGES:])
+        scores = score_rows(result.scores.filter(rule=rule.id))
+        if scores:
+            terminal.table(f"{title}, raised from {100 * rule.limits[0]:g}% on", scores)
+        terminal.table(f"{title}: other probabilities, hindcast", choice_rows(result.choices.filter(rule=rule.id)))
+    for note in result.notes:
+        terminal.line(f"  · {note}")
+
+
+def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
+    """A row per lead time and source of the forecasts of `tables.ALERT_SCORES`, with short headings."""
+    return [
+        {
+            "forecasts": row["forecasts"], "days": row["n"], "lead": f"{row['lead_time']} d", "events": row["events"],
+            "hits": row["hits"], "misses": row["misses"], "false alarms": row["false_alarms"],
+            "a year": row["false_alarms_per_year"], "CSI": row["csi"], "lead time, days": row["lead_days"],
+            "raised, % of days": None if row["raised_share"] is None else 100 * row["raised_share"],
+        }
+        for row in scores.iter_rows(named=True)
+    ]  # fmt: skip
+
+
+def choice_rows(choices: pl.DataFrame) -> list[dict[str, object]]:
+    """A row per probability of `tables.ALERT_SCORES`: hits at each lead time, false alarms, lead time."""
+    rows = []
+    for _, group in choices.group_by("probability", maintain_order=True):
+        first, leads = group.row(0, named=True), group.to_dicts()
+        start, end = (f"{100 * first[name]:g}%" for name in ("probability", "clear_probability"))
+        rows.append(
+            {"raised from": start, "ended below": end}
+            | {f"hits {row['lead_time']} d": f"{row['hits']} of {row['events']}" for row in leads}
+            | {f"CSI {row['lead_time']} d": row["csi"] for row in leads}
+            | {"false alarms": first["false_alarms"], "a year": first["false_alarms_per_year"]}
+            | {"lead time, days": first["lead_days"], "raised, % of days": 100 * first["raised_share"]}
+        )
+    return rows
 
 
 @alert_commands.command

@@ -127,7 +127,6 @@ def _info(row: Mapping[str, Any], dam: Dam, *, ended: bool) -> Xml.Element:  # A
         "language": "en",
         "category": "Infra" if is_data or rule.direction == "below" else "Met",
         "event": "Missing gauge data" if is_data else "Reservoir level forecast",
-        "responseType": "AllClear" if ended else "Monitor",
         "urgency": "Past" if ended else "Future" if not is_data else "Unknown",
         "severity": row["severity"],
         "certainty": "Observed" if is_data else certainty(row["probability"]),

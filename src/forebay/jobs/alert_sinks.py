@@ -9,6 +9,7 @@ import socket
 import stat
 import threading
 import urllib.request
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,9 @@ def _plugin(url: str, settings: Settings) -> Any:  # Any: apprise has no types
     silence_libraries()  # importing it enables its logger
     asset = apprise.AppriseAsset(async_mode=False, secure_logging=True, app_id="forebay")
     try:
-        plugin = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the modules that apprise imports now
+            plugin = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     except Exception:  # its text may contain the URL
         return None
     if plugin is not None:
