@@ -74,18 +74,19 @@ def titles(received: Sequence[Received]) -> Counter[str]:
     return Counter(json.loads(request.body)["title"] for request in received)
 
 
-def decide(
-    alerts: AlertArchive, values: Sequence[float | None], *, rule: AlertRule = RULE, first: int = 1, dam: str = "lake"
-) -> pl.DataFrame:
-    """The decisions of a rule on successive days; the title of each has the rule and the number of the change."""
+def decide(  # noqa: PLR0913  # of a forecast
+    alerts: AlertArchive, values: Sequence[float | None], *, rule: AlertRule = RULE, first: int = 1, dam: str = "lake",
+    day: date | None = None,
+) -> pl.DataFrame:  # fmt: skip
+    """The decisions of a rule on successive days (or on one day); titles have the rule, the change and the state."""
     parts = []
     for number, value in enumerate(values, start=first):
-        day = FIRST_DAY + timedelta(days=number)
-        evidence = Evidence(value, f"{dam}-{number}", number, day, 0)
+        init_date = day or FIRST_DAY + timedelta(days=number)
+        evidence = Evidence(value, f"{dam}-{number}", number, init_date, 0)
 
         def make(last: pl.DataFrame, other_day: pl.DataFrame, now: Any, evidence: Evidence = evidence) -> pl.DataFrame:
             decision = next_decision(rule, evidence, last, other_day, dam=dam, time_zone="+10:00", now=now)
             return decision_row(decision, f"{rule.id} {decision['change']} {decision['state']}", "text")
 
-        parts.append(alerts.decide(dam, rule.id, sequence=number, init_date=day, decide=make))
+        parts.append(alerts.decide(dam, rule.id, sequence=number, init_date=init_date, decide=make))
     return pl.concat(parts)

@@ -2,14 +2,15 @@
 
 An event is a spell of days with a level beyond the threshold; days beyond it that are at most 10 days apart are one
 event. It is a hit at a lead time of k days if the alert was raised by the forecast of k days before its first day. An
-alert is a false alarm if no day is beyond the threshold from its init date until `within_days` after its last one. So
-several alerts about one event are no false alarms, and the event is one hit.
+alert is a false alarm if no day of an event lies between its init date and `within_days` after its last one. So several
+alerts about one event are no false alarms, and the event is one hit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +72,20 @@ def event_starts(beyond: Array) -> NDArray[np.intp]:
     return days[np.diff(days, prepend=-EVENT_GAP - 1) > EVENT_GAP]
 
 
+def event_days(beyond: Array) -> NDArray[np.bool_]:
+    """Whether each day belongs to an event: from its first day to its last one, with the pauses between.
+
+    >>> event_days(np.array([0, 1, 0, 1, 0.0]))
+    array([False,  True,  True,  True, False])
+    """
+    inside: NDArray[np.bool_] = np.asarray(beyond == 1)
+    days = np.flatnonzero(inside)
+    for first, second in pairwise(days.tolist()):
+        if second - first <= EVENT_GAP:
+            inside[first:second] = True
+    return inside
+
+
 def spells(raised: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First and last day of each spell in which the alert is raised.
 
@@ -111,10 +126,10 @@ def score_alert(alert: AlertDays, lead: int) -> dict[str, object]:
 def outcome_of(alert: AlertDays, first: int, last: int) -> bool | None:
     """Whether an event came while an alert was raised or within the days that it was about; None if that is unknown."""
     until = last + alert.within_days
-    window = alert.beyond[first : until + 1]
-    if (window == 1).any():
+    if event_days(alert.beyond)[first : until + 1].any():
         return True
-    return None if np.isnan(window).any() or until >= len(alert.beyond) else False
+    is_unknown = np.isnan(alert.beyond[first : until + 1]).any() or until >= len(alert.beyond)
+    return None if is_unknown else False
 
 
 def score_at_leads(alert: AlertDays, leads: Sequence[int] = LEADS) -> list[dict[str, object]]:
