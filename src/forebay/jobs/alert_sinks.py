@@ -107,10 +107,10 @@ def alert_sinks(settings: Settings) -> list[Sink]:
 def _urls_in(path: Path) -> list[str]:
     """URLs of a file, one a line; lines that start with # are comments."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{path} is no file; give one with a URL of apprise in each line")
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigError(f"{path} is no file; give one with a URL of apprise in each line")
             if status.st_mode & 0o077:
                 raise ConfigError(
                     f"{path} has mode {stat.S_IMODE(status.st_mode):04o}, so others may read its URLs and their "
@@ -155,9 +155,7 @@ def _address(plugin: Any) -> tuple[str | None, int]:  # Any: apprise has no type
 
 def silence_libraries() -> None:
     """Let apprise and the libraries below it write no log, from now on: a delivery may outlast the wait for it."""
-    logging.getLogger("apprise").disabled = True
     for name in _LOGGERS:
         logger = logging.getLogger(name)
-        if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-            logger.addHandler(logging.NullHandler())  # else Python itself prints warnings
+        logger.setLevel(logging.CRITICAL + 1)  # of its children, too
         logger.propagate = False
