@@ -32,6 +32,7 @@ class Mailbox:
     port: int
     subjects: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    html: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -46,8 +47,9 @@ class _Handler:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # Any: aiosmtpd's
         mail = message_from_bytes(envelope.content)
         self.mailbox.subjects.append(str(make_header(decode_header(str(mail["Subject"])))).replace("\n", ""))
-        part = next(part for part in mail.walk() if part.get_content_type() == "text/plain")
-        self.mailbox.texts.append(part.get_payload(decode=True).decode())
+        for kind, texts in (("text/plain", self.mailbox.texts), ("text/html", self.mailbox.html)):
+            parts = (part for part in mail.walk() if part.get_content_type() == kind)
+            texts += [part.get_payload(decode=True).decode() for part in parts]
         return "250 OK"
 
 

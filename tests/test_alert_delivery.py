@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
 import random
 import signal
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay.archive import upkeep
 from forebay.archive.alerts import Message
 from forebay.archive.store import open_archive
 from forebay.dams.alert_rules import AlertRule
@@ -29,6 +32,8 @@ from tests.command_line import forebay
 from tests.loopback import Reply, loopback_server
 
 OK = Reply(b"{}")
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.alert_sinks", "forebay.archive.database"])
 SENDER = """
 import os, signal, sys
 from forebay.archive.alerts import AlertArchive
@@ -128,6 +133,21 @@ def test_a_change_reaches_the_mailbox_and_the_service_once_each(url: str) -> Non
     assert rows["delivered_at"].is_not_null().all()
 
 
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_a_text_keeps_its_characters_in_mails_and_services(form: str) -> None:
+    """A mail has "< 1%" as it is, and as HTML it is no tag."""
+    text = "Full supply: < 1% likely & level −3.5 m <b>"
+    with mail_server() as mailbox, loopback_server(lambda _: OK) as (service, received):
+        for sink in sinks_of(f"{mailbox.url}&format={form}", hook(service)):
+            assert sink.send("Damm Föhr: 5 < 6", text, "Minor")
+        assert [content.strip() for content in mailbox.texts] == [text]
+        assert len(mailbox.html) == (form == "html")
+        assert mailbox.subjects == ["Damm Föhr: 5 < 6"]
+        assert json.loads(received[0].body)["message"] == text
+        pages = [page.replace("&nbsp;", " ") for page in mailbox.html]
+        assert all("&lt; 1% likely &amp; level −3.5" in page and "<b>" not in page for page in pages)
+
+
 def test_only_the_newest_state_is_sent_and_only_if_the_sink_does_not_know_it(url: str) -> None:
     """A sink that could not be reached while an alert was raised and ended gets nothing; then the next one."""
     with loopback_server(lambda _: OK) as (service, received), open_archive(url) as archive:
@@ -196,8 +216,6 @@ def test_quiet_hours_hold_a_message_until_they_end(url: str, monkeypatch: pytest
 
 
 def test_a_copy_of_the_archive_sends_nothing_again(url: str, tmp_path: Path) -> None:
-    from forebay.archive import upkeep
-
     with loopback_server(lambda _: OK) as (service, received):
         sinks = sinks_of(hook(service))
         with open_archive(url) as archive:
@@ -237,6 +255,28 @@ def test_a_killed_process_leaves_each_message_sent_at_most_once(url: str, point:
             assert len(received) + len(mailbox.subjects) == expected
             is_lost = point in ("after claim", "before send", "after send", "before confirm")
             assert undelivered(archive.alerts).height == is_lost
+
+
+def test_two_processes_decide_on_each_record_once(url: str) -> None:
+    """Both decide on all records: whichever comes first, and in whatever order."""
+    with open_archive(url) as archive:
+        values = [0.9 if number % 3 else 0.1 for number in range(30)]
+        workers = [PROCESSES.Process(target=decide_in_process, args=(url, values)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+        assert [worker.exitcode for worker in workers] == [0, 0]
+        rows, now = archive.alerts.decisions(), archive.alerts.now()
+    assert rows["record"].n_unique() == rows.height == 30
+    assert rows["sequence"].is_sorted()
+    assert [state == "raised" for state in rows["state"]] == [value > 0.5 for value in values]
+    assert not upkeep.check(url, now).fault_summary
+
+
+def decide_in_process(url: str, values: list[float]) -> None:
+    with open_archive(url) as archive:
+        decide(archive.alerts, values)
 
 
 def test_two_processes_send_each_message_once(url: str) -> None:

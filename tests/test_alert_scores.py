@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,11 +14,14 @@ from hypothesis import strategies as st
 
 from forebay.dams.alert_rules import AlertRule
 from forebay.forecasts.alerts import raised_days
+from forebay.forecasts.record import Content
+from forebay.jobs.alert_trial import of_issued
 from forebay.verify.alert_scores import AlertDays, score_alert
 from tests import synthetic
 from tests.command_line import forebay
 
 NAN = np.nan
+LAKE = synthetic.small_dam(full_supply=96.0, hindcast={"leads": (1, 2)})
 
 
 def alert(raised: str, beyond: str, within_days: int = 2, scored: str | None = None) -> AlertDays:
@@ -115,6 +119,50 @@ def test_scores_equal_a_count_day_by_day(days: list[tuple[float, float]], within
     assert row["false_alarms"] == false
     total = hits + misses + false
     assert row["csi"] == (hits / total if total else None)
+
+
+def record(number: int, probability: float | None, *, day: date, level_age: int = 0, late_days: int = 0) -> Content:
+    """What `alerts test` reads of a record."""
+    init = datetime(day.year, day.month, day.day, 14, tzinfo=UTC)
+    names = ("threshold", "direction", "kind", "lead_time", "probability")
+    rows = [("full_supply", "above", "by", 1, 0.99), ("full_supply", "below", "by", 2, 0.99),
+            ("full_supply", "above", "on", 2, 0.99), ("full_supply", "above", "by", 2, probability)]  # fmt: skip
+    columns = zip(*(row for row in rows if row[-1] is not None), strict=True)
+    return {
+        "init_date": day.isoformat(),
+        "init_time": f"{init:%Y-%m-%dT%H:%M:%S.%fZ}",
+        "issue_time": f"{init + timedelta(days=late_days, hours=8):%Y-%m-%dT%H:%M:%S.%fZ}",
+        "dam_file": {"target": LAKE.target.model_dump()},
+        "forecast": {"level_date": [(day - timedelta(days=level_age)).isoformat()]},
+        "probabilities": dict(zip(names, map(list, columns), strict=True)),
+        "id": number,
+    }
+
+
+def test_issued_forecasts_are_those_of_the_records(tmp_path: Path) -> None:
+    """A stale forecast and a day without one are unknown; a record of another target is left out and counted."""
+    days = np.arange("2024-01-01", "2024-01-21", dtype="datetime64[D]")
+    samples = SimpleNamespace(dates=days)
+    start = date(2024, 1, 3)
+    contents = [
+        record(1, 0.2, day=start),
+        record(2, 0.7, day=start + timedelta(days=1)),
+        record(3, 0.8, day=start + timedelta(days=2), level_age=4),
+        record(4, 0.8, day=start + timedelta(days=3), level_age=2, late_days=2),
+        record(5, 0.6, day=start + timedelta(days=4), level_age=2, late_days=1),
+        record(6, None, day=start + timedelta(days=5)),
+        record(7, 0.1, day=start + timedelta(days=8)),
+        record(8, 0.9, day=start + timedelta(days=9)) | {"dam_file": {"target": {}}},
+        record(9, 0.9, day=date(2025, 1, 1)),
+    ]
+    rule = AlertRule(id="spill", threshold="full_supply", within_days=2, probability=0.5)
+    forecasts, notes = of_issued(rule, LAKE, samples, contents)  # type: ignore[arg-type]  # only its dates are used
+    known = {int(day): float(value) for day, value in enumerate(forecasts.values) if np.isfinite(value)}
+    assert known == {2: 0.2, 3: 0.7, 6: 0.6, 10: 0.1}
+    assert np.flatnonzero(forecasts.scored).tolist() == list(range(2, 11))
+    assert notes == [
+        "Rule spill: 2 issued forecasts have another target than the dam file now, or a day that the record has not."
+    ]
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -160,6 +160,29 @@ def test_an_alert_that_is_raised_stays_when_the_gauge_dies_and_ends_with_new_dat
     assert lake.states() == {"spill": "clear", "data": "clear"}
 
 
+def test_a_lost_message_is_reported_until_the_state_changes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    with loopback_server(lambda _: Reply(b"no", 500)) as (service, received):
+        monkeypatch.setenv("FOREBAY_ALERT_URLS", hook(service))
+        lake.write(nearly_full(3))
+        first, second = lake.refresh(), lake.refresh()
+        assert len(received) == 1
+    assert (first.code, second.code) == (1, 1)
+    assert "the server did not accept it" in first.json["dams"][0]["alert_failure"]
+    assert "not known to be delivered" not in first.json["dams"][0]["alert_failure"]
+    assert second.json["dams"][0]["alert_failure"] == (
+        "alerts sent before: 1 not known to be delivered; see `forebay alerts list`"
+    )
+
+
+def test_an_unknown_probability_of_a_current_forecast_is_a_data_alert(lake: Lake) -> None:
+    """Full supply is in force from a later day on: it is unknown now, and the level is new."""
+    path = lake.write()
+    path.write_text(path.read_text().replace("= 96.0", "= { dated = [{ from = 2100-01-01, value = 96.0 }] }"))
+    row = lake.refresh().json["dams"][0]
+    assert row["failure"] is None
+    assert lake.states() == {"spill": "clear", "data": "raised"}
+
+
 def test_a_record_that_ended_weeks_ago_raises_no_flood_alert(lake: Lake) -> None:
     lake.write(nearly_full(3), days_ago=20)
     lake.refresh()

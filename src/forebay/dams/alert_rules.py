@@ -48,7 +48,7 @@ class AlertRule(FrozenModel):
         Number of consecutive init dates that fulfil the rule before the alert is raised.
     gauges, max_age_days
         Of `data`: stations (by default the target's), and the age (days) beyond which a gauge has no new data; by
-        default 3, or the gauge's latency if that is longer.
+        default 3, of a driver its latency if that is longer.
     quiet_hours, through_quiet_hours
         Clock times in the dam's zone at which nothing is sent. Only `Extreme` may be sent all the same.
     severity

@@ -42,6 +42,11 @@ class Delivery:
     outcome: str
 
     @property
+    def is_claimed(self) -> bool:
+        """Whether the archive has a row of it."""
+        return self.outcome != UNREACHABLE
+
+    @property
     def sentence(self) -> str:
         """What happened, if it was not delivered."""
         return f"{self.dam}, {self.rule}, to {self.sink}: {_SENTENCES[self.outcome]}"

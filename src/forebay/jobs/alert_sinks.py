@@ -60,7 +60,7 @@ class Sink:
 
         def send() -> None:
             try:
-                accepted.append(bool(self._plugin.notify(body=text, title=title, notify_type=_KINDS[severity])))
+                accepted.append(_notify(self._plugin, title, text, _KINDS[severity]))
             except Exception:  # its text may contain the URL
                 accepted.append(False)
 
@@ -141,6 +141,13 @@ def _plugin(url: str, settings: Settings) -> Any:  # Any: apprise has no types
         plugin.retry = 0  # a URL may ask for more: a message that timed out may have arrived
         plugin.socket_connect_timeout = plugin.socket_read_timeout = settings.alert_timeout_s
     return plugin
+
+
+def _notify(plugin: Any, title: str, text: str, kind: str) -> bool:  # Any: apprise has no types
+    """Whether a plugin's server accepted a message; as HTML or Markdown, the text has the same characters."""
+    import apprise
+
+    return bool(apprise.Apprise(plugin).notify(body=text, title=title, notify_type=kind, body_format="text"))
 
 
 def _address(plugin: Any) -> tuple[str | None, int]:  # Any: apprise has no types

@@ -87,7 +87,7 @@ def message(  # noqa: PLR0913  # what a message is made of
     lines.append(f"Severity by the rule: {decision['severity']}. Rule: {rule.id}.")
     if decision["record"] is not None:
         lines.append(f"Forecast record: {decision['record']}.")
-    return title, "\n".join(filter(None, [*lines, CLOSING]))
+    return " ".join(title.split()), "\n".join(filter(None, [*lines, CLOSING]))
 
 
 def _asks_another_question(rule: AlertRule, decision: Mapping[str, Any]) -> bool:  # Any: values of columns
@@ -101,7 +101,7 @@ def _data_title(dam: Dam, gauges: Sequence[GaugeAge], *, is_raised: bool) -> str
     if not is_raised:
         return f"{dam.title}: data alert ended"
     more = f" and {format_count(len(late) - 1, 'other gauge')}" if len(late) > 1 else ""
-    return f"{dam.title}: no new data of {late[0]}{more}" if late else f"{dam.title}: no forecast"
+    return f"{dam.title}: no new data of {late[0]}{more}" if late else f"{dam.title}: no forecast for its alerts"
 
 
 def _numbers(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from forebay.features.samples import make_samples
 from forebay.forecasts.alerts import raised_days
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import Content, parse_time
-from forebay.jobs.alerts import alert_rules, watched_stations
+from forebay.jobs.alerts import alert_rules, largest_age, watched_stations
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.record import issued_contents
 from forebay.jobs.results import Result
@@ -267,7 +266,7 @@ def _data_changes(rule: AlertRule, dam: Dam, samples: Samples) -> list[dict[str,
     """Changes of a rule on the data of the target; those of other gauges are not computed."""
     if watched_stations(rule, dam) != (dam.target_gauge.station,):
         return []
-    limit = rule.max_age_days or max(STALE_DAYS, ceil(dam.target_gauge.latency_h / 24))
+    limit = rule.max_age_days or largest_age(dam.target_gauge)
     raised = raised_days(rule, (samples.level_age > limit).astype(float))
     scored = windows(samples, dam).get("all", np.zeros(len(raised), bool))
     return [

@@ -90,9 +90,21 @@ class Situation:
         status = gauge_status(daily, flags, self.dam, age_days=self.result.issued.age_days)
         labels = gauge_labels(self.dam)
         return [
-            GaugeAge(labels[gauge.column], age, max(STALE_DAYS, ceil(gauge.latency_h / 24)))
+            GaugeAge(labels[gauge.column], age, largest_age(gauge))
             for gauge, age in zip(self.dam.gauges, status["age_days"], strict=True)
         ]
+
+    def unknown(self, rules: Sequence[AlertRule]) -> list[str]:
+        """The rules on thresholds whose probability is unknown."""
+        return [rule.id for rule in rules if rule.kind == "threshold" and threshold_value(rule, self.result)[0] is None]
+
+
+def largest_age(gauge: Gauge) -> int:
+    """Age (days) beyond which a gauge has no new data, where a rule states none.
+
+    Of the target it is that of a stale forecast, so that no alert on a level is unknown without a data alert.
+    """
+    return STALE_DAYS if gauge.role == "target" else max(STALE_DAYS, ceil(gauge.latency_h / 24))
 
 
 @step("alerts")
@@ -109,17 +121,22 @@ def decide_alerts(
         If the archive cannot be written.
     """
     result = situation.result
-    if result is not None and (result.record is None or result.issued.is_requested):
+    if result is not None and result.issued.is_requested:
         return ALERTS.empty()
     gauges = list(zip(situation.dam.gauges, situation.gauges, strict=False))
-    parts = [_decide(alerts, situation, rule, gauges) for rule in rules]
+    unknown = situation.unknown(rules)
+    parts = [_decide(alerts, situation, rule, gauges, unknown) for rule in rules]
     decided = pl.concat([ALERTS.empty(), *parts])
     add_counts({"decided": decided.height, "changes": int(decided["is_change"].sum())})
     return decided
 
 
 def _decide(
-    alerts: AlertArchive, situation: Situation, rule: AlertRule, gauges: Sequence[tuple[Gauge, GaugeAge]]
+    alerts: AlertArchive,
+    situation: Situation,
+    rule: AlertRule,
+    gauges: Sequence[tuple[Gauge, GaugeAge]],
+    unknown: Sequence[str],
 ) -> pl.DataFrame:
     dam, result = situation.dam, situation.result
     watched = [
@@ -127,7 +144,10 @@ def _decide(
         for gauge, age in gauges
         if gauge.station in watched_stations(rule, dam)
     ]
-    value, fault = _data_value(situation, rule, watched) if rule.kind == "data" else threshold_value(rule, result)
+    if rule.kind == "data":
+        value, fault = _data_value(situation, rule, watched, unknown)
+    else:
+        value, fault = threshold_value(rule, result)
     ages = [gauge.age_days for gauge in watched if gauge.age_days is not None]
     if rule.kind == "threshold" and result is not None:
         ages = [result.issued.age_days + result.issued.level_age_days]
@@ -171,12 +191,20 @@ def threshold_value(rule: AlertRule, result: ForecastResult | None) -> tuple[flo
     return float(rows["probability"][0]), ""
 
 
-def _data_value(situation: Situation, rule: AlertRule, watched: Sequence[GaugeAge]) -> tuple[float | None, str]:
-    """1 if a gauge has no new data, or if the target has none for a forecast; 0 if all have; None if it is unknown."""
-    if situation.result is not None:
-        return float(any(gauge.is_late for gauge in watched)), ""
+def _data_value(
+    situation: Situation, rule: AlertRule, watched: Sequence[GaugeAge], unknown: Sequence[str]
+) -> tuple[float | None, str]:
+    """1 if a gauge has no new data, 0 if all have, None if that is unknown; and a sentence on unknown probabilities.
+
+    A rule on the target is also fulfilled without a forecast, or if the forecast lacks a probability of another rule.
+    """
     is_of_target = situation.dam.target_gauge.station in watched_stations(rule, situation.dam)
-    return (1.0 if is_of_target else None), ""
+    if situation.result is None:
+        return (1.0 if is_of_target else None), ""
+    is_late = any(gauge.is_late for gauge in watched)
+    if is_of_target and unknown:
+        return 1.0, "" if is_late else f"The forecast has no probability for the alert {', '.join(unknown)}."
+    return float(is_late), ""
 
 
 def write_cap_files(alerts: AlertArchive, dam: Dam, settings: Settings, folder: Path) -> list[Path]:

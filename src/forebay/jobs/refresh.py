@@ -15,7 +15,7 @@ import polars as pl
 
 from forebay.errors import ForebayError
 from forebay.files import write_file
-from forebay.jobs.alert_outbox import send_alerts
+from forebay.jobs.alert_outbox import send_alerts, undelivered
 from forebay.jobs.alert_sinks import alert_sinks
 from forebay.jobs.alerts import (
     Situation,
@@ -207,12 +207,15 @@ def alert_step(
             raised = ", ".join(raised_alerts(last_decisions(alerts, situation.dam.id, rules)))
             write_cap_files(alerts, situation.dam, settings, folder)
             sent = send_alerts(alerts, alert_sinks(settings), dam=situation.dam.id)
+            faults = [delivery.sentence for delivery in sent.failures]
+            if count := undelivered(alerts, situation.dam.id).height - sum(d.is_claimed for d in sent.failures):
+                faults.append(f"alerts sent before: {count} not known to be delivered; see `forebay alerts list`")
     except ForebayError as error:
         return None, f"alerts: {error}"
     except Exception as error:  # a fault of the program: the other dams still get their forecasts
         return None, f"alerts: {_unexpected(situation.dam.id, error)}"
     add_counts({"decided": decided.height})
-    return raised, "; ".join(delivery.sentence for delivery in sent.failures) or None
+    return raised, "; ".join(faults) or None
 
 
 def _unexpected(name: str, error: Exception) -> str:
