@@ -38,7 +38,7 @@ def lake(folder: Path, *rules: str) -> Path:
         (GOOD.replace("= 2", "= 9"), "within_days = 9: input should be less than or equal to 7"),
         (GOOD.replace("0.5", "1.5"), "probability = 1.5: input should be less than 1"),
         (GOOD + "clear_probability = 0.6\n", "clear_probability (0.6) must not be above probability (0.5)"),
-        (GOOD.replace("probability = 0.5\n", ""), "key probability is missing; a rule on a threshold states thre"),
+        (GOOD.replace("probability = 0.5\n", ""), "key probability is missing; a rule on a threshold states "),
         (GOOD + 'quiet_hours = "22-6"\n', "'22-6' must be two clock times like '22:00-06:00'"),
         (GOOD + 'quiet_hours = "22:00-22:00"\n', "must be two clock times"),
         (GOOD + "through_quiet_hours = true\n", "through_quiet_hours is allowed for severity 'Extreme' only"),

@@ -186,11 +186,16 @@ def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
         {
             "forecasts": row["forecasts"], "days": row["n"], "lead": f"{row['lead_time']} d", "events": row["events"],
             "hits": row["hits"], "misses": row["misses"], "false alarms": row["false_alarms"],
-            "a year": row["false_alarms_per_year"], "CSI": row["csi"], "lead time, days": row["lead_days"],
-            "raised, % of days": None if row["raised_share"] is None else 100 * row["raised_share"],
+            "a year": rounded(row["false_alarms_per_year"], 2), "CSI": rounded(row["csi"], 2),
+            "lead time, days": row["lead_days"], "raised, % of days": rounded(row["raised_share"], 1, scale=100),
         }
         for row in scores.iter_rows(named=True)
     ]  # fmt: skip
+
+
+def rounded(value: float | None, decimals: int, *, scale: int = 1) -> float | None:
+    """`value` times `scale` with so many decimals; None stays None."""
+    return None if value is None else round(scale * value, decimals)
 
 
 def choice_rows(choices: pl.DataFrame) -> list[dict[str, object]]:
@@ -202,9 +207,10 @@ def choice_rows(choices: pl.DataFrame) -> list[dict[str, object]]:
         rows.append(
             {"raised from": start, "ended below": end}
             | {f"hits {row['lead_time']} d": f"{row['hits']} of {row['events']}" for row in leads}
-            | {f"CSI {row['lead_time']} d": row["csi"] for row in leads}
-            | {"false alarms": first["false_alarms"], "a year": first["false_alarms_per_year"]}
-            | {"lead time, days": first["lead_days"], "raised, % of days": 100 * first["raised_share"]}
+            | {f"CSI {row['lead_time']} d": rounded(row["csi"], 2) for row in leads}
+            | {"false alarms": first["false_alarms"], "a year": rounded(first["false_alarms_per_year"], 2)}
+            | {"lead time, days": first["lead_days"]}
+            | {"raised, % of days": rounded(first["raised_share"], 1, scale=100)}
         )
     return rows
 

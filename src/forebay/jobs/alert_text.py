@@ -100,8 +100,8 @@ def _data_title(dam: Dam, gauges: Sequence[GaugeAge], *, is_raised: bool) -> str
     late = [gauge.title for gauge in gauges if gauge.is_late]
     if not is_raised:
         return f"{dam.title}: data alert ended"
-    more = f" and {format_count(len(late) - 1, 'other gauge')}" if len(late) > 1 else ""
-    return f"{dam.title}: no new data of {late[0]}{more}" if late else f"{dam.title}: no forecast for its alerts"
+    further = f" and {format_count(len(late) - 1, 'other gauge')}" if len(late) > 1 else ""
+    return f"{dam.title}: no new data of {late[0]}{further}" if late else f"{dam.title}: no forecast for its alerts"
 
 
 def _numbers(

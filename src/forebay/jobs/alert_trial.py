@@ -155,9 +155,9 @@ def _trial(
                 scores += [_head(rule, dam, forecasts.name) | row for row in score_at_leads(alert)]
                 changes += _changes(rule, forecasts, alert, samples)
         for probability in PROBABILITIES:
-            other = with_probability(rule, probability)
-            rows = score_at_leads(_alert(other, of_hindcast, beyond))
-            choices += [_head(other, dam, of_hindcast.name) | row for row in rows]
+            variant = with_probability(rule, probability)
+            rows = score_at_leads(_alert(variant, of_hindcast, beyond))
+            choices += [_head(variant, dam, of_hindcast.name) | row for row in rows]
         notes += _event_notes(rule, [row for row in scores if row["rule"] == rule.id])
     return AlertTrial(
         dam,
@@ -241,8 +241,8 @@ def _issued_probability(rule: AlertRule, content: Content) -> float:
     table = content["probabilities"]
     names = ("threshold", "direction", "kind", "lead_time")
     rows = zip(*(table.get(name, ()) for name in (*names, "probability")), strict=True)
-    wanted = (rule.threshold, rule.direction, "by", rule.within_days)
-    return next((float(probability) for *key, probability in rows if tuple(key) == wanted), np.nan)
+    event = (rule.threshold, rule.direction, "by", rule.within_days)
+    return next((float(probability) for *key, probability in rows if tuple(key) == event), np.nan)
 
 
 def _changes(rule: AlertRule, forecasts: _Forecasts, alert: AlertDays, samples: Samples) -> list[dict[str, object]]:

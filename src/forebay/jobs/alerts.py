@@ -46,8 +46,8 @@ def alert_rules(dam: Dam | str | Path, settings: Settings) -> tuple[AlertRule, .
     """
     loaded = as_dam(dam, settings)
     rules = list(loaded.alerts)
-    beside = None if not isinstance(dam, str | Path) or not Path(dam).is_file() else Path(dam).parent / NAME
-    files = [beside] if beside is not None and beside.is_file() else []
+    of_folder = [Path(dam).parent / NAME] if isinstance(dam, str | Path) and Path(dam).is_file() else []
+    files = [file for file in of_folder if file.is_file()]
     if settings.alert_rules is not None and Path(settings.alert_rules).resolve() not in [f.resolve() for f in files]:
         files.append(Path(settings.alert_rules))
     for file in files:
