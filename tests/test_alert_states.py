@@ -75,7 +75,9 @@ def test_a_record_is_decided_once_and_an_older_one_never_after_a_newer_one(url: 
     with open_archive(url) as archive:
         decide(archive.alerts, [0.1, 0.9])
         assert decide(archive.alerts, [0.1, 0.1]).is_empty()
-        assert archive.alerts.decisions()["state"].to_list() == ["clear", "raised"]
+        decide(archive.alerts, [0.1], first=5)
+        assert decide(archive.alerts, [0.9], first=4).is_empty(), "a slow process has an older forecast"
+        assert archive.alerts.decisions()["state"].to_list() == ["clear", "raised", "clear"]
 
 
 def test_forecasts_of_one_day_count_once_towards_the_duration(url: str) -> None:
