@@ -350,7 +350,7 @@ def test_netcdf(tmp_path: Path, command: str) -> None:
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_and_all_commands() -> None:
-    nearest = r"command 'hindcasts' does not exist \(did you mean 'hindcast'\?\); allowed are archive, article"
+    nearest = r"command 'hindcasts' does not exist \(did you mean 'hindcast'\?\); allowed are alerts, archive, article"
     check_error(forebay("hindcasts"), 2, nearest)
     check_error(forebay("archive", "checks"), 2, r"did you mean 'check'\?\); allowed are backup, check, compact")
 

@@ -156,6 +156,7 @@ def test_reading_leaves_schema_4_and_the_first_record_upgrades_it(tmp_path: Path
         assert path.read_bytes() == before
         append_chain(reader, CHAIN)
     assert schema_of(path) == [(SCHEMA_VERSION,)]
+    assert schema_of(path) == [(6,)]
     assert (upkeep.check(url, NOW).versions, upkeep.check(url, NOW).records) == (checked.versions, 4)
     assert schema_of(tmp_path / "backup.db") == [(4,)]
     upkeep.restore(tmp_path / "backup.db", f"sqlite:///{tmp_path}/new.db", NOW)
@@ -164,10 +165,12 @@ def test_reading_leaves_schema_4_and_the_first_record_upgrades_it(tmp_path: Path
 def test_a_postgresql_archive_of_schema_4_is_upgraded(postgres: Cluster) -> None:
     url = postgres.new()
     open_archive(url).close()
-    postgres.execute("DROP TABLE forecast_record; UPDATE archive_schema SET version = 4", url)
+    later = "forecast_record, alert_decision, alert_delivery"
+    postgres.execute(f"DROP TABLE {later}; UPDATE archive_schema SET version = 4", url)
     with open_archive(url) as archive:
         append_chain(archive, CHAIN)
     assert postgres.execute("SELECT version FROM archive_schema", url) == [(SCHEMA_VERSION,)]
+    assert postgres.execute("SELECT version FROM archive_schema", url) == [(6,)]
     assert_frame_equal(stored(url), CHAIN)
 
 

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import (
@@ -154,6 +154,14 @@ class Settings(_Frozen):
         Which files an error may quote.
     clock_fault
         Id of a forecast record whose time is wrong: the next record may have an earlier time.
+    alert_rules
+        File with alert rules of built-in dams (and of others); a dam file has its own.
+    alert_urls, alert_urls_file
+        Where alerts are sent: URLs of apprise, which only the environment can give, or a file of them with mode 0600.
+    alert_timeout_s
+        Seconds that a mail server or service may take for a step of a delivery.
+    alert_sender, alert_status
+        `sender` and `status` of files by the Common Alerting Protocol; without a sender none are written.
     """
 
     archive: str = Field(min_length=1, default_factory=lambda: f"sqlite:///{quote(str(data_folder() / 'forebay.db'))}")
@@ -167,6 +175,12 @@ class Settings(_Frozen):
     http: HttpSettings = HttpSettings()
     files: FileSettings = FileSettings()
     clock_fault: str | None = None
+    alert_rules: Annotated[str, Field(min_length=1)] | None = None
+    alert_urls: SecretStr = SecretStr("")
+    alert_urls_file: Annotated[str, Field(min_length=1)] | None = None
+    alert_timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+    alert_sender: Annotated[str, Field(pattern=r"^[^\s,<&]+$", max_length=200)] | None = None
+    alert_status: Literal["Actual", "Exercise", "System", "Test", "Draft"] = "Test"
 
     @field_validator("sources")
     @classmethod
@@ -220,7 +234,7 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
     origin: dict[str, str] = {}
     path = folder / FILE_NAME
     for key, value in _read_file(path):
-        if key.endswith(".api_key"):
+        if is_secret(key):
             variable = f"{PREFIX}{key.upper().replace('.', '__')}"
             raise ConfigError(f"{path}: setting {key} must not be in a file; set the environment variable {variable}")
         _set_value(merged, key, value)
@@ -236,6 +250,11 @@ def load_settings(folder: Path, environ: Mapping[str, str]) -> tuple[Settings, d
             origin[key] = f"environment ({name if name.isprintable() else repr(name)})"
     settings = _validate(merged, origin)
     return settings, {key: origin.get(key, "default") for key, _ in leaves(settings.model_dump())}
+
+
+def is_secret(key: str) -> bool:
+    """Whether a setting may stand in the environment only, and is never shown."""
+    return key.endswith(".api_key") or key == "alert_urls"
 
 
 def _read_file(path: Path) -> list[tuple[str, object]]:
@@ -307,7 +326,7 @@ def _validate(values: dict[str, object], origin: Mapping[str, str]) -> Settings:
             reason = "this is a group of settings, not a single one"
         else:
             reason = first["msg"].removeprefix("Value error, ")
-        value = "" if key.endswith(".api_key") else f" = {_short(first['input'])}"
+        value = "" if is_secret(key) else f" = {_short(first['input'])}"
         raise ConfigError(f"{where}: setting {key}{value}: {reason[0].lower()}{reason[1:]}") from None
 
 

@@ -445,6 +445,75 @@ RECORDS = Table(
 )
 """Issued forecasts as they are stored: a chain per dam."""
 
+ALERTS = Table(
+    "alerts",
+    {
+        "dam": pl.String(),
+        "rule": pl.String(),
+        "number": pl.Int64(),  # 1, 2, … per dam and rule
+        "state": pl.String(),  # clear, raised
+        "since": INSTANT,  # decision from which on it has this state
+        "unknown_since": INSTANT,  # first decision without a current forecast; null if the last one had one
+        "decided_at": INSTANT,  # by the clock of the archive
+        "record": pl.String(),  # id of the forecast record; null if no forecast could be made
+        "sequence": pl.Int64(),  # number of that record
+        "init_date": pl.Date(),
+        "probability": pl.Float64(),  # of the event; null for a rule on data, or if it is unknown
+        "age_days": pl.Int64(),  # of the level, or of the oldest gauge of a rule on data; null if there is none
+        "streak": pl.Int64(),  # consecutive init dates that fulfil the rule
+        "change": pl.Int64(),  # number of changes of the state so far; 0: it was always clear
+        "is_change": pl.Boolean(),  # whether this decision changed the state: its text is a message
+        "severity": pl.String(),
+        "title": pl.String(),
+        "text": pl.String(),
+        "rule_content": pl.String(),  # the rule as JSON
+        "time_zone": pl.String(),  # of the dam
+    },
+    ("dam", "rule", "number"),
+)
+"""Every decision of an alert rule: one per forecast record and rule."""
+
+ALERT_DELIVERIES = Table(
+    "alert deliveries",
+    {
+        "dam": pl.String(),
+        "rule": pl.String(),
+        "change": pl.Int64(),  # the change of the state that the message is about
+        "sink": pl.String(),  # name of a sink, which has nothing of its URL but the scheme
+        "claimed_at": INSTANT,  # just before the message was sent
+        "outcome": pl.String(),  # delivered, failed; null: not confirmed, as after a kill
+        "delivered_at": INSTANT,  # when the outcome was known
+    },
+    ("dam", "rule", "change", "sink"),
+)
+"""Messages that were sent, or were about to be: none is sent twice."""
+
+ALERT_SCORES = Table(
+    "alert scores",
+    {
+        "dam": pl.String(),
+        "rule": pl.String(),
+        "forecasts": pl.String(),  # hindcast, or issued
+        "probability": pl.Float64(),  # from which on the alert is raised
+        "clear_probability": pl.Float64(),  # below which it ends
+        "lead_time": pl.Int32(),  # days before the first day of an event at which the alert must be raised
+        "n": pl.Int64(),  # scored init dates
+        "events": pl.Int64(),  # hits and misses; spells beyond the threshold more than 10 days apart
+        "hits": pl.Int64(),
+        "misses": pl.Int64(),
+        "alarms": pl.Int64(),  # times that the alert was raised, with a known outcome
+        "false_alarms": pl.Int64(),  # of them, those without any day of an event until it ended and `within_days` more
+        "csi": pl.Float64(),  # hits / (hits + misses + false alarms)
+        "false_alarms_per_year": pl.Float64(),
+        "lead_days": pl.Float64(),  # median time from the raised alert to the event, of the hits
+        "raised_share": pl.Float64(),  # share of the scored init dates at which the alert is raised
+        "left_out_events": pl.Int64(),  # their first day is unknown: no level on the day before
+        "left_out_alarms": pl.Int64(),  # their outcome is unknown: a level is missing, or is not observed yet
+    },
+    ("dam", "rule", "forecasts", "probability", "lead_time"),
+)
+"""Hits, misses and false alarms of an alert rule; an event counts once."""
+
 SCORES = Table(
     "scores",
     {

@@ -12,6 +12,7 @@ between the two databases.
 `gauge_fetch`           days of each successful fetch (`fetch_log`)
 `forecast_record`       issued forecasts (`record_tables`)
 `staff_note`            who read a staff gauge (`staff_notes`)
+`alert_…`               decisions of alert rules, and messages sent (`alert_tables`)
 ======================  =====================================================================================
 """
 
@@ -25,6 +26,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines, fetch_log, read_only, record_tables, staff_notes, upgrade, urls, weather_tables
+from forebay.archive import alert_tables, engines, fetch_log, read_only, record_tables, upgrade, urls, weather_tables
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
@@ -154,6 +156,11 @@ class Database:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
                     upgrade.add_staff_notes(connection, _version)
+                self._version = upgrade.WITHOUT_ALERTS
+            if self._version == upgrade.WITHOUT_ALERTS:
+                with self.transaction() as connection:
+                    self._lease.confirm(connection)
+                    upgrade.add_alerts(connection, _version)
                 self._version = SCHEMA_VERSION
             yield
 
@@ -171,6 +178,9 @@ class Database:
     def has_staff_notes(self) -> bool:
         """Whether the archive has the table of notes on readings by hand."""
         return self._version > upgrade.WITHOUT_STAFF_NOTES
+    def has_alerts(self) -> bool:
+        """Whether the archive has the tables of alerts."""
+        return self._version > upgrade.WITHOUT_ALERTS
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -276,6 +286,7 @@ class Database:
         fetch_log.clear(connection)
         record_tables.clear(connection)
         staff_notes.clear(connection)
+        alert_tables.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
@@ -316,6 +327,8 @@ class Database:
             counts |= fetch_log.faults(connection, _series, now) | record_tables.faults(connection)
         if self.has_staff_notes:
             counts |= staff_notes.faults(connection, _observation)
+        if self.has_alerts:
+            counts |= alert_tables.faults(connection)
         return counts
 
     def now(self, connection: sa.Connection) -> int:
@@ -363,6 +376,7 @@ class Database:
                     fetch_log.METADATA.create_all(connection)
                     record_tables.METADATA.create_all(connection)
                     staff_notes.METADATA.create_all(connection)
+                    alert_tables.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive import fetch_log, staff_notes
+from forebay.archive import fetch_log
+from forebay.archive.alerts import AlertArchive
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.records import RecordArchive
@@ -131,6 +133,10 @@ class Archive:
         with self._database.reading() as connection:
             stored = self._database.series(connection, [gauge.station for gauge in gauges])
             return self._database.version_count(connection, series_of(stored, gauges)["id"])
+    @property
+    def alerts(self) -> AlertArchive:
+        """Decisions of alert rules, and messages that were sent."""
+        return AlertArchive(self._database)
 
     def __repr__(self) -> str:
         return f"<Archive: {self._database.where}>"

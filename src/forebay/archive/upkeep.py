@@ -14,6 +14,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import engines, fetch_log, record_tables, staff_notes, weather_tables
+from forebay.archive import alert_tables, engines, fetch_log, record_tables, weather_tables
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
@@ -256,6 +257,8 @@ def _copy_versions(
             record_tables.copy(read, write)
         if source.has_staff_notes:
             staff_notes.copy(read, write, dict(zip(labels["id"], ids, strict=True)))
+        if source.has_alerts:
+            alert_tables.copy(read, write)
         _refuse_difference(_checksums(source, read), _checksums(target, write), target.where)
     with target.reading() as connection:
         size = engines.archive_size(connection)
@@ -274,7 +277,7 @@ def _copy_file(source: Database, part: Path, path: Path) -> None:
 
 
 def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
-    """Label of each series, weather series, fetches and chain of records → its rows, and the sum of their hashes."""
+    """Label of each series, weather series, fetches, chain of records, table of alerts → rows, sum of hashes."""
     sums: dict[tuple[object, ...], tuple[int, int]] = {}
     for series, *label in database.series(connection).select("id", *SERIES, "reading_rules").iter_rows():
         count, total = 0, np.uint64(0)
@@ -288,6 +291,9 @@ def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[obje
             sums["staff_note", *label] = notes
     of_weather = weather_tables.checksums(connection) if database.has_weather else {}
     return sums | of_weather | (record_tables.checksums(connection) if database.has_records else {})
+    sums |= weather_tables.checksums(connection) if database.has_weather else {}
+    sums |= record_tables.checksums(connection) if database.has_records else {}
+    return sums | (alert_tables.checksums(connection) if database.has_alerts else {})
 
 
 def _refuse_difference(expected: dict[tuple[object, ...], tuple[int, int]], copy: object, where: str) -> None:

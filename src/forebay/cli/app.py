@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 
 from forebay import __version__
+from forebay.cli.alerts import alert_commands
 from forebay.cli.archive import archive_commands, fetch, revisions
 from forebay.cli.article import article
 from forebay.cli.brief import brief
@@ -55,6 +56,7 @@ COMMANDS = (
     serve,
     outlook,
     brief,
+    alert_commands,
     record_commands,
     replay,
     score_record,

@@ -247,6 +247,7 @@ def print_refresh(title: str, rows: Sequence[Mapping[str, object]]) -> None:
             "unit": row["unit"],
             "age in days": row["age_days"],
             "gauges not fetched": row["not_fetched"],
+            "alerts": row["alerts"],
             "seconds": row["seconds"],
         }
         for row in rows
@@ -256,6 +257,8 @@ def print_refresh(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     for row in rows:
         if row["failure"] is not None:
             line(f"{row['dam']} failed: {row['failure']}")
+        if row["alert_failure"] is not None:
+            line(f"{row['dam']}: {row['alert_failure']}")
 
 
 def print_flag_runs(dam: Dam, rows: Sequence[Mapping[str, object]], page: Path) -> None:

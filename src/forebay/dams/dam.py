@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cached_property
 from html import escape
@@ -10,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from forebay.dams.alert_rules import AlertRule
 from forebay.dams.curves import StorageCurve
 from forebay.dams.fields import FrozenModel, TimeZone, check_id, check_unique
 from forebay.dams.forcing import Forcing
@@ -17,7 +19,7 @@ from forebay.dams.gauge import Gauge
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import day_start, init_time
 from forebay.dams.substitutes import substitute_columns
-from forebay.dams.thresholds import ReferenceLevel, Threshold
+from forebay.dams.thresholds import FULL_SUPPLY, ReferenceLevel, Threshold
 from forebay.dams.variables import TARGETS, VARIABLES, Numbers
 from forebay.dams.weather import Weather
 from forebay.services import attributions
@@ -74,6 +76,7 @@ class Dam(FrozenModel):
     gauges: Annotated[tuple[Gauge, ...], Field(min_length=1)]
     forcings: tuple[Forcing, ...] = ()
     weather: tuple[Weather, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
 
     @model_validator(mode="after")
     def _check_gauges(self) -> Self:
@@ -117,6 +120,11 @@ class Dam(FrozenModel):
                     f"{high} ({max(above):g}) is below {low} ({min(below):g}); give both in the target's unit and on "
                     "its datum"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_alerts(self) -> Self:
+        check_alerts(self.alerts, self)
         return self
 
     def __repr__(self) -> str:
@@ -190,3 +198,24 @@ class Dam(FrozenModel):
     def in_target_unit(self, canonical: Numbers) -> Numbers:
         """Canonical values of the target's variable, in the target's unit."""
         return VARIABLES[self.target.variable].from_canonical(canonical, self.target.unit)
+
+
+def check_alerts(rules: Sequence[AlertRule], dam: Dam) -> None:
+    """Raise a ValueError unless the rules fit the dam: its thresholds, lead times and gauges."""
+    check_unique("alerts: id", (rule.id for rule in rules))
+    references = [FULL_SUPPLY] if dam.full_supply is not None else []
+    references += [threshold.name for threshold in dam.thresholds]
+    allowed: dict[str, Sequence[object]] = {
+        "threshold": references, "within_days": dam.hindcast.leads, "gauges": [g.station for g in dam.gauges]
+    }  # fmt: skip
+    for rule in rules:
+        values: dict[str, Sequence[object]] = {
+            "threshold": [rule.threshold], "within_days": [rule.within_days], "gauges": rule.gauges
+        }  # fmt: skip
+        for key, known in allowed.items():
+            for value in values[key]:
+                if value is not None and value not in known:
+                    raise ValueError(
+                        f"alert {rule.id!r}: {key} {value!r} is none of this dam; allowed are "
+                        f"{', '.join(map(str, known)) or 'none: state full_supply or [[thresholds]] first'}"
+                    )

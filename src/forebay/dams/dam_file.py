@@ -92,8 +92,9 @@ def _parse_dam(text: str, where: str, folder: Path, roots: tuple[str, ...]) -> D
         position = re.search(r"\(at [^()]*\)$", str(error))
         reason = str(error) if may_quote else f"{PLACEHOLDER} {position[0] if position else ''}".rstrip()
         raise ConfigError(f"{where} is not valid TOML: {reason}") from None
-    if not all(isinstance(content.get(key, []), list) for key in ("gauges", "forcings", "weather", "storage_curves")):
-        raise ConfigError(f"{where}: gauges, forcings, weather and storage_curves must be lists of tables ([[gauges]])")
+    lists = ("gauges", "forcings", "weather", "storage_curves", "alerts")
+    if not all(isinstance(content.get(key, []), list) for key in lists):
+        raise ConfigError(f"{where}: {', '.join(lists[:-1])} and {lists[-1]} must be lists of tables ([[gauges]])")
     try:
         for gauge in content.get("gauges", []):
             if isinstance(gauge, dict) and isinstance(gauge.get("file"), dict):
@@ -107,9 +108,9 @@ def _parse_dam(text: str, where: str, folder: Path, roots: tuple[str, ...]) -> D
             forcing["file"] |= _absolute_path(forcing["file"], folder) | {"roots": list(roots)}
         curves = content.get("storage_curves", [])
         content["storage_curves"] = [_curve_points(curve, folder, roots) for curve in curves]
-        return Dam.model_validate(_tuples(content), strict=True)
+        return Dam.model_validate(tuples(content), strict=True)
     except (ValidationError, ConfigError) as error:
-        reason = _first_error(error) if isinstance(error, ValidationError) else str(error)
+        reason = first_error(error) if isinstance(error, ValidationError) else str(error)
         hidden = f"a key or a value is not allowed in a dam file: {PLACEHOLDER}"
         raise ConfigError(f"{where}: {reason if may_quote else hidden}") from None
     except RecursionError:
@@ -132,11 +133,11 @@ def _refuse_own_keys(place: str, layout: dict[str, object], model: type[BaseMode
         raise ConfigError(f"key {place}.{own} is unknown; allowed are {', '.join(_keys(model))}")
 
 
-def _tuples(content: object) -> object:
+def tuples(content: object) -> object:
     """TOML's lists as tuples, as a strict model requires (strict: "1" and true are not numbers)."""
     if isinstance(content, dict):
-        return {key: _tuples(value) for key, value in content.items()}
-    return tuple(map(_tuples, content)) if isinstance(content, list) else content
+        return {key: tuples(value) for key, value in content.items()}
+    return tuple(map(tuples, content)) if isinstance(content, list) else content
 
 
 def _curve_points(curve: object, folder: Path, roots: tuple[str, ...]) -> object:
@@ -146,10 +147,10 @@ def _curve_points(curve: object, folder: Path, roots: tuple[str, ...]) -> object
     if isinstance(curve["file"], dict):
         _refuse_own_keys("storage_curves.file", curve["file"], CurveLayout)
     try:
-        layout = CurveLayout.model_validate(_tuples(curve["file"]), strict=True)
+        layout = CurveLayout.model_validate(tuples(curve["file"]), strict=True)
     except ValidationError as error:
         keys = ", ".join(_keys(CurveLayout))
-        raise ConfigError(f"storage_curves.file: {_first_error(error, CurveLayout)}; its keys are {keys}") from None
+        raise ConfigError(f"storage_curves.file: {first_error(error, CurveLayout)}; its keys are {keys}") from None
     layout = layout.model_copy(update={"path": str(folder / layout.path), "roots": roots})
     rest = {key: value for key, value in curve.items() if key != "file"}
     return rest | {"source": rest.get("source", Path(layout.path).name), "points": _points_in(layout)}
@@ -197,7 +198,7 @@ def _distinct_points(lines: pl.DataFrame, layout: CurveLayout) -> pl.DataFrame:
     return points.select(names)
 
 
-def _first_error(error: ValidationError, root: type[BaseModel] = Dam) -> str:
+def first_error(error: ValidationError, root: type[BaseModel] = Dam) -> str:
     """Message for the first error: key, value, allowed values."""
     errors = error.errors(include_url=False)
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a misspelt key is also missing

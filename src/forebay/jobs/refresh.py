@@ -1,4 +1,4 @@
-"""The refresh job: fetch and forecast of many dams in one process, each morning."""
+"""The refresh job: fetch, forecast, record and alerts of many dams in one process, each morning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +15,26 @@ import polars as pl
 
 from forebay.errors import ForebayError
 from forebay.files import write_file
+from forebay.jobs.alert_outbox import send_alerts, undelivered
+from forebay.jobs.alert_sinks import alert_sinks
+from forebay.jobs.alerts import (
+    Situation,
+    alert_rules,
+    decide_alerts,
+    last_decisions,
+    raised_alerts,
+    write_cap_files,
+)
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.forecast import ForecastResult, forecast
 from forebay.jobs.forecast_content import forecast_content
 from forebay.jobs.forecast_files import write_forecast
 from forebay.jobs.results import Result
-from forebay.log import log_fields, step, write
+from forebay.log import add_counts, log_fields, step, write
 from forebay.tables import Table
 
 if TYPE_CHECKING:
+    from forebay.archive.alerts import AlertArchive
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
     from forebay.settings import Settings
@@ -49,6 +60,8 @@ OUTCOMES = Table(
         "seconds": pl.Float64(),
         "folder": pl.String(),
         "failure": pl.String(),
+        "alerts": pl.String(),
+        "alert_failure": pl.String(),
     },
     key=("dam",),
 )
@@ -78,6 +91,10 @@ class Outcome:
         Folder of its files.
     failure
         Sentence on the failure; None if there was none.
+    alerts
+        Rules whose alert is raised, separated by commas; empty if none is, None for a dam without rules.
+    alert_failure
+        Sentence on alerts that could not be decided or delivered; None if there was none.
     """
 
     dam: str
@@ -95,6 +112,8 @@ class Outcome:
     seconds: float | None = None
     folder: str | None = None
     failure: str | None = None
+    alerts: str | None = None
+    alert_failure: str | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,8 +124,8 @@ class RefreshResult(Result):
 
     @property
     def failures(self) -> list[Outcome]:
-        """The dams that failed."""
-        return [outcome for outcome in self.outcomes if outcome.failure is not None]
+        """The dams that failed, and those whose alerts failed."""
+        return [o for o in self.outcomes if o.failure is not None or o.alert_failure is not None]
 
     def to_frame(self) -> pl.DataFrame:
         """`OUTCOMES`: a row per dam."""
@@ -126,7 +145,7 @@ def refresh(
     report: bool = False,
     progress: Progress | None = None,
 ) -> RefreshResult:
-    """Fetch each dam and forecast it; the fault of one dam stops no other.
+    """Fetch each dam, forecast it, and decide and send its alerts; the fault of one dam stops no other.
 
     A dam's files are written into its folder: forecast.csv, explanation.csv, probabilities.csv and forecast.json. The
     refresh has the lease of the archive from beginning to end.
@@ -168,6 +187,54 @@ def _outcome(
     progress: Progress | None,
 ) -> Outcome:
     """The outcome of one dam; only Ctrl-C and the like leave this function as an error."""
+    outcome, situation = _forecast(dam, store, settings, folder=folder, report=report, progress=progress)
+    if situation is None:
+        return outcome
+    alerts, fault = alert_step(dam, situation, store.alerts, settings, folder / situation.dam.id)
+    return replace(outcome, alerts=alerts, alert_failure=fault)
+
+
+def alert_step(
+    dam: Dam | str | Path, situation: Situation, alerts: AlertArchive, settings: Settings, folder: Path
+) -> tuple[str | None, str | None]:
+    """`Outcome.alerts` and `Outcome.alert_failure`: the alerts of one dam are decided, written and sent."""
+    try:
+        with log_fields({"dam": situation.dam.id}):
+            rules = alert_rules(dam, settings)
+            if not rules:
+                return None, None
+            decided = decide_alerts(alerts, situation, rules)
+            raised = ", ".join(raised_alerts(last_decisions(alerts, situation.dam.id, rules)))
+            write_cap_files(alerts, situation.dam, settings, folder)
+            sent = send_alerts(alerts, alert_sinks(settings), dam=situation.dam.id)
+            faults = [delivery.sentence for delivery in sent.failures]
+            if count := undelivered(alerts, situation.dam.id).height - sum(d.is_claimed for d in sent.failures):
+                faults.append(f"alerts sent before: {count} not known to be delivered; see `forebay alerts list`")
+    except ForebayError as error:
+        return None, f"alerts: {error}"
+    except Exception as error:  # a fault of the program: the other dams still get their forecasts
+        return None, f"alerts: {_unexpected(situation.dam.id, error)}"
+    add_counts({"decided": decided.height})
+    return raised, "; ".join(faults) or None
+
+
+def _unexpected(name: str, error: Exception) -> str:
+    """Sentence on a fault of the program, which the log describes."""
+    write(logging.ERROR, "refresh", {"dam": name, "error": type(error).__name__}, traceback.format_exc())
+    return f"unexpected {type(error).__name__}: {error}; this is a fault of forebay, its log has the details"
+
+
+def _forecast(
+    dam: Dam | str | Path,
+    store: Archive,
+    settings: Settings,
+    *,
+    folder: Path,
+    report: bool,
+    progress: Progress | None,
+) -> tuple[Outcome, Situation | None]:
+    """The outcome without alerts, and what they are decided from; None for a dam that cannot be read."""
+    loaded: Dam | None = None
     name = dam if isinstance(dam, str | Path) else dam.id
     start = datetime.now().astimezone()
     try:
@@ -177,13 +244,13 @@ def _outcome(
             result = forecast(loaded, archive=store, settings=settings, progress=progress)
             _write(result, folder / loaded.id, report=report, progress=progress)
     except ForebayError as error:
-        return Outcome(str(name), failure=str(error))
+        failure = str(error)
     except Exception as error:  # a fault of the program: the other dams still get their forecasts
-        write(logging.ERROR, "refresh", {"dam": str(name), "error": type(error).__name__}, traceback.format_exc())
-        sentence = f"unexpected {type(error).__name__}: {error}; this is a fault of forebay, its log has the details"
-        return Outcome(str(name), failure=sentence)
-    seconds = (datetime.now().astimezone() - start).total_seconds()
-    return _success(result, str(folder / loaded.id), round(seconds, 1))
+        failure = _unexpected(str(name), error)
+    else:
+        seconds = (datetime.now().astimezone() - start).total_seconds()
+        return _success(result, str(folder / loaded.id), round(seconds, 1)), Situation(loaded, result)
+    return Outcome(str(name), failure=failure), None if loaded is None else Situation(loaded, None, failure)
 
 
 def _write(result: ForecastResult, folder: Path, *, report: bool, progress: Progress | None) -> None:

@@ -57,7 +57,7 @@ class RowStore:
 
     def path(self, dam: Dam) -> Path:
         """File of a dam's entry."""
-        content = environment_digest(ALL_CODE) + dam.model_dump_json().encode()
+        content = environment_digest(ALL_CODE) + dam.model_dump_json(exclude={"alerts"}).encode()
         name = hashlib.blake2b(content, digest_size=20).hexdigest()
         return self.folder / name[:2] / f"{name}{SUFFIX}"
 

@@ -1,0 +1,113 @@
+"""Alert rules: what a dam file and `alerts.toml` may state, and the sentence about what they may not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from forebay.dams.alert_file import read_alert_rules
+from forebay.dams.alert_rules import AlertRule
+from forebay.dams.dam_content import dam_content, dam_of_content
+from forebay.dams.dam_file import load_dam
+from forebay.errors import ConfigError
+from forebay.forecasts.alerts import is_quiet, quiet_until
+from forebay.jobs.alerts import alert_rules
+from forebay.settings import Settings
+from forebay.verify.row_store import RowStore
+from tests import synthetic
+
+GOOD = 'id = "spill"\nthreshold = "full_supply"\nwithin_days = 2\nprobability = 0.5\n'
+
+
+def lake(folder: Path, *rules: str) -> Path:
+    """Path of a dam file with these rules."""
+    dam = synthetic.small_dam(synthetic.rain_gauge(), full_supply=96.0, hindcast={"leads": (1, 2, 3)})
+    path = synthetic.write_dam(dam, synthetic.daily(dam).head(10), folder)
+    with path.open("a") as file:
+        file.write("".join(f"[[alerts]]\n{rule}" for rule in rules))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (GOOD.replace("full_supply", "minor flood"), "threshold 'minor flood' is none of this dam; allowed are full_"),
+        (GOOD.replace("= 2", "= 5"), "within_days 5 is none of this dam; allowed are 1, 2, 3"),
+        (GOOD.replace("= 2", "= 9"), "within_days = 9: input should be less than or equal to 7"),
+        (GOOD.replace("0.5", "1.5"), "probability = 1.5: input should be less than 1"),
+        (GOOD + "clear_probability = 0.6\n", "clear_probability (0.6) must not be above probability (0.5)"),
+        (GOOD.replace("probability = 0.5\n", ""), "key probability is missing; a rule on a threshold states "),
+        (GOOD + 'quiet_hours = "22-6"\n', "'22-6' must be two clock times like '22:00-06:00'"),
+        (GOOD + 'quiet_hours = "22:00-22:00"\n', "must be two clock times"),
+        (GOOD + "through_quiet_hours = true\n", "through_quiet_hours is allowed for severity 'Extreme' only"),
+        (GOOD + 'severity = "severe"\n', "'Minor', 'Moderate', 'Severe' or 'Extreme'"),
+        (GOOD + 'gauges = ["r1"]\n', "key gauges is none of a rule of kind 'threshold'; remove it"),
+        ('id = "d"\nkind = "data"\nwithin_days = 1\n', "key within_days is none of a rule of kind 'data'; remove it"),
+        ('id = "d"\nkind = "data"\ngauges = ["r9"]\n', "gauges 'r9' is none of this dam; allowed are lake, r1"),
+        (GOOD + 'url = "json://x"\n', "key alerts[1].url is unknown"),
+        (f"{GOOD}[[alerts]]\n{GOOD}", "alerts: id spill occurs twice"),
+    ],
+)
+def test_a_wrong_rule_is_one_sentence(tmp_path: Path, rule: str, sentence: str) -> None:
+    path = lake(tmp_path, rule)
+    with pytest.raises(ConfigError) as caught:
+        load_dam(str(path))
+    assert sentence in str(caught.value), caught.value
+    assert "\n" not in str(caught.value)
+
+
+def test_rules_of_all_files_belong_to_the_dam_and_one_is_on_its_data(tmp_path: Path) -> None:
+    path = lake(tmp_path, GOOD)
+    beside = tmp_path / "alerts.toml"
+    beside.write_text(f'[[small]]\n{GOOD.replace("spill", "early")}[[other]]\nnonsense = 1\n')
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[[small]]\nid = "rain"\nkind = "data"\ngauges = ["r1"]\n')
+    assert [rule.id for rule in alert_rules(path, Settings())] == ["spill", "early", "data"]
+    settings = Settings(alert_rules=str(mine))
+    assert [rule.id for rule in alert_rules(path, settings)] == ["spill", "early", "rain"]
+    assert alert_rules("demo", Settings()) == ()
+    beside.write_text(f"[[small]]\n{GOOD}")
+    with pytest.raises(ConfigError, match=r"alerts\.toml: alerts: id spill occurs twice"):
+        alert_rules(path, Settings())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("[[small", "is not valid TOML"), ("small = 1", "small must be a list of tables"), (b"\xff", "is not valid TOML"),
+     ('[[small]]\nid = "x"\n', "small[1]: alert 'x': key threshold is missing")],
+)  # fmt: skip
+def test_a_wrong_file_of_rules_is_one_sentence(tmp_path: Path, text: str | bytes, sentence: str) -> None:
+    dam = load_dam(str(lake(tmp_path)))
+    path = tmp_path / "alerts.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        read_alert_rules(path, dam)
+    assert sentence in str(caught.value)
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        read_alert_rules(tmp_path / "none.toml", dam)
+
+
+def test_a_record_keeps_the_rules_and_other_rules_keep_the_rows_of_the_hindcast(tmp_path: Path) -> None:
+    rule = GOOD + 'quiet_hours = "22:00-06:00"\n'
+    (tmp_path / "a").mkdir()
+    dam, without = load_dam(str(lake(tmp_path / "a", rule))), load_dam(str(lake(tmp_path / "a")))
+    assert dam_of_content(dam_content(dam)).alerts == dam.alerts
+    store = RowStore(tmp_path, 1)
+    assert store.path(dam) == store.path(without)
+
+
+def test_quiet_hours_are_those_of_the_zone_also_across_a_clock_change() -> None:
+    """Sydney's clocks go forward on 2024-10-06 at 02:00: the night has an hour less."""
+    rule = AlertRule(id="a", kind="data", quiet_hours="22:00-06:00")
+    start = datetime(2024, 10, 5, 12, 0, tzinfo=UTC)  # 22:00 in Sydney
+    minutes = [start + timedelta(minutes=k) for k in range(-60, 600)]
+    quiet = [minute for minute in minutes if is_quiet(rule, "Australia/Sydney", minute)]
+    assert (quiet[:1], len(quiet)) == ([start], 7 * 60)
+    assert quiet_until(rule, "Australia/Sydney", start) == start + timedelta(hours=7)
+    assert quiet_until(rule, "Australia/Sydney", start - timedelta(minutes=1)) is None
+    day = AlertRule(id="a", kind="data", quiet_hours="12:00-13:00")
+    assert [is_quiet(day, "+00:00", datetime(2024, 1, 1, hour, tzinfo=UTC)) for hour in (11, 12, 13)] == [
+        False, True, False
+    ]  # fmt: skip
