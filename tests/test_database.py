@@ -127,7 +127,6 @@ def test_an_archive_of_a_newer_forebay_is_refused(url: str, monkeypatch: pytest.
         patch.setattr(database, "SCHEMA_VERSION", 99)
         open_archive(url).close()
     with pytest.raises(ConfigError, match=f"has schema version 99, this forebay reads {database.SCHEMA_VERSION}; use"):
-    with pytest.raises(ConfigError, match="has schema version 7, this forebay reads 6; use the forebay that wrote it"):
         open_archive(url)
 
 

@@ -25,15 +25,24 @@ from dataclasses import asdict
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, read_only, record_tables, staff_notes, upgrade, urls, weather_tables
-from forebay.archive import alert_tables, engines, fetch_log, read_only, record_tables, upgrade, urls, weather_tables
+from forebay.archive import (
+    alert_tables,
+    engines,
+    fetch_log,
+    read_only,
+    record_tables,
+    staff_notes,
+    upgrade,
+    urls,
+    weather_tables,
+)
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, MANUAL, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -151,16 +160,16 @@ class Database:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
                     upgrade.add_records(connection, _version)
-                self._version = upgrade.WITHOUT_STAFF_NOTES
-            if self._version == upgrade.WITHOUT_STAFF_NOTES:
-                with self.transaction() as connection:
-                    self._lease.confirm(connection)
-                    upgrade.add_staff_notes(connection, _version)
                 self._version = upgrade.WITHOUT_ALERTS
             if self._version == upgrade.WITHOUT_ALERTS:
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
                     upgrade.add_alerts(connection, _version)
+                self._version = upgrade.WITHOUT_STAFF_NOTES
+            if self._version == upgrade.WITHOUT_STAFF_NOTES:
+                with self.transaction() as connection:
+                    self._lease.confirm(connection)
+                    upgrade.add_staff_notes(connection, _version)
                 self._version = SCHEMA_VERSION
             yield
 
@@ -178,6 +187,8 @@ class Database:
     def has_staff_notes(self) -> bool:
         """Whether the archive has the table of notes on readings by hand."""
         return self._version > upgrade.WITHOUT_STAFF_NOTES
+
+    @property
     def has_alerts(self) -> bool:
         """Whether the archive has the tables of alerts."""
         return self._version > upgrade.WITHOUT_ALERTS

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive import fetch_log, staff_notes
-from forebay.archive import fetch_log
 from forebay.archive.alerts import AlertArchive
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
@@ -133,6 +132,7 @@ class Archive:
         with self._database.reading() as connection:
             stored = self._database.series(connection, [gauge.station for gauge in gauges])
             return self._database.version_count(connection, series_of(stored, gauges)["id"])
+
     @property
     def alerts(self) -> AlertArchive:
         """Decisions of alert rules, and messages that were sent."""

@@ -7,10 +7,8 @@ Schema 2 had no table `lease`. Reading needs none, so the first write adds it. B
 archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
 
 Schema 3 had no tables of weather forecasts, and schema 4 none of fetches and of forecast records. Reading gives none,
-and the first write adds the tables, under the lease.
-
-Schema 5 had no notes on readings by hand; the first write adds their table, under the lease.
-and the first write adds the tables, under the lease. So it is with schema 5, which had no tables of alerts.
+and the first write adds the tables, under the lease. So it is with schema 5, which had no tables of alerts, and
+schema 6, which had no notes on readings by hand.
 """
 
 from __future__ import annotations
@@ -21,8 +19,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, record_tables, staff_notes, weather_tables
-from forebay.archive import alert_tables, engines, fetch_log, record_tables, weather_tables
+from forebay.archive import alert_tables, engines, fetch_log, record_tables, staff_notes, weather_tables
 from forebay.archive.backup_file import staged_file
 from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
@@ -39,14 +36,13 @@ WITHOUT_WEATHER = 3
 WITHOUT_RECORDS = 4
 """The schema version that records no fetches and no forecasts; it must be upgraded before anything is written."""
 
-WITHOUT_STAFF_NOTES = 5
-"""The schema version that has no notes on readings by hand; it must be upgraded before anything is written."""
-
-READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS, WITHOUT_STAFF_NOTES)
 WITHOUT_ALERTS = 5
 """The schema version that has no alerts; it must be upgraded before anything is written."""
 
-READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS, WITHOUT_ALERTS)
+WITHOUT_STAFF_NOTES = 6
+"""The schema version that has no notes on readings by hand; it must be upgraded before anything is written."""
+
+READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS, WITHOUT_ALERTS, WITHOUT_STAFF_NOTES)
 """Older schema versions that can be read as they are."""
 
 
@@ -103,6 +99,8 @@ def add_staff_notes(connection: sa.Connection, version: sa.Table) -> None:
     if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_STAFF_NOTES:
         staff_notes.METADATA.create_all(connection)
         connection.execute(sa.update(version).values(version=WITHOUT_STAFF_NOTES + 1))
+
+
 def add_alerts(connection: sa.Connection, version: sa.Table) -> None:
     """Upgrade an archive of schema version 5 under its lease. Its tables stay as they are."""
     if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_ALERTS:

@@ -13,8 +13,7 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import engines, fetch_log, record_tables, staff_notes, weather_tables
-from forebay.archive import alert_tables, engines, fetch_log, record_tables, weather_tables
+from forebay.archive import alert_tables, engines, fetch_log, record_tables, staff_notes, weather_tables
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
@@ -289,8 +288,6 @@ def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[obje
             sums["gauge_fetch", *label] = spans
         if database.has_staff_notes and (notes := staff_notes.checksum(connection, series))[0]:
             sums["staff_note", *label] = notes
-    of_weather = weather_tables.checksums(connection) if database.has_weather else {}
-    return sums | of_weather | (record_tables.checksums(connection) if database.has_records else {})
     sums |= weather_tables.checksums(connection) if database.has_weather else {}
     sums |= record_tables.checksums(connection) if database.has_records else {}
     return sums | (alert_tables.checksums(connection) if database.has_alerts else {})
