@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,32 @@ def test_a_time_out_is_not_repeated(url: str) -> None:
         assert outcomes[0] in ("failed", "unconfirmed")
         clock.sleep(0.5)
         assert len(read) == 1
+
+
+def test_a_service_that_answers_for_ever_is_not_waited_for(url: str) -> None:
+    """It sends a byte now and then, so no read of the library times out; the message stays unconfirmed."""
+    done = threading.Event()
+
+    def drip(handler: Any, _: bytes) -> None:  # Any: the handler of the request
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not done.wait(0.05):
+            handler.wfile.write(b"a")
+
+    with loopback_server(lambda _: OK, choose=lambda _: drip) as (service, received), open_archive(url) as archive:
+        sinks = sinks_of(hook(service), timeout_s=0.3)
+        decide(archive.alerts, [0.9])
+        outcomes = [d.outcome for _ in range(2) for d in send_alerts(archive.alerts, sinks).deliveries]
+        done.set()
+        assert outcomes == ["unconfirmed"]
+        assert len(received) == 1
+
+
+def test_a_process_waits_for_a_sink_that_is_slow_and_the_other_sinks_get_theirs(url: str) -> None:
+    with silent_server() as (slow, _), mail_server() as mailbox, open_archive(url) as archive:
+        decide(archive.alerts, [0.9])
+        result = send_alerts(archive.alerts, sinks_of(hook(slow), mailbox.url, timeout_s=0.3))
+        assert [d.outcome for d in result.deliveries][1] == "delivered"
+        assert mailbox.subjects == ["spill 1 raised"]
 
 
 def test_quiet_hours_hold_a_message_until_they_end(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import sqlite3
+import subprocess
 import sys
+import time
+from collections import Counter
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -237,6 +241,42 @@ def test_the_faults_of_alerts_stop_neither_the_forecast_nor_another_dam(
     assert result.json["failed"] == ["wrong", "broken"]
 
 
+@pytest.mark.slow
+def test_a_refresh_that_is_killed_at_random_moments_sends_nothing_twice(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lake fills and falls in turn; each state of the lake has a refresh that is killed, and one that ends."""
+    rng, kills = random.Random(3), 0
+    program = "import sys; from forebay.cli import main; main()"
+    command = [sys.executable, "-c", program, "refresh", "lake/small.toml", "--json"]
+    with loopback_server(lambda _: Reply(b"{}")) as (service, received):
+        monkeypatch.setenv("FOREBAY_ALERT_URLS", hook(service))
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        lake.write([95.0] * 3)
+        begun = time.monotonic()
+        subprocess.run(command, env=environ, check=True, capture_output=True)
+        duration = time.monotonic() - begun
+        for turn in range(8):
+            lake.write([95.0] * 3 if turn % 2 else nearly_full(3))
+            process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(rng.uniform(0.5, 1.1) * duration)
+            kills += process.poll() is None
+            process.kill()
+            process.wait(60)
+            subprocess.run(command, env=environ, check=False, capture_output=True)
+        with open_archive(os.environ["FOREBAY_ARCHIVE"]) as archive:
+            decisions, deliveries = archive.alerts.decisions(), archive.alerts.deliveries()
+    messages = Counter(json.loads(request.body)["message"] for request in received)
+    records = [text.partition("Forecast record: ")[2].split(".")[0] for text in messages]
+    assert set(messages.values()) == {1}
+    assert len(set(records)) == len(records), "two messages about one record"
+    changes = decisions.filter(rule="spill", is_change=True)
+    assert changes["change"].to_list() == list(range(1, 9)), "each state of the lake is one change"
+    lost = deliveries.filter(pl.col("outcome").is_null()).height
+    assert len(received) >= 8 - lost >= 8 - kills
+    assert set(records) <= set(changes["record"])
+
+
 def test_a_dam_without_rules_has_no_alerts(lake: Lake) -> None:
     lake.rules = ""
     lake.write(nearly_full(3))
@@ -332,8 +372,6 @@ def test_without_apprise_the_sentence_names_the_extra(monkeypatch: pytest.Monkey
 
 
 def test_apprise_is_not_imported_without_a_url(lake: Lake) -> None:
-    import subprocess
-
     lake.write()
     program = "import sys; from forebay.cli import main; sys.argv = ['forebay', 'refresh', 'lake/small.toml']; main(); "
     program += "print('apprise' in sys.modules)"
