@@ -100,6 +100,8 @@ def lake_state(daily: pl.DataFrame, dam: Dam, issued: IssuedForecast) -> pl.Data
         value, *before = stored[quantity].to_list()
         if value is None:
             continue
+        if quantity == dam.target.variable == "storage_percent":
+            title = dam.target_gauge.kind.title  # a share of what the publisher names, which may not be full supply
         unit = "%" if unit_column is None else stored[unit_column][0]
         changes = [None if past is None else value - past for past in before]
         names = (f"change_{back}d" for back in CHANGE_DAYS)
