@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from forebay.charts.brief_text import LINES, WIDTH, brief_text
+from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text
 from forebay.charts.formats import format_number
 from forebay.dams.curves import StorageCurve
 from forebay.forecasts.brief import brief_content
@@ -93,6 +93,17 @@ def test_a_page_is_one_page(content: dict[str, Any]) -> None:
     ):  # fmt: skip
         lines = brief_text({**content, **change}).splitlines()
         assert len(lines) <= LINES and max(map(len, lines)) <= WIDTH, change.keys()
+
+
+def test_headers_that_share_words_are_short() -> None:
+    headers = ["day", "above full, ft", "change 1 d", "change 3 d", "rain 1 d, in", "rain 7 d, in", "then 1 d"]
+    assert _short(headers) == ["day", "above full, ft", "change 1 d", "3 d", "rain 1 d, in", "7 d", "then 1 d"]
+
+
+def test_scores_without_intervals(content: dict[str, Any]) -> None:
+    recent = [{**row, "coverage_90": None} for row in content["recent"]]
+    text = brief_text({**content, "recent": recent})
+    assert text.count("; no interval") == len([row for row in recent if row["mae"] is not None])
 
 
 def test_notes_that_do_not_fit_are_counted(content: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
@@ -78,7 +79,8 @@ def _closure_lines(content: Content) -> Iterator[str]:
             f"{unit}{measured}{note}."
         )
     elif closure["note"]:
-        yield f"Closure error: {closure['note']}."
+        measured = "" if inflow["measured"] is None else f" Measured inflow: {format_value(inflow['measured'])} {unit}."
+        yield f"Closure error: {closure['note']}.{measured}"
     if step is not None:
         kind = "For scale, a change of" if step["is_assumed"] else "One step of the readings,"
         yield (
@@ -168,7 +170,8 @@ def recent_rows(content: Content) -> list[list[str]]:
 
 
 def _score(row: Content, decimals: int) -> str:
-    inside = f"{round(row['coverage_90'] * row['n'])} of {row['n']}"
+    has_interval = row["coverage_90"] is not None
+    inside = f"{round(row['coverage_90'] * row['n'])} of {row['n']}" if has_interval else "no interval"
     return f"{format_number(row['mae'], decimals)}; {inside}"
 
 
@@ -356,10 +359,11 @@ def _notes(content: Content, room: int) -> list[str]:
 
 def _short(headers: Sequence[str]) -> list[str]:
     """Headers without the words that they share with the one before: "rain 1 d, mm", "7 d"."""
-    return [
-        f"{text.split()[-2]} d".replace(",", "") if text.split()[0] == before.split()[0] and " d" in text else text
-        for before, text in zip(("-", *headers), headers, strict=False)
-    ]
+    short = []
+    for before, text in zip(("", *headers), headers, strict=False):
+        span = re.search(r"\d+ d", text)
+        short.append(span[0] if span and text.split()[:1] == before.split()[:1] else text)
+    return short
 
 
 def _wrapped(text: str, first: str = "  ", later: str = "  ") -> list[str]:

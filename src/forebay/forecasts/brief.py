@@ -103,7 +103,9 @@ def lake_state(daily: pl.DataFrame, dam: Dam, issued: IssuedForecast) -> pl.Data
         unit = "%" if unit_column is None else stored[unit_column][0]
         changes = [None if past is None else value - past for past in before]
         names = (f"change_{back}d" for back in CHANGE_DAYS)
-        row = {"quantity": quantity, "title": title, "unit": unit, "value": value}
+        # A target in % is a share of what its publisher names, which may not be full supply
+        own_title = dam.target_gauge.kind.title if dam.target.variable == "storage_percent" else title
+        row = {"quantity": quantity, "title": own_title, "unit": unit, "value": value}
         table.append(row | dict(zip(names, changes, strict=True)))
     columns = {"quantity": pl.String, "title": pl.String, "unit": pl.String, "value": pl.Float64}
     return pl.DataFrame(table, schema=columns | {f"change_{back}d": pl.Float64 for back in CHANGE_DAYS})

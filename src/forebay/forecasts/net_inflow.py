@@ -30,8 +30,8 @@ _SAME_SHARE = 0.02
 """Median closure error, as a share of the median change of storage, below which the inflow is that same balance."""
 _NEGLIGIBLE_STEP = 1e-5
 """Step of a storage, as a share of it, that is no resolution of a gauge but of numbers."""
-_NO_STORAGE = "storage and % are unknown: "
-"""How `forecasts.storage` begins the reason for an unknown storage."""
+_UNKNOWN = " unknown: "
+"""What `forecasts.storage` writes before the reason for an unknown storage."""
 _ML_PER_FLOW = DAY_S / 1000
 """ML per day of 1 m³/s."""
 
@@ -188,7 +188,7 @@ def _storage_ml(
     gauges = [gauge for gauge in dam.gauges if gauge.role == "storage" and gauge.variable == "storage"]
     if gauges and daily[gauges[0].column][-1] is not None:
         return daily[gauges[0].column].cast(pl.Float64), gauge_labels(dam)[gauges[0].column]
-    return str(stored["storage_note"][-1]).removeprefix(_NO_STORAGE), ""
+    return str(stored["storage_note"][-1]).rpartition(_UNKNOWN)[2], ""
 
 
 def _scatter(inflow: pl.Series) -> float | None:
