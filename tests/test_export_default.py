@@ -56,18 +56,24 @@ DAMS = {
     "a release without a curve": NO_VOLUME_DAM,
     "no rain": RAINLESS_DAM,
 }
+OUTAGE, NO_LEVEL = (400, 401, 760, 761, 762, 790), (770, 771)
+"""Days without drivers, and days without a level, which are not exported."""
 RELEASE = "a release and a storage curve"
 CASES = [pytest.param(name, marks=() if k < 2 else pytest.mark.slow) for k, name in enumerate(DAMS)]
 
 
 def tables_with_gaps(dam: Dam) -> DailyTables:
-    """The simulated record without some values of drivers, of which the last are absurdly large."""
+    """The simulated record without some values of its second driver, any driver on some days, and two levels."""
     frame = frame_of(dam)
-    rng = np.random.default_rng(2)
+    hidden = np.random.default_rng(2).random(len(frame)) < 0.1
+    outage = np.isin(np.arange(len(frame)), OUTAGE)
     drivers = [gauge.column for gauge in dam.gauges if gauge.role != "target"]
-    for column in drivers[1:] or []:
-        hidden = pl.Series(rng.random(len(frame)) < 0.1)
-        frame = frame.with_columns(pl.when(~hidden).then(column).alias(column))
+    for number, column in enumerate(drivers):
+        shown = pl.Series(~(outage | hidden if number else outage))
+        frame = frame.with_columns(pl.when(shown).then(column).alias(column))
+    no_level = pl.Series(np.isin(np.arange(len(frame)), NO_LEVEL))
+    target = dam.target_gauge.column
+    frame = frame.with_columns(pl.when(~no_level).then(target).alias(target))
     return DailyTables(frame, frame, frame["date"][-1], None)
 
 
@@ -145,7 +151,8 @@ def test_elixir_and_node_forecast_as_the_program_on_100_days_of_a_real_dam(
 def test_the_plain_numbers_equal_the_hindcast(name: str, execution: Execution) -> None:
     result = exported(name, execution)
     assert len(result.days) == 60
-    expected = program_levels(result.dam, tables_with_gaps(result.dam), 60, execution)
+    assert [one["day"]["drivers_age"] for one in result.days if one["day"]["drivers_age"]] == [1, 2, 3, 1]
+    expected = program_levels(result.dam, tables_with_gaps(result.dam), 62, execution)
     model = json.loads(json.dumps(result.model, allow_nan=False))
     levels = {
         (one["day"]["init_date"], lead["lead"]): lead["levels"]
@@ -187,6 +194,11 @@ def altered(result: Export) -> list[tuple[Any, Any]]:
             altered_days.append((one["day"] | {"level": one["day"]["full_supply"] + above}, one["learned"]))
         unknown = {"full_supply": None, "full_supply_ahead": [None] * len(one["day"]["full_supply_ahead"])}
         altered_days.append((one["day"] | unknown, one["learned"]))
+    silent = next(one for one in result.days if one["day"]["drivers_age"] == 3)
+    for age in (1, 9):
+        altered_days.append((silent["day"] | {"drivers_age": age}, silent["learned"]))
+    by_lead = [lead | {"without_drivers": None} for lead in silent["learned"]["by_lead"]]
+    altered_days.append((silent["day"], silent["learned"] | {"by_lead": by_lead}))
     for name, value in LEARNED:
         leads = [lead | {name: value} if name in lead else lead for lead in one["learned"]["by_lead"]]
         altered_days.append((one["day"], one["learned"] | {"by_lead": leads}))
@@ -366,7 +378,7 @@ def test_days_without_a_level_are_not_exported() -> None:
         pl.when(pl.col("date") < date(tables.init_date.year, 1, 1)).then(RAIN_DAM.target_gauge.column).alias("x")
     ).drop(RAIN_DAM.target_gauge.column).rename({"x": RAIN_DAM.target_gauge.column})  # fmt: skip
     frame = frame.filter(pl.col("date") < date(tables.init_date.year, 1, 20))
-    with pytest.raises(DataError, match="has no day since the last fit on .* with a level and a driver"):
+    with pytest.raises(DataError, match="has no level since the last fit on .* give an earlier day with --init"):
         export_dam(RAIN_DAM, replace(tables, known=frame, newest=frame, init_date=frame["date"][-1]))
 
 
@@ -390,11 +402,13 @@ def test_numbers_that_differ_from_the_program_are_not_exported(
         export_dam(RELEASE_DAM, tables_with_gaps(RELEASE_DAM), execution=execution)
 
 
+WRONG_AGE = "drivers_age must be the days since the last of rain_lag0; 0 if one is known"
 WRONG_DAYS = {
     "no level": ({"level": None}, "the day has no level"),
     "an absent input": ({"inputs": {}}, 'input "last_change" must be a number, or n.* where it is missing'),
     "no day of the year": ({"inputs": {"day_of_year": None}}, 'input "day_of_year" must be a number'),
-    "no driver": ({"inputs": {"rain_lag0": None}}, "the day has none of rain_lag0; use the forecast of the program"),
+    "no driver": ({"inputs": {"rain_lag0": None}}, WRONG_AGE),
+    "an age beside a driver": ({"drivers_age": 2}, WRONG_AGE),
 }
 
 
@@ -412,6 +426,16 @@ def test_the_readers_refuse_a_day_that_they_cannot_forecast(
     process = run_reader(language, tmp_path)
     assert process.returncode != 0
     assert re.search(sentence, process.stderr)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_readers_refuse_a_day_without_drivers_if_no_record_has_one(
+    language: str, tmp_path: Path, execution: Execution
+) -> None:
+    result = exported(RELEASE, execution)
+    days = tuple(one for one in result.days if one["day"]["drivers_age"] == 1)
+    write_export(replace(result, days=days, model=result.model | {"outages": []}), tmp_path)
+    assert "the file has no intervals for a day without drivers" in run_reader(language, tmp_path).stderr
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -16,6 +16,7 @@ from forebay.models.plain import Plain, number, numbers, plain_model
 from forebay.models.response import KEEPS_FULL, RESPONSES
 from forebay.tables import DEFAULT_MODEL, QUANTILES, REFERENCES
 from forebay.verify.hindcast import EARLY_REFITS, first_origin, refit_days
+from forebay.verify.learned import DRIVERS
 from forebay.verify.uncertainty import INFLOW_MODEL, inflow_inputs
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def plain_default(
         "inputs": input_notes(names, dam),
         "inputs_ahead": input_notes(ahead, dam),
         "drivers": driver_inputs(names, dam),
+        "outages": [DRIVERS] if samples.outages is not None and DRIVERS in samples.outages.simulated else [],
         "wild_factor": WILD_FACTOR,
         "responses": [
             {"share": one.share, "offset": one.offset, "returns": int(one.returns)} for one in RESPONSES
@@ -126,15 +128,17 @@ def _plain_learned_lead(lead: int, known: LearnedLead) -> Plain:
         "largest_range_with_default": number(known.largest_range_with_default),
         "quiet": _plain_size(known.quiet.size)
         | {"thirds": numbers(known.quiet.thirds), "shares": numbers(known.quiet.shares)},
-        "intervals": _plain_size(known.intervals.size) | {"scaled": _scaled(known.intervals)},
+        "intervals": _plain_intervals(known.intervals),
+        "without_drivers": None if known.without_drivers is None else _plain_intervals(known.without_drivers),
         "response_median": optional(known.response_median),
         "response_quantiles": optional(known.response_quantiles),
         "limits": numbers(known.limits),
     }
 
 
-def _scaled(errors: LearnedErrors) -> Plain:
-    return {str(kind): numbers(scaled) for kind, scaled in errors.scaled.items()}
+def _plain_intervals(errors: LearnedErrors) -> Plain:
+    scaled = {str(kind): numbers(scaled) for kind, scaled in errors.scaled.items()}
+    return _plain_size(errors.size) | {"scaled": scaled}
 
 
 def _plain_size(size: ErrorSize) -> Plain:
@@ -159,6 +163,7 @@ def plain_day(samples: Samples, dam: Dam, day: int) -> Plain:
     return {
         "init_date": str(samples.dates[day]),
         "level": float(samples.start_level[day]),
+        "drivers_age": 0 if samples.outages is None else int(samples.outages.drivers_age[day]),
         "full_supply": None if full is None else number(full.level[day]),
         "full_supply_ahead": [None if full is None else number(full.level_ahead[lead][day]) for lead in leads],
         "near_full_margin": None if full is None else number(full.margin[day]),

@@ -125,7 +125,8 @@ class _Lead:
         quiet = self.known["quiet"]
         size = _size(quiet, [*sizes, abs(blended), _range(ranged), *spreads], is_unusual=is_wild or is_far)
         third = sum(size > limit for limit in quiet["thirds"])
-        shift = size * quiet["shares"][third] if third < len(quiet["shares"]) else 0.0
+        is_quiet = third < len(quiet["shares"]) and not self.day["drivers_age"]
+        shift = size * quiet["shares"][third] if is_quiet else 0.0
         return _Blend(blended + shift, ranged, sizes, spreads, is_far, forecast)
 
     def _is_wild(self, changes: Sequence[float], largest: float | None) -> bool:
@@ -134,10 +135,14 @@ class _Lead:
     def offsets(self, blend: _Blend, median: float, kind: int) -> list[float]:
         """Distances of the quantiles from the median."""
         ranged = [*blend.ranged, median]
+        known, age = self.known["intervals"], self.day["drivers_age"]
         is_unusual = blend.is_far or self._is_wild(ranged, self.known["largest_range_with_default"])
-        sizes = [*blend.sizes, abs(median), _range(ranged), *blend.spreads]
-        size = _size(self.known["intervals"], sizes, is_unusual=is_unusual)
-        scaled = self.known["intervals"]["scaled"][str(kind + blend.forecast)]
+        kind += blend.forecast
+        if age and self.known["without_drivers"] is not None:
+            known, is_unusual, kind = self.known["without_drivers"], blend.is_far, 0
+        sizes = [*blend.sizes, abs(median), _range(ranged), *blend.spreads, 0.0, float(age)]
+        size = _size(known, sizes, is_unusual=is_unusual)
+        scaled = known["scaled"][str(kind)]
         levels = self.model["quantiles"]
         return [_on_side(share * size, 0.0, level) for share, level in zip(scaled, levels, strict=True)]
 

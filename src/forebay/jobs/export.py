@@ -152,8 +152,8 @@ def _days_of_export(samples: Samples, dam: Dam, count: int) -> list[int]:
     usable = usable[usable >= refit]
     if not len(usable):
         raise DataError(
-            f"{dam.name} has no day since the last fit on {samples.dates[refit]} with a level and a driver (rain or a "
-            "flow), so there is no example of a forecast; give an earlier day with --init"
+            f"{dam.name} has no level since the last fit on {samples.dates[refit]}, so there is no example of a "
+            "forecast; give an earlier day with --init"
         )
     return [int(day) for day in usable[-count:]]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,14 @@ from forebay.models.intervals import LearnedErrors, learned_errors
 from forebay.models.response import weights_by_group
 from forebay.models.stages import EARLY_UNTIL, known_to_learners
 from forebay.tables import DEFAULT_MODEL, QUANTILES
-from forebay.verify.uncertainty import error_state, fast_changes, inflow_inputs, without_outage
+from forebay.verify.uncertainty import (
+    error_state,
+    fast_changes,
+    inflow_inputs,
+    outage_correlation_days,
+    outage_errors,
+    without_outage,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +34,11 @@ if TYPE_CHECKING:
     from forebay.models.model import Array
     from forebay.models.rows import Rows
     from forebay.verify.point_forecasts import PointForecasts
+
+
+DRIVERS = "drivers"
+"""Kind of outage (`features.outages`) on whose days the level is known and no driver."""
+Learned = TypeVar("Learned")
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,9 @@ class LearnedLead:
     largest_range, largest_range_with_default
         Largest range of the models' forecasts before the day, without `default` and with it; infinite while few are
         known.
-    quiet, intervals
-        Errors of the blend for the correction of quiet days, and those of `default` for the intervals.
+    quiet, intervals, without_drivers
+        Errors of the blend for the correction of quiet days, those of `default` for the intervals, and those in
+        simulated outages of all drivers; None with too few of these, and where no such outage occurs.
     response_median, response_quantiles
         Weight of each response on days up to the margin above full supply and above it, shape (2, responses) and
         (2, quantiles, responses); None without full supply.
@@ -54,6 +67,7 @@ class LearnedLead:
     largest_range_with_default: float
     quiet: LearnedErrors
     intervals: LearnedErrors
+    without_drivers: LearnedErrors | None
     response_median: Array | None
     response_quantiles: Array | None
     limits: tuple[float, float]
@@ -91,9 +105,9 @@ class LearnedDay:
 def exportable_days(samples: Samples) -> NDArray[np.bool_]:
     """Whether `default` of each day has the form of `LearnedDay`, shape (n,).
 
-    Such a day has a level and a driver. In a record of more than three years it is not one of the first three.
+    Such a day has a level. In a record of more than three years it is not one of the first three.
     """
-    usable = without_outage(samples)
+    usable: NDArray[np.bool_] = samples.level_age == 0
     if len(usable) > EARLY_UNTIL:
         usable[:EARLY_UNTIL] = False
     return usable
@@ -154,6 +168,7 @@ def _learned_leads(  # noqa: PLR0913  # two sets of points, the lead time, the d
     column = leads.index(lead)
     quiet = _errors_by_day(samples, members, default.unshifted[lead], lead, days)
     intervals = _errors_by_day(samples, points, default.changes[lead], lead, days)
+    without_drivers = _outage_errors_by_day(samples, points, lead, days)
     ends = np.array([np.broadcast_to(end, len(samples.dates)) for end in samples.limits.get(lead, samples.possible)])
     kinds = blend_kinds(samples, lead)
     learned = []
@@ -169,6 +184,7 @@ def _learned_leads(  # noqa: PLR0913  # two sets of points, the lead time, the d
                 largest_range_with_default=float(before[1][day]),
                 quiet=quiet[position],
                 intervals=intervals[position],
+                without_drivers=without_drivers[position],
                 response_median=None if of_median is None else of_median[:, column, 0],
                 response_quantiles=None if of_quantiles is None else of_quantiles[:, column],
                 limits=(float(ends[0, day]), float(ends[1, day])),
@@ -192,20 +208,42 @@ def _errors_by_day(
     state = error_state(samples, points, changes[:, None], lead)
     observed = np.where(without_outage(samples), samples.change(samples.trusted, lead), np.nan)
     kinds = [kind + course for kind in blend_kinds(samples, lead) for course in (0, FALLING, RISING)]
-    months = samples.dates.astype("datetime64[M]")
-    by_month: dict[object, LearnedErrors] = {}
-    for day in days:
-        if months[day].item() in by_month:
-            continue
+
+    def learn(day: int) -> LearnedErrors:
         errors = known_to_learners(observed - changes, changes, day)
-        learned = learned_errors(errors, state, day, kinds, lead_time=lead, probabilities=QUANTILES)
+        learned = learned_errors(errors, state, day, kinds, lead_time=lead)
         if learned is None:
             raise DataError(
                 f"too few errors of forecasts of {lead} days are known on {samples.dates[day]}; a forecast without "
                 "intervals is not exported, so add older readings"
             )
-        by_month[months[day].item()] = learned
-    return [by_month[months[day].item()] for day in days]
+        return learned
+
+    return _by_month(samples, days, learn)
+
+
+def _outage_errors_by_day(
+    samples: Samples, points: Mapping[str, PointForecasts], lead: int, days: Sequence[int]
+) -> list[LearnedErrors | None]:
+    """What is known on each of `days` of the errors of `default` in simulated outages of all drivers."""
+    if samples.outages is None or DRIVERS not in samples.outages.simulated:
+        return [None] * len(days)
+    errors, state = outage_errors(samples, points, [DEFAULT_MODEL], DRIVERS, lead_time=lead)
+    changes, correlation = points[DEFAULT_MODEL].changes[lead], outage_correlation_days(lead)
+
+    def learn(day: int) -> LearnedErrors | None:
+        known = known_to_learners(errors[:, 0], changes, day)
+        return learned_errors(known, state, day, (0,), lead_time=lead, correlation_days=correlation)
+
+    return _by_month(samples, days, learn)
+
+
+def _by_month(samples: Samples, days: Sequence[int], learn: Callable[[int], Learned]) -> list[Learned]:
+    """What is learned by each of `days`; it is the same on the days of a month."""
+    months = samples.dates.astype("datetime64[M]")
+    first = {months[day].item(): day for day in reversed(days)}
+    learned = {month: learn(day) for month, day in first.items()}
+    return [learned[months[day].item()] for day in days]
 
 
 def _response(

@@ -52,7 +52,8 @@ defmodule ForebayDefault do
         %{lead: lead, fits: fits, known: known, inputs: Map.merge(day["inputs"], ahead), full: full}
       end)
 
-    blends = Enum.map(leads, &blend(model, &1, kind))
+    age = day["drivers_age"]
+    blends = Enum.map(leads, &blend(model, &1, kind, age))
     smooth = product(learned["curve"], Enum.map(blends, & &1.change))
 
     medians =
@@ -64,7 +65,7 @@ defmodule ForebayDefault do
 
     offsets =
       [leads, blends, medians]
-      |> Enum.zip_with(fn [at, blend, median] -> offsets(model, at, blend, median, kind + course) end)
+      |> Enum.zip_with(fn [at, blend, median] -> offsets(model, at, blend, median, kind + course, age) end)
       |> on_curve(model, learned)
 
     Enum.zip_with([leads, medians, offsets], fn [at, median, offsets] ->
@@ -86,9 +87,16 @@ defmodule ForebayDefault do
       end
     end
 
-    if model["drivers"] != [] and Enum.all?(model["drivers"], &is_nil(inputs[&1])) do
+    age = day["drivers_age"]
+
+    if model["drivers"] != [] and Enum.all?(model["drivers"], &is_nil(inputs[&1])) != age > 0 do
       raise ArgumentError,
-            "the day has none of #{Enum.join(model["drivers"], ", ")}; use the forecast of the program for such a day"
+            "drivers_age must be the days since the last of #{Enum.join(model["drivers"], ", ")}; 0 if one is known"
+    end
+
+    if age > 0 and model["outages"] == [] do
+      raise ArgumentError,
+            "the file has no intervals for a day without drivers; use the forecast of the program"
     end
   end
 
@@ -122,7 +130,7 @@ defmodule ForebayDefault do
   end
 
   # The blend at one lead time with the correction of quiet days, and what the interval needs.
-  defp blend(model, %{fits: fits, known: known, inputs: inputs}, kind) do
+  defp blend(model, %{fits: fits, known: known, inputs: inputs}, kind, age) do
     bounded =
       for {name, value} <- inputs, into: %{} do
         case fits["bounds"] do
@@ -149,7 +157,8 @@ defmodule ForebayDefault do
     sizes = Enum.map(fits["sizes"], &(inputs[&1] && abs(inputs[&1])))
     quiet = known["quiet"]
     size = size(quiet, sizes ++ [abs(blended), range(ranged) | spreads], wild? or far?)
-    share = Enum.at(quiet["shares"], Enum.count(quiet["thirds"], &(size > &1)), 0.0)
+    third = Enum.count(quiet["thirds"], &(size > &1))
+    share = if age > 0, do: 0.0, else: Enum.at(quiet["shares"], third, 0.0)
     %{change: blended + size * share, ranged: ranged, sizes: sizes, spreads: spreads, far?: far?, flag: flag}
   end
 
@@ -265,12 +274,14 @@ defmodule ForebayDefault do
   end
 
   # Distances of the quantiles from the median.
-  defp offsets(model, %{known: known}, blend, median, kind) do
+  defp offsets(model, %{known: known}, blend, median, kind, age) do
     all = [median | blend.ranged]
-    unusual? = blend.far? or wild?(model, all, known["largest_range_with_default"])
-    sizes = blend.sizes ++ [abs(median), range(all) | blend.spreads]
-    size = size(known["intervals"], sizes, unusual?)
-    scaled = known["intervals"]["scaled"][Integer.to_string(kind + blend.flag)]
+    own = if age > 0, do: known["without_drivers"]
+    wild? = is_nil(own) and wild?(model, all, known["largest_range_with_default"])
+    errors = own || known["intervals"]
+    sizes = blend.sizes ++ [abs(median), range(all) | blend.spreads] ++ [0.0, age]
+    size = size(errors, sizes, wild? or blend.far?)
+    scaled = errors["scaled"][Integer.to_string(if own, do: 0, else: kind + blend.flag)]
     Enum.zip_with(scaled, model["quantiles"], &on_side(&1 * size, 0.0, &2))
   end
 

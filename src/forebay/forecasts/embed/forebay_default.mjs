@@ -35,7 +35,7 @@ export function forecast(model, day, learned = model.learned) {
   const medians = smooth.map((change, k) => respond(model, day, k, change, learned.by_lead[k].response_median));
   const falls = above(learned.fast_fall, inputs.last_change), rises = above(inputs.last_change, learned.fast_rise);
   const course = falls ? FALLING : rises ? RISING : 0;
-  let offsets = blends.map((one, k) => offsetsOf(model, one, medians[k], learned.by_lead[k], kind + course));
+  let offsets = blends.map((one, k) => offsetsOf(model, one, medians[k], learned.by_lead[k], kind + course, day.drivers_age));
   if (learned.has_curve) {
     const columns = model.quantiles.map((_, q) => product(model.offset_curve, offsets.map((row) => row[q])));
     offsets = model.leads.map((_, k) => columns.map((column) => column[k]));
@@ -46,7 +46,8 @@ export function forecast(model, day, learned = model.learned) {
   });
 }
 
-function checkDay(model, { level, inputs, inputs_ahead: ahead, full_supply: full, near_full_margin: margin }) {
+function checkDay(model, day) {
+  const { level, drivers_age: age, inputs, inputs_ahead: ahead, full_supply: full, near_full_margin: margin } = day;
   if (!Number.isFinite(level)) throw new TypeError("the day has no level; a forecast starts from the level of its day");
   const rows = [[model.inputs, inputs], ...model.leads.map((_, k) => [model.inputs_ahead, ahead?.[k] ?? {}])];
   for (const [names, row] of rows) {
@@ -54,9 +55,11 @@ function checkDay(model, { level, inputs, inputs_ahead: ahead, full_supply: full
     if (absent) throw new TypeError(`input "${absent.name}" must be a number, or null where it is missing`);
   }
   if (inputs.day_of_year === null) throw new TypeError('input "day_of_year" must be a number');
-  if (model.drivers.length && model.drivers.every((name) => inputs[name] === null)) {
-    const names = model.drivers.join(", ");
-    throw new TypeError(`the day has none of ${names}; use the forecast of the program for such a day`);
+  if (model.drivers.length && model.drivers.every((name) => inputs[name] === null) !== age > 0) {
+    throw new TypeError(`drivers_age must be the days since the last of ${model.drivers.join(", ")}; 0 if one is known`);
+  }
+  if (age > 0 && !model.outages.length) {
+    throw new TypeError("the file has no intervals for a day without drivers; use the forecast of the program");
   }
   if (Number.isFinite(full) && !Number.isFinite(margin)) throw new TypeError("near_full_margin must be a number");
 }
@@ -92,7 +95,7 @@ function blend(model, day, k, known, kindOfDay) {
   const sizes = names.map((name) => (inputs[name] === null ? null : Math.abs(inputs[name])));
   const size = sizeOf(known.quiet, [...sizes, Math.abs(blended), range(ranged), ...spreads], isWild || isFar);
   const third = known.quiet.thirds.filter((limit) => size > limit).length;
-  const shift = third < 2 ? size * known.quiet.shares[third] : 0;
+  const shift = third < 2 && !day.drivers_age ? size * known.quiet.shares[third] : 0;
   return { change: blended + shift, ranged, sizes, spreads, isFar, flag };
 }
 
@@ -174,11 +177,13 @@ function sizeOf(known, sizes, isUnusual) {
 }
 
 // Distances of the quantiles from the median.
-function offsetsOf(model, { ranged, sizes, spreads, isFar, flag }, median, known, kind) {
+function offsetsOf(model, { ranged, sizes, spreads, isFar, flag }, median, known, kind, age) {
   const all = [...ranged, median];
-  const isUnusual = isFar || wild(model, all, known.largest_range_with_default);
-  const size = sizeOf(known.intervals, [...sizes, Math.abs(median), range(all), ...spreads], isUnusual);
-  return known.intervals.scaled[kind + flag].map((share, q) => onSide(share * size, 0, model.quantiles[q]));
+  const own = age > 0 ? known.without_drivers : null;
+  const errors = own ?? known.intervals;
+  const isUnusual = isFar || (!own && wild(model, all, known.largest_range_with_default));
+  const size = sizeOf(errors, [...sizes, Math.abs(median), range(all), ...spreads, 0, age], isUnusual);
+  return errors.scaled[own ? 0 : kind + flag].map((share, q) => onSide(share * size, 0, model.quantiles[q]));
 }
 
 // A quantile on its side of the median, which it is itself at the level .5.
