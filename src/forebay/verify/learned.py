@@ -14,6 +14,7 @@ from forebay.features.samples import wet_limits
 from forebay.models.blend import largest_range_before, range_of_models, weights_by_kind
 from forebay.models.day_kinds import ABOVE_FULL, FALLING, FORECAST, NEAR_FULL, RISING, WET
 from forebay.models.intervals import LearnedErrors, learned_errors
+from forebay.models.lead_curve import daily_curves
 from forebay.models.response import weights_by_group
 from forebay.models.stages import EARLY_UNTIL, known_to_learners
 from forebay.tables import DEFAULT_MODEL, QUANTILES
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from forebay.verify.point_forecasts import PointForecasts
 
 
-DRIVERS = "drivers"
-"""Kind of outage (`features.outages`) on whose days the level is known and no driver."""
 Learned = TypeVar("Learned")
 
 
@@ -52,9 +51,10 @@ class LearnedLead:
     largest_range, largest_range_with_default
         Largest range of the models' forecasts before the day, without `default` and with it; infinite while few are
         known.
-    quiet, intervals, without_drivers
-        Errors of the blend for the correction of quiet days, those of `default` for the intervals, and those in
-        simulated outages of all drivers; None with too few of these, and where no such outage occurs.
+    quiet, intervals
+        Errors of the blend for the correction of quiet days, and those of `default` for the intervals.
+    outages
+        Kind of outage that occurs (`features.outages`) → errors of `default` in its simulations; None with too few.
     response_median, response_quantiles
         Weight of each response on days up to the margin above full supply and above it, shape (2, responses) and
         (2, quantiles, responses); None without full supply.
@@ -67,7 +67,7 @@ class LearnedLead:
     largest_range_with_default: float
     quiet: LearnedErrors
     intervals: LearnedErrors
-    without_drivers: LearnedErrors | None
+    outages: Mapping[str, LearnedErrors | None]
     response_median: Array | None
     response_quantiles: Array | None
     limits: tuple[float, float]
@@ -88,7 +88,7 @@ class LearnedDay:
     resolution
         Step of the readings; 0 without one.
     curve
-        Matrix that smooths the forecasts over the lead times, shape (leads, leads).
+        Matrix that smooths the forecasts of a day with a level over the lead times, shape (leads, leads).
     by_lead
         Lead time → what is known at it.
     """
@@ -105,9 +105,9 @@ class LearnedDay:
 def exportable_days(samples: Samples) -> NDArray[np.bool_]:
     """Whether `default` of each day has the form of `LearnedDay`, shape (n,).
 
-    Such a day has a level. In a record of more than three years it is not one of the first three.
+    Such a day has a forecast. In a record of more than three years it is not one of the first three.
     """
-    usable: NDArray[np.bool_] = samples.level_age == 0
+    usable: NDArray[np.bool_] = np.isfinite(samples.start_level)
     if len(usable) > EARLY_UNTIL:
         usable[:EARLY_UNTIL] = False
     return usable
@@ -136,8 +136,9 @@ def learned_days(
     by_lead = {lead: _learned_leads(samples, members, points, lead, days, rows) for lead in dam.hindcast.leads}
     low, high = fast_changes(samples)
     wet = wet_limits(samples.inputs, dam)
-    curves = points[DEFAULT_MODEL].curves
-    assert curves is not None
+    weights = points[DEFAULT_MODEL].curve_weights
+    assert weights is not None
+    curves = daily_curves(weights, np.ones(len(weights), bool), leads=dam.hindcast.leads)
     return [
         LearnedDay(
             init_date=samples.dates[day].item(),
@@ -168,7 +169,8 @@ def _learned_leads(  # noqa: PLR0913  # two sets of points, the lead time, the d
     column = leads.index(lead)
     quiet = _errors_by_day(samples, members, default.unshifted[lead], lead, days)
     intervals = _errors_by_day(samples, points, default.changes[lead], lead, days)
-    without_drivers = _outage_errors_by_day(samples, points, lead, days)
+    simulated = samples.outages.simulated if samples.outages is not None else ()
+    outages = {kind: _outage_errors_by_day(samples, points, kind, lead, days) for kind in simulated}
     ends = np.array([np.broadcast_to(end, len(samples.dates)) for end in samples.limits.get(lead, samples.possible)])
     kinds = blend_kinds(samples, lead)
     learned = []
@@ -184,7 +186,7 @@ def _learned_leads(  # noqa: PLR0913  # two sets of points, the lead time, the d
                 largest_range_with_default=float(before[1][day]),
                 quiet=quiet[position],
                 intervals=intervals[position],
-                without_drivers=without_drivers[position],
+                outages={kind: by_day[position] for kind, by_day in outages.items()},
                 response_median=None if of_median is None else of_median[:, column, 0],
                 response_quantiles=None if of_quantiles is None else of_quantiles[:, column],
                 limits=(float(ends[0, day]), float(ends[1, day])),
@@ -223,17 +225,16 @@ def _errors_by_day(
 
 
 def _outage_errors_by_day(
-    samples: Samples, points: Mapping[str, PointForecasts], lead: int, days: Sequence[int]
+    samples: Samples, points: Mapping[str, PointForecasts], kind: str, lead: int, days: Sequence[int]
 ) -> list[LearnedErrors | None]:
-    """What is known on each of `days` of the errors of `default` in simulated outages of all drivers."""
-    if samples.outages is None or DRIVERS not in samples.outages.simulated:
-        return [None] * len(days)
-    errors, state = outage_errors(samples, points, [DEFAULT_MODEL], DRIVERS, lead_time=lead)
+    """What is known on each of `days` of the errors of `default` in simulated outages of a kind."""
+    errors, state = outage_errors(samples, points, [DEFAULT_MODEL], kind, lead_time=lead)
     changes, correlation = points[DEFAULT_MODEL].changes[lead], outage_correlation_days(lead)
+    kinds = (0, WET) if kind == "level" and "wet" in samples.regimes else (0,)
 
     def learn(day: int) -> LearnedErrors | None:
         known = known_to_learners(errors[:, 0], changes, day)
-        return learned_errors(known, state, day, (0,), lead_time=lead, correlation_days=correlation)
+        return learned_errors(known, state, day, kinds, lead_time=lead, correlation_days=correlation)
 
     return _by_month(samples, days, learn)
 
