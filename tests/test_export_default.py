@@ -44,6 +44,8 @@ from tests.test_docs import blocks
 
 PAGE = PROJECT / "docs" / "export.md"
 TOLERANCE, NEAR = 1e-6, 1e-9
+COMMANDS = {"elixir": ("elixir", "elixir"), "js": ("node", "nodejs")}
+"""Language → its program and the Debian package of it."""
 LANGUAGES = {"elixir": ("exs", "terms"), "js": ("mjs", "json")}
 RAINLESS_DAM = RELEASE_DAM.model_copy(
     update={"gauges": tuple(gauge for gauge in RELEASE_DAM.gauges if gauge.role != "rainfall")}
@@ -56,18 +58,24 @@ DAMS = {
     "a release without a curve": NO_VOLUME_DAM,
     "no rain": RAINLESS_DAM,
 }
+OUTAGE, NO_LEVEL = (400, 401, 760, 761, 762, 781, 790), (450, 451, 770, 771, 780, 781, 782)
+"""Days without drivers, and days without a level."""
 RELEASE = "a release and a storage curve"
 CASES = [pytest.param(name, marks=() if k < 2 else pytest.mark.slow) for k, name in enumerate(DAMS)]
 
 
 def tables_with_gaps(dam: Dam) -> DailyTables:
-    """The simulated record without some values of drivers, of which the last are absurdly large."""
+    """The simulated record without some values of its second driver, any driver on some days, and two levels."""
     frame = frame_of(dam)
-    rng = np.random.default_rng(2)
+    hidden = np.random.default_rng(2).random(len(frame)) < 0.1
+    outage = np.isin(np.arange(len(frame)), OUTAGE)
     drivers = [gauge.column for gauge in dam.gauges if gauge.role != "target"]
-    for column in drivers[1:] or []:
-        hidden = pl.Series(rng.random(len(frame)) < 0.1)
-        frame = frame.with_columns(pl.when(~hidden).then(column).alias(column))
+    for number, column in enumerate(drivers):
+        shown = pl.Series(~(outage | hidden if number else outage))
+        frame = frame.with_columns(pl.when(shown).then(column).alias(column))
+    no_level = pl.Series(np.isin(np.arange(len(frame)), NO_LEVEL))
+    target = dam.target_gauge.column
+    frame = frame.with_columns(pl.when(~no_level).then(target).alias(target))
     return DailyTables(frame, frame, frame["date"][-1], None)
 
 
@@ -101,7 +109,7 @@ def program_levels(
 def run_reader(language: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The program of docs/export.md on the files in `folder`, in one process for all days."""
     suffix, data = LANGUAGES[language]
-    command, package = {"elixir": ("elixir", "elixir"), "js": ("node", "nodejs")}[language]
+    command, package = COMMANDS[language]
     need_program(command, package)
     (program,) = blocks(PAGE, language)
     (folder / f"forecast.{suffix}").write_text(program, "utf-8")
@@ -145,6 +153,9 @@ def test_elixir_and_node_forecast_as_the_program_on_100_days_of_a_real_dam(
 def test_the_plain_numbers_equal_the_hindcast(name: str, execution: Execution) -> None:
     result = exported(name, execution)
     assert len(result.days) == 60
+    ages = [(one["day"]["level_age"], one["day"]["drivers_age"]) for one in result.days]
+    outages = [(0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (1, 0), (2, 1), (3, 0), (0, 1)]
+    assert [age for age in ages if age != (0, 0)] == outages
     expected = program_levels(result.dam, tables_with_gaps(result.dam), 60, execution)
     model = json.loads(json.dumps(result.model, allow_nan=False))
     levels = {
@@ -187,6 +198,15 @@ def altered(result: Export) -> list[tuple[Any, Any]]:
             altered_days.append((one["day"] | {"level": one["day"]["full_supply"] + above}, one["learned"]))
         unknown = {"full_supply": None, "full_supply_ahead": [None] * len(one["day"]["full_supply_ahead"])}
         altered_days.append((one["day"] | unknown, one["learned"]))
+    silent = next(one for one in result.days if one["day"]["drivers_age"] == 3)
+    for age in (1, 9):
+        altered_days.append((silent["day"] | {"drivers_age": age}, silent["learned"]))
+    by_lead = [lead | {"outages": {}} for lead in silent["learned"]["by_lead"]]
+    altered_days.append((silent["day"], silent["learned"] | {"by_lead": by_lead}))
+    blind = next(one for one in result.days if one["day"]["level_age"] == 2)
+    altered_days.append((blind["day"] | {"level_age": 5}, blind["learned"]))
+    for suspect in (90.0, 100.0):
+        altered_days.append((blind["day"] | {"suspect_level": suspect}, blind["learned"]))
     for name, value in LEARNED:
         leads = [lead | {name: value} if name in lead else lead for lead in one["learned"]["by_lead"]]
         altered_days.append((one["day"], one["learned"] | {"by_lead": leads}))
@@ -360,19 +380,19 @@ def test_a_blend_with_a_net_is_not_exported() -> None:
         job.export(dam, archive="sqlite:///absent.db")
 
 
-def test_days_without_a_level_are_not_exported() -> None:
-    tables = tables_with_gaps(RAIN_DAM)
-    frame = tables.known.with_columns(
-        pl.when(pl.col("date") < date(tables.init_date.year, 1, 1)).then(RAIN_DAM.target_gauge.column).alias("x")
-    ).drop(RAIN_DAM.target_gauge.column).rename({"x": RAIN_DAM.target_gauge.column})  # fmt: skip
-    frame = frame.filter(pl.col("date") < date(tables.init_date.year, 1, 20))
-    with pytest.raises(DataError, match="has no day since the last fit on .* with a level and a driver"):
-        export_dam(RAIN_DAM, replace(tables, known=frame, newest=frame, init_date=frame["date"][-1]))
+def test_a_record_without_a_level_for_weeks_is_not_exported(execution: Execution) -> None:
+    tables, target = tables_with_gaps(RAIN_DAM), RAIN_DAM.target_gauge.column
+    year = tables.init_date.year
+    has_level = pl.col("date") < date(year - 1, 11, 15)
+    frame = tables.known.filter(pl.col("date") < date(year, 1, 20))
+    frame = frame.with_columns(pl.when(has_level).then(target).alias(target))
+    with pytest.raises(DataError, match="has no forecast with intervals since the last fit on .* give an earlier day"):
+        export_dam(RAIN_DAM, DailyTables(frame, frame, frame["date"][-1], None), execution=execution)
 
 
 def test_too_short_a_record_is_not_exported() -> None:
     frame = frame_of(RAIN_DAM).head(20)
-    with pytest.raises(DataError, match="too few errors of forecasts of 1 days are known on .*, so add older readings"):
+    with pytest.raises(DataError, match="has no forecast with intervals since the last fit .*, or add older readings"):
         export_dam(RAIN_DAM, DailyTables(frame, frame, frame["date"][-1], None))
 
 
@@ -390,11 +410,15 @@ def test_numbers_that_differ_from_the_program_are_not_exported(
         export_dam(RELEASE_DAM, tables_with_gaps(RELEASE_DAM), execution=execution)
 
 
+WRONG_AGE = "drivers_age must be the days since the last of rain_lag0; 0 if one is known"
 WRONG_DAYS = {
     "no level": ({"level": None}, "the day has no level"),
+    "a level without its age": ({"level_age": None}, "level_age must be the days since the level; 0 for today's"),
+    "no change since the level": ({"level_age": 1}, "since_level must have the change of no_change since the level"),
     "an absent input": ({"inputs": {}}, 'input "last_change" must be a number, or n.* where it is missing'),
     "no day of the year": ({"inputs": {"day_of_year": None}}, 'input "day_of_year" must be a number'),
-    "no driver": ({"inputs": {"rain_lag0": None}}, "the day has none of rain_lag0; use the forecast of the program"),
+    "no driver": ({"inputs": {"rain_lag0": None}}, WRONG_AGE),
+    "an age beside a driver": ({"drivers_age": 2}, WRONG_AGE),
 }
 
 
@@ -412,6 +436,50 @@ def test_the_readers_refuse_a_day_that_they_cannot_forecast(
     process = run_reader(language, tmp_path)
     assert process.returncode != 0
     assert re.search(sentence, process.stderr)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_readers_refuse_a_day_without_drivers_if_no_record_has_one(
+    language: str, tmp_path: Path, execution: Execution
+) -> None:
+    result = exported(RELEASE, execution)
+    days = tuple(one for one in result.days if one["day"]["drivers_age"] == 1)
+    write_export(replace(result, days=days, model=result.model | {"outages": []}), tmp_path)
+    assert "the file has no intervals for an outage of drivers" in run_reader(language, tmp_path).stderr
+
+
+PER_DAY = {
+    "elixir": """
+    Code.require_file("forebay_default.ex", __DIR__)
+    model = ForebayDefault.load("default.terms")
+    {:ok, [%{"days" => days}]} = :file.consult("days.terms")
+    for %{"day" => day} <- days, do: IO.puts(ForebayDefault.changes_per_day(model, day)["huber"])
+    """,
+    "js": """
+    import { readFileSync } from "node:fs";
+    import { changesPerDay } from "./forebay_default.mjs";
+    const model = JSON.parse(readFileSync("default.json"));
+    for (const { day } of JSON.parse(readFileSync("days.json")).days) console.log(changesPerDay(model, day).huber);
+    """,
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_changes_per_day_since_the_level_add_up(language: str, tmp_path: Path, execution: Execution) -> None:
+    result = exported(RELEASE, execution)
+    write_export(result, tmp_path)
+    suffix, _ = LANGUAGES[language]
+    (tmp_path / f"per_day.{suffix}").write_text(PER_DAY[language])
+    command, package = COMMANDS[language]
+    need_program(command, package)
+    process = run_program(command, f"per_day.{suffix}", cwd=tmp_path)
+    per_day = [float(line) for line in process.stdout.splitlines()]
+    since = [one["day"]["since_level"].get("huber", 0.0) for one in result.days]
+    ages = [one["day"]["level_age"] for one in result.days]
+    assert max(ages) == 3
+    for row, age in enumerate(ages):
+        assert since[row] == pytest.approx(sum(per_day[row - age : row]), abs=NEAR)
+    assert max(np.abs(since)) > TOLERANCE
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -35,7 +35,9 @@ def plain_forecast(model: Plain, day: Plain, learned: Plain | None = None) -> li
     kind = _kind(day, learned)
     leads = [_Lead(model, day, learned, position) for position in range(len(model["leads"]))]
     blends = [lead.blend(kind) for lead in leads]
-    changes = _product(learned["curve"], [blend.change for blend in blends])
+    changes = [blend.change for blend in blends]
+    if not day["level_age"]:
+        changes = _product(learned["curve"], changes)
     medians = [
         lead.responded(change, lead.known["response_median"]) for lead, change in zip(leads, changes, strict=True)
     ]
@@ -43,7 +45,7 @@ def plain_forecast(model: Plain, day: Plain, learned: Plain | None = None) -> li
     offsets = [
         lead.offsets(blend, median, kind) for lead, blend, median in zip(leads, blends, medians, strict=True)
     ]
-    if learned["has_curve"]:
+    if learned["has_curve"] and not day["level_age"]:
         columns = [_product(model["offset_curve"], column) for column in zip(*offsets, strict=True)]
         offsets = [list(row) for row in zip(*columns, strict=True)]
     forecast = []
@@ -104,13 +106,19 @@ class _Lead:
         self.full_supply = day["full_supply_ahead"][position]
         self.resolution = learned["resolution"]
         self.inputs = {**day["inputs"], **day["inputs_ahead"][position]}
+        names = {(True, True): "both", (True, False): "level", (False, True): "drivers"}
+        self.outage = names.get((day["level_age"] > 0, day["drivers_age"] > 0))
 
     def blend(self, kind: int) -> _Blend:
         """The blend on a day of `kind`, but for the flag of an inflow forecast."""
         inputs, members = self.inputs, self.fits["members"]
         bounded = {name: _bounded(value, self.fits["bounds"].get(name)) for name, value in inputs.items()}
         is_far = bounded != inputs
-        changes = [member_change(member, inputs if member["is_reference"] else bounded) for member in members]
+        changes = [
+            member_change(member, inputs if member["is_reference"] else bounded)
+            + self.day["since_level"].get(member["name"], 0.0)
+            for member in members
+        ]
         ranged = [change for member, change in zip(members, changes, strict=True) if member["in_range"]]
         inflow = self.fits["inflow_inputs"]
         forecast = FORECAST if inflow and all(inputs[name] is not None for name in inflow) else 0
@@ -125,7 +133,8 @@ class _Lead:
         quiet = self.known["quiet"]
         size = _size(quiet, [*sizes, abs(blended), _range(ranged), *spreads], is_unusual=is_wild or is_far)
         third = sum(size > limit for limit in quiet["thirds"])
-        shift = size * quiet["shares"][third] if third < len(quiet["shares"]) else 0.0
+        is_quiet = third < len(quiet["shares"]) and self.outage is None
+        shift = size * quiet["shares"][third] if is_quiet else 0.0
         return _Blend(blended + shift, ranged, sizes, spreads, is_far, forecast)
 
     def _is_wild(self, changes: Sequence[float], largest: float | None) -> bool:
@@ -134,10 +143,16 @@ class _Lead:
     def offsets(self, blend: _Blend, median: float, kind: int) -> list[float]:
         """Distances of the quantiles from the median."""
         ranged = [*blend.ranged, median]
+        known, ages = self.known["intervals"], [float(self.day["level_age"]), float(self.day["drivers_age"])]
         is_unusual = blend.is_far or self._is_wild(ranged, self.known["largest_range_with_default"])
-        sizes = [*blend.sizes, abs(median), _range(ranged), *blend.spreads]
-        size = _size(self.known["intervals"], sizes, is_unusual=is_unusual)
-        scaled = self.known["intervals"]["scaled"][str(kind + blend.forecast)]
+        own = self.known["outages"].get(self.outage)
+        if own is not None:
+            known, is_unusual, kind = own, blend.is_far, kind & WET if self.outage == "level" else 0
+        else:
+            kind += blend.forecast
+        sizes = [*blend.sizes, abs(median), _range(ranged), *blend.spreads, *ages]
+        size = _size(known, sizes, is_unusual=is_unusual)
+        scaled = known["scaled"][str(kind)]
         levels = self.model["quantiles"]
         return [_on_side(share * size, 0.0, level) for share, level in zip(scaled, levels, strict=True)]
 
@@ -156,7 +171,11 @@ class _Lead:
         low, high = self.known["limits"]
         start = self.day["level"]
         changes = [change if low is None else max(change, low - start) for change in changes]
-        return [change if high is None else min(change, high - start) for change in changes]
+        changes = [change if high is None else min(change, high - start) for change in changes]
+        suspect = self.day["suspect_level"]
+        if suspect is not None:
+            changes[0], changes[-1] = min(changes[0], suspect - start), max(changes[-1], suspect - start)
+        return changes
 
     def responded(self, change: float, weights: Sequence[Sequence[float]]) -> float:
         """A change after the response near full supply; `weights` up to the margin above full supply and above it."""

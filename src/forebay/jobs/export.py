@@ -6,7 +6,7 @@ The files are written only if a reader that knows nothing but their numbers make
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib import resources
@@ -28,7 +28,15 @@ from forebay.models.rows import Rows
 from forebay.nets.weights import erlang_term
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify.default import with_default
-from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress, first_origin, point_forecasts, refit_days
+from forebay.verify.hindcast import (
+    SEQUENTIAL,
+    Execution,
+    Progress,
+    first_origin,
+    including_suspect_level,
+    point_forecasts,
+    refit_days,
+)
 from forebay.verify.learned import exportable_days, learned_days
 from forebay.verify.row_store import rows_of
 from forebay.verify.uncertainty import quantile_changes
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from forebay.models.model import Array
     from forebay.models.plain import Plain
     from forebay.settings import Settings
+    from forebay.verify.point_forecasts import PointForecasts
 
 STEM, DAYS_STEM = "default", "days"
 MODULES = ("forebay_default.ex", "forebay_default.mjs")
@@ -124,14 +133,17 @@ def export_dam(dam: Dam, daily_tables: DailyTables, *, days: int = 1, execution:
     rows = replace(rows, count=len(samples.dates), watched=frozenset(indices), after={})
     points = point_forecasts(samples, dam, models_for(dam), execution=execution, rows=rows)
     points = with_default(points, samples, rows)
-    changes = quantile_changes(samples, points, [DEFAULT_MODEL], rows=rows)[DEFAULT_MODEL]
+    of_program = _changes_of_program(samples, points, indices, rows)
+    indices = [day for day in indices if np.isfinite(of_program[day]).all()]
+    if not indices:
+        raise _no_forecast(samples, dam)
     by_day = learned_days(samples, dam, points, indices, rows)
     model = plain_default(samples, dam, points, by_day[-1])
-    of_program = changes[np.array(indices) - len(samples.dates)]
     exported: list[Plain] = []
     differences = []
-    for index, known, own in zip(indices, by_day, of_program, strict=True):
-        day, learned = plain_day(samples, dam, index), plain_learned(known)
+    for index, known in zip(indices, by_day, strict=True):
+        own = of_program[index]
+        day, learned = plain_day(samples, dam, points, index), plain_learned(known)
         differences.append(_difference(model, day, learned, own))
         exported.append({"day": day, "learned": learned, "forecast": _forecast(day, own, dam.hindcast.leads)})
     difference = float(np.max(differences))  # NaN if one is
@@ -151,11 +163,26 @@ def _days_of_export(samples: Samples, dam: Dam, count: int) -> list[int]:
     usable = np.flatnonzero(exportable_days(samples))
     usable = usable[usable >= refit]
     if not len(usable):
-        raise DataError(
-            f"{dam.name} has no day since the last fit on {samples.dates[refit]} with a level and a driver (rain or a "
-            "flow), so there is no example of a forecast; give an earlier day with --init"
-        )
+        raise _no_forecast(samples, dam)
     return [int(day) for day in usable[-count:]]
+
+
+def _no_forecast(samples: Samples, dam: Dam) -> DataError:
+    refit = refit_days(samples.dates, first_origin(samples, dam))[-1]
+    return DataError(
+        f"{dam.name} has no forecast with intervals since the last fit on {samples.dates[refit]}, so there is no "
+        "example; give an earlier day with --init, or add older readings"
+    )
+
+
+def _changes_of_program(
+    samples: Samples, points: Mapping[str, PointForecasts], days: Sequence[int], rows: Rows
+) -> dict[int, Array]:
+    """Day → quantiles of the forecast change, shape (leads, quantiles), as the forecast has them."""
+    changes = quantile_changes(samples, points, [DEFAULT_MODEL], rows=rows)[DEFAULT_MODEL]
+    late = samples.since(rows.begin)
+    by_lead = [including_suspect_level(changes[:, column], late) for column in range(changes.shape[1])]
+    return {day: np.stack([of_lead[day - rows.begin] for of_lead in by_lead]) for day in days}
 
 
 def _forecast(day: Plain, changes: Array, leads: Sequence[int]) -> list[Plain]:

@@ -171,7 +171,13 @@ class LearnedErrors(NamedTuple):
 
 
 def learned_errors(
-    errors: Array, state: State, day: int, kinds: Sequence[int], *, lead_time: int, probabilities: Sequence[float]
+    errors: Array,
+    state: State,
+    day: int,
+    kinds: Sequence[int],
+    *,
+    lead_time: int,
+    correlation_days: int | None = None,
 ) -> LearnedErrors | None:
     """What `error_quantiles` and `quiet_median` have learned for a day of each of `kinds`; None with too few errors.
 
@@ -181,14 +187,16 @@ def learned_errors(
         Of one model, shape (n,).
     day
         Index of the day.
+    correlation_days
+        As in `error_quantiles`.
     """
     mask = np.arange(len(errors)) == day
-    common, correlation = COMMON_ERRORS + COMMON_ERRORS_PER_LEAD * lead_time, 3 * lead_time
+    common, correlation = COMMON_ERRORS + COMMON_ERRORS_PER_LEAD * lead_time, correlation_days or 3 * lead_time
     month = next(_monthly_knowledge(errors[:, None], state, lead_time, mask), None)
     if month is None:
         return None
     scaled = {
-        kind: _scaled_quantiles(month, state, kind, np.asarray(probabilities), common, correlation)[0] for kind in kinds
+        kind: _scaled_quantiles(month, state, kind, np.asarray(QUANTILES), common, correlation)[0] for kind in kinds
     }
     thirds, *shares = _quiet_shares(errors, month)
     return LearnedErrors(month.models[0], scaled, thirds, (shares[0], shares[1]))

@@ -72,6 +72,7 @@ def with_default(
         response={lead: float(change[-1]) for lead, change in _by_lead(leads, changes - unlimited).items()},
         unshifted={lead: at_lead.unshifted for lead, at_lead in blends.items()},
         curves=curves,
+        curve_weights=weights,
         outage_changes=outage_changes,
     )
     return {**points, DEFAULT_MODEL: default}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,10 +14,18 @@ from forebay.features.samples import wet_limits
 from forebay.models.blend import largest_range_before, range_of_models, weights_by_kind
 from forebay.models.day_kinds import ABOVE_FULL, FALLING, FORECAST, NEAR_FULL, RISING, WET
 from forebay.models.intervals import LearnedErrors, learned_errors
+from forebay.models.lead_curve import daily_curves
 from forebay.models.response import weights_by_group
 from forebay.models.stages import EARLY_UNTIL, known_to_learners
 from forebay.tables import DEFAULT_MODEL, QUANTILES
-from forebay.verify.uncertainty import error_state, fast_changes, inflow_inputs, without_outage
+from forebay.verify.uncertainty import (
+    error_state,
+    fast_changes,
+    inflow_inputs,
+    outage_correlation_days,
+    outage_errors,
+    without_outage,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +35,9 @@ if TYPE_CHECKING:
     from forebay.models.model import Array
     from forebay.models.rows import Rows
     from forebay.verify.point_forecasts import PointForecasts
+
+
+Learned = TypeVar("Learned")
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,8 @@ class LearnedLead:
         known.
     quiet, intervals
         Errors of the blend for the correction of quiet days, and those of `default` for the intervals.
+    outages
+        Kind of outage that occurs (`features.outages`) → errors of `default` in its simulations; None with too few.
     response_median, response_quantiles
         Weight of each response on days up to the margin above full supply and above it, shape (2, responses) and
         (2, quantiles, responses); None without full supply.
@@ -54,6 +67,7 @@ class LearnedLead:
     largest_range_with_default: float
     quiet: LearnedErrors
     intervals: LearnedErrors
+    outages: Mapping[str, LearnedErrors | None]
     response_median: Array | None
     response_quantiles: Array | None
     limits: tuple[float, float]
@@ -74,7 +88,7 @@ class LearnedDay:
     resolution
         Step of the readings; 0 without one.
     curve
-        Matrix that smooths the forecasts over the lead times, shape (leads, leads).
+        Matrix that smooths the forecasts of a day with a level over the lead times, shape (leads, leads).
     by_lead
         Lead time → what is known at it.
     """
@@ -91,9 +105,9 @@ class LearnedDay:
 def exportable_days(samples: Samples) -> NDArray[np.bool_]:
     """Whether `default` of each day has the form of `LearnedDay`, shape (n,).
 
-    Such a day has a level and a driver. In a record of more than three years it is not one of the first three.
+    Such a day has a forecast. In a record of more than three years it is not one of the first three.
     """
-    usable = without_outage(samples)
+    usable: NDArray[np.bool_] = np.isfinite(samples.start_level)
     if len(usable) > EARLY_UNTIL:
         usable[:EARLY_UNTIL] = False
     return usable
@@ -122,8 +136,9 @@ def learned_days(
     by_lead = {lead: _learned_leads(samples, members, points, lead, days, rows) for lead in dam.hindcast.leads}
     low, high = fast_changes(samples)
     wet = wet_limits(samples.inputs, dam)
-    curves = points[DEFAULT_MODEL].curves
-    assert curves is not None
+    weights = points[DEFAULT_MODEL].curve_weights
+    assert weights is not None
+    curves = daily_curves(weights, np.ones(len(weights), bool), leads=dam.hindcast.leads)
     return [
         LearnedDay(
             init_date=samples.dates[day].item(),
@@ -154,6 +169,8 @@ def _learned_leads(  # noqa: PLR0913  # two sets of points, the lead time, the d
     column = leads.index(lead)
     quiet = _errors_by_day(samples, members, default.unshifted[lead], lead, days)
     intervals = _errors_by_day(samples, points, default.changes[lead], lead, days)
+    simulated = samples.outages.simulated if samples.outages is not None else ()
+    outages = {kind: _outage_errors_by_day(samples, points, kind, lead, days) for kind in simulated}
     ends = np.array([np.broadcast_to(end, len(samples.dates)) for end in samples.limits.get(lead, samples.possible)])
     kinds = blend_kinds(samples, lead)
     learned = []
@@ -169,6 +186,7 @@ def _learned_leads(  # noqa: PLR0913  # two sets of points, the lead time, the d
                 largest_range_with_default=float(before[1][day]),
                 quiet=quiet[position],
                 intervals=intervals[position],
+                outages={kind: by_day[position] for kind, by_day in outages.items()},
                 response_median=None if of_median is None else of_median[:, column, 0],
                 response_quantiles=None if of_quantiles is None else of_quantiles[:, column],
                 limits=(float(ends[0, day]), float(ends[1, day])),
@@ -192,20 +210,41 @@ def _errors_by_day(
     state = error_state(samples, points, changes[:, None], lead)
     observed = np.where(without_outage(samples), samples.change(samples.trusted, lead), np.nan)
     kinds = [kind + course for kind in blend_kinds(samples, lead) for course in (0, FALLING, RISING)]
-    months = samples.dates.astype("datetime64[M]")
-    by_month: dict[object, LearnedErrors] = {}
-    for day in days:
-        if months[day].item() in by_month:
-            continue
+
+    def learn(day: int) -> LearnedErrors:
         errors = known_to_learners(observed - changes, changes, day)
-        learned = learned_errors(errors, state, day, kinds, lead_time=lead, probabilities=QUANTILES)
+        learned = learned_errors(errors, state, day, kinds, lead_time=lead)
         if learned is None:
             raise DataError(
                 f"too few errors of forecasts of {lead} days are known on {samples.dates[day]}; a forecast without "
                 "intervals is not exported, so add older readings"
             )
-        by_month[months[day].item()] = learned
-    return [by_month[months[day].item()] for day in days]
+        return learned
+
+    return _by_month(samples, days, learn)
+
+
+def _outage_errors_by_day(
+    samples: Samples, points: Mapping[str, PointForecasts], kind: str, lead: int, days: Sequence[int]
+) -> list[LearnedErrors | None]:
+    """What is known on each of `days` of the errors of `default` in simulated outages of a kind."""
+    errors, state = outage_errors(samples, points, [DEFAULT_MODEL], kind, lead_time=lead)
+    changes, correlation = points[DEFAULT_MODEL].changes[lead], outage_correlation_days(lead)
+    kinds = (0, WET) if kind == "level" and "wet" in samples.regimes else (0,)
+
+    def learn(day: int) -> LearnedErrors | None:
+        known = known_to_learners(errors[:, 0], changes, day)
+        return learned_errors(known, state, day, kinds, lead_time=lead, correlation_days=correlation)
+
+    return _by_month(samples, days, learn)
+
+
+def _by_month(samples: Samples, days: Sequence[int], learn: Callable[[int], Learned]) -> list[Learned]:
+    """What is learned by each of `days`; it is the same on the days of a month."""
+    months = samples.dates.astype("datetime64[M]")
+    first = {months[day].item(): day for day in reversed(days)}
+    learned = {month: learn(day) for month, day in first.items()}
+    return [learned[months[day].item()] for day in days]
 
 
 def _response(

@@ -38,6 +38,8 @@ class PointForecasts:
     curves
         Matrix of each day that smooths a blend over the lead times (`models.lead_curve`), shape (n, leads, leads);
         None for a model that is not smoothed.
+    curve_weights
+        Weights of the curves on each day, from which `curves` follow on a day with a level; shape (n, penalties).
     spreads
         Lead time → predicted spread (0.1–0.9 quantile range) of each change, shape (n,); NaN if the model
         predicts none.
@@ -59,6 +61,7 @@ class PointForecasts:
     response: dict[int, float] = field(default_factory=dict)
     unshifted: dict[int, Array] = field(default_factory=dict)
     curves: Array | None = None
+    curve_weights: Array | None = None
     spreads: dict[int, Array] = field(default_factory=dict)
     input_range: dict[int, InputRange] = field(default_factory=dict)
     far_outside: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
@@ -92,6 +95,15 @@ def from_start_level(points: PointForecasts, samples: Samples) -> PointForecasts
         outage_changes[kind] = {lead: change + outage_elapsed for lead, change in changes.items()}
     changes = {lead: change + elapsed for lead, change in points.changes.items()}
     return replace(points, changes=changes, outage_changes=outage_changes)
+
+
+def since_level(point: PointForecasts, samples: Samples, day: int) -> float:
+    """The part of the changes of one day that belongs to the days since its level (`from_start_level`); 0 with one."""
+    step = min(point.changes)
+    elapsed = 0.0
+    for earlier in range(day - int(samples.level_age[day]), day):
+        elapsed += (float(point.changes[step][earlier]) - elapsed) / step
+    return elapsed
 
 
 def change_since_level(daily: Array, level_age: NDArray[np.intp]) -> Array:

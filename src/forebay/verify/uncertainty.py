@@ -226,8 +226,39 @@ def outage_offsets(  # noqa: PLR0913  # those of `interval_offsets`, and the kin
 ) -> Array:
     """Quantile offsets of models on days in one kind of outage, shape (n, models, probabilities); NaN on other days.
 
-    They come from the errors of its simulated outages. The scale of the errors depends on the state of the day and on
-    the ages of level and drivers. Without drivers no day is known to be wet, so wet days are not calibrated separately.
+    They come from the errors of its simulated outages (`outage_errors`).
+    """
+    assert samples.outages is not None
+    days = samples.outages.simulated[kind].days
+    errors, state = outage_errors(samples, points, models, kind, lead_time=lead_time)
+
+    def learn(known: Array, n: int) -> Array:
+        mask = rows.of(n).mask(n)
+        return error_quantiles(
+            known,
+            state.head(n),
+            lead_time=lead_time,
+            probabilities=probabilities,
+            mask=days[:n] if mask is None else days[:n] & mask,
+            correlation_days=outage_correlation_days(lead_time),
+        )
+
+    stages = np.column_stack([points[model].changes[lead_time] for model in models])
+    return in_stages(learn, errors, stages, rows)
+
+
+def outage_correlation_days(lead_time: int) -> int:
+    """Days over which the errors of simulated outages are correlated."""
+    return 3 * lead_time + SIMULATED_OUTAGE_DAYS
+
+
+def outage_errors(
+    samples: Samples, points: Mapping[str, PointForecasts], models: Sequence[str], kind: str, *, lead_time: int
+) -> tuple[Array, State]:
+    """Errors of models in the simulated outages of a kind, shape (n, models), and the state on which they depend.
+
+    The scale of the errors depends on the state of the day and on the ages of level and drivers. Without drivers no day
+    is known to be wet, so wet days are not calibrated separately. A day in a real outage has its own state.
     """
     assert samples.outages is not None
     outage, observed_outages = samples.outages.simulated[kind], samples.outages
@@ -257,20 +288,7 @@ def outage_offsets(  # noqa: PLR0913  # those of `interval_offsets`, and the kin
         np.where(days, observed_outages.level_age, outage.level_age),
         np.where(days, observed_outages.drivers_age, outage.drivers_age),
     )
-
-    def learn(known: Array, n: int) -> Array:
-        mask = rows.of(n).mask(n)
-        return error_quantiles(
-            known,
-            state.head(n),
-            lead_time=lead_time,
-            probabilities=probabilities,
-            mask=days[:n] if mask is None else days[:n] & mask,
-            correlation_days=3 * lead_time + SIMULATED_OUTAGE_DAYS,
-        )
-
-    stages = np.column_stack([points[model].changes[lead_time] for model in models])
-    return in_stages(learn, observed[:, None] - changes, stages, rows)
+    return observed[:, None] - changes, state
 
 
 def marginals(

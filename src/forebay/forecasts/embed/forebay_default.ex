@@ -52,8 +52,9 @@ defmodule ForebayDefault do
         %{lead: lead, fits: fits, known: known, inputs: Map.merge(day["inputs"], ahead), full: full}
       end)
 
-    blends = Enum.map(leads, &blend(model, &1, kind))
-    smooth = product(learned["curve"], Enum.map(blends, & &1.change))
+    blends = Enum.map(leads, &blend(model, &1, kind, day))
+    changes = Enum.map(blends, & &1.change)
+    smooth = if day["level_age"] > 0, do: changes, else: product(learned["curve"], changes)
 
     medians =
       Enum.zip_with(leads, smooth, fn at, change ->
@@ -64,8 +65,8 @@ defmodule ForebayDefault do
 
     offsets =
       [leads, blends, medians]
-      |> Enum.zip_with(fn [at, blend, median] -> offsets(model, at, blend, median, kind + course) end)
-      |> on_curve(model, learned)
+      |> Enum.zip_with(fn [at, blend, median] -> offsets(model, at, blend, median, kind + course, day) end)
+      |> on_curve(model, learned["has_curve"] == 1 and day["level_age"] == 0)
 
     Enum.zip_with([leads, medians, offsets], fn [at, median, offsets] ->
       changes = quantiles(model, day, at, median, Enum.sort(offsets), learned["resolution"])
@@ -75,7 +76,10 @@ defmodule ForebayDefault do
 
   defp check_day(model, %{"level" => level, "inputs" => inputs} = day) do
     is_number(level) ||
-      raise ArgumentError, "the day has no level; a forecast starts from the level of its day"
+      raise ArgumentError, "the day has no level; give the last one with its level_age"
+
+    is_integer(day["level_age"]) ||
+      raise ArgumentError, "level_age must be the days since the level; 0 for today's"
 
     rows = [{model["inputs"], inputs} | Enum.map(ahead(model, day), &{model["inputs_ahead"], &1})]
 
@@ -86,9 +90,55 @@ defmodule ForebayDefault do
       end
     end
 
-    if model["drivers"] != [] and Enum.all?(model["drivers"], &is_nil(inputs[&1])) do
+    age = day["drivers_age"]
+
+    if model["drivers"] != [] and Enum.all?(model["drivers"], &is_nil(inputs[&1])) != age > 0 do
       raise ArgumentError,
-            "the day has none of #{Enum.join(model["drivers"], ", ")}; use the forecast of the program for such a day"
+            "drivers_age must be the days since the last of #{Enum.join(model["drivers"], ", ")}; 0 if one is known"
+    end
+
+    if outage(day) && outage(day) not in model["outages"] do
+      raise ArgumentError,
+            "the file has no intervals for an outage of #{outage(day)}; use the forecast of the program"
+    end
+
+    for %{"name" => name} <- hd(model["by_lead"])["members"], day["level_age"] > 0 do
+      is_number(day["since_level"][name]) ||
+        raise ArgumentError, "since_level must have the change of #{name} since the level"
+    end
+  end
+
+  @doc """
+  Change per day that each member forecasts for the next day, by the member's name.
+
+  The sum of those from the day of the last level until yesterday is `since_level` of a day without a level.
+  """
+  def changes_per_day(%{"by_lead" => [fits | _]} = model, day) do
+    inputs = Map.merge(day["inputs"], hd(ahead(model, day)))
+    bounded = bounded(inputs, fits)
+
+    for member <- fits["members"], into: %{} do
+      own = if member["is_reference"] == 1, do: inputs, else: bounded
+      {member["name"], change(member, own) / fits["lead"]}
+    end
+  end
+
+  # "level", "drivers" or "both" on a day without them; nil on another day.
+  defp outage(%{"level_age" => level_age, "drivers_age" => drivers_age}) do
+    cond do
+      level_age > 0 and drivers_age > 0 -> "both"
+      level_age > 0 -> "level"
+      drivers_age > 0 -> "drivers"
+      true -> nil
+    end
+  end
+
+  defp bounded(inputs, fits) do
+    for {name, value} <- inputs, into: %{} do
+      case fits["bounds"] do
+        %{^name => [low, high]} when not is_nil(value) -> {name, clamp(value, low, high)}
+        _bounds -> {name, value}
+      end
     end
   end
 
@@ -122,18 +172,17 @@ defmodule ForebayDefault do
   end
 
   # The blend at one lead time with the correction of quiet days, and what the interval needs.
-  defp blend(model, %{fits: fits, known: known, inputs: inputs}, kind) do
-    bounded =
-      for {name, value} <- inputs, into: %{} do
-        case fits["bounds"] do
-          %{^name => [low, high]} when not is_nil(value) -> {name, clamp(value, low, high)}
-          _bounds -> {name, value}
-        end
-      end
-
+  defp blend(model, %{fits: fits, known: known, inputs: inputs}, kind, day) do
+    bounded = bounded(inputs, fits)
     far? = Enum.any?(inputs, fn {name, value} -> bounded[name] != value end)
     members = fits["members"]
-    changes = Enum.map(members, &change(&1, if(&1["is_reference"] == 1, do: inputs, else: bounded)))
+
+    changes =
+      for member <- members do
+        own = if member["is_reference"] == 1, do: inputs, else: bounded
+        change(member, own) + Map.get(day["since_level"], member["name"], 0.0)
+      end
+
     ranged = for {%{"in_range" => 1}, change} <- Enum.zip(members, changes), do: change
     inflow = fits["inflow_inputs"]
     flag = if inflow != [] and Enum.all?(inflow, &inputs[&1]), do: @forecast, else: 0
@@ -149,7 +198,8 @@ defmodule ForebayDefault do
     sizes = Enum.map(fits["sizes"], &(inputs[&1] && abs(inputs[&1])))
     quiet = known["quiet"]
     size = size(quiet, sizes ++ [abs(blended), range(ranged) | spreads], wild? or far?)
-    share = Enum.at(quiet["shares"], Enum.count(quiet["thirds"], &(size > &1)), 0.0)
+    third = Enum.count(quiet["thirds"], &(size > &1))
+    share = if outage(day), do: 0.0, else: Enum.at(quiet["shares"], third, 0.0)
     %{change: blended + size * share, ranged: ranged, sizes: sizes, spreads: spreads, far?: far?, flag: flag}
   end
 
@@ -265,18 +315,21 @@ defmodule ForebayDefault do
   end
 
   # Distances of the quantiles from the median.
-  defp offsets(model, %{known: known}, blend, median, kind) do
+  defp offsets(model, %{known: known}, blend, median, kind, day) do
     all = [median | blend.ranged]
-    unusual? = blend.far? or wild?(model, all, known["largest_range_with_default"])
-    sizes = blend.sizes ++ [abs(median), range(all) | blend.spreads]
-    size = size(known["intervals"], sizes, unusual?)
-    scaled = known["intervals"]["scaled"][Integer.to_string(kind + blend.flag)]
+    own = known["outages"][outage(day)]
+    wild? = is_nil(own) and wild?(model, all, known["largest_range_with_default"])
+    errors = own || known["intervals"]
+    sizes = blend.sizes ++ [abs(median), range(all) | blend.spreads] ++ [day["level_age"], day["drivers_age"]]
+    size = size(errors, sizes, wild? or blend.far?)
+    wet = if outage(day) == "level", do: rem(kind, 2), else: 0
+    scaled = errors["scaled"][Integer.to_string(if own, do: wet, else: kind + blend.flag)]
     Enum.zip_with(scaled, model["quantiles"], &on_side(&1 * size, 0.0, &2))
   end
 
-  defp on_curve(offsets, _model, %{"has_curve" => 0}), do: offsets
+  defp on_curve(offsets, _model, false), do: offsets
 
-  defp on_curve(offsets, model, _learned) do
+  defp on_curve(offsets, model, true) do
     Enum.zip_with(offsets, & &1) |> Enum.map(&product(model["offset_curve"], &1)) |> Enum.zip_with(& &1)
   end
 
@@ -297,10 +350,22 @@ defmodule ForebayDefault do
 
     [low, high] = at.known["limits"]
 
-    for change <- responded(model, day, at, median, changes) do
-      change = if is_nil(low), do: change, else: max(change, low - day["level"])
-      if is_nil(high), do: change, else: min(change, high - day["level"])
-    end
+    limited =
+      for change <- responded(model, day, at, median, changes) do
+        change = if is_nil(low), do: change, else: max(change, low - day["level"])
+        if is_nil(high), do: change, else: min(change, high - day["level"])
+      end
+
+    with_suspect(limited, day)
+  end
+
+  # The outer quantiles include a suspect level.
+  defp with_suspect(changes, %{"suspect_level" => nil}), do: changes
+
+  defp with_suspect(changes, %{"suspect_level" => suspect, "level" => level}) do
+    changes
+    |> List.update_at(0, &min(&1, suspect - level))
+    |> List.update_at(-1, &max(&1, suspect - level))
   end
 
   defp responded(%{"responses" => []}, _day, _at, _median, changes), do: changes

@@ -31,12 +31,13 @@ export function forecast(model, day, learned = model.learned) {
   const { inputs } = day;
   const kind = kindOf(day, learned);
   const blends = model.leads.map((_, k) => blend(model, day, k, learned.by_lead[k], kind));
-  const smooth = product(learned.curve, blends.map(({ change }) => change));
+  const changes = blends.map(({ change }) => change);
+  const smooth = day.level_age > 0 ? changes : product(learned.curve, changes);
   const medians = smooth.map((change, k) => respond(model, day, k, change, learned.by_lead[k].response_median));
   const falls = above(learned.fast_fall, inputs.last_change), rises = above(inputs.last_change, learned.fast_rise);
   const course = falls ? FALLING : rises ? RISING : 0;
-  let offsets = blends.map((one, k) => offsetsOf(model, one, medians[k], learned.by_lead[k], kind + course));
-  if (learned.has_curve) {
+  let offsets = blends.map((one, k) => offsetsOf(model, one, medians[k], learned.by_lead[k], kind + course, day));
+  if (learned.has_curve && day.level_age === 0) {
     const columns = model.quantiles.map((_, q) => product(model.offset_curve, offsets.map((row) => row[q])));
     offsets = model.leads.map((_, k) => columns.map((column) => column[k]));
   }
@@ -46,19 +47,55 @@ export function forecast(model, day, learned = model.learned) {
   });
 }
 
-function checkDay(model, { level, inputs, inputs_ahead: ahead, full_supply: full, near_full_margin: margin }) {
-  if (!Number.isFinite(level)) throw new TypeError("the day has no level; a forecast starts from the level of its day");
+function checkDay(model, day) {
+  const { level, drivers_age: age, inputs, inputs_ahead: ahead, full_supply: full, near_full_margin: margin } = day;
+  if (!Number.isFinite(level)) throw new TypeError("the day has no level; give the last one with its level_age");
+  if (!Number.isInteger(day.level_age)) {
+    throw new TypeError("level_age must be the days since the level; 0 for today's");
+  }
   const rows = [[model.inputs, inputs], ...model.leads.map((_, k) => [model.inputs_ahead, ahead?.[k] ?? {}])];
   for (const [names, row] of rows) {
     const absent = names.find(({ name }) => row[name] !== null && !Number.isFinite(row[name]));
     if (absent) throw new TypeError(`input "${absent.name}" must be a number, or null where it is missing`);
   }
   if (inputs.day_of_year === null) throw new TypeError('input "day_of_year" must be a number');
-  if (model.drivers.length && model.drivers.every((name) => inputs[name] === null)) {
+  if (model.drivers.length && model.drivers.every((name) => inputs[name] === null) !== age > 0) {
     const names = model.drivers.join(", ");
-    throw new TypeError(`the day has none of ${names}; use the forecast of the program for such a day`);
+    throw new TypeError(`drivers_age must be the days since the last of ${names}; 0 if one is known`);
+  }
+  const outage = outageOf(day);
+  if (outage && !model.outages.includes(outage)) {
+    throw new TypeError(`the file has no intervals for an outage of ${outage}; use the forecast of the program`);
+  }
+  const absent = model.by_lead[0].members.find(({ name }) => !Number.isFinite(day.since_level[name]));
+  if (day.level_age > 0 && absent) {
+    throw new TypeError(`since_level must have the change of ${absent.name} since the level`);
   }
   if (Number.isFinite(full) && !Number.isFinite(margin)) throw new TypeError("near_full_margin must be a number");
+}
+
+// "level", "drivers" or "both" on a day without them; null on another day.
+function outageOf({ level_age: levelAge, drivers_age: driversAge }) {
+  if (levelAge > 0) return driversAge > 0 ? "both" : "level";
+  return driversAge > 0 ? "drivers" : null;
+}
+
+// Change per day that each member forecasts for the next day. The sum of those from the day of the last level until
+// yesterday is `since_level` of a day without a level.
+export function changesPerDay(model, day) {
+  const { inputs, bounded } = boundedInputs(model.by_lead[0], day, 0);
+  const { members, lead } = model.by_lead[0];
+  return Object.fromEntries(members.map((member) =>
+    [member.name, changeOf(member, member.is_reference ? inputs : bounded) / lead]));
+}
+
+function boundedInputs({ bounds }, day, k) {
+  const inputs = { ...day.inputs, ...day.inputs_ahead[k] };
+  const bounded = { ...inputs };
+  for (const [name, [low, high]] of Object.entries(bounds)) {
+    if (inputs[name] !== null) bounded[name] = clamp(inputs[name], low, high);
+  }
+  return { inputs, bounded };
 }
 
 function kindOf({ level, full_supply: full, near_full_margin: margin, inputs }, { wet_above: limits }) {
@@ -71,13 +108,10 @@ function kindOf({ level, full_supply: full, near_full_margin: margin, inputs }, 
 // The blend at one lead time with the correction of quiet days, and what the interval needs.
 function blend(model, day, k, known, kindOfDay) {
   const { bounds, members, sizes: names, spread_of: spreadOf, inflow_inputs: inflow } = model.by_lead[k];
-  const inputs = { ...day.inputs, ...day.inputs_ahead[k] };
-  const bounded = { ...inputs };
-  for (const [name, [low, high]] of Object.entries(bounds)) {
-    if (inputs[name] !== null) bounded[name] = clamp(inputs[name], low, high);
-  }
+  const { inputs, bounded } = boundedInputs(model.by_lead[k], day, k);
   const isFar = Object.keys(bounds).some((name) => bounded[name] !== inputs[name]);
-  const changes = members.map((member) => changeOf(member, member.is_reference ? inputs : bounded));
+  const changes = members.map((member) =>
+    changeOf(member, member.is_reference ? inputs : bounded) + (day.since_level[member.name] ?? 0));
   const ranged = changes.filter((_, m) => members[m].in_range);
   const flag = inflow.length && inflow.every((name) => inputs[name] !== null) ? FORECAST : 0;
   let weights = known.weights[kindOfDay + flag];
@@ -92,7 +126,7 @@ function blend(model, day, k, known, kindOfDay) {
   const sizes = names.map((name) => (inputs[name] === null ? null : Math.abs(inputs[name])));
   const size = sizeOf(known.quiet, [...sizes, Math.abs(blended), range(ranged), ...spreads], isWild || isFar);
   const third = known.quiet.thirds.filter((limit) => size > limit).length;
-  const shift = third < 2 ? size * known.quiet.shares[third] : 0;
+  const shift = third < 2 && !outageOf(day) ? size * known.quiet.shares[third] : 0;
   return { change: blended + shift, ranged, sizes, spreads, isFar, flag };
 }
 
@@ -174,11 +208,15 @@ function sizeOf(known, sizes, isUnusual) {
 }
 
 // Distances of the quantiles from the median.
-function offsetsOf(model, { ranged, sizes, spreads, isFar, flag }, median, known, kind) {
+function offsetsOf(model, { ranged, sizes, spreads, isFar, flag }, median, known, kind, day) {
   const all = [...ranged, median];
-  const isUnusual = isFar || wild(model, all, known.largest_range_with_default);
-  const size = sizeOf(known.intervals, [...sizes, Math.abs(median), range(all), ...spreads], isUnusual);
-  return known.intervals.scaled[kind + flag].map((share, q) => onSide(share * size, 0, model.quantiles[q]));
+  const outage = outageOf(day), ages = [day.level_age, day.drivers_age];
+  const own = outage && known.outages[outage];
+  const errors = own ?? known.intervals;
+  const isUnusual = isFar || (!own && wild(model, all, known.largest_range_with_default));
+  const size = sizeOf(errors, [...sizes, Math.abs(median), range(all), ...spreads, ...ages], isUnusual);
+  const kindOfErrors = own ? (outage === "level" ? kind & WET : 0) : kind + flag;
+  return errors.scaled[kindOfErrors].map((share, q) => onSide(share * size, 0, model.quantiles[q]));
 }
 
 // A quantile on its side of the median, which it is itself at the level .5.
@@ -199,8 +237,11 @@ function quantiles(model, day, k, median, offsets, { resolution, by_lead: byLead
     changes = rising(changes.map((change, q) => onSide(change, median, model.quantiles[q])));
   }
   const [low, high] = byLead[k].limits;
-  return changes.map((change) =>
+  changes = changes.map((change) =>
     clamp(change, low === null ? -Infinity : low - day.level, high === null ? Infinity : high - day.level));
+  if (day.suspect_level === null) return changes;
+  const suspect = day.suspect_level - day.level;
+  return [Math.min(changes[0], suspect), ...changes.slice(1, -1), Math.max(changes.at(-1), suspect)];
 }
 
 // A change after the response near full supply; `weights` are those up to the margin above full supply and above it.
