@@ -469,6 +469,7 @@ def test_the_answer_says_what_it_assumes() -> None:
     stated = " ".join(outlook_of(RELEASE_DAM, demand="2 m3/s").notes)
     assert "The traces release the stated demand, 172.8 ML a day, in place of the past outflow" in stated
     assert "Past levels cannot verify a stated demand" in stated
+    assert "A stated demand does not react to the inflow, as operation does" in stated
     assert "understated if the release gauges do not measure the spill" in stated
 
 

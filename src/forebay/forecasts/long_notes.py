@@ -78,6 +78,10 @@ def _operation(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
             f"In {count} of {len(forecast.windows.years)} traces the lake falls to its lowest storage and the demand "
             f"is not met; the largest shortfall is {_volume(total)} {unit}."
         )
+    yield (
+        "A stated demand does not react to the inflow, as operation does: read the traces as the answer to a question, "
+        "not as a forecast of what operators will do."
+    )
     yield "Past levels cannot verify a stated demand: the scores are those of traces as operated."
 
 
