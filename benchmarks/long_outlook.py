@@ -29,9 +29,9 @@ from forebay.features.samples import make_samples
 from forebay.features.water_balance import MAX_GAP_DAYS, bridge, storage_record
 from forebay.metrics import crps_ensemble
 from forebay.models import traces
-from forebay.tables import MIN_YEARS
 from forebay.verify.long_hindcast import Demand, LongHindcast, StorageThreshold, long_forecast, long_hindcast
 from forebay.verify.long_scores import long_event_scores, long_scores
+from forebay.verify.long_tables import MIN_YEARS
 from forebay.verify.scorecard import resampled_gain
 
 MONTHS = 6

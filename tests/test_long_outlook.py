@@ -29,7 +29,9 @@ from forebay.models.traces import (
     route,
     same_day,
 )
-from forebay.tables import (
+from forebay.verify.long_hindcast import Demand, LongForecast, long_forecast, long_hindcast, thresholds_of
+from forebay.verify.long_scores import long_event_scores, long_scores
+from forebay.verify.long_tables import (
     LONG_BALANCE,
     LONG_EVENT_SCORES,
     LONG_OUTLOOK,
@@ -38,8 +40,6 @@ from forebay.tables import (
     LONG_TRACES,
     MIN_YEARS,
 )
-from forebay.verify.long_hindcast import Demand, LongForecast, long_forecast, long_hindcast, thresholds_of
-from forebay.verify.long_scores import long_event_scores, long_scores
 from tests import synthetic
 from tests.long_outlook_dams import (
     FULL,

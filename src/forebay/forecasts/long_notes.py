@@ -11,7 +11,7 @@ import polars as pl
 
 from forebay.days.labels import gauge_labels
 from forebay.features.water_balance import MAX_GAP_DAYS
-from forebay.tables import MIN_YEARS
+from forebay.verify.long_tables import MIN_YEARS
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -25,7 +25,7 @@ def long_notes(outlook: LongOutlook, dam: Dam, scores: pl.DataFrame, level_date:
     Parameters
     ----------
     scores
-        `tables.LONG_SCORES` of the dam.
+        `long_tables.LONG_SCORES` of the dam.
     level_date
         Day of the level that the traces start from.
     """
@@ -171,7 +171,7 @@ def event_sentence(scores: pl.DataFrame, event: str, key: dict[str, object]) -> 
     Parameters
     ----------
     scores
-        `tables.LONG_EVENT_SCORES`.
+        `long_tables.LONG_EVENT_SCORES`.
     event
         What the chance is of.
     key
