@@ -29,7 +29,9 @@ from forebay.models.traces import (
     route,
     same_day,
 )
-from forebay.tables import (
+from forebay.verify.long_hindcast import Demand, LongForecast, long_forecast, long_hindcast, thresholds_of
+from forebay.verify.long_scores import long_event_scores, long_scores
+from forebay.verify.long_tables import (
     LONG_BALANCE,
     LONG_EVENT_SCORES,
     LONG_OUTLOOK,
@@ -38,8 +40,6 @@ from forebay.tables import (
     LONG_TRACES,
     MIN_YEARS,
 )
-from forebay.verify.long_hindcast import Demand, LongForecast, long_forecast, long_hindcast, thresholds_of
-from forebay.verify.long_scores import long_event_scores, long_scores
 from tests import synthetic
 from tests.long_outlook_dams import (
     FULL,
@@ -469,6 +469,7 @@ def test_the_answer_says_what_it_assumes() -> None:
     stated = " ".join(outlook_of(RELEASE_DAM, demand="2 m3/s").notes)
     assert "The traces release the stated demand, 172.8 ML a day, in place of the past outflow" in stated
     assert "Past levels cannot verify a stated demand" in stated
+    assert "A stated demand does not react to the inflow, as operation does" in stated
     assert "understated if the release gauges do not measure the spill" in stated
 
 

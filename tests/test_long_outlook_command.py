@@ -53,6 +53,7 @@ def test_json_files_and_python_have_the_same_answer(arguments: list[str], tmp_pa
     content = run.json
     assert content["simulated"] is True and content["storage_unit"] == "ML"
     assert content["demand"]["months"] == [0.8] * 12 and content["return_days"] is None
+    assert content["is_forecast"] is False
     result = long_outlook(
         arguments[1], months=3, demand="0.8 m3/s", thresholds=["60%"], archive=arguments[3]
     )
@@ -73,6 +74,7 @@ def test_the_terminal_has_storage_chances_skill_and_assumptions(arguments: list[
     run = forebay(*arguments, "--months", "2")
     assert (run.code, run.err) == (0, "")
     content = forebay(*arguments, "--months", "2", "--json").json
+    assert content["is_forecast"] is True
     assert "Small Dam (SIMULATED): storage by the balance of 13 past years, as operated then, from" in run.out
     median = next(row for row in content["months"] if row["quantile"] == 0.5)
     cells = next(text for text in run.out.splitlines() if median["valid_date"] in text)

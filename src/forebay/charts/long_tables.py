@@ -9,7 +9,7 @@ import polars as pl
 
 from forebay.charts.formats import NO_VALUE, format_level, format_number, format_value
 from forebay.charts.outlook_tables import event_title
-from forebay.tables import MIN_YEARS
+from forebay.verify.long_tables import MIN_YEARS
 
 if TYPE_CHECKING:
     from forebay.forecasts.long_outlook import LongOutlook

@@ -99,6 +99,7 @@ def long_json(result: LongOutlookResult, files: list[Path]) -> dict[str, object]
         "level_date": result.level_date,
         "storage": forecast.start,
         "storage_unit": outlook.volumes.unit,
+        "is_forecast": outlook.demand is None,
         "demand": None if outlook.demand is None else {
             "unit": "m3/s", "months": outlook.demand.future, "past": outlook.demand.past
         },

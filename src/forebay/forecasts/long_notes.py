@@ -11,7 +11,7 @@ import polars as pl
 
 from forebay.days.labels import gauge_labels
 from forebay.features.water_balance import MAX_GAP_DAYS
-from forebay.tables import MIN_YEARS
+from forebay.verify.long_tables import MIN_YEARS
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -25,7 +25,7 @@ def long_notes(outlook: LongOutlook, dam: Dam, scores: pl.DataFrame, level_date:
     Parameters
     ----------
     scores
-        `tables.LONG_SCORES` of the dam.
+        `long_tables.LONG_SCORES` of the dam.
     level_date
         Day of the level that the traces start from.
     """
@@ -78,6 +78,10 @@ def _operation(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
             f"In {count} of {len(forecast.windows.years)} traces the lake falls to its lowest storage and the demand "
             f"is not met; the largest shortfall is {_volume(total)} {unit}."
         )
+    yield (
+        "A stated demand does not react to the inflow, as operation does: read the traces as the answer to a question, "
+        "not as a forecast of what operators will do."
+    )
     yield "Past levels cannot verify a stated demand: the scores are those of traces as operated."
 
 
@@ -167,7 +171,7 @@ def event_sentence(scores: pl.DataFrame, event: str, key: dict[str, object]) -> 
     Parameters
     ----------
     scores
-        `tables.LONG_EVENT_SCORES`.
+        `long_tables.LONG_EVENT_SCORES`.
     event
         What the chance is of.
     key

@@ -12,7 +12,7 @@ import polars as pl
 from forebay.errors import ConfigError, DataError
 from forebay.metrics import plotting_quantiles
 from forebay.models.traces import MIN_TRACES
-from forebay.tables import LONG_BALANCE, LONG_OUTLOOK, LONG_PROBABILITIES, LONG_TRACES, QUANTILES
+from forebay.tables import QUANTILES
 from forebay.verify.long_hindcast import (
     beyond_by_month,
     is_beyond,
@@ -21,6 +21,7 @@ from forebay.verify.long_hindcast import (
     sides,
     threshold_storages,
 )
+from forebay.verify.long_tables import LONG_BALANCE, LONG_OUTLOOK, LONG_PROBABILITIES, LONG_TRACES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -42,7 +43,7 @@ class LongOutlook:
     demand
         The stated demand; None: as operated in the past years.
     months, probabilities, traces, balance
-        `tables.LONG_OUTLOOK`, `LONG_PROBABILITIES`, `LONG_TRACES` and `LONG_BALANCE`.
+        `long_tables.LONG_OUTLOOK`, `LONG_PROBABILITIES`, `LONG_TRACES` and `LONG_BALANCE`.
     hindcast
         Past long outlooks as operated, up to the init date, with their scores.
     thresholds
@@ -131,7 +132,7 @@ def _refuse_incomplete(forecast: LongForecast, dam: Dam, record: StorageRecord) 
 
 
 def _months(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame:
-    """`tables.LONG_OUTLOOK`."""
+    """`long_tables.LONG_OUTLOOK`."""
     parts = []
     for month, (end, lead) in enumerate(zip(forecast.ends, forecast.leads, strict=True), start=1):
         storage = plotting_quantiles(forecast.traces.storage[:, lead], QUANTILES)
@@ -162,7 +163,7 @@ def _with_key(table: pl.DataFrame, forecast: LongForecast, dam: Dam) -> pl.DataF
 
 
 def _probabilities(forecast: LongForecast, dam: Dam, thresholds: dict[str, Array]) -> pl.DataFrame:
-    """`tables.LONG_PROBABILITIES`."""
+    """`long_tables.LONG_PROBABILITIES`."""
     rows = []
     traces = forecast.traces.storage[:, 1:]
     for name, level in thresholds.items():
@@ -182,7 +183,7 @@ def _probabilities(forecast: LongForecast, dam: Dam, thresholds: dict[str, Array
 
 
 def _traces(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame:
-    """`tables.LONG_TRACES`."""
+    """`long_tables.LONG_TRACES`."""
     traces, years = forecast.traces, forecast.windows.years
     storage = traces.storage[:, 1:].ravel()
     days = forecast.valid_dates
@@ -201,7 +202,7 @@ def _traces(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame:
 
 
 def _balance(forecast: LongForecast, dam: Dam, volumes: Volumes) -> pl.DataFrame:
-    """`tables.LONG_BALANCE`."""
+    """`long_tables.LONG_BALANCE`."""
     traces, windows = forecast.traces, forecast.windows
     table = pl.DataFrame({
         "year": np.array(windows.years, np.int32),

@@ -44,7 +44,7 @@ class LongOutlookResult(Result):
     outlook
         Quantiles, chances, traces and balance.
     scores, event_scores
-        `tables.LONG_SCORES` and `tables.LONG_EVENT_SCORES` of past outlooks as operated.
+        `long_tables.LONG_SCORES` and `long_tables.LONG_EVENT_SCORES` of past outlooks as operated.
     level_date
         Day of the level that the traces start from: the init date, or the last usable one before it.
     past
@@ -70,7 +70,7 @@ class LongOutlookResult(Result):
         return self.outlook.forecast.init_date
 
     def to_frame(self) -> pl.DataFrame:
-        """`tables.LONG_OUTLOOK`: quantiles at the end of each month."""
+        """`long_tables.LONG_OUTLOOK`: quantiles at the end of each month."""
         return self.outlook.months
 
     def title(self) -> str:

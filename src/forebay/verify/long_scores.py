@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.tables import LONG_EVENT_SCORES, LONG_SCORES, MIN_YEARS
+from forebay.verify.long_tables import LONG_EVENT_SCORES, LONG_SCORES, MIN_YEARS
 from forebay.verify.scorecard import resampled_gain
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _NO_SKILL = (None, None, None)
 
 
 def long_scores(hindcast: LongHindcast, dam_id: str) -> pl.DataFrame:
-    """`tables.LONG_SCORES`: a row per month ahead."""
+    """`long_tables.LONG_SCORES`: a row per month ahead."""
     rows = []
     for (month,), group in hindcast.months.group_by("month", maintain_order=True):
         years = group["year"].n_unique()
@@ -36,7 +36,7 @@ def long_scores(hindcast: LongHindcast, dam_id: str) -> pl.DataFrame:
 
 
 def long_event_scores(hindcast: LongHindcast, dam_id: str) -> pl.DataFrame:
-    """`tables.LONG_EVENT_SCORES`: a row per threshold, direction, kind and month ahead."""
+    """`long_tables.LONG_EVENT_SCORES`: a row per threshold, direction, kind and month ahead."""
     keys = ["threshold", "direction", "kind", "month"]
     rows = []
     for key, group in hindcast.events.group_by(keys, maintain_order=True):
