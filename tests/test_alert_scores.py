@@ -77,12 +77,26 @@ def test_only_alerts_and_events_of_the_window_count() -> None:
     case = alert("..#...#...", "0001000000", scored="....ssssss")
     assert counts(case, 1) == (0, 0, 0, 1, 1)
     assert score_alert(case, 1)["n"] == 6
+    since_before = alert("#" * 30, "0" * 29 + "1", scored="...." + "s" * 26)
+    assert counts(since_before, 1) == (1, 1, 0, 1, 1), "it was wrong for weeks, though it was raised before the window"
 
 
 def test_the_lead_time_is_counted_from_the_raised_alert() -> None:
     row = score_alert(alert(".####.." + "." * 10 + "..#.", "0000100" + "0" * 10 + "0001"), 1)
     assert (row["hits"], row["lead_days"], row["csi"]) == (2, 2.0, 1.0)
     assert row["raised_share"] == 5 / 21
+
+
+def test_an_alert_that_is_always_raised_scores_badly() -> None:
+    """Three events in 90 days: each pause of more than 10 days between them is a false alarm."""
+    beyond = ("0" * 29 + "1") * 3
+    row = score_alert(alert("#" * 90, beyond), 1)
+    assert (row["hits"], row["false_alarms"], row["csi"]) == (3, 3, 0.5)
+    assert row["lead_days"] == 30
+    sometimes = score_alert(alert(("." * 17 + "#" * 12 + ".") * 3, beyond), 1)
+    assert (sometimes["hits"], sometimes["false_alarms"]) == (3, 0), "10 days of patience and 2 of the rule"
+    longer = score_alert(alert(("." * 16 + "#" * 13 + ".") * 3, beyond), 1)
+    assert (longer["hits"], longer["false_alarms"]) == (3, 3)
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.4, 0.9]), st.sampled_from([0.0, 1.0, NAN])), min_size=3, max_size=60),
@@ -115,7 +129,21 @@ def test_scores_equal_a_count_day_by_day(days: list[tuple[float, float]], within
                 beyond[a] == beyond[b] == 1 and b - a <= 10 and a <= end + within and b >= day
                 for a in range(len(values)) for b in range(a, len(values))
             )  # fmt: skip
-            false += all(value == 0 for value in after) and not is_pause
+            is_event = is_pause or any(value == 1 for value in after)
+            false += all(value == 0 for value in after) and not is_event
+            run = 0
+            for k in range(day, end + 1 if is_event else day):
+                right = any(
+                    beyond[a] == beyond[b] == 1 and b - a <= 10 and a <= k + within and b >= k
+                    for a in range(len(values)) for b in range(a, len(values))
+                )  # fmt: skip
+                run = 0 if right else run + 1
+                if run and (k == end or any(
+                    beyond[a] == beyond[b] == 1 and b - a <= 10 and a <= k + 1 + within and b >= k + 1
+                    for a in range(len(values)) for b in range(a, len(values))
+                )):  # fmt: skip
+                    window = [beyond[j] if j < len(values) else NAN for j in range(k - run + 1, k + within + 1)]
+                    false += run > 10 and not any(np.isnan(value) for value in window)
     assert row["false_alarms"] == false
     total = hits + misses + false
     assert row["csi"] == (hits / total if total else None)
@@ -188,6 +216,7 @@ def test_the_command_shows_what_a_rule_would_have_sent(tmp_path: Path, monkeypat
     assert raised.min() >= 0.4  # type: ignore[operator]  # a number
     assert cleared.max() < 0.24  # type: ignore[operator]  # a number
     first = content["scores"][0]
+    assert first["csi"] == pytest.approx(first["hits"] / (first["events"] + first["false_alarms"]))
     known = changes.filter(pl.col("came_true").is_not_null())
     assert first["false_alarms"] == known.filter(~pl.col("came_true")).height
     assert first["alarms"] == known.height

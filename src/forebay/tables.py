@@ -373,7 +373,7 @@ ALERT_SCORES = Table(
         "hits": pl.Int64(),
         "misses": pl.Int64(),
         "alarms": pl.Int64(),  # times that the alert was raised, with a known outcome
-        "false_alarms": pl.Int64(),  # of them, those without any day of an event until it ended and `within_days` more
+        "false_alarms": pl.Int64(),  # those without an event, and spells of wrong days in others (verify.alert_scores)
         "csi": pl.Float64(),  # hits / (hits + misses + false alarms)
         "false_alarms_per_year": pl.Float64(),
         "lead_days": pl.Float64(),  # median time from the raised alert to the event, of the hits

@@ -250,10 +250,11 @@ def _changes(rule: AlertRule, forecasts: _Forecasts, alert: AlertDays, samples: 
     from forebay.verify.alert_scores import outcome_of
 
     rows: list[dict[str, object]] = []
-    for first, last in spells(alert.raised):
+    raised = np.concatenate(([False], alert.raised))  # by the place of the day after
+    for first, last in spells(alert.raised & forecasts.scored):
         outcome = outcome_of(alert, first, last)
         for day, state, is_true in ((first, "raised", outcome), (last + 1, "clear", None)):
-            if day < len(alert.raised) and forecasts.scored[day]:
+            if day < len(alert.raised) and forecasts.scored[day] and raised[day] != raised[day + 1]:
                 rows.append({
                     "rule": rule.id, "forecasts": forecasts.name, "init_date": samples.dates[day].item(),
                     "state": state, "probability": _or_none(forecasts.values[day]),

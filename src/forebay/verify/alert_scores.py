@@ -4,6 +4,9 @@ An event is a spell of days with a level beyond the threshold; days beyond it th
 event. It is a hit at a lead time of k days if the alert was raised by the forecast of k days before its first day. An
 alert is a false alarm if no day of an event lies between its init date and `within_days` after its last one. So several
 alerts about one event are no false alarms, and the event is one hit.
+
+An alert that is always raised must not score well. Therefore each time that a raised alert is wrong on more than 10
+consecutive days is a false alarm, too. A day is wrong if no day of an event lies within `within_days` of it.
 """
 
 from __future__ import annotations
@@ -102,10 +105,12 @@ def score_alert(alert: AlertDays, lead: int) -> dict[str, object]:
     starts = [int(day) for day in event_starts(alert.beyond) if day >= lead and alert.scored[day - lead]]
     known = [day for day in starts if alert.beyond[day - 1] == 0]
     hits = [day for day in known if alert.raised[day - lead]]
-    outcomes = [outcome_of(alert, *spell) for spell in raised_spells if alert.scored[spell[0]]]
-    false, unknown = outcomes.count(False), outcomes.count(None)
+    scored_spells = spells(alert.raised & alert.scored)
+    outcomes = [outcome_of(alert, *spell) for spell in scored_spells]
+    unknown = outcomes.count(None)
+    false = sum(false_alarms(alert, *spell) for spell in scored_spells)
     count, total = int(alert.scored.sum()), len(known) + false
-    times = [day - max(first for first, _ in raised_spells if first <= day - lead) for day in hits]
+    times = [_time_before(alert, day, lead, raised_spells) for day in hits]
     return {
         "lead_time": lead,
         "n": count,
@@ -130,6 +135,28 @@ def outcome_of(alert: AlertDays, first: int, last: int) -> bool | None:
         return True
     is_unknown = np.isnan(alert.beyond[first : until + 1]).any() or until >= len(alert.beyond)
     return None if is_unknown else False
+
+
+def false_alarms(alert: AlertDays, first: int, last: int) -> int:
+    """Number of false alarms of an alert that was raised from day `first` to `last`; what is unknown is none."""
+    outcome = outcome_of(alert, first, last)
+    if not outcome:
+        return int(outcome is False)
+    inside = event_days(alert.beyond)
+    wrong = np.array([not inside[day : day + alert.within_days + 1].any() for day in range(first, last + 1)])
+    runs = [(first + start, first + end) for start, end in spells(wrong) if end - start + 1 > EVENT_GAP]
+    windows = [alert.beyond[start : end + alert.within_days + 1] for start, end in runs]
+    return sum(
+        not np.isnan(window).any() and end + alert.within_days < len(alert.beyond)
+        for window, (_, end) in zip(windows, runs, strict=True)
+    )
+
+
+def _time_before(alert: AlertDays, day: int, lead: int, raised_spells: Sequence[tuple[int, int]]) -> int:
+    """Days from the start of the alert to the event on `day`, or from the end of the event before if that is later."""
+    start = max(first for first, _ in raised_spells if first <= day - lead)
+    earlier = np.flatnonzero(alert.beyond[:day] == 1)
+    return day - max(start, int(earlier[-1]) if len(earlier) else 0)
 
 
 def score_at_leads(alert: AlertDays, leads: Sequence[int] = LEADS) -> list[dict[str, object]]:
