@@ -39,8 +39,18 @@ NUMBER = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?")
 @pytest.fixture(scope="module")
 def result(in_metres: Job) -> ForecastResult:
     """A forecast of a dam with a storage curve."""
-    dam = in_metres[0].dam.model_copy(update={"storage_curves": (CURVE,)})
-    return replace(in_metres[0], dam=dam)
+    return with_curve(in_metres[0])
+
+
+def with_curve(result: ForecastResult) -> ForecastResult:
+    """The forecast of the same dam with a storage curve."""
+    return replace(result, dam=result.dam.model_copy(update={"storage_curves": (CURVE,)}))
+
+
+def example_brief(folder: Path) -> dict[str, Any]:
+    """The content of a brief that has every part; its dam is computed in `folder`."""
+    result, _ = run_job(synthetic.write_dam(METRES, record(), folder), folder)
+    return brief_content(brief_of(with_curve(result)))
 
 
 @pytest.fixture(scope="module")

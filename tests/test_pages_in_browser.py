@@ -21,6 +21,7 @@ from tests.browser import Page, browser
 from tests.report_examples import diagnosed_report, needs_chromium
 from tests.test_article_charts import page as article_page
 from tests.test_article_charts import result
+from tests.test_brief import example_brief
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 WIDTHS = (360, 768, 1280)
@@ -89,9 +90,11 @@ def large_numbers(report: Report) -> Report:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with report.html, large.html, screening.html and article.html."""
+    """Folder with report.html, brief.html (the same with a brief), large.html, screening.html and article.html."""
     path = tmp_path_factory.mktemp("pages")
     (path / "report.html").write_text(render_report(full_report()), "utf-8")
+    brief = example_brief(tmp_path_factory.mktemp("brief"))
+    (path / "brief.html").write_text(render_report(replace(full_report(), brief=brief)), "utf-8")
     (path / "large.html").write_text(render_report(large_numbers(full_report())), "utf-8")
     dam = synthetic.dam()
     daily = synthetic.daily(dam, days=900)
@@ -110,7 +113,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, "brief"])
 def test_nothing_is_clipped(page: Page, folder: Path, name: str, width: int) -> None:
     page.open(folder / f"{name}.html", width=width, touch=width < 600)
     page.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
@@ -119,7 +122,7 @@ def test_nothing_is_clipped(page: Page, folder: Path, name: str, width: int) -> 
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["report", "large"])
+@pytest.mark.parametrize("name", ["report", "brief", "large"])
 def test_the_first_screen_stays_within_its_boxes(page: Page, folder: Path, name: str, width: int) -> None:
     page.open(folder / f"{name}.html", width=width, touch=width < 600)
     page.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
@@ -127,7 +130,7 @@ def test_the_first_screen_stays_within_its_boxes(page: Page, folder: Path, name:
     assert page.run(BEYOND_BOX) == []
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, "brief"])
 def test_a_phone_shows_every_cell_with_its_header_and_scrolls_no_table(page: Page, folder: Path, name: str) -> None:
     page.open(folder / f"{name}.html", width=360, touch=True)
     page.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
