@@ -41,6 +41,7 @@ from tests.programs import need_program, run_program
 from tests.scenario_dams import NO_VOLUME_DAM, RAIN_DAM, RELEASE_DAM, frame_of
 from tests.shared import PROJECT, needs_shared
 from tests.test_docs import blocks
+from tests.test_inflow_ahead import GATES, world
 
 PAGE = PROJECT / "docs" / "export.md"
 TOLERANCE, NEAR = 1e-6, 1e-9
@@ -60,6 +61,8 @@ DAMS = {
 }
 OUTAGE, NO_LEVEL = (400, 401, 760, 761, 762, 781, 790), (450, 451, 770, 771, 780, 781, 782)
 """Days without drivers, and days without a level."""
+REAL_DAYS = [("warragamba", "2021-12-31"), ("canyon", ""), ("jackson_lake", ""), ("kabini", "")]
+"""Dam and last day; Kabini has a suspect level among the last days."""
 RELEASE = "a release and a storage curve"
 CASES = [pytest.param(name, marks=() if k < 2 else pytest.mark.slow) for k, name in enumerate(DAMS)]
 
@@ -99,7 +102,7 @@ def program_levels(
     dam: Dam, tables: DailyTables, days: int, execution: Execution
 ) -> dict[tuple[str, int], list[float]]:
     """Init date and lead time → quantiles of the level of `default`, from a hindcast of all models."""
-    samples = make_samples(tables.known, tables.newest, dam)
+    samples = make_samples(tables.known, tables.newest, dam, tables.forcings)
     verification = verify_hindcast(samples, dam, tables.known, execution=execution)
     rows = verification.last_forecasts(days).filter(pl.col("model") == DEFAULT_MODEL).sort("quantile")
     groups = rows.group_by("init_date", "lead_time", maintain_order=True).agg("level")
@@ -131,7 +134,7 @@ def largest_difference(first: dict[tuple[str, int], list[float]], second: dict[t
 
 @pytest.mark.slow
 @needs_shared
-@pytest.mark.parametrize(("name", "init"), [("warragamba", "2021-12-31"), ("canyon", ""), ("jackson_lake", "")])
+@pytest.mark.parametrize(("name", "init"), REAL_DAYS)
 def test_elixir_and_node_forecast_as_the_program_on_100_days_of_a_real_dam(
     name: str, init: str, tmp_path: Path, execution: Execution
 ) -> None:
@@ -179,6 +182,23 @@ def test_the_readers_forecast_as_the_program(name: str, language: str, tmp_path:
         (one["day"]["init_date"], lead["lead"]): lead["levels"] for one in result.days for lead in one["forecast"]
     }
     assert largest_difference(expected, reader_levels(language, tmp_path)) <= NEAR
+
+
+@pytest.mark.slow
+def test_an_inflow_forecast_reaches_the_readers(tmp_path: Path, execution: Execution) -> None:
+    dam, frame, issues = world(GATES)
+    last = issues["issue_time"].unique().sort()[-20]
+    issues = issues.filter(pl.col("issue_time") < last)  # the last days have none
+    tables = DailyTables(frame, frame, frame["date"][-1], None, issues)
+    result = export_dam(dam, tables, days=60, execution=execution)
+    write_export(result, tmp_path)
+    known = [one["day"]["inputs_ahead"][1]["balance_ahead_ens_mean"] is not None for one in result.days]
+    assert 20 < sum(known) < 50
+    expected = program_levels(dam, tables, 60, execution)
+    for language in LANGUAGES:
+        levels = reader_levels(language, tmp_path)
+        assert len(levels) == 60 * 2
+        assert largest_difference(levels, expected) <= TOLERANCE
 
 
 def altered(result: Export) -> list[tuple[Any, Any]]:
