@@ -419,7 +419,7 @@ def test_no_dam_without_a_volume_or_a_balance_has_an_outlook() -> None:
         read_question(STORAGE_DAM, 6, None, "1 m3/s", ())
     with pytest.raises(ConfigError, match="--months 13 must be 1 to 12"):
         read_question(STORAGE_DAM, 13, None, None, ())
-    with pytest.raises(DataError, match=r"4 past years before 2022-06-01 have a balance on each of the 182 days"):
+    with pytest.raises(DataError, match="on each of the 182 days, but before 2022-06-01 there are 4; ask for"):
         outlook_of(STORAGE_DAM, end=(date(2022, 6, 1) - synthetic.FIRST_DAY).days)
     assert read_question(RELEASE_DAM, 6, "1 m3/s", None, ()).demand == Demand((1.0,) * 12)
 

@@ -126,8 +126,9 @@ def _refuse_incomplete(forecast: LongForecast, dam: Dam, record: StorageRecord) 
     if count < MIN_TRACES:
         gaps = "".join(f"; {year}: {days} days without a balance" for year, days in forecast.windows.left_out.items())
         raise DataError(
-            f"{dam.name}: {count} past years before {day} have a balance on each of the {forecast.leads[-1]} days, but "
-            f"a long outlook needs {MIN_TRACES}; ask for fewer --months, or fetch a longer record{gaps}"
+            f"{dam.name}: a long outlook needs {MIN_TRACES} past years with a balance on each of the "
+            f"{forecast.leads[-1]} days, but before {day} there are {count}; ask for fewer --months, or fetch a longer "
+            f"record{gaps}"
         )
 
 
