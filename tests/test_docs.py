@@ -271,6 +271,18 @@ def test_every_key_of_a_dam_file_is_documented() -> None:
                 )
 
 
+def test_every_key_of_an_alert_rule_is_documented_with_its_default() -> None:
+    from forebay.dams.alert_rules import AlertRule
+
+    page = (PROJECT / "docs" / "alerts.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page.split("## Rules")[1].split("\n## ")[0], re.MULTILINE))
+    assert rows.keys() == AlertRule.model_fields.keys()
+    for name, text in rows.items():
+        default = AlertRule.model_fields[name].default
+        if re.fullmatch(r"`?\w+`?", text) and text not in ("required", "none"):
+            assert str(default).lower() == text.strip("`").lower(), name
+
+
 def test_the_defaults_of_a_gauges_keys_are_documented() -> None:
     from forebay.dams.csv_layout import FileLayout
     from forebay.dams.gauge import Gauge

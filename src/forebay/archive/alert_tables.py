@@ -47,17 +47,39 @@ _decision = sa.Table(
     "alert_decision", METADATA, *_columns(ALERTS), sa.UniqueConstraint("dam", "rule", "record")
 )
 _delivery = sa.Table("alert_delivery", METADATA, *_columns(ALERT_DELIVERIES))
-_STORED = ((ALERTS, _decision), (ALERT_DELIVERIES, _delivery))
+_STORED = {ALERTS.name: _decision, ALERT_DELIVERIES.name: _delivery}
+_CONTRACTS = (ALERTS, ALERT_DELIVERIES)
 
 
-def decisions(connection: sa.Connection, dam: str | None = None, rule: str | None = None) -> pl.DataFrame:
-    """`ALERTS` of a dam or of all dams, of one rule or of all, by key."""
-    return _read(connection, ALERTS, _decision, dam, rule)
+def decisions(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame:
+    """`ALERTS` of a dam or of all dams, by key."""
+    return _read(connection, ALERTS, dam)
 
 
-def deliveries(connection: sa.Connection, dam: str | None = None, rule: str | None = None) -> pl.DataFrame:
-    """`ALERT_DELIVERIES` of a dam or of all dams, of one rule or of all, by key."""
-    return _read(connection, ALERT_DELIVERIES, _delivery, dam, rule)
+def changes(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame:
+    """The decisions that changed a state: a few of `decisions`, by key."""
+    return _read(connection, ALERTS, dam, _decision.c.is_change == 1)
+
+
+def last_decisions(connection: sa.Connection, dam: str) -> pl.DataFrame:
+    """The last decision of each rule of a dam, by rule."""
+    later = _decision.alias()
+    has_later = sa.exists().where(
+        later.c.dam == _decision.c.dam, later.c.rule == _decision.c.rule, later.c.number > _decision.c.number
+    )
+    return _read(connection, ALERTS, dam, ~has_later)
+
+
+def last_sequence(connection: sa.Connection, dam: str, rule: str) -> int:
+    """Largest number of the records that a rule has decided on; 0 without one."""
+    column = _decision.c
+    query = sa.select(sa.func.max(column.sequence)).where(column.dam == dam, column.rule == rule)
+    return int(connection.execute(query).scalar_one() or 0)
+
+
+def deliveries(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame:
+    """`ALERT_DELIVERIES` of a dam or of all dams, by key."""
+    return _read(connection, ALERT_DELIVERIES, dam)
 
 
 def last_decision(connection: sa.Connection, dam: str, rule: str, before: date | None = None) -> pl.DataFrame:
@@ -84,7 +106,6 @@ def last_change(connection: sa.Connection, dam: str, rule: str) -> int:
 
 def insert(connection: sa.Connection, rows: pl.DataFrame, table: Table) -> None:
     """Add rows of `ALERTS` or `ALERT_DELIVERIES`."""
-    stored = next(stored for contract, stored in _STORED if contract is table)
     columns = (
         pl.col(name).to_physical() if dtype == INSTANT
         else pl.col(name).dt.to_string("iso") if dtype == pl.Date()
@@ -93,7 +114,7 @@ def insert(connection: sa.Connection, rows: pl.DataFrame, table: Table) -> None:
         for name, dtype in table.columns.items()
     )  # fmt: skip
     if rows.height:
-        engines.load(connection, stored, table.check(rows).select(columns))
+        engines.load(connection, _STORED[table.name], table.check(rows).select(columns))
 
 
 def claim(connection: sa.Connection, key: tuple[str, str, int, str], now: int) -> bool:
@@ -117,15 +138,15 @@ def confirm(connection: sa.Connection, key: tuple[str, str, int, str], outcome: 
 
 def copy(source: sa.Connection, target: sa.Connection) -> None:
     """Copy all rows into the empty tables of another archive."""
-    for contract, stored in _STORED:
-        insert(target, _read(source, contract, stored, None, None), contract)
+    for contract in _CONTRACTS:
+        insert(target, _read(source, contract), contract)
 
 
 def checksums(connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, int]]:
     """(table,) → number of its rows, and the sum of their hashes; a table without rows is left out."""
     sums: dict[tuple[object, ...], tuple[int, int]] = {}
-    for contract, stored in _STORED:
-        rows = _read(connection, contract, stored, None, None)
+    for contract in _CONTRACTS:
+        rows = _read(connection, contract)
         if rows.height:
             sums[(contract.name,)] = rows.height, int(np.sum(rows.hash_rows().to_numpy(), initial=np.uint64(0)))
     return sums
@@ -133,7 +154,7 @@ def checksums(connection: sa.Connection) -> dict[tuple[object, ...], tuple[int, 
 
 def clear(connection: sa.Connection) -> None:
     """Delete all rows, so that others can replace them in the same transaction."""
-    for _, stored in _STORED:
+    for stored in _STORED.values():
         connection.execute(sa.delete(stored))
 
 
@@ -141,7 +162,7 @@ def faults(connection: sa.Connection) -> dict[str, int]:
     """Number of rows with each fault; all must be 0."""
     rows, sent = decisions(connection), deliveries(connection)
     of_rule = pl.struct("dam", "rule")
-    changes = rows.filter(pl.col("is_change"))
+    of_state = rows.filter(pl.col("is_change"))
     steps = rows.select(
         number=pl.col("number") != pl.int_range(1, pl.len() + 1).over(of_rule),
         change=pl.col("change") != pl.col("is_change").cast(pl.Int64).cum_sum().over(of_rule),
@@ -149,17 +170,17 @@ def faults(connection: sa.Connection) -> dict[str, int]:
     return {
         "a decision of an alert that does not follow the one before": int(steps["number"].sum()),
         "a change of an alert that does not follow the one before": int(steps["change"].sum()),
-        "a message about no change of an alert": sent.join(changes, on=("dam", "rule", "change"), how="anti").height,
+        "a message about no change of an alert": sent.join(of_state, on=("dam", "rule", "change"), how="anti").height,
     }
 
 
 def _read(
-    connection: sa.Connection, contract: Table, stored: sa.Table, dam: str | None, rule: str | None
+    connection: sa.Connection, contract: Table, dam: str | None = None, *conditions: sa.ColumnElement[bool]
 ) -> pl.DataFrame:
-    query = sa.select(stored).order_by(*(stored.c[name] for name in contract.key))
-    for name, value in (("dam", dam), ("rule", rule)):
-        if value is not None:
-            query = query.where(stored.c[name] == value)
+    stored = _STORED[contract.name]
+    query = sa.select(stored).where(*conditions).order_by(*(stored.c[name] for name in contract.key))
+    if dam is not None:
+        query = query.where(stored.c.dam == dam)
     return _frame(connection.execute(query).fetchall(), contract)
 
 

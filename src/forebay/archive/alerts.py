@@ -57,6 +57,24 @@ class AlertArchive:
         with self._database.reading() as connection:
             return sql.decisions(connection, dam)
 
+    def changes(self, dam: str | None = None) -> pl.DataFrame:
+        """The decisions of a dam, or of all dams, that changed a state: each is a message."""
+        from forebay.archive import alert_tables as sql
+
+        if not self._database.has_alerts:
+            return ALERTS.empty()
+        with self._database.reading() as connection:
+            return sql.changes(connection, dam)
+
+    def last_decisions(self, dam: str) -> pl.DataFrame:
+        """The last decision of each rule of a dam, by rule."""
+        from forebay.archive import alert_tables as sql
+
+        if not self._database.has_alerts:
+            return ALERTS.empty()
+        with self._database.reading() as connection:
+            return sql.last_decisions(connection, dam)
+
     def deliveries(self, dam: str | None = None) -> pl.DataFrame:
         """Every message about a dam, or about all dams, that was sent or was about to be."""
         from forebay.archive import alert_tables as sql
@@ -92,10 +110,9 @@ class AlertArchive:
 
         self._prepare()
         with self._database.transaction() as connection:
-            last = sql.last_decision(connection, dam, rule)
-            decided = sql.decisions(connection, dam, rule)["sequence"].max() if last.height else None
-            if sequence is not None and isinstance(decided, int) and decided >= sequence:
+            if sequence is not None and sql.last_sequence(connection, dam, rule) >= sequence:
                 return ALERTS.empty()
+            last = sql.last_decision(connection, dam, rule)
             other_day = last if init_date is None else sql.last_decision(connection, dam, rule, init_date)
             row = decide(last, other_day, _instant(self._database.now(connection)))
             sql.insert(connection, row, ALERTS)

@@ -94,13 +94,13 @@ def send_alerts(alerts: AlertArchive, sinks: Sequence[Sink], *, dam: str | None 
 
 def due_messages(alerts: AlertArchive, sink: str, now: datetime, dam: str | None = None) -> pl.DataFrame:
     """The decisions (`tables.ALERTS`) whose message is due at a sink."""
-    decisions = alerts.decisions(dam)
+    changes = alerts.changes(dam)
     sent = alerts.deliveries(dam).filter(sink=sink)
     parts = [
         due_change(rows, sent.filter(dam=name, rule=rule)["change"].to_list(), now)
-        for (name, rule), rows in decisions.group_by("dam", "rule", maintain_order=True)
+        for (name, rule), rows in changes.group_by("dam", "rule", maintain_order=True)
     ]
-    return pl.concat([decisions.clear(), *parts])
+    return pl.concat([changes.clear(), *parts])
 
 
 def _send(alerts: AlertArchive, sink: Sink, row: dict[str, object]) -> Delivery | None:
@@ -123,6 +123,6 @@ def undelivered(alerts: AlertArchive, dam: str | None = None) -> pl.DataFrame:
 
     The server did not accept it, no answer came in time, or the process was killed.
     """
-    newest = alerts.decisions(dam).group_by("dam", "rule").agg(pl.col("change").max())
+    newest = alerts.changes(dam).group_by("dam", "rule").agg(pl.col("change").max())
     sent = alerts.deliveries(dam).join(newest, on=("dam", "rule", "change"), how="semi", maintain_order="left")
     return sent.filter(pl.col("outcome").ne_missing(DELIVERED))

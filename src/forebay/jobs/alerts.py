@@ -231,8 +231,7 @@ def write_cap_files(alerts: AlertArchive, dam: Dam, settings: Settings, folder: 
 
 def last_decisions(alerts: AlertArchive, dam: str, rules: Sequence[AlertRule]) -> pl.DataFrame:
     """The last decision of each rule (`tables.ALERTS`), of those that the dam has now."""
-    rows = alerts.decisions(dam).filter(pl.col("rule").is_in([rule.id for rule in rules]))
-    return rows.group_by("rule", maintain_order=True).last().select(list(ALERTS.columns))
+    return alerts.last_decisions(dam).filter(pl.col("rule").is_in([rule.id for rule in rules]))
 
 
 def raised_alerts(decided: pl.DataFrame) -> list[str]:
