@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text
+from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text, similar_note
 from forebay.charts.formats import format_number
 from forebay.dams.curves import StorageCurve
 from forebay.forecasts.brief import brief_content
@@ -124,6 +124,12 @@ def test_a_page_is_one_page(content: dict[str, Any]) -> None:
 def test_headers_that_share_words_are_short() -> None:
     headers = ["day", "above full, ft", "change 1 d", "change 3 d", "rain 1 d, in", "rain 7 d, in", "then 1 d"]
     assert _short(headers) == ["day", "above full, ft", "change 1 d", "3 d", "rain 1 d, in", "7 d", "then 1 d"]
+
+
+def test_far_situations_are_called_so(content: dict[str, Any]) -> None:
+    for distance, expected in ((1.0, False), (1.01, True)):
+        similar = {**content["similar"], "days": [{**content["similar"]["days"][0], "distance": distance}]}
+        assert ("No past day is similar" in similar_note({**content, "similar": similar})) is expected
 
 
 def test_scores_without_intervals(content: dict[str, Any]) -> None:
