@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text
+from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text, similar_note
 from forebay.charts.formats import format_number
 from forebay.dams.curves import StorageCurve
 from forebay.forecasts.brief import brief_content
@@ -81,10 +82,25 @@ def is_in(text: str, numbers: list[float]) -> bool:
     return any(abs(abs(value) - abs(scale * number)) <= half for number in numbers for scale in (1, 100))
 
 
-def test_every_number_of_the_text_is_in_the_json(content: dict[str, Any]) -> None:
-    parsed = json.loads(json.dumps(content, allow_nan=False))
-    text = brief_text(content)
-    assert brief_text(parsed) == text, "the text depends on nothing else"
+def distinct(value: object, count: Iterator[int]) -> object:
+    """A JSON value with another number, far from all others, in place of each that is no probability and no count."""
+    if isinstance(value, dict):
+        kept = ("probability", "coverage_80", "coverage_90")
+        return {key: part if key in kept else distinct(part, count) for key, part in value.items()}
+    if isinstance(value, list):
+        return [distinct(part, count) for part in value]
+    return 200 + 7.389 * next(count) if isinstance(value, float) else value
+
+
+def test_the_text_depends_on_the_json_alone(content: dict[str, Any]) -> None:
+    assert brief_text(json.loads(json.dumps(content, allow_nan=False))) == brief_text(content)
+
+
+@pytest.mark.parametrize("change", [dict, lambda content: distinct(content, itertools.count())])
+def test_every_number_of_the_text_is_in_the_json(content: dict[str, Any], change: Any) -> None:
+    """Also with numbers so far from each other that a wrong one is none of them."""
+    parsed = json.loads(json.dumps(change(content), allow_nan=False))
+    text = brief_text(parsed)
     numbers = list(numbers_of(parsed))
     inside = [float(round(row["coverage_90"] * row["n"])) for row in parsed["recent"] if row["mae"] is not None]
     printed = NUMBER.findall(text)
@@ -108,6 +124,12 @@ def test_a_page_is_one_page(content: dict[str, Any]) -> None:
 def test_headers_that_share_words_are_short() -> None:
     headers = ["day", "above full, ft", "change 1 d", "change 3 d", "rain 1 d, in", "rain 7 d, in", "then 1 d"]
     assert _short(headers) == ["day", "above full, ft", "change 1 d", "3 d", "rain 1 d, in", "7 d", "then 1 d"]
+
+
+def test_far_situations_are_called_so(content: dict[str, Any]) -> None:
+    for distance, expected in ((1.0, False), (1.01, True)):
+        similar = {**content["similar"], "days": [{**content["similar"]["days"][0], "distance": distance}]}
+        assert ("No past day is similar" in similar_note({**content, "similar": similar})) is expected
 
 
 def test_scores_without_intervals(content: dict[str, Any]) -> None:

@@ -20,6 +20,8 @@ from forebay.charts.outlook_tables import event_title, format_probability
 
 WIDTH, LINES = 100, 60
 """Characters of a line and lines of the page, at most."""
+FAR = 1
+"""Distance of the nearest past day, in standard deviations, above which no past day is similar."""
 _MAX_THRESHOLDS, _MAX_GROUPS, _MAX_GAUGES = 6, 3, 4
 STATE_HEADERS = ("Lake", "Value", "Change in 1 d", "Change in 7 d", "Change in 30 d")
 """Headers of `state_rows`."""
@@ -107,14 +109,16 @@ def late_lines(content: Content) -> list[str]:
 
 
 def similar_note(content: Content) -> str:
-    """One sentence on what the situations are and how like the init date they are."""
+    """What the situations are, how like the init date they are, and whether none is similar."""
     similar = content["similar"]
     if not similar["days"]:
         return "No past day can be compared: too few days have all quantities that are known today."
     names = ", ".join(_COMPARED[name] for name in similar["compared"])
+    is_far = similar["days"][0]["distance"] > FAR
+    far = f" No past day is similar: all differ by more than {FAR} standard deviation." if is_far else ""
     return (
         f"Nearest of {similar['candidates']:,} days since {similar['first']} by {names}. Distance in standard "
-        f"deviations: 0 is the same, {format_number(similar['median_distance'], 2)} the median day."
+        f"deviations: 0 is the same, {format_number(similar['median_distance'], 2)} the median day.{far}"
     )
 
 

@@ -30,6 +30,7 @@ EXTRA_COLOURS = ("#56b4e9", "#6b6b6b", "#8c6d1f", "#4b3f92", "#7a2f2f", "#1f6d5a
 """Colours of series without a fixed colour, in turn."""
 STATE_COLOURS = {
     GOOD: "#b5d3e7",
+    "manual": "#0072b2",
     "estimated": "#009e73",
     "unknown": "#cc79a7",
     "poor": "#e69f00",

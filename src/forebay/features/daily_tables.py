@@ -156,7 +156,9 @@ def newest_reading(dam: Dam, archive: Archive, *, until: datetime) -> Reading | 
     rows = archive.known_at([dam.target_gauge], until, dam.time_zone).filter(pl.col("value").is_not_null())
     checks = failed_checks(rows["value"], rows["time"], dam.target_gauge).values()
     staff = archive.as_of([staff_gauge(dam)], until)
-    rows = pl.concat([rows.filter(~pl.any_horizontal(*checks)), staff]).sort("time", maintain_order=True).tail(1)
+    plausible = rows.filter(~pl.any_horizontal(*checks))
+    columns = ["time", "value", "quality"]
+    rows = pl.concat([plausible.select(columns), staff.select(columns)]).sort("time", maintain_order=True).tail(1)
     if rows.is_empty():
         return None
     value = rows.select(dam.in_target_unit(pl.col("value"))).item()
