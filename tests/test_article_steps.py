@@ -24,8 +24,8 @@ from forebay.settings import load_settings
 from tests import article_steps
 from tests.article_rows import FOLDER
 from tests.hydstra_server import hydstra_server
+from tests.programs import need_program
 from tests.shared import needs_shared
-from tests.test_weights import need_program
 
 if find_spec("keras") is None and os.environ.get("CI") != "true":
     pytest.skip("the extra nets is not installed", allow_module_level=True)

@@ -503,6 +503,17 @@ def test_the_changes_per_day_since_the_level_add_up(language: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_the_readers_refuse_what_is_learned_with_other_fits(
+    language: str, tmp_path: Path, execution: Execution
+) -> None:
+    result = exported(RELEASE, execution)
+    write_export(replace(result, model=result.model | {"fitted_on": "2030-01-01"}), tmp_path)
+    own = result.model["fitted_on"]
+    sentence = f"what is learned belongs to the fits of {own}, the model to 2030-01-01"
+    assert sentence in run_reader(language, tmp_path).stderr
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_readers_refuse_another_file(language: str, tmp_path: Path, execution: Execution) -> None:
     result = exported(RELEASE, execution)
     write_export(replace(result, model=result.model | {"version": 2}), tmp_path)

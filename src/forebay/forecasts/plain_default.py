@@ -54,7 +54,7 @@ def plain_default(
         "format": FORMAT,
         "version": VERSION,
         "dam": dam.id,
-        "name": dam.name,
+        "name": dam.title,
         "variable": dam.target.variable,
         "unit": dam.target.unit,
         "datum": dam.target.datum or "",
@@ -73,7 +73,7 @@ def plain_default(
         "keeps_full": KEEPS_FULL,
         "offset_curve": numbers(offset_curve(leads)),
         "by_lead": [_plain_lead(samples, points, lead) for lead in leads],
-        "learned": plain_learned(learned),
+        "learned": plain_learned(learned, str(fitted)),
     }
 
 
@@ -103,9 +103,10 @@ def _plain_lead(samples: Samples, points: Mapping[str, PointForecasts], lead: in
     }
 
 
-def plain_learned(learned: LearnedDay) -> Plain:
-    """What is known on one day; it may replace `learned` of another day of the same fits."""
+def plain_learned(learned: LearnedDay, fitted_on: str) -> Plain:
+    """What is known on one day; it may replace `learned` of another day of the same fits, those of `fitted_on`."""
     return {
+        "fitted_on": fitted_on,
         "init_date": str(learned.init_date),
         "wet_above": {name: number(limit) for name, limit in learned.wet_above.items()},
         "fast_fall": number(learned.fast_fall),

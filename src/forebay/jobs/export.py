@@ -143,7 +143,7 @@ def export_dam(dam: Dam, daily_tables: DailyTables, *, days: int = 1, execution:
     differences = []
     for index, known in zip(indices, by_day, strict=True):
         own = of_program[index]
-        day, learned = plain_day(samples, dam, points, index), plain_learned(known)
+        day, learned = plain_day(samples, dam, points, index), plain_learned(known, model["fitted_on"])
         differences.append(_difference(model, day, learned, own))
         exported.append({"day": day, "learned": learned, "forecast": _forecast(day, own, dam.hindcast.leads)})
     difference = float(np.max(differences))  # NaN if one is

@@ -44,6 +44,7 @@ defmodule ForebayDefault do
   def forecast(model, day, learned \\ nil) do
     check_day(model, day)
     learned = learned || model["learned"]
+    check_fits(model["fitted_on"], learned["fitted_on"])
     kind = kind_of(day, learned)
 
     leads =
@@ -72,6 +73,12 @@ defmodule ForebayDefault do
       changes = quantiles(model, day, at, median, Enum.sort(offsets), learned["resolution"])
       %{"lead" => at.lead, "changes" => changes, "levels" => Enum.map(changes, &(day["level"] + &1))}
     end)
+  end
+
+  defp check_fits(fits, fits), do: :ok
+
+  defp check_fits(fits, others) do
+    raise ArgumentError, "what is learned belongs to the fits of #{others}, the model to #{fits}"
   end
 
   defp check_day(model, %{"level" => level, "inputs" => inputs} = day) do

@@ -28,6 +28,9 @@ export function checkModel(model) {
 // `learned` is what the program knew on the day; by default what it knew on the day of the file.
 export function forecast(model, day, learned = model.learned) {
   checkDay(model, day);
+  if (learned.fitted_on !== model.fitted_on) {
+    throw new TypeError(`what is learned belongs to the fits of ${learned.fitted_on}, the model to ${model.fitted_on}`);
+  }
   const { inputs } = day;
   const kind = kindOf(day, learned);
   const blends = model.leads.map((_, k) => blend(model, day, k, learned.by_lead[k], kind));
