@@ -92,7 +92,6 @@ def test_the_newest_reading_is_plausible_known_and_in_the_unit_of_the_target() -
     dam = small_dam(unit="ft")
     archive = _Readings((0, 30.48), (1, 60.96), (2, None), (3, 99999.0), (4, 3.048))
     for hours, expected in ((0, (0, 100.0)), (3, (1, 200.0)), (9, (4, 10.0))):
-        reading = newest_reading(dam, archive, until=noon(hours))  # type: ignore[arg-type]  # it has the methods
         reading = newest_reading(dam, archive, until=noon(hours))  # type: ignore[arg-type]  # it has these methods
         assert reading == Reading(noon(expected[0]), pytest.approx(expected[1]), "good", dam.target.datum)
     assert newest_reading(dam, archive, until=noon(-1)) is None  # type: ignore[arg-type]

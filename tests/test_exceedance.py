@@ -70,6 +70,13 @@ def test_the_probability_by_a_day_rises_and_is_never_below_that_on_a_day(seed: i
             assert ((by >= 0) & (by <= 1)).all()
 
 
+def test_a_path_counts_by_a_day_if_it_was_beyond_on_any_day_before() -> None:
+    paths = np.array([[[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]]])
+    result = shares(paths, np.ones((1, 3)), "above")
+    assert result.on.tolist() == [[0.5, 0.5, 0.0]]
+    assert result.by.tolist() == [[0.5, 1.0, 1.0]], "each path was beyond on one day"
+
+
 def test_without_a_forecast_or_a_threshold_nothing_is_given() -> None:
     paths = random_paths(1, n=3)
     paths[0, 1] = np.nan

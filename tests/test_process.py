@@ -143,11 +143,16 @@ def test_a_missing_openmp_library_is_one_sentence_with_the_remedy(tmp_path: Path
     content = library.read_bytes()
     assert content.count(b"libgomp.so.1\0") == 1
     library.write_bytes(content.replace(b"libgomp.so.1\0", b"libgomp.so.9\0"))
-    path = lake_file(tmp_path)
+    path, url = lake_file(tmp_path), f"sqlite:///{tmp_path}/a.db"
+    variables = environment(PYTHONPATH=os.pathsep.join([str(package.parent), *sys.path]), FOREBAY_CACHE_MB="0")
+    code = f"import forebay; forebay.forecast({str(path)!r}, archive={url!r})"
+    script = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=100, env=variables
+    )
+    assert "ForebayError: LightGBM cannot be loaded" in script.stderr, "no other model replaces the trees"
     process = subprocess.run(
-        command("run", path, "--archive", f"sqlite:///{tmp_path}/a.db", "-o", tmp_path / "out"),
-        capture_output=True, text=True, check=False, timeout=100,
-        env=environment(PYTHONPATH=os.pathsep.join([str(package.parent), *sys.path]), FOREBAY_CACHE_MB="0"),
+        command("run", path, "--archive", url, "-o", tmp_path / "out"),
+        capture_output=True, text=True, check=False, timeout=100, env=variables,
     )  # fmt: skip
     assert process.returncode == 1
     assert process.stderr.count("\n") == 1, process.stderr
