@@ -386,5 +386,5 @@ def test_send_says_what_failed_and_list_shows_what_is_not_confirmed(
         refused = forebay("alerts", "send", "--json")
         assert refused.code == 1
         assert [row["outcome"] for row in refused.json] == ["failed"]
-        assert "the server did not accept it; it is not sent again" in refused.err
+        assert "the server did not accept it, or gave no answer; it is not sent again" in refused.err
         assert forebay("alerts", "send").out == "No message is due.\n"

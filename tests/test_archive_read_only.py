@@ -26,6 +26,7 @@ from tests.readings import LEVEL, MONDAY, day_contents, readings
 
 WEATHER = "weather_series, weather_run, weather_value"
 RECORDS = "forecast_record"
+ALERTS = "alert_decision, alert_delivery"
 
 DAYS = 400
 RUN = """
@@ -226,6 +227,14 @@ def test_a_user_of_a_server_who_may_only_read(postgres: Cluster, record: Path, t
     for schema in (6, 5, 4, 3, 2):
         if schema == 5:
             postgres.execute("DROP TABLE staff_note; UPDATE archive_schema SET version = 5", url)
+    postgres.execute(
+        f"GRANT SELECT ON series, observation, archive_schema, gauge_fetch, {WEATHER}, {RECORDS}, {ALERTS} TO reader",
+        url,
+    )
+    place = ["--archive", url.replace(f"//forebay:{postgres.password}@", "//reader:reader-secret@")]
+    for schema in (6, 5, 4, 3, 2):
+        if schema == 5:
+            postgres.execute(f"DROP TABLE {ALERTS}; UPDATE archive_schema SET version = 5", url)
         if schema == 4:
             postgres.execute(f"DROP TABLE gauge_fetch, {RECORDS}; UPDATE archive_schema SET version = 4", url)
         if schema == 3:

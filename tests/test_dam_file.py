@@ -274,7 +274,7 @@ def test_two_targets_and_none_are_refused(tmp_path: Path) -> None:
         ("", "key gauges is missing"),
         ("gauges = []\n", "gauges = []: list should have at least 1 item, not 0"),
         ("gauges = [5]\n", "gauges[1] = 5: must be a table; its keys are role, source, "),
-        ("gauges = 5\n", "gauges, forcings, weather and storage_curves must be lists of tables ([[gauges]])"),
+        ("gauges = 5\n", "gauges, forcings, weather, storage_curves and alerts must be lists of tables ([[gauges]])"),
     ],
 )
 def test_invalid_gauges_are_refused(tmp_path: Path, gauges: str, message: str) -> None:

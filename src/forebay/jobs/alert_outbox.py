@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DELIVERED, FAILED, UNCONFIRMED, UNREACHABLE = "delivered", "failed", "unconfirmed", "unreachable"
 _SENTENCES = {
-    FAILED: "the server did not accept it; it is not sent again, because it may have arrived in part",
+    FAILED: "the server did not accept it, or gave no answer; it is not sent again, because it may have arrived",
     UNCONFIRMED: "no answer in time; it is not sent again, because it may have arrived",
     UNREACHABLE: "no connection; the next `forebay alerts send` or `forebay refresh` tries again",
 }
