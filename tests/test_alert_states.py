@@ -14,6 +14,7 @@ import pytest
 
 from forebay.archive import upkeep
 from forebay.archive.alerts import Message
+from forebay.archive.database import SCHEMA_VERSION
 from forebay.archive.store import open_archive
 from forebay.dams.alert_rules import AlertRule
 from forebay.forecasts.alerts import raised_days
@@ -144,7 +145,7 @@ def test_reading_leaves_schema_5_and_the_first_decision_upgrades_it(tmp_path: Pa
         decide(archive.alerts, [0.9])
         assert archive.alerts.claim(Message("lake", "spill", 1, "a"))
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version FROM archive_schema").fetchall() == [(6,)]
+        assert connection.execute("SELECT version FROM archive_schema").fetchall() == [(SCHEMA_VERSION,)]
     checked = upkeep.check(url, now + timedelta(minutes=1))
     assert (checked.versions, checked.fault_summary) == (versions, "")
     upkeep.restore(tmp_path / "backup.db", f"sqlite:///{tmp_path}/new.db", now)
@@ -157,7 +158,7 @@ def test_a_postgresql_archive_of_schema_5_is_upgraded(postgres: Cluster) -> None
     with open_archive(url) as archive:
         decide(archive.alerts, [0.9])
         assert archive.alerts.decisions().height == 1
-    assert postgres.execute("SELECT version FROM archive_schema", url) == [(6,)]
+    assert postgres.execute("SELECT version FROM archive_schema", url) == [(SCHEMA_VERSION,)]
 
 
 @pytest.mark.parametrize("schema", [3, 4])

@@ -221,18 +221,12 @@ def test_a_user_of_a_server_who_may_only_read(postgres: Cluster, record: Path, t
     url = postgres.new()
     upkeep.copy(f"sqlite:///{record.parent}/forebay.db", url)
     postgres.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-secret'")
-    tables = f"series, observation, archive_schema, gauge_fetch, staff_note, {WEATHER}, {RECORDS}"
+    tables = f"series, observation, archive_schema, gauge_fetch, staff_note, {WEATHER}, {RECORDS}, {ALERTS}"
     postgres.execute(f"GRANT SELECT ON {tables} TO reader", url)
     place = ["--archive", url.replace(f"//forebay:{postgres.password}@", "//reader:reader-secret@")]
-    for schema in (6, 5, 4, 3, 2):
-        if schema == 5:
-            postgres.execute("DROP TABLE staff_note; UPDATE archive_schema SET version = 5", url)
-    postgres.execute(
-        f"GRANT SELECT ON series, observation, archive_schema, gauge_fetch, {WEATHER}, {RECORDS}, {ALERTS} TO reader",
-        url,
-    )
-    place = ["--archive", url.replace(f"//forebay:{postgres.password}@", "//reader:reader-secret@")]
-    for schema in (6, 5, 4, 3, 2):
+    for schema in (7, 6, 5, 4, 3, 2):
+        if schema == 6:
+            postgres.execute("DROP TABLE staff_note; UPDATE archive_schema SET version = 6", url)
         if schema == 5:
             postgres.execute(f"DROP TABLE {ALERTS}; UPDATE archive_schema SET version = 5", url)
         if schema == 4:
