@@ -125,7 +125,7 @@ def test_an_archive_with_faults(tmp_path: Path) -> None:
 
 def test_fetch_to_a_read_only_file_or_a_full_disk(tmp_path: Path) -> None:
     path = fetch_levels(1.0)
-    with disks.small_disk(tmp_path / "disk", "192k") as disk:
+    with disks.small_disk(tmp_path / "disk", "224k") as disk:
         url = f"sqlite:///{disk}/a.db"
         assert forebay("fetch", path, "--archive", url).code == 0
         (disk / "filler").write_bytes(bytes(20 * 1024))

@@ -79,7 +79,7 @@ def test_a_rain_forecast_is_a_forcing_without_a_file(tmp_path: Path) -> None:
         ("\nid", "\nmax_age_h = 6\nid", r"max_age_h = 6 must be larger than 6, the hours after which a run is known"),
         ("\nid", "\nmax_age_h = 241\nid", r"weather\[1\].max_age_h = 241: input should be less than or equal to 240"),
         ("\nid", "\nmember = true\nid", r"key weather\[1\].member is unknown \(value True\); allowed are id"),
-        ("[[weather]]", "[weather]", r"weather and storage_curves must be lists of tables"),
+        ("[[weather]]", "[weather]", r"weather, storage_curves and alerts must be lists of tables"),
         (WEATHER, WEATHER + WEATHER, r"weather: id ifs occurs twice|weather: id 'ifs' occurs twice"),
     ],
 )

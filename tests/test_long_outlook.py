@@ -19,16 +19,6 @@ from forebay.features.water_balance import MAX_GAP_DAYS, balance_until
 from forebay.forecasts.long_text import parse_demand, parse_threshold
 from forebay.jobs.long_outlook import LongOutlookResult, long_outlook_of, read_question
 from forebay.metrics import plotting_quantiles
-from forebay.models.traces import (
-    MIN_TRACES,
-    RETURN_DAYS,
-    Limits,
-    PastWindows,
-    month_ends,
-    return_rate,
-    route,
-    same_day,
-)
 from forebay.verify.long_hindcast import Demand, LongForecast, long_forecast, long_hindcast, thresholds_of
 from forebay.verify.long_scores import long_event_scores, long_scores
 from forebay.verify.long_tables import (
@@ -39,6 +29,16 @@ from forebay.verify.long_tables import (
     LONG_SCORES,
     LONG_TRACES,
     MIN_YEARS,
+)
+from forebay.verify.traces import (
+    MIN_TRACES,
+    RETURN_DAYS,
+    Limits,
+    PastWindows,
+    month_ends,
+    return_rate,
+    route,
+    same_day,
 )
 from tests import synthetic
 from tests.long_outlook_dams import (

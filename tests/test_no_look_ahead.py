@@ -390,10 +390,10 @@ def test_a_model_that_uses_later_rows_is_detected() -> None:
 
 
 def test_a_regime_from_later_days_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    def steep_in_whole_record(rise: pl.Series) -> Array:
-        return np.asarray((rise > rise.quantile(0.9)).fill_null(False).to_numpy())
+    def quantile_of_the_whole_record(rise: pl.Series, share: float, _count: int) -> Array:
+        return np.full(len(rise), rise.quantile(share))
 
-    monkeypatch.setattr(samples, "_is_steep", steep_in_whole_record)
+    monkeypatch.setattr(samples, "quantile_so_far", quantile_of_the_whole_record)
     with pytest.raises(AssertionError):
         check_inputs(DRY, name="a river alone")
 

@@ -100,7 +100,7 @@ def identifier(decision: Mapping[str, Any]) -> str:  # Any: values of columns
 def cap_time(instant: datetime, time_zone: str) -> str:
     """An instant in the dam's zone as CAP has it: whole seconds, an offset, never a Z.
 
-    >>> from datetime import UTC
+    >>> from datetime import UTC, datetime
     >>> [cap_time(datetime(2024, 1, 1, 20, 0, 0, 5, tzinfo=UTC), zone) for zone in ("+10:00", "UTC")]
     ['2024-01-02T06:00:00+10:00', '2024-01-01T20:00:00-00:00']
     """

@@ -11,7 +11,6 @@ import polars as pl
 
 from forebay.errors import ConfigError, DataError
 from forebay.metrics import plotting_quantiles
-from forebay.models.traces import MIN_TRACES
 from forebay.tables import QUANTILES
 from forebay.verify.long_hindcast import (
     beyond_by_month,
@@ -22,6 +21,7 @@ from forebay.verify.long_hindcast import (
     threshold_storages,
 )
 from forebay.verify.long_tables import LONG_BALANCE, LONG_OUTLOOK, LONG_PROBABILITIES, LONG_TRACES
+from forebay.verify.traces import MIN_TRACES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam

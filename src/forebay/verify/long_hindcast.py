@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from forebay.dams.thresholds import FULL_SUPPLY
 from forebay.features.water_balance import Array, StorageRecord, balance_until
 from forebay.metrics import crps_ensemble, plotting_quantiles
-from forebay.models.traces import (
+from forebay.verify.traces import (
     MIN_TRACES,
     Limits,
     PastWindows,
