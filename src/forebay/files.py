@@ -103,7 +103,7 @@ def remove_left_over(folder: Path, below: str = "") -> None:
 
 
 def prune(folder: Path, suffix: str, max_bytes: int) -> None:
-    """Delete the files FOLDER/??/*SUFFIX that are unused for the longest time until `max_bytes` are left.
+    """Delete the files `FOLDER/??/*SUFFIX` that are unused for the longest time until `max_bytes` are left.
 
     What killed processes have left is deleted, too.
     """

@@ -1,10 +1,10 @@
 """Files of forecast records: the records themselves, hubverse model output, CF NetCDF; and their comparison.
 
-======================================================  ==============================================================
-`records.jsonl`                                         the text of every record, a line each, in the order of the chain
-`model-output/forebay-default/DATE-forebay-default.csv` hubverse model output of the last forecast of each init date
-`forecasts.nc`                                          the same forecasts by the CF conventions
-======================================================  ==============================================================
+=======================================================  =============================================================
+`records.jsonl`                                          the text of every record, a line each, in order of the chain
+`model-output/forebay-default/DATE-forebay-default.csv`  hubverse model output of the last forecast of each init date
+`forecasts.nc`                                           the same forecasts by the CF conventions
+=======================================================  =============================================================
 """
 
 from __future__ import annotations
