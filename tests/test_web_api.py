@@ -81,7 +81,7 @@ def test_the_overview_agrees_with_the_forecast_and_the_readings(served: Place) -
 @pytest.mark.parametrize(
     "path",
     ["", "/forecast", "/forecasts", "/probabilities", "/scores", "/observations", "/daily", "/records",
-     "/records/verify"],
+     "/records/verify", "/alerts"],
 )
 def test_every_answer_has_unit_licence_and_attribution(served: Place, path: str) -> None:
     answer = served.get(f"/dams/small{path}")
@@ -107,6 +107,25 @@ def test_past_forecasts_are_those_that_were_issued(served: Place) -> None:
     assert [row["init_date"] for row in first["records"]] == [str(LAST)]
     rest = served.get("/dams/small/forecasts", limit=1, before=first["next"])
     assert ([row["init_date"] for row in rest["records"]], rest["next"]) == ([str(LAST - timedelta(days=1))], None)
+
+
+def test_alerts_are_those_of_the_archive(served: Place) -> None:
+    assert served.get("/dams")["dams"][0]["alerts"] == []
+    served.execute(
+        "INSERT INTO alert_decision (dam, rule, number, state, since, unknown_since, decided_at, record, sequence, "
+        "init_date, probability, age_days, streak, change, is_change, severity, title, text, rule_content, time_zone) "
+        "VALUES ('small', 'spill', 1, 'raised', 10, NULL, 10, 'small-2', 2, '2020-01-01', 0.4, 0, 1, 1, 1, 'Severe', "
+        "'Small Dam: raised', 'The probability is 40%.', '{}', '+10:00')"
+    )
+    assert served.site.update(), "a decision alone is followed"
+    assert served.get("/dams")["dams"][0]["alerts"] == ["spill"]
+    answer = served.get("/dams/small/alerts")
+    (state,), (change,) = answer["states"], answer["changes"]
+    assert (state["state"], state["since"], state["probability"]) == ("raised", "1970-01-01T00:00:00.000010Z", 0.4)
+    assert (change["title"], change["text"], answer["next"]) == ("Small Dam: raised", "The probability is 40%.", None)
+    assert "sink" not in str(answer)
+    assert served.get("/dams/small/alerts", before="1970-01-01T00:00:00.000010Z")["changes"] == []
+    served.get("/dams/small/alerts", 422, before="1970-01-01T00:00:00")
 
 
 def test_scores_are_those_of_the_refresh(served: Place) -> None:
@@ -307,7 +326,7 @@ def test_an_empty_archive_says_what_to_do(tmp_path: Path) -> None:
         note = "There is no issued forecast of Small Dam yet; `forebay refresh` issues one."
         assert dam["notes"] == [note]
         assert problem_of(client.get("/dams/small/forecast"), 404) == note
-        for path in ("forecasts", "records", "observations", "daily", "probabilities", "scores"):
+        for path in ("forecasts", "records", "observations", "daily", "probabilities", "scores", "alerts"):
             assert client.get(f"/dams/small/{path}").status_code == 200, path
             assert client.get(f"/dams/small/{path}?format=csv").status_code == 200, path
         assert client.get("/dams/small/records/verify").json()["records"] == 0

@@ -78,6 +78,7 @@ class DamSummary(Source, Age):
     levels: list[Level] = Field(description="The last days up to now.")
     forecast: list[Interval] = Field(description="Quantiles of the model `default`.")
     chances: list[Chance] = Field(description="Probabilities of each threshold by the longest lead time.")
+    alerts: list[str] = Field(description="Rules whose alert is raised.")
     notes: list[str] = Field(description="What is missing, and why.")
 
 
@@ -170,6 +171,41 @@ class RecordCheck(Source):
     records: int
     head: str | None = Field(description="Hash of the last record; compare it with the one that you noted before.")
     faults: list[str] = Field(description="Empty if no record was changed, removed or added in between.")
+
+
+class AlertState(BaseModel):
+    """The present state of an alert rule."""
+
+    rule: str
+    state: str = Field(description="raised or clear.")
+    since: datetime
+    unknown_since: datetime | None = Field(description="Since when no current forecast could decide it.")
+    severity: str
+    probability: float | None
+    age_days: int | None = Field(description="Age of the level, or of the oldest gauge of a rule on data.")
+    init_date: date | None
+    record: str | None = Field(description="Id of the forecast record that it was decided from.")
+
+
+class AlertChange(BaseModel):
+    """A change of the state of an alert rule, with the text of its message."""
+
+    rule: str
+    change: int
+    state: str
+    decided_at: datetime
+    severity: str
+    probability: float | None
+    record: str | None
+    title: str
+    text: str
+
+
+class Alerts(Page):
+    """States of the alert rules, and a page of their changes, newest first."""
+
+    states: list[AlertState]
+    changes: list[AlertChange]
 
 
 class Observation(BaseModel):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel
 
 import forebay
 from forebay.archive.store import Archive
@@ -153,6 +154,28 @@ def scores(request: Request, dam: DamId) -> Response:
     return json_response(request, answer)
 
 
+@router.get("/dams/{dam}/alerts", response_model=answers.Alerts, responses=responses(404))
+def alerts(
+    request: Request,
+    dam: DamId,
+    limit: Limit = DEFAULT_ROWS,
+    before: Annotated[datetime | None, Query(description="`decided_at` of the last change of the page before.")] = None,
+) -> Response:
+    """State of each alert rule, and the changes of states, newest first; `next` is the next value of `before`."""
+    state = _state(request, dam)
+    changes = _site(request).archive.alerts.changes(dam).sort("decided_at", "rule", descending=True)
+    if before is not None:
+        changes = changes.filter(pl.col("decided_at") < _with_zone(before, "before"))
+    page = changes.head(limit)
+    answer = answers.Alerts(
+        **source_of(state.dam),
+        next=page["decided_at"][-1].isoformat() if changes.height > limit else None,
+        states=[answers.AlertState(**row) for row in _rows(state.alerts, answers.AlertState)],
+        changes=[answers.AlertChange(**row) for row in _rows(page, answers.AlertChange)],
+    )
+    return json_response(request, answer)
+
+
 @router.get("/dams/{dam}/observations", response_model=answers.Observations, responses=responses(404, csv=True))
 def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
     request: Request,
@@ -173,7 +196,7 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
     if until is not None:
         rows = rows.filter(pl.col("time") < init_time(until, state.dam.time_zone))
     if after is not None:
-        rows = rows.filter(pl.col("time") > _with_zone(after))
+        rows = rows.filter(pl.col("time") > _with_zone(after, "after"))
     page = rows.head(limit)
     readings = [answers.Observation(**row) for row in finite_rows(page.select(list(answers.Observation.model_fields)))]
     if form == "csv":
@@ -318,10 +341,15 @@ def _start_of(day: date, dam: Dam) -> datetime:
     return init_time(day - timedelta(days=1), dam.time_zone)
 
 
-def _with_zone(instant: datetime) -> datetime:
+def _rows(table: pl.DataFrame, row: type[BaseModel]) -> list[dict[str, Any]]:
+    return finite_rows(table.select(list(row.model_fields)))
+
+
+def _with_zone(instant: datetime, name: str) -> datetime:
     if instant.tzinfo is None:
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"after = {instant.isoformat()} has no time zone; end it with Z or +10:00."
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"{name} = {instant.isoformat()} has no time zone; end it with Z or +10:00.",
         )
     return instant
 

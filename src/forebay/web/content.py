@@ -130,6 +130,7 @@ def _summary_fields(state: DamState, now: datetime) -> dict[str, Any]:
         "levels": [answers.Level(**row) for row in finite_rows(state.levels.tail(LEVEL_DAYS))],
         "forecast": list(_intervals(state.forecast)),
         "chances": _longest(chances_of(state)),
+        "alerts": state.alerts.filter(pl.col("state") == "raised")["rule"].to_list(),
         "notes": list(state.notes),
     }
 

@@ -17,7 +17,7 @@ from forebay.errors import ForebayError
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import forecast_table, parse_time
 from forebay.jobs.record import content_of, last_issued
-from forebay.tables import DEFAULT_MODEL, FORECASTS
+from forebay.tables import ALERTS, DEFAULT_MODEL, FORECASTS
 
 if TYPE_CHECKING:
     from forebay.archive.store import Archive
@@ -38,6 +38,7 @@ class Token:
 
     versions: tuple[int, int]
     head: str
+    decisions: int
     result: tuple[int, int]
 
 
@@ -57,6 +58,8 @@ class DamState:
         date, level: usable daily levels of the target, its unit.
     result
         Content of `forecast.json` of the same forecast; empty without one.
+    alerts
+        `tables.ALERTS`: the last decision of each alert rule.
     notes
         Sentences on what is missing.
     """
@@ -67,6 +70,7 @@ class DamState:
     record_hash: str
     levels: pl.DataFrame = field(repr=False)
     result: Mapping[str, Any] = field(repr=False)
+    alerts: pl.DataFrame = field(default_factory=ALERTS.empty, repr=False)
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -106,7 +110,8 @@ class DamState:
 def token_of(dam: Dam, archive: Archive, folder: Path) -> Token:
     """The present token of a dam, without reading its data."""
     head = archive.records.head(dam.id, date.min)
-    return Token(archive.version_count(dam.gauges), head.hash, token_of_result(dam, folder))
+    decisions = int(archive.alerts.last_decisions(dam.id)["number"].sum())
+    return Token(archive.version_count(dam.gauges), head.hash, decisions, token_of_result(dam, folder))
 
 
 def token_of_result(dam: Dam, folder: Path) -> tuple[int, int]:
@@ -127,12 +132,13 @@ def read_state(dam: Dam, archive: Archive, folder: Path, token: Token) -> DamSta
     notes: list[str] = []
     record, digest = _newest_record(dam, archive, notes)
     result = _read_result(dam, folder / dam.id / RESULT_FILE, record, notes)
-    return DamState(dam, token, record, digest, _levels(dam, archive), result, tuple(notes))
+    alerts = archive.alerts.last_decisions(dam.id)
+    return DamState(dam, token, record, digest, _levels(dam, archive), result, alerts, tuple(notes))
 
 
 def recorded_state(dam: Dam, content: Content, digest: str) -> DamState:
     """The state of a dam with only a recorded forecast, for past forecasts."""
-    return DamState(dam, Token((0, 0), "", (0, 0)), content, digest, _no_levels(), {})
+    return DamState(dam, Token((0, 0), "", 0, (0, 0)), content, digest, _no_levels(), {})
 
 
 def _newest_record(dam: Dam, archive: Archive, notes: list[str]) -> tuple[Content | None, str]:
