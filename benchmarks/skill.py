@@ -33,11 +33,12 @@ from forebay.models import FLOW_MODELS, FORECAST_MODELS, MODELS, models_for
 from forebay.models.day_kinds import FALLING
 from forebay.models.model import Array
 from forebay.models.regression import MIN_ROWS
-from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE, REFERENCES
+from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify import hindcast, scorecard, uncertainty
 from forebay.verify.default import with_default
 from forebay.verify.forecast_value import forecast_value
 from forebay.verify.point_forecasts import PointForecasts
+from forebay.verify.tables import FORECAST_VALUE
 from skill_blocks import REGIMES, block_scores, block_sums, compare
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -129,13 +130,13 @@ class Skill:
     dam, title, unit
         Id, name and unit of the dam file.
     scores
-        `tables.SCORES` of the regimes `REGIMES`.
+        `verify.tables.SCORES` of the regimes `REGIMES`.
     untuned
         Next-day MAE on `last20` of an untuned LightGBM with our inputs.
     blocks
         Losses by blocks of days, as `skill_blocks.block_sums` returns them.
     forecast_value
-        `tables.FORECAST_VALUE` of the days in `FORECAST_MONTHS`; empty without forcings.
+        `verify.tables.FORECAST_VALUE` of the days in `FORECAST_MONTHS`; empty without forcings.
     """
 
     dam: str

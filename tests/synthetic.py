@@ -17,6 +17,7 @@ from forebay import tables
 from forebay.dams.dam import Dam
 from forebay.dams.local_time import init_time, to_local
 from forebay.tables import QUANTILES, flag_of
+from forebay.verify.tables import SCORES
 
 FIRST_DAY = date(2018, 1, 1)
 FLOOD_ONSET = date(2020, 2, 9)
@@ -103,7 +104,7 @@ def forecasts(dam: Dam, frame: pl.DataFrame, inits: list[date]) -> pl.DataFrame:
 
 
 def scores(dam: Dam) -> pl.DataFrame:
-    """`tables.SCORES` in every window and regime; the default beats every reference, and `huber` equals it."""
+    """`verify.tables.SCORES` in every window and regime; the default beats every reference, and `huber` equals it."""
     rows = []
     cells = (("all", "all", 300), ("last20", "all", 240), ("T1", "all", 200), ("all", "wet", 60), ("all", "y2020", 150))
     for window, regime, n in cells:
@@ -116,7 +117,7 @@ def scores(dam: Dam) -> pl.DataFrame:
                 for metric, value in metrics.items():
                     band = (value - 0.1, value + 0.1) if metric.startswith("skill") else (None, None)
                     rows.append((dam.id, model, window, regime, lead, metric, value, n, *band))
-    return tables.SCORES.check(pl.DataFrame(rows, schema=tables.SCORES.columns, orient="row"), unique=True)
+    return SCORES.check(pl.DataFrame(rows, schema=SCORES.columns, orient="row"), unique=True)
 
 
 def explanation(dam: Dam, init: date) -> pl.DataFrame:

@@ -24,7 +24,8 @@ from forebay.charts.report_tables import Report
 from forebay.charts.scores import error_panels
 from forebay.charts.spec import Spec, file_spec, legend_entries, page_spec
 from forebay.charts.style import Heading
-from forebay.tables import EXPLANATION, FORECASTS, QUANTILES, SCORES
+from forebay.tables import EXPLANATION, FORECASTS, QUANTILES
+from forebay.verify.tables import SCORES
 from tests import synthetic
 from tests.report_examples import diagnosed_report
 

@@ -26,7 +26,8 @@ from forebay.errors import DataError
 from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.forecasts.issue import IssuedForecast
 from forebay.forecasts.storage import add_storage
-from forebay.tables import PROBABILITIES, RECENT_SCORES, SCORES
+from forebay.tables import PROBABILITIES
+from forebay.verify.tables import RECENT_SCORES, SCORES
 from tests import synthetic
 from tests.command_line import CommandResult, forebay
 from tests.disks import mount, small_disk

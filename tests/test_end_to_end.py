@@ -9,7 +9,8 @@ import pytest
 from forebay.dams.dam_file import load_dam
 from forebay.days.daily import usable_values
 from forebay.models import MODELS
-from forebay.tables import FORECASTS, QUANTILES, REFERENCES, SCORES, STORAGE_FORECASTS
+from forebay.tables import FORECASTS, QUANTILES, REFERENCES, STORAGE_FORECASTS
+from forebay.verify.tables import SCORES
 from tests.command_line import forebay
 from tests.csv_tables import daily_from_files
 from tests.shared import PROJECT, SHARED, needs_shared

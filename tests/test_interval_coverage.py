@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from forebay.charts.interval_coverage import interval_coverage, regime_coverage, verdict
-from forebay.tables import RECENT_SCORES
+from forebay.verify.tables import RECENT_SCORES
 from tests.report_examples import diagnosed_report
 
 

@@ -25,6 +25,7 @@ from forebay.jobs.forecast_files import report_content, write_forecast
 from forebay.models import MODELS
 from forebay.report.write import render_report
 from forebay.settings import Settings
+from forebay.verify.tables import SCORES
 from tests import synthetic
 from tests.disks import small_disk
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
@@ -74,7 +75,7 @@ def in_metres(tmp_path_factory: pytest.TempPathFactory) -> Job:
 def test_from_files_to_a_forecast(in_metres: Job) -> None:
     result, _ = in_metres
     tables.FORECASTS.check(result.verification.forecasts, unique=True)
-    tables.SCORES.check(result.scores, unique=True)
+    SCORES.check(result.scores, unique=True)
     assert result.issued.init_date == LAST
     assert (result.issued.age_days, result.issued.stale, result.issued.limitations) == (0, False, ())
     issued = result.issued.table
@@ -322,7 +323,7 @@ def test_written_files(in_metres: Job, tmp_path: Path) -> None:
     assert {path.name for path in files} >= {"report.html", "forecast.csv", "scores.csv", "hindcast.parquet"}
     assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), result.verification.forecasts)
     assert pl.read_csv(folder / "forecast.csv").columns == list(tables.STORAGE_FORECASTS.columns)
-    assert pl.read_csv(folder / "scores.csv").columns == list(tables.SCORES.columns)
+    assert pl.read_csv(folder / "scores.csv").columns == list(SCORES.columns)
     assert "imulated" in (folder / "report.html").read_text()
 
 

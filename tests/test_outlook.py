@@ -22,8 +22,9 @@ from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.record import content_of, find_record
 from forebay.jobs.replay import ReplayResult, replay
 from forebay.report.head import build_head
-from forebay.tables import PROBABILITIES, PROBABILITY_SCORES
+from forebay.tables import PROBABILITIES
 from forebay.verify.exceedance import ThresholdForecast, threshold_forecasts
+from forebay.verify.tables import PROBABILITY_SCORES
 from forebay.verify.verification import Verification
 from tests import synthetic
 from tests.command_line import forebay

@@ -11,8 +11,9 @@ import pytest
 
 from forebay.cli.terminal import recent_lines
 from forebay.jobs.forecast_files import report_content
-from forebay.tables import FORECASTS, QUANTILES, RECENT_SCORES
+from forebay.tables import FORECASTS, QUANTILES
 from forebay.verify.recent import MIN_DAYS, recent_scores
+from forebay.verify.tables import RECENT_SCORES
 from tests import synthetic
 from tests.report_examples import diagnosed_report, section_rows
 from tests.test_jobs_forecast import Job, in_metres

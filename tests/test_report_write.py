@@ -10,7 +10,8 @@ import pytest
 from forebay.charts.registry import report_figures
 from forebay.report.sections import SECTIONS
 from forebay.report.write import render_report, write_report
-from forebay.tables import EXPLANATION, FORECASTS, SCORES
+from forebay.tables import EXPLANATION, FORECASTS
+from forebay.verify.tables import SCORES
 from tests.report_examples import (
     HOSTILE,
     chart_count,

@@ -8,9 +8,10 @@ import pytest
 from forebay import tables
 from forebay.errors import DataError
 from forebay.tables import Table
+from forebay.verify.tables import SCORES
 
 ALL = [
-    tables.READINGS, tables.OBSERVATIONS, tables.REVISIONS, tables.FORCINGS, tables.FORECASTS, tables.SCORES,
+    tables.READINGS, tables.OBSERVATIONS, tables.REVISIONS, tables.FORCINGS, tables.FORECASTS, SCORES,
     tables.EXPLANATION,
 ]  # fmt: skip
 

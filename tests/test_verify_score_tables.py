@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from forebay.dams.hindcast import Hindcast
-from forebay.tables import SCORES
 from forebay.verify.score_tables import compare_scores, input_costs, score_summary
+from forebay.verify.tables import SCORES
 from tests import synthetic
 
 

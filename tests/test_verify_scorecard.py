@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from forebay import tables
 from forebay.dams.dam import Dam
 from forebay.features.samples import Samples
 from forebay.jobs.forecast_value import interval_ends
 from forebay.models.model import Array
 from forebay.tables import QUANTILES, REFERENCES
 from forebay.verify import scorecard, uncertainty
+from forebay.verify.tables import SCORES
 from tests.synthetic import FIRST_DAY, small_dam
 
 SPREAD = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
@@ -101,7 +101,7 @@ def test_scores_of_regimes_and_years_equal_values_by_hand(by_hand: pl.DataFrame)
 
 
 def test_scores_keep_the_contract(by_hand: pl.DataFrame) -> None:
-    tables.SCORES.check(by_hand, unique=True)
+    SCORES.check(by_hand, unique=True)
     assert not any(by_hand[name].is_nan().any() for name in ("value", "low", "high"))
     references = [name for name in REFERENCES if name != "no_change"]
     assert by_hand.filter(pl.col("metric").is_in([f"skill_{name}" for name in references])).is_empty()
@@ -238,7 +238,7 @@ def test_a_record_without_scored_days_has_no_scores() -> None:
     samples = samples_of([1.0, 2.0])
     dam = small_dam(hindcast={"leads": (1,)})
     scores = scorecard.score(table_of(samples, dam, {"default": np.array([np.nan, 0.0])}), samples, dam)
-    assert tables.SCORES.check(scores).is_empty()
+    assert SCORES.check(scores).is_empty()
 
 
 def test_a_unit_scales_errors_and_leaves_skill(two_years: tuple[Samples, Dam, dict[str, Array]]) -> None:
@@ -249,7 +249,7 @@ def test_a_unit_scales_errors_and_leaves_skill(two_years: tuple[Samples, Dam, di
     scores = scorecard.score(table_of(feet, dam, in_feet, spread=SPREAD / 0.3048), feet, dam)
     free = ("nse", "kge", "skill_no_change", "skill_best", "coverage_80", "coverage_90", "above_95")
     free += ("events", "share_forecast")
-    both = metres.join(scores, on=tables.SCORES.key, suffix="_ft")
+    both = metres.join(scores, on=SCORES.key, suffix="_ft")
     assert len(both) == len(metres) == len(scores)
     factor = pl.when(pl.col("metric").is_in(free)).then(1.0).otherwise(0.3048)
     for name in ("value", "low", "high"):

@@ -26,7 +26,7 @@ def interval_coverage(diagnostics: Diagnostics | None, recent_scores: pl.DataFra
     Parameters
     ----------
     recent_scores
-        `tables.RECENT_SCORES`; those of the hindcast count.
+        `verify.tables.RECENT_SCORES`; those of the hindcast count.
 
     Returns
     -------

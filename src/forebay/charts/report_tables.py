@@ -28,7 +28,7 @@ from forebay.charts.style import Heading
 from forebay.features.later_levels import no_levels
 from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.screen.flags import screen_daily
-from forebay.tables import FORECAST_VALUE, RECENT_SCORES
+from forebay.verify.tables import FORECAST_VALUE, RECENT_SCORES
 
 if TYPE_CHECKING:
     from forebay.archive.latency import LearnedLatency
@@ -54,7 +54,7 @@ class Report:
     hindcast
         `tables.FORECASTS` of all scored init dates before that of the forecast.
     scores
-        `tables.SCORES` of the hindcast.
+        `verify.tables.SCORES` of the hindcast.
     gauge_table
         Result of the last fetch, a row per gauge.
     diagnostics
@@ -62,12 +62,12 @@ class Report:
     later_levels
         date, level: observed after a requested init date.
     forecast_value
-        `tables.FORECAST_VALUE`: errors without, with issued and with perfect forecasts as inputs; empty
+        `verify.tables.FORECAST_VALUE`: errors without, with issued and with perfect forecasts as inputs; empty
         for a dam without forcings.
     outlook
         Probabilities of reaching thresholds; None where they were not computed.
     recent_scores
-        `tables.RECENT_SCORES`: errors and intervals of the last 365 days.
+        `verify.tables.RECENT_SCORES`: errors and intervals of the last 365 days.
     substitutions
         `features.substitutes.SUBSTITUTIONS` of the hindcast and of the forecast.
     latencies

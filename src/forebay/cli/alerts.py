@@ -181,7 +181,7 @@ def print_trial(result: AlertTrial) -> None:
 
 
 def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
-    """A row per lead time and source of the forecasts of `tables.ALERT_SCORES`, with short headings."""
+    """A row per lead time and source of the forecasts of `verify.tables.ALERT_SCORES`, with short headings."""
     return [
         {
             "forecasts": row["forecasts"], "days": row["n"], "lead": f"{row['lead_time']} d", "events": row["events"],
@@ -199,7 +199,7 @@ def rounded(value: float | None, decimals: int, *, scale: int = 1) -> float | No
 
 
 def choice_rows(choices: pl.DataFrame) -> list[dict[str, object]]:
-    """A row per probability of `tables.ALERT_SCORES`: hits at each lead time, false alarms, lead time."""
+    """A row per probability of `verify.tables.ALERT_SCORES`: hits at each lead time, false alarms, lead time."""
     rows = []
     for _, group in choices.group_by("probability", maintain_order=True):
         first, leads = group.row(0, named=True), group.to_dicts()

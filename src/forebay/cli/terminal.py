@@ -120,7 +120,7 @@ def print_forecast(  # noqa: PLR0913  # the parts of a forecast
     Parameters
     ----------
     recent
-        `tables.RECENT_SCORES`.
+        `verify.tables.RECENT_SCORES`.
     record
         The line on the record of the forecast.
     """
@@ -166,7 +166,7 @@ def outlook_lines(outlook: Outlook, dam: Dam) -> list[str]:
 
 
 def recent_lines(recent: pl.DataFrame, dam: Dam) -> list[str]:
-    """A line per lead time of `tables.RECENT_SCORES`: mean error and how often the intervals held."""
+    """A line per lead time of `verify.tables.RECENT_SCORES`: mean error and how often the intervals held."""
     target = TargetFormat(dam)
     return [
         f"Last 365 days, {row['source']}, {row['lead_time']} d: mean error {target.error(row['mae'])} {target.unit}; "

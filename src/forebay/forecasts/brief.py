@@ -17,7 +17,8 @@ from forebay.dams.local_time import zone
 from forebay.dams.variables import VARIABLES
 from forebay.days.labels import rain_unit
 from forebay.forecasts.storage import add_storage
-from forebay.tables import DEFAULT_MODEL, RECENT_SCORES, summary_leads
+from forebay.tables import DEFAULT_MODEL, summary_leads
+from forebay.verify.tables import RECENT_SCORES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -61,7 +62,7 @@ class Brief:
     analogs
         The past days most like the init date.
     recent
-        Days of a span → `tables.RECENT_SCORES` over it.
+        Days of a span → `verify.tables.RECENT_SCORES` over it.
     """
 
     dam: Dam

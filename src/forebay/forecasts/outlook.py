@@ -49,12 +49,12 @@ class Outlook:
 
     @property
     def scores(self) -> pl.DataFrame:
-        """`tables.PROBABILITY_SCORES` of the hindcast."""
+        """`verify.tables.PROBABILITY_SCORES` of the hindcast."""
         return self.verification.probability_scores
 
     @property
     def reliability(self) -> pl.DataFrame:
-        """`tables.PROBABILITY_RELIABILITY` of the hindcast."""
+        """`verify.tables.PROBABILITY_RELIABILITY` of the hindcast."""
         return self.verification.probability_reliability
 
 

@@ -25,9 +25,10 @@ from forebay.jobs.record import issued_contents
 from forebay.jobs.results import Result
 from forebay.jobs.stored_tables import readable_tables
 from forebay.log import add_counts, log_fields, step
-from forebay.tables import ALERT_SCORES, MIN_EVENTS
+from forebay.tables import MIN_EVENTS
 from forebay.verify.alert_scores import AlertDays, days_beyond, score_at_leads, spells
 from forebay.verify.scorecard import windows
+from forebay.verify.tables import ALERT_SCORES
 from forebay.verify.verification import verify_hindcast
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class AlertTrial(Result):
     rules
         The rules.
     scores
-        `tables.ALERT_SCORES` of the rules as they are, of the hindcast and of issued forecasts.
+        `verify.tables.ALERT_SCORES` of the rules as they are, of the hindcast and of issued forecasts.
     choices
-        `tables.ALERT_SCORES` of the hindcast with other probabilities.
+        `verify.tables.ALERT_SCORES` of the hindcast with other probabilities.
     changes
         rule, forecasts (hindcast, issued), init_date, state (raised, clear), probability, level (of the init date),
         came_true (of a raised alert: whether the event came): what each rule would have sent.
@@ -77,7 +78,7 @@ class AlertTrial(Result):
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pl.DataFrame:
-        """`tables.ALERT_SCORES` of the rules."""
+        """`verify.tables.ALERT_SCORES` of the rules."""
         return self.scores
 
     def title(self) -> str:

@@ -85,7 +85,7 @@ class ForecastResult(Result):
 
     @cached_property
     def forecast_value(self) -> pl.DataFrame:
-        """`tables.FORECAST_VALUE`: two more hindcasts; empty for a dam without forcings."""
+        """`verify.tables.FORECAST_VALUE`: two more hindcasts; empty for a dam without forcings."""
         return value_of_forecasts(self.dam, self.daily_tables, self.verification, execution=self.execution)
 
     @property
@@ -116,7 +116,7 @@ class ForecastResult(Result):
 
     @property
     def scores(self) -> pl.DataFrame:
-        """Scores of the hindcast (`tables.SCORES`)."""
+        """Scores of the hindcast (`verify.tables.SCORES`)."""
         return self.verification.scores
 
     @property
@@ -132,7 +132,7 @@ class ForecastResult(Result):
 
     @cached_property
     def recent_scores(self) -> pl.DataFrame:
-        """`tables.RECENT_SCORES`: the last 365 days of the hindcast, and of issued forecasts if there are any."""
+        """`verify.tables.RECENT_SCORES`: the last 365 days of the hindcast, and of any issued forecasts."""
         return self.scores_of_last(RECENT_DAYS)
 
     def scores_of_last(self, days: int) -> pl.DataFrame:

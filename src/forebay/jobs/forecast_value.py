@@ -11,11 +11,12 @@ from forebay.errors import ConfigError
 from forebay.features.forcings import perfect_forecasts
 from forebay.features.samples import Samples, make_samples
 from forebay.models import models_for
-from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE
+from forebay.tables import DEFAULT_MODEL
 from forebay.verify.default import with_default
 from forebay.verify.forecast_value import OtherInputs, forecast_value
 from forebay.verify.hindcast import SEQUENTIAL, Execution, point_forecasts
 from forebay.verify.scorecard import Forecasts, quantiles_by_day
+from forebay.verify.tables import FORECAST_VALUE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +59,7 @@ def _with_forcings(dam: Dam) -> Dam:
 def value_of_forecasts(
     dam: Dam, daily_tables: DailyTables, verification: Verification, *, execution: Execution = SEQUENTIAL
 ) -> pl.DataFrame:
-    """`tables.FORECAST_VALUE` of a dam: two more hindcasts; empty without a day with forecasts.
+    """`verify.tables.FORECAST_VALUE` of a dam: two more hindcasts; empty without a day with forecasts.
 
     Parameters
     ----------

@@ -23,8 +23,9 @@ from forebay.jobs.forecast_value import with_perfect_forecasts, without_forecast
 from forebay.jobs.results import Result
 from forebay.jobs.stored_tables import readable_tables, write_parquet
 from forebay.log import log_fields
-from forebay.tables import DEFAULT_MODEL, FORECASTS, SCORES
+from forebay.tables import DEFAULT_MODEL, FORECASTS
 from forebay.verify.hindcast import SEQUENTIAL, Execution, Progress
+from forebay.verify.tables import SCORES
 from forebay.verify.verification import Verification, verify_hindcast
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class HindcastResult(Result):
 
     @property
     def scores(self) -> pl.DataFrame:
-        """Scores of the hindcast on time (`tables.SCORES`)."""
+        """Scores of the hindcast on time (`verify.tables.SCORES`)."""
         return self.verification.scores
 
     def to_frame(self) -> pl.DataFrame:

@@ -35,12 +35,12 @@ class OutlookResult(Result):
 
     @property
     def scores(self) -> pl.DataFrame:
-        """`tables.PROBABILITY_SCORES` of the hindcast."""
+        """`verify.tables.PROBABILITY_SCORES` of the hindcast."""
         return self.outlook.scores
 
     @property
     def reliability(self) -> pl.DataFrame:
-        """`tables.PROBABILITY_RELIABILITY` of the hindcast."""
+        """`verify.tables.PROBABILITY_RELIABILITY` of the hindcast."""
         return self.outlook.reliability
 
     def to_frame(self) -> pl.DataFrame:

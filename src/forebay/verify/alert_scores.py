@@ -100,7 +100,7 @@ def spells(raised: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def score_alert(alert: AlertDays, lead: int) -> dict[str, object]:
-    """The columns of `tables.ALERT_SCORES` from `lead_time` on."""
+    """The columns of `verify.tables.ALERT_SCORES` from `lead_time` on."""
     raised_spells = spells(alert.raised)
     starts = [int(day) for day in event_starts(alert.beyond) if day >= lead and alert.scored[day - lead]]
     known = [day for day in starts if alert.beyond[day - 1] == 0]

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from forebay import metrics
 from forebay.features.full_supply import near_full_margin
-from forebay.tables import MIN_EVENTS, PROBABILITY_RELIABILITY, PROBABILITY_SCORES, summary_leads
+from forebay.tables import MIN_EVENTS, summary_leads
 from forebay.verify.hindcast import first_origin, refit_days
 from forebay.verify.scorecard import BAND, EVENT_GAP, RESAMPLES, paired_gain, windows
+from forebay.verify.tables import PROBABILITY_RELIABILITY, PROBABILITY_SCORES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -35,7 +36,7 @@ BIN_ENDS = (0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def score_probabilities(forecasts: Sequence[ThresholdForecast], samples: Samples, dam: Dam) -> pl.DataFrame:
-    """`tables.PROBABILITY_SCORES` of every threshold, kind and window, at the lead times of `summary_leads`."""
+    """`verify.tables.PROBABILITY_SCORES` of every threshold, kind and window, at the lead times of `summary_leads`."""
     refits = refit_days(samples.dates, first_origin(samples, dam))
     spans = list(zip(refits, [*refits[1:], len(samples.dates)], strict=True))
     inside = windows(samples, dam)
@@ -122,7 +123,7 @@ def _score(columns: Array, rows: NDArray[np.intp]) -> dict[str, object]:
 def reliability_of_probabilities(
     forecasts: Sequence[ThresholdForecast], samples: Samples, dam: Dam
 ) -> pl.DataFrame:
-    """`tables.PROBABILITY_RELIABILITY` of reaching each threshold by each lead time of `summary_leads`."""
+    """`verify.tables.PROBABILITY_RELIABILITY` of reaching each threshold by each lead time of `summary_leads`."""
     inside = windows(samples, dam).get("all", np.zeros(len(samples.dates), bool))
     parts = [PROBABILITY_RELIABILITY.empty()]
     for forecast in forecasts:

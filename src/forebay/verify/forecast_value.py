@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from forebay.tables import DEFAULT_MODEL, FORECAST_VALUE, REFERENCES
+from forebay.tables import DEFAULT_MODEL, REFERENCES
 from forebay.verify.scorecard import paired_gain, windows
+from forebay.verify.tables import FORECAST_VALUE
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam

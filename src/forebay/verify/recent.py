@@ -6,7 +6,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from forebay.tables import DEFAULT_MODEL, RECENT_SCORES, summary_leads
+from forebay.tables import DEFAULT_MODEL, summary_leads
+from forebay.verify.tables import RECENT_SCORES
 
 RECENT_DAYS = 365
 LAST_DAYS = 7
@@ -18,7 +19,7 @@ MIN_DAYS = 30
 def recent_scores(
     forecasts: pl.DataFrame, levels: pl.DataFrame, until: date, *, source: str, days: int = RECENT_DAYS
 ) -> pl.DataFrame:
-    """`tables.RECENT_SCORES`: scores of the forecasts with a valid date in the last `days` days.
+    """`verify.tables.RECENT_SCORES`: scores of the forecasts with a valid date in the last `days` days.
 
     Parameters
     ----------

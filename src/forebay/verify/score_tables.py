@@ -1,4 +1,4 @@
-"""Scores (`tables.SCORES`) arranged for reading: one row per window, regime and lead time."""
+"""Scores (`verify.tables.SCORES`) arranged for reading: one row per window, regime and lead time."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def input_costs(on_time: pl.DataFrame, variant: pl.DataFrame, dam: Dam) -> list[
     Parameters
     ----------
     on_time, variant
-        `tables.SCORES` of the two hindcasts.
+        `verify.tables.SCORES` of the two hindcasts.
 
     Returns
     -------

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from forebay import metrics
 from forebay.features.known_inputs import in_date_ranges
 from forebay.log import step
-from forebay.tables import QUANTILES, REFERENCES, SCORES
+from forebay.tables import QUANTILES, REFERENCES
 from forebay.verify.hindcast import ForecastChanges, scored_from
+from forebay.verify.tables import SCORES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -99,7 +100,7 @@ def score(
     daily_scores: DailyScores | None = None,
     only_all: bool = False,
 ) -> pl.DataFrame:
-    """`tables.SCORES` of every model of a hindcast, on the same days for all models.
+    """`verify.tables.SCORES` of every model of a hindcast, on the same days for all models.
 
     Each year of the window `all` is a regime: `y2012`, …. Days without a level form the regime `level_missing`. It
     scores the change from the last usable level. These days count in no other regime. A day with a suspect
@@ -251,7 +252,7 @@ def resampled_gain(
 
 
 def _score_table(cells: list[tuple[_Cell, int, list[_Row]]], dam: Dam) -> pl.DataFrame:
-    """`tables.SCORES` of cells, each with its number of days."""
+    """`verify.tables.SCORES` of cells, each with its number of days."""
     names = ["window", "regime", "lead_time", "n", "model", "metric", "value", "low", "high"]
     rows = [(*cell, days, *row) for cell, days, scores in cells for row in scores]
     types = {name: SCORES.columns[name] for name in names}

@@ -82,7 +82,7 @@ class Verification:
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """`tables.SCORES` of every window and regime."""
+        """`verify.tables.SCORES` of every window and regime."""
         return self._score(only_all=False)
 
     @cached_property
@@ -99,12 +99,12 @@ class Verification:
 
     @cached_property
     def probability_scores(self) -> pl.DataFrame:
-        """`tables.PROBABILITY_SCORES`."""
+        """`verify.tables.PROBABILITY_SCORES`."""
         return score_probabilities(self.threshold_forecasts, self.samples, self.dam)
 
     @cached_property
     def probability_reliability(self) -> pl.DataFrame:
-        """`tables.PROBABILITY_RELIABILITY`."""
+        """`verify.tables.PROBABILITY_RELIABILITY`."""
         return reliability_of_probabilities(self.threshold_forecasts, self.samples, self.dam)
 
     @property
