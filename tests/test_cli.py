@@ -427,6 +427,12 @@ BAD_USAGE = {
     "wrong order": (["fetch", "demo", "--since", "2020-01-02", "--until", "2020-01-01"], "must not be before since"),
     "the future": (["fetch", "demo", "--since", "2999-01-01"], r"since \(2999-01-01\) must not be after today"),
     "no archive": (["fetch", "demo", "--archive", "gauges.db"], "gauges.db"),
+    "no whole number of months": (["outlook", "demo", "--months", "1.5"], "--months: '1.5' is no whole number"),
+    "no whole number of days": (["export", "demo", "--days", "2.5"], "--days: '2.5' is no whole number"),
+    "no whole port": (["serve", "demo", "--port", "80.5"], "--port: '80.5' is no whole number"),
+    "no whole number of seeds": (["article", "--seeds", "1e1"], "--seeds: '1e1' is no whole number"),
+    "no whole number of years": (["new", "x", "--near", "0,0", "--years", "x"], "--years: 'x' is no whole number"),
+    "no whole days ahead": (["alerts", "test", "demo", "--within", "2.0"], "--within: '2.0' is no whole number"),
 }
 
 

@@ -12,6 +12,7 @@ from forebay.cli.arguments import (
     ArchiveUrl,
     AsJson,
     DamName,
+    WholeNumber,
     archive_at,
     dam_named,
     print_result,
@@ -106,7 +107,7 @@ class TrialOptions:
 
     threshold: Annotated[str | None, Parameter(help="Threshold: full_supply, or a name in the dam file.")] = None
     direction: Annotated[Literal["above", "below"], Parameter(help="At or above the threshold, or below it.")] = "above"
-    within: Annotated[int, Parameter(help="Days ahead that the alert is about.")] = 2
+    within: Annotated[WholeNumber, Parameter(help="Days ahead that the alert is about.")] = 2
     probability: Annotated[float, Parameter(help="Probability from which on the alert is raised.")] = 0.5
 
 

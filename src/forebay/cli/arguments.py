@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from forebay.errors import ConfigError
 from forebay.log import add_fields
@@ -29,6 +30,16 @@ ArchiveUrl = Annotated[
     str | None, Parameter(name="--archive", help="URL of the archive, such as sqlite:///forebay.db.")
 ]
 
+
+def _whole_number(_type: type, tokens: Sequence[Token]) -> int:
+    text = tokens[-1].value
+    if not re.fullmatch(r"[+-]?[0-9]{1,100}", text):
+        raise ValueError(f"{text!r} is no whole number")  # cyclopts adds the name of the option
+    return int(text)
+
+
+WholeNumber = Annotated[int, Parameter(converter=_whole_number)]
+"""An integer; cyclopts alone would take 1.5 as 2."""
 Form = Annotated[
     Literal["csv", "netcdf"], Parameter(name="--format", help="netcdf also writes the forecasts as NetCDF.")
 ]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import AsJson, archive_at, print_result, settings_in_force
+from forebay.cli.arguments import AsJson, WholeNumber, archive_at, print_result, settings_in_force
 from forebay.files import check_writable
 
 
@@ -20,7 +20,7 @@ def article(
     ] = None,
     recipe: Annotated[str, Parameter(help="python, elixir, multi-day or all.")] = "all",
     backend: Annotated[str, Parameter(help="Backend of the nets: jax, torch or tensorflow.")] = "jax",
-    seeds: Annotated[int, Parameter(help="Number of nets per recipe, each with its own seed.")] = 5,
+    seeds: Annotated[WholeNumber, Parameter(help="Number of nets per recipe, each with its own seed.")] = 5,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Folder for the page; by default runs/article.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, dam_named, print_result, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, WholeNumber, dam_named, print_result, settings_in_force
 from forebay.cli.forecast import InitDate
 from forebay.files import check_writable
 
@@ -22,7 +22,7 @@ def export(
     *,
     init_date: InitDate = None,
     days: Annotated[
-        int,
+        WholeNumber,
         Parameter(
             validator=Number(gte=1), help="Also write inputs and forecasts of so many last days, to test a reader."
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import print_result
+from forebay.cli.arguments import WholeNumber, print_result
 from forebay.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class LongOptions:
     """Long outlook: the coming months by the balance of past years."""
 
     months: Annotated[
-        int | None, Parameter(help="Storage of the coming months, 1 to 12, by the water balance of each past year.")
+        WholeNumber | None,
+        Parameter(help="Storage of the coming months, 1 to 12, by the water balance of each past year."),
     ] = None
     demand: Annotated[
         str | None,

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, archive_at, point_of, print_result, settings_in_force
+from forebay.cli.arguments import (
+    ArchiveUrl,
+    AsJson,
+    WholeNumber,
+    archive_at,
+    point_of,
+    print_result,
+    settings_in_force,
+)
 from forebay.errors import ConfigError
 from forebay.log import add_fields
 
@@ -65,7 +73,7 @@ class Origin:
         Parameter(negative="", show_default=False, help="A service to ask; repeatable; by default all nearby."),
     ] = ()
     radius_km: Annotated[float, Parameter(help="Radius of the search.")] = 50.0
-    years: Annotated[int, Parameter(help="Years of readings that rank the drivers, 1 to 50.")] = 4
+    years: Annotated[WholeNumber, Parameter(help="Years of readings that rank the drivers, 1 to 50.")] = 4
 
 
 NO_ORIGIN = Origin()

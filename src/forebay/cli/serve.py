@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from forebay.cli.arguments import ArchiveUrl, archive_at, dam_named, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, WholeNumber, archive_at, dam_named, settings_in_force
 from forebay.errors import ConfigError
 
 
@@ -18,7 +18,7 @@ def serve(
     host: Annotated[
         str, Parameter(help="Address to listen on; others than 127.0.0.1 are open to the network.")
     ] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="Port to listen on; 0 chooses a free one.")] = 8000,
+    port: Annotated[WholeNumber, Parameter(help="Port to listen on; 0 chooses a free one.")] = 8000,
     allow_host: Annotated[
         tuple[str, ...], Parameter(help="A name of this server in requests, besides localhost; repeat it for several.")
     ] = (),
