@@ -272,7 +272,7 @@ def dry_sentence(content: Content) -> str:
         return f"Without further rain: not computed. {sentence(content['without_rain_note'])}"
     leads = [row["lead_time"] for row in content["forecast"] if row.get("dry_median") is not None]
     texts = (f"{median} ({interval}) in {lead} d" for lead, (_, median, interval) in zip(leads, rows, strict=True))
-    return f"Without further rain (no forecast), {content['unit']}: {', '.join(texts)}."
+    return f"Without further rain (a scenario, no forecast), {content['unit']}: {', '.join(texts)}."
 
 
 def _is_known(content: Content, name: str) -> bool:
