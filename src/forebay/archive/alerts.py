@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.tables import ALERT_DELIVERIES, ALERTS
+from forebay.tables import ALERT_DELIVERIES, ALERTS, Table
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from forebay.archive.database import Database
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,37 +54,25 @@ class AlertArchive:
         """Every decision of the rules of a dam, or of all dams."""
         from forebay.archive import alert_tables as sql
 
-        if not self._database.has_alerts:
-            return ALERTS.empty()
-        with self._database.reading() as connection:
-            return sql.decisions(connection, dam)
+        return self._read(ALERTS, lambda connection: sql.decisions(connection, dam))
 
     def changes(self, dam: str | None = None) -> pl.DataFrame:
         """The decisions of a dam, or of all dams, that changed a state: each is a message."""
         from forebay.archive import alert_tables as sql
 
-        if not self._database.has_alerts:
-            return ALERTS.empty()
-        with self._database.reading() as connection:
-            return sql.changes(connection, dam)
+        return self._read(ALERTS, lambda connection: sql.changes(connection, dam))
 
     def last_decisions(self, dam: str) -> pl.DataFrame:
         """The last decision of each rule of a dam, by rule."""
         from forebay.archive import alert_tables as sql
 
-        if not self._database.has_alerts:
-            return ALERTS.empty()
-        with self._database.reading() as connection:
-            return sql.last_decisions(connection, dam)
+        return self._read(ALERTS, lambda connection: sql.last_decisions(connection, dam))
 
     def deliveries(self, dam: str | None = None) -> pl.DataFrame:
         """Every message about a dam, or about all dams, that was sent or was about to be."""
         from forebay.archive import alert_tables as sql
 
-        if not self._database.has_alerts:
-            return ALERT_DELIVERIES.empty()
-        with self._database.reading() as connection:
-            return sql.deliveries(connection, dam)
+        return self._read(ALERT_DELIVERIES, lambda connection: sql.deliveries(connection, dam))
 
     def now(self) -> datetime:
         """The time by the clock of the archive."""
@@ -142,6 +132,13 @@ class AlertArchive:
 
         with self._database.transaction() as connection:
             sql.confirm(connection, message.key, outcome, self._database.now(connection))
+
+    def _read(self, table: Table, query: Callable[[Connection], pl.DataFrame]) -> pl.DataFrame:
+        """Result of a query for `table`; without rows where the archive has no alerts."""
+        if not self._database.has_alerts:
+            return table.empty()
+        with self._database.reading() as connection:
+            return query(connection)
 
     def _prepare(self) -> None:
         """Add the tables to an archive of an older schema."""

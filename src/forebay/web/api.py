@@ -22,7 +22,7 @@ from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
 from forebay.web.content import age_of, chances_of, details, forecast_of, now_utc, record_rows, source_of, summary
 from forebay.web.dam_state import DamState, recorded_state
-from forebay.web.formats import csv_response, finite_rows, json_response
+from forebay.web.formats import csv_response, csv_table, finite_rows, json_response
 from forebay.web.problems import ProblemError, responses
 from forebay.web.site import Site
 
@@ -133,7 +133,7 @@ def probabilities(request: Request, dam: DamId, form: Form = "json") -> Response
     state = _state(request, dam)
     rows = chances_of(state)
     if form == "csv":
-        return csv_response(request, answers.Chance, rows, dam=dam, unit=state.dam.target.unit)
+        return csv_response(request, csv_table(answers.Chance, rows, {"dam": dam, "unit": state.dam.target.unit}))
     answer = answers.Chances(
         **source_of(state.dam), **age_of(state, now_utc()), probabilities=rows, notes=list(state.notes)
     )
@@ -200,7 +200,8 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
     page = rows.head(limit)
     readings = [answers.Observation(**row) for row in finite_rows(page.select(list(answers.Observation.model_fields)))]
     if form == "csv":
-        return csv_response(request, answers.Observation, readings, dam=dam, gauge=column.column, unit=column.kind.unit)
+        fixed = {"dam": dam, "gauge": column.column, "unit": column.kind.unit}
+        return csv_response(request, csv_table(answers.Observation, readings, fixed))
     answer = answers.Observations(
         **source_of(state.dam),
         next=page["time"][-1].isoformat() if rows.height > limit else None,
@@ -234,7 +235,7 @@ def daily(
     page = table.tail(limit) if since is None else table.head(limit)
     has_more = since is not None and table.height > limit
     if form == "csv":
-        return csv_response(request, None, page)
+        return csv_response(request, page)
     answer = answers.Daily(
         **source_of(state.dam),
         next=(page["date"][-1] + timedelta(days=1)).isoformat() if has_more else None,
@@ -259,7 +260,7 @@ def records(
     index = _site(request).archive.records.index(dam).filter(pl.col("sequence") > after)
     page = record_rows(index.head(limit))
     if form == "csv":
-        return csv_response(request, answers.RecordRow, page, dam=dam)
+        return csv_response(request, csv_table(answers.RecordRow, page, {"dam": dam}))
     answer = answers.Records(
         **source_of(state.dam), next=str(page[-1].sequence) if index.height > limit else None, records=page
     )
@@ -333,7 +334,7 @@ def _forecast_response(request: Request, state: DamState, model: str, form: str)
     answer = forecast_of(state, now_utc(), model=model)
     if form == "csv":
         fixed = {"dam": state.dam.id, "record": answer.record, "unit": state.dam.target.unit}
-        return csv_response(request, answers.ForecastRow, answer.forecast, **fixed)
+        return csv_response(request, csv_table(answers.ForecastRow, answer.forecast, fixed))
     return json_response(request, answer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,27 +22,26 @@ def json_response(request: Request, answer: BaseModel) -> Response:
     return _response(request, answer.model_dump_json().encode(), "application/json")
 
 
-def csv_response(
-    request: Request, row: type[BaseModel] | None, rows: Sequence[BaseModel] | pl.DataFrame, **fixed: str
-) -> Response:
-    """Rows as CSV, or 304 if the client has them.
+def csv_response(request: Request, table: pl.DataFrame) -> Response:
+    """A table as CSV, or 304 if the client has it."""
+    return _response(request, table.write_csv().encode(), "text/csv; charset=utf-8")
+
+
+def csv_table(row: type[BaseModel], rows: Sequence[BaseModel], fixed: Mapping[str, str]) -> pl.DataFrame:
+    """Rows as a table of texts and numbers.
 
     Parameters
     ----------
     row
-        Type of the rows, whose fields are the columns; None of a table.
+        Type of the rows, whose fields are the columns.
     fixed
         Columns with one value, such as the dam and the unit, which come first.
     """
-    if isinstance(rows, pl.DataFrame):
-        table = rows
-    elif rows:
+    if rows:
         table = pl.DataFrame([one.model_dump(mode="json") for one in rows], infer_schema_length=None)
     else:
-        assert row is not None
         table = pl.DataFrame(schema=dict.fromkeys(row.model_fields, pl.String))
-    table = table.select(*(pl.lit(value).alias(name) for name, value in fixed.items()), pl.all())
-    return _response(request, table.write_csv().encode(), "text/csv; charset=utf-8")
+    return table.select(*(pl.lit(value).alias(name) for name, value in fixed.items()), pl.all())
 
 
 def finite_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
