@@ -45,7 +45,7 @@ def list_alerts(dam_name: DamName, /, *, archive: ArchiveUrl = None, as_json: As
     """
     from forebay.cli import terminal
     from forebay.jobs.alert_outbox import undelivered
-    from forebay.jobs.alerts import alert_rules, last_decisions
+    from forebay.jobs.alerts import alert_rules, last_decisions, no_rules_sentence
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
@@ -66,7 +66,7 @@ def list_alerts(dam_name: DamName, /, *, archive: ArchiveUrl = None, as_json: As
 
     def print_rows() -> None:
         if not rules:
-            terminal.line(f"{dam.title} has no alert rules; add [[alerts]] to its dam file, or to alerts.toml")
+            terminal.line(no_rules_sentence(dam_name, settings))
             return
         terminal.table(f"{dam.title}: alerts", states)
         rows = message_rows(decisions, deliveries)[-LISTED_CHANGES:]

@@ -27,15 +27,7 @@ def read_alert_rules(path: Path, dam: Dam) -> tuple[AlertRule, ...]:
     ConfigError
         If the file cannot be read, or a rule is wrong: names file, key, value and allowed values.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes, the limit for a file of alert rules")
-        content = tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
-        raise ConfigError(f"{path} is not valid TOML in UTF-8; write a list of tables per dam, [[{dam.id}]]") from None
-    tables = content.get(dam.id, [])
+    tables = _content(path, dam).get(dam.id, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(f"{path}: {dam.id} must be a list of tables: [[{dam.id}]]")
     rules = []
@@ -45,6 +37,22 @@ def read_alert_rules(path: Path, dam: Dam) -> tuple[AlertRule, ...]:
         except ValidationError as error:
             raise ConfigError(f"{path}: {dam.id}[{number}]: {first_error(error, AlertRule)}") from None
     return combined_rules(rules, dam, str(path))
+
+
+def dams_with_rules(path: Path, dam: Dam) -> list[str]:
+    """Ids in a file of alert rules that `read_alert_rules` has read for a dam."""
+    return list(_content(path, dam))
+
+
+def _content(path: Path, dam: Dam) -> dict[str, object]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path} is longer than {MAX_BYTES} bytes, the limit for a file of alert rules")
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        raise ConfigError(f"{path} is not valid TOML in UTF-8; write a list of tables per dam, [[{dam.id}]]") from None
 
 
 def combined_rules(rules: list[AlertRule], dam: Dam, where: str) -> tuple[AlertRule, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.charts.gauge_status import gauge_status
-from forebay.dams.alert_file import NAME, combined_rules, read_alert_rules
+from forebay.dams.alert_file import NAME, combined_rules, dams_with_rules, read_alert_rules
 from forebay.dams.alert_rules import DATA_RULE, AlertRule
 from forebay.days.labels import gauge_labels
 from forebay.files import write_file
@@ -46,16 +46,31 @@ def alert_rules(dam: Dam | str | Path, settings: Settings) -> tuple[AlertRule, .
     """
     loaded = as_dam(dam, settings)
     rules = list(loaded.alerts)
-    of_folder = [Path(dam).parent / NAME] if isinstance(dam, str | Path) and Path(dam).is_file() else []
-    files = [file for file in of_folder if file.is_file()]
-    if settings.alert_rules is not None and Path(settings.alert_rules).resolve() not in [f.resolve() for f in files]:
-        files.append(Path(settings.alert_rules))
-    for file in files:
+    for file in _rule_files(dam, settings):
         rules += read_alert_rules(file, loaded)
         combined_rules(rules, loaded, str(file))
     if rules and not any(rule.kind == "data" for rule in rules):
         rules.append(AlertRule(id=_free_id(rules), kind="data", severity="Minor"))
     return tuple(rules)
+
+
+def no_rules_sentence(dam: Dam | str | Path, settings: Settings) -> str:
+    """Sentence on a dam without alert rules, with the ids that its files of rules have: one may be misspelt."""
+    loaded, files = as_dam(dam, settings), _rule_files(dam, settings)
+    ids = {file: dams_with_rules(file, loaded) for file in files}
+    others = [f"{file} has rules of {', '.join(names)} only" for file, names in ids.items() if names]
+    return "; ".join(
+        [f"{loaded.title} has no alert rules", *others, f"add [[alerts]] to its dam file, or [[{loaded.id}]] to {NAME}"]
+    )
+
+
+def _rule_files(dam: Dam | str | Path, settings: Settings) -> list[Path]:
+    """`alerts.toml` beside the dam file, if there is one, and the file that the settings name."""
+    of_folder = [Path(dam).parent / NAME] if isinstance(dam, str | Path) and Path(dam).is_file() else []
+    files = [file for file in of_folder if file.is_file()]
+    if settings.alert_rules is not None and Path(settings.alert_rules).resolve() not in [f.resolve() for f in files]:
+        files.append(Path(settings.alert_rules))
+    return files
 
 
 def _free_id(rules: Sequence[AlertRule]) -> str:
