@@ -58,23 +58,16 @@ class LongOptions:
         return self.months is not None
 
 
-def run_long_outlook(  # noqa: PLR0913  # the command's own options
-    dam: Dam,
-    options: LongOptions,
-    *,
-    archive: str,
-    settings: Settings,
-    init_date: date | None,
-    output: Path | None,
-    as_json: bool,
-) -> None:
-    """Compute the long outlook, write its files into `output` if there is one, and print it."""
+def long_result(
+    dam: Dam, options: LongOptions, *, archive: str, settings: Settings, init_date: date | None
+) -> LongOutlookResult:
+    """The long outlook that is asked for."""
     from forebay.cli import terminal
     from forebay.jobs import long_outlook as job
 
     assert options.months is not None
     with terminal.progress() as progress:
-        result = job.long_outlook(
+        return job.long_outlook(
             dam,
             months=options.months,
             demand=options.demand,
@@ -85,8 +78,18 @@ def run_long_outlook(  # noqa: PLR0913  # the command's own options
             init_date=init_date,
             progress=progress,
         )
-        files = [] if output is None else job.write_long_outlook(result, output, progress)
-    print_result(lambda: long_json(result, files), as_json, lambda: print_long_outlook(result, files))
+
+
+def print_long_outlook(result: LongOutlookResult, output: Path | None, as_json: bool) -> None:
+    """Write the files of a long outlook into the folder `output`, if there is one, and print it."""
+    from forebay.cli import terminal
+    from forebay.jobs.long_outlook import write_long_outlook
+
+    files: list[Path] = []
+    if output is not None:
+        with terminal.progress() as progress:
+            files = write_long_outlook(result, output, progress)
+    print_result(lambda: long_json(result, files), as_json, lambda: _print_text(result, files))
 
 
 def long_json(result: LongOutlookResult, files: list[Path]) -> dict[str, object]:
@@ -117,7 +120,7 @@ def long_json(result: LongOutlookResult, files: list[Path]) -> dict[str, object]
     }  # fmt: skip
 
 
-def print_long_outlook(result: LongOutlookResult, files: list[Path]) -> None:
+def _print_text(result: LongOutlookResult, files: list[Path]) -> None:
     """Print storage by month, the chances of thresholds, the scores, and the notes."""
     from forebay.charts.formats import format_value
     from forebay.charts.long_tables import chance_cells, last_chances, month_cells, score_cells

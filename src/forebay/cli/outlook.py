@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +10,15 @@ from cyclopts import Parameter
 
 from forebay.cli.arguments import ArchiveUrl, AsJson, DamName, dam_named, print_result, settings_in_force
 from forebay.cli.forecast import InitDate
-from forebay.cli.long_outlook import LongOptions, run_long_outlook
+from forebay.cli.long_outlook import LongOptions, long_result, print_long_outlook
 from forebay.cli.scenario import ScenarioOptions, print_scenarios, scenario_result
 from forebay.errors import ConfigError
 from forebay.files import check_writable
 
 if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
     from forebay.jobs.outlook import OutlookResult
+    from forebay.settings import Settings
 
 NO_SCENARIO, NOT_LONG = ScenarioOptions(), LongOptions()
 
@@ -40,47 +43,42 @@ def outlook(  # noqa: PLR0913  # the options of three kinds of outlook are two o
 
     Example: forebay outlook warragamba --rain 44,20,0
     """
-    from forebay.cli import terminal
-    from forebay.jobs import outlook as job
-    from forebay.jobs.forecast_content import outlook_content
-    from forebay.jobs.forecast_files import write_forecast
-    from forebay.models.tree_library import load_lightgbm_alone
-
     if long.is_long and scenario.is_scenario:
         raise ConfigError("--months and the options of a scenario ask two questions; give one of them")
     settings, _ = settings_in_force()
-    dam = dam_named(dam_name, settings)
+    dam, url = dam_named(dam_name, settings), archive or settings.archive
     if output is not None:
         check_writable(output)
     if scenario.is_scenario:
-        answers = scenario_result(
-            dam, scenario, archive=archive or settings.archive, settings=settings, init_date=init_date
-        )
+        answers = scenario_result(dam, scenario, archive=url, settings=settings, init_date=init_date)
         print_scenarios(answers, output, as_json)
-        return
-    if long.is_long:
-        run_long_outlook(
-            dam,
-            long,
-            archive=archive or settings.archive,
-            settings=settings,
-            init_date=init_date,
-            output=output,
-            as_json=as_json,
-        )
-        return
+    elif long.is_long:
+        months = long_result(dam, long, archive=url, settings=settings, init_date=init_date)
+        print_long_outlook(months, output, as_json)
+    else:
+        print_outlook(outlook_result(dam, archive=url, settings=settings, init_date=init_date), output, as_json)
+
+
+def outlook_result(dam: Dam, *, archive: str, settings: Settings, init_date: date | None) -> OutlookResult:
+    """The probabilities of the coming days."""
+    from forebay.cli import terminal
+    from forebay.jobs import outlook as job
+    from forebay.models.tree_library import load_lightgbm_alone
+
     load_lightgbm_alone()
     with terminal.progress() as progress:
-        result = job.outlook(
-            dam,
-            archive=archive or settings.archive,
-            settings=settings,
-            init_date=init_date,
-            update=False,
-            progress=progress,
+        return job.outlook(
+            dam, archive=archive, settings=settings, init_date=init_date, update=False, progress=progress
         )
+
+
+def print_outlook(result: OutlookResult, output: Path | None, as_json: bool) -> None:
+    """Write the files of a forecast into the folder `output`, if there is one, and print its probabilities."""
+    from forebay.jobs.forecast_content import outlook_content
+    from forebay.jobs.forecast_files import write_forecast
+
     files = [] if output is None else write_forecast(result.forecast, output, report=False)
-    print_result(lambda: outlook_content(result.forecast, files), as_json, lambda: print_outlook(result))
+    print_result(lambda: outlook_content(result.forecast, files), as_json, lambda: _print_text(result))
 
 
 def storage_lines(result: OutlookResult) -> list[str]:
@@ -101,7 +99,7 @@ def storage_lines(result: OutlookResult) -> list[str]:
     return ["; ".join([start, *texts]), *storage_sentences(storage, dam.target.variable)]
 
 
-def print_outlook(result: OutlookResult) -> None:
+def _print_text(result: OutlookResult) -> None:
     """Print the probabilities of each threshold, the skill of earlier ones, and the notes."""
     from forebay.charts.outlook_tables import outlook_rows, skill_sentence
     from forebay.cli import terminal
