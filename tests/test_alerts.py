@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ import pytest
 
 from forebay.archive.store import open_archive
 from forebay.dams.dam import Dam
+from forebay.dams.local_time import zone
 from forebay.errors import ConfigError
 from forebay.jobs import refresh as job
 from forebay.jobs.alert_sinks import alert_sinks, silence_libraries
@@ -37,6 +38,12 @@ RULE = '[[alerts]]\nid = "spill"\nthreshold = "full_supply"\nwithin_days = 2\npr
 SECRET = "Zq7hunter2Zq8"
 
 
+def zone_near_noon() -> str:
+    """Fixed offset of a zone where it is noon or soon after it, so that no day ends between two steps of a test."""
+    offset = 12 - datetime.now(UTC).hour
+    return f"{'-' if offset < 0 else '+'}{abs(offset):02}:00"
+
+
 class Lake:
     """A dam file whose record ends yesterday, and the archive of its refreshes."""
 
@@ -44,7 +51,7 @@ class Lake:
         self.folder, self.rules = folder, rules
         folder.mkdir(exist_ok=True)
         self.dam: Dam = synthetic.small_dam(
-            synthetic.rain_gauge(), full_supply=FULL, hindcast={"leads": (1, 2, 3)}
+            synthetic.rain_gauge(), full_supply=FULL, hindcast={"leads": (1, 2, 3)}, time_zone=zone_near_noon()
         ).model_copy(update={"id": name})
         rng = np.random.default_rng(4)
         self.level = 95 + np.cumsum(rng.normal(0, 0.02, DAYS))
@@ -57,12 +64,16 @@ class Lake:
             levels[-len(last) :] = last
         columns = {"reservoir_level": levels, "rainfall": self.rain.tolist()}
         frame = synthetic.daily_frame(self.dam, columns)
-        end = date.today() - timedelta(days=days_ago)
+        end = self.today() - timedelta(days=days_ago)
         dates = pl.date_range(end - timedelta(days=DAYS - 1), end, eager=True)
         path = synthetic.write_dam(self.dam, frame.with_columns(date=dates), self.folder)
         with path.open("a") as file:
             file.write(self.rules)
         return path
+
+    def today(self) -> date:
+        """The present day at the dam."""
+        return datetime.now(zone(self.dam.time_zone)).date()
 
     def refresh(self, *options: str) -> CommandResult:
         """Result of `forebay refresh --json`."""
@@ -105,7 +116,7 @@ def test_a_rising_lake_sends_one_mail_per_change(lake: Lake, monkeypatch: pytest
         (stored,) = {path.name for path in Path("runs/small").glob("*.xml")}
         assert stored == "alert_spill.cap.xml"
     text = json.loads(received[0].body)["message"]
-    yesterday = date.today() - timedelta(days=1)
+    yesterday = lake.today() - timedelta(days=1)
     assert f"At or above full supply (96.000 m) on any day up to {yesterday + timedelta(days=2)}: " in text
     assert f"Reservoir level of {yesterday}: 95.995 m, 0 days old; forecast issued " in text
     assert "with 90% probability" in text
