@@ -296,7 +296,8 @@ def test_a_dam_without_rules_has_no_alerts(lake: Lake) -> None:
     assert lake.states() == {}
     assert "has no alert rules; add [[alerts]] to its dam file" in forebay("alerts", "list", "lake/small.toml").out
     Path("lake/alerts.toml").write_text("[[smaller]]\n[[other]]\n")
-    sentence = "alerts.toml has rules of smaller, other only; add [[alerts]] to its dam file, or [[small]] to alerts.toml"
+    remedy = "add [[alerts]] to its dam file, or [[small]] to alerts.toml"
+    sentence = f"alerts.toml has rules of smaller, other only; {remedy}"
     assert sentence in " ".join(forebay("alerts", "list", "lake/small.toml").out.split()), "a misspelt id is visible"
     Path("lake/alerts.toml").unlink()
 
