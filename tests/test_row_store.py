@@ -16,17 +16,21 @@ from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
+from forebay.days.daily import usable_values
+from forebay.features.known_ahead import known_ahead, perfect_rain
 from forebay.features.samples import NOT_BY_DAY, Samples, make_samples
 from forebay.models import FLOW_MODELS, MODELS, stages
-from forebay.verify import row_store, verification
+from forebay.models.monotone import SCENARIO_MODELS
+from forebay.verify import known_rain, row_store, verification
 from forebay.verify.hindcast import SEQUENTIAL, Execution, refit_days
+from forebay.verify.known_rain import KnownRain, known_rain_hindcast
 from forebay.verify.row_store import RowStore
 from forebay.verify.verification import Verification, verify_hindcast
 from tests import synthetic
 from tests.csv_tables import daily_from_files
 from tests.disks import small_disk
 from tests.shared import PROJECT, needs_shared
-from tests.test_no_look_ahead import DAMS, FEW_MODELS, NEW_YEAR, NO_LEVEL, daily_with_events, with_two_leads
+from tests.test_no_look_ahead import DAMS, FEW_MODELS, NEW_YEAR, NO_LEVEL, RISE, daily_with_events, with_two_leads
 from tests.test_truncation import World, worlds
 
 LAKE = with_two_leads(DAMS["a river alone"])
@@ -92,7 +96,7 @@ def parts(value: object, name: str = "hindcast") -> Iterator[tuple[str, object]]
         yield name, value
 
 
-def assert_same(continued: Verification, computed: Verification) -> None:
+def assert_same(continued: Verification | KnownRain, computed: Verification | KnownRain) -> None:
     """Fail if anything differs in any bit."""
     for (name, first), (other_name, second) in zip(parts(continued), parts(computed), strict=True):
         assert name == other_name
@@ -110,9 +114,9 @@ def assert_same(continued: Verification, computed: Verification) -> None:
             assert first == second, name
 
 
-def first_of(store: RowStore, samples: Samples, dam: Dam = LAKE) -> int:
+def first_of(store: RowStore, samples: Samples, dam: Dam = LAKE, kind: str = "") -> int:
     """Index of the first day that a hindcast with this store computes."""
-    return store.rows(samples, dam).first
+    return store.rows(samples, dam, kind).first
 
 
 # --- the next day ---------------------------------------------------------------------------------------------------
@@ -341,6 +345,54 @@ def test_any_record_that_grows_or_is_revised_has_the_same_hindcast(
         run(frame, world.dam, Execution(hindcasts=store), before.issues)
         continued = run(world.frame, world.dam, Execution(hindcasts=store), world.issues)
         assert_same(continued, run(world.frame, world.dam, issues=world.issues))
+
+
+# --- the hindcast with known rain -----------------------------------------------------------------------------------
+
+RAIN_LAKE = with_two_leads(DAMS["snow, evaporation, a dam upstream, a curve"])
+
+
+@cache
+def rain_lake_frame() -> pl.DataFrame:
+    return daily_with_events(RAIN_LAKE)
+
+
+def with_rain_of(frame: pl.DataFrame, store: RowStore | None) -> tuple[KnownRain, Dam]:
+    """The hindcast with known rain of a daily table, and the dam of scenarios."""
+    latest = max(RAIN_LAKE.hindcast.leads)
+    dam, issues = known_ahead(usable_values(frame, RAIN_LAKE), RAIN_LAKE, latest, planned_release=False)
+    samples = make_samples(frame, frame, dam, issues)
+    return known_rain_hindcast(samples, dam, execution=Execution(hindcasts=store)), dam
+
+
+@pytest.mark.parametrize(
+    "today",
+    [
+        YESTERDAY + 1,
+        NEW_YEAR,  # 1 January: every model is fitted again
+        NEW_YEAR + 31,  # the first of a month
+        RISE + 1,  # the largest rise, above full supply
+    ],
+)
+def test_known_rain_continues_the_rows_of_the_day_before(
+    store: RowStore, monkeypatch: pytest.MonkeyPatch, today: int
+) -> None:
+    """The rain of the coming days, which is known one day later for the day before, changes no older row."""
+    few = {name: SCENARIO_MODELS[name] for name in FEW_MODELS}
+    monkeypatch.setattr(known_rain, "scenario_models", lambda dam, planned_release: few)
+    with_rain_of(rain_lake_frame().head(today), store)
+    continued, dam = with_rain_of(rain_lake_frame().head(today + 1), store)
+    assert_same(continued, with_rain_of(rain_lake_frame().head(today + 1), None)[0])
+    assert first_of(store, continued.samples, dam, known_rain.ROWS_OF) == today + 1 - RECENT
+
+
+def test_a_hindcast_of_perfect_rain_takes_no_rows_of_scenarios(store: RowStore) -> None:
+    """Both have the same dam and the same samples, but other models."""
+    newest = usable_values(rain_lake_frame(), RAIN_LAKE)
+    perfect, _ = perfect_rain(newest, RAIN_LAKE, 2)
+    scenario, _ = known_ahead(newest, RAIN_LAKE, 2, planned_release=False)
+    assert perfect == scenario
+    assert store.path(perfect) != store.path(scenario, known_rain.ROWS_OF)
 
 
 REAL = {"warragamba": (4719, 4720, 4721, 4750, 5067), "canyon": (3653, 3654, 3655, 3687, 3000)}

@@ -79,7 +79,7 @@ def _check_record(known: KnownRain, dam: Dam, leads: Sequence[int]) -> None:
     last = known.samples.dates[-1].item()
     main = known.points[MAIN_MODEL]
     has_models = all(main.fallback_until.get(lead) != last for lead in leads)
-    has_intervals = np.isfinite(known.offsets[-1]).all() and np.isfinite(known.blend.unit[-1]).all()
+    has_intervals = np.isfinite(known.offsets).all() and np.isfinite(known.blend.unit[-1]).all()
     if not (has_models and has_intervals):
         raise DataError(
             f"the record of {dam.name} is too short for scenarios on {last}: they learn from days with a level and "
@@ -99,7 +99,7 @@ def _lead_knowledge(known: KnownRain, dam: Dam, lead: int, column: int) -> LeadK
         forcing_inputs=_other_forcings(samples, lead),
         shift=float(known.blend.shift[-1, column]),
         unit=float(known.blend.unit[-1, column]),
-        offsets=known.offsets[-1, column],
+        offsets=known.offsets[column],
         limits=(low, high),
         full_supply=float("nan") if samples.full_supply is None else float(samples.full_supply.level_ahead[lead][-1]),
         largest_rain=largest,

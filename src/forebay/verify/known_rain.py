@@ -27,11 +27,11 @@ from forebay.models.rain_rise import (
     typical_error,
     unresponded,
 )
-from forebay.models.rows import ALL_ROWS
 from forebay.models.stages import in_stages
 from forebay.verify.default import blend_weights
 from forebay.verify.hindcast import SEQUENTIAL, Execution, point_forecasts
 from forebay.verify.responses import response_of, with_response
+from forebay.verify.row_store import rows_of
 from forebay.verify.uncertainty import (
     QUANTILES_AT_ONCE,
     day_kinds,
@@ -43,10 +43,13 @@ if TYPE_CHECKING:
     from forebay.dams.dam import Dam
     from forebay.features.samples import Samples
     from forebay.models.model import Array
+    from forebay.models.rows import Rows
     from forebay.verify.point_forecasts import PointForecasts
 
 NO_RAIN = "no_rain"
 """Name of the forecasts of each day as if no rain fell on the coming days."""
+ROWS_OF = "known rain"
+"""Name of these hindcasts in a store of rows."""
 ABOVE_CAPS = 10.0
 """Margins above full supply that are above every cap of the response (`models.response`)."""
 
@@ -85,9 +88,9 @@ class KnownRain:
     blend
         The blend before the response.
     offsets
-        Quantiles of the scaled errors as known on each day, shape (n, leads, k) for `PROBABILITIES`.
+        Quantiles of the scaled errors as known on the last day, shape (leads, k) for `PROBABILITIES`.
     changes
-        Quantiles of the forecast change, the same shape.
+        Quantiles of the forecast change of each day, shape (n, leads, k).
     response
         Weights of the responses on the last day.
     ranks
@@ -117,13 +120,19 @@ def known_rain_hindcast(
         Whether the release of the coming days is known too, in these inputs.
     """
     models = scenario_models(dam, planned_release=planned_release)
-    points = point_forecasts(_with_no_rain(samples), dam, models, execution=execution)
-    samples = replace(samples, outages=None)
-    leads = list(dam.hindcast.leads)
-    blend = _blend(samples, points, leads)
-    offsets = np.stack([_offsets(samples, points, blend, k, lead) for k, lead in enumerate(leads)], axis=1)
-    changes, response = _responded(samples, blend, offsets, leads)
-    return KnownRain(samples, points, blend, offsets, changes, response, _ranks(samples, changes, leads))
+    samples, leads = replace(samples, outages=None), list(dam.hindcast.leads)
+    rows = rows_of(execution.hindcasts, samples, dam, ROWS_OF)
+    points = point_forecasts(_with_no_rain(samples), dam, models, execution=execution, rows=rows)
+    blend = _blend(samples, points, leads, rows)
+    by_lead = [_offsets(samples, points, blend, k, lead, rows)[rows.begin :] for k, lead in enumerate(leads)]
+    offsets = np.stack(by_lead, axis=1)
+    late_changes, response = _responded(
+        samples.since(rows.begin), _since(blend, rows.begin), offsets, leads, rows.since(rows.begin)
+    )
+    changes = rows.extend("quantiles", late_changes)
+    if execution.hindcasts is not None:
+        execution.hindcasts.save(rows, dam, ROWS_OF)
+    return KnownRain(samples, points, blend, offsets[-1], changes, response, _ranks(samples, changes, leads))
 
 
 def no_rain(inputs: pl.DataFrame) -> pl.DataFrame:
@@ -140,9 +149,9 @@ def _with_no_rain(samples: Samples) -> Samples:
     return replace(samples, outages=Outages(samples.level, never, never, {NO_RAIN: simulated}))
 
 
-def _blend(samples: Samples, points: Mapping[str, PointForecasts], leads: Sequence[int]) -> Blend:
+def _blend(samples: Samples, points: Mapping[str, PointForecasts], leads: Sequence[int], rows: Rows) -> Blend:
     """The blend, with weights and correction that depend on the present day and not on the rain of the coming days."""
-    blends = [_blend_at(samples, points, lead) for lead in leads]
+    blends = [_blend_at(samples, points, lead, rows) for lead in leads]
 
     def joined(part: Callable[[Blend], Array]) -> Array:
         return np.stack([part(blend) for blend in blends], axis=1)
@@ -156,19 +165,25 @@ def _blend(samples: Samples, points: Mapping[str, PointForecasts], leads: Sequen
     )
 
 
-def _blend_at(samples: Samples, points: Mapping[str, PointForecasts], lead: int) -> Blend:
+def _since(blend: Blend, begin: int) -> Blend:
+    """`blend` without its first `begin` days."""
+    weights = {name: weight[begin:] for name, weight in blend.weights.items()}
+    return Blend(blend.dry[begin:], blend.wet[begin:], weights, blend.shift[begin:], blend.unit[begin:])
+
+
+def _blend_at(samples: Samples, points: Mapping[str, PointForecasts], lead: int, rows: Rows) -> Blend:
     """The blend at one lead time; all arrays have shape (n,)."""
     of_rain = {name: point.changes[lead] for name, point in points.items()}
     of_none = {name: point.outage_changes[NO_RAIN][lead] for name, point in points.items()}
     observed, kinds = samples.change(samples.trusted, lead), day_kinds(samples, points, lead)
-    weights = blend_weights(of_rain, observed, lead, (kinds, kinds), ALL_ROWS)
+    weights = blend_weights(of_rain, observed, lead, (kinds, kinds), rows)
     wet, dry = weighted_sum(weights, of_rain), weighted_sum(weights, of_none)
     state = _present_state(samples, points, dry, lead)
 
     def learn(known: Array, n: int) -> Array:
-        return quiet_median(known, state.head(n), lead_time=lead)
+        return quiet_median(known, state.head(n), lead_time=lead, mask=rows.of(n).mask(n))
 
-    shift = in_stages(learn, observed - wet, wet)
+    shift = rows.extend(f"shift{lead}", in_stages(learn, observed - wet, wet, rows))
     return Blend(dry + shift, wet + shift, weights, shift, typical_error(observed - wet - shift, lead))
 
 
@@ -180,8 +195,10 @@ def _present_state(samples: Samples, points: Mapping[str, PointForecasts], dry: 
     return state.with_sizes(np.abs(dry), model_range)
 
 
-def _offsets(samples: Samples, points: Mapping[str, PointForecasts], blend: Blend, column: int, lead: int) -> Array:
-    """Quantiles of the scaled errors at one lead time, shape (n, k)."""
+def _offsets(  # noqa: PLR0913  # the hindcast so far, the lead time with its column, and the days to compute
+    samples: Samples, points: Mapping[str, PointForecasts], blend: Blend, column: int, lead: int, rows: Rows
+) -> Array:
+    """Quantiles of the scaled errors at one lead time, shape (n, k); the rows before `rows.begin` have no meaning."""
     dry, wet, unit = (values[:, column] for values in (blend.dry, blend.wet, blend.unit))
     errors, state = samples.change(samples.trusted, lead) - wet, _present_state(samples, points, dry, lead)
     is_lower = PROBABILITIES < 0.5
@@ -189,21 +206,24 @@ def _offsets(samples: Samples, points: Mapping[str, PointForecasts], blend: Blen
     for power, probabilities in ((LOWER_POWER, PROBABILITIES[is_lower]), (UPPER_POWER, PROBABILITIES[~is_lower])):
 
         def learn(known: Array, n: int, probabilities: Array = probabilities) -> Array:
-            return error_quantiles(known, state.head(n), lead_time=lead, probabilities=probabilities.tolist())
+            mask, levels = rows.of(n).mask(n), probabilities.tolist()
+            return error_quantiles(known, state.head(n), lead_time=lead, probabilities=levels, mask=mask)
 
-        sides.append(in_stages(learn, errors / error_growth(wet - dry, unit, power), wet))
+        sides.append(in_stages(learn, errors / error_growth(wet - dry, unit, power), wet, rows))
     return np.concatenate(sides, axis=1)
 
 
-def _responded(samples: Samples, blend: Blend, offsets: Array, leads: Sequence[int]) -> tuple[Array, Response]:
+def _responded(
+    samples: Samples, blend: Blend, offsets: Array, leads: Sequence[int], rows: Rows
+) -> tuple[Array, Response]:
     """Quantiles of the changes of each day, shape (n, leads, k), and the response of the last day."""
     start = samples.start_level
     quantiles = unresponded(blend.dry, blend.wet, offsets, blend.unit, samples.resolution)
-    median, last_median = _respond(blend.wet[..., None], samples, leads, [0.5])
+    median, last_median = _respond(blend.wet[..., None], samples, leads, [0.5], rows)
     parts, last_parts = [], []
     for first in range(0, len(PROBABILITIES), QUANTILES_AT_ONCE):
         few = slice(first, first + QUANTILES_AT_ONCE)
-        part, last = _respond(quantiles[..., few], samples, leads, PROBABILITIES[few].tolist())
+        part, last = _respond(quantiles[..., few], samples, leads, PROBABILITIES[few].tolist(), rows)
         parts.append(part)
         last_parts.append(last)
     low, high = (
@@ -215,7 +235,7 @@ def _responded(samples: Samples, blend: Blend, offsets: Array, leads: Sequence[i
 
 
 def _respond(
-    changes: Array, samples: Samples, leads: Sequence[int], probabilities: Sequence[float]
+    changes: Array, samples: Samples, leads: Sequence[int], probabilities: Sequence[float], rows: Rows
 ) -> tuple[Array, Array | None]:
     """`changes` (n, leads, k) after the response, and the weights of the responses on the last day."""
     if samples.full_supply is None:
@@ -225,7 +245,7 @@ def _respond(
     ahead = np.array([full_supply.level_ahead[lead][-1] for lead in leads])
     above = changes.copy()
     above[-1] = (ahead + ABOVE_CAPS * full_supply.margin[-1] - start[-1])[:, None]
-    weights = response_of(np.where(np.isfinite(above), above, changes), samples, leads, probabilities)
+    weights = response_of(np.where(np.isfinite(above), above, changes), samples, leads, probabilities, rows)
     assert weights is not None
     return with_response(changes, start, samples, weights, leads=leads), weights[-1:]
 
@@ -237,6 +257,6 @@ def _ranks(samples: Samples, changes: Array, leads: Sequence[int]) -> NDArray[np
     width = changes[:, :, high] - changes[:, :, low]
     errors = observed - changes[:, :, middle]
     scaled = np.divide(errors, width, out=np.zeros_like(errors), where=(width > 0) | ~np.isfinite(width + errors))
-    members = np.tile(np.arange(len(LEVELS), dtype=float), (*changes.shape[:2], 1))
+    members = np.tile(np.arange(len(LEVELS), dtype=float), (1, len(leads), 1))
     joined = join_leads(members, scaled, leads=leads, days=samples.dates, wet=regime_mask(samples, "wet"))
     return np.asarray(joined[-1].astype(int))

@@ -55,18 +55,18 @@ class RowStore:
     folder: Path
     max_bytes: int
 
-    def path(self, dam: Dam) -> Path:
-        """File of a dam's entry."""
-        content = environment_digest(ALL_CODE) + dam.model_dump_json(exclude={"alerts"}).encode()
+    def path(self, dam: Dam, kind: str = "") -> Path:
+        """File of a dam's entry for a kind of hindcast: the name of what it computes, if not that of forecasts."""
+        content = environment_digest(ALL_CODE) + dam.model_dump_json(exclude={"alerts"}).encode() + kind.encode()
         name = hashlib.blake2b(content, digest_size=20).hexdigest()
         return self.folder / name[:2] / f"{name}{SUFFIX}"
 
     @step("earlier_rows")
-    def rows(self, samples: Samples, dam: Dam) -> Rows:
+    def rows(self, samples: Samples, dam: Dam, kind: str = "") -> Rows:
         """The earlier rows of a dam's hindcast, and the days whose states this hindcast saves."""
         count, memory = len(samples.dates), max(dam.hindcast.leads)
         digests = row_digests(samples.columns_by_day(dam.hindcast.leads))
-        earlier = _read(self.path(dam))
+        earlier = _read(self.path(dam, kind))
         unchanged = _equal_rows(digests, earlier.get(_DIGESTS, digests[:0]))
         days = (_day(name) for name in earlier)
         first = max((day for day in days if day <= min(unchanged, count - RECENT_DAYS)), default=0)
@@ -78,11 +78,11 @@ class RowStore:
         return Rows(count, first, memory, save_days, earlier, {_DIGESTS: digests, **states} if save_days else {})
 
     @step("save_rows")
-    def save(self, rows: Rows, dam: Dam) -> None:
+    def save(self, rows: Rows, dam: Dam, kind: str = "") -> None:
         """Store the rows of a hindcast, whole or not at all, and delete the oldest entries beyond the limit."""
         if not rows.current:
             return
-        path = self.path(dam)
+        path = self.path(dam, kind)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with staging_folder(path.parent) as stage:
@@ -96,9 +96,9 @@ def open_row_store(settings: Settings) -> RowStore | None:
     return RowStore(Path(settings.cache) / "hindcasts", settings.cache_mb * 10**6) if settings.cache_mb else None
 
 
-def rows_of(store: RowStore | None, samples: Samples, dam: Dam) -> Rows:
-    """The earlier rows of a dam's hindcast; none without a store."""
-    return ALL_ROWS if store is None else store.rows(samples, dam)
+def rows_of(store: RowStore | None, samples: Samples, dam: Dam, kind: str = "") -> Rows:
+    """The earlier rows of a dam's hindcast of a kind (`RowStore.path`); none without a store."""
+    return ALL_ROWS if store is None else store.rows(samples, dam, kind)
 
 
 def row_digests(columns: Mapping[str, Values]) -> Values:
