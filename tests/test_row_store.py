@@ -371,7 +371,7 @@ def with_rain_of(frame: pl.DataFrame, store: RowStore | None) -> tuple[KnownRain
         YESTERDAY + 1,
         NEW_YEAR,  # 1 January: every model is fitted again
         NEW_YEAR + 31,  # the first of a month
-        RISE + 1,  # the largest rise, above full supply
+        RISE + 24,  # weeks after the largest rise, with corrections of quiet days in earlier rows
     ],
 )
 def test_known_rain_continues_the_rows_of_the_day_before(
