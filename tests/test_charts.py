@@ -22,11 +22,12 @@ from forebay.charts.registry import REPORT_CHARTS, report_figures
 from forebay.charts.rendering import VEGA_LITE
 from forebay.charts.report_tables import Report
 from forebay.charts.scores import error_panels
-from forebay.charts.spec import Spec, file_spec, legend_entries, page_spec
+from forebay.charts.spec import Spec, chart_spec, file_spec, legend_entries, page_spec
 from forebay.charts.style import Heading
 from forebay.tables import EXPLANATION, FORECASTS, QUANTILES
 from forebay.verify.tables import SCORES
 from tests import synthetic
+from tests.altair_charts import altair_spec
 from tests.report_examples import diagnosed_report
 
 HEADING = Heading("Synthetic Dam", "reservoir level (daily mean), m", simulated=True)
@@ -83,8 +84,10 @@ def test_a_report_without_hindcast_has_only_the_forecast_and_the_coverage() -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_a_chart_is_valid_and_renders(name: str) -> None:
     figure = figures()[name]
-    figure.chart().to_dict()  # validates, which the report omits to save time
-    text = svg(figure.file_spec())
+    by_altair = altair_spec(figure)  # validates, which the report omits to save time
+    spec = figure.file_spec()
+    assert spec | {"config": by_altair["config"]} == by_altair, "put together from the panels as altair does"
+    text = svg(spec)
     assert "Synthetic Dam · SIMULATED" in text
     assert name in SHARES or ", m<" in text
     assert "NaN" not in text and "Infinity" not in text
@@ -130,9 +133,9 @@ def test_a_state_without_a_fixed_colour_renders() -> None:
         }
     )
     chart = coverage_chart(spells, HEADING)
-    assert [name for name, _ in legend_entries(page_spec(chart))] == ["good", "new reason"]
+    assert [name for name, _ in legend_entries(page_spec(chart_spec(chart)))] == ["good", "new reason"]
     assert days[2] - days[1] == DAY
-    assert "new reason" in svg(file_spec(chart))
+    assert "new reason" in svg(file_spec(chart_spec(chart)))
 
 
 # --- the numbers that a chart shows ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from forebay.charts import rendering
 from forebay.charts.figures import Figure
 from forebay.charts.storage_curve import LEFT_OUT, MAX_PAIRS, storage_curve_figure
 from forebay.screen.storage_pairs import RESIDUALS, compare_with_curves
+from tests.altair_charts import altair_spec
 from tests.test_storage_pairs import FIRST, POINTS, UNITS, curve_of, dam_with, simulated_pairs
 
 
@@ -21,7 +22,7 @@ def figure_of(days: int = 400, **keys: object) -> Figure:
 
 def test_the_figure_is_valid_and_has_a_colour_for_every_series() -> None:
     figure = figure_of(breaks=[FIRST + timedelta(days=200)], left_out=[FIRST + timedelta(days=7)])
-    figure.chart().to_dict()  # validates
+    altair_spec(figure)  # validates
     names = [name for name, _ in figure.legend()]
     assert names == ["pairs until 2010-07-20", "pairs from 2010-07-20", LEFT_OUT, "dam file", "fitted curve"]
     assert len({colour for _, colour in figure.legend()}) == len(names)
@@ -31,7 +32,7 @@ def test_the_figure_is_valid_and_has_a_colour_for_every_series() -> None:
 def test_a_long_record_is_thinned_and_keeps_the_pairs_that_are_left_out() -> None:
     figure = figure_of(7000, left_out=[FIRST + timedelta(days=k) for k in (1, 2)])
     assert figure.title.endswith("storage curve, 2,336 of 7,000 pairs")
-    text = str(figure.chart().to_dict())
+    text = str(altair_spec(figure))
     assert f"{FIRST + timedelta(days=1)}T00:00:00" in text
     assert MAX_PAIRS < 7000
 
@@ -39,7 +40,7 @@ def test_a_long_record_is_thinned_and_keeps_the_pairs_that_are_left_out() -> Non
 def test_without_pairs_the_figure_is_the_curve() -> None:
     figure = storage_curve_figure(dam_with(), {"dam file": POINTS}, RESIDUALS.empty(), units=UNITS)
     assert len(figure.panels) == 1
-    figure.chart().to_dict()
+    altair_spec(figure)
 
 
 @pytest.mark.parametrize("days", [0, 400])

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from forebay.charts.screening import REASON_COLOURS, gauge_chart
-from forebay.charts.spec import file_spec
+from forebay.charts.spec import chart_spec, file_spec
 from forebay.cli.app import app
 from forebay.report.screening import render_screening, write_screening
 from forebay.screen.flags import FLAGS, REASONS, flag_runs, screen_daily
@@ -62,7 +62,7 @@ def test_values_have_the_unit_of_the_dam_file_and_every_chart_a_text() -> None:
     day = daily["date"][2]
     row = ("discharge_212250", day, "spike", day, None, 0.28316846592, 28.316846592)
     flags = pl.DataFrame([row], schema=FLAGS.columns, orient="row")
-    specs = {gauge.column: file_spec(gauge_chart(daily, flags, dam, gauge)) for gauge in dam.gauges}
+    specs = {gauge.column: file_spec(chart_spec(gauge_chart(daily, flags, dam, gauge))) for gauge in dam.gauges}
     html = render_screening(dam, flag_runs(flags), specs)
     text = visible_text(html.split("<script>")[0])
     assert f"A river {day} {day} spike {day} 1 10 1,000 ft3/s" in text

@@ -13,7 +13,7 @@ import vl_convert
 
 from forebay.charts import station_map
 from forebay.charts.rendering import VEGA_LITE
-from forebay.charts.spec import file_spec
+from forebay.charts.spec import chart_spec, file_spec
 from forebay.sources.stations import NEARBY_SERIES, NEARBY_STATIONS, NearbyStations
 from tests.command_line import CommandResult, forebay
 from tests.report_examples import check_in_browser, needs_chromium
@@ -57,19 +57,19 @@ def stations_at(*stations: tuple[str, float, float], radius_km: float = 10.0) ->
 def svg_of(stations: NearbyStations) -> str:
     chart = station_map.station_map(stations, "The <Place>")
     chart.to_dict()  # validates
-    svg = vl_convert.vegalite_to_svg(file_spec(chart), vl_version=VEGA_LITE)
+    svg = vl_convert.vegalite_to_svg(file_spec(chart_spec(chart)), vl_version=VEGA_LITE)
     assert "NaN" not in svg and "Infinity" not in svg
     return svg
 
 
 def layer(stations: NearbyStations, mark: str) -> list[list[dict[str, float | str]]]:
-    spec = file_spec(station_map.station_map(stations, "P"))
+    spec = file_spec(chart_spec(station_map.station_map(stations, "P")))
     return [spec["datasets"][part["data"]["name"]] for part in spec["layer"] if part["mark"]["type"] == mark]
 
 
 def test_the_map_has_one_scale_and_stations_are_in_their_places() -> None:
     stations = stations_at(("a", 5.0, 90.0), ("b", 10.0, 180.0))
-    spec = file_spec(station_map.station_map(stations, "P"))
+    spec = file_spec(chart_spec(station_map.station_map(stations, "P")))
     assert spec["width"] == spec["height"]
     domains = {str(part["encoding"][axis]["scale"]["domain"]) for part in spec["layer"] for axis in ("x", "y")}
     assert len(domains) == 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from forebay.charts.spec import Spec, file_spec, legend_entries, page_spec
+from forebay.charts.spec import Spec, chart_spec, concat_spec, file_spec, legend_entries, page_spec
 
 if TYPE_CHECKING:
     from forebay.charts.spec import AnyChart
@@ -35,29 +35,23 @@ class Figure:
     columns: int = 1
     legend_symbol: str = "square"
 
-    def chart(self) -> AnyChart:
-        """All panels as one chart."""
-        import altair as alt
-
-        if not self.title:
-            return self.panels[0]
-        return alt.concat(*self.panels, columns=self.columns, title=self.title)
-
     def file_spec(self) -> Spec:
         """Vega-Lite specification for PNG and SVG files."""
-        return file_spec(self.chart(), legend_symbol=self.legend_symbol)
+        specs = self._panel_specs
+        spec = concat_spec(specs, title=self.title, columns=self.columns) if self.title else specs[0]
+        return file_spec(spec, legend_symbol=self.legend_symbol)
 
     def page_specs(self) -> list[Spec]:
         """Vega-Lite specification of each panel on a page."""
-        return self._page_specs
+        return [page_spec(spec) for spec in self._panel_specs]
 
     def legend(self) -> list[tuple[str, str]]:
         """(name, colour) of every series."""
-        return legend_entries(self._page_specs[0])
+        return legend_entries(self._panel_specs[0])
 
     @cached_property
-    def _page_specs(self) -> list[Spec]:
-        return [page_spec(panel) for panel in self.panels]
+    def _panel_specs(self) -> list[Spec]:
+        return [chart_spec(panel) for panel in self.panels]
 
 
 def figures_by_name(figures: Iterable[Figure | None]) -> dict[str, Figure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from forebay.charts.style import GREY, GRID, INK
@@ -38,8 +39,27 @@ _PAGE_CONFIG: Spec = {**_CONFIG, "axisY": {"labelLimit": 150}, "legend": {"disab
 _SYMBOL_SIZES = {"stroke": 300}
 
 
-def file_spec(chart: AnyChart, *, legend_symbol: str | None = None) -> Spec:
-    """Vega-Lite specification for a file: fixed size, with legend.
+def chart_spec(chart: AnyChart) -> Spec:
+    """Vega-Lite specification of a chart as it is."""
+    # Validation takes longer than drawing. The tests validate every chart instead.
+    spec: Spec = chart.to_dict(validate=False)
+    return spec
+
+
+def concat_spec(panels: Sequence[Spec], *, title: str, columns: int) -> Spec:
+    """Vega-Lite specification of one picture with several panels, as `altair.concat` makes it from their charts."""
+    top = ("$schema", "config", "datasets")
+    return {
+        "$schema": panels[0]["$schema"],
+        "concat": [{key: value for key, value in panel.items() if key not in top} for panel in panels],
+        "columns": columns,
+        "title": title,
+        "datasets": {name: rows for panel in panels for name, rows in panel.get("datasets", {}).items()},
+    }
+
+
+def file_spec(spec: Spec, *, legend_symbol: str | None = None) -> Spec:
+    """`spec` for a file: fixed size, with legend.
 
     Parameters
     ----------
@@ -47,25 +67,19 @@ def file_spec(chart: AnyChart, *, legend_symbol: str | None = None) -> Spec:
         Vega-Lite's `symbolType` in the legend, such as "square"; by default that of the chart's marks.
     """
     if legend_symbol is None:
-        return {**_to_dict(chart), "config": _CONFIG}
+        return {**spec, "config": _CONFIG}
     symbol = {"symbolType": legend_symbol, "symbolSize": _SYMBOL_SIZES.get(legend_symbol, 100)}
-    return {**_to_dict(chart), "config": {**_CONFIG, "legend": {**_CONFIG["legend"], **symbol}}}
+    return {**spec, "config": {**_CONFIG, "legend": {**_CONFIG["legend"], **symbol}}}
 
 
-def page_spec(chart: AnyChart) -> Spec:
-    """Vega-Lite specification for an HTML page: as wide as its container, without legend.
+def page_spec(spec: Spec) -> Spec:
+    """`spec` for an HTML page: as wide as its container, without legend.
 
     The page shows the legend as HTML (`legend_entries`), which wraps on a narrow screen. The configuration disables
     the chart's legend. A chart must therefore not define a legend of its own: that would override the configuration.
     """
     fit = {"type": "fit-x", "contains": "padding"}
-    return {**_to_dict(chart), "config": _PAGE_CONFIG, "width": "container", "autosize": fit}
-
-
-def _to_dict(chart: AnyChart) -> Spec:
-    # Validation takes longer than drawing. The tests validate every chart instead.
-    spec: Spec = chart.to_dict(validate=False)
-    return spec
+    return {**spec, "config": _PAGE_CONFIG, "width": "container", "autosize": fit}
 
 
 def legend_entries(spec: Spec) -> list[tuple[str, str]]:

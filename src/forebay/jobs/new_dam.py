@@ -11,7 +11,7 @@ from forebay.archive.fetch import FetchRequest, fetch_dam
 from forebay.charts import drawing
 from forebay.charts.drivers import drivers_chart
 from forebay.charts.record import record_chart
-from forebay.charts.spec import file_spec
+from forebay.charts.spec import chart_spec, file_spec
 from forebay.days.daily import daily_table
 from forebay.draft.candidates import WEATHER_SERVICE, Candidate, candidates, drivers_near, far_notes, weather_points
 from forebay.draft.near import choose_drivers, dam_of, decide_place, decide_target, first_day, near_text
@@ -75,7 +75,7 @@ def write_record(
     if drivers:
         charts.append((f"{dam.id}_drivers", drivers_chart(drivers, f"{dam.name}: candidates for drivers")))
     with write_all(folder) as files:
-        pictures = drawing.start_drawing([(name, file_spec(chart)) for name, chart in charts])
+        pictures = drawing.start_drawing([(name, file_spec(chart_spec(chart))) for name, chart in charts])
         drawing.write_pictures(pictures, files.stage)
     return NewRecord(table, flag_runs(flags).to_dicts(), files.paths)
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from forebay.charts import drawing
 from forebay.charts.screening import gauge_chart
-from forebay.charts.spec import Spec, file_spec
+from forebay.charts.spec import Spec, chart_spec, file_spec
 from forebay.days.labels import display_unit, gauge_labels, in_display_unit
 from forebay.files import write_all
 from forebay.log import step
@@ -40,7 +40,7 @@ def write_screening(
     ConfigError
         If the folder cannot be written.
     """
-    specs = {gauge.column: file_spec(gauge_chart(daily, flags, dam, gauge)) for gauge in dam.gauges}
+    specs = {gauge.column: file_spec(chart_spec(gauge_chart(daily, flags, dam, gauge))) for gauge in dam.gauges}
     pictures = drawing.start_drawing(specs.items())
     spells = flag_runs(flags)
     with write_all(folder) as files:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.charts.rendering import draw
-from forebay.charts.spec import Spec, file_spec
+from forebay.charts.spec import Spec, chart_spec, file_spec
 from forebay.charts.station_map import compass_direction, day_or_dash, station_map
 from forebay.files import check_writable_file, write_file
 from forebay.report.environment import render_page
@@ -51,7 +51,7 @@ def write_map(stations: NearbyStations, place: str, path: Path) -> None:
     """
     check_writable_file(path, SUFFIXES)
     suffix = path.suffix.lower()
-    spec = file_spec(station_map(stations, place))
+    spec = file_spec(chart_spec(station_map(stations, place)))
     if suffix == ".html":
         write_file(path, render_stations(stations, place, spec).encode())
         return
