@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from forebay.dams.dam import Dam
 from forebay.days.daily import usable_values
 from forebay.features.daily_tables import DailyTables
 from forebay.features.known_ahead import known_ahead
-from forebay.features.samples import Samples, make_samples
+from forebay.features.samples import Samples, samples_of, with_other_forcings
 from forebay.forecasts.scenario import Scenario
 from forebay.jobs.scenario import scenarios_of
 from forebay.metrics import mae, pinball
@@ -40,8 +39,7 @@ LEADS = (1, 3, 7)
 def samples_with_rain(dam: Dam, tables: DailyTables) -> tuple[Dam, Samples]:
     """The dam and its samples with the observed rain of the coming days."""
     with_rain, issues = known_ahead(usable_values(tables.newest, dam), dam, max(LEADS), planned_release=False)
-    samples = make_samples(tables.known, tables.newest, with_rain, issues)
-    return with_rain, replace(samples, outages=None)
+    return with_rain, with_other_forcings(samples_of(tables, dam), issues, with_rain)
 
 
 def print_scores(label: str, samples: Samples, quantiles: Array, days: Array, column: int) -> None:
@@ -57,7 +55,7 @@ def main(paths: list[Path]) -> None:
     for path in paths:
         dam, tables = daily_tables(path)
         start = time.process_time()
-        model = scenarios_of(dam, tables)
+        model = scenarios_of(dam, tables, samples_of(tables, dam))
         loaded = time.process_time()
         model.answer([Scenario("44, 20", (44.0, 20.0))])
         print(f"{dam.name}: first {loaded - start:.1f} s, one more answer "

@@ -11,6 +11,7 @@ from forebay.dams.dam import Dam
 from forebay.dams.hindcast import Hindcast
 from forebay.days.daily import usable_values
 from forebay.features.daily_tables import DailyTables
+from forebay.features.samples import samples_of
 from forebay.jobs.scenario import ScenarioModel, scenarios_of
 from tests import synthetic
 
@@ -69,7 +70,8 @@ def tables_of(dam: Dam, frame: pl.DataFrame) -> DailyTables:
 @cache
 def model_of(dam: Dam, end: int = DAYS - 10, *, planned_release: bool = False) -> ScenarioModel:
     """Scenarios of the day with this index, from a record that ends on it."""
-    return scenarios_of(dam, tables_of(dam, frame_of(dam).head(end + 1)), planned_release=planned_release)
+    tables = tables_of(dam, frame_of(dam).head(end + 1))
+    return scenarios_of(dam, tables, samples_of(tables, dam), planned_release=planned_release)
 
 
 def rain_after(dam: Dam, end: int) -> tuple[float, ...]:

@@ -165,7 +165,7 @@ def test_the_forecast_is_that_of_the_forecast_and_the_outlook(result: ForecastRe
 
 
 def test_the_path_without_rain_is_that_of_the_scenario(result: ForecastResult, content: dict[str, Any]) -> None:
-    model = scenarios_of(result.dam, result.daily_tables)
+    model = scenarios_of(result.dam, result.daily_tables, result.verification.samples)
     answer = model.answer(model.presets(["none"])).levels.filter(pl.col("wetness") == "current")
     for row in content["forecast"]:
         levels = dict(answer.filter(pl.col("lead_time") == row["lead_time"]).select("quantile", "level").iter_rows())

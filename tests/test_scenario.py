@@ -15,7 +15,7 @@ from forebay.dams.forcing import Forcing
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, DataError
 from forebay.features.known_ahead import RAIN_AHEAD, known_ahead
-from forebay.features.samples import make_samples
+from forebay.features.samples import make_samples, samples_of, with_other_forcings
 from forebay.forecasts.least_rain import LIKELIHOODS
 from forebay.forecasts.scenario import WETNESS, Scenario, Wetness
 from forebay.forecasts.scenario_tables import notes_on
@@ -128,6 +128,21 @@ def hindcast_of(dam: Dam, frame: pl.DataFrame, *, planned_release: bool = False)
     scenario_dam, issues = known_ahead(usable_values(frame, dam), dam, max(LEADS), planned_release=planned_release)
     samples = make_samples(frame, frame, scenario_dam, issues)
     return known_rain_hindcast(samples, scenario_dam, planned_release=planned_release)
+
+
+@pytest.mark.parametrize("dam", [RAIN_DAM, RELEASE_DAM], ids=["rain", "release"])
+def test_samples_of_a_forecast_become_those_of_its_scenarios(dam: Dam) -> None:
+    """Nothing of the forecast's own forcings stays, and nothing else changes."""
+    tables = tables_of(dam, frame_of(dam).head(END + 1))
+    release = bool(dam.columns("release"))
+    scenario_dam, issues = known_ahead(usable_values(tables.newest, dam), dam, max(LEADS), planned_release=release)
+    shared = with_other_forcings(samples_of(tables, dam), issues, scenario_dam)
+    own = replace(make_samples(tables.known, tables.newest, scenario_dam, issues), outages=None)
+    columns, expected = (samples.columns_by_day(LEADS) for samples in (shared, own))
+    assert list(columns) == list(expected)
+    for name, values in columns.items():
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+    assert shared.outages is None
 
 
 @pytest.mark.parametrize("end", [END, 738, 640])
@@ -320,10 +335,12 @@ def test_a_day_without_a_level_is_refused() -> None:
     frame = frame_of(RAIN_DAM).head(END + 1)
     gone = frame.with_columns(pl.when(pl.int_range(pl.len()) < END).then(column).alias(column))
     last, before = frame["date"][-1], frame["date"][-2]
+    tables = tables_of(RAIN_DAM, gone)
     with pytest.raises(DataError, match=f"Small Dam has no level on {last}, .* such as --init {before}"):
-        scenarios_of(RAIN_DAM, tables_of(RAIN_DAM, gone))
+        scenarios_of(RAIN_DAM, tables, samples_of(tables, RAIN_DAM))
 
 
 def test_a_short_record_is_refused() -> None:
+    tables = tables_of(RAIN_DAM, frame_of(RAIN_DAM).head(150))
     with pytest.raises(DataError, match="the record of Small Dam is too short for scenarios"):
-        scenarios_of(RAIN_DAM, tables_of(RAIN_DAM, frame_of(RAIN_DAM).head(150)))
+        scenarios_of(RAIN_DAM, tables, samples_of(tables, RAIN_DAM))

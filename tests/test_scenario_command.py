@@ -16,6 +16,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.forcing import Forcing
 from forebay.days.daily import usable_values
 from forebay.features.daily_tables import DailyTables
+from forebay.features.samples import samples_of
 from forebay.forecasts.scenario import WETNESS, Scenario
 from forebay.jobs.scenario import scenarios_of
 from forebay.sources.forcing_files import read_forcings
@@ -116,7 +117,7 @@ def test_more_rain_never_gives_a_lower_level_at_any_dam(name: str, execution: Ex
     days = usable_values(frame, dam).filter(pl.col(dam.target.variable).is_not_null())["date"]
     frame = frame.filter(pl.col("date").is_between(days[0], days[-1]))
     tables = DailyTables(frame, frame, days[-1], None, read_forcings(dam))
-    day = scenarios_of(dam, tables, execution=execution).day
+    day = scenarios_of(dam, tables, samples_of(tables, dam), execution=execution).day
     rng = np.random.default_rng(1)
     for wetness in WETNESS:
         chain = [np.zeros(7)]

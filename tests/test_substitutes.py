@@ -17,9 +17,10 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.delays import input_delay
 from forebay.days.daily import usable_values
 from forebay.errors import ConfigError
+from forebay.features.daily_tables import DailyTables
 from forebay.features.inputs import build_inputs
 from forebay.features.relations import MIN_DAYS, estimate_changes, estimate_totals
-from forebay.features.samples import Samples, make_samples
+from forebay.features.samples import Samples, make_samples, samples_of
 from forebay.features.substitutes import LATE, SUBSTITUTIONS, with_substitutes
 from forebay.forecasts.limitations import substituted_gauges
 from forebay.screen.flags import screen_daily
@@ -264,6 +265,16 @@ def test_without_a_substitute_late_readings_change_nothing() -> None:
     plain, late = samples(dam, values), samples(dam, values, late_rain(LATE_DAYS))
     assert_frame_equal(plain.inputs, late.inputs, check_exact=True)
     assert late.substitutions.is_empty()
+
+
+def test_samples_of_daily_tables_know_what_arrived_late() -> None:
+    """Every job uses them, so that the hindcast of a past day has the estimates of that day's forecast."""
+    dam, late = rainy_dam(substitute="r2"), late_rain(LATE_DAYS)
+    frame = daily_frame(dam, columns())
+    tables = DailyTables(frame, frame, frame["date"][-1], None, late=late)
+    own = samples_of(tables, dam)
+    assert_frame_equal(own.inputs, make_samples(frame, frame, dam, late=late).inputs, check_exact=True)
+    assert not own.inputs.equals(make_samples(frame, frame, dam).inputs)
 
 
 # --- flags and sentences ---------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from forebay.tables import FORCINGS, flag_of
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
+    from forebay.features.daily_tables import DailyTables
 
 WET_MM, DRY_MM = 15.0, 1.0
 """Catchment rain of three days, in mm, above which a day is wet and below which it is dry."""
@@ -248,6 +249,24 @@ def make_samples(
         limits=hard_limits(dam, inputs["date"], on_known_datum, dam.hindcast.leads, withheld=screened.withheld),
     )
     return replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
+
+
+def samples_of(daily_tables: DailyTables, dam: Dam) -> Samples:
+    """Samples of every day of the daily tables of a dam, as its forecast has them; raises as `make_samples`."""
+    return make_samples(
+        daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late
+    )
+
+
+def with_other_forcings(samples: Samples, issues: pl.DataFrame, dam: Dam) -> Samples:
+    """`samples` without outages, whose forcing inputs come from `issues` (`tables.FORCINGS`) of the forcings of `dam`.
+
+    They are equal to those of `make_samples` with these forcings.
+    """
+    level = np.where(False if samples.withheld is None else samples.withheld, np.nan, samples.trusted)
+    inputs = samples.inputs.with_columns(date=pl.Series(samples.dates))
+    by_lead = forcing_inputs(issues, dam, inputs, level, dam.hindcast.leads)
+    return replace(samples, forcing_inputs=by_lead, outages=None)
 
 
 def _possible(dam: Dam) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from forebay.dams.alert_rules import AlertRule
 from forebay.dams.dam import check_alerts
 from forebay.dams.thresholds import FULL_SUPPLY
 from forebay.errors import ConfigError, DataError
-from forebay.features.samples import make_samples
+from forebay.features.samples import samples_of
 from forebay.forecasts.alerts import raised_days
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import Content, parse_time
@@ -131,7 +131,7 @@ def try_alerts(
         with open_store(archive, settings, create=False) as store:
             contents = [content for content, _ in issued_contents(store, loaded.id)]
             tables = readable_tables(loaded, store, now=datetime.now(UTC))
-        samples = make_samples(tables.known, tables.newest, loaded, tables.forcings)
+        samples = samples_of(tables, loaded)
         verification = verify_hindcast(samples, loaded, tables.known, execution=local_execution(settings, progress))
         add_counts({"rules": len(rules), "issued": len(contents)})
         return _trial(loaded, rules, verification, contents)

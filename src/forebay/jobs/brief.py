@@ -118,7 +118,8 @@ def path_without_rain(result: ForecastResult) -> pl.DataFrame | str:
     """`tables.SCENARIOS` without further rain, or the sentence that says why there is none."""
     try:
         check_gauges(result.dam, planned_release=False)
-        model = scenarios_of(result.dam, result.daily_tables, execution=result.execution)
+        samples = result.verification.samples
+        model = scenarios_of(result.dam, result.daily_tables, samples, execution=result.execution)
         return model.answer([NO_RAIN]).levels
     except ForebayError as error:
         return str(error)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forebay.errors import ConfigError, DataError, ModelError
-from forebay.features.samples import make_samples
+from forebay.features.samples import samples_of
 from forebay.files import write_all
 from forebay.forecasts.plain_default import FORMAT, VERSION, plain_day, plain_default, plain_learned
 from forebay.forecasts.plain_reader import plain_forecast
@@ -125,7 +125,7 @@ def _check_models(dam: Dam) -> None:
 @step("export")
 def export_dam(dam: Dam, daily_tables: DailyTables, *, days: int = 1, execution: Execution = SEQUENTIAL) -> Export:
     """As `export`, from the daily tables of a dam."""
-    samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late)
+    samples = samples_of(daily_tables, dam)
     indices = _days_of_export(samples, dam, days)
     rows = rows_of(execution.hindcasts, samples, dam)
     if indices[0] < rows.first:

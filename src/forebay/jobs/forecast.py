@@ -16,7 +16,7 @@ from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.archive.latency import latency_note
 from forebay.days.labels import gauge_labels
 from forebay.errors import DataError, ForebayError, ReadOnlyError
-from forebay.features.samples import make_samples
+from forebay.features.samples import samples_of
 from forebay.features.substitutes import with_substitutes
 from forebay.files import write_all
 from forebay.forecasts.explain import explain
@@ -289,9 +289,7 @@ def forecast_dam(
     report
         The fetch before the forecast; its failures are limitations of the forecast.
     """
-    samples = make_samples(
-        daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late
-    )
+    samples = samples_of(daily_tables, dam)
     verification = verify_hindcast(samples, dam, daily_tables.known, execution=execution)
     issued = _issue(dam, daily_tables, verification, now=now, failures=_failures(report, dam))
     if not issued.table.filter(pl.col("model") == DEFAULT_MODEL)["level"].is_finite().any():

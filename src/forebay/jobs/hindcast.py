@@ -15,7 +15,7 @@ from forebay.days.daily import usable_values
 from forebay.errors import ConfigError, ModelError
 from forebay.features.daily_tables import DailyTables, add_uncoded
 from forebay.features.known_ahead import perfect_rain
-from forebay.features.samples import Samples, make_samples
+from forebay.features.samples import Samples, make_samples, samples_of
 from forebay.files import write_all
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.datasets import forecast_dataset
@@ -114,9 +114,7 @@ def hindcast_dam(
 
     All are scored on the same days and in the same regimes, those of the hindcast on time.
     """
-    samples = make_samples(
-        daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late
-    )
+    samples = samples_of(daily_tables, dam)
     known = daily_tables.known
     hindcasts = {ON_TIME: verify_hindcast(samples, dam, known, execution=execution)}
     for name in variants:

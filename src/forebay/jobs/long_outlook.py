@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.days.daily import usable_values
-from forebay.features.samples import make_samples
+from forebay.features.samples import samples_of
 from forebay.features.volumes import Volumes
 from forebay.features.water_balance import storage_record
 from forebay.files import write_all
@@ -161,9 +161,7 @@ def long_outlook_of(
     dam: Dam, daily_tables: DailyTables, question: Question, *, progress: Progress | None = None
 ) -> LongOutlookResult:
     """The long outlook of a dam from its daily tables."""
-    samples = make_samples(
-        daily_tables.known, daily_tables.newest, dam, daily_tables.forcings, daily_tables.late
-    )
+    samples = samples_of(daily_tables, dam)
     record = storage_record(samples, dam, daily_tables.known)
     months, thresholds = question.months, question.thresholds
     hindcast = long_hindcast(record, samples, dam, months, thresholds, progress=progress)

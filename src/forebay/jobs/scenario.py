@@ -17,7 +17,7 @@ from forebay.days.daily import usable_values
 from forebay.errors import ConfigError
 from forebay.features.forcings import observed_values
 from forebay.features.known_ahead import KNOWN_RELEASE, known_ahead
-from forebay.features.samples import make_samples
+from forebay.features.samples import samples_of, with_other_forcings
 from forebay.files import write_all
 from forebay.forecasts.least_rain import least_rain, least_rain_sentences
 from forebay.forecasts.rain_forecast import RainForecast, rain_forecast
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
     from forebay.features.daily_tables import DailyTables
+    from forebay.features.samples import Samples
     from forebay.forecasts.scenario import Scenario, ScenarioDay
     from forebay.settings import Settings
 
@@ -175,7 +176,8 @@ def load_scenarios(
         with open_store(archive, settings, create=False) as store:
             daily_tables = readable_tables(dam, store, now=datetime.now(UTC), init_date=init_date)
         execution = local_execution(settings, progress)
-        return scenarios_of(dam, daily_tables, planned_release=planned_release, execution=execution)
+        samples = samples_of(daily_tables, dam)
+        return scenarios_of(dam, daily_tables, samples, planned_release=planned_release, execution=execution)
 
 
 def check_gauges(dam: Dam, *, planned_release: bool) -> None:
@@ -193,15 +195,20 @@ def check_gauges(dam: Dam, *, planned_release: bool) -> None:
 
 
 def scenarios_of(
-    dam: Dam, daily_tables: DailyTables, *, planned_release: bool = False, execution: Execution = SEQUENTIAL
+    dam: Dam,
+    daily_tables: DailyTables,
+    samples: Samples,
+    *,
+    planned_release: bool = False,
+    execution: Execution = SEQUENTIAL,
 ) -> ScenarioModel:
-    """The scenarios of a dam from its daily tables; `check_gauges` has passed."""
+    """The scenarios of a dam from its daily tables and the samples of its forecast; `check_gauges` has passed."""
     newest = usable_values(daily_tables.newest, dam)
     scenario_dam, known = known_ahead(newest, dam, max(dam.hindcast.leads), planned_release=planned_release)
     ids = [name for forcing in scenario_dam.forcings for name in forcing.series]
     issues = pl.concat([daily_tables.forcings.filter(pl.col("forcing").is_in(ids)), known])
-    samples = make_samples(daily_tables.known, daily_tables.newest, scenario_dam, issues)
-    hindcast = known_rain_hindcast(samples, scenario_dam, planned_release=planned_release, execution=execution)
+    with_rain = with_other_forcings(samples, issues, scenario_dam)
+    hindcast = known_rain_hindcast(with_rain, scenario_dam, planned_release=planned_release, execution=execution)
     release = observed_values(newest, KNOWN_RELEASE, dam) if planned_release else None
     day = scenario_day(hindcast, scenario_dam, release)
     return ScenarioModel(dam, day, rain_forecast(daily_tables.forcings, dam, daily_tables.init_date))

@@ -11,7 +11,7 @@ import polars as pl
 
 from forebay import metrics
 from forebay.errors import DataError
-from forebay.features.samples import make_samples
+from forebay.features.samples import samples_of
 from forebay.jobs.arguments import as_dam, current_settings, local_execution, open_store
 from forebay.jobs.record import forecasts_of, issued_contents
 from forebay.jobs.results import Result
@@ -100,7 +100,7 @@ def score_record(
                 raise DataError(f"the archive has no issued forecast of {dam.name}; `forebay forecast` stores one")
             daily_tables = readable_tables(dam, store, now=datetime.now(UTC))
         same = [content for content in contents if content["dam_file"]["target"] == dam.target.model_dump()]
-        samples = make_samples(daily_tables.known, daily_tables.newest, dam, daily_tables.forcings)
+        samples = samples_of(daily_tables, dam)
         verification = verify_hindcast(samples, dam, daily_tables.known, execution=local_execution(settings, progress))
         observed = pl.DataFrame({"valid_date": samples.dates.astype("datetime64[ms]"), "observed": samples.observed})
         observed = observed.select(pl.col("valid_date").cast(pl.Date), "observed").drop_nans()
