@@ -39,6 +39,19 @@ def test_pictures_equal_the_pictures_of_this_process(tmp_path: Path) -> None:
     assert picture.png.startswith(PNG)
 
 
+def test_processes_that_start_early_have_drawn_before_and_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = ThreadPoolExecutor(2)
+    monkeypatch.setattr(drawing, "_threads", lambda: threads)
+    requests: list[object] = []
+    request = drawing._request
+    monkeypatch.setattr(drawing, "_request", lambda spec: (requests.append(spec), request(spec))[1])
+    drawing.start_processes()
+    (picture,) = drawing.start_drawing([("one", SPEC)]).values()
+    assert picture.result().svg == rendering.draw(SPEC).svg
+    threads.shutdown()
+    assert requests == [{"spec": drawing._EMPTY}] * 2 + [{"spec": SPEC}]
+
+
 def test_the_progress_covers_every_picture(tmp_path: Path) -> None:
     calls: list[tuple[str, int, int]] = []
     pictures = drawing.start_drawing([("one", SPEC), ("two", SPEC)])

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 _BUNDLES: list[Future[str]] = []
 """The bundle of this process, once it is needed."""
 _PROCESSES = 2
+_EMPTY: Spec = {"data": {"values": []}, "mark": "point"}
+"""The first picture of a process takes it as long as several others."""
 _EXIT_TIMEOUT_S = 10.0
 
 
@@ -55,6 +57,12 @@ def start_bundle(folder: Path | None = None) -> None:
     With `folder`, it is built once for each version of vl-convert and stored there.
     """
     _bundle(folder)
+
+
+def start_processes() -> None:
+    """Start the processes that draw, so that they are ready when the first figure is; returns at once."""
+    for _ in range(_PROCESSES):
+        _threads().submit(_request, {"spec": _EMPTY})
 
 
 def vega_bundle() -> str:

@@ -155,6 +155,7 @@ def run(
     check_writable(folder)
     load_lightgbm_alone()
     drawing.start_bundle(Path(settings.cache) / "scripts" if settings.cache_mb else None)
+    drawing.start_processes()
     with terminal.progress() as progress:
         with archive_at(archive, settings) as store:
             result = job.forecast(dam, archive=store, settings=settings, init_date=init_date, progress=progress)

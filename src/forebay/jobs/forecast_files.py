@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -61,8 +62,11 @@ def write_forecast(
                 result.forecast_value.write_csv(files.stage / "forecast_value.csv")
             if result.dam.substitutes:
                 result.substitutions.write_csv(files.stage / "substitutions.csv")
-            write_parquet(FORECASTS.check(result.verification.forecasts), files.stage / "hindcast.parquet")
-            write_report(report_content(result), files.stage, progress)
+            with ThreadPoolExecutor(1) as writer:  # it takes long, and no part of the report reads it
+                hindcast = FORECASTS.check(result.verification.forecasts)
+                written = writer.submit(write_parquet, hindcast, files.stage / "hindcast.parquet")
+                write_report(report_content(result), files.stage, progress)
+                written.result()
     return files.paths
 
 

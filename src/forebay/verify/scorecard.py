@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -35,6 +36,8 @@ LAST_SHARE = 0.2
 MIDDLE = QUANTILES.index(0.5)
 LEVEL_MISSING = "level_missing"
 """Regime of days without a level. Their forecasts start from the last usable level and count in no other regime."""
+LARGEST = {"mae_top5": 0.05, "mae_top1": 0.01}
+"""Metric → share of the largest observed rises whose error it is."""
 EVENT_GAP = 10
 """Days without a large rise after which the next one is a new event."""
 
@@ -194,15 +197,17 @@ def _scores(paired: Paired) -> list[_Row]:
     """Scores of one window, regime and lead time, which has at least one day."""
     errors = {m: np.abs(q[:, MIDDLE] - paired.observed) for m, q in paired.quantiles.items()}
     resampled = _block_sums(errors, paired.days)
-    events = metrics.independent_events(paired.days[metrics.largest(paired.observed, 0.05)], EVENT_GAP)
+    largest = {name: metrics.largest(paired.observed, share) for name, share in LARGEST.items()}
+    events = metrics.independent_events(paired.days[largest["mae_top5"]], EVENT_GAP)
+    mae = {model: float(error.mean()) for model, error in errors.items()}
     rows: list[_Row] = []
     for model, quantiles in paired.quantiles.items():
-        for metric, value in _values(quantiles, paired.observed):
+        for metric, value in _values(quantiles, paired.observed, largest):
             rows.append((model, metric, value, None, None))
         rows += _crps(model, paired.crps)
         rows.append((model, "events", float(events), None, None))
-        rows.append((model, "mae", float(errors[model].mean()), *_band(resampled[model] / resampled["n"])))
-        rows += _skills(model, errors, resampled)
+        rows.append((model, "mae", mae[model], *_band(resampled[model] / resampled["n"])))
+        rows += _skills(model, mae, resampled)
     return rows
 
 
@@ -220,17 +225,17 @@ def _crps(model: str, crps: dict[str, Array]) -> Iterator[_Row]:
         yield model, "crps_skill_best", metrics.skill(means[model], min(references)), None, None
 
 
-def _skills(model: str, errors: dict[str, Array], resampled: dict[str, Array]) -> Iterator[_Row]:
+def _skills(model: str, mae: dict[str, float], resampled: dict[str, Array]) -> Iterator[_Row]:
     """Rows with the skill of a model against each reference, and against the best reference of these days."""
-    mae = {name: float(errors[name].mean()) for name in (model, *REFERENCES) if name in errors}
     references = [name for name in REFERENCES if name in mae]
+    if not references:
+        return
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bands = {name: _band(1 - resampled[model] / resampled[name]) for name in references}
     by_metric = {f"skill_{name}": name for name in references}
-    if references:
-        by_metric["skill_best"] = min(references, key=lambda name: mae[name])
+    by_metric["skill_best"] = min(references, key=lambda name: mae[name])
     for metric, reference in by_metric.items():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            band = _band(1 - resampled[model] / resampled[reference])
-        yield model, metric, metrics.skill(mae[model], mae[reference]), *band
+        yield model, metric, metrics.skill(mae[model], mae[reference]), *bands[reference]
 
 
 def paired_gain(errors: Array, baseline: Array, days: NDArray[np.intp]) -> tuple[float, float | None, float | None]:
@@ -261,13 +266,17 @@ def _score_table(cells: list[tuple[_Cell, int, list[_Row]]], dam: Dam) -> pl.Dat
     return table.select(list(SCORES.columns))
 
 
-def _values(quantiles: Array, observed: Array) -> Iterator[tuple[str, float]]:
-    """Name and value of every metric without a band; interval scores only if all rows have an interval."""
+def _values(
+    quantiles: Array, observed: Array, largest: Mapping[str, NDArray[np.intp]]
+) -> Iterator[tuple[str, float]]:
+    """Name and value of every metric without a band; interval scores only if all rows have an interval.
+
+    `largest` has the rows of the largest rises by the name of their metric (`LARGEST`).
+    """
     point = quantiles[:, MIDDLE]
     for name, metric in POINT_METRICS.items():
         yield name, metric(point, observed)
-    for share, name in ((0.05, "mae_top5"), (0.01, "mae_top1")):
-        top = metrics.largest(observed, share)
+    for name, top in largest.items():
         yield name, metrics.mae(point[top], observed[top])
     if np.isfinite(quantiles).all():
         yield "pinball", metrics.pinball(quantiles, observed, QUANTILES)
@@ -287,16 +296,21 @@ def _sums_of_blocks(errors: dict[str, Array], blocks: NDArray[np.intp]) -> dict[
     """Model → sums of `errors` over resampled blocks, shape (500,); "n" → numbers of rows. Seeded."""
     numbers = np.unique(blocks)
     block, count = np.searchsorted(numbers, blocks), len(numbers)
-    random = np.random.default_rng(20120101)
-    block_counts = random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
+    block_counts = _block_counts(count)
     sums = {m: block_counts @ np.bincount(block, error, count) for m, error in errors.items()}
     return sums | {"n": block_counts @ np.bincount(block, minlength=count).astype(float)}
 
 
+@lru_cache(maxsize=256)
+def _block_counts(count: int) -> Array:
+    """How often each of `count` blocks is in each resample, shape (500, count). Seeded."""
+    random = np.random.default_rng(20120101)
+    return random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(float)
+
+
 def _band(resampled: Array) -> tuple[float | None, float | None]:
     """Ends of the 90% band; None if one of the resampled values is not finite."""
-    finite = resampled[np.isfinite(resampled)]
-    if len(finite) < len(resampled):
+    if not np.isfinite(resampled).all():
         return None, None
-    low, high = metrics.quantiles(finite, BAND)
+    low, high = metrics.quantiles(resampled, BAND)
     return float(low), float(high)
