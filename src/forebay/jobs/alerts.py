@@ -175,8 +175,8 @@ def _decide(
         age_days=max(ages, default=None),
     )
 
-    def decide(last: pl.DataFrame, other_day: pl.DataFrame, now: datetime) -> pl.DataFrame:
-        decision = next_decision(rule, evidence, last, other_day, dam=dam.id, time_zone=dam.time_zone, now=now)
+    def decide(last: pl.DataFrame, day_before: pl.DataFrame, now: datetime) -> pl.DataFrame:
+        decision = next_decision(rule, evidence, last, day_before, dam=dam.id, time_zone=dam.time_zone, now=now)
         fault_text = situation.failure if result is None else fault
         return decision_row(decision, *message(rule, decision, dam, result, gauges=watched, fault=fault_text))
 
