@@ -233,6 +233,16 @@ def test_the_command_shows_what_a_rule_would_have_sent(tmp_path: Path, monkeypat
     shown = forebay("alerts", "test", path)
     assert "Small Dam (SIMULATED), rule trial: At or above full supply within 2 days" in shown.out
     assert "other probabilities, hindcast" in shown.out
+    for key, value in (("within", "1"), ("probability", "0.4"), ("direction", "below")):
+        (rule,) = forebay("alerts", "test", path, f"--{key}", value, "--json").json["rules"]
+        expected = {"threshold": "full_supply", "direction": "above", "within_days": 2, "probability": 0.5}
+        name = "within_days" if key == "within" else key
+        assert {k: str(v) for k, v in rule.items() if k in expected} == (
+            {k: str(v) for k, v in expected.items()} | {name: value}
+        )
+    wrong = forebay("alerts", "test", path, "--probability", "1.5")
+    assert wrong.code == 2
+    assert "probability = 1.5" in wrong.err
     wrong = forebay("alerts", "test", path, "--threshold", "full_supply", "--within", "5")
     assert wrong.code == 2
-    assert "within_days 5 is none of this dam; allowed are 1, 2" in wrong.err
+    assert "within_days 5 is not one of this dam's; allowed are 1, 2" in wrong.err

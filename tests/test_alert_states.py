@@ -99,7 +99,7 @@ def test_a_rule_that_asks_another_question_starts_again(url: str) -> None:
 
 
 def test_only_consecutive_days_count_towards_the_duration(url: str) -> None:
-    """A day without a refresh has no forecast: the hindcast has an unknown value there, which starts the count again."""
+    """A day without a refresh has no forecast: the hindcast has no value there, and starts the count again."""
     rule = RULE.model_copy(update={"min_duration": 2})
     with open_archive(url) as archive:
         for number, day in enumerate([1, 3, 9, 10], start=1):

@@ -252,6 +252,24 @@ def test_the_faults_of_alerts_stop_neither_the_forecast_nor_another_dam(
     assert result.json["failed"] == ["wrong", "broken"]
 
 
+def test_a_folder_that_cannot_be_written_stops_no_message(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forecast is recorded, so it decides the alerts, although its files and the CAP file cannot be written."""
+    lake.write(nearly_full(3))
+    Path("runs").mkdir()
+    Path("runs/small").write_text("a file, no folder")
+    monkeypatch.setenv("FOREBAY_ALERT_SENDER", "forebay@dam.example")
+    with mail_server() as mailbox:
+        monkeypatch.setenv("FOREBAY_ALERT_URLS", mailbox.url)
+        result = lake.refresh()
+    (row,) = result.json["dams"]
+    assert result.code == 1
+    assert "runs/small" in row["failure"]
+    assert "runs/small" in row["alert_failure"]
+    assert row["alerts"] == "spill"
+    assert len(mailbox.subjects) == 1
+    assert "at or above full supply within 2 days" in mailbox.subjects[0]
+
+
 @pytest.mark.slow
 def test_a_refresh_that_is_killed_at_random_moments_sends_nothing_twice(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -357,7 +375,7 @@ def test_urls_stand_in_no_settings_file_and_in_a_file_that_only_its_owner_reads(
             alert_sinks(settings)
         assert SECRET not in str(caught.value)
     file.chmod(0o600)
-    with pytest.raises(ConfigError, match="URL 2 of 2 is none that apprise reads") as caught:
+    with pytest.raises(ConfigError, match="apprise cannot read URL 2 of 2") as caught:
         alert_sinks(settings)
     assert SECRET not in str(caught.value)
     file.write_text(f"json://me:{SECRET}@127.0.0.1/a\njson://me:other@127.0.0.1/b\njson://me:third@127.0.0.1/b\n")

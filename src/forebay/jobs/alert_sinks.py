@@ -94,8 +94,8 @@ def alert_sinks(settings: Settings) -> list[Sink]:
     for number, (plugin, address) in enumerate(zip(plugins, addresses, strict=True), start=1):
         if plugin is None or address is None:
             raise ConfigError(
-                f"{where}: URL {number} of {len(urls)} is none that apprise reads; correct it by apprise's list of "
-                "services (the URL is not shown, because it may contain a password)"
+                f"{where}: apprise cannot read URL {number} of {len(urls)}; correct it by apprise's list of services "
+                "(the URL is not shown, because it may contain a password)"
             )
         digest = hashlib.sha256(address.encode()).hexdigest()[:6]
         name = f"{address.partition(':')[0]}-{digest}"
