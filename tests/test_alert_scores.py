@@ -168,7 +168,7 @@ def record(number: int, probability: float | None, *, day: date, level_age: int 
 
 
 def test_issued_forecasts_are_those_of_the_records(tmp_path: Path) -> None:
-    """A stale forecast and a day without one are unknown; a record of another target is left out and counted."""
+    """A forecast that is too late and a day without one are unknown; a record of another target is left out and counted."""
     days = np.arange("2024-01-01", "2024-01-21", dtype="datetime64[D]")
     samples = SimpleNamespace(dates=days)
     start = date(2024, 1, 3)
@@ -180,6 +180,7 @@ def test_issued_forecasts_are_those_of_the_records(tmp_path: Path) -> None:
         record(5, 0.6, day=start + timedelta(days=4), level_age=2, late_days=1),
         record(6, None, day=start + timedelta(days=5)),
         record(7, 0.1, day=start + timedelta(days=8)),
+        record(10, 0.9, day=start + timedelta(days=7), late_days=2),
         record(8, 0.9, day=start + timedelta(days=9)) | {"dam_file": {"target": {}}},
         record(9, 0.9, day=date(2025, 1, 1)),
     ]

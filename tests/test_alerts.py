@@ -111,7 +111,8 @@ def test_a_rising_lake_sends_one_mail_per_change(lake: Lake, monkeypatch: pytest
         assert outcomes == ["", "spill", "spill", ""]
         assert len(mailbox.subjects) == len(received) == 2
         first, second = mailbox.subjects
-        assert first.startswith("Small Dam (SIMULATED): at or above full supply within 2 days, ")
+        tomorrow = lake.today() + timedelta(days=1)
+        assert first.startswith(f"Small Dam (SIMULATED): at or above full supply by {tomorrow}, ")
         assert second.endswith("(alert ended)")
         (stored,) = {path.name for path in Path("runs/small").glob("*.xml")}
         assert stored == "alert_spill.cap.xml"
@@ -204,6 +205,20 @@ def test_a_record_that_ended_weeks_ago_raises_no_flood_alert(lake: Lake) -> None
     assert lake.states() == {"spill": "clear", "data": "raised"}
 
 
+@pytest.mark.parametrize(("days_ago", "states"), [(2, "raised clear"), (3, "clear raised"), (4, "clear raised")])
+def test_days_that_have_passed_raise_no_flood_alert(lake: Lake, days_ago: int, states: str) -> None:
+    """The level is not too old for a forecast, but the two days of the rule end today, or they are over."""
+    lake.write(nearly_full(6), days_ago=days_ago)
+    lake.refresh()
+    assert lake.states() == dict(zip(("spill", "data"), states.split(), strict=True))
+    with open_archive(os.environ["FOREBAY_ARCHIVE"]) as archive:
+        texts = dict(archive.alerts.decisions().select("rule", "text").iter_rows())
+    if days_ago > 2:
+        last = lake.today() - timedelta(days=days_ago - 2)
+        assert f"so the days of this rule, up to {last}, have passed" in texts["spill"]
+        assert "The probability is unknown for the alert spill." in texts["data"]
+
+
 def test_a_rule_on_a_rain_gauge_watches_it_alone(lake: Lake) -> None:
     lake.rules = RULE + '[[alerts]]\nid = "rain"\nkind = "data"\ngauges = ["r1"]\nmax_age_days = 2\n'
     lake.rain[-3:] = np.nan
@@ -267,7 +282,7 @@ def test_a_folder_that_cannot_be_written_stops_no_message(lake: Lake, monkeypatc
     assert "runs/small" in row["alert_failure"]
     assert row["alerts"] == "spill"
     assert len(mailbox.subjects) == 1
-    assert "at or above full supply within 2 days" in mailbox.subjects[0]
+    assert "at or above full supply by " in mailbox.subjects[0]
 
 
 @pytest.mark.slow

@@ -65,6 +65,12 @@ def raised_days(rule: AlertRule, values: NDArray[np.float64]) -> NDArray[np.bool
     return raised
 
 
+def has_passed(rule: AlertRule, age_days: int) -> bool:
+    """Whether all days of a rule on a threshold have ended, `age_days` whole days after the end of the init date."""
+    assert rule.within_days is not None
+    return age_days >= rule.within_days
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What one forecast says about a rule.

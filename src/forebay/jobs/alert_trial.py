@@ -18,7 +18,7 @@ from forebay.dams.dam_file import first_error
 from forebay.dams.thresholds import FULL_SUPPLY
 from forebay.errors import ConfigError, DataError
 from forebay.features.samples import make_samples
-from forebay.forecasts.alerts import raised_days
+from forebay.forecasts.alerts import has_passed, raised_days
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import Content, parse_time
 from forebay.jobs.alerts import alert_rules, largest_age, watched_stations
@@ -234,12 +234,12 @@ def of_issued(
 
 
 def _issued_probability(rule: AlertRule, content: Content) -> float:
-    """Probability of a rule's event in a record; NaN if it has none, or the forecast was stale."""
+    """Probability of a rule's event in a record; NaN if it has none, or was too late."""
     init_date = date.fromisoformat(content["init_date"])
     late = (parse_time(content["issue_time"]) - parse_time(content["init_time"])).days
     level_dates = content["forecast"]["level_date"]
     level_age = (init_date - date.fromisoformat(level_dates[0])).days if level_dates else STALE_DAYS + 1
-    if max(0, late) + level_age > STALE_DAYS:
+    if max(0, late) + level_age > STALE_DAYS or has_passed(rule, late):
         return np.nan
     table = content["probabilities"]
     names = ("threshold", "direction", "kind", "lead_time")
