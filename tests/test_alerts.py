@@ -413,6 +413,19 @@ def test_a_changed_password_is_the_same_sink() -> None:
     assert first == second
 
 
+def test_the_name_of_a_sink_depends_on_its_address_and_recipients_alone() -> None:
+    """Options, such as those that a newer apprise adds to an address, change no name; a repeated URL is one sink."""
+    base = "mailtos://me:word@mail.example.org?to=duty@dam.example"
+    urls = [base, base, base.replace("duty", "chief"), "json://h.example/x", "json://h.example/y"]
+    names = [sink.name for sink in alert_sinks(Settings.model_validate({"alert_urls": " ".join(urls)}))]
+    assert len(set(names)) == len(names) == 4
+    assert all(name.count("-") == 1 for name in names)
+    options = [f"{base}&cto=3.5&format=html", f"{base}&rto=9&overflow=split"]
+    for url in options:
+        (sink,) = alert_sinks(Settings.model_validate({"alert_urls": url}))
+        assert sink.name == names[0]
+
+
 def test_without_apprise_the_sentence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     silence_libraries()
     monkeypatch.setattr("forebay.jobs.results.find_spec", lambda _: None)
