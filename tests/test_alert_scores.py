@@ -168,7 +168,7 @@ def record(number: int, probability: float | None, *, day: date, level_age: int 
 
 
 def test_issued_forecasts_are_those_of_the_records(tmp_path: Path) -> None:
-    """A forecast that is too late and a day without one are unknown; a record of another target is left out and counted."""
+    """A forecast that is too late is unknown, as is a day without one; a record of another target is left out."""
     days = np.arange("2024-01-01", "2024-01-21", dtype="datetime64[D]")
     samples = SimpleNamespace(dates=days)
     start = date(2024, 1, 3)
