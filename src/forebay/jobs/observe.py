@@ -59,8 +59,8 @@ class Observation(Result):
     suspect
         Reason of the flag on the value of the day (`screen.flags.REASONS`); None without one, or if it is not used.
     warning
-        Sentence on a change that is larger than any of the record; None without one. Where all other gauges lack the day,
-        nothing contradicts a mistyped level.
+        Sentence on a change that is larger than any of the record; None without one. Where all other gauges lack the
+        day, nothing contradicts a mistyped level.
     """
 
     dam: Dam
