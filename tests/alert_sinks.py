@@ -86,8 +86,8 @@ def decide(  # noqa: PLR0913  # of a forecast
         init_date = day or FIRST_DAY + timedelta(days=number)
         evidence = Evidence(value, f"{dam}-{number}", number, init_date, 0)
 
-        def make(last: pl.DataFrame, other_day: pl.DataFrame, now: Any, evidence: Evidence = evidence) -> pl.DataFrame:
-            decision = next_decision(rule, evidence, last, other_day, dam=dam, time_zone="+10:00", now=now)
+        def make(last: pl.DataFrame, day_before: pl.DataFrame, now: Any, evidence: Evidence = evidence) -> pl.DataFrame:
+            decision = next_decision(rule, evidence, last, day_before, dam=dam, time_zone="+10:00", now=now)
             return decision_row(decision, f"{rule.id} {decision['change']} {decision['state']}", "text")
 
         parts.append(alerts.decide(dam, rule.id, sequence=number, init_date=init_date, decide=make))

@@ -33,8 +33,8 @@ def lake(folder: Path, *rules: str) -> Path:
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
-        (GOOD.replace("full_supply", "minor flood"), "threshold 'minor flood' is none of this dam; allowed are full_"),
-        (GOOD.replace("= 2", "= 5"), "within_days 5 is none of this dam; allowed are 1, 2, 3"),
+        (GOOD.replace("full_supply", "minor flood"), "threshold 'minor flood' is not one of this dam's; allowed are"),
+        (GOOD.replace("= 2", "= 5"), "within_days 5 is not one of this dam's; allowed are 1, 2, 3"),
         (GOOD.replace("= 2", "= 9"), "within_days = 9: input should be less than or equal to 7"),
         (GOOD.replace("0.5", "1.5"), "probability = 1.5: input should be less than 1"),
         (GOOD + "clear_probability = 0.6\n", "clear_probability (0.6) must not be above probability (0.5)"),
@@ -43,9 +43,9 @@ def lake(folder: Path, *rules: str) -> Path:
         (GOOD + 'quiet_hours = "22:00-22:00"\n', "must be two clock times"),
         (GOOD + "through_quiet_hours = true\n", "through_quiet_hours is allowed for severity 'Extreme' only"),
         (GOOD + 'severity = "severe"\n', "'Minor', 'Moderate', 'Severe' or 'Extreme'"),
-        (GOOD + 'gauges = ["r1"]\n', "key gauges is none of a rule of kind 'threshold'; remove it"),
-        ('id = "d"\nkind = "data"\nwithin_days = 1\n', "key within_days is none of a rule of kind 'data'; remove it"),
-        ('id = "d"\nkind = "data"\ngauges = ["r9"]\n', "gauges 'r9' is none of this dam; allowed are lake, r1"),
+        (GOOD + 'gauges = ["r1"]\n', "a rule of kind 'threshold' has no key gauges; remove it"),
+        ('id = "d"\nkind = "data"\nwithin_days = 1\n', "a rule of kind 'data' has no key within_days; remove it"),
+        ('id = "d"\nkind = "data"\ngauges = ["r9"]\n', "gauges 'r9' is not one of this dam's; allowed are lake, r1"),
         (GOOD + 'url = "json://x"\n', "key alerts[1].url is unknown"),
         (f"{GOOD}[[alerts]]\n{GOOD}", "alerts: id spill occurs twice"),
     ],

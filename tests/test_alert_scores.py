@@ -168,7 +168,7 @@ def record(number: int, probability: float | None, *, day: date, level_age: int 
 
 
 def test_issued_forecasts_are_those_of_the_records(tmp_path: Path) -> None:
-    """A stale forecast and a day without one are unknown; a record of another target is left out and counted."""
+    """A forecast that is too late is unknown, as is a day without one; a record of another target is left out."""
     days = np.arange("2024-01-01", "2024-01-21", dtype="datetime64[D]")
     samples = SimpleNamespace(dates=days)
     start = date(2024, 1, 3)
@@ -180,6 +180,7 @@ def test_issued_forecasts_are_those_of_the_records(tmp_path: Path) -> None:
         record(5, 0.6, day=start + timedelta(days=4), level_age=2, late_days=1),
         record(6, None, day=start + timedelta(days=5)),
         record(7, 0.1, day=start + timedelta(days=8)),
+        record(10, 0.9, day=start + timedelta(days=7), late_days=2),
         record(8, 0.9, day=start + timedelta(days=9)) | {"dam_file": {"target": {}}},
         record(9, 0.9, day=date(2025, 1, 1)),
     ]
@@ -233,6 +234,16 @@ def test_the_command_shows_what_a_rule_would_have_sent(tmp_path: Path, monkeypat
     shown = forebay("alerts", "test", path)
     assert "Small Dam (SIMULATED), rule trial: At or above full supply within 2 days" in shown.out
     assert "other probabilities, hindcast" in shown.out
+    for key, value in (("within", "1"), ("probability", "0.4"), ("direction", "below")):
+        (rule,) = forebay("alerts", "test", path, f"--{key}", value, "--json").json["rules"]
+        expected = {"threshold": "full_supply", "direction": "above", "within_days": 2, "probability": 0.5}
+        name = "within_days" if key == "within" else key
+        assert {k: str(v) for k, v in rule.items() if k in expected} == (
+            {k: str(v) for k, v in expected.items()} | {name: value}
+        )
+    wrong = forebay("alerts", "test", path, "--probability", "1.5")
+    assert wrong.code == 2
+    assert "probability = 1.5" in wrong.err
     wrong = forebay("alerts", "test", path, "--threshold", "full_supply", "--within", "5")
     assert wrong.code == 2
-    assert "within_days 5 is none of this dam; allowed are 1, 2" in wrong.err
+    assert "within_days 5 is not one of this dam's; allowed are 1, 2" in wrong.err

@@ -98,6 +98,31 @@ def test_a_rule_that_asks_another_question_starts_again(url: str) -> None:
     assert decided.select("state", "change", "is_change").rows() == [("clear", 2, True), ("raised", 3, True)]
 
 
+def test_only_consecutive_days_count_towards_the_duration(url: str) -> None:
+    """A day without a refresh has no forecast: the hindcast has no value there, and starts the count again."""
+    rule = RULE.model_copy(update={"min_duration": 2})
+    with open_archive(url) as archive:
+        for number, day in enumerate([1, 3, 9, 10], start=1):
+            decide(archive.alerts, [0.9], rule=rule, first=number, day=FIRST_DAY + timedelta(days=day))
+        states = archive.alerts.decisions()["state"].to_list()
+    assert states == ["clear", "clear", "clear", "raised"]
+    values = np.full(10, np.nan)
+    values[[0, 2, 8, 9]] = 0.9
+    assert raised_days(rule, values)[[0, 2, 8, 9]].tolist() == [state == "raised" for state in states]
+
+
+def test_days_of_another_question_do_not_count_towards_the_duration(url: str) -> None:
+    """Also where the forecast of the day is issued again after the first decision of the new rule."""
+    old = RULE.model_copy(update={"min_duration": 2, "probability": 0.95})
+    new = AlertRule.model_validate(old.model_dump() | {"within_days": 5, "probability": 0.5})
+    with open_archive(url) as archive:
+        decide(archive.alerts, [0.96], rule=old)
+        decide(archive.alerts, [0.9, 0.9], rule=new, first=2, day=FIRST_DAY + timedelta(days=2))
+        assert archive.alerts.decisions()["state"].to_list() == ["clear"] * 3
+        decide(archive.alerts, [0.9], rule=new, first=4, day=FIRST_DAY + timedelta(days=3))
+        assert archive.alerts.decisions()["state"].to_list()[-1] == "raised"
+
+
 def test_a_message_is_claimed_once_and_only_while_it_is_the_newest(url: str) -> None:
     with open_archive(url) as archive:
         decide(archive.alerts, [0.9])

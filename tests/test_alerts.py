@@ -111,7 +111,8 @@ def test_a_rising_lake_sends_one_mail_per_change(lake: Lake, monkeypatch: pytest
         assert outcomes == ["", "spill", "spill", ""]
         assert len(mailbox.subjects) == len(received) == 2
         first, second = mailbox.subjects
-        assert first.startswith("Small Dam (SIMULATED): at or above full supply within 2 days, ")
+        tomorrow = lake.today() + timedelta(days=1)
+        assert first.startswith(f"Small Dam (SIMULATED): at or above full supply by {tomorrow}, ")
         assert second.endswith("(alert ended)")
         (stored,) = {path.name for path in Path("runs/small").glob("*.xml")}
         assert stored == "alert_spill.cap.xml"
@@ -204,6 +205,20 @@ def test_a_record_that_ended_weeks_ago_raises_no_flood_alert(lake: Lake) -> None
     assert lake.states() == {"spill": "clear", "data": "raised"}
 
 
+@pytest.mark.parametrize(("days_ago", "states"), [(2, "raised clear"), (3, "clear raised"), (4, "clear raised")])
+def test_days_that_have_passed_raise_no_flood_alert(lake: Lake, days_ago: int, states: str) -> None:
+    """The level is not too old for a forecast, but the two days of the rule end today, or they are over."""
+    lake.write(nearly_full(6), days_ago=days_ago)
+    lake.refresh()
+    assert lake.states() == dict(zip(("spill", "data"), states.split(), strict=True))
+    with open_archive(os.environ["FOREBAY_ARCHIVE"]) as archive:
+        texts = dict(archive.alerts.decisions().select("rule", "text").iter_rows())
+    if days_ago > 2:
+        last = lake.today() - timedelta(days=days_ago - 2)
+        assert f"so the days of this rule, up to {last}, have passed" in texts["spill"]
+        assert "The probability is unknown for the alert spill." in texts["data"]
+
+
 def test_a_rule_on_a_rain_gauge_watches_it_alone(lake: Lake) -> None:
     lake.rules = RULE + '[[alerts]]\nid = "rain"\nkind = "data"\ngauges = ["r1"]\nmax_age_days = 2\n'
     lake.rain[-3:] = np.nan
@@ -250,6 +265,24 @@ def test_the_faults_of_alerts_stop_neither_the_forecast_nor_another_dam(
     assert "unexpected ZeroDivisionError" in str(rows["broken"]["alert_failure"])
     assert (rows["small"]["alerts"], rows["small"]["alert_failure"]) == ("spill", None)
     assert result.json["failed"] == ["wrong", "broken"]
+
+
+def test_a_folder_that_cannot_be_written_stops_no_message(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forecast is recorded, so it decides the alerts, although its files and the CAP file cannot be written."""
+    lake.write(nearly_full(3))
+    Path("runs").mkdir()
+    Path("runs/small").write_text("a file, no folder")
+    monkeypatch.setenv("FOREBAY_ALERT_SENDER", "forebay@dam.example")
+    with mail_server() as mailbox:
+        monkeypatch.setenv("FOREBAY_ALERT_URLS", mailbox.url)
+        result = lake.refresh()
+    (row,) = result.json["dams"]
+    assert result.code == 1
+    assert "runs/small" in row["failure"]
+    assert "runs/small" in row["alert_failure"]
+    assert row["alerts"] == "spill"
+    assert len(mailbox.subjects) == 1
+    assert "at or above full supply by " in mailbox.subjects[0]
 
 
 @pytest.mark.slow
@@ -357,7 +390,7 @@ def test_urls_stand_in_no_settings_file_and_in_a_file_that_only_its_owner_reads(
             alert_sinks(settings)
         assert SECRET not in str(caught.value)
     file.chmod(0o600)
-    with pytest.raises(ConfigError, match="URL 2 of 2 is none that apprise reads") as caught:
+    with pytest.raises(ConfigError, match="apprise cannot read URL 2 of 2") as caught:
         alert_sinks(settings)
     assert SECRET not in str(caught.value)
     file.write_text(f"json://me:{SECRET}@127.0.0.1/a\njson://me:other@127.0.0.1/b\njson://me:third@127.0.0.1/b\n")
@@ -378,6 +411,19 @@ def test_a_changed_password_is_the_same_sink() -> None:
         for word in (SECRET, "another")
     )
     assert first == second
+
+
+def test_the_name_of_a_sink_depends_on_its_address_and_recipients_alone() -> None:
+    """Options, such as those that a newer apprise adds to an address, change no name; a repeated URL is one sink."""
+    base = "mailtos://me:word@mail.example.org?to=duty@dam.example"
+    urls = [base, base, base.replace("duty", "chief"), "json://h.example/x", "json://h.example/y"]
+    names = [sink.name for sink in alert_sinks(Settings.model_validate({"alert_urls": " ".join(urls)}))]
+    assert len(set(names)) == len(names) == 4
+    assert all(name.count("-") == 1 for name in names)
+    options = [f"{base}&cto=3.5&format=html", f"{base}&rto=9&overflow=split"]
+    for url in options:
+        (sink,) = alert_sinks(Settings.model_validate({"alert_urls": url}))
+        assert sink.name == names[0]
 
 
 def test_without_apprise_the_sentence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text, similar_note
 from forebay.charts.formats import format_number
+from forebay.charts.outlook_tables import format_probability
 from forebay.dams.curves import StorageCurve
 from forebay.forecasts.brief import brief_content
 from forebay.jobs.brief import BriefResult, brief_of
@@ -121,6 +122,15 @@ def test_a_page_is_one_page(content: dict[str, Any]) -> None:
         assert len(lines) <= LINES and max(map(len, lines)) <= WIDTH, change.keys()
 
 
+def test_a_line_that_is_too_long_loses_no_number(content: dict[str, Any]) -> None:
+    """A cut number would be another number: the name is cut."""
+    wide = {**content["thresholds"][0], "threshold": "A threshold with a name " + "x" * 90}
+    (line,) = (line for line in brief_text({**content, "thresholds": [wide]}).splitlines() if "A threshold" in line)
+    chances = [format_probability(cell["probability"]) for cell in wide["by"]]
+    assert len(line) <= WIDTH and "…" in line
+    assert " ".join(line.split("…")[1].split()) == " ".join(chances)
+
+
 def test_headers_that_share_words_are_short() -> None:
     headers = ["day", "above full, ft", "change 1 d", "change 3 d", "rain 1 d, in", "rain 7 d, in", "then 1 d"]
     assert _short(headers) == ["day", "above full, ft", "change 1 d", "3 d", "rain 1 d, in", "7 d", "then 1 d"]
@@ -188,6 +198,41 @@ def test_the_state_of_the_lake(result: ForecastResult, content: dict[str, Any]) 
         for days in (1, 7, 30):
             before = values(levels[today - timedelta(days=days)])
             assert rows[name][f"change_{days}d"] == pytest.approx(rows[name]["value"] - before)
+
+
+def test_a_day_without_a_level_is_compared_by_the_last_day_with_one(tmp_path: Path) -> None:
+    """Its season alone would make any past year the same day, at a distance of 0."""
+    table = record()
+    cut = table.with_columns(reservoir_level=pl.Series([*table["reservoir_level"][:-2], None, None]))
+    result, _ = run_job(synthetic.write_dam(METRES, cut, tmp_path), tmp_path)
+    content = brief_content(brief_of(result))
+    assert content["level_age_days"] == 2
+    similar = content["similar"]
+    assert similar["today"]["date"] == content["level_date"] != content["init_date"]
+    assert {"level", "change_1d", "change_3d"} <= set(similar["compared"])
+    assert re.search(rf"^  day +{content['level_date']} .*\n  distance +newest ", brief_text(content), re.MULTILINE)
+
+
+def test_full_supply_by_a_rule_curve_names_both_ends(content: dict[str, Any]) -> None:
+    """% of the lake and of the last forecast day have different denominators, and so has the threshold."""
+    first = {**content["thresholds"][0], "threshold_level": 96.0, "threshold_level_last": 94.5}
+    lake = [{**row, "percent_of": "full supply 9,600 ML" if row["percent_of"] else None} for row in content["lake"]]
+    change = {"percent_of": ["full supply 9,500 ML", "full supply 9,450 ML"], "lake": lake, "thresholds": [first]}
+    text = " ".join(brief_text({**content, **change}).split())
+    last = content["forecast"][-1]["valid_date"]
+    assert (
+        f"100% is that of each day: full supply 9,600 ML on {content['level_date']}, full supply 9,450 ML on {last}."
+    ) in text
+    assert ", 96.000 to 94.500 m " in text
+    assert "100% is that of each day" not in brief_text(content)
+
+
+def test_a_value_of_a_day_has_no_clock_time(content: dict[str, Any]) -> None:
+    reading = content["reading"]
+    assert reading["is_of_day"]
+    assert f", day {reading['time'][:10]}, quality" in " ".join(brief_text(content).split())
+    moment = {**content, "reading": {**reading, "is_of_day": False}}
+    assert f", {reading['time']}, quality" in " ".join(brief_text(moment).split())
 
 
 def test_the_last_week_and_the_last_year(result: ForecastResult, content: dict[str, Any]) -> None:

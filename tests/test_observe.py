@@ -203,9 +203,29 @@ def test_a_reading_that_contradicts_is_suspect_like_any_other(tmp_path: Path) ->
     dam, url = place(tmp_path, GAP)
     doubtful = observe(dam, level_on(GAP - timedelta(days=1)) - 1.5, at=at(GAP, 6), archive=url)
     assert doubtful.suspect is not None
-    assert f"It is suspect ({doubtful.suspect}): " in doubtful.sentences()[-1]
+    assert f"It is suspect ({doubtful.suspect}): " in doubtful.sentences()[2]
     near = observe(dam, level_on(GAP - timedelta(days=1)), at=at(GAP, 6), archive=url)
     assert near.suspect is None and len(near.sentences()) == 2
+
+
+@pytest.mark.parametrize("days", [1, 3])
+def test_a_change_larger_than_any_of_the_record_is_pointed_out(tmp_path: Path, days: int) -> None:
+    """Where all other gauges lack the day, nothing contradicts two digits that were swapped."""
+    gap = [GAP - timedelta(days=k) for k in range(days)]
+    dam, url = place(tmp_path, *gap)
+    before = GAP - timedelta(days=days)
+    level = record().filter(pl.col("date") <= before)["reservoir_level"].to_list()
+    pairs = zip(level[:-days], level[days:], strict=True)
+    largest = max(later - first for first, later in pairs if first is not None and later is not None)
+    with open_archive(url) as archive:
+        warnings = [
+            observe(dam, level_on(before) + change, at=at(GAP, 12), archive=archive).warning
+            for change in (largest - 0.001, largest + 0.001, 0.0)
+        ]
+    assert warnings[0] is warnings[2] is None
+    span = "1 day" if days == 1 else f"{days} days"
+    text = f"{level_on(before):.10g} m), more than any change in {span} of the record (+{largest:.4g} m)."
+    assert f"from {before} ({text}" in str(warnings[1])
 
 
 def test_a_forecast_from_a_reading_by_hand_says_so(tmp_path: Path) -> None:

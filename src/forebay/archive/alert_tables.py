@@ -82,18 +82,18 @@ def deliveries(connection: sa.Connection, dam: str | None = None) -> pl.DataFram
     return _read(connection, ALERT_DELIVERIES, dam)
 
 
-def last_decision(connection: sa.Connection, dam: str, rule: str, before: date | None = None) -> pl.DataFrame:
+def last_decision(connection: sa.Connection, dam: str, rule: str, init_date: date | None = None) -> pl.DataFrame:
     """The last decision of a rule (one row of `ALERTS`, or none).
 
     Parameters
     ----------
-    before
-        Only decisions on another init date than this one.
+    init_date
+        Only decisions on this init date.
     """
     column = _decision.c
     query = sa.select(_decision).where(column.dam == dam, column.rule == rule)
-    if before is not None:
-        query = query.where(sa.or_(column.init_date.is_(None), column.init_date != before.isoformat()))
+    if init_date is not None:
+        query = query.where(column.init_date == init_date.isoformat())
     return _frame(connection.execute(query.order_by(column.number.desc()).limit(1)).fetchall(), ALERTS)
 
 

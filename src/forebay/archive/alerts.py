@@ -35,7 +35,7 @@ class Message:
 
 
 Decide = Callable[[pl.DataFrame, pl.DataFrame, datetime], pl.DataFrame]
-"""A decision (one row of `tables.ALERTS`) from the last one, the last one on another init date, and the time."""
+"""A decision (one row of `tables.ALERTS`) from the last one, the last one on the day before, and the time."""
 
 
 class AlertArchive:
@@ -103,8 +103,9 @@ class AlertArchive:
             if sequence is not None and sql.last_sequence(connection, dam, rule) >= sequence:
                 return ALERTS.empty()
             last = sql.last_decision(connection, dam, rule)
-            other_day = last if init_date is None else sql.last_decision(connection, dam, rule, init_date)
-            row = decide(last, other_day, _instant(self._database.now(connection)))
+            day_before = None if init_date is None else init_date - timedelta(days=1)
+            on_day_before = last.clear() if day_before is None else sql.last_decision(connection, dam, rule, day_before)
+            row = decide(last, on_day_before, _instant(self._database.now(connection)))
             sql.insert(connection, row, ALERTS)
         return row
 

@@ -1,4 +1,4 @@
-"""The brief as one page of text: at most 60 lines of 100 characters, all of it from `forecasts.brief.brief_content`."""
+"""The brief as one page of text: at most 60 lines of 80 characters, all of it from `forecasts.brief.brief_content`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from forebay.charts.formats import (
 )
 from forebay.charts.outlook_tables import event_title, format_probability
 
-WIDTH, LINES = 100, 60
+WIDTH, LINES = 80, 60
 """Characters of a line and lines of the page, at most."""
 FAR = 1
 """Distance of the nearest past day, in standard deviations, above which no past day is similar."""
@@ -138,7 +138,8 @@ def similar_rows(content: Content) -> tuple[list[str], list[list[str]]]:
     known = {name: column for name, column in columns.items() if similar["today"][name] is not None}
     later = {name: (f"then {name[5:-1]} d", decimals, True) for name in similar["today"] if name.startswith("then_")}
     headers = ["day", "distance", *(title for title, _, _ in (known | later).values())]
-    rows = [[similar["today"]["date"], "today", *_cells(similar["today"], known), *[""] * len(later)]]
+    name = "today" if similar["today"]["date"] == content["init_date"] else "newest"
+    rows = [[similar["today"]["date"], name, *_cells(similar["today"], known), *[""] * len(later)]]
     rows += [
         [row["date"], format_number(row["distance"], 2), *_cells(row, known), *_cells(row, later)]
         for row in similar["days"]
@@ -175,7 +176,7 @@ def recent_rows(content: Content) -> list[list[str]]:
 
 def _score(row: Content, decimals: int) -> str:
     has_interval = row["coverage_90"] is not None
-    inside = f"{round(row['coverage_90'] * row['n'])} of {row['n']}" if has_interval else "no interval"
+    inside = f"{round(row['coverage_90'] * row['n'])}/{row['n']}" if has_interval else "no interval"
     return f"{format_number(row['mae'], decimals)}; {inside}"
 
 
@@ -203,18 +204,19 @@ def _signed(value: float | None) -> str:
 
 
 def _title(content: Content) -> Iterator[str]:
-    issued = content["issue_time"]
-    yield from _wrapped(f"{content['title']}: brief of {issued}", "", "  ")
+    lines = [f"{content['title']}: brief of {content['issue_time']}"]
     if content["simulated"]:
-        yield "SIMULATED: weather, river and lake are invented. This is not a forecast of a real dam."
+        lines.append("SIMULATED: weather, river and lake are invented, not those of a real dam.")
     day = content["init_date"]
     if content["is_retrospective"]:
-        yield f"PAST DAY: only what was known at the end of {day} ({content['init_time']})."
+        lines.append(f"PAST DAY: only what was known at the end of {day} ({content['init_time']}).")
     elif content["is_stale"]:
         age = content["age_days"] + content["level_age_days"]
-        yield f"OLD: the forecast starts from {content['level_date']}, {format_count(age, 'day')} ago."
+        lines.append(f"OLD: the forecast starts from {content['level_date']}, {format_count(age, 'day')} ago.")
     else:
-        yield f"All data known at {content['init_time']}, the end of {day}."
+        lines.append(f"All data known at {content['init_time']}, the end of {day}.")
+    for line in lines:
+        yield from _wrapped(line, "", "  ")
 
 
 def _lake(content: Content) -> Iterator[str]:
@@ -223,11 +225,21 @@ def _lake(content: Content) -> Iterator[str]:
     reading = content["reading"]
     if reading is not None:
         value = f"{format_level(reading['value'], content['unit'])} {content['unit']}"
-        yield from _wrapped(
-            f"Newest reading: {value} ({content['datum']}), {reading['time']}, quality {reading['quality']}."
-        )
-    for note in (*(f"100% is {text}" for text in content["percent_of"][:1]), *content["storage_notes"][:1]):
+        time = f"day {reading['time'][:10]}" if reading["is_of_day"] else reading["time"]
+        yield from _wrapped(f"Newest reading: {value} ({content['datum']}), {time}, quality {reading['quality']}.")
+    for note in (*_percent_notes(content), *content["storage_notes"][:1]):
         yield from _wrapped(f"{note[0].upper()}{note[1:]}.")
+
+
+def _percent_notes(content: Content) -> Iterator[str]:
+    """The volume of 100%: of each day where it changes with the day, as by a rule curve."""
+    now = [row["percent_of"] for row in content["lake"] if row["percent_of"]]
+    volumes = [*now, *content["percent_of"]]
+    if len(set(volumes)) == 1:
+        yield f"100% is {volumes[0]}"
+    elif volumes:
+        last = content["forecast"][-1]["valid_date"]
+        yield f"100% is that of each day: {volumes[0]} on {content['level_date']}, {volumes[-1]} on {last}"
 
 
 def _inflow(content: Content) -> Iterator[str]:
@@ -250,7 +262,7 @@ def forecast_table(content: Content) -> list[list[str]]:
         columns.append(("% full", lambda row: format_number(row["percent_median"], 1)))
     table = [["", *(title for title, _ in columns)]]
     for row in content["forecast"]:
-        day = f"{date.fromisoformat(row['valid_date']):%a} {row['valid_date']}, {row['lead_time']} d"
+        day = f"{date.fromisoformat(row['valid_date']):%a %d %b}, {row['lead_time']} d"
         table.append([day, *(text(row) for _, text in columns)])
     return table
 
@@ -304,7 +316,8 @@ def _thresholds(content: Content) -> Iterator[str]:
     leads = [cell["lead_time"] for cell in rows[0]["by"]]
     table = [["CHANCE, by the end of day", *(f"{lead} d" for lead in leads)]]
     for row in rows[:_MAX_THRESHOLDS]:
-        level = f"{format_level(row['threshold_level'], content['unit'])} {content['unit']}"
+        ends = (format_level(row[name], content["unit"]) for name in ("threshold_level", "threshold_level_last"))
+        level = f"{' to '.join(dict.fromkeys(ends))} {content['unit']}"
         title = f"{event_title(row['threshold'], row['direction'])}, {level}"
         table.append([title, *(format_probability(cell["probability"]) for cell in row["by"])])
     yield from _heading_table(table)
@@ -329,7 +342,7 @@ def _similar(content: Content) -> Iterator[str]:
     yield from _wrapped(similar_note(content))
     if content["similar"]["days"]:
         headers, rows = similar_rows(content)
-        yield from _heading_table([_short(headers), *rows], indent="  ")
+        yield from _heading_table(list(zip(headers, *rows, strict=True)), indent="  ")
 
 
 def _recent(content: Content) -> Iterator[str]:
@@ -337,8 +350,8 @@ def _recent(content: Content) -> Iterator[str]:
     if not rows:
         yield "HOW FORECASTS DID: too few outcomes to say"
         return
-    title, *leads = recent_headers(content)
-    yield from _heading_table([[f"HOW FORECASTS DID: {title}", *leads], *rows])
+    yield "HOW FORECASTS DID"
+    yield from _heading_table([recent_headers(content), *rows], indent="  ")
 
 
 def _notes(content: Content, room: int) -> list[str]:
@@ -374,17 +387,22 @@ def _wrapped(text: str, first: str = "  ", later: str = "  ") -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+def _cut(line: str, width: int = WIDTH) -> str:
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _heading_table(rows: Sequence[Sequence[str]], indent: str = "") -> Iterator[str]:
-    """Rows as lines with aligned columns: the first to the left, the others to the right."""
+    """Rows as lines with aligned columns: the first to the left, the others to the right.
+
+    Where a line is too long, the text of the first column is cut, never a number.
+    """
     body = [[row[0] if place == 0 else f"  {row[0]}", *row[1:]] for place, row in enumerate(rows)]
     if indent:
         body = [[f"{indent}{row[0]}", *row[1:]] for row in rows]
     widths = [max(len(row[column]) for row in body) for column in range(len(body[0]))]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
+    room = WIDTH - sum(widths[1:]) - len(gap) * (len(widths) - 1)
     for row in body:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        yield _cut(gap.join(cells).rstrip())
+        numbers = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        cells = [_cut(row[0], room).ljust(min(room, widths[0])), *numbers]
+        yield gap.join(cells).rstrip()

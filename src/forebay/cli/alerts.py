@@ -103,12 +103,14 @@ def message_rows(decisions: pl.DataFrame, deliveries: pl.DataFrame) -> list[dict
 @Parameter(name="*")
 @dataclass(frozen=True)
 class TrialOptions:
-    """A rule that no file has, in place of those of the dam."""
+    """A rule that no file has, in place of those of the dam; what is not given is that of a dam without rules."""
 
     threshold: Annotated[str | None, Parameter(help="Threshold: full_supply, or a name in the dam file.")] = None
-    direction: Annotated[Literal["above", "below"], Parameter(help="At or above the threshold, or below it.")] = "above"
-    within: Annotated[WholeNumber, Parameter(help="Days ahead that the alert is about.")] = 2
-    probability: Annotated[float, Parameter(help="Probability from which on the alert is raised.")] = 0.5
+    direction: Annotated[
+        Literal["above", "below"] | None, Parameter(help="At or above the threshold, or below it.")
+    ] = None
+    within: Annotated[WholeNumber | None, Parameter(help="Days ahead that the alert is about.")] = None
+    probability: Annotated[float | None, Parameter(help="Probability from which on the alert is raised.")] = None
 
 
 DAMS_RULES = TrialOptions()
@@ -125,7 +127,8 @@ def try_rules(
 ) -> None:
     """Show what each rule would have sent over the record, and how often it would have been right; sends nothing.
 
-    The table of other probabilities helps to choose one.
+    The table of other probabilities helps to choose one. Any option on the rule tries that rule instead of the dam's:
+    by default full supply within 2 days, raised from 50% on.
 
     Example: forebay alerts test warragamba --threshold full_supply --within 2
     """
@@ -136,11 +139,10 @@ def try_rules(
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
     job.require_threshold(dam)
-    rules = (
-        ()
-        if rule.threshold is None
-        else (job.trial_rule(dam, rule.threshold, rule.direction, rule.within, rule.probability),)
-    )
+    keys: dict[str, object] = {"threshold": rule.threshold, "direction": rule.direction}
+    keys |= {"within_days": rule.within, "probability": rule.probability}
+    keys = {key: value for key, value in keys.items() if value is not None}
+    rules = (job.trial_rule(dam, keys),) if keys else ()
     load_lightgbm_alone()
     with terminal.progress() as progress:
         result = job.try_alerts(
@@ -176,19 +178,20 @@ def print_trial(result: AlertTrial) -> None:
         scores = score_rows(result.scores.filter(rule=rule.id))
         if scores:
             terminal.table(f"{title}, raised from {100 * rule.limits[0]:g}% on", scores)
-        terminal.table(f"{title}: other probabilities, hindcast", choice_rows(result.choices.filter(rule=rule.id)))
+        rows = choice_rows(result.choices.filter(rule=rule.id))
+        terminal.table(f"{title}: raised from and ended below other probabilities, hindcast", rows)
     for note in result.notes:
         terminal.line(f"  · {note}")
 
 
 def score_rows(scores: pl.DataFrame) -> list[dict[str, object]]:
-    """A row per lead time and source of the forecasts of `verify.tables.ALERT_SCORES`, with short headings."""
+    """A row per lead time and source of the forecasts of `verify.tables.ALERT_SCORES`, with headings for 80 columns."""
     return [
         {
-            "forecasts": row["forecasts"], "days": row["n"], "lead": f"{row['lead_time']} d", "events": row["events"],
-            "hits": row["hits"], "misses": row["misses"], "false alarms": row["false_alarms"],
+            "forecasts": row["forecasts"], "days": row["n"], "lead": f"{row['lead_time']} d",
+            "hits": f"{row['hits']}/{row['events']}", "misses": row["misses"], "false alarms": row["false_alarms"],
             "a year": rounded(row["false_alarms_per_year"], 2), "CSI": rounded(row["csi"], 2),
-            "lead time, days": row["lead_days"], "raised, % of days": rounded(row["raised_share"], 1, scale=100),
+            "lead days": row["lead_days"], "raised %": rounded(row["raised_share"], 1, scale=100),
         }
         for row in scores.iter_rows(named=True)
     ]  # fmt: skip
@@ -206,12 +209,11 @@ def choice_rows(choices: pl.DataFrame) -> list[dict[str, object]]:
         first, leads = group.row(0, named=True), group.to_dicts()
         start, end = (f"{100 * first[name]:g}%" for name in ("probability", "clear_probability"))
         rows.append(
-            {"raised from": start, "ended below": end}
-            | {f"hits {row['lead_time']} d": f"{row['hits']} of {row['events']}" for row in leads}
+            {"from": start, "below": end}
+            | {f"hits {row['lead_time']} d": f"{row['hits']}/{row['events']}" for row in leads}
             | {f"CSI {row['lead_time']} d": rounded(row["csi"], 2) for row in leads}
             | {"false alarms": first["false_alarms"], "a year": rounded(first["false_alarms_per_year"], 2)}
-            | {"lead time, days": first["lead_days"]}
-            | {"raised, % of days": rounded(first["raised_share"], 1, scale=100)}
+            | {"lead days": first["lead_days"], "raised %": rounded(first["raised_share"], 1, scale=100)}
         )
     return rows
 

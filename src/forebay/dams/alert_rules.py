@@ -84,7 +84,7 @@ class AlertRule(FrozenModel):
         unused = [name for name in others if name in self.model_fields_set and getattr(self, name) is not None]
         unused = [name for name in unused if getattr(self, name) != type(self).model_fields[name].default]
         if unused:
-            raise ValueError(f"alert {self.id!r}: key {unused[0]} is none of a rule of kind {self.kind!r}; remove it")
+            raise ValueError(f"alert {self.id!r}: a rule of kind {self.kind!r} has no key {unused[0]}; remove it")
         if self.clear_probability is not None and self.clear_probability > self.raise_probability:
             raise ValueError(
                 f"alert {self.id!r}: clear_probability ({self.clear_probability:g}) must not be above probability "

@@ -216,6 +216,6 @@ def check_alerts(rules: Sequence[AlertRule], dam: Dam) -> None:
             for value in values[key]:
                 if value is not None and value not in known:
                     raise ValueError(
-                        f"alert {rule.id!r}: {key} {value!r} is none of this dam; allowed are "
+                        f"alert {rule.id!r}: {key} {value!r} is not one of this dam's; allowed are "
                         f"{', '.join(map(str, known)) or 'none: state full_supply or [[thresholds]] first'}"
                     )

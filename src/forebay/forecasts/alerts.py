@@ -65,6 +65,12 @@ def raised_days(rule: AlertRule, values: NDArray[np.float64]) -> NDArray[np.bool
     return raised
 
 
+def has_passed(rule: AlertRule, age_days: int) -> bool:
+    """Whether all days of a rule on a threshold have ended, `age_days` whole days after the end of the init date."""
+    assert rule.within_days is not None
+    return age_days >= rule.within_days
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What one forecast says about a rule.
@@ -87,7 +93,7 @@ class Evidence:
 
 
 def next_decision(  # noqa: PLR0913  # the parts of a decision
-    rule: AlertRule, evidence: Evidence, last: pl.DataFrame, other_day: pl.DataFrame, *, dam: str, time_zone: str,
+    rule: AlertRule, evidence: Evidence, last: pl.DataFrame, day_before: pl.DataFrame, *, dam: str, time_zone: str,
     now: datetime,
 ) -> dict[str, object]:  # fmt: skip
     """The decision of a rule (a row of `tables.ALERTS`, without `title` and `text`).
@@ -96,12 +102,13 @@ def next_decision(  # noqa: PLR0913  # the parts of a decision
 
     Parameters
     ----------
-    last, other_day
-        The last decision of the rule, and the last one on another init date (one row of `tables.ALERTS`, or none).
+    last, day_before
+        The last decision of the rule, and the last one on the init date before (one row of `tables.ALERTS`, or none).
     """
     row = last.row(0, named=True) if last.height else None
-    before = AlertState(row is not None and row["state"] == RAISED, other_day["streak"][0] if other_day.height else 0)
-    is_same = row is None or AlertRule.model_validate_json(row["rule_content"]).question == rule.question
+    streak = day_before["streak"][0] if day_before.height and _asks_the_same(day_before, rule) else 0
+    before = AlertState(row is not None and row["state"] == RAISED, streak)
+    is_same = row is None or _asks_the_same(last, rule)
     if is_same:
         after = next_state(rule, before, evidence.value)
     else:
@@ -128,6 +135,11 @@ def next_decision(  # noqa: PLR0913  # the parts of a decision
         "rule_content": rule.model_dump_json(),
         "time_zone": time_zone,
     }
+
+
+def _asks_the_same(decision: pl.DataFrame, rule: AlertRule) -> bool:
+    """Whether a decision (one row of `tables.ALERTS`) answered the question of a rule."""
+    return AlertRule.model_validate_json(decision["rule_content"][0]).question == rule.question
 
 
 def decision_row(decision: dict[str, object], title: str, text: str) -> pl.DataFrame:

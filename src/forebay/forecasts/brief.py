@@ -17,7 +17,7 @@ from forebay.dams.local_time import zone
 from forebay.dams.variables import VARIABLES
 from forebay.days.labels import rain_unit
 from forebay.forecasts.storage import add_storage
-from forebay.tables import DEFAULT_MODEL, summary_leads
+from forebay.tables import DEFAULT_MODEL, MANUAL, summary_leads
 from forebay.verify.tables import RECENT_SCORES
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Brief:
 
 
 def lake_state(daily: pl.DataFrame, dam: Dam, issued: IssuedForecast) -> pl.DataFrame:
-    """quantity, title, unit, value, change_1d, change_7d, change_30d: level, storage, % full and airspace.
+    """quantity, title, unit, value, change_1d, change_7d, change_30d, percent_of: level, storage, % full and airspace.
 
     The value is that of the level that the forecast starts from. All days are on the curve that is in force on the init
     date, so that no change is one of the curve. What is unknown has no row; a change from a missing level is null.
@@ -107,9 +107,13 @@ def lake_state(daily: pl.DataFrame, dam: Dam, issued: IssuedForecast) -> pl.Data
         # A target in % is a share of what its publisher names, which may not be full supply
         own_title = dam.target_gauge.kind.title if dam.target.variable == "storage_percent" else title
         row = {"quantity": quantity, "title": own_title, "unit": unit, "value": value}
+        row["percent_of"] = stored["percent_of"][0] if quantity == "storage_percent" else None
         table.append(row | dict(zip(names, changes, strict=True)))
-    columns = {"quantity": pl.String, "title": pl.String, "unit": pl.String, "value": pl.Float64}
-    return pl.DataFrame(table, schema=columns | {f"change_{back}d": pl.Float64 for back in CHANGE_DAYS})
+    columns: dict[str, type[pl.DataType]] = {
+        "quantity": pl.String, "title": pl.String, "unit": pl.String, "value": pl.Float64
+    }  # fmt: skip
+    columns |= {f"change_{back}d": pl.Float64 for back in CHANGE_DAYS} | {"percent_of": pl.String}
+    return pl.DataFrame(table, schema=columns)
 
 
 def _start_level(issued: IssuedForecast) -> float | None:
@@ -162,7 +166,10 @@ def _local(instant: datetime, dam: Dam) -> str:
 
 
 def _reading(reading: Reading, dam: Dam) -> dict[str, object]:
-    return {"time": _local(reading.time, dam), "value": reading.value, "quality": reading.quality}
+    is_of_day = dam.target_gauge.interval == "day" and dam.target_gauge.table_interval > 0 and reading.quality != MANUAL
+    return {
+        "time": _local(reading.time, dam), "value": reading.value, "quality": reading.quality, "is_of_day": is_of_day
+    }  # fmt: skip
 
 
 def _forecast_rows(brief: Brief) -> list[dict[str, object]]:
@@ -196,8 +203,10 @@ def _threshold_rows(outlook: Outlook) -> list[dict[str, object]]:
     for row in outlook.times.filter(~pl.col("is_beyond")).iter_rows(named=True):
         own = by.filter(pl.col("threshold") == row["threshold"], pl.col("direction") == row["direction"])
         chances = dict(own.select("lead_time", "probability").iter_rows())
+        levels = dict(own.select("lead_time", "threshold_level").iter_rows())
         names = ("threshold", "direction", "threshold_level", "day_50")
         rows.append({name: row[name] for name in names} | {
+            "threshold_level_last": levels.get(leads[-1], row["threshold_level"]),
             "by": [{"lead_time": lead, "probability": chances.get(lead)} for lead in leads]
         })  # fmt: skip
     return rows

@@ -88,20 +88,31 @@ def alert_sinks(settings: Settings) -> list[Sink]:
         return []
     require_extra("alerts", "apprise")
     silence_libraries()
-    plugins = [_plugin(url, settings) for url in urls]
-    addresses = [None if plugin is None else str(plugin.url(privacy=True)) for plugin in plugins]
     sinks: list[Sink] = []
-    for number, (plugin, address) in enumerate(zip(plugins, addresses, strict=True), start=1):
-        if plugin is None or address is None:
+    known: set[str] = set()
+    for number, url in enumerate(urls, start=1):
+        plugin = _plugin(url, settings)
+        if plugin is None:
             raise ConfigError(
-                f"{where}: URL {number} of {len(urls)} is none that apprise reads; correct it by apprise's list of "
-                "services (the URL is not shown, because it may contain a password)"
+                f"{where}: apprise cannot read URL {number} of {len(urls)}; correct it by apprise's list of services "
+                "(the URL is not shown, because it may contain a password)"
             )
-        digest = hashlib.sha256(address.encode()).hexdigest()[:6]
-        name = f"{address.partition(':')[0]}-{digest}"
+        if (whole := str(plugin.url(privacy=False))) in known:
+            continue  # the same sink, twice in the list
+        known.add(whole)
+        name = _name(plugin)
         same = sum(sink.name.startswith(name) for sink in sinks)
         sinks.append(Sink(f"{name}-{same + 1}" if same else name, plugin, settings.alert_timeout_s))
     return sinks
+
+
+def _name(plugin: Any) -> str:  # Any: apprise has no types
+    """Scheme, and a digest of the address without passwords and options.
+
+    Each version of apprise has options of its own in an address; a sink with a new name would get its messages again.
+    """
+    address = str(plugin.url(privacy=True)).partition("?")[0]
+    return f"{address.partition(':')[0]}-{hashlib.sha256(address.encode()).hexdigest()[:6]}"
 
 
 def _urls_in(path: Path) -> list[str]:

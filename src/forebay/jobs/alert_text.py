@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -77,6 +78,9 @@ def message(  # noqa: PLR0913  # what a message is made of
             f"{format_probability(decision['probability'])} likely"
         )  # fmt: skip
         event = event_text(rule)
+        if result is not None:
+            valid_date = result.issued.init_date + timedelta(days=rule.within_days or 0)
+            event = f"{event_title(str(rule.threshold), rule.direction)} by {valid_date}"
         title = f"{dam.title}: {event[0].lower()}{event[1:]}, {chance}{'' if is_raised else ' (alert ended)'}"
         if decision["is_change"] and not is_raised and _asks_another_question(rule, decision):
             lines.append("The rule was changed, so the alert of its earlier form ended.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from pydantic import ValidationError
 
 from forebay.dams.alert_rules import AlertRule
 from forebay.dams.dam import check_alerts
+from forebay.dams.dam_file import first_error
 from forebay.dams.thresholds import FULL_SUPPLY
 from forebay.errors import ConfigError, DataError
 from forebay.features.samples import samples_of
-from forebay.forecasts.alerts import raised_days
+from forebay.forecasts.alerts import has_passed, raised_days
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import Content, parse_time
 from forebay.jobs.alerts import alert_rules, largest_age, watched_stations
@@ -232,12 +234,12 @@ def of_issued(
 
 
 def _issued_probability(rule: AlertRule, content: Content) -> float:
-    """Probability of a rule's event in a record; NaN if it has none, or the forecast was stale."""
+    """Probability of a rule's event in a record; NaN if it has none, or was too late."""
     init_date = date.fromisoformat(content["init_date"])
     late = (parse_time(content["issue_time"]) - parse_time(content["init_time"])).days
     level_dates = content["forecast"]["level_date"]
     level_age = (init_date - date.fromisoformat(level_dates[0])).days if level_dates else STALE_DAYS + 1
-    if max(0, late) + level_age > STALE_DAYS:
+    if max(0, late) + level_age > STALE_DAYS or has_passed(rule, late):
         return np.nan
     table = content["probabilities"]
     names = ("threshold", "direction", "kind", "lead_time")
@@ -302,20 +304,19 @@ def _event_notes(rule: AlertRule, rows: Sequence[dict[str, object]]) -> list[str
     return notes
 
 
-def trial_rule(dam: Dam, threshold: str, direction: str, within_days: int, probability: float) -> AlertRule:
-    """A rule that no file has.
+def trial_rule(dam: Dam, keys: Mapping[str, object]) -> AlertRule:
+    """A rule that no file has: `TRIAL_RULE` with other values of some keys.
 
     Raises
     ------
     ConfigError
         If a value is not allowed.
     """
-    keys = {"threshold": threshold, "direction": direction, "within_days": within_days, "probability": probability}
     try:
-        rule = AlertRule.model_validate({"id": TRIAL_RULE.id, **keys})
+        rule = AlertRule.model_validate(TRIAL_RULE.model_dump() | dict(keys))
         check_alerts([rule], dam)
     except ValueError as error:
-        reason = error.errors()[0]["msg"] if hasattr(error, "errors") else str(error)
+        reason = first_error(error, AlertRule) if isinstance(error, ValidationError) else str(error)
         raise ConfigError(f"this rule is not possible: {reason}") from None
     return rule
 

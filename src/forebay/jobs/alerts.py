@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from forebay.dams.alert_file import NAME, combined_rules, dams_with_rules, read_
 from forebay.dams.alert_rules import DATA_RULE, AlertRule
 from forebay.days.labels import gauge_labels
 from forebay.files import write_file
-from forebay.forecasts.alerts import RAISED, Evidence, decision_row, next_decision
+from forebay.forecasts.alerts import RAISED, Evidence, decision_row, has_passed, next_decision
 from forebay.forecasts.cap import CapOrigin, cap_message
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import parse_id
@@ -175,8 +176,8 @@ def _decide(
         age_days=max(ages, default=None),
     )
 
-    def decide(last: pl.DataFrame, other_day: pl.DataFrame, now: datetime) -> pl.DataFrame:
-        decision = next_decision(rule, evidence, last, other_day, dam=dam.id, time_zone=dam.time_zone, now=now)
+    def decide(last: pl.DataFrame, day_before: pl.DataFrame, now: datetime) -> pl.DataFrame:
+        decision = next_decision(rule, evidence, last, day_before, dam=dam.id, time_zone=dam.time_zone, now=now)
         fault_text = situation.failure if result is None else fault
         return decision_row(decision, *message(rule, decision, dam, result, gauges=watched, fault=fault_text))
 
@@ -198,6 +199,12 @@ def threshold_value(rule: AlertRule, result: ForecastResult | None) -> tuple[flo
     if issued.stale:
         age = issued.age_days + issued.level_age_days
         return None, f"The level is {age} days old, so this alert keeps its last state; its probability is unknown."
+    if has_passed(rule, issued.age_days):
+        valid_date = issued.init_date + timedelta(days=rule.within_days or 0)
+        return None, (
+            f"The forecast starts on {issued.init_date}, so the days of this rule, up to {valid_date}, have passed; "
+            "this alert keeps its last state, and its probability is unknown."
+        )
     rows = result.outlook.probabilities.filter(
         threshold=rule.threshold, direction=rule.direction, kind="by", lead_time=rule.within_days
     )
@@ -211,14 +218,14 @@ def _data_value(
 ) -> tuple[float | None, str]:
     """1 if a gauge has no new data, 0 if all have, None if that is unknown; and a sentence on unknown probabilities.
 
-    A rule on the target is also fulfilled without a forecast, or if the forecast lacks a probability of another rule.
+    A rule on the target is also fulfilled without a forecast, or if the probability of another rule is unknown.
     """
     is_of_target = situation.dam.target_gauge.station in watched_stations(rule, situation.dam)
     if situation.result is None:
         return (1.0 if is_of_target else None), ""
     is_late = any(gauge.is_late for gauge in watched)
     if is_of_target and unknown:
-        return 1.0, "" if is_late else f"The forecast has no probability for the alert {', '.join(unknown)}."
+        return 1.0, "" if is_late else f"The probability is unknown for the alert {', '.join(unknown)}."
     return float(is_late), ""
 
 

@@ -44,7 +44,7 @@ class BriefResult(Result):
         return brief_content(self.brief)
 
     def text(self) -> str:
-        """One page of text, at most 60 lines of 100 characters."""
+        """One page of text, at most 60 lines of 80 characters."""
         from forebay.charts.brief_text import brief_text
 
         return brief_text(self.content)
@@ -109,7 +109,8 @@ def brief_of(result: ForecastResult) -> Brief:
         ),
         dry=path_without_rain(result),
         gauges=add_substitutes(status, result.substitutions, dam, issued.init_date),
-        analogs=find_analogs(samples, dam),
+        # Without a level of the init date only the season, rain and rivers could be compared
+        analogs=find_analogs(samples, dam, day=len(samples.dates) - 1 - issued.level_age_days),
         recent={LAST_DAYS: result.scores_of_last(LAST_DAYS), RECENT_DAYS: result.recent_scores},
     )
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from forebay.charts.formats import format_time, format_value
+from forebay.charts.formats import format_count, format_time, format_value
 from forebay.dams.local_time import local_date, zone
 from forebay.dams.staff_gauge import staff_gauge
 from forebay.dams.value_checks import plausible_range
@@ -58,6 +58,9 @@ class Observation(Result):
         Why it is not the value of its day in the daily table; empty if it is.
     suspect
         Reason of the flag on the value of the day (`screen.flags.REASONS`); None without one, or if it is not used.
+    warning
+        Sentence on a change that is larger than any of the record; None without one. Where all other gauges lack the
+        day, nothing contradicts a mistyped level.
     """
 
     dam: Dam
@@ -68,10 +71,11 @@ class Observation(Result):
     old_level: float | None
     unused_because: str
     suspect: str | None
+    warning: str | None = None
 
     def to_frame(self) -> pl.DataFrame:
-        """One row: time, level, day, outcome, old_level, unused_because, suspect."""
-        names = ("time", "level", "day", "outcome", "old_level", "unused_because", "suspect")
+        """One row: time, level, day, outcome, old_level, unused_because, suspect, warning."""
+        names = ("time", "level", "day", "outcome", "old_level", "unused_because", "suspect", "warning")
         return pl.DataFrame([{name: getattr(self, name) for name in names}])
 
     def title(self) -> str:
@@ -94,6 +98,7 @@ class Observation(Result):
             "is_used": not self.unused_because,
             "unused_because": self.unused_because or None,
             "suspect": self.suspect,
+            "warning": self.warning,
         }
 
     def sentences(self) -> list[str]:
@@ -113,7 +118,7 @@ class Observation(Result):
         if self.unused_because:
             used = f"It is not in use: {self.unused_because}."
         suspect = [] if self.suspect is None else [f"It is suspect ({self.suspect}): {REASONS[self.suspect]}."]
-        return [stored, used, *suspect]
+        return [stored, used, *suspect, *([] if self.warning is None else [self.warning])]
 
 
 def observe(  # noqa: PLR0913  # what a person writes down is five keywords, as the options of the command
@@ -316,7 +321,39 @@ def _observation(
     """The stored reading, and its use and its flags in the daily table as it is now."""
     day: date = pl.DataFrame({"time": [time]}).select(staff_day(dam)).item()
     unused_because, suspect = _use(time, day, dam, store)
-    return Observation(dam, time, value, day, outcome, old, unused_because, suspect)
+    warning = _change_warning(value, day, dam, store)
+    return Observation(dam, time, value, day, outcome, old, unused_because, suspect, warning)
+
+
+def _change_warning(value: float, day: date, dam: Dam, store: Archive) -> str | None:
+    """Sentence on a change from the level before that is larger than any change of the record over as many days."""
+    newest = _newest_daily(dam, store)
+    if newest is None:
+        return None
+    column = dam.target_gauge.column
+    known = daily_known_on(newest, screen_daily(newest, dam), newest["date"][-1], dam).select("date", level=column)
+    before = known.drop_nulls().filter(pl.col("date") < day)
+    if before.is_empty():
+        return None
+    last_day, last = before.row(-1)
+    days = (day - last_day).days
+    changes = known.filter(pl.col("date") < day).select(pl.col("level") - pl.col("level").shift(days)).to_series()
+    changes = changes.drop_nulls()
+    change = value - last
+    if changes.is_empty() or changes.min() <= change <= changes.max():
+        return None
+    largest = changes.max() if change > 0 else changes.min()
+    assert isinstance(largest, float)
+    return (
+        f"Check the number: it differs by {_signed(change, dam)} from {last_day} ({_quantity(last, dam)}), more than "
+        f"any change in {format_count(days, 'day')} of the record ({_signed(largest, dam)}). A second reading with the "
+        "same time corrects it."
+    )
+
+
+def _signed(change: float, dam: Dam) -> str:
+    """A change with its sign and unit."""
+    return f"{'+' if change > 0 else ''}{_quantity(float(f'{change:.4g}'), dam)}"
 
 
 def _use(time: datetime, day: date, dam: Dam, store: Archive) -> tuple[str, str | None]:

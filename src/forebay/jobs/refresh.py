@@ -197,25 +197,41 @@ def _outcome(
 def alert_step(
     dam: Dam | str | Path, situation: Situation, alerts: AlertArchive, settings: Settings, folder: Path
 ) -> tuple[str | None, str | None]:
-    """`Outcome.alerts` and `Outcome.alert_failure`: the alerts of one dam are decided, written and sent."""
-    try:
-        with log_fields({"dam": situation.dam.id}):
+    """`Outcome.alerts` and `Outcome.alert_failure`: the alerts of one dam are decided, written and sent.
+
+    A message is sent also if its file cannot be written, and the other way round.
+    """
+    name = situation.dam.id
+    raised: str | None = None
+    faults: list[str] = []
+
+    def decide() -> None:
+        nonlocal raised
+        decided = decide_alerts(alerts, situation, rules)
+        raised = ", ".join(raised_alerts(last_decisions(alerts, name, rules)))
+        add_counts({"decided": decided.height})
+
+    def send() -> None:
+        sent = send_alerts(alerts, alert_sinks(settings), dam=name)
+        faults.extend(delivery.sentence for delivery in sent.failures)
+        if count := undelivered(alerts, name).height - sum(d.is_claimed for d in sent.failures):
+            faults.append(f"alerts sent before: {count} not known to be delivered; see `forebay alerts list`")
+
+    with log_fields({"dam": name}):
+        try:
             rules = alert_rules(dam, settings)
-            if not rules:
-                return None, None
-            decided = decide_alerts(alerts, situation, rules)
-            raised = ", ".join(raised_alerts(last_decisions(alerts, situation.dam.id, rules)))
-            write_cap_files(alerts, situation.dam, settings, folder)
-            sent = send_alerts(alerts, alert_sinks(settings), dam=situation.dam.id)
-            faults = [delivery.sentence for delivery in sent.failures]
-            if count := undelivered(alerts, situation.dam.id).height - sum(d.is_claimed for d in sent.failures):
-                faults.append(f"alerts sent before: {count} not known to be delivered; see `forebay alerts list`")
-    except ForebayError as error:
-        return None, f"alerts: {error}"
-    except Exception as error:  # a fault of the program: the other dams still get their forecasts
-        return None, f"alerts: {_unexpected(situation.dam.id, error)}"
-    add_counts({"decided": decided.height})
-    return raised, "; ".join(faults) or None
+        except ForebayError as error:
+            return None, f"alerts: {error}"
+        if not rules:
+            return None, None
+        for part in (decide, send, lambda: write_cap_files(alerts, situation.dam, settings, folder)):
+            try:
+                part()
+            except ForebayError as error:
+                faults.append(f"alerts: {error}")
+            except Exception as error:  # a fault of the program: the other dams still get their forecasts
+                faults.append(f"alerts: {_unexpected(name, error)}")
+    return raised, "; ".join(dict.fromkeys(faults)) or None
 
 
 def _unexpected(name: str, error: Exception) -> str:
@@ -234,7 +250,7 @@ def _forecast(
     progress: Progress | None,
 ) -> tuple[Outcome, Situation | None]:
     """The outcome without alerts, and what they are decided from; None for a dam that cannot be read."""
-    loaded: Dam | None = None
+    loaded, result = None, None
     name = dam if isinstance(dam, str | Path) else dam.id
     start = datetime.now().astimezone()
     try:
@@ -250,7 +266,8 @@ def _forecast(
     else:
         seconds = (datetime.now().astimezone() - start).total_seconds()
         return _success(result, str(folder / loaded.id), round(seconds, 1)), Situation(loaded, result)
-    return Outcome(str(name), failure=failure), None if loaded is None else Situation(loaded, None, failure)
+    # A recorded forecast whose files cannot be written still decides the alerts.
+    return Outcome(str(name), failure=failure), None if loaded is None else Situation(loaded, result, failure)
 
 
 def _write(result: ForecastResult, folder: Path, *, report: bool, progress: Progress | None) -> None:
