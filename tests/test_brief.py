@@ -18,7 +18,7 @@ import pytest
 from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text, similar_note
 from forebay.charts.formats import format_number
 from forebay.dams.curves import StorageCurve
-from forebay.forecasts.brief import brief_content
+from forebay.forecasts.brief import brief_content, lake_state
 from forebay.jobs.brief import BriefResult, brief_of
 from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.forecast_content import forecast_content, outlook_content
@@ -188,6 +188,40 @@ def test_the_state_of_the_lake(result: ForecastResult, content: dict[str, Any]) 
         for days in (1, 7, 30):
             before = values(levels[today - timedelta(days=days)])
             assert rows[name][f"change_{days}d"] == pytest.approx(rows[name]["value"] - before)
+
+
+@pytest.mark.parametrize("days", [1, 7, 30])
+def test_a_change_from_a_day_without_a_level_is_unknown(result: ForecastResult, days: int) -> None:
+    issued, daily = result.issued, result.daily_tables.newest
+    is_there = pl.col("date") != issued.level_date - timedelta(days=days)
+    gap = daily.with_columns(pl.when(is_there).then("reservoir_level").alias("reservoir_level"))
+    rows = lake_state(gap, result.dam, issued).to_dicts()
+    assert [row["quantity"] for row in rows] == ["reservoir_level", "storage", "storage_percent", "airspace"]
+    for row in rows:
+        assert {back for back in (1, 7, 30) if row[f"change_{back}d"] is None} == {days}
+    unknown = replace(issued, table=issued.table.with_columns(change=pl.lit(None, pl.Float64)))
+    assert lake_state(daily, result.dam, unknown).is_empty(), "no forecast says from which level it starts"
+
+
+def test_days_times_and_the_reading_are_those_of_the_forecast(result: ForecastResult) -> None:
+    """Of a forecast that was issued two days late from a level of the day before; times have the dam's offset."""
+    issued, reading = result.issued, result.daily_tables.reading
+    assert reading is not None
+    day = timedelta(days=1)
+    late = replace(issued, issue_time=issued.issue_time + 2 * day, level_date=issued.level_date - day)
+    content = brief_content(replace(brief_of(result), issued=late))
+    assert content["init_date"] == str(issued.init_date) and content["level_date"] == str(issued.init_date - day)
+    assert (content["age_days"], content["level_age_days"], content["is_stale"]) == (2, 1, False)
+    older = replace(late, level_date=issued.level_date - 2 * day)
+    stale = brief_content(replace(brief_of(result), issued=older))
+    assert (stale["is_stale"], stale["is_retrospective"]) == (True, False)
+    for name, instant in (("init_time", issued.init_time), ("issue_time", late.issue_time)):
+        assert content[name] == f"{instant + timedelta(hours=10):%Y-%m-%dT%H:%M}+10:00"
+    assert content["reading"] == {
+        "time": f"{reading.time + timedelta(hours=10):%Y-%m-%dT%H:%M}+10:00", "value": reading.value,
+        "quality": reading.quality,
+    }  # fmt: skip
+    assert content["lacks"] == list(issued.limitations) and content["late_gauges"] == 0
 
 
 def test_the_last_week_and_the_last_year(result: ForecastResult, content: dict[str, Any]) -> None:
