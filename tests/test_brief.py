@@ -168,7 +168,8 @@ def test_sentences_on_a_balance_that_is_closed() -> None:
 
 def test_situations_have_the_decimals_of_their_quantities(content: dict[str, Any]) -> None:
     row = {"date": "2020-01-01", "distance": 0.456, "level": -1.2344, "change_1d": 0.0126, "change_3d": -0.5,
-           "rain_1d": 12.34, "rain_7d": 0.06, "inflow": 5.55, "then_1d": 1.0, "then_3d": 2.0, "then_7d": None}  # fmt: skip
+           "rain_1d": 12.34, "rain_7d": 0.06, "inflow": 5.55,
+           "then_1d": 1.0, "then_3d": 2.0, "then_7d": None}  # fmt: skip
     today = {**row, "inflow": None, "then_1d": None, "then_3d": None}
     similar = {**content["similar"], "today": today, "days": [row], "rain_unit": "in", "inflow_unit": "ft3/s"}
     headers, rows = similar_rows({**content, "similar": similar})
