@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
 
 from forebay.archive.store import open_archive
+from forebay.dams.alert_rules import AlertRule
 from forebay.errors import ConfigError
 from forebay.forecasts.cap import CapOrigin, cap_message
 from forebay.jobs.alerts import write_cap_files
 from forebay.settings import Settings, load_settings
 from tests import synthetic
-from tests.alert_sinks import RULE, decide
+from tests.alert_sinks import FIRST_DAY, RULE, decide
 
 PREFIX = "{urn:oasis:names:tc:emergency:cap:1.2}"
 ORIGIN = CapOrigin("forebay@dam.example", "Exercise")
@@ -111,6 +113,38 @@ def test_a_message_keeps_the_schema(
     parameters = {value(p, "valueName"): value(p, "value") for p in alert.iter(f"{PREFIX}parameter")}
     assert parameters["threshold"] == "full_supply"
     assert parameters["record"].startswith("lake-")
+
+
+@pytest.mark.parametrize(
+    ("keys", "values", "expected"),
+    [
+        ({"direction": "above"}, [0.9], ("Met", "Reservoir level forecast", "Future", "Likely")),
+        ({"direction": "below"}, [0.9], ("Infra", "Reservoir level forecast", "Future", "Likely")),
+        ({"direction": "below"}, [0.9, 0.1], ("Infra", "Reservoir level forecast", "Past", "Possible")),
+        ({"kind": "data"}, [1.0], ("Infra", "Missing gauge data", "Unknown", "Observed")),
+        ({"kind": "data"}, [1.0, 0.0], ("Infra", "Missing gauge data", "Past", "Observed")),
+    ],
+)
+def test_category_urgency_and_certainty_are_those_of_the_kind_of_alert(
+    tmp_path: Path, keys: dict[str, str], values: list[float], expected: tuple[str, ...]
+) -> None:
+    event = {} if "kind" in keys else {"threshold": "full_supply", "within_days": 2, "probability": 0.5}
+    rule = AlertRule.model_validate({"id": "watch", "severity": "Severe", **event, **keys})
+    with open_archive(f"sqlite:///{tmp_path}/a.db") as archive:
+        alert = check_cap(cap_message(decide(archive.alerts, values, rule=rule), DAM, ORIGIN))
+    assert tuple(value(alert, name) for name in ("category", "event", "urgency", "certainty")) == expected
+    assert value(alert, "severity") == "Severe"
+    parameters = {value(p, "valueName"): value(p, "value") for p in alert.iter(f"{PREFIX}parameter")}
+    last = {"init_date": str(FIRST_DAY + timedelta(days=len(values))), "record": f"lake-{len(values)}"}
+    own = {"threshold": "full_supply", "within_days": "2", "probability": f"{values[-1]:.3f}"} if event else {}
+    assert parameters == {"rule": "watch", "age_days": "0", **last, **own, **({} if "kind" in keys else keys)}
+
+
+def test_without_a_position_there_is_no_circle(tmp_path: Path) -> None:
+    dam = DAM.model_copy(update={"latitude": None, "longitude": None})
+    with open_archive(f"sqlite:///{tmp_path}/a.db") as archive:
+        alert = check_cap(cap_message(decide(archive.alerts, [0.9]), dam, ORIGIN))
+    assert value(alert, "areaDesc") == dam.title and alert.find(f".//{PREFIX}circle") is None
 
 
 def test_an_alert_that_was_never_raised_is_no_message(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from forebay.dams.alert_file import read_alert_rules
 from forebay.dams.alert_rules import AlertRule
 from forebay.dams.dam_content import dam_content, dam_of_content
-from forebay.dams.dam_file import load_dam
+from forebay.dams.dam_file import MAX_BYTES, load_dam
 from forebay.errors import ConfigError
 from forebay.forecasts.alerts import is_quiet, quiet_until
 from forebay.jobs.alerts import alert_rules
@@ -87,6 +87,16 @@ def test_a_wrong_file_of_rules_is_one_sentence(tmp_path: Path, text: str | bytes
     assert sentence in str(caught.value)
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read_alert_rules(tmp_path / "none.toml", dam)
+
+
+def test_a_file_of_rules_has_a_largest_size(tmp_path: Path) -> None:
+    dam = load_dam(str(lake(tmp_path)))
+    path = tmp_path / "alerts.toml"
+    path.write_text("#" * MAX_BYTES)
+    assert read_alert_rules(path, dam) == ()
+    path.write_text("#" * (MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match=f"alerts.toml is longer than {MAX_BYTES} bytes, the limit for a file of"):
+        read_alert_rules(path, dam)
 
 
 def test_a_record_keeps_the_rules_and_other_rules_keep_the_rows_of_the_hindcast(tmp_path: Path) -> None:

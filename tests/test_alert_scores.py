@@ -87,6 +87,26 @@ def test_the_lead_time_is_counted_from_the_raised_alert() -> None:
     assert row["raised_share"] == 5 / 21
 
 
+@pytest.mark.parametrize(
+    ("after", "false"),
+    [("00", 1), ("0?", 0), ("?0", 0), ("0", 0), ("00?", 1)],  # the days that the wrong days are about
+)
+def test_wrong_days_count_only_if_all_that_follows_them_is_known(after: str, false: int) -> None:
+    case = alert("#" * 15 + "." * len(after), "1" + "0" * 14 + after)
+    assert counts(case, 1) == (0, 0, 0, 1, false)
+
+
+def test_alarms_are_those_whose_outcome_is_known() -> None:
+    row = score_alert(alert("..#....#....#", "0001000000000"), 1)
+    assert (row["alarms"], row["false_alarms"], row["left_out_alarms"]) == (2, 1, 1)
+
+
+def test_without_a_scored_day_nothing_is_divided() -> None:
+    row = score_alert(alert("..#.", "0001", scored="...."), 1)
+    names = ("csi", "false_alarms_per_year", "raised_share", "lead_days")
+    assert (row["n"], row["alarms"], [row[name] for name in names]) == (0, 0, [None] * 4)
+
+
 def test_an_alert_that_is_always_raised_scores_badly() -> None:
     """Three events in 90 days: each pause of more than 10 days between them is a false alarm."""
     beyond = ("0" * 29 + "1") * 3

@@ -13,10 +13,11 @@ import pytest
 
 from forebay.dams.dam import Dam
 from forebay.features.samples import Samples, make_samples
-from forebay.forecasts.analogs import SEPARATION_DAYS, Analogs, find_analogs
+from forebay.forecasts.analogs import Analogs, find_analogs
 from tests import synthetic
 
 DAYS = 900
+SEPARATION_DAYS = 30  # of docs/brief.md
 
 
 @cache
@@ -147,7 +148,19 @@ def test_a_suspect_level_is_not_compared() -> None:
     assert not {"level", "change_1d", "change_3d"} & set(found.compared)
 
 
-def test_a_short_record_has_no_situations() -> None:
+def test_days_on_an_unknown_datum_are_no_situations() -> None:
+    """A change from a day on one datum to a day on another is none of the lake."""
     dam, samples = example()
-    found = find_analogs(samples, dam, day=SEPARATION_DAYS)
+    withheld = np.arange(DAYS) < 600
+    found = find_analogs(replace(samples, withheld=withheld), dam, count=8)
+    assert found.first == samples.dates[603].item(), "the first day whose change in 3 days is known"
+    assert found.candidates == DAYS - SEPARATION_DAYS - 603
+    assert all(day >= found.first for day in found.days["date"])
+
+
+@pytest.mark.parametrize("day", [SEPARATION_DAYS, SEPARATION_DAYS + 4])
+def test_a_short_record_has_no_situations(day: int) -> None:
+    """One candidate alone has no standard deviation, so no distance is known."""
+    dam, samples = example()
+    found = find_analogs(samples, dam, day=day)
     assert found.days.is_empty() and found.candidates == 0 and found.compared == () and found.first is None

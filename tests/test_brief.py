@@ -15,12 +15,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text, similar_note
+from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text, inflow_lines, similar_note, similar_rows
 from forebay.charts.formats import format_number
 from forebay.charts.outlook_tables import format_probability
 from forebay.dams.curves import StorageCurve
-from forebay.forecasts.brief import brief_content
-from forebay.jobs.brief import BriefResult, brief_of
+from forebay.forecasts.brief import brief_content, lake_state
+from forebay.jobs.brief import BriefResult, brief, brief_of
 from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.forecast_content import forecast_content, outlook_content
 from forebay.jobs.forecast_files import report_content
@@ -142,6 +142,66 @@ def test_far_situations_are_called_so(content: dict[str, Any]) -> None:
         assert ("No past day is similar" in similar_note({**content, "similar": similar})) is expected
 
 
+def test_sentences_on_a_balance_that_is_closed() -> None:
+    """Each number of the sentences is one of the balance; a measured inflow is named, one that is absent is not."""
+    closure = {"mean": -1.5, "low": -3.25, "high": 0.75, "days": 364, "note": "a remark"}
+    step = {"step": 0.05, "volume": 43.2, "volume_unit": "ML", "flow": 0.5, "is_assumed": False}
+    inflow = {"unit": "m3/s", "date": "2020-02-01", "inflow": 21.5, "storage_change": 6.5, "storage_from": "the target",
+              "release": 15.0, "includes_release": True, "mean": 20.5, "mean_days": 7, "scatter": 2.5,
+              "measured": 23.0, "closure": closure, "step": step}  # fmt: skip
+    content = {"unit": "m", "inflow": inflow}
+    assert inflow_lines(content) == [
+        "21.5 m3/s for the day to 2020-02-01 (change of storage +6.5, from the target, plus release 15: inflow minus "
+        "losses); mean of the last 7 days 20.5 m3/s.",
+        "Half of the days of a year differ by more than 2.5 m3/s from the mean of their last 7 days.",
+        "Closure error, balance minus measured inflow: mean −1.5, 80% of 364 days −3.25 to +0.75 m3/s; measured 23 "
+        "(a remark).",
+        "One step of the readings, 0.05 m: 43.2 ML, or 0.5 m3/s over one day.",
+    ]
+    unclosed = {**closure, "mean": None, "note": "no release gauge"}
+    bare = {**inflow, "includes_release": False, "scatter": None, "closure": unclosed,
+            "step": {**step, "is_assumed": True}}  # fmt: skip
+    assert inflow_lines({"unit": "m", "inflow": bare}) == [
+        "21.5 m3/s for the day to 2020-02-01 (change of storage +6.5, from the target: inflow minus releases and "
+        "losses); mean of the last 7 days 20.5 m3/s.",
+        "Closure error: no release gauge. Measured inflow: 23 m3/s.",
+        "For scale, a change of 0.05 m: 43.2 ML, or 0.5 m3/s over one day.",
+    ]
+    unmeasured = {**bare, "measured": None, "inflow": None, "note": "the level is missing", "step": None}
+    assert inflow_lines({"unit": "m", "inflow": unmeasured}) == [
+        "Not computed: the level is missing.", "Closure error: no release gauge."
+    ]  # fmt: skip
+    assert "measured inflow: mean −1.5, 80% of 364 days −3.25 to +0.75 m3/s (a remark)." in inflow_lines(
+        {"unit": "m", "inflow": {**inflow, "measured": None}}
+    )[2]
+
+
+def test_situations_have_the_decimals_of_their_quantities(content: dict[str, Any]) -> None:
+    row = {"date": "2020-01-01", "distance": 0.456, "level": -1.2344, "change_1d": 0.0126, "change_3d": -0.5,
+           "rain_1d": 12.34, "rain_7d": 0.06, "inflow": 5.55,
+           "then_1d": 1.0, "then_3d": 2.0, "then_7d": None}  # fmt: skip
+    today = {**row, "inflow": None, "then_1d": None, "then_3d": None}
+    similar = {**content["similar"], "today": today, "days": [row], "rain_unit": "in", "inflow_unit": "ft3/s"}
+    headers, rows = similar_rows({**content, "init_date": "2020-01-01", "similar": similar})
+    above = ["day", "distance", "above full, m", "change 1 d", "change 3 d", "rain 1 d, in", "rain 7 d, in"]
+    assert headers == [*above, "then 1 d", "then 3 d", "then 7 d"]
+    known = ["−1.234", "+0.013", "−0.500", "12.3", "0.1"]
+    assert rows == [
+        ["2020-01-01", "today", *known, "", "", ""], ["2020-01-01", "0.46", *known, "+1.000", "+2.000", "–"]
+    ]  # fmt: skip
+    level = similar_rows({**content, "similar": {**similar, "is_above_full_supply": False, "today": row}})
+    assert level[0][2] == "level, m" and level[0][7] == "inflow, ft3/s" and level[1][1][2] == "−1.234"
+
+
+def test_a_late_gauge_has_no_second_sentence_among_the_notes(content: dict[str, Any]) -> None:
+    gauge = {**content["gauges"][0], "gauge": "Rain A"}
+    lacks = ["Rain A has no value since 2020-01-01.", "Rain A is revised.", "Rain B has no value since 2020-01-02."]
+    for is_late in (True, False):
+        text = brief_text({**content, "gauges": [{**gauge, "is_late": is_late}], "lacks": lacks})
+        assert ("· Rain A has no value" in text) is not is_late
+        assert "· Rain A is revised." in text and "· Rain B has no value" in text
+
+
 def test_scores_without_intervals(content: dict[str, Any]) -> None:
     recent = [{**row, "coverage_90": None} for row in content["recent"]]
     text = brief_text({**content, "recent": recent})
@@ -235,6 +295,40 @@ def test_a_value_of_a_day_has_no_clock_time(content: dict[str, Any]) -> None:
     assert f", {reading['time']}, quality" in " ".join(brief_text(moment).split())
 
 
+@pytest.mark.parametrize("days", [1, 7, 30])
+def test_a_change_from_a_day_without_a_level_is_unknown(result: ForecastResult, days: int) -> None:
+    issued, daily = result.issued, result.daily_tables.newest
+    is_there = pl.col("date") != issued.level_date - timedelta(days=days)
+    gap = daily.with_columns(pl.when(is_there).then("reservoir_level").alias("reservoir_level"))
+    rows = lake_state(gap, result.dam, issued).to_dicts()
+    assert [row["quantity"] for row in rows] == ["reservoir_level", "storage", "storage_percent", "airspace"]
+    for row in rows:
+        assert {back for back in (1, 7, 30) if row[f"change_{back}d"] is None} == {days}
+    unknown = replace(issued, table=issued.table.with_columns(change=pl.lit(None, pl.Float64)))
+    assert lake_state(daily, result.dam, unknown).is_empty(), "no forecast says from which level it starts"
+
+
+def test_days_times_and_the_reading_are_those_of_the_forecast(result: ForecastResult) -> None:
+    """Of a forecast that was issued two days late from a level of the day before; times have the dam's offset."""
+    issued, reading = result.issued, result.daily_tables.reading
+    assert reading is not None
+    day = timedelta(days=1)
+    late = replace(issued, issue_time=issued.issue_time + 2 * day, level_date=issued.level_date - day)
+    content = brief_content(replace(brief_of(result), issued=late))
+    assert content["init_date"] == str(issued.init_date) and content["level_date"] == str(issued.init_date - day)
+    assert (content["age_days"], content["level_age_days"], content["is_stale"]) == (2, 1, False)
+    older = replace(late, level_date=issued.level_date - 2 * day)
+    stale = brief_content(replace(brief_of(result), issued=older))
+    assert (stale["is_stale"], stale["is_retrospective"]) == (True, False)
+    for name, instant in (("init_time", issued.init_time), ("issue_time", late.issue_time)):
+        assert content[name] == f"{instant + timedelta(hours=10):%Y-%m-%dT%H:%M}+10:00"
+    assert content["reading"] == {
+        "time": f"{reading.time + timedelta(hours=10):%Y-%m-%dT%H:%M}+10:00", "value": reading.value,
+        "quality": reading.quality, "is_of_day": True,
+    }  # fmt: skip
+    assert content["lacks"] == list(issued.limitations) and content["late_gauges"] == 0
+
+
 def test_the_last_week_and_the_last_year(result: ForecastResult, content: dict[str, Any]) -> None:
     spans = {row["days"] for row in content["recent"]}
     assert spans == {7, 365}
@@ -309,6 +403,13 @@ def test_a_dam_without_rain_or_curve_says_why(tmp_path: Path) -> None:
     assert "Not computed: the dam file has no storage curve." in text
     assert "Storage and % are unknown: the dam file has no storage curve." in text
     assert "rain of 1 day" not in text and "No gauge of rain or flow" in text
+
+
+def test_the_function_fetches_first_and_its_table_is_that_of_the_default(tmp_path: Path) -> None:
+    path = synthetic.write_dam(METRES, record(), tmp_path)
+    result = brief(path, archive=f"sqlite:///{tmp_path}/a.db")
+    assert set(result.to_frame()["model"]) == {DEFAULT_MODEL}
+    assert result.forecast.fetch_table["rows"].sum() > 0
 
 
 def test_the_command_prints_the_page_and_its_json(tmp_path: Path) -> None:

@@ -190,3 +190,23 @@ def test_a_storage_as_target() -> None:
     result = net_inflow(table, dam, LAST)
     assert result.inflow == pytest.approx(inflow[-1]) and result.storage_from == "the target"
     assert result.step is None
+
+
+def test_the_scatter_is_that_of_days_around_their_own_week() -> None:
+    inflow, release = flows()
+    table = daily(level_at_day_end(inflow, release), inflow_in=inflow, release_re=release)
+    result = net_inflow(table, lake(inflow="m3/s", release="m3/s"), LAST)
+    known = inflow[-365:]
+    differences = [abs(known[k] - known[k - 6 : k + 1].mean()) for k in range(6, len(known))]
+    assert result.scatter == pytest.approx(np.median(differences)) and result.note == ""
+
+
+@pytest.mark.parametrize(("days", "is_known"), [(30, True), (29, False)])
+def test_a_closure_error_needs_30_days(days: int, is_known: bool) -> None:
+    inflow, release = flows()
+    table = daily(level_at_day_end(inflow, release), inflow_in=inflow, release_re=release).tail(days + 1)
+    result = net_inflow(table, lake(inflow="m3/s", release="m3/s"), LAST)
+    assert result.closure.days == days and (result.closure.mean is not None) is is_known
+    assert (result.closure.note == "unknown, because only 29 days have all terms") is not is_known
+    assert result.scatter is None, f"only {days - 6} days have a week"
+    assert net_inflow(daily(level_at_day_end(inflow, release)).tail(37), lake(), LAST).scatter is not None

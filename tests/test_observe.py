@@ -17,7 +17,7 @@ from forebay.archive.database import SCHEMA_VERSION
 from forebay.archive.store import Archive, open_archive
 from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
-from forebay.dams.local_time import day_start, init_time
+from forebay.dams.local_time import day_start, init_time, local_date
 from forebay.dams.staff_gauge import staff_gauge
 from forebay.days.daily import daily_table
 from forebay.days.staff_readings import staff_day, staff_days
@@ -30,7 +30,8 @@ from tests import synthetic
 from tests.command_line import forebay
 from tests.postgres import Cluster
 from tests.synthetic import small_dam
-from tests.test_jobs_forecast import LAST, METRES, NOW, fetch, record
+from tests.test_alerts import zone_near_noon
+from tests.test_jobs_forecast import DAYS, LAST, METRES, NOW, fetch, record
 
 NAME, NOTE = "Zebedee Quillfeather", "waves of a hand's breadth"
 ZONE = METRES.time_zone
@@ -341,6 +342,7 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         (["95", "--at", "2001-01-01T06:00Z"], "lies before the record, which begins at 2018-01-01T00:00+10:00"),
         (["95", "--at", "2019-07-14"], "--at '2019-07-14' is no time; give day and clock time like 2024-05-01T06:10"),
         (["95", "--at", "yesterday"], "--at 'yesterday' is no time"),
+        (["95", "--at", "yesterday at six"], "--at 'yesterday at six' is no time"),
         (["9500", "--at", "2019-07-14T06:00"], "the level 9500 m is outside the hard limits of Small Dam, "),
         (["-95", "--at", "2019-07-14T06:00"], "the level −95 m is outside the hard limits"),
         (["nan", "--at", "2019-07-14T06:00"], "the level nan is no number; give one in m"),
@@ -383,3 +385,15 @@ def test_times_with_an_offset_and_in_the_zone_of_the_dam(tmp_path: Path) -> None
     assert [one.outcome for one in stored] == ["new", *["unchanged"] * 3]
     assert isinstance(stored[0], Observation) and stored[0].to_frame()["level"].to_list() == [95.25]
     assert init_time(GAP, ZONE) - stored[0].time == timedelta(hours=18)
+
+
+def test_a_reading_of_today_waits_while_the_gauge_works(tmp_path: Path) -> None:
+    zone_name = zone_near_noon()
+    now = datetime.now(UTC)
+    today = local_date(now, zone_name)
+    dam = METRES.model_copy(update={"time_zone": zone_name})
+    frame = record().with_columns(date=pl.date_range(today - timedelta(days=DAYS), today, eager=True, closed="left"))
+    fetched, _ = fetch(synthetic.write_dam(dam, frame, tmp_path), tmp_path, now)
+    waiting = observe(fetched, 95.5, at=now - timedelta(hours=1), archive=f"sqlite:///{tmp_path}/archive.db")
+    assert (waiting.day, waiting.suspect) == (today, None)
+    assert waiting.unused_because == f"{today} has not ended, and the gauge has the level of the day before"
