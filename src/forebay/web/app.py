@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 import forebay
-from forebay.web import api
+from forebay.web import api, scenario_api
 from forebay.web.limits import Limits
 from forebay.web.problems import Problem, add_handlers
+from forebay.web.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from forebay.web.site import Site
@@ -41,7 +42,9 @@ def create_app(site: Site, hosts: Iterable[str] = ()) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
+    app.state.scenarios = Scenarios(site.folder)
     app.include_router(api.router)
+    app.include_router(scenario_api.router)
     add_handlers(app)
     app.add_middleware(Limits, hosts=(*LOOPBACK, *hosts))
     document = app.openapi()
