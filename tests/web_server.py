@@ -125,7 +125,7 @@ def serving(dams: Mapping[str, Dam], url: str, folder: Path) -> Iterator[tuple[h
         site = Site(dams, archive, folder)
         site.update()
         try:
-            app = create_app(site)
+            app = create_app(site, writer=(url, Settings(cache=str(folder / "cache"))))
             with running(app) as client:
                 yield client, site, app
         finally:

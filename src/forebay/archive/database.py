@@ -13,6 +13,7 @@ between the two databases.
 `forecast_record`       issued forecasts (`record_tables`)
 `staff_note`            who read a staff gauge (`staff_notes`)
 `alert_…`               decisions of alert rules, and messages sent (`alert_tables`)
+`access_token`          tokens of the API; beside it the acknowledged alerts (`access_tables`)
 ======================  =====================================================================================
 """
 
@@ -26,6 +27,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import (
+    access_tables,
     alert_tables,
     engines,
     fetch_log,
@@ -42,7 +44,7 @@ from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, MANUAL, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -81,6 +83,11 @@ _lease = sa.Table(
     *(sa.Column(name, sa.Text, nullable=False) for name in ("token", "host", "processes", "command")),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("process", "since", "expires_at")),
 )
+_ADDITIONS = (
+    upgrade.add_weather, upgrade.add_records, upgrade.add_alerts, upgrade.add_staff_notes, upgrade.add_access,
+)  # fmt: skip
+"""Upgrades under the lease, each by one version from `WITHOUT_WEATHER` on."""
+_STEPS = {upgrade.WITHOUT_WEATHER + count: _ADDITIONS[count:] for count in range(len(_ADDITIONS))}
 VERSION_COLUMNS: dict[str, pl.DataType] = {"series": pl.Int64()} | {
     column.name: OBSERVATIONS.columns[column.name] for column in _observation.c if column.name != "series"
 }
@@ -151,26 +158,11 @@ class Database:
                 upgrade.add_lease(self.engine, _lease, _version)
             self._version = upgrade.WITHOUT_WEATHER
         with self._lease.hold():
-            if self._version == upgrade.WITHOUT_WEATHER:
+            for step in _STEPS.get(self._version, ()):
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
-                    upgrade.add_weather(connection, _version)
-                self._version = upgrade.WITHOUT_RECORDS
-            if self._version == upgrade.WITHOUT_RECORDS:
-                with self.transaction() as connection:
-                    self._lease.confirm(connection)
-                    upgrade.add_records(connection, _version)
-                self._version = upgrade.WITHOUT_ALERTS
-            if self._version == upgrade.WITHOUT_ALERTS:
-                with self.transaction() as connection:
-                    self._lease.confirm(connection)
-                    upgrade.add_alerts(connection, _version)
-                self._version = upgrade.WITHOUT_STAFF_NOTES
-            if self._version == upgrade.WITHOUT_STAFF_NOTES:
-                with self.transaction() as connection:
-                    self._lease.confirm(connection)
-                    upgrade.add_staff_notes(connection, _version)
-                self._version = SCHEMA_VERSION
+                    step(connection, _version)
+            self._version = SCHEMA_VERSION
             yield
 
     @property
@@ -192,6 +184,20 @@ class Database:
     def has_alerts(self) -> bool:
         """Whether the archive has the tables of alerts."""
         return self._version > upgrade.WITHOUT_ALERTS
+
+    @property
+    def has_access(self) -> bool:
+        """Whether the archive has the tables of tokens and of acknowledged alerts; another process may add them."""
+        if self._version <= upgrade.WITHOUT_ACCESS:
+            with self.reading() as connection:
+                self._version = self._schema_version(connection) or self._version
+        return self._version > upgrade.WITHOUT_ACCESS
+
+    def prepare_access(self) -> None:
+        """Add the tables of tokens and of acknowledged alerts to an archive of an older schema."""
+        if not self.has_access:
+            with self.lease():
+                pass
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -298,6 +304,7 @@ class Database:
         record_tables.clear(connection)
         staff_notes.clear(connection)
         alert_tables.clear(connection)
+        access_tables.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
@@ -340,6 +347,8 @@ class Database:
             counts |= staff_notes.faults(connection, _observation)
         if self.has_alerts:
             counts |= alert_tables.faults(connection)
+        if self.has_access:
+            counts |= access_tables.faults(connection)
         return counts
 
     def now(self, connection: sa.Connection) -> int:
@@ -388,6 +397,7 @@ class Database:
                     record_tables.METADATA.create_all(connection)
                     staff_notes.METADATA.create_all(connection)
                     alert_tables.METADATA.create_all(connection)
+                    access_tables.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from forebay.archive import fetch_log, staff_notes
+from forebay.archive.access import AccessArchive
 from forebay.archive.alerts import AlertArchive
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
@@ -132,6 +133,11 @@ class Archive:
         with self._database.reading() as connection:
             stored = self._database.series(connection, [gauge.station for gauge in gauges])
             return self._database.version_count(connection, series_of(stored, gauges)["id"])
+
+    @property
+    def access(self) -> AccessArchive:
+        """The tokens that may write by the API."""
+        return AccessArchive(self._database)
 
     @property
     def alerts(self) -> AlertArchive:

@@ -17,6 +17,7 @@ from forebay.dams.dam_content import dam_of_content
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import init_time
 from forebay.days.daily import daily_table
+from forebay.jobs.alerts import with_acknowledgements
 from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
 from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
@@ -163,17 +164,25 @@ def alerts(
 ) -> Response:
     """State of each alert rule, and the changes of states, newest first; `next` is the next value of `before`."""
     state = state_of(request, dam)
-    changes = site_of(request).archive.alerts.changes(dam).sort("decided_at", "rule", descending=True)
+    store = site_of(request).archive.alerts
+    changes = with_acknowledgements(store.changes(dam), store.acknowledgements(dam))
+    changes = changes.sort("decided_at", "rule", descending=True)
     if before is not None:
         changes = changes.filter(pl.col("decided_at") < _with_zone(before, "before"))
     page = changes.head(limit)
     answer = answers.Alerts(
         **source_of(state.dam),
         next=page["decided_at"][-1].isoformat() if changes.height > limit else None,
-        states=[answers.AlertState(**row) for row in _rows(state.alerts, answers.AlertState)],
+        states=alert_states(site_of(request).archive, dam),
         changes=[answers.AlertChange(**row) for row in _rows(page, answers.AlertChange)],
     )
     return json_response(request, answer)
+
+
+def alert_states(archive: Archive, dam: str) -> list[answers.AlertState]:
+    """State of each alert rule of a dam, with who has acknowledged a raised one."""
+    states = with_acknowledgements(archive.alerts.last_decisions(dam), archive.alerts.acknowledgements(dam))
+    return [answers.AlertState(**row) for row in _rows(states, answers.AlertState)]
 
 
 @router.get("/dams/{dam}/observations", response_model=answers.Observations, responses=responses(404, csv=True))

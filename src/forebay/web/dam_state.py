@@ -116,6 +116,7 @@ def token_of(dam: Dam, archive: Archive, folder: Path) -> Token:
     """The present token of a dam, without reading its data."""
     head = archive.records.head(dam.id, date.min)
     decisions = int(archive.alerts.last_decisions(dam.id)["number"].sum())
+    decisions += archive.alerts.acknowledgements(dam.id).height
     return Token(archive.version_count(dam.gauges), head.hash, decisions, token_of_result(dam, folder))
 
 

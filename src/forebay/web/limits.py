@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from forebay.web.events import PATH as STREAM_PATH
 from forebay.web.problems import problem
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Frame-Options": "DENY",
 }
 """Headers of every answer of the API, which loads nothing."""
 
@@ -50,6 +54,9 @@ class Limits:
         refusal = self._refusal(scope)
         if refusal is not None:
             await problem(*refusal)(scope, receive, _with_headers(send))
+            return
+        if scope["path"] == STREAM_PATH:  # it has a limit of its own
+            await self._app(scope, receive, _with_headers(send))
             return
         with self._lock:
             is_full = self._count >= MAX_REQUESTS_AT_ONCE
