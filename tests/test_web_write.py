@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from forebay.archive.lease import LeaseWait
 from forebay.archive.store import open_archive
 from forebay.web import events, write_api
 from forebay.web.rates import Rate
+from forebay.web.refresher import RefresherStatus
 from tests.command_line import forebay as command
 from tests.test_web_api import problem_of
 from tests.web_server import LAST, Place
@@ -163,6 +166,34 @@ def test_a_refresh_is_asked_for(served: Place, token: str) -> None:
     answer = post(served, "/dams/small/refresh", token)
     assert (answer.status_code, answer.json()["text"], requests) == (202, "It begins now.", ["small"])
     assert post(served, "/dams/other/refresh", token).status_code == 404 and requests == ["small"]
+
+
+def test_metrics(served: Place) -> None:
+    def samples() -> dict[str, float]:
+        answer = served.client.get(str(served.client.base_url).replace("/api/v1/", "/metrics"))
+        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        families = text_string_to_metric_families(answer.text)
+        return {f"{s.name}{sorted(s.labels.values())}": s.value for family in families for s in family.samples}
+
+    before = samples()
+    end = datetime.combine(LAST + timedelta(days=1), datetime.min.time(), UTC) - timedelta(hours=10)
+    now = datetime.now(UTC)
+    assert before["forebay_forecast_age_seconds['small']"] == pytest.approx((now - end).total_seconds(), abs=600)
+    assert before["forebay_forecast_stale['small']"] == 1 and before["forebay_archive_readable[]"] == 1
+    ((fetched,),) = served.rows("SELECT max(fetched_at) FROM gauge_fetch")
+    assert before["forebay_fetch_age_seconds['small']"] == pytest.approx(now.timestamp() - fetched / 1e6, abs=600)
+    assert "forebay_refreshes_total[]" not in before
+    served.execute(RAISED, 1, "raised", 10, "small-2", 1)
+    served.site.update()
+    served.client.get("/health", headers={"host": "evil.example"})
+    status = RefresherStatus(state="refreshing", refreshes=5, failures=2, last_end=now, last_seconds=81.5)
+    served.app.state.refresher = SimpleNamespace(status=status)
+    after = samples()
+    assert after["forebay_alerts_raised['small']"] == 1
+    assert after["forebay_requests_total['refused']"] == before["forebay_requests_total['refused']"] + 1
+    assert (after["forebay_refreshes_total[]"], after["forebay_refresh_failures_total[]"]) == (5, 2)
+    assert (after["forebay_refresh_duration_seconds[]"], after["forebay_refreshing[]"]) == (81.5, 1)
+    assert served.get("/health")["refresher"]["state"] == "refreshing"
 
 
 def test_a_token_has_no_rate(served: Place, token: str, monkeypatch: pytest.MonkeyPatch) -> None:

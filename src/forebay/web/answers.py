@@ -325,6 +325,19 @@ class ScenarioLimits(Source):
     largest_release_in_record: float | None
 
 
+class RefresherState(BaseModel):
+    """The process that refreshes the dams beside this server."""
+
+    state: str = Field(description="starting, waiting, refreshing, restarting or ended.")
+    since: datetime
+    last_end: datetime | None = Field(description="When the last refresh ended.")
+    last_seconds: float | None
+    failed: list[str] = Field(description="Dams of the last refresh without a new forecast.")
+    sentence: str = Field(description="Why they failed, or why the process was restarted.")
+    next_due: datetime | None
+    restarts: int
+
+
 class Health(BaseModel):
     """State of the server."""
 
@@ -334,3 +347,4 @@ class Health(BaseModel):
     dams: int
     stale: list[str] = Field(description="Dams without a current forecast.")
     failure: str | None
+    refresher: RefresherState | None = Field(description="null: the dams are refreshed by another program.")

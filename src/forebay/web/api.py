@@ -58,6 +58,7 @@ def health(request: Request) -> Response:
         dams=len(snapshot.dams),
         stale=stale,
         failure=snapshot.failure or None,
+        refresher=_refresher_state(request),
     )
     return json_response(request, answer)
 
@@ -302,6 +303,14 @@ def recorded_forecast(
     """One recorded forecast, replaced and retrospective ones included."""
     state_of(request, dam)
     return _forecast_response(request, _recorded(site_of(request).archive, f"{dam}-{sequence}"), model, form)
+
+
+def _refresher_state(request: Request) -> answers.RefresherState | None:
+    refresher = request.app.state.refresher
+    if refresher is None:
+        return None
+    fields = vars(refresher.status)
+    return answers.RefresherState(**{name: fields[name] for name in answers.RefresherState.model_fields})
 
 
 def site_of(request: Request) -> Site:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 import forebay
 from forebay.jobs.arguments import current_settings
-from forebay.web import api, events, scenario_api, write_api
+from forebay.web import api, events, metrics, scenario_api, write_api
 from forebay.web.limits import Limits
 from forebay.web.problems import Problem, add_handlers
 from forebay.web.scenarios import Scenarios
@@ -17,6 +17,7 @@ from forebay.web.scenarios import Scenarios
 if TYPE_CHECKING:
     from forebay.settings import Settings
     from forebay.web.site import Site
+    from forebay.web.write_api import Refresher
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names of this machine that are always allowed."""
@@ -32,7 +33,7 @@ def create_app(
     hosts: Iterable[str] = (),
     *,
     writer: tuple[str, Settings] | None = None,
-    refresher: write_api.Refresher | None = None,
+    refresher: Refresher | None = None,
 ) -> FastAPI:
     """The application that shows a site, which is started and closed by the caller.
 
@@ -58,10 +59,11 @@ def create_app(
     app.state.streams = events.Streams()
     app.state.writer = writer or default_writer()
     app.state.refresher = refresher
-    for routes in (api, scenario_api, write_api, events):
+    for routes in (api, scenario_api, write_api, events, metrics):
         app.include_router(routes.router)
     add_handlers(app)
-    app.add_middleware(Limits, hosts=(*LOOPBACK, *hosts))
+    app.state.counts = dict.fromkeys(("answered", "refused", "shed"), 0)
+    app.add_middleware(Limits, hosts=(*LOOPBACK, *hosts), counts=app.state.counts)
     document = app.openapi()
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     return app

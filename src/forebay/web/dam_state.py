@@ -62,6 +62,8 @@ class DamState:
         `tables.ALERTS`: the last decision of each alert rule.
     notes
         Sentences on what is missing.
+    fetched_at
+        When a gauge of the dam was last fetched completely; None if that is not recorded.
     """
 
     dam: Dam
@@ -72,6 +74,7 @@ class DamState:
     result: Mapping[str, Any] = field(repr=False)
     alerts: pl.DataFrame = field(default_factory=ALERTS.empty, repr=False)
     notes: tuple[str, ...] = ()
+    fetched_at: datetime | None = None
 
     @cached_property
     def forecast(self) -> pl.DataFrame:
@@ -139,7 +142,8 @@ def read_state(dam: Dam, archive: Archive, folder: Path, token: Token) -> DamSta
     record, digest = _newest_record(dam, archive, notes)
     result = _read_result(dam, folder / dam.id / RESULT_FILE, record, notes)
     alerts = archive.alerts.last_decisions(dam.id)
-    return DamState(dam, token, record, digest, _levels(dam, archive), result, alerts, tuple(notes))
+    levels = _levels(dam, archive)
+    return DamState(dam, token, record, digest, levels, result, alerts, tuple(notes), _fetched_at(dam, archive))
 
 
 def recorded_state(dam: Dam, content: Content, digest: str) -> DamState:
@@ -182,6 +186,12 @@ def _read_result(dam: Dam, path: Path, record: Content | None, notes: list[str])
         notes.append(f"{_MISSING} they belong to another forecast; `forebay refresh` writes them.")
         return {}
     return content
+
+
+def _fetched_at(dam: Dam, archive: Archive) -> datetime | None:
+    """When a gauge of the dam was last fetched completely."""
+    instants = [archive.fetches(gauge)["fetched_at"].max() for gauge in dam.gauges]
+    return max((instant for instant in instants if isinstance(instant, datetime)), default=None)
 
 
 def _levels(dam: Dam, archive: Archive) -> pl.DataFrame:

@@ -40,10 +40,12 @@ class Limits:
     hosts
         Allowed values of the header Host, without a port: a page of another site cannot read the API by a name that
         it lets point to this machine (DNS rebinding).
+    counts
+        Number of requests by outcome, which this counts: answered, refused, shed.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
-        self._app, self._hosts = app, frozenset(host.lower() for host in hosts)
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], counts: dict[str, int]) -> None:
+        self._app, self._hosts, self._counts = app, frozenset(host.lower() for host in hosts), counts
         self._count, self._lock = 0, threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +55,7 @@ class Limits:
             return
         refusal = self._refusal(scope)
         if refusal is not None:
+            self._counts["refused"] += 1
             await problem(*refusal)(scope, receive, _with_headers(send))
             return
         if scope["path"] == STREAM_PATH:  # it has a limit of its own
@@ -61,6 +64,7 @@ class Limits:
         with self._lock:
             is_full = self._count >= MAX_REQUESTS_AT_ONCE
             self._count += not is_full
+            self._counts["shed" if is_full else "answered"] += 1
         if is_full:
             detail = f"{MAX_REQUESTS_AT_ONCE} requests are in work; try again in {RETRY_AFTER_S} s."
             headers = {"Retry-After": str(RETRY_AFTER_S)}

@@ -22,6 +22,7 @@ from forebay.web.api import DamId, alert_states, site_of, state_of
 from forebay.web.content import source_of
 from forebay.web.formats import unstored_response
 from forebay.web.problems import ProblemError, responses
+from forebay.web.refresher import RefresherStatus
 
 LEASE_WAIT_S = 2.0
 """Seconds that a request waits for another writer, such as a refresh; then it is refused, to be sent again."""
@@ -31,6 +32,11 @@ router = APIRouter(prefix="/api/v1")
 
 class Refresher(Protocol):
     """The process that refreshes the dams of a server."""
+
+    @property
+    def status(self) -> RefresherStatus:
+        """Its present state."""
+        ...
 
     def request(self, dam: str) -> str:
         """Ask for a refresh of a dam; a sentence on when it begins."""
