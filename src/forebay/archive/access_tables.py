@@ -62,6 +62,12 @@ def acknowledgements(connection: sa.Connection, dam: str | None = None) -> pl.Da
     return _read(connection, _acknowledgement, ACKNOWLEDGEMENTS, *where)
 
 
+def counts(connection: sa.Connection) -> dict[str, int]:
+    """Dam → number of its acknowledged alerts."""
+    query = sa.select(_acknowledgement.c.dam, sa.func.count()).group_by(_acknowledgement.c.dam)
+    return {dam: int(number) for dam, number in connection.execute(query)}
+
+
 def acknowledge(connection: sa.Connection, row: Mapping[str, object]) -> None:
     """Add an acknowledgement; the first one of a change stays."""
     column = _acknowledgement.c

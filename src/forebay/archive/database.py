@@ -272,12 +272,22 @@ class Database:
             pages = [_frame(rows, VERSION_COLUMNS) for rows in iter(lambda: cursor.fetchmany(PAGE), [])]
         return pl.concat([_frame([], VERSION_COLUMNS), *pages])
 
-    def version_count(self, connection: sa.Connection, series: Iterable[int]) -> tuple[int, int]:
-        """Number of versions of the readings of `series`, and when the newest was fetched (µs since 1970; 0: none)."""
+    def version_counts(self, connection: sa.Connection) -> dict[int, tuple[int, int]]:
+        """Series → number of versions of its readings, and when the newest was fetched (µs since 1970)."""
         column = _observation.c
-        query = sa.select(sa.func.count(), sa.func.max(column.fetched_at)).where(column.series.in_(list(series)))
-        count, newest = connection.execute(query).one()
-        return int(count), int(newest or 0)
+        query = sa.select(column.series, sa.func.count(), sa.func.max(column.fetched_at)).group_by(column.series)
+        return {series: (count, newest) for series, count, newest in connection.execute(query)}
+
+    def dam_counts(self, connection: sa.Connection) -> dict[str, tuple[int, int, int]]:
+        """Dam → number of its last record, of its decisions on alerts, of acknowledged ones; dams without any lack."""
+        parts = (
+            record_tables.last_sequences(connection) if self.has_records else {},
+            alert_tables.counts(connection) if self.has_alerts else {},
+            access_tables.counts(connection) if self.has_access else {},
+        )
+        records, decisions, acknowledged = parts
+        names = dict.fromkeys([*records, *decisions, *acknowledged])
+        return {dam: (records.get(dam, 0), decisions.get(dam, 0), acknowledged.get(dam, 0)) for dam in names}
 
     def pages(self, connection: sa.Connection, series: int) -> Iterator[pl.DataFrame]:
         """The versions of one series as by `versions`, at most `PAGE` rows at a time."""

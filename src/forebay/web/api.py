@@ -21,9 +21,18 @@ from forebay.jobs.alerts import with_acknowledgements
 from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
 from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
+from forebay.web.cache import FRESH_S, AnswerCache
 from forebay.web.content import age_of, chances_of, details, forecast_of, now_utc, record_rows, source_of, summary
 from forebay.web.dam_state import DamState, recorded_state
-from forebay.web.formats import csv_response, csv_table, finite_rows, json_response
+from forebay.web.formats import (
+    Encoded,
+    csv_response,
+    csv_table,
+    encoded_json,
+    finite_rows,
+    json_response,
+    response_of,
+)
 from forebay.web.problems import ProblemError, responses
 from forebay.web.site import Site
 
@@ -64,22 +73,28 @@ def health(request: Request) -> Response:
 
 
 @router.get("/dams", response_model=answers.Dams, responses=responses())
-def dams(
+async def dams(
     request: Request,
     limit: Limit = DEFAULT_ROWS,
     after: Annotated[str, Query(max_length=64, description="Id of the last dam of the page before.")] = "",
 ) -> Response:
     """Every dam with its level, its forecast and its chances of reaching thresholds, by id."""
     snapshot, now = site_of(request).snapshot, now_utc()
-    names = sorted(name for name in snapshot.dams if name > after)
-    page = names[:limit]
-    answer = answers.Dams(
-        dams=[summary(snapshot.dams[name], now) for name in page],
-        next=page[-1] if len(names) > limit else None,
-        snapshot=snapshot.number,
-        failure=snapshot.failure or None,
-    )
-    return json_response(request, answer)
+
+    def compute() -> Encoded:
+        names = sorted(name for name in snapshot.dams if name > after)
+        page = names[:limit]
+        answer = answers.Dams(
+            dams=[summary(snapshot.dams[name], now) for name in page],
+            next=page[-1] if len(names) > limit else None,
+            snapshot=snapshot.number,
+            failure=snapshot.failure or None,
+        )
+        return encoded_json(answer)
+
+    cache: AnswerCache = request.app.state.cache
+    moment = snapshot.number, now.timestamp() // FRESH_S
+    return response_of(request, await cache.answer((limit, after), moment, compute))
 
 
 @router.get("/dams/{dam}", response_model=answers.DamDetails, responses=responses(404))

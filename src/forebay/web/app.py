@@ -10,6 +10,7 @@ from fastapi import FastAPI
 import forebay
 from forebay.jobs.arguments import current_settings
 from forebay.web import api, events, metrics, scenario_api, write_api
+from forebay.web.cache import AnswerCache
 from forebay.web.limits import Limits
 from forebay.web.problems import Problem, add_handlers
 from forebay.web.scenarios import Scenarios
@@ -56,6 +57,7 @@ def create_app(
     )
     app.state.site = site
     app.state.scenarios = Scenarios(site.folder)
+    app.state.cache = AnswerCache()
     app.state.streams = events.Streams()
     app.state.writer = writer or default_writer()
     app.state.refresher = refresher
