@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -187,6 +187,10 @@ class AlertState(BaseModel):
     record: str | None = Field(description="Id of the forecast record that it was decided from.")
 
 
+    acknowledged_by: str | None = Field(description="Name of the token that acknowledged the raised alert.")
+    acknowledged_at: datetime | None
+
+
 class AlertChange(BaseModel):
     """A change of the state of an alert rule, with the text of its message."""
 
@@ -199,6 +203,8 @@ class AlertChange(BaseModel):
     record: str | None
     title: str
     text: str
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
 
 
 class Alerts(Page):
@@ -206,6 +212,33 @@ class Alerts(Page):
 
     states: list[AlertState]
     changes: list[AlertChange]
+
+
+class Acknowledged(Source):
+    """An alert that was acknowledged."""
+
+    alert: AlertState
+
+
+class RefreshAccepted(Source):
+    """A refresh that was asked for."""
+
+    text: str = Field(description="When it begins.")
+
+
+class Observed(Source):
+    """A reading by hand as it was stored."""
+
+    time: datetime
+    level: float
+    day: date = Field(description="Day for whose value it counts.")
+    quality: str
+    outcome: str = Field(description="new, revised or unchanged.")
+    old_level: float | None
+    is_used: bool = Field(description="Whether it is the value of its day.")
+    unused_because: str | None
+    suspect: str | None = Field(description="Reason of the flag on the value of the day.")
+    text: str
 
 
 class Observation(BaseModel):
@@ -241,6 +274,70 @@ class Scores(Source):
     notes: list[str]
 
 
+class ScenarioLevel(BaseModel):
+    """One quantile of the level of a scenario."""
+
+    lead: int = Field(description="Days after the init date.")
+    valid_date: date
+    quantile: float
+    level: float
+
+
+class ScenarioChance(BaseModel):
+    """Share of the sample paths of a scenario at or above a threshold."""
+
+    threshold: str
+    direction: str
+    kind: str = Field(description="on: on the valid date; by: on any day up to it.")
+    lead: int
+    valid_date: date
+    threshold_level: float
+    probability: float = Field(ge=0, le=1)
+
+
+class Scenario(Source):
+    """The level if so much rain falls: no forecast."""
+
+    is_forecast: Literal[False] = False
+    init_date: date
+    start_level: float = Field(description="The level that the scenario starts from.")
+    wetness: str
+    rain: list[float] = Field(description="As in the request.")
+    rain_unit: str
+    release: list[float] = Field(description="As in the request.")
+    release_unit: str | None
+    forecast: list[ScenarioLevel]
+    probabilities: list[ScenarioChance]
+    notes: list[str] = Field(description="What the scenario leaves open, and what lies beyond the record.")
+
+
+class ScenarioLimits(Source):
+    """What a scenario may give."""
+
+    init_date: date
+    start_level: float
+    days: int = Field(description="Largest number of days of rain and release.")
+    rain_unit: str
+    largest_rain: float = Field(description="Largest rain of a day that is accepted.")
+    largest_rain_in_training: dict[int, float] = Field(description="Days to their largest rain in the record.")
+    release_unit: str | None = Field(description="null: the dam has no release gauge, and no release may be given.")
+    release_today: float | None
+    largest_release_in_record: float | None
+
+
+class RefresherState(BaseModel):
+    """The process that refreshes the dams beside this server."""
+
+    state: str = Field(description="starting, waiting, refreshing, restarting or ended.")
+    since: datetime
+    last_end: datetime | None = Field(description="When the last refresh ended.")
+    last_seconds: float | None
+    failed: list[str] = Field(description="Dams of the last refresh without a new forecast.")
+    sentence: str = Field(description="Why they failed, or why the process was restarted.")
+    next_due: datetime | None
+    restarts: int
+
+
 class Health(BaseModel):
     """State of the server."""
 
@@ -250,3 +347,4 @@ class Health(BaseModel):
     dams: int
     stale: list[str] = Field(description="Dams without a current forecast.")
     failure: str | None
+    refresher: RefresherState | None = Field(description="null: the dams are refreshed by another program.")

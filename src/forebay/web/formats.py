@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,14 +18,33 @@ CACHE_CONTROL = "no-cache"
 """A client may store an answer, and asks each time whether it has changed."""
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The bytes of an answer, their type, and their ETag."""
+
+    body: bytes
+    media_type: str
+    tag: str
+
+
+def encoded_json(answer: BaseModel) -> Encoded:
+    """The answer as JSON."""
+    return _encoded(answer.model_dump_json().encode(), "application/json")
+
+
 def json_response(request: Request, answer: BaseModel) -> Response:
     """The answer as JSON, or 304 if the client has it."""
-    return _response(request, answer.model_dump_json().encode(), "application/json")
+    return response_of(request, encoded_json(answer))
+
+
+def unstored_response(answer: BaseModel) -> Response:
+    """The answer to a POST as JSON, which no client stores."""
+    return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def csv_response(request: Request, table: pl.DataFrame) -> Response:
     """A table as CSV, or 304 if the client has it."""
-    return _response(request, table.write_csv().encode(), "text/csv; charset=utf-8")
+    return response_of(request, _encoded(table.write_csv().encode(), "text/csv; charset=utf-8"))
 
 
 def csv_table(row: type[BaseModel], rows: Sequence[BaseModel], fixed: Mapping[str, str]) -> pl.DataFrame:
@@ -54,10 +74,14 @@ def finite(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _response(request: Request, body: bytes, media_type: str) -> Response:
-    tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
+def _encoded(body: bytes, media_type: str) -> Encoded:
+    return Encoded(body, media_type, f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"')
+
+
+def response_of(request: Request, encoded: Encoded) -> Response:
+    """An answer, or 304 if the client has it."""
+    headers = {"ETag": encoded.tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
     known = [text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
+    if encoded.tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    return Response(body, media_type=media_type, headers=headers)
+    return Response(encoded.body, media_type=encoded.media_type, headers=headers)
