@@ -19,9 +19,9 @@ MAX_BODY_BYTES = 64 << 10
 MAX_URL_BYTES = 8 << 10
 MAX_REQUESTS_AT_ONCE = 64
 """Requests in work; others are refused at once with the time after which to try again."""
-TICK_S, MAX_REQUESTS_PER_TICK = 0.05, 128
+TICK_S, MAX_REQUESTS_PER_TICK = 0.05, 200
 """Requests that are answered between two ticks of the event loop: in a surge most are refused, and the others do not
-wait. At 200 requests a second the loop may be 0.6 s behind before any is refused."""
+wait. At 200 requests a second the loop may be 1 s behind before any is refused."""
 RETRY_AFTER_S = 2
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
