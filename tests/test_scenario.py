@@ -216,11 +216,13 @@ def test_a_level_that_no_rain_reaches_is_said() -> None:
     result = model_of(RAIN_DAM).answer([], until="500")
     assert result.least_rain["rain"].null_count() == 9
     assert "Not reached even by the largest rain that is answered: 1,900 mm in 24 h (10%)" in result.notes[0]
+    assert not any("without any rain" in note for note in result.notes)
 
 
 def test_a_level_below_the_lake_needs_no_rain() -> None:
     result = model_of(RAIN_DAM).answer([], until="90")
     assert result.least_rain["rain"].to_list() == [0.0] * 9
+    assert any("without any rain" in note for note in result.notes)
 
 
 def test_rain_beyond_the_record_is_said_and_moderate_rain_is_not() -> None:

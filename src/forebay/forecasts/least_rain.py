@@ -85,8 +85,10 @@ def _extrapolates(day: ScenarioDay, rain: float, days: int) -> bool:
 
 
 def least_rain_sentences(table: pl.DataFrame) -> Sequence[str]:
-    """What the answers of `table` do not say: amounts that are not enough, and those beyond the training record."""
+    """What the answers of `table` do not say: no rain is needed, no rain is enough, or it is beyond the record."""
     sentences = []
+    if (table["rain"] == 0).any():
+        sentences.append("0 mm: the level reaches the threshold with this probability without any rain.")
     missing = table.filter(pl.col("rain").is_null())
     if len(missing):
         first = missing.unique("hours", keep="first", maintain_order=True).select("largest", "hours", "probability")
