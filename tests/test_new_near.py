@@ -386,7 +386,8 @@ def test_gains_of_known_drivers() -> None:
     assert list(scores)[-1] == drivers[1], "a driver that is not ranked stands below all others"
     first, last = (date(2020, 1, 1) + timedelta(days - back) for back in (148, 2))
     assert scores[drivers[1]].sentence == (
-        f"not ranked: 147 days from {first} to {last} with all values, at least 200 needed; correlation +0.00 0 d before"
+        f"not ranked: 147 days from {first} to {last} with all values, at least 200 needed; "
+        "correlation +0.00 0 d before"
     )
     gains = [score.gain for score in scores.values() if np.isfinite(score.gain)]
     assert scores[drivers[0]].sentence.startswith(f"lowers the error of the next change by {gains[0]:.1%} on ")
