@@ -26,7 +26,7 @@ from forebay.archive.alerts import Message
 from forebay.archive.store import open_archive
 from forebay.dams.alert_rules import AlertRule
 from forebay.jobs.alert_outbox import send_alerts, undelivered
-from forebay.jobs.alert_sinks import Sink, alert_sinks
+from forebay.jobs.alert_sinks import Sink, _address, alert_sinks
 from forebay.settings import Settings
 from tests.alert_sinks import RULE, decide, hook, mail_server, titles
 from tests.command_line import forebay
@@ -158,6 +158,34 @@ def test_only_the_newest_state_is_sent_and_only_if_the_sink_does_not_know_it(url
         decide(archive.alerts, [0.9, 0.1, 0.8], first=3)
         send_alerts(archive.alerts, sinks)
         assert titles(received) == {"spill 5 raised": 1}
+
+
+def test_a_dam_that_is_named_sends_its_own_messages_only(url: str) -> None:
+    with loopback_server(lambda _: OK) as (service, received), open_archive(url) as archive:
+        sinks = sinks_of(hook(service))
+        for dam in ("lake", "other"):
+            decide(archive.alerts, [0.9], dam=dam)
+        sent = [[d.dam for d in send_alerts(archive.alerts, sinks, dam=dam).deliveries] for dam in ("lake", None)]
+        assert sent == [["lake"], ["other"]] and len(received) == 2
+        assert archive.alerts.deliveries("other")["dam"].to_list() == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("json://dam.example/x", ("dam.example", 80)),
+        ("jsons://dam.example/x", ("dam.example", 443)),
+        ("jsons://dam.example:8443", ("dam.example", 8443)),
+        ("xml://dam.example", ("dam.example", 80)),
+        ("forms://dam.example", ("dam.example", 443)),
+        ("mailto://me:word@dam.example?smtp=mail.example&mode=insecure", ("mail.example", 25)),
+        ("mailto://me:word@dam.example:2525?mode=insecure", ("dam.example", 2525)),
+        ("tgram://123456789:abcdefg_hijklmnop/12315544/", (None, 0)),
+    ],
+)
+def test_a_sink_is_asked_at_the_port_of_its_scheme(address: str, expected: tuple[str | None, int]) -> None:
+    (sink,) = sinks_of(address)
+    assert _address(sink._plugin) == expected
 
 
 def test_a_message_waits_for_a_sink_that_cannot_be_reached(url: str) -> None:

@@ -13,7 +13,7 @@ from forebay.dams.dam_content import dam_content, dam_of_content
 from forebay.dams.dam_file import MAX_BYTES, load_dam
 from forebay.errors import ConfigError
 from forebay.forecasts.alerts import is_quiet, quiet_until
-from forebay.jobs.alerts import alert_rules
+from forebay.jobs.alerts import alert_rules, largest_age
 from forebay.settings import Settings
 from forebay.verify.row_store import RowStore
 from tests import synthetic
@@ -89,6 +89,29 @@ def test_a_wrong_file_of_rules_is_one_sentence(tmp_path: Path, text: str | bytes
         read_alert_rules(tmp_path / "none.toml", dam)
 
 
+def test_a_file_that_the_settings_name_again_counts_once(tmp_path: Path) -> None:
+    path = lake(tmp_path)
+    beside = tmp_path / "alerts.toml"
+    beside.write_text(f"[[small]]\n{GOOD}")
+    (tmp_path / "link.toml").symlink_to(beside)
+    for named in (beside, tmp_path / "link.toml"):
+        assert [rule.id for rule in alert_rules(path, Settings(alert_rules=str(named)))] == ["spill", "data"]
+
+
+@pytest.mark.parametrize(("latency_h", "expected"), [(0.0, 3), (72.0, 3), (72.5, 4), (240.0, 10)])
+def test_a_slow_driver_is_late_after_its_latency_and_the_target_after_three_days(
+    latency_h: float, expected: int
+) -> None:
+    dam = synthetic.small_dam(synthetic.rain_gauge(latency_h=latency_h))
+    assert largest_age(dam.gauges[1]) == expected
+    assert largest_age(dam.target_gauge.model_copy(update={"latency_h": latency_h})) == 3
+
+
+def test_the_rule_by_itself_has_an_id_of_its_own(tmp_path: Path) -> None:
+    rules = alert_rules(lake(tmp_path, GOOD.replace("spill", "data")), Settings())
+    assert [(rule.id, rule.kind) for rule in rules] == [("data", "threshold"), ("data_of_target", "data")]
+
+
 def test_a_file_of_rules_has_a_largest_size(tmp_path: Path) -> None:
     dam = load_dam(str(lake(tmp_path)))
     path = tmp_path / "alerts.toml"
@@ -121,3 +144,12 @@ def test_quiet_hours_are_those_of_the_zone_also_across_a_clock_change() -> None:
     assert [is_quiet(day, "+00:00", datetime(2024, 1, 1, hour, tzinfo=UTC)) for hour in (11, 12, 13)] == [
         False, True, False
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("start", "end"), [("17:00", "09:00"), ("00:00", "23:59"), ("09:01", "09:00")])
+def test_quiet_hours_may_be_nearly_the_whole_day(start: str, end: str) -> None:
+    rule = AlertRule(id="a", kind="data", quiet_hours=f"{start}-{end}")
+    clock = datetime.fromisoformat(f"2024-01-01T{start}Z")
+    until = datetime.fromisoformat(f"2024-01-{'01' if end > start else '02'}T{end}Z")
+    assert quiet_until(rule, "+00:00", clock) == until
+    assert quiet_until(rule, "+00:00", until) is None

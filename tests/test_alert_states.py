@@ -65,6 +65,23 @@ def test_decisions_are_stored_with_their_records_and_equal_the_hindcast(url: str
     assert stored["probability"].to_list() == values
 
 
+def test_an_alert_is_unknown_since_the_first_forecast_without_its_probability(url: str) -> None:
+    with open_archive(url) as archive:
+        rows = decide(archive.alerts, [0.6, None, None, 0.4, None])
+    times = rows["decided_at"].to_list()
+    assert len(set(times)) == 5
+    assert rows["unknown_since"].to_list() == [None, times[1], times[1], None, times[4]]
+    assert rows["since"].to_list() == [times[0]] * 5 and rows["state"].unique().to_list() == ["raised"]
+    assert rows["streak"].to_list() == [1, 0, 0, 0, 0]
+
+
+def test_an_unknown_probability_ends_the_days_in_a_row(url: str) -> None:
+    rule = RULE.model_copy(update={"min_duration": 2})
+    with open_archive(url) as archive:
+        rows = decide(archive.alerts, [0.6, None, 0.6, 0.6], rule=rule)
+    assert rows["state"].to_list() == ["clear", "clear", "clear", "raised"]
+
+
 def test_a_record_is_decided_once(url: str) -> None:
     with open_archive(url) as archive:
         decide(archive.alerts, [0.1, 0.9])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from forebay.archive.store import open_archive
 from forebay.charts.outlook_tables import format_probability, skill_sentence
 from forebay.dams.alert_rules import AlertRule
 from forebay.jobs.alert_text import CLOSING, GaugeAge, message
+from forebay.jobs.alerts import Situation, decide_alerts, threshold_value
 from forebay.jobs.forecast import ForecastResult
 from tests.test_jobs_forecast import Job, in_metres
 
@@ -30,7 +34,10 @@ def result(in_metres: Job) -> ForecastResult:
     result = in_metres[0]
     table = result.outlook.probabilities
     others = [
-        table.with_columns(pl.lit(value).alias(name), threshold_level=pl.lit(level), valid_date=pl.date(1999, 1, day))
+        table.with_columns(
+            pl.lit(value).alias(name), threshold_level=pl.lit(level), valid_date=pl.date(1999, 1, day),
+            probability=pl.lit(0.875),
+        )
         for name, value, level, day in (
             ("threshold", "path", 71.0, 1), ("direction", "below", 72.0, 2), ("kind", "on", 73.0, 3)
         )
@@ -145,6 +152,64 @@ def test_a_data_alert_counts_the_gauges_beyond_their_limit(
             "River": "no usable value"}  # fmt: skip
     assert lines[: len(gauges)] == [f"{gauge.title}: {ages[gauge.title]}" for gauge in gauges]
     assert ("Alerts on levels keep their last state until the level has new data." in lines) is (state == "raised")
+
+
+@pytest.mark.parametrize("days", [1, 3])
+def test_a_rule_is_decided_by_the_probability_of_its_own_event(
+    in_metres: Job, result: ForecastResult, days: int
+) -> None:
+    rule = RULE.model_copy(update={"within_days": days})
+    table = in_metres[0].outlook.probabilities
+    own = table.filter(threshold="full_supply", direction="above", kind="by", lead_time=days)["probability"].item()
+    assert own != 0.875 and threshold_value(rule, result) == (own, "")
+    without = with_outlook(result, probabilities=table.filter(pl.col("lead_time") != days))
+    assert threshold_value(rule, without)[0] is None
+
+
+def decisions(
+    folder: Path, result: ForecastResult, rules: Sequence[AlertRule], *, failure: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Rule → its decision on a forecast, or on the failure of one."""
+    situation = Situation(result.dam, None if failure else result, failure or "")
+    with open_archive(f"sqlite:///{folder}/a.db") as archive:
+        return {row["rule"]: row for row in decide_alerts(archive.alerts, situation, rules).iter_rows(named=True)}
+
+
+def test_only_the_data_rule_of_the_target_reports_an_unknown_probability(
+    result: ForecastResult, tmp_path: Path
+) -> None:
+    rain = AlertRule(id="rain", kind="data", gauges=("r1",))
+    table = result.outlook.probabilities
+    without = with_outlook(result, probabilities=table.filter(pl.col("threshold") != "full_supply"))
+    rows = decisions(tmp_path, without, [RULE, DATA, rain])
+    assert {rule: row["state"] for rule, row in rows.items()} == {"spill": "clear", "data": "raised", "rain": "clear"}
+    assert {rule for rule, row in rows.items() if row["unknown_since"]} == {"spill"}
+    assert "The forecast has no probability for the alert spill." in rows["data"]["text"]
+
+
+def test_without_a_forecast_only_the_data_rule_of_the_target_is_raised(
+    result: ForecastResult, tmp_path: Path
+) -> None:
+    rain = AlertRule(id="rain", kind="data", gauges=("r1",))
+    rows = decisions(tmp_path, result, [RULE, DATA, rain], failure="no answer")
+    assert {rule: row["state"] for rule, row in rows.items()} == {"spill": "clear", "data": "raised", "rain": "clear"}
+    assert {rule for rule, row in rows.items() if row["unknown_since"]} == {"spill", "rain"}
+
+
+def test_the_age_of_a_decision_is_that_of_the_level_or_of_the_oldest_gauge(
+    result: ForecastResult, tmp_path: Path
+) -> None:
+    day, issued, newest = timedelta(days=1), result.issued, result.daily_tables.newest
+    late = with_issued(result, issue_time=issued.issue_time + day, level_date=issued.level_date - day)
+    dry = pl.when(pl.col("date") <= issued.init_date - 5 * day).then("rainfall_r1").alias("rainfall_r1")
+    changed = replace(late, daily_tables=replace(result.daily_tables, newest=newest.with_columns(dry)))
+    vars(changed)["outlook"] = result.outlook
+    both = AlertRule(id="both", kind="data", gauges=("lake", "r1"), max_age_days=9)
+    rows = decisions(tmp_path, changed, [RULE, DATA, both])
+    assert {rule: row["age_days"] for rule, row in rows.items()} == {"spill": 2, "data": 1, "both": 6}
+    assert {row["state"] for row in rows.values()} <= {"clear", "raised"} and rows["both"]["state"] == "clear"
+    requested = with_issued(result, is_requested=True)
+    assert decisions(tmp_path, requested, [RULE, DATA]) == {}, "a chosen day decides nothing"
 
 
 def test_without_a_forecast_the_first_line_says_why(result: ForecastResult) -> None:

@@ -196,6 +196,12 @@ def test_the_choice_of_days_names_their_numbers() -> None:
     assert share_names(predictions().head(120))[0] == "first 120 rows, as in the article"
 
 
+def test_the_chart_begins_with_the_first_rows() -> None:
+    names = share_names(predictions())
+    (choice,) = [p for p in prediction_chart(predictions(), "Elixir").to_dict()["params"] if p["name"] == "days"]
+    assert choice["value"] == names[0] and choice["bind"]["options"] == names
+
+
 def test_the_charts_are_valid_vega_lite() -> None:
     prediction_chart(predictions(), "Elixir").to_dict(validate=True)
     loss_chart(result()).to_dict(validate=True)

@@ -302,12 +302,13 @@ def test_all_models_are_scored_on_the_days_that_all_have_and_the_bias_is_forecas
     levels = [9.0, 9.1, 9.1, 9.4, 9.4, 9.3, 9.3, 9.3]
     rows = recipe_rows(replace(PYTHON, label="forecast", least_change=None), level(levels), drivers([1.0] * 8))
     numbers = np.arange(len(rows.table))
-    trial = Trial(PYTHON, rows, Split(numbers[:1], numbers[1:2], numbers[2:]), 0)
+    trials_of_seeds = [Trial(PYTHON, rows, Split(numbers[:1], numbers[1:2], numbers[2:]), seed) for seed in (0, 1)]
     forecasts = synthetic.forecasts(lake, synthetic.level_table(lake, FIRST, [*levels[:5], None, *levels[6:]]), days)
     observed = np.diff([*levels, np.nan])
     samples = SimpleNamespace(dates=np.array(days, "datetime64[D]"), observed=None, change=lambda *_: observed)
     forecast = SimpleNamespace(verification=SimpleNamespace(samples=samples, forecasts=forecasts))
-    scores = run._same_day_scores([trained(trial, rows.target() + 0.02)], forecast)  # type: ignore[arg-type]
+    nets = [trained(trial, rows.target() + (0.01, 0.03)[trial.seed]) for trial in trials_of_seeds]
+    scores = run._same_day_scores(nets, forecast)  # type: ignore[arg-type]  # these parts of a forecast alone
     assert (scores.n, scores.first, scores.last) == (4, str(days[2]), str(days[6]))
     truth = observed[[2, 3, 4, 6]]  # the sixth day has no forecast, the last one no outcome
     assert (scores.mae["net"], scores.bias["net"], scores.top5["net"]) == pytest.approx((0.02,) * 3)

@@ -47,6 +47,12 @@ def test_combined_days_keep_every_flag(lake: Dam) -> None:
     assert step_days > 1
     assert len(spells) <= 60
     assert "estimated" in set(spells["state"])
+    spells, step_days = coverage_spells(flagged, lake, max_spells=len(coverage_spells(flagged, lake)[0]) - 1)
+    assert step_days > 1 and spells["state"].n_unique() > 2
+    for (_,), rows in spells.group_by("gauge"):
+        assert rows["start"].is_sorted() and rows["start"][1:].to_list() == rows["end"][:-1].to_list()
+        assert (rows["start"][0], rows["end"][-1]) == (daily["date"][0], daily["date"][-1] + timedelta(days=1))
+        assert (rows["state"] != rows["state"].shift()).fill_null(True).all(), "two spells of a state are one"
 
 
 def test_a_step_has_the_most_frequent_state_of_its_flagged_days(lake: Dam) -> None:

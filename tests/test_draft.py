@@ -556,3 +556,51 @@ def test_measured_inflow_stays(name: str, roles: list[str], tmp_path: Path) -> N
         rows.append(f"{date(2024, 1, 1) + timedelta(days=n)},{storage[n]:.1f},{inflow:.1f}")
     dam = dam_of(draft_from(tmp_path, {"level.csv": "\n".join(rows)}), tmp_path)
     assert [gauge.role for gauge in dam.gauges] == roles
+
+
+def days(count: int, first: date = date(2020, 1, 1)) -> list[date]:
+    return [first + timedelta(days=k) for k in range(count)]
+
+
+def test_two_columns_of_different_dates_are_a_question(tmp_path: Path) -> None:
+    lines = [f"{day},{day + timedelta(days=2)},{100 + k % 7 / 10}" for k, day in enumerate(days(30))]
+    files = {"lake.csv": "\n".join(["Date,Date published,Level (m)", *lines])}
+    with pytest.raises(ConfigError, match="Which column of lake has the dates of the readings") as caught:
+        draft_from(tmp_path, files)
+    assert "lake:date" in str(caught.value)
+    place = {"lake:date": "Date published", "time_zone": "+00:00"}
+    dam = dam_of(draft_from(tmp_path, files, settings=place), tmp_path)
+    assert dam.target_gauge.file is not None and dam.target_gauge.file.date == "Date published"
+    lines = [f"{day},{day},{100 + k % 7 / 10}" for k, day in enumerate(days(30))]
+    same = {"lake.csv": "\n".join(["Date,Date copy,Level (m)", *lines])}
+    equal = dam_of(draft_from(tmp_path, same, settings={"time_zone": "+00:00"}), tmp_path)
+    assert equal.target_gauge.file is not None and equal.target_gauge.file.date == "Date"
+
+
+@pytest.mark.parametrize(("unit", "column"), [("ft", "Units"), ("m", "unidad"), ("ft", "UOM")])
+def test_the_unit_stands_in_a_column_of_its_own(tmp_path: Path, unit: str, column: str) -> None:
+    lines = [f"{day},{100 + k % 7 / 10},{unit}" for k, day in enumerate(days(30))]
+    files = {"lake.csv": "\n".join([f"Date,Level,{column}", *lines])}
+    draft = draft_from(tmp_path, files, settings={"time_zone": "+00:00"})
+    assert dam_of(draft, tmp_path).target.unit == unit
+
+
+def test_storages_as_large_as_day_numbers_are_no_dates(tmp_path: Path) -> None:
+    """41,000 is 2 April 2012 in a spreadsheet: only a column that is named as dates has such day numbers."""
+    curve = "\n".join(["Level (m),Storage (ML)", *(f"{100 + k},{41000 + 365 * k}" for k in range(12))])
+    level = "\n".join(["Date,Level (m)", *(f"{day},{100 + k % 7 / 10}" for k, day in enumerate(days(30)))])
+    draft = draft_from(tmp_path, {"level.csv": level, "curve.csv": curve}, settings={"time_zone": "+00:00"})
+    dam = dam_of(draft, tmp_path)
+    assert dam.storage_curves[0].points[0] == (100.0, 41000.0) and len(dam.storage_curves[0].points) == 12
+    numbers = "\n".join(["Date,Level (m)", *(f"{43831 + k},{100 + k % 7 / 10}" for k in range(30))])
+    again = dam_of(draft_from(tmp_path, {"level.csv": numbers}, settings={"time_zone": "+00:00"}), tmp_path)
+    assert daily_of(again, tmp_path)["date"].to_list() == days(30)
+
+
+@pytest.mark.parametrize(("answer", "stored"), [("none", None), ("waternsw", "waternsw")])
+def test_codes_that_change_no_value_are_those_of_no_service(tmp_path: Path, answer: str, stored: str | None) -> None:
+    lines = [f"{day},{100 + k % 7 / 10},{140 if k > 20 else 130}" for k, day in enumerate(days(30))]
+    files = {"lake.csv": "\n".join(["Date,Level (m),Level (m)_cd", *lines])}
+    settings = {"time_zone": "+00:00", "Level (m).quality_codes": answer}
+    gauge = dam_of(draft_from(tmp_path, files, settings=settings), tmp_path).target_gauge
+    assert gauge.file is not None and gauge.file.quality == "Level (m)_cd" and gauge.file.quality_codes == stored

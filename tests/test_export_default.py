@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from forebay.models.plain import plain_model
 from forebay.models.rows import Rows
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify.hindcast import Execution
+from forebay.verify.learned import exportable_days
 from forebay.verify.verification import verify_hindcast
 from tests import synthetic
 from tests.command_line import forebay
@@ -406,8 +408,17 @@ def test_a_record_without_a_level_for_weeks_is_not_exported(execution: Execution
     has_level = pl.col("date") < date(year - 1, 11, 15)
     frame = tables.known.filter(pl.col("date") < date(year, 1, 20))
     frame = frame.with_columns(pl.when(has_level).then(target).alias(target))
-    with pytest.raises(DataError, match="has no forecast with intervals since the last fit on .* give an earlier day"):
+    sentence = f"has no forecast with intervals since the last fit on {year}-01-01, .* give an earlier day"
+    with pytest.raises(DataError, match=sentence):
         export_dam(RAIN_DAM, DailyTables(frame, frame, frame["date"][-1], None), execution=execution)
+
+
+@pytest.mark.parametrize(("days", "first"), [(1095, 0), (1096, 1095)])
+def test_the_first_three_years_of_a_longer_record_are_not_exported(days: int, first: int) -> None:
+    level = np.ones(days)
+    level[500] = np.nan
+    usable = exportable_days(SimpleNamespace(start_level=level))  # type: ignore[arg-type]  # only its levels are used
+    assert np.flatnonzero(usable).tolist() == [day for day in range(first, days) if day != 500]
 
 
 def test_too_short_a_record_is_not_exported() -> None:

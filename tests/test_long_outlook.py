@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 
@@ -16,10 +17,21 @@ from forebay.dams.dam import Dam
 from forebay.errors import ConfigError, DataError
 from forebay.features.volumes import Volumes
 from forebay.features.water_balance import MAX_GAP_DAYS, balance_until
+from forebay.forecasts.long_notes import long_notes
 from forebay.forecasts.long_text import parse_demand, parse_threshold
 from forebay.jobs.long_outlook import LongOutlookResult, long_outlook_of, read_question
 from forebay.metrics import plotting_quantiles
-from forebay.verify.long_hindcast import Demand, LongForecast, long_forecast, long_hindcast, thresholds_of
+from forebay.verify.long_hindcast import (
+    EVENTS,
+    Demand,
+    LongForecast,
+    LongHindcast,
+    StorageThreshold,
+    long_forecast,
+    long_hindcast,
+    thresholds_of,
+)
+from forebay.verify.long_hindcast import MONTHS as MONTHS_SCHEMA
 from forebay.verify.long_scores import long_event_scores, long_scores
 from forebay.verify.long_tables import (
     LONG_BALANCE,
@@ -452,6 +464,8 @@ def test_a_bad_demand_gets_one_sentence(text: str, sentence: str) -> None:
     [
         ("full", "must be a share of full supply such as 40%, or a level or a storage with its unit"),
         ("120%", "must be above 0% and below 100%"),
+        ("100%", "must be above 0% and below 100%"),
+        ("0%", "must be above 0% and below 100%"),
         ("3 m", "unit 'm' is not one of %, ML"),
         ("3 m%", "must be a share of full supply"),
     ],
@@ -521,3 +535,117 @@ def test_a_level_beyond_the_curve_has_no_outlook() -> None:
     question = read_question(dam, 3, None, None, ())
     with pytest.raises(DataError, match=r"the storage of \d{4}-\d\d-\d\d is unknown"):
         long_outlook_of(dam, tables_of(frame_of(dam, level).head(day + 1)), question)
+
+
+def test_days_at_full_supply_are_counted_in_each_year() -> None:
+    windows = outlook_of(STORAGE_DAM).outlook.forecast.windows
+    for year, count in zip(windows.years, windows.days_full.tolist(), strict=True):
+        first = (same_day(INIT, year) - synthetic.FIRST_DAY).days + 1
+        assert count == (truth().storage[first : first + windows.net.shape[1]] >= FULL).sum()
+    assert 0 < windows.days_full.max() < windows.net.shape[1]
+
+
+def test_a_year_before_the_record_is_neither_a_trace_nor_left_out() -> None:
+    """The record begins on 1 March 2018, the init date is 1 February: the first February is that of 2019."""
+    cut = (date(2018, 3, 1) - synthetic.FIRST_DAY).days
+    frame = frame_of(STORAGE_DAM, truth().storage).slice(cut, END + 1 - cut)
+    windows = long_outlook_of(
+        STORAGE_DAM, tables_of(frame), read_question(STORAGE_DAM, MONTHS, None, None, ())
+    ).outlook.forecast.windows
+    assert windows.years == tuple(range(2019, 2031)) and windows.left_out == {}
+
+
+def test_a_release_gauge_does_not_change_an_outlook_as_operated() -> None:
+    """Without a demand the release is not in the balance, so storage above full supply counts as full."""
+    storage = truth().storage.copy()
+    storage[storage >= FULL] += 50 * np.arange(int((storage >= FULL).sum())) % 900
+    record = record_of(RELEASE_DAM, frame_of(RELEASE_DAM, storage, truth().release))[1]
+    assert record.outflow is not None and np.nanmax(record.storages) > FULL + 200
+    with_gauge, without = (
+        long_forecast(one, RELEASE_DAM, END, MONTHS) for one in (record, replace(record, outflow=None))
+    )
+    assert len(with_gauge.windows.years) > MIN_TRACES
+    assert with_gauge.windows.net.tolist() == without.windows.net.tolist()
+    assert with_gauge.traces.storage.tolist() == without.traces.storage.tolist()
+
+
+def test_a_rule_curve_of_full_supply_is_that_of_the_coming_days() -> None:
+    rule = {"rule_curve": [{"day": "01-01", "value": FULL}, {"day": "07-01", "value": 8000.0}]}
+    forecast = outlook_of(synthetic.small_dam(TARGET, unit="ML", full_supply=rule)).outlook.forecast
+    days = np.array([(INIT + timedelta(days=k + 1)).timetuple().tm_yday for k in range(forecast.leads[-1])])
+    of_leap_year = days + (days > 59)
+    expected = np.interp(of_leap_year, [1, 183, 367], [FULL, 8000.0, FULL])
+    assert forecast.limits.full == pytest.approx(expected) and forecast.limits.full_supply == pytest.approx(expected)
+    assert (forecast.traces.storage[:, 1:] <= expected + 1e-9).all()
+
+
+def test_a_threshold_beyond_the_traces_has_no_past_events() -> None:
+    thresholds = [StorageThreshold("over", storage=FULL + 1), StorageThreshold("dry", storage=LOWEST - 1),
+                  StorageThreshold("known", storage=STAGE_1)]  # fmt: skip
+    samples, record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, truth().storage))
+    events = long_hindcast(record, samples, STORAGE_DAM, 1, thresholds).events
+    assert set(events["threshold"]) == {"known"}
+
+
+def test_events_of_which_no_outcome_is_known_are_not_scored() -> None:
+    row = {"init_date": date(2020, 1, 1), "year": 2020, "threshold": "a", "direction": "above", "kind": "on",
+           "month": 1, "probability": 0.5, "climatology": 0.25, "outcome": True}  # fmt: skip
+    unknown = [row | {"threshold": "b", "outcome": None}, row | {"month": 2, "outcome": None}]
+    left_out = row | {"init_date": date(2020, 2, 1), "outcome": None}
+    hindcast = LongHindcast(pl.DataFrame(schema=MONTHS_SCHEMA), pl.DataFrame([row, left_out, *unknown], schema=EVENTS))
+    scores = long_event_scores(hindcast, "small")
+    assert scores.select("threshold", "month", "n", "left_out", "years", "event_years", "brier").rows() == [
+        ("a", 1, 1, 1, 1, 1, 0.25)
+    ]
+
+
+def test_a_value_at_the_end_of_a_curve_is_on_it_in_spite_of_rounding() -> None:
+    """Both ways; a value that is beyond the curve by more has none."""
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (30.0, 12_000.0)]}
+    volumes, day = Volumes(synthetic.small_dam(storage_curves=[curve])), date(2020, 1, 1)
+    assert volumes.storage(np.array([-1e-9, 30 + 1e-9]), day) == pytest.approx([0, 12_000], abs=1e-5)
+    assert np.isnan(volumes.storage(np.array([-1e-6, 30 + 1e-6]), day)).all()
+    assert volumes.level(np.array([-1e-7, 12_000 + 1e-7]), day) == pytest.approx([0, 30], abs=1e-9)
+    assert np.isnan(volumes.level(np.array([-1e-3, 12_000 + 1e-3]), day)).all()
+
+
+def test_a_storage_keeps_its_unit_whatever_the_unit_of_its_curve() -> None:
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (30.0, 12_000.0)]}
+    target = {**TARGET, "unit": "GL"}
+    volumes = Volumes(synthetic.small_dam(target, unit="GL", storage_curves=[curve]))
+    day = date(2020, 1, 1)
+    assert volumes.unit == "GL" and volumes.storage(np.array([6.0]), day).tolist() == [6.0]
+    assert volumes.level(np.array([6.0]), day) == pytest.approx([15.0]) and volumes.level_unit(day) == "m"
+    assert volumes.volume_per_day(np.array([1.0])) == pytest.approx([0.0864])
+
+
+def test_what_is_unknown_is_null_and_no_number() -> None:
+    storage = truth().storage.copy()
+    storage[END - 40 : END - 30] = np.nan
+    past = outlook_from(STORAGE_DAM, storage).past
+    assert past["storage"].null_count() == 10 and past["storage"].is_nan().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "sentence"),
+    [
+        ([0.1, 0.2, 0.3], None),
+        ([0.1, 0.0, 0.3], "In month 2 past outlooks were not surely better"),
+        ([None, 0.1, -0.1], "In months 1, 3 past outlooks were not surely better"),
+    ],
+)
+def test_months_without_a_sure_skill_are_named(low: list[float | None], sentence: str | None) -> None:
+    outlook = outlook_of(STORAGE_DAM).outlook
+    years = {"years": [MIN_YEARS, MIN_YEARS, MIN_YEARS]}
+    scores = pl.DataFrame({"month": [1, 2, 3], "low": low, **years}, schema_overrides={"low": pl.Float64})
+    notes = [note for note in long_notes(outlook, STORAGE_DAM, scores, INIT) if "surely better" in note]
+    assert [note.partition(" than ")[0] for note in notes] == ([] if sentence is None else [sentence])
+
+
+def test_the_limits_upwards_are_named() -> None:
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (40.0, 16_000.0)]}
+    with_curve = outlook_from(synthetic.small_dam(storage_curves=[curve]), truth().storage / 400)
+    top = "Full supply is unknown: the traces fill the lake up to the top of the storage curve."
+    full = "Traces are storage up to full supply; what exceeds it counts as spill, also in a flood pool."
+    assert top in with_curve.notes and full not in with_curve.notes
+    assert full in outlook_of(STORAGE_DAM).notes and top not in outlook_of(STORAGE_DAM).notes

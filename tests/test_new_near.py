@@ -380,7 +380,18 @@ def test_gains_of_known_drivers() -> None:
     # three lagged changes, the first of them missing, and the change to the next day
     assert scores[drivers[0]].overlap == f"{days - 4} days from 2020-01-04 to {date(2020, 1, 1) + timedelta(days - 2)}"
     assert (scores[drivers[0]].lag, scores[drivers[0]].correlation > 0.8) == (0, True)
+    next_change = np.diff(values[dam.target_gauge.column])
+    assert scores[drivers[0]].correlation == pytest.approx(np.corrcoef(rain[:-1], next_change)[0, 1])
     assert np.isnan(scores[drivers[1]].gain) and not scores[drivers[1]].is_useful
+    assert list(scores)[-1] == drivers[1], "a driver that is not ranked stands below all others"
+    first, last = (date(2020, 1, 1) + timedelta(days - back) for back in (148, 2))
+    assert scores[drivers[1]].sentence == (
+        f"not ranked: 147 days from {first} to {last} with all values, at least 200 needed; "
+        "correlation +0.00 0 d before"
+    )
+    gains = [score.gain for score in scores.values() if np.isfinite(score.gain)]
+    assert scores[drivers[0]].sentence.startswith(f"lowers the error of the next change by {gains[0]:.1%} on ")
+    assert gains == sorted(gains, reverse=True) and len(gains) == len(scores) - 1
     assert all(abs(scores[column].gain) < 0.01 and not scores[column].is_useful for column in drivers[2:])
 
 

@@ -16,12 +16,16 @@ import xarray
 import forebay
 from forebay.archive.fetch import FETCHES, FetchReport
 from forebay.errors import ConfigError, DataError, ForebayError, SourceError
+from forebay.jobs import alert_trial, curve, export, long_outlook, refresh, replay, scenario, score_record
 from forebay.jobs.datasets import daily_dataset, forecast_dataset, write_netcdf
 from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.observations import FetchResult
+from forebay.settings import Settings
 from forebay.tables import FORECASTS
 from tests import synthetic
+from tests.long_outlook_dams import STORAGE_DAM as VOLUME_DAM
 from tests.synthetic import daily_frame, rain_gauge, small_dam
+from tests.test_storage_pairs import dam_with
 
 PUBLIC = {"brief", "daily", "fetch", "forecast", "hindcast", "load_dam", "observe", "open_archive", "outlook"}
 PACKAGES = {package.name for package in pkgutil.iter_modules(forebay.__path__)}
@@ -279,3 +283,31 @@ def test_an_extra_that_is_not_installed_is_named(forecast: ForecastResult, monke
         forecast.to_pandas()
     with pytest.raises(ConfigError, match=r"pip install 'forebay\[xarray\]'"):
         forecast.to_xarray()
+
+
+CALLS = {
+    "fetch": forebay.fetch,
+    "daily": forebay.daily,
+    "forecast": lambda dam, **settings: forebay.forecast(dam, update=False, **settings),
+    "hindcast": forebay.hindcast,
+    "observe": lambda dam, **settings: forebay.observe(dam, 0.0, at="2019-01-01T06:00", **settings),
+    "export": export.export,
+    "long_outlook": lambda dam, **settings: long_outlook.long_outlook(VOLUME_DAM, **settings),
+    "score_record": score_record.score_record,
+    "replay": lambda dam, **settings: replay.replay("small-1", **settings),
+    "scenario": scenario.load_scenarios,
+    "curve": lambda dam, **settings: curve.curve(dam_with(), **settings),
+    "alert_trial": lambda dam, **settings: alert_trial.try_alerts(VOLUME_DAM, **settings),
+    "refresh": lambda dam, **settings: refresh.refresh([dam], **settings),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_settings_that_are_given_replace_those_of_the_working_folder(
+    name: str, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive of the settings is a folder, so that each function stops there, and says so."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "given.db").mkdir()
+    with pytest.raises(ForebayError, match="given\\.db"):
+        CALLS[name](lake, settings=Settings(archive=f"sqlite:///{tmp_path}/given.db"))
