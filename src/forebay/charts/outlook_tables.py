@@ -57,8 +57,8 @@ class OutlookRow:
     """One event of an outlook, for readers.
 
     threshold, direction: of `tables.PROBABILITIES`. event: its title. level: of the threshold, with its unit; of the
-    first and the last day where it changes. by: lead time → probability of the event by then. day_50: first day by which
-    it is 50% likely.
+    first and the last day where it changes. by: lead time → probability of the event by then. day_50: first day by
+    which it is 50% likely.
     """
 
     threshold: str
