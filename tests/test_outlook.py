@@ -106,6 +106,16 @@ def test_an_outlook_has_the_side_that_the_level_is_not_on(result: ForecastResult
     assert main is not None and main.threshold == "full_supply"
 
 
+def test_a_threshold_that_changes_has_both_levels(result: ForecastResult) -> None:
+    """A rule curve has another level on each valid date; one number would be true of the first day only."""
+    rise = pl.when(pl.col("threshold") == "full_supply").then(0.5 * (pl.col("lead_time") - 1)).otherwise(0.0)
+    table = result.outlook.probabilities.with_columns(pl.col("threshold_level") + rise)
+    rows = {row.threshold: row for row in outlook_rows(replace(result.outlook, probabilities=table), DAM)}
+    last = 96.0 + 0.5 * (max(rows["full_supply"].by) - 1)
+    assert rows["full_supply"].level == f"96.000 m to {last:.3f} m"
+    assert rows["Bridge deck"].level == "97.000 m"
+
+
 def test_the_command_prints_the_outlook(folder: Path, result: ForecastResult) -> None:
     path, url = next(folder.glob("*.toml")), f"sqlite:///{folder}/archive.db"
     run = forebay("outlook", path, "--archive", url)

@@ -56,8 +56,9 @@ def event_title(name: str, direction: str) -> str:
 class OutlookRow:
     """One event of an outlook, for readers.
 
-    threshold, direction: of `tables.PROBABILITIES`. event: its title. level: of the threshold, with its unit. by: lead
-    time → probability of the event by then. day_50: first day by which it is 50% likely.
+    threshold, direction: of `tables.PROBABILITIES`. event: its title. level: of the threshold, with its unit; of the
+    first and the last day where it changes. by: lead time → probability of the event by then. day_50: first day by
+    which it is 50% likely.
     """
 
     threshold: str
@@ -91,12 +92,14 @@ def outlook_rows(outlook: Outlook, dam: Dam) -> list[OutlookRow]:
         name, direction = row["threshold"], row["direction"]
         own = by.filter(pl.col("threshold") == name, pl.col("direction") == direction)
         chances = dict(own.select("lead_time", "probability").iter_rows())
+        last_level = own.filter(pl.col("lead_time") == leads[-1])["threshold_level"]
+        levels = [row["threshold_level"], *last_level]  # of the first and the last day: a rule curve changes
         rows.append(
             OutlookRow(
                 threshold=name,
                 direction=direction,
                 event=event_title(name, direction),
-                level=target.quantity(row["threshold_level"]),
+                level=" to ".join(dict.fromkeys(map(target.quantity, levels))),
                 by={lead: chances.get(lead) for lead in leads},
                 day_50=NO_VALUE if row["day_50"] is None else format_day(row["day_50"]),
             )
