@@ -19,6 +19,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.days.daily import daily_table
 from forebay.draft.answers import Answers, Question
 from forebay.draft.dam import DamDraft, draft_dam
+from forebay.draft.numbers import number_texts
 from forebay.draft.text_form import text_form
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
@@ -604,3 +605,37 @@ def test_codes_that_change_no_value_are_those_of_no_service(tmp_path: Path, answ
     settings = {"time_zone": "+00:00", "Level (m).quality_codes": answer}
     gauge = dam_of(draft_from(tmp_path, files, settings=settings), tmp_path).target_gauge
     assert gauge.file is not None and gauge.file.quality == "Level (m)_cd" and gauge.file.quality_codes == stored
+
+
+def test_a_curve_of_capacities_with_decimal_commas(tmp_path: Path) -> None:
+    curve = "\n".join(["Level (m);Capacity (ML)", *(f"{100 + k},5;{1200 + 365 * k},25" for k in range(12))])
+    level = "\n".join(["Date,Level (m)", *(f"{day},{100 + k % 7 / 10}" for k, day in enumerate(days(30)))])
+    files = {"level.csv": level, "curve.csv": curve}
+    dam = dam_of(draft_from(tmp_path, files, settings={"time_zone": "+00:00"}), tmp_path)
+    assert dam.storage_curves[0].points[:2] == ((100.5, 1200.25), (101.5, 1565.25))
+
+
+def test_hours_without_a_24th_are_a_question(tmp_path: Path) -> None:
+    stamps = [datetime(2020, 1, 1) + timedelta(hours=k) for k in range(240)]
+    rows = [f"{stamp:%Y-%m-%d %H:%M},{100 + k % 7 / 10}" for k, stamp in enumerate(stamps)]
+    with pytest.raises(ConfigError, match="What does a time in lake name, such as 00:00 of the first line"):
+        draft_from(tmp_path, {"lake.csv": "\n".join(["Time,Level (m)", *rows])}, settings={"time_zone": "+00:00"})
+
+
+@pytest.mark.parametrize(("bad", "is_error"), [(2, True), (3, False)])
+def test_up_to_two_bad_cells_in_a_hundred_are_errors_of_a_column_of_numbers(bad: int, is_error: bool) -> None:
+    column = pl.Series("flow", [*["12.5"] * (100 - bad), *[f"1{k}-7-3" for k in range(bad)]])
+    if is_error:
+        with pytest.raises(SourceError, match="'10-7-3' in column 'flow' is not a number, unlike its other cells"):
+            number_texts(column)
+    else:
+        assert number_texts(column) is None
+
+
+def test_a_leading_zero_is_no_thousand() -> None:
+    """0.512 cannot be 512 with a mark of thousands; 1.512 can."""
+    for texts, is_open in ((["0.512", "1.498"], False), (["2.512", "1.498"], True)):
+        numbers = number_texts(pl.Series("flow", texts))
+        assert numbers is not None
+        marks = {(one.decimal_comma, one.thousands) for one in numbers.readings}
+        assert ((True, ".") in marks) is is_open and (False, None) in marks
