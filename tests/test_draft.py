@@ -559,6 +559,14 @@ def test_measured_inflow_stays(name: str, roles: list[str], tmp_path: Path) -> N
     assert [gauge.role for gauge in dam.gauges] == roles
 
 
+def draft_without_a_question(folder: Path, files: Mapping[str, str | bytes]) -> DamDraft:
+    """Draft of files in UTC; a question is a failure of the test."""
+    try:
+        return draft_from(folder, files, settings={"time_zone": "+00:00"})
+    except ConfigError as error:
+        pytest.fail(str(error))
+
+
 def days(count: int, first: date = date(2020, 1, 1)) -> list[date]:
     return [first + timedelta(days=k) for k in range(count)]
 
@@ -582,16 +590,14 @@ def test_two_columns_of_different_dates_are_a_question(tmp_path: Path) -> None:
 def test_the_unit_stands_in_a_column_of_its_own(tmp_path: Path, unit: str, column: str) -> None:
     lines = [f"{day},{100 + k % 7 / 10},{unit}" for k, day in enumerate(days(30))]
     files = {"lake.csv": "\n".join([f"Date,Level,{column}", *lines])}
-    draft = draft_from(tmp_path, files, settings={"time_zone": "+00:00"})
-    assert dam_of(draft, tmp_path).target.unit == unit
+    assert dam_of(draft_without_a_question(tmp_path, files), tmp_path).target.unit == unit
 
 
 def test_storages_as_large_as_day_numbers_are_no_dates(tmp_path: Path) -> None:
     """41,000 is 2 April 2012 in a spreadsheet: only a column that is named as dates has such day numbers."""
     curve = "\n".join(["Level (m),Storage (ML)", *(f"{100 + k},{41000 + 365 * k}" for k in range(12))])
     level = "\n".join(["Date,Level (m)", *(f"{day},{100 + k % 7 / 10}" for k, day in enumerate(days(30)))])
-    draft = draft_from(tmp_path, {"level.csv": level, "curve.csv": curve}, settings={"time_zone": "+00:00"})
-    dam = dam_of(draft, tmp_path)
+    dam = dam_of(draft_without_a_question(tmp_path, {"level.csv": level, "curve.csv": curve}), tmp_path)
     assert dam.storage_curves[0].points[0] == (100.0, 41000.0) and len(dam.storage_curves[0].points) == 12
     numbers = "\n".join(["Date,Level (m)", *(f"{43831 + k},{100 + k % 7 / 10}" for k in range(30))])
     again = dam_of(draft_from(tmp_path, {"level.csv": numbers}, settings={"time_zone": "+00:00"}), tmp_path)
@@ -611,7 +617,7 @@ def test_a_curve_of_capacities_with_decimal_commas(tmp_path: Path) -> None:
     curve = "\n".join(["Level (m);Capacity (ML)", *(f"{100 + k},5;{1200 + 365 * k},25" for k in range(12))])
     level = "\n".join(["Date,Level (m)", *(f"{day},{100 + k % 7 / 10}" for k, day in enumerate(days(30)))])
     files = {"level.csv": level, "curve.csv": curve}
-    dam = dam_of(draft_from(tmp_path, files, settings={"time_zone": "+00:00"}), tmp_path)
+    dam = dam_of(draft_without_a_question(tmp_path, files), tmp_path)
     assert dam.storage_curves[0].points[:2] == ((100.5, 1200.25), (101.5, 1565.25))
 
 
