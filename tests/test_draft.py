@@ -645,3 +645,16 @@ def test_a_leading_zero_is_no_thousand() -> None:
         assert numbers is not None
         marks = {(one.decimal_comma, one.thousands) for one in numbers.readings}
         assert ((True, ".") in marks) is is_open and (False, None) in marks
+
+
+@pytest.mark.parametrize(("count", "is_used"), [(62, False), (61, True)])
+def test_an_inflow_that_is_the_change_of_storage_alone_is_left_out(tmp_path: Path, count: int, is_used: bool) -> None:
+    """No release is known: the change to each day is its inflow, which 60 days with a change before and after show."""
+    rng = random.Random(5)
+    storage = [5000.0]
+    while len(storage) < count:
+        storage.append(round(storage[-1] + rng.uniform(-90, 90), 3))
+    inflow = [0.0, *((after - before) / 86.4 for before, after in zip(storage, storage[1:], strict=False))]
+    lines = [f"{day},{one},{flow:.6f}" for day, one, flow in zip(days(count), storage, inflow, strict=True)]
+    draft = draft_without_a_question(tmp_path, {"lake.csv": "\n".join(["Date,Storage (ML),Inflow (m3/s)", *lines])})
+    assert (dam_of(draft, tmp_path).columns("inflow") != []) is is_used
