@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.dams.alert_rules import AlertRule
+from forebay.dams.thresholds import ReferenceLevel
 from forebay.forecasts.alerts import raised_days
 from forebay.forecasts.record import Content
-from forebay.jobs.alert_trial import of_issued
-from forebay.verify.alert_scores import AlertDays, score_alert
+from forebay.jobs.alert_trial import of_issued, with_probability
+from forebay.verify.alert_scores import AlertDays, days_beyond, score_alert
 from tests import synthetic
 from tests.command_line import forebay
 
@@ -167,6 +168,27 @@ def test_scores_equal_a_count_day_by_day(days: list[tuple[float, float]], within
     assert row["false_alarms"] == false
     total = hits + misses + false
     assert row["csi"] == (hits / total if total else None)
+
+
+def test_a_day_on_an_unknown_datum_is_neither_an_event_nor_none() -> None:
+    """At the threshold counts in both directions; full supply changes on the third day."""
+    days = np.arange("2024-01-01", "2024-01-06", dtype="datetime64[D]")
+    observed, withheld = np.array([96.0, 95.9, 96.5, NAN, 99.0]), np.array([False] * 4 + [True])
+    full = {"dated": [{"from": "2023-01-01", "value": 96.0}, {"from": "2024-01-03", "value": 97.0}]}
+    level = ReferenceLevel.model_validate(full, strict=False)
+    for mask, last in ((withheld, NAN), (None, 1.0)):
+        samples = SimpleNamespace(dates=days, observed=observed, withheld=mask)
+        above = days_beyond(samples, level, "above")  # type: ignore[arg-type]  # these columns alone
+        below = days_beyond(samples, level, "below")  # type: ignore[arg-type]  # these columns alone
+        np.testing.assert_array_equal(above, [1, 0, 0, NAN, last])
+        np.testing.assert_array_equal(below, [1, 1, 1, NAN, NAN if np.isnan(last) else 0])
+
+
+@pytest.mark.parametrize(("clear", "share"), [(None, 0.6), (0.1, 0.25), (0.4, 1.0)])
+def test_another_probability_keeps_the_share_at_which_the_alert_ends(clear: float | None, share: float) -> None:
+    rule = AlertRule(id="a", threshold="full_supply", within_days=2, probability=0.4, clear_probability=clear)
+    for probability in (0.02, 0.8):
+        assert with_probability(rule, probability).limits == pytest.approx((probability, share * probability))
 
 
 def record(number: int, probability: float | None, *, day: date, level_age: int = 0, late_days: int = 0) -> Content:

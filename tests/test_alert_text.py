@@ -8,15 +8,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from forebay.archive.store import open_archive
 from forebay.charts.outlook_tables import format_probability, skill_sentence
 from forebay.dams.alert_rules import AlertRule
 from forebay.jobs.alert_text import CLOSING, GaugeAge, message
+from forebay.jobs.alert_trial import _data_changes, _of_hindcast
 from forebay.jobs.alerts import Situation, decide_alerts, threshold_value
 from forebay.jobs.forecast import ForecastResult
+from forebay.verify.verification import Verification
 from tests.test_jobs_forecast import Job, in_metres
 
 __all__ = ["in_metres"]  # the fixture of the job
@@ -210,6 +214,39 @@ def test_the_age_of_a_decision_is_that_of_the_level_or_of_the_oldest_gauge(
     assert {row["state"] for row in rows.values()} <= {"clear", "raised"} and rows["both"]["state"] == "clear"
     requested = with_issued(result, is_requested=True)
     assert decisions(tmp_path, requested, [RULE, DATA]) == {}, "a chosen day decides nothing"
+
+
+def with_level_age(result: ForecastResult, first: int) -> tuple[Verification, NDArray[np.int64]]:
+    """The hindcast with a level that is 1 to 10 days old from the day `first` on, and these ages."""
+    samples = result.verification.samples
+    assert samples.outages is not None
+    age = np.zeros(len(samples.dates), int)
+    age[first : first + 10] = range(1, 11)
+    old = replace(samples, outages=replace(samples.outages, level_age=age))
+    changed = replace(result.verification, samples=old)
+    vars(changed)["threshold_forecasts"] = result.verification.threshold_forecasts  # a cached property
+    return changed, age
+
+
+def test_a_trial_knows_no_probability_from_a_level_of_more_than_three_days_ago(result: ForecastResult) -> None:
+    old, age = with_level_age(result, 500)
+    values, before = (_of_hindcast(RULE, result.dam, one).values for one in (old, result.verification))
+    assert np.isfinite(before[500:510]).all()
+    np.testing.assert_array_equal(values[500:], np.where(age > 3, np.nan, before)[500:])
+
+
+@pytest.mark.parametrize(("limit", "first"), [(None, 4), (1, 2), (5, 6)])
+def test_a_trial_of_a_data_rule_is_raised_beyond_its_age(
+    result: ForecastResult, limit: int | None, first: int
+) -> None:
+    """The level is missing on ten days: the alert is raised beyond the limit, and ends with the new level."""
+    samples = with_level_age(result, 500)[0].samples
+    rule = AlertRule(id="data", kind="data", max_age_days=limit)
+    changes = _data_changes(rule, result.dam, samples)
+    dates = [samples.dates[499 + first].item(), samples.dates[510].item()]
+    assert [(row["init_date"], row["state"]) for row in changes] == list(zip(dates, ("raised", "clear"), strict=True))
+    other = AlertRule(id="rain", kind="data", gauges=("r1",), max_age_days=limit)
+    assert _data_changes(other, result.dam, samples) == []
 
 
 def test_without_a_forecast_the_first_line_says_why(result: ForecastResult) -> None:

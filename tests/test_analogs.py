@@ -69,6 +69,32 @@ def test_the_nearest_days_are_those_of_a_direct_search(day: int) -> None:
     assert found.days["date"].to_list() == [date for date, _ in expected]
     assert found.days["distance"].to_list() == pytest.approx([distance for _, distance in expected])
     assert found.compared == ("level", "change_1d", "change_3d", "rain_1d", "rain_7d", "season")
+    assert found.today["level"].to_list() == pytest.approx([samples.level[day] - 100.0]), "above full supply"
+    no_full = find_analogs(samples, dam.model_copy(update={"full_supply": None}), day=day)
+    assert no_full.today["level"].to_list() == [samples.level[day]], "the level itself"
+
+
+def test_the_inflow_is_that_of_all_gauges_or_unknown() -> None:
+    """Two inflow gauges: their sum is compared, also as a signed root; a day without one of them has none."""
+    dam, samples = example()
+    gauges = [
+        dam.gauges[1].model_copy(update={"role": "inflow", "variable": "inflow", "unit": "m3/s", "station": station})
+        for station in ("a", "b")
+    ]
+    with_inflow = dam.model_copy(update={"gauges": (*dam.gauges, *gauges)})
+    columns = with_inflow.columns("inflow")
+    flow = np.random.default_rng(8).gamma(2.0, 5.0, (2, DAYS))
+    flow[1, 400:500] = np.nan
+    series = [pl.Series(name, one, nan_to_null=True) for name, one in zip(columns, flow, strict=True)]
+    own = replace(samples, inputs=samples.inputs.with_columns(series))
+    found = find_analogs(own, with_inflow)
+    assert "inflow" in found.compared and found.today["inflow"].to_list() == pytest.approx([flow[:, -1].sum()])
+    assert 90 < find_analogs(samples, dam).candidates - found.candidates <= 100
+    last = flow.copy()
+    last[0, -1] = np.nan
+    series = [pl.Series(name, one, nan_to_null=True) for name, one in zip(columns, last, strict=True)]
+    unknown = find_analogs(replace(samples, inputs=samples.inputs.with_columns(series)), with_inflow)
+    assert "inflow" not in unknown.compared and unknown.today["inflow"].to_list() == [None]
 
 
 def test_situations_are_separate_and_end_before_the_init_date() -> None:

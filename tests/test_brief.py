@@ -12,14 +12,26 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from forebay.charts.brief_text import LINES, WIDTH, _short, brief_text, inflow_lines, similar_note, similar_rows
+from forebay.charts.brief_text import (
+    LINES,
+    WIDTH,
+    _short,
+    brief_text,
+    forecast_table,
+    inflow_lines,
+    late_lines,
+    similar_note,
+    similar_rows,
+)
 from forebay.charts.formats import format_number
 from forebay.charts.outlook_tables import format_probability
 from forebay.dams.curves import StorageCurve
-from forebay.forecasts.brief import brief_content, lake_state
+from forebay.forecasts.analogs import Analogs
+from forebay.forecasts.brief import _similar, brief_content, lake_state
 from forebay.jobs.brief import BriefResult, brief, brief_of
 from forebay.jobs.forecast import ForecastResult
 from forebay.jobs.forecast_content import forecast_content, outlook_content
@@ -193,6 +205,44 @@ def test_situations_have_the_decimals_of_their_quantities(content: dict[str, Any
     assert level[0][2] == "level, m" and level[0][7] == "inflow, ft3/s" and level[1][1][2] == "−1.234"
 
 
+def test_the_page_says_what_kind_of_day_it_is_about(content: dict[str, Any]) -> None:
+    ages = {"init_date": "2020-05-03", "init_time": "2020-05-04T00:00+10:00", "level_date": "2020-05-01", "age_days": 3,
+            "level_age_days": 2}  # fmt: skip
+    for retrospective, stale, expected in (
+        (False, False, "All data known at 2020-05-04T00:00+10:00, the end of 2020-05-03."),
+        (False, True, "OLD: the forecast starts from 2020-05-01, 5 days ago."),
+        (True, True, "PAST DAY: only what was known at the end of 2020-05-03 (2020-05-04T00:00+10:00)."),
+    ):
+        day = {**content, **ages, "is_retrospective": retrospective, "is_stale": stale}
+        assert brief_text(day).splitlines()[2] == expected
+        assert brief_text({**day, "simulated": False}).splitlines()[1] == expected
+
+
+def test_late_gauges_are_listed_by_their_age(content: dict[str, Any]) -> None:
+    ages = [("A", 3, "2020-05-01"), ("B", None, None), ("C", 9, "2020-04-25"), ("D", 3, "2020-05-01"), ("E", 1, None)]
+    gauges = [{"gauge": name, "age_days": age, "last_date": last, "is_late": name != "E"} for name, age, last in ages]
+    assert late_lines({**content, "gauges": gauges}) == [
+        "since 2020-04-26 (9 days old): C", "since 2020-05-02 (3 days old): A; D", "no usable value at all: B"
+    ]  # fmt: skip
+    many = [{**gauges[0], "gauge": f"G{k}"} for k in range(6)]
+    assert late_lines({**content, "gauges": many}) == ["since 2020-05-02 (3 days old): G0; G1; G2; G3 and 2 more"]
+
+
+def test_a_page_with_more_events_than_fit_counts_the_others(content: dict[str, Any]) -> None:
+    for count, rest in ((6, None), (7, "  and 1 more: forebay outlook"), (9, "  and 3 more: forebay outlook")):
+        lines = brief_text({**content, "thresholds": content["thresholds"][:1] * count}).splitlines()
+        assert [line for line in lines if line.endswith("more: forebay outlook")] == ([rest] if rest else [])
+        assert sum("At or above full supply" in line for line in lines) == 6
+
+
+def test_a_target_that_is_a_storage_has_no_second_column_of_it(content: dict[str, Any]) -> None:
+    assert "storage, ML" in forecast_table(content)[0] and "% full" in forecast_table(content)[0]
+    assert "storage, ML" not in forecast_table({**content, "variable": "storage"})[0]
+    assert "% full" not in forecast_table({**content, "variable": "storage_percent"})[0]
+    unknown = [{**row, "storage_median": None} for row in content["forecast"]]
+    assert "storage, ML" not in forecast_table({**content, "forecast": unknown})[0]
+
+
 def test_a_late_gauge_has_no_second_sentence_among_the_notes(content: dict[str, Any]) -> None:
     gauge = {**content["gauges"][0], "gauge": "Rain A"}
     lacks = ["Rain A has no value since 2020-01-01.", "Rain A is revised.", "Rain B has no value since 2020-01-02."]
@@ -308,6 +358,36 @@ def test_a_change_from_a_day_without_a_level_is_unknown(result: ForecastResult, 
     assert lake_state(daily, result.dam, unknown).is_empty(), "no forecast says from which level it starts"
 
 
+def test_a_level_on_an_unknown_datum_has_no_storage(result: ForecastResult) -> None:
+    issued = replace(result.issued, withheld_from=result.issued.level_date - timedelta(days=3))
+    state = lake_state(result.daily_tables.newest, result.dam, issued)
+    assert state["quantity"].to_list() == ["reservoir_level"] and state["change_7d"].null_count() == 0
+
+
+def test_a_target_in_percent_is_not_called_percent_of_full_supply(result: ForecastResult) -> None:
+    """100% is what its publisher says, which may not be full supply."""
+    target = {"role": "target", "station": "lake", "variable": "storage_percent", "unit": "%"}
+    daily = result.daily_tables.newest.rename({"reservoir_level": "storage_percent"})
+    (row,) = lake_state(daily, synthetic.small_dam(target, unit="%"), result.issued).to_dicts()
+    level = dict(daily.select("date", "storage_percent").iter_rows())[result.issued.level_date]
+    assert (row["title"], row["unit"], row["value"]) == ("Storage, share of volume", "%", pytest.approx(level))
+
+
+@pytest.mark.parametrize(
+    ("rain", "flow", "inches", "feet"), [("mm", "m3/s", 1.0, 1.0), ("in", "ft3/s", 25.4, 0.3048**3)]
+)
+def test_situations_have_the_units_of_the_dam(rain: str, flow: str, inches: float, feet: float) -> None:
+    dam = synthetic.small_dam({**synthetic.rain_gauge(), "unit": rain})
+    names = ("level", "change_1d", "change_3d", "then_1d", "then_3d", "then_7d")
+    row = pl.DataFrame({"date": [LAST], "distance": [0.5], **dict.fromkeys(names, [1.5]),
+                        "rain_1d": [50.8], "rain_7d": [127.0], "inflow": [7.0]})  # fmt: skip
+    similar = _similar(Analogs(row, row), flow, dam)
+    assert (similar["rain_unit"], similar["inflow_unit"]) == (rain, flow)
+    for own in (similar["today"], similar["days"][0]):  # type: ignore[index]  # a list
+        assert own["rain_1d"] == pytest.approx(50.8 / inches) and own["rain_7d"] == pytest.approx(127 / inches)  # type: ignore[index]
+        assert own["inflow"] == pytest.approx(7.0 / feet) and own["level"] == 1.5  # type: ignore[index]
+
+
 def test_days_times_and_the_reading_are_those_of_the_forecast(result: ForecastResult) -> None:
     """Of a forecast that was issued two days late from a level of the day before; times have the dam's offset."""
     issued, reading = result.issued, result.daily_tables.reading
@@ -327,6 +407,18 @@ def test_days_times_and_the_reading_are_those_of_the_forecast(result: ForecastRe
         "quality": reading.quality, "is_of_day": True,
     }  # fmt: skip
     assert content["lacks"] == list(issued.limitations) and content["late_gauges"] == 0
+
+
+def test_ages_count_until_the_issue_and_one_step_is_that_of_the_readings(result: ForecastResult) -> None:
+    issued, verification = result.issued, result.verification
+    late = replace(issued, issue_time=issued.issue_time + timedelta(days=2))
+    samples = replace(verification.samples, resolution=np.linspace(0.5, 0.05, len(verification.samples.dates)))
+    changed = replace(result, issued=late, verification=replace(verification, samples=samples))
+    vars(changed).update(outlook=result.outlook, storage_forecasts=result.storage_forecasts)  # cached properties
+    vars(changed)["recent_scores"] = result.recent_scores
+    content: dict[str, Any] = brief_content(brief_of(changed))
+    assert [row["age_days"] for row in content["gauges"]] == [2, 2]
+    assert (content["inflow"]["step"]["step"], content["inflow"]["step"]["is_assumed"]) == (0.05, False)
 
 
 def test_the_last_week_and_the_last_year(result: ForecastResult, content: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.days.daily import daily_table
 from forebay.draft.answers import Answers, Question
 from forebay.draft.dam import DamDraft, draft_dam
+from forebay.draft.numbers import number_texts
 from forebay.draft.text_form import text_form
 from forebay.errors import ConfigError, ForebayError, SourceError
 from forebay.settings import Settings
@@ -558,6 +559,14 @@ def test_measured_inflow_stays(name: str, roles: list[str], tmp_path: Path) -> N
     assert [gauge.role for gauge in dam.gauges] == roles
 
 
+def draft_without_a_question(folder: Path, files: Mapping[str, str | bytes]) -> DamDraft:
+    """Draft of files in UTC; a question is a failure of the test."""
+    try:
+        return draft_from(folder, files, settings={"time_zone": "+00:00"})
+    except ConfigError as error:
+        pytest.fail(str(error))
+
+
 def days(count: int, first: date = date(2020, 1, 1)) -> list[date]:
     return [first + timedelta(days=k) for k in range(count)]
 
@@ -581,16 +590,14 @@ def test_two_columns_of_different_dates_are_a_question(tmp_path: Path) -> None:
 def test_the_unit_stands_in_a_column_of_its_own(tmp_path: Path, unit: str, column: str) -> None:
     lines = [f"{day},{100 + k % 7 / 10},{unit}" for k, day in enumerate(days(30))]
     files = {"lake.csv": "\n".join([f"Date,Level,{column}", *lines])}
-    draft = draft_from(tmp_path, files, settings={"time_zone": "+00:00"})
-    assert dam_of(draft, tmp_path).target.unit == unit
+    assert dam_of(draft_without_a_question(tmp_path, files), tmp_path).target.unit == unit
 
 
 def test_storages_as_large_as_day_numbers_are_no_dates(tmp_path: Path) -> None:
     """41,000 is 2 April 2012 in a spreadsheet: only a column that is named as dates has such day numbers."""
     curve = "\n".join(["Level (m),Storage (ML)", *(f"{100 + k},{41000 + 365 * k}" for k in range(12))])
     level = "\n".join(["Date,Level (m)", *(f"{day},{100 + k % 7 / 10}" for k, day in enumerate(days(30)))])
-    draft = draft_from(tmp_path, {"level.csv": level, "curve.csv": curve}, settings={"time_zone": "+00:00"})
-    dam = dam_of(draft, tmp_path)
+    dam = dam_of(draft_without_a_question(tmp_path, {"level.csv": level, "curve.csv": curve}), tmp_path)
     assert dam.storage_curves[0].points[0] == (100.0, 41000.0) and len(dam.storage_curves[0].points) == 12
     numbers = "\n".join(["Date,Level (m)", *(f"{43831 + k},{100 + k % 7 / 10}" for k in range(30))])
     again = dam_of(draft_from(tmp_path, {"level.csv": numbers}, settings={"time_zone": "+00:00"}), tmp_path)
@@ -604,3 +611,50 @@ def test_codes_that_change_no_value_are_those_of_no_service(tmp_path: Path, answ
     settings = {"time_zone": "+00:00", "Level (m).quality_codes": answer}
     gauge = dam_of(draft_from(tmp_path, files, settings=settings), tmp_path).target_gauge
     assert gauge.file is not None and gauge.file.quality == "Level (m)_cd" and gauge.file.quality_codes == stored
+
+
+def test_a_curve_of_capacities_with_decimal_commas(tmp_path: Path) -> None:
+    curve = "\n".join(["Level (m);Capacity (ML)", *(f"{100 + k},5;{1200 + 365 * k},25" for k in range(12))])
+    level = "\n".join(["Date,Level (m)", *(f"{day},{100 + k % 7 / 10}" for k, day in enumerate(days(30)))])
+    files = {"level.csv": level, "curve.csv": curve}
+    dam = dam_of(draft_without_a_question(tmp_path, files), tmp_path)
+    assert dam.storage_curves[0].points[:2] == ((100.5, 1200.25), (101.5, 1565.25))
+
+
+def test_hours_without_a_24th_are_a_question(tmp_path: Path) -> None:
+    stamps = [datetime(2020, 1, 1) + timedelta(hours=k) for k in range(240)]
+    rows = [f"{stamp:%Y-%m-%d %H:%M},{100 + k % 7 / 10}" for k, stamp in enumerate(stamps)]
+    with pytest.raises(ConfigError, match="What does a time in lake name, such as 00:00 of the first line"):
+        draft_from(tmp_path, {"lake.csv": "\n".join(["Time,Level (m)", *rows])}, settings={"time_zone": "+00:00"})
+
+
+@pytest.mark.parametrize(("bad", "is_error"), [(2, True), (3, False)])
+def test_up_to_two_bad_cells_in_a_hundred_are_errors_of_a_column_of_numbers(bad: int, is_error: bool) -> None:
+    column = pl.Series("flow", [*["12.5"] * (100 - bad), *[f"1{k}-7-3" for k in range(bad)]])
+    if is_error:
+        with pytest.raises(SourceError, match="'10-7-3' in column 'flow' is not a number, unlike its other cells"):
+            number_texts(column)
+    else:
+        assert number_texts(column) is None
+
+
+def test_a_leading_zero_is_no_thousand() -> None:
+    """0.512 cannot be 512 with a mark of thousands; 1.512 can."""
+    for texts, is_open in ((["0.512", "1.498"], False), (["2.512", "1.498"], True)):
+        numbers = number_texts(pl.Series("flow", texts))
+        assert numbers is not None
+        marks = {(one.decimal_comma, one.thousands) for one in numbers.readings}
+        assert ((True, ".") in marks) is is_open and (False, None) in marks
+
+
+@pytest.mark.parametrize(("count", "is_used"), [(62, False), (61, True)])
+def test_an_inflow_that_is_the_change_of_storage_alone_is_left_out(tmp_path: Path, count: int, is_used: bool) -> None:
+    """No release is known: the change to each day is its inflow, which 60 days with a change before and after show."""
+    rng = random.Random(5)
+    storage = [5000.0]
+    while len(storage) < count:
+        storage.append(round(storage[-1] + rng.uniform(-90, 90), 3))
+    inflow = [0.0, *((after - before) / 86.4 for before, after in zip(storage, storage[1:], strict=False))]
+    lines = [f"{day},{one},{flow:.6f}" for day, one, flow in zip(days(count), storage, inflow, strict=True)]
+    draft = draft_without_a_question(tmp_path, {"lake.csv": "\n".join(["Date,Storage (ML),Inflow (m3/s)", *lines])})
+    assert (dam_of(draft, tmp_path).columns("inflow") != []) is is_used

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.dams.dam import Dam
+from forebay.features.full_supply import near_full_margin
 from forebay.features.samples import Samples, make_samples
 from forebay.models.exceedance import (
     Probabilities,
@@ -25,6 +27,8 @@ from forebay.verify.exceedance import ThresholdForecast, probability_table, thre
 from forebay.verify.exceedance_scores import (
     MIN_DAYS,
     MIN_SPELLS,
+    _bin,
+    _is_near,
     past_frequency,
     reliability_bins,
     reliability_of_probabilities,
@@ -370,3 +374,38 @@ def test_the_table_has_a_row_per_threshold_kind_and_lead_time() -> None:
     assert row["threshold_level"] == samples.start_level[250] + 0.5
     assert row["probability"] == of(forecasts, "level+0.5 m").probabilities.by[250, 1]
     assert len(probability_table(forecasts, samples, dam)) > 200 * len(table)
+
+
+def test_only_a_level_of_the_day_that_is_not_beyond_is_a_start() -> None:
+    """A forecast from an older level does not show whether the lake is beyond the threshold now."""
+    level = np.array([9.0, np.nan, 9.0, 11.0, 9.0])
+    samples = SimpleNamespace(level=level, start_level=np.array([9.0, 9.0, 9.0, 11.0, 9.0]),
+                              level_age=np.array([0, 1, 2, 0, 0]))  # fmt: skip
+    known = np.full((5, 3), 10.0)
+    known[4, 1] = np.nan
+    threshold = SimpleNamespace(known=known, is_beyond=samples.start_level >= 10.0)
+    assert starts_before(threshold, samples).tolist() == [True, False, False, False, False]  # type: ignore[arg-type]
+
+
+def test_a_day_is_near_within_two_margins() -> None:
+    dam, samples, _ = lake(days=400)
+    margin = near_full_margin(dam, pl.Series(samples.dates).cast(pl.Date)).to_numpy().astype(float)
+    distance = np.linspace(-4, 4, len(margin))
+    threshold = SimpleNamespace(known=(samples.start_level + distance * margin)[:, None])
+    near = _is_near(threshold, samples, dam)  # type: ignore[arg-type]  # its level alone
+    assert near.tolist() == (np.abs(distance) <= 2).tolist() and np.isfinite(margin).all()
+
+
+@pytest.mark.parametrize(("gap", "spells"), [(1, 1), (10, 1), (11, 30)])
+def test_days_at_most_ten_days_apart_are_one_spell_of_a_bin(gap: int, spells: int) -> None:
+    days = 3 + gap * np.arange(30)
+    row = _bin(np.full(30, 0.2), np.arange(30) % 5 == 0, days)
+    assert (row["n"], row["spells"], row["observed"]) == (30, spells, 0.2)
+
+
+def test_a_probability_at_the_end_of_a_bin_belongs_to_the_next_one() -> None:
+    days = np.arange(80) * 20
+    probability = np.zeros(1600)
+    probability[days] = np.repeat([0.05, 0.1, 0.15, 0.2], 20)
+    shares = [sorted(set(probability[one].tolist())) for one in reliability_bins(probability, days)]
+    assert shares == [[0.05], [0.1, 0.15], [0.2]]

@@ -54,6 +54,7 @@ def test_flags_of_the_last_days_state_whether_the_value_is_used() -> None:
     flags = pl.concat([
         flag("rainfall_a", DAYS[3], "neighbours"), flag("rainfall_a", DAYS[4], "neighbours"),
         flag("rainfall_b", DAYS[3], "scale", withdrawn=DAYS[4]), flag("rainfall_b", DAYS[0], "scale"),
+        flag("rainfall_b", DAYS[1], "spike"), flag("rainfall_a", DAYS[1], "range"),
         flag("reservoir_level", DAYS[4], "spike"),
     ])  # fmt: skip
     graded = frame(rainfall_b_flag=[None, None, "poor", "absent", "absent"])

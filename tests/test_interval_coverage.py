@@ -20,7 +20,9 @@ def test_shares_equal_those_of_the_hindcast() -> None:
     low, high = (default.filter(pl.col("quantile") == q).select(*keys, b="level") for q in (0.05, 0.95))
     wide = low.join(high, on=keys).join(level, on="valid_date").drop_nulls()
     inside = wide["observed"].is_between(wide["b"], wide["b_right"])
-    row = interval_coverage(report.diagnostics, report.recent_scores).row(0, named=True)
+    issued = report.recent_scores.with_columns(source=pl.lit("issued"), coverage_90=pl.lit(0.123))
+    both = pl.concat([report.recent_scores.filter(source="hindcast"), issued])
+    row = interval_coverage(report.diagnostics, both).row(0, named=True)
     assert (row["lead_time"], row["whole_n"]) == (1, len(wide))
     assert row["whole"] == pytest.approx(inside.mean())
     assert row["recent_n"] <= 365 < row["whole_n"]

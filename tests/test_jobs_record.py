@@ -308,6 +308,9 @@ def test_readings_that_are_lost_are_named(archive: Archive, place: Path) -> None
 
 def test_a_changed_record_is_not_replayed(archive: Archive, place: Path) -> None:
     execute(place, "UPDATE forecast_record SET payload = replace(payload, 'Small Dam', 'Small Dom')")
+    with pytest.raises(DataError, match="nothing is exported: `forebay record verify small` lists all faults"):
+        write_records(archive, "small", place / "export", now=datetime.now(UTC))
+    assert not (place / "export").exists()
     for function in (replay, lambda record, archive: score_record(LAKE, archive=archive)):
         with pytest.raises(DataError, match="small-1: its content was changed: it has another hash; `forebay rec"):
             function("small-1", archive=archive)

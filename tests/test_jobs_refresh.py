@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time as clock
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,10 @@ from forebay.jobs import refresh as job
 from forebay.jobs.refresh import refresh
 from tests import synthetic
 from tests.command_line import forebay as command
+from tests.test_jobs_forecast import Job, in_metres
 from tests.test_lease import set_holder
+
+__all__ = ["in_metres"]  # the fixture of the job
 
 DAYS = 260
 HOLDER = """
@@ -159,3 +164,25 @@ def test_a_refresh_waits_for_a_fetch(url: str) -> None:
         with archive.lease():
             pass
     assert len(reports) == 1
+
+
+def test_the_outcome_of_a_dam_is_that_of_its_longest_lead_time_up_to_a_week(in_metres: Job) -> None:
+    result = in_metres[0]
+    issued, day = result.issued, timedelta(days=1)
+    old = replace(issued, issue_time=issued.issue_time + day, level_date=issued.level_date - day)
+    late = replace(result, issued=old)
+    for leads, expected in (((1, 3), 3), ((1, 3, 14), 3), ((1, 14), 1)):
+        hindcast = result.dam.hindcast.model_copy(update={"leads": leads})
+        outcome = job._success(replace(late, dam=result.dam.model_copy(update={"hindcast": hindcast})), "folder", 1.5)
+        own = issued.table.filter(model="default", lead_time=expected).sort("quantile")["level"].to_list()
+        assert (outcome.lead_time, outcome.low, outcome.median, outcome.high) == (expected, own[0], own[3], own[6])
+    assert (outcome.age_days, outcome.current, outcome.init_date) == (2, True, issued.init_date)
+    assert outcome.level == result.verification.samples.start_level[-1]
+    errors = pl.DataFrame({"error": [None, "no answer", None]}, schema={"error": pl.String})
+    assert job._success(replace(result, fetch_table=errors), "folder", 1.5).not_fetched == 1
+
+
+def test_a_dam_whose_alerts_failed_is_a_failure() -> None:
+    outcomes = [job.Outcome("a"), job.Outcome("b", failure="x"), job.Outcome("c", alert_failure="y")]
+    result = job.RefreshResult(outcomes)
+    assert [one.dam for one in result.failures] == ["b", "c"] and result.title() == "3 dams, 2 failed"

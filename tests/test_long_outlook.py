@@ -649,3 +649,32 @@ def test_the_limits_upwards_are_named() -> None:
     full = "Traces are storage up to full supply; what exceeds it counts as spill, also in a flood pool."
     assert top in with_curve.notes and full not in with_curve.notes
     assert full in outlook_of(STORAGE_DAM).notes and top not in outlook_of(STORAGE_DAM).notes
+
+
+def test_a_day_before_the_first_curve_has_no_storage() -> None:
+    curve = {"level_unit": "m", "storage_unit": "ML", "points": [(0.0, 0.0), (40.0, 16_000.0)]}
+    dam = synthetic.small_dam(storage_curves=[curve | {"valid_from": date(2020, 1, 1)}])
+    record = record_of(dam, frame_of(dam, truth().storage / 400))[1]
+    first = record.position(date(2020, 1, 1))
+    assert np.isnan(record.start[:first]).all() and np.isfinite(record.start[first:]).all()
+    assert np.isnan(balance_until(record, first, None, with_surcharge=True).net[:first]).all()
+
+
+def test_a_release_that_no_gauge_can_measure_is_no_outflow() -> None:
+    known = truth()
+    release = known.release.copy()
+    release[2000] = 500_000.0
+    record = record_of(RELEASE_DAM, frame_of(RELEASE_DAM, known.storage, release))[1]
+    assert record.outflow is not None
+    expected = np.where(np.arange(len(release)) == 2000, np.nan, ML_PER_M3S * release)
+    np.testing.assert_allclose(record.outflow, expected)
+
+
+@pytest.mark.parametrize(
+    ("keys", "lowest", "origin"),
+    [({}, 0.0, "without lowest_level in the dam file"), ({"lowest_level": LOWEST}, LOWEST, "of the dam file")],
+)
+def test_the_lowest_storage_of_a_storage_is_zero_or_stated(keys: dict[str, float], lowest: float, origin: str) -> None:
+    result = outlook_of(synthetic.small_dam(TARGET, unit="ML", full_supply=FULL, **keys))
+    assert result.outlook.forecast.limits.lowest == lowest
+    assert f"The lowest storage is {lowest:,.4g} ML, {origin}." in result.notes

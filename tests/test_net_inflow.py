@@ -210,3 +210,34 @@ def test_a_closure_error_needs_30_days(days: int, is_known: bool) -> None:
     assert (result.closure.note == "unknown, because only 29 days have all terms") is not is_known
     assert result.scatter is None, f"only {days - 6} days have a week"
     assert net_inflow(daily(level_at_day_end(inflow, release)).tail(37), lake(), LAST).scatter is not None
+
+
+@pytest.mark.parametrize(("share", "is_same"), [(0.019, True), (0.021, False), (0.1, False)])
+def test_a_measured_inflow_is_the_balance_itself_below_two_percent_of_the_change(share: float, is_same: bool) -> None:
+    days = np.arange(DAYS)
+    release = np.full(DAYS, 15.0)
+    inflow = release + np.where(days % 2, 4.0, -4.0)
+    errors = np.where(days % 3, 4.0, -4.0) * share
+    table = daily(level_at_day_end(inflow, release), inflow_in=inflow + errors, release_re=release)
+    closure = net_inflow(table, lake(inflow="m3/s", release="m3/s"), LAST).closure
+    assert (closure.note == "the measured inflow is itself this balance") is is_same
+
+
+def test_a_gauge_of_the_percentage_gives_no_volume() -> None:
+    inflow, release = flows()
+    level = level_at_day_end(inflow, release)
+    percent = {"role": "storage", "station": "st", "variable": "storage_percent", "unit": "%"}
+    dam = small_dam(target("last"), gauge("inflow"), gauge("release"), percent)
+    table = daily(level, inflow_in=inflow, release_re=release, storage_percent_st=level / 10)
+    result = net_inflow(table, dam, LAST)
+    assert (result.inflow, result.note) == (None, "the dam file has no storage curve")
+
+
+def test_the_step_of_a_storage_is_one_of_its_gauge_and_not_of_its_numbers() -> None:
+    inflow, release = flows()
+    volume = {"role": "target", "station": "s", "variable": "storage", "unit": "ML", "aggregate": "last"}
+    dam = small_dam(volume, target={"variable": "storage", "unit": "ML", "datum": "none"}, unit="ML")
+    table = daily(level_at_day_end(inflow, release) * 864).rename({"reservoir_level": "storage"})
+    assert net_inflow(table, dam, LAST, resolution=1.0).step is None, "a hundred thousandth of the storage or less"
+    step = net_inflow(table, dam, LAST, resolution=86.4).step
+    assert step is not None and step.flow == pytest.approx(1.0) and not step.is_assumed

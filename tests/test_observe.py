@@ -19,12 +19,12 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import day_start, init_time, local_date
 from forebay.dams.staff_gauge import staff_gauge
-from forebay.days.daily import daily_table
-from forebay.days.staff_readings import staff_day, staff_days
+from forebay.days.daily import UNUSABLE, daily_table
+from forebay.days.staff_readings import fill_with_staff, staff_day, staff_days
 from forebay.errors import ConfigError, DataError
 from forebay.features.daily_tables import newest_reading, read_daily_tables
 from forebay.jobs.forecast import forecast_dam
-from forebay.jobs.observe import Observation, observe
+from forebay.jobs.observe import Observation, _in_target_unit, observe
 from forebay.tables import MANUAL, READINGS
 from tests import synthetic
 from tests.command_line import forebay
@@ -397,3 +397,44 @@ def test_a_reading_of_today_waits_while_the_gauge_works(tmp_path: Path) -> None:
     waiting = observe(fetched, 95.5, at=now - timedelta(hours=1), archive=f"sqlite:///{tmp_path}/archive.db")
     assert (waiting.day, waiting.suspect) == (today, None)
     assert waiting.unused_because == f"{today} has not ended, and the gauge has the level of the day before"
+
+
+def test_a_value_that_must_not_be_used_is_replaced_and_no_other() -> None:
+    dates = [date(2020, 5, day) for day in range(1, 6)]
+    table = pl.DataFrame({"date": dates[:4], "level": [1.0, 2.0, 3.0, None],
+                          "level_flag": [None, "unavailable", "poor", "absent"]})  # fmt: skip
+    staff = pl.DataFrame({"date": dates, "time": [None] * 5, "value": [7.0] * 5})
+    filled = fill_with_staff(table, staff, UNUSABLE)
+    assert filled.rows() == list(
+        zip(dates, [1.0, 7.0, 3.0, 7.0, 7.0], [None, MANUAL, "poor", MANUAL, MANUAL], strict=True)
+    )
+    assert fill_with_staff(table, staff.filter(pl.col("date") > dates[4]), UNUSABLE).rows() == table.rows()
+
+
+@pytest.mark.parametrize(
+    ("level", "unit", "target", "expected"), [(300.0, "cm", "ft", 300 / 30.48), (10.0, None, "ft", 10.0)]
+)
+def test_a_level_is_stored_in_the_unit_of_the_dam(
+    level: float, unit: str | None, target: str, expected: float
+) -> None:
+    assert _in_target_unit(level, unit, small_dam(unit=target)) == pytest.approx(expected)
+
+
+def test_the_doubt_of_another_day_is_none_of_the_reading(tmp_path: Path) -> None:
+    other = GAP + timedelta(days=20)
+    dam, url = place(tmp_path, GAP, other)
+    doubtful = observe(dam, level_on(GAP - timedelta(days=1)) - 1.5, at=at(GAP, 6), archive=url)
+    near = observe(dam, level_on(other - timedelta(days=1)), at=at(other, 6), archive=url)
+    assert doubtful.suspect is not None and (near.suspect, near.unused_because) == (None, "")
+
+
+def test_a_copy_has_the_notes_of_all_dams(tmp_path: Path) -> None:
+    dam, url = place(tmp_path, GAP)
+    second = dam.model_copy(update={"id": "second"})
+    for one, name in ((dam, NAME), (second, "B. Second")):
+        observe(one, 95.25, at=at(GAP, 6), name=name, archive=url)
+    target = f"sqlite:///{tmp_path}/copy.db"
+    upkeep.copy(url, target)
+    with open_archive(target) as archive:
+        names = [archive.notes(staff_gauge(one))["name"].to_list() for one in (dam, second)]
+    assert names == [[NAME], ["B. Second"]]
