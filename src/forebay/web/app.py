@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 import forebay
-from forebay.web import api
+from forebay.web import api, dam_pages, pages
 from forebay.web.limits import Limits
+from forebay.web.page_response import Pages
 from forebay.web.problems import Problem, add_handlers
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def create_app(site: Site, hosts: Iterable[str] = ()) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
+    app.state.pages = Pages()
     app.include_router(api.router)
+    app.include_router(pages.router)
+    app.include_router(dam_pages.router)
     add_handlers(app)
     app.add_middleware(Limits, hosts=(*LOOPBACK, *hosts))
     document = app.openapi()
