@@ -320,7 +320,7 @@ def test_a_fault_of_the_program_names_no_detail(served: Place, monkeypatch: pyte
 def test_an_empty_archive_says_what_to_do(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/empty.db"
     open_archive(url).close()
-    with serving({"small": LAKE}, url, tmp_path) as (client, _):
+    with serving({"small": LAKE}, url, tmp_path) as (client, *_):
         (dam,) = client.get("/dams").json()["dams"]
         assert (dam["forecast"], dam["levels"], dam["stale"], dam["init_date"]) == ([], [], True, None)
         note = "There is no issued forecast of Small Dam yet; `forebay refresh` issues one."

@@ -46,6 +46,7 @@ class Place:
     folder: Path
     client: httpx.Client
     site: Site
+    app: FastAPI
 
     @property
     def url(self) -> str:
@@ -85,7 +86,8 @@ def make_site(folder: Path) -> None:
         frame = daily_frame(LAKE, {name: values[:days] for name, values in columns.items()})
         path = synthetic.write_dam(LAKE, frame, folder)
         path.write_text('licence = "CC BY 4.0"\n' + path.read_text())
-        result = refresh([path], archive=f"sqlite:///{folder}/a.db", settings=settings, output=folder / "runs")
+        url, with_scenarios = f"sqlite:///{folder}/a.db", days == DAYS
+        result = refresh([path], archive=url, settings=settings, output=folder / "runs", scenarios=with_scenarios)
         assert not result.failures, result.failures
 
 
@@ -95,8 +97,8 @@ def copied_site(template: Path, folder: Path) -> Iterator[Place]:
     upkeep.backup(f"sqlite:///{template}/a.db", folder / "a.db")
     shutil.copytree(template / "runs", folder / "runs")
     dam = load_dam(str(template / "small.toml"))
-    with serving({"small": dam}, f"sqlite:///{folder}/a.db", folder / "runs") as (client, site):
-        yield Place(folder, client, site)
+    with serving({"small": dam}, f"sqlite:///{folder}/a.db", folder / "runs") as (client, site, app):
+        yield Place(folder, client, site, app)
 
 
 @contextmanager
@@ -117,13 +119,14 @@ def running(app: FastAPI) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def serving(dams: Mapping[str, Dam], url: str, folder: Path) -> Iterator[tuple[httpx.Client, Site]]:
-    """A client and the site of `dams`, which reads the archive at `url` when the test calls `site.update()`."""
+def serving(dams: Mapping[str, Dam], url: str, folder: Path) -> Iterator[tuple[httpx.Client, Site, FastAPI]]:
+    """A client, the site and the application of `dams`; the site reads the archive on `site.update()`."""
     with open_archive(url, create=False) as archive:
         site = Site(dams, archive, folder)
         site.update()
         try:
-            with running(create_app(site)) as client:
-                yield client, site
+            app = create_app(site)
+            with running(app) as client:
+                yield client, site, app
         finally:
             site.close()

@@ -19,6 +19,9 @@ def refresh(
         Path | None, Parameter(name=["--output", "-o"], help="Folder with a folder per dam; by default runs.")
     ] = None,
     report: Annotated[bool, Parameter(negative="", help="Write each dam's report and figures, too.")] = False,
+    scenarios: Annotated[
+        bool, Parameter(negative="", help="Write what `forebay serve` answers scenarios from; it takes longer.")
+    ] = False,
     archive: ArchiveUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +39,13 @@ def refresh(
     load_lightgbm_alone()
     with terminal.progress() as progress:
         result = job.refresh(
-            dam_names, archive=archive, settings=settings, output=output, report=report, progress=progress
+            dam_names,
+            archive=archive,
+            settings=settings,
+            output=output,
+            report=report,
+            scenarios=scenarios,
+            progress=progress,
         )
     rows = result.to_frame().to_dicts()
     content = {"dams": rows, "failed": [outcome.dam for outcome in result.failures]}

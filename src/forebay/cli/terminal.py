@@ -259,6 +259,8 @@ def print_refresh(title: str, rows: Sequence[Mapping[str, object]]) -> None:
             line(f"{row['dam']} failed: {row['failure']}")
         if row["alert_failure"] is not None:
             line(f"{row['dam']}: {row['alert_failure']}")
+        if row["scenario_failure"] is not None:
+            line(f"{row['dam']}: no scenarios: {row['scenario_failure']}")
 
 
 def print_flag_runs(dam: Dam, rows: Sequence[Mapping[str, object]], page: Path) -> None:

@@ -79,18 +79,41 @@ def _parse(option: str, variable: str, text: str, days: int, *, default_unit: st
     values = numbers_with_units(text)
     if values is None:
         raise ConfigError(f"{option} {text!r} must be numbers separated by commas, one for each day, such as 44,20,0")
-    if len(values) > days:
-        raise ConfigError(f"{option} {text!r} has {len(values)} days; at most {days} are forecast")
     unit = values[-1][1] or default_unit
-    if unit is None:
+    if unit is None and len(values) <= days:
         raise ConfigError(f"{option} {text!r} has no unit; end it with one of {', '.join(kind.units)}")
-    daily = [round(float(kind.to_canonical(value, own or unit)), 9) for value, own in values]
+    return daily_amounts(f"{option} {text!r}", variable, [(number, own or str(unit)) for number, own in values], days)
+
+
+def daily_amounts(
+    what: str, variable: str, values: Sequence[tuple[float, str]], days: int
+) -> tuple[float, ...]:
+    """Rain or release of each day in the canonical unit, from numbers with their units.
+
+    Parameters
+    ----------
+    what
+        Begins the sentence of an error: the name of the values, or the name and the text.
+    variable
+        "rainfall" or "release".
+    days
+        Longest lead time.
+
+    Raises
+    ------
+    ConfigError
+        If a value is no rain or release of a day, or there are more values than days.
+    """
+    kind, name = VARIABLES[variable], what.partition(" ")[0]
+    if len(values) > days:
+        raise ConfigError(f"{what} has {len(values)} days; at most {days} are forecast")
+    daily = [round(float(kind.to_canonical(value, unit)), 9) for value, unit in values]
     low, high = max(0.0, kind.plausible[0]), kind.plausible[1]
-    for value, (number, own) in zip(daily, values, strict=True):
+    for value, (number, unit) in zip(daily, values, strict=True):
         if not (math.isfinite(value) and low <= value <= high):
             limits = f"{low:g} to {high:,.0f} {kind.unit}"
             reason = "; the largest rain of a day on record is 1,825 mm" if variable == "rainfall" else ""
-            raise ConfigError(f"{option}: {number:g} {own or unit} a day must be {limits}{reason}")
+            raise ConfigError(f"{name}: {number:g} {unit} a day must be {limits}{reason}")
     return tuple(daily)
 
 

@@ -62,6 +62,7 @@ OUTCOMES = Table(
         "failure": pl.String(),
         "alerts": pl.String(),
         "alert_failure": pl.String(),
+        "scenario_failure": pl.String(),
     },
     key=("dam",),
 )
@@ -95,6 +96,8 @@ class Outcome:
         Rules whose alert is raised, separated by commas; empty if none is, None for a dam without rules.
     alert_failure
         Sentence on alerts that could not be decided or delivered; None if there was none.
+    scenario_failure
+        Why scenarios were asked for and are not possible; None otherwise.
     """
 
     dam: str
@@ -114,6 +117,7 @@ class Outcome:
     failure: str | None = None
     alerts: str | None = None
     alert_failure: str | None = None
+    scenario_failure: str | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,13 +140,14 @@ class RefreshResult(Result):
         return f"{len(self.outcomes)} dams, {len(self.failures)} failed"
 
 
-def refresh(
+def refresh(  # noqa: PLR0913  # what a morning may need is keywords, as the options of the command
     dams: Sequence[Dam | str | Path],
     *,
     archive: Archive | str | None = None,
     settings: Settings | None = None,
     output: str | Path | None = None,
     report: bool = False,
+    scenarios: bool = False,
     progress: Progress | None = None,
 ) -> RefreshResult:
     """Fetch each dam, forecast it, and decide and send its alerts; the fault of one dam stops no other.
@@ -160,6 +165,9 @@ def refresh(
         Folder with a folder per dam; by default the one that the settings name.
     report
         Whether the report and its figures are written, too.
+    scenarios
+        Whether the files are written from which a server answers scenarios. They come last, after the forecasts and
+        alerts of all dams and without the lease, because they take longer than all the rest.
 
     Raises
     ------
@@ -170,11 +178,38 @@ def refresh(
     """
     settings = settings or current_settings()
     folder = Path(output or settings.output)
-    with open_store(archive, settings, progress=progress, never_for=COMMAND) as store, store.lease():
-        outcomes = [
-            _outcome(dam, store, settings, folder=folder, report=report, progress=progress) for dam in dams
-        ]
+    with open_store(archive, settings, progress=progress, never_for=COMMAND) as store:
+        with store.lease():
+            outcomes = [
+                _outcome(dam, store, settings, folder=folder, report=report, progress=progress) for dam in dams
+            ]
+        if scenarios:
+            outcomes = [
+                replace(outcome, scenario_failure=_scenarios(dam, store, settings, folder=folder, progress=progress))
+                if outcome.failure is None
+                else outcome
+                for dam, outcome in zip(dams, outcomes, strict=True)
+            ]
     return RefreshResult(outcomes)
+
+
+def _scenarios(
+    dam: Dam | str | Path, store: Archive, settings: Settings, *, folder: Path, progress: Progress | None
+) -> str | None:
+    """`Outcome.scenario_failure`: the scenarios of one dam are written."""
+    from forebay.jobs.scenario_files import write_scenario_models
+
+    try:
+        loaded = as_dam(dam, settings)
+        with log_fields({"dam": loaded.id}):
+            reasons = write_scenario_models(
+                loaded, folder / loaded.id, archive=store, settings=settings, progress=progress
+            )
+    except ForebayError as error:
+        return str(error)
+    except Exception as error:  # a fault of the program: the other dams still get their scenarios
+        return _unexpected(str(dam), error)
+    return "; ".join(reasons) or None
 
 
 def _outcome(

@@ -49,7 +49,7 @@ def to_json(model: Model) -> str:
     >>> to_json(NoChange(3))
     '{"class": "NoChange", "arguments": {"lead_time": 3}, "learned": {}}'
     """
-    return json.dumps(_encode_model(model))
+    return json.dumps(model_content(model))
 
 
 def from_json(text: str) -> Model:
@@ -61,7 +61,7 @@ def from_json(text: str) -> Model:
         If the text is not a serialised model.
     """
     try:
-        return _decode_model(json.loads(text))
+        return model_of_content(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"a stored model cannot be read ({type(error).__name__}: {error}); the text must be the output of "
@@ -69,7 +69,8 @@ def from_json(text: str) -> Model:
         ) from None
 
 
-def _encode_model(model: Model) -> JsonObject:
+def model_content(model: Model) -> JsonObject:
+    """What `to_json` writes, as values of JSON; raises as it does."""
     if not is_serialisable(model):
         raise TypeError(f"{type(model).__name__} cannot be serialised; serialisable classes are {', '.join(CLASSES)}")
     attributes = vars(model)
@@ -80,7 +81,8 @@ def _encode_model(model: Model) -> JsonObject:
     }
 
 
-def _decode_model(content: JsonObject) -> Model:
+def model_of_content(content: JsonObject) -> Model:
+    """The fitted model of `model_content`; another content raises `ValueError`, `KeyError`, `TypeError` or the like."""
     model = CLASSES[content["class"]](**content["arguments"])
     for name, value in content["learned"].items():
         setattr(model, name, _decode(value))
@@ -96,7 +98,7 @@ def _encode(value: object) -> object:
     if isinstance(value, np.ndarray):
         return {"array": value.ravel().tolist(), "dtype": value.dtype.name, "shape": value.shape}
     if type(value).__name__ in CLASSES:
-        return {"model": _encode_model(value)}  # type: ignore[arg-type]  # _encode_model checks the class
+        return {"model": model_content(value)}  # type: ignore[arg-type]  # model_content checks the class
     if isinstance(value, load_lightgbm().Booster):
         return {"trees": value.model_to_string()}
     raise TypeError(
@@ -119,4 +121,4 @@ def _decode(content: Any) -> object:  # Any: see JsonObject
             return lightgbm.Booster(model_str=content["trees"])
         except lightgbm.basic.LightGBMError as error:
             raise ValueError(error) from None
-    return _decode_model(content["model"])
+    return model_of_content(content["model"])

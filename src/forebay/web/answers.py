@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -239,6 +239,57 @@ class Scores(Source):
     last_365_days: list[dict[str, Any]] | None
     hindcast: list[dict[str, Any]] | None
     notes: list[str]
+
+
+class ScenarioLevel(BaseModel):
+    """One quantile of the level of a scenario."""
+
+    lead: int = Field(description="Days after the init date.")
+    valid_date: date
+    quantile: float
+    level: float
+
+
+class ScenarioChance(BaseModel):
+    """Share of the sample paths of a scenario at or above a threshold."""
+
+    threshold: str
+    direction: str
+    kind: str = Field(description="on: on the valid date; by: on any day up to it.")
+    lead: int
+    valid_date: date
+    threshold_level: float
+    probability: float = Field(ge=0, le=1)
+
+
+class Scenario(Source):
+    """The level if so much rain falls: no forecast."""
+
+    is_forecast: Literal[False] = False
+    init_date: date
+    start_level: float = Field(description="The level that the scenario starts from.")
+    wetness: str
+    rain: list[float] = Field(description="As in the request.")
+    rain_unit: str
+    release: list[float] = Field(description="As in the request.")
+    release_unit: str | None
+    forecast: list[ScenarioLevel]
+    probabilities: list[ScenarioChance]
+    notes: list[str] = Field(description="What the scenario leaves open, and what lies beyond the record.")
+
+
+class ScenarioLimits(Source):
+    """What a scenario may give."""
+
+    init_date: date
+    start_level: float
+    days: int = Field(description="Largest number of days of rain and release.")
+    rain_unit: str
+    largest_rain: float = Field(description="Largest rain of a day that is accepted.")
+    largest_rain_in_training: dict[int, float] = Field(description="Days to their largest rain in the record.")
+    release_unit: str | None = Field(description="null: the dam has no release gauge, and no release may be given.")
+    release_today: float | None
+    largest_release_in_record: float | None
 
 
 class Health(BaseModel):

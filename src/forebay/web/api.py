@@ -47,7 +47,7 @@ Model = Annotated[
 @router.get("/health", response_model=answers.Health, responses=responses())
 def health(request: Request) -> Response:
     """State of the server; status 200 in every state, so that it is no check of a single dam."""
-    site, now = _site(request), now_utc()
+    site, now = site_of(request), now_utc()
     snapshot = site.snapshot
     stale = [name for name, state in snapshot.dams.items() if state.is_stale(now)]
     answer = answers.Health(
@@ -68,7 +68,7 @@ def dams(
     after: Annotated[str, Query(max_length=64, description="Id of the last dam of the page before.")] = "",
 ) -> Response:
     """Every dam with its level, its forecast and its chances of reaching thresholds, by id."""
-    snapshot, now = _site(request).snapshot, now_utc()
+    snapshot, now = site_of(request).snapshot, now_utc()
     names = sorted(name for name in snapshot.dams if name > after)
     page = names[:limit]
     answer = answers.Dams(
@@ -83,13 +83,13 @@ def dams(
 @router.get("/dams/{dam}", response_model=answers.DamDetails, responses=responses(404))
 def dam_details(request: Request, dam: DamId) -> Response:
     """One dam with its gauges."""
-    return json_response(request, details(_state(request, dam), now_utc()))
+    return json_response(request, details(state_of(request, dam), now_utc()))
 
 
 @router.get("/dams/{dam}/forecast", response_model=answers.Forecast, responses=responses(404, csv=True))
 def newest_forecast(request: Request, dam: DamId, model: Model = DEFAULT_MODEL, form: Form = "json") -> Response:
     """The newest issued forecast."""
-    state = _state(request, dam)
+    state = state_of(request, dam)
     if state.record is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, state.notes[0])
     return _forecast_response(request, state, model, form)
@@ -98,7 +98,7 @@ def newest_forecast(request: Request, dam: DamId, model: Model = DEFAULT_MODEL, 
 @router.get("/dams/{dam}/forecasts", response_model=answers.Records, responses=responses(404))
 def forecasts(request: Request, dam: DamId, limit: Limit = DEFAULT_ROWS, before: Before = None) -> Response:
     """Init dates with an issued forecast, newest first; `next` is the value of `before` for the next page."""
-    state, site = _state(request, dam), _site(request)
+    state, site = state_of(request, dam), site_of(request)
     issued = last_issued(site.archive.records.index(dam)).reverse()
     if before is not None:
         issued = issued.filter(pl.col("init_date") < before)
@@ -116,8 +116,8 @@ def past_forecast(
     request: Request, dam: DamId, init_date: date, model: Model = DEFAULT_MODEL, form: Form = "json"
 ) -> Response:
     """The issued forecast of an init date, as it was recorded."""
-    _state(request, dam)
-    archive = _site(request).archive
+    state_of(request, dam)
+    archive = site_of(request).archive
     issued = last_issued(archive.records.index(dam)).filter(pl.col("init_date") == init_date)
     if issued.is_empty():
         raise ProblemError(
@@ -130,7 +130,7 @@ def past_forecast(
 @router.get("/dams/{dam}/probabilities", response_model=answers.Chances, responses=responses(404, csv=True))
 def probabilities(request: Request, dam: DamId, form: Form = "json") -> Response:
     """Probabilities that the level reaches full supply and each threshold, on and by each day."""
-    state = _state(request, dam)
+    state = state_of(request, dam)
     rows = chances_of(state)
     if form == "csv":
         return csv_response(request, csv_table(answers.Chance, rows, {"dam": dam, "unit": state.dam.target.unit}))
@@ -143,7 +143,7 @@ def probabilities(request: Request, dam: DamId, form: Form = "json") -> Response
 @router.get("/dams/{dam}/scores", response_model=answers.Scores, responses=responses(404))
 def scores(request: Request, dam: DamId) -> Response:
     """How good the forecasts were: the last 365 days, and the whole hindcast."""
-    state = _state(request, dam)
+    state = state_of(request, dam)
     answer = answers.Scores(
         **source_of(state.dam),
         record=None if state.record is None else state.record["id"],
@@ -162,8 +162,8 @@ def alerts(
     before: Annotated[datetime | None, Query(description="`decided_at` of the last change of the page before.")] = None,
 ) -> Response:
     """State of each alert rule, and the changes of states, newest first; `next` is the next value of `before`."""
-    state = _state(request, dam)
-    changes = _site(request).archive.alerts.changes(dam).sort("decided_at", "rule", descending=True)
+    state = state_of(request, dam)
+    changes = site_of(request).archive.alerts.changes(dam).sort("decided_at", "rule", descending=True)
     if before is not None:
         changes = changes.filter(pl.col("decided_at") < _with_zone(before, "before"))
     page = changes.head(limit)
@@ -188,9 +188,9 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
     form: Form = "json",
 ) -> Response:
     """Readings of a gauge as they are stored, newest version of each, by time."""
-    state = _state(request, dam)
+    state = state_of(request, dam)
     column = _gauge(state.dam, gauge)
-    rows = _site(request).archive.as_of([column])
+    rows = site_of(request).archive.as_of([column])
     if since is not None:
         rows = rows.filter(pl.col("time") >= _start_of(since, state.dam))
     if until is not None:
@@ -225,8 +225,8 @@ def daily(
 
     `next` is the value of `since` for the next page. Without `since`, the page has the newest days.
     """
-    state, now = _state(request, dam), now_utc()
-    readings = _site(request).archive.known_at(state.dam.gauges, now, state.dam.time_zone)
+    state, now = state_of(request, dam), now_utc()
+    readings = site_of(request).archive.known_at(state.dam.gauges, now, state.dam.time_zone)
     table = pl.DataFrame(schema={"date": pl.Date()}) if readings.is_empty() else daily_table(readings, state.dam)
     if since is not None:
         table = table.filter(pl.col("date") >= since)
@@ -256,8 +256,8 @@ def records(
     form: Form = "json",
 ) -> Response:
     """The chain of recorded forecasts, oldest first."""
-    state = _state(request, dam)
-    index = _site(request).archive.records.index(dam).filter(pl.col("sequence") > after)
+    state = state_of(request, dam)
+    index = site_of(request).archive.records.index(dam).filter(pl.col("sequence") > after)
     page = record_rows(index.head(limit))
     if form == "csv":
         return csv_response(request, csv_table(answers.RecordRow, page, {"dam": dam}))
@@ -277,8 +277,8 @@ def verify_records(
     ] = None,
 ) -> Response:
     """Check of every hash and link of the chain."""
-    state = _state(request, dam)
-    check = verify_chain(_site(request).archive, dam, head=head)
+    state = state_of(request, dam)
+    check = verify_chain(site_of(request).archive, dam, head=head)
     answer = answers.RecordCheck(
         **source_of(state.dam), records=check.records, head=check.head, faults=list(check.faults)
     )
@@ -291,17 +291,19 @@ def recorded_forecast(
     form: Form = "json",
 ) -> Response:  # fmt: skip
     """One recorded forecast, replaced and retrospective ones included."""
-    _state(request, dam)
-    return _forecast_response(request, _recorded(_site(request).archive, f"{dam}-{sequence}"), model, form)
+    state_of(request, dam)
+    return _forecast_response(request, _recorded(site_of(request).archive, f"{dam}-{sequence}"), model, form)
 
 
-def _site(request: Request) -> Site:
+def site_of(request: Request) -> Site:
+    """The site that the server shows."""
     site: Site = request.app.state.site
     return site
 
 
-def _state(request: Request, dam: str) -> DamState:
-    states = _site(request).snapshot.dams
+def state_of(request: Request, dam: str) -> DamState:
+    """The state of a dam; raises `ProblemError` if the server does not show it."""
+    states = site_of(request).snapshot.dams
     if dam not in states:
         names = ", ".join([*list(states)[:20], *(["…"] if len(states) > 20 else [])])
         raise ProblemError(HTTPStatus.NOT_FOUND, f"The dam {dam!r} is not shown here; the dams are {names}.")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 import forebay
-from forebay.web import api, dam_pages, pages
+from forebay.web import api, dam_pages, pages, scenario_api
 from forebay.web.limits import Limits
 from forebay.web.page_response import Pages
 from forebay.web.problems import Problem, add_handlers
+from forebay.web.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from forebay.web.site import Site
@@ -42,8 +43,10 @@ def create_app(site: Site, hosts: Iterable[str] = ()) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
+    app.state.scenarios = Scenarios(site.folder)
     app.state.pages = Pages()
     app.include_router(api.router)
+    app.include_router(scenario_api.router)
     app.include_router(pages.router)
     app.include_router(dam_pages.router)
     add_handlers(app)

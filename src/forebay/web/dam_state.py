@@ -84,6 +84,11 @@ class DamState:
         return pl.DataFrame({} if self.record is None else self.record["probabilities"])
 
     @property
+    def init_date(self) -> date | None:
+        """Init date of the newest issued forecast; None without one."""
+        return None if self.record is None else date.fromisoformat(self.record["init_date"])
+
+    @property
     def level_date(self) -> date | None:
         """Day of the level that the forecast starts from."""
         return None if self.forecast.is_empty() else self.forecast["level_date"][0]

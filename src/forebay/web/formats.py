@@ -22,6 +22,11 @@ def json_response(request: Request, answer: BaseModel) -> Response:
     return _response(request, answer.model_dump_json().encode(), "application/json")
 
 
+def unstored_response(answer: BaseModel) -> Response:
+    """The answer to a POST as JSON, which no client stores."""
+    return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
 def csv_response(request: Request, table: pl.DataFrame) -> Response:
     """A table as CSV, or 304 if the client has it."""
     return _response(request, table.write_csv().encode(), "text/csv; charset=utf-8")
