@@ -19,7 +19,7 @@ from forebay.charts.spec import page_spec
 from forebay.dams.dam_content import dam_of_content
 from forebay.jobs.record import content_of, find_record, last_issued
 from forebay.report.forecast import build as build_forecast
-from forebay.web.api import DamId
+from forebay.web.api import DamId, site_of, state_of
 from forebay.web.dam_state import DamState, recorded_state
 from forebay.web.formats import json_response
 from forebay.web.page_answers import DamPage, PastPage, ScenarioPage
@@ -32,8 +32,6 @@ from forebay.web.page_response import (
     html_response,
     page_text,
     pages_of,
-    site_of,
-    state_of,
     this_minute,
     with_error_page,
 )
@@ -130,14 +128,14 @@ def scenario(request: Request, dam: DamId) -> Response:
 
 
 def _dam(request: Request, state: DamState, now: datetime) -> tuple[DamPage, DamContent]:
-    content = _content(request, state, now)
+    content = _content(request, state)
     report = None if content.report is None else at_time(content.report, now)
     return dam_page(state, report, content.past, now, site_of(request).snapshot.failure), content
 
 
-def _content(request: Request, state: DamState, now: datetime) -> DamContent:
+def _content(request: Request, state: DamState) -> DamContent:
     site = site_of(request)
-    return pages_of(request).contents.get(state.dam.id, (state,), lambda: read_content(state, site, now))
+    return pages_of(request).contents.get(state.dam.id, (state,), lambda: read_content(state, site))
 
 
 def _past(request: Request, state: DamState, init_date: date | None) -> tuple[PastPage, Report | None]:
@@ -153,7 +151,7 @@ def _past(request: Request, state: DamState, init_date: date | None) -> tuple[Pa
     record = find_record(archive, f"{state.dam.id}-{rows['sequence'][0]}")
     content = content_of(record)
     past = recorded_state(dam_of_content(content["dam_file"]), content, record["hash"][0])
-    tables = _content(request, state, now).tables
+    tables = _content(request, state).tables
     report = None if tables is None else report_of(past, tables, past_time(content))
     return past_page(state, past, now, days, past_rows(past.forecast, state.levels)), report
 
@@ -164,5 +162,5 @@ def past_time(content: Mapping[str, Any]) -> datetime:  # Any: JSON
 
 
 def _scenario(request: Request, state: DamState, now: datetime) -> tuple[ScenarioPage, Report | None]:
-    content = _content(request, state, now)
+    content = _content(request, state)
     return scenario_page(state, content.report, now), content.report

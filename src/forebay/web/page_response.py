@@ -21,7 +21,6 @@ from forebay.web.page_answers import AlertsPage, Overview
 from forebay.web.page_cache import DamContent, Memory, end_of_staleness
 from forebay.web.page_render import render
 from forebay.web.problems import ProblemError
-from forebay.web.site import Site
 
 CHART_SCRIPTS = ("vega.js", "start.js")
 """Scripts of a page with charts."""
@@ -39,30 +38,10 @@ class Pages:
         self.texts = Memory[str]()
 
 
-def site_of(request: Request) -> Site:
-    """The site of the server."""
-    site: Site = request.app.state.site
-    return site
-
-
 def pages_of(request: Request) -> Pages:
     """The memories of the server."""
     pages: Pages = request.app.state.pages
     return pages
-
-
-def state_of(request: Request, dam: str) -> DamState:
-    """The newest state of a dam.
-
-    Raises
-    ------
-    ProblemError
-        If the server does not show it.
-    """
-    states = site_of(request).snapshot.dams
-    if dam not in states:
-        raise ProblemError(HTTPStatus.NOT_FOUND, f"The dam {dam!r} is not shown here; the first page lists all dams.")
-    return states[dam]
 
 
 def this_minute() -> datetime:

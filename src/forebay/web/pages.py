@@ -10,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 from forebay.charts.formats import TargetFormat
 from forebay.dams.local_time import zone
 from forebay.forecasts.issue import STALE_DAYS
+from forebay.web.api import site_of
 from forebay.web.assets import IMMUTABLE, asset
 from forebay.web.formats import json_response
 from forebay.web.page_answers import AlertsPage, Overview
 from forebay.web.page_content import alerts_page, overview
-from forebay.web.page_response import html_response, page_text, pages_of, site_of, this_minute, with_error_page
+from forebay.web.page_response import html_response, page_text, pages_of, this_minute, with_error_page
 from forebay.web.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)

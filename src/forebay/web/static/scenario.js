@@ -5,14 +5,16 @@ const form = document.getElementById("scenario");
 const status = document.getElementById("scenario-status");
 const numbers = document.getElementById("scenario-rows");
 const notes = document.getElementById("scenario-notes");
+const PAUSE_MS = 120; // after an answer: a moving slider must not exceed the rate that needs no token
 const request = {number: 0, isBusy: false, isDue: false, view: null};
 
 const valuesOf = (name) => [...form.querySelectorAll(`input[data-kind="${name}"]`)].map((input) => Number(input.value));
 
 function question() {
   const rain = valuesOf("rain");
-  const plans = form.elements.planned?.checked ? {release: valuesOf("release")} : {};
-  return {rain, ...plans};
+  const plans = form.elements.planned?.checked
+    ? {release: valuesOf("release"), release_unit: form.dataset.releaseUnit} : {};
+  return {rain, rain_unit: form.dataset.rainUnit, ...plans};
 }
 
 function showValues() {
@@ -95,16 +97,16 @@ async function ask() {
     const answer = await response.json().catch(() => ({detail: response.statusText}));
     if (response.ok) showAnswer(answer);
     else status.textContent = `No scenario: ${answer.detail}`;
-    if (response.status === 503) wait = 1000 * (Number(response.headers.get("Retry-After")) || 5);
+    if ([429, 503].includes(response.status)) wait = 1000 * (Number(response.headers.get("Retry-After")) || 5);
   } catch (error) {
     status.textContent = "No scenario: the server does not answer.";
   }
-  request.isBusy = false;
-  if (wait) setTimeout(ask, wait);
-  else if (request.isDue) {
+  setTimeout(() => {
+    request.isBusy = false;
+    if (!wait && !request.isDue) return;
     request.isDue = false;
     ask();
-  }
+  }, wait || PAUSE_MS);
 }
 
 async function startScenario() {
