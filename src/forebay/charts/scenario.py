@@ -132,7 +132,10 @@ SCENARIO_COLOURS = {
 
 
 def slider_chart(report: Report) -> AnyChart:
-    """The last days, the forecast without a scenario, and the data set `scenario` (date, q05 … q95), empty at first."""
+    """The last days, the forecast without a scenario, and the data set `scenario` (date, q05 … q95), empty at first.
+
+    Its marks are hidden from a screen reader, which has the table of the page: a mark without data would have no name.
+    """
     import altair as alt
 
     y = level_axis("level", report.heading.axis)
@@ -147,8 +150,8 @@ def slider_chart(report: Report) -> AnyChart:
         return axis
 
     layers: list[alt.Chart] = [
-        scenario.mark_area(color=BAND_90_COLOUR).encode(x=x, y=y_of("q05"), y2="q95:Q"),
-        scenario.mark_area(color=BAND_80_COLOUR).encode(x=x, y=y_of("q10"), y2="q90:Q"),
+        scenario.mark_area(color=BAND_90_COLOUR, aria=False).encode(x=x, y=y_of("q05"), y2="q95:Q"),
+        scenario.mark_area(color=BAND_80_COLOUR, aria=False).encode(x=x, y=y_of("q10"), y2="q90:Q"),
     ]
     for column in ("q05", "q50", "q95"):
         dash = [1, 0] if column == "q50" else [4, 3]
@@ -156,7 +159,8 @@ def slider_chart(report: Report) -> AnyChart:
         layers.append(line.encode(x=x, y=y_of(column)))
     layers.append(alt.Chart(observed).mark_line(color=INK, strokeWidth=2).encode(x=x, y=y))
     tooltip = [date_tooltip("date", "day"), *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("q05", "q50", "q95"))]
-    median = scenario.mark_line(color=FORECAST_COLOUR, strokeWidth=2.5, point=alt.OverlayMarkDef(size=60))
+    point = alt.OverlayMarkDef(size=60, aria=False)
+    median = scenario.mark_line(color=FORECAST_COLOUR, strokeWidth=2.5, point=point, aria=False)
     layers.append(median.encode(x=x, y=y_of("q50"), tooltip=tooltip))
     lines, _ = report.reference_levels
     full = lines.filter(pl.col("name") == "Full supply").tail(1)

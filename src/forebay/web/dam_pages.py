@@ -66,7 +66,7 @@ def dam_forecast(request: Request, dam: DamId) -> Response:
             "page": "dam",
             "live": dam,
         }
-        return page_text("dam.html", values, f"/dams/{dam}.json", (*CHART_SCRIPTS, "live.js"), state)
+        return page_text("dam.html", values, f"/dams/{dam}.json", ("live.js", *CHART_SCRIPTS), state)
 
     return html_response(request, pages_of(request).texts.get(("dam", dam), (state, now, failure), text))
 

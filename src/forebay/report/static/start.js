@@ -33,7 +33,13 @@ function drawChart(script, days) {
     defaultStyle: false,
     tooltip: {disableDefaultStyle: true},
   };
-  vegaEmbed(place, spec, options).catch((error) => {
+  const finish = () => {
+    // A group of marks without a mark has no name for a screen reader.
+    for (const group of place.querySelectorAll('g[role="graphics-symbol"]:empty')) group.removeAttribute("role");
+    place.dataset.complete = "";
+  };
+  delete place.dataset.complete;
+  vegaEmbed(place, spec, options).then(finish).catch((error) => {
     place.textContent = "This chart could not be drawn: " + error;
     console.error(error);
   });
@@ -74,15 +80,16 @@ function followKeys(place) {
   place.tabIndex = 0;
   let index = -1;
   place.addEventListener("keydown", (event) => {
-    const cells = [...place.querySelectorAll("g.voronoi path")].map((cell) => cell.getBoundingClientRect());
+    const cells = [...place.querySelectorAll('g[class$="_voronoi"] path')];
     const steps = {ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: cells.length - 1};
     if (!(event.key in steps) || !cells.length) return;
     event.preventDefault();
+    place.scrollIntoView({block: "nearest", behavior: "instant"});
+    const boxes = cells.map((cell) => cell.getBoundingClientRect()).sort((one, two) => one.left - two.left);
     const frame = place.querySelector("svg").getBoundingClientRect();
-    cells.sort((one, two) => one.left - two.left);
     index = Math.min(Math.max(index < 0 && event.key === "ArrowLeft" ? cells.length - 1 : steps[event.key], 0),
       cells.length - 1);
-    const {left, right} = cells[index];
+    const {left, right} = boxes[index];
     movePointer((left + right) / 2, frame.top + frame.height / 2, "mouse");
     setTimeout(() => { values.textContent = document.getElementById("vg-tooltip-element")?.innerText ?? ""; }, 50);
   });

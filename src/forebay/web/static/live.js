@@ -6,7 +6,7 @@ const EVENTS = "/api/v1/events";
 const LOOK_MS = 5 * 60 * 1000;
 const LOOK_WITHOUT_EVENTS_MS = 30 * 1000;
 const live = document.getElementById("content").dataset.live;
-const contact = {last: new Date(), text: "", period: LOOK_MS, timer: 0, isBusy: false, isDue: false};
+const contact = {last: new Date(), texts: [], period: LOOK_MS, timer: 0, isBusy: false, isDue: false};
 
 function showContact(isLost) {
   const place = document.getElementById("contact");
@@ -20,35 +20,51 @@ function showContact(isLost) {
   if (isStale && !document.title.startsWith("STALE")) document.title = `STALE: ${document.title}`;
 }
 
-// The rows of a table that differ are replaced, so that the others keep their place and their focus.
+// Text of each part of the content as the server sent it, before charts and order change it.
+const textsOf = (content) => [...content.children].map((part) => part.outerHTML);
+
+// Rows that differ are replaced, so that the others keep their place and their focus.
 function replaceRows(before, after) {
-  for (const row of after.querySelectorAll("tbody tr[id]")) {
-    const old = before.querySelector(`[id="${row.id}"]`);
-    if (!old) return false;
-    if (old.outerHTML.replace(/ hidden=""/, "") !== row.outerHTML) old.replaceWith(document.adoptNode(row));
+  const rows = [...after.querySelectorAll("tbody tr[id]")];
+  const old = new Map([...before.querySelectorAll("tbody tr[id]")].map((row) => [row.id, row]));
+  if (!rows.length || rows.length !== old.size || !rows.every((row) => old.has(row.id))) return false;
+  for (const row of rows) {
+    const text = old.get(row.id).outerHTML.replace(/ hidden=""/, "");
+    if (text !== row.outerHTML) old.get(row.id).replaceWith(document.adoptNode(row));
   }
-  return before.querySelectorAll("tbody tr[id]").length === after.querySelectorAll("tbody tr[id]").length;
+  return true;
 }
 
-function replaceContent(page) {
-  const before = document.getElementById("content");
-  const after = document.adoptNode(page.getElementById("content"));
-  document.title = page.title;
-  document.querySelector("footer").replaceWith(document.adoptNode(page.querySelector("footer")));
-  if (before.querySelector("tbody tr[id]") && replaceRows(before, after)) {
-    document.dispatchEvent(new Event("content-replaced"));
-    return;
-  }
+// Replaces a part; what the reader has opened or pressed stays so.
+function replacePart(before, after) {
+  if (replaceRows(before, after)) return;
   const open = [...before.querySelectorAll("details")].map((part) => part.open);
   const days = before.querySelector('[data-spans] [aria-pressed="true"]')?.dataset.days;
-  const focus = document.activeElement?.id;
-  const height = window.scrollY;
-  before.replaceWith(after);
+  const focus = before.contains(document.activeElement) ? document.activeElement.id : "";
+  before.replaceWith(document.adoptNode(after));
   after.querySelectorAll("details").forEach((part, k) => { part.open = open[k] ?? part.open; });
   if (typeof startCharts === "function") startCharts(after);
   const button = days && after.querySelector(`[data-spans] button[data-days="${days}"]`);
   if (button && button.getAttribute("aria-pressed") !== "true") button.click();
   if (focus) document.getElementById(focus)?.focus({preventScroll: true});
+}
+
+function replaceContent(page) {
+  const before = document.getElementById("content");
+  const after = page.getElementById("content");
+  const texts = textsOf(after);
+  document.title = page.title;
+  document.querySelector("footer").replaceWith(document.adoptNode(page.querySelector("footer")));
+  before.dataset.staleAt = after.dataset.staleAt;
+  const height = window.scrollY;
+  if (texts.length === contact.texts.length) {
+    const parts = [...before.children];
+    [...after.children].forEach((part, k) => { if (texts[k] !== contact.texts[k]) replacePart(parts[k], part); });
+  } else {
+    before.replaceChildren(...[...after.children].map((part) => document.adoptNode(part)));
+    if (typeof startCharts === "function") startCharts(before);
+  }
+  contact.texts = texts;
   window.scrollTo(0, height);
   document.dispatchEvent(new Event("content-replaced"));
 }
@@ -63,11 +79,7 @@ async function look() {
   try {
     const answer = await fetch(location.href, {cache: "no-cache"});
     if (!answer.ok) throw new Error(answer.statusText);
-    const text = await answer.text();
-    if (text !== contact.text) {
-      replaceContent(new DOMParser().parseFromString(text, "text/html"));
-      contact.text = text;
-    }
+    replaceContent(new DOMParser().parseFromString(await answer.text(), "text/html"));
     contact.last = new Date();
     showContact(false);
   } catch (error) {
@@ -95,6 +107,7 @@ function follow() {
 }
 
 if (live) {
+  contact.texts = textsOf(document.getElementById("content")); // this script runs first
   contact.timer = setTimeout(look, LOOK_MS);
   follow();
   window.addEventListener("online", look);

@@ -45,16 +45,20 @@ function probability(value) {
   return percent < 1 ? "< 1%" : percent > 99 ? "> 99%" : `${percent}%`;
 }
 
-// Probabilities by the last day, of each threshold of the dam.
-function chances(rows) {
+// Probabilities by the last day of each threshold; one that the level is beyond already has none to show.
+function chances(rows, start) {
   const last = Math.max(0, ...rows.map((row) => row.lead));
-  return rows.filter((row) => row.kind === "by" && row.lead === last && !row.threshold.startsWith("level+"));
+  const own = rows.filter((row) => row.kind === "by" && row.lead === last && !row.threshold.startsWith("level+"));
+  return own.map((row) => {
+    const name = row.threshold === "full_supply" ? "full supply" : row.threshold;
+    return `${name}: ${start >= row.threshold_level ? "at or above it now" : probability(row.probability)}`;
+  });
 }
 
 function showAnswer(answer) {
   const rows = rowsOf(answer.forecast);
   const start = {date: `${answer.init_date}T00:00:00`};
-  for (const name of ["q05", "q10", "q50", "q90", "q95"]) start[name] = Number(form.dataset.start);
+  for (const name of ["q05", "q10", "q50", "q90", "q95"]) start[name] = answer.start_level;
   const values = [start, ...rows].map((row) => ({...row, date: new Date(row.date)}));
   request.view?.data("scenario", values).run();
   numbers.replaceChildren(...rows.map((row) => {
@@ -69,12 +73,9 @@ function showAnswer(answer) {
     });
     return line;
   }));
-  const events = chances(answer.probabilities).map((row) => {
-    const name = row.threshold === "full_supply" ? "full supply" : row.threshold;
-    return `${name}${row.direction === "below" ? " (at or below)" : ""}: ${probability(row.probability)}`;
-  });
+  const events = chances(answer.probabilities, answer.start_level);
   status.textContent = events.length
-    ? `If this rain falls, probability by the last day: ${events.join("; ")}.`
+    ? `If this rain falls, probability to reach a level by the last day: ${events.join("; ")}.`
     : "If this rain falls, the level is as in the chart.";
   notes.replaceChildren(...answer.notes.map((text) => {
     const item = document.createElement("li");
@@ -114,8 +115,10 @@ async function startScenario() {
   const place = document.getElementById(script.dataset.scenario);
   const spec = JSON.parse(script.textContent, readValue);
   spec.description = place.getAttribute("aria-label");
-  const options = {actions: false, renderer: "svg", ast: true, defaultStyle: false, tooltip: {disableDefaultStyle: true}};
+  const options = {actions: false, renderer: "svg", ast: true, defaultStyle: false, tooltip: {disableDefaultStyle: true},
+    logLevel: 1}; // errors only: the scenario has no data before its first answer
   request.view = (await vegaEmbed(place, spec, options)).view;
+  place.dataset.complete = "";
   showValues();
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
