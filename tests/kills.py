@@ -1,6 +1,7 @@
-"""Kills of `forebay run` and `forebay fetch` at random moments, and what is left after the next run.
+"""Kills of `forebay run`, `fetch` and `refresh` at random moments, and what is left after the next run.
 
-Run: ``python -m tests.kills [KILLS]``; 50 by default.
+Run: ``python -m tests.kills [KILLS]`` or ``python -m tests.kills refresh [KILLS]``; 50 by default. The second checks
+after each kill that the archive and the chain of records are whole, and that a server still has a forecast to show.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ import polars as pl
 from forebay.archive import upkeep
 from forebay.archive.store import open_archive
 from forebay.dams.dam_file import load_dam
+from forebay.jobs.record import verify_chain
+from forebay.jobs.scenario_files import read_scenario_model
+from forebay.web.site import Site
 from tests import synthetic
 from tests.synthetic import rain_gauge, small_dam
 
@@ -43,8 +47,8 @@ class Place:
         return f"sqlite:///{self.folder / 'a.db'}"
 
     def start(self, command: str) -> subprocess.Popen[str]:
-        """Start `forebay run` or `forebay fetch`."""
-        output = ["-o", "out"] if command == "run" else []
+        """Start `forebay run`, `forebay fetch` or `forebay refresh`."""
+        output = {"run": ["-o", "out"], "refresh": ["-o", "out", "--scenarios"]}.get(command, [])
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FOREBAY_CACHE": str(self.folder / "cache")}
         return subprocess.Popen(
             [sys.executable, "-P", "-c", PROGRAM, command, "small.toml", "--archive", self.url, *output],
@@ -77,10 +81,10 @@ def new_place(folder: Path) -> Place:
     return Place(folder)
 
 
-def run_to_the_end(place: Place) -> float:
+def run_to_the_end(place: Place, command: str = "run") -> float:
     """Duration of an undisturbed run, in seconds."""
     start = time.monotonic()
-    process = place.start("run")
+    process = place.start(command)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     return time.monotonic() - start
@@ -112,11 +116,49 @@ def check_recovery(kills: int, folder: Path, seed: int = 1) -> int:
     return hits
 
 
+def check_refresh_recovery(kills: int, folder: Path, seed: int = 2) -> int:
+    """Number of refreshes killed before their end; raises `AssertionError` if one harms archive, records or answers."""
+    place, rng, hits = new_place(folder / "refreshed"), random.Random(seed), 0
+    run_to_the_end(place, "refresh")
+    longest = run_to_the_end(place, "refresh")  # with the fits of the first: the usual morning
+    dam = load_dam(str(place.folder / "small.toml"))
+    with open_archive(place.url, create=False) as archive:
+        site = Site({"small": dam}, archive, place.folder / "out")
+        readings = place.readings()
+        for _ in range(kills):
+            process = place.start("refresh")
+            time.sleep(rng.uniform(0, longest))
+            hits += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+            _, errors = process.communicate(timeout=60)
+            assert "Traceback" not in errors, errors
+            site.update()
+            assert not site.snapshot.failure, site.snapshot.failure
+            state = site.snapshot.dams["small"]
+            assert state.record is not None and not state.forecast.is_empty(), state.notes
+            check = verify_chain(archive, "small")
+            assert not check.faults and check.head == state.record_hash, check.faults
+            assert not upkeep.check(place.url, datetime.now(UTC)).fault_summary
+            scenarios = read_scenario_model(place.folder / "out" / "small", planned_release=False)
+            assert scenarios.day.init_date == state.init_date
+        run_to_the_end(place, "refresh")
+        site.update()
+        state = site.snapshot.dams["small"]
+        assert state.notes == () and state.result, "the files are those of the newest record"
+        site.close()
+    assert place.readings().equals(readings)
+    assert not [path for path in place.files() if path.name.startswith(".unfinished-")]
+    return hits
+
+
 def main() -> None:
     """Print how many processes were killed; an assertion fails if anything is left."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    words = sys.argv[1:]
+    check = check_refresh_recovery if words[:1] == ["refresh"] else check_recovery
+    numbers = [int(word) for word in words if word.isdigit()]
+    kills = numbers[0] if numbers else 50
     with tempfile.TemporaryDirectory() as folder:
-        hits = check_recovery(kills, Path(folder))
+        hits = check(kills, Path(folder))
     print(f"{hits} of {kills} processes were killed before their end; after the next run nothing of them was left")
 
 

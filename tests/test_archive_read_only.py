@@ -27,6 +27,7 @@ from tests.readings import LEVEL, MONDAY, day_contents, readings
 WEATHER = "weather_series, weather_run, weather_value"
 RECORDS = "forecast_record"
 ALERTS = "alert_decision, alert_delivery"
+ACCESS = "access_token, alert_acknowledgement"
 
 DAYS = 400
 RUN = """
@@ -221,10 +222,12 @@ def test_a_user_of_a_server_who_may_only_read(postgres: Cluster, record: Path, t
     url = postgres.new()
     upkeep.copy(f"sqlite:///{record.parent}/forebay.db", url)
     postgres.execute("CREATE ROLE reader LOGIN PASSWORD 'reader-secret'")
-    tables = f"series, observation, archive_schema, gauge_fetch, staff_note, {WEATHER}, {RECORDS}, {ALERTS}"
+    tables = f"series, observation, archive_schema, gauge_fetch, staff_note, {WEATHER}, {RECORDS}, {ALERTS}, {ACCESS}"
     postgres.execute(f"GRANT SELECT ON {tables} TO reader", url)
     place = ["--archive", url.replace(f"//forebay:{postgres.password}@", "//reader:reader-secret@")]
-    for schema in (7, 6, 5, 4, 3, 2):
+    for schema in (8, 7, 6, 5, 4, 3, 2):
+        if schema == 7:
+            postgres.execute(f"DROP TABLE {ACCESS}; UPDATE archive_schema SET version = 7", url)
         if schema == 6:
             postgres.execute("DROP TABLE staff_note; UPDATE archive_schema SET version = 6", url)
         if schema == 5:

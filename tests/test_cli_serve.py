@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import forebay
+from tests.test_refresher import is_alive
 from tests.test_weights import need_program, run_program
 
 COMMAND = (sys.executable, "-c", "from forebay.cli import main; main()", "serve")
@@ -27,7 +30,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "web.md").read_text("utf-8")
 def server(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Address of a server process of the dam in `folder`, and the process, which ends with the context."""
     words = [*COMMAND, str(folder / "small.toml"), "--port", "0", "--archive", f"sqlite:///{folder}/a.db",
-             "--results", str(folder / "runs"), *options]  # fmt: skip
+             "--results", str(folder / "runs"), *(options or ["--no-refresh"])]  # fmt: skip
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -55,8 +58,36 @@ def test_a_server_answers_and_ends_on_ctrl_c(site_template: Path) -> None:
         assert "Traceback" not in process.stderr.read()
 
 
+def child_of(pid: int) -> int:
+    """Number of the only child process of a process."""
+    for _ in range(600):
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+        if children:
+            (child,) = children
+            return int(child)
+        time.sleep(0.1)
+    raise AssertionError("the server has no child process")
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_the_refresher_ends_with_the_server(site_template: Path, tmp_path: Path, end: signal.Signals) -> None:
+    shutil.copytree(site_template, tmp_path / "site")
+    with server(tmp_path / "site", "--refresh-at", "00:00") as (address, process):
+        child = child_of(process.pid)
+        with urllib.request.urlopen(f"{address}/api/v1/health", timeout=60) as answer:
+            assert json.load(answer)["refresher"]["state"] in ("starting", "waiting", "refreshing")
+        process.send_signal(end)
+        process.wait(60)
+        for _ in range(600):
+            if not is_alive(child):
+                break
+            time.sleep(0.1)
+        assert not is_alive(child)
+
+
 def test_another_name_of_the_server_is_allowed(site_template: Path) -> None:
-    with server(site_template, "--allow-host", "levels.example.org") as (address, _):
+    with server(site_template, "--no-refresh", "--allow-host", "levels.example.org") as (address, _):
         for host, status in (("levels.example.org", 200), ("other.example.org", 400)):
             request = urllib.request.Request(f"{address}/api/v1/health", headers={"Host": host})
             try:
@@ -75,7 +106,8 @@ def test_another_name_of_the_server_is_allowed(site_template: Path) -> None:
         (["demo", "--host", "192.0.2.1"], "--host 192.0.2.1 --port 8000 cannot be used"),
         (["demo", "--host", "no such host"], "--host 'no such host' is no address of this machine"),
         (["demo", "--port", "70000"], "--port 70000 is no port; give 1 to 65535, or 0 for a free one"),
-        (["demo", "--port", "0", "--archive", "sqlite:///absent.db"], "absent.db"),
+        (["demo", "--port", "0", "--archive", "sqlite:///absent.db", "--no-refresh"], "absent.db"),
+        (["demo", "--refresh-at", "24:00"], "--refresh-at '24:00' is no clock time; give one like 07:30, up to 23:59"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(

@@ -302,10 +302,26 @@ def test_hosts_methods_and_bodies(served: Place) -> None:
 def test_too_many_requests_at_once_are_refused(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_REQUESTS_AT_ONCE", 0)
     answer = served.client.get("/health")
-    assert problem_of(answer, 503) == "0 requests are in work; try again in 2 s."
+    assert problem_of(answer, 503) == "The server has more requests than it can answer; try again in 2 s."
     assert answer.headers["retry-after"] == "2"
     monkeypatch.setattr(limits, "MAX_REQUESTS_AT_ONCE", 1)
     assert [served.client.get("/health").status_code for _ in range(3)] == [200, 200, 200]
+
+
+def test_a_surge_is_refused_until_the_loop_ticks(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_REQUESTS_PER_TICK", 2)
+    monkeypatch.setattr(limits, "TICK_S", 3600.0)
+    statuses = [served.client.get("/health").status_code for _ in range(4)]
+    assert statuses == [200, 200, 503, 503]
+    assert (served.app.state.counts["answered"], served.app.state.counts["shed"]) == (2, 2)
+
+
+def test_refusals_end_with_the_surge(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_REQUESTS_PER_TICK", 1)
+    statuses: list[int] = []
+    while statuses[-1:] != [200] or 503 not in statuses:
+        statuses.append(served.client.get("/health").status_code)
+        assert len(statuses) < 10_000
 
 
 def test_a_fault_of_the_program_names_no_detail(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:

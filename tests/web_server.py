@@ -94,11 +94,17 @@ def make_site(folder: Path) -> None:
 @contextmanager
 def copied_site(template: Path, folder: Path) -> Iterator[Place]:
     """A server of a copy of the site that `make_site` wrote."""
-    upkeep.backup(f"sqlite:///{template}/a.db", folder / "a.db")
+    url = copied_archive(template, folder)
     shutil.copytree(template / "runs", folder / "runs")
     dam = load_dam(str(template / "small.toml"))
-    with serving({"small": dam}, f"sqlite:///{folder}/a.db", folder / "runs") as (client, site, app):
+    with serving({"small": dam}, url, folder / "runs") as (client, site, app):
         yield Place(folder, client, site, app)
+
+
+def copied_archive(template: Path, folder: Path) -> str:
+    """URL of a copy of the archive that `make_site` wrote."""
+    upkeep.backup(f"sqlite:///{template}/a.db", folder / "a.db")
+    return f"sqlite:///{folder}/a.db"
 
 
 @contextmanager
@@ -125,7 +131,7 @@ def serving(dams: Mapping[str, Dam], url: str, folder: Path) -> Iterator[tuple[h
         site = Site(dams, archive, folder)
         site.update()
         try:
-            app = create_app(site)
+            app = create_app(site, writer=(url, Settings(cache=str(folder / "cache"))))
             with running(app) as client:
                 yield client, site, app
         finally:

@@ -315,6 +315,33 @@ ALERT_DELIVERIES = Table(
 )
 """Messages that were sent, or were about to be: none is sent twice."""
 
+TOKENS = Table(
+    "tokens",
+    {
+        "id": pl.String(),  # public part of the token
+        "name": pl.String(),  # of the person or program that has it
+        "hash": pl.String(),  # SHA-256 of the secret part
+        "created_at": INSTANT,  # by the clock of the archive
+        "revoked_at": INSTANT,  # from then on it is refused; null: valid
+    },
+    ("id",),
+)
+"""Tokens that may write by the API."""
+
+ACKNOWLEDGEMENTS = Table(
+    "acknowledgements",
+    {
+        "dam": pl.String(),
+        "rule": pl.String(),
+        "change": pl.Int64(),  # the change of the state that was acknowledged
+        "name": pl.String(),  # of the token
+        "token": pl.String(),  # its id
+        "acknowledged_at": INSTANT,  # by the clock of the archive
+    },
+    ("dam", "rule", "change"),
+)
+"""Alerts that somebody has acknowledged: the first one of each change."""
+
 EXPLANATION = Table(
     "explanation",
     {

@@ -56,6 +56,12 @@ def decisions(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame
     return _read(connection, ALERTS, dam)
 
 
+def counts(connection: sa.Connection) -> dict[str, int]:
+    """Dam → number of its decisions."""
+    query = sa.select(_decision.c.dam, sa.func.count()).group_by(_decision.c.dam)
+    return {dam: int(number) for dam, number in connection.execute(query)}
+
+
 def changes(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame:
     """The decisions that changed a state: a few of `decisions`, by key."""
     return _read(connection, ALERTS, dam, _decision.c.is_change == 1)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.tables import ALERT_DELIVERIES, ALERTS, Table
+from forebay.tables import ACKNOWLEDGEMENTS, ALERT_DELIVERIES, ALERTS, Table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from forebay.archive.access import Bearer
     from forebay.archive.database import Database
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,6 +74,31 @@ class AlertArchive:
         from forebay.archive import alert_tables as sql
 
         return self._read(ALERT_DELIVERIES, lambda connection: sql.deliveries(connection, dam))
+
+    def acknowledgements(self, dam: str | None = None) -> pl.DataFrame:
+        """`tables.ACKNOWLEDGEMENTS` of a dam, or of all dams."""
+        from forebay.archive import access_tables as sql
+
+        if not self._database.has_access:
+            return ACKNOWLEDGEMENTS.empty()
+        with self._database.reading() as connection:
+            return sql.acknowledgements(connection, dam)
+
+    def acknowledge(self, dam: str, rule: str, change: int, bearer: Bearer) -> None:
+        """Store who has acknowledged a change of the state of a rule, and when; the first one stays.
+
+        Raises
+        ------
+        ReadOnlyError
+            If the archive cannot be written.
+        """
+        from forebay.archive import access_tables as sql
+
+        self._database.prepare_access()
+        with self._database.transaction() as connection:
+            now = self._database.now(connection)
+            row = {"dam": dam, "rule": rule, "change": change, "name": bearer.name, "token": bearer.token}
+            sql.acknowledge(connection, row | {"acknowledged_at": now})
 
     def now(self) -> datetime:
         """The time by the clock of the archive."""

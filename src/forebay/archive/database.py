@@ -13,6 +13,7 @@ between the two databases.
 `forecast_record`       issued forecasts (`record_tables`)
 `staff_note`            who read a staff gauge (`staff_notes`)
 `alert_…`               decisions of alert rules, and messages sent (`alert_tables`)
+`access_token`          tokens of the API; beside it the acknowledged alerts (`access_tables`)
 ======================  =====================================================================================
 """
 
@@ -26,6 +27,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from forebay.archive import (
+    access_tables,
     alert_tables,
     engines,
     fetch_log,
@@ -42,7 +44,7 @@ from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, MANUAL, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -81,6 +83,11 @@ _lease = sa.Table(
     *(sa.Column(name, sa.Text, nullable=False) for name in ("token", "host", "processes", "command")),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("process", "since", "expires_at")),
 )
+_ADDITIONS = (
+    upgrade.add_weather, upgrade.add_records, upgrade.add_alerts, upgrade.add_staff_notes, upgrade.add_access,
+)  # fmt: skip
+"""Upgrades under the lease, each by one version from `WITHOUT_WEATHER` on."""
+_STEPS = {upgrade.WITHOUT_WEATHER + count: _ADDITIONS[count:] for count in range(len(_ADDITIONS))}
 VERSION_COLUMNS: dict[str, pl.DataType] = {"series": pl.Int64()} | {
     column.name: OBSERVATIONS.columns[column.name] for column in _observation.c if column.name != "series"
 }
@@ -151,26 +158,11 @@ class Database:
                 upgrade.add_lease(self.engine, _lease, _version)
             self._version = upgrade.WITHOUT_WEATHER
         with self._lease.hold():
-            if self._version == upgrade.WITHOUT_WEATHER:
+            for step in _STEPS.get(self._version, ()):
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
-                    upgrade.add_weather(connection, _version)
-                self._version = upgrade.WITHOUT_RECORDS
-            if self._version == upgrade.WITHOUT_RECORDS:
-                with self.transaction() as connection:
-                    self._lease.confirm(connection)
-                    upgrade.add_records(connection, _version)
-                self._version = upgrade.WITHOUT_ALERTS
-            if self._version == upgrade.WITHOUT_ALERTS:
-                with self.transaction() as connection:
-                    self._lease.confirm(connection)
-                    upgrade.add_alerts(connection, _version)
-                self._version = upgrade.WITHOUT_STAFF_NOTES
-            if self._version == upgrade.WITHOUT_STAFF_NOTES:
-                with self.transaction() as connection:
-                    self._lease.confirm(connection)
-                    upgrade.add_staff_notes(connection, _version)
-                self._version = SCHEMA_VERSION
+                    step(connection, _version)
+            self._version = SCHEMA_VERSION
             yield
 
     @property
@@ -192,6 +184,20 @@ class Database:
     def has_alerts(self) -> bool:
         """Whether the archive has the tables of alerts."""
         return self._version > upgrade.WITHOUT_ALERTS
+
+    @property
+    def has_access(self) -> bool:
+        """Whether the archive has the tables of tokens and of acknowledged alerts; another process may add them."""
+        if self._version <= upgrade.WITHOUT_ACCESS:
+            with self.reading() as connection:
+                self._version = self._schema_version(connection) or self._version
+        return self._version > upgrade.WITHOUT_ACCESS
+
+    def prepare_access(self) -> None:
+        """Add the tables of tokens and of acknowledged alerts to an archive of an older schema."""
+        if not self.has_access:
+            with self.lease():
+                pass
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -266,12 +272,22 @@ class Database:
             pages = [_frame(rows, VERSION_COLUMNS) for rows in iter(lambda: cursor.fetchmany(PAGE), [])]
         return pl.concat([_frame([], VERSION_COLUMNS), *pages])
 
-    def version_count(self, connection: sa.Connection, series: Iterable[int]) -> tuple[int, int]:
-        """Number of versions of the readings of `series`, and when the newest was fetched (µs since 1970; 0: none)."""
+    def version_counts(self, connection: sa.Connection) -> dict[int, tuple[int, int]]:
+        """Series → number of versions of its readings, and when the newest was fetched (µs since 1970)."""
         column = _observation.c
-        query = sa.select(sa.func.count(), sa.func.max(column.fetched_at)).where(column.series.in_(list(series)))
-        count, newest = connection.execute(query).one()
-        return int(count), int(newest or 0)
+        query = sa.select(column.series, sa.func.count(), sa.func.max(column.fetched_at)).group_by(column.series)
+        return {series: (count, newest) for series, count, newest in connection.execute(query)}
+
+    def dam_counts(self, connection: sa.Connection) -> dict[str, tuple[int, int, int]]:
+        """Dam → number of its last record, of its decisions on alerts, of acknowledged ones; dams without any lack."""
+        parts = (
+            record_tables.last_sequences(connection) if self.has_records else {},
+            alert_tables.counts(connection) if self.has_alerts else {},
+            access_tables.counts(connection) if self.has_access else {},
+        )
+        records, decisions, acknowledged = parts
+        names = dict.fromkeys([*records, *decisions, *acknowledged])
+        return {dam: (records.get(dam, 0), decisions.get(dam, 0), acknowledged.get(dam, 0)) for dam in names}
 
     def pages(self, connection: sa.Connection, series: int) -> Iterator[pl.DataFrame]:
         """The versions of one series as by `versions`, at most `PAGE` rows at a time."""
@@ -298,6 +314,7 @@ class Database:
         record_tables.clear(connection)
         staff_notes.clear(connection)
         alert_tables.clear(connection)
+        access_tables.clear(connection)
 
     def count(self, connection: sa.Connection) -> int:
         """Number of stored versions of readings and of weather forecasts."""
@@ -340,6 +357,8 @@ class Database:
             counts |= staff_notes.faults(connection, _observation)
         if self.has_alerts:
             counts |= alert_tables.faults(connection)
+        if self.has_access:
+            counts |= access_tables.faults(connection)
         return counts
 
     def now(self, connection: sa.Connection) -> int:
@@ -388,6 +407,7 @@ class Database:
                     record_tables.METADATA.create_all(connection)
                     staff_notes.METADATA.create_all(connection)
                     alert_tables.METADATA.create_all(connection)
+                    access_tables.METADATA.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:

@@ -53,6 +53,12 @@ def index(connection: sa.Connection, dam: str | None = None) -> pl.DataFrame:
     return _frame(connection.execute(query).fetchall(), INDEX)
 
 
+def last_sequences(connection: sa.Connection) -> dict[str, int]:
+    """Dam → number of its last record."""
+    query = sa.select(_record.c.dam, sa.func.max(_record.c.sequence)).group_by(_record.c.dam)
+    return {dam: int(number) for dam, number in connection.execute(query)}
+
+
 def of_dam(dam: str) -> sa.ColumnElement[bool]:
     """Condition on the records of a dam."""
     return _record.c.dam == dam

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from html import escape
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import polars as pl
 
 from forebay.archive import fetch_log, staff_notes
+from forebay.archive.access import AccessArchive
 from forebay.archive.alerts import AlertArchive
 from forebay.archive.latency import MIN_FETCHES, LearnedLatency, last_misses, learned_latency, missed_readings
 from forebay.archive.lease import DEFAULT_WAIT, LeaseWait
 from forebay.archive.records import RecordArchive
-from forebay.archive.series import NO_RULES, adoption, series_of
+from forebay.archive.series import NO_RULES, adoption, series_ids, series_of
 from forebay.archive.views import (
     CONTENT,
     KEY,
@@ -55,6 +56,20 @@ class AppendResult:
     revised: int
     unchanged: int
     withdrawn: int = 0
+
+
+class DamCounts(NamedTuple):
+    """What an archive has of a dam.
+
+    versions, newest: of its readings, their number and when the newest was fetched (µs since 1970). record: number of
+    its last record. decisions, acknowledgements: of its alerts.
+    """
+
+    versions: int
+    newest: int
+    record: int
+    decisions: int
+    acknowledgements: int
 
 
 LocalDays = tuple[date | None, date]
@@ -124,14 +139,25 @@ class Archive:
 
         return ArchiveState(self._database)
 
-    def version_count(self, gauges: Sequence[Gauge]) -> tuple[int, int]:
-        """Number of stored versions of the readings of `gauges`, and when the newest was fetched (µs since 1970).
+    def counts(self, dams: Mapping[str, Sequence[Gauge]]) -> dict[str, DamCounts]:
+        """What the archive has of each dam, from its gauges: a change of the dam changes one of the numbers.
 
-        Both are 0 without readings. No version is ever deleted, so that every fetch that stores something changes it.
+        A few queries for all dams together. No version, record or decision is ever deleted.
         """
         with self._database.reading() as connection:
-            stored = self._database.series(connection, [gauge.station for gauge in gauges])
-            return self._database.version_count(connection, series_of(stored, gauges)["id"])
+            ids = series_ids(self._database.series(connection), dams)
+            versions, others = self._database.version_counts(connection), self._database.dam_counts(connection)
+        counts = {}
+        for dam in dams:
+            parts = [versions.get(series, (0, 0)) for series in ids[dam]]
+            newest = max((newest for _, newest in parts), default=0)
+            counts[dam] = DamCounts(sum(count for count, _ in parts), newest, *others.get(dam, (0, 0, 0)))
+        return counts
+
+    @property
+    def access(self) -> AccessArchive:
+        """The tokens that may write by the API."""
+        return AccessArchive(self._database)
 
     @property
     def alerts(self) -> AlertArchive:

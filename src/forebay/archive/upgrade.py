@@ -8,7 +8,7 @@ archive of schema 1 or 2 has none. A step from schema 3 on must hold it.
 
 Schema 3 had no tables of weather forecasts, and schema 4 none of fetches and of forecast records. Reading gives none,
 and the first write adds the tables, under the lease. So it is with schema 5, which had no tables of alerts, and
-schema 6, which had no notes on readings by hand.
+schema 6, which had no notes on readings by hand, and with schema 7, which had no tokens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from forebay.archive import alert_tables, engines, fetch_log, record_tables, staff_notes, weather_tables
+from forebay.archive import access_tables, alert_tables, engines, fetch_log, record_tables, staff_notes, weather_tables
 from forebay.archive.backup_file import staged_file
 from forebay.archive.series import NO_RULES
 from forebay.errors import ForebayError
@@ -42,7 +42,10 @@ WITHOUT_ALERTS = 5
 WITHOUT_STAFF_NOTES = 6
 """The schema version that has no notes on readings by hand; it must be upgraded before anything is written."""
 
-READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS, WITHOUT_ALERTS, WITHOUT_STAFF_NOTES)
+WITHOUT_ACCESS = 7
+"""The schema version that has no tokens and no acknowledged alerts; it must be upgraded before anything is written."""
+
+READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS, WITHOUT_ALERTS, WITHOUT_STAFF_NOTES, WITHOUT_ACCESS)
 """Older schema versions that can be read as they are."""
 
 
@@ -99,6 +102,13 @@ def add_staff_notes(connection: sa.Connection, version: sa.Table) -> None:
     if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_STAFF_NOTES:
         staff_notes.METADATA.create_all(connection)
         connection.execute(sa.update(version).values(version=WITHOUT_STAFF_NOTES + 1))
+
+
+def add_access(connection: sa.Connection, version: sa.Table) -> None:
+    """Upgrade an archive of schema version `WITHOUT_ACCESS` under its lease. Its tables stay as they are."""
+    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_ACCESS:
+        access_tables.METADATA.create_all(connection)
+        connection.execute(sa.update(version).values(version=WITHOUT_ACCESS + 1))
 
 
 def add_alerts(connection: sa.Connection, version: sa.Table) -> None:

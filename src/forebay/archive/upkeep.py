@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from forebay.archive import alert_tables, engines, fetch_log, record_tables, staff_notes, weather_tables
+from forebay.archive import access_tables, alert_tables, engines, fetch_log, record_tables, staff_notes, weather_tables
 from forebay.archive.backup_file import already_exists, is_archive_file, refuse_archive_file, staged_file
 from forebay.archive.database import Database
 from forebay.archive.driver_errors import translate_errors
@@ -258,6 +258,8 @@ def _copy_versions(
             staff_notes.copy(read, write, dict(zip(labels["id"], ids, strict=True)))
         if source.has_alerts:
             alert_tables.copy(read, write)
+        if source.has_access:
+            access_tables.copy(read, write)
         _refuse_difference(_checksums(source, read), _checksums(target, write), target.where)
     with target.reading() as connection:
         size = engines.archive_size(connection)
@@ -290,7 +292,8 @@ def _checksums(database: Database, connection: sa.Connection) -> dict[tuple[obje
             sums["staff_note", *label] = notes
     sums |= weather_tables.checksums(connection) if database.has_weather else {}
     sums |= record_tables.checksums(connection) if database.has_records else {}
-    return sums | (alert_tables.checksums(connection) if database.has_alerts else {})
+    sums |= alert_tables.checksums(connection) if database.has_alerts else {}
+    return sums | (access_tables.checksums(connection) if database.has_access else {})
 
 
 def _refuse_difference(expected: dict[tuple[object, ...], tuple[int, int]], copy: object, where: str) -> None:

@@ -45,7 +45,7 @@ def list_alerts(dam_name: DamName, /, *, archive: ArchiveUrl = None, as_json: As
     """
     from forebay.cli import terminal
     from forebay.jobs.alert_outbox import undelivered
-    from forebay.jobs.alerts import alert_rules, last_decisions, no_rules_sentence
+    from forebay.jobs.alerts import alert_rules, last_decisions, no_rules_sentence, with_acknowledgements
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)
@@ -53,6 +53,7 @@ def list_alerts(dam_name: DamName, /, *, archive: ArchiveUrl = None, as_json: As
     with archive_at(archive, settings, create=False) as store:
         decisions, deliveries = store.alerts.decisions(dam.id), store.alerts.deliveries(dam.id)
         last, lost = last_decisions(store.alerts, dam.id, rules), undelivered(store.alerts, dam.id)
+        last = with_acknowledgements(last, store.alerts.acknowledgements(dam.id))
     states = state_rows(last, [rule.id for rule in rules])
     content = {
         "dam": dam.id,
@@ -84,7 +85,10 @@ def list_alerts(dam_name: DamName, /, *, archive: ArchiveUrl = None, as_json: As
 def state_rows(last: pl.DataFrame, rules: list[str]) -> list[dict[str, object]]:
     """A row per rule: its present state, since when, and what it was decided from."""
     by_rule = {row["rule"]: row for row in last.iter_rows(named=True)}
-    names = ("state", "since", "unknown_since", "probability", "age_days", "init_date", "record")
+    names = (
+        "state", "since", "unknown_since", "probability", "age_days", "init_date", "record", "acknowledged_by",
+        "acknowledged_at",
+    )  # fmt: skip
     return [{"rule": rule} | {name: by_rule.get(rule, {}).get(name) for name in names} for rule in rules]
 
 

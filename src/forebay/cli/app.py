@@ -33,6 +33,7 @@ from forebay.cli.refresh import refresh
 from forebay.cli.serve import serve
 from forebay.cli.setup import dams, settings
 from forebay.cli.stations import stations
+from forebay.cli.token import token_commands
 from forebay.errors import ConfigError, ForebayError
 from forebay.log import log_fields, step, write
 from forebay.text import printable, without_secrets
@@ -54,6 +55,7 @@ COMMANDS = (
     run,
     refresh,
     serve,
+    token_commands,
     outlook,
     brief,
     alert_commands,

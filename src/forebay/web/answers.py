@@ -187,6 +187,10 @@ class AlertState(BaseModel):
     record: str | None = Field(description="Id of the forecast record that it was decided from.")
 
 
+    acknowledged_by: str | None = Field(description="Name of the token that acknowledged the raised alert.")
+    acknowledged_at: datetime | None
+
+
 class AlertChange(BaseModel):
     """A change of the state of an alert rule, with the text of its message."""
 
@@ -199,6 +203,8 @@ class AlertChange(BaseModel):
     record: str | None
     title: str
     text: str
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
 
 
 class Alerts(Page):
@@ -206,6 +212,33 @@ class Alerts(Page):
 
     states: list[AlertState]
     changes: list[AlertChange]
+
+
+class Acknowledged(Source):
+    """An alert that was acknowledged."""
+
+    alert: AlertState
+
+
+class RefreshAccepted(Source):
+    """A refresh that was asked for."""
+
+    text: str = Field(description="When it begins.")
+
+
+class Observed(Source):
+    """A reading by hand as it was stored."""
+
+    time: datetime
+    level: float
+    day: date = Field(description="Day for whose value it counts.")
+    quality: str
+    outcome: str = Field(description="new, revised or unchanged.")
+    old_level: float | None
+    is_used: bool = Field(description="Whether it is the value of its day.")
+    unused_because: str | None
+    suspect: str | None = Field(description="Reason of the flag on the value of the day.")
+    text: str
 
 
 class Observation(BaseModel):
@@ -292,6 +325,19 @@ class ScenarioLimits(Source):
     largest_release_in_record: float | None
 
 
+class RefresherState(BaseModel):
+    """The process that refreshes the dams beside this server."""
+
+    state: str = Field(description="starting, waiting, refreshing, restarting or ended.")
+    since: datetime
+    last_end: datetime | None = Field(description="When the last refresh ended.")
+    last_seconds: float | None
+    failed: list[str] = Field(description="Dams of the last refresh without a new forecast.")
+    sentence: str = Field(description="Why they failed, or why the process was restarted.")
+    next_due: datetime | None
+    restarts: int
+
+
 class Health(BaseModel):
     """State of the server."""
 
@@ -301,3 +347,4 @@ class Health(BaseModel):
     dams: int
     stale: list[str] = Field(description="Dams without a current forecast.")
     failure: str | None
+    refresher: RefresherState | None = Field(description="null: the dams are refreshed by another program.")

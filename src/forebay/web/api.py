@@ -17,12 +17,22 @@ from forebay.dams.dam_content import dam_of_content
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import init_time
 from forebay.days.daily import daily_table
+from forebay.jobs.alerts import with_acknowledgements
 from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
 from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
+from forebay.web.cache import FRESH_S, AnswerCache
 from forebay.web.content import age_of, chances_of, details, forecast_of, now_utc, record_rows, source_of, summary
 from forebay.web.dam_state import DamState, recorded_state
-from forebay.web.formats import csv_response, csv_table, finite_rows, json_response
+from forebay.web.formats import (
+    Encoded,
+    csv_response,
+    csv_table,
+    encoded_json,
+    finite_rows,
+    json_response,
+    response_of,
+)
 from forebay.web.problems import ProblemError, responses
 from forebay.web.site import Site
 
@@ -57,27 +67,34 @@ def health(request: Request) -> Response:
         dams=len(snapshot.dams),
         stale=stale,
         failure=snapshot.failure or None,
+        refresher=_refresher_state(request),
     )
     return json_response(request, answer)
 
 
 @router.get("/dams", response_model=answers.Dams, responses=responses())
-def dams(
+async def dams(
     request: Request,
     limit: Limit = DEFAULT_ROWS,
     after: Annotated[str, Query(max_length=64, description="Id of the last dam of the page before.")] = "",
 ) -> Response:
     """Every dam with its level, its forecast and its chances of reaching thresholds, by id."""
     snapshot, now = site_of(request).snapshot, now_utc()
-    names = sorted(name for name in snapshot.dams if name > after)
-    page = names[:limit]
-    answer = answers.Dams(
-        dams=[summary(snapshot.dams[name], now) for name in page],
-        next=page[-1] if len(names) > limit else None,
-        snapshot=snapshot.number,
-        failure=snapshot.failure or None,
-    )
-    return json_response(request, answer)
+
+    def compute() -> Encoded:
+        names = sorted(name for name in snapshot.dams if name > after)
+        page = names[:limit]
+        answer = answers.Dams(
+            dams=[summary(snapshot.dams[name], now) for name in page],
+            next=page[-1] if len(names) > limit else None,
+            snapshot=snapshot.number,
+            failure=snapshot.failure or None,
+        )
+        return encoded_json(answer)
+
+    cache: AnswerCache = request.app.state.cache
+    moment = snapshot.number, now.timestamp() // FRESH_S
+    return response_of(request, await cache.answer((limit, after), moment, compute))
 
 
 @router.get("/dams/{dam}", response_model=answers.DamDetails, responses=responses(404))
@@ -163,17 +180,25 @@ def alerts(
 ) -> Response:
     """State of each alert rule, and the changes of states, newest first; `next` is the next value of `before`."""
     state = state_of(request, dam)
-    changes = site_of(request).archive.alerts.changes(dam).sort("decided_at", "rule", descending=True)
+    store = site_of(request).archive.alerts
+    changes = with_acknowledgements(store.changes(dam), store.acknowledgements(dam))
+    changes = changes.sort("decided_at", "rule", descending=True)
     if before is not None:
         changes = changes.filter(pl.col("decided_at") < _with_zone(before, "before"))
     page = changes.head(limit)
     answer = answers.Alerts(
         **source_of(state.dam),
         next=page["decided_at"][-1].isoformat() if changes.height > limit else None,
-        states=[answers.AlertState(**row) for row in _rows(state.alerts, answers.AlertState)],
+        states=alert_states(site_of(request).archive, dam),
         changes=[answers.AlertChange(**row) for row in _rows(page, answers.AlertChange)],
     )
     return json_response(request, answer)
+
+
+def alert_states(archive: Archive, dam: str) -> list[answers.AlertState]:
+    """State of each alert rule of a dam, with who has acknowledged a raised one."""
+    states = with_acknowledgements(archive.alerts.last_decisions(dam), archive.alerts.acknowledgements(dam))
+    return [answers.AlertState(**row) for row in _rows(states, answers.AlertState)]
 
 
 @router.get("/dams/{dam}/observations", response_model=answers.Observations, responses=responses(404, csv=True))
@@ -293,6 +318,14 @@ def recorded_forecast(
     """One recorded forecast, replaced and retrospective ones included."""
     state_of(request, dam)
     return _forecast_response(request, _recorded(site_of(request).archive, f"{dam}-{sequence}"), model, form)
+
+
+def _refresher_state(request: Request) -> answers.RefresherState | None:
+    refresher = request.app.state.refresher
+    if refresher is None:
+        return None
+    fields = vars(refresher.status)
+    return answers.RefresherState(**{name: fields[name] for name in answers.RefresherState.model_fields})
 
 
 def site_of(request: Request) -> Site:

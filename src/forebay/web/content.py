@@ -121,10 +121,16 @@ def record_rows(index: pl.DataFrame) -> list[answers.RecordRow]:
 
 
 def _summary_fields(state: DamState, now: datetime) -> dict[str, Any]:
+    """The fields of `answers.DamSummary`; all but the age are computed once for each state."""
+    if "summary" not in state.cache:
+        state.cache["summary"] = _fixed_fields(state)
+    return {**state.cache["summary"], **age_of(state, now)}
+
+
+def _fixed_fields(state: DamState) -> dict[str, Any]:
     dam = state.dam
     return {
         **source_of(dam),
-        **age_of(state, now),
         "variable": dam.target.variable,
         "record": None if state.record is None else state.record["id"],
         "levels": [answers.Level(**row) for row in finite_rows(state.levels.tail(LEVEL_DAYS))],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from forebay.archive.store import DamCounts
 from forebay.days.daily import daily_table, usable_values
 from forebay.errors import ForebayError
 from forebay.forecasts.issue import STALE_DAYS
@@ -36,9 +37,7 @@ LEVEL_DAYS = 14
 class Token:
     """What a state was read from: another token means that it may differ."""
 
-    versions: tuple[int, int]
-    head: str
-    decisions: int
+    counts: DamCounts
     result: tuple[int, int]
 
 
@@ -62,6 +61,10 @@ class DamState:
         `tables.ALERTS`: the last decision of each alert rule.
     notes
         Sentences on what is missing.
+    fetched_at
+        When a gauge of the dam was last fetched completely; None if that is not recorded.
+    cache
+        Parts of answers that were computed from the state, by name.
     """
 
     dam: Dam
@@ -72,6 +75,8 @@ class DamState:
     result: Mapping[str, Any] = field(repr=False)
     alerts: pl.DataFrame = field(default_factory=ALERTS.empty, repr=False)
     notes: tuple[str, ...] = ()
+    fetched_at: datetime | None = None
+    cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def forecast(self) -> pl.DataFrame:
@@ -112,15 +117,14 @@ class DamState:
         return age is None or age // timedelta(days=1) > STALE_DAYS
 
 
-def token_of(dam: Dam, archive: Archive, folder: Path) -> Token:
-    """The present token of a dam, without reading its data."""
-    head = archive.records.head(dam.id, date.min)
-    decisions = int(archive.alerts.last_decisions(dam.id)["number"].sum())
-    return Token(archive.version_count(dam.gauges), head.hash, decisions, token_of_result(dam, folder))
+def tokens_of(dams: Mapping[str, Dam], archive: Archive, folder: Path) -> dict[str, Token]:
+    """The present token of each dam, without reading its data."""
+    counts = archive.counts({name: dam.gauges for name, dam in dams.items()})
+    return {name: Token(counts[name], token_of_result(dam, folder)) for name, dam in dams.items()}
 
 
 def token_of_result(dam: Dam, folder: Path) -> tuple[int, int]:
-    """The part of `token_of` that belongs to the files of the last refresh."""
+    """The part of `tokens_of` that belongs to the files of the last refresh."""
     return _stamp(folder / dam.id / RESULT_FILE)
 
 
@@ -132,18 +136,19 @@ def read_state(dam: Dam, archive: Archive, folder: Path, token: Token) -> DamSta
     folder
         Folder in which a refresh writes one folder for each dam.
     token
-        From `token_of`, taken before: what changes meanwhile is read again next time.
+        From `tokens_of`, taken before: what changes meanwhile is read again next time.
     """
     notes: list[str] = []
     record, digest = _newest_record(dam, archive, notes)
     result = _read_result(dam, folder / dam.id / RESULT_FILE, record, notes)
     alerts = archive.alerts.last_decisions(dam.id)
-    return DamState(dam, token, record, digest, _levels(dam, archive), result, alerts, tuple(notes))
+    levels = _levels(dam, archive)
+    return DamState(dam, token, record, digest, levels, result, alerts, tuple(notes), _fetched_at(dam, archive))
 
 
 def recorded_state(dam: Dam, content: Content, digest: str) -> DamState:
     """The state of a dam with only a recorded forecast, for past forecasts."""
-    return DamState(dam, Token((0, 0), "", 0, (0, 0)), content, digest, _no_levels(), {})
+    return DamState(dam, Token(DamCounts(0, 0, 0, 0, 0), (0, 0)), content, digest, _no_levels(), {})
 
 
 def _newest_record(dam: Dam, archive: Archive, notes: list[str]) -> tuple[Content | None, str]:
@@ -181,6 +186,12 @@ def _read_result(dam: Dam, path: Path, record: Content | None, notes: list[str])
         notes.append(f"{_MISSING} they belong to another forecast; `forebay refresh` writes them.")
         return {}
     return content
+
+
+def _fetched_at(dam: Dam, archive: Archive) -> datetime | None:
+    """When a gauge of the dam was last fetched completely."""
+    instants = [archive.fetches(gauge)["fetched_at"].max() for gauge in dam.gauges]
+    return max((instant for instant in instants if isinstance(instant, datetime)), default=None)
 
 
 def _levels(dam: Dam, archive: Archive) -> pl.DataFrame:

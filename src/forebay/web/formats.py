@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,9 +18,23 @@ CACHE_CONTROL = "no-cache"
 """A client may store an answer, and asks each time whether it has changed."""
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The bytes of an answer, their type, and their ETag."""
+
+    body: bytes
+    media_type: str
+    tag: str
+
+
+def encoded_json(answer: BaseModel) -> Encoded:
+    """The answer as JSON."""
+    return _encoded(answer.model_dump_json().encode(), "application/json")
+
+
 def json_response(request: Request, answer: BaseModel) -> Response:
     """The answer as JSON, or 304 if the client has it."""
-    return _response(request, answer.model_dump_json().encode(), "application/json")
+    return response_of(request, encoded_json(answer))
 
 
 def unstored_response(answer: BaseModel) -> Response:
@@ -29,12 +44,12 @@ def unstored_response(answer: BaseModel) -> Response:
 
 def csv_response(request: Request, table: pl.DataFrame) -> Response:
     """A table as CSV, or 304 if the client has it."""
-    return _response(request, table.write_csv().encode(), "text/csv; charset=utf-8")
+    return response_of(request, _encoded(table.write_csv().encode(), "text/csv; charset=utf-8"))
 
 
 def text_response(request: Request, text: str, headers: Mapping[str, str], status: int = 200) -> Response:
     """A page as HTML, or 304 if the client has it."""
-    response = _response(request, text.encode(), "text/html; charset=utf-8")
+    response = response_of(request, _encoded(text.encode(), "text/html; charset=utf-8"))
     response.headers.update(headers)
     if response.status_code == 200:
         response.status_code = status
@@ -68,10 +83,14 @@ def finite(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _response(request: Request, body: bytes, media_type: str) -> Response:
-    tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
+def _encoded(body: bytes, media_type: str) -> Encoded:
+    return Encoded(body, media_type, f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"')
+
+
+def response_of(request: Request, encoded: Encoded) -> Response:
+    """An answer, or 304 if the client has it."""
+    headers = {"ETag": encoded.tag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Encoding"}
     known = [text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
+    if encoded.tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    return Response(body, media_type=media_type, headers=headers)
+    return Response(encoded.body, media_type=encoded.media_type, headers=headers)

@@ -13,9 +13,11 @@ from forebay.charts.forecast_tables import QUANTILE_COLUMNS, compare_with_observ
 from forebay.charts.recent_inputs import DAYS, input_gauges, input_values
 from forebay.dams.thresholds import RISE
 from forebay.days.labels import rain_unit
+from forebay.jobs.alerts import with_acknowledgements
 from forebay.tables import summary_leads
 from forebay.web import page_answers
-from forebay.web.answers import AlertChange, AlertState, Chance
+from forebay.web.answers import AlertChange, Chance
+from forebay.web.api import alert_states
 from forebay.web.content import chances_of, details, intervals, source_of, summary
 from forebay.web.formats import finite, finite_rows
 
@@ -219,13 +221,14 @@ def alerts_page(snapshot: Snapshot, archive: Archive, now: datetime) -> page_ans
     for state in sorted(snapshot.dams.values(), key=lambda each: (each.dam.name.casefold(), each.dam.id)):
         if state.alerts.is_empty():
             continue
-        changes = archive.alerts.changes(state.dam.id).sort("decided_at", "rule", descending=True).head(MAX_CHANGES)
-        names = {row: list(row.model_fields) for row in (AlertState, AlertChange)}
+        store, dam = archive.alerts, state.dam.id
+        changes = with_acknowledgements(store.changes(dam), store.acknowledgements(dam))
+        changes = changes.sort("decided_at", "rule", descending=True).head(MAX_CHANGES)
         dams.append(
             page_answers.DamAlerts(
                 **source_of(state.dam),
-                states=[AlertState(**row) for row in finite_rows(state.alerts.select(names[AlertState]))],
-                changes=[AlertChange(**row) for row in finite_rows(changes.select(names[AlertChange]))],
+                states=alert_states(archive, dam),
+                changes=[AlertChange(**row) for row in finite_rows(changes.select(list(AlertChange.model_fields)))],
             )
         )
     return page_answers.AlertsPage(time=now, failure=snapshot.failure or None, dams=dams)

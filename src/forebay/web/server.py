@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from forebay.errors import ConfigError
 
 if TYPE_CHECKING:
+    from forebay.settings import Settings
+    from forebay.web.refresher import Supervisor
     from forebay.web.site import Site
 
 KEEP_ALIVE_S = 30
@@ -46,14 +48,28 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(site: Site, listener: socket.socket, hosts: Iterable[str] = ()) -> None:
-    """Answer requests until SIGINT or SIGTERM."""
+def serve(
+    site: Site,
+    listener: socket.socket,
+    hosts: Iterable[str] = (),
+    *,
+    writer: tuple[str, Settings] | None = None,
+    refresher: Supervisor | None = None,
+) -> None:
+    """Answer requests until SIGINT or SIGTERM; the refresher starts and ends with the server.
+
+    Parameters
+    ----------
+    writer, refresher
+        As in `forebay.web.app.create_app`.
+    """
     import uvicorn
 
     from forebay.web.app import create_app
 
+    app = create_app(site, hosts, writer=writer, refresher=refresher)
     config = uvicorn.Config(
-        create_app(site, hosts),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -64,6 +80,10 @@ def serve(site: Site, listener: socket.socket, hosts: Iterable[str] = ()) -> Non
         timeout_graceful_shutdown=SHUTDOWN_S,
         h11_max_incomplete_event_size=64 << 10,
     )
-    with closing(site):
+    worker = uvicorn.Server(config)
+    app.state.streams.is_ending = lambda: worker.should_exit
+    with closing(site), nullcontext() if refresher is None else closing(refresher):
         site.start()
-        uvicorn.Server(config).run(sockets=[listener])
+        if refresher is not None:
+            refresher.start()
+        worker.run(sockets=[listener])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import thread_time
 from typing import TYPE_CHECKING
 
 from forebay.errors import ForebayError
 from forebay.log import write
-from forebay.web.dam_state import DamState, read_state, token_of, token_of_result
+from forebay.web.dam_state import DamState, Token, read_state, token_of_result, tokens_of
 
 if TYPE_CHECKING:
     from forebay.archive.store import Archive
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0
 """Seconds between two looks for a change."""
+LOOK_SHARE = 4.0
+"""A look that took so much time of the processor is followed by a wait of this multiple: answers come first."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,19 @@ class Site:
 
     def update(self) -> bool:
         """Whether a new snapshot was made, because something changed."""
-        before, states = self._snapshot, {}
+        before = self._snapshot
+        states: dict[str, DamState] = {}
         try:
             archive_token = self._state.token()
-            is_same = archive_token == self._archive_token
+            if archive_token == self._archive_token:
+                tokens = self._tokens_with_results()
+            else:
+                tokens = tokens_of(self.dams, self.archive, self.folder)
             for name, dam in self.dams.items():
                 old = before.dams.get(name)
-                states[name] = old if old is not None and self._is_current(old, is_same) else self._read(dam)
+                if old is None or old.token != tokens[name]:
+                    old = read_state(dam, self.archive, self.folder, tokens[name])
+                states[name] = old
         except ForebayError as error:
             return self._publish(before.dams, f"The archive cannot be read: {error}.")
         self._archive_token = archive_token
@@ -99,13 +108,13 @@ class Site:
             self._changed.wait_for(lambda: self._snapshot.number != number, timeout_s)
         return self._snapshot
 
-    def _is_current(self, state: DamState, is_same_archive: bool) -> bool:
-        if is_same_archive:
-            return state.token.result == token_of_result(state.dam, self.folder)
-        return state.token == token_of(state.dam, self.archive, self.folder)
-
-    def _read(self, dam: Dam) -> DamState:
-        return read_state(dam, self.archive, self.folder, token_of(dam, self.archive, self.folder))
+    def _tokens_with_results(self) -> dict[str, Token]:
+        """The token of each dam where the archive has not changed: only the files of a refresh may have."""
+        states = self._snapshot.dams
+        return {
+            name: replace(states[name].token, result=token_of_result(dam, self.folder))
+            for name, dam in self.dams.items()
+        }
 
     def _publish(self, dams: Mapping[str, DamState], failure: str) -> bool:
         before = self._snapshot
@@ -118,8 +127,11 @@ class Site:
         return True
 
     def _follow(self) -> None:
-        while not self._end.wait(POLL_S):
+        wait = POLL_S
+        while not self._end.wait(wait):
+            start = thread_time()
             try:
                 self.update()
             except Exception as error:  # the thread must live as long as the server
                 write(logging.ERROR, "site", {"error": type(error).__name__}, str(error))
+            wait = max(POLL_S, LOOK_SHARE * (thread_time() - start))
