@@ -35,7 +35,7 @@ def server(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        match = re.fullmatch(r"forebay: (http://127\.0\.0\.1:\d+)/api/v1/dams answers; Ctrl-C ends it\n", line)
+        match = re.fullmatch(r"forebay: (http://127\.0\.0\.1:\d+)/ has the pages, /api/v1 the numbers; Ctrl-C ends it\n", line)
         assert match, (line, process.stderr.read() if process.stderr and process.poll() is not None else "")
         yield match[1], process
     finally:

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from forebay.archive.store import open_archive
 from forebay.charts.formats import TargetFormat
 from forebay.web import page_response
 from forebay.web.site import Snapshot
@@ -358,6 +359,22 @@ def test_a_wrong_token_is_named_and_not_stored(chromium: Browser, lake: Place) -
         tab.wait_for("document.querySelector('form output').innerText.startsWith('Not acknowledged: ')")
         assert tab.page.evaluate("sessionStorage.length + localStorage.length") == 0
         assert "wrong" not in tab.page.url
+
+
+def test_an_acknowledged_alert_names_who_did_it(chromium: Browser, changing: Place) -> None:
+    raise_alert(changing)
+    with open_archive(changing.url) as archive:
+        token = archive.access.new_token("operator")
+    with tab_of(chromium, changing) as tab:
+        tab.open("/alerts")
+        tab.page.get_by_label("Token for changes").fill(token)
+        tab.page.get_by_role("button", name="Acknowledge spill").click()
+        tab.wait_for("document.querySelector('main').innerText.includes('acknowledged by operator')")
+        assert tab.page.get_by_role("button").count() == 0
+        assert tab.page.evaluate("[...Object.values(sessionStorage)]") == [token]
+        assert tab.page.evaluate("localStorage.length") == 0
+        assert changing.rows("SELECT count(*) FROM alert_acknowledgement") == [(1,)]
+        tab.check()
 
 
 def test_paper_has_no_controls_and_no_navigation(chromium: Browser, lake: Place) -> None:

@@ -83,5 +83,6 @@ def _overview(request: Request) -> Overview:
 
 def _alerts(request: Request) -> AlertsPage:
     site, now = site_of(request), this_minute()
-    snapshot = site.snapshot
-    return pages_of(request).alerts.get("alerts", (snapshot, now), lambda: alerts_page(snapshot, site.archive, now))
+    snapshot, acknowledgements = site.snapshot, site.archive.alerts.acknowledgements().height
+    key = (snapshot, now, acknowledgements)
+    return pages_of(request).alerts.get("alerts", key, lambda: alerts_page(snapshot, site.archive, now))

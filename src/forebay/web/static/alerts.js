@@ -13,6 +13,7 @@ async function acknowledge(form) {
       sessionStorage.setItem(TOKEN, token);
       answer.textContent = "Acknowledged.";
       form.elements.token.value = "";
+      look();
     } else {
       const problem = await response.json().catch(() => ({detail: response.statusText}));
       if (response.status === 401 || response.status === 403) sessionStorage.removeItem(TOKEN);
