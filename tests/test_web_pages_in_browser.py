@@ -91,8 +91,10 @@ def tab_of(browser: Browser, place: Place, *, width: int = 1280, dark: bool = Fa
     tab = Tab(page, place, [], set())
     page.on("pageerror", lambda error: tab.errors.append(str(error)))
     page.on("request", lambda request: tab.hosts.add("/".join(request.url.split("/")[:3])))
-    yield tab
-    context.close()
+    try:
+        yield tab
+    finally:
+        context.close()  # an open stream of events would keep the server from its end
 
 
 @pytest.fixture(scope="module")
