@@ -342,7 +342,7 @@ def test_a_changed_record_and_missing_scores_are_named(current: Place) -> None:
 def serve_dam(place: Place, changes: Mapping[str, object]) -> None:
     """Let the server read the lake again, with other values of its dam file, from the same archive and records."""
     place.site.dams["small"] = place.site.dams["small"].model_copy(update=changes)
-    place.site._snapshot = Snapshot(place.site.snapshot.number, {})
+    place.site._snapshot, place.site._archive_token = Snapshot(place.site.snapshot.number, {}), ""
     assert place.site.update()
 
 

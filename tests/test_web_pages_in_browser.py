@@ -199,7 +199,7 @@ def test_the_arrow_keys_and_a_finger_give_the_values_of_a_day(chromium: Browser,
         tab.open("/dams/small")
         box = tab.page.locator("#chart-forecast svg").bounding_box()
         assert box is not None
-        tab.page.locator("#chart-forecast svg").tap(position={"x": box["width"] - 12, "y": box["height"] / 2})
+        tab.page.locator("#chart-forecast svg").tap(position={"x": box["width"] - 20, "y": box["height"] / 2})
         tab.wait_for(f"({tooltip}).includes('{last['valid_date']}')")
 
 
@@ -224,7 +224,7 @@ def many_dams(place: Place, count: int) -> None:
         levels = state.levels.with_columns(pl.col("level") + number * pl.int_range(pl.len()) / 1e5)
         record = None if number % 10 == 9 else state.record
         notes = ("There is no issued forecast.",) if record is None else ()
-        states[dam.id] = replace(state, dam=dam, levels=levels, record=record, notes=notes)
+        states[dam.id] = replace(state, dam=dam, levels=levels, record=record, notes=notes, cache={})
     place.site._snapshot = Snapshot(place.site.snapshot.number + 1, states)
 
 
