@@ -61,13 +61,13 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def open(self, path: Path, *, width: int = 1280, dark: bool = False, touch: bool = False) -> None:
-        """Load a file in a window of `width` pixels and wait until its charts are drawn."""
+    def open(self, place: Path | str, *, width: int = 1280, dark: bool = False, touch: bool = False) -> None:
+        """Load a file or an address in a window of `width` pixels and wait until its charts are drawn."""
         metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": touch}
         self.call("Emulation.setDeviceMetricsOverride", **metrics)
         self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
         self.set_media(dark=dark)
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=place if isinstance(place, str) else place.as_uri())
         self.wait_for("document.readyState === 'complete'")
         self.wait_for(_CHARTS_ARE_DRAWN)
 

@@ -35,7 +35,8 @@ def server(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        match = re.fullmatch(r"forebay: (http://127\.0\.0\.1:\d+)/api/v1/dams answers; Ctrl-C ends it\n", line)
+        sentence = r"forebay: (http://127\.0\.0\.1:\d+)/ has the pages, /api/v1 the numbers; Ctrl-C ends it\n"
+        match = re.fullmatch(sentence, line)
         assert match, (line, process.stderr.read() if process.stderr and process.poll() is not None else "")
         yield match[1], process
     finally:

@@ -132,7 +132,7 @@ def test_the_verdict_on_the_interval_has_its_shares_and_their_n() -> None:
         diagnostics = replace(report.diagnostics, coverage_by_year=years)
         recent = report.recent_scores.with_columns(coverage_90=pl.lit(share))
         assert words in head_text(replace(report, diagnostics=diagnostics, recent_scores=recent))
-    assert "Unknown: too few outcomes" in head_text(example_report())
+    assert "Unknown: too few outcomes" in head_text(replace(example_report(), scores=example_report().scores.clear()))
 
 
 def test_a_good_interval_is_a_lower_bound_outside_experience() -> None:

@@ -75,6 +75,11 @@ def start_drawing(specs: Iterable[tuple[str, Spec]]) -> dict[str, Future[Picture
     return {name: _threads().submit(_draw, spec) for name, spec in specs}
 
 
+def bundle_name() -> str:
+    """Version of the bundle: of Vega-Lite and of vl-convert."""
+    return f"{rendering.VEGA_LITE}-{version('vl-convert-python')}"
+
+
 @step("pictures")
 def write_pictures(
     pictures: Mapping[str, Future[Picture]], folder: Path, progress: Callable[[str, int, int], None] | None = None
@@ -112,7 +117,7 @@ def _stored_bundle(folder: Path | None) -> str:
     """The bundle from its file in `folder`, whose first line is the digest of the rest, or a new one."""
     if folder is None:
         return _request_bundle()
-    path = folder / f"vega-{rendering.VEGA_LITE}-{version('vl-convert-python')}.js"
+    path = folder / f"vega-{bundle_name()}.js"
     with suppress(OSError, ValueError):
         digest, _, text = path.read_bytes().decode().partition("\n")
         if digest == _digest(text):

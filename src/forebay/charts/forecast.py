@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ from forebay.charts.style import (
     LATER_COLOUR,
     PANEL_HEIGHT,
     PANEL_WIDTH,
+    RULE_COLOUR,
     WIDTH,
+    YEAR_COLOUR,
     Heading,
     cycled,
 )
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
     from forebay.charts.spec import AnyChart
 
+YEAR_BEFORE, RULE_BAND = "a year before", "rule band"
 OBSERVED, OBSERVED_LATER, MEDIAN = "observed", "observed afterwards (not used)", "forecast median"
 INTERVAL_80, INTERVAL_90 = "80% interval", "90% interval"
 SPAN = "span"
@@ -71,6 +74,10 @@ class ForecastTables:
         name, date, value of the reference levels nearby.
     texts
         As `day_texts` returns them.
+    year_before
+        date, level: the levels of 365 days before, on the days of the chart; may be empty.
+    band
+        date, low, high: lowest and highest rule curve nearby; may be empty.
     """
 
     observed: pl.DataFrame
@@ -78,6 +85,8 @@ class ForecastTables:
     later: pl.DataFrame
     lines: pl.DataFrame
     texts: pl.DataFrame
+    year_before: pl.DataFrame = field(default_factory=pl.DataFrame)
+    band: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def forecast_chart(tables: ForecastTables, heading: Heading) -> AnyChart:
@@ -90,12 +99,14 @@ def forecast_chart(tables: ForecastTables, heading: Heading) -> AnyChart:
     observed, fan, init = tables.observed, tables.fan, tables.observed["date"][-1]
     names = tables.lines["name"].unique(maintain_order=True).to_list()
     later = {OBSERVED_LATER: LATER_COLOUR} if len(tables.later) else {}
-    colour = _series_colour({**_SERIES, **later, **_line_colours(names)})
+    context = {YEAR_BEFORE: YEAR_COLOUR} if len(tables.year_before) else {}
+    context |= {RULE_BAND: RULE_COLOUR} if len(tables.band) else {}
+    colour = _series_colour({**_SERIES, **later, **_line_colours(names), **context})
     axis = alt.Axis(tickCount=9, format=DAY_FORMAT, labelOverlap=True)
     x = alt.X("date:T", title=None, scale=alt.Scale(padding=8, nice=False), axis=axis)
     y = level_axis("level", heading.axis)
     past = _observed_layer(observed.with_columns(age=_age(init)), colour, x, y).transform_filter(_WITHIN_SPAN)
-    layers: list[alt.Chart] = [*_fan_layers(fan, colour, x, y), past]
+    layers: list[alt.Chart] = [*_context_layers(tables, colour, x, y), *_fan_layers(fan, colour, x, y), past]
     if names:
         layers.append(
             alt.Chart(tables.lines.with_columns(age=_age(init)))
@@ -111,6 +122,25 @@ def forecast_chart(tables: ForecastTables, heading: Heading) -> AnyChart:
     title = heading.title(f"{text}, with recent observations")
     chart = alt.layer(*layers).add_params(zoom_in_time(), alt.param(name=SPAN, value=RECENT_DAYS))
     return chart.properties(width=WIDTH, height=340, title=title)
+
+
+def _context_layers(tables: ForecastTables, colour: alt.Color, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """The rule band and the levels of the year before."""
+    import altair as alt
+
+    layers: list[alt.Chart] = []
+    init = tables.observed["date"][-1]
+    if len(tables.band):
+        base = alt.Chart(tables.band.with_columns(age=_age(init))).transform_filter(_WITHIN_SPAN)
+        area = base.transform_calculate(series=f"'{RULE_BAND}'").mark_area(opacity=1)
+        low = y.copy()
+        low.shorthand = "low:Q"
+        layers.append(area.encode(x=x, y=low, y2=alt.Y2("high"), color=colour))
+    if len(tables.year_before):
+        base = alt.Chart(tables.year_before.with_columns(pl.col("level").round(4), age=_age(init)))
+        line = base.transform_filter(_WITHIN_SPAN).transform_calculate(series=f"'{YEAR_BEFORE}'")
+        layers.append(line.mark_line(strokeWidth=1.5, strokeDash=[2, 3]).encode(x=x, y=y, color=colour))
+    return layers
 
 
 def _age(init: date) -> pl.Expr:

@@ -45,6 +45,17 @@ def interval_coverage(diagnostics: Diagnostics | None, recent_scores: pl.DataFra
     return table.with_columns(pl.when(pl.col("whole_n") >= MIN_DAYS).then("whole").alias("whole"))
 
 
+def coverage_of_scores(scores: pl.DataFrame, recent_scores: pl.DataFrame) -> pl.DataFrame:
+    """As `interval_coverage`, from `verify.tables.SCORES` of the hindcast without its diagnostics."""
+    whole = regime_coverage(scores, "all") if not scores.is_empty() else pl.DataFrame()
+    if whole.is_empty():
+        return pl.DataFrame()
+    of_hindcast = recent_scores.filter(pl.col("source") == "hindcast")
+    recent = of_hindcast.select("lead_time", recent="coverage_90", recent_n="n")
+    table = whole.rename({"share": "whole", "n": "whole_n"}).join(recent, on="lead_time", how="left")
+    return table.sort("lead_time").select("lead_time", "recent", "recent_n", "whole", "whole_n")
+
+
 def verdict(shares: list[float | None]) -> str:
     """Verdict on the 90% interval from the shares of outcomes inside it: that of the worst share.
 

@@ -21,7 +21,7 @@ from forebay.charts.forecast_tables import (
 )
 from forebay.charts.formats import TargetFormat
 from forebay.charts.gauge_status import add_substitutes, beyond_record, gauge_status, recorded_range
-from forebay.charts.interval_coverage import interval_coverage
+from forebay.charts.interval_coverage import coverage_of_scores, interval_coverage
 from forebay.charts.rises import Rise, largest_rise
 from forebay.charts.storage_tables import storage_fan
 from forebay.charts.style import Heading
@@ -76,6 +76,11 @@ class Report:
         Id and hash of the forecast's record, or why there is none.
     brief
         `forecasts.brief.brief_content` of the forecast; None without one.
+    newest_days
+        The daily table of all readings of an archive that grows after the forecast: the gauges' ages and flags are
+        those of this table. None for a page that is written with its forecast.
+    newest_flags
+        `screen.flags.FLAGS` of `newest_days`; by default the flags are computed.
     """
 
     dam: Dam
@@ -94,6 +99,8 @@ class Report:
     latencies: Mapping[str, LearnedLatency] = field(default_factory=dict)
     record_note: str = ""
     brief: Mapping[str, Any] | None = None  # Any: JSON
+    newest_days: pl.DataFrame | None = None
+    newest_flags: pl.DataFrame | None = None
 
     @property
     def heading(self) -> Heading:
@@ -145,13 +152,17 @@ class Report:
 
     @cached_property
     def flags(self) -> pl.DataFrame:
-        """`screen.flags.FLAGS` of the daily table."""
-        return screen_daily(self.daily, self.dam)
+        """`screen.flags.FLAGS` of the daily table, and of the days after it."""
+        if self.newest_flags is not None:
+            return self.newest_flags
+        return screen_daily(self.daily if self.newest_days is None else self.newest_days, self.dam)
 
     @cached_property
     def gauge_status(self) -> pl.DataFrame:
         """Age and flags of the newest value of every gauge."""
-        status = gauge_status(self.daily, self.flags, self.dam, age_days=self.forecast.age_days)
+        days = self.daily if self.newest_days is None else self.newest_days
+        later = (days["date"][-1] - self.daily["date"][-1]).days
+        status = gauge_status(days, self.flags, self.dam, age_days=max(0, self.forecast.age_days - later))
         return add_substitutes(status, self.substitutions, self.dam, self.forecast.init_date)
 
     @cached_property
@@ -167,6 +178,8 @@ class Report:
     @cached_property
     def interval_coverage(self) -> pl.DataFrame:
         """Share of outcomes inside the 90% interval per lead time: the last 365 days, and the whole hindcast."""
+        if self.diagnostics is None:
+            return coverage_of_scores(self.scores, self.recent_scores)
         return interval_coverage(self.diagnostics, self.recent_scores)
 
     @cached_property

@@ -7,15 +7,26 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.charts.encodings import colour_scale, date_tooltip, day_axis, level_axis, padded
+from forebay.charts.encodings import DAY_FORMAT, colour_scale, date_tooltip, day_axis, level_axis, padded
 from forebay.charts.figures import Figure
 from forebay.charts.formats import TargetFormat
 from forebay.charts.report_tables import heading_of
-from forebay.charts.style import FORECAST_COLOUR, FULL_SUPPLY_COLOUR, PANEL_HEIGHT, PANEL_WIDTH, WIDTH
+from forebay.charts.style import (
+    BAND_80_COLOUR,
+    BAND_90_COLOUR,
+    FORECAST_COLOUR,
+    FULL_SUPPLY_COLOUR,
+    GREY,
+    INK,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    WIDTH,
+)
 
 if TYPE_CHECKING:
     import altair as alt
 
+    from forebay.charts.report_tables import Report
     from forebay.charts.spec import AnyChart
     from forebay.dams.dam import Dam
 
@@ -23,6 +34,8 @@ WETNESS_COLOURS = {"dry": "#e69f00", "current": FORECAST_COLOUR, "wet": "#009e73
 CATCHMENTS = {"dry": "dry catchment", "current": "catchment as it is", "wet": "wet catchment"}
 FULL = "full supply"
 COLUMNS = 3
+OBSERVED_DAYS = 14
+"""Days before the init date in the chart of the sliders."""
 
 
 def scenario_figure(levels: pl.DataFrame, dam: Dam, init_date: date, level: float) -> Figure:
@@ -105,3 +118,56 @@ def _panel(fan: pl.DataFrame, full: float | None, axis_title: str, ends: list[fl
             alt.Chart(rule).mark_rule(strokeDash=[6, 4], strokeWidth=1.8).encode(y="level:Q", color=colour)
         )
     return alt.layer(*layers)
+
+
+SCENARIO_COLOURS = {
+    "observed": INK,
+    "forecast without a scenario": GREY,
+    "scenario median": FORECAST_COLOUR,
+    "scenario 80% interval": BAND_80_COLOUR,
+    "scenario 90% interval": BAND_90_COLOUR,
+    FULL: FULL_SUPPLY_COLOUR,
+}
+"""Legend of `slider_chart`."""
+
+
+def slider_chart(report: Report) -> AnyChart:
+    """The last days, the forecast without a scenario, and the data set `scenario` (date, q05 … q95), empty at first.
+
+    Its marks are hidden from a screen reader, which has the table of the page: a mark without data would have no name.
+    """
+    import altair as alt
+
+    y = level_axis("level", report.heading.axis)
+    fan = report.fan.select("q05", "q50", "q95", date="valid_date")
+    observed = report.chart_levels.tail(OBSERVED_DAYS).with_columns(pl.col("level").round(4))
+    x = alt.X("date:T", title=None, axis=alt.Axis(format=DAY_FORMAT, labelOverlap=True, tickCount=6))
+    scenario = alt.Chart(alt.NamedData("scenario"))
+
+    def y_of(column: str) -> alt.Y:
+        axis = y.copy()
+        axis.shorthand = f"{column}:Q"
+        return axis
+
+    layers: list[alt.Chart] = [
+        scenario.mark_area(color=BAND_90_COLOUR, aria=False).encode(x=x, y=y_of("q05"), y2="q95:Q"),
+        scenario.mark_area(color=BAND_80_COLOUR, aria=False).encode(x=x, y=y_of("q10"), y2="q90:Q"),
+    ]
+    for column in ("q05", "q50", "q95"):
+        dash = [1, 0] if column == "q50" else [4, 3]
+        line = alt.Chart(fan).mark_line(color=GREY, strokeWidth=1.4, strokeDash=dash)
+        layers.append(line.encode(x=x, y=y_of(column)))
+    layers.append(alt.Chart(observed).mark_line(color=INK, strokeWidth=2).encode(x=x, y=y))
+    tooltip = [date_tooltip("date", "day"), *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("q05", "q50", "q95"))]
+    point = alt.OverlayMarkDef(size=60, aria=False)
+    median = scenario.mark_line(color=FORECAST_COLOUR, strokeWidth=2.5, point=point, aria=False)
+    layers.append(median.encode(x=x, y=y_of("q50"), tooltip=tooltip))
+    lines, _ = report.reference_levels
+    full = lines.filter(pl.col("name") == "Full supply").tail(1)
+    if not full.is_empty():
+        rule = alt.Chart(full.select(level="value")).mark_rule(
+            color=FULL_SUPPLY_COLOUR, strokeDash=[6, 4], strokeWidth=1.8
+        )
+        layers.append(rule.encode(y=y))
+    title = report.heading.title(f"no forecast: the level if this rain falls after {report.forecast.init_date}")
+    return alt.layer(*layers, datasets={"scenario": []}).properties(width=WIDTH, height=320, title=title)

@@ -96,7 +96,7 @@ def serve(
     names = dict(zip(by_id, dam_names, strict=True))
     with listener, archive_at(archive, settings, create=refreshes.refresh) as store:
         address, used = listener.getsockname()[:2]
-        print(f"forebay: http://{address}:{used}/api/v1/dams answers; Ctrl-C ends it", flush=True)
+        print(f"forebay: http://{address}:{used}/ has the pages, /api/v1 the numbers; Ctrl-C ends it", flush=True)
         server.serve(
             Site(by_id, store, folder),
             listener,

@@ -46,6 +46,9 @@ class IssuedForecast:
         None without such a day.
     is_requested
         Whether the user chose the init date (`--init`). Ages then count from the init time.
+    reader_time
+        The instant (UTC) from which ages count on a page that is read later than the forecast was issued; by default
+        the issue time.
     """
 
     init_date: date
@@ -59,6 +62,7 @@ class IssuedForecast:
     forcings: tuple[str, ...] = ()
     withheld_from: date | None = None
     is_requested: bool = False
+    reader_time: datetime | None = None
 
     @property
     def level_age_days(self) -> int:
@@ -67,22 +71,18 @@ class IssuedForecast:
 
     @property
     def age_days(self) -> int:
-        """Whole days from the end of the init date to the issue time; 0 for a requested init date."""
-        return 0 if self.is_requested else self._days_to_issue
+        """Whole days from the end of the init date to `reference_time`; 0 for a requested init date."""
+        return max(0, (self.reference_time - self.init_time) // timedelta(days=1))
 
     @property
     def is_retrospective(self) -> bool:
         """Whether the user chose an init date that ended at least one day before the issue time."""
-        return self.is_requested and self._days_to_issue > 0
+        return self.is_requested and self.issue_time - self.init_time >= timedelta(days=1)
 
     @property
     def reference_time(self) -> datetime:
-        """The instant (UTC) from which the ages of readings count: the issue time, or a requested init time."""
-        return self.init_time if self.is_requested else self.issue_time
-
-    @property
-    def _days_to_issue(self) -> int:
-        return max(0, (self.issue_time - self.init_time) // timedelta(days=1))
+        """The instant (UTC) from which ages count: a requested init time, `reader_time`, or the issue time."""
+        return self.init_time if self.is_requested else self.reader_time or self.issue_time
 
     @property
     def stale(self) -> bool:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.models.exceedance import first_times
+from forebay.tables import PROBABILITIES
 from forebay.verify.exceedance import probability_table
+from forebay.verify.tables import PROBABILITY_RELIABILITY, PROBABILITY_SCORES
 from forebay.verify.thresholds_ahead import RISES
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Outlook:
     Attributes
     ----------
     verification
-        The hindcast that the forecast belongs to.
+        The hindcast that the forecast belongs to; None on a server's pages.
     probabilities
         `tables.PROBABILITIES` of the init date.
     times
@@ -42,19 +44,21 @@ class Outlook:
         Sentences: to what the probabilities refer, and what is unknown.
     """
 
-    verification: Verification = field(repr=False)
+    verification: Verification | None = field(repr=False)
     probabilities: pl.DataFrame
     times: pl.DataFrame
     notes: tuple[str, ...]
 
     @property
     def scores(self) -> pl.DataFrame:
-        """`verify.tables.PROBABILITY_SCORES` of the hindcast."""
-        return self.verification.probability_scores
+        """`verify.tables.PROBABILITY_SCORES` of the hindcast; empty without one."""
+        return PROBABILITY_SCORES.empty() if self.verification is None else self.verification.probability_scores
 
     @property
     def reliability(self) -> pl.DataFrame:
-        """`verify.tables.PROBABILITY_RELIABILITY` of the hindcast."""
+        """`verify.tables.PROBABILITY_RELIABILITY` of the hindcast; empty without one."""
+        if self.verification is None:
+            return PROBABILITY_RELIABILITY.empty()
         return self.verification.probability_reliability
 
 
@@ -72,6 +76,24 @@ def make_outlook(verification: Verification, issued: IssuedForecast) -> Outlook:
         times=_times(probabilities, beyond),
         notes=tuple(_notes(dam, issued, probabilities)),
     )
+
+
+def recorded_outlook(probabilities: pl.DataFrame, issued: IssuedForecast, dam: Dam, level: float | None) -> Outlook:
+    """The outlook of a recorded forecast, without the scores of earlier ones.
+
+    Parameters
+    ----------
+    probabilities
+        `tables.PROBABILITIES` of the record.
+    level
+        The level that the forecast starts from; None if it is unknown.
+    """
+    rows = PROBABILITIES.check(probabilities)
+    beyond: dict[tuple[str, str], bool] = {}
+    for name, direction, threshold in rows.select("threshold", "direction", "threshold_level").unique().iter_rows():
+        is_beyond = level is not None and (level >= threshold if direction == "above" else level <= threshold)
+        beyond[name, direction] = beyond.get((name, direction), True) and is_beyond
+    return Outlook(None, rows, _times(rows, beyond), tuple(_notes(dam, issued, rows)))
 
 
 def _times(probabilities: pl.DataFrame, beyond: dict[tuple[str, str], bool]) -> pl.DataFrame:

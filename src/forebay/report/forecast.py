@@ -29,4 +29,5 @@ def build(report: Report) -> Mapping[str, object]:
         "storage": build_storage(report),
         "reference_levels": levels.to_dicts(),
         "regime": report.full_supply_regime,
+        "regime_is_scored": report.full_supply_regime in report.scores["regime"],
     }

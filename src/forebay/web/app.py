@@ -9,9 +9,10 @@ from fastapi import FastAPI
 
 import forebay
 from forebay.jobs.arguments import current_settings
-from forebay.web import api, events, metrics, scenario_api, write_api
+from forebay.web import api, dam_pages, events, metrics, pages, scenario_api, write_api
 from forebay.web.cache import AnswerCache
 from forebay.web.limits import Limits
+from forebay.web.page_response import Pages
 from forebay.web.problems import Problem, add_handlers
 from forebay.web.scenarios import Scenarios
 
@@ -61,7 +62,8 @@ def create_app(
     app.state.streams = events.Streams()
     app.state.writer = writer or default_writer()
     app.state.refresher = refresher
-    for routes in (api, scenario_api, write_api, events, metrics):
+    app.state.pages = Pages()
+    for routes in (api, scenario_api, write_api, events, metrics, pages, dam_pages):
         app.include_router(routes.router)
     add_handlers(app)
     app.state.counts = dict.fromkeys(("answered", "refused", "shed"), 0)

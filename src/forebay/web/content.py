@@ -134,14 +134,15 @@ def _fixed_fields(state: DamState) -> dict[str, Any]:
         "variable": dam.target.variable,
         "record": None if state.record is None else state.record["id"],
         "levels": [answers.Level(**row) for row in finite_rows(state.levels.tail(LEVEL_DAYS))],
-        "forecast": list(_intervals(state.forecast)),
+        "forecast": list(intervals(state.forecast)),
         "chances": _longest(chances_of(state)),
         "alerts": state.alerts.filter(pl.col("state") == "raised")["rule"].to_list(),
         "notes": list(state.notes),
     }
 
 
-def _intervals(forecast: pl.DataFrame) -> Iterable[answers.Interval]:
+def intervals(forecast: pl.DataFrame) -> Iterable[answers.Interval]:
+    """Quantiles of each day of a forecast (`tables.FORECASTS`), of the model `default`."""
     rows = forecast.filter(pl.col("model") == DEFAULT_MODEL)
     for (lead, day), group in rows.group_by("lead_time", "valid_date", maintain_order=True):
         levels = {round(q, 6): finite(level) for q, level in group.select("quantile", "level").iter_rows()}

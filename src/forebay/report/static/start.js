@@ -33,33 +33,74 @@ function drawChart(script, days) {
     defaultStyle: false,
     tooltip: {disableDefaultStyle: true},
   };
-  vegaEmbed(place, spec, options).catch((error) => {
+  const finish = () => {
+    // A group of marks without a mark has no name for a screen reader.
+    for (const group of place.querySelectorAll('g[role="graphics-symbol"]:empty')) group.removeAttribute("role");
+    place.dataset.complete = "";
+  };
+  delete place.dataset.complete;
+  vegaEmbed(place, spec, options).then(finish).catch((error) => {
     place.textContent = "This chart could not be drawn: " + error;
     console.error(error);
   });
 }
 
-for (const script of document.querySelectorAll("script[data-chart]")) drawChart(script);
+// Draws the charts below `root` and connects their buttons; a page that replaces a part of itself calls it again.
+function startCharts(root) {
+  for (const script of root.querySelectorAll("script[data-chart]")) drawChart(script);
+  for (const group of root.querySelectorAll("[data-spans]")) {
+    const script = root.querySelector(`script[data-chart="${group.dataset.spans}"]`);
+    group.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      for (const each of group.querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
+      drawChart(script, Number(button.dataset.days));
+    });
+  }
+  for (const place of root.querySelectorAll(".chart")) {
+    place.addEventListener("click", (event) => {
+      // A tap: Vega shows tooltips on pointer moves and hides them when the finger leaves. The click comes after both.
+      if (event.pointerType === "touch") movePointer(event.clientX, event.clientY, "touch");
+    });
+    if (root.querySelector(`script[data-chart="${place.id}"]`)?.textContent.includes('"nearest_day"')) followKeys(place);
+  }
+}
 
-for (const group of document.querySelectorAll("[data-spans]")) {
-  const script = document.querySelector(`script[data-chart="${group.dataset.spans}"]`);
-  group.addEventListener("click", (event) => {
-    const chosen = event.target.closest("button");
-    if (!chosen) return;
-    for (const button of group.querySelectorAll("button")) button.setAttribute("aria-pressed", button === chosen);
-    drawChart(script, Number(chosen.dataset.days));
+function movePointer(clientX, clientY, pointerType) {
+  const move = new PointerEvent("pointermove", {bubbles: true, pointerType, clientX, clientY});
+  document.elementFromPoint(clientX, clientY)?.dispatchEvent(move);
+}
+
+// Arrow keys move over the days of a chart, as a pointer does; a screen reader reads the values of the day.
+function followKeys(place) {
+  const values = document.createElement("p");
+  values.className = "for-readers";
+  values.setAttribute("aria-live", "polite");
+  place.after(values);
+  place.tabIndex = 0;
+  let index = -1;
+  place.addEventListener("keydown", (event) => {
+    const cells = [...place.querySelectorAll('g[class$="_voronoi"] path')];
+    const steps = {ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: cells.length - 1};
+    if (!(event.key in steps) || !cells.length) return;
+    event.preventDefault();
+    place.scrollIntoView({block: "nearest", behavior: "instant"});
+    const boxes = cells.map((cell) => cell.getBoundingClientRect()).sort((one, two) => one.left - two.left);
+    const frame = place.querySelector("svg").getBoundingClientRect();
+    index = Math.min(Math.max(index < 0 && event.key === "ArrowLeft" ? cells.length - 1 : steps[event.key], 0),
+      cells.length - 1);
+    const {left, right} = boxes[index];
+    movePointer((left + right) / 2, frame.top + frame.height / 2, "mouse");
+    setTimeout(() => { values.textContent = document.getElementById("vg-tooltip-element")?.innerText ?? ""; }, 50);
+  });
+  place.addEventListener("blur", () => {
+    index = -1;
+    values.textContent = "";
+    document.getElementById("vg-tooltip-element")?.classList.remove("visible");
   });
 }
 
-// A tap: Vega shows tooltips on pointer moves and hides them when the finger leaves. The click comes after both.
-for (const place of document.querySelectorAll(".chart")) {
-  place.addEventListener("click", (event) => {
-    if (event.pointerType !== "touch") return;
-    const {clientX, clientY} = event;
-    const move = new PointerEvent("pointermove", {bubbles: true, pointerType: "touch", clientX, clientY});
-    document.elementFromPoint(clientX, clientY)?.dispatchEvent(move);
-  });
-}
+startCharts(document);
 
 // Paper shows what the page folds.
 const folded = [];

@@ -1,0 +1,398 @@
+"""The pages of `forebay serve` in Chromium, under their real policy: drawn, updated, used by keyboard and by touch.
+
+The pictures of the documentation come from here: with `FOREBAY_PICTURES=FOLDER` the last test writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from importlib import resources
+from pathlib import Path
+
+import polars as pl
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from forebay.archive.store import open_archive
+from forebay.charts.formats import TargetFormat
+from forebay.web import page_response
+from forebay.web.site import Snapshot
+from tests.report_examples import CHROMIUM, needs_chromium
+from tests.test_web_pages import END, numbers_of, raise_alert, serve_dam, url_of
+from tests.web_server import LAKE, Place, copied_site
+
+pytestmark = [needs_chromium, pytest.mark.slow]
+AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PATHS = ("/", "/alerts", "/dams/small", "/dams/small/past", "/dams/small/scenario", "/dams/other")
+CHARTS = {"/dams/small": 7, "/dams/small/past": 1, "/dams/small/scenario": 1}
+"""Charts of each page."""
+WATCH = """
+    window.violations = [];
+    document.addEventListener('securitypolicyviolation',
+        (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+TARGET = TargetFormat(LAKE)
+TIMEOUT_S = 60
+
+
+@dataclass
+class Tab:
+    """A page of the browser, with what went wrong in it."""
+
+    page: Page
+    place: Place
+    errors: list[str]
+    hosts: set[str]
+
+    def open(self, path: str) -> None:
+        self.page.goto(url_of(self.place, path))
+        self.wait_for("[...document.querySelectorAll('.chart')].every(place => 'complete' in place.dataset)")
+
+    def wait_for(self, condition: str) -> None:
+        """Wait until a JavaScript condition is true; Playwright's own way needs `eval` in the page."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < deadline, condition
+            self.page.wait_for_timeout(30)
+
+    def check(self) -> None:
+        """No violation of the policy, no error of a script, no request to another server."""
+        assert self.page.evaluate("violations") == []
+        assert self.errors == []
+        assert self.hosts == {url_of(self.place, "")}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def tab_of(browser: Browser, place: Place, *, width: int = 1280, dark: bool = False) -> Iterator[Tab]:
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme="dark" if dark else "light",
+        has_touch=width < 600,
+        reduced_motion="reduce",
+        timezone_id="Australia/Sydney",
+    )
+    context.add_init_script(WATCH)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    tab = Tab(page, place, [], set())
+    page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    page.on("request", lambda request: tab.hosts.add("/".join(request.url.split("/")[:3])))
+    try:
+        yield tab
+    finally:
+        context.close()  # an open stream of events would keep the server from its end
+
+
+@pytest.fixture(scope="module")
+def lake(site_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The server of the lake with a raised alert, read five hours after the last day with data; not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_response, "now_utc", lambda: END + timedelta(hours=5))
+        with copied_site(site_template, tmp_path_factory.mktemp("lake")) as place:
+            raise_alert(place)
+            yield place
+
+
+@pytest.fixture
+def changing(served: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The same for a test that changes it."""
+    monkeypatch.setattr(page_response, "now_utc", lambda: END + timedelta(hours=5))
+    return served
+
+
+def serious_findings(page: Page) -> list[str]:
+    """Rules of axe that the page breaks, of the impacts serious and critical."""
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    page.evaluate(AXE)
+    result = page.evaluate(f"axe.run(document, {{runOnly: {json.dumps(RULES)}}})")
+    assert len(result["passes"]) > 10
+    return [
+        f"{finding['id']}: {finding['nodes'][0]['target']} {finding['nodes'][0]['html'][:120]}"
+        for finding in result["violations"]
+        if finding["impact"] in ("serious", "critical")
+    ]
+
+
+def marks(page: Page, chart: str) -> int:
+    """Marks of data in a chart: areas, lines, bars and points of the layers, without axes."""
+    return int(page.evaluate(
+        "name => [...document.querySelectorAll(`[id='${name}'] .role-mark path`)]"
+        ".filter(path => path.getAttribute('d').length > 6).length", chart
+    ))  # fmt: skip
+
+
+# --- every page -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True), (360, False)])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_is_whole_under_its_policy(chromium: Browser, lake: Place, path: str, width: int, dark: bool) -> None:
+    with tab_of(chromium, lake, width=width, dark=dark) as tab:
+        tab.open(path)
+        charts = tab.page.evaluate("[...document.querySelectorAll('.chart')].map(place => place.id)")
+        assert len(charts) == CHARTS.get(path, 0)
+        assert all(marks(tab.page, chart) >= 2 for chart in charts), charts
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious_findings(tab.page) == []
+        tab.check()
+
+
+def test_the_tests_see_a_violation_and_a_finding(chromium: Browser, lake: Place) -> None:
+    with tab_of(chromium, lake) as tab:
+        tab.open("/dams/small")
+        tab.page.evaluate("document.querySelector('h1').setAttribute('style', 'color: #eee')")
+        tab.page.evaluate("document.querySelector('h1').style.color = '#eee'")
+        tab.wait_for("violations.length === 1")
+        assert tab.page.evaluate("violations[0]").startswith("style-src")
+        assert [finding.split(":")[0] for finding in serious_findings(tab.page)] == ["color-contrast"]
+
+
+def test_a_phone_answers_on_its_first_screens_without_scrolling_sideways(chromium: Browser, lake: Place) -> None:
+    with tab_of(chromium, lake, width=390) as tab:
+        tab.open("/dams/small")
+        first = "[...document.querySelectorAll('.answers h2')].slice(0, 3)"
+        tops = tab.page.evaluate(f"{first}.map(part => part.getBoundingClientRect().top)")
+        titles = tab.page.evaluate(f"{first}.map(part => part.innerText)")
+        expected = ["Level now", "Forecast", "Will the level reach a threshold?"]
+        assert [title.split(":")[0] for title in titles] == expected
+        assert max(tops) < 2 * 800
+        clipped = tab.page.evaluate("""[...document.querySelectorAll('main *')].filter(part => part.checkVisibility()
+            && !part.closest('svg, thead, script, .for-readers')
+            && part.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+            && !part.closest('pre')).map(part => part.outerHTML.slice(0, 120))""")
+        assert clipped == []
+
+
+# --- use --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_arrow_keys_and_a_finger_give_the_values_of_a_day(chromium: Browser, lake: Place) -> None:
+    tooltip = "document.querySelector('#vg-tooltip-element.visible')?.innerText ?? ''"
+    last = numbers_of(lake, "/dams/small.json")["quantiles"][-1]
+    with tab_of(chromium, lake) as tab:
+        tab.open("/dams/small")
+        tab.page.locator("#chart-forecast").focus()
+        tab.page.keyboard.press("End")
+        tab.wait_for(f"({tooltip}).includes('{last['valid_date']}')")
+        assert TARGET.interval(last["q05"], last["q95"]) in tab.page.evaluate(tooltip)
+        tab.wait_for(f"document.querySelector('.for-readers').innerText.includes('{last['valid_date']}')")
+        tab.page.keyboard.press("ArrowLeft")
+        tab.wait_for(f"({tooltip}).includes('forecast') && !({tooltip}).includes('{last['valid_date']}')")
+        tab.page.keyboard.press("Tab")
+        tab.wait_for(f"({tooltip}) === ''")
+        tab.check()
+    with tab_of(chromium, lake, width=390) as tab:
+        tab.open("/dams/small")
+        box = tab.page.locator("#chart-forecast svg").bounding_box()
+        assert box is not None
+        tab.page.locator("#chart-forecast svg").tap(position={"x": box["width"] - 20, "y": box["height"] / 2})
+        tab.wait_for(f"({tooltip}).includes('{last['valid_date']}')")
+
+
+def test_the_spans_of_the_chart_change_its_days(chromium: Browser, lake: Place) -> None:
+    with tab_of(chromium, lake) as tab:
+        tab.open("/dams/small")
+        counts = []
+        for days in (14, 60, 365):
+            tab.page.get_by_role("button", name=f"{days} days").click()
+            tab.page.wait_for_timeout(400)
+            counts.append(marks(tab.page, "chart-forecast"))
+        assert counts[0] < counts[1] < counts[2], counts
+        tab.check()
+
+
+def many_dams(place: Place, count: int) -> None:
+    """Let the server show copies of the lake with other names and levels; every tenth has no forecast."""
+    (state,) = place.site.snapshot.dams.values()
+    states = {}
+    for number in range(count):
+        dam = state.dam.model_copy(update={"id": f"d{number:03d}", "name": f"Lake {number:03d}"})
+        levels = state.levels.with_columns(pl.col("level") + number * pl.int_range(pl.len()) / 1e5)
+        record = None if number % 10 == 9 else state.record
+        notes = ("There is no issued forecast.",) if record is None else ()
+        states[dam.id] = replace(state, dam=dam, levels=levels, record=record, notes=notes, cache={})
+    place.site._snapshot = Snapshot(place.site.snapshot.number + 1, states)
+
+
+def names(page: Page) -> list[str]:
+    return list(page.evaluate("[...document.querySelectorAll('tbody tr')].filter(row => !row.hidden)"
+                              ".map(row => row.dataset.name)"))  # fmt: skip
+
+
+def test_500_dams_are_sorted_and_filtered_by_keyboard(chromium: Browser, changing: Place) -> None:
+    many_dams(changing, 500)
+    rows = numbers_of(changing, "/index.json")["dams"]
+    with tab_of(chromium, changing) as tab:
+        tab.open("/")
+        assert names(tab.page) == [f"Lake {number:03d}" for number in range(500)]
+        assert tab.page.locator("svg.sparkline polygon").count() == 450
+        tab.page.get_by_label("Filter by name").focus()
+        tab.page.keyboard.type("lake 12")
+        twelves = [f"Lake {number:03d}" for number in range(500) if "12" in f"{number:03d}"]
+        assert names(tab.page) == twelves
+        assert tab.page.locator("#count").inner_text() == f"{len(twelves)} of 500 dams"
+        tab.page.keyboard.press("Tab")
+        tab.page.keyboard.type("rise")
+        rising = sorted(rows, key=lambda row: (-row["change_1d"], row["name"]))
+        assert names(tab.page) == [row["name"] for row in rising if row["name"] in twelves]
+        tab.page.get_by_label("Filter by name").fill("")
+        tab.page.get_by_label("Only raised or stale").press("Space")
+        assert set(names(tab.page)) == {f"Lake {number:03d}" for number in range(9, 500, 10)}
+        tab.page.get_by_label("Only raised or stale").press("Space")
+        tab.page.get_by_label("Sort by").select_option("full")
+        assert names(tab.page)[-50:] == [f"Lake {number:03d}" for number in range(9, 500, 10)], "unknown comes last"
+        tab.check()
+
+
+# --- updates ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/dams/small"])
+def test_a_change_arrives_without_a_reload(chromium: Browser, changing: Place, path: str) -> None:
+    level = round(numbers_of(changing, "/index.json")["dams"][0]["level_now"] + 0.0125, 3)
+    with tab_of(chromium, changing) as tab:
+        tab.open(path)
+        tab.page.evaluate("window.isSame = true")
+        if path != "/":
+            tab.page.get_by_role("button", name="14 days").click()
+            tab.page.evaluate("document.querySelector('details').open = true")
+            tab.page.evaluate("window.scrollTo(0, 900)")
+        changing.site.start()
+        changing.revise(level)
+        tab.wait_for(f"document.querySelector('main').innerText.includes('{TARGET.quantity(level)}')")
+        assert tab.page.evaluate("window.isSame"), "the page was not loaded again"
+        if path != "/":
+            tab.wait_for("!!document.querySelector('#chart-forecast svg')")
+            assert tab.page.evaluate("window.scrollY") == 900
+            assert tab.page.evaluate("document.querySelector('details').open")
+            shown = "document.querySelector('[data-spans] [aria-pressed=\"true\"]').dataset.days"
+            assert tab.page.evaluate(shown) == "14"
+            assert marks(tab.page, "chart-forecast") > 10
+        tab.check()
+
+
+def test_without_contact_a_page_becomes_stale_by_its_own_clock(chromium: Browser, lake: Place) -> None:
+    with tab_of(chromium, lake) as tab:
+        tab.page.clock.install(time=END + timedelta(hours=5))
+        tab.open("/dams/small")
+        assert tab.page.locator("#contact").is_hidden()
+        tab.page.context.set_offline(True)
+        tab.page.evaluate("look()")
+        tab.wait_for("!document.getElementById('contact').hidden")
+        notice = tab.page.locator("#contact").inner_text()
+        assert notice.startswith("No contact with the server since ") and "STALE" not in notice
+        tab.page.clock.set_system_time(END + timedelta(days=4, minutes=1))
+        tab.page.evaluate("look()")
+        tab.wait_for("document.getElementById('contact').innerText.includes('STALE')")
+        assert tab.page.title().startswith("STALE")
+        tab.page.context.set_offline(False)
+        tab.page.evaluate("look()")
+        tab.wait_for("document.getElementById('contact').hidden")
+
+
+# --- scenario ---------------------------------------------------------------------------------------------------------
+
+
+def scenario_rows(page: Page) -> list[list[str]]:
+    return list(page.evaluate("[...document.querySelectorAll('#scenario-rows tr')]"
+                              ".map(row => [...row.cells].map(cell => cell.innerText))"))  # fmt: skip
+
+
+def test_a_slider_changes_the_path_and_the_numbers(chromium: Browser, lake: Place) -> None:
+    answer = lake.client.post("/dams/small/scenario", json={"rain": [60, 0, 0], "rain_unit": "mm"})
+    assert answer.status_code == 200, answer.text
+    expected: dict[str, dict[float, float]] = {}
+    for row in answer.json()["forecast"]:
+        expected.setdefault(row["valid_date"], {})[row["quantile"]] = row["level"]
+    with tab_of(chromium, lake) as tab:
+        tab.open("/dams/small/scenario")
+        tab.wait_for("document.querySelectorAll('#scenario-rows tr').length === 2")
+        dry, path = scenario_rows(tab.page), tab.page.locator("#chart-scenario svg").inner_html()
+        slider = tab.page.get_by_role("slider").first
+        slider.fill("60")
+        before = json.dumps(tab.page.locator("#scenario-rows").inner_text())
+        tab.wait_for(f"document.querySelector('#scenario-rows').innerText !== {before}")
+        tab.page.wait_for_timeout(300)
+        assert scenario_rows(tab.page) == [
+            [day, TARGET.number(levels[0.5]), TARGET.interval(levels[0.05], levels[0.95])]
+            for day, levels in expected.items()
+        ]
+        assert scenario_rows(tab.page) != dry
+        assert tab.page.locator("#chart-scenario svg").inner_html() != path
+        assert numbers_of(lake, "/dams/small/scenario.json")["start_level"] > 1.0
+        assert "full supply: at or above it now" in tab.page.locator("#scenario-status").inner_text()
+        slider.press("ArrowRight")
+        tab.wait_for("document.querySelector('#scenario output').innerText === '61 mm'")
+        tab.check()
+
+
+def test_a_scenario_that_is_not_possible_gets_a_sentence(chromium: Browser, changing: Place) -> None:
+    for file in (changing.folder / "runs" / "small").glob("*scenario*"):
+        file.unlink()
+    with tab_of(chromium, changing) as tab:
+        tab.open("/dams/small/scenario")
+        tab.wait_for("document.querySelector('#scenario-status').innerText.startsWith('No scenario: ')")
+        assert "forebay refresh" in tab.page.locator("#scenario-status").inner_text()
+        assert tab.page.locator("#chart-scenario svg").count() == 1
+
+
+# --- alerts and paper -------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_token_is_named_and_not_stored(chromium: Browser, lake: Place) -> None:
+    with tab_of(chromium, lake) as tab:
+        tab.open("/alerts")
+        tab.page.get_by_label("Token for changes").fill("wrong")
+        tab.page.get_by_role("button", name="Acknowledge spill").click()
+        tab.wait_for("document.querySelector('form output').innerText.startsWith('Not acknowledged: ')")
+        assert tab.page.evaluate("sessionStorage.length + localStorage.length") == 0
+        assert "wrong" not in tab.page.url
+
+
+def test_an_acknowledged_alert_names_who_did_it(chromium: Browser, changing: Place) -> None:
+    raise_alert(changing)
+    with open_archive(changing.url) as archive:
+        token = archive.access.new_token("operator")
+    with tab_of(chromium, changing) as tab:
+        tab.open("/alerts")
+        tab.page.get_by_label("Token for changes").fill(token)
+        tab.page.get_by_role("button", name="Acknowledge spill").click()
+        tab.wait_for("document.querySelector('main').innerText.includes('acknowledged by operator')")
+        assert tab.page.get_by_role("button").count() == 0
+        assert tab.page.evaluate("[...Object.values(sessionStorage)]") == [token]
+        assert tab.page.evaluate("localStorage.length") == 0
+        assert changing.rows("SELECT count(*) FROM alert_acknowledgement") == [(1,)]
+        tab.check()
+
+
+def test_paper_has_no_controls_and_no_navigation(chromium: Browser, lake: Place) -> None:
+    with tab_of(chromium, lake, dark=True) as tab:
+        tab.open("/dams/small")
+        tab.page.emulate_media(media="print")
+        controls = "[...document.querySelectorAll('nav, .spans, .tools')]"
+        assert tab.page.evaluate(f"{controls}.every(part => !part.checkVisibility())")
+        assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_pages_of_a_dam_without_rain_or_curve_are_whole(chromium: Browser, changing: Place) -> None:
+    serve_dam(changing, {"gauges": (changing.site.dams["small"].target_gauge,)})
+    with tab_of(chromium, changing, width=390) as tab:
+        for path in ("/", "/dams/small", "/dams/small/scenario"):
+            tab.open(path)
+            assert serious_findings(tab.page) == []
+            tab.check()
+        assert "no rain gauge" in tab.page.inner_text("main")
