@@ -15,7 +15,7 @@ from forebay.charts.formats import TargetFormat
 from forebay.charts.registry import report_figures
 from forebay.charts.report_tables import Report
 from forebay.charts.scenario import SCENARIO_COLOURS, slider_chart
-from forebay.charts.spec import page_spec
+from forebay.charts.spec import chart_spec, page_spec
 from forebay.dams.dam_content import dam_of_content
 from forebay.jobs.record import content_of, find_record, last_issued
 from forebay.report.forecast import build as build_forecast
@@ -111,7 +111,7 @@ def scenario(request: Request, dam: DamId) -> Response:
     elif not state.dam.columns("rainfall"):
         reason = "The dam file has no rain gauge, so that scenarios have no past rain to learn from."
     else:
-        spec, legend = page_spec(slider_chart(report)), list(SCENARIO_COLOURS.items())
+        spec, legend = page_spec(chart_spec(slider_chart(report))), list(SCENARIO_COLOURS.items())
     values: dict[str, object] = {
         "content": answer,
         "spec": spec,
