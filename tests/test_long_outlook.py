@@ -298,7 +298,7 @@ def test_a_year_with_a_long_gap_is_left_out_and_counted(length: int, left_out: b
     if left_out:
         assert "1 of 13 years, 2022 (9 days)" in sentence
         return
-    assert sentence.startswith("7 days of 1 traces have no value")
+    assert sentence.startswith("Days without a value: 7, in 1 of 13 traces. ")
     whole = outlook_of(STORAGE_DAM).outlook.balance.filter(pl.col("year") == 2022)["net_inflow"][0]
     row = result.outlook.balance.filter(pl.col("year") == 2022).row(0, named=True)
     assert row["days_bridged"] == length and row["net_inflow"] == pytest.approx(whole)

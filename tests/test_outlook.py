@@ -217,7 +217,8 @@ def test_skill_is_claimed_from_ten_events_on() -> None:
     few = pl.DataFrame([base | {"events": 1, "skill": None, "low": None, "high": None}],
                        schema=PROBABILITY_SCORES.columns)  # fmt: skip
     assert skill_sentence(few, "x", "above", 7) == (
-        "No skill is claimed: 1 independent event in 3,315 days are too few to judge it (at least 10)."
+        "No skill is claimed: the hindcast has 1 independent event in 3,315 days, "
+        "and at least 10 are needed to judge it."
     )
     assert skill_sentence(few, "y", "above", 7) == "The hindcast has no day from which to judge it."
 

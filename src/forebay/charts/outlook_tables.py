@@ -130,6 +130,6 @@ def skill_sentence(scores: pl.DataFrame, threshold: str, direction: str, lead_ti
     row = rows.row(0, named=True)
     count = f"{row['events']} independent event{'' if row['events'] == 1 else 's'} in {row['n']:,} days"
     if row["events"] < MIN_EVENTS or row["skill"] is None:
-        return f"No skill is claimed: {count} are too few to judge it (at least {MIN_EVENTS})."
+        return f"No skill is claimed: the hindcast has {count}, and at least {MIN_EVENTS} are needed to judge it."
     band = "" if row["low"] is None else f" (90% band {row['low']:.2f} to {row['high']:.2f})"
     return f"Brier skill against the past frequency: {row['skill']:.2f}{band}, from {count}."

@@ -14,7 +14,7 @@ import polars as pl
 from forebay.archive.latency import LearnedLatency, latency_note
 from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
-from forebay.charts.formats import NO_VALUE, TargetFormat, format_count, format_percent, format_time
+from forebay.charts.formats import NO_VALUE, TargetFormat, format_count, format_number, format_percent, format_time
 from forebay.charts.outlook_tables import outlook_rows
 from forebay.charts.score_tables import scored_windows, without_repeats
 from forebay.charts.storage_tables import storage_fan, storage_quantities, storage_sentences
@@ -280,7 +280,7 @@ def forecast_rows(forecasts: pl.DataFrame) -> list[dict[str, object]]:
         rows.append({
             "lead": f"{row['lead_time']} d",
             "day": f"{valid_date:%a %Y-%m-%d}",
-            "median": None if row["q50"] is None else f"{row['q50']:,.3f}",
+            "median": None if row["q50"] is None else format_number(row["q50"], 3),
             "80% interval": _interval(row["q10"], row["q90"]),
             "90% interval": _interval(row["q05"], row["q95"]),
         })  # fmt: skip
@@ -297,7 +297,7 @@ def storage_cells(fan: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:
 
 
 def _interval(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{low:,.3f} … {high:,.3f}"
+    return None if low is None or high is None else f"{format_number(low, 3)} … {format_number(high, 3)}"
 
 
 def score_rows(scores: pl.DataFrame, dam: Dam) -> list[dict[str, object]]:

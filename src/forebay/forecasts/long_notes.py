@@ -106,7 +106,7 @@ def _record(outlook: LongOutlook, dam: Dam) -> Iterator[str]:
     if bridged:
         traces = int((windows.days_bridged > 0).sum())
         yield (
-            f"{bridged:,} days of {traces} traces have no value; the change over their gaps of at most "
+            f"Days without a value: {bridged:,}, in {traces} of {count} traces. The change over their gaps of at most "
             f"{MAX_GAP_DAYS} days is known and spread evenly."
         )
     full = windows.days_full

@@ -294,8 +294,8 @@ def _event_notes(rule: AlertRule, rows: Sequence[dict[str, object]]) -> list[str
         name, events = row["forecasts"], int(str(row["events"]))
         if events < MIN_EVENTS:
             notes.append(
-                f"Rule {rule.id}, {name}: no skill is claimed, because {events} events are too few to judge it (at "
-                f"least {MIN_EVENTS})."
+                f"Rule {rule.id}, {name}: no skill is claimed: the number of events is {events}, and at least "
+                f"{MIN_EVENTS} are needed to judge it."
             )
         for key, text in (("left_out_events", "events"), ("left_out_alarms", "alerts")):
             if row[key]:
