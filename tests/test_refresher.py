@@ -227,7 +227,7 @@ def test_failures_are_events_and_are_tried_again(plan: Plan, monkeypatch: pytest
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("x")
 
-    monkeypatch.setattr(refresher_process, "refresh", fail)
+    monkeypatch.setattr("forebay.jobs.refresh.refresh", fail)
     worker = Worker(plan, Settings(), output)
     worker._scheduler.start(paused=True)
     worker.refresh(["small"])

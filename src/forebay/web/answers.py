@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
 
 # The descriptions are those of the OpenAPI document.
 
@@ -20,6 +23,19 @@ class Source(BaseModel):
     unit: str = Field(description="Unit of levels, changes and thresholds.")
     licence: str | None = Field(description="Licence of the data; null where the dam file does not state it.")
     attributions: list[str] = Field(description="Sentences that a publication of the data must show.")
+
+
+def source_of(dam: Dam) -> dict[str, Any]:
+    """The fields of `answers.Source`."""
+    return {
+        "dam": dam.id,
+        "name": dam.name,
+        "simulated": dam.simulated,
+        "time_zone": dam.time_zone,
+        "unit": dam.target.unit,
+        "licence": dam.licence or None,
+        "attributions": dam.attributions,
+    }
 
 
 class Page(Source):

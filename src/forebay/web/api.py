@@ -21,8 +21,19 @@ from forebay.jobs.alerts import with_acknowledgements
 from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
 from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
+from forebay.web.answers import source_of
 from forebay.web.cache import FRESH_S, AnswerCache
-from forebay.web.content import age_of, chances_of, details, forecast_of, now_utc, record_rows, source_of, summary
+from forebay.web.content import (
+    age_of,
+    alert_states,
+    chances_of,
+    details,
+    forecast_of,
+    now_utc,
+    record_rows,
+    summary,
+)
+from forebay.web.dam_routes import DamId, site_of, state_of
 from forebay.web.dam_state import DamState, recorded_state
 from forebay.web.formats import (
     Encoded,
@@ -34,7 +45,6 @@ from forebay.web.formats import (
     response_of,
 )
 from forebay.web.problems import ProblemError, responses
-from forebay.web.site import Site
 
 MAX_ROWS, DEFAULT_ROWS = 1000, 100
 """Largest and usual number of rows of a page."""
@@ -43,7 +53,6 @@ MAX_NUMBER = 2**53
 
 router = APIRouter(prefix="/api/v1")
 
-DamId = Annotated[str, Path(description="Id of the dam.", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Largest number of rows of the page.")]
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
 Since = Annotated[date | None, Query(description="First day, in the dam's time zone; by default all.")]
@@ -195,12 +204,6 @@ def alerts(
     return json_response(request, answer)
 
 
-def alert_states(archive: Archive, dam: str) -> list[answers.AlertState]:
-    """State of each alert rule of a dam, with who has acknowledged a raised one."""
-    states = with_acknowledgements(archive.alerts.last_decisions(dam), archive.alerts.acknowledgements(dam))
-    return [answers.AlertState(**row) for row in _rows(states, answers.AlertState)]
-
-
 @router.get("/dams/{dam}/observations", response_model=answers.Observations, responses=responses(404, csv=True))
 def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
     request: Request,
@@ -326,21 +329,6 @@ def _refresher_state(request: Request) -> answers.RefresherState | None:
         return None
     fields = vars(refresher.status)
     return answers.RefresherState(**{name: fields[name] for name in answers.RefresherState.model_fields})
-
-
-def site_of(request: Request) -> Site:
-    """The site that the server shows."""
-    site: Site = request.app.state.site
-    return site
-
-
-def state_of(request: Request, dam: str) -> DamState:
-    """The state of a dam; raises `ProblemError` if the server does not show it."""
-    states = site_of(request).snapshot.dams
-    if dam not in states:
-        names = ", ".join([*list(states)[:20], *(["…"] if len(states) > 20 else [])])
-        raise ProblemError(HTTPStatus.NOT_FOUND, f"The dam {dam!r} is not shown here; the dams are {names}.")
-    return states[dam]
 
 
 def _gauge(dam: Dam, column: str) -> Gauge:

@@ -10,28 +10,18 @@ import polars as pl
 
 from forebay.dams.local_time import local_date
 from forebay.forecasts.record import record_id
+from forebay.jobs.alerts import with_acknowledgements
 from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
+from forebay.web.answers import source_of
 from forebay.web.dam_state import LEVEL_DAYS, DamState
 from forebay.web.formats import finite, finite_rows
 
 if TYPE_CHECKING:
+    from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
 
 _QUANTILES = {"q05": 0.05, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q95": 0.95}
-
-
-def source_of(dam: Dam) -> dict[str, Any]:
-    """The fields of `answers.Source`."""
-    return {
-        "dam": dam.id,
-        "name": dam.name,
-        "simulated": dam.simulated,
-        "time_zone": dam.time_zone,
-        "unit": dam.target.unit,
-        "licence": dam.licence or None,
-        "attributions": dam.attributions,
-    }
 
 
 def age_of(state: DamState, now: datetime) -> dict[str, Any]:
@@ -118,6 +108,12 @@ def record_rows(index: pl.DataFrame) -> list[answers.RecordRow]:
         answers.RecordRow(record=record_id(row["dam"], row["sequence"]), **{k: v for k, v in row.items() if k != "dam"})
         for row in index.to_dicts()
     ]
+
+
+def alert_states(archive: Archive, dam: str) -> list[answers.AlertState]:
+    """State of each alert rule of a dam, with who has acknowledged a raised one."""
+    states = with_acknowledgements(archive.alerts.last_decisions(dam), archive.alerts.acknowledgements(dam))
+    return [answers.AlertState(**row) for row in finite_rows(states.select(list(answers.AlertState.model_fields)))]
 
 
 def _summary_fields(state: DamState, now: datetime) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from forebay.archive.store import open_archive
 from forebay.dams.local_time import zone
 from forebay.errors import ForebayError
 from forebay.jobs.arguments import as_dam, current_settings
-from forebay.jobs.refresh import RefreshResult, refresh
 from forebay.text import without_secrets
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
 
+    from forebay.jobs.refresh import RefreshResult
     from forebay.settings import Settings
 
 ALIVE_S = 5.0
@@ -142,6 +142,8 @@ class Worker:
 
     def refresh(self, dams: list[str]) -> None:
         """Refresh dams now; a dam that fails gets another attempt."""
+        from forebay.jobs.refresh import refresh
+
         self.emit("start", dams=dams)
         names, start = [self._plan.dams[dam] for dam in dams], time.monotonic()
         sys.argv = ["forebay", "refresh", *names]  # the lease names the command of its holder

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from forebay.errors import ConfigError
 from forebay.web import answers
 from forebay.web.access import OptionalBearer
-from forebay.web.api import DamId, site_of, state_of
+from forebay.web.dam_routes import DamId, site_of, state_of
 from forebay.web.formats import json_response, unstored_response
 from forebay.web.problems import ProblemError, responses
 from forebay.web.scenarios import ScenarioRequest, Scenarios

@@ -17,7 +17,7 @@ from forebay.forecasts.scenario import Scenario
 from forebay.forecasts.scenario_text import daily_amounts, rain_scenario
 from forebay.jobs.scenario_files import FILES, read_scenario_model
 from forebay.web import answers
-from forebay.web.content import source_of
+from forebay.web.answers import source_of
 from forebay.web.rates import Rate
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from forebay.forecasts.alerts import RAISED
 from forebay.settings import Settings
 from forebay.web import answers
 from forebay.web.access import RequiredBearer
-from forebay.web.api import DamId, alert_states, site_of, state_of
-from forebay.web.content import source_of
+from forebay.web.answers import source_of
+from forebay.web.content import alert_states
+from forebay.web.dam_routes import DamId, site_of, state_of
 from forebay.web.formats import unstored_response
 from forebay.web.problems import ProblemError, responses
 from forebay.web.refresher import RefresherStatus
