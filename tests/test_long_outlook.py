@@ -308,6 +308,8 @@ def test_chances_are_direct_counts_of_traces() -> None:
     outlook = outlook_of(STORAGE_DAM, thresholds=("40%", "7 GL")).outlook
     table = LONG_PROBABILITIES.check(outlook.probabilities, unique=True)
     assert set(table["threshold"]) == {"full_supply", "Stage 1", "40% full", "7 GL"}
+    sides = {name: set(rows["direction"]) for (name,), rows in table.group_by("threshold")}
+    assert sides == dict.fromkeys(sides, {"above", "below"}) | {"full_supply": {"above"}}
     level = {"full_supply": FULL, "Stage 1": STAGE_1, "40% full": 0.4 * FULL, "7 GL": 7000.0}
     traces = [rows.sort("valid_date") for _, rows in outlook.traces.group_by("year")]
     for row in table.iter_rows(named=True):
@@ -713,3 +715,15 @@ def test_each_lead_time_counts_alike_in_the_rate_of_return() -> None:
         assert return_rate(windows, leads, limits) == expected
         differ += expected != rate_by_hand(windows, leads, limits, relative=False)
     assert differ > 0
+
+
+def test_a_stated_past_outflow_does_not_measure_what_spilt() -> None:
+    """Without a gauge of the release, storage above full supply counts as full, also under a demand."""
+    storage = truth().storage.copy()
+    storage[storage >= FULL] += 50 * np.arange(int((storage >= FULL).sum())) % 900
+    record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, storage))[1]
+    capped = replace(record, storages=np.fmin(record.storages, np.where(np.isnan(record.storages), np.nan, FULL)))
+    demand = Demand((1.0,) * 12, (0.5,) * 12)
+    with_flood, without = (long_forecast(one, STORAGE_DAM, END, MONTHS, demand) for one in (record, capped))
+    assert np.nanmax(record.storages) > FULL + 200 and len(without.windows.years) > MIN_TRACES
+    assert with_flood.windows.net == pytest.approx(without.windows.net)
