@@ -352,7 +352,8 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
     samples, record = record_of(STORAGE_DAM, frame)
     hindcast = long_hindcast(record, samples, STORAGE_DAM, 2, thresholds_of(STORAGE_DAM))
     scores = LONG_SCORES.check(long_scores(hindcast, "small"), unique=True)
-    own, climatology, persistence, brier, brier_climatology, happened = ([] for _ in range(6))
+    own, climatology, persistence, brier, brier_climatology, happened, inside = ([] for _ in range(7))
+    event_years = set()
     for day in range(len(record.dates)):
         init: date = record.dates[day].astype(object)
         forecast = long_forecast(record, STORAGE_DAM, day, 2) if init.day == 1 else None
@@ -365,8 +366,11 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
         own.append(crps_by_definition(forecast.traces.storage[:, lead], truth_then))
         climatology.append(crps_by_definition(past, truth_then))
         persistence.append(abs(known.storage[day] - truth_then))
+        low, high = plotting_quantiles(forecast.traces.storage[:, lead], (0.1, 0.9))
+        inside.append(low <= truth_then <= high)
         if known.storage[day] > STAGE_1:
             happened.append(float((known.storage[day + 1 : day + lead + 1] <= STAGE_1).any()))
+            event_years |= {init.year} if happened[-1] else set()
             brier.append((forecast.traces.storage[:, 1:] <= STAGE_1).any(axis=1).mean() - happened[-1])
             windows = (
                 known.storage[(date(year, init.month, 1) - synthetic.FIRST_DAY).days :][1 : lead + 1]
@@ -378,6 +382,7 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
     assert row["crps"] == pytest.approx(np.mean(own))
     assert row["crps_climatology"] == pytest.approx(np.mean(climatology))
     assert row["crps_persistence"] == pytest.approx(np.mean(persistence))
+    assert row["coverage_80"] == pytest.approx(np.mean(inside)) and 0.5 < row["coverage_80"] < 1
     events = LONG_EVENT_SCORES.check(long_event_scores(hindcast, "small"), unique=True).filter(
         pl.col("threshold") == "Stage 1", pl.col("direction") == "below", pl.col("kind") == "by", pl.col("month") == 2
     )  # fmt: skip
@@ -386,6 +391,7 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
     assert event["brier"] == pytest.approx(np.mean(np.square(brier)))
     assert event["brier_climatology"] == pytest.approx(np.mean(np.square(brier_climatology)))
     assert event["brier_persistence"] == pytest.approx(np.mean(happened))
+    assert event["event_years"] == len(event_years) < event["years"]
 
 
 def test_skill_needs_ten_independent_years() -> None:
@@ -727,3 +733,20 @@ def test_a_stated_past_outflow_does_not_measure_what_spilt() -> None:
     with_flood, without = (long_forecast(one, STORAGE_DAM, END, MONTHS, demand) for one in (record, capped))
     assert np.nanmax(record.storages) > FULL + 200 and len(without.windows.years) > MIN_TRACES
     assert with_flood.windows.net == pytest.approx(without.windows.net)
+
+
+def test_past_outlooks_are_compared_with_the_storage_up_to_full_supply_on_a_known_datum() -> None:
+    storage = truth().storage.copy()
+    storage[storage >= FULL] += 50 * np.arange(int((storage >= FULL).sum())) % 900
+    samples, record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, storage))
+    assert np.nanmax(samples.observed) > FULL + 200
+    months, capped = (
+        long_hindcast(record, one, STORAGE_DAM, 1, []).months
+        for one in (samples, replace(samples, observed=np.fmin(samples.observed, FULL)))
+    )
+    assert_frame_equal(months, capped)
+    withheld = np.arange(len(storage)) >= len(storage) - 400
+    known = long_hindcast(record, replace(samples, withheld=withheld), STORAGE_DAM, 1, []).months
+    last = (synthetic.FIRST_DAY + timedelta(days=len(storage) - 401)).replace(day=1)
+    first = last.replace(month=last.month - 1) if last.month > 1 else date(last.year - 1, 12, 1)
+    assert known["init_date"].max() == first and months["init_date"].max() > first  # type: ignore[operator]  # dates
