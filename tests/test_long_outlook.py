@@ -579,12 +579,16 @@ def test_a_release_gauge_does_not_change_an_outlook_as_operated() -> None:
 
 def test_a_rule_curve_of_full_supply_is_that_of_the_coming_days() -> None:
     rule = {"rule_curve": [{"day": "01-01", "value": FULL}, {"day": "07-01", "value": 8000.0}]}
-    forecast = outlook_of(synthetic.small_dam(TARGET, unit="ML", full_supply=rule)).outlook.forecast
+    outlook = outlook_of(synthetic.small_dam(TARGET, unit="ML", full_supply=rule)).outlook
+    forecast = outlook.forecast
     days = np.array([(INIT + timedelta(days=k + 1)).timetuple().tm_yday for k in range(forecast.leads[-1])])
     of_leap_year = days + (days > 59)
     expected = np.interp(of_leap_year, [1, 183, 367], [FULL, 8000.0, FULL])
     assert forecast.limits.full == pytest.approx(expected) and forecast.limits.full_supply == pytest.approx(expected)
     assert (forecast.traces.storage[:, 1:] <= expected + 1e-9).all()
+    for month, lead in enumerate(forecast.leads, start=1):
+        rows = outlook.months.filter(pl.col("month") == month)
+        assert (rows["storage_percent"] * expected[lead - 1] / 100).to_list() == pytest.approx(rows["storage"].to_list())
 
 
 def test_a_threshold_beyond_the_traces_has_no_past_events() -> None:
