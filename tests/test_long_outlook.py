@@ -588,7 +588,8 @@ def test_a_rule_curve_of_full_supply_is_that_of_the_coming_days() -> None:
     assert (forecast.traces.storage[:, 1:] <= expected + 1e-9).all()
     for month, lead in enumerate(forecast.leads, start=1):
         rows = outlook.months.filter(pl.col("month") == month)
-        assert (rows["storage_percent"] * expected[lead - 1] / 100).to_list() == pytest.approx(rows["storage"].to_list())
+        percent = 100 * rows["storage"] / expected[lead - 1]
+        assert rows["storage_percent"].to_list() == pytest.approx(percent.to_list())
 
 
 def test_a_threshold_beyond_the_traces_has_no_past_events() -> None:
@@ -754,3 +755,21 @@ def test_past_outlooks_are_compared_with_the_storage_up_to_full_supply_on_a_know
     last = (synthetic.FIRST_DAY + timedelta(days=len(storage) - 401)).replace(day=1)
     first = last.replace(month=last.month - 1) if last.month > 1 else date(last.year - 1, 12, 1)
     assert known["init_date"].max() == first and months["init_date"].max() > first  # type: ignore[operator]  # dates
+
+
+def test_the_days_of_a_full_lake_are_the_median_of_the_years_in_which_it_was_full() -> None:
+    spilt = "What it spilt then is not in the balance, so that these traces understate the inflow."
+    for dam, demand, past, sentence in (
+        (STORAGE_DAM, None, None, spilt),
+        (STORAGE_DAM, "1 m3/s", "0.5 m3/s", spilt),
+        (RELEASE_DAM, None, None, spilt),
+        (RELEASE_DAM, "1 m3/s", None, "Their inflow is understated if the release gauges do not measure the spill."),
+    ):
+        result = outlook_of(dam, demand=demand, past_demand=past)
+        full = result.outlook.balance["days_full"].to_numpy()
+        count, typical = int((full > 0).sum()), int(np.median(full[full > 0]))
+        assert 0 < count < 13 and typical != int(np.median(full))
+        (note,) = (note for note in result.notes if "the lake was full" in note)
+        assert note == (
+            f"In {count} of 13 past years the lake was full, on {typical} days in the median of these years. {sentence}"
+        )
