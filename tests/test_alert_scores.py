@@ -82,6 +82,20 @@ def test_only_alerts_and_events_of_the_window_count() -> None:
     assert counts(since_before, 1) == (1, 1, 0, 1, 1), "it was wrong for weeks, though it was raised before the window"
 
 
+@pytest.mark.parametrize(
+    ("scored", "one", "two"), [("..ss...", 1, 0), (".sss...", 1, 1), (".s.....", 0, 1), ("...s...", 0, 0)]
+)
+def test_an_event_counts_if_the_day_of_its_forecast_does(scored: str, one: int, two: int) -> None:
+    case = alert(".###...", "0001000", scored=scored)
+    assert [score_alert(case, lead)["events"] for lead in (1, 2)] == [one, two]
+    days = [raised == "#" for raised, count in zip(".###...", scored, strict=True) if count == "s"]
+    assert score_alert(case, 1)["raised_share"] == sum(days) / len(days)
+
+
+def test_the_share_of_raised_days_is_that_of_the_window() -> None:
+    assert score_alert(alert("###...#", "0" * 7, scored="..sssss"), 1)["raised_share"] == 2 / 5
+
+
 def test_the_lead_time_is_counted_from_the_raised_alert() -> None:
     row = score_alert(alert(".####.." + "." * 10 + "..#.", "0000100" + "0" * 10 + "0001"), 1)
     assert (row["hits"], row["lead_days"], row["csi"]) == (2, 2.0, 1.0)

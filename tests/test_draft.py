@@ -658,3 +658,12 @@ def test_an_inflow_that_is_the_change_of_storage_alone_is_left_out(tmp_path: Pat
     lines = [f"{day},{one},{flow:.6f}" for day, one, flow in zip(days(count), storage, inflow, strict=True)]
     draft = draft_without_a_question(tmp_path, {"lake.csv": "\n".join(["Date,Storage (ML),Inflow (m3/s)", *lines])})
     assert (dam_of(draft, tmp_path).columns("inflow") != []) is is_used
+
+
+@pytest.mark.parametrize("offset", ["-03:30", "+05:45", "-08:00"])
+def test_stamps_at_one_clock_time_of_an_offset_are_days(tmp_path: Path, offset: str) -> None:
+    """All stamps are 06:00 of their own offset, also where this is negative with half an hour."""
+    rows = [f"{day}T06:00:00{offset},{100 + k % 7 / 10}" for k, day in enumerate(days(30))]
+    files = {"lake.csv": "\n".join(["Time,Level (m)", *rows])}
+    with pytest.raises(ConfigError, match="What does the time 06:00 in lake name"):
+        draft_from(tmp_path, files, settings={"time_zone": offset})

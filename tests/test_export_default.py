@@ -22,6 +22,7 @@ from forebay.features.daily_tables import DailyTables
 from forebay.features.inputs import build_inputs
 from forebay.features.samples import make_samples
 from forebay.forecasts.input_notes import input_notes
+from forebay.forecasts.plain_default import plain_day
 from forebay.forecasts.plain_reader import member_change, member_spread, plain_forecast
 from forebay.jobs import export as job
 from forebay.jobs.export import Export, export_dam, write_export
@@ -411,6 +412,18 @@ def test_a_record_without_a_level_for_weeks_is_not_exported(execution: Execution
     sentence = f"has no forecast with intervals since the last fit on {year}-01-01, .* give an earlier day"
     with pytest.raises(DataError, match=sentence):
         export_dam(RAIN_DAM, DailyTables(frame, frame, frame["date"][-1], None), execution=execution)
+
+
+def test_full_supply_ahead_is_that_of_the_valid_dates() -> None:
+    """A rule curve is known ahead; the day's own full supply is another number."""
+    rule = {"rule_curve": [{"day": "01-01", "value": 100.0}, {"day": "12-31", "value": 465.0}]}
+    dam = synthetic.small_dam(full_supply=rule, hindcast={"leads": (1, 3)})
+    levels = (99 + np.random.default_rng(3).normal(0, 0.1, 100)).tolist()
+    frame = synthetic.daily_frame(dam, {"reservoir_level": levels})
+    day = plain_day(make_samples(frame, frame, dam), dam, {}, 40)
+    values = dam.full_supply.on(frame["date"]).to_list()  # type: ignore[union-attr]  # the dam has one
+    assert day["full_supply"] == values[40] and day["full_supply_ahead"] == [values[41], values[43]]
+    assert (day["init_date"], day["level"], day["level_age"]) == (str(frame["date"][40]), levels[40], 0)
 
 
 @pytest.mark.parametrize(("days", "first"), [(1095, 0), (1096, 1095)])

@@ -308,6 +308,8 @@ def test_chances_are_direct_counts_of_traces() -> None:
     outlook = outlook_of(STORAGE_DAM, thresholds=("40%", "7 GL")).outlook
     table = LONG_PROBABILITIES.check(outlook.probabilities, unique=True)
     assert set(table["threshold"]) == {"full_supply", "Stage 1", "40% full", "7 GL"}
+    sides = {name: set(rows["direction"]) for (name,), rows in table.group_by("threshold")}
+    assert sides == dict.fromkeys(sides, {"above", "below"}) | {"full_supply": {"above"}}
     level = {"full_supply": FULL, "Stage 1": STAGE_1, "40% full": 0.4 * FULL, "7 GL": 7000.0}
     traces = [rows.sort("valid_date") for _, rows in outlook.traces.group_by("year")]
     for row in table.iter_rows(named=True):
@@ -350,7 +352,8 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
     samples, record = record_of(STORAGE_DAM, frame)
     hindcast = long_hindcast(record, samples, STORAGE_DAM, 2, thresholds_of(STORAGE_DAM))
     scores = LONG_SCORES.check(long_scores(hindcast, "small"), unique=True)
-    own, climatology, persistence, brier, brier_climatology, happened = ([] for _ in range(6))
+    own, climatology, persistence, brier, brier_climatology, happened, inside = ([] for _ in range(7))
+    event_years = set()
     for day in range(len(record.dates)):
         init: date = record.dates[day].astype(object)
         forecast = long_forecast(record, STORAGE_DAM, day, 2) if init.day == 1 else None
@@ -363,8 +366,11 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
         own.append(crps_by_definition(forecast.traces.storage[:, lead], truth_then))
         climatology.append(crps_by_definition(past, truth_then))
         persistence.append(abs(known.storage[day] - truth_then))
+        low, high = plotting_quantiles(forecast.traces.storage[:, lead], (0.1, 0.9))
+        inside.append(low <= truth_then <= high)
         if known.storage[day] > STAGE_1:
             happened.append(float((known.storage[day + 1 : day + lead + 1] <= STAGE_1).any()))
+            event_years |= {init.year} if happened[-1] else set()
             brier.append((forecast.traces.storage[:, 1:] <= STAGE_1).any(axis=1).mean() - happened[-1])
             windows = (
                 known.storage[(date(year, init.month, 1) - synthetic.FIRST_DAY).days :][1 : lead + 1]
@@ -376,6 +382,8 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
     assert row["crps"] == pytest.approx(np.mean(own))
     assert row["crps_climatology"] == pytest.approx(np.mean(climatology))
     assert row["crps_persistence"] == pytest.approx(np.mean(persistence))
+    assert row["coverage_80"] == pytest.approx(np.mean(inside)) and 0.5 < row["coverage_80"] < 1
+    assert hindcast.months.filter(pl.col("month") == 2)["inside_80"].to_list() == inside
     events = LONG_EVENT_SCORES.check(long_event_scores(hindcast, "small"), unique=True).filter(
         pl.col("threshold") == "Stage 1", pl.col("direction") == "below", pl.col("kind") == "by", pl.col("month") == 2
     )  # fmt: skip
@@ -384,6 +392,7 @@ def test_scores_are_those_of_a_count_by_hand() -> None:
     assert event["brier"] == pytest.approx(np.mean(np.square(brier)))
     assert event["brier_climatology"] == pytest.approx(np.mean(np.square(brier_climatology)))
     assert event["brier_persistence"] == pytest.approx(np.mean(happened))
+    assert event["event_years"] == len(event_years) < event["years"]
 
 
 def test_skill_needs_ten_independent_years() -> None:
@@ -571,12 +580,17 @@ def test_a_release_gauge_does_not_change_an_outlook_as_operated() -> None:
 
 def test_a_rule_curve_of_full_supply_is_that_of_the_coming_days() -> None:
     rule = {"rule_curve": [{"day": "01-01", "value": FULL}, {"day": "07-01", "value": 8000.0}]}
-    forecast = outlook_of(synthetic.small_dam(TARGET, unit="ML", full_supply=rule)).outlook.forecast
+    outlook = outlook_of(synthetic.small_dam(TARGET, unit="ML", full_supply=rule)).outlook
+    forecast = outlook.forecast
     days = np.array([(INIT + timedelta(days=k + 1)).timetuple().tm_yday for k in range(forecast.leads[-1])])
     of_leap_year = days + (days > 59)
     expected = np.interp(of_leap_year, [1, 183, 367], [FULL, 8000.0, FULL])
     assert forecast.limits.full == pytest.approx(expected) and forecast.limits.full_supply == pytest.approx(expected)
     assert (forecast.traces.storage[:, 1:] <= expected + 1e-9).all()
+    for month, lead in enumerate(forecast.leads, start=1):
+        rows = outlook.months.filter(pl.col("month") == month)
+        percent = 100 * rows["storage"] / expected[lead - 1]
+        assert rows["storage_percent"].to_list() == pytest.approx(percent.to_list())
 
 
 def test_a_threshold_beyond_the_traces_has_no_past_events() -> None:
@@ -678,3 +692,83 @@ def test_the_lowest_storage_of_a_storage_is_zero_or_stated(keys: dict[str, float
     result = outlook_of(synthetic.small_dam(TARGET, unit="ML", full_supply=FULL, **keys))
     assert result.outlook.forecast.limits.lowest == lowest
     assert f"The lowest storage is {lowest:,.4g} ML, {origin}." in result.notes
+
+
+def rate_by_hand(windows: PastWindows, leads: tuple[int, ...], limits: Limits, *, relative: bool) -> float:
+    """The rate with the least mean CRPS, by loops; `relative`: each lead is divided by its mean over the rates."""
+    rates, count = [1 / days for days in RETURN_DAYS], len(windows.years)
+    crps = np.zeros((len(rates), len(leads)))
+    for row, rate in enumerate(rates):
+        for column, lead in enumerate(leads):
+            for year in range(count):
+                members = []
+                for other in (k for k in range(count) if k != year):
+                    storage = windows.storage[year, 0]
+                    for day in range(lead):
+                        free = storage + windows.net[other, day] - rate * (storage - windows.storage[other, day])
+                        storage = min(limits.full[day], max(limits.lowest, free))
+                    members.append(storage)
+                crps[row, column] += crps_by_definition(np.array(members), windows.storage[year, lead]) / count
+    weights = 1 / crps.mean(axis=0) if relative else np.ones(len(leads))
+    return rates[int(np.argmin(np.round((crps * weights).mean(axis=1), 9)))]
+
+
+def test_each_lead_time_counts_alike_in_the_rate_of_return() -> None:
+    """The storages differ more at the longer lead, which would decide alone by its CRPS as a volume."""
+    days, leads, differ = 60, (4, 60), 0
+    limits = Limits(np.full(days, 5000.0), 0.0, np.full(days, 5000.0))
+    none = np.zeros(6, int)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        storage = rng.uniform(1000, 3000, (6, 1)) + np.cumsum(rng.normal(0, 25, (6, days + 1)), axis=1)
+        storage += np.linspace(0, 1, days + 1) * rng.normal(0, 400, (6, 1))
+        windows = PastWindows(tuple(range(2010, 2016)), none, np.diff(storage), storage, none, none, {})
+        expected = rate_by_hand(windows, leads, limits, relative=True)
+        assert return_rate(windows, leads, limits) == expected
+        differ += expected != rate_by_hand(windows, leads, limits, relative=False)
+    assert differ > 0
+
+
+def test_a_stated_past_outflow_does_not_measure_what_spilt() -> None:
+    """Without a gauge of the release, storage above full supply counts as full, also under a demand."""
+    storage = truth().storage.copy()
+    storage[storage >= FULL] += 50 * np.arange(int((storage >= FULL).sum())) % 900
+    record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, storage))[1]
+    capped = replace(record, storages=np.fmin(record.storages, np.where(np.isnan(record.storages), np.nan, FULL)))
+    demand = Demand((1.0,) * 12, (0.5,) * 12)
+    with_flood, without = (long_forecast(one, STORAGE_DAM, END, MONTHS, demand) for one in (record, capped))
+    assert np.nanmax(record.storages) > FULL + 200 and len(without.windows.years) > MIN_TRACES
+    assert with_flood.windows.net == pytest.approx(without.windows.net)
+
+
+def test_past_outlooks_are_compared_with_the_storage_up_to_full_supply_on_a_known_datum() -> None:
+    storage = np.minimum(FULL, 1.3 * truth().storage)
+    samples, record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, storage))
+    flood = replace(samples, observed=np.where(storage >= FULL, FULL + 300.0, samples.observed))
+    months, with_flood = (long_hindcast(record, one, STORAGE_DAM, 1, []).months for one in (samples, flood))
+    ends = [(month_ends(init, 1)[0] - synthetic.FIRST_DAY).days for init in months["init_date"]]
+    assert max(storage[ends]) >= FULL, "some outlooks end with a full lake"
+    assert_frame_equal(months, with_flood)
+    withheld = np.arange(len(storage)) >= len(storage) - 400
+    known = long_hindcast(record, replace(samples, withheld=withheld), STORAGE_DAM, 1, []).months
+    last = (synthetic.FIRST_DAY + timedelta(days=len(storage) - 401)).replace(day=1)
+    first = last.replace(month=last.month - 1) if last.month > 1 else date(last.year - 1, 12, 1)
+    assert known["init_date"].max() == first and months["init_date"].max() > first  # type: ignore[operator]  # dates
+
+
+def test_the_days_of_a_full_lake_are_the_median_of_the_years_in_which_it_was_full() -> None:
+    spilt = "What it spilt then is not in the balance, so that these traces understate the inflow."
+    for dam, demand, past, sentence in (
+        (STORAGE_DAM, None, None, spilt),
+        (STORAGE_DAM, "1 m3/s", "0.5 m3/s", spilt),
+        (RELEASE_DAM, None, None, spilt),
+        (RELEASE_DAM, "1 m3/s", None, "Their inflow is understated if the release gauges do not measure the spill."),
+    ):
+        result = outlook_of(dam, demand=demand, past_demand=past)
+        full = result.outlook.balance["days_full"].to_numpy()
+        count, typical = int((full > 0).sum()), int(np.median(full[full > 0]))
+        assert 0 < count < 13 and typical != int(np.median(full))
+        (note,) = (note for note in result.notes if "the lake was full" in note)
+        assert note == (
+            f"In {count} of 13 past years the lake was full, on {typical} days in the median of these years. {sentence}"
+        )

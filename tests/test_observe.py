@@ -20,7 +20,7 @@ from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import day_start, init_time, local_date
 from forebay.dams.staff_gauge import staff_gauge
 from forebay.days.daily import UNUSABLE, daily_table
-from forebay.days.staff_readings import fill_with_staff, staff_day, staff_days
+from forebay.days.staff_readings import fill_with_staff, staff_day, staff_days, unfinished_days
 from forebay.errors import ConfigError, DataError
 from forebay.features.daily_tables import newest_reading, read_daily_tables
 from forebay.jobs.forecast import forecast_dam
@@ -438,3 +438,30 @@ def test_a_copy_has_the_notes_of_all_dams(tmp_path: Path) -> None:
     with open_archive(target) as archive:
         names = [archive.notes(staff_gauge(one))["name"].to_list() for one in (dam, second)]
     assert names == [[NAME], ["B. Second"]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "days"), [({"aggregate": "mean"}, [1]), ({"reading": "instantaneous", "reading_at": "06:00"}, [])]
+)
+def test_the_value_of_a_clock_time_exists_before_its_day_ends(keys: dict[str, str], days: list[int]) -> None:
+    """A mean of today is unknown in the morning; the reading at 06:00 is not."""
+    dam = small_dam({"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m", **keys})
+    today = date(2020, 5, 10)
+    rows = [
+        {**staff_gauge(dam).series, "time": at(today - timedelta(days=back), 6), "value": 1.0, "raw_value": "",
+         "quality": MANUAL, "quality_code": None}
+        for back in (1, 0)
+    ]  # fmt: skip
+    open_days = unfinished_days(rows_of(*rows), dam, at(today, 7))
+    assert open_days["time"].to_list() == [at(today, 6) for _ in days]
+
+
+def test_of_several_readings_for_a_last_value_that_nearest_to_midnight_counts() -> None:
+    target = {"role": "target", "station": "lake", "variable": "reservoir_level", "unit": "m"}
+    dam, day = small_dam({**target, "aggregate": "last"}), date(2020, 5, 10)
+    rows = [
+        {**staff_gauge(dam).series, "time": at(day, hour), "value": value, "raw_value": "", "quality": MANUAL,
+         "quality_code": None}
+        for hour, value in ((13, 1.0), (20, 2.0), (26, 3.0), (35, 4.0))
+    ]  # fmt: skip
+    assert staff_days(rows_of(*rows), dam).rows() == [(day, at(day, 26), 3.0)]
