@@ -16,7 +16,7 @@ from forebay.archive.store import open_archive
 from forebay.charts.formats import TargetFormat, format_percent, format_value
 from forebay.charts.outlook_tables import format_probability
 from forebay.web import page_response
-from forebay.web.page_cache import Memory
+from forebay.web.memory import Memory
 from forebay.web.site import Snapshot
 from tests.synthetic import small_dam
 from tests.web_server import LAKE, LAST, Place, serving
