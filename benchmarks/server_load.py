@@ -115,7 +115,7 @@ def keep_refreshing(address: str, folder: Path, paths: list[Path]) -> None:
 
 def measure(address: str, *, rate: float, seconds: float) -> Load:
     """The overview at `rate` requests a second."""
-    connections = max(2, round(rate * DELAY_MS / 1000))
+    connections = max(2, round(1.04 * rate * DELAY_MS / 1000))  # the answer itself takes time, too
     command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", str(LUA),
                f"{address}{OVERVIEW}"]  # fmt: skip
     environment = os.environ | {"DELAY_MS": str(DELAY_MS)}

@@ -26,7 +26,7 @@ from forebay.web.refresher_process import Plan, Worker, due_before, missed
 from tests import synthetic
 from tests.web_server import DAYS, LAKE
 
-WAIT_S = 120.0
+WAIT_S = 90.0
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ classifiers = [
 
 [project.optional-dependencies]
 dev = []
+web = []
 
 [project.scripts]
 forebay = "forebay:main"
@@ -55,7 +56,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     info = "forebay-1.dist-info"
     with zipfile.ZipFile(Path(folder) / "forebay-1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("forebay.py", "import os, sys\\ndef main(): print(os.getcwd(), *sys.argv[1:], sep='|')\\n")
-        named = "Metadata-Version: 2.1\\nName: forebay\\nVersion: 1\\nProvides-Extra: dev\\n"
+        named = "Metadata-Version: 2.1\\nName: forebay\\nVersion: 1\\nProvides-Extra: dev\\nProvides-Extra: web\\n"
         wheel.writestr(f"{info}/METADATA", named)
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\\nforebay = forebay:main\\n")
@@ -165,6 +166,9 @@ def test_a_project_that_was_moved_is_installed_where_it_is_now(project: Path, tm
         (["--json"], "run|demo|--json"),
         (["warragamba"], "run|warragamba"),
         (["my dams/lake.toml", "-o", "out"], "run|my dams/lake.toml|-o|out"),
+        (["--serve"], "serve|demo"),
+        (["--serve", "--port", "9000"], "serve|demo|--port|9000"),
+        (["--serve", "a.toml", "b.toml", "--no-refresh"], "serve|a.toml|b.toml|--no-refresh"),
     ],
 )
 def test_run_takes_a_dam_and_options_and_works_in_the_callers_folder(

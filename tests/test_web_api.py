@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +300,24 @@ def test_hosts_methods_and_bodies(served: Place) -> None:
     headers = served.client.get("/health").headers
     assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_body_of_unknown_length_has_the_same_limits(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(size: int) -> Iterator[bytes]:
+        for _ in range(size // 1000):
+            yield b" " * 1000
+
+    path, headers = "/dams/small/scenario", {"content-type": "application/json"}
+    too_long = served.client.post(path, content=parts(70_000), headers=headers)
+    assert problem_of(too_long, 413) == "The body is longer than 65536 bytes."
+    short = chain(parts(10_000), [b'{"rain": [1]}'])
+    assert served.client.post(path, content=short, headers=headers).status_code == 200
+    monkeypatch.setattr(limits, "BODY_S", 0.2)
+    address = (served.client.base_url.host, served.client.base_url.port)
+    with socket.create_connection(address, timeout=30) as slow:
+        lines = ("POST /api/v1/dams/small/scenario HTTP/1.1", "Host: localhost", "Content-Length: 9", "", "{")
+        slow.sendall("\r\n".join(lines).encode())
+        assert slow.recv(100).startswith(b"HTTP/1.1 408 Request Timeout"), "it does not wait for the rest"
 
 
 def test_too_many_requests_at_once_are_refused(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +125,29 @@ def test_only_the_last_models_stay_in_memory(served: Place, monkeypatch: pytest.
     known.model("c", planned_release=False)
     assert known.model("small", planned_release=False) is first
     assert len(known._models) == 2
+
+
+def test_scenarios_are_ready_before_anybody_asks(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenarios, "READY_S", 0.01)
+    known, end, key = scenarios.Scenarios(served.folder / "runs"), threading.Event(), ("small", False)
+    thread = threading.Thread(target=known.keep_ready, args=(["absent", "small"], end))
+    thread.start()
+    try:
+        first = wait_for(lambda: known._models.get(key))
+        (served.folder / "runs" / "small" / "scenario.json.gz").touch()
+        assert wait_for(lambda: known._models[key] if known._models[key] is not first else None)
+    finally:
+        end.set()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:  # Any: what the condition returns
+    for _ in range(6000):
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError("it did not happen within a minute")
 
 
 def test_the_limits_are_those_of_the_record(served: Place) -> None:

@@ -54,8 +54,9 @@ def post(served: Place, path: str, token: str = "", content: object = None) -> h
 def test_writing_needs_a_valid_token(served: Place, token: str, path: str) -> None:
     def refused(token: str) -> str:
         answer = post(served, path, token, READING)
+        detail = problem_of(answer, 401)
         assert answer.headers["www-authenticate"] == "Bearer"
-        return problem_of(answer, 401)
+        return detail
 
     needed = "This needs a token in the header Authorization: Bearer TOKEN; `forebay token new` makes one."
     unknown = "This token is unknown or was revoked; `forebay token list` shows the valid ones."

@@ -14,12 +14,12 @@ from forebay.errors import ConfigError, DataError, ForebayError, ModelError
 from forebay.files import write_file
 from forebay.forecasts.rain_forecast import RainForecast
 from forebay.forecasts.scenario_content import scenario_content, scenario_day_of
-from forebay.jobs.scenario import ScenarioModel, check_gauges, load_scenarios
 from forebay.log import add_counts, step
 
 if TYPE_CHECKING:
     from forebay.archive.store import Archive
     from forebay.dams.dam import Dam
+    from forebay.jobs.scenario import ScenarioModel
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
 
@@ -48,6 +48,8 @@ def write_scenario_models(
     ConfigError
         If a file cannot be written.
     """
+    from forebay.jobs.scenario import check_gauges, load_scenarios
+
     reasons = []
     for planned_release, name in FILES.items():
         if planned_release and not dam.columns("release"):
@@ -88,6 +90,8 @@ def read_scenario_model(folder: Path, *, planned_release: bool) -> ScenarioModel
     ModelError
         If the file cannot be read.
     """
+    from forebay.jobs.scenario import ScenarioModel  # late: the models of a hindcast come with it
+
     path = folder / FILES[planned_release]
     try:
         with gzip.open(path) as file:

@@ -19,10 +19,13 @@ MAX_BODY_BYTES = 64 << 10
 MAX_URL_BYTES = 8 << 10
 MAX_REQUESTS_AT_ONCE = 64
 """Requests in work; others are refused at once with the time after which to try again."""
-TICK_S, MAX_REQUESTS_PER_TICK = 0.05, 128
+TICK_S, MAX_REQUESTS_PER_TICK = 0.05, 200
 """Requests that are answered between two ticks of the event loop: in a surge most are refused, and the others do not
-wait. At 200 requests a second the loop may be 0.6 s behind before any is refused."""
+wait. At 200 requests a second the loop may be 1 s behind before any is refused."""
 RETRY_AFTER_S = 2
+BODY_S = 10.0
+"""Seconds in which the body of a request must arrive."""
+_TOO_LONG = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BODY_BYTES} bytes.")
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -58,7 +61,9 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        refusal, body = self._refusal(scope), b""
+        if refusal is None and _has_body(scope):
+            body, refusal = await _read_body(receive)
         if refusal is not None:
             self._counts["refused"] += 1
             await problem(*refusal)(scope, receive, _with_headers(send))
@@ -73,7 +78,7 @@ class Limits:
             return
         self._count += 1
         try:
-            await self._app(scope, _with_limit(receive), _with_headers(send))
+            await self._app(scope, _replayed(body, receive), _with_headers(send))
         finally:
             self._count -= 1
 
@@ -101,8 +106,24 @@ class Limits:
             return HTTPStatus.REQUEST_URI_TOO_LONG, f"The address is longer than {MAX_URL_BYTES} bytes."
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is longer than {MAX_BODY_BYTES} bytes."
+            return _TOO_LONG
         return None
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _read_body(receive: Receive) -> tuple[bytes, tuple[HTTPStatus, str] | None]:
+    """The body of a request, or why it is refused; a client that sends slowly takes no place of another one."""
+    try:
+        body = await asyncio.wait_for(_whole_body(receive), BODY_S)
+    except TimeoutError:
+        return b"", (HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {BODY_S:g} s.")
+    if body is None:
+        return b"", _TOO_LONG
+    return body, None
 
 
 def _with_headers(send: Send) -> Send:
@@ -116,14 +137,27 @@ def _with_headers(send: Send) -> Send:
     return send_with_headers
 
 
-def _with_limit(receive: Receive) -> Receive:
-    """`receive` that ends a body of unknown length at the limit: the client counts as gone."""
-    received = 0
-
-    async def receive_limited() -> Message:
-        nonlocal received
+async def _whole_body(receive: Receive) -> bytes | None:
+    """The body of a request; None if it is longer than `MAX_BODY_BYTES`."""
+    body = b""
+    while True:
         message = await receive()
-        received += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if received > MAX_BODY_BYTES else message
+        body += bytes(message.get("body", b""))
+        if len(body) > MAX_BODY_BYTES:
+            return None
+        if not message.get("more_body"):
+            return body
 
-    return receive_limited
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """`receive` that first gives a body that was read."""
+    is_due = True
+
+    async def receive_replayed() -> Message:
+        nonlocal is_due
+        if is_due:
+            is_due = False
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return receive_replayed

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 MAX_VALUE_LENGTH = 80
-EVERYWHERE = (400, 413, 414, 422, 500, 503)
+EVERYWHERE = (400, 408, 413, 414, 422, 500, 503)
 """Errors that every route may have."""
 
 

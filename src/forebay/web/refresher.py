@@ -149,7 +149,7 @@ class Supervisor:
             process.stdin.flush()
             return self._follow(process)
         except BrokenPipeError:
-            return f"it ended with status {process.wait()}"
+            return _end_reason(process)
         finally:
             _end(process)
             self._process = None
@@ -163,7 +163,7 @@ class Supervisor:
                 if selector.select(LOOK_S):
                     part = os.read(process.stdout.fileno(), 1 << 16)
                     if not part:
-                        return f"it ended with status {process.wait()}"
+                        return _end_reason(process)
                     last_event = monotonic()
                     *lines, text = (text + part).split(b"\n")
                     for line in lines:
@@ -180,10 +180,12 @@ class Supervisor:
     def _send_requests(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         with self._lock:
-            requests, self._requests = self._requests, []
+            requests = list(self._requests)
         if requests:
             process.stdin.write(f"{' '.join(requests)}\n".encode())
-            process.stdin.flush()
+            process.stdin.flush()  # an error leaves them for the next process
+            with self._lock:
+                self._requests = self._requests[len(requests) :]
 
     def _event(self, line: bytes) -> bool:
         """Follow an event of the process; True at the start of a refresh."""
@@ -224,6 +226,14 @@ class Supervisor:
         if "state" in fields and fields["state"] != self._status.state:
             fields["since"] = datetime.now(UTC)
         self._status = replace(self._status, **fields)
+
+
+def _end_reason(process: subprocess.Popen[bytes]) -> str:
+    """Why a process reads or writes no more."""
+    try:
+        return f"it ended with status {process.wait(END_S)}"
+    except subprocess.TimeoutExpired:
+        return "it closed its input or output"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

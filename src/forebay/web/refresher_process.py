@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from forebay.archive.store import open_archive
 from forebay.dams.local_time import zone
@@ -168,11 +168,14 @@ class Worker:
         self.emit("end", dams=dams, failed=failed, sentence=without_secrets(sentence), seconds=seconds)
 
     def emit(self, event: str, **content: object) -> None:
-        """Write an event; a server that has ended reads none."""
+        """Write an event; if no server reads it, the process ends."""
         times = [job.next_run_time for job in self._scheduler.get_jobs() if job.next_run_time is not None]
         next_due = min(times).astimezone(UTC).isoformat() if times else None
         with self._lock:
-            print(json.dumps({"event": event, "next": next_due, **content}), file=self._events, flush=True)
+            try:
+                print(json.dumps({"event": event, "next": next_due, **content}), file=self._events, flush=True)
+            except OSError:
+                end_at_once()
 
     @staticmethod
     def _new_scheduler() -> BackgroundScheduler:
@@ -184,6 +187,11 @@ class Worker:
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
             timezone=UTC,
         )
+
+
+def end_at_once() -> NoReturn:
+    """End the process without the end of a refresh: the server is gone."""
+    os._exit(0)
 
 
 def failures(result: RefreshResult, dams: list[str]) -> tuple[list[str], str]:
@@ -199,7 +207,7 @@ def _first_line(orders: IO[str]) -> bytes:
     while not text.endswith(b"\n"):
         byte = os.read(orders.fileno(), 1)
         if not byte:
-            os._exit(0)
+            end_at_once()
         text += byte
     return text
 
@@ -217,6 +225,6 @@ def run(orders: IO[str], events: IO[str]) -> None:
             if selector.select(ALIVE_S):
                 text = os.read(orders.fileno(), 1 << 16).decode()
                 if not text:
-                    os._exit(0)  # without the end of a refresh: the server is gone
+                    end_at_once()
                 worker.request(text.split())
             worker.emit("alive")

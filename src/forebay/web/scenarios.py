@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from forebay.dams.variables import VARIABLES
-from forebay.errors import ConfigError
+from forebay.errors import ConfigError, ForebayError
+from forebay.forecasts.scenario import Scenario
 from forebay.forecasts.scenario_text import daily_amounts, rain_scenario
 from forebay.jobs.scenario_files import FILES, read_scenario_model
 from forebay.web import answers
@@ -28,6 +31,8 @@ MODELS_IN_MEMORY = 16
 OPEN_PER_SECOND, OPEN_AT_ONCE = 10.0, 30
 """Scenarios without a token, of all clients together."""
 MAX_DAYS = 366
+READY_S = 2.0
+"""Seconds between two looks for a new file of the dams whose scenarios are kept ready."""
 
 Amount = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Amounts = Annotated[list[Amount], Field(max_length=MAX_DAYS)]
@@ -85,6 +90,23 @@ class Scenarios:
             while len(self._models) > MODELS_IN_MEMORY:
                 self._models.popitem(last=False)
         return known[1]
+
+    def keep_ready(self, dams: Iterable[str], end: threading.Event) -> None:
+        """Read the files of a few dams before anybody asks, and again after each change, until `end` is set.
+
+        So the first answer of a day is as fast as the others.
+        """
+        names = list(dams)[: MODELS_IN_MEMORY // 2]
+        last: dict[str, ScenarioModel] = {}
+        while True:
+            for dam in names:
+                with suppress(ForebayError):  # the sentence of an answer says what is missing
+                    model = self.model(dam, planned_release=False)
+                    if last.get(dam) is not model:
+                        last[dam] = model
+                        model.day.answer([Scenario("", ())])
+            if end.wait(READY_S):
+                return
 
     def answer(self, dam: Dam, body: ScenarioRequest, newest: date | None) -> answers.Scenario:
         """The answer to a request.

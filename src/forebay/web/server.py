@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterable
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
@@ -86,4 +87,11 @@ def serve(
         site.start()
         if refresher is not None:
             refresher.start()
-        worker.run(sockets=[listener])
+        end = threading.Event()
+        ready = threading.Thread(target=app.state.scenarios.keep_ready, args=(site.dams, end), name="scenarios")
+        ready.start()
+        try:
+            worker.run(sockets=[listener])
+        finally:
+            end.set()
+            ready.join()
