@@ -1,11 +1,13 @@
 """The pages of `forebay serve` in Chromium, under their real policy: drawn, updated, used by keyboard and by touch.
 
-The pictures of the documentation come from here: with `FOREBAY_PICTURES=FOLDER` the last test writes them.
+The pictures of the documentation come from the last test: `PICTURES=FOLDER SERVER=URL DAM=ID` photographs a server of
+real dams.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -396,3 +398,18 @@ def test_pages_of_a_dam_without_rain_or_curve_are_whole(chromium: Browser, chang
             assert serious_findings(tab.page) == []
             tab.check()
         assert "no rain gauge" in tab.page.inner_text("main")
+
+
+def test_pictures_of_the_documentation(chromium: Browser, lake: Place, tmp_path: Path) -> None:
+    server = os.environ.get("SERVER", url_of(lake, ""))
+    folder, dam = Path(os.environ.get("PICTURES", str(tmp_path))), os.environ.get("DAM", "small")
+    with tab_of(chromium, lake) as tab:
+        tab.page.set_viewport_size({"width": 1280, "height": 620})
+        tab.page.goto(server + "/")
+        tab.page.screenshot(path=folder / "overview.png", full_page=True)
+        tab.page.set_viewport_size({"width": 1120, "height": 1440})
+        tab.page.goto(f"{server}/dams/{dam}")
+        tab.wait_for("[...document.querySelectorAll('.chart')].every(place => 'complete' in place.dataset)")
+        tab.page.screenshot(path=folder / "dam.png")
+        assert tab.page.evaluate("violations") == []
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("overview.png", "dam.png"))

@@ -62,12 +62,13 @@ def rule_band(lines: pl.DataFrame, dam: Dam) -> pl.DataFrame:
 
 
 def _is_near(before: pl.DataFrame, report: Report) -> bool:
-    """Whether the year before is no farther from the levels of the chart than their height.
+    """Whether the year before is no farther from the recent levels and the forecast than their height.
 
     A year with much lower levels would press the forecast into a line.
     """
-    levels = pl.concat([report.chart_levels["level"], report.fan["q05"], report.fan["q95"]]).drop_nulls()
-    values = before["level"].drop_nulls()
+    recent = report.recent_levels
+    levels = pl.concat([recent["level"], report.fan["q05"], report.fan["q95"]]).drop_nulls()
+    values = before.filter(pl.col("date") >= recent["date"][0])["level"].drop_nulls()
     if levels.is_empty() or values.is_empty():
         return False
     low, high = float(levels.min()), float(levels.max())  # type: ignore[arg-type]  # numbers, not any scalar

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # no types published
 
 from forebay import __version__
-from forebay.models.fits import LIBRARIES
 
 if TYPE_CHECKING:
     from forebay.dams.dam import Dam
@@ -23,6 +22,8 @@ NETS_ONLY = ("keras", "jax")
 
 def environment(dam: Dam) -> dict[str, object]:
     """Version of forebay and of each library, digest of the source code, Python, machine, linear algebra library."""
+    from forebay.models.fits import LIBRARIES  # here: a server that reads records needs no models
+
     names = [name for name in (*LIBRARIES, "polars") if dam.hindcast.nets or name not in NETS_ONLY]
     return {
         "forebay": __version__,

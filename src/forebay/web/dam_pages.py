@@ -11,8 +11,8 @@ import polars as pl
 from fastapi import APIRouter, Query, Request, Response
 
 from forebay.charts.context import context_figure
+from forebay.charts.figures import figures_by_name
 from forebay.charts.formats import TargetFormat
-from forebay.charts.registry import report_figures
 from forebay.charts.report_tables import Report
 from forebay.charts.scenario import SCENARIO_COLOURS, slider_chart
 from forebay.charts.spec import chart_spec, page_spec
@@ -86,7 +86,7 @@ def past_forecast(request: Request, dam: DamId, init_date: InitDate = None) -> R
     html = None
     if report is not None:
         values = {**build_forecast(report), "scores_url": f"/dams/{dam}#scores"}
-        html = render_part("forecast.html", report, report_figures(report, (context_figure,)), values)
+        html = render_part("forecast.html", report, figures_by_name([context_figure(report)]), values)
     shared: dict[str, object] = {"content": answer, "report": report, "html": html, "page": "past",
                                  "note": " ".join(state.notes) or "Its days are not in the archive."}  # fmt: skip
     address = f"/dams/{dam}/past.json" + (f"?init_date={init_date}" if init_date else "")

@@ -13,16 +13,13 @@ from forebay.charts.forecast_tables import QUANTILE_COLUMNS, compare_with_observ
 from forebay.charts.recent_inputs import DAYS, input_gauges, input_values
 from forebay.dams.thresholds import RISE
 from forebay.days.labels import rain_unit
-from forebay.jobs.alerts import with_acknowledgements
 from forebay.tables import summary_leads
 from forebay.web import page_answers
-from forebay.web.answers import AlertChange, Chance
-from forebay.web.api import alert_states
+from forebay.web.answers import Chance
 from forebay.web.content import chances_of, details, intervals, source_of, summary
 from forebay.web.formats import finite, finite_rows
 
 if TYPE_CHECKING:
-    from forebay.archive.store import Archive
     from forebay.charts.report_tables import Report
     from forebay.web.dam_state import DamState
     from forebay.web.site import Snapshot
@@ -32,8 +29,6 @@ RAIN_DAYS = 3
 RAIN_MAX_MM = 200.0
 RELEASE_DAYS = 1000
 """Days whose largest release is the end of the sliders."""
-MAX_CHANGES = 100
-"""Changes of alerts of one dam on the page."""
 
 
 def overview(snapshot: Snapshot, now: datetime) -> page_answers.Overview:
@@ -213,22 +208,3 @@ def _rounded_up(values: pl.Series) -> float:
         return 1.0
     unit = 10.0 ** floor(log10(largest))
     return ceil(largest / unit) * unit
-
-
-def alerts_page(snapshot: Snapshot, archive: Archive, now: datetime) -> page_answers.AlertsPage:
-    """The states and changes of alerts of every dam with rules, by name."""
-    dams = []
-    for state in sorted(snapshot.dams.values(), key=lambda each: (each.dam.name.casefold(), each.dam.id)):
-        if state.alerts.is_empty():
-            continue
-        store, dam = archive.alerts, state.dam.id
-        changes = with_acknowledgements(store.changes(dam), store.acknowledgements(dam))
-        changes = changes.sort("decided_at", "rule", descending=True).head(MAX_CHANGES)
-        dams.append(
-            page_answers.DamAlerts(
-                **source_of(state.dam),
-                states=alert_states(archive, dam),
-                changes=[AlertChange(**row) for row in finite_rows(changes.select(list(AlertChange.model_fields)))],
-            )
-        )
-    return page_answers.AlertsPage(time=now, failure=snapshot.failure or None, dams=dams)

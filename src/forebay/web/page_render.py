@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from forebay.charts.context import context_figure
 from forebay.charts.coverage import coverage_figure
 from forebay.charts.explanation import explanation_figure
-from forebay.charts.formats import TargetFormat, format_number
+from forebay.charts.figures import figures_by_name
+from forebay.charts.formats import TargetFormat
 from forebay.charts.outlook import outlook_figure
-from forebay.charts.outlook_tables import event_title, format_probability, threshold_title
 from forebay.charts.recent_inputs import DAYS, input_gauges, input_values, recent_inputs_figure
-from forebay.charts.registry import BuildFigure, report_figures
 from forebay.charts.scores import scores_figure
 from forebay.days.labels import display_unit, gauge_labels
-from forebay.report.environment import environment
 from forebay.report.head import build_head
 from forebay.report.sections import SECTIONS
-from forebay.web.assets import asset_url
-from forebay.web.sparkline import sparkline
+from forebay.web.page_environment import page_environment
 
 if TYPE_CHECKING:
     from forebay.charts.figures import Figure
     from forebay.charts.report_tables import Report
 
-CHARTS: tuple[BuildFigure, ...] = (
+CHARTS: tuple[Callable[[Report], Figure | None], ...] = (
     context_figure,
     outlook_figure,
     recent_inputs_figure,
@@ -41,36 +36,6 @@ CHARTS: tuple[BuildFigure, ...] = (
 TABLE_DAYS = 7
 """Days of input values in the table."""
 _OF_REPORT = {section.name: section for section in SECTIONS}
-
-
-def render(template: str, values: Mapping[str, object]) -> str:
-    """HTML text of a page: a template of this package, which extends `page.html`, with `values`."""
-    return _environment().get_template(template).render(values)
-
-
-@cache
-def _environment() -> Environment:
-    pages = environment().overlay(loader=ChoiceLoader([PackageLoader("forebay.web"), PackageLoader("forebay.report")]))
-    pages.globals |= {
-        "asset_url": asset_url,
-        "sparkline": sparkline,
-        "event_title": event_title,
-        "threshold_title": threshold_title,
-        "decimals": format_number,
-    }
-    pages.filters |= {"probability": format_probability, "age": format_age}
-    return pages
-
-
-def format_age(hours: float | None) -> str:
-    """An age in hours or days.
-
-    >>> format_age(5.04), format_age(47.9), format_age(51.0), format_age(None)
-    ('5.0 hours', '47.9 hours', '2 days', 'unknown')
-    """
-    if hours is None:
-        return "unknown"
-    return f"{format_number(hours, 1)} hours" if hours < 48 else f"{format_number(hours // 24, 0)} days"
 
 
 def section_titles(report: Report) -> list[tuple[str, str]]:
@@ -93,7 +58,7 @@ def render_sections(report: Report, past: list[dict[str, object]]) -> list[dict[
     past
         Rows of `page_content.past_rows`.
     """
-    figures = report_figures(report, CHARTS)
+    figures = figures_by_name(build(report) for build in CHARTS)
     builders: dict[str, Callable[[Report], Mapping[str, object]]] = {
         "recent_inputs": _recent_inputs,
         "past": lambda _: {"rows": past},
@@ -117,7 +82,7 @@ def render_part(
 ) -> Markup:
     """A part of a page as markup, with the shared values of the report's templates."""
     shared = {"report": report, "dam": report.dam, "forecast": report.forecast, "target": TargetFormat(report.dam)}
-    return Markup(_environment().get_template(template).render({**values, "figures": figures, **shared}))
+    return Markup(page_environment().get_template(template).render({**values, "figures": figures, **shared}))
 
 
 def _recent_inputs(report: Report) -> Mapping[str, object]:

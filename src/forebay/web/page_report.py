@@ -16,7 +16,6 @@ from forebay.features.daily_tables import newest_reading
 from forebay.features.later_levels import later_levels
 from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.forecasts.issue import IssuedForecast
-from forebay.forecasts.outlook import recorded_outlook
 from forebay.forecasts.record import parse_time
 from forebay.screen.flags import screen_daily
 from forebay.tables import EXPLANATION, PROBABILITIES, Table
@@ -67,6 +66,8 @@ def report_of(state: DamState, tables: DamTables, now: datetime) -> Report | Non
 
     Its scores are those of the last refresh. It has no diagnostics and no hindcast: a server computes none.
     """
+    from forebay.forecasts.outlook import recorded_outlook  # here: it needs the modules of the hindcast
+
     if state.record is None:
         return None
     issued = issued_forecast(state, tables.flags, now)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import wraps
 from http import HTTPStatus
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 from fastapi import Request, Response
 
-from forebay.dams.local_time import zone
+from forebay.dams.local_time import init_time, zone
 from forebay.errors import BusyError, ForebayError
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.web.assets import POLICY
 from forebay.web.content import now_utc
 from forebay.web.dam_state import DamState
 from forebay.web.formats import text_response
+from forebay.web.memory import Memory
 from forebay.web.page_answers import AlertsPage, Overview
-from forebay.web.page_cache import DamContent, Memory, end_of_staleness
-from forebay.web.page_render import render
+from forebay.web.page_environment import render
 from forebay.web.problems import ProblemError
+
+if TYPE_CHECKING:
+    from forebay.web.page_cache import DamContent
 
 CHART_SCRIPTS = ("vega.js", "start.js")
 """Scripts of a page with charts."""
@@ -34,7 +37,7 @@ class Pages:
     def __init__(self) -> None:
         self.overviews = Memory[Overview]()
         self.alerts = Memory[AlertsPage]()
-        self.contents = Memory[DamContent]()
+        self.contents: Memory[DamContent] = Memory()
         self.texts = Memory[str]()
 
 
@@ -114,5 +117,7 @@ def _error_page(status: HTTPStatus, detail: str, request: Request) -> Response:
 
 
 def _stale_at(state: DamState) -> str:
-    instant = end_of_staleness(state, STALE_DAYS)
-    return "" if instant is None else instant.isoformat()
+    """The instant from which the forecast of a state is stale; empty without a forecast."""
+    if state.record is None or state.level_date is None:
+        return ""
+    return init_time(state.level_date + timedelta(days=STALE_DAYS + 1), state.dam.time_zone).isoformat()

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from forebay.charts.formats import TargetFormat
 from forebay.dams.local_time import zone
 from forebay.forecasts.issue import STALE_DAYS
-from forebay.web.api import site_of
+from forebay.jobs.alerts import with_acknowledgements
+from forebay.web.answers import AlertChange
+from forebay.web.api import alert_states, site_of
 from forebay.web.assets import IMMUTABLE, asset
-from forebay.web.formats import json_response
-from forebay.web.page_answers import AlertsPage, Overview
-from forebay.web.page_content import alerts_page, overview
+from forebay.web.content import source_of
+from forebay.web.formats import finite_rows, json_response
+from forebay.web.page_answers import AlertsPage, DamAlerts, Overview
+from forebay.web.page_content import overview
 from forebay.web.page_response import html_response, page_text, pages_of, this_minute, with_error_page
 from forebay.web.problems import ProblemError
+
+if TYPE_CHECKING:
+    from forebay.archive.store import Archive
+    from forebay.web.site import Snapshot
+
+MAX_CHANGES = 100
+"""Changes of alerts of one dam on the page."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -86,3 +97,22 @@ def _alerts(request: Request) -> AlertsPage:
     snapshot, acknowledgements = site.snapshot, site.archive.alerts.acknowledgements().height
     key = (snapshot, now, acknowledgements)
     return pages_of(request).alerts.get("alerts", key, lambda: alerts_page(snapshot, site.archive, now))
+
+
+def alerts_page(snapshot: Snapshot, archive: Archive, now: datetime) -> AlertsPage:
+    """The states and changes of alerts of every dam with rules, by name."""
+    dams = []
+    for state in sorted(snapshot.dams.values(), key=lambda each: (each.dam.name.casefold(), each.dam.id)):
+        if state.alerts.is_empty():
+            continue
+        store, dam = archive.alerts, state.dam.id
+        changes = with_acknowledgements(store.changes(dam), store.acknowledgements(dam))
+        changes = changes.sort("decided_at", "rule", descending=True).head(MAX_CHANGES)
+        dams.append(
+            DamAlerts(
+                **source_of(state.dam),
+                states=alert_states(archive, dam),
+                changes=[AlertChange(**row) for row in finite_rows(changes.select(list(AlertChange.model_fields)))],
+            )
+        )
+    return AlertsPage(time=now, failure=snapshot.failure or None, dams=dams)

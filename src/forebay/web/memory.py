@@ -1,0 +1,43 @@
+"""The last value of each name, which is computed once for each key, however many threads wait for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Memory(Generic[Value]):
+    """The last value of each name, which is computed again when its key has changed; once, however many wait for it."""
+
+    def __init__(self) -> None:
+        self._values: dict[Hashable, tuple[tuple[Any, ...], Value]] = {}  # Any: keys are compared by identity too
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: Hashable, key: tuple[object, ...], compute: Callable[[], Value]) -> Value:
+        """The value of a name for a key.
+
+        Parameters
+        ----------
+        key
+            Objects that are compared by identity, or texts, numbers and instants that are compared by value.
+        """
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            entry = self._values.get(name)
+            if entry is None or not _is_same(entry[0], key):
+                entry = (key, compute())
+                self._values[name] = entry
+            return entry[1]
+
+
+def _is_same(one: tuple[object, ...], two: tuple[object, ...]) -> bool:
+    plain = (str, int, date, datetime)
+    return len(one) == len(two) and all(
+        a is b or (isinstance(a, plain) and type(a) is type(b) and a == b) for a, b in zip(one, two, strict=True)
+    )
