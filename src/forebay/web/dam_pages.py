@@ -19,7 +19,7 @@ from forebay.charts.spec import chart_spec, page_spec
 from forebay.dams.dam_content import dam_of_content
 from forebay.jobs.record import content_of, find_record, last_issued
 from forebay.report.forecast import build as build_forecast
-from forebay.web.api import DamId, site_of, state_of
+from forebay.web.dam_routes import DamId, site_of, state_of
 from forebay.web.dam_state import DamState, recorded_state
 from forebay.web.formats import json_response
 from forebay.web.page_answers import DamPage, PastPage, ScenarioPage

@@ -15,8 +15,8 @@ from forebay.dams.thresholds import RISE
 from forebay.days.labels import rain_unit
 from forebay.tables import summary_leads
 from forebay.web import page_answers
-from forebay.web.answers import Chance
-from forebay.web.content import chances_of, details, intervals, source_of, summary
+from forebay.web.answers import Chance, source_of
+from forebay.web.content import chances_of, details, intervals, summary
 from forebay.web.formats import finite, finite_rows
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from forebay.charts.formats import TargetFormat
 from forebay.dams.local_time import zone
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.jobs.alerts import with_acknowledgements
-from forebay.web.answers import AlertChange
-from forebay.web.api import alert_states, site_of
+from forebay.web.answers import AlertChange, source_of
 from forebay.web.assets import IMMUTABLE, asset
-from forebay.web.content import source_of
+from forebay.web.content import alert_states
+from forebay.web.dam_routes import site_of
 from forebay.web.formats import finite_rows, json_response
 from forebay.web.page_answers import AlertsPage, DamAlerts, Overview
 from forebay.web.page_content import overview
