@@ -44,8 +44,9 @@ def list_alerts(dam_name: DamName, /, *, archive: ArchiveUrl = None, as_json: As
     Example: forebay alerts list lake.toml
     """
     from forebay.cli import terminal
+    from forebay.forecasts.alerts import with_acknowledgements
     from forebay.jobs.alert_outbox import undelivered
-    from forebay.jobs.alerts import alert_rules, last_decisions, no_rules_sentence, with_acknowledgements
+    from forebay.jobs.alerts import alert_rules, last_decisions, no_rules_sentence
 
     settings, _ = settings_in_force()
     dam = dam_named(dam_name, settings)

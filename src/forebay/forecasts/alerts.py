@@ -147,6 +147,22 @@ def decision_row(decision: dict[str, object], title: str, text: str) -> pl.DataF
     return ALERTS.check(pl.DataFrame([decision | {"title": title, "text": text}], schema=ALERTS.columns))
 
 
+def with_acknowledgements(decided: pl.DataFrame, acknowledged: pl.DataFrame) -> pl.DataFrame:
+    """`tables.ALERTS` with acknowledged_by and acknowledged_at: of the change of a raised alert; null without one.
+
+    Parameters
+    ----------
+    acknowledged
+        `tables.ACKNOWLEDGEMENTS`.
+    """
+    names = acknowledged.select("dam", "rule", "change", "acknowledged_at", acknowledged_by="name")
+    joined = decided.join(names, on=["dam", "rule", "change"], how="left", maintain_order="left")
+    is_raised = pl.col("state") == RAISED
+    return joined.with_columns(
+        pl.when(is_raised).then(pl.col(name)) for name in ("acknowledged_by", "acknowledged_at")
+    )
+
+
 def is_quiet(rule: AlertRule, time_zone: str, now: datetime) -> bool:
     """Whether `now` is within the quiet hours of a rule that keeps them.
 

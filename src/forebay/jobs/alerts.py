@@ -256,22 +256,6 @@ def last_decisions(alerts: AlertArchive, dam: str, rules: Sequence[AlertRule]) -
     return alerts.last_decisions(dam).filter(pl.col("rule").is_in([rule.id for rule in rules]))
 
 
-def with_acknowledgements(decided: pl.DataFrame, acknowledged: pl.DataFrame) -> pl.DataFrame:
-    """`tables.ALERTS` with acknowledged_by and acknowledged_at: of the change of a raised alert; null without one.
-
-    Parameters
-    ----------
-    acknowledged
-        `tables.ACKNOWLEDGEMENTS`.
-    """
-    names = acknowledged.select("dam", "rule", "change", "acknowledged_at", acknowledged_by="name")
-    joined = decided.join(names, on=["dam", "rule", "change"], how="left", maintain_order="left")
-    is_raised = pl.col("state") == RAISED
-    return joined.with_columns(
-        pl.when(is_raised).then(pl.col(name)) for name in ("acknowledged_by", "acknowledged_at")
-    )
-
-
 def raised_alerts(decided: pl.DataFrame) -> list[str]:
     """Rules whose alert is raised, of the last decision of each rule."""
     return decided.filter(pl.col("state") == RAISED)["rule"].to_list()

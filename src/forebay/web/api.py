@@ -17,7 +17,7 @@ from forebay.dams.dam_content import dam_of_content
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import init_time
 from forebay.days.daily import daily_table
-from forebay.jobs.alerts import with_acknowledgements
+from forebay.forecasts.alerts import with_acknowledgements
 from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
 from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers

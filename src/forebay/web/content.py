@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from forebay.dams.local_time import local_date
+from forebay.forecasts.alerts import with_acknowledgements
 from forebay.forecasts.record import record_id
-from forebay.jobs.alerts import with_acknowledgements
 from forebay.tables import DEFAULT_MODEL
 from forebay.web import answers
 from forebay.web.answers import source_of

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 
 from forebay.charts.formats import TargetFormat
 from forebay.dams.local_time import zone
+from forebay.forecasts.alerts import with_acknowledgements
 from forebay.forecasts.issue import STALE_DAYS
-from forebay.jobs.alerts import with_acknowledgements
 from forebay.web.answers import AlertChange, source_of
 from forebay.web.assets import IMMUTABLE, asset
 from forebay.web.content import alert_states
