@@ -78,8 +78,7 @@ def test_the_numbers_are_those_of_the_event_and_its_day(result: ForecastResult, 
     title, lines = lines_of(result, rule)
     issued = result.issued
     valid = issued.init_date + timedelta(days=days)
-    plural = "day" if days == 1 else "days"
-    assert title == f"Small Dam (SIMULATED): at or above full supply within {days} {plural}, 46% likely"
+    assert title == f"Small Dam (SIMULATED): at or above full supply by {valid}, 46% likely"
     assert lines[0] == (
         f"At or above full supply (96.000 m) on any day up to {valid}: 46% likely; raised from 40%, ended below 20%."
     )
@@ -188,7 +187,7 @@ def test_only_the_data_rule_of_the_target_reports_an_unknown_probability(
     rows = decisions(tmp_path, without, [RULE, DATA, rain])
     assert {rule: row["state"] for rule, row in rows.items()} == {"spill": "clear", "data": "raised", "rain": "clear"}
     assert {rule for rule, row in rows.items() if row["unknown_since"]} == {"spill"}
-    assert "The forecast has no probability for the alert spill." in rows["data"]["text"]
+    assert "The probability is unknown for the alert spill." in rows["data"]["text"]
 
 
 def test_without_a_forecast_only_the_data_rule_of_the_target_is_raised(

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.archive import upkeep
+from forebay.archive import database, upgrade, upkeep
 from forebay.archive.database import SCHEMA_VERSION
 from forebay.archive.store import Archive, open_archive
 from forebay.archive.weather import WeatherAppend
@@ -207,19 +207,16 @@ def test_reading_leaves_schema_3_and_the_first_write_upgrades_it(tmp_path: Path)
 
 
 def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from forebay.archive import upgrade
-
     path = tmp_path / "forebay.db"
     shutil.copy(SCHEMA_3, path)
     before = tables_of(path)
 
     def fail(connection: object, version: object) -> None:
-        add_weather(connection, version)
+        upgrade.add_weather(connection, version)
         raise OSError(28, "No space left on device")
 
-    add_weather = upgrade.add_weather
     with monkeypatch.context() as patch, open_archive(f"sqlite:///{path}") as store:
-        patch.setattr(upgrade, "add_weather", fail)
+        patch.setitem(database._STEPS, upgrade.WITHOUT_WEATHER, (fail, *database._ADDITIONS[1:]))
         with pytest.raises(Exception, match="No space left"):
             store.weather.append(run(1.0), RUN + DELAY)
     assert tables_of(path) == before
