@@ -2,7 +2,7 @@
 
 A mutant is NAME.patch in this folder. Its header has one sentence on the fault and one or more lines `# tests: NODE`,
 pytest's node ids; the rest is a diff of `src`. First all these tests run on the code as it is and must pass;
-`--tested` leaves this out, where the whole suite has just passed. `--sample` chooses a tenth of the mutants by the
+`--tested` leaves this out, where the whole suite has just passed. `--sample` chooses a twentieth of the mutants by the
 commit, others with each commit. Then each mutant is applied to a copy of `src`, and each of its tests must fail with an
 assertion. The working tree never changes.
 
@@ -27,7 +27,7 @@ ROOT = FOLDER.parents[1]
 PARALLEL = 2
 """Mutants that run at the same time."""
 TIMEOUT_S = 300
-SAMPLE = 10
+SAMPLE = 20
 
 
 @dataclass(frozen=True)
