@@ -1,5 +1,7 @@
 """The command line: one module per group of commands."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -13,6 +15,8 @@ def main() -> None:
     interrupted half-way would report an error of its own.
     """
     signal.signal(signal.SIGINT, stop_at_once)
+    # The last collections of the interpreter would visit every object of a report, for half a second, to free none.
+    atexit.register(gc.freeze)
     from forebay.cli.app import main as run
 
     try:
