@@ -469,7 +469,7 @@ def test_the_head_of_the_report_has_the_same_numbers(result: ForecastResult, con
     for row in content["forecast"]:
         assert f"{row['valid_date']} {format_number(row['dry_median'], 3)}" in text
     assert "Closure error: the balance cannot be closed" in text and "last 7 days, hindcast" in text
-    without = replace(report, brief=None)
+    without = replace(report, make_brief=None)
     assert "what flows in?" not in template_text("head.html", without, build_head(without))
 
 

@@ -100,9 +100,9 @@ def test_a_forecast_has_a_record_per_step(caplog: pytest.LogCaptureFixture) -> N
     result.report("report.html")
     package.daily(path)
     assert [record.name for record in caplog.records] == [
-        "forebay.scores",
+        "forebay.scores", "forebay.screen",
         "forebay.earlier_rows", "forebay.point_forecasts", "forebay.save_rows", "forebay.known_rain",  # the brief
-        "forebay.screen", "forebay.report", "forebay.daily_table",
+        "forebay.report", "forebay.daily_table",
     ]  # fmt: skip
 
 

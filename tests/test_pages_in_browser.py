@@ -94,7 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pages")
     (path / "report.html").write_text(render_report(full_report()), "utf-8")
     brief = example_brief(tmp_path_factory.mktemp("brief"))
-    (path / "brief.html").write_text(render_report(replace(full_report(), brief=brief)), "utf-8")
+    (path / "brief.html").write_text(render_report(replace(full_report(), make_brief=lambda: brief)), "utf-8")
     (path / "large.html").write_text(render_report(large_numbers(full_report())), "utf-8")
     dam = synthetic.dam()
     daily = synthetic.daily(dam, days=900)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -74,8 +74,8 @@ class Report:
         Column of a gauge → its latency as the fetches show it.
     record_note
         Id and hash of the forecast's record, or why there is none.
-    brief
-        `forecasts.brief.brief_content` of the forecast; None without one.
+    make_brief
+        Makes `brief`, when the page needs it: other processes draw meanwhile. None without a brief.
     newest_days
         The daily table of all readings of an archive that grows after the forecast: the gauges' ages and flags are
         those of this table. None for a page that is written with its forecast.
@@ -98,9 +98,14 @@ class Report:
     substitutions: pl.DataFrame = field(default_factory=SUBSTITUTIONS.empty)
     latencies: Mapping[str, LearnedLatency] = field(default_factory=dict)
     record_note: str = ""
-    brief: Mapping[str, Any] | None = None  # Any: JSON
+    make_brief: Callable[[], Mapping[str, Any]] | None = None  # Any: JSON
     newest_days: pl.DataFrame | None = None
     newest_flags: pl.DataFrame | None = None
+
+    @cached_property
+    def brief(self) -> Mapping[str, Any] | None:  # Any: JSON
+        """`forecasts.brief.brief_content` of the forecast; None without one."""
+        return None if self.make_brief is None else self.make_brief()
 
     @property
     def heading(self) -> Heading:

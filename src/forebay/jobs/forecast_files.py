@@ -93,5 +93,5 @@ def report_content(result: ForecastResult) -> Report:
         substitutions=result.substitutions,
         latencies=result.daily_tables.latencies,
         record_note=result.record_text,
-        brief=brief_content(brief_of(result)),
+        make_brief=lambda: brief_content(brief_of(result)),
     )
