@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from forebay.archive import database, upgrade, upkeep
+from forebay.archive import upgrade, upkeep
 from forebay.archive.database import SCHEMA_VERSION
 from forebay.archive.store import Archive, open_archive
 from forebay.archive.weather import WeatherAppend
@@ -211,12 +211,13 @@ def test_an_upgrade_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyte
     shutil.copy(SCHEMA_3, path)
     before = tables_of(path)
 
-    def fail(connection: object, version: object) -> None:
-        upgrade.add_weather(connection, version)
+    def fail(*arguments: object) -> None:
+        add_tables(*arguments)
         raise OSError(28, "No space left on device")
 
+    add_tables = upgrade.add_tables
     with monkeypatch.context() as patch, open_archive(f"sqlite:///{path}") as store:
-        patch.setitem(database._STEPS, upgrade.WITHOUT_WEATHER, (fail, *database._ADDITIONS[1:]))
+        patch.setattr(upgrade, "add_tables", fail)
         with pytest.raises(Exception, match="No space left"):
             store.weather.append(run(1.0), RUN + DELAY)
     assert tables_of(path) == before

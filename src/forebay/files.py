@@ -185,3 +185,12 @@ def unwritable(folder: Path, error: OSError) -> ConfigError:
     """The error for a folder that cannot be written, with the system's reason."""
     reason = error.strerror or str(error)
     return ConfigError(f"folder {str(folder)!r} cannot be written: {reason}; choose another with -o DIR")
+
+
+def file_stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file; zeros without one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)

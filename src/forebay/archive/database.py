@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import chain
 
 import polars as pl
 import sqlalchemy as sa
@@ -40,11 +41,11 @@ from forebay.archive import (
 )
 from forebay.archive.driver_errors import translate_errors
 from forebay.archive.lease import DEFAULT_WAIT, Holder, Lease, LeaseWait
+from forebay.archive.upgrade import SCHEMA_VERSION
 from forebay.archive.views import CONTENT, SERIES
 from forebay.errors import ConfigError, NoArchiveError
 from forebay.tables import GRADES, INSTANT, MANUAL, OBSERVATIONS, WITHDRAWN
 
-SCHEMA_VERSION = 8
 PAGE = 100_000
 """Rows in memory at a time when a whole archive is read."""
 
@@ -83,11 +84,6 @@ _lease = sa.Table(
     *(sa.Column(name, sa.Text, nullable=False) for name in ("token", "host", "processes", "command")),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("process", "since", "expires_at")),
 )
-_ADDITIONS = (
-    upgrade.add_weather, upgrade.add_records, upgrade.add_alerts, upgrade.add_staff_notes, upgrade.add_access,
-)  # fmt: skip
-"""Upgrades under the lease, each by one version from `WITHOUT_WEATHER` on."""
-_STEPS = {upgrade.WITHOUT_WEATHER + count: _ADDITIONS[count:] for count in range(len(_ADDITIONS))}
 VERSION_COLUMNS: dict[str, pl.DataType] = {"series": pl.Int64()} | {
     column.name: OBSERVATIONS.columns[column.name] for column in _observation.c if column.name != "series"
 }
@@ -158,10 +154,10 @@ class Database:
                 upgrade.add_lease(self.engine, _lease, _version)
             self._version = upgrade.WITHOUT_WEATHER
         with self._lease.hold():
-            for step in _STEPS.get(self._version, ()):
+            for step in range(self._version, SCHEMA_VERSION):
                 with self.transaction() as connection:
                     self._lease.confirm(connection)
-                    step(connection, _version)
+                    upgrade.add_tables(connection, _version, step)
             self._version = SCHEMA_VERSION
             yield
 
@@ -402,12 +398,8 @@ class Database:
                 version = self._schema_version(connection)  # another process may have created it meanwhile
                 if version is None:
                     _metadata.create_all(connection)
-                    weather_tables.METADATA.create_all(connection)
-                    fetch_log.METADATA.create_all(connection)
-                    record_tables.METADATA.create_all(connection)
-                    staff_notes.METADATA.create_all(connection)
-                    alert_tables.METADATA.create_all(connection)
-                    access_tables.METADATA.create_all(connection)
+                    for tables in chain.from_iterable(upgrade.ADDED.values()):
+                        tables.create_all(connection)
                     connection.execute(sa.insert(_version), {"version": SCHEMA_VERSION})
                     version = SCHEMA_VERSION
         if version == upgrade.OLD_VERSION and self._immutable_file is not None:

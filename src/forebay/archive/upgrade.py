@@ -45,7 +45,18 @@ WITHOUT_STAFF_NOTES = 6
 WITHOUT_ACCESS = 7
 """The schema version that has no tokens and no acknowledged alerts; it must be upgraded before anything is written."""
 
-READABLE = (WITHOUT_LEASE, WITHOUT_WEATHER, WITHOUT_RECORDS, WITHOUT_ALERTS, WITHOUT_STAFF_NOTES, WITHOUT_ACCESS)
+ADDED: dict[int, tuple[sa.MetaData, ...]] = {
+    WITHOUT_WEATHER: (weather_tables.METADATA,),
+    WITHOUT_RECORDS: (fetch_log.METADATA, record_tables.METADATA),
+    WITHOUT_ALERTS: (alert_tables.METADATA,),
+    WITHOUT_STAFF_NOTES: (staff_notes.METADATA,),
+    WITHOUT_ACCESS: (access_tables.METADATA,),
+}
+"""Schema version → the tables that the next one adds."""
+
+SCHEMA_VERSION = max(ADDED) + 1
+
+READABLE = (WITHOUT_LEASE, *ADDED)
 """Older schema versions that can be read as they are."""
 
 
@@ -82,40 +93,13 @@ def add_lease(engine: sa.Engine, lease: sa.Table, version: sa.Table) -> None:
             connection.execute(sa.update(version).values(version=WITHOUT_LEASE + 1))
 
 
-def add_weather(connection: sa.Connection, version: sa.Table) -> None:
-    """Upgrade an archive of schema version 3 under its lease. Its tables stay as they are."""
-    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_WEATHER:
-        weather_tables.METADATA.create_all(connection)
-        connection.execute(sa.update(version).values(version=WITHOUT_WEATHER + 1))
-
-
-def add_records(connection: sa.Connection, version: sa.Table) -> None:
-    """Upgrade an archive of schema version 4 under its lease. Its tables stay as they are."""
-    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_RECORDS:
-        fetch_log.METADATA.create_all(connection)
-        record_tables.METADATA.create_all(connection)
-        connection.execute(sa.update(version).values(version=WITHOUT_RECORDS + 1))
-
-
-def add_staff_notes(connection: sa.Connection, version: sa.Table) -> None:
-    """Upgrade an archive of schema version `WITHOUT_STAFF_NOTES` under its lease. Its tables stay as they are."""
-    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_STAFF_NOTES:
-        staff_notes.METADATA.create_all(connection)
-        connection.execute(sa.update(version).values(version=WITHOUT_STAFF_NOTES + 1))
-
-
-def add_access(connection: sa.Connection, version: sa.Table) -> None:
-    """Upgrade an archive of schema version `WITHOUT_ACCESS` under its lease. Its tables stay as they are."""
-    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_ACCESS:
-        access_tables.METADATA.create_all(connection)
-        connection.execute(sa.update(version).values(version=WITHOUT_ACCESS + 1))
-
-
-def add_alerts(connection: sa.Connection, version: sa.Table) -> None:
-    """Upgrade an archive of schema version 5 under its lease. Its tables stay as they are."""
-    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == WITHOUT_ALERTS:
-        alert_tables.METADATA.create_all(connection)
-        connection.execute(sa.update(version).values(version=WITHOUT_ALERTS + 1))
+def add_tables(connection: sa.Connection, version: sa.Table, step: int) -> None:
+    """Upgrade an archive of schema version `step` of `ADDED` under its lease. Its tables stay as they are."""
+    # Another process may have upgraded it meanwhile.
+    if connection.execute(sa.select(sa.func.max(version.c.version))).scalar_one() == step:
+        for tables in ADDED[step]:
+            tables.create_all(connection)
+        connection.execute(sa.update(version).values(version=step + 1))
 
 
 def _back_up(engine: sa.Engine, file: Path) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 from forebay.archive.store import DamCounts
 from forebay.days.daily import daily_table, usable_values
 from forebay.errors import ForebayError
+from forebay.files import file_stamp
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import forecast_table, parse_time
 from forebay.jobs.record import content_of, last_issued
@@ -125,7 +126,7 @@ def tokens_of(dams: Mapping[str, Dam], archive: Archive, folder: Path) -> dict[s
 
 def token_of_result(dam: Dam, folder: Path) -> tuple[int, int]:
     """The part of `tokens_of` that belongs to the files of the last refresh."""
-    return _stamp(folder / dam.id / RESULT_FILE)
+    return file_stamp(folder / dam.id / RESULT_FILE)
 
 
 def read_state(dam: Dam, archive: Archive, folder: Path, token: Token) -> DamState:
@@ -205,12 +206,3 @@ def _levels(dam: Dam, archive: Archive) -> pl.DataFrame:
 
 def _no_levels() -> pl.DataFrame:
     return pl.DataFrame(schema={"date": pl.Date(), "level": pl.Float64()})
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file; zeros without one."""
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)

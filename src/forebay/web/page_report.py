@@ -120,29 +120,14 @@ def issued_forecast(state: DamState, flags: pl.DataFrame, now: datetime) -> Issu
 
 def recorded_probabilities(state: DamState) -> pl.DataFrame:
     """`tables.PROBABILITIES` of a state's record; empty without any."""
-    return table_of(state.probabilities.to_dicts(), PROBABILITIES, init_date=state.record and state.record["init_date"])
+    init_date = state.record and state.record["init_date"]
+    return table_of([{"init_date": init_date, **row} for row in state.probabilities.to_dicts()], PROBABILITIES)
 
 
-def table_of(
-    rows: Sequence[dict[str, Any]] | None,  # Any: JSON
-    table: Table,
-    **fixed: object,
-) -> pl.DataFrame:
-    """Rows of JSON as a table; empty without rows.
-
-    Parameters
-    ----------
-    fixed
-        Values of columns that the rows lack.
-    """
+def table_of(rows: Sequence[dict[str, Any]] | None, table: Table) -> pl.DataFrame:  # Any: JSON
+    """Rows of JSON, whose days are texts, as a table; null where a row lacks a column, empty without rows."""
     if not rows:
         return table.empty()
-    texts = {name: pl.String() if _is_time(kind) else kind for name, kind in table.columns.items()}
-    values = [{name: row.get(name, fixed.get(name)) for name in texts} for row in rows]
-    frame = pl.DataFrame(values, schema=texts)
-    days = [pl.col(name).str.to_date() for name, kind in table.columns.items() if kind == pl.Date()]
-    return table.check(frame.with_columns(days))
-
-
-def _is_time(kind: pl.DataType) -> bool:
-    return kind == pl.Date()
+    days = [name for name, kind in table.columns.items() if kind == pl.Date()]
+    frame = pl.DataFrame(rows, schema={**table.columns, **dict.fromkeys(days, pl.String())})
+    return table.check(frame.with_columns(pl.col(days).str.to_date()))

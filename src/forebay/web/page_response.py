@@ -68,16 +68,10 @@ def page_text(
     place
         The dam of the page, or the time zone of a page of several dams.
     """
-    is_dam = isinstance(place, DamState)
-    shared = {
-        "json_url": json_url,
-        "scripts": scripts,
-        "zone": zone(place.dam.time_zone) if isinstance(place, DamState) else place,
-        "dam_id": place.dam.id if isinstance(place, DamState) else None,
-        "dam_name": place.dam.name if isinstance(place, DamState) else None,
-        "stale_at": _stale_at(place) if isinstance(place, DamState) else "",
-    }
-    assert is_dam or isinstance(place, tzinfo)
+    shared = {"json_url": json_url, "scripts": scripts, "zone": place, "dam_id": None, "dam_name": None, "stale_at": ""}
+    if isinstance(place, DamState):
+        dam = place.dam
+        shared |= {"zone": zone(dam.time_zone), "dam_id": dam.id, "dam_name": dam.name, "stale_at": _stale_at(place)}
     return render(template, {**shared, **values})
 
 

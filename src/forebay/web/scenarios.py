@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, ForebayError
+from forebay.files import file_stamp
 from forebay.forecasts.scenario import Scenario
 from forebay.forecasts.scenario_text import daily_amounts, rain_scenario
 from forebay.jobs.scenario_files import FILES, read_scenario_model
@@ -80,7 +81,7 @@ class Scenarios:
             If there is nothing, or it cannot be read.
         """
         key, folder = (dam, planned_release), self._folder / dam
-        stamp = _stamp(folder / FILES[planned_release])
+        stamp = file_stamp(folder / FILES[planned_release])
         with self._lock:
             known = self._models.get(key)
             if known is None or known[0] != stamp:
@@ -203,11 +204,3 @@ def _probabilities(result: ScenarioResult) -> list[answers.ScenarioChance]:
         answers.ScenarioChance(**{"lead" if name == "lead_time" else name: row[name] for name in names})
         for row in result.probabilities.iter_rows(named=True)
     ]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
