@@ -151,4 +151,4 @@ def test_the_commands(tmp_path: Path) -> None:
     revoked = command("token", "revoke", made.out[4:12], *place)
     assert (revoked.code, revoked.out) == (0, f"The token 'operator' ({made.out[4:12]}) is refused from now on.\n")
     again = command("token", "revoke", "operator", *place)
-    assert (again.code, again.err) == (1, "forebay: there is no valid token 'operator'; the valid ones are none\n")
+    assert (again.code, again.err) == (1, "forebay: there is no valid token 'operator'; there is none to revoke\n")

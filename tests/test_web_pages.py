@@ -315,7 +315,7 @@ def test_an_empty_archive_has_pages(tmp_path: Path) -> None:
         assert "The archive has no level of this dam." in text
         assert "no past forecast" in text_of(page_of(place, "/dams/small/past"))
         assert "Scenarios need a forecast." in text_of(page_of(place, "/dams/small/scenario"))
-        assert "No alert rule of these dams was decided yet." in text_of(page_of(place, "/alerts"))
+        assert "No alert has been decided yet." in text_of(page_of(place, "/alerts"))
         assert numbers_of(place, "/dams/small.json")["quantiles"] == []
 
 

@@ -87,8 +87,8 @@ class AccessArchive:
         valid = self.tokens().filter(pl.col("revoked_at").is_null())
         rows = valid.filter((pl.col("id") == token) | (pl.col("name") == token))
         if rows.is_empty():
-            names = ", ".join(valid["name"]) or "none"
-            raise DataError(f"there is no valid token {token!r}; the valid ones are {names}")
+            known = f"the valid ones are {', '.join(valid['name'])}" if len(valid) else "there is none to revoke"
+            raise DataError(f"there is no valid token {token!r}; {known}")
         bearer = Bearer(rows["id"][0], rows["name"][0])
         with self._database.transaction() as connection:
             sql.revoke_token(connection, bearer.token, self._database.now(connection))

@@ -14,7 +14,15 @@ import polars as pl
 from forebay.archive.latency import LearnedLatency, latency_note
 from forebay.charts.explanation import explanation_lines
 from forebay.charts.forecast_tables import forecast_fan
-from forebay.charts.formats import NO_VALUE, TargetFormat, format_count, format_number, format_percent, format_time
+from forebay.charts.formats import (
+    NO_VALUE,
+    TargetFormat,
+    format_count,
+    format_level,
+    format_number,
+    format_percent,
+    format_time,
+)
 from forebay.charts.outlook_tables import outlook_rows
 from forebay.charts.score_tables import scored_windows, without_repeats
 from forebay.charts.storage_tables import storage_fan, storage_quantities, storage_sentences
@@ -233,17 +241,17 @@ def late_gauge_lines(dam: Dam, rows: Sequence[Mapping[str, object]]) -> list[str
     return texts
 
 
-def print_refresh(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+def print_refresh(title: str, rows: Sequence[Mapping[str, Any]]) -> None:  # Any: values of JSON
     """Print the outcomes of a refresh: a row per dam with a forecast, and a line per failure."""
     cells = [
         {
             "dam": row["dam"],
             "init date": row["init_date"],
-            "level": row["level"],
+            "level": format_level(row["level"], row["unit"]),
             "in": f"{row['lead_time']} d",
-            "median": row["median"],
-            "5%": row["low"],
-            "95%": row["high"],
+            "median": format_level(row["median"], row["unit"]),
+            "5%": format_level(row["low"], row["unit"]),
+            "95%": format_level(row["high"], row["unit"]),
             "unit": row["unit"],
             "age in days": row["age_days"],
             "gauges not fetched": row["not_fetched"],

@@ -45,7 +45,7 @@ function probability(value) {
   return percent < 1 ? "< 1%" : percent > 99 ? "> 99%" : `${percent}%`;
 }
 
-// Probabilities by the last day of each threshold; one that the level is beyond already has none to show.
+// Probabilities of a level at or above each threshold by the last day; one that is below the level has none to show.
 function chances(rows, start) {
   const last = Math.max(0, ...rows.map((row) => row.lead));
   const own = rows.filter((row) => row.kind === "by" && row.lead === last && !row.threshold.startsWith("level+"));
@@ -75,7 +75,7 @@ function showAnswer(answer) {
   }));
   const events = chances(answer.probabilities, answer.start_level);
   status.textContent = events.length
-    ? `If this rain falls, probability to reach a level by the last day: ${events.join("; ")}.`
+    ? `If this rain falls, probability of a level at or above these by the last day: ${events.join("; ")}.`
     : "If this rain falls, the level is as in the chart.";
   notes.replaceChildren(...answer.notes.map((text) => {
     const item = document.createElement("li");
