@@ -102,6 +102,29 @@ def test_ctrl_c_in_the_first_half_second_is_one_sentence(tmp_path: Path) -> None
         assert (rest.count("\n"), process.returncode) == (1, 130)
 
 
+def test_ctrl_c_waits_for_an_import(tmp_path: Path) -> None:
+    """A library that is interrupted while it is imported may report an error of its own, as pydantic does."""
+    (tmp_path / "slow_library.py").write_text(
+        "import sys, time\n"
+        "try:\n    sys.stderr.write('ready\\n'); sys.stderr.flush(); time.sleep(0.5)\n"
+        "except BaseException as error:\n    raise ValueError('half a library') from error\n"
+    )
+    program = (
+        "import signal, sys; from forebay.cli import interrupt; signal.signal(signal.SIGINT, interrupt)\n"
+        "try:\n    import slow_library; sys.stderr.write('imported\\n')\n    while True: signal.pause()\n"
+        "except KeyboardInterrupt:\n    sys.stderr.write('stopped\\n')\n"
+    )
+    arguments = command(program=program)
+    env = environment(PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert (rest.splitlines()[-1], process.returncode) == ("stopped", 0), rest
+    assert "half a library" not in rest
+
+
 def test_little_is_imported_before_ctrl_c_is_handled() -> None:
     code = "import sys; before = set(sys.modules); import forebay.cli; print(*sorted(set(sys.modules) - before))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

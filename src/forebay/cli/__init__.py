@@ -7,6 +7,9 @@ import signal
 import sys
 from types import FrameType
 
+RETRY_S = 0.02
+"""Seconds after which Ctrl-C during an import is tried again."""
+
 
 def main() -> None:
     """Run the command line, the entry point `forebay`.
@@ -20,10 +23,21 @@ def main() -> None:
     from forebay.cli.app import main as run
 
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
         run()
     except KeyboardInterrupt:  # before `run` could handle it
         stop_at_once()
+
+
+def interrupt(_number: int, frame: FrameType | None) -> None:
+    """Raise `KeyboardInterrupt`, during an import after its end: a library would make another error of it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.signal(signal.SIGALRM, interrupt)
+            signal.setitimer(signal.ITIMER_REAL, RETRY_S)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def stop_at_once(_number: int = signal.SIGINT, _frame: FrameType | None = None) -> None:
