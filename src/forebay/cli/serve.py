@@ -72,7 +72,7 @@ def serve(
     refreshes: RefreshOptions = DAILY,
     archive: ArchiveUrl = None,
 ) -> None:
-    """Answer requests for the newest forecasts of dams as JSON, until Ctrl-C; a process beside it refreshes them.
+    """Show the newest forecasts of dams as pages and as JSON, until Ctrl-C; a process beside it refreshes them.
 
     Example: forebay serve warragamba lake.toml --port 8000
     """
