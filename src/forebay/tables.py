@@ -34,7 +34,7 @@ def summary_leads(leads: Iterable[int]) -> list[int]:
     >>> summary_leads([1, 2, 3, 4]), summary_leads([2, 2, 4, 5, 6])
     ([1, 3], [2, 4, 5])
     """
-    ordered = sorted(set(leads))
+    ordered = sorted(leads.unique() if isinstance(leads, pl.Series) else set(leads))
     return [lead for lead in ordered if lead in SUMMARY_LEADS] or ordered[:3]
 
 

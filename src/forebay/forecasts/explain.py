@@ -91,9 +91,9 @@ def _of_blend(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], 
             parts["other", name] += weight * change
             continue
         day = newest if name in REFERENCES else points[name].input_range[lead].winsorised(newest)
-        contributions = model.contributions(day).row(0, named=True)
+        contributions, values = model.contributions(day).row(0, named=True), day.row(0, named=True)
         for column, contribution in contributions.items():
-            parts[_source(column, day, dam)] += weight * contribution
+            parts[_source(column, values, dam)] += weight * contribution
         if samples.level_age[-1]:
             parts["since_level", ""] += weight * (change - sum(contributions.values()))
     return parts
@@ -112,9 +112,9 @@ def _add_corrections(parts: dict[Source, float], samples: Samples, default: Poin
         parts["limit", ""] = limited - level
 
 
-def _source(column: str, day: pl.DataFrame, dam: Dam) -> Source:
-    """The source of the contribution of `column`; "missing" if the input is null."""
-    if column in day.columns and day[column].is_null()[0]:
+def _source(column: str, values: Mapping[str, object], dam: Dam) -> Source:
+    """The source of the contribution of `column`; "missing" if the input is null in the day's `values`."""
+    if column in values and values[column] is None:
         return "missing", ""
     return input_source(column, dam)
 

@@ -279,18 +279,20 @@ def _monthly_knowledge(
 ) -> Iterator[_Knowledge]:
     """The knowledge of each month with a day in `mask`; no month before `MIN_ERRORS` errors are known."""
     complete: NDArray[np.bool_] = np.asarray(np.isfinite(errors).all(axis=1))
+    complete_days = np.flatnonzero(complete)
     number = np.cumsum(complete) - 1  # of each error that is known in the end
     size: Array | None = None
     sample: NDArray[np.intp] | None = None  # days for a new regression of sizes, which runs when a month needs it
     for first, end in months(state.init_dates):
         known = max(0, first - lead_time + 1)
-        past = np.flatnonzero(complete[:known])
-        if len(past) < MIN_ERRORS:
+        count = int(number[known - 1]) + 1 if known else 0
+        if count < MIN_ERRORS:
             continue
-        if (size is None and sample is None) or len(past) < 400 or _starts_year(state.init_dates[first]):
-            sample = past
+        if (size is None and sample is None) or count < 400 or _starts_year(state.init_dates[first]):
+            sample = complete_days[:count]
         if mask is not None and not mask[first:end].any():
             continue
+        past = complete_days[:count]
         if sample is not None:
             size, models = _expected_size(errors, state, sample, end=_year_end(state.init_dates, first))
             scaled = (errors / size).T
