@@ -2,8 +2,8 @@
 
 A mutant is NAME.patch in this folder. Its header has one sentence on the fault and one or more lines `# tests: NODE`,
 pytest's node ids; the rest is a diff of `src`. First all these tests run on the code as it is and must pass;
-`--tested` leaves this out, where the whole suite has just passed. `--sample` chooses a twentieth of the mutants by the
-commit, others with each commit. Then each mutant is applied to a copy of `src`, and each of its tests must fail with an
+`--tested` leaves this out, where the whole suite has just passed. `--sample` chooses a twentieth of the mutants,
+others with each change of `src`. Then each mutant is applied to a copy of `src`, and each of its tests must fail with an
 assertion. The working tree never changes.
 
 One line per mutant: caught, SURVIVED, does not apply, or error. The exit code is 1 if any mutant is not caught.
@@ -82,14 +82,14 @@ def mutants(names: list[str]) -> list[Mutant]:
     return [read_mutant(by_name[name]) for name in names or by_name]
 
 
-def sample(selected: list[Mutant], commit: str) -> list[Mutant]:
-    """One mutant in `SAMPLE`, others with each commit."""
-    return [mutant for mutant in selected if crc32(f"{commit} {mutant.name}".encode()) % SAMPLE == 0]
+def sample(selected: list[Mutant], source: str) -> list[Mutant]:
+    """One mutant in `SAMPLE`, others for each text `source`."""
+    return [mutant for mutant in selected if crc32(f"{source} {mutant.name}".encode()) % SAMPLE == 0]
 
 
-def current_commit() -> str:
-    """The commit that is checked out; an empty text outside of a repository."""
-    command = ["git", "rev-parse", "HEAD"]
+def committed_source() -> str:
+    """Git's hash of `src` as it is checked out; an empty text outside of a repository."""
+    command = ["git", "rev-parse", "HEAD:src"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
@@ -161,7 +161,7 @@ def main(names: list[str]) -> int:
         print(f"forebay: {error}", file=sys.stderr)
         return 2
     if is_sample:
-        selected = sample(selected, current_commit())
+        selected = sample(selected, committed_source())
     start = time.monotonic()
     if not is_tested and not passes(selected):
         return 1
