@@ -103,8 +103,10 @@ def main() -> None:
         base = Path(arguments.base)
         if not (base / "src").is_dir():
             base = Path(folder) / "base"
+            command = ["git", "-C", PROJECT, "rev-parse", "--verify", f"{arguments.base}^{{commit}}"]
+            commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
             subprocess.run(["git", "clone", "--quiet", "--shared", PROJECT, base], check=True)
-            subprocess.run(["git", "-C", base, "checkout", "--quiet", "--detach", arguments.base], check=True)
+            subprocess.run(["git", "-C", base, "checkout", "--quiet", "--detach", commit], check=True)
         sys.exit(compare(base, arguments.dams))
 
 

@@ -13,6 +13,7 @@ from forebay.dams.dam_content import dam_content, dam_of_content
 from forebay.dams.dam_file import MAX_BYTES, load_dam
 from forebay.errors import ConfigError
 from forebay.forecasts.alerts import is_quiet, quiet_until
+from forebay.jobs.alert_trial import trial_rule, usual_rule
 from forebay.jobs.alerts import alert_rules, largest_age
 from forebay.settings import Settings
 from forebay.verify.row_store import RowStore
@@ -158,3 +159,22 @@ def test_quiet_hours_may_be_nearly_the_whole_day(start: str, end: str) -> None:
     until = datetime.fromisoformat(f"2024-01-{'01' if end > start else '02'}T{end}Z")
     assert quiet_until(rule, "+00:00", clock) == until
     assert quiet_until(rule, "+00:00", until) is None
+
+
+@pytest.mark.parametrize(
+    ("leads", "full_supply", "within", "threshold"),
+    [
+        ((1, 2, 3), 96.0, 2, "full_supply"),
+        ((1, 3, 7), 96.0, 1, "full_supply"),
+        ((5, 7), 96.0, 5, "full_supply"),
+        ((1, 2), None, 2, "Bridge"),
+    ],
+)
+def test_the_rule_of_a_dam_without_rules_fits_the_dam(
+    leads: tuple[int, ...], full_supply: float | None, within: int, threshold: str
+) -> None:
+    thresholds = [{"name": "Bridge", "level": 97.0}, {"name": "Weir", "level": 95.0}]
+    dam = synthetic.small_dam(hindcast={"leads": leads}, full_supply=full_supply, thresholds=thresholds)
+    rule = usual_rule(dam)
+    assert (rule.within_days, rule.threshold, rule.probability) == (within, threshold, 0.5)
+    assert trial_rule(dam, {"probability": 0.2}).probability == 0.2  # it passes the checks of a dam's own rules

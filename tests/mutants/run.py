@@ -3,8 +3,8 @@
 A mutant is NAME.patch in this folder. Its header has one sentence on the fault and one or more lines `# tests: NODE`,
 pytest's node ids; the rest is a diff of `src`. First all these tests run on the code as it is and must pass;
 `--tested` leaves this out, where the whole suite has just passed. `--sample` chooses a twentieth of the mutants,
-others with each change of `src`. Then each mutant is applied to a copy of `src`, and each of its tests must fail with an
-assertion. The working tree never changes.
+others with each change of `src`. Then each mutant is applied to a copy of `src`, and each of its tests must fail with
+an assertion. The working tree never changes.
 
 One line per mutant: caught, SURVIVED, does not apply, or error. The exit code is 1 if any mutant is not caught.
 """

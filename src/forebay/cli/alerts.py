@@ -133,7 +133,7 @@ def try_rules(
     """Show what each rule would have sent over the record, and how often it would have been right; sends nothing.
 
     The table of other probabilities helps to choose one. Any option on the rule tries that rule instead of the dam's:
-    by default full supply within 2 days, raised from 50% on.
+    by default full supply (or the first threshold) within 2 days (or the nearest lead time), raised from 50% on.
 
     Example: forebay alerts test warragamba --threshold full_supply --within 2
     """

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 PROBABILITIES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Probabilities that the table for a choice has."""
-TRIAL_RULE = AlertRule(id="trial", threshold=FULL_SUPPLY, within_days=2, probability=0.5)
-"""The rule of a dam without rules of its own."""
 CHANGES: dict[str, pl.DataType] = {
     "rule": pl.String(), "forecasts": pl.String(), "init_date": pl.Date(), "state": pl.String(),
     "probability": pl.Float64(), "level": pl.Float64(), "came_true": pl.Boolean(),
@@ -113,7 +111,7 @@ def try_alerts(
     dam, archive, settings, progress
         As in `forebay.forecast`.
     rules
-        By default those of the dam, or `TRIAL_RULE` for a dam without any.
+        By default those of the dam, or `usual_rule` for a dam without any.
 
     Raises
     ------
@@ -124,7 +122,7 @@ def try_alerts(
     """
     settings = settings or current_settings()
     loaded = as_dam(dam, settings)
-    rules = tuple(rules) or alert_rules(dam, settings) or (TRIAL_RULE,)
+    rules = tuple(rules) or alert_rules(dam, settings) or (usual_rule(loaded),)
     try:
         check_alerts(rules, loaded)
     except ValueError as error:
@@ -304,8 +302,21 @@ def _event_notes(rule: AlertRule, rows: Sequence[dict[str, object]]) -> list[str
     return notes
 
 
+def usual_rule(dam: Dam) -> AlertRule:
+    """A rule that no file has: full supply within 2 days, from 50% on.
+
+    A dam without full supply has its first threshold instead, and without a lead time of 2 days the nearest one.
+    """
+    return AlertRule(
+        id="trial",
+        threshold=dam.thresholds[0].name if dam.full_supply is None and dam.thresholds else FULL_SUPPLY,
+        within_days=min(dam.hindcast.leads, key=lambda lead: (abs(lead - 2), lead)),
+        probability=0.5,
+    )
+
+
 def trial_rule(dam: Dam, keys: Mapping[str, object]) -> AlertRule:
-    """A rule that no file has: `TRIAL_RULE` with other values of some keys.
+    """`usual_rule` with other values of some keys.
 
     Raises
     ------
@@ -313,7 +324,7 @@ def trial_rule(dam: Dam, keys: Mapping[str, object]) -> AlertRule:
         If a value is not allowed.
     """
     try:
-        rule = AlertRule.model_validate(TRIAL_RULE.model_dump() | dict(keys))
+        rule = AlertRule.model_validate(usual_rule(dam).model_dump() | dict(keys))
         check_alerts([rule], dam)
     except ValueError as error:
         reason = first_error(error, AlertRule) if isinstance(error, ValidationError) else str(error)
