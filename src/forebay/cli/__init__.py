@@ -10,6 +10,9 @@ from types import FrameType
 RETRY_S = 0.02
 """Seconds after which Ctrl-C during an import is tried again."""
 
+COLLECT_AFTER = 200_000
+"""New objects after which Python looks for cycles of unused ones; 700 by default."""
+
 
 def main() -> None:
     """Run the command line, the entry point `forebay`.
@@ -18,6 +21,8 @@ def main() -> None:
     interrupted half-way would report an error of its own.
     """
     signal.signal(signal.SIGINT, stop_at_once)
+    # A command makes some millions of objects and few cycles: to look for them each 700 takes an eighth of a forecast.
+    gc.set_threshold(COLLECT_AFTER, 50, 50)
     # The last collections of the interpreter would visit every object of a report, for half a second, to free none.
     atexit.register(gc.freeze)
     from forebay.cli.app import main as run
