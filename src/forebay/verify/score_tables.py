@@ -50,12 +50,16 @@ def compare_scores(
         skill_low, skill_high (against the best, with its 90% band), then `METRICS`. A missing score is null. A cell
         without the MAE of `default` has no row.
     """
-    columns = ["window", "regime", "lead_time", "model", "metric", "value", "low", "high", "n"]
-    by_cell: dict[_Cell, dict[tuple[str, str], _Score]] = {}
-    for window, regime, lead, model, metric, *score in scores.select(columns).iter_rows():
-        by_cell.setdefault((window, regime, lead), {})[model, metric] = (score[0], score[1], score[2], score[3])
     pairs = _pairs(scores) if cells is None else cells
     summary = summary_leads(scores["lead_time"]) if leads is None else leads
+    columns = ["window", "regime", "lead_time", "model", "metric", "value", "low", "high", "n"]
+    of_reference = pl.col("model").is_in(REFERENCES) & (pl.col("metric") == "mae")
+    used = scores.filter(
+        pl.col("lead_time").is_in(list(summary)), (pl.col("model") == DEFAULT_MODEL) | of_reference
+    ).select(columns)
+    by_cell: dict[_Cell, dict[tuple[str, str], _Score]] = {}
+    for window, regime, lead, model, metric, *score in used.iter_rows():
+        by_cell.setdefault((window, regime, lead), {})[model, metric] = (score[0], score[1], score[2], score[3])
     rows = [
         _comparison((window, regime, lead), by_cell[window, regime, lead])
         for window, regime in pairs
