@@ -295,6 +295,12 @@ def test_errors_of_pages_are_pages(current: Place) -> None:
         ("/dams/small/past?init_date=1990-01-01", "There is no issued forecast from 1990-01-01; choose another day."),
     ):
         assert sentence in text_of(page_of(current, path, 404))
+    assert "There is no such address;" in text_of(page_of(current, "/dams", 404))
+    assert "dam = 'Small':" in text_of(page_of(current, "/dams/Small", 422))
+    page = page_of(current, "/dams/small/past?init_date=x", 422)
+    assert "init_date = 'x': it must be a day such as 2026-11-28." in text_of(page)
+    policy = current.client.get(url_of(current, "/nowhere")).headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'")
     answer = current.client.get(url_of(current, "/dams/other.json"))
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 

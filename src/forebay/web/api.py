@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, Field
 
 import forebay
 from forebay.archive.store import Archive
@@ -44,20 +44,24 @@ from forebay.web.formats import (
     json_response,
     response_of,
 )
-from forebay.web.problems import ProblemError, responses
+from forebay.web.problems import ProblemError, refuse_unknown_parameters, responses
 
 MAX_ROWS, DEFAULT_ROWS = 1000, 100
 """Largest and usual number of rows of a page."""
 MAX_NUMBER = 2**53
 """Largest number of a record; JSON has no larger integers."""
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
+
+FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
+"""Days outside of which no request has one: a time zone cannot move them beyond the calendar of Python."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Largest number of rows of the page.")]
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
-Since = Annotated[date | None, Query(description="First day, in the dam's time zone; by default all.")]
-Until = Annotated[date | None, Query(description="Last day, in the dam's time zone; by default the newest.")]
-Before = Annotated[date | None, Query(description="Init date of the last row of the page before.")]
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+Since = Annotated[Day | None, Query(description="First day, in the dam's time zone; by default all.")]
+Until = Annotated[Day | None, Query(description="Last day, in the dam's time zone; by default the newest.")]
+Before = Annotated[Day | None, Query(description="Init date of the last row of the page before.")]
 Model = Annotated[
     str, Query(pattern="^[a-z0-9_]{1,40}$", description="A model of the forecast, or all of them: all.")
 ]
@@ -217,6 +221,7 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
 ) -> Response:
     """Readings of a gauge as they are stored, newest version of each, by time."""
     state = state_of(request, dam)
+    _check_order(since, until)
     column = _gauge(state.dam, gauge)
     rows = site_of(request).archive.as_of([column])
     if since is not None:
@@ -254,6 +259,7 @@ def daily(
     `next` is the value of `since` for the next page. Without `since`, the page has the newest days.
     """
     state, now = state_of(request, dam), now_utc()
+    _check_order(since, until)
     readings = site_of(request).archive.known_at(state.dam.gauges, now, state.dam.time_zone)
     table = pl.DataFrame(schema={"date": pl.Date()}) if readings.is_empty() else daily_table(readings, state.dam)
     if since is not None:
@@ -369,11 +375,24 @@ def _rows(table: pl.DataFrame, row: type[BaseModel]) -> list[dict[str, Any]]:
     return finite_rows(table.select(list(row.model_fields)))
 
 
+def _check_order(since: date | None, until: date | None) -> None:
+    if since is not None and until is not None and since > until:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"since = {since} is after until = {until}; give the first day as since, and the last one as until.",
+        )
+
+
 def _with_zone(instant: datetime, name: str) -> datetime:
     if instant.tzinfo is None:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             f"{name} = {instant.isoformat()} has no time zone; end it with Z or +10:00.",
+        )
+    if not FIRST_DAY.year <= instant.year <= LAST_DAY.year:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"{name} = {instant.isoformat()} must be between {FIRST_DAY} and {LAST_DAY}.",
         )
     return instant
 

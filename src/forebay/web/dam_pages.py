@@ -33,7 +33,6 @@ from forebay.web.page_response import (
     page_text,
     pages_of,
     this_minute,
-    with_error_page,
 )
 from forebay.web.problems import ProblemError
 
@@ -48,7 +47,6 @@ def dam_numbers(request: Request, dam: DamId) -> Response:
 
 
 @router.get("/dams/{dam}")
-@with_error_page
 def dam_forecast(request: Request, dam: DamId) -> Response:
     """The page of a dam: its newest forecast."""
     state, now = state_of(request, dam), this_minute()
@@ -78,7 +76,6 @@ def past_numbers(request: Request, dam: DamId, init_date: InitDate = None) -> Re
 
 
 @router.get("/dams/{dam}/past")
-@with_error_page
 def past_forecast(request: Request, dam: DamId, init_date: InitDate = None) -> Response:
     """The page of a past forecast, over what was observed; by default the newest one."""
     state = state_of(request, dam)
@@ -100,7 +97,6 @@ def scenario_numbers(request: Request, dam: DamId) -> Response:
 
 
 @router.get("/dams/{dam}/scenario")
-@with_error_page
 def scenario(request: Request, dam: DamId) -> Response:
     """The page of scenarios."""
     state, now = state_of(request, dam), this_minute()

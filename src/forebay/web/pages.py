@@ -19,7 +19,7 @@ from forebay.web.dam_routes import site_of
 from forebay.web.formats import finite_rows, json_response
 from forebay.web.page_answers import AlertsPage, DamAlerts, Overview
 from forebay.web.page_content import overview
-from forebay.web.page_response import html_response, page_text, pages_of, this_minute, with_error_page
+from forebay.web.page_response import html_response, page_text, pages_of, this_minute
 from forebay.web.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def overview_numbers(request: Request) -> Response:
 
 
 @router.get("/")
-@with_error_page
 def overview_page(request: Request) -> Response:
     """The overview: every dam."""
     content = _overview(request)
@@ -73,7 +72,6 @@ def alerts_numbers(request: Request) -> Response:
 
 
 @router.get("/alerts")
-@with_error_page
 def alerts(request: Request) -> Response:
     """The page of alerts."""
     content = _alerts(request)
