@@ -143,9 +143,26 @@ def test_the_page_of_a_dam_has_the_numbers_of_its_json_and_of_the_api(current: P
     assert [row["MAE"] for row in cells_of(section_of(page, "scores")) if "From" in row] == [
         TARGET.error(value) for value in mae
     ]
+    by_regime = [row for row in cells_of(section_of(page, "scores").split("By kind of day")[1]) if "MAE, top 5%" in row]
+    expected = [(row["lead_time"], row["n"], TARGET.error(row["mae"])) for row in numbers["scores_by_regime"]]
+    assert [(int(row["Lead time, days"]), int(row["Days"]), row["MAE"]) for row in by_regime] == expected
+    assert {row["regime"] for row in numbers["scores_by_regime"]} >= {"wet", "dry", "near_full"}
+    shares = [row for row in cells_of(section_of(page, "reliability")) if row["Kind of day"] == "all days"]
+    of_median = [row for row in numbers["reliability"] if (row["regime"], row["quantile"]) == ("all", 0.5)]
+    assert [row["50%"] for row in shares] == [format_percent(row["observed"]) for row in of_median]
+    assert "How good were earlier probabilities?" in text_of(section_of(page, "outlook"))
     sums = [sum(row["contribution"] for row in numbers["explanation"] if row["lead_time"] == lead) for lead in (1, 3)]
     for total in sums:
         assert TARGET.quantity(total, signed=True) in text_of(section_of(page, "explanation"))
+
+
+def test_the_verdict_on_the_interval_counts_days_like_today(current: Place) -> None:
+    numbers = numbers_of(current, "/dams/small.json")
+    near = [row for row in numbers["scores_by_regime"] if row["regime"] == "near_full"]
+    head = text_of(page_of(current, "/dams/small").split('<div class="head">')[1].split("<nav")[0])
+    assert len(near) == 2
+    for row in near:
+        assert f"{format_percent(row['coverage_90'])} n = {row['n']}" in head
 
 
 def test_the_charts_of_a_dam_have_the_numbers_of_its_json(current: Place) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from forebay.tables import DEFAULT_MODEL
+from forebay.verify.score_tables import METRICS, YEAR
 
 if TYPE_CHECKING:
     from forebay.jobs.forecast import ForecastResult
@@ -30,6 +31,29 @@ def forecast_content(result: ForecastResult, files: Sequence[Path]) -> dict[str,
         "record": None if result.record is None else asdict(result.record),
         "not_recorded": result.not_recorded or None,
         "files": [str(path) for path in files],
+    }
+
+
+def skill_content(result: ForecastResult) -> dict[str, object]:
+    """What a server shows on the skill besides `forecast_content`: by kind of day, and the reliability.
+
+    Of the scores it has those of window `all`: every score of `default` that a page shows, and the MAE of each model.
+    """
+    is_of_default = (pl.col("model") == DEFAULT_MODEL) & (
+        pl.col("metric").is_in(METRICS) | pl.col("metric").str.starts_with("skill_")
+    )
+    by_regime = result.scores.filter(
+        pl.col("window") == "all",
+        pl.col("regime") != "all",
+        ~pl.col("regime").str.contains(YEAR),
+        (pl.col("metric") == "mae") | is_of_default,
+    )
+    outlook = result.outlook
+    return {
+        "scores_by_regime": by_regime.to_dicts(),
+        "reliability": result.verification.diagnostics.reliability.to_dicts(),
+        "probability_scores": outlook.scores.filter(pl.col("window") == "all").to_dicts(),
+        "probability_reliability": outlook.reliability.to_dicts(),
     }
 
 

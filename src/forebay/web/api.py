@@ -179,6 +179,9 @@ def scores(request: Request, dam: DamId) -> Response:
         record=None if state.record is None else state.record["id"],
         last_365_days=state.result.get("last_365_days"),
         hindcast=state.result.get("scores"),
+        by_regime=state.result.get("scores_by_regime"),
+        reliability=state.result.get("reliability"),
+        probabilities=state.result.get("probability_scores"),
         notes=list(state.notes),
     )
     return json_response(request, answer)

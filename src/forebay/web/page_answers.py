@@ -88,6 +88,8 @@ class DamPage(DamDetails):
     inputs: list[dict[str, Any]] = Field(description="Values of the gauges on the last days, units as in `gauges`.")
     explanation: list[dict[str, Any]]
     last_365_days: list[dict[str, Any]]
+    scores_by_regime: list[dict[str, Any]] = Field(description="Errors and skill of the hindcast by kind of day.")
+    reliability: list[dict[str, Any]] = Field(description="Share of observed levels at or below each quantile.")
     past: list[PastRow] = Field(description="The last issued forecasts at 1, 3 and 7 days.")
 
 

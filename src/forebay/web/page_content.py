@@ -11,9 +11,11 @@ import polars as pl
 from forebay.charts.context import YEAR
 from forebay.charts.forecast_tables import QUANTILE_COLUMNS, compare_with_observed, forecast_fan
 from forebay.charts.recent_inputs import DAYS, input_gauges, input_values
+from forebay.charts.score_tables import scored_regimes
 from forebay.dams.thresholds import RISE
 from forebay.days.labels import rain_unit
 from forebay.tables import summary_leads
+from forebay.verify.score_tables import compare_scores
 from forebay.web import page_answers
 from forebay.web.answers import Chance, source_of
 from forebay.web.content import chances_of, details, intervals, summary
@@ -91,7 +93,7 @@ def dam_page(
     if report is None:
         empty: dict[str, Any] = dict.fromkeys(
             ("limitations", "outside_experience", "forcings", "quantiles", "storage", "reach", "coverage", "gauge_ages",
-             "inputs", "explanation", "last_365_days"), []
+             "inputs", "explanation", "last_365_days", "scores_by_regime", "reliability"), []
         )  # fmt: skip
         return page_answers.DamPage(**base, **shared, **empty, reading=None)
     newest = report.newest
@@ -119,6 +121,8 @@ def dam_page(
         inputs=finite_rows(input_values(report, input_gauges(report), DAYS)),
         explanation=finite_rows(report.forecast.explanation),
         last_365_days=finite_rows(report.recent_scores),
+        scores_by_regime=finite_rows(compare_scores(report.scores, scored_regimes(report.scores))),
+        reliability=state.result.get("reliability") or [],
     )
 
 
