@@ -15,7 +15,7 @@ import pytest
 from forebay.archive.store import open_archive
 from forebay.charts.formats import TargetFormat, format_percent, format_value
 from forebay.charts.outlook_tables import format_probability
-from forebay.web import page_response
+from forebay.web import dam_state, page_response
 from forebay.web.memory import Memory
 from forebay.web.site import Snapshot
 from tests.synthetic import small_dam
@@ -105,9 +105,10 @@ def test_the_overview_has_the_numbers_of_its_json_and_of_the_api(current: Place)
     interval = TARGET.interval(last["q05"], last["q95"])
     assert row["Forecast median (90% interval)"] == f"{TARGET.quantity(last['q50'])} {interval} {last['valid_date']}"
     assert format_probability(full["probability"]) in row["Reaches full supply"]
-    side = "below " if weir["direction"] == "below" else ""
-    assert row["Reaches a threshold"] == f"Weir: {side}{format_probability(weir['probability'])}"
+    verb = {"below": "falls to", "above": "rises to"}[weir["direction"]]
+    assert row["Reaches a threshold"] == f"{verb} Weir: {format_probability(weir['probability'])}"
     assert (row["Age of the level"], dam["age_hours"], row["Alerts"]) == ("5.0 hours", 5.0, "none")
+    assert (dam["level_age_hours"], dam["suspect_date"]) == (5.0, None)
 
 
 def test_a_chance_is_that_of_the_side_where_the_level_is_not(current: Place) -> None:
@@ -234,6 +235,35 @@ def test_the_forecast_of_a_page_is_that_of_its_record_after_a_revision(current: 
     current.site.update()
     again = numbers_of(current, "/dams/small.json")
     assert (again["quantiles"], again["start_level"]) == (numbers["quantiles"], numbers["start_level"])
+
+
+def test_the_overview_leaves_out_a_suspect_level(current: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numbers_of(current, "/index.json")["dams"][0]
+    current.revise(before["level_now"] + 40.0)
+    assert current.site.update()
+    dam = numbers_of(current, "/index.json")["dams"][0]
+    assert (dam["suspect_date"], dam["suspect_reason"]) == (str(LAST), "jump")
+    assert (dam["level_now"], dam["level_now_date"]) == (before["levels"][-2]["level"], before["levels"][-2]["date"])
+    assert dam["change_1d"] == pytest.approx(before["levels"][-2]["level"] - before["levels"][-3]["level"])
+    assert dam["levels"][-1] == {"date": str(LAST), "level": before["level_now"] + 40.0, "suspect": "jump"}
+    (row,) = cells_of(page_of(current, "/"))
+    assert row["Level"].endswith(f"{LAST - timedelta(days=1)} suspect on {LAST}: jump")
+    assert row["Age of the level"] == f"29.0 hours forecast from {LAST}"
+
+
+def test_levels_that_a_refresh_has_screened_are_not_screened_again(
+    served: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = json.loads((served.folder / "runs" / "small" / "forecast.json").read_text())
+    stored = [(row["date"], row["level"]) for row in result["newest_levels"]]
+    levels = served.site.snapshot.dams["small"].levels.tail(len(stored))
+    assert stored == [(str(day), level) for day, level in levels.iter_rows()] and len(stored) == 30
+    result["newest_levels"][-3]["suspect"] = "spike"
+    monkeypatch.setattr(dam_state, "screen_daily", lambda *_: pytest.fail("a state is read within milliseconds"))
+    (served.folder / "runs" / "small" / "forecast.json").write_text(json.dumps(result))
+    assert served.site.update()
+    levels = numbers_of(served, "/index.json")["dams"][0]["levels"]
+    assert [row["suspect"] for row in levels[-4:]] == [None, "spike", None, None]
 
 
 # --- age --------------------------------------------------------------------------------------------------------------

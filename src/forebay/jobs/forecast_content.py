@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from forebay.days.daily import usable_values
+from forebay.screen.flags import suspect_values
 from forebay.tables import DEFAULT_MODEL
 from forebay.verify.score_tables import METRICS, YEAR
 
@@ -34,8 +36,12 @@ def forecast_content(result: ForecastResult, files: Sequence[Path]) -> dict[str,
     }
 
 
-def skill_content(result: ForecastResult) -> dict[str, object]:
-    """What a server shows on the skill besides `forecast_content`: by kind of day, and the reliability.
+NEWEST_DAYS = 30
+"""Days up to the init date whose levels are in `server_content` with what the screen says of them."""
+
+
+def server_content(result: ForecastResult) -> dict[str, object]:
+    """What a server shows besides `forecast_content`: skill by kind of day, reliability, newest suspect levels.
 
     Of the scores it has those of window `all`: every score of `default` that a page shows, and the MAE of each model.
     """
@@ -50,11 +56,21 @@ def skill_content(result: ForecastResult) -> dict[str, object]:
     )
     outlook = result.outlook
     return {
+        "newest_levels": _newest_levels(result).to_dicts(),
         "scores_by_regime": by_regime.to_dicts(),
         "reliability": result.verification.diagnostics.reliability.to_dicts(),
         "probability_scores": outlook.scores.filter(pl.col("window") == "all").to_dicts(),
         "probability_reliability": outlook.reliability.to_dicts(),
     }
+
+
+def _newest_levels(result: ForecastResult) -> pl.DataFrame:
+    """date, level, suspect: usable levels of the last days, and the reason of the flag of a suspect one."""
+    dam, init_date = result.dam, result.issued.init_date
+    column, daily = dam.target_gauge.column, result.daily_tables.newest
+    levels = usable_values(daily.filter(pl.col("date") <= init_date), dam).select("date", level=column).drop_nulls()
+    suspect = suspect_values(result.verification.samples.newest_flags, column, init_date)
+    return levels.tail(NEWEST_DAYS).join(suspect.rename({"reason": "suspect"}), on="date", how="left")
 
 
 def outlook_content(result: ForecastResult, files: Sequence[Path]) -> dict[str, object]:

@@ -73,6 +73,7 @@ class Level(BaseModel):
 
     date: date
     level: float | None = Field(description="null: no usable value.")
+    suspect: str | None = Field(description="Reason of the flag of a suspect level, from which no forecast starts.")
 
 
 class Age(BaseModel):

@@ -19,6 +19,7 @@ from forebay.files import file_stamp
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.forecasts.record import forecast_table, parse_time
 from forebay.jobs.record import content_of, last_issued
+from forebay.screen.flags import screen_daily, suspect_values
 from forebay.tables import ALERTS, DEFAULT_MODEL, FORECASTS
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class DamState:
         `tables.ALERTS`: the last decision of each alert rule.
     notes
         Sentences on what is missing.
+    suspect
+        Day of a suspect level of the last weeks → the reason of its flag. `levels` has these, too.
     fetched_at
         When a gauge of the dam was last fetched completely; None if that is not recorded.
     cache
@@ -76,6 +79,7 @@ class DamState:
     result: Mapping[str, Any] = field(repr=False)
     alerts: pl.DataFrame = field(default_factory=ALERTS.empty, repr=False)
     notes: tuple[str, ...] = ()
+    suspect: Mapping[date, str] = field(default_factory=dict, repr=False)
     fetched_at: datetime | None = None
     cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -144,7 +148,10 @@ def read_state(dam: Dam, archive: Archive, folder: Path, token: Token) -> DamSta
     result = _read_result(dam, folder / dam.id / RESULT_FILE, record, notes)
     alerts = archive.alerts.last_decisions(dam.id)
     levels = _levels(dam, archive)
-    return DamState(dam, token, record, digest, levels, result, alerts, tuple(notes), _fetched_at(dam, archive))
+    suspect = _suspect_levels(dam, archive, result, levels)
+    return DamState(
+        dam, token, record, digest, levels, result, alerts, tuple(notes), suspect, _fetched_at(dam, archive)
+    )
 
 
 def recorded_state(dam: Dam, content: Content, digest: str) -> DamState:
@@ -202,6 +209,23 @@ def _levels(dam: Dam, archive: Archive) -> pl.DataFrame:
         return _no_levels()
     daily = usable_values(daily_table(readings, dam), dam)
     return daily.select("date", level=pl.col(dam.target_gauge.column))
+
+
+def _suspect_levels(dam: Dam, archive: Archive, result: Mapping[str, Any], levels: pl.DataFrame) -> dict[date, str]:
+    """`DamState.suspect`, as the refresh has stored it; the screen runs only if a newest level has changed since.
+
+    The screen of a whole record takes ten times as long as the rest of a state.
+    """
+    usable = levels.drop_nulls()
+    if usable.is_empty():
+        return {}
+    newest: date = usable["date"][-1]
+    stored = {date.fromisoformat(row["date"]): row for row in result.get("newest_levels", ())}
+    if stored and dict(usable.tail(len(stored)).iter_rows()) == {day: row["level"] for day, row in stored.items()}:
+        return {day: row["suspect"] for day, row in stored.items() if row["suspect"] is not None}
+    days = daily_table(archive.known_at(dam.gauges, datetime.now(UTC), dam.time_zone), dam)
+    suspect = suspect_values(screen_daily(days, dam), dam.target_gauge.column, newest)
+    return dict(suspect.filter(pl.col("date") > newest - timedelta(days=LEVEL_DAYS)).iter_rows())
 
 
 def _no_levels() -> pl.DataFrame:

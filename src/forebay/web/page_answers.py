@@ -21,8 +21,11 @@ from forebay.web.answers import (
 class DamRow(DamSummary):
     """A row of the overview."""
 
-    level_now: float | None = Field(description="The newest usable daily level.")
+    level_now: float | None = Field(description="The newest usable daily level that is not suspect.")
     level_now_date: date | None
+    level_age_hours: float | None = Field(description="Since the end of its day.")
+    suspect_date: date | None = Field(description="Day of the newest level if it is suspect; null if it is not.")
+    suspect_reason: str | None = Field(description="Reason of its flag.")
     change_1d: float | None = Field(description="Its change from the day before; null where that level is missing.")
     change_7d: float | None
     reach: list[Chance] = Field(description="By the longest lead: the chance to leave the present side of each level.")

@@ -12,6 +12,7 @@ from forebay.charts.context import YEAR
 from forebay.charts.forecast_tables import QUANTILE_COLUMNS, compare_with_observed, forecast_fan
 from forebay.charts.recent_inputs import DAYS, input_gauges, input_values
 from forebay.charts.score_tables import scored_regimes
+from forebay.dams.local_time import init_time
 from forebay.dams.thresholds import RISE
 from forebay.days.labels import rain_unit
 from forebay.tables import summary_leads
@@ -42,8 +43,10 @@ def overview(snapshot: Snapshot, now: datetime) -> page_answers.Overview:
 
 def _dam_row(state: DamState, now: datetime) -> page_answers.DamRow:
     base = summary(state, now)
-    levels = dict(state.levels.tail(400).drop_nulls().iter_rows())
+    usable = dict(state.levels.tail(400).drop_nulls().iter_rows())
+    levels = {day: level for day, level in usable.items() if day not in state.suspect}
     newest = max(levels, default=None)
+    later = max((day for day in usable if newest is None or day > newest), default=None)
 
     def change(days: int) -> float | None:
         before = None if newest is None else levels.get(newest - timedelta(days=days))
@@ -53,10 +56,18 @@ def _dam_row(state: DamState, now: datetime) -> page_answers.DamRow:
         **base.model_dump(),
         level_now=None if newest is None else finite(levels[newest]),
         level_now_date=newest,
+        level_age_hours=None if newest is None else _hours_since_end(newest, state.dam.time_zone, now),
+        suspect_date=later,
+        suspect_reason=None if later is None else state.suspect[later],
         change_1d=change(1),
         change_7d=change(7),
         reach=reachable(base.chances, base.start_level),
     )
+
+
+def _hours_since_end(day: date, time_zone: str, now: datetime) -> float:
+    """Hours since the end of a day, 0 while it lasts."""
+    return round(max(timedelta(0), now - init_time(day, time_zone)) / timedelta(hours=1), 1)
 
 
 def reachable(chances: list[Chance], level: float | None) -> list[Chance]:
