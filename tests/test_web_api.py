@@ -23,7 +23,7 @@ from forebay.web import api, content, limits
 from forebay.web.dam_state import RESULT_FILE
 from forebay.web.site import Site
 from tests.synthetic import FIRST_DAY
-from tests.web_server import DAYS, LAKE, LAST, Place, serving
+from tests.web_server import DAYS, LAKE, LAST, Place, serve_dam, serving
 
 SCORE_KEYS = ("model", "window", "regime", "lead_time", "metric")
 
@@ -203,6 +203,32 @@ def test_csv_has_the_rows_of_json(served: Place, path: str) -> None:
             text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
             assert row[key] == text or (isinstance(value, float) and float(row[key]) == value), key
     assert all(row["dam"] == "small" for row in rows)
+
+
+def test_readings_are_in_the_units_that_the_dam_states(served: Place) -> None:
+    before = served.get("/dams/small/daily", limit=30)["days"]
+    dam = served.site.dams["small"]
+    units = {"reservoir_level": "ft", "rainfall": "in"}
+    gauges = tuple(gauge.model_copy(update={"unit": units[gauge.variable]}) for gauge in dam.gauges)
+    for gauge in gauges:  # the same readings
+        served.execute("UPDATE series SET rules = ? WHERE station = ?", gauge.series["rules"], gauge.station)
+    serve_dam(served, {"gauges": gauges, "target": dam.target.model_copy(update={"unit": "ft"})})
+    stated = {gauge["gauge"]: gauge["unit"] for gauge in served.get("/dams/small")["gauges"]}
+    assert stated == {"reservoir_level": "ft", "rainfall_r1": "in"}
+    daily = served.get("/dams/small/daily", limit=30)
+    assert daily["units"] == stated
+    for gauge, size in (("reservoir_level", 0.3048), ("rainfall_r1", 25.4)):
+        expected = [row[gauge] / size for row in before]
+        assert [row[gauge] for row in daily["days"]] == pytest.approx(expected)
+        answer = served.get("/dams/small/observations", gauge=gauge, since=LAST - timedelta(days=29))
+        assert answer["value_unit"] == stated[gauge]
+        assert [row["value"] for row in answer["observations"]] == pytest.approx(expected)
+        rows = list(csv.DictReader(io.StringIO(served.client.get(
+            "/dams/small/observations", params={"gauge": gauge, "format": "csv", "limit": 1}
+        ).text)))  # fmt: skip
+        assert rows[0]["unit"] == stated[gauge]
+    values = [row["rainfall_r1"] for row in daily["days"]]
+    assert values == [float(f"{value:.12g}") for value in values], "no digits of the conversion"
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from forebay.charts.formats import TargetFormat, format_percent, format_value
 from forebay.charts.outlook_tables import format_probability
 from forebay.web import dam_state, page_response
 from forebay.web.memory import Memory
-from forebay.web.site import Snapshot
 from tests.synthetic import small_dam
-from tests.web_server import LAKE, LAST, Place, serving
+from tests.web_server import LAKE, LAST, Place, serve_dam, serving
 
 TARGET = TargetFormat(LAKE)
 END = datetime.combine(LAST + timedelta(days=1), datetime.min.time(), UTC) - timedelta(hours=10)
@@ -390,13 +389,6 @@ def test_a_changed_record_and_missing_scores_are_named(current: Place) -> None:
     page = text_of(page_of(current, "/dams/small"))
     assert "The newest forecast is not shown:" in page and "no forecast" in page
     assert TARGET.number(numbers_of(current, "/index.json")["dams"][0]["level_now"]) in page
-
-
-def serve_dam(place: Place, changes: Mapping[str, object]) -> None:
-    """Let the server read the lake again, with other values of its dam file, from the same archive and records."""
-    place.site.dams["small"] = place.site.dams["small"].model_copy(update=changes)
-    place.site._snapshot, place.site._archive_token = Snapshot(place.site.snapshot.number, {}), ""
-    assert place.site.update()
 
 
 def test_names_of_dam_files_are_text(current: Place) -> None:

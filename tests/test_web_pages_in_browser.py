@@ -25,8 +25,8 @@ from forebay.charts.formats import TargetFormat
 from forebay.web import page_response
 from forebay.web.site import Snapshot
 from tests.report_examples import CHROMIUM, needs_chromium
-from tests.test_web_pages import END, numbers_of, raise_alert, serve_dam, url_of
-from tests.web_server import LAKE, Place, copied_site
+from tests.test_web_pages import END, numbers_of, raise_alert, url_of
+from tests.web_server import LAKE, Place, copied_site, serve_dam
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")

@@ -17,6 +17,7 @@ from forebay.dams.dam_content import dam_of_content
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import init_time
 from forebay.days.daily import daily_table
+from forebay.days.labels import display_unit
 from forebay.forecasts.alerts import with_acknowledgements
 from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
 from forebay.tables import DEFAULT_MODEL
@@ -53,6 +54,8 @@ MAX_NUMBER = 2**53
 
 router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
 
+DIGITS = 12
+"""Digits of a reading that was converted from the unit of the archive."""
 FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
 """Days outside of which no request has one: a time zone cannot move them beyond the calendar of Python."""
 
@@ -233,16 +236,17 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
         rows = rows.filter(pl.col("time") < init_time(until, state.dam.time_zone))
     if after is not None:
         rows = rows.filter(pl.col("time") > _with_zone(after, "after"))
-    page = rows.head(limit)
+    unit = display_unit(column, state.dam)
+    page = rows.head(limit).with_columns(_in_unit("value", column, unit))
     readings = [answers.Observation(**row) for row in finite_rows(page.select(list(answers.Observation.model_fields)))]
     if form == "csv":
-        fixed = {"dam": dam, "gauge": column.column, "unit": column.kind.unit}
+        fixed = {"dam": dam, "gauge": column.column, "unit": unit}
         return csv_response(request, csv_table(answers.Observation, readings, fixed))
     answer = answers.Observations(
         **source_of(state.dam),
         next=page["time"][-1].isoformat() if rows.height > limit else None,
         gauge=column.column,
-        value_unit=column.kind.unit,
+        value_unit=unit,
         observations=readings,
     )
     return json_response(request, answer)
@@ -270,13 +274,16 @@ def daily(
     if until is not None:
         table = table.filter(pl.col("date") <= until)
     page = table.tail(limit) if since is None else table.head(limit)
+    if not page.is_empty():
+        others = (gauge for gauge in state.dam.gauges if gauge is not state.dam.target_gauge)
+        page = page.with_columns(_in_unit(gauge.column, gauge, gauge.unit) for gauge in others)
     has_more = since is not None and table.height > limit
     if form == "csv":
         return csv_response(request, page)
     answer = answers.Daily(
         **source_of(state.dam),
         next=(page["date"][-1] + timedelta(days=1)).isoformat() if has_more else None,
-        units={column.column: _daily_unit(column, state.dam) for column in state.dam.gauges},
+        units={gauge.column: display_unit(gauge, state.dam) for gauge in state.dam.gauges},
         days=finite_rows(page.drop("dam", strict=False)),
     )
     return json_response(request, answer)
@@ -400,5 +407,8 @@ def _with_zone(instant: datetime, name: str) -> datetime:
     return instant
 
 
-def _daily_unit(gauge: Gauge, dam: Dam) -> str:
-    return dam.target.unit if gauge is dam.target_gauge else gauge.kind.unit
+def _in_unit(column: str, gauge: Gauge, unit: str) -> pl.Expr:
+    """A column of canonical values in `unit`, without the noise of the conversion in its last digits."""
+    if unit == gauge.kind.unit:
+        return pl.col(column)
+    return gauge.kind.from_canonical(pl.col(column), unit).round_sig_figs(DIGITS)

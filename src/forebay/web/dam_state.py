@@ -173,14 +173,31 @@ def _newest_record(dam: Dam, archive: Archive, notes: list[str]) -> tuple[Conten
         return None, ""
 
 
+def record_of_result(path: Path) -> str | None:
+    """Id of the record that a `forecast.json` belongs to; None without one, or if it cannot be read."""
+    try:
+        return _record_of(_content_of(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _content_of(path: Path) -> Any:  # Any: JSON
+    with path.open("rb") as file:
+        text = file.read(MAX_RESULT_BYTES + 1)
+    return json.loads(text) if len(text) <= MAX_RESULT_BYTES else None
+
+
+def _record_of(content: Any) -> str | None:  # Any: JSON
+    reference = content.get("record") if isinstance(content, dict) else None
+    return reference.get("id") if isinstance(reference, dict) else None
+
+
 def _read_result(dam: Dam, path: Path, record: Content | None, notes: list[str]) -> dict[str, Any]:
     """Content of `forecast.json` if it belongs to the record."""
     if record is None:
         return {}
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_RESULT_BYTES + 1)
-        content = json.loads(text) if len(text) <= MAX_RESULT_BYTES else None
+        content = _content_of(path)
     except FileNotFoundError:
         notes.append(f"{_MISSING} the folder of the results has none; `forebay refresh` writes them.")
         return {}
@@ -189,8 +206,7 @@ def _read_result(dam: Dam, path: Path, record: Content | None, notes: list[str])
     if not isinstance(content, dict) or content.get("dam") != dam.id:
         notes.append(f"{_MISSING} {RESULT_FILE} cannot be read; `forebay refresh` writes it again.")
         return {}
-    reference = content.get("record")
-    if not isinstance(reference, dict) or reference.get("id") != record["id"]:
+    if _record_of(content) != record["id"]:
         notes.append(f"{_MISSING} they belong to another forecast; `forebay refresh` writes them.")
         return {}
     return content

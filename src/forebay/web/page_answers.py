@@ -17,6 +17,8 @@ from forebay.web.answers import (
     Source,
 )
 
+_REFRESH = "What the refresher of this server does, or why it has failed; null where there is nothing to say."
+
 
 class DamRow(DamSummary):
     """A row of the overview."""
@@ -36,6 +38,7 @@ class Overview(BaseModel):
 
     time: datetime = Field(description="The instant from which ages count.")
     failure: str | None = Field(description="Why the archive cannot be read now; the data are then older.")
+    refresh: str | None = Field(default=None, description=_REFRESH)
     dams: list[DamRow]
 
 
@@ -77,6 +80,7 @@ class DamPage(DamDetails):
 
     time: datetime = Field(description="The instant from which ages count.")
     failure: str | None = Field(description="Why the archive cannot be read now; the data are then older.")
+    refresh: str | None = Field(default=None, description=_REFRESH)
     reading: NewestReading | None
     year_before: float | None = Field(default=None, description="Level 365 days before the init date.")
     year_before_date: date | None = None

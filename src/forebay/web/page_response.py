@@ -14,6 +14,7 @@ from forebay.dams.local_time import init_time, zone
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.web.assets import POLICY
 from forebay.web.content import now_utc
+from forebay.web.dam_routes import site_of
 from forebay.web.dam_state import DamState
 from forebay.web.formats import text_response
 from forebay.web.memory import Memory
@@ -21,8 +22,13 @@ from forebay.web.page_answers import AlertsPage, Overview
 from forebay.web.page_environment import render
 
 if TYPE_CHECKING:
-    from forebay.web.page_cache import DamContent
+    from collections.abc import Sequence
 
+    from forebay.web.page_cache import DamContent
+    from forebay.web.refresher import RefresherStatus
+
+MAX_NAMES = 5
+"""Dams that a sentence on the refresher names."""
 CHART_SCRIPTS = ("vega.js", "start.js")
 """Scripts of a page with charts."""
 
@@ -40,6 +46,45 @@ def pages_of(request: Request) -> Pages:
     """The memories of the server."""
     pages: Pages = request.app.state.pages
     return pages
+
+
+def refresh_of_all(request: Request) -> str | None:
+    """A sentence on the refresher if it works, was restarted, or has failed; None without any."""
+    status = status_of(request)
+    if status is None:
+        return None
+    if status.state == "refreshing":
+        return f"New forecasts are being computed: {_names(request, status.dams)}."
+    if status.state == "restarting":
+        return status.sentence
+    return _failure(request, status) if status.failed else None
+
+
+def refresh_of_dam(request: Request, state: DamState) -> str | None:
+    """The same of one dam."""
+    status, dam = status_of(request), state.dam.id
+    if status is None:
+        return None
+    if status.state == "refreshing" and dam in status.dams:
+        return "A new forecast is being computed."
+    return _failure(request, status) if dam in status.failed else None
+
+
+def status_of(request: Request) -> RefresherStatus | None:
+    """The state of the server's refresher; None without one."""
+    refresher = request.app.state.refresher
+    return None if refresher is None else refresher.status
+
+
+def _failure(request: Request, status: RefresherStatus) -> str:
+    return f"The last refresh failed for {_names(request, status.failed)}: {status.sentence}"
+
+
+def _names(request: Request, dams: Sequence[str]) -> str:
+    """Names of the first dams, and the number of the others."""
+    known = site_of(request).snapshot.dams
+    names = [known[dam].dam.name if dam in known else dam for dam in dams[:MAX_NAMES]]
+    return ", ".join(names) + (f" and {len(dams) - MAX_NAMES} more" if len(dams) > MAX_NAMES else "")
 
 
 def this_minute() -> datetime:

@@ -19,7 +19,13 @@ from forebay.web.dam_routes import site_of
 from forebay.web.formats import finite_rows, json_response
 from forebay.web.page_answers import AlertsPage, DamAlerts, Overview
 from forebay.web.page_content import overview
-from forebay.web.page_response import html_response, page_text, pages_of, this_minute
+from forebay.web.page_response import (
+    html_response,
+    page_text,
+    pages_of,
+    refresh_of_all,
+    this_minute,
+)
 from forebay.web.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -87,7 +93,12 @@ def alerts(request: Request) -> Response:
 
 def _overview(request: Request) -> Overview:
     snapshot, now = site_of(request).snapshot, this_minute()
-    return pages_of(request).overviews.get("overview", (snapshot, now), lambda: overview(snapshot, now))
+    refresh = refresh_of_all(request)
+    return pages_of(request).overviews.get(
+        "overview",
+        (snapshot, now, refresh or ""),
+        lambda: overview(snapshot, now).model_copy(update={"refresh": refresh}),
+    )
 
 
 def _alerts(request: Request) -> AlertsPage:

@@ -39,6 +39,7 @@ function drawChart(script, days) {
     place.dataset.complete = "";
   };
   delete place.dataset.complete;
+  place.dataset.width = place.clientWidth;
   vegaEmbed(place, spec, options).then(finish).catch((error) => {
     place.textContent = "This chart could not be drawn: " + error;
     console.error(error);
