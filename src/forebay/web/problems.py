@@ -65,8 +65,11 @@ def responses(*statuses: int, csv: bool = False) -> dict[int | str, dict[str, An
     return answers
 
 
-def refuse_unknown_parameters(request: Request) -> None:
-    """Raise `ProblemError` if the address has a parameter that its route does not know, such as a misspelt one."""
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `ProblemError` if the address has a parameter that its route does not know, such as a misspelt one.
+
+    It does not wait for anything; as a plain function it would need a thread for each request.
+    """
     known = [field.alias for field in request.scope["route"].dependant.query_params]
     for name in request.query_params:
         if name not in known:
