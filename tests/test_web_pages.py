@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from forebay.charts.formats import TargetFormat, format_percent, format_value
 from forebay.charts.outlook_tables import format_probability
 from forebay.web import dam_state, page_response
 from forebay.web.memory import Memory
+from forebay.web.refresher import RefresherStatus
 from tests.synthetic import small_dam
 from tests.web_server import LAKE, LAST, Place, serve_dam, serving
 
@@ -299,6 +301,28 @@ def test_ages_grow_without_a_new_forecast(served: Place, monkeypatch: pytest.Mon
     assert "2 of 2 gauges" in texts[2] and "3 days old" in texts[2]
 
 
+def test_pages_say_what_the_refresher_does(current: Place) -> None:
+    def texts(**fields: Any) -> list[str | None]:  # Any: of a dataclass
+        current.app.state.refresher = SimpleNamespace(status=RefresherStatus(**fields))
+        answers = [numbers_of(current, path)["refresh"] for path in ("/index.json", "/dams/small.json")]
+        for path, sentence in zip(("/", "/dams/small"), answers, strict=True):
+            text = text_of(page_of(current, path))
+            assert sentence in text if sentence else "refresh failed" not in text and "being computed" not in text
+        return answers
+
+    assert texts(state="waiting") == [None, None]
+    computing = ["New forecasts are being computed: Small Dam.", "A new forecast is being computed."]
+    assert texts(state="refreshing", dams=("small",)) == computing
+    assert texts(state="refreshing", dams=("a", "b", "c", "d", "e", "f", "g")) == [
+        "New forecasts are being computed: a, b, c, d, e and 2 more.", None
+    ]  # fmt: skip
+    failed = "The last refresh failed for Small Dam: no route to host"
+    assert texts(state="waiting", failed=("small",), sentence="no route to host") == [failed, failed]
+    assert texts(state="waiting", failed=("other",), sentence="no route to host")[1] is None
+    ended = "The refresher is restarted: it ended with status -9."
+    assert texts(state="restarting", sentence=ended) == [ended, None]
+
+
 # --- what a browser may load ------------------------------------------------------------------------------------------
 
 
@@ -478,3 +502,14 @@ def test_a_memory_computes_a_value_once_for_each_key() -> None:
     assert memory.get("a", (second, 2), compute) == 3
     assert memory.get("b", (second, 2), compute) == 4
     assert memory.get("a", (second, 2), compute) == 3
+
+
+def test_a_memory_keeps_the_last_values_that_were_asked_for() -> None:
+    memory, calls = Memory[str](2), list[str]()
+
+    def value(name: str) -> str:
+        return memory.get(name, (), lambda: calls.append(name) or name)  # type: ignore[func-returns-value]
+
+    assert [value(name) for name in "abaca"] == list("abaca")
+    assert (calls, len(memory)) == (["a", "b", "c"], 2)
+    assert [value("b"), len(calls)] == ["b", 4]
