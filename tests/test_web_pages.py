@@ -504,7 +504,7 @@ def test_a_memory_computes_a_value_once_for_each_key() -> None:
     assert memory.get("a", (second, 2), compute) == 3
 
 
-def test_a_memory_keeps_the_last_values_that_were_asked_for() -> None:
+def test_a_memory_has_the_last_values_that_were_asked_for() -> None:
     memory, calls = Memory[str](2), list[str]()
 
     def value(name: str) -> str:

@@ -175,7 +175,7 @@ def test_a_request_does_not_wait_for_the_file_of_another_dam(served: Place, monk
         answers: list[Any] = []
         request = threading.Thread(target=lambda: answers.append(known.model("small", planned_release=False)))
         request.start()
-        request.join(60)
+        request.join(20)
         assert answers == [expected]
     finally:
         may_end.set()
