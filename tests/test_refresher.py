@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -18,13 +19,15 @@ import pytest
 
 from forebay.archive import upkeep
 from forebay.archive.store import open_archive
+from forebay.dams.local_time import zone
 from forebay.jobs.record import verify_chain
 from forebay.settings import Settings
 from forebay.web import refresher, refresher_process
+from forebay.web.dam_state import RESULT_FILE
 from forebay.web.refresher import RefresherStatus, Supervisor
 from forebay.web.refresher_process import Plan, Worker, due_before, missed
 from tests import synthetic
-from tests.web_server import DAYS, LAKE
+from tests.web_server import DAYS, LAKE, copied_archive
 
 WAIT_S = 90.0
 
@@ -185,6 +188,30 @@ def test_a_dam_without_a_forecast_since_its_time_is_due(plan: Plan) -> None:
         ("2026-05-03T07:29:59+10:00", (7, 30), "2026-05-02T07:30:00+10:00"),
     ):
         assert due_before(datetime.fromisoformat(local), at, "+10:00").isoformat() == expected
+
+
+def test_a_forecast_without_its_results_is_due(site_template: Path, tmp_path: Path) -> None:
+    """`forebay run` issues a forecast without the results that a server shows, and so does another folder."""
+    url, runs = copied_archive(site_template, tmp_path), tmp_path / "runs"
+    shutil.copytree(site_template / "runs", runs)
+    with open_archive(url) as archive:
+        newest = archive.records.index("small")["issue_time"].max()
+    assert isinstance(newest, datetime)
+    at = f"{newest.astimezone(zone('+10:00')) + timedelta(hours=12):%H:%M}"  # no refresh is due before tonight
+
+    def due() -> list[str]:
+        plan = Plan({"small": str(site_template / "small.toml")}, url, str(runs), at, scenarios=False)
+        return missed(plan, Settings(), newest + timedelta(minutes=1))
+
+    assert due() == []
+    path = runs / "small" / RESULT_FILE
+    text = path.read_text()
+    path.write_text(text.replace('"id": "small-2"', '"id": "small-1"'))
+    assert due() == ["small"], "they belong to another forecast"
+    path.write_text(text[:-9])
+    assert due() == ["small"], "they cannot be read"
+    path.unlink()
+    assert due() == ["small"], "there are none"
 
 
 def test_each_zone_has_its_clock(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,11 +16,11 @@ import pytest
 from forebay.archive.store import open_archive
 from forebay.charts.formats import TargetFormat, format_percent, format_value
 from forebay.charts.outlook_tables import format_probability
-from forebay.web import page_response
+from forebay.web import dam_state, page_response
 from forebay.web.memory import Memory
-from forebay.web.site import Snapshot
+from forebay.web.refresher import RefresherStatus
 from tests.synthetic import small_dam
-from tests.web_server import LAKE, LAST, Place, serving
+from tests.web_server import LAKE, LAST, Place, serve_dam, serving
 
 TARGET = TargetFormat(LAKE)
 END = datetime.combine(LAST + timedelta(days=1), datetime.min.time(), UTC) - timedelta(hours=10)
@@ -105,9 +106,10 @@ def test_the_overview_has_the_numbers_of_its_json_and_of_the_api(current: Place)
     interval = TARGET.interval(last["q05"], last["q95"])
     assert row["Forecast median (90% interval)"] == f"{TARGET.quantity(last['q50'])} {interval} {last['valid_date']}"
     assert format_probability(full["probability"]) in row["Reaches full supply"]
-    side = "below " if weir["direction"] == "below" else ""
-    assert row["Reaches a threshold"] == f"Weir: {side}{format_probability(weir['probability'])}"
+    verb = {"below": "falls to", "above": "rises to"}[weir["direction"]]
+    assert row["Reaches a threshold"] == f"{verb} Weir: {format_probability(weir['probability'])}"
     assert (row["Age of the level"], dam["age_hours"], row["Alerts"]) == ("5.0 hours", 5.0, "none")
+    assert (dam["level_age_hours"], dam["suspect_date"]) == (5.0, None)
 
 
 def test_a_chance_is_that_of_the_side_where_the_level_is_not(current: Place) -> None:
@@ -143,9 +145,26 @@ def test_the_page_of_a_dam_has_the_numbers_of_its_json_and_of_the_api(current: P
     assert [row["MAE"] for row in cells_of(section_of(page, "scores")) if "From" in row] == [
         TARGET.error(value) for value in mae
     ]
+    by_regime = [row for row in cells_of(section_of(page, "scores").split("By kind of day")[1]) if "MAE, top 5%" in row]
+    expected = [(row["lead_time"], row["n"], TARGET.error(row["mae"])) for row in numbers["scores_by_regime"]]
+    assert [(int(row["Lead time, days"]), int(row["Days"]), row["MAE"]) for row in by_regime] == expected
+    assert {row["regime"] for row in numbers["scores_by_regime"]} >= {"wet", "dry", "near_full"}
+    shares = [row for row in cells_of(section_of(page, "reliability")) if row["Kind of day"] == "all days"]
+    of_median = [row for row in numbers["reliability"] if (row["regime"], row["quantile"]) == ("all", 0.5)]
+    assert [row["50%"] for row in shares] == [format_percent(row["observed"]) for row in of_median]
+    assert "How good were earlier probabilities?" in text_of(section_of(page, "outlook"))
     sums = [sum(row["contribution"] for row in numbers["explanation"] if row["lead_time"] == lead) for lead in (1, 3)]
     for total in sums:
         assert TARGET.quantity(total, signed=True) in text_of(section_of(page, "explanation"))
+
+
+def test_the_verdict_on_the_interval_counts_days_like_today(current: Place) -> None:
+    numbers = numbers_of(current, "/dams/small.json")
+    near = [row for row in numbers["scores_by_regime"] if row["regime"] == "near_full"]
+    head = text_of(page_of(current, "/dams/small").split('<div class="head">')[1].split("<nav")[0])
+    assert len(near) == 2
+    for row in near:
+        assert f"{format_percent(row['coverage_90'])} n = {row['n']}" in head
 
 
 def test_the_charts_of_a_dam_have_the_numbers_of_its_json(current: Place) -> None:
@@ -219,6 +238,35 @@ def test_the_forecast_of_a_page_is_that_of_its_record_after_a_revision(current: 
     assert (again["quantiles"], again["start_level"]) == (numbers["quantiles"], numbers["start_level"])
 
 
+def test_the_overview_leaves_out_a_suspect_level(current: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numbers_of(current, "/index.json")["dams"][0]
+    current.revise(before["level_now"] + 40.0)
+    assert current.site.update()
+    dam = numbers_of(current, "/index.json")["dams"][0]
+    assert (dam["suspect_date"], dam["suspect_reason"]) == (str(LAST), "jump")
+    assert (dam["level_now"], dam["level_now_date"]) == (before["levels"][-2]["level"], before["levels"][-2]["date"])
+    assert dam["change_1d"] == pytest.approx(before["levels"][-2]["level"] - before["levels"][-3]["level"])
+    assert dam["levels"][-1] == {"date": str(LAST), "level": before["level_now"] + 40.0, "suspect": "jump"}
+    (row,) = cells_of(page_of(current, "/"))
+    assert row["Level"].endswith(f"{LAST - timedelta(days=1)} suspect on {LAST}: jump")
+    assert row["Age of the level"] == f"29.0 hours forecast from {LAST}"
+
+
+def test_levels_that_a_refresh_has_screened_are_not_screened_again(
+    served: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = json.loads((served.folder / "runs" / "small" / "forecast.json").read_text())
+    stored = [(row["date"], row["level"]) for row in result["newest_levels"]]
+    levels = served.site.snapshot.dams["small"].levels.tail(len(stored))
+    assert stored == [(str(day), level) for day, level in levels.iter_rows()] and len(stored) == 30
+    result["newest_levels"][-3]["suspect"] = "spike"
+    monkeypatch.setattr(dam_state, "screen_daily", lambda *_: pytest.fail("a state is read within milliseconds"))
+    (served.folder / "runs" / "small" / "forecast.json").write_text(json.dumps(result))
+    assert served.site.update()
+    levels = numbers_of(served, "/index.json")["dams"][0]["levels"]
+    assert [row["suspect"] for row in levels[-4:]] == [None, "spike", None, None]
+
+
 # --- age --------------------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +299,28 @@ def test_ages_grow_without_a_new_forecast(served: Place, monkeypatch: pytest.Mon
     assert "that it starts from is 1.0 hours old" in texts[0]
     assert "that it starts from is 30.0 hours old" in texts[1]
     assert "2 of 2 gauges" in texts[2] and "3 days old" in texts[2]
+
+
+def test_pages_say_what_the_refresher_does(current: Place) -> None:
+    def texts(**fields: Any) -> list[str | None]:  # Any: of a dataclass
+        current.app.state.refresher = SimpleNamespace(status=RefresherStatus(**fields))
+        answers = [numbers_of(current, path)["refresh"] for path in ("/index.json", "/dams/small.json")]
+        for path, sentence in zip(("/", "/dams/small"), answers, strict=True):
+            text = text_of(page_of(current, path))
+            assert sentence in text if sentence else "refresh failed" not in text and "being computed" not in text
+        return answers
+
+    assert texts(state="waiting") == [None, None]
+    computing = ["New forecasts are being computed: Small Dam.", "A new forecast is being computed."]
+    assert texts(state="refreshing", dams=("small",)) == computing
+    assert texts(state="refreshing", dams=("a", "b", "c", "d", "e", "f", "g")) == [
+        "New forecasts are being computed: a, b, c, d, e and 2 more.", None
+    ]  # fmt: skip
+    failed = "The last refresh failed for Small Dam: no route to host"
+    assert texts(state="waiting", failed=("small",), sentence="no route to host") == [failed, failed]
+    assert texts(state="waiting", failed=("other",), sentence="no route to host")[1] is None
+    ended = "The refresher is restarted: it ended with status -9."
+    assert texts(state="restarting", sentence=ended) == [ended, None]
 
 
 # --- what a browser may load ------------------------------------------------------------------------------------------
@@ -295,6 +365,12 @@ def test_errors_of_pages_are_pages(current: Place) -> None:
         ("/dams/small/past?init_date=1990-01-01", "There is no issued forecast from 1990-01-01; choose another day."),
     ):
         assert sentence in text_of(page_of(current, path, 404))
+    assert "There is no such address;" in text_of(page_of(current, "/dams", 404))
+    assert "dam = 'Small':" in text_of(page_of(current, "/dams/Small", 422))
+    page = page_of(current, "/dams/small/past?init_date=x", 422)
+    assert "init_date = 'x': it must be a day such as 2026-11-28." in text_of(page)
+    policy = current.client.get(url_of(current, "/nowhere")).headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'")
     answer = current.client.get(url_of(current, "/dams/other.json"))
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
@@ -337,13 +413,6 @@ def test_a_changed_record_and_missing_scores_are_named(current: Place) -> None:
     page = text_of(page_of(current, "/dams/small"))
     assert "The newest forecast is not shown:" in page and "no forecast" in page
     assert TARGET.number(numbers_of(current, "/index.json")["dams"][0]["level_now"]) in page
-
-
-def serve_dam(place: Place, changes: Mapping[str, object]) -> None:
-    """Let the server read the lake again, with other values of its dam file, from the same archive and records."""
-    place.site.dams["small"] = place.site.dams["small"].model_copy(update=changes)
-    place.site._snapshot, place.site._archive_token = Snapshot(place.site.snapshot.number, {}), ""
-    assert place.site.update()
 
 
 def test_names_of_dam_files_are_text(current: Place) -> None:
@@ -433,3 +502,14 @@ def test_a_memory_computes_a_value_once_for_each_key() -> None:
     assert memory.get("a", (second, 2), compute) == 3
     assert memory.get("b", (second, 2), compute) == 4
     assert memory.get("a", (second, 2), compute) == 3
+
+
+def test_a_memory_has_the_last_values_that_were_asked_for() -> None:
+    memory, calls = Memory[str](2), list[str]()
+
+    def value(name: str) -> str:
+        return memory.get(name, (), lambda: calls.append(name) or name)  # type: ignore[func-returns-value]
+
+    assert [value(name) for name in "abaca"] == list("abaca")
+    assert (calls, len(memory)) == (["a", "b", "c"], 2)
+    assert [value("b"), len(calls)] == ["b", 4]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
@@ -22,17 +22,24 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from forebay.archive.store import open_archive
 from forebay.charts.formats import TargetFormat
+from forebay.dams.dam_file import load_dam
+from forebay.jobs.refresh import refresh
+from forebay.settings import Settings
 from forebay.web import page_response
+from forebay.web.dam_pages import FOLDED
 from forebay.web.site import Snapshot
+from tests import synthetic
 from tests.report_examples import CHROMIUM, needs_chromium
-from tests.test_web_pages import END, numbers_of, raise_alert, serve_dam, url_of
-from tests.web_server import LAKE, Place, copied_site
+from tests.scenario_dams import RELEASE_DAM, frame_of
+from tests.synthetic import small_dam
+from tests.test_web_pages import END, numbers_of, raise_alert, url_of
+from tests.web_server import LAKE, Place, copied_site, serve_dam, serving
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PATHS = ("/", "/alerts", "/dams/small", "/dams/small/past", "/dams/small/scenario", "/dams/other")
-CHARTS = {"/dams/small": 7, "/dams/small/past": 1, "/dams/small/scenario": 1}
+CHARTS = {"/dams/small": 12, "/dams/small/past": 1, "/dams/small/scenario": 1}
 """Charts of each page."""
 WATCH = """
     window.violations = [];
@@ -40,6 +47,8 @@ WATCH = """
         (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 """
 TARGET = TargetFormat(LAKE)
+RELEASE_DAYS = 760
+"""Days of the record of the dam with a release gauge."""
 TIMEOUT_S = 60
 
 
@@ -177,6 +186,43 @@ def test_a_phone_answers_on_its_first_screens_without_scrolling_sideways(chromiu
             && part.getBoundingClientRect().right > document.documentElement.clientWidth + 1
             && !part.closest('pre')).map(part => part.outerHTML.slice(0, 120))""")
         assert clipped == []
+
+
+def test_storage_fits_the_narrowest_screen(chromium: Browser, changing: Place) -> None:
+    """320 CSS pixels: a screen of 1280 at four times its size (WCAG 2.2, 1.4.10)."""
+    curve = {"level_unit": "ft", "storage_unit": "ac-ft", "points": [(-10.0, 0.0), (10.0, 700_000.0)]}
+    serve_dam(changing, {"storage_curves": small_dam(storage_curves=[curve]).storage_curves})
+    with tab_of(chromium, changing, width=320) as tab:
+        for path in ("/", "/dams/small", "/dams/small/past", "/dams/small/scenario"):
+            tab.open(path)
+            wide = tab.page.evaluate("""[...document.querySelectorAll('main *')].filter(part => part.checkVisibility()
+                && !part.closest('svg, .scroll') && part.getBoundingClientRect().right > 320)
+                .map(part => part.outerHTML.slice(0, 120))""")
+            assert (tab.page.evaluate("document.documentElement.scrollWidth"), wide) == (320, []), path
+        tab.open("/dams/small")
+        assert "Storage, ac-ft" in tab.page.locator("main").inner_text()
+
+
+def test_long_sections_are_folded_and_a_link_opens_them(chromium: Browser, lake: Place) -> None:
+    with tab_of(chromium, lake, width=390) as tab:
+        tab.open("/dams/small")
+        is_open = "[...document.querySelectorAll('details.fold')].map(part => [part.parentElement.id, part.open])"
+        folded = dict(tab.page.evaluate(is_open))
+        assert set(folded) == set(FOLDED) and not any(folded.values())
+        height = tab.page.evaluate("document.documentElement.scrollHeight")
+        tab.page.get_by_role("link", name="All scores").click()
+        tab.wait_for("document.querySelector('#scores > details').open")
+        assert dict(tab.page.evaluate(is_open)) == folded | {"scores": True}
+        assert abs(tab.page.evaluate("document.getElementById('scores').getBoundingClientRect().top")) < 5
+        assert tab.page.evaluate("document.documentElement.scrollHeight") > height + 1000
+        sizes = tab.page.evaluate("[...document.querySelectorAll('#scores .chart svg')].map(part => part.clientWidth)")
+        assert len(sizes) >= 3 and min(sizes) > 200, "charts are as wide as the section"
+        tab.page.evaluate("location.hash = '#glossary'")
+        tab.wait_for("document.querySelector('#glossary > details').open")
+        tab.check()
+    with tab_of(chromium, lake) as tab:
+        tab.open("/dams/small#scores")
+        tab.wait_for("document.querySelector('#scores > details').open")
 
 
 # --- use --------------------------------------------------------------------------------------------------------------
@@ -339,6 +385,51 @@ def test_a_slider_changes_the_path_and_the_numbers(chromium: Browser, lake: Plac
         assert "full supply: at or above it now" in tab.page.locator("#scenario-status").inner_text()
         slider.press("ArrowRight")
         tab.wait_for("document.querySelector('#scenario output').innerText === '61 mm'")
+        tab.check()
+
+
+@pytest.fixture(scope="module")
+def river(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The server of a dam with a release gauge and a storage curve, read five hours after its last day with data."""
+    folder = tmp_path_factory.mktemp("river")
+    frame = frame_of(RELEASE_DAM, RELEASE_DAYS)
+    path, url = synthetic.write_dam(RELEASE_DAM, frame, folder), f"sqlite:///{folder}/a.db"
+    settings = Settings(cache=str(folder / "cache"))
+    result = refresh([path], archive=url, settings=settings, output=folder / "runs", scenarios=True)
+    assert not result.failures, result.failures
+    end = datetime.combine(frame["date"][-1] + timedelta(days=1), datetime.min.time(), UTC) - timedelta(hours=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_response, "now_utc", lambda: end + timedelta(hours=5))
+        with serving({"small": load_dam(str(path))}, url, folder / "runs") as (client, site, app):
+            yield Place(folder, client, site, app)
+
+
+def test_sliders_of_a_release_change_the_path_and_the_numbers(chromium: Browser, river: Place) -> None:
+    now = numbers_of(river, "/dams/small/scenario.json")["release_now"]
+    assert now == frame_of(RELEASE_DAM, RELEASE_DAYS)["release_o"][-1]
+    plan = {"rain": [0, 0, 0], "rain_unit": "mm", "release": [2.25, now, now], "release_unit": "m3/s"}
+    answer = river.client.post("/dams/small/scenario", json=plan)
+    assert answer.status_code == 200, answer.text
+    medians = [row["level"] for row in answer.json()["forecast"] if row["quantile"] == 0.5]
+    with tab_of(chromium, river, width=390) as tab:
+        tab.open("/dams/small/scenario")
+        tab.wait_for("document.querySelectorAll('#scenario-rows tr').length === 3")
+        releases = tab.page.locator('input[data-kind="release"]')
+        assert [releases.nth(k).is_disabled() for k in range(3)] == [True] * 3
+        before = json.dumps(tab.page.locator("#scenario-rows").inner_text())
+        tab.page.get_by_label("With a planned release").press("Space")
+        changed = f"document.querySelector('#scenario-rows').innerText !== {before}"
+        tab.wait_for(changed)
+        outputs = "[...document.querySelectorAll('#scenario output')].map(part => part.innerText)"
+        assert tab.page.evaluate(outputs)[3:] == [f"{now:g} m3/s"] * 3, "the sliders start at today's release"
+        releases.first.fill("2.25")
+        in_table = "[...document.querySelectorAll('#scenario-rows tr')].map(row => row.cells[1].innerText).join()"
+        tab.wait_for(f"{in_table} === {json.dumps(','.join(map(TARGET.number, medians)))}")
+        assert tab.page.evaluate(outputs)[3] == "2.25 m3/s"
+        assert "The release is given for 3 of 3 days" not in tab.page.locator("#scenario-notes").inner_text()
+        releases.first.press("ArrowRight")
+        tab.wait_for(f"{outputs}[3] !== '2.25 m3/s'")
+        assert serious_findings(tab.page) == []
         tab.check()
 
 

@@ -16,7 +16,7 @@ from forebay.web import scenarios
 from forebay.web.rates import Rate
 from tests.command_line import forebay as command
 from tests.test_web_api import problem_of
-from tests.web_server import LAST, Place
+from tests.web_server import LAKE, LAST, Place
 
 PATH = "/dams/small/scenario"
 
@@ -73,7 +73,7 @@ def test_units_are_converted(served: Place) -> None:
         ({"rain": [1], "release": [3]}, "release: Small Dam has no release gauge, so there is no past release to "),
         ({"rain": ["4"]}, "rain.0 = '4': Input should be a valid number"),
         ({"rain": 4}, "rain = '4': Input should be a valid list"),
-        ({"rain": [1], "until": "full"}, "until = 'full': Extra inputs are not permitted"),
+        ({"rain": [1], "until": "full"}, "until = 'full': there is no such field; "),
         ({"rain": [1], "rain_unit": "ft"}, "rain_unit = 'ft': Input should be 'mm', 'in' or 'cm'"),
         ({"rain": [1], "wetness": "damp"}, "wetness = 'damp': Input should be 'dry', 'current' or 'wet'"),
     ],
@@ -115,10 +115,10 @@ def test_a_new_file_is_followed_and_old_scenarios_say_so(served: Place, site_tem
 
 
 def test_only_the_last_models_stay_in_memory(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenarios, "MODELS_IN_MEMORY", 2)
     known = scenarios.Scenarios(served.folder / "runs")
     for name in ("b", "c"):
         (served.folder / "runs" / name).symlink_to(served.folder / "runs" / "small")
-    monkeypatch.setattr(scenarios, "MODELS_IN_MEMORY", 2)
     first = known.model("small", planned_release=False)
     known.model("b", planned_release=False)
     assert known.model("small", planned_release=False) is first
@@ -128,18 +128,58 @@ def test_only_the_last_models_stay_in_memory(served: Place, monkeypatch: pytest.
 
 
 def test_scenarios_are_ready_before_anybody_asks(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening the page of a dam is enough; a file that changes is read again, and one that is absent is no error."""
     monkeypatch.setattr(scenarios, "READY_S", 0.01)
-    known, end, key = scenarios.Scenarios(served.folder / "runs"), threading.Event(), ("small", False)
-    thread = threading.Thread(target=known.keep_ready, args=(["absent", "small"], end))
+    known: scenarios.Scenarios = served.app.state.scenarios
+    end, read = threading.Event(), []
+    reader = scenarios.read_scenario_model
+
+    def counted(folder: Path, *, planned_release: bool) -> Any:  # Any: what the reader returns
+        model = reader(folder, planned_release=planned_release)
+        read.append((folder.name, planned_release))
+        return model
+
+    monkeypatch.setattr(scenarios, "read_scenario_model", counted)
+    known.expect(LAKE.model_copy(update={"id": "absent"}))
+    thread = threading.Thread(target=known.keep_ready, args=(end,))
     thread.start()
     try:
-        first = wait_for(lambda: known._models.get(key))
+        time.sleep(0.2)
+        assert read == [], "nobody has looked at a dam that has scenarios"
+        assert served.client.get(str(served.client.base_url.copy_with(path="/dams/small"))).status_code == 200
+        wait_for(lambda: read == [("small", False)])
         (served.folder / "runs" / "small" / "scenario.json.gz").touch()
-        assert wait_for(lambda: known._models[key] if known._models[key] is not first else None)
+        wait_for(lambda: read == [("small", False)] * 2)
+        assert post(served, rain=[1]) and len(read) == 2, "a request reads nothing"
     finally:
         end.set()
         thread.join(60)
     assert not thread.is_alive()
+
+
+def test_a_request_does_not_wait_for_the_file_of_another_dam(served: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = scenarios.Scenarios(served.folder / "runs")
+    expected = known.model("small", planned_release=False)
+    is_read, may_end = threading.Event(), threading.Event()
+
+    def slow(folder: Path, *, planned_release: bool) -> Any:  # Any: what the reader returns
+        is_read.set()
+        assert may_end.wait(60)
+        return expected
+
+    monkeypatch.setattr(scenarios, "read_scenario_model", slow)
+    thread = threading.Thread(target=known.model, args=("other",), kwargs={"planned_release": False})
+    thread.start()
+    try:
+        assert is_read.wait(60)
+        answers: list[Any] = []
+        request = threading.Thread(target=lambda: answers.append(known.model("small", planned_release=False)))
+        request.start()
+        request.join(20)
+        assert answers == [expected]
+    finally:
+        may_end.set()
+        thread.join(60)
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:  # Any: what the condition returns

@@ -25,7 +25,7 @@ from forebay.jobs.refresh import refresh
 from forebay.settings import Settings
 from forebay.web import server
 from forebay.web.app import create_app
-from forebay.web.site import Site
+from forebay.web.site import Site, Snapshot
 from tests import synthetic
 from tests.synthetic import FIRST_DAY, daily_frame, rain_gauge, small_dam
 
@@ -99,6 +99,16 @@ def copied_site(template: Path, folder: Path) -> Iterator[Place]:
     dam = load_dam(str(template / "small.toml"))
     with serving({"small": dam}, url, folder / "runs") as (client, site, app):
         yield Place(folder, client, site, app)
+
+
+def serve_dam(place: Place, changes: Mapping[str, object]) -> None:
+    """Let the server read the lake again, with other values of its dam file, from the same archive and records."""
+    dam = place.site.dams["small"].model_copy(update=changes)
+    for name in set(vars(dam)) - set(Dam.model_fields):
+        del vars(dam)[name]  # a cached property of the dam before
+    place.site.dams["small"] = dam
+    place.site._snapshot, place.site._archive_token = Snapshot(place.site.snapshot.number, {}), ""
+    assert place.site.update()
 
 
 def copied_archive(template: Path, folder: Path) -> str:

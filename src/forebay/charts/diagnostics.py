@@ -38,7 +38,12 @@ _FEW_YEARS = 3
 
 def reliability_figure(diagnostics: Diagnostics, heading: Heading) -> Figure | None:
     """Reliability of the quantiles, a panel per lead time; None without rows."""
-    panels = _lead_panels(diagnostics.reliability, _reliability, heading)
+    return figure_of_reliability(diagnostics.reliability, heading)
+
+
+def figure_of_reliability(reliability: pl.DataFrame, heading: Heading) -> Figure | None:
+    """The same of the table alone (`verify.tables.RELIABILITY`)."""
+    panels = _lead_panels(reliability, _reliability, heading)
     return Figure("reliability", panels, heading.title("reliability of the quantiles"), 3) if panels else None
 
 

@@ -42,24 +42,35 @@ class Outlook:
         is later than the last day of the forecast.
     notes
         Sentences: to what the probabilities refer, and what is unknown.
+    stored_scores, stored_reliability
+        Where there is no hindcast: what the last refresh stored of it; None without.
     """
 
     verification: Verification | None = field(repr=False)
     probabilities: pl.DataFrame
     times: pl.DataFrame
     notes: tuple[str, ...]
+    stored_scores: pl.DataFrame | None = field(default=None, repr=False)
+    stored_reliability: pl.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether `scores` are known, be it that there are too few days for one."""
+        return self.verification is not None or self.stored_scores is not None
 
     @property
     def scores(self) -> pl.DataFrame:
         """`verify.tables.PROBABILITY_SCORES` of the hindcast; empty without one."""
-        return PROBABILITY_SCORES.empty() if self.verification is None else self.verification.probability_scores
+        if self.verification is not None:
+            return self.verification.probability_scores
+        return PROBABILITY_SCORES.empty() if self.stored_scores is None else self.stored_scores
 
     @property
     def reliability(self) -> pl.DataFrame:
         """`verify.tables.PROBABILITY_RELIABILITY` of the hindcast; empty without one."""
-        if self.verification is None:
-            return PROBABILITY_RELIABILITY.empty()
-        return self.verification.probability_reliability
+        if self.verification is not None:
+            return self.verification.probability_reliability
+        return PROBABILITY_RELIABILITY.empty() if self.stored_reliability is None else self.stored_reliability
 
 
 def make_outlook(verification: Verification, issued: IssuedForecast) -> Outlook:

@@ -27,7 +27,7 @@ from forebay.jobs.alerts import (
 )
 from forebay.jobs.arguments import as_dam, current_settings, open_store
 from forebay.jobs.forecast import ForecastResult, forecast
-from forebay.jobs.forecast_content import forecast_content
+from forebay.jobs.forecast_content import forecast_content, server_content
 from forebay.jobs.forecast_files import write_forecast
 from forebay.jobs.results import Result
 from forebay.log import add_counts, log_fields, step, write
@@ -308,7 +308,7 @@ def _forecast(
 def _write(result: ForecastResult, folder: Path, *, report: bool, progress: Progress | None) -> None:
     files = write_forecast(result, folder, report=report, progress=progress)
     path = folder / "forecast.json"
-    content = forecast_content(result, [*files, path])
+    content = forecast_content(result, [*files, path]) | server_content(result)
     write_file(path, json.dumps(content, default=str, indent=1, allow_nan=False).encode())
 
 

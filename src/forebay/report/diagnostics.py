@@ -32,13 +32,17 @@ def build(report: Report) -> Mapping[str, object]:
     errors = _at_report_leads(diagnostics.largest_misses).to_dicts()
     return {
         "score_rows": _score_rows(report.scores),
-        "quantiles": QUANTILES,
-        "quantile_rows": _quantile_rows(diagnostics.reliability),
+        **build_reliability(diagnostics.reliability),
         "bin_rows": _at_report_leads(diagnostics.pit_histogram).to_dicts(),
         "year_rows": _at_report_leads(diagnostics.coverage_by_year).to_dicts(),
         "error_rows": [{**row, "inputs": input_texts(row, report.dam)} for row in errors],
         "min_days": MIN_DAYS,
     }
+
+
+def build_reliability(reliability: pl.DataFrame) -> Mapping[str, object]:
+    """Values for `reliability.html`, of `verify.tables.RELIABILITY`."""
+    return {"quantiles": QUANTILES, "quantile_rows": _quantile_rows(reliability)}
 
 
 def _quantile_rows(reliability: pl.DataFrame) -> list[dict[str, object]]:

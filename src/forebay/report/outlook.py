@@ -45,7 +45,7 @@ def build_headline(report: Report) -> Mapping[str, object]:
     main = main_row(rows)
     days = dict(outlook.probabilities.select("lead_time", "valid_date").iter_rows())
     skill = None
-    if main is not None and leads and outlook.verification is not None:
+    if main is not None and leads and outlook.is_scored:
         skill = skill_sentence(outlook.scores, main.threshold, main.direction, leads[-1])
     return {"rows": rows, "leads": leads, "days": days, "main": main, "skill": skill, "notes": outlook.notes}
 

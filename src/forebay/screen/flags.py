@@ -120,6 +120,12 @@ def active_flags(flags: pl.DataFrame, day: date) -> pl.DataFrame:
     return flags.filter(pl.col("known_on") <= day, _not_withdrawn_by(day))
 
 
+def suspect_values(flags: pl.DataFrame, gauge: str, day: date) -> pl.DataFrame:
+    """date, reason of the values of a gauge that are suspect at the end of `day`, by date."""
+    suspect = active_flags(flags, day).filter(pl.col("gauge") == gauge, ~pl.col("reason").is_in(VALID_REASONS))
+    return suspect.select("date", "reason").unique("date", keep="first", maintain_order=True).sort("date")
+
+
 def daily_known_on(daily: pl.DataFrame, flags: pl.DataFrame, day: date, dam: Dam) -> pl.DataFrame:
     """Usable values of the daily table up to `day`, without those that are suspect at the end of `day`.
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 METRICS = ("mae_top5", "pinball", "crps", "coverage_80", "coverage_90", "above_95", "events")
 """Metrics of `default` besides MAE and skill."""
 _TITLES = ("top 5%", "pinball", "crps", "in 80%", "in 90%", "above 95%", "events")
-_YEAR = r"^y\d{4}$"
+YEAR = r"^y\d{4}$"
+"""Pattern of the regime of a year."""
 
 _Cell = tuple[str, str, int]
 _Score = tuple[float | None, float | None, float | None, int | None]
@@ -71,7 +72,7 @@ def compare_scores(
 
 def _pairs(scores: pl.DataFrame) -> list[tuple[str, str]]:
     """Every window with each of its regimes but the years, both in the order of `scores`."""
-    present = scores.filter(~pl.col("regime").str.contains(_YEAR)).select("window", "regime")
+    present = scores.filter(~pl.col("regime").str.contains(YEAR)).select("window", "regime")
     windows, regimes = (present[column].unique(maintain_order=True).to_list() for column in present.columns)
     pairs = set(present.unique().iter_rows())
     return [(window, regime) for window in windows for regime in regimes if (window, regime) in pairs]

@@ -60,6 +60,19 @@ FORECAST_VALUE = Table(
 )
 """Errors without forecasts as inputs, with those as issued, and with perfect ones, on the same days."""
 
+RELIABILITY = Table(
+    "reliability",
+    {
+        "regime": pl.String(),
+        "lead_time": pl.Int32(),
+        "quantile": pl.Float64(),
+        "observed": pl.Float64(),  # share of the observed changes at or below the quantile
+        "n": pl.Int64(),
+    },
+    ("regime", "lead_time", "quantile"),
+)
+"""Reliability of the quantiles of `default`, by kind of day and lead time."""
+
 PROBABILITY_SCORES = Table(
     "probability scores",
     {

@@ -73,6 +73,7 @@ class Level(BaseModel):
 
     date: date
     level: float | None = Field(description="null: no usable value.")
+    suspect: str | None = Field(description="Reason of the flag of a suspect level, from which no forecast starts.")
 
 
 class Age(BaseModel):
@@ -287,6 +288,15 @@ class Scores(Source):
     record: str | None
     last_365_days: list[dict[str, Any]] | None
     hindcast: list[dict[str, Any]] | None
+    by_regime: list[dict[str, Any]] | None = Field(
+        description="Errors and skill of the hindcast by kind of day, such as wet, or near full supply."
+    )
+    reliability: list[dict[str, Any]] | None = Field(
+        description="Share of observed changes at or below each quantile, by kind of day and lead time."
+    )
+    probabilities: list[dict[str, Any]] | None = Field(
+        description="Brier scores of past probabilities of reaching each threshold."
+    )
     notes: list[str]
 
 

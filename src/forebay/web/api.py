@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, Field
 
 import forebay
 from forebay.archive.store import Archive
@@ -17,6 +17,7 @@ from forebay.dams.dam_content import dam_of_content
 from forebay.dams.gauge import Gauge
 from forebay.dams.local_time import init_time
 from forebay.days.daily import daily_table
+from forebay.days.labels import display_unit
 from forebay.forecasts.alerts import with_acknowledgements
 from forebay.jobs.record import content_of, find_record, last_issued, verify_chain
 from forebay.tables import DEFAULT_MODEL
@@ -44,20 +45,26 @@ from forebay.web.formats import (
     json_response,
     response_of,
 )
-from forebay.web.problems import ProblemError, responses
+from forebay.web.problems import ProblemError, refuse_unknown_parameters, responses
 
 MAX_ROWS, DEFAULT_ROWS = 1000, 100
 """Largest and usual number of rows of a page."""
 MAX_NUMBER = 2**53
 """Largest number of a record; JSON has no larger integers."""
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
+
+DIGITS = 12
+"""Digits of a reading that was converted from the unit of the archive."""
+FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
+"""Days outside of which no request has one: a time zone cannot move them beyond the calendar of Python."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Largest number of rows of the page.")]
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
-Since = Annotated[date | None, Query(description="First day, in the dam's time zone; by default all.")]
-Until = Annotated[date | None, Query(description="Last day, in the dam's time zone; by default the newest.")]
-Before = Annotated[date | None, Query(description="Init date of the last row of the page before.")]
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+Since = Annotated[Day | None, Query(description="First day, in the dam's time zone; by default all.")]
+Until = Annotated[Day | None, Query(description="Last day, in the dam's time zone; by default the newest.")]
+Before = Annotated[Day | None, Query(description="Init date of the last row of the page before.")]
 Model = Annotated[
     str, Query(pattern="^[a-z0-9_]{1,40}$", description="A model of the forecast, or all of them: all.")
 ]
@@ -175,6 +182,9 @@ def scores(request: Request, dam: DamId) -> Response:
         record=None if state.record is None else state.record["id"],
         last_365_days=state.result.get("last_365_days"),
         hindcast=state.result.get("scores"),
+        by_regime=state.result.get("scores_by_regime"),
+        reliability=state.result.get("reliability"),
+        probabilities=state.result.get("probability_scores"),
         notes=list(state.notes),
     )
     return json_response(request, answer)
@@ -217,6 +227,7 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
 ) -> Response:
     """Readings of a gauge as they are stored, newest version of each, by time."""
     state = state_of(request, dam)
+    _check_order(since, until)
     column = _gauge(state.dam, gauge)
     rows = site_of(request).archive.as_of([column])
     if since is not None:
@@ -225,16 +236,17 @@ def observations(  # noqa: PLR0913, PLR0917  # the parameters of the route
         rows = rows.filter(pl.col("time") < init_time(until, state.dam.time_zone))
     if after is not None:
         rows = rows.filter(pl.col("time") > _with_zone(after, "after"))
-    page = rows.head(limit)
+    unit = display_unit(column, state.dam)
+    page = rows.head(limit).with_columns(_in_unit("value", column, unit))
     readings = [answers.Observation(**row) for row in finite_rows(page.select(list(answers.Observation.model_fields)))]
     if form == "csv":
-        fixed = {"dam": dam, "gauge": column.column, "unit": column.kind.unit}
+        fixed = {"dam": dam, "gauge": column.column, "unit": unit}
         return csv_response(request, csv_table(answers.Observation, readings, fixed))
     answer = answers.Observations(
         **source_of(state.dam),
         next=page["time"][-1].isoformat() if rows.height > limit else None,
         gauge=column.column,
-        value_unit=column.kind.unit,
+        value_unit=unit,
         observations=readings,
     )
     return json_response(request, answer)
@@ -254,6 +266,7 @@ def daily(
     `next` is the value of `since` for the next page. Without `since`, the page has the newest days.
     """
     state, now = state_of(request, dam), now_utc()
+    _check_order(since, until)
     readings = site_of(request).archive.known_at(state.dam.gauges, now, state.dam.time_zone)
     table = pl.DataFrame(schema={"date": pl.Date()}) if readings.is_empty() else daily_table(readings, state.dam)
     if since is not None:
@@ -261,13 +274,16 @@ def daily(
     if until is not None:
         table = table.filter(pl.col("date") <= until)
     page = table.tail(limit) if since is None else table.head(limit)
+    if not page.is_empty():
+        others = (gauge for gauge in state.dam.gauges if gauge is not state.dam.target_gauge)
+        page = page.with_columns(_in_unit(gauge.column, gauge, gauge.unit) for gauge in others)
     has_more = since is not None and table.height > limit
     if form == "csv":
         return csv_response(request, page)
     answer = answers.Daily(
         **source_of(state.dam),
         next=(page["date"][-1] + timedelta(days=1)).isoformat() if has_more else None,
-        units={column.column: _daily_unit(column, state.dam) for column in state.dam.gauges},
+        units={gauge.column: display_unit(gauge, state.dam) for gauge in state.dam.gauges},
         days=finite_rows(page.drop("dam", strict=False)),
     )
     return json_response(request, answer)
@@ -369,14 +385,30 @@ def _rows(table: pl.DataFrame, row: type[BaseModel]) -> list[dict[str, Any]]:
     return finite_rows(table.select(list(row.model_fields)))
 
 
+def _check_order(since: date | None, until: date | None) -> None:
+    if since is not None and until is not None and since > until:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"since = {since} is after until = {until}; give the first day as since, and the last one as until.",
+        )
+
+
 def _with_zone(instant: datetime, name: str) -> datetime:
     if instant.tzinfo is None:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             f"{name} = {instant.isoformat()} has no time zone; end it with Z or +10:00.",
         )
+    if not FIRST_DAY.year <= instant.year <= LAST_DAY.year:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"{name} = {instant.isoformat()} must be between {FIRST_DAY} and {LAST_DAY}.",
+        )
     return instant
 
 
-def _daily_unit(gauge: Gauge, dam: Dam) -> str:
-    return dam.target.unit if gauge is dam.target_gauge else gauge.kind.unit
+def _in_unit(column: str, gauge: Gauge, unit: str) -> pl.Expr:
+    """A column of canonical values in `unit`, without the noise of the conversion in its last digits."""
+    if unit == gauge.kind.unit:
+        return pl.col(column)
+    return gauge.kind.from_canonical(pl.col(column), unit).round_sig_figs(DIGITS)

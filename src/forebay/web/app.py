@@ -12,7 +12,7 @@ from forebay.jobs.arguments import current_settings
 from forebay.web import api, dam_pages, events, metrics, pages, scenario_api, write_api
 from forebay.web.cache import AnswerCache
 from forebay.web.limits import Limits
-from forebay.web.page_response import Pages
+from forebay.web.page_response import Pages, error_page
 from forebay.web.problems import Problem, add_handlers
 from forebay.web.scenarios import Scenarios
 
@@ -65,7 +65,7 @@ def create_app(
     app.state.pages = Pages()
     for routes in (api, scenario_api, write_api, events, metrics, pages, dam_pages):
         app.include_router(routes.router)
-    add_handlers(app)
+    add_handlers(app, error_page)
     app.state.counts = dict.fromkeys(("answered", "refused", "shed"), 0)
     app.add_middleware(Limits, hosts=(*LOOPBACK, *hosts), counts=app.state.counts)
     document = app.openapi()

@@ -45,6 +45,7 @@ _FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "vega.js": (lambda: drawing.vega_bundle().encode(), _JAVASCRIPT),
     "start.js": (_file("forebay.report", "start.js"), _JAVASCRIPT),
     "live.js": (_file("forebay.web", "live.js"), _JAVASCRIPT),
+    "fold.js": (_file("forebay.web", "fold.js"), _JAVASCRIPT),
     "overview.js": (_file("forebay.web", "overview.js"), _JAVASCRIPT),
     "scenario.js": (_file("forebay.web", "scenario.js"), _JAVASCRIPT),
     "alerts.js": (_file("forebay.web", "alerts.js"), _JAVASCRIPT),

@@ -129,7 +129,10 @@ def _fixed_fields(state: DamState) -> dict[str, Any]:
         **source_of(dam),
         "variable": dam.target.variable,
         "record": None if state.record is None else state.record["id"],
-        "levels": [answers.Level(**row) for row in finite_rows(state.levels.tail(LEVEL_DAYS))],
+        "levels": [
+            answers.Level(**row, suspect=state.suspect.get(row["date"]))
+            for row in finite_rows(state.levels.tail(LEVEL_DAYS))
+        ],
         "forecast": list(intervals(state.forecast)),
         "chances": _longest(chances_of(state)),
         "alerts": state.alerts.filter(pl.col("state") == "raised")["rule"].to_list(),

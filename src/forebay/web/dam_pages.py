@@ -14,7 +14,7 @@ from forebay.charts.context import context_figure
 from forebay.charts.figures import figures_by_name
 from forebay.charts.formats import TargetFormat
 from forebay.charts.report_tables import Report
-from forebay.charts.scenario import SCENARIO_COLOURS, slider_chart
+from forebay.charts.scenario import FULL, SCENARIO_COLOURS, slider_chart
 from forebay.charts.spec import chart_spec, page_spec
 from forebay.dams.dam_content import dam_of_content
 from forebay.jobs.record import content_of, find_record, last_issued
@@ -32,12 +32,14 @@ from forebay.web.page_response import (
     html_response,
     page_text,
     pages_of,
+    refresh_of_dam,
     this_minute,
-    with_error_page,
 )
 from forebay.web.problems import ProblemError
 
 router = APIRouter(include_in_schema=False)
+FOLDED = ("scores", "reliability", "coverage", "dam_and_gauges", "glossary")
+"""Sections that are folded until somebody opens them; they are below the answers, and longest on a phone."""
 InitDate = Annotated[date | None, Query()]
 
 
@@ -48,11 +50,11 @@ def dam_numbers(request: Request, dam: DamId) -> Response:
 
 
 @router.get("/dams/{dam}")
-@with_error_page
 def dam_forecast(request: Request, dam: DamId) -> Response:
     """The page of a dam: its newest forecast."""
     state, now = state_of(request, dam), this_minute()
-    failure = site_of(request).snapshot.failure
+    failure, refresh = site_of(request).snapshot.failure, refresh_of_dam(request, state)
+    request.app.state.scenarios.expect(state.dam)
 
     def text() -> str:
         answer, content = _dam(request, state, now)
@@ -62,13 +64,14 @@ def dam_forecast(request: Request, dam: DamId) -> Response:
             "report": report,
             "head": None if report is None else render_head(report),
             "sections": content.sections,
+            "folded": FOLDED,
             "target": TargetFormat(state.dam),
             "page": "dam",
             "live": dam,
         }
-        return page_text("dam.html", values, f"/dams/{dam}.json", ("live.js", *CHART_SCRIPTS), state)
+        return page_text("dam.html", values, f"/dams/{dam}.json", ("live.js", *CHART_SCRIPTS, "fold.js"), state)
 
-    return html_response(request, pages_of(request).texts.get(("dam", dam), (state, now, failure), text))
+    return html_response(request, pages_of(request).texts.get(("dam", dam), (state, now, failure, refresh or ""), text))
 
 
 @router.get("/dams/{dam}/past.json")
@@ -78,7 +81,6 @@ def past_numbers(request: Request, dam: DamId, init_date: InitDate = None) -> Re
 
 
 @router.get("/dams/{dam}/past")
-@with_error_page
 def past_forecast(request: Request, dam: DamId, init_date: InitDate = None) -> Response:
     """The page of a past forecast, over what was observed; by default the newest one."""
     state = state_of(request, dam)
@@ -100,10 +102,10 @@ def scenario_numbers(request: Request, dam: DamId) -> Response:
 
 
 @router.get("/dams/{dam}/scenario")
-@with_error_page
 def scenario(request: Request, dam: DamId) -> Response:
     """The page of scenarios."""
     state, now = state_of(request, dam), this_minute()
+    request.app.state.scenarios.expect(state.dam)
     answer, report = _scenario(request, state, now)
     spec, legend, reason = None, [], ""
     if report is None or answer.init_date is None:
@@ -111,7 +113,9 @@ def scenario(request: Request, dam: DamId) -> Response:
     elif not state.dam.columns("rainfall"):
         reason = "The dam file has no rain gauge, so that scenarios have no past rain to learn from."
     else:
-        spec, legend = page_spec(chart_spec(slider_chart(report))), list(SCENARIO_COLOURS.items())
+        spec = page_spec(chart_spec(slider_chart(report)))
+        in_chart = report.reference_levels[0]["name"].str.to_lowercase().to_list()
+        legend = [(name, colour) for name, colour in SCENARIO_COLOURS.items() if name != FULL or FULL in in_chart]
     values: dict[str, object] = {
         "content": answer,
         "spec": spec,
@@ -130,7 +134,8 @@ def scenario(request: Request, dam: DamId) -> Response:
 def _dam(request: Request, state: DamState, now: datetime) -> tuple[DamPage, DamContent]:
     content = _content(request, state)
     report = None if content.report is None else at_time(content.report, now)
-    return dam_page(state, report, content.past, now, site_of(request).snapshot.failure), content
+    page = dam_page(state, report, content.past, now, site_of(request).snapshot.failure)
+    return page.model_copy(update={"refresh": refresh_of_dam(request, state)}), content
 
 
 def _content(request: Request, state: DamState) -> DamContent:

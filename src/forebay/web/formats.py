@@ -47,12 +47,10 @@ def csv_response(request: Request, table: pl.DataFrame) -> Response:
     return response_of(request, _encoded(table.write_csv().encode(), "text/csv; charset=utf-8"))
 
 
-def text_response(request: Request, text: str, headers: Mapping[str, str], status: int = 200) -> Response:
+def text_response(request: Request, text: str, headers: Mapping[str, str]) -> Response:
     """A page as HTML, or 304 if the client has it."""
     response = response_of(request, _encoded(text.encode(), "text/html; charset=utf-8"))
     response.headers.update(headers)
-    if response.status_code == 200:
-        response.status_code = status
     return response
 
 

@@ -76,6 +76,8 @@ class Limits:
         if is_full:
             await self._busy(scope, receive, _with_headers(send))
             return
+        if scope["method"] == "HEAD":  # as GET; the server itself leaves the body out
+            scope = {**scope, "method": "GET"}
         self._count += 1
         try:
             await self._app(scope, _replayed(body, receive), _with_headers(send))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
@@ -11,15 +12,26 @@ Value = TypeVar("Value")
 
 
 class Memory(Generic[Value]):
-    """The last value of each name, which is computed again when its key has changed; once, however many wait for it."""
+    """The last value of each name, which is computed again when its key has changed; once, however many wait for it.
 
-    def __init__(self) -> None:
-        self._values: dict[Hashable, tuple[tuple[Any, ...], Value]] = {}  # Any: keys are compared by identity too
+    Parameters
+    ----------
+    size
+        Number of values that stay, the last ones that were asked for; None: all.
+    """
+
+    def __init__(self, size: int | None = None) -> None:
+        self._size = size
+        self._values: OrderedDict[Hashable, tuple[tuple[Any, ...], Value]] = OrderedDict()  # Any: by identity, too
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        """Number of values."""
+        return len(self._values)
+
     def get(self, name: Hashable, key: tuple[object, ...], compute: Callable[[], Value]) -> Value:
-        """The value of a name for a key.
+        """The value of a name for a key; while one is computed, those of other names are not waited for.
 
         Parameters
         ----------
@@ -32,7 +44,12 @@ class Memory(Generic[Value]):
             entry = self._values.get(name)
             if entry is None or not _is_same(entry[0], key):
                 entry = (key, compute())
+            with self._lock:
                 self._values[name] = entry
+                self._values.move_to_end(name)
+                while self._size is not None and len(self._values) > self._size:
+                    old, _ = self._values.popitem(last=False)
+                    self._locks.pop(old, None)
             return entry[1]
 
 

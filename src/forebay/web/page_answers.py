@@ -17,12 +17,17 @@ from forebay.web.answers import (
     Source,
 )
 
+_REFRESH = "What the refresher of this server does, or why it has failed; null where there is nothing to say."
+
 
 class DamRow(DamSummary):
     """A row of the overview."""
 
-    level_now: float | None = Field(description="The newest usable daily level.")
+    level_now: float | None = Field(description="The newest usable daily level that is not suspect.")
     level_now_date: date | None
+    level_age_hours: float | None = Field(description="Since the end of its day.")
+    suspect_date: date | None = Field(description="Day of the newest level if it is suspect; null if it is not.")
+    suspect_reason: str | None = Field(description="Reason of its flag.")
     change_1d: float | None = Field(description="Its change from the day before; null where that level is missing.")
     change_7d: float | None
     reach: list[Chance] = Field(description="By the longest lead: the chance to leave the present side of each level.")
@@ -33,6 +38,7 @@ class Overview(BaseModel):
 
     time: datetime = Field(description="The instant from which ages count.")
     failure: str | None = Field(description="Why the archive cannot be read now; the data are then older.")
+    refresh: str | None = Field(default=None, description=_REFRESH)
     dams: list[DamRow]
 
 
@@ -74,6 +80,7 @@ class DamPage(DamDetails):
 
     time: datetime = Field(description="The instant from which ages count.")
     failure: str | None = Field(description="Why the archive cannot be read now; the data are then older.")
+    refresh: str | None = Field(default=None, description=_REFRESH)
     reading: NewestReading | None
     year_before: float | None = Field(default=None, description="Level 365 days before the init date.")
     year_before_date: date | None = None
@@ -88,6 +95,8 @@ class DamPage(DamDetails):
     inputs: list[dict[str, Any]] = Field(description="Values of the gauges on the last days, units as in `gauges`.")
     explanation: list[dict[str, Any]]
     last_365_days: list[dict[str, Any]]
+    scores_by_regime: list[dict[str, Any]] = Field(description="Errors and skill of the hindcast by kind of day.")
+    reliability: list[dict[str, Any]] = Field(description="Share of observed levels at or below each quantile.")
     past: list[PastRow] = Field(description="The last issued forecasts at 1, 3 and 7 days.")
 
 

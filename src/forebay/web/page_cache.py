@@ -12,7 +12,7 @@ from forebay.errors import DataError
 from forebay.jobs.record import forecasts_of, issued_contents, last_issued
 from forebay.web.page_content import past_rows
 from forebay.web.page_render import render_sections
-from forebay.web.page_report import DamTables, read_tables, report_of
+from forebay.web.page_report import DamTables, read_tables, reliability_of, report_of
 
 if TYPE_CHECKING:
     from forebay.charts.report_tables import Report
@@ -52,7 +52,8 @@ def read_content(state: DamState, site: Site) -> DamContent:
     tables = read_tables(state.dam, site.archive, now, init_date)
     past = past_of(state, site)
     report = None if tables is None else report_of(state, tables, now)
-    return DamContent(tables, report, past, [] if report is None else render_sections(report, past.to_dicts()))
+    sections = [] if report is None else render_sections(report, past.to_dicts(), reliability_of(state))
+    return DamContent(tables, report, past, sections)
 
 
 def past_of(state: DamState, site: Site) -> pl.DataFrame:

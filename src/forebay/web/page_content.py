@@ -11,9 +11,12 @@ import polars as pl
 from forebay.charts.context import YEAR
 from forebay.charts.forecast_tables import QUANTILE_COLUMNS, compare_with_observed, forecast_fan
 from forebay.charts.recent_inputs import DAYS, input_gauges, input_values
+from forebay.charts.score_tables import scored_regimes
+from forebay.dams.local_time import init_time
 from forebay.dams.thresholds import RISE
 from forebay.days.labels import rain_unit
 from forebay.tables import summary_leads
+from forebay.verify.score_tables import compare_scores
 from forebay.web import page_answers
 from forebay.web.answers import Chance, source_of
 from forebay.web.content import chances_of, details, intervals, summary
@@ -40,8 +43,10 @@ def overview(snapshot: Snapshot, now: datetime) -> page_answers.Overview:
 
 def _dam_row(state: DamState, now: datetime) -> page_answers.DamRow:
     base = summary(state, now)
-    levels = dict(state.levels.tail(400).drop_nulls().iter_rows())
+    usable = dict(state.levels.tail(400).drop_nulls().iter_rows())
+    levels = {day: level for day, level in usable.items() if day not in state.suspect}
     newest = max(levels, default=None)
+    later = max((day for day in usable if newest is None or day > newest), default=None)
 
     def change(days: int) -> float | None:
         before = None if newest is None else levels.get(newest - timedelta(days=days))
@@ -51,10 +56,18 @@ def _dam_row(state: DamState, now: datetime) -> page_answers.DamRow:
         **base.model_dump(),
         level_now=None if newest is None else finite(levels[newest]),
         level_now_date=newest,
+        level_age_hours=None if newest is None else _hours_since_end(newest, state.dam.time_zone, now),
+        suspect_date=later,
+        suspect_reason=None if later is None else state.suspect[later],
         change_1d=change(1),
         change_7d=change(7),
         reach=reachable(base.chances, base.start_level),
     )
+
+
+def _hours_since_end(day: date, time_zone: str, now: datetime) -> float:
+    """Hours since the end of a day, 0 while it lasts."""
+    return round(max(timedelta(0), now - init_time(day, time_zone)) / timedelta(hours=1), 1)
 
 
 def reachable(chances: list[Chance], level: float | None) -> list[Chance]:
@@ -91,7 +104,7 @@ def dam_page(
     if report is None:
         empty: dict[str, Any] = dict.fromkeys(
             ("limitations", "outside_experience", "forcings", "quantiles", "storage", "reach", "coverage", "gauge_ages",
-             "inputs", "explanation", "last_365_days"), []
+             "inputs", "explanation", "last_365_days", "scores_by_regime", "reliability"), []
         )  # fmt: skip
         return page_answers.DamPage(**base, **shared, **empty, reading=None)
     newest = report.newest
@@ -119,6 +132,8 @@ def dam_page(
         inputs=finite_rows(input_values(report, input_gauges(report), DAYS)),
         explanation=finite_rows(report.forecast.explanation),
         last_365_days=finite_rows(report.recent_scores),
+        scores_by_regime=finite_rows(compare_scores(report.scores, scored_regimes(report.scores))),
+        reliability=state.result.get("reliability") or [],
     )
 
 

@@ -19,7 +19,13 @@ from forebay.forecasts.issue import IssuedForecast
 from forebay.forecasts.record import parse_time
 from forebay.screen.flags import screen_daily
 from forebay.tables import EXPLANATION, PROBABILITIES, Table
-from forebay.verify.tables import RECENT_SCORES, SCORES
+from forebay.verify.tables import (
+    PROBABILITY_RELIABILITY,
+    PROBABILITY_SCORES,
+    RECENT_SCORES,
+    RELIABILITY,
+    SCORES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,22 +81,40 @@ def report_of(state: DamState, tables: DamTables, now: datetime) -> Report | Non
     if days.is_empty() or days["date"][-1] != issued.init_date:
         return None
     result = state.result
+    outlook = recorded_outlook(recorded_probabilities(state), issued, state.dam, state.start_level)
+    if "probability_scores" in result:
+        outlook = replace(
+            outlook,
+            stored_scores=table_of(result["probability_scores"], PROBABILITY_SCORES),
+            stored_reliability=table_of(result.get("probability_reliability"), PROBABILITY_RELIABILITY),
+        )
     return Report(
         dam=state.dam,
         forecast=issued,
         newest=tables.reading,
         daily=days,
         hindcast=state.forecast.clear(),
-        scores=table_of(result.get("scores"), SCORES),
+        scores=scores_of(state),
         gauge_table=pl.DataFrame(),
         later_levels=later_levels(tables.days, state.dam, issued.init_date),
-        outlook=recorded_outlook(recorded_probabilities(state), issued, state.dam, state.start_level),
+        outlook=outlook,
         recent_scores=table_of(result.get("last_365_days"), RECENT_SCORES),
         substitutions=table_of(result.get("substitutions"), SUBSTITUTIONS),
         record_note=f"Record {state.record['id']} of the forecast, SHA-256 {state.record_hash}.",
         newest_days=tables.days,
         newest_flags=tables.flags,
     )
+
+
+def scores_of(state: DamState) -> pl.DataFrame:
+    """`verify.tables.SCORES` of the last refresh, by window and by kind of day; empty without any."""
+    rows = [*state.result.get("scores", ()), *state.result.get("scores_by_regime", ())]
+    return table_of(rows, SCORES)
+
+
+def reliability_of(state: DamState) -> pl.DataFrame:
+    """`verify.tables.RELIABILITY` of the last refresh; empty without one."""
+    return table_of(state.result.get("reliability"), RELIABILITY)
 
 
 def at_time(report: Report, now: datetime) -> Report:

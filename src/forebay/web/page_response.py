@@ -1,35 +1,36 @@
-"""What the routes of all pages share: the site and the memories of a server, and the answer with a page."""
+"""What the routes of all pages share: the memories of a server, and the answer with a page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
-from functools import wraps
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
 
 from forebay.dams.local_time import init_time, zone
-from forebay.errors import BusyError, ForebayError
 from forebay.forecasts.issue import STALE_DAYS
 from forebay.web.assets import POLICY
 from forebay.web.content import now_utc
+from forebay.web.dam_routes import site_of
 from forebay.web.dam_state import DamState
 from forebay.web.formats import text_response
 from forebay.web.memory import Memory
 from forebay.web.page_answers import AlertsPage, Overview
 from forebay.web.page_environment import render
-from forebay.web.problems import ProblemError
 
 if TYPE_CHECKING:
-    from forebay.web.page_cache import DamContent
+    from collections.abc import Sequence
 
+    from forebay.web.page_cache import DamContent
+    from forebay.web.refresher import RefresherStatus
+
+MAX_NAMES = 5
+"""Dams that a sentence on the refresher names."""
 CHART_SCRIPTS = ("vega.js", "start.js")
 """Scripts of a page with charts."""
-
-Arguments = ParamSpec("Arguments")
-
 
 class Pages:
     """The memories of a server's pages."""
@@ -45,6 +46,45 @@ def pages_of(request: Request) -> Pages:
     """The memories of the server."""
     pages: Pages = request.app.state.pages
     return pages
+
+
+def refresh_of_all(request: Request) -> str | None:
+    """A sentence on the refresher if it works, was restarted, or has failed; None without any."""
+    status = status_of(request)
+    if status is None:
+        return None
+    if status.state == "refreshing":
+        return f"New forecasts are being computed: {_names(request, status.dams)}."
+    if status.state == "restarting":
+        return status.sentence
+    return _failure(request, status) if status.failed else None
+
+
+def refresh_of_dam(request: Request, state: DamState) -> str | None:
+    """The same of one dam."""
+    status, dam = status_of(request), state.dam.id
+    if status is None:
+        return None
+    if status.state == "refreshing" and dam in status.dams:
+        return "A new forecast is being computed."
+    return _failure(request, status) if dam in status.failed else None
+
+
+def status_of(request: Request) -> RefresherStatus | None:
+    """The state of the server's refresher; None without one."""
+    refresher = request.app.state.refresher
+    return None if refresher is None else refresher.status
+
+
+def _failure(request: Request, status: RefresherStatus) -> str:
+    return f"The last refresh failed for {_names(request, status.failed)}: {status.sentence}"
+
+
+def _names(request: Request, dams: Sequence[str]) -> str:
+    """Names of the first dams, and the number of the others."""
+    known = site_of(request).snapshot.dams
+    names = [known[dam].dam.name if dam in known else dam for dam in dams[:MAX_NAMES]]
+    return ", ".join(names) + (f" and {len(dams) - MAX_NAMES} more" if len(dams) > MAX_NAMES else "")
 
 
 def this_minute() -> datetime:
@@ -75,39 +115,17 @@ def page_text(
     return render(template, {**shared, **values})
 
 
-def html_response(request: Request, text: str, status: int = 200) -> Response:
+def html_response(request: Request, text: str) -> Response:
     """The answer with a page, under the policy of all pages."""
-    return text_response(request, text, {"Content-Security-Policy": POLICY}, status)
+    return text_response(request, text, {"Content-Security-Policy": POLICY})
 
 
-def with_error_page(route: Callable[Arguments, Response]) -> Callable[Arguments, Response]:
-    """The route of a page whose errors are pages too."""
-
-    @wraps(route)
-    def answer(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Response:
-        try:
-            return route(*args, **kwargs)
-        except ProblemError as error:
-            return _error_page(error.status, error.detail, _request_of(kwargs))
-        except BusyError as error:
-            return _error_page(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}. Try again.", _request_of(kwargs))
-        except ForebayError as error:
-            return _error_page(HTTPStatus.NOT_FOUND, f"{error}.", _request_of(kwargs))
-
-    return answer
-
-
-def _request_of(values: object) -> Request:
-    assert isinstance(values, dict)
-    request = values["request"]
-    assert isinstance(request, Request)
-    return request
-
-
-def _error_page(status: HTTPStatus, detail: str, request: Request) -> Response:
-    values = {"detail": detail, "title": status.phrase, "page": "", "json_url": "/index.json", "scripts": (),
-              "dam_id": None}  # fmt: skip
-    return html_response(request, render("error.html", values), status)
+def error_page(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The page of an error: what was wrong, what is allowed, what to do."""
+    values = {"detail": detail, "title": HTTPStatus(status).phrase, "page": "", "json_url": "/index.json",
+              "scripts": (), "dam_id": None}  # fmt: skip
+    text = render("error.html", values)
+    return HTMLResponse(text, status, {**(headers or {}), "Content-Security-Policy": POLICY})
 
 
 def _stale_at(state: DamState) -> str:

@@ -19,7 +19,13 @@ from forebay.web.dam_routes import site_of
 from forebay.web.formats import finite_rows, json_response
 from forebay.web.page_answers import AlertsPage, DamAlerts, Overview
 from forebay.web.page_content import overview
-from forebay.web.page_response import html_response, page_text, pages_of, this_minute, with_error_page
+from forebay.web.page_response import (
+    html_response,
+    page_text,
+    pages_of,
+    refresh_of_all,
+    this_minute,
+)
 from forebay.web.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -52,7 +58,6 @@ def overview_numbers(request: Request) -> Response:
 
 
 @router.get("/")
-@with_error_page
 def overview_page(request: Request) -> Response:
     """The overview: every dam."""
     content = _overview(request)
@@ -73,7 +78,6 @@ def alerts_numbers(request: Request) -> Response:
 
 
 @router.get("/alerts")
-@with_error_page
 def alerts(request: Request) -> Response:
     """The page of alerts."""
     content = _alerts(request)
@@ -89,7 +93,12 @@ def alerts(request: Request) -> Response:
 
 def _overview(request: Request) -> Overview:
     snapshot, now = site_of(request).snapshot, this_minute()
-    return pages_of(request).overviews.get("overview", (snapshot, now), lambda: overview(snapshot, now))
+    refresh = refresh_of_all(request)
+    return pages_of(request).overviews.get(
+        "overview",
+        (snapshot, now, refresh or ""),
+        lambda: overview(snapshot, now).model_copy(update={"refresh": refresh}),
+    )
 
 
 def _alerts(request: Request) -> AlertsPage:

@@ -1,11 +1,11 @@
-"""Errors of the API as problem details (RFC 9457): what was wrong, what is allowed, what to do."""
+"""Errors as problem details (RFC 9457), or as pages: what was wrong, what is allowed, what to do."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
@@ -15,7 +15,7 @@ from forebay.errors import BusyError, DataError, ForebayError
 from forebay.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 MEDIA_TYPE = "application/problem+json"
 MAX_VALUE_LENGTH = 80
@@ -65,51 +65,93 @@ def responses(*statuses: int, csv: bool = False) -> dict[int | str, dict[str, An
     return answers
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Let every error of `app` be a problem; a fault of the program names no detail of it."""
-    app.add_exception_handler(ProblemError, _of_problem)
-    app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(ForebayError, _of_forebay)
-    app.add_exception_handler(Exception, _of_fault)
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `ProblemError` if the address has a parameter that its route does not know, such as a misspelt one.
+
+    It does not wait for anything; as a plain function it would need a thread for each request.
+    """
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            allowed = f"its parameters are {', '.join(known)}" if known else "it has none"
+            sentence = f"This address has no parameter {printable(name)[:MAX_VALUE_LENGTH]!r}; {allowed}."
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, sentence)
 
 
-def _of_problem(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ProblemError)
-    return problem(error.status, error.detail, error.headers)
+def add_handlers(app: FastAPI, error_page: Callable[[int, str, Mapping[str, str] | None], Response]) -> None:
+    """Let every error of `app` be a problem, or a page where a page was asked for.
+
+    Parameters
+    ----------
+    error_page
+        Status, sentence and headers of an error → the page that shows it.
+    """
+
+    def handler(describe: Callable[[Any], ProblemError]) -> Callable[[Request, Exception], Response]:
+        def answer(request: Request, error: Exception) -> Response:
+            described = describe(error)
+            show = error_page if is_page(request.url.path) else problem
+            return show(described.status, described.detail, described.headers)
+
+        return answer
+
+    app.add_exception_handler(ProblemError, handler(lambda error: error))
+    app.add_exception_handler(RequestValidationError, handler(_of_validation))
+    app.add_exception_handler(HTTPException, handler(_of_http))
+    app.add_exception_handler(ForebayError, handler(_of_forebay))
+    app.add_exception_handler(Exception, handler(_of_fault))
 
 
-def _of_validation(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(_sentences(error.errors())))
+def is_page(path: str) -> bool:
+    """Whether the answer of an address is a page.
+
+    >>> is_page("/dams/lake"), is_page("/dams/lake.json"), is_page("/api/v1/dams")
+    (True, False, False)
+    """
+    return not path.startswith(("/api/", "/static/", "/metrics")) and not path.endswith(".json")
 
 
-def _sentences(errors: Sequence[Any]) -> list[str]:
-    """One sentence for each wrong parameter."""
-    sentences = []
-    for item in errors:
-        name = ".".join(str(part) for part in item["loc"][1:]) or "body"
-        value = printable(str(item.get("input")))[:MAX_VALUE_LENGTH]
-        sentences.append(f"{name} = {value!r}: {item['msg']}")
-    return sentences
+def _of_validation(error: RequestValidationError) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(map(_sentence, error.errors())) + ".")
 
 
-def _of_http(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+_EXPECTED = {
+    "date": "it must be a day such as 2026-11-28",
+    "datetime": "it must be a time with its zone, such as 2026-11-28T06:10Z",
+    "extra_forbidden": "there is no such field; /api/v1/openapi.json lists the fields",
+    "model_attributes_type": "the body must be an object of JSON, with the header Content-Type: application/json",
+}
+"""What is allowed, for errors whose text is not for readers; by their type, or its first word."""
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    """A sentence on one wrong parameter: its value, and what is allowed."""
+    kind = str(item["type"])
+    if kind == "json_invalid":
+        return f"The body is no JSON: {item['ctx']['error']} at character {item['loc'][-1]}"
+    name = ".".join(str(part) for part in item["loc"][1:]) or "body"
+    value = item.get("input")
+    text = printable(value.decode(errors="replace") if isinstance(value, bytes) else str(value))[:MAX_VALUE_LENGTH]
+    expected = _EXPECTED.get(kind) or _EXPECTED.get(kind.split("_", maxsplit=1)[0]) or item["msg"]
+    return f"{name} = {text!r}: {expected}"
+
+
+def _of_http(error: HTTPException) -> ProblemError:
     details = {
         404: "There is no such address; /api/v1/openapi.json lists all.",
         405: "This method is not allowed here; /api/v1/openapi.json lists the methods of each address.",
     }
-    return problem(error.status_code, details.get(error.status_code, str(error.detail)), error.headers)
+    detail = details.get(error.status_code, str(error.detail))
+    return ProblemError(HTTPStatus(error.status_code), detail, error.headers)
 
 
-def _of_forebay(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ForebayError)
+def _of_forebay(error: ForebayError) -> ProblemError:
     if isinstance(error, DataError):
-        return problem(HTTPStatus.NOT_FOUND, str(error))
+        return ProblemError(HTTPStatus.NOT_FOUND, f"{error}.")
     headers = {"Retry-After": "5"} if isinstance(error, BusyError) else None
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers)
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}.", headers)
 
 
-def _of_fault(_: Request, error: Exception) -> JSONResponse:
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"A fault of forebay ({type(error).__name__}); its log has more.")
+def _of_fault(error: Exception) -> ProblemError:
+    sentence = f"A fault of forebay ({type(error).__name__}); its log has more."
+    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)

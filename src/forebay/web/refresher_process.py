@@ -16,15 +16,20 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from forebay.archive.store import open_archive
 from forebay.dams.local_time import zone
 from forebay.errors import ForebayError
+from forebay.forecasts.record import record_id
 from forebay.jobs.arguments import as_dam, current_settings
+from forebay.jobs.record import last_issued
 from forebay.text import without_secrets
+from forebay.web.dam_state import RESULT_FILE, record_of_result
 
 if TYPE_CHECKING:
+    import polars as pl
     from apscheduler.schedulers.background import BackgroundScheduler
 
     from forebay.jobs.refresh import RefreshResult
@@ -84,7 +89,10 @@ def due_before(now: datetime, at: tuple[int, int], time_zone: str) -> datetime:
 
 
 def missed(plan: Plan, settings: Settings, now: datetime) -> list[str]:
-    """Dams without a forecast since they were last to be refreshed; a dam whose file is wrong is among them."""
+    """Dams without a forecast since they were last to be refreshed, or without its results in the folder of the server.
+
+    A dam whose file is wrong is among them.
+    """
     names = []
     with open_archive(plan.archive or settings.archive) as archive:
         for dam, name in plan.dams.items():
@@ -93,10 +101,21 @@ def missed(plan: Plan, settings: Settings, now: datetime) -> list[str]:
             except ForebayError:
                 names.append(dam)
                 continue
-            newest = archive.records.index(dam)["issue_time"].max()
-            if not isinstance(newest, datetime) or newest < due:
+            index = archive.records.index(dam)
+            newest = index["issue_time"].max()
+            if not isinstance(newest, datetime) or newest < due or not _has_results(plan, dam, index):
                 names.append(dam)
     return names
+
+
+def _has_results(plan: Plan, dam: str, index: pl.DataFrame) -> bool:
+    """Whether the folder of the server has the results of the newest issued forecast.
+
+    `forebay run`, and a refresh into another folder, issue forecasts without them.
+    """
+    issued = last_issued(index)
+    newest = None if issued.is_empty() else record_id(dam, issued["sequence"][-1])
+    return newest is not None and record_of_result(Path(plan.output) / dam / RESULT_FILE) == newest
 
 
 class Worker:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from forebay.errors import ConfigError
 from forebay.web import answers
 from forebay.web.access import OptionalBearer
 from forebay.web.dam_routes import DamId, site_of, state_of
 from forebay.web.formats import json_response, unstored_response
-from forebay.web.problems import ProblemError, responses
+from forebay.web.problems import ProblemError, refuse_unknown_parameters, responses
 from forebay.web.scenarios import ScenarioRequest, Scenarios
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
 
 
 @router.get("/dams/{dam}/scenario", response_model=answers.ScenarioLimits, responses=responses(404))

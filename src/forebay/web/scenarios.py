@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from forebay.dams.variables import VARIABLES
 from forebay.errors import ConfigError, ForebayError
 from forebay.files import file_stamp
-from forebay.forecasts.scenario import Scenario
 from forebay.forecasts.scenario_text import daily_amounts, rain_scenario
 from forebay.jobs.scenario_files import FILES, read_scenario_model
 from forebay.web import answers
 from forebay.web.answers import source_of
+from forebay.web.memory import Memory
 from forebay.web.rates import Rate
 
 if TYPE_CHECKING:
@@ -32,8 +31,10 @@ MODELS_IN_MEMORY = 16
 OPEN_PER_SECOND, OPEN_AT_ONCE = 10.0, 30
 """Scenarios without a token, of all clients together."""
 MAX_DAYS = 366
-READY_S = 2.0
+READY_S = 0.5
 """Seconds between two looks for a new file of the dams whose scenarios are kept ready."""
+READY_DAMS = MODELS_IN_MEMORY // 2
+"""Dams whose scenarios are kept ready; each has a model without and one with a planned release."""
 
 Amount = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Amounts = Annotated[list[Amount], Field(max_length=MAX_DAYS)]
@@ -68,8 +69,9 @@ class Scenarios:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._models: OrderedDict[tuple[str, bool], tuple[tuple[int, int], ScenarioModel]] = OrderedDict()
+        self._models: Memory[ScenarioModel] = Memory(MODELS_IN_MEMORY)
         self._lock = threading.Lock()
+        self._expected: OrderedDict[str, Dam] = OrderedDict()
         self.rate = Rate(OPEN_PER_SECOND, burst=OPEN_AT_ONCE)
 
     def model(self, dam: str, *, planned_release: bool) -> ScenarioModel:
@@ -80,34 +82,41 @@ class Scenarios:
         DataError, ModelError
             If there is nothing, or it cannot be read.
         """
-        key, folder = (dam, planned_release), self._folder / dam
-        stamp = file_stamp(folder / FILES[planned_release])
-        with self._lock:
-            known = self._models.get(key)
-            if known is None or known[0] != stamp:
-                known = stamp, read_scenario_model(folder, planned_release=planned_release)
-            self._models[key] = known
-            self._models.move_to_end(key)
-            while len(self._models) > MODELS_IN_MEMORY:
-                self._models.popitem(last=False)
-        return known[1]
+        folder = self._folder / dam
+        return self._models.get(
+            (dam, planned_release),
+            file_stamp(folder / FILES[planned_release]),
+            lambda: read_scenario_model(folder, planned_release=planned_release),
+        )
 
-    def keep_ready(self, dams: Iterable[str], end: threading.Event) -> None:
-        """Read the files of a few dams before anybody asks, and again after each change, until `end` is set.
+    def expect(self, dam: Dam) -> None:
+        """Keep the scenarios of a dam ready, because somebody looks at it; those of the last few dams stay so."""
+        with self._lock:
+            self._expected[dam.id] = dam
+            self._expected.move_to_end(dam.id)
+            while len(self._expected) > READY_DAMS:
+                self._expected.popitem(last=False)
+
+    def keep_ready(self, end: threading.Event) -> None:
+        """Read the files of the expected dams before anybody asks, and again after each change, until `end` is set.
 
         So the first answer of a day is as fast as the others.
         """
-        names = list(dams)[: MODELS_IN_MEMORY // 2]
-        last: dict[str, ScenarioModel] = {}
-        while True:
-            for dam in names:
-                with suppress(ForebayError):  # the sentence of an answer says what is missing
-                    model = self.model(dam, planned_release=False)
-                    if last.get(dam) is not model:
-                        last[dam] = model
-                        model.day.answer([Scenario("", ())])
-            if end.wait(READY_S):
-                return
+        last: dict[tuple[str, bool], ScenarioModel] = {}
+        while not end.wait(READY_S):
+            with self._lock:
+                expected = list(self._expected.values())
+            for dam in reversed(expected):
+                for planned in (False, True) if release_unit_of(dam) else (False,):
+                    self._make_ready((dam.id, planned), last)
+
+    def _make_ready(self, key: tuple[str, bool], last: dict[tuple[str, bool], ScenarioModel]) -> None:
+        """Read a model that is not in `last`, and evaluate it once."""
+        with suppress(ForebayError):  # the sentence of an answer says what is missing
+            model = self.model(key[0], planned_release=key[1])
+            if last.get(key) is not model:
+                last[key] = model
+                model.answer([rain_scenario((), (0.0,) if key[1] else (), "current")])
 
     def answer(self, dam: Dam, body: ScenarioRequest, newest: date | None) -> answers.Scenario:
         """The answer to a request.

@@ -67,6 +67,7 @@ def serve(
     import uvicorn
 
     from forebay.web.app import create_app
+    from forebay.web.scenarios import READY_DAMS
 
     app = create_app(site, hosts, writer=writer, refresher=refresher)
     config = uvicorn.Config(
@@ -88,7 +89,10 @@ def serve(
         if refresher is not None:
             refresher.start()
         end = threading.Event()
-        ready = threading.Thread(target=app.state.scenarios.keep_ready, args=(site.dams, end), name="scenarios")
+        scenarios = app.state.scenarios
+        for dam in list(site.dams.values())[:READY_DAMS]:
+            scenarios.expect(dam)
+        ready = threading.Thread(target=scenarios.keep_ready, args=(end,), name="scenarios")
         ready.start()
         try:
             worker.run(sockets=[listener])

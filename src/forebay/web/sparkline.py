@@ -37,7 +37,7 @@ def sparkline(dam: DamSummary) -> Sparkline | None:
     A stale forecast is left out.
     """
     days = [row.date for row in dam.levels] + [row.valid_date for row in ([] if dam.stale else dam.forecast)]
-    levels = [row.level for row in dam.levels]
+    levels = [None if row.suspect else row.level for row in dam.levels]
     fan = [] if dam.stale else [row for row in dam.forecast if row.q50 is not None]
     bounds = [level for row in fan for level in (row.q05, row.q50, row.q95)]
     values = [level for level in (*levels, *bounds) if level is not None]

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Protocol
 
 import polars as pl
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from forebay.archive.lease import LeaseWait
@@ -22,13 +22,13 @@ from forebay.web.answers import source_of
 from forebay.web.content import alert_states
 from forebay.web.dam_routes import DamId, site_of, state_of
 from forebay.web.formats import unstored_response
-from forebay.web.problems import ProblemError, responses
+from forebay.web.problems import ProblemError, refuse_unknown_parameters, responses
 from forebay.web.refresher import RefresherStatus
 
 LEASE_WAIT_S = 2.0
 """Seconds that a request waits for another writer, such as a refresh; then it is refused, to be sent again."""
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
 
 
 class Refresher(Protocol):

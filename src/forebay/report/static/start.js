@@ -39,15 +39,28 @@ function drawChart(script, days) {
     place.dataset.complete = "";
   };
   delete place.dataset.complete;
+  place.dataset.width = place.clientWidth;
   vegaEmbed(place, spec, options).then(finish).catch((error) => {
     place.textContent = "This chart could not be drawn: " + error;
     console.error(error);
   });
 }
 
+// Folded charts wait until the page has time; paper shows them, too.
+function drawLater(scripts) {
+  if (!scripts.length) return;
+  (window.requestIdleCallback ?? setTimeout)(() => {
+    if (scripts[0].isConnected) drawChart(scripts[0]);
+    drawLater(scripts.slice(1));
+  });
+}
+
 // Draws the charts below `root` and connects their buttons; a page that replaces a part of itself calls it again.
 function startCharts(root) {
-  for (const script of root.querySelectorAll("script[data-chart]")) drawChart(script);
+  const scripts = [...root.querySelectorAll("script[data-chart]")];
+  const isFolded = (script) => script.closest("details:not([open])") !== null;
+  for (const script of scripts.filter((each) => !isFolded(each))) drawChart(script);
+  drawLater(scripts.filter(isFolded));
   for (const group of root.querySelectorAll("[data-spans]")) {
     const script = root.querySelector(`script[data-chart="${group.dataset.spans}"]`);
     group.addEventListener("click", (event) => {

@@ -8,7 +8,9 @@ const notes = document.getElementById("scenario-notes");
 const PAUSE_MS = 120; // after an answer: a moving slider must not exceed the rate that needs no token
 const request = {number: 0, isBusy: false, isDue: false, view: null};
 
-const valuesOf = (name) => [...form.querySelectorAll(`input[data-kind="${name}"]`)].map((input) => Number(input.value));
+// A release has no steps: today's value is one of them. What is sent is what is displayed.
+const valueOf = (input) => Number(Number(input.value).toPrecision(4));
+const valuesOf = (name) => [...form.querySelectorAll(`input[data-kind="${name}"]`)].map(valueOf);
 
 function question() {
   const rain = valuesOf("rain");
@@ -19,7 +21,7 @@ function question() {
 
 function showValues() {
   for (const input of form.querySelectorAll('input[type="range"]')) {
-    input.parentElement.querySelector("output").textContent = `${input.value} ${input.dataset.unit}`;
+    input.parentElement.querySelector("output").textContent = `${valueOf(input)} ${input.dataset.unit}`;
   }
   const isPlanned = form.elements.planned?.checked ?? false;
   for (const input of form.querySelectorAll('input[data-kind="release"]')) input.disabled = !isPlanned;
