@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from forebay.charts.long_tables import score_cells
-from forebay.cli import alerts, record, terminal
+from forebay.cli import alerts, record, scenario, terminal
 from forebay.jobs.refresh import OUTCOMES
 from forebay.jobs.score_record import RECORD_SCORES
+from forebay.tables import LEAST_RAIN
 from forebay.verify.long_tables import LONG_SCORES
 from forebay.verify.tables import ALERT_SCORES, RECENT_SCORES
 from tests import synthetic
@@ -127,3 +128,16 @@ def test_the_numbers_of_the_last_year() -> None:
         f"Last 365 days, issued, {recent['lead_time']} d: mean error {recent['mae']:.4f} m; 80% interval held 81%, 90% "
         f"interval held 92% (n = {recent['n']})"
     )
+
+
+def test_the_mark_of_an_extrapolation_is_at_its_rain() -> None:
+    rain = {(24, 0.1): (31.2, False), (24, 0.5): (262.4, True), (24, 0.9): (None, False),
+            (48, 0.1): (45.6, False), (48, 0.5): (1871.0, True), (48, 0.9): (77.7, False)}  # fmt: skip
+    rows = [
+        {"hours": hours, "probability": probability, "rain": value, "extrapolates": is_beyond}
+        for (hours, probability), (value, is_beyond) in rain.items()
+    ]
+    assert scenario.least_rain_cells(pl.DataFrame(rows, schema_overrides={"hours": LEAST_RAIN.columns["hours"]})) == [
+        {"rain within": "24 h", "10%": "31 mm", "50%": "262 mm*", "90%": "not reached"},
+        {"rain within": "48 h", "10%": "46 mm", "50%": "1,871 mm*", "90%": "78 mm"},
+    ]
