@@ -240,6 +240,20 @@ def test_the_probability_refers_to_the_threshold_of_each_side() -> None:
     assert below.threshold.is_beyond[day] and below.probabilities.by[day, 0] > 0.5
 
 
+@pytest.mark.parametrize("direction", ["above", "below"])
+def test_forecasts_from_days_beyond_the_threshold_correct_no_others(direction: str) -> None:
+    """The chance to stay beyond is another question than the chance to get there."""
+    dam, samples, paths = lake(days=900)
+    own = of(threshold_forecasts(samples, dam, paths), "full_supply", direction)
+    beyond = own.threshold.is_beyond
+    assert min(beyond.sum(), (~beyond).sum()) > 100
+    changed = np.where(beyond[:, None, None], np.random.default_rng(7).permuted(-paths, axis=2), paths)
+    other = of(threshold_forecasts(samples, dam, changed), "full_supply", direction)
+    for one, two in zip(own.probabilities, other.probabilities, strict=True):
+        np.testing.assert_array_equal(one[~beyond], two[~beyond])
+        assert not np.array_equal(one[beyond], two[beyond], equal_nan=True)
+
+
 def test_no_probability_of_a_level_that_the_dam_cannot_hold() -> None:
     dam, samples, paths = lake(
         days=900, crest_level=10.5, thresholds=[{"name": "over the crest", "level": 10.6}], lowest_level=8.0
