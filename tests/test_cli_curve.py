@@ -113,6 +113,8 @@ def test_a_new_survey_shows_as_a_break_against_the_curve() -> None:
 def test_a_level_and_a_storage_are_converted_or_refused_beyond_the_curve() -> None:
     path = write_lake(CURVE)
     conversions = forebay("curve", path, "--level", "97.5", "--storage", "2000", "--json").json["conversions"]
+    assert "By the newest curve: level 97.5 m, storage 1,250 ML\n" in forebay("curve", path, "--level", "97.5").out
+    assert "By the fitted curve: level 97.5 m, " in forebay("curve", path, "--level", "97.5", "--fit").out
     assert conversions == [{"level": 97.5, "storage": 1250.0}, {"level": 100.0, "storage": 2000.0}]
     result = forebay("curve", path, "--level", "105.1")
     assert result.code == 1

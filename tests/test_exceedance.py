@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
 
@@ -217,6 +218,16 @@ def test_the_thresholds_of_a_dam() -> None:
     np.testing.assert_array_equal(ahead["level+0.25 m", "above"].known[:, 1], start + 0.25)
     np.testing.assert_array_equal(ahead["full_supply", "above"].is_beyond, start >= 10.0)
     np.testing.assert_array_equal(alert.is_beyond[200:], start[200:] <= 9.9)
+
+
+def test_a_level_at_a_threshold_is_beyond_it_on_both_sides() -> None:
+    dam, samples, _ = lake()
+    level = samples.level.copy()
+    level[100:103] = [9.999, 10.0, 10.001]
+    ahead = {t.direction: t for t in thresholds_ahead(replace(samples, level=level, outages=None), dam) if not t.is_rise}
+    assert {side: ahead[side].is_beyond[100:103].tolist() for side in ahead} == {
+        "above": [False, True, True], "below": [True, True, False],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["full_supply", "level+1 m"])
