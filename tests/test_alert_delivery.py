@@ -214,6 +214,22 @@ def test_a_refusal_is_not_repeated(url: str, status: int) -> None:
         assert undelivered(archive.alerts).height == 1
 
 
+def test_undelivered_is_only_the_newest_change_of_an_alert(url: str) -> None:
+    """What an older change said is no longer so; a message that arrives ends the note on the one before."""
+    status = [500]
+    with loopback_server(lambda _: Reply(b"", status[0])) as (service, _), open_archive(url) as archive:
+        sinks = sinks_of(hook(service))
+        expected = []
+        for number, (value, answer) in enumerate([(0.9, 500), (0.1, 200), (0.9, 200), (0.1, 500)], start=1):
+            status[0] = answer
+            decide(archive.alerts, [value], first=number)
+            (delivery,) = send_alerts(archive.alerts, sinks).deliveries
+            assert delivery.outcome == ("delivered" if answer == 200 else "failed")
+            expected.append([] if answer == 200 else [number])
+            assert undelivered(archive.alerts)["change"].to_list() == expected[-1]
+        assert archive.alerts.deliveries().height == 4
+
+
 def test_a_time_out_is_not_repeated(url: str) -> None:
     """The service has read the message: it may have acted on it."""
     with silent_server() as (service, read), open_archive(url) as archive:

@@ -70,6 +70,16 @@ def test_the_verdict_names_the_interval_of_the_observed_level(lake: Dam, level: 
     assert rows["observed"][0] == (None if level is None else pytest.approx(level - 5.0))
 
 
+def test_changes_of_a_compared_forecast_are_those_of_its_quantiles(lake: Dam) -> None:
+    fan = fan_of(lake, 5.0, DAYS[:1]).with_columns(q05=pl.col("q50") - 0.3, q10=pl.col("q50") - 0.2,
+                                                   q90=pl.col("q50") + 0.1, q95=pl.col("q50") + 0.7)  # fmt: skip
+    levels = pl.DataFrame({"date": DAYS, "level": [5.0, 5.25, 5.5]})
+    row = compare_with_observed(fan, levels, [2]).row(0, named=True)
+    median = fan.filter(pl.col("lead_time") == 2)["q50"][0] - 5.0
+    assert (row["change"], row["low"], row["high"]) == pytest.approx((median, median - 0.3, median + 0.7))
+    assert row["observed"] == pytest.approx(0.5)
+
+
 def test_a_forecast_without_interval_has_no_verdict(lake: Dam) -> None:
     no_interval = pl.lit(None, pl.Float64)
     fan = fan_of(lake, 5.0, DAYS[:1]).with_columns(q05=no_interval, q95=no_interval)

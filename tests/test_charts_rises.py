@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -63,3 +64,34 @@ def test_days_without_a_level_have_no_forecast(lake: Dam) -> None:
     rise = rise_in(lake, table(lake, levels))
     assert rise is not None
     assert rise.missing_dates == (DAYS[27],)
+
+
+def ranked_by_hand(levels: list[float | None]) -> tuple[int, float] | None:
+    """Index of the onset and size of the largest lasting rise, counted day by day; the first of equal ones."""
+    best: tuple[float, int] | None = None
+    for day in range(len(levels) - 1):
+        here, following = levels[day], levels[day + 1]
+        before = [level for level in levels[max(0, day - 2) : day + 1] if level is not None]
+        after = [level for level in levels[day + 1 : day + 4] if level is not None]
+        if here is None or following is None or len(before) < 2 or len(after) < 2:
+            continue
+        lasting = min(after) - max(before)
+        if following > here and lasting > 0 and (best is None or lasting > best[0]):
+            best = lasting, day
+    if best is None:
+        return None
+    day = best[1]
+    return day, levels[day + 1] - levels[day]  # type: ignore[operator]  # both are known
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_largest_rise_is_that_of_a_count_by_hand(lake: Dam, seed: int) -> None:
+    """With gaps, so that some rises have one level only on a side."""
+    random = np.random.default_rng(seed)
+    levels = np.round(50 + np.cumsum(random.normal(0, 1, 60)), 3)
+    gaps = random.random(60) < 0.5
+    values = [None if is_gap else float(level) for level, is_gap in zip(levels, gaps, strict=True)]
+    rise, expected = rise_in(lake, table(lake, values)), ranked_by_hand(values)
+    assert (rise is None) == (expected is None)
+    if rise is not None and expected is not None:
+        assert rise.onset == DAYS[expected[0]] and rise.rise == pytest.approx(expected[1])

@@ -145,15 +145,21 @@ def test_fetch_of_a_period_into_a_second_archive(tmp_path: Path) -> None:
     assert not (tmp_path / "archive.db").exists()
 
 
-def test_fetch_of_a_period_without_readings() -> None:
+@pytest.mark.parametrize(
+    ("ends", "span"),
+    [
+        (("--since", "1990-01-01", "--until", "1990-01-31"), "1990-01-01 to 1990-01-31"),
+        (("--until", "1990-01-31"), "its start to 1990-01-31"),
+        (("--since", "2019-01-01"), "2019-01-01 to today"),
+    ],
+)
+def test_fetch_of_a_period_without_readings(ends: tuple[str, ...], span: str) -> None:
     path = write_dam(days=40)
-    result = forebay("fetch", path, "--since", "1990-01-01", "--until", "1990-01-31", "--json")
+    result = forebay("fetch", path, *ends, "--json")
     assert result.code == 1
     assert [row["rows"] for row in result.json] == [0, 0]
-    assert result.err == (
-        "forebay: no gauge of Small Dam has a reading from 1990-01-01 to 1990-01-31; choose other days with --since "
-        "and --until\n"
-    )
+    sentence = f"no gauge of Small Dam has a reading from {span}; choose other days with --since and --until"
+    assert result.err == f"forebay: {sentence}\n"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "json"])

@@ -61,6 +61,10 @@ def test_the_curve_of_the_dam_file_with_survey_range_units_source_and_errors(tmp
     pairs = pl.read_csv(folder / "storage_curve_pairs.csv")
     expected = pairs["storage"] - pl.Series(np.interp(pairs["level"], [95, 100, 105], [500, 2000, 4500]))
     assert pairs["residual"].to_list() == pytest.approx(expected.to_list(), abs=1e-6)
+    for error, percent in re.findall(r"95% error ([\d,.]+) ML \(([\d.]+)% of the largest storage\)", result.out):
+        share = 100 * float(error.replace(",", "")) / float(pairs["storage"].max())  # type: ignore[arg-type]  # a number
+        assert float(percent) == pytest.approx(share, abs=0.02)
+    assert result.out.count("% of the largest storage") == 1
 
 
 def test_a_dam_without_curve_gets_a_fit_whose_lines_can_be_pasted() -> None:
@@ -109,6 +113,8 @@ def test_a_new_survey_shows_as_a_break_against_the_curve() -> None:
 def test_a_level_and_a_storage_are_converted_or_refused_beyond_the_curve() -> None:
     path = write_lake(CURVE)
     conversions = forebay("curve", path, "--level", "97.5", "--storage", "2000", "--json").json["conversions"]
+    assert "By the newest curve: level 97.5 m, storage 1,250 ML\n" in forebay("curve", path, "--level", "97.5").out
+    assert "By the fitted curve: level 97.5 m, " in forebay("curve", path, "--level", "97.5", "--fit").out
     assert conversions == [{"level": 97.5, "storage": 1250.0}, {"level": 100.0, "storage": 2000.0}]
     result = forebay("curve", path, "--level", "105.1")
     assert result.code == 1

@@ -67,6 +67,19 @@ def test_a_form_is_read_as_its_keys_say(text: str, layout: dict[str, object]) ->
     assert table["time"].to_list() == [datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2)]
 
 
+@pytest.mark.parametrize("thousands", [None, ".", " ", "'"])
+def test_of_comma_and_point_only_the_decimal_mark_is_one(thousands: str | None) -> None:
+    """With a decimal comma, 1.5 is no number: it may be a level of 1.5 m, or one of 15 m."""
+    layout = TextLayout(path="x.csv", decimal_comma=True, thousands=thousands)
+    texts = ["1,5", "-0,25", "12", "1.5", "12.50", "1.5,0", "1,5,0"]
+    numbers = pl.DataFrame({"cell": texts}).select(parse_numbers(pl.col("cell"), layout, strict=False)).to_series()
+    assert numbers.to_list() == [1.5, -0.25, 12.0, None, None, None, None]
+    english = TextLayout(path="x.csv", thousands=None)
+    texts = ["1.5", "-0.25", "12", "1,5", "12,50"]
+    numbers = pl.DataFrame({"cell": texts}).select(parse_numbers(pl.col("cell"), english, strict=False)).to_series()
+    assert numbers.to_list() == [1.5, -0.25, 12.0, None, None]
+
+
 @pytest.mark.parametrize("space", [" ", "\u00a0", "\u202f"], ids=["space", "no-break", "narrow no-break"])
 def test_any_space_separates_thousands(space: str) -> None:
     layout = TextLayout(path="x.csv", decimal_comma=True, thousands=" ")

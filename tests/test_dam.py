@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.dams.gauge import ROLE_VARIABLES, Role
+from forebay.dams.gauge import ROLE_VARIABLES, AcceptedSpell, Role
+from forebay.dams.hindcast import DateRange, Window
 from forebay.dams.thresholds import ReferenceLevel
 from tests import synthetic
 
@@ -70,6 +71,15 @@ def test_a_reference_level_has_one_value_per_day(days: list[date]) -> None:
     dated = {"dated": [{"from": date(2000, 1, 1), "value": 1}]}
     for line in (ReferenceLevel.model_validate(1.0), RULE, ReferenceLevel.model_validate(dated)):
         assert len(line.on(pl.Series(days, dtype=pl.Date))) == len(days)
+
+
+@pytest.mark.parametrize("kind", [DateRange, Window, AcceptedSpell])
+def test_a_span_may_be_one_day_and_never_ends_before_it_begins(kind: type[DateRange | AcceptedSpell]) -> None:
+    first = date(2020, 2, 29)
+    keys: dict[str, object] = {"from": first, "reason": "works"} | ({"name": "W"} if kind is Window else {})
+    assert kind.model_validate(keys | {"to": first}).to == first
+    with pytest.raises(ValueError, match=r"to \(2020-02-28\) must not be before from \(2020-02-29\)"):
+        kind.model_validate(keys | {"to": date(2020, 2, 28)})
 
 
 def test_every_role_has_variables() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
 
@@ -219,6 +220,16 @@ def test_the_thresholds_of_a_dam() -> None:
     np.testing.assert_array_equal(alert.is_beyond[200:], start[200:] <= 9.9)
 
 
+def test_a_level_at_a_threshold_is_beyond_it_on_both_sides() -> None:
+    dam, samples, _ = lake()
+    level = samples.level.copy()
+    level[100:103] = [9.999, 10.0, 10.001]
+    ahead = {t.direction: t for t in thresholds_ahead(replace(samples, level=level, outages=None), dam) if not t.is_rise}
+    assert {side: ahead[side].is_beyond[100:103].tolist() for side in ahead} == {
+        "above": [False, True, True], "below": [True, True, False],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["full_supply", "level+1 m"])
 def test_names_of_forebay_are_no_names_of_thresholds(name: str) -> None:
     with pytest.raises(ValueError, match="is a name of forebay itself; choose one that is not 'full_supply'"):
@@ -238,6 +249,20 @@ def test_the_probability_refers_to_the_threshold_of_each_side() -> None:
     assert np.allclose(ratio / odds, (ratio / odds)[0]), "one shift of the log-odds for all lead times"
     assert inside.sum() > 1 and ratio[0] != odds[0]
     assert below.threshold.is_beyond[day] and below.probabilities.by[day, 0] > 0.5
+
+
+@pytest.mark.parametrize("direction", ["above", "below"])
+def test_forecasts_from_days_beyond_the_threshold_correct_no_others(direction: str) -> None:
+    """The chance to stay beyond is another question than the chance to get there."""
+    dam, samples, paths = lake(days=900)
+    own = of(threshold_forecasts(samples, dam, paths), "full_supply", direction)
+    beyond = own.threshold.is_beyond
+    assert min(beyond.sum(), (~beyond).sum()) > 100
+    changed = np.where(beyond[:, None, None], np.random.default_rng(7).permuted(-paths, axis=2), paths)
+    other = of(threshold_forecasts(samples, dam, changed), "full_supply", direction)
+    for one, two in zip(own.probabilities, other.probabilities, strict=True):
+        np.testing.assert_array_equal(one[~beyond], two[~beyond])
+        assert not np.array_equal(one[beyond], two[beyond], equal_nan=True)
 
 
 def test_no_probability_of_a_level_that_the_dam_cannot_hold() -> None:

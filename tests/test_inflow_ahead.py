@@ -101,7 +101,8 @@ def test_an_inflow_forecast_reduces_the_error_and_a_perfect_one_more() -> None:
     known = make_samples(frame, frame, dam, issues)
     assert "inflow_ahead" in models_for(dam)
     points = with_default(hindcast.point_forecasts(known, dam, models_for(dam)), known)
-    value = forecast_value(known, dam, points, other_inputs(dam, tables))
+    others = other_inputs(dam, tables)
+    value = forecast_value(known, dam, points, others)
     assert value["lead_time"].to_list() == [1, 3]
     assert (value["mae_as_issued"] < 0.7 * value["mae_without"]).all()
     assert (value["mae_perfect"] < 0.8 * value["mae_as_issued"]).all()
@@ -109,6 +110,14 @@ def test_an_inflow_forecast_reduces_the_error_and_a_perfect_one_more() -> None:
     assert value["coverage_90"].null_count() == 2, "no intervals were given"
     scored = known.has_forecasts(3) & (np.arange(DAYS) >= 450) & np.isfinite(known.observed_change(3))
     assert value["n"][1] == scored.sum() < 440, "the first 50 days of the window have no forecast"
+    by_hand = {
+        name: np.abs(inputs["default"].changes[3] - known.observed_change(3))[scored].mean()
+        for name, inputs in {"without": others.without, "as_issued": points, "perfect": others.perfect}.items()
+    }
+    row = value.row(1, named=True)
+    assert {name: row[f"mae_{name}"] for name in by_hand} == pytest.approx(by_hand)
+    gains = {name: 1 - by_hand[name] / by_hand["without"] for name in ("as_issued", "perfect")}
+    assert (row["gain"], row["gain_perfect"]) == pytest.approx((gains["as_issued"], gains["perfect"]))
     flag = uncertainty.FORECAST
     np.testing.assert_array_equal((uncertainty.day_kinds(known, points, 3) & flag) > 0, known.has_forecasts(3))
     assert points["default"].weights[3]["inflow_ahead"] < 1e-6, "the last day has no forecast"

@@ -18,7 +18,7 @@ from forebay.forecasts.limitations import far_outside_experience
 from forebay.models import models_for
 from forebay.models.blend import ROBUST, WILD_DAYS, WILD_FACTOR, disagrees_wildly, robust_weights
 from forebay.tables import DEFAULT_MODEL, REFERENCES
-from forebay.verify import hindcast
+from forebay.verify import hindcast, uncertainty
 from forebay.verify.default import with_default
 from forebay.verify.point_forecasts import PointForecasts
 from tests.synthetic import daily_frame, rain_gauge, small_dam
@@ -130,6 +130,10 @@ def test_an_absurd_flow_does_not_determine_the_forecast(river: tuple[Samples, Da
         assert abs(absurd_change[-1]) < 2 * largest, "without the limit it is more than 10 times as large"
         assert absurd_points["huber"].far_outside[lead][-1]
         assert not points["huber"].far_outside[lead][-1]
+        for its_samples, its_points, is_unusual in ((flood, points, False), (absurd, absurd_points, True)):
+            changes = its_points[DEFAULT_MODEL].changes[lead][:, None]
+            state = uncertainty.error_state(its_samples, its_points, changes, lead)
+            assert state.is_unusual[-1] == is_unusual, "such a day is as uncertain as the most uncertain ones"
     assert far_outside_experience(flood, dam, points) == ()
     sentences = far_outside_experience(absurd, dam, absurd_points)
     assert len(sentences) == 1, "the models do not disagree, because their inputs are bounded"

@@ -176,6 +176,10 @@ def test_the_outcome_of_a_dam_is_that_of_its_longest_lead_time_up_to_a_week(in_m
         outcome = job._success(replace(late, dam=result.dam.model_copy(update={"hindcast": hindcast})), "folder", 1.5)
         own = issued.table.filter(model="default", lead_time=expected).sort("quantile")["level"].to_list()
         assert (outcome.lead_time, outcome.low, outcome.median, outcome.high) == (expected, own[0], own[3], own[6])
+    for leads, expected in (((1, 2, 3, 4, 5, 6, 7), 7), ((1, 7, 8), 7), ((10, 14), 10)):
+        hindcast = result.dam.hindcast.model_copy(update={"leads": leads})
+        other = replace(late, dam=result.dam.model_copy(update={"hindcast": hindcast}))
+        assert job._success(other, "folder", 1.5).lead_time == expected
     assert (outcome.age_days, outcome.current, outcome.init_date) == (2, True, issued.init_date)
     assert outcome.level == result.verification.samples.start_level[-1]
     errors = pl.DataFrame({"error": [None, "no answer", None]}, schema={"error": pl.String})

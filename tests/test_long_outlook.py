@@ -756,6 +756,17 @@ def test_past_outlooks_are_compared_with_the_storage_up_to_full_supply_on_a_know
     assert known["init_date"].max() == first and months["init_date"].max() > first  # type: ignore[operator]  # dates
 
 
+def test_persistence_is_the_storage_of_the_init_date_up_to_full_supply() -> None:
+    storage = 1.3 * truth().storage
+    samples, record = record_of(STORAGE_DAM, frame_of(STORAGE_DAM, storage))
+    months = long_hindcast(record, samples, STORAGE_DAM, 1, []).months
+    days = [(init - synthetic.FIRST_DAY).days for init in months["init_date"]]
+    ends = [(month_ends(init, 1)[0] - synthetic.FIRST_DAY).days for init in months["init_date"]]
+    assert (storage[days] > FULL + 10).sum() > 5 and (storage[days] < FULL).sum() > 5
+    expected = np.abs(np.minimum(storage[days], FULL) - np.minimum(storage[ends], FULL))
+    assert months["crps_persistence"].to_list() == pytest.approx(expected.tolist())
+
+
 def test_the_days_of_a_full_lake_are_the_median_of_the_years_in_which_it_was_full() -> None:
     spilt = "What it spilt then is not in the balance, so that these traces understate the inflow."
     for dam, demand, past, sentence in (

@@ -75,6 +75,8 @@ def test_the_terminal_has_storage_chances_skill_and_assumptions(arguments: list[
     assert (run.code, run.err) == (0, "")
     content = forebay(*arguments, "--months", "2", "--json").json
     assert content["is_forecast"] is True
+    rate = long_outlook(arguments[1], months=2, archive=arguments[3]).outlook.forecast.rate
+    assert rate > 0 and content["return_days"] == pytest.approx(1 / rate), "days until a lake is back, not a rate"
     assert "Small Dam (SIMULATED): storage by the balance of 13 past years, as operated then, from" in run.out
     median = next(row for row in content["months"] if row["quantile"] == 0.5)
     cells = next(text for text in run.out.splitlines() if median["valid_date"] in text)

@@ -259,6 +259,15 @@ def test_a_place_without_a_level_is_an_error(folder: Path, monkeypatch: pytest.M
     assert "no gauge near the place measures a level or a storage of a lake" in result.err
 
 
+def test_a_level_without_any_reading_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agency = agency_of(simulated_lake())
+    measures = [replace(one, readings=[]) if "level" in one.notation else one for one in agency.measures]
+    result = served(replace(agency, measures=measures), monkeypatch)
+    assert result.code == 1
+    assert "Grey Reservoir has no reading since" in result.err and "--set target=KEY" in result.err
+    assert not list(folder.glob("*.toml"))
+
+
 # --- Keys of gauges, by protocol.
 
 

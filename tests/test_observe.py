@@ -19,12 +19,13 @@ from forebay.dams.dam import Dam
 from forebay.dams.dam_file import load_dam
 from forebay.dams.local_time import day_start, init_time, local_date
 from forebay.dams.staff_gauge import staff_gauge
+from forebay.dams.thresholds import ReferenceLevel
 from forebay.days.daily import UNUSABLE, daily_table
 from forebay.days.staff_readings import fill_with_staff, staff_day, staff_days, unfinished_days
 from forebay.errors import ConfigError, DataError
 from forebay.features.daily_tables import newest_reading, read_daily_tables
 from forebay.jobs.forecast import forecast_dam
-from forebay.jobs.observe import Observation, _in_target_unit, observe
+from forebay.jobs.observe import Observation, _in_target_unit, observe, possible_levels
 from forebay.tables import MANUAL, READINGS
 from tests import synthetic
 from tests.command_line import forebay
@@ -357,6 +358,24 @@ def test_one_sentence_for_what_cannot_be(fetched: tuple[Path, str], arguments: l
     assert result.code == 2 and result.out == "" and sentence in result.err and result.err.count("\n") == 1
     with open_archive(url) as archive:
         assert archive.as_of([staff_gauge(load_dam(str(path)))]).is_empty()
+
+
+def test_a_level_can_be_as_high_and_as_low_as_a_forecast(fetched: tuple[Path, str]) -> None:
+    """By the record, by the crest and the lowest level of the dam file, and never beyond what the gauge can measure."""
+    dam, url = load_dam(str(fetched[0])), fetched[1]
+    with open_archive(url) as archive:
+        levels = read_daily_tables(dam, archive, now=datetime.now(UTC)).newest["reservoir_level"].drop_nulls()
+        least, most = float(levels.min()), float(levels.max())  # type: ignore[arg-type]  # numbers
+        low, high = possible_levels(dam, archive)
+        assert least - 2 * (most - least) < low < least and most < high < most + 2 * (most - least)
+        levels_of_file = {"crest_level": most + 0.5, "lowest_level": least - 0.25}
+        stated = dam.model_copy(update={name: ReferenceLevel(value=value) for name, value in levels_of_file.items()})
+        assert possible_levels(stated, archive) == pytest.approx((least - 0.25, most + 0.5))
+        keys = dam.model_dump(by_alias=True)
+        keys["gauges"][0]["valid_range"] = (least - 0.01, most + 0.02)
+        assert possible_levels(Dam.model_validate(keys), archive) == pytest.approx((least - 0.01, most + 0.02))
+        with pytest.raises(ConfigError, match="is outside the hard limits of Small Dam"):
+            observe(stated, round(most + 0.75, 2), at=at(GAP, 6), archive=archive)
 
 
 def test_an_archive_without_a_reading_of_the_target(tmp_path: Path) -> None:

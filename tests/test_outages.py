@@ -1,6 +1,7 @@
 """Outages of the level and drivers: the extended level, ages, simulated outages, the change since the last level."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from forebay.features.samples import Samples, make_samples
 from forebay.models import MODELS
 from forebay.models.lead_curve import has_curve, offset_curve
 from forebay.models.references import LastChange
+from forebay.verify import default as default_model
 from forebay.verify import hindcast, point_forecasts, uncertainty
 from forebay.verify.default import with_default
 from tests.synthetic import daily_frame, rain_gauge, small_dam
@@ -179,6 +181,25 @@ def test_an_outage_is_no_quiet_day(gap: str | None) -> None:
     samples = make_samples(frame, frame, RAINY)
     default = with_default(hindcast.point_forecasts(samples, RAINY, CHEAP), samples)["default"]
     assert any(default.shift.values()) == (gap is None)
+
+
+def test_the_correction_of_quiet_days_learns_from_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days without rain data have errors of another kind, which correct no day with rain data."""
+    samples = make_samples(*[with_gap(record(RAINY, days=500, seed=7), "rainfall_r1", 300, 340)] * 2, RAINY)
+    assert samples.outages is not None and (samples.outages.drivers_age[300:340] > 0).all()
+    learned: list[np.ndarray] = []
+    learn = default_model.quiet_median
+
+    def watched(errors: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:  # Any: passed on
+        learned.append(errors)
+        return learn(errors, *arguments, **options)
+
+    monkeypatch.setattr(default_model, "quiet_median", watched)
+    with_default(hindcast.point_forecasts(samples, RAINY, CHEAP), samples)
+    whole = [errors for errors in learned if len(errors) == 500]
+    assert whole
+    for errors in whole:
+        assert np.isnan(errors[300:340]).all() and np.isfinite(errors[200:300]).all()
 
 
 def test_the_errors_of_one_simulated_outage_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from forebay.archive import upkeep
 from forebay.archive.store import open_archive
 from forebay.dams.local_time import zone
 from forebay.jobs.record import verify_chain
+from forebay.jobs.refresh import Outcome, RefreshResult
 from forebay.settings import Settings
 from forebay.web import refresher, refresher_process
 from forebay.web.dam_state import RESULT_FILE
@@ -235,6 +236,19 @@ def test_each_zone_has_its_clock(plan: Plan, tmp_path: Path, monkeypatch: pytest
         assert timedelta(0) < at - datetime.now(UTC) <= timedelta(hours=25)
     (ready,) = events_of(output.getvalue())
     assert ready == {"event": "ready", "next": min(jobs.values()).astimezone(UTC).isoformat()}
+
+
+def test_a_dam_is_refreshed_again_only_without_a_new_forecast() -> None:
+    """Its alerts have an archive of their own attempts: they are told, and sent by the next refresh."""
+    outcomes = [
+        Outcome("good"),
+        Outcome("failed", failure="no level"),
+        Outcome("unsent", alert_failure="no connection"),
+        Outcome("dry", scenario_failure="no rain gauge"),
+    ]
+    failed, sentence = refresher_process.failures(RefreshResult(outcomes), ["good", "failed", "unsent", "dry"])
+    assert failed == ["failed"]
+    assert sentence == "failed: no level; unsent: no connection"
 
 
 def test_failures_are_events_and_are_tried_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,3 +63,13 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(json.dumps({"failure": "There is no rain gauge."}).encode()))
     with pytest.raises(DataError, match="There is no rain gauge"):
         read()
+
+
+@pytest.mark.parametrize(("key", "value"), [("format", "another"), ("version", job.VERSION + 1), ("version", None)])
+def test_a_whole_file_of_another_format_or_version_is_not_read(key: str, value: object, tmp_path: Path) -> None:
+    """A later version may give the same keys another meaning."""
+    head = {"format": job.FORMAT, "version": job.VERSION} | {key: value}
+    text = json.dumps(head | job.model_file_content(model_of(RAIN_DAM))).encode()
+    (tmp_path / job.FILES[False]).write_bytes(gzip.compress(text))
+    with pytest.raises(ModelError, match=r"scenario.json.gz cannot be read \(another format\)"):
+        job.read_scenario_model(tmp_path, planned_release=False)

@@ -100,6 +100,30 @@ def test_scores_of_regimes_and_years_equal_values_by_hand(by_hand: pl.DataFrame)
     assert by_hand.filter(pl.col("regime") == "y2019").is_empty()
 
 
+def test_scores_of_many_days_are_those_of_a_direct_count() -> None:
+    """With uneven intervals, so that no two scores are equal."""
+    rng = np.random.default_rng(8)
+    samples = samples_of(list(np.cumsum(rng.normal(size=DAYS))))
+    change = np.append(np.diff(samples.observed), np.nan)
+    forecast, spread = change + rng.normal(0, 1.0, DAYS), np.array([-1.5, -1.0, -0.4, 0.0, 0.5, 1.3, 2.1])
+    dam = small_dam(hindcast={"leads": (1,)})
+    scores = scorecard.score(table_of(samples, dam, {"no_change": np.zeros(DAYS), "default": forecast}, spread=spread),
+                             samples, dam)  # fmt: skip
+    days = range(160, DAYS - 1)
+    truth, median = [float(change[day]) for day in days], [float(forecast[day]) for day in days]
+    ends = {share: [(m + spread[k], m + spread[-1 - k]) for m in median] for k, share in ((1, 80), (0, 90))}
+    expected: dict[str, float] = {"above_95": np.mean([x > m + 2.1 for x, m in zip(truth, median, strict=True)])}
+    for share, pairs in ends.items():
+        expected[f"coverage_{share}"] = np.mean([low <= x <= high for x, (low, high) in zip(truth, pairs, strict=True)])
+        expected[f"width_{share}"] = np.mean([high - low for low, high in pairs])
+    by_rise = sorted(zip(truth, median, strict=True), reverse=True)
+    for metric, count in (("mae_top5", 12), ("mae_top1", 3)):  # 5% and 1% of 239 days, rounded up
+        expected[metric] = np.mean([abs(x - m) for x, m in by_rise[:count]])
+    found = {metric: cell(scores, metric)["value"] for metric in expected}
+    assert found == pytest.approx(expected)
+    assert len({round(value, 6) for value in expected.values()}) == len(expected)
+
+
 def test_scores_keep_the_contract(by_hand: pl.DataFrame) -> None:
     SCORES.check(by_hand, unique=True)
     assert not any(by_hand[name].is_nan().any() for name in ("value", "low", "high"))

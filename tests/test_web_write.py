@@ -239,6 +239,8 @@ def test_metrics(served: Place) -> None:
     ((fetched,),) = served.rows("SELECT max(fetched_at) FROM gauge_fetch")
     assert before["forebay_fetch_age_seconds['small']"] == pytest.approx(now.timestamp() - fetched / 1e6, abs=600)
     assert "forebay_refreshes_total[]" not in before
+    older = "UPDATE gauge_fetch SET fetched_at = fetched_at - ? WHERE series = (SELECT min(series) FROM gauge_fetch)"
+    served.execute(older, 5 * 86_400_000_000)
     served.execute(RAISED, 1, "raised", 10, "small-2", 1)
     served.site.update()
     served.client.get("/health", headers={"host": "evil.example"})
@@ -246,6 +248,8 @@ def test_metrics(served: Place) -> None:
     served.app.state.refresher = SimpleNamespace(status=status)
     after = samples()
     assert after["forebay_alerts_raised['small']"] == 1
+    ages = (before["forebay_fetch_age_seconds['small']"], after["forebay_fetch_age_seconds['small']"])
+    assert 0 <= ages[1] - ages[0] < 600, "the newest fetch counts, not that of the gauge that is late"
     assert after["forebay_requests_total['refused']"] == before["forebay_requests_total['refused']"] + 1
     assert (after["forebay_refreshes_total[]"], after["forebay_refresh_failures_total[]"]) == (5, 2)
     assert (after["forebay_refresh_duration_seconds[]"], after["forebay_refreshing[]"]) == (81.5, 1)
@@ -294,3 +298,7 @@ def test_streams_have_a_limit_and_end_with_the_server(served: Place, monkeypatch
         assert refused.headers["retry-after"] == "10"
         served.app.state.streams.is_ending = lambda: True
         assert [line for line in lines if line] == []
+    served.app.state.streams.is_ending = lambda: False
+    with served.client.stream("GET", "/events") as answer:
+        assert answer.status_code == 200, "a stream that has ended leaves its place"
+        next_event(answer.iter_lines())

@@ -22,8 +22,6 @@ class Sparkline:
         Points "x,y x,y …" of each run of days without a gap.
     band, median
         Points of the 90% interval, as a closed shape, and of the median; both from the level of the start on.
-    full_supply
-        Height of full supply; None where it is outside.
     """
 
     observed: tuple[str, ...]
