@@ -32,6 +32,7 @@ from forebay.cli.record import record_commands, replay, score_record
 from forebay.cli.refresh import refresh
 from forebay.cli.serve import serve
 from forebay.cli.setup import dams, settings
+from forebay.cli.simulate import simulate
 from forebay.cli.stations import stations
 from forebay.cli.token import token_commands
 from forebay.errors import ConfigError, ForebayError
@@ -62,6 +63,7 @@ COMMANDS = (
     record_commands,
     replay,
     score_record,
+    simulate,
     export,
     article,
 )
