@@ -23,6 +23,7 @@ from forebay.cli.brief import brief
 from forebay.cli.curve import curve
 from forebay.cli.days import daily, screen
 from forebay.cli.export import export
+from forebay.cli.fleet import fleet_commands
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
@@ -55,6 +56,7 @@ COMMANDS = (
     forecast,
     run,
     refresh,
+    fleet_commands,
     serve,
     token_commands,
     outlook,

@@ -30,6 +30,12 @@ def simulate(
     fleet = job.Fleet(dams, seed, years, until or job.LAST_DAY)
     with terminal.progress() as progress:
         paths = job.write_fleet(fleet, output, progress)
-    content = {"simulated": True, "first_day": fleet.first_day, "last_day": fleet.last_day, "dams": list(map(str, paths))}
-    sentence = f"{dams} simulated dams, {fleet.first_day} to {fleet.last_day}: {output} (their truth: {output / 'truth'})"
+    content = {
+        "simulated": True,
+        "first_day": fleet.first_day,
+        "last_day": fleet.last_day,
+        "dams": list(map(str, paths)),
+    }
+    days = f"{fleet.first_day} to {fleet.last_day}"
+    sentence = f"{dams} simulated dams, {days}: {output} (their truth: {output / 'truth'})"
     print_result(content, as_json, lambda: terminal.line(sentence))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -17,7 +18,9 @@ from forebay.jobs.stored_tables import write_parquet
 from forebay.log import add_counts, step
 from forebay.sources.simulated import LEVEL_STATION, QUALITY_CODES, LevelFault, Truth, simulate, station_variables
 from forebay.sources.simulated_fleet import FleetDam, fleet_dam
-from forebay.verify.hindcast import Progress
+
+if TYPE_CHECKING:
+    from forebay.verify.hindcast import Progress
 
 MAX_DAMS = 99_999
 LAST_DAY = date(2021, 12, 31)
@@ -164,7 +167,7 @@ def _gauge_lines(dam: FleetDam, station: str, variable: str) -> Iterator[str]:
     yield from _pairs(columns | {"quality": f"{station} code", "quality_codes": QUALITY_CODES})
 
 
-def _pairs(values: dict[str, object]) -> Iterator[str]:
+def _pairs(values: Mapping[str, object]) -> Iterator[str]:
     """Keys and values in the form of TOML, whose texts are those of JSON."""
     for key, value in values.items():
         yield f"{key} = {json.dumps(value, ensure_ascii=False)}"

@@ -1,4 +1,4 @@
-"""The source `simulated`: gauges of a simulated dam, with the faults of real gauges; those of the dam `demo` by default.
+"""The source `simulated`: gauges of the dam `demo` or of another simulated dam, with the faults of real gauges.
 
 `simulation` computes the catchment and the lake. This module computes the readings: instruments round, drift and fail.
 The readings have the same table and the same quality codes (NSW) as those of a real service. `Truth` has the true

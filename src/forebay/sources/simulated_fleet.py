@@ -144,7 +144,7 @@ def _between(uniform: float, low: float, high: float) -> float:
 
 
 def _log_between(uniform: float, low: float, high: float) -> float:
-    return low * (high / low) ** uniform
+    return low * math.exp(uniform * math.log(high / low))
 
 
 def _climate(zone: Climate, uniform: Iterator[float]) -> Climate:
