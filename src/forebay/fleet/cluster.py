@@ -59,13 +59,14 @@ class Place:
         Number of processes of this machine.
     memory
         Most memory of each of them, such as "2GiB"; "auto": its share of the machine's.
-    patience_s
-        How long to wait for a scheduler that does not answer, or for a first worker.
+    start_s, patience_s
+        How long to wait for a scheduler that does not answer at the start; for one that was lost, or for a worker.
     """
 
     scheduler: str | None = None
     workers: int = 1
     memory: str = "auto"
+    start_s: float = 10.0
     patience_s: float = 60.0
 
     def __post_init__(self) -> None:
@@ -107,7 +108,7 @@ def run_tasks(tasks: Sequence[Task], place: Place) -> Iterator[TaskResult]:
     run = _Run(deque(tasks), place)
     while run.waiting:
         try:
-            with _client(place) as connection:
+            with _client(place, is_first=not run.started) as connection:
                 yield from run.results(connection)
         except SourceError as error:
             if not run.started:
@@ -212,8 +213,10 @@ class Connection:
         )
 
 
-def _client(place: Place) -> AbstractContextManager[Connection]:
-    return _local(place) if place.scheduler is None else _remote(place, place.scheduler)
+def _client(place: Place, *, is_first: bool) -> AbstractContextManager[Connection]:
+    if place.scheduler is None:
+        return _local(place)
+    return _remote(place, place.scheduler, place.start_s if is_first else place.patience_s)
 
 
 @contextmanager
@@ -268,14 +271,14 @@ def _records_of_memory() -> Iterator[_OutOfMemory]:
 
 
 @contextmanager
-def _remote(place: Place, address: str) -> Iterator[Connection]:
+def _remote(place: Place, address: str, seconds: float) -> Iterator[Connection]:
     """Connection to a scheduler; waits for it, and for a first worker, as long as `place` allows."""
     from distributed import Client
 
-    give_up = monotonic() + place.patience_s
     with ExitStack() as stack:
         records = stack.enter_context(_records_of_memory())
-        client = stack.enter_context(_retried(lambda: Client(address, timeout=5), address, give_up))
+        client = stack.enter_context(_retried(lambda: Client(address, timeout=5), address, monotonic() + seconds))
+        give_up = monotonic() + place.patience_s
         connection = Connection(client, records, "that of its process")
         while not connection.threads():
             if monotonic() > give_up:
