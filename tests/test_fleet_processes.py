@@ -26,9 +26,12 @@ import psutil  # type: ignore[import-untyped]  # no types published
 import pytest
 
 import forebay
+from forebay.fleet import cluster
+from forebay.fleet.cluster import run_tasks
 from forebay.jobs.simulate import Fleet, write_fleet
 from forebay.settings import Settings
 from tests.command_line import forebay as command
+from tests.test_fleet import task_for
 from tests.test_jobs_refresh import write_lake
 
 PROGRAM = "from forebay.cli import main; main()"
@@ -200,12 +203,12 @@ def test_a_fleet_goes_on_after_a_restart_of_its_scheduler(tmp_path: Path) -> Non
             code, rows, errors = end(process)
     finally:
         process.kill()
-    assert (code, errors, states(rows)) == (0, "", {"computed": 4})
+    assert (code, states(rows)) == (0, {"computed": 4})
+    (warning,) = errors.splitlines()
+    assert f"scheduler {address} was lost" in warning
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from forebay.fleet import cluster
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cluster.Place, "start_s", 0.5)
     lake = write_lake(tmp_path, "lake")
@@ -214,3 +217,21 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path, monkey
     assert "does not answer" in done.err and "start it with `dask scheduler`" in done.err
     wrong = command("fleet", "hindcast", lake, "--scheduler", "nowhere://127.0.0.1:1")
     assert wrong.code == 2 and "is not an address" in wrong.err
+
+
+@pytest.mark.slow
+def test_dams_of_a_scheduler_that_stays_away_are_named_with_the_cause(tmp_path: Path) -> None:
+    place, port = Place(tmp_path), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    settings = Settings(archive=place.url, cache_mb=0, workers=1)
+    tasks = [task_for(write_lake(tmp_path, f"d{number}"), settings) for number in range(3)]
+    worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
+    results = run_tasks(tasks, cluster.Place(address, start_s=60, patience_s=5))
+    scheduler = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    with dask_process("scheduler", place.environ, *scheduler), dask_process("worker", place.environ, *worker):
+        first = next(results)
+    assert first.failure is None and first.dam == "d0"
+    rest = list(results)
+    assert [result.dam for result in rest] == ["d1", "d2"]
+    for result in rest:
+        assert result.failure is not None and result.failure.startswith(f"not computed: scheduler {address} does not")

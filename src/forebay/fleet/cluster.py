@@ -134,8 +134,8 @@ class _Run:
     def results(self, connection: Connection) -> Iterator[TaskResult]:
         """Results until no task waits or runs, or until the scheduler is lost; its tasks then wait again."""
         from distributed import wait
+        from distributed.client import FuturesCancelledError
 
-        client = connection.client
         last_worker = monotonic()
         while self.waiting or self.running:
             free = connection.threads()
@@ -144,15 +144,12 @@ class _Run:
             elif monotonic() - last_worker > self.place.patience_s:
                 self.take_back()
                 raise SourceError(f"{self.place.title} has no worker since {self.place.patience_s:g} s; start workers")
-            while self.waiting and len(self.running) < free:
-                task = self.waiting.popleft()
-                self.running[client.submit(run_task, task, pure=False, key=f"{task.job}-{task.dam.id}")] = task
-                self.started = True
-            if not self.running:
+            self._submit(connection, free)
+            if self.running:
+                with suppress(TimeoutError, FuturesCancelledError):
+                    wait(list(self.running), timeout=_POLL_S, return_when="FIRST_COMPLETED")
+            else:
                 sleep(0.2)
-                continue
-            with suppress(TimeoutError):
-                wait(list(self.running), timeout=_POLL_S, return_when="FIRST_COMPLETED")
             ended = [future for future in self.running if future.done()]
             lost = connection.is_lost() or any(future.cancelled() for future in ended)
             for future in [] if lost else ended:
@@ -161,6 +158,17 @@ class _Run:
                 write(logging.WARNING, "fleet", {"tasks": len(self.running)}, f"{self.place.title} was lost")
                 self.take_back()
                 return
+
+    def _submit(self, connection: Connection, threads: int) -> None:
+        """Submit tasks, as many as threads are free."""
+        while self.waiting and len(self.running) < threads and not connection.is_lost():
+            task = self.waiting[0]
+            try:
+                future = connection.client.submit(run_task, task, pure=False, key=f"{task.job}-{task.dam.id}")
+            except (OSError, RuntimeError):  # the connection was lost since
+                return
+            self.running[future] = self.waiting.popleft()
+            self.started = True
 
     def take_back(self) -> None:
         """Let every running task wait again, in front of the others."""
@@ -254,18 +262,19 @@ def _local(place: Place) -> Iterator[Connection]:
 @contextmanager
 def _records_of_memory() -> Iterator[_OutOfMemory]:
     """Context in which nothing of Dask's log is printed; its records on memory go to the result."""
-    handler = _OutOfMemory()
-    loggers = {name: logging.getLogger(name) for name in ("distributed", "distributed.nanny", _MEMORY_LOGGER)}
+    records = _OutOfMemory()
+    handlers = {"distributed": logging.NullHandler(), _MEMORY_LOGGER: records}
+    loggers = {name: logging.getLogger(name) for name in handlers}
     states = {name: (logger.level, logger.propagate) for name, logger in loggers.items()}
     for name, logger in loggers.items():
-        logger.setLevel(logging.WARNING if name == _MEMORY_LOGGER else logging.CRITICAL)
+        logger.setLevel(logging.WARNING)
         logger.propagate = False
-    loggers[_MEMORY_LOGGER].addHandler(handler)
+        logger.addHandler(handlers[name])
     try:
-        yield handler
+        yield records
     finally:
-        loggers[_MEMORY_LOGGER].removeHandler(handler)
         for name, (level, propagates) in states.items():
+            loggers[name].removeHandler(handlers[name])
             loggers[name].setLevel(level)
             loggers[name].propagate = propagates
 
