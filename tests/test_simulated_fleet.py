@@ -60,12 +60,13 @@ def test_readings_are_the_truth_outside_of_its_faults(folder: Path) -> None:
     faults = pl.read_csv(folder / "truth" / "sim-00001-faults.csv", try_parse_dates=True)
     assert set(faults["fault"]) >= {"unavailable"}
     for gauge in dam.gauges:
-        column = "level_m" if gauge.role == "target" else gauge.station
+        assert gauge.file is not None and gauge.station == gauge.file.value.replace("SIM", "SIM-00001")
+        column = "level_m" if gauge.role == "target" else gauge.file.value
         read = fetch_readings(gauge, dam, None, date(2021, 12, 31), settings=Settings(), now=NOW.replace(year=2026))
         days = read.select(pl.col("time").dt.convert_time_zone("UTC"), "value", "quality")
         local = days["time"].dt.offset_by(dam.time_zone.replace("+", "").replace(":", "h") + "m").dt.date()
         rows = pl.DataFrame({"date": local, "value": read["value"], "quality": read["quality"]})
-        of_gauge = faults.filter(station=gauge.station)
+        of_gauge = faults.filter(station=gauge.file.value)
         sound = rows.join(of_gauge, on="date", how="anti").join(truth.select("date", column), on="date")
         error = (sound["value"] - sound[column]).abs()
         limit = 0.2 + 1e-6 if gauge.variable == "rainfall" else 0.02

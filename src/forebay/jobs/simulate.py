@@ -158,9 +158,10 @@ def _gauge_lines(dam: FleetDam, station: str, variable: str) -> Iterator[str]:
     """Lines of one gauge, which reads its column of the dam's CSV file."""
     role = {"reservoir_level": "target", "rainfall": "rainfall"}.get(variable, "stream")
     title = "lake level" if station == LEVEL_STATION else station.removeprefix("SIM-").lower().replace("-", " ")
+    own = station.replace("SIM", dam.id.upper(), 1)  # an archive finds series by their stations
     unit = "mm" if variable == "rainfall" else "m"
     yield "\n[[gauges]]"
-    yield from _pairs({"role": role, "source": "csv", "station": station, "name": f"{title} of {dam.name}"})
+    yield from _pairs({"role": role, "source": "csv", "station": own, "name": f"{title} of {dam.name}"})
     yield from _pairs({"variable": variable, "unit": unit})
     columns = {"path": f"{dam.id}.csv", "date": "date", "value": station}
     yield "[gauges.file]"
