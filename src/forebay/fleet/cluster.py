@@ -39,6 +39,8 @@ CONFIGURATION = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
+    "distributed.scheduler.http.routes": [],  # no page and no metrics
+    "distributed.worker.http.routes": [],
     "distributed.admin.system-monitor.gil.enabled": False,
     "logging": {"distributed": "critical"},
 }
@@ -102,7 +104,7 @@ def run_tasks(tasks: Sequence[Task], place: Place) -> Iterator[TaskResult]:
     SourceError
         If the scheduler does not answer, or has no worker, before the first task.
     """
-    require_extra("fleet", "dask", "distributed")
+    require_extra("fleet", "cryptography", "dask", "distributed")
     if not tasks:
         return
     run = _Run(deque(tasks), place)
@@ -231,7 +233,7 @@ def _client(place: Place, *, is_first: bool) -> AbstractContextManager[Connectio
 def _local(place: Place) -> Iterator[Connection]:
     """Connection to a new cluster of this machine: on loopback, without a dashboard, one thread per process."""
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, Security
     from distributed.worker_memory import parse_memory_limit
 
     with ExitStack() as stack:
@@ -248,10 +250,13 @@ def _local(place: Place) -> Iterator[Connection]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             worker_dashboard_address="127.0.0.1:0",
             memory_limit=limit,
             local_directory=folder,
             silence_logs=logging.CRITICAL,
+            protocol="tls",
+            security=Security.temporary(),  # no other user of this machine may send tasks
             env=WORKER_ENVIRONMENT,
         )
         stack.enter_context(cluster)
