@@ -38,7 +38,7 @@ from pathlib import Path
 from forebay.fleet.cluster import Place
 from forebay.fleet.members import fleet_members
 from forebay.fleet.run import FleetJob, _shared_settings, task_of
-from forebay.fleet.task import run_task
+from forebay.fleet.worker import run_task
 from forebay.jobs.arguments import current_settings
 settings = _shared_settings(current_settings(), Place())
 for member in fleet_members([sys.argv[1]], settings):

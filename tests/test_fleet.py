@@ -17,11 +17,12 @@ import forebay
 from forebay.charts.fleet_tables import FLEET, best_and_worst
 from forebay.dams.dam_file import load_dam
 from forebay.errors import BusyError, ConfigError
-from forebay.fleet import run, task
+from forebay.fleet import run, worker
 from forebay.fleet.cluster import Place
 from forebay.fleet.members import fleet_members
 from forebay.fleet.results import locked, read_entry, write_result
-from forebay.fleet.task import Task, TaskResult, caller_environment, run_task
+from forebay.fleet.task import Task, TaskResult
+from forebay.fleet.worker import caller_environment, run_task
 from forebay.report.fleet import FleetPage, render_fleet
 from forebay.settings import Settings
 from tests.command_line import forebay as command
@@ -165,7 +166,7 @@ def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert b"s3cret" not in pickle.dumps(sent) and shared.workers == 1
     assert repr(sent) == "<Task: hindcast lake>"
     monkeypatch.setenv("FOREBAY_ALERT_URLS", "json://127.0.0.1")
-    own = task._with_own_secrets(sent)
+    own = worker._with_own_secrets(sent)
     assert own.settings.alert_urls.get_secret_value() == "json://127.0.0.1"
 
 

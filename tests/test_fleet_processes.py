@@ -26,11 +26,14 @@ import psutil  # type: ignore[import-untyped]  # no types published
 import pytest
 
 import forebay
+from forebay.archive.store import open_archive
 from forebay.fleet import cluster
 from forebay.fleet.cluster import run_tasks
+from forebay.jobs.record import verify_chain
 from forebay.jobs.simulate import Fleet, write_fleet
 from forebay.settings import Settings
 from tests.command_line import forebay as command
+from tests.postgres import Cluster
 from tests.test_fleet import task_for
 from tests.test_jobs_refresh import write_lake
 
@@ -41,14 +44,15 @@ PATIENCE_S = 240
 
 @dataclass(frozen=True)
 class Place:
-    """Folder of an archive, a cache and the results of a fleet."""
+    """Folder of a cache and the results of a fleet, and of its archive if that is not on a server."""
 
     folder: Path
+    server: str = ""
 
     @property
     def url(self) -> str:
         """URL of the archive."""
-        return f"sqlite:///{self.folder / 'archive.db'}"
+        return self.server or f"sqlite:///{self.folder / 'archive.db'}"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -186,26 +190,32 @@ def dask_process(name: str, environ: dict[str, str], *words: object) -> Iterator
 
 
 @pytest.mark.slow
-def test_a_fleet_goes_on_after_a_restart_of_its_scheduler(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    names = [f"d{number}" for number in range(4)]
+def test_a_fleet_on_postgresql_goes_on_after_a_restart_of_its_scheduler(tmp_path: Path, postgres: Cluster) -> None:
+    place = Place(tmp_path, postgres.new())
+    names = [f"d{number}" for number in range(6)]
     paths = [write_lake(tmp_path, name, seed=number) for number, name in enumerate(names)]
     port = free_port()
     scheduler = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
     address = f"tcp://127.0.0.1:{port}"
     worker = (address, "--nthreads", 1, "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path / "dask")
-    process = place.start("hindcast", *paths, "--fetch", "--scheduler", address)
+    process = place.start("refresh", *paths, "--scheduler", address)
     try:
-        with dask_process("scheduler", place.environ, *scheduler), dask_process("worker", place.environ, *worker):
-            wait_until(lambda: place.complete("hindcast") >= 1, process)
-        assert place.complete("hindcast") < 4, "the scheduler was gone before the end"
+        two = dask_process("worker", place.environ, *worker, "--nworkers", 2)
+        with dask_process("scheduler", place.environ, *scheduler), two:
+            wait_until(lambda: place.complete("refresh") >= 1, process)
+        assert place.complete("refresh") < 6, "the scheduler was gone before the end"
         with dask_process("scheduler", place.environ, *scheduler), dask_process("worker", place.environ, *worker):
             code, rows, errors = end(process)
     finally:
         process.kill()
-    assert (code, states(rows)) == (0, {"computed": 4})
+    assert (code, states(rows)) == (0, {"computed": 6})
     (warning,) = errors.splitlines()
-    assert f"scheduler {address} was lost" in warning
+    assert f"scheduler {address} was lost" in warning and postgres.password not in errors
+    with open_archive(place.url, create=False) as archive:
+        for name in names:
+            check = verify_chain(archive, name)
+            content = json.loads((place.output / name / "forecast.json").read_text())
+            assert not check.faults and check.head == content["record"]["hash"], "the files are those of the last record"
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

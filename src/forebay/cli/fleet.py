@@ -108,9 +108,9 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
         result = run_fleet(members, job, place, output=folder, settings=settings, progress=progress)
     print_result(lambda: fleet_content(result, folder), as_json, lambda: _print(result, folder))
     if failures := result.failures:
-        more = f" and {len(failures) - MAX_NAMES} more" if len(failures) > MAX_NAMES else ""
+        rest = f" and {len(failures) - MAX_NAMES} more" if len(failures) > MAX_NAMES else ""
         raise ForebayError(
-            f"{len(failures)} of {len(result.table)} dams failed: {', '.join(failures[:MAX_NAMES])}{more}"
+            f"{len(failures)} of {len(result.table)} dams failed: {', '.join(failures[:MAX_NAMES])}{rest}"
         )
 
 

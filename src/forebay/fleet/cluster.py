@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from forebay.errors import ConfigError, SourceError
-from forebay.fleet.task import Task, TaskResult, run_task
+from forebay.fleet.task import Task, TaskResult
 from forebay.jobs.results import require_extra
 from forebay.log import write
 
@@ -163,6 +163,8 @@ class _Run:
 
     def _submit(self, connection: Connection, threads: int) -> None:
         """Submit tasks, as many as threads are free."""
+        from forebay.fleet.worker import run_task
+
         while self.waiting and len(self.running) < threads and not connection.is_lost():
             task = self.waiting[0]
             try:

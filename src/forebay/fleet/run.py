@@ -18,7 +18,8 @@ from forebay.errors import ConfigError, ForebayError
 from forebay.files import write_file
 from forebay.fleet.cluster import Place, run_tasks
 from forebay.fleet.results import locked, read_entry, write_result
-from forebay.fleet.task import Job, Task, TaskResult, caller_environment
+from forebay.fleet.task import Job, Task, TaskResult
+from forebay.fleet.worker import caller_environment
 from forebay.jobs.arguments import current_settings
 from forebay.jobs.results import Result
 from forebay.log import add_counts, step
