@@ -215,7 +215,7 @@ def test_a_fleet_on_postgresql_goes_on_after_a_restart_of_its_scheduler(tmp_path
         for name in names:
             check = verify_chain(archive, name)
             content = json.loads((place.output / name / "forecast.json").read_text())
-            assert not check.faults and check.head == content["record"]["hash"], "the files are those of the last record"
+            assert not check.faults and check.head == content["record"]["hash"], "files of the last record"
 
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
