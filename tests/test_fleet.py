@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 import forebay
+from forebay.charts.fleet import fleet_figures
 from forebay.charts.fleet_tables import FLEET, best_and_worst
 from forebay.dams.dam_file import load_dam
 from forebay.errors import BusyError, ConfigError
@@ -257,6 +258,16 @@ def test_the_report_has_map_tables_and_each_failure() -> None:
     }  # fmt: skip
     assert "SIMULATED" not in text
     assert "SIMULATED: 4 dams of 4" in page(fleet_table({"a": 0.1, "b": 0.5, "c": None, "d": -0.2}, simulated=True))
+
+
+def test_the_histogram_counts_each_dam_once_in_bins_of_a_twentieth() -> None:
+    figures = fleet_figures(fleet_table({"a": 0.0, "b": 0.049, "c": None, "d": -0.01, "e": 0.5, "f": 0.07}))
+    spec = figures["fleet-skill"].file_spec()
+    rows = next(iter(spec["datasets"].values()))
+    assert [(row["from"], row["to"], row["dams"]) for row in rows] == [
+        (-0.05, 0.0, 1), (0.0, 0.05, 2), (0.05, 0.1, 1), (0.5, 0.55, 1)
+    ]  # fmt: skip
+    assert spec["encoding"]["x"]["bin"] == "binned", "else Vega-Lite draws a line in place of a bar"
 
 
 def test_a_report_of_failures_alone_has_no_chart() -> None:

@@ -36,7 +36,7 @@ def skill_map(scored: pl.DataFrame) -> Figure | None:
     )
     if rows.is_empty():
         return None
-    ends = alt.Scale(domain=list(SKILL_ENDS), range=list(SKILL_COLOURS), clamp=True)
+    ends = alt.Scale(domain=list(SKILL_ENDS), range=list(SKILL_COLOURS), clamp=True, interpolate="rgb")
     chart = (
         alt.Chart(rows)
         .mark_circle(size=70, opacity=1, stroke=GREY, strokeWidth=0.7)
@@ -64,9 +64,9 @@ def skill_histogram(scored: pl.DataFrame) -> Figure | None:
         alt.Chart(rows)
         .mark_bar(color=SKILL_COLOURS[-1], stroke="#ffffff")
         .encode(
-            x=alt.X("from:Q", title="skill against the best reference"),
+            x=alt.X("from:Q", title="skill against the best reference", bin="binned"),
             x2="to:Q",
-            y=alt.Y("dams:Q", title="dams"),
+            y=alt.Y("dams:Q", title="dams", scale=alt.Scale(zero=True), axis=alt.Axis(tickMinStep=1)),
             tooltip=tooltips("from:Q", "to:Q", "dams:Q"),
         )
         .properties(width=WIDTH, height=PANEL_HEIGHT, title=_title(scored, "number of dams by skill"))

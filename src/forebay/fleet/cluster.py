@@ -211,6 +211,10 @@ class Connection:
         """Sentence on a task that failed without a result."""
         from distributed import KilledWorker
 
+        if isinstance(error, ImportError | AttributeError):  # a task cannot be read without its module
+            return (
+                f"a worker has no forebay, or another version of it ({error}); install the same version on every worker"
+            )
         if not isinstance(error, KilledWorker):
             return f"unexpected {type(error).__name__} of the cluster: {error}"
         count = error.allowed_failures + 1
