@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,10 @@ class _OutOfMemory(logging.Handler):
             self.addresses.update(word for word in text.split() if "://" in word)
 
 
-def run_tasks(tasks: Sequence[Task], place: Place) -> Iterator[TaskResult]:
+def run_tasks(tasks: Iterable[Task], place: Place) -> Iterator[TaskResult]:
     """Results of `tasks` in the order in which they end, one per task.
+
+    A task is taken from `tasks` when a worker is free for it.
 
     Raises
     ------
@@ -105,10 +108,8 @@ def run_tasks(tasks: Sequence[Task], place: Place) -> Iterator[TaskResult]:
         If the scheduler does not answer, or has no worker, before the first task.
     """
     require_extra("fleet", "cryptography", "dask", "distributed")
-    if not tasks:
-        return
-    run = _Run(deque(tasks), place)
-    while run.waiting:
+    run = _Run(iter(tasks), place)
+    while run.is_waiting():
         try:
             with _client(place, is_first=not run.started) as connection:
                 yield from run.results(connection)
@@ -121,16 +122,23 @@ def run_tasks(tasks: Sequence[Task], place: Place) -> Iterator[TaskResult]:
 
 @dataclass
 class _Run:
-    """Tasks on their way: those that wait, and the futures of the others."""
+    """Tasks on their way: those to come, those that wait, and the futures of the others."""
 
-    waiting: deque[Task]
+    source: Iterator[Task]
     place: Place
     started: bool = False
+    waiting: deque[Task] = field(default_factory=deque)
     running: dict[Future, Task] = field(default_factory=dict)
+
+    def is_waiting(self) -> bool:
+        """Whether a task waits, after one was taken from the source if none did."""
+        if not self.waiting:
+            self.waiting.extend(islice(self.source, 1))
+        return bool(self.waiting)
 
     def failures(self, sentence: str) -> Iterator[TaskResult]:
         """The failure of every task that waits."""
-        while self.waiting:
+        while self.is_waiting():
             yield TaskResult(self.waiting.popleft().dam.id, failure=sentence)
 
     def results(self, connection: Connection) -> Iterator[TaskResult]:
@@ -139,7 +147,7 @@ class _Run:
         from distributed.client import FuturesCancelledError
 
         last_worker = monotonic()
-        while self.waiting or self.running:
+        while self.is_waiting() or self.running:
             free = connection.threads()
             if free:
                 last_worker = monotonic()
@@ -165,7 +173,7 @@ class _Run:
         """Submit tasks, as many as threads are free."""
         from forebay.fleet.worker import run_task
 
-        while self.waiting and len(self.running) < threads and not connection.is_lost():
+        while len(self.running) < threads and not connection.is_lost() and self.is_waiting():
             task = self.waiting[0]
             try:
                 future = connection.client.submit(run_task, task, pure=False, key=f"{task.job}-{task.dam.id}")

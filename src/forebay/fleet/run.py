@@ -118,19 +118,15 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
     with locked(folder):
         rows = {member.name: _failure(member.name, member.failure) for member in members if member.failure}
         report.complete(len(rows))
-        tasks = [
-            task_of(member, job, shared, folder) for member in members if member.dam is not None
-        ]
-        results: list[TaskResult] = []
-        for result in run_tasks(tasks, place):
+        # Each task is made when a worker is free: to read all entries first takes long in a large fleet.
+        tasks = (task_of(member, job, shared, folder) for member in members if member.dam is not None)
+        peak_mb = 0.0
+        for result in run_tasks(tasks, place):  # none is stored here: a large fleet has more bytes than the memory
             rows[result.dam] = _row(result, job.name, folder)
-            results.append(result)
+            peak_mb = max(peak_mb, result.peak_mb)
             report.complete(1)
-        by_name = {member.name: member for member in members}
-        table = _table(rows, by_name)
-        fleet = FleetResult(
-            job.name, table, round(monotonic() - start, 1), max((result.peak_mb for result in results), default=0.0)
-        )
+        table = _table(rows, {member.name: member for member in members})
+        fleet = FleetResult(job.name, table, round(monotonic() - start, 1), peak_mb)
         _write_summary(fleet, place, folder)
     add_counts({"dams": len(members), "failures": len(fleet.failures), "peak_mb": fleet.peak_mb})
     return fleet
