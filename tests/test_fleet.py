@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -19,7 +21,7 @@ from forebay.charts.fleet_tables import FLEET, best_and_worst
 from forebay.dams.dam_file import load_dam
 from forebay.errors import BusyError, ConfigError
 from forebay.fleet import run, worker
-from forebay.fleet.cluster import Place
+from forebay.fleet.cluster import Connection, Place, _OutOfMemory, run_tasks
 from forebay.fleet.members import fleet_members
 from forebay.fleet.results import locked, read_entry, write_result
 from forebay.fleet.task import Task, TaskResult
@@ -299,6 +301,33 @@ def test_only_failures_need_no_cluster(tmp_path: Path, monkeypatch: pytest.Monke
     assert done.json["failed"] == ["bad.toml"] and "key name is missing" in done.json["dams"][0]["failure"]
     assert (tmp_path / "runs" / "fleet.html").exists()
     assert pl.read_csv(tmp_path / "runs" / "fleet.csv")["state"].to_list() == ["failed"]
+
+
+def test_without_dask_the_sentence_names_the_extra(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forebay.jobs.results.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=re.escape("pip install 'forebay[fleet]'")):
+        list(run_tasks([task_for(write_lake(tmp_path, "lake"), settings)], Place()))
+
+
+def test_the_end_of_a_worker_has_its_cause() -> None:
+    from distributed import KilledWorker
+
+    worker_state = SimpleNamespace(address="tcp://127.0.0.1:1")
+    records = _OutOfMemory()
+    connection = Connection(None, records, "2GiB")
+    killed = KilledWorker("hindcast-lake", worker_state, 2)
+    assert connection.cause(killed).startswith("3 workers ended while they computed this dam")
+    records.handle(logging.makeLogRecord({"msg": "Worker tcp://127.0.0.1:1 (pid=7) exceeded 95% memory budget."}))
+    assert connection.cause(killed).startswith("the worker had too little memory, 3 times (limit of each worker: 2GiB)")
+    assert "install the same version" in connection.cause(ModuleNotFoundError("No module named 'forebay'"))
+
+
+def test_numbers_that_json_lacks_are_no_values() -> None:
+    assert [worker._without_nan(value) for value in (float("nan"), float("inf"), 0.5, 3, "a", None)] == [
+        None, None, 0.5, 3, "a", None
+    ]  # fmt: skip
 
 
 def test_days_of_an_entry_are_days_again() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import resource
 import tempfile
@@ -63,10 +64,16 @@ def run_task(task: Task) -> TaskResult:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(
         result,
+        values={name: _without_nan(value) for name, value in result.values.items()},
         seconds=round(monotonic() - start, 3),
         cpu_s=round(process_time() - cpu, 3),
         peak_mb=round(peak_mb, 1),
     )
+
+
+def _without_nan(value: object) -> object:
+    """`value`, or None for a number that JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _check_environment(task: Task) -> None:
