@@ -18,6 +18,7 @@ from forebay.dams.gauge import Gauge
 from forebay.errors import ConfigError
 from forebay.settings import Settings
 from forebay.sources import simulated, simulation
+from forebay.sources.catchment import DEMO
 from forebay.sources.simulated import FIRST_DAY, SEED, Truth, fetch_readings, simulate
 from forebay.tables import READINGS
 
@@ -95,15 +96,15 @@ def test_unit_hydrographs_pass_on_all_water(x4: float) -> None:
 
 def test_the_storage_curve_is_the_dam_files(dam: Dam, truth: Truth) -> None:
     (curve,) = dam.storage_curves
-    assert curve.points == tuple(zip(simulation.CURVE_M, simulation.CURVE_ML, strict=True))
-    assert dam.full_supply is not None and dam.full_supply.value == simulation.FULL_SUPPLY_M
+    assert curve.points == tuple(zip(DEMO.lake.curve_m, DEMO.lake.curve_ml, strict=True))
+    assert dam.full_supply is not None and dam.full_supply.value == DEMO.lake.full_supply_m
     storage = curve.storage(truth.days["level_end_m"])
     assert storage.null_count() == 0
     assert ((storage - truth.days["storage_ml"]).abs() < 1e-6).all()
 
 
 def test_levels_rain_and_rivers_are_plausible(truth: Truth) -> None:
-    days = truth.days.with_columns(depth=pl.col("level_m") - simulation.FULL_SUPPLY_M, change=pl.col("level_m").diff())
+    days = truth.days.with_columns(depth=pl.col("level_m") - DEMO.lake.full_supply_m, change=pl.col("level_m").diff())
     # Bounds around figures of Warragamba: 838 mm a year, 12% of days near full, rises of metres.
     assert 700 < days["SIM-RAIN-4"].mean() * 365.25 < 1000
     assert 0.05 < (days["depth"].abs() < 0.5).mean() < 0.35
@@ -112,7 +113,7 @@ def test_levels_rain_and_rivers_are_plausible(truth: Truth) -> None:
     assert 2 < days["change"].max() < 8, "a flood"
     dry = days.filter(pl.col("catchment_rain_mm").rolling_sum(7) < 1)
     assert 0.001 < dry["change"].abs().median() < 0.02
-    for river in simulation.RIVERS:
+    for river in DEMO.rivers:
         assert days[river.station].min() >= river.rating[0]
         assert days[river.station].max() < 20
     for flow in ("inflow_ml", "spill_ml", "demand_ml", "release_ml", "evaporation_mm", "catchment_rain_mm"):

@@ -23,6 +23,7 @@ from forebay.cli.brief import brief
 from forebay.cli.curve import curve
 from forebay.cli.days import daily, screen
 from forebay.cli.export import export
+from forebay.cli.fleet import fleet_commands
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
@@ -32,6 +33,7 @@ from forebay.cli.record import record_commands, replay, score_record
 from forebay.cli.refresh import refresh
 from forebay.cli.serve import serve
 from forebay.cli.setup import dams, settings
+from forebay.cli.simulate import simulate
 from forebay.cli.stations import stations
 from forebay.cli.token import token_commands
 from forebay.errors import ConfigError, ForebayError
@@ -54,6 +56,7 @@ COMMANDS = (
     forecast,
     run,
     refresh,
+    fleet_commands,
     serve,
     token_commands,
     outlook,
@@ -62,6 +65,7 @@ COMMANDS = (
     record_commands,
     replay,
     score_record,
+    simulate,
     export,
     article,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -223,15 +223,47 @@ def forecast(
     dam = as_dam(dam, settings)
     with log_fields({"dam": dam.id}):
         with open_store(archive, settings, create=update, progress=progress) as store:
-            report = fetch_now(dam, store, settings, progress=progress) if update else None
-            now = datetime.now(UTC)  # after the fetch: its readings are known now
-            daily_tables = readable_tables(dam, store, now=now, init_date=init_date, report=report)
-        if report is not None:
-            warn_of_errors(report)
-        result = forecast_dam(dam, daily_tables, now=now, report=report, execution=local_execution(settings, progress))
+            inputs = read_inputs(dam, store, settings, init_date=init_date, update=update, progress=progress)
+        result = forecast_from(dam, inputs, local_execution(settings, progress))
         result = replace(result, issued=replace(result.issued, is_requested=init_date is not None))
         with open_store(archive, settings, create=False, progress=progress) as store:
             return store_result(result, store, settings)
+
+
+class CurrentInputs(NamedTuple):
+    """What a forecast is made from: the daily tables, the issue time, and the fetch before; None if there was none."""
+
+    daily_tables: DailyTables
+    now: datetime
+    report: FetchReport | None
+
+
+def read_inputs(
+    dam: Dam,
+    store: Archive,
+    settings: Settings,
+    *,
+    init_date: date | None = None,
+    update: bool = True,
+    progress: Progress | None = None,
+) -> CurrentInputs:
+    """Inputs of a forecast of now, with `update` after a fetch; the arguments are those of `forecast`.
+
+    Raises
+    ------
+    SourceError, DataError, ConfigError
+        If a forecast is not possible.
+    """
+    report = fetch_now(dam, store, settings, progress=progress) if update else None
+    now = datetime.now(UTC)  # after the fetch: its readings are known now
+    return CurrentInputs(readable_tables(dam, store, now=now, init_date=init_date, report=report), now, report)
+
+
+def forecast_from(dam: Dam, inputs: CurrentInputs, execution: Execution) -> ForecastResult:
+    """Forecast from inputs that have been read; it is not stored yet."""
+    if inputs.report is not None:
+        warn_of_errors(inputs.report)
+    return forecast_dam(dam, inputs.daily_tables, now=inputs.now, report=inputs.report, execution=execution)
 
 
 def store_result(result: ForecastResult, store: Archive, settings: Settings) -> ForecastResult:

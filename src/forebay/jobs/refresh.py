@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -208,8 +208,26 @@ def _scenarios(
     except ForebayError as error:
         return str(error)
     except Exception as error:  # a fault of the program: the other dams still get their scenarios
-        return _unexpected(str(dam), error)
+        return unexpected(str(dam), error)
     return "; ".join(reasons) or None
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the files of dams are written: a folder with a folder per dam.
+
+    Attributes
+    ----------
+    report
+        Whether the report and its figures are written, too.
+    final
+        Folder that the files will be in, if they are moved afterwards.
+    """
+
+    folder: Path
+    report: bool = False
+    progress: Progress | None = None
+    final: Path | None = None
 
 
 def _outcome(
@@ -222,11 +240,27 @@ def _outcome(
     progress: Progress | None,
 ) -> Outcome:
     """The outcome of one dam; only Ctrl-C and the like leave this function as an error."""
-    outcome, situation = _forecast(dam, store, settings, folder=folder, report=report, progress=progress)
+
+    def make(loaded: Dam) -> ForecastResult:
+        return forecast(loaded, archive=store, settings=settings, progress=progress)
+
+    outcome, situation = outcome_of(dam, settings, make, Output(folder, report, progress))
+    return with_alerts(outcome, situation, dam, store.alerts, settings, folder)
+
+
+def with_alerts(
+    outcome: Outcome,
+    situation: Situation | None,
+    dam: Dam | str | Path,
+    alerts: AlertArchive,
+    settings: Settings,
+    folder: Path,
+) -> Outcome:
+    """`outcome` after the alerts of its dam are decided and sent; a dam that cannot be read has none."""
     if situation is None:
         return outcome
-    alerts, fault = alert_step(dam, situation, store.alerts, settings, folder / situation.dam.id)
-    return replace(outcome, alerts=alerts, alert_failure=fault)
+    raised, fault = alert_step(dam, situation, alerts, settings, folder / situation.dam.id)
+    return replace(outcome, alerts=raised, alert_failure=fault)
 
 
 def alert_step(
@@ -265,26 +299,26 @@ def alert_step(
             except ForebayError as error:
                 faults.append(f"alerts: {error}")
             except Exception as error:  # a fault of the program: the other dams still get their forecasts
-                faults.append(f"alerts: {_unexpected(name, error)}")
+                faults.append(f"alerts: {unexpected(name, error)}")
     return raised, "; ".join(dict.fromkeys(faults)) or None
 
 
-def _unexpected(name: str, error: Exception) -> str:
+def unexpected(name: str, error: Exception) -> str:
     """Sentence on a fault of the program, which the log describes."""
     write(logging.ERROR, "refresh", {"dam": name, "error": type(error).__name__}, traceback.format_exc())
     return f"unexpected {type(error).__name__}: {error}; this is a fault of forebay, its log has the details"
 
 
-def _forecast(
-    dam: Dam | str | Path,
-    store: Archive,
-    settings: Settings,
-    *,
-    folder: Path,
-    report: bool,
-    progress: Progress | None,
+def outcome_of(
+    dam: Dam | str | Path, settings: Settings, make: Callable[[Dam], ForecastResult], output: Output
 ) -> tuple[Outcome, Situation | None]:
-    """The outcome without alerts, and what they are decided from; None for a dam that cannot be read."""
+    """The outcome without alerts, and what they are decided from; None for a dam that cannot be read.
+
+    Parameters
+    ----------
+    make
+        Function that returns the forecast of the dam.
+    """
     loaded, result = None, None
     name = dam if isinstance(dam, str | Path) else dam.id
     start = datetime.now().astimezone()
@@ -292,23 +326,26 @@ def _forecast(
         with log_fields({"dam": str(name)}), step("refresh"):
             loaded = as_dam(dam, settings)
             name = loaded.id
-            result = forecast(loaded, archive=store, settings=settings, progress=progress)
-            _write(result, folder / loaded.id, report=report, progress=progress)
+            result = make(loaded)
+            _write(result, output)
     except ForebayError as error:
         failure = str(error)
     except Exception as error:  # a fault of the program: the other dams still get their forecasts
-        failure = _unexpected(str(name), error)
+        failure = unexpected(str(name), error)
     else:
         seconds = (datetime.now().astimezone() - start).total_seconds()
-        return _success(result, str(folder / loaded.id), round(seconds, 1)), Situation(loaded, result)
+        folder = str((output.final or output.folder) / loaded.id)
+        return _success(result, folder, round(seconds, 1)), Situation(loaded, result)
     # A recorded forecast whose files cannot be written still decides the alerts.
     return Outcome(str(name), failure=failure), None if loaded is None else Situation(loaded, result, failure)
 
 
-def _write(result: ForecastResult, folder: Path, *, report: bool, progress: Progress | None) -> None:
-    files = write_forecast(result, folder, report=report, progress=progress)
+def _write(result: ForecastResult, output: Output) -> None:
+    folder = output.folder / result.dam.id
+    files = write_forecast(result, folder, report=output.report, progress=output.progress)
     path = folder / "forecast.json"
-    content = forecast_content(result, [*files, path]) | server_content(result)
+    final = (output.final or output.folder) / result.dam.id
+    content = forecast_content(result, [final / file.name for file in [*files, path]]) | server_content(result)
     write_file(path, json.dumps(content, default=str, indent=1, allow_nan=False).encode())
 
 

@@ -1,4 +1,4 @@
-"""The source `simulated`: gauges of the dam `demo`, with the faults of real gauges.
+"""The source `simulated`: gauges of the dam `demo` or of another simulated dam, with the faults of real gauges.
 
 `simulation` computes the catchment and the lake. This module computes the readings: instruments round, drift and fail.
 The readings have the same table and the same quality codes (NSW) as those of a real service. `Truth` has the true
@@ -19,9 +19,10 @@ import polars as pl
 from forebay.dams.local_time import local_date, to_utc
 from forebay.dams.variables import DAY_S
 from forebay.errors import ConfigError
+from forebay.sources.catchment import DEMO, Catchment
 from forebay.sources.quality import MISSING, grade
 from forebay.sources.request import PlannedRequest, plan_local_read
-from forebay.sources.simulation import RAIN_STATIONS, RIVERS, Floats, draws, normals, simulate_nature
+from forebay.sources.simulation import Floats, draws, normals, simulate_nature
 from forebay.tables import READINGS
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
 SEED = 41
 FIRST_DAY = date(2010, 1, 1)
 LEVEL_STATION = "SIM-LEVEL"
-VARIABLE_OF = {
-    LEVEL_STATION: "reservoir_level",
-    **dict.fromkeys(RAIN_STATIONS, "rainfall"),
-    **dict.fromkeys((river.station for river in RIVERS), "stream_level"),
-}
-"""Station → its variable."""
+
+
+def station_variables(catchment: Catchment = DEMO) -> dict[str, str]:
+    """Station → its variable, the lake's level first."""
+    rain = dict.fromkeys(catchment.rain_stations, "rainfall")
+    return {LEVEL_STATION: "reservoir_level", **rain, **dict.fromkeys(catchment.river_stations, "stream_level")}
+
+
+VARIABLE_OF = station_variables()
+"""Station → its variable, of the dam `demo`."""
 
 QUALITY_CODES = "waternsw"
 """Service whose quality codes the readings have."""
@@ -52,9 +57,6 @@ GARBAGE = {
     "rainfall": ("", "0.00", "-99.00"),
 }
 """Numbers published with a code for "unavailable"."""
-
-PER_YEAR = {"unavailable": 0.8, "outage": 0.25, "spike": 0.3}
-"""Mean number of a gauge's faults per year, by kind; an outage has no rows."""
 
 WASHED_OUT_M, WASHED_OUT = 3.0, 0.15  # stage above which a stream gauge fails with this probability per day
 
@@ -81,8 +83,29 @@ LEVEL_FAULTS = (
 
 
 @dataclass(frozen=True)
+class GaugeFaults:
+    """Faults of a dam's gauges.
+
+    Attributes
+    ----------
+    unavailable, outage, spike
+        Mean number of a gauge's faults per year, by kind; an outage has no rows. The level has no random spike.
+    level
+        Faults of the level on fixed dates.
+    """
+
+    unavailable: float = 0.8
+    outage: float = 0.25
+    spike: float = 0.3
+    level: tuple[LevelFault, ...] = ()
+
+
+DEMO_FAULTS = GaugeFaults(level=LEVEL_FAULTS)
+
+
+@dataclass(frozen=True)
 class Truth:
-    """True values and readings of the simulated dam.
+    """True values and readings of a simulated dam.
 
     Attributes
     ----------
@@ -97,7 +120,9 @@ class Truth:
     gauges: pl.DataFrame
 
 
-def simulate(seed: int, first_day: date, last_day: date) -> Truth:
+def simulate(
+    seed: int, first_day: date, last_day: date, catchment: Catchment = DEMO, faults: GaugeFaults = DEMO_FAULTS
+) -> Truth:
     """Truth and readings from `first_day` to `last_day`, both included.
 
     The simulation starts on 1 January of the first day's year, with moist ground and the lake at 80%. Two calls with
@@ -111,26 +136,27 @@ def simulate(seed: int, first_day: date, last_day: date) -> Truth:
     """
     if last_day < first_day:
         raise ConfigError(f"the simulation's last day {last_day} must not be before its first, {first_day}")
-    whole = _whole_years(seed, first_day.year, last_day.year)
+    whole = _whole_years(seed, first_day.year, last_day.year, catchment, faults)
     in_period = pl.col("date").is_between(first_day, last_day)
     return Truth(whole.days.filter(in_period), whole.gauges.filter(in_period))
 
 
 @lru_cache(maxsize=4)
-def _whole_years(seed: int, first: int, last: int) -> Truth:
+def _whole_years(seed: int, first: int, last: int, catchment: Catchment, faults: GaugeFaults) -> Truth:
     """Truth of the whole years `first` … `last`, so that a year's arithmetic never depends on the requested days."""
     days = [date.fromordinal(n) for n in range(date(first, 1, 1).toordinal(), date(last, 12, 31).toordinal() + 1)]
-    nature = simulate_nature(seed, days)
-    readings = [
-        _read_gauge(seed, number, station, nature.select("date", true_value="level_m" if number == 0 else station))
-        for number, station in enumerate(VARIABLE_OF)
-    ]
+    nature = simulate_nature(seed, days, catchment)
+    readings = []
+    for number, (station, variable) in enumerate(station_variables(catchment).items()):
+        true = nature.select(
+            pl.lit(station).alias("station"), "date", pl.col("level_m" if number == 0 else station).alias("true_value")
+        )
+        readings.append(_read_gauge(seed, number, variable, true, faults))
     return Truth(nature, pl.concat(readings))
 
 
-def _read_gauge(seed: int, number: int, station: str, true: pl.DataFrame) -> pl.DataFrame:
-    """One gauge's rows of `Truth.gauges` from its true daily values."""
-    variable = VARIABLE_OF[station]
+def _read_gauge(seed: int, number: int, variable: str, true: pl.DataFrame, faults: GaugeFaults) -> pl.DataFrame:
+    """One gauge's rows of `Truth.gauges` from its station and its true daily values."""
     days: list[date] = true["date"].to_list()
     chance = _chance(seed, number, days)
     value = true["true_value"].to_numpy()
@@ -138,7 +164,7 @@ def _read_gauge(seed: int, number: int, station: str, true: pl.DataFrame) -> pl.
     kind: list[str | None] = [None] * len(days)
     code = [GOOD_CODE] * len(days)
     garbage: dict[int, str] = {}
-    for fault in _faults(variable, days, chance, value):
+    for fault in _spells(variable, days, chance, value, faults):
         span = slice(fault.start, fault.stop)
         kind[span] = [fault.kind] * len(days[span])
         code[span] = [fault.code] * len(days[span])
@@ -153,7 +179,7 @@ def _read_gauge(seed: int, number: int, station: str, true: pl.DataFrame) -> pl.
     codes = [None if k == "outage" else c for k, c in zip(kind, code, strict=True)]
     columns = {"fault": kind, "raw_value": raw, "quality_code": codes}
     published = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String()))
-    return true.select(pl.lit(station).alias("station"), "date", "true_value").hstack(published)
+    return true.hstack(published)
 
 
 def _chance(seed: int, number: int, days: Sequence[date]) -> Floats:
@@ -183,24 +209,26 @@ class _Fault(NamedTuple):
     garbage: int = 0
 
 
-def _faults(variable: str, days: Sequence[date], chance: Floats, value: Floats) -> Iterator[_Fault]:
+def _spells(
+    variable: str, days: Sequence[date], chance: Floats, value: Floats, faults: GaugeFaults
+) -> Iterator[_Fault]:
     """Faults of one gauge; a later one overwrites an earlier one."""
     if variable == "reservoir_level":
-        for fault in LEVEL_FAULTS:
+        for fault in faults.level:
             start, stop = (fault.first - days[0]).days, (fault.last - days[0]).days + 1
             if stop > 0 and start < len(days):
                 code = UNLISTED_CODE if fault.kind == "unlisted" else GOOD_CODE
                 yield _Fault(fault.kind, max(0, start), stop, code, fault.offset_m)
     else:
-        for t in _starts(chance[:, 0], PER_YEAR["spike"]):
+        for t in _starts(chance[:, 0], faults.spike):
             size = 80 + 300 * chance[t, 3] if variable == "rainfall" else 1.5 + 6 * chance[t, 3]
             yield _Fault("spike", t, t + 1, GOOD_CODE, float(np.round(size / BUCKET_MM) * BUCKET_MM))
     washed_out = (value > WASHED_OUT_M) & (chance[:, 4] < WASHED_OUT) if variable == "stream_level" else value < -np.inf
-    for t in sorted({*_starts(chance[:, 1], PER_YEAR["unavailable"]), *np.flatnonzero(washed_out).tolist()}):
+    for t in sorted({*_starts(chance[:, 1], faults.unavailable), *np.flatnonzero(washed_out).tolist()}):
         code = "255" if chance[t, 4] < 0.6 else "201"
         garbage = int(chance[t, 6] * len(GARBAGE[variable]))
         yield _Fault("unavailable", t, t + _duration(chance[t, 3], 6.0), code, 0.0, garbage)
-    for t in _starts(chance[:, 2], PER_YEAR["outage"]):
+    for t in _starts(chance[:, 2], faults.outage):
         yield _Fault("outage", t, t + _duration(chance[t, 3], 3.0))
 
 

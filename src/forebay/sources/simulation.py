@@ -1,4 +1,4 @@
-"""The simulated catchment and reservoir of the dam `demo`: weather → rivers → lake, day by day, from a seed.
+"""A simulated catchment and its reservoir: weather → rivers → lake, day by day, from a seed.
 
 Every step is a published model, named at its function; docs/simulation.md gives the equations and parameters.
 
@@ -20,6 +20,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from forebay.sources.catchment import DEMO, Catchment, Lake, Site
+
 Floats = NDArray[np.float64]
 
 DAYS = 366  # rows of a year's block; the last stays unused in common years
@@ -28,66 +30,7 @@ ML_PER_MM_KM2 = 1.0  # a millimetre over a square kilometre is a megalitre
 STEPS_PER_SPILL_DAY = 24
 
 
-@dataclass(frozen=True)
-class Site:
-    """A site with rain: its position, the ratio of its rain to the catchment's, its gauge if it has one."""
-
-    east_km: float
-    north_km: float
-    rain_ratio: float
-    station: str | None = None
-
-
-SITES = (
-    Site(2.0, 1.0, 1.02, "SIM-RAIN-1"),
-    Site(-9.0, 14.0, 1.16, "SIM-RAIN-2"),
-    Site(-16.0, -10.0, 1.30, "SIM-RAIN-3"),
-    Site(8.0, -13.0, 0.98, "SIM-RAIN-4"),
-    Site(-21.0, 4.0, 1.04, "SIM-RAIN-5"),
-    Site(-38.0, 24.0, 0.98),
-    Site(-52.0, 8.0, 0.90),
-    Site(-34.0, -22.0, 0.96),
-    Site(-48.0, -38.0, 0.88),
-)
-RAIN_STATIONS = tuple(site.station for site in SITES if site.station)
-
-
-@dataclass(frozen=True)
-class River:
-    """A sub-catchment and the gauged river that drains it into the lake.
-
-    `gr4j` is (X1 mm, X2 mm/d, X3 mm, X4 d); `rating` is (zero of the gauge m, C m³/s, exponent); `travel_days` from the
-    gauge to the lake, below a day.
-    """
-
-    station: str
-    area_km2: float
-    sites: tuple[int, ...]
-    gr4j: tuple[float, float, float, float]
-    rating: tuple[float, float, float]
-    travel_days: float
-
-
-RIVERS = (
-    River("SIM-RIVER-1", 2050.0, (1, 4, 5, 6), (300.0, -4.0, 26.0, 1.8), (0.05, 34.0, 1.8), 0.6),
-    River("SIM-RIVER-2", 1550.0, (0, 2, 7, 8), (260.0, -3.5, 22.0, 1.5), (0.15, 34.0, 1.7), 0.4),
-)
-
-FULL_SUPPLY_M = 186.5
-BED_M = 130.5
-FULL_STORAGE_ML = 800_000.0
-SHAPE = 2.6  # V ∝ depth^2.6, typical of a river valley
-CURVE_M = tuple(BED_M + step for step in range(67))
-CURVE_ML = tuple(
-    float(round(FULL_STORAGE_ML * ((level - BED_M) / (FULL_SUPPLY_M - BED_M)) ** SHAPE, -1)) for level in CURVE_M
-)
-CREST_M = 200.0  # length of the ungated weir
 WEIR_C = 2.1  # m^0.5/s, ogee crest
-DEMAND_ML = 440.0
-RELEASE_ML = 60.0  # inflow up to this value is released to the river below
-# (share of full storage, share of demand that is met below it), the strictest first
-RESTRICTIONS = ((0.20, 0.55), (0.35, 0.70), (0.50, 0.82), (0.60, 0.92))
-START_SHARE = 0.8
 
 
 def draws(seed: int, year: int, purpose: int, columns: int) -> Floats:
@@ -113,9 +56,9 @@ def _season(peak: int) -> Floats:
     return season
 
 
-def _correlated(normal: Floats, reach_km: float) -> Floats:
+def _correlated(normal: Floats, reach_km: float, sites: Sequence[Site]) -> Floats:
     """Standard normal numbers, one column per site, whose correlation is exp(−distance/`reach_km`)."""
-    place = np.array([(site.east_km, site.north_km) for site in SITES])
+    place = np.array([(site.east_km, site.north_km) for site in sites])
     distance = np.sqrt(((place[:, None, :] - place[None, :, :]) ** 2).sum(axis=2))
     return normal @ np.linalg.cholesky(np.exp(-distance / reach_km)).T
 
@@ -137,27 +80,29 @@ class RandomYear:
     evaporation: Floats
 
 
-def random_year(seed: int, year: int) -> RandomYear:
+def random_year(seed: int, year: int, catchment: Catchment = DEMO) -> RandomYear:
     """Random numbers of one year's weather.
 
     Rain amounts are mixed exponential (Woolhiser & Roldán 1982; Wilks 1999 found it better than the gamma at all of 30
     stations), correlated between sites by normal copulas (Wilks 1998); one draw for the whole catchment picks the
     mixture's part, so that a day of heavy rain is one at every site. Storm depths are generalised Pareto.
     """
-    sites = len(SITES)
+    climate, sites = catchment.climate, catchment.sites
     single = draws(seed, year, 0, 7)
-    occurrence = _probabilities(_correlated(normals(draws(seed, year, 1, sites)), 700.0))
-    amount = _probabilities(_correlated(normals(draws(seed, year, 2, sites)), 300.0))
-    season = (1 + 0.30 * _season(45))[:, None]
-    mean = np.where(single[:, :1] < 0.60, 1.8, 13.0) * season
-    ratio = np.array([site.rain_ratio for site in SITES])
-    pattern = np.exp(0.25 * _correlated(normals(draws(seed, year, 3, sites)), 40.0) - 0.25**2 / 2)
-    depth = 25.0 + 45.0 / 0.22 * (single[:, 1] ** -0.22 - 1)
-    storm = np.column_stack(
-        [1.5 / 365.25 * (1 + 0.5 * _season(95)), single[:, 2], 2 + np.floor(3 * single[:, 3]), depth]
-    )
+    occurrence = _probabilities(_correlated(normals(draws(seed, year, 1, len(sites))), 700.0, sites))
+    amount = _probabilities(_correlated(normals(draws(seed, year, 2, len(sites))), 300.0, sites))
+    amplitude, peak = climate.amount_season
+    season = (1 + amplitude * _season(peak))[:, None]
+    mean = np.where(single[:, :1] < 0.60, *climate.amount_mm) * season
+    ratio = np.array([site.rain_ratio for site in sites])
+    pattern = np.exp(0.25 * _correlated(normals(draws(seed, year, 3, len(sites))), 40.0, sites) - 0.25**2 / 2)
+    least, scale = climate.storm_mm
+    depth = least + scale / 0.22 * (single[:, 1] ** -0.22 - 1)
+    starts = climate.storms / 365.25 * (1 + 0.5 * _season(climate.storm_peak))
+    storm = np.column_stack([starts, single[:, 2], 2 + np.floor(3 * single[:, 3]), depth])
     noise = normals(single[:, 4:7])
-    evaporation = np.maximum(0.3, (3.4 + 1.9 * _season(5)) * (1 + 0.15 * noise[:, 2]))
+    open_water, swing, peak = climate.evaporation_mm
+    evaporation = np.maximum(0.3, (open_water + swing * _season(peak)) * (1 + 0.15 * noise[:, 2]))
     return RandomYear(noise[:, 0], noise[:, 1], occurrence, -mean * ratio * np.log(amount), storm, pattern, evaporation)
 
 
@@ -170,7 +115,7 @@ class Weather:
     demand: Floats
 
 
-def weather(seed: int, days: Sequence[date]) -> Weather:
+def weather(seed: int, days: Sequence[date], catchment: Catchment = DEMO) -> Weather:
     """Daily weather of whole years.
 
     Wet or dry is a two-state Markov chain at each site, seasonal, with correlated draws (Richardson 1981; Wilks 1998).
@@ -178,21 +123,25 @@ def weather(seed: int, days: Sequence[date]) -> Weather:
     without one have too few droughts (Katz & Parlange 1998) and floods there follow ENSO (Power & Callaghan 2016).
     """
     years = range(days[0].year, days[-1].year + 1)
-    random_years = {year: random_year(seed, year) for year in years}
+    climate, sites = catchment.climate, catchment.sites
+    random_years = {year: random_year(seed, year, catchment) for year in years}
     row = [(random_years[day.year], day.timetuple().tm_yday - 1) for day in days]
-    season = _season(60)
-    rain = np.zeros((len(days), len(SITES)))
+    amplitude, peak = climate.season
+    season = _season(peak)
+    rain = np.zeros((len(days), len(sites)))
     evaporation, demand = np.zeros(len(days)), np.zeros(len(days))
-    wet = np.zeros(len(SITES), dtype=bool)
-    ratio = np.array([site.rain_ratio for site in SITES])
+    wet = np.zeros(len(sites), dtype=bool)
+    ratio = np.array([site.rain_ratio for site in sites])
     storms: list[tuple[int, int, float]] = []  # first day, days, depth in mm
     index, scatter = 0.0, 0.0
     keep = math.exp(-1 / 240)
     for t, (year, i) in enumerate(row):
         index = keep * index + math.sqrt(1 - keep**2) * float(year.wetness[i])
         scatter = 0.7 * scatter + math.sqrt(1 - 0.7**2) * float(year.demand[i])
-        shift = math.exp(0.22 * index) * (1 + 0.15 * season[i])
-        wet = year.occurrence[i] < np.where(wet, 0.56 * min(1.5, math.sqrt(shift)), min(0.6, 0.19 * shift))
+        shift = math.exp(climate.wetness * index) * (1 + amplitude * season[i])
+        wet = year.occurrence[i] < np.where(
+            wet, climate.wet_after_wet * min(1.5, math.sqrt(shift)), min(0.6, climate.wet_after_dry * shift)
+        )
         rain[t] += np.where(wet, year.amount[i], 0.0)
         start, number, length, depth = year.storm[i]
         if number < start * math.exp(0.6 * index):
@@ -270,25 +219,25 @@ def gr4j(rain: Sequence[float], evaporation: Sequence[float], parameters: tuple[
     return runoff
 
 
-def _segment(storage_ml: float) -> int:
+def _segment(lake: Lake, storage_ml: float) -> int:
     """Index of the storage curve's point above `storage_ml`."""
-    return min(max(bisect_right(CURVE_ML, storage_ml), 1), len(CURVE_ML) - 1)
+    return min(max(bisect_right(lake.curve_ml, storage_ml), 1), len(lake.curve_ml) - 1)
 
 
-def level_of(storage_ml: float) -> float:
+def level_of(storage_ml: float, lake: Lake = DEMO.lake) -> float:
     """Reservoir level (m) by the storage curve, linear between its points."""
-    i = _segment(storage_ml)
-    share = (storage_ml - CURVE_ML[i - 1]) / (CURVE_ML[i] - CURVE_ML[i - 1])
-    return CURVE_M[i - 1] + share * (CURVE_M[i] - CURVE_M[i - 1])
+    levels, storages, i = lake.curve_m, lake.curve_ml, _segment(lake, storage_ml)
+    share = (storage_ml - storages[i - 1]) / (storages[i] - storages[i - 1])
+    return levels[i - 1] + share * (levels[i] - levels[i - 1])
 
 
-def _area_km2(storage_ml: float) -> float:
+def _area_km2(lake: Lake, storage_ml: float) -> float:
     """Area of the lake: the slope of the storage curve (a megalitre per metre is 0.001 km²)."""
-    i = _segment(storage_ml)
-    return (CURVE_ML[i] - CURVE_ML[i - 1]) / (CURVE_M[i] - CURVE_M[i - 1]) / 1000
+    i = _segment(lake, storage_ml)
+    return (lake.curve_ml[i] - lake.curve_ml[i - 1]) / (lake.curve_m[i] - lake.curve_m[i - 1]) / 1000
 
 
-def _over_the_weir(storage: float, net: float) -> tuple[float, float, float]:
+def _over_the_weir(lake: Lake, storage: float, net: float) -> tuple[float, float, float]:
     """(storage at the day's end, spill, mean level) of a day with a net gain of `net` ML before spill, in hourly steps.
 
     Free flow over an ungated ogee crest, Q = C·B·h^1.5 (USBR 1987, Design of Small Dams, 3rd ed., ch. 9).
@@ -296,69 +245,82 @@ def _over_the_weir(storage: float, net: float) -> tuple[float, float, float]:
     spill, levels = 0.0, 0.0
     for _ in range(STEPS_PER_SPILL_DAY):
         storage += net / STEPS_PER_SPILL_DAY
-        head = max(0.0, level_of(storage) - FULL_SUPPLY_M)
-        flow = WEIR_C * CREST_M * head**1.5 * S_PER_DAY / 1000 / STEPS_PER_SPILL_DAY
-        over = min(flow, max(0.0, storage - FULL_STORAGE_ML))
+        head = max(0.0, level_of(storage, lake) - lake.full_supply_m)
+        flow = WEIR_C * lake.crest_m * head**1.5 * S_PER_DAY / 1000 / STEPS_PER_SPILL_DAY
+        over = min(flow, max(0.0, storage - lake.full_storage_ml))
         storage -= over
         spill += over
-        levels += level_of(storage)
+        levels += level_of(storage, lake)
     return storage, spill, levels / STEPS_PER_SPILL_DAY
 
 
-def reservoir(inflow_ml: Floats, lake_rain_mm: Floats, air: Weather, days: Sequence[date]) -> pl.DataFrame:
+def _demand(lake: Lake, day: date, share: float, scatter: float) -> float:
+    """Demand (ML) of a day: seasonal, restricted where the lake has a low share of its storage, less on weekends."""
+    allowed = next((part for below, part in lake.restrictions if share < below), 1.0)
+    amplitude, peak = lake.demand_season
+    season = 1 + amplitude * math.cos(2 * math.pi * (day.timetuple().tm_yday - peak) / 365.25)
+    demand = lake.demand_ml * season * allowed * math.exp(0.25 * scatter)
+    return demand * lake.weekend_share if day.weekday() >= 5 else demand
+
+
+def reservoir(
+    inflow_ml: Floats, lake_rain_mm: Floats, air: Weather, days: Sequence[date], lake: Lake = DEMO.lake
+) -> pl.DataFrame:
     """The lake's daily water balance.
 
     storage(d) = storage(d−1) + inflow + rain on the lake − evaporation − demand − release − spill. Demand is seasonal,
-    varies randomly, and is restricted in steps as the storage falls; the release is the inflow up to `RELEASE_ML`.
+    varies randomly, and is restricted in steps as the storage falls. The release is the inflow up to `release_ml`, and
+    what the outlet releases from the flood pool.
     Columns are in ML, except `level_end_m` (at the day's end) and `level_m` (the day's mean).
     """
     names = ("inflow_ml", "lake_rain_ml", "lake_evaporation_ml", "demand_ml", "release_ml", "spill_ml", "storage_ml")
     rows: list[tuple[float, ...]] = []
-    storage = START_SHARE * FULL_STORAGE_ML
+    storage = lake.start_share * lake.full_storage_ml
     for t, day in enumerate(days):
-        area = _area_km2(storage) * ML_PER_MM_KM2
+        area = _area_km2(lake, storage) * ML_PER_MM_KM2
         gain = float(lake_rain_mm[t]) * area
         inflow = float(inflow_ml[t])
-        share = storage / FULL_STORAGE_ML
-        allowed = next((part for below, part in RESTRICTIONS if share < below), 1.0)
-        season = 1 + 0.16 * math.cos(2 * math.pi * (day.timetuple().tm_yday - 15) / 365.25)
-        demand = DEMAND_ML * season * allowed * math.exp(0.25 * float(air.demand[t]))
-        release = min(inflow, RELEASE_ML)
+        demand = _demand(lake, day, storage / lake.full_storage_ml, float(air.demand[t]))
+        release = min(inflow, lake.release_ml)
         loss = min(float(air.evaporation[t]) * area, 0.5 * storage)
         demand = min(demand, max(0.0, storage + inflow + gain - loss - release))
+        if lake.outlet_ml:
+            above = storage + inflow + gain - loss - demand - release - (1 - lake.flood_pool) * lake.full_storage_ml
+            release += min(lake.outlet_ml, max(0.0, above))
         net = inflow + gain - loss - demand - release
-        before, after, spill = level_of(storage), storage + net, 0.0
-        mean = (before + level_of(after)) / 2
-        if max(after, storage) > FULL_STORAGE_ML:
-            after, spill, mean = _over_the_weir(storage, net)
+        before, after, spill = level_of(storage, lake), storage + net, 0.0
+        mean = (before + level_of(after, lake)) / 2
+        if max(after, storage) > lake.full_storage_ml:
+            after, spill, mean = _over_the_weir(lake, storage, net)
         storage = after
-        rows.append((inflow, gain, loss, demand, release, spill, storage, level_of(storage), mean))
+        rows.append((inflow, gain, loss, demand, release, spill, storage, level_of(storage, lake), mean))
     return pl.DataFrame(rows, schema=[*names, "level_end_m", "level_m"], orient="row")
 
 
-def simulate_nature(seed: int, days: Sequence[date]) -> pl.DataFrame:
+def simulate_nature(seed: int, days: Sequence[date], catchment: Catchment = DEMO) -> pl.DataFrame:
     """True values on `days` (whole calendar years): one row per day, without observation faults.
 
     Columns: `date`; `catchment_rain_mm`, `evaporation_mm`; the balance of `reservoir`; for each gauge, a column
     named by its station: rain in mm, stage in m (daily mean).
     """
-    air = weather(seed, days)
+    air = weather(seed, days, catchment)
     evaporation = air.evaporation.tolist()
     inflow, areal = np.zeros(len(days)), np.zeros(len(days))
     stages: dict[str, list[float]] = {}
-    for river in RIVERS:
+    for river in catchment.rivers:
         rain = sum((air.rain[:, site] for site in river.sites), np.zeros(len(days))) / len(river.sites)
         flow = gr4j(rain.tolist(), evaporation, river.gr4j) * river.area_km2 * ML_PER_MM_KM2
         zero, c, exponent = river.rating
-        stages[river.station] = [zero + (q * 1000 / S_PER_DAY / c) ** (1 / exponent) for q in flow.tolist()]
+        if river.station:
+            stages[river.station] = [zero + (q * 1000 / S_PER_DAY / c) ** (1 / exponent) for q in flow.tolist()]
         inflow += (1 - river.travel_days) * flow + river.travel_days * np.concatenate([flow[:1], flow[:-1]])
         areal += rain * river.area_km2
-    balance = reservoir(inflow, air.rain[:, 0], air, days)
-    gauged = {site.station: air.rain[:, i] for i, site in enumerate(SITES) if site.station}
+    balance = reservoir(inflow, air.rain[:, 0], air, days, catchment.lake)
+    gauged = {site.station: air.rain[:, i] for i, site in enumerate(catchment.sites) if site.station}
     return pl.DataFrame(
         {
             "date": days,
-            "catchment_rain_mm": areal / sum(river.area_km2 for river in RIVERS),
+            "catchment_rain_mm": areal / catchment.area_km2,
             "evaporation_mm": air.evaporation,
             **{name: balance[name] for name in balance.columns},
             **gauged,

@@ -1,0 +1,128 @@
+"""Commands for many dams on several processes or machines: `forebay fleet hindcast`, `forecast` and `refresh`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from forebay.cli.arguments import ArchiveUrl, AsJson, WholeNumber, print_result, settings_in_force
+from forebay.errors import ForebayError
+
+if TYPE_CHECKING:
+    from forebay.fleet.run import FleetJob, FleetResult
+
+fleet_commands = App(name="fleet", help="Hindcasts, forecasts and refreshes of many dams, on Dask (extra fleet).")
+
+DamNames = Annotated[
+    str, Parameter(name="DAMS", help="Ids of built-in dams, dam files, folders of dam files, or lists of them (TOML).")
+]
+MAX_NAMES = 10
+"""Failed dams that the last sentence names."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Where a fleet runs and where its results go."""
+
+    scheduler: Annotated[
+        str | None, Parameter(help="Address of a Dask scheduler, such as tcp://192.0.2.1:8786.")
+    ] = None
+    workers: Annotated[
+        WholeNumber | None, Parameter(help="Worker processes of this machine; by default one per processor.")
+    ] = None
+    memory: Annotated[str, Parameter(help="Memory of each worker of this machine, such as 2GiB.")] = "auto"
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], help="Folder of the results; by default runs.")
+    ] = None
+    archive: ArchiveUrl = None
+
+
+HERE = Where()
+
+
+@fleet_commands.command
+def hindcast(
+    *dam_names: DamNames,
+    where: Where = HERE,
+    fetch: Annotated[bool, Parameter(negative="", help="Fetch each dam's gauges first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score past forecasts of many dams; a second call computes only what is missing.
+
+    Example: forebay fleet hindcast demo --fetch --workers 1
+    """
+    from forebay.fleet.run import FleetJob
+
+    _run(dam_names, FleetJob("hindcast", fetch=fetch), where, as_json)
+
+
+@fleet_commands.command
+def forecast(*dam_names: DamNames, where: Where = HERE, as_json: AsJson = False) -> None:
+    """Forecast many dams from what the archive holds; a second call of a day computes only what is missing.
+
+    Example: forebay fleet forecast demo --workers 1
+    """
+    from forebay.fleet.run import FleetJob
+
+    _run(dam_names, FleetJob("forecast"), where, as_json)
+
+
+@fleet_commands.command
+def refresh(
+    *dam_names: DamNames,
+    where: Where = HERE,
+    report: Annotated[bool, Parameter(negative="", help="Write each dam's report and figures, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch and forecast many dams and decide their alerts, as `forebay refresh`, on several processes or machines.
+
+    Example: forebay fleet refresh demo --workers 1
+    """
+    from forebay.fleet.run import FleetJob
+
+    _run(dam_names, FleetJob("refresh", report=report), where, as_json)
+
+
+def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> None:
+    import os
+
+    from forebay.cli import terminal
+    from forebay.errors import ConfigError
+    from forebay.fleet.cluster import Place
+    from forebay.fleet.members import fleet_members
+    from forebay.fleet.run import fleet_content, run_fleet
+
+    if where.scheduler is not None and where.workers is not None:
+        raise ConfigError("--scheduler and --workers both say where the fleet runs; give one of them")
+    settings, _ = settings_in_force()
+    if where.archive is not None:
+        settings = settings.model_copy(update={"archive": where.archive})
+    place = Place(where.scheduler, where.workers or os.cpu_count() or 1, where.memory)
+    folder = where.output or Path(settings.output)
+    with terminal.progress() as progress:
+        members = fleet_members(names, settings)
+        result = run_fleet(members, job, place, output=folder, settings=settings, progress=progress)
+    print_result(lambda: fleet_content(result, folder), as_json, lambda: _print(result, folder))
+    if failures := result.failures:
+        rest = f" and {len(failures) - MAX_NAMES} more" if len(failures) > MAX_NAMES else ""
+        raise ForebayError(
+            f"{len(failures)} of {len(result.table)} dams failed: {', '.join(failures[:MAX_NAMES])}{rest}"
+        )
+
+
+def _print(result: FleetResult, folder: Path) -> None:
+    """Print a row per dam, or only those that failed in a large fleet, and the folder of the report."""
+    from forebay.cli import terminal
+
+    columns = ["dam", "state", "init_date", "skill_lead", "mae", "unit", "best_reference", "skill", "failure"]
+    table = result.table if len(result.table) <= 50 else result.table.filter(state="failed")
+    title = f"{result.title()}, {result.seconds:g} s"
+    if len(table):
+        terminal.table(title, table.select(columns).to_dicts())
+    else:
+        terminal.line(title)
+    terminal.line(f"Report: {folder / 'fleet.html'}")

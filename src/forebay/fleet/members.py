@@ -1,0 +1,104 @@
+"""The dams of a fleet, from ids, dam files, folders of dam files, and lists in TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forebay.dams.dam_file import MAX_BYTES, catalogue, load_dam
+from forebay.errors import ConfigError
+
+if TYPE_CHECKING:
+    from forebay.dams.dam import Dam
+    from forebay.settings import Settings
+
+NO_DAM_FILES = ("forebay.toml", "alerts.toml")
+"""Files of a folder that are no dam files: settings and alert rules."""
+MAX_LISTS = 10
+"""Lists inside of lists."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A dam of a fleet, or the sentence on why it cannot be read.
+
+    Attributes
+    ----------
+    name
+        Id of the dam; where it cannot be read, what was given for it.
+    """
+
+    name: str
+    dam: Dam | None = None
+    failure: str | None = None
+
+
+def fleet_members(names: Sequence[str], settings: Settings) -> list[Member]:
+    """Dams of `names` in their order, each once; a dam file with a fault becomes a member with a failure.
+
+    Raises
+    ------
+    ConfigError
+        If no name is given, a folder has no dam file, a list is wrong, or two dam files have the same id.
+    """
+    if not names:
+        raise ConfigError("no dam is given; give ids of built-in dams, dam files, folders of them, or a list (TOML)")
+    places: dict[str, str] = {}
+    members = []
+    for name in dict.fromkeys(_expanded(names, Path(), 0)):
+        try:
+            dam = load_dam(name, roots=settings.files.roots)
+        except ConfigError as error:
+            members.append(Member(name, failure=str(error)))
+            continue
+        if dam.id in places:
+            raise ConfigError(f"{places[dam.id]} and {name} both have the id {dam.id!r}; give each dam its own")
+        places[dam.id] = name
+        members.append(Member(dam.id, dam))
+    return members
+
+
+def _expanded(names: Sequence[str], folder: Path, depth: int) -> Iterator[str]:
+    """Ids and paths of dam files, with folders and lists replaced by what they contain; paths start at `folder`."""
+    if depth > MAX_LISTS:
+        raise ConfigError(f"lists of dams in {folder} name each other; a list must not contain itself")
+    built_in = catalogue()
+    for name in names:
+        path = folder / Path(name).expanduser()
+        if name in built_in:
+            yield name
+        elif path.is_dir():
+            yield from _in_folder(path)
+        elif (listed := _listed(path)) is not None:
+            yield from _expanded(listed, path.parent, depth + 1)
+        else:
+            yield str(path)
+
+
+def _in_folder(folder: Path) -> Iterator[str]:
+    """Paths of the dam files of a folder, by name."""
+    paths = [
+        path for path in sorted(folder.glob("*.toml")) if path.name not in NO_DAM_FILES and _listed(path) is None
+    ]
+    if not paths:
+        raise ConfigError(f"folder {folder} has no dam file; give a folder with dam files (*.toml)")
+    yield from map(str, paths)
+
+
+def _listed(path: Path) -> list[str] | None:
+    """Names in a list of dams (`dams = […]`); None for another file, whose fault `load_dam` reports."""
+    try:
+        if path.suffix != ".toml" or path.stat().st_size > MAX_BYTES:
+            return None
+        content = tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if "dams" not in content:
+        return None
+    dams = content["dams"]
+    if set(content) != {"dams"} or not isinstance(dams, list) or not all(isinstance(name, str) for name in dams):
+        raise ConfigError(f'{path}: a list of dams has one key, such as: dams = ["demo", "lake.toml", "folder"]')
+    return dams

@@ -1,0 +1,270 @@
+"""A fleet's job: tasks for what is missing, results written once, and a table with a row per dam."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from forebay.archive.urls import parse_url, sqlite_file
+from forebay.charts.fleet_tables import FLEET
+from forebay.errors import ConfigError, ForebayError
+from forebay.files import write_file
+from forebay.fleet.cluster import Place, run_tasks
+from forebay.fleet.results import locked, read_entry, write_result
+from forebay.fleet.task import Job, Task, TaskResult
+from forebay.fleet.worker import caller_environment
+from forebay.jobs.arguments import current_settings
+from forebay.jobs.results import Result
+from forebay.log import add_counts, step
+
+if TYPE_CHECKING:
+    from forebay.fleet.members import Member
+    from forebay.settings import Settings
+    from forebay.verify.hindcast import Progress
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class FleetJob:
+    """What is done for each dam.
+
+    Attributes
+    ----------
+    name
+        hindcast, forecast or refresh.
+    fetch
+        Whether a hindcast fetches the gauges first; a refresh always does.
+    report
+        Whether a refresh writes each dam's report, too.
+    """
+
+    name: Job
+    fetch: bool = False
+    report: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class FleetResult(Result):
+    """The table of a fleet (`charts.fleet_tables.FLEET`), in the order of its dams, and how long it took."""
+
+    job: Job
+    table: pl.DataFrame
+    seconds: float
+    peak_mb: float
+
+    @property
+    def failures(self) -> list[str]:
+        """Names of the dams that failed."""
+        names: list[str] = self.table.filter(pl.col("state") == "failed")["dam"].to_list()
+        return names
+
+    def to_frame(self) -> pl.DataFrame:
+        """`charts.fleet_tables.FLEET`: a row per dam."""
+        return self.table
+
+    def title(self) -> str:
+        """Numbers of dams by their state."""
+        count = dict(self.table["state"].value_counts().iter_rows())
+        states = ", ".join(f"{count.get(state, 0)} {state}" for state in ("computed", "unchanged", "failed"))
+        return f"{self.job} of {len(self.table)} dams: {states}"
+
+
+@step("fleet")
+def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of the command
+    members: Sequence[Member],
+    job: FleetJob,
+    place: Place,
+    *,
+    output: str | Path,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> FleetResult:
+    """The job of every member; what is complete already is not computed again.
+
+    The files of each dam are in `output`: `dam=ID/` with Parquet files, and for a forecast or a refresh `ID/` as
+    `forebay refresh` writes it. `fleet.csv`, `fleet.json` and `fleet.html` describe the whole fleet.
+
+    Parameters
+    ----------
+    place
+        Processes of this machine, or a scheduler.
+    settings
+        As in `forebay.forecast`; `archive` must be one that every worker reaches.
+    progress
+        Called with the rate and the time left, the number of complete dams and the number of all.
+
+    Raises
+    ------
+    ConfigError
+        If the folder cannot be written, Dask is not installed, or workers of other machines cannot use the archive.
+    SourceError
+        If the scheduler does not answer.
+    BusyError
+        If another fleet writes into the folder.
+    """
+    settings = settings or current_settings()
+    folder = Path(output).absolute()
+    shared = _shared_settings(settings, place)
+    start = monotonic()
+    report = _Progress(job.name, len(members), progress, start)
+    with locked(folder):
+        rows = {member.name: _failure(member.name, member.failure) for member in members if member.failure}
+        report.complete(len(rows))
+        # Each task is made when a worker is free: to read all entries first takes long in a large fleet.
+        tasks = (task_of(member, job, shared, folder) for member in members if member.dam is not None)
+        peak_mb = 0.0
+        for result in run_tasks(tasks, place):  # none is stored here: a large fleet has more bytes than the memory
+            rows[result.dam] = _row(result, job.name, folder)
+            peak_mb = max(peak_mb, result.peak_mb)
+            report.complete(1)
+        table = _table(rows, {member.name: member for member in members})
+        fleet = FleetResult(job.name, table, round(monotonic() - start, 1), peak_mb)
+        _write_summary(fleet, place, folder)
+    add_counts({"dams": len(members), "failures": len(fleet.failures), "peak_mb": fleet.peak_mb})
+    return fleet
+
+
+def task_of(member: Member, job: FleetJob, settings: Settings, folder: Path) -> Task:
+    """The task of a member with a dam; each dam has a cache of its own, so that its cost does not grow with others."""
+    assert member.dam is not None
+    entry = read_entry(folder, job.name, member.dam.id)
+    own = settings.model_copy(update={"cache": str(Path(settings.cache) / "fleet" / member.dam.id)})
+    fetch = job.fetch or job.name == "refresh"
+    key = None if entry is None else entry.key
+    return Task(job.name, member.dam, own, caller_environment(), str(folder), key, fetch, job.report)
+
+
+def _shared_settings(settings: Settings, place: Place) -> Settings:
+    """`settings` for workers: absolute paths, one thread, and no secret.
+
+    Raises
+    ------
+    ConfigError
+        If a worker of another machine would have to use an SQLite file of this one.
+    """
+    url = parse_url(settings.archive)
+    file = sqlite_file(url)
+    if file is not None:
+        host = (place.scheduler or LOOPBACK[0]).partition("://")[2].rpartition(":")[0] or LOOPBACK[0]
+        if host not in LOOPBACK:
+            raise ConfigError(
+                f"the archive is the SQLite file {file}, which the workers of scheduler {place.scheduler} on other "
+                "machines cannot share; give a PostgreSQL archive by --archive postgresql+psycopg://USER@HOST/DATABASE"
+            )
+        file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        url = url.set(database=str(file.absolute()))
+    sources = {
+        name: source.model_copy(update={"api_key": type(source.api_key)("")})
+        for name, source in settings.sources.items()
+    }
+    update = {
+        "archive": url.render_as_string(hide_password=False),
+        "cache": str(Path(settings.cache).absolute()),
+        "alert_urls": type(settings.alert_urls)(""),
+        "sources": sources,
+        "workers": 1,
+    }
+    return settings.model_copy(update=update)
+
+
+def _failure(name: str, sentence: str | None) -> dict[str, object]:
+    return {"dam": name, "state": "failed", "failure": sentence}
+
+
+def _row(result: TaskResult, job: Job, folder: Path) -> dict[str, object]:
+    """The row of a dam's result, after its files are written; a folder that cannot be written is a failure, too."""
+    times = {"seconds": result.seconds, "cpu_s": result.cpu_s}
+    if result.unchanged:
+        entry = read_entry(folder, job, result.dam)
+        if entry is not None:
+            return {**entry.values, "dam": result.dam, "state": "unchanged", **times}
+        return _failure(result.dam, "its files changed while the fleet ran; call the command again")
+    try:
+        write_result(folder, job, result)
+    except ForebayError as error:
+        return {**_failure(result.dam, f"computed, but not written: {error}"), **times}
+    if result.failure is not None:
+        return {**result.values, **_failure(result.dam, result.failure), **times}
+    return {**result.values, "dam": result.dam, "state": "computed", **times}
+
+
+def _table(rows: Mapping[str, Mapping[str, object]], members: Mapping[str, Member]) -> pl.DataFrame:
+    """`charts.fleet_tables.FLEET` in the order of the members."""
+    complete = []
+    for name, member in members.items():
+        dam = member.dam
+        place = {"name": None} if dam is None else {
+            "name": dam.title,
+            "simulated": dam.simulated,
+            "latitude": dam.latitude,
+            "longitude": dam.longitude,
+            "unit": dam.target.unit,
+        }  # fmt: skip
+        row = {**rows[name], **place}
+        init_date = row.get("init_date")
+        complete.append({column: row.get(column) for column in FLEET.columns} | {
+            "init_date": None if init_date is None else str(init_date)
+        })  # fmt: skip
+    schema = {**FLEET.columns, "init_date": pl.String()}
+    return FLEET.check(pl.DataFrame(complete, schema=schema).with_columns(pl.col("init_date").str.to_date()))
+
+
+def _write_summary(fleet: FleetResult, place: Place, folder: Path) -> None:
+    """Write fleet.csv, fleet.json and fleet.html."""
+    from forebay.report.fleet import FleetPage, render_fleet
+
+    write_file(folder / "fleet.csv", fleet.table.write_csv().encode())
+    write_file(folder / "fleet.json", json.dumps(fleet_content(fleet, folder), default=str, indent=1).encode())
+    page = FleetPage(fleet.table, fleet.title(), fleet.seconds, place.title, datetime.now(UTC))
+    write_file(folder / "fleet.html", render_fleet(page).encode())
+
+
+def fleet_content(fleet: FleetResult, folder: Path) -> dict[str, object]:
+    """What `--json` prints: the job, its duration, the folder, a row per dam, and the dams that failed."""
+    return {
+        "job": fleet.job,
+        "seconds": fleet.seconds,
+        "peak_mb": fleet.peak_mb,
+        "folder": str(folder),
+        "dams": fleet.table.to_dicts(),
+        "failed": fleet.failures,
+    }
+
+
+class _Progress:
+    """The rate of dams and the time left, for a callback."""
+
+    def __init__(self, job: str, total: int, callback: Callable[[str, int, int], None] | None, start: float) -> None:
+        self._job, self._total, self._callback, self._start = job, total, callback, start
+        self._count = 0
+
+    def complete(self, count: int) -> None:
+        """Count dams and call back."""
+        self._count += count
+        if self._callback is not None:
+            self._callback(self.description(monotonic()), self._count, self._total)
+
+    def description(self, now: float) -> str:
+        """The job with its rate and the time left: "hindcast, 3.2 dams a minute, 12 min left"."""
+        return f"{self._job}{rate_text(self._count, self._total, now - self._start)}"
+
+
+def rate_text(count: int, total: int, seconds: float) -> str:
+    """Rate and time left after `count` of `total` dams.
+
+    >>> rate_text(4, 10, 120.0), rate_text(0, 10, 5.0)
+    (', 2.0 dams a minute, 3 min left', '')
+    """
+    if not count or seconds <= 0:
+        return ""
+    left = (total - count) * seconds / count
+    text = f"{left / 60:.0f} min" if left >= 60 else f"{left:.0f} s"
+    return f", {60 * count / seconds:.1f} dams a minute, {text} left"
