@@ -36,7 +36,7 @@ from forebay.article.trials import (
 )
 from forebay.dams.dam_file import load_dam
 from forebay.errors import DataError
-from forebay.nets.networks import Network
+from forebay.nets.networks import Network, Normalisation
 from forebay.nets.rows import sample
 from tests import synthetic
 from tests.article_rows import record
@@ -172,7 +172,8 @@ def random_rows(recipe: Recipe, count: int = 50) -> RecipeRows:
 def trained(trial: Trial, prediction: np.ndarray) -> TrainedNet:
     """A net without content that has these predictions."""
     history = pl.DataFrame({"epoch": [1], "loss": [0.1], "val_loss": [0.1]})
-    return TrainedNet(trial, Network(b"", tuple(trial.rows.input_names), history), prediction)
+    scale = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
+    return TrainedNet(trial, Network((), scale, (), tuple(trial.rows.input_names), history), prediction)
 
 
 @pytest.mark.parametrize("recipe", [PYTHON, corrected(PYTHON), corrected(ELIXIR)], ids=lambda r: r.name + r.variant)

@@ -171,16 +171,26 @@ def serve(module: str, function: str, input_path: str, output_path: str) -> None
     _write(Path(output_path), [work(item) for item in _read(Path(input_path))])
 
 
+def join_items(items: Sequence[Item]) -> Item:
+    """One item with the arrays of several, each under `NUMBER/name`."""
+    return {f"{k}/{name}": array for k, item in enumerate(items) for name, array in item.items()}
+
+
+def split_items(joined: Item) -> list[Item]:
+    """The items of `join_items`, in their order."""
+    items: dict[int, Item] = {}
+    for key, array in joined.items():
+        number, name = key.split("/", 1)
+        items.setdefault(int(number), {})[name] = array
+    return [items[number] for number in sorted(items)]
+
+
 def _write(path: Path, items: Sequence[Item]) -> None:
     # A variable for the annotation, because the stub of np.savez has a keyword parameter too
-    content: dict[str, Any] = {f"{k}/{name}": array for k, item in enumerate(items) for name, array in item.items()}
+    content: dict[str, Any] = join_items(items)
     np.savez(path, **content)
 
 
 def _read(path: Path) -> list[Item]:
     with np.load(path, allow_pickle=False) as content:
-        items: dict[int, Item] = {}
-        for key in content.files:
-            number, name = key.split("/", 1)
-            items.setdefault(int(number), {})[name] = content[key]
-    return [items[number] for number in sorted(items)]
+        return split_items(dict(content))

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from forebay.errors import ModelError
 from forebay.files import write_file
+from forebay.nets.layers import LEAST_DEVIATION, Layers
+from forebay.nets.rows import Floats, Normalisation
 
 if TYPE_CHECKING:
     import keras
@@ -33,7 +35,6 @@ MODULES = ("forebay_net.ex", "forebay_net.mjs")
 TOLERANCE = 1e-5
 """Allowed difference from Keras, in the target's unit; relative where predictions are larger than 1."""
 
-_LEAST_DEVIATION = 1e-7  # Keras' normalisation layer divides by at least this number
 
 
 def layer_facts(model: keras.Model) -> list[LayerFacts]:
@@ -50,10 +51,41 @@ def layer_facts(model: keras.Model) -> list[LayerFacts]:
             kernel, *bias = (np.asarray(value, np.float64) for value in layer.get_weights())
             constants = bias[0] if bias else np.zeros(kernel.shape[1])
             fact |= {"weights": kernel.T.tolist(), "bias": constants.tolist(), "activation": layer.activation.__name__}
+        elif fact["class"] == "Dropout":
+            fact["rate"] = layer.rate
         elif fact["class"] == "ReLU":
             fact["options"] = [layer.max_value, float(layer.negative_slope), float(layer.threshold)]
         facts.append(fact)
     return facts
+
+
+def parts(facts: Sequence[LayerFacts], inputs: int) -> tuple[Layers, Normalisation, tuple[Floats, ...]]:
+    """Layers, normalisation and parameters of a net with this number of inputs, as in `networks.Network`.
+
+    Raises
+    ------
+    ModelError
+        As `plain_net`, or if the normalisation is not the first layer.
+    """
+    plain_net(facts, ())
+    layers: list[tuple[str, float]] = []
+    scale = Normalisation(np.zeros(inputs, np.float32), np.ones(inputs, np.float32))
+    parameters: list[Floats] = []
+    for number, fact in enumerate(facts, start=1):
+        match fact:
+            case {"class": "Dropout", "rate": rate}:
+                layers.append(("dropout", rate))
+            case {"class": "Normalization", "mean": mean, "variance": variance}:
+                if layers:
+                    raise ModelError(f"layer {number} of the net is a normalisation; only the first one can be")
+                layers.append(("normalisation", 0))
+                scale = Normalisation(np.array(mean, np.float32), np.array(variance, np.float32))
+            case {"class": "Dense", "weights": kernel, "bias": bias, "activation": activation}:
+                parameters += [np.array(kernel, np.float32).T.copy(), np.array(bias, np.float32)]
+                layers += [("dense", len(bias)), *([("relu", 0)] if activation == "relu" else [])]
+            case _:
+                layers.append(("relu", 0))
+    return tuple(layers), scale, tuple(parameters)
 
 
 def plain_net(facts: Sequence[LayerFacts], names: Sequence[str]) -> PlainNet:
@@ -78,7 +110,7 @@ def _plain_layers(fact: LayerFacts, number: int) -> list[PlainNet]:
         case {"class": "Dropout"}:
             return []
         case {"class": "Normalization", "invert": False}:
-            deviation = np.maximum(np.sqrt(fact["variance"]), _LEAST_DEVIATION)
+            deviation = np.maximum(np.sqrt(fact["variance"]), LEAST_DEVIATION)
             return [{"kind": "normalisation", "mean": fact["mean"], "deviation": deviation.tolist()}]
         case {"class": "Dense", "activation": "linear" | "relu"}:
             dense = {"kind": "dense", "weights": fact["weights"], "bias": fact["bias"]}
