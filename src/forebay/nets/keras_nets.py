@@ -125,11 +125,17 @@ def load_model(content: bytes) -> keras.Model:
 def file_item(item: Item) -> Item:
     """The content of a net's `.keras` file, from its layers (JSON) and numbers."""
     layers = tuple((str(kind), float(number)) for kind, number in json.loads(str(item["layers"])))
-    model = build(layers, Normalisation(item["mean"], item["variance"]))
+    model = _model(layers, item["mean"].tobytes(), item["variance"].tobytes())
     parameters = [item[name] for name in map(parameter, range(len(item))) if name in item]
     for variable, values in zip(model.trainable_variables, parameters, strict=True):
         variable.assign(values)
     return {"keras": as_bytes(_file_content(model))}
+
+
+@lru_cache(maxsize=4)
+def _model(layers: Layers, mean: bytes, variance: bytes) -> keras.Model:
+    """A model for the nets that differ in their weights only: to build it takes longer than to save it."""
+    return build(layers, Normalisation(*(np.frombuffer(values, np.float32) for values in (mean, variance))))
 
 
 def read_item(item: Item) -> Item:

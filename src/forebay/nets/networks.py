@@ -216,7 +216,7 @@ def from_keras(content: bytes, names: tuple[str, ...], history: pl.DataFrame) ->
     Raises
     ------
     ModelError
-        If the file has a layer that is none of `LAYER_KINDS`, or a weight that is not finite.
+        If the file has a layer that is none of `LAYER_KINDS`.
     """
     item = {"keras": np.frombuffer(content, np.uint8)}
     (result,) = backends.run(Task(_KERAS_SIDE, "read_item"), [item], backend="jax")

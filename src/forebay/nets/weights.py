@@ -65,9 +65,8 @@ def parts(facts: Sequence[LayerFacts], inputs: int) -> tuple[Layers, Normalisati
     Raises
     ------
     ModelError
-        As `plain_net`, or if the normalisation is not the first layer.
+        If a layer is none of `layers.LAYER_KINDS`, or the normalisation is not the first one.
     """
-    plain_net(facts, ())
     layers: list[tuple[str, float]] = []
     scale = Normalisation(np.zeros(inputs, np.float32), np.ones(inputs, np.float32))
     parameters: list[Floats] = []
@@ -75,29 +74,45 @@ def parts(facts: Sequence[LayerFacts], inputs: int) -> tuple[Layers, Normalisati
         match fact:
             case {"class": "Dropout", "rate": rate}:
                 layers.append(("dropout", rate))
-            case {"class": "Normalization", "mean": mean, "variance": variance}:
-                if layers:
-                    raise ModelError(f"layer {number} of the net is a normalisation; only the first one can be")
+            case {"class": "Normalization", "invert": False} if number == 1:
                 layers.append(("normalisation", 0))
-                scale = Normalisation(np.array(mean, np.float32), np.array(variance, np.float32))
-            case {"class": "Dense", "weights": kernel, "bias": bias, "activation": activation}:
-                parameters += [np.array(kernel, np.float32).T.copy(), np.array(bias, np.float32)]
-                layers += [("dense", len(bias)), *([("relu", 0)] if activation == "relu" else [])]
-            case _:
+                scale = Normalisation(np.array(fact["mean"], np.float32), np.array(fact["variance"], np.float32))
+            case {"class": "Dense", "activation": "linear" | "relu" as activation}:
+                parameters += [np.array(fact["weights"], np.float32).T.copy(), np.array(fact["bias"], np.float32)]
+                layers += [("dense", len(fact["bias"])), *([("relu", 0)] if activation == "relu" else [])]
+            case {"class": "ReLU", "options": [None, 0.0, 0.0]}:
                 layers.append(("relu", 0))
+            case _:
+                options = fact.get("activation") or fact.get("options") or ("inverted" if fact.get("invert") else "")
+                raise ModelError(
+                    f"layer {number} of the net, {fact['class']}{f' ({options})' if options else ''}, is not part of "
+                    "the nets of forebay; allowed are Normalization as the first one, Dropout, Dense (linear or relu) "
+                    "and plain ReLU in a Sequential model"
+                )
     return tuple(layers), scale, tuple(parameters)
 
 
-def plain_net(facts: Sequence[LayerFacts], names: Sequence[str]) -> PlainNet:
+def plain_net(
+    layers: Layers, scale: Normalisation, parameters: Sequence[Floats], names: Sequence[str]
+) -> PlainNet:
     """The net as the content of its JSON file.
 
     Raises
     ------
     ModelError
-        If the format does not cover a layer, or a number is not finite.
+        If a number is not finite.
     """
-    layers = [layer for number, fact in enumerate(facts, start=1) for layer in _plain_layers(fact, number)]
-    net = {"format": FORMAT, "version": VERSION, "inputs": list(names), "layers": layers}
+    plain: list[PlainNet] = []
+    numbers = iter(parameters)
+    for kind, _ in layers:
+        if kind == "normalisation":
+            deviation = np.maximum(np.sqrt(scale.variance.astype(np.float64)), LEAST_DEVIATION)
+            plain.append({"kind": kind, "mean": _doubles(scale.mean), "deviation": deviation.tolist()})
+        elif kind == "dense":
+            plain.append({"kind": kind, "weights": _doubles(next(numbers).T), "bias": _doubles(next(numbers))})
+        elif kind == "relu":
+            plain.append({"kind": kind})
+    net = {"format": FORMAT, "version": VERSION, "inputs": list(names), "layers": plain}
     try:
         json.dumps(net, allow_nan=False)
     except ValueError:
@@ -105,23 +120,9 @@ def plain_net(facts: Sequence[LayerFacts], names: Sequence[str]) -> PlainNet:
     return net
 
 
-def _plain_layers(fact: LayerFacts, number: int) -> list[PlainNet]:
-    match fact:
-        case {"class": "Dropout"}:
-            return []
-        case {"class": "Normalization", "invert": False}:
-            deviation = np.maximum(np.sqrt(fact["variance"]), LEAST_DEVIATION)
-            return [{"kind": "normalisation", "mean": fact["mean"], "deviation": deviation.tolist()}]
-        case {"class": "Dense", "activation": "linear" | "relu"}:
-            dense = {"kind": "dense", "weights": fact["weights"], "bias": fact["bias"]}
-            return [dense, {"kind": "relu"}] if fact["activation"] == "relu" else [dense]
-        case {"class": "ReLU", "options": [None, 0.0, 0.0]}:
-            return [{"kind": "relu"}]
-    options = fact.get("activation") or fact.get("options") or ("inverted" if fact.get("invert") else "")
-    raise ModelError(
-        f"layer {number} of the net, {fact['class']}{f' ({options})' if options else ''}, is not part of the JSON and "
-        "Erlang format; allowed are Normalization, Dropout, Dense (linear or relu) and plain ReLU in a Sequential model"
-    )
+def _doubles(values: Floats) -> list[Any]:  # Any: lists of numbers
+    numbers: list[Any] = values.astype(np.float64).tolist()
+    return numbers
 
 
 def predict(net: PlainNet, inputs: pl.DataFrame) -> NDArray[np.float64]:
