@@ -91,8 +91,10 @@ def test_each_of_the_seven_faults_has_its_number(result: article.ArticleRun) -> 
     assert codes.values["largest"] == pytest.approx([36.51, 29.29, 5.94], abs=0.005)
     assert (faults[3].values["with_zero"], faults[3].values["rows"]) == (1272, 4717)  # domain.md 1, table
     assert filtered.cost > 0
-    assert baseline.corrected == pytest.approx((0.01467,), abs=5e-6)
-    assert {fault.verdict for fault in faults} == {"one seed"}
+    assert baseline.corrected == pytest.approx((0.01467,) * 20, abs=5e-6)
+    assert {len(fault.costs) for fault in faults} == {20}, "for one seed per recipe too"
+    for fault in faults:
+        assert 0 < (fault.half_width or 0) < 0.003, fault.name
 
 
 @pytest.mark.slow

@@ -279,6 +279,20 @@ def test_the_median_of_the_training_rows_is_scored_on_the_test_rows() -> None:
     assert fault.values["paired"] == 0.0, "these predictions equal the changes"
 
 
+@pytest.mark.parametrize("recipe", [PYTHON, ELIXIR], ids=lambda recipe: recipe.name)
+def test_without_the_fault_of_the_baseline_the_last_change_replaces_the_net(recipe: Recipe) -> None:
+    """On the rows of the test labels, which the livebook takes from other days than its inputs."""
+    parts = seed_trials(recipe, random_rows(recipe), 2)
+    nets = [trained(trial, np.full(len(trial.rows.table), 0.5)) for trial in parts]
+    fault = faults.baseline_fault(nets, pl.DataFrame({"lead_time": [1], "mae": [0.01]}))
+    assert fault.published == pytest.approx([net.mae() for net in nets])
+    assert fault.corrected == pytest.approx([trials.trial_baselines(trial)["last_change"] for trial in parts])
+    assert fault.cost == pytest.approx(np.mean(fault.corrected) - np.mean(fault.published)) != 0
+    assert fault.values == {
+        "recipe": recipe.name, "test": len(parts[0].split.test), "leads": [{"lead_time": 1, "mae": 0.01}]
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("code", [201, 255])
 def test_the_forecast_starts_from_the_last_available_level(code: int) -> None:
     values = level([1.0, 1.1, 1.2, 1.3], [4, 4, code, 4]).with_columns(pl.when(pl.col("v") < 1.3).then("v"))
