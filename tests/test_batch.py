@@ -1,8 +1,12 @@
 """`forebay.nets.batch`: many nets in one program, equal to Keras with the same weights, orders and dropout."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,8 @@ from forebay.nets.layers import Layers, scaled
 from forebay.nets.networks import Fit, Network, Training
 from tests.article_rows import rain_table
 
-pytest.importorskip("jax", reason="the extra nets is not installed")
+if find_spec("keras") is None and os.environ.get("CI") != "true":
+    pytest.skip("the extra nets is not installed", allow_module_level=True)
 
 LAYERS: Layers = (
     ("normalisation", 0), ("dropout", 0.25), ("dense", 8), ("relu", 0), ("dropout", 0.5), ("dense", 1),
@@ -153,3 +158,20 @@ def test_the_progress_counts_nets() -> None:
     counts: list[int] = []
     networks.fit_all([make_fit(seed, epochs=1) for seed in range(11)], progress=counts.append)
     assert counts == [8, 11]
+
+
+def test_compiled_programs_are_stored_in_the_cache_of_the_settings(tmp_path: Path) -> None:
+    """A second process compiles nothing; with `cache_mb = 0` nothing is stored."""
+    code = "from tests.test_batch import make_fit, networks; networks.fit(make_fit(0, epochs=1))"
+
+    def stored(cache_mb: str) -> list[str]:
+        environment = os.environ | {"FOREBAY_CACHE": str(tmp_path / cache_mb), "FOREBAY_CACHE_MB": cache_mb}
+        command = [sys.executable, "-c", code]
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (process.returncode, process.stderr) == (0, "")
+        return sorted(path.name for path in tmp_path.glob(f"{cache_mb}/programs/*/*-cache"))
+
+    first = stored("100")
+    assert any("epoch" in name for name in first)
+    assert stored("100") == first
+    assert stored("0") == []

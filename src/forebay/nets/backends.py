@@ -21,7 +21,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from forebay.errors import ConfigError, ModelError
 
@@ -69,7 +68,7 @@ def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress |
     Raises
     ------
     ConfigError
-        If `backend` is not known or not installed.
+        If `backend` is not known or not installed, or a setting is wrong.
     ModelError
         If the other process fails; the message has the last line of its output.
     """
@@ -93,12 +92,17 @@ def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress |
 
 
 def _program_cache() -> dict[str, str]:
-    """Environment variables of jax's cache of compiled programs; empty if the cache folder cannot be written.
+    """Environment variables of jax's cache of compiled programs, in the cache folder of the settings in force.
 
-    Compilation of a small net takes longer than its fit (4.9 s → 1.9 s with the cache). Programs depend on the
-    processor, so each machine has its own folder.
+    They are empty if the cache is off (`cache_mb = 0`) or its folder cannot be written. The compilation of a program
+    takes longer than the fit of 50 nets. Programs depend on the processor, so each machine has its own folder.
     """
-    folder = user_cache_path("forebay") / "xla" / (platform.node() or "here")
+    from forebay.settings import load_settings
+
+    settings, _ = load_settings(Path.cwd(), os.environ)
+    if not settings.cache_mb:
+        return {}
+    folder = Path(settings.cache) / "programs" / (platform.node() or "here")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -265,7 +265,7 @@ def _item(job: Fit) -> Item:
     scale = job.scale or normalisation(job.fitted)
     rows = job.fitted
     if job.training.leftover == "dropped":
-        rows = rows.take(slice(0, sum(map(len, batches(rows, job.training.batch, leftover="dropped")))))
+        rows = rows.take(slice(0, len(rows) - len(rows) % job.training.batch))
     plan = {
         "layers": job.layers,
         "epochs": job.training.epochs,
