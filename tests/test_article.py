@@ -97,6 +97,14 @@ def test_each_of_the_seven_faults_has_its_number(result: article.ArticleRun) -> 
         assert 0 < (fault.half_width or 0) < 0.003, fault.name
 
 
+def test_the_costs_of_the_faults_have_at_least_20_seeds_where_nets_are_trained_together(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(article.backends, "check", lambda backend: None)  # torch may not be installed
+    choices = [article.Choice("all", "jax", 5), article.Choice("all", "jax", 30), article.Choice("all", "torch", 5)]
+    assert [choice.fault_seeds for choice in choices] == [20, 30, 5]
+
+
 @pytest.mark.slow
 @needs_shared
 def test_all_forecasts_are_scored_on_the_same_days_and_forebay_is_the_best(result: article.ArticleRun) -> None:

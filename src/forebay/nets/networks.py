@@ -261,9 +261,12 @@ def _check(job: Fit) -> None:
         )
 
 
+def _scale(job: Fit) -> Normalisation:
+    return job.scale or normalisation(job.fitted)
+
+
 def _item(job: Fit) -> Item:
-    scale = job.scale or normalisation(job.fitted)
-    rows = job.fitted
+    scale, rows = _scale(job), job.fitted
     if job.training.leftover == "dropped":
         rows = rows.take(slice(0, len(rows) - len(rows) % job.training.batch))
     plan = {
@@ -290,4 +293,4 @@ def _network(result: Item, job: Fit) -> Network:
     columns: dict[str, Any] = {"epoch": np.arange(1, job.training.epochs + 1), "val_loss": None, **losses}
     history = pl.DataFrame(columns, schema=_HISTORY)
     parameters = tuple(result[name] for name in map(batch.parameter, range(len(result))) if name in result)
-    return Network(job.layers, job.scale or normalisation(job.fitted), parameters, job.fitted.names, history)
+    return Network(job.layers, _scale(job), parameters, job.fitted.names, history)
