@@ -91,8 +91,18 @@ def test_each_of_the_seven_faults_has_its_number(result: article.ArticleRun) -> 
     assert codes.values["largest"] == pytest.approx([36.51, 29.29, 5.94], abs=0.005)
     assert (faults[3].values["with_zero"], faults[3].values["rows"]) == (1272, 4717)  # domain.md 1, table
     assert filtered.cost > 0
-    assert baseline.corrected == pytest.approx((0.01467,), abs=5e-6)
-    assert {fault.verdict for fault in faults} == {"one seed"}
+    assert baseline.corrected == pytest.approx((0.01467,) * 20, abs=5e-6)
+    assert {len(fault.costs) for fault in faults} == {20}, "for one seed per recipe too"
+    for fault in faults:
+        assert 0 < (fault.half_width or 0) < 0.003, fault.name
+
+
+def test_the_costs_of_the_faults_have_at_least_20_seeds_where_nets_are_trained_together(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(article.backends, "check", lambda backend: None)  # torch may not be installed
+    choices = [article.Choice("all", "jax", 5), article.Choice("all", "jax", 30), article.Choice("all", "torch", 5)]
+    assert [choice.fault_seeds for choice in choices] == [20, 30, 5]
 
 
 @pytest.mark.slow

@@ -16,8 +16,7 @@ from scipy import stats
 
 from forebay.article import run as article
 from forebay.article.charts import loss_chart, loss_table, prediction_chart, prediction_table, share_names
-from forebay.article.faults import baseline_fault
-from forebay.article.page import render_article, result_figures, write_page
+from forebay.article.page import render_article, result_figures, start_pictures, write_page
 from forebay.article.results import BASELINES, ArticlePage, Fault, RecipeResult, SameDayScores
 from tests.report_examples import needs_chromium, open_in_browser, visible_text
 
@@ -114,14 +113,6 @@ def test_the_page_compares_the_models_on_the_same_days(last_change: float, words
     assert "Observed inside the 90% interval 1 d 80 0.0100 0.0300 0.0200 90%" in text
 
 
-def test_without_the_fault_of_the_baseline_the_last_change_replaces_the_net() -> None:
-    baselines = tuple(dict.fromkeys(BASELINES, 0.5) | {"last_change": mae} for mae in (0.011, 0.012))
-    hindcast = pl.DataFrame({"lead_time": [1], "mae": [0.01], "coverage_90": [0.9]})
-    fault = baseline_fault([result(seed_baselines=baselines)], hindcast)
-    assert (fault.published, fault.corrected) == ((0.02, 0.03), (0.011, 0.012))
-    assert fault.verdict == "undecided" and fault.cost == pytest.approx(-0.0135)
-
-
 def test_the_interval_of_a_fault_is_that_of_the_paired_t_test() -> None:
     random = np.random.default_rng(3)
     published = random.normal(0.02, 0.002, 5)
@@ -160,7 +151,7 @@ def test_every_chart_has_its_own_label_and_a_table(tmp_path: Path) -> None:
     assert len(set(labels)) == len(labels) == 4
     after = text.split('<div class="chart"')[1:]
     assert all("<table>" in part for part in after)
-    write_page(page(result()), tmp_path)
+    write_page(page(result()), tmp_path, start_pictures(page(result())))
     for name in ("prediction", "history"):
         assert "<table>" in (tmp_path / f"elixir-published-{name}.html").read_text("utf-8")
 
@@ -239,7 +230,7 @@ addEventListener("load", () => setTimeout(async () => {
 
 @needs_chromium
 def test_in_a_browser_the_chart_offers_all_days_breaks_lines_and_lets_the_wheel_scroll(tmp_path: Path) -> None:
-    write_page(page(result()), tmp_path)
+    write_page(page(result()), tmp_path, start_pictures(page(result())))
     path = tmp_path / "elixir-published-prediction.html"
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     text = path.read_bytes().decode().replace("script-src ", f"script-src 'sha256-{digest}' ", 1)  # stays strict

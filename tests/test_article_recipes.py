@@ -36,7 +36,7 @@ from forebay.article.trials import (
 )
 from forebay.dams.dam_file import load_dam
 from forebay.errors import DataError
-from forebay.nets.networks import Network
+from forebay.nets.networks import Network, Normalisation
 from forebay.nets.rows import sample
 from tests import synthetic
 from tests.article_rows import record
@@ -172,7 +172,8 @@ def random_rows(recipe: Recipe, count: int = 50) -> RecipeRows:
 def trained(trial: Trial, prediction: np.ndarray) -> TrainedNet:
     """A net without content that has these predictions."""
     history = pl.DataFrame({"epoch": [1], "loss": [0.1], "val_loss": [0.1]})
-    return TrainedNet(trial, Network(b"", tuple(trial.rows.input_names), history), prediction)
+    scale = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
+    return TrainedNet(trial, Network((), scale, (), tuple(trial.rows.input_names), history), prediction)
 
 
 @pytest.mark.parametrize("recipe", [PYTHON, corrected(PYTHON), corrected(ELIXIR)], ids=lambda r: r.name + r.variant)
@@ -276,6 +277,20 @@ def test_the_median_of_the_training_rows_is_scored_on_the_test_rows() -> None:
     assert fault.values["spread"] == pytest.approx(np.mean(spreads))
     assert (fault.values["paired_spread"], fault.values["normalised_spread"]) == pytest.approx(tuple(spreads))
     assert fault.values["paired"] == 0.0, "these predictions equal the changes"
+
+
+@pytest.mark.parametrize("recipe", [PYTHON, ELIXIR], ids=lambda recipe: recipe.name)
+def test_without_the_fault_of_the_baseline_the_last_change_replaces_the_net(recipe: Recipe) -> None:
+    """On the rows of the test labels, which the livebook takes from other days than its inputs."""
+    parts = seed_trials(recipe, random_rows(recipe), 2)
+    nets = [trained(trial, np.full(len(trial.rows.table), 0.5)) for trial in parts]
+    fault = faults.baseline_fault(nets, pl.DataFrame({"lead_time": [1], "mae": [0.01]}))
+    assert fault.published == pytest.approx([net.mae() for net in nets])
+    assert fault.corrected == pytest.approx([trials.trial_baselines(trial)["last_change"] for trial in parts])
+    assert fault.cost == pytest.approx(np.mean(fault.corrected) - np.mean(fault.published)) != 0
+    assert fault.values == {
+        "recipe": recipe.name, "test": len(parts[0].split.test), "leads": [{"lead_time": 1, "mae": 0.01}]
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("code", [201, 255])

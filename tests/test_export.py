@@ -113,5 +113,5 @@ def test_a_file_that_predicts_nan_is_not_written(
 
 def test_the_error_for_absent_packages_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "find_spec", lambda name: None)  # as if nothing were installed
-    with pytest.raises(ConfigError, match=r"needs onnx, jax2onnx, onnxruntime.*forebay\[nets,export\]"):
+    with pytest.raises(ConfigError, match=r"needs onnx, onnxruntime.*forebay\[nets,export\]"):
         export.check_tools()

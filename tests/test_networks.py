@@ -98,7 +98,7 @@ def test_a_net_has_the_layers_and_the_normalisation_of_its_fit() -> None:
     layers = (("normalisation", 0), ("dropout", 0.2), ("dense", 3), ("relu", 0), ("dense", 1))
     scale = Normalisation(np.array([1.0, 2.0], np.float32), np.array([4.0, 9.0], np.float32))
     network = networks.fit(replace(make_fit(epochs=1), layers=layers, scale=scale))
-    first, dropout, dense, _, last = keras_nets.load_model(network.content).layers
+    first, dropout, dense, _, last = keras_nets.load_model(networks.keras_files([network])[0]).layers
     assert np.ravel(first.mean).tolist() == [1.0, 2.0] and np.ravel(first.variance).tolist() == [4.0, 9.0]
     assert (dropout.rate, dense.units, last.units) == (0.2, 3, 1)
 

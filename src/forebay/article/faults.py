@@ -22,7 +22,7 @@ from forebay.article.recipes import (
     corrected,
     recipe_rows,
 )
-from forebay.article.results import Fault, RecipeResult
+from forebay.article.results import Fault
 from forebay.article.trials import (
     Progress,
     TrainedNet,
@@ -258,15 +258,18 @@ def _separate_shuffles(
     return Fault(6, "separate_shuffles", _test_maes(published), _test_maes(normalised), values)
 
 
-def baseline_fault(results: Sequence[RecipeResult], hindcast: pl.DataFrame) -> Fault:
-    """Fault 7, from existing results: the first published recipe against the last change.
+def baseline_fault(published: Sequence[TrainedNet], hindcast: pl.DataFrame) -> Fault:
+    """Fault 7, from existing nets: a published recipe against the last change, on the rows of the test labels.
 
     Parameters
     ----------
     hindcast
         `ArticlePage.hindcast`.
     """
-    first = results[0]
-    values = {"recipe": first.recipe, "test": first.test, "leads": hindcast.to_dicts()}
-    last_change = tuple(maes["last_change"] for maes in first.seed_baselines)
-    return Fault(7, "baseline", first.mae, last_change, values)
+    first = published[0].trial
+    values = {"recipe": first.recipe.name, "test": len(first.split.test), "leads": hindcast.to_dicts()}
+    maes = []
+    for trial in (net.trial for net in published):
+        rows = trial.split.label_rows[2] if trial.split.label_rows else trial.split.test
+        maes.append(metrics.mae(trial.rows.table["last_change"].to_numpy()[rows], trial.rows.target()[rows]))
+    return Fault(7, "baseline", tuple(net.mae() for net in published), tuple(maes), values)

@@ -5,7 +5,7 @@ The prose is in `report/templates/article.html`.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forebay.article.charts import loss_chart, loss_table, prediction_chart, prediction_table
 from forebay.article.results import BASELINES, RECIPE_TITLES, ArticlePage, RecipeResult
@@ -15,6 +15,13 @@ from forebay.charts.figures import Figure
 from forebay.log import step
 from forebay.report.environment import render_page
 from forebay.tables import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from forebay.charts.rendering import Picture
 
 MODELS = ("net", DEFAULT_MODEL, "last_change", "damped_change", "no_change")
 """Models in the table of the same days."""
@@ -39,16 +46,20 @@ VERDICTS = {
 
 
 @step("report")
-def write_page(page: ArticlePage, folder: Path) -> None:
-    """Write article.html and, per result, its charts as HTML, SVG and PNG into `folder`."""
+def write_page(page: ArticlePage, folder: Path, pictures: Mapping[str, Future[Picture]]) -> None:
+    """Write article.html and, per result, its charts as HTML, SVG and PNG (`start_pictures`) into `folder`."""
     (folder / "article.html").write_bytes(render_article(page).encode())
     for result in page.results:
-        figures = result_figures(result)
-        pictures = drawing.start_drawing((figure.name, figure.file_spec()) for figure in figures.values())
-        drawing.write_pictures(pictures, folder)
-        for name, figure in figures.items():
+        for name, figure in result_figures(result).items():
             values = {"title": f"{result.title}: {name}", "result": result, "name": name, "figure": figure}
             (folder / f"{figure.name}.html").write_bytes(render_page("article_chart.html", values | _tables()).encode())
+    drawing.write_pictures(pictures, folder)
+
+
+def start_pictures(page: ArticlePage) -> dict[str, Future[Picture]]:
+    """Pictures of all figures by name, drawn in the background."""
+    figures = [figure for result in page.results for figure in result_figures(result).values()]
+    return drawing.start_drawing((figure.name, figure.file_spec()) for figure in figures)
 
 
 def result_figures(result: RecipeResult) -> dict[str, Figure]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from forebay.settings import Settings
 
 RECIPES = (*PUBLISHED, "all")
+FAULT_SEEDS = 20
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Choice:
             raise ConfigError(f"--seeds {self.seeds} is too small; give at least 1")
         backends.check(self.backend)
         export.check_tools()
+
+    @property
+    def fault_seeds(self) -> int:
+        """Number of seeds for the costs of the faults: at least 20 on jax, where nets are trained together."""
+        return max(self.seeds, FAULT_SEEDS) if self.backend == "jax" else self.seeds
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -123,14 +129,22 @@ def run(record: Record, choice: Choice, *, now: datetime, execution: Execution =
         return lambda count, total: execution.progress(name, count, total) if execution.progress else None
 
     recipes = [recipe for name in choice.recipes for recipe in (PUBLISHED[name], corrected(PUBLISHED[name]))]
-    plans = [seed_trials(recipe, recipe_rows(recipe, record.level, record.drivers), choice.seeds) for recipe in recipes]
+    plans = [
+        seed_trials(
+            recipe,
+            recipe_rows(recipe, record.level, record.drivers),
+            choice.fault_seeds if recipe.variant == "published" else choice.seeds,
+        )
+        for recipe in recipes
+    ]
     trials = [trial for plan in plans for trial in plan]
     trained = iter(train_all(trials, backend=choice.backend, progress=step("nets")))
-    nets = [[next(trained) for _ in plan] for plan in plans]
+    all_nets = [[next(trained) for _ in plan] for plan in plans]
+    nets = [seeds[: choice.seeds] for seeds in all_nets]
     results = tuple(recipe_result(seeds, choice.backend) for seeds in nets)
-    published = dict(zip(choice.recipes, nets[::2], strict=True))
+    published = dict(zip(choice.recipes, all_nets[::2], strict=True))
     faults = fault_costs(
-        record, published, seeds=choice.seeds, backend=choice.backend, progress=step("cost of each fault")
+        record, published, seeds=choice.fault_seeds, backend=choice.backend, progress=step("cost of each fault")
     )
     forecast = forecast_dam(record.dam, record.daily_tables, now=now, execution=execution)
     hindcast, window = _hindcast_scores(forecast)
@@ -138,7 +152,7 @@ def run(record: Record, choice: Choice, *, now: datetime, execution: Execution =
     page = ArticlePage(
         results,
         PUBLISHED_MAE,
-        (*faults, baseline_fault(results, hindcast)),
+        (*faults, baseline_fault(all_nets[0], hindcast)),
         same_days,
         hindcast,
         window,
@@ -241,10 +255,10 @@ def write(result: ArticleRun, folder: Path) -> list[Path]:
     ModelError
         If a net's ONNX file does not agree with Keras.
     """
-    from forebay.article.page import write_page
+    from forebay.article.page import start_pictures, write_page
 
+    pictures = start_pictures(result.page)
     with write_all(folder) as files:
-        write_page(result.page, files.stage)
         text = json.dumps(json_rows(result.page.results), indent=1, allow_nan=False)
         (files.stage / "article.json").write_text(text, "utf-8")
         for recipe in result.page.results:
@@ -252,6 +266,7 @@ def write(result: ArticleRun, folder: Path) -> list[Path]:
                 table.write_csv(files.stage / f"{recipe.stem}-{name}.csv")
                 table.write_parquet(files.stage / f"{recipe.stem}-{name}.parquet")
         _write_nets(result, files.stage)
+        write_page(result.page, files.stage, pictures)
     return files.paths
 
 

@@ -60,7 +60,7 @@ def train_all(trials: Sequence[Trial], *, backend: str, progress: Progress | Non
         jobs, backend=backend, progress=(lambda count: progress(count, len(jobs))) if progress else None
     )
     pairs = [(net, trial.rows.inputs()) for net, trial in zip(nets, trials, strict=True)]
-    predictions = networks.predict_all(pairs, backend=backend)
+    predictions = networks.predict_all(pairs)
     return [TrainedNet(*parts) for parts in zip(trials, nets, predictions, strict=True)]
 
 

@@ -31,6 +31,7 @@ def article(
     Example: forebay article --recipe python --seeds 1
     """
     from forebay.article import run as job
+    from forebay.charts import drawing
     from forebay.cli import terminal
     from forebay.jobs.arguments import local_execution
 
@@ -38,6 +39,8 @@ def article(
     choice = job.Choice(recipe, backend, seeds)
     folder = output or Path(settings.output) / "article"
     check_writable(folder)
+    drawing.start_bundle(Path(settings.cache) / "scripts" if settings.cache_mb else None)
+    drawing.start_processes()
     now = datetime.now(UTC)
     with terminal.progress() as progress:
         with nullcontext() if data else archive_at(None, settings) as store:

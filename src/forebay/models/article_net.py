@@ -10,7 +10,7 @@ import polars as pl
 
 from forebay.errors import ModelError
 from forebay.models.regression import MIN_ROWS, Huber
-from forebay.nets.networks import Arrays, Fit, Layers, Network, Training, fit, predict
+from forebay.nets.networks import Arrays, Fit, Layers, Network, Normalisation, Training, fit, predict
 
 if TYPE_CHECKING:
     from forebay.models.model import Array
@@ -25,12 +25,14 @@ class ArticleNet:
 
     Nets accept no missing value. The inputs are therefore the regression's design: standardised inputs, 0 where one is
     missing, and an indicator column of its absence. The target is in units of its median size, so that the forecast
-    does not depend on the dam's unit. Keras runs on jax.
+    does not depend on the dam's unit. jax trains the net.
 
     Attributes
     ----------
-    content_
-        The fitted net's `.keras` file as bytes (uint8).
+    normalisation_
+        Mean and variance of each input.
+    parameters_
+        Kernel and bias of each dense layer, from input to output.
     """
 
     def __init__(self, lead_time: int) -> None:
@@ -56,9 +58,10 @@ class ArticleNet:
         rows = Arrays(
             design[order].astype(np.float32), (target[order] / self.scale_).astype(np.float32), _names(design)
         )
-        with _KERAS_LOCK:
+        with _FIT_LOCK:
             net = fit(Fit(LAYERS, TRAINING, rows, seed=SEED))
-        self.content_ = np.frombuffer(net.content, np.uint8)
+        self.normalisation_ = [net.scale.mean, net.scale.variance]
+        self.parameters_ = list(net.parameters)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
@@ -66,12 +69,12 @@ class ArticleNet:
         design = self.huber_.design(inputs)
         if not len(design):
             return np.zeros(0)
-        net = Network(self.content_.tobytes(), _names(design), pl.DataFrame())
-        with _KERAS_LOCK:
-            return predict(net, pl.DataFrame(design, schema=list(net.names))) * self.scale_
+        scale, parameters = Normalisation(*self.normalisation_), tuple(self.parameters_)
+        net = Network(LAYERS, scale, parameters, _names(design), pl.DataFrame())
+        return predict(net, pl.DataFrame(design, schema=list(net.names))) * self.scale_
 
 
-_KERAS_LOCK = threading.Lock()  # the hindcast runs in threads, which share Keras' compiled nets and random numbers
+_FIT_LOCK = threading.Lock()  # the hindcast runs in threads; two would compile the same program
 
 
 def _names(design: Array) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from forebay.errors import ConfigError, ModelError
 
@@ -69,7 +68,7 @@ def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress |
     Raises
     ------
     ConfigError
-        If `backend` is not known or not installed.
+        If `backend` is not known or not installed, or a setting is wrong.
     ModelError
         If the other process fails; the message has the last line of its output.
     """
@@ -93,12 +92,17 @@ def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress |
 
 
 def _program_cache() -> dict[str, str]:
-    """Environment variables of jax's cache of compiled programs; empty if the cache folder cannot be written.
+    """Environment variables of jax's cache of compiled programs, in the cache folder of the settings in force.
 
-    Compilation of a small net takes longer than its fit (4.9 s → 1.9 s with the cache). Programs depend on the
-    processor, so each machine has its own folder.
+    They are empty if the cache is off (`cache_mb = 0`) or its folder cannot be written. The compilation of a program
+    takes longer than the fit of 50 nets. Programs depend on the processor, so each machine has its own folder.
     """
-    folder = user_cache_path("forebay") / "xla" / (platform.node() or "here")
+    from forebay.settings import load_settings
+
+    settings, _ = load_settings(Path.cwd(), os.environ)
+    if not settings.cache_mb:
+        return {}
+    folder = Path(settings.cache) / "programs" / (platform.node() or "here")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -171,16 +175,26 @@ def serve(module: str, function: str, input_path: str, output_path: str) -> None
     _write(Path(output_path), [work(item) for item in _read(Path(input_path))])
 
 
+def join_items(items: Sequence[Item]) -> Item:
+    """One item with the arrays of several, each under `NUMBER/name`."""
+    return {f"{k}/{name}": array for k, item in enumerate(items) for name, array in item.items()}
+
+
+def split_items(joined: Item) -> list[Item]:
+    """The items of `join_items`, in their order."""
+    items: dict[int, Item] = {}
+    for key, array in joined.items():
+        number, name = key.split("/", 1)
+        items.setdefault(int(number), {})[name] = array
+    return [items[number] for number in sorted(items)]
+
+
 def _write(path: Path, items: Sequence[Item]) -> None:
     # A variable for the annotation, because the stub of np.savez has a keyword parameter too
-    content: dict[str, Any] = {f"{k}/{name}": array for k, item in enumerate(items) for name, array in item.items()}
+    content: dict[str, Any] = join_items(items)
     np.savez(path, **content)
 
 
 def _read(path: Path) -> list[Item]:
     with np.load(path, allow_pickle=False) as content:
-        items: dict[int, Item] = {}
-        for key in content.files:
-            number, name = key.split("/", 1)
-            items.setdefault(int(number), {})[name] = content[key]
-    return [items[number] for number in sorted(items)]
+        return split_items(dict(content))

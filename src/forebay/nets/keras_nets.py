@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forebay.nets.networks import Floats, Layers, Normalisation
+from forebay.nets import weights
+from forebay.nets.batch import parameter
+from forebay.nets.layers import Layers, scaled
+from forebay.nets.rows import Floats, Normalisation
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +55,7 @@ def _normaliser(scale: Normalisation) -> keras.Layer:
 
 
 def fit_item(item: Item) -> Item:
-    """A fitted net's `.keras` content and losses, from the plan (JSON) and the arrays of `networks`."""
+    """A fitted net's parameters and losses, from the plan (JSON) and the arrays of `networks`."""
     import keras
 
     plan: dict[str, Any] = json.loads(str(item["plan"]))  # Any: JSON
@@ -61,27 +64,22 @@ def fit_item(item: Item) -> Item:
     first, *rest = plan["layers"]
     is_normalised = first[0] == "normalisation"
 
-    def scaled(inputs: Floats) -> Floats:
-        # In numpy, with the layer's formula: the backend would compile each operation for this call alone
-        if not is_normalised:
-            return inputs
-        return ((inputs - scale.mean) / np.maximum(np.sqrt(scale.variance), 1e-7)).astype(np.float32)
+    def rows(inputs: Floats) -> Floats:
+        return scaled(inputs, scale) if is_normalised else inputs
 
     # The compiled model has no normalisation layer, so that it serves every net of this shape; its rows are scaled.
     model = _compiled(json.dumps(rest if is_normalised else plan["layers"]), plan["rate"], len(scale.mean))
     keras.utils.set_random_seed(seed)
-    net = build(plan["layers"], scale)
-    _restart(model, net)
-    validation = (scaled(item["val_x"]), item["val_y"]) if "val_x" in item else None
+    _restart(model, build(rest if is_normalised else plan["layers"], scale))
+    validation = (rows(item["val_x"]), item["val_y"]) if "val_x" in item else None
     # The first fit of a model draws random numbers before it begins and later fits do not: seed at the begin of each.
     seeding = keras.callbacks.LambdaCallback(on_train_begin=lambda _: keras.utils.set_random_seed(seed))
     history = model.fit(
-        scaled(item["x"]), item["y"], validation_data=validation, epochs=plan["epochs"], batch_size=plan["batch"],
+        rows(item["x"]), item["y"], validation_data=validation, epochs=plan["epochs"], batch_size=plan["batch"],
         shuffle=plan["reshuffle"], verbose=0, callbacks=[seeding],
     ).history  # fmt: skip
-    for weights, net_weights in zip(model.trainable_variables, net.trainable_variables, strict=True):
-        net_weights.assign(weights)
-    return {"keras": as_bytes(_file_content(net))} | {name: np.array(losses) for name, losses in history.items()}
+    parameters = {parameter(k): values for k, values in enumerate(model.get_weights())}
+    return parameters | {name: np.array(losses) for name, losses in history.items()}
 
 
 @lru_cache(maxsize=4)
@@ -91,8 +89,7 @@ def _compiled(layers: str, rate: float, inputs: int) -> keras.Model:
 
     model = build(json.loads(layers), Normalisation(np.zeros(inputs, np.float32), np.ones(inputs, np.float32)))
     # On TensorFlow, jit makes such a small net three times slower; on torch it has no effect.
-    on_jax = keras.backend.backend() == "jax"
-    model.compile(optimizer=keras.optimizers.Adam(rate), loss="mean_absolute_error", jit_compile=on_jax)
+    model.compile(optimizer=keras.optimizers.Adam(rate), loss="mean_absolute_error", jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -123,6 +120,27 @@ def load_model(content: bytes) -> keras.Model:
         path.write_bytes(content)
         # Compilation fails under another backend than the file's; predictions do not need it.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def file_item(item: Item) -> Item:
+    """The content of a net's `.keras` file, from its layers (JSON) and numbers."""
+    layers = tuple((str(kind), float(number)) for kind, number in json.loads(str(item["layers"])))
+    model = _model(layers, item["mean"].tobytes(), item["variance"].tobytes())
+    parameters = [item[name] for name in map(parameter, range(len(item))) if name in item]
+    for variable, values in zip(model.trainable_variables, parameters, strict=True):
+        variable.assign(values)
+    return {"keras": as_bytes(_file_content(model))}
+
+
+@lru_cache(maxsize=4)
+def _model(layers: Layers, mean: bytes, variance: bytes) -> keras.Model:
+    """A model for the nets that differ in their weights only: to build it takes longer than to save it."""
+    return build(layers, Normalisation(*(np.frombuffer(values, np.float32) for values in (mean, variance))))
+
+
+def read_item(item: Item) -> Item:
+    """The facts of a net's layers (JSON), from the content of its `.keras` file."""
+    return {"layers": np.array(json.dumps(weights.layer_facts(load_model(item["keras"].tobytes()))))}
 
 
 def predict_item(item: Item) -> Item:

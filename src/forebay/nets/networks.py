@@ -1,7 +1,8 @@
 """Small neural nets on any backend of Keras, from a table to a forecast.
 
 A net is a list of layers. `rows` makes arrays from a table; `fit`, `predict`, `evaluate`, `save` and `load` are here.
-The loss history is a table. Each call names its backend, because a fitted net is the content of its `.keras` file.
+The loss history is a table. A fitted net is its layers and numbers, so that it needs no backend to predict: the jax
+backend trains in `batch` without Keras, the others train in Keras. Keras makes the `.keras` file when a net is saved.
 
 Examples
 --------
@@ -12,7 +13,7 @@ Examples
     net = fit(Fit(LAYERS, Training(epochs=30, batch=32), fitted, validating), backend="jax")
     net.history                                  # epoch, loss, val_loss
     evaluate(net, test)                          # mean absolute error
-    predict(net, table, backend="torch")         # one number per row
+    predict(net, table)                          # one number per row; backend="torch": by Keras on torch
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -29,8 +30,9 @@ from numpy.typing import NDArray
 
 from forebay import metrics
 from forebay.errors import ModelError
-from forebay.nets import backends
+from forebay.nets import backends, batch, weights
 from forebay.nets.backends import Item, Progress, Task
+from forebay.nets.layers import LAYER_KINDS, Layers, output
 from forebay.nets.rows import (
     Arrays,
     Floats,
@@ -46,14 +48,11 @@ from forebay.nets.rows import (
 
 __all__ = [
     "Arrays", "Fit", "Floats", "Layers", "Network", "Normalisation", "Training", "arrays", "batches", "evaluate", "fit",
-    "fit_all", "load", "normalisation", "predict", "predict_all", "save", "shuffle", "split_test", "split_validation",
+    "fit_all", "from_keras", "keras_files", "load", "normalisation", "predict", "predict_all", "save", "shuffle",
+    "split_test", "split_validation",
 ]  # fmt: skip
 
-Layers: TypeAlias = tuple[tuple[str, float], ...]
-"""A net from input to output: ("normalisation", 0), ("dropout", share), ("dense", units), ("relu", 0)."""
-
 _KERAS_SIDE = "forebay.nets.keras_nets"
-LAYER_KINDS = ("normalisation", "dropout", "dense", "relu")
 
 
 @dataclass(frozen=True)
@@ -111,16 +110,21 @@ class Network:
 
     Attributes
     ----------
-    content
-        Its `.keras` file, without code.
+    layers
+    scale
+        Parameters of the normalisation layer, if there is one.
+    parameters
+        Kernel (inputs, units) and bias (units,) of each dense layer, from input to output.
     names
         The inputs' names, in order.
     history
         epoch (from 1), loss, val_loss: mean absolute error in the target's unit; val_loss is null without validation.
-        Keras computes `loss` with dropout, as an average over the steps of the epoch.
+        `loss` is under dropout and before each step, as an average over the rows of the epoch.
     """
 
-    content: bytes = field(repr=False)
+    layers: Layers
+    scale: Normalisation = field(repr=False)
+    parameters: tuple[Floats, ...] = field(repr=False)
     names: tuple[str, ...]
     history: pl.DataFrame = field(repr=False)
 
@@ -133,6 +137,8 @@ def fit(job: Fit, *, backend: str = "jax") -> Network:
 def fit_all(jobs: Sequence[Fit], *, backend: str = "jax", progress: Progress | None = None) -> list[Network]:
     """The fitted net of each job, all in one process.
 
+    On jax, nets of one shape are trained together. A net does not depend on the other jobs.
+
     Raises
     ------
     ConfigError
@@ -143,17 +149,27 @@ def fit_all(jobs: Sequence[Fit], *, backend: str = "jax", progress: Progress | N
     for job in jobs:
         _check(job)
     items = [_item(job) for job in jobs]
-    results = backends.run(Task(_KERAS_SIDE, "fit_item"), items, backend=backend, progress=progress)
+    if backend == "jax":
+        results = batch.fit_items(items, progress)
+    else:
+        results = backends.run(Task(_KERAS_SIDE, "fit_item"), items, backend=backend, progress=progress)
     return [_network(result, job) for result, job in zip(results, jobs, strict=True)]
 
 
-def predict(network: Network, inputs: pl.DataFrame, *, backend: str = "jax") -> NDArray[np.float64]:
+def predict(network: Network, inputs: pl.DataFrame, *, backend: str | None = None) -> NDArray[np.float64]:
     """The net's prediction for each row of `inputs`, in the target's unit, as in `predict_all`."""
     return predict_all([(network, inputs)], backend=backend)[0]
 
 
-def predict_all(pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str = "jax") -> list[NDArray[np.float64]]:
-    """Predictions of each net for its rows, all in one process.
+def predict_all(
+    pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str | None = None
+) -> list[NDArray[np.float64]]:
+    """Predictions of each net for its rows.
+
+    Parameters
+    ----------
+    backend
+        Keras loads the `.keras` file of each net on this backend and predicts; by default numpy predicts.
 
     Raises
     ------
@@ -162,21 +178,56 @@ def predict_all(pairs: Sequence[tuple[Network, pl.DataFrame]], *, backend: str =
     ModelError
         If an input is absent or has missing values.
     """
+    rows = [matrix(table, net.names) for net, table in pairs]
+    if backend is None:
+        return [
+            output(net.layers, net.scale, net.parameters, values) for (net, _), values in zip(pairs, rows, strict=True)
+        ]
+    contents = keras_files([net for net, _ in pairs])
     items: list[Item] = [
-        {"keras": np.frombuffer(net.content, np.uint8), "inputs": matrix(table, net.names)} for net, table in pairs
+        {"keras": np.frombuffer(content, np.uint8), "inputs": values}
+        for content, values in zip(contents, rows, strict=True)
     ]
     results = backends.run(Task(_KERAS_SIDE, "predict_item"), items, backend=backend)
     return [result["prediction"].astype(np.float64) for result in results]
 
 
-def evaluate(network: Network, rows: Arrays, *, backend: str = "jax") -> float:
+def evaluate(network: Network, rows: Arrays, *, backend: str | None = None) -> float:
     """Mean absolute error of the net on `rows`, in the target's unit; raises as `predict_all`."""
     return metrics.mae(predict(network, rows.table(), backend=backend), rows.target.astype(np.float64))
 
 
+def keras_files(nets: Sequence[Network]) -> list[bytes]:
+    """Content of the `.keras` file of each net, without code; Keras makes it on jax and every backend can load it."""
+    items: list[Item] = [
+        {
+            "layers": np.array(json.dumps(net.layers)), "mean": net.scale.mean, "variance": net.scale.variance,
+            **{batch.parameter(number): values for number, values in enumerate(net.parameters)},
+        }
+        for net in nets
+    ]  # fmt: skip
+    results = backends.run(Task(_KERAS_SIDE, "file_item"), items, backend="jax")
+    return [result["keras"].tobytes() for result in results]
+
+
+def from_keras(content: bytes, names: tuple[str, ...], history: pl.DataFrame) -> Network:
+    """The net in the content of a `.keras` file.
+
+    Raises
+    ------
+    ModelError
+        If the file has a layer that is none of `LAYER_KINDS`.
+    """
+    item = {"keras": np.frombuffer(content, np.uint8)}
+    (result,) = backends.run(Task(_KERAS_SIDE, "read_item"), [item], backend="jax")
+    layers, scale, parameters = weights.parts(json.loads(str(result["layers"])), len(names))
+    return Network(layers, scale, parameters, names, history)
+
+
 def save(network: Network, path: Path) -> None:
     """Write the net's `.keras` file and, next to it, a JSON file with the inputs' names and the history."""
-    path.write_bytes(network.content)
+    (content,) = keras_files([network])
+    path.write_bytes(content)
     description = {"inputs": network.names, "history": network.history.to_dict(as_series=False)}
     path.with_suffix(".json").write_text(json.dumps(description), "utf-8")
 
@@ -187,7 +238,7 @@ def load(path: Path) -> Network:
         content = path.read_bytes()
         description = json.loads(path.with_suffix(".json").read_text("utf-8"))
         history = pl.DataFrame(description["history"], schema=_HISTORY)
-        return Network(content, tuple(description["inputs"]), history)
+        return from_keras(content, tuple(description["inputs"]), history)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"net {str(path)!r} cannot be loaded ({error}); it and {path.with_suffix('.json').name} next to it must be "
@@ -210,11 +261,14 @@ def _check(job: Fit) -> None:
         )
 
 
+def _scale(job: Fit) -> Normalisation:
+    return job.scale or normalisation(job.fitted)
+
+
 def _item(job: Fit) -> Item:
-    scale = job.scale or normalisation(job.fitted)
-    rows = job.fitted
+    scale, rows = _scale(job), job.fitted
     if job.training.leftover == "dropped":
-        rows = rows.take(slice(0, sum(map(len, batches(rows, job.training.batch, leftover="dropped")))))
+        rows = rows.take(slice(0, len(rows) - len(rows) % job.training.batch))
     plan = {
         "layers": job.layers,
         "epochs": job.training.epochs,
@@ -238,4 +292,5 @@ def _network(result: Item, job: Fit) -> Network:
         )
     columns: dict[str, Any] = {"epoch": np.arange(1, job.training.epochs + 1), "val_loss": None, **losses}
     history = pl.DataFrame(columns, schema=_HISTORY)
-    return Network(result["keras"].tobytes(), job.fitted.names, history)
+    parameters = tuple(result[name] for name in map(batch.parameter, range(len(result))) if name in result)
+    return Network(job.layers, _scale(job), parameters, job.fitted.names, history)

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from forebay.errors import ModelError
 from forebay.files import write_file
+from forebay.nets.layers import LEAST_DEVIATION, Layers
+from forebay.nets.rows import Floats, Normalisation
 
 if TYPE_CHECKING:
     import keras
@@ -33,7 +35,6 @@ MODULES = ("forebay_net.ex", "forebay_net.mjs")
 TOLERANCE = 1e-5
 """Allowed difference from Keras, in the target's unit; relative where predictions are larger than 1."""
 
-_LEAST_DEVIATION = 1e-7  # Keras' normalisation layer divides by at least this number
 
 
 def layer_facts(model: keras.Model) -> list[LayerFacts]:
@@ -50,22 +51,68 @@ def layer_facts(model: keras.Model) -> list[LayerFacts]:
             kernel, *bias = (np.asarray(value, np.float64) for value in layer.get_weights())
             constants = bias[0] if bias else np.zeros(kernel.shape[1])
             fact |= {"weights": kernel.T.tolist(), "bias": constants.tolist(), "activation": layer.activation.__name__}
+        elif fact["class"] == "Dropout":
+            fact["rate"] = layer.rate
         elif fact["class"] == "ReLU":
             fact["options"] = [layer.max_value, float(layer.negative_slope), float(layer.threshold)]
         facts.append(fact)
     return facts
 
 
-def plain_net(facts: Sequence[LayerFacts], names: Sequence[str]) -> PlainNet:
+def parts(facts: Sequence[LayerFacts], inputs: int) -> tuple[Layers, Normalisation, tuple[Floats, ...]]:
+    """Layers, normalisation and parameters of a net with this number of inputs, as in `networks.Network`.
+
+    Raises
+    ------
+    ModelError
+        If a layer is none of `layers.LAYER_KINDS`, or the normalisation is not the first one.
+    """
+    layers: list[tuple[str, float]] = []
+    scale = Normalisation(np.zeros(inputs, np.float32), np.ones(inputs, np.float32))
+    parameters: list[Floats] = []
+    for number, fact in enumerate(facts, start=1):
+        match fact:
+            case {"class": "Dropout", "rate": rate}:
+                layers.append(("dropout", rate))
+            case {"class": "Normalization", "invert": False} if number == 1:
+                layers.append(("normalisation", 0))
+                scale = Normalisation(np.array(fact["mean"], np.float32), np.array(fact["variance"], np.float32))
+            case {"class": "Dense", "activation": "linear" | "relu" as activation}:
+                parameters += [np.array(fact["weights"], np.float32).T.copy(), np.array(fact["bias"], np.float32)]
+                layers += [("dense", len(fact["bias"])), *([("relu", 0)] if activation == "relu" else [])]
+            case {"class": "ReLU", "options": [None, 0.0, 0.0]}:
+                layers.append(("relu", 0))
+            case _:
+                options = fact.get("activation") or fact.get("options") or ("inverted" if fact.get("invert") else "")
+                raise ModelError(
+                    f"layer {number} of the net, {fact['class']}{f' ({options})' if options else ''}, is not part of "
+                    "the nets of forebay; allowed are Normalization as the first one, Dropout, Dense (linear or relu) "
+                    "and plain ReLU in a Sequential model"
+                )
+    return tuple(layers), scale, tuple(parameters)
+
+
+def plain_net(
+    layers: Layers, scale: Normalisation, parameters: Sequence[Floats], names: Sequence[str]
+) -> PlainNet:
     """The net as the content of its JSON file.
 
     Raises
     ------
     ModelError
-        If the format does not cover a layer, or a number is not finite.
+        If a number is not finite.
     """
-    layers = [layer for number, fact in enumerate(facts, start=1) for layer in _plain_layers(fact, number)]
-    net = {"format": FORMAT, "version": VERSION, "inputs": list(names), "layers": layers}
+    plain: list[PlainNet] = []
+    numbers = iter(parameters)
+    for kind, _ in layers:
+        if kind == "normalisation":
+            deviation = np.maximum(np.sqrt(scale.variance.astype(np.float64)), LEAST_DEVIATION)
+            plain.append({"kind": kind, "mean": _doubles(scale.mean), "deviation": deviation.tolist()})
+        elif kind == "dense":
+            plain.append({"kind": kind, "weights": _doubles(next(numbers).T), "bias": _doubles(next(numbers))})
+        elif kind == "relu":
+            plain.append({"kind": kind})
+    net = {"format": FORMAT, "version": VERSION, "inputs": list(names), "layers": plain}
     try:
         json.dumps(net, allow_nan=False)
     except ValueError:
@@ -73,23 +120,9 @@ def plain_net(facts: Sequence[LayerFacts], names: Sequence[str]) -> PlainNet:
     return net
 
 
-def _plain_layers(fact: LayerFacts, number: int) -> list[PlainNet]:
-    match fact:
-        case {"class": "Dropout"}:
-            return []
-        case {"class": "Normalization", "invert": False}:
-            deviation = np.maximum(np.sqrt(fact["variance"]), _LEAST_DEVIATION)
-            return [{"kind": "normalisation", "mean": fact["mean"], "deviation": deviation.tolist()}]
-        case {"class": "Dense", "activation": "linear" | "relu"}:
-            dense = {"kind": "dense", "weights": fact["weights"], "bias": fact["bias"]}
-            return [dense, {"kind": "relu"}] if fact["activation"] == "relu" else [dense]
-        case {"class": "ReLU", "options": [None, 0.0, 0.0]}:
-            return [{"kind": "relu"}]
-    options = fact.get("activation") or fact.get("options") or ("inverted" if fact.get("invert") else "")
-    raise ModelError(
-        f"layer {number} of the net, {fact['class']}{f' ({options})' if options else ''}, is not part of the JSON and "
-        "Erlang format; allowed are Normalization, Dropout, Dense (linear or relu) and plain ReLU in a Sequential model"
-    )
+def _doubles(values: Floats) -> list[Any]:  # Any: lists of numbers
+    numbers: list[Any] = values.astype(np.float64).tolist()
+    return numbers
 
 
 def predict(net: PlainNet, inputs: pl.DataFrame) -> NDArray[np.float64]:
