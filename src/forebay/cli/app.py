@@ -23,6 +23,7 @@ from forebay.cli.brief import brief
 from forebay.cli.curve import curve
 from forebay.cli.days import daily, screen
 from forebay.cli.export import export
+from forebay.cli.fleet_train import fleet_commands
 from forebay.cli.forecast import forecast, hindcast, run
 from forebay.cli.log_output import LogOptions, log_to_stderr
 from forebay.cli.new import new
@@ -63,6 +64,7 @@ COMMANDS = (
     replay,
     score_record,
     export,
+    fleet_commands,
     article,
 )
 """Every command, or group of commands."""

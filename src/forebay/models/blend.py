@@ -15,7 +15,7 @@ from forebay.tables import REFERENCES
 if TYPE_CHECKING:
     from forebay.models.model import Array
 
-PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
+PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0, "global_trees": 50.0}
 """Weights before any error is known, relative to 1 for all other models."""
 NEAR_FULL_PRIOR = {"no_change": 10.0, "damped_change": 10.0, "climatology": 10.0}
 """Other weights on days near full supply, where gates often hold the level or follow a routine of the season."""
