@@ -7,7 +7,8 @@ Each dam has a model of its own, that learned from all other dams and from no ch
 
 ``short``: the dam's record is cut into records of two years, up to four that begin at even distances. `default` is
 computed from such a record alone, without and with the global model, whose vintage is the 1 January before the record
-begins. Init dates count from day 30 to the end of the first year (at most a year of own data), and in the second year.
+begins. A record before which the other dams have too few rows does not count. Init dates count from day 30 to the end
+of the first year (at most a year of own data), and in the second year.
 
 ``long``: the whole record, with a vintage every third 1 January, on the days of the window `all`.
 """
@@ -61,14 +62,19 @@ def _samples(dam: Dam, tables: DailyTables) -> Samples:
     return make_samples(tables.known, tables.newest, dam, tables.forcings)
 
 
-def with_model(dam: Dam, rows: pl.DataFrame, days: Sequence[date], folder: Path) -> Dam:
-    """The dam with a global model that has a vintage of each day and learned from the other dams alone."""
+def with_model(dam: Dam, rows: pl.DataFrame, days: Sequence[date], folder: Path) -> Dam | None:
+    """The dam with a global model that has a vintage of each day and learned from the other dams alone.
+
+    A day before which the other dams have too few rows has no vintage; None without any vintage.
+    """
     vintages = list[Vintage]()
     for day in days:
         try:
             vintages.append(vintage(rows, day, without=dam.id))
         except ModelError as error:
             print(f"{dam.id}, {day}: {error}", flush=True)
+    if not vintages:
+        return None
     path = folder / "model.txt"
     path.write_text(global_model_text(GlobalModel(input_names(rows), (), tuple(vintages))))
     return dam.model_copy(update={"global_model": named_model(path)})
@@ -84,6 +90,8 @@ def short_records(path: Path, rows: pl.DataFrame, fits: Fits, folder: Path) -> I
         cut = slice(first, first + length)
         start: date = tables.known["date"][first]
         named = with_model(dam, rows, [date(start.year, 1, 1)], folder)
+        if named is None:
+            continue
         samples = make_samples(tables.known[cut], tables.newest[cut], named, tables.forcings)
         day = np.arange(length)
         kinds = {
@@ -102,6 +110,7 @@ def long_record(path: Path, rows: pl.DataFrame, fits: Fits, folder: Path) -> Ite
     assert isinstance(earlier, date)
     days = [date(year, 1, 1) for year in range(max(first.year, earlier.year + 2), last.year + 1, EVERY)]
     named = with_model(dam, rows, days, folder)
+    assert named is not None
     samples = make_samples(tables.known, tables.newest, named, tables.forcings)
     for _, *scores in both(samples, named, fits, {"all": scorecard.windows(samples, dam)["all"]}):
         yield dam.id, 0, "whole record", *scores
