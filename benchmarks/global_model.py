@@ -1,7 +1,7 @@
 """What the global model (`models.global_trees`) adds to `default`: dams with a short record, and with a long one.
 
-Run: ``python benchmarks/global_model.py short|long [--train FILES …] [--cache FOLDER] [-o FILE] [DAM FILE …]``; all
-dams of `tests/dams` by default, one after the other.
+Run: ``python benchmarks/global_model.py short|long [--train FILES …] [--records N] [--cache FOLDER] [-o FILE]
+[DAM FILE …]``; all `tests/dams` by default, one after the other.
 
 Each dam has a model of its own, that learned from all other dams and from no change that ended later than the vintage.
 
@@ -19,6 +19,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,14 @@ def with_model(dam: Dam, rows: pl.DataFrame, days: Sequence[date], folder: Path)
     return dam.model_copy(update={"global_model": named_model(path)})
 
 
-def short_records(path: Path, rows: pl.DataFrame, fits: Fits, folder: Path) -> Iterator[tuple[object, ...]]:
-    """Rows of `COLUMNS` for each short record of a dam."""
+def short_records(
+    path: Path, rows: pl.DataFrame, fits: Fits, folder: Path, *, records: int
+) -> Iterator[tuple[object, ...]]:
+    """Rows of `COLUMNS` for each short record of a dam, of which there are at most `records`."""
     dam, tables = daily_tables(path, LEADS)
     dam = dam.model_copy(update={"hindcast": dam.hindcast.model_copy(update={"start": None, "windows": ()})})
     days, length = len(tables.known), RECORD_DAYS + max(LEADS)
-    count = min(RECORDS, days // length)
+    count = min(records, days // length)
     for number, first in enumerate(np.linspace(0.08 * days, days - length, count).astype(int).tolist()):
         cut = slice(first, first + length)
         start: date = tables.known["date"][first]
@@ -172,11 +175,12 @@ def main() -> None:
     parser.add_argument("part", choices=("short", "long"))
     parser.add_argument("dams", nargs="*", type=Path, help="dam files; by default those of tests/dams")
     parser.add_argument("--train", nargs="+", type=Path, default=DAM_FILES, help="dam files to learn from")
+    parser.add_argument("--records", type=int, default=RECORDS, help="short records of each dam, at most")
     parser.add_argument("--cache", type=Path, default=Path("runs/fits"), help="folder of the fits")
     parser.add_argument("-o", "--output", type=Path, help="CSV file of the scores by record and lead time")
     arguments = parser.parse_intermixed_args()
     rows, fits = rows_of_dams(arguments.train), Fits(arguments.cache, 4 * 10**9)
-    measure = short_records if arguments.part == "short" else long_record
+    measure = partial(short_records, records=arguments.records) if arguments.part == "short" else long_record
     scores = list[tuple[object, ...]]()
     with tempfile.TemporaryDirectory() as folder:
         for path in arguments.dams or DAM_FILES:

@@ -30,6 +30,7 @@ from forebay.jobs import global_model as job
 from forebay.jobs.export import export
 from forebay.jobs.global_model import global_model_of, train_global_model
 from forebay.models import GLOBAL_MODEL, global_trees, models_for
+from forebay.models.blend import blend
 from forebay.models.global_trees import GlobalTrees, design, input_names, vintage
 from forebay.verify.default import with_default
 from forebay.verify.hindcast import forecast_changes, point_forecasts
@@ -212,6 +213,13 @@ def test_default_blends_the_model_that_the_dam_names(rows: pl.DataFrame, tmp_pat
     blended = with_default(points, samples)
     assert GLOBAL_MODEL in blended["default"].weights[3]
     assert forecast_changes(samples, blended).by_model["default"].shape == (300, 3, 7)
+
+
+def test_the_first_weight_falls_after_two_years() -> None:
+    forecasts = {GLOBAL_MODEL: np.zeros(740), "no_change": np.zeros(740)}
+    weights = blend(forecasts, np.full(740, np.nan), lead_time=1)[1][GLOBAL_MODEL]
+    np.testing.assert_allclose(weights[:730], 50 / 51)
+    np.testing.assert_allclose(weights[730:], 10 / 11)
 
 
 def test_simulated_outages_have_the_inputs_too(rows: pl.DataFrame, tmp_path: Path) -> None:
