@@ -1,7 +1,7 @@
 """What the global model (`models.global_trees`) adds to `default`: dams with a short record, and with a long one.
 
-Run: ``python benchmarks/global_model.py short|long [--train FILES …] [--records N] [--cache FOLDER] [-o FILE]
-[DAM FILE …]``; all `tests/dams` by default, one after the other.
+Run: ``python benchmarks/global_model.py short|long [--train FILES …] [--records N] [--years N] [--median]
+[--cache FOLDER] [-o FILE] [DAM FILE …]``; all of `tests/dams` by default, one after the other.
 
 Each dam has a model of its own, that learned from all other dams and from no change that ended later than the vintage.
 
@@ -10,14 +10,15 @@ computed from such a record alone, without and with the global model, whose vint
 begins. A record before which the other dams have too few rows does not count. Init dates count from day 30 to the end
 of the first year (at most a year of own data), and in the second year.
 
-``long``: the whole record, with a vintage every third 1 January, on the days of the window `all`.
+``long``: the whole record, or its last years, with a vintage every third 1 January, on the days of the window `all`.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -105,9 +106,12 @@ def short_records(
             yield dam.id, number, kind, *scores
 
 
-def long_record(path: Path, rows: pl.DataFrame, fits: Fits, folder: Path) -> Iterator[tuple[object, ...]]:
-    """Rows of `COLUMNS` for the whole record of a dam."""
+def long_record(
+    path: Path, rows: pl.DataFrame, fits: Fits, folder: Path, *, years: int, with_intervals: bool
+) -> Iterator[tuple[object, ...]]:
+    """Rows of `COLUMNS` for the last `years` of a dam's record."""
     dam, tables = daily_tables(path, LEADS)
+    tables = replace(tables, known=tables.known.tail(366 * years), newest=tables.newest.tail(366 * years))
     first, last = tables.known["date"][0], tables.known["date"][-1]
     earlier = rows.filter(pl.col("dam") != dam.id)["valid_date"].min()
     assert isinstance(earlier, date)
@@ -115,21 +119,26 @@ def long_record(path: Path, rows: pl.DataFrame, fits: Fits, folder: Path) -> Ite
     named = with_model(dam, rows, days, folder)
     assert named is not None
     samples = make_samples(tables.known, tables.newest, named, tables.forcings)
-    for _, *scores in both(samples, named, fits, {"all": scorecard.windows(samples, dam)["all"]}):
-        yield dam.id, 0, "whole record", *scores
+    kinds = {"all": scorecard.windows(samples, dam)["all"]}
+    for _, *scores in both(samples, named, fits, kinds, with_intervals=with_intervals):
+        yield dam.id, 0, "long record", *scores
 
 
 def both(
-    samples: Samples, dam: Dam, fits: Fits, kinds: dict[str, NDArray[np.bool_]]
+    samples: Samples, dam: Dam, fits: Fits, kinds: dict[str, NDArray[np.bool_]], *, with_intervals: bool = True
 ) -> Iterator[tuple[object, ...]]:
-    """Kind, lead time, number of days, MAE and pinball loss without and with the global model, on the same days."""
+    """Kind, lead time, number of days, MAE and pinball loss without and with the global model, on the same days.
+
+    Without intervals, the pinball loss is NaN.
+    """
     execution = hindcast.Execution(fits=fits)
     points = hindcast.point_forecasts(samples, dam, models_for(dam), execution=execution)
     local = {name: point for name, point in points.items() if name != GLOBAL_MODEL}
-    quantiles = [_quantiles(samples, chosen) for chosen in (local, points)]
+    quantiles = [_quantiles(samples, members, with_intervals=with_intervals) for members in (local, points)]
     observed = np.stack([samples.observed_change(lead) for lead in LEADS], axis=1)
     known = np.isfinite(observed) & np.all([np.isfinite(values).all(axis=2) for values in quantiles], axis=0)
-    median = QUANTILES.index(0.5)
+    probabilities = QUANTILES if with_intervals else (0.5,)
+    median = probabilities.index(0.5)
     for kind, days in kinds.items():
         for column, lead in enumerate(LEADS):
             scored = known[:, column] & days
@@ -138,12 +147,15 @@ def both(
             outcome = observed[scored, column]
             values = [table[scored, column] for table in quantiles]
             errors = [mae(table[:, median], outcome) for table in values]
-            yield kind, lead, int(scored.sum()), *errors, *(pinball(table, outcome, QUANTILES) for table in values)
+            losses = [pinball(table, outcome, QUANTILES) if with_intervals else float("nan") for table in values]
+            yield kind, lead, int(scored.sum()), *errors, *losses
 
 
-def _quantiles(samples: Samples, points: dict[str, hindcast.PointForecasts]) -> Array:
-    """Quantiles of the changes of `default`, shape (n, leads, quantiles)."""
+def _quantiles(samples: Samples, points: dict[str, hindcast.PointForecasts], *, with_intervals: bool) -> Array:
+    """Quantiles of the changes of `default`, shape (n, leads, quantiles), or the median alone."""
     blended = with_default(points, samples)
+    if not with_intervals:
+        return np.stack(list(blended[DEFAULT_MODEL].changes.values()), axis=1)[:, :, None]
     return uncertainty.quantile_changes(samples, blended, [DEFAULT_MODEL])[DEFAULT_MODEL]
 
 
@@ -176,11 +188,17 @@ def main() -> None:
     parser.add_argument("dams", nargs="*", type=Path, help="dam files; by default those of tests/dams")
     parser.add_argument("--train", nargs="+", type=Path, default=DAM_FILES, help="dam files to learn from")
     parser.add_argument("--records", type=int, default=RECORDS, help="short records of each dam, at most")
+    parser.add_argument("--years", type=int, default=100, help="years of a long record, at most")
+    parser.add_argument("--median", action="store_true", help="only the median of long records, without intervals")
     parser.add_argument("--cache", type=Path, default=Path("runs/fits"), help="folder of the fits")
     parser.add_argument("-o", "--output", type=Path, help="CSV file of the scores by record and lead time")
     arguments = parser.parse_intermixed_args()
     rows, fits = rows_of_dams(arguments.train), Fits(arguments.cache, 4 * 10**9)
-    measure = partial(short_records, records=arguments.records) if arguments.part == "short" else long_record
+    measure: Callable[..., Iterator[tuple[object, ...]]]
+    if arguments.part == "short":
+        measure = partial(short_records, records=arguments.records)
+    else:
+        measure = partial(long_record, years=arguments.years, with_intervals=not arguments.median)
     scores = list[tuple[object, ...]]()
     with tempfile.TemporaryDirectory() as folder:
         for path in arguments.dams or DAM_FILES:
