@@ -1,6 +1,7 @@
 """The global model: inputs without a unit and without a look-ahead, other dams alone, vintages, and its file."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -274,6 +275,39 @@ def test_a_file_that_is_no_model_is_refused_in_one_sentence(
         named_model(path)
     assert "forebay fleet train" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "other"),
+    [
+        (r"num_leaves=\d+", "num_leaves=3000000"),
+        (r"num_leaves=\d+", "num_leaves=-5"),
+        (r"split_feature=\d+", "split_feature=99"),
+        (r"left_child=\d+", "left_child=5"),
+        (r"left_child=\d+", "left_child=0"),
+        (r"num_cat=0", "num_cat=7"),
+        (r"decision_type=\d+", "decision_type=1"),
+        (r"threshold=[^ ]+", "threshold=x"),
+        (r"leaf_value=[^ ]+ ", "leaf_value="),
+        (r"num_class=1", "num_class=2"),
+        (r"Tree=1\n", "Tree=2\n"),
+        (r"internal_count", "internal_cound"),
+        (r"end of trees\n", ""),
+        (r"(?s)Tree=3.*", ""),
+        (r"(?s).*", ""),
+    ],
+)  # fmt: skip
+def test_damaged_trees_with_a_right_digest_are_refused(
+    rows: pl.DataFrame, tmp_path: Path, pattern: str, other: str
+) -> None:
+    model = model_of(rows, UNTIL)
+    trees = re.sub(pattern, other, model.vintages[0].trees, count=1)
+    assert trees != model.vintages[0].trees
+    sizes = " ".join(str(len(tree)) for tree in re.split(r"^(?=Tree=)", trees, flags=re.MULTILINE)[1:])
+    trees = re.sub(r"tree_sizes=.*", f"tree_sizes={sizes}", trees)
+    file = model_file(replace(model, vintages=(replace(model.vintages[0], trees=trees),)), tmp_path)
+    with pytest.raises(ConfigError, match="the trees is damaged in"):
+        GlobalTrees(1, file).predict(whole(lake(), frame_of(lake())))
 
 
 def test_a_missing_file_and_bytes_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from forebay.dams.global_model import GlobalModelFile, Vintage, read_global_mode
 from forebay.errors import ConfigError, ModelError
 from forebay.features.scale_free import DAY, GLOBAL, SCALE, SLOPE_LEADS
 from forebay.models.tree_library import load_lightgbm
+from forebay.models.tree_text import bare_trees, check_trees
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -110,13 +111,12 @@ def _at(inputs: pl.DataFrame, name: str, leads: Array) -> Array:
 def _booster(file: GlobalModelFile, number: int) -> Booster:
     """The trees of a vintage."""
     model = read_global_model(file)
-    lightgbm = load_lightgbm()
+    text = model.vintages[number].trees
     try:
-        trees: Booster = lightgbm.Booster(model_str=model.vintages[number].trees)
-    except lightgbm.basic.LightGBMError as error:
-        raise ConfigError(f"global_model {file.path}: LightGBM does not read its trees ({error})") from None
-    if tuple(trees.feature_name()) != model.inputs:
-        raise ConfigError(f"global_model {file.path} has other inputs than its trees; write it again")
+        check_trees(text, model.inputs)
+    except ModelError as error:
+        raise ConfigError(f"global_model {file.path}: {error}; write it again with `forebay fleet train`") from None
+    trees: Booster = load_lightgbm().Booster(model_str=text)
     return trees
 
 
@@ -136,7 +136,7 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
     Raises
     ------
     ModelError
-        With fewer than `MIN_ROWS` rows.
+        With fewer than `MIN_ROWS` rows, or if nothing in them can be learned.
     """
     if len(rows) < MIN_ROWS:
         raise ModelError(f"a global model needs at least {MIN_ROWS} rows of other dams, but there are {len(rows)}")
@@ -148,7 +148,9 @@ def grow(rows: pl.DataFrame, names: tuple[str, ...]) -> str:
     lightgbm = load_lightgbm()
     labels = rows["change"].to_numpy() - own
     data = lightgbm.Dataset(values, labels, weight=weight / weight.mean(), feature_name=list(names))
-    return str(lightgbm.train(PARAMETERS, data, ROUNDS).model_to_string())
+    text = bare_trees(lightgbm.train(PARAMETERS, data, ROUNDS).model_to_string())
+    check_trees(text, names)
+    return text
 
 
 MIN_ROWS = 2000
