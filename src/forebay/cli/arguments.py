@@ -26,6 +26,9 @@ DamName = Annotated[
     str, Parameter(name="DAM", help="Id of a built-in dam (see `forebay dams`) or path of a dam file (TOML).")
 ]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+DamNames = Annotated[
+    str, Parameter(name="DAMS", help="Ids of built-in dams, dam files, folders of dam files, or lists of them (TOML).")
+]
 ArchiveUrl = Annotated[
     str | None, Parameter(name="--archive", help="URL of the archive, such as sqlite:///forebay.db.")
 ]

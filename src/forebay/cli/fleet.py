@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from forebay.cli.arguments import ArchiveUrl, AsJson, WholeNumber, print_result, settings_in_force
+from forebay.cli.arguments import ArchiveUrl, AsJson, DamNames, WholeNumber, print_result, settings_in_force
+from forebay.cli.fleet_train import train
 from forebay.errors import ForebayError
 
 if TYPE_CHECKING:
     from forebay.fleet.run import FleetJob, FleetResult
 
 fleet_commands = App(name="fleet", help="Hindcasts, forecasts and refreshes of many dams, on Dask (extra fleet).")
+fleet_commands.command(train)
 
-DamNames = Annotated[
-    str, Parameter(name="DAMS", help="Ids of built-in dams, dam files, folders of dam files, or lists of them (TOML).")
-]
 MAX_NAMES = 10
 """Failed dams that the last sentence names."""
 

@@ -16,6 +16,7 @@ from forebay.dams.curves import StorageCurve
 from forebay.dams.fields import FrozenModel, TimeZone, check_id, check_unique
 from forebay.dams.forcing import Forcing
 from forebay.dams.gauge import Gauge
+from forebay.dams.global_model import GlobalModelFile
 from forebay.dams.hindcast import Hindcast
 from forebay.dams.local_time import day_start, init_time
 from forebay.dams.substitutes import substitute_columns
@@ -77,6 +78,7 @@ class Dam(FrozenModel):
     forcings: tuple[Forcing, ...] = ()
     weather: tuple[Weather, ...] = ()
     alerts: tuple[AlertRule, ...] = ()
+    global_model: GlobalModelFile | None = None
 
     @model_validator(mode="after")
     def _check_gauges(self) -> Self:

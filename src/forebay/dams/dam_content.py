@@ -30,6 +30,8 @@ def dam_content(dam: Dam) -> dict[str, Any]:
     for fields in content["forcings"]:
         if fields["file"] is not None:
             fields["file"]["path"] = abspath(fields["file"]["path"])
+    if dam.global_model is not None:
+        content["global_model"]["path"] = abspath(dam.global_model.path)
     return content
 
 

@@ -18,6 +18,7 @@ from forebay.dams.csv_numbers import parse_numbers
 from forebay.dams.csv_text import header_line, read_columns, read_content
 from forebay.dams.dam import Dam
 from forebay.dams.forcing import ForcingFile
+from forebay.dams.global_model import named_model
 from forebay.errors import ConfigError, SourceError
 
 MAX_BYTES = 1 << 20
@@ -108,6 +109,8 @@ def _parse_dam(text: str, where: str, folder: Path, roots: tuple[str, ...]) -> D
             forcing["file"] |= _absolute_path(forcing["file"], folder) | {"roots": list(roots)}
         curves = content.get("storage_curves", [])
         content["storage_curves"] = [_curve_points(curve, folder, roots) for curve in curves]
+        if "global_model" in content:
+            content["global_model"] = _named_model(content["global_model"], folder)
         return Dam.model_validate(tuples(content), strict=True)
     except (ValidationError, ConfigError) as error:
         reason = first_error(error) if isinstance(error, ValidationError) else str(error)
@@ -117,6 +120,13 @@ def _parse_dam(text: str, where: str, folder: Path, roots: tuple[str, ...]) -> D
         raise ConfigError(
             f"{where}: its tables are nested more deeply than those of any dam file; remove the inner tables"
         ) from None
+
+
+def _named_model(path: object, folder: Path) -> dict[str, object]:
+    """The global model at a path from the dam file's folder."""
+    if not isinstance(path, str):
+        raise ConfigError(f"global_model = {path!r} is no text; give the path of a file of `forebay fleet train`")
+    return named_model(folder / path).model_dump()
 
 
 def _absolute_path(layout: dict[str, object], folder: Path) -> dict[str, object]:

@@ -44,8 +44,13 @@ class FullSupply:
 
     def head(self, count: int) -> FullSupply:
         """Full supply of the first `count` days."""
-        ahead = {lead: level[:count] for lead, level in self.level_ahead.items()}
-        return FullSupply(self.level[:count], self.margin[:count], self.days_above[:count], ahead)
+        return self.of_days(0, count)
+
+    def of_days(self, first: int, end: int) -> FullSupply:
+        """Full supply of the days from index `first` to the one before `end`."""
+        days = slice(first, end)
+        ahead = {lead: level[days] for lead, level in self.level_ahead.items()}
+        return FullSupply(self.level[days], self.margin[days], self.days_above[days], ahead)
 
 
 def full_supply_of(

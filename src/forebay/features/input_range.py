@@ -10,6 +10,8 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
+from forebay.features.scale_free import GLOBAL
+
 RESERVE = 1.5
 """An input is far outside if it leaves the training range by more than this multiple of the range. On the fifteen dams
 of `tests/dams` 1, 1.5 and 2 lower the error by about the same; a smaller reserve cuts record floods."""
@@ -25,9 +27,11 @@ class InputRange:
     def of(cls, training_inputs: pl.DataFrame) -> InputRange:
         """The training range of each input, extended by `RESERVE` on both sides.
 
-        An input that is constant in training has no bounds: no model uses it.
+        An input that is constant in training has no bounds: no model uses it. Nor have the inputs of the global model,
+        whose trees learned from other dams.
         """
-        values = training_inputs.select(cs.float().fill_nan(None))  # the day of the year is an integer
+        own = cs.float() - cs.starts_with(GLOBAL)  # the day of the year is an integer
+        values = training_inputs.select(own.fill_nan(None))
         low, high = (values.select(end).row(0) if values.columns else () for end in (pl.all().min(), pl.all().max()))
         known = (row for row in zip(values.columns, low, high, strict=True) if row[1] is not None and row[2] > row[1])
         return cls({name: (a - RESERVE * (b - a), b + RESERVE * (b - a)) for name, a, b in known})

@@ -35,6 +35,7 @@ from forebay.features.outages import (
     simulated_outage,
 )
 from forebay.features.reading_pattern import resolution_by_day
+from forebay.features.scale_free import LevelRecord, scale_free_inputs
 from forebay.features.substitutes import SUBSTITUTIONS
 from forebay.log import add_counts, step
 from forebay.metrics import quantile_so_far
@@ -248,7 +249,29 @@ def make_samples(
         possible=_possible(dam),
         limits=hard_limits(dam, inputs["date"], on_known_datum, dam.hindcast.leads, withheld=screened.withheld),
     )
-    return replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
+    samples = replace(samples, outages=_outages_with_forcings(samples, issues, dam, on_known_datum))
+    return samples if dam.global_model is None else _with_scale_free_inputs(samples, dam, on_known_datum)
+
+
+def _with_scale_free_inputs(samples: Samples, dam: Dam, level: NDArray[np.float64]) -> Samples:
+    """`samples` whose inputs, those of simulated outages too, have those of the global model as well.
+
+    The statistics of a day in a simulated outage are those without it.
+    """
+
+    def longer(inputs: pl.DataFrame, start_level: NDArray[np.float64]) -> pl.DataFrame:
+        withheld = np.zeros(len(inputs), bool) if samples.withheld is None else samples.withheld
+        record = LevelRecord(samples.dates, np.where(withheld, np.nan, start_level), level, samples.full_supply)
+        return inputs.hstack(scale_free_inputs(inputs, dam, record, samples.inputs))
+
+    outages = samples.outages
+    if outages is not None:
+        simulated = {
+            kind: replace(outage, inputs=longer(outage.inputs, outage.start_level))
+            for kind, outage in outages.simulated.items()
+        }
+        outages = replace(outages, simulated=simulated)
+    return replace(samples, inputs=longer(samples.inputs, samples.start_level), outages=outages)
 
 
 def samples_of(daily_tables: DailyTables, dam: Dam) -> Samples:

@@ -18,6 +18,7 @@ import polars as pl
 from forebay.days.labels import gauge_labels, rain_unit
 from forebay.features.forcings import RAIN_DAYS
 from forebay.features.inputs import AHEAD, BALANCE, CONTEXT, FORCING
+from forebay.models import GLOBAL_MODEL
 from forebay.models.model import BASELINE, Explainable
 from forebay.tables import DEFAULT_MODEL, EXPLANATION, REFERENCES
 
@@ -37,6 +38,8 @@ _WEATHER = ("degree_days", "degree_days_3d", "evaporation", "evaporation_7d", "s
             "snow_melt")  # fmt: skip
 _SEASON = ("day_of_year", "season_sin", "season_cos")
 _MIN_RAIN_MM = 1.0
+_OTHERS = {GLOBAL_MODEL: "what other dams did in such a state"}
+"""Description of a model that cannot be explained by its inputs."""
 
 
 def explain(samples: Samples, dam: Dam, points: Mapping[str, PointForecasts], *, yesterday: bool) -> pl.DataFrame:
@@ -175,6 +178,7 @@ class _Descriptions:
             "forcing": f"{title}, as issued",
             "inflow": "inflow",
             "release": "release",
+            "other": _OTHERS.get(title, title),
             "limit": f"limit of the possible {self.dam.target_gauge.kind.title.lower()}",
             "since_level": f"days since the last level ({self.samples.dates[-1 - self.samples.level_age[-1]]})",
         }

@@ -120,6 +120,11 @@ def _check_models(dam: Dam) -> None:
             f"{dam.name} has `nets = true` in its dam file, and a default that blends the article's net is not "
             "exported; set it to false, or export the net with `forebay article`"
         )
+    if dam.global_model is not None:
+        raise ConfigError(
+            f"{dam.name} has a `global_model` in its dam file, and a default that blends it is not exported; "
+            "remove the key for the export"
+        )
 
 
 @step("export")

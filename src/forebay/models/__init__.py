@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from forebay.models.article_net import ArticleNet
 from forebay.models.balance import Balance
 from forebay.models.boosting import BoostedHuber, Trees
+from forebay.models.global_trees import GlobalTrees
 from forebay.models.inflow_ahead import MIN_FORECASTS, InflowAhead
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import Huber, WetRidge
@@ -36,6 +37,9 @@ FLOW_MODELS: dict[str, Callable[[int], Model]] = {"balance": Balance}
 FORECAST_MODELS: dict[str, Callable[[int], Model]] = {"inflow_ahead": InflowAhead}
 """Models that need an inflow forecast among the forcings."""
 
+GLOBAL_MODEL = "global_trees"
+"""The model that learned from other dams; a dam uses it if its dam file names its file (`global_model`)."""
+
 NETS: dict[str, Callable[[int], Model]] = {"article_net": ArticleNet}
 """Models that need the extra `nets`; a dam uses them if its dam file has `nets = true`."""
 
@@ -55,4 +59,7 @@ def models_for(dam: Dam) -> dict[str, Callable[[int], Model]]:
     forecast_models = FORECAST_MODELS if has_inflow else {}
     if has_inflow and not (dam.has_volume and dam.columns("release")):
         forecast_models = {"inflow_ahead": partial(InflowAhead, min_forecasts=MIN_FORECASTS)}
-    return MODELS | flow_models | forecast_models | (NETS if dam.hindcast.nets else {})
+    nets = NETS if dam.hindcast.nets else {}
+    file = dam.global_model
+    global_models = {} if file is None else {GLOBAL_MODEL: partial(GlobalTrees, file=file)}
+    return MODELS | flow_models | forecast_models | nets | global_models

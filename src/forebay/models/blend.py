@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from forebay.models.day_kinds import ABOVE_FULL, FORECAST, NEAR_FULL
 from forebay.models.rows import ALL_ROWS, Rows
+from forebay.models.stages import EARLY_DAYS
 from forebay.tables import REFERENCES
 
 if TYPE_CHECKING:
     from forebay.models.model import Array
 
-PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0}
+PRIOR = {"trees": 30.0, "boosted_huber": 30.0, "wet_ridge": 12.0, "global_trees": 50.0}
 """Weights before any error is known, relative to 1 for all other models."""
+LATE_PRIOR = {"global_trees": 10.0}
+"""Other weights after a record's first two years (`stages.EARLY_DAYS`): the dam's own models then have enough rows."""
 NEAR_FULL_PRIOR = {"no_change": 10.0, "damped_change": 10.0, "climatology": 10.0}
 """Other weights on days near full supply, where gates often hold the level or follow a routine of the season."""
 FORECAST_PRIOR = {"inflow_ahead": (1e-9, 100.0)}
@@ -77,8 +80,8 @@ def blend(
     output_regimes = regimes if weight_regimes is None else weight_regimes
     complete: NDArray[np.bool_] = np.asarray(np.isfinite(changes).all(axis=1))
     weights, output = np.full(changes.shape, np.nan), np.full(changes.shape, np.nan)
-    prior, rate = _priors(names), _rates(lead_time)
-    regret, size = np.zeros(prior.shape), np.zeros(len(prior))
+    priors, rate = [_priors(names, late=late) for late in (False, True)], _rates(lead_time)
+    regret, size = np.zeros(priors[0].shape), np.zeros(len(rate))
     for day in rows.days(f"blend{lead_time}", {"regret": regret, "size": size}, weights):
         past = day - lead_time
         if past >= 0 and complete[past] and np.isfinite(observed[past]):
@@ -86,6 +89,7 @@ def blend(
             regret[regimes[past]] += loss
             size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
         if complete[day]:
+            prior = priors[day >= EARLY_DAYS]
             for table, kind in ((weights, regimes[day]), (output, output_regimes[day])):
                 table[day] = _weights(prior[kind], rate[kind], regret[kind], size[kind])
     return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
@@ -101,7 +105,7 @@ def weights_by_kind(names: Sequence[str], regret: Array, size: Array, *, lead_ti
     regret, size
         The state, shape (kinds, models) and (kinds,).
     """
-    prior, rate = _priors(names), _rates(lead_time)
+    prior, rate = _priors(names, late=False), _rates(lead_time)
     return np.stack([_weights(*of_kind) for of_kind in zip(prior, rate, regret, size, strict=True)])
 
 
@@ -152,10 +156,10 @@ def weighted_sum(weights: Mapping[str, Array] | Mapping[str, float], changes: Ma
     return np.asarray(np.sum([weights[name] * change for name, change in changes.items()], axis=0))
 
 
-def _priors(names: Sequence[str]) -> Array:
+def _priors(names: Sequence[str], *, late: bool) -> Array:
     """Logarithm of the first weight of each model on days of each kind, shape (kinds, models)."""
     # of all kinds: a state does not depend on those that have occurred
-    return np.log([[_prior(name, kind) for name in names] for kind in range(2 * FORECAST)])
+    return np.log([[_prior(name, kind, late=late) for name in names] for kind in range(2 * FORECAST)])
 
 
 def _rates(lead_time: int) -> Array:
@@ -169,11 +173,11 @@ def _weights(prior: Array, rate: float, regret: Array, size: float) -> Array:
     return _softmax(prior - rate / unit * regret)
 
 
-def _prior(name: str, kind: int) -> float:
+def _prior(name: str, kind: int, *, late: bool) -> float:
     """Weight of a model on days of a kind before any error is known."""
     if name in FORECAST_PRIOR:
         return FORECAST_PRIOR[name][bool(kind & FORECAST)]
-    weight = PRIOR.get(name, 1.0)
+    weight = (PRIOR | LATE_PRIOR if late else PRIOR).get(name, 1.0)
     return NEAR_FULL_PRIOR.get(name, weight) if kind & NEAR_FULL else weight
 
 
