@@ -227,7 +227,8 @@ def test_readings_are_in_the_units_that_the_dam_states(served: Place) -> None:
             "/dams/small/observations", params={"gauge": gauge, "format": "csv", "limit": 1}
         ).text)))  # fmt: skip
         assert rows[0]["unit"] == stated[gauge]
-    values = [row["rainfall_r1"] for row in daily["days"]]
+    values = [row[name] for row in daily["days"] for name in stated]
+    values += [row["level"] for row in served.get("/dams")["dams"][0]["levels"]]
     assert values == [float(f"{value:.12g}") for value in values], "no digits of the conversion"
 
 

@@ -113,6 +113,7 @@ def test_a_server_has_the_rights_that_its_user_of_postgresql_has(
     for role in ROLES:
         with serving(dams, url_of(role), site_template / "runs") as (client, *_):
             assert client.get("/dams").json()["dams"][0]["forecast"], role
+            assert client.get(client.base_url.copy_with(path="/dams/small")).status_code == 200, role
             assert client.get("/dams/small/alerts").json()["states"][0]["state"] == "raised"
             answer = client.post(path, headers={"Authorization": f"Bearer {token}"})
             statuses[role], details[role] = answer.status_code, answer.json().get("detail", "")

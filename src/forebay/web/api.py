@@ -35,7 +35,7 @@ from forebay.web.content import (
     summary,
 )
 from forebay.web.dam_routes import DamId, site_of, state_of
-from forebay.web.dam_state import DamState, recorded_state
+from forebay.web.dam_state import DIGITS, DamState, level_column, recorded_state
 from forebay.web.formats import (
     Encoded,
     csv_response,
@@ -54,8 +54,6 @@ MAX_NUMBER = 2**53
 
 router = APIRouter(prefix="/api/v1", dependencies=[Depends(refuse_unknown_parameters)])
 
-DIGITS = 12
-"""Digits of a reading that was converted from the unit of the archive."""
 FIRST_DAY, LAST_DAY = date(1800, 1, 1), date(2200, 12, 31)
 """Days outside of which no request has one: a time zone cannot move them beyond the calendar of Python."""
 
@@ -275,8 +273,8 @@ def daily(
         table = table.filter(pl.col("date") <= until)
     page = table.tail(limit) if since is None else table.head(limit)
     if not page.is_empty():
-        others = (gauge for gauge in state.dam.gauges if gauge is not state.dam.target_gauge)
-        page = page.with_columns(_in_unit(gauge.column, gauge, gauge.unit) for gauge in others)
+        others = [gauge for gauge in state.dam.gauges if gauge is not state.dam.target_gauge]
+        page = page.with_columns(level_column(state.dam), *(_in_unit(each.column, each, each.unit) for each in others))
     has_more = since is not None and table.height > limit
     if form == "csv":
         return csv_response(request, page)

@@ -27,7 +27,8 @@ class _Entry:
 class AnswerCache:
     """The last answers by what was asked for; of each one, a single computation runs at a time.
 
-    While it runs, other clients get the answer before, if there is one: at most one moment older.
+    While it runs, other clients get the answer before, if there is one: at most one moment older. It works in the event
+    loop, so that a stored answer needs no thread; `memory.Memory` is for threads, which wait for the newest value.
     """
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -31,6 +32,8 @@ RESULT_FILE = "forecast.json"
 """File of a refresh in the folder of a dam."""
 MAX_RESULT_BYTES = 64 << 20
 _MISSING = "Scores and explanation are missing:"
+DIGITS = 12
+"""Digits of a value that was converted from the unit of the archive."""
 LEVEL_DAYS = 14
 """Days of observed levels in the overview."""
 
@@ -224,7 +227,14 @@ def _levels(dam: Dam, archive: Archive) -> pl.DataFrame:
     if readings.is_empty():
         return _no_levels()
     daily = usable_values(daily_table(readings, dam), dam)
-    return daily.select("date", level=pl.col(dam.target_gauge.column))
+    return daily.select("date", level=level_column(dam))
+
+
+def level_column(dam: Dam) -> pl.Expr:
+    """The column of the target in the daily table, without the noise of its conversion from the unit of the archive."""
+    gauge = dam.target_gauge
+    level = pl.col(gauge.column)
+    return level if dam.target.unit == gauge.kind.unit else level.round_sig_figs(DIGITS)
 
 
 def _suspect_levels(dam: Dam, archive: Archive, result: Mapping[str, Any], levels: pl.DataFrame) -> dict[date, str]:
@@ -237,11 +247,19 @@ def _suspect_levels(dam: Dam, archive: Archive, result: Mapping[str, Any], level
         return {}
     newest: date = usable["date"][-1]
     stored = {date.fromisoformat(row["date"]): row for row in result.get("newest_levels", ())}
-    if stored and dict(usable.tail(len(stored)).iter_rows()) == {day: row["level"] for day, row in stored.items()}:
+    if stored and _is_same(usable.tail(len(stored)), stored):
         return {day: row["suspect"] for day, row in stored.items() if row["suspect"] is not None}
     days = daily_table(archive.known_at(dam.gauges, datetime.now(UTC), dam.time_zone), dam)
     suspect = suspect_values(screen_daily(days, dam), dam.target_gauge.column, newest)
     return dict(suspect.filter(pl.col("date") > newest - timedelta(days=LEVEL_DAYS)).iter_rows())
+
+
+def _is_same(levels: pl.DataFrame, stored: Mapping[date, Mapping[str, Any]]) -> bool:
+    """Whether levels are those that a refresh has stored, up to `DIGITS`."""
+    now = dict(levels.iter_rows())
+    return now.keys() == stored.keys() and all(
+        math.isclose(level, stored[day]["level"], rel_tol=10.0 ** (1 - DIGITS)) for day, level in now.items()
+    )
 
 
 def _no_levels() -> pl.DataFrame:

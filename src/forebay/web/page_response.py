@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from forebay.web.page_cache import DamContent
     from forebay.web.refresher import RefresherStatus
 
+ERROR_TITLES = {404: "This page does not exist", 422: "Wrong request", 503: "The server is busy"}
+"""Titles of errors whose names in the protocol are not for readers."""
 MAX_NAMES = 5
 """Dams that a sentence on the refresher names."""
 CHART_SCRIPTS = ("vega.js", "start.js")
@@ -122,7 +124,8 @@ def html_response(request: Request, text: str) -> Response:
 
 def error_page(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """The page of an error: what was wrong, what is allowed, what to do."""
-    values = {"detail": detail, "title": HTTPStatus(status).phrase, "page": "", "json_url": "/index.json",
+    title = ERROR_TITLES.get(status, HTTPStatus(status).phrase)
+    values = {"detail": detail, "title": title, "page": "", "json_url": "/index.json",
               "scripts": (), "dam_id": None}  # fmt: skip
     text = render("error.html", values)
     return HTMLResponse(text, status, {**(headers or {}), "Content-Security-Policy": POLICY})
