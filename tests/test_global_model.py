@@ -310,6 +310,20 @@ def test_damaged_trees_with_a_right_digest_are_refused(
         GlobalTrees(1, file).predict(whole(lake(), frame_of(lake())))
 
 
+def test_a_split_between_missing_values_and_all_others_is_read(rows: pl.DataFrame, tmp_path: Path) -> None:
+    rain = f"{GLOBAL}rain_3d"
+    is_missing = pl.col("dam") == "b"
+    partly = rows.with_columns(
+        pl.when(is_missing).then(float("nan")).otherwise(rain).alias(rain),
+        change=pl.when(is_missing).then(50.0).otherwise("change"),
+    )
+    model = model_of(partly, UNTIL)
+    assert re.search(r"^threshold=(.* )?inf", model.vintages[0].trees, flags=re.MULTILINE)
+    inputs = whole(lake(), frame_of(lake())).with_columns(pl.lit(float("nan")).alias(rain))
+    changes = GlobalTrees(3, model_file(model, tmp_path)).predict(inputs) / inputs[SCALE].to_numpy()
+    assert np.median(changes[900:]) > 5.0
+
+
 def test_a_missing_file_and_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         named_model(tmp_path / "none.txt")

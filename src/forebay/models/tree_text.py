@@ -11,6 +11,7 @@ END = "end of trees\n"
 _FIXED = {"version": "v4", "num_class": "1", "num_tree_per_iteration": "1", "label_index": "0"}
 _HEAD = (*_FIXED, "max_feature_idx", "objective", "feature_names", "feature_infos", "tree_sizes")
 _INTEGER, _NUMBER = re.compile(r"-?\d{1,9}"), re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,3})?")
+_THRESHOLD = re.compile(rf"{_NUMBER.pattern}|-?inf")  # infinite: missing values on one side, all others on the other
 _OF_NODES = ("split_feature", "split_gain", "threshold", "decision_type", "left_child", "right_child")
 _OF_LEAVES = ("leaf_value", "leaf_weight", "leaf_count")
 _INTERNAL = ("internal_value", "internal_weight", "internal_count")
@@ -59,7 +60,7 @@ def _check_tree(fields: dict[str, str], number: int, inputs: int) -> None:
     for names, count in ((_OF_NODES + _INTERNAL, leaves - 1), (_OF_LEAVES, leaves)):
         for name in names:
             values[name] = fields[name].split(" ")
-            form = _INTEGER if name in _INTEGERS else _NUMBER
+            form = _INTEGER if name in _INTEGERS else _THRESHOLD if name == "threshold" else _NUMBER
             if len(values[name]) != count or not all(form.fullmatch(value) for value in values[name]):
                 raise damaged
     if not all(int(value) in range(inputs) for value in values["split_feature"]):
