@@ -241,8 +241,8 @@ def _program(layers: Layers) -> Callable[..., Any]:
                 values = jax.nn.relu(values)
             elif bits is not None:  # dropout: a share `number` becomes 0, and the rest grows to keep the mean
                 width = values.shape[-1]
-                is_kept = bits[..., offset : offset + width] >= round(number * _DRAWS)
-                values = jnp.where(is_kept, values / (1 - number), 0.0)
+                mask = bits[..., offset : offset + width] >= round(number * _DRAWS)
+                values = jnp.where(mask, values / (1 - number), 0.0)
                 offset += width
         return values[..., 0]
 
