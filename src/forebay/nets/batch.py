@@ -78,7 +78,9 @@ def fit_items(items: Sequence[Item], progress: Progress | None = None) -> list[I
             groups.append(open_groups[key])
         open_groups[key].append(number)
     # The shapes in turn, so that two threads compile two programs
-    groups.sort(key=lambda group: sum(other[0] < group[0] for other in groups if keys[other[0]] == keys[group[0]]))
+    firsts = [group[0] for group in groups]
+    ranks = {first: sum(keys[earlier] == keys[first] for earlier in firsts if earlier < first) for first in firsts}
+    groups.sort(key=lambda group: ranks[group[0]])
     sizes = np.cumsum([len(group) for group in groups])
     joined = [backends.join_items([items[number] for number in group]) for group in groups]
     report = (lambda count: progress(int(sizes[count - 1]))) if progress else None
