@@ -165,7 +165,8 @@ def test_compiled_programs_are_stored_in_the_cache_of_the_settings(tmp_path: Pat
     code = "from tests.test_batch import make_fit, networks; networks.fit(make_fit(0, epochs=1))"
 
     def stored(cache_mb: str) -> list[str]:
-        environment = os.environ | {"FOREBAY_CACHE": str(tmp_path / cache_mb), "FOREBAY_CACHE_MB": cache_mb}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+        environment |= {"FOREBAY_CACHE": str(tmp_path / cache_mb), "FOREBAY_CACHE_MB": cache_mb}
         command = [sys.executable, "-c", code]
         process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert (process.returncode, process.stderr) == (0, "")

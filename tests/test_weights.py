@@ -89,14 +89,17 @@ def test_a_net_gives_the_same_in_elixir_and_javascript(tmp_path: Path) -> None:
 
 
 def keras_net(*layers: Callable[[Any], Any]) -> Network:
-    """The net in the `.keras` file of a model with these layers."""
+    """The net in the `.keras` file of a model with these layers; it predicts what the model does."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
     import keras
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # from Keras' use of numpy, as in `backends.run`
         model = keras.Sequential([keras.Input(shape=(2,)), *(layer(keras.layers) for layer in layers)])
-        return networks.from_keras(keras_nets._file_content(model), tuple(INPUTS), pl.DataFrame())
+        network = networks.from_keras(keras_nets._file_content(model), tuple(INPUTS), pl.DataFrame())
+        expected = np.asarray(model(rain_table(20).select(INPUTS).to_numpy().astype(np.float32)))[:, 0]
+    assert networks.predict(network, rain_table(20)) == pytest.approx(expected, rel=1e-5)
+    return network
 
 
 def test_a_dense_layer_with_an_activation_and_without_bias_is_covered(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keras networks on three backends, with ONNX export and files for Elixir and JavaScript.
+"""Small nets on three backends, with files for Keras, ONNX, Elixir and JavaScript.
 
 Each step from a table to a fitted net is one call::
 

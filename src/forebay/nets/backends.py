@@ -14,6 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,11 +58,15 @@ def check(backend: str) -> None:
     _interpreter(backend)
 
 
-def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress | None = None) -> list[Item]:
+def run(
+    task: Task, items: Sequence[Item], *, backend: str, threads: int = 1, progress: Progress | None = None
+) -> list[Item]:
     """The result of the task for each item, in order, from one process that runs Keras on `backend`.
 
     Parameters
     ----------
+    threads
+        Number of items at a time; only if the task runs in this process.
     progress
         Called with the number of finished items; only if the task runs in this process.
 
@@ -79,16 +84,23 @@ def run(task: Task, items: Sequence[Item], *, backend: str, progress: Progress |
         os.environ["KERAS_BACKEND"] = backend
         for name, value in _program_cache().items():
             os.environ.setdefault(name, value)
-        work = task.load()
-        results = []
-        for count, item in enumerate(items, start=1):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # from Keras' use of numpy; no caller can change it
-                results.append(work(item))
-            if progress:
-                progress(count)
-        return results
+        return _run_here(task.load(), items, threads, progress)
     return _run_in_process(task, items, backend)
+
+
+def _run_here(work: Work, items: Sequence[Item], threads: int, progress: Progress | None) -> list[Item]:
+    results: list[Item] = []
+    pool = ThreadPoolExecutor(threads)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Keras' use of numpy; no caller can change it
+        try:
+            for result in pool.map(work, items) if threads > 1 else map(work, items):
+                results.append(result)
+                if progress:
+                    progress(len(results))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return results
 
 
 def _program_cache() -> dict[str, str]:

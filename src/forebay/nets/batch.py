@@ -30,6 +30,8 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 """Adam's constants: the defaults of Keras."""
 NETS = 8
 """Nets of one call of the program. With 1 net the time of a call is mostly that of its 30 operations per step."""
+THREADS = 2
+"""Groups at a time: the program of a small net uses one core."""
 _DRAWS = 65536  # the dropout compares 16 random bits with its share
 _VALIDATION_ROWS = 256
 
@@ -69,16 +71,21 @@ def fit_items(items: Sequence[Item], progress: Progress | None = None) -> list[I
     """Parameters and losses of the net of each item of `networks`, in order; nets of one shape are trained together."""
     groups: list[list[int]] = []
     open_groups: dict[str, list[int]] = {}
-    for number, item in enumerate(items):
-        key = _shape_key(item)
+    keys = [_shape_key(item) for item in items]
+    for number, key in enumerate(keys):
         if len(open_groups.get(key, [])) in (0, NETS):
             open_groups[key] = []
             groups.append(open_groups[key])
         open_groups[key].append(number)
+    # The shapes in turn, so that two threads compile two programs
+    firsts = [group[0] for group in groups]
+    ranks = {first: sum(keys[earlier] == keys[first] for earlier in firsts if earlier < first) for first in firsts}
+    groups.sort(key=lambda group: ranks[group[0]])
     sizes = np.cumsum([len(group) for group in groups])
     joined = [backends.join_items([items[number] for number in group]) for group in groups]
     report = (lambda count: progress(int(sizes[count - 1]))) if progress else None
-    trained = backends.run(Task(__name__, "fit_group"), joined, backend="jax", progress=report)
+    threads = min(THREADS, len(groups))
+    trained = backends.run(Task(__name__, "fit_group"), joined, backend="jax", threads=threads, progress=report)
     results: dict[int, Item] = {}
     for group, result in zip(groups, trained, strict=True):
         results.update(zip(group, backends.split_items(result), strict=True))
@@ -241,8 +248,8 @@ def _program(layers: Layers) -> Callable[..., Any]:
                 values = jax.nn.relu(values)
             elif bits is not None:  # dropout: a share `number` becomes 0, and the rest grows to keep the mean
                 width = values.shape[-1]
-                is_kept = bits[..., offset : offset + width] >= round(number * _DRAWS)
-                values = jnp.where(is_kept, values / (1 - number), 0.0)
+                mask = bits[..., offset : offset + width] >= round(number * _DRAWS)
+                values = jnp.where(mask, values / (1 - number), 0.0)
                 offset += width
         return values[..., 0]
 
