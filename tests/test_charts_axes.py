@@ -28,13 +28,15 @@ CROPPED = {"peaks": ("q05", "q95")}
 """Columns that a chart crops on purpose: the longest intervals would compress all others."""
 
 
-def layers_with_rows(spec: Spec, datasets: Mapping[str, Any], data: object = None) -> Iterator[tuple[Spec, pl.DataFrame]]:
+def layers_with_rows(
+    spec: Spec, datasets: Mapping[str, Any], data: object = None
+) -> Iterator[tuple[Spec, pl.DataFrame]]:
     """Each part with marks of its own, and the rows that it draws."""
     data = spec.get("data", data)
     if "mark" in spec and isinstance(data, dict) and data.get("name") in datasets:
         rows = datasets[data["name"]]
-        table = pl.read_csv(io.StringIO(rows)) if isinstance(rows, str) else pl.DataFrame(rows, infer_schema_length=None)
-        yield spec, table
+        is_csv = isinstance(rows, str)
+        yield spec, pl.read_csv(io.StringIO(rows)) if is_csv else pl.DataFrame(rows, infer_schema_length=None)
     for key in ("layer", "concat", "hconcat", "vconcat"):
         for part in spec.get(key, ()):
             yield from layers_with_rows(part, datasets, data)
