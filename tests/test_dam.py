@@ -1,6 +1,7 @@
 """`forebay.dams.dam`: constant, dated and rule-curve levels; roles and their variables."""
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import get_args
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.dams.dam_content import dam_content, dam_of_content
 from forebay.dams.gauge import ROLE_VARIABLES, AcceptedSpell, Role
 from forebay.dams.hindcast import DateRange, Window
 from forebay.dams.thresholds import ReferenceLevel
@@ -102,3 +104,17 @@ def test_the_source_of_a_storage_curve_must_be_printable() -> None:
 
 def test_notes_of_a_dam_file_may_have_lines() -> None:
     assert synthetic.small_dam(notes="One.\nTwo.\tThree.").notes == "One.\nTwo.\tThree."
+
+
+def test_a_recorded_dam_file_has_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay may run in another folder."""
+    monkeypatch.chdir(tmp_path)
+    file = {"path": "data/rain.csv", "issued": "i", "valid": "v", "value": "x"}
+    level = {"role": "target", "source": "csv", "station": "lake", "variable": "reservoir_level", "unit": "m",
+             "file": {"path": "level.csv", "date": "date", "value": "level"}}  # fmt: skip
+    dam = synthetic.small_dam(level, forcings=[{"kind": "rain", "id": "bureau", "unit": "mm", "file": file}])
+    content = dam_content(dam)
+    assert content["forcings"][0]["file"]["path"] == str(tmp_path / "data" / "rain.csv")
+    assert content["gauges"][0]["file"]["path"] == [str(tmp_path / "level.csv")]
+    again = dam_of_content(content)
+    assert again.forcings[0].file is not None and again.forcings[0].file.path == str(tmp_path / "data" / "rain.csv")
