@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from forebay.charts.long_tables import chance_cells, month_cells, score_cells
-from forebay.cli import alerts, curve, record, scenario, terminal
+from forebay.cli import alerts, curve, export, record, scenario, terminal
 from forebay.forecasts.scenario import Scenario
 from forebay.jobs.refresh import OUTCOMES
 from forebay.jobs.score_record import RECORD_SCORES
@@ -220,3 +220,17 @@ def test_the_errors_of_a_fitted_curve_and_on_days_that_it_has_not_seen(capsys: p
         ["pairs of the fit", "345", "3.45", "34.5"],
         ["days that another fit has not seen", "123", "1.23", "12.3"],
     ]
+
+
+def test_the_inputs_of_an_export_are_those_of_today_and_of_the_coming_days() -> None:
+    model = {
+        "unit": "m", "fitted_on": "2024-01-01", "fitted_until": "2024-12-31", "learned": {"init_date": "2024-05-01"},
+        "inputs": ["level", "rain", "api"], "inputs_ahead": ["rain_ahead", "full_supply_ahead"],
+        "example": {"forecast": [{"lead": 1}]},
+    }  # fmt: skip
+    result = SimpleNamespace(dam=DAM, model=model, days=({}, {}, {}, {}), difference=3e-9)
+    assert export._json_content(result, []) == {  # type: ignore[arg-type]
+        "dam": "synthetic", "simulated": True, "unit": "m", "init_date": "2024-05-01", "fitted_on": "2024-01-01",
+        "fitted_until": "2024-12-31", "inputs": 5, "days": 4, "difference": 3e-9, "forecast": [{"lead": 1}],
+        "files": [],
+    }  # fmt: skip

@@ -36,8 +36,7 @@ def layers_with_rows(
     if "mark" in spec and isinstance(data, dict) and data.get("name") in datasets:
         rows = datasets[data["name"]]
         is_csv = isinstance(rows, str)
-        table = pl.read_csv(io.StringIO(rows)) if is_csv else pl.DataFrame(rows, infer_schema_length=None)
-        yield spec, table
+        yield spec, pl.read_csv(io.StringIO(rows)) if is_csv else pl.DataFrame(rows, infer_schema_length=None)
     for key in ("layer", "concat", "hconcat", "vconcat"):
         for part in spec.get(key, ()):
             yield from layers_with_rows(part, datasets, data)

@@ -1,6 +1,7 @@
 """`forebay.dams.dam`: constant, dated and rule-curve levels; roles and their variables."""
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import get_args
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.dams.dam_content import dam_content, dam_of_content
 from forebay.dams.gauge import ROLE_VARIABLES, AcceptedSpell, Role
 from forebay.dams.hindcast import DateRange, Window
 from forebay.dams.thresholds import ReferenceLevel
@@ -77,7 +79,11 @@ def test_a_reference_level_has_one_value_per_day(days: list[date]) -> None:
 def test_a_span_may_be_one_day_and_never_ends_before_it_begins(kind: type[DateRange | AcceptedSpell]) -> None:
     first = date(2020, 2, 29)
     keys: dict[str, object] = {"from": first, "reason": "works"} | ({"name": "W"} if kind is Window else {})
-    assert kind.model_validate(keys | {"to": first}).to == first
+    try:
+        one_day = kind.model_validate(keys | {"to": first})
+    except ValueError as error:
+        pytest.fail(f"a single day is refused: {error}")
+    assert one_day.to == first
     with pytest.raises(ValueError, match=r"to \(2020-02-28\) must not be before from \(2020-02-29\)"):
         kind.model_validate(keys | {"to": date(2020, 2, 28)})
 
@@ -102,3 +108,17 @@ def test_the_source_of_a_storage_curve_must_be_printable() -> None:
 
 def test_notes_of_a_dam_file_may_have_lines() -> None:
     assert synthetic.small_dam(notes="One.\nTwo.\tThree.").notes == "One.\nTwo.\tThree."
+
+
+def test_a_recorded_dam_file_has_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay may run in another folder."""
+    monkeypatch.chdir(tmp_path)
+    file = {"path": "data/rain.csv", "issued": "i", "valid": "v", "value": "x"}
+    level = {"role": "target", "source": "csv", "station": "lake", "variable": "reservoir_level", "unit": "m",
+             "file": {"path": "level.csv", "date": "date", "value": "level"}}  # fmt: skip
+    dam = synthetic.small_dam(level, forcings=[{"kind": "rain", "id": "bureau", "unit": "mm", "file": file}])
+    content = dam_content(dam)
+    assert content["forcings"][0]["file"]["path"] == str(tmp_path / "data" / "rain.csv")
+    assert content["gauges"][0]["file"]["path"] == [str(tmp_path / "level.csv")]
+    again = dam_of_content(content)
+    assert again.forcings[0].file is not None and again.forcings[0].file.path == str(tmp_path / "data" / "rain.csv")

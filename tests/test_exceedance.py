@@ -224,8 +224,8 @@ def test_a_level_at_a_threshold_is_beyond_it_on_both_sides() -> None:
     dam, samples, _ = lake()
     level = samples.level.copy()
     level[100:103] = [9.999, 10.0, 10.001]
-    changed = replace(samples, level=level, outages=None)
-    ahead = {t.direction: t for t in thresholds_ahead(changed, dam) if not t.is_rise}
+    samples = replace(samples, level=level, outages=None)
+    ahead = {t.direction: t for t in thresholds_ahead(samples, dam) if not t.is_rise}
     assert {side: ahead[side].is_beyond[100:103].tolist() for side in ahead} == {
         "above": [False, True, True], "below": [True, True, False],
     }  # fmt: skip

@@ -554,6 +554,11 @@ def test_the_command_writes_the_files_and_their_example(tmp_path: Path) -> None:
     assert sizes == {file.name: file.stat().st_size for file in (tmp_path / "out").iterdir()}
     model = json.loads((tmp_path / "out" / "default.json").read_text("utf-8"))
     assert model["example"]["forecast"] == result.json["forecast"]
+    content = result.json
+    assert content["inputs"] == len(model["inputs"]) + len(model["inputs_ahead"])
+    assert content["init_date"] == model["learned"]["init_date"] == model["example"]["day"]["init_date"]
+    assert (content["fitted_on"], content["fitted_until"]) == (model["fitted_on"], model["fitted_until"])
+    assert (content["dam"], content["simulated"]) == (model["dam"], True) and 0 <= content["difference"] <= TOLERANCE
     issued = forebay("forecast", path, "--json").json
     medians = [row["level"] for row in issued["forecast"] if row["model"] == DEFAULT_MODEL and row["quantile"] == 0.5]
     assert [lead["levels"][3] for lead in result.json["forecast"]] == pytest.approx(medians, abs=1e-9)

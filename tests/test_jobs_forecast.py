@@ -324,6 +324,14 @@ def test_written_files(in_metres: Job, tmp_path: Path) -> None:
     assert_frame_equal(pl.read_parquet(folder / "hindcast.parquet"), result.verification.forecasts)
     assert pl.read_csv(folder / "forecast.csv").columns == list(tables.STORAGE_FORECASTS.columns)
     assert pl.read_csv(folder / "scores.csv").columns == list(SCORES.columns)
+    written = {
+        "forecast": result.storage_forecasts, "explanation": result.issued.explanation, "scores": result.scores,
+        "probabilities": result.outlook.probabilities, "probability_scores": result.outlook.scores,
+    }  # fmt: skip
+    for name, table in written.items():
+        assert (folder / f"{name}.csv").read_text() == table.write_csv(), f"{name}.csv is another table"
+    assert {path.stem for path in folder.glob("*.csv")} == set(written)
+    assert result.scores["regime"].n_unique() > 2
     assert "imulated" in (folder / "report.html").read_text()
 
 

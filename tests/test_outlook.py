@@ -125,6 +125,13 @@ def test_the_command_prints_the_outlook(folder: Path, result: ForecastResult) ->
     cells = [cell.strip() for cell in line.strip("│").split("│")]
     assert cells == [row.event, row.level, *row.texts.values(), row.day_50]
     assert "No skill is claimed: " in run.out
+    longest, differs = max(row.by), False
+    for each in outlook_rows(result.outlook, DAM):
+        event = result.outlook.scores, each.threshold, each.direction
+        skill, of_a_day = (skill_sentence(*event, lead) for lead in (longest, min(row.by)))
+        assert f"  · {each.event} within {longest} days. {skill}\n" in run.out
+        differs |= skill != of_a_day
+    assert differs, "the skill at another lead time is another one"
     assert "Probabilities refer to the mean of the day at " in run.out
 
 

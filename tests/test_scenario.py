@@ -314,6 +314,13 @@ def test_presets() -> None:
         model_of(RAIN_DAM).presets(["none", "forecast"])
 
 
+def test_presets_have_the_planned_release() -> None:
+    model = model_of(RELEASE_DAM, planned_release=True)
+    release = (3.0, 1.0, 0.0)
+    assert {scenario.release for scenario in model.presets(["none", "2in"], release)} == {release}
+    assert {scenario.release for scenario in model.presets(["none", "2in"])} == {()}
+
+
 def test_unknown_thresholds_are_refused() -> None:
     model = model_of(RAIN_DAM)
     with pytest.raises(ConfigError, match="'Bridge' is no threshold of Small Dam; give one of Jetty, full_supply"):

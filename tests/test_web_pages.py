@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +17,11 @@ import pytest
 from forebay.archive.store import open_archive
 from forebay.charts.formats import TargetFormat, format_percent, format_value
 from forebay.charts.outlook_tables import format_probability
-from forebay.web import dam_state, page_response
+from forebay.web import dam_state, page_response, pages
 from forebay.web.memory import Memory
 from forebay.web.refresher import RefresherStatus
+from forebay.web.site import Site, Snapshot
+from tests.alert_sinks import decide
 from tests.synthetic import small_dam
 from tests.web_server import LAKE, LAST, Place, serve_dam, serving
 
@@ -485,6 +488,17 @@ def test_alerts_are_on_every_page(current: Place) -> None:
     (dam,) = numbers_of(current, "/alerts.json")["dams"]
     answer = current.get("/dams/small/alerts")
     assert (dam["states"], dam["changes"]) == (answer["states"], answer["changes"])
+
+
+def test_the_changes_of_alerts_are_the_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MAX_CHANGES", 2)
+    url = f"sqlite:///{tmp_path}/a.db"
+    with open_archive(url) as archive, closing(Site({"small": LAKE}, archive, tmp_path)) as site:
+        decide(archive.alerts, [0.9, 0.1, 0.9], dam="small")
+        assert site.update()
+        (dam,) = pages.alerts_page(site.snapshot, archive, datetime.now(UTC)).dams
+        assert [(change.change, change.state) for change in dam.changes] == [(3, "raised"), (2, "clear")]
+        assert [state.state for state in dam.states] == ["raised"]
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
