@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from forebay.charts.outlook_tables import format_probability
 from forebay.web import dam_state, page_response, pages
 from forebay.web.memory import Memory
 from forebay.web.refresher import RefresherStatus
-from forebay.web.site import Site, Snapshot
+from forebay.web.site import Site
 from tests.alert_sinks import decide
 from tests.synthetic import small_dam
 from tests.web_server import LAKE, LAST, Place, serve_dam, serving
