@@ -18,6 +18,7 @@ from pydantic import SecretStr
 import forebay
 from forebay.charts.fleet import fleet_figures
 from forebay.charts.fleet_tables import FLEET, best_and_worst
+from forebay.cli import fleet as fleet_cli
 from forebay.dams.dam_file import load_dam
 from forebay.errors import BusyError, ConfigError
 from forebay.fleet import run, worker
@@ -301,6 +302,16 @@ def test_only_failures_need_no_cluster(tmp_path: Path, monkeypatch: pytest.Monke
     assert done.json["failed"] == ["bad.toml"] and "key name is missing" in done.json["dams"][0]["failure"]
     assert (tmp_path / "runs" / "fleet.html").exists()
     assert pl.read_csv(tmp_path / "runs" / "fleet.csv")["state"].to_list() == ["failed"]
+
+
+@pytest.mark.parametrize(("simulated", "sentence"), [((True, False), "SIMULATED: 1 of 2 dams"), ((False, None), "")])
+def test_the_terminal_says_which_dams_do_not_exist(
+    simulated: tuple[bool, bool | None], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = fleet_table({"a": 0.1, "b": 0.2}).with_columns(pl.Series("simulated", simulated, pl.Boolean))
+    fleet_cli._print(run.FleetResult("hindcast", table, 1.0, 1.0), tmp_path)
+    printed = capsys.readouterr().out
+    assert ("SIMULATED" in printed) == bool(sentence) and sentence in printed
 
 
 def test_without_dask_the_sentence_names_the_extra(

@@ -124,4 +124,6 @@ def _print(result: FleetResult, folder: Path) -> None:
         terminal.table(title, table.select(columns).to_dicts())
     else:
         terminal.line(title)
+    if simulated := int(result.table["simulated"].fill_null(False).sum()):
+        terminal.line(f"SIMULATED: {simulated} of {len(result.table)} dams do not exist; their scores are no evidence.")
     terminal.line(f"Report: {folder / 'fleet.html'}")
