@@ -102,8 +102,8 @@ def test_a_package_from_another_folder_is_an_error(tmp_path: Path) -> None:
     assert "forebay is imported from" in result.stdout or "No module named 'forebay'" in result.stderr
 
 
-def test_each_mutant_is_in_the_sample_of_one_commit_in_twenty() -> None:
+def test_each_mutant_is_in_the_sample_of_one_source_in_twenty() -> None:
     selected = run.mutants([])
-    samples = [{chosen.name for chosen in run.sample(selected, f"commit {number}")} for number in range(200)]
+    samples = [{chosen.name for chosen in run.sample(selected, f"source {number}")} for number in range(500)]
     assert set().union(*samples) == {mutant.name for mutant in selected}
     assert 0.04 < sum(map(len, samples)) / len(selected) / len(samples) < 0.06
