@@ -218,7 +218,7 @@ def test_words_for_dry_weather_and_missing_inputs() -> None:
     by_group = words(
         dam=low, rainfall_r1=dry, rainfall_r2=dry, reservoir_level=[95.02, 95.02], stream_level_s=[1.0, None]
     )
-    assert by_group["rain"] == "almost no rain in 3 days on a dry catchment"
+    assert by_group["rain"] == "almost no rain over 3 days on a dry catchment"
     assert by_group["level"] == "level did not change yesterday"
     assert by_group["full_supply"] == "1.0 m above full supply"
     assert by_group["missing"] == "missing: Coxs River"

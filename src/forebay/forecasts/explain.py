@@ -189,7 +189,7 @@ class _Descriptions:
         if last is not None and last >= _MIN_RAIN_MM:
             rain = f"{self._rain_amount(last)} {self.when}"
         elif three is not None:
-            rain = f"{self._rain_amount(three)} in 3 days" if three >= _MIN_RAIN_MM else "almost no rain in 3 days"
+            rain = f"{self._rain_amount(three)} over 3 days" if three >= _MIN_RAIN_MM else "almost no rain over 3 days"
         else:
             rain = "past rain"
         past = self.samples.inputs["api"].drop_nulls()
