@@ -15,8 +15,11 @@ FAN = {6: (98.75, 99.5, 101.0), 8: (98.25, 100.0, 102.5)}
 """Day → lower end, median and upper end."""
 
 
-def picture_of(*, stale: bool = False) -> SimpleNamespace:
-    levels = [SimpleNamespace(date=FIRST + timedelta(days=k), level=level) for k, level in enumerate(LEVELS)]
+def picture_of(*, stale: bool = False, suspect: int | None = None) -> SimpleNamespace:
+    levels = [
+        SimpleNamespace(date=FIRST + timedelta(days=k), level=level, suspect="jump" if k == suspect else None)
+        for k, level in enumerate(LEVELS)
+    ]
     forecast = [
         SimpleNamespace(valid_date=FIRST + timedelta(days=day), q05=low, q50=median, q95=high)
         for day, (low, median, high) in FAN.items()
@@ -58,3 +61,10 @@ def test_a_stale_forecast_is_left_out() -> None:
     assert picture is not None and (picture.median, picture.band) == ("", "")
     last = places(picture.observed[-1], days=4, low=98.5, high=99.25)
     assert last[-1] == pytest.approx((4, 99.0), abs=0.02), "the observed days fill the picture"
+
+
+def test_a_suspect_level_is_a_gap() -> None:
+    picture = sparkline(picture_of(suspect=1))  # type: ignore[arg-type]  # only what it draws
+    assert picture is not None
+    days = [place[0] for run in picture.observed for place in places(run, days=8, low=98.25, high=102.5)]
+    assert days == pytest.approx([0, 3, 4], abs=0.05)

@@ -232,7 +232,7 @@ def rank_so_far(values: Array, history: Array) -> Array:
     NaN before `MIN_RANKED` values.
 
     >>> rank_so_far(np.arange(22.0), np.arange(22.0))[-3:].tolist()
-    [1.0, 1.0, 1.0]
+    [nan, 1.0, 1.0]
     """
     ranks, past = np.full(len(values), np.nan), list[float]()
     for day, (value, known) in enumerate(zip(values.tolist(), history.tolist(), strict=True)):
