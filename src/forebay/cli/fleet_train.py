@@ -31,7 +31,7 @@ def train(
 
     A dam file uses it with the key `global_model`.
 
-    Example: forebay fleet train dams/*.toml -o model.txt
+    Example: forebay fleet train dams -o model.txt
     """
     from forebay.cli import terminal
     from forebay.files import check_writable_file
