@@ -279,7 +279,7 @@ def test_a_fetch_that_reaches_no_service_is_an_error(tmp_path: Path, monkeypatch
 def test_an_extra_that_is_not_installed_is_named(forecast: ForecastResult, monkeypatch: pytest.MonkeyPatch) -> None:
     results = import_module("forebay.jobs.results")
     monkeypatch.setattr(results, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pandas and pyarrow not installed; .*pip install 'forebay\[pandas\]'"):
+    with pytest.raises(ConfigError, match=r"pandas, pyarrow are not installed; .*pip install 'forebay\[pandas\]'"):
         forecast.to_pandas()
     with pytest.raises(ConfigError, match=r"pip install 'forebay\[xarray\]'"):
         forecast.to_xarray()

@@ -52,4 +52,5 @@ def require_extra(extra: str, *modules: str) -> None:
     """Raise `ConfigError` unless every module of an extra is installed."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"{' and '.join(missing)} not installed; install them with: pip install 'forebay[{extra}]'")
+        names = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+        raise ConfigError(f"{names}; install the extra {extra}: pip install 'forebay[{extra}]'")

@@ -53,7 +53,7 @@ function chances(rows, start) {
   const own = rows.filter((row) => row.kind === "by" && row.lead === last && !row.threshold.startsWith("level+"));
   return own.map((row) => {
     const name = row.threshold === "full_supply" ? "full supply" : row.threshold;
-    return `${name}: ${start >= row.threshold_level ? "at or above it now" : probability(row.probability)}`;
+    return `${name}: ${start >= row.threshold_level ? "at or above it now" : probability(row.probability).replace(" ", "\u00a0")}`;  // on one line of a phone
   });
 }
 
