@@ -90,8 +90,10 @@ def blend(
             size[regimes[past]] += float(np.max(np.abs(loss))) ** 2
         if complete[day]:
             prior = priors[day >= EARLY_DAYS]
-            for table, kind in ((weights, regimes[day]), (output, output_regimes[day])):
-                table[day] = _weights(prior[kind], rate[kind], regret[kind], size[kind])
+            kind, output_kind = regimes[day], output_regimes[day]
+            weights[day] = output[day] = _weights(prior[kind], rate[kind], regret[kind], size[kind])
+            if output_kind != kind:
+                output[day] = _weights(prior[output_kind], rate[output_kind], regret[output_kind], size[output_kind])
     return np.sum(changes * output, axis=1), {name: output[:, k] for k, name in enumerate(names)}
 
 

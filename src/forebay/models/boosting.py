@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -76,26 +77,41 @@ class Trees:
     def grow(self, rows: BinnedRows) -> Self:
         """As `fit`, on binned rows."""
         self.columns_, self.typical_, self.scale_ = rows.columns, rows.typical, rows.scale
-        self.booster_: Booster = load_lightgbm().train(self._parameters(), rows.dataset, self.rounds)
+        self.booster_ = train(self._parameters(), rows.dataset, self.rounds)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:
         """Expected change of each row."""
-        prediction = self.booster_.predict(tree_matrix(inputs, self.columns_, self.typical_), num_threads=1)
-        return np.asarray(prediction, float) * self.scale_
+        return self.predict_rows(self.matrix(inputs))
+
+    def matrix(self, inputs: pl.DataFrame) -> Array:
+        """The matrix of the trees' inputs (`tree_matrix`)."""
+        return tree_matrix(inputs, self.columns_, self.typical_)
+
+    def predict_rows(self, matrix: Array) -> Array:
+        """Expected change of each row of a `matrix`."""
+        return np.asarray(self.booster_.predict(matrix, num_threads=1), float) * self.scale_
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """SHAP values of the trees (Lundberg and Lee, 2017); the baseline is the mean over the training rows."""
         if inputs.is_empty():
             return pl.DataFrame(schema=dict.fromkeys([*self.columns_, BASELINE], pl.Float64))
-        matrix = tree_matrix(inputs, self.columns_, self.typical_)
-        values = np.asarray(self.booster_.predict(matrix, pred_contrib=True, num_threads=1), float)
+        values = np.asarray(self.booster_.predict(self.matrix(inputs), pred_contrib=True, num_threads=1), float)
         return pl.DataFrame(values * self.scale_, schema=[*self.columns_, BASELINE])
 
     def _parameters(self) -> dict[str, object]:
         if self.quantile == 0.5:
             return PARAMETERS
         return PARAMETERS | QUANTILE_PARAMETERS | {"alpha": self.quantile}
+
+
+def train(parameters: Mapping[str, object], dataset: Dataset, rounds: int) -> Booster:
+    """The fitted trees, without their training rows.
+
+    By default LightGBM frees the rows by a copy of all trees as text, which takes longer than a prediction.
+    """
+    booster: Booster = load_lightgbm().train(dict(parameters), dataset, rounds, keep_training_booster=True)
+    return booster.free_dataset()
 
 
 def check_rows(target: Array) -> None:
@@ -126,21 +142,27 @@ class BinnedRows:
         """The binned rows; raises `ModelError` with fewer than 200 rows."""
         check_rows(target)
         columns = sorted(c for c in inputs.columns if not c.startswith(BALANCE))
-        values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
+        values = _values(inputs, columns)
         rarely_missing = np.isnan(values).sum(axis=0) < MIN_MISSING
         typical = np.full(len(columns), np.nan)
         typical[rarely_missing] = column_medians(values[:, rarely_missing])
         scale = float(np.median(np.abs(target))) or float(np.mean(np.abs(target))) or 1.0
         # A fixed order of rows, so that the random subsets do not depend on the order of `inputs`
-        order = np.lexsort(np.column_stack([inputs[c].to_numpy().astype(float) for c in columns[:3]] + [target]).T)
-        matrix = tree_matrix(inputs, columns, typical)[order]
-        dataset = load_lightgbm().Dataset(matrix, target[order] / scale, params=PARAMETERS)
+        order = np.lexsort(np.column_stack([values[:, :3], target]).T)
+        dataset = load_lightgbm().Dataset(_filled(values, typical)[order], target[order] / scale, params=PARAMETERS)
         return cls(columns, typical, scale, dataset)
 
 
 def tree_matrix(inputs: pl.DataFrame, columns: list[str], typical: Array) -> Array:
     """The inputs of trees, shape (n, columns); a missing value is the column's `typical` one, or NaN."""
-    values = np.asarray(inputs.select(columns).cast(pl.Float64).to_numpy())
+    return _filled(_values(inputs, columns), typical)
+
+
+def _values(inputs: pl.DataFrame, columns: list[str]) -> Array:
+    return inputs[columns].to_numpy().astype(float)
+
+
+def _filled(values: Array, typical: Array) -> Array:
     return np.where(np.isnan(values), typical, values)
 
 
@@ -168,7 +190,8 @@ class BoostedHuber:
 
     def spread(self, inputs: pl.DataFrame) -> Array:
         """Predicted spread (0.1–0.9 quantile range) of the change of each row; never negative."""
-        return np.maximum(0.0, self.high_.predict(inputs) - self.low_.predict(inputs))
+        matrix = self.low_.matrix(inputs)  # of the same rows as that of `high_`
+        return np.maximum(0.0, self.high_.predict_rows(matrix) - self.low_.predict_rows(matrix))
 
     def contributions(self, inputs: pl.DataFrame) -> pl.DataFrame:
         """Contributions to the regression plus those to the trees."""

@@ -21,13 +21,11 @@ import polars as pl
 from forebay.errors import ModelError
 from forebay.features.known_ahead import RAIN_AHEAD, RELEASE_AHEAD, RELEASE_STEP, is_past_rain
 from forebay.models.balance import Balance
-from forebay.models.boosting import CORRECTION_ROUNDS, PARAMETERS, ROUNDS, BinnedRows, check_rows, tree_matrix
+from forebay.models.boosting import CORRECTION_ROUNDS, PARAMETERS, ROUNDS, BinnedRows, check_rows, train, tree_matrix
 from forebay.models.references import Climatology, DampedChange, LastChange, NoChange
 from forebay.models.regression import RIDGE_ALPHA, Huber, WetRidge
-from forebay.models.tree_library import load_lightgbm
 
 if TYPE_CHECKING:
-    from lightgbm import Booster
     from numpy.typing import NDArray
 
     from forebay.dams.dam import Dam
@@ -94,7 +92,7 @@ class MonotoneTrees:
         self.columns_, self.typical_, self.scale_ = rows.columns, rows.typical, rows.scale
         constraints = rising_columns(rows.columns, len(rows.columns)).astype(int).tolist()
         parameters = PARAMETERS | {"objective": "l2", "monotone_constraints": constraints}
-        self.booster_: Booster = load_lightgbm().train(parameters, rows.dataset, self.rounds)
+        self.booster_ = train(parameters, rows.dataset, self.rounds)
         return self
 
     def predict(self, inputs: pl.DataFrame) -> Array:

@@ -116,7 +116,7 @@ class Huber:
 
     def design(self, inputs: pl.DataFrame) -> Array:
         """Standardised inputs, 0 where an input is missing, then the indicator columns; shape (n, k)."""
-        values = inputs.select(self.columns_).to_numpy().astype(float)
+        values = inputs[self.columns_].to_numpy().astype(float)
         known = np.isfinite(values)
         standard = np.where(known, (values - self.mean_) / self.deviation_, 0.0)
         return np.hstack([standard, (~known[:, self.missing_]).astype(float)])

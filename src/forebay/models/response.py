@@ -133,6 +133,9 @@ def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, an
     lowest_cap = ahead + min(response.offset for response in RESPONSES) * margin[:, None]
     is_active = start[:, None] + changes.max(axis=2) > lowest_cap
     learns, acts = is_active & np.isfinite(observed), is_active.any(axis=1)
+    lead_days, becomes_known = np.asarray(leads), np.zeros_like(learns)
+    for column, lead in enumerate(leads):
+        becomes_known[lead:, column] = learns[: max(0, len(learns) - lead), column]
     answers_by_lead = [
         _answers(changes[past, column], start[past], ahead[past, column], margin[past])
         for column, past in enumerate(learns.T)
@@ -147,20 +150,24 @@ def response_weights(  # noqa: PLR0913  # what is forecast, what is observed, an
     weights = np.tile(_softmax(prior)[:, None, None, :], (1, len(leads), len(levels), 1))
     state = {"regret": regret, "size": size, "total_error": total_error, "errors": errors, "starts": starts_above}
     for day in rows.days(f"response{levels[0]:g}-{levels[-1]:g}", state, weights):
-        for column, lead in enumerate(leads):
-            past = day - lead
-            if past < 0 or not learns[past, column]:
-                continue
-            answers = answers_by_lead[column][number[past, column]]
-            mean = (weights[past, column] * answers).sum(axis=1)
-            total_error[column] += np.abs(mean - observed[past, column])
-            errors[column] += 1
-            typical = np.where(total_error[column] > 0, total_error[column] / errors[column], 1.0)
-            slope = 2 * ((observed[past, column] < mean) - levels) / typical
-            loss = slope[:, None] * (answers - mean[:, None])
-            regret[above[past]] += sharing[:, column, None, None] * loss
-            size[above[past]] += (sharing[:, column, None] * np.abs(loss).max(axis=1)) ** 2
-            starts_above += int(above[past] and column == 0)
+        known = np.flatnonzero(becomes_known[day])
+        if len(known):
+            past = day - lead_days[known]
+            answers = np.stack([answers_by_lead[k][number[d, k]] for k, d in zip(known, past, strict=True)])
+            mean = (weights[past, known] * answers).sum(axis=2)
+            change = observed[past, known][:, None]
+            total_error[known] += np.abs(mean - change)
+            errors[known] += 1
+            total = total_error[known]
+            typical = np.where(total > 0, total / errors[known][:, None], 1.0)
+            slope = 2 * ((change < mean) - levels) / typical
+            loss = slope[:, :, None] * (answers - mean[:, :, None])
+            shares = sharing[:, known, None]
+            shared_loss, largest = shares[..., None] * loss, (shares * np.abs(loss).max(axis=2)) ** 2
+            for row, was_above in enumerate(above[past]):
+                regret[was_above] += shared_loss[:, row]
+                size[was_above] += largest[:, row]
+            starts_above += int(known[0] == 0 and above[past[0]])
         group = int(above[day] and starts_above >= MIN_DAYS_ABOVE)
         if acts[day] and size[group].any():
             weights[day] = _weights(prior[day], regret[group], size[group], days)
