@@ -11,10 +11,10 @@ Array = np.ndarray
 DAYS = EARLY_UNTIL + 400
 
 
-def sums(known: Array, count: int) -> Array:
-    """Sum of what is known before each day: it depends on earlier values only."""
-    assert len(known) == count
-    return np.concatenate([[0.0], np.nancumsum(known)[:-1]])
+def sums(known: Array, needed: Array) -> Array:
+    """Sum of what is known before each day that is needed: it depends on earlier values only."""
+    assert len(known) == len(needed)
+    return np.where(needed, np.concatenate([[0.0], np.nancumsum(known)[:-1]]), np.nan)
 
 
 def expected(known: Array, day: int) -> float:
@@ -37,7 +37,7 @@ def test_a_hindcast_that_begins_late_learns_from_every_forecast() -> None:
     for first, all_of_it in ((MANY_ROWS, True), (MANY_ROWS - 1, False)):
         forecasts = np.where(np.arange(DAYS) < first, np.nan, 0.0)
         for table in (forecasts, np.column_stack([forecasts, np.full(DAYS, np.nan)])):
-            assert (in_stages(sums, known, table)[-1] == sums(known, DAYS)[-1]) == all_of_it
+            assert (in_stages(sums, known, table)[-1] == sums(known, np.ones(DAYS, bool))[-1]) == all_of_it
 
 
 def test_the_length_of_the_record_does_not_matter() -> None:

@@ -65,9 +65,9 @@ class Rows:
         """These rows for a learner of the whole record; a learner of fewer days, `count`, computes all of them."""
         return self if count == self.count else ALL_ROWS
 
-    def mask(self, count: int) -> NDArray[np.bool_] | None:
-        """Whether the row of each of `count` days is needed; None for all."""
-        return np.arange(count) >= self.begin if self.first else None
+    def mask(self, count: int) -> NDArray[np.bool_]:
+        """Whether the row of each of `count` days is needed, shape (count,)."""
+        return np.arange(count) >= self.begin
 
     def extend(self, name: str, values: NDArray[Scalar]) -> NDArray[Scalar]:
         """The earlier rows before `first`, then those of `values`, of which the last row is that of the last day."""

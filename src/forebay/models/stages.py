@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forebay.models.rows import ALL_ROWS, Rows
 
@@ -21,7 +22,7 @@ MANY_ROWS = 365
 
 
 def in_stages(
-    learn: Callable[[Array, int], Array], known: Array, forecasts: Array, rows: Rows = ALL_ROWS
+    learn: Callable[[Array, NDArray[np.bool_]], Array], known: Array, forecasts: Array, rows: Rows = ALL_ROWS
 ) -> Array:
     """What is learned from past forecasts, one row per day.
 
@@ -31,8 +32,8 @@ def in_stages(
     Parameters
     ----------
     learn
-        Called with the known values of the first days and their number n; returns an array with n rows, each of which
-        depends on earlier values only.
+        Called with the known values of the first n days and whether the row of each is needed, shape (n,). It returns
+        an array with n rows, each of which depends on earlier values only; a row that is not needed has no meaning.
     known
         Observed change or error of each day, shape (n,) or (n, k); NaN where unknown.
     forecasts
@@ -41,13 +42,13 @@ def in_stages(
         The days to compute, all of them or none of the early ones; the rows before them have no meaning.
     """
     if rows.offset or not _has_early(forecasts):
-        return learn(known, len(known))
+        return learn(known, rows.mask(len(known)))
     count = min(len(known), EARLY_UNTIL)
     if not rows.first:
-        early = learn(known[:count], count)
+        early = learn(known[:count], np.ones(count, bool))
     if len(known) <= EARLY_UNTIL:
         return early
-    late = learn(_without_early(known), len(known))
+    late = learn(_without_early(known), rows.mask(len(known)) & (np.arange(len(known)) >= EARLY_UNTIL))
     return late if rows.first else np.concatenate([early, late[count:]])
 
 

@@ -43,7 +43,8 @@ def with_default(
     blends = {lead: _blend(points, samples, lead, kinds[lead], is_complete, rows) for lead in leads}
     blended = np.stack([at_lead.changes for at_lead in blends.values()], axis=1)
 
-    def learn(known: Array, n: int) -> Array:
+    def learn(known: Array, needed: NDArray[np.bool_]) -> Array:
+        n = len(needed)
         return curve_weights(blended[:n], known, leads=leads, rows=rows.of(n))
 
     # The forecasts of an older level have no curve that starts at 0.
@@ -137,7 +138,8 @@ def blend_weights(
     """Model → its weight on each day, shape (n,), as `blend` learns it from the first of `regimes` for the second."""
     learned, used = regimes
 
-    def learn(known: Array, n: int) -> Array:
+    def learn(known: Array, needed: NDArray[np.bool_]) -> Array:
+        n = len(needed)
         first = {name: change[:n] for name, change in forecasts.items()}
         weights = blend(
             first, known, lead_time=lead_time, regimes=learned[:n], weight_regimes=used[:n], rows=rows.of(n)
@@ -151,7 +153,7 @@ def blend_weights(
 def _quiet_shift(errors: Array, state: State, blended: Array, lead_time: int, rows: Rows) -> Array:
     """Correction of each day, shape (n,), as `quiet_median` learns it."""
 
-    def learn(known: Array, n: int) -> Array:
-        return quiet_median(known, state.head(n), lead_time=lead_time, mask=rows.of(n).mask(n))
+    def learn(known: Array, needed: NDArray[np.bool_]) -> Array:
+        return quiet_median(known, state.head(len(needed)), lead_time=lead_time, mask=needed)
 
     return rows.extend(f"shift{lead_time}", in_stages(learn, errors, blended, rows))

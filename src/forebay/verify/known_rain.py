@@ -180,8 +180,8 @@ def _blend_at(samples: Samples, points: Mapping[str, PointForecasts], lead: int,
     wet, dry = weighted_sum(weights, of_rain), weighted_sum(weights, of_none)
     state = _present_state(samples, points, dry, lead)
 
-    def learn(known: Array, n: int) -> Array:
-        return quiet_median(known, state.head(n), lead_time=lead, mask=rows.of(n).mask(n))
+    def learn(known: Array, needed: NDArray[np.bool_]) -> Array:
+        return quiet_median(known, state.head(len(needed)), lead_time=lead, mask=needed)
 
     shift = rows.extend(f"shift{lead}", in_stages(learn, observed - wet, wet, rows))
     return Blend(dry + shift, wet + shift, weights, shift, typical_error(observed - wet - shift, lead))
@@ -205,9 +205,9 @@ def _offsets(  # noqa: PLR0913  # the hindcast so far, the lead time with its co
     sides = []
     for power, probabilities in ((LOWER_POWER, PROBABILITIES[is_lower]), (UPPER_POWER, PROBABILITIES[~is_lower])):
 
-        def learn(known: Array, n: int, probabilities: Array = probabilities) -> Array:
-            mask, levels = rows.of(n).mask(n), probabilities.tolist()
-            return error_quantiles(known, state.head(n), lead_time=lead, probabilities=levels, mask=mask)
+        def learn(known: Array, needed: NDArray[np.bool_], probabilities: Array = probabilities) -> Array:
+            early, levels = state.head(len(needed)), probabilities.tolist()
+            return error_quantiles(known, early, lead_time=lead, probabilities=levels, mask=needed)
 
         sides.append(in_stages(learn, errors / error_growth(wet - dry, unit, power), wet, rows))
     return np.concatenate(sides, axis=1)

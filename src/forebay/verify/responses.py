@@ -10,6 +10,9 @@ from forebay.models.rows import ALL_ROWS, Rows
 from forebay.models.stages import in_stages
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from forebay.features.samples import Samples
     from forebay.models.model import Array
 
@@ -29,7 +32,8 @@ def response_of(
         return None
     full_supply, start = samples.full_supply, samples.start_level
 
-    def learn(known: Array, n: int) -> Array:
+    def learn(known: Array, needed: NDArray[np.bool_]) -> Array:
+        n = len(needed)
         return response_weights(
             changes[:n],
             known,

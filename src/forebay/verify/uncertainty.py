@@ -59,9 +59,9 @@ def interval_offsets(
     state = error_state(samples, points, changes, lead_time)
     observed = np.where(without_outage(samples), samples.change(samples.trusted, lead_time), np.nan)
 
-    def learn(known: Array, n: int) -> Array:
-        mask = rows.of(n).mask(n)
-        return error_quantiles(known, state.head(n), lead_time=lead_time, probabilities=probabilities, mask=mask)
+    def learn(known: Array, needed: NDArray[np.bool_]) -> Array:
+        early = state.head(len(needed))
+        return error_quantiles(known, early, lead_time=lead_time, probabilities=probabilities, mask=needed)
 
     offsets = in_stages(learn, observed[:, None] - changes, changes, rows)
     if samples.outages is None:
@@ -232,14 +232,13 @@ def outage_offsets(  # noqa: PLR0913  # those of `interval_offsets`, and the kin
     days = samples.outages.simulated[kind].days
     errors, state = outage_errors(samples, points, models, kind, lead_time=lead_time)
 
-    def learn(known: Array, n: int) -> Array:
-        mask = rows.of(n).mask(n)
+    def learn(known: Array, needed: NDArray[np.bool_]) -> Array:
         return error_quantiles(
             known,
-            state.head(n),
+            state.head(len(needed)),
             lead_time=lead_time,
             probabilities=probabilities,
-            mask=days[:n] if mask is None else days[:n] & mask,
+            mask=days[: len(needed)] & needed,
             correlation_days=outage_correlation_days(lead_time),
         )
 
