@@ -362,6 +362,11 @@ def test_an_unknown_command_is_refused_with_the_nearest_and_all_commands() -> No
     check_error(forebay("archive", "checks"), 2, r"did you mean 'check'\?\); allowed are backup, check, compact")
 
 
+def test_an_argument_too_many_is_named_with_the_command() -> None:
+    sentence = r"`forebay archive check` does not take the argument 'one', 'two'; `forebay archive check --help` lists"
+    check_error(forebay("archive", "check", "one", "two"), 2, sentence)
+
+
 def test_version_and_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert forebay("--version").out == f"{__version__}\n"
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -237,12 +237,17 @@ def text_rows(page: ArticlePage) -> list[dict[str, object]]:
             "variant": r.variant,
             "rows": r.rows,
             "train/validation/test": f"{r.train}/{r.validation}/{r.test}",
-            "article": page.published.get(r.recipe) if r.variant == "published" else None,
+            "article": _metres(page.published.get(r.recipe) if r.variant == "published" else None),
             "net": f"{r.mean():.4f} ± {r.deviation():.4f}",
-            **{name: round(value, 4) for name, value in r.baselines.items()},
+            **{name: _metres(value) for name, value in r.baselines.items()},
         }
         for r in page.results
     ]
+
+
+def _metres(value: float | None) -> str | None:
+    """`value` with four decimals, like those of its column."""
+    return None if value is None else f"{value:.4f}"
 
 
 def write(result: ArticleRun, folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ import sys
 import traceback
 from typing import Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from forebay import __version__
 from forebay.cli.alerts import alert_commands
@@ -147,6 +147,8 @@ def _sentence(error: BaseException) -> tuple[str, int]:
     """The sentence for an error, and the exit code."""
     if isinstance(error, UnknownCommandError):
         return _unknown_command(error), 2
+    if isinstance(error, UnusedCliTokensError):
+        return _unused_arguments(error), 2
     if isinstance(error, KeyboardInterrupt):
         return "stopped; the readings fetched so far are in the archive", 130
     if isinstance(error, BrokenPipeError):  # the reader has seen enough
@@ -175,3 +177,10 @@ def _unknown_command(error: UnknownCommandError) -> str:
     nearest = difflib.get_close_matches(word, names, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     return f"command {word!r} does not exist{hint}; allowed are {', '.join(names)}"
+
+
+def _unused_arguments(error: UnusedCliTokensError) -> str:
+    """The sentence for arguments that a command does not take."""
+    words = ", ".join(map(repr, error.unused_tokens or ()))
+    command = " ".join(["forebay", *(error.command_chain or ())])
+    return f"`{command}` does not take the argument {words}; `{command} --help` lists what it takes"
