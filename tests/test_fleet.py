@@ -176,12 +176,25 @@ def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_sqlite_archive_is_refused_for_other_machines(tmp_path: Path) -> None:
     settings = Settings(archive=f"sqlite:///{tmp_path}/a.db")
-    for address in ("tcp://127.0.0.1:8786", "tcp://localhost:8786", None):
+    for address in ("tcp://127.0.0.1:8786", "tcp://localhost:8786", "127.0.0.1:8786", "tls://[::1]:8786", None):
         run._shared_settings(settings, Place(address))
-    with pytest.raises(ConfigError, match="workers of scheduler tcp://192.0.2.1:8786 on other machines cannot share"):
-        run._shared_settings(settings, Place("tcp://192.0.2.1:8786"))
-    server = settings.model_copy(update={"archive": "postgresql+psycopg://me:pass@192.0.2.2/forebay"})
+    for address in ("tcp://192.0.2.1:8786", "192.0.2.1:8786", "tls://192.0.2.1", "tcp://[2001:db8::1]:8786"):
+        sentence = f"workers of scheduler {address} on other machines cannot share"
+        with pytest.raises(ConfigError, match=re.escape(sentence)):
+            run._shared_settings(settings, Place(address))
+    server = settings.model_copy(update={"archive": "postgresql+psycopg://me@192.0.2.2/forebay"})
     assert run._shared_settings(server, Place("tcp://192.0.2.1:8786")).archive == server.archive
+
+
+@pytest.mark.parametrize("tail", ["me:s3cret@192.0.2.2/forebay", "me@192.0.2.2/forebay?sslpassword=s3cret"])
+def test_a_password_is_not_sent_as_plain_text(tail: str) -> None:
+    settings = Settings(archive=f"postgresql+psycopg://{tail}")
+    for address in ("tcp://192.0.2.1:8786", "192.0.2.1:8786"):
+        with pytest.raises(ConfigError, match="has a password, which scheduler") as caught:
+            run._shared_settings(settings, Place(address))
+        assert "s3cret" not in str(caught.value)
+    for place in (Place("tls://192.0.2.1:8786"), Place("tcp://127.0.0.1:8786"), Place()):
+        assert run._shared_settings(settings, place).archive == settings.archive
 
 
 # --- what is complete -----------------------------------------------------------------------------------------------
@@ -287,6 +300,7 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (): "no dam is given",
         ("demo", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"): "--scheduler and --workers both",
         ("demo", "--workers", "-1"): "--workers -1 is not possible",
+        ("demo", "--workers", "0"): "--workers 0 is not possible",
         ("demo", "--workers", "1", "--memory", "much"): "--memory 'much' is not a size of memory",
     }.items():
         done = command("fleet", "hindcast", *words)

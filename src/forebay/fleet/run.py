@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from forebay.archive.urls import parse_url, sqlite_file
+from forebay.archive.urls import has_password, parse_url, public_url, sqlite_file
 from forebay.charts.fleet_tables import FLEET
 from forebay.errors import ConfigError, ForebayError
 from forebay.files import write_file
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from forebay.fleet.members import Member
     from forebay.settings import Settings
     from forebay.verify.hindcast import Progress
-
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True)
@@ -143,18 +141,23 @@ def task_of(member: Member, job: FleetJob, settings: Settings, folder: Path) -> 
 
 
 def _shared_settings(settings: Settings, place: Place) -> Settings:
-    """`settings` for workers: absolute paths, one thread, and no secret.
+    """`settings` for workers: absolute paths, one thread, and no secret but a password in the URL of the archive.
 
     Raises
     ------
     ConfigError
-        If a worker of another machine would have to use an SQLite file of this one.
+        If a worker of another machine would have to use an SQLite file of this one, or a password would be sent over
+        the network as plain text.
     """
     url = parse_url(settings.archive)
     file = sqlite_file(url)
+    if has_password(url) and not place.is_encrypted:
+        raise ConfigError(
+            f"the archive {public_url(url)} has a password, which scheduler {place.scheduler} would receive as plain "
+            "text; put it into ~/.pgpass on every machine and leave it out of the URL, or use a tls:// scheduler"
+        )
     if file is not None:
-        host = (place.scheduler or LOOPBACK[0]).partition("://")[2].rpartition(":")[0] or LOOPBACK[0]
-        if host not in LOOPBACK:
+        if not place.is_local:
             raise ConfigError(
                 f"the archive is the SQLite file {file}, which the workers of scheduler {place.scheduler} on other "
                 "machines cannot share; give a PostgreSQL archive by --archive postgresql+psycopg://USER@HOST/DATABASE"

@@ -7,9 +7,10 @@ import io
 import json
 import math
 import os
-import resource
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,9 @@ from forebay.settings import load_settings
 from forebay.tables import FORECASTS
 from forebay.verify.score_tables import compare_scores
 from forebay.verify.tables import SCORES
+
+if sys.platform != "win32":
+    import resource
 
 if TYPE_CHECKING:
     from forebay.archive.store import Archive
@@ -61,14 +65,21 @@ def run_task(task: Task) -> TaskResult:
         from forebay.jobs.refresh import unexpected
 
         result = TaskResult(dam.id, failure=unexpected(dam.id, error))
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return replace(
         result,
         values={name: _without_nan(value) for name, value in result.values.items()},
         seconds=round(monotonic() - start, 3),
         cpu_s=round(process_time() - cpu, 3),
-        peak_mb=round(peak_mb, 1),
+        peak_mb=round(_peak_mb(), 1),
     )
+
+
+def _peak_mb() -> float:
+    """Most memory that this process has had so far, in MiB; 0 on Windows."""
+    if sys.platform == "win32":
+        return 0.0
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _without_nan(value: object) -> object:
@@ -86,8 +97,7 @@ def _check_environment(task: Task) -> None:
 
 def _with_own_secrets(task: Task) -> Task:
     """`task` with the keys and addresses that this process has in its environment."""
-    with tempfile.TemporaryDirectory() as folder:  # without a forebay.toml: no file has secrets
-        own, _ = load_settings(Path(folder), os.environ)
+    own, _ = load_settings(None, os.environ)  # no file has secrets
     sources = {
         name: source.model_copy(update={"api_key": own.sources[name].api_key})
         for name, source in task.settings.sources.items()
@@ -151,8 +161,8 @@ def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) 
         results.append(store_result(forecast_from(loaded, inputs, local_execution(settings)), store, settings))
         return results[0]
 
-    with tempfile.TemporaryDirectory(prefix="forebay-fleet-") as name:
-        output = Output(Path(name), task.report, final=Path(task.final))
+    with _temporary_folder() as folder:
+        output = Output(folder, task.report, final=Path(task.final))
         outcome, situation = outcome_of(dam, settings, make, output)
         if task.job == "refresh":
             outcome = with_alerts(outcome, situation, dam, store.alerts, settings, output.folder)
@@ -175,11 +185,24 @@ def _alerts_of_failure(task: Task, store: Archive, error: ForebayError) -> TaskR
     def make(_dam: Dam) -> ForecastResult:
         raise error
 
-    with tempfile.TemporaryDirectory(prefix="forebay-fleet-") as name:
-        outcome, situation = outcome_of(dam, settings, make, Output(Path(name)))
-        outcome = with_alerts(outcome, situation, dam, store.alerts, settings, Path(name))
+    with _temporary_folder() as folder:
+        outcome, situation = outcome_of(dam, settings, make, Output(folder))
+        outcome = with_alerts(outcome, situation, dam, store.alerts, settings, folder)
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure)))
     return TaskResult(dam.id, values={"alerts": outcome.alerts}, failure=failure)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A temporary folder, in that of the worker: Dask removes what a killed worker leaves there."""
+    try:
+        from distributed import get_worker
+
+        place = get_worker().local_directory
+    except (ImportError, ValueError):  # not in a worker
+        place = None
+    with tempfile.TemporaryDirectory(prefix="forebay-fleet-", dir=place) as name:
+        yield Path(name)
 
 
 def fleet_scores(scores: pl.DataFrame, dam: Dam) -> dict[str, object]:
@@ -193,7 +216,10 @@ def fleet_scores(scores: pl.DataFrame, dam: Dam) -> dict[str, object]:
 
 
 def _key(task: Task, daily_tables: DailyTables, now: datetime | None = None) -> str:
-    """Digest of the dam file, the data, the settings, the code and its libraries; of a forecast also the day."""
+    """Digest of the job, the dam file, the data, the code and its libraries; of a forecast also the day.
+
+    No setting changes a number of a result, so that none is part of it.
+    """
     parts = [task.environment, task.job, str(task.report), task.dam.model_dump_json(exclude={"alerts"})]
     parts += [str(daily_tables.init_date), repr(daily_tables.reading)]
     if now is not None:
