@@ -1,4 +1,4 @@
-"""Tasks on a Dask cluster inside this process: whose result a task gets, and what is lost with a worker or scheduler."""
+"""Tasks on a Dask cluster inside this process: whose result a task gets, and what a lost worker or scheduler costs."""
 
 from __future__ import annotations
 

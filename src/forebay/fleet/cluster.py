@@ -50,7 +50,7 @@ CONFIGURATION = {
 }
 """Dask's settings of a cluster of this machine."""
 CERTIFICATES = (
-    "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and …__CLIENT__KEY to their files"
+    "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and …__CLIENT__KEY to files"
 )
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 FOLDER_PREFIX = "forebay-dask-"
@@ -231,8 +231,6 @@ class _Run:
             return None
         except Exception as fault:  # a result that cannot be read: the other dams are computed nevertheless
             error = fault
-        if isinstance(error, FutureCancelledError):
-            return None
         return TaskResult(self.running[future].dam.id, failure=connection.cause(error))
 
 
@@ -369,7 +367,9 @@ def _check_certificates(address: str) -> None:
     try:
         context = Security().get_connection_args("client")["ssl_context"]
     except OSError as error:
-        raise ConfigError(f"--scheduler {address}: Dask's certificates cannot be read: {error.strerror or error}; {CERTIFICATES}") from None
+        raise ConfigError(
+            f"--scheduler {address}: Dask's certificates cannot be read: {error.strerror or error}; {CERTIFICATES}"
+        ) from None
     if context is None:
         raise ConfigError(f"--scheduler {address} needs certificates, and Dask's settings name none; {CERTIFICATES}")
 
