@@ -165,7 +165,7 @@ def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     lake = write_lake(tmp_path, "lake")
     settings = Settings(alert_urls=SecretStr("mailto://me:s3cret@example.org"))
     settings = settings.model_copy(update={"archive": f"sqlite:///{tmp_path}/a.db"})
-    shared = run._shared_settings(settings, Place())
+    shared = run.worker_settings(settings, Place())
     sent = task_for(lake, shared)
     assert b"s3cret" not in pickle.dumps(sent) and shared.workers == 1
     assert repr(sent) == "<Task: hindcast lake>"
@@ -177,13 +177,13 @@ def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_an_sqlite_archive_is_refused_for_other_machines(tmp_path: Path) -> None:
     settings = Settings(archive=f"sqlite:///{tmp_path}/a.db")
     for address in ("tcp://127.0.0.1:8786", "tcp://localhost:8786", "127.0.0.1:8786", "tls://[::1]:8786", None):
-        run._shared_settings(settings, Place(address))
+        run.worker_settings(settings, Place(address))
     for address in ("tcp://192.0.2.1:8786", "192.0.2.1:8786", "tls://192.0.2.1", "tcp://[2001:db8::1]:8786"):
         sentence = f"workers of scheduler {address} on other machines cannot share"
         with pytest.raises(ConfigError, match=re.escape(sentence)):
-            run._shared_settings(settings, Place(address))
+            run.worker_settings(settings, Place(address))
     server = settings.model_copy(update={"archive": "postgresql+psycopg://me@192.0.2.2/forebay"})
-    assert run._shared_settings(server, Place("tcp://192.0.2.1:8786")).archive == server.archive
+    assert run.worker_settings(server, Place("tcp://192.0.2.1:8786")).archive == server.archive
 
 
 @pytest.mark.parametrize("tail", ["me:s3cret@192.0.2.2/forebay", "me@192.0.2.2/forebay?sslpassword=s3cret"])
@@ -191,10 +191,10 @@ def test_a_password_is_not_sent_as_plain_text(tail: str) -> None:
     settings = Settings(archive=f"postgresql+psycopg://{tail}")
     for address in ("tcp://192.0.2.1:8786", "192.0.2.1:8786"):
         with pytest.raises(ConfigError, match="has a password, which scheduler") as caught:
-            run._shared_settings(settings, Place(address))
+            run.worker_settings(settings, Place(address))
         assert "s3cret" not in str(caught.value)
     for place in (Place("tls://192.0.2.1:8786"), Place("tcp://127.0.0.1:8786"), Place()):
-        assert run._shared_settings(settings, place).archive == settings.archive
+        assert run.worker_settings(settings, place).archive == settings.archive
 
 
 # --- what is complete -----------------------------------------------------------------------------------------------
@@ -302,6 +302,9 @@ def test_wrong_use_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("demo", "--workers", "-1"): "--workers -1 is not possible",
         ("demo", "--workers", "0"): "--workers 0 is not possible",
         ("demo", "--workers", "1", "--memory", "much"): "--memory 'much' is not a size of memory",
+        ("demo", "--workers", "1", "--memory", "10MiB"): "each of 1 workers 10 MiB, and one needs at least 256 MiB",
+        ("demo", "--workers", "1", "--memory=-1"): "--memory -1 gives each",
+        ("demo", "--memory", "2GiB", "--scheduler", "tcp://127.0.0.1:1"): "--memory is for workers of this machine",
     }.items():
         done = command("fleet", "hindcast", *words)
         assert (done.code, done.out) == (2, "") and sentence in done.err, done

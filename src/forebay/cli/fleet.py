@@ -97,6 +97,8 @@ def _run(names: tuple[str, ...], job: FleetJob, where: Where, as_json: bool) -> 
 
     if where.scheduler is not None and where.workers is not None:
         raise ConfigError("--scheduler and --workers both say where the fleet runs; give one of them")
+    if where.scheduler is not None and where.memory != HERE.memory:
+        raise ConfigError("--memory is for workers of this machine; set --memory-limit of `dask worker` instead")
     settings, _ = settings_in_force()
     if where.archive is not None:
         settings = settings.model_copy(update={"archive": where.archive})

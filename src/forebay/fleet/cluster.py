@@ -28,6 +28,8 @@ from forebay.log import write
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+LEAST_MEMORY = 256 * 2**20
+"""Memory (bytes) below which a worker ends before its first task: the libraries alone need most of it."""
 ALLOWED_FAILURES = 2
 """Number of workers that may end with the same task before it fails."""
 WORKER_ENVIRONMENT = {
@@ -103,7 +105,8 @@ class Place:
     @property
     def title(self) -> str:
         """The place in a sentence."""
-        return f"scheduler {self.scheduler}" if self.scheduler else f"{self.workers} worker processes"
+        processes = "1 worker process" if self.workers == 1 else f"{self.workers} worker processes"
+        return f"scheduler {self.scheduler}" if self.scheduler else processes
 
 
 class _OutOfMemory(logging.Handler):
@@ -186,7 +189,8 @@ class _Run:
                 last_worker = monotonic()
             elif monotonic() - last_worker > self.place.patience_s:
                 self.take_back()
-                raise SourceError(f"{self.place.title} has no worker since {self.place.patience_s:g} s; start workers")
+                advice = "start workers" if self.place.scheduler else "see the system's log, and give them more memory"
+                raise SourceError(f"no worker of {self.place.title} for {self.place.patience_s:g} s; {advice}")
             self._submit(connection, threads)
             if self.running:
                 with suppress(TimeoutError, FuturesCancelledError):
@@ -287,15 +291,11 @@ def _local(place: Place) -> Iterator[Connection]:
     """Connection to a new cluster of this machine: on loopback, without a dashboard, one thread per process."""
     import dask
     from distributed import Client, LocalCluster, Security
-    from distributed.worker_memory import parse_memory_limit
 
     with ExitStack() as stack:
         records = stack.enter_context(_records_of_memory())
         stack.enter_context(dask.config.set(CONFIGURATION))
-        try:
-            limit = parse_memory_limit(place.memory, 1, place.workers, logger=logging.getLogger(_MEMORY_LOGGER))
-        except ValueError:
-            raise ConfigError(f"--memory {place.memory!r} is not a size of memory; give one such as 2GiB") from None
+        limit = _memory_limit(place)
         folder = stack.enter_context(staging_folder(Path(tempfile.gettempdir()), prefix=FOLDER_PREFIX))
         cluster = LocalCluster(
             n_workers=place.workers,
@@ -315,6 +315,29 @@ def _local(place: Place) -> Iterator[Connection]:
         stack.enter_context(cluster)
         client = stack.enter_context(Client(cluster))
         yield Connection(client, records, place.memory if place.memory != "auto" else f"{(limit or 0) / 2**30:.1f} GiB")
+
+
+def _memory_limit(place: Place) -> int | None:
+    """Most memory of each worker of this machine in bytes; None: no limit.
+
+    Raises
+    ------
+    ConfigError
+        If it is no size of memory, or too small for any task.
+    """
+    from distributed.worker_memory import parse_memory_limit
+
+    try:
+        logger = logging.getLogger(_MEMORY_LOGGER)
+        limit: int | None = parse_memory_limit(place.memory, 1, place.workers, logger=logger)
+    except ValueError:
+        raise ConfigError(f"--memory {place.memory!r} is not a size of memory; give one such as 2GiB") from None
+    if limit is not None and limit < LEAST_MEMORY:
+        raise ConfigError(
+            f"--memory {place.memory} gives each of {place.workers} workers {limit / 2**20:.0f} MiB, and one needs at "
+            f"least {LEAST_MEMORY / 2**20:.0f} MiB; give more, or start fewer workers"
+        )
+    return limit
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
     """
     settings = settings or current_settings()
     folder = Path(output).absolute()
-    shared = _shared_settings(settings, place)
+    shared = worker_settings(settings, place)
     start = monotonic()
     report = _Progress(job.name, len(members), progress, start)
     with locked(folder):
@@ -140,7 +140,7 @@ def task_of(member: Member, job: FleetJob, settings: Settings, folder: Path) -> 
     return Task(job.name, member.dam, own, caller_environment(), str(folder), key, fetch, job.report)
 
 
-def _shared_settings(settings: Settings, place: Place) -> Settings:
+def worker_settings(settings: Settings, place: Place) -> Settings:
     """`settings` for workers: absolute paths, one thread, and no secret but a password in the URL of the archive.
 
     Raises

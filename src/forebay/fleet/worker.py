@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
@@ -24,6 +23,7 @@ from forebay.dams.local_time import local_date
 from forebay.errors import ConfigError, ForebayError
 from forebay.fleet.task import Task, TaskResult
 from forebay.jobs.arguments import local_execution, open_store
+from forebay.jobs.stored_tables import parquet_content, readable_tables
 from forebay.log import log_fields, step
 from forebay.models.fits import ALL_CODE, environment_digest
 from forebay.settings import load_settings
@@ -109,7 +109,6 @@ def _hindcast(task: Task) -> TaskResult:
     """The hindcast of a dam with its scores."""
     from forebay.jobs.hindcast import hindcast_dam
     from forebay.jobs.observations import fetch_now, warn_of_errors
-    from forebay.jobs.stored_tables import readable_tables
 
     dam, settings = task.dam, task.settings
     with open_store(None, settings, create=task.fetch) as store:
@@ -121,8 +120,8 @@ def _hindcast(task: Task) -> TaskResult:
     if key == task.key:
         return TaskResult(dam.id, key, unchanged=True)
     result = hindcast_dam(dam, daily_tables, execution=local_execution(settings))
-    forecasts = FORECASTS.check(result.to_frame())
-    files = {"hindcast.parquet": _parquet(forecasts), "scores.parquet": _parquet(SCORES.check(result.scores))}
+    tables = {"hindcast": FORECASTS.check(result.to_frame()), "scores": SCORES.check(result.scores)}
+    files = {f"{name}.parquet": parquet_content(table) for name, table in tables.items()}
     values = {"init_date": daily_tables.init_date, **fleet_scores(result.scores, dam)}
     return TaskResult(dam.id, key, values=values, files=_in_partition(dam, files))
 
@@ -172,7 +171,7 @@ def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) 
     failure = "; ".join(filter(None, (outcome.failure, outcome.alert_failure))) or None
     if outcome.failure is None and results:
         values |= fleet_scores(results[0].overall_scores, dam)
-        files |= _in_partition(dam, {"forecast.parquet": _parquet(FORECASTS.check(results[0].to_frame()))})
+        files |= _in_partition(dam, {"forecast.parquet": parquet_content(FORECASTS.check(results[0].to_frame()))})
     return TaskResult(dam.id, "" if failure else key, values=values, files=files, failure=failure)
 
 
@@ -233,9 +232,3 @@ def _key(task: Task, daily_tables: DailyTables, now: datetime | None = None) -> 
 def _in_partition(dam: Dam, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """`files` in the partition of a dam, by the convention of Hive."""
     return {f"dam={dam.id}/{name}": content for name, content in files.items()}
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    return buffer.getvalue()
