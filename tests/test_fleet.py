@@ -352,6 +352,28 @@ def test_the_end_of_a_worker_has_its_cause() -> None:
     assert "install the same version" in connection.cause(ModuleNotFoundError("No module named 'forebay'"))
 
 
+def test_a_fault_of_the_program_has_its_traceback_and_no_secret(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_task: Task) -> TaskResult:
+        logging.getLogger("forebay").error("of another dam", extra={"fields": {"dam": "pond"}})
+        raise RuntimeError("no answer of https://me:s3cret@example.org/")
+
+    monkeypatch.setattr(worker, "_hindcast", fail)
+    result = pickle.loads(pickle.dumps(run_task(task_for(write_lake(tmp_path, "lake"), settings))))
+    assert str(result.failure).startswith("unexpected RuntimeError: no answer of https://***@example.org/; this is a")
+    (fields,) = result.errors
+    assert fields["dam"] == "lake" and "Traceback" in fields["message"] and "in fail" in fields["message"]
+    assert "s3cret" not in repr(result.errors)
+    monkeypatch.setattr(run, "run_tasks", lambda *_: iter([result]))
+    caplog.clear()
+    members = fleet_members([str(tmp_path / "lake" / "lake.toml")], settings)
+    fleet = run.run_fleet(members, run.FleetJob("hindcast"), Place(), output=tmp_path / "out", settings=settings)
+    assert fleet.failures == ["lake"]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "in fail" in record.getMessage(), "the log of the caller, because a worker has none"
+
+
 def test_numbers_that_json_lacks_are_no_values() -> None:
     assert [worker._without_nan(value) for value in (float("nan"), float("inf"), 0.5, 3, "a", None)] == [
         None, None, 0.5, 3, "a", None

@@ -23,7 +23,7 @@ from forebay.errors import ConfigError, SourceError
 from forebay.files import staging_folder
 from forebay.fleet.task import Task, TaskResult
 from forebay.jobs.results import require_extra
-from forebay.log import write
+from forebay.log import public_text, write
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -267,7 +267,7 @@ class Connection:
                 f"a worker has no forebay, or another version of it ({error}); install the same version on every worker"
             )
         if not isinstance(error, KilledWorker):
-            return f"unexpected {type(error).__name__} of the cluster: {error}"
+            return f"unexpected {type(error).__name__} of the cluster: {public_text(str(error))}"
         count = error.allowed_failures + 1
         if error.last_worker.address in self.out_of_memory.addresses:
             return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from forebay.fleet.task import Job, Task, TaskResult
 from forebay.fleet.worker import caller_environment
 from forebay.jobs.arguments import current_settings
 from forebay.jobs.results import Result
-from forebay.log import add_counts, step
+from forebay.log import add_counts, step, write
 
 if TYPE_CHECKING:
     from forebay.fleet.members import Member
@@ -120,6 +121,8 @@ def run_fleet(  # noqa: PLR0913  # where and what: keywords, as the options of t
         tasks = (task_of(member, job, shared, folder) for member in members if member.dam is not None)
         peak_mb = 0.0
         for result in run_tasks(tasks, place):  # none is stored here: a large fleet has more bytes than the memory
+            for fields in result.errors:
+                write(logging.ERROR, "fleet", fields, str(fields.get("message", "")))
             rows[result.dam] = _row(result, job.name, folder)
             peak_mb = max(peak_mb, result.peak_mb)
             report.complete(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import sys
@@ -24,7 +25,7 @@ from forebay.errors import ConfigError, ForebayError
 from forebay.fleet.task import Task, TaskResult
 from forebay.jobs.arguments import local_execution, open_store
 from forebay.jobs.stored_tables import parquet_content, readable_tables
-from forebay.log import log_fields, step
+from forebay.log import Fields, log_fields, step
 from forebay.models.fits import ALL_CODE, environment_digest
 from forebay.settings import load_settings
 from forebay.tables import FORECASTS
@@ -52,26 +53,59 @@ def caller_environment() -> str:
 def run_task(task: Task) -> TaskResult:
     """The result of one dam; a fault becomes its failure, so that it stops no other dam."""
     start, cpu = monotonic(), process_time()
-    dam = task.dam
-    try:
-        with threadpool_limits(1), log_fields({"dam": dam.id}), step(f"fleet_{task.job}"):
-            _check_environment(task)
-            result = (_hindcast if task.job == "hindcast" else _forecast)(_with_own_secrets(task))
-    except ForebayError as error:
-        result = TaskResult(dam.id, failure=str(error))
-    except MemoryError:
-        result = TaskResult(dam.id, failure="the worker has too little memory for this dam; give each worker more")
-    except Exception as error:  # a fault of the program: the other dams are computed nevertheless
-        from forebay.jobs.refresh import unexpected
-
-        result = TaskResult(dam.id, failure=unexpected(dam.id, error))
+    with _error_records(task.dam.id) as errors:
+        result = _result(task)
     return replace(
         result,
         values={name: _without_nan(value) for name, value in result.values.items()},
+        errors=tuple(errors),
         seconds=round(monotonic() - start, 3),
         cpu_s=round(process_time() - cpu, 3),
         peak_mb=round(_peak_mb(), 1),
     )
+
+
+def _result(task: Task) -> TaskResult:
+    """The result of one dam without its cost."""
+    dam = task.dam
+    try:
+        with threadpool_limits(1), log_fields({"dam": dam.id}), step(f"fleet_{task.job}"):
+            _check_environment(task)
+            return (_hindcast if task.job == "hindcast" else _forecast)(_with_own_secrets(task))
+    except ForebayError as error:
+        return TaskResult(dam.id, failure=str(error))
+    except MemoryError:
+        return TaskResult(dam.id, failure="the worker has too little memory for this dam; give each worker more")
+    except Exception as error:  # a fault of the program: the other dams are computed nevertheless
+        from forebay.jobs.refresh import unexpected
+
+        return TaskResult(dam.id, failure=unexpected(dam.id, error))
+
+
+@contextmanager
+def _error_records(dam: str) -> Iterator[list[Fields]]:
+    """Context that gathers the fields of the records of errors of a dam."""
+    handler = _ErrorRecords(dam)
+    logger = logging.getLogger("forebay")
+    logger.addHandler(handler)
+    try:
+        yield handler.fields
+    finally:
+        logger.removeHandler(handler)
+
+
+class _ErrorRecords(logging.Handler):
+    """Fields of the records of errors of a dam; a worker with several threads has records of other dams, too."""
+
+    def __init__(self, dam: str) -> None:
+        super().__init__(logging.ERROR)
+        self.dam = dam
+        self.fields: list[Fields] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: Fields = getattr(record, "fields", {})
+        if fields.get("dam") == self.dam:
+            self.fields.append(fields)
 
 
 def _peak_mb() -> float:
