@@ -362,7 +362,8 @@ def test_a_fault_of_the_program_has_its_traceback_and_no_secret(
     monkeypatch.setattr(worker, "_hindcast", fail)
     result = pickle.loads(pickle.dumps(run_task(task_for(write_lake(tmp_path, "lake"), settings))))
     assert str(result.failure).startswith("unexpected RuntimeError: no answer of https://***@example.org/; this is a")
-    (fields,) = result.errors
+    assert len(result.errors) == 1, "that of this dam"
+    fields = result.errors[0]
     assert fields["dam"] == "lake" and "Traceback" in fields["message"] and "in fail" in fields["message"]
     assert "s3cret" not in repr(result.errors)
     monkeypatch.setattr(run, "run_tasks", lambda *_: iter([result]))
