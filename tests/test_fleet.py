@@ -159,6 +159,9 @@ def test_a_refresh_stores_its_record_and_is_repeated_only_for_alerts(tmp_path: P
     second = run_task(with_rule)
     third = run_task(replace(with_rule, key=second.key))
     assert second.failure is None and second.values["alerts"] == "data" and not third.unchanged
+    lake.write_text(lake.read_text().replace(rule, ""))
+    fourth = run_task(task_for(lake, settings, job="refresh", key=third.key))
+    assert not fourth.unchanged and fourth.values["alerts"] is None, "an entry with alerts is none without rules"
 
 
 def test_a_task_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,6 @@ def _hindcast(task: Task) -> TaskResult:
 
 def _forecast(task: Task) -> TaskResult:
     """The forecast of a dam; for a refresh, after a fetch, and with its alerts."""
-    from forebay.jobs.alerts import alert_rules
     from forebay.jobs.forecast import read_inputs
     from forebay.models.tree_library import load_lightgbm
 
@@ -175,11 +174,21 @@ def _forecast(task: Task) -> TaskResult:
             if task.job != "refresh":
                 raise
             return _alerts_of_failure(task, store, error)
-        key = _key(task, inputs.daily_tables, inputs.now)
-        # Alerts depend on the time, so that a dam with rules is always computed.
-        if key == task.key and (task.job == "forecast" or not alert_rules(dam, settings)):
+        has_alerts = _has_alerts(task)
+        key = _key(task, inputs.daily_tables, inputs.now, has_alerts=has_alerts)
+        if key == task.key and not has_alerts:  # alerts depend on the time: a dam with rules is always computed
             return TaskResult(dam.id, key, unchanged=True)
         return _forecast_from(task, store, inputs, key)
+
+
+def _has_alerts(task: Task) -> bool:
+    """Whether the task decides alerts; also if their rules cannot be read, which the refresh then reports."""
+    from forebay.jobs.alerts import alert_rules
+
+    try:
+        return task.job == "refresh" and bool(alert_rules(task.dam, task.settings))
+    except ForebayError:
+        return True
 
 
 def _forecast_from(task: Task, store: Archive, inputs: CurrentInputs, key: str) -> TaskResult:
@@ -248,13 +257,17 @@ def fleet_scores(scores: pl.DataFrame, dam: Dam) -> dict[str, object]:
     return {name: row[column] for name, column in columns.items()} | {"coverage_90": row["coverage_90"]}
 
 
-def _key(task: Task, daily_tables: DailyTables, now: datetime | None = None) -> str:
+def _key(
+    task: Task, daily_tables: DailyTables, now: datetime | None = None, *, has_alerts: bool = False
+) -> str:
     """Digest of the job, the dam file, the data, the code and its libraries; of a forecast also the day.
 
     No setting changes a number of a result, so that none is part of it.
     """
     parts = [task.environment, task.job, str(task.report), task.dam.model_dump_json(exclude={"alerts"})]
     parts += [str(daily_tables.init_date), repr(daily_tables.reading)]
+    if has_alerts:
+        parts.append("alerts")
     if now is not None:
         parts.append(str(local_date(now, task.dam.time_zone)))
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=20)
